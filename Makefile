@@ -1,0 +1,63 @@
+# `make help` says what there is. Everything runs from this folder and writes only into it.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help setup local redeploy demo test lint format lock clean
+
+# Which Python makes the environments; empty: looked for (local/setup.sh).
+PYTHON ?=
+# How many test processes run side by side, and what else pytest is told.
+TEST_PROCESSES ?= 2
+PYTEST_ARGS ?=
+
+VENV_STAMP := .venv/.stamp
+EMULATOR_STAMP := .emulator/.stamp
+NODE_STAMP := node_modules/.stamp
+LOCKS := bootstrap layer worker emulator dev
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1|/p' Makefile | awk -F'|' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+
+setup: $(NODE_STAMP) $(VENV_STAMP) $(EMULATOR_STAMP) ## set up everything the other targets need (quick when nothing changed)
+	@:
+
+local: setup ## deploy to a local AWS, start workers, open a conversation (Ctrl-C stops everything)
+	@.venv/bin/python -m local up --chat
+
+redeploy: setup ## deploy again and replace the workers of a running `make local`
+	@.venv/bin/python -m local redeploy
+
+demo: setup ## the whole story without a person: talk, redeploy, kill a worker, check every answer
+	@.venv/bin/python -m local demo
+
+test: setup ## all tests
+	@.venv/bin/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --cov --cov-report=term $(PYTEST_ARGS)
+
+lint: setup ## ruff and mypy
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+
+format: setup ## write files the way `make lint` wants them
+	.venv/bin/ruff check --fix
+	.venv/bin/ruff format
+
+lock: $(VENV_STAMP) ## resolve requirements/*.in again into hashed locks
+	@cd requirements && for name in $(LOCKS); do \
+	  ../.venv/bin/uv pip compile --quiet --universal --python-version 3.13 --generate-hashes --no-header \
+	    --no-emit-index-url --no-emit-find-links --annotation-style line $(LOCK_ARGS) $$name.in -o $$name.txt || exit 1; done
+	@! grep -n '://' requirements/*.txt package-lock.json
+
+clean: ## remove the environments and everything `make` wrote
+	rm -rf .venv .emulator node_modules .segue cdk.out layers/dependencies .mypy_cache .ruff_cache .pytest_cache
+
+$(VENV_STAMP): requirements/bootstrap.txt requirements/dev.txt pyproject.toml .python-version
+	@PYTHON='$(PYTHON)' local/setup.sh venv
+	@touch $@
+
+$(EMULATOR_STAMP): requirements/emulator.txt $(VENV_STAMP)
+	@local/setup.sh emulator
+	@touch $@
+
+$(NODE_STAMP): package-lock.json package.json
+	@local/setup.sh node
+	@touch $@
