@@ -1,0 +1,61 @@
+"""Segue keeps a real-time agent's conversation in exactly one hand at a time.
+
+    from segue import GuardedS3SessionManager
+
+    session_manager = GuardedS3SessionManager(session_id="user_123", bucket="…", lock_table="…")
+    agent = BidiAgent(model=model, session_manager=session_manager)
+
+The managers are imported on first use: a gateway function that needs ``segue.wire`` only must not pay for
+importing Strands.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from segue.errors import (
+    JournalCorrupt,
+    RecordTooLarge,
+    SegueError,
+    SessionFenced,
+    SessionHeld,
+    SessionNotFound,
+    StorageRefused,
+    StorageUnavailable,
+)
+
+if TYPE_CHECKING:
+    from segue.file import GuardedFileSessionManager
+    from segue.lease import Lease, LeaseSettings
+    from segue.s3 import GuardedS3SessionManager
+
+__all__ = [
+    "GuardedFileSessionManager",
+    "GuardedS3SessionManager",
+    "JournalCorrupt",
+    "Lease",
+    "LeaseSettings",
+    "RecordTooLarge",
+    "SegueError",
+    "SessionFenced",
+    "SessionHeld",
+    "SessionNotFound",
+    "StorageRefused",
+    "StorageUnavailable",
+]
+
+_LAZY = {
+    "GuardedFileSessionManager": "segue.file",
+    "GuardedS3SessionManager": "segue.s3",
+    "Lease": "segue.lease",
+    "LeaseSettings": "segue.lease",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a manager when it is first asked for."""
+    if name in _LAZY:
+        from importlib import import_module
+
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'segue' has no attribute {name!r}")

@@ -1,0 +1,47 @@
+"""Deleting what no session needs: orphans of a living session, and everything of a life that ended.
+
+A segment is an orphan only if its epoch is below the guard item's in a consistent read made *after* the
+listing, and the item's tail does not name it: then its writer can commit nothing any more. A read made before
+the listing would call segments orphans that were committed in between. Pages are never orphans here: a holder
+may be about to commit one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from segue.item import GuardItem
+from segue.records import Keys
+from segue.storage.interface import ObjectStore
+
+
+async def collect_orphans(objects: ObjectStore, keys: Keys, read_item: Callable[[], Awaitable[GuardItem]]) -> list[str]:
+    """Delete the orphans of a living session.
+
+    Args:
+        objects: Where they are.
+        keys: Object keys of this life.
+        read_item: Reads the guard item, consistently.
+
+    Returns:
+        The keys that were deleted.
+    """
+    listed = await objects.list(keys.segments)
+    item = await read_item()
+    live = {keys.segment(entry) for entry in item.tail}
+    orphans = [key for key in listed if key not in live and _epoch(key) < item.epoch]
+    if orphans:
+        await objects.delete(orphans)
+    return orphans
+
+
+async def sweep_life(objects: ObjectStore, keys: Keys) -> int:
+    """Delete every object of a life that ended; returns how many there were."""
+    listed = await objects.list(keys.root)
+    if listed:
+        await objects.delete(listed)
+    return len(listed)
+
+
+def _epoch(key: str) -> int:
+    return int(key.rsplit("/", 1)[-1].split("-", 2)[1])

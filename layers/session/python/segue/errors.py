@@ -1,0 +1,123 @@
+"""What can go wrong, and what the caller does about it.
+
+    SegueError
+    ├── SessionHeld          someone else is writing this session: retry later
+    ├── SessionFenced        someone else has taken this session: discard this agent, never retry
+    ├── SessionNotFound      there is no such session: check the id, or create it
+    ├── JournalCorrupt       stored data is damaged: stop, page someone, run `segue sessions verify`
+    ├── RecordTooLarge       one record is over the limit: make it smaller; the session goes on without it
+    ├── StorageUnavailable   S3 or DynamoDB do not answer: retry with backoff; nothing acknowledged is lost
+    └── StorageRefused       S3 or DynamoDB say no (permission, missing bucket or table): fix the configuration
+
+Each error carries the facts as attributes, so that programs need not read the sentence.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "JournalCorrupt",
+    "RecordTooLarge",
+    "SegueError",
+    "SessionFenced",
+    "SessionHeld",
+    "SessionNotFound",
+    "StorageRefused",
+    "StorageUnavailable",
+]
+
+
+class SegueError(Exception):
+    """Base of all errors that Segue raises on purpose."""
+
+
+class SessionHeld(SegueError):  # noqa: N818 - public name fixed by the design
+    """Another holder keeps the session alive. Retry later, or send the work to that holder.
+
+    Attributes:
+        holder: Who holds it, as the holder named itself.
+        epoch: The holder's fencing token.
+    """
+
+    def __init__(self, holder: str, epoch: int) -> None:
+        """Name the holder and its epoch."""
+        super().__init__(f"session is held by {holder!r} at epoch {epoch}; retry later or send the work to that holder")
+        self.holder = holder
+        self.epoch = epoch
+
+
+class SessionFenced(SegueError):  # noqa: N818 - public name fixed by the design
+    """The session was taken by someone else. Discard this agent and never retry the write.
+
+    Attributes:
+        epoch: The epoch this writer had.
+        winner: Who took over, or None if the session was deleted.
+    """
+
+    def __init__(self, epoch: int, winner: str | None) -> None:
+        """Name the lost epoch and the winner."""
+        by = f"taken over by {winner!r}" if winner else "ended"
+        super().__init__(f"session was {by} after epoch {epoch}; discard this agent and restore the session anew")
+        self.epoch = epoch
+        self.winner = winner
+
+
+class SessionNotFound(SegueError):  # noqa: N818 - public name fixed by the design
+    """There is no such session, or it was deleted or has expired.
+
+    Attributes:
+        session_key: The key that was looked up.
+    """
+
+    def __init__(self, session_key: str) -> None:
+        """Name the session that is not there."""
+        super().__init__(f"no session {session_key!r}: check the id, or let an agent create it")
+        self.session_key = session_key
+
+
+class JournalCorrupt(SegueError):  # noqa: N818 - public name fixed by the design
+    """Stored data contradicts the guard. Stop and page someone: going on could lose more.
+
+    Attributes:
+        key: The object or item that is wrong.
+    """
+
+    def __init__(self, key: str, problem: str) -> None:
+        """Name the object and what is wrong with it."""
+        super().__init__(f"{key}: {problem}; stop writing, run 'segue sessions verify' and page the owner of the data")
+        self.key = key
+
+
+class RecordTooLarge(SegueError):  # noqa: N818 - reads as the others do
+    """One record is over the size limit and was not queued; everything before it stands.
+
+    Attributes:
+        size: Encoded size in bytes.
+        limit: The largest size in bytes that is taken.
+    """
+
+    def __init__(self, size: int, limit: int) -> None:
+        """Give the size and the limit in bytes."""
+        super().__init__(f"a record of {size:,} bytes is over the limit of {limit:,}: split it or store it elsewhere")
+        self.size = size
+        self.limit = limit
+
+
+class StorageUnavailable(SegueError):  # noqa: N818 - public name fixed by the design
+    """Storage did not answer, or answered that it cannot now. Retry with backoff.
+
+    The outcome of the request that failed is unknown; what was acknowledged before is safe, and what
+    was not stays queued.
+    """
+
+
+class StorageRefused(SegueError):  # noqa: N818 - reads as the others do
+    """Storage answered no for a reason that retrying does not cure: a permission, a missing bucket or table.
+
+    Attributes:
+        resource: The bucket, table, or key that was asked for.
+    """
+
+    def __init__(self, resource: str, reason: str) -> None:
+        """Name the resource and the reason."""
+        super().__init__(f"{resource}: {reason}; fix the name, region or permissions, then retry")
+        self.resource = resource

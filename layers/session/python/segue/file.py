@@ -1,0 +1,60 @@
+"""The session manager that keeps sessions in a local directory."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Unpack
+
+from segue.manager import GuardedSessionManager
+from segue.options import SessionOptions
+from segue.runtime import Runtime
+from segue.session import Stores
+from segue.storage.file import FileGuard, FileObjects
+
+
+class GuardedFileSessionManager(GuardedSessionManager):
+    """The same journal and the same guard on a local directory: for development, tests and single servers.
+
+    Several processes on one machine exclude each other as they would with DynamoDB; what was acknowledged
+    survives kill -9 and power loss.
+
+    Example:
+        ```python
+        session_manager = GuardedFileSessionManager(session_id="user_123", storage_dir="./sessions")
+        agent = BidiAgent(model=model, session_manager=session_manager)
+        ```
+    """
+
+    def __init__(
+        self,
+        session_id: str,
+        storage_dir: str | Path | None = None,
+        **options: Unpack[SessionOptions],
+    ) -> None:
+        """Name the session and its directory; no I/O.
+
+        Args:
+            session_id: 1 to 128 of ``A-Za-z0-9._-``.
+            storage_dir: The directory; default: ``strands/sessions`` in the system's temporary directory,
+                as with Strands' ``FileSessionManager``. The layouts do not meet: Segue's has its own folders.
+            **options: See ``SessionOptions``.
+
+        Raises:
+            ValueError: An id or option is not valid.
+        """
+        super().__init__(session_id, **options)
+        self._directory = directory_of(storage_dir)
+
+    async def _stores(self) -> Stores:
+        return file_stores(self._runtime, self._directory)
+
+
+def directory_of(storage_dir: str | Path | None) -> Path:
+    """The directory that holds the sessions."""
+    return Path(storage_dir) if storage_dir is not None else Path(tempfile.gettempdir()) / "strands" / "sessions"
+
+
+def file_stores(runtime: Runtime, directory: Path) -> Stores:
+    """Return the stores of a directory."""
+    return Stores(FileGuard(directory, runtime.executor), FileObjects(directory, runtime.executor))

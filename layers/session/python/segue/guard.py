@@ -1,0 +1,198 @@
+r"""The conditional writes that decide every race. Nothing else in Segue may change a guard item.
+
+Two writers, one of them late:
+
+    A  acquire ── epoch 4 ── commit head 10 ···· paused past its lease ···· commit head 11 ✗ held_by(A) fails
+    B                                        acquire ── epoch 5 ── commit head 11
+
+Two that want a session whose holder went silent:
+
+    B  reads (epoch 4, beat 7) ·· same for lease_ms ·· write if at(born, 4) and unmoved(7) ── epoch 5
+    C  reads (epoch 4, beat 7) ·· same for lease_ms ·· write if at(born, 4) and unmoved(7) ✗ epoch is 5
+
+An acquisition that arrives after its sender gave up, or twice:
+
+    A  write if at(born, 4) ··········· arrives late ✗ epoch is 6 by then, because releasing raises it too
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import dataclass
+
+from segue.item import SCHEMA, Attributes, GuardItem, TailEntry, Value
+from segue.storage.interface import Clause, ConditionalWrite
+
+
+def new_id(bits: int = 128) -> str:
+    """Return a random id, safe in keys."""
+    return secrets.token_urlsafe(bits // 8)
+
+
+def new_born(wall: float | None = None) -> str:
+    """Name a new life of a session: time (so that people can sort them) plus 128 random bits."""
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(wall))
+    return f"{stamp}-{secrets.token_hex(16)}"
+
+
+# Named clauses, composed below.
+
+
+def held_by(acquire_id: str) -> Clause:
+    """I am the holder: no later acquisition, release or deletion has happened."""
+    return Clause("acquire_id", "=", acquire_id)
+
+
+def free() -> Clause:
+    """Nobody is the holder."""
+    return Clause("acquire_id", "absent")
+
+
+def head_is(head: int) -> Clause:
+    """Exactly the records that I know of are committed."""
+    return Clause("head", "=", head)
+
+
+def unmoved(beat: int) -> Clause:
+    """The holder has not beaten since I looked."""
+    return Clause("beat", "=", beat)
+
+
+def at(born: str, epoch: int) -> tuple[Clause, Clause]:
+    """The item is in the very life and at the very epoch that I read."""
+    return Clause("born", "=", born), Clause("epoch", "=", epoch)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """Who wants the lease, and what its item will say."""
+
+    acquire_id: str
+    holder: str
+    lease_ms: int
+    endpoint: str | None
+    route_token: str
+    retention_s: int
+
+    def attributes(self, wall: float) -> Attributes:
+        """What an acquisition by this candidate writes, whatever was there before."""
+        fields: Attributes = {
+            "acquire_id": self.acquire_id,
+            "holder": self.holder,
+            "lease_ms": self.lease_ms,
+            "route_token": self.route_token,
+            "expires_at": int(wall) + self.retention_s,
+        }
+        if self.endpoint is not None:
+            fields["endpoint"] = self.endpoint
+        return fields
+
+
+def begin_life(key: str, seen: GuardItem | None, candidate: Candidate, wall: float) -> ConditionalWrite:
+    """Acquire a session that does not exist, was deleted, or is past its TTL: a new life begins.
+
+    The epoch goes on from an old item's, so that it never falls even across lives.
+    """
+    condition: tuple[Clause, ...] = (Clause("session_key", "absent"),)
+    if seen is not None:
+        condition = at(seen.born, seen.epoch)
+        if not seen.deleted:
+            condition = (*condition, Clause("expires_at", "<", int(wall)))
+    return ConditionalWrite(
+        key,
+        condition,
+        assign={
+            "schema": SCHEMA,
+            "born": new_born(wall),
+            "epoch": (seen.epoch if seen else 0) + 1,
+            "beat": 0,
+            "head": 0,
+            "pages": 0,
+            "tail": [],
+            "inputs": [],
+            **candidate.attributes(wall),
+        },
+        remove=("commit_id", "scrub", "deleted", *(() if candidate.endpoint else ("endpoint",))),
+    )
+
+
+def take(seen: GuardItem, candidate: Candidate, wall: float) -> ConditionalWrite:
+    """Acquire an existing session: free, or held by someone who is silent or dead."""
+    condition: tuple[Clause, ...] = at(seen.born, seen.epoch)
+    condition += (unmoved(seen.beat),) if seen.held else (free(),)
+    return ConditionalWrite(
+        seen.session_key,
+        condition,
+        assign={"epoch": seen.epoch + 1, **candidate.attributes(wall)},
+        remove=() if candidate.endpoint else ("endpoint",),
+        add={"beat": 1},
+    )
+
+
+def beat(mine: GuardItem, expires_at: int) -> ConditionalWrite:
+    """Show that the holder lives."""
+    return ConditionalWrite(
+        mine.session_key, (held_by(_own(mine)),), assign={"expires_at": expires_at}, add={"beat": 1}
+    )
+
+
+def commit(mine: GuardItem, changes: Attributes, expires_at: int) -> ConditionalWrite:
+    """Make what was put part of the session. Only this write moves ``head``.
+
+    Args:
+        mine: The item as the last accepted write left it.
+        changes: The new ``head``, ``tail``, ``commit_id`` and what else moves with them.
+        expires_at: The item's new TTL.
+    """
+    return ConditionalWrite(
+        mine.session_key,
+        (held_by(_own(mine)), head_is(mine.head)),
+        assign={**changes, "expires_at": expires_at},
+        add={"beat": 1},
+    )
+
+
+def scrubbed(mine: GuardItem) -> ConditionalWrite:
+    """Say that a redaction's sweep is finished."""
+    return ConditionalWrite(
+        mine.session_key,
+        (held_by(_own(mine)), Clause("scrub", "=", mine.scrub or "")),
+        assign={},
+        remove=("scrub",),
+        add={"beat": 1},
+    )
+
+
+def release(mine: GuardItem) -> ConditionalWrite:
+    """Let go. Raising the epoch refuses every acquisition that was on its way."""
+    return ConditionalWrite(
+        mine.session_key,
+        (held_by(_own(mine)),),
+        assign={"epoch": mine.epoch + 1},
+        remove=("acquire_id", "holder", "endpoint", "route_token"),
+    )
+
+
+def bury(mine: GuardItem, expires_at: int) -> ConditionalWrite:
+    """End this life: a tombstone without ``head`` stays until the sweeps are over."""
+    return ConditionalWrite(
+        mine.session_key,
+        (held_by(_own(mine)),),
+        assign={"epoch": mine.epoch + 1, "deleted": True, "expires_at": expires_at},
+        remove=(
+            *("acquire_id", "holder", "endpoint", "route_token"),
+            *("head", "pages", "tail", "commit_id", "inputs", "scrub"),
+        ),
+    )
+
+
+def tail_value(tail: list[TailEntry]) -> Value:
+    """The form of a tail in the item."""
+    return [str(entry) for entry in tail]
+
+
+def _own(mine: GuardItem) -> str:
+    if mine.acquire_id is None:
+        raise ValueError(f"{mine.session_key}: not held")
+    return mine.acquire_id

@@ -1,0 +1,136 @@
+"""What a session's records add up to: each agent's messages, state and the rest.
+
+Kinds of records, and the shape of their ``data``:
+
+    agent        {"class": …, "name": …}                         an agent entered the session
+    message      {"message": …, "before": <tracking id>?}        a message, at the end or before a later one
+    update       {"message": …}                                  replaces the message with its tracking id
+    redact       {"message": …}                                  the same, and the old content must go
+    window       {"keep": [<tracking id>, …]}                    the agent's history is now these messages
+    state        {…}                                             the agent's whole state
+    prompt       [{"text": …}, …] or null                        its system prompt
+    internal     {"conversation_manager_state": …, …}            what else Strands keeps of an ``Agent``
+    tool         {"tool_use_id", "name", "phase", "status"?, "ms"?}
+    connection   {"provider", "model_id", "audio", "restarts", "handle"?, …}
+    multi_agent  {"id": …, "state": …}                           a Graph's or Swarm's state
+    rewind       {"to": <record>}                                everything is again as it was then
+
+A streamed message is recorded when it is complete, not when it begins: ``before`` puts it where it began.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from strands.types.session import decode_bytes_values
+
+from segue.errors import JournalCorrupt
+from segue.records import Record
+
+Message = dict[str, Any]
+"""A Strands message; kept as the plain dictionary it is."""
+
+
+@dataclass(slots=True)
+class AgentHistory:
+    """One agent, as the records leave it.
+
+    Attributes:
+        messages: Its messages in order, as they were recorded.
+        numbers: For each message's tracking id, the record that last determined it.
+        state: Its state.
+        system_prompt: Its system prompt as content blocks, None if it never had one.
+        internal: Further Strands state of an ``Agent``.
+        tools: Every tool run by tool use id, in order of their start; one without ``status`` was under way.
+        connection: The latest connection record.
+    """
+
+    messages: list[Message] = field(default_factory=list)
+    numbers: dict[str, int] = field(default_factory=dict)
+    state: dict[str, Any] = field(default_factory=dict)
+    system_prompt: list[dict[str, Any]] | None = None
+    internal: dict[str, Any] = field(default_factory=dict)
+    tools: dict[str, dict[str, Any]] = field(default_factory=dict)
+    connection: dict[str, Any] = field(default_factory=dict)
+
+    def index(self, tracking_id: str) -> int | None:
+        """Find a message, newest first."""
+        for index in range(len(self.messages) - 1, -1, -1):
+            if self.messages[index].get("tracking_id") == tracking_id:
+                return index
+        return None
+
+
+@dataclass(slots=True)
+class History:
+    """A whole session, as the records leave it."""
+
+    agents: dict[str, AgentHistory] = field(default_factory=dict)
+    multi_agents: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+def fold(records: Sequence[Record], upto: int | None = None) -> History:
+    """Add records up.
+
+    Args:
+        records: All records of a session, or its first ones.
+        upto: Use only so many of them: the session as it was at that point.
+
+    Raises:
+        JournalCorrupt: A record contradicts the ones before it.
+    """
+    history = History()
+    for number, record in enumerate(records[:upto]):
+        if record.kind == "rewind":
+            history = fold(records, min(record.data["to"], number))
+        elif record.kind == "multi_agent":
+            history.multi_agents[record.data["id"]] = decode_bytes_values(record.data["state"])
+        else:
+            _apply(history.agents.setdefault(record.agent, AgentHistory()), number, record)
+    return history
+
+
+def _apply(agent: AgentHistory, number: int, record: Record) -> None:  # noqa: C901 - a table would hide the shapes
+    data = decode_bytes_values(record.data)
+    match record.kind:
+        case "message":
+            _insert(agent, data["message"], data.get("before"))
+            agent.numbers[data["message"].get("tracking_id", "")] = number
+        case "update" | "redact":
+            tracking_id = data["message"].get("tracking_id", "")
+            if (index := agent.index(tracking_id)) is not None:
+                agent.messages[index] = data["message"]
+                agent.numbers[tracking_id] = number
+        case "window":
+            known = {message.get("tracking_id"): message for message in agent.messages}
+            missing = [tracking_id for tracking_id in data["keep"] if tracking_id not in known]
+            if missing:
+                raise JournalCorrupt(f"record {number}", f"keeps messages that were never recorded: {missing[:3]}")
+            agent.messages = [known[tracking_id] for tracking_id in data["keep"]]
+        case "state":
+            agent.state = data
+        case "prompt":
+            agent.system_prompt = data
+        case "internal":
+            agent.internal = data
+        case "tool":
+            agent.tools.setdefault(data["tool_use_id"], {}).update(data)
+        case "connection":
+            agent.connection = data
+        case _:  # "agent", and kinds of a later minor version: they name what an older reader can do without
+            pass
+
+
+def _insert(agent: AgentHistory, message: Message, before: str | None) -> None:
+    index = None if before is None else agent.index(before)
+    if index is None:
+        agent.messages.append(message)
+    else:
+        agent.messages.insert(index, message)
+
+
+def under_way(tools: dict[str, dict[str, Any]]) -> Iterable[dict[str, Any]]:
+    """The tool runs that began and, for all the records say, never ended."""
+    return (run for run in tools.values() if "status" not in run)

@@ -1,0 +1,207 @@
+"""The guard: one DynamoDB item a session, as data.
+
+    session_key   <principal>/<session_id>                     (partition key)
+    schema        version of this layout
+    born          identity of this life of the session; part of every S3 key
+    epoch         fencing token; grows with every acquisition, release and deletion, never falls
+    acquire_id    random, new with every acquisition, absent when free
+    holder        who that is, for people and routing
+    beat          counter that heartbeats and commits raise
+    lease_ms      how long beat may stay the same before others may take over
+    endpoint      where the holder takes frames
+    route_token   the secret that its callers show
+    head          committed records
+    pages         sealed pages
+    tail          segments past the last page, as "<first record>.<epoch>.<commit id>"
+    commit_id     of the last accepted commit
+    inputs        what the records contain of each client's input, as "<client id> <upto> <beyond,…>", latest last
+    scrub         a redaction whose sweep is not finished, as "<record>"
+    deleted       present on a tombstone, which has no head
+    expires_at    DynamoDB TTL, seconds since 1970
+
+This module needs neither boto3 nor Strands: the gateway functions read items with it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from segue.errors import JournalCorrupt
+
+SCHEMA = 1
+"""Version of the item and of the objects. Readers refuse a newer one."""
+
+_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+
+Value = str | int | bool | list[str]
+"""What an attribute may be; kept to what DynamoDB, a JSON file and a dict all hold alike."""
+
+Attributes = dict[str, Value]
+
+
+def valid_id(text: str, what: str) -> str:
+    """Return ``text`` if it may be part of a key.
+
+    Args:
+        text: The id.
+        what: What it is, for the error ("session id").
+
+    Raises:
+        ValueError: It is empty, too long, a relative path, or has characters other than ``A-Za-z0-9._-``.
+    """
+    if not _ID.fullmatch(text) or text in {".", ".."}:
+        raise ValueError(f"{what} {text!r} is not valid: 1 to 128 of A-Z a-z 0-9 . _ - and not '.' or '..'")
+    return text
+
+
+def session_key(principal: str, session_id: str) -> str:
+    """Return the key of a principal's session, ``<principal>/<session_id>``.
+
+    Raises:
+        ValueError: Either part is not a valid id.
+    """
+    return f"{valid_id(principal, 'principal')}/{valid_id(session_id, 'session id')}"
+
+
+@dataclass(frozen=True, slots=True)
+class TailEntry:
+    """One committed segment that no page contains yet."""
+
+    first: int
+    epoch: int
+    commit_id: str
+
+    def __str__(self) -> str:
+        """The form in the item."""
+        return f"{self.first}.{self.epoch}.{self.commit_id}"
+
+    @classmethod
+    def parse(cls, text: str) -> TailEntry:
+        """Read the form in the item."""
+        first, epoch, commit_id = text.split(".", 2)
+        return cls(int(first), int(epoch), commit_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Which of a client's input frames the records contain: all up to ``upto``, and those in ``beyond``."""
+
+    upto: int = 0
+    beyond: tuple[int, ...] = ()
+
+    def __contains__(self, seq: int) -> bool:
+        """Whether a frame's effect is in the records."""
+        return seq <= self.upto or seq in self.beyond
+
+    def adding(self, seqs: tuple[int, ...]) -> Known:
+        """Return what is known once ``seqs`` are in the records too."""
+        more = {seq for seq in (*self.beyond, *seqs) if seq > self.upto}
+        upto = self.upto
+        while upto + 1 in more:
+            upto += 1
+            more.remove(upto)
+        return Known(upto, tuple(sorted(more)))
+
+
+@dataclass(frozen=True, slots=True)
+class GuardItem:
+    """A guard item that was read. Immutable: what is known of it is what storage answered."""
+
+    session_key: str
+    born: str
+    epoch: int
+    expires_at: int
+    acquire_id: str | None = None
+    holder: str | None = None
+    beat: int = 0
+    lease_ms: int = 0
+    endpoint: str | None = None
+    route_token: str | None = None
+    head: int = 0
+    pages: int = 0
+    tail: tuple[TailEntry, ...] = ()
+    commit_id: str | None = None
+    inputs: Mapping[str, Known] = field(default_factory=dict)
+    scrub: str | None = None
+    deleted: bool = False
+
+    @property
+    def held(self) -> bool:
+        """Whether somebody has the lease (dead or alive)."""
+        return self.acquire_id is not None
+
+    def ended(self, wall: float) -> bool:
+        """Whether this life is over: deleted, or past its TTL though DynamoDB has not removed it yet.
+
+        Args:
+            wall: Seconds since 1970.
+        """
+        return self.deleted or self.expires_at < wall
+
+    @classmethod
+    def parse(cls, attributes: Mapping[str, Value]) -> GuardItem:
+        """Read plain attributes.
+
+        Raises:
+            JournalCorrupt: A newer schema wrote them, or they are not a guard item.
+        """
+        fields: dict[str, Any] = dict(attributes)
+        key = str(fields.get("session_key", "?"))
+        schema = fields.pop("schema", None)
+        if not isinstance(schema, int):
+            raise JournalCorrupt(key, "the lock table's item is not a guard item (no schema)")
+        if schema > SCHEMA:
+            raise JournalCorrupt(key, f"written by a newer Segue (schema {schema}, this one reads {SCHEMA}): upgrade")
+        try:
+            fields["tail"] = tuple(TailEntry.parse(entry) for entry in fields.get("tail", ()))
+            fields["inputs"] = dict(_parse_input(line) for line in fields.get("inputs", ()))
+            return cls(**{name: fields[name] for name in cls.__slots__ if name in fields})
+        except (TypeError, ValueError) as error:
+            raise JournalCorrupt(key, f"the lock table's item cannot be read ({error})") from error
+
+    @classmethod
+    def from_attributes(cls, attributes: Mapping[str, Mapping[str, Any]]) -> GuardItem:
+        """Read an item as DynamoDB's low-level client answers it."""
+        return cls.parse(plain(attributes))
+
+
+def _parse_input(line: str) -> tuple[str, Known]:
+    client_id, upto, beyond = line.split(" ")
+    return client_id, Known(int(upto), tuple(int(seq) for seq in beyond.split(",") if seq))
+
+
+def input_lines(inputs: Mapping[str, Known]) -> list[str]:
+    """The form of ``inputs`` in the item."""
+    return [f"{client} {known.upto} {','.join(map(str, known.beyond))}" for client, known in inputs.items()]
+
+
+def plain(attributes: Mapping[str, Mapping[str, Any]]) -> Attributes:
+    """Turn DynamoDB's typed attribute values into plain ones."""
+    return {name: _plain(value) for name, value in attributes.items()}
+
+
+def _plain(value: Mapping[str, Any]) -> Value:
+    ((kind, content),) = value.items()
+    match kind:
+        case "N":
+            return int(content)
+        case "L":
+            return [str(_plain(element)) for element in content]
+        case _:
+            return content  # type: ignore[no-any-return]  # S and BOOL hold what they say
+
+
+def typed(value: Value) -> dict[str, Any]:
+    """Turn a plain value into DynamoDB's typed form."""
+    match value:
+        case bool():
+            return {"BOOL": value}
+        case int():
+            return {"N": str(value)}
+        case str():
+            return {"S": value}
+        case list():
+            return {"L": [{"S": element} for element in value]}

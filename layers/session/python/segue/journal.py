@@ -1,0 +1,211 @@
+"""The holder's side of a journal: records are queued at once and committed in groups.
+
+One commit is under way at a time; what arrives meanwhile goes into the next:
+
+    append  r0 r1      r2 r3 r4            r5
+    commit      [r0 r1]────────▶[r2 r3 r4]────────▶[r5]
+
+While a commit's outcome is unknown, only the identical attempt is sent again; records are never regrouped
+under way. What was acknowledged is durable; what was not stays queued, also when whoever waits for it stops
+waiting.
+
+Everything but ``append`` and the two counters runs on one event loop, the storage loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from segue.clock import Clock
+from segue.commit import Committer, Queued, remember
+from segue.errors import JournalCorrupt, RecordTooLarge, SegueError, SessionFenced, StorageUnavailable
+from segue.item import Known
+from segue.lease import Lease
+from segue.records import MAX_RECORD_BYTES, Record, encode_record
+from segue.redaction import replacement_of
+from segue.restore import Journal
+from segue.storage.interface import ObjectStore
+
+logger = logging.getLogger(__name__)
+
+_COMMIT_RECORDS = 256
+_COMMIT_BYTES = 4 * 1024 * 1024
+"""What one commit takes at most (a single larger record goes alone)."""
+
+_FINAL = (SessionFenced, JournalCorrupt)
+"""Failures after which this writer never writes again."""
+
+
+class JournalWriter:
+    """Appends to the journal of one session, for as long as it holds the lease.
+
+    Attributes:
+        head: Records committed, as far as this writer knows.
+        position: Records committed or queued.
+        failure: Why the latest commit failed, or None.
+    """
+
+    def __init__(self, lease: Lease, objects: ObjectStore, prefix: str, clock: Clock, restored: Journal) -> None:
+        """Go on from what was restored; must be called on the storage loop."""
+        self.head = self.position = restored.item.head
+        self.failure: SegueError | None = None
+        self._lease = lease
+        self._committer = Committer(lease, objects, prefix, clock, restored)
+        self._inputs: OrderedDict[str, Known] = OrderedDict(restored.item.inputs)
+        self._loop = asyncio.get_running_loop()
+        self._lock = threading.Lock()
+        self._queue: list[Queued] = []
+        self._waiters: list[tuple[int, asyncio.Future[None]]] = []
+        self._draining: asyncio.Task[None] | None = None
+        self._reopen: Callable[[], Awaitable[None]] | None = None
+        self._when_fenced: Callable[[], None] | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether a commit is under way; it renews the lease, so no heartbeat is due."""
+        return self._draining is not None
+
+    @property
+    def inputs(self) -> dict[str, Known]:
+        """Which client input the records, committed or queued, contain."""
+        with self._lock:
+            return dict(self._inputs)
+
+    def reopen_with(self, reopen: Callable[[], Awaitable[None]]) -> None:
+        """Name what takes the lease again when something is written after a release."""
+        self._reopen = reopen
+
+    def when_fenced(self, callback: Callable[[], None]) -> None:
+        """Name what is told at once when the session turns out to be someone else's."""
+        self._when_fenced = callback
+
+    def append(self, *records: Record) -> int:
+        """Queue records, from any thread, and return the position after them.
+
+        Raises:
+            RecordTooLarge: One is over the limit; none was queued.
+            SessionFenced: The session is someone else's; nothing is queued any more.
+        """
+        queued = [Queued(encode_record(record), record) for record in records]
+        for one in queued:
+            if len(one.body) > MAX_RECORD_BYTES:
+                raise RecordTooLarge(len(one.body), MAX_RECORD_BYTES)
+        with self._lock:
+            if isinstance(self.failure, SessionFenced):
+                raise SessionFenced(self.failure.epoch, self.failure.winner)
+            self._queue.extend(queued)
+            self.position += len(queued)
+            position = self.position
+            for record in records:
+                remember(self._inputs, record)
+        self._loop.call_soon_threadsafe(self._drain_soon)
+        return position
+
+    async def durable(self, position: int | None = None) -> None:
+        """Wait until the first ``position`` records are committed (default: all that are queued now).
+
+        A redaction counts as committed once the old content is gone. Cancelling the wait withdraws nothing.
+
+        Raises:
+            SegueError: Why they are not: fenced, held by someone else, storage refused, damage.
+        """
+        position = self.position if position is None else position
+        if position <= self.head:
+            return
+        if isinstance(self.failure, _FINAL):
+            raise self.failure
+        waiter = self._loop.create_future()
+        self._waiters.append((position, waiter))
+        self._drain_soon()
+        await waiter
+
+    async def settle(self) -> None:
+        """Wait for the commit under way, whatever becomes of it, and for chores."""
+        while self._draining is not None:
+            await asyncio.gather(self._draining, return_exceptions=True)
+        await self._committer.settle()
+
+    async def finish_redaction(self, numbers: Sequence[int], records: Sequence[Record]) -> None:
+        """Finish what an earlier holder began and could not.
+
+        Args:
+            numbers: Numbers of the "redact" records, from the guard item's ``scrub``.
+            records: All records of the session.
+        """
+        await self._committer.collect()  # among the orphans are the segments that held the content
+        await self._committer.sweep(_merged([records[number] for number in numbers]))
+
+    def collect_soon(self) -> None:
+        """Delete, in the background, what an earlier holder left behind."""
+        self._committer.collect_soon()
+
+    def fail(self, error: SegueError) -> None:
+        """Tell whoever waits why nothing is committed now."""
+        self.failure = error
+        waiters, self._waiters = self._waiters, []
+        for _, waiter in waiters:
+            if not waiter.done():
+                waiter.set_exception(error)
+        if isinstance(error, SessionFenced) and self._when_fenced is not None:
+            self._when_fenced()
+
+    def _drain_soon(self) -> None:
+        if self._draining is None and self._queue and not isinstance(self.failure, _FINAL):
+            self._draining = self._loop.create_task(self._drain())
+
+    async def _drain(self) -> None:
+        try:
+            if not self._lease.held and self._reopen is not None:
+                await self._reopen()
+            self.failure = None
+            while self._queue:
+                await self._commit_next()
+        except SegueError as error:
+            logger.warning("commit failed", extra={"error": type(error).__name__})
+            self.fail(error)
+        except Exception as error:
+            logger.exception("commit failed unexpectedly")
+            self.fail(StorageUnavailable(f"commit failed unexpectedly: {type(error).__name__}"))
+        finally:
+            self._draining = None
+
+    async def _commit_next(self) -> None:
+        group = self._next_group()
+        fenced = await self._committer.commit(group)
+        redactions = [one.record for one in group if one.record.kind == "redact"]
+        with self._lock:
+            del self._queue[: len(group)]  # it is in the session: never sent again
+        try:
+            if fenced is None and redactions:
+                await self._committer.sweep(_merged(redactions))
+        finally:
+            self.head += len(group)
+        self._wake()
+        if fenced is not None:
+            raise fenced
+
+    def _next_group(self) -> list[Queued]:
+        """The next group, left in the queue until it is committed."""
+        with self._lock:
+            size = 0
+            for count, one in enumerate(self._queue[:_COMMIT_RECORDS]):
+                size += len(one.body)
+                if count and size > _COMMIT_BYTES:
+                    return self._queue[:count]
+            return self._queue[:_COMMIT_RECORDS]
+
+    def _wake(self) -> None:
+        reached = [waiter for position, waiter in self._waiters if position <= self.head]
+        self._waiters = [(position, waiter) for position, waiter in self._waiters if position > self.head]
+        for waiter in reached:
+            if not waiter.done():
+                waiter.set_result(None)
+
+
+def _merged(redactions: Sequence[Record]) -> dict[str, Any]:
+    return {tracking_id: message for record in redactions for tracking_id, message in replacement_of(record).items()}

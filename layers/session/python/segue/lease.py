@@ -1,0 +1,301 @@
+"""The lease: the right to write a session, held by one holder, kept alive by a heartbeat.
+
+Acquiring is: read the item, decide whether one may *try* (it is free, its ``beat`` stood still for
+``lease_ms`` of one's own watching, or there is evidence that its holder is dead), and write on the exact
+state that was read. Whether one may try is a matter of manners; that only one wins is the conditional write's.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+
+from segue import guard
+from segue.clock import Clock, SystemClock
+from segue.errors import SessionFenced, SessionHeld, StorageUnavailable
+from segue.item import GuardItem
+from segue.storage.interface import ConditionalWrite, ConditionFailed, GuardStore
+
+logger = logging.getLogger(__name__)
+
+Probe = Callable[[GuardItem], Awaitable[bool]]
+"""Tells whether an item's holder is certainly dead. A wrong yes costs a call its holder and nothing else."""
+
+_POLL_S = 0.25
+"""Seconds between two looks at an item that somebody holds. A look is one consistent read (half a unit)."""
+
+_BACKOFF_S = (0.05, 2.0)
+"""First and longest pause after storage failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseSettings:
+    """How long a silent holder keeps a session, and how often a living one shows itself.
+
+    Attributes:
+        duration: Seconds that ``beat`` may stay the same before others may take over.
+        heartbeat: Seconds between two heartbeats while nothing is committed.
+        margin: Seconds before the end of the lease at which a holder that could not renew it falls silent.
+    """
+
+    duration: float = 10.0
+    heartbeat: float = 3.0
+    margin: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse settings with which a healthy holder would lose its lease."""
+        if not 0 < self.heartbeat <= (self.duration - self.margin) / 2 or self.margin <= 0:
+            raise ValueError(
+                f"lease of {self.duration} s, heartbeat every {self.heartbeat} s, margin of {self.margin} s: "
+                "the heartbeat must be positive and fit twice into the duration less the margin"
+            )
+
+
+class Lease:
+    """One holder's lease on one session. Used on one event loop.
+
+    Attributes:
+        item: The guard item as the last accepted write left it; None before the first acquisition.
+        took_over: Whether the latest acquisition was from a holder that had not released.
+    """
+
+    def __init__(
+        self,
+        store: GuardStore,
+        session_key: str,
+        *,
+        settings: LeaseSettings | None = None,
+        holder: str = "",
+        endpoint: str | None = None,
+        retention_s: int = 365 * 86_400,
+        clock: Clock | None = None,
+    ) -> None:
+        """Prepare; no I/O.
+
+        Args:
+            store: Where the guard items are.
+            session_key: Which session, ``<principal>/<session_id>``.
+            settings: Duration and heartbeat.
+            holder: How the holder calls itself, for people.
+            endpoint: Where the holder takes frames, if it does.
+            retention_s: Seconds after the last sign of life at which the session expires.
+            clock: Where time comes from.
+        """
+        self.settings = settings or LeaseSettings()
+        self.item: GuardItem | None = None
+        self.took_over = False
+        self._store = store
+        self._key = session_key
+        self._holder = holder
+        self._endpoint = endpoint
+        self._retention_s = retention_s
+        self._clock = clock or SystemClock()
+        self._renewed_at = -float("inf")
+
+    @property
+    def held(self) -> bool:
+        """Whether, for all this process knows, it is the holder. Only a conditional write is sure."""
+        return self.item is not None and self.item.held
+
+    @property
+    def mine(self) -> GuardItem:
+        """The item, as its holder.
+
+        Raises:
+            SessionFenced: The lease was lost or let go.
+        """
+        if self.item is None or not self.item.held:
+            raise SessionFenced(self.item.epoch if self.item else 0, None)
+        return self.item
+
+    @property
+    def fresh_for(self) -> float:
+        """Seconds that the holder may still speak for the session; negative once it must fall silent.
+
+        Counted from *sending* the last renewal that succeeded: the answer may have been slow.
+        """
+        return self._renewed_at + self.settings.duration - self.settings.margin - self._clock.now()
+
+    @property
+    def expires_at(self) -> int:
+        """The TTL that a write now sets, in seconds since 1970."""
+        return int(self._clock.wall()) + self._retention_s
+
+    async def acquire(self, timeout: float, probe: Probe | None = None, left: GuardItem | None = None) -> GuardItem:
+        """Become the holder.
+
+        Args:
+            timeout: Seconds to wait for a session that somebody holds. 0 tries once.
+            probe: Evidence of death, asked once for each new state of a held item.
+            left: The item as this holder left it, if it wants to go on where it was.
+
+        Returns:
+            The item as the acquisition left it. Restoring starts from it.
+
+        Raises:
+            SessionHeld: Somebody kept it until the timeout.
+            SessionFenced: The session is not as it was ``left``: somebody wrote in between, or it ended.
+            StorageUnavailable: Storage did not answer until the timeout.
+        """
+        candidate = guard.Candidate(
+            acquire_id=guard.new_id(),
+            holder=self._holder,
+            lease_ms=int(self.settings.duration * 1000),
+            endpoint=self._endpoint,
+            route_token=guard.new_id(),
+            retention_s=self._retention_s,
+        )
+        deadline = self._clock.now() + timeout
+        watch = _Watch(self._clock, probe)
+        pause = _BACKOFF_S[0]
+        while True:
+            try:
+                held_by = await self._attempt(candidate, watch, left)
+            except StorageUnavailable:
+                if self._clock.now() >= deadline:
+                    raise
+                await self._clock.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+                pause = min(pause * 2, _BACKOFF_S[1])
+                continue
+            if held_by is None:
+                return self.mine
+            if self._clock.now() >= deadline:
+                raise SessionHeld(held_by.holder or "?", held_by.epoch)
+            await self._clock.sleep(min(_POLL_S, max(0.01, deadline - self._clock.now())))
+
+    async def _attempt(self, candidate: guard.Candidate, watch: _Watch, left: GuardItem | None) -> GuardItem | None:
+        """Look, and try if that is allowed. Returns the item of whoever has it instead, None if it is mine now."""
+        seen = await self._look()
+        if seen is not None and seen.acquire_id == candidate.acquire_id:
+            self._won(seen, watch.looked_at)  # an answer was lost, the write was not
+            return None
+        if left is not None and not self._as_left(seen, left):
+            raise SessionFenced(left.epoch, seen.holder if seen else None)
+        if not await watch.may_try(seen):
+            return seen
+        try:
+            await self._try(seen, candidate)
+        except ConditionFailed as lost:
+            winner = _winner(lost)
+            if winner is None or winner.acquire_id != candidate.acquire_id:
+                return winner or seen
+            self._won(winner, watch.looked_at)
+        return None
+
+    async def beat(self) -> None:
+        """Show that the holder lives.
+
+        Raises:
+            SessionFenced: It is the holder no more.
+            StorageUnavailable: Unknown; try again soon.
+        """
+        await self.write(guard.beat(self.mine, self.expires_at))
+
+    async def write(self, write: ConditionalWrite) -> GuardItem:
+        """Send a holder's write, and take its answer as the new item.
+
+        Raises:
+            SessionFenced: The session was acquired anew, or ended.
+            ConditionFailed: Something else than the holder differs (the caller knows what that means).
+            StorageUnavailable: Unknown; only the identical write may follow.
+        """
+        mine, sent_at = self.mine, self._clock.now()
+        try:
+            answer = GuardItem.parse(await self._store.write(write))
+        except ConditionFailed as lost:
+            if (winner := _winner(lost)) is not None and winner.acquire_id == mine.acquire_id:
+                raise
+            self.lose()
+            raise SessionFenced(mine.epoch, winner.holder if winner else None) from lost
+        return self._won(answer, sent_at)
+
+    def adopt(self, item: GuardItem, sent_at: float) -> None:
+        """Take an item that proves that an earlier write of mine was accepted, though its answer was lost."""
+        self._won(item, sent_at)
+
+    async def release(self) -> None:
+        """Let go. Does nothing if the lease is lost already.
+
+        Raises:
+            StorageUnavailable: The outcome could not be learnt; the lease runs out by itself.
+        """
+        if self.item is None or not self.item.held:
+            return
+        write = guard.release(self.item)
+        try:
+            self.item = GuardItem.parse(await self._store.write(write))
+        except ConditionFailed:
+            self.lose()
+
+    async def check(self) -> None:
+        """Read the item and see that it is mine still.
+
+        Raises:
+            SessionFenced: It is not.
+            StorageUnavailable: Unknown.
+        """
+        mine = self.mine
+        seen = await self._look()
+        if seen is None or seen.acquire_id != mine.acquire_id:
+            self.lose()
+            raise SessionFenced(mine.epoch, seen.holder if seen else None)
+
+    def lose(self) -> None:
+        """Know that the lease is someone else's."""
+        if self.item is not None:
+            self.item = replace(self.item, acquire_id=None)
+
+    def _as_left(self, seen: GuardItem | None, left: GuardItem) -> bool:
+        if seen is None or seen.ended(self._clock.wall()):
+            return False
+        return (seen.born, seen.head, seen.commit_id) == (left.born, left.head, left.commit_id)
+
+    async def _look(self) -> GuardItem | None:
+        attributes = await self._store.read(self._key)
+        return None if attributes is None else GuardItem.parse(attributes)
+
+    async def _try(self, seen: GuardItem | None, candidate: guard.Candidate) -> None:
+        wall, sent_at = self._clock.wall(), self._clock.now()
+        if seen is None or seen.ended(wall):
+            write = guard.begin_life(self._key, seen, candidate, wall)
+        else:
+            write = guard.take(seen, candidate, wall)
+        item = self._won(GuardItem.parse(await self._store.write(write)), sent_at)
+        self.took_over = seen is not None and seen.held
+        logger.debug("lease acquired", extra={"session": self._key, "epoch": item.epoch, "takeover": self.took_over})
+
+    def _won(self, item: GuardItem, sent_at: float) -> GuardItem:
+        # A heartbeat's answer may come in after that of a commit sent later; beat tells which is newer.
+        known = self.item
+        if known is None or known.acquire_id != item.acquire_id or known.beat <= item.beat:
+            self.item = item
+        self._renewed_at = max(self._renewed_at, sent_at)
+        return item
+
+
+def _winner(lost: ConditionFailed) -> GuardItem | None:
+    return None if lost.item is None else GuardItem.parse(lost.item)
+
+
+class _Watch:
+    """Times, on the observer's own clock, how long a held item stays the same."""
+
+    def __init__(self, clock: Clock, probe: Probe | None) -> None:
+        self._clock = clock
+        self._probe = probe
+        self._state: tuple[str, str | None, int] | None = None
+        self._since = clock.now()
+        self.looked_at = clock.now()
+
+    async def may_try(self, seen: GuardItem | None) -> bool:
+        """Whether manners allow an attempt on what was just read."""
+        self.looked_at = self._clock.now()
+        if seen is None or not seen.held or seen.ended(self._clock.wall()):
+            return True
+        state = (seen.born, seen.acquire_id, seen.beat)
+        if state != self._state:
+            self._state, self._since = state, self.looked_at
+            return self._probe is not None and await self._probe(seen)
+        return self.looked_at - self._since >= seen.lease_ms / 1000

@@ -1,0 +1,207 @@
+"""The session manager for Strands: what an agent says and does becomes records of the session.
+
+Hooks run on the agent's event loop and only queue; storage happens elsewhere (``segue.runtime``). With
+``durability="await"`` a hook returns when its record is durable, so that hooks after it see saved state; with
+``"gate"`` it returns at once, and whoever shows something to the outside awaits ``durable()`` first.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Unpack
+
+from strands.bidi.hooks.events import (
+    BidiAfterConnectionRestartEvent,
+    BidiAgentStopEvent,
+    BidiBeforeConnectionRestartEvent,
+    BidiResponseStopEvent,
+)
+from strands.hooks.events import (
+    AfterInvocationEvent,
+    AfterToolCallEvent,
+    AgentInitializedEvent,
+    BeforeToolCallEvent,
+    MessageAddedEvent,
+    MessageUpdatedEvent,
+)
+from strands.hooks.registry import BaseHookEvent, HookOrder, HookRegistry
+from strands.session.session_manager import SessionManager
+from strands.types.agent import LocalAgent
+
+from segue.handle import SessionHandle, in_event_loop
+from segue.history import Message
+from segue.options import SessionOptions, Settings
+from segue.repair import RepairReport, fit, repair
+from segue.tracking import AgentRecorder
+
+if TYPE_CHECKING:
+    from strands.types.content import Message as StrandsMessage
+
+logger = logging.getLogger(__name__)
+
+AHEAD_LIMIT = 200
+"""Records that an agent may run ahead of the journal with ``durability="gate"``. A conversation makes about
+one a second: when storage is down for minutes, the conversation has to pause and say so."""
+
+_SAVE_FIRST = HookOrder.SDK_FIRST - 1
+"""Before the user's message hooks, which were registered earlier and are to see saved state."""
+
+_SAVE_LAST = HookOrder.SDK_LAST + 1
+"""After the user's stop hooks, which may still change the agent's state."""
+
+
+class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
+    """Keeps a session for a ``BidiAgent`` or an ``Agent``, and lets exactly one writer add to it.
+
+    Not used by itself: ``GuardedS3SessionManager`` and ``GuardedFileSessionManager`` name the storage.
+
+    Attributes:
+        report: What had to be repaired in the restored history, by agent id.
+    """
+
+    def __init__(self, session_id: str, **options: Unpack[SessionOptions]) -> None:
+        """Prepare; no I/O.
+
+        Raises:
+            ValueError: An id or an option is not valid.
+        """
+        super().__init__(session_id, Settings(**options))
+        self.report: dict[str, RepairReport] = {}
+        self._recorders: dict[str, AgentRecorder] = {}
+
+    async def redact(self, tracking_id: str, replacement: str = "[redacted]", agent_id: str = "default") -> None:
+        """Take a message's content out of the agent's history and out of every object of the session.
+
+        Args:
+            tracking_id: The message's ``tracking_id``.
+            replacement: Text that stands in its place.
+            agent_id: Whose message it is.
+
+        Raises:
+            KeyError: The session has no such message.
+            SegueError: It could not be done; a redaction that was begun is finished by the next holder.
+        """
+        self._recorders[agent_id].redact(tracking_id, replacement)
+        await self.flush()
+
+    def record_of(self, tracking_id: str, agent_id: str = "default") -> int | None:
+        """Return the number of the record that last determined a message."""
+        recorder = self._recorders.get(agent_id)
+        return None if recorder is None else recorder.numbers.get(tracking_id)
+
+    def register_hooks(self, registry: HookRegistry, **kwargs: Any) -> None:
+        """Register with an agent's hooks."""
+        registry.add_callback(AgentInitializedEvent, lambda event: self.initialize(event.agent))
+        registry.add_callback(MessageAddedEvent, self._on_message_added, order=_SAVE_FIRST)
+        registry.add_callback(MessageUpdatedEvent, self._on_message_updated, order=_SAVE_FIRST)
+        registry.add_callback(BeforeToolCallEvent, self._on_tool_start, order=_SAVE_LAST)
+        registry.add_callback(AfterToolCallEvent, self._on_tool_end, order=_SAVE_FIRST)
+        # User hooks of these may change state, and hooks of the stop also look at what was saved.
+        registry.add_callback([BidiResponseStopEvent, AfterInvocationEvent], self._on_turn_end, order=_SAVE_LAST)
+        registry.add_callback(BidiBeforeConnectionRestartEvent, self._on_restart, order=_SAVE_LAST)
+        registry.add_callback(BidiAfterConnectionRestartEvent, self._on_restarted, order=_SAVE_FIRST)
+        registry.add_callback(BidiAgentStopEvent, self._on_stopping, order=_SAVE_FIRST)
+        registry.add_callback(BidiAgentStopEvent, self._on_stop, order=_SAVE_LAST)
+
+    def initialize(self, agent: LocalAgent, **kwargs: Any) -> None:
+        """Restore an agent, or record a new one. Blocks only if the session was not opened before."""
+        if self._session is None:
+            if in_event_loop():
+                logger.warning("await session_manager.open() before building the agent, to keep the event loop free")
+            self.open_sync()
+        self._watch_loop()
+        session = self._require()
+        if agent.agent_id in self._recorders:
+            raise ValueError(f"agent id {agent.agent_id!r} is used twice in session {self.session_id!r}")
+        stored = self._history.agents.get(agent.agent_id)
+        recorder = self._recorders[agent.agent_id] = AgentRecorder(agent, stored, session.append)
+        if stored is None:
+            recorder.introduce()
+            if self.settings.durability == "await" and not in_event_loop():
+                self.flush_sync()
+            return
+        messages, report = repair(stored.messages)
+        messages, report = fit(
+            messages, report, max_messages=self.settings.max_messages, max_bytes=self.settings.max_bytes
+        )
+        self.report[agent.agent_id] = report
+        if report:
+            logger.info("history repaired", extra={"session": self.session_key, "dropped": report.dropped})
+        recorder.restore(messages, stored, with_prompt=self.settings.restore_system_prompt)
+
+    def append_message(self, message: StrandsMessage, agent: LocalAgent, **kwargs: Any) -> None:
+        """Queue a message. The hooks do this and wait; direct callers wait with ``flush``."""
+        self._recorder(agent).message(_plain(message), self._take_inputs())
+
+    def sync_agent(self, agent: LocalAgent, **kwargs: Any) -> None:
+        """Queue what changed in the agent besides its messages."""
+        self._recorder(agent).state()
+
+    def redact_latest_message(self, redact_message: StrandsMessage, agent: LocalAgent, **kwargs: Any) -> None:
+        """Queue the replacement of the latest message; the hook that follows waits for it."""
+        self._recorder(agent).redaction(_plain(redact_message))
+
+    async def _on_message_added(self, event: MessageAddedEvent) -> None:
+        recorder = self._recorder(event.agent)
+        recorder.message(_plain(event.message), self._take_inputs())
+        recorder.state()
+        await self._keep_up()
+
+    async def _on_message_updated(self, event: MessageUpdatedEvent) -> None:
+        recorder = self._recorder(event.agent)
+        recorder.update(_plain(event.message), self._take_inputs())
+        recorder.state()
+        await self._keep_up()
+
+    async def _on_tool_start(self, event: BeforeToolCallEvent) -> None:
+        """Before a tool runs, its intent is durable and the lease is known to be held."""
+        self._recorder(event.agent).tool_started(event.tool_use)
+        event.invocation_state["idempotency_key"] = f"{self.session_key}/{event.tool_use['toolUseId']}"
+        await self.durable()
+
+    async def _on_tool_end(self, event: AfterToolCallEvent) -> None:
+        recorder = self._recorder(event.agent)
+        recorder.tool_ended(event.tool_use, event.result)
+        recorder.state()
+
+    async def _on_turn_end(self, event: BidiResponseStopEvent | AfterInvocationEvent) -> None:
+        recorder = self._recorder(event.agent)
+        recorder.reconcile()
+        recorder.state()
+        await self._keep_up()
+
+    async def _on_restart(self, event: BidiBeforeConnectionRestartEvent) -> None:
+        """Before the model connection restarts with the history, all of it is durable."""
+        recorder = self._recorder(event.agent)
+        recorder.state()
+        await self.flush()
+
+    async def _on_restarted(self, event: BidiAfterConnectionRestartEvent) -> None:
+        self._recorder(event.agent).connection(restarted=event.exception is None)
+
+    async def _on_stopping(self, event: BaseHookEvent) -> None:
+        await self.flush()
+
+    async def _on_stop(self, event: BaseHookEvent) -> None:
+        await self.close()
+
+    async def _keep_up(self) -> None:
+        writer = self._require().live
+        if self.settings.durability == "await":
+            await self.durable(writer.position)
+        elif writer.position - writer.head > AHEAD_LIMIT:
+            await self.durable(writer.position - AHEAD_LIMIT)
+
+    def _recorder(self, agent: LocalAgent) -> AgentRecorder:
+        try:
+            return self._recorders[agent.agent_id]
+        except KeyError:
+            raise RuntimeError(f"agent {agent.agent_id!r} does not belong to session {self.session_id!r}") from None
+
+    def _record_changes(self) -> None:
+        for recorder in self._recorders.values():
+            recorder.state()
+
+
+def _plain(message: StrandsMessage) -> Message:
+    return message  # type: ignore[return-value]  # a TypedDict is the dictionary that it describes

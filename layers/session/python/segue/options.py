@@ -1,0 +1,72 @@
+"""What a session manager can be told, whatever its storage."""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass, field
+from typing import Literal, TypedDict
+
+from segue.lease import LeaseSettings, Probe
+
+Durability = Literal["await", "gate"]
+
+
+class SessionOptions(TypedDict, total=False):
+    """Keyword arguments that all session managers share. All have defaults.
+
+    Attributes:
+        principal: Whose session it is; part of its key. Default ``"default"``.
+        lease: How long a silent holder keeps the session. Default 10 s with a heartbeat every 3 s.
+        acquire_timeout: Seconds to wait for another holder before SessionHeld. Default 15.
+        durability: ``"await"`` (default): hooks return when their record is durable. ``"gate"``: at once; await
+            ``durable()`` before showing anything.
+        holder: How this process calls itself. Default: host and process id.
+        endpoint: Where this process takes frames, if it does.
+        probe: Evidence that another holder is dead.
+        retention_days: Days after its last use at which the session expires. Default 365.
+        restore_system_prompt: Restore the recorded system prompt instead of the agent's own. Default False.
+        max_messages: Restore at most so many messages: whole turns, newest kept. Default: all.
+        max_bytes: Restore at most so many bytes of messages. Default: all.
+    """
+
+    principal: str
+    lease: LeaseSettings
+    acquire_timeout: float
+    durability: Durability
+    holder: str
+    endpoint: str | None
+    probe: Probe | None
+    retention_days: int
+    restore_system_prompt: bool
+    max_messages: int | None
+    max_bytes: int | None
+
+
+def this_process() -> str:
+    """Name this process for people: host and process id."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The options with their defaults, checked. Fields as in ``SessionOptions``."""
+
+    principal: str = "default"
+    lease: LeaseSettings = field(default_factory=LeaseSettings)
+    acquire_timeout: float = 15.0
+    durability: Durability = "await"
+    holder: str = field(default_factory=this_process)
+    endpoint: str | None = None
+    probe: Probe | None = None
+    retention_days: int = 365
+    restore_system_prompt: bool = False
+    max_messages: int | None = None
+    max_bytes: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work."""
+        if self.durability not in {"await", "gate"}:
+            raise ValueError(f"durability {self.durability!r} is not valid: 'await' or 'gate'")
+        if self.retention_days < 1 or self.acquire_timeout < 0:
+            raise ValueError("retention_days must be at least 1 and acquire_timeout at least 0")

@@ -1,0 +1,224 @@
+"""Records, and the objects that hold them.
+
+    sessions/<session_key>/<born>/segments/<first record>-<epoch>-<commit id>.json    what one commit wrote
+    sessions/<session_key>/<born>/pages/<page number>.json                            segments, folded
+
+Both are one JSON object that names where it belongs, so that a truncated, swapped or foreign object is
+noticed, and that carries records whose numbers follow from their order:
+
+    {"schema": 1, "session_key": …, "born": …, "first": 40, "commits": [[42, 5, "<commit id>"]], "records": [{…}, {…}]}
+
+``commits`` gives each commit as (records after it, epoch, commit id): a segment has one, a page has those it
+was folded from, so that every commit stays a point in time that can be restored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from segue.errors import JournalCorrupt
+from segue.item import SCHEMA, GuardItem, TailEntry
+
+PAGE_RECORDS = 256
+PAGE_BYTES = 256 * 1024
+PAGE_SEGMENTS = 48
+"""A page is full at the first commit that reaches one of these: fixed by the records, so that any two
+writers cut alike. Few segments keep the guard item small, since every write pays for all of it."""
+
+TAIL_LIMIT = 64
+"""Segments in ``tail`` at most; before it is passed, a page must have been sealed."""
+
+MAX_RECORD_BYTES = 32 * 1024 * 1024
+"""One record at most. Strands' messages are kilobytes; images are megabytes; more is a mistake."""
+
+
+class Record(msgspec.Struct, omit_defaults=True, frozen=True, kw_only=True):
+    """One change to a session.
+
+    Attributes:
+        kind: What changed: ``message``, ``update``, ``redact``, ``state``, … (see ``segue.history``).
+        agent: Which agent of the session it concerns.
+        at: When it was queued, in milliseconds since 1970, for people.
+        data: The change itself; its shape depends on the kind.
+        inputs: Client input frames whose effect this record is, as (client id, sequence numbers).
+    """
+
+    kind: str
+    data: Any = None
+    agent: str = "default"
+    at: int = 0
+    inputs: tuple[str, tuple[int, ...]] | None = None
+
+
+Commit = tuple[int, int, str]
+"""A commit as (records after it, epoch, commit id)."""
+
+
+class Block(msgspec.Struct, kw_only=True, frozen=True):
+    """A segment or a page: the form in storage, records left as the JSON they are."""
+
+    schema: int
+    session_key: str
+    born: str
+    first: int
+    commits: tuple[Commit, ...]
+    records: tuple[msgspec.Raw, ...]
+
+    @property
+    def end(self) -> int:
+        """Number of the record after the last one here."""
+        return self.first + len(self.records)
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A committed segment that no page contains yet, as its writer or restorer keeps it in memory."""
+
+    entry: TailEntry
+    records: tuple[bytes, ...]
+
+    @property
+    def end(self) -> int:
+        """Number of the record after the last one here."""
+        return self.entry.first + len(self.records)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the records."""
+        return sum(map(len, self.records))
+
+    @property
+    def commit(self) -> Commit:
+        """The commit that wrote it."""
+        return self.end, self.entry.epoch, self.entry.commit_id
+
+
+_encode = msgspec.json.Encoder().encode
+_decode_block = msgspec.json.Decoder(Block).decode
+_decode_record = msgspec.json.Decoder(Record).decode
+
+
+def encode_record(record: Record) -> bytes:
+    """Return a record as JSON."""
+    return _encode(record)
+
+
+def decode_record(body: bytes | msgspec.Raw, key: str = "record") -> Record:
+    """Read a record.
+
+    Raises:
+        JournalCorrupt: It is not one.
+    """
+    try:
+        return _decode_record(body)
+    except msgspec.DecodeError as error:
+        raise JournalCorrupt(key, f"a record cannot be read ({error})") from error
+
+
+class Keys:
+    """Object keys of one life of a session."""
+
+    def __init__(self, prefix: str, session_key: str, born: str) -> None:
+        """Name the life.
+
+        Args:
+            prefix: The bucket's prefix, "" or ending in "/".
+            session_key: The session.
+            born: Which life of it.
+        """
+        self.root = f"{prefix}sessions/{session_key}/{born}/"
+
+    def segment(self, entry: TailEntry) -> str:
+        """Key of a segment; never used twice, since the commit id is fresh for every commit."""
+        return f"{self.root}segments/{entry.first}-{entry.epoch}-{entry.commit_id}.json"
+
+    def page(self, number: int) -> str:
+        """Key of a page."""
+        return f"{self.root}pages/{number}.json"
+
+    @property
+    def segments(self) -> str:
+        """Prefix of all segments."""
+        return f"{self.root}segments/"
+
+    @property
+    def pages(self) -> str:
+        """Prefix of all pages."""
+        return f"{self.root}pages/"
+
+
+def encode_segment(item: GuardItem, segment: Segment) -> bytes:
+    """Return the object of a segment."""
+    return _encode_block(item, segment.entry.first, [segment.commit], segment.records)
+
+
+def encode_page(item: GuardItem, segments: Sequence[Segment]) -> bytes:
+    """Return the object of a page: a function of the segments alone, so that any two writers make the same."""
+    records = [record for segment in segments for record in segment.records]
+    return _encode_block(item, segments[0].entry.first, [segment.commit for segment in segments], records)
+
+
+def _encode_block(item: GuardItem, first: int, commits: Iterable[Commit], records: Iterable[bytes]) -> bytes:
+    return _encode(
+        Block(
+            schema=SCHEMA,
+            session_key=item.session_key,
+            born=item.born,
+            first=first,
+            commits=tuple(commits),
+            records=tuple(map(msgspec.Raw, records)),
+        )
+    )
+
+
+def decode_block(key: str, body: bytes, item: GuardItem, first: int | None = None) -> Block:
+    """Read a segment or a page, and check that it is the one that belongs there.
+
+    Args:
+        key: Its object key, for the error.
+        body: The object.
+        item: The guard item of the session it must belong to.
+        first: The record that it must begin with, if known.
+
+    Raises:
+        JournalCorrupt: It is truncated, of another session or life, out of place, or of a newer schema.
+    """
+    try:
+        block = _decode_block(body)
+    except msgspec.DecodeError as error:
+        raise JournalCorrupt(key, f"not a readable segment or page ({error})") from error
+    if block.schema > SCHEMA:
+        raise JournalCorrupt(key, f"written by a newer Segue (schema {block.schema}, this one reads {SCHEMA}): upgrade")
+    if (block.session_key, block.born) != (item.session_key, item.born):
+        raise JournalCorrupt(key, f"belongs to {block.session_key!r} born {block.born!r}")
+    if first is not None and block.first != first:
+        raise JournalCorrupt(key, f"begins with record {block.first}, expected {first}")
+    ends = [end for end, _, _ in block.commits]
+    if not ends or ends != sorted(ends) or ends[-1] != block.end:
+        raise JournalCorrupt(key, f"its commits end at {ends}, its records at {block.end}")
+    return block
+
+
+def segments_of(block: Block) -> list[Segment]:
+    """Take a block apart into the segments that its commits wrote."""
+    segments, start = [], block.first
+    for end, epoch, commit_id in block.commits:
+        records = tuple(bytes(raw) for raw in block.records[start - block.first : end - block.first])
+        segments.append(Segment(TailEntry(start, epoch, commit_id), records))
+        start = end
+    return segments
+
+
+def full_page(segments: Sequence[Segment]) -> int:
+    """Return how many of the oldest segments make a full page, 0 if none is full yet."""
+    records = size = 0
+    for count, segment in enumerate(segments, start=1):
+        records += len(segment.records)
+        size += segment.size
+        if records >= PAGE_RECORDS or size >= PAGE_BYTES or count >= PAGE_SEGMENTS:
+            return count
+    return 0

@@ -1,0 +1,106 @@
+r"""Redaction is physical: the old content leaves every object of the session.
+
+    commit      the "redact" record, the tail's segments written anew without the content, and ``scrub``
+    sweep       pages rewritten in place under If-Match, segments that held the content deleted
+    clear       ``scrub`` removed
+
+A crash between the steps leaves ``scrub`` behind, and whoever acquires next finishes the sweep. Earlier points
+in time show the redacted form, too. A request with the old content that is still on its way can only create
+an object that nothing names, which the next collection deletes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from segue.guard import new_id
+from segue.item import GuardItem, TailEntry
+from segue.records import Keys, Record, Segment, decode_block, encode_record
+from segue.storage.interface import ObjectMissing, ObjectStore, PreconditionFailed
+
+Replacements = Mapping[str, Mapping[str, Any]]
+"""For each redacted message's tracking id, the message that stands in its place."""
+
+_HOLDING = frozenset({"message", "update", "redact"})
+
+
+def replacement_of(record: Record) -> dict[str, Any]:
+    """The replacement that a "redact" record makes, by tracking id."""
+    message = record.data["message"]
+    return {message["tracking_id"]: message}
+
+
+def redacted(body: bytes, replacements: Replacements) -> bytes:
+    """Return a record's JSON without redacted content; the very same bytes if it has none."""
+    if not any(tracking_id.encode() in body for tracking_id in replacements):
+        return body
+    record = msgspec.json.decode(body, type=Record)
+    if record.kind not in _HOLDING:
+        return body
+    replacement = replacements.get(record.data["message"].get("tracking_id", ""))
+    if replacement is None or record.data["message"] == replacement:
+        return body
+    return encode_record(msgspec.structs.replace(record, data={**record.data, "message": replacement}))
+
+
+def redact_segments(segments: Sequence[Segment], epoch: int, replacements: Replacements) -> dict[int, Segment]:
+    """Return new versions, under new commit ids, of the segments that hold redacted content, by index."""
+    changed: dict[int, Segment] = {}
+    for index, segment in enumerate(segments):
+        records = tuple(redacted(body, replacements) for body in segment.records)
+        if records != segment.records:
+            entry = TailEntry(segment.entry.first, epoch, new_id(64))
+            changed[index] = Segment(entry, records)
+    return changed
+
+
+async def sweep_pages(
+    objects: ObjectStore, keys: Keys, item: GuardItem, replacements: Replacements, check: Callable[[], Awaitable[None]]
+) -> int:
+    """Rewrite, in place, the pages that hold redacted content.
+
+    Args:
+        objects: Where they are.
+        keys: Object keys of this life.
+        item: The guard item, as its holder.
+        replacements: What stands in place of what.
+        check: Sees that the lease is still mine; called between reading a page and replacing that version.
+
+    Returns:
+        How many pages were rewritten.
+
+    Raises:
+        SessionFenced: The lease is someone else's; the next holder finishes.
+        JournalCorrupt: A page cannot be read.
+    """
+    count = 0
+    for number in range(item.pages):
+        count += await _sweep_page(objects, keys.page(number), item, replacements, check)
+    beyond = [key for key in await objects.list(keys.pages) if _number(key) >= item.pages]
+    await objects.delete(beyond)  # sealed by someone who did not get to commit them
+    return count
+
+
+async def _sweep_page(
+    objects: ObjectStore, key: str, item: GuardItem, replacements: Replacements, check: Callable[[], Awaitable[None]]
+) -> bool:
+    while True:
+        stored = await objects.get(key)
+        block = decode_block(key, stored.body, item)
+        records = tuple(msgspec.Raw(redacted(bytes(raw), replacements)) for raw in block.records)
+        if all(bytes(new) == bytes(old) for new, old in zip(records, block.records, strict=True)):
+            return False
+        await check()
+        body = msgspec.json.encode(msgspec.structs.replace(block, records=records))
+        try:
+            await objects.put(key, body, if_match=stored.etag)
+        except (PreconditionFailed, ObjectMissing):
+            continue
+        return True
+
+
+def _number(key: str) -> int:
+    return int(key.rsplit("/", 1)[-1].removesuffix(".json"))

@@ -1,0 +1,159 @@
+"""Restored histories that every provider accepts.
+
+A crash can fall between any two records, and a session can come from Strands' own managers. So a restored
+history may hold placeholders of messages that never came, tool uses without results, and results without
+uses; providers refuse all of these. Repairs are made on every restore and never recorded: the same records
+always give the same history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+from strands.types.session import encode_bytes_values
+
+from segue.history import Message
+
+INTERRUPTED = "The tool call was interrupted before its result was recorded. It may or may not have run."
+"""What the model is told of a tool that a crash cut off."""
+
+
+@dataclass(frozen=True, slots=True)
+class RepairReport:
+    """What was done to a history.
+
+    Attributes:
+        placeholders: Messages dropped because their content never came.
+        interrupted: Tool uses that got a synthetic result.
+        orphans: Tool results dropped because no tool use came before them.
+        dropped: Oldest messages dropped to fit the limits.
+    """
+
+    placeholders: int = 0
+    interrupted: tuple[str, ...] = ()
+    orphans: int = 0
+    dropped: int = 0
+
+    def __bool__(self) -> bool:
+        """Whether anything was done."""
+        return self != RepairReport()
+
+
+def repair(messages: Sequence[Message]) -> tuple[list[Message], RepairReport]:
+    """Return a history that is fit to use, and what was done to it. The input is left alone."""
+    whole = [message for message in messages if message.get("content")]
+    finished = {use_id for message in whole if not _is_dispatch(message) for use_id in _results(message)}
+    fixed: list[Message] = []
+    interrupted: list[str] = []
+    orphans = 0
+    open_uses: list[str] = []
+    for message in whole:
+        results = _results(message)
+        if open_uses and not set(results) & set(open_uses):
+            fixed.append(_synthetic(open_uses))
+            interrupted += open_uses
+            open_uses = []
+        if results:
+            paired, lost = _pair(message, open_uses)
+            orphans += len(set(results) - set(open_uses))
+            if _is_dispatch(message):
+                cut_off = [use_id for use_id in open_uses if use_id not in finished]
+                paired = _with_interrupted(paired, cut_off)
+                lost = [*lost, *cut_off]
+            interrupted += lost
+            if paired["content"]:
+                fixed.append(paired)
+        else:
+            fixed.append(message)
+        open_uses = _uses(message)
+    if open_uses:
+        fixed.append(_synthetic(open_uses))
+        interrupted += open_uses
+    report = RepairReport(
+        placeholders=len(messages) - len(whole), interrupted=tuple(dict.fromkeys(interrupted)), orphans=orphans
+    )
+    return fixed, report
+
+
+def fit(
+    messages: Sequence[Message],
+    report: RepairReport,
+    *,
+    max_messages: int | None = None,
+    max_bytes: int | None = None,
+) -> tuple[list[Message], RepairReport]:
+    """Drop the oldest turns until a history is within a provider's limits.
+
+    A turn begins with something the user said; tool uses stay with their results. The newest turn is kept
+    even if it alone is over the limits: an agent that forgot what it was just asked helps nobody.
+
+    Args:
+        messages: A repaired history.
+        report: What the repair did.
+        max_messages: Messages at most.
+        max_bytes: Bytes of their JSON at most.
+    """
+    turns = list(_turns(messages))
+    sizes = [sum(len(msgspec.json.encode(encode_bytes_values(message))) for message in turn) for turn in turns]
+    count, size, start = len(messages), sum(sizes), 0
+    while start < len(turns) - 1 and (
+        (max_messages is not None and count > max_messages) or (max_bytes is not None and size > max_bytes)
+    ):
+        count -= len(turns[start])
+        size -= sizes[start]
+        start += 1
+    kept = [message for turn in turns[start:] for message in turn]
+    return kept, replace(report, dropped=len(messages) - len(kept))
+
+
+def _turns(messages: Sequence[Message]) -> Iterator[list[Message]]:
+    turn: list[Message] = []
+    for message in messages:
+        if turn and message["role"] == "user" and not _results(message):
+            yield turn
+            turn = []
+        turn.append(message)
+    if turn:
+        yield turn
+
+
+def _uses(message: Message) -> list[str]:
+    return [block["toolUse"]["toolUseId"] for block in message["content"] if "toolUse" in block]
+
+
+def _results(message: Message) -> list[str]:
+    return [block["toolResult"]["toolUseId"] for block in message["content"] if "toolResult" in block]
+
+
+def _is_dispatch(message: Message) -> bool:
+    """Whether this is BidiAgent's note that a tool was started, which stands for a result until it comes."""
+    custom = (message.get("metadata") or {}).get("custom") or {}
+    return bool((custom.get("bidi") or {}).get("kind") == "tool_dispatch")
+
+
+def _pair(message: Message, uses: Sequence[str]) -> tuple[Message, list[str]]:
+    """Keep the results that answer ``uses``, and fill in those that are missing."""
+    found = {block["toolResult"]["toolUseId"]: block for block in message["content"] if "toolResult" in block}
+    others = [block for block in message["content"] if "toolResult" not in block]
+    missing = [use_id for use_id in uses if use_id not in found]
+    results = [found.get(use_id) or _interrupted(use_id) for use_id in uses]
+    return {**message, "content": [*results, *others]}, missing
+
+
+def _with_interrupted(message: Message, cut_off: Sequence[str]) -> Message:
+    def block_of(block: dict[str, Any]) -> dict[str, Any]:
+        use_id = block.get("toolResult", {}).get("toolUseId")
+        return _interrupted(use_id) if use_id in cut_off else block
+
+    return {**message, "content": [block_of(block) for block in message["content"]]}
+
+
+def _interrupted(use_id: str) -> dict[str, Any]:
+    return {"toolResult": {"toolUseId": use_id, "status": "error", "content": [{"text": INTERRUPTED}]}}
+
+
+def _synthetic(uses: Sequence[str]) -> Message:
+    return {"role": "user", "content": [_interrupted(use_id) for use_id in uses]}

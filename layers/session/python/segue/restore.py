@@ -1,0 +1,109 @@
+"""Reading a session: one consistent read of the guard item, then all its objects at once.
+
+With the lease, the item cannot move, so a missing object is damage. Without it (list, show, export, fork),
+a writer may fold segments into a page and delete them between the two steps: then the item is read again,
+and only an unchanged item that names a missing object is damage.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from segue.clock import Clock
+from segue.errors import JournalCorrupt, SessionNotFound
+from segue.item import GuardItem
+from segue.records import Block, Commit, Keys, Record, Segment, decode_block, decode_record, segments_of
+from segue.storage.interface import GuardStore, ObjectMissing, ObjectStore
+
+_ATTEMPTS = 20
+"""Times that an unlocked reader follows a session that is being folded under it. A fold comes once in
+dozens of commits, so a second attempt is rare and a third unheard of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """A session's records as they were committed.
+
+    Attributes:
+        item: The guard item that they belong to.
+        records: All records, in order; a record's number is its index.
+        commits: Every commit as (records after it, epoch, commit id), in order.
+        tail: The segments past the last page, as a holder needs them to fold the next page.
+    """
+
+    item: GuardItem
+    records: list[Record]
+    commits: list[Commit]
+    tail: list[Segment]
+
+
+async def read(objects: ObjectStore, prefix: str, item: GuardItem) -> Journal:
+    """Read all records that an item names.
+
+    Args:
+        objects: Where the objects are.
+        prefix: The bucket's prefix.
+        item: The guard item.
+
+    Raises:
+        ObjectMissing: An object is not there.
+        JournalCorrupt: An object is damaged or does not belong.
+    """
+    keys = Keys(prefix, item.session_key, item.born)
+    page_keys = [keys.page(number) for number in range(item.pages)]
+    names = page_keys + [keys.segment(entry) for entry in item.tail]
+    stored = await asyncio.gather(*(objects.get(name) for name in names))
+
+    blocks: list[tuple[str, Block]] = []
+    end = 0
+    for name, found in zip(names, stored, strict=True):
+        block = decode_block(name, found.body, item, first=end)
+        blocks.append((name, block))
+        end = block.end
+    if end != item.head:
+        raise JournalCorrupt(keys.root, f"its objects hold {end} records, the guard says {item.head}")
+    for entry, (name, block) in zip(item.tail, blocks[item.pages :], strict=True):
+        if block.commits != ((block.end, entry.epoch, entry.commit_id),):
+            raise JournalCorrupt(name, f"holds commit {block.commits}, the guard says {entry}")
+    return Journal(
+        item,
+        records=[decode_record(raw, name) for name, block in blocks for raw in block.records],
+        commits=[commit for _, block in blocks for commit in block.commits],
+        tail=[segment for _, block in blocks[item.pages :] for segment in segments_of(block)],
+    )
+
+
+async def read_held(objects: ObjectStore, prefix: str, item: GuardItem) -> Journal:
+    """Read a session as its holder.
+
+    Raises:
+        JournalCorrupt: An object is missing or damaged.
+    """
+    try:
+        return await read(objects, prefix, item)
+    except ObjectMissing as missing:
+        raise JournalCorrupt(str(missing), "named by the guard, but not there") from missing
+
+
+async def read_unheld(guard: GuardStore, objects: ObjectStore, prefix: str, key: str, clock: Clock) -> Journal:
+    """Read a session without the lease, whoever is writing it.
+
+    Raises:
+        SessionNotFound: There is none, or its life is over.
+        JournalCorrupt: The guard names an object that is missing or damaged.
+    """
+    before: GuardItem | None = None
+    for _ in range(_ATTEMPTS):
+        attributes = await guard.read(key)
+        item = None if attributes is None else GuardItem.parse(attributes)
+        if item is None or item.ended(clock.wall()):
+            raise SessionNotFound(key)
+        same = before is not None and (before.born, before.pages, before.tail) == (item.born, item.pages, item.tail)
+        before = item
+        try:
+            return await read(objects, prefix, item)
+        except ObjectMissing as missing:
+            if same:
+                raise JournalCorrupt(str(missing), "named by the guard, but not there") from missing
+    raise JournalCorrupt(key, f"still being folded after {_ATTEMPTS} reads")

@@ -1,0 +1,173 @@
+"""One storage loop, one bounded thread pool and one heartbeat schedule for all sessions of a process.
+
+Agents live on event loops that must not wait: audio flows through them. So everything that talks to storage
+runs on a loop of its own, in a daemon thread, and boto3's blocking calls on a few more threads. It serves
+agents on any loop, in any thread, and code without a loop alike.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+import logging
+import os
+import threading
+import weakref
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, ClassVar, Protocol, TypeVar
+
+from segue.clock import Clock, SystemClock
+
+logger = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
+
+STORAGE_THREADS = 32
+"""Requests to storage under way at once, for all sessions of a process. A restore uses them all for a moment."""
+
+
+class Beating(Protocol):
+    """Something that the heartbeat schedule keeps alive."""
+
+    async def heartbeat(self) -> float | None:
+        """Do what is due. Return seconds until the next call, None to be left alone from now on."""
+        ...
+
+
+class Runtime:
+    """The storage loop and what hangs on it. ``Runtime.shared()`` is the process's."""
+
+    _shared: ClassVar[Runtime | None] = None
+    _shared_lock: ClassVar[threading.Lock] = threading.Lock()
+
+    def __init__(self) -> None:
+        """Start the loop's thread."""
+        self.clock: Clock = SystemClock()
+        self.executor = ThreadPoolExecutor(STORAGE_THREADS, thread_name_prefix="segue-storage")
+        self.loop = asyncio.new_event_loop()
+        self.heartbeats = HeartbeatSchedule(self.loop, self.clock)
+        threading.Thread(target=self._run, name="segue-loop", daemon=True).start()
+
+    @classmethod
+    def shared(cls) -> Runtime:
+        """The runtime of this process. A forked child gets its own: threads do not survive a fork."""
+        with cls._shared_lock:
+            if cls._shared is None:
+                cls._shared = cls()
+            return cls._shared
+
+    @classmethod
+    def forget_after_fork(cls) -> None:
+        """Let a forked child start anew."""
+        cls._shared = None
+        cls._shared_lock = threading.Lock()
+
+    def submit(self, work: Coroutine[Any, Any, _T]) -> Future[_T]:
+        """Run a coroutine on the storage loop, from any thread."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop)
+
+    async def run(self, work: Coroutine[Any, Any, _T]) -> _T:
+        """Await a coroutine that runs on the storage loop, from any event loop.
+
+        Cancelling the wait does not cancel the work: what was begun with storage is seen through.
+        """
+        return await asyncio.shield(asyncio.wrap_future(self.submit(work)))
+
+    def run_sync(self, work: Coroutine[Any, Any, _T]) -> _T:
+        """Block this thread until a coroutine on the storage loop is done."""
+        if threading.current_thread().name == "segue-loop":
+            work.close()
+            raise RuntimeError("a synchronous call from Segue's own storage loop would wait for itself")
+        return self.submit(work).result()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        self.loop.run_forever()
+
+
+class HeartbeatSchedule:
+    """Calls each session's ``heartbeat`` when it is due; holds none of them alive."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, clock: Clock) -> None:
+        """Serve a loop."""
+        self._loop = loop
+        self._clock = clock
+        self._due: list[tuple[float, int, weakref.ref[Beating]]] = []
+        self._order = itertools.count()
+        self._timer: asyncio.TimerHandle | None = None
+        self._running: set[asyncio.Task[None]] = set()
+        self.lateness = 0.0
+        """Seconds that the latest heartbeat was late, for the benchmarks."""
+
+    def add(self, session: Beating, delay: float) -> None:
+        """Call ``session`` after ``delay`` seconds; must be called on the schedule's loop."""
+        heapq.heappush(self._due, (self._clock.now() + delay, next(self._order), weakref.ref(session)))
+        self._arm()
+
+    def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None
+        if self._due:
+            self._timer = self._loop.call_later(max(0.0, self._due[0][0] - self._clock.now()), self._fire)
+
+    def _fire(self) -> None:
+        while self._due and self._due[0][0] <= self._clock.now():
+            due, _, reference = heapq.heappop(self._due)
+            self.lateness = self._clock.now() - due
+            if (session := reference()) is not None:
+                task = self._loop.create_task(self._beat(session))
+                self._running.add(task)
+                task.add_done_callback(self._running.discard)
+        self._arm()
+
+    async def _beat(self, session: Beating) -> None:
+        try:
+            delay = await session.heartbeat()
+        except Exception:
+            logger.exception("heartbeat failed unexpectedly")
+            delay = 1.0
+        if delay is not None:
+            self.add(session, delay)
+
+
+class LoopWatch:
+    """Knows whether an event loop still turns. A hung loop must lose its lease.
+
+    Each ``alive`` asks for one more turn and tells whether the one asked for before was taken.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, each_turn: Callable[[], None]) -> None:
+        """Watch a loop, and use its turns.
+
+        Args:
+            loop: The loop that the agent lives on.
+            each_turn: Called on that loop at each turn that was asked for.
+        """
+        self._loop = loop
+        self._each_turn = each_turn
+        self._turned = True
+
+    @property
+    def closed(self) -> bool:
+        """Whether the loop has ended for good."""
+        return self._loop.is_closed()
+
+    def alive(self) -> bool:
+        """Whether the loop has turned since the last call."""
+        turned, self._turned = self._turned, False
+        try:
+            self._loop.call_soon_threadsafe(self._turn)
+        except RuntimeError:
+            return False
+        return turned
+
+    def _turn(self) -> None:
+        self._turned = True
+        self._each_turn()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=Runtime.forget_after_fork)

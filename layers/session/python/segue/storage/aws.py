@@ -1,0 +1,246 @@
+"""DynamoDB and S3 behind the storage interface.
+
+boto3 blocks, so every call runs on the executor that it was given, never on an event loop. Its own retries
+send the identical request again, which conditional writes make safe: whoever finds the condition failed looks
+whether the winner is itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    NoCredentialsError,
+    NoRegionError,
+    ParamValidationError,
+    PartialCredentialsError,
+)
+
+from segue.errors import SegueError, StorageRefused, StorageUnavailable
+from segue.item import Attributes, plain, typed
+from segue.storage.interface import (
+    ConditionalWrite,
+    ConditionFailed,
+    ObjectMissing,
+    PreconditionFailed,
+    StoredObject,
+)
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_s3 import S3Client
+
+_T = TypeVar("_T")
+
+_TRANSIENT_STATUS = 500
+_CONFLICT = 409  # S3: another conditional write of this key is under way; DynamoDB: a transaction is
+_THROTTLING = frozenset(
+    {
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "RequestTimeout",
+        "RequestTimeTooSkewed",
+        "SlowDown",
+        "Throttling",
+        "ThrottlingException",
+        "TransactionConflictException",
+        "TooManyRequestsException",
+    }
+)
+_MISCONFIGURED = (NoCredentialsError, PartialCredentialsError, NoRegionError, ParamValidationError)
+_DELETE_BATCH = 1000  # the most keys that one DeleteObjects takes
+
+
+class DynamoGuard:
+    """Guard items in a DynamoDB table with the partition key ``session_key``."""
+
+    def __init__(self, client: DynamoDBClient, table: str, executor: Executor) -> None:
+        """Use a client on an executor."""
+        self._client = client
+        self._table = table
+        self._executor = executor
+
+    async def read(self, session_key: str) -> Attributes | None:
+        """Read an item, consistently."""
+        answer = await self._call(
+            lambda: self._client.get_item(
+                TableName=self._table, Key={"session_key": {"S": session_key}}, ConsistentRead=True
+            )
+        )
+        item = answer.get("Item")
+        return None if item is None else plain(item)
+
+    async def write(self, write: ConditionalWrite) -> Attributes:
+        """Apply a change if its condition holds."""
+        request = update_request(self._table, write)
+        try:
+            answer = await self._call(lambda: self._client.update_item(**request))
+        except ClientError as refused:
+            found: Any = refused.response.get("Item")  # with ALL_OLD; the general error type does not know it
+            raise ConditionFailed(None if found is None else plain(found)) from refused
+        return plain(answer["Attributes"])
+
+    async def keys(self, prefix: str) -> list[str]:
+        """List session keys: a scan of the whole table, read page by page."""
+
+        def scan() -> list[str]:
+            pages = self._client.get_paginator("scan").paginate(
+                TableName=self._table, ProjectionExpression="session_key"
+            )
+            return [str(item["session_key"]["S"]) for page in pages for item in page["Items"]]
+
+        return sorted(key for key in await self._call(scan) if key.startswith(prefix))
+
+    async def _call(self, request: Callable[[], _T]) -> _T:
+        return await _call(self._executor, request, self._table, answers={"ConditionalCheckFailedException"})
+
+
+class S3Objects:
+    """Objects in an S3 bucket."""
+
+    def __init__(self, client: S3Client, bucket: str, executor: Executor, kms_key_id: str | None = None) -> None:
+        """Use a client on an executor.
+
+        Args:
+            client: The S3 client.
+            bucket: The bucket.
+            executor: Where the blocking calls run.
+            kms_key_id: Key for SSE-KMS; None leaves encryption to the bucket's default.
+        """
+        self._client = client
+        self._bucket = bucket
+        self._executor = executor
+        self._encryption: dict[str, Any] = (
+            {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key_id} if kms_key_id else {}
+        )
+
+    async def get(self, key: str) -> StoredObject:
+        """Read an object."""
+
+        def request() -> StoredObject:
+            answer = self._client.get_object(Bucket=self._bucket, Key=key)
+            return StoredObject(answer["Body"].read(), answer["ETag"])
+
+        try:
+            return await self._call(request)
+        except ClientError as missing:
+            raise ObjectMissing(key) from missing
+
+    async def put(self, key: str, body: bytes, *, if_absent: bool = False, if_match: str | None = None) -> None:
+        """Write an object."""
+        condition: dict[str, Any] = {}
+        if if_absent:
+            condition["IfNoneMatch"] = "*"
+        if if_match is not None:
+            condition["IfMatch"] = if_match
+
+        def request() -> None:
+            self._client.put_object(
+                Bucket=self._bucket,
+                Key=key,
+                Body=body,
+                ContentType="application/json",
+                **condition,
+                **self._encryption,
+            )
+
+        try:
+            await self._call(request)
+        except ClientError as refused:
+            raise PreconditionFailed(key) from refused
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        """Delete objects."""
+
+        def request() -> None:
+            for start in range(0, len(keys), _DELETE_BATCH):
+                batch = keys[start : start + _DELETE_BATCH]
+                answer = self._client.delete_objects(
+                    Bucket=self._bucket, Delete={"Objects": [{"Key": key} for key in batch], "Quiet": True}
+                )
+                for error in answer.get("Errors", []):
+                    raise StorageUnavailable(f"{error.get('Key')}: not deleted ({error.get('Code')})")
+
+        await self._call(request)
+
+    async def list(self, prefix: str) -> list[str]:
+        """List keys."""
+
+        def request() -> list[str]:
+            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
+            return [found["Key"] for page in pages for found in page.get("Contents", [])]
+
+        return await self._call(request)
+
+    async def _call(self, request: Callable[[], _T]) -> _T:
+        return await _call(self._executor, request, self._bucket, answers={"NoSuchKey", "PreconditionFailed"})
+
+
+def update_request(table: str, write: ConditionalWrite) -> dict[str, Any]:
+    """Return a conditional write as the arguments of DynamoDB's UpdateItem.
+
+    The loser's answer carries the winner (``ALL_OLD``): no second read is needed.
+    """
+    names: dict[str, str] = {}
+    values: dict[str, Any] = {}
+
+    def name(attribute: str) -> str:
+        names[f"#{attribute}"] = attribute
+        return f"#{attribute}"
+
+    def value(label: str, content: Any) -> str:
+        values[f":{label}"] = typed(content)
+        return f":{label}"
+
+    conditions = []
+    for clause in write.condition:
+        if clause.operator == "absent":
+            conditions.append(f"attribute_not_exists({name(clause.attribute)})")
+        else:
+            expected = value(f"if_{clause.attribute}", clause.value)
+            conditions.append(f"{name(clause.attribute)} {clause.operator} {expected}")
+    parts = []
+    if write.assign:
+        parts.append("SET " + ", ".join(f"{name(key)} = {value(key, new)}" for key, new in write.assign.items()))
+    if write.add:
+        parts.append("ADD " + ", ".join(f"{name(key)} {value(f'add_{key}', n)}" for key, n in write.add.items()))
+    if write.remove:
+        parts.append("REMOVE " + ", ".join(name(key) for key in write.remove))
+    return {
+        "TableName": table,
+        "Key": {"session_key": typed(write.session_key)},
+        "ConditionExpression": " AND ".join(conditions),
+        "UpdateExpression": " ".join(parts),
+        "ExpressionAttributeNames": names,
+        "ExpressionAttributeValues": values,
+        "ReturnValues": "ALL_NEW",
+        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+    }
+
+
+async def _call(executor: Executor, request: Callable[[], _T], resource: str, answers: set[str]) -> _T:
+    """Run a blocking request; let ``answers`` through and translate what went wrong."""
+    try:
+        return await asyncio.get_running_loop().run_in_executor(executor, request)
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") in answers:
+            raise
+        raise _translated(error, resource) from error
+    except _MISCONFIGURED as error:
+        raise StorageRefused(resource, str(error)) from error
+    except BotoCoreError as error:
+        raise StorageUnavailable(f"{resource}: {error}") from error
+
+
+def _translated(error: ClientError, resource: str) -> SegueError:
+    code = error.response.get("Error", {}).get("Code", "?")
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", _TRANSIENT_STATUS)
+    message = f"{error.operation_name} answered {code}: {error.response.get('Error', {}).get('Message', '')}"
+    if status >= _TRANSIENT_STATUS or status == _CONFLICT or code in _THROTTLING:
+        return StorageUnavailable(f"{resource}: {message}")
+    return StorageRefused(resource, message)

@@ -1,0 +1,225 @@
+"""Storage in a local directory: for development, tests, and single servers.
+
+    <directory>/guard/<principal>/<session_id>.json      the guard item
+    <directory>/guard/<principal>/<session_id>.lock      held with flock while an item is compared and written
+    <directory>/<object key>                             objects, under the same keys as in S3
+
+Processes on one machine exclude each other by the same guard as on DynamoDB; the file lock only makes
+compare-and-write atomic, and the kernel drops it when its process dies. A file is complete or not there:
+written beside its place, synced, renamed, and the directory synced, so that kill -9 and power loss leave no
+half of one. Network file systems whose flock or rename is not atomic will not do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import TypeVar
+
+from segue.errors import JournalCorrupt, StorageRefused, StorageUnavailable
+from segue.item import Attributes
+from segue.storage.interface import (
+    ConditionalWrite,
+    ConditionFailed,
+    ObjectMissing,
+    PreconditionFailed,
+    StoredObject,
+)
+
+_T = TypeVar("_T")
+
+_TEMPORARY = ".writing-"
+
+
+class FileGuard:
+    """Guard items, a JSON file each."""
+
+    def __init__(self, directory: Path, executor: Executor) -> None:
+        """Use a directory; it is made when something is written."""
+        self._directory = directory / "guard"
+        self._executor = executor
+
+    async def read(self, session_key: str) -> Attributes | None:
+        """Read an item."""
+        return await _run(self._executor, lambda: self._load(session_key), self._directory)
+
+    async def write(self, write: ConditionalWrite) -> Attributes:
+        """Apply a change if its condition holds."""
+
+        def apply() -> Attributes:
+            with self._locked(write.session_key):
+                item = self._load(write.session_key)
+                if not all(clause.holds(item) for clause in write.condition):
+                    raise ConditionFailed(item)
+                changed = write.applied(item)
+                _replace(self._path(write.session_key), json.dumps(changed).encode())
+                return changed
+
+        return await _run(self._executor, apply, self._directory)
+
+    async def keys(self, prefix: str) -> list[str]:
+        """List session keys."""
+
+        def walk() -> list[str]:
+            found = (path.relative_to(self._directory) for path in self._directory.glob("*/*.json"))
+            return sorted(key for key in (str(path.with_suffix("")) for path in found) if key.startswith(prefix))
+
+        return await _run(self._executor, walk, self._directory)
+
+    def _path(self, session_key: str) -> Path:
+        return self._directory / f"{session_key}.json"
+
+    def _load(self, session_key: str) -> Attributes | None:
+        try:
+            content = self._path(session_key).read_bytes()
+        except FileNotFoundError:
+            return None
+        try:
+            item: Attributes = json.loads(content)
+        except ValueError as error:
+            raise JournalCorrupt(str(self._path(session_key)), f"not a readable guard item ({error})") from error
+        return item
+
+    @contextlib.contextmanager
+    def _locked(self, session_key: str) -> Iterator[None]:
+        path = self._directory / f"{session_key}.lock"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+class FileObjects:
+    """Objects, a file each."""
+
+    def __init__(self, directory: Path, executor: Executor) -> None:
+        """Use a directory; it is made when something is written."""
+        self._directory = directory
+        self._executor = executor
+
+    async def get(self, key: str) -> StoredObject:
+        """Read an object."""
+
+        def read() -> StoredObject:
+            try:
+                body = self._path(key).read_bytes()
+            except FileNotFoundError:
+                raise ObjectMissing(key) from None
+            return StoredObject(body, _etag(body))
+
+        return await _run(self._executor, read, self._path(key))
+
+    async def put(self, key: str, body: bytes, *, if_absent: bool = False, if_match: str | None = None) -> None:
+        """Write an object."""
+
+        def write() -> None:
+            path = self._path(key)
+            if if_absent:
+                _create(path, body)
+            elif if_match is not None:
+                with _directory_lock(path.parent):
+                    if not path.exists() or _etag(path.read_bytes()) != if_match:
+                        raise PreconditionFailed(key)
+                    _replace(path, body)
+            else:
+                _replace(path, body)
+
+        await _run(self._executor, write, self._path(key))
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        """Delete objects, and the directories that this leaves empty."""
+
+        def remove() -> None:
+            for key in keys:
+                path = self._path(key)
+                path.unlink(missing_ok=True)
+                for parent in path.relative_to(self._directory).parents:
+                    with contextlib.suppress(OSError):
+                        (self._directory / parent).rmdir()
+
+        await _run(self._executor, remove, self._directory)
+
+    async def list(self, prefix: str) -> list[str]:
+        """List keys."""
+
+        def walk() -> list[str]:
+            root = self._path(prefix.rpartition("/")[0])
+            files = (path for path in root.rglob("*.json") if not path.name.startswith(_TEMPORARY))
+            found = (str(path.relative_to(self._directory)) for path in files)
+            return sorted(key for key in found if key.startswith(prefix))
+
+        return await _run(self._executor, walk, self._directory)
+
+    def _path(self, key: str) -> Path:
+        return self._directory / key
+
+
+def _etag(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()
+
+
+def _write_beside(path: Path, body: bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(prefix=_TEMPORARY, dir=path.parent)
+    with os.fdopen(descriptor, "wb") as beside:
+        beside.write(body)
+        beside.flush()
+        os.fsync(beside.fileno())
+    return Path(name)
+
+
+def _replace(path: Path, body: bytes) -> None:
+    beside = _write_beside(path, body)
+    try:
+        beside.replace(path)
+    except OSError:
+        beside.unlink(missing_ok=True)
+        raise
+    _sync_directory(path.parent)
+
+
+def _create(path: Path, body: bytes) -> None:
+    beside = _write_beside(path, body)
+    try:
+        path.hardlink_to(beside)  # unlike a rename, fails if there is such a file
+    except FileExistsError:
+        raise PreconditionFailed(str(path)) from None
+    finally:
+        beside.unlink()
+    _sync_directory(path.parent)
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _directory_lock(directory: Path) -> Iterator[None]:
+    directory.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+async def _run(executor: Executor, work: Callable[[], _T], resource: Path) -> _T:
+    try:
+        return await asyncio.get_running_loop().run_in_executor(executor, work)
+    except PermissionError as error:
+        raise StorageRefused(str(resource), f"permission denied ({error.strerror})") from error
+    except OSError as error:
+        raise StorageUnavailable(f"{resource}: {error.strerror or error}") from error
