@@ -86,11 +86,12 @@ class ScriptedModel(BidiModel):
         self.sent.append(content)
 
 
-async def until(agent: Any, event_type: str) -> list[Any]:
-    """Receive from an agent up to and with the first event of a type."""
+async def until(agent: Any, event_type: str, times: int = 1) -> list[Any]:
+    """Receive from an agent up to and with the first event of a type, or the one after so many."""
     seen = []
     async for event in agent.receive():
         seen.append(event)
-        if event.get("type") == event_type:
+        times -= event.get("type") == event_type
+        if not times:
             return seen
     raise AssertionError(f"no {event_type} in {seen}")

@@ -1,0 +1,53 @@
+"""The CDK app. `cdk.json` names it, so that `npx cdk synth` and `npx cdk deploy` find it.
+
+npx cdk deploy --all                    the stage `dev`
+npx cdk deploy --all -c stage=prod      another stage, with stacks of its own
+"""
+
+import sys
+
+from aws_cdk import App, Environment
+
+from infra.checks import ConfigurationError
+from infra.config import Config, from_context
+from infra.dependencies import Dependencies, LayerBuildError, build
+from infra.stacks.data import DataStack
+from infra.stacks.service import ServiceStack
+
+
+def compose(app: App, config: Config, dependencies: Dependencies) -> tuple[DataStack, ServiceStack]:
+    """Add both stacks of a deployment to an app.
+
+    Args:
+        app: What is synthesized.
+        config: The deployment.
+        dependencies: The built folder of the functions' third-party layer.
+    """
+    # The account is left to the caller's credentials: then nothing has to be looked up at synthesis.
+    environment = Environment(region=config.region)
+    data = DataStack(app, f"Segue-{config.stage}-Data", config, env=environment)
+    service = ServiceStack(
+        app,
+        f"Segue-{config.stage}-Service",
+        config,
+        storage=data.storage,
+        dependencies=dependencies,
+        env=environment,
+    )
+    service.add_stack_dependency(data)
+    return data, service
+
+
+def main() -> None:
+    """Synthesize what the CDK context asks for; a wrong setting ends it with one line."""
+    app = App()
+    try:
+        config = from_context(app.node.get_all_context())
+        compose(app, config, build(config))
+    except (ConfigurationError, LayerBuildError) as error:
+        sys.exit(f"segue: {error}")
+    app.synth()
+
+
+if __name__ == "__main__":
+    main()

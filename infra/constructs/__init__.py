@@ -1,0 +1,1 @@
+"""The constructs, one capability each."""

@@ -1,0 +1,153 @@
+"""The gateway: the WebSocket API and the three functions behind its routes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from aws_cdk import Aws, Duration, IgnoreMode
+from aws_cdk import aws_apigatewayv2 as apigateway
+from aws_cdk import aws_apigatewayv2_authorizers as authorizers
+from aws_cdk import aws_apigatewayv2_integrations as integrations
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+from infra.config import Config
+from infra.constants import FUNCTIONS
+from infra.constructs.layers import RUNTIME, Layers, architecture
+from infra.constructs.log_groups import log_group
+from infra.constructs.network import Network
+from infra.constructs.storage import Storage
+
+FUNCTIONS_EXCLUDES: Final = ["/*", "!/gateway", "__pycache__/"]
+MEMORY_MB: Final = 512
+"""Lambda gives CPU by memory; below this the SDK's import makes a cold start of seconds."""
+CONNECT_SECONDS: Final = 10
+MESSAGE_SECONDS: Final = 20
+"""Below the 29 s that API Gateway waits, above the few seconds that a plain client's message waits for a holder."""
+
+NETWORK_INTERFACE_ACTIONS: Final = [
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:CreateNetworkInterface",
+    "ec2:DeleteNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSubnets",
+    "ec2:UnassignPrivateIpAddresses",
+]
+"""What Lambda needs to put a function into a VPC. The calls take no resource that is known beforehand."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayParts:
+    """What the gateway is connected to."""
+
+    storage: Storage
+    claims: sqs.IQueue
+    layers: Layers
+    network: Network
+
+
+class Gateway(Construct):
+    """WebSocket API, stage and functions.
+
+    Attributes:
+        api: The WebSocket API.
+        stage: Its only stage, named after the deployment's.
+        functions: By route: connect, message, disconnect.
+    """
+
+    def __init__(self, scope: Construct, construct_id: str, config: Config, parts: GatewayParts) -> None:
+        super().__init__(scope, construct_id)
+        self._config, self._parts = config, parts
+        connect = self._function("connect", CONNECT_SECONDS, {"SEGUE_AUTH": config.target.authentication})
+        disconnect = self._function("disconnect", CONNECT_SECONDS, {})
+        message = self._message_function()
+        self.functions = {"connect": connect, "message": message, "disconnect": disconnect}
+        connections = parts.storage.connections_table
+        connections.grant(connect, "dynamodb:PutItem")
+        connections.grant(disconnect, "dynamodb:DeleteItem")
+        connections.grant(message, "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem")
+        parts.storage.lock_table.grant(message, "dynamodb:GetItem")
+        parts.claims.grant(message, "sqs:SendMessage")
+        self.api = self._api(connect, message, disconnect)
+        self.stage = apigateway.WebSocketStage(
+            self, "Stage", web_socket_api=self.api, stage_name=config.stage, auto_deploy=True
+        )
+
+    def _api(
+        self, connect: lambda_.Function, message: lambda_.Function, disconnect: lambda_.Function
+    ) -> apigateway.WebSocketApi:
+        signed = self._config.target.authentication == "iam"
+        return apigateway.WebSocketApi(
+            self,
+            "Api",
+            api_name=f"segue-{self._config.stage}",
+            description="Segue: conversations that outlive the process that holds them",
+            connect_route_options=apigateway.WebSocketRouteOptions(
+                integration=integrations.WebSocketLambdaIntegration("Connect", connect),
+                authorizer=authorizers.WebSocketIamAuthorizer() if signed else None,
+            ),
+            default_route_options=apigateway.WebSocketRouteOptions(
+                integration=integrations.WebSocketLambdaIntegration("Message", message),
+                # The function answers `error` and `moved` itself, so it needs no way to the management API.
+                return_response=True if self._config.target.route_responses else None,
+            ),
+            disconnect_route_options=apigateway.WebSocketRouteOptions(
+                integration=integrations.WebSocketLambdaIntegration("Disconnect", disconnect)
+            ),
+        )
+
+    def _message_function(self) -> lambda_.Function:
+        network = self._parts.network
+        if network.message is None:
+            return self._function("message", MESSAGE_SECONDS, {})
+        # DynamoDB has a gateway endpoint; SQS has none, so it is called over IPv6.
+        environment = {"AWS_ENDPOINT_URL_SQS": f"https://sqs.{Aws.REGION}.api.aws"}
+        return self._function("message", MESSAGE_SECONDS, environment, network.vpc, [network.message])
+
+    def _function(
+        self,
+        name: str,
+        timeout_seconds: int,
+        environment: dict[str, str],
+        vpc: ec2.IVpc | None = None,
+        security_groups: Sequence[ec2.ISecurityGroup] | None = None,
+    ) -> lambda_.Function:
+        title = name.capitalize()
+        group = log_group(self, f"{title}Logs", self._config, f"gateway/{name}")
+        role = iam.Role(self, f"{title}Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
+        group.grant(role, "logs:CreateLogStream", "logs:PutLogEvents")
+        if vpc is not None:
+            role.add_to_policy(iam.PolicyStatement(actions=NETWORK_INTERFACE_ACTIONS, resources=["*"]))
+        return lambda_.Function(
+            self,
+            title,
+            description=f"Segue gateway: {name}",
+            code=lambda_.Code.from_asset(str(FUNCTIONS), exclude=FUNCTIONS_EXCLUDES, ignore_mode=IgnoreMode.GIT),
+            handler=f"gateway.{name}.handler",
+            runtime=RUNTIME,
+            architecture=architecture(self._config),
+            memory_size=MEMORY_MB,
+            timeout=Duration.seconds(timeout_seconds),
+            layers=self._parts.layers.versions,
+            environment={**self._environment(), **environment},
+            role=role,
+            log_group=group,
+            vpc=vpc,
+            vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_WITH_EGRESS) if vpc else None,
+            security_groups=security_groups,
+            ipv6_allowed_for_dual_stack=True if vpc else None,
+        )
+
+    def _environment(self) -> dict[str, str]:
+        storage = self._parts.storage
+        return {
+            "SEGUE_STAGE": self._config.stage,
+            "SEGUE_LOCK_TABLE": storage.lock_table.table_name,
+            "SEGUE_CONNECTIONS_TABLE": storage.connections_table.table_name,
+            "SEGUE_CLAIMS_QUEUE_URL": self._parts.claims.queue_url,
+            "POWERTOOLS_SERVICE_NAME": "segue-gateway",
+            "LOG_LEVEL": self._config.log_level,
+        }

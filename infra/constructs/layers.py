@@ -1,0 +1,54 @@
+"""The layers of the gateway functions: the library, and third-party code."""
+
+from aws_cdk import AssetHashType, IgnoreMode
+from aws_cdk import aws_lambda as lambda_
+from constructs import Construct
+
+from infra.config import Config
+from infra.constants import SESSION_LAYER
+from infra.dependencies import Dependencies
+
+RUNTIME = lambda_.Runtime.PYTHON_3_13
+SESSION_EXCLUDES = ["/*", "!/python", "/python/*", "!/python/segue", "__pycache__/"]
+"""What the library's layer leaves out: everything but `python/segue`, such as what tools write beside it."""
+DEPENDENCIES_EXCLUDES = ["/*", "!/python", "__pycache__/"]
+
+
+def architecture(config: Config) -> lambda_.Architecture:
+    """Of every function and layer."""
+    return lambda_.Architecture.ARM_64 if config.architecture == "arm64" else lambda_.Architecture.X86_64
+
+
+class Layers(Construct):
+    """Both layers.
+
+    Attributes:
+        versions: In the order in which functions take them.
+    """
+
+    def __init__(self, scope: Construct, construct_id: str, config: Config, dependencies: Dependencies) -> None:
+        super().__init__(scope, construct_id)
+        session = lambda_.LayerVersion(
+            self,
+            "Session",
+            description="segue, the session library",
+            code=lambda_.Code.from_asset(str(SESSION_LAYER), exclude=SESSION_EXCLUDES, ignore_mode=IgnoreMode.GIT),
+            compatible_runtimes=[RUNTIME],
+            compatible_architectures=[architecture(config)],
+        )
+        third_party = lambda_.LayerVersion(
+            self,
+            "Dependencies",
+            description="third-party packages of the gateway functions",
+            code=lambda_.Code.from_asset(
+                str(dependencies.folder),
+                exclude=DEPENDENCIES_EXCLUDES,
+                ignore_mode=IgnoreMode.GIT,
+                # The lock decides what is in it, so thousands of files need no fingerprint.
+                asset_hash=dependencies.digest,
+                asset_hash_type=AssetHashType.CUSTOM,
+            ),
+            compatible_runtimes=[RUNTIME],
+            compatible_architectures=[architecture(config)],
+        )
+        self.versions = [session, third_party]

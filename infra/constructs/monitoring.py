@@ -1,0 +1,74 @@
+"""What can be seen of a deployment: a dashboard, and two alarms on what should never be."""
+
+from collections.abc import Mapping
+
+from aws_cdk import Duration
+from aws_cdk import aws_apigatewayv2 as apigateway
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_lambda as lambda_
+from constructs import Construct
+
+from infra.config import Config
+from infra.constructs.claims import Claims
+
+MINUTE = Duration.minutes(1)
+
+
+class Monitoring(Construct):
+    """Dashboard and alarms."""
+
+    def __init__(self, scope: Construct, construct_id: str, config: Config) -> None:
+        super().__init__(scope, construct_id)
+        self._config = config
+        self.dashboard = cloudwatch.Dashboard(self, "Dashboard", dashboard_name=f"segue-{config.stage}")
+
+    def watch_claims(self, claims: Claims) -> None:
+        """Show how long sessions wait for a worker; an alarm on those that never got one."""
+        dead = claims.dead_letters.metric_approximate_number_of_messages_visible(period=MINUTE, statistic="Maximum")
+        cloudwatch.Alarm(
+            self,
+            "DeadLettersAlarm",
+            alarm_description="A session's claim was received five times and no worker could serve it.",
+            metric=dead,
+            threshold=1,
+            evaluation_periods=1,
+            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+        )
+        age = claims.queue.metric_approximate_age_of_oldest_message(period=MINUTE, statistic="Maximum")
+        self._graph("Claims waiting", [age, dead])
+
+    def watch_workers(self, service: ecs.FargateService) -> None:
+        """Show how busy the workers are; an alarm on fewer than there should be."""
+        # Each running task reports its CPU once a minute: the number of reports is the number of tasks.
+        running = service.metric_cpu_utilization(period=MINUTE, statistic="SampleCount")
+        cloudwatch.Alarm(
+            self,
+            "WorkersAlarm",
+            alarm_description="Fewer worker tasks run than the service should have.",
+            metric=running,
+            threshold=self._config.worker_count,
+            evaluation_periods=5,
+            datapoints_to_alarm=3,
+            comparison_operator=cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD,
+            treat_missing_data=cloudwatch.TreatMissingData.BREACHING,
+        )
+        self._graph("Worker tasks", [running])
+        self._graph(
+            "Worker load",
+            [service.metric_cpu_utilization(period=MINUTE), service.metric_memory_utilization(period=MINUTE)],
+        )
+
+    def watch_gateway(self, api: apigateway.WebSocketApi, functions: Mapping[str, lambda_.Function]) -> None:
+        """Show how much passes through the gateway, and what fails in it."""
+        names = ("ConnectCount", "MessageCount", "IntegrationError", "ClientError", "ExecutionError")
+        self._graph("Gateway", [api.metric(name, period=MINUTE, statistic="Sum") for name in names])
+        self._graph("Functions: errors", [each.metric_errors(period=MINUTE) for each in functions.values()])
+        self._graph(
+            "Functions: duration, slowest in a hundred",
+            [each.metric_duration(period=MINUTE, statistic="p99") for each in functions.values()],
+        )
+
+    def _graph(self, title: str, metrics: list[cloudwatch.Metric]) -> None:
+        self.dashboard.add_widgets(cloudwatch.GraphWidget(title=title, left=list(metrics), width=12))

@@ -1,0 +1,71 @@
+"""What a session is kept in: the bucket with its journal, the table that guards it, and the table of connections."""
+
+from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+from infra.config import Config
+
+
+class Storage(Construct):
+    """Bucket and tables.
+
+    Attributes:
+        bucket: Journals, under `sessions/`.
+        lock_table: One item a session: who may write it, and how much of the journal is committed.
+        connections_table: WebSocket connections and the registry of workers.
+    """
+
+    def __init__(self, scope: Construct, construct_id: str, config: Config) -> None:
+        super().__init__(scope, construct_id)
+        keeps = config.target.keeps_data
+        removal = RemovalPolicy.RETAIN if keeps else RemovalPolicy.DESTROY
+        # No rule ends objects by age and nothing keeps old versions: only the guard item knows which sessions live,
+        # and a redaction has to leave nothing behind.
+        self.bucket = s3.Bucket(
+            self,
+            "Sessions",
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            encryption=s3.BucketEncryption.S3_MANAGED,
+            enforce_ssl=True,
+            minimum_tls_version=1.2,
+            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+            versioned=False,
+            lifecycle_rules=[
+                s3.LifecycleRule(
+                    id="abort-incomplete-uploads", abort_incomplete_multipart_upload_after=Duration.days(7)
+                )
+            ],
+            removal_policy=removal,
+        )
+        self.lock_table = self._table("Locks", removal, protected=keeps, partition_key="session_key")
+        self.connections_table = self._table("Connections", removal, protected=keeps, partition_key="pk", sort_key="sk")
+
+    def _table(
+        self,
+        construct_id: str,
+        removal: RemovalPolicy,
+        *,
+        protected: bool,
+        partition_key: str,
+        sort_key: str | None = None,
+    ) -> dynamodb.TableV2:
+        """An on-demand table whose items end at `expires_at`."""
+        return dynamodb.TableV2(
+            self,
+            construct_id,
+            partition_key=_text(partition_key),
+            sort_key=_text(sort_key) if sort_key else None,
+            billing=dynamodb.Billing.on_demand(),
+            time_to_live_attribute="expires_at",
+            point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
+                point_in_time_recovery_enabled=protected
+            ),
+            deletion_protection=protected,
+            removal_policy=removal,
+        )
+
+
+def _text(name: str) -> dynamodb.Attribute:
+    return dynamodb.Attribute(name=name, type=dynamodb.AttributeType.STRING)

@@ -1,0 +1,198 @@
+"""The workers: a Fargate service whose tasks run agents, many sessions each."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from aws_cdk import Aws, Duration, Size, Stack
+from aws_cdk import aws_apigatewayv2 as apigateway
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_ecr_assets as ecr_assets
+from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+from infra.config import Config
+from infra.constants import ROOT, SESSION_PREFIX, WORKER_DOCKERFILE, WORKER_PORT
+from infra.constructs.log_groups import log_group
+from infra.constructs.network import Network
+from infra.constructs.storage import Storage
+
+STOP_SECONDS: Final = 120
+"""From SIGTERM to SIGKILL; the most that Fargate allows. Sessions are handed off within 90 of them."""
+
+HEALTH_COMMAND: Final = (
+    "import urllib.request as request; "
+    f"request.urlopen('http://127.0.0.1:{WORKER_PORT}/health', timeout=4)"  # raises on 503: not ready
+)
+
+TABLE_ACTIONS: Final = [
+    "dynamodb:DeleteItem",
+    "dynamodb:GetItem",
+    "dynamodb:PutItem",
+    "dynamodb:Query",
+    "dynamodb:UpdateItem",
+]
+CLAIM_ACTIONS: Final = [
+    "sqs:ChangeMessageVisibility",
+    "sqs:DeleteMessage",
+    "sqs:ReceiveMessage",
+    "sqs:SendMessage",
+]
+
+MODEL_ACTIONS: Final = ["bedrock:InvokeModel", "bedrock:InvokeModelWithBidirectionalStream"]
+"""The API reference says that a bidirectional stream needs the first; accounts have been seen to ask for the second."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerParts:
+    """What the workers are connected to."""
+
+    storage: Storage
+    claims: sqs.IQueue
+    network: Network
+    stage: apigateway.WebSocketStage
+
+
+class Workers(Construct):
+    """Cluster, task definition and service.
+
+    Attributes:
+        cluster: Holds the service.
+        service: Replaced task by task at a deployment: new tasks are healthy before old ones get SIGTERM.
+    """
+
+    def __init__(self, scope: Construct, construct_id: str, config: Config, parts: WorkerParts) -> None:
+        super().__init__(scope, construct_id)
+        self._config, self._parts = config, parts
+        self.cluster = ecs.Cluster(self, "Cluster", vpc=parts.network.vpc)
+        task = self._task()
+        self._grant(task.task_role)
+        self.service = ecs.FargateService(
+            self,
+            "Service",
+            cluster=self.cluster,
+            task_definition=task,
+            desired_count=config.worker_count,
+            # Never below capacity, and room for every new task beside the old ones. No protection from scale-in:
+            # protected tasks would never get the SIGTERM that starts the handoff.
+            min_healthy_percent=100,
+            max_healthy_percent=200,
+            circuit_breaker=ecs.DeploymentCircuitBreaker(rollback=True),
+            assign_public_ip=True,
+            vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PUBLIC),
+            security_groups=[parts.network.workers],
+            propagate_tags=ecs.PropagatedTagSource.SERVICE,
+            enable_ecs_managed_tags=True,
+        )
+        # Tasks that start before there is a way out cannot fetch their image, and the deployment would be rolled back.
+        subnets = parts.network.vpc.select_subnets(subnet_type=ec2.SubnetType.PUBLIC)
+        self.service.node.add_dependency(subnets.internet_connectivity_established)
+
+    def _task(self) -> ecs.FargateTaskDefinition:
+        config = self._config
+        arm = config.architecture == "arm64"
+        task = ecs.FargateTaskDefinition(
+            self,
+            "Task",
+            family=f"segue-{config.stage}-worker",
+            cpu=config.worker_cpu,
+            memory_limit_mib=config.worker_memory,
+            runtime_platform=ecs.RuntimePlatform(
+                cpu_architecture=ecs.CpuArchitecture.ARM64 if arm else ecs.CpuArchitecture.X86_64,
+                operating_system_family=ecs.OperatingSystemFamily.LINUX,
+            ),
+            volumes=[ecs.Volume(name="tmp")],
+        )
+        container = task.add_container(
+            "worker",
+            container_name="worker",
+            image=self._image(),
+            environment=self._environment(),
+            port_mappings=[ecs.PortMapping(container_port=WORKER_PORT, name="frames")],
+            stop_timeout=Duration.seconds(STOP_SECONDS),
+            readonly_root_filesystem=True,
+            health_check=ecs.HealthCheck(
+                command=["CMD", "python", "-c", HEALTH_COMMAND],
+                interval=Duration.seconds(10),
+                timeout=Duration.seconds(5),
+                retries=3,
+                start_period=Duration.seconds(60),
+            ),
+            logging=ecs.LogDrivers.aws_logs(
+                stream_prefix="worker",
+                log_group=log_group(self, "Logs", config, "worker"),
+                # A log service that stalls drops lines instead of stalling the audio.
+                mode=ecs.AwsLogDriverMode.NON_BLOCKING,
+                max_buffer_size=Size.mebibytes(4),
+            ),
+        )
+        # Where libraries may put temporary files; all else is read-only.
+        container.add_mount_points(ecs.MountPoint(container_path="/tmp", source_volume="tmp", read_only=False))  # noqa: S108
+        return task
+
+    def _image(self) -> ecs.ContainerImage:
+        config = self._config
+        if config.worker_image is not None:
+            return ecs.ContainerImage.from_registry(config.worker_image)
+        arm = config.architecture == "arm64"
+        return ecs.ContainerImage.from_asset(
+            str(ROOT),
+            file=WORKER_DOCKERFILE,
+            exclude=context_excludes(),
+            platform=ecr_assets.Platform.LINUX_ARM64 if arm else ecr_assets.Platform.LINUX_AMD64,
+            build_args={"PYTHON_IMAGE": config.worker_base_image} if config.worker_base_image else None,
+        )
+
+    def _environment(self) -> dict[str, str]:
+        config, parts = self._config, self._parts
+        environment = {
+            "AWS_REGION": Aws.REGION,
+            "SEGUE_STAGE": config.stage,
+            "SEGUE_BUCKET": parts.storage.bucket.bucket_name,
+            "SEGUE_LOCK_TABLE": parts.storage.lock_table.table_name,
+            "SEGUE_CONNECTIONS_TABLE": parts.storage.connections_table.table_name,
+            "SEGUE_CLAIMS_QUEUE_URL": parts.claims.queue_url,
+            "SEGUE_MANAGEMENT_ENDPOINT": parts.stage.callback_url,
+            "SEGUE_WORKER_VERSION": config.version,
+            "SEGUE_BIND_HOST": "0.0.0.0",  # noqa: S104 - the security group decides who reaches it
+            "SEGUE_WORKER_PORT": str(WORKER_PORT),
+            "SEGUE_CAPACITY": str(config.worker_capacity),
+            "SEGUE_LEASE_SECONDS": str(config.lease_seconds),
+            "SEGUE_HEARTBEAT_SECONDS": str(config.heartbeat_seconds),
+            "SEGUE_PROVIDER": config.provider,
+            "POWERTOOLS_SERVICE_NAME": "segue-worker",
+            "LOG_LEVEL": config.log_level,
+        }
+        return environment | ({"SEGUE_MODEL_ID": config.model_id} if config.model_id else {})
+
+    def _grant(self, role: iam.IRole) -> None:
+        parts = self._parts
+        parts.storage.lock_table.grant(role, *TABLE_ACTIONS)
+        parts.storage.connections_table.grant(role, *TABLE_ACTIONS)
+        parts.claims.grant(role, *CLAIM_ACTIONS)
+        bucket = parts.storage.bucket
+        _allow(role, ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"], bucket.arn_for_objects(f"{SESSION_PREFIX}*"))
+        # On the bucket as a whole: with a condition on the prefix, reading a missing object would be answered with
+        # "access denied", because such a read names no prefix, and a restore could not tell the two apart.
+        _allow(role, ["s3:ListBucket"], bucket.bucket_arn)
+        connections = Stack.of(self).format_arn(
+            service="execute-api",
+            resource=parts.stage.api.api_id,
+            resource_name=f"{parts.stage.stage_name}/*/@connections/*",
+        )
+        _allow(role, ["execute-api:ManageConnections"], connections)
+        if self._config.provider == "nova-sonic":
+            # Foundation models belong to no account.
+            model = f"arn:{Aws.PARTITION}:bedrock:{Aws.REGION}::foundation-model/{self._config.model_id}"
+            _allow(role, MODEL_ACTIONS, model)
+
+
+def _allow(role: iam.IRole, actions: list[str], resource: str) -> None:
+    role.add_to_principal_policy(iam.PolicyStatement(actions=actions, resources=[resource]))
+
+
+def context_excludes() -> list[str]:
+    """What the image's build does not see: the same list that a build by hand uses."""
+    lines = (ROOT / f"{WORKER_DOCKERFILE}.dockerignore").read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if line and not line.startswith("#")]

@@ -1,0 +1,62 @@
+"""The service stack: everything that can be made again over the same data."""
+
+from aws_cdk import CfnOutput, Environment, Stack
+from constructs import Construct
+
+from infra.config import Config
+from infra.constructs.claims import Claims
+from infra.constructs.gateway import Gateway, GatewayParts
+from infra.constructs.layers import Layers
+from infra.constructs.monitoring import Monitoring
+from infra.constructs.network import Network
+from infra.constructs.storage import Storage
+from infra.constructs.workers import WorkerParts, Workers
+from infra.dependencies import Dependencies
+
+
+class ServiceStack(Stack):
+    """Gateway, claims queue, workers and what watches them."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        config: Config,
+        *,
+        storage: Storage,
+        dependencies: Dependencies,
+        env: Environment,
+    ) -> None:
+        super().__init__(scope, construct_id, env=env, description="Segue: gateway and workers")
+        network = Network(self, "Network", config.target)
+        claims = Claims(self, "Claims")
+        gateway_parts = GatewayParts(
+            storage=storage,
+            claims=claims.queue,
+            layers=Layers(self, "Layers", config, dependencies),
+            network=network,
+        )
+        self.gateway = Gateway(self, "Gateway", config, gateway_parts)
+        worker_parts = WorkerParts(storage=storage, claims=claims.queue, network=network, stage=self.gateway.stage)
+        self.workers = Workers(self, "Workers", config, worker_parts)
+        self._watch(config, claims)
+        self._outputs(claims)
+
+    def _watch(self, config: Config, claims: Claims) -> None:
+        monitoring = Monitoring(self, "Monitoring", config)
+        monitoring.watch_gateway(self.gateway.api, self.gateway.functions)
+        monitoring.watch_claims(claims)
+        monitoring.watch_workers(self.workers.service)
+
+    def _outputs(self, claims: Claims) -> None:
+        outputs = {
+            "WebSocketUrl": self.gateway.stage.url,
+            "ManagementEndpoint": self.gateway.stage.callback_url,
+            "ApiId": self.gateway.api.api_id,
+            "StageName": self.gateway.stage.stage_name,
+            "ClaimsQueueUrl": claims.queue.queue_url,
+            "WorkerServiceName": self.workers.service.service_name,
+            "ClusterName": self.workers.cluster.cluster_name,
+        }
+        for name, value in outputs.items():
+            CfnOutput(self, name, value=value)

@@ -1,0 +1,88 @@
+"""Both stages, synthesized once: `dev` as it goes to AWS and `local` as it goes to the emulator."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aws_cdk import App
+from aws_cdk.assertions import Template
+
+from infra.app import compose
+from infra.config import Config, from_context
+from infra.constants import ROOT
+from infra.dependencies import Dependencies
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A synthesized template, with the few questions that the tests ask it."""
+
+    template: Template
+    content: dict[str, Any]
+    folder: Path
+
+    @property
+    def resources(self) -> dict[str, Any]:
+        return self.content["Resources"]
+
+    def of_type(self, kind: str) -> dict[str, Any]:
+        return {name: each["Properties"] for name, each in self.resources.items() if each["Type"] == kind}
+
+    def named(self, kind: str, part: str) -> dict[str, Any]:
+        found = {name: each for name, each in self.of_type(kind).items() if part in name}
+        assert len(found) == 1, f"{kind} with {part!r} in its name: {sorted(found)}"
+        return next(iter(found.values()))
+
+    @property
+    def outputs(self) -> set[str]:
+        return {name for name in self.content["Outputs"] if not name.startswith("PublishOutput")}
+
+
+@dataclass(frozen=True)
+class Stage:
+    config: Config
+    data: Stack
+    service: Stack
+
+
+def synthesize(folder: Path, **settings: Any) -> Stage:
+    """Synthesize as `npx cdk synth -c ...` does, but for an empty third-party layer."""
+    (folder / "layer" / "python").mkdir(parents=True)
+    (folder / "layer" / "python" / "placeholder.py").touch()
+    flags = json.loads((ROOT / "cdk.json").read_text(encoding="utf-8"))["context"]
+    app = App(context={**flags, **settings}, outdir=str(folder / "out"))
+    config = from_context(app.node.get_all_context(), now=NOW)
+    stacks = compose(app, config, Dependencies(folder=folder / "layer", digest=64 * "0"))
+    data, service = (_stack(Template.from_stack(each), folder / "out") for each in stacks)
+    return Stage(config, data, service)
+
+
+def _stack(template: Template, folder: Path) -> Stack:
+    return Stack(template, dict(template.to_json()), folder)
+
+
+@pytest.fixture(scope="session")
+def synthesized(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Stage]:
+    """Synthesizes a stage with the given settings."""
+    return lambda **settings: synthesize(tmp_path_factory.mktemp("stage"), **settings)
+
+
+@pytest.fixture(scope="session")
+def dev(synthesized: Callable[..., Stage]) -> Stage:
+    return synthesized()
+
+
+@pytest.fixture(scope="session")
+def local(synthesized: Callable[..., Stage]) -> Stage:
+    return synthesized(stage="local")
+
+
+@pytest.fixture(params=["dev", "local"], scope="session")
+def stage(request: pytest.FixtureRequest) -> Stage:
+    return request.getfixturevalue(request.param)

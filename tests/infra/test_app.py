@@ -1,0 +1,68 @@
+"""The app as the CDK command line starts it, and what the templates look like to CloudFormation's own rules."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from cfnlint.api import lint_file
+
+from infra.constants import ROOT
+
+FLAGS = json.loads((ROOT / "cdk.json").read_text(encoding="utf-8"))
+
+
+def test_cdk_json_starts_the_app_in_the_project_environment():
+    assert FLAGS["app"] == ".venv/bin/python -m infra.app"
+
+
+def test_a_wrong_setting_ends_the_synthesis_with_one_line(tmp_path):
+    environment = {
+        **os.environ,
+        "CDK_CONTEXT_JSON": json.dumps({"stage": "dev", "worker_count": "none"}),
+        "CDK_OUTDIR": str(tmp_path),
+        "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "1",
+    }
+    command = [sys.executable, "-m", "infra.app"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=90, check=False)
+
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        "segue: setting worker_count='none' is not possible; allowed: a whole number from 1 to 1000"
+    )
+    assert "Traceback" not in done.stderr
+
+
+def test_stack_names_carry_the_stage(stage):
+    name = stage.config.stage
+    assert {each.name.removesuffix(".template.json") for each in stage.data.folder.glob("*.template.json")} == {
+        f"Segue-{name}-Data",
+        f"Segue-{name}-Service",
+    }
+
+
+def test_data_is_deployed_before_what_uses_it(stage):
+    manifest = json.loads((stage.data.folder / "manifest.json").read_text(encoding="utf-8"))
+
+    service = manifest["artifacts"][f"Segue-{stage.config.stage}-Service"]
+    assert f"Segue-{stage.config.stage}-Data" in service["dependencies"]
+
+
+@pytest.mark.parametrize(("name", "protected"), [("dev", True), ("local", False)])
+def test_the_data_stack_cannot_be_deleted_by_mistake(request, name, protected):
+    stage = request.getfixturevalue(name)
+    manifest = json.loads((stage.data.folder / "manifest.json").read_text(encoding="utf-8"))
+
+    properties = manifest["artifacts"][f"Segue-{name}-Data"]["properties"]
+    assert properties.get("terminationProtection", False) is protected
+
+
+def test_cloudformation_accepts_the_templates(stage):
+    ignored = {
+        "W3005": "CDK writes dependencies that a reference implies already",
+        "W3037": "bedrock:InvokeModelWithBidirectionalStream is not in the published list of actions",
+    }
+    for template in stage.data.folder.glob("*.template.json"):
+        found = lint_file(template, config={"ignore_checks": list(ignored)})
+        assert not found, [f"{each.rule.id} {each.message} {each.path}" for each in found]

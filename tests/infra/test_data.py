@@ -1,0 +1,84 @@
+from aws_cdk.assertions import Match
+
+OUTPUTS = {"BucketName", "LockTableName", "ConnectionsTableName"}
+
+
+def test_outputs(stage):
+    assert stage.data.outputs == OUTPUTS
+
+
+def test_nobody_outside_reaches_the_bucket_and_nothing_is_sent_in_clear(stage):
+    stage.data.template.has_resource_properties(
+        "AWS::S3::Bucket",
+        {
+            "PublicAccessBlockConfiguration": {
+                "BlockPublicAcls": True,
+                "BlockPublicPolicy": True,
+                "IgnorePublicAcls": True,
+                "RestrictPublicBuckets": True,
+            },
+            "OwnershipControls": {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]},
+            "BucketEncryption": {
+                "ServerSideEncryptionConfiguration": [{"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]
+            },
+        },
+    )
+    for condition in ({"Bool": {"aws:SecureTransport": "false"}}, {"NumericLessThan": {"s3:TlsVersion": 1.2}}):
+        stage.data.template.has_resource_properties(
+            "AWS::S3::BucketPolicy",
+            {
+                "PolicyDocument": Match.object_like(
+                    {
+                        "Statement": Match.array_with(
+                            [
+                                Match.object_like(
+                                    {
+                                        "Action": "s3:*",
+                                        "Effect": "Deny",
+                                        "Principal": {"AWS": "*"},
+                                        "Condition": condition,
+                                    }
+                                )
+                            ]
+                        )
+                    }
+                )
+            },
+        )
+
+
+def test_no_rule_of_the_bucket_ends_a_session_and_nothing_keeps_what_was_redacted(stage):
+    bucket = stage.data.named("AWS::S3::Bucket", "Sessions")
+
+    assert "VersioningConfiguration" not in bucket
+    (rule,) = bucket["LifecycleConfiguration"]["Rules"]
+    assert {name for name in rule if name not in {"Id", "Status"}} == {"AbortIncompleteMultipartUpload"}
+
+
+def test_keys_of_the_tables(stage):
+    locks = stage.data.named("AWS::DynamoDB::GlobalTable", "Locks")
+    connections = stage.data.named("AWS::DynamoDB::GlobalTable", "Connections")
+
+    assert locks["KeySchema"] == [{"AttributeName": "session_key", "KeyType": "HASH"}]
+    assert connections["KeySchema"] == [
+        {"AttributeName": "pk", "KeyType": "HASH"},
+        {"AttributeName": "sk", "KeyType": "RANGE"},
+    ]
+    for table in (locks, connections):
+        assert {each["AttributeType"] for each in table["AttributeDefinitions"]} == {"S"}
+        assert table["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
+        assert table["BillingMode"] == "PAY_PER_REQUEST"
+
+
+def test_data_is_kept_and_protected_in_aws(dev):
+    for kind in ("AWS::S3::Bucket", "AWS::DynamoDB::GlobalTable"):
+        dev.data.template.all_resources(kind, {"DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain"})
+    for table in dev.data.of_type("AWS::DynamoDB::GlobalTable").values():
+        (replica,) = table["Replicas"]
+        assert replica["DeletionProtectionEnabled"] is True
+        assert replica["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+
+
+def test_local_data_goes_with_its_stack(local):
+    for kind in ("AWS::S3::Bucket", "AWS::DynamoDB::GlobalTable"):
+        local.data.template.all_resources(kind, {"DeletionPolicy": "Delete"})

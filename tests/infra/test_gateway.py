@@ -1,0 +1,125 @@
+import pytest
+
+FUNCTIONS = {"Connect", "Message", "Disconnect"}
+OUTPUTS = {
+    "WebSocketUrl",
+    "ManagementEndpoint",
+    "ApiId",
+    "StageName",
+    "ClaimsQueueUrl",
+    "WorkerServiceName",
+    "ClusterName",
+}
+ENVIRONMENT = {
+    "SEGUE_STAGE",
+    "SEGUE_LOCK_TABLE",
+    "SEGUE_CONNECTIONS_TABLE",
+    "SEGUE_CLAIMS_QUEUE_URL",
+    "POWERTOOLS_SERVICE_NAME",
+    "LOG_LEVEL",
+}
+
+
+def functions(stage):
+    return {name: stage.service.named("AWS::Lambda::Function", f"Gateway{name}") for name in FUNCTIONS}
+
+
+def routes(stage):
+    return {each["RouteKey"]: each for each in stage.service.of_type("AWS::ApiGatewayV2::Route").values()}
+
+
+def test_outputs(stage):
+    assert stage.service.outputs == OUTPUTS
+
+
+def test_the_three_routes_lead_to_their_functions(stage):
+    assert set(routes(stage)) == {"$connect", "$default", "$disconnect"}
+    for key, name in {"$connect": "Connect", "$default": "Message", "$disconnect": "Disconnect"}.items():
+        integration = stage.service.resources[routes(stage)[key]["Target"]["Fn::Join"][1][1]["Ref"]]["Properties"]
+        assert integration["IntegrationType"] == "AWS_PROXY"
+        function = next(part for part in integration["IntegrationUri"]["Fn::Join"][1] if "Fn::GetAtt" in str(part))
+        assert f"Gateway{name}" in function["Fn::GetAtt"][0]
+
+
+def test_the_api_is_a_websocket_api_with_one_stage(stage):
+    (api,) = stage.service.of_type("AWS::ApiGatewayV2::Api").values()
+    (deployed,) = stage.service.of_type("AWS::ApiGatewayV2::Stage").values()
+
+    assert api["ProtocolType"] == "WEBSOCKET"
+    assert (deployed["StageName"], deployed["AutoDeploy"]) == (stage.config.stage, True)
+
+
+def test_in_aws_only_signed_requests_connect_and_answers_reach_the_client(dev):
+    assert {key: route["AuthorizationType"] for key, route in routes(dev).items()} == {
+        "$connect": "AWS_IAM",  # the others belong to a connection that was let in
+        "$default": "NONE",
+        "$disconnect": "NONE",
+    }
+    (answer,) = dev.service.of_type("AWS::ApiGatewayV2::RouteResponse").values()
+    assert answer["RouteResponseKey"] == "$default"
+    assert dev.service.resources[answer["RouteId"]["Ref"]]["Properties"]["RouteKey"] == "$default"
+    assert routes(dev)["$default"]["RouteResponseSelectionExpression"] == "$default"
+
+
+def test_locally_anyone_connects(local):
+    assert {route["AuthorizationType"] for route in routes(local).values()} == {"NONE"}
+
+
+def test_handlers_and_environment(stage):
+    for name, function in functions(stage).items():
+        assert function["Handler"] == f"gateway.{name.lower()}.handler"
+        variables = set(function["Environment"]["Variables"])
+        extra = {
+            "Connect": {"SEGUE_AUTH"},
+            "Message": {"AWS_ENDPOINT_URL_SQS"} if stage.config.stage == "dev" else set(),
+        }
+        assert variables == ENVIRONMENT | extra.get(name, set())
+
+
+@pytest.mark.parametrize(("name", "authentication"), [("dev", "iam"), ("local", "none")])
+def test_connect_knows_how_callers_are_told_apart(request, name, authentication):
+    variables = functions(request.getfixturevalue(name))["Connect"]["Environment"]["Variables"]
+
+    assert variables["SEGUE_AUTH"] == authentication
+
+
+def test_functions_share_code_and_layers(stage):
+    found = functions(stage).values()
+
+    assert {function["Runtime"] for function in found} == {"python3.13"}
+    assert {tuple(function["Architectures"]) for function in found} == {(stage.config.architecture,)}
+    assert len({str(function["Code"]) for function in found}) == 1
+    for function in found:
+        layers = [each["Ref"] for each in function["Layers"]]
+        assert any("Session" in each for each in layers)
+        assert any("Dependencies" in each for each in layers)
+        assert function["Timeout"] < 29  # as long as API Gateway waits
+
+
+def test_functions_ship_the_gateway_only(stage):
+    (code,) = {function["Code"]["S3Key"].removesuffix(".zip") for function in functions(stage).values()}
+    shipped = stage.service.folder / f"asset.{code}"
+
+    assert {each.relative_to(shipped).parts[0] for each in shipped.rglob("*")} <= {"gateway"}
+    assert not [each for each in shipped.rglob("*") if each.name == "__pycache__"]
+
+
+def test_every_function_logs_to_a_group_with_an_end(stage):
+    groups = stage.service.of_type("AWS::Logs::LogGroup")
+
+    names = {group["LogGroupName"] for group in groups.values()}
+    routes_of = {f"/segue/{stage.config.stage}/gateway/{name.lower()}" for name in FUNCTIONS}
+    assert names == routes_of | {f"/segue/{stage.config.stage}/worker"}
+    assert {group["RetentionInDays"] for group in groups.values()} == {stage.config.log_retention_days}
+    for function in functions(stage).values():
+        assert function["LoggingConfig"]["LogGroup"]["Ref"] in groups
+
+
+def test_a_claim_that_nobody_can_serve_ends_in_the_dead_letter_queue(stage):
+    queue = stage.service.named("AWS::SQS::Queue", "ClaimsQueue")
+
+    assert queue["VisibilityTimeout"] == 30
+    assert queue["RedrivePolicy"]["maxReceiveCount"] == 5
+    assert "DeadLetters" in queue["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0]
+    assert {each["SqsManagedSseEnabled"] for each in stage.service.of_type("AWS::SQS::Queue").values()} == {True}
+    assert len(stage.service.of_type("AWS::SQS::QueuePolicy")) == 2  # TLS only, on both

@@ -1,0 +1,212 @@
+"""Every action that a role of the stack may take, and on what.
+
+Each role is compared as a whole: a permission that is added has to be added here, and a wildcard to its reasons.
+"""
+
+import json
+import re
+
+import pytest
+
+from infra.constants import ROOT
+
+TABLE_ACTIONS = {"DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem"}
+
+WITHOUT_A_RESOURCE = {
+    "ec2:AssignPrivateIpAddresses": "Lambda makes the function's network interfaces, whose ids are not known before",
+    "ec2:CreateNetworkInterface": "as above",
+    "ec2:DeleteNetworkInterface": "as above",
+    "ec2:DescribeNetworkInterfaces": "describing takes no resource",
+    "ec2:DescribeSubnets": "describing takes no resource",
+    "ec2:UnassignPrivateIpAddresses": "as above",
+    "ecr:GetAuthorizationToken": "a registry's token is the account's; it takes no resource",
+}
+"""Actions on every resource, each with its reason."""
+
+
+def simplified(value):
+    """A resource in a form that can be read and compared: logical ids for references, `Data.` for the other stack."""
+    if isinstance(value, str):
+        return value
+    if "Ref" in value:
+        return f"<{value['Ref']}>"
+    if "Fn::GetAtt" in value:
+        return f"<{value['Fn::GetAtt'][0]}>"
+    if "Fn::GetStackOutput" in value:
+        return f"<Data.{value['Fn::GetStackOutput']['OutputName']}>"
+    if "Fn::Sub" in value:
+        return value["Fn::Sub"]
+    return value["Fn::Join"][0].join(simplified(each) for each in value["Fn::Join"][1])
+
+
+def granted(stage, role_part):
+    """What a role may do: pairs of action and resource."""
+    (role,) = [name for name in stage.service.of_type("AWS::IAM::Role") if role_part in name]
+    pairs = set()
+    for policy in stage.service.of_type("AWS::IAM::Policy").values():
+        if {"Ref": role} not in policy["Roles"]:
+            continue
+        for statement in policy["PolicyDocument"]["Statement"]:
+            assert statement["Effect"] == "Allow"
+            assert "Condition" not in statement
+            actions, resources = (_listed(statement[key]) for key in ("Action", "Resource"))
+            pairs |= {(action, simplified(resource)) for action in actions for resource in resources}
+    return pairs
+
+
+def _listed(value):
+    return value if isinstance(value, list) else [value]
+
+
+def on(pairs, part):
+    """The actions on resources with `part` in their name."""
+    return {action for action, resource in pairs if part in resource}
+
+
+def services(pairs):
+    return {action.partition(":")[0] for action, _ in pairs}
+
+
+def names(service, actions):
+    return {f"{service}:{action}" for action in actions}
+
+
+def test_connect_adds_connections(stage):
+    pairs = granted(stage, "GatewayConnectRole")
+
+    assert on(pairs, "Data.PublishOutputFnGetAttStorageConnections") == {"dynamodb:PutItem"}
+    assert services(pairs) == {"dynamodb", "logs"}
+    assert len(pairs) == 3
+
+
+def test_disconnect_removes_connections(stage):
+    pairs = granted(stage, "GatewayDisconnectRole")
+
+    assert on(pairs, "StorageConnections") == {"dynamodb:DeleteItem"}
+    assert services(pairs) == {"dynamodb", "logs"}
+    assert len(pairs) == 3
+
+
+def test_message_reads_the_route_and_writes_claims(stage):
+    pairs = granted(stage, "GatewayMessageRole")
+
+    assert on(pairs, "StorageConnections") == names("dynamodb", {"GetItem", "PutItem", "Query", "UpdateItem"})
+    assert on(pairs, "StorageLocks") == {"dynamodb:GetItem"}
+    assert on(pairs, "ClaimsQueue") == {"sqs:SendMessage"}
+    inside = {"ec2"} if stage.config.stage == "dev" else set()
+    assert services(pairs) == {"dynamodb", "logs", "sqs"} | inside
+
+
+def test_workers_keep_sessions_and_answer_clients(stage):
+    pairs = granted(stage, "WorkersTaskTaskRole")
+
+    assert on(pairs, "StorageConnections") == names("dynamodb", TABLE_ACTIONS)
+    assert on(pairs, "StorageLocks") == names("dynamodb", TABLE_ACTIONS)
+    objects = {action for action, resource in pairs if resource.endswith(">/sessions/*")}
+    assert objects == names("s3", {"DeleteObject", "GetObject", "PutObject"})
+    assert on(pairs, "StorageSessions") - objects == {"s3:ListBucket"}
+    assert on(pairs, "ClaimsQueue") == names(
+        "sqs", {"ChangeMessageVisibility", "DeleteMessage", "ReceiveMessage", "SendMessage"}
+    )
+    (management,) = [resource for action, resource in pairs if action == "execute-api:ManageConnections"]
+    assert management.endswith(f"/{stage.config.stage}/*/@connections/*")
+    assert "<GatewayApi" in management
+    model = {"bedrock"} if stage.config.provider == "nova-sonic" else set()
+    assert services(pairs) == {"dynamodb", "s3", "sqs", "execute-api"} | model
+
+
+def test_workers_use_the_one_model_they_are_told_to(dev):
+    pairs = granted(dev, "WorkersTaskTaskRole")
+
+    assert on(pairs, "foundation-model") == {"bedrock:InvokeModel", "bedrock:InvokeModelWithBidirectionalStream"}
+    (model,) = {resource for action, resource in pairs if action.startswith("bedrock:")}
+    assert model.endswith("::foundation-model/amazon.nova-2-5-sonic")
+
+
+def test_the_agent_fetches_its_image_and_writes_its_log(dev):
+    pairs = granted(dev, "WorkersTaskExecutionRole")
+
+    assert {action for action, _ in pairs} == {
+        *names("ecr", {"BatchCheckLayerAvailability", "BatchGetImage", "GetAuthorizationToken"}),
+        "ecr:GetDownloadUrlForLayer",
+        *names("logs", {"CreateLogStream", "PutLogEvents"}),
+    }
+
+
+def test_no_wildcard_without_a_reason(stage):
+    for name, policy in stage.service.of_type("AWS::IAM::Policy").items():
+        for statement in policy["PolicyDocument"]["Statement"]:
+            for action in _listed(statement["Action"]):
+                assert "*" not in action, f"{name} grants {action}"
+                if "*" in _listed(statement["Resource"]):
+                    assert action in WITHOUT_A_RESOURCE, f"{name} grants {action} on everything"
+
+
+def test_no_policy_is_hidden_in_a_role(stage):
+    for name, role in stage.service.of_type("AWS::IAM::Role").items():
+        if "CustomVpcRestrictDefaultSG" in name:
+            # CDK's own: it empties the VPC's default security group once, and its function writes a log.
+            managed = json.dumps(role["ManagedPolicyArns"])
+            assert "AWSLambdaBasicExecutionRole" in managed
+            assert len(role["ManagedPolicyArns"]) == 1
+            continue
+        assert "ManagedPolicyArns" not in role, name
+        assert "Policies" not in role, name
+
+
+@pytest.mark.parametrize("route", ["connect", "default", "disconnect"])
+def test_only_the_route_of_this_api_calls_its_function(stage, route):
+    permissions = stage.service.of_type("AWS::Lambda::Permission").values()
+
+    sources = [simplified(each["SourceArn"]) for each in permissions]
+    assert len([each for each in sources if each.endswith(f"<{_api(stage)}>/*${route}")]) == 1
+    assert {each["Principal"] for each in permissions} == {"apigateway.amazonaws.com"}
+
+
+def _api(stage):
+    (name,) = stage.service.of_type("AWS::ApiGatewayV2::Api")
+    return name
+
+
+CALLS = {
+    "get_item": "dynamodb:GetItem",
+    "put_item": "dynamodb:PutItem",
+    "update_item": "dynamodb:UpdateItem",
+    "delete_item": "dynamodb:DeleteItem",
+    "query": "dynamodb:Query",
+    "batch_get_item": "dynamodb:BatchGetItem",
+    "transact_write_items": "dynamodb:TransactWriteItems",
+    "send_message": "sqs:SendMessage",
+    "receive_message": "sqs:ReceiveMessage",
+    "delete_message": "sqs:DeleteMessage",
+    "change_message_visibility": "sqs:ChangeMessageVisibility",
+    "get_queue_attributes": "sqs:GetQueueAttributes",
+    "get_object": "s3:GetObject",
+    "head_object": "s3:GetObject",
+    "put_object": "s3:PutObject",
+    "delete_object": "s3:DeleteObject",
+    "delete_objects": "s3:DeleteObject",
+    "list_objects_v2": "s3:ListBucket",
+}
+"""The SDK's calls, and the permission that each needs. Listing sessions (a scan) is not a worker's business."""
+
+
+def called(*folders):
+    """The permissions that the calls in these folders need, found by name."""
+    code = "\n".join(path.read_text(encoding="utf-8") for folder in folders for path in (ROOT / folder).rglob("*.py"))
+    return {needed for call, needed in CALLS.items() if re.search(rf'\.{call}\b|paginator\("{call}"\)', code)}
+
+
+def test_the_gateway_may_make_the_calls_that_it_makes(stage):
+    roles = ("GatewayConnectRole", "GatewayMessageRole", "GatewayDisconnectRole")
+    allowed = {action for role in roles for action, _ in granted(stage, role)}
+
+    assert called("functions/gateway")
+    assert called("functions/gateway") <= allowed
+
+
+def test_a_worker_may_make_the_calls_that_it_and_the_library_make(stage):
+    needed = called("functions/worker", "layers/session/python/segue/storage")
+
+    assert {"dynamodb:UpdateItem", "s3:PutObject", "sqs:ReceiveMessage"} <= needed
+    assert needed <= {action for action, _ in granted(stage, "WorkersTaskTaskRole")}

@@ -1,0 +1,122 @@
+import json
+import re
+
+import pytest
+
+ENVIRONMENT = {
+    "SEGUE_STAGE",
+    "SEGUE_BUCKET",
+    "SEGUE_LOCK_TABLE",
+    "SEGUE_CONNECTIONS_TABLE",
+    "SEGUE_CLAIMS_QUEUE_URL",
+    "SEGUE_MANAGEMENT_ENDPOINT",
+    "SEGUE_WORKER_VERSION",
+    "SEGUE_BIND_HOST",
+    "SEGUE_WORKER_PORT",
+    "SEGUE_CAPACITY",
+    "SEGUE_LEASE_SECONDS",
+    "SEGUE_HEARTBEAT_SECONDS",
+    "SEGUE_PROVIDER",
+    "POWERTOOLS_SERVICE_NAME",
+    "LOG_LEVEL",
+    "AWS_REGION",
+}
+
+
+@pytest.fixture
+def task(stage):
+    (found,) = stage.service.of_type("AWS::ECS::TaskDefinition").values()
+    return found
+
+
+@pytest.fixture
+def container(task):
+    (found,) = task["ContainerDefinitions"]
+    return found
+
+
+def test_a_deployment_is_never_below_capacity(stage):
+    (service,) = stage.service.of_type("AWS::ECS::Service").values()
+
+    assert service["DeploymentConfiguration"] == {
+        "MinimumHealthyPercent": 100,
+        "MaximumPercent": 200,
+        "DeploymentCircuitBreaker": {"Enable": True, "Rollback": True},
+    }
+    assert service["DesiredCount"] == stage.config.worker_count
+    assert service["LaunchType"] == "FARGATE"
+
+
+def test_a_stopped_worker_has_two_minutes(container):
+    assert container["StopTimeout"] == 120
+
+
+def test_health_is_ready_or_not(container):
+    check = container["HealthCheck"]
+
+    assert check["Command"][:3] == ["CMD", "python", "-c"]
+    assert "http://127.0.0.1:8080/health" in check["Command"][3]
+    compile(check["Command"][3], "health", "exec")
+    assert check["Timeout"] < check["Interval"]
+
+
+def test_a_worker_knows_what_it_needs(stage, container):
+    variables = {each["Name"]: each["Value"] for each in container["Environment"]}
+
+    optional = {"SEGUE_MODEL_ID"} if stage.config.provider == "nova-sonic" else set()
+    assert set(variables) == ENVIRONMENT | optional
+    assert variables["SEGUE_WORKER_VERSION"] == "20260102T030405Z"
+    assert variables["SEGUE_PROVIDER"] == ("rehearsal" if stage.config.stage == "local" else "nova-sonic")
+    assert (variables["SEGUE_BIND_HOST"], variables["SEGUE_WORKER_PORT"]) == ("0.0.0.0", "8080")
+    endpoint = variables["SEGUE_MANAGEMENT_ENDPOINT"]["Fn::Join"][1]
+    assert (endpoint[0], endpoint[-1]) == ("https://", f"/{stage.config.stage}")
+    for name, value in variables.items():
+        assert not re.search(r"(?i)secret|token|password", f"{name}{value}")
+
+
+def test_a_worker_changes_nothing_but_its_temporary_files(task, container):
+    assert container["ReadonlyRootFilesystem"] is True
+    assert container["MountPoints"] == [{"ContainerPath": "/tmp", "ReadOnly": False, "SourceVolume": "tmp"}]
+    assert task["Volumes"] == [{"Name": "tmp"}]
+    assert container.get("Privileged") in {None, False}
+
+
+def test_a_stalled_log_does_not_stall_a_worker(container):
+    log = container["LogConfiguration"]
+
+    assert log["LogDriver"] == "awslogs"
+    assert log["Options"]["mode"] == "non-blocking"
+
+
+def test_size_and_system(stage, task):
+    machine = "ARM64" if stage.config.architecture == "arm64" else "X86_64"
+
+    assert task["RuntimePlatform"] == {"CpuArchitecture": machine, "OperatingSystemFamily": "LINUX"}
+    assert (task["Cpu"], task["Memory"]) == ("1024", "2048")
+
+
+def test_the_image_is_built_from_a_folder_that_holds_all_it_takes(dev):
+    assets = json.loads((dev.service.folder / "Segue-dev-Service.assets.json").read_text(encoding="utf-8"))
+    (image,) = assets["dockerImages"].values()
+
+    assert image["source"]["platform"] == "linux/arm64"
+    folder = dev.service.folder / image["source"]["directory"]
+    dockerfile = folder / image["source"]["dockerFile"]
+    copied = re.findall(r"^COPY (?!--from)(\S+) ", dockerfile.read_text(encoding="utf-8"), re.MULTILINE)
+    assert copied
+    assert all((folder / each).exists() for each in copied)
+
+
+def test_the_emulator_runs_no_image_so_none_is_built(local):
+    (task,) = local.service.of_type("AWS::ECS::TaskDefinition").values()
+
+    assert task["ContainerDefinitions"][0]["Image"] == "segue-worker:local"
+
+
+def test_alarms(dev):
+    alarms = dev.service.of_type("AWS::CloudWatch::Alarm")
+    metrics = {each["MetricName"]: each for each in alarms.values()}
+
+    assert set(metrics) == {"ApproximateNumberOfMessagesVisible", "CPUUtilization"}
+    workers = metrics["CPUUtilization"]
+    assert (workers["Statistic"], workers["Threshold"], workers["TreatMissingData"]) == ("SampleCount", 2, "breaching")

@@ -1,0 +1,108 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from infra.config import from_context
+from infra.constants import ROOT
+from infra.dependencies import build
+
+LIMIT_BYTES = 250 * 2**20
+"""What a function and its layers may take unzipped."""
+
+FUNCTION_VARIABLES = {
+    "SEGUE_STAGE": "test",
+    "SEGUE_LOCK_TABLE": "locks",
+    "SEGUE_CONNECTIONS_TABLE": "connections",
+    "SEGUE_CLAIMS_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/000000000000/claims",
+    "SEGUE_AUTH": "none",
+    "POWERTOOLS_SERVICE_NAME": "segue-gateway",
+    "LOG_LEVEL": "INFO",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_REGION": "us-east-1",
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+}
+
+
+def files(folder: Path) -> set[str]:
+    return {str(each.relative_to(folder)) for each in folder.rglob("*") if each.is_file()}
+
+
+def test_the_session_layer_is_the_library_and_nothing_else(session_layer):
+    source = ROOT / "layers" / "session"
+    library = {name for name in files(source) if name.startswith("python/segue/") and "__pycache__" not in name}
+
+    assert files(session_layer) == library
+    assert "python/segue/__init__.py" in library
+    assert "python/segue/py.typed" in library
+
+
+def test_no_layer_has_a_path_file_or_bytecode(session_layer, dependencies):
+    for layer in (session_layer, dependencies):
+        assert {each.name for each in layer.iterdir()} == {"python"}
+        shipped = files(layer)
+        # An editable or workspace install leaves a path file where code should be.
+        assert not [name for name in shipped if name.endswith((".pth", ".egg-link", ".pyc"))]
+        assert not [name for name in shipped if "__editable__" in name]
+
+
+def test_the_third_party_layer_holds_what_the_lock_says(dependencies):
+    lock = (ROOT / "requirements" / "layer.txt").read_text(encoding="utf-8").splitlines()
+    locked = {
+        line.split("==")[0].replace("-", "_") for line in lock if "==" in line and not line.startswith((" ", "#"))
+    }
+
+    found = {each.name.partition("-")[0] for each in (dependencies / "python").glob("*.dist-info")}
+    assert found == locked
+    assert "strands_agents" not in found
+
+
+def test_layers_and_function_fit_into_lambda(session_layer, dependencies, functions):
+    size = sum(each.stat().st_size for folder in (session_layer, dependencies, functions) for each in folder.rglob("*"))
+
+    assert size < LIMIT_BYTES / 2
+
+
+def test_layers_and_functions_import_with_nothing_else(bare, session_layer, dependencies, functions):
+    code = """
+import json, sys
+import segue, segue.item, segue.wire, segue.wire.claims, segue.wire.frames
+import gateway.connect, gateway.disconnect, gateway.message
+modules = {name: sys.modules[name].__file__ for name in ("segue", "msgspec", "boto3", "gateway.message")}
+handlers = [callable(module.handler) for module in (gateway.connect, gateway.disconnect, gateway.message)]
+print(json.dumps({"modules": modules, "handlers": handlers, "strands": "strands" in sys.modules}))
+"""
+    folders = (functions, session_layer / "python", dependencies / "python")
+    found = json.loads(bare(code, *folders, **FUNCTION_VARIABLES))
+
+    assert found["handlers"] == [True, True, True]
+    assert found["strands"] is False
+    assert found["modules"]["segue"].startswith(str(session_layer))
+    assert found["modules"]["msgspec"].startswith(str(dependencies))
+    assert found["modules"]["boto3"].startswith(str(dependencies))
+    assert found["modules"]["gateway.message"].startswith(str(functions))
+
+
+def test_the_frames_need_no_aws_sdk(bare, session_layer, dependencies):
+    loaded = bare(
+        "import segue, segue.item, segue.wire.frames\nprint(sorted({name.partition('.')[0] for name in sys.modules}))",
+        session_layer / "python",
+        dependencies / "python",
+    )
+
+    assert not [name for name in ("boto3", "botocore", "strands") if f"'{name}'" in loaded]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("architecture", "machine", "elf"), [("arm64", "aarch64", 183), ("x86_64", "x86_64", 62)])
+def test_the_layer_for_aws_holds_code_for_its_machines(architecture, machine, elf):
+    built = build(from_context({"architecture": architecture}))
+
+    assert built.folder.name == f"{machine}-manylinux_2_28"
+    libraries = list((built.folder / "python").rglob("*.so"))
+    assert libraries
+    for library in libraries:
+        header = library.read_bytes()[:20]
+        assert header[:4] == b"\x7fELF"
+        assert int.from_bytes(header[18:20], "little") == elf

@@ -1,0 +1,31 @@
+"""Holders that end without a word."""
+
+from __future__ import annotations
+
+from segue.errors import SessionFenced
+from segue.item import GuardItem
+from segue.manager import GuardedSessionManager
+from segue.runtime import Runtime
+
+
+def crash(manager: GuardedSessionManager) -> None:
+    """End a manager as SIGKILL would: no flush, no release, no further request."""
+    if manager._session is None:
+        return
+
+    async def silence() -> None:
+        session = manager._session
+        assert session is not None
+        if session.writer is not None:
+            if session.writer._draining is not None:
+                session.writer._draining.cancel()
+            session.writer._queue.clear()
+            session.writer.failure = SessionFenced(session.epoch, "the test")
+        session.lease.lose()
+
+    Runtime.shared().run_sync(silence())
+
+
+async def certainly_dead(item: GuardItem) -> bool:
+    """A probe that says that the holder of an item is dead."""
+    return True
