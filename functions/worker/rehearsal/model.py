@@ -1,0 +1,201 @@
+"""A `BidiModel` that works offline, for development and tests. See `worker.rehearsal`."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from strands.bidi.models import AudioCapable, AudioConfig, AudioStreamConfig, BidiModel, ConnectionConfig, ModelConfig
+from strands.bidi.types import AudioDelta, BidiContentDelta, BidiMessage
+from strands.bidi.types.events import BidiConnectionStartEvent, BidiOutputEvent
+from strands.types.content import Messages, TextBlock
+from strands.types.tools import ToolResultBlock, ToolSpec
+
+from worker.rehearsal import history
+from worker.rehearsal.answers import Known
+from worker.rehearsal.ledger import HeardInput, Ledger
+from worker.rehearsal.line import Line
+from worker.rehearsal.response import Voice
+from worker.rehearsal.tones import Ear
+
+
+class RehearsalModel(BidiModel, AudioCapable):
+    """Behaves as a provider does, and answers from a table.
+
+    It speaks and hears in tones (`worker.rehearsal.tones`). Typed text and speech are answered by speech with a
+    transcript. Whoever types or begins to speak interrupts it. It asks for tools, checks and uses the history that it
+    is given, and forgets everything else when a connection ends. For development and tests.
+    """
+
+    def __init__(
+        self,
+        *,
+        model_id: str = "rehearsal",
+        connection: ConnectionConfig | None = None,
+        limit_s: float | None = None,
+        pace: float | None = None,
+        input_rate: int = 16000,
+        output_rate: int = 16000,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        log: str | Path | None = None,
+    ) -> None:
+        """Make a model that is not connected.
+
+        Args:
+            model_id: What to call it.
+            connection: Restart timing for the agent, as with any other model of Strands.
+            limit_s: Seconds after which a connection is dropped, None for never.
+            pace: Seconds taken to speak a second of audio: 1.0 is real time, 0 as fast as it is read. None takes
+                SEGUE_REHEARSAL_PACE, or else 1.0.
+            input_rate: Samples a second of the audio that is sent to it, a multiple of 40 and at least 8000.
+            output_rate: Samples a second of the audio that it sends, likewise.
+            sleep: Waits a number of seconds between two pieces of audio.
+            log: File to which a line of JSON is added for everything heard and said (see `worker.rehearsal.ledger`).
+                None takes SEGUE_REHEARSAL_LOG, or else writes none.
+
+        Raises:
+            ValueError: A rate does not fit, or the pace is negative or no number.
+        """
+        if pace is None:
+            pace = float(os.environ.get("SEGUE_REHEARSAL_PACE") or 1.0)
+        if not pace >= 0:
+            raise ValueError(f"pace={pace}: the pace must be 0 or more")
+        self._config = ModelConfig(model_id=model_id, params={}, connection=connection or {})
+        self._audio = AudioConfig(input=_stream(input_rate), output=_stream(output_rate))
+        self._limit_s = limit_s
+        self._voice = Voice(output_rate, pace, sleep)
+        self._ledger = Ledger(log or os.environ.get("SEGUE_REHEARSAL_LOG"))
+        self._line: Line | None = None
+        self._limit: asyncio.TimerHandle | None = None
+        self._connected_before = False
+
+    @property
+    def heard(self) -> list[HeardInput]:
+        """Everything that it heard, on all its connections, in order."""
+        return self._ledger.heard
+
+    def update_config(self, **model_config: Any) -> None:
+        """Change the configuration.
+
+        Args:
+            **model_config: `model_id`, `params` or `connection`.
+
+        Raises:
+            ValueError: Something else was given, or an empty model id.
+        """
+        unknown = model_config.keys() - ModelConfig.__annotations__.keys()
+        if unknown or not model_config.get("model_id", "rehearsal"):
+            raise ValueError(f"cannot configure {sorted(unknown) or 'an empty model_id'}")
+        self._config.update(model_config)  # type: ignore[typeddict-item]  # the keys were checked
+
+    def get_config(self) -> ModelConfig:
+        """Return the configuration by reference."""
+        return self._config
+
+    def get_audio_config(self) -> AudioConfig:
+        """Return the formats of the audio in and out."""
+        return self._audio
+
+    async def start(
+        self,
+        system_prompt: str | None = None,
+        tools: list[ToolSpec] | None = None,
+        messages: Messages | None = None,
+        **_: Any,
+    ) -> None:
+        """Open a connection.
+
+        Args:
+            system_prompt: Instructions.
+            tools: Tools that it may ask for.
+            messages: The conversation so far. It is copied: what is added to it later is not seen.
+            **_: Options of a `ConnectionTimeoutError` that led to a restart; there are none.
+
+        Raises:
+            RuntimeError: There is a connection.
+            HistoryRejected: The messages are no conversation to go on with.
+            ValueError: An audio rate does not fit.
+        """
+        if self._line is not None:
+            raise RuntimeError("model already started | call stop before starting again")
+        messages = messages or []
+        history.check(messages, restarting=self._connected_before)
+        known = Known(history.read(messages), {spec["name"]: spec for spec in tools or []}, system_prompt)
+        ear = Ear(self._audio["input"]["sample_rate"])
+        self._line = line = Line(known, history.tool_names(messages), ear, self._voice, self._ledger)
+        self._connected_before = True
+        self._ledger.note("started", connection=line.id, messages=len(messages), turns=len(known.turns))
+        if self._limit_s is not None:
+            reason = f"the connection reached its limit of {self._limit_s} seconds"
+            self._limit = asyncio.get_running_loop().call_later(self._limit_s, line.drop, reason)
+
+    async def stop(self) -> None:
+        """Close the connection, if there is one: it falls silent, and receive ends."""
+        line, self._line = self._line, None
+        if self._limit is not None:
+            self._limit.cancel()
+            self._limit = None
+        if line is not None:
+            self._ledger.note("stopped", connection=line.id)
+            await line.close()
+
+    async def receive(self) -> AsyncIterator[BidiOutputEvent]:
+        """Yield the events of the connection that is open now, until it is stopped.
+
+        Raises:
+            RuntimeError: There is no connection.
+            ConnectionTimeoutError: The connection reached its limit, or the user asked to drop the line.
+        """
+        line = self._connected("receiving")
+        yield BidiConnectionStartEvent(connection_id=line.id, model=self.model_id)
+        async for event in line.receive():
+            yield event
+
+    async def send(self, content: BidiMessage | BidiContentDelta) -> None:
+        """Say something to the model, or bring it the results of its tools. After a drop it is lost.
+
+        Args:
+            content: Text blocks, tool results, or PCM16 mono audio at the input rate, cut anywhere.
+
+        Raises:
+            RuntimeError: There is no connection.
+            ValueError: The text is blank, the content is of another kind, or a tool result was not asked for.
+        """
+        line = self._connected("sending")
+        if isinstance(content, AudioDelta):
+            line.hear_audio(_pcm(content))
+            return
+        if not isinstance(content, BidiMessage):
+            raise ValueError(f"cannot understand {type(content).__name__}: send text, audio or tool results")  # noqa: TRY004 - as every other provider
+        texts = []
+        for block in content.content:
+            match block:
+                case TextBlock(text):
+                    texts.append(text)
+                case ToolResultBlock():
+                    line.hear_tool_result(block)
+                case _:
+                    raise ValueError(f"cannot understand {type(block).__name__}: send text, audio or tool results")
+        if texts:
+            text = "\n".join(texts)
+            if not text.strip():
+                raise ValueError("the text is blank: no provider takes it, do not pass it on")
+            line.hear_text(text)
+
+    def _connected(self, doing: str) -> Line:
+        if self._line is None:
+            raise RuntimeError(f"model not started | call start before {doing}")
+        return self._line
+
+
+def _stream(rate: int) -> AudioStreamConfig:
+    Ear(rate)  # says if the rate does not fit
+    return AudioStreamConfig(sample_rate=rate, channels=1, format="pcm")
+
+
+def _pcm(audio: AudioDelta) -> bytes:
+    data = audio.source.get("bytes")
+    if audio.format != "pcm" or data is None:
+        raise ValueError(f"cannot hear {audio.format} audio, or audio that is not here: send PCM16 bytes")
+    return data
