@@ -1,0 +1,74 @@
+"""A life once more: requests that were on their way when it ended have arrived by now.
+
+SQS delays a message by 15 minutes at most, so a message goes round until an hour has passed.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import msgspec
+from aws_lambda_powertools import Logger
+
+from janitor.sweeper import JanitorEnvironment, Life, Sweeper
+from segue.environment import read_environment
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+logger = Logger()
+
+DELAY_S = 900
+"""What SQS delays at most, in seconds."""
+
+ROUNDS = 4
+"""Rounds of DELAY_S before the second sweep: an hour, longer than any client keeps a request alive."""
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """A life that waits for its second sweep."""
+
+    life: Life
+    rounds_left: int = ROUNDS
+
+
+class Queue:
+    """Where lives wait."""
+
+    def __init__(self, sqs: SQSClient, url: str) -> None:
+        """Use a queue."""
+        self._sqs = sqs
+        self._url = url
+
+    def put(self, waiting: Waiting) -> None:
+        """Let a life wait for one more round."""
+        self._sqs.send_message(
+            QueueUrl=self._url, MessageBody=msgspec.json.encode(waiting).decode(), DelaySeconds=DELAY_S
+        )
+
+
+@cache
+def dependencies() -> tuple[Sweeper, Queue]:
+    """What the functions need, made at the first invocation."""
+    environment = read_environment(JanitorEnvironment)
+    return Sweeper.from_environment(environment), Queue(boto3.client("sqs"), environment.sweeps_queue_url)
+
+
+def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
+    """Take messages of the queue; those that fail come again, and end in the dead-letter queue."""
+    sweeper, queue = dependencies()
+    failures = []
+    for message in event["Records"]:
+        try:
+            waiting = msgspec.json.decode(message["body"], type=Waiting)
+            if waiting.rounds_left > 1:
+                queue.put(Waiting(waiting.life, waiting.rounds_left - 1))
+            else:
+                count = sweeper.sweep(waiting.life)
+                logger.info("swept again", session=waiting.life.session_key, objects=count)
+        except Exception:  # this message comes again, the others of the batch are done
+            logger.exception("second sweep failed")
+            failures.append({"itemIdentifier": message["messageId"]})
+    return {"batchItemFailures": failures}

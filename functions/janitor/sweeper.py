@@ -1,0 +1,113 @@
+"""Deleting one life's objects, and finding lives that nobody knows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+from msgspec import Struct
+
+from segue.item import GuardItem
+from segue.records import Keys
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_s3 import S3Client
+
+_CONFIG = Config(connect_timeout=2, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 5})
+
+
+class JanitorEnvironment(Struct, frozen=True):
+    """For all three functions.
+
+    Attributes:
+        bucket: Where the objects are.
+        lock_table: Where the guard items are.
+        sweeps_queue_url: Where a life waits to be swept again.
+        prefix: The bucket's prefix, "" or ending in "/".
+    """
+
+    bucket: str
+    lock_table: str
+    sweeps_queue_url: str
+    prefix: str = ""
+
+
+class Life(Struct, frozen=True):
+    """One life of a session."""
+
+    session_key: str
+    born: str
+
+
+class Sweeper:
+    """Deletes the objects of lives that have ended."""
+
+    def __init__(self, s3: S3Client, dynamodb: DynamoDBClient, environment: JanitorEnvironment) -> None:
+        """Use two clients."""
+        self._s3 = s3
+        self._dynamodb = dynamodb
+        self._environment = environment
+
+    @classmethod
+    def from_environment(cls, environment: JanitorEnvironment) -> Sweeper:
+        """Make the clients."""
+        return cls(boto3.client("s3", config=_CONFIG), boto3.client("dynamodb", config=_CONFIG), environment)
+
+    def lives(self, life: Life) -> bool:
+        """Whether a life goes on, by a consistent read."""
+        answer = self._dynamodb.get_item(
+            TableName=self._environment.lock_table, Key={"session_key": {"S": life.session_key}}, ConsistentRead=True
+        )
+        if "Item" not in answer:
+            return False
+        item = GuardItem.from_attributes(answer["Item"])
+        return item.born == life.born and not item.deleted
+
+    def sweep(self, life: Life) -> int:
+        """Delete all objects of a life, if it has ended; returns how many there were.
+
+        Raises:
+            ClientError: Storage refused; the event is delivered again.
+            OSError: Some objects could not be deleted; the same.
+        """
+        if self.lives(life):
+            return 0
+        root = Keys(self._environment.prefix, life.session_key, life.born).root
+        count = 0
+        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._environment.bucket, Prefix=root)
+        for page in pages:
+            keys = [found["Key"] for found in page.get("Contents", [])]
+            if keys:
+                answer = self._s3.delete_objects(
+                    Bucket=self._environment.bucket,
+                    Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True},
+                )
+                if errors := answer.get("Errors"):
+                    raise OSError(f"{len(errors)} objects not deleted, the first: {errors[0].get('Code')}")
+            count += len(keys)
+        return count
+
+    def all_lives(self, after: str = "") -> Iterator[Life]:
+        """Every life that has objects in the bucket, in the order of keys.
+
+        Args:
+            after: Go on behind this ``<session_key>/<born>``.
+        """
+        root = f"{self._environment.prefix}sessions/"
+        start = f"{root}{after}/~" if after else root
+        pages = self._s3.get_paginator("list_objects_v2").paginate(
+            Bucket=self._environment.bucket, Prefix=root, StartAfter=start
+        )
+        latest: Life | None = None
+        for page in pages:
+            for found in page.get("Contents", []):
+                parts = found["Key"].removeprefix(root).split("/")
+                if len(parts) < 4:  # <principal>/<session>/<born>/… is what Segue writes; the rest is not its own
+                    continue
+                life = Life(f"{parts[0]}/{parts[1]}", parts[2])
+                if life != latest:
+                    latest = life
+                    yield life

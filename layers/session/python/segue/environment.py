@@ -1,0 +1,39 @@
+"""A typed environment for each entry point: read once, at cold start, and clear about what is missing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TypeVar
+
+import msgspec
+
+_E = TypeVar("_E", bound=msgspec.Struct)
+
+
+class EnvironmentInvalid(Exception):  # noqa: N818 - says what is wrong, not that it is an error
+    """A variable is missing or has a value that is not allowed: fix the function's configuration."""
+
+
+def read_environment(kind: type[_E], environ: Mapping[str, str] | None = None) -> _E:
+    """Read the variables that a class names: the field ``lock_table`` is SEGUE_LOCK_TABLE.
+
+    Args:
+        kind: A struct whose fields are the variables. Fields with a default may be missing.
+        environ: Variables; those of the process if left out.
+
+    Raises:
+        EnvironmentInvalid: Names the variable.
+    """
+    environ = os.environ if environ is None else environ
+    values: dict[str, str] = {}
+    for field in msgspec.structs.fields(kind):
+        variable = f"SEGUE_{field.name.upper()}"
+        if environ.get(variable):
+            values[field.name] = environ[variable]
+        elif field.required:
+            raise EnvironmentInvalid(f"the environment variable {variable} is missing")
+    try:
+        return msgspec.convert(values, type=kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise EnvironmentInvalid(f"an environment variable is wrong, in lower case without SEGUE_: {error}") from error

@@ -1,0 +1,151 @@
+"""Objects of a life that ended go, those of a life that goes on stay."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import boto3
+import pytest
+from janitor import again, ended, weekly
+from janitor.again import ROUNDS, Queue, Waiting
+from janitor.sweeper import JanitorEnvironment, Life, Sweeper
+from moto import mock_aws
+
+from segue.item import plain, typed
+from segue.testing import provision
+
+OLD = "20200101T000000Z-" + "0" * 32
+NEW = "20200202T000000Z-" + "1" * 32
+
+
+@pytest.fixture
+def aws(monkeypatch):
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    with mock_aws():
+        provision("bucket", "locks")
+        s3, dynamodb, sqs = (boto3.client(name) for name in ("s3", "dynamodb", "sqs"))
+        url = sqs.create_queue(QueueName="sweeps")["QueueUrl"]
+        sweeper = Sweeper(s3, dynamodb, JanitorEnvironment("bucket", "locks", url))
+        monkeypatch.setattr(again, "dependencies", lambda: (sweeper, Queue(sqs, url)))
+        monkeypatch.setattr(ended, "dependencies", again.dependencies)
+        monkeypatch.setattr(weekly, "dependencies", again.dependencies)
+        yield SimpleNamespace(s3=s3, dynamodb=dynamodb, sqs=sqs, url=url, sweeper=sweeper)
+
+
+def item(born, **more):
+    plain_item = {"session_key": "a/s", "schema": 1, "born": born, "epoch": 1, "expires_at": 2_000_000_000, **more}
+    return {name: typed(value) for name, value in plain_item.items()}
+
+
+def put_objects(aws, born, key="a/s"):
+    for name in ("pages/0.json", "segments/3-1-x.json"):
+        aws.s3.put_object(Bucket="bucket", Key=f"sessions/{key}/{born}/{name}", Body=b"{}")
+
+
+def objects(aws):
+    return [found["Key"] for found in aws.s3.list_objects_v2(Bucket="bucket").get("Contents", [])]
+
+
+def stream(**images):
+    return {"Records": [{"eventID": "1", "dynamodb": {"SequenceNumber": "7", **images}}]}
+
+
+ENDINGS = {
+    "removed by TTL": {"OldImage": item(OLD)},
+    "tombstone": {"OldImage": item(OLD), "NewImage": item(OLD, deleted=True)},
+    "a new life over an expired item": {"OldImage": item(OLD), "NewImage": item(NEW)},
+}
+
+
+@pytest.mark.parametrize("images", ENDINGS.values(), ids=ENDINGS.keys())
+def test_a_life_that_ended_is_swept_now_and_waits_to_be_swept_again(aws, images):
+    if "NewImage" in images:
+        aws.dynamodb.put_item(TableName="locks", Item=images["NewImage"])
+    put_objects(aws, OLD)
+    put_objects(aws, NEW)
+    assert ended.handler(stream(**images), None) == {"batchItemFailures": []}
+    assert all(NEW in key for key in objects(aws))
+    assert len(objects(aws)) == 2
+    queued = aws.sqs.get_queue_attributes(QueueUrl=aws.url, AttributeNames=["All"])["Attributes"]
+    assert queued["ApproximateNumberOfMessagesDelayed"] == "1"
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        {"NewImage": item(OLD)},
+        {"OldImage": item(OLD), "NewImage": item(OLD, head=3)},
+        {"OldImage": item(OLD, deleted=True)},
+    ],
+    ids=["born", "committed", "tombstone removed"],
+)
+def test_other_changes_end_no_life(images):
+    assert ended.ended_life(stream(**images)["Records"][0]) is None
+
+
+def test_a_life_that_goes_on_is_never_swept_whatever_the_event_says(aws):
+    aws.dynamodb.put_item(TableName="locks", Item=item(OLD))
+    put_objects(aws, OLD)
+    ended.handler(stream(OldImage=item(OLD)), None)
+    assert len(objects(aws)) == 2
+
+
+def test_a_failure_is_reported_with_its_place_in_the_stream(aws, monkeypatch):
+    def fail(_life):
+        raise OSError("no")
+
+    monkeypatch.setattr(aws.sweeper, "sweep", fail)
+    answer = ended.handler(stream(OldImage=item(OLD)), None)
+    assert answer == {"batchItemFailures": [{"itemIdentifier": "7"}]}
+
+
+def messages_of(aws):
+    received = aws.sqs.receive_message(QueueUrl=aws.url, MaxNumberOfMessages=10).get("Messages", [])
+    return {"Records": [{"messageId": message["MessageId"], "body": message["Body"]} for message in received]}
+
+
+def test_the_second_sweep_comes_after_an_hour_of_rounds(aws, monkeypatch):
+    monkeypatch.setattr(again, "DELAY_S", 0)
+    put_objects(aws, OLD)
+    Queue(aws.sqs, aws.url).put(Waiting(Life("a/s", OLD)))
+    for _ in range(ROUNDS - 1):
+        again.handler(messages_of(aws), None)
+        assert objects(aws)
+    again.handler(messages_of(aws), None)
+    assert not objects(aws)
+    assert not messages_of(aws)["Records"]
+
+
+def test_a_message_that_is_not_readable_is_left_for_the_dead_letter_queue(aws):
+    event = {"Records": [{"messageId": "m", "body": "not json"}]}
+    assert again.handler(event, None) == {"batchItemFailures": [{"itemIdentifier": "m"}]}
+
+
+def context(milliseconds=900_000):
+    return SimpleNamespace(get_remaining_time_in_millis=lambda: milliseconds)
+
+
+def test_the_weekly_sweep_takes_lives_that_no_item_knows(aws):
+    aws.dynamodb.put_item(TableName="locks", Item=item(NEW))
+    put_objects(aws, OLD)
+    put_objects(aws, NEW)
+    put_objects(aws, OLD, key="b/other")
+    put_objects(aws, "29990101T000000Z-young", key="c/forking")
+    aws.s3.put_object(Bucket="bucket", Key="elsewhere/x", Body=b"")
+    assert weekly.handler({}, context()) == {"swept": 4, "after": None}
+    assert {key.split("/")[3] for key in objects(aws) if key.startswith("sessions/")} == {NEW, "29990101T000000Z-young"}
+    assert "elsewhere/x" in objects(aws)
+
+
+def test_a_weekly_sweep_that_runs_out_of_time_says_where_to_go_on(aws):
+    put_objects(aws, OLD, key="a/one")
+    put_objects(aws, OLD, key="b/two")
+    first = weekly.handler({}, context(1))
+    assert first == {"swept": 2, "after": f"a/one/{OLD}"}
+    assert weekly.handler(first, context()) == {"swept": 2, "after": None}
+
+
+def test_typed_and_plain_are_inverse():
+    assert plain(item(OLD, tail=["0.1.x"], deleted=True))["tail"] == ["0.1.x"]
