@@ -21,7 +21,7 @@ def crash(manager: GuardedSessionManager) -> None:
                 session.writer._draining.cancel()
             session.writer._queue.clear()
             session.writer.failure = SessionFenced(session.epoch, "the test")
-        session.lease.lose()
+        session.lease.forget()
 
     Runtime.shared().run_sync(silence())
 

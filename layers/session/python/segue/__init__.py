@@ -17,6 +17,7 @@ from segue.errors import (
     JournalCorrupt,
     RecordTooLarge,
     SegueError,
+    SessionExists,
     SessionFenced,
     SessionHeld,
     SessionNotFound,
@@ -27,6 +28,7 @@ from segue.errors import (
 if TYPE_CHECKING:
     from segue.file import GuardedFileSessionManager
     from segue.lease import Lease, LeaseSettings
+    from segue.manager import idempotency_key
     from segue.s3 import GuardedS3SessionManager
 
 __all__ = [
@@ -37,11 +39,13 @@ __all__ = [
     "LeaseSettings",
     "RecordTooLarge",
     "SegueError",
+    "SessionExists",
     "SessionFenced",
     "SessionHeld",
     "SessionNotFound",
     "StorageRefused",
     "StorageUnavailable",
+    "idempotency_key",
 ]
 
 _LAZY = {
@@ -49,6 +53,7 @@ _LAZY = {
     "GuardedS3SessionManager": "segue.s3",
     "Lease": "segue.lease",
     "LeaseSettings": "segue.lease",
+    "idempotency_key": "segue.manager",
 }
 
 

@@ -4,6 +4,7 @@
     ├── SessionHeld          someone else is writing this session: retry later
     ├── SessionFenced        someone else has taken this session: discard this agent, never retry
     ├── SessionNotFound      there is no such session: check the id, or create it
+    ├── SessionExists        there is one already: choose another id, or delete it first
     ├── JournalCorrupt       stored data is damaged: stop, page someone, run `segue sessions verify`
     ├── RecordTooLarge       one record is over the limit: make it smaller; the session goes on without it
     ├── StorageUnavailable   S3 or DynamoDB do not answer: retry with backoff; nothing acknowledged is lost
@@ -18,6 +19,7 @@ __all__ = [
     "JournalCorrupt",
     "RecordTooLarge",
     "SegueError",
+    "SessionExists",
     "SessionFenced",
     "SessionHeld",
     "SessionNotFound",
@@ -71,6 +73,19 @@ class SessionNotFound(SegueError):  # noqa: N818 - public name fixed by the desi
     def __init__(self, session_key: str) -> None:
         """Name the session that is not there."""
         super().__init__(f"no session {session_key!r}: check the id, or let an agent create it")
+        self.session_key = session_key
+
+
+class SessionExists(SegueError):  # noqa: N818 - reads as the others do
+    """A copy would overwrite what is there already. Choose another id, or delete that first.
+
+    Attributes:
+        session_key: What is there already.
+    """
+
+    def __init__(self, session_key: str) -> None:
+        """Name what is there already."""
+        super().__init__(f"{session_key!r} exists already: choose another id, or delete it first")
         self.session_key = session_key
 
 

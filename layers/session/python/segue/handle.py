@@ -9,20 +9,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import logging
 import threading
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from types import TracebackType
 from typing import Self
 
-from segue.errors import SegueError
+from segue.errors import SegueError, SessionFenced
 from segue.history import History, fold
-from segue.item import Known, session_key
+from segue.item import Known, session_key, valid_id
 from segue.lease import Lease
 from segue.options import Settings
 from segue.runtime import LoopWatch, Runtime
 from segue.session import Session, Stores
+
+logger = logging.getLogger(__name__)
 
 DURABLE_TIMEOUT_S = 30.0
 """Seconds that a hook waits for storage before it raises StorageUnavailable."""
@@ -55,7 +59,9 @@ class SessionHandle(ABC):
         self._history = History()
         self._noted: Input | None = None
         self._lost_callbacks: list[Callable[[], None]] = []
-        self._opening = threading.Lock()
+        self._opening: Future[Session] | None = None
+        self._opening_lock = threading.Lock()
+        self._openers = 0
         self._runtime = Runtime.shared()
 
     @abstractmethod
@@ -76,14 +82,24 @@ class SessionHandle(ABC):
             StorageRefused: Storage says no: permissions, bucket or table.
         """
         if self._session is None:
-            self._session = await self._runtime.run(self._open())
+            opening = self._begin_opening()
+            try:
+                self._session = await asyncio.shield(asyncio.wrap_future(opening))
+            except asyncio.CancelledError:
+                self._give_up(opening)
+                raise
+            finally:
+                self._end_opening(opening)
         self._watch_loop()
 
     def open_sync(self) -> None:
         """The same for code without an event loop; blocks this thread."""
-        with self._opening:
-            if self._session is None:
-                self._session = self._runtime.run_sync(self._open())
+        if self._session is None:
+            opening = self._begin_opening()
+            try:
+                self._session = opening.result()
+            finally:
+                self._end_opening(opening)
 
     async def flush(self) -> None:
         """Wait until everything queued is durable, agents' state included.
@@ -92,26 +108,26 @@ class SessionHandle(ABC):
             SegueError: Why it is not.
         """
         self._record_changes()
-        if self._session is not None:
-            await self._runtime.run(self._session.durable(timeout=DURABLE_TIMEOUT_S))
+        if (session := self._mine()) is not None:
+            await self._runtime.run(session.durable(timeout=DURABLE_TIMEOUT_S))
 
     def flush_sync(self) -> None:
         """The same for code without an event loop; blocks this thread."""
         self._record_changes()
-        if self._session is not None:
-            self._runtime.run_sync(self._session.durable(timeout=DURABLE_TIMEOUT_S))
+        if (session := self._mine()) is not None:
+            self._runtime.run_sync(session.durable(timeout=DURABLE_TIMEOUT_S))
 
     async def close(self) -> None:
         """Flush and release the lease. The next write takes it again, unless somebody wrote in between."""
         self._record_changes()
-        if self._session is not None:
-            await self._runtime.run(self._session.close())
+        if (session := self._mine()) is not None:
+            await self._runtime.run(session.close())
 
     def close_sync(self) -> None:
         """The same for code without an event loop; blocks this thread."""
         self._record_changes()
-        if self._session is not None:
-            self._runtime.run_sync(self._session.close())
+        if (session := self._mine()) is not None:
+            self._runtime.run_sync(session.close())
 
     async def delete(self) -> None:
         """End the session: its records are deleted, and its id may begin anew. Opens it if it was not open.
@@ -182,7 +198,7 @@ class SessionHandle(ABC):
     @contextlib.contextmanager
     def taking(self, client_id: str, *seqs: int) -> Iterator[None]:
         """Say that what is recorded within, in this task, is the effect of a client's input frames."""
-        token = _taking.set((client_id, seqs))
+        token = _taking.set((valid_id(client_id, "client id"), seqs))
         try:
             yield
         finally:
@@ -190,7 +206,7 @@ class SessionHandle(ABC):
 
     def note_input(self, client_id: str, seqs: Sequence[int]) -> None:
         """Say that the next message recorded is the effect of a client's input frames."""
-        self._noted = (client_id, tuple(seqs))
+        self._noted = (valid_id(client_id, "client id"), tuple(seqs))
 
     def on_lost(self, callback: Callable[[], None]) -> None:
         """Call back once when the session is, or may be, someone else's: fall silent and discard the agent.
@@ -206,7 +222,38 @@ class SessionHandle(ABC):
 
     def lease_is_fresh(self) -> bool:
         """Whether this holder may still speak for the session, by its own clock."""
-        return self._session is not None and self._session.lease.held and self._session.lease.fresh_for > 0
+        try:
+            session = self._mine()
+        except SessionFenced:
+            return False
+        return session is not None and session.lease.held and session.lease.fresh_for > 0
+
+    def _begin_opening(self) -> Future[Session]:
+        """Open once, however many ask for it at the same time."""
+        with self._opening_lock:
+            if self._opening is None:
+                self._opening = self._runtime.submit(self._open())
+            self._openers += 1
+            return self._opening
+
+    def _end_opening(self, opening: Future[Session]) -> None:
+        with self._opening_lock:
+            self._openers -= 1
+            if self._opening is opening and opening.done():
+                self._opening = None
+
+    def _give_up(self, opening: Future[Session]) -> None:
+        """Let go what is acquired after the last one who wanted it has left."""
+        with self._opening_lock:
+            if self._openers > 1 or self._opening is not opening:
+                return
+            self._opening = None
+
+        def let_go(opened: Future[Session]) -> None:
+            if opened.exception() is None:
+                self._runtime.submit(opened.result().close())
+
+        opening.add_done_callback(let_go)
 
     async def _open(self) -> Session:
         """Runs on the storage loop."""
@@ -227,10 +274,16 @@ class SessionHandle(ABC):
         journal.records.clear()
         return session
 
-    def _require(self) -> Session:
-        if self._session is None:
-            raise RuntimeError("the session is not open: await session_manager.open()")
+    def _mine(self) -> Session | None:
+        """The session, if it was opened; never a parent process's."""
+        if self._session is not None:
+            self._session.check_process()
         return self._session
+
+    def _require(self) -> Session:
+        if (session := self._mine()) is None:
+            raise RuntimeError("the session is not open: await session_manager.open()")
+        return session
 
     def _take_inputs(self) -> Input | None:
         noted, self._noted = self._noted, None
@@ -251,8 +304,12 @@ class SessionHandle(ABC):
 
     def _lost(self) -> None:
         for callback in self._lost_callbacks:
-            with contextlib.suppress(RuntimeError):  # its loop is closed: there is nobody to tell
+            try:
                 callback()
+            except RuntimeError:
+                pass  # its loop is closed: there is nobody to tell
+            except Exception:
+                logger.exception("a callback for a lost session failed")
 
 
 def in_event_loop() -> bool:

@@ -62,6 +62,17 @@ class AgentHistory:
                 return index
         return None
 
+    def replace(self, message: Message, *, everywhere: bool) -> bool:
+        """Put a message in the place of the newest one with its tracking id, or of all; False if there is none."""
+        tracking_id = message.get("tracking_id", "")
+        newest = self.index(tracking_id)
+        if newest is None:
+            return False
+        self.messages[newest] = message
+        if everywhere:
+            self.messages = [message if old.get("tracking_id") == tracking_id else old for old in self.messages]
+        return True
+
 
 @dataclass(slots=True)
 class History:
@@ -79,16 +90,19 @@ def fold(records: Sequence[Record], upto: int | None = None) -> History:
         upto: Use only so many of them: the session as it was at that point.
 
     Raises:
-        JournalCorrupt: A record contradicts the ones before it.
+        JournalCorrupt: A record contradicts the ones before it, or has not the shape of its kind.
     """
     history = History()
     for number, record in enumerate(records[:upto]):
-        if record.kind == "rewind":
-            history = fold(records, min(record.data["to"], number))
-        elif record.kind == "multi_agent":
-            history.multi_agents[record.data["id"]] = decode_bytes_values(record.data["state"])
-        else:
-            _apply(history.agents.setdefault(record.agent, AgentHistory()), number, record)
+        try:
+            if record.kind == "rewind":
+                history = fold(records, min(record.data["to"], number))
+            elif record.kind == "multi_agent":
+                history.multi_agents[record.data["id"]] = decode_bytes_values(record.data["state"])
+            else:
+                _apply(history.agents.setdefault(record.agent, AgentHistory()), number, record)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise JournalCorrupt(f"record {number}", f"not a {record.kind!r} record ({error!r})") from error
     return history
 
 
@@ -99,10 +113,9 @@ def _apply(agent: AgentHistory, number: int, record: Record) -> None:  # noqa: C
             _insert(agent, data["message"], data.get("before"))
             agent.numbers[data["message"].get("tracking_id", "")] = number
         case "update" | "redact":
-            tracking_id = data["message"].get("tracking_id", "")
-            if (index := agent.index(tracking_id)) is not None:
-                agent.messages[index] = data["message"]
-                agent.numbers[tracking_id] = number
+            # A prompt that was tried again is in the history twice, and neither may show redacted content.
+            if agent.replace(data["message"], everywhere=record.kind == "redact"):
+                agent.numbers[data["message"].get("tracking_id", "")] = number
         case "window":
             known = {message.get("tracking_id"): message for message in agent.messages}
             missing = [tracking_id for tracking_id in data["keep"] if tracking_id not in known]
@@ -116,7 +129,8 @@ def _apply(agent: AgentHistory, number: int, record: Record) -> None:  # noqa: C
         case "internal":
             agent.internal = data
         case "tool":
-            agent.tools.setdefault(data["tool_use_id"], {}).update(data)
+            before = {} if data["phase"] == "started" else agent.tools.get(data["tool_use_id"], {})
+            agent.tools[data["tool_use_id"]] = {**before, **data}  # a tool that is tried again is under way again
         case "connection":
             agent.connection = data
         case _:  # "agent", and kinds of a later minor version: they name what an older reader can do without

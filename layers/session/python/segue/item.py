@@ -42,7 +42,7 @@ Value = str | int | bool | list[str]
 Attributes = dict[str, Value]
 
 
-def valid_id(text: str, what: str) -> str:
+def valid_id(text: object, what: str) -> str:
     """Return ``text`` if it may be part of a key.
 
     Args:
@@ -52,7 +52,7 @@ def valid_id(text: str, what: str) -> str:
     Raises:
         ValueError: It is empty, too long, a relative path, or has characters other than ``A-Za-z0-9._-``.
     """
-    if not _ID.fullmatch(text) or text in {".", ".."}:
+    if not isinstance(text, str) or not _ID.fullmatch(text) or text in {".", ".."}:
         raise ValueError(f"{what} {text!r} is not valid: 1 to 128 of A-Z a-z 0-9 . _ - and not '.' or '..'")
     return text
 

@@ -45,6 +45,7 @@ class JournalWriter:
     """Appends to the journal of one session, for as long as it holds the lease.
 
     Attributes:
+        between_commits: Held during a commit; whoever else holds it keeps the next one from beginning.
         head: Records committed, as far as this writer knows.
         position: Records committed or queued.
         failure: Why the latest commit failed, or None.
@@ -62,6 +63,7 @@ class JournalWriter:
         self._queue: list[Queued] = []
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
         self._draining: asyncio.Task[None] | None = None
+        self.between_commits = asyncio.Lock()
         self._reopen: Callable[[], Awaitable[None]] | None = None
         self._when_fenced: Callable[[], None] | None = None
 
@@ -128,6 +130,10 @@ class JournalWriter:
         """Wait for the commit under way, whatever becomes of it, and for chores."""
         while self._draining is not None:
             await asyncio.gather(self._draining, return_exceptions=True)
+        await self.settle_chores()
+
+    async def settle_chores(self) -> None:
+        """Wait for chores: an orphan's deletion has to be over before somebody else is the holder."""
         await self._committer.settle()
 
     async def finish_redaction(self, numbers: Sequence[int], records: Sequence[Record]) -> None:
@@ -160,11 +166,9 @@ class JournalWriter:
 
     async def _drain(self) -> None:
         try:
-            if not self._lease.held and self._reopen is not None:
-                await self._reopen()
-            self.failure = None
             while self._queue:
-                await self._commit_next()
+                async with self.between_commits:
+                    await self._commit_next()
         except SegueError as error:
             logger.warning("commit failed", extra={"error": type(error).__name__})
             self.fail(error)
@@ -175,6 +179,10 @@ class JournalWriter:
             self._draining = None
 
     async def _commit_next(self) -> None:
+        if not self._lease.held:
+            if self._lease.lost is not None or self._reopen is None:
+                raise self._lease.lost or SessionFenced(0, None)
+            await self._reopen()
         group = self._next_group()
         fenced = await self._committer.commit(group)
         redactions = [one.record for one in group if one.record.kind == "redact"]
@@ -185,6 +193,7 @@ class JournalWriter:
                 await self._committer.sweep(_merged(redactions))
         finally:
             self.head += len(group)
+        self.failure = None
         self._wake()
         if fenced is not None:
             raise fenced

@@ -59,6 +59,7 @@ class Lease:
     Attributes:
         item: The guard item as the last accepted write left it; None before the first acquisition.
         took_over: Whether the latest acquisition was from a holder that had not released.
+        lost: How it turned out that somebody else has the session; None while it did not.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class Lease:
         self.settings = settings or LeaseSettings()
         self.item: GuardItem | None = None
         self.took_over = False
+        self.lost: SessionFenced | None = None
         self._store = store
         self._key = session_key
         self._holder = holder
@@ -107,7 +109,7 @@ class Lease:
             SessionFenced: The lease was lost or let go.
         """
         if self.item is None or not self.item.held:
-            raise SessionFenced(self.item.epoch if self.item else 0, None)
+            raise self.lost or SessionFenced(self.item.epoch if self.item else 0, None)
         return self.item
 
     @property
@@ -207,13 +209,12 @@ class Lease:
         except ConditionFailed as lost:
             if (winner := _winner(lost)) is not None and winner.acquire_id == mine.acquire_id:
                 raise
-            self.lose()
-            raise SessionFenced(mine.epoch, winner.holder if winner else None) from lost
-        return self._won(answer, sent_at)
+            raise self._lose(mine, winner) from lost
+        return self._renewed(mine, answer, sent_at)
 
     def adopt(self, item: GuardItem, sent_at: float) -> None:
         """Take an item that proves that an earlier write of mine was accepted, though its answer was lost."""
-        self._won(item, sent_at)
+        self._renewed(self.mine, item, sent_at)
 
     async def release(self) -> None:
         """Let go. Does nothing if the lease is lost already.
@@ -227,7 +228,7 @@ class Lease:
         try:
             self.item = GuardItem.parse(await self._store.write(write))
         except ConditionFailed:
-            self.lose()
+            self.forget()  # an answer was lost, or somebody else has it; acquiring again will tell
 
     async def check(self) -> None:
         """Read the item and see that it is mine still.
@@ -239,13 +240,20 @@ class Lease:
         mine = self.mine
         seen = await self._look()
         if seen is None or seen.acquire_id != mine.acquire_id:
-            self.lose()
-            raise SessionFenced(mine.epoch, seen.holder if seen else None)
+            raise self._lose(mine, seen)
 
-    def lose(self) -> None:
-        """Know that the lease is someone else's."""
+    def forget(self) -> None:
+        """Be the holder no more, whatever the item says: it runs out by itself."""
         if self.item is not None:
             self.item = replace(self.item, acquire_id=None)
+
+    def _lose(self, mine: GuardItem, winner: GuardItem | None) -> SessionFenced:
+        """Know that the session is someone else's. A lease that was let go or taken anew meanwhile is none of this."""
+        fenced = SessionFenced(mine.epoch, winner.holder if winner else None)
+        if self.item is not None and self.item.acquire_id == mine.acquire_id:
+            self.forget()
+            self.lost = fenced
+        return fenced
 
     def _as_left(self, seen: GuardItem | None, left: GuardItem) -> bool:
         if seen is None or seen.ended(self._clock.wall()):
@@ -267,11 +275,21 @@ class Lease:
         logger.debug("lease acquired", extra={"session": self._key, "epoch": item.epoch, "takeover": self.took_over})
 
     def _won(self, item: GuardItem, sent_at: float) -> GuardItem:
-        # A heartbeat's answer may come in after that of a commit sent later; beat tells which is newer.
+        self.item, self.lost = item, None
+        self._renewed_at = sent_at
+        return item
+
+    def _renewed(self, mine: GuardItem, item: GuardItem, sent_at: float) -> GuardItem:
+        """Take an answer, unless it is older than what is known.
+
+        A heartbeat's answer may come in after that of a commit sent later: ``beat`` tells. It may even come in
+        after a release, when there is nothing to renew any more.
+        """
         known = self.item
-        if known is None or known.acquire_id != item.acquire_id or known.beat <= item.beat:
-            self.item = item
-        self._renewed_at = max(self._renewed_at, sent_at)
+        if known is not None and known.acquire_id == mine.acquire_id:
+            if known.beat <= item.beat:
+                self.item = item
+            self._renewed_at = max(self._renewed_at, sent_at)
         return item
 
 

@@ -18,21 +18,27 @@ from strands.bidi.hooks.events import (
 )
 from strands.hooks.events import (
     AfterInvocationEvent,
+    AfterMultiAgentInvocationEvent,
+    AfterNodeCallEvent,
     AfterToolCallEvent,
     AgentInitializedEvent,
     BeforeToolCallEvent,
     MessageAddedEvent,
     MessageUpdatedEvent,
+    MultiAgentInitializedEvent,
 )
 from strands.hooks.registry import BaseHookEvent, HookOrder, HookRegistry
+from strands.multiagent.base import MultiAgentBase
 from strands.session.session_manager import SessionManager
 from strands.types.agent import LocalAgent
+from strands.types.tools import ToolContext
 
+from segue.errors import SegueError
 from segue.handle import SessionHandle, in_event_loop
 from segue.history import Message
 from segue.options import SessionOptions, Settings
 from segue.repair import RepairReport, fit, repair
-from segue.tracking import AgentRecorder
+from segue.tracking import AgentRecorder, multi_agent_record
 
 if TYPE_CHECKING:
     from strands.types.content import Message as StrandsMessage
@@ -48,6 +54,23 @@ _SAVE_FIRST = HookOrder.SDK_FIRST - 1
 
 _SAVE_LAST = HookOrder.SDK_LAST + 1
 """After the user's stop hooks, which may still change the agent's state."""
+
+
+_SESSION_KEY = "segue_session_key"
+
+
+def idempotency_key(tool_context: ToolContext) -> str:
+    """Return ``<session_key>/<tool use id>`` inside a tool: the same for every attempt of one tool use.
+
+    Outside effects of a tool are at least once. Give this key to what makes them, if it can tell repeats.
+
+    Args:
+        tool_context: What Strands hands to a tool that asks for its context.
+
+    Raises:
+        KeyError: The agent has none of Segue's session managers.
+    """
+    return f"{tool_context.invocation_state[_SESSION_KEY]}/{tool_context.tool_use['toolUseId']}"
 
 
 class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
@@ -102,6 +125,8 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
         registry.add_callback(BidiAfterConnectionRestartEvent, self._on_restarted, order=_SAVE_FIRST)
         registry.add_callback(BidiAgentStopEvent, self._on_stopping, order=_SAVE_FIRST)
         registry.add_callback(BidiAgentStopEvent, self._on_stop, order=_SAVE_LAST)
+        registry.add_callback(MultiAgentInitializedEvent, lambda event: self.initialize_multi_agent(event.source))
+        registry.add_callback([AfterNodeCallEvent, AfterMultiAgentInvocationEvent], self._on_node_end, order=_SAVE_LAST)
 
     def initialize(self, agent: LocalAgent, **kwargs: Any) -> None:
         """Restore an agent, or record a new one. Blocks only if the session was not opened before."""
@@ -141,7 +166,29 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
         """Queue the replacement of the latest message; the hook that follows waits for it."""
         self._recorder(agent).redaction(_plain(redact_message))
 
+    def initialize_multi_agent(self, source: MultiAgentBase, **kwargs: Any) -> None:
+        """Restore a Graph or Swarm, or record a new one. Blocks only if the session was not opened before.
+
+        Strands calls this on an event loop of its own that ends at once, so no heartbeat is tied to it.
+        """
+        self.open_sync()
+        stored = self._history.multi_agents.get(source.id)
+        if stored is None:
+            self.sync_multi_agent(source)
+        else:
+            source.deserialize_state(stored)
+
+    def sync_multi_agent(self, source: MultiAgentBase, **kwargs: Any) -> None:
+        """Queue a Graph's or Swarm's state. The hooks do this and wait; direct callers wait with ``flush``."""
+        self._require().append(multi_agent_record(source))
+
+    async def _on_node_end(self, event: AfterNodeCallEvent | AfterMultiAgentInvocationEvent) -> None:
+        self.sync_multi_agent(event.source)
+        await self._keep_up()
+
     async def _on_message_added(self, event: MessageAddedEvent) -> None:
+        if not event.message["content"]:
+            return  # a streamed message begins; it is recorded when it is complete, and takes its input then
         recorder = self._recorder(event.agent)
         recorder.message(_plain(event.message), self._take_inputs())
         recorder.state()
@@ -156,7 +203,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
     async def _on_tool_start(self, event: BeforeToolCallEvent) -> None:
         """Before a tool runs, its intent is durable and the lease is known to be held."""
         self._recorder(event.agent).tool_started(event.tool_use)
-        event.invocation_state["idempotency_key"] = f"{self.session_key}/{event.tool_use['toolUseId']}"
+        event.invocation_state[_SESSION_KEY] = self.session_key
         await self.durable()
 
     async def _on_tool_end(self, event: AfterToolCallEvent) -> None:
@@ -180,7 +227,14 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
         self._recorder(event.agent).connection(restarted=event.exception is None)
 
     async def _on_stopping(self, event: BaseHookEvent) -> None:
-        await self.flush()
+        """Let the user's stop hooks see saved state."""
+        try:
+            await self.flush()
+        except SegueError:
+            # Raising keeps ``_on_stop`` from being called; let go all the same, as soon as storage allows it.
+            if (session := self._mine()) is not None:
+                self._runtime.submit(session.close())
+            raise
 
     async def _on_stop(self, event: BaseHookEvent) -> None:
         await self.close()

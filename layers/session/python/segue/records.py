@@ -115,7 +115,7 @@ def decode_record(body: bytes | msgspec.Raw, key: str = "record") -> Record:
     """
     try:
         return _decode_record(body)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise JournalCorrupt(key, f"a record cannot be read ({error})") from error
 
 
@@ -189,7 +189,7 @@ def decode_block(key: str, body: bytes, item: GuardItem, first: int | None = Non
     """
     try:
         block = _decode_block(body)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise JournalCorrupt(key, f"not a readable segment or page ({error})") from error
     if block.schema > SCHEMA:
         raise JournalCorrupt(key, f"written by a newer Segue (schema {block.schema}, this one reads {SCHEMA}): upgrade")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -26,7 +27,7 @@ class RepairReport:
     """What was done to a history.
 
     Attributes:
-        placeholders: Messages dropped because their content never came.
+        placeholders: Messages dropped because their content never came, or is blank.
         interrupted: Tool uses that got a synthetic result.
         orphans: Tool results dropped because no tool use came before them.
         dropped: Oldest messages dropped to fit the limits.
@@ -44,8 +45,13 @@ class RepairReport:
 
 def repair(messages: Sequence[Message]) -> tuple[list[Message], RepairReport]:
     """Return a history that is fit to use, and what was done to it. The input is left alone."""
-    whole = [message for message in messages if message.get("content")]
-    finished = {use_id for message in whole if not _is_dispatch(message) for use_id in _results(message)}
+    whole = [message for message in map(_without_blanks, messages) if message["content"]]
+    finished = {
+        use_id
+        for before, message in pairwise(whole)
+        if not _is_dispatch(message)
+        for use_id in set(_results(message)) & set(_uses(before))
+    }
     fixed: list[Message] = []
     interrupted: list[str] = []
     orphans = 0
@@ -118,6 +124,16 @@ def _turns(messages: Sequence[Message]) -> Iterator[list[Message]]:
         turn.append(message)
     if turn:
         yield turn
+
+
+def _without_blanks(message: Message) -> Message:
+    """Take out blank text: a transcript of silence. Bedrock's Converse refuses a whole history for one."""
+    content = [block for block in message.get("content") or [] if not _is_blank(block)]
+    return {**message, "content": content}
+
+
+def _is_blank(block: dict[str, Any]) -> bool:
+    return set(block) == {"text"} and not (block["text"] or "").strip()
 
 
 def _uses(message: Message) -> list[str]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from typing import TYPE_CHECKING, Any, Unpack
 
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError
 
+from segue.errors import StorageRefused
 from segue.manager import GuardedSessionManager
 from segue.options import SessionOptions
 from segue.runtime import STORAGE_THREADS, Runtime
@@ -128,9 +131,16 @@ async def open_stores(  # noqa: PLR0913 - each names one thing of AWS
                 )
             return _clients[key]
 
-    dynamodb, s3 = await asyncio.get_running_loop().run_in_executor(runtime.executor, clients)
+    try:
+        dynamodb, s3 = await asyncio.get_running_loop().run_in_executor(runtime.executor, clients)
+    except (BotoCoreError, ValueError) as error:  # no region, no such profile, an endpoint that is no URL
+        raise StorageRefused(lock_table, str(error)) from error
     return Stores(
         DynamoGuard(dynamodb, lock_table, runtime.executor),
         S3Objects(s3, bucket, runtime.executor, kms_key_id),
         prefix,
     )
+
+
+if hasattr(os, "register_at_fork"):  # two processes on one connection would read each other's answers
+    os.register_at_fork(after_in_child=_clients.clear)

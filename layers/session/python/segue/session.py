@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from segue import guard
 from segue.clock import Clock
 from segue.collection import sweep_life
-from segue.errors import SegueError, SessionFenced, StorageRefused, StorageUnavailable
+from segue.errors import SessionFenced, StorageRefused, StorageUnavailable
 from segue.item import GuardItem
 from segue.journal import JournalWriter
 from segue.lease import Lease, Probe
@@ -65,14 +65,25 @@ class Session:
         self._on_lost: list[Callable[[], None]] = []
         self._is_lost = False
         self._beating = False
+        self._forsaken = False
         self._left: GuardItem | None = None
         self._reopening: tuple[float, Probe | None] = (0.0, None)
         self._pid = os.getpid()
+        self._beat_lock = asyncio.Lock()
 
     @property
     def epoch(self) -> int:
         """The fencing token of the latest acquisition, 0 before the first."""
         return self.lease.item.epoch if self.lease.item else 0
+
+    def check_process(self) -> None:
+        """See that this is the process that opened the session.
+
+        Raises:
+            SessionFenced: It is a child that was forked from it, which is never the holder.
+        """
+        if os.getpid() != self._pid:
+            raise SessionFenced(self.epoch, f"process {self._pid}, which this one was forked from")
 
     @property
     def live(self) -> JournalWriter:
@@ -82,8 +93,7 @@ class Session:
             RuntimeError: The session was not opened.
             SessionFenced: This is a forked child, which is never the holder.
         """
-        if os.getpid() != self._pid:
-            raise SessionFenced(self.epoch, f"process {self._pid}, which this one was forked from")
+        self.check_process()
         if self.writer is None:
             raise RuntimeError("the session is not open")
         return self.writer
@@ -109,16 +119,16 @@ class Session:
             StorageUnavailable: Storage does not answer.
         """
         item = await self.lease.acquire(timeout, probe)
+        self._keep_alive()
         try:
             self.restored = await read_held(self._stores.objects, self._stores.prefix, item)
-        except SegueError:
+        except BaseException:
             await self._let_go()
             raise
         self.writer = JournalWriter(self.lease, self._stores.objects, self._stores.prefix, self._clock, self.restored)
         self.writer.reopen_with(self._reopen)
         self.writer.when_fenced(self._lost)
         self._reopening = (timeout, probe)
-        self._keep_alive()
         if item.scrub:
             numbers = [int(number) for number in item.scrub.split()]
             await self.writer.finish_redaction(numbers, self.restored.records)
@@ -157,11 +167,24 @@ class Session:
             return
         try:
             await self.durable(timeout=CLOSE_TIMEOUT_S)
-            await self.writer.settle()
         finally:
+            await self._release_between_commits(self.writer)
+
+    async def _release_between_commits(self, writer: JournalWriter) -> None:
+        """Let go when no commit is under way: its outcome would not be known to whoever takes the session again."""
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await writer.between_commits.acquire()
+        except TimeoutError:
+            logger.warning("a commit is under way, the lease runs out")
+            self._forsaken = True
+            return
+        try:
+            await writer.settle_chores()
             self._left = self.lease.item
-            if not self.writer.busy:
-                await self._let_go()
+            await self._let_go()
+        finally:
+            writer.between_commits.release()
 
     async def delete(self) -> None:
         """End the session's life: a tombstone, then every object of it. Needs the lease.
@@ -171,19 +194,21 @@ class Session:
             StorageUnavailable: Storage does not answer. If the tombstone stands, the janitor deletes the objects.
         """
         writer = self.live
-        await writer.settle()
-        item = self.lease.mine
-        await self.lease.write(guard.bury(item, int(self._clock.wall()) + TOMBSTONE_S))
-        writer.fail(SessionFenced(item.epoch, None))
+        async with writer.between_commits:
+            await writer.settle_chores()
+            item = self.lease.mine
+            await self.lease.write(guard.bury(item, int(self._clock.wall()) + TOMBSTONE_S))
+            writer.fail(SessionFenced(item.epoch, None))
         await sweep_life(self._stores.objects, Keys(self._stores.prefix, item.session_key, item.born))
 
     async def _let_go(self) -> None:
-        try:
-            async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                await self.lease.release()
-        except (StorageUnavailable, StorageRefused, TimeoutError) as error:
-            logger.warning("lease not released, it runs out", extra={"error": type(error).__name__})
-            self.lease.lose()
+        async with self._beat_lock:
+            try:
+                async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                    await self.lease.release()
+            except (StorageUnavailable, StorageRefused, TimeoutError) as error:
+                logger.warning("lease not released, it runs out", extra={"error": type(error).__name__})
+                self.lease.forget()
 
     async def _reopen(self) -> None:
         timeout, probe = self._reopening
@@ -191,7 +216,7 @@ class Session:
         self._keep_alive()
 
     def _keep_alive(self) -> None:
-        self._is_lost = False
+        self._is_lost = self._forsaken = False
         if not self._beating:
             self._beating = True
             self._heartbeats.add(self, self.lease.settings.heartbeat)
@@ -202,21 +227,20 @@ class Session:
         Returns:
             Seconds until the next call, None once the lease is gone.
         """
-        delay = await self._beat()
+        async with self._beat_lock:
+            delay = await self._beat()
         self._beating = delay is not None
         return delay
 
-    async def _beat(self) -> float | None:  # noqa: PLR0911 - one reason each to do nothing now
-        writer, settings = self.writer, self.lease.settings
-        if writer is None or not self.lease.held:
-            return None
-        if self._watch is not None and self._watch.closed:
-            return None  # the loop that the agent lived on has ended without a stop: let the lease run out
+    async def _beat(self) -> float | None:
+        settings = self.lease.settings
+        if not self.lease.held or self._forsaken or (self._watch is not None and self._watch.closed):
+            return None  # let go; or the loop that the agent lived on has ended without a stop: it runs out
         if self.lease.fresh_for <= 0:
             self._lost()
         turning = self._watch is None or self._watch.alive()
         recently = settings.duration - settings.margin - self.lease.fresh_for
-        if writer.busy or recently < settings.heartbeat / 2:
+        if (self.writer is not None and self.writer.busy) or recently < settings.heartbeat / 2:
             return max(settings.heartbeat - recently, settings.heartbeat / 4)
         if not turning:
             return min(_HUNG_LOOP_RETRY_S, settings.heartbeat / 2)
@@ -224,7 +248,9 @@ class Session:
             async with asyncio.timeout(max(self.lease.fresh_for, settings.heartbeat)):
                 await self.lease.beat()
         except SessionFenced as fenced:
-            writer.fail(fenced)
+            if self.writer is not None:
+                self.writer.fail(fenced)
+            self._lost()
             return None
         except (StorageUnavailable, StorageRefused, TimeoutError) as error:
             logger.warning("heartbeat failed", extra={"epoch": self.epoch, "error": type(error).__name__})
@@ -235,4 +261,7 @@ class Session:
         if not self._is_lost:
             self._is_lost = True
             for callback in self._on_lost:
-                callback()
+                try:
+                    callback()
+                except Exception:
+                    logger.exception("a callback for a lost session failed")

@@ -9,10 +9,12 @@ from typing import Any
 
 import msgspec
 from strands.agent.agent import Agent
+from strands.multiagent.base import MultiAgentBase
 from strands.types._snapshot import SNAPSHOT_SCHEMA_VERSION, Snapshot
 from strands.types.agent import LocalAgent
 from strands.types.session import encode_bytes_values
 
+from segue.errors import RecordTooLarge
 from segue.history import AgentHistory, Message
 from segue.records import Record
 
@@ -39,7 +41,9 @@ class AgentRecorder:
         self._agent = agent
         self._append = append
         self._connection: dict[str, Any] = dict(stored.connection) if stored else {}
-        self._live: list[str] = [_id(message) for message in stored.messages] if stored else []
+        self._live: list[str] = []
+        self._copies: dict[str, Any] = {}
+        self._refused: set[str] = set()
         self._state_seen: object = None
         self._prompt_seen: bytes = b"null"
         self._internal_seen: bytes = b"{}"
@@ -63,6 +67,11 @@ class AgentRecorder:
             data.update(stored.internal)
         snapshot = Snapshot(scope="agent", schema_version=SNAPSHOT_SCHEMA_VERSION, data=data, app_data={})
         self._agent.load_snapshot(snapshot)
+        # Repairs and limits are not recorded: what was restored is what later changes are measured against.
+        for message in self._agent.messages:
+            self._live.append(_id(message))
+            if isinstance(self._agent, Agent):
+                self._copies[_id(message)] = _copy(message)
         self._state_seen = self._state_version()
         self._prompt_seen = _json(stored.system_prompt)
         self._internal_seen = _json(stored.internal)
@@ -73,20 +82,26 @@ class AgentRecorder:
         """Record an added message. A streamed one that has only begun is recorded when it is complete."""
         if not message["content"]:
             return
-        self._put(message, inputs, before=None)
+        tracking_id = _id(message)
+        if tracking_id not in self.numbers or self._times_held(tracking_id) > self._live.count(tracking_id):
+            self._put(message, inputs, before=None)
+        else:  # new input that Strands merged into the last message comes as an addition of the same message
+            self.update(message, inputs)
 
     def update(self, message: Message, inputs: _Inputs) -> None:
         """Record that a message was completed or replaced."""
         tracking_id = _id(message)
         if tracking_id in self.numbers:
+            self._copies[tracking_id] = _copy(message)
             self.numbers[tracking_id] = self._record("update", {"message": message}, inputs)
-        else:
+        elif message["content"]:
             self._put(message, inputs, before=self._next_recorded(tracking_id))
 
     def redaction(self, message: Message) -> None:
         """Record that a message's content is to be gone."""
         tracking_id = _id(message)
         if tracking_id in self.numbers:
+            self._copies[tracking_id] = _copy(message)
             self.numbers[tracking_id] = self._record("redact", {"message": message})
 
     def redact(self, tracking_id: str, replacement: str) -> None:
@@ -108,16 +123,29 @@ class AgentRecorder:
             self.redaction({"role": "user", "content": content, "tracking_id": tracking_id})
 
     def reconcile(self) -> None:
-        """Record what a conversation manager did to the history: messages taken out, or put in their place."""
+        """Record what was done to the history without an event: messages taken out, put in, or changed in place.
+
+        Conversation managers do this to an ``Agent``, so all its messages are compared; user hooks do it to a
+        message that was just added, so the messages of the latest turn are compared for every kind of agent.
+        """
+        held: dict[str, Message] = {}
+        ids: list[str] = []
         messages: list[Message] = self._agent.messages  # type: ignore[assignment]
-        recorded = [message for message in messages if message["content"]]
-        if len(recorded) == len(self._live) and [_id(message) for message in recorded] == self._live:
-            return
-        for message in recorded:
-            if _id(message) not in self.numbers:
-                self._put(message, None, before=None)
-        self._live = [_id(message) for message in recorded]
-        self._record("window", {"keep": self._live})
+        for message in messages:
+            if message["content"] and (tracking_id := _id(message)) not in self._refused:
+                held[tracking_id] = message
+                ids.append(tracking_id)
+        if ids != self._live:
+            for tracking_id, message in held.items():
+                if tracking_id not in self.numbers:
+                    self._put(message, None, before=None)
+            self._live = ids
+            self._record("window", {"keep": ids})
+        for tracking_id in self._copies.keys() & held.keys():
+            if held[tracking_id] != self._copies[tracking_id]:
+                self.update(held[tracking_id], None)
+        keep = held if isinstance(self._agent, Agent) else ()
+        self._copies = {known: copy for known, copy in self._copies.items() if known in keep}
 
     def state(self) -> None:
         """Record the agent's state, system prompt and inner state, where they changed."""
@@ -166,13 +194,21 @@ class AgentRecorder:
             self._record("connection", connection)
 
     def _put(self, message: Message, inputs: _Inputs, before: str | None) -> None:
+        tracking_id = _id(message)
         data: dict[str, Any] = {"message": message}
         if before is not None:
             data["before"] = before
-            self._live.insert(self._live.index(before), _id(message))
-        else:
-            self._live.append(_id(message))
-        self.numbers[_id(message)] = self._record("message", data, inputs)
+        try:
+            self.numbers[tracking_id] = self._record("message", data, inputs)
+        except RecordTooLarge:
+            self._refused.add(tracking_id)  # the session goes on without it
+            raise
+        self._refused.discard(tracking_id)
+        self._live.insert(self._live.index(before) if before in self._live else len(self._live), tracking_id)
+        self._copies[tracking_id] = _copy(message)
+
+    def _times_held(self, tracking_id: str) -> int:
+        return sum(message.get("tracking_id") == tracking_id for message in self._agent.messages)
 
     def _next_recorded(self, tracking_id: str) -> str | None:
         """Find the recorded message that comes after one that is recorded only now."""
@@ -188,7 +224,10 @@ class AgentRecorder:
     def _record(self, kind: str, data: Any, inputs: _Inputs = None) -> int:
         at = int(time.time() * 1000)
         record = Record(kind=kind, data=encode_bytes_values(data), agent=self._agent.agent_id, at=at, inputs=inputs)
-        return self._append(record) - 1
+        try:
+            return self._append(record) - 1
+        except UnicodeEncodeError:
+            return self._append(msgspec.structs.replace(record, data=_well_formed(record.data))) - 1
 
     def _state_version(self) -> object:
         state = self._agent.state
@@ -197,13 +236,45 @@ class AgentRecorder:
         return (id(state), version()) if version is not None else _json(state.get())
 
 
+def multi_agent_record(source: MultiAgentBase) -> Record:
+    """Record a Graph's or Swarm's state."""
+    data = {"id": source.id, "state": encode_bytes_values(source.serialize_state())}
+    return Record(kind="multi_agent", data=data, at=int(time.time() * 1000))
+
+
 def _id(message: Any) -> str:
     """The tracking id of a message; Strands gives one to all that pass through it, older layouts have none."""
-    return str(message.setdefault("tracking_id", str(uuid.uuid4())))
+    if "tracking_id" not in message:
+        message["tracking_id"] = str(uuid.uuid4())
+    return str(message["tracking_id"])
 
 
 def _json(value: Any) -> bytes:
-    return msgspec.json.encode(encode_bytes_values(value))
+    encoded = encode_bytes_values(value)
+    try:
+        return msgspec.json.encode(encoded)
+    except UnicodeEncodeError:
+        return msgspec.json.encode(_well_formed(encoded))
+
+
+def _copy(value: Any) -> Any:
+    """Copy the containers and share what they contain: cheap, also for images, to make and to compare with."""
+    if isinstance(value, dict):
+        return {key: _copy(content) for key, content in value.items()}
+    return [_copy(element) for element in value] if isinstance(value, list) else value
+
+
+def _well_formed(value: Any) -> Any:
+    """Replace what UTF-8 has no form for: halves of surrogate pairs, which deltas cut in the wrong place give."""
+    match value:
+        case str():
+            return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        case dict():
+            return {_well_formed(key): _well_formed(content) for key, content in value.items()}
+        case list():
+            return [_well_formed(element) for element in value]
+        case _:
+            return value
 
 
 def _without_content(block: Any, replacement: str) -> Any:

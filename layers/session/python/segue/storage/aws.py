@@ -52,6 +52,7 @@ _THROTTLING = frozenset(
         "TooManyRequestsException",
     }
 )
+_DENIED = frozenset({"AccessDenied", "AllAccessDisabled", "MethodNotAllowed"})  # S3's words for one key of many
 _MISCONFIGURED = (NoCredentialsError, PartialCredentialsError, NoRegionError, ParamValidationError)
 _DELETE_BATCH = 1000  # the most keys that one DeleteObjects takes
 
@@ -164,7 +165,10 @@ class S3Objects:
                     Bucket=self._bucket, Delete={"Objects": [{"Key": key} for key in batch], "Quiet": True}
                 )
                 for error in answer.get("Errors", []):
-                    raise StorageUnavailable(f"{error.get('Key')}: not deleted ({error.get('Code')})")
+                    problem = f"DeleteObjects answered {error.get('Code')}: {error.get('Message', '')}"
+                    if error.get("Code") in _DENIED:
+                        raise StorageRefused(str(error.get("Key")), problem)
+                    raise StorageUnavailable(f"{error.get('Key')}: {problem}")
 
         await self._call(request)
 

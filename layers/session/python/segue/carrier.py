@@ -1,0 +1,106 @@
+"""Agents that only carry a history from one session manager to another, and are never run.
+
+They accept whatever a session holds and give it back unchanged: which model, tools and conversation manager the
+real agent has is not known where a history is moved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any, NoReturn
+
+from strands.agent.agent import Agent
+from strands.agent.conversation_manager import ConversationManager
+from strands.bidi.agent import BidiAgent
+from strands.bidi.models import BidiModel
+from strands.session.session_manager import SessionManager
+from strands.types._snapshot import Snapshot
+
+
+class _NoModel(BidiModel):
+    """Stands where Strands wants a model. Serves both kinds of agent, and neither calls it."""
+
+    def update_config(self, **model_config: Any) -> None:
+        """Nothing to configure."""
+
+    def get_config(self) -> dict[str, Any]:
+        """Nothing is configured."""
+        return {"model_id": "none"}
+
+    async def start(self, *_args: Any, **_kwargs: Any) -> NoReturn:
+        """Refuse."""
+        raise RuntimeError("this agent only carries a history: it cannot be run")
+
+    async def stop(self) -> None:
+        """Nothing was started."""
+
+    def receive(self) -> AsyncIterator[Any]:
+        """Refuse."""
+        raise RuntimeError("this agent only carries a history: it cannot be run")
+
+    async def send(self, _content: Any) -> NoReturn:
+        """Refuse."""
+        raise RuntimeError("this agent only carries a history: it cannot be run")
+
+
+class Carried(ConversationManager):
+    """Keeps the state of any conversation manager as it is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._state: dict[str, Any] = {}
+
+    def restore_from_session(self, state: dict[str, Any]) -> list[Any] | None:
+        """Keep the state, whichever manager's it is; a summary goes in front of the messages, as Strands has it."""
+        self._state = dict(state)
+        self.removed_message_count = state.get("removed_message_count", 0)
+        summary = state.get("summary_message")
+        return [summary] if summary else None
+
+    def get_state(self) -> dict[str, Any]:
+        """Give it back."""
+        return self._state
+
+    def apply_management(self, agent: Agent, **kwargs: Any) -> None:
+        """The agent is never run."""
+
+    def reduce_context(self, agent: Agent, e: Exception | None = None, **kwargs: Any) -> None:
+        """The agent is never run."""
+
+
+class CarryingAgent(Agent):
+    """An ``Agent`` that remembers what it was restored from."""
+
+    restored: dict[str, Any] | None = None
+
+    def load_snapshot(self, snapshot: Snapshot) -> None:
+        """Restore."""
+        super().load_snapshot(snapshot)
+        self.restored = snapshot.data
+
+
+class CarryingBidiAgent(BidiAgent):
+    """A ``BidiAgent`` that remembers what it was restored from."""
+
+    restored: dict[str, Any] | None = None
+
+    def load_snapshot(self, snapshot: Snapshot) -> None:
+        """Restore."""
+        super().load_snapshot(snapshot)
+        self.restored = snapshot.data
+
+
+def carrying_agent(agent_id: str, manager: SessionManager[Any] | None = None) -> CarryingAgent:
+    """Make a carrying ``Agent``; its session manager, if it is given one, restores it."""
+    return CarryingAgent(
+        model=_NoModel(),
+        agent_id=agent_id,
+        session_manager=manager,
+        conversation_manager=Carried(),
+        callback_handler=None,
+    )
+
+
+def carrying_bidi_agent(agent_id: str, manager: SessionManager[Any]) -> CarryingBidiAgent:
+    """Make a carrying ``BidiAgent``; its session manager restores it."""
+    return CarryingBidiAgent(model=_NoModel(), agent_id=agent_id, session_manager=manager)

@@ -1,0 +1,34 @@
+"""A client of the wire protocol for asyncio.
+
+    async with Client("wss://…", session="user_123") as client:
+        await client.send_text("What's my name?")
+        async for event in client.events():
+            ...
+
+What is sent reaches the session exactly once and in order, and what the session's journal contains is shown exactly
+once and in order, across lost connections, redeploys and crashes of the other end. Needs the package `websockets`.
+"""
+
+from segue.client.client import Client
+from segue.client.errors import (
+    ClientClosed,
+    ClientError,
+    ConnectionLost,
+    HandshakeRefused,
+    NotReady,
+    SessionRefused,
+)
+from segue.client.settings import ClientSettings
+from segue.wire.sequence import SenderFull
+
+__all__ = [
+    "Client",
+    "ClientClosed",
+    "ClientError",
+    "ClientSettings",
+    "ConnectionLost",
+    "HandshakeRefused",
+    "NotReady",
+    "SenderFull",
+    "SessionRefused",
+]

@@ -1,0 +1,44 @@
+"""When the client does what. All times in seconds."""
+
+from dataclasses import dataclass, field
+
+from segue.wire.sequence import SenderSettings
+
+
+@dataclass(frozen=True, slots=True)
+class ClientSettings:
+    """Times and limits of a client.
+
+    Attributes:
+        sender: when input is sent again, and how fast.
+        ready_timeout: for the first `Ready`.
+        hello_interval: between two hellos that were not answered, at first; it grows by half each time.
+        longest_hello_interval: where it stops growing.
+        shortest_hello_interval: two hellos are never closer together.
+        gap_patience: how long a server frame waits for those before it.
+        ack_delay: how long journal content that was shown may go unacknowledged; acknowledgements add up.
+        busy_pause: no input for so long after the server said that it is busy.
+        ping_interval: API Gateway ends a connection after 10 idle minutes; a ping goes after so long without a word.
+        connect_timeout: for one attempt to connect.
+        first_backoff: the longest pause before the first new attempt; doubled for each after it, with full jitter.
+        longest_backoff: where it stops growing.
+        give_up_after: without a connection for so long, the client ends with `ConnectionLost`.
+        close_timeout: for a clean end.
+        event_capacity: events that wait for `events()`; beyond it the oldest audio is dropped, never journal content.
+    """
+
+    sender: SenderSettings = field(default_factory=SenderSettings)
+    ready_timeout: float = 30.0
+    hello_interval: float = 2.0
+    longest_hello_interval: float = 6.0
+    shortest_hello_interval: float = 0.25
+    gap_patience: float = 0.5
+    ack_delay: float = 1.0
+    busy_pause: float = 1.0
+    ping_interval: float = 240.0
+    connect_timeout: float = 10.0
+    first_backoff: float = 0.25
+    longest_backoff: float = 10.0
+    give_up_after: float = 300.0
+    close_timeout: float = 2.0
+    event_capacity: int = 4096

@@ -1,0 +1,297 @@
+r"""New sessions that begin with records: forks, and what comes from elsewhere.
+
+    read the source, without the lease
+    put the target's objects under a new ``born`` ──▶ one conditional write: the target's guard item
+
+The item is written last, and only if no session of that id lives: nobody sees half a copy, and a copy that is
+broken off leaves objects of a life that never began, which the sweep of such objects finds. That sweep leaves
+young lives alone (``COPY_SECONDS``), and a copy that takes longer is given up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from segue import guard
+from segue.clock import Clock
+from segue.errors import RecordTooLarge, SegueError, SessionExists, StorageUnavailable
+from segue.item import GuardItem, TailEntry, session_key
+from segue.points import as_redacted, point_at, points_of
+from segue.records import (
+    MAX_RECORD_BYTES,
+    PAGE_BYTES,
+    PAGE_RECORDS,
+    Keys,
+    Record,
+    Segment,
+    encode_page,
+    encode_record,
+    encode_segment,
+    full_page,
+)
+from segue.restore import read_unheld
+from segue.session import Stores
+from segue.storage.interface import ConditionalWrite, ConditionFailed
+
+COPY_SECONDS = 3600.0
+"""Seconds that making a session may take. Its ``born`` begins with the time, so that a sweep for objects of no
+life can tell a copy under way from one that was broken off: it must leave alone what is not twice as old."""
+
+RETENTION_S = 365 * 86_400
+"""Seconds after which a copy that nobody uses expires, as with sessions that agents begin."""
+
+_PUTS = 8
+"""Objects that are written at once: a page may be megabytes."""
+
+_ATTEMPTS = 6
+_BACKOFF_S = (0.1, 3.0)
+"""How often an unanswered request is sent again, and the first and longest pause before that."""
+
+_T = TypeVar("_T")
+
+Progress = Callable[[int, int], None]
+"""Told how much is done, and of how much."""
+
+
+def _unseen(done: int, total: int) -> None:
+    """Nobody watches."""
+
+
+async def fork(
+    stores: Stores,
+    source: str,
+    target: str,
+    clock: Clock,
+    *,
+    at: int | None = None,
+    retention_s: int = RETENTION_S,
+    progress: Progress = _unseen,
+) -> GuardItem:
+    """Begin a new session as a copy of another one, at a point in time. The source may be in use meanwhile.
+
+    The copy keeps the source's records, their numbers and its points; what was redacted at any time shows its
+    redacted form. It does not keep which client input the records contain: to its clients it is new.
+
+    Args:
+        stores: Where both are kept.
+        source: The session to copy, ``<principal>/<session_id>``.
+        target: The new one. Its principal may be another: that is the caller's decision.
+        clock: Where time comes from.
+        at: ``Point.records``; default: the latest.
+        retention_s: Seconds after which the copy expires if nobody uses it.
+        progress: Told of every object written.
+
+    Returns:
+        The new session's guard item; nobody holds it.
+
+    Raises:
+        ValueError: There is no such point, or a key is not valid.
+        SessionNotFound: The source is not there.
+        SessionExists: The target is there already.
+        JournalCorrupt: The source cannot be read.
+        StorageUnavailable: Storage does not answer. Whether the copy came about is unknown.
+    """
+    journal = await read_unheld(stores.guard, stores.objects, stores.prefix, source, clock)
+    upto = journal.item.head if at is None or at == journal.item.head else point_at(points_of(journal), at).records
+    bodies = [encode_record(record) for record in as_redacted(journal.records)[:upto]]
+    segments, first = [], 0
+    for end, epoch, commit_id in journal.commits:
+        if end <= upto:
+            segments.append(Segment(TailEntry(first, epoch, commit_id), tuple(bodies[first:end])))
+        first = end
+    return await create(stores, target, segments, clock, retention_s=retention_s, progress=progress)
+
+
+def commits_of(records: Sequence[Record]) -> list[Segment]:
+    """Group records that come from elsewhere into commits, as a writer of epoch 1 would have made them.
+
+    Raises:
+        RecordTooLarge: One is over the limit.
+    """
+    segments: list[Segment] = []
+    group: list[bytes] = []
+    first = size = 0
+    for record in records:
+        body = encode_record(record)
+        if len(body) > MAX_RECORD_BYTES:
+            raise RecordTooLarge(len(body), MAX_RECORD_BYTES)
+        if group and (len(group) >= PAGE_RECORDS or size + len(body) > PAGE_BYTES):
+            segments.append(Segment(TailEntry(first, 1, guard.new_id(64)), tuple(group)))
+            first, size, group = first + len(group), 0, []
+        group.append(body)
+        size += len(body)
+    if group:
+        segments.append(Segment(TailEntry(first, 1, guard.new_id(64)), tuple(group)))
+    return segments
+
+
+async def create(
+    stores: Stores,
+    key: str,
+    segments: Sequence[Segment],
+    clock: Clock,
+    *,
+    retention_s: int = RETENTION_S,
+    progress: Progress = _unseen,
+) -> GuardItem:
+    """Begin a session that has records from its first moment.
+
+    Args:
+        stores: Where it is to be kept.
+        key: Its key, ``<principal>/<session_id>``.
+        segments: Its commits, in order, from record 0.
+        clock: Where time comes from.
+        retention_s: Seconds after which it expires if nobody uses it.
+        progress: Told of every object written.
+
+    Raises:
+        ValueError: The key is not valid.
+        SessionExists: There is one already.
+        StorageUnavailable: Storage does not answer. Whether the session came about is unknown.
+    """
+    principal, _, session_id = key.partition("/")
+    session_key(principal, session_id)
+    seen = await _vacant(stores, key, clock)
+    started = clock.now()
+    plan = _planned(key, segments, clock, retention_s)
+    objects = _objects_of(plan, stores.prefix)
+    try:
+        await _put_all(stores, objects, clock, progress)
+        if clock.now() - started > COPY_SECONDS:
+            raise StorageUnavailable(f"{key}: not copied within {COPY_SECONDS:.0f} s, and given up; try again")
+    except SegueError:
+        await _discard(stores, objects)
+        raise
+    try:
+        return await _begin(stores, plan, seen, clock)
+    except SessionExists:
+        await _discard(stores, objects)
+        raise
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """A session that is to be: its item, but for the epoch, and the segments of its pages."""
+
+    item: GuardItem
+    pages: tuple[tuple[Segment, ...], ...]
+    tail: tuple[Segment, ...]
+
+
+def _planned(key: str, segments: Sequence[Segment], clock: Clock, retention_s: int) -> _Plan:
+    pages: list[tuple[Segment, ...]] = []
+    tail = tuple(segments)
+    while 0 < (count := full_page(tail)) < len(tail):  # as a writer does, which folds when the next commit comes
+        pages.append(tail[:count])
+        tail = tail[count:]
+    item = GuardItem(
+        session_key=key,
+        born=guard.new_born(clock.wall()),
+        epoch=max((segment.entry.epoch for segment in segments), default=0),
+        expires_at=int(clock.wall()) + retention_s,
+        head=segments[-1].end if segments else 0,
+        pages=len(pages),
+        tail=tuple(segment.entry for segment in tail),
+        commit_id=segments[-1].entry.commit_id if segments else None,
+    )
+    return _Plan(item, tuple(pages), tail)
+
+
+def _objects_of(plan: _Plan, prefix: str) -> dict[str, Callable[[], bytes]]:
+    """The objects of a session, each made only when it is written."""
+    keys = Keys(prefix, plan.item.session_key, plan.item.born)
+
+    def page(segments: tuple[Segment, ...]) -> Callable[[], bytes]:
+        return lambda: encode_page(plan.item, segments)
+
+    def tail(segment: Segment) -> Callable[[], bytes]:
+        return lambda: encode_segment(plan.item, segment)
+
+    objects = {keys.page(number): page(segments) for number, segments in enumerate(plan.pages)}
+    return objects | {keys.segment(segment.entry): tail(segment) for segment in plan.tail}
+
+
+async def _put_all(stores: Stores, objects: dict[str, Callable[[], bytes]], clock: Clock, progress: Progress) -> None:
+    slots = asyncio.Semaphore(_PUTS)
+    done = 0
+
+    async def put(key: str, made: Callable[[], bytes]) -> None:
+        nonlocal done
+        async with slots:
+            body = made()
+            await _answered(clock, lambda: stores.objects.put(key, body))
+        done += 1
+        progress(done, len(objects))
+
+    # All are seen through, also when one fails: what is still on its way could not be discarded.
+    results = await asyncio.gather(*(put(key, made) for key, made in objects.items()), return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+
+
+async def _discard(stores: Stores, objects: dict[str, Callable[[], bytes]]) -> None:
+    with contextlib.suppress(SegueError):  # the sweep for objects of no life finds them
+        await stores.objects.delete(list(objects))
+
+
+async def _vacant(stores: Stores, key: str, clock: Clock) -> GuardItem | None:
+    """Return the item of a life that is over, None if there is no item at all."""
+    attributes = await stores.guard.read(key)
+    seen = None if attributes is None else GuardItem.parse(attributes)
+    if seen is not None and not seen.ended(clock.wall()):
+        raise SessionExists(key)
+    return seen
+
+
+async def _begin(stores: Stores, plan: _Plan, seen: GuardItem | None, clock: Clock) -> GuardItem:
+    """Write the guard item, on the condition under which a new life may begin."""
+    for _ in range(_ATTEMPTS):
+        write = _beginning(plan.item, seen, clock)
+        try:
+            return GuardItem.parse(await _answered(clock, lambda: stores.guard.write(write)))  # noqa: B023 - awaited here
+        except ConditionFailed as lost:
+            found = None if lost.item is None else GuardItem.parse(lost.item)
+            if found is not None and found.born == plan.item.born:
+                return found  # an answer was lost, the write was not
+        seen = await _vacant(stores, plan.item.session_key, clock)
+    raise StorageUnavailable(f"{plan.item.session_key}: its guard item keeps changing; try again")
+
+
+def _beginning(item: GuardItem, seen: GuardItem | None, clock: Clock) -> ConditionalWrite:
+    """The write that begins a life with records and without a holder.
+
+    The condition is that of any new life. The epoch is above those of all copied commits and of any earlier
+    life: the former, because a segment of the item's epoch could be one that its holder is about to commit.
+    """
+    nobody = guard.Candidate("", "", 0, None, "", item.expires_at - int(clock.wall()))
+    write = guard.begin_life(item.session_key, seen, nobody, clock.wall())
+    holding = ("acquire_id", "holder", "endpoint", "route_token")
+    content = {
+        "born": item.born,
+        "epoch": max(item.epoch, seen.epoch if seen else 0) + 1,
+        "head": item.head,
+        "pages": item.pages,
+        "tail": guard.tail_value(list(item.tail)),
+        **({"commit_id": item.commit_id} if item.commit_id else {}),
+    }
+    assign = {name: value for name, value in write.assign.items() if name not in holding} | content
+    remove = tuple(dict.fromkeys((*write.remove, *holding)))
+    return replace(write, assign=assign, remove=tuple(name for name in remove if name not in assign))
+
+
+async def _answered(clock: Clock, request: Callable[[], Awaitable[_T]]) -> _T:
+    """Send the identical request until storage answers it, but not forever."""
+    pause = _BACKOFF_S[0]
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            return await request()
+        except StorageUnavailable:
+            await clock.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+            pause = min(pause * 2, _BACKOFF_S[1])
+    return await request()

@@ -1,0 +1,181 @@
+"""What can be wrong with a session's objects, one by one and together."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from segue.errors import JournalCorrupt, SegueError
+from segue.history import fold
+from segue.item import GuardItem, TailEntry
+from segue.points import as_redacted
+from segue.records import Block, Record, decode_block, decode_record
+from segue.storage.interface import StoredObject
+
+Severity = Literal["damage", "warning", "note"]
+"""``damage``: records are lost or wrong, page someone. ``warning``: someone should look. ``note``: harmless."""
+
+_CONTRADICTIONS = (SegueError, LookupError, TypeError, ValueError, AttributeError)
+"""What adding up records raises when their content is not what their kind says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is not as it should be.
+
+    Attributes:
+        severity: How bad it is.
+        code: What kind of thing, for programs: ``guard``, ``missing``, ``damaged``, ``refused``, ``displaced``,
+            ``record``, ``commit``, ``lost``, ``repeated``, ``head``, ``history``, ``redaction``, ``scrub``, ``tail``,
+            ``moving``, ``orphan``, ``foreign``, ``ended``.
+        key: The object, or the session for its guard item.
+        problem: What is wrong, for people.
+    """
+
+    severity: Severity
+    code: str
+    key: str
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedBlock:
+    """A page or a segment that was looked at.
+
+    Attributes:
+        key: Its object key.
+        entry: What the guard says of it if it is a segment, None for a page.
+        block: Its content, None if it cannot be read.
+        size: Its bytes, None if it is not there.
+        records: Those of its records that can be read, by number.
+        findings: What is wrong with it by itself.
+    """
+
+    key: str
+    entry: TailEntry | None
+    block: Block | None = None
+    size: int | None = None
+    records: dict[int, Record] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+
+
+def problem_of(error: JournalCorrupt) -> str:
+    """What is wrong, without where it is and what to do about it: a report says both once."""
+    return str(error).removeprefix(f"{error.key}: ").partition("; stop writing")[0]
+
+
+def inspect_block(key: str, found: StoredObject | Finding, item: GuardItem, entry: TailEntry | None) -> CheckedBlock:
+    """Check one object by itself.
+
+    Args:
+        key: Its key.
+        found: The object, or why there is none.
+        item: The guard item that names it.
+        entry: What that says of it, None for a page.
+    """
+    if isinstance(found, Finding):
+        return CheckedBlock(key, entry, findings=(found,))
+    try:
+        block = decode_block(key, found.body, item)
+    except JournalCorrupt as error:
+        finding = Finding("damage", "damaged", key, problem_of(error))
+        return CheckedBlock(key, entry, size=len(found.body), findings=(finding,))
+    records: dict[int, Record] = {}
+    findings: list[Finding] = []
+    for number, raw in enumerate(block.records, start=block.first):
+        try:
+            records[number] = decode_record(raw, key)
+        except JournalCorrupt as error:
+            findings.append(Finding("damage", "record", key, f"record {number}: {problem_of(error)}"))
+    findings += _commits_of(key, block, item, entry)
+    return CheckedBlock(key, entry, block, len(found.body), records, tuple(findings))
+
+
+def _commits_of(key: str, block: Block, item: GuardItem, entry: TailEntry | None) -> Iterator[Finding]:
+    late = sorted({epoch for _, epoch, _ in block.commits if epoch > item.epoch})
+    if late:
+        yield Finding("damage", "commit", key, f"has commits of epochs {late}, the guard is at {item.epoch}")
+    ends = [end for end, _, _ in block.commits]
+    if len(set(ends)) != len(ends) or ends[0] <= block.first:
+        yield Finding("damage", "commit", key, f"has a commit without records: they end at {ends}")
+    if entry is None:
+        return
+    if block.first != entry.first:
+        yield Finding("damage", "displaced", key, f"begins with record {block.first}, the guard says {entry.first}")
+    if [(epoch, commit_id) for _, epoch, commit_id in block.commits] != [(entry.epoch, entry.commit_id)]:
+        yield Finding("damage", "commit", key, f"holds commits {list(block.commits)}, the guard says {entry}")
+
+
+def inspect_journal(item: GuardItem, blocks: Sequence[CheckedBlock]) -> list[Finding]:
+    """Check what the objects are together: places, gaps, commits, head, history, redactions."""
+    findings = [*_displaced_pages(blocks), *_gaps(item, blocks), *_repeated_commits(item, blocks)]
+    records = {number: record for block in blocks for number, record in block.records.items()}
+    if item.scrub is None:
+        findings += _unredacted(blocks, records)
+    if sorted(records) == list(range(item.head)):
+        ordered = [records[number] for number in range(item.head)]
+        findings += [*_contradictions(item, ordered), *_scrubs(item, ordered)]
+    return findings
+
+
+def _displaced_pages(blocks: Sequence[CheckedBlock]) -> Iterator[Finding]:
+    pages = [(one.block.first, one.key) for one in blocks if one.entry is None and one.block is not None]
+    for (first, key), (_, belongs) in zip(pages, sorted(pages, key=lambda page: page[0]), strict=True):
+        if key != belongs:
+            yield Finding("damage", "displaced", key, f"begins with record {first}, and is not in its place")
+
+
+def _gaps(item: GuardItem, blocks: Sequence[CheckedBlock]) -> Iterator[Finding]:
+    readable = sorted((one.block.first, one.block.end, one.key) for one in blocks if one.block is not None)
+    reached = 0
+    for first, end, key in readable:
+        if first > reached:
+            yield _lost(item, reached, first)
+        elif first < reached:
+            yield Finding("damage", "repeated", key, f"holds records from {first}, as another object does")
+        reached = max(reached, end)
+    if reached < item.head:
+        yield _lost(item, reached, item.head)
+    if reached > item.head:
+        problem = f"its objects hold {reached} records, the guard says {item.head}"
+        yield Finding("damage", "head", item.session_key, problem)
+
+
+def _lost(item: GuardItem, first: int, end: int) -> Finding:
+    which = f"record {first} is" if end == first + 1 else f"records {first} to {end - 1} are"
+    return Finding("damage", "lost", item.session_key, f"{which} in no object that can be read")
+
+
+def _repeated_commits(item: GuardItem, blocks: Sequence[CheckedBlock]) -> Iterator[Finding]:
+    counts = Counter(commit_id for one in blocks if one.block for _, _, commit_id in one.block.commits)
+    repeated = sum(count > 1 for count in counts.values())
+    if repeated:
+        yield Finding("damage", "commit", item.session_key, f"{repeated} of its commits are there more than once")
+
+
+def _unredacted(blocks: Sequence[CheckedBlock], records: dict[int, Record]) -> Iterator[Finding]:
+    numbers = sorted(records)
+    shown = dict(zip(numbers, as_redacted([records[number] for number in numbers]), strict=True))
+    for one in blocks:
+        held = [number for number in one.records if one.records[number] != shown[number]]
+        if held:
+            yield Finding("damage", "redaction", one.key, f"records {held} still hold content that was redacted")
+
+
+def _contradictions(item: GuardItem, records: Sequence[Record]) -> Iterator[Finding]:
+    try:
+        fold(records)
+    except JournalCorrupt as error:
+        yield Finding("damage", "history", item.session_key, f"{error.key}: {problem_of(error)}")
+    except _CONTRADICTIONS as error:
+        problem = f"its records do not add up ({type(error).__name__})"
+        yield Finding("damage", "history", item.session_key, problem)
+
+
+def _scrubs(item: GuardItem, records: Sequence[Record]) -> Iterator[Finding]:
+    named = [] if item.scrub is None else item.scrub.split()
+    redactions = {str(number) for number, record in enumerate(records) if record.kind == "redact"}
+    if not redactions.issuperset(named):
+        yield Finding("damage", "guard", item.session_key, f"its scrub {item.scrub!r} does not name redactions")

@@ -1,0 +1,70 @@
+"""Objects under a session's prefix that its guard item does not name, and what they are."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+
+from segue.copies import COPY_SECONDS
+from segue.inspection import Finding
+from segue.item import GuardItem
+from segue.records import Keys
+
+_BORN = re.compile(r"(\d{8}T\d{6}Z)-[0-9a-f]{32}")
+_SEGMENT = re.compile(r"segments/\d+-(\d+)-[A-Za-z0-9_-]+\.json")
+_PAGE = re.compile(r"pages/(\d+)\.json")
+
+
+def find_leftovers(
+    listed: Sequence[str], root: str, prefix: str, session_key: str, item: GuardItem | None, wall: float
+) -> list[Finding]:
+    """Say what each object is that nothing names.
+
+    Args:
+        listed: All keys under the session's root, listed before the item was read.
+        root: ``<prefix>sessions/<session_key>/``.
+        prefix: The bucket's prefix.
+        session_key: The session.
+        item: The guard item, None if there is none.
+        wall: Seconds since 1970.
+    """
+    findings: list[Finding] = []
+    ended: Counter[str] = Counter()
+    for key in listed:
+        born, _, name = key.removeprefix(root).partition("/")
+        if not _BORN.fullmatch(born) or not (_SEGMENT.fullmatch(name) or _PAGE.fullmatch(name)):
+            findings.append(Finding("warning", "foreign", key, "not Segue's: nothing reads it, nothing deletes it"))
+        elif item is None or born != item.born or item.ended(wall):
+            ended[born] += 1
+        else:
+            findings += _unnamed(key, name, item, Keys(prefix, session_key, born))
+    return findings + [_ended(f"{root}{born}/", born, count, item, wall) for born, count in ended.items()]
+
+
+def _unnamed(key: str, name: str, item: GuardItem, keys: Keys) -> Iterator[Finding]:
+    if page := _PAGE.fullmatch(name):
+        under_way = item.held and int(page[1]) == item.pages
+        if int(page[1]) >= item.pages and not under_way:
+            yield Finding("note", "orphan", key, "a page that was not committed; a later holder takes or replaces it")
+        return
+    segment = _SEGMENT.fullmatch(name)
+    if segment is None or key in {keys.segment(entry) for entry in item.tail}:
+        return
+    epoch = int(segment[1])
+    if epoch > item.epoch:
+        yield Finding("warning", "foreign", key, f"a segment of epoch {epoch}, the guard is at {item.epoch}")
+    elif epoch < item.epoch or not item.held:
+        yield Finding("note", "orphan", key, "a segment that no commit names; the next takeover deletes it")
+    # One of the holder's own epoch may be about to be committed.
+
+
+def _ended(key: str, born: str, count: int, item: GuardItem | None, wall: float) -> Finding:
+    objects = "1 object" if count == 1 else f"{count} objects"
+    if item is not None and born == item.born and not item.deleted:
+        return Finding("note", "ended", key, f"{objects} of a session that has expired; the janitor deletes them")
+    begun = datetime.strptime(born.partition("-")[0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
+    if (item is None or born != item.born) and wall - begun < 2 * COPY_SECONDS:
+        return Finding("note", "ended", key, f"{objects} of a life that may be about to begin (a copy under way)")
+    return Finding("warning", "ended", key, f"{objects} of a life that is over, which the janitor has not deleted")

@@ -1,0 +1,147 @@
+"""Points in time: every commit is one, and a session can be read as it was then, without the lease.
+
+    commit     [r0 r1]───[r2 r3 r4]───[r5]
+    point            2            5     6        named by the records before it
+
+A point is named by its number of records, which never changes. Its commit id can: a redaction writes segments
+anew. After a redaction earlier points show the redacted form, also while its sweep is not finished.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from segue.clock import Clock
+from segue.history import History, fold
+from segue.records import Record
+from segue.redaction import replacement_of
+from segue.restore import Journal, read_unheld
+from segue.session import Stores
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A commit, as a point in time.
+
+    Attributes:
+        records: Records of the session up to and with this commit.
+        epoch: Fencing token of the holder that wrote it.
+        commit_id: Its id.
+        at: When its last record was queued, in milliseconds since 1970.
+    """
+
+    records: int
+    epoch: int
+    commit_id: str
+    at: int
+
+
+async def points(stores: Stores, session_key: str, clock: Clock) -> list[Point]:
+    """List a session's points in time, oldest first, without the lease.
+
+    Raises:
+        SessionNotFound: There is no such session.
+        JournalCorrupt: It cannot be read.
+        StorageUnavailable: Storage does not answer.
+    """
+    return points_of(await read_unheld(stores.guard, stores.objects, stores.prefix, session_key, clock))
+
+
+def points_of(journal: Journal) -> list[Point]:
+    """List the points in time of a journal that was read."""
+    return [Point(end, epoch, commit_id, journal.records[end - 1].at) for end, epoch, commit_id in journal.commits]
+
+
+async def read_at(stores: Stores, session_key: str, clock: Clock, records: int | None = None) -> History:
+    """Read a session as it was at a point, without the lease.
+
+    Args:
+        stores: Where it is kept.
+        session_key: Which one.
+        clock: Where time comes from.
+        records: ``Point.records``; default: the latest.
+
+    Raises:
+        ValueError: There is no such point.
+        SessionNotFound: There is no such session.
+        JournalCorrupt: It cannot be read.
+        StorageUnavailable: Storage does not answer.
+    """
+    journal = await read_unheld(stores.guard, stores.objects, stores.prefix, session_key, clock)
+    if records is not None:
+        point_at(points_of(journal), records)
+    return history_at(journal, records)
+
+
+def history_at(journal: Journal, records: int | None = None) -> History:
+    """Add up a journal's first records; what was redacted since shows its redacted form."""
+    return fold(as_redacted(journal.records), records)
+
+
+def as_redacted(records: Sequence[Record]) -> list[Record]:
+    """Return the records as they are once every redaction among them has been swept."""
+    shown = list(records)
+    replacements: dict[str, Any] = {}
+    for number in range(len(shown) - 1, -1, -1):
+        record = shown[number]
+        shown[number] = _redacted(record, replacements) if replacements else record
+        if record.kind == "redact":
+            replacements = {**replacement_of(record), **replacements}  # the latest redaction of a message stands
+    return shown
+
+
+def _redacted(record: Record, replacements: dict[str, Any]) -> Record:
+    message = record.data.get("message") if isinstance(record.data, dict) else None
+    replacement = replacements.get(message.get("tracking_id", "")) if isinstance(message, dict) else None
+    if replacement is None:
+        return record
+    return msgspec.structs.replace(record, data={**record.data, "message": replacement})
+
+
+def point_at(points: Sequence[Point], records: int) -> Point:
+    """Return the point with exactly so many records.
+
+    Raises:
+        ValueError: No commit ends there.
+    """
+    for point in points:
+        if point.records == records:
+            return point
+    before = max((point.records for point in points if point.records < records), default=None)
+    after = min((point.records for point in points if point.records > records), default=None)
+    near = " and ".join(str(each) for each in (before, after) if each is not None) or "none"
+    raise ValueError(f"no commit ends at record {records}; the nearest points are: {near}")
+
+
+def find(points: Sequence[Point], text: str) -> Point:
+    """Return the point that a person named.
+
+    Args:
+        points: A session's points.
+        text: A number of records, a commit id or its beginning, or an ISO 8601 time (UTC unless it says
+            otherwise), which means the last point not later than that.
+
+    Raises:
+        ValueError: It names no point, or several.
+    """
+    if text.isdecimal():
+        return point_at(points, int(text))
+    named = [point for point in points if text and point.commit_id.startswith(text)]
+    if len(named) == 1:
+        return named[0]
+    if named:
+        raise ValueError(f"{text!r} begins the ids of {len(named)} commits: give more of it")
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no number of records, commit id or ISO 8601 time of this session") from None
+    limit = when.replace(tzinfo=when.tzinfo or UTC).timestamp() * 1000
+    earlier = [point for point in points if point.at <= limit]
+    if not earlier:
+        raise ValueError(f"the session has no point as early as {text}")
+    return earlier[-1]

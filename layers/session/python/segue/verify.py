@@ -1,0 +1,215 @@
+"""Checking a session object by object, without the lease, whoever is writing it.
+
+    guard item ─── readable? sane? ───┐
+    listing ───────────────────────── what is there that nothing names?
+    named objects ─ there? decode? belong? in place? records? commits? ─── head
+
+Every object is looked at, whatever was found before. An object that is missing counts only if the guard item is
+the same afterwards: a writer may have folded it meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from segue.clock import Clock
+from segue.errors import JournalCorrupt, SessionNotFound, StorageRefused
+from segue.inspection import CheckedBlock, Finding, inspect_block, inspect_journal, problem_of
+from segue.item import GuardItem
+from segue.leftovers import find_leftovers
+from segue.records import TAIL_LIMIT, Keys
+from segue.session import Stores
+from segue.storage.interface import ObjectMissing, StoredObject
+
+State = Literal["held", "free", "deleted", "expired", "absent", "unreadable"]
+"""What the guard says of a session: a life that is held or free, one that is over, none, or nothing readable."""
+
+Progress = Callable[[int, int], None]
+"""Told how many objects were checked, and of how many."""
+
+_AT_ONCE = 16
+"""Objects that are read at once; a page may be megabytes."""
+
+_ATTEMPTS = 20
+"""Times that a session is looked at anew because it was folded under the check."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a check found.
+
+    Attributes:
+        session_key: The session.
+        state: What the guard says of it.
+        item: Its guard item, None if there is none or it cannot be read.
+        objects: Objects that were checked.
+        size: Their bytes.
+        records: Records that could be read.
+        findings: Everything that is not as it should be, in the order of the checks.
+    """
+
+    session_key: str
+    state: State
+    item: GuardItem | None = None
+    objects: int = 0
+    size: int = 0
+    records: int = 0
+    findings: tuple[Finding, ...] = field(default=())
+
+    @property
+    def damage(self) -> tuple[Finding, ...]:
+        """What makes the session unreadable, or wrong, in part or as a whole."""
+        return tuple(one for one in self.findings if one.severity == "damage")
+
+    @property
+    def orphans(self) -> tuple[Finding, ...]:
+        """Objects of the session that nothing names: left by a crash, harmless, deleted by a later holder."""
+        return tuple(one for one in self.findings if one.code == "orphan")
+
+    @property
+    def foreign(self) -> tuple[Finding, ...]:
+        """Objects under the session's prefix that Segue did not put there."""
+        return tuple(one for one in self.findings if one.code == "foreign")
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing needs anybody's attention. Notes do not."""
+        return all(one.severity == "note" for one in self.findings)
+
+
+def _unseen(done: int, total: int) -> None:
+    """Nobody watches."""
+
+
+async def verify(stores: Stores, session_key: str, clock: Clock, progress: Progress = _unseen) -> Report:
+    """Check a session. Reads all of it and changes nothing.
+
+    Args:
+        stores: Where it is kept.
+        session_key: Which one, ``<principal>/<session_id>``.
+        clock: Where time comes from.
+        progress: Told of every object checked.
+
+    Raises:
+        SessionNotFound: There is neither a guard item nor any object.
+        StorageUnavailable: Storage does not answer.
+        StorageRefused: Storage says no to more than a single object.
+    """
+    report = Report(session_key, "absent")
+    for _ in range(_ATTEMPTS):
+        report = await _look(stores, session_key, clock, progress)
+        if not any(one.code == "missing" for one in report.findings):
+            return report
+        again = await _look_at_item(stores, session_key)
+        if isinstance(again, GuardItem) and report.item is not None and _layout(again) == _layout(report.item):
+            return report
+    moving = Finding("warning", "moving", session_key, f"still being folded after {_ATTEMPTS} looks; verify again")
+    return replace(report, findings=(moving, *(one for one in report.findings if one.code != "missing")))
+
+
+def _layout(item: GuardItem) -> object:
+    return item.born, item.pages, item.tail, item.deleted
+
+
+async def _look(stores: Stores, session_key: str, clock: Clock, progress: Progress) -> Report:
+    root = f"{stores.prefix}sessions/{session_key}/"
+    listed = await stores.objects.list(root)  # before the item: what is committed later is not called an orphan
+    item = await _look_at_item(stores, session_key)
+    if isinstance(item, Finding):
+        return Report(session_key, "unreadable", findings=(item,))
+    if item is None and not listed:
+        raise SessionNotFound(session_key)
+    leftovers = find_leftovers(listed, root, stores.prefix, session_key, item, clock.wall())
+    if any(one.code == "orphan" for one in leftovers):
+        still = set(await stores.objects.list(root))  # a holder may just be deleting what it has folded
+        leftovers = [one for one in leftovers if one.code != "orphan" or one.key in still]
+    if item is None:
+        return Report(session_key, "absent", findings=tuple(leftovers))
+    if item.ended(clock.wall()):
+        return Report(session_key, "deleted" if item.deleted else "expired", item, findings=tuple(leftovers))
+    return await _check(stores, item, session_key, leftovers, progress)
+
+
+async def _check(
+    stores: Stores, item: GuardItem, session_key: str, leftovers: list[Finding], progress: Progress
+) -> Report:
+    findings = list(_sane(item, session_key))
+    blocks = await _blocks(stores, item, progress)
+    findings += [finding for block in blocks for finding in block.findings]
+    findings += inspect_journal(item, blocks)
+    return Report(
+        session_key,
+        "held" if item.held else "free",
+        item,
+        objects=sum(block.size is not None for block in blocks),
+        size=sum(block.size or 0 for block in blocks),
+        records=sum(len(block.records) for block in blocks),
+        findings=(*findings, *leftovers),
+    )
+
+
+async def _look_at_item(stores: Stores, session_key: str) -> GuardItem | Finding | None:
+    try:
+        attributes = await stores.guard.read(session_key)
+        item = None if attributes is None else GuardItem.parse(attributes)
+    except JournalCorrupt as error:
+        return Finding("damage", "guard", session_key, problem_of(error))
+    if item is None:
+        return None
+    for name in ("epoch", "expires_at", "beat", "lease_ms", "head", "pages"):
+        value = getattr(item, name)
+        if not isinstance(value, int) or value < 0:
+            return Finding("damage", "guard", session_key, f"its {name} is {value!r}, not a number from 0")
+    return item
+
+
+def _sane(item: GuardItem, session_key: str) -> list[Finding]:
+    """Check what a guard item says against itself."""
+    firsts = [entry.first for entry in item.tail]
+    late = [str(entry) for entry in item.tail if entry.epoch > item.epoch]
+    objects = item.pages + len(item.tail)
+    last = item.tail[-1].commit_id if item.tail else item.commit_id
+    problems = {
+        f"it is the item of {item.session_key!r}": item.session_key != session_key,
+        f"its tail is out of order: {firsts}": firsts != sorted(set(firsts)),
+        f"its tail goes beyond its head of {item.head}": any(first >= item.head for first in firsts),
+        f"its tail names epochs above its own of {item.epoch}: {late}": bool(late),
+        f"its last commit is {item.commit_id!r}, its tail ends with {last!r}": last != item.commit_id,
+        f"it names {objects} objects for {item.head} records": objects > item.head,
+        f"it has {item.head} records and no last commit": item.head > 0 and item.commit_id is None,
+        "it is held by nobody in particular": item.held and (not item.holder or item.lease_ms <= 0),
+    }
+    found = [Finding("damage", "guard", session_key, problem) for problem, wrong in problems.items() if wrong]
+    if len(item.tail) > TAIL_LIMIT:
+        found.append(Finding("warning", "tail", session_key, f"its tail has {len(item.tail)} segments"))
+    if item.scrub is not None:
+        unfinished = f"the redaction of record {item.scrub} is not swept: old content is still in storage"
+        found.append(Finding("warning", "scrub", session_key, f"{unfinished}; the next holder finishes it"))
+    return found
+
+
+async def _blocks(stores: Stores, item: GuardItem, progress: Progress) -> list[CheckedBlock]:
+    keys = Keys(stores.prefix, item.session_key, item.born)
+    pages = min(item.pages, item.head)  # each has a record: more is nonsense, which the item's own check reports
+    named = [(keys.page(number), None) for number in range(pages)]
+    named += [(keys.segment(entry), entry) for entry in item.tail]  # type: ignore[misc]  # None above, an entry here
+    blocks: list[CheckedBlock] = []
+    for start in range(0, len(named), _AT_ONCE):
+        batch = named[start : start + _AT_ONCE]
+        stored = await asyncio.gather(*(_fetch(stores, key) for key, _ in batch))
+        for (key, entry), found in zip(batch, stored, strict=True):
+            blocks.append(inspect_block(key, found, item, entry))
+            progress(len(blocks), len(named))
+    return blocks
+
+
+async def _fetch(stores: Stores, key: str) -> StoredObject | Finding:
+    try:
+        return await stores.objects.get(key)
+    except ObjectMissing:
+        return Finding("damage", "missing", key, "named by the guard, but not there")
+    except StorageRefused as error:
+        return Finding("damage", "refused", key, str(error))

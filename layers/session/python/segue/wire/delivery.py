@@ -1,0 +1,86 @@
+"""Delivery: what the gateway posts to the holder's endpoint for every frame of a client.
+
+POST <endpoint>/frames
+x-segue-route-token: <route_token of the lease>
+{"session_key": …, "connection_id": …, "client_id": …, "counter": …, "frame": {…}}
+
+202  accepted                                 403  the token is not the lease's
+400  {"error": code, "message": …}            410  {"error": "moved"}: not held here, or on its way out
+429  {"error": "busy"}
+"""
+
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from segue.wire.frames import MAX_FRAME_BYTES, ClientFrame, FrameError
+
+FRAMES_PATH: Final = "/frames"
+ROUTE_TOKEN_HEADER: Final = "x-segue-route-token"  # noqa: S105 - the name of the header, not a token
+MAX_DELIVERY_BYTES: Final = MAX_FRAME_BYTES + 4 * 1024
+"""The largest body: a frame and the names around it."""
+
+
+class Delivery(Struct, frozen=True, kw_only=True):
+    """One frame with where it came from.
+
+    Attributes:
+        session_key: of the session that the connection is bound to.
+        connection_id: API Gateway's id of the connection that it came in on.
+        client_id: as in the client's `Hello`.
+        counter: which of the client's connections that is; a higher one is newer.
+        frame: the frame.
+    """
+
+    session_key: str
+    connection_id: str
+    client_id: str
+    counter: int
+    frame: ClientFrame
+
+
+class Refusal(Struct, frozen=True, kw_only=True):
+    """The body of every answer but 202."""
+
+    error: str
+    message: str = ""
+
+
+_delivery_decoder: Final = msgspec.json.Decoder(Delivery)
+_refusal_decoder: Final = msgspec.json.Decoder(Refusal)
+_encoder: Final = msgspec.json.Encoder()
+
+
+def encode_delivery(delivery: Delivery) -> bytes:
+    """Return the request body."""
+    return _encoder.encode(delivery)
+
+
+def decode_delivery(body: bytes) -> Delivery:
+    """Read a request body.
+
+    Raises:
+        FrameError: `oversize`, `bad_json` or `bad_frame`.
+    """
+    if len(body) > MAX_DELIVERY_BYTES:
+        raise FrameError("oversize")
+    try:
+        return _delivery_decoder.decode(body)
+    except msgspec.ValidationError:
+        raise FrameError("bad_frame") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise FrameError("bad_json") from None
+
+
+def encode_refusal(code: str, message: str = "") -> bytes:
+    """Return the body of an answer that refuses."""
+    return _encoder.encode(Refusal(error=code, message=message))
+
+
+def decode_refusal(body: bytes) -> Refusal | None:
+    """Read the body of an answer that refuses; `None` if it is not one of ours."""
+    try:
+        return _refusal_decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None

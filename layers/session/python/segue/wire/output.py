@@ -1,0 +1,212 @@
+"""Output numbering: what a holder says reaches each client in order, and journal content exactly once.
+
+Every frame of a holder carries its epoch and a `seq`, from 1, per client id within the epoch. Frames that show journal
+content (final transcripts, texts, tools) also carry the number of the record that they show.
+
+    holder                                                 client
+    OutputNumbering.stamp ── (epoch, seq) ──▶ … ──▶ OutputOrder.offer ──▶ JournalCursor.accept ──▶ shown
+                                                       │ Gap: something may be missing here
+    ready(since), records from `since` on  ◀── hello(last_record) ◀─┘
+
+A gap loses audio and partial transcripts, which nobody wants late. Journal content after a gap is not shown until the
+holder has said again what is missing: otherwise it would be shown out of order.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from segue.wire.frames import Ready, ServerFrame, TextOutput, Tool, Transcript
+
+type Key = tuple[int, str, str]
+
+
+class OutputNumbering:
+    """The holder's side: gives every frame its epoch and number."""
+
+    def __init__(self, epoch: int) -> None:
+        """Number for the holder of `epoch`, every client from 1."""
+        self._epoch = epoch
+        self._last: defaultdict[str, int] = defaultdict(int)
+
+    def stamp[F: ServerFrame](self, client_id: str, frame: F) -> F:
+        """Return the frame with the epoch and the client's next number.
+
+        Stamp when the frame is certain to be sent and in the order of sending: after the output gate. A number that is
+        given and never sent makes the client wait.
+        """
+        self._last[client_id] += 1
+        return msgspec.structs.replace(frame, epoch=self._epoch, seq=self._last[client_id])
+
+    def forget(self, client_id: str) -> None:
+        """Drop a client that said `Bye`. One that may reconnect keeps its numbering: it would take 1 for a repeat."""
+        self._last.pop(client_id, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Between the frames around it something may be missing: numbers that never came, or the end of an old epoch."""
+
+
+GAP: Final = Gap()
+
+
+@dataclass(slots=True)
+class _Waiting:
+    frame: ServerFrame
+    arrived: float
+
+
+class OutputOrder:
+    """The client's side: puts frames in order, drops repeats and everything of an older epoch.
+
+    A missing frame is waited for, but only so long. A `Ready` with `since` ends the wait at once: what came before it
+    on an older connection is gone, and its journal content follows again.
+    """
+
+    def __init__(self, patience: float = 0.5, capacity: int = 1024) -> None:
+        """Start before any epoch.
+
+        Args:
+            patience: seconds that a frame waits for those before it.
+            capacity: frames that wait at most.
+        """
+        self._patience = patience
+        self._capacity = capacity
+        self._epoch: int | None = None
+        self._expected = 1
+        self._waiting: dict[int, _Waiting] = {}
+
+    @property
+    def epoch(self) -> int | None:
+        """The highest epoch seen; `None` before the first numbered frame."""
+        return self._epoch
+
+    @property
+    def released(self) -> int:
+        """The last number that was released or given up in this epoch."""
+        return self._expected - 1
+
+    def offer(self, frame: ServerFrame, now: float) -> list[ServerFrame | Gap]:
+        """Take a frame as it arrives; return what can be shown now. Frames without a number never wait."""
+        if frame.epoch is None or frame.seq is None:
+            return [frame]
+        if self._epoch is not None and frame.epoch < self._epoch:
+            return []
+        released: list[ServerFrame | Gap] = []
+        if frame.epoch != self._epoch:
+            released += self._begin(frame.epoch)
+        if frame.seq < self._expected or frame.seq in self._waiting:
+            return released
+        self._waiting[frame.seq] = _Waiting(frame, now)
+        if isinstance(frame, Ready) and frame.since is not None:
+            released += self._give_up_before(frame.seq)
+        released += self._in_order()
+        while len(self._waiting) > self._capacity:
+            released += self._skip_gap()
+        return released
+
+    def expire(self, now: float) -> list[ServerFrame | Gap]:
+        """Give up what has been waited for long enough; return what can be shown now."""
+        released: list[ServerFrame | Gap] = []
+        while self._waiting and self._oldest() + self._patience <= now:
+            released += self._skip_gap()
+        return released
+
+    def wakeup(self, now: float) -> float | None:
+        """Seconds until `expire` has something to do; `None` when nothing waits."""
+        if not self._waiting:
+            return None
+        return max(0.0, self._oldest() + self._patience - now)
+
+    def _oldest(self) -> float:
+        return min(waiting.arrived for waiting in self._waiting.values())
+
+    def _begin(self, epoch: int) -> list[ServerFrame | Gap]:
+        released: list[ServerFrame | Gap] = []
+        if self._epoch is not None:
+            while self._waiting:
+                released += self._skip_gap()
+            released.append(GAP)  # nobody can tell how the old epoch ended
+        self._epoch = epoch
+        self._expected = 1
+        return released
+
+    def _give_up_before(self, seq: int) -> list[ServerFrame | Gap]:
+        released: list[ServerFrame | Gap] = []
+        while self._expected < seq:
+            released += self._skip_gap()
+        return released
+
+    def _skip_gap(self) -> list[ServerFrame | Gap]:
+        lowest = min(self._waiting)
+        gap: list[ServerFrame | Gap] = [GAP] if lowest > self._expected else []
+        self._expected = lowest
+        return gap + self._in_order()
+
+    def _in_order(self) -> list[ServerFrame | Gap]:
+        released: list[ServerFrame | Gap] = []
+        while self._expected in self._waiting:
+            released.append(self._waiting.pop(self._expected).frame)
+            self._expected += 1
+        return released
+
+
+class JournalCursor:
+    """What of the journal a client has shown, so that each record is shown once and in order.
+
+    It is opened by the first `Ready`: what was committed before is history, not news.
+    """
+
+    KEPT: Final = 1024
+    """Records below the last one for which repeats are told apart; older ones count as shown."""
+
+    def __init__(self) -> None:
+        """Start with nothing shown."""
+        self._last: int | None = None
+        self._floor = -1
+        self._shown: set[Key] = set()
+        self._complete = False
+
+    @property
+    def last_record(self) -> int | None:
+        """For `Hello`: the last record shown without a gap before it, -1 for none; `None` before the first `Ready`."""
+        return self._last
+
+    def open(self, head: int) -> None:
+        """Begin after the first `head` records, as the first `Ready` says on arrival; later ones change nothing."""
+        if self._last is None:
+            self._last = self._floor = head - 1
+            self._complete = True
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is missing as far as can be told; if not, `Hello` has to be said again."""
+        return self._complete
+
+    def gap(self) -> None:
+        """Something may be missing from here on; only a `Ready` with `since` makes it complete again."""
+        self._complete = False
+
+    def accept(self, frame: ServerFrame) -> bool:
+        """Whether to show a frame, taken in order."""
+        if isinstance(frame, Ready) and frame.since is not None and self._last is not None:
+            self._complete = True
+        if not isinstance(frame, Transcript | TextOutput | Tool) or frame.record is None:
+            return True
+        if not self._complete or frame.record <= self._floor:
+            return False
+        key = (frame.record, type(frame).__name__, frame.tool_use_id if isinstance(frame, Tool) else "")
+        if key in self._shown:
+            return False
+        self._shown.add(key)
+        self._advance(frame.record)
+        return True
+
+    def _advance(self, record: int) -> None:
+        self._last = record if self._last is None else max(self._last, record)
+        if len(self._shown) > 2 * self.KEPT:
+            self._floor = max(self._floor, self._last - self.KEPT)
+            self._shown = {key for key in self._shown if key[0] > self._floor}

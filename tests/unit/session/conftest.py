@@ -1,0 +1,52 @@
+"""Session managers on moto and in memory that fall silent when their test ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from segue import GuardedS3SessionManager, LeaseSettings
+from tests.support.crash import crash
+from tests.support.memory_manager import MemorySessionManager, MemoryStorage
+from tests.support.stage import Stage
+
+SHORT = LeaseSettings(duration=1.0, heartbeat=0.3, margin=0.2)
+"""A lease that a test can outwait."""
+
+
+@pytest.fixture
+def s3_sessions(stage: Stage) -> Iterator[Callable[..., GuardedS3SessionManager]]:
+    """Makes managers of sessions in moto."""
+    made: list[GuardedS3SessionManager] = []
+
+    def make(session_id: str = "talk", **options: Any) -> GuardedS3SessionManager:
+        manager = GuardedS3SessionManager(session_id, **{**stage.options, "acquire_timeout": 0.0, **options})
+        made.append(manager)
+        return manager
+
+    yield make
+    for manager in made:
+        crash(manager)
+
+
+@pytest.fixture
+def storage() -> MemoryStorage:
+    """Storage in memory."""
+    return MemoryStorage()
+
+
+@pytest.fixture
+def memory_sessions(storage: MemoryStorage) -> Iterator[Callable[..., MemorySessionManager]]:
+    """Makes managers of sessions in memory."""
+    made: list[MemorySessionManager] = []
+
+    def make(session_id: str = "talk", **options: Any) -> MemorySessionManager:
+        manager = MemorySessionManager(session_id, **{"storage": storage, "acquire_timeout": 0.0, **options})
+        made.append(manager)
+        return manager
+
+    yield make
+    for manager in made:
+        crash(manager)

@@ -1,0 +1,263 @@
+"""Damaged, foreign and newer data: never read as if it were right, and always named."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from strands import Agent
+
+from segue import JournalCorrupt
+from segue.records import PAGE_RECORDS, Record, decode_block, decode_record, encode_record
+from tests.support.fake_model import FakeModel
+from tests.support.memory_manager import MemoryStorage
+
+Sessions = Callable[..., Any]
+
+
+class Vandal:
+    """Changes what is stored."""
+
+    def __init__(self, storage: MemoryStorage) -> None:
+        self.objects = storage.objects.objects
+        self.items = storage.guard.items
+
+    def keys(self, part: str = "") -> list[str]:
+        return sorted(
+            (key for key in self.objects if part in key), key=lambda key: int(key.rsplit("/", 1)[1].split("-")[0])
+        )
+
+    def change_item(self, **changes: Any) -> None:
+        self.items["default/talk"] = {**self.items["default/talk"], **changes}
+
+
+@pytest.fixture
+async def vandal(storage: MemoryStorage, memory_sessions: Sessions) -> Vandal:
+    """Storage with a session of several segments, and another session."""
+    for session_id in ("talk", "other"):
+        manager = memory_sessions(session_id)
+        await manager.open()
+        agent = Agent(model=FakeModel(), session_manager=manager, callback_handler=None)
+        await agent.invoke_async("Grüße")
+        await agent.invoke_async("Two")
+        await manager.close()
+    return Vandal(storage)
+
+
+async def corrupt(sessions: Sessions, key: str) -> JournalCorrupt:
+    """The error that opening raises, which names the key and leaves no lease behind."""
+    for _ in range(2):  # the lease was let go, so that a second try gets as far
+        with pytest.raises(JournalCorrupt) as found:
+            await sessions().open()
+        assert found.value.key == key
+        assert key in str(found.value)
+    return found.value
+
+
+def truncated(body: bytes) -> bytes:
+    return body[: len(body) // 2]
+
+
+def cut_in_a_character(body: bytes) -> bytes:
+    return body[: body.index("ü".encode()) + 1]
+
+
+def not_utf8(body: bytes) -> bytes:
+    return body.replace("ü".encode(), b"\xfc")
+
+
+def empty(body: bytes) -> bytes:
+    return b""
+
+
+def not_json(body: bytes) -> bytes:
+    return b"\x89PNG\r\n"
+
+
+def another_shape(body: bytes) -> bytes:
+    return b'{"schema": 1, "records": 7}'
+
+
+def newer(body: bytes) -> bytes:
+    return json.dumps({**json.loads(body), "schema": 2}).encode()
+
+
+def a_record_less(body: bytes) -> bytes:
+    block = json.loads(body)
+    return json.dumps({**block, "records": block["records"][:-1]}).encode()
+
+
+def a_record_that_is_none(body: bytes) -> bytes:
+    block = json.loads(body)
+    return json.dumps({**block, "records": [7, *block["records"][1:]]}).encode()
+
+
+def elsewhere(body: bytes) -> bytes:
+    return json.dumps({**json.loads(body), "first": 1}).encode()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        truncated,
+        cut_in_a_character,
+        not_utf8,
+        empty,
+        not_json,
+        another_shape,
+        newer,
+        a_record_less,
+        a_record_that_is_none,
+        elsewhere,
+    ],
+)
+async def test_a_damaged_segment_is_named(vandal: Vandal, memory_sessions: Sessions, damage: Any) -> None:
+    key = next(key for key in vandal.keys("/talk/") if "ü".encode() in vandal.objects[key])
+    vandal.objects[key] = damage(vandal.objects[key])
+
+    error = await corrupt(memory_sessions, key)
+
+    assert ("newer Segue" in str(error)) == (damage is newer)
+
+
+async def test_a_missing_segment_is_named(vandal: Vandal, memory_sessions: Sessions) -> None:
+    key = vandal.keys("/talk/")[-1]
+    del vandal.objects[key]
+
+    assert "not there" in str(await corrupt(memory_sessions, key))
+
+
+async def test_swapped_segments_are_named(vandal: Vandal, memory_sessions: Sessions) -> None:
+    first, second = vandal.keys("/talk/")[:2]
+    vandal.objects[first], vandal.objects[second] = vandal.objects[second], vandal.objects[first]
+
+    await corrupt(memory_sessions, first)
+
+
+async def test_a_segment_of_another_session_is_named(vandal: Vandal, memory_sessions: Sessions) -> None:
+    key = vandal.keys("/talk/")[0]
+    vandal.objects[key] = vandal.objects[vandal.keys("/other/")[0]]
+
+    assert "default/other" in str(await corrupt(memory_sessions, key))
+
+
+async def test_another_commit_in_the_place_of_the_one_that_won_is_named(
+    vandal: Vandal, memory_sessions: Sessions
+) -> None:
+    key = vandal.keys("/talk/")[-1]
+    block = json.loads(vandal.objects[key])
+    ((end, epoch, _),) = block["commits"]
+    vandal.objects[key] = json.dumps({**block, "commits": [[end, epoch, "AAAAAAAAAAA"]]}).encode()
+
+    await corrupt(memory_sessions, key)
+
+
+async def test_objects_that_no_item_names_are_not_read(vandal: Vandal, memory_sessions: Sessions) -> None:
+    last = vandal.keys("/talk/")[-1]
+    vandal.objects[last.rsplit("/", 1)[0] + "/999-1-AAAAAAAAAAA.json"] = b"garbage"
+
+    manager = memory_sessions()
+    await manager.open()
+
+    assert len(manager.history.agents["default"].messages) == 4
+
+
+@pytest.mark.parametrize("damage", [truncated, newer, a_record_less])
+async def test_a_damaged_page_is_named(storage: MemoryStorage, memory_sessions: Sessions, damage: Any) -> None:
+    manager = memory_sessions(durability="gate")
+    await manager.open()
+    agent = Agent(model=FakeModel(), session_manager=manager, callback_handler=None)
+    for number in range(PAGE_RECORDS + 1):
+        manager.append_message({"role": "user", "content": [{"text": f"{number}"}]}, agent)
+    await manager.flush()
+    manager.append_message({"role": "user", "content": [{"text": "folds the page"}]}, agent)
+    await manager.close()
+    vandal = Vandal(storage)
+    key = next(key for key in vandal.objects if "/pages/" in key)
+    vandal.objects[key] = damage(vandal.objects[key])
+
+    await corrupt(memory_sessions, key)
+
+
+async def test_an_item_of_a_newer_schema_is_left_alone(vandal: Vandal, memory_sessions: Sessions) -> None:
+    vandal.change_item(schema=2, news="unknown")
+    before = vandal.items["default/talk"]
+
+    error = await corrupt(memory_sessions, "default/talk")
+
+    assert "newer Segue" in str(error)
+    assert vandal.items["default/talk"] == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"schema": "one"}, {"tail": ["garbage"]}, {"inputs": ["garbage"]}, {"head": 3}, {"pages": 1}],
+    ids=lambda change: next(iter(change)),
+)
+async def test_an_item_that_cannot_be_right_is_not_read(
+    vandal: Vandal, memory_sessions: Sessions, change: dict[str, Any]
+) -> None:
+    vandal.change_item(**change)
+
+    with pytest.raises(JournalCorrupt):
+        await memory_sessions().open()
+
+
+async def test_an_item_that_something_else_wrote_is_left_alone(vandal: Vandal, memory_sessions: Sessions) -> None:
+    vandal.items["default/talk"] = {"session_key": "default/talk", "LockID": "terraform"}
+
+    await corrupt(memory_sessions, "default/talk")
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        Record(kind="message", data={}),
+        Record(kind="message", data=[1]),
+        Record(kind="update", data={"message": 7}),
+        Record(kind="window", data={"keep": ["never recorded"]}),
+        Record(kind="rewind", data={}),
+        Record(kind="tool", data={"name": "clock"}),
+    ],
+    ids=lambda record: record.kind,
+)
+async def test_a_record_that_has_not_the_shape_of_its_kind_is_damage_and_no_lease_stays(
+    memory_sessions: Sessions, storage: MemoryStorage, record: Record
+) -> None:
+    manager = memory_sessions()
+    await manager.open()
+    manager._session.append(record)
+    await manager.close()
+
+    for _ in range(2):
+        with pytest.raises(JournalCorrupt, match="record 0"):
+            await memory_sessions().open()
+
+
+async def test_a_kind_that_a_later_version_added_is_passed_over(memory_sessions: Sessions) -> None:
+    manager = memory_sessions()
+    await manager.open()
+    manager._session.append(Record(kind="hologram", data={"depth": 3}))
+    await manager.close()
+
+    await memory_sessions().open()
+
+
+def test_a_record_is_as_it_was() -> None:
+    record = Record(kind="state", data={"a": [1, None, True, 1.5, "ü"]}, agent="x", at=7, inputs=("page-1", (1, 2)))
+
+    assert decode_record(encode_record(record)) == record
+    with pytest.raises(JournalCorrupt, match="my key"):
+        decode_record(b'{"kind": 7}', "my key")
+
+
+def test_a_block_names_the_key_of_what_is_wrong() -> None:
+    from segue.item import GuardItem
+
+    item = GuardItem("default/talk", "b", 1, 0)
+    for body in (b"", b"{", b"[]", b"null", b"\xff"):
+        with pytest.raises(JournalCorrupt) as found:
+            decode_block("the/key.json", body, item)
+        assert found.value.key == "the/key.json"

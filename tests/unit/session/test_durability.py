@@ -1,0 +1,296 @@
+"""When a hook returns, and what is durable by then."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from strands.bidi import BidiAgent
+
+import segue.handle
+import segue.manager
+from segue import RecordTooLarge, StorageUnavailable
+from segue.item import GuardItem
+from segue.records import MAX_RECORD_BYTES
+from tests.support.crash import certainly_dead, crash
+from tests.support.memory_manager import Latch, MemoryStorage, Unavailable, kind_of
+from tests.support.scripted_model import ScriptedModel, answered, until
+from tests.support.waiting import eventually
+
+Sessions = Callable[..., Any]
+
+
+async def talking(manager: Any) -> BidiAgent:
+    await manager.open()
+    agent = BidiAgent(model=ScriptedModel(), session_manager=manager)
+    await manager.flush()
+    await agent.start()
+    return agent
+
+
+def head(storage: MemoryStorage) -> int:
+    return GuardItem.parse(storage.guard.items["default/talk"]).head
+
+
+def commits(storage: MemoryStorage) -> int:
+    return sum(operation == "write" and kind_of(what) == "commit" for operation, what in storage.requests)
+
+
+async def test_await_returns_when_the_record_is_durable(memory_sessions: Sessions, storage: MemoryStorage) -> None:
+    agent = await talking(memory_sessions())
+    storage.before = latch = Latch("commit")
+    sending = asyncio.ensure_future(agent.send("Hi"))
+    await latch.reached.wait()
+    assert not sending.done()
+    assert agent.model.sent == [], "the model hears nothing that a crash could take back"
+
+    latch.go.set()
+    await sending
+
+    assert head(storage) == agent._session_manager.position
+    await agent.stop()
+
+
+async def test_await_lets_other_tasks_run_on(memory_sessions: Sessions, storage: MemoryStorage) -> None:
+    agent = await talking(memory_sessions())
+    storage.before = latch = Latch("put")
+    sending = asyncio.ensure_future(agent.send("Hi"))
+    await latch.reached.wait()
+    turns = 0
+    for _ in range(100):
+        await asyncio.sleep(0)
+        turns += 1
+    assert not sending.done()
+
+    latch.go.set()
+    await sending
+    assert turns == 100
+    await agent.stop()
+
+
+async def test_gate_returns_at_once_and_durable_waits(memory_sessions: Sessions, storage: MemoryStorage) -> None:
+    agent = await talking(memory_sessions(durability="gate"))
+    manager = agent._session_manager
+    storage.before = latch = Latch("commit")
+
+    await agent.send("Hi")
+
+    assert len(agent.model.sent) == 1
+    assert manager.position > manager.head
+    waiting = asyncio.ensure_future(manager.durable())
+    await latch.reached.wait()
+    assert not waiting.done()
+    latch.go.set()
+    await waiting
+    assert head(storage) == manager.position
+    await agent.stop()
+
+
+async def test_durable_waits_for_a_position_and_no_further(memory_sessions: Sessions, storage: MemoryStorage) -> None:
+    agent = await talking(memory_sessions(durability="gate"))
+    manager = agent._session_manager
+    await agent.send("One")
+    first = manager.position
+    await manager.durable(first)
+    storage.before = Latch("commit")
+    await agent.send("Two")
+
+    await manager.durable(first)  # returns though "Two" never gets through
+    await manager.durable(0)
+
+    assert manager.head == first
+    storage.before.go.set()
+    await agent.stop()
+
+
+async def test_running_ahead_is_bounded(
+    memory_sessions: Sessions, storage: MemoryStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segue.manager, "AHEAD_LIMIT", 5)
+    agent = await talking(memory_sessions(durability="gate"))
+    storage.before = latch = Latch("commit")
+    for number in range(5):
+        await agent.send(f"{number}")
+    sending = asyncio.ensure_future(agent.send("One too many"))
+    await latch.reached.wait()
+    await asyncio.sleep(0)
+    assert not sending.done()
+
+    latch.go.set()
+    await sending
+    await agent.stop()
+
+
+async def test_what_arrives_during_a_commit_goes_into_the_next(
+    memory_sessions: Sessions, storage: MemoryStorage
+) -> None:
+    agent = await talking(memory_sessions(durability="gate"))
+    before = commits(storage)
+    storage.before = latch = Latch("commit")
+    for number in range(20):
+        await agent.send(f"{number}")
+        if number == 0:
+            await latch.reached.wait()
+    latch.go.set()
+    await agent._session_manager.flush()
+
+    assert commits(storage) - before == 2
+    await agent.stop()
+
+
+async def test_a_waiter_that_gives_up_withdraws_nothing(memory_sessions: Sessions, storage: MemoryStorage) -> None:
+    agent = await talking(memory_sessions())
+    storage.before = latch = Latch("commit")
+    sending = asyncio.ensure_future(agent.send("Hi"))
+    await latch.reached.wait()
+    sending.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await sending
+    latch.go.set()
+    await agent._session_manager.flush()
+    crash(agent._session_manager)
+
+    heir = memory_sessions(probe=certainly_dead)
+    await heir.open()
+    assert len(BidiAgent(model=ScriptedModel(), session_manager=heir).messages) == 1
+
+
+async def test_storage_that_fails_for_a_while_costs_time_and_nothing_else(
+    memory_sessions: Sessions, storage: MemoryStorage
+) -> None:
+    agent = await talking(memory_sessions())
+    for kinds in (("put",), ("commit",)):
+        storage.before = failing = Unavailable(*kinds)
+        sending = asyncio.ensure_future(agent.send(f"During {kinds}"))
+        await eventually(lambda failing=failing: failing.failed >= 2)
+        assert not sending.done()
+        failing.on = False
+        await sending
+    await agent.stop()
+
+    heir = memory_sessions()
+    await heir.open()
+    assert len(BidiAgent(model=ScriptedModel(), session_manager=heir).messages) == 2
+
+
+async def test_a_hook_says_so_when_storage_is_down_for_longer(
+    memory_sessions: Sessions, storage: MemoryStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segue.handle, "DURABLE_TIMEOUT_S", 0.2)
+    agent = await talking(memory_sessions())
+    storage.before = down = Unavailable("put")
+
+    with pytest.raises(StorageUnavailable, match="stay queued"):
+        await agent.send("Hi")
+
+    down.on = False
+    await agent._session_manager.flush()
+    assert head(storage) == agent._session_manager.position
+    await agent.stop()
+
+
+async def test_a_stop_lets_go_though_its_flush_failed(
+    memory_sessions: Sessions, storage: MemoryStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segue.handle, "DURABLE_TIMEOUT_S", 0.2)
+    agent = await talking(memory_sessions())
+    storage.before = down = Unavailable("put")
+    agent.state.set("mood", "bad")
+    stopping = asyncio.ensure_future(agent.stop())
+    await eventually(lambda: down.failed)
+    await eventually(lambda: down.failed > 3)
+    down.on = False
+    with pytest.raises(StorageUnavailable):
+        await stopping
+
+    await eventually(lambda: not GuardItem.parse(storage.guard.items["default/talk"]).held)
+
+
+async def test_placeholders_wait_for_nothing(memory_sessions: Sessions, storage: MemoryStorage) -> None:
+    agent = await talking(memory_sessions())
+    agent.state.set("mood", "good")
+    storage.before = latch = Latch("commit")
+    agent.model.emit(answered("Hello"))
+    receiving = asyncio.ensure_future(until(agent, "bidi_transcript_start"))
+
+    await eventually(receiving.done, seconds=2.0)
+
+    latch.go.set()
+    await until(agent, "bidi_response_stop")
+    await agent.stop()
+
+
+async def test_a_record_over_the_limit_is_refused_and_the_session_goes_on(memory_sessions: Sessions) -> None:
+    agent = await talking(memory_sessions())
+    await agent.send("Before")
+
+    with pytest.raises(RecordTooLarge) as refused:
+        await agent.send("x" * (MAX_RECORD_BYTES + 1))
+
+    assert refused.value.limit == MAX_RECORD_BYTES
+    assert refused.value.size > MAX_RECORD_BYTES
+    for number in range(2):
+        agent.model.emit(answered(f"Hello {number}", content_id=f"c{number}", response_id=f"r{number}"))
+        await until(agent, "bidi_response_stop")
+    await agent.send("After")
+    await agent.stop()
+    heir = memory_sessions()
+    await heir.open()
+    restored = BidiAgent(model=ScriptedModel(), session_manager=heir)
+    assert [m["content"][0]["text"] for m in restored.messages] == ["Before", "Hello 0", "Hello 1", "After"]
+
+
+async def test_a_record_over_the_limit_stays_out_when_the_history_changes(memory_sessions: Sessions) -> None:
+    agent = await talking(memory_sessions())
+    await agent.send("Before")
+    with pytest.raises(RecordTooLarge):
+        await agent.send("x" * (MAX_RECORD_BYTES + 1))
+    del agent.messages[0]
+    agent.model.emit(answered("Hello"))
+    await until(agent, "bidi_response_stop")
+    await agent.stop()
+
+    heir = memory_sessions()
+    await heir.open()
+    restored = BidiAgent(model=ScriptedModel(), session_manager=heir)
+    assert [m["content"][0]["text"] for m in restored.messages] == ["Hello"]
+
+
+async def test_state_over_the_limit_is_told_by_the_next_flush(memory_sessions: Sessions) -> None:
+    agent = await talking(memory_sessions())
+    agent.state.set("all", "x" * (MAX_RECORD_BYTES + 1))
+
+    with pytest.raises(RecordTooLarge):
+        await agent._session_manager.flush()
+
+    agent.state.delete("all")
+    await agent.stop()
+
+
+async def test_a_whole_queue_goes_in_commits_of_bounded_size(memory_sessions: Sessions, storage: MemoryStorage) -> None:
+    agent = await talking(memory_sessions(durability="gate"))
+    before = commits(storage)
+    storage.before = latch = Latch("commit")
+    await agent.send("first")
+    await latch.reached.wait()
+    for _ in range(6):
+        await agent.send("x" * 1_500_000)
+    latch.go.set()
+    await agent._session_manager.flush()
+
+    assert commits(storage) - before == 1 + 3, "two of 1.5 MB fit into the 4 MB of a commit"
+    assert max(len(body) for body in storage.objects.objects.values()) < 4_300_000
+    await agent.stop()
+
+
+async def test_flush_waits_for_state_that_no_hook_told_of(memory_sessions: Sessions, storage: MemoryStorage) -> None:
+    agent = await talking(memory_sessions())
+    agent.state.set("mood", "good")
+    await agent._session_manager.flush()
+    crash(agent._session_manager)
+
+    heir = memory_sessions(probe=certainly_dead)
+    await heir.open()
+    assert BidiAgent(model=ScriptedModel(), session_manager=heir).state.get("mood") == "good"

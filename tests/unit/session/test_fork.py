@@ -1,0 +1,119 @@
+"""A forked child is never the holder."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from strands.bidi import BidiAgent
+
+from segue import SessionFenced
+from segue.history import Message
+from segue.runtime import Runtime
+from tests.support.scripted_model import ScriptedModel
+
+Sessions = Callable[..., Any]
+
+pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+
+
+def in_a_child(work: Callable[[], Any], seconds: int = 10) -> Any:
+    """Fork, do the work in the child, and return what it returned; fail if it hangs."""
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(seconds)  # ends the child if it hangs
+        try:
+            answer = work()
+        except BaseException:
+            answer = {"error": traceback.format_exc()}
+        os.write(write, json.dumps(answer).encode())
+        os._exit(0)
+    os.close(write)
+    with os.fdopen(read, "rb") as pipe:
+        answer = pipe.read()
+    _, status = os.waitpid(pid, 0)
+    assert status == 0, f"the child ended with {status}: it hung"
+    return json.loads(answer)
+
+
+def fenced(work: Callable[[], Any]) -> bool:
+    try:
+        work()
+    except SessionFenced:
+        return True
+    return False
+
+
+@pytest.fixture
+def held(memory_sessions: Sessions) -> Any:
+    manager = memory_sessions()
+    BidiAgent(model=ScriptedModel(), session_manager=manager)
+    return manager
+
+
+MESSAGE: Message = {"role": "user", "content": [{"text": "From the child"}], "tracking_id": "t1"}
+
+
+def test_a_child_can_append_nothing(held: Any) -> None:
+    agent = held._recorders["default"]._agent
+
+    assert in_a_child(lambda: fenced(lambda: held.append_message(dict(MESSAGE), agent)))
+
+    held.close_sync()
+    assert held.head == held.position
+
+
+@pytest.mark.parametrize("name", ["flush", "durable", "close"])
+def test_a_child_that_waits_for_the_session_is_told(held: Any, name: str) -> None:
+    assert in_a_child(lambda: fenced(lambda: asyncio.run(getattr(held, name)())))
+
+
+@pytest.mark.parametrize("name", ["flush_sync", "close_sync"])
+def test_a_child_that_blocks_on_the_session_is_told(held: Any, name: str) -> None:
+    assert in_a_child(lambda: fenced(getattr(held, name)))
+
+
+def test_a_child_is_not_the_holder(held: Any) -> None:
+    assert held.lease_is_fresh()
+
+    assert in_a_child(lambda: held.lease_is_fresh()) is False
+
+
+def test_a_child_has_a_runtime_of_its_own(held: Any) -> None:
+    parents = Runtime.shared()
+
+    async def alive() -> str:
+        return "alive"
+
+    assert in_a_child(lambda: [Runtime.shared() is parents, Runtime.shared().run_sync(alive())]) == [False, "alive"]
+
+
+def test_a_child_makes_clients_of_its_own(s3_sessions: Sessions) -> None:
+    # Two processes on one connection read each other's answers.
+    parent = s3_sessions("parents")
+    parent.open_sync()
+
+    def inherited() -> bool:
+        child = s3_sessions("childs")
+        child.open_sync()
+        return child._session._stores.objects._client is parent._session._stores.objects._client
+
+    assert in_a_child(inherited, seconds=30) is False
+
+
+def test_the_parent_goes_on(held: Any) -> None:
+    agent = held._recorders["default"]._agent
+    in_a_child(lambda: True)
+    held.append_message(dict(MESSAGE), agent)
+    held.flush_sync()
+
+    assert held.lease_is_fresh()
+    assert held.head == held.position

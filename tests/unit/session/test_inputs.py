@@ -1,0 +1,158 @@
+"""Which client input the records contain, as a successor learns it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from strands.bidi import BidiAgent
+from strands.hooks import HookOrder, MessageUpdatedEvent
+
+from segue.item import Known
+from tests.support.crash import certainly_dead, crash
+from tests.support.memory_manager import Latch, MemoryStorage
+from tests.support.scripted_model import ScriptedModel, spoken, until
+
+Sessions = Callable[..., Any]
+
+
+async def talking(manager: Any) -> BidiAgent:
+    await manager.open()
+    agent = BidiAgent(model=ScriptedModel(), session_manager=manager)
+    await agent.start()
+    return agent
+
+
+async def known(sessions: Sessions, client_id: str = "page-1") -> Known | None:
+    """What a successor knows of a client."""
+    heir = sessions(probe=certainly_dead)
+    await heir.open()
+    await heir.close()
+    return heir.inputs.get(client_id)
+
+
+async def test_input_that_a_message_took_is_known_to_a_successor(s3_sessions: Sessions) -> None:
+    agent = await talking(s3_sessions())
+    manager = agent._session_manager
+    for seq, text in enumerate(("One", "Two", "Three"), start=1):
+        with manager.taking("page-1", seq):
+            await agent.send(text)
+    with manager.taking("page-2", 1):
+        await agent.send("Hello from the other page")
+    crash(manager)
+
+    assert await known(s3_sessions) == Known(3)
+    assert await known(s3_sessions, "page-2") == Known(1)
+
+
+async def test_input_out_of_order_is_known_one_by_one(memory_sessions: Sessions) -> None:
+    agent = await talking(memory_sessions())
+    for seq in (1, 4, 2, 7):
+        with agent._session_manager.taking("page-1", seq):
+            await agent.send(f"{seq}")
+    await agent.stop()
+
+    assert await known(memory_sessions) == Known(2, (4, 7))
+
+
+async def test_a_message_without_input_is_no_input(memory_sessions: Sessions) -> None:
+    agent = await talking(memory_sessions())
+    with agent._session_manager.taking("page-1", 1):
+        await agent.send("One")
+    await agent.send("Two")
+    await agent.stop()
+
+    assert await known(memory_sessions) == Known(1)
+
+
+async def test_input_is_known_here_when_it_is_queued_and_there_when_it_is_durable(
+    memory_sessions: Sessions, storage: MemoryStorage
+) -> None:
+    agent = await talking(memory_sessions(durability="gate"))
+    manager = agent._session_manager
+    await manager.flush()
+    storage.before = Latch("commit")
+    with manager.taking("page-1", 1):
+        await agent.send("One")
+    assert manager.inputs == {"page-1": Known(1)}
+    crash(manager)
+    storage.before.go.set()
+
+    assert await known(memory_sessions) is None
+
+
+async def test_two_clients_that_speak_at_once_keep_their_own(memory_sessions: Sessions) -> None:
+    agent = await talking(memory_sessions())
+
+    async def speak(client_id: str) -> None:
+        for seq in range(1, 6):
+            with agent._session_manager.taking(client_id, seq):
+                await agent.send(f"{client_id} {seq}")
+
+    await asyncio.gather(speak("page-1"), speak("page-2"))
+    await agent.stop()
+
+    assert await known(memory_sessions) == Known(5)
+    assert await known(memory_sessions, "page-2") == Known(5)
+
+
+async def test_noted_input_goes_with_the_next_record(memory_sessions: Sessions) -> None:
+    agent = await talking(memory_sessions())
+    manager = agent._session_manager
+
+    def note(event: MessageUpdatedEvent) -> None:
+        manager.note_input("page-1", [1, 2, 3])
+
+    agent.hooks.add_callback(MessageUpdatedEvent, note, order=HookOrder.SDK_FIRST - 10)
+    agent.model.emit(spoken("What's the weather?", role="user", content_id="u1"))
+    await until(agent, "bidi_transcript_block")
+    await agent.send("Not from a client")
+    await agent.stop()
+
+    assert await known(memory_sessions) == Known(3)
+    numbers = [record for record in (await _records(memory_sessions)) if record.inputs]
+    assert [record.inputs for record in numbers] == [("page-1", (1, 2, 3))]
+
+
+async def test_noted_input_outlives_a_placeholder(memory_sessions: Sessions) -> None:
+    # Audio is noted when it comes in; the transcript that it makes begins as a placeholder.
+    agent = await talking(memory_sessions())
+    agent._session_manager.note_input("page-1", [1, 2])
+    agent.model.emit(spoken("What's the weather?", role="user", content_id="u1"))
+    await until(agent, "bidi_transcript_block")
+    await agent.stop()
+
+    assert await known(memory_sessions) == Known(2)
+
+
+async def test_clients_that_were_not_heard_for_long_are_forgotten_first(memory_sessions: Sessions) -> None:
+    agent = await talking(memory_sessions())
+    for number in [*range(20), 5]:
+        with agent._session_manager.taking(f"page-{number}", 1):
+            await agent.send("Hi")
+    await agent.stop()
+
+    heir = memory_sessions()
+    await heir.open()
+    assert list(heir.inputs) == [f"page-{number}" for number in [4, *range(6, 20), 5]]
+
+
+@pytest.mark.parametrize("client_id", ["", "two words", "a\nb", "x" * 129, "..", "page/1"])
+async def test_a_client_id_that_would_break_the_guard_is_refused(memory_sessions: Sessions, client_id: str) -> None:
+    manager = memory_sessions()
+    await manager.open()
+
+    with pytest.raises(ValueError, match="client id"), manager.taking(client_id, 1):
+        pass
+    with pytest.raises(ValueError, match="client id"):
+        manager.note_input(client_id, [1])
+
+
+async def _records(sessions: Sessions) -> list[Any]:
+    from segue.restore import read_unheld
+    from segue.runtime import Runtime
+
+    stores = await sessions()._stores()
+    return (await read_unheld(stores.guard, stores.objects, "", "default/talk", Runtime.shared().clock)).records

@@ -1,0 +1,315 @@
+"""What S3 and DynamoDB answer, and what becomes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import EndpointConnectionError, NoCredentialsError, ReadTimeoutError
+from botocore.stub import Stubber
+from strands import Agent
+
+from segue import StorageRefused, StorageUnavailable
+from segue.storage.aws import DynamoGuard, S3Objects, update_request
+from segue.storage.interface import Clause, ConditionalWrite, ConditionFailed, ObjectMissing, PreconditionFailed
+from tests.support.fake_model import FakeModel
+from tests.support.stage import Stage
+
+Sessions = Callable[..., Any]
+ONE_ATTEMPT = Config(retries={"total_max_attempts": 1})
+WRITE = ConditionalWrite("a/b", (Clause("acquire_id", "=", "x"),), {"head": 1}, ("holder",), {"beat": 1})
+
+
+@pytest.fixture
+def executor() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(2) as executor:
+        yield executor
+
+
+@pytest.fixture
+def table(executor: ThreadPoolExecutor) -> tuple[DynamoGuard, Stubber]:
+    client = boto3.client("dynamodb", config=ONE_ATTEMPT)
+    return DynamoGuard(client, "locks", executor), Stubber(client)
+
+
+@pytest.fixture
+def bucket(executor: ThreadPoolExecutor) -> tuple[S3Objects, Stubber]:
+    client = boto3.client("s3", config=ONE_ATTEMPT)
+    return S3Objects(client, "voices", executor), Stubber(client)
+
+
+TRANSIENT = [
+    ("ProvisionedThroughputExceededException", 400),
+    ("ThrottlingException", 400),
+    ("RequestLimitExceeded", 400),
+    ("TransactionConflictException", 400),
+    ("InternalServerError", 500),
+    ("ServiceUnavailable", 503),
+]
+REFUSED = [
+    ("AccessDeniedException", 400),
+    ("ResourceNotFoundException", 400),
+    ("ValidationException", 400),
+    ("UnrecognizedClientException", 400),
+    ("ExpiredTokenException", 400),
+]
+
+
+@pytest.mark.parametrize(("code", "status"), TRANSIENT)
+async def test_what_passes_is_unavailable(table: tuple[DynamoGuard, Stubber], code: str, status: int) -> None:
+    guard, stubber = table
+    stubber.add_client_error("update_item", code, "why", status)
+    stubber.add_client_error("get_item", code, "why", status)
+    with stubber:
+        with pytest.raises(StorageUnavailable, match=f"locks.*{code}"):
+            await guard.write(WRITE)
+        with pytest.raises(StorageUnavailable, match=code):
+            await guard.read("a/b")
+
+
+@pytest.mark.parametrize(("code", "status"), REFUSED)
+async def test_what_does_not_pass_is_refused(table: tuple[DynamoGuard, Stubber], code: str, status: int) -> None:
+    guard, stubber = table
+    stubber.add_client_error("update_item", code, "why", status)
+    stubber.add_client_error("get_item", code, "why", status)
+    with stubber:
+        with pytest.raises(StorageRefused, match=code) as refused:
+            await guard.write(WRITE)
+        assert refused.value.resource == "locks"
+        with pytest.raises(StorageRefused, match=code):
+            await guard.read("a/b")
+
+
+async def test_a_failed_condition_carries_the_winner(table: tuple[DynamoGuard, Stubber]) -> None:
+    guard, stubber = table
+    for item in ({"Item": {"holder": {"S": "winner"}}}, {}):
+        stubber.add_client_error(
+            "update_item", "ConditionalCheckFailedException", "no", 400, modeled_fields=item, response_meta={}
+        )
+    with stubber:
+        with pytest.raises(ConditionFailed) as lost:
+            await guard.write(WRITE)
+        assert lost.value.item == {"holder": "winner"}
+        with pytest.raises(ConditionFailed) as lost:
+            await guard.write(WRITE)
+        assert lost.value.item is None
+
+
+S3_ANSWERS = [
+    ("SlowDown", 503, StorageUnavailable),
+    ("InternalError", 500, StorageUnavailable),
+    ("RequestTimeout", 400, StorageUnavailable),
+    ("RequestTimeTooSkewed", 403, StorageUnavailable),
+    ("ConditionalRequestConflict", 409, StorageUnavailable),
+    ("OperationAborted", 409, StorageUnavailable),
+    ("AccessDenied", 403, StorageRefused),
+    ("NoSuchBucket", 404, StorageRefused),
+    ("PermanentRedirect", 301, StorageRefused),
+    ("InvalidAccessKeyId", 403, StorageRefused),
+    ("KMS.DisabledException", 400, StorageRefused),
+    ("EntityTooLarge", 400, StorageRefused),
+]
+
+
+@pytest.mark.parametrize(("code", "status", "expected"), S3_ANSWERS)
+async def test_each_answer_of_s3_has_its_error(
+    bucket: tuple[S3Objects, Stubber], code: str, status: int, expected: type[Exception]
+) -> None:
+    objects, stubber = bucket
+    for operation in ("get_object", "put_object", "list_objects_v2", "delete_objects"):
+        stubber.add_client_error(operation, code, "why", status)
+    with stubber:
+        with pytest.raises(expected, match=code):
+            await objects.get("k")
+        with pytest.raises(expected, match=code):
+            await objects.put("k", b"")
+        with pytest.raises(expected, match=code):
+            await objects.list("k")
+        with pytest.raises(expected, match=code):
+            await objects.delete(["k"])
+
+
+async def test_answers_that_decide_are_no_errors(bucket: tuple[S3Objects, Stubber]) -> None:
+    objects, stubber = bucket
+    stubber.add_client_error("get_object", "NoSuchKey", "", 404)
+    stubber.add_client_error("put_object", "PreconditionFailed", "", 412)
+    with stubber:
+        with pytest.raises(ObjectMissing):
+            await objects.get("k")
+        with pytest.raises(PreconditionFailed):
+            await objects.put("k", b"", if_absent=True)
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"), [("AccessDenied", StorageRefused), ("InternalError", StorageUnavailable)]
+)
+async def test_a_key_that_is_not_deleted_is_told(
+    bucket: tuple[S3Objects, Stubber], code: str, expected: type[Exception]
+) -> None:
+    objects, stubber = bucket
+    stubber.add_response("delete_objects", {"Errors": [{"Key": "k2", "Code": code, "Message": "why"}]})
+    with stubber, pytest.raises(expected, match="k2"):
+        await objects.delete(["k1", "k2"])
+
+
+@pytest.mark.parametrize(
+    ("failure", "expected"),
+    [
+        (EndpointConnectionError(endpoint_url="http://nowhere"), StorageUnavailable),
+        (ReadTimeoutError(endpoint_url="http://slow"), StorageUnavailable),
+        (NoCredentialsError(), StorageRefused),
+    ],
+    ids=["no connection", "no answer", "no credentials"],
+)
+async def test_requests_that_get_no_answer(
+    executor: ThreadPoolExecutor, failure: Exception, expected: type[Exception]
+) -> None:
+    class Client:
+        def get_item(self, **arguments: Any) -> Any:
+            raise failure
+
+    guard: Any = DynamoGuard(Client(), "locks", executor)  # type: ignore[arg-type]
+    with pytest.raises(expected, match="locks"):
+        await guard.read("a/b")
+
+
+def test_a_write_is_one_conditional_update() -> None:
+    request = update_request("locks", WRITE)
+
+    assert request == {
+        "TableName": "locks",
+        "Key": {"session_key": {"S": "a/b"}},
+        "ConditionExpression": "#acquire_id = :if_acquire_id",
+        "UpdateExpression": "SET #head = :head ADD #beat :add_beat REMOVE #holder",
+        "ExpressionAttributeNames": {
+            "#acquire_id": "acquire_id",
+            "#head": "head",
+            "#beat": "beat",
+            "#holder": "holder",
+        },
+        "ExpressionAttributeValues": {
+            ":if_acquire_id": {"S": "x"},
+            ":head": {"N": "1"},
+            ":add_beat": {"N": "1"},
+        },
+        "ReturnValues": "ALL_NEW",
+        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+    }
+
+
+async def test_a_missing_bucket_is_refused_by_name_and_costs_no_lease(s3_sessions: Sessions, stage: Stage) -> None:
+    manager = s3_sessions(bucket="no-such-bucket")
+    await manager.open()
+    agent = Agent(model=FakeModel(), session_manager=manager, callback_handler=None)
+    with pytest.raises(StorageRefused, match="NoSuchBucket") as refused:
+        await agent.invoke_async("Hi")
+    assert refused.value.resource == "no-such-bucket"
+    with pytest.raises(StorageRefused):
+        await manager.close()
+
+    await s3_sessions().open()
+
+
+async def test_a_missing_table_is_refused_by_name(s3_sessions: Sessions) -> None:
+    with pytest.raises(StorageRefused, match="ResourceNotFound") as refused:
+        await s3_sessions(lock_table="no-such-table").open()
+
+    assert refused.value.resource == "no-such-table"
+
+
+async def test_a_refusal_that_was_cured_costs_nothing(s3_sessions: Sessions) -> None:
+    manager = s3_sessions(bucket="late-bucket")
+    await manager.open()
+    agent = Agent(model=FakeModel(), session_manager=manager, callback_handler=None)
+    with pytest.raises(StorageRefused):
+        await agent.invoke_async("Hi")
+    boto3.client("s3").create_bucket(Bucket="late-bucket")
+    await manager.close()
+
+    again = s3_sessions(bucket="late-bucket")
+    await again.open()
+    assert Agent(model=FakeModel(), session_manager=again, callback_handler=None).messages == agent.messages
+
+
+async def test_a_client_that_cannot_be_made_is_refused(s3_sessions: Sessions, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    with pytest.raises(StorageRefused, match="region"):
+        await s3_sessions(boto_session=boto3.Session()).open()
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    with pytest.raises(StorageRefused, match="not-a-url"):
+        await s3_sessions(endpoint_url="not-a-url").open()
+
+
+async def test_throttling_is_waited_out(s3_sessions: Sessions) -> None:
+    manager = s3_sessions()
+    await manager.open()
+    agent = Agent(model=FakeModel(), session_manager=manager, callback_handler=None)
+    answers = iter([(503, b"<Error><Code>SlowDown</Code></Error>")] * 4)
+
+    def throttle(request: Any, **arguments: Any) -> Any:
+        from botocore.awsrequest import AWSResponse
+
+        for status, body in answers:
+            return AWSResponse(request.url, status, {}, _Raw(body))
+        return None
+
+    events = manager._session._stores.objects._client.meta.events
+    events.register_first("before-send.s3.PutObject", throttle)
+    try:
+        await agent.invoke_async("Hi")
+    finally:
+        events.unregister("before-send.s3.PutObject", throttle)
+
+    assert next(answers, None) is None
+    assert manager.head == manager.position
+
+
+class _Raw:
+    def __init__(self, body: bytes) -> None:
+        self.body = body
+
+    def stream(self, *arguments: Any, **options: Any) -> Iterator[bytes]:
+        yield self.body
+
+    def read(self, *arguments: Any) -> bytes:
+        return self.body
+
+
+async def test_objects_are_encrypted_with_the_key_that_was_named(s3_sessions: Sessions, stage: Stage) -> None:
+    key = boto3.client("kms").create_key()["KeyMetadata"]["Arn"]
+    manager = s3_sessions(kms_key_id=key)
+    await manager.open()
+    await Agent(model=FakeModel(), session_manager=manager, callback_handler=None).invoke_async("Hi")
+    await manager.close()
+    s3 = boto3.client("s3")
+    (stored, *_) = s3.list_objects_v2(Bucket=stage.bucket)["Contents"]
+
+    found = s3.head_object(Bucket=stage.bucket, Key=stored["Key"])
+    assert (found["ServerSideEncryption"], found["SSEKMSKeyId"]) == ("aws:kms", key)
+
+
+@pytest.mark.parametrize("prefix", ["", "voices", "/voices/", "a/b"])
+async def test_objects_lie_under_the_prefix(s3_sessions: Sessions, stage: Stage, prefix: str) -> None:
+    manager = s3_sessions(prefix=prefix, principal="alice")
+    await manager.open()
+    await Agent(model=FakeModel(), session_manager=manager, callback_handler=None).invoke_async("Hi")
+    await manager.close()
+    keys = [found["Key"] for found in boto3.client("s3").list_objects_v2(Bucket=stage.bucket)["Contents"]]
+
+    start = f"{prefix.strip('/')}/" if prefix else ""
+    assert keys
+    assert all(key.startswith(f"{start}sessions/alice/talk/") for key in keys)
+
+
+async def test_the_users_own_client_settings_are_merged(s3_sessions: Sessions) -> None:
+    manager = s3_sessions(boto_client_config=Config(read_timeout=17, user_agent_extra="mine"))
+    await manager.open()
+    config = manager._session._stores.guard._client.meta.config
+
+    assert config.read_timeout == 17
+    assert config.connect_timeout == 2
+    assert "mine" in config.user_agent_extra
