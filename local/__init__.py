@@ -1,0 +1,14 @@
+"""The same stack on one machine: emulator, worker supervisor and terminal client.
+
+`python -m local --help` lists the commands. What the emulator does differently from AWS is worked around in this
+package or in the configuration of the `local` stage, never in the code that is deployed.
+
+Everything written lives in `.segue/` beside the sources:
+
+    .segue/
+      state/          what the emulator keeps over a clean stop: tables, objects, queues, deployed functions
+      logs/           emulator.log, worker-<id>.log, and the full output of every cdk command
+      cdk.out/        the synthesized templates and assets of the last deployment
+      outputs.json    the stacks' outputs
+      run.json        where the running supervisor is found (present while it runs)
+"""

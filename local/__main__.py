@@ -1,0 +1,6 @@
+"""`python -m local`."""
+
+from local.cli import main
+
+if __name__ == "__main__":
+    main(prog_name="python -m local")

@@ -1,0 +1,135 @@
+"""The terminal client: a conversation through the deployed WebSocket API, on the client library."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+
+from local import terminal_input
+from local.errors import LocalError
+from local.transcript import Turn, View
+from segue.client import Client, ClientError, SenderFull
+from segue.wire import frames
+from segue.wire.frames import FrameError
+
+ANSWER_SECONDS = 60.0
+QUIET_SECONDS = 0.5
+"""How long nothing more may be said before an answer counts as whole: a tool may follow what is said first."""
+
+
+class Conversation:
+    """One conversation in one session.
+
+    Attributes:
+        lines_read: How many lines have been taken from standard input.
+        interactive: Whether a person sits at a terminal.
+    """
+
+    def __init__(self, url: str, session: str, *, json_lines: bool = False) -> None:
+        self.lines_read = 0
+        self._url = url
+        self._session = session
+        self.interactive = sys.stdin.isatty() and sys.stdout.isatty() and not json_lines
+        self._json_lines = json_lines
+        self._view = View(_write, interactive=self.interactive)
+        self._turn = Turn()
+        self._changed = asyncio.Condition()
+
+    def note(self, text: str) -> None:
+        """Show something that is not part of the conversation."""
+        if not self._json_lines:
+            self._view.note(text)
+
+    async def run(self) -> None:
+        """Talk until standard input ends and the last answer is there.
+
+        Raises:
+            LocalError: The server does not answer.
+        """
+        try:
+            async with Client(self._url, session=self._session, modality="text") as client:
+                await self._talk(client)
+        except ClientError as error:
+            msg = f"the conversation at {self._url} ended: {error}"
+            raise LocalError(msg) from error
+
+    async def _talk(self, client: Client) -> None:
+        listening = asyncio.create_task(self._listen(client.events()))
+        sending = asyncio.create_task(self._send(client))
+        try:
+            await asyncio.wait({listening, sending}, return_when=asyncio.FIRST_COMPLETED)
+            if not sending.done():
+                await listening  # raises what ended it
+            await sending
+        finally:
+            for task in (listening, sending):
+                task.cancel()
+            await asyncio.gather(listening, sending, return_exceptions=True)
+            if self.interactive:
+                _write("\n")
+
+    async def _listen(self, events: AsyncIterator[frames.ServerFrame]) -> None:
+        async for frame in events:
+            self._show(frame)
+            async with self._changed:
+                self._turn.saw(frame)
+                self._changed.notify_all()
+            if self._turn.answered:
+                self._view.prompt()
+
+    def _show(self, frame: frames.ServerFrame) -> None:
+        if self._json_lines:
+            _write(msgspec.json.encode(_without_audio(frame)).decode() + "\n")
+        else:
+            self._view.show(frame)
+
+    async def _send(self, client: Client) -> None:
+        self._view.prompt()
+        async for line in terminal_input.lines(sys.stdin.fileno()):
+            self.lines_read += 1
+            if not line.strip():
+                continue
+            if not self._json_lines:
+                self._view.typed(line)
+            self._turn.asked()
+            try:
+                await client.send_text(line)
+            except (FrameError, SenderFull) as error:
+                self.note(f"not sent: {error}")
+                continue
+            if not self.interactive:
+                await self._answer()
+        await client.flush()
+
+    async def _answer(self) -> None:
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                while not await self._quiet():
+                    async with self._changed:
+                        await self._changed.wait_for(lambda: self._turn.answered)
+        except TimeoutError as error:
+            msg = f"no answer within {ANSWER_SECONDS:.0f} s."
+            raise LocalError(msg) from error
+
+    async def _quiet(self) -> bool:
+        """Tell whether the answer is there and stays the answer for a moment."""
+        try:
+            async with asyncio.timeout(QUIET_SECONDS), self._changed:
+                await self._changed.wait_for(lambda: not self._turn.answered)
+        except TimeoutError:
+            return True
+        return False
+
+
+def _without_audio(frame: frames.ServerFrame) -> dict[str, Any]:
+    fields: dict[str, Any] = msgspec.to_builtins(frame)
+    if isinstance(frame, frames.AudioOutput):
+        fields["audio"] = f"{len(frame.pcm)} bytes"
+    return fields
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()

@@ -1,0 +1,193 @@
+"""The command line: `python -m local`. Commands only parse, call one thing and print; a new one goes to the end."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+import click
+
+from local import run_file
+from local.control import Client
+from local.errors import LocalError, NotRunningError
+from local.progress import renderer
+from local.settings import DEFAULT_STOP_TIMEOUT_SECONDS, Settings
+
+DEFAULT_SESSION = "conversation"
+SIGNALS = ("KILL", "TERM", "STOP", "CONT")
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print facts as JSON.")
+session_option = click.option("--session", default=DEFAULT_SESSION, show_default=True, help="Which session to talk in.")
+
+
+def run[Result](work: Coroutine[Any, Any, Result]) -> Result:
+    """Run a command's coroutine; Ctrl-C ends it quietly."""
+    try:
+        return asyncio.run(work)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+class Commands(click.Group):
+    """A group whose failures are one line and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except LocalError as error:
+            click.echo(f"error: {error}", err=True)
+            ctx.exit(error.exit_code)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.option(
+    "--home",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Settings().home,
+    envvar="SEGUE_HOME",
+    help="Folder for state, logs and run.json; one stack can run in each.  [default: .segue]",
+)
+@click.pass_context
+def main(ctx: click.Context, home: Path) -> None:
+    """Segue on one machine: an AWS emulator, the real deployment, workers, and a conversation.
+
+    Exit codes: 0 done, 1 failed, 2 wrong usage, 3 nothing is running, 4 already running.
+    """
+    ctx.obj = Settings(home=home.resolve())
+
+
+@main.command()
+@click.option("--chat", is_flag=True, help="Open a conversation once everything is up; its end stops everything.")
+@click.option("--detach", is_flag=True, help="Return once everything is up; `down` stops it.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, envvar="SEGUE_PORT",
+              help="Port of the emulator.  [default: the last one, or any free one]")  # fmt: skip
+@click.option("--workers", type=click.IntRange(1, 20), default=2, show_default=True, envvar="SEGUE_WORKERS",
+              help="Worker processes to keep up.")  # fmt: skip
+@click.option("--stop-timeout", type=click.FloatRange(min=0), default=DEFAULT_STOP_TIMEOUT_SECONDS, show_default=True,
+              help="Seconds a worker has between SIGTERM and SIGKILL.")  # fmt: skip
+@click.option("--verbose", is_flag=True, help="Show what the CDK prints.")
+@session_option
+@json_option
+@click.pass_obj
+def up(settings: Settings, /, *, chat: bool, detach: bool, session: str, as_json: bool, **options: Any) -> None:
+    """Start the emulator, deploy to it, start the workers; stop everything on Ctrl-C.
+
+    State is kept over a clean stop: sessions are there again at the next start.
+    """
+    from dataclasses import replace
+
+    from local import up as foreground
+
+    settings = replace(settings, **options)
+    if detach:
+        foreground.detach(settings, as_json=as_json)
+    else:
+        sys.exit(run(foreground.serve(settings, session=session if chat else None, as_json=as_json)))
+
+
+@main.command()
+@session_option
+@json_option
+@click.pass_obj
+def chat(settings: Settings, /, session: str, *, as_json: bool) -> None:
+    """Talk to the agent of a running stack. Lines in, answers out; Ctrl-D ends it.
+
+    With a pipe as input, each line waits for the answer to the one before. With --json, every frame is a line.
+    """
+    running = run_file.require(settings)
+    from local.chat import Conversation  # takes half a second
+
+    async def work() -> None:
+        facts = await Client(running).status()
+        await Conversation(facts["websocket_url"], session, json_lines=as_json).run()
+
+    run(work())
+
+
+@main.command()
+@json_option
+@click.pass_obj
+def redeploy(settings: Settings, /, *, as_json: bool) -> None:
+    """Deploy the sources as they are now and replace the workers; conversations go on.
+
+    New workers are up and healthy first, then the old ones get SIGTERM, and SIGKILL when their stop timeout is over.
+    """
+    show = renderer(as_json=as_json)
+
+    async def work() -> None:
+        async for event in Client(run_file.require(settings)).redeploy():
+            show(event)
+
+    try:
+        run(work())
+    finally:
+        show.close()
+
+
+@main.command()
+@click.argument("worker", required=False)
+@click.option("--session", help="Kill the worker that holds this session.")
+@click.option("--signal", "name", type=click.Choice(SIGNALS), default="KILL", show_default=True, help="What to send.")
+@json_option
+@click.pass_obj
+def kill(settings: Settings, /, worker: str | None, session: str | None, name: str, *, as_json: bool) -> None:
+    """Send a signal to WORKER (an id from `status`; default: the first). A dead worker is replaced.
+
+    STOP and CONT make it hang and go on.
+    """
+    if worker and session:
+        raise click.UsageError("name a worker or a session, not both.")
+
+    async def work() -> str:
+        client = Client(run_file.require(settings))
+        wanted = await client.holder(session) if session else worker
+        if session and wanted is None:
+            msg = f"no worker holds session {session}."
+            raise LocalError(msg)
+        return await client.kill(wanted, f"SIG{name}")
+
+    killed = run(work())
+    click.echo(json.dumps({"worker": killed, "signal": f"SIG{name}"}) if as_json else f"sent SIG{name} to {killed}")
+
+
+@main.command()
+@json_option
+@click.pass_obj
+def status(settings: Settings, /, *, as_json: bool) -> None:
+    """Say what runs and where things are. Exit code 3 if nothing runs."""
+    try:
+        facts = run(Client(run_file.require(settings)).status())
+    except NotRunningError:
+        if as_json:
+            click.echo(json.dumps({"running": False}))
+        raise
+    if as_json:
+        click.echo(json.dumps(facts, indent=2))
+    else:
+        from local.report import print_facts
+
+        print_facts(facts)
+
+
+@main.command()
+@click.pass_obj
+def down(settings: Settings, /) -> None:
+    """Stop a running stack, from another terminal. State is kept."""
+    from local import up as foreground
+
+    run(foreground.stop_other(settings))
+
+
+@main.command()
+@click.pass_obj
+def demo(settings: Settings, /) -> None:
+    """Play the whole story without a person and check it: talk, redeploy, ask, kill a worker, ask again.
+
+    Deploys a stack of its own below the home folder. Exit code 0 only if every answer was right and nothing was lost.
+    """
+    from local.demo import run as play
+
+    sys.exit(0 if run(play(settings, renderer(as_json=False))) else 1)

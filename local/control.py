@@ -1,0 +1,203 @@
+"""How other terminals reach a running stack: HTTP on loopback, with the token of `run.json`.
+
+    GET  /status     -> facts
+    GET  /holder/ID  -> {"worker": id or null}, who holds a session
+    POST /redeploy   -> a JSON event a line while it goes on; the last is {"state": "finished"} or {"state": "error", …}
+    POST /kill       {"worker": id or null, "signal": "SIGKILL"} -> {"worker": id}
+    POST /down       -> 202; the process is gone when its `run.json` is
+
+A redeploy goes on when the terminal that asked for it goes away.
+"""
+
+import asyncio
+import contextlib
+import hmac
+import json
+import secrets
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+from aiohttp import web
+
+from local.errors import LocalError, NotRunningError
+from local.progress import Event
+from local.run_file import Run
+from local.settings import LOOPBACK
+
+if TYPE_CHECKING:
+    from local.stack import Stack
+
+ANSWER_SECONDS = 15.0
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Server:
+    """Takes requests for a stack.
+
+    Attributes:
+        url: Where, once started.
+        token: What requests have to show.
+    """
+
+    def __init__(self, stack: "Stack") -> None:
+        self.url = ""
+        self.token = secrets.token_urlsafe(24)
+        self._stack = stack
+        self._runner: web.AppRunner | None = None
+        self._redeploys: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Listen on a free loopback port."""
+        app = web.Application(middlewares=[self._guarded])
+        app.add_routes([
+            web.get("/status", self._answer_status),
+            web.get("/holder/{session}", self._answer_holder),
+            web.post("/redeploy", self._answer_redeploy),
+            web.post("/kill", self._answer_kill),
+            web.post("/down", self._answer_down),
+        ])  # fmt: skip
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, LOOPBACK, 0)
+        await site.start()
+        self.url = f"http://{LOOPBACK}:{self._runner.addresses[0][1]}"
+
+    async def stop(self) -> None:
+        """Take nothing more, and break off a redeploy that is under way."""
+        for task in self._redeploys:
+            task.cancel()
+        await asyncio.gather(*self._redeploys, return_exceptions=True)
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    @web.middleware
+    async def _guarded(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        shown = request.headers.get("authorization", "")
+        if not hmac.compare_digest(shown.encode(), f"Bearer {self.token}".encode()):
+            return web.json_response({"error": "the token of run.json is missing or wrong."}, status=403)
+        try:
+            return await handler(request)
+        except LocalError as error:
+            return web.json_response({"error": str(error)}, status=409)
+
+    async def _answer_status(self, _: web.Request) -> web.Response:
+        return web.json_response(await self._stack.facts())
+
+    async def _answer_holder(self, request: web.Request) -> web.Response:
+        return web.json_response({"worker": await self._stack.holder(request.match_info["session"])})
+
+    async def _answer_kill(self, request: web.Request) -> web.Response:
+        wanted = await request.json()
+        try:
+            number = signal.Signals[wanted["signal"]]
+        except KeyError as error:
+            msg = f"there is no signal {error}."
+            raise LocalError(msg) from error
+        return web.json_response({"worker": self._stack.kill(wanted["worker"], number)})
+
+    async def _answer_down(self, _: web.Request) -> web.Response:
+        self._stack.stopping.set()
+        return web.json_response({}, status=202)
+
+    async def _answer_redeploy(self, request: web.Request) -> web.StreamResponse:
+        events: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
+        answer = web.StreamResponse(headers={"content-type": "application/x-ndjson"})
+        await answer.prepare(request)
+        with self._stack.progress.listening(lambda event: events.put_nowait(event.as_dict())):
+            redeploy = asyncio.create_task(self._stack.redeploy())
+            self._redeploys.add(redeploy)
+            redeploy.add_done_callback(lambda _: events.put_nowait(None))
+            redeploy.add_done_callback(self._redeploys.discard)
+            while (event := await events.get()) is not None:
+                await answer.write(json.dumps(event).encode() + b"\n")
+        await answer.write(json.dumps(_outcome(redeploy)).encode() + b"\n")
+        return answer
+
+
+def _outcome(task: asyncio.Task[None]) -> dict[str, Any]:
+    if task.cancelled():
+        return {"state": "error", "text": "the stack was stopped while it was being deployed."}
+    error = task.exception()
+    if error is None:
+        return {"state": "finished"}
+    return {"state": "error", "text": str(error) if isinstance(error, LocalError) else repr(error)}
+
+
+class Client:
+    """Talks to a running stack."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    async def status(self) -> dict[str, Any]:
+        """Return the stack's facts."""
+        return await self._ask("GET", "/status")
+
+    async def holder(self, session: str) -> str | None:
+        """Return the id of the worker that holds a session, or None."""
+        worker: str | None = (await self._ask("GET", f"/holder/{session}"))["worker"]
+        return worker
+
+    async def kill(self, worker: str | None, number: str) -> str:
+        """Send a signal, by its name, to a worker (None: the first one); return the worker's id.
+
+        Raises:
+            LocalError: There is no such worker or signal.
+        """
+        killed: str = (await self._ask("POST", "/kill", {"worker": worker, "signal": number}))["worker"]
+        return killed
+
+    async def down(self) -> None:
+        """Ask the stack to stop."""
+        await self._ask("POST", "/down")
+
+    async def redeploy(self) -> AsyncIterator[Event]:
+        """Deploy again and yield what happens.
+
+        Raises:
+            LocalError: It failed; the workers that were there go on.
+        """
+        async with self._request("POST", "/redeploy", None, seconds=None) as answer:
+            await _raise_for_error(answer)
+            async for line in answer.content:
+                event = json.loads(line)
+                if event["state"] == "error":
+                    raise LocalError(event["text"])
+                if event["state"] == "finished":
+                    return
+                yield Event(**event)
+        msg = "the stack went away while it was being deployed."
+        raise LocalError(msg)
+
+    async def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        async with self._request(method, path, body, seconds=ANSWER_SECONDS) as answer:
+            await _raise_for_error(answer)
+            facts: dict[str, Any] = await answer.json()
+            return facts
+
+    @contextlib.asynccontextmanager
+    async def _request(
+        self, method: str, path: str, body: dict[str, Any] | None, *, seconds: float | None
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=seconds)) as http,
+                http.request(
+                    method,
+                    self._run.control_url + path,
+                    json=body,
+                    headers={"authorization": f"Bearer {self._run.token}"},
+                ) as answer,
+            ):
+                yield answer
+        except (aiohttp.ClientError, TimeoutError) as error:
+            msg = f"process {self._run.pid} does not answer on {self._run.control_url} ({type(error).__name__})."
+            raise NotRunningError(msg) from error
+
+
+async def _raise_for_error(answer: aiohttp.ClientResponse) -> None:
+    if answer.status == 409:
+        raise LocalError((await answer.json())["error"])
+    answer.raise_for_status()

@@ -1,0 +1,67 @@
+"""What lies in DynamoDB and S3, read with the library as anybody could, and whether each message is there once."""
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from local.deployment import Deployment, client
+from local.settings import PRINCIPAL
+from segue.clock import SystemClock
+from segue.history import fold
+from segue.item import session_key
+from segue.restore import read_unheld
+from segue.runtime import Runtime
+from segue.session import Stores
+from segue.storage.aws import DynamoGuard, S3Objects
+
+
+@dataclass(frozen=True)
+class Account:
+    """A session at rest.
+
+    Attributes:
+        item: The guard item's facts.
+        objects: Its S3 keys with their sizes in bytes.
+        commits: Every commit as (records after it, epoch, commit id).
+        spoken: Every message with words, as (role, text), in order.
+    """
+
+    item: dict[str, Any]
+    objects: list[tuple[str, int]]
+    commits: list[tuple[int, int, str]]
+    spoken: list[tuple[str, str]]
+
+    @property
+    def doubled(self) -> list[tuple[str, str]]:
+        """Messages that are there more than once, though each was said once."""
+        return [message for message, count in Counter(self.spoken).items() if count > 1]
+
+
+async def read(deployment: Deployment, session: str) -> Account:
+    """Read a session without its lease."""
+    s3, dynamodb = client("s3", deployment.endpoint), client("dynamodb", deployment.endpoint)
+    bucket, table = deployment.outputs["BucketName"], deployment.outputs["LockTableName"]
+    runtime = Runtime.shared()
+    stores = Stores(DynamoGuard(dynamodb, table, runtime.executor), S3Objects(s3, bucket, runtime.executor))
+    key = session_key(PRINCIPAL, session)
+    journal = await runtime.run(read_unheld(stores.guard, stores.objects, stores.prefix, key, SystemClock()))
+    listed = await asyncio.to_thread(s3.list_objects_v2, Bucket=bucket, Prefix=f"sessions/{key}/")
+    item = journal.item
+    messages = fold(journal.records).agents["default"].messages
+    return Account(
+        item={
+            "session_key": item.session_key,
+            "epoch": item.epoch,
+            "holder": item.holder or "free",
+            "head": item.head,
+            "pages": item.pages,
+            "tail": len(item.tail),
+            "inputs": {name: known.upto for name, known in item.inputs.items()},
+        },
+        objects=[(found["Key"], found["Size"]) for found in listed.get("Contents", [])],
+        commits=journal.commits,
+        spoken=[
+            (message["role"], block["text"]) for message in messages for block in message["content"] if "text" in block
+        ],
+    )

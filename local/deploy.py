@@ -1,0 +1,141 @@
+"""`cdk synth`, `cdk bootstrap` and `cdk deploy`, the real ones, against the emulator."""
+
+import asyncio
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from local.errors import LocalError
+from local.processes import AWS_ENVIRONMENT, LAYER_TOOL, Child, Guard, base_environment, tail
+from local.progress import Progress
+from local.settings import ACCOUNT, REGION, STAGE, Settings
+
+TOOL_GRACE_SECONDS = 5.0
+FOLLOW_SECONDS = 0.2
+
+
+def environment(settings: Settings, endpoint: str, inherited: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a cdk command.
+
+    Args:
+        settings: Where things are.
+        endpoint: URL of the emulator; every AWS call goes there.
+        inherited: The part of the caller's environment that children get.
+    """
+    binaries = settings.python.parent
+    return {
+        **inherited,
+        **AWS_ENVIRONMENT,
+        "PATH": f"{binaries}{os.pathsep}{inherited.get('PATH', os.defpath)}",
+        "PYTHONPATH": str(settings.root),
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
+        "CDK_DEFAULT_ACCOUNT": ACCOUNT,
+        "CDK_DEFAULT_REGION": REGION,
+        "CDK_HOME": str(settings.home / "cdk"),  # otherwise it writes into the home folder
+        "CDK_DISABLE_CLI_TELEMETRY": "true",
+        "CI": "true",
+        "NO_COLOR": "1",
+    }
+
+
+class Toolkit:
+    """Runs the CDK's command line; its output goes to `logs/cdk-<action>.log`, and to whoever listens if asked."""
+
+    def __init__(self, settings: Settings, guard: Guard, progress: Progress) -> None:
+        self._settings = settings
+        self._guard = guard
+        self._progress = progress
+
+    def check(self) -> None:
+        """Say early what is missing.
+
+        Raises:
+            LocalError: Node or the CDK is not there.
+        """
+        if shutil.which("node") is None:
+            msg = "Node.js is needed (for the CDK) and there is no `node` on the PATH: install Node.js 20 or newer."
+            raise LocalError(msg)
+        if not self._settings.cdk.exists():
+            msg = "the CDK command line is not installed: run `make setup`."
+            raise LocalError(msg)
+
+    async def deploy(self, endpoint: str, version: str, workers: int) -> dict[str, str]:
+        """Synthesize once, bootstrap and deploy all stacks.
+
+        Args:
+            endpoint: URL of the emulator.
+            version: Of this deployment.
+            workers: How many workers the service asks for.
+
+        Returns:
+            The outputs of all stacks, by output name.
+
+        Raises:
+            LocalError: A cdk command failed; the message ends with the end of its output.
+        """
+        assembly = self._settings.assembly
+        context = [f"stage={STAGE}", f"version={version}", f"worker_count={workers}"]
+        with self._progress.step("synthesizing the stacks"):
+            given = [part for value in context for part in ("--context", value)]
+            await self._cdk("synth", ["--quiet", *given, "--output", str(assembly)], endpoint)
+        with self._progress.step("bootstrapping the local account"):
+            await self._cdk("bootstrap", ["--app", str(assembly), f"aws://{ACCOUNT}/{REGION}"], endpoint)
+        with self._progress.step("deploying the stacks"):
+            target = ["--app", str(assembly), "--all", "--outputs-file", str(self._settings.outputs)]
+            await self._cdk("deploy", [*target, "--require-approval", "never"], endpoint)
+        return read_outputs(self._settings.outputs)
+
+    async def _cdk(self, action: str, options: Sequence[str], endpoint: str) -> None:
+        log = self._settings.logs / f"cdk-{action}.log"
+        log.unlink(missing_ok=True)
+        child: Child = await self._guard.spawn(
+            f"cdk {action}",
+            [self._settings.cdk, action, *options, "--no-version-reporting", "--no-notices"],
+            environment=environment(self._settings, endpoint, base_environment()),
+            log=log,
+            layer=LAYER_TOOL,
+            grace=TOOL_GRACE_SECONDS,
+        )
+        try:
+            if self._settings.verbose:
+                await self._follow(child)
+            code = await child.wait()
+        finally:
+            child.kill()
+        if code != 0:
+            msg = f"cdk {action} failed (exit code {code}); all of its output: {log}\n{tail(log)}"
+            raise LocalError(msg)
+
+    async def _follow(self, child: Child) -> None:
+        with child.log.open(encoding="utf-8", errors="replace") as output:
+            while True:
+                running = child.exit_code is None
+                for line in output:
+                    self._progress.note(line.rstrip())
+                if not running:
+                    return
+                await asyncio.sleep(FOLLOW_SECONDS)
+
+
+def read_outputs(path: Path) -> dict[str, str]:
+    """Read a CDK outputs file: the outputs of all stacks in one mapping.
+
+    Raises:
+        LocalError: There is no such file, it is no JSON, or two stacks name an output alike.
+    """
+    try:
+        stacks: dict[str, dict[str, str]] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        msg = f"the stacks' outputs cannot be read from {path} ({error}): deploy again."
+        raise LocalError(msg) from error
+    outputs: dict[str, str] = {}
+    for stack, values in stacks.items():
+        for name, value in values.items():
+            if outputs.setdefault(name, value) != value:
+                msg = f"output {name} of {stack} is also an output of another stack, with another value."
+                raise LocalError(msg)
+    return outputs

@@ -1,0 +1,33 @@
+"""Facts of a running stack, for people."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+LABELS = {
+    "websocket_url": "WebSocket URL",
+    "endpoint_url": "AWS endpoint",
+    "bucket": "bucket",
+    "lock_table": "lock table",
+    "connections_table": "connections table",
+    "claims_queue_url": "claims queue",
+    "logs": "logs",
+}
+
+
+def print_facts(facts: dict[str, Any], console: Console | None = None) -> None:
+    """Print where things are and how the workers do."""
+    console = console or Console()
+    for name, label in LABELS.items():
+        # Plain lines: a table would cut addresses to the width of the terminal.
+        console.print(f"[bold]{label:<18}[/]{escape(str(facts[name]))}", soft_wrap=True, highlight=False)
+    workers = Table(
+        "worker", "pid", "state", "sessions", "version", box=None, padding=(0, 2, 0, 0), header_style="bold"
+    )
+    for worker in facts["workers"]:
+        state = worker["state"] if worker["answers"] or worker["state"] != "running" else "does not answer"
+        sessions = "" if worker["sessions"] is None else str(worker["sessions"])
+        workers.add_row(worker["id"], str(worker["pid"]), state, sessions, worker["version"])
+    console.print(workers)

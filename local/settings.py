@@ -1,0 +1,84 @@
+"""Where things are and how many of them there are, decided once by the command line."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+LOOPBACK = "127.0.0.1"
+REGION = "us-east-1"
+ACCOUNT = "000000000000"
+STAGE = "local"
+PRINCIPAL = "local"
+"""The principal of every caller in the local stage, which has no authorizer."""
+
+DEFAULT_STOP_TIMEOUT_SECONDS = 120.0
+"""The task definition's stop timeout: how long a worker has between SIGTERM and SIGKILL."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One local stack.
+
+    Attributes:
+        home: Folder that everything is written to.
+        port: TCP port of the emulator; 0 means the one used last time if it is free, else any free one.
+        workers: How many worker processes the service keeps up.
+        stop_timeout: Seconds between SIGTERM and SIGKILL of a worker.
+        verbose: Show what the tools print, not only where they fail.
+        python: Interpreter that runs workers and the CDK app.
+        root: Root of the checkout.
+    """
+
+    home: Path = ROOT / ".segue"
+    port: int = 0
+    workers: int = 2
+    stop_timeout: float = DEFAULT_STOP_TIMEOUT_SECONDS
+    verbose: bool = False
+    python: Path = ROOT / ".venv" / "bin" / "python"
+    root: Path = field(default=ROOT)
+
+    @property
+    def state(self) -> Path:
+        """What the emulator keeps over a clean stop."""
+        return self.home / "state"
+
+    @property
+    def logs(self) -> Path:
+        """Everything that processes print."""
+        return self.home / "logs"
+
+    @property
+    def assembly(self) -> Path:
+        """The cloud assembly that `cdk synth` writes."""
+        return self.home / "cdk.out"
+
+    @property
+    def outputs(self) -> Path:
+        """The stacks' outputs as the CDK writes them."""
+        return self.home / "outputs.json"
+
+    @property
+    def run_file(self) -> Path:
+        """Where a running supervisor says how to reach it."""
+        return self.home / "run.json"
+
+    @property
+    def lock_file(self) -> Path:
+        """Locked by the one supervisor that may run in this home."""
+        return self.home / "lock"
+
+    @property
+    def temporary(self) -> Path:
+        """Temporary files of the emulator and the functions it runs, if there is no faster place."""
+        return self.home / "tmp"
+
+    @property
+    def emulator_python(self) -> Path:
+        """Interpreter of the emulator's own environment."""
+        return self.root / ".emulator" / "bin" / "python"
+
+    @property
+    def cdk(self) -> Path:
+        """The locked CDK command line."""
+        return self.root / "node_modules" / ".bin" / "cdk"

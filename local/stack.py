@@ -1,0 +1,210 @@
+"""The whole stack on this machine: emulator, deployment, workers, and how other terminals reach it."""
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import signal
+from datetime import UTC, datetime
+from typing import IO, Any, Self
+
+from local import control, deployment, run_file
+from local.deploy import Toolkit
+from local.deployment import Deployment
+from local.emulator import Emulator
+from local.errors import AlreadyRunningError, LocalError
+from local.processes import Guard, prune_logs
+from local.progress import Progress
+from local.settings import PRINCIPAL, Settings
+from local.supervisor import Supervisor
+from local.worker_process import ending
+
+TAKE_LOCK_SECONDS = 45.0
+"""How long to wait for what a killed supervisor left behind to be tidied up by its guard."""
+
+
+def new_version() -> str:
+    """Return the version of a deployment made now; a later one sorts after it."""
+    return datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")[:-3] + "Z"
+
+
+class Stack:
+    """One running local stack; `async with` starts it and stops it.
+
+    Attributes:
+        settings: Where things are and how many.
+        progress: Where events go.
+        stopping: Set when it was asked to stop, or must because the emulator ended.
+        failure: Why it must; None if it was asked.
+    """
+
+    def __init__(self, settings: Settings, progress: Progress) -> None:
+        self.settings = settings
+        self.progress = progress
+        self.stopping = asyncio.Event()
+        self.failure: LocalError | None = None
+        self._guard = Guard()
+        self._emulator = Emulator(settings, self._guard)
+        self._toolkit = Toolkit(settings, self._guard, progress)
+        self._supervisor = Supervisor(settings, self._guard, progress)
+        self._control = control.Server(self)
+        self._deployment: Deployment | None = None
+        self._deploying = asyncio.Lock()
+        self._lock: IO[str] | None = None
+        self._watch: asyncio.Task[None] | None = None
+
+    @property
+    def deployment(self) -> Deployment:
+        """What is deployed.
+
+        Raises:
+            LocalError: Nothing is, yet.
+        """
+        if self._deployment is None:
+            msg = "nothing is deployed yet."
+            raise LocalError(msg)
+        return self._deployment
+
+    @property
+    def supervisor(self) -> Supervisor:
+        """The workers."""
+        return self._supervisor
+
+    async def __aenter__(self) -> Self:
+        """Start everything, or nothing: what was started before a failure is stopped again."""
+        try:
+            await self._start()
+        except BaseException:
+            await self._stop()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Stop everything; the emulator last, so that workers can give their sessions back."""
+        await self._stop()
+
+    def hurry(self) -> None:
+        """Let the stop that is under way not wait for workers any more."""
+        self._supervisor.kill_all()
+
+    async def redeploy(self) -> None:
+        """Deploy what the sources say now, and replace all workers.
+
+        Raises:
+            LocalError: A redeploy is under way, the deployment failed, or the new workers did not come up. In all of
+                these cases the workers there are go on.
+        """
+        if self._deploying.locked():
+            msg = "a deployment is under way already."
+            raise LocalError(msg)
+        async with self._deploying:
+            new = await self._deploy()
+            await self._supervisor.replace(new)
+            self._deployment = new
+
+    def kill(self, worker_id: str | None, number: signal.Signals = signal.SIGKILL) -> str:
+        """Send a signal to a worker (default: to the first one) and return its id.
+
+        Raises:
+            LocalError: There is no such worker.
+        """
+        return self._supervisor.kill(worker_id, number).id
+
+    async def holder(self, session: str) -> str | None:
+        """Return the id of the worker that holds a session, or None."""
+        return await asyncio.to_thread(deployment.session_holder, self.deployment, session, PRINCIPAL)
+
+    async def facts(self) -> dict[str, Any]:
+        """Return what `status` prints."""
+        return {
+            "running": True,
+            "pid": os.getpid(),
+            **self.deployment.facts(),
+            "logs": str(self.settings.logs),
+            "workers": await self._supervisor.facts(),
+        }
+
+    async def _start(self) -> None:
+        settings = self.settings
+        self._toolkit.check()
+        settings.home.mkdir(parents=True, exist_ok=True)
+        self._lock = await self._take_lock()
+        self._emulator.check()
+        settings.run_file.unlink(missing_ok=True)  # a killed supervisor's
+        prune_logs(settings)
+        await self._guard.start(keep_open=[self._lock.fileno()])
+        with self.progress.step("starting the emulator"):
+            await self._emulator.start()
+        self._watch = asyncio.create_task(self._watch_emulator())
+        async with self._deploying:
+            self._deployment = await self._deploy()
+            with self.progress.step(f"starting {settings.workers} workers"):
+                await self._supervisor.start(self._deployment)
+        await self._control.start()
+        run_file.write(settings, run_file.Run(os.getpid(), self._control.url, self._control.token))
+
+    async def _deploy(self) -> Deployment:
+        outputs = await self._toolkit.deploy(self._emulator.url, new_version(), self.settings.workers)
+        return await asyncio.to_thread(deployment.read, self._emulator.url, outputs)
+
+    async def _take_lock(self) -> IO[str]:
+        # Open for as long as this process and its guard live: the system lets go of the lock with the last of them.
+        file = self.settings.lock_file.open("a+", encoding="utf-8")
+        owner = run_file.lock_owner(self.settings)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(TAKE_LOCK_SECONDS if owner is None else 0.5):
+                while True:
+                    with contextlib.suppress(BlockingIOError):
+                        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                        file.truncate(0)
+                        file.write(f"{os.getpid()}\n")
+                        file.flush()
+                        return file
+                    await asyncio.sleep(0.1)
+        file.close()
+        if owner is None:
+            msg = f"what an earlier run left behind has not ended within {TAKE_LOCK_SECONDS:.0f} s; try again."
+            raise LocalError(msg)
+        msg = (
+            f"the stack of this folder is already up (process {owner}): "
+            "open a conversation with `python -m local chat`, or stop it with `python -m local down`."
+        )
+        raise AlreadyRunningError(msg)
+
+    async def _watch_emulator(self) -> None:
+        child = self._emulator.child
+        if child is None:
+            return
+        code = await child.wait()
+        self.failure = LocalError(f"the emulator {ending(code)}; its output: {self._emulator.log}")
+        self._supervisor.kill_all()  # without it they can give nothing back
+        self.stopping.set()
+
+    async def _stop(self) -> None:
+        run_file.remove(self.settings, os.getpid())
+        if self._watch is not None:
+            self._watch.cancel()
+        for stop in (
+            self._control.stop,
+            self._stop_workers,
+            self._stop_emulator,
+            self._guard.stop,
+        ):
+            try:
+                await stop()
+            except Exception as error:  # noqa: BLE001 - the rest must be stopped whatever one part does
+                self.progress.note(f"while stopping: {error}")
+        if self._lock is not None:
+            self._lock.close()
+
+    async def _stop_workers(self) -> None:
+        if self._supervisor.workers:
+            with self.progress.step("stopping the workers"):
+                await self._supervisor.stop()
+
+    async def _stop_emulator(self) -> None:
+        if self._emulator.running:
+            with self.progress.step("stopping the emulator (it keeps its state)"):
+                await self._emulator.stop()
+        else:
+            await self._emulator.stop()

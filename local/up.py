@@ -1,0 +1,220 @@
+"""What `up` and `down` do: run the stack in this process until someone or something ends it."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import click
+
+from local import run_file
+from local.control import Client
+from local.errors import AlreadyRunningError, LocalError
+from local.progress import Event, Progress, Renderer, renderer
+from local.report import print_facts
+from local.settings import ROOT, Settings
+from local.stack import Stack
+
+PARENT_POLL_SECONDS = 0.5
+DOWN_SECONDS = 60.0
+DETACHED_START_SECONDS = 300.0
+NO_PARENT = "SEGUE_LOCAL_DETACHED"
+"""Set for a supervisor that is meant to outlive the command that started it."""
+
+
+async def serve(settings: Settings, *, session: str | None, as_json: bool) -> int:
+    """Run the stack until Ctrl-C, SIGTERM, `down`, the end of the conversation, or the end of the parent process.
+
+    Args:
+        settings: What to run.
+        session: Session to open a conversation in; None for none.
+        as_json: Print events and facts as JSON lines.
+
+    Returns:
+        The exit code: 0 after a stop that was asked for, 128 + signal number if it came before everything was up.
+
+    Raises:
+        LocalError: Something could not be started, or the emulator ended.
+    """
+    show = renderer(as_json=as_json)
+    progress = Progress(show)
+    stack = Stack(settings, progress)
+    interruption = Interruption(stack.hurry)
+    is_up = False
+    try:
+        with interruption:
+            async with stack:
+                is_up = True
+                await announce(stack, as_json=as_json, hint=session is None)
+                if session is None or not await _talk(stack, show, session, as_json=as_json):
+                    await stack.stopping.wait()
+                if stack.failure is not None:
+                    raise stack.failure
+    except asyncio.CancelledError:
+        if interruption.number is None:
+            raise
+        return 0 if is_up else 128 + interruption.number
+    finally:
+        show.close()
+    return 0
+
+
+async def announce(stack: Stack, *, as_json: bool, hint: bool) -> None:
+    """Say where things are."""
+    facts = await stack.facts()
+    if as_json:
+        click.echo(json.dumps({"state": "ready", **facts}))
+        return
+    print_facts(facts)
+    click.echo(
+        "\nCtrl-C stops everything; from another terminal: python -m local chat | redeploy | kill | status"
+        if hint
+        else ""
+    )
+
+
+async def _talk(stack: Stack, show: Renderer, session: str, *, as_json: bool) -> bool:
+    """Hold a conversation; return whether its end is the end of everything."""
+    from local.chat import Conversation
+
+    conversation = Conversation(stack.deployment.websocket_url, session, json_lines=as_json)
+    show.close()  # no spinner beside a prompt
+
+    def tell(event: Event) -> None:
+        if event.state in {"note", "failed"}:
+            conversation.note(event.text)
+
+    with stack.progress.listening(tell, instead_of=show):
+        talking = asyncio.create_task(conversation.run())
+        stopping = asyncio.create_task(stack.stopping.wait())
+        try:
+            await asyncio.wait({talking, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if talking.done():
+                await talking
+        finally:
+            for task in (talking, stopping):
+                task.cancel()
+            await asyncio.gather(talking, stopping, return_exceptions=True)
+    if conversation.lines_read == 0 and not conversation.interactive:
+        show(Event("note", "there is no input to talk with; Ctrl-C stops everything"))
+        return False
+    return True
+
+
+class Interruption:
+    """Turns signals and the end of the parent process into the cancellation of the task that created it.
+
+    A second signal hurries, a third ends the process at once (the guard then ends what is left).
+
+    Attributes:
+        number: The first signal; None if there was none.
+    """
+
+    def __init__(self, hurry: Callable[[], None]) -> None:
+        self.number: int | None = None
+        self._hurry = hurry
+        self._count = 0
+        self._task: asyncio.Task[object] | None = None
+        self._parent: asyncio.Task[None] | None = None
+
+    def __enter__(self) -> None:
+        """Listen from now on."""
+        self._task = asyncio.current_task()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, self._interrupt, number)
+        if NO_PARENT not in os.environ:
+            self._parent = asyncio.create_task(self._watch_parent(os.getppid()))
+
+    def __exit__(self, *_: object) -> None:
+        """Leave signals to whoever is next."""
+        if self._parent is not None:
+            self._parent.cancel()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.remove_signal_handler(number)
+
+    def _interrupt(self, number: int) -> None:
+        self._count += 1
+        if self._count == 1 and self._task is not None:
+            self.number = number
+            self._task.cancel()
+        elif self._count == 2:
+            self._hurry()
+        else:
+            os._exit(128 + number)
+
+    async def _watch_parent(self, parent: int) -> None:
+        while os.getppid() == parent:  # noqa: ASYNC110 - the system has no event for it
+            await asyncio.sleep(PARENT_POLL_SECONDS)
+        self._interrupt(signal.SIGHUP)
+
+
+def detach(settings: Settings, *, as_json: bool) -> None:
+    """Start a supervisor of its own session and return when it is up.
+
+    Raises:
+        LocalError: It did not come up.
+    """
+    log = settings.logs / "up.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    command = [
+        sys.executable, "-m", "local", "--home", settings.home, "up", "--port", settings.port,
+        "--workers", settings.workers, "--stop-timeout", settings.stop_timeout,
+    ]  # fmt: skip
+    with log.open("wb") as output:
+        process = subprocess.Popen(  # noqa: S603 - this very program
+            list(map(str, command)),
+            stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+            cwd=ROOT, env={**os.environ, NO_PARENT: "1"}, start_new_session=True,
+        )  # fmt: skip
+    try:
+        facts = asyncio.run(_until_up(settings, process))
+    except BaseException:
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        process.wait()
+        raise
+    if as_json:
+        click.echo(json.dumps(facts, indent=2))
+    else:
+        print_facts(facts)
+
+
+async def _until_up(settings: Settings, process: subprocess.Popen[bytes]) -> dict[str, object]:
+    deadline = time.monotonic() + DETACHED_START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        running = run_file.read(settings)
+        if running is not None and running.pid == process.pid:
+            return await Client(running).status()
+        await asyncio.sleep(0.2)
+    text = (settings.logs / "up.log").read_text(encoding="utf-8", errors="replace")
+    error = text.rpartition("error: ")[2].strip() or "it did not come up"
+    raise _error_of(process.returncode, error)
+
+
+def _error_of(code: int | None, text: str) -> LocalError:
+    return AlreadyRunningError(text) if code == AlreadyRunningError.exit_code else LocalError(text)
+
+
+async def stop_other(settings: Settings) -> None:
+    """Ask the running supervisor to stop and wait until it is gone.
+
+    Raises:
+        NotRunningError: Nothing is running.
+        LocalError: It is still there after a minute.
+    """
+    running = run_file.require(settings)
+    await Client(running).down()
+    deadline = time.monotonic() + DOWN_SECONDS
+    while time.monotonic() < deadline:
+        if run_file.lock_owner(settings) != running.pid:
+            return
+        await asyncio.sleep(0.1)
+    msg = f"process {running.pid} has not stopped within {DOWN_SECONDS:.0f} s; its logs: {settings.logs}"
+    raise LocalError(msg)

@@ -1,0 +1,146 @@
+"""One worker process, started as ECS would start a task of the deployed task definition."""
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import aiohttp
+
+from local.deployment import Deployment
+from local.errors import LocalError
+from local.processes import AWS_ENVIRONMENT, LAYER_WORKER, Child, Guard, base_environment, free_port, tail
+from local.settings import LOOPBACK, REGION, Settings
+
+READY_SECONDS = 60.0
+HEALTH_SECONDS = 1.0
+POLL_SECONDS = 0.1
+ORPHAN_GRACE_SECONDS = 10.0
+"""What a worker gets when its supervisor has died: its sessions are not lost, only handed on later."""
+
+State = Literal["starting", "running", "draining", "stopped"]
+
+
+def environment(
+    settings: Settings, deployment: Deployment, worker_id: str, port: int, inherited: Mapping[str, str]
+) -> dict[str, str]:
+    """Return a worker's whole environment: the task definition's, with this machine's addresses.
+
+    Args:
+        settings: Where the code is.
+        deployment: What is deployed.
+        worker_id: Name of the worker, never used twice.
+        port: Loopback port it takes frames on.
+        inherited: The part of the caller's environment that children get.
+    """
+    root = settings.root
+    return {
+        **inherited,
+        **AWS_ENVIRONMENT,
+        **deployment.worker_environment,
+        "PYTHONPATH": os.pathsep.join(str(path) for path in (root / "functions", root / "layers/session/python")),
+        "PYTHONUNBUFFERED": "1",
+        "AWS_ENDPOINT_URL": deployment.endpoint,
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
+        "SEGUE_MANAGEMENT_ENDPOINT": deployment.management_endpoint,
+        "SEGUE_WORKER_ID": worker_id,
+        "SEGUE_WORKER_HOST": LOOPBACK,
+        "SEGUE_BIND_HOST": LOOPBACK,
+        "SEGUE_WORKER_PORT": str(port),
+    }
+
+
+@dataclass(eq=False)
+class Worker:
+    """A worker process.
+
+    Attributes:
+        id: What it calls itself on leases and in the registry.
+        deployment: What it was started for.
+        port: Loopback port it takes frames on.
+        child: The process.
+        state: Where it is in its life; `draining` from its SIGTERM on.
+        started: When, for people.
+    """
+
+    id: str
+    deployment: Deployment
+    port: int
+    child: Child
+    state: State = "starting"
+    started: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    async def health(self) -> dict[str, Any] | None:
+        """Ask the worker how it is; None if it does not answer within a second or is not ready."""
+        with contextlib.suppress(aiohttp.ClientError, TimeoutError, ValueError):
+            async with (
+                aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=HEALTH_SECONDS)) as http,
+                http.get(f"http://{LOOPBACK}:{self.port}/health") as answer,
+            ):
+                if answer.status == 200:
+                    body: dict[str, Any] = await answer.json()
+                    return body
+        return None
+
+    async def until_ready(self) -> None:
+        """Wait for its first good answer.
+
+        Raises:
+            LocalError: It ended, or did not become ready within a minute.
+        """
+        try:
+            async with asyncio.timeout(READY_SECONDS):
+                while self.child.exit_code is None:
+                    answer = await self.health()
+                    # Another process may have got the port between its choice and its use.
+                    if answer is not None and answer.get("worker_id") == self.id:
+                        return
+                    await asyncio.sleep(POLL_SECONDS)
+        except TimeoutError as error:
+            msg = f"worker {self.id} was not ready within {READY_SECONDS:.0f} s; its output: {self.child.log}"
+            raise LocalError(msg) from error
+        msg = f"worker {self.id} {ending(self.child.exit_code)} before it was ready:\n{tail(self.child.log)}"
+        raise LocalError(msg)
+
+    async def facts(self) -> dict[str, Any]:
+        """Return what a person or a script wants to know."""
+        health = await self.health() if self.state != "stopped" else None
+        return {
+            "id": self.id,
+            "pid": self.child.pid,
+            "port": self.port,
+            "version": self.deployment.version,
+            "state": self.state,
+            "started": self.started.isoformat(timespec="milliseconds"),
+            "log": str(self.child.log),
+            "answers": health is not None,
+            "sessions": (health or {}).get("sessions"),
+            "room": (health or {}).get("room"),
+            "draining": (health or {}).get("draining"),
+        }
+
+
+def ending(exit_code: int | None) -> str:
+    """Say how a process ended."""
+    if exit_code is not None and exit_code < 0:
+        return f"was ended by {signal.Signals(-exit_code).name}"
+    return f"ended with exit code {exit_code}"
+
+
+async def start(settings: Settings, guard: Guard, deployment: Deployment, worker_id: str) -> Worker:
+    """Start a worker; it is not ready yet when this returns."""
+    port = free_port()
+    child = await guard.spawn(
+        f"worker {worker_id}",
+        [settings.python, "-m", "worker"],
+        environment=environment(settings, deployment, worker_id, port, base_environment()),
+        log=settings.logs / f"worker-{worker_id}.log",
+        layer=LAYER_WORKER,
+        grace=ORPHAN_GRACE_SECONDS,
+    )
+    return Worker(id=worker_id, deployment=deployment, port=port, child=child)
