@@ -6,11 +6,13 @@ from types import SimpleNamespace
 
 import boto3
 import pytest
+from moto import mock_aws
+
 from janitor import again, ended, weekly
 from janitor.again import ROUNDS, Queue, Waiting
 from janitor.sweeper import JanitorEnvironment, Life, Sweeper
-from moto import mock_aws
-
+from janitor.weekly import Runs, WeeklyEnvironment
+from segue.environment import EnvironmentInvalid, read_environment
 from segue.item import plain, typed
 from segue.testing import provision
 
@@ -26,12 +28,14 @@ def aws(monkeypatch):
     with mock_aws():
         provision("bucket", "locks")
         s3, dynamodb, sqs = (boto3.client(name) for name in ("s3", "dynamodb", "sqs"))
-        url = sqs.create_queue(QueueName="sweeps")["QueueUrl"]
-        sweeper = Sweeper(s3, dynamodb, JanitorEnvironment("bucket", "locks", url))
-        monkeypatch.setattr(again, "dependencies", lambda: (sweeper, Queue(sqs, url)))
+        url, weekly_url = (sqs.create_queue(QueueName=name)["QueueUrl"] for name in ("sweeps", "weekly"))
+        environment = JanitorEnvironment(bucket="bucket", lock_table="locks", sweeps_queue_url=url)
+        sweeper = Sweeper(s3, dynamodb, environment)
+        queue = Queue(sqs, url)
+        monkeypatch.setattr(again, "dependencies", lambda: (sweeper, queue))
         monkeypatch.setattr(ended, "dependencies", again.dependencies)
-        monkeypatch.setattr(weekly, "dependencies", again.dependencies)
-        yield SimpleNamespace(s3=s3, dynamodb=dynamodb, sqs=sqs, url=url, sweeper=sweeper)
+        monkeypatch.setattr(weekly, "dependencies", lambda: (sweeper, queue, Runs(sqs, weekly_url)))
+        yield SimpleNamespace(s3=s3, dynamodb=dynamodb, sqs=sqs, url=url, weekly_url=weekly_url, sweeper=sweeper)
 
 
 def item(born, **more):
@@ -101,8 +105,8 @@ def test_a_failure_is_reported_with_its_place_in_the_stream(aws, monkeypatch):
     assert answer == {"batchItemFailures": [{"itemIdentifier": "7"}]}
 
 
-def messages_of(aws):
-    received = aws.sqs.receive_message(QueueUrl=aws.url, MaxNumberOfMessages=10).get("Messages", [])
+def messages_of(aws, url=None):
+    received = aws.sqs.receive_message(QueueUrl=url or aws.url, MaxNumberOfMessages=10).get("Messages", [])
     return {"Records": [{"messageId": message["MessageId"], "body": message["Body"]} for message in received]}
 
 
@@ -127,6 +131,10 @@ def context(milliseconds=900_000):
     return SimpleNamespace(get_remaining_time_in_millis=lambda: milliseconds)
 
 
+def run(body="{}"):
+    return {"Records": [{"messageId": "m", "body": body}]}
+
+
 def test_the_weekly_sweep_takes_lives_that_no_item_knows(aws):
     aws.dynamodb.put_item(TableName="locks", Item=item(NEW))
     put_objects(aws, OLD)
@@ -134,17 +142,73 @@ def test_the_weekly_sweep_takes_lives_that_no_item_knows(aws):
     put_objects(aws, OLD, key="b/other")
     put_objects(aws, "29990101T000000Z-young", key="c/forking")
     aws.s3.put_object(Bucket="bucket", Key="elsewhere/x", Body=b"")
-    assert weekly.handler({}, context()) == {"swept": 4, "after": None}
+    weekly.handler(run(), context())
     assert {key.split("/")[3] for key in objects(aws) if key.startswith("sessions/")} == {NEW, "29990101T000000Z-young"}
     assert "elsewhere/x" in objects(aws)
+    assert not messages_of(aws, aws.weekly_url)["Records"]
 
 
-def test_a_weekly_sweep_that_runs_out_of_time_says_where_to_go_on(aws):
+def test_a_weekly_sweep_that_runs_out_of_time_goes_on_in_another_run(aws):
     put_objects(aws, OLD, key="a/one")
     put_objects(aws, OLD, key="b/two")
-    first = weekly.handler({}, context(1))
-    assert first == {"swept": 2, "after": f"a/one/{OLD}"}
-    assert weekly.handler(first, context()) == {"swept": 2, "after": None}
+    weekly.handler(run(), context(1))
+    assert {key.split("/")[1] for key in objects(aws)} == {"b"}
+    continuation = messages_of(aws, aws.weekly_url)
+    assert [each["body"] for each in continuation["Records"]] == [f'{{"after":"a/one/{OLD}"}}']
+    weekly.handler(continuation, context())
+    assert not objects(aws)
+    assert not messages_of(aws, aws.weekly_url)["Records"]
+
+
+def test_runs_out_of_time_end_when_everything_was_seen(aws):
+    for number in range(3):
+        aws.dynamodb.put_item(TableName="locks", Item=item(OLD, session_key=f"a/{number}"))
+        put_objects(aws, OLD, key=f"a/{number}")
+    event, rounds = run(), 0
+    while event["Records"]:
+        weekly.handler(event, context(1))
+        event, rounds = messages_of(aws, aws.weekly_url), rounds + 1
+        assert rounds < 10
+    assert rounds == 4  # one for each life that goes on, and one that finds nothing more
+    assert len(objects(aws)) == 6
+
+
+def test_a_life_that_cannot_be_swept_holds_up_no_other_and_is_tried_again(aws, monkeypatch):
+    monkeypatch.setattr(again, "DELAY_S", 0)
+    # Whether this one lives is not known to a version that cannot read its item.
+    aws.dynamodb.put_item(TableName="locks", Item=item(OLD, session_key="a/newer", schema=99))
+    put_objects(aws, OLD, key="a/newer")
+    put_objects(aws, OLD, key="b/unknown")
+    weekly.handler(run(), context())
+    assert {key.split("/")[2] for key in objects(aws)} == {"newer"}
+    waiting = messages_of(aws)
+    assert len(waiting["Records"]) == 1
+    assert len(again.handler(waiting, None)["batchItemFailures"]) == 1  # and ends in the dead-letter queue
+
+
+def test_a_weekly_sweep_that_cannot_list_comes_again(aws):
+    aws.s3.delete_bucket(Bucket="bucket")
+    with pytest.raises(aws.s3.exceptions.NoSuchBucket):
+        weekly.handler(run(), context())
+
+
+def test_what_the_schedule_sends_begins_at_the_beginning(aws):
+    put_objects(aws, OLD)
+    weekly.handler(run('{"version": "0", "detail-type": "Scheduled Event", "detail": {}}'), context())
+    assert not objects(aws)
+
+
+def test_the_functions_name_the_variable_that_is_missing():
+    complete = {
+        "SEGUE_BUCKET": "b",
+        "SEGUE_LOCK_TABLE": "l",
+        "SEGUE_SWEEPS_QUEUE_URL": "https://sweeps",
+        "SEGUE_WEEKLY_QUEUE_URL": "https://weekly",
+    }
+    assert read_environment(WeeklyEnvironment, complete).weekly_queue_url == "https://weekly"
+    for name in complete:
+        with pytest.raises(EnvironmentInvalid, match=name):
+            read_environment(WeeklyEnvironment, {**complete, name: ""})
 
 
 def test_typed_and_plain_are_inverse():

@@ -1,0 +1,177 @@
+"""The directory behaves as the bucket and the table do, and survives what happens to processes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from strands.bidi import BidiAgent
+
+import segue.storage.file
+from segue import GuardedFileSessionManager, JournalCorrupt, SessionFenced, SessionHeld, StorageRefused
+from segue.runtime import Runtime
+from segue.storage.file import FileGuard, FileObjects
+from segue.storage.interface import (
+    Clause,
+    ConditionalWrite,
+    ConditionFailed,
+    ObjectMissing,
+    PreconditionFailed,
+)
+from tests.support.crash import certainly_dead, crash
+from tests.support.scripted_model import ScriptedModel, answered, until
+
+Files = Callable[..., GuardedFileSessionManager]
+
+
+@pytest.fixture
+async def files(tmp_path: Path) -> AsyncIterator[Files]:
+    made: list[GuardedFileSessionManager] = []
+
+    def make(session_id: str = "talk", **options: Any) -> GuardedFileSessionManager:
+        manager = GuardedFileSessionManager(session_id, tmp_path, **{"acquire_timeout": 0.0, **options})
+        made.append(manager)
+        return manager
+
+    yield make
+    for manager in made:
+        await asyncio.to_thread(crash, manager)
+
+
+async def talking(manager: GuardedFileSessionManager) -> BidiAgent:
+    await manager.open()
+    agent = BidiAgent(model=ScriptedModel(), session_manager=manager)
+    await agent.start()
+    return agent
+
+
+async def test_a_conversation_is_equal_after_a_restore(files: Files) -> None:
+    agent = await talking(files())
+    await agent.send("My name is Alice")
+    agent.model.emit(answered("Hello Alice"))  # type: ignore[attr-defined]
+    await until(agent, "bidi_response_stop")
+    agent.state.set("mood", "good")
+    await agent.stop()
+
+    heir = await talking(files())
+
+    assert heir.messages == agent.messages
+    assert heir.state.get("mood") == "good"
+    await heir.stop()
+
+
+async def test_the_same_guard_excludes_a_second_writer_and_fences_a_late_one(files: Files) -> None:
+    agent = await talking(files())
+    await agent.send("One")
+    with pytest.raises(SessionHeld):
+        await files().open()
+    heir = await talking(files(probe=certainly_dead))
+    await heir.send("Two")
+
+    with pytest.raises(SessionFenced):
+        await agent.send("Three")
+
+    assert [message["content"][0]["text"] for message in heir.messages] == ["One", "Two"]
+    await heir.stop()
+
+
+def test_the_default_directory_is_where_strands_has_it() -> None:
+    manager = GuardedFileSessionManager("talk")
+    assert manager._directory == Path(tempfile.gettempdir()) / "strands" / "sessions"
+
+
+async def test_a_file_is_synced_before_it_is_renamed_and_its_directory_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    fsync, replace = os.fsync, Path.replace
+
+    def note_sync(descriptor: int) -> None:
+        done.append("sync directory" if Path(f"/proc/self/fd/{descriptor}").is_dir() else "sync file")
+        fsync(descriptor)
+
+    def note_replace(self: Path, target: Path) -> Path:
+        done.append("rename")
+        return replace(self, target)
+
+    monkeypatch.setattr(os, "fsync", note_sync)
+    monkeypatch.setattr(Path, "replace", note_replace)
+
+    await FileObjects(tmp_path, Runtime.shared().executor).put("sessions/a", b"body")
+
+    assert done == ["sync file", "rename", "sync directory"]
+
+
+async def test_a_write_that_fails_leaves_the_old_file_and_no_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    objects = FileObjects(tmp_path, Runtime.shared().executor)
+    await objects.put("a/b.json", b"old")
+
+    def full(_self: Path, _target: Path) -> Path:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(segue.StorageUnavailable, match="No space left"):
+        await objects.put("a/b.json", b"new")
+
+    assert (await objects.get("a/b.json")).body == b"old"
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["b.json"]
+
+
+async def test_conditional_puts(tmp_path: Path) -> None:
+    objects = FileObjects(tmp_path, Runtime.shared().executor)
+    with pytest.raises(ObjectMissing):
+        await objects.get("page.json")
+    await objects.put("page.json", b"1", if_absent=True)
+    with pytest.raises(PreconditionFailed):
+        await objects.put("page.json", b"2", if_absent=True)
+    seen = await objects.get("page.json")
+    await objects.put("page.json", b"2", if_match=seen.etag)
+    with pytest.raises(PreconditionFailed):
+        await objects.put("page.json", b"3", if_match=seen.etag)
+    assert (await objects.get("page.json")).body == b"2"
+
+
+async def test_of_many_writers_at_once_one_wins(tmp_path: Path) -> None:
+    guard = FileGuard(tmp_path, Runtime.shared().executor)
+
+    async def attempt(number: int) -> bool:
+        try:
+            await guard.write(ConditionalWrite("a/b", (Clause("session_key", "absent"),), {"epoch": number}))
+        except ConditionFailed as lost:
+            return lost.item is None
+        return True
+
+    assert sum(await asyncio.gather(*(attempt(number) for number in range(20)))) == 1
+
+
+async def test_a_guard_file_that_is_damaged_is_named(tmp_path: Path) -> None:
+    guard = FileGuard(tmp_path, Runtime.shared().executor)
+    await guard.write(ConditionalWrite("a/b", (), {"epoch": 1}))
+    (tmp_path / "guard/a/b.json").write_bytes(b"{trunc")
+    with pytest.raises(JournalCorrupt, match=r"b\.json"):
+        await guard.read("a/b")
+
+
+async def test_a_directory_that_may_not_be_written_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(**_options: object) -> None:  # root may write everywhere, so permissions alone would show nothing there
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(tempfile, "mkstemp", denied)
+    with pytest.raises(StorageRefused, match="permission"):
+        await FileObjects(tmp_path, Runtime.shared().executor).put("a", b"")
+
+
+async def test_deleting_takes_the_empty_folders_too(tmp_path: Path) -> None:
+    objects = FileObjects(tmp_path, Runtime.shared().executor)
+    await objects.put("sessions/a/b/segments/1.json", b"")
+    await objects.put("sessions/a/c/segments/1.json", b"")
+    await objects.delete(["sessions/a/b/segments/1.json", "sessions/a/b/segments/2.json"])
+    assert await objects.list("sessions/a/") == ["sessions/a/c/segments/1.json"]
+    assert not (tmp_path / "sessions/a/b").exists()
