@@ -133,9 +133,10 @@ class Conversation:
             frames.append(self._hello(now))
         if self.greeted:
             frames += self._sender.due(now)
-        if self._ack_at is not None and self._ack_at <= now and self._order.epoch is not None:
-            frames.append(OutputAck(epoch=self._order.epoch, seq=self._order.released))
+        if self._ack_at is not None and self._ack_at <= now:
             self._ack_at = None
+            if self._order.epoch is not None and self._order.released:  # nothing yet, in an epoch that has just begun
+                frames.append(OutputAck(epoch=self._order.epoch, seq=self._order.released))
         if not frames and self._spoke_at + self._settings.ping_interval <= now:
             frames.append(Ping())
         if frames:

@@ -1,0 +1,103 @@
+"""The bodies that travel inside: claims in the queue, frames posted to a worker."""
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from segue.wire.claims import Claim, ClaimError, ClientAddress, decode_claim, encode_claim
+from segue.wire.delivery import (
+    MAX_DELIVERY_BYTES,
+    Delivery,
+    Refusal,
+    decode_delivery,
+    decode_refusal,
+    encode_delivery,
+    encode_refusal,
+)
+from segue.wire.frames import MAX_FRAME_BYTES, FrameError, TextInput, encode_frame
+
+CLAIM = Claim(
+    session_key="p/s",
+    session_id="s",
+    principal="p",
+    reason="no-holder",
+    clients=(ClientAddress(client_id="c", connection_id="abc=", counter=2),),
+)
+DELIVERY = Delivery(
+    session_key="p/s", connection_id="abc=", client_id="c", counter=2, frame=TextInput(text="hé", seq=1)
+)
+
+
+def test_a_claim_survives_the_queue():
+    assert decode_claim(encode_claim(CLAIM)) == CLAIM
+    assert json.loads(encode_claim(CLAIM)) == {
+        "session_key": "p/s",
+        "session_id": "s",
+        "principal": "p",
+        "reason": "no-holder",
+        "clients": [{"client_id": "c", "connection_id": "abc=", "counter": 2}],
+    }
+
+
+@pytest.mark.parametrize("body", ["", "{}", "[]", '{"session_key":"p/s"}', b"\xff", "[" * 100_000, "\ud800"])
+def test_what_is_no_claim_is_refused(body):
+    with pytest.raises(ClaimError):
+        decode_claim(body)
+
+
+def test_a_claim_with_an_unknown_reason_is_refused():
+    with pytest.raises(ClaimError):
+        decode_claim(encode_claim(CLAIM).replace("no-holder", "boredom"))
+
+
+def test_a_delivery_survives_the_request():
+    assert decode_delivery(encode_delivery(DELIVERY)) == DELIVERY
+
+
+def test_the_largest_frame_fits_into_a_delivery():
+    overhead = len(encode_frame(TextInput(text="x", seq=2**53 - 1))) - 1
+    frame = TextInput(text="x" * (MAX_FRAME_BYTES - overhead), seq=2**53 - 1)
+    widest = Delivery(
+        session_key="p" * 128 + "/" + "s" * 128,
+        connection_id="c" * 128,
+        client_id="c" * 64,
+        counter=2**53 - 1,
+        frame=frame,
+    )
+    assert decode_delivery(encode_delivery(widest)) == widest
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b"", "bad_json"),
+        (b"\xff", "bad_json"),
+        (b'{"a":' * 6000, "bad_json"),
+        (b"{}", "bad_frame"),
+        (encode_delivery(DELIVERY).replace(b'"text"', b'"song"'), "bad_frame"),
+        (b" " * (MAX_DELIVERY_BYTES + 1), "oversize"),
+    ],
+    ids=lambda value: repr(value)[:30],
+)
+def test_what_is_no_delivery_is_refused(body, code):
+    with pytest.raises(FrameError) as caught:
+        decode_delivery(body)
+    assert caught.value.code == code
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=200))
+def test_any_body_is_a_delivery_or_refused(body):
+    with pytest.raises(FrameError):
+        decode_delivery(body)
+
+
+def test_refusals_survive_the_answer():
+    assert decode_refusal(encode_refusal("moved")) == Refusal(error="moved")
+    assert decode_refusal(encode_refusal("beyond_window", "too far")) == Refusal(
+        error="beyond_window", message="too far"
+    )
+    for other in (b"", b"<html>", b'{"detail":"no"}', b"\xff"):
+        assert decode_refusal(other) is None

@@ -1,0 +1,258 @@
+"""Frames: what may come in, and that nothing but FrameError comes out."""
+
+import base64
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from segue.item import Known
+from segue.wire import frames
+from segue.wire.frames import (
+    MAX_FRAME_BYTES,
+    MESSAGES,
+    RETRYABLE_CODES,
+    AudioFormat,
+    AudioFormats,
+    AudioInput,
+    AudioOutput,
+    BargeIn,
+    Bye,
+    Error,
+    FrameError,
+    Hello,
+    InputAck,
+    Moved,
+    OutputAck,
+    Ping,
+    Pong,
+    Ready,
+    Restart,
+    Resume,
+    TextInput,
+    TextOutput,
+    Tool,
+    Transcript,
+    decode_client_frame,
+    decode_server_frame,
+    encode_frame,
+    error_frame,
+)
+
+PCM = AudioFormat(rate=16000, channels=1, format="pcm")
+CLIENT_FRAMES = [
+    Hello(session="s", client_id="c-1", connection=1),
+    Hello(session="s", client_id="c-1", connection=7, last_record=-1, modality="text"),
+    TextInput(text="grüß Gott"),
+    TextInput(text="hi", seq=1),
+    AudioInput.from_pcm(b"\x01\x02" * 800, seq=2),
+    OutputAck(epoch=3, seq=4),
+    Ping(),
+    Bye(),
+]
+SERVER_FRAMES = [
+    Ready(
+        epoch=2,
+        seq=1,
+        session="s",
+        known=Known(3, (5, 9)),
+        history=4,
+        head=11,
+        since=-1,
+        audio=AudioFormats(input=PCM, output=PCM),
+    ),
+    InputAck(epoch=2, seq=2, upto=3, beyond=(5,)),
+    AudioOutput(epoch=2, seq=3, audio="AAAA", rate=24000),
+    Transcript(epoch=2, seq=4, role="user", text="hi", final=True, record=0),
+    TextOutput(epoch=2, seq=5, text="hello", record=1),
+    Tool(epoch=2, seq=6, name="clock", tool_use_id="t1", status="started", record=2),
+    BargeIn(epoch=2, seq=7),
+    Restart(epoch=2, seq=8, reason="timeout"),
+    Moved(epoch=2, seq=9),
+    Moved(),
+    Resume(epoch=2, seq=10),
+    error_frame("busy"),
+    Pong(),
+]
+
+
+def refused(message):
+    with pytest.raises(FrameError) as caught:
+        decode_client_frame(message)
+    assert caught.value.code in MESSAGES
+    assert caught.value.message
+    return caught.value.code
+
+
+@pytest.mark.parametrize("frame", CLIENT_FRAMES, ids=lambda frame: type(frame).__name__)
+def test_client_frames_survive_the_wire(frame):
+    message = encode_frame(frame)
+    assert decode_client_frame(message) == frame
+    assert decode_client_frame(message.encode()) == frame
+
+
+@pytest.mark.parametrize("frame", SERVER_FRAMES, ids=lambda frame: type(frame).__name__)
+def test_server_frames_survive_the_wire(frame):
+    assert decode_server_frame(encode_frame(frame)) == frame
+
+
+def test_absent_fields_are_left_out_and_required_ones_are_not():
+    assert json.loads(encode_frame(Pong())) == {"type": "pong"}
+    assert json.loads(encode_frame(Transcript(role="assistant", text="", final=False))) == {
+        "type": "transcript",
+        "role": "assistant",
+        "text": "",
+        "final": False,
+    }
+
+
+def test_unknown_fields_are_ignored():
+    assert decode_client_frame('{"type":"ping","since":"version 2"}') == Ping()
+
+
+def test_audio_carries_samples():
+    frame = AudioInput.from_pcm(b"\x00\x01\xff\x7f")
+    assert frame.pcm == b"\x00\x01\xff\x7f"
+    assert base64.b64decode(frame.audio) == frame.pcm
+    assert AudioOutput(audio=frame.audio, rate=8000).pcm == frame.pcm
+
+
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        ("", "bad_json"),
+        ("{", "bad_json"),
+        ("hello", "bad_json"),
+        ('{"type":"ping"} x', "bad_json"),
+        (b"\xff\xfe", "bad_json"),
+        (b'{"type":"text","text":"\xff"}', "bad_json"),
+        ('{"type":"text","text":"\\ud800"}', "bad_json"),
+        ('{"type":"text","text":"\ud800"}', "bad_json"),
+        ('{"a":' * 5000, "bad_json"),
+        ('{"type":"ping","a":' + "[" * 20_000, "bad_json"),
+        ("null", "bad_frame"),
+        ("[]", "bad_frame"),
+        ("{}", "bad_frame"),
+        ('{"type":3}', "bad_frame"),
+        ('{"type":"shout"}', "unknown_type"),
+        ('{"type":"ready","session":"s"}', "unknown_type"),
+        ('{"type":"text"}', "bad_frame"),
+        ('{"type":"text","text":""}', "bad_frame"),
+        ('{"type":"text","text":null}', "bad_frame"),
+        ('{"type":"text","text":"a","seq":0}', "bad_frame"),
+        ('{"type":"text","text":"a","seq":-1}', "bad_frame"),
+        ('{"type":"text","text":"a","seq":1.5}', "bad_frame"),
+        ('{"type":"text","text":"a","seq":"1"}', "bad_frame"),
+        ('{"type":"text","text":"a","seq":true}', "bad_frame"),
+        ('{"type":"text","text":"a","seq":9007199254740992}', "bad_frame"),
+        ('{"type":"audio","audio":""}', "bad_frame"),
+        ('{"type":"audio","audio":"AAA"}', "bad_frame"),
+        ('{"type":"audio","audio":"A A="}', "bad_frame"),
+        ('{"type":"audio","audio":"AA=="}', "bad_frame"),
+        ('{"type":"audio","audio":"AAAA"}', "bad_frame"),
+        ('{"type":"ack","epoch":1}', "bad_frame"),
+        ('{"type":"hello","session":"s","client_id":"c"}', "bad_frame"),
+        ('{"type":"hello","session":"s","client_id":"c","connection":0}', "bad_frame"),
+        ('{"type":"hello","session":"s","client_id":"a b","connection":1}', "bad_frame"),
+        ('{"type":"hello","session":"s","client_id":"a\\n","connection":1}', "bad_frame"),
+        ('{"type":"hello","session":"s","client_id":"","connection":1}', "bad_frame"),
+        ('{"type":"hello","session":"s","client_id":"c","connection":1,"last_record":-2}', "bad_frame"),
+        ('{"type":"hello","session":"s","client_id":"c","connection":1,"modality":"smell"}', "bad_frame"),
+        ("x" * (MAX_FRAME_BYTES + 1), "oversize"),
+        (json.dumps({"type": "text", "text": "ü" * (MAX_FRAME_BYTES // 2)}, ensure_ascii=False), "oversize"),
+    ],
+    ids=repr,
+)
+def test_refused(message, code):
+    assert refused(message) == code
+
+
+def test_the_limit_is_exact():
+    overhead = len(encode_frame(TextInput(text="x"))) - 1
+    largest = TextInput(text="x" * (MAX_FRAME_BYTES - overhead))
+    assert decode_client_frame(encode_frame(largest)) == largest
+    with pytest.raises(FrameError, match="bytes"):
+        encode_frame(TextInput(text=largest.text + "x"))
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        '{"message": "Internal server error", "connectionId":"abc=", "requestId":"xyz="}',
+        '{"message": "Forbidden", "connectionId":"abc=", "requestId":"xyz="}',
+        '{"type":"dance"}',
+        '{"type":"ready"}',
+        "not json",
+        b"\xff",
+        "[" * 30_000,
+        "x" * (MAX_FRAME_BYTES + 1),
+    ],
+    ids=lambda message: repr(message)[:40],
+)
+def test_what_is_not_protocol_is_no_server_frame(message):
+    assert decode_server_frame(message) is None
+
+
+def test_error_frames_say_whether_to_try_again():
+    for code, text in MESSAGES.items():
+        frame = error_frame(code)
+        assert frame == Error(code=code, message=text, retryable=code in RETRYABLE_CODES)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda children: (
+        st.lists(children, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(["type", "text", "audio", "seq", "session", "client_id", "connection", "epoch", "x"]),
+            children,
+            max_size=6,
+        )
+    ),
+    max_leaves=12,
+)
+TYPED = st.fixed_dictionaries(
+    {"type": st.sampled_from([*sorted(frames._CLIENT_TYPES), "ready", "", "x"])},
+    optional=dict.fromkeys(("text", "audio", "seq", "session", "client_id", "connection", "last_record"), JSON),
+)
+
+
+def only_frame_error(message):
+    refusal = frame = None
+    try:
+        frame = decode_client_frame(message)
+    except FrameError as error:
+        refusal = error.code
+    assert refusal in {None, "oversize", "bad_json", "unknown_type", "bad_frame"}
+    # What came in can be said again: the gateway passes it on to the worker.
+    assert frame is None or decode_client_frame(encode_frame(frame)) == frame
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=200) | st.text(max_size=200))
+def test_any_message_decodes_or_is_refused(message):
+    only_frame_error(message)
+
+
+@settings(max_examples=300, deadline=None)
+@given(TYPED | JSON)
+def test_any_json_decodes_or_is_refused(value):
+    only_frame_error(json.dumps(value))
+    only_frame_error(json.dumps(value, ensure_ascii=False))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(CLIENT_FRAMES), st.data())
+def test_any_damage_decodes_or_is_refused(frame, data):
+    message = bytearray(encode_frame(frame).encode()[:300])
+    for _ in range(data.draw(st.integers(1, 4))):
+        position = data.draw(st.integers(0, len(message) - 1))
+        match data.draw(st.sampled_from(["flip", "cut", "double"])):
+            case "flip":
+                message[position] = data.draw(st.integers(0, 255))
+            case "cut" if len(message) > 1:
+                del message[position]
+            case _:
+                message[position:position] = message[position : position + 3]
+    only_frame_error(bytes(message))

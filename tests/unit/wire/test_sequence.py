@@ -1,0 +1,259 @@
+"""Input numbering: whatever the network and the holders do, the journal has the input exactly once and in order."""
+
+import contextlib
+import itertools
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from segue.item import Known
+from segue.wire.frames import AudioInput, FrameError, TextInput
+from segue.wire.sequence import Receiver, Sender, SenderFull, SenderSettings
+
+AUDIO = AudioInput.from_pcm(b"\0\0")
+
+
+def numbers(frames):
+    return [frame.seq for frame in frames]
+
+
+# --- Receiver
+
+
+@settings(deadline=None)
+@given(st.data(), st.integers(0, 30), st.sets(st.integers(1, 40)))
+def test_any_order_with_repeats_gives_each_unknown_number_once_in_order(data, upto, beyond):
+    known = Known(upto, tuple(sorted(beyond)))
+    arrivals = data.draw(st.permutations(list(range(1, 50))))
+    repeats = data.draw(st.lists(st.sampled_from(arrivals), max_size=20))
+    for seq in repeats:
+        arrivals.insert(data.draw(st.integers(0, len(arrivals))), seq)
+    receiver = Receiver(known)
+    delivered = list(itertools.chain.from_iterable(receiver.offer(seq, seq) for seq in arrivals))
+    assert delivered == [seq for seq in range(1, 50) if seq not in known]
+    assert receiver.expected >= 50
+    assert receiver.missing == ()
+    assert not receiver._waiting, "repeats are not kept"
+    assert not receiver._skipped
+
+
+def test_what_is_missing_is_known():
+    receiver = Receiver(Known(2, (4,)))
+    assert receiver.offer(7, "g") == []
+    assert receiver.missing == (3, 5, 6)
+    assert receiver.offer(3, "c") == ["c"]
+    assert receiver.expected == 5
+    assert receiver.offer(6, "f") == []
+    assert receiver.offer(5, "e") == ["e", "f", "g"]
+
+
+def test_beyond_the_window_is_refused_and_changes_nothing():
+    receiver = Receiver(window=3)
+    with pytest.raises(FrameError) as caught:
+        receiver.offer(4, "d")
+    assert caught.value.code == "beyond_window"
+    assert receiver.offer(3, "c") == []
+    assert receiver.offer(1, "a") == ["a"]
+    assert receiver.offer(4, "d") == []
+    assert receiver.offer(2, "b") == ["b", "c", "d"]
+
+
+def test_known_numbers_beyond_the_window_are_only_repeats():
+    receiver = Receiver(Known(0, (500,)), window=3)
+    assert receiver.offer(500, "late") == []
+
+
+# --- Sender
+
+
+def test_numbers_start_at_one_and_are_shared_by_text_and_audio():
+    sender = Sender()
+    assert sender.add(TextInput(text="a")).seq == 1
+    assert sender.add(AUDIO).seq == 2
+    assert numbers(sender.due(0.0)) == [1, 2]
+    assert sender.due(0.0) == []
+    assert sender.unacknowledged == 2
+
+
+def test_text_is_sent_again_after_its_timeout_and_then_less_and_less_often():
+    sender = Sender(SenderSettings(text_timeout=2.0, backoff=2.0, longest_timeout=5.0))
+    sender.add(TextInput(text="a"))
+    sent = []
+    now = 0.0
+    for _ in range(5):
+        now += sender.wakeup(now)
+        assert numbers(sender.due(now)) == [1]
+        sent.append(now)
+    assert sent == [0.0, 2.0, 6.0, 11.0, 16.0]
+
+
+def test_audio_has_more_time_than_text():
+    sender = Sender(SenderSettings(text_timeout=2.0, audio_timeout=6.0))
+    sender.add(AUDIO)
+    sender.add(TextInput(text="a"))
+    sender.due(0.0)
+    assert numbers(sender.due(2.0)) == [2]
+    assert numbers(sender.due(6.0)) == [1, 2]
+
+
+def test_acknowledged_frames_are_forgotten():
+    sender = Sender()
+    for letter in "abcde":
+        sender.add(TextInput(text=letter))
+    sender.due(0.0)
+    sender.ack(2, (4,))
+    assert sender.unacknowledged == 2
+    sender.ack(1, (4, 99))
+    sender.resend_all()
+    assert numbers(sender.due(0.0)) == [3, 5]
+    sender.ack(5)
+    assert sender.wakeup(0.0) is None
+
+
+def test_resends_are_paced_and_new_frames_queue_behind_them():
+    sender = Sender(SenderSettings(rate=10.0, burst=5))
+    now = 100.0
+    for _ in range(12):
+        sender.add(AUDIO)
+    sent = []
+    while sender.wakeup(now) < 3:
+        now += sender.wakeup(now)
+        sent += [(round(now - 100, 3), seq) for seq in numbers(sender.due(now))]
+        if len(sent) == 8:
+            sender.add(AUDIO)
+    assert [seq for _, seq in sent] == list(range(1, 14))
+    assert [at for at, _ in sent[:5]] == [0.0] * 5
+    assert sent[-1][0] == pytest.approx(0.8, abs=0.01)
+
+
+def test_a_busy_server_is_left_alone():
+    sender = Sender()
+    sender.add(AUDIO)
+    sender.hold(3.0)
+    sender.hold(1.0)
+    assert sender.due(2.9) == []
+    assert sender.wakeup(2.0) == pytest.approx(1.0)
+    assert numbers(sender.due(3.0)) == [1]
+
+
+def test_what_is_kept_is_bounded():
+    sender = Sender(SenderSettings(capacity=2))
+    sender.add(AUDIO)
+    sender.add(AUDIO)
+    with pytest.raises(SenderFull):
+        sender.add(AUDIO)
+    sender.ack(1)
+    assert sender.add(AUDIO).seq == 3
+
+
+# --- Both, with a network between them and holders that die
+
+
+class World:
+    """One client, a network that does what it likes, and a session whose holders come and go.
+
+    A holder's memory is its receiver and what it has taken but not committed; only the journal survives it.
+    """
+
+    def __init__(self, window):
+        self.now = 0.0
+        self.sender = Sender(SenderSettings(rate=1000.0, burst=7))
+        self.network = []
+        self.journal = []
+        self.window = window
+        self.said = 0
+        self.takeover(0)
+
+    def known(self):
+        return Known().adding(tuple(seq for seq, _ in self.journal))
+
+    def say(self, choice):
+        self.said += 1
+        self.sender.add(TextInput(text=str(self.said)) if choice % 3 else AUDIO)
+
+    def send(self, _):
+        self.network += self.sender.due(self.now)
+
+    def wait(self, choice):
+        self.now += choice % 40 / 4
+
+    def arrive(self, choice):
+        if self.network:
+            self.take(self.network.pop(choice % len(self.network)))
+
+    def double(self, choice):
+        if self.network:
+            self.network.append(self.network[choice % len(self.network)])
+
+    def lose(self, choice):
+        if self.network:
+            self.network.pop(choice % len(self.network))
+
+    def take(self, frame):
+        with contextlib.suppress(FrameError):  # beyond the window
+            self.taken += [(taken.seq, taken) for taken in self.receiver.offer(frame.seq, frame)]
+
+    def commit(self, choice):
+        """Some of the taken frames become durable; text may become so before the audio in front of it."""
+        if not self.taken:
+            return
+        texts = [index for index, (_, frame) in enumerate(self.taken) if isinstance(frame, TextInput)]
+        if texts and choice % 2:
+            # The first text only, past the audio before it: that audio's turn is not durable yet.
+            self.journal.append(self.taken.pop(texts[0]))
+        else:
+            count = choice % len(self.taken) + 1
+            self.journal += self.taken[:count]
+            del self.taken[:count]
+
+    def acknowledge(self, _):
+        known = self.known()
+        self.sender.ack(known.upto, known.beyond)
+
+    def takeover(self, _):
+        """The holder is gone with its memory; a successor starts from the journal and says `Ready`."""
+        self.taken = []
+        self.receiver = Receiver(self.known(), self.window)
+        self.sender.resend_all()
+        self.acknowledge(0)
+
+    def reconnect(self, _):
+        """The socket is gone with what was on its way; the holder is the same."""
+        self.network.clear()
+        self.sender.resend_all()
+
+    def settle(self):
+        """From here on nothing is lost."""
+        for _ in range(2000):
+            if not self.sender.unacknowledged:
+                return
+            self.now += self.sender.wakeup(self.now) or 0.0
+            self.send(0)
+            while self.network:
+                self.arrive(0)
+            while self.taken:
+                self.commit(0)
+            self.acknowledge(0)
+        raise AssertionError("the network is kind and still something is unacknowledged")
+
+
+ACTIONS = ["say", "say", "send", "send", "wait", "arrive", "arrive", "arrive", "double", "lose", "commit"]
+ACTIONS += ["acknowledge", "takeover", "reconnect"]
+STEP = st.tuples(st.sampled_from(ACTIONS), st.integers(0, 1000))
+# Left alone, hypothesis draws a handful of steps, and what goes wrong needs dozens.
+STEPS = st.lists(STEP, max_size=40) | st.lists(STEP, min_size=100, max_size=250)
+
+
+@settings(max_examples=300, deadline=None)
+@given(STEPS, st.sampled_from([4, 256]))
+def test_reordering_loss_repeats_reconnects_and_takeovers_give_the_input_once_in_order(steps, window):
+    world = World(window)
+    for action, choice in steps:
+        getattr(world, action)(choice)
+    world.settle()
+    seqs = [seq for seq, _ in world.journal]
+    assert sorted(seqs) == list(range(1, world.said + 1)), "each exactly once"
+    for kind in (TextInput, AudioInput):
+        of_kind = [seq for seq, frame in world.journal if isinstance(frame, kind)]
+        assert of_kind == sorted(of_kind), f"{kind.__name__} in order"
