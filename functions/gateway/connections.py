@@ -1,0 +1,198 @@
+"""The connections table, as the gateway functions use it.
+
+    pk                       sk                    attributes
+    connection/<id>          connection            principal, connected_at; after hello: session_key, session_id,
+                                                   client_id, counter
+    session/<session_key>    client/<client_id>    connection_id, counter: the client's newest connection
+
+The second kind of item lets a claim name every client of a session, also those that are silent just now. Every item has
+`expires_at` (TTL, seconds since 1970), because `$disconnect` comes on a best effort only.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from botocore.exceptions import ClientError
+
+from segue.wire.claims import ClientAddress
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+LIFETIME_SECONDS: Final = 3 * 60 * 60
+"""API Gateway ends a connection after two hours; one more for what is still on its way."""
+
+MOST_CLIENTS: Final = 32
+"""Clients of one session that a claim names: keeps the claim far below what a queue message may have."""
+
+# Two connections of one client say hello; the functions that take them may run in any order.
+#
+#   connection 1  ──hello(1)───────────────────────▶ put?  refused: 1 < 2, and 1 is not the connection that is stored
+#   connection 2  ──────────hello(2)──▶ put: accepted
+#
+# A repeated hello of the stored connection is accepted again.
+FIRST: Final = "attribute_not_exists(#counter)"
+NEWER: Final = "#counter < :counter"
+SAME_CONNECTION: Final = "connection_id = :connection_id"
+NEVER_OLDER: Final = f"{FIRST} OR {NEWER} OR {SAME_CONNECTION}"
+
+# A connection is bound once. What warm functions remember of it therefore stays true.
+EXISTS: Final = "attribute_exists(pk)"
+UNBOUND: Final = "attribute_not_exists(session_key)"
+BOUND_ALIKE: Final = "(session_key = :session_key AND client_id = :client_id)"
+BOUND_ONCE: Final = f"{EXISTS} AND ({UNBOUND} OR {BOUND_ALIKE})"
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """What a connection is bound to, since its `hello`."""
+
+    session_key: str
+    session_id: str
+    client_id: str
+    counter: int
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """An open connection. `binding` is `None` before `hello`."""
+
+    connection_id: str
+    principal: str
+    binding: Binding | None = None
+
+
+class Connections:
+    """Reads and writes connections."""
+
+    def __init__(self, client: "DynamoDBClient", table: str, wall_clock: Callable[[], float] = time.time) -> None:
+        """Use a table.
+
+        Args:
+            client: DynamoDB client.
+            table: name of the connections table.
+            wall_clock: seconds since 1970, for the TTL.
+        """
+        self._client = client
+        self._table = table
+        self._wall_clock = wall_clock
+
+    def store(self, connection_id: str, principal: str) -> None:
+        """Store a connection that was just opened."""
+        self._client.put_item(
+            TableName=self._table,
+            Item={
+                **_connection_key(connection_id),
+                "principal": {"S": principal},
+                "connected_at": {"N": str(int(self._wall_clock()))},
+                "expires_at": self._expiry(),
+            },
+        )
+
+    def find(self, connection_id: str) -> Connection | None:
+        """The connection as it is now, or `None` if it is not known."""
+        answer = self._client.get_item(TableName=self._table, Key=_connection_key(connection_id), ConsistentRead=True)
+        item = answer.get("Item")
+        return _connection(connection_id, item) if item else None
+
+    def claim_client(self, connection_id: str, binding: Binding) -> bool:
+        """Make this the client's newest connection; false if a newer one is."""
+        return self._conditional(
+            self._client.put_item,
+            Item={
+                **_client_key(binding.session_key, binding.client_id),
+                "connection_id": {"S": connection_id},
+                "counter": {"N": str(binding.counter)},
+                "expires_at": self._expiry(),
+            },
+            ConditionExpression=NEVER_OLDER,
+            ExpressionAttributeNames={"#counter": "counter"},
+            ExpressionAttributeValues={
+                ":connection_id": {"S": connection_id},
+                ":counter": {"N": str(binding.counter)},
+            },
+        )
+
+    def bind(self, connection_id: str, binding: Binding) -> bool:
+        """Bind the connection; false if it is gone or bound to something else."""
+        return self._conditional(
+            self._client.update_item,
+            Key=_connection_key(connection_id),
+            UpdateExpression=(
+                "SET session_key = :session_key, session_id = :session_id, client_id = :client_id, #counter = :counter"
+            ),
+            ConditionExpression=BOUND_ONCE,
+            ExpressionAttributeNames={"#counter": "counter"},
+            ExpressionAttributeValues={
+                ":session_key": {"S": binding.session_key},
+                ":session_id": {"S": binding.session_id},
+                ":client_id": {"S": binding.client_id},
+                ":counter": {"N": str(binding.counter)},
+            },
+        )
+
+    def clients(self, session_key: str) -> tuple[ClientAddress, ...]:
+        """The newest connection of each client of a session."""
+        answer = self._client.query(
+            TableName=self._table,
+            KeyConditionExpression="pk = :pk AND begins_with(sk, :client)",
+            ExpressionAttributeValues={":pk": {"S": f"session/{session_key}"}, ":client": {"S": "client/"}},
+            Limit=MOST_CLIENTS,
+        )
+        return tuple(
+            ClientAddress(
+                client_id=item["sk"]["S"].removeprefix("client/"),
+                connection_id=item["connection_id"]["S"],
+                counter=int(item["counter"]["N"]),
+            )
+            for item in answer["Items"]
+        )
+
+    def forget(self, connection_id: str) -> None:
+        """Delete a connection that has ended, and the client's address if it was this one."""
+        answer = self._client.delete_item(
+            TableName=self._table, Key=_connection_key(connection_id), ReturnValues="ALL_OLD"
+        )
+        item = answer.get("Attributes")
+        binding = _connection(connection_id, item).binding if item else None
+        if binding:
+            self._conditional(
+                self._client.delete_item,
+                Key=_client_key(binding.session_key, binding.client_id),
+                ConditionExpression=SAME_CONNECTION,
+                ExpressionAttributeValues={":connection_id": {"S": connection_id}},
+            )
+
+    def _conditional(self, operation: Callable[..., Any], **request: Any) -> bool:
+        try:
+            operation(TableName=self._table, **request)
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
+                return False
+            raise
+        return True
+
+    def _expiry(self) -> Any:
+        return {"N": str(int(self._wall_clock()) + LIFETIME_SECONDS)}
+
+
+def _connection_key(connection_id: str) -> dict[str, Any]:
+    return {"pk": {"S": f"connection/{connection_id}"}, "sk": {"S": "connection"}}
+
+
+def _client_key(session_key: str, client_id: str) -> dict[str, Any]:
+    return {"pk": {"S": f"session/{session_key}"}, "sk": {"S": f"client/{client_id}"}}
+
+
+def _connection(connection_id: str, item: dict[str, Any]) -> Connection:
+    binding = None
+    if "session_key" in item:
+        binding = Binding(
+            session_key=item["session_key"]["S"],
+            session_id=item["session_id"]["S"],
+            client_id=item["client_id"]["S"],
+            counter=int(item["counter"]["N"]),
+        )
+    return Connection(connection_id, item["principal"]["S"], binding)

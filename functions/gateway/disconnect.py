@@ -1,0 +1,32 @@
+"""`$disconnect`: the connection has ended. API Gateway tells on a best effort; the TTL finds what it did not tell."""
+
+from functools import cache
+from typing import Any
+
+from aws_lambda_powertools import Logger
+
+from gateway import clients
+from gateway.connections import Connections
+from gateway.environment import DisconnectEnvironment
+from segue.environment import read_environment
+
+logger = Logger()
+
+
+@cache
+def dependencies() -> Connections:
+    """What the function needs, made at its first invocation."""
+    return Connections(clients.dynamodb(), read_environment(DisconnectEnvironment).connections_table)
+
+
+def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
+    """Forget the connection; nobody waits for the answer."""
+    try:
+        context = event["requestContext"]
+        logger.set_correlation_id(context.get("requestId"))
+        connection_id = context["connectionId"]
+        dependencies().forget(connection_id)
+        logger.info("disconnected", connection=connection_id)
+    except Exception:  # nobody waits, and nobody could do anything about it
+        logger.exception("disconnect failed")
+    return {"statusCode": 200}

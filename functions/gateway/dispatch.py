@@ -1,0 +1,155 @@
+"""From a client's frame to the holder of its session.
+
+    route remembered or on the lease? ──no──▶ claim ──▶ wait for a holder (hello, and frames without seq) ──▶ post
+              │ yes
+              ▼
+            post ── accepted or refused ──▶ done
+              │ gone (refused connection, no answer, not mine any more)
+              ▼
+        read the lease again ── another route ──▶ post once more
+              │ the same, or none
+              ▼
+            claim …
+
+A frame with a `seq` is never waited with: the client sends it again, and the next holder asks for it anyway.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from gateway.claims import Claims
+from gateway.connections import Binding
+from gateway.post import Accepted, Gone, Outcome, Post, Refused
+from gateway.routes import Route, Routes
+from segue.wire.delivery import Delivery, encode_delivery
+from segue.wire.frames import AudioInput, Bye, ClientFrame, Error, Hello, OutputAck, TextInput, error_frame
+
+HOLDER_WAIT_SECONDS: Final = 3.0
+"""How long a frame is kept for a holder to come. Longer would hold up frames behind it; a client says hello again."""
+
+FIRST_POLL_SECONDS: Final = 0.05
+LONGEST_POLL_SECONDS: Final = 0.4
+"""The lease is read at growing intervals: a free worker takes a claim within some tenths of a second."""
+
+SUSPECT_SECONDS: Final = 3.0
+"""A route that did not answer is left alone this long: a hung worker must not cost every frame a time-out."""
+
+SUSPECTS: Final = 512
+"""Routes that are remembered as not answering."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Who a frame comes from."""
+
+    connection_id: str
+    principal: str
+    binding: Binding
+
+
+class Dispatch:
+    """Brings frames to holders."""
+
+    def __init__(
+        self,
+        routes: Routes,
+        post: Post,
+        claims: Claims,
+        clock: Callable[[], float],
+        sleep: Callable[[float], None],
+    ) -> None:
+        """Put the parts together.
+
+        Args:
+            routes: finds a session's holder.
+            post: posts to it.
+            claims: asks for one.
+            clock: monotonic, in seconds.
+            sleep: waits, in seconds.
+        """
+        self._routes = routes
+        self._post = post
+        self._claims = claims
+        self._clock = clock
+        self._sleep = sleep
+        self._suspects: OrderedDict[Route, float] = OrderedDict()
+
+    def deliver(self, sender: Sender, frame: ClientFrame) -> Error | None:
+        """Bring one frame to the holder; return what the client is told, if anything."""
+        key = sender.binding.session_key
+        body = encode_delivery(
+            Delivery(
+                session_key=key,
+                connection_id=sender.connection_id,
+                client_id=sender.binding.client_id,
+                counter=sender.binding.counter,
+                frame=frame,
+            )
+        )
+        route = self._routes.find(key)
+        outcome = self._try(route, body)
+        if isinstance(outcome, Gone) and route is not None:
+            previous, route = route, self._routes.read(key)
+            if route != previous:
+                outcome = self._try(route, body)
+        if not isinstance(outcome, Gone):
+            return _told(outcome)
+        return self._without_holder(sender, frame, body, Missed(route, outcome))
+
+    def _without_holder(self, sender: Sender, frame: ClientFrame, body: bytes, missed: "Missed") -> Error | None:
+        self._routes.forget(sender.binding.session_key)
+        if isinstance(frame, Bye | OutputAck):
+            return None  # nobody needs to be fetched for these
+        self._claims.send(sender.connection_id, sender.binding, sender.principal, missed.outcome.reason)
+        if not _is_waited_with(frame):
+            return None
+        return _told(self._wait(sender.binding.session_key, body, missed))
+
+    def _wait(self, session_key: str, body: bytes, missed: "Missed") -> Accepted | Refused:
+        """Deliver as soon as there is a holder, unless that takes too long."""
+        deadline = self._clock() + HOLDER_WAIT_SECONDS
+        pause = FIRST_POLL_SECONDS
+        while self._clock() < deadline:
+            self._sleep(pause)
+            pause = min(pause * 2, LONGEST_POLL_SECONDS)
+            route = self._routes.read(session_key)
+            # The same holder may take it after all: it said "moved" while it was still restoring the session.
+            if route is None or (route == missed.route and missed.outcome.reason != "handoff"):
+                continue
+            outcome = self._try(route, body)
+            if not isinstance(outcome, Gone):
+                return outcome
+            missed = Missed(route, outcome)
+        return Refused("no_worker")
+
+    def _try(self, route: Route | None, body: bytes) -> Outcome:
+        if route is None:
+            return Gone("no-holder")
+        suspect_until = self._suspects.get(route)
+        if suspect_until is not None and self._clock() < suspect_until:
+            return Gone("unreachable")
+        outcome = self._post(route, body)
+        if outcome == Gone("unreachable"):
+            self._suspects[route] = self._clock() + SUSPECT_SECONDS
+            self._suspects.move_to_end(route)
+            if len(self._suspects) > SUSPECTS:
+                self._suspects.popitem(last=False)
+        return outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """The last attempt that found nobody."""
+
+    route: Route | None
+    outcome: Gone
+
+
+def _is_waited_with(frame: ClientFrame) -> bool:
+    return isinstance(frame, Hello) or (isinstance(frame, TextInput | AudioInput) and frame.seq is None)
+
+
+def _told(outcome: Accepted | Refused) -> Error | None:
+    return error_frame(outcome.code) if isinstance(outcome, Refused) else None

@@ -1,0 +1,60 @@
+"""`$default`: every message of a client.
+
+What this returns goes to the client as a *route response*: the route needs one, and the route response selection
+expression `$default`. So the function needs no way out to the management API.
+"""
+
+import time
+from functools import cache
+from typing import Any
+
+from aws_lambda_powertools import Logger
+
+from gateway import clients
+from gateway.claims import Claims
+from gateway.connections import Connections
+from gateway.dispatch import Dispatch
+from gateway.environment import MessageEnvironment
+from gateway.post import HttpPost
+from gateway.router import Router
+from gateway.routes import Routes
+from segue.environment import read_environment
+from segue.wire.frames import Error, Pong, encode_frame, error_frame
+
+logger = Logger()
+
+
+@cache
+def dependencies() -> Router:
+    """What the function needs, made at its first invocation."""
+    environment = read_environment(MessageEnvironment)
+    connections = Connections(clients.dynamodb(), environment.connections_table)
+    dispatch = Dispatch(
+        routes=Routes(clients.dynamodb(), environment.lock_table),
+        post=HttpPost(),
+        claims=Claims(clients.sqs(), environment.claims_queue_url, connections, clock=time.monotonic),
+        clock=time.monotonic,
+        sleep=time.sleep,
+    )
+    return Router(connections, dispatch)
+
+
+def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
+    """Take one message; return the route response."""
+    return respond(answer(event))
+
+
+def answer(event: dict[str, Any]) -> Error | Pong | None:
+    """What the client is told. Whatever goes wrong inside, it learns no more than that."""
+    try:
+        context = event["requestContext"]
+        logger.set_correlation_id(context.get("requestId"))
+        return dependencies().receive(context["connectionId"], event.get("body") or "")
+    except Exception:  # the text of an error that leaves the function would reach the client
+        logger.exception("message failed")
+        return error_frame("internal")
+
+
+def respond(frame: Error | Pong | None) -> dict[str, Any]:
+    """The route response that carries a frame, or none."""
+    return {"statusCode": 200, "body": encode_frame(frame)} if frame else {"statusCode": 200}

@@ -1,0 +1,74 @@
+"""Where a session's holder takes frames: read from the guard item, remembered while it works.
+
+The lease is the route: no second registry can disagree with it. A warm function asks the table once and then remembers,
+until a holder refuses or does not answer.
+"""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from segue.item import GuardItem
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+REMEMBERED: Final = 2048
+"""Sessions whose route a warm function keeps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where the holder takes frames, and the secret that it wants to see."""
+
+    endpoint: str
+    token: str = field(repr=False)
+
+
+class Routes:
+    """Finds routes."""
+
+    def __init__(self, client: "DynamoDBClient", table: str, wall_clock: Callable[[], float] = time.time) -> None:
+        """Use a table.
+
+        Args:
+            client: DynamoDB client.
+            table: name of the lock table.
+            wall_clock: seconds since 1970, for items past their TTL.
+        """
+        self._client = client
+        self._table = table
+        self._wall_clock = wall_clock
+        self._remembered: OrderedDict[str, Route] = OrderedDict()
+
+    def find(self, session_key: str) -> Route | None:
+        """The remembered route, or the one on the lease; `None` if the session has no holder."""
+        route = self._remembered.get(session_key)
+        if route:
+            self._remembered.move_to_end(session_key)
+            return route
+        return self.read(session_key)
+
+    def read(self, session_key: str) -> Route | None:
+        """The route on the lease now; remembered from here on."""
+        self._remembered.pop(session_key, None)
+        answer = self._client.get_item(
+            TableName=self._table, Key={"session_key": {"S": session_key}}, ConsistentRead=True
+        )
+        attributes = answer.get("Item")
+        if not attributes:
+            return None
+        item = GuardItem.from_attributes(attributes)
+        if item.ended(self._wall_clock()) or not item.held or not item.endpoint or not item.route_token:
+            return None
+        route = Route(item.endpoint, item.route_token)
+        self._remembered[session_key] = route
+        if len(self._remembered) > REMEMBERED:
+            self._remembered.popitem(last=False)
+        return route
+
+    def forget(self, session_key: str) -> None:
+        """Ask the table the next time."""
+        self._remembered.pop(session_key, None)

@@ -1,0 +1,232 @@
+"""AWS in process (moto), a worker that is a real HTTP server, and a clock that only moves when told."""
+
+import contextlib
+import io
+import socket
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from gateway import clients, connect, disconnect, message
+from gateway.claims import Claims
+from gateway.connections import Connections
+from gateway.dispatch import Dispatch
+from gateway.post import HttpPost
+from gateway.router import Router
+from gateway.routes import Routes
+from segue.wire.claims import decode_claim
+from segue.wire.delivery import FRAMES_PATH, ROUTE_TOKEN_HEADER, decode_delivery
+
+CONNECTIONS = "connections"
+LOCKS = "locks"
+
+
+class Clock:
+    """Monotonic and wall time; sleeping moves it and may make something happen."""
+
+    def __init__(self):
+        self.now = 1000.0
+        self.slept = []
+        self.on_sleep = lambda: None
+
+    def __call__(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.slept.append(seconds)
+        self.now += seconds
+        self.on_sleep()
+
+
+class Worker:
+    """A holder's HTTP endpoint. `answers` are used up one by one, then it accepts."""
+
+    def __init__(self, token="right"):
+        self.token = token
+        self.answers = []
+        self.deliveries = []
+        self.connected = []
+        self.lock = threading.Lock()
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def setup(self):
+                super().setup()
+                outer.connected.append(self.connection)
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["content-length"]))
+                status, answer = outer.take(self.path, self.headers[ROUTE_TOKEN_HEADER], body)
+                if status is None:  # hang up without a word
+                    self.close_connection = True
+                    return
+                self.send_response(status)
+                self.send_header("content-length", str(len(answer)))
+                self.end_headers()
+                self.wfile.write(answer)
+
+            def log_message(self, *_):
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        self.thread.start()
+
+    @property
+    def endpoint(self):
+        return "http://{}:{}".format(*self.server.server_address)
+
+    def take(self, path, token, body):
+        assert path == FRAMES_PATH
+        with self.lock:
+            if token != self.token:
+                return 403, b""
+            if self.answers:
+                answer = self.answers.pop(0)
+                if answer is not None:
+                    return answer
+            self.deliveries.append(decode_delivery(body))
+            return 202, b""
+
+    @property
+    def frames(self):
+        return [delivery.frame for delivery in self.deliveries]
+
+    def stop(self):
+        """As a killed process: nobody listens, and every connection ends."""
+        if self.thread.is_alive():
+            self.server.shutdown()
+            self.server.server_close()
+            self.thread.join(5)
+            for connection in self.connected:
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.fixture
+def worker():
+    started = Worker()
+    yield started
+    started.stop()
+
+
+@pytest.fixture
+def other_worker():
+    started = Worker(token="other")
+    yield started
+    started.stop()
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def log():
+    """What the functions log, as text."""
+    written = io.StringIO()
+    handler = message.logger.registered_handler
+    before = handler.setStream(written)
+    yield written
+    handler.setStream(before)
+
+
+@pytest.fixture
+def aws(monkeypatch):
+    """Both tables and the queue, empty."""
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    with mock_aws():
+        forget_dependencies()
+        dynamodb = boto3.client("dynamodb")
+        sqs = boto3.client("sqs")
+        table(dynamodb, LOCKS, "session_key")
+        table(dynamodb, CONNECTIONS, "pk", "sk")
+        queue_url = sqs.create_queue(QueueName="claims")["QueueUrl"]
+        yield SimpleNamespace(dynamodb=dynamodb, sqs=sqs, queue_url=queue_url)
+        forget_dependencies()
+
+
+def forget_dependencies():
+    for cached in (clients.dynamodb, clients.sqs, connect.dependencies, message.dependencies, disconnect.dependencies):
+        cached.cache_clear()
+
+
+def table(dynamodb, name, *keys):
+    dynamodb.create_table(
+        TableName=name,
+        KeySchema=[{"AttributeName": key, "KeyType": kind} for key, kind in zip(keys, ("HASH", "RANGE"), strict=False)],
+        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
+        BillingMode="PAY_PER_REQUEST",
+    )
+
+
+class Gateway:
+    """The message function's parts on moto, with the clock in hand."""
+
+    def __init__(self, aws, clock):
+        self.aws = aws
+        self.clock = clock
+        self.connections = Connections(aws.dynamodb, CONNECTIONS, wall_clock=clock)
+        self.warm()
+
+    def warm(self):
+        """A fresh process: nothing remembered."""
+        self.routes = Routes(self.aws.dynamodb, LOCKS, wall_clock=self.clock)
+        self.router = Router(
+            self.connections,
+            Dispatch(
+                routes=self.routes,
+                post=HttpPost(),
+                claims=Claims(self.aws.sqs, self.aws.queue_url, self.connections, clock=self.clock),
+                clock=self.clock,
+                sleep=self.clock.sleep,
+            ),
+        )
+
+    def hold(self, key, worker, token=None, epoch=1, **changes):
+        """Let a worker have the lease."""
+        item = {
+            "session_key": {"S": key},
+            "schema": {"N": "1"},
+            "born": {"S": "b"},
+            "epoch": {"N": str(epoch)},
+            "acquire_id": {"S": f"a{epoch}"},
+            "holder": {"S": "w"},
+            "endpoint": {"S": worker.endpoint},
+            "route_token": {"S": token or worker.token},
+            "expires_at": {"N": str(int(self.clock.now) + 3600)},
+        } | changes
+        self.aws.dynamodb.put_item(TableName=LOCKS, Item={name: value for name, value in item.items() if value})
+
+    def free(self, key):
+        self.hold(key, SimpleNamespace(endpoint="-", token="-"), acquire_id=None, endpoint=None, route_token=None)
+
+    def claims(self):
+        """The claims sent since the last look."""
+        found = []
+        while messages := self.aws.sqs.receive_message(QueueUrl=self.aws.queue_url, MaxNumberOfMessages=10).get(
+            "Messages"
+        ):
+            for received in messages:
+                found.append(decode_claim(received["Body"]))
+                self.aws.sqs.delete_message(QueueUrl=self.aws.queue_url, ReceiptHandle=received["ReceiptHandle"])
+        return found
+
+
+@pytest.fixture
+def gateway(aws, clock):
+    return Gateway(aws, clock)

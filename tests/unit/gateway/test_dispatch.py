@@ -1,0 +1,311 @@
+"""From frame to holder: the route that is remembered, the one that has moved, and none."""
+
+import socket
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from gateway.connections import Binding
+from gateway.dispatch import HOLDER_WAIT_SECONDS, SUSPECT_SECONDS, Sender
+from gateway.post import Accepted, Gone, HttpPost, Refused, outcome_of
+from gateway.routes import Route, Routes
+from segue.wire.claims import ClientAddress
+from segue.wire.delivery import encode_refusal
+from segue.wire.frames import AudioInput, Bye, Hello, OutputAck, TextInput, error_frame
+
+KEY = "alice/s"
+SENDER = Sender("c1", "alice", Binding(KEY, "s", "c", 1))
+HELLO = Hello(session="s", client_id="c", connection=1)
+TEXT = TextInput(text="hi", seq=1)
+PLAIN = TextInput(text="hi")
+MOVED = (410, encode_refusal("moved"))
+
+
+@pytest.fixture
+def deliver(gateway):
+    return lambda frame=TEXT: gateway.router._dispatch.deliver(SENDER, frame)
+
+
+@pytest.fixture
+def refusing():
+    """An address that nobody listens on: it refuses connections while the socket is bound and not listening."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield SimpleNamespace(endpoint=f"http://127.0.0.1:{bound.getsockname()[1]}", token="t")
+
+
+@pytest.fixture
+def hung():
+    """An address that takes connections and never answers, as a stopped process does."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        yield SimpleNamespace(endpoint=f"http://127.0.0.1:{listening.getsockname()[1]}", token="t")
+
+
+@pytest.fixture
+def reads(gateway, monkeypatch):
+    """How often the lease was read."""
+    counted = []
+    read = Routes.read
+    monkeypatch.setattr(Routes, "read", lambda self, key: counted.append(key) or read(self, key))
+    return counted
+
+
+# --- the holder answers
+
+
+def test_the_route_is_read_once_and_remembered(gateway, worker, deliver, reads):
+    gateway.hold(KEY, worker)
+    for _ in range(3):
+        assert deliver() is None
+    assert len(worker.deliveries) == 3
+    assert len(reads) == 1
+    assert gateway.claims() == []
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "code"),
+    [
+        (400, encode_refusal("beyond_window", "secret detail"), "beyond_window"),
+        (400, encode_refusal("made_up"), "bad_frame"),
+        (400, b"<html>stack trace</html>", "bad_frame"),
+        (429, encode_refusal("busy"), "busy"),
+        (500, b"Traceback", "internal"),
+        (200, b"", "internal"),
+        (302, b"", "internal"),
+    ],
+)
+def test_what_the_holder_refuses_is_told_in_the_protocols_own_words(gateway, worker, deliver, status, body, code):
+    gateway.hold(KEY, worker)
+    worker.answers = [(status, body)]
+    assert deliver() == error_frame(code)
+    assert gateway.claims() == []
+
+
+def test_outcomes():
+    assert outcome_of(202, b"") == Accepted()
+    assert outcome_of(403, b"") == Gone("unreachable")
+    assert outcome_of(410, b"") == Gone("handoff")
+    assert outcome_of(429, b"") == Refused("busy")
+
+
+def test_a_kept_connection_that_the_worker_has_closed_is_opened_again(gateway, worker, deliver):
+    gateway.hold(KEY, worker)
+    assert deliver() is None
+    worker.answers = [(None, b"")]
+    assert deliver() is None
+    assert gateway.claims() == []
+    assert len(worker.deliveries) == 2
+
+
+def test_a_worker_that_hangs_up_twice_is_not_reachable(gateway, worker, deliver):
+    gateway.hold(KEY, worker)
+    worker.answers = [(None, b""), (None, b"")]
+    assert deliver() is None
+    assert gateway.claims()[0].reason == "unreachable"
+
+
+# --- the session has moved
+
+
+@pytest.mark.parametrize("how", ["moved", "token", "refused"])
+def test_a_frame_follows_the_session_to_its_new_holder(gateway, worker, other_worker, deliver, how):
+    gateway.hold(KEY, worker)
+    assert deliver() is None
+    match how:
+        case "moved":
+            worker.answers = [MOVED]
+        case "token":
+            worker.token = "another session's"
+        case "refused":
+            worker.stop()
+    gateway.hold(KEY, other_worker, epoch=2)
+    assert deliver() is None
+    assert deliver() is None
+    assert other_worker.frames == [TEXT, TEXT]
+    assert gateway.claims() == []
+
+
+def test_two_moves_in_a_row_end_in_a_claim(gateway, worker, other_worker, deliver):
+    gateway.hold(KEY, worker)
+    deliver()
+    worker.answers = [MOVED]
+    gateway.hold(KEY, other_worker, epoch=2)
+    other_worker.answers = [MOVED]
+    assert deliver() is None
+    (claim,) = gateway.claims()
+    assert claim.reason == "handoff"
+    assert deliver() is None
+    assert other_worker.frames == [TEXT]
+
+
+# --- nobody holds it
+
+
+@pytest.mark.parametrize("state", ["absent", "free", "expired", "tombstone", "no endpoint"])
+def test_no_holder_makes_a_claim(gateway, worker, deliver, state):
+    match state:
+        case "free":
+            gateway.free(KEY)
+        case "expired":
+            gateway.hold(KEY, worker, expires_at={"N": str(int(gateway.clock.now) - 1)})
+        case "tombstone":
+            gateway.hold(KEY, worker, deleted={"BOOL": True})
+        case "no endpoint":
+            gateway.hold(KEY, worker, endpoint=None)
+    assert deliver() is None
+    (claim,) = gateway.claims()
+    assert (claim.session_key, claim.session_id, claim.principal) == (KEY, "s", "alice")
+    assert claim.reason == "no-holder"
+    assert claim.clients == (ClientAddress(client_id="c", connection_id="c1", counter=1),)
+    assert worker.deliveries == []
+    assert gateway.clock.slept == [], "a frame with a number is not waited with"
+
+
+def test_a_claim_names_every_client_of_the_session(gateway, deliver):
+    gateway.connections.claim_client("c9", Binding(KEY, "s", "silent", 4))
+    gateway.connections.claim_client("c0", Binding(KEY, "s", "c", 0))
+    gateway.connections.claim_client("x1", Binding("alice/other", "other", "x", 1))
+    deliver()
+    (claim,) = gateway.claims()
+    assert {(client.client_id, client.connection_id, client.counter) for client in claim.clients} == {
+        ("c", "c1", 1),
+        ("silent", "c9", 4),
+    }
+
+
+def test_a_newer_connection_of_the_client_is_the_one_that_is_claimed_for(gateway, deliver):
+    gateway.connections.claim_client("c2", Binding(KEY, "s", "c", 2))
+    deliver()
+    assert gateway.claims()[0].clients == (ClientAddress(client_id="c", connection_id="c2", counter=2),)
+
+
+def test_claims_of_one_session_are_seldom(gateway, deliver):
+    for _ in range(5):
+        deliver()
+    assert len(gateway.claims()) == 1
+    gateway.clock.now += 1.9
+    deliver()
+    assert gateway.claims() == []
+    gateway.clock.now += 0.2
+    deliver()
+    assert len(gateway.claims()) == 1
+
+
+@pytest.mark.parametrize("frame", [Bye(), OutputAck(epoch=1, seq=1)])
+def test_nobody_is_fetched_for_a_frame_without_effect(gateway, deliver, frame):
+    assert deliver(frame) is None
+    assert gateway.claims() == []
+
+
+@pytest.mark.parametrize("frame", [HELLO, PLAIN, AudioInput.from_pcm(b"\0\0")], ids=lambda frame: type(frame).__name__)
+def test_hello_and_frames_without_a_number_wait_for_a_holder(gateway, worker, deliver, frame):
+    gateway.clock.on_sleep = lambda: gateway.hold(KEY, worker) if len(gateway.clock.slept) == 3 else None
+    assert deliver(frame) is None
+    assert worker.frames == [frame]
+    assert len(gateway.claims()) == 1
+    assert len(gateway.clock.slept) == 3
+
+
+def test_waiting_ends(gateway, deliver):
+    start = gateway.clock.now
+    assert deliver(PLAIN) == error_frame("no_worker")
+    assert HOLDER_WAIT_SECONDS <= gateway.clock.now - start < HOLDER_WAIT_SECONDS + 0.5
+    assert 5 < len(gateway.clock.slept) < 20
+
+
+def test_waiting_goes_on_when_the_new_holder_passes_the_session_on(gateway, worker, other_worker, deliver):
+    worker.answers = [MOVED]
+
+    def acquire():
+        if len(gateway.clock.slept) == 1:
+            gateway.hold(KEY, worker)
+        if len(gateway.clock.slept) == 3:
+            gateway.hold(KEY, other_worker, epoch=2)
+
+    worker.answers = [MOVED, MOVED, MOVED]
+    gateway.clock.on_sleep = acquire
+    assert deliver(PLAIN) is None
+    assert other_worker.frames == [PLAIN]
+    assert worker.frames == []
+
+
+def test_a_holder_that_was_still_restoring_is_asked_again(gateway, worker, deliver):
+    gateway.hold(KEY, worker)
+    worker.answers = [MOVED, MOVED]
+    assert deliver(HELLO) is None
+    assert worker.frames == [HELLO]
+
+
+# --- the holder does not answer
+
+
+def test_a_refused_connection_makes_a_claim_at_once(gateway, refusing, deliver):
+    gateway.hold(KEY, refusing)
+    started = time.monotonic()
+    assert deliver() is None
+    assert time.monotonic() - started < 1.0
+    (claim,) = gateway.claims()
+    assert claim.reason == "unreachable"
+
+
+def test_a_waiting_frame_goes_to_the_one_that_takes_over(gateway, refusing, worker, deliver):
+    gateway.hold(KEY, refusing)
+    gateway.clock.on_sleep = lambda: gateway.hold(KEY, worker, epoch=2) if len(gateway.clock.slept) == 2 else None
+    assert deliver(PLAIN) is None
+    assert worker.frames == [PLAIN]
+
+
+def test_a_hung_holder_costs_one_time_out_and_then_none(gateway, hung, deliver, monkeypatch):
+    tried = []
+    post = gateway.router._dispatch._post = HttpPost()
+    post._pool.connection_pool_kw["timeout"] = 0.1
+    send = HttpPost._send
+    monkeypatch.setattr(HttpPost, "_send", lambda self, *args: tried.append(1) or send(self, *args))
+    gateway.hold(KEY, hung)
+    for _ in range(10):
+        assert deliver() is None
+    assert len(tried) == 1
+    assert [claim.reason for claim in gateway.claims()] == ["unreachable"]
+    gateway.clock.now += SUSPECT_SECONDS
+    assert deliver() is None
+    assert len(tried) == 2
+
+
+def test_a_suspect_that_lost_the_lease_does_not_delay_its_successor(gateway, refusing, worker, deliver):
+    gateway.hold(KEY, refusing)
+    deliver()
+    gateway.hold(KEY, worker, epoch=2)
+    assert deliver() is None
+    assert worker.frames == [TEXT]
+
+
+def test_an_endpoint_that_is_no_address_is_no_crash(gateway, deliver):
+    gateway.hold(KEY, SimpleNamespace(endpoint="http://[nonsense", token="t"))
+    assert deliver() is None
+    assert gateway.claims()[0].reason == "unreachable"
+
+
+# --- bounds
+
+
+def test_what_a_warm_function_remembers_is_bounded(gateway, worker, monkeypatch):
+    for name in ("gateway.routes.REMEMBERED", "gateway.claims.REMEMBERED", "gateway.dispatch.SUSPECTS"):
+        monkeypatch.setattr(name, 2)
+    dispatch = gateway.router._dispatch
+    dispatch._post = lambda route, body: Gone("unreachable")
+    for number in range(5):
+        key = f"alice/{number}"
+        gateway.hold(key, SimpleNamespace(endpoint=f"http://{number}", token="t"))
+        assert gateway.routes.find(key)
+        dispatch.deliver(Sender("c", "alice", Binding(key, str(number), "c", 1)), TEXT)
+        gateway.routes.find(key)
+    assert len(gateway.routes._remembered) == 2
+    assert len(dispatch._suspects) == 2
+    assert len(dispatch._claims._sent) == 2
+
+
+def test_a_route_keeps_its_secret():
+    assert "hush" not in repr(Route("http://x", "hush"))
