@@ -1,0 +1,29 @@
+"""``python -m worker``: run one worker until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from segue import StorageRefused
+from worker.environment import Environment, EnvironmentProblem
+from worker.log import adopt_libraries, logger
+from worker.service import Service
+from worker.signing import CredentialsMissing
+
+
+async def main() -> None:
+    """Read the environment and serve."""
+    await Service(Environment.read()).run()
+
+
+if __name__ == "__main__":
+    adopt_libraries()
+    try:
+        asyncio.run(main())
+    except (EnvironmentProblem, CredentialsMissing, StorageRefused) as problem:
+        logger.error(str(problem))
+        sys.exit(2)
+    except Exception:  # noqa: BLE001 - the last words of the process, in the same form as all others
+        logger.exception("the worker broke")
+        sys.exit(1)

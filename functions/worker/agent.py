@@ -1,0 +1,84 @@
+"""YOUR AGENT. This is the one file to edit: the model, what it is told, and the tools it may use.
+
+``build_agent`` is called once for every conversation that this worker takes over, and whatever it returns goes on where
+the conversation was: messages, transcripts and ``agent.state`` are restored by ``session_manager``. So keep what must
+survive a redeployment there, and nowhere else.
+
+Deploy after an edit (``cdk deploy``; on one machine ``make redeploy``): conversations under way pass to the new version
+at their next turn boundary, on the same connection.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from strands import ToolContext, tool
+from strands.bidi import BidiAgent
+from strands.bidi.models import BidiModel
+from strands.session import SessionManager
+
+SYSTEM_PROMPT = """\
+You are a friendly voice assistant. Answer in one or two short sentences: people are listening, not reading.
+When someone asks you to remember something, use the remember tool; when they ask what you noted, use the recall tool.
+"""
+
+
+# Tools are plain functions with the tool decorator: the docstring tells the model what they do and when to use them.
+# With context=True they are given the agent; what they put into agent.state is saved with the conversation.
+
+
+@tool(context=True)
+def remember(note: str, tool_context: ToolContext) -> str:  # noqa: D417 - the docstring is for the model
+    """Write something down for later in this conversation.
+
+    Args:
+        note: What to remember, in one sentence.
+    """
+    state = tool_context.agent.state
+    notes = [*(state.get("notes") or []), note]
+    state.set("notes", notes)
+    return f"Noted. There are {len(notes)} notes now."
+
+
+@tool(context=True)
+def recall(tool_context: ToolContext) -> str:
+    """Read out everything that was written down with the remember tool."""
+    notes = tool_context.agent.state.get("notes") or []
+    return "\n".join(f"- {note}" for note in notes) or "Nothing was noted yet."
+
+
+def build_agent(session_manager: SessionManager[Any] | None) -> BidiAgent:
+    """Build the agent of one conversation.
+
+    Args:
+        session_manager: Restores the conversation and saves what happens in it. Pass it on unchanged. It is None
+            once, when the worker starts: that agent is thrown away, and a mistake in this file stops the deployment
+            instead of a call.
+    """
+    return BidiAgent(
+        model=build_model(),
+        system_prompt=SYSTEM_PROMPT,
+        tools=[remember, recall],
+        session_manager=session_manager,
+    )
+
+
+def build_model() -> BidiModel:
+    """Choose the model by SEGUE_PROVIDER. Any bidirectional model of Strands can stand here.
+
+    Raises:
+        ValueError: SEGUE_PROVIDER names none of these.
+    """
+    provider = os.environ.get("SEGUE_PROVIDER") or "nova-sonic"
+    if provider == "nova-sonic":
+        # Imported here: its client takes a second to load, and the rehearsal does without it.
+        from strands.bidi.models.bedrock import BedrockNovaSonicModel
+
+        return BedrockNovaSonicModel(model_id=os.environ.get("SEGUE_MODEL_ID") or "amazon.nova-2-5-sonic")
+    if provider == "rehearsal":
+        # An offline stand-in that needs no account and costs nothing: for development and tests.
+        from worker.rehearsal import RehearsalModel
+
+        return RehearsalModel()
+    raise ValueError(f"SEGUE_PROVIDER is {provider!r}: set it to 'nova-sonic' or 'rehearsal', or add a model here")

@@ -1,0 +1,128 @@
+"""Takes claims from the queue while there is room, and settles each by what became of it.
+
+    held now, or held already           deleted
+    somebody else holds it and lives    deleted: that holder answers the clients
+    storage does not answer             left: delivered again after the queue's visibility timeout
+    anything else, or not a claim       left: after five deliveries it is in the dead-letter queue
+    arrived while this worker leaves    given back at once
+
+Who writes a session is decided by its guard item alone, so a claim that comes twice or late does no harm.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final, Protocol
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from segue import SessionHeld, StorageUnavailable
+from segue.wire.claims import Claim, ClaimError, decode_claim
+from worker.host import Host
+from worker.log import logger
+from worker.queue import QueuedClaim
+
+PAUSE_SECONDS: Final = 1.0
+"""After the queue could not be asked."""
+
+
+class Queue(Protocol):
+    """What claims come from: see ``worker.queue.ClaimsQueue``."""
+
+    async def receive(self, most: int) -> list[QueuedClaim]:
+        """Wait a short while for claims."""
+        ...
+
+    async def delete(self, claim: QueuedClaim) -> None:
+        """Settle one."""
+        ...
+
+    async def give_back(self, claim: QueuedClaim) -> None:
+        """Let somebody else have one."""
+        ...
+
+    async def send(self, claim: Claim) -> None:
+        """Add one."""
+        ...
+
+
+class ClaimTaker:
+    """Feeds a host from the queue."""
+
+    def __init__(self, queue: Queue, host: Host) -> None:
+        self._queue = queue
+        self._host = host
+        self._leaving = asyncio.Event()
+        self._taking: set[asyncio.Task[None]] = set()
+        self._polling: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to take claims."""
+        self._polling = asyncio.create_task(self._poll(), name="claims")
+
+    def stop(self) -> None:
+        """Take no more; what the poll under way brings is given back."""
+        self._leaving.set()
+
+    async def stopped(self) -> None:
+        """Wait for the last poll, after ``stop``, and for what was being taken."""
+        if self._polling is not None:
+            await asyncio.wait({self._polling})
+        if self._taking:
+            await asyncio.wait(self._taking)
+
+    async def _poll(self) -> None:
+        while await self._has_room():
+            try:
+                received = await self._queue.receive(self._host.room)
+            except (BotoCoreError, ClientError) as error:
+                logger.warning("the claims queue does not answer", reason=type(error).__name__)
+                await asyncio.sleep(PAUSE_SECONDS)
+                continue
+            for claim in received:
+                task = asyncio.create_task(self._settle(claim), name="claim")
+                self._taking.add(task)
+                task.add_done_callback(self._taking.discard)
+            await asyncio.sleep(0)  # lets them take their room before it is counted again
+
+    async def _has_room(self) -> bool:
+        """Wait for room; False once the worker is leaving."""
+        room = asyncio.ensure_future(self._host.until_room())
+        leaving = asyncio.ensure_future(self._leaving.wait())
+        try:
+            await asyncio.wait({room, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            room.cancel()
+            leaving.cancel()
+        return not self._leaving.is_set()
+
+    async def _settle(self, queued: QueuedClaim) -> None:
+        try:
+            if self._leaving.is_set():
+                logger.debug("claim given back")
+                await self._queue.give_back(queued)
+            elif await self._take(queued):
+                await self._queue.delete(queued)
+        except (BotoCoreError, ClientError) as error:
+            logger.warning("a claim could not be settled, it comes again", reason=type(error).__name__)
+
+    async def _take(self, queued: QueuedClaim) -> bool:
+        """Whether the claim is done with."""
+        try:
+            claim = decode_claim(queued.body)
+        except ClaimError:
+            logger.error("a message in the claims queue is not a claim")
+            return False
+        logger.debug("claim received", session=claim.session_key, reason=claim.reason)
+        try:
+            await self._host.take(claim)
+        except SessionHeld as held:
+            logger.info("session is held elsewhere", session=claim.session_key, holder=held.holder, epoch=held.epoch)
+            return True
+        except StorageUnavailable:
+            logger.warning("session could not be opened, storage does not answer", session=claim.session_key)
+            return False
+        except Exception:  # noqa: BLE001 - whatever the user's agent raises concerns this session only
+            logger.exception("session could not be opened", session=claim.session_key)
+            return False
+        return True

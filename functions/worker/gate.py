@@ -1,0 +1,142 @@
+"""The output gate: what shows journal content leaves only when the journal has it for good.
+
+A client must never see in a final frame what a crash could take back. So acknowledgements, final transcripts, texts,
+tool results and `ready` wait for their position in the journal to be durable, in the order in which they came.
+
+    event        kind                waits for its position    may overtake
+    audio        spoken at once      no                        yes: it goes round the gate
+    barge_in     spoken at once      no                        yes, like the audio it stops
+    partial      in its order        no                        no: a partial shown after the final one, or before
+                                                               that of the sentence before, would read wrong
+    the others   journal content     yes                       no
+
+A partial transcript that finds the gate empty passes at once, so it waits only when order demands it, and then for one
+commit at most.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from segue import StorageUnavailable
+from segue.wire.frames import ServerFrame
+from worker.log import logger
+
+RETRY_SECONDS = 0.5
+"""Pause after storage failed a wait, before the wait is taken up again."""
+
+
+class Journal(Protocol):
+    """What the gate asks of the session manager."""
+
+    @property
+    def head(self) -> int:
+        """How many records are committed."""
+        ...
+
+    async def durable(self, position: int | None = None) -> None:
+        """Return when the first ``position`` records are committed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A frame at the gate.
+
+    Attributes:
+        frame: What waits.
+        position: Records that must be durable before it leaves; None if it only keeps its place in the order.
+        client_id: Whom it is for, None for everybody.
+    """
+
+    frame: ServerFrame
+    position: int | None
+    client_id: str | None
+
+
+class OutputGate:
+    """Holds frames back until they are durable, and lets them out in order."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        release: Callable[[ServerFrame, str | None], None],
+        stalled: Callable[[], None],
+    ) -> None:
+        """Keep what the gate asks and tells.
+
+        Args:
+            journal: Knows what is durable.
+            release: Takes a frame that may leave, and whom it is for. Must not wait.
+            stalled: Called once each time storage begins to fail.
+        """
+        self._journal = journal
+        self._release = release
+        self._stalled = stalled
+        self._waiting: deque[Waiting] = deque()
+        self._arrived = asyncio.Event()
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self._closed = False
+
+    def put(self, frame: ServerFrame, position: int | None, client_id: str | None = None) -> None:
+        """Let a frame out in its turn. Never waits.
+
+        Args:
+            frame: The frame.
+            position: Records that must be durable first, None if only the order matters.
+            client_id: Whom it is for, None for everybody.
+        """
+        if self._closed:
+            return
+        if not self._waiting and (position is None or position <= self._journal.head):
+            self._release(frame, client_id)
+            return
+        self._waiting.append(Waiting(frame, position, client_id))
+        self._empty.clear()
+        self._arrived.set()
+
+    async def run(self) -> None:
+        """Let frames out until cancelled.
+
+        Raises:
+            SegueError: The journal will never have what waits: fenced, refused or damaged.
+        """
+        while True:
+            await self._arrived.wait()
+            while self._waiting:
+                await self._reach(self._waiting[0].position)
+                if self._closed:
+                    return
+                first = self._waiting.popleft()
+                self._release(first.frame, first.client_id)
+            self._arrived.clear()
+            self._empty.set()
+
+    async def emptied(self) -> None:
+        """Wait until nothing waits any more."""
+        await self._empty.wait()
+
+    def close(self) -> None:
+        """Let nothing out any more, ever: what waits is forgotten at once."""
+        self._closed = True
+        self._waiting.clear()
+        self._empty.set()
+
+    async def _reach(self, position: int | None) -> None:
+        troubled = False
+        while position is not None and position > self._journal.head:
+            try:
+                await self._journal.durable(position)
+            except StorageUnavailable as error:
+                if not troubled:
+                    logger.warning("storage does not answer, output waits", reason=str(error))
+                    self._stalled()
+                troubled = True
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                return

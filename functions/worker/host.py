@@ -1,0 +1,164 @@
+"""The sessions that this process holds: found by key, opened from claims, ended when nobody needs them any more."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from strands.bidi import BidiAgent
+
+from segue.item import session_key
+from segue.wire.claims import Claim
+from worker.log import logger
+from worker.manager import Manager
+from worker.outbox import Connections
+from worker.session import HostedSession
+
+type NewManager = Callable[[Claim], Manager]
+"""Makes a manager for the session that a claim names; no I/O."""
+
+type NewAgent = Callable[[Any], BidiAgent]
+"""The user's ``build_agent``."""
+
+
+class Host:
+    """Opens, keeps and ends sessions."""
+
+    def __init__(
+        self,
+        new_manager: NewManager,
+        new_agent: NewAgent,
+        connections: Connections,
+        *,
+        capacity: int,
+        linger_seconds: float,
+    ) -> None:
+        """Begin with no session.
+
+        Args:
+            new_manager: Makes session managers.
+            new_agent: Builds agents.
+            connections: What posts to clients.
+            capacity: Sessions at once.
+            linger_seconds: How long a session without clients is kept.
+        """
+        self._new_manager = new_manager
+        self._new_agent = new_agent
+        self._connections = connections
+        self._capacity = capacity
+        self._linger_seconds = linger_seconds
+        self._sessions: dict[str, HostedSession] = {}
+        self._opening: dict[str, asyncio.Task[None]] = {}
+        self._lingering: dict[str, asyncio.TimerHandle] = {}
+        self._endings: set[asyncio.Task[None]] = set()
+        self._room_changed = asyncio.Event()
+
+    @property
+    def sessions(self) -> tuple[HostedSession, ...]:
+        """All sessions that are held, or on their way in or out."""
+        return tuple(self._sessions.values())
+
+    @property
+    def room(self) -> int:
+        """How many more sessions fit."""
+        return max(0, self._capacity - len(self._sessions.keys() | self._opening.keys()))
+
+    def find(self, key: str) -> HostedSession | None:
+        """Return a session by its key."""
+        return self._sessions.get(key)
+
+    async def until_room(self) -> None:
+        """Wait until another session fits."""
+        while not self.room:
+            self._room_changed.clear()
+            await self._room_changed.wait()
+
+    async def until_opened(self) -> None:
+        """Wait until nothing is being opened any more, whatever became of it."""
+        while self._opening:
+            await asyncio.wait(self._opening.values())
+
+    async def take(self, claim: Claim) -> None:
+        """Hold the session that a claim names, and say ``ready`` to its clients. Held already: only the latter.
+
+        Raises:
+            SessionHeld: Somebody else holds it and lives.
+            StorageUnavailable: It could not be read now.
+            Exception: The agent could not be built or started. The session was released again.
+        """
+        if claim.session_key != session_key(claim.principal, claim.session_id):
+            raise ValueError(f"the claim's key {claim.session_key!r} does not belong to its principal and session id")
+        while (present := self._sessions.get(claim.session_key)) is not None and not present.open:
+            # On its way in or out: afterwards it is open, or gone and can be opened anew.
+            opening = self._opening.get(claim.session_key)
+            await (present.ended.wait() if opening is None else asyncio.wait({opening}))
+        if present is not None:
+            present.welcome(claim.clients)
+            return
+        opening = self._opening.get(claim.session_key)
+        if opening is not None:
+            await asyncio.wait({opening})
+            await self.take(claim)
+            return
+        opening = self._opening[claim.session_key] = asyncio.create_task(self._open(claim))
+        opening.add_done_callback(lambda _: self._opened(claim.session_key))
+        await asyncio.shield(opening)
+
+    async def _open(self, claim: Claim) -> None:
+        manager = self._new_manager(claim)
+        await manager.open()
+        try:
+            # In a thread: a long history, a model's client or a user's own code must not hold up the other sessions.
+            agent = await asyncio.to_thread(self._new_agent, manager)
+            session = HostedSession(manager, agent, self._connections)
+        except BaseException:
+            await manager.close()
+            raise
+        self._sessions[claim.session_key] = session
+        self._watch(session)
+        try:
+            await session.start(claim.clients)
+        except BaseException:
+            await session.drop()
+            raise
+        logger.info(
+            "session opened", session=session.key, epoch=session.epoch, reason=claim.reason, clients=len(claim.clients)
+        )
+
+    def _opened(self, key: str) -> None:
+        self._opening.pop(key, None)
+        self._room_changed.set()
+
+    def _watch(self, session: HostedSession) -> None:
+        def clients_changed(any_left: bool) -> None:  # noqa: FBT001 - a callback with one fact
+            timer = self._lingering.pop(session.key, None)
+            if timer is not None:
+                timer.cancel()
+            if not any_left and session.open:
+                self._lingering[session.key] = asyncio.get_running_loop().call_later(
+                    self._linger_seconds, self._end, session
+                )
+
+        session.on_clients = clients_changed
+        session.on_ended = lambda: self._forget(session)
+
+    def _forget(self, session: HostedSession) -> None:
+        if (timer := self._lingering.pop(session.key, None)) is not None:
+            timer.cancel()
+        if self._sessions.get(session.key) is session:
+            del self._sessions[session.key]
+        self._room_changed.set()
+        logger.info("session ended", session=session.key, epoch=session.epoch)
+
+    def _end(self, session: HostedSession) -> None:
+        """End a session that nobody has come back to."""
+        self._lingering.pop(session.key, None)
+        if not session.clients:
+            logger.info("no client came back", session=session.key, epoch=session.epoch)
+            self._keep(session.stop())
+
+    def _keep(self, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._endings.add(task)
+        task.add_done_callback(self._endings.discard)

@@ -1,0 +1,115 @@
+"""Where the gateway's functions reach this worker.
+
+    POST /frames    one frame of a client; see ``segue.wire.delivery`` for the body and the answers
+    GET  /health    200 {"worker_id", "version", "sessions", "room", "draining", "ready"}, 503 until ready
+
+Nothing of what a frame says, and no error text from inside, is in an answer.
+"""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass
+from typing import Final
+
+from aiohttp import web
+
+from segue.wire.delivery import (
+    FRAMES_PATH,
+    MAX_DELIVERY_BYTES,
+    ROUTE_TOKEN_HEADER,
+    decode_delivery,
+    encode_refusal,
+)
+from segue.wire.frames import FrameError
+from worker.host import Host
+from worker.session import HostedSession, Moved
+
+GRACE_SECONDS: Final = 1.0
+"""For requests under way when the listener closes, which is after the last session was released."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Status:
+    """What ``/health`` says beside the numbers.
+
+    Attributes:
+        worker_id: This process.
+        version: The deployment's version.
+        ready: Whether it takes sessions.
+        draining: Whether it is handing its sessions over.
+    """
+
+    worker_id: str
+    version: str
+    ready: bool = False
+    draining: bool = False
+
+
+class Listener:
+    """The HTTP server."""
+
+    def __init__(self, host: Host, status: Status) -> None:
+        self._host = host
+        self._status = status
+        app = web.Application(client_max_size=MAX_DELIVERY_BYTES)
+        app.router.add_post(FRAMES_PATH, self._frames)
+        app.router.add_get("/health", self._health)
+        # No access log: a line for every 100 ms of everybody's speech says nothing.
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=GRACE_SECONDS)
+
+    async def start(self, address: str, port: int) -> int:
+        """Listen.
+
+        Args:
+            address: The local address.
+            port: The port, 0 for any free one.
+
+        Returns:
+            The port.
+        """
+        await self._runner.setup()
+        await web.TCPSite(self._runner, address, port).start()
+        return int(self._runner.addresses[0][1])
+
+    async def close(self) -> None:
+        """Stop listening, after the requests under way."""
+        await self._runner.cleanup()
+
+    async def _frames(self, request: web.Request) -> web.Response:
+        try:
+            delivery = decode_delivery(await request.read())
+            session = self._session(delivery.session_key)
+            shown = request.headers.get(ROUTE_TOKEN_HEADER, "")
+            if not hmac.compare_digest(shown.encode(), session.route_token.encode()):
+                return _refused(403, "forbidden")
+            session.deliver(delivery)
+        except Moved:
+            return _refused(410, "moved")
+        except web.HTTPRequestEntityTooLarge:
+            return _refused(400, "oversize")
+        except FrameError as error:
+            return _refused(429 if error.code == "busy" else 400, error.code, error.message)
+        return web.Response(status=202)
+
+    def _session(self, key: str) -> HostedSession:
+        session = self._host.find(key)
+        if session is None:
+            raise Moved
+        return session
+
+    async def _health(self, _: web.Request) -> web.Response:
+        status = self._status
+        facts = {
+            "worker_id": status.worker_id,
+            "version": status.version,
+            "sessions": len(self._host.sessions),
+            "room": self._host.room if status.ready and not status.draining else 0,
+            "draining": status.draining,
+            "ready": status.ready,
+        }
+        return web.json_response(facts, status=200 if status.ready else 503)
+
+
+def _refused(status: int, code: str, message: str = "") -> web.Response:
+    return web.Response(status=status, body=encode_refusal(code, message), content_type="application/json")

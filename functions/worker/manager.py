@@ -1,0 +1,73 @@
+"""What the worker asks of a session manager. ``GuardedS3SessionManager`` answers it; tests answer it from memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from segue.item import Known
+
+
+class Manager(Protocol):
+    """One session's lease and journal. See ``segue.manager`` for what each member means."""
+
+    session_id: str
+    session_key: str
+
+    @property
+    def epoch(self) -> int:
+        """The fencing token."""
+        ...
+
+    @property
+    def route_token(self) -> str:
+        """The secret that callers of ``POST /frames`` show."""
+        ...
+
+    @property
+    def head(self) -> int:
+        """Records committed."""
+        ...
+
+    @property
+    def position(self) -> int:
+        """Records committed or queued."""
+        ...
+
+    @property
+    def inputs(self) -> Mapping[str, Known]:
+        """Which input of each client those records contain."""
+        ...
+
+    async def open(self) -> None:
+        """Acquire and read the session."""
+        ...
+
+    async def durable(self, position: int | None = None) -> None:
+        """Return when so many records are committed."""
+        ...
+
+    async def close(self) -> None:
+        """Flush and release."""
+        ...
+
+    def record_of(self, tracking_id: str) -> int | None:
+        """Return the record of a message."""
+        ...
+
+    def taking(self, client_id: str, *seqs: int) -> AbstractContextManager[None]:
+        """Say that what is recorded within is the effect of these inputs."""
+        ...
+
+    def note_input(self, client_id: str, seqs: Sequence[int]) -> None:
+        """Say that the next message recorded is the effect of these inputs."""
+        ...
+
+    def on_lost(self, callback: Callable[[], None]) -> None:
+        """Call back on this loop when the session is, or may be, someone else's."""
+        ...
+
+    def lease_is_fresh(self) -> bool:
+        """Whether this holder may still speak for the session."""
+        ...

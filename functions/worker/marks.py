@@ -1,0 +1,131 @@
+"""Which record of the journal an event of the agent belongs to.
+
+The agent's events carry no record numbers. But each message passes the hooks before its event comes out, and the
+session manager queues its record there. So a hook just after the manager's notes where the message went:
+
+    a transcript ends ─▶ the manager queues record 41 ─▶ noted: record 41, position 42 ─▶ … ─▶ the event comes out
+
+The frame made from the event shows record 41 and may leave when 42 records are durable.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from strands.hooks import HookRegistry, MessageAddedEvent, MessageUpdatedEvent
+
+BEFORE_THE_MANAGER: Final = -1_000_000
+AFTER_THE_MANAGER: Final = 1_000_000
+"""Hook orders beyond all that Strands and the session manager use."""
+
+_KEPT: Final = 256
+"""Messages remembered at most. An event follows its message within a few others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Where a message is in the journal.
+
+    Attributes:
+        record: The number of its record, None if it has none.
+        position: Records that must be durable for it to be so.
+    """
+
+    record: int | None
+    position: int
+
+
+def bidi_metadata(message: Any) -> dict[str, Any]:
+    """What BidiAgent notes about a message: its kind and, for streamed ones, its status."""
+    custom = (message.get("metadata") or {}).get("custom") or {}
+    bidi: dict[str, Any] = custom.get("bidi") or {}
+    return bidi
+
+
+def text_of(message: Any) -> str:
+    """The text of a message."""
+    return "".join(block.get("text", "") for block in message["content"])
+
+
+class Marks:
+    """Notes the place of each message as it is recorded, for the event that follows."""
+
+    def __init__(self, record_of: Callable[[str], int | None], position: Callable[[], int]) -> None:
+        """Keep where to look.
+
+        Args:
+            record_of: Returns the record of the message with a tracking id.
+            position: Returns how many records are committed or queued.
+        """
+        self._record_of = record_of
+        self._position = position
+        self._tools: OrderedDict[str, Mark] = OrderedDict()
+        self._messages: OrderedDict[str, Mark] = OrderedDict()
+        self._blocks: deque[tuple[str, str, str, Mark]] = deque(maxlen=_KEPT)
+
+    def register(self, hooks: HookRegistry) -> None:
+        """Look after the session manager."""
+        hooks.add_callback(MessageAddedEvent, self._added, order=AFTER_THE_MANAGER)
+        hooks.add_callback(MessageUpdatedEvent, self._updated, order=AFTER_THE_MANAGER)
+
+    @property
+    def unshown(self) -> set[int | None]:
+        """Records whose events have not come out yet."""
+        blocks = (mark for _, _, _, mark in self._blocks)
+        return {mark.record for mark in (*blocks, *self._tools.values(), *self._messages.values())}
+
+    def of_block(self, kind: str, role: str, text: str) -> Mark | None:
+        """Where a completed text or transcript is. Each is found once, in order.
+
+        Args:
+            kind: "text" or "transcript".
+            role: Who said it.
+            text: All of it.
+        """
+        for index, (a_kind, a_role, a_text, mark) in enumerate(self._blocks):
+            if (a_kind, a_role, a_text) == (kind, role, text):
+                # Those before it were completed on a model connection that was replaced: no event follows them.
+                for _ in range(index + 1):
+                    self._blocks.popleft()
+                return mark
+        return None
+
+    def of_tool_use(self, tool_use_id: str) -> Mark | None:
+        """Where a tool call is."""
+        return self._tools.pop(tool_use_id, None)
+
+    def of_message(self, message: Any) -> Mark | None:
+        """Where the message with tool results is that an event carries."""
+        return self._messages.pop(message.get("tracking_id", ""), None)
+
+    def _mark(self, message: Any) -> Mark:
+        return Mark(self._record_of(message.get("tracking_id", "")), self._position())
+
+    def _added(self, event: Any) -> None:
+        message, mark = event.message, self._mark(event.message)
+        if bidi_metadata(message).get("kind") == "tool_result":
+            _remember(self._messages, message.get("tracking_id", ""), mark)
+        for block in message["content"]:
+            # BidiAgent records a tool call twice: when it is made, and again next to its result. The first counts.
+            if "toolUse" in block and block["toolUse"]["toolUseId"] not in self._tools:
+                _remember(self._tools, block["toolUse"]["toolUseId"], mark)
+
+    def _updated(self, event: Any) -> None:
+        metadata = bidi_metadata(event.message)
+        if metadata.get("status") == "complete":
+            entry = (
+                str(metadata.get("kind")),
+                event.message["role"],
+                text_of(event.message),
+                self._mark(event.message),
+            )
+            self._blocks.append(entry)
+
+
+def _remember(kept: OrderedDict[str, Mark], key: str, mark: Mark) -> None:
+    kept[key] = mark
+    while len(kept) > _KEPT:
+        kept.popitem(last=False)

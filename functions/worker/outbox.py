@@ -1,0 +1,161 @@
+"""What waits to be posted to one connection: one POST at a time, and nobody who puts something in ever waits.
+
+    put ─▶ [ack][audio][audio][final]… ─▶ stamp ─▶ POST ─▶ 200 next
+                   │                                       429 or unknown: the same frame again, after a pause
+                   └ too much: the oldest audio goes       410 gone: the client comes back on another connection
+
+A client that reads slowly loses audio and partial transcripts, which nobody wants late, oldest first. Texts, final
+transcripts, tools and acknowledgements are never dropped; should they pile up all the same, nobody is reading, and the
+connection is closed so that the client comes back and asks for what it missed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from segue.wire.frames import AudioOutput, FrameError, InputAck, ServerFrame, Transcript, encode_frame
+from worker.log import logger
+from worker.poster import Outcome
+
+FLEETING_BYTES: Final = 4 * 1024 * 1024
+"""Audio (in base64) and partial transcripts that wait at most: about a minute of 24 kHz speech. Providers speak faster
+than real time, so the queue holds what the client has still to play."""
+
+LASTING_FRAMES: Final = 2048
+"""Frames that must not be dropped and wait at most. A conversation makes a few a turn."""
+
+FIRST_PAUSE_SECONDS: Final = 0.1
+LONGEST_PAUSE_SECONDS: Final = 2.0
+"""Pauses after 429 and after unknown outcomes: doubled each time, with jitter."""
+
+
+class Connections(Protocol):
+    """What posts: see ``worker.poster.Poster``."""
+
+    async def post(self, connection_id: str, message: bytes) -> Outcome:
+        """Send one message."""
+        ...
+
+    async def look(self, connection_id: str) -> Outcome:
+        """Ask whether a connection is there."""
+        ...
+
+    async def disconnect(self, connection_id: str) -> Outcome:
+        """Close a connection."""
+        ...
+
+
+class Outbox:
+    """The queue and the sender of one connection."""
+
+    def __init__(
+        self,
+        connection_id: str,
+        connections: Connections,
+        stamp: Callable[[ServerFrame], ServerFrame],
+        may_speak: Callable[[], bool],
+    ) -> None:
+        """Keep what sending needs.
+
+        Args:
+            connection_id: API Gateway's id.
+            connections: What posts.
+            stamp: Gives a frame its epoch and number; called once for a frame, when its sending begins.
+            may_speak: Whether the session is still this worker's to speak for, asked before every POST.
+        """
+        self.connection_id = connection_id
+        self.delivered_at = asyncio.get_running_loop().time()
+        self._connections = connections
+        self._stamp = stamp
+        self._may_speak = may_speak
+        self._waiting: deque[ServerFrame] = deque()
+        self._fleeting = 0
+        self._arrived = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def put(self, frame: ServerFrame) -> None:
+        """Queue a frame."""
+        if isinstance(frame, InputAck):
+            # Acknowledgements add up: the newer one says all that the older one says.
+            self._waiting = deque(kept for kept in self._waiting if not isinstance(kept, InputAck))
+        self._waiting.append(frame)
+        self._fleeting += _fleeting_bytes(frame)
+        while self._fleeting > FLEETING_BYTES:
+            self._drop_oldest_fleeting()
+        self._idle.clear()
+        self._arrived.set()
+
+    def drop_audio(self) -> None:
+        """Forget the audio that waits: the user spoke over it."""
+        self._waiting = deque(frame for frame in self._waiting if not isinstance(frame, AudioOutput))
+        self._fleeting = sum(map(_fleeting_bytes, self._waiting))
+
+    async def drained(self) -> None:
+        """Wait until everything was posted."""
+        await self._idle.wait()
+
+    async def run(self) -> None:
+        """Post what waits, until the connection is gone or the session is not ours to speak for any more."""
+        while True:
+            await self._arrived.wait()
+            while self._waiting:
+                if len(self._waiting) > LASTING_FRAMES and self._piled_up():
+                    logger.warning("a client does not read, closing its connection", connection=self.connection_id)
+                    await self._connections.disconnect(self.connection_id)
+                    return
+                if not await self._send(self._next()):
+                    return
+            self._arrived.clear()
+            self._idle.set()
+
+    async def _send(self, frame: ServerFrame) -> bool:
+        """Post a frame until its outcome is known; False ends the outbox."""
+        try:
+            message = encode_frame(self._stamp(frame)).encode()
+        except FrameError:
+            logger.error("a frame is too large to be sent", connection=self.connection_id, frame=type(frame).__name__)
+            return True
+        pause = FIRST_PAUSE_SECONDS
+        while self._may_speak():
+            match await self._connections.post(self.connection_id, message):
+                case Outcome.DELIVERED:
+                    self.delivered_at = asyncio.get_running_loop().time()
+                    return True
+                case Outcome.REFUSED:
+                    return True
+                case Outcome.GONE:
+                    return False
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+            pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+        return False
+
+    def _next(self) -> ServerFrame:
+        frame = self._waiting.popleft()
+        self._fleeting -= _fleeting_bytes(frame)
+        return frame
+
+    def _drop_oldest_fleeting(self) -> None:
+        for index, frame in enumerate(self._waiting):
+            if size := _fleeting_bytes(frame):
+                del self._waiting[index]
+                self._fleeting -= size
+                return
+
+    def _piled_up(self) -> bool:
+        return sum(not _fleeting_bytes(frame) for frame in self._waiting) > LASTING_FRAMES
+
+
+def _fleeting_bytes(frame: ServerFrame) -> int:
+    """The size of a frame that may be dropped, 0 for one that may not."""
+    match frame:
+        case AudioOutput(audio=audio):
+            return max(1, len(audio))
+        case Transcript(final=False, text=text):
+            return max(1, len(text))
+        case _:
+            return 0

@@ -1,0 +1,142 @@
+"""The output side of a conversation: from the agent's events to each client's queue.
+
+    events ─▶ speech ─┬─ audio, barge_in ─────────▶ audience ─▶ outbox of each client ─▶ POST
+                      └─ all else ─▶ gate (order) ─▶
+
+Which frame takes which way is decided in ``worker.speech``; what the gate waits for, in ``worker.gate``.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from strands.bidi import BidiAgent
+from strands.bidi.models import AudioCapable
+
+from segue.item import Known
+from segue.wire import frames
+from worker.audience import Audience
+from worker.gate import OutputGate
+from worker.manager import Manager
+from worker.marks import Marks
+from worker.speech import Speech, Utterance, Way, retell
+
+RETOLD_FRAMES: Final = 1024
+"""Said again at most, newest first: far more than anybody misses, and less than what an outbox takes."""
+
+
+class Output:
+    """Speaks for one agent. Nothing here waits for a client.
+
+    Attributes:
+        gate: Holds back what is not durable.
+        audience: The clients.
+    """
+
+    def __init__(self, manager: Manager, agent: BidiAgent, audience: Audience) -> None:
+        """Keep the parts.
+
+        Args:
+            manager: Knows what is durable.
+            agent: Speaks; its history as it is now counts as restored.
+            audience: Hears.
+        """
+        self.audience = audience
+        self.gate = OutputGate(manager, audience.send, self._stalled)
+        self._manager = manager
+        self._agent = agent
+        self._history = len(agent.messages)
+        self._marks = Marks(manager.record_of, lambda: manager.position)
+        self._speech = Speech(self._marks)
+
+    def register(self) -> None:
+        """Look after the session manager at where messages are recorded."""
+        self._marks.register(self._agent.hooks)
+
+    def show(self, event: Any) -> None:
+        """Say what an event of the agent amounts to."""
+        for utterance in self._speech.of(event):
+            self._say(utterance)
+
+    def greet(self, client_id: str, last_record: int | None) -> None:
+        """Say ``ready``, and again what the client has not shown.
+
+        Args:
+            client_id: Whom to greet.
+            last_record: As its ``hello`` says; None when nothing is to be said again.
+        """
+        manager = self._manager
+        known, position = self._known(client_id), manager.position
+        again = self._again(last_record) if last_record is not None else []
+        ready = frames.Ready(
+            session=manager.session_id,
+            known=known,
+            history=self._history,
+            head=manager.head,
+            since=again[0].record if len(again) == RETOLD_FRAMES else last_record,
+            audio=audio_formats(self._agent.model),
+        )
+        # Gated, because ``known`` and what is said again may be queued only.
+        self.gate.put(ready, position, client_id)
+        for frame in again:
+            self.gate.put(frame, position, client_id)
+
+    def acknowledge(self, client_id: str) -> None:
+        """Tell a client what the journal has of its input, once the journal has it for good."""
+        known = self._known(client_id)
+        ack = frames.InputAck(upto=known.upto, beyond=known.beyond)
+        self.gate.put(ack, self._manager.position, client_id)
+
+    def refuse(self, client_id: str) -> None:
+        """Tell a client that the agent's model does not take what it said."""
+        self.audience.send(frames.error_frame("bad_frame", "the agent cannot take this input"), client_id)
+
+    def apologise(self) -> None:
+        """Tell the clients that the conversation broke and may be taken up again."""
+        self.audience.send(frames.error_frame("internal"))
+
+    async def spoken(self) -> None:
+        """Wait until everything that was said so far has been posted."""
+        await self.gate.emptied()
+        await self.audience.drained()
+
+    def fall_silent(self) -> None:
+        """Post nothing more, at once and for good."""
+        self.gate.close()
+        self.audience.silence()
+
+    def _again(self, last_record: int) -> list[frames.JournalFrame]:
+        """What a client missed, without what everybody will hear in a moment."""
+        unshown = self._marks.unshown
+        missed = retell(self._agent.messages, self._manager.record_of, last_record)
+        return [frame for frame in missed if frame.record not in unshown][-RETOLD_FRAMES:]
+
+    def _say(self, utterance: Utterance) -> None:
+        match utterance.way:
+            case Way.AT_ONCE:
+                if isinstance(utterance.frame, frames.BargeIn):
+                    self.audience.drop_audio()
+                self.audience.send(utterance.frame)
+            case Way.IN_ORDER:
+                self.gate.put(utterance.frame, None)
+            case Way.GATED:
+                position = self._manager.position if utterance.position is None else utterance.position
+                self.gate.put(utterance.frame, position)
+
+    def _known(self, client_id: str) -> Known:
+        return self._manager.inputs.get(client_id, Known())
+
+    def _stalled(self) -> None:
+        self.audience.send(frames.error_frame("busy", "saving takes longer than usual: answers wait for it"))
+
+
+def audio_formats(model: object) -> frames.AudioFormats | None:
+    """What a model hears and speaks, None if it does neither."""
+    if not isinstance(model, AudioCapable):
+        return None
+    config = model.get_audio_config()
+    heard, spoken = config["input"], config["output"]
+    return frames.AudioFormats(
+        input=frames.AudioFormat(rate=heard["sample_rate"], channels=heard["channels"], format=heard["format"]),
+        output=frames.AudioFormat(rate=spoken["sample_rate"], channels=spoken["channels"], format=spoken["format"]),
+    )

@@ -1,0 +1,109 @@
+"""Posts messages to API Gateway connections (``POST …/@connections/{id}``).
+
+aiohttp and botocore's signer instead of boto3 in a pool of threads: a POST in flight costs a socket and no thread, so
+a slow connection can never use up what the others need, and the event loop keeps the interpreter to itself.
+
+    200            delivered to the gateway
+    410            the connection is gone
+    429            the client reads too slowly, or the account's rate is used up: this connection waits
+    400, 413       this message can never be delivered
+    anything else  unknown: it may have been delivered, so only the very same message may be sent again
+"""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+from typing import Final, Self
+from urllib.parse import quote
+
+import aiohttp
+from yarl import URL
+
+from worker.log import logger
+from worker.signing import Signer
+
+POST_TIMEOUT_SECONDS: Final = 5.0
+"""API Gateway answers in 10 to 30 ms; after this the outcome counts as unknown."""
+
+CONNECTIONS: Final = 256
+"""Sockets to the management API at most: one POST in flight a client, a few clients a session."""
+
+
+class Outcome(Enum):
+    """What became of a POST."""
+
+    DELIVERED = auto()
+    GONE = auto()
+    LIMITED = auto()
+    REFUSED = auto()
+    UNKNOWN = auto()
+
+
+_OUTCOMES: Final = {
+    200: Outcome.DELIVERED,
+    400: Outcome.REFUSED,
+    410: Outcome.GONE,
+    413: Outcome.REFUSED,
+    429: Outcome.LIMITED,
+}
+
+
+class Poster:
+    """One HTTP client for all connections of the process. Use as an async context manager."""
+
+    def __init__(self, endpoint: str, signer: Signer, *, timeout: float = POST_TIMEOUT_SECONDS) -> None:
+        """Keep the settings.
+
+        Args:
+            endpoint: The management endpoint, without ``/@connections`` and without a slash at its end.
+            signer: Signs for ``execute-api``.
+            timeout: Seconds for one request.
+        """
+        self._base = f"{endpoint}/@connections/"
+        self._signer = signer
+        self._timeout = aiohttp.ClientTimeout(total=timeout)
+        self._http: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        self._http = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=60), timeout=self._timeout
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._http is not None:
+            await self._http.close()
+
+    async def post(self, connection_id: str, message: bytes) -> Outcome:
+        """Send one message to a client. Never raises for what a network does.
+
+        Args:
+            connection_id: API Gateway's id of the connection.
+            message: One encoded frame.
+        """
+        return await self._request("POST", connection_id, message)
+
+    async def look(self, connection_id: str) -> Outcome:
+        """Ask whether a connection still exists, without sending anything: DELIVERED, GONE or UNKNOWN."""
+        return await self._request("GET", connection_id)
+
+    async def disconnect(self, connection_id: str) -> Outcome:
+        """Close a connection, so that its client notices and comes back."""
+        return await self._request("DELETE", connection_id)
+
+    async def _request(self, method: str, connection_id: str, body: bytes = b"") -> Outcome:
+        if self._http is None:
+            raise RuntimeError("the poster is not open: use it as an async context manager")
+        # Connection ids end in "=", which the signature covers in its encoded form: the URL goes out as it was signed.
+        url = self._base + quote(connection_id, safe="-._~")
+        headers = await self._signer.headers(method, url, body)
+        try:
+            async with self._http.request(method, URL(url, encoded=True), data=body, headers=headers) as answer:
+                status = answer.status
+        except (aiohttp.ClientError, TimeoutError) as error:
+            logger.warning("posting failed", connection=connection_id, reason=type(error).__name__)
+            return Outcome.UNKNOWN
+        outcome = Outcome.DELIVERED if method == "DELETE" and status == 204 else _OUTCOMES.get(status, Outcome.UNKNOWN)
+        if outcome in {Outcome.REFUSED, Outcome.UNKNOWN}:
+            logger.warning("posting was refused", connection=connection_id, status=status)
+        return outcome

@@ -1,0 +1,79 @@
+"""The claims queue (SQS), asked from threads of its own.
+
+A long poll must neither stop the event loop nor keep a thread from anybody else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from segue.wire.claims import Claim, encode_claim
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+POLL_SECONDS: Final = 1
+"""How long one poll waits. Short, because what a poll brings to a process that was killed lies invisible for half a
+minute, and because a worker that is told to stop waits for its last poll, whose claims it gives back."""
+
+BATCH: Final = 10
+"""Messages a poll at most; SQS gives no more."""
+
+THREADS: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedClaim:
+    """A message that was received and not settled yet."""
+
+    body: str
+    receipt: str
+
+
+class ClaimsQueue:
+    """Receives, settles and sends claims."""
+
+    def __init__(self, sqs: SQSClient, url: str) -> None:
+        self._sqs = sqs
+        self._url = url
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="claims")
+
+    async def receive(self, most: int) -> list[QueuedClaim]:
+        """Wait for claims, for POLL_SECONDS at most.
+
+        Args:
+            most: How many are wanted.
+        """
+        answer = await self._call(
+            lambda: self._sqs.receive_message(
+                QueueUrl=self._url, MaxNumberOfMessages=min(most, BATCH), WaitTimeSeconds=POLL_SECONDS
+            )
+        )
+        return [QueuedClaim(message["Body"], message["ReceiptHandle"]) for message in answer.get("Messages", ())]
+
+    async def delete(self, claim: QueuedClaim) -> None:
+        """Settle a claim for good."""
+        await self._call(lambda: self._sqs.delete_message(QueueUrl=self._url, ReceiptHandle=claim.receipt))
+
+    async def give_back(self, claim: QueuedClaim) -> None:
+        """Let another worker have a claim at once."""
+        await self._call(
+            lambda: self._sqs.change_message_visibility(
+                QueueUrl=self._url, ReceiptHandle=claim.receipt, VisibilityTimeout=0
+            )
+        )
+
+    async def send(self, claim: Claim) -> None:
+        """Ask the workers to take a session."""
+        await self._call(lambda: self._sqs.send_message(QueueUrl=self._url, MessageBody=encode_claim(claim)))
+
+    def close(self) -> None:
+        """Let the threads go."""
+        self._threads.shutdown(wait=False)
+
+    async def _call[Answer](self, request: Callable[[], Answer]) -> Answer:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, request)

@@ -1,0 +1,194 @@
+"""The process: everything wired together, from ready to drained."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from segue import GuardedS3SessionManager, LeaseSettings, StorageUnavailable
+from segue.runtime import Runtime
+from segue.s3 import open_stores
+from segue.wire.claims import Claim
+from worker.agent import build_agent
+from worker.claims import ClaimTaker
+from worker.drain import Drain
+from worker.environment import Environment, EnvironmentProblem, advertised_host
+from worker.host import Host
+from worker.http import Listener, Status
+from worker.log import logger
+from worker.manager import Manager
+from worker.poster import Poster
+from worker.probe import holder_is_dead
+from worker.queue import ClaimsQueue
+from worker.registry import BEAT_SECONDS, Registry
+from worker.signing import Signer
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_sqs import SQSClient
+
+ACQUIRE_SECONDS: Final = 15.0
+"""How long a claimed session is waited for: longer than a lease, so that a silent holder's session is taken over, and
+shorter than the queue's visibility timeout."""
+
+_CLIENT_CONFIG: Final = Config(
+    connect_timeout=2, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 3}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Aws:
+    """The clients of AWS services that the process itself uses; session managers have their own."""
+
+    sqs: SQSClient
+    dynamodb: DynamoDBClient
+    credentials: Any
+    region: str
+
+    @classmethod
+    def connect(cls) -> Aws:
+        """Create the clients. Takes some 100 ms and reads files: not for the event loop.
+
+        Raises:
+            EnvironmentProblem: No region is set.
+        """
+        session = boto3.Session()
+        if session.region_name is None:
+            raise EnvironmentProblem("the worker cannot start: AWS_REGION is not set")
+        return cls(
+            session.client("sqs", config=_CLIENT_CONFIG),
+            session.client("dynamodb", config=_CLIENT_CONFIG),
+            session.get_credentials(),
+            session.region_name,
+        )
+
+
+class Service:
+    """One worker process.
+
+    Attributes:
+        stop: Set it to drain and end; the signals do.
+        hurry: Set it to drain without waiting for what can be left out.
+    """
+
+    def __init__(self, environment: Environment) -> None:
+        self.stop = asyncio.Event()
+        self.hurry = asyncio.Event()
+        self._environment = environment
+        self._endpoint = ""
+        self._status = Status(worker_id=environment.worker_id, version=environment.worker_version)
+
+    async def run(self) -> None:
+        """Serve until told to stop, then hand every session over.
+
+        Raises:
+            EnvironmentProblem: The surroundings lack something; the text says what.
+            StorageRefused: The lock table does not take us.
+            Exception: The user's agent cannot be built.
+        """
+        environment = self._environment
+        self._heed_signals()
+        aws = await asyncio.to_thread(Aws.connect)
+        signer = Signer(aws.credentials, "execute-api", aws.region)
+        queue = ClaimsQueue(aws.sqs, environment.claims_queue_url)
+        try:
+            async with Poster(environment.management_endpoint, signer) as poster:
+                host = Host(
+                    self._new_manager,
+                    build_agent,
+                    poster,
+                    capacity=environment.capacity,
+                    linger_seconds=environment.linger_seconds,
+                )
+                await self._listen(host, queue, aws)
+        finally:
+            queue.close()
+
+    async def _listen(self, host: Host, queue: ClaimsQueue, aws: Aws) -> None:
+        """Keep the listener open from before the first session until after the last."""
+        environment = self._environment
+        listener = Listener(host, self._status)
+        address = await advertised_host(environment)
+        port = await listener.start(environment.bind_host, environment.port)
+        self._endpoint = f"http://{address}:{port}"
+        try:
+            # Both only to pay now what the first caller would wait for, and so that a mistake in agent.py, a wrong
+            # table or a missing permission stops the deployment instead of a call.
+            await asyncio.to_thread(build_agent, None)
+            await self._ask_storage()
+            await self._serve(host, queue, aws)
+        finally:
+            await listener.close()
+        logger.info("worker ended", worker=environment.worker_id, left=len(host.sessions))
+
+    async def _serve(self, host: Host, queue: ClaimsQueue, aws: Aws) -> None:
+        environment = self._environment
+        table, worker_id = environment.connections_table, environment.worker_id
+        registry = Registry(aws.dynamodb, table, worker_id, environment.worker_version)
+        claims = ClaimTaker(queue, host)
+        claims.start()
+        beating = asyncio.create_task(self._beat(registry, host), name="registry")
+        self._status.ready = True
+        logger.info("worker ready", worker=worker_id, endpoint=self._endpoint, stage=environment.stage)
+        await self.stop.wait()
+        self._status.ready, self._status.draining = False, True
+        logger.info("worker draining", worker=worker_id, sessions=len(host.sessions))
+        await asyncio.gather(beating, Drain(host, claims, queue, self.hurry).run())
+
+    async def _ask_storage(self) -> None:
+        """Make the connections that all session managers share, and use one."""
+        environment, runtime = self._environment, Runtime.shared()
+
+        async def ask() -> None:
+            stores = await open_stores(runtime, bucket=environment.bucket, lock_table=environment.lock_table)
+            await stores.guard.read(f"-/{environment.worker_id}")
+
+        try:
+            await runtime.run(ask())
+        except StorageUnavailable as error:
+            # Sessions cannot be opened either, but they are asked for again and again; giving up would not help.
+            logger.warning("storage does not answer yet", reason=str(error))
+
+    def _new_manager(self, claim: Claim) -> Manager:
+        environment = self._environment
+        return GuardedS3SessionManager(
+            claim.session_id,
+            principal=claim.principal,
+            bucket=environment.bucket,
+            lock_table=environment.lock_table,
+            lease=LeaseSettings(duration=environment.lease_seconds, heartbeat=environment.heartbeat_seconds),
+            acquire_timeout=max(ACQUIRE_SECONDS, environment.lease_seconds * 1.5),
+            durability="gate",
+            holder=environment.worker_id,
+            endpoint=self._endpoint,
+            probe=holder_is_dead,
+        )
+
+    async def _beat(self, registry: Registry, host: Host) -> None:
+        """Keep the registry item alive until the worker is told to stop, then take it away."""
+        while not self.stop.is_set():
+            try:
+                await registry.beat(self._endpoint, room=host.room, sessions=len(host.sessions))
+            except (BotoCoreError, ClientError) as error:
+                logger.warning("worker could not be registered", reason=type(error).__name__)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.stop.wait(), BEAT_SECONDS)
+        # Not before the last beat was written: it would bring the item back.
+        await registry.remove()
+
+    def _heed_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._told_to_stop)
+
+    def _told_to_stop(self) -> None:
+        if self.stop.is_set():
+            self.hurry.set()
+        self.stop.set()

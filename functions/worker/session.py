@@ -1,0 +1,300 @@
+"""One hosted conversation: its agent between the clients' input and their output.
+
+    opening ─▶ open ─▶ leaving ─▶ ended     handed over, without clients, or broken: flushed and released
+                 └───▶ lost ────▶ ended     somebody else has the session: silent at once, nothing more is posted
+
+A session that is opened anew after its end is another ``HostedSession``, with a higher epoch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine
+from enum import Enum, auto
+from typing import Any, Final
+
+from strands.bidi import BidiAgent
+
+from segue import SegueError, SessionFenced
+from segue.wire import frames
+from segue.wire.claims import ClientAddress
+from segue.wire.delivery import Delivery
+from segue.wire.frames import AudioInput, Bye, FrameError, Hello, TextInput
+from worker.audience import Arrival, Audience
+from worker.input import Input
+from worker.log import logger
+from worker.manager import Manager
+from worker.outbox import Connections
+from worker.output import Output
+from worker.turn import Turn
+
+START_SECONDS: Final = 20.0
+"""For an agent's model to connect: normally a second or two. One that hangs must not keep the session from others."""
+
+STOP_SECONDS: Final = 40.0
+"""For stopping an agent: its model, then flush and release, which give up on storage after 30 s."""
+
+FAREWELL_SECONDS: Final = 1.0
+"""For posting what became durable only by the flush. The successor may be speaking by then, so later is too late."""
+
+
+class Moved(Exception):  # noqa: N818 - an answer, not a fault
+    """The session takes no frames here: it is on its way out."""
+
+
+class State(Enum):
+    """Where in its life a hosted session is."""
+
+    OPENING = auto()
+    OPEN = auto()
+    LEAVING = auto()
+    LOST = auto()
+    ENDED = auto()
+
+
+class HostedSession:
+    """Runs one agent for the clients of one session, from ``start`` until ``ended``.
+
+    Attributes:
+        key: ``<principal>/<session id>``.
+        epoch: The fencing token under which it is held.
+        route_token: The secret that callers show.
+        state: Where in its life it is.
+        ended: Set when it is released or dropped.
+        turn: Where the conversation is between turns.
+        on_clients: Called with whether there are clients, whenever that may have changed.
+        on_ended: Called when it has ended.
+    """
+
+    def __init__(self, manager: Manager, agent: BidiAgent, connections: Connections) -> None:
+        """Wire the parts; nothing runs yet.
+
+        Args:
+            manager: The session's manager, opened.
+            agent: Built with that manager.
+            connections: What posts to clients.
+        """
+        self.key = manager.session_key
+        # Copies: releasing raises the manager's epoch and clears its token.
+        self.epoch = manager.epoch
+        self.route_token = manager.route_token
+        self.state = State.OPENING
+        self.ended = asyncio.Event()
+        self.turn = Turn()
+        self.on_clients: Callable[[bool], None] = lambda _: None
+        self.on_ended: Callable[[], None] = lambda: None
+        self._manager = manager
+        self._agent = agent
+        self._releasing = False
+        self._released = False
+        self._lost = False
+        self._audience = Audience(self.epoch, connections, self._may_speak, self._clients_changed)
+        self._output = Output(manager, agent, self._audience)
+        self._input = Input(manager, agent, self.turn, self._output)
+        self._asked: dict[str, int] = {}
+        self._feeding: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._endings: set[asyncio.Task[None]] = set()
+        self._ending = asyncio.Lock()
+
+    @property
+    def open(self) -> bool:
+        """Whether the agent runs and takes frames."""
+        return self.state is State.OPEN
+
+    @property
+    def lost(self) -> bool:
+        """Whether somebody else has the session, or may have."""
+        return self._lost
+
+    @property
+    def clients(self) -> tuple[ClientAddress, ...]:
+        """Where the clients are."""
+        return self._audience.addresses
+
+    async def start(self, clients: tuple[ClientAddress, ...]) -> None:
+        """Start the agent and greet the clients.
+
+        Raises:
+            SessionFenced: The session was lost meanwhile; call ``drop``.
+            TimeoutError: The agent's model does not connect; call ``drop``.
+            Exception: Whatever the agent's model raises; call ``drop``.
+        """
+        self._input.register()
+        self._output.register()
+        self._manager.on_lost(self._lose)
+        for client in clients:
+            self._audience.meet(client)
+        async with asyncio.timeout(START_SECONDS):
+            await self._agent.start()
+        if self.state is not State.OPENING:
+            raise SessionFenced(self.epoch, None)
+        self.state = State.OPEN
+        self._feeding = self._run(self._input.feed(), "feed")
+        self._tasks = [
+            self._feeding,
+            self._run(self._listen(), "listen"),
+            self._run(self._output.gate.run(), "gate"),
+            self._run(self._audience.watch(), "watch"),
+        ]
+        for client in self._audience.addresses:
+            self._output.greet(client.client_id, self._asked.get(client.client_id))
+        self._asked.clear()
+        self._clients_changed()
+
+    def welcome(self, clients: tuple[ClientAddress, ...]) -> None:
+        """Add clients that a claim names, and say ``ready`` to each."""
+        for client in clients:
+            if self._audience.meet(client) is not Arrival.SUPERSEDED:
+                self._greet(client.client_id, None)
+
+    def deliver(self, delivery: Delivery) -> None:
+        """Take a frame from the gateway. Never waits.
+
+        Raises:
+            Moved: The session is on its way out.
+            FrameError: The frame was not taken; its code says why.
+        """
+        if self.state not in {State.OPENING, State.OPEN}:
+            raise Moved
+        client_id, frame = delivery.client_id, delivery.frame
+        if isinstance(frame, Bye):
+            self._audience.leave(client_id, delivery.connection_id)
+            return
+        arrival = self._audience.meet(
+            ClientAddress(client_id=client_id, connection_id=delivery.connection_id, counter=delivery.counter)
+        )
+        if isinstance(frame, Hello) and arrival is Arrival.SUPERSEDED:
+            raise FrameError("superseded")
+        if isinstance(frame, Hello) or arrival is Arrival.NEW:
+            self._greet(client_id, frame.last_record if isinstance(frame, Hello) else None)
+        if isinstance(frame, TextInput | AudioInput):
+            self._input.offer(client_id, frame)
+
+    def _greet(self, client_id: str, last_record: int | None) -> None:
+        """Say ``ready``; while the session is opening, that waits until the agent has started."""
+        if self.state is State.OPEN:
+            self._output.greet(client_id, last_record)
+        elif last_record is not None:
+            self._asked[client_id] = last_record
+
+    def refuse_frames(self) -> None:
+        """Take no more input: what the agent was not given yet is left to the successor."""
+        if self.state is State.OPEN:
+            self.state = State.LEAVING
+            self._input.leave_to_successor()
+
+    def say_moved(self) -> None:
+        """Tell the clients to hold their input back until the successor says ``ready``."""
+        self._audience.send(frames.Moved())
+
+    async def spoken(self) -> None:
+        """Wait until everything that was said so far has been posted."""
+        await self._output.spoken()
+
+    async def stop(self) -> None:
+        """Stop the agent, flush and release, and post what became durable by that."""
+        self.refuse_frames()
+        async with self._ending:
+            if self.state is State.LEAVING:
+                await self._stop_agent()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(FAREWELL_SECONDS):
+                        await self.spoken()
+            self._end()
+
+    async def drop(self) -> None:
+        """Give up on a session that is lost or never started: silent, and released if it is still ours."""
+        self._output.fall_silent()
+        async with self._ending:
+            if self.state is not State.ENDED:
+                await self._stop_agent()
+            self._end()
+
+    async def _listen(self) -> None:
+        """Turn what the agent does into frames. Waits for nobody: a slow client must not slow the agent."""
+        async for event in self._agent.receive():
+            self.turn.saw(event)
+            self._output.show(event)
+        logger.info("the agent ended the conversation", session=self.key, epoch=self.epoch)
+        self._soon(self.stop())
+
+    def _may_speak(self) -> bool:
+        """Whether frames may still go out: ours by our own clock, or ours until we ourselves let go."""
+        if self._releasing:
+            return not self._lost
+        if self._manager.lease_is_fresh():
+            return True
+        self._lose()
+        return False
+
+    def _lose(self) -> None:
+        """Somebody else has the session, or may have: fall silent now, clean up next."""
+        if self._released or self.state in {State.LOST, State.ENDED}:
+            return
+        logger.warning("session lost", session=self.key, epoch=self.epoch)
+        before, self.state, self._lost = self.state, State.LOST, True
+        self._output.fall_silent()
+        if before is State.OPEN:  # otherwise whoever opens or stops it does the rest
+            self._soon(self.drop())
+
+    def _run(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        return asyncio.create_task(self._until_failure(work), name=f"{name} {self.key}")
+
+    async def _until_failure(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except SessionFenced:
+            self._lose()
+        except Exception as error:  # noqa: BLE001 - whatever the user's agent raises concerns this session only
+            if self.state is not State.OPEN:
+                return
+            logger.exception("the conversation broke", session=self.key, epoch=self.epoch, kind=type(error).__name__)
+            self._output.apologise()
+            self._soon(self.stop())
+
+    def _soon(self, ending: Coroutine[Any, Any, None]) -> None:
+        """Run an ending in a task of its own, because it ends the tasks that may have called for it."""
+        task = asyncio.create_task(ending, name=f"ending {self.key}")
+        self._endings.add(task)
+        task.add_done_callback(self._endings.discard)
+
+    async def _stop_agent(self) -> None:
+        """Stop the agent, which flushes and releases."""
+        if self._feeding is not None:
+            self._feeding.cancel()
+            await asyncio.wait({self._feeding})
+        # From here on an absent lease is our own doing. Should somebody take it all the same, ``on_lost`` says so.
+        self._releasing = True
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                await self._stop_and_release()
+        except (SegueError, TimeoutError) as error:
+            # Nothing acknowledged is lost, and a lease that was not released runs out by itself.
+            logger.warning("session not released", session=self.key, epoch=self.epoch, reason=type(error).__name__)
+            self._output.fall_silent()
+        else:
+            self._released = not self._lost
+
+    async def _stop_and_release(self) -> None:
+        try:
+            await self._agent.stop()
+        except SegueError:
+            raise
+        except Exception as error:  # noqa: BLE001 - models raise what they like
+            # A model that does not end cleanly must not keep the session from being released.
+            logger.warning("the model did not stop cleanly", session=self.key, reason=type(error).__name__)
+            await self._manager.close()
+
+    def _end(self) -> None:
+        if self.state is not State.ENDED:
+            self.state = State.ENDED
+            self._output.fall_silent()
+            for task in self._tasks:
+                task.cancel()
+            self.ended.set()
+            self.on_ended()
+
+    def _clients_changed(self) -> None:
+        self.on_clients(bool(self._audience.addresses))

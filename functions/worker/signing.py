@@ -1,0 +1,82 @@
+"""Signature version 4 for requests that aiohttp sends.
+
+boto3 would sign by itself, but costs a thread and about a millisecond of interpreter time a request; a worker posts
+hundreds of frames a second beside running its agents on one event loop. botocore's signer alone is what is needed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import ReadOnlyCredentials
+
+REFRESH_SECONDS: Final = 60.0
+"""How long credentials are used before they are asked for again. botocore renews temporary ones a quarter of an hour
+before they end, so a minute is never too long, and asking on every request would cost a thread each time."""
+
+
+class CredentialsMissing(Exception):  # noqa: N818 - it names a situation for the person who deploys
+    """There are no AWS credentials: give the task a role, or set the standard variables."""
+
+
+class CredentialSource(Protocol):
+    """What hands out credentials, refreshed as needed: botocore's ``Credentials`` and its kin."""
+
+    def get_frozen_credentials(self) -> ReadOnlyCredentials:
+        """Return credentials that hold for some minutes. May block on the network."""
+        ...
+
+
+class Signer:
+    """Signs requests for one service in one region."""
+
+    def __init__(
+        self, source: CredentialSource | None, service: str, region: str, *, clock: Callable[[], float] | None = None
+    ) -> None:
+        """Keep what signing needs.
+
+        Args:
+            source: Where credentials come from.
+            service: The signing name, such as ``execute-api``.
+            region: The region of the endpoint.
+            clock: A monotonic clock in seconds, the event loop's if None.
+
+        Raises:
+            CredentialsMissing: ``source`` is None, which is how botocore says that it found none.
+        """
+        if source is None:
+            raise CredentialsMissing("no AWS credentials found: give the task a role, or set AWS_ACCESS_KEY_ID")
+        self._source = source
+        self._service = service
+        self._region = region
+        self._clock = clock
+        self._auth: SigV4Auth | None = None
+        self._fresh_until = 0.0
+        self._refreshing = asyncio.Lock()
+
+    async def headers(self, method: str, url: str, body: bytes = b"") -> dict[str, str]:
+        """Return the headers that make a request authentic.
+
+        Args:
+            method: The HTTP method.
+            url: The URL exactly as it will be sent, percent-encoded.
+            body: The body exactly as it will be sent.
+        """
+        request = AWSRequest(method=method, url=url, data=body, headers={"content-type": "application/json"})
+        (await self._signer()).add_auth(request)
+        return dict(request.headers.items())
+
+    async def _signer(self) -> SigV4Auth:
+        now = self._clock or asyncio.get_running_loop().time
+        if self._auth is None or now() >= self._fresh_until:
+            async with self._refreshing:
+                if self._auth is None or now() >= self._fresh_until:
+                    # In a thread: renewing a role's credentials asks the network.
+                    frozen = await asyncio.to_thread(self._source.get_frozen_credentials)
+                    self._auth = SigV4Auth(frozen, self._service, self._region)
+                    self._fresh_until = now() + REFRESH_SECONDS
+        return self._auth

@@ -1,0 +1,200 @@
+"""What the agent does, as frames for its clients.
+
+    event of the agent           frame                                    leaves
+    audio delta                  audio                                    at once
+    barge-in                     barge_in                                 at once, after the queued audio was dropped
+    transcript delta             transcript, final: false                 in order, not gated
+    transcript block             transcript, final: true, with record     gated
+    text block                   text, with record                        gated
+    tool calls                   tool, started, with record               gated
+    tool results                 tool, success or error, with record      gated
+    connection restart           restart                                  gated
+
+A partial transcript carries all the words so far: partials may be lost on the way, and the next one makes up for it.
+"""
+
+from __future__ import annotations
+
+import binascii
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Any, Final
+
+from strands.bidi.types.events import (
+    BidiAudioDeltaEvent,
+    BidiBargeInEvent,
+    BidiConnectionRestartEvent,
+    BidiTextBlockEvent,
+    BidiToolUseBlocksEvent,
+    BidiTranscriptBlockEvent,
+    BidiTranscriptDeltaEvent,
+    BidiTranscriptStartEvent,
+    BidiTranscriptStopEvent,
+)
+from strands.types._events import ToolResultMessageEvent
+
+from segue.wire.frames import (
+    AudioOutput,
+    BargeIn,
+    JournalFrame,
+    Restart,
+    Role,
+    ServerFrame,
+    TextOutput,
+    Tool,
+    Transcript,
+)
+from worker.log import logger
+from worker.marks import Mark, Marks, bidi_metadata, text_of
+
+AUDIO_BYTES: Final = 22_500
+"""PCM in one frame at most: 30,000 characters of base64, which leaves room for the rest within 32 KB. Divisible by 2
+and by 3, so that no sample and no base64 group is cut."""
+
+TEXT_BYTES: Final = 30_000
+"""Text in one frame at most, for the same reason. What is longer is cut here; the journal has it all."""
+
+
+class Way(Enum):
+    """How a frame leaves."""
+
+    AT_ONCE = auto()
+    IN_ORDER = auto()
+    GATED = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """A frame and how it leaves. Without ``position`` a gated one waits for all that is queued."""
+
+    frame: ServerFrame
+    way: Way
+    position: int | None = None
+
+
+class Speech:
+    """Turns one agent's events into frames."""
+
+    def __init__(self, marks: Marks) -> None:
+        self._marks = marks
+        self._partials: dict[str, str] = {}
+        self._tools: dict[str, str] = {}
+        self._warned = False
+
+    def of(self, event: Any) -> Iterator[Utterance]:
+        """Yield the frames of one event, often none."""
+        match event:
+            case BidiAudioDeltaEvent():
+                yield from (Utterance(frame, Way.AT_ONCE) for frame in self._audio(event))
+            case BidiBargeInEvent():
+                yield Utterance(BargeIn(), Way.AT_ONCE)
+            case BidiTranscriptStartEvent() | BidiTranscriptStopEvent():
+                self._partials.pop(event.content_id, None)
+            case BidiTranscriptDeltaEvent():
+                text = self._partials[event.content_id] = self._partials.get(event.content_id, "") + event.delta
+                yield Utterance(Transcript(role=event.role, text=_cut(text), final=False), Way.IN_ORDER)
+            case BidiTranscriptBlockEvent():
+                mark = self._marks.of_block("transcript", event.role, event.transcript)
+                yield _gated(_transcript(event.role, event.transcript, _record(mark)), mark)
+            case BidiTextBlockEvent():
+                mark = self._marks.of_block("text", "assistant", event.text)
+                yield _gated(TextOutput(text=_cut(event.text), record=_record(mark)), mark)
+            case BidiToolUseBlocksEvent():
+                yield from self._started(event)
+            case ToolResultMessageEvent():
+                yield from self._ended(event["message"])
+            case BidiConnectionRestartEvent():
+                self._partials.clear()
+                yield Utterance(Restart(reason=event.reason), Way.GATED)
+
+    def _audio(self, event: BidiAudioDeltaEvent) -> Iterator[AudioOutput]:
+        if event.format != "pcm" or event.channels != 1:
+            if not self._warned:
+                logger.error("the model's audio is not mono PCM and is not sent", format=event.format)
+            self._warned = True
+            return
+        if len(event.audio) <= AUDIO_BYTES // 3 * 4:
+            yield AudioOutput(audio=event.audio, rate=event.sample_rate)
+            return
+        pcm = binascii.a2b_base64(event.audio)
+        for start in range(0, len(pcm), AUDIO_BYTES):
+            piece = binascii.b2a_base64(pcm[start : start + AUDIO_BYTES], newline=False).decode("ascii")
+            yield AudioOutput(audio=piece, rate=event.sample_rate)
+
+    def _started(self, event: BidiToolUseBlocksEvent) -> Iterator[Utterance]:
+        for use in event.tool_uses:
+            self._tools[use["toolUseId"]] = use["name"]
+            mark = self._marks.of_tool_use(use["toolUseId"])
+            frame = Tool(name=use["name"], tool_use_id=use["toolUseId"], status="started", record=_record(mark))
+            yield _gated(frame, mark)
+
+    def _ended(self, message: Any) -> Iterator[Utterance]:
+        mark = self._marks.of_message(message)
+        for frame in _results(message, _record(mark), self._tools):
+            self._tools.pop(frame.tool_use_id, None)
+            yield _gated(frame, mark)
+
+
+def retell(messages: Iterable[Any], record_of: Callable[[str], int | None], since: int) -> list[JournalFrame]:
+    """Say again what the journal has: the frames of all recorded messages from record ``since`` on, in order.
+
+    Args:
+        messages: The agent's history.
+        record_of: Returns the record of the message with a tracking id.
+        since: The first record wanted; -1 is the same as 0.
+    """
+    names: dict[str, str] = {}
+    told: list[tuple[int, JournalFrame]] = []
+    for message in messages:
+        record = record_of(message.get("tracking_id", ""))
+        frames = list(_frames(message, record, names))
+        if record is not None and record >= since:
+            told += ((record, frame) for frame in frames)
+    return [frame for _, frame in sorted(told, key=lambda one: one[0])]
+
+
+def _frames(message: Any, record: int | None, names: dict[str, str]) -> Iterator[JournalFrame]:
+    """The frames that a message was shown with, and its tool calls into ``names``."""
+    for block in message["content"]:
+        if "toolUse" in block and block["toolUse"]["toolUseId"] not in names:
+            use = block["toolUse"]
+            names[use["toolUseId"]] = use["name"]
+            yield Tool(name=use["name"], tool_use_id=use["toolUseId"], status="started", record=record)
+    metadata = bidi_metadata(message)
+    if metadata.get("kind") != "tool_dispatch":
+        yield from _results(message, record, names)
+    complete = metadata.get("status", "complete") == "complete"
+    if complete and metadata.get("kind") == "transcript":
+        yield _transcript(message["role"], text_of(message), record)
+    elif complete and message["role"] == "assistant" and (text := text_of(message)):
+        yield TextOutput(text=_cut(text), record=record)
+
+
+def _results(message: Any, record: int | None, names: dict[str, str]) -> Iterator[Tool]:
+    for block in message["content"]:
+        if "toolResult" in block:
+            result = block["toolResult"]
+            yield Tool(
+                name=names.get(result["toolUseId"], ""),
+                tool_use_id=result["toolUseId"],
+                status="error" if result.get("status") == "error" else "success",
+                record=record,
+            )
+
+
+def _transcript(role: Role, text: str, record: int | None) -> Transcript:
+    return Transcript(role=role, text=_cut(text), final=True, record=record)
+
+
+def _gated(frame: ServerFrame, mark: Mark | None) -> Utterance:
+    return Utterance(frame, Way.GATED, mark.position if mark else None)
+
+
+def _record(mark: Mark | None) -> int | None:
+    return mark.record if mark else None
+
+
+def _cut(text: str) -> str:
+    encoded = text.encode()
+    return text if len(encoded) <= TEXT_BYTES else encoded[:TEXT_BYTES].decode(errors="ignore") + "…"

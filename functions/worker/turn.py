@@ -1,0 +1,76 @@
+"""Where the conversation is between turns: nobody is owed an answer and none is being given.
+
+    user speaks or types ─▶ owed ─▶ response starts ─▶ speaking ─▶ response stops ─▶ boundary
+                                                          └─ tools run ─▶ owed again
+
+A handoff waits for a boundary, bounded, because cutting there loses nothing of anybody's sentence.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from strands.bidi.types.events import (
+    BidiBargeInEvent,
+    BidiConnectionRestartEvent,
+    BidiResponseStartEvent,
+    BidiResponseStopEvent,
+    BidiToolUseBlocksEvent,
+    BidiTranscriptStartEvent,
+)
+from strands.types._events import ToolResultMessageEvent
+
+
+class Turn:
+    """Follows one conversation by its input and by the agent's events."""
+
+    def __init__(self) -> None:
+        self._owed = False
+        self._speaking = False
+        self._tool_groups = 0
+        self._boundary = asyncio.Event()
+        self._boundary.set()
+
+    @property
+    def at_boundary(self) -> bool:
+        """Whether the conversation could be handed over without cutting anything."""
+        return self._boundary.is_set()
+
+    def asked(self) -> None:
+        """Something was typed: the agent owes an answer."""
+        self._owed = True
+        self._update()
+
+    def saw(self, event: Any) -> None:
+        """Follow one event of the agent."""
+        match event:
+            case BidiResponseStartEvent():
+                self._speaking, self._owed = True, False
+            case BidiTranscriptStartEvent(role="user"):
+                self._owed = True
+            case BidiToolUseBlocksEvent():
+                self._tool_groups += 1
+            case ToolResultMessageEvent():
+                self._tool_groups = max(0, self._tool_groups - 1)
+                self._owed = True
+            case BidiBargeInEvent():
+                self._speaking = False
+            case BidiResponseStopEvent():
+                # Also settles what was owed: a user's transcript may come after the answer to it.
+                self._speaking = self._owed = False
+            case BidiConnectionRestartEvent():
+                self._speaking = self._owed = False
+            case _:
+                return
+        self._update()
+
+    async def boundary(self) -> None:
+        """Wait until the conversation is between turns."""
+        await self._boundary.wait()
+
+    def _update(self) -> None:
+        if self._owed or self._speaking or self._tool_groups:
+            self._boundary.clear()
+        else:
+            self._boundary.set()

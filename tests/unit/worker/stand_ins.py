@@ -1,0 +1,161 @@
+"""What worker tests put in the place of the world: clients behind the management API, and a model with a handle."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict, deque
+from collections.abc import Callable
+from typing import Any
+
+from segue.wire.claims import Claim, ClientAddress
+from segue.wire.delivery import Delivery
+from segue.wire.frames import AudioInput, ClientFrame, Hello, ServerFrame, TextInput, decode_server_frame
+from tests.support.scripted_model import ScriptedModel
+from worker.poster import Outcome
+
+
+class FakeConnections:
+    """The management API's side: keeps what was posted, answers as told.
+
+    Attributes:
+        posted: Frames by connection, in order, each attempt counted.
+        answers: Outcomes by connection, used up one by one; then DELIVERED.
+        gone: Connections that do not exist.
+        closed: Connections that were disconnected.
+        under_way: POSTs under way by connection.
+        most_at_once: The most POSTs that were ever under way on one connection.
+        on_delivered: Called with each frame that was delivered.
+    """
+
+    def __init__(self) -> None:
+        self.posted: defaultdict[str, list[ServerFrame]] = defaultdict(list)
+        self.answers: defaultdict[str, deque[Outcome]] = defaultdict(deque)
+        self.gone: set[str] = set()
+        self.closed: list[str] = []
+        self.most_at_once = 0
+        self.under_way: defaultdict[str, int] = defaultdict(int)
+        self.on_delivered: Callable[[ServerFrame], None] = lambda _: None
+        self._slow: dict[str, asyncio.Event] = {}
+
+    def hold(self, connection_id: str) -> asyncio.Event:
+        """Let POSTs to a connection take until the event is set."""
+        self._slow[connection_id] = asyncio.Event()
+        return self._slow[connection_id]
+
+    async def post(self, connection_id: str, message: bytes) -> Outcome:
+        frame = decode_server_frame(message)
+        assert frame is not None, message
+        if connection_id in self.gone:
+            return Outcome.GONE
+        self.posted[connection_id].append(frame)
+        self.under_way[connection_id] += 1
+        self.most_at_once = max(self.most_at_once, self.under_way[connection_id])
+        try:
+            if (slow := self._slow.get(connection_id)) is not None:
+                await slow.wait()
+            else:
+                await asyncio.sleep(0)
+        finally:
+            self.under_way[connection_id] -= 1
+        answers = self.answers[connection_id]
+        if answers:
+            return answers.popleft()
+        self.on_delivered(frame)
+        return Outcome.DELIVERED
+
+    async def look(self, connection_id: str) -> Outcome:
+        return Outcome.GONE if connection_id in self.gone else Outcome.DELIVERED
+
+    async def disconnect(self, connection_id: str) -> Outcome:
+        self.closed.append(connection_id)
+        return Outcome.DELIVERED
+
+    def kinds(self, connection_id: str) -> list[str]:
+        return [type(frame).__name__ for frame in self.posted[connection_id]]
+
+    def of(self, connection_id: str, kind: type[Any]) -> list[Any]:
+        return [frame for frame in self.posted[connection_id] if isinstance(frame, kind)]
+
+
+class HandledModel(ScriptedModel):
+    """A scripted model whose ``send`` a test can hold up or let fail."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.free = asyncio.Event()
+        self.free.set()
+        self.refusal: Exception | None = None
+        self.start_failure: Exception | None = None
+        self.running = False
+        self.stops = 0
+
+    async def start(self, *args: Any, **kwargs: Any) -> None:
+        await super().start(*args, **kwargs)
+        if self.start_failure is not None:
+            raise self.start_failure
+        self.running = True
+
+    def get_audio_config(self) -> Any:
+        stream = {"sample_rate": 16000, "channels": 1, "format": "pcm"}
+        return {"input": stream, "output": {**stream, "sample_rate": 24000}}
+
+    async def stop(self) -> None:
+        self.running = False
+        self.stops += 1
+
+    async def send(self, content: Any) -> None:
+        await self.free.wait()
+        if self.refusal is not None:
+            raise self.refusal
+        await super().send(content)
+
+    @property
+    def texts(self) -> list[str]:
+        """What was typed to it."""
+        return [
+            block.text for content in self.sent for block in getattr(content, "content", ()) if hasattr(block, "text")
+        ]
+
+    @property
+    def audio(self) -> list[bytes]:
+        """What was said to it."""
+        return [content.source["bytes"] for content in self.sent if hasattr(content, "source")]
+
+
+async def turns(count: int = 200) -> None:
+    """Let everything on this loop that can go on do so."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+def address(client_id: str = "c1", connection_id: str = "k1", counter: int = 1) -> ClientAddress:
+    return ClientAddress(client_id=client_id, connection_id=connection_id, counter=counter)
+
+
+def claim(session_id: str = "talk", *clients: ClientAddress, reason: str = "no-holder") -> Claim:
+    return Claim(
+        session_key=f"default/{session_id}",
+        session_id=session_id,
+        principal="default",
+        reason=reason,
+        clients=clients or (address(),),
+    )
+
+
+def delivery(frame: ClientFrame, *, key: str = "default/talk", **where: Any) -> Delivery:
+    at = address(**where)
+    return Delivery(
+        session_key=key, connection_id=at.connection_id, client_id=at.client_id, counter=at.counter, frame=frame
+    )
+
+
+def text(words: str, seq: int | None = None) -> TextInput:
+    return TextInput(text=words, seq=seq)
+
+
+def audio(seq: int | None = None, sample: int = 1) -> AudioInput:
+    return AudioInput.from_pcm(sample.to_bytes(2, "little") * 160, seq)
+
+
+def hello(last_record: int | None = None, *, client_id: str = "c1", connection: int = 1) -> Hello:
+    return Hello(session="talk", client_id=client_id, connection=connection, last_record=last_record)

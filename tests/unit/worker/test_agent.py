@@ -1,0 +1,49 @@
+"""The file that users edit, as it is delivered."""
+
+from __future__ import annotations
+
+import pytest
+from strands.bidi import BidiAgent
+from strands.bidi.models.bedrock import BedrockNovaSonicModel
+
+from worker.agent import build_agent
+from worker.rehearsal import RehearsalModel
+
+
+def test_the_model_is_chosen_by_the_provider(monkeypatch):
+    monkeypatch.setenv("SEGUE_PROVIDER", "rehearsal")
+    assert isinstance(build_agent(None).model, RehearsalModel)
+    monkeypatch.setenv("SEGUE_PROVIDER", "nova-sonic")
+    assert isinstance(build_agent(None).model, BedrockNovaSonicModel)
+    monkeypatch.delenv("SEGUE_PROVIDER")
+    monkeypatch.setenv("SEGUE_MODEL_ID", "amazon.nova-next")
+    assert build_agent(None).model.model_id == "amazon.nova-next"
+
+
+def test_an_unknown_provider_is_named(monkeypatch):
+    monkeypatch.setenv("SEGUE_PROVIDER", "pigeon")
+    with pytest.raises(ValueError, match=r"'pigeon'.*nova-sonic"):
+        build_agent(None)
+
+
+def test_what_is_remembered_is_in_the_agents_state(monkeypatch):
+    monkeypatch.setenv("SEGUE_PROVIDER", "rehearsal")
+    agent = build_agent(None)
+    assert "Nothing" in said(agent.tool.recall())
+    agent.tool.remember(note="the wifi is called Segue")
+    agent.tool.remember(note="milk")
+    assert agent.state.get("notes") == ["the wifi is called Segue", "milk"]
+    assert said(agent.tool.recall()) == "- the wifi is called Segue\n- milk"
+
+
+def test_tools_say_what_they_are_for(monkeypatch):
+    monkeypatch.setenv("SEGUE_PROVIDER", "rehearsal")
+    agent = build_agent(None)
+    assert isinstance(agent, BidiAgent)
+    specs = {spec["name"]: spec for spec in agent.tool_registry.get_all_tool_specs()}
+    assert list(specs["remember"]["inputSchema"]["json"]["properties"]) == ["note"]
+    assert "Write something down" in specs["remember"]["description"]
+
+
+def said(result):
+    return result["content"][0]["text"]

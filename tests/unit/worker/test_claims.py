@@ -1,0 +1,206 @@
+"""What becomes of each message in the claims queue."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import EndpointConnectionError
+
+from segue import SessionHeld, StorageUnavailable
+from segue.wire.claims import Claim, decode_claim, encode_claim
+from tests.support.waiting import eventually
+from tests.unit.worker.stand_ins import claim, turns
+from worker import claims as claims_module
+from worker.claims import ClaimTaker
+from worker.queue import ClaimsQueue, QueuedClaim
+
+
+class FakeQueue:
+    """A queue in memory: a poll waits until there is something, or for a moment."""
+
+    def __init__(self) -> None:
+        self.waiting: asyncio.Queue[QueuedClaim] = asyncio.Queue()
+        self.deleted: list[str] = []
+        self.given_back: list[str] = []
+        self.sent: list[Claim] = []
+        self.wanted: list[int] = []
+        self.failures: list[Exception] = []
+
+    def add(self, body: str, receipt: str = "r1") -> None:
+        self.waiting.put_nowait(QueuedClaim(body, receipt))
+
+    async def receive(self, most: int) -> list[QueuedClaim]:
+        self.wanted.append(most)
+        if self.failures:
+            raise self.failures.pop(0)
+        try:
+            async with asyncio.timeout(0.1):
+                return [await self.waiting.get()]
+        except TimeoutError:
+            return []
+
+    async def delete(self, queued: QueuedClaim) -> None:
+        self.deleted.append(queued.receipt)
+
+    async def give_back(self, queued: QueuedClaim) -> None:
+        self.given_back.append(queued.receipt)
+
+    async def send(self, sent: Claim) -> None:
+        self.sent.append(sent)
+
+
+class FakeHost:
+    """Takes claims as told."""
+
+    def __init__(self) -> None:
+        self.room = 3
+        self.taken: list[Claim] = []
+        self.failure: Exception | None = None
+        self.go = asyncio.Event()
+        self.go.set()
+        self.room_changed = asyncio.Event()
+
+    async def until_room(self) -> None:
+        while not self.room:
+            self.room_changed.clear()
+            await self.room_changed.wait()
+
+    async def take(self, taken: Claim) -> None:
+        self.taken.append(taken)
+        await self.go.wait()
+        if self.failure is not None:
+            raise self.failure
+
+
+@pytest.fixture
+def queue():
+    return FakeQueue()
+
+
+@pytest.fixture
+def a_host():
+    return FakeHost()
+
+
+@pytest.fixture
+async def taker(queue, a_host):
+    made = ClaimTaker(queue, a_host)
+    made.start()
+    yield made
+    made.stop()
+    a_host.go.set()
+    await asyncio.wait_for(made.stopped(), 5)
+
+
+async def test_a_claim_that_was_taken_is_deleted(taker, queue, a_host):
+    queue.add(encode_claim(claim("one")))
+    await eventually(lambda: queue.deleted == ["r1"])
+    assert a_host.taken == [claim("one")]
+
+
+async def test_a_claim_is_not_deleted_before_it_was_taken(taker, queue, a_host):
+    a_host.go.clear()
+    queue.add(encode_claim(claim("one")))
+    await eventually(lambda: a_host.taken)
+    await turns()
+    assert queue.deleted == []
+    a_host.go.set()
+    await eventually(lambda: queue.deleted == ["r1"])
+
+
+async def test_a_claim_for_a_session_that_somebody_holds_is_deleted(taker, queue, a_host):
+    a_host.failure = SessionHeld("other", 3)
+    queue.add(encode_claim(claim("one")))
+    await eventually(lambda: queue.deleted == ["r1"])
+
+
+@pytest.mark.parametrize("failure", [StorageUnavailable("down"), RuntimeError("the agent is broken")])
+async def test_a_claim_that_could_not_be_taken_is_left(taker, queue, a_host, failure):
+    a_host.failure = failure
+    queue.add(encode_claim(claim("one")))
+    await eventually(lambda: a_host.taken)
+    a_host.failure = None
+    queue.add(encode_claim(claim("two")), "r2")
+    await eventually(lambda: queue.deleted == ["r2"])
+    assert queue.given_back == []
+
+
+async def test_what_is_not_a_claim_is_left_for_the_dead_letter_queue(taker, queue, a_host):
+    queue.add("not a claim", "bad")
+    queue.add(encode_claim(claim("one")))
+    await eventually(lambda: queue.deleted == ["r1"])
+    assert queue.given_back == []
+
+
+async def test_claims_are_taken_only_when_there_is_room(queue, a_host):
+    a_host.room = 0
+    taker = ClaimTaker(queue, a_host)
+    taker.start()
+    await turns()
+    assert queue.wanted == []
+    a_host.room = 2
+    a_host.room_changed.set()
+    await eventually(lambda: queue.wanted == [2])
+    taker.stop()
+    await asyncio.wait_for(taker.stopped(), 5)
+
+
+async def test_a_worker_without_room_can_leave(queue, a_host):
+    a_host.room = 0
+    taker = ClaimTaker(queue, a_host)
+    taker.start()
+    await asyncio.sleep(0)
+    taker.stop()
+    await asyncio.wait_for(taker.stopped(), 5)
+
+
+async def test_what_arrives_while_leaving_is_given_back(taker, queue, a_host):
+    await eventually(lambda: queue.wanted)
+    taker.stop()
+    queue.add(encode_claim(claim("one")))
+    await asyncio.wait_for(taker.stopped(), 5)
+    assert queue.given_back == ["r1"]
+    assert a_host.taken == []
+
+
+async def test_leaving_waits_for_what_is_being_taken(taker, queue, a_host):
+    a_host.go.clear()
+    queue.add(encode_claim(claim("one")))
+    await eventually(lambda: a_host.taken)
+    taker.stop()
+    stopped = asyncio.create_task(taker.stopped())
+    await eventually(taker._polling.done)
+    await turns()
+    assert not stopped.done()
+    a_host.go.set()
+    await asyncio.wait_for(stopped, 5)
+    assert queue.deleted == ["r1"]
+
+
+async def test_a_queue_that_does_not_answer_is_asked_again(taker, queue, a_host, monkeypatch):
+    monkeypatch.setattr(claims_module, "PAUSE_SECONDS", 0.001)
+    queue.failures = [EndpointConnectionError(endpoint_url="http://queue")] * 2
+    queue.add(encode_claim(claim("one")))
+    await eventually(lambda: queue.deleted == ["r1"])
+    assert not queue.failures
+
+
+async def test_the_real_queue_receives_settles_and_gives_back(aws: Any, monkeypatch):
+    monkeypatch.setattr("worker.queue.POLL_SECONDS", 0)
+    sqs = boto3.client("sqs")
+    url = sqs.create_queue(QueueName="claims", Attributes={"VisibilityTimeout": "30"})["QueueUrl"]
+    queue = ClaimsQueue(sqs, url)
+    await queue.send(claim("one", reason="handoff"))
+    (received,) = await queue.receive(40)
+    assert decode_claim(received.body) == claim("one", reason="handoff")
+    assert await queue.receive(1) == []
+    await queue.give_back(received)
+    (again,) = await queue.receive(1)
+    await queue.delete(again)
+    assert await queue.receive(1) == []
+    attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+    assert attributes["ApproximateNumberOfMessages"] == attributes["ApproximateNumberOfMessagesNotVisible"] == "0"
+    queue.close()

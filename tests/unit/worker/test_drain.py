@@ -1,0 +1,259 @@
+"""SIGTERM: every session is passed on, in the right order and in bounded time."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from strands.bidi.types.events import BidiBargeInEvent, BidiResponseStartEvent, BidiResponseStopEvent
+
+from segue.wire import frames
+from segue.wire.frames import Bye, Ready, Transcript
+from tests.support.memory_manager import Latch, MemorySessionManager, kind_of
+from tests.support.scripted_model import spoken
+from tests.support.waiting import eventually
+from tests.unit.worker.stand_ins import address, audio, claim, delivery, text, turns
+from tests.unit.worker.test_claims import FakeQueue
+from worker import drain as drain_module
+from worker.claims import ClaimTaker
+from worker.drain import Drain
+from worker.session import Moved
+
+
+class Leaving:
+    """A host with one or more sessions, about to be drained; notes what happens in order."""
+
+    def __init__(self, world) -> None:
+        self.world = world
+        self.happened: list[str] = []
+        self.hurry = asyncio.Event()
+        self.queue = FakeQueue()
+        self.claims = ClaimTaker(self.queue, world.host)
+        self.drain = Drain(world.host, self.claims, self.queue, self.hurry)
+        world.storage.after = self._after
+        world.clients.on_delivered = self._delivered
+        sent = self.queue.send
+
+        async def send(one):
+            self.happened.append(f"claim {one.session_id}")
+            await sent(one)
+
+        self.queue.send = send
+
+    async def _after(self, operation, what) -> None:
+        if operation == "write" and kind_of(what) == "release":
+            self.happened.append(f"release {what.session_key.partition('/')[2]}")
+
+    def _delivered(self, frame) -> None:
+        if isinstance(frame, Transcript) and frame.final:
+            self.happened.append(f"say {frame.text}")
+
+    async def hold(self, session_id="talk", *who):
+        await self.world.host.take(claim(session_id, *who))
+        session = self.world.host.find(f"default/{session_id}")
+        refuse = session.refuse_frames
+
+        def refusing():
+            if session.open:
+                self.happened.append(f"refuse {session_id}")
+            refuse()
+
+        session.refuse_frames = refusing
+        return session
+
+
+@pytest.fixture
+async def leaving(world):
+    made = Leaving(world)
+    made.claims.start()
+    yield made
+    made.claims.stop()
+    await asyncio.wait_for(made.claims.stopped(), 5)
+
+
+async def test_frames_are_refused_before_the_release_and_the_claim_comes_last(leaving, world):
+    session = await leaving.hold("talk", address(), address("c2", "k2"))
+    await asyncio.wait_for(leaving.drain.run(), 10)
+    assert leaving.happened == ["refuse talk", "release talk", "claim talk"]
+    assert leaving.queue.sent == [claim("talk", address(), address("c2", "k2"), reason="handoff")]
+    assert session.ended.is_set()
+    assert world.host.sessions == ()
+
+
+async def test_a_successor_goes_on_where_it_was(leaving, world, clients):
+    session = await leaving.hold()
+    session.deliver(delivery(text("My name is Alice", 1)))
+    await eventually(lambda: world.models[0].texts)
+    world.models[0].emit([BidiResponseStartEvent("r"), *spoken("Hello Alice."), BidiResponseStopEvent("r")])
+    await asyncio.wait_for(leaving.drain.run(), 10)
+    assert len(clients.of("k1", frames.Moved)) == 1
+    world.begin()
+    await world.host.take(leaving.queue.sent[0])
+    await eventually(lambda: len(clients.of("k1", Ready)) == 2)
+    greeting = clients.of("k1", Ready)[1]
+    assert greeting.epoch > clients.of("k1", Ready)[0].epoch
+    assert (greeting.known.upto, greeting.history) == (1, 2)
+    said = [[block["text"] for block in message["content"]] for message in world.models[1].started_with[0]]
+    assert said == [["My name is Alice"], ["Hello Alice."]]
+
+
+async def test_a_response_is_finished_before_the_session_goes(leaving, world, clients):
+    session = await leaving.hold()
+    world.models[0].emit([BidiResponseStartEvent("r"), *spoken("One")])
+    await eventually(lambda: leaving.happened == ["say One"])
+    draining = asyncio.create_task(leaving.drain.run())
+    await eventually(lambda: leaving.happened[-1] == "refuse talk")
+    with pytest.raises(Moved):
+        session.deliver(delivery(text("too late", 1)))
+    await turns()
+    world.models[0].emit([*spoken("Two", content_id="c2"), BidiResponseStopEvent("r")])
+    await asyncio.wait_for(draining, 10)
+    assert leaving.happened == ["say One", "refuse talk", "say Two", "release talk", "claim talk"]
+
+
+async def test_a_response_without_end_is_cut(leaving, world, monkeypatch):
+    monkeypatch.setattr(drain_module, "TURN_SECONDS", 0.05)
+    session = await leaving.hold()
+    world.models[0].emit([BidiResponseStartEvent("r")])
+    await eventually(lambda: not session.turn.at_boundary)
+    await asyncio.wait_for(leaving.drain.run(), 10)
+    assert leaving.happened == ["refuse talk", "release talk", "claim talk"]
+
+
+async def test_a_second_signal_waits_for_no_turn(leaving, world):
+    session = await leaving.hold()
+    world.models[0].emit([BidiResponseStartEvent("r")])
+    await eventually(lambda: not session.turn.at_boundary)
+    draining = asyncio.create_task(leaving.drain.run())
+    await eventually(lambda: leaving.happened == ["refuse talk"])
+    leaving.hurry.set()
+    await asyncio.wait_for(draining, 2)
+    assert leaving.happened == ["refuse talk", "release talk", "claim talk"]
+
+
+async def test_a_slow_client_holds_nothing_up_for_long(leaving, world, clients, monkeypatch):
+    monkeypatch.setattr(drain_module, "SPOKEN_SECONDS", 0.05)
+    monkeypatch.setattr("worker.session.FAREWELL_SECONDS", 0.05)
+    await leaving.hold()
+    clients.hold("k1")
+    world.models[0].emit([BidiResponseStartEvent("r"), *spoken("One"), BidiResponseStopEvent("r")])
+    await asyncio.wait_for(leaving.drain.run(), 10)
+    assert leaving.happened == ["refuse talk", "release talk", "claim talk"]
+
+
+async def test_what_was_said_is_posted_before_the_release(leaving, world, clients):
+    session = await leaving.hold()
+    await eventually(lambda: clients.of("k1", Ready))
+    slow = clients.hold("k1")
+    world.models[0].emit([BidiResponseStartEvent("r"), *spoken("One"), BidiResponseStopEvent("r")])
+    await eventually(lambda: session.turn.at_boundary and clients.kinds("k1")[-1] == "Transcript")
+    draining = asyncio.create_task(leaving.drain.run())
+    await eventually(lambda: leaving.happened == ["refuse talk"])
+    await turns()
+    slow.set()
+    await asyncio.wait_for(draining, 10)
+    assert leaving.happened == ["refuse talk", "say One", "release talk", "claim talk"]
+
+
+async def test_input_that_the_agent_was_not_given_is_left_to_the_successor(leaving, world, clients):
+    session = await leaving.hold()
+    world.models[0].free.clear()
+    session.deliver(delivery(audio(1)))
+    await turns()
+    session.deliver(delivery(text("later", 2)))
+    world.models[0].emit([BidiResponseStartEvent("r")])
+    await eventually(lambda: not session.turn.at_boundary)
+    draining = asyncio.create_task(leaving.drain.run())
+    await eventually(lambda: leaving.happened == ["refuse talk"])
+    world.models[0].free.set()
+    await eventually(lambda: world.models[0].audio)
+    await turns()
+    assert world.models[0].texts == []
+    leaving.hurry.set()
+    await asyncio.wait_for(draining, 10)
+    world.begin()
+    await world.host.take(leaving.queue.sent[0])
+    await eventually(lambda: len(clients.of("k1", Ready)) == 2)
+    assert clients.of("k1", Ready)[1].known.upto == 0
+    again = world.host.find("default/talk")
+    again.deliver(delivery(audio(1)))
+    again.deliver(delivery(text("later", 2)))
+    await eventually(lambda: world.models[1].texts == ["later"] and len(world.models[1].audio) == 1)
+
+
+async def test_a_session_without_clients_is_released_and_not_claimed(leaving, world):
+    session = await leaving.hold()
+    session.deliver(delivery(Bye()))
+    await asyncio.wait_for(leaving.drain.run(), 10)
+    assert leaving.happened == ["refuse talk", "release talk"]
+
+
+async def test_a_session_that_was_lost_is_not_claimed(leaving, world, clients):
+    async def dead(_):
+        return True
+
+    session = await leaving.hold()
+    await eventually(lambda: clients.of("k1", Ready))
+    clients.hold("k1")
+    world.models[0].emit([BidiBargeInEvent()])
+    world.models[0].emit([BidiResponseStartEvent("r")])
+    await eventually(lambda: clients.under_way["k1"] and not session.turn.at_boundary)
+    draining = asyncio.create_task(leaving.drain.run())
+    await eventually(lambda: leaving.happened == ["refuse talk"])
+    other = MemorySessionManager(storage=world.storage, holder="other", probe=dead, acquire_timeout=5.0)
+    await other.open()
+    world.models[0].emit(spoken("Too late"))
+    await eventually(lambda: session.lost and not clients.under_way["k1"], seconds=3)
+    world.models[0].emit([BidiResponseStopEvent("r")])
+    await asyncio.wait_for(draining, 10)
+    assert leaving.queue.sent == []
+    assert other.lease_is_fresh()
+    await other.close()
+
+
+async def test_all_sessions_leave_side_by_side(leaving, world, monkeypatch):
+    monkeypatch.setattr(drain_module, "TURN_SECONDS", 0.3)
+    for number in range(6):
+        session = await leaving.hold(f"s{number}", address(f"c{number}", f"k{number}"))
+        world.models[number].emit([BidiResponseStartEvent("r")])
+        await eventually(lambda one=session: not one.turn.at_boundary)
+    started = asyncio.get_running_loop().time()
+    await asyncio.wait_for(leaving.drain.run(), 10)
+    assert asyncio.get_running_loop().time() - started < 1.2, "six turns in a row would take 1.8 s"
+    assert sorted(one.session_id for one in leaving.queue.sent) == [f"s{number}" for number in range(6)]
+
+
+async def test_a_session_that_is_being_opened_is_passed_on_too(leaving, world):
+    world.storage.before = latch = Latch("acquire")
+    opening = asyncio.create_task(world.host.take(claim("late")))
+    await latch.reached.wait()
+    draining = asyncio.create_task(leaving.drain.run())
+    await turns()
+    latch.go.set()
+    await asyncio.wait_for(asyncio.gather(opening, draining), 10)
+    assert [one.session_id for one in leaving.queue.sent] == ["late"]
+    assert world.host.sessions == ()
+
+
+async def test_its_own_handoff_is_not_taken_back(leaving, world):
+    await leaving.hold()
+    send = leaving.queue.send
+
+    async def send_and_receive(one):
+        await send(one)
+        leaving.queue.add("{}", "own")
+
+    leaving.queue.send = send_and_receive
+    await asyncio.wait_for(leaving.drain.run(), 10)
+    assert leaving.queue.given_back == ["own"]
+
+
+async def test_draining_ends_even_if_storage_does_not_answer(leaving, world, monkeypatch):
+    monkeypatch.setattr(drain_module, "DRAIN_SECONDS", 0.2)
+    monkeypatch.setattr(drain_module, "HURRIED_SECONDS", 0.2)
+    await leaving.hold()
+    world.storage.before = latch = Latch("release")
+    await asyncio.wait_for(leaving.drain.run(), 5)
+    assert leaving.queue.sent == []
+    latch.go.set()
+    await eventually(lambda: "release talk" in leaving.happened)

@@ -1,0 +1,201 @@
+"""One connection's queue: one POST at a time, bounded, audio goes first, texts and acknowledgements never."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from segue.wire.frames import AudioOutput, InputAck, TextOutput, Transcript
+from segue.wire.output import OutputNumbering
+from tests.support.waiting import eventually
+from tests.unit.worker.stand_ins import turns
+from worker import outbox
+from worker.outbox import Outbox
+from worker.poster import Outcome
+
+
+@pytest.fixture
+def box(clients):
+    """Makes outboxes for connection "k1"; their senders are started by ``run``."""
+    tasks: list[asyncio.Task[None]] = []
+
+    class Made(Outbox):
+        def __init__(self, may_speak: Any = lambda: True) -> None:
+            numbering = OutputNumbering(7)
+            super().__init__("k1", clients, lambda frame: numbering.stamp("c1", frame), may_speak)
+
+        def begin(self) -> asyncio.Task[None]:
+            tasks.append(asyncio.create_task(self.run()))
+            return tasks[-1]
+
+    yield Made
+    for task in tasks:
+        task.cancel()
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch):
+    monkeypatch.setattr(outbox, "FIRST_PAUSE_SECONDS", 0.001)
+
+
+def spoken(number: int, size: int = 8) -> AudioOutput:
+    return AudioOutput(audio=f"{number:0{size}d}", rate=16000)
+
+
+def said(words: str) -> TextOutput:
+    return TextOutput(text=words)
+
+
+async def test_frames_go_one_at_a_time_in_order(box, clients):
+    made = box()
+    slow = clients.hold("k1")
+    for number in range(5):
+        made.put(said(str(number)))
+    made.begin()
+    await eventually(lambda: clients.posted["k1"])
+    await turns()
+    assert len(clients.posted["k1"]) == 1
+    slow.set()
+    await made.drained()
+    assert [frame.text for frame in clients.posted["k1"]] == list("01234")
+    assert clients.most_at_once == 1
+
+
+async def test_putting_never_waits_and_old_audio_is_dropped_first(box, clients, monkeypatch):
+    monkeypatch.setattr(outbox, "FLEETING_BYTES", 100)
+    made = box()
+    made.put(said("kept"))
+    made.put(InputAck(upto=1))
+    for number in range(30):
+        made.put(spoken(number, size=10))
+    made.put(Transcript(role="user", text="kept too", final=True))
+    made.begin()
+    await made.drained()
+    assert [frame.audio for frame in clients.of("k1", AudioOutput)] == [f"{number:010d}" for number in range(20, 30)]
+    assert clients.kinds("k1")[:2] == ["TextOutput", "InputAck"]
+    assert clients.kinds("k1")[-1] == "Transcript"
+
+
+async def test_partials_are_fleeting_and_finals_are_not(box, clients, monkeypatch):
+    monkeypatch.setattr(outbox, "FLEETING_BYTES", 10)
+    made = box()
+    for words in ("aaaaa", "bbbbb", "ccccc"):
+        made.put(Transcript(role="user", text=words, final=False))
+        made.put(Transcript(role="user", text=words, final=True))
+    made.begin()
+    await made.drained()
+    shown = [(frame.text, frame.final) for frame in clients.posted["k1"]]
+    assert shown == [("aaaaa", True), ("bbbbb", False), ("bbbbb", True), ("ccccc", False), ("ccccc", True)]
+
+
+async def test_dropping_audio_leaves_the_rest(box, clients):
+    made = box()
+    made.put(spoken(1))
+    made.put(said("kept"))
+    made.put(spoken(2))
+    made.drop_audio()
+    made.put(spoken(3))
+    made.begin()
+    await made.drained()
+    assert clients.kinds("k1") == ["TextOutput", "AudioOutput"]
+
+
+async def test_a_newer_acknowledgement_replaces_an_older_one(box, clients):
+    made = box()
+    made.put(InputAck(upto=1))
+    made.put(said("between"))
+    made.put(InputAck(upto=2))
+    made.begin()
+    await made.drained()
+    assert clients.kinds("k1") == ["TextOutput", "InputAck"]
+    assert clients.of("k1", InputAck)[0].upto == 2
+
+
+async def test_a_connection_that_is_gone_ends_the_outbox(box, clients):
+    made = box()
+    clients.answers["k1"].append(Outcome.GONE)
+    made.put(said("one"))
+    made.put(said("two"))
+    await asyncio.wait_for(made.begin(), 5)
+    assert len(clients.posted["k1"]) == 1
+
+
+@pytest.mark.parametrize("outcome", [Outcome.LIMITED, Outcome.UNKNOWN])
+async def test_the_same_frame_is_sent_again_until_its_outcome_is_known(box, clients, outcome):
+    made = box()
+    clients.answers["k1"].extend([outcome, outcome, Outcome.DELIVERED])
+    made.put(said("one"))
+    made.put(said("two"))
+    made.begin()
+    await made.drained()
+    assert [(frame.text, frame.seq) for frame in clients.posted["k1"]] == [
+        ("one", 1),
+        ("one", 1),
+        ("one", 1),
+        ("two", 2),
+    ]
+
+
+async def test_too_many_requests_back_the_connection_off(box, clients, monkeypatch):
+    pauses: list[float] = []
+    sleep = asyncio.sleep
+
+    async def note(seconds: float) -> None:
+        pauses.append(seconds)
+        await sleep(0)
+
+    made = box()
+    clients.answers["k1"].extend([Outcome.LIMITED] * 8)
+    made.put(said("one"))
+    monkeypatch.setattr(outbox, "FIRST_PAUSE_SECONDS", 0.1)
+    monkeypatch.setattr(outbox.asyncio, "sleep", note)
+    made.begin()
+    await made.drained()
+    longest = [pause for pause in pauses if pause]
+    assert len(longest) == 8
+    assert 0.05 <= longest[0] <= 0.1
+    assert 1.0 <= longest[-1] <= 2.0
+
+
+async def test_a_refused_frame_is_left_out(box, clients):
+    made = box()
+    clients.answers["k1"].append(Outcome.REFUSED)
+    made.put(said("one"))
+    made.put(said("two"))
+    made.begin()
+    await made.drained()
+    assert [frame.text for frame in clients.posted["k1"]] == ["one", "two"]
+
+
+async def test_a_frame_too_large_to_send_is_left_out(box, clients):
+    made = box()
+    made.put(said("x" * 40_000))
+    made.put(said("two"))
+    made.begin()
+    await made.drained()
+    assert [frame.text for frame in clients.posted["k1"]] == ["two"]
+
+
+async def test_a_client_that_never_reads_is_disconnected(box, clients, monkeypatch):
+    monkeypatch.setattr(outbox, "LASTING_FRAMES", 10)
+    made = box()
+    for number in range(12):
+        made.put(said(str(number)))
+    await asyncio.wait_for(made.begin(), 5)
+    assert clients.closed == ["k1"]
+
+
+async def test_nothing_is_posted_once_the_session_is_not_ours(box, clients):
+    ours = [True]
+    made = box(lambda: ours[0])
+    clients.answers["k1"].append(Outcome.LIMITED)
+    slow = clients.hold("k1")
+    made.put(said("one"))
+    sender = made.begin()
+    await eventually(lambda: clients.posted["k1"])
+    ours[0] = False
+    slow.set()
+    await asyncio.wait_for(sender, 5)
+    assert len(clients.posted["k1"]) == 1

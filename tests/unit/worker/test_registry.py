@@ -1,0 +1,56 @@
+"""The registry item, in moto."""
+
+from __future__ import annotations
+
+import time
+
+import boto3
+import pytest
+
+from worker.registry import FORGET_SECONDS, Registry
+
+
+@pytest.fixture
+def dynamodb(aws):
+    client = boto3.client("dynamodb")
+    client.create_table(
+        TableName="connections",
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    return client
+
+
+def items(dynamodb):
+    return dynamodb.scan(TableName="connections")["Items"]
+
+
+async def test_the_item_says_who_is_there_and_beats(dynamodb):
+    registry = Registry(dynamodb, "connections", "w1", "2024-05-01")
+    await registry.beat("http://10.0.0.7:8080", room=40, sessions=0)
+    await registry.beat("http://10.0.0.7:8080", room=38, sessions=2)
+    (item,) = items(dynamodb)
+    expires_at = int(item.pop("expires_at")["N"])
+    assert abs(expires_at - time.time() - FORGET_SECONDS) < 10
+    assert item == {
+        "pk": {"S": "workers"},
+        "sk": {"S": "w1"},
+        "endpoint": {"S": "http://10.0.0.7:8080"},
+        "version": {"S": "2024-05-01"},
+        "room": {"N": "38"},
+        "sessions": {"N": "2"},
+        "beat": {"N": "2"},
+    }
+
+
+async def test_leaving_takes_only_the_own_item_away(dynamodb):
+    one, other = Registry(dynamodb, "connections", "w1", "1"), Registry(dynamodb, "connections", "w2", "1")
+    await one.beat("http://a", room=1, sessions=0)
+    await other.beat("http://b", room=1, sessions=0)
+    await one.remove()
+    assert [item["sk"]["S"] for item in items(dynamodb)] == ["w2"]
+
+
+async def test_leaving_without_a_table_does_no_harm(dynamodb):
+    await Registry(dynamodb, "missing", "w1", "1").remove()

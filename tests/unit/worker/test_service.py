@@ -1,0 +1,147 @@
+"""The whole process in one: moto for AWS, a real listener, a fake management API, the rehearsal model."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from types import SimpleNamespace
+from typing import Any
+
+import aiohttp
+import boto3
+import pytest
+from aiohttp import web
+
+from segue.item import GuardItem
+from segue.testing import provision
+from segue.wire.claims import decode_claim, encode_claim
+from segue.wire.delivery import FRAMES_PATH, ROUTE_TOKEN_HEADER, encode_delivery
+from segue.wire.frames import InputAck, Ready, Transcript, decode_server_frame
+from tests.conftest import ROOT
+from tests.support.waiting import eventually
+from tests.unit.worker.stand_ins import address, claim, delivery, text
+from worker.environment import Environment
+from worker.service import Service
+
+
+@pytest.fixture
+async def management():
+    """Takes posts to connections."""
+    posted: list[Any] = []
+    app = web.Application()
+
+    async def take(request: web.Request) -> web.Response:
+        posted.append(decode_server_frame(await request.read()))
+        return web.Response()
+
+    app.router.add_post("/stage/@connections/{connection}", take)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    endpoint = f"http://127.0.0.1:{runner.addresses[0][1]}/stage"
+    yield SimpleNamespace(
+        posted=posted, endpoint=endpoint, of=lambda kind: [frame for frame in posted if isinstance(frame, kind)]
+    )
+    await runner.cleanup()
+
+
+@pytest.fixture
+def stack(aws, management, monkeypatch):
+    """The tables, the bucket and the queue, and the variables that name them."""
+    monkeypatch.setenv("SEGUE_PROVIDER", "rehearsal")
+    monkeypatch.setenv("SEGUE_REHEARSAL_PACE", "0")
+    provision("service-bucket", "service-locks", None, "us-east-1")
+    dynamodb, sqs = boto3.client("dynamodb"), boto3.client("sqs")
+    dynamodb.create_table(
+        TableName="connections",
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    url = sqs.create_queue(QueueName="claims")["QueueUrl"]
+    variables = {
+        "SEGUE_STAGE": "test",
+        "SEGUE_LOCK_TABLE": "service-locks",
+        "SEGUE_CONNECTIONS_TABLE": "connections",
+        "SEGUE_CLAIMS_QUEUE_URL": url,
+        "SEGUE_BUCKET": "service-bucket",
+        "SEGUE_MANAGEMENT_ENDPOINT": management.endpoint,
+        "SEGUE_WORKER_ID": "w1",
+    }
+    return SimpleNamespace(dynamodb=dynamodb, sqs=sqs, url=url, variables=variables)
+
+
+async def test_from_ready_to_handed_over(stack, management, unused_port):
+    service = Service(Environment.read({**stack.variables, "SEGUE_WORKER_PORT": str(unused_port)}))
+    running = asyncio.create_task(service.run())
+    async with aiohttp.ClientSession(f"http://127.0.0.1:{unused_port}") as http:
+
+        async def health() -> tuple[int, dict[str, Any]] | None:
+            try:
+                async with http.get("/health") as answer:
+                    return answer.status, json.loads(await answer.text())
+            except aiohttp.ClientError:
+                return None
+
+        seen = []
+        while not seen or seen[-1] is None or seen[-1][0] != 200:
+            assert not running.done(), running.exception()
+            seen.append(await health())
+            await asyncio.sleep(0.005)
+        registered = stack.dynamodb.get_item
+        key = {"pk": {"S": "workers"}, "sk": {"S": "w1"}}
+        await eventually(lambda: "Item" in registered(TableName="connections", Key=key))
+        assert (
+            registered(TableName="connections", Key=key)["Item"]["endpoint"]["S"] == f"http://127.0.0.1:{unused_port}"
+        )
+
+        stack.sqs.send_message(QueueUrl=stack.url, MessageBody=encode_claim(claim("talk", address())))
+        await eventually(lambda: management.of(Ready))
+        item = guard_item(stack)
+        assert (item.holder, item.endpoint) == ("w1", f"http://127.0.0.1:{unused_port}")
+        headers = {ROUTE_TOKEN_HEADER: item.route_token or ""}
+        frame = encode_delivery(delivery(text("My name is Alice", 1)))
+        async with http.post(FRAMES_PATH, data=frame, headers=headers) as answer:
+            assert answer.status == 202
+        await eventually(lambda: [one for one in management.of(Transcript) if one.final and "Alice" in one.text])
+        assert management.of(InputAck)[-1].upto == 1
+
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.wait_for(running, 20)
+        assert await health() is None, "the listener is closed"
+    assert not guard_item(stack).held
+    assert "Item" not in registered(TableName="connections", Key=key)
+    (message,) = stack.sqs.receive_message(QueueUrl=stack.url)["Messages"]
+    assert decode_claim(message["Body"]) == claim("talk", address(), reason="handoff")
+
+
+def guard_item(stack: Any) -> GuardItem:
+    key = {"session_key": {"S": "default/talk"}}
+    return GuardItem.from_attributes(stack.dynamodb.get_item(TableName="service-locks", Key=key)["Item"])
+
+
+async def test_a_mistake_in_the_agent_stops_the_start(stack, monkeypatch):
+    monkeypatch.setenv("SEGUE_PROVIDER", "pigeon")
+    with pytest.raises(ValueError, match="pigeon"):
+        await Service(Environment.read(stack.variables)).run()
+
+
+def test_missing_variables_are_named_on_one_json_line_and_the_process_ends():
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("SEGUE_")}
+    path = os.pathsep.join([str(ROOT / "functions"), str(ROOT / "layers/session/python")])
+    ended = subprocess.run(
+        [sys.executable, "-m", "worker"],
+        env={**environment, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 2
+    (line,) = ended.stdout.splitlines()
+    assert "SEGUE_BUCKET is not set" in json.loads(line)["message"]
+    assert ended.stderr == ""

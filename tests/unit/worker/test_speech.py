@@ -1,0 +1,144 @@
+"""Events of the agent as frames."""
+
+from __future__ import annotations
+
+import base64
+
+from strands.bidi.types.events import (
+    BidiAudioDeltaEvent,
+    BidiBargeInEvent,
+    BidiConnectionRestartEvent,
+    BidiReasoningDeltaEvent,
+    BidiTextBlockEvent,
+    BidiToolUseBlocksEvent,
+    BidiTranscriptBlockEvent,
+    BidiTranscriptDeltaEvent,
+    BidiTranscriptStopEvent,
+    BidiUsageEvent,
+)
+from strands.types._events import ToolResultMessageEvent
+
+from segue.wire.frames import AudioOutput, BargeIn, Restart, TextOutput, Tool, Transcript, encode_frame
+from worker.marks import Marks
+from worker.speech import AUDIO_BYTES, Speech, Utterance, Way, retell
+
+
+def speech() -> Speech:
+    return Speech(Marks(lambda _: None, lambda: 0))
+
+
+def audio(pcm: bytes, **changes) -> BidiAudioDeltaEvent:
+    return BidiAudioDeltaEvent(
+        **{
+            "audio": base64.b64encode(pcm).decode(),
+            "format": "pcm",
+            "sample_rate": 24000,
+            "channels": 1,
+            "content_id": "a",
+        }
+        | changes
+    )
+
+
+def test_audio_leaves_at_once_as_it_is():
+    (said,) = speech().of(audio(b"\1\2" * 100))
+    assert said.way is Way.AT_ONCE
+    assert said.frame.pcm == b"\1\2" * 100
+    assert said.frame.rate == 24000
+
+
+def test_long_audio_is_cut_into_whole_samples_that_fit():
+    pcm = bytes(range(256)) * 400
+    frames = [said.frame for said in speech().of(audio(pcm))]
+    assert len(frames) == -(-len(pcm) // AUDIO_BYTES)
+    assert b"".join(frame.pcm for frame in frames) == pcm
+    assert all(len(frame.pcm) % 2 == 0 for frame in frames)
+    for frame in frames:
+        encode_frame(frame)
+
+
+def test_audio_that_the_protocol_has_no_name_for_is_not_sent():
+    assert list(speech().of(audio(b"\1\2", format="mp3"))) == []
+    assert list(speech().of(audio(b"\1\2", channels=2))) == []
+
+
+def test_partials_carry_all_the_words_so_far():
+    speaking = speech()
+    first = list(speaking.of(BidiTranscriptDeltaEvent("My name", "user", "t1")))
+    other = list(speaking.of(BidiTranscriptDeltaEvent("Well", "assistant", "t2")))
+    second = list(speaking.of(BidiTranscriptDeltaEvent(" is Alice", "user", "t1")))
+    assert first == [Utterance(Transcript(role="user", text="My name", final=False), Way.IN_ORDER)]
+    assert other == [Utterance(Transcript(role="assistant", text="Well", final=False), Way.IN_ORDER)]
+    assert second == [Utterance(Transcript(role="user", text="My name is Alice", final=False), Way.IN_ORDER)]
+    assert list(speaking.of(BidiTranscriptStopEvent("user", "t1"))) == []
+    assert speaking._partials == {"t2": "Well"}
+
+
+def test_what_ends_is_gated():
+    speaking = speech()
+    said = [
+        *speaking.of(BidiTranscriptBlockEvent("Hi.", "assistant", "t")),
+        *speaking.of(BidiTextBlockEvent("Written.", "x")),
+        *speaking.of(BidiToolUseBlocksEvent([{"toolUseId": "u1", "name": "weather", "input": {}}])),
+        *speaking.of(
+            ToolResultMessageEvent(
+                {"role": "user", "content": [{"toolResult": {"toolUseId": "u1", "status": "error", "content": []}}]}
+            )
+        ),
+        *speaking.of(BidiConnectionRestartEvent("scheduled")),
+    ]
+    assert {one.way for one in said} == {Way.GATED}
+    assert [one.frame for one in said] == [
+        Transcript(role="assistant", text="Hi.", final=True),
+        TextOutput(text="Written."),
+        Tool(name="weather", tool_use_id="u1", status="started"),
+        Tool(name="weather", tool_use_id="u1", status="error"),
+        Restart(reason="scheduled"),
+    ]
+
+
+def test_barge_in_leaves_at_once_and_the_rest_says_nothing():
+    assert [one.frame for one in speech().of(BidiBargeInEvent())] == [BargeIn()]
+    assert list(speech().of(BidiUsageEvent(1, 2, 3))) == []
+    assert list(speech().of(BidiReasoningDeltaEvent("secret thought", "r"))) == []
+
+
+def test_text_that_does_not_fit_is_cut():
+    (said,) = speech().of(BidiTextBlockEvent("é" * 40_000, "x"))
+    assert len(encode_frame(said.frame)) < 32 * 1024
+    assert said.frame.text.endswith("é…")
+
+
+def test_said_again_in_the_order_of_records():
+    def message(tracking_id, role, content, **bidi):
+        return {"tracking_id": tracking_id, "role": role, "content": content, "metadata": {"custom": {"bidi": bidi}}}
+
+    use = {"toolUse": {"toolUseId": "u1", "name": "weather", "input": {}}}
+
+    def result(text):
+        return {"toolResult": {"toolUseId": "u1", "status": "success", "content": [{"text": text}]}}
+
+    messages = [
+        message("late", "user", [{"text": "spoken"}], kind="transcript", status="complete"),
+        message("typed", "user", [{"text": "typed"}]),
+        message("call", "assistant", [use]),
+        message("dispatch", "user", [result("started")], kind="tool_dispatch"),
+        message("call again", "assistant", [use]),
+        message("result", "user", [result("done")], kind="tool_result"),
+        message("cut", "assistant", [{"text": "[Transcript unavailable.]"}], kind="transcript", status="incomplete"),
+        message("answer", "assistant", [{"text": "Hello."}], kind="transcript", status="complete"),
+        message("written", "assistant", [{"text": "Written."}], kind="text", status="complete"),
+        message("unrecorded", "assistant", [{"text": "Not yet."}], kind="text", status="complete"),
+    ]
+    numbers = {"typed": 2, "call": 3, "dispatch": 4, "call again": 5, "result": 6, "late": 7, "cut": 8, "answer": 9}
+    numbers["written"] = 10
+    everything = [
+        Tool(name="weather", tool_use_id="u1", status="started", record=3),
+        Tool(name="weather", tool_use_id="u1", status="success", record=6),
+        Transcript(role="user", text="spoken", final=True, record=7),
+        Transcript(role="assistant", text="Hello.", final=True, record=9),
+        TextOutput(text="Written.", record=10),
+    ]
+    assert retell(messages, numbers.get, -1) == everything
+    assert retell(messages, numbers.get, 6) == everything[1:]
+    assert not any(isinstance(frame, AudioOutput) for frame in retell(messages, numbers.get, 0))
