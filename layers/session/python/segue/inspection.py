@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from segue.errors import JournalCorrupt, SegueError
+from segue.errors import JournalCorrupt
 from segue.history import fold
 from segue.item import GuardItem, TailEntry
 from segue.points import as_redacted
@@ -16,9 +16,6 @@ from segue.storage.interface import StoredObject
 
 Severity = Literal["damage", "warning", "note"]
 """``damage``: records are lost or wrong, page someone. ``warning``: someone should look. ``note``: harmless."""
-
-_CONTRADICTIONS = (SegueError, LookupError, TypeError, ValueError, AttributeError)
-"""What adding up records raises when their content is not what their kind says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +110,12 @@ def inspect_journal(item: GuardItem, blocks: Sequence[CheckedBlock]) -> list[Fin
     findings = [*_displaced_pages(blocks), *_gaps(item, blocks), *_repeated_commits(item, blocks)]
     records = {number: record for block in blocks for number, record in block.records.items()}
     if item.scrub is None:
-        findings += _unredacted(blocks, records)
+        findings += _unredacted(item, blocks, records)
     if sorted(records) == list(range(item.head)):
         ordered = [records[number] for number in range(item.head)]
-        findings += [*_contradictions(item, ordered), *_scrubs(item, ordered)]
+        findings += _scrubs(item, ordered)
+        if not any(one.code == "history" for one in findings):
+            findings += _contradictions(item, ordered)
     return findings
 
 
@@ -155,9 +154,13 @@ def _repeated_commits(item: GuardItem, blocks: Sequence[CheckedBlock]) -> Iterat
         yield Finding("damage", "commit", item.session_key, f"{repeated} of its commits are there more than once")
 
 
-def _unredacted(blocks: Sequence[CheckedBlock], records: dict[int, Record]) -> Iterator[Finding]:
+def _unredacted(item: GuardItem, blocks: Sequence[CheckedBlock], records: dict[int, Record]) -> Iterator[Finding]:
     numbers = sorted(records)
-    shown = dict(zip(numbers, as_redacted([records[number] for number in numbers]), strict=True))
+    try:
+        shown = dict(zip(numbers, as_redacted([records[number] for number in numbers]), strict=True))
+    except JournalCorrupt as error:
+        yield Finding("damage", "history", item.session_key, f"{error.key}: {problem_of(error)}")
+        return
     for one in blocks:
         held = [number for number in one.records if one.records[number] != shown[number]]
         if held:
@@ -169,9 +172,6 @@ def _contradictions(item: GuardItem, records: Sequence[Record]) -> Iterator[Find
         fold(records)
     except JournalCorrupt as error:
         yield Finding("damage", "history", item.session_key, f"{error.key}: {problem_of(error)}")
-    except _CONTRADICTIONS as error:
-        problem = f"its records do not add up ({type(error).__name__})"
-        yield Finding("damage", "history", item.session_key, problem)
 
 
 def _scrubs(item: GuardItem, records: Sequence[Record]) -> Iterator[Finding]:

@@ -53,9 +53,9 @@ def _unnamed(key: str, name: str, item: GuardItem, keys: Keys) -> Iterator[Findi
     if segment is None or key in {keys.segment(entry) for entry in item.tail}:
         return
     epoch = int(segment[1])
-    if epoch > item.epoch:
-        yield Finding("warning", "foreign", key, f"a segment of epoch {epoch}, the guard is at {item.epoch}")
-    elif epoch < item.epoch or not item.held:
+    if epoch > item.epoch or (epoch == item.epoch and not item.held):
+        yield Finding("warning", "foreign", key, f"a segment of an epoch that nobody had; the guard is at {item.epoch}")
+    elif epoch < item.epoch:
         yield Finding("note", "orphan", key, "a segment that no commit names; the next takeover deletes it")
     # One of the holder's own epoch may be about to be committed.
 

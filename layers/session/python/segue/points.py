@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from segue.clock import Clock
+from segue.errors import JournalCorrupt
 from segue.history import History, fold
 from segue.records import Record
 from segue.redaction import replacement_of
@@ -84,23 +85,30 @@ def history_at(journal: Journal, records: int | None = None) -> History:
 
 
 def as_redacted(records: Sequence[Record]) -> list[Record]:
-    """Return the records as they are once every redaction among them has been swept."""
+    """Return the records as they are once every redaction among them has been swept.
+
+    Raises:
+        JournalCorrupt: A redaction says not what of.
+    """
     shown = list(records)
     replacements: dict[str, Any] = {}
     for number in range(len(shown) - 1, -1, -1):
         record = shown[number]
         shown[number] = _redacted(record, replacements) if replacements else record
         if record.kind == "redact":
-            replacements = {**replacement_of(record), **replacements}  # the latest redaction of a message stands
+            try:
+                replacements = {**replacement_of(record), **replacements}  # a message's latest redaction stands
+            except (AttributeError, KeyError, TypeError) as error:
+                raise JournalCorrupt(f"record {number}", f"not a 'redact' record ({error!r})") from error
     return shown
 
 
 def _redacted(record: Record, replacements: dict[str, Any]) -> Record:
     message = record.data.get("message") if isinstance(record.data, dict) else None
-    replacement = replacements.get(message.get("tracking_id", "")) if isinstance(message, dict) else None
-    if replacement is None:
+    tracking_id = message.get("tracking_id") if isinstance(message, dict) else None
+    if not isinstance(tracking_id, str) or tracking_id not in replacements:
         return record
-    return msgspec.structs.replace(record, data={**record.data, "message": replacement})
+    return msgspec.structs.replace(record, data={**record.data, "message": replacements[tracking_id]})
 
 
 def point_at(points: Sequence[Point], records: int) -> Point:

@@ -15,12 +15,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+import msgspec
+
 from segue.clock import Clock
 from segue.errors import JournalCorrupt, SessionNotFound, StorageRefused
 from segue.inspection import CheckedBlock, Finding, inspect_block, inspect_journal, problem_of
 from segue.item import GuardItem
 from segue.leftovers import find_leftovers
-from segue.records import TAIL_LIMIT, Keys
+from segue.records import TAIL_LIMIT, Block, Keys
 from segue.session import Stores
 from segue.storage.interface import ObjectMissing, StoredObject
 
@@ -123,9 +125,11 @@ async def _look(stores: Stores, session_key: str, clock: Clock, progress: Progre
     if item is None and not listed:
         raise SessionNotFound(session_key)
     leftovers = find_leftovers(listed, root, stores.prefix, session_key, item, clock.wall())
-    if any(one.code == "orphan" for one in leftovers):
+    orphans = [one for one in leftovers if one.code == "orphan"]
+    if orphans:
         still = set(await stores.objects.list(root))  # a holder may just be deleting what it has folded
-        leftovers = [one for one in leftovers if one.code != "orphan" or one.key in still]
+        gone = [one for one in orphans if one.key not in still or await _is_blank(stores, one.key)]
+        leftovers = [one for one in leftovers if one not in gone]
     if item is None:
         return Report(session_key, "absent", findings=tuple(leftovers))
     if item.ended(clock.wall()):
@@ -204,6 +208,15 @@ async def _blocks(stores: Stores, item: GuardItem, progress: Progress) -> list[C
             blocks.append(inspect_block(key, found, item, entry))
             progress(len(blocks), len(named))
     return blocks
+
+
+async def _is_blank(stores: Stores, key: str) -> bool:
+    """Whether an object is what a redaction leaves in the place of the next page: as it should be."""
+    try:
+        block = msgspec.json.decode((await stores.objects.get(key)).body, type=Block)
+    except (ObjectMissing, StorageRefused, msgspec.DecodeError, UnicodeDecodeError):
+        return False
+    return bool(block.sealed) and not block.records
 
 
 async def _fetch(stores: Stores, key: str) -> StoredObject | Finding:

@@ -1,0 +1,5 @@
+"""``python -m segue.cli``."""
+
+from segue.cli import main
+
+main()

@@ -1,0 +1,74 @@
+"""The commands, and what becomes of their failures: one line that says what to do, and an exit code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+from botocore.exceptions import BotoCoreError, ClientError
+
+from segue.cli.checking import verify
+from segue.cli.holding import delete, release
+from segue.cli.listing import list_, points
+from segue.cli.moving import export_command, fork_command, import_command
+from segue.cli.reading import show, tail
+from segue.errors import SegueError
+
+FAILED = 1
+"""Exit code of a command that failed, or found something; 2 is click's for wrong usage."""
+
+_EXPECTED = (SegueError, BotoCoreError, ClientError)
+"""Failures that are not this program's. AWS's own come from making a client: a profile or region that is not there."""
+
+
+class Commands(click.Group):
+    """A group whose failures are one line and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except _EXPECTED as error:
+            click.echo(f"error: {_sentence(error)}", err=True)
+            ctx.exit(FAILED)
+
+
+def _sentence(error: Exception) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, SegueError):
+        return text
+    return f"{text}; check --profile, --region and --endpoint-url"
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110, "show_default": True},
+)
+def segue() -> None:
+    """Segue: conversations of real-time agents, each in exactly one hand at a time."""
+
+
+@segue.group()
+def sessions() -> None:
+    """Look at sessions, copy and move them, and clear up.
+
+    Where they are is said by --bucket and --lock-table, or by --directory, or by the environment (SEGUE_BUCKET,
+    SEGUE_LOCK_TABLE, SEGUE_DIRECTORY, …). A SESSION is an id, or <principal>/<id>.
+
+    Exit codes: 0 done, 1 failed or something was found, 2 wrong usage.
+    """
+
+
+for command in (
+    list_,
+    show,
+    points,
+    tail,
+    fork_command,
+    export_command,
+    import_command,
+    release,
+    delete,
+    verify,
+):
+    sessions.add_command(command)

@@ -1,0 +1,87 @@
+"""``verify``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import click
+
+from segue.cli.output import clean, print_json, print_table, progress
+from segue.cli.place import Place, json_option, located
+from segue.errors import SessionNotFound
+from segue.inspection import Finding
+from segue.verify import Report
+from segue.verify import verify as verify_session
+
+
+@click.command()
+@click.argument("session", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="All sessions, or all of --principal.")
+@json_option
+@located
+@click.pass_context
+def verify(ctx: click.Context, place: Place, *, session: tuple[str, ...], everything: bool, as_json: bool) -> None:
+    """Check SESSIONs object by object and say what is wrong. Changes nothing, and needs no lease.
+
+    Exits with 1 if there is damage or something that someone should look at. Orphans and other notes are
+    harmless.
+    """
+    if everything == bool(session):
+        raise click.UsageError("name sessions, or say --all")
+    if everything:
+        prefix = "" if place.principal is None else f"{place.principal}/"
+        keys = place.run(lambda stores, _: stores.guard.keys(prefix))
+    else:
+        keys = [place.key(one) for one in session]
+    reports = [_checked(place, key) for key in keys]
+    if as_json:
+        print_json([_facts(report) for report in reports])
+    else:
+        _print(reports)
+    if not all(report.ok for report in reports):
+        ctx.exit(1)
+
+
+def _checked(place: Place, key: str) -> Report:
+    with progress(f"checking {key}") as advance:
+        try:
+            return place.run(lambda stores, clock: verify_session(stores, key, clock, advance))
+        except SessionNotFound as error:  # the others that were named are checked all the same
+            return Report(key, "absent", findings=(Finding("warning", "absent", key, str(error)),))
+
+
+def _facts(report: Report) -> dict[str, Any]:
+    item = report.item
+    return {
+        "session": report.session_key,
+        "ok": report.ok,
+        "state": report.state,
+        "epoch": item.epoch if item else None,
+        "head": item.head if item else None,
+        "objects": report.objects,
+        "bytes": report.size,
+        "records": report.records,
+        "findings": [
+            {"severity": one.severity, "code": one.code, "key": one.key, "problem": one.problem}
+            for one in report.findings
+        ],
+    }
+
+
+def _print(reports: list[Report]) -> None:
+    rows = []
+    for report in reports:
+        counts = Counter(one.severity for one in report.findings)
+        verdict = "damaged" if counts["damage"] else "sound" if report.ok else "look"
+        rows.append(
+            (
+                *(report.session_key, verdict, report.state, report.objects, report.records),
+                *(counts["damage"], counts["warning"], counts["note"]),
+            )
+        )
+    columns = ("SESSION", "VERDICT", "STATE", "OBJECTS", "RECORDS", "DAMAGE", "WARNINGS", "NOTES")
+    print_table(columns, rows, "no sessions")
+    for report in reports:
+        for one in report.findings:
+            click.echo(clean(f"{one.severity}: {one.key}: {one.problem} [{one.code}]"))

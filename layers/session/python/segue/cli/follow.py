@@ -1,0 +1,105 @@
+"""Following a living session without its lease: the head is looked at, and only what is new is read."""
+
+from __future__ import annotations
+
+from segue.clock import Clock
+from segue.errors import JournalCorrupt, SessionNotFound, StorageUnavailable
+from segue.item import GuardItem
+from segue.records import Block, Keys, Record, decode_block, decode_record
+from segue.session import Stores
+from segue.storage.interface import ObjectMissing
+
+_ATTEMPTS = 5
+"""Looks in a row that may fail, and reads in a row that may find the session folded, before that is an error."""
+
+
+class Follower:
+    """Reads a session's records as they are committed.
+
+    Attributes:
+        position: The number of the next record.
+    """
+
+    def __init__(self, stores: Stores, session_key: str, clock: Clock, interval: float) -> None:
+        """Follow a session.
+
+        Args:
+            stores: Where it is kept.
+            session_key: Which one.
+            clock: Where time comes from.
+            interval: Seconds between two looks; each is one consistent read of the guard.
+        """
+        self.position = 0
+        self._stores = stores
+        self._key = session_key
+        self._clock = clock
+        self._interval = interval
+        self._born: str | None = None
+
+    async def begin(self, back: int) -> None:
+        """Begin so many records before the head.
+
+        Raises:
+            SessionNotFound: There is no such session.
+        """
+        item = await self._look()
+        if item is None:
+            raise SessionNotFound(self._key)
+        self._born = item.born
+        self.position = max(0, item.head - back)
+
+    async def more(self) -> list[tuple[int, Record]] | None:
+        """Wait for the next records.
+
+        Returns:
+            Them with their numbers; None once the session has ended, or begun anew.
+
+        Raises:
+            JournalCorrupt: They cannot be read.
+            StorageUnavailable: Storage does not answer, again and again.
+        """
+        failures = 0
+        while True:
+            try:
+                item = await self._look()
+                if item is None or item.born != self._born:
+                    return None
+                if item.head > self.position:
+                    found = await self._read(item)
+                    self.position = item.head
+                    return found
+                failures = 0
+            except (ObjectMissing, StorageUnavailable) as error:
+                failures += 1
+                if failures >= _ATTEMPTS:
+                    if isinstance(error, ObjectMissing):
+                        raise JournalCorrupt(str(error), "named by the guard, but not there") from error
+                    raise
+            await self._clock.sleep(self._interval)
+
+    async def _look(self) -> GuardItem | None:
+        attributes = await self._stores.guard.read(self._key)
+        item = None if attributes is None else GuardItem.parse(attributes)
+        return None if item is None or item.ended(self._clock.wall()) else item
+
+    async def _read(self, item: GuardItem) -> list[tuple[int, Record]]:
+        """Read back from the head until the position is reached."""
+        keys = Keys(self._stores.prefix, item.session_key, item.born)
+        names = [keys.page(number) for number in range(item.pages)] + [keys.segment(entry) for entry in item.tail]
+        firsts = [None] * item.pages + [entry.first for entry in item.tail]
+        blocks: list[tuple[str, Block]] = []
+        reached = item.head
+        for name, first in zip(reversed(names), reversed(firsts), strict=True):
+            if reached <= self.position:
+                break
+            block = decode_block(name, (await self._stores.objects.get(name)).body, item, first)
+            if block.end != reached:
+                raise JournalCorrupt(name, f"ends at record {block.end}, expected {reached}")
+            reached = block.first
+            blocks.append((name, block))
+        return [
+            (number, decode_record(raw, name))
+            for name, block in reversed(blocks)
+            for number, raw in enumerate(block.records, start=block.first)
+            if number >= self.position
+        ]

@@ -1,0 +1,140 @@
+"""``delete`` and ``release``: what needs the lease, and takes it as everybody else does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from segue import guard
+from segue.cli.output import print_json, waiting
+from segue.cli.place import Place, json_option, located
+from segue.clock import Clock
+from segue.collection import sweep_life
+from segue.errors import SegueError, SessionHeld, SessionNotFound
+from segue.item import GuardItem
+from segue.lease import Lease
+from segue.options import this_process
+from segue.records import Keys
+from segue.runtime import Runtime
+from segue.session import TOMBSTONE_S, Session, Stores
+
+_PATIENCE_S = 2.0
+"""Seconds beyond a holder's lease that are waited: looks are a quarter of a second apart."""
+
+
+async def _item_of(stores: Stores, key: str) -> GuardItem:
+    attributes = await stores.guard.read(key)
+    if attributes is None:
+        raise SessionNotFound(key)
+    return GuardItem.parse(attributes)
+
+
+async def _living(stores: Stores, key: str, clock: Clock) -> GuardItem:
+    item = await _item_of(stores, key)
+    if item.ended(clock.wall()):
+        raise SessionNotFound(key)
+    return item
+
+
+def _watching(item: GuardItem) -> float:
+    """Seconds in which a dead holder shows itself to be dead."""
+    return item.lease_ms / 1000 + _PATIENCE_S
+
+
+@click.command()
+@click.argument("session")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@click.option("--force", is_flag=True, help="If it is held, wait until the holder's lease has run out.")
+@json_option
+@located
+def delete(place: Place, *, session: str, yes: bool, force: bool, as_json: bool) -> None:
+    """Delete a SESSION: every record of it, for good. Its id may begin anew.
+
+    A session that is held is not deleted. --force waits for as long as a lease lasts and takes the session if its
+    holder stayed silent, as any other program would; a holder that lives keeps it, and has to be stopped first.
+    """
+    key = place.key(session)
+    item = place.run(lambda stores, _: _item_of(stores, key))
+    if item.deleted:
+        swept = place.run(lambda stores, _: _sweep(stores, item))
+        if not swept:
+            raise SessionNotFound(key)
+    else:
+        if not yes:
+            click.confirm(f"Delete {key} with its {item.head} records for good?", abort=True, err=True)
+        with waiting(f"waiting for {item.holder or 'nobody'}"):
+            swept = place.run(lambda stores, clock: _delete(stores, key, clock, wait=force))
+    if as_json:
+        print_json({"session": key, "deleted": True, "objects": swept})
+    else:
+        click.echo(f"{key} is deleted, {swept} objects of it")
+
+
+async def _delete(stores: Stores, key: str, clock: Clock, *, wait: bool) -> int:
+    """End a life as ``Session.delete`` does, but without reading it: what is damaged can be deleted, too."""
+    item = await _living(stores, key, clock)
+    lease = Lease(stores.guard, key, holder=f"segue delete on {this_process()}", clock=clock)
+    try:
+        await lease.acquire(_watching(item) if wait else 0.0)
+    except SessionHeld as held:
+        raise SegueError(_refusal(key, held, waited=wait)) from held
+    mine = lease.mine
+    await lease.write(guard.bury(mine, int(clock.wall()) + TOMBSTONE_S))
+    return await _sweep(stores, mine)
+
+
+async def _sweep(stores: Stores, item: GuardItem) -> int:
+    return await sweep_life(stores.objects, Keys(stores.prefix, item.session_key, item.born))
+
+
+def _refusal(key: str, held: SessionHeld, *, waited: bool) -> str:
+    holder = f"{key} is held by {held.holder!r} at epoch {held.epoch}"
+    if waited:
+        return f"{holder}, which lives: stop that first; a living holder is never passed over"
+    return f"{holder}: stop that first, or use --force to wait until its lease has run out"
+
+
+@click.command()
+@click.argument("session")
+@json_option
+@located
+def release(place: Place, *, session: str, as_json: bool) -> None:
+    """Free the lease of a SESSION whose holder is dead, and finish what it left unfinished.
+
+    Forces nothing: watches the holder for as long as its lease lasts, takes the session if it stayed silent, sweeps
+    an unfinished redaction, and lets go. A holder that lives keeps the session.
+    """
+    key = place.key(session)
+    before = place.run(lambda stores, clock: _living(stores, key, clock))
+    needed = before.held or before.scrub is not None
+    if needed:
+        with waiting(f"watching {before.holder or key} for {_watching(before):.0f} s"):
+            after = place.run(lambda stores, clock: _release(stores, before, clock))
+    else:
+        after = before
+    facts: dict[str, Any] = {
+        "session": key,
+        "released": needed,
+        "holder": before.holder,
+        "epoch": after.epoch,
+        "swept": before.scrub is not None,
+    }
+    if as_json:
+        print_json(facts)
+    elif not needed:
+        click.echo(f"{key} is free already, at epoch {after.epoch}")
+    else:
+        who = f"taken from {before.holder!r} and released" if before.held else "swept"
+        click.echo(f"{key} is {who}, at epoch {after.epoch}")
+
+
+async def _release(stores: Stores, item: GuardItem, clock: Clock) -> GuardItem:
+    lease = Lease(stores.guard, item.session_key, holder=f"segue release on {this_process()}", clock=clock)
+    session = Session(lease, stores, Runtime.shared().heartbeats, clock)
+    try:
+        await session.open(_watching(item))
+    except SessionHeld as held:
+        raise SegueError(_refusal(item.session_key, held, waited=True)) from held
+    await session.close()
+    return await _item_of(stores, item.session_key)

@@ -1,0 +1,156 @@
+"""``show`` and ``tail``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+from rich.text import Text
+
+from segue.cli.follow import Follower
+from segue.cli.output import iso, output, print_json
+from segue.cli.place import Place, json_option, located
+from segue.cli.transcript import number_of, print_agent, print_line, record_line
+from segue.clock import Clock
+from segue.history import AgentHistory, History
+from segue.points import Point, find, history_at, points_of
+from segue.records import Record
+from segue.restore import Journal, read_unheld
+from segue.session import Stores
+
+POLL_SECONDS = (0.2, 60.0)
+"""Shortest and longest time between two looks at a session: a look costs half a read unit, people read slower."""
+
+
+def read_journal(place: Place, key: str) -> Journal:
+    """Read a session without the lease."""
+
+    async def read(stores: Stores, clock: Clock) -> Journal:
+        return await read_unheld(stores.guard, stores.objects, stores.prefix, key, clock)
+
+    return place.run(read)
+
+
+def point_named(journal: Journal, text: str | None) -> Point | None:
+    """Return the point that an option names, None for the latest.
+
+    Raises:
+        click.UsageError: There is no such point.
+    """
+    if text is None:
+        return None
+    try:
+        return find(points_of(journal), text)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+
+
+at_option = click.option(
+    "--at", metavar="POINT", help="As it was then: a number of records, a commit id, or an ISO 8601 time (UTC)."
+)
+
+
+@click.command()
+@click.argument("session")
+@at_option
+@click.option("--agent", help="Only this agent.")
+@click.option("--last", type=click.IntRange(min=1), metavar="N", help="Only the latest N messages of each agent.")
+@json_option
+@located
+def show(place: Place, *, session: str, at: str | None, agent: str | None, last: int | None, as_json: bool) -> None:
+    """Print the transcript of a SESSION: who said what and when, and which tools ran.
+
+    Prints what was said to the standard output, and to nothing else.
+    """
+    key = place.key(session)
+    journal = read_journal(place, key)
+    point = point_named(journal, at)
+    history = history_at(journal, point.records if point else None)
+    agents = chosen_agents(history, (agent,) if agent else ())
+    if as_json:
+        facts = {name: _agent_facts(history.agents[name], journal.records, last) for name in agents}
+        print_json({"session": key, "point": _point_facts(journal, point), "agents": facts})
+        return
+    console = output()
+    for name in agents:
+        if len(agents) > 1:
+            console.print(Text(f"agent {name}", style="bold"))
+        print_agent(console, history.agents[name], journal.records, last)
+    if not any(history.agents[name].messages for name in agents):
+        click.echo(f"{key}: no messages", err=True)
+
+
+def chosen_agents(history: History, named: Sequence[str]) -> list[str]:
+    """The agents that options name, all if they name none.
+
+    Raises:
+        click.UsageError: The session does not have one of them.
+    """
+    missing = [name for name in named if name not in history.agents]
+    if missing:
+        there = ", ".join(history.agents) or "none"
+        raise click.UsageError(f"the session has no agent {missing[0]!r}; its agents: {there}")
+    return list(named or history.agents)
+
+
+def _agent_facts(agent: AgentHistory, records: Sequence[Record], last: int | None) -> dict[str, Any]:
+    messages = agent.messages if last is None else agent.messages[max(0, len(agent.messages) - last) :]
+    numbers = [number_of(agent, message) for message in messages]
+    return {
+        "messages": [
+            {"record": number, "at": None if number is None else iso(records[number].at), "message": message}
+            for number, message in zip(numbers, messages, strict=True)
+        ],
+        "state": agent.state,
+        "system_prompt": agent.system_prompt,
+        "tools": list(agent.tools.values()),
+        "connection": agent.connection,
+    }
+
+
+def _point_facts(journal: Journal, point: Point | None) -> dict[str, Any] | None:
+    if point is None:
+        point = next(iter(points_of(journal)[-1:]), None)
+    if point is None:
+        return None
+    return {"records": point.records, "epoch": point.epoch, "commit_id": point.commit_id, "at": iso(point.at)}
+
+
+@click.command()
+@click.argument("session")
+@click.option("--lines", "-n", type=click.IntRange(min=0), default=10, help="Begin so many records before the head.")
+@click.option("--interval", type=click.FloatRange(*POLL_SECONDS), default=1.0, help="Seconds between two looks.")
+@json_option
+@located
+def tail(place: Place, *, session: str, lines: int, interval: float, as_json: bool) -> None:
+    """Follow a SESSION: print its records as they are committed, until it ends or Ctrl-C.
+
+    Takes no lease: whoever holds the session notices nothing. With --json, one line a record.
+    """
+    key = place.key(session)
+
+    async def begin(stores: Stores, clock: Clock) -> Follower:
+        follower = Follower(stores, key, clock, interval)
+        await follower.begin(lines)
+        return follower
+
+    follower = place.run(begin)
+    try:
+        while (found := place.run(lambda _stores, _clock: follower.more())) is not None:
+            for number, record in found:
+                _print_record(number, record, as_json=as_json)
+    except KeyboardInterrupt:
+        return
+    click.echo(f"{key} has ended", err=True)
+
+
+def _print_record(number: int, record: Record, *, as_json: bool) -> None:
+    at = iso(record.at)
+    if as_json:
+        facts = {"record": number, "at": at, "agent": record.agent, "kind": record.kind, "data": record.data}
+        print_json(facts, line=True)
+        return
+    console = output()
+    for line in record_line(record):
+        print_line(console, at, line, number)

@@ -1,0 +1,152 @@
+"""A conversation as text: who, when, what was said, which tools ran."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+from strands.types.session import decode_bytes_values
+
+from segue.cli.output import clean, iso
+from segue.history import AgentHistory, Message, under_way
+from segue.records import Record
+
+_STYLES = {"user": "bold cyan", "assistant": "bold green", "tool": "yellow"}
+_ROLE_WIDTH = 9
+_VALUE_LENGTH = 200
+"""Characters of a tool's arguments or of a state that are shown in one line; ``--json`` has them all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One thing in a transcript.
+
+    Attributes:
+        who: A role, ``tool``, or what kind of record it is.
+        text: What it says, maybe on several lines.
+    """
+
+    who: str
+    text: str
+
+
+def lines_of(message: Message) -> Iterator[Line]:
+    """Say what is in a message, block by block."""
+    for block in message["content"]:
+        yield _line_of(block, str(message["role"]))
+
+
+def _line_of(block: Mapping[str, Any], role: str) -> Line:
+    return Line("tool" if "toolResult" in block else role, _text_of(block))
+
+
+def _text_of(block: Mapping[str, Any]) -> str:
+    match block:
+        case {"text": str(said)}:
+            text = said
+        case {"toolUse": {"name": name, **use}}:
+            text = f"calls {name}({_short(use.get('input'))})"
+        case {"toolResult": {"content": content, **result}}:
+            text = f"{result.get('status', 'success')}: {' '.join(map(_text_of, content))}"
+        case {"json": value}:
+            text = _short(value)
+        case {"reasoningContent": {"reasoningText": {"text": str(thought)}}}:
+            text = f"(thinks) {thought}"
+        case {"image": _} | {"document": _} | {"video": _} | {"audio": _}:
+            text = _media(block)
+        case _:
+            text = f"<{', '.join(block)}>"
+    return text
+
+
+def _media(block: Mapping[str, Any]) -> str:
+    kind, content = next(iter(block.items()))
+    body = content.get("source", {}).get("bytes")
+    size = f"{len(body):,} bytes" if isinstance(body, bytes) else "elsewhere"
+    return f"<{' '.join(filter(None, (kind, content.get('name'), content.get('format'))))}, {size}>"
+
+
+def record_line(record: Record) -> Iterator[Line]:
+    """Say what a record changes."""
+    data = decode_bytes_values(record.data)
+    try:
+        yield from _told(record.kind, data)
+    except (AttributeError, KeyError, TypeError):
+        yield Line(record.kind, "cannot be shown: run 'segue sessions verify'")
+
+
+def _told(kind: str, data: Any) -> Iterator[Line]:
+    match kind:
+        case "message":
+            yield from lines_of(data["message"])
+        case "update" | "redact":
+            yield from (Line(kind, f"{line.who}: {line.text}") for line in lines_of(data["message"]))
+        case "agent":
+            yield Line(kind, f"{data['class']} {data.get('name') or ''}".strip())
+        case "tool":
+            ended = f" {data['status']} in {data['ms']} ms" if "status" in data and "ms" in data else ""
+            yield Line(kind, f"{data['name']} {data['phase']}{ended}")
+        case "connection":
+            yield Line(kind, " ".join(str(data[name]) for name in ("provider", "model_id") if data.get(name)))
+        case "window":
+            yield Line(kind, f"the history is now {len(data['keep'])} messages")
+        case "rewind":
+            yield Line(kind, f"back to record {data['to']}")
+        case _:
+            yield Line(kind, _short(data))
+
+
+def print_agent(console: Console, agent: AgentHistory, records: Sequence[Record], last: int | None) -> None:
+    """Print an agent's history.
+
+    Args:
+        console: Where.
+        agent: The agent.
+        records: The session's records, for the times.
+        last: Only so many messages, the latest.
+    """
+    messages = agent.messages if last is None else agent.messages[max(0, len(agent.messages) - last) :]
+    if agent.system_prompt:
+        for block in agent.system_prompt:
+            if "text" in block:
+                print_line(console, None, Line("system", str(block["text"])))
+    day = None
+    for message in messages:
+        number = number_of(agent, message)
+        at = None if number is None else iso(records[number].at)
+        if at is not None and at[:10] != day:
+            day = at[:10]
+            console.print(Text(day, style="dim"))
+        for line in lines_of(message):
+            print_line(console, at, line)
+    for run in under_way(agent.tools):
+        print_line(console, None, Line("tool", f"{run.get('name')} is under way, or was cut off"))
+
+
+def number_of(agent: AgentHistory, message: Message) -> int | None:
+    """The record that last determined a message."""
+    return agent.numbers.get(message.get("tracking_id", ""))
+
+
+def print_line(console: Console, at: str | None, line: Line, number: int | None = None) -> None:
+    """Print one thing that was said or done.
+
+    Args:
+        console: Where.
+        at: When, as ISO 8601; None if that is not known.
+        line: The thing.
+        number: Its record, to be shown too.
+    """
+    head = f"{'' if at is None else at[11:19]:8}  " + ("" if number is None else f"{f'#{number}':>6}  ")
+    role = f"{line.who:{_ROLE_WIDTH}}  "
+    text = clean(line.text).replace("\n", "\n" + " " * (len(head) + len(role)))
+    console.print(Text(head, style="dim") + Text(role, style=_STYLES.get(line.who, "magenta")) + Text(text, style=""))
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=lambda body: f"<{len(body):,} bytes>")
+    return text if len(text) <= _VALUE_LENGTH else f"{text[:_VALUE_LENGTH]}…"

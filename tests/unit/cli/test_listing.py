@@ -1,0 +1,96 @@
+from datetime import UTC, datetime
+
+import pytest
+
+from segue.runtime import Runtime
+
+
+def test_a_list_says_who_holds_what(keep, run, said):
+    keep("default/free", [said("a")], [said("b")])
+    keep("alice/held", [said("a")], stay=True)
+
+    lines = run("list").stdout.splitlines()
+
+    assert lines[0].split() == ["SESSION", "STATE", "HOLDER", "EPOCH", "HEAD", "EXPIRES"]
+    assert lines[1].split()[:2] == ["alice/held", "held"]
+    assert "a worker" in lines[1]
+    assert lines[2].split()[:4] == ["default/free", "free", "2", "2"]
+    assert len(lines) == 3
+
+
+def test_the_facts_have_fixed_names(keep, facts, stores, said):
+    keep("alice/notes", [said("a")], [said("b")])
+    item = Runtime.shared().run_sync(stores.guard.read("alice/notes"))
+
+    assert facts("list") == [
+        {
+            "session": "alice/notes",
+            "state": "free",
+            "holder": None,
+            "epoch": 2,
+            "head": 2,
+            "pages": 0,
+            "segments": 2,
+            "unswept": False,
+            "expires_at": datetime.fromtimestamp(item["expires_at"], UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "born": item["born"],
+            "problem": None,
+        }
+    ]
+
+
+def test_a_list_of_one_principal(keep, facts):
+    keep("alice/notes")
+    keep("alicia/notes")
+
+    assert [one["session"] for one in facts("list", "--principal", "alice")] == ["alice/notes"]
+
+
+def test_ended_sessions_are_listed_on_demand(keep, facts):
+    Runtime.shared().run_sync(keep("alice/gone", stay=True).delete())
+    keep("alice/notes")
+
+    assert [one["session"] for one in facts("list")] == ["alice/notes"]
+    assert [(one["session"], one["state"]) for one in facts("list", "--all")] == [
+        ("alice/gone", "deleted"),
+        ("alice/notes", "free"),
+    ]
+
+
+def test_an_item_that_cannot_be_read_is_listed_all_the_same(keep, run, facts, directory):
+    keep("alice/notes")
+    (directory / "guard" / "alice" / "broken.json").write_text("{")
+
+    result = run("list", code=1)
+
+    assert "unreadable" in result.stdout
+    assert "alice/notes" in result.stdout
+    assert "not a readable guard item" in result.stderr
+    assert [one["state"] for one in facts("list", code=1)] == ["unreadable", "free"]
+
+
+def test_no_sessions(run, facts):
+    assert run("list").stdout == ""
+    assert "no sessions" in run("list").stderr
+    assert facts("list") == []
+
+
+def test_points_are_listed(keep, run, facts, conversation):
+    keep("default/talk", *conversation)
+
+    found = facts("points", "talk")
+
+    assert [one["records"] for one in found] == [1, 2, 4, 6, 8]
+    assert list(found[0]) == ["records", "epoch", "commit_id", "at"]
+    assert found[1]["at"] == "2026-09-29T12:00:01.000Z"
+    lines = run("points", "talk").stdout.splitlines()
+    assert lines[0].split() == ["RECORDS", "AT", "EPOCH", "COMMIT"]
+    assert lines[1].split() == ["1", "2026-09-29T12:00:00.000Z", "1", found[0]["commit_id"]]
+
+
+@pytest.mark.parametrize("command", ["points", "show", "release", "delete", "tail"])
+def test_a_session_that_is_not_there(run, command):
+    result = run(command, "talk", code=1)
+
+    assert result.stdout == ""
+    assert result.stderr == "error: no session 'default/talk': check the id, or let an agent create it\n"

@@ -1,0 +1,174 @@
+import logging
+
+import pytest
+
+from segue.cli.output import clean
+from segue.records import Record
+
+KEY = "default/talk"
+
+
+def test_a_transcript_is_readable(keep, run, conversation):
+    keep(KEY, *conversation)
+
+    assert run("show", "talk").stdout.splitlines() == [
+        "2026-09-29",
+        "12:00:01  user       What is the weather in Paris?",
+        '12:00:02  assistant  calls weather({"city": "Paris"})',
+        "12:00:03  tool       success: sunny",
+        "12:00:04  assistant  Sunny, all day.",
+    ]
+
+
+def test_as_it_was_at_a_point(keep, run, conversation):
+    keep(KEY, *conversation)
+
+    then = run("show", "talk", "--at", "4").stdout.splitlines()
+
+    assert then[-2:] == [
+        '12:00:02  assistant  calls weather({"city": "Paris"})',
+        "          tool       weather is under way, or was cut off",
+    ]
+    assert run("show", "talk", "--at", "2026-09-29T12:00:01").stdout.splitlines()[1:] == [
+        "12:00:01  user       What is the weather in Paris?"
+    ]
+    result = run("show", "talk", "--at", "3", code=2)
+    assert "nearest points are: 2 and 4" in result.stderr
+
+
+def test_an_earlier_point_shows_the_redacted_form(keep, run, said):
+    keep(KEY, [said("my secret", key="m")], [said("b")], [said("[redacted]", kind="redact", key="m")])
+
+    assert run("show", "talk", "--at", "1").stdout.splitlines()[1] == "12:00:00  user       [redacted]"
+
+
+def test_the_facts_have_fixed_names(keep, facts, conversation):
+    keep(KEY, *conversation)
+
+    found = facts("show", "talk", "--last", "2")
+
+    assert list(found) == ["session", "point", "agents"]
+    assert found["session"] == KEY
+    assert list(found["point"]) == ["records", "epoch", "commit_id", "at"]
+    agent = found["agents"]["default"]
+    assert list(agent) == ["messages", "state", "system_prompt", "tools", "connection"]
+    assert agent["messages"] == [
+        {
+            "record": 4,
+            "at": "2026-09-29T12:00:03.000Z",
+            "message": {
+                "role": "user",
+                "content": [{"toolResult": {"toolUseId": "t1", "status": "success", "content": [{"text": "sunny"}]}}],
+                "tracking_id": "result",
+            },
+        },
+        {
+            "record": 6,
+            "at": "2026-09-29T12:00:04.000Z",
+            "message": {
+                "role": "assistant",
+                "content": [{"text": "Sunny, all day."}],
+                "tracking_id": "Sunny, all day.",
+            },
+        },
+    ]
+    assert agent["state"] == {"city": "Paris"}
+    assert agent["tools"][0]["status"] == "success"
+
+
+def test_several_agents(keep, run, said):
+    one, other = said("hello"), said("bonjour")
+    keep(KEY, [one, Record(kind=other.kind, data=other.data, at=other.at, agent="french")])
+
+    assert run("show", "talk").stdout.splitlines() == [
+        "agent default",
+        "2026-09-29",
+        "12:00:00  user       hello",
+        "agent french",
+        "2026-09-29",
+        "12:00:00  user       bonjour",
+    ]
+    assert run("show", "talk", "--agent", "french").stdout.splitlines()[1] == "12:00:00  user       bonjour"
+    assert "its agents: default, french" in run("show", "talk", "--agent", "german", code=2).stderr
+
+
+def test_every_kind_of_content_is_shown(keep, run):
+    png = {"__bytes_encoded__": True, "data": "AAAA"}
+    content = [
+        {"text": "two\nlines"},
+        {"image": {"format": "png", "source": {"bytes": png}}},
+        {"document": {"name": "plan", "format": "pdf", "source": {"location": {"uri": "s3://x"}}}},
+        {"reasoningContent": {"reasoningText": {"text": "hm"}}},
+        {"toolResult": {"toolUseId": "t", "status": "error", "content": [{"json": {"a": 1}}, {"text": "b"}]}},
+        {"cachePoint": {"type": "default"}},
+    ]
+    message = {"role": "user", "content": content, "tracking_id": "m"}
+    keep(KEY, [Record(kind="prompt", data=[{"text": "Be brief."}]), Record(kind="message", data={"message": message})])
+
+    assert [line.rstrip() for line in run("show", "talk").stdout.splitlines()] == [
+        "          system     Be brief.",
+        "1970-01-01",
+        "00:00:00  user       two",
+        "                     lines",
+        "00:00:00  user       <image png, 3 bytes>",
+        "00:00:00  user       <document plan pdf, elsewhere>",
+        "00:00:00  user       (thinks) hm",
+        '00:00:00  tool       error: {"a": 1} b',
+        "00:00:00  user       <cachePoint>",
+    ]
+
+
+def test_what_a_stranger_said_does_not_drive_the_terminal(keep, run, said):
+    emoji = "\N{WOMAN}\u200d\N{PERSONAL COMPUTER}"
+    keep(KEY, [said(f"\x1b]0;owned\x07\x1b[2J[bold]x[/bold]\r\u202egnp.exe\u2066 {emoji}\tok")])
+
+    text = run("show", "talk").stdout
+
+    assert not set("\x1b\x07\r\u202e\u2066") & set(text)
+    assert "[bold]x[/bold]" in text
+    assert emoji in text
+    assert clean("a\nb\tc") == "a\nb\tc"
+
+
+def test_long_lines_are_not_broken_for_programs(keep, run, said):
+    keep(KEY, [said("word " * 200)])
+
+    assert len(run("show", "talk").stdout.splitlines()) == 2
+
+
+def test_a_session_without_messages(keep, run):
+    keep(KEY)
+
+    result = run("show", "talk")
+    assert result.stdout == ""
+    assert "no messages" in result.stderr
+
+
+def test_reading_takes_nothing_from_a_holder(keep, run, said, stores):
+    session = keep(KEY, [said("a")], stay=True)
+    epoch = session.epoch
+
+    for command in ("show", "points", "verify"):
+        run(command, "talk")
+
+    assert session.lease.held
+    assert session.epoch == epoch
+
+
+@pytest.mark.parametrize("command", ["show talk", "fork talk copy", "verify talk", "delete talk -y"])
+def test_no_log_line_has_content(keep, run, said, caplog, command):
+    keep(KEY, [said("the secret word")])
+
+    with caplog.at_level(logging.DEBUG):
+        run(*command.split())
+
+    assert "secret" not in caplog.text
+    assert not [record for record in caplog.records if "secret" in str(vars(record))]
+
+
+def test_only_show_prints_content(keep, run, said):
+    keep(KEY, [said("the secret word")])
+
+    assert "secret" in run("show", "talk").stdout
+    for command in (("list",), ("points", "talk"), ("verify", "talk"), ("fork", "talk", "copy"), ("release", "talk")):
+        assert "secret" not in run(*command).output
