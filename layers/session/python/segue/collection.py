@@ -15,13 +15,17 @@ from segue.records import Keys
 from segue.storage.interface import ObjectStore
 
 
-async def collect_orphans(objects: ObjectStore, keys: Keys, read_item: Callable[[], Awaitable[GuardItem]]) -> list[str]:
+async def collect_orphans(
+    objects: ObjectStore, keys: Keys, read_item: Callable[[], Awaitable[GuardItem]], *, own: bool = False
+) -> list[str]:
     """Delete the orphans of a living session.
 
     Args:
         objects: Where they are.
         keys: Object keys of this life.
         read_item: Reads the guard item, consistently.
+        own: Take the holder's own orphans too, of commits that storage refused. Only its holder may say so, and
+            only while none of its commits is under way.
 
     Returns:
         The keys that were deleted.
@@ -29,7 +33,7 @@ async def collect_orphans(objects: ObjectStore, keys: Keys, read_item: Callable[
     listed = await objects.list(keys.segments)
     item = await read_item()
     live = {keys.segment(entry) for entry in item.tail}
-    orphans = [key for key in listed if key not in live and _epoch(key) < item.epoch]
+    orphans = [key for key in listed if key not in live and _epoch(key) < item.epoch + own]
     if orphans:
         await objects.delete(orphans)
     return orphans

@@ -14,7 +14,7 @@ import asyncio
 import logging
 import random
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -59,6 +59,18 @@ def remember(inputs: OrderedDict[str, Known], record: Record) -> None:
         inputs.popitem(last=False)
 
 
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """A commit whose objects are put: from its first sending on, nothing else is sent until its outcome is known."""
+
+    group: Sequence[Queued]
+    write: ConditionalWrite
+    commit_id: str
+    tail: list[Segment]
+    folded: Sequence[Segment]
+    replacements: Replacements
+
+
 class Committer:
     """Commits groups of records, one at a time, as the holder of a lease."""
 
@@ -69,11 +81,25 @@ class Committer:
         self._clock = clock
         self._keys = Keys(prefix, restored.item.session_key, restored.item.born)
         self._tail = restored.tail
-        self._condemned: list[str] = []
+        self._attempt: _Attempt | None = None
+        self._unswept: dict[str, Mapping[str, Any]] = {}
         self._chores: set[asyncio.Task[None]] = set()
+
+    @property
+    def undecided(self) -> Sequence[Queued]:
+        """The group of a commit that was sent and whose outcome is not known: it has to be committed first."""
+        return self._attempt.group if self._attempt else ()
+
+    @property
+    def unswept(self) -> bool:
+        """Whether a redaction was committed, and its old content is not known to be gone."""
+        return bool(self._unswept)
 
     async def commit(self, group: Sequence[Queued]) -> SessionFenced | None:
         """Commit a group.
+
+        Args:
+            group: The records; if there are any ``undecided``, those.
 
         Returns:
             None; or, if the group was accepted and the session taken over before its answer came, the error
@@ -84,51 +110,69 @@ class Committer:
             StorageRefused: Storage says no.
             JournalCorrupt: The guard contradicts what this holder wrote.
         """
+        if self._attempt is None:
+            self._attempt = await self._prepare(group)
+        attempt = self._attempt
+        fenced = await self._decide(attempt.write, attempt.commit_id)
+        self._attempt = None
+        self._tail = attempt.tail
+        self._unswept.update(attempt.replacements)
+        if attempt.folded and fenced is None:
+            gone = [self._keys.segment(one.entry) for one in attempt.folded]
+            self._chore(lambda: self._objects.delete(gone))
+        return fenced
+
+    async def _prepare(self, group: Sequence[Queued]) -> _Attempt:
+        """Put what the commit makes part of the session."""
         mine = self._lease.mine
         replacements = _replacements(group)
         bodies = tuple(redacted(one.body, replacements) for one in group)
         segment = Segment(TailEntry(mine.head, mine.epoch, guard.new_id(64)), bodies)
-        folded = full_page(self._tail)
-        rewritten = redact_segments(self._tail[folded:], mine.epoch, replacements)
-        kept = [rewritten.get(index, old) for index, old in enumerate(self._tail[folded:])]
+        commit_id = segment.entry.commit_id
+        count = full_page(self._tail)
+        folded, kept = self._tail[:count], self._tail[count:]
+        rewritten = redact_segments(kept, mine.epoch, replacements)
+        kept = [rewritten.get(index, old) for index, old in enumerate(kept)]
 
         puts = [self._put_segment(mine, one) for one in (segment, *rewritten.values())]
         if folded:
-            puts.append(self._put_page(mine, self._tail[:folded]))
-        await asyncio.gather(*puts)
+            puts.append(self._put_page(mine, folded, commit_id))
+        await _all_or_none(puts)
 
         tail = [*kept, segment]
         changes: Attributes = {
             "head": segment.end,
             "pages": mine.pages + bool(folded),
             "tail": guard.tail_value([one.entry for one in tail]),
-            "commit_id": segment.entry.commit_id,
+            "commit_id": commit_id,
         }
         if any(one.record.inputs for one in group):
             changes["inputs"] = input_lines(_inputs_after(mine, group))
         if replacements:
             numbers = [str(mine.head + index) for index, one in enumerate(group) if one.record.kind == "redact"]
             changes["scrub"] = " ".join(filter(None, (mine.scrub, *numbers)))
-        fenced = await self._decide(guard.commit(mine, changes, self._lease.expires_at), segment.entry.commit_id)
+        write = guard.commit(mine, changes, self._lease.expires_at)
+        return _Attempt(group, write, commit_id, tail, folded, replacements)
 
-        gone = [self._keys.segment(one.entry) for one in self._tail[:folded]]
-        self._condemned = [self._keys.segment(self._tail[folded + index].entry) for index in rewritten]
-        self._tail = tail
-        if gone and fenced is None:
-            self._chore(self._objects.delete(gone))
-        return fenced
+    def owe(self, replacements: Replacements) -> None:
+        """Take over a redaction that an earlier holder committed and could not finish."""
+        self._unswept.update(replacements)
 
-    async def sweep(self, replacements: Replacements) -> None:
-        """Finish a redaction: no object holds the old content any more, then ``scrub`` is cleared."""
-        await self.answered(lambda: self._objects.delete(self._condemned))
+    async def sweep(self) -> None:
+        """Finish redactions: no object holds the old content any more, then ``scrub`` is cleared.
+
+        No commit may be under way.
+        """
+        await self.answered(lambda: collect_orphans(self._objects, self._keys, self._held_item, own=True))
         await self.answered(
-            lambda: sweep_pages(self._objects, self._keys, self._lease.mine, replacements, self._lease.check)
+            lambda: sweep_pages(self._objects, self._keys, self._lease.mine, self._unswept, self._lease.check)
         )
         write = guard.scrubbed(self._lease.mine)
         try:
             await self.answered(lambda: self._lease.write(write))
         except ConditionFailed:
             logger.debug("sweep was finished already")
+        self._unswept.clear()
 
     async def collect(self) -> None:
         """Delete what earlier holders put and did not get to commit."""
@@ -136,7 +180,7 @@ class Committer:
 
     def collect_soon(self) -> None:
         """The same, without anyone waiting."""
-        self._chore(self.collect())
+        self._chore(self.collect)
 
     async def _held_item(self) -> GuardItem:
         await self._lease.check()
@@ -144,8 +188,9 @@ class Committer:
 
     async def settle(self) -> None:
         """Wait for chores."""
-        while self._chores:
-            await asyncio.gather(*self._chores, return_exceptions=True)
+        while chores := tuple(self._chores):
+            await asyncio.gather(*chores, return_exceptions=True)
+            self._chores.difference_update(chores)  # their own callbacks may come a turn later
 
     async def answered(self, request: Callable[[], Awaitable[_T]]) -> _T:
         """Send the identical request until storage answers it."""
@@ -179,14 +224,14 @@ class Committer:
         body = encode_segment(mine, segment)
         await self.answered(lambda: self._objects.put(self._keys.segment(segment.entry), body))
 
-    async def _put_page(self, mine: GuardItem, segments: Sequence[Segment]) -> None:
-        """Create a page, or find that an earlier holder made the very same one.
+    async def _put_page(self, mine: GuardItem, segments: Sequence[Segment], commit_id: str) -> None:
+        """Create a page, or replace one that somebody put and did not get to commit.
 
-        A different one was left by a holder that did not get to commit it, before a redaction. It is replaced
-        only as the version that was seen *before* the lease was seen to be mine still: whoever has taken over
-        since has changed what the version is, or will find this page and compare it.
+        Any other one, equal or not, is replaced, and only as the version that was seen *before* the lease was
+        seen to be mine still. So whatever an earlier holder has on its way names a version that this one has
+        replaced; a later holder will replace this one (docs/rfcs/0002).
         """
-        key, body = self._keys.page(mine.pages), encode_page(mine, segments)
+        key, body = self._keys.page(mine.pages), encode_page(mine, segments, commit_id)
 
         async def attempt() -> bool:
             try:
@@ -205,10 +250,10 @@ class Committer:
                 continue
             return
 
-    def _chore(self, work: Awaitable[Any]) -> None:
+    def _chore(self, work: Callable[[], Awaitable[Any]]) -> None:
         async def quietly() -> None:
             try:
-                await work
+                await work()
             except SegueError as error:
                 # What stays behind is an orphan, which the next collection finds.
                 logger.info("chore failed", extra={"journal": self._keys.root, "error": type(error).__name__})
@@ -216,6 +261,17 @@ class Committer:
         task = asyncio.get_running_loop().create_task(quietly())
         self._chores.add(task)
         task.add_done_callback(self._chores.discard)
+
+
+async def _all_or_none(requests: Sequence[Coroutine[Any, Any, None]]) -> None:
+    """Run requests side by side. If one fails, none of the others goes on trying behind its back."""
+    tasks = [asyncio.ensure_future(request) for request in requests]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _replacements(group: Sequence[Queued]) -> Mapping[str, Mapping[str, Any]]:

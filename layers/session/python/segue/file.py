@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import Unpack
 
@@ -36,8 +35,8 @@ class GuardedFileSessionManager(GuardedSessionManager):
 
         Args:
             session_id: 1 to 128 of ``A-Za-z0-9._-``.
-            storage_dir: The directory; default: ``strands/sessions`` in the system's temporary directory,
-                as with Strands' ``FileSessionManager``. The layouts do not meet: Segue's has its own folders.
+            storage_dir: The directory; default: ``~/.strands/sessions``, as with Strands' ``FileSessionManager``.
+                The layouts do not meet: Segue's has its own folders.
             **options: See ``SessionOptions``.
 
         Raises:
@@ -52,7 +51,7 @@ class GuardedFileSessionManager(GuardedSessionManager):
 
 def directory_of(storage_dir: str | Path | None) -> Path:
     """The directory that holds the sessions."""
-    return Path(storage_dir) if storage_dir is not None else Path(tempfile.gettempdir()) / "strands" / "sessions"
+    return Path(storage_dir) if storage_dir is not None else Path.home() / ".strands" / "sessions"
 
 
 def file_stores(runtime: Runtime, directory: Path) -> Stores:

@@ -18,7 +18,7 @@ from concurrent.futures import Future
 from types import TracebackType
 from typing import Self
 
-from segue.errors import SegueError, SessionFenced
+from segue.errors import JournalCorrupt, SegueError, SessionFenced
 from segue.history import History, fold
 from segue.item import Known, session_key, valid_id
 from segue.lease import Lease
@@ -119,15 +119,19 @@ class SessionHandle(ABC):
 
     async def close(self) -> None:
         """Flush and release the lease. The next write takes it again, unless somebody wrote in between."""
-        self._record_changes()
-        if (session := self._mine()) is not None:
-            await self._runtime.run(session.close())
+        try:
+            self._record_changes()
+        finally:
+            if (session := self._mine()) is not None:
+                await self._runtime.run(session.close())
 
     def close_sync(self) -> None:
         """The same for code without an event loop; blocks this thread."""
-        self._record_changes()
-        if (session := self._mine()) is not None:
-            self._runtime.run_sync(session.close())
+        try:
+            self._record_changes()
+        finally:
+            if (session := self._mine()) is not None:
+                self._runtime.run_sync(session.close())
 
     async def delete(self) -> None:
         """End the session: its records are deleted, and its id may begin anew. Opens it if it was not open.
@@ -270,7 +274,11 @@ class SessionHandle(ABC):
         session = Session(lease, stores, self._runtime.heartbeats, self._runtime.clock)
         session.on_lost(self._lost)
         journal = await session.open(self.settings.acquire_timeout, self.settings.probe)
-        self._history = fold(journal.records)
+        try:
+            self._history = fold(journal.records)
+        except JournalCorrupt:
+            await session.close()
+            raise
         journal.records.clear()
         return session
 
@@ -301,6 +309,12 @@ class SessionHandle(ABC):
                     alive._record_changes()  # noqa: SLF001 - it is this very object, held weakly
 
         self._session.watch_loop(LoopWatch(asyncio.get_running_loop(), each_turn))
+        self._runtime.loop.call_soon_threadsafe(self._session.beat_on)
+
+    def _follow_loop(self) -> None:
+        """An agent may live on one event loop after the other (``asyncio.run`` twice): the heartbeat goes with it."""
+        if self._session is not None and self._session.loop_ended:
+            self._watch_loop()
 
     def _lost(self) -> None:
         for callback in self._lost_callbacks:

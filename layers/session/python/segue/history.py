@@ -96,13 +96,21 @@ def fold(records: Sequence[Record], upto: int | None = None) -> History:
     for number, record in enumerate(records[:upto]):
         try:
             if record.kind == "rewind":
-                history = fold(records, min(record.data["to"], number))
+                history = _rewound(history, fold(records, min(record.data["to"], number)))
             elif record.kind == "multi_agent":
                 history.multi_agents[record.data["id"]] = decode_bytes_values(record.data["state"])
             else:
                 _apply(history.agents.setdefault(record.agent, AgentHistory()), number, record)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise JournalCorrupt(f"record {number}", f"not a {record.kind!r} record ({error!r})") from error
+    return history
+
+
+def _rewound(left: History, history: History) -> History:
+    """Keep where the messages are that are not shown any more: they can still be redacted."""
+    for agent_id, agent in left.agents.items():
+        entered = history.agents.setdefault(agent_id, AgentHistory())
+        entered.numbers = {**agent.numbers, **entered.numbers}
     return history
 
 

@@ -55,6 +55,7 @@ class JournalWriter:
         """Go on from what was restored; must be called on the storage loop."""
         self.head = self.position = restored.item.head
         self.failure: SegueError | None = None
+        self._accepted = self.head  # committed, maybe with a redaction whose sweep is not finished
         self._lease = lease
         self._committer = Committer(lease, objects, prefix, clock, restored)
         self._inputs: OrderedDict[str, Known] = OrderedDict(restored.item.inputs)
@@ -71,6 +72,11 @@ class JournalWriter:
     def busy(self) -> bool:
         """Whether a commit is under way; it renews the lease, so no heartbeat is due."""
         return self._draining is not None
+
+    @property
+    def undecided(self) -> bool:
+        """Whether a commit was sent, and whether it was accepted is not known."""
+        return bool(self._committer.undecided)
 
     @property
     def inputs(self) -> dict[str, Known]:
@@ -143,8 +149,8 @@ class JournalWriter:
             numbers: Numbers of the "redact" records, from the guard item's ``scrub``.
             records: All records of the session.
         """
-        await self._committer.collect()  # among the orphans are the segments that held the content
-        await self._committer.sweep(_merged([records[number] for number in numbers]))
+        self._committer.owe(_merged([records[number] for number in numbers]))
+        await self._committer.sweep()
 
     def collect_soon(self) -> None:
         """Delete, in the background, what an earlier holder left behind."""
@@ -161,12 +167,16 @@ class JournalWriter:
             self._when_fenced()
 
     def _drain_soon(self) -> None:
-        if self._draining is None and self._queue and not isinstance(self.failure, _FINAL):
+        if self._draining is None and self._unfinished and not isinstance(self.failure, _FINAL):
             self._draining = self._loop.create_task(self._drain())
+
+    @property
+    def _unfinished(self) -> bool:
+        return bool(self._queue) or self._committer.unswept
 
     async def _drain(self) -> None:
         try:
-            while self._queue:
+            while self._unfinished:
                 async with self.between_commits:
                     await self._commit_next()
         except SegueError as error:
@@ -179,20 +189,22 @@ class JournalWriter:
             self._draining = None
 
     async def _commit_next(self) -> None:
+        if isinstance(self.failure, _FINAL):
+            raise self.failure  # fenced or deleted since this was scheduled: not to be taken for let go
         if not self._lease.held:
             if self._lease.lost is not None or self._reopen is None:
                 raise self._lease.lost or SessionFenced(0, None)
             await self._reopen()
-        group = self._next_group()
-        fenced = await self._committer.commit(group)
-        redactions = [one.record for one in group if one.record.kind == "redact"]
-        with self._lock:
-            del self._queue[: len(group)]  # it is in the session: never sent again
-        try:
-            if fenced is None and redactions:
-                await self._committer.sweep(_merged(redactions))
-        finally:
-            self.head += len(group)
+        fenced = None
+        if group := self._committer.undecided or self._next_group():
+            fenced = await self._committer.commit(group)
+            with self._lock:
+                del self._queue[: len(group)]  # it is in the session: never sent again
+            self._accepted += len(group)
+        if self._committer.unswept and fenced is None:
+            await self._committer.sweep()
+        if not self._committer.unswept:
+            self.head = self._accepted
         self.failure = None
         self._wake()
         if fenced is not None:

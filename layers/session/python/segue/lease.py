@@ -57,6 +57,7 @@ class Lease:
     """One holder's lease on one session. Used on one event loop.
 
     Attributes:
+        session_key: Which session.
         item: The guard item as the last accepted write left it; None before the first acquisition.
         took_over: Whether the latest acquisition was from a holder that had not released.
         lost: How it turned out that somebody else has the session; None while it did not.
@@ -89,7 +90,7 @@ class Lease:
         self.took_over = False
         self.lost: SessionFenced | None = None
         self._store = store
-        self._key = session_key
+        self.session_key = session_key
         self._holder = holder
         self._endpoint = endpoint
         self._retention_s = retention_s
@@ -261,18 +262,19 @@ class Lease:
         return (seen.born, seen.head, seen.commit_id) == (left.born, left.head, left.commit_id)
 
     async def _look(self) -> GuardItem | None:
-        attributes = await self._store.read(self._key)
+        attributes = await self._store.read(self.session_key)
         return None if attributes is None else GuardItem.parse(attributes)
 
     async def _try(self, seen: GuardItem | None, candidate: guard.Candidate) -> None:
         wall, sent_at = self._clock.wall(), self._clock.now()
         if seen is None or seen.ended(wall):
-            write = guard.begin_life(self._key, seen, candidate, wall)
+            write = guard.begin_life(self.session_key, seen, candidate, wall)
         else:
             write = guard.take(seen, candidate, wall)
         item = self._won(GuardItem.parse(await self._store.write(write)), sent_at)
         self.took_over = seen is not None and seen.held
-        logger.debug("lease acquired", extra={"session": self._key, "epoch": item.epoch, "takeover": self.took_over})
+        facts = {"session": self.session_key, "epoch": item.epoch, "takeover": self.took_over}
+        logger.debug("lease acquired", extra=facts)
 
     def _won(self, item: GuardItem, sent_at: float) -> GuardItem:
         self.item, self.lost = item, None

@@ -35,10 +35,11 @@ from strands.types.tools import ToolContext
 
 from segue.errors import SegueError
 from segue.handle import SessionHandle, in_event_loop
-from segue.history import Message
+from segue.history import AgentHistory, Message, fold
 from segue.options import SessionOptions, Settings
+from segue.points import Point, point_at, points_of
 from segue.repair import RepairReport, fit, repair
-from segue.tracking import AgentRecorder, multi_agent_record
+from segue.tracking import AgentRecorder, multi_agent_record, rewind_record
 
 if TYPE_CHECKING:
     from strands.types.content import Message as StrandsMessage
@@ -107,6 +108,34 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
         self._recorders[agent_id].redact(tracking_id, replacement)
         await self.flush()
 
+    async def points(self) -> list[Point]:
+        """List the points in time that the session can go back to, oldest first: every commit is one."""
+        await self.flush()
+        return points_of(await self._runtime.run(self._require().read()))
+
+    async def rewind(self, point: Point) -> None:
+        """Make the session what it was at a point in time, and its agents with it.
+
+        Nothing is lost by this: going back is a record, too, and the points after it can still be gone to.
+
+        Args:
+            point: One of ``points()``.
+
+        Raises:
+            RuntimeError: An agent is started: call its ``stop`` first.
+            ValueError: The session has no such point.
+            SegueError: It could not be recorded.
+        """
+        for recorder in self._recorders.values():
+            recorder.must_be_stopped()
+        point_at(await self.points(), point.records)
+        self._require().append(rewind_record(point.records))
+        await self.flush()
+        journal = await self._runtime.run(self._require().read())
+        self._history = fold(journal.records)
+        for agent_id, recorder in list(self._recorders.items()):
+            self._restore(recorder.agent, self._history.agents.get(agent_id, AgentHistory()))
+
     def record_of(self, tracking_id: str, agent_id: str = "default") -> int | None:
         """Return the number of the record that last determined a message."""
         recorder = self._recorders.get(agent_id)
@@ -139,20 +168,13 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
         if agent.agent_id in self._recorders:
             raise ValueError(f"agent id {agent.agent_id!r} is used twice in session {self.session_id!r}")
         stored = self._history.agents.get(agent.agent_id)
-        recorder = self._recorders[agent.agent_id] = AgentRecorder(agent, stored, session.append)
-        if stored is None:
-            recorder.introduce()
-            if self.settings.durability == "await" and not in_event_loop():
-                self.flush_sync()
+        if stored is not None:
+            self._restore(agent, stored)
             return
-        messages, report = repair(stored.messages)
-        messages, report = fit(
-            messages, report, max_messages=self.settings.max_messages, max_bytes=self.settings.max_bytes
-        )
-        self.report[agent.agent_id] = report
-        if report:
-            logger.info("history repaired", extra={"session": self.session_key, "dropped": report.dropped})
-        recorder.restore(messages, stored, with_prompt=self.settings.restore_system_prompt)
+        self._recorders[agent.agent_id] = recorder = AgentRecorder(agent, None, session.append)
+        recorder.introduce()
+        if self.settings.durability == "await" and not in_event_loop():
+            self.flush_sync()
 
     def append_message(self, message: StrandsMessage, agent: LocalAgent, **kwargs: Any) -> None:
         """Queue a message. The hooks do this and wait; direct callers wait with ``flush``."""
@@ -239,7 +261,20 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
     async def _on_stop(self, event: BaseHookEvent) -> None:
         await self.close()
 
+    def _restore(self, agent: LocalAgent, stored: AgentHistory) -> None:
+        """Give an agent what the session has of it."""
+        recorder = self._recorders[agent.agent_id] = AgentRecorder(agent, stored, self._require().append)
+        messages, report = repair(stored.messages)
+        messages, report = fit(
+            messages, report, max_messages=self.settings.max_messages, max_bytes=self.settings.max_bytes
+        )
+        self.report[agent.agent_id] = report
+        if report:
+            logger.info("history repaired", extra={"session": self.session_key, "dropped": report.dropped})
+        recorder.restore(messages, stored, with_prompt=self.settings.restore_system_prompt)
+
     async def _keep_up(self) -> None:
+        self._follow_loop()
         writer = self._require().live
         if self.settings.durability == "await":
             await self.durable(writer.position)

@@ -58,8 +58,12 @@ Commit = tuple[int, int, str]
 """A commit as (records after it, epoch, commit id)."""
 
 
-class Block(msgspec.Struct, kw_only=True, frozen=True):
-    """A segment or a page: the form in storage, records left as the JSON they are."""
+class Block(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
+    """A segment or a page: the form in storage, records left as the JSON they are.
+
+    ``sealed`` is on pages only: which commit folded it. No two attempts to write a page have the same bytes, so
+    that its ETag tells whose it is (docs/rfcs/0002).
+    """
 
     schema: int
     session_key: str
@@ -67,6 +71,7 @@ class Block(msgspec.Struct, kw_only=True, frozen=True):
     first: int
     commits: tuple[Commit, ...]
     records: tuple[msgspec.Raw, ...]
+    sealed: str = ""
 
     @property
     def end(self) -> int:
@@ -156,13 +161,26 @@ def encode_segment(item: GuardItem, segment: Segment) -> bytes:
     return _encode_block(item, segment.entry.first, [segment.commit], segment.records)
 
 
-def encode_page(item: GuardItem, segments: Sequence[Segment]) -> bytes:
-    """Return the object of a page: a function of the segments alone, so that any two writers make the same."""
+def encode_page(item: GuardItem, segments: Sequence[Segment], sealed: str = "") -> bytes:
+    """Return the object of a page.
+
+    Args:
+        item: The guard item of the session.
+        segments: What is folded.
+        sealed: Id of the commit that folds it; "" where nobody else can write the same page (a copy).
+    """
     records = [record for segment in segments for record in segment.records]
-    return _encode_block(item, segments[0].entry.first, [segment.commit for segment in segments], records)
+    return _encode_block(item, segments[0].entry.first, [segment.commit for segment in segments], records, sealed)
 
 
-def _encode_block(item: GuardItem, first: int, commits: Iterable[Commit], records: Iterable[bytes]) -> bytes:
+def encode_blank(item: GuardItem, sealed: str) -> bytes:
+    """Return what stands in the place of a page that nobody committed: nothing, but a version that was never there."""
+    return _encode_block(item, 0, [], [], sealed)
+
+
+def _encode_block(
+    item: GuardItem, first: int, commits: Iterable[Commit], records: Iterable[bytes], sealed: str = ""
+) -> bytes:
     return _encode(
         Block(
             schema=SCHEMA,
@@ -171,6 +189,7 @@ def _encode_block(item: GuardItem, first: int, commits: Iterable[Commit], record
             first=first,
             commits=tuple(commits),
             records=tuple(map(msgspec.Raw, records)),
+            sealed=sealed,
         )
     )
 

@@ -1,12 +1,17 @@
 r"""Redaction is physical: the old content leaves every object of the session.
 
     commit      the "redact" record, the tail's segments written anew without the content, and ``scrub``
-    sweep       pages rewritten in place under If-Match, segments that held the content deleted
+    sweep       segments that nothing names deleted; pages rewritten in place under If-Match; pages that nobody
+                committed, and the place of the next one, blanked
     clear       ``scrub`` removed
 
 A crash between the steps leaves ``scrub`` behind, and whoever acquires next finishes the sweep. Earlier points
-in time show the redacted form, too. A request with the old content that is still on its way can only create
-an object that nothing names, which the next collection deletes.
+in time show the redacted form, too.
+
+A page is never deleted while the session lives: its key is used again, and a deletion that arrives late would
+hit the page that a later holder has folded. Blanks refuse what is on its way, since every request for a page
+names the version that it replaces, or that there is none (docs/rfcs/0002). A segment with the old content that
+is still on its way can only create an object that nothing names, which the next collection deletes.
 """
 
 from __future__ import annotations
@@ -16,9 +21,10 @@ from typing import Any
 
 import msgspec
 
+from segue.errors import JournalCorrupt
 from segue.guard import new_id
 from segue.item import GuardItem, TailEntry
-from segue.records import Keys, Record, Segment, decode_block, encode_record
+from segue.records import Keys, Record, Segment, decode_block, encode_blank, encode_record
 from segue.storage.interface import ObjectMissing, ObjectStore, PreconditionFailed
 
 Replacements = Mapping[str, Mapping[str, Any]]
@@ -60,7 +66,7 @@ def redact_segments(segments: Sequence[Segment], epoch: int, replacements: Repla
 async def sweep_pages(
     objects: ObjectStore, keys: Keys, item: GuardItem, replacements: Replacements, check: Callable[[], Awaitable[None]]
 ) -> int:
-    """Rewrite, in place, the pages that hold redacted content.
+    """Rewrite, in place, the pages that hold redacted content, and blank those that nobody committed.
 
     Args:
         objects: Where they are.
@@ -79,16 +85,36 @@ async def sweep_pages(
     count = 0
     for number in range(item.pages):
         count += await _sweep_page(objects, keys.page(number), item, replacements, check)
-    beyond = [key for key in await objects.list(keys.pages) if _number(key) >= item.pages]
-    await objects.delete(beyond)  # sealed by someone who did not get to commit them
+    beyond = {key for key in await objects.list(keys.pages) if _number(key) >= item.pages}
+    for key in sorted(beyond | {keys.page(item.pages)}):
+        await _blank_page(objects, key, item, check)
     return count
+
+
+async def _blank_page(objects: ObjectStore, key: str, item: GuardItem, check: Callable[[], Awaitable[None]]) -> None:
+    body = encode_blank(item, new_id(64))
+    while True:
+        try:
+            return await objects.put(key, body, if_absent=True)
+        except PreconditionFailed:
+            pass
+        try:
+            stored = await objects.get(key)
+            await check()
+            return await objects.put(key, body, if_match=stored.etag)
+        except (PreconditionFailed, ObjectMissing):
+            continue
 
 
 async def _sweep_page(
     objects: ObjectStore, key: str, item: GuardItem, replacements: Replacements, check: Callable[[], Awaitable[None]]
 ) -> bool:
     while True:
-        stored = await objects.get(key)
+        try:
+            stored = await objects.get(key)
+        except ObjectMissing as missing:
+            await check()  # if the session has ended meanwhile, that is why
+            raise JournalCorrupt(key, "named by the guard, but not there") from missing
         block = decode_block(key, stored.body, item)
         records = tuple(msgspec.Raw(redacted(bytes(raw), replacements)) for raw in block.records)
         if all(bytes(new) == bytes(old) for new, old in zip(records, block.records, strict=True)):

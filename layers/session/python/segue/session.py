@@ -20,12 +20,12 @@ from dataclasses import dataclass
 from segue import guard
 from segue.clock import Clock
 from segue.collection import sweep_life
-from segue.errors import SessionFenced, StorageRefused, StorageUnavailable
+from segue.errors import JournalCorrupt, SessionFenced, StorageRefused, StorageUnavailable
 from segue.item import GuardItem
 from segue.journal import JournalWriter
 from segue.lease import Lease, Probe
 from segue.records import Keys, Record
-from segue.restore import Journal, read_held
+from segue.restore import Journal, read_held, read_unheld
 from segue.runtime import HeartbeatSchedule, LoopWatch
 from segue.storage.interface import GuardStore, ObjectStore
 
@@ -102,6 +102,17 @@ class Session:
         """Send heartbeats only while an event loop turns."""
         self._watch = watch
 
+    @property
+    def loop_ended(self) -> bool:
+        """Whether the event loop that heartbeats were tied to has ended, so that none are sent."""
+        return self._watch is not None and self._watch.closed
+
+    def beat_on(self) -> None:
+        """Send heartbeats again if they ended with an event loop. Runs on the storage loop."""
+        if self.lease.held and not self._beating and not self._forsaken:
+            self._beating = True
+            self._heartbeats.add(self, 0.0)
+
     def on_lost(self, callback: Callable[[], None]) -> None:
         """Call back once, on the storage loop, when the session is or may be someone else's."""
         self._on_lost.append(callback)
@@ -121,20 +132,39 @@ class Session:
         item = await self.lease.acquire(timeout, probe)
         self._keep_alive()
         try:
-            self.restored = await read_held(self._stores.objects, self._stores.prefix, item)
+            restored = await self._read(item)
+            writer = JournalWriter(self.lease, self._stores.objects, self._stores.prefix, self._clock, restored)
+            if item.scrub:
+                numbers = [int(number) for number in item.scrub.split()]
+                await writer.finish_redaction(numbers, restored.records)
+            elif self.lease.took_over:
+                writer.collect_soon()
         except BaseException:
             await self._let_go()
             raise
-        self.writer = JournalWriter(self.lease, self._stores.objects, self._stores.prefix, self._clock, self.restored)
-        self.writer.reopen_with(self._reopen)
-        self.writer.when_fenced(self._lost)
+        writer.reopen_with(self._reopen)
+        writer.when_fenced(self._lost)
         self._reopening = (timeout, probe)
-        if item.scrub:
-            numbers = [int(number) for number in item.scrub.split()]
-            await self.writer.finish_redaction(numbers, self.restored.records)
-        elif self.lease.took_over:
-            self.writer.collect_soon()
-        return self.restored
+        self.restored, self.writer = restored, writer
+        return restored
+
+    async def _read(self, item: GuardItem) -> Journal:
+        try:
+            return await read_held(self._stores.objects, self._stores.prefix, item)
+        except JournalCorrupt:
+            await self.lease.check()  # whoever has taken over meanwhile may have folded what was being read
+            raise
+
+    async def read(self) -> Journal:
+        """Read everything that is committed, whether the lease is held or not.
+
+        Raises:
+            SessionNotFound: The session's life is over.
+            JournalCorrupt: It cannot be read.
+            StorageUnavailable: Storage does not answer.
+        """
+        stores = self._stores
+        return await read_unheld(stores.guard, stores.objects, stores.prefix, self.lease.session_key, self._clock)
 
     def append(self, *records: Record) -> int:
         """Queue records, from any thread; returns the position after them. See ``JournalWriter.append``."""
@@ -180,6 +210,10 @@ class Session:
             self._forsaken = True
             return
         try:
+            if writer.undecided:
+                logger.warning("whether the last commit was accepted is not known, the lease runs out")
+                self._forsaken = True
+                return
             await writer.settle_chores()
             self._left = self.lease.item
             await self._let_go()
@@ -196,6 +230,8 @@ class Session:
         writer = self.live
         async with writer.between_commits:
             await writer.settle_chores()
+            if not self.lease.held and self.lease.lost is None:
+                await self._reopen()  # it was let go
             item = self.lease.mine
             await self.lease.write(guard.bury(item, int(self._clock.wall()) + TOMBSTONE_S))
             writer.fail(SessionFenced(item.epoch, None))

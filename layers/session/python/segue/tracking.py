@@ -21,6 +21,9 @@ from segue.records import Record
 Append = Callable[..., int]
 _Inputs = tuple[str, tuple[int, ...]] | None
 
+_UNSETTLED = 64
+"""Newest messages of a voice agent, among which transcripts are still being completed."""
+
 
 class AgentRecorder:
     """Turns one agent's changes into records.
@@ -37,11 +40,12 @@ class AgentRecorder:
             stored: Its history in the session, None if it is new there.
             append: Queues records and returns the position after them.
         """
+        self.agent = agent
         self.numbers: dict[str, int] = dict(stored.numbers) if stored else {}
-        self._agent = agent
         self._append = append
         self._connection: dict[str, Any] = dict(stored.connection) if stored else {}
         self._live: list[str] = []
+        self._settled: tuple[list[Any], list[str]] = [], []
         self._copies: dict[str, Any] = {}
         self._refused: set[str] = set()
         self._state_seen: object = None
@@ -49,10 +53,19 @@ class AgentRecorder:
         self._internal_seen: bytes = b"{}"
         self._tool_starts: dict[str, float] = {}
 
+    def must_be_stopped(self) -> None:
+        """See that nothing runs in the agent that a change of its history would pull the rug from under.
+
+        Raises:
+            RuntimeError: The agent is started.
+        """
+        if getattr(self.agent, "_started", False):
+            raise RuntimeError(f"agent {self.agent.agent_id!r} is started: stop it before its session is rewound")
+
     def introduce(self) -> None:
         """Record a new agent: that it exists, and what it already brings."""
-        self._record("agent", {"class": type(self._agent).__name__, "name": self._agent.name})
-        for message in self._agent.messages:
+        self._record("agent", {"class": type(self.agent).__name__, "name": self.agent.name})
+        for message in self.agent.messages:
             if message["content"]:
                 self.message(message, None)  # type: ignore[arg-type]  # a TypedDict is the dictionary it describes
         self.state()
@@ -60,18 +73,18 @@ class AgentRecorder:
 
     def restore(self, messages: list[Message], stored: AgentHistory, *, with_prompt: bool) -> None:
         """Put what the session has into the agent, through its own snapshot schema."""
-        data: dict[str, Any] = {"messages": messages, "state": stored.state}
+        voice = not isinstance(self.agent, Agent)
+        data: dict[str, Any] = {"messages": _Given(messages) if voice else messages, "state": stored.state}
         if with_prompt and stored.system_prompt is not None:
             data["system_prompt"] = stored.system_prompt
-        if isinstance(self._agent, Agent):
+        if not voice:
             data.update(stored.internal)
         snapshot = Snapshot(scope="agent", schema_version=SNAPSHOT_SCHEMA_VERSION, data=data, app_data={})
-        self._agent.load_snapshot(snapshot)
+        self.agent.load_snapshot(snapshot)
         # Repairs and limits are not recorded: what was restored is what later changes are measured against.
-        for message in self._agent.messages:
-            self._live.append(_id(message))
-            if isinstance(self._agent, Agent):
-                self._copies[_id(message)] = _copy(message)
+        self._live = self._ids_held()
+        if not voice:
+            self._copies = {_id(message): _copy(message) for message in self.agent.messages}
         self._state_seen = self._state_version()
         self._prompt_seen = _json(stored.system_prompt)
         self._internal_seen = _json(stored.internal)
@@ -94,6 +107,8 @@ class AgentRecorder:
         if tracking_id in self.numbers:
             self._copies[tracking_id] = _copy(message)
             self.numbers[tracking_id] = self._record("update", {"message": message}, inputs)
+        elif _is_cut_speech(message):
+            self._refused.add(tracking_id)  # its audio is sent again, and becomes a whole transcript
         elif message["content"]:
             self._put(message, inputs, before=self._next_recorded(tracking_id))
 
@@ -114,7 +129,7 @@ class AgentRecorder:
         """
         if tracking_id not in self.numbers:
             raise KeyError(f"no message {tracking_id!r} in the session")
-        held = [message for message in self._agent.messages if message.get("tracking_id") == tracking_id]
+        held = [message for message in self.agent.messages if message.get("tracking_id") == tracking_id]
         for message in held:
             message["content"] = [_without_content(block, replacement) for block in message["content"]]
             self.redaction(message)  # type: ignore[arg-type]  # a TypedDict is the dictionary it describes
@@ -128,42 +143,71 @@ class AgentRecorder:
         Conversation managers do this to an ``Agent``, so all its messages are compared; user hooks do it to a
         message that was just added, so the messages of the latest turn are compared for every kind of agent.
         """
-        held: dict[str, Message] = {}
-        ids: list[str] = []
-        messages: list[Message] = self._agent.messages  # type: ignore[assignment]
-        for message in messages:
-            if message["content"] and (tracking_id := _id(message)) not in self._refused:
-                held[tracking_id] = message
-                ids.append(tracking_id)
+        ids = self._ids_held()
         if ids != self._live:
-            for tracking_id, message in held.items():
-                if tracking_id not in self.numbers:
+            messages: list[Message] = self.agent.messages  # type: ignore[assignment]
+            for message in messages:
+                if message["content"] and _id(message) not in self.numbers and _id(message) not in self._refused:
                     self._put(message, None, before=None)
             self._live = ids
             self._record("window", {"keep": ids})
-        for tracking_id in self._copies.keys() & held.keys():
-            if held[tracking_id] != self._copies[tracking_id]:
-                self.update(held[tracking_id], None)
-        keep = held if isinstance(self._agent, Agent) else ()
+        compared = self._compared()
+        for tracking_id, message in compared.items():
+            if message != self._copies[tracking_id]:
+                self.update(message, None)
+        keep = compared if isinstance(self.agent, Agent) else ()
         self._copies = {known: copy for known, copy in self._copies.items() if known in keep}
 
+    def _ids_held(self) -> list[str]:
+        """The ids of all messages with content.
+
+        Asked after each turn, however long the conversation is. So of those that were there before, it is only
+        seen that they are the very same; an ``Agent``'s may be changed in place and are all looked at.
+        """
+        messages: list[Any] = self.agent.messages
+        settled, ids = self._settled
+        if messages[: len(settled)] != settled:
+            settled, ids = [], []
+        if not (self._refused or isinstance(self.agent, Agent)) and len(messages) > len(settled) + 2 * _UNSETTLED:
+            older = messages[:-_UNSETTLED]
+            settled, ids = self._settled = older, ids + self._ids_of(older[len(settled) :])
+        return ids + self._ids_of(messages[len(settled) :])
+
+    def _ids_of(self, messages: list[Any]) -> list[str]:
+        return [known for message in messages if message["content"] and (known := _id(message)) not in self._refused]
+
+    def _compared(self) -> dict[str, Message]:
+        """The messages that there are copies of, in order; found from the end, where those of the latest turn are."""
+        wanted = set(self._copies)
+        found: dict[str, Message] = {}
+        for message in reversed(self.agent.messages):
+            if not wanted:
+                break
+            if (tracking_id := message.get("tracking_id", "")) in wanted and message["content"]:
+                wanted.remove(tracking_id)
+                found[tracking_id] = message
+        return dict(reversed(found.items()))
+
     def state(self) -> None:
-        """Record the agent's state, system prompt and inner state, where they changed."""
+        """Record the agent's state, system prompt and inner state, where they changed.
+
+        What was refused as too large counts as changed until it is smaller: nobody shall take it for saved.
+        """
         version = self._state_version()
         if version != self._state_seen:
+            self._record("state", self.agent.state.get())
             self._state_seen = version
-            self._record("state", self._agent.state.get())
-        prompt = self._agent.system_prompt_content
+        prompt = self.agent.system_prompt_content
         if (encoded := _json(prompt)) != self._prompt_seen:
-            self._prompt_seen = encoded
             self._record("prompt", prompt)
-        if isinstance(self._agent, Agent):
-            internal = self._agent.take_snapshot(
+            self._prompt_seen = encoded
+        if isinstance(self.agent, Agent):
+            internal = self.agent.take_snapshot(
                 include=["conversation_manager_state", "interrupt_state", "model_state"]
             ).data
             if (encoded := _json(internal)) != self._internal_seen:
-                self._internal_seen = encoded
                 self._record("internal", internal)
+                self._internal_seen = encoded
 
     def tool_started(self, tool_use: Any) -> None:
         """Record that a tool is about to run."""
@@ -180,7 +224,7 @@ class AgentRecorder:
 
     def connection(self, *, restarted: bool = False) -> None:
         """Record how the agent's model is configured, and how often its connection was restarted."""
-        model: Any = self._agent.model
+        model: Any = self.agent.model
         config = model.get_config() if hasattr(model, "get_config") else {}
         connection: dict[str, Any] = {
             "provider": type(model).__name__,
@@ -204,16 +248,23 @@ class AgentRecorder:
             self._refused.add(tracking_id)  # the session goes on without it
             raise
         self._refused.discard(tracking_id)
-        self._live.insert(self._live.index(before) if before in self._live else len(self._live), tracking_id)
+        self._live.insert(self._place(before), tracking_id)
         self._copies[tracking_id] = _copy(message)
 
+    def _place(self, before: str | None) -> int:
+        """Where a message belongs among the live ones: before another, which is sought from the end, or at the end."""
+        end = len(self._live)
+        if before is None:
+            return end
+        return next((index for index in range(end - 1, -1, -1) if self._live[index] == before), end)
+
     def _times_held(self, tracking_id: str) -> int:
-        return sum(message.get("tracking_id") == tracking_id for message in self._agent.messages)
+        return sum(message.get("tracking_id") == tracking_id for message in self.agent.messages)
 
     def _next_recorded(self, tracking_id: str) -> str | None:
         """Find the recorded message that comes after one that is recorded only now."""
         following: str | None = None
-        for message in reversed(self._agent.messages):
+        for message in reversed(self.agent.messages):
             known = message.get("tracking_id")
             if known == tracking_id:
                 return following
@@ -223,23 +274,47 @@ class AgentRecorder:
 
     def _record(self, kind: str, data: Any, inputs: _Inputs = None) -> int:
         at = int(time.time() * 1000)
-        record = Record(kind=kind, data=encode_bytes_values(data), agent=self._agent.agent_id, at=at, inputs=inputs)
+        record = Record(kind=kind, data=encode_bytes_values(data), agent=self.agent.agent_id, at=at, inputs=inputs)
         try:
             return self._append(record) - 1
         except UnicodeEncodeError:
             return self._append(msgspec.structs.replace(record, data=_well_formed(record.data))) - 1
 
     def _state_version(self) -> object:
-        state = self._agent.state
+        state = self.agent.state
         # Strands counts changes; should it stop doing so, comparing the content does as well, only slower.
         version = getattr(state, "_get_version", None)
         return (id(state), version()) if version is not None else _json(state.get())
+
+
+class _Given(list[Message]):
+    """Messages that nobody else will change: an agent may keep them as they are.
+
+    ``load_snapshot`` copies deeply what it is given. For thousands of messages that takes a tenth of a second, in
+    which no other conversation of this event loop is heard. The conversation managers of an ``Agent`` change
+    parts of messages in place, so it gets its copy.
+    """
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> list[Message]:
+        """Return the same messages, in a list of the caller's own."""
+        return list(self)
+
+
+def rewind_record(records: int) -> Record:
+    """Record that everything is again as it was after so many records."""
+    return Record(kind="rewind", data={"to": records}, at=int(time.time() * 1000))
 
 
 def multi_agent_record(source: MultiAgentBase) -> Record:
     """Record a Graph's or Swarm's state."""
     data = {"id": source.id, "state": encode_bytes_values(source.serialize_state())}
     return Record(kind="multi_agent", data=data, at=int(time.time() * 1000))
+
+
+def _is_cut_speech(message: Message) -> bool:
+    """Whether this stands for what a user said that was never transcribed, because the connection ended."""
+    bidi = ((message.get("metadata") or {}).get("custom") or {}).get("bidi") or {}
+    return message["role"] == "user" and (bidi.get("kind"), bidi.get("status")) == ("transcript", "incomplete")
 
 
 def _id(message: Any) -> str:
