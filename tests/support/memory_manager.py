@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from segue.errors import StorageUnavailable
 from segue.item import Attributes
@@ -12,6 +12,8 @@ from segue.manager import GuardedSessionManager
 from segue.session import Stores
 from segue.storage.interface import ConditionalWrite, StoredObject
 from segue.storage.memory import MemoryGuard, MemoryObjects
+
+_T = TypeVar("_T")
 
 Step = Callable[[str, Any], Awaitable[None]]
 
@@ -37,7 +39,7 @@ class MemoryStorage:
         self.after: Step = _nothing
         self.requests: list[tuple[str, Any]] = []
 
-    async def ask(self, operation: str, what: Any, request: Callable[[], Awaitable[Any]]) -> Any:
+    async def ask(self, operation: str, what: Any, request: Callable[[], Awaitable[_T]]) -> _T:
         await self.before(operation, what)
         self.requests.append((operation, what))
         answer = await request()

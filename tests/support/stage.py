@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from dataclasses import dataclass
+from typing import Any
 
 REGION = "us-east-1"
 
@@ -34,7 +35,7 @@ class Stage:
     endpoint_url: str | None = None
 
     @property
-    def options(self) -> dict[str, str]:
+    def options(self) -> dict[str, Any]:
         """The arguments of a session manager that name them."""
         names = {"bucket": self.bucket, "lock_table": self.lock_table}
         return names if self.endpoint_url is None else {**names, "endpoint_url": self.endpoint_url}

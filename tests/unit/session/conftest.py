@@ -7,13 +7,10 @@ from typing import Any
 
 import pytest
 
-from segue import GuardedS3SessionManager, LeaseSettings
+from segue import GuardedS3SessionManager
 from tests.support.crash import crash
 from tests.support.memory_manager import MemorySessionManager, MemoryStorage
 from tests.support.stage import Stage
-
-SHORT = LeaseSettings(duration=1.0, heartbeat=0.3, margin=0.2)
-"""A lease that a test can outwait."""
 
 
 @pytest.fixture

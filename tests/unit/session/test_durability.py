@@ -17,6 +17,7 @@ from segue.records import MAX_RECORD_BYTES
 from tests.support.crash import certainly_dead, crash
 from tests.support.memory_manager import Latch, MemoryStorage, Unavailable, kind_of
 from tests.support.scripted_model import ScriptedModel, answered, until
+from tests.support.sessions import SHORT
 from tests.support.waiting import eventually
 
 Sessions = Callable[..., Any]
@@ -258,15 +259,35 @@ async def test_a_record_over_the_limit_stays_out_when_the_history_changes(memory
     assert [m["content"][0]["text"] for m in restored.messages] == ["Hello"]
 
 
-async def test_state_over_the_limit_is_told_by_the_next_flush(memory_sessions: Sessions) -> None:
+async def test_state_over_the_limit_is_never_taken_for_saved(memory_sessions: Sessions) -> None:
+    agent = await talking(memory_sessions(lease=SHORT))
+    manager = agent._session_manager
+    tried: list[str] = []
+    record = manager._recorders["default"]._record
+    manager._recorders["default"]._record = lambda kind, *data: (tried.append(kind), record(kind, *data))[1]
+    agent.state.set("all", "x" * (MAX_RECORD_BYTES + 1))
+    await eventually(lambda: "state" in tried)  # the heartbeat saw it first, and had nobody to tell
+
+    for _ in range(2):
+        with pytest.raises(RecordTooLarge):
+            await manager.flush()
+
+    agent.state.delete("all")
+    await manager.flush()
+    await agent.stop()
+
+
+@pytest.mark.parametrize("name", ["close", "stop"])
+async def test_state_over_the_limit_keeps_no_lease(
+    memory_sessions: Sessions, storage: MemoryStorage, name: str
+) -> None:
     agent = await talking(memory_sessions())
     agent.state.set("all", "x" * (MAX_RECORD_BYTES + 1))
 
     with pytest.raises(RecordTooLarge):
-        await agent._session_manager.flush()
+        await (agent.stop() if name == "stop" else agent._session_manager.close())
 
-    agent.state.delete("all")
-    await agent.stop()
+    await eventually(lambda: not GuardItem.parse(storage.guard.items["default/talk"]).held, seconds=2.0)
 
 
 async def test_a_whole_queue_goes_in_commits_of_bounded_size(memory_sessions: Sessions, storage: MemoryStorage) -> None:

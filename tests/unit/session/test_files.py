@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from strands.bidi import BidiAgent
+from strands.session import FileSessionManager
 
 import segue.storage.file
 from segue import GuardedFileSessionManager, JournalCorrupt, SessionFenced, SessionHeld, StorageRefused
@@ -82,7 +83,7 @@ async def test_the_same_guard_excludes_a_second_writer_and_fences_a_late_one(fil
 
 def test_the_default_directory_is_where_strands_has_it() -> None:
     manager = GuardedFileSessionManager("talk")
-    assert manager._directory == Path(tempfile.gettempdir()) / "strands" / "sessions"
+    assert manager._directory == Path(FileSessionManager._default_storage_dir())
 
 
 async def test_a_file_is_synced_before_it_is_renamed_and_its_directory_after(

@@ -63,7 +63,7 @@ MESSAGE: Message = {"role": "user", "content": [{"text": "From the child"}], "tr
 
 
 def test_a_child_can_append_nothing(held: Any) -> None:
-    agent = held._recorders["default"]._agent
+    agent = held._recorders["default"].agent
 
     assert in_a_child(lambda: fenced(lambda: held.append_message(dict(MESSAGE), agent)))
 
@@ -110,7 +110,7 @@ def test_a_child_makes_clients_of_its_own(s3_sessions: Sessions) -> None:
 
 
 def test_the_parent_goes_on(held: Any) -> None:
-    agent = held._recorders["default"]._agent
+    agent = held._recorders["default"].agent
     in_a_child(lambda: True)
     held.append_message(dict(MESSAGE), agent)
     held.flush_sync()

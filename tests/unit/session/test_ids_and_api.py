@@ -20,11 +20,11 @@ GOOD_IDS = ["a", "user_123", "A.b-c_9", "...", "x" * 128, "-", "2026-01-01T00.00
 
 
 @pytest.mark.parametrize("bad", BAD_IDS)
-def test_an_id_that_could_reach_another_session_is_refused(s3_sessions: Sessions, bad: str) -> None:
+def test_an_id_that_could_reach_another_session_is_refused(memory_sessions: Sessions, bad: str) -> None:
     with pytest.raises(ValueError, match="session id"):
-        s3_sessions(bad)
+        memory_sessions(bad)
     with pytest.raises(ValueError, match="principal"):
-        s3_sessions("fine", principal=bad)
+        memory_sessions("fine", principal=bad)
 
 
 @pytest.mark.parametrize("bad", [None, 7, b"bytes"])

@@ -114,10 +114,10 @@ async def test_a_crash_in_the_middle_is_finished_by_the_next_holder(
     memory_sessions: Sessions, storage: MemoryStorage, kind: str, side: str
 ) -> None:
     agent = await talking(memory_sessions())
-    await said(agent, "before", SECRET, *(f"after {number}" for number in range(9)))
+    in_a_page = 0 if kind == "delete" else 9  # only segments of the tail are deleted
+    await said(agent, "before", SECRET, *(f"after {number}" for number in range(in_a_page)))
     manager = agent._session_manager
     redacted = tracking_id(agent)
-    await said(agent, "latest")
     setattr(storage, side, down := Unavailable(kind))
     manager._recorders["default"].redact(redacted, "gone")
     await eventually(lambda: down.failed)

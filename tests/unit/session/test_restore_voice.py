@@ -129,7 +129,7 @@ async def test_what_was_said_when_the_process_died_is_there_without_placeholders
 
 
 async def test_a_transcript_that_a_stop_cuts_off_is_equal_after_a_restore(talk: BidiAgent, restored: Any) -> None:
-    talk.model.emit([BidiTranscriptStartEvent("user", "u1"), BidiTranscriptDeltaEvent("I wan", "user", "u1")])
+    talk.model.emit([BidiTranscriptStartEvent("assistant", "a1"), BidiTranscriptDeltaEvent("I wan", "assistant", "a1")])
     await until(talk, "bidi_transcript_delta")
     await talk.stop()
 
@@ -258,3 +258,22 @@ async def test_what_the_session_has_wins_over_what_an_agent_brings(talk: BidiAge
     )
 
     assert [m["content"] for m in agent.messages] == [[{"text": "In the session"}]]
+
+
+async def test_what_a_user_said_when_the_connection_ended_is_not_recorded(memory_sessions: Sessions) -> None:
+    # Its audio is sent again; a record that says "unavailable" would stand beside the transcript that comes then.
+    manager = memory_sessions()
+    await manager.open()
+    agent = BidiAgent(model=ScriptedModel(), session_manager=manager)
+    await agent.start()
+    await agent.send("Before")
+    agent.model.emit(spoken("I was just say", role="user", content_id="u1")[:2])
+    await until(agent, "bidi_transcript_delta")
+    await agent.stop()
+    assert agent.messages[-1]["metadata"]["custom"]["bidi"]["status"] == "incomplete"
+
+    again = memory_sessions()
+    await again.open()
+    heir = BidiAgent(model=ScriptedModel(), session_manager=again)
+
+    assert [message["content"] for message in heir.messages] == [[{"text": "Before"}]]

@@ -1,0 +1,132 @@
+"""Real processes on one session: stopped past their lease, killed at any point, at it at the same time."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.integration.conftest import Shelf
+from tests.integration.writer import SHORT_LEASE, Writer
+
+pytestmark = [pytest.mark.emulator, pytest.mark.timeout(600)]
+
+Start = Callable[..., Writer]
+Read = Callable[..., Any]
+
+KILLS = int(os.environ.get("SEGUE_TEST_KILLS", "24"))
+"""How many writers are killed. Hundreds are for a run of their own: SEGUE_TEST_KILLS=500."""
+
+
+def numbered(texts: list[str], tag: str) -> list[int]:
+    """The numbers of one writer's messages, in the order in which the session has them."""
+    return [int(text.split()[1]) for text in texts if text.split()[0] == tag]
+
+
+async def test_a_writer_stopped_past_its_lease_is_fenced_and_nothing_is_lost(writer: Start, read: Read) -> None:
+    first = writer("first")
+    first.until("acknowledged", times=5)
+    first.signal(signal.SIGSTOP)
+
+    second = writer("second", messages=20)
+    second.until("done")
+    before = await read()
+    first.signal(signal.SIGCONT)
+    first.until("fenced")
+    first.finish()
+    second.finish()
+
+    after = await read()
+    assert after == before, "a fenced writer commits nothing"
+    assert numbered(after, "second") == list(range(20))
+    acknowledged = len(first.acknowledged)
+    assert numbered(after, "first") in (list(range(acknowledged)), list(range(acknowledged + 1)))
+    assert "done" not in dict(first.reports)
+
+
+async def test_a_stopped_writer_knows_at_once_that_it_may_not_speak(writer: Start, read: Read) -> None:
+    first = writer("first", options={"durability": "gate"})
+    first.until("acknowledged", times=5)
+    first.signal(signal.SIGSTOP)
+    second = writer("second", messages=3)
+    second.until("done")
+    first.signal(signal.SIGCONT)
+
+    assert first.until("lost") is False, "its lease is not fresh by its own clock"
+    first.until("fenced")
+
+
+async def test_a_writer_keeps_its_session_as_long_as_it_lives_and_no_longer(writer: Start, shelf: Shelf) -> None:
+    holder = writer("holder", idle_after=1)
+    holder.until("acknowledged")
+    waiting = writer("waiting", acquire_timeout=2 * SHORT_LEASE.duration, messages=1)
+
+    assert waiting.until("held") == "holder", "an idle writer keeps its session by its heartbeat"
+    holder.signal(signal.SIGSTOP)
+    waiting.until("acknowledged")
+
+    assert shelf.item().epoch > holder.until("opened")[0]
+    holder.signal(signal.SIGKILL)
+
+
+async def test_every_acknowledged_message_is_there_once_in_order_whenever_writers_are_killed(
+    writer: Start, read: Read, shelf: Shelf
+) -> None:
+    seed = int(os.environ.get("SEGUE_TEST_SEED", random.randrange(1_000_000)))
+    print(f"SEGUE_TEST_SEED={seed} SEGUE_TEST_KILLS={KILLS}")
+    choice = random.Random(seed)
+    acknowledged: dict[str, int] = {}
+    epoch = 0
+    for number in range(KILLS):
+        victim = writer(f"w{number}", takeover=True)
+        opened_at, restored = victim.until("opened")
+        assert opened_at > epoch, "epochs only grow"
+        assert restored >= sum(acknowledged.values())
+        epoch = opened_at
+        # Enough acknowledgements now and then that pages are folded, and a kill anywhere within a commit.
+        victim.until("acknowledged", times=choice.choice((1, 2, 5, 60)))
+        victim.process.join(choice.uniform(0, 0.03))
+        victim.signal(signal.SIGKILL)
+        victim.finish()
+        acknowledged[f"w{number}"] = len(victim.acknowledged)
+
+    texts = await read()
+    assert len(texts) == len(set(texts)), "nothing is there twice"
+    assert [text.split()[0] for text in texts] == sorted(
+        (text.split()[0] for text in texts), key=lambda tag: int(tag[1:])
+    )
+    for tag, count in acknowledged.items():
+        assert numbered(texts, tag) in (list(range(count)), list(range(count + 1))), tag
+    item = shelf.item()
+    assert item.pages > 0
+    assert len(item.tail) <= 64
+
+
+async def test_two_processes_at_one_session_lose_and_double_nothing(writer: Start, read: Read) -> None:
+    both = [writer(tag, messages=40, at_a_time=3, acquire_timeout=30.0) for tag in ("left", "right")]
+    for each in both:
+        each.until("done", seconds=120)
+        each.finish()
+
+    texts = await read()
+    assert sorted(texts) == sorted(f"{tag} {number}" for tag in ("left", "right") for number in range(40))
+    for each, tag in zip(both, ("left", "right"), strict=True):
+        assert numbered(texts, tag) == list(range(40))
+        assert each.acknowledged == [f"{tag} {number}" for number in range(40)]
+
+
+async def test_two_processes_that_take_it_from_each_other_lose_and_double_nothing(writer: Start, read: Read) -> None:
+    # Each is sure that the other is dead, and wrong: what the fence is for.
+    both = [writer(tag, messages=25, at_a_time=4, takeover=True) for tag in ("left", "right")]
+    for each in both:
+        each.until("done", seconds=120)
+        each.finish()
+
+    texts = await read()
+    assert len(texts) == len(set(texts))
+    for tag in ("left", "right"):
+        assert numbered(texts, tag) == list(range(25))

@@ -1,0 +1,63 @@
+"""What tests of a session's lifecycle have in common."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from strands.bidi import BidiAgent
+
+from segue import LeaseSettings, StorageUnavailable
+from segue.item import GuardItem
+from segue.runtime import Runtime
+from tests.support.crash import certainly_dead
+from tests.support.memory_manager import MemoryStorage, kind_of
+from tests.support.scripted_model import ScriptedModel
+
+Sessions = Callable[..., Any]
+"""Makes session managers: a fixture of tests/unit/session/conftest.py."""
+
+SHORT = LeaseSettings(duration=0.8, heartbeat=0.2, margin=0.2)
+"""A lease that a test can outwait."""
+
+
+def item(storage: MemoryStorage, key: str = "default/talk") -> GuardItem:
+    """A session's guard item."""
+    return GuardItem.parse(storage.guard.items[key])
+
+
+async def started(manager: Any) -> BidiAgent:
+    """Open a session, and start an agent in it."""
+    await manager.open()
+    agent = BidiAgent(model=ScriptedModel(), session_manager=manager)
+    await agent.start()
+    return agent
+
+
+async def texts(sessions: Sessions) -> list[str]:
+    """What the session holds, as a successor restores it."""
+    manager = sessions(probe=certainly_dead)
+    await manager.open()
+    agent = BidiAgent(model=ScriptedModel(), session_manager=manager)
+    await manager.close()
+    return [message["content"][0]["text"] for message in agent.messages]
+
+
+async def settled() -> None:
+    """Let the storage loop do everything that it can do now."""
+    for _ in range(20):
+        await Runtime.shared().run(asyncio.sleep(0.001))
+
+
+class Once:
+    """Loses the answer of the first request of a kind."""
+
+    def __init__(self, kind: str) -> None:
+        self.done = False
+        self._kind = kind
+
+    async def __call__(self, operation: str, what: Any) -> None:
+        if not self.done and operation == "write" and kind_of(what) == self._kind:
+            self.done = True
+            raise StorageUnavailable("the answer is lost")

@@ -1,0 +1,231 @@
+"""Who holds a session, when it is let go, and when it is taken again."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from segue import SessionFenced, SessionHeld
+from tests.support.crash import certainly_dead, crash
+from tests.support.memory_manager import MemoryStorage
+from tests.support.sessions import SHORT, Sessions, item, started, texts
+from tests.support.waiting import eventually
+
+
+async def test_two_managers_on_one_session_the_second_is_told_who_holds_it(s3_sessions: Sessions) -> None:
+    first = s3_sessions(holder="worker-1")
+    await first.open()
+
+    with pytest.raises(SessionHeld, match="worker-1") as held:
+        await s3_sessions().open()
+
+    assert (held.value.holder, held.value.epoch) == ("worker-1", first.epoch)
+    await first.close()
+
+
+async def test_a_second_manager_waits_for_the_first_to_let_go(memory_sessions: Sessions) -> None:
+    first = memory_sessions()
+    await first.open()
+    waiting = asyncio.ensure_future(memory_sessions(acquire_timeout=10.0).open())
+    await asyncio.sleep(0)
+    await first.close()
+
+    await waiting
+
+
+async def test_other_sessions_and_other_principals_are_not_in_the_way(memory_sessions: Sessions) -> None:
+    managers = [memory_sessions(), memory_sessions("other"), memory_sessions(principal="alice")]
+    for manager in managers:
+        await manager.open()
+
+    assert len({manager.session_key for manager in managers}) == 3
+
+
+async def test_a_stop_lets_go_and_the_next_write_takes_the_session_again(s3_sessions: Sessions) -> None:
+    manager = s3_sessions()
+    agent = await started(manager)
+    await agent.send("One")
+    held_at = manager.epoch
+    await agent.stop()
+    assert manager.route_token == ""
+    assert not manager.lease_is_fresh()
+
+    await agent.start()
+    await agent.send("Two")
+
+    assert manager.epoch > held_at
+    assert manager.lease_is_fresh()
+    assert manager.head == manager.position
+    await agent.stop()
+    assert await texts(s3_sessions) == ["One", "Two"]
+
+
+async def test_a_release_raises_the_epoch(memory_sessions: Sessions, storage: MemoryStorage) -> None:
+    manager = memory_sessions()
+    await manager.open()
+    before = item(storage).epoch
+    await manager.close()
+
+    assert item(storage).epoch == before + 1
+    assert not item(storage).held
+
+
+async def test_whoever_wrote_in_between_fences_the_one_who_let_go(s3_sessions: Sessions) -> None:
+    manager = s3_sessions()
+    agent = await started(manager)
+    await agent.send("One")
+    await agent.stop()
+    other = await started(s3_sessions(holder="worker-2"))
+    await other.send("Two")
+    await other.stop()
+
+    await agent.start()
+    with pytest.raises(SessionFenced):
+        await agent.send("Lost on purpose")
+    with pytest.raises(SessionFenced):  # and for good
+        await manager.flush()
+
+    assert await texts(s3_sessions) == ["One", "Two"]
+
+
+async def test_whoever_only_looked_in_between_fences_nobody(memory_sessions: Sessions) -> None:
+    agent = await started(memory_sessions())
+    await agent.send("One")
+    await agent.stop()
+    other = memory_sessions()
+    await other.open()
+    await other.close()
+
+    await agent.start()
+    await agent.send("Two")
+
+    await agent.stop()
+    assert await texts(memory_sessions) == ["One", "Two"]
+
+
+async def test_what_is_queued_while_someone_else_holds_is_not_lost(memory_sessions: Sessions) -> None:
+    agent = await started(memory_sessions())
+    await agent.send("One")
+    await agent.stop()
+    other = memory_sessions()
+    await other.open()
+    await agent.start()
+    with pytest.raises(SessionHeld):
+        await agent.send("Two")
+    await other.close()
+
+    await agent._session_manager.flush()
+
+    await agent.stop()
+    assert await texts(memory_sessions) == ["One", "Two"]
+
+
+async def test_a_writer_past_its_lease_is_fenced_and_nothing_of_the_others_is_lost(s3_sessions: Sessions) -> None:
+    zombie = await started(s3_sessions(holder="zombie"))
+    await zombie.send("One")
+    other = await started(s3_sessions(holder="heir", probe=certainly_dead))
+    assert [m["content"] for m in other.messages] == [[{"text": "One"}]]
+    await other.send("Two")
+
+    with pytest.raises(SessionFenced, match="heir") as fenced:
+        await zombie.send("Three")
+
+    assert fenced.value.winner == "heir"
+    await other.stop()
+    assert await texts(s3_sessions) == ["One", "Two"]
+
+
+async def test_a_writer_that_was_taken_over_commits_nothing_though_nobody_wrote_yet(memory_sessions: Sessions) -> None:
+    zombie = await started(memory_sessions())
+    await zombie.send("One")
+    heir = await started(memory_sessions(probe=certainly_dead))
+
+    with pytest.raises(SessionFenced):
+        await zombie.send("Two")
+
+    await heir.send("Three")
+    await heir.stop()
+    assert await texts(memory_sessions) == ["One", "Three"]
+
+
+async def test_a_silent_holder_is_taken_over_after_its_lease(memory_sessions: Sessions) -> None:
+    first = memory_sessions(lease=SHORT)
+    await first.open()
+    crash(first)
+
+    second = memory_sessions(lease=SHORT, acquire_timeout=10.0)
+    await second.open()
+
+    assert second.epoch == 2
+
+
+async def test_a_living_holder_keeps_its_session_by_its_heartbeat(
+    memory_sessions: Sessions, storage: MemoryStorage
+) -> None:
+    first = memory_sessions(lease=SHORT)
+    await first.open()
+    seen = item(storage).beat
+    with pytest.raises(SessionHeld):
+        await memory_sessions(lease=SHORT, acquire_timeout=2.5 * SHORT.duration).open()
+
+    assert item(storage).beat > seen + 2
+    assert first.lease_is_fresh()
+
+
+async def test_the_item_says_who_holds_it_and_where_until_it_is_let_go(
+    memory_sessions: Sessions, storage: MemoryStorage
+) -> None:
+    tokens = set()
+    for _ in range(2):
+        manager = memory_sessions(holder="worker-1", endpoint="http://10.0.1.7:8080", lease=SHORT)
+        await manager.open()
+        held = item(storage)
+        assert (held.holder, held.endpoint, held.lease_ms) == ("worker-1", "http://10.0.1.7:8080", 800)
+        assert held.route_token == manager.route_token != ""
+        tokens.add(held.route_token)
+        await manager.close()
+        free = item(storage)
+        assert (free.holder, free.endpoint, free.route_token, manager.route_token) == (None, None, None, "")
+
+    assert len(tokens) == 2, "whoever knew the way to an earlier holder does not know it to this one"
+
+
+async def test_a_successor_without_an_endpoint_leaves_none_of_the_old_one(
+    memory_sessions: Sessions, storage: MemoryStorage
+) -> None:
+    await memory_sessions(endpoint="http://10.0.1.7:8080").open()
+    await memory_sessions(probe=certainly_dead).open()
+
+    assert item(storage).endpoint is None
+
+
+async def test_a_session_past_its_retention_begins_anew(memory_sessions: Sessions, storage: MemoryStorage) -> None:
+    agent = await started(memory_sessions(retention_days=30))
+    await agent.send("Long ago")
+    await agent.stop()
+    before = item(storage)
+    month = 30 * 86_400
+    assert abs(before.expires_at - time.time() - month) < 60
+    storage.guard.items["default/talk"]["expires_at"] = int(time.time()) - 1  # DynamoDB deletes late
+
+    again = memory_sessions()
+    await again.open()
+
+    assert again.history.agents == {}
+    assert item(storage).born != before.born
+    assert item(storage).epoch > before.epoch
+
+
+async def test_use_pushes_the_end_of_the_retention_on(memory_sessions: Sessions, storage: MemoryStorage) -> None:
+    agent = await started(memory_sessions(retention_days=30, lease=SHORT))
+    record = storage.guard.items["default/talk"]
+    soon = int(time.time()) + 60
+    record["expires_at"] = soon
+    await agent.send("One")
+    assert item(storage).expires_at > soon
+    storage.guard.items["default/talk"]["expires_at"] = soon
+
+    await eventually(lambda: item(storage).expires_at > soon)  # a heartbeat
+    await agent.stop()

@@ -1,0 +1,98 @@
+"""A holder that hangs, ends or is cut off loses its session, and is told."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+import weakref
+
+import pytest
+
+from segue import SessionFenced
+from tests.support.crash import certainly_dead
+from tests.support.memory_manager import MemorySessionManager, MemoryStorage, Unavailable
+from tests.support.sessions import SHORT, Sessions, started
+from tests.support.waiting import eventually
+
+
+async def test_a_hung_loop_loses_its_lease(memory_sessions: Sessions, storage: MemoryStorage) -> None:
+    released, hung = threading.Event(), threading.Event()
+    lost = threading.Event()
+
+    async def hang() -> None:
+        manager = memory_sessions(lease=SHORT)
+        await manager.open()
+        manager._lost_callbacks.append(lost.set)
+        hung.set()
+        released.wait(20)
+
+    thread = threading.Thread(target=asyncio.run, args=(hang(),))
+    thread.start()
+    try:
+        await asyncio.to_thread(hung.wait, 10)
+        await memory_sessions(lease=SHORT, acquire_timeout=10.0).open()
+        await eventually(lost.is_set)
+    finally:
+        released.set()
+        await asyncio.to_thread(thread.join)
+
+
+async def test_a_loop_that_ended_without_a_stop_loses_its_lease(memory_sessions: Sessions) -> None:
+    async def forgetful() -> None:
+        await memory_sessions(lease=SHORT).open()
+
+    await asyncio.to_thread(asyncio.run, forgetful())
+
+    await memory_sessions(lease=SHORT, acquire_timeout=10.0).open()
+
+
+async def test_on_lost_is_called_once_on_the_loop_that_asked(memory_sessions: Sessions) -> None:
+    calls: list[threading.Thread] = []
+    agent = await started(memory_sessions(lease=SHORT))
+    agent._session_manager.on_lost(lambda: calls.append(threading.current_thread()))
+    await memory_sessions(probe=certainly_dead).open()
+
+    await eventually(lambda: calls)  # the next heartbeat finds out
+
+    with pytest.raises(SessionFenced):
+        await agent.send("Too late")
+    await asyncio.sleep(0)
+    assert calls == [threading.current_thread()]
+    assert not agent._session_manager.lease_is_fresh()
+
+
+async def test_on_lost_is_called_when_the_lease_cannot_be_renewed(
+    memory_sessions: Sessions, storage: MemoryStorage
+) -> None:
+    lost: list[bool] = []
+    manager = memory_sessions(lease=SHORT)
+    await manager.open()
+    manager.on_lost(lambda: lost.append(manager.lease_is_fresh()))
+    storage.before = Unavailable("beat")
+
+    await eventually(lambda: lost)
+
+    assert lost == [False]
+
+
+async def test_a_callback_that_fails_keeps_nobody_from_being_told(memory_sessions: Sessions) -> None:
+    told = threading.Event()
+    manager = memory_sessions(lease=SHORT)
+    manager._lost_callbacks += [lambda: 1 / 0, told.set]
+    await manager.open()
+    await memory_sessions(probe=certainly_dead).open()
+
+    await eventually(told.is_set)
+
+
+async def test_a_manager_that_nobody_knows_any_more_keeps_no_lease(
+    memory_sessions: Sessions, storage: MemoryStorage
+) -> None:
+    forgotten = MemorySessionManager(storage=storage, lease=SHORT)
+    await forgotten.open()
+    known = weakref.ref(forgotten._session)
+    del forgotten
+    await eventually(lambda: (gc.collect(), known() is None)[1])
+
+    await memory_sessions(lease=SHORT, acquire_timeout=10.0).open()
