@@ -1,0 +1,692 @@
+/* The guard of one session, searched exhaustively: acquire, commit, page, release, takeover, collect, delete.
+ *
+ * Holders are processes that may crash, stall between any two steps and be taken over at any moment: no clock
+ * decides anything here. Each request to storage is applied and answered, or applied without an answer, or goes
+ * into a bag from which it is applied whenever that hurts most, or never. A request that was not answered is
+ * sent again, so one request may be applied twice, the second time much later.
+ *
+ * Every commit holds one record, and every page one commit (PAGE = 1), so that few commits fold often. A commit
+ * is known by the number c of its attempt, which is also the version of the page that it seals.
+ *
+ * Checked after every change of storage (consistent()):
+ *   I1  a commit is accepted only while its sender is whoever acquired last
+ *   I2  what the item names is there, and is what was committed; an acknowledged record is in it, once
+ *   I3  head moves only with a segment that is there
+ * and besides: epoch never falls and grows with every change of holder; an acquisition is decided on the very
+ * state that was read; a live page changes no more; the tail stays bounded; a holder is told "fenced" only if it
+ * is, and never that the session is damaged.
+ *
+ * Built with -DHOLDERS, -DACQUISITIONS (attempts), -DCHANGES (of holder), -DCOMMITS, -DLATE (room in the bag), -DFOLD, -DCOLLECT, -DRELEASE, -DDELETE,
+ * and at most one -DMUTANT_x, a deliberate fault that must be found.
+ */
+
+#ifndef HOLDERS
+#define HOLDERS 3
+#endif
+#ifndef ACQUISITIONS
+#define ACQUISITIONS 4
+#endif
+#ifndef CHANGES
+#define CHANGES 6
+#endif
+#ifndef COMMITS
+#define COMMITS 4
+#endif
+#ifndef LATE
+#define LATE 2
+#endif
+#ifdef DELETE
+#define LIVES 2
+#else
+#define LIVES 1
+#endif
+#define C (COMMITS + 1)
+
+#define NONE 0
+#define ACQUIRE 1
+#define COMMIT 2
+#define RELEASING 3
+#define PUT_SEGMENT 4
+#define PUT_PAGE 5
+#define DROP 6
+#define BURY 7
+#define SWEEP 8
+
+/* The guard item. */
+byte epoch, holder, head, pages, last;
+byte tail[C];                     /* by position: the attempt whose record is there */
+byte life;
+bool buried;
+
+/* The objects: segments by attempt (a bit each), pages by life and number (the attempt that sealed it). */
+byte segments;
+byte page[LIVES * C];
+#ifdef MUTANT_SEGMENT_KEY_REUSED
+byte at_position[C];
+#endif
+
+/* What each attempt is; written once, by whoever makes it. */
+byte sender[C], expected[C], remembered[C], made_at[C], record_of[C], in_life[C];
+bool folds[C];
+byte attempts, acquisitions;
+
+/* What really happened: nobody in the protocol can see this. */
+byte journal[C];                  /* by position: the record */
+byte changes;                     /* of holder, ever */
+
+typedef Request { byte kind, a, b, seen }
+Request bag[LATE];
+
+byte under_way;                   /* attempts in some holder's hands, a bit each */
+bool ok;
+byte i, found, known_to_bag, named;
+
+#define BIT(c) (1 << (c))
+#define THERE(c) (segments & BIT(c))
+#define PAGE_OF(l, n) page[(l) * C + (n)]
+
+inline consistent() {
+    assert(head <= COMMITS);
+    if
+    :: !buried ->
+        i = 0;
+        do
+        :: i < pages -> assert(PAGE_OF(life, i) != 0); i++
+        :: i >= pages && i < head ->
+#ifdef MUTANT_SEGMENT_KEY_REUSED
+            assert(at_position[i] == tail[i]);
+#else
+            assert(THERE(tail[i]));
+#endif
+            i++
+        :: i >= head -> break
+        od;
+#ifdef FOLD
+        assert(head - pages <= 2)
+#else
+        skip
+#endif
+    :: else
+    fi;
+    i = 0
+}
+
+inline apply_acquire(who, at, read) {
+#ifdef MUTANT_ACQUIRE_ANY_EPOCH
+    ok = true;
+#else
+    ok = (epoch == at);
+#endif
+    if
+    :: ok ->
+        assert(at + 1 > epoch);          /* never falls */
+        assert(read == changes);             /* decided on what was read */
+        epoch = at + 1;
+        holder = who;
+        changes++;
+        if
+        :: buried ->
+            buried = false; life++; head = 0; pages = 0; last = 0;
+            i = 0;
+            do
+            :: i < C -> journal[i] = 0; tail[i] = 0; i++
+            :: else -> break
+            od
+        :: else
+        fi;
+        consistent()
+    :: else
+    fi
+}
+
+inline apply_commit(c) {
+    ok = !buried;
+#ifndef MUTANT_COMMIT_BY_ANYBODY
+    ok = ok && holder == sender[c];
+#endif
+#ifndef MUTANT_COMMIT_AT_ANY_HEAD
+    ok = ok && head == expected[c];
+#endif
+    if
+    :: ok ->
+        assert(holder == sender[c]);         /* I1 */
+        assert(head == expected[c]);         /* else head falls, or leaves a hole */
+        assert(remembered[c] == head);       /* I2: the tail that is written is the tail that was there */
+        i = 0;
+        do
+        :: i < head -> assert(journal[i] != record_of[c]); i++      /* I2: once */
+        :: else -> break
+        od;
+        tail[head] = c;
+        journal[head] = record_of[c];
+        head++;
+        last = c;
+        pages = pages + folds[c];
+        consistent()
+    :: else
+    fi
+}
+
+inline apply_release(who) {
+    ok = (holder == who);
+    if
+    :: ok ->
+        holder = 0;
+#ifndef MUTANT_RELEASE_KEEPS_EPOCH
+        epoch++;
+        changes++
+#endif
+    :: else
+    fi
+}
+
+inline apply_bury(who) {
+    ok = (holder == who);
+    if
+    :: ok -> holder = 0; epoch++; changes++; buried = true; last = 0
+    :: else
+    fi
+}
+
+inline apply_put_segment(c) {
+    segments = segments | BIT(c);
+#ifdef MUTANT_SEGMENT_KEY_REUSED
+    at_position[expected[c]] = c;
+#endif
+    consistent()
+}
+
+inline apply_put_page(c, version) {
+    found = PAGE_OF(in_life[c], remembered[c] - 1);
+#ifdef MUTANT_PAGE_UNCONDITIONAL
+    ok = true;
+#else
+    ok = (found == version);
+#endif
+    if
+    :: ok ->
+        assert(found == c || in_life[c] != life || buried || remembered[c] - 1 >= pages);  /* a live page changes no more */
+        PAGE_OF(in_life[c], remembered[c] - 1) = c
+    :: else
+    fi;
+    found = 0
+}
+
+inline apply_drop(which) {
+    segments = segments & (255 - (which));
+    consistent()
+}
+
+inline apply_sweep(which) {
+    i = 1;
+    do
+    :: i <= attempts ->
+        if
+#ifdef MUTANT_LIFE_NOT_IN_KEYS
+        :: true ->
+#else
+        :: in_life[i] == which ->
+#endif
+            segments = segments & (255 - BIT(i))
+        :: else
+        fi;
+        i++
+    :: else -> break
+    od;
+    i = 0;
+    do
+    :: i < C -> PAGE_OF(which, i) = 0; i++
+    :: else -> break
+    od;
+    consistent()
+}
+
+/* A request that its sender does not hear of again: applied later, or never. */
+inline send_late(what, x, y, z) {
+    i = 0;
+    do
+    :: i < LATE && bag[i].kind != NONE -> i++
+    :: else -> break
+    od;
+    if
+    :: i < LATE -> bag[i].kind = what; bag[i].a = x; bag[i].b = y; bag[i].seen = z
+    :: else          /* no room: it is lost */
+    fi;
+    i = 0
+}
+
+/* Wipe what nobody can ever look at again, so that states which differ in nothing else are one state: attempts
+ * that are over and have no request under way, and numbers that were never used. Changes no behaviour. */
+inline tidy() {
+    known_to_bag = 0; named = 0;
+    i = 0;
+    do
+    :: i < LATE ->
+        if
+        :: bag[i].kind == COMMIT || bag[i].kind == PUT_SEGMENT || bag[i].kind == PUT_PAGE ->
+            known_to_bag = known_to_bag | BIT(bag[i].a)
+        :: else
+        fi;
+        i++
+    :: else -> break
+    od;
+    i = 0;
+    do
+    :: i < C -> named = named | BIT(tail[i]); i++
+    :: else -> break
+    od;
+    i = attempts;
+    do
+    :: i > 0 ->
+        if
+        :: !((under_way | known_to_bag) & BIT(i)) ->
+            sender[i] = 0; remembered[i] = 0; expected[i] = 0;
+            if
+#ifdef COLLECT
+            :: !((named | segments) & BIT(i)) ->
+#else
+            :: !(named & BIT(i)) ->
+#endif
+                segments = segments & (255 - BIT(i));
+                record_of[i] = 0; made_at[i] = 0; in_life[i] = 0; folds[i] = 0;
+#ifndef FOLD
+                attempts = attempts - (i == attempts)     /* a page's version is never used again */
+#endif
+            :: else
+            fi
+        :: else
+        fi;
+        i--
+    :: else -> break
+    od;
+    known_to_bag = 0; named = 0
+}
+
+inline forget() {
+    under_way = under_way & (255 - BIT(c));
+    found = (mine != 0 && mine == acquisitions && holder != mine);
+    i = 0;
+    do
+    :: i < LATE ->
+        found = found && !((bag[i].kind == ACQUIRE || bag[i].kind == RELEASING || bag[i].kind == BURY) && bag[i].a == mine);
+        i++
+    :: else -> break
+    od;
+    tidy();
+    i = 1;
+    do
+    :: i <= attempts -> found = found && (sender[i] != mine); i++
+    :: else -> break
+    od;
+    acquisitions = acquisitions - found;
+    found = 0; i = 0
+}
+
+active proctype Network() {
+    byte n;
+end:
+    do
+    :: atomic {
+        bag[0].kind != NONE -> n = 0; goto deliver
+       }
+#if LATE > 1
+    :: atomic {
+        bag[1].kind != NONE -> n = 1; goto deliver
+       }
+#endif
+    od;
+deliver:
+    atomic {
+        if
+        :: bag[n].kind == ACQUIRE -> apply_acquire(bag[n].a, bag[n].b, bag[n].seen)
+        :: bag[n].kind == COMMIT -> apply_commit(bag[n].a)
+        :: bag[n].kind == RELEASING -> apply_release(bag[n].a)
+        :: bag[n].kind == PUT_SEGMENT -> apply_put_segment(bag[n].a)
+        :: bag[n].kind == PUT_PAGE -> apply_put_page(bag[n].a, bag[n].b)
+        :: bag[n].kind == DROP -> apply_drop(bag[n].a)
+        :: bag[n].kind == BURY -> apply_bury(bag[n].a)
+        :: bag[n].kind == SWEEP -> apply_sweep(bag[n].a)
+        fi;
+        bag[n].kind = NONE; bag[n].a = 0; bag[n].b = 0; bag[n].seen = 0;
+        n = 0; ok = false;
+        tidy();
+        goto end
+    }
+}
+
+/* A holder. Its memory: which acquisition it is (mine), what it knows is committed (known), sealed (sealed) and
+ * by which attempt (mark), in which life (born); c is the attempt under way and r the record in it. */
+proctype Holder(byte number) {
+    byte mine, seen, wanted, known, sealed, mark, born, c, r, version, where;
+    bool left;
+
+idle:
+    atomic {                                  /* a new process, without memory */
+        forget();
+        mine = 0; seen = 0; wanted = 0; known = 0; sealed = 0; mark = 0; born = 0; c = 0; r = 0; version = 0;
+        where = 0; left = false;
+acquire:
+        if
+        :: acquisitions < ACQUISITIONS -> acquisitions++; mine = acquisitions
+        :: else -> goto stopped
+        fi;
+        if                                    /* one after the other, since who comes first has no name */
+        :: number != 0 && number < HOLDERS -> run Holder(number + 1)
+        :: else
+        fi;
+        number = 0;
+look:
+        if
+        :: holder == mine -> goto won
+        :: else
+        fi;
+#ifndef MUTANT_REOPENED_BLINDLY
+        if
+        :: left && (known != head || mark != last || born != life || buried) -> goto idle   /* fenced */
+        :: else
+        fi;
+#endif
+        if
+        :: changes >= CHANGES || (buried && life + 1 >= LIVES) -> goto stopped
+        :: else
+        fi;
+        wanted = epoch; seen = changes
+    }
+    if
+    :: atomic {
+        apply_acquire(mine, wanted, seen);
+        if
+        :: ok -> ok = false; goto won
+        :: else -> wanted = 0; seen = 0; goto look
+        fi
+       }
+    :: atomic { apply_acquire(mine, wanted, seen); ok = false; wanted = 0; seen = 0; goto look }
+    :: atomic { send_late(ACQUIRE, mine, wanted, seen); wanted = 0; seen = 0; goto look }
+    :: goto idle                              /* crashes, or gives up */
+    fi;
+won:
+    atomic {
+        wanted = 0; seen = 0;
+        where = head;                         /* the item, as it was won */
+        if
+        :: left
+        :: else -> known = head; sealed = pages; mark = last; born = life
+        fi;
+        left = false
+    }
+#ifdef FOLD
+    atomic {                                  /* restore: what the item named has to be there while it is mine */
+        i = sealed;
+        do
+        :: i < known && (born != life || buried || i >= head || !THERE(tail[i])) ->
+            assert(holder != mine || i < pages);
+            i = 0;
+            if
+            :: holder != mine -> goto idle
+            :: else -> break
+            fi
+        :: i < known && !(born != life || buried || i >= head || !THERE(tail[i])) -> i++
+        :: i >= known -> break
+        od;
+        i = 0
+    }
+#endif
+hold:
+    if
+    :: atomic {
+        attempts < COMMITS && known < COMMITS ->
+        attempts++;
+        c = attempts; r = c;
+        under_way = under_way | BIT(c);
+        goto describe
+       }
+#ifdef RELEASE
+    :: goto let_go
+#endif
+#ifdef DELETE
+    :: goto bury
+#endif
+    :: goto idle                              /* crashes */
+    fi;
+describe:
+    atomic {
+        sender[c] = mine; expected[c] = where; remembered[c] = known; record_of[c] = r; in_life[c] = born;
+        made_at[c] = epoch;
+#ifdef FOLD
+        folds[c] = (known - sealed >= 1);
+#endif
+    }
+#ifdef MUTANT_COMMIT_BEFORE_SEGMENT
+    goto decide;
+#endif
+put:
+    if
+    :: atomic { apply_put_segment(c) }
+#if defined(COLLECT) || defined(MUTANT_SEGMENT_KEY_REUSED)
+    :: atomic { send_late(PUT_SEGMENT, c, 0, 0); goto put }
+#endif
+    :: goto idle
+    fi;
+#ifdef FOLD
+#ifndef MUTANT_PAGE_AFTER_COMMIT
+    if
+    :: !folds[c] -> goto decide
+    :: else
+    fi;
+create:
+    if
+    :: atomic {
+        apply_put_page(c, 0);
+        if
+        :: ok -> ok = false; goto sealed_now
+        :: else
+        fi
+       }
+    :: atomic { send_late(PUT_PAGE, c, 0, 0); goto create }
+    :: goto idle
+    fi;
+compare:
+    atomic {
+        version = PAGE_OF(in_life[c], known - 1);
+        if
+        :: version == c -> version = 0; goto sealed_now
+        :: version == 0 -> goto create
+        :: else
+        fi
+    }
+    if
+    :: holder != mine -> goto idle            /* fenced */
+    :: else
+    fi;
+replace:
+    if
+    :: atomic {
+        apply_put_page(c, version);
+        if
+        :: ok -> ok = false; version = 0
+        :: else -> version = 0; goto compare
+        fi
+       }
+    :: atomic { send_late(PUT_PAGE, c, version, 0); goto replace }
+    :: goto idle
+    fi;
+sealed_now:
+#ifdef MUTANT_DROPPED_BEFORE_COMMIT
+    if
+    :: atomic { born == life && !buried && tail[known - 1] != 0 -> apply_drop(BIT(tail[known - 1])) }
+    :: else
+    fi;
+#endif
+    skip;
+#endif
+#endif
+decide:
+#ifdef MUTANT_ACKNOWLEDGED_EARLY
+    goto accepted;
+#endif
+    if
+    :: atomic {
+        apply_commit(c);
+        if
+        :: ok -> ok = false; goto accepted
+        :: !ok && holder == mine ->
+#ifdef MUTANT_LOST_ANSWER_IS_FAILURE
+            if
+            :: attempts < COMMITS -> attempts++; c = attempts; where = head; known = head; sealed = pages; goto describe
+            :: else -> goto idle
+            fi
+#else
+            assert(last == c);                /* else the holder would call the session damaged */
+            goto accepted
+#endif
+#ifdef MUTANT_COMMIT_ID_FIXED
+        :: !ok && holder != mine && last != 0 -> goto accepted
+#else
+        :: !ok && holder != mine && last == c && !buried -> goto accepted      /* accepted, only then taken over */
+#endif
+        :: else -> goto idle                  /* fenced */
+        fi
+       }
+#ifdef MUTANT_REGROUPED
+    :: atomic { apply_commit(c); ok = false; goto regroup }
+    :: atomic { send_late(COMMIT, c, 0, 0); goto regroup }
+#else
+    :: atomic { apply_commit(c); ok = false; goto decide }
+    :: atomic { send_late(COMMIT, c, 0, 0); goto decide }
+#endif
+    :: goto idle
+    fi;
+#ifdef MUTANT_REGROUPED
+regroup:
+    atomic {
+        if
+        :: holder == mine && attempts < COMMITS ->
+            attempts++; c = attempts; where = head; known = head; sealed = pages; goto describe
+        :: else -> goto idle
+        fi
+    }
+#endif
+accepted:
+    atomic {
+        i = 0; found = 0;
+        do
+        :: i < head -> found = found + (journal[i] == r); i++
+        :: else -> break
+        od;
+        i = 0;
+        assert(found == 1);                   /* I2: what is acknowledged is there, once */
+        found = 0;
+        known++; where = known; mark = c;
+        sealed = sealed + folds[c];
+        if
+        :: holder != mine -> goto idle
+        :: folds[c] -> version = BIT(tail[known - 2])
+        :: else
+        fi;
+        under_way = under_way & (255 - BIT(c));
+        c = 0; r = 0;
+        tidy()
+    }
+#ifdef FOLD
+#ifdef MUTANT_PAGE_AFTER_COMMIT
+    if
+    :: version != 0 -> atomic { PAGE_OF(born, known - 2) = mark }
+    :: else
+    fi;
+#endif
+    if
+    :: version == 0
+    :: atomic { version != 0 -> apply_drop(version) }
+    :: atomic { version != 0 -> send_late(DROP, version, 0, 0) }
+    :: version != 0                           /* not done: an orphan */
+    fi;
+    version = 0;
+#endif
+    goto hold;
+#ifdef RELEASE
+let_go:
+    if
+    :: atomic { apply_release(mine); ok = false }
+    :: atomic { send_late(RELEASING, mine, 0, 0) }
+    fi;
+    if
+    :: atomic { forget(); left = true; mine = 0; goto acquire }
+    :: goto idle
+    fi;
+#endif
+#ifdef DELETE
+bury:
+    if
+    :: atomic {
+        apply_bury(mine);
+        if
+        :: ok -> ok = false
+        :: else -> goto idle
+        fi
+       }
+    :: atomic { apply_bury(mine); ok = false; goto idle }
+    :: atomic { send_late(BURY, mine, 0, 0); goto bury }
+    fi;
+    if
+    :: atomic { apply_sweep(born) }
+    :: atomic { send_late(SWEEP, born, 0, 0) }
+    :: skip
+    fi;
+    goto idle;
+#endif
+stopped:
+    skip
+}
+
+#ifdef COLLECT
+/* Somebody who is not the holder deletes what nothing names. */
+active proctype Collector() {
+    byte listed, orphans;
+    listed = segments;
+    atomic {                                  /* one consistent read, after the listing */
+        if
+        :: buried -> goto done
+        :: else
+        fi;
+        i = 1;
+        do
+        :: i <= attempts ->
+            if
+#ifdef MUTANT_COLLECTED_WHATEVER_EPOCH
+            :: (listed & BIT(i)) ->
+#else
+            :: (listed & BIT(i)) && made_at[i] < epoch ->
+#endif
+                orphans = orphans | BIT(i)
+            :: else
+            fi;
+            i++
+        :: else -> break
+        od;
+        i = pages;
+        do
+        :: i < head -> orphans = orphans & (255 - BIT(tail[i])); i++
+        :: else -> break
+        od;
+        i = 0;
+#ifdef MUTANT_UNCOMMITTED_PAGES_DELETED
+        listed = pages
+#endif
+    }
+#ifdef MUTANT_UNCOMMITTED_PAGES_DELETED
+    atomic { PAGE_OF(life, listed) = 0; consistent() }
+#endif
+    if
+    :: atomic { apply_drop(orphans) }
+    :: atomic { send_late(DROP, orphans, 0, 0) }
+    fi;
+done:
+    skip
+}
+#endif
+
+init {
+    atomic {
+        run Holder(1)
+    }
+}

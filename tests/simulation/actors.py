@@ -1,0 +1,240 @@
+"""Who writes, stalls, dies, lets go, watches.
+
+Each actor is a coroutine outside all processes, like an operating system or an operator; what it starts in a
+process is stopped and killed with the process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+
+from segue.errors import SessionFenced, SessionHeld, SessionNotFound, StorageRefused, StorageUnavailable
+from segue.item import GuardItem
+from segue.lease import Probe
+from segue.records import Record
+from segue.restore import read_unheld
+from tests.simulation.loop import Process
+from tests.simulation.network import GuardOverNetwork, ObjectsOverNetwork
+from tests.simulation.truth import GONE, Owner, secret
+from tests.simulation.world import KEY, Actor, World
+
+_TROUBLE = (StorageUnavailable, StorageRefused)
+_NAPS_S = (0.0, 0.0, 0.015625, 0.0625, 0.5, 3.0, 3.5)
+_LONG_NAP_S = 90.0
+
+
+class Author:
+    """One session object, and a memory of what it was given and told."""
+
+    def __init__(self, world: World, process: Process, name: str) -> None:
+        self.owner = Owner(name)
+        self.session = world.session(process, self.owner)
+        self._ledger = world.ledger
+        self._redacted: list[str] = []
+
+    def append(self, count: int) -> None:
+        """Queue messages."""
+        first = len(self.owner.appended)
+        numbers = range(first, first + count)
+        self._queue([self._message(number, number, secret(f"{self.owner.name}.{number}")) for number in numbers])
+
+    def redact(self, number: int) -> None:
+        """Queue the redaction of an earlier message."""
+        self._queue([self._message(len(self.owner.appended), number, GONE, kind="redact")])
+
+    async def durable(self, timeout: float | None) -> None:
+        """Wait for what is queued, and remember that it was acknowledged."""
+        count, redacted = len(self.owner.appended), list(self._redacted)
+        await self.session.durable(timeout=timeout)
+        self._ledger.acknowledged_to(self.owner, count)
+        for text in redacted:
+            self._ledger.redaction_acknowledged_to(self.owner, text)
+
+    async def close(self) -> None:
+        """Flush and release, and remember that it was acknowledged."""
+        count = len(self.owner.appended)
+        await self.session.close()
+        self._ledger.acknowledged_to(self.owner, count)
+
+    def _message(self, number: int, about: int, text: str, kind: str = "message") -> Record:
+        message = {"tracking_id": f"{self.owner.name}.{about}", "text": text}
+        return Record(kind=kind, data={"id": f"{self.owner.name}.{number}", "message": message})
+
+    def _queue(self, records: list[Record]) -> None:
+        position = self.session.append(*records)
+        self.owner.appended += [record.data["id"] for record in records]
+        self.owner.positions += range(position - len(records) + 1, position + 1)
+        self._redacted += [secret(one.data["message"]["tracking_id"]) for one in records if one.kind == "redact"]
+
+
+class Script:
+    """What a process does with the session, until it has written what it was told to.
+
+    Attributes:
+        closing: How likely it lets go after writing something.
+        redacting: How likely it redacts something of its own.
+        waiting: How likely it waits for what it wrote.
+    """
+
+    def __init__(self, world: World, process: Process, dice: random.Random, probe: Probe | None = None) -> None:
+        self.closing = dice.choice((0.0, 0.1, 0.5))
+        self.redacting = dice.choice((0.0, 0.0, 0.15))
+        self.waiting = dice.choice((0.3, 0.7, 1.0))
+        self.deleting = 0.0
+        self._world, self._process, self._dice, self._probe = world, process, dice, probe
+        self._authors = 0
+
+    async def write(self, count: int) -> None:
+        """Write so many messages, as as many authors as it takes, and let go."""
+        while count > 0:
+            self._authors += 1
+            author = Author(self._world, self._process, f"{self._process.name}:{self._authors}")
+            try:
+                await self._open(author)
+                while count > 0:
+                    count -= await self._write_some(author)
+                await self._through_trouble(author.close)
+            except SessionFenced:
+                self._world.ledger.fenced(author.owner)
+                count -= 1
+            await self._nap()
+
+    async def _open(self, author: Author) -> None:
+        async def bounded() -> None:
+            async with asyncio.timeout(self._dice.choice((None, None, None, 0.25, 1.0))):
+                await author.session.open(self._dice.choice((0.0, 2.0, 15.0)), self._probe)
+
+        await self._through_trouble(bounded)
+
+    async def _write_some(self, author: Author) -> int:
+        dice = self._dice
+        count = dice.choice((1, 1, 1, 2, 4))
+        author.append(count)
+        if dice.random() < self.redacting:
+            author.redact(dice.randrange(len(author.owner.appended)))
+        if dice.random() < self.waiting:
+            await self._through_trouble(lambda: author.durable(dice.choice((None, None, 1.0))))
+        await self._nap()
+        if dice.random() < self.closing:
+            closing = asyncio.ensure_future(self._through_trouble(author.close))
+            if dice.random() < 0.3:
+                await self._nap()
+                author.append(1)  # while it is being let go
+            await closing
+            await self._nap()
+        if dice.random() < self.deleting:
+            await self._through_trouble(author.session.delete)
+        return count
+
+    async def _through_trouble(self, work: Callable[[], Awaitable[object]]) -> None:
+        while True:
+            try:
+                await work()
+            except (*_TROUBLE, SessionHeld, TimeoutError):
+                await self._process.clock.sleep(self._dice.choice((0.25, 1.0, 4.0)))
+            else:
+                return
+
+    async def _nap(self) -> None:
+        expires = self._world.retention_s < _LONG_NAP_S and self._dice.random() < 0.1
+        await self._process.clock.sleep(_LONG_NAP_S if expires else self._dice.choice(_NAPS_S))
+
+
+def _dice(world: World, name: str) -> random.Random:
+    return random.Random(f"{world.seed}/{name}")
+
+
+async def writer(world: World, name: str) -> None:
+    """Writes, and is neither stopped nor killed, except by the weather."""
+    dice = _dice(world, name)
+    process = world.process(name)
+    await asyncio.sleep(dice.choice(_NAPS_S))
+    await process.start(Script(world, process, dice).write(dice.randint(6, 16)))
+
+
+async def releaser(world: World, name: str) -> None:
+    """Lets go all the time, and writes again."""
+    dice = _dice(world, name)
+    process = world.process(name)
+    script = Script(world, process, dice)
+    script.closing = 0.8
+    await process.start(script.write(dice.randint(6, 16)))
+
+
+async def zombie(world: World, name: str) -> None:
+    """Is stopped past its lease again and again, and goes on as if nothing had been."""
+    dice = _dice(world, name)
+    process = world.process(name)
+    world.fair = False
+    task = process.start(Script(world, process, dice).write(dice.randint(6, 16)))
+    for _ in range(6):
+        await asyncio.wait([task], timeout=dice.choice((0.03125, 0.25, 1.0, 4.0)))
+        if not task.done() and not process.stopped:
+            process.stop(dice.choice((3.0, 10.0, 11.0, 25.0)))
+        await asyncio.wait([task], timeout=12.0)
+    await task
+
+
+async def crasher(world: World, name: str) -> None:
+    """Dies again and again, with requests under way, and is started anew."""
+    dice = _dice(world, name)
+    world.fair = False
+    for life in range(4):
+        process = world.process(f"{name}.{life}")
+        task = process.start(Script(world, process, dice).write(dice.randint(4, 10)))
+        await asyncio.wait([task], timeout=dice.choice((0.125, 0.5, 1.5, 5.0, 20.0)))
+        if task.done():
+            return
+        process.kill()
+
+
+async def usurper(world: World, name: str) -> None:
+    """Takes over from the living: its evidence is wrong half of the time, and its clock runs too fast."""
+    dice = _dice(world, name)
+    world.fair = False
+    process = world.process(name, rate=dice.choice((0.5, 1.0, 4.0, 16.0)))
+
+    async def evidence(item: GuardItem) -> bool:
+        await process.clock.sleep(dice.choice((0.0, 0.25)))
+        return dice.random() < 0.5
+
+    await asyncio.sleep(dice.choice(_NAPS_S))
+    await process.start(Script(world, process, dice, evidence).write(dice.randint(4, 10)))
+
+
+async def deleter(world: World, name: str) -> None:
+    """Ends the session's life now and then; whoever writes next begins another."""
+    dice = _dice(world, name)
+    process = world.process(name)
+    script = Script(world, process, dice)
+    script.deleting = 0.3
+    await asyncio.sleep(dice.choice(_NAPS_S))
+    await process.start(script.write(dice.randint(3, 8)))
+
+
+async def observer(world: World, name: str) -> None:
+    """Reads without the lease."""
+    dice = _dice(world, name)
+    process, owner = world.process(name), Owner(name)
+    guard = GuardOverNetwork(world.network, process, owner, world.ledger)
+    objects = ObjectsOverNetwork(world.network, process, owner, world.ledger)
+
+    async def look() -> None:
+        for _ in range(8):
+            try:
+                world.ledger.seen(await read_unheld(guard, objects, "", KEY, process.clock))
+            except (SessionNotFound, *_TROUBLE):
+                pass
+            await process.clock.sleep(dice.choice((0.0625, 0.25, 2.0)))
+
+    await process.start(look())
+
+
+def cast(world: World) -> list[Actor]:
+    """Choose who acts in this run."""
+    lead: list[Actor] = [writer, writer, releaser, zombie, zombie, crasher, crasher, usurper]
+    extras: list[Actor] = [observer, observer, deleter]
+    dice = world.dice
+    return dice.choices(lead, k=dice.randint(1, 4)) + dice.sample(extras, k=dice.choice((0, 1, 1)))

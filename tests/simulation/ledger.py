@@ -1,0 +1,302 @@
+"""What really happened, as only storage can tell, and what must never have happened.
+
+The ledger sits inside storage, behind the network. It sees each change at the moment it is applied, knows who
+sent it whatever the request says about itself, and keeps its own idea of what each session contains. It trusts
+none of the protocol's conditions: a write that the protocol lets through and should not have is a violation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from segue import records
+from segue.errors import SegueError
+from segue.item import Attributes, GuardItem
+from segue.records import Block, Keys, decode_block
+from segue.restore import Journal
+from segue.storage.interface import ConditionalWrite
+from segue.storage.memory import MemoryGuard, MemoryObjects
+from tests.simulation.truth import GONE, Life, Owner, Violation, entries_of, entry_of
+
+EPOCH_S = 1_700_000_000
+"""Seconds since 1970 at which every simulation begins."""
+
+
+class Ledger:
+    """Storage, and everything it has seen."""
+
+    def __init__(self, key: str, *, verbose: bool = False) -> None:
+        self.key = key
+        self.guard = _WatchedGuard(self)
+        self.objects = _WatchedObjects(self)
+        self.sender = Owner("nobody")
+        self.lives: dict[str, Life] = {}
+        self.holder: Owner | None = None
+        self.acquisitions = 0
+        self.takeovers = 0
+        self.folds = 0
+        self.owners: list[Owner] = []
+        self.violation: Violation | None = None
+        self.on_violation: Callable[[], None] = lambda: None
+        self.stray = False
+        self.timeline: list[str] = []
+        self.now: Callable[[], float] = lambda: 0.0
+        self._verbose = verbose
+        self._strays: set[str] = set()
+        self._epochs: set[int] = set()
+        self._parsed: tuple[Attributes | None, GuardItem | None] = (None, None)
+
+    def wall(self) -> float:
+        """The true time, in seconds since 1970."""
+        return EPOCH_S + self.now()
+
+    def note(self, who: str, what: str, outcome: str = "") -> None:
+        """Remember an event for the timeline."""
+        if self._verbose:
+            self.timeline.append(f"{self.now():10.3f}  {who:<12} {what}  {outcome}")
+
+    def broken(self, why: str) -> None:
+        """Remember the first violation; the simulation ends with it."""
+        self.note("!!!", why)
+        if self.violation is None:
+            self.violation = Violation(why)
+            self.on_violation()
+
+    @property
+    def item(self) -> GuardItem | None:
+        """The guard item as it is."""
+        attributes = self.guard.items.get(self.key)
+        if attributes is not self._parsed[0]:  # each write makes a new dictionary
+            self._parsed = (attributes, None if attributes is None else GuardItem.parse(attributes))
+        return self._parsed[1]
+
+    @property
+    def life(self) -> Life | None:
+        """The life that goes on now."""
+        item = self.item
+        return None if item is None or item.ended(self.wall()) else self.lives[item.born]
+
+    # What storage tells.
+
+    def item_changed(self, before: GuardItem | None, after: GuardItem) -> None:
+        """Check a change of the guard item, and follow it."""
+        if before is not None and after.epoch < before.epoch:
+            self.broken(f"the epoch fell from {before.epoch} to {after.epoch}")
+        if before is None or before.born != after.born:
+            if before is not None and not before.deleted and before.expires_at > self.wall():
+                self.broken("a life began over one that was not over")
+            self.lives[after.born] = Life(after.born)
+            before = None
+        if (before.acquire_id if before else None) != after.acquire_id:
+            self._holder_changed(before, after)
+        if after.deleted:
+            self.lives[after.born].ended = True
+            return
+        if before is not None and before.head != after.head:
+            self._committed(before, after)
+        elif before is not None and (before.pages, before.tail) != (after.pages, after.tail):
+            self.broken("pages or tail changed without a commit")
+        if before is not None and before.scrub and not after.scrub:
+            self._scrubbed(after)
+
+    def _holder_changed(self, before: GuardItem | None, after: GuardItem) -> None:
+        if before is not None and after.epoch <= before.epoch:
+            self.broken(f"the holder changed at epoch {after.epoch}, which did not grow")
+        if after.acquire_id is None:
+            return
+        if after.epoch in self._epochs:
+            self.broken(f"epoch {after.epoch} was acquired twice")
+        self._epochs.add(after.epoch)
+        self.takeovers += before is not None and before.held
+        self.acquisitions += 1
+        self.sender.acquired = self.acquisitions
+        self.holder = self.sender
+
+    def _committed(self, before: GuardItem, after: GuardItem) -> None:
+        owner, life = self.sender, self.lives[after.born]
+        if self.holder is not owner or before.acquire_id != after.acquire_id:
+            holder = self.holder.name if self.holder else "nobody"
+            self.broken(f"I1: {owner.name} committed head {after.head} after {holder} had acquired")
+        if after.head <= before.head or before.head != len(life.entries):
+            self.broken(f"head moved from {before.head} to {after.head}, the journal had {len(life.entries)}")
+        if len(after.tail) > records.TAIL_LIMIT:
+            self.broken(f"the tail has {len(after.tail)} segments")
+        fresh = self._block(after, after.tail[-1].first, Keys("", self.key, after.born).segment(after.tail[-1]))
+        if fresh is None or (fresh.first, fresh.end) != (before.head, after.head):
+            self.broken(f"I3: the segment of head {after.head} is not there, or not whole")
+            return
+        redactions = self._extend(owner, life, fresh)
+        life.ends.append(after.head)
+        for entry in life.entries:
+            if entry.tracking_id in redactions:
+                entry.text = GONE
+                life.secrets.add(entry.original)
+        self._check_new_objects(before, after)
+
+    def _extend(self, owner: Owner, life: Life, block: Block) -> set[str]:
+        """Take the new records into the journal; return the tracking ids that they redact."""
+        redactions = set()
+        for entry in entries_of(block):
+            expected = f"{owner.name}.{owner.committed}"
+            if entry.name != expected:
+                self.broken(f"I2: record {len(life.entries)} is {entry.name}, {expected} was next")
+            owner.committed += 1
+            owner.born = owner.born or life.born
+            if entry.redacts:
+                redactions.add(entry.tracking_id)
+            life.entries.append(entry)
+        return redactions
+
+    def _check_new_objects(self, before: GuardItem, after: GuardItem) -> None:
+        keys = Keys("", self.key, after.born)
+        if after.pages not in {before.pages, before.pages + 1}:
+            self.broken(f"pages moved from {before.pages} to {after.pages}")
+        end = after.tail[0].first
+        for number in range(before.pages, after.pages):
+            self.folds += 1
+            block = self._block(after, before.tail[0].first, keys.page(number))
+            if block is None or block.end != end:
+                self.broken(f"I2: page {number} is not there, or does not end where the tail begins, at {end}")
+            else:
+                self._check_content(after, block, f"page {number}")
+        for entry in set(after.tail) - set(before.tail):
+            block = self._block(after, entry.first, keys.segment(entry))
+            if block is None:
+                self.broken(f"I3: segment {entry} is not there")
+            else:
+                self._check_content(after, block, f"segment {entry}")
+
+    def _check_content(self, item: GuardItem, block: Block, what: str) -> None:
+        expected = self.lives[item.born].entries[block.first : block.end]
+        found = entries_of(block)
+        same = [one.name for one in found] == [one.name for one in expected] and all(
+            one.text == truth.text or (item.scrub and one.text == truth.original)
+            for one, truth in zip(found, expected, strict=True)
+        )
+        if not same:
+            self.broken(f"I2: {what} holds {' '.join(map(str, found))}, not {' '.join(map(str, expected))}")
+
+    def _block(self, item: GuardItem, first: int, key: str) -> Block | None:
+        body = self.objects.objects.get(key)
+        if body is None:
+            return None
+        try:
+            return decode_block(key, body, item, first)
+        except SegueError as error:
+            self.broken(f"I2: {error}")
+            return None
+
+    def _scrubbed(self, item: GuardItem) -> None:
+        for text in self.lives[item.born].secrets:
+            self._absent(text)
+
+    def _absent(self, text: str) -> None:
+        for key, body in self.objects.objects.items():
+            if text.encode() in body and (key not in self._strays or key in self._live()):
+                self.broken(f"redacted {text} is still in {key}")
+
+    # What objects tell.
+
+    def _live(self) -> set[str]:
+        item = self.item
+        if item is None or item.deleted:
+            return set()
+        keys = Keys("", self.key, item.born)
+        return {keys.page(number) for number in range(item.pages)} | {keys.segment(entry) for entry in item.tail}
+
+    def object_deleted(self, key: str) -> None:
+        """Check that nothing live goes."""
+        if key in self._live():
+            self.broken(f"I2: {key} was deleted, and the session needs it")
+
+    def object_written(self, key: str, old: bytes | None, new: bytes) -> None:
+        """Check that what is live changes by redaction only."""
+        if old != new:
+            (self._strays.add if self.stray else self._strays.discard)(key)
+        item = self.item
+        if old is None or old == new or item is None or key not in self._live():
+            return
+        life, block = self.lives[item.born], decode_block(key, new, item)
+        was, now = entries_of(decode_block(key, old, item)), entries_of(block)
+        if len(was) != len(now):
+            self.broken(f"I2: {key} was overwritten with {len(now)} records in place of {len(was)}")
+        for before, entry, truth in zip(was, now, life.entries[block.first :], strict=False):
+            if entry.name != truth.name or entry.text not in {truth.text, before.text}:
+                self.broken(f"I2: {key} was overwritten with {entry} in place of {truth}")
+
+    # What actors tell.
+
+    def acknowledged_to(self, owner: Owner, count: int) -> None:
+        """An owner was told that its first ``count`` records are durable."""
+        owner.acknowledged = max(owner.acknowledged, count)
+        if owner.committed < count:
+            self.broken(f"I2: {owner.name} was told that {count} records are durable, {owner.committed} are")
+
+    def redaction_acknowledged_to(self, owner: Owner, text: str) -> None:
+        """An owner was told that a text is gone."""
+        if self.holder is owner:
+            self._absent(text)
+
+    def fenced(self, owner: Owner) -> None:
+        """An owner was told that the session is someone else's."""
+        life = self.life
+        if owner.acquired == self.acquisitions and life is not None and not life.ended:
+            self.broken(f"{owner.name} was fenced, and nobody had acquired after it")
+
+    def seen(self, journal: Journal, *, final: bool = False) -> None:
+        """Somebody read the session: it must be what was committed, up to some commit."""
+        life, may_be_old = self.lives[journal.item.born], not final or journal.item.scrub is not None
+        found = [entry_of(record) for record in journal.records]
+        expected = life.entries[: len(found)]
+        same = len(found) <= len(life.entries) and all(
+            one.name == truth.name and (one.text == truth.text or (may_be_old and one.text == truth.original))
+            for one, truth in zip(found, expected, strict=True)
+        )
+        if not same:
+            self.broken(f"I2: read {' '.join(map(str, found))}, committed was {' '.join(map(str, life.entries))}")
+        ends = [end for end, _, _ in journal.commits]
+        if ends != life.ends[: len(ends)] or (ends[-1] if ends else 0) != len(found):
+            self.broken(f"I3: read commits {ends}, made were {life.ends}")
+        if final and len(found) != len(life.entries):
+            self.broken(f"I2: {len(found)} of {len(life.entries)} records are left")
+
+    def check_acknowledged(self) -> None:
+        """Each acknowledged record is there, once, in its place."""
+        places: dict[tuple[str, str], list[int]] = {}
+        for life in self.lives.values():
+            for index, entry in enumerate(life.entries, start=1):
+                places.setdefault((life.born, entry.name), []).append(index)
+        for owner in self.owners:
+            for name, position in zip(owner.appended[: owner.acknowledged], owner.positions, strict=False):
+                if (found := places.get((owner.born, name))) != [position]:
+                    self.broken(f"I2: {name} was acknowledged at {position}, it is at {found}")
+
+
+class _WatchedGuard(MemoryGuard):
+    def __init__(self, ledger: Ledger) -> None:
+        super().__init__()
+        self._ledger = ledger
+
+    async def write(self, write: ConditionalWrite) -> Attributes:
+        before = self._ledger.item
+        answer = await super().write(write)
+        after = self._ledger.item
+        assert after is not None
+        self._ledger.item_changed(before, after)
+        return answer
+
+
+class _WatchedObjects(MemoryObjects):
+    def __init__(self, ledger: Ledger) -> None:
+        super().__init__()
+        self._ledger = ledger
+
+    async def put(self, key: str, body: bytes, *, if_absent: bool = False, if_match: str | None = None) -> None:
+        old = self.objects.get(key)
+        await super().put(key, body, if_absent=if_absent, if_match=if_match)
+        self._ledger.object_written(key, old, body)
+
+    async def delete(self, keys: Iterable[str]) -> None:  # type: ignore[override]
+        for key in keys:
+            self._ledger.object_deleted(key)
+        await super().delete(list(keys))

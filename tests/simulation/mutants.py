@@ -1,0 +1,267 @@
+"""Deliberate faults in the protocol. A checker that does not catch them proves nothing.
+
+Each is a context manager that breaks one rule of the library for as long as it is entered. They live here and
+nowhere else; the library has no switch for any of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from typing import Any
+from unittest import mock
+
+from segue import collection, commit, guard, redaction
+from segue.commit import Committer
+from segue.errors import SessionFenced, StorageUnavailable
+from segue.item import GuardItem
+from segue.journal import JournalWriter
+from segue.lease import Lease
+from segue.records import Keys, encode_page, encode_segment
+from segue.storage.interface import Clause, ConditionalWrite, ConditionFailed
+from tests.simulation import network
+
+Mutant = Callable[[], AbstractContextManager[Any]]
+
+MUTANTS: dict[str, Mutant] = {}
+
+
+def _mutant(make: Mutant) -> Mutant:
+    MUTANTS[make.__name__] = make
+    return make
+
+
+def _without(function: Callable[..., ConditionalWrite], *attributes: str) -> Callable[..., ConditionalWrite]:
+    def weaker(*args: Any) -> ConditionalWrite:
+        write = function(*args)
+        kept = tuple(clause for clause in write.condition if clause.attribute not in attributes)
+        return replace(write, condition=kept or (Clause("no such attribute", "absent"),))
+
+    return weaker
+
+
+# The conditions.
+
+
+@_mutant
+def commit_without_the_holder_clause() -> AbstractContextManager[Any]:
+    """A zombie commits after a takeover."""
+    return mock.patch.object(guard, "commit", _without(guard.commit, "acquire_id"))
+
+
+@_mutant
+def commit_without_the_head_clause() -> AbstractContextManager[Any]:
+    """A repeated request takes the head back."""
+    return mock.patch.object(guard, "commit", _without(guard.commit, "head"))
+
+
+@_mutant
+def acquire_without_the_exact_epoch() -> AbstractContextManager[Any]:
+    """An acquisition that arrives late is accepted after others have come and gone."""
+    return mock.patch.object(guard, "take", _without(guard.take, "epoch", "beat"))
+
+
+@_mutant
+def release_without_raising_the_epoch() -> AbstractContextManager[Any]:
+    """What was on its way to the old holder's epoch is still welcome."""
+    original = guard.release
+    return mock.patch.object(guard, "release", lambda mine: replace(original(mine), assign={"beat": mine.beat}))
+
+
+@_mutant
+def release_of_whoever_holds() -> AbstractContextManager[Any]:
+    """A late release lets go of somebody else's lease."""
+    return mock.patch.object(guard, "release", _without(guard.release, "acquire_id"))
+
+
+@_mutant
+def beat_without_the_holder_clause_taken_for_a_renewal() -> AbstractContextManager[Any]:
+    """A zombie believes that it holds what it has lost, and tells so."""
+    original = Lease.write
+
+    async def write(self: Lease, change: ConditionalWrite) -> GuardItem:
+        try:
+            return await original(self, change)
+        except SessionFenced:
+            if "head" in change.assign and self.item is not None:
+                return self.item  # it takes the refusal of a commit for its success
+            raise
+
+    return mock.patch.object(Lease, "write", write)
+
+
+# The order of things.
+
+
+@_mutant
+def page_moved_before_it_is_written() -> AbstractContextManager[Any]:
+    """The commit counts a page that comes only afterwards."""
+
+    async def later(self: Committer, mine: GuardItem, segments: Sequence[Any], commit_id: str) -> None:
+        key, body = self._keys.page(mine.pages), encode_page(mine, segments, commit_id)
+        self._chore(lambda: self._objects.put(key, body))
+
+    return mock.patch.object(Committer, "_put_page", later)
+
+
+@_mutant
+def folded_segments_deleted_before_the_commit_won() -> AbstractContextManager[Any]:
+    """A folding commit that loses, or is never sent, has taken the segments with it."""
+    original = Committer._put_page
+
+    async def too_soon(self: Committer, mine: GuardItem, segments: Sequence[Any], commit_id: str) -> None:
+        await original(self, mine, segments, commit_id)
+        await self.answered(lambda: self._objects.delete([self._keys.segment(one.entry) for one in segments]))
+
+    return mock.patch.object(Committer, "_put_page", too_soon)
+
+
+@_mutant
+def commit_before_its_segment_is_there() -> AbstractContextManager[Any]:
+    """The conditional write and the segment race."""
+
+    async def later(self: Committer, mine: GuardItem, segment: Any) -> None:
+        body = encode_segment(mine, segment)
+        self._chore(lambda: self._objects.put(self._keys.segment(segment.entry), body))
+
+    return mock.patch.object(Committer, "_put_segment", later)
+
+
+@_mutant
+def acknowledged_when_queued() -> AbstractContextManager[Any]:
+    """The caller does not wait for the commit."""
+
+    async def at_once(self: JournalWriter, position: int | None = None) -> None:
+        self._drain_soon()
+
+    return mock.patch.object(JournalWriter, "durable", at_once)
+
+
+# Keys and ids.
+
+
+@_mutant
+def segment_key_used_again() -> AbstractContextManager[Any]:
+    """A zombie's segment overwrites the winner's."""
+    return mock.patch.object(Keys, "segment", lambda self, entry: f"{self.root}segments/{entry.first}-0-x.json")
+
+
+@_mutant
+def commit_id_fixed() -> AbstractContextManager[Any]:
+    """Whoever lost takes the winner's commit for its own."""
+    original = guard.new_id
+    return mock.patch.object(guard, "new_id", lambda bits=128: "fixed" if bits == 64 else original(bits))
+
+
+# Unknown outcomes.
+
+
+@_mutant
+def regrouped_while_the_outcome_is_unknown() -> AbstractContextManager[Any]:
+    """After silence, the records are sent anew under another commit id."""
+    original = Committer.commit
+
+    async def forgetful(self: Committer, group: Any) -> Any:
+        async def once(request: Callable[[], Any]) -> Any:
+            return await request()
+
+        self.answered = once  # type: ignore[method-assign]
+        try:
+            return await original(self, group)
+        except StorageUnavailable:
+            self._attempt = None
+            raise
+
+    return mock.patch.object(Committer, "commit", forgetful)
+
+
+@_mutant
+def lost_answer_taken_for_a_failure() -> AbstractContextManager[Any]:
+    """The condition failed, so it was not accepted, so it is appended once more."""
+    original = Committer._decide
+
+    async def decide(self: Committer, write: ConditionalWrite, commit_id: str) -> Any:
+        try:
+            await self.answered(lambda: self._lease.write(write))
+        except ConditionFailed as lost:
+            self._lease.adopt(GuardItem.parse(lost.item or {}), 0.0)
+            again = replace(write, assign={**write.assign, **_moved(write, lost)})
+            return await original(self, replace(again, condition=write.condition[:1]), commit_id)
+        return None
+
+    return mock.patch.object(Committer, "_decide", decide)
+
+
+def _moved(write: ConditionalWrite, lost: ConditionFailed) -> dict[str, Any]:
+    """The same segment once more, after itself."""
+    tail = list(write.assign["tail"])  # type: ignore[arg-type]
+    first = int(str(tail[-1]).split(".", 1)[0])
+    end = int(str(write.assign["head"]))
+    return {"head": 2 * end - first, "tail": [*tail, f"{end}.{str(tail[-1]).split('.', 1)[1]}"]}
+
+
+@_mutant
+def reopened_without_looking_what_was_left() -> AbstractContextManager[Any]:
+    """After a release, the next write goes on as if nobody could have written."""
+    return mock.patch.object(Lease, "_as_left", return_value=True)
+
+
+# Pages, redaction and collection.
+
+
+@_mutant
+def page_replaced_whatever_is_there() -> AbstractContextManager[Any]:
+    """A zombie's page overwrites the winner's, or what was redacted comes back."""
+    original = network.ObjectsOverNetwork.put
+
+    async def put(self: Any, key: str, body: bytes, *, if_absent: bool = False, if_match: str | None = None) -> None:
+        await original(self, key, body, if_absent=if_absent)
+
+    return mock.patch.object(network.ObjectsOverNetwork, "put", put)
+
+
+@_mutant
+def uncommitted_pages_deleted() -> AbstractContextManager[Any]:
+    """A sweep's deletion arrives after the next holder has folded that very page."""
+
+    async def blank(objects: Any, key: str, item: GuardItem, check: Callable[[], Any]) -> None:
+        await check()
+        await objects.delete([key])
+
+    return mock.patch.object(redaction, "_blank_page", blank)
+
+
+@_mutant
+def uncommitted_pages_left_alone() -> AbstractContextManager[Any]:
+    """Redacted content stays in a page that nobody committed."""
+
+    async def nothing(*_: Any) -> None:
+        return None
+
+    return mock.patch.object(redaction, "_blank_page", nothing)
+
+
+@_mutant
+def pages_not_swept() -> AbstractContextManager[Any]:
+    """Redacted content stays in a page."""
+
+    async def nothing(*_: Any) -> bool:
+        return False
+
+    return mock.patch.object(redaction, "_sweep_page", nothing)
+
+
+@_mutant
+def collected_while_a_commit_is_under_way() -> AbstractContextManager[Any]:
+    """What no read of the item names yet is not an orphan."""
+    original = collection.collect_orphans
+
+    async def all_of_them(objects: Any, keys: Keys, read_item: Any, *, own: bool = False) -> list[str]:
+        item = await read_item()
+        listed = await objects.list(keys.segments)
+        live = {keys.segment(entry) for entry in item.tail}
+        await objects.delete([key for key in listed if key not in live])
+        return await original(objects, keys, read_item, own=own)
+
+    return mock.patch.object(commit, "collect_orphans", all_of_them)

@@ -1,0 +1,241 @@
+"""What lies between a process and storage, at its worst.
+
+Every request meets one fate:
+
+    fine       applied, answered
+    lost       not applied; its sender gives up
+    unanswered applied; its sender gives up
+    failed     not applied; 409, 500 or a throttle comes back
+    broken     applied; a 500 comes back all the same
+    refused    not applied; "access denied" for a moment
+    twice      applied, and again later, up to an hour; the first answer comes back
+    resent     applied twice in a row, as a client library does after a reset; the second answer comes back
+    late       its sender gives up; applied later, up to an hour
+
+and its sender may be stopped just before it is sent, or just after.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from segue.errors import StorageRefused, StorageUnavailable
+from segue.item import Attributes
+from segue.storage.interface import ConditionalWrite, StoredObject
+from tests.simulation.ledger import Ledger
+from tests.simulation.loop import Process, VirtualLoop
+from tests.simulation.truth import Owner
+
+HOUR_S = 3600.0
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Weather:
+    """How bad it is, in this run.
+
+    Attributes:
+        fates: How likely each fate is; the rest are fine.
+        pause: How likely a request's sender is stopped around it.
+        pauses: Seconds that it may be stopped.
+        latencies: Seconds that a request or an answer may take.
+        patience: Seconds after which a sender gives up.
+    """
+
+    fates: dict[str, float] = field(default_factory=dict)
+    pause: float = 0.0
+    pauses: tuple[float, ...] = (0.5, 2.0, 12.0, 40.0)
+    latencies: tuple[float, ...] = (0.015625, 0.03125, 0.03125, 0.0625)
+    patience: float = 1.0
+
+    @property
+    def calm(self) -> bool:
+        """Whether nothing goes wrong: then nobody may be fenced either."""
+        return not self.fates and not self.pause
+
+
+class Network:
+    """Carries requests to storage."""
+
+    def __init__(self, loop: VirtualLoop, ledger: Ledger, weather: Weather, dice: random.Random) -> None:
+        self.under_way = 0
+        self.closed = False
+        self._loop = loop
+        self._ledger = ledger
+        self._weather = weather
+        self._dice = dice
+
+    async def request(self, sender: Owner, process: Process, what: str, apply: Callable[[], _T]) -> _T:
+        """Send a request; return or raise its answer, if there is one."""
+        if self.closed:
+            raise asyncio.CancelledError
+        weather, dice = self._weather, self._dice
+        if dice.random() < weather.pause:
+            process.stop(dice.choice(weather.pauses))
+            await asyncio.sleep(0)  # it is stopped here, with all it has decided, before it sends
+        fate = self._fate()
+        answer: asyncio.Future[_T] = self._loop.create_future()
+        self._ledger.note(process.name, f"sends {what}", "" if fate == "fine" else f"({fate})")
+        getattr(self, f"_{fate}")(_Request(sender, what, apply, answer))
+        if dice.random() < weather.pause:
+            process.stop(dice.choice(weather.pauses))
+        return await answer
+
+    def _fate(self) -> str:
+        roll = self._dice.random()
+        for fate, likelihood in self._weather.fates.items():
+            roll -= likelihood
+            if roll < 0:
+                return fate
+        return "fine"
+
+    def _latency(self) -> float:
+        return self._dice.choice(self._weather.latencies)
+
+    def _much_later(self) -> float:
+        return self._latency() + min(HOUR_S, 0.25 * 2 ** self._dice.uniform(0, 14))
+
+    # The fates.
+
+    def _fine(self, request: _Request) -> None:
+        self._apply(request, self._latency(), self._latency())
+
+    def _lost(self, request: _Request) -> None:
+        self._give_up(request)
+
+    def _unanswered(self, request: _Request) -> None:
+        self._apply(request, self._latency(), None)
+        self._give_up(request)
+
+    def _failed(self, request: _Request) -> None:
+        self._answer(request, self._latency() * 2, StorageUnavailable("503 slow down"))
+
+    def _broken(self, request: _Request) -> None:
+        self._apply(request, self._latency(), None)
+        self._answer(request, 0.125, StorageUnavailable("500 internal error"))
+
+    def _refused(self, request: _Request) -> None:
+        self._answer(request, self._latency() * 2, StorageRefused("storage", "access denied"))
+
+    def _twice(self, request: _Request) -> None:
+        self._apply(request, self._latency(), self._latency())
+        self._apply(request, self._much_later(), None, stray=True)
+
+    def _resent(self, request: _Request) -> None:
+        first = self._latency()
+        self._apply(request, first, None)
+        self._apply(request, first + self._latency(), self._latency(), stray=True)
+
+    def _late(self, request: _Request) -> None:
+        self._apply(request, self._much_later(), None, stray=True)
+        self._give_up(request)
+
+    # What they are made of.
+
+    def _apply(self, request: _Request, delay: float, back: float | None, *, stray: bool = False) -> None:
+        def arrive() -> None:
+            self.under_way -= 1
+            self._ledger.sender, self._ledger.stray = request.sender, stray
+            try:
+                result = request.apply()
+            except Exception as refusal:  # noqa: BLE001 - ConditionFailed and its like are answers
+                result = refusal
+            outcome = type(result).__name__ if isinstance(result, Exception) else "done"
+            self._ledger.note("storage", f"{request.what} of {request.sender.name}", outcome)
+            if back is not None:
+                self._answer(request, back, result)
+
+        self.under_way += 1
+        self._loop.outside(delay, arrive)
+
+    def _give_up(self, request: _Request) -> None:
+        self._answer(request, self._weather.patience, StorageUnavailable("timed out"))
+
+    def _answer(self, request: _Request, delay: float, result: Any) -> None:
+        self._loop.outside(delay, request.answered_with, result)
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    sender: Owner
+    what: str
+    apply: Callable[[], Any]
+    answer: asyncio.Future[Any]
+
+    def answered_with(self, result: Any) -> None:
+        if self.answer.done():
+            return
+        if isinstance(result, Exception):
+            self.answer.set_exception(result)
+        else:
+            self.answer.set_result(result)
+
+
+def _now(work: Coroutine[Any, Any, _T]) -> _T:
+    """Run a coroutine that never waits."""
+    try:
+        work.send(None)
+    except StopIteration as done:
+        value: _T = done.value
+        return value
+    raise AssertionError("storage in memory does not wait")
+
+
+class GuardOverNetwork:
+    """The lock table, as one owner's requests reach it."""
+
+    def __init__(self, network: Network, process: Process, owner: Owner, ledger: Ledger) -> None:
+        self._network, self._process, self._owner, self._ledger = network, process, owner, ledger
+
+    async def read(self, session_key: str) -> Attributes | None:
+        return await self._send("read", lambda: _now(self._ledger.guard.read(session_key)))
+
+    async def write(self, write: ConditionalWrite) -> Attributes:
+        return await self._send(_described(write), lambda: _now(self._ledger.guard.write(write)))
+
+    async def keys(self, prefix: str) -> list[str]:
+        return await self._send("scan", lambda: _now(self._ledger.guard.keys(prefix)))
+
+    async def _send(self, what: str, apply: Callable[[], _T]) -> _T:
+        return await self._network.request(self._owner, self._process, what, apply)
+
+
+class ObjectsOverNetwork:
+    """The bucket, as one owner's requests reach it."""
+
+    def __init__(self, network: Network, process: Process, owner: Owner, ledger: Ledger) -> None:
+        self._network, self._process, self._owner, self._ledger = network, process, owner, ledger
+
+    async def get(self, key: str) -> StoredObject:
+        return await self._send(f"get {_short(key)}", lambda: _now(self._ledger.objects.get(key)))
+
+    async def put(self, key: str, body: bytes, *, if_absent: bool = False, if_match: str | None = None) -> None:
+        how = " if absent" if if_absent else " if match" if if_match else ""
+        objects = self._ledger.objects
+        await self._send(
+            f"put {_short(key)}{how}", lambda: _now(objects.put(key, body, if_absent=if_absent, if_match=if_match))
+        )
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        what = f"delete {' '.join(map(_short, keys))}"
+        await self._send(what, lambda: _now(self._ledger.objects.delete(list(keys))))
+
+    async def list(self, prefix: str) -> list[str]:
+        return await self._send("list", lambda: _now(self._ledger.objects.list(prefix)))
+
+    async def _send(self, what: str, apply: Callable[[], _T]) -> _T:
+        return await self._network.request(self._owner, self._process, what, apply)
+
+
+def _short(key: str) -> str:
+    return "/".join(key.split("/")[-2:])
+
+
+def _described(write: ConditionalWrite) -> str:
+    changes = " ".join(f"{name}={write.assign[name]}" for name in ("epoch", "head", "pages") if name in write.assign)
+    return f"write [{changes or 'beat'}]"

@@ -1,0 +1,80 @@
+"""What a session must contain, and who put it there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from segue.records import Block, Record, decode_record
+
+GONE = "gone"
+"""What stands in place of a redacted text."""
+
+
+def secret(tracking_id: str) -> str:
+    """The text of a message, which a redaction has to remove from everywhere."""
+    return f"<{tracking_id}>"
+
+
+class Violation(AssertionError):  # noqa: N818 - what it is called everywhere
+    """An invariant is broken."""
+
+
+@dataclass
+class Owner:
+    """One session object of one process: whoever can be the holder. Never acquires as someone else.
+
+    Attributes:
+        appended: Ids of its records, in order, and the position that ``append`` gave each.
+        committed: How many of them are in the journal.
+        acknowledged: How many of them it was told are durable.
+        acquired: Number of its latest acquisition among all, None before the first.
+        born: The life that its records are in; an owner never sees more than one.
+    """
+
+    name: str
+    appended: list[str] = field(default_factory=list)
+    positions: list[int] = field(default_factory=list)
+    committed: int = 0
+    acknowledged: int = 0
+    acquired: int | None = None
+    born: str = ""
+
+
+@dataclass
+class Entry:
+    """A committed record, as it must be restored."""
+
+    name: str
+    tracking_id: str
+    text: str
+    redacts: bool = False
+
+    @property
+    def original(self) -> str:
+        """What the text was before a redaction."""
+        return secret(self.tracking_id)
+
+    def __str__(self) -> str:
+        return f"{self.name}:{self.text}"
+
+
+@dataclass
+class Life:
+    """A session between creation and deletion."""
+
+    born: str
+    entries: list[Entry] = field(default_factory=list)
+    ends: list[int] = field(default_factory=list)
+    secrets: set[str] = field(default_factory=set)
+    ended: bool = False
+
+
+def entry_of(record: Record) -> Entry:
+    """Read a record as the simulation's actors write it."""
+    message = record.data["message"]
+    return Entry(record.data["id"], message["tracking_id"], str(message["text"]), redacts=record.kind == "redact")
+
+
+def entries_of(block: Block) -> list[Entry]:
+    """Read a segment's or a page's records."""
+    return [entry_of(decode_record(raw)) for raw in block.records]

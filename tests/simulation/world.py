@@ -1,0 +1,280 @@
+"""One run: storage, a network, processes, actors, all following from one seed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import secrets
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from unittest import mock
+
+from segue import journal, lease, records
+from segue.errors import SegueError
+from segue.item import session_key
+from segue.lease import Lease, LeaseSettings
+from segue.restore import read_unheld
+from segue.runtime import HeartbeatSchedule
+from segue.session import Session, Stores
+from tests.simulation.ledger import EPOCH_S, Ledger
+from tests.simulation.loop import Process, ProcessClock, VirtualLoop
+from tests.simulation.network import HOUR_S, GuardOverNetwork, Network, ObjectsOverNetwork, Weather
+from tests.simulation.truth import Owner, Violation, secret
+
+KEY = session_key("sim", "session")
+HORIZON_S = 600.0
+"""Virtual seconds after which the power goes off."""
+
+YEAR_S = 365 * 86_400
+
+Actor = Callable[["World", str], Awaitable[None]]
+
+CALM = Weather()
+SHOWERS = Weather(
+    fates={
+        "lost": 0.02,
+        "unanswered": 0.03,
+        "failed": 0.03,
+        "broken": 0.02,
+        "refused": 0.01,
+        "twice": 0.03,
+        "resent": 0.03,
+        "late": 0.03,
+    },
+    pause=0.005,
+)
+STORM = Weather(
+    fates={
+        "lost": 0.05,
+        "unanswered": 0.1,
+        "failed": 0.05,
+        "broken": 0.05,
+        "refused": 0.03,
+        "twice": 0.1,
+        "resent": 0.05,
+        "late": 0.1,
+    },
+    pause=0.02,
+    latencies=(0.015625, 0.03125, 0.25, 2.0),
+)
+FREEZES = Weather(pause=0.06)
+LATE = Weather(fates={"late": 0.15, "twice": 0.15}, pause=0.01)
+WEATHERS = (CALM, SHOWERS, SHOWERS, STORM, STORM, FREEZES, LATE)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run that broke nothing did, for those who wonder whether it did anything."""
+
+    seed: int
+    records: int
+    acknowledged: int
+    acquisitions: int
+    takeovers: int
+    folds: int
+    lives: int
+    fingerprint: int
+
+
+class World:
+    """Everything of one run.
+
+    Attributes:
+        seed: Where all chance comes from.
+        dice: Chance that belongs to no actor.
+        ledger: What really happened.
+        fair: Whether everybody is honest, awake and alive: then nobody may lose a lease.
+    """
+
+    def __init__(self, seed: int, *, verbose: bool = False) -> None:
+        self.seed = seed
+        self.dice = random.Random(f"{seed}/world")
+        self.loop = VirtualLoop()
+        self.ledger = Ledger(KEY, verbose=verbose)
+        self.ledger.now = self.loop.time
+        self.ledger.on_violation = self.loop.stop
+        self.weather = self.dice.choice(WEATHERS)
+        self.network = Network(self.loop, self.ledger, self.weather, random.Random(f"{seed}/network"))
+        self.settings = self.dice.choice((LeaseSettings(10.0, 3.0, 1.0), LeaseSettings(4.0, 1.0, 0.5)))
+        # In some runs sessions expire while nobody looks. Then clocks have to agree somewhat, as years allow.
+        self._skews: tuple[int, ...]
+        self.retention_s, self._skews = self.dice.choice(((YEAR_S, (0, -300, 300)), (YEAR_S, (0,)), (60, (0,))))
+        self.fair = self.weather.calm
+        self.processes: list[Process] = []
+        self._sessions: list[Session] = []
+        self._schedules: dict[str, HeartbeatSchedule] = {}
+
+    def process(self, name: str, *, rate: float = 1.0) -> Process:
+        """Start a process, whose clock may run at another rate than it should."""
+        offset, skew = self.dice.choice((0.0, 1000.0)), self.dice.choice(self._skews)
+        process = Process(self.loop, name, ProcessClock(self.loop, rate=rate, offset=offset, wall=EPOCH_S + skew))
+        self.processes.append(process)
+        self._schedules[name] = HeartbeatSchedule(self.loop, process.clock)
+        self.fair = self.fair and rate == 1.0
+        return process
+
+    def session(self, process: Process, owner: Owner, network: Network | None = None) -> Session:
+        """A session object in a process."""
+        self.ledger.owners.append(owner)
+        network = network or self.network
+        guard = GuardOverNetwork(network, process, owner, self.ledger)
+        objects = ObjectsOverNetwork(network, process, owner, self.ledger)
+        holding = Lease(
+            guard,
+            KEY,
+            settings=self.settings,
+            holder=owner.name,
+            retention_s=self.retention_s,
+            clock=process.clock,
+        )
+        session = Session(holding, Stores(guard, objects), self._schedules[process.name], process.clock)
+        self._sessions.append(session)  # the schedule holds none alive; collecting garbage follows no seed
+        return session
+
+    def run(self, actors: Sequence[Actor]) -> Outcome:
+        """Let the actors act, then see what they left.
+
+        Raises:
+            Violation: An invariant is broken.
+        """
+        try:
+            self.loop.run_until_complete(self._run(actors))
+        except RuntimeError:
+            if self.ledger.violation is None:
+                raise
+        finally:
+            self._clean_up()
+        if self.ledger.violation is not None:
+            raise self.ledger.violation
+        return self._outcome()
+
+    async def _run(self, actors: Sequence[Actor]) -> None:
+        tasks = [asyncio.ensure_future(actor(self, f"{actor.__name__}{n}")) for n, actor in enumerate(actors)]
+        done, _ = await asyncio.wait(tasks, timeout=HORIZON_S)
+        for task in done:
+            task.result()
+        for process in self.processes:
+            process.kill()
+        if self.fair and self.ledger.takeovers:
+            self.ledger.broken("somebody lost a lease, though everybody was honest, awake and alive")
+        await self._inherit("first heir")
+        while self.network.under_way:
+            await asyncio.sleep(HOUR_S)
+        await self._inherit("second heir")
+
+    async def _inherit(self, name: str) -> None:
+        """Somebody in calm weather finds everything and can go on."""
+        if self.ledger.life is None:
+            return
+        owner, process = Owner(name), self.process(name)
+        network = Network(self.loop, self.ledger, CALM, random.Random(0))
+        session = self.session(process, owner, network)
+        await process.start(self._read_and_go_on(session, owner, process, network))
+        process.kill()
+        self.ledger.check_acknowledged()
+
+    async def _read_and_go_on(self, session: Session, owner: Owner, process: Process, network: Network) -> None:
+        self.ledger.seen(await session.open(timeout=60.0), final=True)
+        name = f"{owner.name}.0"
+        message = {"tracking_id": name, "text": secret(name)}
+        position = session.append(records.Record(kind="message", data={"id": name, "message": message}))
+        owner.appended.append(name)
+        owner.positions.append(position)
+        await session.close()
+        self.ledger.acknowledged_to(owner, 1)
+        guard = GuardOverNetwork(network, process, owner, self.ledger)
+        objects = ObjectsOverNetwork(network, process, owner, self.ledger)
+        self.ledger.seen(await read_unheld(guard, objects, "", KEY, process.clock), final=True)
+
+    def _clean_up(self) -> None:
+        self.network.closed = True
+        self.ledger.on_violation = lambda: None
+        for process in self.processes:
+            process.revive_to_be_ended()
+        self.loop.end_all_tasks()
+        self.loop.close()
+        for context in self.loop.errors:
+            if "never retrieved" not in context["message"] and "destroyed" not in context["message"]:
+                self.ledger.broken(f"unhandled: {context['message']} {context.get('exception')!r}")
+
+    def _outcome(self) -> Outcome:
+        ledger = self.ledger
+        return Outcome(
+            seed=self.seed,
+            records=sum(len(life.entries) for life in ledger.lives.values()),
+            acknowledged=sum(owner.acknowledged for owner in ledger.owners),
+            acquisitions=ledger.acquisitions,
+            takeovers=ledger.takeovers,
+            folds=ledger.folds,
+            lives=len(ledger.lives),
+            fingerprint=self.loop.turns,
+        )
+
+
+def simulate(seed: int, actors: Sequence[Actor] | None = None, *, verbose: bool = False) -> Outcome:
+    """Run one seed.
+
+    Args:
+        seed: Decides everything; the same seed is the same run.
+        actors: Who acts; default: as the seed casts them.
+        verbose: Print what happened, request by request, if it breaks something.
+
+    Raises:
+        Violation: An invariant is broken. Its text says how to replay.
+    """
+    from tests.simulation.actors import cast  # actors need the world's type, the world only their names
+
+    with _seeded(seed):
+        world = World(seed, verbose=verbose)
+        try:
+            return world.run(cast(world) if actors is None else actors)
+        except (Violation, SegueError) as error:
+            timeline = "".join(f"\n{line}" for line in world.ledger.timeline)
+            replay = f".venv/bin/python -m tests.simulation --seed {seed}"
+            raise Violation(f"{error!s}\nseed {seed} breaks it; replay: {replay}{timeline}") from error
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Make the library small (so that pages fold often), quiet, and draw all its chance from the seed."""
+    dice = random.Random(f"{seed}/library")
+    segments = dice.randint(2, 5)
+    with (
+        mock.patch.multiple(records, PAGE_SEGMENTS=segments, PAGE_RECORDS=dice.randint(4, 12), TAIL_LIMIT=segments + 1),
+        mock.patch.object(journal, "_COMMIT_RECORDS", dice.randint(1, 6)),
+        mock.patch.object(lease, "_POLL_S", 1.0),  # waiting for a lease would be half of all requests
+        mock.patch.object(secrets, "token_urlsafe", lambda count: dice.randbytes(count).hex()),
+        mock.patch.object(secrets, "token_hex", lambda count: dice.randbytes(count).hex()),
+        mock.patch.object(random, "uniform", dice.uniform),
+        _errors_of_the_library(),
+    ):
+        yield
+
+
+@contextmanager
+def _errors_of_the_library() -> Iterator[None]:
+    """Anything that the library logs as an error is one of its own mistakes."""
+    logger = logging.getLogger("segue")
+    handler = _Raising(logging.ERROR)
+    before = logger.level, logger.propagate
+    logger.setLevel(logging.ERROR)
+    logger.propagate = False
+    logger.addHandler(handler)
+    try:
+        yield
+        if handler.first is not None:
+            raise Violation(handler.first)
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before[0])
+        logger.propagate = before[1]
+
+
+class _Raising(logging.Handler):
+    first: str | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        cause = record.exc_info[1] if record.exc_info else None
+        self.first = self.first or f"the library logged: {record.getMessage()} {cause!r}"
