@@ -8,6 +8,7 @@ import sys
 
 from aws_cdk import App, Environment
 
+from infra import acknowledged
 from infra.checks import ConfigurationError
 from infra.config import Config, from_context
 from infra.dependencies import Dependencies, LayerBuildError, build
@@ -35,6 +36,8 @@ def compose(app: App, config: Config, dependencies: Dependencies) -> tuple[DataS
         env=environment,
     )
     service.add_stack_dependency(data)
+    acknowledged.acknowledge(data, acknowledged.DATA)
+    acknowledged.acknowledge(service, acknowledged.SERVICE)
     return data, service
 
 

@@ -25,7 +25,11 @@ from infra.constants import LAYER_LOCK, PYTHON_VERSION, ROOT
 from infra.targets import EMULATOR
 
 FOLDER: Final = ROOT / "layers" / "dependencies"
-RECIPE: Final = "1"
+SERVICES: Final = frozenset({"dynamodb", "s3", "sqs", "sts"})
+"""AWS services that the functions of the stack call. The descriptions of the others are nine tenths of the layer's
+files, and every cold start unpacks them."""
+
+RECIPE: Final = "2"
 """Raised when this module builds something else from the same lock."""
 TIMEOUT_SECONDS: Final = 300
 
@@ -112,6 +116,14 @@ def _install(lock: Path, target: Path, choice: list[str]) -> None:
     # Console scripts carry the path of the interpreter that installed them, and no function calls one.
     shutil.rmtree(target / "bin", ignore_errors=True)
     (target / ".lock").unlink(missing_ok=True)
+    _prune(target / "botocore" / "data")
+
+
+def _prune(descriptions: Path) -> None:
+    """Leave out the services that no function of the stack calls."""
+    for service in descriptions.glob("*/"):
+        if service.name not in SERVICES:
+            shutil.rmtree(service)
 
 
 def _uv() -> str:

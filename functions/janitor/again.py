@@ -1,6 +1,7 @@
 """A life once more: requests that were on their way when it ended have arrived by now.
 
-SQS delays a message by 15 minutes at most, so a message goes round until an hour has passed.
+SQS delays a message by 15 minutes at most, so a message goes round until an hour has passed. A life that the weekly
+sweep could not delete comes here too, for its last round: what fails here has attempts and a dead-letter queue.
 """
 
 from __future__ import annotations

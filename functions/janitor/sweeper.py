@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _CONFIG = Config(connect_timeout=2, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 5})
 
 
-class JanitorEnvironment(Struct, frozen=True):
+class JanitorEnvironment(Struct, frozen=True, kw_only=True):
     """For all three functions.
 
     Attributes:

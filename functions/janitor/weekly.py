@@ -1,14 +1,31 @@
-"""The weekly sweep: objects of lives that no guard item knows, whatever was missed."""
+"""The weekly sweep: objects of lives that no guard item knows, whatever was missed.
+
+    schedule ──{}──▶ queue ──▶ handler ──▶ … until the bucket was seen
+                       ▲          │
+                       └─{after}──┘  out of time
+
+The queue carries the first run and each continuation alike, so both have attempts and a dead-letter queue. A run that
+is delivered twice only looks twice.
+"""
 
 from __future__ import annotations
 
 import time
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
+import boto3
+import msgspec
 from aws_lambda_powertools import Logger
+from botocore.exceptions import BotoCoreError, ClientError
 
-from janitor.again import dependencies
-from janitor.sweeper import Life
+from janitor.again import Queue, Waiting
+from janitor.sweeper import JanitorEnvironment, Life, Sweeper
+from segue.environment import read_environment
+from segue.errors import SegueError
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
 
 logger = Logger()
 
@@ -16,29 +33,88 @@ YOUNG_S = 86_400
 """Lives younger than this are left alone: a fork writes its objects first and its item last."""
 
 RESERVE_MS = 60_000
-"""Time left at which a run ends and says where the next one goes on, in milliseconds."""
+"""Time left at which a run ends and leaves the rest to the next, in milliseconds."""
 
 
-def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Sweep lives that are not known.
+class WeeklyEnvironment(JanitorEnvironment, frozen=True, kw_only=True):
+    """For the weekly sweep alone.
+
+    Attributes:
+        weekly_queue_url: Where a run begins, and where it is said how to go on.
+    """
+
+    weekly_queue_url: str
+
+
+class Run(msgspec.Struct, frozen=True):
+    """One run.
+
+    Attributes:
+        after: Where the run before ended, ``<session_key>/<born>``; "" at the beginning.
+    """
+
+    after: str = ""
+
+
+class Runs:
+    """Where runs wait."""
+
+    def __init__(self, sqs: SQSClient, url: str) -> None:
+        """Use a queue."""
+        self._sqs = sqs
+        self._url = url
+
+    def put(self, run: Run) -> None:
+        """Let a run begin."""
+        self._sqs.send_message(QueueUrl=self._url, MessageBody=msgspec.json.encode(run).decode())
+
+
+@cache
+def dependencies() -> tuple[Sweeper, Queue, Runs]:
+    """What the function needs, made at the first invocation."""
+    environment = read_environment(WeeklyEnvironment)
+    sqs = boto3.client("sqs")
+    sweeper = Sweeper.from_environment(environment)
+    return sweeper, Queue(sqs, environment.sweeps_queue_url), Runs(sqs, environment.weekly_queue_url)
+
+
+def handler(event: dict[str, Any], context: Any) -> None:
+    """Sweep lives that are not known; the message comes again if that fails as a whole.
 
     Args:
-        event: ``{"after": "<session_key>/<born>"}`` to go on where another run ended.
+        event: Messages of the queue, each a `Run`.
         context: The Lambda context, for the time that is left.
 
-    Returns:
-        ``{"swept": n, "after": …}``; ``after`` is null once everything was seen.
+    Raises:
+        BotoCoreError: Storage or the queue could not be reached.
+        ClientError: It refused.
     """
-    sweeper, _ = dependencies()
+    for message in event["Records"]:
+        sweep_all(msgspec.json.decode(message["body"], type=Run), context)
+
+
+def sweep_all(run: Run, context: Any) -> None:
+    """Sweep what is behind a place, until everything was seen or time is short."""
+    sweeper, queue, runs = dependencies()
     swept = 0
-    for life in sweeper.all_lives(event.get("after") or ""):
+    for life in sweeper.all_lives(run.after):
         if not _young(life):
-            swept += sweeper.sweep(life)
+            swept += _swept(sweeper, queue, life)
         if context.get_remaining_time_in_millis() < RESERVE_MS:
-            logger.warning("weekly sweep not finished", swept=swept, after=f"{life.session_key}/{life.born}")
-            return {"swept": swept, "after": f"{life.session_key}/{life.born}"}
-    logger.info("weekly sweep finished", swept=swept)
-    return {"swept": swept, "after": None}
+            runs.put(Run(f"{life.session_key}/{life.born}"))
+            logger.info("weekly sweep goes on in another run", objects=swept)
+            return
+    logger.info("weekly sweep finished", objects=swept)
+
+
+def _swept(sweeper: Sweeper, queue: Queue, life: Life) -> int:
+    """Sweep a life if it has ended; one that cannot be swept waits to be tried again and holds up no other."""
+    try:
+        return sweeper.sweep(life)
+    except (BotoCoreError, ClientError, OSError, SegueError):
+        logger.exception("sweep failed, tried again later", session=life.session_key)
+        queue.put(Waiting(life, rounds_left=1))
+        return 0
 
 
 def _young(life: Life) -> bool:

@@ -1,10 +1,9 @@
 """The gateway: the WebSocket API and the three functions behind its routes."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from aws_cdk import Aws, Duration, IgnoreMode
+from aws_cdk import Aws, Duration
 from aws_cdk import aws_apigatewayv2 as apigateway
 from aws_cdk import aws_apigatewayv2_authorizers as authorizers
 from aws_cdk import aws_apigatewayv2_integrations as integrations
@@ -15,15 +14,11 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra.config import Config
-from infra.constants import FUNCTIONS
-from infra.constructs.layers import RUNTIME, Layers, architecture
-from infra.constructs.log_groups import log_group
+from infra.constructs.functions import Entry, python_function
+from infra.constructs.layers import Layers
 from infra.constructs.network import Network
 from infra.constructs.storage import Storage
 
-FUNCTIONS_EXCLUDES: Final = ["/*", "!/gateway", "__pycache__/"]
-MEMORY_MB: Final = 512
-"""Lambda gives CPU by memory; below this the SDK's import makes a cold start of seconds."""
 CONNECT_SECONDS: Final = 10
 MESSAGE_SECONDS: Final = 20
 """Below the 29 s that API Gateway waits, above the few seconds that a plain client's message waits for a holder."""
@@ -105,49 +100,31 @@ class Gateway(Construct):
             return self._function("message", MESSAGE_SECONDS, {})
         # DynamoDB has a gateway endpoint; SQS has none, so it is called over IPv6.
         environment = {"AWS_ENDPOINT_URL_SQS": f"https://sqs.{Aws.REGION}.api.aws"}
-        return self._function("message", MESSAGE_SECONDS, environment, network.vpc, [network.message])
-
-    def _function(
-        self,
-        name: str,
-        timeout_seconds: int,
-        environment: dict[str, str],
-        vpc: ec2.IVpc | None = None,
-        security_groups: Sequence[ec2.ISecurityGroup] | None = None,
-    ) -> lambda_.Function:
-        title = name.capitalize()
-        group = log_group(self, f"{title}Logs", self._config, f"gateway/{name}")
-        role = iam.Role(self, f"{title}Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
-        group.grant(role, "logs:CreateLogStream", "logs:PutLogEvents")
-        if vpc is not None:
-            role.add_to_policy(iam.PolicyStatement(actions=NETWORK_INTERFACE_ACTIONS, resources=["*"]))
-        return lambda_.Function(
-            self,
-            title,
-            description=f"Segue gateway: {name}",
-            code=lambda_.Code.from_asset(str(FUNCTIONS), exclude=FUNCTIONS_EXCLUDES, ignore_mode=IgnoreMode.GIT),
-            handler=f"gateway.{name}.handler",
-            runtime=RUNTIME,
-            architecture=architecture(self._config),
-            memory_size=MEMORY_MB,
-            timeout=Duration.seconds(timeout_seconds),
-            layers=self._parts.layers.versions,
-            environment={**self._environment(), **environment},
-            role=role,
-            log_group=group,
-            vpc=vpc,
-            vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_WITH_EGRESS) if vpc else None,
-            security_groups=security_groups,
-            ipv6_allowed_for_dual_stack=True if vpc else None,
+        function = self._function(
+            "message",
+            MESSAGE_SECONDS,
+            environment,
+            vpc=network.vpc,
+            vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_WITH_EGRESS),
+            security_groups=[network.message],
+            ipv6_allowed_for_dual_stack=True,
         )
+        function.add_to_role_policy(iam.PolicyStatement(actions=NETWORK_INTERFACE_ACTIONS, resources=["*"]))
+        return function
+
+    def _function(self, name: str, timeout_seconds: int, environment: dict[str, str], **more: Any) -> lambda_.Function:
+        entry = Entry(
+            package="gateway",
+            name=name,
+            timeout=Duration.seconds(timeout_seconds),
+            environment={**self._environment(), **environment},
+        )
+        return python_function(self, self._config, self._parts.layers, entry, **more)
 
     def _environment(self) -> dict[str, str]:
         storage = self._parts.storage
         return {
-            "SEGUE_STAGE": self._config.stage,
             "SEGUE_LOCK_TABLE": storage.lock_table.table_name,
             "SEGUE_CONNECTIONS_TABLE": storage.connections_table.table_name,
             "SEGUE_CLAIMS_QUEUE_URL": self._parts.claims.queue_url,
-            "POWERTOOLS_SERVICE_NAME": "segue-gateway",
-            "LOG_LEVEL": self._config.log_level,
         }

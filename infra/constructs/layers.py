@@ -1,4 +1,4 @@
-"""The layers of the gateway functions: the library, and third-party code."""
+"""The layers of the functions: the library, and third-party code."""
 
 from aws_cdk import AssetHashType, IgnoreMode
 from aws_cdk import aws_lambda as lambda_
@@ -9,8 +9,8 @@ from infra.constants import SESSION_LAYER
 from infra.dependencies import Dependencies
 
 RUNTIME = lambda_.Runtime.PYTHON_3_13
-SESSION_EXCLUDES = ["/*", "!/python", "/python/*", "!/python/segue", "__pycache__/"]
-"""What the library's layer leaves out: everything but `python/segue`, such as what tools write beside it."""
+SESSION_EXCLUDES = ["/*", "!/python", "/python/*", "!/python/segue", "/python/segue/cli", "__pycache__/"]
+"""What the library's layer leaves out: all but `python/segue`, and of that the command line, which needs more."""
 DEPENDENCIES_EXCLUDES = ["/*", "!/python", "__pycache__/"]
 
 
@@ -39,7 +39,7 @@ class Layers(Construct):
         third_party = lambda_.LayerVersion(
             self,
             "Dependencies",
-            description="third-party packages of the gateway functions",
+            description="third-party packages of the functions",
             code=lambda_.Code.from_asset(
                 str(dependencies.folder),
                 exclude=DEPENDENCIES_EXCLUDES,

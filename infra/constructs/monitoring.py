@@ -1,4 +1,4 @@
-"""What can be seen of a deployment: a dashboard, and two alarms on what should never be."""
+"""What can be seen of a deployment: a dashboard, and alarms on what should never be."""
 
 from collections.abc import Mapping
 
@@ -7,10 +7,12 @@ from aws_cdk import aws_apigatewayv2 as apigateway
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra.config import Config
 from infra.constructs.claims import Claims
+from infra.constructs.janitor import Janitor
 
 MINUTE = Duration.minutes(1)
 
@@ -25,16 +27,10 @@ class Monitoring(Construct):
 
     def watch_claims(self, claims: Claims) -> None:
         """Show how long sessions wait for a worker; an alarm on those that never got one."""
-        dead = claims.dead_letters.metric_approximate_number_of_messages_visible(period=MINUTE, statistic="Maximum")
-        cloudwatch.Alarm(
-            self,
+        dead = self._never_any(
             "DeadLettersAlarm",
-            alarm_description="A session's claim was received five times and no worker could serve it.",
-            metric=dead,
-            threshold=1,
-            evaluation_periods=1,
-            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
-            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+            claims.dead_letters,
+            "A session's claim was received five times and no worker could serve it.",
         )
         age = claims.queue.metric_approximate_age_of_oldest_message(period=MINUTE, statistic="Maximum")
         self._graph("Claims waiting", [age, dead])
@@ -69,6 +65,37 @@ class Monitoring(Construct):
             "Functions: duration, slowest in a hundred",
             [each.metric_duration(period=MINUTE, statistic="p99") for each in functions.values()],
         )
+
+    def watch_janitor(self, janitor: Janitor) -> None:
+        """Show what is left undeleted; an alarm on what the janitor gave up."""
+        reasons = {
+            "ended": "Changes of the lock table could not be handled; the weekly sweep deletes what ended.",
+            "sweeps": "An ended session's objects could not be deleted in five attempts: see the log of `again`.",
+            "weekly": "The weekly sweep failed five times: see the log of `weekly`, then put the message back.",
+        }
+        dead = [
+            self._never_any(f"{name.capitalize()}FailuresAlarm", queue, reasons[name])
+            for name, queue in janitor.failures.items()
+        ]
+        behind = janitor.functions["ended"].metric("IteratorAge", period=MINUTE, statistic="Maximum")
+        self._graph("Janitor: given up", dead)
+        self._graph("Janitor: behind the stream", [behind])
+        self._graph("Janitor: errors", [each.metric_errors(period=MINUTE) for each in janitor.functions.values()])
+
+    def _never_any(self, construct_id: str, queue: sqs.Queue, description: str) -> cloudwatch.Metric:
+        """An alarm as soon as there is a message in a queue of failures; returns their number."""
+        waiting = queue.metric_approximate_number_of_messages_visible(period=MINUTE, statistic="Maximum")
+        cloudwatch.Alarm(
+            self,
+            construct_id,
+            alarm_description=description,
+            metric=waiting,
+            threshold=1,
+            evaluation_periods=1,
+            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+        )
+        return waiting
 
     def _graph(self, title: str, metrics: list[cloudwatch.Metric]) -> None:
         self.dashboard.add_widgets(cloudwatch.GraphWidget(title=title, left=list(metrics), width=12))

@@ -39,7 +39,14 @@ class Storage(Construct):
             ],
             removal_policy=removal,
         )
-        self.lock_table = self._table("Locks", removal, protected=keeps, partition_key="session_key")
+        # The stream tells the janitor which lives end; the old image tells which life it was.
+        self.lock_table = self._table(
+            "Locks",
+            removal,
+            protected=keeps,
+            partition_key="session_key",
+            stream=dynamodb.StreamViewType.NEW_AND_OLD_IMAGES,
+        )
         self.connections_table = self._table("Connections", removal, protected=keeps, partition_key="pk", sort_key="sk")
 
     def _table(
@@ -50,6 +57,7 @@ class Storage(Construct):
         protected: bool,
         partition_key: str,
         sort_key: str | None = None,
+        stream: dynamodb.StreamViewType | None = None,
     ) -> dynamodb.TableV2:
         """An on-demand table whose items end at `expires_at`."""
         return dynamodb.TableV2(
@@ -59,6 +67,7 @@ class Storage(Construct):
             sort_key=_text(sort_key) if sort_key else None,
             billing=dynamodb.Billing.on_demand(),
             time_to_live_attribute="expires_at",
+            dynamo_stream=stream,
             point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
                 point_in_time_recovery_enabled=protected
             ),

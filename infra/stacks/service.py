@@ -6,6 +6,7 @@ from constructs import Construct
 from infra.config import Config
 from infra.constructs.claims import Claims
 from infra.constructs.gateway import Gateway, GatewayParts
+from infra.constructs.janitor import Janitor, JanitorParts
 from infra.constructs.layers import Layers
 from infra.constructs.monitoring import Monitoring
 from infra.constructs.network import Network
@@ -15,7 +16,7 @@ from infra.dependencies import Dependencies
 
 
 class ServiceStack(Stack):
-    """Gateway, claims queue, workers and what watches them."""
+    """Gateway, claims queue, workers, janitor and what watches them."""
 
     def __init__(
         self,
@@ -27,18 +28,15 @@ class ServiceStack(Stack):
         dependencies: Dependencies,
         env: Environment,
     ) -> None:
-        super().__init__(scope, construct_id, env=env, description="Segue: gateway and workers")
+        super().__init__(scope, construct_id, env=env, description="Segue: gateway, workers and janitor")
         network = Network(self, "Network", config.target)
         claims = Claims(self, "Claims")
-        gateway_parts = GatewayParts(
-            storage=storage,
-            claims=claims.queue,
-            layers=Layers(self, "Layers", config, dependencies),
-            network=network,
-        )
+        layers = Layers(self, "Layers", config, dependencies)
+        gateway_parts = GatewayParts(storage=storage, claims=claims.queue, layers=layers, network=network)
         self.gateway = Gateway(self, "Gateway", config, gateway_parts)
         worker_parts = WorkerParts(storage=storage, claims=claims.queue, network=network, stage=self.gateway.stage)
         self.workers = Workers(self, "Workers", config, worker_parts)
+        self.janitor = Janitor(self, "Janitor", config, JanitorParts(storage=storage, layers=layers))
         self._watch(config, claims)
         self._outputs(claims)
 
@@ -47,6 +45,7 @@ class ServiceStack(Stack):
         monitoring.watch_gateway(self.gateway.api, self.gateway.functions)
         monitoring.watch_claims(claims)
         monitoring.watch_workers(self.workers.service)
+        monitoring.watch_janitor(self.janitor)
 
     def _outputs(self, claims: Claims) -> None:
         outputs = {

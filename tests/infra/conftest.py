@@ -15,6 +15,8 @@ from infra.app import compose
 from infra.config import Config, from_context
 from infra.constants import ROOT
 from infra.dependencies import Dependencies
+from infra.stacks.data import DataStack
+from infra.stacks.service import ServiceStack
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -51,14 +53,19 @@ class Stage:
     service: Stack
 
 
-def synthesize(folder: Path, **settings: Any) -> Stage:
-    """Synthesize as `npx cdk synth -c ...` does, but for an empty third-party layer."""
+def composed(folder: Path, **settings: Any) -> tuple[App, Config, tuple[DataStack, ServiceStack]]:
+    """The app as `npx cdk synth -c ...` composes it, but for an empty third-party layer."""
     (folder / "layer" / "python").mkdir(parents=True)
     (folder / "layer" / "python" / "placeholder.py").touch()
     flags = json.loads((ROOT / "cdk.json").read_text(encoding="utf-8"))["context"]
     app = App(context={**flags, **settings}, outdir=str(folder / "out"))
     config = from_context(app.node.get_all_context(), now=NOW)
-    stacks = compose(app, config, Dependencies(folder=folder / "layer", digest=64 * "0"))
+    return app, config, compose(app, config, Dependencies(folder=folder / "layer", digest=64 * "0"))
+
+
+def synthesize(folder: Path, **settings: Any) -> Stage:
+    """Synthesize a stage."""
+    _, config, stacks = composed(folder, **settings)
     data, service = (_stack(Template.from_stack(each), folder / "out") for each in stacks)
     return Stage(config, data, service)
 
@@ -71,6 +78,12 @@ def _stack(template: Template, folder: Path) -> Stack:
 def synthesized(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Stage]:
     """Synthesizes a stage with the given settings."""
     return lambda **settings: synthesize(tmp_path_factory.mktemp("stage"), **settings)
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> App:
+    """The default stage, not synthesized yet."""
+    return composed(tmp_path)[0]
 
 
 @pytest.fixture(scope="session")

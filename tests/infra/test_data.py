@@ -70,6 +70,13 @@ def test_keys_of_the_tables(stage):
         assert table["BillingMode"] == "PAY_PER_REQUEST"
 
 
+def test_the_stream_of_the_locks_tells_which_life_it_was(stage):
+    assert stage.data.named("AWS::DynamoDB::GlobalTable", "Locks")["StreamSpecification"] == {
+        "StreamViewType": "NEW_AND_OLD_IMAGES"
+    }
+    assert "StreamSpecification" not in stage.data.named("AWS::DynamoDB::GlobalTable", "Connections")
+
+
 def test_data_is_kept_and_protected_in_aws(dev):
     for kind in ("AWS::S3::Bucket", "AWS::DynamoDB::GlobalTable"):
         dev.data.template.all_resources(kind, {"DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain"})

@@ -1,5 +1,6 @@
 """The builder of the third-party layer, with a stand-in for uv."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -21,6 +22,9 @@ target = pathlib.Path(sys.argv[sys.argv.index("--target") + 1])
 (target / "bin" / "tool").touch()
 (target / ".lock").touch()
 (target / "package.py").touch()
+for service in ("dynamodb", "ec2"):
+    (target / "botocore" / "data" / service).mkdir(parents=True)
+(target / "botocore" / "data" / "endpoints.json").touch()
 """
 
 
@@ -61,7 +65,23 @@ def test_it_is_built_once_for_a_lock(uv, lock, tmp_path):
 
     assert first == second
     assert len(uv.calls) == 1
-    assert {each.name for each in (first.folder / "python").iterdir()} == {"package.py"}
+    assert {each.name for each in (first.folder / "python").iterdir()} == {"botocore", "package.py"}
+
+
+def test_services_that_no_function_calls_are_left_out(uv, lock, tmp_path):
+    data = build(LOCAL, lock, tmp_path / "layers").folder / "python" / "botocore" / "data"
+    assert sorted(path.name for path in data.iterdir()) == ["dynamodb", "endpoints.json"]
+
+
+def test_every_service_that_a_function_calls_is_there():
+    called = {
+        service
+        for path in (dependencies.ROOT / "functions").glob("*/*.py")
+        if path.parent.name != "worker"
+        for service in re.findall(r'boto3\.client\("([a-z0-9]+)"', path.read_text(encoding="utf-8"))
+    }
+    assert called
+    assert called <= dependencies.SERVICES
 
 
 def test_a_changed_lock_builds_it_again(uv, lock, tmp_path):

@@ -107,9 +107,9 @@ def test_functions_ship_the_gateway_only(stage):
 def test_every_function_logs_to_a_group_with_an_end(stage):
     groups = stage.service.of_type("AWS::Logs::LogGroup")
 
-    names = {group["LogGroupName"] for group in groups.values()}
-    routes_of = {f"/segue/{stage.config.stage}/gateway/{name.lower()}" for name in FUNCTIONS}
-    assert names == routes_of | {f"/segue/{stage.config.stage}/worker"}
+    names = {group["LogGroupName"].removeprefix(f"/segue/{stage.config.stage}/") for group in groups.values()}
+    routes_of = {f"gateway/{name.lower()}" for name in FUNCTIONS}
+    assert names == routes_of | {"worker", "janitor/ended", "janitor/again", "janitor/weekly"}
     assert {group["RetentionInDays"] for group in groups.values()} == {stage.config.log_retention_days}
     for function in functions(stage).values():
         assert function["LoggingConfig"]["LogGroup"]["Ref"] in groups
@@ -121,5 +121,15 @@ def test_a_claim_that_nobody_can_serve_ends_in_the_dead_letter_queue(stage):
     assert queue["VisibilityTimeout"] == 30
     assert queue["RedrivePolicy"]["maxReceiveCount"] == 5
     assert "DeadLetters" in queue["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0]
-    assert {each["SqsManagedSseEnabled"] for each in stage.service.of_type("AWS::SQS::Queue").values()} == {True}
-    assert len(stage.service.of_type("AWS::SQS::QueuePolicy")) == 2  # TLS only, on both
+
+
+def test_every_queue_is_encrypted_and_reached_by_tls_only(stage):
+    queues = stage.service.of_type("AWS::SQS::Queue")
+    assert {each["SqsManagedSseEnabled"] for each in queues.values()} == {True}
+    refused = set()
+    for policy in stage.service.of_type("AWS::SQS::QueuePolicy").values():
+        for statement in policy["PolicyDocument"]["Statement"]:
+            if statement["Effect"] == "Deny":
+                assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+                refused |= {each["Ref"] for each in policy["Queues"]}
+    assert refused == set(queues)

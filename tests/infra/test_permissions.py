@@ -97,6 +97,35 @@ def test_message_reads_the_route_and_writes_claims(stage):
     assert services(pairs) == {"dynamodb", "logs", "sqs"} | inside
 
 
+RECEIVE = names(
+    "sqs", {"ChangeMessageVisibility", "DeleteMessage", "GetQueueAttributes", "GetQueueUrl", "ReceiveMessage"}
+)
+SEND = names("sqs", {"GetQueueAttributes", "GetQueueUrl", "SendMessage"})
+
+
+@pytest.mark.parametrize(
+    ("name", "queues"),
+    [
+        ("Ended", {"JanitorSweeps": {"sqs:SendMessage"}, "JanitorEndedFailures": SEND}),
+        ("Again", {"JanitorSweeps": RECEIVE | {"sqs:SendMessage"}}),
+        ("Weekly", {"JanitorSweeps": {"sqs:SendMessage"}, "JanitorWeeklyRuns": RECEIVE | {"sqs:SendMessage"}}),
+    ],
+)
+def test_the_janitor_reads_guards_and_deletes_objects_of_sessions(stage, name, queues):
+    pairs = granted(stage, f"Janitor{name}Role")
+
+    stream = {pair for pair in pairs if "StreamArn" in pair[1]}
+    reading = names("dynamodb", {"DescribeStream", "GetRecords", "GetShardIterator", "ListStreams"})
+    assert {action for action, _ in stream} == (reading if name == "Ended" else set())
+    assert on(pairs - stream, "StorageLocks") == {"dynamodb:GetItem"}
+    objects = {action for action, resource in pairs if resource.endswith(">/sessions/*")}
+    assert objects == {"s3:DeleteObject"}
+    assert on(pairs, "StorageSessions") - objects == {"s3:ListBucket"}
+    assert {part: on(pairs, part) for part in queues} == queues
+    assert sum(map(len, queues.values())) == len([action for action, _ in pairs if action.startswith("sqs:")])
+    assert services(pairs) == {"dynamodb", "logs", "s3", "sqs"}
+
+
 def test_workers_keep_sessions_and_answer_clients(stage):
     pairs = granted(stage, "WorkersTaskTaskRole")
 
@@ -203,6 +232,14 @@ def test_the_gateway_may_make_the_calls_that_it_makes(stage):
 
     assert called("functions/gateway")
     assert called("functions/gateway") <= allowed
+
+
+@pytest.mark.parametrize("name", ["Ended", "Again", "Weekly"])
+def test_the_janitor_may_make_the_calls_that_it_makes(stage, name):
+    needed = called("functions/janitor")
+
+    assert needed == {"dynamodb:GetItem", "s3:DeleteObject", "s3:ListBucket", "sqs:SendMessage"}
+    assert needed <= {action for action, _ in granted(stage, f"Janitor{name}Role")}
 
 
 def test_a_worker_may_make_the_calls_that_it_and_the_library_make(stage):

@@ -11,7 +11,7 @@ from aws_cdk import App, AssetStaging, IgnoreMode, Stack
 
 from infra.config import from_context
 from infra.constants import FUNCTIONS, ROOT, SESSION_LAYER
-from infra.constructs.gateway import FUNCTIONS_EXCLUDES
+from infra.constructs.functions import function_excludes
 from infra.constructs.layers import DEPENDENCIES_EXCLUDES, SESSION_EXCLUDES
 from infra.constructs.workers import context_excludes
 from infra.dependencies import build
@@ -35,8 +35,13 @@ def session_layer(stage: Callable[..., Path]) -> Path:
 
 
 @pytest.fixture(scope="session")
-def functions(stage: Callable[..., Path]) -> Path:
-    return stage("Functions", FUNCTIONS, FUNCTIONS_EXCLUDES)
+def gateway(stage: Callable[..., Path]) -> Path:
+    return stage("Gateway", FUNCTIONS, function_excludes("gateway"))
+
+
+@pytest.fixture(scope="session")
+def janitor(stage: Callable[..., Path]) -> Path:
+    return stage("Janitor", FUNCTIONS, function_excludes("janitor"))
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,9 @@ FUNCTION_VARIABLES = {
     "SEGUE_LOCK_TABLE": "locks",
     "SEGUE_CONNECTIONS_TABLE": "connections",
     "SEGUE_CLAIMS_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/000000000000/claims",
+    "SEGUE_BUCKET": "bucket",
+    "SEGUE_SWEEPS_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/000000000000/sweeps",
+    "SEGUE_WEEKLY_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/000000000000/weekly",
     "SEGUE_AUTH": "none",
     "POWERTOOLS_SERVICE_NAME": "segue-gateway",
     "LOG_LEVEL": "INFO",
@@ -31,7 +34,11 @@ def files(folder: Path) -> set[str]:
 
 def test_the_session_layer_is_the_library_and_nothing_else(session_layer):
     source = ROOT / "layers" / "session"
-    library = {name for name in files(source) if name.startswith("python/segue/") and "__pycache__" not in name}
+    library = {
+        name
+        for name in files(source)
+        if name.startswith("python/segue/") and not name.startswith("python/segue/cli/") and "__pycache__" not in name
+    }
 
     assert files(session_layer) == library
     assert "python/segue/__init__.py" in library
@@ -58,30 +65,49 @@ def test_the_third_party_layer_holds_what_the_lock_says(dependencies):
     assert "strands_agents" not in found
 
 
-def test_layers_and_function_fit_into_lambda(session_layer, dependencies, functions):
-    size = sum(each.stat().st_size for folder in (session_layer, dependencies, functions) for each in folder.rglob("*"))
+def test_layers_and_functions_fit_into_lambda(session_layer, dependencies, gateway, janitor):
+    folders = (session_layer, dependencies, gateway, janitor)
+    size = sum(each.stat().st_size for folder in folders for each in folder.rglob("*"))
 
     assert size < LIMIT_BYTES / 2
 
 
-def test_layers_and_functions_import_with_nothing_else(bare, session_layer, dependencies, functions):
-    code = """
-import json, sys
+def test_a_function_ships_its_package_and_nothing_else(gateway, janitor):
+    for folder in (gateway, janitor):
+        assert not [name for name in files(folder) if not name.endswith(".py")]
+    assert {name.partition("/")[0] for name in files(gateway)} == {"gateway"}
+    assert {name.partition("/")[0] for name in files(janitor)} == {"janitor"}
+
+
+IMPORTS = """
+import importlib, json, sys
 import segue, segue.item, segue.wire, segue.wire.claims, segue.wire.frames
-import gateway.connect, gateway.disconnect, gateway.message
-modules = {name: sys.modules[name].__file__ for name in ("segue", "msgspec", "boto3", "gateway.message")}
-handlers = [callable(module.handler) for module in (gateway.connect, gateway.disconnect, gateway.message)]
-print(json.dumps({"modules": modules, "handlers": handlers, "strands": "strands" in sys.modules}))
+names = {names}
+handlers = [callable(importlib.import_module(name).handler) for name in names]
+modules = {{name: sys.modules[name].__file__ for name in ("segue", "msgspec", "boto3", names[0])}}
+print(json.dumps({{"modules": modules, "handlers": handlers, "strands": "strands" in sys.modules}}))
 """
-    folders = (functions, session_layer / "python", dependencies / "python")
-    found = json.loads(bare(code, *folders, **FUNCTION_VARIABLES))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("gateway.message", "gateway.connect", "gateway.disconnect"),
+        ("janitor.ended", "janitor.again", "janitor.weekly"),
+    ],
+    ids=["gateway", "janitor"],
+)
+def test_layers_and_functions_import_with_nothing_else(request, bare, session_layer, dependencies, names):
+    package = request.getfixturevalue(names[0].partition(".")[0])
+    folders = (package, session_layer / "python", dependencies / "python")
+    found = json.loads(bare(IMPORTS.format(names=names), *folders, **FUNCTION_VARIABLES))
 
     assert found["handlers"] == [True, True, True]
     assert found["strands"] is False
     assert found["modules"]["segue"].startswith(str(session_layer))
     assert found["modules"]["msgspec"].startswith(str(dependencies))
     assert found["modules"]["boto3"].startswith(str(dependencies))
-    assert found["modules"]["gateway.message"].startswith(str(functions))
+    assert found["modules"][names[0]].startswith(str(package))
 
 
 def test_the_frames_need_no_aws_sdk(bare, session_layer, dependencies):

@@ -1,0 +1,78 @@
+"""A Lambda function of this repository: one package of `functions/`, both layers, a log group and a role of its own."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from aws_cdk import Duration, IgnoreMode
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from constructs import Construct
+
+from infra.config import Config
+from infra.constants import FUNCTIONS
+from infra.constructs.layers import RUNTIME, Layers, architecture
+from infra.constructs.log_groups import log_group
+
+MEMORY_MB: Final = 512
+"""Lambda gives CPU by memory; below this the SDK's import makes a cold start of seconds."""
+
+
+def function_excludes(package: str) -> list[str]:
+    """What a function leaves out of `functions/`: everything but its own package."""
+    return ["/*", f"!/{package}", "__pycache__/"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One handler.
+
+    Attributes:
+        package: Under `functions/`.
+        name: Of the module in it, whose `handler` is called.
+        timeout: What one invocation may take.
+        environment: Variables beside the stage, the service's name and the log level.
+    """
+
+    package: str
+    name: str
+    timeout: Duration
+    environment: dict[str, str]
+
+
+def python_function(scope: Construct, config: Config, layers: Layers, entry: Entry, **more: Any) -> lambda_.Function:
+    """Add a function that may write its log and nothing else.
+
+    Args:
+        scope: Where it is added, as `<Name>`, `<Name>Role` and `<Name>Logs`.
+        config: The deployment.
+        layers: What it imports.
+        entry: Which handler.
+        more: Further properties of `aws_lambda.Function`.
+    """
+    title = entry.name.capitalize()
+    group = log_group(scope, f"{title}Logs", config, f"{entry.package}/{entry.name}")
+    role = iam.Role(scope, f"{title}Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
+    group.grant(role, "logs:CreateLogStream", "logs:PutLogEvents")
+    return lambda_.Function(
+        scope,
+        title,
+        description=f"Segue {entry.package}: {entry.name}",
+        code=lambda_.Code.from_asset(
+            str(FUNCTIONS), exclude=function_excludes(entry.package), ignore_mode=IgnoreMode.GIT
+        ),
+        handler=f"{entry.package}.{entry.name}.handler",
+        runtime=RUNTIME,
+        architecture=architecture(config),
+        memory_size=MEMORY_MB,
+        timeout=entry.timeout,
+        layers=layers.versions,
+        environment={
+            "SEGUE_STAGE": config.stage,
+            "POWERTOOLS_SERVICE_NAME": f"segue-{entry.package}",
+            "LOG_LEVEL": config.log_level,
+            **entry.environment,
+        },
+        role=role,
+        log_group=group,
+        **more,
+    )
