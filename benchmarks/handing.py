@@ -1,0 +1,153 @@
+"""From hand to hand: acquiring, handing off between two processes, taking over from dead and hung ones."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from benchmarks.endpoint import ROOT, BenchmarkError, client_environment
+from benchmarks.figures import Handover, Spread
+from benchmarks.histories import prepare
+from benchmarks.holder import LEASE, Answer, Task
+from benchmarks.managers import Place
+
+SESSION = "handed-around"
+_HISTORY = 200
+
+
+class Holder:
+    """A holder in a process of its own."""
+
+    def __init__(self, task: Task, endpoint: str) -> None:
+        """Start the process."""
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.holder", msgspec.json.encode(task).decode()],
+            env=client_environment(endpoint),
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def __enter__(self) -> Self:
+        """Nothing more."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End the process, whatever state it is in."""
+        self._process.kill()
+        self._process.communicate()
+
+    def tell(self, do: str, session_id: str = "") -> Answer:
+        """Have something done, and wait for it.
+
+        Raises:
+            BenchmarkError: The process is gone.
+        """
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(msgspec.json.encode({"do": do, "session_id": session_id}).decode() + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        if not line:
+            raise BenchmarkError(f"a holder ended at {do!r}: its error is above")
+        return msgspec.json.decode(line, type=Answer)
+
+    def done(self, do: str, session_id: str = "") -> Answer:
+        """The same, and it must succeed."""
+        answer = self.tell(do, session_id)
+        if answer.error:
+            raise BenchmarkError(f"{do!r} ended with {answer.error}")
+        return answer
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send the process a signal."""
+        self._process.send_signal(number)
+        if number == signal.SIGKILL:
+            self._process.wait()
+
+
+def measure(
+    place: Place, endpoint: str, delay_s: float, *, handoffs: int, takeovers: int, say: Callable[[str], None]
+) -> Handover:
+    """Measure everything that happens between processes.
+
+    Args:
+        place: Where sessions are.
+        endpoint: The emulator.
+        delay_s: Seconds added to each request.
+        handoffs: How often to hand off.
+        takeovers: How often to kill, and how often to stop, a holder.
+        say: Tells of progress.
+    """
+    task = Task(place=place, delay_s=delay_s)
+    prepare("segue", SESSION, _HISTORY, place, endpoint)
+    with Holder(task, endpoint) as first, Holder(task, endpoint) as second:
+        one, other = first, second
+        say("acquiring, committing")
+        for holder in (one, other):  # loads and connects what is loaded and connected once
+            holder.done("open", f"warm-{id(holder)}")
+            holder.done("close")
+        new = []
+        for number in range(handoffs):
+            new.append(_ms(one.done("open", f"new-{number}")))
+            one.done("close")
+        acquired = one.done("open", SESSION)
+        commits = [_ms(one.done("say")) for _ in range(handoffs)]
+        say("handing off")
+        opened, released, gaps = [_ms(acquired)], [], []
+        for _ in range(handoffs):
+            closed, ready = one.done("close"), other.done("open", SESSION)
+            opened.append(_ms(ready))
+            released.append(_ms(closed))
+            gaps.append((ready.done - closed.began) * 1e3)
+            one, other = other, one
+        one.done("close")
+        killed = _takeovers(takeovers, signal.SIGKILL, one, task, endpoint, say)
+        stopped = _takeovers(takeovers, signal.SIGSTOP, one, task, endpoint, say)
+    return Handover(
+        acquire_new=Spread.of(new),
+        acquire=Spread.of(opened),
+        commit=Spread.of(commits),
+        handoff=Spread.of(gaps),
+        release=Spread.of(released),
+        takeover_killed=Spread.of([ms for ms, _ in killed]),
+        takeover_stopped=Spread.of([ms for ms, _ in stopped]),
+        lease_ms=int(LEASE.duration * 1000),
+        fenced=sum(error == "SessionFenced" for _, error in stopped),
+        history=_HISTORY,
+    )
+
+
+def _takeovers(
+    count: int, number: signal.Signals, successor: Holder, task: Task, endpoint: str, say: Callable[[str], None]
+) -> list[tuple[float, str]]:
+    """Kill or stop holders; returns how long taking over took, and what each holder found when it was woken."""
+    found = []
+    with ExitStack() as victims:
+        holders = [victims.enter_context(Holder(task, endpoint)) for _ in range(count)]
+        for holder in holders:
+            say(f"taking over after {number.name}")
+            holder.done("open", SESSION)
+            holder.signal(number)
+            took = _ms(successor.done("open", SESSION))
+            error = ""
+            if number == signal.SIGSTOP:
+                holder.signal(signal.SIGCONT)
+                error = holder.tell("say").error
+            found.append((took, error))
+            successor.done("close")
+    return found
+
+
+def _ms(answer: Answer) -> float:
+    return (answer.done - answer.began) * 1e3

@@ -1,0 +1,30 @@
+"""What the requests would cost on AWS.
+
+List prices of us-east-1 (S3 Standard; DynamoDB on demand, standard table class), from the public price pages of
+Amazon S3 and Amazon DynamoDB, as of November 2026. Deletions are free, and so is writing bytes to S3 from within
+the region; storage, logs and data transfer are left out.
+"""
+
+from __future__ import annotations
+
+from benchmarks.metering import Traffic
+
+S3_WRITE = 0.005 / 1000  # PUT, COPY, POST, LIST
+S3_READ = 0.0004 / 1000  # GET, HEAD
+DYNAMODB_WRITE_UNIT = 0.625 / 1e6
+DYNAMODB_READ_UNIT = 0.125 / 1e6
+
+AS_OF = (
+    "list prices of us-east-1 as of November 2026, from AWS's price pages: S3 Standard PUT and LIST $0.005 and GET "
+    "$0.0004 per 1,000, DELETE free; DynamoDB on demand $0.625 per million write and $0.125 per million read units"
+)
+
+
+def dollars(traffic: Traffic) -> float:
+    """Return what some traffic costs in US dollars."""
+    return (
+        traffic.count("s3.PutObject", "s3.ListObjectsV2") * S3_WRITE
+        + traffic.count("s3.GetObject", "s3.HeadObject") * S3_READ
+        + traffic.write_units * DYNAMODB_WRITE_UNIT
+        + traffic.read_units * DYNAMODB_READ_UNIT
+    )

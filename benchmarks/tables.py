@@ -1,0 +1,220 @@
+"""The figures as tables, for the terminal and for docs/benchmarks.md."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+from rich.table import Table as RichTable
+
+from benchmarks import prices
+from benchmarks.figures import Cell, Crowd, Handover, Load, Run, Spread
+from benchmarks.managers import LABELS
+from benchmarks.targets import Verdict, verdicts
+
+BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
+
+
+class Table(msgspec.Struct, kw_only=True):
+    """A table, with what there is to know about it."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    note: str = ""
+
+
+def tables(run: Run) -> Iterator[Table]:
+    """All tables of a run."""
+    if run.cells:
+        yield from _managers(run)
+    if run.handover:
+        yield _handover(run.handover)
+    if run.crowd:
+        yield _crowd(run.crowd)
+    yield _verdicts(verdicts(run))
+
+
+def _managers(run: Run) -> Iterator[Table]:
+    names = list(dict.fromkeys(cell.manager for cell in run.cells))
+    lengths = sorted({cell.length for cell in run.cells})
+    cells = {(cell.manager, cell.length): cell for cell in run.cells}
+
+    def grid(title: str, note: str, show: Callable[[Cell], str], only: Callable[[str], bool] = lambda _: True) -> Table:
+        shown = [name for name in names if only(name)]
+        rows = [
+            [f"{length:,}", *(show(cells[name, length]) if (name, length) in cells else "" for name in shown)]
+            for length in lengths
+        ]
+        return Table(title=title, note=note, columns=["messages", *(LABELS[name] for name in shown)], rows=rows)
+
+    keeping = lambda name: name != "none"  # noqa: E731
+    yield grid(
+        "Event loop stall for each text message, ms: p50 / p99 / max",
+        "How late the ticker woke, at worst, while the message was added and until it was durable.",
+        lambda cell: _of(cell.texts, lambda load: _spread(load.stall)),
+    )
+    yield grid(
+        "Event loop stall for each turn, ms: p50 / p99 / max",
+        "A turn is a text message and the transcript that answers it, streamed in pieces: two messages.",
+        lambda cell: _of(cell.turns, lambda load: _spread(load.stall)),
+    )
+    yield grid(
+        "Longest turn of the event loop for each text message, ms: p50 / p99 / max",
+        "What runs on the loop itself; waiting for the interpreter's lock between turns is not part of it.",
+        lambda cell: _of(cell.texts, lambda load: _spread(load.turn)),
+    )
+    yield grid(
+        "From `agent.send` to the model, ms: p50 / p99",
+        "",
+        lambda cell: _of(cell.texts, lambda load: f"{_ms(load.to_model.p50)} / {_ms(load.to_model.p99)}"),
+    )
+    yield grid(
+        "Text messages, one at a time: requests, bytes and cost",
+        "S3 requests + DynamoDB requests for each message · bytes put to S3 for each message (ratio to the message's "
+        f"own JSON) · US dollars for a million messages ({prices.AS_OF}).",
+        lambda cell: _of(cell.texts, _price),
+        keeping,
+    )
+    yield grid("Streamed turns: requests, bytes and cost", "The same.", lambda cell: _of(cell.turns, _price), keeping)
+    yield grid(
+        "A burst, all messages at once: requests, bytes and cost",
+        'The same, then messages a second until all were durable. With `"await"` Strands adds one message after '
+        "the other, each when the one before is durable.",
+        lambda cell: _of(cell.burst, lambda load: f"{_price(load)} · {load.messages / load.seconds:,.0f}/s"),
+        keeping,
+    )
+    yield grid(
+        "Restore",
+        "Time until the agent has its history, ms · of this, the longest that the event loop did not turn · peak of "
+        "memory, MB.",
+        lambda cell: (
+            ""
+            if cell.restore is None
+            else f"{_ms(cell.restore.ms)} · {_ms(cell.restore.stall)} · {cell.restore.peak_mb:.1f}"
+        ),
+        keeping,
+    )
+
+
+def _handover(found: Handover) -> Table:
+    rows = [
+        ("acquire a new session", found.acquire_new),
+        (f"acquire and restore {found.history} messages", found.acquire),
+        ("commit a message", found.commit),
+        ("handoff: close in one process, open in the other", found.handoff),
+        ("of this, until it was released", found.release),
+        ("takeover, holder killed, its address refuses", found.takeover_killed),
+        (f"takeover, holder stopped, lease {found.lease_ms / 1000:g} s", found.takeover_stopped),
+    ]
+    return Table(
+        title="From hand to hand, ms",
+        note=f"Of {found.takeover_stopped.count} stopped holders, all woken again, {found.fenced} found themselves "
+        "fenced at their next commit.",
+        columns=["", "p50", "p99", "max", "times"],
+        rows=[[name, _ms(each.p50), _ms(each.p99), _ms(each.max), str(each.count)] for name, each in rows],
+    )
+
+
+def _crowd(found: Crowd) -> Table:
+    return Table(
+        title=f"{found.sessions:,} sessions open in one process",
+        note=f"Watched for {found.seconds:.0f} s. A lease is {found.lease_s:g} s, a heartbeat every "
+        f"{found.heartbeat_s:g} s: two renewals may be {found.lease_s:g} s apart before others may take over.",
+        columns=["", ""],
+        rows=[
+            ["processor", f"{found.cpu:.0%} of one core"],
+            ["memory a session, with its agent", f"{found.kb_each:.0f} KB"],
+            ["threads", str(found.threads)],
+            ["heartbeats a second", f"{found.beats / found.seconds:.0f}"],
+            ["heartbeat begun late, ms: p50 / p99 / max", _spread(found.late)],
+            ["between two renewals of a session, s: p50 / p99 / max", _spread(found.interval)],
+            ["event loop stall, every tick, ms: p50 / p99 / max", _spread(found.stall)],
+            ["leases not fresh at the end", str(found.lost)],
+            ["opening all, s", f"{found.open_s:.1f}"],
+        ],
+    )
+
+
+def _verdicts(found: Sequence[Verdict]) -> Table:
+    return Table(
+        title="Against the targets",
+        columns=["figure", "target", "measured", ""],
+        rows=[[one.figure, one.target, one.measured, "met" if one.met else "**missed**"] for one in found],
+    )
+
+
+def show(run: Run) -> None:
+    """Print all tables."""
+    console = Console(width=None if Console().is_terminal else 160)
+    console.print(_caption(run), highlight=False)
+    for table in tables(run):
+        shown = RichTable(title=_plain(table.title), caption=_plain(table.note) or None, title_justify="left")
+        for number, column in enumerate(table.columns):
+            shown.add_column(_plain(column), justify="left" if number == 0 else "right")
+        for row in table.rows:
+            shown.add_row(*map(_plain, row))
+        console.print(shown, highlight=False)
+
+
+def markdown(run: Run) -> str:
+    """Return all tables as Markdown."""
+    parts = [_caption(run)]
+    for table in tables(run):
+        lines = [
+            " | ".join(["", *table.columns, ""]).strip(),
+            "|".join(["", "---", *("--:" for _ in table.columns[1:]), ""]),
+            *(" | ".join(["", *row, ""]).strip() for row in table.rows),
+        ]
+        parts += [f"### {table.title}", *([table.note] if table.note else []), "\n".join(lines)]
+    return "\n\n".join(parts)
+
+
+def write(run: Run, page: Path) -> None:
+    """Write the tables between the marks of a page.
+
+    Raises:
+        ValueError: The page has no marks.
+    """
+    text = page.read_text(encoding="utf-8")
+    head, _, rest = text.partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    if not end:
+        raise ValueError(f"{page} has no {BEGIN} … {END}")
+    page.write_text(f"{head}{BEGIN}\n\n{markdown(run)}\n\n{END}{tail}", encoding="utf-8")
+
+
+def _caption(run: Run) -> str:
+    took = f"{run.seconds / 60:.0f} min" if run.seconds > 120 else f"{run.seconds:.0f} s"
+    return f"{run.date}, {run.machine}; {run.delay_ms:g} ms added to each request; the run took {took}."
+
+
+def _of(load: Load | None, show: Callable[[Load], str]) -> str:
+    return "" if load is None else show(load)
+
+
+def _price(load: Load) -> str:
+    s3, dynamodb = load.traffic.count("s3") / load.messages, load.traffic.count("dynamodb") / load.messages
+    written = load.traffic.s3_written
+    return (
+        f"{s3:.2f} + {dynamodb:.2f} · {_bytes(written / load.messages)} ({written / load.own_bytes:,.1f}x) · "
+        f"${prices.dollars(load.traffic) / load.messages * 1e6:,.2f}"
+    )
+
+
+def _spread(spread: Spread) -> str:
+    return f"{_ms(spread.p50)} / {_ms(spread.p99)} / {_ms(spread.max)}"
+
+
+def _ms(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
+
+
+def _bytes(value: float) -> str:
+    return f"{value:,.0f} B" if value < 10_000 else f"{value / 1e6:,.2f} MB"
+
+
+def _plain(text: str) -> str:
+    return text.replace("**", "").replace("`", "").replace("[", r"\[")

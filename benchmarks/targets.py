@@ -1,0 +1,130 @@
+"""What the figures should be, and whether they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from benchmarks.figures import Cell, Load, Run
+
+STALL_MS = 2.0
+BYTES_RATIO = 2.5
+RESTORE_LENGTH = 5_000
+TIMES_FASTER = 50
+HANDOFF_MS = (200.0, 500.0)
+KILLED_MS = 1_000.0
+STOPPED_MARGIN_MS = 1_000.0
+
+_SEVERAL_PAGES = 150
+"""Messages after which pages have their share in the figures."""
+
+
+class Verdict(msgspec.Struct, kw_only=True):
+    """One target."""
+
+    figure: str
+    target: str
+    measured: str
+    met: bool
+
+
+def verdicts(run: Run) -> Sequence[Verdict]:
+    """Compare a run with the targets."""
+    return [*_managers(run), *_handover(run)]
+
+
+def _managers(run: Run) -> Iterator[Verdict]:
+    for name in ("segue-await", "segue-gate"):
+        cells = sorted((cell for cell in run.cells if cell.manager == name), key=lambda cell: cell.length)
+        label = f'"{name.removeprefix("segue-")}"'
+        if not cells:
+            continue
+        for what, loads in (("text message", [one.texts for one in cells]), ("turn", [one.turns for one in cells])):
+            found = [load.stall.p99 for load in loads if load]
+            yield Verdict(
+                figure=f"event loop stall for each {what}, p99, {label}",
+                target=f"≤ {STALL_MS:g} ms, the same at any length",
+                measured=f"{min(found):.1f} to {max(found):.1f} ms",
+                met=max(found) <= STALL_MS,
+            )
+        if any(one.texts and one.texts.messages < _SEVERAL_PAGES for one in cells):
+            continue
+        yield _requests(label, [one.texts for one in cells if one.texts])
+        for what, loads in (("texts", [one.texts for one in cells]), ("turns", [one.turns for one in cells])):
+            ratios = [load.traffic.s3_written / load.own_bytes for load in loads if load]
+            yield Verdict(
+                figure=f"bytes written to S3, {what}, {label}",
+                target=f"≤ {BYTES_RATIO:g} x the message's own size, the same at any length",
+                measured=f"{min(ratios):.2f} to {max(ratios):.2f} x",
+                met=max(ratios) <= BYTES_RATIO,
+            )
+    yield from _bursts(run.cells)
+    yield from _restores(run.cells)
+
+
+def _requests(label: str, loads: Sequence[Load]) -> Verdict:
+    commits = sum(load.traffic.count("dynamodb.UpdateItem") for load in loads)
+    puts = sum(load.traffic.count("s3.PutObject") for load in loads) / commits
+    messages = sum(load.messages for load in loads)
+    return Verdict(
+        figure=f"requests, steady conversation, {label}",
+        target="≤ 1 S3 PUT + 1 DynamoDB update a commit",
+        measured=f"{puts:.2f} PUT (pages included) + 1 update; {commits / messages:.2f} commits a message",
+        met=round(puts, 1) <= 1 and commits <= messages,
+    )
+
+
+def _bursts(cells: Sequence[Cell]) -> Iterator[Verdict]:
+    bursts = [cell.burst for cell in cells if cell.manager == "segue-gate" and cell.burst]
+    if bursts:
+        each = [load.traffic.count("dynamodb.UpdateItem") / load.messages for load in bursts]
+        yield Verdict(
+            figure='commits under load, "gate"',
+            target="fewer than messages",
+            measured=f"at most {max(each):.2f} a message",
+            met=max(each) < 1,
+        )
+
+
+def _restores(cells: Sequence[Cell]) -> Iterator[Verdict]:
+    found = {cell.manager: cell.restore.ms for cell in cells if cell.length == RESTORE_LENGTH and cell.restore}
+    if len(found) < 4:
+        return
+    segue = (found["segue-await"] + found["segue-gate"]) / 2
+    yield Verdict(
+        figure=f"restore of {RESTORE_LENGTH:,} messages",
+        target=f"≥ {TIMES_FASTER} x faster than S3SessionManager",
+        measured=f"{found['s3'] / segue:.0f} x ({segue:,.0f} ms)",
+        met=found["s3"] / segue >= TIMES_FASTER,
+    )
+    yield Verdict(
+        figure=f"restore of {RESTORE_LENGTH:,} messages",
+        target="no slower than SnapshotSessionManager",
+        measured=f"{segue:,.0f} ms beside {found['snapshot']:,.0f} ms",
+        met=segue <= found["snapshot"],
+    )
+
+
+def _handover(run: Run) -> Iterator[Verdict]:
+    found = run.handover
+    if found is None:
+        return
+    yield Verdict(
+        figure="planned handoff",
+        target=f"p50 ≤ {HANDOFF_MS[0]:.0f} ms, p99 ≤ {HANDOFF_MS[1]:.0f} ms",
+        measured=f"{found.handoff.p50:.0f} and {found.handoff.p99:.0f} ms",
+        met=found.handoff.p50 <= HANDOFF_MS[0] and found.handoff.p99 <= HANDOFF_MS[1],
+    )
+    yield Verdict(
+        figure="takeover, holder dead",
+        target=f"≤ {KILLED_MS / 1000:g} s",
+        measured=f"{found.takeover_killed.max:,.0f} ms at most",
+        met=found.takeover_killed.max <= KILLED_MS,
+    )
+    yield Verdict(
+        figure="takeover, holder hung",
+        target="≤ lease + 1 s",
+        measured=f"{found.takeover_stopped.max:,.0f} ms at most, lease {found.lease_ms:,} ms",
+        met=found.takeover_stopped.max <= found.lease_ms + STOPPED_MARGIN_MS,
+    )

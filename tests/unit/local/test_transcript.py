@@ -1,0 +1,111 @@
+"""What a conversation looks like, and when an answer is whole."""
+
+import pytest
+
+from local.transcript import CLEAR_LINE, Turn, View
+from segue.item import Known
+from segue.wire import frames
+
+
+def said(text: str, *, final: bool = True, role: str = "assistant") -> frames.Transcript:
+    return frames.Transcript(epoch=1, seq=1, role=role, text=text, final=final, record=3 if final else None)
+
+
+def tool(status: str, tool_use_id: str = "t1") -> frames.Tool:
+    return frames.Tool(epoch=1, seq=1, name="clock", tool_use_id=tool_use_id, status=status)
+
+
+def ready(epoch: int, history: int = 0) -> frames.Ready:
+    return frames.Ready(epoch=epoch, seq=1, session="s", known=Known(upto=0, beyond=()), history=history, head=0)
+
+
+class Screen:
+    def __init__(self, *, interactive: bool) -> None:
+        self.text = ""
+        self.view = View(self.write, interactive=interactive)
+
+    def write(self, text: str) -> None:
+        self.text += text
+
+
+@pytest.fixture
+def terminal() -> Screen:
+    return Screen(interactive=True)
+
+
+@pytest.fixture
+def pipe() -> Screen:
+    return Screen(interactive=False)
+
+
+def test_an_answer_streams_and_its_final_form_adds_only_what_is_missing(terminal):
+    for frame in (said("Hello,", final=False), said("Hello, Ali", final=False), said("Hello, Alice.")):
+        terminal.view.show(frame)
+    assert terminal.text == "agent> Hello, Alice.\n"
+
+
+def test_a_final_form_that_differs_replaces_what_was_streamed(terminal):
+    terminal.view.show(said("Hello, Ellis", final=False))
+    terminal.view.show(said("Hello, Alice."))
+    assert terminal.text == f"agent> Hello, Ellis{CLEAR_LINE}agent> Hello, Alice.\n"
+
+
+def test_a_pipe_gets_whole_answers_and_no_control_characters(pipe):
+    pipe.view.typed("hi")
+    for frame in (said("hi", role="user"), said("Hello, ", final=False), said("Hello, Alice."), ready(4)):
+        pipe.view.show(frame)
+    assert pipe.text == "you> hi\nagent> Hello, Alice.\n· session s, epoch 4, 0 messages so far\n"
+
+
+def test_what_was_typed_is_not_shown_as_heard_and_what_was_spoken_is(terminal):
+    terminal.view.typed("hi ")
+    terminal.view.show(said("hi", role="user"))
+    assert terminal.text == ""
+    terminal.view.show(said("good morning", role="user"))
+    assert "good morning" in terminal.text
+
+
+def test_a_new_epoch_is_told_once(pipe):
+    for frame in (ready(4), ready(4), frames.Moved(epoch=4, seq=2), ready(6, history=5)):
+        pipe.view.show(frame)
+    assert pipe.text.splitlines() == [
+        "· session s, epoch 4, 0 messages so far",
+        "· the worker is handing the session over",
+        "· epoch 4 -> 6, 5 messages restored",
+    ]
+
+
+def test_a_note_does_not_end_up_behind_the_prompt(terminal):
+    terminal.view.prompt()
+    terminal.view.prompt()
+    terminal.view.note("w1 was ended by SIGKILL")
+    assert terminal.text == f"you> {CLEAR_LINE}\x1b[2m· w1 was ended by SIGKILL\x1b[0m\nyou> "
+
+
+def test_an_answer_is_whole_at_its_final_transcript():
+    turn = Turn()
+    assert turn.answered
+    turn.asked()
+    for frame in (said("What", final=False), said("hi", role="user")):
+        turn.saw(frame)
+        assert not turn.answered
+    turn.saw(said("What time"))
+    assert turn.answered
+
+
+def test_an_answer_with_a_tool_is_whole_after_what_follows_the_result():
+    turn = Turn()
+    turn.asked()
+    for frame in (said("Let me look."), tool("started"), said("One moment."), tool("success")):
+        turn.saw(frame)
+    assert not turn.answered
+    turn.saw(said("It is noon."))
+    assert turn.answered
+
+
+def test_a_tool_cut_short_by_a_takeover_is_not_waited_for():
+    turn = Turn()
+    turn.asked()
+    for frame in (tool("started"), ready(7), said("Sorry, again?")):
+        turn.saw(frame)
+    assert turn.answered
