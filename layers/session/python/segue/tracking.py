@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +15,15 @@ from strands.types.session import encode_bytes_values
 
 from segue.errors import RecordTooLarge
 from segue.history import AgentHistory, Message
+from segue.messages import (
+    Given,
+    copy_of,
+    is_cut_speech,
+    json_of,
+    tracking_id_of,
+    well_formed,
+    without_content,
+)
 from segue.records import Record
 
 Append = Callable[..., int]
@@ -74,7 +82,7 @@ class AgentRecorder:
     def restore(self, messages: list[Message], stored: AgentHistory, *, with_prompt: bool) -> None:
         """Put what the session has into the agent, through its own snapshot schema."""
         voice = not isinstance(self.agent, Agent)
-        data: dict[str, Any] = {"messages": _Given(messages) if voice else messages, "state": stored.state}
+        data: dict[str, Any] = {"messages": Given(messages) if voice else messages, "state": stored.state}
         if with_prompt and stored.system_prompt is not None:
             data["system_prompt"] = stored.system_prompt
         if not voice:
@@ -84,10 +92,10 @@ class AgentRecorder:
         # Repairs and limits are not recorded: what was restored is what later changes are measured against.
         self._live = self._ids_held()
         if not voice:
-            self._copies = {_id(message): _copy(message) for message in self.agent.messages}
+            self._copies = {tracking_id_of(message): copy_of(message) for message in self.agent.messages}
         self._state_seen = self._state_version()
-        self._prompt_seen = _json(stored.system_prompt)
-        self._internal_seen = _json(stored.internal)
+        self._prompt_seen = json_of(stored.system_prompt)
+        self._internal_seen = json_of(stored.internal)
         self.state()
         self.connection()
 
@@ -95,7 +103,7 @@ class AgentRecorder:
         """Record an added message. A streamed one that has only begun is recorded when it is complete."""
         if not message["content"]:
             return
-        tracking_id = _id(message)
+        tracking_id = tracking_id_of(message)
         if tracking_id not in self.numbers or self._times_held(tracking_id) > self._live.count(tracking_id):
             self._put(message, inputs, before=None)
         else:  # new input that Strands merged into the last message comes as an addition of the same message
@@ -103,20 +111,20 @@ class AgentRecorder:
 
     def update(self, message: Message, inputs: _Inputs) -> None:
         """Record that a message was completed or replaced."""
-        tracking_id = _id(message)
+        tracking_id = tracking_id_of(message)
         if tracking_id in self.numbers:
-            self._copies[tracking_id] = _copy(message)
+            self._copies[tracking_id] = copy_of(message)
             self.numbers[tracking_id] = self._record("update", {"message": message}, inputs)
-        elif _is_cut_speech(message):
+        elif is_cut_speech(message):
             self._refused.add(tracking_id)  # its audio is sent again, and becomes a whole transcript
         elif message["content"]:
             self._put(message, inputs, before=self._next_recorded(tracking_id))
 
     def redaction(self, message: Message) -> None:
         """Record that a message's content is to be gone."""
-        tracking_id = _id(message)
+        tracking_id = tracking_id_of(message)
         if tracking_id in self.numbers:
-            self._copies[tracking_id] = _copy(message)
+            self._copies[tracking_id] = copy_of(message)
             self.numbers[tracking_id] = self._record("redact", {"message": message})
 
     def redact(self, tracking_id: str, replacement: str) -> None:
@@ -131,7 +139,7 @@ class AgentRecorder:
             raise KeyError(f"no message {tracking_id!r} in the session")
         held = [message for message in self.agent.messages if message.get("tracking_id") == tracking_id]
         for message in held:
-            message["content"] = [_without_content(block, replacement) for block in message["content"]]
+            message["content"] = [without_content(block, replacement) for block in message["content"]]
             self.redaction(message)  # type: ignore[arg-type]  # a TypedDict is the dictionary it describes
         if not held:  # not in the agent any more, but in the records
             content = [{"text": replacement}]
@@ -147,7 +155,11 @@ class AgentRecorder:
         if ids != self._live:
             messages: list[Message] = self.agent.messages  # type: ignore[assignment]
             for message in messages:
-                if message["content"] and _id(message) not in self.numbers and _id(message) not in self._refused:
+                if (
+                    message["content"]
+                    and tracking_id_of(message) not in self.numbers
+                    and tracking_id_of(message) not in self._refused
+                ):
                     self._put(message, None, before=None)
             self._live = ids
             self._record("window", {"keep": ids})
@@ -174,7 +186,11 @@ class AgentRecorder:
         return ids + self._ids_of(messages[len(settled) :])
 
     def _ids_of(self, messages: list[Any]) -> list[str]:
-        return [known for message in messages if message["content"] and (known := _id(message)) not in self._refused]
+        return [
+            known
+            for message in messages
+            if message["content"] and (known := tracking_id_of(message)) not in self._refused
+        ]
 
     def _compared(self) -> dict[str, Message]:
         """The messages that there are copies of, in order; found from the end, where those of the latest turn are."""
@@ -198,14 +214,14 @@ class AgentRecorder:
             self._record("state", self.agent.state.get())
             self._state_seen = version
         prompt = self.agent.system_prompt_content
-        if (encoded := _json(prompt)) != self._prompt_seen:
+        if (encoded := json_of(prompt)) != self._prompt_seen:
             self._record("prompt", prompt)
             self._prompt_seen = encoded
         if isinstance(self.agent, Agent):
             internal = self.agent.take_snapshot(
                 include=["conversation_manager_state", "interrupt_state", "model_state"]
             ).data
-            if (encoded := _json(internal)) != self._internal_seen:
+            if (encoded := json_of(internal)) != self._internal_seen:
                 self._record("internal", internal)
                 self._internal_seen = encoded
 
@@ -238,7 +254,7 @@ class AgentRecorder:
             self._record("connection", connection)
 
     def _put(self, message: Message, inputs: _Inputs, before: str | None) -> None:
-        tracking_id = _id(message)
+        tracking_id = tracking_id_of(message)
         data: dict[str, Any] = {"message": message}
         if before is not None:
             data["before"] = before
@@ -249,7 +265,7 @@ class AgentRecorder:
             raise
         self._refused.discard(tracking_id)
         self._live.insert(self._place(before), tracking_id)
-        self._copies[tracking_id] = _copy(message)
+        self._copies[tracking_id] = copy_of(message)
 
     def _place(self, before: str | None) -> int:
         """Where a message belongs among the live ones: before another, which is sought from the end, or at the end."""
@@ -278,26 +294,13 @@ class AgentRecorder:
         try:
             return self._append(record) - 1
         except UnicodeEncodeError:
-            return self._append(msgspec.structs.replace(record, data=_well_formed(record.data))) - 1
+            return self._append(msgspec.structs.replace(record, data=well_formed(record.data))) - 1
 
     def _state_version(self) -> object:
         state = self.agent.state
         # Strands counts changes; should it stop doing so, comparing the content does as well, only slower.
         version = getattr(state, "_get_version", None)
-        return (id(state), version()) if version is not None else _json(state.get())
-
-
-class _Given(list[Message]):
-    """Messages that nobody else will change: an agent may keep them as they are.
-
-    ``load_snapshot`` copies deeply what it is given. For thousands of messages that takes a tenth of a second, in
-    which no other conversation of this event loop is heard. The conversation managers of an ``Agent`` change
-    parts of messages in place, so it gets its copy.
-    """
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> list[Message]:
-        """Return the same messages, in a list of the caller's own."""
-        return list(self)
+        return (id(state), version()) if version is not None else json_of(state.get())
 
 
 def rewind_record(records: int) -> Record:
@@ -309,53 +312,3 @@ def multi_agent_record(source: MultiAgentBase) -> Record:
     """Record a Graph's or Swarm's state."""
     data = {"id": source.id, "state": encode_bytes_values(source.serialize_state())}
     return Record(kind="multi_agent", data=data, at=int(time.time() * 1000))
-
-
-def _is_cut_speech(message: Message) -> bool:
-    """Whether this stands for what a user said that was never transcribed, because the connection ended."""
-    bidi = ((message.get("metadata") or {}).get("custom") or {}).get("bidi") or {}
-    return message["role"] == "user" and (bidi.get("kind"), bidi.get("status")) == ("transcript", "incomplete")
-
-
-def _id(message: Any) -> str:
-    """The tracking id of a message; Strands gives one to all that pass through it, older layouts have none."""
-    if "tracking_id" not in message:
-        message["tracking_id"] = str(uuid.uuid4())
-    return str(message["tracking_id"])
-
-
-def _json(value: Any) -> bytes:
-    encoded = encode_bytes_values(value)
-    try:
-        return msgspec.json.encode(encoded)
-    except UnicodeEncodeError:
-        return msgspec.json.encode(_well_formed(encoded))
-
-
-def _copy(value: Any) -> Any:
-    """Copy the containers and share what they contain: cheap, also for images, to make and to compare with."""
-    if isinstance(value, dict):
-        return {key: _copy(content) for key, content in value.items()}
-    return [_copy(element) for element in value] if isinstance(value, list) else value
-
-
-def _well_formed(value: Any) -> Any:
-    """Replace what UTF-8 has no form for: halves of surrogate pairs, which deltas cut in the wrong place give."""
-    match value:
-        case str():
-            return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        case dict():
-            return {_well_formed(key): _well_formed(content) for key, content in value.items()}
-        case list():
-            return [_well_formed(element) for element in value]
-        case _:
-            return value
-
-
-def _without_content(block: Any, replacement: str) -> Any:
-    text = [{"text": replacement}]
-    if "toolResult" in block:
-        return {"toolResult": {**block["toolResult"], "content": text}}
-    if "toolUse" in block:
-        return {"toolUse": {**block["toolUse"], "input": {}}}
-    return text[0]
