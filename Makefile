@@ -1,7 +1,7 @@
 # `make help` says what there is. Everything runs from this folder and writes only into it.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup local redeploy demo test lint format lock clean
+.PHONY: help setup local redeploy demo test model lint format lock clean
 
 # Which Python makes the environments; empty: looked for (local/setup.sh).
 PYTHON ?=
@@ -31,6 +31,9 @@ demo: setup ## the whole story without a person: talk, redeploy, kill a worker, 
 
 test: setup ## all tests
 	@.venv/bin/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --cov --cov-report=term $(PYTEST_ARGS)
+
+model: setup ## search the Promela model of the guard exhaustively, and find each of its mutants (needs spin)
+	@.venv/bin/python -m tests.model
 
 lint: setup ## ruff and mypy
 	.venv/bin/ruff check

@@ -7,19 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import re
 import statistics
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import msgspec
 from strands.bidi import BidiAgent
 
+from benchmarks import memory
 from benchmarks.conversations import own_size, texts
 from benchmarks.figures import Cell, Load, Restore, Spread
 from benchmarks.managers import Place, Session, TimedModel, session
@@ -91,14 +89,15 @@ async def _restored(task: Task, meter: Meter, stalls: StallMeter) -> tuple[Resto
     while True:
         opened = session(task.manager, f"history-{task.length}", task.place, meter)
         gc.collect()
-        before = _reset_peak()
+        memory.forget_peak()
+        before = memory.resident_kb()
         await stalls.begin()
         start = time.perf_counter()
         agent = await opened.open(TimedModel())
         took.append((time.perf_counter() - start) * 1e3)
         windows.append(await stalls.end())
         if len(took) == 1:
-            peak, traffic = _peak_mb() - before, meter.take()
+            peak, traffic = (memory.peak_kb() - before) / 1024, meter.take()
         if len(took) >= task.restores or sum(took) > _LONG_S * 1e3:
             break
         await opened.close()
@@ -202,22 +201,6 @@ async def _turn(talk: _Talk) -> float:
     talk.model.emit(answered(text, response_id=content_id, content_id=content_id))
     await until(talk.agent, "bidi_response_stop")
     return took
-
-
-def _reset_peak() -> float:
-    """Begin a new peak of this process's memory where the system lets us; returns what it has now, in MB."""
-    with suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-    return _status("VmRSS")
-
-
-def _peak_mb() -> float:
-    return _status("VmHWM")
-
-
-def _status(name: str) -> float:
-    found = re.search(rf"{name}:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"))
-    return int(found[1]) / 1024 if found else 0.0
 
 
 def main(arguments: list[str]) -> None:

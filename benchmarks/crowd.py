@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import re
 import sys
 import threading
 import time
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -20,6 +18,7 @@ from strands.bidi import BidiAgent
 
 from benchmarks.figures import Crowd, Spread
 from benchmarks.managers import Place
+from benchmarks.memory import resident_kb
 from benchmarks.metering import Meter
 from benchmarks.stalls import StallMeter, run
 from segue import GuardedS3SessionManager
@@ -81,11 +80,11 @@ async def measure(task: Task, stalls: StallMeter) -> Crowd:
     warm, _ = await opened(-1)
     await warm.close()
     gc.collect()
-    before, start = _rss_kb(), time.perf_counter()
+    before, start = resident_kb(), time.perf_counter()
     crowd = await asyncio.gather(*(opened(number) for number in range(task.sessions)))
     open_s = time.perf_counter() - start
     gc.collect()
-    memory = _rss_kb() - before
+    memory = resident_kb() - before
 
     heartbeat_s = crowd[0][0].settings.lease.heartbeat
     await asyncio.sleep(heartbeat_s)  # all have settled into their rhythm
@@ -113,11 +112,6 @@ async def measure(task: Task, stalls: StallMeter) -> Crowd:
     meter.delay_s = 0.0
     await asyncio.gather(*(manager.close() for manager, _ in crowd))
     return found
-
-
-def _rss_kb() -> int:
-    found = re.search(r"VmRSS:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"))
-    return int(found[1]) if found else 0
 
 
 def main(arguments: list[str]) -> None:

@@ -78,8 +78,7 @@ class Meter:
 
     def _before_send(self, request: Any, event_name: str, **_rest: Any) -> None:
         service, operation = event_name.split(".")[1:]
-        size = len(request.body or b"") if isinstance(request.body, bytes | bytearray | None) else 0
-        size = size or int(request.headers.get("Content-Length") or 0)
+        size = _body_size(request)
         with self._lock:
             self._requests[f"{service}.{operation}"] += 1
             if operation == "PutObject":
@@ -100,6 +99,14 @@ class Meter:
                 self._traffic.write_units += -(-item_size(parsed.get("Attributes", {})) // _WRITE_UNIT_BYTES)
             elif event_name.endswith("GetItem"):
                 self._traffic.read_units += max(1, -(-item_size(parsed.get("Item", {})) // _READ_UNIT_BYTES))
+
+
+def _body_size(request: Any) -> int:
+    if isinstance(request.body, bytes | bytearray | str):
+        return len(request.body)
+    # With a checksum behind it, a body goes out in chunks; this header has its own length.
+    headers = request.headers
+    return int(headers.get("X-Amz-Decoded-Content-Length") or headers.get("Content-Length") or 0)
 
 
 def item_size(item: Mapping[str, Mapping[str, Any]]) -> int:

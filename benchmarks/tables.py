@@ -24,6 +24,8 @@ class Table(msgspec.Struct, kw_only=True):
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     note: str = ""
+    words: bool = False
+    """Whether its cells are words rather than figures."""
 
 
 def tables(run: Run) -> Iterator[Table]:
@@ -141,6 +143,7 @@ def _crowd(found: Crowd) -> Table:
 def _verdicts(found: Sequence[Verdict]) -> Table:
     return Table(
         title="Against the targets",
+        words=True,
         columns=["figure", "target", "measured", ""],
         rows=[[one.figure, one.target, one.measured, "met" if one.met else "**missed**"] for one in found],
     )
@@ -153,7 +156,7 @@ def show(run: Run) -> None:
     for table in tables(run):
         shown = RichTable(title=_plain(table.title), caption=_plain(table.note) or None, title_justify="left")
         for number, column in enumerate(table.columns):
-            shown.add_column(_plain(column), justify="left" if number == 0 else "right")
+            shown.add_column(_plain(column), justify="left" if number == 0 or table.words else "right")
         for row in table.rows:
             shown.add_row(*map(_plain, row))
         console.print(shown, highlight=False)
@@ -165,7 +168,7 @@ def markdown(run: Run) -> str:
     for table in tables(run):
         lines = [
             " | ".join(["", *table.columns, ""]).strip(),
-            "|".join(["", "---", *("--:" for _ in table.columns[1:]), ""]),
+            "|".join(["", "---", *("---" if table.words else "--:" for _ in table.columns[1:]), ""]),
             *(" | ".join(["", *row, ""]).strip() for row in table.rows),
         ]
         parts += [f"### {table.title}", *([table.note] if table.note else []), "\n".join(lines)]

@@ -93,14 +93,14 @@ def _restores(cells: Sequence[Cell]) -> Iterator[Verdict]:
         return
     segue = (found["segue-await"] + found["segue-gate"]) / 2
     yield Verdict(
-        figure=f"restore of {RESTORE_LENGTH:,} messages",
-        target=f"≥ {TIMES_FASTER} x faster than S3SessionManager",
+        figure=f"restore of {RESTORE_LENGTH:,} messages, beside S3SessionManager",
+        target=f"≥ {TIMES_FASTER} x faster",
         measured=f"{found['s3'] / segue:.0f} x ({segue:,.0f} ms)",
         met=found["s3"] / segue >= TIMES_FASTER,
     )
     yield Verdict(
-        figure=f"restore of {RESTORE_LENGTH:,} messages",
-        target="no slower than SnapshotSessionManager",
+        figure=f"restore of {RESTORE_LENGTH:,} messages, beside SnapshotSessionManager",
+        target="no slower",
         measured=f"{segue:,.0f} ms beside {found['snapshot']:,.0f} ms",
         met=segue <= found["snapshot"],
     )

@@ -16,7 +16,7 @@
  * state that was read; a live page changes no more; the tail stays bounded; a holder is told "fenced" only if it
  * is, and never that the session is damaged.
  *
- * Built with -DHOLDERS, -DACQUISITIONS (attempts), -DCHANGES (of holder), -DCOMMITS, -DLATE (room in the bag), -DFOLD, -DCOLLECT, -DRELEASE, -DDELETE,
+ * Built with -DHOLDERS, -DACQUISITIONS (attempts), -DEPOCHS, -DCOMMITS, -DLATE (room in the bag), -DFOLD, -DCOLLECT, -DRELEASE, -DDELETE,
  * and at most one -DMUTANT_x, a deliberate fault that must be found.
  */
 
@@ -26,8 +26,8 @@
 #ifndef ACQUISITIONS
 #define ACQUISITIONS 4
 #endif
-#ifndef CHANGES
-#define CHANGES 6
+#ifndef EPOCHS
+#define EPOCHS 6
 #endif
 #ifndef COMMITS
 #define COMMITS 4
@@ -72,9 +72,9 @@ byte attempts, acquisitions;
 
 /* What really happened: nobody in the protocol can see this. */
 byte journal[C];                  /* by position: the record */
-byte changes;                     /* of holder, ever */
+byte released;                    /* how often a holder let go without raising the epoch, which is never */
 
-typedef Request { byte kind, a, b, seen }
+typedef Request { byte kind, a, b, beat, before }
 Request bag[LATE];
 
 byte under_way;                   /* attempts in some holder's hands, a bit each */
@@ -111,19 +111,22 @@ inline consistent() {
     i = 0
 }
 
-inline apply_acquire(who, at, read) {
-#ifdef MUTANT_ACQUIRE_ANY_EPOCH
+/* A commit raises the beat, so within an epoch head tells as much as beat does. Heartbeats only refuse more. */
+inline apply_acquire(who, at, pulse, earlier) {
+    d_step {
     ok = true;
-#else
-    ok = (epoch == at);
+#ifndef MUTANT_ACQUIRE_ANY_EPOCH
+    ok = ok && epoch == at;
+#endif
+#ifndef MUTANT_ACQUIRE_ANY_BEAT
+    ok = ok && head == pulse;
 #endif
     if
     :: ok ->
-        assert(at + 1 > epoch);          /* never falls */
-        assert(read == changes);             /* decided on what was read */
+        assert(at + 1 > epoch);              /* epoch grows with every change of holder */
+        assert(earlier == released);         /* what was on its way when a holder let go is refused */
         epoch = at + 1;
         holder = who;
-        changes++;
         if
         :: buried ->
             buried = false; life++; head = 0; pages = 0; last = 0;
@@ -137,9 +140,11 @@ inline apply_acquire(who, at, read) {
         consistent()
     :: else
     fi
+    }
 }
 
 inline apply_commit(c) {
+    d_step {
     ok = !buried;
 #ifndef MUTANT_COMMIT_BY_ANYBODY
     ok = ok && holder == sender[c];
@@ -165,38 +170,47 @@ inline apply_commit(c) {
         consistent()
     :: else
     fi
+    }
 }
 
 inline apply_release(who) {
+    d_step {
     ok = (holder == who);
     if
     :: ok ->
         holder = 0;
-#ifndef MUTANT_RELEASE_KEEPS_EPOCH
-        epoch++;
-        changes++
+#ifdef MUTANT_RELEASE_KEEPS_EPOCH
+        released++
+#else
+        epoch++
 #endif
     :: else
     fi
+    }
 }
 
 inline apply_bury(who) {
+    d_step {
     ok = (holder == who);
     if
-    :: ok -> holder = 0; epoch++; changes++; buried = true; last = 0
+    :: ok -> holder = 0; epoch++; buried = true; last = 0
     :: else
     fi
+    }
 }
 
 inline apply_put_segment(c) {
+    d_step {
     segments = segments | BIT(c);
 #ifdef MUTANT_SEGMENT_KEY_REUSED
     at_position[expected[c]] = c;
 #endif
     consistent()
+    }
 }
 
 inline apply_put_page(c, version) {
+    d_step {
     found = PAGE_OF(in_life[c], remembered[c] - 1);
 #ifdef MUTANT_PAGE_UNCONDITIONAL
     ok = true;
@@ -210,14 +224,18 @@ inline apply_put_page(c, version) {
     :: else
     fi;
     found = 0
+    }
 }
 
 inline apply_drop(which) {
+    d_step {
     segments = segments & (255 - (which));
     consistent()
+    }
 }
 
 inline apply_sweep(which) {
+    d_step {
     i = 1;
     do
     :: i <= attempts ->
@@ -239,20 +257,23 @@ inline apply_sweep(which) {
     :: else -> break
     od;
     consistent()
+    }
 }
 
 /* A request that its sender does not hear of again: applied later, or never. */
-inline send_late(what, x, y, z) {
+inline send_late(what, x, y, z, before_that) {
+    d_step {
     i = 0;
     do
     :: i < LATE && bag[i].kind != NONE -> i++
     :: else -> break
     od;
     if
-    :: i < LATE -> bag[i].kind = what; bag[i].a = x; bag[i].b = y; bag[i].seen = z
+    :: i < LATE -> bag[i].kind = what; bag[i].a = x; bag[i].b = y; bag[i].beat = z; bag[i].before = before_that
     :: else          /* no room: it is lost */
     fi;
     i = 0
+    }
 }
 
 /* Wipe what nobody can ever look at again, so that states which differ in nothing else are one state: attempts
@@ -303,6 +324,7 @@ inline tidy() {
 }
 
 inline forget() {
+    d_step {
     under_way = under_way & (255 - BIT(c));
     found = (mine != 0 && mine == acquisitions && holder != mine);
     i = 0;
@@ -320,6 +342,7 @@ inline forget() {
     od;
     acquisitions = acquisitions - found;
     found = 0; i = 0
+    }
 }
 
 active proctype Network() {
@@ -338,7 +361,7 @@ end:
 deliver:
     atomic {
         if
-        :: bag[n].kind == ACQUIRE -> apply_acquire(bag[n].a, bag[n].b, bag[n].seen)
+        :: bag[n].kind == ACQUIRE -> apply_acquire(bag[n].a, bag[n].b, bag[n].beat, bag[n].before)
         :: bag[n].kind == COMMIT -> apply_commit(bag[n].a)
         :: bag[n].kind == RELEASING -> apply_release(bag[n].a)
         :: bag[n].kind == PUT_SEGMENT -> apply_put_segment(bag[n].a)
@@ -347,23 +370,25 @@ deliver:
         :: bag[n].kind == BURY -> apply_bury(bag[n].a)
         :: bag[n].kind == SWEEP -> apply_sweep(bag[n].a)
         fi;
-        bag[n].kind = NONE; bag[n].a = 0; bag[n].b = 0; bag[n].seen = 0;
+        bag[n].kind = NONE; bag[n].a = 0; bag[n].b = 0; bag[n].beat = 0; bag[n].before = 0;
         n = 0; ok = false;
-        tidy();
+        d_step { tidy() };
         goto end
     }
 }
 
-/* A holder. Its memory: which acquisition it is (mine), what it knows is committed (known), sealed (sealed) and
- * by which attempt (mark), in which life (born); c is the attempt under way and r the record in it. */
+/* A holder. Its memory: which acquisition it is (mine), what it knows is committed (known) and sealed (sealed), by
+ * which attempt (mark) and in which life (born); c is the attempt under way and r the record in it. Steps that
+ * nobody else can see are joined to the next one that somebody can. */
 proctype Holder(byte number) {
-    byte mine, seen, wanted, known, sealed, mark, born, c, r, version, where;
+    byte mine, wanted, seen, before, known, sealed, mark, born, c, r, version, where;
     bool left;
 
-idle:
-    atomic {                                  /* a new process, without memory */
+    atomic {
+        skip;
+idle:                                         /* a new process, without memory */
         forget();
-        mine = 0; seen = 0; wanted = 0; known = 0; sealed = 0; mark = 0; born = 0; c = 0; r = 0; version = 0;
+        mine = 0; seen = 0; wanted = 0; before = 0; known = 0; sealed = 0; mark = 0; born = 0; c = 0; r = 0; version = 0;
         where = 0; left = false;
 acquire:
         if
@@ -377,7 +402,7 @@ acquire:
         number = 0;
 look:
         if
-        :: holder == mine -> goto won
+        :: holder == mine -> goto won         /* the answer was lost, the write was not */
         :: else
         fi;
 #ifndef MUTANT_REOPENED_BLINDLY
@@ -387,143 +412,155 @@ look:
         fi;
 #endif
         if
-        :: changes >= CHANGES || (buried && life + 1 >= LIVES) -> goto stopped
+        :: epoch >= EPOCHS || (buried && life + 1 >= LIVES) -> goto stopped
         :: else
         fi;
-        wanted = epoch; seen = changes
+        wanted = epoch; seen = head; before = released
     }
     if
     :: atomic {
-        apply_acquire(mine, wanted, seen);
+        apply_acquire(mine, wanted, seen, before);
         if
         :: ok -> ok = false; goto won
-        :: else -> wanted = 0; seen = 0; goto look
+        :: else -> goto look
         fi
        }
-    :: atomic { apply_acquire(mine, wanted, seen); ok = false; wanted = 0; seen = 0; goto look }
-    :: atomic { send_late(ACQUIRE, mine, wanted, seen); wanted = 0; seen = 0; goto look }
-    :: goto idle                              /* crashes, or gives up */
+    :: atomic { send_late(ACQUIRE, mine, wanted, seen, before); goto look }
+    :: atomic { goto idle }                   /* crashes, or gives up */
     fi;
-won:
     atomic {
-        wanted = 0; seen = 0;
+        skip;
+won:
+        wanted = 0; seen = 0; before = 0;
         where = head;                         /* the item, as it was won */
         if
         :: left
         :: else -> known = head; sealed = pages; mark = last; born = life
         fi;
         left = false
+#ifndef FOLD
+        ; goto hold
+#endif
     }
-#ifdef FOLD
-    atomic {                                  /* restore: what the item named has to be there while it is mine */
+    atomic {                                  /* restore: what the item named is there, or the lease is lost */
         i = sealed;
         do
-        :: i < known && (born != life || buried || i >= head || !THERE(tail[i])) ->
-            assert(holder != mine || i < pages);
+        :: i < known && born == life && !buried && i < head && THERE(tail[i]) -> i++
+        :: i < known && !(born == life && !buried && i < head && THERE(tail[i])) ->
+            assert(holder != mine);
             i = 0;
-            if
-            :: holder != mine -> goto idle
-            :: else -> break
-            fi
-        :: i < known && !(born != life || buried || i >= head || !THERE(tail[i])) -> i++
+            goto idle
         :: i >= known -> break
         od;
-        i = 0
-    }
-#endif
+        i = 0;
 hold:
-    if
-    :: atomic {
-        attempts < COMMITS && known < COMMITS ->
-        attempts++;
-        c = attempts; r = c;
-        under_way = under_way | BIT(c);
-        goto describe
-       }
+        if
+        :: attempts < COMMITS && known < COMMITS ->
+            attempts++;
+            c = attempts; r = c;
+            under_way = under_way | BIT(c)
 #ifdef RELEASE
-    :: goto let_go
+        :: goto let_go
 #endif
 #ifdef DELETE
-    :: goto bury
+        :: goto bury
 #endif
-    :: goto idle                              /* crashes */
-    fi;
+        :: goto idle                          /* crashes */
+        fi;
 describe:
-    atomic {
         sender[c] = mine; expected[c] = where; remembered[c] = known; record_of[c] = r; in_life[c] = born;
+#ifdef COLLECT
         made_at[c] = epoch;
+#endif
 #ifdef FOLD
         folds[c] = (known - sealed >= 1);
 #endif
-    }
 #ifdef MUTANT_COMMIT_BEFORE_SEGMENT
-    goto decide;
+        goto decide;
 #endif
+#if !defined(COLLECT) && !defined(MUTANT_SEGMENT_KEY_REUSED)
+        apply_put_segment(c);
+        goto written
+    }
+#else
+        skip
+    }
 put:
     if
-    :: atomic { apply_put_segment(c) }
-#if defined(COLLECT) || defined(MUTANT_SEGMENT_KEY_REUSED)
-    :: atomic { send_late(PUT_SEGMENT, c, 0, 0); goto put }
+    :: atomic { apply_put_segment(c); goto written }
+    :: atomic { send_late(PUT_SEGMENT, c, 0, 0, 0); goto put }
+    :: atomic { goto idle }
+    fi;
 #endif
-    :: goto idle
-    fi;
-#ifdef FOLD
-#ifndef MUTANT_PAGE_AFTER_COMMIT
-    if
-    :: !folds[c] -> goto decide
-    :: else
-    fi;
+    atomic {
+        skip;
+written:
+#ifdef MUTANT_ACKNOWLEDGED_EARLY
+        goto accepted;
+#endif
+#if !defined(FOLD) || defined(MUTANT_PAGE_AFTER_COMMIT)
+        goto decide
+    }
+#else
+        if
+        :: !folds[c] -> goto decide
+        :: else
+        fi
+    }
 create:
     if
     :: atomic {
         apply_put_page(c, 0);
         if
-        :: ok -> ok = false; goto sealed_now
+        :: ok -> ok = false; goto page_is_there
         :: else
         fi
        }
-    :: atomic { send_late(PUT_PAGE, c, 0, 0); goto create }
-    :: goto idle
+    :: atomic { send_late(PUT_PAGE, c, 0, 0, 0); goto create }
+    :: atomic { goto idle }
     fi;
-compare:
     atomic {
-        version = PAGE_OF(in_life[c], known - 1);
+        skip;
+compare:
+        version = PAGE_OF(born, known - 1);
         if
-        :: version == c -> version = 0; goto sealed_now
+        :: version == c -> version = 0; goto page_is_there
         :: version == 0 -> goto create
         :: else
         fi
     }
-    if
-    :: holder != mine -> goto idle            /* fenced */
-    :: else
-    fi;
+    atomic {
+        if
+        :: holder != mine -> goto idle        /* fenced */
+        :: else
+        fi
+    }
 replace:
     if
     :: atomic {
         apply_put_page(c, version);
+        version = 0;
         if
-        :: ok -> ok = false; version = 0
-        :: else -> version = 0; goto compare
+        :: ok -> ok = false; goto page_is_there
+        :: else -> goto compare
         fi
        }
-    :: atomic { send_late(PUT_PAGE, c, version, 0); goto replace }
-    :: goto idle
+    :: atomic { send_late(PUT_PAGE, c, version, 0, 0); goto replace }
+    :: atomic { goto idle }
     fi;
-sealed_now:
+    atomic {
+        skip;
+page_is_there:
 #ifdef MUTANT_DROPPED_BEFORE_COMMIT
-    if
-    :: atomic { born == life && !buried && tail[known - 1] != 0 -> apply_drop(BIT(tail[known - 1])) }
-    :: else
-    fi;
+        if
+        :: born == life && !buried -> apply_drop(BIT(tail[known - 1]))
+        :: else
+        fi;
 #endif
-    skip;
-#endif
+        goto decide
+    }
 #endif
 decide:
-#ifdef MUTANT_ACKNOWLEDGED_EARLY
-    goto accepted;
-#endif
     if
     :: atomic {
         apply_commit(c);
@@ -531,10 +568,7 @@ decide:
         :: ok -> ok = false; goto accepted
         :: !ok && holder == mine ->
 #ifdef MUTANT_LOST_ANSWER_IS_FAILURE
-            if
-            :: attempts < COMMITS -> attempts++; c = attempts; where = head; known = head; sealed = pages; goto describe
-            :: else -> goto idle
-            fi
+            goto regroup
 #else
             assert(last == c);                /* else the holder would call the session damaged */
             goto accepted
@@ -549,25 +583,29 @@ decide:
        }
 #ifdef MUTANT_REGROUPED
     :: atomic { apply_commit(c); ok = false; goto regroup }
-    :: atomic { send_late(COMMIT, c, 0, 0); goto regroup }
+    :: atomic { send_late(COMMIT, c, 0, 0, 0); goto regroup }
 #else
     :: atomic { apply_commit(c); ok = false; goto decide }
-    :: atomic { send_late(COMMIT, c, 0, 0); goto decide }
+    :: atomic { send_late(COMMIT, c, 0, 0, 0); goto decide }
 #endif
-    :: goto idle
+    :: atomic { goto idle }
     fi;
-#ifdef MUTANT_REGROUPED
-regroup:
+#if defined(MUTANT_REGROUPED) || defined(MUTANT_LOST_ANSWER_IS_FAILURE)
     atomic {
+        skip;
+regroup:
         if
         :: holder == mine && attempts < COMMITS ->
-            attempts++; c = attempts; where = head; known = head; sealed = pages; goto describe
+            attempts++; c = attempts; under_way = under_way | BIT(c);
+            where = head; known = head; sealed = pages;
+            goto describe
         :: else -> goto idle
         fi
     }
 #endif
-accepted:
     atomic {
+        skip;
+accepted:
         i = 0; found = 0;
         do
         :: i < head -> found = found + (journal[i] == r); i++
@@ -577,42 +615,41 @@ accepted:
         assert(found == 1);                   /* I2: what is acknowledged is there, once */
         found = 0;
         known++; where = known; mark = c;
-        sealed = sealed + folds[c];
+        under_way = under_way & (255 - BIT(c));
         if
         :: holder != mine -> goto idle
-        :: folds[c] -> version = BIT(tail[known - 2])
+        :: holder == mine && folds[c] -> sealed++; version = BIT(tail[known - 2])
         :: else
         fi;
-        under_way = under_way & (255 - BIT(c));
         c = 0; r = 0;
-        tidy()
+        d_step { tidy() };
+        if
+        :: version == 0 -> goto hold
+        :: else
+        fi
     }
-#ifdef FOLD
 #ifdef MUTANT_PAGE_AFTER_COMMIT
-    if
-    :: version != 0 -> atomic { PAGE_OF(born, known - 2) = mark }
-    :: else
-    fi;
+    atomic { PAGE_OF(born, known - 2) = mark };
 #endif
     if
-    :: version == 0
-    :: atomic { version != 0 -> apply_drop(version) }
-    :: atomic { version != 0 -> send_late(DROP, version, 0, 0) }
-    :: version != 0                           /* not done: an orphan */
+    :: atomic { apply_drop(version); version = 0; goto hold }
+    :: atomic { send_late(DROP, version, 0, 0, 0); version = 0; goto hold }
+    :: atomic { version = 0; goto hold }      /* not done: an orphan */
     fi;
-    version = 0;
-#endif
-    goto hold;
 #ifdef RELEASE
 let_go:
     if
-    :: atomic { apply_release(mine); ok = false }
-    :: atomic { send_late(RELEASING, mine, 0, 0) }
+    :: atomic { apply_release(mine); ok = false; goto let_go_of }
+    :: atomic { send_late(RELEASING, mine, 0, 0, 0); goto let_go_of }
     fi;
-    if
-    :: atomic { forget(); left = true; mine = 0; goto acquire }
-    :: goto idle
-    fi;
+    atomic {
+        skip;
+let_go_of:
+        if
+        :: forget(); left = true; mine = 0; where = 0; goto acquire
+        :: goto idle
+        fi
+    }
 #endif
 #ifdef DELETE
 bury:
@@ -620,22 +657,26 @@ bury:
     :: atomic {
         apply_bury(mine);
         if
-        :: ok -> ok = false
+        :: ok -> ok = false; goto sweep
         :: else -> goto idle
         fi
        }
     :: atomic { apply_bury(mine); ok = false; goto idle }
-    :: atomic { send_late(BURY, mine, 0, 0); goto bury }
+    :: atomic { send_late(BURY, mine, 0, 0, 0); goto bury }
     fi;
+sweep:
     if
-    :: atomic { apply_sweep(born) }
-    :: atomic { send_late(SWEEP, born, 0, 0) }
-    :: skip
+    :: atomic { apply_sweep(born); goto idle }
+    :: atomic { send_late(SWEEP, born, 0, 0, 0); goto idle }
+    :: atomic { goto idle }
     fi;
-    goto idle;
 #endif
+    atomic {
+        skip;
 stopped:
-    skip
+        mine = 0; wanted = 0; seen = 0; before = 0; known = 0; sealed = 0; mark = 0; born = 0; c = 0; r = 0; version = 0; where = 0;
+        left = false
+    }
 }
 
 #ifdef COLLECT
@@ -678,7 +719,7 @@ active proctype Collector() {
 #endif
     if
     :: atomic { apply_drop(orphans) }
-    :: atomic { send_late(DROP, orphans, 0, 0) }
+    :: atomic { send_late(DROP, orphans, 0, 0, 0) }
     fi;
 done:
     skip
