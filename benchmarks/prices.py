@@ -1,8 +1,9 @@
 """What the requests would cost on AWS.
 
-List prices of us-east-1 (S3 Standard; DynamoDB on demand, standard table class), from the public price pages of
-Amazon S3 and Amazon DynamoDB, as of November 2026. Deletions are free, and so is writing bytes to S3 from within
-the region; storage, logs and data transfer are left out.
+Commonly quoted list prices of us-east-1 (S3 Standard; DynamoDB on demand, standard table class). They were not
+compared with AWS's own price pages, which could not be reached when this was written: look there before relying
+on a figure. Deletions are taken as free, and so is writing bytes to S3 from within the region; storage, logs and
+data transfer are left out.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ DYNAMODB_WRITE_UNIT = 0.625 / 1e6
 DYNAMODB_READ_UNIT = 0.125 / 1e6
 
 AS_OF = (
-    "list prices of us-east-1 as of November 2026, from AWS's price pages: S3 Standard PUT and LIST $0.005 and GET "
-    "$0.0004 per 1,000, DELETE free; DynamoDB on demand $0.625 per million write and $0.125 per million read units"
+    "commonly quoted list prices of us-east-1, not compared with AWS's own pages: S3 Standard PUT and LIST $0.005 "
+    "and GET $0.0004 per 1,000, DELETE free; DynamoDB on demand $0.625 per million write and $0.125 per million "
+    "read units"
 )
 
 

@@ -95,7 +95,8 @@ def a_record_that_is_none(body: bytes) -> bytes:
 
 
 def elsewhere(body: bytes) -> bytes:
-    return json.dumps({**json.loads(body), "first": 1}).encode()
+    block = json.loads(body)
+    return json.dumps({**block, "first": block["first"] + 1}).encode()
 
 
 @pytest.mark.parametrize(
