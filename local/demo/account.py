@@ -1,9 +1,10 @@
-"""What lies in DynamoDB and S3, read with the library as anybody could, and whether each message is there once."""
+"""What lies in DynamoDB and S3, read with the library as anybody could."""
 
 import asyncio
-from collections import Counter
 from dataclasses import dataclass
 from typing import Any
+
+from rich.console import Console
 
 from local.deployment import Deployment, client
 from local.settings import PRINCIPAL
@@ -31,11 +32,6 @@ class Account:
     objects: list[tuple[str, int]]
     commits: list[tuple[int, int, str]]
     spoken: list[tuple[str, str]]
-
-    @property
-    def doubled(self) -> list[tuple[str, str]]:
-        """Messages that are there more than once, though each was said once."""
-        return [message for message, count in Counter(self.spoken).items() if count > 1]
 
 
 async def read(deployment: Deployment, session: str) -> Account:
@@ -65,3 +61,17 @@ async def read(deployment: Deployment, session: str) -> Account:
             (message["role"], block["text"]) for message in messages for block in message["content"] if "text" in block
         ],
     )
+
+
+def show(console: Console, found: Account) -> None:
+    """Print a session at rest."""
+    console.rule("DynamoDB: the guard item")
+    for name, value in found.item.items():
+        console.print(f"{name:<12} {value}", highlight=False)
+    console.rule("S3: the session's objects")
+    for key, size in found.objects:
+        console.print(f"{size:>7} B  {key}", highlight=False, soft_wrap=True)
+    console.rule("journal")
+    console.print("commits (records after it, epoch): " + " ".join(f"{end}@{epoch}" for end, epoch, _ in found.commits))
+    for role, text in found.spoken:
+        console.print(f"{role:<10} {text}", highlight=False)

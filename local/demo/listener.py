@@ -1,7 +1,9 @@
-"""What the client receives: every frame with its time, and the agent's speech put back into words."""
+"""What the client receives: every frame with its place, and the agent's speech put back into words."""
 
 import asyncio
 import time
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from segue.client import Client
@@ -10,97 +12,143 @@ from worker.rehearsal import Ear
 
 
 @dataclass(frozen=True)
-class Answer:
-    """One spoken answer.
+class Final:
+    """A final transcript, as it was shown.
 
     Attributes:
-        transcript: Its final transcript.
-        heard: What its audio says, by ear; None where it was garbled or missing.
-        record: The journal record that the transcript shows.
-        first_audio: Seconds from the question to the first audio.
-        whole: Seconds from the question to the final transcript.
-        epoch: The epoch that the transcript carried.
+        role: Who said it.
+        text: The words.
+        record: The record of the journal that it shows.
+        epoch: The epoch that it came from.
+        at: When, on the monotonic clock.
     """
 
-    transcript: str
-    heard: str | None
+    role: str
+    text: str
     record: int | None
-    first_audio: float | None
-    whole: float
     epoch: int | None
+    at: float
 
 
 class Listener:
     """Listens to one client.
 
     Attributes:
-        finals: Every final transcript that was shown, as (role, text, record).
+        finals: Every final transcript that was shown.
         readies: Every `ready`, as (time on the monotonic clock, frame).
+        moves: When a worker said that it hands the session over.
+        heard: What was understood of the agent's speech; None for what was damaged.
+        count: Frames by type.
+        doubled: Frames that came again, or from an epoch that was over.
+        missing: Frames that were skipped within an epoch.
         last_frame_at: When anything came last.
-        moved_at: When a worker last said that it hands the session over.
     """
 
     def __init__(self, client: Client) -> None:
-        self.finals: list[tuple[str, str, int | None]] = []
+        self.finals: list[Final] = []
         self.readies: list[tuple[float, frames.Ready]] = []
+        self.moves: list[float] = []
+        self.heard: list[str | None] = []
+        self.count: Counter[str] = Counter()
+        self.doubled = 0
+        self.missing = 0
         self.last_frame_at = time.monotonic()
-        self.moved_at: float | None = None
         self._client = client
-        self._frames: list[tuple[float, frames.ServerFrame]] = []
+        self._ear = Ear()
+        self._place = (0, 0)
+        self._upto = 0
+        self._beyond: frozenset[int] = frozenset()
         self._changed = asyncio.Condition()
 
     async def listen(self) -> None:
         """Take every event until the client ends."""
         async for frame in self._client.events():
-            now = self.last_frame_at = time.monotonic()
-            if isinstance(frame, frames.Transcript) and frame.final:
-                self.finals.append((frame.role, frame.text, frame.record))
-            if isinstance(frame, frames.Moved):
-                self.moved_at = now
-            if isinstance(frame, frames.Ready):
-                self.readies.append((now, frame))
+            self.last_frame_at = time.monotonic()
+            self._take(frame)
             async with self._changed:
-                self._frames.append((now, frame))
                 self._changed.notify_all()
 
-    async def ask(self, text: str, within: float) -> Answer:
-        """Say something and wait for the answer and all of its speech.
+    def acknowledged(self, number: int) -> bool:
+        """Whether an input frame is known to be durable."""
+        return number <= self._upto or number in self._beyond
+
+    async def final_after(self, count: int, text: str, within: float) -> Final:
+        """Wait for the agent to say something, after so many final transcripts.
 
         Raises:
-            TimeoutError: No answer within so many seconds.
+            TimeoutError: It was not said within so many seconds.
         """
-        began, seen = time.monotonic(), len(self._frames)
-        await self._client.send_text(text)
-        ear = Ear()
-        heard: list[str | None] = []
-        first_audio: float | None = None
-        final: tuple[float, frames.Transcript] | None = None
-        async with asyncio.timeout(within):
-            while final is None or not heard:
-                for at, frame in await self._frames_after(seen):
-                    seen += 1
-                    if isinstance(frame, frames.AudioOutput):
-                        first_audio = at - began if first_audio is None else first_audio
-                        heard += [one.text for one in ear.feed(frame.pcm)]
-                    elif isinstance(frame, frames.Transcript) and frame.final and frame.role == "assistant":
-                        final = at, frame
-        at, frame = final
-        return Answer(frame.text, heard[-1], frame.record, first_audio, at - began, frame.epoch)
 
-    async def _frames_after(self, seen: int) -> list[tuple[float, frames.ServerFrame]]:
-        async with self._changed:
-            await self._changed.wait_for(lambda: len(self._frames) > seen)
-            return self._frames[seen:]
+        def found() -> Final | None:
+            said = (one for one in self.finals[count:] if one.role == "assistant" and text in one.text)
+            return next(said, None)
 
-    async def epoch_above(self, epoch: int, within: float) -> tuple[float, frames.Ready]:
-        """Wait for the `ready` of a later epoch.
+        return await self._until(found, within)
+
+    async def ready_above(self, epoch: int, within: float) -> tuple[float, frames.Ready]:
+        """Wait for the `ready` of a later epoch, and return it with its time.
 
         Raises:
             TimeoutError: Nobody took the session within so many seconds.
         """
+        return await self._until(
+            lambda: next(((at, one) for at, one in self.readies if (one.epoch or 0) > epoch), None), within
+        )
+
+    async def all_acknowledged(self, numbers: list[int], within: float) -> None:
+        """Wait until input frames are durable.
+
+        Raises:
+            TimeoutError: They were not within so many seconds.
+        """
+        await self._until(lambda: all(map(self.acknowledged, numbers)) or None, within)
+
+    async def until_heard(self, text: str, within: float) -> None:
+        """Wait until the agent's speech was heard to its end.
+
+        Raises:
+            TimeoutError: It was not within so many seconds.
+        """
+        await self._until(lambda: text in self.heard or None, within)
+
+    async def _until[Found](self, find: Callable[[], Found | None], within: float) -> Found:
         async with asyncio.timeout(within), self._changed:
-            while True:
-                for at, ready in self.readies:
-                    if ready.epoch is not None and ready.epoch > epoch:
-                        return at, ready
+            while (found := find()) is None:
                 await self._changed.wait()
+            return found
+
+    def _take(self, frame: frames.ServerFrame) -> None:
+        self.count[type(frame).__name__] += 1
+        if frame.epoch is not None and frame.seq is not None:
+            self._keep_place(frame.epoch, frame.seq)
+        match frame:
+            case frames.Transcript(final=True):
+                self.finals.append(Final(frame.role, frame.text, frame.record, frame.epoch, self.last_frame_at))
+            case frames.AudioOutput():
+                self.heard += [one.text for one in self._ear.feed(frame.pcm)]
+            case frames.BargeIn():
+                self._ear = Ear()  # what was being said is cut off
+            case frames.Moved():
+                self.moves.append(self.last_frame_at)
+            case frames.Ready():
+                self.readies.append((self.last_frame_at, frame))
+                self._know(frame.known.upto, frame.known.beyond)
+            case frames.InputAck():
+                self._know(frame.upto, frame.beyond)
+            case _:
+                pass
+
+    def _keep_place(self, epoch: int, seq: int) -> None:
+        before_epoch, before = self._place
+        if epoch > before_epoch:
+            before = 0
+            self._ear = Ear()
+        if epoch < before_epoch or seq <= before:
+            self.doubled += 1
+            return
+        self.missing += seq - before - 1
+        self._place = epoch, seq
+
+    def _know(self, upto: int, beyond: list[int] | tuple[int, ...]) -> None:
+        self._upto = max(self._upto, upto)
+        self._beyond |= frozenset(beyond)

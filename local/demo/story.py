@@ -1,16 +1,26 @@
-"""The story: deploy, talk, redeploy, ask on the same socket, kill the worker, ask again."""
+"""The story: one call, through three redeployments, a killed worker and a stopped one, and never put down.
+
+typed    My name is Alice
+spoken   one line after another, while the stack is deployed anew, three times
+spoken   a line in whose middle the worker gets SIGKILL
+spoken   a line in whose middle the worker gets SIGSTOP, and later SIGCONT
+spoken   What's my name?
+"""
 
 import asyncio
 import contextlib
 import shutil
-import time
-from dataclasses import dataclass, replace
+import signal
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from local.demo import account
-from local.demo.listener import Answer, Listener
+from local.demo.caller import FRAME_SECONDS, Caller, Said
+from local.demo.frames import Frames
+from local.demo.listener import Listener
 from local.demo.timeline import Timeline
 from local.progress import Event, Progress, Renderer
 from local.settings import Settings
@@ -18,38 +28,28 @@ from local.stack import Stack
 from segue.client import Client
 
 SESSION = "demo"
+REDEPLOYMENTS = 3
 ANSWER_SECONDS = 30.0
 TAKEOVER_SECONDS = 30.0
 
 
-@dataclass(frozen=True)
-class Line:
-    """What is said, and what has to be in the answer."""
-
-    text: str
-    answer: str
-
-
-HELLO = Line("My name is Alice", "Alice")
-SECOND = Line("What's my name?", "Your name is Alice")
-THIRD = Line("Who am I? What's my name?", "Your name is Alice")
-
-
 async def run(settings: Settings, show: Renderer) -> bool:
-    """Play the story in a stack of its own and print the timeline.
+    """Play the story in a stack of its own and print the timeline and the account of all frames.
 
     Args:
         settings: Where things are; the stack gets a fresh folder below its home.
         show: Draws the steps while they are under way.
 
     Returns:
-        Whether every answer was right and no message was lost or doubled.
+        Whether every answer was right and no frame was lost or doubled.
     """
-    settings = replace(settings, home=settings.home / "demo", port=0)
+    home = settings.home / "demo"
+    model_log = home / "heard.jsonl"
+    settings = replace(settings, home=home, port=0, worker_environment={"SEGUE_REHEARSAL_LOG": str(model_log)})
     shutil.rmtree(settings.state, ignore_errors=True)
+    model_log.unlink(missing_ok=True)
     timeline = Timeline()
-    progress = Progress(show, lambda event: _note(timeline, event))
-    stack = Stack(settings, progress)
+    stack = Stack(settings, Progress(show, lambda event: _note(timeline, event)))
     async with stack:
         story = Story(stack, timeline)
         try:
@@ -58,16 +58,19 @@ async def run(settings: Settings, show: Renderer) -> bool:
             timeline.check(holds=False, what="an answer within the time", found="none")
         found = await account.read(stack.deployment, SESSION)
     show.close()
+    frames = story.account(found, model_log)
     console = Console()
     if not console.is_terminal:
         console = Console(width=120)
     console.rule("timeline")
     timeline.print(console)
-    _print_account(console, found)
+    account.show(console, found)
+    console.rule("frames")
+    frames.print(console)
     for failure in timeline.failures:
         console.print(f"[bold red]failed[/] {failure}", highlight=False)
     if not timeline.failures:
-        console.print("[bold green]every answer was right, and no message was lost or doubled[/]")
+        console.print("[bold green]every answer was right, and no frame was lost or doubled[/]")
     return not timeline.failures
 
 
@@ -85,86 +88,110 @@ class Story:
         self._timeline = timeline
         self._client = Client(stack.deployment.websocket_url, session=SESSION)
         self._listener = Listener(self._client)
+        self._caller = Caller(self._client, self._listener)
+        self._lines = 0
 
     async def play(self) -> None:
-        """Everything, in order."""
+        """Everything, in order.
+
+        Raises:
+            TimeoutError: An answer, or a worker that takes over, did not come in time.
+        """
         async with self._client:
-            listening = asyncio.create_task(self._listener.listen())
+            always = [asyncio.create_task(work) for work in (self._listener.listen(), self._caller.microphone.run())]
             try:
                 await self._talk()
             finally:
-                listening.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await listening
+                for task in always:
+                    task.cancel()
+                for ended in await asyncio.gather(*always, return_exceptions=True):
+                    if isinstance(ended, Exception):
+                        self._timeline.check(holds=False, what="the client kept going", found=ended)
+
+    def account(self, found: account.Account, model_log: Path) -> Frames:
+        """Hold what was said and heard against what is in the journal, and check that nothing is missing or double."""
+        timeline = self._timeline
+        frames = Frames(self._caller, self._listener, model_log, found.spoken)
+        timeline.check(holds=not frames.lost, what="no frame was lost", found=frames.lost)
+        timeline.check(holds=not frames.doubled, what="no frame was doubled", found=frames.doubled)
+        epochs = [epoch for _, epoch, _ in found.commits]
+        timeline.check(holds=epochs == sorted(epochs), what="epochs of the commits never fall", found=epochs)
+        return frames
 
     async def _talk(self) -> None:
         timeline = self._timeline
         timeline.add("connected", self._client.client_id, **await self._holding())
-        answers = [await self._ask(HELLO)]
+        await self._say("My name is Alice", "Hello Alice", spoken=False)
+        for number in range(1, REDEPLOYMENTS + 1):
+            await self._redeploy(number)
+        await self._lose_the_worker(signal.SIGKILL)
+        await self._lose_the_worker(signal.SIGSTOP)
+        last = await self._say("What's my name?", "Your name is Alice")
+        assert last.answer is not None  # noqa: S101 - it would have timed out
+        await self._listener.until_heard(last.answer.text, ANSWER_SECONDS)
+        carried = [number for said in self._caller.said for number in said.frames]
+        await self._listener.all_acknowledged(carried, ANSWER_SECONDS)
 
-        before, last_frame = self._client.epoch or 0, self._listener.last_frame_at
-        await self._stack.redeploy()
-        answers.append(await self._ask(SECOND))
-        at, _ = await self._listener.epoch_above(before, TAKEOVER_SECONDS)
-        timeline.add("had been handed over", gap=self._gap(at, last_frame), **await self._holding())
-        timeline.check(holds=self._client.connection == 1, what="same socket", found=self._client.connection)
-
-        before, holder = self._client.epoch or 0, await self._stack.holder(SESSION)
-        killed_at = time.monotonic()
-        timeline.add("kill -9", self._stack.kill(holder), holder=holder, epoch=before)
-        answers.append(await self._ask(THIRD))
-        at, ready = await self._listener.epoch_above(before, TAKEOVER_SECONDS)
-        timeline.add("session taken over", f"{ready.history} messages", gap=at - killed_at, **await self._holding())
-        timeline.check(holds=self._client.connection == 1, what="same socket", found=self._client.connection)
-
-        async with asyncio.timeout(ANSWER_SECONDS):
-            await self._client.flush()
-        await self._compare(answers)
-
-    async def _ask(self, line: Line) -> Answer:
-        timeline = self._timeline
-        timeline.add("said", line.text)
-        answer = await self._listener.ask(line.text, ANSWER_SECONDS)
-        gap = answer.first_audio
+    async def _redeploy(self, number: int) -> None:
+        """Speak on while new workers come up, and until the call is with one of them."""
+        timeline, listener = self._timeline, self._listener
+        before, said_before = self._client.epoch or 0, len(self._caller.said)
+        redeploying = asyncio.create_task(self._stack.redeploy())
+        taken = asyncio.create_task(listener.ready_above(before, TAKEOVER_SECONDS * 4))
+        spoken = 0
+        while not (redeploying.done() and taken.done()):
+            await self._say_next(f"redeploy {number}")
+            spoken += 1
+        await redeploying
+        at, ready = await taken
+        moved = [moment for moment in listener.moves if moment <= at]
         timeline.add(
-            "answered", answer.transcript, holder=await self._stack.holder(SESSION), epoch=answer.epoch, gap=gap
+            f"redeployed while {spoken} lines were said",
+            f"{ready.history} messages went along",
+            gap=at - moved[-1] if moved else None,
+            **await self._holding(),
         )
-        timeline.check(holds=line.answer in answer.transcript, what=f"answer says {line.answer!r}", found=answer)
-        timeline.check(holds=answer.heard == answer.transcript, what="speech says the same", found=answer.heard)
-        return answer
+        timeline.check(holds=self._client.connection == 1, what="same socket", found=self._client.connection)
+        # Nothing was killed, so nothing of any answer may be missing.
+        for said in self._caller.said[said_before:]:
+            assert said.answer is not None  # noqa: S101 - it would have timed out
+            with contextlib.suppress(TimeoutError):
+                await listener.until_heard(said.answer.text, ANSWER_SECONDS)
+        unheard = [one.text for one in self._caller.said[said_before:] if one.answer.text not in listener.heard]  # type: ignore[union-attr]  # all are answered
+        timeline.check(holds=not unheard, what="every answer was heard to its end", found=unheard)
 
-    async def _compare(self, answers: list[Answer]) -> None:
-        """Hold what was said and heard against what is in the journal."""
-        found = await account.read(self._stack.deployment, SESSION)
-        said = [("user", line.text) for line in (HELLO, SECOND, THIRD)]
+    async def _lose_the_worker(self, number: signal.Signals) -> None:
+        """Send the worker a signal that it cannot handle, in the middle of a line."""
         timeline = self._timeline
-        in_journal = [message for message in found.spoken if message[0] == "user"]
-        timeline.check(holds=in_journal == said, what="journal has what was said, once, in order", found=in_journal)
-        shown = [("assistant", answer.transcript) for answer in answers]
-        in_journal = [message for message in found.spoken if message[0] == "assistant"]
-        timeline.check(holds=in_journal == shown, what="journal has the answers, once, in order", found=in_journal)
-        records = [record for _, _, record in self._listener.finals]
-        once = len(set(records)) == len(records) and None not in records
-        timeline.check(holds=once, what="client was shown each record once", found=records)
-        epochs = [epoch for _, epoch, _ in found.commits]
-        timeline.check(holds=epochs == sorted(epochs), what="epochs of the commits never fall", found=epochs)
+        before, holder = self._client.epoch or 0, await self._stack.holder(SESSION)
+        saying = asyncio.create_task(self._say_next(number.name))
+        await asyncio.sleep(5 * FRAME_SECONDS)
+        self._stack.kill(holder, number)
+        sent_at = asyncio.get_running_loop().time()
+        at, ready = await self._listener.ready_above(before, TAKEOVER_SECONDS)
+        timeline.add(
+            f"taken over after {number.name}", f"{ready.history} messages", gap=at - sent_at, **await self._holding()
+        )
+        await saying
+        if number is signal.SIGSTOP:
+            self._stack.kill(holder, signal.SIGCONT)
+            await self._say_next("the stopped worker is back and has to keep silent")
+        timeline.check(holds=self._client.connection == 1, what="same socket", found=self._client.connection)
+
+    async def _say_next(self, about: str) -> Said:
+        self._lines += 1
+        text = f"line {self._lines}, {about}"
+        return await self._say(text, f"You said: {text}")
+
+    async def _say(self, text: str, expected: str, *, spoken: bool = True) -> Said:
+        said = await self._caller.say(text, expected, ANSWER_SECONDS, spoken=spoken)
+        assert said.answer is not None  # noqa: S101 - it would have timed out
+        self._timeline.add(
+            "said" if spoken else "typed",
+            f"{text} → {said.answer.text}",
+            epoch=said.answer.epoch,
+        )
+        return said
 
     async def _holding(self) -> dict[str, Any]:
         return {"holder": await self._stack.holder(SESSION), "epoch": self._client.epoch}
-
-    def _gap(self, at: float, last_frame: float) -> float:
-        """How long the client waited: from the predecessor's `moved`, if it was seen, to the successor's `ready`."""
-        return max(0.0, at - max(last_frame, self._listener.moved_at or last_frame))
-
-
-def _print_account(console: Console, found: account.Account) -> None:
-    console.rule("DynamoDB: the guard item")
-    for name, value in found.item.items():
-        console.print(f"{name:<12} {value}", highlight=False)
-    console.rule("S3: the session's objects")
-    for key, size in found.objects:
-        console.print(f"{size:>7} B  {key}", highlight=False, soft_wrap=True)
-    console.rule("journal")
-    console.print("commits (records after it, epoch): " + " ".join(f"{end}@{epoch}" for end, epoch, _ in found.commits))
-    for role, text in found.spoken:
-        console.print(f"{role:<10} {text}", highlight=False)

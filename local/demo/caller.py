@@ -1,0 +1,114 @@
+"""A person on the line: speaks and types, while a microphone that is never switched off sends ten frames a second.
+
+Every line that is said is different, so that what became of each of its frames can be told at the end: speech carries
+its words and a checksum (`worker.rehearsal.tones`), and whoever understood it has had all of its frames, in order.
+"""
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+
+from local.demo.listener import Final, Listener
+from segue.client import Client
+from worker.rehearsal import speak
+
+FRAME_SECONDS = 0.1
+RATE = 16000
+_FRAME_BYTES = int(RATE * FRAME_SECONDS) * 2
+
+
+@dataclass(eq=False)
+class Said:
+    """A line that was said, and what became of it.
+
+    Attributes:
+        text: The words.
+        expected: What has to be in the answer.
+        spoken: Whether it was speech; otherwise it was typed.
+        at: When it began, on the monotonic clock.
+        frames: The numbers of the frames that carried it.
+        answer: The final transcript that answered it.
+    """
+
+    text: str
+    expected: str
+    spoken: bool
+    at: float = field(default_factory=time.monotonic)
+    frames: list[int] = field(default_factory=list)
+    answer: Final | None = None
+
+
+class Microphone:
+    """Sends sound in real time: what is being said, and silence where nothing is.
+
+    Attributes:
+        silence: The numbers of the frames that carried nothing.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self.silence: list[int] = []
+        self._client = client
+        self._speech = bytearray()
+        self._said: Said | None = None
+        self._spoken = asyncio.Event()
+
+    async def run(self) -> None:
+        """Send a frame every tenth of a second. One that is late is followed by the next at once."""
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        while True:
+            await self._send()
+            due += FRAME_SECONDS
+            await asyncio.sleep(max(0.0, due - loop.time()))
+
+    async def _send(self) -> None:
+        piece, said = bytes(self._speech[:_FRAME_BYTES]), self._said
+        del self._speech[:_FRAME_BYTES]
+        number = await self._client.send_audio(piece.ljust(_FRAME_BYTES, b"\0"))
+        (self.silence if said is None else said.frames).append(number)
+        if not self._speech:
+            self._said = None
+            self._spoken.set()
+
+    async def say(self, said: Said) -> None:
+        """Say a line, and return when its last frame is on its way."""
+        self._spoken.clear()
+        self._speech += speak(said.text, RATE)
+        self._said = said
+        await self._spoken.wait()
+
+
+class Caller:
+    """Says one line after another, each when the one before it was answered.
+
+    Attributes:
+        said: Everything that was said, in order.
+    """
+
+    def __init__(self, client: Client, listener: Listener) -> None:
+        self.said: list[Said] = []
+        self.microphone = Microphone(client)
+        self._client = client
+        self._listener = listener
+
+    async def say(self, text: str, expected: str, within: float, *, spoken: bool = True) -> Said:
+        """Say something and wait until it is answered.
+
+        Args:
+            text: The words.
+            expected: What has to be in the answer.
+            within: Seconds from its last frame.
+            spoken: Speak it; otherwise type it.
+
+        Raises:
+            TimeoutError: No such answer came in time.
+        """
+        said = Said(text, expected, spoken)
+        self.said.append(said)
+        before = len(self._listener.finals)
+        if spoken:
+            await self.microphone.say(said)
+        else:
+            said.frames.append(await self._client.send_text(text))
+        said.answer = await self._listener.final_after(before, expected, within)
+        return said

@@ -1,0 +1,148 @@
+"""What became of every frame: sent, acknowledged, heard by the model, answered, received.
+
+A line counts as heard when the model understood its words and checksum, which takes all of its frames in their order.
+"""
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from local.demo.caller import Caller, Said
+from local.demo.listener import Listener
+
+
+@dataclass(frozen=True)
+class Row:
+    """Frames of one kind on their way to the agent.
+
+    Attributes:
+        kind: What they carry.
+        lines: How many lines they make up; 0 for silence.
+        sent: How many were sent, repeats not counted.
+        acknowledged: How many the worker said are durable.
+        heard: How many belong to lines that the model understood; None for silence, which has nothing to understand.
+        answered: How many belong to lines whose answer was shown.
+    """
+
+    kind: str
+    lines: int
+    sent: int
+    acknowledged: int
+    heard: int | None
+    answered: int | None
+
+
+class Frames:
+    """The account of one client's frames.
+
+    Attributes:
+        rows: Frames to the agent, by kind.
+        lost: What did not arrive, or was not answered, in words.
+        doubled: What took effect or was shown more than once, in words.
+    """
+
+    def __init__(self, caller: Caller, listener: Listener, model_log: Path, spoken: list[tuple[str, str]]) -> None:
+        """Hold what was sent against what was heard, journalled and received.
+
+        Args:
+            caller: Who spoke.
+            listener: What was received.
+            model_log: What the models heard (`worker.rehearsal.ledger`).
+            spoken: The journal's messages as (role, text), in order.
+        """
+        self._caller = caller
+        self._listener = listener
+        self._heard = heard_by_models(model_log)
+        self.rows = [
+            self._row("speech", [said for said in caller.said if said.spoken]),
+            self._row("text", [said for said in caller.said if not said.spoken]),
+            self._silence(caller.microphone.silence),
+        ]
+        self.lost: list[str] = []
+        self.doubled: list[str] = []
+        self._judge(spoken)
+
+    def _row(self, kind: str, lines: list[Said]) -> Row:
+        heard, acknowledged = self._heard, self._listener.acknowledged
+        return Row(
+            kind,
+            len(lines),
+            sent=sum(len(said.frames) for said in lines),
+            acknowledged=sum(acknowledged(number) for said in lines for number in said.frames),
+            heard=sum(len(said.frames) for said in lines if heard[said.text]),
+            answered=sum(len(said.frames) for said in lines if said.answer is not None),
+        )
+
+    def _silence(self, numbers: list[int]) -> Row:
+        return Row("silence", 0, len(numbers), sum(map(self._listener.acknowledged, numbers)), None, None)
+
+    def _judge(self, spoken: list[tuple[str, str]]) -> None:
+        said, listener = self._caller.said, self._listener
+        lost, doubled = self.lost, self.doubled
+        asked, answered = _texts(spoken, "user"), _texts(spoken, "assistant")
+        for one in said:
+            if not self._heard[one.text]:
+                lost.append(f"the model never understood {one.text!r}")
+            if one.answer is None:
+                lost.append(f"{one.text!r} was not answered")
+            if not all(map(listener.acknowledged, one.frames)):
+                lost.append(f"not all frames of {one.text!r} were acknowledged")
+        if asked != Counter(one.text for one in said):
+            wanted = Counter(one.text for one in said)
+            lost += [f"{text!r} is not in the journal" for text in (wanted - asked)]
+            doubled += [f"{text!r} is in the journal once too often" for text in (asked - wanted)]
+        doubled += [f"{text!r} was answered {count} times" for text, count in answered.items() if count > 1]
+        shown = Counter((final.role, final.record) for final in listener.finals)
+        doubled += [f"record {record} was shown {count} times" for (_, record), count in shown.items() if count > 1]
+        if listener.doubled:
+            doubled.append(f"{listener.doubled} frames came twice or from an epoch that was over")
+        in_order = [final.text for final in listener.finals if final.role == "user"]
+        if in_order != [one.text for one in said]:
+            lost.append(f"what was said was shown as {in_order}")
+
+    def print(self, console: Console) -> None:
+        """Print the account."""
+        listener = self._listener
+        table = Table("to the agent", "lines", "frames", "acknowledged", "heard", "answered", box=None)
+        for row in self.rows:
+            cells = [row.lines or "", row.sent, row.acknowledged, row.heard, row.answered]
+            table.add_row(row.kind, *("" if cell is None else str(cell) for cell in cells))
+        console.print(table)
+        table = Table("to the client", "frames", box=None)
+        for kind, count in sorted(listener.count.items()):
+            table.add_row(kind, str(count))
+        table.add_row("skipped within an epoch", str(listener.missing))
+        table.add_row("twice, or from an epoch that was over", str(listener.doubled))
+        console.print(table)
+
+    def facts(self) -> dict[str, Any]:
+        """Return the account's figures, for a script."""
+        return {
+            "frames": sum(row.sent for row in self.rows),
+            "received": sum(self._listener.count.values()),
+            "missing": self._listener.missing,
+            "lost": self.lost,
+            "doubled": self.doubled,
+        }
+
+
+def heard_by_models(path: Path) -> Counter[str]:
+    """Read how often the models understood each sentence, typed or spoken; a line that a kill cut is left out."""
+    heard: Counter[str] = Counter()
+    for line in path.read_bytes().splitlines() if path.exists() else ():
+        try:
+            note = json.loads(line)
+        except ValueError:
+            continue
+        if note["event"] == "heard" and note["kind"] in {"speech", "text"}:
+            heard[note["text"]] += 1
+    return heard
+
+
+def _texts(spoken: list[tuple[str, str]], role: str) -> Counter[str]:
+    return Counter(text for speaker, text in spoken if speaker == role)
