@@ -35,6 +35,8 @@ class Environment:
         worker_id: This process's identity, on the lease and in ``/health``.
         worker_version: The deployment's version; sorts newest last.
         worker_host: The address to advertise, None to find it out.
+        worker_endpoint: The whole address to advertise (``http://host:port``), for a worker behind a port mapping or a
+            proxy; None to put it together from ``worker_host`` and the port.
         bind_host: The address to listen on.
         port: The port to listen on, 0 for any free one.
         capacity: Sessions at once.
@@ -52,6 +54,7 @@ class Environment:
     worker_id: str
     worker_version: str
     worker_host: str | None
+    worker_endpoint: str | None
     bind_host: str
     port: int
     capacity: int
@@ -80,6 +83,7 @@ class Environment:
             worker_id=reader.text("SEGUE_WORKER_ID", f"worker-{secrets.token_hex(6)}"),
             worker_version=reader.text("SEGUE_WORKER_VERSION", "0"),
             worker_host=reader.text("SEGUE_WORKER_HOST", "") or None,
+            worker_endpoint=reader.text("SEGUE_WORKER_ENDPOINT", "").rstrip("/") or None,
             bind_host=reader.text("SEGUE_BIND_HOST", "127.0.0.1"),
             port=reader.number("SEGUE_WORKER_PORT", 0, int, least=0),
             capacity=reader.number("SEGUE_CAPACITY", 40, int, least=1),

@@ -115,9 +115,9 @@ class Service:
         """Keep the listener open from before the first session until after the last."""
         environment = self._environment
         listener = Listener(host, self._status)
-        address = await advertised_host(environment)
+        address = "" if environment.worker_endpoint else await advertised_host(environment)
         port = await listener.start(environment.bind_host, environment.port)
-        self._endpoint = f"http://{address}:{port}"
+        self._endpoint = environment.worker_endpoint or f"http://{address}:{port}"
         try:
             # Both only to pay now what the first caller would wait for, and so that a mistake in agent.py, a wrong
             # table or a missing permission stops the deployment instead of a call.

@@ -1,0 +1,67 @@
+"""`python -m tests.chaos`: as many redeployments, kills and stops as wanted, in any weather."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import click
+
+from tests.chaos.calls import Plan
+from tests.chaos.stage import run
+from tests.chaos.weather import CALM, REQUEST_STORM, SOCKET_STORM
+
+
+@click.command()
+@click.option("--seed", type=int, default=None, help="Decides the order of events; a new one if left out.")
+@click.option("--calls", type=click.IntRange(min=1), default=2, show_default=True, help="Sessions at once.")
+@click.option("--redeploys", type=click.IntRange(min=0), default=5, show_default=True)
+@click.option("--kills", type=click.IntRange(min=0), default=2, show_default=True, help="SIGKILL of a holder.")
+@click.option(
+    "--stops", type=click.IntRange(min=0), default=2, show_default=True, help="SIGSTOP of a holder, later SIGCONT."
+)
+@click.option("--lines", type=click.IntRange(min=1), default=3, show_default=True, help="Least lines a call says.")
+@click.option("--storm/--calm", default=False, help="Lose, delay, reorder, refuse and break on every hop.")
+@click.option(
+    "--home", type=click.Path(path_type=Path), help="Where state and logs go; a temporary folder if left out."
+)
+def main(
+    *, seed: int | None, calls: int, redeploys: int, kills: int, stops: int, lines: int, storm: bool, home: Path | None
+) -> None:
+    """Hold calls while their workers are replaced, killed and stopped; account for every frame at the end."""
+    seed = random.SystemRandom().randrange(1 << 32) if seed is None else seed
+    plan = Plan(calls, redeploys, kills, stops, lines, SOCKET_STORM if storm else CALM)
+    began = time.monotonic()
+
+    def tell(text: str) -> None:
+        click.echo(f"{time.monotonic() - began:7.1f} s  {text}", err=True)
+
+    tell(f"seed {seed}")
+    with tempfile.TemporaryDirectory(prefix="segue-chaos-") as scratch:
+        outcome = asyncio.run(
+            run(plan, REQUEST_STORM if storm else CALM, random.Random(seed), home or Path(scratch), tell)
+        )
+    tell("done")
+    click.echo(
+        f"{outcome.lines} lines answered, {outcome.frames} frames sent, {outcome.received} received, "
+        f"{outcome.connections} connections"
+    )
+    if outcome.gaps:
+        ordered = sorted(outcome.gaps)
+        click.echo(
+            f"{len(ordered)} planned handoffs: p50 {statistics.median(ordered) * 1000:.0f} ms, "
+            f"p99 {ordered[int(len(ordered) * 0.99)] * 1000:.0f} ms"
+        )
+    for problem in outcome.problems:
+        click.echo(problem)
+    click.echo("something was lost or doubled" if outcome.problems else "nothing was lost or doubled")
+    sys.exit(1 if outcome.problems else 0)
+
+
+if __name__ == "__main__":
+    main()

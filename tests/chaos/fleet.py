@@ -1,0 +1,155 @@
+"""Worker processes behind relays, deployed anew, killed and stopped on demand."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import random
+import secrets
+import signal
+from dataclasses import dataclass
+from typing import Final, Self
+
+from local import worker_process
+from local.deployment import Deployment
+from local.processes import LAYER_WORKER, Guard, base_environment, free_port
+from local.settings import LOOPBACK, Settings
+from local.worker_process import ORPHAN_GRACE_SECONDS, Worker
+from tests.chaos.relays import HttpRelay
+from tests.chaos.weather import Sky, Weather
+
+STOP_SECONDS: Final = 120.0
+"""As in the task definition."""
+
+
+@dataclass(eq=False)
+class Member:
+    """A worker, and what stands before it."""
+
+    worker: Worker
+    relay: HttpRelay
+
+
+class Fleet:
+    """A service's workers.
+
+    Attributes:
+        skies: The weather on each hop, by name.
+    """
+
+    def __init__(
+        self, settings: Settings, deployment: Deployment, size: int, weather: Weather, dice: random.Random
+    ) -> None:
+        """Prepare; nothing runs yet.
+
+        Args:
+            settings: Where things are.
+            deployment: What is deployed.
+            size: How many workers there are.
+            weather: On every hop.
+            dice: Decides everything.
+        """
+        self.skies = {name: Sky(weather, dice) for name in ("frames", "connections", "storage")}
+        self._settings = settings
+        self._deployment = deployment
+        self._size = size
+        self._guard = Guard()
+        self._members: list[Member] = []
+        self._versions = itertools.count(1)
+        self._connections = HttpRelay(deployment.endpoint, self.skies["connections"])
+        self._storage = HttpRelay(deployment.endpoint, self.skies["storage"])
+        self._open = contextlib.AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        await self._guard.start()
+        self._open.push_async_callback(self._guard.stop)
+        try:
+            await self._open.enter_async_context(self._connections)
+            await self._open.enter_async_context(self._storage)
+            await self._launch()
+        except BaseException:
+            await self._open.aclose()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for member in self._members:
+            member.worker.child.kill()
+        for member in list(self._members):
+            await self._bury(member)
+        await self._open.aclose()
+
+    async def redeploy(self) -> None:
+        """Bring up as many new workers, then drain the old ones."""
+        old = list(self._members)
+        await self._launch()
+        await asyncio.gather(*(self._drain(member) for member in old))
+
+    async def kill(self, worker_id: str) -> None:
+        """Kill a worker, and start another."""
+        member = self._find(worker_id)
+        if member is not None:
+            member.worker.child.kill()
+            await self._bury(member)
+            await self._fill_up()
+
+    async def suspend(self, worker_id: str, seconds: float) -> None:
+        """Stop a worker for a while, and let it go on."""
+        member = self._find(worker_id)
+        if member is not None:
+            member.worker.child.signal(signal.SIGSTOP)
+            try:
+                await asyncio.sleep(seconds)
+            finally:
+                member.worker.child.signal(signal.SIGCONT)
+
+    def _find(self, worker_id: str) -> Member | None:
+        return next((member for member in self._members if member.worker.id == worker_id), None)
+
+    async def _launch(self) -> None:
+        version = f"{next(self._versions):06}"
+        self._deployment = Deployment(
+            self._deployment.endpoint,
+            self._deployment.outputs,
+            {**self._deployment.worker_environment, "SEGUE_WORKER_VERSION": version},
+        )
+        await self._fill_up(self._size)
+
+    async def _fill_up(self, count: int = 1) -> None:
+        members = [await self._start() for _ in range(count)]
+        self._members += members
+        await asyncio.gather(*(member.worker.until_ready() for member in members))
+
+    async def _start(self) -> Member:
+        worker_id, port = f"w-{secrets.token_hex(3)}", free_port()
+        relay = HttpRelay(f"http://{LOOPBACK}:{port}", self.skies["frames"])
+        await relay.__aenter__()
+        deployment = self._deployment
+        api_path = deployment.management_endpoint.removeprefix(deployment.endpoint)
+        variables = worker_process.environment(self._settings, deployment, worker_id, port, base_environment()) | {
+            "AWS_ENDPOINT_URL": self._storage.url,
+            "SEGUE_MANAGEMENT_ENDPOINT": f"{self._connections.url}{api_path}",
+            "SEGUE_WORKER_ENDPOINT": relay.url,
+            "SEGUE_LEASE_SECONDS": "4",
+            "SEGUE_HEARTBEAT_SECONDS": "1",
+        }
+        child = await self._guard.spawn(
+            worker_id,
+            [self._settings.python, "-m", "worker"],
+            environment=variables,
+            log=self._settings.logs / f"worker-{worker_id}.log",
+            layer=LAYER_WORKER,
+            grace=ORPHAN_GRACE_SECONDS,
+        )
+        return Member(Worker(id=worker_id, deployment=deployment, port=port, child=child), relay)
+
+    async def _drain(self, member: Member) -> None:
+        await member.worker.child.stop(STOP_SECONDS)
+        await self._bury(member)
+
+    async def _bury(self, member: Member) -> None:
+        await member.worker.child.wait()
+        if member in self._members:
+            self._members.remove(member)
+            await member.relay.__aexit__()

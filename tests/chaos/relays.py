@@ -1,0 +1,154 @@
+"""What stands between two parties and hands on what they say, unless it does not."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Final, Self
+
+import aiohttp
+from aiohttp import web
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+from websockets.typing import Subprotocol
+from yarl import URL
+
+from tests.chaos.weather import Fate, Sky
+
+LOOPBACK: Final = "127.0.0.1"
+_HOP_BY_HOP: Final = frozenset({"transfer-encoding", "connection", "keep-alive", "content-length", "content-encoding"})
+
+
+class SocketRelay:
+    """A WebSocket server that hands messages on to another, both ways.
+
+    Attributes:
+        url: Where clients connect; the path and query of the real one stay the same.
+    """
+
+    def __init__(self, upstream: str, sky: Sky) -> None:
+        self.url = ""
+        self._upstream = upstream
+        self._sky = sky
+        self._server: Server | None = None
+        self._late: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        self._server = await serve(
+            self._serve, LOOPBACK, 0, compression=None, select_subprotocol=lambda _, offered: (offered or [None])[0]
+        )
+        port = next(iter(self._server.sockets)).getsockname()[1]
+        self.url = str(URL(self._upstream).with_host(LOOPBACK).with_port(port))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._server is not None:
+            self._server.close()
+            await self._server.wait_closed()
+        for task in self._late:
+            task.cancel()
+
+    async def _serve(self, client: ServerConnection) -> None:
+        assert client.request is not None
+        url = str(URL(self._upstream).with_query(URL(client.request.path).query))
+        offered = [
+            Subprotocol(name.strip())
+            for header in client.request.headers.get_all("Sec-WebSocket-Protocol")
+            for name in header.split(",")
+        ]
+        with contextlib.suppress(ConnectionClosed):
+            async with connect(url, compression=None, subprotocols=offered or None) as server:
+                pumps = [asyncio.create_task(self._pump(*pair)) for pair in ((client, server), (server, client))]
+                await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+                for pump in pumps:
+                    pump.cancel()
+                await asyncio.wait(pumps)
+
+    async def _pump(
+        self, source: ClientConnection | ServerConnection, sink: ClientConnection | ServerConnection
+    ) -> None:
+        with contextlib.suppress(ConnectionClosed):
+            async for message in source:
+                match self._sky.draw():
+                    case Fate.LOST:
+                        continue
+                    case Fate.CUT:
+                        source.transport.abort()
+                        return
+                    case Fate.LATE:
+                        task = asyncio.create_task(self._send_late(sink, message))
+                        self._late.add(task)
+                        task.add_done_callback(self._late.discard)
+                    case _:
+                        await sink.send(message)
+
+    async def _send_late(self, sink: ClientConnection | ServerConnection, message: str | bytes) -> None:
+        await self._sky.linger()
+        with contextlib.suppress(ConnectionClosed):
+            await sink.send(message)
+
+
+class HttpRelay:
+    """An HTTP server that hands requests on to another.
+
+    Attributes:
+        url: Where it listens, without a slash at its end.
+    """
+
+    def __init__(self, upstream: str, sky: Sky) -> None:
+        self.url = ""
+        self._upstream = upstream
+        self._sky = sky
+        self._runner: web.AppRunner | None = None
+        self._http: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        application = web.Application(client_max_size=64 << 20)
+        application.router.add_route("*", "/{path:.*}", self._serve)
+        self._runner = web.AppRunner(application, access_log=None)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, LOOPBACK, 0).start()
+        self.url = f"http://{LOOPBACK}:{self._runner.addresses[0][1]}"
+        self._http = aiohttp.ClientSession(auto_decompress=False, connector=aiohttp.TCPConnector(limit=0))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._http is not None:
+            await self._http.close()
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _serve(self, request: web.Request) -> web.Response:
+        fate = self._sky.draw()
+        match fate:
+            case Fate.REFUSED:
+                return web.Response(status=429)
+            case Fate.BROKEN:
+                return web.Response(status=503)
+            case Fate.LOST:
+                return self._hang_up(request)
+            case Fate.LATE:
+                await self._sky.linger()
+            case _:
+                pass
+        body = await request.read()
+        try:
+            answer = await self._hand_on(request, body)
+        except aiohttp.ClientError:
+            return self._hang_up(request)
+        return self._hang_up(request) if fate is Fate.UNANSWERED else answer
+
+    async def _hand_on(self, request: web.Request, body: bytes) -> web.Response:
+        assert self._http is not None
+        # As it came, not decoded and encoded again: signatures and connection ids cover the exact path.
+        url = URL(self._upstream + request.raw_path, encoded=True)
+        async with self._http.request(request.method, url, data=body, headers=request.headers) as answer:
+            kept = {name: value for name, value in answer.headers.items() if name.lower() not in _HOP_BY_HOP}
+            return web.Response(status=answer.status, body=await answer.read(), headers=kept)
+
+    def _hang_up(self, request: web.Request) -> web.Response:
+        """Break the connection, so that the caller learns nothing."""
+        if request.transport is not None:
+            request.transport.abort()
+        return web.Response()

@@ -1,0 +1,74 @@
+"""How unkind the network is. The emulator loses, delays and refuses nothing by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Fate(StrEnum):
+    """What becomes of a message or a request."""
+
+    FINE = "fine"
+    LOST = "lost"
+    LATE = "late"
+    REFUSED = "refused"
+    BROKEN = "broken"
+    UNANSWERED = "unanswered"
+    CUT = "cut"
+
+
+@dataclass(frozen=True)
+class Weather:
+    """Chances, for each message of a socket or each request.
+
+    Attributes:
+        lost: It never arrives, and nobody is told.
+        late: It arrives after a while; what was sent after it may arrive before it.
+        refused: 429, not carried out (requests only).
+        broken: 503, not carried out (requests only).
+        unanswered: Carried out, and the answer is lost (requests only).
+        cut: The socket breaks (sockets only).
+        longest_s: How late it is at most, in seconds.
+    """
+
+    lost: float = 0.0
+    late: float = 0.0
+    refused: float = 0.0
+    broken: float = 0.0
+    unanswered: float = 0.0
+    cut: float = 0.0
+    longest_s: float = 0.0
+
+    @property
+    def _chances(self) -> dict[Fate, float]:
+        return {fate: getattr(self, fate.value) for fate in Fate if fate is not Fate.FINE}
+
+
+CALM = Weather()
+SOCKET_STORM = Weather(lost=0.03, late=0.2, cut=0.002, longest_s=0.3)
+"""API Gateway loses a frame when a function is throttled or fails; 3 % is far more than anybody sees."""
+REQUEST_STORM = Weather(lost=0.01, late=0.1, refused=0.02, broken=0.02, unanswered=0.01, longest_s=0.2)
+
+
+class Sky:
+    """Draws fates, and counts them."""
+
+    def __init__(self, weather: Weather, dice: random.Random) -> None:
+        self.count: Counter[Fate] = Counter()
+        self._weather = weather
+        self._dice = dice
+
+    def draw(self) -> Fate:
+        """Decide what becomes of the next one."""
+        chances = self._weather._chances
+        drawn = self._dice.choices([*chances, Fate.FINE], [*chances.values(), max(0.0, 1.0 - sum(chances.values()))])[0]
+        self.count[drawn] += 1
+        return drawn
+
+    async def linger(self) -> None:
+        """Take as long as something that is late takes."""
+        await asyncio.sleep(self._dice.uniform(0.0, self._weather.longest_s))
