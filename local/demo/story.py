@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import shutil
 import signal
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -167,7 +168,7 @@ class Story:
         saying = asyncio.create_task(self._say_next(number.name))
         await asyncio.sleep(5 * FRAME_SECONDS)
         self._stack.kill(holder, number)
-        sent_at = asyncio.get_running_loop().time()
+        sent_at = time.monotonic()
         at, ready = await self._listener.ready_above(before, TAKEOVER_SECONDS)
         timeline.add(
             f"taken over after {number.name}", f"{ready.history} messages", gap=at - sent_at, **await self._holding()

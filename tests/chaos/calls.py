@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -25,7 +25,7 @@ from tests.chaos.weather import Sky, Weather
 ANSWER_SECONDS: Final = 90.0
 """Far longer than anything takes: what is not answered by then never will be."""
 
-PAUSE_SECONDS: Final = 0.5
+LONGEST_PAUSE_SECONDS: Final = 1.0
 SUSPENDED_SECONDS: Final = (0.5, 10.0)
 """Shorter and longer than a lease."""
 
@@ -61,6 +61,8 @@ class Outcome:
         frames: Frames that were sent.
         received: Frames that arrived.
         gaps: Seconds from a `moved` to the next `ready`, for each planned handoff that a client saw.
+        killed: Seconds from the SIGKILL of a call's worker to the next `ready` that the call heard.
+        stopped: The same for SIGSTOP, where it lasted long enough.
         connections: How many sockets there were in all.
     """
 
@@ -69,72 +71,118 @@ class Outcome:
     frames: int = 0
     received: int = 0
     gaps: list[float] = field(default_factory=list)
+    killed: list[float] = field(default_factory=list)
+    stopped: list[float] = field(default_factory=list)
     connections: int = 0
 
 
-async def play(
-    plan: Plan,
-    deployment: Deployment,
-    fleet: Fleet,
-    model_log: Path,
-    dice: random.Random,
-    tell: Callable[[str], None],
-) -> Outcome:
+@dataclass(frozen=True)
+class Place:
+    """Where it happens.
+
+    Attributes:
+        deployment: What is deployed.
+        fleet: The workers.
+        model_log: What their models heard.
+        dice: Decides everything.
+    """
+
+    deployment: Deployment
+    fleet: Fleet
+    model_log: Path
+    dice: random.Random
+
+
+async def play(plan: Plan, place: Place, tell: Callable[[str], None]) -> Outcome:
     """Talk on all calls until the adversary has done all that was planned."""
-    outcome = Outcome()
     over = asyncio.Event()
-    calls = [Call(f"call-{dice.randbytes(4).hex()}", deployment, plan, dice) for _ in range(plan.calls)]
+    calls = [Call(f"call-{place.dice.randbytes(4).hex()}", place, plan) for _ in range(plan.calls)]
+    adversary = Adversary(plan, place, calls, tell)
     talking = [asyncio.create_task(call.talk(over)) for call in calls]
-    adversary = asyncio.create_task(_adversary(plan, deployment, fleet, calls, dice, tell))
+    doing = asyncio.create_task(adversary.run())
+    outcome = Outcome()
     try:
-        await asyncio.wait({adversary, *talking}, return_when=asyncio.FIRST_EXCEPTION)
+        # A call that ends before the adversary has failed.
+        await asyncio.wait({doing, *talking}, return_when=asyncio.FIRST_COMPLETED)
         over.set()
-        if not adversary.done():  # a call has failed
-            adversary.cancel()
+        if doing.done():
+            doing.result()
         for call, ended in zip(calls, await asyncio.gather(*talking, return_exceptions=True), strict=True):
             if isinstance(ended, BaseException):
                 outcome.problems.append(f"{call.session}: {type(ended).__name__} {ended}")
-        with contextlib.suppress(asyncio.CancelledError):
-            await adversary
     finally:
-        for task in (adversary, *talking):
+        for task in (doing, *talking):
             task.cancel()
+        await asyncio.gather(doing, *talking, return_exceptions=True)
     for call in calls:
-        await call.settle(deployment, model_log, outcome)
+        await call.settle(outcome)
+    for loss in adversary.losses:
+        if (pause := loss.pause) is not None:
+            (outcome.killed if loss.deed == "kill" else outcome.stopped).append(pause)
     return outcome
 
 
-async def _adversary(
-    plan: Plan,
-    deployment: Deployment,
-    fleet: Fleet,
-    calls: list[Call],
-    dice: random.Random,
-    tell: Callable[[str], None],
-) -> None:
-    for call in calls:
-        await call.connected.wait()
-    deeds: list[str] = ["redeploy"] * plan.redeploys + ["kill"] * plan.kills + ["stop"] * plan.stops
-    dice.shuffle(deeds)
-    for number, deed in enumerate(deeds, 1):
-        await asyncio.sleep(dice.uniform(0.0, 2 * PAUSE_SECONDS))
-        session = dice.choice(calls).session
-        holder = await asyncio.to_thread(deployed.session_holder, deployment, session, PRINCIPAL)
-        work: Awaitable[None]
-        if deed == "redeploy":
-            tell(f"{number}/{len(deeds)} redeploy")
-            work = fleet.redeploy()
-        elif holder is None:
-            tell(f"{number}/{len(deeds)} {deed}: nobody holds {session} just now")
-            continue
-        elif deed == "kill":
-            tell(f"{number}/{len(deeds)} SIGKILL {holder}")
-            work = fleet.kill(holder)
+@dataclass(frozen=True)
+class Loss:
+    """A call whose worker was taken from it.
+
+    Attributes:
+        call: Which.
+        deed: How: "kill" or "stop".
+        at: When, on the monotonic clock.
+        epoch: The worker's.
+    """
+
+    call: Call
+    deed: str
+    at: float
+    epoch: int
+
+    @property
+    def pause(self) -> float | None:
+        """Seconds until the next worker said `ready`; None if the same one went on."""
+        readies = self.call.listener.readies if self.call.listener else []
+        return next((at - self.at for at, ready in readies if (ready.epoch or 0) > self.epoch), None)
+
+
+class Adversary:
+    """Does what was planned, in an order of its own, to calls that are connected.
+
+    Attributes:
+        losses: Calls whose workers it killed or stopped.
+    """
+
+    def __init__(self, plan: Plan, place: Place, calls: list[Call], tell: Callable[[str], None]) -> None:
+        self.losses: list[Loss] = []
+        self._place = place
+        self._calls = calls
+        self._tell = tell
+        self._deeds = ["redeploy"] * plan.redeploys + ["kill"] * plan.kills + ["stop"] * plan.stops
+        place.dice.shuffle(self._deeds)
+
+    async def run(self) -> None:
+        """Do all of it."""
+        for call in self._calls:
+            await call.connected.wait()
+        for number, deed in enumerate(self._deeds, 1):
+            await asyncio.sleep(self._place.dice.uniform(0.0, LONGEST_PAUSE_SECONDS))
+            self._tell(f"{number}/{len(self._deeds)} {deed}")
+            if deed == "redeploy":
+                await self._place.fleet.redeploy()
+            else:
+                await self._take_worker(deed, self._place.dice.choice(self._calls))
+
+    async def _take_worker(self, deed: str, call: Call) -> None:
+        fleet, epoch = self._place.fleet, call.epoch
+        holder = await asyncio.to_thread(deployed.session_holder, self._place.deployment, call.session, PRINCIPAL)
+        if holder is None:
+            self._tell(f"nobody holds {call.session} just now")
+            return
+        self.losses.append(Loss(call, deed, time.monotonic(), epoch))
+        if deed == "kill":
+            await fleet.kill(holder)
         else:
-            seconds = dice.uniform(*SUSPENDED_SECONDS)
-            tell(f"{number}/{len(deeds)} SIGSTOP {holder} for {seconds:.1f} s")
-            work = fleet.suspend(holder, seconds)
-        await work
+            await fleet.suspend(holder, self._place.dice.uniform(*SUSPENDED_SECONDS))
 
 
 class Call:
@@ -143,16 +191,18 @@ class Call:
     Attributes:
         session: Its id.
         connected: Set when somebody answered the first time.
+        listener: What it hears; None until then.
     """
 
-    def __init__(self, session: str, deployment: Deployment, plan: Plan, dice: random.Random) -> None:
+    def __init__(self, session: str, place: Place, plan: Plan) -> None:
         self.session = session
         self.connected = asyncio.Event()
+        self.listener: Listener | None = None
+        self._place = place
         self._plan = plan
-        self._dice = random.Random(dice.random())
-        self._relay = SocketRelay(deployment.websocket_url, Sky(plan.weather, self._dice))
+        self._dice = random.Random(place.dice.random())
+        self._relay = SocketRelay(place.deployment.websocket_url, Sky(plan.weather, self._dice))
         self._client: Client | None = None
-        self._listener: Listener | None = None
         self._caller: Caller | None = None
 
     async def talk(self, over: asyncio.Event) -> None:
@@ -165,7 +215,7 @@ class Call:
             client = self._client = Client(self._relay.url, session=self.session)
             async with client:
                 self.connected.set()
-                listener = self._listener = Listener(client)
+                listener = self.listener = Listener(client)
                 caller = self._caller = Caller(client, listener)
                 works = (listener.listen(), caller.microphone.run(), self._converse(caller, listener, over))
                 tasks = [asyncio.create_task(work) for work in works]
@@ -192,13 +242,18 @@ class Call:
             spoken = self._dice.random() < 0.7
             await caller.say(text, f"You said: {text}", ANSWER_SECONDS, spoken=spoken)
 
-    async def settle(self, deployment: Deployment, model_log: Path, outcome: Outcome) -> None:
+    @property
+    def epoch(self) -> int:
+        """The epoch of the worker that was heard last."""
+        return (self._client.epoch or 0) if self._client else 0
+
+    async def settle(self, outcome: Outcome) -> None:
         """Hold what was said against what was heard, journalled and shown."""
-        if self._caller is None or self._listener is None or self._client is None:
+        if self._caller is None or self.listener is None or self._client is None:
             outcome.problems.append(f"{self.session}: never connected")
             return
-        found = await account.read(deployment, self.session)
-        frames = Frames(self._caller, self._listener, model_log, found.spoken)
+        found = await account.read(self._place.deployment, self.session)
+        frames = Frames(self._caller, self.listener, self._place.model_log, found.spoken)
         outcome.problems += [f"{self.session}: lost: {what}" for what in frames.lost]
         outcome.problems += [f"{self.session}: doubled: {what}" for what in frames.doubled]
         epochs = [epoch for _, epoch, _ in found.commits]
@@ -206,9 +261,9 @@ class Call:
             outcome.problems.append(f"{self.session}: epochs fell: {epochs}")
         outcome.lines += sum(said.answer is not None for said in self._caller.said)
         outcome.frames += sum(row.sent for row in frames.rows)
-        outcome.received += sum(self._listener.count.values())
+        outcome.received += sum(self.listener.count.values())
         outcome.connections += self._client.connection
-        for moved in self._listener.moves:
-            after = next((at for at, _ in self._listener.readies if at >= moved), None)
+        for moved in self.listener.moves:
+            after = next((at for at, _ in self.listener.readies if at >= moved), None)
             if after is not None:
                 outcome.gaps.append(after - moved)

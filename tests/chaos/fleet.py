@@ -22,6 +22,9 @@ from tests.chaos.weather import Sky, Weather
 STOP_SECONDS: Final = 120.0
 """As in the task definition."""
 
+LEASE_SECONDS: Final = 4.0
+HEARTBEAT_SECONDS: Final = 1.0
+
 
 @dataclass(eq=False)
 class Member:
@@ -131,8 +134,8 @@ class Fleet:
             "AWS_ENDPOINT_URL": self._storage.url,
             "SEGUE_MANAGEMENT_ENDPOINT": f"{self._connections.url}{api_path}",
             "SEGUE_WORKER_ENDPOINT": relay.url,
-            "SEGUE_LEASE_SECONDS": "4",
-            "SEGUE_HEARTBEAT_SECONDS": "1",
+            "SEGUE_LEASE_SECONDS": str(LEASE_SECONDS),
+            "SEGUE_HEARTBEAT_SECONDS": str(HEARTBEAT_SECONDS),
         }
         child = await self._guard.spawn(
             worker_id,

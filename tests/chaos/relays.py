@@ -36,7 +36,7 @@ class SocketRelay:
 
     async def __aenter__(self) -> Self:
         self._server = await serve(
-            self._serve, LOOPBACK, 0, compression=None, select_subprotocol=lambda _, offered: (offered or [None])[0]
+            self._serve, LOOPBACK, 0, compression=None, select_subprotocol=lambda _, offered: next(iter(offered), None)
         )
         port = next(iter(self._server.sockets)).getsockname()[1]
         self.url = str(URL(self._upstream).with_host(LOOPBACK).with_port(port))

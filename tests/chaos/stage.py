@@ -15,7 +15,7 @@ from local.processes import Guard
 from local.progress import Progress
 from local.settings import Settings
 from local.stack import new_version
-from tests.chaos.calls import Outcome, Plan, play
+from tests.chaos.calls import Outcome, Place, Plan, play
 from tests.chaos.fleet import Fleet
 from tests.chaos.weather import Weather
 
@@ -46,7 +46,7 @@ async def run(plan: Plan, weather: Weather, dice: random.Random, home: Path, tel
         tell("deployed")
         async with Fleet(settings, deployment, WORKERS, weather, dice) as fleet:
             tell("workers are ready")
-            outcome = await play(plan, deployment, fleet, model_log, dice, tell)
+            outcome = await play(plan, Place(deployment, fleet, model_log, dice), tell)
             for name, sky in fleet.skies.items():
                 tell(f"{name}: " + ", ".join(f"{count} {fate}" for fate, count in sorted(sky.count.items())))
             return outcome

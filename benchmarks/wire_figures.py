@@ -1,0 +1,111 @@
+"""What `benchmarks.wire` finds, and the tables that show it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from benchmarks.figures import Spread
+
+
+class Echo(msgspec.Struct, kw_only=True):
+    """A 100 ms audio frame there and back.
+
+    Attributes:
+        name: Which way it took.
+        milliseconds: How long that took.
+        lost: Frames that did not come back.
+    """
+
+    name: str
+    milliseconds: Spread
+    lost: int
+
+
+class Crowd(msgspec.Struct, kw_only=True):
+    """Many sessions on one process, ten frames a second each way.
+
+    Attributes:
+        name: Which server.
+        sessions: How many.
+        cpu: Share of one processor.
+        memory_mib: Resident memory.
+        round_trip_ms: From a frame's sending to its echo.
+        back: Share of the frames that came back.
+    """
+
+    name: str
+    sessions: int
+    cpu: float
+    memory_mib: float
+    round_trip_ms: Spread
+    back: float
+
+
+class Entry(msgspec.Struct, kw_only=True):
+    """The import of a function's handler, in a fresh interpreter.
+
+    Attributes:
+        name: The module.
+        seconds: From the interpreter's start to its end, less that of an interpreter that imports nothing.
+        memory_mib: Largest resident memory.
+    """
+
+    name: str
+    seconds: Spread
+    memory_mib: float
+
+
+class Wire(msgspec.Struct, kw_only=True):
+    """A whole run.
+
+    Attributes:
+        echoes: By way.
+        crowds: By server and number of sessions.
+        entries: By function.
+        handoffs_ms: From a `moved` to the successor's `ready`, as the client sees it.
+        killed_ms: From SIGKILL of the holder to the successor's `ready`, with a frame every 100 ms.
+        stopped_ms: The same for SIGSTOP.
+        lease_ms: How long a silent holder keeps a session in that.
+    """
+
+    echoes: list[Echo]
+    crowds: list[Crowd]
+    entries: list[Entry]
+    handoffs_ms: Spread | None = None
+    killed_ms: Spread | None = None
+    stopped_ms: Spread | None = None
+    lease_ms: int = 0
+
+
+def tables(run: Wire) -> str:
+    """Return the figures as Markdown."""
+    lines = ["| echo of a 100 ms audio frame | p50 | p99 | frames | lost |", "|---|--:|--:|--:|--:|"]
+    for echo in run.echoes:
+        spread = echo.milliseconds
+        lines.append(f"| {echo.name} | {spread.p50:.1f} ms | {spread.p99:.1f} ms | {spread.count} | {echo.lost} |")
+    lines += [
+        "",
+        "| sessions | server | processor | memory | echo p50 | echo p99 | came back |",
+        "|--:|---|--:|--:|--:|--:|--:|",
+    ]
+    lines += [
+        f"| {one.sessions} | {one.name} | {100 * one.cpu:.0f} % | {one.memory_mib:.0f} MiB | "
+        f"{one.round_trip_ms.p50:.1f} ms | {one.round_trip_ms.p99:.1f} ms | {100 * one.back:.1f} % |"
+        for one in run.crowds
+    ]
+    lines += ["", "| pause that the caller sees | p50 | p99 | longest | samples |", "|---|--:|--:|--:|--:|"]
+    for name, spread_or_none in (
+        ("planned handoff, `moved` to `ready`", run.handoffs_ms),
+        ("holder killed, SIGKILL to `ready`", run.killed_ms),
+        (f"holder stopped, SIGSTOP to `ready` (lease {run.lease_ms} ms)", run.stopped_ms),
+    ):
+        if spread_or_none is not None:
+            one = spread_or_none
+            lines.append(f"| {name} | {one.p50:.0f} ms | {one.p99:.0f} ms | {one.max:.0f} ms | {one.count} |")
+    lines += ["", "| import of | p50 | longest | memory |", "|---|--:|--:|--:|"]
+    lines += [
+        f"| `{one.name}` | {1000 * one.seconds.p50:.0f} ms | {1000 * one.seconds.max:.0f} ms | "
+        f"{one.memory_mib:.0f} MiB |"
+        for one in run.entries
+    ]
+    return "\n".join(lines) + "\n"
