@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from segue import records
 from segue.errors import SegueError
 from segue.item import Attributes, GuardItem
-from segue.records import Block, Keys, decode_block
+from segue.records import Block, Keys, decode_block, unpack
 from segue.restore import Journal
 from segue.storage.interface import ConditionalWrite
 from segue.storage.memory import MemoryGuard, MemoryObjects
@@ -192,7 +192,7 @@ class Ledger:
 
     def _absent(self, text: str) -> None:
         for key, body in self.objects.objects.items():
-            if text.encode() in body and (key not in self._strays or key in self._live()):
+            if text.encode() in unpack(body) and (key not in self._strays or key in self._live()):
                 self.broken(f"redacted {text} is still in {key}")
 
     # What objects tell.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 from typing import Any
 
 import pytest
@@ -120,9 +121,12 @@ async def check_objects(stores: Stores) -> None:
     for key, body in bodies.items():
         await objects.put(key, body)
     await objects.put("k/0.json", b"second version")
+    bodies["k/9.json"] = gzip.compress(b'{"a": "page"}')
+    await objects.put("k/9.json", bodies["k/9.json"])
 
     assert (await objects.get("k/0.json")).body == b"second version"
-    assert (await objects.get("k/11.json")).body == bodies["k/11.json"]
+    for key in ("k/11.json", "k/9.json"):
+        assert (await objects.get(key)).body == bodies[key]
     assert await objects.list("k/") == sorted(bodies)
     assert await objects.list("k/1") == ["k/1.json", "k/10.json", "k/11.json"]
     await objects.delete([*sorted(bodies)[:11], "k/never.json"])

@@ -56,7 +56,7 @@ def swapped(directory):
 
 def foreign(directory):
     path = objects(directory)[1]
-    path.write_text(json.dumps({**json.loads(path.read_text()), "session_key": "mallory/talk"}))
+    path.write_text(json.dumps({**json.loads(path.read_text()), "born": "another"}))
 
 
 def newer(directory):
@@ -80,7 +80,7 @@ def truncated_item(directory):
         (truncated, "not a readable segment or page"),
         (missing, "named by the guard, but not there"),
         (swapped, "the guard says"),
-        (foreign, "belongs to 'mallory/talk'"),
+        (foreign, "belongs to a session born 'another'"),
         (newer, "written by a newer Segue (schema 2, this one reads 1): upgrade"),
         (newer_item, "written by a newer Segue"),
         (truncated_item, "not a readable guard item"),

@@ -12,6 +12,7 @@ from strands.bidi import BidiAgent
 import segue.records
 from segue import SegueError
 from segue.item import GuardItem
+from segue.records import unpack
 from tests.support.crash import certainly_dead, crash
 from tests.support.memory_manager import MemoryStorage, Unavailable
 from tests.support.scripted_model import ScriptedModel
@@ -28,7 +29,7 @@ def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def holding(storage: MemoryStorage) -> list[str]:
-    return [key for key, body in storage.objects.objects.items() if SECRET.encode() in body]
+    return [key for key, body in storage.objects.objects.items() if SECRET.encode() in unpack(body)]
 
 
 def item(storage: MemoryStorage) -> GuardItem:
@@ -91,7 +92,7 @@ async def test_what_is_redacted_before_it_was_committed_is_never_written(
     await agent._session_manager.flush()
 
     assert written
-    assert not any(SECRET.encode() in body for body in written)
+    assert not any(SECRET.encode() in unpack(body) for body in written)
     await agent.stop()
 
 

@@ -9,6 +9,7 @@ import pytest
 from strands.bidi import BidiAgent
 
 from segue.points import Point
+from segue.records import unpack
 from tests.support.memory_manager import MemoryStorage
 from tests.support.scripted_model import ScriptedModel
 
@@ -95,5 +96,5 @@ async def test_what_was_left_behind_can_still_be_redacted(memory_sessions: Sessi
 
     await heir_manager.redact(secret)
 
-    assert not [key for key, body in storage.objects.objects.items() if b"the secret" in body]
+    assert not [key for key, body in storage.objects.objects.items() if b"the secret" in unpack(body)]
     await heir.stop()

@@ -3,10 +3,13 @@
     sessions/<session_key>/<born>/segments/<first record>-<epoch>-<commit id>.json    what one commit wrote
     sessions/<session_key>/<born>/pages/<page number>.json                            segments, folded
 
-Both are one JSON object that names where it belongs, so that a truncated, swapped or foreign object is
+Both are one JSON object that names the life it belongs to, so that a truncated, swapped or foreign object is
 noticed, and that carries records whose numbers follow from their order:
 
-    {"schema": 1, "session_key": …, "born": …, "first": 40, "commits": [[42, 5, "<commit id>"]], "records": [{…}, {…}]}
+    {"schema": 1, "born": …, "first": 40, "commits": [[42, 5, "<commit id>"]], "records": [{…}, {…}]}
+
+A page is that, compressed (gzip): a message is written twice, and the second time costs less than half
+(docs/rfcs/0005). What is the default is left out: a record is a message's of the agent "default" if it says no more.
 
 ``commits`` gives each commit as (records after it, epoch, commit id): a segment has one, a page has those it
 was folded from, so that every commit stays a point in time that can be restored.
@@ -14,6 +17,8 @@ was folded from, so that every commit stays a point in time that can be restored
 
 from __future__ import annotations
 
+import gzip
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -47,7 +52,7 @@ class Record(msgspec.Struct, omit_defaults=True, frozen=True, kw_only=True):
         inputs: Client input frames whose effect this record is, as (client id, sequence numbers).
     """
 
-    kind: str
+    kind: str = "message"
     data: Any = None
     agent: str = "default"
     at: int = 0
@@ -66,7 +71,6 @@ class Block(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     """
 
     schema: int
-    session_key: str
     born: str
     first: int
     commits: tuple[Commit, ...]
@@ -101,6 +105,12 @@ class Segment:
         """The commit that wrote it."""
         return self.end, self.entry.epoch, self.entry.commit_id
 
+
+GZIP = b"\x1f\x8b"
+"""What compressed objects begin with; JSON never does."""
+
+_LEVEL = 6
+"""Pages are tens of kilobytes, compressed off the event loop: half a millisecond."""
 
 _encode = msgspec.json.Encoder().encode
 _decode_block = msgspec.json.Decoder(Block).decode
@@ -158,7 +168,7 @@ class Keys:
 
 def encode_segment(item: GuardItem, segment: Segment) -> bytes:
     """Return the object of a segment."""
-    return _encode_block(item, segment.entry.first, [segment.commit], segment.records)
+    return _encode(_block(item, segment.entry.first, [segment.commit], segment.records))
 
 
 def encode_page(item: GuardItem, segments: Sequence[Segment], sealed: str = "") -> bytes:
@@ -170,27 +180,41 @@ def encode_page(item: GuardItem, segments: Sequence[Segment], sealed: str = "") 
         sealed: Id of the commit that folds it; "" where nobody else can write the same page (a copy).
     """
     records = [record for segment in segments for record in segment.records]
-    return _encode_block(item, segments[0].entry.first, [segment.commit for segment in segments], records, sealed)
+    return pack(_block(item, segments[0].entry.first, [segment.commit for segment in segments], records, sealed))
 
 
 def encode_blank(item: GuardItem, sealed: str) -> bytes:
     """Return what stands in the place of a page that nobody committed: nothing, but a version that was never there."""
-    return _encode_block(item, 0, [], [], sealed)
+    return pack(_block(item, 0, [], [], sealed))
 
 
-def _encode_block(
-    item: GuardItem, first: int, commits: Iterable[Commit], records: Iterable[bytes], sealed: str = ""
-) -> bytes:
-    return _encode(
-        Block(
-            schema=SCHEMA,
-            session_key=item.session_key,
-            born=item.born,
-            first=first,
-            commits=tuple(commits),
-            records=tuple(map(msgspec.Raw, records)),
-            sealed=sealed,
-        )
+def pack(block: Block) -> bytes:
+    """Return a page as the object that it is stored as."""
+    return gzip.compress(_encode(block), _LEVEL, mtime=0)
+
+
+def unpack(body: bytes) -> bytes:
+    """Return the JSON of a segment or a page.
+
+    Raises:
+        ValueError: It is cut off or damaged.
+    """
+    if not body.startswith(GZIP):
+        return body
+    try:
+        return gzip.decompress(body)
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"cannot be decompressed: {error}") from error
+
+
+def _block(item: GuardItem, first: int, commits: Iterable[Commit], records: Iterable[bytes], sealed: str = "") -> Block:
+    return Block(
+        schema=SCHEMA,
+        born=item.born,
+        first=first,
+        commits=tuple(commits),
+        records=tuple(map(msgspec.Raw, records)),
+        sealed=sealed,
     )
 
 
@@ -207,13 +231,13 @@ def decode_block(key: str, body: bytes, item: GuardItem, first: int | None = Non
         JournalCorrupt: It is truncated, of another session or life, out of place, or of a newer schema.
     """
     try:
-        block = _decode_block(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        block = _decode_block(unpack(body))
+    except ValueError as error:  # msgspec's and UnicodeDecodeError are, too
         raise JournalCorrupt(key, f"not a readable segment or page ({error})") from error
     if block.schema > SCHEMA:
         raise JournalCorrupt(key, f"written by a newer Segue (schema {block.schema}, this one reads {SCHEMA}): upgrade")
-    if (block.session_key, block.born) != (item.session_key, item.born):
-        raise JournalCorrupt(key, f"belongs to {block.session_key!r} born {block.born!r}")
+    if block.born != item.born:
+        raise JournalCorrupt(key, f"belongs to a session born {block.born!r}")
     if first is not None and block.first != first:
         raise JournalCorrupt(key, f"begins with record {block.first}, expected {first}")
     ends = [end for end, _, _ in block.commits]

@@ -24,7 +24,7 @@ import msgspec
 from segue.errors import JournalCorrupt
 from segue.guard import new_id
 from segue.item import GuardItem, TailEntry
-from segue.records import Keys, Record, Segment, decode_block, encode_blank, encode_record
+from segue.records import Keys, Record, Segment, decode_block, encode_blank, encode_record, pack
 from segue.storage.interface import ObjectMissing, ObjectStore, PreconditionFailed
 
 Replacements = Mapping[str, Mapping[str, Any]]
@@ -120,7 +120,7 @@ async def _sweep_page(
         if all(bytes(new) == bytes(old) for new, old in zip(records, block.records, strict=True)):
             return False
         await check()
-        body = msgspec.json.encode(msgspec.structs.replace(block, records=records))
+        body = pack(msgspec.structs.replace(block, records=records))
         try:
             await objects.put(key, body, if_match=stored.etag)
         except (PreconditionFailed, ObjectMissing):

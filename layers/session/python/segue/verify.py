@@ -22,7 +22,7 @@ from segue.errors import JournalCorrupt, SessionNotFound, StorageRefused
 from segue.inspection import CheckedBlock, Finding, inspect_block, inspect_journal, problem_of
 from segue.item import GuardItem
 from segue.leftovers import find_leftovers
-from segue.records import TAIL_LIMIT, Block, Keys
+from segue.records import TAIL_LIMIT, Block, Keys, unpack
 from segue.session import Stores
 from segue.storage.interface import ObjectMissing, StoredObject
 
@@ -213,8 +213,8 @@ async def _blocks(stores: Stores, item: GuardItem, progress: Progress) -> list[C
 async def _is_blank(stores: Stores, key: str) -> bool:
     """Whether an object is what a redaction leaves in the place of the next page: as it should be."""
     try:
-        block = msgspec.json.decode((await stores.objects.get(key)).body, type=Block)
-    except (ObjectMissing, StorageRefused, msgspec.DecodeError, UnicodeDecodeError):
+        block = msgspec.json.decode(unpack((await stores.objects.get(key)).body), type=Block)
+    except (ObjectMissing, StorageRefused, ValueError):
         return False
     return bool(block.sealed) and not block.records
 

@@ -23,6 +23,7 @@ from botocore.exceptions import (
 
 from segue.errors import SegueError, StorageRefused, StorageUnavailable
 from segue.item import Attributes, plain, typed
+from segue.records import GZIP
 from segue.storage.interface import (
     ConditionalWrite,
     ConditionFailed,
@@ -134,11 +135,11 @@ class S3Objects:
 
     async def put(self, key: str, body: bytes, *, if_absent: bool = False, if_match: str | None = None) -> None:
         """Write an object."""
-        condition: dict[str, Any] = {}
+        options: dict[str, Any] = {"ContentEncoding": "gzip"} if body.startswith(GZIP) else {}
         if if_absent:
-            condition["IfNoneMatch"] = "*"
+            options["IfNoneMatch"] = "*"
         if if_match is not None:
-            condition["IfMatch"] = if_match
+            options["IfMatch"] = if_match
 
         def request() -> None:
             self._client.put_object(
@@ -146,7 +147,7 @@ class S3Objects:
                 Key=key,
                 Body=body,
                 ContentType="application/json",
-                **condition,
+                **options,
                 **self._encryption,
             )
 

@@ -1,0 +1,46 @@
+"""How much is written for a message: in its segment, and once more in its page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from strands.bidi import BidiAgent
+
+from benchmarks.conversations import messages, own_size
+from segue.records import PAGE_SEGMENTS
+from tests.support.memory_manager import MemoryStorage
+from tests.support.scripted_model import ScriptedModel
+
+Sessions = Callable[..., Any]
+
+
+async def test_a_message_is_written_with_two_and_a_half_times_its_size_at_most(
+    memory_sessions: Sessions, storage: MemoryStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each a commit of its own, which costs most, at the length that people and models speak in."""
+    sizes: dict[str, int] = {}
+    put = storage.objects.put
+
+    async def counted(key: str, body: bytes, **conditions: Any) -> None:
+        sizes[key] = sizes.get(key, 0) + len(body)
+        await put(key, body, **conditions)
+
+    monkeypatch.setattr(storage.objects, "put", counted)
+    manager = memory_sessions(durability="gate")
+    await manager.open()
+    agent = BidiAgent(model=ScriptedModel(), session_manager=manager)
+    await manager.flush()
+    sizes.clear()
+
+    said = messages(4 * PAGE_SEGMENTS)
+    for message in said:
+        manager.append_message(message, agent)
+        await manager.flush()
+
+    pages = [size for key, size in sizes.items() if "/pages/" in key]
+    assert len(pages) == 4
+    assert sum(sizes.values()) <= 2.5 * sum(map(own_size, said))
+    assert sum(pages) <= 0.75 * sum(map(own_size, said))
+    await manager.close()
