@@ -12,6 +12,7 @@ import heapq
 import itertools
 import logging
 import os
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Coroutine
@@ -26,6 +27,10 @@ _T = TypeVar("_T")
 
 STORAGE_THREADS = 32
 """Requests to storage under way at once, for all sessions of a process. A restore uses them all for a moment."""
+
+SWITCH_INTERVAL_S = 0.0005
+"""Seconds that a storage thread may keep the interpreter's lock while an agent's loop waits for it. A request is
+two milliseconds of boto3; Python's own interval of 5 ms would let the loop, and the audio on it, wait for all of it."""
 
 
 class Beating(Protocol):
@@ -43,7 +48,8 @@ class Runtime:
     _shared_lock: ClassVar[threading.Lock] = threading.Lock()
 
     def __init__(self) -> None:
-        """Start the loop's thread."""
+        """Start the loop's thread. Shortens Python's switch interval, if it is longer than ``SWITCH_INTERVAL_S``."""
+        sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_INTERVAL_S))
         self.clock: Clock = SystemClock()
         self.executor = ThreadPoolExecutor(STORAGE_THREADS, thread_name_prefix="segue-storage")
         self.loop = asyncio.new_event_loop()
