@@ -33,7 +33,6 @@ def client_environment(endpoint: str) -> dict[str, str]:
         **AWS_ENVIRONMENT,
         "AWS_DEFAULT_REGION": REGION,
         "AWS_ENDPOINT_URL": endpoint,
-        "PYTHONDONTWRITEBYTECODE": "1",
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
@@ -91,8 +91,8 @@ def measure(
     """
     task = Task(place=place, delay_s=delay_s)
     prepare("segue", SESSION, _HISTORY, place, endpoint)
-    with Holder(task, endpoint) as first, Holder(task, endpoint) as second:
-        one, other = first, second
+    with ExitStack() as processes:  # all at once: starting takes longer than what is measured
+        one, other, *victims = (processes.enter_context(Holder(task, endpoint)) for _ in range(2 + 2 * takeovers))
         say("acquiring, committing")
         for holder in (one, other):  # loads and connects what is loaded and connected once
             holder.done("open", f"warm-{id(holder)}")
@@ -112,8 +112,8 @@ def measure(
             gaps.append((ready.done - closed.began) * 1e3)
             one, other = other, one
         one.done("close")
-        killed = _takeovers(takeovers, signal.SIGKILL, one, task, endpoint, say)
-        stopped = _takeovers(takeovers, signal.SIGSTOP, one, task, endpoint, say)
+        killed = _takeovers(signal.SIGKILL, victims[:takeovers], one, say)
+        stopped = _takeovers(signal.SIGSTOP, victims[takeovers:], one, say)
     return Handover(
         acquire_new=Spread.of(new),
         acquire=Spread.of(opened),
@@ -129,23 +129,21 @@ def measure(
 
 
 def _takeovers(
-    count: int, number: signal.Signals, successor: Holder, task: Task, endpoint: str, say: Callable[[str], None]
+    number: signal.Signals, victims: Sequence[Holder], successor: Holder, say: Callable[[str], None]
 ) -> list[tuple[float, str]]:
     """Kill or stop holders; returns how long taking over took, and what each holder found when it was woken."""
     found = []
-    with ExitStack() as victims:
-        holders = [victims.enter_context(Holder(task, endpoint)) for _ in range(count)]
-        for holder in holders:
-            say(f"taking over after {number.name}")
-            holder.done("open", SESSION)
-            holder.signal(number)
-            took = _ms(successor.done("open", SESSION))
-            error = ""
-            if number == signal.SIGSTOP:
-                holder.signal(signal.SIGCONT)
-                error = holder.tell("say").error
-            found.append((took, error))
-            successor.done("close")
+    for holder in victims:
+        say(f"taking over after {number.name}")
+        holder.done("open", SESSION)
+        holder.signal(number)
+        took = _ms(successor.done("open", SESSION))
+        error = ""
+        if number == signal.SIGSTOP:
+            holder.signal(signal.SIGCONT)
+            error = holder.tell("say").error
+        found.append((took, error))
+        successor.done("close")
     return found
 
 

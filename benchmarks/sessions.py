@@ -64,7 +64,7 @@ WHOLE = Extent(
     crowd_s=20.0,
 )
 QUICK = Extent(
-    sizes=(10, 200), messages=6, slow=6, slowest=6, restores=1, handoffs=3, takeovers=1, crowd=50, crowd_s=7.0
+    sizes=(10, 200), messages=6, slow=6, slowest=6, restores=1, handoffs=3, takeovers=1, crowd=50, crowd_s=6.5
 )
 
 _LONG = 1_000
@@ -111,7 +111,8 @@ def _cells(url: str, extent: Extent, delay_s: float) -> Iterator[figures.Cell]:
             say(f"{managers.LABELS[name]}, {length:,} messages")
             histories.prepare(name, f"history-{length}", length, place, url)
             yield _cell(name, length, place, url, extent, delay_s)
-    for length in sorted({min(extent.sizes), max(extent.sizes)}):
+    shortest, longest = min(extent.sizes), max(extent.sizes)
+    for length in (shortest, longest) if longest >= _LONG else (shortest,):
         say(f"{managers.LABELS['none']}, {length:,} messages")
         yield _cell("none", length, managers.Place(bucket="", lock_table=""), url, extent, delay_s)
 
