@@ -23,6 +23,9 @@ logger = logging.getLogger(__name__)
 Probe = Callable[[GuardItem], Awaitable[bool]]
 """Tells whether an item's holder is certainly dead. A wrong yes costs a call its holder and nothing else."""
 
+Trying = Callable[[GuardItem], None]
+"""Is told of an item just before the write that is to acquire it."""
+
 _POLL_S = 0.25
 """Seconds between two looks at an item that somebody holds. A look is one consistent read (half a unit)."""
 
@@ -126,13 +129,16 @@ class Lease:
         """The TTL that a write now sets, in seconds since 1970."""
         return int(self._clock.wall()) + self._retention_s
 
-    async def acquire(self, timeout: float, probe: Probe | None = None, left: GuardItem | None = None) -> GuardItem:
+    async def acquire(
+        self, timeout: float, probe: Probe | None = None, left: GuardItem | None = None, trying: Trying | None = None
+    ) -> GuardItem:
         """Become the holder.
 
         Args:
             timeout: Seconds to wait for a session that somebody holds. 0 tries once.
             probe: Evidence of death, asked once for each new state of a held item.
             left: The item as this holder left it, if it wants to go on where it was.
+            trying: Told of each living item that an attempt is about to be made on, so that it can be read meanwhile.
 
         Returns:
             The item as the acquisition left it. Restoring starts from it.
@@ -155,7 +161,7 @@ class Lease:
         pause = _BACKOFF_S[0]
         while True:
             try:
-                held_by = await self._attempt(candidate, watch, left)
+                held_by = await self._attempt(candidate, watch, left, trying)
             except StorageUnavailable:
                 if self._clock.now() >= deadline:
                     raise
@@ -168,7 +174,9 @@ class Lease:
                 raise SessionHeld(held_by.holder or "?", held_by.epoch)
             await self._clock.sleep(min(_POLL_S, max(0.01, deadline - self._clock.now())))
 
-    async def _attempt(self, candidate: guard.Candidate, watch: _Watch, left: GuardItem | None) -> GuardItem | None:
+    async def _attempt(
+        self, candidate: guard.Candidate, watch: _Watch, left: GuardItem | None, trying: Trying | None
+    ) -> GuardItem | None:
         """Look, and try if that is allowed. Returns the item of whoever has it instead, None if it is mine now."""
         seen = await self._look()
         if seen is not None and seen.acquire_id == candidate.acquire_id:
@@ -178,6 +186,8 @@ class Lease:
             raise SessionFenced(left.epoch, seen.holder if seen else None)
         if not await watch.may_try(seen):
             return seen
+        if trying is not None and seen is not None and not seen.ended(self._clock.wall()):
+            trying(seen)
         try:
             await self._try(seen, candidate)
         except ConditionFailed as lost:

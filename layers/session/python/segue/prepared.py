@@ -10,7 +10,7 @@ same records. An agent that was built on anything else must not write: then ``op
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from segue.history import History
 from segue.item import GuardItem
@@ -51,13 +51,4 @@ class Prepared:
 
     def read_for(self, item: GuardItem) -> Journal | None:
         """What was read, if it is what a newly acquired item names; None if the session has gone on."""
-        seen = self.journal.item
-        if item.scrub or (seen.born, seen.head, seen.commit_id, seen.pages, seen.tail) != (
-            item.born,
-            item.head,
-            item.commit_id,
-            item.pages,
-            item.tail,
-        ):
-            return None
-        return replace(self.journal, item=item)
+        return self.journal.under(item)

@@ -1,5 +1,11 @@
 """Reading a session: one consistent read of the guard item, then all its objects at once.
 
+    read item ─┬▶ conditional write: the lease ─┬▶ the session, if the item is what it was
+               └▶ get all objects ──────────────┘
+
+The objects are asked for while the write that acquires the lease is on its way, since that write is accepted only
+on the very state that was read. What was got is used only if the answer names the same records.
+
 With the lease, the item cannot move, so a missing object is damage. Without it (list, show, export, fork),
 a writer may fold segments into a page and delete them between the two steps: then the item is read again,
 and only an unchanged item that names a missing object is damage.
@@ -8,7 +14,7 @@ and only an unchanged item that names a missing object is damage.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from segue.clock import Clock
 from segue.errors import JournalCorrupt, SessionNotFound
@@ -36,6 +42,46 @@ class Journal:
     records: list[Record]
     commits: list[Commit]
     tail: list[Segment]
+
+    def under(self, item: GuardItem) -> Journal | None:
+        """Return this as what an acquired item names; None if the session has gone on or has a sweep to finish."""
+        seen = self.item
+        before = seen.born, seen.head, seen.commit_id, seen.pages, seen.tail
+        if item.scrub or before != (item.born, item.head, item.commit_id, item.pages, item.tail):
+            return None
+        return replace(self, item=item)
+
+
+class ReadAhead:
+    """A session that is read before its lease is won. Used on the storage loop."""
+
+    def __init__(self, objects: ObjectStore, prefix: str) -> None:
+        """Prepare; no I/O."""
+        self._objects = objects
+        self._prefix = prefix
+        self._reading: asyncio.Task[Journal] | None = None
+
+    def begin(self, seen: GuardItem) -> None:
+        """Read what an item names, instead of what was begun before."""
+        self.drop()
+        if seen.scrub is None and seen.head:
+            self._reading = asyncio.get_running_loop().create_task(read(self._objects, self._prefix, seen))
+
+    async def journal(self, item: GuardItem) -> Journal | None:
+        """Return what was read, if it is what the acquired item names. Any failure is for the holder's own reading."""
+        if self._reading is None:
+            return None
+        await asyncio.wait([self._reading])
+        if self._reading.cancelled() or self._reading.exception() is not None:
+            return None
+        return self._reading.result().under(item)
+
+    def drop(self) -> None:
+        """Have no use for it any more."""
+        if self._reading is not None:
+            self._reading.cancel()
+            self._reading.add_done_callback(lambda done: done.cancelled() or done.exception())
+        self._reading = None
 
 
 async def read(objects: ObjectStore, prefix: str, item: GuardItem) -> Journal:

@@ -26,7 +26,7 @@ from segue.journal import JournalWriter
 from segue.lease import Lease, Probe
 from segue.prepared import Prepared
 from segue.records import Keys, Record
-from segue.restore import Journal, read_held, read_unheld
+from segue.restore import Journal, ReadAhead, read_held, read_unheld
 from segue.runtime import HeartbeatSchedule, LoopWatch
 from segue.storage.interface import GuardStore, ObjectStore
 
@@ -132,10 +132,17 @@ class Session:
             JournalCorrupt: It cannot be read. The lease is let go.
             StorageUnavailable: Storage does not answer.
         """
-        item = await self.lease.acquire(timeout, probe, left=prepared.left if prepared else None)
+        ahead = ReadAhead(self._stores.objects, self._stores.prefix)
+        left, trying = (prepared.left, None) if prepared else (None, ahead.begin)
+        try:
+            item = await self.lease.acquire(timeout, probe, left, trying)
+        except BaseException:
+            ahead.drop()
+            raise
         self._keep_alive()
         try:
-            restored = (prepared.read_for(item) if prepared else None) or await self._read(item)
+            known = prepared.read_for(item) if prepared else await ahead.journal(item)
+            restored = known or await self._read(item)
             writer = JournalWriter(self.lease, self._stores.objects, self._stores.prefix, self._clock, restored)
             if item.scrub:
                 numbers = [int(number) for number in item.scrub.split()]
@@ -145,6 +152,8 @@ class Session:
         except BaseException:
             await self._let_go()
             raise
+        finally:
+            ahead.drop()
         writer.reopen_with(self._reopen)
         writer.when_fenced(self._lost)
         self._reopening = (timeout, probe)
