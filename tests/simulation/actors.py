@@ -12,9 +12,9 @@ from collections.abc import Awaitable, Callable
 
 from segue.errors import SessionFenced, SessionHeld, SessionNotFound, StorageRefused, StorageUnavailable
 from segue.item import GuardItem
-from segue.lease import Probe
 from segue.records import Record
 from segue.restore import read_unheld
+from segue.watch import Probe
 from tests.simulation.loop import Process
 from tests.simulation.network import GuardOverNetwork, ObjectsOverNetwork
 from tests.simulation.truth import GONE, Owner, secret

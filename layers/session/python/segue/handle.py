@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import contextvars
 import logging
-import threading
 import time
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from types import TracebackType
 from typing import Self
 
-from segue.errors import JournalCorrupt, SegueError, SessionFenced
-from segue.history import History, fold
-from segue.item import Known, session_key, valid_id
+from segue.errors import JournalCorrupt, SegueError
+from segue.facts import SessionFacts
+from segue.history import fold
+from segue.inputs import ClientInput
+from segue.item import session_key, valid_id
 from segue.lease import Lease
+from segue.opening import Opening
 from segue.options import Settings
 from segue.prepared import Prepared
 from segue.records import Record
@@ -35,13 +36,8 @@ logger = logging.getLogger(__name__)
 DURABLE_TIMEOUT_S = 30.0
 """Seconds that a hook waits for storage before it raises StorageUnavailable."""
 
-Input = tuple[str, tuple[int, ...]]
-"""A client's input frames: its id and their sequence numbers."""
 
-_taking: contextvars.ContextVar[Input | None] = contextvars.ContextVar("segue_taking", default=None)
-
-
-class SessionHandle(ABC):
+class SessionHandle(SessionFacts, ClientInput, ABC):
     """One session of this process.
 
     Attributes:
@@ -59,15 +55,12 @@ class SessionHandle(ABC):
         self.session_id = session_id
         self.session_key = session_key(settings.principal, session_id)
         self.settings = settings
-        self._session: Session | None = None
+        SessionFacts.__init__(self)
+        ClientInput.__init__(self)
         self._prepared: Prepared | None = None
-        self._history = History()
-        self._noted: Input | None = None
         self._lost_callbacks: list[Callable[[], None]] = []
-        self._opening: Future[Session] | None = None
-        self._opening_lock = threading.Lock()
-        self._openers = 0
         self._runtime = Runtime.shared()
+        self._opening = Opening(self._begin, self._let_go)
 
     @abstractmethod
     async def _stores(self) -> Stores:
@@ -109,25 +102,14 @@ class SessionHandle(ABC):
             StorageRefused: Storage says no: permissions, bucket or table.
         """
         if self._session is None:
-            opening = self._begin_opening()
-            try:
-                self._session = await asyncio.shield(asyncio.wrap_future(opening))
-            except asyncio.CancelledError:
-                self._give_up(opening)
-                raise
-            finally:
-                self._end_opening(opening)
+            self._session = await self._opening.wait()
             self._go_live()
         self._watch_loop()
 
     def open_sync(self) -> None:
         """The same for code without an event loop; blocks this thread."""
         if self._session is None:
-            opening = self._begin_opening()
-            try:
-                self._session = opening.result()
-            finally:
-                self._end_opening(opening)
+            self._session = self._opening.wait_sync()
             self._go_live()
 
     async def flush(self) -> None:
@@ -195,37 +177,6 @@ class SessionHandle(ABC):
         """Close."""
         await self.close()
 
-    @property
-    def epoch(self) -> int:
-        """The fencing token, 0 before the session was opened."""
-        return self._session.epoch if self._session else 0
-
-    @property
-    def route_token(self) -> str:
-        """The secret that callers of the holder's endpoint show, "" while nothing is held."""
-        item = self._session.lease.item if self._session else None
-        return (item.route_token or "") if item else ""
-
-    @property
-    def head(self) -> int:
-        """Records committed."""
-        return self._session.live.head if self._session else 0
-
-    @property
-    def position(self) -> int:
-        """Records committed or queued."""
-        return self._session.live.position if self._session else 0
-
-    @property
-    def inputs(self) -> dict[str, Known]:
-        """Which input frames of each client the records, committed or queued, contain."""
-        return self._session.live.inputs if self._session else {}
-
-    @property
-    def history(self) -> History:
-        """The session as it was when it was opened, before repairs."""
-        return self._history
-
     async def durable(self, position: int | None = None) -> None:
         """Wait until records are committed.
 
@@ -239,19 +190,6 @@ class SessionHandle(ABC):
         session = self._require()
         if position is None or position > session.live.head:
             await self._runtime.run(session.durable(position, DURABLE_TIMEOUT_S))
-
-    @contextlib.contextmanager
-    def taking(self, client_id: str, *seqs: int) -> Iterator[None]:
-        """Say that what is recorded within, in this task, is the effect of a client's input frames."""
-        token = _taking.set((valid_id(client_id, "client id"), seqs))
-        try:
-            yield
-        finally:
-            _taking.reset(token)
-
-    def note_input(self, client_id: str, seqs: Sequence[int]) -> None:
-        """Say that the next message recorded is the effect of a client's input frames."""
-        self._noted = (valid_id(client_id, "client id"), tuple(seqs))
 
     def record_input(self, client_id: str, seqs: Sequence[int]) -> None:
         """Record that a client's input frames have had all the effect that they will have: silence, say."""
@@ -270,40 +208,11 @@ class SessionHandle(ABC):
         else:
             self._lost_callbacks.append(lambda: _call_on(loop, callback))
 
-    def lease_is_fresh(self) -> bool:
-        """Whether this holder may still speak for the session, by its own clock."""
-        try:
-            session = self._mine()
-        except SessionFenced:
-            return False
-        return session is not None and session.lease.held and session.lease.fresh_for > 0
+    def _begin(self) -> Future[Session]:
+        return self._runtime.submit(self._open())
 
-    def _begin_opening(self) -> Future[Session]:
-        """Open once, however many ask for it at the same time."""
-        with self._opening_lock:
-            if self._opening is None:
-                self._opening = self._runtime.submit(self._open())
-            self._openers += 1
-            return self._opening
-
-    def _end_opening(self, opening: Future[Session]) -> None:
-        with self._opening_lock:
-            self._openers -= 1
-            if self._opening is opening and opening.done():
-                self._opening = None
-
-    def _give_up(self, opening: Future[Session]) -> None:
-        """Let go what is acquired after the last one who wanted it has left."""
-        with self._opening_lock:
-            if self._openers > 1 or self._opening is not opening:
-                return
-            self._opening = None
-
-        def let_go(opened: Future[Session]) -> None:
-            if opened.exception() is None:
-                self._runtime.submit(opened.result().close())
-
-        opening.add_done_callback(let_go)
+    def _let_go(self, session: Session) -> None:
+        self._runtime.submit(session.close())
 
     async def _read_ahead(self) -> Prepared:
         """Runs on the storage loop."""
@@ -339,7 +248,7 @@ class SessionHandle(ABC):
             clock=self._runtime.clock,
         )
         session = Session(lease, stores, self._runtime.heartbeats, self._runtime.clock)
-        session.on_lost(self._lost)
+        session.upkeep.on_lost(self._lost)
         prepared = self._prepared
         journal = await session.open(self.settings.acquire_timeout, self.settings.probe, prepared)
         if prepared is not None and prepared.read_for(journal.item) is not None:
@@ -352,21 +261,6 @@ class SessionHandle(ABC):
         journal.records.clear()
         return session
 
-    def _mine(self) -> Session | None:
-        """The session, if it was opened; never a parent process's."""
-        if self._session is not None:
-            self._session.check_process()
-        return self._session
-
-    def _require(self) -> Session:
-        if (session := self._mine()) is None:
-            raise RuntimeError("the session is not open: await session_manager.open()")
-        return session
-
-    def _take_inputs(self) -> Input | None:
-        noted, self._noted = self._noted, None
-        return noted or _taking.get()
-
     def _watch_loop(self) -> None:
         """Tie the heartbeat to the running event loop, and notice changes between two hooks."""
         if self._session is None or not in_event_loop():
@@ -378,12 +272,12 @@ class SessionHandle(ABC):
                 with contextlib.suppress(SegueError):
                     alive._record_changes()  # noqa: SLF001 - it is this very object, held weakly
 
-        self._session.watch_loop(LoopWatch(asyncio.get_running_loop(), each_turn))
-        self._runtime.loop.call_soon_threadsafe(self._session.beat_on)
+        self._session.upkeep.watch_loop(LoopWatch(asyncio.get_running_loop(), each_turn))
+        self._runtime.loop.call_soon_threadsafe(self._session.upkeep.beat_on)
 
     def _follow_loop(self) -> None:
         """An agent may live on one event loop after the other (``asyncio.run`` twice): the heartbeat goes with it."""
-        if self._session is not None and self._session.loop_ended:
+        if self._session is not None and self._session.upkeep.loop_ended:
             self._watch_loop()
 
     def _lost(self) -> None:

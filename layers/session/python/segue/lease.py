@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from segue import guard
@@ -17,14 +16,9 @@ from segue.clock import Clock, SystemClock
 from segue.errors import SessionFenced, SessionHeld, StorageUnavailable
 from segue.item import GuardItem
 from segue.storage.interface import ConditionalWrite, ConditionFailed, GuardStore
+from segue.watch import Probe, Trying, Watch
 
 logger = logging.getLogger(__name__)
-
-Probe = Callable[[GuardItem], Awaitable[bool]]
-"""Tells whether an item's holder is certainly dead. A wrong yes costs a call its holder and nothing else."""
-
-Trying = Callable[[GuardItem], None]
-"""Is told of an item just before the write that is to acquire it."""
 
 _POLL_S = 0.25
 """Seconds between two looks at an item that somebody holds. A look is one consistent read (half a unit)."""
@@ -106,6 +100,11 @@ class Lease:
         return self.item is not None and self.item.held
 
     @property
+    def epoch(self) -> int:
+        """The fencing token of the latest acquisition, 0 before the first."""
+        return self.item.epoch if self.item else 0
+
+    @property
     def mine(self) -> GuardItem:
         """The item, as its holder.
 
@@ -113,7 +112,7 @@ class Lease:
             SessionFenced: The lease was lost or let go.
         """
         if self.item is None or not self.item.held:
-            raise self.lost or SessionFenced(self.item.epoch if self.item else 0, None)
+            raise self.lost or SessionFenced(self.epoch, None)
         return self.item
 
     @property
@@ -157,7 +156,7 @@ class Lease:
             retention_s=self._retention_s,
         )
         deadline = self._clock.now() + timeout
-        watch = _Watch(self._clock, probe)
+        watch = Watch(self._clock, probe)
         pause = _BACKOFF_S[0]
         while True:
             try:
@@ -175,7 +174,7 @@ class Lease:
             await self._clock.sleep(min(_POLL_S, max(0.01, deadline - self._clock.now())))
 
     async def _attempt(
-        self, candidate: guard.Candidate, watch: _Watch, left: GuardItem | None, trying: Trying | None
+        self, candidate: guard.Candidate, watch: Watch, left: GuardItem | None, trying: Trying | None
     ) -> GuardItem | None:
         """Look, and try if that is allowed. Returns the item of whoever has it instead, None if it is mine now."""
         seen = await self._look()
@@ -307,25 +306,3 @@ class Lease:
 
 def _winner(lost: ConditionFailed) -> GuardItem | None:
     return None if lost.item is None else GuardItem.parse(lost.item)
-
-
-class _Watch:
-    """Times, on the observer's own clock, how long a held item stays the same."""
-
-    def __init__(self, clock: Clock, probe: Probe | None) -> None:
-        self._clock = clock
-        self._probe = probe
-        self._state: tuple[str, str | None, int] | None = None
-        self._since = clock.now()
-        self.looked_at = clock.now()
-
-    async def may_try(self, seen: GuardItem | None) -> bool:
-        """Whether manners allow an attempt on what was just read."""
-        self.looked_at = self._clock.now()
-        if seen is None or not seen.held or seen.ended(self._clock.wall()):
-            return True
-        state = (seen.born, seen.acquire_id, seen.beat)
-        if state != self._state:
-            self._state, self._since = state, self.looked_at
-            return self._probe is not None and await self._probe(seen)
-        return self.looked_at - self._since >= seen.lease_ms / 1000

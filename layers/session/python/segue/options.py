@@ -7,7 +7,8 @@ import socket
 from dataclasses import dataclass, field
 from typing import Literal, TypedDict
 
-from segue.lease import LeaseSettings, Probe
+from segue.lease import LeaseSettings
+from segue.watch import Probe
 
 Durability = Literal["await", "gate"]
 

@@ -28,7 +28,7 @@ _T = TypeVar("_T")
 STORAGE_THREADS = 32
 """Requests to storage under way at once, for all sessions of a process. A restore uses them all for a moment."""
 
-SWITCH_INTERVAL_S = 0.0005
+SWITCH_INTERVAL_S = 0.0002
 """Seconds that a storage thread may keep the interpreter's lock while an agent's loop waits for it. A request is
 two milliseconds of boto3; Python's own interval of 5 ms would let the loop, and the audio on it, wait for all of it."""
 

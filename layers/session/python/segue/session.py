@@ -14,32 +14,27 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from segue import guard
 from segue.clock import Clock
 from segue.collection import sweep_life
-from segue.errors import JournalCorrupt, SessionFenced, StorageRefused, StorageUnavailable
+from segue.errors import JournalCorrupt, SessionFenced, StorageUnavailable
 from segue.item import GuardItem
 from segue.journal import JournalWriter
-from segue.lease import Lease, Probe
+from segue.lease import Lease
 from segue.prepared import Prepared
 from segue.records import Keys, Record
 from segue.restore import Journal, ReadAhead, read_held, read_unheld
-from segue.runtime import HeartbeatSchedule, LoopWatch
+from segue.runtime import HeartbeatSchedule
 from segue.storage.interface import GuardStore, ObjectStore
+from segue.upkeep import CLOSE_TIMEOUT_S, Upkeep
+from segue.watch import Probe
 
 logger = logging.getLogger(__name__)
 
-CLOSE_TIMEOUT_S = 30.0
-"""Seconds that ``close`` waits for storage. After that the lease is left to run out, since whether the last
-commit was accepted is not known."""
-
 TOMBSTONE_S = 14 * 86_400
 """Seconds that a tombstone stays: longer than any request is on its way, and than the weekly sweep is apart."""
-
-_HUNG_LOOP_RETRY_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,30 +47,31 @@ class Stores:
 
 
 class Session:
-    """Holds one session, from ``open`` to ``close`` or until someone takes it over."""
+    """Holds one session, from ``open`` to ``close`` or until someone takes it over.
+
+    Attributes:
+        lease: The right to write it.
+        upkeep: What keeps the lease alive.
+        restored: What was read when it was opened.
+        writer: Appends to it, once it is open.
+    """
 
     def __init__(self, lease: Lease, stores: Stores, heartbeats: HeartbeatSchedule, clock: Clock) -> None:
         """Prepare; no I/O."""
         self.lease = lease
         self.restored: Journal | None = None
         self.writer: JournalWriter | None = None
+        self.upkeep = Upkeep(lease, heartbeats)
         self._stores = stores
-        self._heartbeats = heartbeats
         self._clock = clock
-        self._watch: LoopWatch | None = None
-        self._on_lost: list[Callable[[], None]] = []
-        self._is_lost = False
-        self._beating = False
-        self._forsaken = False
         self._left: GuardItem | None = None
         self._reopening: tuple[float, Probe | None] = (0.0, None)
         self._pid = os.getpid()
-        self._beat_lock = asyncio.Lock()
 
     @property
     def epoch(self) -> int:
         """The fencing token of the latest acquisition, 0 before the first."""
-        return self.lease.item.epoch if self.lease.item else 0
+        return self.lease.epoch
 
     def check_process(self) -> None:
         """See that this is the process that opened the session.
@@ -99,25 +95,6 @@ class Session:
             raise RuntimeError("the session is not open")
         return self.writer
 
-    def watch_loop(self, watch: LoopWatch) -> None:
-        """Send heartbeats only while an event loop turns."""
-        self._watch = watch
-
-    @property
-    def loop_ended(self) -> bool:
-        """Whether the event loop that heartbeats were tied to has ended, so that none are sent."""
-        return self._watch is not None and self._watch.closed
-
-    def beat_on(self) -> None:
-        """Send heartbeats again if they ended with an event loop. Runs on the storage loop."""
-        if self.lease.held and not self._beating and not self._forsaken:
-            self._beating = True
-            self._heartbeats.add(self, 0.0)
-
-    def on_lost(self, callback: Callable[[], None]) -> None:
-        """Call back once, on the storage loop, when the session is or may be someone else's."""
-        self._on_lost.append(callback)
-
     async def open(self, timeout: float, probe: Probe | None = None, prepared: Prepared | None = None) -> Journal:
         """Acquire the session and read it.
 
@@ -139,7 +116,7 @@ class Session:
         except BaseException:
             ahead.drop()
             raise
-        self._keep_alive()
+        self.upkeep.begin()
         try:
             known = prepared.read_for(item) if prepared else await ahead.journal(item)
             restored = known or await self._read(item)
@@ -150,14 +127,15 @@ class Session:
             elif self.lease.took_over:
                 writer.collect_soon()
         except BaseException:
-            await self._let_go()
+            await self.upkeep.let_go()
             raise
         finally:
             ahead.drop()
         writer.reopen_with(self._reopen)
-        writer.when_fenced(self._lost)
+        writer.when_fenced(self.upkeep.lost)
         self._reopening = (timeout, probe)
-        self.restored, self.writer = restored, writer
+        self.restored = restored
+        self.writer = self.upkeep.writer = writer
         return restored
 
     async def _read(self, item: GuardItem) -> Journal:
@@ -230,18 +208,18 @@ class Session:
                 await writer.between_commits.acquire()
         except TimeoutError:
             logger.warning("a commit is under way, the lease runs out")
-            self._forsaken = True
+            self.upkeep.forsake()
             return
         try:
             if writer.undecided:
                 logger.warning("whether the last commit was accepted is not known, the lease runs out")
-                self._forsaken = True
+                self.upkeep.forsake()
                 return
             await writer.settle_chores()
             self._left = self.lease.item
             if for_good:
                 writer.failure = SessionFenced(self.epoch, None)
-            await self._let_go()
+            await self.upkeep.let_go()
         finally:
             writer.between_commits.release()
 
@@ -262,67 +240,7 @@ class Session:
             writer.fail(SessionFenced(item.epoch, None))
         await sweep_life(self._stores.objects, Keys(self._stores.prefix, item.session_key, item.born))
 
-    async def _let_go(self) -> None:
-        async with self._beat_lock:
-            try:
-                async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                    await self.lease.release()
-            except (StorageUnavailable, StorageRefused, TimeoutError) as error:
-                logger.warning("lease not released, it runs out", extra={"error": type(error).__name__})
-                self.lease.forget()
-
     async def _reopen(self) -> None:
         timeout, probe = self._reopening
         await self.lease.acquire(timeout, probe, left=self._left)
-        self._keep_alive()
-
-    def _keep_alive(self) -> None:
-        self._is_lost = self._forsaken = False
-        if not self._beating:
-            self._beating = True
-            self._heartbeats.add(self, self.lease.settings.heartbeat)
-
-    async def heartbeat(self) -> float | None:
-        """Renew the lease if that is due. Called by the heartbeat schedule.
-
-        Returns:
-            Seconds until the next call, None once the lease is gone.
-        """
-        async with self._beat_lock:
-            delay = await self._beat()
-        self._beating = delay is not None
-        return delay
-
-    async def _beat(self) -> float | None:
-        settings = self.lease.settings
-        if not self.lease.held or self._forsaken or (self._watch is not None and self._watch.closed):
-            return None  # let go; or the loop that the agent lived on has ended without a stop: it runs out
-        if self.lease.fresh_for <= 0:
-            self._lost()
-        turning = self._watch is None or self._watch.alive()
-        recently = settings.duration - settings.margin - self.lease.fresh_for
-        if (self.writer is not None and self.writer.busy) or recently < settings.heartbeat / 2:
-            return max(settings.heartbeat - recently, settings.heartbeat / 4)
-        if not turning:
-            return min(_HUNG_LOOP_RETRY_S, settings.heartbeat / 2)
-        try:
-            async with asyncio.timeout(max(self.lease.fresh_for, settings.heartbeat)):
-                await self.lease.beat()
-        except SessionFenced as fenced:
-            if self.writer is not None:
-                self.writer.fail(fenced)
-            self._lost()
-            return None
-        except (StorageUnavailable, StorageRefused, TimeoutError) as error:
-            logger.warning("heartbeat failed", extra={"epoch": self.epoch, "error": type(error).__name__})
-            return settings.heartbeat / 4
-        return settings.heartbeat
-
-    def _lost(self) -> None:
-        if not self._is_lost:
-            self._is_lost = True
-            for callback in self._on_lost:
-                try:
-                    callback()
-                except Exception:
-                    logger.exception("a callback for a lost session failed")
+        self.upkeep.begin()

@@ -14,6 +14,7 @@ from strands.types.agent import LocalAgent
 from strands.types.session import encode_bytes_values
 
 from segue.errors import RecordTooLarge
+from segue.held import HeldMessages
 from segue.history import AgentHistory, Message
 from segue.messages import (
     Given,
@@ -28,9 +29,6 @@ from segue.records import Record
 
 Append = Callable[..., int]
 _Inputs = tuple[str, tuple[int, ...]] | None
-
-_UNSETTLED = 64
-"""Newest messages of a voice agent, among which transcripts are still being completed."""
 
 
 class AgentRecorder:
@@ -53,7 +51,7 @@ class AgentRecorder:
         self._append = append
         self._connection: dict[str, Any] = dict(stored.connection) if stored else {}
         self._live: list[str] = []
-        self._settled: tuple[list[Any], list[str]] = [], []
+        self._held = HeldMessages(agent)
         self._copies: dict[str, Any] = {}
         self._refused: set[str] = set()
         self._state_seen: object = None
@@ -90,7 +88,7 @@ class AgentRecorder:
         snapshot = Snapshot(scope="agent", schema_version=SNAPSHOT_SCHEMA_VERSION, data=data, app_data={})
         self.agent.load_snapshot(snapshot)
         # Repairs and limits are not recorded: what was restored is what later changes are measured against.
-        self._live = self._ids_held()
+        self._live = self._held.ids(self._refused)
         if not voice:
             self._copies = {tracking_id_of(message): copy_of(message) for message in self.agent.messages}
         self._state_seen = self._state_version()
@@ -151,7 +149,7 @@ class AgentRecorder:
         Conversation managers do this to an ``Agent``, so all its messages are compared; user hooks do it to a
         message that was just added, so the messages of the latest turn are compared for every kind of agent.
         """
-        ids = self._ids_held()
+        ids = self._held.ids(self._refused)
         if ids != self._live:
             messages: list[Message] = self.agent.messages  # type: ignore[assignment]
             for message in messages:
@@ -169,28 +167,6 @@ class AgentRecorder:
                 self.update(message, None)
         keep = compared if isinstance(self.agent, Agent) else ()
         self._copies = {known: copy for known, copy in self._copies.items() if known in keep}
-
-    def _ids_held(self) -> list[str]:
-        """The ids of all messages with content.
-
-        Asked after each turn, however long the conversation is. So of those that were there before, it is only
-        seen that they are the very same; an ``Agent``'s may be changed in place and are all looked at.
-        """
-        messages: list[Any] = self.agent.messages
-        settled, ids = self._settled
-        if messages[: len(settled)] != settled:
-            settled, ids = [], []
-        if not (self._refused or isinstance(self.agent, Agent)) and len(messages) > len(settled) + 2 * _UNSETTLED:
-            older = messages[:-_UNSETTLED]
-            settled, ids = self._settled = older, ids + self._ids_of(older[len(settled) :])
-        return ids + self._ids_of(messages[len(settled) :])
-
-    def _ids_of(self, messages: list[Any]) -> list[str]:
-        return [
-            known
-            for message in messages
-            if message["content"] and (known := tracking_id_of(message)) not in self._refused
-        ]
 
     def _compared(self) -> dict[str, Message]:
         """The messages that there are copies of, in order; found from the end, where those of the latest turn are."""

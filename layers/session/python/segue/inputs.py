@@ -1,0 +1,42 @@
+"""Whose input a record is the effect of: client frames, named before what they cause is recorded.
+
+Apart from the handle because it needs no session: it is remembered until the next record takes it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+from collections.abc import Iterator, Sequence
+
+from segue.item import valid_id
+
+Input = tuple[str, tuple[int, ...]]
+"""A client's input frames: its id and their sequence numbers."""
+
+_taking: contextvars.ContextVar[Input | None] = contextvars.ContextVar("segue_taking", default=None)
+
+
+class ClientInput:
+    """Remembers which client's frames the next record is the effect of."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._noted: Input | None = None
+
+    @contextlib.contextmanager
+    def taking(self, client_id: str, *seqs: int) -> Iterator[None]:
+        """Say that what is recorded within, in this task, is the effect of a client's input frames."""
+        token = _taking.set((valid_id(client_id, "client id"), seqs))
+        try:
+            yield
+        finally:
+            _taking.reset(token)
+
+    def note_input(self, client_id: str, seqs: Sequence[int]) -> None:
+        """Say that the next message recorded is the effect of a client's input frames."""
+        self._noted = (valid_id(client_id, "client id"), tuple(seqs))
+
+    def _take_inputs(self) -> Input | None:
+        noted, self._noted = self._noted, None
+        return noted or _taking.get()

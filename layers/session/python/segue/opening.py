@@ -1,0 +1,72 @@
+"""Opening a session once, however many ask for it at the same time, from whichever loop or thread.
+
+Apart from the handle because counting who waits is a matter of threads, and nothing else in the handle is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+
+
+class Opening[T]:
+    """What is opened while somebody waits for it. If all who wanted it give up, it is let go again."""
+
+    def __init__(self, begin: Callable[[], Future[T]], let_go: Callable[[T], None]) -> None:
+        """Prepare; nothing is opened.
+
+        Args:
+            begin: Begins to open.
+            let_go: Closes what was opened for nobody.
+        """
+        self._begin = begin
+        self._let_go = let_go
+        self._lock = threading.Lock()
+        self._under_way: Future[T] | None = None
+        self._waiting = 0
+
+    async def wait(self) -> T:
+        """Open, or wait for the opening that is under way, without blocking the event loop."""
+        opening = self._join()
+        try:
+            return await asyncio.shield(asyncio.wrap_future(opening))
+        except asyncio.CancelledError:
+            self._give_up(opening)
+            raise
+        finally:
+            self._leave(opening)
+
+    def wait_sync(self) -> T:
+        """The same for code without an event loop; blocks this thread."""
+        opening = self._join()
+        try:
+            return opening.result()
+        finally:
+            self._leave(opening)
+
+    def _join(self) -> Future[T]:
+        with self._lock:
+            if self._under_way is None:
+                self._under_way = self._begin()
+            self._waiting += 1
+            return self._under_way
+
+    def _leave(self, opening: Future[T]) -> None:
+        with self._lock:
+            self._waiting -= 1
+            if self._under_way is opening and opening.done():
+                self._under_way = None
+
+    def _give_up(self, opening: Future[T]) -> None:
+        with self._lock:
+            if self._waiting > 1 or self._under_way is not opening:
+                return
+            self._under_way = None
+
+        def opened_for_nobody(opened: Future[T]) -> None:
+            if opened.exception() is None:
+                self._let_go(opened.result())
+
+        opening.add_done_callback(opened_for_nobody)

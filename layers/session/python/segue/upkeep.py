@@ -1,0 +1,130 @@
+"""Keeping a lease alive while its session is open, and telling when it is lost.
+
+Apart from the session because it has a rhythm of its own: the heartbeat schedule calls it, whatever the session does.
+Runs on the storage loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from segue.errors import SessionFenced, StorageRefused, StorageUnavailable
+from segue.journal import JournalWriter
+from segue.lease import Lease
+from segue.runtime import HeartbeatSchedule, LoopWatch
+
+logger = logging.getLogger(__name__)
+
+CLOSE_TIMEOUT_S = 30.0
+"""Seconds that letting go waits for storage. After that the lease is left to run out, since whether the last
+commit was accepted is not known."""
+
+_HUNG_LOOP_RETRY_S = 0.5
+
+
+class Upkeep:
+    """Renews one session's lease, for as long as it is held and the agent's loop turns.
+
+    Attributes:
+        writer: The session's writer, once it is open: its commits renew the lease, too.
+    """
+
+    def __init__(self, lease: Lease, heartbeats: HeartbeatSchedule) -> None:
+        """Prepare; nothing is sent before ``begin``."""
+        self.writer: JournalWriter | None = None
+        self._lease = lease
+        self._heartbeats = heartbeats
+        self._watch: LoopWatch | None = None
+        self._on_lost: list[Callable[[], None]] = []
+        self._is_lost = False
+        self._beating = False
+        self._forsaken = False
+        self._lock = asyncio.Lock()
+
+    def begin(self) -> None:
+        """Keep a lease alive that was just acquired."""
+        self._is_lost = self._forsaken = False
+        if not self._beating:
+            self._beating = True
+            self._heartbeats.add(self, self._lease.settings.heartbeat)
+
+    def watch_loop(self, watch: LoopWatch) -> None:
+        """Send heartbeats only while an event loop turns."""
+        self._watch = watch
+
+    @property
+    def loop_ended(self) -> bool:
+        """Whether the event loop that heartbeats were tied to has ended, so that none are sent."""
+        return self._watch is not None and self._watch.closed
+
+    def beat_on(self) -> None:
+        """Send heartbeats again if they ended with an event loop."""
+        if self._lease.held and not self._beating and not self._forsaken:
+            self._beating = True
+            self._heartbeats.add(self, 0.0)
+
+    def forsake(self) -> None:
+        """Renew nothing any more: the lease runs out."""
+        self._forsaken = True
+
+    async def let_go(self) -> None:
+        """Release the lease; if storage does not answer, it runs out."""
+        async with self._lock:
+            try:
+                async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                    await self._lease.release()
+            except (StorageUnavailable, StorageRefused, TimeoutError) as error:
+                logger.warning("lease not released, it runs out", extra={"error": type(error).__name__})
+                self._lease.forget()
+
+    def on_lost(self, callback: Callable[[], None]) -> None:
+        """Call back once, on the storage loop, when the session is or may be someone else's."""
+        self._on_lost.append(callback)
+
+    def lost(self) -> None:
+        """Tell that the session is or may be someone else's."""
+        if not self._is_lost:
+            self._is_lost = True
+            for callback in self._on_lost:
+                try:
+                    callback()
+                except Exception:
+                    logger.exception("a callback for a lost session failed")
+
+    async def heartbeat(self) -> float | None:
+        """Renew the lease if that is due. Called by the heartbeat schedule.
+
+        Returns:
+            Seconds until the next call, None once the lease is gone.
+        """
+        async with self._lock:
+            delay = await self._beat()
+        self._beating = delay is not None
+        return delay
+
+    async def _beat(self) -> float | None:
+        lease, settings = self._lease, self._lease.settings
+        if not lease.held or self._forsaken or self.loop_ended:
+            return None  # let go; or the loop that the agent lived on has ended without a stop: it runs out
+        if lease.fresh_for <= 0:
+            self.lost()
+        turning = self._watch is None or self._watch.alive()
+        recently = settings.duration - settings.margin - lease.fresh_for
+        if (self.writer is not None and self.writer.busy) or recently < settings.heartbeat / 2:
+            return max(settings.heartbeat - recently, settings.heartbeat / 4)
+        if not turning:
+            return min(_HUNG_LOOP_RETRY_S, settings.heartbeat / 2)
+        try:
+            async with asyncio.timeout(max(lease.fresh_for, settings.heartbeat)):
+                await lease.beat()
+        except SessionFenced as fenced:
+            if self.writer is not None:
+                self.writer.fail(fenced)
+            self.lost()
+            return None
+        except (StorageUnavailable, StorageRefused, TimeoutError) as error:
+            logger.warning("heartbeat failed", extra={"epoch": lease.epoch, "error": type(error).__name__})
+            return settings.heartbeat / 4
+        return settings.heartbeat

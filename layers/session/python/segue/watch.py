@@ -1,0 +1,44 @@
+"""Whether one may try to acquire a session that somebody holds.
+
+Apart from the lease because it decides nothing: it is a matter of manners, and the conditional write's who wins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from segue.clock import Clock
+from segue.item import GuardItem
+
+Probe = Callable[[GuardItem], Awaitable[bool]]
+"""Tells whether an item's holder is certainly dead. A wrong yes costs a call its holder and nothing else."""
+
+Trying = Callable[[GuardItem], None]
+"""Is told of an item just before the write that is to acquire it."""
+
+
+class Watch:
+    """Times, on the observer's own clock, how long a held item stays the same.
+
+    Attributes:
+        looked_at: When it was last told of the item, on that clock.
+    """
+
+    def __init__(self, clock: Clock, probe: Probe | None) -> None:
+        """Begin with nothing seen."""
+        self._clock = clock
+        self._probe = probe
+        self._state: tuple[str, str | None, int] | None = None
+        self._since = clock.now()
+        self.looked_at = clock.now()
+
+    async def may_try(self, seen: GuardItem | None) -> bool:
+        """Whether manners allow an attempt on what was just read."""
+        self.looked_at = self._clock.now()
+        if seen is None or not seen.held or seen.ended(self._clock.wall()):
+            return True
+        state = (seen.born, seen.acquire_id, seen.beat)
+        if state != self._state:
+            self._state, self._since = state, self.looked_at
+            return self._probe is not None and await self._probe(seen)
+        return self.looked_at - self._since >= seen.lease_ms / 1000
