@@ -24,7 +24,17 @@ from gateway.connections import Binding
 from gateway.post import Accepted, Gone, Outcome, Post, Refused
 from gateway.routes import Route, Routes
 from segue.wire.delivery import Delivery, encode_delivery
-from segue.wire.frames import AudioInput, Bye, ClientFrame, Error, Hello, OutputAck, TextInput, error_frame
+from segue.wire.frames import (
+    AudioInput,
+    Bye,
+    ClientFrame,
+    Error,
+    Hello,
+    ImageInput,
+    OutputAck,
+    TextInput,
+    error_frame,
+)
 
 HOLDER_WAIT_SECONDS: Final = 3.0
 """How long a frame is kept for a holder to come. Longer would hold up frames behind it; a client says hello again."""
@@ -148,7 +158,7 @@ class Missed:
 
 
 def _is_waited_with(frame: ClientFrame) -> bool:
-    return isinstance(frame, Hello) or (isinstance(frame, TextInput | AudioInput) and frame.seq is None)
+    return isinstance(frame, Hello) or (isinstance(frame, TextInput | AudioInput | ImageInput) and frame.seq is None)
 
 
 def _told(outcome: Accepted | Refused) -> Error | None:

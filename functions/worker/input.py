@@ -6,19 +6,28 @@ transcript is recorded, that record carries the audio heard since the last one.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from strands.bidi import BidiAgent
 from strands.bidi.types.media import AudioDelta
 from strands.hooks import MessageUpdatedEvent
+from strands.types.media import ImageBlock, ImageFormat
 
 from segue.item import Known
-from segue.wire.frames import AudioInput, InputFrame, TextInput
+from segue.wire.frames import AudioInput, FrameError, ImageInput, InputFrame, MediaType, TextInput
+from segue.wire.images import ImageAssembler, ImageRefused
 from worker.intake import Intake, Said
 from worker.log import logger
 from worker.manager import Manager
 from worker.marks import AFTER_THE_MANAGER, BEFORE_THE_MANAGER, bidi_metadata
 from worker.turn import Turn
+
+_IMAGE_FORMATS: Final[dict[MediaType, ImageFormat]] = {
+    "image/jpeg": "jpeg",
+    "image/png": "png",
+    "image/webp": "webp",
+    "image/gif": "gif",
+}
 
 
 class Replies(Protocol):
@@ -28,8 +37,8 @@ class Replies(Protocol):
         """Tell a client, once it is durable, what has been taken of its input."""
         ...
 
-    def refuse(self, client_id: str) -> None:
-        """Tell a client that its input could not be taken."""
+    def refuse(self, client_id: str, code: str | None = None) -> None:
+        """Tell a client that its input could not be taken; the code is the protocol's, if it says why."""
         ...
 
 
@@ -50,6 +59,7 @@ class Input:
         self._turn = turn
         self._output = output
         self._intake = Intake(self._known)
+        self._images: dict[str, ImageAssembler] = {}
         self._answered: str | None = None
 
     def register(self) -> None:
@@ -81,18 +91,22 @@ class Input:
             except ValueError as error:
                 # What a model raises for content that it does not take. It is recorded, so it counts as taken.
                 logger.warning("the model does not take an input", client=said.client_id, reason=type(error).__name__)
-                self._output.refuse(said.client_id)
-            if isinstance(said.frame, TextInput) and said.frame.seq is not None:
+                self._output.refuse(said.client_id, error.code if isinstance(error, FrameError) else None)
+            if isinstance(said.frame, TextInput | ImageInput) and said.frame.seq is not None:
                 self._output.acknowledge(said.client_id)
 
     async def _give(self, said: Said) -> None:
         frame = said.frame
-        if isinstance(frame, AudioInput):
+        if isinstance(frame, ImageInput):
+            await self._give_image(said.client_id, frame)
+        elif isinstance(frame, AudioInput) and not frame.audio:
+            self._intake.heard(said)  # given up by its client: only its number counts
+        elif isinstance(frame, AudioInput):
             await self._agent.send(AudioDelta(format="pcm", source={"bytes": frame.pcm}))
             self._intake.heard(said)
         elif not frame.text.strip():
             # No model takes blank text, but its number must not be missing: the next text's record carries it.
-            self._intake.skipped(said)
+            self._intake.skipped(said.client_id, frame.seq)
         else:
             self._turn.asked()
             await self._give_text(said.client_id, frame)
@@ -103,6 +117,24 @@ class Input:
             return
         with self._manager.taking(client_id, *self._intake.blanks(client_id), frame.seq):
             await self._agent.send(frame.text)
+
+    async def _give_image(self, client_id: str, frame: ImageInput) -> None:
+        assembler = self._images.pop(client_id, None) or ImageAssembler()
+        try:
+            image = assembler.take(frame)
+        except ImageRefused as error:
+            self._intake.skipped(client_id, *error.seqs)
+            raise
+        if image is None:
+            self._images[client_id] = assembler
+            return
+        self._turn.asked()
+        block = ImageBlock(format=_IMAGE_FORMATS[image.media_type], source={"bytes": image.data})
+        if not image.seqs:
+            await self._agent.send(block)
+            return
+        with self._manager.taking(client_id, *self._intake.blanks(client_id), *image.seqs):
+            await self._agent.send(block)
 
     def _known(self, client_id: str) -> Known:
         return self._manager.inputs.get(client_id, Known())

@@ -86,13 +86,12 @@ class Intake:
         if isinstance(said.frame, AudioInput) and said.frame.seq is not None:
             self._heard.setdefault(said.client_id, []).append(said.frame.seq)
 
-    def skipped(self, said: Said) -> None:
-        """Note a text that the agent was not given, because it says nothing."""
-        if said.frame.seq is not None:
-            self._blanks.setdefault(said.client_id, []).append(said.frame.seq)
+    def skipped(self, client_id: str, *seqs: int | None) -> None:
+        """Note input that the agent was not given, because it says nothing or was refused."""
+        self._blanks.setdefault(client_id, []).extend(seq for seq in seqs if seq is not None)
 
     def blanks(self, client_id: str) -> list[int]:
-        """Take the numbers of a client's texts that were skipped."""
+        """Take the numbers of a client's inputs that were skipped."""
         return self._blanks.pop(client_id, [])
 
     def answered(self) -> tuple[str, list[int]] | None:

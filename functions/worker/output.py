@@ -87,9 +87,10 @@ class Output:
         ack = frames.InputAck(upto=known.upto, beyond=known.beyond)
         self.gate.put(ack, self._manager.position, client_id)
 
-    def refuse(self, client_id: str) -> None:
-        """Tell a client that the agent's model does not take what it said."""
-        self.audience.send(frames.error_frame("bad_frame", "the agent cannot take this input"), client_id)
+    def refuse(self, client_id: str, code: str | None = None) -> None:
+        """Tell a client that the agent's model does not take what it said, or the code that says why."""
+        text = None if code else "the agent cannot take this input"
+        self.audience.send(frames.error_frame(code or "bad_frame", text), client_id)
 
     def apologise(self) -> None:
         """Tell the clients that the conversation broke and may be taken up again."""

@@ -20,7 +20,7 @@ from segue import SegueError, SessionFenced
 from segue.wire import frames
 from segue.wire.claims import ClientAddress
 from segue.wire.delivery import Delivery
-from segue.wire.frames import AudioInput, Bye, FrameError, Hello, TextInput
+from segue.wire.frames import AudioInput, Bye, FrameError, Hello, ImageInput, TextInput
 from worker.audience import Arrival, Audience
 from worker.input import Input
 from worker.log import logger
@@ -169,7 +169,7 @@ class HostedSession:
             raise FrameError("superseded")
         if isinstance(frame, Hello) or arrival is Arrival.NEW:
             self._greet(client_id, frame.last_record if isinstance(frame, Hello) else None)
-        if isinstance(frame, TextInput | AudioInput):
+        if isinstance(frame, TextInput | AudioInput | ImageInput):
             self._input.offer(client_id, frame)
 
     def _greet(self, client_id: str, last_record: int | None) -> None:

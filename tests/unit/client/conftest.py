@@ -30,7 +30,8 @@ from segue.wire.frames import (
     error_frame,
 )
 from segue.wire.output import OutputNumbering
-from segue.wire.sequence import Receiver, SenderSettings
+from segue.wire.sender import SenderSettings
+from segue.wire.sequence import Receiver
 
 JUNK = '{"message": "Internal server error", "connectionId":"x", "requestId":"y"}'
 

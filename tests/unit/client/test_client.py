@@ -30,7 +30,7 @@ from segue.wire.frames import (
     encode_frame,
     error_frame,
 )
-from segue.wire.sequence import SenderSettings
+from segue.wire.sender import SenderSettings
 from tests.unit.client.conftest import Network, events_until, quick, records_of
 
 
@@ -46,8 +46,8 @@ async def test_a_conversation(server):
     async with client_of(server) as client:
         assert client.ready.session == "s"
         assert (client.session, client.epoch, client.connection, client.last_record) == ("s", 2, 1, -1)
-        assert await client.send_text("hi") == 1
-        assert await client.send_audio(b"\1\0\2\0") == 2
+        await client.send_text("hi")
+        assert await client.send_audio(b"\1\0\2\0") == 0
         await client.flush(timeout=20)
         assert client.unacknowledged == 0
         events = await events_until(client, lambda event: getattr(event, "record", None) == 3)
@@ -245,7 +245,7 @@ async def test_a_cancelled_start_leaves_nothing_behind(server):
 
 
 async def test_limits(server):
-    async with client_of(server, sender=SenderSettings(capacity=2)) as client:
+    async with client_of(server, sender=SenderSettings(lasting_bytes=500)) as client:
         with pytest.raises(FrameError):
             await client.send_text("x" * 40_000)
         server.answer_hello = False
@@ -266,7 +266,7 @@ async def test_several_loops_share_the_events(server):
 
 
 async def test_a_reader_that_is_slow_loses_audio_and_nothing_else():
-    buffer = EventBuffer(capacity=3)
+    buffer = EventBuffer(capacity=3, lasting_capacity=9)
     audio = [AudioOutput(audio="AAAA", rate=8000, epoch=1, seq=seq) for seq in range(1, 5)]
     texts = [TextOutput(text=str(record), record=record) for record in range(5)]
     for pair in zip(audio, texts, strict=False):
@@ -278,6 +278,7 @@ async def test_a_reader_that_is_slow_loses_audio_and_nothing_else():
         while True:
             left.append(await buffer.next())
     assert left == texts
+    assert buffer.dropped == 4
 
 
 async def test_the_client_does_not_say_more_than_it_must(server):

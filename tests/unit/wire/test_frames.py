@@ -3,12 +3,13 @@
 import base64
 import json
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segue.item import Known
-from segue.wire import frames
+from segue.wire import encoding
 from segue.wire.frames import (
     MAX_FRAME_BYTES,
     MESSAGES,
@@ -22,6 +23,7 @@ from segue.wire.frames import (
     Error,
     FrameError,
     Hello,
+    ImageInput,
     InputAck,
     Moved,
     OutputAck,
@@ -36,10 +38,14 @@ from segue.wire.frames import (
     Transcript,
     decode_client_frame,
     decode_server_frame,
+    decode_server_message,
+    encode_batch,
     encode_frame,
     error_frame,
+    fitting,
 )
 
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 PCM = AudioFormat(rate=16000, channels=1, format="pcm")
 CLIENT_FRAMES = [
     Hello(session="s", client_id="c-1", connection=1),
@@ -47,7 +53,10 @@ CLIENT_FRAMES = [
     TextInput(text="grüß Gott"),
     TextInput(text="hi", seq=1),
     AudioInput.from_pcm(b"\x01\x02" * 800, seq=2),
+    AudioInput(audio="", seq=3),
+    ImageInput(image="AAAA", media_type="image/webp", part=2, parts=3, seq=5),
     OutputAck(epoch=3, seq=4),
+    Ping(trace=TRACE),
     Ping(),
     Bye(),
 ]
@@ -71,7 +80,7 @@ SERVER_FRAMES = [
     Restart(epoch=2, seq=8, reason="timeout"),
     Moved(epoch=2, seq=9),
     Moved(),
-    Resume(epoch=2, seq=10),
+    Resume(epoch=2, seq=10, trace=TRACE),
     error_frame("busy"),
     Pong(),
 ]
@@ -147,6 +156,12 @@ def test_audio_carries_samples():
         ('{"type":"text","text":"a","seq":true}', "bad_frame"),
         ('{"type":"text","text":"a","seq":9007199254740992}', "bad_frame"),
         ('{"type":"audio","audio":""}', "bad_frame"),
+        ('{"type":"ping","trace":""}', "bad_frame"),
+        (json.dumps({"type": "ping", "trace": TRACE + "\n"}), "bad_frame"),
+        (json.dumps({"type": "ping", "trace": TRACE.upper()}), "bad_frame"),
+        (json.dumps({"type": "ping", "trace": TRACE.replace("00-4", "ff-4")}), "bad_frame"),
+        (json.dumps({"type": "ping", "trace": "00-" + "0" * 32 + "-00f067aa0ba902b7-01"}), "bad_frame"),
+        (json.dumps({"type": "ping", "trace": "00-4bf92f3577b34da6a3ce929d0e0e4736-" + "0" * 16 + "-01"}), "bad_frame"),
         ('{"type":"audio","audio":"AAA"}', "bad_frame"),
         ('{"type":"audio","audio":"A A="}', "bad_frame"),
         ('{"type":"audio","audio":"AA=="}', "bad_frame"),
@@ -194,6 +209,80 @@ def test_what_is_not_protocol_is_no_server_frame(message):
     assert decode_server_frame(message) is None
 
 
+# --- several frames in one message
+
+
+def test_a_batch_is_an_array_and_one_frame_is_itself():
+    assert encode_batch(SERVER_FRAMES[:1]) == encode_frame(SERVER_FRAMES[0])
+    batch = SERVER_FRAMES[:4]
+    assert encode_batch(batch) == "[" + ",".join(map(encode_frame, batch)) + "]"
+    assert decode_server_message(encode_batch(batch)) == batch
+    assert decode_server_message(encode_batch(batch[:1])) == batch[:1]
+    with pytest.raises(FrameError, match="bytes"):
+        encode_batch([AudioOutput(audio="A" * 20_000, rate=8000)] * 2)
+
+
+@pytest.mark.parametrize(
+    ("message", "tags"),
+    [
+        ('[{"type":"pong"},{"type":"dance"},{"type":"moved"}]', ["pong", "moved"]),
+        ('[{"type":"pong"},3,null,[{"type":"pong"}],{"message":"Forbidden"}]', ["pong"]),
+        (' \n[{"type":"pong"}]', ["pong"]),
+        ("[]", []),
+        ('[{"type":"pong"}', []),
+        ("[" * 20_000, []),
+        ("[" * 16_000 + "]" * 16_000, []),
+        ('[{"type":"pong"},' + " " * MAX_FRAME_BYTES + "]", []),
+        (b"[\xff]", []),
+        ('{"message": "Internal server error", "connectionId":"abc="}', []),
+    ],
+    ids=lambda value: repr(value)[:30],
+)
+def test_what_is_no_frame_is_left_out_of_a_message(message, tags):
+    assert [frame.__struct_config__.tag for frame in decode_server_message(message)] == tags
+
+
+SIZES = st.lists(st.integers(0, 40_000), min_size=1, max_size=6)
+
+
+@settings(deadline=None)
+@given(SIZES | st.lists(st.integers(0, 6000), max_size=20), st.integers(1, 2**53 - 20))
+def test_what_is_said_to_fit_fits_with_any_number_and_no_more_would(sizes, number):
+    waiting = [AudioOutput(audio="A" * size, rate=8000) for size in sizes]
+    count = fitting(waiting)
+    assert bool(waiting) <= count <= len(waiting)
+    stamped = [msgspec.structs.replace(frame, epoch=number, seq=number + at) for at, frame in enumerate(waiting)]
+    if count > 1:
+        assert decode_server_message(encode_batch(stamped[:count])) == stamped[:count]
+    if count < len(waiting) and number > 2**52:
+        with pytest.raises(FrameError):
+            encode_batch(stamped[: count + 1])
+
+
+def test_frames_that_have_their_numbers_are_measured_as_they_are():
+    frame = AudioOutput(audio="A" * 3000, rate=8000, epoch=1, seq=1)
+    exactly = len(encode_batch([frame] * 4))
+    assert fitting([frame] * 9, limit=exactly) == 4
+    assert fitting([frame] * 9, limit=exactly - 1) == 3
+    assert fitting(iter([]), limit=9) == 0
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=200) | st.text(max_size=200) | st.lists(st.sampled_from(SERVER_FRAMES)).map(encode_batch))
+def test_any_server_message_is_frames_or_nothing(message):
+    assert all(isinstance(frame, tuple(map(type, SERVER_FRAMES))) for frame in decode_server_message(message))
+
+
+# --- errors
+
+
+def test_codes_are_open():
+    assert error_frame("quota", "none left", retryable=True) == Error(code="quota", message="none left", retryable=True)
+    assert not error_frame("quota").retryable
+    assert FrameError("quota").message
+    assert error_frame("busy", retryable=False) == Error(code="busy", message=MESSAGES["busy"], retryable=False)
+
+
 def test_error_frames_say_whether_to_try_again():
     for code, text in MESSAGES.items():
         frame = error_frame(code)
@@ -213,7 +302,7 @@ JSON = st.recursive(
     max_leaves=12,
 )
 TYPED = st.fixed_dictionaries(
-    {"type": st.sampled_from([*sorted(frames._CLIENT_TYPES), "ready", "", "x"])},
+    {"type": st.sampled_from([*sorted(encoding._CLIENT_TYPES), "ready", "", "x"])},
     optional=dict.fromkeys(("text", "audio", "seq", "session", "client_id", "connection", "last_record"), JSON),
 )
 

@@ -9,13 +9,10 @@ from hypothesis import strategies as st
 
 from segue.item import Known
 from segue.wire.frames import AudioInput, FrameError, TextInput
-from segue.wire.sequence import Receiver, Sender, SenderFull, SenderSettings
+from segue.wire.sender import Sender, SenderSettings
+from segue.wire.sequence import Receiver
 
 AUDIO = AudioInput.from_pcm(b"\0\0")
-
-
-def numbers(frames):
-    return [frame.seq for frame in frames]
 
 
 # --- Receiver
@@ -62,89 +59,6 @@ def test_beyond_the_window_is_refused_and_changes_nothing():
 def test_known_numbers_beyond_the_window_are_only_repeats():
     receiver = Receiver(Known(0, (500,)), window=3)
     assert receiver.offer(500, "late") == []
-
-
-# --- Sender
-
-
-def test_numbers_start_at_one_and_are_shared_by_text_and_audio():
-    sender = Sender()
-    assert sender.add(TextInput(text="a")).seq == 1
-    assert sender.add(AUDIO).seq == 2
-    assert numbers(sender.due(0.0)) == [1, 2]
-    assert sender.due(0.0) == []
-    assert sender.unacknowledged == 2
-
-
-def test_text_is_sent_again_after_its_timeout_and_then_less_and_less_often():
-    sender = Sender(SenderSettings(text_timeout=2.0, backoff=2.0, longest_timeout=5.0))
-    sender.add(TextInput(text="a"))
-    sent = []
-    now = 0.0
-    for _ in range(5):
-        now += sender.wakeup(now)
-        assert numbers(sender.due(now)) == [1]
-        sent.append(now)
-    assert sent == [0.0, 2.0, 6.0, 11.0, 16.0]
-
-
-def test_audio_has_more_time_than_text():
-    sender = Sender(SenderSettings(text_timeout=2.0, audio_timeout=6.0))
-    sender.add(AUDIO)
-    sender.add(TextInput(text="a"))
-    sender.due(0.0)
-    assert numbers(sender.due(2.0)) == [2]
-    assert numbers(sender.due(6.0)) == [1, 2]
-
-
-def test_acknowledged_frames_are_forgotten():
-    sender = Sender()
-    for letter in "abcde":
-        sender.add(TextInput(text=letter))
-    sender.due(0.0)
-    sender.ack(2, (4,))
-    assert sender.unacknowledged == 2
-    sender.ack(1, (4, 99))
-    sender.resend_all()
-    assert numbers(sender.due(0.0)) == [3, 5]
-    sender.ack(5)
-    assert sender.wakeup(0.0) is None
-
-
-def test_resends_are_paced_and_new_frames_queue_behind_them():
-    sender = Sender(SenderSettings(rate=10.0, burst=5))
-    now = 100.0
-    for _ in range(12):
-        sender.add(AUDIO)
-    sent = []
-    while sender.wakeup(now) < 3:
-        now += sender.wakeup(now)
-        sent += [(round(now - 100, 3), seq) for seq in numbers(sender.due(now))]
-        if len(sent) == 8:
-            sender.add(AUDIO)
-    assert [seq for _, seq in sent] == list(range(1, 14))
-    assert [at for at, _ in sent[:5]] == [0.0] * 5
-    assert sent[-1][0] == pytest.approx(0.8, abs=0.01)
-
-
-def test_a_busy_server_is_left_alone():
-    sender = Sender()
-    sender.add(AUDIO)
-    sender.hold(3.0)
-    sender.hold(1.0)
-    assert sender.due(2.9) == []
-    assert sender.wakeup(2.0) == pytest.approx(1.0)
-    assert numbers(sender.due(3.0)) == [1]
-
-
-def test_what_is_kept_is_bounded():
-    sender = Sender(SenderSettings(capacity=2))
-    sender.add(AUDIO)
-    sender.add(AUDIO)
-    with pytest.raises(SenderFull):
-        sender.add(AUDIO)
-    sender.ack(1)
-    assert sender.add(AUDIO).seq == 3
 
 
 # --- Both, with a network between them and holders that die

@@ -6,7 +6,8 @@
             ...
 
 What is sent reaches the session exactly once and in order, and what the session's journal contains is shown exactly
-once and in order, across lost connections, redeploys and crashes of the other end. Needs the package `websockets`.
+once and in order, across lost connections, redeploys and crashes of the other end. `token=` takes a bearer token or a
+function that gets one for each connection, `headers=` other ways to show who one is. Needs the package `websockets`.
 """
 
 from segue.client.client import Client
@@ -14,12 +15,13 @@ from segue.client.errors import (
     ClientClosed,
     ClientError,
     ConnectionLost,
+    EventsNotRead,
     HandshakeRefused,
     NotReady,
     SessionRefused,
 )
 from segue.client.settings import ClientSettings
-from segue.wire.sequence import SenderFull
+from segue.wire.sender import SenderFull
 
 __all__ = [
     "Client",
@@ -27,6 +29,7 @@ __all__ = [
     "ClientError",
     "ClientSettings",
     "ConnectionLost",
+    "EventsNotRead",
     "HandshakeRefused",
     "NotReady",
     "SenderFull",

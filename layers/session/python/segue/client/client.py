@@ -1,27 +1,21 @@
-"""The client: a `Conversation` on a WebSocket that is renewed whenever it breaks."""
+"""The client: a `Conversation` on WebSockets that are renewed before they end and whenever they break."""
 
 import asyncio
-import random
 import secrets
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Final, Self
+from typing import Self
 
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import InvalidStatus, WebSocketException
+import msgspec
+from websockets.exceptions import InvalidStatus
 
+from segue.client.connections import Connections
 from segue.client.conversation import Conversation
-from segue.client.errors import ClientClosed, ClientError, ConnectionLost, HandshakeRefused, NotReady
+from segue.client.credentials import Credentials, Supply
+from segue.client.errors import ClientClosed, ClientError, ConnectionLost, NotReady
 from segue.client.events import EventBuffer, EventStream
 from segue.client.settings import ClientSettings
-from segue.wire.frames import AudioInput, Bye, InputFrame, Modality, Ready, TextInput, encode_frame
-
-LARGEST_MESSAGE_BYTES: Final = 128 * 1024
-"""What API Gateway may send at most; the protocol's own frames are smaller."""
-
-CREDENTIALS_REFUSED: Final = frozenset({401, 403})
-
-type Headers = Mapping[str, str] | Callable[[], Mapping[str, str]]
+from segue.wire.frames import AudioInput, ImageInput, InputFrame, MediaType, Modality, Ready, TextInput
 
 
 class Client:
@@ -36,8 +30,10 @@ class Client:
         *,
         session: str,
         client_id: str | None = None,
-        headers: Headers | None = None,
+        token: Supply[str] | None = None,
+        headers: Supply[Mapping[str, str]] | None = None,
         modality: Modality = "voice",
+        trace: Callable[[], str | None] | None = None,
         settings: ClientSettings | None = None,
     ) -> None:
         """Prepare; nothing is sent yet.
@@ -46,23 +42,28 @@ class Client:
             url: WebSocket address (`ws://…`, `wss://…`).
             session: session id.
             client_id: identity of this client for as long as the object lives; random if left out.
-            headers: for the handshake, or a function that makes them for each new connection (signatures expire).
+            token: a bearer token, or a function, async or not, that gets one for each new connection (they expire).
+            headers: for the handshake, or a function, async or not, that makes them for each new connection.
             modality: what will mostly be sent.
+            trace: returns the W3C traceparent that inputs carry from now on, `None` for none.
             settings: times and limits.
+
+        Raises:
+            ValueError: `session` or `client_id` is not one.
         """
-        self._url = url
-        self._headers = headers
         self._settings = settings or ClientSettings()
         self._session = session
         self._client_id = client_id or secrets.token_hex(8)
-        self._conversation = Conversation(session, self._client_id, modality, self._settings)
-        self._events = EventBuffer(self._settings.event_capacity)
-        self._wake = asyncio.Event()  # something for the connection to do
-        self._progress = asyncio.Event()  # something that `start` or `flush` may wait for
+        self._trace = trace or (lambda: None)
+        credentials = Credentials(token, headers)
+        self._conversation = Conversation(
+            session, self._client_id, modality, self._settings, renewable=credentials.renewable
+        )
+        self._events = EventBuffer(self._settings.event_capacity, self._settings.lasting_capacity)
+        self._connections = Connections(url, credentials, self._conversation, self._events, self._settings)
         self._task: asyncio.Task[None] | None = None
         self._closing = False
         self._failure: ClientError | None = None
-        self._last_error: Exception | None = None
 
     @property
     def session(self) -> str:
@@ -99,6 +100,16 @@ class Client:
         """How many inputs are not known to be durable."""
         return self._conversation.unacknowledged
 
+    @property
+    def audio_given_up(self) -> int:
+        """How many pieces of audio were dropped, the oldest first, because too much was unacknowledged."""
+        return self._conversation.given_up
+
+    @property
+    def events_dropped(self) -> int:
+        """How many events were dropped, audio and partial transcripts only, because `events()` was read too slowly."""
+        return self._events.dropped
+
     async def __aenter__(self) -> Self:
         """Connect and wait until the session is ready."""
         await self.start()
@@ -114,8 +125,9 @@ class Client:
         """Connect and wait until the session is ready.
 
         Raises:
-            HandshakeRefused: the server does not let this caller in.
-            SessionRefused: the session id is not one, or the client id is in use.
+            HandshakeRefused: the server does not let this caller in, or the address is wrong.
+            SessionRefused: the credentials are not accepted, or the client id is in use.
+            ConnectionLost: what gets the token or makes the headers has failed.
             NotReady: nobody said `Ready` within the ready timeout.
         """
         if self._task is not None:
@@ -125,8 +137,8 @@ class Client:
             await self._until(lambda: self._conversation.greeted, self._settings.ready_timeout)
         except TimeoutError:
             await self.close()
-            waited = f"session {self._session!r} was not ready within {self._settings.ready_timeout:g} s; try again"
-            raise NotReady(waited) from self._last_error
+            waited = f"session {self._session!r} was not ready within {self._settings.ready_timeout:g} s"
+            raise NotReady(f"{waited}{self._reason()}; try again") from self._connections.last_error
         except BaseException:
             await self.close()
             raise
@@ -134,7 +146,7 @@ class Client:
     async def close(self) -> None:
         """Say good-bye and end. What is unacknowledged may not have taken effect: `flush` first if it must."""
         self._closing = True
-        self._wake.set()
+        self._connections.end()
         task = self._task
         if task is not None and not task.done():
             await asyncio.wait({task}, timeout=self._settings.close_timeout)
@@ -142,34 +154,47 @@ class Client:
             await asyncio.wait({task})
         self._events.end(self._failure)
 
-    async def send_text(self, text: str) -> int:
+    async def send_text(self, text: str) -> None:
         """Send text; it is kept and sent again until it is durable.
 
-        Returns:
-            Its number.
-
         Raises:
-            FrameError: `oversize`.
-            SenderFull: too much is unacknowledged.
+            FrameError: `oversize`, or `bad_frame` if there is none.
+            SenderFull: too much is unacknowledged; nothing was taken. `flush`, then try again.
             ClientError: the client has ended.
         """
-        return self._send(TextInput(text=text))
+        self._send(TextInput(text=text, trace=self._trace()))
 
     async def send_audio(self, pcm: bytes) -> int:
         """Send a piece of speech, best 100 ms at a time; it is kept and sent again until a durable turn answers it.
 
         Args:
-            pcm: PCM16 mono, little-endian, at the input rate of `ready.audio`.
+            pcm: PCM16 mono, little-endian, at the input rate of `ready.audio`; 20 to 250 ms, the last one of an
+                utterance may be shorter.
 
         Returns:
-            Its number.
+            How many older pieces were given up for it, because more is unacknowledged than is kept: 0 unless the
+            session has no holder for long.
 
         Raises:
-            FrameError: `oversize`.
-            SenderFull: too much is unacknowledged.
+            ValueError: it is no whole samples, or more than fits into a frame (`FrameError`).
             ClientError: the client has ended.
         """
-        return self._send(AudioInput.from_pcm(pcm))
+        return self._send(msgspec.structs.replace(AudioInput.from_pcm(pcm), trace=self._trace()))
+
+    async def send_image(self, image: bytes, media_type: MediaType) -> None:
+        """Send an image, in as many frames as it takes; it is kept and sent again until it is durable.
+
+        Args:
+            image: the file's bytes, 4.3 MB at most.
+            media_type: what they are.
+
+        Raises:
+            ValueError: it is too large, or empty.
+            SenderFull: too much is unacknowledged; nothing was taken. `flush`, then try again.
+            ClientError: the client has ended.
+        """
+        trace = self._trace()
+        self._send(*(msgspec.structs.replace(part, trace=trace) for part in ImageInput.split(image, media_type)))
 
     async def flush(self, timeout: float | None = None) -> None:
         """Wait until everything that was sent is durable.
@@ -193,14 +218,22 @@ class Client:
         """
         return EventStream(self._events)
 
-    def _send(self, frame: InputFrame) -> int:
+    def _send(self, *frames: InputFrame) -> int:
         if self._failure:
             raise self._failure
         if self._closing or self._task is None:
             raise ClientClosed("the client is not running")
-        seq = self._conversation.say(frame)
-        self._wake.set()
-        return seq
+        given_up = self._conversation.say(*frames)
+        self._connections.wake()
+        return given_up
+
+    def _reason(self) -> str:
+        """Why nobody was ready, as far as it is known."""
+        if (said := self._conversation.last_error) is not None:
+            return f" ({said.code}: {said.message})"
+        if isinstance(error := self._connections.last_error, InvalidStatus):
+            return f" (the server answers with status {error.response.status_code})"
+        return f" ({error})" if error else ""
 
     async def _until(self, condition: Callable[[], bool], timeout: float | None) -> None:
         async with asyncio.timeout(timeout):
@@ -209,13 +242,13 @@ class Client:
                     raise self._failure
                 if self._closing or self._task is None:
                     raise ClientClosed("the client is not running")
-                self._progress.clear()
-                await self._progress.wait()
+                self._connections.progress.clear()
+                await self._connections.progress.wait()
 
     async def _run(self) -> None:
-        """Keep a connection until the client is closed or has failed."""
+        """Stay connected until the client is closed or has failed."""
         try:
-            await self._keep_connected()
+            await self._connections.run()
         except ClientError as failure:
             self._failure = failure
         except Exception as error:  # noqa: BLE001 - whatever it is, the user's loops must hear of it
@@ -223,88 +256,4 @@ class Client:
             self._failure.__cause__ = error
         finally:
             self._events.end(self._failure)
-            self._progress.set()
-
-    async def _keep_connected(self) -> None:
-        now = asyncio.get_running_loop().time
-        attempt = 0
-        connected_at = now()
-        while not self._closing:
-            ready_before = self._conversation.last_ready
-            try:
-                async with connect(
-                    self._url,
-                    additional_headers=self._headers() if callable(self._headers) else self._headers,
-                    open_timeout=self._settings.connect_timeout,
-                    close_timeout=self._settings.close_timeout,
-                    max_size=LARGEST_MESSAGE_BYTES,
-                    compression=None,  # API Gateway does not speak it
-                ) as socket:
-                    await self._converse(socket)
-            except InvalidStatus as error:
-                if self._conversation.counter == 0 and error.response.status_code in CREDENTIALS_REFUSED:
-                    raise HandshakeRefused(error.response.status_code) from error
-                self._last_error = error
-            except (OSError, WebSocketException) as error:
-                self._last_error = error
-            if self._conversation.last_ready is not ready_before:
-                attempt, connected_at = 0, now()
-            self._conversation.disconnected()
-            if now() - connected_at > self._settings.give_up_after:
-                raise ConnectionLost("no connection for too long; use a new client later") from self._last_error
-            await self._pause(attempt)
-            attempt += 1
-
-    async def _pause(self, attempt: int) -> None:
-        """Wait before a new attempt, with full jitter: thousands of clients may have lost the same server."""
-        longest = min(self._settings.first_backoff * 2 ** min(attempt, 16), self._settings.longest_backoff)
-        try:
-            async with asyncio.timeout(random.uniform(0, longest)):  # noqa: S311 - jitter, not a secret
-                while not self._closing:
-                    self._wake.clear()
-                    await self._wake.wait()
-        except TimeoutError:
-            pass
-
-    async def _converse(self, socket: ClientConnection) -> None:
-        """Talk until the connection breaks (raises), is of no use any more, or the client is closed."""
-        self._conversation.connected(asyncio.get_running_loop().time())
-        reader = asyncio.create_task(self._read(socket))
-        reader.add_done_callback(lambda _: self._wake.set())
-        try:
-            while not reader.done() and not self._conversation.must_reconnect:
-                self._wake.clear()
-                await self._write(socket)
-                if self._closing:
-                    await socket.send(encode_frame(Bye()))
-                    return
-                await self._rest()
-        finally:
-            reader.cancel()
-            await asyncio.wait({reader})
-            broken = None if reader.cancelled() else reader.exception()
-        if failure := self._conversation.failure or broken:
-            raise failure
-
-    async def _read(self, socket: ClientConnection) -> None:
-        now = asyncio.get_running_loop().time
-        async for message in socket:
-            self._events.put(self._conversation.received(message, now()))
-            if self._conversation.failure:
-                return
-            self._progress.set()
-            self._wake.set()
-
-    async def _write(self, socket: ClientConnection) -> None:
-        now = asyncio.get_running_loop().time()
-        self._events.put(self._conversation.tick(now))
-        for frame in self._conversation.outgoing(now):
-            await socket.send(encode_frame(frame))
-
-    async def _rest(self) -> None:
-        """Until something happens, or it is time for something."""
-        try:
-            async with asyncio.timeout(self._conversation.wakeup(asyncio.get_running_loop().time())):
-                await self._wake.wait()
-        except TimeoutError:
-            pass
+            self._connections.progress.set()

@@ -3,12 +3,18 @@
 connected ──▶ hello ──▶ (repeated) ──▶ ready ──▶ input, and all of it again that is not acknowledged
                 ▲                                 │
                 └── a gap, a new epoch, moved ◀───┘   hello carries what was shown: the rest is said again
+
+A second connection that is opened beside the first is its renewal: hello goes over the new one, input over the old one
+until `ready` comes over the new one, and what both bring is one stream, because its numbers are the client's.
 """
 
 import msgspec
 
 from segue.client.errors import SessionRefused
+from segue.client.greeting import HelloTimer
+from segue.client.link import Link, Links
 from segue.client.settings import ClientSettings
+from segue.item import valid_id
 from segue.wire.frames import (
     MAX_NUMBER,
     ClientFrame,
@@ -27,14 +33,18 @@ from segue.wire.frames import (
     TextOutput,
     Tool,
     Transcript,
-    decode_server_frame,
+    decode_client_frame,
+    decode_server_message,
     encode_frame,
 )
 from segue.wire.output import Gap, JournalCursor, OutputOrder
-from segue.wire.sequence import Sender
+from segue.wire.sender import Sender
 
 FATAL_CODES = frozenset({"bad_session", "already_bound", "superseded"})
 """After these the server will refuse whatever this client says."""
+
+CREDENTIAL_CODES = frozenset({"unauthorized", "expired"})
+"""After these it refuses what comes over this connection."""
 
 
 class Conversation:
@@ -43,35 +53,48 @@ class Conversation:
     Attributes:
         counter: connections so far.
         last_ready: the newest `Ready`; `None` before the first.
+        last_error: the newest `Error` since then.
         failure: why nothing more will come of this, if so.
-        must_reconnect: the server does not know this connection; open a new one.
     """
 
-    def __init__(self, session: str, client_id: str, modality: Modality, settings: ClientSettings) -> None:
-        """Start without a connection."""
+    def __init__(
+        self,
+        session: str,
+        client_id: str,
+        modality: Modality,
+        settings: ClientSettings,
+        *,
+        renewable: bool = False,
+    ) -> None:
+        """Start without a connection.
+
+        Args:
+            session: session id.
+            client_id: this client's id.
+            modality: what will mostly be sent.
+            settings: times and limits.
+            renewable: whether each new connection has new credentials, so that expired ones are no end.
+
+        Raises:
+            ValueError: `session` or `client_id` is not one.
+        """
+        self._greeting = Hello(
+            session=valid_id(session, "session id"), client_id=client_id, connection=1, modality=modality
+        )
+        decode_client_frame(encode_frame(self._greeting))
         self.counter = 0
         self.last_ready: Ready | None = None
+        self.last_error: Error | None = None
         self.failure: SessionRefused | None = None
-        self.must_reconnect = False
-        self._session = session
-        self._client_id = client_id
-        self._modality = modality
         self._settings = settings
+        self._renewable = renewable
         self._sender = Sender(settings.sender)
         self._order = OutputOrder(settings.gap_patience)
         self._cursor = JournalCursor()
-        self._online = False
+        self._hellos = HelloTimer(settings)
+        self._links = Links()
         self._greeted_in: int | None = None  # the epoch that said ready on this connection: input may flow
-        self._hello_at = 0.0
-        self._hello_pause = settings.hello_interval
-        self._said_hello_at = float("-inf")
         self._ack_at: float | None = None
-        self._spoke_at = 0.0
-
-    @property
-    def opened(self) -> bool:
-        """Whether a holder has ever said `Ready`."""
-        return self._cursor.last_record is not None
 
     @property
     def greeted(self) -> bool:
@@ -93,114 +116,135 @@ class Conversation:
         """How many inputs are not known to be durable."""
         return self._sender.unacknowledged
 
-    def connected(self, now: float) -> None:
-        """A new connection is open."""
+    @property
+    def given_up(self) -> int:
+        """How many pieces of audio were dropped because too much was unacknowledged."""
+        return self._sender.given_up
+
+    def link(self, number: int) -> Link | None:
+        """What is known of a connection; `None` if it was replaced."""
+        return self._links.find(number)
+
+    def connected(self, now: float) -> int:
+        """A new connection is open: the only one, or the renewal of one that still works. Returns its number."""
         self.counter += 1
-        self.must_reconnect = False
-        self._online = True
-        self._greeted_in = None
-        self._cursor.gap()  # what was on its way on the last connection is gone
-        self._said_hello_at = float("-inf")
-        self._hello_due(now)
-        self._spoke_at = now
+        self._links.renewal = Link(number=self.counter, settings=self._settings, spoke_at=now)
+        if self._links.current is None:
+            self._go_on()
+        self._hellos.forget()
+        self._hellos.restart(now)
+        return self.counter
 
-    def disconnected(self) -> None:
-        """The connection is gone."""
-        self._online = False
-        self._greeted_in = None
+    def disconnected(self, number: int) -> None:
+        """A connection is gone."""
+        if self._links.remove(number):
+            self._go_on()
 
-    def say(self, frame: InputFrame) -> int:
-        """Number an input and keep it until it is durable.
+    def say(self, *frames: InputFrame) -> int:
+        """Keep inputs until they are durable.
 
         Returns:
-            Its number.
+            How many older pieces of audio were given up for it.
 
         Raises:
-            FrameError: `oversize`.
-            SenderFull: too much is unacknowledged.
+            FrameError: `oversize` or `bad_frame`: the server would not take it.
+            SenderFull: too much text is unacknowledged.
         """
-        encode_frame(msgspec.structs.replace(frame, seq=MAX_NUMBER))  # before it gets a number that must not be skipped
-        numbered = self._sender.add(frame)
-        assert numbered.seq is not None  # noqa: S101 - add gives one
-        return numbered.seq
+        for frame in frames:  # before they get numbers that must not be skipped
+            decode_client_frame(encode_frame(msgspec.structs.replace(frame, seq=MAX_NUMBER)))
+        return self._sender.add(*frames)
 
-    def outgoing(self, now: float) -> list[ClientFrame]:
-        """What to send now; it counts as sent."""
-        if not self._online:
+    def outgoing(self, now: float, number: int) -> list[ClientFrame]:
+        """What to send over a connection now; it counts as sent."""
+        link = self._links.find(number)
+        if link is None or link.lost:
             return []
         frames: list[ClientFrame] = []
-        if self._needs_hello and self._hello_at <= now:
-            frames.append(self._hello(now))
-        if self.greeted:
-            frames += self._sender.due(now)
-        if self._ack_at is not None and self._ack_at <= now:
-            self._ack_at = None
-            if self._order.epoch is not None and self._order.released:  # nothing yet, in an epoch that has just begun
-                frames.append(OutputAck(epoch=self._order.epoch, seq=self._order.released))
-        if not frames and self._spoke_at + self._settings.ping_interval <= now:
-            frames.append(Ping())
+        if self._says_hello(link) and self._hellos.wait(now) <= 0:
+            self._hellos.said(now)
+            frames.append(
+                msgspec.structs.replace(self._greeting, connection=link.number, last_record=self._cursor.last_record)
+            )
+        if link is self._links.current:
+            frames += self._sender.due(now) if self.greeted else []
+            frames += self._output_ack(now)
         if frames:
-            self._spoke_at = now
+            link.spoke(now)
+        if link.ping(now, expecting=self._expecting):
+            link.spoke(now)
+            frames.append(Ping())
         return frames
 
-    def received(self, message: str | bytes, now: float) -> list[ServerFrame]:
-        """Take a message; return the events that it makes, in order."""
-        frame = decode_server_frame(message)
-        if frame is None or self._is_stale(frame):
-            return []
-        self._obey(frame, now)
-        return self._show(self._order.offer(frame, now), now)
+    def received(self, message: str | bytes, now: float, number: int) -> list[ServerFrame]:
+        """Take a message of a connection; return the events that it makes, in order."""
+        link = self._links.find(number)
+        if link is not None:
+            link.heard()
+        events: list[ServerFrame] = []
+        for frame in decode_server_message(message):
+            if not self._is_stale(frame) and self._obey(frame, now, link):
+                events += self._show(self._order.offer(frame, now), now)
+        return events
 
     def tick(self, now: float) -> list[ServerFrame]:
         """Give up what has been waited for long enough; return the events that were held up by it."""
+        self._links.tick(now)
         return self._show(self._order.expire(now), now)
 
-    def wakeup(self, now: float) -> float | None:
+    def wakeup(self, now: float, number: int) -> float | None:
         """Seconds until `tick` or `outgoing` may have something; `None` for not before something happens."""
         waits = [self._order.wakeup(now)]
-        if self._online:
-            waits.append(self._spoke_at + self._settings.ping_interval - now)
-            waits.append(self._hello_at - now if self._needs_hello else None)
+        link = self._links.find(number)
+        if link is not None:
+            waits.append(link.wakeup(now, expecting=self._expecting))
+            waits.append(self._hellos.wait(now) if self._says_hello(link) else None)
+        if link is not None and link is self._links.current:
             waits.append(self._sender.wakeup(now) if self.greeted else None)
             waits.append(None if self._ack_at is None else self._ack_at - now)
         return min((max(0.0, wait) for wait in waits if wait is not None), default=None)
 
-    def _hello(self, now: float) -> Hello:
-        self._said_hello_at = now
-        self._hello_at = now + self._hello_pause
-        self._hello_pause = min(self._hello_pause * 1.5, self._settings.longest_hello_interval)
-        return Hello(
-            session=self._session,
-            client_id=self._client_id,
-            connection=self.counter,
-            last_record=self._cursor.last_record,
-            modality=self._modality,
-        )
+    def _go_on(self) -> None:
+        """Go on over a connection that has heard nothing of what came before it, if there is one."""
+        if self._links.current is None:
+            self._links.promote()
+        self._greeted_in = None
+        self._cursor.gap()  # what was on its way on the last connection is gone
 
     @property
     def _needs_hello(self) -> bool:
         """Whether hello has to be said, again and again: no holder listens, or something shown may be incomplete."""
-        return not self.greeted or not self._cursor.complete
+        return not self.greeted or not self._cursor.complete or self._links.renewal is not None
 
-    def _hello_due(self, at: float) -> None:
-        """Say the first of several hellos at a time; never too soon after the last one."""
-        self._hello_at = max(at, self._said_hello_at + self._settings.shortest_hello_interval)
-        self._hello_pause = self._settings.hello_interval
+    def _says_hello(self, link: Link) -> bool:
+        return self._needs_hello and link is self._links.newest
+
+    @property
+    def _expecting(self) -> bool:
+        """Whether the other end owes a word."""
+        return self._needs_hello or self._sender.unacknowledged > 0
+
+    def _output_ack(self, now: float) -> list[OutputAck]:
+        if self._ack_at is None or self._ack_at > now:
+            return []
+        self._ack_at = None
+        if self._order.epoch is None or not self._order.released:
+            return []  # nothing yet, in an epoch that has just begun
+        return [OutputAck(epoch=self._order.epoch, seq=self._order.released)]
 
     def _lose_holder(self, hello_at: float) -> None:
         if not self._needs_hello:
-            self._hello_due(hello_at)
+            self._hellos.restart(hello_at)
         self._greeted_in = None
 
     def _is_stale(self, frame: ServerFrame) -> bool:
         epoch = self._order.epoch
         return frame.epoch is not None and epoch is not None and frame.epoch < epoch
 
-    def _obey(self, frame: ServerFrame, now: float) -> None:
-        """Do what a frame asks, as soon as it is there: none of this depends on order."""
+    def _obey(self, frame: ServerFrame, now: float, link: Link | None) -> bool:
+        """Do what a frame asks, as soon as it is there: none of this depends on order. False: nobody else need know."""
         match frame:
             case Ready():
-                self._ready(frame)
+                self._ready(frame, now, link)
             case InputAck():
                 self._sender.ack(frame.upto, frame.beyond)
             case Resume():
@@ -209,36 +253,61 @@ class Conversation:
                 # The successor says ready by itself; hello is for the case that it does not.
                 self._lose_holder(hello_at=now + self._settings.hello_interval)
             case Error():
-                self._error(frame, now)
+                return self._error(frame, now, link)
             case _:
                 pass
+        return True
 
-    def _ready(self, frame: Ready) -> None:
-        self.last_ready = frame
+    def _ready(self, frame: Ready, now: float, link: Link | None) -> None:
+        self.last_ready, self.last_error = frame, None
         self._sender.ack(frame.known.upto, frame.known.beyond)
+        self._cursor.open(frame.head)
+        if link is None:
+            # Said over a connection that has been replaced: the new holder does not know of the present one yet.
+            if self._greeted_in != frame.epoch:
+                self._lose_holder(hello_at=now)
+            return
+        if link is self._links.renewal:
+            self._links.promote()
+            if frame.since is None:
+                self._missing(now)  # the holder has not heard hello here: what waited for the old one may be gone
         if self._greeted_in != frame.epoch:
             # A new holder has nothing of what is unacknowledged, and a dead connection may have swallowed it.
             self._sender.resend_all()
         self._greeted_in = frame.epoch
-        self._cursor.open(frame.head)
 
-    def _error(self, frame: Error, now: float) -> None:
+    def _error(self, frame: Error, now: float, link: Link | None) -> bool:
+        replaced = link is not self._links.newest
+        if replaced and (frame.code == "superseded" or link is None):
+            return False  # of course it is
+        self.last_error = frame
         if frame.code in FATAL_CODES:
             self.failure = SessionRefused(frame.code, frame.message)
+        elif frame.code in CREDENTIAL_CODES:
+            if not self._renewable or not self.greeted:
+                self.failure = SessionRefused(frame.code, frame.message)
+            elif link is not None:
+                link.lost = True
+        elif frame.code == "unknown_connection" and link is not None:
+            link.lost = True
         elif frame.code == "hello_first":
             self._lose_holder(hello_at=now)
-        elif frame.code == "unknown_connection":
-            self.must_reconnect = True
-        elif frame.code == "busy":
+        elif frame.code in {"busy", "too_fast"}:
             self._sender.hold(now + self._settings.busy_pause)
+        elif frame.code == "too_many_sessions":
+            self._hellos.slow_down(now)
+        return True
+
+    def _missing(self, now: float) -> None:
+        if not self._needs_hello:
+            self._hellos.restart(now)
+        self._cursor.gap()
 
     def _show(self, items: list[ServerFrame | Gap], now: float) -> list[ServerFrame]:
         events: list[ServerFrame] = []
         for item in items:
             if isinstance(item, Gap):
-                if not self._needs_hello:
-                    self._hello_due(now)
-                self._cursor.gap()
+                self._missing(now)
                 continue
             if not self._cursor.accept(item):
                 continue

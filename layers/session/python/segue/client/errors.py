@@ -3,11 +3,12 @@
 SegueError
 ├── ClientError
 │   ├── HandshakeRefused   the server does not let this caller in: fix the credentials or the address
-│   ├── SessionRefused     the server does not give this caller this session: fix the session id, or use a new client
+│   ├── SessionRefused     the server does not give this caller this session: see the code; use a new client
 │   ├── NotReady           no holder has said ready in time: try again later (a TimeoutError)
 │   ├── ConnectionLost     no connection for too long: try again later with a new client (a ConnectionError)
+│   ├── EventsNotRead      so many events wait that nobody seems to read them: iterate over events()
 │   └── ClientClosed       the client was closed: use a new one
-└── SenderFull             too much is unacknowledged: wait, or stop sending
+└── SenderFull             too much text is unacknowledged: wait (`flush`), then send it again
 """
 
 from segue.errors import SegueError
@@ -26,7 +27,8 @@ class HandshakeRefused(ClientError):  # noqa: N818 - reads as the library's erro
 
     def __init__(self, status: int) -> None:
         """Name the status."""
-        super().__init__(f"the server refuses the connection with status {status}; check credentials and address")
+        fault = "the credentials are missing, wrong or expired" if status in {401, 403} else "check the address"
+        super().__init__(f"the server refuses the connection with status {status}: {fault}")
         self.status = status
 
 
@@ -49,6 +51,10 @@ class NotReady(ClientError, TimeoutError):  # noqa: N818 - reads as the library'
 
 class ConnectionLost(ClientError, ConnectionError):  # noqa: N818 - reads as the library's errors do
     """There was no connection for too long. What was not acknowledged may not have taken effect."""
+
+
+class EventsNotRead(ClientError):  # noqa: N818 - reads as the library's errors do
+    """So many events wait that nobody seems to read them."""
 
 
 class ClientClosed(ClientError):  # noqa: N818 - reads as the library's errors do

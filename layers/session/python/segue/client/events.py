@@ -5,29 +5,46 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Self
 
-from segue.client.errors import ClientError
+from segue.client.errors import ClientError, EventsNotRead
 from segue.wire.frames import AudioOutput, InputAck, ServerFrame, Transcript
 
 
 class EventBuffer:
-    """A queue that never makes the connection wait: when it is full, the oldest of what may be lost goes."""
+    """A queue that never makes the connection wait: when it is full, the oldest of what may be lost goes.
 
-    def __init__(self, capacity: int) -> None:
-        """Start empty."""
+    Attributes:
+        dropped: how many have gone.
+    """
+
+    def __init__(self, capacity: int, lasting_capacity: int) -> None:
+        """Start empty.
+
+        Args:
+            capacity: events that wait at most, as long as some of them may be lost.
+            lasting_capacity: events that wait at most, whatever they are.
+        """
+        self.dropped = 0
         self._capacity = capacity
+        self._lasting_capacity = lasting_capacity
         self._waiting: deque[ServerFrame] = deque()
+        self._losable = 0
         self._arrived = asyncio.Event()
         self._ended = False
         self._failure: ClientError | None = None
 
     def put(self, events: Iterable[ServerFrame]) -> None:
-        """Add events."""
-        self._waiting.extend(events)
-        while len(self._waiting) > self._capacity:
-            losable = next((event for event in self._waiting if _is_losable(event)), None)
-            if losable is None:
-                break
-            self._waiting.remove(losable)
+        """Add events.
+
+        Raises:
+            EventsNotRead: So much is waiting that must not be lost.
+        """
+        for event in events:
+            self._waiting.append(event)
+            self._losable += _is_losable(event)
+        while len(self._waiting) > self._capacity and self._losable:
+            self._drop_oldest_losable()
+        if len(self._waiting) > self._lasting_capacity:
+            raise EventsNotRead("so many events wait that nobody seems to read them: iterate over events()")
         if self._waiting:
             self._arrived.set()
 
@@ -52,7 +69,15 @@ class EventBuffer:
                 raise StopAsyncIteration
             self._arrived.clear()
             await self._arrived.wait()
-        return self._waiting.popleft()
+        event = self._waiting.popleft()
+        self._losable -= _is_losable(event)
+        return event
+
+    def _drop_oldest_losable(self) -> None:
+        index = next(index for index, event in enumerate(self._waiting) if _is_losable(event))
+        del self._waiting[index]
+        self._losable -= 1
+        self.dropped += 1
 
 
 class EventStream:

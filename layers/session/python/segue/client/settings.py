@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from segue.wire.sequence import SenderSettings
+from segue.wire.sender import SenderSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -10,21 +10,30 @@ class ClientSettings:
     """Times and limits of a client.
 
     Attributes:
-        sender: when input is sent again, and how fast.
+        sender: when input is sent again, how fast, and how much of it is kept.
         ready_timeout: for the first `Ready`.
         hello_interval: between two hellos that were not answered, at first; it grows by half each time.
         longest_hello_interval: where it stops growing.
         shortest_hello_interval: two hellos are never closer together.
         gap_patience: how long a server frame waits for those before it.
         ack_delay: how long journal content that was shown may go unacknowledged; acknowledgements add up.
-        busy_pause: no input for so long after the server said that it is busy.
+        busy_pause: no input for so long after the server said that it is busy, or that this is too fast.
         ping_interval: API Gateway ends a connection after 10 idle minutes; a ping goes after so long without a word.
+        silence_timeout: when something was said and nothing heard for so long, a ping asks whether the other end is
+            there.
+        pong_timeout: a connection that is silent for so long after a ping is given up.
+        connection_lifetime: API Gateway ends a connection after 2 hours; after so long a new one is opened beside it.
+        lifetime_jitter: up to this part of the lifetime is taken off by chance, so that clients that came together do
+            not come back together.
+        overlap: how long the old connection is still listened to once the new one has taken over.
         connect_timeout: for one attempt to connect.
         first_backoff: the longest pause before the first new attempt; doubled for each after it, with full jitter.
         longest_backoff: where it stops growing.
         give_up_after: without a connection for so long, the client ends with `ConnectionLost`.
         close_timeout: for a clean end.
-        event_capacity: events that wait for `events()`; beyond it the oldest audio is dropped, never journal content.
+        event_capacity: events that wait for `events()`; beyond it the oldest audio and partial transcripts are dropped.
+        lasting_capacity: journal content and errors that wait for `events()`, which are never dropped; beyond it nobody
+            is reading, and the client ends.
     """
 
     sender: SenderSettings = field(default_factory=SenderSettings)
@@ -36,9 +45,15 @@ class ClientSettings:
     ack_delay: float = 1.0
     busy_pause: float = 1.0
     ping_interval: float = 240.0
+    silence_timeout: float = 10.0
+    pong_timeout: float = 5.0
+    connection_lifetime: float = 110 * 60.0
+    lifetime_jitter: float = 0.1
+    overlap: float = 1.0
     connect_timeout: float = 10.0
     first_backoff: float = 0.25
     longest_backoff: float = 10.0
     give_up_after: float = 300.0
     close_timeout: float = 2.0
     event_capacity: int = 4096
+    lasting_capacity: int = 65_536

@@ -1,0 +1,179 @@
+"""Keeps a conversation connected: connects, connects again when a connection breaks, and before it is ended.
+
+── connection 1 ───────────────────────────────┐ ready on 2: closed
+                              ┌── hello ─ ready ┴─ connection 2 ───── … ✕   ┌── connection 3
+                    lifetime ─┘                                         pause┘
+"""
+
+import asyncio
+import random
+from typing import Final
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import InvalidStatus, WebSocketException
+
+from segue.client.conversation import Conversation
+from segue.client.credentials import Credentials
+from segue.client.errors import ConnectionLost, HandshakeRefused
+from segue.client.events import EventBuffer
+from segue.client.settings import ClientSettings
+from segue.client.talk import Talk
+
+LARGEST_MESSAGE_BYTES: Final = 128 * 1024
+"""What API Gateway may send at most; the protocol's own frames are smaller."""
+
+CREDENTIALS_REFUSED: Final = frozenset({401, 403})
+ADDRESS_REFUSED: Final = frozenset({400, 404, 405, 410})
+
+REFUSALS: Final = 3
+"""Handshakes in a row that may be refused once a first was not: a deployment or a key that is being changed is over
+by then."""
+
+
+class Connections:
+    """The connections of one conversation.
+
+    Attributes:
+        last_error: why the last attempt failed, or the last connection broke.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        credentials: Credentials,
+        conversation: Conversation,
+        events: EventBuffer,
+        settings: ClientSettings,
+    ) -> None:
+        """Prepare; nothing is opened yet."""
+        self.last_error: Exception | None = None
+        self.progress = asyncio.Event()  # something that somebody may wait for
+        self._url = url
+        self._credentials = credentials
+        self._conversation = conversation
+        self._events = events
+        self._settings = settings
+        self._talks: dict[asyncio.Task[None], Talk] = {}
+        self._ending = asyncio.Event()
+        self._refusals = 0
+
+    def wake(self) -> None:
+        """There may be something to send."""
+        for talk in self._talks.values():
+            talk.wake()
+
+    def end(self) -> None:
+        """Say good-bye and end."""
+        self._ending.set()
+        for talk in self._talks.values():
+            talk.end()
+
+    async def run(self) -> None:
+        """Stay connected until `end`.
+
+        Raises:
+            ClientError: Nothing more will come of it.
+            Exception: The user's own functions raised, at the first connection.
+        """
+        try:
+            await self._stay_connected()
+        finally:
+            for task in self._talks:
+                task.cancel()
+            if self._talks:
+                await asyncio.wait(self._talks)
+
+    async def _stay_connected(self) -> None:
+        now = asyncio.get_running_loop().time
+        attempt, connected_at = 0, now()
+        while not self._ending.is_set():
+            ready_before = self._conversation.last_ready
+            socket = await self._open()
+            if socket is not None and await self._talk_over(socket):
+                continue  # it has grown old and works: the next is opened beside it
+            if self._conversation.failure:
+                raise self._conversation.failure
+            if self._conversation.last_ready is not ready_before:
+                attempt = 0
+            if self._conversation.greeted or attempt == 0:
+                connected_at = now()
+            if now() - connected_at > self._settings.give_up_after:
+                raise ConnectionLost("no connection for too long; use a new client later") from self.last_error
+            await self._pause(attempt)
+            attempt += 1
+
+    async def _open(self) -> ClientConnection | None:
+        """One attempt to connect."""
+        first = self._conversation.counter == 0
+        try:
+            headers, subprotocols = await self._credentials.fresh()
+        except Exception as error:
+            if first:
+                raise
+            self.last_error = error  # whoever issues tokens may be away for a moment, as everybody
+            return None
+        try:
+            socket = await connect(
+                self._url,
+                additional_headers=headers,
+                subprotocols=subprotocols,
+                open_timeout=self._settings.connect_timeout,
+                close_timeout=self._settings.close_timeout,
+                max_size=LARGEST_MESSAGE_BYTES,
+                compression=None,  # API Gateway does not speak it
+            )
+        except InvalidStatus as error:
+            self._judge(error, first=first)
+            self.last_error = error
+        except (OSError, WebSocketException) as error:
+            self.last_error = error
+        else:
+            self._refusals = 0
+            return socket
+        return None
+
+    def _judge(self, error: InvalidStatus, *, first: bool) -> None:
+        """Tell a refusal that lasts from a server in trouble."""
+        status = error.response.status_code
+        if status not in CREDENTIALS_REFUSED | ADDRESS_REFUSED:
+            self._refusals = 0
+            return
+        self._refusals += 1
+        if first or self._refusals >= REFUSALS:
+            raise HandshakeRefused(status) from error
+
+    async def _talk_over(self, socket: ClientConnection) -> bool:
+        """Talk until the connection ends (False), or is so old that it needs a successor (True)."""
+        talk = Talk(socket, self._conversation, self._events, self._settings, self._progressed)
+        task = asyncio.create_task(talk.run(), name=f"segue-client-{self._conversation.counter}")
+        self._talks[task] = talk
+        task.add_done_callback(self._ended)
+        if self._ending.is_set():
+            talk.end()
+        self.wake()  # an older connection need not say hello any more
+        lifetime = self._settings.connection_lifetime * random.uniform(1 - self._settings.lifetime_jitter, 1)  # noqa: S311
+        await asyncio.wait({task}, timeout=lifetime)
+        if not task.done():
+            return True
+        task.result()
+        self.last_error = talk.error or self.last_error
+        return False
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        del self._talks[task]
+        if not task.cancelled():
+            task.exception()  # the newest connection's is raised where it is waited for, and says the same
+
+    def _progressed(self) -> None:
+        """Something has arrived: whoever waits for it, and every connection, looks again."""
+        self.progress.set()
+        self.wake()
+
+    async def _pause(self, attempt: int) -> None:
+        """Wait before a new attempt, with full jitter: thousands of clients may have lost the same server."""
+        longest = min(self._settings.first_backoff * 2 ** min(attempt, 16), self._settings.longest_backoff)
+        try:
+            async with asyncio.timeout(random.uniform(0, longest)):  # noqa: S311 - jitter, not a secret
+                await self._ending.wait()
+        except TimeoutError:
+            pass

@@ -1,0 +1,108 @@
+"""What a conversation knows of one of its connections, without any I/O: whether anybody is at the other end.
+
+A connection can die without a word: a laptop sleeps, a router forgets. Whoever has said something and hears nothing
+asks with a ping; whoever hears nothing after that is alone.
+"""
+
+from dataclasses import dataclass
+
+from segue.client.settings import ClientSettings
+
+
+@dataclass(slots=True, kw_only=True)
+class Link:
+    """One connection.
+
+    Attributes:
+        number: the client's connection counter.
+        settings: the client's.
+        spoke_at: when something was said last; at first, when it was opened.
+        lost: it is of no use any more.
+    """
+
+    number: int
+    settings: ClientSettings
+    spoke_at: float
+    lost: bool = False
+    unanswered_since: float | None = None
+    pinged_at: float | None = None
+
+    def heard(self) -> None:
+        """Something came: somebody is there."""
+        self.unanswered_since = self.pinged_at = None
+
+    def spoke(self, now: float) -> None:
+        """Something was said."""
+        self.spoke_at = now
+        if self.unanswered_since is None:
+            self.unanswered_since = now
+
+    def ping(self, now: float, *, expecting: bool) -> bool:
+        """Whether to say ping now; it counts as said.
+
+        Args:
+            now: the time.
+            expecting: whether what was said ought to be answered.
+        """
+        if self.pinged_at is not None or self._ping_at(expecting) > now:
+            return False
+        self.pinged_at = now
+        return True
+
+    def tick(self, now: float) -> None:
+        """Give the connection up if it was silent for too long after a ping."""
+        if self.pinged_at is not None and self.pinged_at + self.settings.pong_timeout <= now:
+            self.lost = True
+
+    def wakeup(self, now: float, *, expecting: bool) -> float:
+        """Seconds until `ping` or `tick` may have something to do."""
+        at = self._ping_at(expecting) if self.pinged_at is None else self.pinged_at + self.settings.pong_timeout
+        return at - now
+
+    def _ping_at(self, expecting: bool) -> float:  # noqa: FBT001 - passed on
+        keeping = self.spoke_at + self.settings.ping_interval
+        if not expecting or self.unanswered_since is None:
+            return keeping
+        return min(keeping, self.unanswered_since + self.settings.silence_timeout)
+
+
+class Links:
+    """A conversation's connections: the current one, which input goes over, and the one that is to replace it.
+
+    Attributes:
+        current: `None` while there is none.
+        renewal: opened beside `current`; `None` most of the time.
+    """
+
+    def __init__(self) -> None:
+        """Begin without any."""
+        self.current: Link | None = None
+        self.renewal: Link | None = None
+
+    @property
+    def newest(self) -> Link | None:
+        """The one that hello goes over."""
+        return self.renewal or self.current
+
+    def find(self, number: int) -> Link | None:
+        """A connection by its number; `None` if it is gone or was replaced."""
+        return next((link for link in (self.current, self.renewal) if link and link.number == number), None)
+
+    def promote(self) -> None:
+        """The renewal takes over."""
+        self.current, self.renewal = self.renewal, None
+
+    def remove(self, number: int) -> bool:
+        """A connection is gone. True if it was the current one; its renewal takes over, if there is one."""
+        if self.renewal is not None and self.renewal.number == number:
+            self.renewal = None
+        elif self.current is not None and self.current.number == number:
+            self.promote()
+            return True
+        return False
+
+    def tick(self, now: float) -> None:
+        """Give up those that are silent for too long."""
+        for link in (self.current, self.renewal):
+            if link is not None:
+                link.tick(now)

@@ -1,0 +1,146 @@
+"""What a client says. Each frame may carry `trace`, a W3C traceparent: whose work it is."""
+
+from collections.abc import Sequence
+from typing import Annotated, Self
+
+from msgspec import Meta, Struct
+
+from segue.wire.fields import (
+    IMAGE_PART_BYTES,
+    MAX_IMAGE_PARTS,
+    Base64,
+    ClientId,
+    Count,
+    MediaType,
+    Modality,
+    RecordOrNone,
+    Seq,
+    Trace,
+    from_base64,
+    to_base64,
+)
+
+
+class ClientStruct(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type"):
+    """What every client frame may carry.
+
+    Attributes:
+        trace: W3C traceparent.
+    """
+
+    trace: Trace | None = None
+
+
+class Hello(ClientStruct, frozen=True, kw_only=True, omit_defaults=True, tag="hello"):
+    """Binds a connection to a session. Repeated until `Ready` comes; the first frame of every connection.
+
+    Attributes:
+        session: session id, within the caller's own principal.
+        client_id: random, lives as long as the page or the `Client` object.
+        connection: 1 for the client's first connection and one more for each after it.
+        last_record: the last record that the client has shown without a gap before it, -1 for none: what it has not
+            shown is said again. `None` when the client starts now and wants nothing said again.
+        modality: what the client will mostly send.
+    """
+
+    session: Annotated[str, Meta(max_length=128)]
+    client_id: ClientId
+    connection: Seq
+    last_record: RecordOrNone | None = None
+    modality: Modality = "voice"
+
+
+class TextInput(ClientStruct, frozen=True, kw_only=True, omit_defaults=True, tag="text"):
+    """Something typed. Without `seq` it is taken as it comes, with no promise."""
+
+    text: Annotated[str, Meta(min_length=1)]
+    seq: Seq | None = None
+
+
+class AudioInput(ClientStruct, frozen=True, kw_only=True, omit_defaults=True, tag="audio"):
+    """A piece of speech: base64 of little-endian PCM16 mono at the rate that `Ready` names.
+
+    An empty one has a number and nothing to hear: the client has given the piece up, and what follows must not wait.
+    """
+
+    audio: Base64
+    seq: Seq | None = None
+
+    def __post_init__(self) -> None:
+        """Reject what is not base64 of whole 16-bit samples, before it can reach a provider."""
+        samples = from_base64(self.audio, "audio")
+        if len(samples) % 2 or (not samples and self.seq is None):
+            raise ValueError("audio is not whole 16-bit samples")
+
+    @classmethod
+    def from_pcm(cls, pcm: bytes, seq: int | None = None) -> Self:
+        """Frame for raw samples (PCM16 mono, little-endian)."""
+        return cls(audio=to_base64(pcm), seq=seq)
+
+    @property
+    def pcm(self) -> bytes:
+        """The raw samples."""
+        return from_base64(self.audio, "audio")
+
+
+class ImageInput(ClientStruct, frozen=True, kw_only=True, omit_defaults=True, tag="image"):
+    """A part of an image: base64 of its bytes. Parts go in order, with numbers of their own; see `ImageAssembler`.
+
+    Attributes:
+        image: this part; each is base64 by itself.
+        media_type: the same in all parts.
+        part: from 1 to `parts`.
+        parts: how many there are.
+        seq: as in the other inputs.
+    """
+
+    image: Annotated[Base64, Meta(min_length=4)]
+    media_type: MediaType
+    part: Annotated[int, Meta(ge=1, le=MAX_IMAGE_PARTS)]
+    parts: Annotated[int, Meta(ge=1, le=MAX_IMAGE_PARTS)]
+    seq: Seq | None = None
+
+    def __post_init__(self) -> None:
+        """Reject what is not base64, and a part past the last."""
+        from_base64(self.image, "image")
+        if self.part > self.parts:
+            raise ValueError("the part is past the last")
+
+    @classmethod
+    def split(cls, image: bytes, media_type: MediaType) -> Sequence[Self]:
+        """Frames for an image.
+
+        Raises:
+            ValueError: It is empty, or larger than the parts that are allowed.
+        """
+        pieces = [image[start : start + IMAGE_PART_BYTES] for start in range(0, len(image), IMAGE_PART_BYTES)]
+        if not 1 <= len(pieces) <= MAX_IMAGE_PARTS:
+            raise ValueError(f"an image has 1 to {MAX_IMAGE_PARTS * IMAGE_PART_BYTES} bytes, this one {len(image)}")
+        return [
+            cls(image=to_base64(piece), media_type=media_type, part=part, parts=len(pieces))
+            for part, piece in enumerate(pieces, start=1)
+        ]
+
+    @property
+    def raw(self) -> bytes:
+        """The bytes of this part."""
+        return from_base64(self.image, "image")
+
+
+class OutputAck(ClientStruct, frozen=True, kw_only=True, omit_defaults=True, tag="ack"):
+    """All server frames of `epoch` up to `seq` have arrived or been given up."""
+
+    epoch: Count
+    seq: Seq
+
+
+class Ping(ClientStruct, frozen=True, kw_only=True, omit_defaults=True, tag="ping"):
+    """Keeps the connection open; the gateway itself answers `Pong`."""
+
+
+class Bye(ClientStruct, frozen=True, kw_only=True, omit_defaults=True, tag="bye"):
+    """The client leaves on purpose and will not come back with this client id."""
+
+
+type ClientFrame = Hello | TextInput | AudioInput | ImageInput | OutputAck | Ping | Bye
+type InputFrame = TextInput | AudioInput | ImageInput

@@ -1,0 +1,51 @@
+"""What the fields of frames may hold, and how large a frame may be."""
+
+import binascii
+from typing import Annotated, Final, Literal
+
+from msgspec import Meta
+
+MAX_FRAME_BYTES: Final = 32 * 1024
+"""The largest message either way. API Gateway bills and limits in units of 32 KB."""
+
+MAX_NUMBER: Final = 2**53 - 1
+"""The largest sequence or record number: the last integer that a JavaScript client can count to."""
+
+IMAGE_PART_BYTES: Final = 22_500
+"""Of an image in one frame: 30,000 characters of base64, which leaves room for the rest. Divisible by 3, so that no
+base64 group is cut."""
+
+MAX_IMAGE_PARTS: Final = 192
+"""Frames of one image, together 4.3 MB: what providers take, and less than a receiver's window of frames."""
+
+TRACEPARENT: Final = r"\A(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}\Z"
+"""W3C Trace Context, section 3.2: version, trace id, parent id, flags; neither id is all zeros."""
+
+type Seq = Annotated[int, Meta(ge=1, le=MAX_NUMBER)]
+type Count = Annotated[int, Meta(ge=0, le=MAX_NUMBER)]
+type RecordOrNone = Annotated[int, Meta(ge=-1, le=MAX_NUMBER)]
+"""A record's number, -1 for none yet."""
+type Base64 = Annotated[str, Meta(extra_json_schema={"contentEncoding": "base64"})]
+type ClientId = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9._-]{1,64}\Z")]
+type Trace = Annotated[str, Meta(pattern=TRACEPARENT)]
+type Modality = Literal["voice", "text"]
+type MediaType = Literal["image/jpeg", "image/png", "image/webp", "image/gif"]
+type Role = Literal["user", "assistant"]
+type ToolStatus = Literal["started", "success", "error"]
+
+
+def to_base64(raw: bytes) -> str:
+    """Return bytes in the form that frames carry."""
+    return binascii.b2a_base64(raw, newline=False).decode("ascii")
+
+
+def from_base64(text: str, what: str) -> bytes:
+    """Return what a field carries.
+
+    Raises:
+        ValueError: It is not base64, or not in its one canonical form; `what` names the field.
+    """
+    try:
+        return binascii.a2b_base64(text, strict_mode=True)
+    except ValueError:
+        raise ValueError(f"{what} is not base64") from None

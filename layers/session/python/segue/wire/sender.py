@@ -1,0 +1,190 @@
+"""The client's side of the input numbering: what is not acknowledged is kept and sent again. See `segue.wire.sequence`.
+
+    add ─▶ unsent ──due──▶ sent, with a number ──ack──▶ forgotten
+              │                │  ▲ timeout, new holder, resume
+              │                ▼  │
+              │               due again
+              └ audio, too much of it: the oldest goes. Unsent, it never had a number; sent, its number stays, empty,
+                because the other end waits for it
+
+Time is an argument everywhere: seconds on the caller's own monotonic clock.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from segue.errors import SegueError
+from segue.wire.client_frames import AudioInput, ImageInput, InputFrame, TextInput
+from segue.wire.rate import TokenBucket
+
+FRAME_BYTES: Final = 200
+"""What a frame costs beside its content, roughly."""
+
+
+@dataclass(frozen=True, slots=True)
+class SenderSettings:
+    """When a sender sends again, how fast, and how much it keeps.
+
+    Attributes:
+        text_timeout: seconds without acknowledgement after which text is sent again; it is acknowledged once committed.
+        image_timeout: the same for images, whose parts are acknowledged together.
+        audio_timeout: the same for audio, which is acknowledged only when the turn it belongs to is committed.
+        backoff: factor on the timeout for each time a frame was sent again.
+        longest_timeout: seconds; where the backoff ends.
+        rate: frames a second, first sendings and repeats together.
+        burst: frames that may go at once after a pause.
+        audio_bytes: unacknowledged audio (in base64) that is kept; beyond it the oldest is given up. The default is 30
+            seconds at 24 kHz.
+        lasting_bytes: unacknowledged text and images that are kept; beyond it nothing more is taken.
+    """
+
+    text_timeout: float = 2.0
+    image_timeout: float = 10.0
+    audio_timeout: float = 6.0
+    backoff: float = 2.0
+    longest_timeout: float = 30.0
+    rate: float = 100.0
+    burst: int = 25
+    audio_bytes: int = 2_000_000
+    lasting_bytes: int = 16_000_000
+
+
+class SenderFull(SegueError):  # noqa: N818 - reads as the library's errors do
+    """Too much text is unacknowledged: wait until the session has a holder again, or give up."""
+
+
+@dataclass(slots=True)
+class _Sent:
+    frame: InputFrame
+    due_at: float
+    times: int = 1  # how often since the first sending, or since everything was asked for again
+
+
+class Sender:
+    """Numbers a client's input and keeps it until it is durable.
+
+    Attributes:
+        given_up: how many pieces of audio were dropped because too much was unacknowledged.
+    """
+
+    def __init__(self, settings: SenderSettings | None = None) -> None:
+        """Start at number 1."""
+        self.given_up = 0
+        self._settings = settings or SenderSettings()
+        self._pace = TokenBucket(self._settings.rate, self._settings.burst)
+        self._next_seq = 1
+        self._unsent: deque[InputFrame] = deque()
+        self._sent: dict[int, _Sent] = {}  # in order of seq: they are only ever added at the end
+        self._audio_bytes = 0
+        self._lasting_bytes = 0
+        self._held_until = float("-inf")
+
+    @property
+    def unacknowledged(self) -> int:
+        """How many frames are kept."""
+        return len(self._unsent) + len(self._sent)
+
+    def add(self, *frames: InputFrame) -> int:
+        """Keep frames; `due` gives each its number and hands it out.
+
+        Returns:
+            How many older pieces of audio were given up for it.
+
+        Raises:
+            SenderFull: there is no room for this text or image; nothing was taken.
+        """
+        lasting = sum(_cost(frame) for frame in frames if not isinstance(frame, AudioInput))
+        if lasting and self._lasting_bytes + lasting > self._settings.lasting_bytes:
+            raise SenderFull(f"{self.unacknowledged} inputs are unacknowledged: wait until they are, and send it again")
+        for frame in frames:
+            self._unsent.append(frame)
+            self._count(frame, 1)
+        given_up = 0
+        while self._audio_bytes > self._settings.audio_bytes and self._give_up_oldest():
+            given_up += 1
+        self.given_up += given_up
+        return given_up
+
+    def ack(self, upto: int, beyond: Iterable[int] = ()) -> None:
+        """Forget what is durable; harmless if repeated or late."""
+        for seq in [*(seq for seq in self._sent if seq <= upto), *beyond]:
+            if (sent := self._sent.pop(seq, None)) is not None:
+                self._count(sent.frame, -1)
+
+    def resend_all(self) -> None:
+        """Make everything unacknowledged due: a new holder has none of it."""
+        for sent in self._sent.values():
+            sent.due_at = float("-inf")
+            sent.times = 0
+
+    def hold(self, until: float) -> None:
+        """Send nothing before `until`: the other end is busy."""
+        self._held_until = max(self._held_until, until)
+
+    def due(self, now: float) -> list[InputFrame]:
+        """Frames to send now, lowest number first, no more than the pace allows. They count as sent."""
+        frames: list[InputFrame] = []
+        if now < self._held_until:
+            return frames
+        for sent in self._sent.values():
+            if sent.due_at <= now:
+                if not self._pace.take(now):
+                    return frames
+                sent.due_at = now + self._timeout(sent.frame, sent.times)
+                sent.times += 1
+                frames.append(sent.frame)
+        while self._unsent and self._pace.take(now):
+            frame = msgspec.structs.replace(self._unsent.popleft(), seq=self._next_seq)
+            self._sent[self._next_seq] = _Sent(frame, due_at=now + self._timeout(frame, 0))
+            self._next_seq += 1
+            frames.append(frame)
+        return frames
+
+    def wakeup(self, now: float) -> float | None:
+        """Seconds until `due` may have something, 0 for at once, `None` when nothing is kept."""
+        if not self.unacknowledged:
+            return None
+        earliest = now if self._unsent else min(sent.due_at for sent in self._sent.values())
+        return max(earliest - now, self._pace.wait(now), self._held_until - now, 0.0)
+
+    def _timeout(self, frame: InputFrame, times: int) -> float:
+        match frame:
+            case TextInput():
+                first = self._settings.text_timeout
+            case ImageInput():
+                first = self._settings.image_timeout
+            case AudioInput():
+                first = self._settings.audio_timeout
+        # The exponent is bounded: a float overflows after some thousand attempts.
+        return min(first * self._settings.backoff ** min(times, 32), self._settings.longest_timeout)
+
+    def _give_up_oldest(self) -> bool:
+        """Give up the oldest audio; false if there is none that can be."""
+        for sent in self._sent.values():
+            if isinstance(sent.frame, AudioInput) and sent.frame.audio:
+                self._count(sent.frame, -1)
+                sent.frame = msgspec.structs.replace(sent.frame, audio="")
+                self._count(sent.frame, 1)
+                return True
+        oldest = next((index for index, frame in enumerate(self._unsent) if isinstance(frame, AudioInput)), None)
+        if oldest is None:
+            return False
+        self._count(self._unsent[oldest], -1)
+        del self._unsent[oldest]
+        return True
+
+    def _count(self, frame: InputFrame, sign: int) -> None:
+        if isinstance(frame, AudioInput):
+            self._audio_bytes += sign * _cost(frame)
+        else:
+            self._lasting_bytes += sign * _cost(frame)
+
+
+def _cost(frame: InputFrame) -> int:
+    match frame:
+        case TextInput(text=content) | AudioInput(audio=content) | ImageInput(image=content):
+            return FRAME_BYTES + len(content)

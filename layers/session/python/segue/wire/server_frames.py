@@ -1,0 +1,152 @@
+"""What the server says: the holder of a session, and in few cases the gateway by itself."""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+
+from segue.item import Known
+from segue.wire.codes import RETRYABLE_CODES, standard_text
+from segue.wire.fields import Base64, Count, RecordOrNone, Role, Seq, ToolStatus, Trace, from_base64
+
+
+class AudioFormat(Struct, frozen=True, kw_only=True):
+    """How audio is coded: `rate` in samples a second, `channels`, and `format` ("pcm")."""
+
+    rate: Annotated[int, Meta(gt=0)]
+    channels: Annotated[int, Meta(gt=0)]
+    format: str
+
+
+class AudioFormats(Struct, frozen=True, kw_only=True):
+    """What the agent hears and what it speaks."""
+
+    input: AudioFormat
+    output: AudioFormat
+
+
+class ServerStruct(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type"):
+    """What every server frame carries.
+
+    Attributes:
+        epoch: of the holder that said it; `None` if the gateway itself answered.
+        seq: from 1, per client id within the epoch.
+        trace: W3C traceparent of what it belongs to, if that is known.
+    """
+
+    epoch: Count | None = None
+    seq: Seq | None = None
+    trace: Trace | None = None
+
+
+class Ready(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="ready"):
+    """The holder of the session speaks to this client.
+
+    Attributes:
+        session: session id.
+        known: which of this client's input the committed records contain.
+        history: how many messages the agent started with.
+        head: how many records are committed.
+        since: `last_record` of the `Hello` that this answers: the frames of that record and of all after it follow,
+            said again. `None` if that had none, and when the holder speaks unasked (it has just taken the session).
+        audio: what the agent hears and speaks; `None` if it does neither.
+    """
+
+    session: str
+    known: Known
+    history: Count
+    head: Count
+    since: RecordOrNone | None = None
+    audio: AudioFormats | None = None
+
+
+class InputAck(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="ack"):
+    """These inputs are durable: every seq up to `upto`, and those in `beyond`."""
+
+    upto: Count
+    beyond: tuple[Seq, ...] = msgspec.field(default=())
+
+
+class AudioOutput(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="audio"):
+    """A piece of the agent's speech: base64 of PCM16 mono at `rate` samples a second."""
+
+    audio: Base64
+    rate: Annotated[int, Meta(gt=0)]
+
+    @property
+    def pcm(self) -> bytes:
+        """The raw samples."""
+        return from_base64(self.audio, "audio")
+
+
+class Transcript(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="transcript"):
+    """What was heard or said, in words. Only a final one is journal content and carries `record`."""
+
+    role: Role
+    text: str
+    final: bool
+    record: Count | None = None
+
+
+class TextOutput(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="text"):
+    """Text of the agent that was never speech."""
+
+    text: str
+    record: Count | None = None
+
+
+class Tool(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="tool"):
+    """A tool was started or has ended."""
+
+    name: str
+    tool_use_id: str
+    status: ToolStatus
+    record: Count | None = None
+
+
+class BargeIn(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="barge_in"):
+    """The user spoke over the agent: stop playing and drop what is queued."""
+
+
+class Restart(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="restart"):
+    """The connection to the model was renewed; the conversation goes on."""
+
+    reason: str
+
+
+class Moved(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="moved"):
+    """The holder is handing the session over: hold input back until `Ready`."""
+
+
+class Resume(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="resume"):
+    """Send everything unacknowledged again."""
+
+
+class Error(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="error"):
+    """A frame was refused, or something failed. `retryable`: the same may succeed later."""
+
+    code: str
+    message: str
+    retryable: bool
+
+
+class Pong(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="pong"):
+    """The answer to `Ping`."""
+
+
+type ServerFrame = (
+    Ready | InputAck | AudioOutput | Transcript | TextOutput | Tool | BargeIn | Restart | Moved | Resume | Error | Pong
+)
+type JournalFrame = Transcript | TextOutput | Tool
+
+
+def error_frame(code: str, message: str | None = None, *, retryable: bool | None = None) -> Error:
+    """The frame that tells a client of an error.
+
+    Args:
+        code: one of the codes of `MESSAGES`, or another.
+        message: for people; the code's own text if left out.
+        retryable: whether the same may succeed later; what the code says if left out, and no for one that is not known.
+    """
+    again = code in RETRYABLE_CODES if retryable is None else retryable
+    return Error(code=code, message=message or standard_text(code), retryable=again)

@@ -1,0 +1,128 @@
+"""docs/protocol.asyncapi.json: it is AsyncAPI, it is what the code says, and the code takes what it allows."""
+
+import json
+import typing
+from pathlib import Path
+
+import jsonschema
+import msgspec
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from segue.item import Known
+from segue.wire import frames
+from segue.wire.schema import document, render
+
+ROOT = Path(__file__).parents[3]
+KEPT = ROOT / "docs" / "protocol.asyncapi.json"
+PUBLISHED = ROOT / "node_modules" / "@asyncapi" / "specs" / "schemas" / "3.0.0.json"
+CLIENT = typing.get_args(frames.ClientFrame.__value__)
+SERVER = typing.get_args(frames.ServerFrame.__value__)
+
+
+def test_the_document_is_what_the_code_says():
+    assert KEPT.read_text() == render(), "run: python -m segue.wire.schema > docs/protocol.asyncapi.json"
+
+
+def test_the_document_is_asyncapi():
+    published = json.loads(PUBLISHED.read_text())
+    jsonschema.Draft7Validator(published).validate(document())
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.Draft7Validator(published).validate(document() | {"operations": {"receive": {"action": "shout"}}})
+
+
+def references(value):
+    match value:
+        case {"$ref": target}:
+            yield target
+        case dict():
+            for one in value.values():
+                yield from references(one)
+        case list():
+            for one in value:
+                yield from references(one)
+
+
+def test_every_reference_leads_somewhere():
+    whole = document()
+    targets = set(references(whole))
+    assert targets
+    for target in targets:
+        found = whole
+        for step in target.removeprefix("#/").split("/"):
+            found = found[step]
+
+
+def test_error_codes_are_listed():
+    assert {code: facts["retryable"] for code, facts in document()["x-error-codes"].items()} == {
+        code: code in frames.RETRYABLE_CODES for code in frames.MESSAGES
+    }
+
+
+def validator(names):
+    choices = [{"$ref": f"#/components/schemas/{name}"} for name in names]
+    # The validator's expressions are Python's, whose $ also stands before a last line end; JSON Schema's does not.
+    components = json.loads(json.dumps(document()["components"]).replace('$"', '\\\\Z"'))
+    return jsonschema.Draft202012Validator({"oneOf": choices, "components": components})
+
+
+OF_CLIENT = validator(kind.__name__ for kind in CLIENT)
+OF_SERVER = validator([*(kind.__name__ for kind in SERVER), "Batch"])
+
+SAMPLES = [
+    frames.Hello(session="s", client_id="c", connection=1, last_record=-1, modality="text"),
+    frames.TextInput(text="hi", seq=1, trace="00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
+    frames.AudioInput(audio="AAA=", seq=2),
+    frames.ImageInput(image="AAAA", media_type="image/gif", part=2, parts=2, seq=3),
+    frames.OutputAck(epoch=1, seq=1),
+    frames.Ping(),
+    frames.Bye(),
+]
+TRACES = ["00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\n", "00-" + "0" * 32 + "-00f067aa0ba902b7-01"]
+NUMBERS = [-2, -1, 0, 1, 2, 192, 193, 2**53 - 1, 2**53, 1.5]
+TEXTS = ["", "a", "a b", "x" * 65, "x" * 129, "voice", "AAAA", *TRACES]
+VALUES = st.sampled_from([None, True, [], {}, *NUMBERS, *TEXTS])
+
+
+@settings(max_examples=400, deadline=None)
+@example(SAMPLES[0], [("client_id", "c\n")])
+@given(
+    st.sampled_from(SAMPLES),
+    st.lists(st.tuples(st.sampled_from([*SAMPLES[0].__struct_fields__, "seq", "text", "part", "type", "x"]), VALUES)),
+)
+def test_the_code_takes_from_a_client_exactly_what_the_schema_allows(sample, changes):
+    value = msgspec.to_builtins(sample) | dict(changes)
+    try:
+        frames.decode_client_frame(json.dumps(value))
+        taken = True
+    except frames.FrameError:
+        taken = False
+    allowed = OF_CLIENT.is_valid(value)
+    if value["type"] in ("audio", "image"):
+        # What base64 holds, and that a part is not past the last, no schema can say.
+        assert allowed or not taken
+    else:
+        assert allowed == taken
+
+
+NUMBER = st.none() | st.integers(1, 2**53 - 1)
+COUNT = st.integers(0, 2**53 - 1)
+PLACE = {"epoch": st.none() | COUNT, "seq": NUMBER}
+FORMAT = st.builds(frames.AudioFormat, rate=st.integers(1, 48000), channels=st.integers(1, 2))
+FORMATS = st.none() | st.builds(frames.AudioFormats, input=FORMAT, output=FORMAT)
+SAID = st.one_of(
+    st.builds(frames.InputAck, **PLACE, upto=COUNT, beyond=st.lists(st.integers(1, 2**53 - 1)).map(tuple)),
+    st.builds(frames.Transcript, **PLACE, role=st.sampled_from(["user", "assistant"]), record=st.none() | COUNT),
+    st.builds(frames.Tool, **PLACE, status=st.sampled_from(["started", "success", "error"]), record=st.none() | COUNT),
+    st.builds(frames.Ready, **PLACE, known=st.builds(Known, COUNT), history=COUNT, head=COUNT, audio=FORMATS),
+    st.builds(frames.AudioOutput, **PLACE, audio=st.just("AAAA"), rate=st.integers(1, 48000)),
+    st.builds(frames.Error, **PLACE),
+    st.builds(frames.Moved, **PLACE),
+)
+
+
+@settings(deadline=None)
+@given(st.lists(SAID, min_size=1, max_size=4))
+def test_what_the_server_says_is_what_the_schema_allows(said):
+    OF_SERVER.validate(json.loads(frames.encode_batch(said)))

@@ -1,0 +1,62 @@
+"""Images and pieces of audio that their client has given up, as the agent gets them."""
+
+from __future__ import annotations
+
+import msgspec
+
+from segue.item import Known
+from segue.wire.frames import AudioInput, Error, ImageInput, InputAck
+from tests.support.waiting import eventually
+from tests.unit.worker.stand_ins import audio, delivery, text
+
+PICTURE = b"\x89PNG" + bytes(50_000)
+
+
+def parts(first_seq=1):
+    frames = ImageInput.split(PICTURE, "image/png")
+    return [msgspec.structs.replace(frame, seq=first_seq + at) for at, frame in enumerate(frames)]
+
+
+def pictures(model):
+    return [block for said in model.sent for block in getattr(said, "content", ()) if hasattr(block, "format")]
+
+
+def acknowledged(clients, upto):
+    return lambda: clients.of("k1", InputAck) and clients.of("k1", InputAck)[-1].upto == upto
+
+
+async def test_the_parts_of_an_image_reach_the_agent_as_one_and_are_acknowledged_together(host, clients):
+    hosting = await host()
+    for part in reversed(parts()):
+        hosting.session.deliver(delivery(part))
+    await eventually(acknowledged(clients, 3))
+    (picture,) = pictures(hosting.model)
+    assert (picture.format, picture.source) == ("png", {"bytes": PICTURE})
+    assert hosting.manager.inputs["c1"] == Known(3)
+
+
+async def test_an_image_without_numbers_is_taken_as_it_comes(host):
+    hosting = await host()
+    for part in ImageInput.split(PICTURE, "image/png"):
+        hosting.session.deliver(delivery(part))
+    await eventually(lambda: pictures(hosting.model))
+    assert hosting.manager.inputs == {}
+
+
+async def test_parts_that_make_no_image_are_refused_and_leave_no_hole(host, clients):
+    hosting = await host()
+    first, _, last = parts()
+    for frame in (first, msgspec.structs.replace(last, seq=2), text("hello", 3)):
+        hosting.session.deliver(delivery(frame))
+    await eventually(acknowledged(clients, 3))
+    assert [error.code for error in clients.of("k1", Error)] == ["bad_image"]
+    assert pictures(hosting.model) == []
+    assert hosting.model.texts == ["hello"]
+
+
+async def test_audio_that_its_client_has_given_up_is_not_given_to_the_model(host):
+    hosting = await host()
+    hosting.session.deliver(delivery(AudioInput(audio="", seq=1)))
+    hosting.session.deliver(delivery(audio(2)))
+    await eventually(lambda: hosting.model.audio)
+    assert hosting.model.audio == [audio().pcm]
