@@ -5,6 +5,7 @@ its words and a checksum (`worker.rehearsal.tones`), and whoever understood it h
 """
 
 import asyncio
+import itertools
 import time
 from dataclasses import dataclass, field
 
@@ -38,6 +39,29 @@ class Said:
     answer: Final | None = None
 
 
+class Line:
+    """Sends what the client is given and knows its numbers: the client counts from 1, in the order of sending.
+
+    Attributes:
+        given_up: Frames that the client gave up because too much was unacknowledged.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self.given_up = 0
+        self._client = client
+        self._numbers = itertools.count(1)
+
+    async def audio(self, pcm: bytes) -> int:
+        """Send a piece of sound, and return its number."""
+        self.given_up += await self._client.send_audio(pcm)
+        return next(self._numbers)
+
+    async def text(self, text: str) -> int:
+        """Send something typed, and return its number."""
+        await self._client.send_text(text)
+        return next(self._numbers)
+
+
 class Microphone:
     """Sends sound in real time: what is being said, and silence where nothing is.
 
@@ -45,9 +69,9 @@ class Microphone:
         silence: The numbers of the frames that carried nothing.
     """
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, line: Line) -> None:
         self.silence: list[int] = []
-        self._client = client
+        self._line = line
         self._speech = bytearray()
         self._said: Said | None = None
         self._spoken = asyncio.Event()
@@ -64,7 +88,7 @@ class Microphone:
     async def _send(self) -> None:
         piece, said = bytes(self._speech[:_FRAME_BYTES]), self._said
         del self._speech[:_FRAME_BYTES]
-        number = await self._client.send_audio(piece.ljust(_FRAME_BYTES, b"\0"))
+        number = await self._line.audio(piece.ljust(_FRAME_BYTES, b"\0"))
         (self.silence if said is None else said.frames).append(number)
         if not self._speech:
             self._said = None
@@ -83,12 +107,14 @@ class Caller:
 
     Attributes:
         said: Everything that was said, in order.
+        line: Where it goes.
+        microphone: What it is spoken into.
     """
 
     def __init__(self, client: Client, listener: Listener) -> None:
         self.said: list[Said] = []
-        self.microphone = Microphone(client)
-        self._client = client
+        self.line = Line(client)
+        self.microphone = Microphone(self.line)
         self._listener = listener
 
     async def say(self, text: str, expected: str, within: float, *, spoken: bool = True) -> Said:
@@ -109,6 +135,6 @@ class Caller:
         if spoken:
             await self.microphone.say(said)
         else:
-            said.frames.append(await self._client.send_text(text))
+            said.frames.append(await self.line.text(text))
         said.answer = await self._listener.final_after(before, expected, within)
         return said

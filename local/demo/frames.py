@@ -84,6 +84,8 @@ class Frames:
     def _judge(self, spoken: list[tuple[str, str]]) -> None:
         said, listener = self._caller.said, self._listener
         lost, doubled = self.lost, self.doubled
+        if self._caller.line.given_up:
+            lost.append(f"{self._caller.line.given_up} frames were given up by the client")
         asked, answered = _texts(spoken, "user"), _texts(spoken, "assistant")
         for one in said:
             if not self._heard[one.text]:
