@@ -11,6 +11,7 @@ import contextlib
 import contextvars
 import logging
 import threading
+import time
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +24,9 @@ from segue.history import History, fold
 from segue.item import Known, session_key, valid_id
 from segue.lease import Lease
 from segue.options import Settings
+from segue.prepared import Prepared
+from segue.records import Record
+from segue.restore import read_unheld
 from segue.runtime import LoopWatch, Runtime
 from segue.session import Session, Stores
 
@@ -56,6 +60,7 @@ class SessionHandle(ABC):
         self.session_key = session_key(settings.principal, session_id)
         self.settings = settings
         self._session: Session | None = None
+        self._prepared: Prepared | None = None
         self._history = History()
         self._noted: Input | None = None
         self._lost_callbacks: list[Callable[[], None]] = []
@@ -72,10 +77,32 @@ class SessionHandle(ABC):
     def _record_changes(self) -> None:
         """Queue what changed and no hook has told of. Runs on the agent's loop, or where ``flush`` is called."""
 
+    async def prepare(self) -> int:
+        """Read the session while somebody else holds it, so that ``open`` finds everything done.
+
+        An agent may be built and even started on it before ``open``; what it records waits until then.
+
+        Returns:
+            How many records were read.
+
+        Raises:
+            RuntimeError: The session is open.
+            SessionNotFound: There is none yet, or its life is over.
+            JournalCorrupt: It cannot be read.
+            StorageUnavailable: Storage does not answer.
+            StorageRefused: Storage says no: permissions, bucket or table.
+        """
+        if self._session is not None or self._prepared is not None:
+            raise RuntimeError(f"session {self.session_id!r} is open or prepared already")
+        self._prepared = await self._runtime.run(self._read_ahead())
+        self._history = self._prepared.history
+        return self._prepared.head
+
     async def open(self) -> None:
         """Acquire the session and read it, without blocking the event loop. Building the agent then does no I/O.
 
         Raises:
+            SessionFenced: An agent was built on what was prepared, and the session has gone on since: discard it.
             SessionHeld: Somebody else is writing it.
             JournalCorrupt: It cannot be read.
             StorageUnavailable: Storage does not answer.
@@ -90,6 +117,7 @@ class SessionHandle(ABC):
                 raise
             finally:
                 self._end_opening(opening)
+            self._go_live()
         self._watch_loop()
 
     def open_sync(self) -> None:
@@ -100,6 +128,7 @@ class SessionHandle(ABC):
                 self._session = opening.result()
             finally:
                 self._end_opening(opening)
+            self._go_live()
 
     async def flush(self) -> None:
         """Wait until everything queued is durable, agents' state included.
@@ -132,6 +161,18 @@ class SessionHandle(ABC):
         finally:
             if (session := self._mine()) is not None:
                 self._runtime.run_sync(session.close())
+
+    async def leave(self) -> None:
+        """Flush, release, and write nothing any more: for a holder whose successor is waiting.
+
+        Raises:
+            SegueError: What was queued could not be committed.
+        """
+        try:
+            self._record_changes()
+        finally:
+            if (session := self._mine()) is not None:
+                await self._runtime.run(session.leave())
 
     async def delete(self) -> None:
         """End the session: its records are deleted, and its id may begin anew. Opens it if it was not open.
@@ -212,6 +253,11 @@ class SessionHandle(ABC):
         """Say that the next message recorded is the effect of a client's input frames."""
         self._noted = (valid_id(client_id, "client id"), tuple(seqs))
 
+    def record_input(self, client_id: str, seqs: Sequence[int]) -> None:
+        """Record that a client's input frames have had all the effect that they will have: silence, say."""
+        inputs = (valid_id(client_id, "client id"), tuple(seqs))
+        self._append(Record(kind="input", data=None, agent="", at=int(time.time() * 1000), inputs=inputs))
+
     def on_lost(self, callback: Callable[[], None]) -> None:
         """Call back once when the session is, or may be, someone else's: fall silent and discard the agent.
 
@@ -259,6 +305,27 @@ class SessionHandle(ABC):
 
         opening.add_done_callback(let_go)
 
+    async def _read_ahead(self) -> Prepared:
+        """Runs on the storage loop."""
+        stores = await self._stores()
+        clock = self._runtime.clock
+        journal = await read_unheld(stores.guard, stores.objects, stores.prefix, self.session_key, clock)
+        prepared = Prepared(journal, fold(journal.records))
+        journal.records.clear()
+        return prepared
+
+    def _append(self, *records: Record) -> int:
+        if self._session is None and self._prepared is not None:
+            self._prepared.built_on = True
+            return self._prepared.append(*records)
+        return self._require().append(*records)
+
+    def _go_live(self) -> None:
+        """Queue what was recorded before the session was held."""
+        prepared, self._prepared = self._prepared, None
+        if prepared is not None and prepared.records:
+            self._require().append(*prepared.records)
+
     async def _open(self) -> Session:
         """Runs on the storage loop."""
         stores = await self._stores()
@@ -273,7 +340,10 @@ class SessionHandle(ABC):
         )
         session = Session(lease, stores, self._runtime.heartbeats, self._runtime.clock)
         session.on_lost(self._lost)
-        journal = await session.open(self.settings.acquire_timeout, self.settings.probe)
+        prepared = self._prepared
+        journal = await session.open(self.settings.acquire_timeout, self.settings.probe, prepared)
+        if prepared is not None and prepared.read_for(journal.item) is not None:
+            return session  # read and added up before
         try:
             self._history = fold(journal.records)
         except JournalCorrupt:

@@ -159,19 +159,20 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
 
     def initialize(self, agent: LocalAgent, **kwargs: Any) -> None:
         """Restore an agent, or record a new one. Blocks only if the session was not opened before."""
-        if self._session is None:
+        if self._prepared is not None:
+            self._prepared.built_on = True
+        elif self._session is None:
             if in_event_loop():
                 logger.warning("await session_manager.open() before building the agent, to keep the event loop free")
             self.open_sync()
         self._watch_loop()
-        session = self._require()
         if agent.agent_id in self._recorders:
             raise ValueError(f"agent id {agent.agent_id!r} is used twice in session {self.session_id!r}")
         stored = self._history.agents.get(agent.agent_id)
         if stored is not None:
             self._restore(agent, stored)
             return
-        self._recorders[agent.agent_id] = recorder = AgentRecorder(agent, None, session.append)
+        self._recorders[agent.agent_id] = recorder = AgentRecorder(agent, None, self._append)
         recorder.introduce()
         if self.settings.durability == "await" and not in_event_loop():
             self.flush_sync()
@@ -202,7 +203,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
 
     def sync_multi_agent(self, source: MultiAgentBase, **kwargs: Any) -> None:
         """Queue a Graph's or Swarm's state. The hooks do this and wait; direct callers wait with ``flush``."""
-        self._require().append(multi_agent_record(source))
+        self._append(multi_agent_record(source))
 
     async def _on_node_end(self, event: AfterNodeCallEvent | AfterMultiAgentInvocationEvent) -> None:
         self.sync_multi_agent(event.source)
@@ -263,7 +264,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
 
     def _restore(self, agent: LocalAgent, stored: AgentHistory) -> None:
         """Give an agent what the session has of it."""
-        recorder = self._recorders[agent.agent_id] = AgentRecorder(agent, stored, self._require().append)
+        recorder = self._recorders[agent.agent_id] = AgentRecorder(agent, stored, self._append)
         messages, report = repair(stored.messages)
         messages, report = fit(
             messages, report, max_messages=self.settings.max_messages, max_bytes=self.settings.max_bytes
@@ -275,6 +276,8 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
 
     async def _keep_up(self) -> None:
         self._follow_loop()
+        if self._prepared is not None:
+            return  # nothing is queued before the session is held
         writer = self._require().live
         if self.settings.durability == "await":
             await self.durable(writer.position)

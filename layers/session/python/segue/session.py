@@ -24,6 +24,7 @@ from segue.errors import JournalCorrupt, SessionFenced, StorageRefused, StorageU
 from segue.item import GuardItem
 from segue.journal import JournalWriter
 from segue.lease import Lease, Probe
+from segue.prepared import Prepared
 from segue.records import Keys, Record
 from segue.restore import Journal, read_held, read_unheld
 from segue.runtime import HeartbeatSchedule, LoopWatch
@@ -117,22 +118,24 @@ class Session:
         """Call back once, on the storage loop, when the session is or may be someone else's."""
         self._on_lost.append(callback)
 
-    async def open(self, timeout: float, probe: Probe | None = None) -> Journal:
+    async def open(self, timeout: float, probe: Probe | None = None, prepared: Prepared | None = None) -> Journal:
         """Acquire the session and read it.
 
         Args:
             timeout: Seconds to wait for another holder, here and when a write after a release takes it again.
             probe: Evidence that a holder is dead.
+            prepared: What was read before.
 
         Raises:
             SessionHeld: Somebody kept it.
+            SessionFenced: An agent was built on what was prepared, and the session has gone on. Nothing was acquired.
             JournalCorrupt: It cannot be read. The lease is let go.
             StorageUnavailable: Storage does not answer.
         """
-        item = await self.lease.acquire(timeout, probe)
+        item = await self.lease.acquire(timeout, probe, left=prepared.left if prepared else None)
         self._keep_alive()
         try:
-            restored = await self._read(item)
+            restored = (prepared.read_for(item) if prepared else None) or await self._read(item)
             writer = JournalWriter(self.lease, self._stores.objects, self._stores.prefix, self._clock, restored)
             if item.scrub:
                 numbers = [int(number) for number in item.scrub.split()]
@@ -200,7 +203,18 @@ class Session:
         finally:
             await self._release_between_commits(self.writer)
 
-    async def _release_between_commits(self, writer: JournalWriter) -> None:
+    async def leave(self) -> None:
+        """Flush, release, and write nothing any more: what is recorded later is refused.
+
+        Raises:
+            SegueError: What was queued could not be committed.
+        """
+        try:
+            await self.durable(timeout=CLOSE_TIMEOUT_S)
+        finally:
+            await self._release_between_commits(self.live, for_good=True)
+
+    async def _release_between_commits(self, writer: JournalWriter, *, for_good: bool = False) -> None:
         """Let go when no commit is under way: its outcome would not be known to whoever takes the session again."""
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
@@ -216,6 +230,8 @@ class Session:
                 return
             await writer.settle_chores()
             self._left = self.lease.item
+            if for_good:
+                writer.failure = SessionFenced(self.epoch, None)
             await self._let_go()
         finally:
             writer.between_commits.release()

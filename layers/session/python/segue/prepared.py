@@ -1,0 +1,63 @@
+"""A session made ready by somebody who does not hold it yet: the successor's half of a handoff.
+
+    predecessor holds ─────────────────────────▶ releases
+    successor    prepare: read, build the agent ─────────▶ open: acquire, and read nothing
+                          what the agent records waits ──▶ is queued
+
+Reading without the lease promises nothing, so what was read counts only if the item that is acquired names the very
+same records. An agent that was built on anything else must not write: then ``open`` acquires nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from segue.history import History
+from segue.item import GuardItem
+from segue.records import Record
+from segue.restore import Journal
+
+
+@dataclass(slots=True)
+class Prepared:
+    """What was read ahead of holding, and what was recorded on it.
+
+    Attributes:
+        journal: What was read.
+        history: What its records add up to.
+        records: Recorded since, to be queued once the session is held.
+        built_on: Whether an agent was made of it.
+    """
+
+    journal: Journal
+    history: History
+    records: list[Record] = field(default_factory=list)
+    built_on: bool = False
+
+    @property
+    def head(self) -> int:
+        """How many records were committed when it was read."""
+        return self.journal.item.head
+
+    @property
+    def left(self) -> GuardItem | None:
+        """What the session must still be for an agent that was built on it; None if there is none."""
+        return self.journal.item if self.built_on else None
+
+    def append(self, *records: Record) -> int:
+        """Keep records until the session is held; returns the position after them."""
+        self.records += records
+        return self.head + len(self.records)
+
+    def read_for(self, item: GuardItem) -> Journal | None:
+        """What was read, if it is what a newly acquired item names; None if the session has gone on."""
+        seen = self.journal.item
+        if item.scrub or (seen.born, seen.head, seen.commit_id, seen.pages, seen.tail) != (
+            item.born,
+            item.head,
+            item.commit_id,
+            item.pages,
+            item.tail,
+        ):
+            return None
+        return replace(self.journal, item=item)
