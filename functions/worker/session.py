@@ -14,26 +14,26 @@ from collections.abc import Callable, Coroutine
 from enum import Enum, auto
 from typing import Any, Final
 
-from strands.bidi import BidiAgent
-
 from segue import SegueError, SessionFenced
 from segue.wire import frames
 from segue.wire.claims import ClientAddress
 from segue.wire.delivery import Delivery
 from segue.wire.frames import AudioInput, Bye, FrameError, Hello, TextInput
 from worker.audience import Arrival, Audience
+from worker.beginning import Beginning
 from worker.input import Input
 from worker.log import logger
 from worker.manager import Manager
+from worker.metrics import Count, metrics
 from worker.outbox import Connections
 from worker.output import Output
 from worker.turn import Turn
 
-START_SECONDS: Final = 20.0
-"""For an agent's model to connect: normally a second or two. One that hangs must not keep the session from others."""
-
 STOP_SECONDS: Final = 40.0
 """For stopping an agent: its model, then flush and release, which give up on storage after 30 s."""
+
+SETTLE_SECONDS: Final = 10.0
+"""How often silence is recorded as dealt with. Each time costs one commit, and what was not has to be sent again."""
 
 FAREWELL_SECONDS: Final = 1.0
 """For posting what became durable only by the flush. The successor may be speaking by then, so later is too late."""
@@ -67,14 +67,15 @@ class HostedSession:
         on_ended: Called when it has ended.
     """
 
-    def __init__(self, manager: Manager, agent: BidiAgent, connections: Connections) -> None:
+    def __init__(self, manager: Manager, beginning: Beginning, connections: Connections) -> None:
         """Wire the parts; nothing runs yet.
 
         Args:
             manager: The session's manager, opened.
-            agent: Built with that manager.
+            beginning: Of the agent that was built with that manager. It may be started already.
             connections: What posts to clients.
         """
+        agent = beginning.agent
         self.key = manager.session_key
         # Copies: releasing raises the manager's epoch and clears its token.
         self.epoch = manager.epoch
@@ -86,6 +87,8 @@ class HostedSession:
         self.on_ended: Callable[[], None] = lambda: None
         self._manager = manager
         self._agent = agent
+        self._beginning = beginning
+        self._passing_on = False
         self._releasing = False
         self._released = False
         self._lost = False
@@ -109,6 +112,11 @@ class HostedSession:
         return self._lost
 
     @property
+    def position(self) -> int:
+        """Records committed or queued."""
+        return self._manager.position
+
+    @property
     def clients(self) -> tuple[ClientAddress, ...]:
         """Where the clients are."""
         return self._audience.addresses
@@ -126,22 +134,24 @@ class HostedSession:
         self._manager.on_lost(self._lose)
         for client in clients:
             self._audience.meet(client)
-        async with asyncio.timeout(START_SECONDS):
-            await self._agent.start()
+        await self._beginning.start()
         if self.state is not State.OPENING:
             raise SessionFenced(self.epoch, None)
         self.state = State.OPEN
-        self._feeding = self._run(self._input.feed(), "feed")
+        self._feeding = self._run(self._feed(), "feed")
         self._tasks = [
             self._feeding,
             self._run(self._listen(), "listen"),
             self._run(self._output.gate.run(), "gate"),
             self._run(self._audience.watch(), "watch"),
+            self._run(self._settle(), "settle"),
         ]
         for client in self._audience.addresses:
             self._output.greet(client.client_id, self._asked.get(client.client_id))
         self._asked.clear()
         self._clients_changed()
+        if self._beginning.unanswered is not None:
+            self.turn.asked()
 
     def welcome(self, clients: tuple[ClientAddress, ...]) -> None:
         """Add clients that a claim names, and say ``ready`` to each."""
@@ -189,6 +199,16 @@ class HostedSession:
         """Tell the clients to hold their input back until the successor says ``ready``."""
         self._audience.send(frames.Moved())
 
+    async def settle(self) -> None:
+        """Before a handoff: deal with silence now and not again, and wait until all that happened is durable.
+
+        Raises:
+            SegueError: It will not be.
+        """
+        self._passing_on = True
+        self._input.settle()
+        await self._manager.durable()
+
     async def spoken(self) -> None:
         """Wait until everything that was said so far has been posted."""
         await self._output.spoken()
@@ -204,6 +224,17 @@ class HostedSession:
                         await self.spoken()
             self._end()
 
+    async def let_go(self) -> None:
+        """Flush and release now, between two turns, so that the successor need not wait for the model to stop.
+
+        What the agent does from here on is refused. ``stop`` does the rest. If it fails, the lease runs out by itself.
+        """
+        async with self._ending:
+            if self.state is not State.LEAVING or not self.turn.at_boundary:
+                return
+            await self._stop_feeding()
+            await self._release(self._manager.leave())
+
     async def drop(self) -> None:
         """Give up on a session that is lost or never started: silent, and released if it is still ours."""
         self._output.fall_silent()
@@ -211,6 +242,16 @@ class HostedSession:
             if self.state is not State.ENDED:
                 await self._stop_agent()
             self._end()
+
+    async def _feed(self) -> None:
+        await self._beginning.ask()
+        await self._input.feed()
+
+    async def _settle(self) -> None:
+        while not self._passing_on:  # or else what a successor has made ready would be out of date
+            await asyncio.sleep(SETTLE_SECONDS)
+            if self.state is State.OPEN and not self._passing_on:
+                self._input.settle()
 
     async def _listen(self) -> None:
         """Turn what the agent does into frames. Waits for nobody: a slow client must not slow the agent."""
@@ -234,6 +275,7 @@ class HostedSession:
         if self._released or self.state in {State.LOST, State.ENDED}:
             return
         logger.warning("session lost", session=self.key, epoch=self.epoch)
+        metrics.count(Count.FENCED)
         before, self.state, self._lost = self.state, State.LOST, True
         self._output.fall_silent()
         if before is State.OPEN:  # otherwise whoever opens or stops it does the rest
@@ -261,16 +303,24 @@ class HostedSession:
         task.add_done_callback(self._endings.discard)
 
     async def _stop_agent(self) -> None:
-        """Stop the agent, which flushes and releases."""
+        """Stop the agent, which flushes and releases if that was not done."""
+        await self._stop_feeding()
+        await self._release(self._stop_and_release())
+
+    async def _stop_feeding(self) -> None:
         if self._feeding is not None:
             self._feeding.cancel()
             await asyncio.wait({self._feeding})
+
+    async def _release(self, release: Coroutine[Any, Any, None]) -> None:
         # From here on an absent lease is our own doing. Should somebody take it all the same, ``on_lost`` says so.
-        self._releasing = True
+        self._releasing, released_before = True, self._released
         try:
             async with asyncio.timeout(STOP_SECONDS):
-                await self._stop_and_release()
+                await release
         except (SegueError, TimeoutError) as error:
+            if released_before:
+                return  # what came too late to be recorded
             # Nothing acknowledged is lost, and a lease that was not released runs out by itself.
             logger.warning("session not released", session=self.key, epoch=self.epoch, reason=type(error).__name__)
             self._output.fall_silent()
