@@ -1,4 +1,4 @@
-"""Takes claims from the queue while there is room, and settles each by what became of it.
+"""Takes claims, from the queue while there is room and straight from whoever posts them, and settles each.
 
     held now, or held already           deleted
     somebody else holds it and lives    deleted: that holder answers the clients
@@ -6,19 +6,23 @@
     anything else, or not a claim       left: after five deliveries it is in the dead-letter queue
     arrived while this worker leaves    given back at once
 
+A claim that was posted is put into the queue should its session not be opened here: whoever posted it has gone on.
+
 Who writes a session is decided by its guard item alone, so a claim that comes twice or late does no harm.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import Final, Protocol
+from collections.abc import Coroutine
+from typing import Any, Final, Protocol
 
+import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
 from segue import SessionHeld, StorageUnavailable
 from segue.wire.claims import Claim, ClaimError, decode_claim
-from worker.host import Host
+from worker.host import Host, NoRoom
 from worker.log import logger
 from worker.queue import QueuedClaim
 
@@ -64,6 +68,43 @@ class ClaimTaker:
         """Take no more; what the poll under way brings is given back."""
         self._leaving.set()
 
+    def offer(self, claim: Claim) -> None:
+        """Take a claim that was posted, in the background.
+
+        Raises:
+            NoRoom: There is no room, or this worker is leaving. Nothing was taken.
+        """
+        self._may_take(claim)
+        logger.debug("claim posted", session=claim.session_key, reason=claim.reason)
+        self._keep(self._take_offered(claim))
+
+    async def prepare(self, claim: Claim) -> int:
+        """Make a session ready for its predecessor, and say for how many records.
+
+        Raises:
+            NoRoom: There is no room, or this worker is leaving.
+            Exception: It cannot be read, or its agent cannot be built or started.
+        """
+        self._may_take(claim)
+        return await self._host.prepare(claim)
+
+    def _may_take(self, claim: Claim) -> None:
+        if self._leaving.is_set() or not self._host.fits(claim.session_key):
+            raise NoRoom(claim.session_key)
+
+    async def _take_offered(self, claim: Claim) -> None:
+        if not await self._taken(claim):
+            try:
+                await self._queue.send(msgspec.structs.replace(claim, from_worker=None, paused_ms=0.0))
+            except (BotoCoreError, ClientError) as error:
+                # The clients' next frames find no holder, and the gateway claims.
+                logger.warning("a claim could not be passed on", reason=type(error).__name__)
+
+    def _keep(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work, name="claim")
+        self._taking.add(task)
+        task.add_done_callback(self._taking.discard)
+
     async def stopped(self) -> None:
         """Wait for the last poll, after ``stop``, and for what was being taken."""
         if self._polling is not None:
@@ -80,9 +121,7 @@ class ClaimTaker:
                 await asyncio.sleep(PAUSE_SECONDS)
                 continue
             for claim in received:
-                task = asyncio.create_task(self._settle(claim), name="claim")
-                self._taking.add(task)
-                task.add_done_callback(self._taking.discard)
+                self._keep(self._settle(claim))
             await asyncio.sleep(0)  # lets them take their room before it is counted again
 
     async def _has_room(self) -> bool:
@@ -114,6 +153,10 @@ class ClaimTaker:
             logger.error("a message in the claims queue is not a claim")
             return False
         logger.debug("claim received", session=claim.session_key, reason=claim.reason)
+        return await self._taken(claim)
+
+    async def _taken(self, claim: Claim) -> bool:
+        """Whether the session is held now, here or elsewhere."""
         try:
             await self._host.take(claim)
         except SessionHeld as held:

@@ -1,12 +1,6 @@
 """SIGTERM is the handoff: every session is passed on, and the process ends.
 
-    no new claims ─▶ for each session, side by side:
-        frames are refused (410 moved)   clients hold their input back and send it again to the successor
-        a turn boundary                  bounded
-        what was said is posted          bounded: after the release the successor may be speaking
-        moved                            the last frame; clients hold their input back from here on
-        agent.stop()                     flush and release
-        a claim, if anybody listens      the successor takes the session and says ready
+    no new claims, nothing more is made ready ─▶ for each session, side by side and paced: ``worker.handoff``
 
 All of it is over long before the platform's stop timeout (120 s), and the listener stays open until then, because a
 refused connection would mean a dead worker.
@@ -18,20 +12,19 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, Final
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from segue.wire.claims import Claim
 from worker.claims import ClaimTaker, Queue
+from worker.handoff import Finder, Handoff
 from worker.host import Host
 from worker.log import logger
+from worker.metrics import Count, metrics
 from worker.session import HostedSession
 
-TURN_SECONDS: Final = 5.0
-"""Most answers are spoken in less. Cutting one is better than keeping a caller waiting for an old worker."""
+HANDOFFS_A_SECOND: Final = 10.0
+"""Each opens a second stream at the provider, and makes its clients send again what was not acknowledged (some tens of
+frames): ten a second are far below a gateway's 10,000 frames and what providers take."""
 
-SPOKEN_SECONDS: Final = 5.0
-"""For the commit under way and the posts behind it: normally a tenth of a second. A provider speaks faster than real
-time, so the end of a long answer may still wait for its turn."""
+PACED_SECONDS: Final = 30.0
+"""In which all are begun, however many there are: the rest of the time is for the last of them."""
 
 OPENING_SECONDS: Final = 30.0
 """For sessions that are just being opened: up to 15 s of waiting for another holder, the restore, the model's start."""
@@ -46,19 +39,31 @@ HURRIED_SECONDS: Final = 8.0
 class Drain:
     """Passes a host's sessions on."""
 
-    def __init__(self, host: Host, claims: ClaimTaker, queue: Queue, hurry: asyncio.Event) -> None:
+    def __init__(
+        self,
+        host: Host,
+        claims: ClaimTaker,
+        queue: Queue,
+        hurry: asyncio.Event,
+        successors: Finder | None = None,
+        worker_id: str = "",
+    ) -> None:
         """Keep the parts.
 
         Args:
             host: What is drained.
             claims: What is stopped first.
-            queue: Takes the claims for the successors.
+            queue: Takes the claims that no successor takes.
             hurry: When set, nothing is waited for that can be left out.
+            successors: Finds them.
+            worker_id: Who is drained.
         """
         self._host = host
         self._claims = claims
         self._queue = queue
         self._hurry = hurry
+        self._successors = successors
+        self._worker_id = worker_id
 
     async def run(self) -> None:
         """Drain, in bounded time. What was not passed on by then is left to the leases."""
@@ -69,42 +74,34 @@ class Drain:
             await asyncio.wait({work}, timeout=HURRIED_SECONDS)
         if not work.done():
             logger.error("not all sessions were handed over in time", left=len(self._host.sessions))
+            metrics.count(Count.DRAIN_OVERRUNS, len(self._host.sessions))
             work.cancel()
         await asyncio.gather(work, return_exceptions=True)
 
     async def _everything(self) -> None:
-        await asyncio.gather(*map(self._hand_over, self._host.sessions), self._late(), self._claims.stopped())
+        await asyncio.gather(
+            self._hand_all_over(self._host.sessions),
+            self._late(),
+            self._host.preparations.clear(),
+            self._claims.stopped(),
+        )
 
     async def _late(self) -> None:
         """Pass on what was being opened when the signal came."""
         before = set(self._host.sessions)
         await self._bounded(self._host.until_opened(), OPENING_SECONDS)
-        await asyncio.gather(*(self._hand_over(session) for session in self._host.sessions if session not in before))
+        await self._hand_all_over(tuple(session for session in self._host.sessions if session not in before))
 
-    async def _hand_over(self, session: HostedSession) -> None:
+    async def _hand_all_over(self, sessions: tuple[HostedSession, ...]) -> None:
+        pause = min(1 / HANDOFFS_A_SECOND, PACED_SECONDS / max(1, len(sessions)))
+        await asyncio.gather(*(self._hand_over(session, index * pause) for index, session in enumerate(sessions)))
+
+    async def _hand_over(self, session: HostedSession, wait: float) -> None:
+        await self._bounded(asyncio.sleep(wait), wait)
         if not session.open:
             await self._bounded(self._until_settled(session), OPENING_SECONDS)
-        session.refuse_frames()
-        await self._bounded(session.turn.boundary(), TURN_SECONDS)
-        await self._bounded(session.spoken(), SPOKEN_SECONDS)
-        clients = session.clients
-        at_boundary = session.turn.at_boundary
-        ended_before = session.ended.is_set()
-        session.say_moved()
-        await session.stop()
-        if ended_before or session.lost or not clients:
-            return
-        principal, _, session_id = session.key.partition("/")
-        claim = Claim(
-            session_key=session.key, session_id=session_id, principal=principal, reason="handoff", clients=clients
-        )
-        try:
-            await self._queue.send(claim)
-        except (BotoCoreError, ClientError) as error:
-            # The clients' next frames find no holder, and the gateway claims.
-            logger.warning("handoff could not be announced", session=session.key, reason=type(error).__name__)
-        else:
-            logger.info("session handed over", session=session.key, epoch=session.epoch, at_boundary=at_boundary)
+        successors = None if self._hurry.is_set() else self._successors
+        await Handoff(session, successors, self._queue, self._bounded, worker_id=self._worker_id).run()
 
     async def _until_settled(self, session: HostedSession) -> None:
         """Wait for a session that is on its way in or out to be open or gone."""

@@ -142,9 +142,32 @@ async def advertised_host(environment: Environment, variables: Mapping[str, str]
     """
     if environment.worker_host:
         return environment.worker_host
+    metadata = await _ecs_metadata(variables)
+    if metadata is None:
+        return "127.0.0.1"
+    for network in metadata.get("Networks", ()):
+        for address in network.get("IPv4Addresses", ()):
+            return str(address)
+        for address in network.get("IPv6Addresses", ()):
+            return f"[{address}]"
+    raise EnvironmentProblem("the ECS metadata name no address of this task")
+
+
+async def task_arn(variables: Mapping[str, str] | None = None) -> str | None:
+    """Find the ARN of the ECS task that this process runs in, by which ECS tells that it has stopped; else None.
+
+    Raises:
+        EnvironmentProblem: ECS's metadata do not answer.
+    """
+    metadata = await _ecs_metadata(variables) or {}
+    return (metadata.get("Labels") or {}).get("com.amazonaws.ecs.task-arn")
+
+
+async def _ecs_metadata(variables: Mapping[str, str] | None) -> dict[str, Any] | None:
+    """Ask ECS about this container; None if it does not run there."""
     metadata_url = (os.environ if variables is None else variables).get("ECS_CONTAINER_METADATA_URI_V4")
     if not metadata_url:
-        return "127.0.0.1"
+        return None
     timeout = aiohttp.ClientTimeout(total=METADATA_TIMEOUT_SECONDS)
     try:
         async with (
@@ -154,9 +177,4 @@ async def advertised_host(environment: Environment, variables: Mapping[str, str]
             metadata: dict[str, Any] = await answer.json(content_type=None)
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
         raise EnvironmentProblem(f"the ECS metadata at {metadata_url} do not answer: {error!r}") from error
-    for network in metadata.get("Networks", ()):
-        for address in network.get("IPv4Addresses", ()):
-            return str(address)
-        for address in network.get("IPv6Addresses", ()):
-            return f"[{address}]"
-    raise EnvironmentProblem(f"the ECS metadata at {metadata_url} name no address of this task")
+    return metadata

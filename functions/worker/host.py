@@ -8,11 +8,15 @@ from typing import Any
 
 from strands.bidi import BidiAgent
 
+from segue import SessionFenced
 from segue.item import session_key
 from segue.wire.claims import Claim
+from worker.beginning import Beginning
 from worker.log import logger
 from worker.manager import Manager
+from worker.metrics import Count, Level, Time, metrics
 from worker.outbox import Connections
+from worker.preparation import Preparation, Preparations
 from worker.session import HostedSession
 
 type NewManager = Callable[[Claim], Manager]
@@ -22,8 +26,18 @@ type NewAgent = Callable[[Any], BidiAgent]
 """The user's ``build_agent``."""
 
 
+class NoRoom(Exception):  # noqa: N818 - an answer, not a fault
+    """This worker takes no more sessions, or has this one in its hands already."""
+
+
 class Host:
-    """Opens, keeps and ends sessions."""
+    """Opens, keeps and ends sessions.
+
+    Attributes:
+        preparations: Sessions that are ready and held by somebody else.
+        on_held: Called with a session's key when it is held.
+        on_left: Called with a session's key when it is held no more.
+    """
 
     def __init__(
         self,
@@ -53,6 +67,9 @@ class Host:
         self._lingering: dict[str, asyncio.TimerHandle] = {}
         self._endings: set[asyncio.Task[None]] = set()
         self._room_changed = asyncio.Event()
+        self.preparations = Preparations()
+        self.on_held: Callable[[str], None] = lambda _: None
+        self.on_left: Callable[[str], None] = lambda _: None
 
     @property
     def sessions(self) -> tuple[HostedSession, ...]:
@@ -62,7 +79,7 @@ class Host:
     @property
     def room(self) -> int:
         """How many more sessions fit."""
-        return max(0, self._capacity - len(self._sessions.keys() | self._opening.keys()))
+        return max(0, self._capacity - len(self._sessions.keys() | self._opening.keys() | self.preparations.keys))
 
     def find(self, key: str) -> HostedSession | None:
         """Return a session by its key."""
@@ -79,6 +96,25 @@ class Host:
         while self._opening:
             await asyncio.wait(self._opening.values())
 
+    def fits(self, key: str) -> bool:
+        """Whether there is room for a session, or it is here in some form already."""
+        return bool(self.room) or key in self._sessions.keys() | self._opening.keys() | self.preparations.keys
+
+    async def prepare(self, claim: Claim) -> int:
+        """Make a session ready that somebody else still holds; ``take`` then goes on from there.
+
+        Returns:
+            The number of records that it is ready for.
+
+        Raises:
+            NoRoom: There is none.
+            Exception: It could not be read, or its agent could not be built or started.
+        """
+        key = self._checked(claim)
+        if key in self._sessions or key in self._opening or not self.fits(key):
+            raise NoRoom(key)
+        return await self.preparations.make(key, Preparation.make(self._new_manager(claim), self._new_agent))
+
     async def take(self, claim: Claim) -> None:
         """Hold the session that a claim names, and say ``ready`` to its clients. Held already: only the latter.
 
@@ -87,8 +123,7 @@ class Host:
             StorageUnavailable: It could not be read now.
             Exception: The agent could not be built or started. The session was released again.
         """
-        if claim.session_key != session_key(claim.principal, claim.session_id):
-            raise ValueError(f"the claim's key {claim.session_key!r} does not belong to its principal and session id")
+        self._checked(claim)
         while (present := self._sessions.get(claim.session_key)) is not None and not present.open:
             # On its way in or out: afterwards it is open, or gone and can be opened anew.
             opening = self._opening.get(claim.session_key)
@@ -105,30 +140,80 @@ class Host:
         opening.add_done_callback(lambda _: self._opened(claim.session_key))
         await asyncio.shield(opening)
 
+    @staticmethod
+    def _checked(claim: Claim) -> str:
+        if claim.session_key != session_key(claim.principal, claim.session_id):
+            raise ValueError(f"the claim's key {claim.session_key!r} does not belong to its principal and session id")
+        return claim.session_key
+
     async def _open(self, claim: Claim) -> None:
-        manager = self._new_manager(claim)
-        await manager.open()
+        begun = asyncio.get_running_loop().time()
+        prepared = await self._open_prepared(claim.session_key)
+        manager, beginning = prepared or await self._open_anew(claim)
         try:
-            # In a thread: a long history, a model's client or a user's own code must not hold up the other sessions.
-            agent = await asyncio.to_thread(self._new_agent, manager)
-            session = HostedSession(manager, agent, self._connections)
+            session = HostedSession(manager, beginning, self._connections)
         except BaseException:
             await manager.close()
             raise
         self._sessions[claim.session_key] = session
         self._watch(session)
+        self.on_held(session.key)
         try:
             await session.start(claim.clients)
         except BaseException:
             await session.drop()
             raise
+        self._tell(claim, session, asyncio.get_running_loop().time() - begun, prepared=prepared is not None)
+
+    async def _open_prepared(self, key: str) -> tuple[Manager, Beginning] | None:
+        """Go on with what is ready, if the session is still what it was."""
+        ready = self.preparations.take(key)
+        if ready is None:
+            return None
+        try:
+            await ready.manager.open()
+        except SessionFenced:
+            logger.info("the session has gone on since it was prepared", session=key)
+            self.preparations.discard(ready)
+            return None
+        except BaseException:
+            self.preparations.discard(ready)
+            raise
+        return ready.manager, ready.beginning
+
+    async def _open_anew(self, claim: Claim) -> tuple[Manager, Beginning]:
+        manager = self._new_manager(claim)
+        await manager.open()
+        try:
+            # In a thread: a long history, a model's client or a user's own code must not hold up the other sessions.
+            return manager, Beginning(await asyncio.to_thread(self._new_agent, manager))
+        except BaseException:
+            await manager.close()
+            raise
+
+    def _tell(self, claim: Claim, session: HostedSession, seconds: float, *, prepared: bool) -> None:
+        handoff = claim.reason == "handoff"
+        if handoff:
+            metrics.time(Time.HANDOFF_GAP, seconds + claim.paused_ms / 1000)
+        elif claim.reason == "unreachable":
+            metrics.count(Count.TAKEOVERS)
+        metrics.count(Count.RESTORES)
+        metrics.time(Time.RESTORE, seconds)
         logger.info(
-            "session opened", session=session.key, epoch=session.epoch, reason=claim.reason, clients=len(claim.clients)
+            "session opened",
+            session=session.key,
+            epoch=session.epoch,
+            reason=claim.reason,
+            clients=len(claim.clients),
+            prepared=prepared,
+            ms=round(seconds * 1000),
+            gap_ms=round(seconds * 1000 + claim.paused_ms) if handoff else None,
         )
 
     def _opened(self, key: str) -> None:
         self._opening.pop(key, None)
         self._room_changed.set()
+        metrics.level(Level.ACTIVE_SESSIONS, len(self._sessions))
 
     def _watch(self, session: HostedSession) -> None:
         def clients_changed(any_left: bool) -> None:  # noqa: FBT001 - a callback with one fact
@@ -148,7 +233,9 @@ class Host:
             timer.cancel()
         if self._sessions.get(session.key) is session:
             del self._sessions[session.key]
+            self.on_left(session.key)
         self._room_changed.set()
+        metrics.level(Level.ACTIVE_SESSIONS, len(self._sessions))
         logger.info("session ended", session=session.key, epoch=session.epoch)
 
     def _end(self, session: HostedSession) -> None:

@@ -1,6 +1,7 @@
-"""Where the gateway's functions reach this worker.
+"""Where the gateway's functions and the other workers reach this worker.
 
     POST /frames    one frame of a client; see ``segue.wire.delivery`` for the body and the answers
+    POST /claims    a session to open, or to make ready; see ``segue.wire.claims``
     GET  /health    200 {"worker_id", "version", "sessions", "room", "draining", "ready"}, 503 until ready
 
 Nothing of what a frame says, and no error text from inside, is in an answer.
@@ -14,6 +15,16 @@ from typing import Final
 
 from aiohttp import web
 
+from segue.wire.claims import (
+    CLAIMS_PATH,
+    CLAIMS_TOKEN_HEADER,
+    MAX_CLAIM_BYTES,
+    Claim,
+    ClaimError,
+    Prepared,
+    decode_claim,
+    encode_prepared,
+)
 from segue.wire.delivery import (
     FRAMES_PATH,
     MAX_DELIVERY_BYTES,
@@ -22,7 +33,10 @@ from segue.wire.delivery import (
     encode_refusal,
 )
 from segue.wire.frames import FrameError
-from worker.host import Host
+from worker.claims import ClaimTaker
+from worker.host import Host, NoRoom
+from worker.log import logger
+from worker.metrics import metrics
 from worker.session import HostedSession, Moved
 
 GRACE_SECONDS: Final = 1.0
@@ -49,11 +63,22 @@ class Status:
 class Listener:
     """The HTTP server."""
 
-    def __init__(self, host: Host, status: Status) -> None:
+    def __init__(self, host: Host, status: Status, claims: ClaimTaker, claims_token: str) -> None:
+        """Keep who answers.
+
+        Args:
+            host: Takes frames.
+            status: What ``/health`` says.
+            claims: Takes claims.
+            claims_token: What whoever posts a claim must show.
+        """
         self._host = host
         self._status = status
-        app = web.Application(client_max_size=MAX_DELIVERY_BYTES)
+        self._claims = claims
+        self._claims_token = claims_token
+        app = web.Application(client_max_size=max(MAX_DELIVERY_BYTES, MAX_CLAIM_BYTES))
         app.router.add_post(FRAMES_PATH, self._frames)
+        app.router.add_post(CLAIMS_PATH, self._claim)
         app.router.add_get("/health", self._health)
         # No access log: a line for every 100 ms of everybody's speech says nothing.
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=GRACE_SECONDS)
@@ -80,8 +105,7 @@ class Listener:
         try:
             delivery = decode_delivery(await request.read())
             session = self._session(delivery.session_key)
-            shown = request.headers.get(ROUTE_TOKEN_HEADER, "")
-            if not hmac.compare_digest(shown.encode(), session.route_token.encode()):
+            if not _shows(request, ROUTE_TOKEN_HEADER, session.route_token):
                 return _refused(403, "forbidden")
             session.deliver(delivery)
         except Moved:
@@ -89,8 +113,34 @@ class Listener:
         except web.HTTPRequestEntityTooLarge:
             return _refused(400, "oversize")
         except FrameError as error:
+            metrics.error(error.code)
             return _refused(429 if error.code == "busy" else 400, error.code, error.message)
         return web.Response(status=202)
+
+    async def _claim(self, request: web.Request) -> web.Response:
+        if not _shows(request, CLAIMS_TOKEN_HEADER, self._claims_token):
+            return _refused(403, "forbidden")
+        try:
+            claim = decode_claim(await request.read())
+        except (ClaimError, web.HTTPRequestEntityTooLarge):
+            return _refused(400, "bad_claim")
+        try:
+            if claim.prepare:
+                return await self._prepare(claim)
+            self._claims.offer(claim)
+        except NoRoom:
+            return _refused(409, "no_room")
+        return web.Response(status=202)
+
+    async def _prepare(self, claim: Claim) -> web.Response:
+        try:
+            head = await self._claims.prepare(claim)
+        except NoRoom:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever the agent's code raises: another worker may do better
+            logger.warning("session could not be prepared", session=claim.session_key, reason=type(error).__name__)
+            return _refused(409, "unprepared")
+        return web.Response(status=200, body=encode_prepared(Prepared(head=head)), content_type="application/json")
 
     def _session(self, key: str) -> HostedSession:
         session = self._host.find(key)
@@ -109,6 +159,10 @@ class Listener:
             "ready": status.ready,
         }
         return web.json_response(facts, status=200 if status.ready else 503)
+
+
+def _shows(request: web.Request, header: str, token: str) -> bool:
+    return hmac.compare_digest(request.headers.get(header, "").encode(), token.encode())
 
 
 def _refused(status: int, code: str, message: str = "") -> web.Response:

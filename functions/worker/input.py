@@ -1,14 +1,17 @@
 """The input side of a conversation: from what clients say to what the agent is given, and which of it is durable.
 
 Text is the effect of one frame: it is recorded inside ``manager.taking``. Audio has no record of its own: when a user's
-transcript is recorded, that record carries the audio heard since the last one.
+transcript is recorded, that record carries the audio heard since the last one. When the model's connection restarts,
+what no transcript has answered is given to the new one, before anything newer (``worker.replay``).
 """
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, Final, Protocol
 
 from strands.bidi import BidiAgent
+from strands.bidi.hooks.events import BidiAfterConnectionRestartEvent
 from strands.bidi.types.media import AudioDelta
 from strands.hooks import MessageUpdatedEvent
 from strands.types.media import ImageBlock, ImageFormat
@@ -20,6 +23,8 @@ from worker.intake import Intake, Said
 from worker.log import logger
 from worker.manager import Manager
 from worker.marks import AFTER_THE_MANAGER, BEFORE_THE_MANAGER, bidi_metadata
+from worker.metrics import Count, metrics
+from worker.replay import Unanswered
 from worker.turn import Turn
 
 _IMAGE_FORMATS: Final[dict[MediaType, ImageFormat]] = {
@@ -28,6 +33,12 @@ _IMAGE_FORMATS: Final[dict[MediaType, ImageFormat]] = {
     "image/webp": "webp",
     "image/gif": "gif",
 }
+
+REPLAY_SPEED: Final = 4.0
+"""Times real time at which audio is given again. Providers take audio faster than it is spoken, but not at any rate."""
+
+RESTART_SECONDS: Final = 5.0
+"""A connection that has ended refuses audio a moment before the agent begins to restart it."""
 
 
 class Replies(Protocol):
@@ -60,13 +71,19 @@ class Input:
         self._output = output
         self._intake = Intake(self._known)
         self._images: dict[str, ImageAssembler] = {}
-        self._answered: str | None = None
+        self._unanswered = Unanswered()
+        self._answered: dict[str, list[int]] = {}
+        self._giving: Said | None = None
+        self._feeder: asyncio.Task[Any] | None = None
+        self._refused = False
+        self._restarted = asyncio.Event()
 
     def register(self) -> None:
-        """Look before and after the session manager at what is recorded."""
+        """Look before and after the session manager at what is recorded, and see the model's connection restart."""
         hooks = self._agent.hooks
         hooks.add_callback(MessageUpdatedEvent, self._before_record, order=BEFORE_THE_MANAGER)
         hooks.add_callback(MessageUpdatedEvent, self._after_record, order=AFTER_THE_MANAGER)
+        hooks.add_callback(BidiAfterConnectionRestartEvent, self._after_restart, order=AFTER_THE_MANAGER)
 
     def offer(self, client_id: str, frame: InputFrame) -> None:
         """Take a frame as it arrives. Never waits.
@@ -75,15 +92,24 @@ class Input:
             FrameError: It was not taken; its code says why.
         """
         self._intake.offer(client_id, frame)
+        metrics.count(Count.FRAMES_IN)
         if frame.seq is not None and frame.seq in self._known(client_id):
+            metrics.count(Count.RESENDS)
             self._output.acknowledge(client_id)  # sent again although it is recorded: the acknowledgement was lost
 
     def leave_to_successor(self) -> None:
         """Forget what the agent was not given yet and its client will send again."""
         self._intake.forget_numbered()
 
+    def settle(self) -> None:
+        """Record, and acknowledge, the audio that nobody will answer any more."""
+        for client_id, seqs in self._unanswered.settled(_now()).items():
+            self._manager.record_input(client_id, seqs)
+            self._output.acknowledge(client_id)
+
     async def feed(self) -> None:
         """Give the agent what was said, one input at a time, until cancelled."""
+        self._feeder = asyncio.current_task()
         while True:
             said = await self._intake.next()
             try:
@@ -100,10 +126,9 @@ class Input:
         if isinstance(frame, ImageInput):
             await self._give_image(said.client_id, frame)
         elif isinstance(frame, AudioInput) and not frame.audio:
-            self._intake.heard(said)  # given up by its client: only its number counts
+            self._unanswered.add(said.client_id, frame, _now())  # given up by its client: only its number counts
         elif isinstance(frame, AudioInput):
-            await self._agent.send(AudioDelta(format="pcm", source={"bytes": frame.pcm}))
-            self._intake.heard(said)
+            await self._give_audio(said, frame)
         elif not frame.text.strip():
             # No model takes blank text, but its number must not be missing: the next text's record carries it.
             self._intake.skipped(said.client_id, frame.seq)
@@ -136,19 +161,83 @@ class Input:
         with self._manager.taking(client_id, *self._intake.blanks(client_id), *image.seqs):
             await self._agent.send(block)
 
+    async def _give_audio(self, said: Said, frame: AudioInput) -> None:
+        pcm = frame.pcm
+        if said.again:
+            await asyncio.sleep(len(pcm) / 2 / self._rate / REPLAY_SPEED)
+        self._giving, self._refused = said, False
+        try:
+            await self._agent.send(AudioDelta(format="pcm", source={"bytes": pcm}))
+        except asyncio.CancelledError:
+            if self._giving is said or self._feeder is None:
+                raise
+            self._feeder.uncancel()  # the connection was replaced: it was put back
+            return
+        except ValueError:
+            raise
+        except Exception:
+            if not await self._restarts():
+                raise
+            return  # it was put back
+        self._giving = None
+        self._unanswered.add(said.client_id, frame, _now())
+
+    async def _restarts(self) -> bool:
+        """Whether the connection that has just refused something is being replaced."""
+        self._refused = True
+        self._restarted.clear()
+        try:
+            async with asyncio.timeout(RESTART_SECONDS):
+                await self._restarted.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def _after_restart(self, event: BidiAfterConnectionRestartEvent) -> None:
+        """Before anything goes to a new connection, have it hear what the old one did not answer."""
+        if event.exception is not None:
+            return
+        metrics.count(Count.MODEL_RESTARTS)
+        self.settle()
+        again = [Said(given.client_id, given.frame, again=True) for given in self._unanswered.again()]
+        giving, self._giving = self._giving, None
+        if giving is not None:
+            again.append(giving)
+        self._intake.put_back(again)
+        if self._refused:
+            self._restarted.set()
+        elif giving is not None and self._feeder is not None:
+            self._feeder.cancel()  # it waits for the new connection, and would be heard first
+
+    @property
+    def _rate(self) -> int:
+        """Samples a second of the audio that the model takes."""
+        config: Any = self._agent.model.get_audio_config()  # type: ignore[attr-defined]  # only models that hear get audio
+        return int(config["input"]["sample_rate"])
+
     def _known(self, client_id: str) -> Known:
         return self._manager.inputs.get(client_id, Known())
 
     def _before_record(self, event: MessageUpdatedEvent[Any]) -> None:
-        self._answered = None
-        if _is_user_transcript(event.message) and (answered := self._intake.answered()) is not None:
-            self._answered = answered[0]
-            self._manager.note_input(*answered)
+        self._answered = {}
+        if _is_user_transcript(event.message) and (answered := self._unanswered.answered()):
+            self._answered = answered
+            client_id = next(iter(answered))
+            self._manager.note_input(client_id, answered[client_id])
 
     def _after_record(self, event: MessageUpdatedEvent[Any]) -> None:
-        if self._answered is not None and _is_user_transcript(event.message):
-            self._output.acknowledge(self._answered)
-            self._answered = None
+        """Credit whoever else was heard since the last transcript, after it: at worst their audio is heard again."""
+        if not _is_user_transcript(event.message):
+            return
+        answered, self._answered = self._answered, {}
+        for number, (client_id, seqs) in enumerate(answered.items()):
+            if number:
+                self._manager.record_input(client_id, seqs)
+            self._output.acknowledge(client_id)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _is_user_transcript(message: Any) -> bool:

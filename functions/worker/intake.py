@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from segue.item import Known
-from segue.wire.frames import AudioInput, FrameError, InputFrame
+from segue.wire.frames import FrameError, InputFrame
 from segue.wire.sequence import Receiver
 
 QUEUE_FRAMES: Final = 512
@@ -33,14 +33,16 @@ class Said:
     Attributes:
         client_id: Who said it.
         frame: What.
+        again: Whether the agent was given it before, on another connection of its model.
     """
 
     client_id: str
     frame: InputFrame
+    again: bool = False
 
 
 class Intake:
-    """Orders the input of a session, and remembers which audio no transcript has answered yet."""
+    """Orders the input of a session."""
 
     def __init__(self, known: Callable[[str], Known], limit: int = QUEUE_FRAMES) -> None:
         """Begin empty.
@@ -54,7 +56,6 @@ class Intake:
         self._receivers: OrderedDict[str, Receiver[InputFrame]] = OrderedDict()
         self._queue: deque[Said] = deque()
         self._arrived = asyncio.Event()
-        self._heard: dict[str, list[int]] = {}
         self._blanks: dict[str, list[int]] = {}
 
     def offer(self, client_id: str, frame: InputFrame) -> None:
@@ -81,10 +82,11 @@ class Intake:
         """Drop what waits and will be sent again, because nobody acknowledged it."""
         self._queue = deque(said for said in self._queue if said.frame.seq is None)
 
-    def heard(self, said: Said) -> None:
-        """Note that the agent was given a piece of audio."""
-        if isinstance(said.frame, AudioInput) and said.frame.seq is not None:
-            self._heard.setdefault(said.client_id, []).append(said.frame.seq)
+    def put_back(self, again: list[Said]) -> None:
+        """Let inputs that were taken before be the next ones, in their order."""
+        self._queue.extendleft(reversed(again))
+        if self._queue:
+            self._arrived.set()
 
     def skipped(self, client_id: str, *seqs: int | None) -> None:
         """Note input that the agent was not given, because it says nothing or was refused."""
@@ -93,17 +95,6 @@ class Intake:
     def blanks(self, client_id: str) -> list[int]:
         """Take the numbers of a client's inputs that were skipped."""
         return self._blanks.pop(client_id, [])
-
-    def answered(self) -> tuple[str, list[int]] | None:
-        """Take the audio that a user's transcript has now answered: who spoke, and which frames.
-
-        A record carries the input of one client. Where several have spoken since the last transcript, it is taken to be
-        the one heard most; the others' audio stays unanswered until a later one.
-        """
-        if not self._heard:
-            return None
-        client_id = max(self._heard, key=lambda one: len(self._heard[one]))
-        return client_id, self._heard.pop(client_id)
 
     def _receiver(self, client_id: str) -> Receiver[InputFrame]:
         if client_id not in self._receivers:

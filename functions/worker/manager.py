@@ -40,6 +40,10 @@ class Manager(Protocol):
         """Which input of each client those records contain."""
         ...
 
+    async def prepare(self) -> int:
+        """Read the session while somebody else holds it; returns how many records there were."""
+        ...
+
     async def open(self) -> None:
         """Acquire and read the session."""
         ...
@@ -52,6 +56,10 @@ class Manager(Protocol):
         """Flush and release."""
         ...
 
+    async def leave(self) -> None:
+        """Flush, release, and refuse what is recorded later."""
+        ...
+
     def record_of(self, tracking_id: str) -> int | None:
         """Return the record of a message."""
         ...
@@ -62,6 +70,10 @@ class Manager(Protocol):
 
     def note_input(self, client_id: str, seqs: Sequence[int]) -> None:
         """Say that the next message recorded is the effect of these inputs."""
+        ...
+
+    def record_input(self, client_id: str, seqs: Sequence[int]) -> None:
+        """Record that these inputs have been dealt with."""
         ...
 
     def on_lost(self, callback: Callable[[], None]) -> None:

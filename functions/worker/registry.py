@@ -1,15 +1,22 @@
-"""This worker's item in the connections table: who is there, how new it is, and how much room it has.
+"""The workers' items in the connections table: who is there, how new it is, how much room it has, and what it holds.
 
-    pk "workers"   sk <worker id>   endpoint, version, room, sessions, beat, expires_at
+    pk                     sk               attributes
+    workers                <worker id>      endpoint, claims_token, host?, version, room, sessions, beat, expires_at
+    holder/<worker id>     <session key>    expires_at
 
-A reader times ``beat`` on its own clock, as with a lease; ``expires_at`` only clears away what a killed worker left.
+``host`` is the ARN of the worker's ECS task: when ECS tells that it has stopped, the second kind of item says whose
+callers wait for a successor. Whoever wants to hand a session to a worker asks the worker itself: only an answer shows
+that it lives, and ``expires_at`` only clears away what a killed one left.
 """
 
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -18,52 +25,175 @@ from worker.log import logger
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-BEAT_SECONDS = 3.0
-"""As often as a lease's heartbeat: a reader that misses a few knows that the worker is gone."""
+BEAT_SECONDS: Final = 3.0
+"""As often as a lease's heartbeat: how old the room of an item may be."""
 
-FORGET_SECONDS = 120
+FORGET_SECONDS: Final = 120
 """A dead worker's item goes after this, by DynamoDB's TTL."""
+
+HELD_SECONDS: Final = 24 * 60 * 60
+"""The same for what a worker holds: far longer than any call, since it is written once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Another worker, as it describes itself.
+
+    Attributes:
+        worker_id: Who it is.
+        endpoint: Where it takes frames and claims.
+        claims_token: What callers with a claim show.
+        version: The deployment's version; sorts newest last.
+        room: How many more sessions it took, at its last beat.
+    """
+
+    worker_id: str
+    endpoint: str
+    claims_token: str
+    version: str
+    room: int
 
 
 class Registry:
-    """Keeps the item."""
+    """Keeps this worker's items, and reads the others'.
 
-    def __init__(self, dynamodb: DynamoDBClient, table: str, worker_id: str, version: str) -> None:
+    Attributes:
+        claims_token: The secret that callers with a claim show: whoever may read the table.
+    """
+
+    def __init__(
+        self, dynamodb: DynamoDBClient, table: str, worker_id: str, version: str, *, host: str | None = None
+    ) -> None:
+        """Keep what the item says.
+
+        Args:
+            dynamodb: Client.
+            table: The connections table.
+            worker_id: This process.
+            version: The deployment's version.
+            host: The ARN of its ECS task, if it runs in one.
+        """
+        self.claims_token = secrets.token_urlsafe(24)
         self._dynamodb = dynamodb
         self._table = table
         self._worker_id = worker_id
         self._version = version
+        self._host = host
         self._beat = 0
 
     async def beat(self, endpoint: str, *, room: int, sessions: int) -> None:
         """Write the item once.
 
         Args:
-            endpoint: Where this worker takes frames.
+            endpoint: Where this worker takes frames and claims.
             room: How many more sessions it takes.
             sessions: How many it holds.
         """
         self._beat += 1
-        await asyncio.to_thread(
-            self._dynamodb.put_item,
-            TableName=self._table,
-            Item={
-                "pk": {"S": "workers"},
-                "sk": {"S": self._worker_id},
-                "endpoint": {"S": endpoint},
-                "version": {"S": self._version},
-                "room": {"N": str(room)},
-                "sessions": {"N": str(sessions)},
-                "beat": {"N": str(self._beat)},
-                # The wall clock, because DynamoDB's TTL is compared with it.
-                "expires_at": {"N": str(int(time.time()) + FORGET_SECONDS)},
-            },
-        )
+        item: dict[str, Any] = {
+            **self._key(),
+            "endpoint": {"S": endpoint},
+            "claims_token": {"S": self.claims_token},
+            "version": {"S": self._version},
+            "room": {"N": str(room)},
+            "sessions": {"N": str(sessions)},
+            "beat": {"N": str(self._beat)},
+            "expires_at": _in(FORGET_SECONDS),
+        }
+        if self._host:
+            item["host"] = {"S": self._host}
+        await asyncio.to_thread(self._dynamodb.put_item, TableName=self._table, Item=item)
 
     async def remove(self) -> None:
         """Take the item away. Failing is harmless: the TTL does it later."""
-        key = {"pk": {"S": "workers"}, "sk": {"S": self._worker_id}}
+        await self._forgivingly(self._dynamodb.delete_item, Key=self._key())
+
+    async def others(self) -> list[Peer]:
+        """Read who else is there and has room.
+
+        Raises:
+            BotoCoreError: The table does not answer.
+            ClientError: It does not let us.
+        """
+        answer = await asyncio.to_thread(
+            self._dynamodb.query,
+            TableName=self._table,
+            KeyConditionExpression="pk = :workers",
+            ExpressionAttributeValues={":workers": {"S": "workers"}},
+            ConsistentRead=True,
+        )
+        found = [_peer(item) for item in answer["Items"] if "claims_token" in item]
+        return [peer for peer in found if peer.room > 0 and peer.worker_id != self._worker_id]
+
+    async def holds(self, session_key: str) -> None:
+        """Note that this worker holds a session. Failing is harmless: the session's next frame finds it out as well."""
+        item = {**self._held(session_key), "expires_at": _in(HELD_SECONDS)}
+        await self._forgivingly(self._dynamodb.put_item, Item=item)
+
+    async def holds_no_more(self, session_key: str) -> None:
+        """Take the note away."""
+        await self._forgivingly(self._dynamodb.delete_item, Key=self._held(session_key))
+
+    async def _forgivingly(self, request: Any, **arguments: Any) -> None:
         try:
-            await asyncio.to_thread(self._dynamodb.delete_item, TableName=self._table, Key=key)
+            await asyncio.to_thread(request, TableName=self._table, **arguments)
         except (BotoCoreError, ClientError) as error:
-            logger.warning("worker could not leave the registry", reason=type(error).__name__)
+            logger.warning("the registry could not be changed", reason=type(error).__name__)
+
+    def _key(self) -> dict[str, Any]:
+        return {"pk": {"S": "workers"}, "sk": {"S": self._worker_id}}
+
+    def _held(self, session_key: str) -> dict[str, Any]:
+        return {"pk": {"S": f"holder/{self._worker_id}"}, "sk": {"S": session_key}}
+
+
+class Notes:
+    """Keeps the registry's notes of what this worker holds, in the background: nobody's call waits for them."""
+
+    def __init__(self, registry: Registry) -> None:
+        """Keep where to write."""
+        self._registry = registry
+        self._writing: dict[str, asyncio.Task[None]] = {}
+
+    def held(self, session_key: str) -> None:
+        """Note that a session is held."""
+        self._write(session_key, self._registry.holds)
+
+    def left(self, session_key: str) -> None:
+        """Note that a session is held no more."""
+        self._write(session_key, self._registry.holds_no_more)
+
+    async def written(self) -> None:
+        """Wait until all is written."""
+        if self._writing:
+            await asyncio.wait(self._writing.values())
+
+    def _write(self, session_key: str, write: Callable[[str], Awaitable[None]]) -> None:
+        before = self._writing.get(session_key)
+
+        async def in_order() -> None:
+            if before is not None:
+                await asyncio.wait({before})
+            await write(session_key)
+
+        task = self._writing[session_key] = asyncio.create_task(in_order(), name=f"note {session_key}")
+        task.add_done_callback(lambda done: self._done(session_key, done))
+
+    def _done(self, session_key: str, task: asyncio.Task[None]) -> None:
+        if self._writing.get(session_key) is task:
+            del self._writing[session_key]
+
+
+def _peer(item: dict[str, Any]) -> Peer:
+    return Peer(
+        worker_id=item["sk"]["S"],
+        endpoint=item["endpoint"]["S"],
+        claims_token=item["claims_token"]["S"],
+        version=item["version"]["S"],
+        room=int(item["room"]["N"]),
+    )
+
+
+def _in(seconds: int) -> dict[str, str]:
+    """A TTL. By the wall clock, because DynamoDB compares it with that."""
+    return {"N": str(int(time.time()) + seconds)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -19,16 +20,18 @@ from segue.wire.claims import Claim
 from worker.agent import build_agent
 from worker.claims import ClaimTaker
 from worker.drain import Drain
-from worker.environment import Environment, EnvironmentProblem, advertised_host
+from worker.environment import Environment, EnvironmentProblem, advertised_host, task_arn
 from worker.host import Host
 from worker.http import Listener, Status
 from worker.log import logger
 from worker.manager import Manager
+from worker.metrics import Reporter, metrics
 from worker.poster import Poster
 from worker.probe import holder_is_dead
 from worker.queue import ClaimsQueue
-from worker.registry import BEAT_SECONDS, Registry
+from worker.registry import BEAT_SECONDS, Notes, Registry
 from worker.signing import Signer
+from worker.successors import Successors
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -114,7 +117,15 @@ class Service:
     async def _listen(self, host: Host, queue: ClaimsQueue, aws: Aws) -> None:
         """Keep the listener open from before the first session until after the last."""
         environment = self._environment
-        listener = Listener(host, self._status)
+        registry = Registry(
+            aws.dynamodb,
+            environment.connections_table,
+            environment.worker_id,
+            environment.worker_version,
+            host=await task_arn(),
+        )
+        claims = ClaimTaker(queue, host)
+        listener = Listener(host, self._status, claims, registry.claims_token)
         address = "" if environment.worker_endpoint else await advertised_host(environment)
         port = await listener.start(environment.bind_host, environment.port)
         self._endpoint = environment.worker_endpoint or f"http://{address}:{port}"
@@ -123,24 +134,33 @@ class Service:
             # table or a missing permission stops the deployment instead of a call.
             await asyncio.to_thread(build_agent, None)
             await self._ask_storage()
-            await self._serve(host, queue, aws)
+            await self._serve(host, queue, claims, registry)
         finally:
             await listener.close()
         logger.info("worker ended", worker=environment.worker_id, left=len(host.sessions))
 
-    async def _serve(self, host: Host, queue: ClaimsQueue, aws: Aws) -> None:
+    async def _serve(self, host: Host, queue: ClaimsQueue, claims: ClaimTaker, registry: Registry) -> None:
         environment = self._environment
-        table, worker_id = environment.connections_table, environment.worker_id
-        registry = Registry(aws.dynamodb, table, worker_id, environment.worker_version)
-        claims = ClaimTaker(queue, host)
+        worker_id = environment.worker_id
+        notes = Notes(registry)
+        host.on_held, host.on_left = notes.held, notes.left
         claims.start()
         beating = asyncio.create_task(self._beat(registry, host), name="registry")
+        service = os.environ.get("POWERTOOLS_SERVICE_NAME") or "worker"
+        telling = asyncio.create_task(Reporter(metrics, service=service, stage=environment.stage).run(), name="metrics")
         self._status.ready = True
         logger.info("worker ready", worker=worker_id, endpoint=self._endpoint, stage=environment.stage)
         await self.stop.wait()
         self._status.ready, self._status.draining = False, True
         logger.info("worker draining", worker=worker_id, sessions=len(host.sessions))
-        await asyncio.gather(beating, Drain(host, claims, queue, self.hurry).run())
+        async with Successors(registry.others) as successors:
+            drain = Drain(host, claims, queue, self.hurry, successors, worker_id)
+            await asyncio.gather(beating, drain.run())
+        await notes.written()
+        # Until here it said that there is no room, and whose callers wait should this process die.
+        await registry.remove()
+        telling.cancel()
+        Reporter(metrics, service=service, stage=environment.stage).tell()
 
     async def _ask_storage(self) -> None:
         """Make the connections that all session managers share, and use one."""
@@ -172,16 +192,17 @@ class Service:
         )
 
     async def _beat(self, registry: Registry, host: Host) -> None:
-        """Keep the registry item alive until the worker is told to stop, then take it away."""
-        while not self.stop.is_set():
+        """Keep the registry item alive until the worker is told to stop; then it has no room."""
+        while True:
+            stopping = self.stop.is_set()
             try:
-                await registry.beat(self._endpoint, room=host.room, sessions=len(host.sessions))
+                await registry.beat(self._endpoint, room=0 if stopping else host.room, sessions=len(host.sessions))
             except (BotoCoreError, ClientError) as error:
                 logger.warning("worker could not be registered", reason=type(error).__name__)
+            if stopping:
+                return
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.stop.wait(), BEAT_SECONDS)
-        # Not before the last beat was written: it would bring the item back.
-        await registry.remove()
 
     def _heed_signals(self) -> None:
         loop = asyncio.get_running_loop()

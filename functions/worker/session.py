@@ -14,26 +14,24 @@ from collections.abc import Callable, Coroutine
 from enum import Enum, auto
 from typing import Any, Final
 
-from strands.bidi import BidiAgent
-
-from segue import SegueError, SessionFenced
+from segue import SessionFenced
 from segue.wire import frames
 from segue.wire.claims import ClientAddress
 from segue.wire.delivery import Delivery
 from segue.wire.frames import AudioInput, Bye, FrameError, Hello, ImageInput, TextInput
 from worker.audience import Arrival, Audience
+from worker.beginning import Beginning
+from worker.hold import Hold
 from worker.input import Input
 from worker.log import logger
 from worker.manager import Manager
+from worker.metrics import Count, metrics
 from worker.outbox import Connections
 from worker.output import Output
 from worker.turn import Turn
 
-START_SECONDS: Final = 20.0
-"""For an agent's model to connect: normally a second or two. One that hangs must not keep the session from others."""
-
-STOP_SECONDS: Final = 40.0
-"""For stopping an agent: its model, then flush and release, which give up on storage after 30 s."""
+SETTLE_SECONDS: Final = 10.0
+"""How often silence is recorded as dealt with. Each time costs one commit, and what was not has to be sent again."""
 
 FAREWELL_SECONDS: Final = 1.0
 """For posting what became durable only by the flush. The successor may be speaking by then, so later is too late."""
@@ -67,14 +65,15 @@ class HostedSession:
         on_ended: Called when it has ended.
     """
 
-    def __init__(self, manager: Manager, agent: BidiAgent, connections: Connections) -> None:
+    def __init__(self, manager: Manager, beginning: Beginning, connections: Connections) -> None:
         """Wire the parts; nothing runs yet.
 
         Args:
             manager: The session's manager, opened.
-            agent: Built with that manager.
+            beginning: Of the agent that was built with that manager. It may be started already.
             connections: What posts to clients.
         """
+        agent = beginning.agent
         self.key = manager.session_key
         # Copies: releasing raises the manager's epoch and clears its token.
         self.epoch = manager.epoch
@@ -86,9 +85,9 @@ class HostedSession:
         self.on_ended: Callable[[], None] = lambda: None
         self._manager = manager
         self._agent = agent
-        self._releasing = False
-        self._released = False
-        self._lost = False
+        self._beginning = beginning
+        self._passing_on = False
+        self._hold = Hold(manager, agent)
         self._audience = Audience(self.epoch, connections, self._may_speak, self._clients_changed)
         self._output = Output(manager, agent, self._audience)
         self._input = Input(manager, agent, self.turn, self._output)
@@ -106,7 +105,12 @@ class HostedSession:
     @property
     def lost(self) -> bool:
         """Whether somebody else has the session, or may have."""
-        return self._lost
+        return self._hold.lost
+
+    @property
+    def position(self) -> int:
+        """Records committed or queued."""
+        return self._manager.position
 
     @property
     def clients(self) -> tuple[ClientAddress, ...]:
@@ -126,22 +130,24 @@ class HostedSession:
         self._manager.on_lost(self._lose)
         for client in clients:
             self._audience.meet(client)
-        async with asyncio.timeout(START_SECONDS):
-            await self._agent.start()
+        await self._beginning.start()
         if self.state is not State.OPENING:
             raise SessionFenced(self.epoch, None)
         self.state = State.OPEN
-        self._feeding = self._run(self._input.feed(), "feed")
+        self._feeding = self._run(self._feed(), "feed")
         self._tasks = [
             self._feeding,
             self._run(self._listen(), "listen"),
             self._run(self._output.gate.run(), "gate"),
             self._run(self._audience.watch(), "watch"),
+            self._run(self._settle(), "settle"),
         ]
         for client in self._audience.addresses:
             self._output.greet(client.client_id, self._asked.get(client.client_id))
         self._asked.clear()
         self._clients_changed()
+        if self._beginning.unanswered is not None:
+            self.turn.asked()
 
     def welcome(self, clients: tuple[ClientAddress, ...]) -> None:
         """Add clients that a claim names, and say ``ready`` to each."""
@@ -189,6 +195,16 @@ class HostedSession:
         """Tell the clients to hold their input back until the successor says ``ready``."""
         self._audience.send(frames.Moved())
 
+    async def settle(self) -> None:
+        """Before a handoff: deal with silence now and not again, and wait until all that happened is durable.
+
+        Raises:
+            SegueError: It will not be.
+        """
+        self._passing_on = True
+        self._input.settle()
+        await self._manager.durable()
+
     async def spoken(self) -> None:
         """Wait until everything that was said so far has been posted."""
         await self._output.spoken()
@@ -204,6 +220,19 @@ class HostedSession:
                         await self.spoken()
             self._end()
 
+    async def let_go(self) -> bool:
+        """Flush and release now, so that the successor need not wait for the model to stop; ``stop`` does the rest.
+
+        Only between two turns: what the agent does from here on is refused. False if it was not released.
+        """
+        async with self._ending:
+            if self.state is not State.LEAVING or not self.turn.at_boundary:
+                return False
+            await self._stop_feeding()
+            if not await self._hold.leave():
+                self._output.fall_silent()
+            return self._hold.released
+
     async def drop(self) -> None:
         """Give up on a session that is lost or never started: silent, and released if it is still ours."""
         self._output.fall_silent()
@@ -211,6 +240,16 @@ class HostedSession:
             if self.state is not State.ENDED:
                 await self._stop_agent()
             self._end()
+
+    async def _feed(self) -> None:
+        await self._beginning.ask()
+        await self._input.feed()
+
+    async def _settle(self) -> None:
+        while not self._passing_on:  # or else what a successor has made ready would be out of date
+            await asyncio.sleep(SETTLE_SECONDS)
+            if self.state is State.OPEN and not self._passing_on:
+                self._input.settle()
 
     async def _listen(self) -> None:
         """Turn what the agent does into frames. Waits for nobody: a slow client must not slow the agent."""
@@ -221,20 +260,19 @@ class HostedSession:
         self._soon(self.stop())
 
     def _may_speak(self) -> bool:
-        """Whether frames may still go out: ours by our own clock, or ours until we ourselves let go."""
-        if self._releasing:
-            return not self._lost
-        if self._manager.lease_is_fresh():
+        if self._hold.firm:
             return True
+        metrics.count(Count.LEASE_LOSSES, int(self.state is State.OPEN))
         self._lose()
         return False
 
     def _lose(self) -> None:
         """Somebody else has the session, or may have: fall silent now, clean up next."""
-        if self._released or self.state in {State.LOST, State.ENDED}:
+        if self._hold.released or self.state in {State.LOST, State.ENDED}:
             return
         logger.warning("session lost", session=self.key, epoch=self.epoch)
-        before, self.state, self._lost = self.state, State.LOST, True
+        metrics.count(Count.FENCED)
+        before, self.state, self._hold.lost = self.state, State.LOST, True
         self._output.fall_silent()
         if before is State.OPEN:  # otherwise whoever opens or stops it does the rest
             self._soon(self.drop())
@@ -261,31 +299,15 @@ class HostedSession:
         task.add_done_callback(self._endings.discard)
 
     async def _stop_agent(self) -> None:
-        """Stop the agent, which flushes and releases."""
+        """Stop the agent, which flushes and releases if that was not done."""
+        await self._stop_feeding()
+        if not await self._hold.stop():
+            self._output.fall_silent()
+
+    async def _stop_feeding(self) -> None:
         if self._feeding is not None:
             self._feeding.cancel()
             await asyncio.wait({self._feeding})
-        # From here on an absent lease is our own doing. Should somebody take it all the same, ``on_lost`` says so.
-        self._releasing = True
-        try:
-            async with asyncio.timeout(STOP_SECONDS):
-                await self._stop_and_release()
-        except (SegueError, TimeoutError) as error:
-            # Nothing acknowledged is lost, and a lease that was not released runs out by itself.
-            logger.warning("session not released", session=self.key, epoch=self.epoch, reason=type(error).__name__)
-            self._output.fall_silent()
-        else:
-            self._released = not self._lost
-
-    async def _stop_and_release(self) -> None:
-        try:
-            await self._agent.stop()
-        except SegueError:
-            raise
-        except Exception as error:  # noqa: BLE001 - models raise what they like
-            # A model that does not end cleanly must not keep the session from being released.
-            logger.warning("the model did not stop cleanly", session=self.key, reason=type(error).__name__)
-            await self._manager.close()
 
     def _end(self) -> None:
         if self.state is not State.ENDED:

@@ -18,6 +18,7 @@ from segue.wire.frames import Ready
 from tests.support.memory_manager import MemorySessionManager, MemoryStorage
 from tests.support.waiting import eventually
 from tests.unit.worker.stand_ins import FakeConnections, HandledModel, address
+from worker.beginning import Beginning
 from worker.host import Host
 from worker.session import HostedSession
 
@@ -67,7 +68,7 @@ async def host(storage: MemoryStorage, clients: FakeConnections) -> AsyncIterato
         await manager.open()
         model = HandledModel()
         agent = BidiAgent(model=model, tools=[weather], session_manager=manager)
-        hosting = Hosting(HostedSession(manager, agent, clients), manager, model, agent, clients)
+        hosting = Hosting(HostedSession(manager, Beginning(agent), clients), manager, model, agent, clients)
         made.append(hosting)
         if start:
             await hosting.session.start(who)

@@ -15,6 +15,7 @@ from tests.support.waiting import eventually
 from tests.unit.worker.stand_ins import address, audio, claim, delivery, text, turns
 from tests.unit.worker.test_claims import FakeQueue
 from worker import drain as drain_module
+from worker import handoff as handoff_module
 from worker.claims import ClaimTaker
 from worker.drain import Drain
 from worker.session import Moved
@@ -112,7 +113,7 @@ async def test_a_response_is_finished_before_the_session_goes(leaving, world, cl
 
 
 async def test_a_response_without_end_is_cut(leaving, world, monkeypatch):
-    monkeypatch.setattr(drain_module, "TURN_SECONDS", 0.05)
+    monkeypatch.setattr(handoff_module, "TURN_SECONDS", 0.05)
     session = await leaving.hold()
     world.models[0].emit([BidiResponseStartEvent("r")])
     await eventually(lambda: not session.turn.at_boundary)
@@ -132,7 +133,7 @@ async def test_a_second_signal_waits_for_no_turn(leaving, world):
 
 
 async def test_a_slow_client_holds_nothing_up_for_long(leaving, world, clients, monkeypatch):
-    monkeypatch.setattr(drain_module, "SPOKEN_SECONDS", 0.05)
+    monkeypatch.setattr(handoff_module, "SPOKEN_SECONDS", 0.05)
     monkeypatch.setattr("worker.session.FAREWELL_SECONDS", 0.05)
     await leaving.hold()
     clients.hold("k1")
@@ -212,7 +213,7 @@ async def test_a_session_that_was_lost_is_not_claimed(leaving, world, clients):
 
 
 async def test_all_sessions_leave_side_by_side(leaving, world, monkeypatch):
-    monkeypatch.setattr(drain_module, "TURN_SECONDS", 0.3)
+    monkeypatch.setattr(handoff_module, "TURN_SECONDS", 0.3)
     for number in range(6):
         session = await leaving.hold(f"s{number}", address(f"c{number}", f"k{number}"))
         world.models[number].emit([BidiResponseStartEvent("r")])

@@ -12,16 +12,20 @@ from segue.wire.delivery import MAX_DELIVERY_BYTES, ROUTE_TOKEN_HEADER, Refusal,
 from segue.wire.frames import FrameError, Ready
 from tests.support.waiting import eventually
 from tests.unit.worker.stand_ins import claim, delivery, hello, text
+from tests.unit.worker.test_claims import FakeQueue
+from worker.claims import ClaimTaker
 from worker.http import Listener, Status
 
 
 @pytest.fixture
 async def server(world):
     status = Status(worker_id="w1", version="7", ready=True)
-    listener = Listener(world.host, status)
+    queue = FakeQueue()
+    claims = ClaimTaker(queue, world.host)
+    listener = Listener(world.host, status, claims, "secret")
     port = await listener.start("127.0.0.1", 0)
     async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as http:
-        yield SimpleNamespace(http=http, status=status, host=world.host, world=world)
+        yield SimpleNamespace(http=http, status=status, host=world.host, world=world, claims=claims, queue=queue)
     await listener.close()
 
 

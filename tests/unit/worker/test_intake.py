@@ -60,13 +60,8 @@ async def test_a_client_that_fell_out_is_taken_up_from_the_journal():
     assert [one.frame.text for one in said if one.client_id == "a"] == ["one", "two"]
 
 
-async def test_a_transcript_answers_the_audio_of_whoever_was_heard_most():
-    intake = Intake(lambda _: Known())
-    assert intake.answered() is None
-    for seq in (1, 2, 3):
-        intake.heard(Said("a", audio(seq)))
-    intake.heard(Said("b", audio(1)))
-    intake.heard(Said("b", audio()))
-    assert intake.answered() == ("a", [1, 2, 3])
-    assert intake.answered() == ("b", [1])
-    assert intake.answered() is None
+async def test_what_is_put_back_comes_next_in_its_order():
+    intake = Intake(lambda _: Known(2))
+    intake.offer("a", audio(3))
+    intake.put_back([Said("a", audio(1), again=True), Said("a", audio(2), again=True)])
+    assert [(said.frame.seq, said.again) for said in await taken(intake, 3)] == [(1, True), (2, True), (3, False)]

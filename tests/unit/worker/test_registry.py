@@ -7,7 +7,7 @@ import time
 import boto3
 import pytest
 
-from worker.registry import FORGET_SECONDS, Registry
+from worker.registry import FORGET_SECONDS, Notes, Peer, Registry
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def items(dynamodb):
 
 
 async def test_the_item_says_who_is_there_and_beats(dynamodb):
-    registry = Registry(dynamodb, "connections", "w1", "2024-05-01")
+    registry = Registry(dynamodb, "connections", "w1", "2024-05-01", host="arn:aws:ecs:eu-west-1:1:task/c/t")
     await registry.beat("http://10.0.0.7:8080", room=40, sessions=0)
     await registry.beat("http://10.0.0.7:8080", room=38, sessions=2)
     (item,) = items(dynamodb)
@@ -37,6 +37,8 @@ async def test_the_item_says_who_is_there_and_beats(dynamodb):
         "pk": {"S": "workers"},
         "sk": {"S": "w1"},
         "endpoint": {"S": "http://10.0.0.7:8080"},
+        "claims_token": {"S": registry.claims_token},
+        "host": {"S": "arn:aws:ecs:eu-west-1:1:task/c/t"},
         "version": {"S": "2024-05-01"},
         "room": {"N": "38"},
         "sessions": {"N": "2"},
@@ -54,3 +56,25 @@ async def test_leaving_takes_only_the_own_item_away(dynamodb):
 
 async def test_leaving_without_a_table_does_no_harm(dynamodb):
     await Registry(dynamodb, "missing", "w1", "1").remove()
+
+
+async def test_the_others_are_those_that_have_room(dynamodb):
+    one, two, full = (Registry(dynamodb, "connections", name, "1") for name in ("w1", "w2", "w3"))
+    await one.beat("http://a", room=1, sessions=0)
+    await two.beat("http://b", room=5, sessions=0)
+    await full.beat("http://c", room=0, sessions=40)
+    assert await one.others() == [Peer("w2", "http://b", two.claims_token, "1", 5)]
+    assert one.claims_token != two.claims_token
+
+
+async def test_what_is_held_is_noted_in_order_and_nobody_waits(dynamodb):
+    registry = Registry(dynamodb, "connections", "w1", "1")
+    notes = Notes(registry)
+    for _ in range(3):
+        notes.held("p/talk")
+        notes.left("p/talk")
+    notes.held("p/other")
+    await notes.written()
+    (item,) = items(dynamodb)
+    assert (item["pk"], item["sk"]) == ({"S": "holder/w1"}, {"S": "p/other"})
+    assert int(item["expires_at"]["N"]) > time.time()

@@ -1,7 +1,17 @@
-"""Claims: what the gateway (or a holder on its way out) puts into the claims queue when a session needs a holder.
+"""Claims: how a session that needs a holder is offered to the workers, by the gateway or a holder on its way out.
 
 A claim is a hint, never a right: who writes a session is decided by the guard item alone. Two claims for one session,
 or one that comes minutes late, cost a worker one read.
+
+Claims go to the worker that fits best, straight, and into the claims queue if that fails:
+
+POST <endpoint>/claims                       endpoint and claims_token as in the worker's registry item
+x-segue-claims-token: <claims_token>
+{"session_key": …, "session_id": …, "principal": …, "reason": …, "clients": […]}
+
+202  taken: this worker opens it now, or puts it into the queue should it fail
+200  {"head": 41}: prepared, if the claim says `prepare`; 41 records were read
+409  draining, no room, or it cannot be prepared: ask another         403  the token is not this worker's
 """
 
 from typing import Final, Literal
@@ -11,6 +21,12 @@ from msgspec import Struct
 
 type Reason = Literal["no-holder", "handoff", "unreachable"]
 """Why: nobody has the session; its holder is on its way out; its holder's address does not answer."""
+
+
+CLAIMS_PATH: Final = "/claims"
+CLAIMS_TOKEN_HEADER: Final = "x-segue-claims-token"  # noqa: S105 - the name of the header, not a token
+MAX_CLAIM_BYTES: Final = 64 * 1024
+"""The largest body: a few hundred clients of one session."""
 
 
 class ClientAddress(Struct, frozen=True, kw_only=True):
@@ -27,14 +43,38 @@ class ClientAddress(Struct, frozen=True, kw_only=True):
     counter: int
 
 
-class Claim(Struct, frozen=True, kw_only=True):
-    """One session that needs a holder, and the clients that the new holder greets with `Ready`."""
+class Claim(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One session that needs a holder, and the clients that the new holder greets with `Ready`.
+
+    Attributes:
+        session_key: `<principal>/<session_id>`.
+        session_id: as in the client's `Hello`.
+        principal: whose session it is.
+        reason: why it needs one.
+        clients: whom to greet.
+        from_worker: the holder that passes it on, if one does.
+        prepare: make it ready, but do not take it yet: `from_worker` still holds it, and says so when it has let go.
+        paused_ms: how long the session had stood still when `from_worker` let go, in milliseconds on its clock.
+    """
 
     session_key: str
     session_id: str
     principal: str
     reason: Reason
     clients: tuple[ClientAddress, ...] = ()
+    from_worker: str | None = None
+    prepare: bool = False
+    paused_ms: float = 0.0
+
+
+class Prepared(Struct, frozen=True, kw_only=True):
+    """The answer to a claim that says `prepare`.
+
+    Attributes:
+        head: records that were read; if the session has more by now, it is worth preparing again.
+    """
+
+    head: int
 
 
 class ClaimError(ValueError):
@@ -42,6 +82,7 @@ class ClaimError(ValueError):
 
 
 _decoder: Final = msgspec.json.Decoder(Claim)
+_prepared_decoder: Final = msgspec.json.Decoder(Prepared)
 _encoder: Final = msgspec.json.Encoder()
 
 
@@ -58,5 +99,22 @@ def decode_claim(body: bytes | str) -> Claim:
     """
     try:
         return _decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise ClaimError(str(error)) from error
+
+
+def encode_prepared(prepared: Prepared) -> bytes:
+    """Return the body of the answer."""
+    return _encoder.encode(prepared)
+
+
+def decode_prepared(body: bytes) -> Prepared:
+    """Read the answer.
+
+    Raises:
+        ClaimError: it is none.
+    """
+    try:
+        return _prepared_decoder.decode(body)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise ClaimError(str(error)) from error

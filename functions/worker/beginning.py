@@ -1,0 +1,94 @@
+"""How an agent's model begins: with the history, and with the one text that nobody has answered.
+
+A text is acknowledged when the journal has it. If its holder then dies, or is cut short, before the answer, the journal
+ends with it, and nobody will send it again. So the successor asks it again:
+
+    journal      … user, assistant, user, assistant, user
+    model.start( … user, assistant, user, assistant )        as if it had not been said yet
+    model.send ( user )                                      not recorded: the journal has it
+
+One record, one answer, and the model hears it once: providers read the history that they start with and answer what is
+sent after it. The same holds for a user's last transcript, whose audio was acknowledged with it.
+
+A turn that was cut after it had asked for a tool is not asked again, because the tool may have run: its result, or that
+it was interrupted, is in the history, and the user decides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+from strands.bidi import BidiAgent
+from strands.bidi.types import BidiMessage
+from strands.types.content import TextBlock
+
+from worker.log import logger
+from worker.marks import bidi_metadata, text_of
+from worker.metrics import Count, metrics
+
+KINDS: Final = frozenset({None, "transcript", "text"})
+"""Kinds of messages that are somebody's words."""
+
+START_SECONDS: Final = 20.0
+"""For an agent's model to connect: normally a second or two. One that hangs must not keep the session from others."""
+
+
+class Beginning:
+    """Starts one agent, once.
+
+    Attributes:
+        agent: Which.
+        unanswered: The user's last words, if nobody has answered them.
+    """
+
+    def __init__(self, agent: BidiAgent) -> None:
+        """Look at the history of an agent that was just restored."""
+        self.agent = agent
+        self.unanswered = unanswered(agent.messages)
+        self._started = False
+
+    async def start(self) -> None:
+        """Start the agent, unless that was done.
+
+        Raises:
+            TimeoutError: Its model does not connect.
+            Exception: Whatever its model raises.
+        """
+        if self._started:
+            return
+        messages = self.agent.messages
+        held_back = messages[-1:] if self.unanswered is not None else []
+        if held_back:
+            del messages[-1]
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                await self.agent.start()
+        finally:
+            messages.extend(held_back)
+        self._started = True
+
+    async def ask(self) -> None:
+        """Give the model what nobody has answered."""
+        text, self.unanswered = self.unanswered, None
+        if text is None:
+            return
+        metrics.count(Count.UNANSWERED)
+        try:
+            await self.agent.model.send(BidiMessage(content=[TextBlock(text)]))
+        except ValueError as error:
+            # What a model raises for content that it does not take: then it has no answer to give.
+            logger.warning("the model does not take the last text again", reason=type(error).__name__)
+
+
+def unanswered(messages: list[Any]) -> str | None:
+    """Return the user's last words, if the history ends with them."""
+    if not messages:
+        return None
+    last = messages[-1]
+    metadata = bidi_metadata(last)
+    if last["role"] != "user" or metadata.get("kind") not in KINDS or metadata.get("status", "complete") != "complete":
+        return None
+    if any("text" not in block for block in last["content"]):
+        return None
+    return (text_of(last).strip() and text_of(last)) or None

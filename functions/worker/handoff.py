@@ -1,0 +1,163 @@
+"""One session passed on: its successor is ready before it is let go.
+
+    predecessor                                              successor
+    at a turn boundary ─▶ prepare ─────────────────────────▶ restores, builds the agent, connects its model
+    (the conversation goes on)  ◀──────────────────────────  ready for 41 records
+    the next boundary: still 41? otherwise once more
+    frames are refused (410 moved), `moved` is said          ┐
+    flush and release                                        │ the gap
+    claim ─────────────────────────────────────────────────▶ acquires: one write. Says `ready`  ┘
+    the agent and its model are stopped
+
+Whoever fails on the way is only missed: without a successor, or should it not take the session, a claim goes into the
+queue; should this process die, the clients' next frames find that out, and what was made ready is used or thrown away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, Final, Protocol
+
+import msgspec
+from botocore.exceptions import BotoCoreError, ClientError
+
+from segue import SegueError
+from segue.wire.claims import Claim
+from worker.claims import Queue
+from worker.log import logger
+from worker.metrics import Count, metrics
+from worker.registry import Peer
+from worker.session import HostedSession
+from worker.successors import Promise
+
+TURN_SECONDS: Final = 5.0
+"""Most answers are spoken in less. Cutting one is better than keeping a caller waiting for an old worker."""
+
+SPOKEN_SECONDS: Final = 5.0
+"""For the commit under way and the posts behind it: normally a tenth of a second. A provider speaks faster than real
+time, so the end of a long answer may still wait for its turn."""
+
+PREPARATIONS: Final = 3
+"""Times that a successor makes the session ready, as long as somebody says something meanwhile each time. After that it
+is let go all the same, and the successor begins anew in the gap."""
+
+
+class Bounded(Protocol):
+    """Waits for something, but not too long; see ``worker.drain``."""
+
+    async def __call__(self, work: Coroutine[Any, Any, Any], seconds: float) -> None:
+        """Return when ``work`` is done, after so many seconds, or at once in a hurry."""
+        ...
+
+
+class Finder(Protocol):
+    """Finds successors; see ``worker.successors.Successors``."""
+
+    async def prepare(self, claim: Claim, again: Peer | None = None) -> Promise | None:
+        """Have a session made ready."""
+        ...
+
+    async def take(self, peer: Peer, claim: Claim) -> bool:
+        """Say that it is free."""
+        ...
+
+
+class Handoff:
+    """Passes one session on."""
+
+    def __init__(
+        self, session: HostedSession, successors: Finder | None, queue: Queue, bounded: Bounded, *, worker_id: str
+    ) -> None:
+        """Keep the parts.
+
+        Args:
+            session: What is passed on.
+            successors: Finds somebody; None: the queue does.
+            queue: Takes the claim if nobody else does.
+            bounded: Waits.
+            worker_id: Who passes it on.
+        """
+        self._session = session
+        self._successors = successors
+        self._queue = queue
+        self._bounded = bounded
+        self._worker_id = worker_id
+
+    async def run(self) -> None:
+        """Pass it on."""
+        session = self._session
+        promise = await self._find_successor()
+        begun = asyncio.get_running_loop().time()
+        session.refuse_frames()
+        await self._bounded(session.turn.boundary(), TURN_SECONDS)
+        await self._bounded(session.spoken(), SPOKEN_SECONDS)
+        clients, at_boundary, ended_before = session.clients, session.turn.at_boundary, session.ended.is_set()
+        session.say_moved()
+        if promise is None or not await session.let_go():
+            await session.stop()
+        if clients and not ended_before and not session.lost:
+            paused_ms = (asyncio.get_running_loop().time() - begun) * 1000
+            await self._pass_on(promise, msgspec.structs.replace(self._claim(), clients=clients, paused_ms=paused_ms))
+            metrics.count(Count.HANDOFFS)
+            logger.info(
+                "session handed over",
+                session=session.key,
+                epoch=session.epoch,
+                at_boundary=at_boundary,
+                successor=promise.peer.worker_id if promise else None,
+                paused_ms=round(paused_ms),
+            )
+        await session.stop()
+
+    async def _find_successor(self) -> Promise | None:
+        """Return at a turn boundary, if there is one in time, with a successor that is ready, if there is one."""
+        session, successors, promise = self._session, self._successors, None
+        if successors is None:
+            return None
+        for _ in range(PREPARATIONS):
+            await self._bounded(self._quiet(), TURN_SECONDS)
+            if not session.open or not session.clients:
+                break
+            claim = msgspec.structs.replace(self._claim(), prepare=True)
+            promise = await successors.prepare(claim, promise.peer if promise else None)
+            if promise is None:
+                break
+            await self._bounded(self._quiet(), TURN_SECONDS)
+            if session.turn.at_boundary and session.position == promise.head:
+                metrics.count(Count.HANDOFFS_PREPARED)
+                break
+        return promise
+
+    async def _quiet(self) -> None:
+        """Wait until nobody speaks, and what was said is durable and posted."""
+        session = self._session
+        while True:
+            await session.turn.boundary()
+            try:
+                await session.settle()
+            except SegueError:
+                return  # lost, or storage does not answer: letting go shows which
+            await session.spoken()
+            if session.turn.at_boundary:
+                return
+
+    async def _pass_on(self, promise: Promise | None, claim: Claim) -> None:
+        if promise is not None and self._successors is not None and await self._successors.take(promise.peer, claim):
+            return
+        try:
+            await self._queue.send(msgspec.structs.replace(claim, from_worker=None, paused_ms=0.0))
+        except (BotoCoreError, ClientError) as error:
+            # The clients' next frames find no holder, and the gateway claims.
+            logger.warning("handoff could not be announced", session=claim.session_key, reason=type(error).__name__)
+
+    def _claim(self) -> Claim:
+        principal, _, session_id = self._session.key.partition("/")
+        return Claim(
+            session_key=self._session.key,
+            session_id=session_id,
+            principal=principal,
+            reason="handoff",
+            clients=self._session.clients,
+            from_worker=self._worker_id,
+        )

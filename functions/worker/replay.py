@@ -1,0 +1,103 @@
+"""Audio that the model was given and that no transcript has answered yet.
+
+    given ─▶ [quiet][quiet][loud][loud][quiet] ─┬─ a user's transcript is recorded ─▶ all of it is answered
+                                                ├─ the model's connection restarts ──▶ all of it is given again
+                                                └─ time passes: what is quiet and has nothing loud before it for 3 s,
+                                                   and whatever is 30 s old ─────────▶ settled: nobody will answer it
+
+Clients keep audio until it is acknowledged, and a successor is given again what they keep. So an open microphone in a
+silent room must not fill them, and words that are still being spoken must not be forgotten.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+
+from segue.wire.frames import AudioInput
+
+SILENCE_SECONDS: Final = 3.0
+"""How long silence is kept: providers want a little of it before the first word, and transcribe what they heard within
+a second or two of its end."""
+
+UNANSWERED_SECONDS: Final = 30.0
+"""How long anything is kept. Nobody speaks for longer without a transcript, and more would take too long to repeat."""
+
+QUIET_PEAK: Final = 400
+"""Samples of 16 bits below this are silence: about -38 dB of full scale, below which no provider hears a voice, and
+above the noise of a microphone."""
+
+_STEP: Final = 4
+"""Every fourth sample tells as well how loud a tenth of a second was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """One frame that the model was given.
+
+    Attributes:
+        client_id: Who said it.
+        frame: What.
+        at: When, on the event loop's clock.
+        loud: Whether somebody may be speaking in it.
+    """
+
+    client_id: str
+    frame: AudioInput
+    at: float
+    loud: bool
+
+
+class Unanswered:
+    """Keeps it, in the order in which it was given."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._kept: deque[Given] = deque()
+
+    def add(self, client_id: str, frame: AudioInput, now: float) -> None:
+        """Keep a frame that was given just now, on the event loop's clock."""
+        self._kept.append(Given(client_id, frame, now, is_loud(frame.pcm)))
+
+    def answered(self) -> dict[str, list[int]]:
+        """Forget all of it, because a transcript was recorded; returns the numbers by client, who said most first."""
+        answered = _numbers(self._kept)
+        self._kept.clear()
+        return dict(sorted(answered.items(), key=lambda one: -len(one[1])))
+
+    def settled(self, now: float) -> dict[str, list[int]]:
+        """Forget what nobody will answer any more; returns the numbers by client."""
+        speaking: set[str] = set()
+        settled: list[Given] = []
+        kept: deque[Given] = deque()
+        for given in self._kept:
+            age = now - given.at
+            if age <= UNANSWERED_SECONDS and given.loud:
+                speaking.add(given.client_id)
+            silence = age > SILENCE_SECONDS and given.client_id not in speaking
+            (settled if silence or age > UNANSWERED_SECONDS else kept).append(given)
+        self._kept = kept
+        return _numbers(settled)
+
+    def again(self) -> list[Given]:
+        """Take all of it, to be given to a new connection."""
+        again = list(self._kept)
+        self._kept.clear()
+        return again
+
+
+def is_loud(pcm: bytes) -> bool:
+    """Whether somebody may be speaking in PCM16 audio; not in none."""
+    if not pcm:
+        return False
+    samples = memoryview(pcm).cast("h")[::_STEP].tolist()
+    return max(samples) > QUIET_PEAK or min(samples) < -QUIET_PEAK
+
+
+def _numbers(given: deque[Given] | list[Given]) -> dict[str, list[int]]:
+    numbers: dict[str, list[int]] = {}
+    for one in given:
+        if one.frame.seq is not None:
+            numbers.setdefault(one.client_id, []).append(one.frame.seq)
+    return numbers

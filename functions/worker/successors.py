@@ -1,0 +1,141 @@
+"""Whom a worker on its way out passes a session to: the newest version, then whoever has most room.
+
+    registry ─▶ newest first, then most room ─▶ POST /claims prepare ─▶ 200: this one
+                                                   refused, draining, dead, too slow ─▶ the next one, at most three
+                nobody ─▶ the claims queue
+
+Nothing in the registry says that a worker lives, only its answer does. What is given away is counted against the room,
+so that the sessions of one worker spread over all that are equally new.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final, Self
+
+import aiohttp
+from botocore.exceptions import BotoCoreError, ClientError
+
+from segue.wire.claims import CLAIMS_PATH, CLAIMS_TOKEN_HEADER, Claim, ClaimError, decode_prepared, encode_claim
+from worker.log import logger
+from worker.registry import Peer
+
+CANDIDATES: Final = 3
+"""Workers that are asked for one session. The queue finds one as well, a little later."""
+
+LOOK_AGAIN_SECONDS: Final = 2.0
+"""How long what the registry said is used: less than a worker's beat, and one query for hundreds of sessions."""
+
+CONNECT_SECONDS: Final = 0.25
+"""Inside one region a connection takes a few milliseconds."""
+
+PREPARE_SECONDS: Final = 10.0
+"""For the restore and the start of a model's connection: normally a second or two. The caller goes on talking."""
+
+TAKE_SECONDS: Final = 1.0
+"""For an answer without any work before it. The caller waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """A worker that has a session ready.
+
+    Attributes:
+        peer: Who.
+        head: The records that it is ready for; if there are more, it has to begin anew.
+    """
+
+    peer: Peer
+    head: int
+
+
+class Successors:
+    """Finds them and talks with them. Use as an async context manager."""
+
+    def __init__(self, others: Callable[[], Awaitable[list[Peer]]]) -> None:
+        """Keep where to look.
+
+        Args:
+            others: Reads the registry, without this worker.
+        """
+        self._others = others
+        self._peers: list[Peer] = []
+        self._looked_at = -float("inf")
+        self._looking = asyncio.Lock()
+        self._given: Counter[str] = Counter()
+        self._http: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        self._http = aiohttp.ClientSession()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._http is not None:
+            await self._http.close()
+
+    async def prepare(self, claim: Claim, again: Peer | None = None) -> Promise | None:
+        """Have a session made ready by the best worker that can.
+
+        Args:
+            claim: The session.
+            again: Who has prepared it before, and should do so again.
+
+        Returns:
+            Who, and for which records; None if nobody can.
+        """
+        for peer in await self._candidates(again):
+            self._given[peer.worker_id] += 1
+            status, body = await self._post(peer, claim, PREPARE_SECONDS)
+            if status == 200:
+                try:
+                    return Promise(peer, decode_prepared(body).head)
+                except ClaimError:
+                    logger.error("a worker's answer cannot be read", successor=peer.worker_id)
+            self._given[peer.worker_id] -= 1
+            logger.info("a successor was not to be had", successor=peer.worker_id, status=status)
+        return None
+
+    async def take(self, peer: Peer, claim: Claim) -> bool:
+        """Tell a worker that a session is free for it; False if it does not take it."""
+        status, _ = await self._post(peer, claim, TAKE_SECONDS)
+        return status == 202
+
+    async def _candidates(self, again: Peer | None) -> list[Peer]:
+        if again is not None:
+            self._given[again.worker_id] -= 1
+            return [again]
+        peers = [peer for peer in await self._known() if peer.room > self._given[peer.worker_id]]
+        # Shuffled, so that several workers that leave at once do not all begin with the same of two equals.
+        random.shuffle(peers)
+        peers.sort(key=lambda peer: (peer.version, peer.room - self._given[peer.worker_id]), reverse=True)
+        return peers[:CANDIDATES]
+
+    async def _known(self) -> list[Peer]:
+        async with self._looking:
+            now = asyncio.get_running_loop().time()
+            if now - self._looked_at > LOOK_AGAIN_SECONDS:
+                try:
+                    self._peers = await self._others()
+                except (BotoCoreError, ClientError) as error:
+                    logger.warning("the registry does not answer", reason=type(error).__name__)
+                    self._peers = []
+                self._given.clear()  # the room that is told now is less by what was taken
+                self._looked_at = now
+            return self._peers
+
+    async def _post(self, peer: Peer, claim: Claim, seconds: float) -> tuple[int | None, bytes]:
+        """Send a claim; the status is None if nobody answered."""
+        if self._http is None:
+            raise RuntimeError("not open: use it as an async context manager")
+        timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_SECONDS)
+        headers = {CLAIMS_TOKEN_HEADER: peer.claims_token}
+        url = f"{peer.endpoint}{CLAIMS_PATH}"
+        try:
+            async with self._http.post(url, data=encode_claim(claim), headers=headers, timeout=timeout) as answer:
+                return answer.status, await answer.read()
+        except (aiohttp.ClientError, TimeoutError):
+            return None, b""

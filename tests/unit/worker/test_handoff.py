@@ -1,0 +1,374 @@
+"""A planned handoff: the successor is ready before the predecessor lets go."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+import pytest
+from aiohttp import ClientSession
+from strands.bidi.types.events import BidiResponseStartEvent, BidiResponseStopEvent
+
+from segue.wire import frames
+from segue.wire.claims import CLAIMS_PATH, CLAIMS_TOKEN_HEADER, encode_claim
+from segue.wire.frames import InputAck, Ready
+from tests.support.memory_manager import Latch, kind_of
+from tests.support.scripted_model import spoken
+from tests.support.waiting import eventually
+from tests.unit.worker.stand_ins import address, claim, delivery, text, turns
+from tests.unit.worker.test_claims import FakeQueue
+from worker import preparation as preparation_module
+from worker.beginning import unanswered
+from worker.claims import ClaimTaker
+from worker.drain import Drain
+from worker.host import Host
+from worker.http import Listener, Status
+from worker.registry import Peer
+from worker.successors import Successors
+
+
+class Worker:
+    """A host with its real listener on loopback."""
+
+    def __init__(self, world: Any, name: str, version: str) -> None:
+        self.name = name
+        self.version = version
+        self.host: Host = world.begin(acquire_timeout=1.0)
+        self.queue = FakeQueue()
+        self.claims = ClaimTaker(self.queue, self.host)
+        self.token = f"token of {name}"
+        self.endpoint = ""
+        self.posted: list[bool] = []
+        self._listener = Listener(self.host, Status(worker_id=name, version=version), self.claims, self.token)
+        prepare = self.claims.prepare
+
+        async def noted(one: Any) -> int:
+            self.posted.append(one.prepare)
+            return await prepare(one)
+
+        self.claims.prepare = noted  # type: ignore[method-assign]
+
+    async def begin(self) -> Worker:
+        self.endpoint = f"http://127.0.0.1:{await self._listener.start('127.0.0.1', 0)}"
+        return self
+
+    async def end(self) -> None:
+        self.claims.stop()
+        await self.host.preparations.clear()
+        for session in self.host.sessions:
+            await session.stop()
+        await self._listener.close()
+
+    @property
+    def peer(self) -> Peer:
+        return Peer(self.name, self.endpoint, self.token, self.version, self.host.room)
+
+    @property
+    def session(self) -> Any:
+        return self.host.find("default/talk")
+
+
+@pytest.fixture
+async def old(world) -> AsyncIterator[Worker]:
+    worker = await Worker(world, "old", "1").begin()
+    yield worker
+    await worker.end()
+
+
+@pytest.fixture
+async def new(world) -> AsyncIterator[Worker]:
+    worker = await Worker(world, "new", "2").begin()
+    yield worker
+    await worker.end()
+
+
+async def drain(old: Worker, *others: Worker) -> None:
+    async def peers() -> list[Peer]:
+        return [other.peer for other in others if other.host.room]
+
+    async with Successors(peers) as successors:
+        leaving = Drain(old.host, old.claims, old.queue, asyncio.Event(), successors, old.name)
+        await asyncio.wait_for(leaving.run(), 15)
+
+
+async def conversation(world, old: Worker, *said: str) -> Any:
+    """A session at the old worker in which some was said and answered."""
+    await old.host.take(claim())
+    model = world.models[-1]
+    for number, words in enumerate(said, start=1):
+        old.session.deliver(delivery(text(words, number)))
+        await eventually(lambda one=words: one in model.texts)
+        stream = [BidiResponseStartEvent("r"), *spoken(f"Yes, {words}", content_id=words), BidiResponseStopEvent("r")]
+        model.emit(stream)
+    if said:
+        await eventually(lambda: old.session.turn.at_boundary and world.clients.of("k1", InputAck))
+    return model
+
+
+async def test_between_the_release_and_ready_there_is_one_read_and_one_write(world, old, new, storage):
+    await conversation(world, old, "one", "two")
+    requests: list[str] = []
+
+    async def after(operation, what):
+        requests.append(kind_of(what) if operation == "write" else operation)
+
+    storage.after = after
+    await drain(old, new)
+    await eventually(lambda: len(world.clients.of("k1", Ready)) == 2)
+    released = requests.index("release")
+    assert requests[released : released + 3] == ["release", "read", "acquire"]
+    assert "get" in requests[:released], "the successor has read before"
+    assert old.queue.sent == []
+    said = [message["content"][0]["text"] for message in world.models[1].started_with[0]]
+    assert said == ["one", "Yes, one", "two", "Yes, two"]
+    assert len(world.models) == 2
+    assert world.clients.kinds("k1").count("Moved") == 1
+    ready = world.clients.of("k1", Ready)[1]
+    assert (ready.known.upto, ready.history) == (2, 4)
+    new.session.deliver(delivery(text("three", 3)))
+    await eventually(lambda: world.models[1].texts == ["three"])
+
+
+async def test_the_predecessors_model_is_stopped_only_after_the_successor_speaks(world, old, new):
+    first = await conversation(world, old, "one")
+    stopping = asyncio.Event()
+    stop = first.stop
+
+    async def slow() -> None:
+        await stopping.wait()
+        await stop()
+
+    first.stop = slow
+    draining = asyncio.create_task(drain(old, new))
+    await eventually(lambda: new.session and new.session.open)
+    assert not stopping.is_set()
+    stopping.set()
+    await draining
+    assert old.host.sessions == ()
+
+
+async def test_what_is_said_while_the_successor_gets_ready_is_not_missed(world, old, new):
+    await conversation(world, old, "one")
+    world.storage.before = latch = Latch("get")
+    draining = asyncio.create_task(drain(old, new))
+    await latch.reached.wait()
+    old.session.deliver(delivery(text("two", 2)))
+    await eventually(lambda: "two" in world.models[0].texts)
+    latch.go.set()
+    world.models[0].emit([BidiResponseStartEvent("r"), *spoken("Yes"), BidiResponseStopEvent("r")])
+    await draining
+    await eventually(lambda: len(world.clients.of("k1", Ready)) == 2)
+    assert len(new.posted) == 2, "it was made ready once more"
+    said = [message["content"][0]["text"] for message in world.models[-1].started_with[0]]
+    assert said == ["one", "Yes, one", "two", "Yes"]
+    await eventually(lambda: [model.stops for model in world.models[1:-1]] == [1])
+
+
+async def test_a_conversation_without_a_pause_goes_over_all_the_same(world, old, new, monkeypatch):
+    """Somebody speaks again each time that the successor is ready: it begins anew in the gap."""
+    await conversation(world, old, "one")
+    session = old.session
+    prepare = new.claims.prepare
+
+    async def spoken_meanwhile(one: Any) -> int:
+        head = await prepare(one)
+        session._manager.record_input("c1", (900 + head,))
+        return head
+
+    new.claims.prepare = spoken_meanwhile
+    await drain(old, new)
+    await eventually(lambda: len(world.clients.of("k1", Ready)) == 2)
+    assert len(new.posted) == 3
+    assert new.session.open
+    assert old.queue.sent == []
+
+
+async def test_a_successor_that_refuses_is_passed_by(world, old, new):
+    full = await Worker(world, "full", "3").begin()
+    try:
+        full.claims.stop()
+        await conversation(world, old, "one")
+        await drain(old, full, new)
+        await eventually(lambda: new.session and new.session.open)
+        assert full.session is None
+    finally:
+        await full.end()
+
+
+async def test_without_anybody_the_claim_goes_into_the_queue(world, old):
+    await conversation(world, old, "one")
+    await drain(old)
+    assert old.queue.sent == [claim("talk", address(), reason="handoff")]
+
+
+async def test_a_successor_that_dies_when_it_is_ready_is_replaced_by_the_queue(world, old, new):
+    await conversation(world, old, "one")
+    prepare = new.claims.prepare
+
+    async def last_words(one: Any) -> int:
+        head = await prepare(one)
+        asyncio.get_running_loop().call_soon(new._listener._runner.server.close)
+        for site in list(new._listener._runner.sites):
+            asyncio.get_running_loop().create_task(site.stop())
+        return head
+
+    new.claims.prepare = last_words
+    offer = new.claims.offer
+    new.claims.offer = lambda _: (_ for _ in ()).throw(RuntimeError("dead"))
+    await drain(old, new)
+    assert [one.reason for one in old.queue.sent] == ["handoff"]
+    assert old.queue.sent[0].from_worker is None
+    new.claims.offer = offer
+
+
+async def test_a_predecessor_that_dies_leaves_a_successor_that_is_ready(world, old, new, storage):
+    """The gateway finds it dead and claims: what is ready is used."""
+    await conversation(world, old, "one")
+    head = await new.host.prepare(claim(reason="handoff"))
+    assert head == old.session.position
+    world.probe = _dead
+    await new.host.preparations.clear()
+    await new.host.prepare(claim(reason="handoff"))
+    storage.requests.clear()
+    await new.host.take(claim(reason="unreachable"))
+    assert new.session.open
+    assert "get" not in [operation for operation, _ in storage.requests]
+
+
+async def _dead(_: Any) -> bool:
+    return True
+
+
+async def test_what_is_ready_and_not_taken_is_thrown_away(world, old, new, monkeypatch):
+    monkeypatch.setattr(preparation_module, "READY_SECONDS", 0.05)
+    await conversation(world, old, "one")
+    room = new.host.room
+    await new.host.prepare(claim(reason="handoff"))
+    assert new.host.room == room - 1
+    await eventually(lambda: world.models[-1].stops)
+    assert new.host.room == room
+    assert old.session.open
+
+
+async def test_a_worker_that_leaves_makes_nothing_ready_and_throws_away_what_is(world, old, new):
+    await conversation(world, old, "one")
+    await new.host.prepare(claim(reason="handoff"))
+    await drain(new)
+    assert world.models[-1].stops == 1
+    async with ClientSession() as http:
+        assert await posted(http, new, claim(), prepare=True) == 409
+        assert await posted(http, new, claim()) == 409
+
+
+async def posted(http: ClientSession, worker: Worker, one: Any, token: str | None = None, **changes: Any) -> int:
+    body = encode_claim(msgspec.structs.replace(one, **changes))
+    headers = {CLAIMS_TOKEN_HEADER: worker.token if token is None else token}
+    async with http.post(worker.endpoint + CLAIMS_PATH, data=body, headers=headers) as answer:
+        return answer.status
+
+
+async def test_a_posted_claim_is_taken_and_answered_at_once(world, new):
+    world.storage.before = latch = Latch("acquire")
+    async with ClientSession() as http:
+        assert await posted(http, new, claim(), token="wrong") == 403
+        assert await posted(http, new, claim(), token="") == 403
+        assert await posted(http, new, claim()) == 202
+        async with http.post(
+            new.endpoint + CLAIMS_PATH, data=b"{}", headers={CLAIMS_TOKEN_HEADER: new.token}
+        ) as answer:
+            assert answer.status == 400
+    await latch.reached.wait()
+    assert new.session is None
+    latch.go.set()
+    await eventually(lambda: new.session and new.session.open)
+
+
+async def test_the_same_claim_from_the_queue_and_posted_opens_the_session_once(world, new):
+    new.claims.start()
+    async with ClientSession() as http:
+        new.queue.add(encode_claim(claim()))
+        assert await posted(http, new, claim()) == 202
+        assert await posted(http, new, claim()) == 202
+    await eventually(lambda: new.session and new.session.open and new.queue.deleted)
+    assert len(world.models) == 1
+
+
+async def test_a_posted_claim_that_fails_goes_into_the_queue(world, new):
+    world.fail_start = ConnectionError("no model today")
+    async with ClientSession() as http:
+        assert await posted(http, new, claim(), from_worker="old") == 202
+    await eventually(lambda: new.queue.sent)
+    assert new.queue.sent == [claim()]
+
+
+async def test_a_claim_without_room_is_refused(world, new):
+    new.host._capacity = 1
+    async with ClientSession() as http:
+        assert await posted(http, new, claim("first")) == 202
+        await eventually(lambda: new.host.find("default/first"))
+        assert await posted(http, new, claim("second")) == 409
+        assert await posted(http, new, claim("second"), prepare=True) == 409
+        assert await posted(http, new, claim("first")) == 202, "it is here already"
+
+
+async def test_the_newest_version_comes_first_then_most_room(monkeypatch):
+    asked: list[str] = []
+
+    async def peers() -> list[Peer]:
+        return [
+            Peer(name, f"http://127.0.0.1:9/{name}", "t", version, room)
+            for name, version, room in (("a", "1", 40), ("b", "2", 3), ("c", "2", 9), ("d", "2", 9), ("e", "1", 5))
+        ]
+
+    async with Successors(peers) as successors:
+
+        async def post(peer: Peer, *_: Any) -> tuple[int, bytes]:
+            asked.append(peer.worker_id)
+            return 200, b'{"head": 1}'
+
+        monkeypatch.setattr(successors, "_post", post)
+        for _ in range(25):
+            await successors.prepare(claim())
+    given = {name: asked.count(name) for name in "abcde"}
+    assert (given["b"], given["c"], given["d"]) == (3, 9, 9), "room that was given away is room no more"
+    assert given["a"] == 4, "an older version only when the newest has no room"
+
+
+async def test_a_text_that_was_cut_before_its_answer_is_answered_by_the_successor(world, old, new, monkeypatch):
+    monkeypatch.setattr("worker.handoff.TURN_SECONDS", 0.05)
+    await conversation(world, old, "one")
+    old.session.deliver(delivery(text("two", 2)))
+    await eventually(lambda: len(world.clients.of("k1", InputAck)) == 2)
+    await drain(old, new)
+    await eventually(lambda: new.session and new.session.open)
+    successor = world.models[-1]
+    await eventually(lambda: successor.texts == ["two"])
+    said = [message["content"][0]["text"] for message in successor.started_with[0]]
+    assert said == ["one", "Yes, one"], "it hears it once"
+    assert not new.session.turn.at_boundary, "an answer is owed"
+    successor.emit([BidiResponseStartEvent("r"), *spoken("Yes, two"), BidiResponseStopEvent("r")])
+    await eventually(lambda: any(one.text == "Yes, two" for one in world.clients.of("k1", frames.Transcript)))
+    await new.session.stop()
+    await new.host.take(claim())
+    said = [message["content"][0]["text"] for message in world.models[-1].started_with[0]]
+    assert said == ["one", "Yes, one", "two", "Yes, two"], "recorded once, answered once"
+    await turns()
+    assert world.models[-1].texts == []
+
+
+def test_only_the_last_words_of_a_user_are_without_an_answer():
+    def message(role: str, *content: Any, **bidi: str) -> dict[str, Any]:
+        return {"role": role, "content": list(content), "metadata": {"custom": {"bidi": bidi}}}
+
+    words, use = {"text": "hello"}, {"toolUse": {"toolUseId": "t"}}
+    result = {"toolResult": {"toolUseId": "t", "content": []}}
+    assert unanswered([]) is None
+    assert unanswered([message("user", words)]) == "hello"
+    assert unanswered([message("user", words, kind="transcript", status="complete")]) == "hello"
+    assert unanswered([message("user", words), message("assistant", words)]) is None
+    assert unanswered([message("user", words), message("assistant", use), message("user", result)]) is None
+    assert unanswered([message("user", result, kind="tool_dispatch")]) is None
+    assert unanswered([message("user", {"text": "  "})]) is None
+    assert unanswered([{"role": "user", "content": [words]}]) == "hello"

@@ -1,0 +1,204 @@
+"""Which audio is kept, for how long, and what becomes of it."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from strands.bidi import BidiAgent
+from strands.bidi.models import ConnectionTimeoutError
+
+from segue.wire.frames import AudioInput, InputAck, Ready, Restart, Transcript
+from tests.support.memory_manager import MemorySessionManager
+from tests.support.scripted_model import spoken
+from tests.support.waiting import eventually
+from tests.unit.worker.conftest import LEASE
+from tests.unit.worker.stand_ins import address, audio, delivery
+from worker.beginning import Beginning
+from worker.rehearsal import RehearsalModel, speak
+from worker.replay import QUIET_PEAK, SILENCE_SECONDS, UNANSWERED_SECONDS, Unanswered, is_loud
+from worker.session import HostedSession
+
+LOUD = 9000
+
+
+def quiet(seq: int | None) -> AudioInput:
+    return audio(seq, sample=3)
+
+
+def loud(seq: int | None) -> AudioInput:
+    return audio(seq, sample=LOUD)
+
+
+def test_silence_is_settled_after_a_few_seconds():
+    kept = Unanswered()
+    kept.add("a", quiet(1), 0.0)
+    kept.add("a", quiet(2), 1.0)
+    assert kept.settled(SILENCE_SECONDS) == {}
+    assert kept.settled(SILENCE_SECONDS + 0.5) == {"a": [1]}
+    assert kept.settled(SILENCE_SECONDS + 0.5) == {}
+
+
+def test_what_may_be_speech_is_kept_with_the_pauses_after_it():
+    kept = Unanswered()
+    for seq, frame in enumerate((quiet, loud, quiet, quiet), start=1):
+        kept.add("a", frame(seq), float(seq))
+    assert kept.settled(20.0) == {"a": [1]}
+    assert kept.answered() == {"a": [2, 3, 4]}
+
+
+def test_one_client_in_silence_does_not_wait_for_another_that_speaks():
+    kept = Unanswered()
+    kept.add("a", loud(1), 0.0)
+    kept.add("b", quiet(1), 0.0)
+    assert kept.settled(10.0) == {"b": [1]}
+
+
+def test_nothing_is_kept_for_longer_than_could_be_sent_again():
+    kept = Unanswered()
+    kept.add("a", loud(1), 0.0)
+    kept.add("a", quiet(2), 1.0)
+    assert kept.settled(UNANSWERED_SECONDS) == {}
+    assert kept.settled(UNANSWERED_SECONDS + 0.5) == {"a": [1, 2]}
+
+
+def test_a_transcript_answers_everybody_who_was_heard():
+    kept = Unanswered()
+    kept.add("b", loud(7), 0.0)
+    kept.add("a", loud(1), 0.0)
+    kept.add("a", loud(2), 0.0)
+    kept.add("a", loud(None), 0.0)
+    assert list(kept.answered().items()) == [("a", [1, 2]), ("b", [7])]
+    assert kept.answered() == {}
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.booleans(), st.booleans()), max_size=60))
+def test_every_frame_is_settled_or_answered_exactly_once(steps):
+    kept, accounted, now = Unanswered(), [], 0.0
+    for seq, (client_id, is_speech, look) in enumerate(steps):
+        kept.add(client_id, (loud if is_speech else quiet)(seq), now)
+        now += 1.0
+        if look:
+            accounted += [(one, seq) for one, seqs in kept.settled(now).items() for seq in seqs]
+    accounted += [(one, seq) for one, seqs in kept.answered().items() for seq in seqs]
+    assert sorted(accounted) == sorted((client_id, seq) for seq, (client_id, _, _) in enumerate(steps))
+
+
+@pytest.mark.parametrize(
+    ("sample", "expected"), [(0, False), (QUIET_PEAK, False), (QUIET_PEAK + 1, True), (-500, True)]
+)
+def test_loudness(sample, expected):
+    assert is_loud(sample.to_bytes(2, "little", signed=True) * 160) is expected
+
+
+async def test_an_open_microphone_in_silence_is_acknowledged_for_good(host, clients, monkeypatch):
+    monkeypatch.setattr("worker.session.SETTLE_SECONDS", 0.01)
+    monkeypatch.setattr("worker.replay.SILENCE_SECONDS", 0.05)
+    hosting = await host()
+    for seq in range(1, 6):
+        hosting.session.deliver(delivery(audio(seq, sample=0)))
+    await eventually(lambda: clients.of("k1", InputAck) and clients.of("k1", InputAck)[-1].upto == 5)
+    await hosting.session.stop()
+    await host(who=(address(connection_id="k2"),))
+    assert clients.of("k2", Ready)[0].known.upto == 5, "a successor waits for none of it"
+
+
+async def test_two_people_are_both_credited_with_what_one_transcript_answers(host, clients):
+    hosting = await host(who=(address("c1", "k1"), address("c2", "k2")))
+    for seq in (1, 2):
+        hosting.session.deliver(delivery(audio(seq, sample=LOUD), client_id="c1", connection_id="k1"))
+    hosting.session.deliver(delivery(audio(1, sample=LOUD), client_id="c2", connection_id="k2"))
+    await eventually(lambda: len(hosting.model.audio) == 3)
+    hosting.model.emit(spoken("We both spoke", role="user"))
+    await eventually(lambda: clients.of("k1", InputAck) and clients.of("k2", InputAck))
+    assert (clients.of("k1", InputAck)[-1].upto, clients.of("k2", InputAck)[-1].upto) == (2, 1)
+    await hosting.session.stop()
+    await host(who=(address("c1", "k3"), address("c2", "k4")))
+    assert (clients.of("k3", Ready)[0].known.upto, clients.of("k4", Ready)[0].known.upto) == (2, 1)
+
+
+async def test_a_new_connection_hears_what_the_old_one_did_not_answer(host, clients):
+    hosting = await host()
+    model = hosting.model
+    for seq in (1, 2):
+        hosting.session.deliver(delivery(audio(seq, sample=LOUD + seq)))
+    await eventually(lambda: len(model.audio) == 2)
+    model.emit(spoken("One and two", role="user"))
+    await eventually(lambda: clients.of("k1", InputAck))
+    for seq in (3, 4):
+        hosting.session.deliver(delivery(audio(seq, sample=LOUD + seq)))
+    await eventually(lambda: len(model.audio) == 4)
+    model.emit([ConnectionTimeoutError("eight minutes")])
+    await eventually(lambda: len(model.started_with) == 2)
+    hosting.session.deliver(delivery(audio(5, sample=LOUD + 5)))
+    await eventually(lambda: len(model.audio) == 7)
+    frames = [audio(seq, sample=LOUD + seq).pcm for seq in range(1, 6)]
+    assert model.audio == [*frames[:4], frames[2], frames[3], frames[4]]
+    assert len(clients.of("k1", Restart)) == 1
+    model.emit(spoken("Three to five", role="user", content_id="c2"))
+    await eventually(lambda: clients.of("k1", InputAck)[-1].upto == 5)
+
+
+async def test_speech_that_a_restart_cuts_is_understood_whole(storage, clients):
+    """With a model that hears: what it understands is what was said, once."""
+    manager = MemorySessionManager(storage=storage, durability="gate", lease=LEASE, acquire_timeout=0.0)
+    await manager.open()
+    model = RehearsalModel(pace=0)
+    agent = BidiAgent(model=model, session_manager=manager)
+    session = HostedSession(manager, Beginning(agent), clients)
+    await session.start((address(),))
+    pcm = speak("My name is Alice", 16000) + bytes(2 * 16000)
+    pieces = [pcm[at : at + 3200] for at in range(0, len(pcm), 3200)]
+    cut = len(pieces) // 3
+    try:
+        for seq, piece in enumerate(pieces, start=1):
+            session.deliver(delivery(AudioInput.from_pcm(piece, seq)))
+            if seq == cut:
+                await eventually(lambda: len(session._input._unanswered._kept) == cut)
+                model._line.drop("as a provider does after eight minutes")
+        await eventually(lambda: any(one.final and one.role == "user" for one in clients.of("k1", Transcript)))
+        assert [(one.kind, one.text) for one in model.heard] == [("speech", "My name is Alice")]
+        assert len(clients.of("k1", Restart)) == 1
+        said = [one.text for one in clients.of("k1", Transcript) if one.final and one.role == "user"]
+        assert said == ["My name is Alice"]
+    finally:
+        await session.stop()
+
+
+async def test_what_waits_for_the_new_connection_is_heard_after_what_the_old_one_was_given(host):
+    hosting = await host()
+    model = hosting.model
+    hosting.session.deliver(delivery(audio(1, sample=LOUD)))
+    await eventually(lambda: len(model.audio) == 1)
+    model.free.clear()
+    hosting.session.deliver(delivery(audio(2, sample=LOUD + 2)))
+    await asyncio.sleep(0)
+    await eventually(lambda: hosting.session._input._giving is not None)
+    model.emit([ConnectionTimeoutError("eight minutes")])
+    await eventually(lambda: len(model.started_with) == 2)
+    model.free.set()
+    await eventually(lambda: len(model.audio) == 3)
+    first, second = audio(1, sample=LOUD).pcm, audio(2, sample=LOUD + 2).pcm
+    assert model.audio == [first, first, second]
+
+
+async def test_a_connection_that_refuses_audio_just_before_it_is_replaced_breaks_nothing(host):
+    hosting = await host()
+    model = hosting.model
+    model.refusal = ConnectionResetError("closed by the provider")
+    hosting.session.deliver(delivery(audio(1, sample=LOUD)))
+    await eventually(lambda: hosting.session._input._refused)
+    model.refusal = None
+    model.emit([ConnectionTimeoutError("eight minutes")])
+    await eventually(lambda: model.audio == [audio(1, sample=LOUD).pcm])
+    assert hosting.session.open
+
+
+async def test_a_connection_that_refuses_audio_and_is_not_replaced_ends_the_conversation(host, monkeypatch):
+    monkeypatch.setattr("worker.input.RESTART_SECONDS", 0.02)
+    hosting = await host()
+    hosting.model.refusal = ConnectionResetError("gone for good")
+    hosting.session.deliver(delivery(audio(1, sample=LOUD)))
+    await asyncio.wait_for(hosting.session.ended.wait(), 5)
