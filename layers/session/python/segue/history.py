@@ -13,6 +13,7 @@ Kinds of records, and the shape of their ``data``:
     tool         {"tool_use_id", "name", "phase", "status"?, "ms"?}
     connection   {"provider", "model_id", "audio", "restarts", "handle"?, …}
     multi_agent  {"id": …, "state": …}                           a Graph's or Swarm's state
+    input        null                                            client input that had no effect
     rewind       {"to": <record>}                                everything is again as it was then
 
 A streamed message is recorded when it is complete, not when it begins: ``before`` puts it where it began.
@@ -99,7 +100,7 @@ def fold(records: Sequence[Record], upto: int | None = None) -> History:
                 history = _rewound(history, fold(records, min(record.data["to"], number)))
             elif record.kind == "multi_agent":
                 history.multi_agents[record.data["id"]] = decode_bytes_values(record.data["state"])
-            else:
+            elif record.kind != "input":
                 _apply(history.agents.setdefault(record.agent, AgentHistory()), number, record)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise JournalCorrupt(f"record {number}", f"not a {record.kind!r} record ({error!r})") from error
