@@ -35,7 +35,7 @@ AUDIO = AudioOutput(audio="AAAA", rate=8000)
 
 
 def conversation(**changes):
-    return Conversation("s", "c", "text", ClientSettings(**changes))
+    return Conversation("s", "c", "voice", ClientSettings(**changes))
 
 
 def ready(epoch=1, seq=1, *, known=None, head=0, since=None):
@@ -66,7 +66,7 @@ def test_hello_comes_first_and_input_waits_for_ready():
     assert client.say(TextInput(text="a")) == 1
     assert client.outgoing(0.0) == []
     client.connected(0.0)
-    assert client.outgoing(0.0) == [Hello(session="s", client_id="c", connection=1, modality="text")]
+    assert client.outgoing(0.0) == [Hello(session="s", client_id="c", connection=1)]
     assert client.outgoing(0.1) == []
     assert hear(client, ready()) == [ready()]
     assert client.outgoing(0.2) == [TextInput(text="a", seq=1)]
@@ -336,7 +336,7 @@ class World:
 
     def __init__(self):
         self.now = 0.0
-        self.client = Conversation("s", "c", "text", ClientSettings(sender=SenderSettings(rate=1000.0, burst=9)))
+        self.client = Conversation("s", "c", "voice", ClientSettings(sender=SenderSettings(rate=1000.0, burst=9)))
         self.journal = []
         self.said = 0
         self.shown = []
@@ -477,3 +477,15 @@ def test_whatever_happens_input_takes_effect_once_and_journal_content_is_shown_o
     places = [(event.epoch, event.seq) for event in world.shown if event.epoch is not None]
     assert places == sorted(set(places))
     assert not any(isinstance(event, Error) for event in world.shown)
+
+
+def test_a_client_of_text_says_with_each_text_what_it_has_shown():
+    client = Conversation("s", "c", "text", ClientSettings())
+    client.connected(0.0)
+    assert client.outgoing(0.0) == [Hello(session="s", client_id="c", connection=1, modality="text")]
+    hear(client, ready(head=4))
+    client.say(TextInput(text="a"))
+    assert client.outgoing(0.1) == [TextInput(text="a", seq=1, last_record=3)]
+    hear(client, ready(epoch=9, seq=1, head=6, since=3), TextOutput(text="b", record=5, epoch=9, seq=2))
+    (again,) = [frame for frame in client.outgoing(0.2) if isinstance(frame, TextInput)]
+    assert again == TextInput(text="a", seq=1, last_record=5)

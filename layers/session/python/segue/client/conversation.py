@@ -24,6 +24,7 @@ from segue.wire.frames import (
     Ready,
     Resume,
     ServerFrame,
+    TextInput,
     TextOutput,
     Tool,
     Transcript,
@@ -119,7 +120,8 @@ class Conversation:
             FrameError: `oversize`.
             SenderFull: too much is unacknowledged.
         """
-        encode_frame(msgspec.structs.replace(frame, seq=MAX_NUMBER))  # before it gets a number that must not be skipped
+        # Before it gets a number that must not be skipped.
+        encode_frame(msgspec.structs.replace(self._placed(frame), seq=MAX_NUMBER))
         numbered = self._sender.add(frame)
         assert numbered.seq is not None  # noqa: S101 - add gives one
         return numbered.seq
@@ -132,7 +134,7 @@ class Conversation:
         if self._needs_hello and self._hello_at <= now:
             frames.append(self._hello(now))
         if self.greeted:
-            frames += self._sender.due(now)
+            frames += map(self._placed, self._sender.due(now))
         if self._ack_at is not None and self._ack_at <= now:
             self._ack_at = None
             if self._order.epoch is not None and self._order.released:  # nothing yet, in an epoch that has just begun
@@ -164,6 +166,12 @@ class Conversation:
             waits.append(self._sender.wakeup(now) if self.greeted else None)
             waits.append(None if self._ack_at is None else self._ack_at - now)
         return min((max(0.0, wait) for wait in waits if wait is not None), default=None)
+
+    def _placed(self, frame: InputFrame) -> InputFrame:
+        """Say with a text what was shown before it, where each turn may have a holder of its own."""
+        if self._modality == "text" and isinstance(frame, TextInput):
+            return msgspec.structs.replace(frame, last_record=self._cursor.last_record)
+        return frame
 
     def _hello(self, now: float) -> Hello:
         self._said_hello_at = now

@@ -85,10 +85,16 @@ class Hello(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="ty
 
 
 class TextInput(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="text"):
-    """Something typed. Without `seq` it is taken as it comes, with no promise."""
+    """Something typed. Without `seq` it is taken as it comes, with no promise.
+
+    Attributes:
+        last_record: as in `Hello`. A holder of one turn, whose epoch is new to the client, answers with what the client
+            has not shown, so that it need not ask.
+    """
 
     text: Annotated[str, Meta(min_length=1)]
     seq: Seq | None = None
+    last_record: Annotated[int, Meta(ge=-1, le=MAX_NUMBER)] | None = None
 
 
 class AudioInput(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="audio"):
