@@ -71,7 +71,7 @@ def test_handlers_and_environment(stage):
         variables = set(function["Environment"]["Variables"])
         extra = {
             "Connect": {"SEGUE_AUTH"},
-            "Message": {"AWS_ENDPOINT_URL_SQS"} if stage.config.stage == "dev" else set(),
+            "Message": {"SEGUE_TURNS_QUEUE_URL", *(["AWS_ENDPOINT_URL_SQS"] if stage.config.stage == "dev" else [])},
         }
         assert variables == ENVIRONMENT | extra.get(name, set())
 
