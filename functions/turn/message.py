@@ -82,4 +82,4 @@ class Message:
                 QueueUrl=self._queue_url, ReceiptHandle=self._receipt, VisibilityTimeout=seconds
             )
         except (BotoCoreError, ClientError) as error:
-            logger.warning("the queue does not answer", message=self.id, reason=type(error).__name__)
+            logger.warning("the queue does not answer", id=self.id, reason=type(error).__name__)
