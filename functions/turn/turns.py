@@ -1,5 +1,7 @@
 """From a message of the queue to a turn: who holds the session, who hears, and that it is released whatever happens."""
 
+import asyncio
+import contextlib
 from collections.abc import Iterable
 from typing import Final, Protocol
 
@@ -15,6 +17,9 @@ from turn.speaker import Speaker, Unsaid
 from turn.turn import Attempt, Turn
 
 BUSY: Final = "busy"
+
+RELEASE_SECONDS: Final = 4.0
+"""Kept back of an invocation for the flush and the release, which come after the last POST."""
 
 logger = Logger()
 
@@ -65,11 +70,14 @@ class Turns:
         manager, delivery = session.manager, attempt.delivery
         speaker = Speaker(manager.epoch, self._addresses(delivery), self._post, manager.lease_is_fresh)
         try:
-            try:
-                await Turn(session, attempt, speaker).run()
-            finally:
-                # What was durable before a failure is said as well: it is true, and it may be all there will be.
-                await speaker.spoken(delivery.client_id)
+            await Turn(session, attempt, speaker).run()
+        except Exception:
+            # What was durable before a failure is said as well: it is true, and it may be all there will be.
+            with contextlib.suppress(Unsaid):
+                await _spoken(speaker, attempt)
+            raise
+        else:
+            await _spoken(speaker, attempt)
         finally:
             speaker.fall_silent()
         logger.info("turn taken", session=delivery.session_key, epoch=manager.epoch, client=delivery.client_id)
@@ -97,3 +105,12 @@ class Turns:
                 client_id=delivery.client_id, connection_id=delivery.connection_id, counter=delivery.counter
             )
         return list(addresses.values())
+
+
+async def _spoken(speaker: Speaker, attempt: Attempt) -> None:
+    """Wait until everything was posted, but not so long that the session could not be released any more."""
+    try:
+        async with asyncio.timeout(max(0.0, attempt.seconds_left() - RELEASE_SECONDS)):
+            await speaker.spoken(attempt.delivery.client_id)
+    except TimeoutError:
+        raise Unsaid from None

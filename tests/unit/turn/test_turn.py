@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 import pytest
 
@@ -255,6 +256,35 @@ async def test_a_call_that_takes_too_long_is_cut_off_and_made_again(world, proce
     await person.settle(processes())
     assert person.texts == ["tea"]
     assert messages(await journal(world)) == [("user", "repeat after me tea"), ("assistant", "tea")]
+
+
+async def test_a_client_that_cannot_be_told_in_time_does_not_keep_the_session_held(world, processes, monkeypatch):
+    monkeypatch.setattr("turn.turn.LAST_CALL_SECONDS", 0.0)
+    monkeypatch.setattr("turn.turns.RELEASE_SECONDS", 0.1)
+    process, person = processes(), Person(world)
+    delivery = await person.say(process, "repeat after me tea")
+    answered = threading.Event()
+    world.refuse = lambda _: Outcome.DELIVERED if answered.wait(5) else Outcome.FAILED
+    with pytest.raises(Unsaid):
+        await process.take(delivery, seconds=0.5)
+    assert not (await item(world)).held
+    answered.set()
+    await process.take(delivery, repeated=True)
+    await person.settle(process)
+    assert person.texts == ["tea"]
+    assert len(messages(await journal(world))) == 2
+
+
+async def test_an_agent_that_was_cut_off_is_not_kept_whatever_else_fails(world, processes, monkeypatch):
+    monkeypatch.setattr("turn.turn.LAST_CALL_SECONDS", 0.2)
+    monkeypatch.setattr("turn.turn.RESERVE_SECONDS", 0.1)
+    process, person = processes(), Person(world)
+    delivery = await person.say(process, "repeat after me tea")
+    process.think = asyncio.Event().wait
+    world.refuse = lambda _: Outcome.FAILED
+    with pytest.raises(OutOfTime):
+        await process.take(delivery, seconds=0.3)
+    assert not process.sessions._kept
 
 
 async def test_a_model_that_fails_leaves_its_turn_to_the_next_try(world, processes):
