@@ -1,8 +1,8 @@
 """One message of the queue, while its turn is taken: hidden from others, and given back if it cannot be done now.
 
-    begun ─▶ hidden for 20 s, again every 5 s ─┬─▶ done: Lambda deletes it
+    begun ─▶ hidden for 10 s, again every 3 s ─┬─▶ done: Lambda deletes it
                                                ├─▶ given back: others may have it after a pause
-                                               └─▶ the process died: others have it within 20 s
+                                               └─▶ the process died: others have it within 10 s
 
 The queue itself hides a message for as long as Lambda asks for, six times what a turn may take: much too long for a
 person who waits for an answer.
@@ -21,11 +21,11 @@ from segue.wire.delivery import Delivery, decode_delivery
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
-HIDDEN_SECONDS: Final = 20
-"""Longer than a lease, so that whoever has the message next need not wait for the lease of the one that died."""
+HIDDEN_SECONDS: Final = 10
+"""After this the message of a turn that died is taken again, and the lease that it left is waited out."""
 
-RENEWAL_SECONDS: Final = 5.0
-"""Three renewals may fail."""
+RENEWAL_SECONDS: Final = 3.0
+"""Two renewals may fail."""
 
 logger = Logger()
 

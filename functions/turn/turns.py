@@ -45,6 +45,7 @@ class Turns:
         """Take one turn, from acquiring to releasing.
 
         Raises:
+            SessionHeld: Somebody holds the session, and this is not the first try.
             OutOfTime: The rest is left to another invocation.
             Unsaid: The client could not be told.
             SegueError: Storage did not allow it now, or somebody took the session over.
@@ -54,6 +55,8 @@ class Turns:
         try:
             session = await self._sessions.take(delivery.session_key)
         except SessionHeld as held:
+            if attempt.repeated:
+                raise  # an earlier try may have recorded the text, whose client then does not send it again
             self._leave_to_holder(delivery, held.holder)
             return
         try:

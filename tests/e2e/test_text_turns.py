@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import os
+import random
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import boto3
 import pytest
@@ -64,8 +69,14 @@ class Talk:
 
     async def ask(self, text: str, answer: str) -> None:
         seen = len(self.said)
+        await self.say(text)
+        await self.hear(answer, seen)
+
+    async def say(self, text: str) -> None:
         await self._client.send_text(text)
-        async with asyncio.timeout(60), self._changed:
+
+    async def hear(self, answer: str, seen: int = 0) -> None:
+        async with asyncio.timeout(90), self._changed:
             await self._changed.wait_for(lambda: answer in [said for _, said in self.said[seen:]])
         await self._client.flush()
 
@@ -80,9 +91,9 @@ async def talk(facts: dict[str, Any], modality: Modality, *exchanges: tuple[str,
     return listener.said
 
 
-def item(facts: dict[str, Any]) -> GuardItem:
+def item(facts: dict[str, Any], session: str = SESSION) -> GuardItem:
     table = boto3.client("dynamodb", endpoint_url=facts["endpoint_url"], region_name="us-east-1")
-    key = {"session_key": {"S": f"local/{SESSION}"}}
+    key = {"session_key": {"S": f"local/{session}"}}
     return GuardItem.from_attributes(table.get_item(TableName=facts["lock_table"], Key=key)["Item"])
 
 
@@ -141,3 +152,46 @@ async def test_one_session_by_text_by_voice_and_by_text_after_the_voice_worker_d
         while any(waiting(facts).values()):
             await asyncio.sleep(0.2)
     assert len(waiting(facts)) == 2
+
+
+def turn_processes(facts: dict[str, Any]) -> list[int]:
+    """The processes of the text worker in this test's emulator."""
+    port = urlsplit(facts["endpoint_url"]).port
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            with contextlib.suppress(OSError):
+                variables = (folder / "environ").read_bytes().decode(errors="replace").split("\0")
+                mine = any(each.startswith("AWS_ENDPOINT_URL=") and each.endswith(f":{port}") for each in variables)
+                turns = any(
+                    each.startswith("AWS_LAMBDA_FUNCTION_NAME=") and "TurnsHandler" in each for each in variables
+                )
+                if mine and turns:
+                    found.append(int(folder.name))
+    return found
+
+
+@pytest.mark.e2e
+@pytest.mark.emulator
+@pytest.mark.timeout(420)
+async def test_each_text_is_answered_exactly_once_though_the_function_is_killed(facts: dict[str, Any]) -> None:
+    chance = random.Random(7)
+    killed = 0
+    async with Client(facts["websocket_url"], session="killed", modality="text") as client:
+        listener = Talk(client)
+        listening = asyncio.create_task(listener.listen())
+        await listener.ask("repeat after me warm", "warm")
+        for number in range(3):
+            await listener.say(f"repeat after me {number}")
+            await asyncio.sleep(chance.uniform(0.0, 0.2))
+            for process in turn_processes(facts):
+                os.kill(process, signal.SIGKILL)
+                killed += 1
+            await listener.hear(str(number))
+        await client.flush()
+        listening.cancel()
+
+    assert killed
+    assert [text for _, text in listener.said] == ["warm", "0", "1", "2"]
+    assert len({record for record, _ in listener.said}) == 4
+    assert not item(facts, "killed").held

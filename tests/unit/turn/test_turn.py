@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from segue import SessionFenced
+from segue import SessionFenced, SessionHeld
 from segue.item import GuardItem
 from segue.wire.frames import Error, Hello, InputAck, Ready, TextInput, TextOutput, Tool
 from tests.support.waiting import eventually
@@ -177,6 +177,9 @@ async def test_text_of_a_session_that_a_living_worker_holds_is_left_to_it(world,
     (error,) = world.frames()[before:]
     assert isinstance(error, Error)
     assert (error.code, error.retryable) == ("busy", True)
+
+    with pytest.raises(SessionHeld):  # it may be recorded, so its client may not send it again
+        await process.take(delivery, repeated=True)
 
     await voice.sessions.give_back(held)
     await process.take(delivery)  # its client sent it again, and by now nobody holds
