@@ -9,11 +9,12 @@ import pytest
 
 from segue import SessionFenced, SessionHeld
 from segue.item import GuardItem
-from segue.wire.frames import Error, Hello, InputAck, Ready, TextInput, TextOutput, Tool
+from segue.wire.claims import ClientAddress
+from segue.wire.frames import Error, Hello, InputAck, Ready, TextInput, TextOutput, Tool, decode_server_frame
 from tests.support.waiting import eventually
 from tests.unit.turn.conftest import KEY, Person, Process, World, journal, messages
 from turn.post import Outcome
-from turn.speaker import Unsaid
+from turn.speaker import Speaker, Unsaid
 from turn.turn import OutOfTime
 
 
@@ -210,6 +211,24 @@ async def test_a_turn_that_was_taken_over_says_nothing_more(world, processes):
     assert messages(await journal(world)) == [("user", "repeat after me tea"), ("assistant", "tea")]
 
 
+async def test_nothing_is_posted_once_the_session_may_be_someone_elses():
+    posted, mine = [], True
+
+    def post(connection_id, message):
+        nonlocal mine
+        mine = False
+        posted.append(message)
+        return Outcome.DELIVERED
+
+    address = ClientAddress(client_id="c", connection_id="c-1", counter=1)
+    speaker = Speaker(7, [address], post, lambda: mine)
+    for text in ("one", "two"):
+        speaker.say("c", TextOutput(text=text))
+    with pytest.raises(Unsaid):
+        await speaker.spoken("c")
+    assert [decode_server_frame(message) for message in posted] == [TextOutput(text="one", epoch=7, seq=1)]
+
+
 # --- time
 
 
@@ -267,11 +286,14 @@ async def test_a_client_that_cannot_be_told_in_time_does_not_keep_the_session_he
     process, person = processes(), Person(world)
     delivery = await person.say(process, "repeat after me tea")
     answered = threading.Event()
-    world.refuse = lambda _: Outcome.DELIVERED if answered.wait(5) else Outcome.FAILED
-    with pytest.raises(Unsaid):
-        await process.take(delivery, seconds=0.5)
-    assert not (await item(world)).held
-    answered.set()
+    world.refuse = lambda _: Outcome.DELIVERED if answered.wait(60) else Outcome.FAILED
+    try:
+        async with asyncio.timeout(20):
+            with pytest.raises(Unsaid):
+                await process.take(delivery, seconds=0.5)
+        assert not (await item(world)).held
+    finally:
+        answered.set()
     await process.take(delivery, repeated=True)
     await person.settle(process)
     assert person.texts == ["tea"]
