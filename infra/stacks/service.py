@@ -44,9 +44,10 @@ class ServiceStack(Stack):
         self.gateway = Gateway(self, "Gateway", config, gateway_parts)
         worker_parts = WorkerParts(storage=storage, claims=claims.queue, network=network, stage=self.gateway.stage)
         self.workers = Workers(self, "Workers", config, worker_parts)
-        self.turns = turns and Turns(
-            self, "Turns", config, TurnParts(storage=storage, layers=layers, stage=self.gateway.stage, queue=turns)
-        )
+        self.turns = None
+        if turns:
+            parts = TurnParts(storage=storage, layers=layers, stage=self.gateway.stage, queue=turns)
+            self.turns = Turns(self, "Turns", config, parts)
         self.janitor = Janitor(self, "Janitor", config, JanitorParts(storage=storage, layers=layers))
         self._watch(config, claims)
         self._outputs(claims)

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from infra.config import from_context
-from infra.constants import ROOT
+from infra.constants import LAYER_LOCK, ROOT, TURN_LOCK
 from infra.dependencies import build
 
 LIMIT_BYTES = 250 * 2**20
@@ -157,10 +157,11 @@ def test_the_frames_need_no_aws_sdk(bare, session_layer, dependencies):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("architecture", "machine", "elf"), [("arm64", "aarch64", 183), ("x86_64", "x86_64", 62)])
-def test_the_layer_for_aws_holds_code_for_its_machines(architecture, machine, elf):
-    built = build(from_context({"architecture": architecture}))
+@pytest.mark.parametrize(("lock", "prefix"), [(LAYER_LOCK, ""), (TURN_LOCK, "turn-")])
+def test_the_layer_for_aws_holds_code_for_its_machines(architecture, machine, elf, lock, prefix):
+    built = build(from_context({"architecture": architecture}), lock)
 
-    assert built.folder.name == f"{machine}-manylinux_2_28"
+    assert built.folder.name == f"{prefix}{machine}-manylinux_2_28"
     libraries = list((built.folder / "python").rglob("*.so"))
     assert libraries
     for library in libraries:
