@@ -35,6 +35,7 @@ SERVICE: Final[dict[str, dict[str, str]]] = {
         for package, names in {
             "Gateway": ("Connect", "Message", "Disconnect"),
             "Janitor": ("Ended", "Again", "Weekly"),
+            "Turns": ("Handler",),
         }.items()
         for name in names
     },

@@ -11,7 +11,7 @@ from aws_cdk import App, Environment
 from infra import acknowledged
 from infra.checks import ConfigurationError
 from infra.config import Config, from_context
-from infra.dependencies import Dependencies, LayerBuildError, build
+from infra.dependencies import Dependencies, LayerBuildError, build_all
 from infra.stacks.data import DataStack
 from infra.stacks.service import ServiceStack
 
@@ -22,7 +22,7 @@ def compose(app: App, config: Config, dependencies: Dependencies) -> tuple[DataS
     Args:
         app: What is synthesized.
         config: The deployment.
-        dependencies: The built folder of the functions' third-party layer.
+        dependencies: The built folders of the functions' third-party layers.
     """
     # The account is left to the caller's credentials: then nothing has to be looked up at synthesis.
     environment = Environment(region=config.region)
@@ -46,7 +46,7 @@ def main() -> None:
     app = App()
     try:
         config = from_context(app.node.get_all_context())
-        compose(app, config, build(config))
+        compose(app, config, build_all(config))
     except (ConfigurationError, LayerBuildError) as error:
         sys.exit(f"segue: {error}")
     app.synth()

@@ -1,10 +1,11 @@
-"""Builds the folder of third-party code that the gateway functions' layer is made of.
+"""Builds the folders of third-party code that the functions' layers are made of.
 
     layers/dependencies/<name>/python/     what Lambda puts on the path: the packages of requirements/layer.txt
     layers/dependencies/<name>/stamp       what it was built from; the same stamp is not built again
+    layers/dependencies/turn-<name>/       the same of requirements/turn.txt, with Strands, for the text worker
 
-The folder is git-ignored. Packages come as wheels for the function's system and with the hashes of the lock, so no code
-of theirs runs while it is built.
+The folders are git-ignored. Packages come as wheels for the function's system and with the hashes of the lock, so no
+code of theirs runs while it is built.
 """
 
 import fcntl
@@ -16,20 +17,20 @@ import sysconfig
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from infra.config import Config
-from infra.constants import LAYER_LOCK, PYTHON_VERSION, ROOT
+from infra.constants import LAYER_LOCK, PYTHON_VERSION, ROOT, TURN_LOCK
 from infra.targets import EMULATOR
 
 FOLDER: Final = ROOT / "layers" / "dependencies"
-SERVICES: Final = frozenset({"dynamodb", "s3", "sqs", "sts"})
+SERVICES: Final = frozenset({"apigatewaymanagementapi", "bedrock-runtime", "dynamodb", "s3", "sqs", "sts"})
 """AWS services that the functions of the stack call. The descriptions of the others are nine tenths of the layer's
 files, and every cold start unpacks them."""
 
-RECIPE: Final = "2"
+RECIPE: Final = "3"
 """Raised when this module builds something else from the same lock."""
 TIMEOUT_SECONDS: Final = 300
 
@@ -45,10 +46,21 @@ class Dependencies:
     Attributes:
         folder: Holds `python/`.
         digest: The same for the same packages on every machine.
+        turn: The same for the text worker; None: it is left out.
     """
 
     folder: Path
     digest: str
+    turn: "Dependencies | None" = None
+
+
+def build_all(config: Config) -> Dependencies:
+    """Make sure that all layers' folders are there and as their locks say.
+
+    Raises:
+        LayerBuildError: See `build`.
+    """
+    return replace(build(config), turn=build(config, TURN_LOCK))
 
 
 def build(config: Config, lock: Path = LAYER_LOCK, folder: Path = FOLDER) -> Dependencies:
@@ -63,7 +75,9 @@ def build(config: Config, lock: Path = LAYER_LOCK, folder: Path = FOLDER) -> Dep
         LayerBuildError: uv is missing, failed, or took longer than 5 minutes.
     """
     name, choice = _system(config)
-    parts = (RECIPE, name, sysconfig.get_platform() if name == "host" else "", PYTHON_VERSION)
+    if lock.stem != LAYER_LOCK.stem:
+        name = f"{lock.stem}-{name}"
+    parts = (RECIPE, name, sysconfig.get_platform() if name.endswith("host") else "", PYTHON_VERSION)
     digest = hashlib.sha256("\n".join(parts).encode() + b"\n" + lock.read_bytes()).hexdigest()
     target = folder / name
     stamp = target / "stamp"

@@ -27,10 +27,13 @@ class Conversation:
         interactive: Whether a person sits at a terminal.
     """
 
-    def __init__(self, url: str, session: str, *, json_lines: bool = False) -> None:
+    def __init__(
+        self, url: str, session: str, *, json_lines: bool = False, modality: frames.Modality = "voice"
+    ) -> None:
         self.lines_read = 0
         self._url = url
         self._session = session
+        self._modality = modality
         self.interactive = sys.stdin.isatty() and sys.stdout.isatty() and not json_lines
         self._json_lines = json_lines
         self._view = View(_write, interactive=self.interactive)
@@ -49,7 +52,7 @@ class Conversation:
             LocalError: The server does not answer.
         """
         try:
-            async with Client(self._url, session=self._session, modality="text") as client:
+            async with Client(self._url, session=self._session, modality=self._modality) as client:
                 await self._talk(client)
         except ClientError as error:
             msg = f"the conversation at {self._url} ended: {error}"

@@ -90,9 +90,10 @@ def up(settings: Settings, /, *, chat: bool, detach: bool, session: str, as_json
 
 @main.command()
 @session_option
+@click.option("--text", is_flag=True, help="Be answered in text, by the text worker, instead of by a voice worker.")
 @json_option
 @click.pass_obj
-def chat(settings: Settings, /, session: str, *, as_json: bool) -> None:
+def chat(settings: Settings, /, session: str, *, text: bool, as_json: bool) -> None:
     """Talk to the agent of a running stack. Lines in, answers out; Ctrl-D ends it.
 
     With a pipe as input, each line waits for the answer to the one before. With --json, every frame is a line.
@@ -102,7 +103,8 @@ def chat(settings: Settings, /, session: str, *, as_json: bool) -> None:
 
     async def work() -> None:
         facts = await Client(running).status()
-        await Conversation(facts["websocket_url"], session, json_lines=as_json).run()
+        url = facts["websocket_url"]
+        await Conversation(url, session, json_lines=as_json, modality="text" if text else "voice").run()
 
     run(work())
 

@@ -2,7 +2,7 @@
 
     pk                       sk                    attributes
     connection/<id>          connection            principal, connected_at; after hello: session_key, session_id,
-                                                   client_id, counter
+                                                   client_id, counter, modality
     session/<session_key>    client/<client_id>    connection_id, counter: the client's newest connection
 
 The second kind of item lets a claim name every client of a session, also those that are silent just now. Every item has
@@ -53,6 +53,7 @@ class Binding:
     session_id: str
     client_id: str
     counter: int
+    modality: str = "voice"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +122,8 @@ class Connections:
             self._client.update_item,
             Key=_connection_key(connection_id),
             UpdateExpression=(
-                "SET session_key = :session_key, session_id = :session_id, client_id = :client_id, #counter = :counter"
+                "SET session_key = :session_key, session_id = :session_id, client_id = :client_id, #counter = :counter,"
+                " modality = :modality"
             ),
             ConditionExpression=BOUND_ONCE,
             ExpressionAttributeNames={"#counter": "counter"},
@@ -130,6 +132,7 @@ class Connections:
                 ":session_id": {"S": binding.session_id},
                 ":client_id": {"S": binding.client_id},
                 ":counter": {"N": str(binding.counter)},
+                ":modality": {"S": binding.modality},
             },
         )
 
@@ -194,5 +197,6 @@ def _connection(connection_id: str, item: dict[str, Any]) -> Connection:
             session_id=item["session_id"]["S"],
             client_id=item["client_id"]["S"],
             counter=int(item["counter"]["N"]),
+            modality=item.get("modality", {"S": "voice"})["S"],
         )
     return Connection(connection_id, item["principal"]["S"], binding)

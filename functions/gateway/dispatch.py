@@ -23,6 +23,7 @@ from gateway.claims import Claims
 from gateway.connections import Binding
 from gateway.post import Accepted, Gone, Outcome, Post, Refused
 from gateway.routes import Route, Routes
+from gateway.turns import Turns
 from segue.wire.delivery import Delivery, encode_delivery
 from segue.wire.frames import (
     AudioInput,
@@ -69,6 +70,7 @@ class Dispatch:
         claims: Claims,
         clock: Callable[[], float],
         sleep: Callable[[float], None],
+        turns: Turns | None = None,
     ) -> None:
         """Put the parts together.
 
@@ -78,12 +80,14 @@ class Dispatch:
             claims: asks for one.
             clock: monotonic, in seconds.
             sleep: waits, in seconds.
+            turns: takes the text of sessions that nobody holds; None: workers are claimed for all.
         """
         self._routes = routes
         self._post = post
         self._claims = claims
         self._clock = clock
         self._sleep = sleep
+        self._turns = turns
         self._suspects: OrderedDict[Route, float] = OrderedDict()
 
     def deliver(self, sender: Sender, frame: ClientFrame) -> Error | None:
@@ -112,6 +116,9 @@ class Dispatch:
         self._routes.forget(sender.binding.session_key)
         if isinstance(frame, Bye | OutputAck):
             return None  # nobody needs to be fetched for these
+        if self._turns is not None and self._turns.takes(sender.binding, frame):
+            self._turns.send(sender.binding, frame, body)
+            return None
         self._claims.send(sender.connection_id, sender.binding, sender.principal, missed.outcome.reason)
         if not _is_waited_with(frame):
             return None

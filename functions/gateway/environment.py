@@ -30,8 +30,10 @@ class MessageEnvironment(Struct, frozen=True):
         connections_table: name of the connections table.
         lock_table: name of the table with the guard items.
         claims_queue_url: where claims go.
+        turns_queue_url: where text goes that nobody holds the session of; "": there are no text workers.
     """
 
     connections_table: str
     lock_table: str
     claims_queue_url: str
+    turns_queue_url: str = ""

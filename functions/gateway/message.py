@@ -18,6 +18,7 @@ from gateway.environment import MessageEnvironment
 from gateway.post import HttpPost
 from gateway.router import Router
 from gateway.routes import Routes
+from gateway.turns import Turns
 from segue.environment import read_environment
 from segue.wire.frames import Error, Pong, encode_frame, error_frame
 
@@ -35,6 +36,7 @@ def dependencies() -> Router:
         claims=Claims(clients.sqs(), environment.claims_queue_url, connections, clock=time.monotonic),
         clock=time.monotonic,
         sleep=time.sleep,
+        turns=Turns(clients.sqs(), environment.turns_queue_url) if environment.turns_queue_url else None,
     )
     return Router(connections, dispatch)
 

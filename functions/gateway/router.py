@@ -57,7 +57,7 @@ class Router:
             key = session_key(connection.principal, hello.session)
         except ValueError:
             return error_frame("bad_session")
-        binding = Binding(key, hello.session, hello.client_id, hello.connection)
+        binding = Binding(key, hello.session, hello.client_id, hello.connection, hello.modality)
         before = connection.binding
         if before and (before.session_key, before.client_id) != (key, hello.client_id):
             return error_frame("already_bound")

@@ -13,15 +13,24 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from strands import ToolContext, tool
+from strands import Agent, ToolContext, tool
+from strands.agent import SlidingWindowConversationManager
 from strands.bidi import BidiAgent
 from strands.bidi.models import BidiModel
+from strands.models import Model
 from strands.session import SessionManager
 
 SYSTEM_PROMPT = """\
 You are a friendly voice assistant. Answer in one or two short sentences: people are listening, not reading.
 When someone asks you to remember something, use the remember tool; when they ask what you noted, use the recall tool.
 """
+
+TEXT_SYSTEM_PROMPT = """\
+You are a friendly assistant. Answer briefly and in plain text.
+When someone asks you to remember something, use the remember tool; when they ask what you noted, use the recall tool.
+"""
+
+DEFAULT_TEXT_MODEL_ID = "amazon.nova-lite-v1:0"
 
 
 # Tools are plain functions with the tool decorator: the docstring tells the model what they do and when to use them.
@@ -62,6 +71,36 @@ def build_agent(session_manager: SessionManager[Any] | None) -> BidiAgent:
         tools=[remember, recall],
         session_manager=session_manager,
     )
+
+
+def build_text_agent(session_manager: SessionManager[Any] | None) -> Agent:
+    """Build the agent of a turn that is typed and read instead of spoken and heard.
+
+    Used by the text workers. It goes on in the same conversation: what was said to one agent the other one knows.
+
+    Args:
+        session_manager: As in ``build_agent``.
+    """
+    return Agent(
+        model=build_text_model(),
+        system_prompt=TEXT_SYSTEM_PROMPT,
+        tools=[remember, recall],
+        # What it leaves out of a long conversation, the voice agent does not see either.
+        conversation_manager=SlidingWindowConversationManager(window_size=200),
+        callback_handler=None,
+        session_manager=session_manager,
+    )
+
+
+def build_text_model() -> Model:
+    """Choose the text model: Amazon Bedrock's SEGUE_TEXT_MODEL_ID. Any model of Strands can stand here."""
+    if os.environ.get("SEGUE_PROVIDER") == "rehearsal":
+        from worker.rehearsal.text import RehearsalTextModel
+
+        return RehearsalTextModel()
+    from strands.models import BedrockModel
+
+    return BedrockModel(model_id=os.environ.get("SEGUE_TEXT_MODEL_ID") or DEFAULT_TEXT_MODEL_ID)
 
 
 def build_model() -> BidiModel:

@@ -1,5 +1,6 @@
 """A Lambda function of this repository: one package of `functions/`, both layers, a log group and a role of its own."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,9 +18,9 @@ MEMORY_MB: Final = 512
 """Lambda gives CPU by memory; below this the SDK's import makes a cold start of seconds."""
 
 
-def function_excludes(package: str) -> list[str]:
-    """What a function leaves out of `functions/`: everything but its own package."""
-    return ["/*", f"!/{package}", "__pycache__/"]
+def function_excludes(*packages: str) -> list[str]:
+    """What a function leaves out of `functions/`: everything but its own package, and those that it imports."""
+    return ["/*", *(f"!/{package}" for package in packages), "__pycache__/", "Dockerfile*"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,12 +32,18 @@ class Entry:
         name: Of the module in it, whose `handler` is called.
         timeout: What one invocation may take.
         environment: Variables beside the stage, the service's name and the log level.
+        imports: Further packages under `functions/` that it imports.
+        versions: The layers that it takes; None: those of all functions.
+        memory_mb: Memory, and with it CPU.
     """
 
     package: str
     name: str
     timeout: Duration
     environment: dict[str, str]
+    imports: tuple[str, ...] = ()
+    versions: Sequence[lambda_.ILayerVersion] | None = None
+    memory_mb: int = MEMORY_MB
 
 
 def python_function(scope: Construct, config: Config, layers: Layers, entry: Entry, **more: Any) -> lambda_.Function:
@@ -58,14 +65,14 @@ def python_function(scope: Construct, config: Config, layers: Layers, entry: Ent
         title,
         description=f"Segue {entry.package}: {entry.name}",
         code=lambda_.Code.from_asset(
-            str(FUNCTIONS), exclude=function_excludes(entry.package), ignore_mode=IgnoreMode.GIT
+            str(FUNCTIONS), exclude=function_excludes(entry.package, *entry.imports), ignore_mode=IgnoreMode.GIT
         ),
         handler=f"{entry.package}.{entry.name}.handler",
         runtime=RUNTIME,
         architecture=architecture(config),
-        memory_size=MEMORY_MB,
+        memory_size=entry.memory_mb,
         timeout=entry.timeout,
-        layers=layers.versions,
+        layers=layers.versions if entry.versions is None else entry.versions,
         environment={
             "SEGUE_STAGE": config.stage,
             "POWERTOOLS_SERVICE_NAME": f"segue-{entry.package}",

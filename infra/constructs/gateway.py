@@ -42,6 +42,7 @@ class GatewayParts:
     claims: sqs.IQueue
     layers: Layers
     network: Network
+    turns: sqs.IQueue | None = None
 
 
 class Gateway(Construct):
@@ -65,7 +66,9 @@ class Gateway(Construct):
         connections.grant(disconnect, "dynamodb:DeleteItem")
         connections.grant(message, "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem")
         parts.storage.lock_table.grant(message, "dynamodb:GetItem")
-        parts.claims.grant(message, "sqs:SendMessage")
+        for queue in (parts.claims, parts.turns):
+            if queue is not None:
+                queue.grant(message, "sqs:SendMessage")
         self.api = self._api(connect, message, disconnect)
         self.stage = apigateway.WebSocketStage(
             self, "Stage", web_socket_api=self.api, stage_name=config.stage, auto_deploy=True
@@ -95,11 +98,12 @@ class Gateway(Construct):
         )
 
     def _message_function(self) -> lambda_.Function:
-        network = self._parts.network
+        network, turns = self._parts.network, self._parts.turns
+        environment = {} if turns is None else {"SEGUE_TURNS_QUEUE_URL": turns.queue_url}
         if network.message is None:
-            return self._function("message", MESSAGE_SECONDS, {})
+            return self._function("message", MESSAGE_SECONDS, environment)
         # DynamoDB has a gateway endpoint; SQS has none, so it is called over IPv6.
-        environment = {"AWS_ENDPOINT_URL_SQS": f"https://sqs.{Aws.REGION}.api.aws"}
+        environment |= {"AWS_ENDPOINT_URL_SQS": f"https://sqs.{Aws.REGION}.api.aws"}
         function = self._function(
             "message",
             MESSAGE_SECONDS,

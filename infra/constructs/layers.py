@@ -20,10 +20,11 @@ def architecture(config: Config) -> lambda_.Architecture:
 
 
 class Layers(Construct):
-    """Both layers.
+    """The layers.
 
     Attributes:
         versions: In the order in which functions take them.
+        turn_versions: The same for the text worker, whose third-party code has Strands; None: there is none.
     """
 
     def __init__(self, scope: Construct, construct_id: str, config: Config, dependencies: Dependencies) -> None:
@@ -36,10 +37,21 @@ class Layers(Construct):
             compatible_runtimes=[RUNTIME],
             compatible_architectures=[architecture(config)],
         )
-        third_party = lambda_.LayerVersion(
+        third_party = self._third_party("Dependencies", "of the functions", config, dependencies)
+        self.versions = [session, third_party]
+        self.turn_versions = (
+            [session, self._third_party("TurnDependencies", "of the text worker", config, dependencies.turn)]
+            if dependencies.turn
+            else None
+        )
+
+    def _third_party(
+        self, construct_id: str, whose: str, config: Config, dependencies: Dependencies
+    ) -> lambda_.LayerVersion:
+        return lambda_.LayerVersion(
             self,
-            "Dependencies",
-            description="third-party packages of the functions",
+            construct_id,
+            description=f"third-party packages {whose}",
             code=lambda_.Code.from_asset(
                 str(dependencies.folder),
                 exclude=DEPENDENCIES_EXCLUDES,
@@ -51,4 +63,3 @@ class Layers(Construct):
             compatible_runtimes=[RUNTIME],
             compatible_architectures=[architecture(config)],
         )
-        self.versions = [session, third_party]

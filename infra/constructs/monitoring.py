@@ -13,6 +13,7 @@ from constructs import Construct
 from infra.config import Config
 from infra.constructs.claims import Claims
 from infra.constructs.janitor import Janitor
+from infra.constructs.turns import Turns
 
 MINUTE = Duration.minutes(1)
 
@@ -64,6 +65,19 @@ class Monitoring(Construct):
         self._graph(
             "Functions: duration, slowest in a hundred",
             [each.metric_duration(period=MINUTE, statistic="p99") for each in functions.values()],
+        )
+
+    def watch_turns(self, turns: Turns) -> None:
+        """Show how long text waits for its turn; an alarm on turns that were given up."""
+        dead = self._never_any(
+            "TurnDeadLettersAlarm", turns.dead_letters, "A text was tried five times and was not answered."
+        )
+        age = turns.queue.metric_approximate_age_of_oldest_message(period=MINUTE, statistic="Maximum")
+        self._graph("Text waiting", [age, dead])
+        self._graph("Text turns: duration", [turns.function.metric_duration(period=MINUTE, statistic="p99")])
+        self._graph(
+            "Text turns: errors and throttles",
+            [turns.function.metric_errors(period=MINUTE), turns.function.metric_throttles(period=MINUTE)],
         )
 
     def watch_janitor(self, janitor: Janitor) -> None:

@@ -11,12 +11,13 @@ from infra.constructs.layers import Layers
 from infra.constructs.monitoring import Monitoring
 from infra.constructs.network import Network
 from infra.constructs.storage import Storage
+from infra.constructs.turns import TurnParts, Turns, TurnsQueue
 from infra.constructs.workers import WorkerParts, Workers
 from infra.dependencies import Dependencies
 
 
 class ServiceStack(Stack):
-    """Gateway, claims queue, workers, janitor and what watches them."""
+    """Gateway, claims queue, voice and text workers, janitor and what watches them."""
 
     def __init__(
         self,
@@ -32,10 +33,21 @@ class ServiceStack(Stack):
         network = Network(self, "Network", config.target)
         claims = Claims(self, "Claims")
         layers = Layers(self, "Layers", config, dependencies)
-        gateway_parts = GatewayParts(storage=storage, claims=claims.queue, layers=layers, network=network)
+        turns = TurnsQueue(self, "TurnsQueue") if layers.turn_versions else None
+        gateway_parts = GatewayParts(
+            storage=storage,
+            claims=claims.queue,
+            layers=layers,
+            network=network,
+            turns=turns.queue if turns else None,
+        )
         self.gateway = Gateway(self, "Gateway", config, gateway_parts)
         worker_parts = WorkerParts(storage=storage, claims=claims.queue, network=network, stage=self.gateway.stage)
         self.workers = Workers(self, "Workers", config, worker_parts)
+        self.turns = None
+        if turns:
+            parts = TurnParts(storage=storage, layers=layers, stage=self.gateway.stage, queue=turns)
+            self.turns = Turns(self, "Turns", config, parts)
         self.janitor = Janitor(self, "Janitor", config, JanitorParts(storage=storage, layers=layers))
         self._watch(config, claims)
         self._outputs(claims)
@@ -46,6 +58,8 @@ class ServiceStack(Stack):
         monitoring.watch_claims(claims)
         monitoring.watch_workers(self.workers.service)
         monitoring.watch_janitor(self.janitor)
+        if self.turns:
+            monitoring.watch_turns(self.turns)
 
     def _outputs(self, claims: Claims) -> None:
         outputs = {

@@ -104,8 +104,8 @@ class Frames:
         if listener.doubled:
             doubled.append(f"{listener.doubled} frames came twice or from an epoch that was over")
         in_order = [final.text for final in listener.finals if final.role == "user"]
-        if in_order != [one.text for one in said]:
-            lost.append(f"what was said was shown as {in_order}")
+        if in_order != [one.text for one in said if one.spoken]:
+            lost.append(f"what was spoken was shown as {in_order}")
 
     def print(self, console: Console) -> None:
         """Print the account."""

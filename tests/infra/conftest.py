@@ -60,7 +60,19 @@ def composed(folder: Path, **settings: Any) -> tuple[App, Config, tuple[DataStac
     flags = json.loads((ROOT / "cdk.json").read_text(encoding="utf-8"))["context"]
     app = App(context={**flags, **settings}, outdir=str(folder / "out"))
     config = from_context(app.node.get_all_context(), now=NOW)
-    return app, config, compose(app, config, Dependencies(folder=folder / "layer", digest=64 * "0"))
+    return (
+        app,
+        config,
+        compose(
+            app,
+            config,
+            Dependencies(
+                folder=folder / "layer",
+                digest=64 * "0",
+                turn=Dependencies(folder=folder / "layer", digest=64 * "1"),
+            ),
+        ),
+    )
 
 
 def synthesize(folder: Path, **settings: Any) -> Stage:

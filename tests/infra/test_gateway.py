@@ -71,7 +71,7 @@ def test_handlers_and_environment(stage):
         variables = set(function["Environment"]["Variables"])
         extra = {
             "Connect": {"SEGUE_AUTH"},
-            "Message": {"AWS_ENDPOINT_URL_SQS"} if stage.config.stage == "dev" else set(),
+            "Message": {"SEGUE_TURNS_QUEUE_URL", *(["AWS_ENDPOINT_URL_SQS"] if stage.config.stage == "dev" else [])},
         }
         assert variables == ENVIRONMENT | extra.get(name, set())
 
@@ -109,7 +109,7 @@ def test_every_function_logs_to_a_group_with_an_end(stage):
 
     names = {group["LogGroupName"].removeprefix(f"/segue/{stage.config.stage}/") for group in groups.values()}
     routes_of = {f"gateway/{name.lower()}" for name in FUNCTIONS}
-    assert names == routes_of | {"worker", "janitor/ended", "janitor/again", "janitor/weekly"}
+    assert names == routes_of | {"worker", "turn/handler", "janitor/ended", "janitor/again", "janitor/weekly"}
     assert {group["RetentionInDays"] for group in groups.values()} == {stage.config.log_retention_days}
     for function in functions(stage).values():
         assert function["LoggingConfig"]["LogGroup"]["Ref"] in groups

@@ -13,6 +13,8 @@ from infra import acknowledged
 PREFIXES = {
     ("Workers/Task/TaskRole", "IAM5[Resource::<…>/sessions/*]"),
     ("Workers/Task/TaskRole", "IAM5[Resource::arn:<…>:execute-api:<…>/dev/*/@connections/*]"),
+    ("Turns/HandlerRole", "IAM5[Resource::<…>/sessions/*]"),
+    ("Turns/HandlerRole", "IAM5[Resource::arn:<…>:execute-api:<…>/dev/POST/@connections/*]"),
     ("Janitor/EndedRole", "IAM5[Resource::<…>/sessions/*]"),
     ("Janitor/AgainRole", "IAM5[Resource::<…>/sessions/*]"),
     ("Janitor/WeeklyRole", "IAM5[Resource::<…>/sessions/*]"),

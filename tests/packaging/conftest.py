@@ -10,7 +10,7 @@ import pytest
 from aws_cdk import App, AssetStaging, IgnoreMode, Stack
 
 from infra.config import from_context
-from infra.constants import FUNCTIONS, ROOT, SESSION_LAYER
+from infra.constants import FUNCTIONS, ROOT, SESSION_LAYER, TURN_LOCK
 from infra.constructs.functions import function_excludes
 from infra.constructs.layers import DEPENDENCIES_EXCLUDES, SESSION_EXCLUDES
 from infra.constructs.workers import context_excludes
@@ -42,6 +42,17 @@ def gateway(stage: Callable[..., Path]) -> Path:
 @pytest.fixture(scope="session")
 def janitor(stage: Callable[..., Path]) -> Path:
     return stage("Janitor", FUNCTIONS, function_excludes("janitor"))
+
+
+@pytest.fixture(scope="session")
+def turn(stage: Callable[..., Path]) -> Path:
+    return stage("Turn", FUNCTIONS, function_excludes("turn", "gateway", "worker"))
+
+
+@pytest.fixture(scope="session")
+def turn_dependencies(stage: Callable[..., Path]) -> Path:
+    """The text worker's third-party layer for this machine."""
+    return stage("TurnDependencies", build(from_context({"stage": "local"}), TURN_LOCK).folder, DEPENDENCIES_EXCLUDES)
 
 
 @pytest.fixture(scope="session")

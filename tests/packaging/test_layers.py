@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from infra.config import from_context
-from infra.constants import ROOT
+from infra.constants import LAYER_LOCK, ROOT, TURN_LOCK
 from infra.dependencies import build
 
 LIMIT_BYTES = 250 * 2**20
@@ -79,6 +79,41 @@ def test_a_function_ships_its_package_and_nothing_else(gateway, janitor):
     assert {name.partition("/")[0] for name in files(janitor)} == {"janitor"}
 
 
+def test_the_text_worker_fits_into_lambda_with_its_layers(session_layer, turn_dependencies, turn):
+    size = sum(each.stat().st_size for folder in (session_layer, turn_dependencies, turn) for each in folder.rglob("*"))
+
+    assert size < LIMIT_BYTES / 2
+    shipped = files(turn_dependencies)
+    assert not [name for name in shipped if name.endswith((".pth", ".egg-link", ".pyc"))]
+    assert {"strands_agents", "boto3", "msgspec"} <= {
+        each.name.partition("-")[0] for each in (turn_dependencies / "python").glob("*.dist-info")
+    }
+    assert {name.partition("/")[0] for name in files(turn)} == {"turn", "gateway", "worker"}
+    assert not [name for name in files(turn) if not name.endswith(".py")]
+
+
+TURN = """
+import json
+from turn import handler
+handler.turns()
+from worker.agent import build_text_agent
+print(json.dumps([handler.__file__, type(build_text_agent(None).model).__name__]))
+"""
+
+
+@pytest.mark.parametrize(("provider", "model"), [("rehearsal", "RehearsalTextModel"), ("nova-sonic", "BedrockModel")])
+def test_the_text_worker_imports_with_nothing_else(bare, session_layer, turn_dependencies, turn, provider, model):
+    variables = {
+        **FUNCTION_VARIABLES,
+        "SEGUE_TURNS_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/000000000000/turns.fifo",
+        "SEGUE_MANAGEMENT_ENDPOINT": "https://a.execute-api.us-east-1.amazonaws.com/test",
+        "SEGUE_PROVIDER": provider,
+    }
+    found = json.loads(bare(TURN, turn, session_layer / "python", turn_dependencies / "python", **variables))
+
+    assert found == [str(turn / "turn" / "handler.py"), model]
+
+
 IMPORTS = """
 import importlib, json, sys
 import segue, segue.item, segue.wire, segue.wire.claims, segue.wire.frames
@@ -122,10 +157,11 @@ def test_the_frames_need_no_aws_sdk(bare, session_layer, dependencies):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("architecture", "machine", "elf"), [("arm64", "aarch64", 183), ("x86_64", "x86_64", 62)])
-def test_the_layer_for_aws_holds_code_for_its_machines(architecture, machine, elf):
-    built = build(from_context({"architecture": architecture}))
+@pytest.mark.parametrize(("lock", "prefix"), [(LAYER_LOCK, ""), (TURN_LOCK, "turn-")])
+def test_the_layer_for_aws_holds_code_for_its_machines(architecture, machine, elf, lock, prefix):
+    built = build(from_context({"architecture": architecture}), lock)
 
-    assert built.folder.name == f"{machine}-manylinux_2_28"
+    assert built.folder.name == f"{prefix}{machine}-manylinux_2_28"
     libraries = list((built.folder / "python").rglob("*.so"))
     assert libraries
     for library in libraries:

@@ -63,6 +63,26 @@ def check(messages: Sequence[Message], *, restarting: bool) -> None:
         raise HistoryRejected(f"the last toolUse has no toolResult: {', '.join(asked)}")
 
 
+def check_for_answer(messages: Sequence[Message]) -> None:
+    """Reject what a provider of text would not answer, beside what `check` rejects.
+
+    Raises:
+        HistoryRejected: User and assistant do not take turns, or the user has neither the first word nor the last.
+    """
+    check(messages, restarting=False)
+    expected = ["user", "assistant"] * (len(messages) // 2) + ["user"]
+    if [message["role"] for message in messages] != expected:
+        raise HistoryRejected(
+            f"the roles are {[message['role'] for message in messages]}: user and assistant alternate"
+        )
+    if len({name for message in messages for name in _uses(message)}) != sum(len(_uses(one)) for one in messages):
+        raise HistoryRejected("a toolUseId is there twice")
+
+
+def _uses(message: Message) -> list[str]:
+    return [block["toolUse"]["toolUseId"] for block in message["content"] if "toolUse" in block]
+
+
 def read(messages: Iterable[Message]) -> list[Turn]:
     """Read what was said, without tool blocks, reasoning, images, and speech that was never understood."""
     turns = []

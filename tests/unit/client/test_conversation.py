@@ -30,7 +30,7 @@ AUDIO_1_3 = AudioOutput(epoch=1, seq=3, audio="AAAA", rate=8000)
 
 
 def conversation(**changes):
-    return Conversation("s", "c", "text", ClientSettings(**changes))
+    return Conversation("s", "c", "voice", ClientSettings(**changes))
 
 
 def ready(epoch=1, seq=1, *, known=None, head=0, since=None):
@@ -65,7 +65,7 @@ def test_hello_comes_first_and_input_waits_for_ready():
     assert client.say(TextInput(text="a")) == 0
     assert outgoing(client, 0.0) == []
     client.connected(0.0)
-    assert outgoing(client, 0.0) == [Hello(session="s", client_id="c", connection=1, modality="text")]
+    assert outgoing(client, 0.0) == [Hello(session="s", client_id="c", connection=1)]
     assert outgoing(client, 0.1) == []
     assert hear(client, ready()) == [ready()]
     assert outgoing(client, 0.2) == [TextInput(text="a", seq=1)]
@@ -336,7 +336,7 @@ def test_expired_credentials_are_an_end_without_new_ones():
 
 
 def test_with_new_credentials_they_are_a_new_connection_unless_those_are_refused_too():
-    client = Conversation("s", "c", "text", ClientSettings(), renewable=True)
+    client = Conversation("s", "c", "voice", ClientSettings(), renewable=True)
     client.connected(0.0)
     hear(client, ready())
     hear(client, error_frame("expired"))
@@ -432,3 +432,15 @@ def test_journal_content_that_was_shown_is_acknowledged_once_for_all():
     assert outgoing(client, 0.9) == []
     assert outgoing(client, 1.0) == [OutputAck(epoch=1, seq=4)]
     assert outgoing(client, 3.0) == []
+
+
+def test_a_client_of_text_says_with_each_text_what_it_has_shown():
+    client = Conversation("s", "c", "text", ClientSettings())
+    client.connected(0.0)
+    assert outgoing(client, 0.0) == [Hello(session="s", client_id="c", connection=1, modality="text")]
+    hear(client, ready(head=4))
+    client.say(TextInput(text="a"))
+    assert outgoing(client, 0.1) == [TextInput(text="a", seq=1, last_record=3)]
+    hear(client, ready(epoch=9, seq=1, head=6, since=3), TextOutput(text="b", record=5, epoch=9, seq=2))
+    (again,) = [frame for frame in outgoing(client, 0.2) if isinstance(frame, TextInput)]
+    assert again == TextInput(text="a", seq=1, last_record=5)

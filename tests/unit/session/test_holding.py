@@ -229,3 +229,40 @@ async def test_use_pushes_the_end_of_the_retention_on(memory_sessions: Sessions,
 
     await eventually(lambda: item(storage).expires_at > soon)  # a heartbeat
     await agent.stop()
+
+
+async def test_resuming_takes_the_lease_again_and_reads_nothing(
+    memory_sessions: Sessions, storage: MemoryStorage
+) -> None:
+    manager = memory_sessions()
+    agent = await started(manager)
+    await agent.send("One")
+    await agent.stop()
+    storage.requests.clear()
+    await manager.resume()
+    await manager.resume()  # held already
+
+    assert [operation for operation, _ in storage.requests] == ["read", "write"]
+    assert manager.lease_is_fresh()
+    assert item(storage).held
+    await manager.close()
+    assert not item(storage).held
+
+
+async def test_resuming_tells_who_holds_and_who_wrote(memory_sessions: Sessions) -> None:
+    manager, other = memory_sessions(), memory_sessions(holder="worker-2")
+    agent = await started(manager)
+    await agent.send("One")
+    await agent.stop()
+    second = await started(other)
+    with pytest.raises(SessionHeld, match="worker-2"):
+        await manager.resume()
+    await second.send("Two")
+    await second.stop()
+    with pytest.raises(SessionFenced):
+        await manager.resume()
+
+
+async def test_resuming_needs_a_session_that_was_opened(memory_sessions: Sessions) -> None:
+    with pytest.raises(RuntimeError, match="not open"):
+        await memory_sessions().resume()

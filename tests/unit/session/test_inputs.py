@@ -156,3 +156,18 @@ async def _records(sessions: Sessions) -> list[Any]:
 
     stores = await sessions()._stores()
     return (await read_unheld(stores.guard, stores.objects, "", "default/talk", Runtime.shared().clock)).records
+
+
+async def test_input_without_effect_is_known_and_makes_no_agent(memory_sessions) -> None:
+    manager = memory_sessions()
+    await manager.open()
+    manager.skip_input("c", 1, 2)
+    await manager.close()
+    successor = memory_sessions()
+    await successor.open()
+
+    assert successor.inputs == {"c": Known(2)}
+    assert successor.history.agents == {}
+    with pytest.raises(ValueError, match="client id"):
+        successor.skip_input("not a client", 3)
+    await successor.close()

@@ -128,6 +128,17 @@ class SessionHandle(SessionFacts, ClientInput, ABC):
         if (session := self._mine()) is not None:
             self._runtime.run_sync(session.durable(timeout=DURABLE_TIMEOUT_S))
 
+    async def resume(self) -> None:
+        """Take the lease again after ``close``, without reading the session: it is as it was left.
+
+        Raises:
+            SessionFenced: It is not: somebody wrote in between. Discard this manager and its agents.
+            SessionHeld: Somebody else is writing it.
+            StorageUnavailable: Storage does not answer.
+        """
+        await self._runtime.run(self._require().resume())
+        self._watch_loop()
+
     async def close(self) -> None:
         """Flush and release the lease. The next write takes it again, unless somebody wrote in between."""
         try:

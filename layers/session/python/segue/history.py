@@ -13,6 +13,7 @@ Kinds of records, and the shape of their ``data``:
     tool         {"tool_use_id", "name", "phase", "status"?, "ms"?}
     connection   {"provider", "model_id", "audio", "restarts", "handle"?, …}
     multi_agent  {"id": …, "state": …}                           a Graph's or Swarm's state
+    input        null                                            client input that had no effect
     rewind       {"to": <record>}                                everything is again as it was then
     input        null                                            only that a client's input has been dealt with
 

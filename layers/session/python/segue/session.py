@@ -177,6 +177,21 @@ class Session:
         except TimeoutError:
             raise StorageUnavailable(f"not durable after {timeout} s; the records stay queued") from None
 
+    async def resume(self) -> None:
+        """Take the lease again now instead of with the next write. Does nothing while it is held.
+
+        Raises:
+            SessionFenced: Somebody wrote in between, or the session ended.
+            SessionHeld: Somebody holds it.
+            StorageUnavailable: Storage does not answer.
+        """
+        writer = self.live
+        async with writer.between_commits:
+            if self.lease.lost is not None:
+                raise self.lease.lost
+            if not self.lease.held:
+                await self._reopen()
+
     async def close(self) -> None:
         """Flush and release. The next write takes the session again, if nobody wrote in between.
 

@@ -30,6 +30,7 @@ from segue.wire.frames import (
     Ready,
     Resume,
     ServerFrame,
+    TextInput,
     TextOutput,
     Tool,
     Transcript,
@@ -151,7 +152,7 @@ class Conversation:
             SenderFull: too much text is unacknowledged.
         """
         for frame in frames:  # before they get numbers that must not be skipped
-            decode_client_frame(encode_frame(msgspec.structs.replace(frame, seq=MAX_NUMBER)))
+            decode_client_frame(encode_frame(msgspec.structs.replace(self._placed(frame), seq=MAX_NUMBER)))
         return self._sender.add(*frames)
 
     def outgoing(self, now: float, number: int) -> list[ClientFrame]:
@@ -166,7 +167,7 @@ class Conversation:
                 msgspec.structs.replace(self._greeting, connection=link.number, last_record=self._cursor.last_record)
             )
         if link is self._links.current:
-            frames += self._sender.due(now) if self.greeted else []
+            frames += map(self._placed, self._sender.due(now) if self.greeted else [])
             frames += self._output_ack(now)
         if frames:
             link.spoke(now)
@@ -202,6 +203,12 @@ class Conversation:
             waits.append(self._sender.wakeup(now) if self.greeted else None)
             waits.append(None if self._ack_at is None else self._ack_at - now)
         return min((max(0.0, wait) for wait in waits if wait is not None), default=None)
+
+    def _placed(self, frame: InputFrame) -> InputFrame:
+        """Say with a text what was shown before it, where each turn may have a holder of its own."""
+        if self._greeting.modality == "text" and isinstance(frame, TextInput):
+            return msgspec.structs.replace(frame, last_record=self._cursor.last_record)
+        return frame
 
     def _go_on(self) -> None:
         """Go on over a connection that has heard nothing of what came before it, if there is one."""

@@ -51,10 +51,16 @@ class Hello(ClientStruct, frozen=True, kw_only=True, omit_defaults=True, tag="he
 
 
 class TextInput(ClientStruct, frozen=True, kw_only=True, omit_defaults=True, tag="text"):
-    """Something typed. Without `seq` it is taken as it comes, with no promise."""
+    """Something typed. Without `seq` it is taken as it comes, with no promise.
+
+    Attributes:
+        last_record: as in `Hello`. A holder of one turn, whose epoch is new to the client, answers with what the client
+            has not shown, so that it need not ask.
+    """
 
     text: Annotated[str, Meta(min_length=1)]
     seq: Seq | None = None
+    last_record: RecordOrNone | None = None
 
 
 class AudioInput(ClientStruct, frozen=True, kw_only=True, omit_defaults=True, tag="audio"):

@@ -1,0 +1,71 @@
+"""Text sessions without a holder: their frames go to a queue that invokes the text worker, one turn each.
+
+queue    FIFO, a group a session: one turn at a time, in the order in which the messages came
+again    what failed comes again before what is behind it
+repeats  dropped within `REPEAT_SECONDS`; those after them find what they ask for done already
+"""
+
+import hashlib
+import secrets
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from gateway.connections import Binding
+from segue.wire.frames import ClientFrame, Hello, TextInput
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+REPEAT_SECONDS: Final = 4
+"""Repeats of a frame within so many seconds are one message. SQS itself remembers for five minutes, which is too long:
+what a turn had to drop (its session was held, or a frame before it was missing) must be heard when it comes again."""
+
+
+class Turns:
+    """Puts frames into the queue."""
+
+    def __init__(self, client: "SQSClient", queue_url: str, wall_clock: Callable[[], float] = time.time) -> None:
+        """Use a queue.
+
+        Args:
+            client: SQS client.
+            queue_url: A FIFO queue whose scope of deduplication is the group.
+            wall_clock: Seconds since 1970.
+        """
+        self._client = client
+        self._queue_url = queue_url
+        self._wall_clock = wall_clock
+
+    def takes(self, binding: Binding, frame: ClientFrame) -> bool:
+        """Whether a frame is one for a text worker."""
+        return binding.modality == "text" and isinstance(frame, Hello | TextInput)
+
+    def send(self, binding: Binding, frame: ClientFrame, body: bytes) -> None:
+        """Queue a frame.
+
+        Args:
+            binding: Whose it is.
+            frame: The frame.
+            body: Its delivery, encoded.
+        """
+        self._client.send_message(
+            QueueUrl=self._queue_url,
+            MessageBody=body.decode(),
+            MessageGroupId=_digest(binding.session_key),
+            MessageDeduplicationId=self._identity(binding, frame, body),
+        )
+
+    def _identity(self, binding: Binding, frame: ClientFrame, body: bytes) -> str:
+        """The same for repeats: of a text by its number, of a hello by all it says. A text without one has none."""
+        if isinstance(frame, TextInput):
+            if frame.seq is None:
+                return secrets.token_hex(16)
+            name = str(frame.seq)
+        else:
+            name = body.decode()
+        return _digest(f"{binding.client_id}\n{name}\n{int(self._wall_clock() / REPEAT_SECONDS)}")
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,35 @@
+"""What the function is told through environment variables: read once, at the first invocation."""
+
+import os
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+
+class TurnEnvironment(Struct, frozen=True):
+    """For ``turn.handler``.
+
+    Attributes:
+        bucket: S3 bucket of the journals.
+        lock_table: table with the guard items.
+        connections_table: table with the clients of each session.
+        turns_queue_url: where the turns come from.
+        management_endpoint: where API Gateway takes messages to clients, without ``/@connections``. A path only is one
+            on AWS_ENDPOINT_URL: the emulator's address is not known when the stack is made.
+        lease_seconds: how long a silent holder keeps a session.
+        heartbeat_seconds: how often a holder shows that it lives.
+    """
+
+    bucket: str
+    lock_table: str
+    connections_table: str
+    turns_queue_url: str
+    management_endpoint: str
+    lease_seconds: float = 10.0
+    heartbeat_seconds: float = 3.0
+
+    def management_url(self, environ: Mapping[str, str] = os.environ) -> str:
+        """The management endpoint as a whole URL."""
+        if self.management_endpoint.startswith("/"):
+            return environ["AWS_ENDPOINT_URL"].rstrip("/") + self.management_endpoint
+        return self.management_endpoint

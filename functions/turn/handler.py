@@ -1,0 +1,116 @@
+"""The function's entry point: one message of the queue, one turn.
+
+What cannot be done now goes back to the queue and blocks its group, so that nothing of the session overtakes it:
+
+    out of time                     again at once, and goes on from what is durable
+    storage, model or client fail   again after a pause
+    five times                      its client is told, and it is in the dead-letter queue
+"""
+
+import asyncio
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+
+import boto3
+from aws_lambda_powertools import Logger
+from botocore.config import Config
+
+from gateway.connections import Connections
+from segue import GuardedS3SessionManager, LeaseSettings
+from segue.environment import read_environment
+from turn.environment import TurnEnvironment
+from turn.message import Message
+from turn.post import CONFIG, ManagementApi
+from turn.sessions import Sessions
+from turn.turn import Attempt, OutOfTime
+from turn.turns import Turns
+from worker.agent import build_text_agent
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+MOST_TRIES: Final = 5
+"""How often the queue gives a message before it is in the dead-letter queue (``infra.constructs.queues``)."""
+
+LONGEST_PAUSE_SECONDS: Final = 30
+
+ACQUIRE_MARGIN_SECONDS: Final = 2.0
+"""Waited for a holder beyond its lease: long enough to take over from one that died without a word."""
+
+logger = Logger()
+
+
+@cache
+def environment() -> TurnEnvironment:
+    """The settings, read at the first invocation."""
+    return read_environment(TurnEnvironment)
+
+
+@cache
+def queue() -> "SQSClient":
+    """The client that gives messages back."""
+    return boto3.client("sqs", config=Config(connect_timeout=1, read_timeout=2))
+
+
+@cache
+def turns() -> Turns:
+    """What takes turns, made at the first invocation."""
+    settings = environment()
+    lease = LeaseSettings(settings.lease_seconds, settings.heartbeat_seconds)
+
+    def new_manager(principal: str, session_id: str) -> GuardedS3SessionManager:
+        return GuardedS3SessionManager(
+            session_id,
+            bucket=settings.bucket,
+            lock_table=settings.lock_table,
+            principal=principal,
+            lease=lease,
+            acquire_timeout=lease.duration + ACQUIRE_MARGIN_SECONDS,
+        )
+
+    dynamodb = boto3.client("dynamodb", config=Config(connect_timeout=1, read_timeout=2))
+    management = boto3.client("apigatewaymanagementapi", endpoint_url=settings.management_url(), config=CONFIG)
+    return Turns(
+        Sessions(new_manager, build_text_agent),
+        Connections(dynamodb, settings.connections_table),
+        ManagementApi(management),
+    )
+
+
+@cache
+def runner() -> asyncio.Runner:
+    """One event loop for all invocations of the process: kept agents may hold on to it."""
+    return asyncio.Runner()
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Take the turns of a batch, which has one; say which are to come again."""
+    messages = [Message(queue(), environment().turns_queue_url, record) for record in event["Records"]]
+
+    def seconds_left() -> float:
+        return float(context.get_remaining_time_in_millis()) / 1000
+
+    failed = [message.id for message in messages if not runner().run(taken(turns(), message, seconds_left))]
+    return {"batchItemFailures": [{"itemIdentifier": each} for each in failed]}
+
+
+async def taken(turns: Turns, message: Message, seconds_left: Callable[[], float]) -> bool:
+    """Take the turn of one message; false if it has to come again."""
+    delivery, tries = message.delivery(), message.tries
+    logger.set_correlation_id(message.id)
+    try:
+        async with message.hidden():
+            await turns.take(Attempt(delivery, tries > 1, seconds_left))
+    except OutOfTime:
+        logger.info("out of time, goes on in another invocation", session=delivery.session_key, tries=tries)
+        pause = 0
+    except Exception:  # whatever it is, the message must come again, and soon
+        logger.exception("turn failed", session=delivery.session_key, tries=tries)
+        pause = min(2**tries, LONGEST_PAUSE_SECONDS)
+    else:
+        return True
+    if tries >= MOST_TRIES:
+        turns.apologise(delivery)
+    await message.give_back(pause)
+    return False

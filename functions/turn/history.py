@@ -1,0 +1,64 @@
+"""What a session's messages say to a text turn, whoever wrote them.
+
+A voice worker (``BidiAgent``) and a text turn (``Agent``) write one history. It is the agent's own, and stays as it is;
+what is made of it here is only what the text model is shown.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from strands.middleware.stages import InvokeModelContext
+
+BEGINNING: Final = "[the conversation begins]"
+"""Stands before an agent that spoke first: models of text want to hear the user first."""
+
+
+def is_owed(messages: Sequence[Any]) -> bool:
+    """Whether the user, or a tool, has said something that the agent has not answered."""
+    return bool(messages) and messages[-1]["role"] == "user"
+
+
+def last_said(messages: Sequence[Any]) -> Any | None:
+    """The last message in which the user said something, None if there is none."""
+    return next((message for message in reversed(messages) if message["role"] == "user" and text_of(message)), None)
+
+
+def text_of(message: Any) -> str:
+    """The text of a message, "" if it has none."""
+    return "".join(block.get("text", "") for block in message["content"])
+
+
+def shown_to_text_model(context: InvokeModelContext) -> InvokeModelContext:
+    """Middleware: show the model of an ``Agent`` a history that it takes."""
+    return context.replace(messages=alternating(context.messages))
+
+
+def alternating(messages: Sequence[Any]) -> list[Any]:
+    """Return messages in which user and agent take turns, the user first, and each tool call is there once.
+
+    ``BidiAgent`` records a tool call twice, with a note that it was started and with its result; of two the last is
+    kept. Speech makes several messages of one side in a row; they become one.
+    """
+    newest = {_identity(block): index for index, message in enumerate(messages) for block in message["content"]}
+    told: list[Any] = []
+    for index, message in enumerate(messages):
+        content = [
+            block for block in message["content"] if (known := _identity(block)) is None or newest[known] == index
+        ]
+        if not content:
+            continue
+        if told and told[-1]["role"] == message["role"]:
+            told[-1] = {**told[-1], "content": [*told[-1]["content"], *content]}
+        else:
+            told.append({**message, "content": content})
+    if told and told[0]["role"] != "user":
+        told.insert(0, {"role": "user", "content": [{"text": BEGINNING}]})
+    return told
+
+
+def _identity(block: Any) -> tuple[str, str] | None:
+    """What makes a tool block the same as another one, None for all other blocks."""
+    for kind in ("toolUse", "toolResult"):
+        if kind in block:
+            return kind, block[kind]["toolUseId"]
+    return None

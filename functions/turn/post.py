@@ -1,0 +1,56 @@
+"""Posting messages to clients through API Gateway's management API."""
+
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Final, Protocol
+
+from aws_lambda_powertools import Logger
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+if TYPE_CHECKING:
+    from mypy_boto3_apigatewaymanagementapi import ApiGatewayManagementApiClient
+
+CONFIG: Final = Config(connect_timeout=1, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 4})
+"""botocore tries 429 and 5xx again, with pauses. The same bytes may arrive twice: clients drop a repeated number."""
+
+logger = Logger()
+
+
+class Outcome(Enum):
+    """What became of a message."""
+
+    DELIVERED = auto()
+    GONE = auto()
+    """The connection has ended; its client says hello on the next one."""
+    FAILED = auto()
+    """Not now: the turn is taken again, and says it again."""
+
+
+class Post(Protocol):
+    """Posts one message to one connection."""
+
+    def __call__(self, connection_id: str, message: bytes) -> Outcome:
+        """Post, and say what came of it. Blocks; raises nothing for what the network does."""
+        ...
+
+
+class ManagementApi:
+    """``POST …/@connections/{id}``."""
+
+    def __init__(self, client: "ApiGatewayManagementApiClient") -> None:
+        """Use a client, made with ``CONFIG``."""
+        self._client = client
+
+    def __call__(self, connection_id: str, message: bytes) -> Outcome:
+        """Post one message."""
+        try:
+            self._client.post_to_connection(ConnectionId=connection_id, Data=message)
+        except ClientError as error:
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] == 410:
+                return Outcome.GONE
+            logger.warning("posting was refused", connection=connection_id, code=error.response["Error"]["Code"])
+            return Outcome.FAILED
+        except BotoCoreError as error:
+            logger.warning("posting failed", connection=connection_id, reason=type(error).__name__)
+            return Outcome.FAILED
+        return Outcome.DELIVERED

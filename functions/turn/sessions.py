@@ -1,0 +1,125 @@
+"""The sessions of this process: one is held during its turn, the last few are kept for the next.
+
+take ── kept, and nobody wrote since ──▶ resumed: two requests to the lock table, none to the bucket
+   └─── all else ──────────────────────▶ opened: acquired, read, and the agent built anew
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from aws_lambda_powertools import Logger
+from strands import Agent
+from strands.hooks import MessageAddedEvent
+from strands.middleware.stages import InvokeModelStage
+
+from segue import SegueError, SessionFenced
+from segue.manager import GuardedSessionManager
+from turn.history import shown_to_text_model
+
+KEPT: Final = 16
+"""Sessions that a warm process keeps. A group's messages often come back to the process that had the last one."""
+
+AFTER_THE_MANAGER: Final = 1_000_000
+"""A hook order beyond all that Strands and the session manager use: by then the message is durable."""
+
+type NewManager = Callable[[str, str], GuardedSessionManager]
+"""Makes a manager for a principal's session; no I/O."""
+
+type NewAgent = Callable[[Any], Agent]
+"""The user's ``build_text_agent``."""
+
+logger = Logger()
+
+
+def _nobody() -> None:
+    pass
+
+
+@dataclass(slots=True)
+class TextSession:
+    """A session with its agent.
+
+    Attributes:
+        manager: Its manager, which holds the lease during a turn.
+        agent: Its agent.
+        on_durable: Called whenever another message of the agent has become durable. Must not wait.
+    """
+
+    manager: GuardedSessionManager
+    agent: Agent
+    on_durable: Callable[[], None] = field(default=_nobody)
+
+    def listen(self) -> None:
+        """Register with the agent. Once, after the manager did."""
+        self.agent.add_middleware(InvokeModelStage.Input, shown_to_text_model)
+        self.agent.hooks.add_callback(MessageAddedEvent, lambda _: self.on_durable(), order=AFTER_THE_MANAGER)
+
+
+class Sessions:
+    """Takes sessions and gives them back."""
+
+    def __init__(self, new_manager: NewManager, new_agent: NewAgent, kept: int = KEPT) -> None:
+        """Begin with none.
+
+        Args:
+            new_manager: Makes managers, with the durability "await".
+            new_agent: Builds agents.
+            kept: Sessions that are kept between turns.
+        """
+        self._new_manager = new_manager
+        self._new_agent = new_agent
+        self._limit = kept
+        self._kept: OrderedDict[str, TextSession] = OrderedDict()
+
+    async def take(self, session_key: str) -> TextSession:
+        """Hold a session, as it is now.
+
+        Raises:
+            SessionHeld: Somebody else holds it and lives.
+            SegueError: It cannot be read now, or at all.
+            Exception: The agent could not be built. The session was released again.
+        """
+        session = self._kept.pop(session_key, None)
+        if session is not None:
+            try:
+                await session.manager.resume()
+            except SessionFenced:
+                logger.debug("somebody wrote in between", session=session_key)
+            else:
+                return session
+        return await self._open(session_key)
+
+    async def give_back(self, session: TextSession) -> None:
+        """Release a session after a turn that went well, and keep it.
+
+        Raises:
+            SegueError: What was queued could not be committed.
+        """
+        session.on_durable = _nobody
+        await session.manager.close()
+        self._kept[session.manager.session_key] = session
+        while len(self._kept) > self._limit:
+            self._kept.popitem(last=False)
+
+    async def let_go(self, session: TextSession) -> None:
+        """Release a session after a turn that did not go well: its agent may be ahead of the journal, or behind."""
+        session.on_durable = _nobody
+        try:
+            await session.manager.close()
+        except SegueError as error:
+            # Nothing acknowledged is lost, and a lease that could not be released runs out.
+            logger.warning("not released", session=session.manager.session_key, reason=type(error).__name__)
+
+    async def _open(self, session_key: str) -> TextSession:
+        principal, _, session_id = session_key.partition("/")
+        manager = self._new_manager(principal, session_id)
+        await manager.open()
+        try:
+            session = TextSession(manager, self._new_agent(manager))
+            session.listen()
+        except BaseException:
+            await manager.close()
+            raise
+        return session

@@ -1,0 +1,80 @@
+"""What a turn says to the clients of its session: in order, numbered within its epoch, one POST a client at a time.
+
+The agent never waits for a client: frames are queued, and each client has a sender. Every turn has an epoch of its own,
+so every turn begins to each client with ``ready``.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+from segue.wire.claims import ClientAddress
+from segue.wire.frames import ServerFrame, encode_frame
+from segue.wire.output import OutputNumbering
+from turn.post import Outcome, Post
+
+
+class Unsaid(Exception):  # noqa: N818 - it names what is left to do
+    """A client that is there could not be told. The turn has to be taken again; what is durable is said again."""
+
+
+class Speaker:
+    """Speaks for one turn."""
+
+    def __init__(
+        self, epoch: int, addresses: Iterable[ClientAddress], post: Post, may_speak: Callable[[], bool]
+    ) -> None:
+        """Begin; nothing is said yet.
+
+        Args:
+            epoch: Of the turn's lease.
+            addresses: The clients, and where each is.
+            post: Posts.
+            may_speak: Whether the session is still this turn's to speak for, asked before each POST.
+        """
+        self._numbering = OutputNumbering(epoch)
+        self._post = post
+        self._may_speak = may_speak
+        self._queues: dict[str, asyncio.Queue[ServerFrame | None]] = {}
+        self._senders: dict[str, asyncio.Task[Outcome]] = {}
+        for address in addresses:
+            queue = self._queues[address.client_id] = asyncio.Queue()
+            self._senders[address.client_id] = asyncio.create_task(self._send(address, queue))
+
+    @property
+    def client_ids(self) -> tuple[str, ...]:
+        """Who hears."""
+        return tuple(self._queues)
+
+    def say(self, client_id: str, frame: ServerFrame) -> None:
+        """Queue a frame for one client. Never waits."""
+        self._queues[client_id].put_nowait(frame)
+
+    async def spoken(self, client_id: str) -> None:
+        """Wait until everything was posted; nothing can be said afterwards.
+
+        Args:
+            client_id: The client whose turn it is.
+
+        Raises:
+            Unsaid: That client is there and could not be told. Others notice what they miss, and ask.
+        """
+        for queue in self._queues.values():
+            queue.put_nowait(None)
+        await asyncio.gather(*self._senders.values())
+        if self._senders[client_id].result() is Outcome.FAILED:
+            raise Unsaid
+
+    def fall_silent(self) -> None:
+        """Post nothing more."""
+        for sender in self._senders.values():
+            sender.cancel()
+
+    async def _send(self, address: ClientAddress, queue: asyncio.Queue[ServerFrame | None]) -> Outcome:
+        while (frame := await queue.get()) is not None:
+            if not self._may_speak():
+                return Outcome.FAILED
+            message = encode_frame(self._numbering.stamp(address.client_id, frame)).encode()
+            outcome = await asyncio.to_thread(self._post, address.connection_id, message)
+            if outcome is not Outcome.DELIVERED:
+                return outcome
+        return Outcome.DELIVERED

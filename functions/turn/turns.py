@@ -1,0 +1,119 @@
+"""From a message of the queue to a turn: who holds the session, who hears, and that it is released whatever happens."""
+
+import asyncio
+import contextlib
+from collections.abc import Iterable
+from typing import Final, Protocol
+
+from aws_lambda_powertools import Logger
+
+from segue import SessionHeld
+from segue.wire.claims import ClientAddress
+from segue.wire.delivery import Delivery
+from segue.wire.frames import TextInput, encode_frame, error_frame
+from turn.post import Post
+from turn.sessions import Sessions, TextSession
+from turn.speaker import Speaker, Unsaid
+from turn.turn import Attempt, Turn
+
+BUSY: Final = "busy"
+
+RELEASE_SECONDS: Final = 4.0
+"""Kept back of an invocation for the flush and the release, which come after the last POST."""
+
+logger = Logger()
+
+
+class Clients(Protocol):
+    """Knows where a session's clients are: see ``gateway.connections.Connections``."""
+
+    def clients(self, session_key: str) -> Iterable[ClientAddress]:
+        """The newest connection of each client of a session."""
+        ...
+
+
+class Turns:
+    """Takes turns, one at a time."""
+
+    def __init__(self, sessions: Sessions, clients: Clients, post: Post) -> None:
+        """Keep the parts."""
+        self._sessions = sessions
+        self._clients = clients
+        self._post = post
+
+    async def take(self, attempt: Attempt) -> None:
+        """Take one turn, from acquiring to releasing.
+
+        Raises:
+            SessionHeld: Somebody holds the session, and this is not the first try.
+            OutOfTime: The rest is left to another invocation.
+            Unsaid: The client could not be told.
+            SegueError: Storage did not allow it now, or somebody took the session over.
+            Exception: What the agent raised.
+        """
+        delivery = attempt.delivery
+        try:
+            session = await self._sessions.take(delivery.session_key)
+        except SessionHeld as held:
+            if attempt.repeated:
+                raise  # an earlier try may have recorded the text, whose client then does not send it again
+            self._leave_to_holder(delivery, held.holder)
+            return
+        try:
+            await self._take(session, attempt)
+        except Unsaid:
+            await self._sessions.give_back(session)  # nothing is wrong with the session
+            raise
+        except BaseException:
+            await self._sessions.let_go(session)
+            raise
+        await self._sessions.give_back(session)
+
+    async def _take(self, session: TextSession, attempt: Attempt) -> None:
+        manager, delivery = session.manager, attempt.delivery
+        speaker = Speaker(manager.epoch, self._addresses(delivery), self._post, manager.lease_is_fresh)
+        try:
+            await Turn(session, attempt, speaker).run()
+        except Exception:
+            # What was durable before a failure is said as well: it is true, and it may be all there will be.
+            with contextlib.suppress(Unsaid):
+                await _spoken(speaker, attempt)
+            raise
+        else:
+            await _spoken(speaker, attempt)
+        finally:
+            speaker.fall_silent()
+        logger.info("turn taken", session=delivery.session_key, epoch=manager.epoch, client=delivery.client_id)
+
+    def _leave_to_holder(self, delivery: Delivery, holder: str) -> None:
+        """Somebody holds the session and lives: a voice worker that came since this was queued.
+
+        From now on the message function posts to that holder. What has a number its client sends again, and the holder
+        hears it in its order; so it is not kept here, where it would come late.
+        """
+        logger.info("held by somebody else", session=delivery.session_key, holder=holder)
+        if isinstance(delivery.frame, TextInput) and delivery.frame.seq is None:
+            self.apologise(delivery, BUSY)
+
+    def apologise(self, delivery: Delivery, code: str = "internal") -> None:
+        """Tell a client that its input was not answered, and may be sent again."""
+        self._post(delivery.connection_id, encode_frame(error_frame(code)).encode())
+
+    def _addresses(self, delivery: Delivery) -> list[ClientAddress]:
+        """All clients of the session; the one whose turn it is in any case."""
+        addresses = {address.client_id: address for address in self._clients.clients(delivery.session_key)}
+        known = addresses.get(delivery.client_id)
+        if known is None or known.counter < delivery.counter:
+            addresses[delivery.client_id] = ClientAddress(
+                client_id=delivery.client_id, connection_id=delivery.connection_id, counter=delivery.counter
+            )
+        return list(addresses.values())
+
+
+async def _spoken(speaker: Speaker, attempt: Attempt) -> None:
+    """Wait until everything was posted, but not so long that the session could not be released any more."""
+    try:
+        async with asyncio.timeout(max(0.0, attempt.seconds_left() - RELEASE_SECONDS)):
+            await speaker.spoken(attempt.delivery.client_id)
+    except TimeoutError:
+        raise Unsaid from None

@@ -1,0 +1,178 @@
+"""The text worker: a function that takes one turn of one session an invocation, from a FIFO queue.
+
+message function ──▶ queue, a group a session ──▶ handler ──▶ sessions, locks, clients
+                       └─ tried five times ──▶ dead letters
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from aws_cdk import Aws, Duration, Stack
+from aws_cdk import aws_apigatewayv2 as apigateway
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_lambda_event_sources as sources
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+from infra.config import Config
+from infra.constants import SESSION_PREFIX
+from infra.constructs.functions import Entry, python_function
+from infra.constructs.layers import Layers
+from infra.constructs.queues import RECEIVES_BEFORE_DEAD_LETTER
+from infra.constructs.storage import Storage
+
+TURN_TIMEOUT: Final = Duration.seconds(120)
+"""Several calls of a model and of tools. What takes longer goes on in another invocation."""
+
+VISIBILITY_TIMEOUTS: Final = 6
+"""A message stays hidden for this many timeouts, as Lambda asks for: it also waits for a throttled function. A turn
+that has begun hides its own message for a few seconds at a time, so that one that dies is taken again soon."""
+
+MEMORY_MB: Final = 1769
+"""One whole CPU: importing Strands is most of a cold start."""
+
+DEFAULT_MODEL_ID: Final = "amazon.nova-lite-v1:0"
+
+MODEL_ACTIONS: Final = ["bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream"]
+OBJECT_ACTIONS: Final = ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"]
+
+
+class TurnsQueue(Construct):
+    """Texts that wait for their turn.
+
+    Attributes:
+        queue: Ordered within a session, and with the throughput of as many partitions as there are sessions.
+        dead_letters: Texts that were tried five times.
+    """
+
+    def __init__(self, scope: Construct, construct_id: str) -> None:
+        super().__init__(scope, construct_id)
+        self.dead_letters = sqs.Queue(
+            self,
+            "DeadLetters",
+            fifo=True,
+            encryption=sqs.QueueEncryption.SQS_MANAGED,
+            enforce_ssl=True,
+            retention_period=Duration.days(14),
+        )
+        self.queue = sqs.Queue(
+            self,
+            "Queue",
+            fifo=True,
+            deduplication_scope=sqs.DeduplicationScope.MESSAGE_GROUP,
+            fifo_throughput_limit=sqs.FifoThroughputLimit.PER_MESSAGE_GROUP_ID,
+            encryption=sqs.QueueEncryption.SQS_MANAGED,
+            enforce_ssl=True,
+            visibility_timeout=Duration.seconds(VISIBILITY_TIMEOUTS * int(TURN_TIMEOUT.to_seconds())),
+            # Five tries fit in, should none of them get to say for how long its message is hidden.
+            retention_period=Duration.hours(4),
+            dead_letter_queue=sqs.DeadLetterQueue(
+                queue=self.dead_letters, max_receive_count=RECEIVES_BEFORE_DEAD_LETTER
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnParts:
+    """What the text worker is connected to."""
+
+    storage: Storage
+    layers: Layers
+    stage: apigateway.WebSocketStage
+    queue: TurnsQueue
+
+
+class Turns(Construct):
+    """The function and what invokes it.
+
+    Attributes:
+        function: Takes turns.
+        queue: Where they wait.
+        dead_letters: Where they end that could not be taken.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        config: Config,
+        parts: TurnParts,
+        *,
+        model_id: str = DEFAULT_MODEL_ID,
+        reserved_concurrency: int | None = None,
+    ) -> None:
+        """Add the text worker.
+
+        Args:
+            scope: Where.
+            construct_id: Under which name.
+            config: The deployment.
+            parts: What it is connected to.
+            model_id: The Bedrock model or inference profile that the agent asks.
+            reserved_concurrency: Turns at the same time at most, taken from the account's; None: as many as there are.
+        """
+        super().__init__(scope, construct_id)
+        self._config, self._parts = config, parts
+        self.queue, self.dead_letters = parts.queue.queue, parts.queue.dead_letters
+        entry = Entry(
+            package="turn",
+            name="handler",
+            timeout=TURN_TIMEOUT,
+            environment=self._environment(model_id),
+            imports=("gateway", "worker"),
+            versions=parts.layers.turn_versions,
+            memory_mb=MEMORY_MB,
+        )
+        self.function = python_function(
+            self, config, parts.layers, entry, reserved_concurrent_executions=reserved_concurrency
+        )
+        self.function.add_event_source(
+            sources.SqsEventSource(self.queue, batch_size=1, report_batch_item_failures=True)
+        )
+        self._grant(self.function, model_id)
+
+    def _environment(self, model_id: str) -> dict[str, str]:
+        config, storage, stage = self._config, self._parts.storage, self._parts.stage
+        path = f"/_aws/execute-api/{stage.api.api_id}/{stage.stage_name}"
+        environment = {
+            "SEGUE_BUCKET": storage.bucket.bucket_name,
+            "SEGUE_LOCK_TABLE": storage.lock_table.table_name,
+            "SEGUE_CONNECTIONS_TABLE": storage.connections_table.table_name,
+            "SEGUE_TURNS_QUEUE_URL": self.queue.queue_url,
+            "SEGUE_MANAGEMENT_ENDPOINT": stage.callback_url if config.target.named_management else path,
+            "SEGUE_LEASE_SECONDS": str(config.lease_seconds),
+            "SEGUE_HEARTBEAT_SECONDS": str(config.heartbeat_seconds),
+            "SEGUE_PROVIDER": config.provider,
+        }
+        return environment if config.provider == "rehearsal" else environment | {"SEGUE_TEXT_MODEL_ID": model_id}
+
+    def _grant(self, function: lambda_.Function, model_id: str) -> None:
+        storage, stage = self._parts.storage, self._parts.stage
+        storage.lock_table.grant(function, "dynamodb:GetItem", "dynamodb:UpdateItem")
+        storage.connections_table.grant(function, "dynamodb:Query")
+        bucket = storage.bucket
+        _allow(function, OBJECT_ACTIONS, bucket.arn_for_objects(f"{SESSION_PREFIX}*"))
+        # As for the workers: with a condition on the prefix, a missing object could not be told from a forbidden one.
+        _allow(function, ["s3:ListBucket"], bucket.bucket_arn)
+        connections = Stack.of(self).format_arn(
+            service="execute-api",
+            resource=stage.api.api_id,
+            resource_name=f"{stage.stage_name}/POST/@connections/*",
+        )
+        _allow(function, ["execute-api:ManageConnections"], connections)
+        if self._config.provider != "rehearsal":
+            _allow(function, MODEL_ACTIONS, *_model_arns(model_id))
+
+
+def _model_arns(model_id: str) -> list[str]:
+    """What has to be allowed to call a model: its own ARN, or that of a profile and of its model in every region."""
+    area, _, rest = model_id.partition(".")
+    if rest.count(".") == 0:
+        return [f"arn:{Aws.PARTITION}:bedrock:{Aws.REGION}::foundation-model/{model_id}"]
+    profile = f"arn:{Aws.PARTITION}:bedrock:{Aws.REGION}:{Aws.ACCOUNT_ID}:inference-profile/{area}.{rest}"
+    return [profile, f"arn:{Aws.PARTITION}:bedrock:*::foundation-model/{rest}"]
+
+
+def _allow(function: lambda_.Function, actions: list[str], *resources: str) -> None:
+    function.add_to_role_policy(iam.PolicyStatement(actions=actions, resources=list(resources)))

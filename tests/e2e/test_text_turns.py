@@ -1,0 +1,197 @@
+"""Text through the deployed stack on the emulator: turns of the Lambda function, and a voice worker in between."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import boto3
+import pytest
+
+from segue.client import Client
+from segue.item import GuardItem
+from segue.wire.frames import Modality, TextOutput, Tool, Transcript
+
+ROOT = Path(__file__).resolve().parents[2]
+SESSION = "mixed"
+
+
+def local(home: Path, *arguments: str, seconds: float = 200) -> str:
+    command = [sys.executable, "-m", "local", "--home", str(home), *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=seconds, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("stack")
+    local(folder, "up", "--detach", "--workers", "1")
+    try:
+        yield folder
+    finally:
+        local(folder, "down")
+
+
+@pytest.fixture
+def facts(home: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(local(home, "status", "--json"))
+    return found
+
+
+class Talk:
+    """One client, and all that it was shown."""
+
+    def __init__(self, client: Client) -> None:
+        self.said: list[tuple[int | None, str]] = []
+        self._client = client
+        self._changed = asyncio.Condition()
+
+    async def listen(self) -> None:
+        async for frame in self._client.events():
+            async with self._changed:
+                if isinstance(frame, TextOutput) or (isinstance(frame, Transcript) and frame.final):
+                    if getattr(frame, "role", "assistant") == "assistant":
+                        self.said.append((frame.record, frame.text))
+                elif isinstance(frame, Tool):
+                    self.said.append((frame.record, frame.status))
+                self._changed.notify_all()
+
+    async def ask(self, text: str, answer: str) -> None:
+        seen = len(self.said)
+        await self.say(text)
+        await self.hear(answer, seen)
+
+    async def say(self, text: str) -> None:
+        await self._client.send_text(text)
+
+    async def hear(self, answer: str, seen: int = 0) -> None:
+        async with asyncio.timeout(90), self._changed:
+            await self._changed.wait_for(lambda: answer in [said for _, said in self.said[seen:]])
+        await self._client.flush()
+
+
+async def talk(facts: dict[str, Any], modality: Modality, *exchanges: tuple[str, str]) -> list[tuple[int | None, str]]:
+    async with Client(facts["websocket_url"], session=SESSION, modality=modality) as client:
+        listener = Talk(client)
+        listening = asyncio.create_task(listener.listen())
+        for text, answer in exchanges:
+            await listener.ask(text, answer)
+        listening.cancel()
+    return listener.said
+
+
+def item(facts: dict[str, Any], session: str = SESSION) -> GuardItem:
+    table = boto3.client("dynamodb", endpoint_url=facts["endpoint_url"], region_name="us-east-1")
+    key = {"session_key": {"S": f"local/{session}"}}
+    return GuardItem.from_attributes(table.get_item(TableName=facts["lock_table"], Key=key)["Item"])
+
+
+def waiting(facts: dict[str, Any]) -> dict[str, int]:
+    """How many messages each queue of turns has, hidden ones included."""
+    sqs = boto3.client("sqs", endpoint_url=facts["endpoint_url"], region_name="us-east-1")
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    counts = {}
+    for url in sqs.list_queues()["QueueUrls"]:
+        if "TurnsQueue" in url:
+            found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+            counts[url] = sum(int(found[name]) for name in names)
+    return counts
+
+
+@pytest.mark.e2e
+@pytest.mark.emulator
+@pytest.mark.timeout(420)
+async def test_one_session_by_text_by_voice_and_by_text_after_the_voice_worker_died(
+    home: Path, facts: dict[str, Any]
+) -> None:
+    by_turns = await talk(
+        facts,
+        "text",
+        ("My name is Alice", "Hello Alice, nice to meet you."),
+        ("Remember that I like tea", "Noted. There are 1 notes now."),
+    )
+    assert [text for _, text in by_turns] == [
+        "Hello Alice, nice to meet you.",
+        "started",
+        "success",
+        "Noted. There are 1 notes now.",
+    ]
+    assert not item(facts).held, "a function that is frozen holds nothing"
+
+    await talk(
+        facts, "voice", ("What is my name?", "Your name is Alice."), ("My name is Bob", "Hello Bob, nice to meet you.")
+    )
+    held = item(facts)
+    assert held.held
+    by_voice = await talk(facts, "text", ("What is my name?", "Your name is Bob."))
+    assert item(facts).epoch == held.epoch, "the holder answers, whatever the client prefers"
+    assert len(by_voice) == 1
+
+    local(home, "kill", "--session", SESSION)
+    after = await talk(
+        facts, "text", ("What did I ask you to remember?", "- I like tea"), ("What is my name?", "Your name is Bob.")
+    )
+    assert [text for _, text in after] == ["started", "success", "- I like tea", "Your name is Bob."]
+    assert item(facts).epoch > held.epoch
+    assert not item(facts).held
+
+    records = [record for said in (by_turns, by_voice, after) for record, _ in said]
+    assert records == sorted(set(records)), "each record was shown once, in order"
+    async with asyncio.timeout(30):
+        while any(waiting(facts).values()):
+            await asyncio.sleep(0.2)
+    assert len(waiting(facts)) == 2
+
+
+def turn_processes(facts: dict[str, Any]) -> list[int]:
+    """The processes of the text worker in this test's emulator."""
+    port = urlsplit(facts["endpoint_url"]).port
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            with contextlib.suppress(OSError):
+                variables = (folder / "environ").read_bytes().decode(errors="replace").split("\0")
+                mine = any(each.startswith("AWS_ENDPOINT_URL=") and each.endswith(f":{port}") for each in variables)
+                turns = any(
+                    each.startswith("AWS_LAMBDA_FUNCTION_NAME=") and "TurnsHandler" in each for each in variables
+                )
+                if mine and turns:
+                    found.append(int(folder.name))
+    return found
+
+
+@pytest.mark.e2e
+@pytest.mark.emulator
+@pytest.mark.timeout(420)
+async def test_each_text_is_answered_exactly_once_though_the_function_is_killed(facts: dict[str, Any]) -> None:
+    chance = random.Random(7)
+    killed = 0
+    async with Client(facts["websocket_url"], session="killed", modality="text") as client:
+        listener = Talk(client)
+        listening = asyncio.create_task(listener.listen())
+        await listener.ask("repeat after me warm", "warm")
+        for number in range(3):
+            await listener.say(f"repeat after me {number}")
+            await asyncio.sleep(chance.uniform(0.0, 0.2))
+            for process in turn_processes(facts):
+                os.kill(process, signal.SIGKILL)
+                killed += 1
+            await listener.hear(str(number))
+        await client.flush()
+        listening.cancel()
+
+    assert killed
+    assert [text for _, text in listener.said] == ["warm", "0", "1", "2"]
+    assert len({record for record, _ in listener.said}) == 4
+    assert not item(facts, "killed").held

@@ -1,0 +1,120 @@
+"""The text worker: its queue, its function, and what it may do."""
+
+import pytest
+from aws_cdk import App, Stack
+
+from infra.constructs.turns import DEFAULT_MODEL_ID, _model_arns
+from tests.infra.test_permissions import called, granted, names, on, services
+from turn.handler import MOST_TRIES
+from turn.message import HIDDEN_SECONDS, RENEWAL_SECONDS
+from turn.turn import LAST_CALL_SECONDS, RESERVE_SECONDS
+
+ENVIRONMENT = {
+    "SEGUE_STAGE",
+    "SEGUE_BUCKET",
+    "SEGUE_LOCK_TABLE",
+    "SEGUE_CONNECTIONS_TABLE",
+    "SEGUE_TURNS_QUEUE_URL",
+    "SEGUE_MANAGEMENT_ENDPOINT",
+    "SEGUE_LEASE_SECONDS",
+    "SEGUE_HEARTBEAT_SECONDS",
+    "SEGUE_PROVIDER",
+    "POWERTOOLS_SERVICE_NAME",
+    "LOG_LEVEL",
+}
+
+
+@pytest.fixture
+def function(stage):
+    return stage.service.named("AWS::Lambda::Function", "TurnsHandler")
+
+
+def queues(stage):
+    found = {name: each for name, each in stage.service.of_type("AWS::SQS::Queue").items() if "TurnsQueue" in name}
+    (dead,) = [name for name in found if "DeadLetters" in name]
+    (queue,) = found.keys() - {dead}
+    return queue, found[queue], dead, found[dead]
+
+
+def test_a_session_is_a_group_with_a_throughput_of_its_own(stage):
+    _, queue, dead, dead_queue = queues(stage)
+
+    assert queue["FifoQueue"] is dead_queue["FifoQueue"] is True
+    assert (queue["DeduplicationScope"], queue["FifoThroughputLimit"]) == ("messageGroup", "perMessageGroupId")
+    assert "ContentBasedDeduplication" not in queue
+    assert queue["RedrivePolicy"] == {
+        "deadLetterTargetArn": {"Fn::GetAtt": [dead, "Arn"]},
+        "maxReceiveCount": MOST_TRIES,
+    }
+    assert dead_queue["MessageRetentionPeriod"] == 14 * 86_400
+
+
+def test_a_message_is_hidden_longer_than_lambda_may_need(stage, function):
+    _, queue, _, _ = queues(stage)
+
+    assert queue["VisibilityTimeout"] >= 6 * function["Timeout"]
+    assert queue["MessageRetentionPeriod"] > MOST_TRIES * queue["VisibilityTimeout"]
+    assert function["Timeout"] > LAST_CALL_SECONDS + RESERVE_SECONDS
+    assert 3 * RENEWAL_SECONDS < HIDDEN_SECONDS < function["Timeout"]
+
+
+def test_one_turn_an_invocation(stage):
+    source = stage.service.named("AWS::Lambda::EventSourceMapping", "TurnsHandler")
+
+    assert source["EventSourceArn"] == {"Fn::GetAtt": [queues(stage)[0], "Arn"]}
+    assert (source["BatchSize"], source["FunctionResponseTypes"]) == (1, ["ReportBatchItemFailures"])
+    assert "MaximumBatchingWindowInSeconds" not in source
+
+
+def test_the_function_and_its_code(stage, function):
+    assert function["Handler"] == "turn.handler.handler"
+    model = {"SEGUE_TEXT_MODEL_ID"} if stage.config.provider != "rehearsal" else set()
+    assert set(function["Environment"]["Variables"]) == ENVIRONMENT | model
+    assert (function["Runtime"], function["Architectures"]) == ("python3.13", [stage.config.architecture])
+    assert [each["Ref"].startswith(f"Layers{part}") for part, each in zip(
+        ("Session", "TurnDependencies"), function["Layers"], strict=True
+    )] == [True, True]  # fmt: skip
+    assert "VpcConfig" not in function
+    assert "ReservedConcurrentExecutions" not in function
+    shipped = stage.service.folder / f"asset.{function['Code']['S3Key'].removesuffix('.zip')}"
+    assert {each.relative_to(shipped).parts[0] for each in shipped.rglob("*")} == {"turn", "gateway", "worker"}
+
+
+def test_the_clients_are_where_the_stage_says(dev, local):
+    def endpoint(stage):
+        variables = stage.service.named("AWS::Lambda::Function", "TurnsHandler")["Environment"]["Variables"]
+        return variables["SEGUE_MANAGEMENT_ENDPOINT"]["Fn::Join"][1]
+
+    assert endpoint(dev)[0] == "https://"
+    assert endpoint(local)[0] == "/_aws/execute-api/"
+
+
+def test_the_message_function_fills_the_queue_and_nobody_else_does(stage):
+    message = stage.service.named("AWS::Lambda::Function", "GatewayMessage")
+    assert message["Environment"]["Variables"]["SEGUE_TURNS_QUEUE_URL"] == {"Ref": queues(stage)[0]}
+    assert on(granted(stage, "GatewayMessageRole"), "TurnsQueue") == {"sqs:SendMessage"}
+    assert on(granted(stage, "WorkersTaskTaskRole"), "TurnsQueue") == set()
+
+
+def test_the_text_worker_may_do_what_it_does_and_nothing_else(stage):
+    pairs = granted(stage, "TurnsHandlerRole")
+
+    assert on(pairs, "StorageLocks") == names("dynamodb", {"GetItem", "UpdateItem"})
+    assert on(pairs, "StorageConnections") == {"dynamodb:Query"}
+    assert on(pairs, "/sessions/*") == names("s3", {"DeleteObject", "GetObject", "PutObject"})
+    assert on(pairs, "/POST/@connections/*") == {"execute-api:ManageConnections"}
+    assert {action for action, resource in pairs if resource == "*"} == set()
+    bedrock = {"bedrock"} if stage.config.provider != "rehearsal" else set()
+    assert services(pairs) == {"dynamodb", "execute-api", "logs", "s3", "sqs"} | bedrock
+    needed = called("functions/turn", "layers/session/python/segue/storage")
+    assert "sqs:ChangeMessageVisibility" in needed
+    assert needed <= {action for action, _ in pairs}
+
+
+def test_models_and_profiles():
+    stack = Stack(App(), "Any")
+    (one,) = stack.resolve(_model_arns(DEFAULT_MODEL_ID))
+    assert one["Fn::Join"][1][-1] == f"::foundation-model/{DEFAULT_MODEL_ID}"
+    profile, everywhere = stack.resolve(_model_arns("eu.amazon.nova-lite-v1:0"))
+    assert profile["Fn::Join"][1][-1] == ":inference-profile/eu.amazon.nova-lite-v1:0"
+    assert everywhere["Fn::Join"][1][-1] == ":bedrock:*::foundation-model/amazon.nova-lite-v1:0"

@@ -1,0 +1,162 @@
+"""Text of sessions that nobody holds: which frames go to the queue of turns, under which group and identity."""
+
+import hashlib
+import json
+
+import boto3
+import pytest
+
+from gateway.connections import Binding
+from gateway.turns import REPEAT_SECONDS, Turns
+from segue.wire.delivery import Delivery, decode_delivery, encode_delivery
+from segue.wire.frames import AudioInput, Bye, Hello, OutputAck, TextInput, encode_frame
+
+BINDING = Binding("alice/talk", "talk", "c", 1, "text")
+
+
+@pytest.fixture
+def queue(aws):
+    client = boto3.client("sqs")
+    attributes = {
+        "FifoQueue": "true",
+        "DeduplicationScope": "messageGroup",
+        "FifoThroughputLimit": "perMessageGroupId",
+        "VisibilityTimeout": "0",
+    }
+    return client, client.create_queue(QueueName="turns.fifo", Attributes=attributes)["QueueUrl"]
+
+
+@pytest.fixture
+def turns(queue, clock):
+    return Turns(*queue, clock)
+
+
+def waiting(queue):
+    client, url = queue
+    answer = client.receive_message(QueueUrl=url, MaxNumberOfMessages=10, MessageSystemAttributeNames=["All"])
+    return answer.get("Messages", [])
+
+
+def send(turns, frame, binding=BINDING):
+    delivery = Delivery(
+        session_key=binding.session_key, connection_id="c-1", client_id=binding.client_id, counter=1, frame=frame
+    )
+    turns.send(binding, frame, encode_delivery(delivery))
+
+
+def test_hello_and_text_of_clients_that_want_text(turns):
+    hello = Hello(session="talk", client_id="c", connection=1, modality="text")
+    voice = Binding("alice/talk", "talk", "c", 1)
+    assert [turns.takes(BINDING, frame) for frame in (hello, TextInput(text="a", seq=1))] == [True, True]
+    for frame in (AudioInput.from_pcm(b"ab", 1), Bye(), OutputAck(epoch=1, seq=1)):
+        assert not turns.takes(BINDING, frame)
+    assert not turns.takes(voice, TextInput(text="a", seq=1))
+
+
+def test_a_message_is_a_delivery_in_the_group_of_its_session(turns, queue):
+    frame = TextInput(text="My name is Alice", seq=1, last_record=4)
+    send(turns, frame)
+    (message,) = waiting(queue)
+    delivery = decode_delivery(message["Body"].encode())
+    assert (delivery.session_key, delivery.frame) == ("alice/talk", frame)
+    group = message["Attributes"]["MessageGroupId"]
+    assert group == hashlib.sha256(b"alice/talk").hexdigest()
+    assert "alice" not in json.dumps(message["Attributes"])
+
+
+def test_repeats_within_seconds_are_one_message_and_later_ones_are_heard(turns, queue, clock):
+    frame = TextInput(text="a", seq=1)
+    send(turns, frame)
+    clock.now += REPEAT_SECONDS - 1
+    send(turns, frame)
+    assert len(waiting(queue)) == 1
+    clock.now += 1
+    send(turns, frame)  # what was dropped unheard must not be dropped for the five minutes that SQS remembers
+    send(turns, TextInput(text="a", seq=2))
+    assert len(waiting(queue)) == 3
+
+
+def test_another_client_or_a_text_without_a_number_is_no_repeat(turns, queue):
+    for _ in range(2):
+        send(turns, TextInput(text="a"))
+    send(turns, TextInput(text="a", seq=1))
+    send(turns, TextInput(text="a", seq=1), Binding("alice/talk", "talk", "d", 1, "text"))
+    assert len(waiting(queue)) == 4
+
+
+def test_a_hello_is_repeated_only_by_one_that_says_the_same(turns, queue):
+    for last_record in (None, None, 3, 3):
+        send(turns, Hello(session="talk", client_id="c", connection=1, modality="text", last_record=last_record))
+    assert len(waiting(queue)) == 2
+
+
+# --- with the rest of the message function
+
+
+def say(gateway, frame):
+    return gateway.router.receive("c-1", encode_frame(frame))
+
+
+@pytest.fixture
+def texting(gateway, turns):
+    """The message function with a queue of turns, and a connection that has said hello."""
+    gateway.connections.store("c-1", "alice")
+    gateway.router._dispatch._turns = turns
+    assert say(gateway, Hello(session="talk", client_id="c", connection=1, modality="text")) is None
+    return gateway
+
+
+def frames(queue):
+    return [decode_delivery(message["Body"].encode()).frame for message in waiting(queue)]
+
+
+def test_text_without_a_holder_waits_for_its_turn_and_nobody_is_claimed(texting, queue, clock):
+    assert say(texting, TextInput(text="a", seq=1)) is None
+    assert say(texting, Bye()) is None
+    assert [type(frame) for frame in frames(queue)] == [Hello, TextInput]
+    assert texting.claims() == []
+
+
+def test_another_function_knows_that_the_connection_is_one_of_text(texting, queue, turns):
+    texting.warm()
+    texting.router._dispatch._turns = turns
+    say(texting, TextInput(text="a", seq=1))
+    assert TextInput(text="a", seq=1) in frames(queue)
+    assert texting.claims() == []
+
+
+def test_text_of_a_session_that_a_voice_worker_holds_goes_to_that_worker(texting, queue, worker):
+    texting.hold("alice/talk", worker)
+    say(texting, TextInput(text="a", seq=1))
+    assert worker.frames == [TextInput(text="a", seq=1)]
+    assert [type(frame) for frame in frames(queue)] == [Hello]
+
+
+def test_text_goes_to_the_queue_once_that_worker_is_gone(texting, queue, worker):
+    texting.hold("alice/talk", worker)
+    worker.stop()
+    say(texting, TextInput(text="a", seq=1))
+    assert TextInput(text="a", seq=1) in frames(queue)
+    assert texting.claims() == []
+
+
+def test_a_turn_that_holds_takes_no_frames_so_they_wait_behind_it(texting, queue, worker):
+    texting.hold("alice/talk", worker, endpoint=None)
+    say(texting, TextInput(text="a", seq=1))
+    assert TextInput(text="a", seq=1) in frames(queue)
+    assert worker.frames == []
+
+
+def test_audio_of_a_client_of_text_asks_for_a_voice_worker(texting, queue):
+    say(texting, AudioInput.from_pcm(b"ab", 1))
+    assert [type(frame) for frame in frames(queue)] == [Hello]
+    assert len(texting.claims()) == 1
+
+
+def test_a_client_of_voice_is_served_as_before(gateway, turns, queue):
+    gateway.connections.store("c-1", "alice")
+    gateway.router._dispatch._turns = turns
+    say(gateway, Hello(session="talk", client_id="c", connection=1))
+    say(gateway, TextInput(text="a", seq=1))
+    assert frames(queue) == []
+    assert gateway.claims()

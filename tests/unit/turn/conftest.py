@@ -1,0 +1,255 @@
+"""Text workers as processes that a test can end anywhere, on storage in memory, with a client of the protocol."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from strands import Agent, tool
+
+from segue import LeaseSettings
+from segue.client.conversation import Conversation
+from segue.client.settings import ClientSettings
+from segue.errors import StorageUnavailable
+from segue.wire.claims import ClientAddress
+from segue.wire.delivery import Delivery
+from segue.wire.frames import Hello, ServerFrame, TextInput, decode_server_frame
+from tests.support.crash import certainly_dead, crash
+from tests.support.memory_manager import MemorySessionManager, MemoryStorage
+from turn.post import Outcome
+from turn.sessions import Sessions
+from turn.turn import Attempt
+from turn.turns import Turns
+from worker.rehearsal.text import RehearsalTextModel
+
+KEY = "alice/talk"
+LEASE = LeaseSettings(duration=5.0, heartbeat=1.0, margin=0.5)
+HOUR = 3600.0
+
+
+class Ended(StorageUnavailable):
+    """Nothing of this process reaches anything any more."""
+
+
+@dataclass
+class World:
+    """What outlives a process: storage, what clients were sent, where they are, what the tools did."""
+
+    storage: MemoryStorage = field(default_factory=MemoryStorage)
+    posted: list[tuple[str, ServerFrame]] = field(default_factory=list)
+    addresses: dict[str, ClientAddress] = field(default_factory=dict)
+    noted: list[str] = field(default_factory=list)
+    refuse: Callable[[str], Outcome] = lambda _: Outcome.DELIVERED
+
+    def clients(self, session_key: str) -> list[ClientAddress]:
+        assert session_key == KEY
+        return list(self.addresses.values())
+
+    def frames(self, connection_id: str = "c-1") -> list[ServerFrame]:
+        return [frame for to, frame in self.posted if to == connection_id]
+
+
+class Model(RehearsalTextModel):
+    """The rehearsal, with a step before it answers."""
+
+    def __init__(self, process: Process) -> None:
+        super().__init__()
+        self._process = process
+
+    async def stream(self, *args: Any, **kwargs: Any) -> Any:
+        await self._process.think()
+        async for event in super().stream(*args, **kwargs):
+            yield event
+        await self._process.think()
+
+
+class Process:
+    """One process of the text worker."""
+
+    def __init__(self, world: World, dies_at: int | None = None, **options: Any) -> None:
+        self.world = world
+        self.storage = MemoryStorage()
+        self.storage.guard, self.storage.objects = world.storage.guard, world.storage.objects
+        self.storage.before = self.storage.after = self._request
+        self.managers: list[MemorySessionManager] = []
+        self.models: list[Model] = []
+        self.steps = 0
+        self.died = asyncio.Event()
+        self.think: Callable[[], Any] = self._step
+        self._dies_at = dies_at
+        self._loop = asyncio.get_running_loop()
+        self._options = {"acquire_timeout": 0.0, "lease": LEASE, "probe": certainly_dead, **options}
+        self.sessions = Sessions(self._manager, self._agent)
+        self.turns = Turns(self.sessions, world, self._post)
+
+    async def take(self, delivery: Delivery, *, repeated: bool = False, seconds: float = HOUR) -> None:
+        """Take a turn; a process that dies meanwhile leaves everything as it is."""
+        deadline = self._loop.time() + seconds
+        attempt = Attempt(delivery, repeated, lambda: deadline - self._loop.time())
+        turn = asyncio.create_task(self.turns.take(attempt))
+        died = asyncio.create_task(self.died.wait())
+        await asyncio.wait({turn, died}, return_when=asyncio.FIRST_COMPLETED)
+        died.cancel()
+        if not self.died.is_set():
+            return await turn
+        for manager in self.managers:
+            crash(manager)
+        turn.cancel()
+        await asyncio.wait({turn})
+        return None
+
+    def crash(self) -> None:
+        for manager in self.managers:
+            crash(manager)
+
+    def _manager(self, principal: str, session_id: str) -> MemorySessionManager:
+        manager = MemorySessionManager(session_id, principal=principal, storage=self.storage, **self._options)
+        self.managers.append(manager)
+        return manager
+
+    def _agent(self, manager: Any) -> Agent:
+        noted = self.world.noted
+
+        @tool
+        def remember(note: str) -> str:
+            """Write something down.
+
+            Args:
+                note: What.
+            """
+            noted.append(note)
+            return f"noted {len(noted)}"
+
+        self.models.append(Model(self))
+        return Agent(model=self.models[-1], tools=[remember], session_manager=manager, callback_handler=None)
+
+    def _count(self) -> bool:
+        self.steps += 1
+        if self._dies_at is not None and self.steps >= self._dies_at:
+            self._loop.call_soon_threadsafe(self.died.set)
+            return False
+        return True
+
+    async def _step(self) -> None:
+        if not self._count():
+            await asyncio.Event().wait()
+
+    async def _request(self, operation: str, what: Any) -> None:
+        if not self._count():
+            raise Ended("the process has ended")
+
+    def _post(self, connection_id: str, message: bytes) -> Outcome:
+        if not self._count():
+            return Outcome.FAILED
+        if (outcome := self.world.refuse(connection_id)) is not Outcome.DELIVERED:
+            return outcome
+        frame = decode_server_frame(message)
+        assert frame is not None
+        self.world.posted.append((connection_id, frame))
+        return Outcome.DELIVERED if self._count() else Outcome.FAILED
+
+
+class Person:
+    """A client of the protocol that talks through the queue."""
+
+    def __init__(self, world: World, client_id: str = "c", connection_id: str = "c-1") -> None:
+        self.world = world
+        self.shown: list[ServerFrame] = []
+        self.connection_id = connection_id
+        self.address = ClientAddress(client_id=client_id, connection_id=connection_id, counter=1)
+        world.addresses[client_id] = self.address
+        self.conversation = Conversation("talk", client_id, "text", ClientSettings())
+        self._number = self.conversation.connected(0.0)
+        self._heard = 0
+        self._now = 0.0
+
+    def outgoing(self) -> list[Delivery]:
+        """What goes into the queue now: hello and text."""
+        self._now += 10.0
+        frames = self.conversation.outgoing(self._now, self._number)
+        return [self.delivery(frame) for frame in frames if isinstance(frame, Hello | TextInput)]
+
+    def delivery(self, frame: Any) -> Delivery:
+        address = self.address
+        return Delivery(
+            session_key=KEY,
+            connection_id=address.connection_id,
+            client_id=address.client_id,
+            counter=address.counter,
+            frame=frame,
+        )
+
+    def listen(self) -> None:
+        """Take what was posted since the last time."""
+        frames = self.world.frames(self.connection_id)
+        from segue.wire.frames import encode_frame
+
+        for frame in frames[self._heard :]:
+            self.shown += self.conversation.received(encode_frame(frame), self._now, self._number)
+        self._heard = len(frames)
+        self.shown += self.conversation.tick(self._now + 5.0)
+
+    @property
+    def texts(self) -> list[str]:
+        return [frame.text for frame in self.shown if type(frame).__name__ == "TextOutput"]
+
+    async def settle(self, process: Process) -> None:
+        """Say what has to be said, and listen, until there is nothing left."""
+        for _ in range(5):
+            self.listen()
+            outgoing = self.outgoing()
+            if not outgoing:
+                return
+            for delivery in outgoing:
+                await process.take(delivery)
+        raise AssertionError("it does not come to rest")
+
+    async def say(self, process: Process, text: str) -> Delivery:
+        """Type something, and return what the queue has of it."""
+        await self.settle(process)
+        self.conversation.say(TextInput(text=text))
+        (delivery,) = self.outgoing()
+        return delivery
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+@pytest.fixture
+async def processes(world: World) -> AsyncIterator[Callable[..., Process]]:
+    """Starts processes; ends what they hold with the test."""
+    started: list[Process] = []
+
+    def start(**options: Any) -> Process:
+        started.append(Process(world, **options))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.crash()
+
+
+async def journal(world: World) -> list[Any]:
+    """All records of the session."""
+    manager = MemorySessionManager("talk", principal="alice", storage=world.storage, acquire_timeout=0.0)
+    await manager.open()
+    records = (await manager._runtime.run(manager._require().read())).records
+    await manager.close()
+    return records
+
+
+def messages(records: list[Any]) -> list[tuple[str, str]]:
+    """Role and text of each message that was recorded, with tools by their kind."""
+    return [
+        (
+            record.data["message"]["role"],
+            "".join(block.get("text", next(iter(block))) for block in record.data["message"]["content"]),
+        )
+        for record in records
+        if record.kind in {"message", "update"}
+    ]

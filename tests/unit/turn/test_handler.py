@@ -1,0 +1,191 @@
+"""The entry point: what becomes of a message whose turn goes well, badly, or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+from botocore.exceptions import ClientError
+
+from segue.environment import EnvironmentInvalid, read_environment
+from segue.wire.delivery import Delivery, encode_delivery
+from segue.wire.frames import FrameError, TextInput
+from tests.support.waiting import eventually
+from turn import handler
+from turn.environment import TurnEnvironment
+from turn.message import HIDDEN_SECONDS, Message
+from turn.post import ManagementApi, Outcome
+from turn.turn import OutOfTime
+
+DELIVERY = Delivery(
+    session_key="alice/talk", connection_id="c-1", client_id="c", counter=1, frame=TextInput(text="a", seq=1)
+)
+VARIABLES = {
+    "SEGUE_BUCKET": "b",
+    "SEGUE_LOCK_TABLE": "l",
+    "SEGUE_CONNECTIONS_TABLE": "c",
+    "SEGUE_TURNS_QUEUE_URL": "http://queue",
+    "SEGUE_MANAGEMENT_ENDPOINT": "/_aws/execute-api/a/local",
+}
+
+
+def record(tries=1, body=None):
+    return {
+        "messageId": "m-1",
+        "receiptHandle": "r-1",
+        "body": encode_delivery(DELIVERY).decode() if body is None else body,
+        "attributes": {"ApproximateReceiveCount": str(tries)},
+    }
+
+
+class Queue:
+    """Remembers for how long messages are hidden."""
+
+    def __init__(self):
+        self.hidden = []
+        self.fails = False
+        self.lock = threading.Lock()
+
+    def change_message_visibility(self, *, QueueUrl, ReceiptHandle, VisibilityTimeout):  # noqa: N803 - boto3's names
+        assert (QueueUrl, ReceiptHandle) == ("http://queue", "r-1")
+        with self.lock:
+            self.hidden.append(VisibilityTimeout)
+        if self.fails:
+            raise ClientError({"Error": {"Code": "ServiceUnavailable"}}, "ChangeMessageVisibility")
+
+
+class Turns:
+    """Takes turns as a test says."""
+
+    def __init__(self, error=None):
+        self.attempts = []
+        self.apologies = []
+        self.error = error
+
+    async def take(self, attempt):
+        self.attempts.append(attempt)
+        await asyncio.sleep(0)
+        if self.error is not None:
+            raise self.error
+
+    def apologise(self, delivery):
+        self.apologies.append(delivery)
+
+
+class Context:
+    @staticmethod
+    def get_remaining_time_in_millis():
+        return 90_000
+
+
+@pytest.fixture
+def queue():
+    return Queue()
+
+
+@pytest.fixture
+def invoke(monkeypatch, queue):
+    """Invokes the function with a message."""
+
+    def invoke(turns, **given):
+        monkeypatch.setattr(handler, "turns", lambda: turns)
+        monkeypatch.setattr(handler, "queue", lambda: queue)
+        monkeypatch.setattr(handler, "environment", lambda: read_environment(TurnEnvironment, VARIABLES))
+        return handler.handler({"Records": [record(**given)]}, Context())
+
+    yield invoke
+    handler.runner().close()
+    handler.runner.cache_clear()
+
+
+def test_a_turn_that_was_taken_is_done(invoke, queue):
+    turns = Turns()
+    assert invoke(turns) == {"batchItemFailures": []}
+    (attempt,) = turns.attempts
+    assert (attempt.delivery, attempt.repeated, attempt.seconds_left()) == (DELIVERY, False, 90.0)
+    assert queue.hidden == [HIDDEN_SECONDS]
+
+
+def test_a_turn_that_ran_out_of_time_goes_on_at_once(invoke, queue):
+    turns = Turns(OutOfTime())
+    assert invoke(turns, tries=2) == {"batchItemFailures": [{"itemIdentifier": "m-1"}]}
+    assert turns.attempts[0].repeated
+    assert queue.hidden == [HIDDEN_SECONDS, 0]
+    assert turns.apologies == []
+
+
+@pytest.mark.parametrize(("tries", "pause"), [(1, 2), (4, 16), (5, 30)])
+def test_a_turn_that_failed_is_tried_again_later_and_its_client_told_at_last(invoke, queue, tries, pause):
+    turns = Turns(RuntimeError("a bad day"))
+    assert invoke(turns, tries=tries) == {"batchItemFailures": [{"itemIdentifier": "m-1"}]}
+    assert queue.hidden == [HIDDEN_SECONDS, pause]
+    assert turns.apologies == ([DELIVERY] if tries == handler.MOST_TRIES else [])
+
+
+def test_a_queue_that_does_not_answer_changes_nothing(invoke, queue):
+    queue.fails = True
+    assert invoke(Turns()) == {"batchItemFailures": []}
+
+
+def test_what_is_no_delivery_is_left_to_the_dead_letters(invoke):
+    with pytest.raises(FrameError):
+        invoke(Turns(), body="{}")
+
+
+async def test_a_message_stays_hidden_while_its_turn_lasts_and_no_longer(queue, monkeypatch):
+    monkeypatch.setattr("turn.message.RENEWAL_SECONDS", 0.01)
+    message = Message(queue, "http://queue", record())
+    async with message.hidden():
+        await eventually(lambda: len(queue.hidden) > 3)
+    await message.give_back(7)
+    told = list(queue.hidden)
+    await asyncio.sleep(0.05)
+    assert queue.hidden == told
+    assert (set(told[:-1]), told[-1]) == ({HIDDEN_SECONDS}, 7)
+
+
+# --- environment and clients
+
+
+def test_the_management_endpoint_may_be_a_path_on_the_endpoint_of_all_services():
+    local = read_environment(TurnEnvironment, VARIABLES)
+    assert local.management_url({"AWS_ENDPOINT_URL": "http://host:1/"}) == "http://host:1/_aws/execute-api/a/local"
+    aws = read_environment(TurnEnvironment, {**VARIABLES, "SEGUE_MANAGEMENT_ENDPOINT": "https://a.example/dev"})
+    assert aws.management_url({}) == "https://a.example/dev"
+    assert (aws.lease_seconds, aws.heartbeat_seconds) == (10.0, 3.0)
+
+
+def test_a_missing_variable_is_named():
+    with pytest.raises(EnvironmentInvalid, match="SEGUE_BUCKET"):
+        read_environment(TurnEnvironment, {name: value for name, value in VARIABLES.items() if "BUCKET" not in name})
+
+
+def test_the_parts_are_made_from_the_environment(monkeypatch):
+    for name, value in {**VARIABLES, "AWS_ENDPOINT_URL": "http://127.0.0.1:1"}.items():
+        monkeypatch.setenv(name, value)
+    for made in (handler.environment, handler.turns):
+        made.cache_clear()
+    try:
+        manager = handler.turns()._sessions._new_manager("alice", "talk")
+        assert (manager.session_key, manager.settings.durability) == ("alice/talk", "await")
+        # Longer than a lease: the holder may have died without a word.
+        assert manager.settings.acquire_timeout > manager.settings.lease.duration
+        assert manager.settings.endpoint is None
+    finally:
+        for made in (handler.environment, handler.turns):
+            made.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"), [(200, Outcome.DELIVERED), (410, Outcome.GONE), (429, Outcome.FAILED), (500, Outcome.FAILED)]
+)
+def test_what_the_management_api_answers(status, outcome):
+    class Client:
+        def post_to_connection(self, *, ConnectionId, Data):  # noqa: N803 - boto3's names
+            assert (ConnectionId, Data) == ("c-1", b"{}")
+            if status != 200:
+                answer = {"Error": {"Code": "x"}, "ResponseMetadata": {"HTTPStatusCode": status}}
+                raise ClientError(answer, "PostToConnection")
+
+    assert ManagementApi(Client())("c-1", b"{}") is outcome

@@ -1,0 +1,405 @@
+"""A turn, from the queue's message to what the client shows."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+from segue import SessionFenced, SessionHeld
+from segue.item import GuardItem
+from segue.wire.claims import ClientAddress
+from segue.wire.frames import Error, Hello, InputAck, Ready, TextInput, TextOutput, Tool, decode_server_frame
+from tests.support.waiting import eventually
+from tests.unit.turn.conftest import KEY, Person, Process, World, journal, messages
+from turn.post import Outcome
+from turn.speaker import Speaker, Unsaid
+from turn.turn import OutOfTime
+
+
+async def item(world: World) -> GuardItem:
+    attributes = await world.storage.guard.read(KEY)
+    assert attributes is not None
+    return GuardItem.parse(attributes)
+
+
+def kinds(frames):
+    return [type(frame).__name__ for frame in frames]
+
+
+async def test_a_turn_is_answered_committed_and_released(world, processes):
+    process, person = processes(), Person(world)
+    delivery = await person.say(process, "My name is Alice")
+    before = len(world.posted)
+    await process.take(delivery)
+
+    said = world.frames()[before:]
+    assert kinds(said) == ["Ready", "InputAck", "TextOutput"]
+    assert [frame.seq for frame in said] == [1, 2, 3]
+    ready, ack, text = said
+    assert isinstance(ready, Ready)
+    assert 1 in ready.known
+    assert ready.since == person.conversation.last_record
+    assert ack == InputAck(epoch=ready.epoch, seq=2, upto=1)
+    assert isinstance(text, TextOutput)
+    assert text.text == "Hello Alice, nice to meet you.\n".strip()
+    assert not (await item(world)).held
+
+    await person.settle(process)
+    assert person.texts == ["Hello Alice, nice to meet you."]
+    assert person.conversation.unacknowledged == 0
+    assert messages(await journal(world)) == [("user", "My name is Alice"), ("assistant", person.texts[0])]
+
+
+async def test_turn_after_turn_needs_no_hello(world, processes):
+    process, person = processes(), Person(world)
+    for number, text in enumerate(("My name is Alice", "please repeat after me: tea", "What is my name?"), 1):
+        await process.take(await person.say(process, text))
+        person.listen()
+        assert len(person.texts) == number
+        assert person.outgoing() == []
+    assert person.texts[-1] == "Your name is Alice."
+
+
+async def test_tools_are_shown_once_each_as_they_become_durable(world, processes):
+    process, person = processes(), Person(world)
+    await process.take(await person.say(process, "Remember that I like tea"))
+    await person.settle(process)
+
+    tools = [(frame.name, frame.status) for frame in person.shown if isinstance(frame, Tool)]
+    assert tools == [("remember", "started"), ("remember", "success")]
+    assert person.texts == ["noted 1"]
+    records = [frame.record for frame in person.shown if isinstance(frame, Tool | TextOutput)]
+    assert records == sorted(set(records))
+
+
+async def test_what_comes_out_of_order_waits_for_its_client_to_send_it_again(world, processes):
+    process, person = processes(), Person(world)
+    await person.settle(process)
+    for text in ("repeat after me one", "repeat after me two"):
+        person.conversation.say(TextInput(text=text))
+    first, second = person.outgoing()
+    for delivery in (second, first, second):
+        await process.take(delivery)
+    await person.settle(process)
+
+    assert person.texts == ["one", "two"]
+    assert [message for role, message in messages(await journal(world)) if role == "user"] == [
+        "repeat after me one",
+        "repeat after me two",
+    ]
+
+
+async def test_a_blank_text_has_no_effect_and_holds_nothing_up(world, processes):
+    process, person = processes(), Person(world)
+    await process.take(await person.say(process, "   "))
+    await process.take(await person.say(process, "repeat after me tea"))
+    await person.settle(processes())
+
+    assert person.texts == ["tea"]
+    assert person.conversation.unacknowledged == 0
+    assert messages(await journal(world)) == [("user", "repeat after me tea"), ("assistant", "tea")]
+
+
+async def test_a_message_that_comes_again_has_no_second_effect(world, processes):
+    process, person = processes(), Person(world)
+    delivery = await person.say(process, "Remember that I like tea")
+    await process.take(delivery)
+    said = len(world.posted)
+    await process.take(delivery, repeated=True)
+    await processes().take(delivery, repeated=True)
+
+    assert kinds(world.frames()[said:]) == 2 * ["Ready", "Tool", "Tool", "TextOutput", "InputAck"]
+    await person.settle(process)
+    assert person.texts == ["noted 1"]
+    assert world.noted == ["I like tea"]
+
+
+async def test_a_client_without_numbers_is_answered_once_by_a_turn_that_is_tried_again(world, processes):
+    process, person = processes(), Person(world)
+    await person.settle(process)
+    delivery = person.delivery(TextInput(text="repeat after me tea"))
+    world.refuse = lambda _: Outcome.FAILED
+    with pytest.raises(Unsaid):
+        await process.take(delivery)
+    world.refuse = lambda _: Outcome.DELIVERED
+    await processes().take(delivery, repeated=True)
+
+    assert [frame.text for frame in world.frames() if isinstance(frame, TextOutput)] == ["tea"]
+    assert messages(await journal(world)) == [("user", "repeat after me tea"), ("assistant", "tea")]
+    await process.take(delivery)  # said again by the person, and no repeat
+    assert len(messages(await journal(world))) == 4
+
+
+async def test_every_client_of_the_session_hears(world, processes):
+    process, person, other = processes(), Person(world), Person(world, "d", "d-1")
+    await person.settle(process)
+    await other.settle(process)
+    await process.take(await person.say(process, "repeat after me tea"))
+    await person.settle(process)
+    await other.settle(process)
+    assert (person.texts, other.texts) == (["tea"], ["tea"])
+
+
+async def test_another_client_that_is_gone_or_stuck_holds_nobody_up(world, processes):
+    process, person = processes(), Person(world)
+    Person(world, "gone", "g-1"), Person(world, "stuck", "s-1")
+    outcomes = {"g-1": Outcome.GONE, "s-1": Outcome.FAILED}
+    world.refuse = lambda connection: outcomes.get(connection, Outcome.DELIVERED)
+    await process.take(await person.say(process, "repeat after me tea"))
+    await person.settle(process)
+    assert person.texts == ["tea"]
+
+
+async def test_hello_says_again_what_was_not_shown(world, processes):
+    process, person = processes(), Person(world)
+    await process.take(await person.say(process, "repeat after me tea"))
+    person.listen()
+    late = Person(world, "late", "l-1")
+    hello = Hello(session="talk", client_id="late", connection=1, last_record=-1, modality="text")
+    await process.take(late.delivery(hello))
+
+    said = world.frames("l-1")
+    assert kinds(said) == ["Ready", "TextOutput", "InputAck"]
+    assert (said[0].since, said[0].history, said[0].head) == (-1, 2, (await item(world)).head)
+    assert world.frames()[-1] not in said
+
+
+async def test_text_of_a_session_that_a_living_worker_holds_is_left_to_it(world, processes):
+    voice, process, person = processes(), processes(probe=None), Person(world)
+    delivery = await person.say(process, "repeat after me tea")
+    held = await voice.sessions.take(KEY)
+    before = len(world.posted)
+    await process.take(delivery)
+    assert len(world.posted) == before
+
+    await process.take(person.delivery(TextInput(text="tea")))
+    (error,) = world.frames()[before:]
+    assert isinstance(error, Error)
+    assert (error.code, error.retryable) == ("busy", True)
+
+    with pytest.raises(SessionHeld):  # it may be recorded, so its client may not send it again
+        await process.take(delivery, repeated=True)
+
+    await voice.sessions.give_back(held)
+    await process.take(delivery)  # its client sent it again, and by now nobody holds
+    await person.settle(process)
+    assert person.texts == ["tea"]
+
+
+async def test_a_turn_that_was_taken_over_says_nothing_more(world, processes):
+    slow, person = processes(), Person(world)
+    delivery = await person.say(slow, "repeat after me tea")
+    thinking, go_on = asyncio.Event(), asyncio.Event()
+
+    async def think() -> None:
+        thinking.set()
+        await go_on.wait()
+
+    slow.think = think
+    turn = asyncio.create_task(slow.take(delivery))
+    await thinking.wait()
+    await processes().take(delivery, repeated=True)  # the probe takes the slow one for dead
+    go_on.set()
+    with pytest.raises(SessionFenced):
+        await turn
+    epochs = [frame.epoch for frame in world.frames() if isinstance(frame, TextOutput)]
+    assert epochs == [(await item(world)).epoch - 1]
+    await person.settle(processes())
+    assert person.texts == ["tea"]
+    assert messages(await journal(world)) == [("user", "repeat after me tea"), ("assistant", "tea")]
+
+
+async def test_nothing_is_posted_once_the_session_may_be_someone_elses():
+    posted, mine = [], True
+
+    def post(connection_id, message):
+        nonlocal mine
+        mine = False
+        posted.append(message)
+        return Outcome.DELIVERED
+
+    address = ClientAddress(client_id="c", connection_id="c-1", counter=1)
+    speaker = Speaker(7, [address], post, lambda: mine)
+    for text in ("one", "two"):
+        speaker.say("c", TextOutput(text=text))
+    with pytest.raises(Unsaid):
+        await speaker.spoken("c")
+    assert [decode_server_frame(message) for message in posted] == [TextOutput(text="one", epoch=7, seq=1)]
+
+
+# --- time
+
+
+async def test_no_further_call_of_the_model_begins_near_the_end(world, processes, monkeypatch):
+    monkeypatch.setattr("turn.turn.LAST_CALL_SECONDS", 5.0)
+    monkeypatch.setattr("turn.turn.RESERVE_SECONDS", 1.0)
+    process, person = processes(), Person(world)
+    delivery = await person.say(process, "Remember that I like tea")
+    first = True
+
+    async def think() -> None:  # the first answer, a tool call, comes when the last call is over
+        nonlocal first
+        if first:
+            first = False
+            await asyncio.sleep(0.2)
+
+    process.think = think
+    with pytest.raises(OutOfTime):
+        await process.take(delivery, seconds=5.1)
+    assert not (await item(world)).held
+    assert messages(await journal(world)) == [
+        ("user", "Remember that I like tea"),
+        ("assistant", "toolUse"),
+        ("user", "toolResult"),
+    ]
+
+    await processes().take(delivery, repeated=True)
+    await person.settle(processes())
+    assert person.texts == ["noted 1"]
+    assert world.noted == ["I like tea"]
+
+
+async def test_a_call_that_takes_too_long_is_cut_off_and_made_again(world, processes, monkeypatch):
+    monkeypatch.setattr("turn.turn.LAST_CALL_SECONDS", 0.2)
+    monkeypatch.setattr("turn.turn.RESERVE_SECONDS", 0.1)
+    process, person = processes(), Person(world)
+    delivery = await person.say(process, "repeat after me tea")
+    process.think = asyncio.Event().wait
+    with pytest.raises(OutOfTime):
+        await process.take(delivery, seconds=0.3)
+    assert not (await item(world)).held
+    person.listen()
+    assert person.conversation.unacknowledged == 0  # the text is durable, the answer is owed
+    assert messages(await journal(world)) == [("user", "repeat after me tea")]
+
+    await processes().take(delivery, repeated=True)
+    await person.settle(processes())
+    assert person.texts == ["tea"]
+    assert messages(await journal(world)) == [("user", "repeat after me tea"), ("assistant", "tea")]
+
+
+async def test_a_client_that_cannot_be_told_in_time_does_not_keep_the_session_held(world, processes, monkeypatch):
+    monkeypatch.setattr("turn.turn.LAST_CALL_SECONDS", 0.0)
+    monkeypatch.setattr("turn.turns.RELEASE_SECONDS", 0.1)
+    process, person = processes(), Person(world)
+    delivery = await person.say(process, "repeat after me tea")
+    answered = threading.Event()
+    world.refuse = lambda _: Outcome.DELIVERED if answered.wait(60) else Outcome.FAILED
+    try:
+        async with asyncio.timeout(20):
+            with pytest.raises(Unsaid):
+                await process.take(delivery, seconds=0.5)
+        assert not (await item(world)).held
+    finally:
+        answered.set()
+    await process.take(delivery, repeated=True)
+    await person.settle(process)
+    assert person.texts == ["tea"]
+    assert len(messages(await journal(world))) == 2
+
+
+async def test_an_agent_that_was_cut_off_is_not_kept_whatever_else_fails(world, processes, monkeypatch):
+    monkeypatch.setattr("turn.turn.LAST_CALL_SECONDS", 0.2)
+    monkeypatch.setattr("turn.turn.RESERVE_SECONDS", 0.1)
+    process, person = processes(), Person(world)
+    delivery = await person.say(process, "repeat after me tea")
+    process.think = asyncio.Event().wait
+    world.refuse = lambda _: Outcome.FAILED
+    with pytest.raises(OutOfTime):
+        await process.take(delivery, seconds=0.3)
+    assert not process.sessions._kept
+
+
+async def test_a_model_that_fails_leaves_its_turn_to_the_next_try(world, processes):
+    process, person = processes(), Person(world)
+    delivery = await person.say(process, "repeat after me tea")
+
+    async def fail() -> None:
+        raise RuntimeError("the provider has a bad day")
+
+    process.think = fail
+    with pytest.raises(RuntimeError):
+        await process.take(delivery)
+    assert not (await item(world)).held
+    process.think = process._step
+    await process.take(delivery, repeated=True)
+    await person.settle(process)
+    assert person.texts == ["tea"]
+    assert [role for role, _ in messages(await journal(world))] == ["user", "assistant"]
+
+
+# --- warm
+
+
+async def test_a_warm_process_reads_nothing_when_nobody_else_wrote(world, processes):
+    process, person = processes(), Person(world)
+    await process.take(await person.say(process, "My name is Alice"))
+    await person.settle(process)
+    delivery = await person.say(process, "What is my name?")
+    process.storage.requests.clear()
+    await process.take(delivery)
+
+    asked = [operation for operation, _ in process.storage.requests]
+    assert asked.count("get") == asked.count("list") == 0
+    assert asked.count("read") == 1
+    # acquire; the user's message; the answer; release
+    assert (asked.count("put"), asked.count("write")) == (2, 4)
+    await person.settle(process)
+    assert person.texts[-1] == "Your name is Alice."
+
+
+async def test_a_warm_process_restores_when_somebody_else_wrote(world, processes):
+    warm, other, person = processes(), processes(), Person(world)
+    await warm.take(await person.say(warm, "My name is Alice"))
+    await other.take(await person.say(warm, "My name is Bob"))
+    delivery = await person.say(other, "What is my name?")
+    warm.storage.requests.clear()
+    await warm.take(delivery)
+
+    assert "get" in [operation for operation, _ in warm.storage.requests]
+    await person.settle(warm)
+    assert person.texts[-1] == "Your name is Bob."
+    assert len(messages(await journal(world))) == 6
+
+
+async def test_a_process_keeps_only_so_many(world, processes):
+    process = processes()
+    process.sessions._limit = 2
+    for name in "abc":
+        await process.sessions.give_back(await process.sessions.take(f"alice/{name}"))
+    assert list(process.sessions._kept) == ["alice/b", "alice/c"]
+
+
+# --- crashes
+
+
+@pytest.mark.parametrize("text", ["repeat after me tea", "Remember that I like tea"])
+async def test_whenever_a_process_dies_its_message_is_answered_exactly_once(text):
+    died = 0
+    for step in range(1, 200):
+        world = World()
+        first = Process(world)
+        person = Person(world)
+        delivery = await person.say(first, text)
+        doomed = Process(world, dies_at=step)
+        await doomed.take(delivery)
+        if not doomed.died.is_set():
+            break
+        died += 1
+        await eventually(lambda: not any(manager.lease_is_fresh() for manager in doomed.managers))  # noqa: B023
+        second = Process(world)
+        await second.take(delivery, repeated=True)
+        await person.settle(second)
+
+        answer = "tea" if text.startswith("repeat") else person.texts[-1]
+        assert person.texts == [answer], f"died at step {step}"
+        assert person.conversation.unacknowledged == 0
+        recorded = messages(await journal(world))
+        assert recorded.count(("user", text)) == 1, f"died at step {step}: {recorded}"
+        assert [role for role, what in recorded if what == answer] == ["assistant"], f"died at step {step}"
+        assert [frame.status for frame in person.shown if isinstance(frame, Tool)][:1] in ([], ["started"])
+        for process in (first, doomed, second):
+            process.crash()
+    assert died > 15
