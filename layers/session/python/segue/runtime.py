@@ -30,7 +30,8 @@ STORAGE_THREADS = 32
 
 SWITCH_INTERVAL_S = 0.0002
 """Seconds that a storage thread may keep the interpreter's lock while an agent's loop waits for it. A request is
-two milliseconds of boto3; Python's own interval of 5 ms would let the loop, and the audio on it, wait for all of it."""
+two milliseconds of boto3; Python's own interval of 5 ms would let the loop, and the audio on it, wait for all of it
+(docs/rfcs/0006)."""
 
 
 class Beating(Protocol):
