@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import tempfile
 from collections.abc import AsyncIterator, Callable
@@ -14,7 +15,14 @@ from strands.bidi import BidiAgent
 from strands.session import FileSessionManager
 
 import segue.storage.file
-from segue import GuardedFileSessionManager, JournalCorrupt, SessionFenced, SessionHeld, StorageRefused
+from segue import (
+    GuardedFileSessionManager,
+    JournalCorrupt,
+    SessionFenced,
+    SessionHeld,
+    StorageRefused,
+    StorageUnavailable,
+)
 from segue.runtime import Runtime
 from segue.storage.file import FileGuard, FileObjects
 from segue.storage.interface import (
@@ -176,3 +184,35 @@ async def test_deleting_takes_the_empty_folders_too(tmp_path: Path) -> None:
     await objects.delete(["sessions/a/b/segments/1.json", "sessions/a/b/segments/2.json"])
     assert await objects.list("sessions/a/") == ["sessions/a/c/segments/1.json"]
     assert not (tmp_path / "sessions/a/b").exists()
+
+
+async def test_what_a_crash_left_half_written_is_removed(tmp_path: Path) -> None:
+    objects = FileObjects(tmp_path, Runtime.shared().executor)
+    await objects.put("sessions/a/b/segments/1.json", b"whole")
+    folder = tmp_path / "sessions/a/b/segments"
+    (folder / ".writing-dead").write_bytes(b"a secr")
+    living = folder / ".writing-living"
+    with living.open("wb") as under_way:
+        fcntl.flock(under_way, fcntl.LOCK_EX)
+
+        assert await objects.list("sessions/a/b/") == ["sessions/a/b/segments/1.json"]
+        assert sorted(path.name for path in folder.iterdir()) == [".writing-living", "1.json"]
+
+
+@pytest.mark.parametrize("condition", [{}, {"if_absent": True}])
+async def test_a_write_that_is_taken_for_a_dead_ones_is_not_acknowledged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, condition: dict[str, Any]
+) -> None:
+    objects = FileObjects(tmp_path, Runtime.shared().executor)
+    make = tempfile.mkstemp
+
+    def made_and_cleared(**options: Any) -> tuple[int, str]:
+        descriptor, name = make(**options)
+        Path(name).unlink()
+        return descriptor, name
+
+    monkeypatch.setattr(tempfile, "mkstemp", made_and_cleared)
+    with pytest.raises(StorageUnavailable):
+        await objects.put("a.json", b"body", **condition)
+    monkeypatch.undo()
+    assert await objects.list("") == []

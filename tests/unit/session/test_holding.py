@@ -8,6 +8,7 @@ import time
 import pytest
 
 from segue import SessionFenced, SessionHeld
+from segue.errors import RELEASED
 from tests.support.crash import certainly_dead, crash
 from tests.support.memory_manager import MemoryStorage
 from tests.support.sessions import SHORT, Sessions, item, started, texts
@@ -135,6 +136,32 @@ async def test_a_writer_past_its_lease_is_fenced_and_nothing_of_the_others_is_lo
     assert fenced.value.winner == "heir"
     await other.stop()
     assert await texts(s3_sessions) == ["One", "Two"]
+
+
+async def test_who_is_fenced_by_someone_who_has_left_again_is_not_told_that_the_session_ended(
+    memory_sessions: Sessions,
+) -> None:
+    zombie = await started(memory_sessions())
+    await zombie.send("One")
+    heir = await started(memory_sessions(probe=certainly_dead))
+    await heir.send("Two")
+    await heir.stop()
+
+    with pytest.raises(SessionFenced, match="released it since") as fenced:
+        await zombie.send("Three")
+
+    assert fenced.value.winner == RELEASED
+
+
+async def test_who_is_fenced_by_a_deletion_is_told_that_the_session_ended(memory_sessions: Sessions) -> None:
+    zombie = await started(memory_sessions())
+    await zombie.send("One")
+    await memory_sessions(probe=certainly_dead).delete()
+
+    with pytest.raises(SessionFenced, match="ended") as fenced:
+        await zombie.send("Two")
+
+    assert fenced.value.winner is None
 
 
 async def test_a_writer_that_was_taken_over_commits_nothing_though_nobody_wrote_yet(memory_sessions: Sessions) -> None:

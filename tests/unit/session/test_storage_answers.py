@@ -313,3 +313,14 @@ async def test_the_users_own_client_settings_are_merged(s3_sessions: Sessions) -
     assert config.read_timeout == 17
     assert config.connect_timeout == 2
     assert "mine" in config.user_agent_extra
+
+
+async def test_session_keys_come_page_by_page(table: tuple[DynamoGuard, Stubber]) -> None:
+    guard, stub = table
+    asked = {"TableName": "locks", "ProjectionExpression": "session_key"}
+    last = {"session_key": {"S": "b/2"}}
+    stub.add_response("scan", {"Items": [last, {"session_key": {"S": "a/1"}}], "LastEvaluatedKey": last}, asked)
+    stub.add_response("scan", {"Items": [{"session_key": {"S": "a/0"}}]}, {**asked, "ExclusiveStartKey": last})
+    with stub:
+        assert await guard.keys("a/") == ["a/0", "a/1"]
+    stub.assert_no_pending_responses()

@@ -14,7 +14,7 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 
 from segue import guard
@@ -36,7 +36,7 @@ from segue.records import (
 )
 from segue.restore import read_unheld
 from segue.session import Stores
-from segue.storage.interface import ConditionalWrite, ConditionFailed
+from segue.storage.interface import ConditionFailed
 
 COPY_SECONDS = 3600.0
 """Seconds that making a session may take. Its ``born`` begins with the time, so that a sweep for objects of no
@@ -252,7 +252,7 @@ async def _vacant(stores: Stores, key: str, clock: Clock) -> GuardItem | None:
 async def _begin(stores: Stores, plan: _Plan, seen: GuardItem | None, clock: Clock) -> GuardItem:
     """Write the guard item, on the condition under which a new life may begin."""
     for _ in range(_ATTEMPTS):
-        write = _beginning(plan.item, seen, clock)
+        write = guard.begin_with_records(plan.item, seen, clock.wall())
         try:
             return GuardItem.parse(await _answered(clock, lambda: stores.guard.write(write)))  # noqa: B023 - awaited here
         except ConditionFailed as lost:
@@ -261,28 +261,6 @@ async def _begin(stores: Stores, plan: _Plan, seen: GuardItem | None, clock: Clo
                 return found  # an answer was lost, the write was not
         seen = await _vacant(stores, plan.item.session_key, clock)
     raise StorageUnavailable(f"{plan.item.session_key}: its guard item keeps changing; try again")
-
-
-def _beginning(item: GuardItem, seen: GuardItem | None, clock: Clock) -> ConditionalWrite:
-    """The write that begins a life with records and without a holder.
-
-    The condition is that of any new life. The epoch is above those of all copied commits and of any earlier
-    life: the former, because a segment of the item's epoch could be one that its holder is about to commit.
-    """
-    nobody = guard.Candidate("", "", 0, None, "", item.expires_at - int(clock.wall()))
-    write = guard.begin_life(item.session_key, seen, nobody, clock.wall())
-    holding = ("acquire_id", "holder", "endpoint", "route_token")
-    content = {
-        "born": item.born,
-        "epoch": max(item.epoch, seen.epoch if seen else 0) + 1,
-        "head": item.head,
-        "pages": item.pages,
-        "tail": guard.tail_value(list(item.tail)),
-        **({"commit_id": item.commit_id} if item.commit_id else {}),
-    }
-    assign = {name: value for name, value in write.assign.items() if name not in holding} | content
-    remove = tuple(dict.fromkeys((*write.remove, *holding)))
-    return replace(write, assign=assign, remove=tuple(name for name in remove if name not in assign))
 
 
 async def _answered(clock: Clock, request: Callable[[], Awaitable[_T]]) -> _T:

@@ -47,12 +47,16 @@ class SessionHeld(SegueError):  # noqa: N818 - public name fixed by the design
         self.epoch = epoch
 
 
+RELEASED = "a holder that has released it since"
+"""The winner's name in ``SessionFenced`` when its item has no holder any more."""
+
+
 class SessionFenced(SegueError):  # noqa: N818 - public name fixed by the design
     """The session was taken by someone else. Discard this agent and never retry the write.
 
     Attributes:
         epoch: The epoch this writer had.
-        winner: Who took over, or None if the session was deleted.
+        winner: Who took over (``RELEASED`` if they have let go since), or None if the session has ended.
     """
 
     def __init__(self, epoch: int, winner: str | None) -> None:

@@ -94,27 +94,61 @@ def begin_life(key: str, seen: GuardItem | None, candidate: Candidate, wall: flo
 
     The epoch goes on from an old item's, so that it never falls even across lives.
     """
-    condition: tuple[Clause, ...] = (Clause("session_key", "absent"),)
-    if seen is not None:
-        condition = at(seen.born, seen.epoch)
-        if not seen.deleted:
-            condition = (*condition, Clause("expires_at", "<", int(wall)))
     return ConditionalWrite(
         key,
-        condition,
+        _nothing_lives(seen, wall),
         assign={
-            "schema": SCHEMA,
+            **_EMPTY,
             "born": new_born(wall),
             "epoch": (seen.epoch if seen else 0) + 1,
-            "beat": 0,
-            "head": 0,
-            "pages": 0,
-            "tail": [],
-            "inputs": [],
             **candidate.attributes(wall),
         },
         remove=("commit_id", "scrub", "deleted", *(() if candidate.endpoint else ("endpoint",))),
     )
+
+
+def begin_with_records(item: GuardItem, seen: GuardItem | None, wall: float) -> ConditionalWrite:
+    """Begin a life that has records from its first moment, and no holder: a copy.
+
+    The epoch is above those of all copied commits and of any earlier life: the former, because a segment of the
+    item's epoch could be one that its holder is about to commit.
+
+    Args:
+        item: The copy, with the newest epoch of its commits.
+        seen: The item of a life that is over, None if there is no item.
+        wall: Seconds since 1970.
+    """
+    last = {"commit_id": item.commit_id} if item.commit_id else {}
+    return ConditionalWrite(
+        item.session_key,
+        _nothing_lives(seen, wall),
+        assign={
+            **_EMPTY,
+            "born": item.born,
+            "epoch": max(item.epoch, seen.epoch if seen else 0) + 1,
+            "lease_ms": 0,
+            "head": item.head,
+            "pages": item.pages,
+            "tail": tail_value(list(item.tail)),
+            "expires_at": item.expires_at,
+            **last,
+        },
+        remove=("scrub", "deleted", *_HOLDING, *(() if last else ("commit_id",))),
+    )
+
+
+_EMPTY: Attributes = {"schema": SCHEMA, "beat": 0, "head": 0, "pages": 0, "tail": [], "inputs": []}
+"""What every life begins with, if nothing else is said."""
+
+_HOLDING = ("acquire_id", "holder", "endpoint", "route_token")
+"""What only a held item has."""
+
+
+def _nothing_lives(seen: GuardItem | None, wall: float) -> tuple[Clause, ...]:
+    """There is no item, or the very one that was read, whose life is over."""
+    if seen is None:
+        return (Clause("session_key", "absent"),)
+    return at(seen.born, seen.epoch) + (() if seen.deleted else (Clause("expires_at", "<", int(wall)),))
 
 
 def take(seen: GuardItem, candidate: Candidate, wall: float) -> ConditionalWrite:
@@ -170,7 +204,7 @@ def release(mine: GuardItem) -> ConditionalWrite:
         mine.session_key,
         (held_by(_own(mine)),),
         assign={"epoch": mine.epoch + 1},
-        remove=("acquire_id", "holder", "endpoint", "route_token"),
+        remove=_HOLDING,
     )
 
 
@@ -180,10 +214,7 @@ def bury(mine: GuardItem, expires_at: int) -> ConditionalWrite:
         mine.session_key,
         (held_by(_own(mine)),),
         assign={"epoch": mine.epoch + 1, "deleted": True, "expires_at": expires_at},
-        remove=(
-            *("acquire_id", "holder", "endpoint", "route_token"),
-            *("head", "pages", "tail", "commit_id", "inputs", "scrub"),
-        ),
+        remove=(*_HOLDING, "head", "pages", "tail", "commit_id", "inputs", "scrub"),
     )
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from segue import guard
 from segue.clock import Clock, SystemClock
-from segue.errors import SessionFenced, SessionHeld, StorageUnavailable
+from segue.errors import RELEASED, SessionFenced, SessionHeld, StorageUnavailable
 from segue.item import GuardItem
 from segue.storage.interface import ConditionalWrite, ConditionFailed, GuardStore
 from segue.watch import Probe, Trying, Watch
@@ -182,7 +182,7 @@ class Lease:
             self._won(seen, watch.looked_at)  # an answer was lost, the write was not
             return None
         if left is not None and not self._as_left(seen, left):
-            raise SessionFenced(left.epoch, seen.holder if seen else None)
+            raise SessionFenced(left.epoch, _name_of(seen))
         if not await watch.may_try(seen):
             return seen
         if trying is not None and seen is not None and not seen.ended(self._clock.wall()):
@@ -259,7 +259,7 @@ class Lease:
 
     def _lose(self, mine: GuardItem, winner: GuardItem | None) -> SessionFenced:
         """Know that the session is someone else's. A lease that was let go or taken anew meanwhile is none of this."""
-        fenced = SessionFenced(mine.epoch, winner.holder if winner else None)
+        fenced = SessionFenced(mine.epoch, _name_of(winner))
         if self.item is not None and self.item.acquire_id == mine.acquire_id:
             self.forget()
             self.lost = fenced
@@ -306,3 +306,8 @@ class Lease:
 
 def _winner(lost: ConditionFailed) -> GuardItem | None:
     return None if lost.item is None else GuardItem.parse(lost.item)
+
+
+def _name_of(winner: GuardItem | None) -> str | None:
+    """Who took a session, None if its life is over."""
+    return None if winner is None or winner.deleted else winner.holder or RELEASED

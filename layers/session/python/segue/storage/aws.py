@@ -88,15 +88,15 @@ class DynamoGuard:
         return plain(answer["Attributes"])
 
     async def keys(self, prefix: str) -> list[str]:
-        """List session keys: a scan of the whole table, read page by page."""
-
-        def scan() -> list[str]:
-            pages = self._client.get_paginator("scan").paginate(
-                TableName=self._table, ProjectionExpression="session_key"
-            )
-            return [str(item["session_key"]["S"]) for page in pages for item in page["Items"]]
-
-        return sorted(key for key in await self._call(scan) if key.startswith(prefix))
+        """List session keys: a scan of the whole table. Each page is a request of its own, and no thread's for long."""
+        request: dict[str, Any] = {"TableName": self._table, "ProjectionExpression": "session_key"}
+        found: list[str] = []
+        while True:
+            page = await self._call(lambda: self._client.scan(**request))
+            found += (str(item["session_key"]["S"]) for item in page["Items"])
+            if (last := page.get("LastEvaluatedKey")) is None:
+                return sorted(key for key in found if key.startswith(prefix))
+            request["ExclusiveStartKey"] = last
 
     async def _call(self, request: Callable[[], _T]) -> _T:
         return await _call(self._executor, request, self._table, answers={"ConditionalCheckFailedException"})

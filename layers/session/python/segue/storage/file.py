@@ -7,7 +7,7 @@
 Processes on one machine exclude each other by the same guard as on DynamoDB; the file lock only makes
 compare-and-write atomic, and the kernel drops it when its process dies. A file is complete or not there:
 written beside its place, synced, renamed, and the directory synced, so that kill -9 and power loss leave no
-half of one. Network file systems whose flock or rename is not atomic will not do.
+half of one in a place that is read. Network file systems whose flock or rename is not atomic will not do.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import TypeVar
@@ -69,6 +69,7 @@ class FileGuard:
         """List session keys."""
 
         def walk() -> list[str]:
+            _clear(self._directory.glob(f"*/{_TEMPORARY}*"))
             found = (path.relative_to(self._directory) for path in self._directory.glob("*/*.json"))
             return sorted(key for key in (str(path.with_suffix("")) for path in found) if key.startswith(prefix))
 
@@ -148,12 +149,12 @@ class FileObjects:
         await _run(self._executor, remove, self._directory)
 
     async def list(self, prefix: str) -> list[str]:
-        """List keys."""
+        """List keys. What a crash has left half written is removed on the way."""
 
         def walk() -> list[str]:
             root = self._path(prefix.rpartition("/")[0])
-            files = (path for path in root.rglob("*.json") if not path.name.startswith(_TEMPORARY))
-            found = (str(path.relative_to(self._directory)) for path in files)
+            _clear(root.rglob(f"{_TEMPORARY}*"))
+            found = (str(path.relative_to(self._directory)) for path in root.rglob("*.json"))
             return sorted(key for key in found if key.startswith(prefix))
 
         return await _run(self._executor, walk, self._directory)
@@ -166,35 +167,48 @@ def _etag(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()
 
 
-def _write_beside(path: Path, body: bytes) -> Path:
+@contextlib.contextmanager
+def _written_beside(path: Path, body: bytes) -> Iterator[Path]:
+    """Write a file that is about to be put in its place. It is locked meanwhile, and gone afterwards."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(prefix=_TEMPORARY, dir=path.parent)
-    with os.fdopen(descriptor, "wb") as beside:
-        beside.write(body)
-        beside.flush()
-        os.fsync(beside.fileno())
-    return Path(name)
+    beside = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            file.write(body)
+            file.flush()
+            os.fsync(file.fileno())
+            yield beside
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def _replace(path: Path, body: bytes) -> None:
-    beside = _write_beside(path, body)
-    try:
+    with _written_beside(path, body) as beside:
         beside.replace(path)
-    except OSError:
-        beside.unlink(missing_ok=True)
-        raise
     _sync_directory(path.parent)
 
 
 def _create(path: Path, body: bytes) -> None:
-    beside = _write_beside(path, body)
-    try:
-        path.hardlink_to(beside)  # unlike a rename, fails if there is such a file
-    except FileExistsError:
-        raise PreconditionFailed(str(path)) from None
-    finally:
-        beside.unlink()
+    with _written_beside(path, body) as beside:
+        try:
+            path.hardlink_to(beside)  # unlike a rename, fails if there is such a file
+        except FileExistsError:
+            raise PreconditionFailed(str(path)) from None
     _sync_directory(path.parent)
+
+
+def _clear(unfinished: Iterable[Path]) -> None:
+    """Remove what processes that died in the middle of a write have left. A living one has its file locked.
+
+    One that is removed between its making and its locking is missed when it is put in its place, and the write is
+    sent again.
+    """
+    for path in unfinished:
+        with contextlib.suppress(OSError), path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
 
 
 def _sync_directory(directory: Path) -> None:
