@@ -270,9 +270,9 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
         """Give an agent what the session has of it."""
         recorder = self._recorders[agent.agent_id] = AgentRecorder(agent, stored, self._append)
         messages, report = repair(stored.messages)
-        messages, report = fit(
-            messages, report, max_messages=self.settings.max_messages, max_bytes=self.settings.max_bytes
-        )
+        limits = {"max_messages": self.settings.max_messages, "max_bytes": self.settings.max_bytes}
+        if any(limit is not None for limit in limits.values()):  # otherwise nobody needs to know how large it is
+            messages, report = fit(messages, report, **limits)
         self.report[agent.agent_id] = report
         if report:
             logger.info("history repaired", extra={"session": self.session_key, "dropped": report.dropped})
