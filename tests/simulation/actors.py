@@ -16,8 +16,8 @@ from segue.records import Record
 from segue.restore import read_unheld
 from segue.watch import Probe
 from tests.simulation.loop import Process
-from tests.simulation.network import GuardOverNetwork, ObjectsOverNetwork
-from tests.simulation.truth import GONE, Owner, secret
+from tests.simulation.network import GuardOverNetwork, Network, ObjectsOverNetwork
+from tests.simulation.truth import GONE, Owner, entry_of, secret
 from tests.simulation.world import KEY, Actor, World
 
 _TROUBLE = (StorageUnavailable, StorageRefused)
@@ -26,23 +26,35 @@ _LONG_NAP_S = 90.0
 
 
 class Author:
-    """One session object, and a memory of what it was given and told."""
+    """One session object, and a memory of what it was given and told.
 
-    def __init__(self, world: World, process: Process, name: str) -> None:
+    Attributes:
+        known: Tracking ids of the messages that it restored or wrote.
+    """
+
+    def __init__(self, world: World, process: Process, name: str, network: Network | None = None) -> None:
         self.owner = Owner(name)
-        self.session = world.session(process, self.owner)
+        self.session = world.session(process, self.owner, network)
+        self.known: list[str] = []
         self._ledger = world.ledger
         self._redacted: list[str] = []
+
+    async def open(self, probe: Probe | None = None, timeout: float = 15.0) -> None:
+        """Acquire and read."""
+        restored = await self.session.open(timeout, probe)
+        self.known = [entry_of(record).tracking_id for record in restored.records if record.kind == "message"]
 
     def append(self, count: int) -> None:
         """Queue messages."""
         first = len(self.owner.appended)
-        numbers = range(first, first + count)
-        self._queue([self._message(number, number, secret(f"{self.owner.name}.{number}")) for number in numbers])
+        names = [f"{self.owner.name}.{number}" for number in range(first, first + count)]
+        self._queue([self._message(name, name, secret(name)) for name in names])
+        self.known += names
 
-    def redact(self, number: int) -> None:
-        """Queue the redaction of an earlier message."""
-        self._queue([self._message(len(self.owner.appended), number, GONE, kind="redact")])
+    def redact(self, tracking_id: str) -> None:
+        """Queue the redaction of an earlier message, whoever wrote it."""
+        name = f"{self.owner.name}.{len(self.owner.appended)}"
+        self._queue([self._message(name, tracking_id, GONE, kind="redact")])
 
     async def durable(self, timeout: float | None) -> None:
         """Wait for what is queued, and remember that it was acknowledged."""
@@ -58,9 +70,8 @@ class Author:
         await self.session.close()
         self._ledger.acknowledged_to(self.owner, count)
 
-    def _message(self, number: int, about: int, text: str, kind: str = "message") -> Record:
-        message = {"tracking_id": f"{self.owner.name}.{about}", "text": text}
-        return Record(kind=kind, data={"id": f"{self.owner.name}.{number}", "message": message})
+    def _message(self, name: str, tracking_id: str, text: str, kind: str = "message") -> Record:
+        return Record(kind=kind, data={"id": name, "message": {"tracking_id": tracking_id, "text": text}})
 
     def _queue(self, records: list[Record]) -> None:
         position = self.session.append(*records)
@@ -74,7 +85,7 @@ class Script:
 
     Attributes:
         closing: How likely it lets go after writing something.
-        redacting: How likely it redacts something of its own.
+        redacting: How likely it redacts a message, its own or an earlier holder's.
         waiting: How likely it waits for what it wrote.
     """
 
@@ -104,7 +115,7 @@ class Script:
     async def _open(self, author: Author) -> None:
         async def bounded() -> None:
             async with asyncio.timeout(self._dice.choice((None, None, None, 0.25, 1.0))):
-                await author.session.open(self._dice.choice((0.0, 2.0, 15.0)), self._probe)
+                await author.open(self._probe, self._dice.choice((0.0, 2.0, 15.0)))
 
         await self._through_trouble(bounded)
 
@@ -113,7 +124,7 @@ class Script:
         count = dice.choice((1, 1, 1, 2, 4))
         author.append(count)
         if dice.random() < self.redacting:
-            author.redact(dice.randrange(len(author.owner.appended)))
+            author.redact(dice.choice(author.known))
         if dice.random() < self.waiting:
             await self._through_trouble(lambda: author.durable(dice.choice((None, None, 1.0))))
         await self._nap()

@@ -187,7 +187,9 @@ class Ledger:
             return None
 
     def _scrubbed(self, item: GuardItem) -> None:
-        for text in self.lives[item.born].secrets:
+        life = self.lives[item.born]
+        life.gone |= life.secrets
+        for text in life.gone:
             self._absent(text)
 
     def _absent(self, text: str) -> None:
@@ -214,6 +216,8 @@ class Ledger:
         if old != new:
             (self._strays.add if self.stray else self._strays.discard)(key)
         item = self.item
+        if item is not None and key.startswith(Keys("", self.key, item.born).pages):
+            self._stays_away(item, key, new)
         if old is None or old == new or item is None or key not in self._live():
             return
         life, block = self.lives[item.born], decode_block(key, new, item)
@@ -223,6 +227,12 @@ class Ledger:
         for before, entry, truth in zip(was, now, life.entries[block.first :], strict=False):
             if entry.name != truth.name or entry.text not in {truth.text, before.text}:
                 self.broken(f"I2: {key} was overwritten with {entry} in place of {truth}")
+
+    def _stays_away(self, item: GuardItem, key: str, new: bytes) -> None:
+        """No page brings redacted content back, however late it arrives; a segment that nothing names may."""
+        for text in self.lives[item.born].gone:
+            if text.encode() in new:
+                self.broken(f"redacted {text} came back in {key}")
 
     # What actors tell.
 

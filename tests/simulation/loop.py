@@ -24,6 +24,18 @@ _TURNS_AT_MOST = 1_000_000
 _current: ContextVar[Process | None] = ContextVar("process", default=None)
 
 
+def current_process() -> Process:
+    """The process that is running.
+
+    Raises:
+        LookupError: None is; it is the network, or fate.
+    """
+    process = _current.get()
+    if process is None:
+        raise LookupError("outside all processes")
+    return process
+
+
 class VirtualLoop(asyncio.BaseEventLoop):
     """An event loop on virtual time, without any I/O."""
 
@@ -113,11 +125,16 @@ class ProcessClock:
 
 
 class Process:
-    """Something that can be stopped (SIGSTOP), resumed (SIGCONT) and killed (SIGKILL)."""
+    """Something that can be stopped (SIGSTOP), resumed (SIGCONT) and killed (SIGKILL).
 
-    def __init__(self, loop: VirtualLoop, name: str, clock: ProcessClock) -> None:
+    Attributes:
+        page_limits: Segments and records at which its version of the library cuts a page.
+    """
+
+    def __init__(self, loop: VirtualLoop, name: str, clock: ProcessClock, page_limits: tuple[int, int]) -> None:
         self.name = name
         self.clock = clock
+        self.page_limits = page_limits
         self.killed = False
         self.put_aside: list[Handle] | None = None
         self._loop = loop

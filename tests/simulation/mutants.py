@@ -63,6 +63,12 @@ def acquire_without_the_exact_epoch() -> AbstractContextManager[Any]:
 
 
 @_mutant
+def acquire_without_the_beat() -> AbstractContextManager[Any]:
+    """A former holder takes up where it left, while whoever holds now is just committing."""
+    return mock.patch.object(guard, "take", _without(guard.take, "beat"))
+
+
+@_mutant
 def release_without_raising_the_epoch() -> AbstractContextManager[Any]:
     """What was on its way to the old holder's epoch is still welcome."""
     original = guard.release
@@ -240,6 +246,18 @@ def uncommitted_pages_left_alone() -> AbstractContextManager[Any]:
         return None
 
     return mock.patch.object(redaction, "_blank_page", nothing)
+
+
+@_mutant
+def next_page_not_blanked() -> AbstractContextManager[Any]:
+    """Redacted content comes back in a page that was on its way when there was none to replace."""
+    original = redaction._blank_page
+
+    async def if_there(objects: Any, key: str, item: GuardItem, check: Callable[[], Any]) -> None:
+        if await objects.list(key):
+            await original(objects, key, item, check)
+
+    return mock.patch.object(redaction, "_blank_page", if_there)
 
 
 @_mutant

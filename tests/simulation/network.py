@@ -60,21 +60,26 @@ class Weather:
 
 
 class Network:
-    """Carries requests to storage."""
+    """Carries requests to storage.
+
+    Attributes:
+        under_way: Requests that have not arrived yet.
+        weather: How bad it is; may change.
+    """
 
     def __init__(self, loop: VirtualLoop, ledger: Ledger, weather: Weather, dice: random.Random) -> None:
         self.under_way = 0
         self.closed = False
         self._loop = loop
         self._ledger = ledger
-        self._weather = weather
+        self.weather = weather
         self._dice = dice
 
     async def request(self, sender: Owner, process: Process, what: str, apply: Callable[[], _T]) -> _T:
         """Send a request; return or raise its answer, if there is one."""
         if self.closed:
             raise asyncio.CancelledError
-        weather, dice = self._weather, self._dice
+        weather, dice = self.weather, self._dice
         if dice.random() < weather.pause:
             process.stop(dice.choice(weather.pauses))
             await asyncio.sleep(0)  # it is stopped here, with all it has decided, before it sends
@@ -88,14 +93,14 @@ class Network:
 
     def _fate(self) -> str:
         roll = self._dice.random()
-        for fate, likelihood in self._weather.fates.items():
+        for fate, likelihood in self.weather.fates.items():
             roll -= likelihood
             if roll < 0:
                 return fate
         return "fine"
 
     def _latency(self) -> float:
-        return self._dice.choice(self._weather.latencies)
+        return self._dice.choice(self.weather.latencies)
 
     def _much_later(self) -> float:
         return self._latency() + min(HOUR_S, 0.25 * 2 ** self._dice.uniform(0, 14))
@@ -154,7 +159,7 @@ class Network:
         self._loop.outside(delay, arrive)
 
     def _give_up(self, request: _Request) -> None:
-        self._answer(request, self._weather.patience, StorageUnavailable("timed out"))
+        self._answer(request, self.weather.patience, StorageUnavailable("timed out"))
 
     def _answer(self, request: _Request, delay: float, result: Any) -> None:
         self._loop.outside(delay, request.answered_with, result)

@@ -60,12 +60,22 @@ class Entry:
 
 @dataclass
 class Life:
-    """A session between creation and deletion."""
+    """A session between creation and deletion.
+
+    Attributes:
+        born: Its name.
+        entries: What is committed, as it must be restored.
+        ends: Where each commit ended.
+        secrets: Texts that a committed redaction replaced.
+        gone: Those of them whose sweep is finished.
+        ended: Whether it was deleted.
+    """
 
     born: str
     entries: list[Entry] = field(default_factory=list)
     ends: list[int] = field(default_factory=list)
     secrets: set[str] = field(default_factory=set)
+    gone: set[str] = field(default_factory=set)
     ended: bool = False
 
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from unittest import mock
 
-from segue import journal, lease, records
+from segue import commit, journal, lease, records
 from segue.errors import SegueError
 from segue.item import session_key
 from segue.lease import Lease, LeaseSettings
@@ -19,7 +19,7 @@ from segue.restore import read_unheld
 from segue.runtime import HeartbeatSchedule
 from segue.session import Session, Stores
 from tests.simulation.ledger import EPOCH_S, Ledger
-from tests.simulation.loop import Process, ProcessClock, VirtualLoop
+from tests.simulation.loop import Process, ProcessClock, VirtualLoop, current_process
 from tests.simulation.network import HOUR_S, GuardOverNetwork, Network, ObjectsOverNetwork, Weather
 from tests.simulation.truth import Owner, Violation, secret
 
@@ -88,19 +88,23 @@ class World:
         fair: Whether everybody is honest, awake and alive: then nobody may lose a lease.
     """
 
-    def __init__(self, seed: int, *, verbose: bool = False) -> None:
+    def __init__(self, seed: int, weather: Weather | None = None, *, verbose: bool = False) -> None:
         self.seed = seed
         self.dice = random.Random(f"{seed}/world")
         self.loop = VirtualLoop()
         self.ledger = Ledger(KEY, verbose=verbose)
         self.ledger.now = self.loop.time
         self.ledger.on_violation = self.loop.stop
-        self.weather = self.dice.choice(WEATHERS)
+        self.weather = weather or self.dice.choice(WEATHERS)
         self.network = Network(self.loop, self.ledger, self.weather, random.Random(f"{seed}/network"))
         self.settings = self.dice.choice((LeaseSettings(10.0, 3.0, 1.0), LeaseSettings(4.0, 1.0, 0.5)))
         # In some runs sessions expire while nobody looks. Then clocks have to agree somewhat, as years allow.
         self._skews: tuple[int, ...]
         self.retention_s, self._skews = self.dice.choice(((YEAR_S, (0, -300, 300)), (YEAR_S, (0,)), (60, (0,))))
+        # Small pages, so that folding happens often; in some runs two versions of the library cut them differently.
+        versions = self.dice.choice((1, 1, 2))
+        self._page_limits = [(self.dice.randint(2, 5), self.dice.randint(4, 12)) for _ in range(versions)]
+        records.TAIL_LIMIT = max(segments for segments, _ in self._page_limits) + 1
         self.fair = self.weather.calm
         self.processes: list[Process] = []
         self._sessions: list[Session] = []
@@ -109,7 +113,8 @@ class World:
     def process(self, name: str, *, rate: float = 1.0) -> Process:
         """Start a process, whose clock may run at another rate than it should."""
         offset, skew = self.dice.choice((0.0, 1000.0)), self.dice.choice(self._skews)
-        process = Process(self.loop, name, ProcessClock(self.loop, rate=rate, offset=offset, wall=EPOCH_S + skew))
+        clock = ProcessClock(self.loop, rate=rate, offset=offset, wall=EPOCH_S + skew)
+        process = Process(self.loop, name, clock, self.dice.choice(self._page_limits))
         self.processes.append(process)
         self._schedules[name] = HeartbeatSchedule(self.loop, process.clock)
         self.fair = self.fair and rate == 1.0
@@ -213,12 +218,15 @@ class World:
         )
 
 
-def simulate(seed: int, actors: Sequence[Actor] | None = None, *, verbose: bool = False) -> Outcome:
+def simulate(
+    seed: int, actors: Sequence[Actor] | None = None, weather: Weather | None = None, *, verbose: bool = False
+) -> Outcome:
     """Run one seed.
 
     Args:
         seed: Decides everything; the same seed is the same run.
         actors: Who acts; default: as the seed casts them.
+        weather: How bad the network is; default: as the seed has it.
         verbose: Print what happened, request by request, if it breaks something.
 
     Raises:
@@ -227,7 +235,7 @@ def simulate(seed: int, actors: Sequence[Actor] | None = None, *, verbose: bool 
     from tests.simulation.actors import cast  # actors need the world's type, the world only their names
 
     with _seeded(seed):
-        world = World(seed, verbose=verbose)
+        world = World(seed, weather, verbose=verbose)
         try:
             return world.run(cast(world) if actors is None else actors)
         except (Violation, SegueError) as error:
@@ -238,11 +246,17 @@ def simulate(seed: int, actors: Sequence[Actor] | None = None, *, verbose: bool 
 
 @contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    """Make the library small (so that pages fold often), quiet, and draw all its chance from the seed."""
+    """Make the library small and quiet, and draw all its chance from the seed."""
     dice = random.Random(f"{seed}/library")
-    segments = dice.randint(2, 5)
+    full_page = records.full_page
+
+    def full_page_of_this_version(segments: Sequence[records.Segment]) -> int:
+        records.PAGE_SEGMENTS, records.PAGE_RECORDS = current_process().page_limits
+        return full_page(segments)
+
     with (
-        mock.patch.multiple(records, PAGE_SEGMENTS=segments, PAGE_RECORDS=dice.randint(4, 12), TAIL_LIMIT=segments + 1),
+        mock.patch.multiple(records, PAGE_SEGMENTS=0, PAGE_RECORDS=0, TAIL_LIMIT=0),  # put back in the end
+        mock.patch.object(commit, "full_page", full_page_of_this_version),
         mock.patch.object(journal, "_COMMIT_RECORDS", dice.randint(1, 6)),
         mock.patch.object(lease, "_POLL_S", 1.0),  # waiting for a lease would be half of all requests
         mock.patch.object(secrets, "token_urlsafe", lambda count: dice.randbytes(count).hex()),

@@ -1,0 +1,148 @@
+"""Races that chance rarely brings about, staged: who does what, and when, follows from no dice.
+
+A scene's processes see what no process can, such as that a request of somebody else has just been applied. What
+they send goes through the same storage, ledger and checks as everything else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from segue.errors import SessionFenced
+from segue.item import GuardItem
+from tests.simulation.actors import Author
+from tests.simulation.loop import Process
+from tests.simulation.network import Network, Weather
+from tests.simulation.world import CALM, Actor, World
+
+_GLANCE_S = 0.001
+"""Shorter than any latency, so that a scene sees what was applied before its sender does."""
+
+_PATIENCE_S = 60.0
+
+
+async def _until(seen: Callable[[], bool]) -> None:
+    async with asyncio.timeout(_PATIENCE_S):
+        while not seen():
+            await asyncio.sleep(_GLANCE_S)
+
+
+async def page_left_by_another_version(world: World, name: str) -> None:
+    """A page is put and never committed; a successor that cuts pages later redacts what is in it.
+
+    The old version folds two segments and dies between the page and its commit. The new one, in the middle of a
+    redeploy, has no reason to touch that page yet, but the redacted content is in it.
+    """
+    old = await _two_committed(world, f"{name}.old")
+    await old.fold()
+    await _until(lambda: any("/pages/" in key for key in world.ledger.objects.objects))
+    old.process.kill()
+    await _inherited_and_redacted(world, f"{name}.new")
+
+
+async def page_on_its_way_from_another_version(world: World, name: str) -> None:
+    """The same, but the page arrives only when the redaction is long over."""
+    old = await _two_committed(world, f"{name}.old")
+    old.network.weather = Weather(latencies=(30.0,))
+    await old.fold()
+    await _until(lambda: old.network.under_way > 1)
+    old.process.kill()
+    await _inherited_and_redacted(world, f"{name}.new")
+    await _until(lambda: old.network.under_way == 0)
+
+
+@dataclass
+class _Old:
+    process: Process
+    network: Network
+    author: Author
+
+    async def fold(self) -> None:
+        """Begin the commit that folds what was written."""
+
+        async def begin() -> None:
+            self.author.append(1)
+
+        await self.process.start(begin())
+
+
+async def _two_committed(world: World, name: str) -> _Old:
+    """A process whose next commit folds what it has written."""
+    world.fair = False
+    process = world.process(name)
+    process.page_limits = (2, 99)
+    network = Network(world.loop, world.ledger, CALM, random.Random(0))
+    author = Author(world, process, name, network)
+
+    async def write() -> None:
+        await author.open()
+        for _ in range(2):
+            author.append(1)
+            await author.durable(None)
+
+    await process.start(write())
+    return _Old(process, network, author)
+
+
+async def _inherited_and_redacted(world: World, name: str) -> None:
+    """A process that folds later takes over, and redacts the first message."""
+    process = world.process(name)
+    process.page_limits = (3, 99)
+    heir = Author(world, process, name)
+
+    async def inherit() -> None:
+        await heir.open(_dead)
+        heir.redact(heir.known[0])
+        await heir.durable(None)
+
+    await process.start(inherit())
+
+
+async def taken_back_during_a_commit(world: World, name: str) -> None:
+    """A former holder looks, finds all as it left it, and takes over just after its successor has committed."""
+    world.fair = False
+    first, second = world.process(f"{name}.first"), world.process(f"{name}.second")
+    former, successor = Author(world, first, f"{name}.former"), Author(world, second, f"{name}.successor")
+    acquired, looked_at, committed = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def evidence(item: GuardItem) -> bool:
+        looked_at.set()
+        await committed.wait()
+        return True
+
+    async def succeed() -> None:
+        await successor.open()
+        acquired.set()
+        await looked_at.wait()
+        successor.append(1)
+        await successor.durable(None)
+        committed.set()
+
+    async def come_back() -> None:
+        await former.open(evidence)
+        former.append(1)
+        await former.close()
+        second.start(succeed())
+        await acquired.wait()
+        former.append(1)
+        try:
+            await former.durable(None)
+        except SessionFenced:
+            world.ledger.fenced(former.owner)
+
+    await first.start(come_back())
+
+
+async def _dead(item: GuardItem) -> bool:
+    return True
+
+
+SCENES: dict[str, Actor] = {
+    "uncommitted_pages_left_alone": page_left_by_another_version,
+    "next_page_not_blanked": page_on_its_way_from_another_version,
+    "acquire_without_the_beat": taken_back_during_a_commit,
+}
+"""For each mutant that seeds find too seldom, the scene that shows it."""
