@@ -32,7 +32,7 @@ demo: setup ## the whole story without a person: talk, redeploy, kill a worker, 
 test: setup ## all tests
 	@.venv/bin/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --cov --cov-report=term $(PYTEST_ARGS)
 
-model: setup ## search the Promela model of the guard exhaustively, and find each of its mutants (needs spin)
+model: setup ## search the Promela model of the guard exhaustively, find each of its mutants (needs spin and gcc)
 	@.venv/bin/python -m tests.model
 
 lint: setup ## ruff and mypy

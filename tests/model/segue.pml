@@ -78,6 +78,9 @@ typedef Request { byte kind, a, b, beat, before }
 Request bag[LATE];
 
 byte under_way;                   /* attempts in some holder's hands, a bit each */
+#ifdef COLLECT
+byte listed, orphans;             /* what the collector saw, and is about to delete */
+#endif
 bool ok;
 byte i, found, known_to_bag, named;
 
@@ -286,11 +289,15 @@ inline tidy() {
         if
         :: bag[i].kind == COMMIT || bag[i].kind == PUT_SEGMENT || bag[i].kind == PUT_PAGE ->
             known_to_bag = known_to_bag | BIT(bag[i].a)
+        :: bag[i].kind == DROP -> known_to_bag = known_to_bag | bag[i].a
         :: else
         fi;
         i++
     :: else -> break
     od;
+#ifdef COLLECT
+    known_to_bag = known_to_bag | listed | orphans;
+#endif
     i = 0;
     do
     :: i < C -> named = named | BIT(tail[i]); i++
@@ -496,7 +503,7 @@ put:
         skip;
 written:
 #ifdef MUTANT_ACKNOWLEDGED_EARLY
-        goto accepted;
+        goto committed;
 #endif
 #if !defined(FOLD) || defined(MUTANT_PAGE_AFTER_COMMIT)
         goto decide
@@ -565,18 +572,18 @@ decide:
     :: atomic {
         apply_commit(c);
         if
-        :: ok -> ok = false; goto accepted
+        :: ok -> ok = false; goto committed
         :: !ok && holder == mine ->
 #ifdef MUTANT_LOST_ANSWER_IS_FAILURE
             goto regroup
 #else
             assert(last == c);                /* else the holder would call the session damaged */
-            goto accepted
+            goto committed
 #endif
 #ifdef MUTANT_COMMIT_ID_FIXED
-        :: !ok && holder != mine && last != 0 -> goto accepted
+        :: !ok && holder != mine && last != 0 -> goto committed
 #else
-        :: !ok && holder != mine && last == c && !buried -> goto accepted      /* accepted, only then taken over */
+        :: !ok && holder != mine && last == c && !buried -> goto committed      /* accepted, only then taken over */
 #endif
         :: else -> goto idle                  /* fenced */
         fi
@@ -605,7 +612,7 @@ regroup:
 #endif
     atomic {
         skip;
-accepted:
+committed:
         i = 0; found = 0;
         do
         :: i < head -> found = found + (journal[i] == r); i++
@@ -682,11 +689,10 @@ stopped:
 #ifdef COLLECT
 /* Somebody who is not the holder deletes what nothing names. */
 active proctype Collector() {
-    byte listed, orphans;
     listed = segments;
     atomic {                                  /* one consistent read, after the listing */
         if
-        :: buried -> goto done
+        :: buried -> listed = 0; goto done
         :: else
         fi;
         i = 1;
@@ -709,17 +715,17 @@ active proctype Collector() {
         :: i < head -> orphans = orphans & (255 - BIT(tail[i])); i++
         :: else -> break
         od;
-        i = 0;
+        i = 0; listed = 0;
 #ifdef MUTANT_UNCOMMITTED_PAGES_DELETED
         listed = pages
 #endif
     }
 #ifdef MUTANT_UNCOMMITTED_PAGES_DELETED
-    atomic { PAGE_OF(life, listed) = 0; consistent() }
+    atomic { PAGE_OF(life, listed) = 0; consistent(); listed = 0 }
 #endif
     if
-    :: atomic { apply_drop(orphans) }
-    :: atomic { send_late(DROP, orphans, 0, 0, 0) }
+    :: atomic { apply_drop(orphans); orphans = 0 }
+    :: atomic { send_late(DROP, orphans, 0, 0, 0); orphans = 0 }
     fi;
 done:
     skip

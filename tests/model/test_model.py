@@ -1,0 +1,72 @@
+"""The machinery of `make model`, on searches of a moment: what holds is seen to hold, and a fault is found."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.model.__main__ import MUTANTS, CannotRunError, Search, search, tools, verdict
+
+ROOT = Path(__file__).parents[2]
+
+try:
+    TOOLS = tools()
+    MISSING = ""
+except CannotRunError as error:
+    TOOLS, MISSING = ("", ""), str(error)
+
+needs_spin = pytest.mark.skipif(bool(MISSING), reason=MISSING)
+
+
+@needs_spin
+def test_a_small_search_comes_to_its_end() -> None:
+    spec = Search("two holders", (2, 2, 2, 1, 1), ("RELEASE",))
+    found = search(spec, *TOOLS)
+    assert verdict(spec, found) == (True, "holds")
+    assert found.states > 1000
+
+
+@needs_spin
+def test_a_search_that_is_cut_short_is_no_proof() -> None:
+    spec = Search("two holders", (3, 3, 4, 2, 1), ("RELEASE",))
+    assert verdict(spec, search(spec, *TOOLS, memory_mb=130)) == (False, "NOT COMPLETE")
+
+
+@needs_spin
+def test_a_mutant_is_found() -> None:
+    spec = next(row for row in MUTANTS if row.mutant == "COMMIT_BY_ANYBODY")
+    fine, result = verdict(spec, search(spec, *TOOLS))
+    assert fine, result
+
+
+def test_every_fault_that_the_model_knows_is_searched_for() -> None:
+    lines = (ROOT / "tests/model/segue.pml").read_text().splitlines()
+    conditions = [line for line in lines if line.startswith("#if")]
+    known = {word.strip("()") for line in conditions for word in line.replace("(", " (").split() if "MUTANT_" in word}
+    assert known == {f"MUTANT_{row.mutant}" for row in MUTANTS}
+
+
+def test_without_spin_one_line_says_what_to_install(tmp_path: Path) -> None:
+    environment = {**os.environ, "PATH": str(tmp_path)}
+    command = [sys.executable, "-m", "tests.model"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == [
+        "error: the model needs spin: install the Debian package 'spin' (apt-get install spin)"
+    ]
+
+
+@needs_spin
+def test_without_a_compiler_one_line_says_what_to_install(tmp_path: Path) -> None:
+    (tmp_path / "spin").symlink_to(shutil.which("spin") or "")
+    environment = {name: value for name, value in os.environ.items() if name != "CC"} | {"PATH": str(tmp_path)}
+    command = [sys.executable, "-m", "tests.model"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "'gcc'" in done.stderr
