@@ -30,6 +30,7 @@ from strands.types.session import decode_bytes_values
 
 from segue.errors import JournalCorrupt
 from segue.records import Record
+from segue.redaction import replaced
 
 Message = dict[str, Any]
 """A Strands message; kept as the plain dictionary it is."""
@@ -126,6 +127,8 @@ def _apply(agent: AgentHistory, number: int, record: Record) -> None:  # noqa: C
             # A prompt that was tried again is in the history twice, and neither may show redacted content.
             if agent.replace(data["message"], everywhere=record.kind == "redact"):
                 agent.numbers[data["message"].get("tracking_id", "")] = number
+            if record.kind == "redact":
+                agent.internal = replaced(agent.internal, {data["message"].get("tracking_id", ""): data["message"]})
         case "window":
             known = {message.get("tracking_id"): message for message in agent.messages}
             missing = [tracking_id for tracking_id in data["keep"] if tracking_id not in known]

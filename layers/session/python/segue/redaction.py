@@ -31,6 +31,8 @@ Replacements = Mapping[str, Mapping[str, Any]]
 """For each redacted message's tracking id, the message that stands in its place."""
 
 _HOLDING = frozenset({"message", "update", "redact"})
+_EMBEDDING = "internal"
+"""What Strands keeps of an ``Agent`` may hold messages, too: the summary of a conversation manager."""
 
 
 def replacement_of(record: Record) -> dict[str, Any]:
@@ -44,12 +46,25 @@ def redacted(body: bytes, replacements: Replacements) -> bytes:
     if not any(tracking_id.encode() in body for tracking_id in replacements):
         return body
     record = msgspec.json.decode(body, type=Record)
+    if record.kind == _EMBEDDING:
+        data = replaced(record.data, replacements)
+        return body if data == record.data else encode_record(msgspec.structs.replace(record, data=data))
     if record.kind not in _HOLDING:
         return body
     replacement = replacements.get(record.data["message"].get("tracking_id", ""))
     if replacement is None or record.data["message"] == replacement:
         return body
     return encode_record(msgspec.structs.replace(record, data={**record.data, "message": replacement}))
+
+
+def replaced(value: Any, replacements: Replacements) -> Any:
+    """Return a value with the redacted messages in it replaced, however deep they are."""
+    if isinstance(value, dict):
+        replacement = replacements.get(str(value.get("tracking_id", ""))) if "content" in value else None
+        if replacement is not None:
+            return replacement
+        return {name: replaced(inner, replacements) for name, inner in value.items()}
+    return [replaced(inner, replacements) for inner in value] if isinstance(value, list) else value
 
 
 def redact_segments(segments: Sequence[Segment], epoch: int, replacements: Replacements) -> dict[int, Segment]:

@@ -27,6 +27,7 @@ from segue.messages import (
     without_content,
 )
 from segue.records import Record
+from segue.redaction import replaced
 
 Append = Callable[..., int]
 _Inputs = tuple[str, tuple[int, ...]] | None
@@ -125,6 +126,16 @@ class AgentRecorder:
         if tracking_id in self.numbers:
             self._copies[tracking_id] = copy_of(message)
             self.numbers[tracking_id] = self._record("redact", {"message": message})
+            self._redact_summary(message)
+
+    def _redact_summary(self, message: Message) -> None:
+        """Take a message's content out of what the conversation manager keeps: it has a summary twice."""
+        if not isinstance(self.agent, Agent):
+            return
+        kept = self.agent.conversation_manager.get_state()
+        without = replaced(kept, {tracking_id_of(message): message})
+        if without != kept:
+            self.agent.conversation_manager.restore_from_session(without)
 
     def redact(self, tracking_id: str, replacement: str) -> None:
         """Replace a message's content in the agent, and record that the old content is to be gone.
