@@ -9,6 +9,7 @@ import boto3
 from botocore.config import Config
 from msgspec import Struct
 
+from segue.collection import orphans_among
 from segue.item import GuardItem
 from segue.records import Keys
 
@@ -43,7 +44,7 @@ class Life(Struct, frozen=True):
 
 
 class Sweeper:
-    """Deletes the objects of lives that have ended."""
+    """Deletes the objects of lives that have ended, and the orphans of those that go on."""
 
     def __init__(self, s3: S3Client, dynamodb: DynamoDBClient, environment: JanitorEnvironment) -> None:
         """Use two clients."""
@@ -56,15 +57,15 @@ class Sweeper:
         """Make the clients."""
         return cls(boto3.client("s3", config=_CONFIG), boto3.client("dynamodb", config=_CONFIG), environment)
 
-    def lives(self, life: Life) -> bool:
-        """Whether a life goes on, by a consistent read."""
+    def item_of(self, life: Life) -> GuardItem | None:
+        """The guard item of a life that goes on, by a consistent read; None if it has ended."""
         answer = self._dynamodb.get_item(
             TableName=self._environment.lock_table, Key={"session_key": {"S": life.session_key}}, ConsistentRead=True
         )
         if "Item" not in answer:
-            return False
+            return None
         item = GuardItem.from_attributes(answer["Item"])
-        return item.born == life.born and not item.deleted
+        return item if item.born == life.born and not item.deleted else None
 
     def sweep(self, life: Life) -> int:
         """Delete all objects of a life, if it has ended; returns how many there were.
@@ -73,22 +74,43 @@ class Sweeper:
             ClientError: Storage refused; the event is delivered again.
             OSError: Some objects could not be deleted; the same.
         """
-        if self.lives(life):
+        if self.item_of(life) is not None:
             return 0
-        root = Keys(self._environment.prefix, life.session_key, life.born).root
-        count = 0
-        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._environment.bucket, Prefix=root)
-        for page in pages:
-            keys = [found["Key"] for found in page.get("Contents", [])]
-            if keys:
-                answer = self._s3.delete_objects(
-                    Bucket=self._environment.bucket,
-                    Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True},
-                )
-                if errors := answer.get("Errors"):
-                    raise OSError(f"{len(errors)} objects not deleted, the first: {errors[0].get('Code')}")
-            count += len(keys)
+        return sum(map(self._delete, self._listed(self._keys(life).root)))
+
+    def collect(self, life: Life) -> int:
+        """Delete the orphans of a life that goes on; returns how many there were.
+
+        A former holder's request may have been on its way for so long that no later holder's collection saw it.
+
+        Raises:
+            ClientError: Storage refused.
+            OSError: Some objects could not be deleted.
+        """
+        keys, count = self._keys(life), 0
+        for listed in self._listed(keys.segments):
+            item = self.item_of(life)  # after each listing: what was committed since is no orphan
+            if item is not None:
+                count += self._delete(orphans_among(listed, keys, item))
         return count
+
+    def _keys(self, life: Life) -> Keys:
+        return Keys(self._environment.prefix, life.session_key, life.born)
+
+    def _listed(self, prefix: str) -> Iterator[list[str]]:
+        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._environment.bucket, Prefix=prefix)
+        for page in pages:
+            yield [found["Key"] for found in page.get("Contents", [])]
+
+    def _delete(self, keys: list[str]) -> int:
+        if keys:
+            answer = self._s3.delete_objects(
+                Bucket=self._environment.bucket,
+                Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True},
+            )
+            if errors := answer.get("Errors"):
+                raise OSError(f"{len(errors)} objects not deleted, the first: {errors[0].get('Code')}")
+        return len(keys)
 
     def all_lives(self, after: str = "") -> Iterator[Life]:
         """Every life that has objects in the bucket, in the order of keys.

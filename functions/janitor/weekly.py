@@ -1,4 +1,4 @@
-"""The weekly sweep: objects of lives that no guard item knows, whatever was missed.
+"""The weekly sweep: objects of lives that no guard item knows, and segments that no life needs, whatever was missed.
 
     schedule ──{}──▶ queue ──▶ handler ──▶ … until the bucket was seen
                        ▲          │
@@ -108,9 +108,9 @@ def sweep_all(run: Run, context: Any) -> None:
 
 
 def _swept(sweeper: Sweeper, queue: Queue, life: Life) -> int:
-    """Sweep a life if it has ended; one that cannot be swept waits to be tried again and holds up no other."""
+    """Sweep a life that has ended, or the orphans of one that goes on; a failure waits and holds up no other."""
     try:
-        return sweeper.sweep(life)
+        return sweeper.sweep(life) or sweeper.collect(life)
     except (BotoCoreError, ClientError, OSError, SegueError):
         logger.exception("sweep failed, tried again later", session=life.session_key)
         queue.put(Waiting(life, rounds_left=1))

@@ -148,6 +148,33 @@ def test_the_weekly_sweep_takes_lives_that_no_item_knows(aws):
     assert not messages_of(aws, aws.weekly_url)["Records"]
 
 
+def test_the_weekly_sweep_takes_what_arrived_too_late_in_a_life_that_goes_on(aws):
+    """Such as a segment that a redaction has replaced, if its request was on its way all the time."""
+    live, late, under_way = (f"sessions/a/s/{OLD}/segments/{name}.json" for name in ("4-6-live", "2-5-late", "6-7-now"))
+    page, blank = (f"sessions/a/s/{OLD}/pages/{number}.json" for number in (0, 1))
+    aws.dynamodb.put_item(TableName="locks", Item=item(OLD, epoch=7, head=6, pages=1, tail=["4.6.live"]))
+    for key in (live, late, under_way, page, blank):
+        aws.s3.put_object(Bucket="bucket", Key=key, Body=b"{}")
+    weekly.handler(run(), context())
+    assert set(objects(aws)) == {live, under_way, page, blank}
+
+
+def test_what_is_committed_while_the_weekly_sweep_lists_is_no_orphan(aws, monkeypatch):
+    key = f"sessions/a/s/{OLD}/segments/0-1-x.json"
+    aws.dynamodb.put_item(TableName="locks", Item=item(OLD, epoch=1, head=0, pages=0, tail=[]))
+    aws.s3.put_object(Bucket="bucket", Key=key, Body=b"{}")
+    listed = aws.sweeper._listed
+
+    def listing_then_commit(prefix):
+        for keys in listed(prefix):
+            aws.dynamodb.put_item(TableName="locks", Item=item(OLD, epoch=2, head=1, pages=0, tail=["0.1.x"]))
+            yield keys
+
+    monkeypatch.setattr(aws.sweeper, "_listed", listing_then_commit)
+    assert aws.sweeper.collect(Life("a/s", OLD)) == 0
+    assert objects(aws) == [key]
+
+
 def test_a_weekly_sweep_that_runs_out_of_time_goes_on_in_another_run(aws):
     put_objects(aws, OLD, key="a/one")
     put_objects(aws, OLD, key="b/two")

@@ -160,6 +160,25 @@ async def test_a_zombie_does_not_bring_the_content_back(memory_sessions: Session
     await heir.stop()
 
 
+async def test_an_old_segment_that_arrives_after_the_sweep_is_read_by_nobody_and_goes_with_the_next_takeover(
+    memory_sessions: Sessions, storage: MemoryStorage
+) -> None:
+    agent = await talking(memory_sessions())
+    await said(agent, "before", SECRET)
+    (key,) = holding(storage)
+    body = storage.objects.objects[key]
+    await agent._session_manager.redact(tracking_id(agent))
+    assert not holding(storage)
+
+    await storage.objects.put(key, body)  # the request was on its way all the time, or came twice
+    crash(agent._session_manager)
+    heir = await talking(memory_sessions(probe=certainly_dead))
+
+    assert [message["content"][0]["text"] for message in heir.messages] == ["before", "[redacted]"]
+    await eventually(lambda: not holding(storage))
+    await heir.stop()
+
+
 async def test_an_unknown_message_is_an_error(memory_sessions: Sessions) -> None:
     agent = await talking(memory_sessions())
     with pytest.raises(KeyError):

@@ -8,7 +8,7 @@ may be about to commit one.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 from segue.item import GuardItem
 from segue.records import Keys
@@ -32,11 +32,23 @@ async def collect_orphans(
     """
     listed = await objects.list(keys.segments)
     item = await read_item()
-    live = {keys.segment(entry) for entry in item.tail}
-    orphans = [key for key in listed if key not in live and _epoch(key) < item.epoch + own]
+    orphans = orphans_among(listed, keys, item, own=own)
     if orphans:
         await objects.delete(orphans)
     return orphans
+
+
+def orphans_among(listed: Iterable[str], keys: Keys, item: GuardItem, *, own: bool = False) -> list[str]:
+    """Return which of the listed segments are orphans.
+
+    Args:
+        listed: Keys of segments of this life.
+        keys: Object keys of this life.
+        item: The guard item, read consistently *after* the listing, and in the same life.
+        own: Take the holder's own orphans too; see ``collect_orphans``.
+    """
+    live = {keys.segment(entry) for entry in item.tail}
+    return [key for key in listed if key not in live and _epoch(key) < item.epoch + own]
 
 
 async def sweep_life(objects: ObjectStore, keys: Keys) -> int:
