@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from strands import Agent, tool
 from strands.bidi import BidiAgent
 
 from segue import LeaseSettings, StorageUnavailable
 from segue.item import GuardItem
 from segue.runtime import Runtime
 from tests.support.crash import certainly_dead
+from tests.support.fake_model import FakeModel
 from tests.support.memory_manager import MemoryStorage, kind_of
 from tests.support.scripted_model import ScriptedModel
 
@@ -25,6 +27,23 @@ SHORT = LeaseSettings(duration=0.8, heartbeat=0.2, margin=0.2)
 def item(storage: MemoryStorage, key: str = "default/talk") -> GuardItem:
     """A session's guard item."""
     return GuardItem.parse(storage.guard.items[key])
+
+
+@tool
+def clock() -> str:
+    """Tell the time."""
+    return "noon"
+
+
+def built(manager: Any, *replies: Any, **options: Any) -> Agent:
+    """An ``Agent`` with a clock in an opened session, whose model gives these replies."""
+    return Agent(
+        model=options.pop("model", None) or FakeModel(replies),
+        session_manager=manager,
+        tools=[clock],
+        callback_handler=None,
+        **options,
+    )
 
 
 async def started(manager: Any) -> BidiAgent:

@@ -17,33 +17,13 @@ from tests.support.sessions import SHORT, Once, Sessions, item, settled, started
 from tests.support.waiting import eventually
 
 
-async def test_a_heartbeat_under_way_when_the_session_is_let_go_fences_nobody(
-    memory_sessions: Sessions, storage: MemoryStorage
+@pytest.mark.parametrize("side", ["before", "after"], ids=["its request", "its answer"])
+async def test_a_heartbeat_that_is_late_when_the_session_is_let_go_fences_nobody_and_brings_no_lease_back(
+    memory_sessions: Sessions, storage: MemoryStorage, side: str
 ) -> None:
     agent = await started(memory_sessions(lease=SHORT))
     await agent.send("One")
-    storage.before = latch = Latch("beat")
-    await latch.reached.wait()
-    stopping = asyncio.ensure_future(agent.stop())
-    with contextlib.suppress(AssertionError):  # a release may as well wait for the heartbeat
-        await eventually(lambda: not item(storage).held, seconds=0.3)
-    latch.go.set()
-    await stopping
-    await settled()
-
-    await agent.start()
-    await agent.send("Two")
-
-    await agent.stop()
-    assert await texts(memory_sessions) == ["One", "Two"]
-
-
-async def test_a_heartbeats_answer_that_comes_after_the_release_brings_no_lease_back(
-    memory_sessions: Sessions, storage: MemoryStorage
-) -> None:
-    agent = await started(memory_sessions(lease=SHORT))
-    await agent.send("One")
-    storage.after = latch = Latch("beat")
+    setattr(storage, side, latch := Latch("beat"))
     await latch.reached.wait()
     stopping = asyncio.ensure_future(agent.stop())
     with contextlib.suppress(AssertionError):  # a release may as well wait for the heartbeat

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from typing import Any
 
 from strands import Agent, tool
@@ -12,24 +11,7 @@ from strands.hooks import MessageAddedEvent
 from strands.types.exceptions import ContextWindowOverflowException
 
 from tests.support.fake_model import FakeModel, GuardrailModel, tool_call
-
-Sessions = Callable[..., Any]
-
-
-@tool
-def clock() -> str:
-    """Tell the time."""
-    return "noon"
-
-
-def built(manager: Any, *replies: Any, **options: Any) -> Agent:
-    return Agent(
-        model=options.pop("model", None) or FakeModel(replies),
-        session_manager=manager,
-        tools=[clock],
-        callback_handler=None,
-        **options,
-    )
+from tests.support.sessions import Sessions, built
 
 
 async def test_a_conversation_is_equal_after_a_restore(s3_sessions: Sessions) -> None:

@@ -2,34 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import pytest
-from strands import Agent, tool
 from strands.bidi import BidiAgent
 
 from segue import GuardedS3SessionManager
-from tests.support.fake_model import FakeModel
 from tests.support.scripted_model import ScriptedModel, answered, until
-
-Sessions = Callable[..., Any]
-
-
-@tool
-def clock() -> str:
-    """Tell the time."""
-    return "noon"
-
-
-def built(manager: Any, *replies: Any, **options: Any) -> Agent:
-    return Agent(
-        model=options.pop("model", None) or FakeModel(replies),
-        session_manager=manager,
-        tools=[clock],
-        callback_handler=None,
-        **options,
-    )
+from tests.support.sessions import Sessions, built
 
 
 async def test_several_agents_share_a_session_and_keep_their_own_history(s3_sessions: Sessions) -> None:
