@@ -1,13 +1,14 @@
-"""Session managers on moto and in memory that fall silent when their test ends."""
+"""Session managers on moto, in a directory and in memory that fall silent when their test ends."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from segue import GuardedS3SessionManager
+from segue import GuardedFileSessionManager, GuardedS3SessionManager
 from tests.support.crash import crash
 from tests.support.memory_manager import MemorySessionManager, MemoryStorage
 from tests.support.stage import Stage
@@ -20,6 +21,21 @@ def s3_sessions(stage: Stage) -> Iterator[Callable[..., GuardedS3SessionManager]
 
     def make(session_id: str = "talk", **options: Any) -> GuardedS3SessionManager:
         manager = GuardedS3SessionManager(session_id, **{**stage.options, "acquire_timeout": 0.0, **options})
+        made.append(manager)
+        return manager
+
+    yield make
+    for manager in made:
+        crash(manager)
+
+
+@pytest.fixture
+def file_sessions(tmp_path: Path) -> Iterator[Callable[..., GuardedFileSessionManager]]:
+    """Makes managers of sessions in a directory."""
+    made: list[GuardedFileSessionManager] = []
+
+    def make(session_id: str = "talk", **options: Any) -> GuardedFileSessionManager:
+        manager = GuardedFileSessionManager(session_id, tmp_path / "segue", **{"acquire_timeout": 0.0, **options})
         made.append(manager)
         return manager
 

@@ -1,4 +1,4 @@
-"""What Strands' pages on session management promise of a session manager, held to this one.
+"""What Strands' pages on session management promise of a session manager, held to both of these.
 
 Where Strands' own managers keep the promise, the same conversation is given to them, and what they restore is compared.
 """
@@ -26,9 +26,8 @@ from segue import SessionFenced
 from tests.support.crash import certainly_dead, crash
 from tests.support.fake_model import FakeModel, GuardrailModel, tool_call
 from tests.support.scripted_model import ScriptedModel, answered, calling, until
+from tests.support.sessions import Sessions
 from tests.support.waiting import eventually
-
-Sessions = Callable[..., Any]
 
 
 @tool
@@ -37,16 +36,23 @@ def clock() -> str:
     return "noon"
 
 
+@pytest.fixture(params=["s3", "file"])
+def sessions(request: pytest.FixtureRequest) -> Sessions:
+    """Makes managers of either storage."""
+    made: Sessions = request.getfixturevalue(f"{request.param}_sessions")
+    return made
+
+
 # The page on bidirectional streaming.
 
 
-async def test_a_later_agent_remembers_the_name(s3_sessions: Sessions) -> None:
-    agent = BidiAgent(model=ScriptedModel(), session_manager=s3_sessions("user_123"))
+async def test_a_later_agent_remembers_the_name(sessions: Sessions) -> None:
+    agent = BidiAgent(model=ScriptedModel(), session_manager=sessions("user_123"))
     await agent.start()
     await agent.send("My name is Alice")
     await agent.stop()
 
-    agent = BidiAgent(model=ScriptedModel(), session_manager=s3_sessions("user_123"))
+    agent = BidiAgent(model=ScriptedModel(), session_manager=sessions("user_123"))
     await agent.start()
     await agent.send("What's my name?")
 
@@ -54,8 +60,8 @@ async def test_a_later_agent_remembers_the_name(s3_sessions: Sessions) -> None:
     await agent.stop()
 
 
-async def test_each_message_response_tool_and_transcript_is_saved_as_it_comes(s3_sessions: Sessions) -> None:
-    manager = s3_sessions()
+async def test_each_message_response_tool_and_transcript_is_saved_as_it_comes(sessions: Sessions) -> None:
+    manager = sessions()
     await manager.open()
     agent = BidiAgent(model=ScriptedModel(), session_manager=manager, tools=[clock])
     await agent.start()
@@ -69,14 +75,14 @@ async def test_each_message_response_tool_and_transcript_is_saved_as_it_comes(s3
     saved = [message for message in agent.messages if message["content"]]
     crash(manager)
 
-    heir = s3_sessions(probe=certainly_dead)
+    heir = sessions(probe=certainly_dead)
     await heir.open()
     assert BidiAgent(model=ScriptedModel(), session_manager=heir).messages == saved
     assert len(saved) == 6
 
 
-async def test_a_restart_finds_all_saved_and_gets_the_full_history(memory_sessions: Sessions) -> None:
-    manager = memory_sessions(durability="gate")
+async def test_a_restart_finds_all_saved_and_gets_the_full_history(sessions: Sessions) -> None:
+    manager = sessions(durability="gate")
     await manager.open()
     agent = BidiAgent(model=ScriptedModel(), session_manager=manager)
     await agent.start()
@@ -95,7 +101,7 @@ async def test_a_restart_finds_all_saved_and_gets_the_full_history(memory_sessio
     await agent.stop()
 
 
-async def test_hooks_run_after_the_message_is_persisted(memory_sessions: Sessions) -> None:
+async def test_hooks_run_after_the_message_is_persisted(sessions: Sessions) -> None:
     class SessionLogger:
         def __init__(self) -> None:
             self.persisted: list[bool] = []
@@ -106,7 +112,7 @@ async def test_hooks_run_after_the_message_is_persisted(memory_sessions: Session
         async def on_message_added(self, event: MessageAddedEvent) -> None:
             self.persisted.append(manager.head == manager.position)
 
-    manager = memory_sessions()
+    manager = sessions()
     await manager.open()
     logger = SessionLogger()
     agent = BidiAgent(model=ScriptedModel(), session_manager=manager, hooks=[logger])
@@ -167,7 +173,7 @@ def plain(messages: Any) -> list[tuple[str, Any]]:
 
 @pytest.mark.parametrize(("talk", "conversation_manager"), TALKS, ids=lambda each: getattr(each, "__name__", ""))
 async def test_the_same_is_restored_as_from_file_session_manager(
-    memory_sessions: Sessions, tmp_path: Path, talk: Any, conversation_manager: Any
+    sessions: Sessions, tmp_path: Path, talk: Any, conversation_manager: Any
 ) -> None:
     async def told(make: Callable[[], Any]) -> tuple[Agent, Agent]:
         def build() -> Agent:
@@ -186,7 +192,7 @@ async def test_the_same_is_restored_as_from_file_session_manager(
         return agent, build()
 
     theirs_then, theirs = await told(lambda: FileSessionManager("theirs", storage_dir=str(tmp_path)))
-    ours_then, ours = await told(lambda: memory_sessions("ours"))
+    ours_then, ours = await told(lambda: sessions("ours"))
 
     assert plain(ours_then.messages) == plain(theirs_then.messages), "the talk itself is the same"
     assert plain(ours.messages) == plain(ours_then.messages)
@@ -211,7 +217,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("case", BROKEN)
 async def test_broken_tool_pairs_are_mended_as_file_session_manager_does(
-    memory_sessions: Sessions, tmp_path: Path, case: str
+    sessions: Sessions, tmp_path: Path, case: str
 ) -> None:
     def message(role: str, *content: str) -> Any:
         if role == "use":
@@ -240,13 +246,13 @@ async def test_broken_tool_pairs_are_mended_as_file_session_manager_does(
         return [(message["role"], [block(content) for content in message["content"]]) for message in messages]
 
     theirs = await told(lambda: FileSessionManager("theirs", storage_dir=str(tmp_path)))
-    ours = await told(lambda: memory_sessions("ours"))
+    ours = await told(lambda: sessions("ours"))
 
     assert shape(ours) == shape(theirs)
 
 
-async def test_direct_calls_of_the_session_manager_interface(memory_sessions: Sessions) -> None:
-    manager = memory_sessions()
+async def test_direct_calls_of_the_session_manager_interface(sessions: Sessions) -> None:
+    manager = sessions()
     await manager.open()
     agent = Agent(model=FakeModel(), session_manager=manager, callback_handler=None)
     message: Any = {"role": "user", "content": [{"text": "secret"}], "tracking_id": "t1"}
@@ -259,15 +265,15 @@ async def test_direct_calls_of_the_session_manager_interface(memory_sessions: Se
     await manager.flush()
     crash(manager)
 
-    heir = memory_sessions(probe=certainly_dead)
+    heir = sessions(probe=certainly_dead)
     await heir.open()
     restored = Agent(model=FakeModel(), session_manager=heir, callback_handler=None)
     assert restored.messages == [message]
     assert restored.state.get("a") == 1
 
 
-def test_an_agent_of_another_session_is_refused(memory_sessions: Sessions) -> None:
-    manager = memory_sessions()
+def test_an_agent_of_another_session_is_refused(sessions: Sessions) -> None:
+    manager = sessions()
     manager.open_sync()
     stranger = Agent(model=FakeModel(), callback_handler=None, agent_id="stranger")
 
@@ -282,7 +288,7 @@ def worker(name: str, *replies: str) -> Agent:
     return Agent(name=name, agent_id=name, model=FakeModel(replies), callback_handler=None)
 
 
-async def test_a_graph_goes_on_after_the_node_that_was_last_done(memory_sessions: Sessions) -> None:
+async def test_a_graph_goes_on_after_the_node_that_was_last_done(sessions: Sessions) -> None:
     class PowerCut(FakeModel):
         async def stream(self, *arguments: Any, **options: Any) -> Any:
             crash(first)
@@ -299,12 +305,12 @@ async def test_a_graph_goes_on_after_the_node_that_was_last_done(memory_sessions
         builder.set_max_node_executions(5)
         return builder.build()
 
-    first = memory_sessions()
+    first = sessions()
     await first.open()
     with pytest.raises((SessionFenced, RuntimeError)):
         await graph(first, PowerCut()).invoke_async("Research and write")
 
-    second = memory_sessions(probe=certainly_dead)
+    second = sessions(probe=certainly_dead)
     await second.open()
     again = graph(second, FakeModel(["Written."]))
     result = await again.invoke_async("Research and write")
@@ -314,14 +320,14 @@ async def test_a_graph_goes_on_after_the_node_that_was_last_done(memory_sessions
     assert again.nodes["researcher"].executor.model.asked == [], "what was done is not done again"
 
 
-async def test_a_swarm_is_restored(memory_sessions: Sessions) -> None:
-    first = memory_sessions()
+async def test_a_swarm_is_restored(sessions: Sessions) -> None:
+    first = sessions()
     await first.open()
     swarm = Swarm([worker("one", "Done."), worker("two")], session_manager=first)
     await swarm.invoke_async("Do it")
     await first.close()
 
-    second = memory_sessions()
+    second = sessions()
     await second.open()
 
     assert second.history.multi_agents[swarm.id]["status"] == Status.COMPLETED.value
