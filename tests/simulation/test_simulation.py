@@ -33,6 +33,12 @@ def test_a_seed_replays_exactly(seed: int) -> None:
     assert simulate(seed).fingerprint == simulate(seed).fingerprint
 
 
+@pytest.mark.parametrize("seed", [11026])
+def test_seeds_that_once_broke_something(seed: int) -> None:
+    """11026: a heartbeat of an acquisition that was given up was refused after the same manager had acquired anew."""
+    simulate(seed)
+
+
 @pytest.mark.parametrize("scene", sorted(SCENES))
 @pytest.mark.parametrize("seed", range(5))
 def test_a_scene_breaks_nothing(scene: str, seed: int) -> None:

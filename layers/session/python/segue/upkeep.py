@@ -120,10 +120,11 @@ class Upkeep:
             async with asyncio.timeout(max(lease.fresh_for, settings.heartbeat)):
                 await lease.beat()
         except SessionFenced as fenced:
-            if self.writer is not None:
-                self.writer.fail(fenced)
-            self.lost()
-            return None
+            if lease.lost is fenced:  # else it was for an acquisition that was given up, and the answer came late
+                if self.writer is not None:
+                    self.writer.fail(fenced)
+                self.lost()
+            return settings.heartbeat if lease.held else None
         except (StorageUnavailable, StorageRefused, TimeoutError) as error:
             logger.warning("heartbeat failed", extra={"epoch": lease.epoch, "error": type(error).__name__})
             return settings.heartbeat / 4
