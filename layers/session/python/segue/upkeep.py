@@ -124,7 +124,7 @@ class Upkeep:
                 if self.writer is not None:
                     self.writer.fail(fenced)
                 self.lost()
-            return settings.heartbeat if lease.held else None
+            return None if lease.lost is fenced else settings.heartbeat
         except (StorageUnavailable, StorageRefused, TimeoutError) as error:
             logger.warning("heartbeat failed", extra={"epoch": lease.epoch, "error": type(error).__name__})
             return settings.heartbeat / 4
