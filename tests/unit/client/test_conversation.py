@@ -316,6 +316,14 @@ def test_the_old_connection_may_be_told_that_it_is_superseded():
     assert client.failure.code == "superseded"
 
 
+def test_superseded_by_a_connection_of_its_own_that_has_broken_a_client_needs_a_newer_one():
+    client = renewing()
+    client.disconnected(2)
+    assert hear(client, error_frame("superseded"), link=1) == []
+    assert client.failure is None
+    assert client.link(1).lost
+
+
 def test_a_successor_that_greets_the_replaced_connection_is_told_of_the_present_one():
     client = renewing()
     hear(client, ready(seq=3, since=0), link=2)

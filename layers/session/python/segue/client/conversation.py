@@ -284,18 +284,19 @@ class Conversation:
         self._greeted_in = frame.epoch
 
     def _error(self, frame: Error, now: float, link: Link | None) -> bool:
-        replaced = link is not self._links.newest
-        if replaced and (frame.code == "superseded" or link is None):
-            return False  # of course it is
+        if link is None or (frame.code == "superseded" and link.number < self.counter):
+            if link is not None and link is self._links.newest:
+                link.lost = True  # superseded by a connection of ours that has broken meanwhile: only a newer one helps
+            return False
         self.last_error = frame
         if frame.code in FATAL_CODES:
             self.failure = SessionRefused(frame.code, frame.message)
         elif frame.code in CREDENTIAL_CODES:
             if not self._renewable or not self.greeted:
                 self.failure = SessionRefused(frame.code, frame.message)
-            elif link is not None:
+            else:
                 link.lost = True
-        elif frame.code == "unknown_connection" and link is not None:
+        elif frame.code == "unknown_connection":
             link.lost = True
         elif frame.code == "hello_first":
             self._lose_holder(hello_at=now)
