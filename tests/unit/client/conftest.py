@@ -17,6 +17,7 @@ from segue.wire.frames import (
     Bye,
     FrameError,
     Hello,
+    ImageInput,
     InputAck,
     OutputAck,
     Ping,
@@ -26,6 +27,7 @@ from segue.wire.frames import (
     TextOutput,
     Transcript,
     decode_client_frame,
+    encode_batch,
     encode_frame,
     error_frame,
 )
@@ -83,7 +85,10 @@ class Server:
         self.connections = []
         self.handshakes = []
         self.refuse_with = None
+        self.refusals = []
         self.answer_hello = True
+        self.answer_ping = True
+        self.bound = {}
         self.inbound = Network()
         self.outbound = Network()
         self.cut_every = None
@@ -95,7 +100,13 @@ class Server:
 
     async def start(self):
         self._server = await serve(
-            self._serve, "127.0.0.1", 0, compression=None, process_request=self._handshake, close_timeout=0.2
+            self._serve,
+            "127.0.0.1",
+            0,
+            compression=None,
+            process_request=self._handshake,
+            select_subprotocol=lambda _, offered: offered[0] if offered else None,
+            close_timeout=0.2,
         )
         return self
 
@@ -112,18 +123,18 @@ class Server:
     def texts(self):
         return [content for role, _, content in self.journal if role == "user"]
 
-    def known(self):
-        return Known().adding(tuple(seq for role, seq, _ in self.journal if role == "user"))
+    def known(self, client_id):
+        return Known().adding(tuple(seq for role, (who, seq), _ in self.journal if (role, who) == ("user", client_id)))
 
     def take_over(self, *, greet=False):
         """Another holder has the session now."""
         self.epoch += 1
-        self.receiver = Receiver(self.known())
+        self.receivers = {}
         self.numbering = OutputNumbering(self.epoch)
-        self.client_id = None
+        self.listeners = {}
         if greet and self.connections:
-            self.client_id = self.heard[0].client_id
-            return self.greet(self.connections[-1], None)
+            self.listeners[self.heard[0].client_id] = self.connections[-1]
+            return self.greet(self.heard[0].client_id, None)
         return None
 
     def cut(self):
@@ -134,18 +145,18 @@ class Server:
         async with asyncio.timeout(20), self.said:
             await self.said.wait_for(lambda: condition(self))
 
-    async def greet(self, socket, since):
+    async def greet(self, client_id, since):
         head = len(self.journal)
-        await self.post(socket, Ready(session="s", known=self.known(), history=0, head=head, since=since))
-        if since is not None:
-            for record in range(max(since, 0), head):
-                await self.post(socket, self.frame(record))
+        again = [self.frame(record) for record in range(max(since, 0), head)] if since is not None else []
+        ready = Ready(session="s", known=self.known(client_id), history=0, head=head, since=since)
+        await self.post(client_id, ready, *again)
 
-    async def post(self, socket, frame):
-        stamped = encode_frame(self.numbering.stamp(self.client_id, frame))
+    async def post(self, client_id, *frames):
+        """One message."""
+        stamped = encode_batch([self.numbering.stamp(client_id, frame) for frame in frames])
         for message in self.outbound.passing(stamped):
             with contextlib.suppress(ConnectionClosed):
-                await socket.send(message)
+                await self.listeners[client_id].send(message)
 
     def frame(self, record):
         role, _, content = self.journal[record]
@@ -155,6 +166,8 @@ class Server:
 
     def _handshake(self, connection, request):
         self.handshakes.append(request.headers)
+        if self.refusals:
+            return connection.respond(HTTPStatus(self.refusals.pop(0)), "no\n")
         if self.refuse_with:
             return connection.respond(HTTPStatus(self.refuse_with), "no\n")
         return None
@@ -177,51 +190,56 @@ class Server:
         try:
             while True:
                 await asyncio.sleep(0.02)
-                if self.client_id:
+                for client_id in [one for one, at in self.listeners.items() if at is socket]:
                     await socket.send(JUNK)
-                    await self.post(socket, AudioOutput(audio="AAAA", rate=8000))
+                    await self.post(client_id, AudioOutput(audio="AAAA", rate=8000))
         except ConnectionClosed:
             pass
 
     async def _take(self, socket, frame):
         self.heard.append(frame)
+        who = next((one for one, at in self.listeners.items() if at is socket), self.bound.get(socket))
         match frame:
             case Hello() if self.answer_hello:
-                self.client_id = frame.client_id
-                await self.greet(socket, frame.last_record)
-            case Ping():
+                self.bound[socket] = frame.client_id
+                self.listeners[frame.client_id] = socket
+                await self.greet(frame.client_id, frame.last_record)
+            case Ping() if self.answer_ping:
                 await socket.send(encode_frame(Pong()))
-            case TextInput() | AudioInput() if self.client_id is None:
+            case TextInput() | AudioInput() | ImageInput() if who not in self.listeners:
                 await socket.send(encode_frame(error_frame("hello_first")))
-            case TextInput() | AudioInput():
-                receiver = self.receiver
+            case TextInput() | AudioInput() | ImageInput() if frame.seq is None:
+                await self._commit(who, frame)
+            case TextInput() | AudioInput() | ImageInput():
+                receiver = self.receivers.setdefault(who, Receiver(self.known(who)))
                 for taken in receiver.offer(frame.seq, frame):
-                    if receiver is self.receiver:  # what a holder has taken is gone with it
-                        await self._commit(socket, taken)
-                if receiver is self.receiver and frame.seq in self.known():
-                    await self._acknowledge(socket)
+                    if self.receivers.get(who) is receiver:  # what a holder has taken is gone with it
+                        await self._commit(who, taken)
+                if self.receivers.get(who) is receiver and frame.seq in self.known(who):
+                    await self._acknowledge(who)
             case OutputAck() | Bye() | _:
                 pass
         async with self.said:
             self.said.notify_all()
 
-    async def _acknowledge(self, socket):
-        known = self.known()
-        await self.post(socket, InputAck(upto=known.upto, beyond=known.beyond))
+    async def _acknowledge(self, who):
+        known = self.known(who)
+        await self.post(who, InputAck(upto=known.upto, beyond=known.beyond))
 
-    async def _commit(self, socket, frame):
-        content = frame.text if isinstance(frame, TextInput) else frame.pcm.hex()
+    async def _commit(self, who, frame):
+        content = frame.text if isinstance(frame, TextInput) else getattr(frame, "pcm", b"image").hex()
         first = len(self.journal)
-        self.journal += [("user", frame.seq, content), ("agent", frame.seq, f"you said {content}")]
+        self.journal += [("user", (who, frame.seq or 0), content), ("agent", (who, 0), f"you said {content}")]
         turns = len(self.journal) // 2
         if self.take_over_every and turns % self.take_over_every == 0:
             self.take_over()  # committed, and nobody was told
         elif self.cut_every and turns % self.cut_every == 0:
             self.cut()
         else:
-            await self._acknowledge(socket)
-            await self.post(socket, self.frame(first))
-            await self.post(socket, self.frame(first + 1))
+            await self._acknowledge(who)
+            for client_id in list(self.listeners):
+                await self.post(client_id, self.frame(first))
+                await self.post(client_id, self.frame(first + 1))
 
 
 @pytest.fixture

@@ -3,11 +3,13 @@
 import asyncio
 
 import pytest
+from websockets.asyncio.client import connect
 
 from segue.client import (
     Client,
     ClientClosed,
     ConnectionLost,
+    EventsNotRead,
     HandshakeRefused,
     NotReady,
     SenderFull,
@@ -20,6 +22,7 @@ from segue.wire.frames import (
     Error,
     FrameError,
     Hello,
+    ImageInput,
     InputAck,
     OutputAck,
     Ping,
@@ -27,6 +30,7 @@ from segue.wire.frames import (
     Ready,
     TextInput,
     TextOutput,
+    decode_server_message,
     encode_frame,
     error_frame,
 )
@@ -185,6 +189,199 @@ async def test_an_unknown_connection_is_replaced(server):
         assert client.connection == 2
 
 
+# --- who is there
+
+
+async def test_a_token_is_got_for_each_connection_and_goes_as_a_subprotocol(server):
+    tokens = iter(["first.a-b_c.1", "second.a-b_c.2"])
+
+    async def token():
+        return next(tokens)
+
+    async with Client(server.url, session="s", token=token, settings=quick()) as client:
+        server.cut()
+        await server.heard_all(lambda server: len(of_kind(server.heard, Hello)) == 2)
+        assert client.connection == 2
+    offered = [headers["Sec-WebSocket-Protocol"] for headers in server.handshakes]
+    assert offered == ["segue.v1, bearer.first.a-b_c.1", "segue.v1, bearer.second.a-b_c.2"]
+    assert server.connections[0].subprotocol == "segue.v1"
+
+
+async def test_a_token_that_cannot_be_sent_is_no_token(server):
+    with pytest.raises(ConnectionLost, match="should be a JWT"):
+        await Client(server.url, session="s", token="a, bearer.b", settings=quick()).start()
+    assert server.handshakes == []
+
+
+async def test_expired_credentials_are_replaced_if_they_can_be(server):
+    async with Client(server.url, session="s", token=lambda: "new", settings=quick()) as client:
+        await server.connections[0].send(encode_frame(error_frame("expired")))
+        await server.heard_all(lambda server: len(of_kind(server.heard, Hello)) == 2)
+        await client.send_text("hi")
+        await client.flush(timeout=20)
+
+
+async def test_expired_credentials_that_cannot_be_replaced_end_the_client(server):
+    async with Client(server.url, session="s", token="old", settings=quick()) as client:
+        await server.connections[0].send(encode_frame(error_frame("expired")))
+        with pytest.raises(SessionRefused, match="expired"):
+            await events_until(client, lambda _: False)
+
+
+async def test_a_client_that_was_let_in_once_is_refused_for_good_only_the_third_time(server):
+    async with client_of(server) as client:
+        server.refusals = [403, 401]
+        server.cut()
+        await server.heard_all(lambda server: len(of_kind(server.heard, Hello)) == 2)
+        server.refuse_with = 403
+        server.cut()
+        with pytest.raises(HandshakeRefused, match="missing, wrong or expired"):
+            await events_until(client, lambda _: False)
+
+
+async def test_who_issues_tokens_may_be_away_for_a_moment(server):
+    answers = iter(["one", OSError("no route"), "two"])
+
+    def token():
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async with Client(server.url, session="s", token=token, settings=quick()):
+        server.cut()
+        await server.heard_all(lambda server: len(of_kind(server.heard, Hello)) == 2)
+
+
+async def test_a_wrong_address_is_not_tried_again(server):
+    server.refuse_with = 404
+    with pytest.raises(HandshakeRefused, match="check the address"):
+        await client_of(server).start()
+    assert len(server.handshakes) == 1
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+async def test_why_nobody_was_ready(server, status):
+    server.refuse_with = status
+    with pytest.raises(NotReady, match=f"status {status}"):
+        await client_of(server, ready_timeout=0.2).start()
+    server.refuse_with, server.answer_hello = None, False
+    starting = asyncio.create_task(client_of(server, ready_timeout=0.5).start())
+    await server.heard_all(lambda server: server.connections)
+    await server.connections[-1].send(encode_frame(error_frame("too_many_sessions")))
+    with pytest.raises(NotReady, match="too_many_sessions: "):
+        await starting
+
+
+# --- renewal
+
+
+async def test_connections_are_renewed_before_they_end_and_nobody_notices(server):
+    said = [f"text {number}" for number in range(20)]
+    async with client_of(server, connection_lifetime=0.15, overlap=0.05, ack_delay=9.0) as client:
+        for text in said:
+            await client.send_text(text)
+            await asyncio.sleep(0.02)
+        records = await records_of(client, 2 * len(said))
+        await client.flush(timeout=20)
+        assert client.connection > 2
+        assert client.epoch == 2
+        assert not of_kind(server.heard, Bye)
+    assert records == [(record, content) for record, (_, _, content) in enumerate(server.journal)]
+    assert server.texts == said
+    counters = [hello.connection for hello in of_kind(server.heard, Hello)]
+    assert counters == list(range(1, client.connection + 1)), "one hello a connection: no connection was lost"
+
+
+async def test_a_renewal_that_fails_is_tried_again_and_the_old_connection_goes_on(server):
+    async with client_of(server, connection_lifetime=0.1, lifetime_jitter=0.0) as client:
+        server.refusals = [503] * 5
+        await server.heard_all(lambda server: not server.refusals or len(of_kind(server.heard, Hello)) > 1)
+        assert client.connection >= 1
+        await client.send_text("hi")
+        await client.flush(timeout=20)
+        await server.heard_all(lambda server: len(of_kind(server.heard, Hello)) == 2)
+    assert server.texts == ["hi"]
+
+
+async def test_a_connection_that_is_dead_without_a_word_is_replaced(server):
+    async with client_of(server, silence_timeout=0.1, pong_timeout=0.1) as client:
+        server.answer_ping = False
+        server.inbound = Network(0, 1.0)
+        server.inbound.random.choice = lambda fates: "lose"
+        server.listeners.clear()  # not even noise
+        await client.send_text("hi")
+        async with asyncio.timeout(20):
+            while len(server.handshakes) < 2:
+                await asyncio.sleep(0.01)
+        server.inbound = Network()
+        await client.flush(timeout=20)
+    assert server.texts == ["hi"]
+
+
+# --- several clients
+
+
+async def test_a_reloaded_page_is_a_new_client_of_the_same_session(server):
+    async with client_of(server) as first:
+        await first.send_text("one")
+        await first.flush(timeout=20)
+    async with client_of(server) as second:
+        assert second.client_id != first.client_id
+        assert second.ready.head == 2
+        await second.send_text("two")
+        assert await records_of(second, 2) == [(2, "two"), (3, "you said two")], "what was before is history"
+    assert server.texts == ["one", "two"]
+
+
+async def test_two_clients_on_one_session_both_speak_and_both_hear(server):
+    async with client_of(server) as alice, client_of(server) as bob:
+        await asyncio.gather(alice.send_text("hi"), bob.send_text("hello"))
+        await asyncio.gather(alice.flush(timeout=20), bob.flush(timeout=20))
+        heard = await asyncio.gather(records_of(alice, 4), records_of(bob, 4))
+    assert heard[0] == heard[1] == [(record, content) for record, (_, _, content) in enumerate(server.journal)]
+    assert sorted(server.texts) == ["hello", "hi"]
+
+
+async def test_a_plain_client_without_numbers_is_heard(server):
+    async with connect(server.url) as socket:
+        await socket.send('{"type":"hello","session":"s","client_id":"plain","connection":1}')
+        await socket.send('{"type":"text","text":"hi"}')
+        async with asyncio.timeout(20):
+            async for message in socket:
+                if any(isinstance(frame, TextOutput) for frame in decode_server_message(message)):
+                    break
+    assert server.texts == ["hi"]
+
+
+# --- what is sent
+
+
+async def test_images_and_traces(server):
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    async with Client(server.url, session="s", trace=lambda: trace, settings=quick()) as client:
+        await client.send_image(b"x" * 50_000, "image/png")
+        await client.send_text("what is this?")
+        await client.flush(timeout=20)
+        with pytest.raises(ValueError, match="an image has"):
+            await client.send_image(b"", "image/png")
+    inputs = of_kind(server.heard, ImageInput, TextInput)
+    assert [frame.seq for frame in inputs] == [1, 2, 3, 4]
+    assert b"".join(frame.raw for frame in of_kind(server.heard, ImageInput)) == b"x" * 50_000
+    assert {frame.trace for frame in inputs} == {trace}
+
+
+async def test_audio_that_is_too_much_is_given_up_oldest_first_and_counted(server):
+    async with client_of(server, sender=SenderSettings(audio_bytes=4000)) as client:
+        server.answer_hello = False
+        server.take_over()
+        given_up = [await client.send_audio(b"\1\0" * 300) for _ in range(10)]
+        assert given_up[:3] == [0, 0, 0]
+        assert sum(given_up) == client.audio_given_up > 0
+        with pytest.raises(ValueError, match="whole"):
+            await client.send_audio(b"odd")
+
+
 async def test_a_server_that_never_comes_back(server):
     async with client_of(server, give_up_after=0.2) as client:
         await client.send_text("hi")
@@ -263,6 +460,13 @@ async def test_several_loops_share_the_events(server):
         second = await events_until(client, lambda event: getattr(event, "record", None) == 1)
     assert not of_kind(second, Ready)
     assert first
+
+
+async def test_a_reader_that_never_reads_ends_the_client():
+    buffer = EventBuffer(capacity=3, lasting_capacity=5)
+    buffer.put([TextOutput(text=str(record), record=record) for record in range(5)])
+    with pytest.raises(EventsNotRead):
+        buffer.put([TextOutput(text="one too many", record=5)])
 
 
 async def test_a_reader_that_is_slow_loses_audio_and_nothing_else():
