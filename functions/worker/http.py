@@ -112,6 +112,8 @@ class Listener:
             return _refused(410, "moved")
         except web.HTTPRequestEntityTooLarge:
             return _refused(400, "oversize")
+        except web.RequestPayloadError:  # what its headers say of the body is not so
+            return _refused(400, "bad_json")
         except FrameError as error:
             metrics.error(error.code)
             return _refused(429 if error.code == "busy" else 400, error.code, error.message)

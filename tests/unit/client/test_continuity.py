@@ -24,14 +24,16 @@ class Continuity(RuleBasedStateMachine):
     def some_page(self, dice):
         return self.world.pages[dice % len(self.world.pages)]
 
-    def some_link(self, dice):
-        """A connection of some page and what is on its way, in one direction."""
-        page = self.some_page(dice)
-        if not page.links:
-            return page, None, []
-        number = list(page.links)[dice // 2 % len(page.links)]
-        link = page.links[number]
-        return page, number, link.to_server if dice // 4 % 2 else link.to_client
+    def under_way(self, dice):
+        """Some connection's messages in one direction, after everybody has said what is due."""
+        for page in self.world.pages:
+            page.send(self.world.now)
+        holder = self.world.holder
+        for client_id in list(holder.listeners):
+            holder.post(client_id, most=dice % 5 + 1)
+        links = [link for page in self.world.pages for link in page.links.values()]
+        queues = [queue for link in links for queue in (link.to_server, link.to_client) if queue]
+        return queues[dice // 5 % len(queues)] if queues else []
 
     # clients
 
@@ -62,9 +64,9 @@ class Continuity(RuleBasedStateMachine):
 
     @rule(dice=DICE)
     def cut(self, dice):
-        page, number, _ = self.some_link(dice)
-        if number is not None:
-            page.cut(number)
+        page = self.some_page(dice)
+        if page.links:
+            page.cut(list(page.links)[dice // 2 % len(page.links)])
 
     @precondition(lambda self: len(self.world.pages) + len(self.world.gone) < 4)
     @rule(dice=DICE)
@@ -86,6 +88,7 @@ class Continuity(RuleBasedStateMachine):
     @rule(dice=DICE)
     def reach_server(self, dice):
         page = self.some_page(dice)
+        page.send(self.world.now)
         for number, link in page.links.items():
             if link.to_server:
                 self.world.reach_server(page, number, link.to_server.index(pick(dice, link.to_server)))
@@ -101,23 +104,28 @@ class Continuity(RuleBasedStateMachine):
 
     @rule(dice=DICE)
     def lose(self, dice):
-        _, _, under_way = self.some_link(dice)
-        if under_way:
-            under_way.pop(dice % len(under_way))
+        if messages := self.under_way(dice):
+            messages.pop(dice % len(messages))
 
     @rule(dice=DICE)
     def double(self, dice):
-        _, _, under_way = self.some_link(dice)
-        if under_way:
-            under_way.append(under_way[dice % len(under_way)])
+        if messages := self.under_way(dice):
+            messages.append(messages[dice % len(messages)])
 
     @rule(dice=DICE)
     def junk(self, dice):
-        page, number, _ = self.some_link(dice)
-        if number is not None:
-            page.links[number].to_client.append(JUNK)
+        for link in self.some_page(dice).links.values():
+            link.to_client.append(JUNK)
 
     # holders
+
+    @rule(dice=DICE)
+    def lose_what_is_said_now(self, dice):
+        """As when a function is throttled: everything for a while."""
+        page = self.some_page(dice)
+        page.send(self.world.now)
+        for link in page.links.values():
+            link.to_server.clear()
 
     @rule(dice=DICE)
     def post(self, dice):
