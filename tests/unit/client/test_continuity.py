@@ -108,6 +108,23 @@ class Continuity(RuleBasedStateMachine):
             messages.pop(dice % len(messages))
 
     @rule(dice=DICE)
+    def lose_some_of_an_answer(self, dice):
+        """Frames go out one by one, one message is lost, and the rest comes in time or too late to wait for it."""
+        holder = self.world.holder
+        while holder.taken:
+            holder.commit(text_first=False, tell=True)
+        for client_id in list(holder.listeners):
+            while client_id in holder.listeners and holder.listeners[client_id].outbox:
+                holder.post(client_id, most=1)
+        for page in self.world.pages:
+            for number, link in page.links.items():
+                if link.to_client:
+                    link.to_client.pop(dice % len(link.to_client))
+                while link.to_client:
+                    page.hear(link.to_client.pop(0), self.world.now, number)
+        self.wait(dice)
+
+    @rule(dice=DICE)
     def double(self, dice):
         if messages := self.under_way(dice):
             messages.append(messages[dice % len(messages)])
