@@ -27,7 +27,7 @@ from segue.wire.frames import (
     TextOutput,
     Tool,
     Transcript,
-    decode_server_frame,
+    decode_server_message,
     encode_frame,
 )
 from segue.wire.output import Gap, JournalCursor, OutputOrder
@@ -145,11 +145,12 @@ class Conversation:
 
     def received(self, message: str | bytes, now: float) -> list[ServerFrame]:
         """Take a message; return the events that it makes, in order."""
-        frame = decode_server_frame(message)
-        if frame is None or self._is_stale(frame):
-            return []
-        self._obey(frame, now)
-        return self._show(self._order.offer(frame, now), now)
+        shown: list[ServerFrame] = []
+        for frame in decode_server_message(message):
+            if not self._is_stale(frame):
+                self._obey(frame, now)
+                shown += self._show(self._order.offer(frame, now), now)
+        return shown
 
     def tick(self, now: float) -> list[ServerFrame]:
         """Give up what has been waited for long enough; return the events that were held up by it."""

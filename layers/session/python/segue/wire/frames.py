@@ -9,6 +9,7 @@ Fields that a reader does not know are ignored, so that the two ends need not be
 """
 
 import binascii
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -265,7 +266,11 @@ type JournalFrame = Transcript | TextOutput | Tool
 _CLIENT_TYPES: Final = frozenset({"hello", "text", "audio", "ack", "ping", "bye"})
 _client_decoder: Final[msgspec.json.Decoder[ClientFrame]] = msgspec.json.Decoder(ClientFrame)
 _server_decoder: Final[msgspec.json.Decoder[ServerFrame]] = msgspec.json.Decoder(ServerFrame)
+_array_decoder: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _encoder = msgspec.json.Encoder()
+
+_STAMP_BYTES: Final = 64
+"""What the largest epoch and number add to a frame that has neither, at most."""
 
 
 class _Tagged(Struct):
@@ -285,6 +290,38 @@ def encode_frame(frame: ClientFrame | ServerFrame) -> str:
     if len(message) > MAX_FRAME_BYTES:
         raise FrameError("oversize")
     return message.decode()
+
+
+def encode_batch(frames: Sequence[ServerFrame]) -> str:
+    """Return one message for one or several frames of the server; `fitting` says how many go into one.
+
+    Raises:
+        FrameError: `oversize`.
+    """
+    if len(frames) == 1:
+        return encode_frame(frames[0])
+    message = _encoder.encode(frames)
+    if len(message) > MAX_FRAME_BYTES:
+        raise FrameError("oversize")
+    return message.decode()
+
+
+def fitting(frames: Iterable[ServerFrame], limit: int = MAX_FRAME_BYTES) -> int:
+    """How many of the first frames go into one message, whatever epoch and numbers they are given yet.
+
+    At least one, if there is one: whether that is too large, `encode_frame` says.
+
+    Args:
+        frames: in the order of sending; looked at no further than needed.
+        limit: bytes of the message.
+    """
+    count, size = 0, 1
+    for frame in frames:
+        size += len(_encoder.encode(frame)) + _STAMP_BYTES + 1
+        if count and size > limit:
+            break
+        count += 1
+    return count
 
 
 def decode_client_frame(message: bytes | str) -> ClientFrame:
@@ -311,6 +348,19 @@ def decode_server_frame(message: bytes | str) -> ServerFrame | None:
         return _server_decoder.decode(_checked(message))
     except (FrameError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
+
+
+def decode_server_message(message: bytes | str) -> list[ServerFrame]:
+    """Read what a server sent: a frame, or an array of frames that waited for the same sending.
+
+    What is not protocol is left out, in an array too.
+    """
+    try:
+        raw = _checked(message)
+        parts = _array_decoder.decode(raw) if raw.lstrip()[:1] == b"[" else [raw]
+    except (FrameError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return []
+    return [frame for part in parts if (frame := decode_server_frame(bytes(part))) is not None]
 
 
 def error_frame(code: str, message: str | None = None) -> Error:
