@@ -1,8 +1,12 @@
 """What waits to be posted to one connection: one POST at a time, and nobody who puts something in ever waits.
 
     put ─▶ [ack][audio][audio][final]… ─▶ stamp ─▶ POST ─▶ 200 next
-                   │                                       429 or unknown: the same frame again, after a pause
+                   │                                       429 or unknown: the same message again, after a pause
                    └ too much: the oldest audio goes       410 gone: the client comes back on another connection
+
+What waits for the same POST goes together, as an array: up to 32 KB, and up to 200 ms of audio, because what is on its
+way cannot be dropped when the user speaks over it. While nothing waits each frame goes at once, the first audio of a
+response above all.
 
 A client that reads slowly loses audio and partial transcripts, which nobody wants late, oldest first. Texts, final
 transcripts, tools and acknowledgements are never dropped; should they pile up all the same, nobody is reading, and the
@@ -15,10 +19,12 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Callable
+from itertools import islice
 from typing import Final, Protocol
 
-from segue.wire.frames import AudioOutput, FrameError, InputAck, ServerFrame, Transcript, encode_frame
+from segue.wire.frames import AudioOutput, FrameError, InputAck, ServerFrame, Transcript, encode_batch, fitting
 from worker.log import logger
+from worker.metrics import Count, metrics
 from worker.poster import Outcome
 
 FLEETING_BYTES: Final = 4 * 1024 * 1024
@@ -27,6 +33,12 @@ than real time, so the queue holds what the client has still to play."""
 
 LASTING_FRAMES: Final = 2048
 """Frames that must not be dropped and wait at most. A conversation makes a few a turn."""
+
+AUDIO_SECONDS: Final = 0.2
+"""Audio in one message, unless one frame alone has more."""
+
+_HAIR: Final = 1e-3
+"""Two frames of 100 ms are 200 ms, and base64's padding."""
 
 FIRST_PAUSE_SECONDS: Final = 0.1
 LONGEST_PAUSE_SECONDS: Final = 2.0
@@ -108,23 +120,25 @@ class Outbox:
                     logger.warning("a client does not read, closing its connection", connection=self.connection_id)
                     await self._connections.disconnect(self.connection_id)
                     return
-                if not await self._send(self._next()):
+                if not await self._send(self._next_batch()):
                     return
             self._arrived.clear()
             self._idle.set()
 
-    async def _send(self, frame: ServerFrame) -> bool:
-        """Post a frame until its outcome is known; False ends the outbox."""
+    async def _send(self, batch: list[ServerFrame]) -> bool:
+        """Post frames until the outcome is known; False ends the outbox."""
         try:
-            message = encode_frame(self._stamp(frame)).encode()
+            message = encode_batch([self._stamp(frame) for frame in batch]).encode()
         except FrameError:
-            logger.error("a frame is too large to be sent", connection=self.connection_id, frame=type(frame).__name__)
+            kind = type(batch[0]).__name__
+            logger.error("a frame is too large to be sent", connection=self.connection_id, frame=kind)
             return True
         pause = FIRST_PAUSE_SECONDS
         while self._may_speak():
             match await self._connections.post(self.connection_id, message):
                 case Outcome.DELIVERED:
                     self.delivered_at = asyncio.get_running_loop().time()
+                    metrics.count(Count.FRAMES_OUT, len(batch))
                     return True
                 case Outcome.REFUSED:
                     return True
@@ -134,20 +148,34 @@ class Outbox:
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
         return False
 
-    def _next(self) -> ServerFrame:
-        frame = self._waiting.popleft()
-        self._fleeting -= _fleeting_bytes(frame)
-        return frame
+    def _next_batch(self) -> list[ServerFrame]:
+        """Take what goes into the next message."""
+        count, audio = 0, 0.0
+        for frame in islice(self._waiting, fitting(self._waiting)):
+            audio += _seconds(frame)
+            if count and audio > AUDIO_SECONDS + _HAIR:
+                break
+            count += 1
+        batch = [self._waiting.popleft() for _ in range(count)]
+        self._fleeting -= sum(map(_fleeting_bytes, batch))
+        return batch
 
     def _drop_oldest_fleeting(self) -> None:
         for index, frame in enumerate(self._waiting):
             if size := _fleeting_bytes(frame):
                 del self._waiting[index]
                 self._fleeting -= size
+                if isinstance(frame, AudioOutput):
+                    metrics.count(Count.DROPPED_AUDIO)
                 return
 
     def _piled_up(self) -> bool:
         return sum(not _fleeting_bytes(frame) for frame in self._waiting) > LASTING_FRAMES
+
+
+def _seconds(frame: ServerFrame) -> float:
+    """How long a frame sounds."""
+    return len(frame.audio) * 3 / 4 / 2 / frame.rate if isinstance(frame, AudioOutput) else 0.0
 
 
 def _fleeting_bytes(frame: ServerFrame) -> int:

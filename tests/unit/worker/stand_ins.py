@@ -9,7 +9,7 @@ from typing import Any
 
 from segue.wire.claims import Claim, ClientAddress
 from segue.wire.delivery import Delivery
-from segue.wire.frames import AudioInput, ClientFrame, Hello, ServerFrame, TextInput, decode_server_frame
+from segue.wire.frames import AudioInput, ClientFrame, Hello, ServerFrame, TextInput, decode_server_message
 from tests.support.scripted_model import ScriptedModel
 from worker.poster import Outcome
 
@@ -19,6 +19,7 @@ class FakeConnections:
 
     Attributes:
         posted: Frames by connection, in order, each attempt counted.
+        messages: The same, by the messages that they came in.
         answers: Outcomes by connection, used up one by one; then DELIVERED.
         gone: Connections that do not exist.
         closed: Connections that were disconnected.
@@ -29,6 +30,7 @@ class FakeConnections:
 
     def __init__(self) -> None:
         self.posted: defaultdict[str, list[ServerFrame]] = defaultdict(list)
+        self.messages: defaultdict[str, list[list[ServerFrame]]] = defaultdict(list)
         self.answers: defaultdict[str, deque[Outcome]] = defaultdict(deque)
         self.gone: set[str] = set()
         self.closed: list[str] = []
@@ -43,11 +45,12 @@ class FakeConnections:
         return self._slow[connection_id]
 
     async def post(self, connection_id: str, message: bytes) -> Outcome:
-        frame = decode_server_frame(message)
-        assert frame is not None, message
+        frames = decode_server_message(message)
+        assert frames, message
         if connection_id in self.gone:
             return Outcome.GONE
-        self.posted[connection_id].append(frame)
+        self.posted[connection_id] += frames
+        self.messages[connection_id].append(frames)
         self.under_way[connection_id] += 1
         self.most_at_once = max(self.most_at_once, self.under_way[connection_id])
         try:
@@ -60,7 +63,8 @@ class FakeConnections:
         answers = self.answers[connection_id]
         if answers:
             return answers.popleft()
-        self.on_delivered(frame)
+        for frame in frames:
+            self.on_delivered(frame)
         return Outcome.DELIVERED
 
     async def look(self, connection_id: str) -> Outcome:

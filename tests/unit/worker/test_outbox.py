@@ -56,7 +56,7 @@ async def test_frames_go_one_at_a_time_in_order(box, clients):
     made.begin()
     await eventually(lambda: clients.posted["k1"])
     await turns()
-    assert len(clients.posted["k1"]) == 1
+    assert len(clients.messages["k1"]) == 1
     slow.set()
     await made.drained()
     assert [frame.text for frame in clients.posted["k1"]] == list("01234")
@@ -119,7 +119,7 @@ async def test_a_connection_that_is_gone_ends_the_outbox(box, clients):
     made.put(said("one"))
     made.put(said("two"))
     await asyncio.wait_for(made.begin(), 5)
-    assert len(clients.posted["k1"]) == 1
+    assert len(clients.messages["k1"]) == 1
 
 
 @pytest.mark.parametrize("outcome", [Outcome.LIMITED, Outcome.UNKNOWN])
@@ -129,13 +129,46 @@ async def test_the_same_frame_is_sent_again_until_its_outcome_is_known(box, clie
     made.put(said("one"))
     made.put(said("two"))
     made.begin()
+    await eventually(lambda: clients.posted["k1"])
+    made.put(said("three"))
     await made.drained()
-    assert [(frame.text, frame.seq) for frame in clients.posted["k1"]] == [
-        ("one", 1),
-        ("one", 1),
-        ("one", 1),
-        ("two", 2),
-    ]
+    sent = [[(frame.text, frame.seq) for frame in message] for message in clients.messages["k1"]]
+    together = [("one", 1), ("two", 2)]
+    assert sent == [together, together, together, [("three", 3)]], "what joins a message under way could come twice"
+
+
+async def test_what_waits_for_the_same_post_goes_together(box, clients):
+    made = box()
+    slow = clients.hold("k1")
+    made.begin()
+    made.put(said("at once"))
+    await eventually(lambda: clients.messages["k1"])
+    for number in range(5):
+        made.put(spoken(number, size=4268))  # 100 ms at 16 kHz
+    made.put(said("end"))
+    slow.set()
+    await made.drained()
+    assert [len(message) for message in clients.messages["k1"]] == [1, 2, 2, 2], "200 ms of audio at most"
+    assert [frame.seq for frame in clients.posted["k1"]] == list(range(1, 8))
+
+
+async def test_a_message_has_32_kb_at_most(box, clients):
+    made = box()
+    for _ in range(5):
+        made.put(said("x" * 15_000))
+    made.begin()
+    await made.drained()
+    assert [len(message) for message in clients.messages["k1"]] == [2, 2, 1]
+
+
+async def test_a_frame_that_is_too_large_takes_no_other_with_it(box, clients):
+    made = box()
+    made.put(said("before"))
+    made.put(said("x" * 40_000))
+    made.put(said("after"))
+    made.begin()
+    await made.drained()
+    assert [frame.text for frame in clients.posted["k1"]] == ["before", "after"]
 
 
 async def test_too_many_requests_back_the_connection_off(box, clients, monkeypatch):

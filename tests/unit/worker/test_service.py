@@ -20,7 +20,7 @@ from segue.item import GuardItem
 from segue.testing import provision
 from segue.wire.claims import decode_claim, encode_claim
 from segue.wire.delivery import FRAMES_PATH, ROUTE_TOKEN_HEADER, encode_delivery
-from segue.wire.frames import InputAck, Ready, Transcript, decode_server_frame
+from segue.wire.frames import InputAck, Ready, Transcript, decode_server_message
 from tests.conftest import ROOT
 from tests.support.waiting import eventually
 from tests.unit.worker.stand_ins import address, claim, delivery, text
@@ -35,7 +35,7 @@ async def management():
     app = web.Application()
 
     async def take(request: web.Request) -> web.Response:
-        posted.append(decode_server_frame(await request.read()))
+        posted.extend(decode_server_message(await request.read()))
         return web.Response()
 
     app.router.add_post("/stage/@connections/{connection}", take)
