@@ -1,0 +1,135 @@
+"""Redeploys and crashes of real workers under a conversation: nothing lost or doubled, and how long the gap is."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import statistics
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from segue.wire.frames import Ready
+from tests.integration.fleet import Client, Fleet, fleet
+from tests.support.stage import Stage
+from tests.support.waiting import eventually
+
+pytestmark = [pytest.mark.emulator, pytest.mark.timeout(300)]
+
+SESSIONS = int(os.environ.get("SEGUE_TEST_SESSIONS", "8"))
+REDEPLOYS = int(os.environ.get("SEGUE_TEST_REDEPLOYS", "2"))
+"""More of both are for a run of their own, which also tells the gap: pytest -s prints it."""
+
+
+@pytest.fixture
+async def world(emulated: Stage, tmp_path: Path) -> AsyncIterator[Fleet]:
+    async with fleet(emulated, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+async def clients(world: Fleet) -> AsyncIterator[list[Client]]:
+    made = [Client(number) for number in range(SESSIONS)]
+    serving = [asyncio.create_task(world.serve(client)) for client in made]
+    yield made
+    for task in serving:
+        task.cancel()
+    for result in await asyncio.gather(*serving, return_exceptions=True):
+        assert isinstance(result, asyncio.CancelledError), result
+
+
+def said_by(role: str, client: Client) -> list[str]:
+    return [one.text for one in client.finals if one.role == role]
+
+
+async def talk(clients: list[Client], turns: int) -> None:
+    """Have each client say something, and wait for the answers."""
+    before = [len(said_by("assistant", client)) for client in clients]
+    for turn in range(turns):
+        for client, answered in zip(clients, before, strict=True):
+            client.say(f"repeat after me: {client.number} {answered + turn}.")
+        for client, answered in zip(clients, before, strict=True):
+            await eventually(lambda c=client, n=answered + turn: len(said_by("assistant", c)) > n, 60)
+
+
+async def until_ended(world: Fleet, name: str) -> None:
+    await eventually(lambda: world.processes[name].poll() is not None, 100)
+    assert world.processes[name].returncode == 0, world.log(name)[-2000:]
+
+
+async def test_redeploys_leave_a_gap_that_nobody_notices(world: Fleet, clients: list[Client]) -> None:
+    await world.start("w0", "0")
+    await talk(clients, 2)
+    gaps: list[float] = []
+    for number in range(1, REDEPLOYS + 1):
+        await world.start(f"w{number}", str(number))
+        before = [client.epoch for client in clients]
+        world.signal(f"w{number - 1}", signal.SIGTERM)
+        await until_ended(world, f"w{number - 1}")
+        for client, epoch in zip(clients, before, strict=True):
+            await eventually(lambda c=client, e=epoch: c.epoch > e)
+        gaps += [client.gap(epoch) for client, epoch in zip(clients, before, strict=True)]
+        await talk(clients, 1)
+    for client in clients:
+        assert said_by("assistant", client) == [f"{client.number} {turn}." for turn in range(2 + REDEPLOYS)]
+        assert not client.pending
+    opened = [line for number in range(1, REDEPLOYS + 1) for line in lines(world, f"w{number}", "session opened")]
+    assert len(opened) == SESSIONS * REDEPLOYS, "each goes over once, to the newest"
+    assert all(line["prepared"] for line in opened), "none is restored in the gap"
+    gaps.sort()
+    print(
+        f"\nplanned handoff, {len(gaps)} sessions: p50 {statistics.median(gaps) * 1000:.0f} ms,"
+        f" p99 {gaps[min(len(gaps) - 1, int(len(gaps) * 0.99))] * 1000:.0f} ms"
+    )
+    # Ten times the target: this machine is busy with the rest of the tests, and the claim is elsewhere (benchmarks).
+    assert statistics.median(gaps) < 2.0
+
+
+def lines(world: Fleet, name: str, message: str) -> list[dict[str, Any]]:
+    found = []
+    for line in world.log(name).splitlines():
+        with contextlib.suppress(ValueError):
+            found.append(json.loads(line))
+    return [line for line in found if line.get("message") == message]
+
+
+async def test_a_worker_killed_in_the_middle_of_its_handoffs_loses_nothing(world: Fleet, clients: list[Client]) -> None:
+    await world.start("old", "1")
+    await talk(clients, 1)
+    await world.start("new", "2")
+    before = [client.epoch for client in clients]
+    world.signal("old", signal.SIGTERM)
+    await eventually(lambda: any(c.epoch > e for c, e in zip(clients, before, strict=True)), 60)
+    world.signal("old", signal.SIGKILL)
+    await talk(clients, 2)
+    for client in clients:
+        assert said_by("assistant", client) == [f"{client.number} {turn}." for turn in range(3)]
+        item = world.item(client)
+        assert item is not None
+        assert item.holder == "new"
+
+
+async def test_a_text_whose_holder_is_killed_before_the_answer_is_answered_once(
+    world: Fleet, clients: list[Client]
+) -> None:
+    (client, *_) = clients
+    await world.start("old", "1", pace=1.0)
+    await eventually(lambda: all(one.of(Ready) for one in clients), 60)
+    client.say("please count to 30")
+    await eventually(lambda: client.acknowledged == 1, 30)
+    await world.start("new", "2")
+    assert said_by("assistant", client) == [], "it speaks for half a minute"
+    world.kill("old")
+    assert world.tell_stopped("old") == len(clients), "nobody else would notice: the client has nothing to send"
+    await eventually(lambda: said_by("assistant", client), 60)
+    heard = [json.loads(line) for line in world.ledger.read_text().splitlines()]
+    workers = [one["worker"] for one in heard if one["event"] == "heard" and one["text"] == "please count to 30"]
+    assert workers == ["old", "new"]
+    client.say("how many messages do you remember")
+    await eventually(lambda: len(said_by("assistant", client)) == 2, 30)
+    assert said_by("assistant", client)[1] == "I remember 2 messages.", "one question, one answer"
