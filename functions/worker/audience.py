@@ -14,9 +14,10 @@ from enum import Enum, auto
 from typing import Final
 
 from segue.wire.claims import ClientAddress
-from segue.wire.frames import Ready, ServerFrame
+from segue.wire.frames import Error, Ready, ServerFrame
 from segue.wire.output import OutputNumbering
 from worker.log import logger
+from worker.metrics import metrics
 from worker.outbox import Connections, Outbox
 from worker.poster import Outcome
 
@@ -105,6 +106,8 @@ class Audience:
             frame: What to send; a ``Ready`` opens a client's ears.
             client_id: To whom; None: to everybody who was greeted.
         """
+        if isinstance(frame, Error):
+            metrics.error(frame.code)
         if client_id is None:
             for listener in self._listeners.values():
                 if listener.greeted:

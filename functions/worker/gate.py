@@ -17,6 +17,7 @@ commit at most.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from typing import Protocol
 from segue import StorageUnavailable
 from segue.wire.frames import ServerFrame
 from worker.log import logger
+from worker.metrics import Count, Time, metrics
 
 RETRY_SECONDS = 0.5
 """Pause after storage failed a wait, before the wait is taken up again."""
@@ -51,11 +53,13 @@ class Waiting:
         frame: What waits.
         position: Records that must be durable before it leaves; None if it only keeps its place in the order.
         client_id: Whom it is for, None for everybody.
+        since: When it came, on the monotonic clock.
     """
 
     frame: ServerFrame
     position: int | None
     client_id: str | None
+    since: float
 
 
 class OutputGate:
@@ -96,7 +100,7 @@ class OutputGate:
         if not self._waiting and (position is None or position <= self._journal.head):
             self._release(frame, client_id)
             return
-        self._waiting.append(Waiting(frame, position, client_id))
+        self._waiting.append(Waiting(frame, position, client_id, time.monotonic()))
         self._empty.clear()
         self._arrived.set()
 
@@ -113,6 +117,7 @@ class OutputGate:
                 if self._closed:
                     return
                 first = self._waiting.popleft()
+                metrics.time(Time.GATE_WAIT, time.monotonic() - first.since)
                 self._release(first.frame, first.client_id)
             self._arrived.clear()
             self._empty.set()
@@ -128,7 +133,7 @@ class OutputGate:
         self._empty.set()
 
     async def _reach(self, position: int | None) -> None:
-        troubled = False
+        troubled, begun = False, time.monotonic()
         while position is not None and position > self._journal.head:
             try:
                 await self._journal.durable(position)
@@ -139,4 +144,6 @@ class OutputGate:
                 troubled = True
                 await asyncio.sleep(RETRY_SECONDS)
             else:
+                metrics.count(Count.COMMITS)
+                metrics.time(Time.COMMIT_LATENCY, time.monotonic() - begun)
                 return

@@ -94,9 +94,7 @@ class Handoff:
         await self._bounded(session.spoken(), SPOKEN_SECONDS)
         clients, at_boundary, ended_before = session.clients, session.turn.at_boundary, session.ended.is_set()
         session.say_moved()
-        if promise is not None:
-            await session.let_go()
-        else:
+        if promise is None or not await session.let_go():
             await session.stop()
         if clients and not ended_before and not session.lost:
             paused_ms = (asyncio.get_running_loop().time() - begun) * 1000

@@ -36,6 +36,7 @@ from segue.wire.frames import FrameError
 from worker.claims import ClaimTaker
 from worker.host import Host, NoRoom
 from worker.log import logger
+from worker.metrics import metrics
 from worker.session import HostedSession, Moved
 
 GRACE_SECONDS: Final = 1.0
@@ -112,6 +113,7 @@ class Listener:
         except web.HTTPRequestEntityTooLarge:
             return _refused(400, "oversize")
         except FrameError as error:
+            metrics.error(error.code)
             return _refused(429 if error.code == "busy" else 400, error.code, error.message)
         return web.Response(status=202)
 

@@ -15,7 +15,7 @@ anything to tell. Counting is one addition on the event loop; only the line of e
     HandoffsPrepared   Count          of those, the ones whose successor was ready before
     Takeovers          Count          sessions taken from a holder that had not let go
     Fenced             Count          sessions that turned out to be somebody else's
-    LeaseLosses        Count          sessions given up because the lease could not be renewed
+    LeaseLosses        Count          sessions given up because the lease could not be renewed in time
     FramesIn           Count          frames taken from clients
     FramesOut          Count          frames posted to clients
     Resends            Count          frames that clients sent again although they were there

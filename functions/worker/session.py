@@ -14,13 +14,14 @@ from collections.abc import Callable, Coroutine
 from enum import Enum, auto
 from typing import Any, Final
 
-from segue import SegueError, SessionFenced
+from segue import SessionFenced
 from segue.wire import frames
 from segue.wire.claims import ClientAddress
 from segue.wire.delivery import Delivery
 from segue.wire.frames import AudioInput, Bye, FrameError, Hello, TextInput
 from worker.audience import Arrival, Audience
 from worker.beginning import Beginning
+from worker.hold import Hold
 from worker.input import Input
 from worker.log import logger
 from worker.manager import Manager
@@ -28,9 +29,6 @@ from worker.metrics import Count, metrics
 from worker.outbox import Connections
 from worker.output import Output
 from worker.turn import Turn
-
-STOP_SECONDS: Final = 40.0
-"""For stopping an agent: its model, then flush and release, which give up on storage after 30 s."""
 
 SETTLE_SECONDS: Final = 10.0
 """How often silence is recorded as dealt with. Each time costs one commit, and what was not has to be sent again."""
@@ -89,9 +87,7 @@ class HostedSession:
         self._agent = agent
         self._beginning = beginning
         self._passing_on = False
-        self._releasing = False
-        self._released = False
-        self._lost = False
+        self._hold = Hold(manager, agent)
         self._audience = Audience(self.epoch, connections, self._may_speak, self._clients_changed)
         self._output = Output(manager, agent, self._audience)
         self._input = Input(manager, agent, self.turn, self._output)
@@ -109,7 +105,7 @@ class HostedSession:
     @property
     def lost(self) -> bool:
         """Whether somebody else has the session, or may have."""
-        return self._lost
+        return self._hold.lost
 
     @property
     def position(self) -> int:
@@ -224,16 +220,18 @@ class HostedSession:
                         await self.spoken()
             self._end()
 
-    async def let_go(self) -> None:
-        """Flush and release now, between two turns, so that the successor need not wait for the model to stop.
+    async def let_go(self) -> bool:
+        """Flush and release now, so that the successor need not wait for the model to stop; ``stop`` does the rest.
 
-        What the agent does from here on is refused. ``stop`` does the rest. If it fails, the lease runs out by itself.
+        Only between two turns: what the agent does from here on is refused. False if it was not released.
         """
         async with self._ending:
             if self.state is not State.LEAVING or not self.turn.at_boundary:
-                return
+                return False
             await self._stop_feeding()
-            await self._release(self._manager.leave())
+            if not await self._hold.leave():
+                self._output.fall_silent()
+            return self._hold.released
 
     async def drop(self) -> None:
         """Give up on a session that is lost or never started: silent, and released if it is still ours."""
@@ -262,21 +260,19 @@ class HostedSession:
         self._soon(self.stop())
 
     def _may_speak(self) -> bool:
-        """Whether frames may still go out: ours by our own clock, or ours until we ourselves let go."""
-        if self._releasing:
-            return not self._lost
-        if self._manager.lease_is_fresh():
+        if self._hold.firm:
             return True
+        metrics.count(Count.LEASE_LOSSES, int(self.state is State.OPEN))
         self._lose()
         return False
 
     def _lose(self) -> None:
         """Somebody else has the session, or may have: fall silent now, clean up next."""
-        if self._released or self.state in {State.LOST, State.ENDED}:
+        if self._hold.released or self.state in {State.LOST, State.ENDED}:
             return
         logger.warning("session lost", session=self.key, epoch=self.epoch)
         metrics.count(Count.FENCED)
-        before, self.state, self._lost = self.state, State.LOST, True
+        before, self.state, self._hold.lost = self.state, State.LOST, True
         self._output.fall_silent()
         if before is State.OPEN:  # otherwise whoever opens or stops it does the rest
             self._soon(self.drop())
@@ -305,37 +301,13 @@ class HostedSession:
     async def _stop_agent(self) -> None:
         """Stop the agent, which flushes and releases if that was not done."""
         await self._stop_feeding()
-        await self._release(self._stop_and_release())
+        if not await self._hold.stop():
+            self._output.fall_silent()
 
     async def _stop_feeding(self) -> None:
         if self._feeding is not None:
             self._feeding.cancel()
             await asyncio.wait({self._feeding})
-
-    async def _release(self, release: Coroutine[Any, Any, None]) -> None:
-        # From here on an absent lease is our own doing. Should somebody take it all the same, ``on_lost`` says so.
-        self._releasing, released_before = True, self._released
-        try:
-            async with asyncio.timeout(STOP_SECONDS):
-                await release
-        except (SegueError, TimeoutError) as error:
-            if released_before:
-                return  # what came too late to be recorded
-            # Nothing acknowledged is lost, and a lease that was not released runs out by itself.
-            logger.warning("session not released", session=self.key, epoch=self.epoch, reason=type(error).__name__)
-            self._output.fall_silent()
-        else:
-            self._released = not self._lost
-
-    async def _stop_and_release(self) -> None:
-        try:
-            await self._agent.stop()
-        except SegueError:
-            raise
-        except Exception as error:  # noqa: BLE001 - models raise what they like
-            # A model that does not end cleanly must not keep the session from being released.
-            logger.warning("the model did not stop cleanly", session=self.key, reason=type(error).__name__)
-            await self._manager.close()
 
     def _end(self) -> None:
         if self.state is not State.ENDED:

@@ -9,17 +9,22 @@ A handoff waits for a boundary, bounded, because cutting there loses nothing of 
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 from strands.bidi.types.events import (
+    BidiAudioDeltaEvent,
     BidiBargeInEvent,
     BidiConnectionRestartEvent,
     BidiResponseStartEvent,
     BidiResponseStopEvent,
     BidiToolUseBlocksEvent,
     BidiTranscriptStartEvent,
+    BidiTranscriptStopEvent,
 )
 from strands.types._events import ToolResultMessageEvent
+
+from worker.metrics import Time, metrics
 
 
 class Turn:
@@ -29,6 +34,7 @@ class Turn:
         self._owed = False
         self._speaking = False
         self._tool_groups = 0
+        self._owed_since: float | None = None
         self._boundary = asyncio.Event()
         self._boundary.set()
 
@@ -40,11 +46,18 @@ class Turn:
     def asked(self) -> None:
         """Something was typed: the agent owes an answer."""
         self._owed = True
+        self._owed_since = time.monotonic()
         self._update()
 
     def saw(self, event: Any) -> None:
         """Follow one event of the agent."""
         match event:
+            case BidiAudioDeltaEvent():
+                self._heard_audio()
+                return
+            case BidiTranscriptStopEvent(role="user"):
+                self._owed_since = time.monotonic()
+                return
             case BidiResponseStartEvent():
                 self._speaking, self._owed = True, False
             case BidiTranscriptStartEvent(role="user"):
@@ -68,6 +81,11 @@ class Turn:
     async def boundary(self) -> None:
         """Wait until the conversation is between turns."""
         await self._boundary.wait()
+
+    def _heard_audio(self) -> None:
+        if self._owed_since is not None:
+            metrics.time(Time.FIRST_AUDIO, time.monotonic() - self._owed_since)
+            self._owed_since = None
 
     def _update(self) -> None:
         if self._owed or self._speaking or self._tool_groups:

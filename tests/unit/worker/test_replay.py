@@ -7,13 +7,19 @@ import asyncio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from strands.bidi import BidiAgent
 from strands.bidi.models import ConnectionTimeoutError
 
-from segue.wire.frames import AudioInput, InputAck, Ready, Restart
+from segue.wire.frames import AudioInput, InputAck, Ready, Restart, Transcript
+from tests.support.memory_manager import MemorySessionManager
 from tests.support.scripted_model import spoken
 from tests.support.waiting import eventually
+from tests.unit.worker.conftest import LEASE
 from tests.unit.worker.stand_ins import address, audio, delivery
+from worker.beginning import Beginning
+from worker.rehearsal import RehearsalModel, speak
 from worker.replay import QUIET_PEAK, SILENCE_SECONDS, UNANSWERED_SECONDS, Unanswered, is_loud
+from worker.session import HostedSession
 
 LOUD = 9000
 
@@ -133,6 +139,32 @@ async def test_a_new_connection_hears_what_the_old_one_did_not_answer(host, clie
     assert len(clients.of("k1", Restart)) == 1
     model.emit(spoken("Three to five", role="user", content_id="c2"))
     await eventually(lambda: clients.of("k1", InputAck)[-1].upto == 5)
+
+
+async def test_speech_that_a_restart_cuts_is_understood_whole(storage, clients):
+    """With a model that hears: what it understands is what was said, once."""
+    manager = MemorySessionManager(storage=storage, durability="gate", lease=LEASE, acquire_timeout=0.0)
+    await manager.open()
+    model = RehearsalModel(pace=0)
+    agent = BidiAgent(model=model, session_manager=manager)
+    session = HostedSession(manager, Beginning(agent), clients)
+    await session.start((address(),))
+    pcm = speak("My name is Alice", 16000) + bytes(2 * 16000)
+    pieces = [pcm[at : at + 3200] for at in range(0, len(pcm), 3200)]
+    cut = len(pieces) // 3
+    try:
+        for seq, piece in enumerate(pieces, start=1):
+            session.deliver(delivery(AudioInput.from_pcm(piece, seq)))
+            if seq == cut:
+                await eventually(lambda: len(session._input._unanswered._kept) == cut)
+                model._line.drop("as a provider does after eight minutes")
+        await eventually(lambda: any(one.final and one.role == "user" for one in clients.of("k1", Transcript)))
+        assert [(one.kind, one.text) for one in model.heard] == [("speech", "My name is Alice")]
+        assert len(clients.of("k1", Restart)) == 1
+        said = [one.text for one in clients.of("k1", Transcript) if one.final and one.role == "user"]
+        assert said == ["My name is Alice"]
+    finally:
+        await session.stop()
 
 
 async def test_what_waits_for_the_new_connection_is_heard_after_what_the_old_one_was_given(host):

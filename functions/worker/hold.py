@@ -1,0 +1,81 @@
+"""A hosted session's hold on its lease: whether it may still speak, and letting go.
+
+held ─▶ releasing ─▶ released     our own doing: what became durable may still be said
+  └───────┴────────▶ lost         somebody else's, or perhaps: nothing more is said
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from strands.bidi import BidiAgent
+
+from segue import SegueError
+from worker.log import logger
+from worker.manager import Manager
+
+STOP_SECONDS: Final = 40.0
+"""For stopping an agent: its model, then flush and release, which give up on storage after 30 s."""
+
+
+class Hold:
+    """One session's.
+
+    Attributes:
+        lost: Whether somebody else has the session, or may have.
+        released: Whether it was let go, and is nobody's by our doing.
+    """
+
+    def __init__(self, manager: Manager, agent: BidiAgent) -> None:
+        """Keep who holds and who uses it.
+
+        Args:
+            manager: Opened.
+            agent: Built with it; stopping it releases.
+        """
+        self.lost = False
+        self.released = False
+        self._manager = manager
+        self._agent = agent
+        self._releasing = False
+
+    @property
+    def firm(self) -> bool:
+        """Whether frames may still go out: ours by our own clock, or ours until we ourselves let go."""
+        return not self.lost if self._releasing else self._manager.lease_is_fresh()
+
+    async def leave(self) -> bool:
+        """Flush and release, with the agent still there: whatever it records from here on is refused."""
+        return await self._release(stop=False)
+
+    async def stop(self) -> bool:
+        """Stop the agent; flush and release, if that was not done. False if the session could not be released."""
+        return await self._release(stop=True)
+
+    async def _release(self, *, stop: bool) -> bool:
+        # From here on an absent lease is our own doing. Should somebody take it all the same, ``on_lost`` says so.
+        self._releasing, released_before = True, self.released
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                await (self._stop_agent() if stop else self._manager.leave())
+        except (SegueError, TimeoutError) as error:
+            if released_before:
+                return True  # what came too late to be recorded
+            # Nothing acknowledged is lost, and a lease that was not released runs out by itself.
+            key, reason = self._manager.session_key, type(error).__name__
+            logger.warning("session not released", session=key, reason=reason)
+            return False
+        self.released = not self.lost
+        return True
+
+    async def _stop_agent(self) -> None:
+        try:
+            await self._agent.stop()
+        except SegueError:
+            raise
+        except Exception as error:  # noqa: BLE001 - models raise what they like
+            # A model that does not end cleanly must not keep the session from being released.
+            key, reason = self._manager.session_key, type(error).__name__
+            logger.warning("the model did not stop cleanly", session=key, reason=reason)
+            await self._manager.close()
