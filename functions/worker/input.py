@@ -131,6 +131,9 @@ class Input:
 
     async def _give_audio(self, said: Said, frame: AudioInput) -> None:
         pcm = frame.pcm
+        if not pcm:  # its client has given it up: only its number counts
+            self._unanswered.add(said.client_id, frame, _now())
+            return
         if said.again:
             await asyncio.sleep(len(pcm) / 2 / self._rate / REPLAY_SPEED)
         self._giving, self._refused = said, False
