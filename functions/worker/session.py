@@ -31,7 +31,7 @@ from worker.output import Output
 from worker.turn import Turn
 
 SETTLE_SECONDS: Final = 2.5
-"""How often silence is recorded as dealt with. Each time costs one commit, in the place of a heartbeat; later than this,
+"""How often silence is recorded as dealt with. Each time costs one commit, in the place of a heartbeat. Any later, and
 clients would send it again, ten messages a second."""
 
 FAREWELL_SECONDS: Final = 1.0
