@@ -144,7 +144,9 @@ class Input:
                 raise
             self._feeder.uncancel()  # the connection was replaced: it was put back
             return
-        except ValueError:
+        except ValueError:  # for its content: no connection takes it, and nobody will answer it
+            self._giving = None
+            self._unanswered.add(said.client_id, frame, _now())
             raise
         except Exception:
             if not await self._restarts():
