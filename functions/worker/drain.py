@@ -33,7 +33,7 @@ DRAIN_SECONDS: Final = 80.0
 """For everything. Sessions must be gone within 90 s of the signal."""
 
 HURRIED_SECONDS: Final = 8.0
-"""For everything that is left after a second signal."""
+"""For everything that is left after a second signal, or when the time is up."""
 
 
 class Drain:
@@ -71,6 +71,7 @@ class Drain:
         work = asyncio.create_task(self._everything(), name="drain")
         await self._bounded(asyncio.wait({work}), DRAIN_SECONDS)
         if not work.done():
+            self._hurry.set()
             await asyncio.wait({work}, timeout=HURRIED_SECONDS)
         if not work.done():
             logger.error("not all sessions were handed over in time", left=len(self._host.sessions))

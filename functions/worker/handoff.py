@@ -43,6 +43,10 @@ PREPARATIONS: Final = 3
 is let go all the same, and the successor begins anew in the gap."""
 
 
+SUCCESSOR_SECONDS: Final = 25.0
+"""For finding one at all. Then whoever is ready for whatever takes it, or the queue."""
+
+
 class Bounded(Protocol):
     """Waits for something, but not too long; see ``worker.drain``."""
 
@@ -83,11 +87,13 @@ class Handoff:
         self._queue = queue
         self._bounded = bounded
         self._worker_id = worker_id
+        self._promise: Promise | None = None
 
     async def run(self) -> None:
         """Pass it on."""
         session = self._session
-        promise = await self._find_successor()
+        await self._bounded(self._find_successor(), SUCCESSOR_SECONDS)
+        promise = self._promise
         begun = asyncio.get_running_loop().time()
         session.refuse_frames()
         await self._bounded(session.turn.boundary(), TURN_SECONDS)
@@ -110,24 +116,24 @@ class Handoff:
             )
         await session.stop()
 
-    async def _find_successor(self) -> Promise | None:
-        """Return at a turn boundary, if there is one in time, with a successor that is ready, if there is one."""
-        session, successors, promise = self._session, self._successors, None
+    async def _find_successor(self) -> None:
+        """Return at a turn boundary, if there is one in time, with a promise, if somebody gives one."""
+        session, successors = self._session, self._successors
         if successors is None:
-            return None
+            return
         for _ in range(PREPARATIONS):
             await self._bounded(self._quiet(), TURN_SECONDS)
             if not session.open or not session.clients:
-                break
+                return
             claim = msgspec.structs.replace(self._claim(), prepare=True)
-            promise = await successors.prepare(claim, promise.peer if promise else None)
-            if promise is None:
-                break
+            earlier = self._promise.peer if self._promise else None
+            self._promise = await successors.prepare(claim, earlier)
+            if self._promise is None:
+                return
             await self._bounded(self._quiet(), TURN_SECONDS)
-            if session.turn.at_boundary and session.position == promise.head:
+            if session.turn.at_boundary and session.position == self._promise.head:
                 metrics.count(Count.HANDOFFS_PREPARED)
-                break
-        return promise
+                return
 
     async def _quiet(self) -> None:
         """Wait until nobody speaks, and what was said is durable and posted."""

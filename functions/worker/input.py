@@ -163,6 +163,9 @@ class Input:
 
     async def _give_audio(self, said: Said, frame: AudioInput) -> None:
         pcm = frame.pcm
+        if not pcm:  # its client has given it up: only its number counts
+            self._unanswered.add(said.client_id, frame, _now())
+            return
         if said.again:
             await asyncio.sleep(len(pcm) / 2 / self._rate / REPLAY_SPEED)
         self._giving, self._refused = said, False
@@ -173,7 +176,9 @@ class Input:
                 raise
             self._feeder.uncancel()  # the connection was replaced: it was put back
             return
-        except ValueError:
+        except ValueError:  # for its content: no connection takes it, and nobody will answer it
+            self._giving = None
+            self._unanswered.add(said.client_id, frame, _now())
             raise
         except Exception:
             if not await self._restarts():

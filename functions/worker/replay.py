@@ -92,7 +92,7 @@ def is_loud(pcm: bytes) -> bool:
     if not pcm:
         return False
     samples = memoryview(pcm).cast("h")[::_STEP].tolist()
-    return max(samples) > QUIET_PEAK or min(samples) < -QUIET_PEAK
+    return max(samples, default=0) > QUIET_PEAK or min(samples, default=0) < -QUIET_PEAK
 
 
 def _numbers(given: deque[Given] | list[Given]) -> dict[str, list[int]]:

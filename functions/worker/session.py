@@ -30,8 +30,9 @@ from worker.outbox import Connections
 from worker.output import Output
 from worker.turn import Turn
 
-SETTLE_SECONDS: Final = 10.0
-"""How often silence is recorded as dealt with. Each time costs one commit, and what was not has to be sent again."""
+SETTLE_SECONDS: Final = 2.5
+"""How often silence is recorded as dealt with. Each time costs one commit, in the place of a heartbeat. Any later, and
+clients would send it again, ten messages a second."""
 
 FAREWELL_SECONDS: Final = 1.0
 """For posting what became durable only by the flush. The successor may be speaking by then, so later is too late."""
