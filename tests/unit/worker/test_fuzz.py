@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from segue.wire.delivery import ROUTE_TOKEN_HEADER, decode_refusal, encode_delivery
 from segue.wire.frames import MESSAGES, AudioInput, Bye, FrameError, Hello, ImageInput, OutputAck, Ping, TextInput
 from tests.unit.worker.stand_ins import delivery
+from tests.unit.worker.test_claims import FakeQueue
+from worker.claims import ClaimTaker
 from worker.http import Listener, Status
 from worker.session import Moved
 
@@ -79,7 +81,7 @@ def worker():
     loop = asyncio.new_event_loop()
     session = StubSession()
     host = SimpleNamespace(find={"default/talk": session}.get, sessions=(), room=1)
-    listener = Listener(host, Status(worker_id="w", version="1", ready=True))
+    listener = Listener(host, Status(worker_id="w", version="1", ready=True), ClaimTaker(FakeQueue(), host), "secret")
     port = loop.run_until_complete(listener.start("127.0.0.1", 0))
     http = loop.run_until_complete(_client(port))
     yield SimpleNamespace(run=loop.run_until_complete, http=http, port=port, session=session)
