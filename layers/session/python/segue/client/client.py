@@ -9,6 +9,7 @@ from typing import Final, Self
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus, WebSocketException
+from websockets.typing import Subprotocol
 
 from segue.client.conversation import Conversation
 from segue.client.errors import ClientClosed, ClientError, ConnectionLost, HandshakeRefused, NotReady
@@ -21,6 +22,10 @@ LARGEST_MESSAGE_BYTES: Final = 128 * 1024
 
 CREDENTIALS_REFUSED: Final = frozenset({401, 403})
 
+PROTOCOL: Final = "segue.v1"
+BEARER: Final = "bearer."
+
+type Token = str | Callable[[], str]
 type Headers = Mapping[str, str] | Callable[[], Mapping[str, str]]
 
 
@@ -36,6 +41,7 @@ class Client:
         *,
         session: str,
         client_id: str | None = None,
+        token: Token | None = None,
         headers: Headers | None = None,
         modality: Modality = "voice",
         settings: ClientSettings | None = None,
@@ -46,12 +52,14 @@ class Client:
             url: WebSocket address (`ws://…`, `wss://…`).
             session: session id.
             client_id: identity of this client for as long as the object lives; random if left out.
+            token: JSON Web Token that says who this is, or a function that gives one for each connection (tokens end).
             headers: for the handshake, or a function that makes them for each new connection (signatures expire).
             modality: what will mostly be sent.
             settings: times and limits.
         """
         self._url = url
         self._headers = headers
+        self._token = token
         self._settings = settings or ClientSettings()
         self._session = session
         self._client_id = client_id or secrets.token_hex(8)
@@ -234,6 +242,7 @@ class Client:
             try:
                 async with connect(
                     self._url,
+                    subprotocols=self._subprotocols(),
                     additional_headers=self._headers() if callable(self._headers) else self._headers,
                     open_timeout=self._settings.connect_timeout,
                     close_timeout=self._settings.close_timeout,
@@ -254,6 +263,13 @@ class Client:
                 raise ConnectionLost("no connection for too long; use a new client later") from self._last_error
             await self._pause(attempt)
             attempt += 1
+
+    def _subprotocols(self) -> list[Subprotocol] | None:
+        """The token travels as a subprotocol, as a browser's does; the server answers the protocol's own name."""
+        if self._token is None:
+            return None
+        token = self._token() if callable(self._token) else self._token
+        return [Subprotocol(PROTOCOL), Subprotocol(BEARER + token)]
 
     async def _pause(self, attempt: int) -> None:
         """Wait before a new attempt, with full jitter: thousands of clients may have lost the same server."""

@@ -54,6 +54,9 @@ MESSAGES: Final[dict[str, str]] = {
     "already_bound": "this connection belongs to another session or client id: open a new one",
     "superseded": "a newer connection of this client has taken over",
     "unknown_connection": "this connection is not known here: open a new one",
+    "expired": "the token has ended: open a new connection with a fresh one",
+    "too_many_sessions": "too many sessions are open: close one first",
+    "too_fast": "too many frames a second: send it again later",
     "beyond_window": "the sequence number is too far ahead: send the missing ones first",
     "busy": "too much at once: send it again later",
     "no_worker": "no worker has taken the session yet: try again",
@@ -61,7 +64,9 @@ MESSAGES: Final[dict[str, str]] = {
 }
 """Every error code with its standard text."""
 
-RETRYABLE_CODES: Final = frozenset({"unknown_connection", "beyond_window", "busy", "no_worker", "internal"})
+RETRYABLE_CODES: Final = frozenset(
+    {"unknown_connection", "beyond_window", "busy", "too_fast", "too_many_sessions", "no_worker", "internal"}
+)
 """Codes after which the same frame may succeed later."""
 
 
