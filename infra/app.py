@@ -11,18 +11,21 @@ from aws_cdk import App, Environment
 from infra import acknowledged
 from infra.checks import ConfigurationError
 from infra.config import Config, from_context
-from infra.dependencies import Dependencies, LayerBuildError, build
+from infra.dependencies import Dependencies, LayerBuildError, build, build_for_authorizer
 from infra.stacks.data import DataStack
 from infra.stacks.service import ServiceStack
 
 
-def compose(app: App, config: Config, dependencies: Dependencies) -> tuple[DataStack, ServiceStack]:
+def compose(
+    app: App, config: Config, dependencies: Dependencies, authorizer: Dependencies
+) -> tuple[DataStack, ServiceStack]:
     """Add both stacks of a deployment to an app.
 
     Args:
         app: What is synthesized.
         config: The deployment.
         dependencies: The built folder of the functions' third-party layer.
+        authorizer: The built folder of the authorizer's.
     """
     # The account is left to the caller's credentials: then nothing has to be looked up at synthesis.
     environment = Environment(region=config.region)
@@ -32,7 +35,9 @@ def compose(app: App, config: Config, dependencies: Dependencies) -> tuple[DataS
         f"Segue-{config.stage}-Service",
         config,
         storage=data.storage,
+        auth=data.auth,
         dependencies=dependencies,
+        authorizer=authorizer,
         env=environment,
     )
     service.add_stack_dependency(data)
@@ -46,7 +51,7 @@ def main() -> None:
     app = App()
     try:
         config = from_context(app.node.get_all_context())
-        compose(app, config, build(config))
+        compose(app, config, build(config), build_for_authorizer(config))
     except (ConfigurationError, LayerBuildError) as error:
         sys.exit(f"segue: {error}")
     app.synth()

@@ -1,7 +1,8 @@
-"""Builds the folder of third-party code that the gateway functions' layer is made of.
+"""Builds the folders of third-party code that the functions' layers are made of.
 
     layers/dependencies/<name>/python/     what Lambda puts on the path: the packages of requirements/layer.txt
     layers/dependencies/<name>/stamp       what it was built from; the same stamp is not built again
+    layers/dependencies/authorizer/…       the same of requirements/authorizer.txt, for the authorizer alone
 
 The folder is git-ignored. Packages come as wheels for the function's system and with the hashes of the lock, so no code
 of theirs runs while it is built.
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import Final
 
 from infra.config import Config
-from infra.constants import LAYER_LOCK, PYTHON_VERSION, ROOT
+from infra.constants import AUTHORIZER_LOCK, LAYER_LOCK, PYTHON_VERSION, ROOT
 from infra.targets import EMULATOR
 
 FOLDER: Final = ROOT / "layers" / "dependencies"
@@ -77,6 +78,15 @@ def build(config: Config, lock: Path = LAYER_LOCK, folder: Path = FOLDER) -> Dep
                 shutil.rmtree(target, ignore_errors=True)
                 made.rename(target)
     return Dependencies(folder=target, digest=digest)
+
+
+def build_for_authorizer(config: Config) -> Dependencies:
+    """Make sure that the authorizer's own layer's folder is there.
+
+    Raises:
+        LayerBuildError: As with `build`.
+    """
+    return build(config, AUTHORIZER_LOCK, FOLDER / "authorizer")
 
 
 @contextmanager

@@ -65,7 +65,7 @@ def python_function(scope: Construct, config: Config, layers: Layers, entry: Ent
         architecture=architecture(config),
         memory_size=MEMORY_MB,
         timeout=entry.timeout,
-        layers=layers.versions,
+        layers=layers.authorizer if entry.name == "authorizer" else layers.versions,
         environment={
             "SEGUE_STAGE": config.stage,
             "POWERTOOLS_SERVICE_NAME": f"segue-{entry.package}",

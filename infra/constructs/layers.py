@@ -1,4 +1,4 @@
-"""The layers of the functions: the library, and third-party code."""
+"""The layers of the functions: the library, and third-party code (the authorizer has its own)."""
 
 from aws_cdk import AssetHashType, IgnoreMode
 from aws_cdk import aws_lambda as lambda_
@@ -20,26 +20,34 @@ def architecture(config: Config) -> lambda_.Architecture:
 
 
 class Layers(Construct):
-    """Both layers.
+    """The layers.
 
     Attributes:
         versions: In the order in which functions take them.
+        authorizer: The same for the authorizer, so that no other function unpacks the cryptography.
     """
 
-    def __init__(self, scope: Construct, construct_id: str, config: Config, dependencies: Dependencies) -> None:
+    def __init__(
+        self, scope: Construct, construct_id: str, config: Config, dependencies: Dependencies, authorizer: Dependencies
+    ) -> None:
         super().__init__(scope, construct_id)
+        self._architecture = architecture(config)
         session = lambda_.LayerVersion(
             self,
             "Session",
             description="segue, the session library",
             code=lambda_.Code.from_asset(str(SESSION_LAYER), exclude=SESSION_EXCLUDES, ignore_mode=IgnoreMode.GIT),
             compatible_runtimes=[RUNTIME],
-            compatible_architectures=[architecture(config)],
+            compatible_architectures=[self._architecture],
         )
-        third_party = lambda_.LayerVersion(
+        self.versions = [session, self._third_party("Dependencies", "functions", dependencies)]
+        self.authorizer = [session, self._third_party("Authorizer", "authorizer", authorizer)]
+
+    def _third_party(self, construct_id: str, whose: str, dependencies: Dependencies) -> lambda_.LayerVersion:
+        return lambda_.LayerVersion(
             self,
-            "Dependencies",
-            description="third-party packages of the functions",
+            construct_id,
+            description=f"third-party packages of the {whose}",
             code=lambda_.Code.from_asset(
                 str(dependencies.folder),
                 exclude=DEPENDENCIES_EXCLUDES,
@@ -49,6 +57,5 @@ class Layers(Construct):
                 asset_hash_type=AssetHashType.CUSTOM,
             ),
             compatible_runtimes=[RUNTIME],
-            compatible_architectures=[architecture(config)],
+            compatible_architectures=[self._architecture],
         )
-        self.versions = [session, third_party]

@@ -4,6 +4,7 @@ from aws_cdk import CfnOutput, Environment, Stack
 from constructs import Construct
 
 from infra.config import Config
+from infra.constructs.auth import Auth
 from infra.constructs.claims import Claims
 from infra.constructs.gateway import Gateway, GatewayParts
 from infra.constructs.janitor import Janitor, JanitorParts
@@ -25,14 +26,16 @@ class ServiceStack(Stack):
         config: Config,
         *,
         storage: Storage,
+        auth: Auth,
         dependencies: Dependencies,
+        authorizer: Dependencies,
         env: Environment,
     ) -> None:
         super().__init__(scope, construct_id, env=env, description="Segue: gateway, workers and janitor")
         network = Network(self, "Network", config.target)
         claims = Claims(self, "Claims")
-        layers = Layers(self, "Layers", config, dependencies)
-        gateway_parts = GatewayParts(storage=storage, claims=claims.queue, layers=layers, network=network)
+        layers = Layers(self, "Layers", config, dependencies, authorizer)
+        gateway_parts = GatewayParts(storage=storage, auth=auth, claims=claims.queue, layers=layers, network=network)
         self.gateway = Gateway(self, "Gateway", config, gateway_parts)
         worker_parts = WorkerParts(storage=storage, claims=claims.queue, network=network, stage=self.gateway.stage)
         self.workers = Workers(self, "Workers", config, worker_parts)

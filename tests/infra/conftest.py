@@ -57,10 +57,11 @@ def composed(folder: Path, **settings: Any) -> tuple[App, Config, tuple[DataStac
     """The app as `npx cdk synth -c ...` composes it, but for an empty third-party layer."""
     (folder / "layer" / "python").mkdir(parents=True)
     (folder / "layer" / "python" / "placeholder.py").touch()
+    empty = [Dependencies(folder=folder / "layer", digest=64 * digit) for digit in "01"]
     flags = json.loads((ROOT / "cdk.json").read_text(encoding="utf-8"))["context"]
     app = App(context={**flags, **settings}, outdir=str(folder / "out"))
     config = from_context(app.node.get_all_context(), now=NOW)
-    return app, config, compose(app, config, Dependencies(folder=folder / "layer", digest=64 * "0"))
+    return app, config, compose(app, config, *empty)
 
 
 def synthesize(folder: Path, **settings: Any) -> Stage:

@@ -8,7 +8,7 @@ import pytest
 
 from infra import dependencies
 from infra.config import from_context
-from infra.dependencies import LayerBuildError, build
+from infra.dependencies import LayerBuildError, build, build_for_authorizer
 
 LOCAL = from_context({"stage": "local"})
 LOCK = "msgspec==0.22.0 --hash=sha256:00\n"
@@ -82,6 +82,14 @@ def test_every_service_that_a_function_calls_is_there():
     }
     assert called
     assert called <= dependencies.SERVICES
+
+
+def test_the_authorizer_has_a_folder_of_its_own(uv, tmp_path, monkeypatch):
+    monkeypatch.setattr(dependencies, "FOLDER", tmp_path / "layers")
+    built = build_for_authorizer(from_context({}))
+
+    assert built.folder == tmp_path / "layers" / "authorizer" / "aarch64-manylinux_2_28"
+    assert "requirements/authorizer.txt" in uv.calls[0]
 
 
 def test_a_changed_lock_builds_it_again(uv, lock, tmp_path):
