@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import msgspec
@@ -27,8 +27,9 @@ class Conversation:
         interactive: Whether a person sits at a terminal.
     """
 
-    def __init__(self, url: str, session: str, *, json_lines: bool = False) -> None:
+    def __init__(self, url: str, session: str, token: Callable[[], str], *, json_lines: bool = False) -> None:
         self.lines_read = 0
+        self._token = token
         self._url = url
         self._session = session
         self.interactive = sys.stdin.isatty() and sys.stdout.isatty() and not json_lines
@@ -49,7 +50,7 @@ class Conversation:
             LocalError: The server does not answer.
         """
         try:
-            async with Client(self._url, session=self._session, modality="text") as client:
+            async with Client(self._url, session=self._session, token=self._token, modality="text") as client:
                 await self._talk(client)
         except ClientError as error:
             msg = f"the conversation at {self._url} ended: {error}"

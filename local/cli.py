@@ -99,10 +99,11 @@ def chat(settings: Settings, /, session: str, *, as_json: bool) -> None:
     """
     running = run_file.require(settings)
     from local.chat import Conversation  # takes half a second
+    from local.issuer import Issuer
 
     async def work() -> None:
         facts = await Client(running).status()
-        await Conversation(facts["websocket_url"], session, json_lines=as_json).run()
+        await Conversation(facts["websocket_url"], session, Issuer(settings).token, json_lines=as_json).run()
 
     run(work())
 
@@ -191,3 +192,15 @@ def demo(settings: Settings, /) -> None:
     from local.demo import run as play
 
     sys.exit(0 if run(play(settings, renderer(as_json=False))) else 1)
+
+
+@main.command()
+@click.option("--subject", default="local", show_default=True, help="Whom the token is for; each has its own sessions.")
+@click.option("--expires", type=click.IntRange(min=1), default=12 * 60 * 60, show_default=True, metavar="SECONDS",
+              help="How long it is good.")  # fmt: skip
+@click.pass_obj
+def token(settings: Settings, /, subject: str, expires: int) -> None:
+    """Print a token that lets a client in, as the subprotocol `bearer.TOKEN` or in the query, `?token=TOKEN`."""
+    from local.issuer import Issuer  # cryptography: a tenth of a second that `--help` need not wait for
+
+    click.echo(Issuer(settings).token(subject, expires))

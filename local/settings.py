@@ -9,8 +9,8 @@ LOOPBACK = "127.0.0.1"
 REGION = "us-east-1"
 ACCOUNT = "000000000000"
 STAGE = "local"
-PRINCIPAL = "local"
-"""The principal of every caller in the local stage, which has no authorizer."""
+KEYS_PATH = "/.well-known/jwks.json"
+"""Where the supervisor publishes the keys of this machine's issuer of tokens."""
 
 DEFAULT_STOP_TIMEOUT_SECONDS = 120.0
 """The task definition's stop timeout: how long a worker has between SIGTERM and SIGKILL."""
