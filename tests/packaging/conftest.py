@@ -14,7 +14,7 @@ from infra.constants import FUNCTIONS, ROOT, SESSION_LAYER
 from infra.constructs.functions import function_excludes
 from infra.constructs.layers import DEPENDENCIES_EXCLUDES, SESSION_EXCLUDES
 from infra.constructs.workers import context_excludes
-from infra.dependencies import build
+from infra.dependencies import build, build_for_authorizer
 
 
 @pytest.fixture(scope="session")
@@ -53,6 +53,12 @@ def image_context(stage: Callable[..., Path]) -> Path:
 def dependencies(stage: Callable[..., Path]) -> Path:
     """The third-party layer for this machine, built from the lock unless it is there already."""
     return stage("Dependencies", build(from_context({"stage": "local"})).folder, DEPENDENCIES_EXCLUDES)
+
+
+@pytest.fixture(scope="session")
+def authorizer_layer(stage: Callable[..., Path]) -> Path:
+    """The authorizer's own, likewise."""
+    return stage("Authorizer", build_for_authorizer(from_context({"stage": "local"})).folder, DEPENDENCIES_EXCLUDES)
 
 
 @pytest.fixture
