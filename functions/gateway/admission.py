@@ -1,9 +1,10 @@
 """How many sessions a principal has open at a time: one item of the connections table for each principal.
 
     pk                      sk          attributes
-    principal/<principal>   sessions    revision; open: {connection id: "<until> <session id>"}
+    principal/<principal>   sessions    revision; open: {connection id: "<until> <counter> <client id> <session id>"}
 
-A session counts as long as one of its connections is in `open`. Two connections say hello at the same time:
+A session counts as long as one of its connections is in `open`; a client's newer connection takes the place of an
+older. Two connections say hello at the same time:
 
     connection 1  ──read revision 7──────────────────▶ write 8 if 7: refused ──read 8──▶ count again
     connection 2  ──read revision 7──▶ write 8 if 7: accepted
@@ -18,14 +19,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
 
-from gateway.connections import LIFETIME_SECONDS
+from gateway.connections import LIFETIME_SECONDS, Binding
 from gateway.environment import SESSIONS_PER_PRINCIPAL
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 CONNECTIONS_PER_SESSION: Final = 4
-"""On average, of one principal: keeps the item small. A page that was reloaded may leave one behind."""
+"""On average, of one principal: keeps the item small. Pages that were reloaded may leave some behind."""
 
 ATTEMPTS: Final = 5
 """Connections of one principal that say hello at the very same time."""
@@ -60,8 +61,8 @@ class Admission:
         self._most = most
         self._wall_clock = wall_clock
 
-    def enter(self, principal: str, connection_id: str, session_id: str) -> str | None:
-        """Count a connection to a session; return the error code if it must not be.
+    def enter(self, principal: str, connection_id: str, binding: Binding) -> str | None:
+        """Count a connection that is to be bound; return the error code if it must not be.
 
         Returns:
             `too_many_sessions`, `busy` if too many connections of this principal ask at once, or `None`.
@@ -70,7 +71,7 @@ class Admission:
             answer = self._client.get_item(TableName=self._table, Key=_key(principal), ConsistentRead=True)
             item = answer.get("Item")
             before = {name: value["S"] for name, value in item["open"]["M"].items()} if item else {}
-            after = entered(before, connection_id, session_id, int(self._wall_clock()), self._most)
+            after = entered(before, connection_id, binding, int(self._wall_clock()), self._most)
             if after is None:
                 return "too_many_sessions"
             if after == before or self._write(principal, int(item["revision"]["N"]) if item else None, after):
@@ -116,27 +117,29 @@ class Admission:
         return True
 
 
-def entered(entries: Open, connection_id: str, session_id: str, now: int, most: int) -> Open | None:
-    """The entries with one more connection, and without those that must have ended; `None` if that is too much.
+def entered(entries: Open, connection_id: str, binding: Binding, now: int, most: int) -> Open | None:
+    """The entries with one more connection, without those that have ended or that it replaces; `None` if too many.
 
     Args:
-        entries: connections, each with its end and its session.
+        entries: connections, each with its end and what it is bound to.
         connection_id: the connection.
-        session_id: what it is for.
+        binding: what it is to be bound to.
         now: seconds since 1970.
         most: sessions that there may be.
     """
-    known = entries.get(connection_id)
-    if known is not None and _session(known) == session_id:
+    mine = f"{binding.counter} {binding.client_id} {binding.session_id}"
+    if entries.get(connection_id, "").partition(" ")[2] == mine:
         return entries
-    living = {name: value for name, value in entries.items() if int(value.split(" ", 1)[0]) > now}
-    living[connection_id] = f"{now + LIFETIME_SECONDS} {session_id}"
-    sessions = {_session(value) for value in living.values()}
-    return living if len(sessions) <= most and len(living) <= most * CONNECTIONS_PER_SESSION else None
+    after = {name: entry for name, entry in entries.items() if not _is_over(entry, binding, now)}
+    after[connection_id] = f"{now + LIFETIME_SECONDS} {mine}"
+    sessions = {entry.rpartition(" ")[2] for entry in after.values()}
+    return after if len(sessions) <= most and len(after) <= most * CONNECTIONS_PER_SESSION else None
 
 
-def _session(entry: str) -> str:
-    return entry.split(" ", 1)[1]
+def _is_over(entry: str, newer: Binding, now: int) -> bool:
+    until, counter, client_id, session_id = entry.split(" ")
+    replaced = (client_id, session_id) == (newer.client_id, newer.session_id) and int(counter) < newer.counter
+    return replaced or int(until) <= now
 
 
 def _key(principal: str) -> dict[str, Any]:

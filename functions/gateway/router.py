@@ -94,7 +94,7 @@ class Router:
 
     def _take(self, connection: Connection, binding: Binding) -> str | None:
         """Bind the connection; return the error code if it must not be bound."""
-        refused = self._admission.enter(connection.principal, connection.connection_id, binding.session_id)
+        refused = self._admission.enter(connection.principal, connection.connection_id, binding)
         if refused:
             logger.warning("hello refused", principal=connection.principal, code=refused)
             return refused

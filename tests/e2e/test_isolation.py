@@ -290,7 +290,7 @@ async def test_more_sessions_than_allowed_are_refused(facts: dict[str, Any], iss
             "pk": {"S": f"principal/{principal('greedy')}"},
             "sk": {"S": "sessions"},
             "revision": {"N": "1"},
-            "open": {"M": {f"c{n}": {"S": f"{until} s{n}"} for n in range(SESSIONS_PER_PRINCIPAL)}},
+            "open": {"M": {f"c{n}": {"S": f"{until} 1 c s{n}"} for n in range(SESSIONS_PER_PRINCIPAL)}},
             "expires_at": {"N": str(until)},
         },
     )

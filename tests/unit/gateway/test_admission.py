@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.admission import ATTEMPTS, CONNECTIONS_PER_SESSION, Admission, entered
-from gateway.connections import LIFETIME_SECONDS
+from gateway.connections import LIFETIME_SECONDS, Binding
 from gateway.rate import Rates
 from segue.wire.frames import Hello, Ping, Pong, TextInput, encode_frame, error_frame
 from tests.unit.gateway.conftest import FRAMES_PER_SECOND, SESSIONS
@@ -15,6 +15,10 @@ from tests.unit.gateway.conftest import FRAMES_PER_SECOND, SESSIONS
 
 def hello(session="s", client_id="c", connection=1):
     return Hello(session=session, client_id=client_id, connection=connection)
+
+
+def bound(session, client_id="c", counter=1):
+    return Binding(f"alice/{session}", session, client_id, counter)
 
 
 @pytest.fixture
@@ -81,13 +85,15 @@ def test_an_end_that_was_not_told_counts_until_the_connection_must_have_ended(ga
 
 
 def test_connections_to_one_session_are_bounded_too(admission):
-    codes = [admission.enter("alice", f"c{n}", "s") for n in range(SESSIONS * CONNECTIONS_PER_SESSION + 1)]
+    codes = [
+        admission.enter("alice", f"c{n}", bound("s", f"c{n}")) for n in range(SESSIONS * CONNECTIONS_PER_SESSION + 1)
+    ]
     assert codes == [None] * (SESSIONS * CONNECTIONS_PER_SESSION) + ["too_many_sessions"]
 
 
 def test_a_repeated_hello_writes_nothing(admission, aws):
-    admission.enter("alice", "c", "s")
-    admission.enter("alice", "c", "s")
+    admission.enter("alice", "c", bound("s"))
+    admission.enter("alice", "c", bound("s"))
     item = aws.dynamodb.get_item(
         TableName="connections", Key={"pk": {"S": "principal/alice"}, "sk": {"S": "sessions"}}
     )["Item"]
@@ -96,7 +102,7 @@ def test_a_repeated_hello_writes_nothing(admission, aws):
 
 def test_leaving_twice_or_never_having_come_is_nothing(admission):
     admission.leave("alice", "c")
-    admission.enter("alice", "c", "s")
+    admission.enter("alice", "c", bound("s"))
     admission.leave("alice", "c")
     admission.leave("alice", "c")
 
@@ -111,7 +117,7 @@ def test_connections_that_come_at_the_same_time_are_all_counted(aws, clock):
         start.wait()
         code = "busy"
         while code == "busy":
-            code = admission.enter("alice", f"c{number}", f"s{number}")
+            code = admission.enter("alice", f"c{number}", bound(f"s{number}"))
         codes.append(code)
 
     threads = [threading.Thread(target=enter, args=(number,)) for number in range(8)]
@@ -125,25 +131,39 @@ def test_connections_that_come_at_the_same_time_are_all_counted(aws, clock):
 def test_who_never_gets_through_is_told_to_come_again(admission, monkeypatch):
     tried = []
     monkeypatch.setattr(Admission, "_write", lambda *_: tried.append(1) and False)
-    assert admission.enter("alice", "c", "s") == "busy"
+    assert admission.enter("alice", "c", bound("s")) == "busy"
     assert len(tried) == ATTEMPTS
 
 
+def test_a_client_that_reconnects_is_counted_once_however_often(admission):
+    """No end of any of its connections is told."""
+    many = 2 * SESSIONS * CONNECTIONS_PER_SESSION
+    codes = [admission.enter("alice", f"c{n}", bound("s", counter=n)) for n in range(1, many)]
+    assert set(codes) == {None}
+
+
+def test_an_older_connection_does_not_put_out_a_newer_one():
+    newer = entered({}, "new", bound("s", counter=2), 0, 1)
+    assert set(entered(newer, "old", bound("s", counter=1), 0, 1)) == {"new", "old"}
+
+
 names = st.sampled_from("abcdef")
+steps = st.lists(st.tuples(names, names, names, st.integers(1, 3), st.integers(0, LIFETIME_SECONDS // 2)), max_size=40)
 
 
-@given(st.lists(st.tuples(names, names, st.integers(0, 3 * LIFETIME_SECONDS)), max_size=40), st.integers(1, 4))
-def test_never_more_than_allowed_and_nobody_is_put_out(steps, most):
+@given(steps, st.integers(1, 4))
+def test_never_more_than_allowed_and_nobody_else_is_put_out(steps, most):
     entries, now = {}, 0
-    for connection, session, later in steps:
-        now += later // 10
-        after = entered(entries, connection, session, now, most)
+    for connection, session, client, counter, later in steps:
+        now += later
+        binding = bound(session, client, counter)
+        after = entered(entries, connection, binding, now, most)
         if after is None:
             continue
-        assert after[connection].split(" ")[1] == session
-        assert len({entry.split(" ")[1] for entry in after.values()}) <= most
+        assert after[connection].endswith(f" {counter} {client} {session}")
+        assert len({entry.split(" ")[3] for entry in after.values()}) <= most
         alive = {name for name, entry in entries.items() if int(entry.split(" ")[0]) > now}
-        assert alive <= set(after)
+        assert all(entries[name].endswith(f" {client} {session}") for name in alive - set(after))
         entries = after
 
 

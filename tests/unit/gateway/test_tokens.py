@@ -1,8 +1,10 @@
 """Which tokens let their bearer in, and that nothing else does."""
 
+import base64
 import json
 import threading
 import time
+from types import SimpleNamespace
 
 import jwt
 import pytest
@@ -151,6 +153,24 @@ def test_what_an_issuer_embeds_in_the_header_is_not_followed(issuer, verifier, k
     with pytest.raises(TokenRefused):
         verifier.check(jwt.encode(issuer.claims(), issuer.other, "RS256", headers=headers))
     assert keys.requests == before
+
+
+def test_an_issuer_cannot_bring_in_another_algorithm(issuer):
+    """Not even one that its own key set names: a secret that is published is none."""
+    secret = base64.urlsafe_b64encode(b"s" * 32).rstrip(b"=").decode()
+    published = issuer.published()["keys"][0]
+    keys = [
+        {**published, "alg": "RS512", "kid": "strong"},
+        {"kty": "oct", "k": secret, "alg": "HS256", "kid": "shared"},
+    ]
+    found = jwt.PyJWKSet.from_dict({"keys": keys})
+    verifier = Verifier(ISSUER, [AUDIENCE], SimpleNamespace(get_signing_key=found.__getitem__))
+    for token in (
+        issuer.token(algorithm="RS512", kid="strong"),
+        issuer.token(key=b"s" * 32, algorithm="HS256", kid="shared"),
+    ):
+        with pytest.raises(TokenRefused):
+            verifier.check(token)
 
 
 # --- where the keys come from
