@@ -5,8 +5,11 @@ from typing import Annotated, Final
 from msgspec import Meta, Struct
 
 SESSIONS_PER_PRINCIPAL: Final = 20
-FRAMES_PER_SECOND: Final = 200
-"""Twice what a client of the library sends when it catches up after a pause (`SenderSettings.rate`)."""
+FRAMES_PER_SECOND: Final = 150
+"""Above what a client of the library sends when it catches up after a pause (`SenderSettings.rate`)."""
+
+FRAME_BURST: Final = 75
+"""What may come at once, when a network has held frames up."""
 
 
 class DisconnectEnvironment(Struct, frozen=True):
@@ -43,7 +46,8 @@ class MessageEnvironment(Struct, frozen=True):
         lock_table: name of the table with the guard items.
         claims_queue_url: where claims go that no worker takes directly.
         sessions_per_principal: sessions that one principal may have open at a time.
-        frames_per_second: frames that one connection may send, with as many again at once after a pause.
+        frames_per_second: frames that one connection may send.
+        frame_burst: frames that one connection may send at once after a pause.
     """
 
     connections_table: str
@@ -51,3 +55,4 @@ class MessageEnvironment(Struct, frozen=True):
     claims_queue_url: str
     sessions_per_principal: Annotated[int, Meta(ge=1, le=100)] = SESSIONS_PER_PRINCIPAL
     frames_per_second: Annotated[int, Meta(ge=1)] = FRAMES_PER_SECOND
+    frame_burst: Annotated[int, Meta(ge=1)] = FRAME_BURST

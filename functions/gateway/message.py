@@ -17,7 +17,7 @@ from gateway.connections import Connections
 from gateway.dispatch import Dispatch
 from gateway.environment import MessageEnvironment
 from gateway.post import HttpPost
-from gateway.rate import Rates
+from gateway.rate import FrameRate
 from gateway.router import Router
 from gateway.routes import Routes
 from gateway.workers import Workers
@@ -42,7 +42,8 @@ def dependencies() -> Router:
         sleep=time.sleep,
     )
     admission = Admission(dynamodb, table, environment.sessions_per_principal)
-    return Router(connections, dispatch, admission, Rates(environment.frames_per_second, time.monotonic))
+    rate = FrameRate(time.monotonic, environment.frames_per_second, environment.frame_burst)
+    return Router(connections, dispatch, admission, rate)
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:

@@ -9,32 +9,47 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
+from segue.wire.frames import FrameError
+
 REMEMBERED: Final = 4096
 """Connections whose bucket a warm function keeps."""
 
+WHOLE: Final = 1 - 1e-6
+"""Refilling adds floats, which may leave a frame short by a rounding error."""
 
-class Rates:
-    """Buckets that hold one second's frames."""
 
-    def __init__(self, per_second: int, clock: Callable[[], float]) -> None:
+class FrameRate:
+    """Refuses what comes too fast."""
+
+    def __init__(self, clock: Callable[[], float], rate: float, burst: int) -> None:
         """Start with full buckets.
 
         Args:
-            per_second: frames that go into a bucket every second, and that it holds.
             clock: monotonic, in seconds.
+            rate: frames a second.
+            burst: frames at once after a pause.
         """
-        self._per_second = per_second
         self._clock = clock
+        self._rate = rate
+        self._burst = float(burst)
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
-    def take(self, connection_id: str) -> bool:
-        """Take one frame out of a connection's bucket; false if it is empty."""
+    def admit(self, sender: str) -> None:
+        """Let one frame pass.
+
+        Args:
+            sender: id of the connection.
+
+        Raises:
+            FrameError: `too_fast`.
+        """
         now = self._clock()
-        level, at = self._buckets.get(connection_id, (float(self._per_second), now))
-        level = min(float(self._per_second), level + (now - at) * self._per_second)
-        taken = level >= 1
-        self._buckets[connection_id] = (level - 1 if taken else level, now)
-        self._buckets.move_to_end(connection_id)
+        level, at = self._buckets.get(sender, (self._burst, now))
+        level = min(self._burst, level + (now - at) * self._rate)
+        passes = level >= WHOLE
+        self._buckets[sender] = (level - 1 if passes else level, now)
+        self._buckets.move_to_end(sender)
         if len(self._buckets) > REMEMBERED:
             self._buckets.popitem(last=False)
-        return taken
+        if not passes:
+            raise FrameError("too_fast")

@@ -10,7 +10,7 @@ from aws_lambda_powertools import Logger
 from gateway.admission import Admission
 from gateway.connections import Binding, Connection, Connections
 from gateway.dispatch import Dispatch, Sender
-from gateway.rate import Rates
+from gateway.rate import FrameRate
 from segue.item import session_key
 from segue.wire.frames import Error, FrameError, Hello, Ping, Pong, decode_client_frame, error_frame
 
@@ -28,7 +28,7 @@ class Router:
         connections: Connections,
         dispatch: Dispatch,
         admission: Admission,
-        rates: Rates,
+        rate: FrameRate,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         """Put the parts together.
@@ -37,21 +37,20 @@ class Router:
             connections: who they are.
             dispatch: brings frames to holders.
             admission: counts a principal's sessions.
-            rates: says who sends too fast.
+            rate: refuses what comes too fast.
             wall_clock: seconds since 1970, for the ends of tokens.
         """
         self._connections = connections
         self._dispatch = dispatch
         self._admission = admission
-        self._rates = rates
+        self._rate = rate
         self._wall_clock = wall_clock
         self._bound: OrderedDict[str, Sender] = OrderedDict()
 
     def receive(self, connection_id: str, message: str) -> Error | Pong | None:
         """Take one message of a connection; return what the client is told at once, if anything."""
-        if not self._rates.take(connection_id):
-            return error_frame("too_fast")
         try:
+            self._rate.admit(connection_id)
             frame = decode_client_frame(message)
         except FrameError as error:
             logger.info("message refused", connection=connection_id, code=error.code)

@@ -17,7 +17,7 @@ from gateway.claims import CLAIMS_PATH, CLAIMS_TOKEN_HEADER, Claims, DirectClaim
 from gateway.connections import Connections
 from gateway.dispatch import Dispatch
 from gateway.post import HttpPost
-from gateway.rate import Rates
+from gateway.rate import FrameRate
 from gateway.router import Router
 from gateway.routes import Routes
 from gateway.workers import Workers
@@ -212,7 +212,7 @@ class Gateway:
                 sleep=self.clock.sleep,
             ),
             Admission(self.aws.dynamodb, CONNECTIONS, most=SESSIONS, wall_clock=self.clock),
-            Rates(FRAMES_PER_SECOND, self.clock),
+            FrameRate(self.clock, FRAMES_PER_SECOND, FRAMES_PER_SECOND),
             wall_clock=self.clock,
         )
 

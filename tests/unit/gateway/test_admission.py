@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.admission import ATTEMPTS, CONNECTIONS_PER_SESSION, Admission, entered
 from gateway.connections import LIFETIME_SECONDS, Binding
-from gateway.rate import Rates
+from gateway.rate import FrameRate
 from segue.wire.frames import Hello, Ping, Pong, TextInput, encode_frame, error_frame
 from tests.unit.gateway.conftest import FRAMES_PER_SECOND, SESSIONS
 
@@ -180,7 +180,7 @@ def test_a_flood_is_answered_with_an_error_and_reaches_nobody(gateway, worker, c
     assert answers == [None] * (FRAMES_PER_SECOND - 1) + [refused] * FRAMES_PER_SECOND
     assert len(worker.deliveries) == FRAMES_PER_SECOND
     assert say(hello("s1"), "c2") is None, "another connection"
-    clock.now += 1.5 / FRAMES_PER_SECOND
+    clock.now += 1 / FRAMES_PER_SECOND
     assert say(TextInput(text="hi", seq=1)) is None
     assert say(TextInput(text="hi", seq=2)) == refused
 
@@ -192,10 +192,10 @@ def test_what_is_no_frame_counts_as_well(gateway):
 
 def test_what_is_remembered_of_senders_is_bounded(clock, monkeypatch):
     monkeypatch.setattr("gateway.rate.REMEMBERED", 2)
-    rates = Rates(1, clock)
+    rate = FrameRate(clock, 1, 1)
     for number in range(5):
-        assert rates.take(f"c{number}")
-    assert list(rates._buckets) == ["c3", "c4"]
+        rate.admit(f"c{number}")
+    assert list(rate._buckets) == ["c3", "c4"]
 
 
 # --- the token's end

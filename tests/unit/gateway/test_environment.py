@@ -47,8 +47,12 @@ def test_a_wrong_value_is_refused():
 
 
 def test_limits_may_be_changed():
-    changed = COMPLETE | {"SEGUE_SESSIONS_PER_PRINCIPAL": "7", "SEGUE_FRAMES_PER_SECOND": "30"}
-    assert read_environment(MessageEnvironment, changed) == MessageEnvironment("c", "l", "https://queue", 7, 30)
+    changed = COMPLETE | {
+        "SEGUE_SESSIONS_PER_PRINCIPAL": "7",
+        "SEGUE_FRAMES_PER_SECOND": "30",
+        "SEGUE_FRAME_BURST": "9",
+    }
+    assert read_environment(MessageEnvironment, changed) == MessageEnvironment("c", "l", "https://queue", 7, 30, 9)
 
 
 def test_the_process_environment_is_the_default(monkeypatch):
