@@ -12,7 +12,7 @@ PYTEST_ARGS ?=
 VENV_STAMP := .venv/.stamp
 EMULATOR_STAMP := .emulator/.stamp
 NODE_STAMP := node_modules/.stamp
-LOCKS := bootstrap layer worker turn emulator dev
+LOCKS := bootstrap layer worker turn authorizer emulator dev
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' Makefile | awk -F'|' '{ printf "  make %-10s %s\n", $$1, $$2 }'

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -32,13 +32,12 @@ from benchmarks.figures import Spread
 from benchmarks.wire_figures import Echo, Wire, tables
 from local import deployment as deployed
 from local import worker_process
-from local.deploy import Toolkit
 from local.deployment import Deployment
-from local.emulator import Emulator
+from local.issuer import principal
 from local.processes import LAYER_WORKER, Guard, base_environment, free_port
 from local.progress import Progress
-from local.settings import LOOPBACK, PRINCIPAL, Settings
-from local.stack import new_version
+from local.settings import LOOPBACK, Settings
+from local.stack import Stack
 from local.worker_process import ORPHAN_GRACE_SECONDS, Worker
 from segue.client import Client
 from segue.wire import frames
@@ -88,6 +87,7 @@ class Place:
 
     settings: Settings
     deployment: Deployment
+    token: Callable[[], str]
     guard: Guard
 
     @asynccontextmanager
@@ -115,17 +115,14 @@ class Place:
 @asynccontextmanager
 async def place(home: Path) -> AsyncIterator[Place]:
     """Deploy to an emulator of its own."""
-    settings = replace(Settings(), home=home, port=0)
+    settings = replace(Settings(), home=home, port=0, workers=0)
     guard = Guard()
-    emulator = Emulator(settings, guard)
-    await guard.start()
-    try:
-        await emulator.start()
-        outputs = await Toolkit(settings, guard, Progress()).deploy(emulator.url, new_version(), 1)
-        yield Place(settings, await asyncio.to_thread(deployed.read, emulator.url, outputs), guard)
-    finally:
-        await emulator.stop()
-        await guard.stop()
+    async with Stack(settings, Progress()) as stack:
+        await guard.start()
+        try:
+            yield Place(settings, stack.deployment, stack.issuer.token, guard)
+        finally:
+            await guard.stop()
 
 
 async def echo_by_floor(url: str, count: int) -> Echo:
@@ -145,10 +142,10 @@ async def echo_by_floor(url: str, count: int) -> Echo:
     )
 
 
-async def echo_by_worker(url: str, count: int) -> Echo:
+async def echo_by_worker(url: str, token: Callable[[], str], count: int) -> Echo:
     """Send frames to an agent that says them back."""
     took: list[float] = []
-    async with Client(url, session="echo") as client:
+    async with Client(url, session="echo", token=token) as client:
         events = aiter(client.events())
 
         async def next_audio() -> None:
@@ -195,7 +192,7 @@ async def _hold(deployment: Deployment, worker: Worker, sessions: int) -> list[d
     sqs = deployed.client("sqs", deployment.endpoint)
     dynamodb = deployed.client("dynamodb", deployment.endpoint)
     prefix = random.randbytes(4).hex()
-    keys = [f"{PRINCIPAL}/{prefix}-{number}" for number in range(sessions)]
+    keys = [f"{principal()}/{prefix}-{number}" for number in range(sessions)]
     for number, key in enumerate(keys):
         address = ClientAddress(
             client_id=f"client{number}", connection_id=f"{crowded_worker.CONNECTION}{number}", counter=1
@@ -203,7 +200,7 @@ async def _hold(deployment: Deployment, worker: Worker, sessions: int) -> list[d
         claim = Claim(
             session_key=key,
             session_id=key.partition("/")[2],
-            principal=PRINCIPAL,
+            principal=principal(),
             reason="no-holder",
             clients=(address,),
         )
@@ -234,7 +231,7 @@ async def pauses(place: Place, extent: Extent, run: Wire) -> None:
     dice = random.Random(1)
     plan = calls.Plan(2, extent.redeploys, extent.kills, extent.stops, lines=1, weather=CALM)
     async with Fleet(settings, place.deployment, 2, CALM, dice) as fleet:
-        outcome = await calls.play(plan, calls.Place(place.deployment, fleet, model_log, dice), say)
+        outcome = await calls.play(plan, calls.Place(place.deployment, place.token, fleet, model_log, dice), say)
     for problem in outcome.problems:
         say(f"NOT RIGHT: {problem}")
     run.handoffs_ms, run.killed_ms, run.stopped_ms = (
@@ -258,7 +255,7 @@ async def measure(home: Path, extent: Extent, parts: Sequence[str]) -> Wire:
             run.echoes.append(await echo_by_floor(url, extent.echoes))
             async with here.echo_worker():
                 say("echo: a worker")
-                run.echoes.append(await echo_by_worker(here.deployment.websocket_url, extent.echoes))
+                run.echoes.append(await echo_by_worker(here.deployment.websocket_url, here.token, extent.echoes))
         if "crowd" in parts:
             for sessions in extent.crowds:
                 say(f"{sessions} sessions")

@@ -23,6 +23,10 @@ DATA: Final[dict[str, dict[str, str]]] = {
         "S1": "Access logs would keep session ids after the sessions are deleted. Who needs an audit trail turns on "
         "CloudTrail's data events, with a retention of their own.",
     },
+    "Auth/Users": {
+        "COG2": "A second factor is each user's choice (TOTP): a client in a terminal signs in with a password alone.",
+        "COG8": "Threat protection needs the Plus plan, which bills every active user; it is the account's decision.",
+    },
 }
 """By construct, by rule: why."""
 
@@ -33,7 +37,7 @@ SERVICE: Final[dict[str, dict[str, str]]] = {
     **{
         f"{package}/{name}": {"L1": _RUNTIME}
         for package, names in {
-            "Gateway": ("Connect", "Message", "Disconnect"),
+            "Gateway": ("Authorizer", "Connect", "Message", "Disconnect"),
             "Janitor": ("Ended", "Again", "Weekly"),
             "Turns": ("Handler",),
         }.items()
@@ -68,8 +72,10 @@ def acknowledge(stack: Stack, reasons: dict[str, dict[str, str]]) -> None:
         reasons: By construct's path, by rule.
     """
     for path, rules in reasons.items():
-        construct: Construct = stack
+        construct: Construct | None = stack
         for name in path.split("/"):
-            construct = construct.node.find_child(name)  # type: ignore[assignment]  # every construct of ours is one
+            construct = construct and construct.node.try_find_child(name)  # type: ignore[assignment]  # ours are all one
+        if construct is None:
+            continue  # of another configuration: with another issuer there is no user pool
         for rule, reason in rules.items():
             Validations.of(construct).acknowledge(Acknowledgment(id=f"{_PACK}::{_PACK}-{rule}", reason=reason))

@@ -11,18 +11,18 @@ from aws_cdk import App, Environment
 from infra import acknowledged
 from infra.checks import ConfigurationError
 from infra.config import Config, from_context
-from infra.dependencies import Dependencies, LayerBuildError, build_all
+from infra.dependencies import LayerBuildError, ThirdParty, build_all
 from infra.stacks.data import DataStack
 from infra.stacks.service import ServiceStack
 
 
-def compose(app: App, config: Config, dependencies: Dependencies) -> tuple[DataStack, ServiceStack]:
+def compose(app: App, config: Config, packages: ThirdParty) -> tuple[DataStack, ServiceStack]:
     """Add both stacks of a deployment to an app.
 
     Args:
         app: What is synthesized.
         config: The deployment.
-        dependencies: The built folders of the functions' third-party layers.
+        packages: The built folders of the functions' third-party layers.
     """
     # The account is left to the caller's credentials: then nothing has to be looked up at synthesis.
     environment = Environment(region=config.region)
@@ -32,7 +32,8 @@ def compose(app: App, config: Config, dependencies: Dependencies) -> tuple[DataS
         f"Segue-{config.stage}-Service",
         config,
         storage=data.storage,
-        dependencies=dependencies,
+        auth=data.auth,
+        packages=packages,
         env=environment,
     )
     service.add_stack_dependency(data)

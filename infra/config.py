@@ -23,6 +23,9 @@ DEFAULT_STAGE: Final = "dev"
 DEFAULT_MODEL_ID: Final = {"nova-sonic": "amazon.nova-2-5-sonic"}
 """The model that a provider is asked for when the setting `model_id` is not given."""
 
+LOCAL_KEYS_URL: Final = "http://127.0.0.1:9/.well-known/jwks.json"
+"""Where nobody publishes keys (port 9 discards): `local/` says where it does."""
+
 CHECKS: Final[Mapping[str, Check]] = {
     "stage": checks.matching(r"[a-z][a-z0-9-]{0,19}", "1 to 20 of a-z, 0-9 and '-', a letter first"),
     "region": checks.matching(r"[a-z]{2}(-[a-z]+)+-\d", "an AWS region such as us-east-1"),
@@ -38,9 +41,34 @@ CHECKS: Final[Mapping[str, Check]] = {
     "worker_memory": checks.whole_number(512, 122_880),
     "worker_image": checks.matching(r"[A-Za-z0-9][A-Za-z0-9./:@_-]{0,511}", "the address of a container image"),
     "worker_base_image": checks.matching(r"[A-Za-z0-9][A-Za-z0-9./:@_-]{0,511}", "the address of a container image"),
+    "auth": checks.one_of("cognito", "oidc"),
+    "auth_issuer": checks.matching(r"https://[!-~]{1,500}", "the https address that tokens name as their issuer"),
+    "auth_audience": checks.matching(
+        r"[!-~]{1,500}", "what tokens name as their audience, with commas between several"
+    ),
+    "auth_jwks_url": checks.matching(
+        r"(https://|http://127\.0\.0\.1:)[!-~]{1,500}", "the https address of the issuer's keys"
+    ),
     "lease_seconds": checks.whole_number(2, 300),
     "heartbeat_seconds": checks.whole_number(1, 100),
 }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthConfig:
+    """Whose tokens let a caller in.
+
+    Attributes:
+        mode: `cognito` (a user pool of the deployment's own) or `oidc` (the issuer that is named here).
+        issuer: What tokens name as their issuer.
+        audience: What they name as their audience (or as `client_id`); several with commas between them.
+        jwks_url: Where the issuer's keys are; None: at `/.well-known/jwks.json` below the issuer's address.
+    """
+
+    mode: str = "cognito"
+    issuer: str | None = None
+    audience: str | None = None
+    jwks_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +90,7 @@ class Config:
         worker_image: A public container image to run; None: it is built from `functions/worker/Dockerfile`.
         worker_base_image: What the image is built on, with a digest if it has to be the same every time; None: the
             Dockerfile's own default.
+        auth: Whose tokens let a caller in: the settings `auth`, `auth_issuer`, `auth_audience` and `auth_jwks_url`.
         lease_seconds: How long a session's lease lives without a sign of its holder.
         heartbeat_seconds: How often a holder gives that sign.
         log_level: Of functions and workers.
@@ -80,6 +109,7 @@ class Config:
     worker_memory: int = 2048
     worker_image: str | None = None
     worker_base_image: str | None = None
+    auth: AuthConfig = AuthConfig()
     lease_seconds: int = 10
     heartbeat_seconds: int = 3
     log_level: str = "INFO"
@@ -111,6 +141,10 @@ def from_context(context: Mapping[str, Any], now: datetime | None = None) -> Con
     settings.setdefault("version", (now or datetime.now(UTC)).astimezone(UTC).strftime("%Y%m%dT%H%M%SZ"))
     if stage == LOCAL_STAGE:
         settings = {**_local_defaults(), **settings}
+    settings["auth"] = AuthConfig(
+        mode=settings.pop("auth", "cognito"),
+        **{name: settings.pop(f"auth_{name}", None) for name in ("issuer", "audience", "jwks_url")},
+    )
     config = Config(**settings)
     if config.model_id is None:
         config = Config(**{**settings, "model_id": DEFAULT_MODEL_ID.get(config.provider)})
@@ -124,6 +158,10 @@ def _local_defaults() -> dict[str, Any]:
         "provider": "rehearsal",
         # The emulator shows tasks and runs none, so there is nothing to build.
         "worker_image": "segue-worker:local",
+        "auth": "oidc",
+        "auth_issuer": "https://issuer.segue.local",
+        "auth_audience": "segue",
+        "auth_jwks_url": LOCAL_KEYS_URL,
         "log_retention_days": 7,
     }
 
@@ -133,6 +171,11 @@ def _check_together(config: Config) -> None:
     if config.heartbeat_seconds * 3 > config.lease_seconds:
         allowed = f"at most a third of lease_seconds ({config.lease_seconds}), so that two may get lost"
         raise ConfigurationError("heartbeat_seconds", config.heartbeat_seconds, allowed)
+    auth = config.auth
+    if auth.mode == "oidc" and (auth.issuer is None or auth.audience is None):
+        raise ConfigurationError("auth", auth.mode, "with auth_issuer and auth_audience")
+    if auth.mode == "cognito" and (auth.issuer or auth.audience or auth.jwks_url):
+        raise ConfigurationError("auth", auth.mode, "oidc, if auth_issuer, auth_audience or auth_jwks_url is given")
     low, high, step = _FARGATE_MEMORY[config.worker_cpu]
     memory = config.worker_memory
     if not (low <= memory <= high and (memory % step == 0 or memory == low)):

@@ -7,6 +7,7 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 FUNCTIONS: Final = ROOT / "functions"
 SESSION_LAYER: Final = ROOT / "layers" / "session"
 LAYER_LOCK: Final = ROOT / "requirements" / "layer.txt"
+AUTHORIZER_LOCK: Final = ROOT / "requirements" / "authorizer.txt"
 TURN_LOCK: Final = ROOT / "requirements" / "turn.txt"
 WORKER_DOCKERFILE: Final = "functions/worker/Dockerfile"
 

@@ -2,6 +2,7 @@
 
     layers/dependencies/<name>/python/     what Lambda puts on the path: the packages of requirements/layer.txt
     layers/dependencies/<name>/stamp       what it was built from; the same stamp is not built again
+    layers/dependencies/authorizer-<name>/ the same of requirements/authorizer.txt, for the authorizer alone
     layers/dependencies/turn-<name>/       the same of requirements/turn.txt, with Strands, for the text worker
 
 The folders are git-ignored. Packages come as wheels for the function's system and with the hashes of the lock, so no
@@ -17,12 +18,12 @@ import sysconfig
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from infra.config import Config
-from infra.constants import LAYER_LOCK, PYTHON_VERSION, ROOT, TURN_LOCK
+from infra.constants import AUTHORIZER_LOCK, LAYER_LOCK, PYTHON_VERSION, ROOT, TURN_LOCK
 from infra.targets import EMULATOR
 
 FOLDER: Final = ROOT / "layers" / "dependencies"
@@ -46,21 +47,34 @@ class Dependencies:
     Attributes:
         folder: Holds `python/`.
         digest: The same for the same packages on every machine.
-        turn: The same for the text worker; None: it is left out.
     """
 
     folder: Path
     digest: str
-    turn: "Dependencies | None" = None
 
 
-def build_all(config: Config) -> Dependencies:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThirdParty:
+    """The built folders of all layers with third-party packages.
+
+    Attributes:
+        functions: What most functions need.
+        authorizer: What the authorizer needs.
+        turn: What the text worker needs; None: there is none.
+    """
+
+    functions: Dependencies
+    authorizer: Dependencies
+    turn: Dependencies | None
+
+
+def build_all(config: Config) -> ThirdParty:
     """Make sure that all layers' folders are there and as their locks say.
 
     Raises:
         LayerBuildError: See `build`.
     """
-    return replace(build(config), turn=build(config, TURN_LOCK))
+    return ThirdParty(functions=build(config), authorizer=build(config, AUTHORIZER_LOCK), turn=build(config, TURN_LOCK))
 
 
 def build(config: Config, lock: Path = LAYER_LOCK, folder: Path = FOLDER) -> Dependencies:

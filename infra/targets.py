@@ -13,7 +13,6 @@ class Target:
     """A place to deploy to.
 
     Attributes:
-        authentication: What `$connect` asks of a caller: `iam` (a signed request) or `none`.
         network_isolation: IPv6, the egress-only gateway, the message function inside the VPC, rules between security
             groups, and the custom resource that empties the default security group.
         route_responses: Whether the answer of the `$default` route has to be declared to reach the client.
@@ -22,20 +21,15 @@ class Target:
         keeps_data: Whether bucket and tables outlive their stack and are protected from deletion.
     """
 
-    authentication: str
     network_isolation: bool
     route_responses: bool
     named_management: bool
     keeps_data: bool
 
 
-AWS: Final = Target(
-    authentication="iam", network_isolation=True, route_responses=True, named_management=True, keeps_data=True
-)
+AWS: Final = Target(network_isolation=True, route_responses=True, named_management=True, keeps_data=True)
 
-EMULATOR: Final = Target(
-    authentication="none", network_isolation=False, route_responses=False, named_management=False, keeps_data=False
-)
+EMULATOR: Final = Target(network_isolation=False, route_responses=False, named_management=False, keeps_data=False)
 """MiniStack: it has no `AWS::EC2::EgressOnlyInternetGateway`, `VPCCidrBlock`, `SecurityGroupIngress` and
 `SecurityGroupEgress`, no `AWS::ApiGatewayV2::RouteResponse` (it sends every function's answer to the client), its
 custom resources wait for ever, and a data folder that is deleted is deleted on purpose. The janitor runs there as it

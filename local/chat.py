@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import msgspec
@@ -28,9 +28,16 @@ class Conversation:
     """
 
     def __init__(
-        self, url: str, session: str, *, json_lines: bool = False, modality: frames.Modality = "voice"
+        self,
+        url: str,
+        session: str,
+        token: Callable[[], str],
+        *,
+        json_lines: bool = False,
+        modality: frames.Modality = "voice",
     ) -> None:
         self.lines_read = 0
+        self._token = token
         self._url = url
         self._session = session
         self._modality = modality
@@ -52,7 +59,8 @@ class Conversation:
             LocalError: The server does not answer.
         """
         try:
-            async with Client(self._url, session=self._session, modality=self._modality) as client:
+            client = Client(self._url, session=self._session, token=self._token, modality=self._modality)
+            async with client:
                 await self._talk(client)
         except ClientError as error:
             msg = f"the conversation at {self._url} ended: {error}"

@@ -100,11 +100,12 @@ def chat(settings: Settings, /, session: str, *, text: bool, as_json: bool) -> N
     """
     running = run_file.require(settings)
     from local.chat import Conversation  # takes half a second
+    from local.issuer import Issuer
 
     async def work() -> None:
         facts = await Client(running).status()
-        url = facts["websocket_url"]
-        await Conversation(url, session, json_lines=as_json, modality="text" if text else "voice").run()
+        url, token = facts["websocket_url"], Issuer(settings).token
+        await Conversation(url, session, token, json_lines=as_json, modality="text" if text else "voice").run()
 
     run(work())
 
@@ -193,3 +194,15 @@ def demo(settings: Settings, /) -> None:
     from local.demo import run as play
 
     sys.exit(0 if run(play(settings, renderer(as_json=False))) else 1)
+
+
+@main.command()
+@click.option("--subject", default="local", show_default=True, help="Whom the token is for; each has its own sessions.")
+@click.option("--expires", type=click.IntRange(min=1), default=12 * 60 * 60, show_default=True, metavar="SECONDS",
+              help="How long it is good.")  # fmt: skip
+@click.pass_obj
+def token(settings: Settings, /, subject: str, expires: int) -> None:
+    """Print a token that lets a client in, as the subprotocol `bearer.TOKEN` or in the query, `?token=TOKEN`."""
+    from local.issuer import Issuer  # cryptography: a tenth of a second that `--help` need not wait for
+
+    click.echo(Issuer(settings).token(subject, expires))

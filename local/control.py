@@ -24,7 +24,7 @@ from aiohttp import web
 from local.errors import LocalError, NotRunningError
 from local.progress import Event
 from local.run_file import Run
-from local.settings import LOOPBACK
+from local.settings import KEYS_PATH, LOOPBACK
 
 if TYPE_CHECKING:
     from local.stack import Stack
@@ -38,11 +38,13 @@ class Server:
 
     Attributes:
         url: Where, once started.
+        keys_url: Where it publishes the keys of this machine's issuer; the deployed authorizer asks there.
         token: What requests have to show.
     """
 
     def __init__(self, stack: "Stack") -> None:
         self.url = ""
+        self.keys_url = ""
         self.token = secrets.token_urlsafe(24)
         self._stack = stack
         self._runner: web.AppRunner | None = None
@@ -52,6 +54,7 @@ class Server:
         """Listen on a free loopback port."""
         app = web.Application(middlewares=[self._guarded])
         app.add_routes([
+            web.get(KEYS_PATH, self._answer_keys),
             web.get("/status", self._answer_status),
             web.get("/holder/{session}", self._answer_holder),
             web.post("/redeploy", self._answer_redeploy),
@@ -63,6 +66,7 @@ class Server:
         site = web.TCPSite(self._runner, LOOPBACK, 0)
         await site.start()
         self.url = f"http://{LOOPBACK}:{self._runner.addresses[0][1]}"
+        self.keys_url = self.url + KEYS_PATH
 
     async def stop(self) -> None:
         """Take nothing more, and break off a redeploy that is under way."""
@@ -75,12 +79,17 @@ class Server:
     @web.middleware
     async def _guarded(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         shown = request.headers.get("authorization", "")
+        if request.path == KEYS_PATH:
+            return await handler(request)  # public by nature
         if not hmac.compare_digest(shown.encode(), f"Bearer {self.token}".encode()):
             return web.json_response({"error": "the token of run.json is missing or wrong."}, status=403)
         try:
             return await handler(request)
         except LocalError as error:
             return web.json_response({"error": str(error)}, status=409)
+
+    async def _answer_keys(self, _: web.Request) -> web.Response:
+        return web.json_response(self._stack.issuer.published())
 
     async def _answer_status(self, _: web.Request) -> web.Response:
         return web.json_response(await self._stack.facts())

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from local.errors import LocalError
+from local.issuer import AUDIENCE, ISSUER
 from local.processes import AWS_ENVIRONMENT, LAYER_TOOL, Child, Guard, base_environment, tail
 from local.progress import Progress
 from local.settings import ACCOUNT, REGION, STAGE, Settings
@@ -63,13 +64,14 @@ class Toolkit:
             msg = "the CDK command line is not installed: run `make setup`."
             raise LocalError(msg)
 
-    async def deploy(self, endpoint: str, version: str, workers: int) -> dict[str, str]:
+    async def deploy(self, endpoint: str, version: str, workers: int, keys_url: str) -> dict[str, str]:
         """Synthesize once, bootstrap and deploy all stacks.
 
         Args:
             endpoint: URL of the emulator.
             version: Of this deployment.
             workers: How many workers the service asks for.
+            keys_url: Where the issuer of tokens publishes its keys.
 
         Returns:
             The outputs of all stacks, by output name.
@@ -78,7 +80,14 @@ class Toolkit:
             LocalError: A cdk command failed; the message ends with the end of its output.
         """
         assembly = self._settings.assembly
-        context = [f"stage={STAGE}", f"version={version}", f"worker_count={workers}"]
+        context = [
+            f"stage={STAGE}",
+            f"version={version}",
+            f"worker_count={workers}",
+            f"auth_issuer={ISSUER}",
+            f"auth_audience={AUDIENCE}",
+            f"auth_jwks_url={keys_url}",
+        ]
         with self._progress.step("synthesizing the stacks"):
             given = [part for value in context for part in ("--context", value)]
             await self._cdk("synth", ["--quiet", *given, "--output", str(assembly)], endpoint)

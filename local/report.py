@@ -14,6 +14,7 @@ LABELS = {
     "connections_table": "connections table",
     "claims_queue_url": "claims queue",
     "logs": "logs",
+    "token": "token",
 }
 
 

@@ -10,8 +10,8 @@ LOOPBACK = "127.0.0.1"
 REGION = "us-east-1"
 ACCOUNT = "000000000000"
 STAGE = "local"
-PRINCIPAL = "local"
-"""The principal of every caller in the local stage, which has no authorizer."""
+KEYS_PATH = "/.well-known/jwks.json"
+"""Where the supervisor publishes the keys of this machine's issuer of tokens."""
 
 DEFAULT_STOP_TIMEOUT_SECONDS = 120.0
 """The task definition's stop timeout: how long a worker has between SIGTERM and SIGKILL."""
@@ -24,7 +24,7 @@ class Settings:
     Attributes:
         home: Folder that everything is written to.
         port: TCP port of the emulator; 0 means the one used last time if it is free, else any free one.
-        workers: How many worker processes the service keeps up.
+        workers: How many worker processes the service keeps up; 0 for somebody who starts their own.
         stop_timeout: Seconds between SIGTERM and SIGKILL of a worker.
         verbose: Show what the tools print, not only where they fail.
         python: Interpreter that runs workers and the CDK app.

@@ -13,9 +13,10 @@ from local.deploy import Toolkit
 from local.deployment import Deployment
 from local.emulator import Emulator
 from local.errors import AlreadyRunningError, LocalError
+from local.issuer import Issuer, principal
 from local.processes import Guard, prune_logs
 from local.progress import Progress
-from local.settings import PRINCIPAL, Settings
+from local.settings import Settings
 from local.supervisor import Supervisor
 from local.worker_process import ending
 
@@ -36,6 +37,7 @@ class Stack:
         progress: Where events go.
         stopping: Set when it was asked to stop, or must because the emulator ended.
         failure: Why it must; None if it was asked.
+        issuer: Makes the tokens that let a client in.
     """
 
     def __init__(self, settings: Settings, progress: Progress) -> None:
@@ -43,6 +45,7 @@ class Stack:
         self.progress = progress
         self.stopping = asyncio.Event()
         self.failure: LocalError | None = None
+        self.issuer = Issuer(settings)
         self._guard = Guard()
         self._emulator = Emulator(settings, self._guard)
         self._toolkit = Toolkit(settings, self._guard, progress)
@@ -112,7 +115,7 @@ class Stack:
 
     async def holder(self, session: str) -> str | None:
         """Return the id of the worker that holds a session, or None."""
-        return await asyncio.to_thread(deployment.session_holder, self.deployment, session, PRINCIPAL)
+        return await asyncio.to_thread(deployment.session_holder, self.deployment, session, principal())
 
     async def facts(self) -> dict[str, Any]:
         """Return what `status` prints."""
@@ -120,6 +123,7 @@ class Stack:
             "running": True,
             "pid": os.getpid(),
             **self.deployment.facts(),
+            "token": self.issuer.token(),
             "logs": str(self.settings.logs),
             "workers": await self._supervisor.facts(),
         }
@@ -136,15 +140,17 @@ class Stack:
         with self.progress.step("starting the emulator"):
             await self._emulator.start()
         self._watch = asyncio.create_task(self._watch_emulator())
+        await self._control.start()  # publishes the issuer's keys
         async with self._deploying:
             self._deployment = await self._deploy()
             with self.progress.step(f"starting {settings.workers} workers"):
                 await self._supervisor.start(self._deployment)
-        await self._control.start()
         run_file.write(settings, run_file.Run(os.getpid(), self._control.url, self._control.token))
 
     async def _deploy(self) -> Deployment:
-        outputs = await self._toolkit.deploy(self._emulator.url, new_version(), self.settings.workers)
+        outputs = await self._toolkit.deploy(
+            self._emulator.url, new_version(), max(1, self.settings.workers), self._control.keys_url
+        )
         return await asyncio.to_thread(deployment.read, self._emulator.url, outputs)
 
     async def _take_lock(self) -> IO[str]:

@@ -82,7 +82,7 @@ async def _talk(stack: Stack, show: Renderer, session: str, *, as_json: bool) ->
     """Hold a conversation; return whether its end is the end of everything."""
     from local.chat import Conversation
 
-    conversation = Conversation(stack.deployment.websocket_url, session, json_lines=as_json)
+    conversation = Conversation(stack.deployment.websocket_url, session, stack.issuer.token, json_lines=as_json)
     show.close()  # no spinner beside a prompt
 
     def tell(event: Event) -> None:

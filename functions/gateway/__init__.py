@@ -1,6 +1,7 @@
 """The gateway functions: what API Gateway calls for the routes of the WebSocket API.
 
-    $connect    gateway.connect.handler      stores the connection with its principal
+    $connect    gateway.authorizer.handler   says who the caller is, by its token
+                gateway.connect.handler      stores the connection with its principal
     $default    gateway.message.handler      reads a frame, finds the session's holder, posts the frame to it
     $disconnect gateway.disconnect.handler   forgets the connection
 

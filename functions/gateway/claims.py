@@ -1,13 +1,25 @@
-"""Asking the workers to take a session that has no holder."""
+"""Asking the workers to take a session that has no holder.
+
+registry: newest version, most room ──POST /claims──▶ 202: taken
+          │ refused, full, no answer, or nobody there
+          ▼
+       the next best ──POST /claims──▶ 202: taken
+          │ the same
+          ▼
+       the claims queue: whoever has room comes for it
+"""
 
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+import urllib3
 from aws_lambda_powertools import Logger
+from urllib3.exceptions import HTTPError
 
 from gateway.connections import Binding, Connections
-from segue.wire.claims import Claim, ClientAddress, Reason, encode_claim
+from gateway.workers import Worker, Workers
+from segue.wire.claims import CLAIMS_PATH, CLAIMS_TOKEN_HEADER, Claim, ClientAddress, Reason, encode_claim
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -18,31 +30,96 @@ QUIET_SECONDS: Final = 2.0
 REMEMBERED: Final = 2048
 """Sessions whose last claim a warm function remembers."""
 
+ASKED: Final = 2
+"""Workers that are asked directly: the best, and one more if it has filled up or died since it last wrote its item."""
+
+
+CONNECT_SECONDS: Final = 0.25
+ANSWER_SECONDS: Final = 1.0
+"""A worker answers as soon as it has noted the claim."""
+
 logger = Logger()
+
+
+class DirectClaims:
+    """Posts claims to workers."""
+
+    def __init__(self, workers: Workers) -> None:
+        """Make the connection pool; no connection is opened yet."""
+        self._workers = workers
+        self._pool = urllib3.PoolManager(
+            num_pools=16, retries=False, timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=ANSWER_SECONDS)
+        )
+
+    def post(self, body: bytes, avoid: str | None) -> str | None:
+        """Post a claim to the best workers, one after the other; return the id of the one that took it.
+
+        Args:
+            body: the claim.
+            avoid: endpoint that has just failed the session.
+        """
+        best = [worker for worker in self._workers.with_room() if worker.endpoint != avoid]
+        for worker in best[:ASKED]:
+            if self._taken(worker, body):
+                return worker.worker_id
+        return None
+
+    def _taken(self, worker: Worker, body: bytes) -> bool:
+        try:
+            answer = self._pool.request(
+                "POST",
+                worker.endpoint + CLAIMS_PATH,
+                body=body,
+                headers={"content-type": "application/json", CLAIMS_TOKEN_HEADER: worker.claims_token},
+                redirect=False,
+            )
+        except HTTPError as error:
+            logger.warning("worker does not take claims", worker=worker.worker_id, error=type(error).__name__)
+            return False
+        if answer.status != 202:
+            logger.info("claim refused", worker=worker.worker_id, status=answer.status)
+        return answer.status == 202
 
 
 class Claims:
     """Sends claims, seldom enough."""
 
     def __init__(
-        self, client: "SQSClient", queue_url: str, connections: Connections, clock: Callable[[], float]
+        self,
+        client: "SQSClient",
+        queue_url: str,
+        direct: DirectClaims,
+        connections: Connections,
+        clock: Callable[[], float],
     ) -> None:
-        """Use a queue.
+        """Put the parts together.
 
         Args:
             client: SQS client.
             queue_url: the claims queue.
+            direct: posts to workers.
             connections: for the addresses of the session's clients.
             clock: monotonic, in seconds.
         """
         self._client = client
         self._queue_url = queue_url
+        self._direct = direct
         self._connections = connections
         self._clock = clock
         self._sent: OrderedDict[str, float] = OrderedDict()
 
-    def send(self, connection_id: str, binding: Binding, principal: str, reason: Reason) -> bool:
-        """Claim the session for whoever has room; false if that was done a moment ago."""
+    def send(
+        self, connection_id: str, binding: Binding, principal: str, reason: Reason, avoid: str | None = None
+    ) -> bool:
+        """Claim the session for whoever has room; false if that was done a moment ago.
+
+        Args:
+            connection_id: of the client that waits.
+            binding: what its connection is bound to.
+            principal: whose the session is.
+            reason: why it is claimed.
+            avoid: endpoint that has just failed the session.
+        """
         now = self._clock()
         last = self._sent.get(binding.session_key)
         if last is not None and now - last < QUIET_SECONDS:
@@ -54,12 +131,17 @@ class Claims:
             reason=reason,
             clients=self._addresses(connection_id, binding),
         )
-        self._client.send_message(QueueUrl=self._queue_url, MessageBody=encode_claim(claim))
+        body = encode_claim(claim)
+        worker = self._direct.post(body.encode(), avoid)
+        if worker is None:
+            self._client.send_message(QueueUrl=self._queue_url, MessageBody=body)
         self._sent[binding.session_key] = now
         self._sent.move_to_end(binding.session_key)
         if len(self._sent) > REMEMBERED:
             self._sent.popitem(last=False)
-        logger.info("claim sent", session=binding.session_key, reason=reason, clients=len(claim.clients))
+        logger.info(
+            "claim sent", session=binding.session_key, reason=reason, clients=len(claim.clients), worker=worker or "any"
+        )
         return True
 
     def _addresses(self, connection_id: str, binding: Binding) -> tuple[ClientAddress, ...]:

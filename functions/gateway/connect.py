@@ -1,55 +1,46 @@
-"""`$connect`: who is it? The principal is fixed here, once, and everything the connection may reach follows from it."""
+"""`$connect`: the authorizer has said who it is; everything that the connection may reach follows from that."""
 
-import hashlib
+import re
 from functools import cache
 from typing import Any, Final
 
 from aws_lambda_powertools import Logger
 
-from gateway import clients
+from gateway import clients, subprotocol
 from gateway.connections import Connections
 from gateway.environment import ConnectEnvironment
 from segue.environment import read_environment
 
-LOCAL_PRINCIPAL: Final = "local"
+PRINCIPAL: Final = re.compile(r"[0-9a-f]{32}")
 
 logger = Logger()
 
 
 @cache
-def dependencies() -> tuple[Connections, ConnectEnvironment]:
+def dependencies() -> Connections:
     """What the function needs, made at its first invocation."""
-    environment = read_environment(ConnectEnvironment)
-    return Connections(clients.dynamodb(), environment.connections_table), environment
+    return Connections(clients.dynamodb(), read_environment(ConnectEnvironment).connections_table)
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Accept or refuse a connection."""
     try:
         logger.set_correlation_id(event["requestContext"].get("requestId"))
-        connections, environment = dependencies()
-        return connect(event, connections, environment)
+        return connect(event, dependencies())
     except Exception:  # the text of an error that leaves the function would reach the client
         logger.exception("connect failed")
         return {"statusCode": 500}
 
 
-def connect(event: dict[str, Any], connections: Connections, environment: ConnectEnvironment) -> dict[str, Any]:
-    """Store the connection with its principal."""
+def connect(event: dict[str, Any], connections: Connections) -> dict[str, Any]:
+    """Store the connection with its principal and the end of its token."""
     context = event["requestContext"]
-    principal = LOCAL_PRINCIPAL if environment.auth == "none" else iam_principal(context.get("identity") or {})
-    if principal is None:
-        logger.warning("connection refused: no identity", connection=context["connectionId"])
+    known = context.get("authorizer") or {}
+    principal, expires_at = str(known.get("principal", "")), str(known.get("expires_at", ""))
+    # Never so behind the authorizer; without it nobody may get in.
+    if not PRINCIPAL.fullmatch(principal) or not expires_at.isdecimal():
+        logger.warning("connection refused: the authorizer names nobody", connection=context["connectionId"])
         return {"statusCode": 403}
-    connections.store(context["connectionId"], principal)
+    connections.store(context["connectionId"], principal, int(expires_at))
     logger.info("connected", connection=context["connectionId"], principal=principal)
-    return {"statusCode": 200}
-
-
-def iam_principal(identity: dict[str, Any]) -> str | None:
-    """The principal of whoever signed the request: a hash, so that it fits into keys and says nothing in logs.
-
-    An assumed role's ARN names the role session too, so that two people with one role are two principals.
-    """
-    arn = identity.get("userArn")
-    return hashlib.sha256(f"iam\n{arn}".encode()).hexdigest()[:32] if arn else None
+    return {"statusCode": 200, "headers": subprotocol.chosen(event)}

@@ -1,9 +1,11 @@
 """The connections table, as the gateway functions use it.
 
     pk                       sk                    attributes
-    connection/<id>          connection            principal, connected_at; after hello: session_key, session_id,
-                                                   client_id, counter, modality
+    connection/<id>          connection            principal, token_expires_at, connected_at; after hello: session_key,
+                                                   session_id, client_id, counter, modality
     session/<session_key>    client/<client_id>    connection_id, counter: the client's newest connection
+    principal/<principal>    sessions              see `gateway.admission`
+    workers                  <worker id>           see `gateway.workers`
 
 The second kind of item lets a claim name every client of a session, also those that are silent just now. Every item has
 `expires_at` (TTL, seconds since 1970), because `$disconnect` comes on a best effort only.
@@ -58,10 +60,18 @@ class Binding:
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """An open connection. `binding` is `None` before `hello`."""
+    """An open connection. `binding` is `None` before `hello`.
+
+    Attributes:
+        connection_id: API Gateway's id of it.
+        principal: whose it is.
+        token_expires_at: when its token ends, and with it the right to send; seconds since 1970.
+        binding: since its `hello`.
+    """
 
     connection_id: str
     principal: str
+    token_expires_at: int
     binding: Binding | None = None
 
 
@@ -80,23 +90,23 @@ class Connections:
         self._table = table
         self._wall_clock = wall_clock
 
-    def store(self, connection_id: str, principal: str) -> None:
+    def store(self, connection_id: str, principal: str, token_expires_at: int) -> None:
         """Store a connection that was just opened."""
         self._client.put_item(
             TableName=self._table,
             Item={
                 **_connection_key(connection_id),
                 "principal": {"S": principal},
+                "token_expires_at": {"N": str(token_expires_at)},
                 "connected_at": {"N": str(int(self._wall_clock()))},
                 "expires_at": self._expiry(),
             },
         )
 
     def find(self, connection_id: str) -> Connection | None:
-        """The connection as it is now, or `None` if it is not known."""
+        """The connection as it is now, or `None` if it is not known (or from before tokens were asked for)."""
         answer = self._client.get_item(TableName=self._table, Key=_connection_key(connection_id), ConsistentRead=True)
-        item = answer.get("Item")
-        return _connection(connection_id, item) if item else None
+        return _connection(connection_id, answer.get("Item"))
 
     def claim_client(self, connection_id: str, binding: Binding) -> bool:
         """Make this the client's newest connection; false if a newer one is."""
@@ -153,20 +163,20 @@ class Connections:
             for item in answer["Items"]
         )
 
-    def forget(self, connection_id: str) -> None:
-        """Delete a connection that has ended, and the client's address if it was this one."""
+    def forget(self, connection_id: str) -> Connection | None:
+        """Delete a connection that has ended, and the client's address if it was this one; return what it was."""
         answer = self._client.delete_item(
             TableName=self._table, Key=_connection_key(connection_id), ReturnValues="ALL_OLD"
         )
-        item = answer.get("Attributes")
-        binding = _connection(connection_id, item).binding if item else None
-        if binding:
+        connection = _connection(connection_id, answer.get("Attributes"))
+        if connection and connection.binding:
             self._conditional(
                 self._client.delete_item,
-                Key=_client_key(binding.session_key, binding.client_id),
+                Key=_client_key(connection.binding.session_key, connection.binding.client_id),
                 ConditionExpression=SAME_CONNECTION,
                 ExpressionAttributeValues={":connection_id": {"S": connection_id}},
             )
+        return connection
 
     def _conditional(self, operation: Callable[..., Any], **request: Any) -> bool:
         try:
@@ -189,7 +199,9 @@ def _client_key(session_key: str, client_id: str) -> dict[str, Any]:
     return {"pk": {"S": f"session/{session_key}"}, "sk": {"S": f"client/{client_id}"}}
 
 
-def _connection(connection_id: str, item: dict[str, Any]) -> Connection:
+def _connection(connection_id: str, item: dict[str, Any] | None) -> Connection | None:
+    if not item or "token_expires_at" not in item:
+        return None
     binding = None
     if "session_key" in item:
         binding = Binding(
@@ -199,4 +211,4 @@ def _connection(connection_id: str, item: dict[str, Any]) -> Connection:
             counter=int(item["counter"]["N"]),
             modality=item.get("modality", {"S": "voice"})["S"],
         )
-    return Connection(connection_id, item["principal"]["S"], binding)
+    return Connection(connection_id, item["principal"]["S"], int(item["token_expires_at"]["N"]), binding)

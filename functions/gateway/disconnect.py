@@ -6,6 +6,7 @@ from typing import Any
 from aws_lambda_powertools import Logger
 
 from gateway import clients
+from gateway.admission import Admission
 from gateway.connections import Connections
 from gateway.environment import DisconnectEnvironment
 from segue.environment import read_environment
@@ -14,9 +15,10 @@ logger = Logger()
 
 
 @cache
-def dependencies() -> Connections:
+def dependencies() -> tuple[Connections, Admission]:
     """What the function needs, made at its first invocation."""
-    return Connections(clients.dynamodb(), read_environment(DisconnectEnvironment).connections_table)
+    table = read_environment(DisconnectEnvironment).connections_table
+    return Connections(clients.dynamodb(), table), Admission(clients.dynamodb(), table)
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
@@ -25,7 +27,10 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         context = event["requestContext"]
         logger.set_correlation_id(context.get("requestId"))
         connection_id = context["connectionId"]
-        dependencies().forget(connection_id)
+        connections, admission = dependencies()
+        connection = connections.forget(connection_id)
+        if connection and connection.binding:
+            admission.leave(connection.principal, connection_id)
         logger.info("disconnected", connection=connection_id)
     except Exception:  # nobody waits, and nobody could do anything about it
         logger.exception("disconnect failed")

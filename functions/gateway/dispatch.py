@@ -53,10 +53,18 @@ SUSPECTS: Final = 512
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Who a frame comes from."""
+    """Who a frame comes from.
+
+    Attributes:
+        connection_id: API Gateway's id of the connection.
+        principal: whose it is.
+        token_expires_at: when its right to send ends; seconds since 1970.
+        binding: since its `hello`.
+    """
 
     connection_id: str
     principal: str
+    token_expires_at: int
     binding: Binding
 
 
@@ -119,7 +127,8 @@ class Dispatch:
         if self._turns is not None and self._turns.takes(sender.binding, frame):
             self._turns.send(sender.binding, frame, body)
             return None
-        self._claims.send(sender.connection_id, sender.binding, sender.principal, missed.outcome.reason)
+        avoid = missed.route.endpoint if missed.route else None
+        self._claims.send(sender.connection_id, sender.binding, sender.principal, missed.outcome.reason, avoid)
         if not _is_waited_with(frame):
             return None
         return _told(self._wait(sender.binding.session_key, body, missed))

@@ -1,8 +1,15 @@
 """What the functions are told through environment variables: read once, at the first invocation."""
 
-from typing import Literal
+from typing import Annotated, Final
 
-from msgspec import Struct
+from msgspec import Meta, Struct
+
+SESSIONS_PER_PRINCIPAL: Final = 20
+FRAMES_PER_SECOND: Final = 150
+"""Above what a client of the library sends when it catches up after a pause (`SenderSettings.rate`)."""
+
+FRAME_BURST: Final = 75
+"""What may come at once, when a network has held frames up."""
 
 
 class DisconnectEnvironment(Struct, frozen=True):
@@ -11,16 +18,24 @@ class DisconnectEnvironment(Struct, frozen=True):
     connections_table: str
 
 
-class ConnectEnvironment(Struct, frozen=True):
-    """For `connect`.
+class AuthorizerEnvironment(Struct, frozen=True):
+    """For `authorizer`.
 
     Attributes:
-        connections_table: name of the connections table.
-        auth: where the principal comes from: "iam" (the signer of the request) or "none" (one principal for all).
+        token_issuer: whose tokens are good.
+        token_audience: for whom a token must be; several with commas between them.
+        token_keys_url: where the issuer publishes its keys.
     """
 
+    token_issuer: str
+    token_audience: str
+    token_keys_url: str
+
+
+class ConnectEnvironment(Struct, frozen=True):
+    """For `connect`."""
+
     connections_table: str
-    auth: Literal["iam", "none"]
 
 
 class MessageEnvironment(Struct, frozen=True):
@@ -29,11 +44,17 @@ class MessageEnvironment(Struct, frozen=True):
     Attributes:
         connections_table: name of the connections table.
         lock_table: name of the table with the guard items.
-        claims_queue_url: where claims go.
+        claims_queue_url: where claims go that no worker takes directly.
+        sessions_per_principal: sessions that one principal may have open at a time.
+        frames_per_second: frames that one connection may send.
+        frame_burst: frames that one connection may send at once after a pause.
         turns_queue_url: where text goes that nobody holds the session of; "": there are no text workers.
     """
 
     connections_table: str
     lock_table: str
     claims_queue_url: str
+    sessions_per_principal: Annotated[int, Meta(ge=1, le=100)] = SESSIONS_PER_PRINCIPAL
+    frames_per_second: Annotated[int, Meta(ge=1)] = FRAMES_PER_SECOND
+    frame_burst: Annotated[int, Meta(ge=1)] = FRAME_BURST
     turns_queue_url: str = ""

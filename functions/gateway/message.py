@@ -11,7 +11,8 @@ from typing import Any
 from aws_lambda_powertools import Logger
 
 from gateway import clients
-from gateway.claims import Claims
+from gateway.admission import Admission
+from gateway.claims import Claims, DirectClaims
 from gateway.connections import Connections
 from gateway.dispatch import Dispatch
 from gateway.environment import MessageEnvironment
@@ -19,8 +20,10 @@ from gateway.post import HttpPost
 from gateway.router import Router
 from gateway.routes import Routes
 from gateway.turns import Turns
+from gateway.workers import Workers
 from segue.environment import read_environment
 from segue.wire.frames import Error, Pong, encode_frame, error_frame
+from segue.wire.rate import FrameRate
 
 logger = Logger()
 
@@ -29,32 +32,31 @@ logger = Logger()
 def dependencies() -> Router:
     """What the function needs, made at its first invocation."""
     environment = read_environment(MessageEnvironment)
-    connections = Connections(clients.dynamodb(), environment.connections_table)
+    dynamodb, table = clients.dynamodb(), environment.connections_table
+    connections = Connections(dynamodb, table)
+    direct = DirectClaims(Workers(dynamodb, table))
     dispatch = Dispatch(
-        routes=Routes(clients.dynamodb(), environment.lock_table),
+        routes=Routes(dynamodb, environment.lock_table),
         post=HttpPost(),
-        claims=Claims(clients.sqs(), environment.claims_queue_url, connections, clock=time.monotonic),
+        claims=Claims(clients.sqs(), environment.claims_queue_url, direct, connections, clock=time.monotonic),
         clock=time.monotonic,
         sleep=time.sleep,
         turns=Turns(clients.sqs(), environment.turns_queue_url) if environment.turns_queue_url else None,
     )
-    return Router(connections, dispatch)
+    admission = Admission(dynamodb, table, environment.sessions_per_principal)
+    rate = FrameRate(time.monotonic, environment.frames_per_second, environment.frame_burst)
+    return Router(connections, dispatch, admission, rate)
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """Take one message; return the route response."""
-    return respond(answer(event))
-
-
-def answer(event: dict[str, Any]) -> Error | Pong | None:
-    """What the client is told. Whatever goes wrong inside, it learns no more than that."""
+    """Take one message; return the route response. Whatever goes wrong inside, the client learns no more than that."""
     try:
         context = event["requestContext"]
         logger.set_correlation_id(context.get("requestId"))
-        return dependencies().receive(context["connectionId"], event.get("body") or "")
+        return respond(dependencies().receive(context["connectionId"], event.get("body") or ""))
     except Exception:  # the text of an error that leaves the function would reach the client
         logger.exception("message failed")
-        return error_frame("internal")
+        return respond(error_frame("internal"))
 
 
 def respond(frame: Error | Pong | None) -> dict[str, Any]:

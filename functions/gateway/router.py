@@ -1,14 +1,18 @@
 """What becomes of a message: the answer that goes straight back to the client, if any."""
 
+import time
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Final
 
 from aws_lambda_powertools import Logger
 
-from gateway.connections import Binding, Connections
+from gateway.admission import Admission
+from gateway.connections import Binding, Connection, Connections
 from gateway.dispatch import Dispatch, Sender
 from segue.item import session_key
 from segue.wire.frames import Error, FrameError, Hello, Ping, Pong, decode_client_frame, error_frame
+from segue.wire.rate import FrameRate
 
 REMEMBERED: Final = 4096
 """Bound connections that a warm function remembers; a binding never changes but for its counter."""
@@ -19,15 +23,34 @@ logger = Logger()
 class Router:
     """Reads messages, binds connections, hands frames to the dispatch."""
 
-    def __init__(self, connections: Connections, dispatch: Dispatch) -> None:
-        """Put the parts together."""
+    def __init__(
+        self,
+        connections: Connections,
+        dispatch: Dispatch,
+        admission: Admission,
+        rate: FrameRate,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Put the parts together.
+
+        Args:
+            connections: who they are.
+            dispatch: brings frames to holders.
+            admission: counts a principal's sessions.
+            rate: refuses what comes too fast.
+            wall_clock: seconds since 1970, for the ends of tokens.
+        """
         self._connections = connections
         self._dispatch = dispatch
+        self._admission = admission
+        self._rate = rate
+        self._wall_clock = wall_clock
         self._bound: OrderedDict[str, Sender] = OrderedDict()
 
     def receive(self, connection_id: str, message: str) -> Error | Pong | None:
         """Take one message of a connection; return what the client is told at once, if anything."""
         try:
+            self._rate.admit(connection_id)
             frame = decode_client_frame(message)
         except FrameError as error:
             logger.info("message refused", connection=connection_id, code=error.code)
@@ -41,18 +64,22 @@ class Router:
         sender = self._bound.get(connection_id)
         if sender:
             self._bound.move_to_end(connection_id)
-            return sender
+            return error_frame("expired") if self._expired(sender) else sender
         connection = self._connections.find(connection_id)
         if connection is None:
             return error_frame("unknown_connection")
+        if self._expired(connection):
+            return error_frame("expired")
         if connection.binding is None:
             return error_frame("hello_first")
-        return self._remember(Sender(connection_id, connection.principal, connection.binding))
+        return self._remember(connection, connection.binding)
 
     def _bind(self, connection_id: str, hello: Hello) -> Sender | Error:
         connection = self._connections.find(connection_id)
         if connection is None:
             return error_frame("unknown_connection")
+        if self._expired(connection):
+            return error_frame("expired")
         try:
             key = session_key(connection.principal, hello.session)
         except ValueError:
@@ -61,15 +88,27 @@ class Router:
         before = connection.binding
         if before and (before.session_key, before.client_id) != (key, hello.client_id):
             return error_frame("already_bound")
-        if before != binding:
-            if not self._connections.claim_client(connection_id, binding):
-                return error_frame("superseded")
-            if not self._connections.bind(connection_id, binding):
-                return error_frame("already_bound")
-            logger.info("connection bound", session=key, client=hello.client_id, counter=hello.connection)
-        return self._remember(Sender(connection_id, connection.principal, binding))
+        refused = self._take(connection, binding) if before != binding else None
+        return error_frame(refused) if refused else self._remember(connection, binding)
 
-    def _remember(self, sender: Sender) -> Sender:
+    def _take(self, connection: Connection, binding: Binding) -> str | None:
+        """Bind the connection; return the error code if it must not be bound."""
+        refused = self._admission.enter(connection.principal, connection.connection_id, binding)
+        if refused:
+            logger.warning("hello refused", principal=connection.principal, code=refused)
+            return refused
+        if not self._connections.claim_client(connection.connection_id, binding):
+            return "superseded"
+        if not self._connections.bind(connection.connection_id, binding):
+            return "already_bound"
+        logger.info("connection bound", session=binding.session_key, client=binding.client_id, counter=binding.counter)
+        return None
+
+    def _expired(self, known: Connection | Sender) -> bool:
+        return self._wall_clock() >= known.token_expires_at
+
+    def _remember(self, connection: Connection, binding: Binding) -> Sender:
+        sender = Sender(connection.connection_id, connection.principal, connection.token_expires_at, binding)
         self._bound[sender.connection_id] = sender
         self._bound.move_to_end(sender.connection_id)
         if len(self._bound) > REMEMBERED:

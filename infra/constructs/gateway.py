@@ -1,5 +1,6 @@
-"""The gateway: the WebSocket API and the three functions behind its routes."""
+"""The gateway: the WebSocket API, its authorizer, and the three functions behind its routes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra.config import Config
+from infra.constructs.auth import Auth
 from infra.constructs.functions import Entry, python_function
 from infra.constructs.layers import Layers
 from infra.constructs.network import Network
@@ -22,6 +24,12 @@ from infra.constructs.storage import Storage
 CONNECT_SECONDS: Final = 10
 MESSAGE_SECONDS: Final = 20
 """Below the 29 s that API Gateway waits, above the few seconds that a plain client's message waits for a holder."""
+
+FRAMES_A_SECOND: Final = 6000
+"""Of all clients together: 600 voice sessions, which with their answers are what an account's 10,000 messages a second
+allow. A flood through this API leaves the account's other APIs something."""
+
+BURST_FRAMES: Final = 3000
 
 NETWORK_INTERFACE_ACTIONS: Final = [
     "ec2:AssignPrivateIpAddresses",
@@ -39,6 +47,7 @@ class GatewayParts:
     """What the gateway is connected to."""
 
     storage: Storage
+    auth: Auth
     claims: sqs.IQueue
     layers: Layers
     network: Network
@@ -51,51 +60,80 @@ class Gateway(Construct):
     Attributes:
         api: The WebSocket API.
         stage: Its only stage, named after the deployment's.
-        functions: By route: connect, message, disconnect.
+        functions: By name: authorizer, connect, message, disconnect.
     """
 
     def __init__(self, scope: Construct, construct_id: str, config: Config, parts: GatewayParts) -> None:
         super().__init__(scope, construct_id)
         self._config, self._parts = config, parts
-        connect = self._function("connect", CONNECT_SECONDS, {"SEGUE_AUTH": config.target.authentication})
+        authorizer = self._authorizer_function()
+        connect = self._function("connect", CONNECT_SECONDS, {})
         disconnect = self._function("disconnect", CONNECT_SECONDS, {})
         message = self._message_function()
-        self.functions = {"connect": connect, "message": message, "disconnect": disconnect}
+        self.functions = {
+            "authorizer": authorizer,
+            "connect": connect,
+            "message": message,
+            "disconnect": disconnect,
+        }
         connections = parts.storage.connections_table
         connections.grant(connect, "dynamodb:PutItem")
-        connections.grant(disconnect, "dynamodb:DeleteItem")
+        connections.grant(disconnect, "dynamodb:DeleteItem", "dynamodb:UpdateItem")
         connections.grant(message, "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem")
         parts.storage.lock_table.grant(message, "dynamodb:GetItem")
         for queue in (parts.claims, parts.turns):
             if queue is not None:
                 queue.grant(message, "sqs:SendMessage")
-        self.api = self._api(connect, message, disconnect)
+        self.api = self._api(self.functions)
         self.stage = apigateway.WebSocketStage(
-            self, "Stage", web_socket_api=self.api, stage_name=config.stage, auto_deploy=True
+            self,
+            "Stage",
+            web_socket_api=self.api,
+            stage_name=config.stage,
+            auto_deploy=True,
+            throttle=apigateway.ThrottleSettings(rate_limit=FRAMES_A_SECOND, burst_limit=BURST_FRAMES),
         )
 
-    def _api(
-        self, connect: lambda_.Function, message: lambda_.Function, disconnect: lambda_.Function
-    ) -> apigateway.WebSocketApi:
-        signed = self._config.target.authentication == "iam"
+    def _api(self, functions: Mapping[str, lambda_.Function]) -> apigateway.WebSocketApi:
         return apigateway.WebSocketApi(
             self,
             "Api",
             api_name=f"segue-{self._config.stage}",
             description="Segue: conversations that outlive the process that holds them",
             connect_route_options=apigateway.WebSocketRouteOptions(
-                integration=integrations.WebSocketLambdaIntegration("Connect", connect),
-                authorizer=authorizers.WebSocketIamAuthorizer() if signed else None,
+                integration=integrations.WebSocketLambdaIntegration("Connect", functions["connect"]),
+                # No identity source: the token comes in one place or the other, and API Gateway refuses a caller who
+                # lacks any of those that are named.
+                authorizer=authorizers.WebSocketLambdaAuthorizer(
+                    "Authorizer", functions["authorizer"], identity_source=[]
+                ),
             ),
             default_route_options=apigateway.WebSocketRouteOptions(
-                integration=integrations.WebSocketLambdaIntegration("Message", message),
+                integration=integrations.WebSocketLambdaIntegration("Message", functions["message"]),
                 # The function answers `error` and `moved` itself, so it needs no way to the management API.
                 return_response=True if self._config.target.route_responses else None,
             ),
             disconnect_route_options=apigateway.WebSocketRouteOptions(
-                integration=integrations.WebSocketLambdaIntegration("Disconnect", disconnect)
+                integration=integrations.WebSocketLambdaIntegration("Disconnect", functions["disconnect"])
             ),
         )
+
+    def _authorizer_function(self) -> lambda_.Function:
+        # It sees no table and no queue, and is outside the VPC: it fetches the issuer's keys.
+        auth = self._parts.auth
+        variables = {
+            "SEGUE_TOKEN_ISSUER": auth.issuer,
+            "SEGUE_TOKEN_AUDIENCE": auth.audience,
+            "SEGUE_TOKEN_KEYS_URL": auth.keys_url,
+        }
+        entry = Entry(
+            package="gateway",
+            name="authorizer",
+            versions=self._parts.layers.authorizer,
+            timeout=Duration.seconds(CONNECT_SECONDS),
+            environment=variables,
+        )
+        return python_function(self, self._config, self._parts.layers, entry)
 
     def _message_function(self) -> lambda_.Function:
         network, turns = self._parts.network, self._parts.turns

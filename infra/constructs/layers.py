@@ -1,4 +1,4 @@
-"""The layers of the functions: the library, and third-party code."""
+"""The layers of the functions: the library, and third-party code (the authorizer has its own)."""
 
 from aws_cdk import AssetHashType, IgnoreMode
 from aws_cdk import aws_lambda as lambda_
@@ -6,7 +6,7 @@ from constructs import Construct
 
 from infra.config import Config
 from infra.constants import SESSION_LAYER
-from infra.dependencies import Dependencies
+from infra.dependencies import Dependencies, ThirdParty
 
 RUNTIME = lambda_.Runtime.PYTHON_3_13
 SESSION_EXCLUDES = ["/*", "!/python", "/python/*", "!/python/segue", "/python/segue/cli", "__pycache__/"]
@@ -24,34 +24,32 @@ class Layers(Construct):
 
     Attributes:
         versions: In the order in which functions take them.
-        turn_versions: The same for the text worker, whose third-party code has Strands; None: there is none.
+        authorizer: The same for the authorizer, so that no other function unpacks the cryptography.
+        turn: The same for the text worker, whose third-party code has Strands; None: there is none.
     """
 
-    def __init__(self, scope: Construct, construct_id: str, config: Config, dependencies: Dependencies) -> None:
+    def __init__(self, scope: Construct, construct_id: str, config: Config, packages: ThirdParty) -> None:
         super().__init__(scope, construct_id)
+        self._architecture = architecture(config)
         session = lambda_.LayerVersion(
             self,
             "Session",
             description="segue, the session library",
             code=lambda_.Code.from_asset(str(SESSION_LAYER), exclude=SESSION_EXCLUDES, ignore_mode=IgnoreMode.GIT),
             compatible_runtimes=[RUNTIME],
-            compatible_architectures=[architecture(config)],
+            compatible_architectures=[self._architecture],
         )
-        third_party = self._third_party("Dependencies", "of the functions", config, dependencies)
-        self.versions = [session, third_party]
-        self.turn_versions = (
-            [session, self._third_party("TurnDependencies", "of the text worker", config, dependencies.turn)]
-            if dependencies.turn
-            else None
-        )
+        self.versions = [session, self._third_party("Dependencies", "functions", packages.functions)]
+        self.authorizer = [session, self._third_party("Authorizer", "authorizer", packages.authorizer)]
+        self.turn = None
+        if packages.turn:
+            self.turn = [session, self._third_party("TurnDependencies", "text worker", packages.turn)]
 
-    def _third_party(
-        self, construct_id: str, whose: str, config: Config, dependencies: Dependencies
-    ) -> lambda_.LayerVersion:
+    def _third_party(self, construct_id: str, whose: str, dependencies: Dependencies) -> lambda_.LayerVersion:
         return lambda_.LayerVersion(
             self,
             construct_id,
-            description=f"third-party packages {whose}",
+            description=f"third-party packages of the {whose}",
             code=lambda_.Code.from_asset(
                 str(dependencies.folder),
                 exclude=DEPENDENCIES_EXCLUDES,
@@ -61,5 +59,5 @@ class Layers(Construct):
                 asset_hash_type=AssetHashType.CUSTOM,
             ),
             compatible_runtimes=[RUNTIME],
-            compatible_architectures=[architecture(config)],
+            compatible_architectures=[self._architecture],
         )

@@ -121,7 +121,7 @@ class Turns(Construct):
             timeout=TURN_TIMEOUT,
             environment=self._environment(model_id),
             imports=("gateway", "worker"),
-            versions=parts.layers.turn_versions,
+            versions=parts.layers.turn,
             memory_mb=MEMORY_MB,
         )
         self.function = python_function(

@@ -4,6 +4,7 @@ from aws_cdk import CfnOutput, Environment, Stack
 from constructs import Construct
 
 from infra.config import Config
+from infra.constructs.auth import Auth
 from infra.constructs.claims import Claims
 from infra.constructs.gateway import Gateway, GatewayParts
 from infra.constructs.janitor import Janitor, JanitorParts
@@ -13,7 +14,7 @@ from infra.constructs.network import Network
 from infra.constructs.storage import Storage
 from infra.constructs.turns import TurnParts, Turns, TurnsQueue
 from infra.constructs.workers import WorkerParts, Workers
-from infra.dependencies import Dependencies
+from infra.dependencies import ThirdParty
 
 
 class ServiceStack(Stack):
@@ -26,16 +27,18 @@ class ServiceStack(Stack):
         config: Config,
         *,
         storage: Storage,
-        dependencies: Dependencies,
+        auth: Auth,
+        packages: ThirdParty,
         env: Environment,
     ) -> None:
         super().__init__(scope, construct_id, env=env, description="Segue: gateway, workers and janitor")
         network = Network(self, "Network", config.target)
         claims = Claims(self, "Claims")
-        layers = Layers(self, "Layers", config, dependencies)
-        turns = TurnsQueue(self, "TurnsQueue") if layers.turn_versions else None
+        layers = Layers(self, "Layers", config, packages)
+        turns = TurnsQueue(self, "TurnsQueue") if layers.turn else None
         gateway_parts = GatewayParts(
             storage=storage,
+            auth=auth,
             claims=claims.queue,
             layers=layers,
             network=network,

@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 
 from local.deployment import Deployment, client
-from local.settings import PRINCIPAL
+from local.issuer import principal
 from segue.clock import SystemClock
 from segue.history import fold
 from segue.item import session_key
@@ -40,7 +40,7 @@ async def read(deployment: Deployment, session: str) -> Account:
     bucket, table = deployment.outputs["BucketName"], deployment.outputs["LockTableName"]
     runtime = Runtime.shared()
     stores = Stores(DynamoGuard(dynamodb, table, runtime.executor), S3Objects(s3, bucket, runtime.executor))
-    key = session_key(PRINCIPAL, session)
+    key = session_key(principal(), session)
     journal = await runtime.run(read_unheld(stores.guard, stores.objects, stores.prefix, key, SystemClock()))
     listed = await asyncio.to_thread(s3.list_objects_v2, Bucket=bucket, Prefix=f"sessions/{key}/")
     item = journal.item

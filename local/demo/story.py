@@ -87,7 +87,7 @@ class Story:
     def __init__(self, stack: Stack, timeline: Timeline) -> None:
         self._stack = stack
         self._timeline = timeline
-        self._client = Client(stack.deployment.websocket_url, session=SESSION)
+        self._client = Client(stack.deployment.websocket_url, session=SESSION, token=stack.issuer.token)
         self._listener = Listener(self._client)
         self._caller = Caller(self._client, self._listener)
         self._lines = 0

@@ -16,7 +16,7 @@ from local.demo.caller import Caller
 from local.demo.frames import Frames
 from local.demo.listener import Listener
 from local.deployment import Deployment
-from local.settings import PRINCIPAL
+from local.issuer import principal
 from segue.client import Client
 from tests.chaos.fleet import Fleet
 from tests.chaos.relays import SocketRelay
@@ -82,12 +82,14 @@ class Place:
 
     Attributes:
         deployment: What is deployed.
+        token: Makes what lets a client in.
         fleet: The workers.
         model_log: What their models heard.
         dice: Decides everything.
     """
 
     deployment: Deployment
+    token: Callable[[], str]
     fleet: Fleet
     model_log: Path
     dice: random.Random
@@ -174,7 +176,7 @@ class Adversary:
 
     async def _take_worker(self, deed: str, call: Call) -> None:
         fleet, epoch = self._place.fleet, call.epoch
-        holder = await asyncio.to_thread(deployed.session_holder, self._place.deployment, call.session, PRINCIPAL)
+        holder = await asyncio.to_thread(deployed.session_holder, self._place.deployment, call.session, principal())
         if holder is None:
             self._tell(f"nobody holds {call.session} just now")
             return
@@ -212,7 +214,7 @@ class Call:
             TimeoutError: Something was not answered.
         """
         async with self._relay:
-            client = self._client = Client(self._relay.url, session=self.session)
+            client = self._client = Client(self._relay.url, session=self.session, token=self._place.token)
             async with client:
                 self.connected.set()
                 listener = self.listener = Listener(client)

@@ -14,7 +14,7 @@ from aws_cdk.assertions import Template
 from infra.app import compose
 from infra.config import Config, from_context
 from infra.constants import ROOT
-from infra.dependencies import Dependencies
+from infra.dependencies import Dependencies, ThirdParty
 from infra.stacks.data import DataStack
 from infra.stacks.service import ServiceStack
 
@@ -57,22 +57,11 @@ def composed(folder: Path, **settings: Any) -> tuple[App, Config, tuple[DataStac
     """The app as `npx cdk synth -c ...` composes it, but for an empty third-party layer."""
     (folder / "layer" / "python").mkdir(parents=True)
     (folder / "layer" / "python" / "placeholder.py").touch()
+    functions, authorizer, turn = (Dependencies(folder=folder / "layer", digest=64 * digit) for digit in "012")
     flags = json.loads((ROOT / "cdk.json").read_text(encoding="utf-8"))["context"]
     app = App(context={**flags, **settings}, outdir=str(folder / "out"))
     config = from_context(app.node.get_all_context(), now=NOW)
-    return (
-        app,
-        config,
-        compose(
-            app,
-            config,
-            Dependencies(
-                folder=folder / "layer",
-                digest=64 * "0",
-                turn=Dependencies(folder=folder / "layer", digest=64 * "1"),
-            ),
-        ),
-    )
+    return app, config, compose(app, config, ThirdParty(functions=functions, authorizer=authorizer, turn=turn))
 
 
 def synthesize(folder: Path, **settings: Any) -> Stage:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 import pytest
 
 from infra.checks import ConfigurationError
-from infra.config import CHECKS, Config, from_context
+from infra.config import CHECKS, AuthConfig, Config, from_context
 from infra.constructs.log_groups import _RETENTION
 from infra.targets import AWS, EMULATOR
 
@@ -102,7 +102,7 @@ def test_sizes_that_fargate_has_are_possible(cpu, memory):
 def test_every_setting_has_a_check_and_is_described():
     names = {field.name for field in dataclasses.fields(Config)}
 
-    assert names == set(CHECKS)
+    assert names | {"auth_issuer", "auth_audience", "auth_jwks_url"} == set(CHECKS)
     assert all(f"\n    {name}: " in (Config.__doc__ or "") for name in names)
 
 
@@ -117,3 +117,31 @@ def test_every_retention_that_can_be_set_can_be_made():
     with pytest.raises(ConfigurationError) as refused:
         from_context({"log_retention_days": 2})
     assert refused.value.allowed == ", ".join(str(days) for days in _RETENTION)
+
+
+def test_aws_has_a_user_pool_unless_an_issuer_is_named():
+    assert from_context({}).auth == AuthConfig(mode="cognito")
+    named = {"auth": "oidc", "auth_issuer": "https://login.example/x", "auth_audience": "a,b"}
+    assert from_context(named).auth == AuthConfig(mode="oidc", issuer="https://login.example/x", audience="a,b")
+    keys = {**named, "auth_jwks_url": "https://login.example/keys"}
+    assert from_context(keys).auth.jwks_url == "https://login.example/keys"
+
+
+@pytest.mark.parametrize(
+    "context",
+    [
+        {"auth": "none"},
+        {"auth": "oidc"},
+        {"auth": "oidc", "auth_issuer": "https://login.example"},
+        {"auth": "oidc", "auth_audience": "a"},
+        {"auth_issuer": "https://login.example", "auth_audience": "a"},
+        {"auth": "oidc", "auth_audience": "a", "auth_issuer": "http://login.example"},
+        {"auth": "oidc", "auth_audience": "a", "auth_issuer": "https://login.example\n"},
+        {"auth": "oidc", "auth_audience": "a", "auth_issuer": "https://x", "auth_jwks_url": "file:///etc/passwd"},
+        {"auth": "oidc", "auth_audience": "a", "auth_issuer": "https://x", "auth_jwks_url": "http://login.example"},
+    ],
+    ids=str,
+)
+def test_who_may_connect_is_never_left_open(context):
+    with pytest.raises(ConfigurationError, match="auth"):
+        from_context(context)

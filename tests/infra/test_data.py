@@ -4,7 +4,8 @@ OUTPUTS = {"BucketName", "LockTableName", "ConnectionsTableName"}
 
 
 def test_outputs(stage):
-    assert stage.data.outputs == OUTPUTS
+    users = {"UserPoolId", "UserPoolClientId"} if stage.config.auth.mode == "cognito" else set()
+    assert stage.data.outputs == OUTPUTS | users
 
 
 def test_nobody_outside_reaches_the_bucket_and_nothing_is_sent_in_clear(stage):

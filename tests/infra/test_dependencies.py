@@ -8,6 +8,7 @@ import pytest
 
 from infra import dependencies
 from infra.config import from_context
+from infra.constants import AUTHORIZER_LOCK
 from infra.dependencies import LayerBuildError, build
 
 LOCAL = from_context({"stage": "local"})
@@ -82,6 +83,13 @@ def test_every_service_that_a_function_calls_is_there():
     }
     assert called
     assert called <= dependencies.SERVICES
+
+
+def test_the_authorizer_has_a_folder_of_its_own(uv, tmp_path):
+    built = build(from_context({}), AUTHORIZER_LOCK, tmp_path / "layers")
+
+    assert built.folder == tmp_path / "layers" / "authorizer-aarch64-manylinux_2_28"
+    assert "requirements/authorizer.txt" in uv.calls[0]
 
 
 def test_a_changed_lock_builds_it_again(uv, lock, tmp_path):

@@ -1,6 +1,4 @@
-import pytest
-
-FUNCTIONS = {"Connect", "Message", "Disconnect"}
+FUNCTIONS = {"Authorizer", "Connect", "Message", "Disconnect"}
 OUTPUTS = {
     "WebSocketUrl",
     "ManagementEndpoint",
@@ -49,38 +47,70 @@ def test_the_api_is_a_websocket_api_with_one_stage(stage):
     assert (deployed["StageName"], deployed["AutoDeploy"]) == (stage.config.stage, True)
 
 
-def test_in_aws_only_signed_requests_connect_and_answers_reach_the_client(dev):
-    assert {key: route["AuthorizationType"] for key, route in routes(dev).items()} == {
-        "$connect": "AWS_IAM",  # the others belong to a connection that was let in
+def test_only_whom_the_authorizer_knows_connects(stage):
+    assert {key: route["AuthorizationType"] for key, route in routes(stage).items()} == {
+        "$connect": "CUSTOM",  # the others belong to a connection that was let in
         "$default": "NONE",
         "$disconnect": "NONE",
     }
+    ((name, authorizer),) = stage.service.of_type("AWS::ApiGatewayV2::Authorizer").items()
+    assert routes(stage)["$connect"]["AuthorizerId"] == {"Ref": name}
+    assert authorizer["AuthorizerType"] == "REQUEST"
+    assert "GatewayAuthorizer" in str(authorizer["AuthorizerUri"])
+
+
+def test_no_result_of_the_authorizer_is_kept_for_somebody_else(stage):
+    """Results of WebSocket authorizers are not cached, and the token may be in either of two places."""
+    (authorizer,) = stage.service.of_type("AWS::ApiGatewayV2::Authorizer").values()
+    assert authorizer["IdentitySource"] == []
+    assert "AuthorizerResultTtlInSeconds" not in authorizer
+
+
+def test_only_the_api_calls_the_authorizer(stage):
+    (permission,) = [
+        each
+        for each in stage.service.of_type("AWS::Lambda::Permission").values()
+        if "GatewayAuthorizer" in str(each["FunctionName"])
+    ]
+    assert permission["Principal"] == "apigateway.amazonaws.com"
+    (name,) = stage.service.of_type("AWS::ApiGatewayV2::Authorizer")
+    assert permission["SourceArn"]["Fn::Join"][1][-2:] == ["/authorizers/", {"Ref": name}]
+
+
+def test_the_authorizer_is_outside_the_network_and_has_layers_of_its_own(stage):
+    authorizer = functions(stage)["Authorizer"]
+    assert "VpcConfig" not in authorizer
+    assert "VpcConfig" not in functions(stage)["Connect"]
+    layers = {name: {each["Ref"] for each in function["Layers"]} for name, function in functions(stage).items()}
+    assert layers["Connect"] == layers["Message"] == layers["Disconnect"]
+    assert len(layers["Authorizer"] & layers["Connect"]) == 1
+    assert any("LayersAuthorizer" in each for each in layers["Authorizer"])
+    assert not any("LayersAuthorizer" in each for each in layers["Connect"])
+
+
+def test_a_flood_ends_at_the_stage(stage):
+    (deployed,) = stage.service.of_type("AWS::ApiGatewayV2::Stage").values()
+    assert deployed["DefaultRouteSettings"] == {"ThrottlingRateLimit": 6000, "ThrottlingBurstLimit": 3000}
+
+
+def test_in_aws_answers_reach_the_client(dev):
     (answer,) = dev.service.of_type("AWS::ApiGatewayV2::RouteResponse").values()
     assert answer["RouteResponseKey"] == "$default"
     assert dev.service.resources[answer["RouteId"]["Ref"]]["Properties"]["RouteKey"] == "$default"
     assert routes(dev)["$default"]["RouteResponseSelectionExpression"] == "$default"
 
 
-def test_locally_anyone_connects(local):
-    assert {route["AuthorizationType"] for route in routes(local).values()} == {"NONE"}
-
-
 def test_handlers_and_environment(stage):
     for name, function in functions(stage).items():
         assert function["Handler"] == f"gateway.{name.lower()}.handler"
         variables = set(function["Environment"]["Variables"])
-        extra = {
-            "Connect": {"SEGUE_AUTH"},
-            "Message": {"SEGUE_TURNS_QUEUE_URL", *(["AWS_ENDPOINT_URL_SQS"] if stage.config.stage == "dev" else [])},
-        }
-        assert variables == ENVIRONMENT | extra.get(name, set())
-
-
-@pytest.mark.parametrize(("name", "authentication"), [("dev", "iam"), ("local", "none")])
-def test_connect_knows_how_callers_are_told_apart(request, name, authentication):
-    variables = functions(request.getfixturevalue(name))["Connect"]["Environment"]["Variables"]
-
-    assert variables["SEGUE_AUTH"] == authentication
+        if name == "Authorizer":
+            tokens = {"SEGUE_TOKEN_ISSUER", "SEGUE_TOKEN_AUDIENCE", "SEGUE_TOKEN_KEYS_URL"}
+            assert variables == tokens | {"SEGUE_STAGE", "POWERTOOLS_SERVICE_NAME", "LOG_LEVEL"}
+            continue
+        extra = {"SEGUE_TURNS_QUEUE_URL"} if name == "Message" else set()
+        inside = {"AWS_ENDPOINT_URL_SQS"} if (name, stage.config.stage) == ("Message", "dev") else set()
+        assert variables == ENVIRONMENT | extra | inside
 
 
 def test_functions_share_code_and_layers(stage):
@@ -92,7 +122,7 @@ def test_functions_share_code_and_layers(stage):
     for function in found:
         layers = [each["Ref"] for each in function["Layers"]]
         assert any("Session" in each for each in layers)
-        assert any("Dependencies" in each for each in layers)
+        assert any("LayersDependencies" in each or "LayersAuthorizer" in each for each in layers)
         assert function["Timeout"] < 29  # as long as API Gateway waits
 
 

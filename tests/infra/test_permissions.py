@@ -71,6 +71,12 @@ def names(service, actions):
     return {f"{service}:{action}" for action in actions}
 
 
+def test_the_authorizer_writes_its_log_and_nothing_else(stage):
+    pairs = granted(stage, "GatewayAuthorizerRole")
+
+    assert {action for action, _ in pairs} == names("logs", {"CreateLogStream", "PutLogEvents"})
+
+
 def test_connect_adds_connections(stage):
     pairs = granted(stage, "GatewayConnectRole")
 
@@ -82,9 +88,9 @@ def test_connect_adds_connections(stage):
 def test_disconnect_removes_connections(stage):
     pairs = granted(stage, "GatewayDisconnectRole")
 
-    assert on(pairs, "StorageConnections") == {"dynamodb:DeleteItem"}
+    assert on(pairs, "StorageConnections") == names("dynamodb", {"DeleteItem", "UpdateItem"})
     assert services(pairs) == {"dynamodb", "logs"}
-    assert len(pairs) == 3
+    assert len(pairs) == 4
 
 
 def test_message_reads_the_route_and_writes_claims(stage):

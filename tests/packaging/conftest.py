@@ -10,7 +10,7 @@ import pytest
 from aws_cdk import App, AssetStaging, IgnoreMode, Stack
 
 from infra.config import from_context
-from infra.constants import FUNCTIONS, ROOT, SESSION_LAYER, TURN_LOCK
+from infra.constants import AUTHORIZER_LOCK, FUNCTIONS, ROOT, SESSION_LAYER, TURN_LOCK
 from infra.constructs.functions import function_excludes
 from infra.constructs.layers import DEPENDENCIES_EXCLUDES, SESSION_EXCLUDES
 from infra.constructs.workers import context_excludes
@@ -64,6 +64,12 @@ def image_context(stage: Callable[..., Path]) -> Path:
 def dependencies(stage: Callable[..., Path]) -> Path:
     """The third-party layer for this machine, built from the lock unless it is there already."""
     return stage("Dependencies", build(from_context({"stage": "local"})).folder, DEPENDENCIES_EXCLUDES)
+
+
+@pytest.fixture(scope="session")
+def authorizer_layer(stage: Callable[..., Path]) -> Path:
+    """The authorizer's own, likewise."""
+    return stage("Authorizer", build(from_context({"stage": "local"}), AUTHORIZER_LOCK).folder, DEPENDENCIES_EXCLUDES)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from infra.config import from_context
-from infra.constants import LAYER_LOCK, ROOT, TURN_LOCK
+from infra.constants import AUTHORIZER_LOCK, LAYER_LOCK, ROOT, TURN_LOCK
 from infra.dependencies import build
 
 LIMIT_BYTES = 250 * 2**20
@@ -18,7 +18,9 @@ FUNCTION_VARIABLES = {
     "SEGUE_BUCKET": "bucket",
     "SEGUE_SWEEPS_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/000000000000/sweeps",
     "SEGUE_WEEKLY_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/000000000000/weekly",
-    "SEGUE_AUTH": "none",
+    "SEGUE_TOKEN_ISSUER": "https://issuer.example",
+    "SEGUE_TOKEN_AUDIENCE": "segue",
+    "SEGUE_TOKEN_KEYS_URL": "https://issuer.example/.well-known/jwks.json",
     "POWERTOOLS_SERVICE_NAME": "segue-gateway",
     "LOG_LEVEL": "INFO",
     "AWS_DEFAULT_REGION": "us-east-1",
@@ -45,8 +47,8 @@ def test_the_session_layer_is_the_library_and_nothing_else(session_layer):
     assert "python/segue/py.typed" in library
 
 
-def test_no_layer_has_a_path_file_or_bytecode(session_layer, dependencies):
-    for layer in (session_layer, dependencies):
+def test_no_layer_has_a_path_file_or_bytecode(session_layer, dependencies, authorizer_layer):
+    for layer in (session_layer, dependencies, authorizer_layer):
         assert {each.name for each in layer.iterdir()} == {"python"}
         shipped = files(layer)
         # An editable or workspace install leaves a path file where code should be.
@@ -54,15 +56,22 @@ def test_no_layer_has_a_path_file_or_bytecode(session_layer, dependencies):
         assert not [name for name in shipped if "__editable__" in name]
 
 
-def test_the_third_party_layer_holds_what_the_lock_says(dependencies):
-    lock = (ROOT / "requirements" / "layer.txt").read_text(encoding="utf-8").splitlines()
+@pytest.mark.parametrize(("layer", "lock"), [("dependencies", "layer"), ("authorizer_layer", "authorizer")])
+def test_a_third_party_layer_holds_what_its_lock_says(request, layer, lock):
+    lines = (ROOT / "requirements" / f"{lock}.txt").read_text(encoding="utf-8").splitlines()
     locked = {
-        line.split("==")[0].replace("-", "_") for line in lock if "==" in line and not line.startswith((" ", "#"))
+        line.split("==")[0].replace("-", "_") for line in lines if "==" in line and not line.startswith((" ", "#"))
     }
 
-    found = {each.name.partition("-")[0] for each in (dependencies / "python").glob("*.dist-info")}
+    found = {each.name.partition("-")[0] for each in (request.getfixturevalue(layer) / "python").glob("*.dist-info")}
     assert found == locked
     assert "strands_agents" not in found
+
+
+def test_only_the_authorizer_has_the_cryptography_and_it_has_no_aws_sdk(dependencies, authorizer_layer):
+    assert not (dependencies / "python" / "cryptography").exists()
+    assert (authorizer_layer / "python" / "cryptography").is_dir()
+    assert not (authorizer_layer / "python" / "botocore").exists()
 
 
 def test_layers_and_functions_fit_into_lambda(session_layer, dependencies, gateway, janitor):
@@ -145,6 +154,21 @@ def test_layers_and_functions_import_with_nothing_else(request, bare, session_la
     assert found["modules"][names[0]].startswith(str(package))
 
 
+def test_the_authorizer_imports_with_its_own_layers_and_nothing_else(bare, gateway, session_layer, authorizer_layer):
+    code = """
+import sys
+import gateway.authorizer
+gateway.authorizer.dependencies()
+answer = gateway.authorizer.handler({"methodArn": "arn", "requestContext": {"connectionId": "c"}}, None)
+print(answer["policyDocument"]["Statement"][0]["Effect"], sys.modules["jwt"].__file__)
+"""
+    shown = bare(code, gateway, session_layer / "python", authorizer_layer / "python", **FUNCTION_VARIABLES)
+
+    effect, module = shown.splitlines()[-1].split()
+    assert effect == "Deny"
+    assert module.startswith(str(authorizer_layer))
+
+
 def test_the_frames_need_no_aws_sdk(bare, session_layer, dependencies):
     loaded = bare(
         "import segue, segue.item, segue.wire.frames\nprint(sorted({name.partition('.')[0] for name in sys.modules}))",
@@ -157,8 +181,8 @@ def test_the_frames_need_no_aws_sdk(bare, session_layer, dependencies):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("architecture", "machine", "elf"), [("arm64", "aarch64", 183), ("x86_64", "x86_64", 62)])
-@pytest.mark.parametrize(("lock", "prefix"), [(LAYER_LOCK, ""), (TURN_LOCK, "turn-")])
-def test_the_layer_for_aws_holds_code_for_its_machines(architecture, machine, elf, lock, prefix):
+@pytest.mark.parametrize(("lock", "prefix"), [(LAYER_LOCK, ""), (AUTHORIZER_LOCK, "authorizer-"), (TURN_LOCK, "turn-")])
+def test_the_layers_for_aws_hold_code_for_their_machines(architecture, machine, elf, lock, prefix):
     built = build(from_context({"architecture": architecture}), lock)
 
     assert built.folder.name == f"{prefix}{machine}-manylinux_2_28"

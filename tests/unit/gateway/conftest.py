@@ -12,17 +12,24 @@ import pytest
 from moto import mock_aws
 
 from gateway import clients, connect, disconnect, message
-from gateway.claims import Claims
+from gateway.admission import Admission
+from gateway.claims import Claims, DirectClaims
 from gateway.connections import Connections
 from gateway.dispatch import Dispatch
 from gateway.post import HttpPost
 from gateway.router import Router
 from gateway.routes import Routes
-from segue.wire.claims import decode_claim
+from gateway.workers import Workers
+from segue.wire.claims import CLAIMS_PATH, CLAIMS_TOKEN_HEADER, decode_claim
 from segue.wire.delivery import FRAMES_PATH, ROUTE_TOKEN_HEADER, decode_delivery
+from segue.wire.rate import FrameRate
 
 CONNECTIONS = "connections"
 LOCKS = "locks"
+FOR_LONG = 10**10
+"""When the tokens end that are not meant to: after every clock of these tests."""
+SESSIONS = 3
+FRAMES_PER_SECOND = 50
 
 
 class Clock:
@@ -43,12 +50,14 @@ class Clock:
 
 
 class Worker:
-    """A holder's HTTP endpoint. `answers` are used up one by one, then it accepts."""
+    """A worker's HTTP endpoint. `answers` are used up one by one, then it accepts frames and takes claims."""
 
     def __init__(self, token="right"):
         self.token = token
+        self.claims_token = f"claims of {token}"
         self.answers = []
         self.deliveries = []
+        self.claims = []
         self.connected = []
         self.lock = threading.Lock()
         outer = self
@@ -62,7 +71,7 @@ class Worker:
 
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["content-length"]))
-                status, answer = outer.take(self.path, self.headers[ROUTE_TOKEN_HEADER], body)
+                status, answer = outer.take(self.path, self.headers, body)
                 if status is None:  # hang up without a word
                     self.close_connection = True
                     return
@@ -83,16 +92,22 @@ class Worker:
     def endpoint(self):
         return "http://{}:{}".format(*self.server.server_address)
 
-    def take(self, path, token, body):
-        assert path == FRAMES_PATH
+    def take(self, path, headers, body):
+        header, token = {
+            FRAMES_PATH: (ROUTE_TOKEN_HEADER, self.token),
+            CLAIMS_PATH: (CLAIMS_TOKEN_HEADER, self.claims_token),
+        }[path]
         with self.lock:
-            if token != self.token:
+            if headers[header] != token:
                 return 403, b""
             if self.answers:
                 answer = self.answers.pop(0)
                 if answer is not None:
                     return answer
-            self.deliveries.append(decode_delivery(body))
+            if path == FRAMES_PATH:
+                self.deliveries.append(decode_delivery(body))
+            else:
+                self.claims.append(decode_claim(body))
             return 202, b""
 
     @property
@@ -186,16 +201,39 @@ class Gateway:
     def warm(self):
         """A fresh process: nothing remembered."""
         self.routes = Routes(self.aws.dynamodb, LOCKS, wall_clock=self.clock)
+        direct = DirectClaims(Workers(self.aws.dynamodb, CONNECTIONS, wall_clock=self.clock))
         self.router = Router(
             self.connections,
             Dispatch(
                 routes=self.routes,
                 post=HttpPost(),
-                claims=Claims(self.aws.sqs, self.aws.queue_url, self.connections, clock=self.clock),
+                claims=Claims(self.aws.sqs, self.aws.queue_url, direct, self.connections, clock=self.clock),
                 clock=self.clock,
                 sleep=self.clock.sleep,
             ),
+            Admission(self.aws.dynamodb, CONNECTIONS, most=SESSIONS, wall_clock=self.clock),
+            FrameRate(self.clock, FRAMES_PER_SECOND, FRAMES_PER_SECOND),
+            wall_clock=self.clock,
         )
+
+    def open(self, connection_id, principal, token_expires_at=FOR_LONG):
+        """Let somebody connect."""
+        self.connections.store(connection_id, principal, token_expires_at)
+
+    def register(self, worker, worker_id, **changes):
+        """Let a worker be in the registry."""
+        item = {
+            "pk": {"S": "workers"},
+            "sk": {"S": worker_id},
+            "endpoint": {"S": worker.endpoint},
+            "version": {"S": "1"},
+            "room": {"N": "1"},
+            "sessions": {"N": "0"},
+            "beat": {"N": "1"},
+            "claims_token": {"S": worker.claims_token},
+            "expires_at": {"N": str(int(self.clock.now) + 120)},
+        } | changes
+        self.aws.dynamodb.put_item(TableName=CONNECTIONS, Item={name: value for name, value in item.items() if value})
 
     def hold(self, key, worker, token=None, epoch=1, **changes):
         """Let a worker have the lease."""

@@ -14,8 +14,9 @@ from segue.wire.claims import ClientAddress
 from segue.wire.delivery import encode_refusal
 from segue.wire.frames import AudioInput, Bye, Hello, OutputAck, TextInput, error_frame
 
+FOR_LONG = 10**10
 KEY = "alice/s"
-SENDER = Sender("c1", "alice", Binding(KEY, "s", "c", 1))
+SENDER = Sender("c1", "alice", FOR_LONG, Binding(KEY, "s", "c", 1))
 HELLO = Hello(session="s", client_id="c", connection=1)
 TEXT = TextInput(text="hi", seq=1)
 PLAIN = TextInput(text="hi")
@@ -300,7 +301,7 @@ def test_what_a_warm_function_remembers_is_bounded(gateway, worker, monkeypatch)
         key = f"alice/{number}"
         gateway.hold(key, SimpleNamespace(endpoint=f"http://{number}", token="t"))
         assert gateway.routes.find(key)
-        dispatch.deliver(Sender("c", "alice", Binding(key, str(number), "c", 1)), TEXT)
+        dispatch.deliver(Sender("c", "alice", FOR_LONG, Binding(key, str(number), "c", 1)), TEXT)
         gateway.routes.find(key)
     assert len(gateway.routes._remembered) == 2
     assert len(dispatch._suspects) == 2

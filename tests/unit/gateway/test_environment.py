@@ -2,21 +2,31 @@
 
 import pytest
 
-from gateway.environment import ConnectEnvironment, DisconnectEnvironment, MessageEnvironment
+from gateway.environment import (
+    AuthorizerEnvironment,
+    ConnectEnvironment,
+    DisconnectEnvironment,
+    MessageEnvironment,
+)
 from segue.environment import EnvironmentInvalid, read_environment
 
 COMPLETE = {
     "SEGUE_CONNECTIONS_TABLE": "c",
     "SEGUE_LOCK_TABLE": "l",
     "SEGUE_CLAIMS_QUEUE_URL": "https://queue",
-    "SEGUE_AUTH": "iam",
+    "SEGUE_TOKEN_ISSUER": "https://issuer",
+    "SEGUE_TOKEN_AUDIENCE": "a,b",
+    "SEGUE_TOKEN_KEYS_URL": "https://keys",
     "UNRELATED": "x",
 }
 
 
 def test_each_function_reads_what_it_needs():
     assert read_environment(MessageEnvironment, COMPLETE) == MessageEnvironment("c", "l", "https://queue")
-    assert read_environment(ConnectEnvironment, COMPLETE) == ConnectEnvironment("c", "iam")
+    assert read_environment(ConnectEnvironment, COMPLETE) == ConnectEnvironment("c")
+    assert read_environment(AuthorizerEnvironment, COMPLETE) == AuthorizerEnvironment(
+        "https://issuer", "a,b", "https://keys"
+    )
     assert read_environment(DisconnectEnvironment, COMPLETE) == DisconnectEnvironment("c")
 
 
@@ -31,8 +41,18 @@ def test_the_missing_variable_is_named(missing, how):
 
 
 def test_a_wrong_value_is_refused():
-    with pytest.raises(EnvironmentInvalid, match="auth"):
-        read_environment(ConnectEnvironment, COMPLETE | {"SEGUE_AUTH": "maybe"})
+    for limit in ("none", "0", "101"):
+        with pytest.raises(EnvironmentInvalid, match="sessions_per_principal"):
+            read_environment(MessageEnvironment, COMPLETE | {"SEGUE_SESSIONS_PER_PRINCIPAL": limit})
+
+
+def test_limits_may_be_changed():
+    changed = COMPLETE | {
+        "SEGUE_SESSIONS_PER_PRINCIPAL": "7",
+        "SEGUE_FRAMES_PER_SECOND": "30",
+        "SEGUE_FRAME_BURST": "9",
+    }
+    assert read_environment(MessageEnvironment, changed) == MessageEnvironment("c", "l", "https://queue", 7, 30, 9)
 
 
 def test_the_process_environment_is_the_default(monkeypatch):

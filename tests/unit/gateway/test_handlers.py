@@ -7,12 +7,11 @@ import sys
 import pytest
 
 from gateway import connect, disconnect, message
-from gateway.connect import iam_principal
 from gateway.connections import LIFETIME_SECONDS, Connections
 from segue.wire.frames import Hello, Ping, TextInput, encode_frame
 
-ALICE = "arn:aws:sts::111122223333:assumed-role/Voice/alice"
-BOB = "arn:aws:sts::111122223333:assumed-role/Voice/bob"
+ALICE = "0123456789abcdef0123456789abcdef"
+FOR_LONG = "9999999999"
 
 
 @pytest.fixture
@@ -22,51 +21,74 @@ def environment(aws, monkeypatch):
             monkeypatch.setenv(f"SEGUE_{name.upper()}", value)
 
     monkeypatch.setattr("gateway.dispatch.HOLDER_WAIT_SECONDS", 0.0)
-    set_to(connections_table="connections", lock_table="locks", claims_queue_url=aws.queue_url, auth="none")
+    set_to(connections_table="connections", lock_table="locks", claims_queue_url=aws.queue_url)
     return set_to
 
 
-def event(connection_id="c1", body=None, identity=None):
-    context = {"connectionId": connection_id, "requestId": "r", "identity": identity or {"sourceIp": "127.0.0.1"}}
-    return {"requestContext": context, "body": body, "isBase64Encoded": False}
+def event(connection_id="c1", body=None, authorizer=None, **more):
+    known = {"principal": ALICE, "expires_at": FOR_LONG, "principalId": ALICE} if authorizer is None else authorizer
+    context = {"connectionId": connection_id, "requestId": "r", "authorizer": known}
+    return {"requestContext": context, "body": body, "isBase64Encoded": False, **more}
 
 
 def items(aws):
     return aws.dynamodb.scan(TableName="connections")["Items"]
 
 
-def test_connect_stores_the_local_principal(aws, environment):
-    assert connect.handler(event(), None) == {"statusCode": 200}
+def test_connect_stores_who_it_is_and_until_when(aws, environment):
+    assert connect.handler(event(), None) == {"statusCode": 200, "headers": {}}
     (item,) = items(aws)
     assert item["pk"] == {"S": "connection/c1"}
     assert item["sk"] == {"S": "connection"}
-    assert item["principal"] == {"S": "local"}
+    assert item["principal"] == {"S": ALICE}
+    assert item["token_expires_at"] == {"N": FOR_LONG}
     assert int(item["expires_at"]["N"]) - int(item["connected_at"]["N"]) == LIFETIME_SECONDS >= 2 * 60 * 60
 
 
-def test_connect_takes_the_principal_from_the_signature(aws, environment):
-    environment(auth="iam")
-    for connection_id, arn in (("c1", ALICE), ("c2", BOB), ("c3", ALICE)):
-        assert connect.handler(event(connection_id, identity={"userArn": arn}), None) == {"statusCode": 200}
-    by_id = {item["pk"]["S"]: item["principal"]["S"] for item in items(aws)}
-    assert by_id["connection/c1"] == by_id["connection/c3"] != by_id["connection/c2"]
-    assert by_id["connection/c1"] == iam_principal({"userArn": ALICE})
-    assert "alice" not in by_id["connection/c1"]
+@pytest.mark.parametrize(
+    ("lines", "answer"),
+    [
+        (["segue.v1, bearer.a.b.c"], {"Sec-WebSocket-Protocol": "segue.v1"}),
+        (["bearer.a.b.c", "segue.v1"], {"Sec-WebSocket-Protocol": "segue.v1"}),
+        (["bearer.a.b.c"], {}),
+        (["segue.v2,bearer.a.b.c"], {}),
+    ],
+)
+@pytest.mark.parametrize("header", ["Sec-WebSocket-Protocol", "sec-websocket-protocol"])
+def test_connect_answers_its_own_subprotocol_and_never_the_token(aws, environment, header, lines, answer):
+    response = connect.handler(event(multiValueHeaders={header: lines}), None)
+    assert response == {"statusCode": 200, "headers": answer}
 
 
-@pytest.mark.parametrize("identity", [{"sourceIp": "127.0.0.1"}, {"userArn": None}, {"userArn": ""}])
-def test_connect_refuses_who_has_not_signed(aws, environment, identity):
-    environment(auth="iam")
-    assert connect.handler(event(identity=identity), None) == {"statusCode": 403}
+@pytest.mark.parametrize(
+    "authorizer",
+    [
+        {},
+        {"principal": ALICE},
+        {"expires_at": FOR_LONG},
+        {"principal": "", "expires_at": FOR_LONG},
+        {"principal": "..", "expires_at": FOR_LONG},
+        {"principal": f"{ALICE}/x", "expires_at": FOR_LONG},
+        {"principal": f"{ALICE}\n", "expires_at": FOR_LONG},
+        {"principal": ALICE.upper(), "expires_at": FOR_LONG},
+        {"principal": ALICE, "expires_at": "never"},
+        {"principal": ALICE, "expires_at": "-1"},
+    ],
+    ids=str,
+)
+def test_connect_refuses_whom_the_authorizer_does_not_name(aws, environment, authorizer):
+    assert connect.handler(event(authorizer=authorizer), None) == {"statusCode": 403}
     assert items(aws) == []
 
 
 def test_disconnect_forgets_the_connection_and_its_client(aws, environment):
     connect.handler(event(), None)
     message.handler(event(body=encode_frame(Hello(session="s", client_id="c", connection=1))), None)
-    assert len(items(aws)) == 2
+    assert len(items(aws)) == 3
     assert disconnect.handler(event(), None) == {"statusCode": 200}
-    assert items(aws) == []
+    (left,) = items(aws)
+    assert left["pk"] == {"S": f"principal/{ALICE}"}
+    assert left["open"] == {"M": {}}
     assert disconnect.handler(event(), None) == {"statusCode": 200}
 
 
@@ -75,7 +97,7 @@ def test_disconnect_leaves_the_clients_newer_connection(aws, environment):
         connect.handler(event(connection_id), None)
         message.handler(event(connection_id, encode_frame(Hello(session="s", client_id="c", connection=counter))), None)
     disconnect.handler(event("c1"), None)
-    (address,) = Connections(aws.dynamodb, "connections").clients("local/s")
+    (address,) = Connections(aws.dynamodb, "connections").clients(f"{ALICE}/s")
     assert (address.connection_id, address.counter) == ("c2", 2)
 
 
@@ -94,8 +116,8 @@ def test_a_bad_message_is_answered_with_an_error_frame(environment, body):
 
 
 def test_an_accepted_frame_is_answered_with_nothing(gateway, worker, environment):
-    gateway.connections.store("c1", "local")
-    gateway.hold("local/s", worker, expires_at={"N": "9999999999"})
+    gateway.open("c1", ALICE)
+    gateway.hold(f"{ALICE}/s", worker, expires_at={"N": "9999999999"})
     hello = Hello(session="s", client_id="c", connection=1)
     assert message.handler(event(body=encode_frame(hello)), None) == {"statusCode": 200}
     assert message.handler(event(body=encode_frame(TextInput(text="hi", seq=1))), None) == {"statusCode": 200}
@@ -127,19 +149,41 @@ def test_a_missing_variable_is_logged_and_not_told(aws, environment, monkeypatch
 
 
 def test_payloads_and_tokens_are_not_logged(gateway, worker, environment, log):
-    gateway.connections.store("c1", "local")
-    gateway.hold("local/s", worker, token="wrong-but-secret", expires_at={"N": "9999999999"})
+    gateway.open("c1", ALICE)
+    gateway.hold(f"{ALICE}/s", worker, token="wrong-but-secret", expires_at={"N": "9999999999"})
     message.handler(event(body=encode_frame(Hello(session="s", client_id="c", connection=1))), None)
     message.handler(event(body=encode_frame(TextInput(text="my name is Alice", seq=1))), None)
     message.handler(event(body='{"type":"text","text":{"my name":"Alice"}}'), None)
-    assert "local/s" in log.getvalue()
+    assert f"{ALICE}/s" in log.getvalue()
     assert "Alice" not in log.getvalue()
     assert "secret" not in log.getvalue()
 
 
-def test_the_functions_import_neither_strands_nor_the_client_library():
+def test_an_answer_that_would_be_too_long_is_no_error_from_inside(environment):
+    """The frame that is refused is in the text that says why: it must not become too long for a message itself."""
+    body = '{"type":"hello","session":"s","client_id":"c","connection":1,"modality":"' + "x" * 32_000 + '"}'
+    response = message.handler(event(body=body), None)
+    assert response["statusCode"] == 200
+    assert json.loads(response["body"])["code"] in {"bad_frame", "internal"}
+
+
+def test_only_the_authorizer_pays_for_the_cryptography():
     program = (
         "import sys, gateway.connect, gateway.message, gateway.disconnect\n"
+        "print([name for name in sys.modules if name.split('.')[0] in {'jwt', 'cryptography'}])\n"
+        "import gateway.authorizer\n"
+        "print('jwt' in sys.modules)"
+    )
+    path = ":".join(entry for entry in sys.path if entry)
+    done = subprocess.run(
+        [sys.executable, "-c", program], env={"PYTHONPATH": path}, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["[]", "True"]
+
+
+def test_the_functions_import_neither_strands_nor_the_client_library():
+    program = (
+        "import sys, gateway.authorizer, gateway.connect, gateway.message, gateway.disconnect\n"
         "print([name for name in sys.modules if name.split('.')[0] in {'strands', 'websockets', 'aiohttp', 'numpy'}])"
     )
     path = ":".join(entry for entry in sys.path if entry)

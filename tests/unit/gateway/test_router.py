@@ -32,9 +32,9 @@ def say(gateway):
 
 @pytest.fixture(autouse=True)
 def opened(gateway):
-    gateway.connections.store("c1", "alice")
-    gateway.connections.store("c2", "alice")
-    gateway.connections.store("m1", "mallory")
+    gateway.open("c1", "alice")
+    gateway.open("c2", "alice")
+    gateway.open("m1", "mallory")
 
 
 def test_hello_binds_and_reaches_the_holder(gateway, worker, say):
@@ -173,14 +173,15 @@ def test_what_a_warm_function_remembers_is_bounded(gateway, worker, say, monkeyp
     monkeypatch.setattr("gateway.router.REMEMBERED", 2)
     gateway.hold("alice/s", worker)
     for number in range(5):
-        gateway.connections.store(f"n{number}", "alice")
-        say(hello(client_id=f"n{number}"), f"n{number}")
+        gateway.open(f"n{number}", "alice")
+        assert say(hello(client_id=f"n{number}"), f"n{number}") is None
     assert list(gateway.router._bound) == ["n3", "n4"]
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(max_size=100) | st.binary(max_size=100).map(lambda raw: raw.decode("latin-1")))
-def test_any_message_is_answered(gateway, body):
+def test_any_message_is_answered(gateway, clock, body):
+    clock.now += 1
     answer = gateway.router.receive("c1", body)
     assert isinstance(answer, Error)
     assert answer.code in {"bad_json", "bad_frame", "unknown_type"}

@@ -1,0 +1,302 @@
+"""Attempts at what is somebody else's, on the deployed stack, over a real WebSocket. docs/isolation.md is the list."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hmac
+import json
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import boto3
+import jwt
+import pytest
+from cryptography.hazmat.primitives import serialization
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import InvalidStatus
+from websockets.typing import Subprotocol
+
+from gateway.environment import SESSIONS_PER_PRINCIPAL
+from local.issuer import AUDIENCE, ISSUER, Issuer, principal
+from local.settings import Settings
+from segue.client import Client
+from segue.wire.delivery import FRAMES_PATH, ROUTE_TOKEN_HEADER
+from segue.wire.frames import MAX_FRAME_BYTES, Transcript
+
+ROOT = Path(__file__).resolve().parents[2]
+SECONDS = 30.0
+
+pytestmark = [pytest.mark.e2e, pytest.mark.emulator, pytest.mark.timeout(420)]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("isolation")
+
+
+@pytest.fixture(scope="module")
+def facts(home: Path) -> Iterator[dict[str, Any]]:
+    """The stack, deployed and running; where it is."""
+    command = [sys.executable, "-m", "local", "--home", str(home)]
+    up = [*command, "up", "--detach", "--json"]
+    started = subprocess.run(up, cwd=ROOT, capture_output=True, text=True, timeout=320, check=False)
+    assert started.returncode == 0, started.stdout + started.stderr
+    try:
+        yield json.loads(started.stdout)
+    finally:
+        subprocess.run([*command, "down"], cwd=ROOT, capture_output=True, timeout=120, check=False)
+
+
+@pytest.fixture(scope="module")
+def issuer(home: Path, facts: dict[str, Any]) -> Issuer:
+    return Issuer(replace(Settings(), home=home))
+
+
+@pytest.fixture
+def dynamodb(facts: dict[str, Any]) -> Any:
+    return boto3.client("dynamodb", endpoint_url=facts["endpoint_url"])
+
+
+# --- who is let in
+
+
+def signed(issuer: Issuer, headers: dict[str, str] | None = None, key: Any = None, **changes: Any) -> str:
+    """A token of this issuer's key that is good but for the changes; `None` leaves a claim out."""
+    now = int(time.time())
+    good = {"iss": ISSUER, "aud": AUDIENCE, "sub": "alice", "iat": now, "exp": now + 600}
+    claims = {name: value for name, value in {**good, **changes}.items() if value is not None}
+    return jwt.encode(claims, key or issuer._key, "ES256", headers={"kid": issuer._name, **(headers or {})})
+
+
+def part(content: dict[str, Any]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(content).encode()).rstrip(b"=").decode()
+
+
+def unsigned(issuer: Issuer) -> str:
+    return f"{part({'alg': 'none', 'kid': issuer._name})}.{signed(issuer).split('.')[1]}."
+
+
+def signed_with_the_public_key(issuer: Issuer) -> str:
+    public = issuer._key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    content = f"{part({'alg': 'HS256', 'kid': issuer._name})}.{signed(issuer).split('.')[1]}"
+    signature = base64.urlsafe_b64encode(hmac.digest(public, content.encode(), "sha256")).rstrip(b"=").decode()
+    return f"{content}.{signature}"
+
+
+def somebody_elses_key(issuer: Issuer) -> Any:
+    return Issuer(replace(Settings(), home=issuer._file.parent / "another"))._key
+
+
+REFUSED: dict[str, Callable[[Issuer], str | None]] = {
+    "no token": lambda _: None,
+    "no token of any kind": lambda _: "not.a.token",
+    "another key": lambda issuer: signed(issuer, key=somebody_elses_key(issuer)),
+    "an unknown key": lambda issuer: signed(issuer, {"kid": "other"}, key=somebody_elses_key(issuer)),
+    "algorithm none": unsigned,
+    "HS256 with the public key": signed_with_the_public_key,
+    "expired": lambda issuer: issuer.token("alice", -60),
+    "not yet valid": lambda issuer: signed(issuer, nbf=int(time.time()) + 60),
+    "another issuer": lambda issuer: signed(issuer, iss="https://issuer.example"),
+    "another audience": lambda issuer: signed(issuer, aud="another-app"),
+    "no audience": lambda issuer: signed(issuer, aud=None),
+    "no subject": lambda issuer: signed(issuer, sub=None),
+}
+
+
+@pytest.mark.parametrize("where", ["subprotocol", "query"])
+@pytest.mark.parametrize("attempt", REFUSED)
+async def test_a_caller_without_a_good_token_is_not_let_in(
+    facts: dict[str, Any], issuer: Issuer, attempt: str, where: str
+) -> None:
+    token = REFUSED[attempt](issuer)
+    url, offered = facts["websocket_url"], [Subprotocol("segue.v1")]
+    if token is not None and where == "subprotocol":
+        offered.append(Subprotocol(f"bearer.{token}"))
+    elif token is not None:
+        url += f"?token={token}"
+    with pytest.raises(InvalidStatus) as refused:
+        async with connect(url, subprotocols=offered):
+            pass
+    assert refused.value.response.status_code == 403
+    told = json.loads(refused.value.response.body or b"{}")
+    assert set(told) == {"message", "connectionId", "requestId"}, "API Gateway's own words and nothing else"
+    assert "explicit deny" in told["message"]
+
+
+# --- what one can reach who is let in
+
+
+@asynccontextmanager
+async def connected(facts: dict[str, Any], token: str) -> AsyncIterator[ClientConnection]:
+    protocols = [Subprotocol("segue.v1"), Subprotocol(f"bearer.{token}")]
+    async with connect(facts["websocket_url"], subprotocols=protocols, max_size=None) as socket:
+        yield socket
+
+
+async def answer(socket: ClientConnection, message: str | dict[str, Any]) -> dict[str, Any]:
+    await socket.send(message if isinstance(message, str) else json.dumps(message))
+    async with asyncio.timeout(SECONDS):
+        told: Any = json.loads(await socket.recv())
+    return told if isinstance(told, dict) else told[0]
+
+
+def hello(session: str, **more: Any) -> dict[str, Any]:
+    return {"type": "hello", "session": session, "client_id": "c", "connection": 1, **more}
+
+
+async def asked(client: Client, text: str) -> str:
+    """Say something; the answer that is shown."""
+    await client.send_text(text)
+    async with asyncio.timeout(SECONDS):
+        async for frame in client.events():
+            if isinstance(frame, Transcript) and frame.role == "assistant" and frame.final:
+                return frame.text
+    pytest.fail("the conversation ended")
+
+
+async def test_the_same_id_of_another_principal_is_another_session(
+    facts: dict[str, Any], issuer: Issuer, dynamodb: Any
+) -> None:
+    url = facts["websocket_url"]
+    async with Client(url, session="same", token=issuer.token("alice")) as alice:
+        assert "Alice" in await asked(alice, "My name is Alice")
+        async with Client(url, session="same", token=issuer.token("bob")) as bob:
+            assert bob.ready is not None
+            assert (bob.ready.history, bob.ready.head) == (0, 0)
+            assert "Alice" not in await asked(bob, "What's my name?")
+            assert "Bob" in await asked(bob, "My name is Bob")
+        assert "Alice" in await asked(alice, "What's my name?")
+    keys = {f"{principal(name)}/same" for name in ("alice", "bob")}
+    held = {
+        key: dynamodb.get_item(TableName=facts["lock_table"], Key={"session_key": {"S": key}})["Item"]["born"]["S"]
+        for key in keys
+    }
+    assert len(set(held.values())) == 2
+
+
+ID_TRICKS = ["", ".", "..", "../x", "a/b", "/a", "a\\b", "ä", "\u202e", "a b", "a\n", "a\u0000", "a%2fb", "x" * 129]
+
+
+async def test_ids_that_are_none_are_refused(facts: dict[str, Any], issuer: Issuer) -> None:
+    other = principal("bob")
+    async with connected(facts, issuer.token("alice")) as socket:
+        for session in [*ID_TRICKS, f"{other}/same", f"../{other}/same"]:
+            told = await answer(socket, hello(session))
+            assert (told["type"], told["retryable"]) == ("error", False), session
+            assert told["code"] in {"bad_session", "bad_frame"}, session
+        for client_id in [*ID_TRICKS, "x" * 65]:
+            if client_id in {".", ".."}:
+                continue  # not part of a key by itself
+            told = await answer(socket, hello("mine", client_id=client_id))
+            assert told["code"] == "bad_frame", client_id
+        told = await answer(socket, {"type": "text", "text": "hi", "seq": 1})
+        assert told["code"] == "hello_first", "none of them bound the connection"
+
+
+async def test_no_field_names_another_principal(facts: dict[str, Any], issuer: Issuer, dynamodb: Any) -> None:
+    other = principal("bob")
+    async with connected(facts, issuer.token("mallory")) as socket:
+        told = await answer(
+            socket, hello("fields", principal=other, session_key=f"{other}/same", connection_id="c", authorizer={})
+        )
+        assert (told["type"], told["head"]) == ("ready", 0)
+    key = {"session_key": {"S": f"{principal('mallory')}/fields"}}
+    assert "Item" in dynamodb.get_item(TableName=facts["lock_table"], Key=key)
+
+
+async def test_a_message_that_is_too_long_is_refused_and_the_connection_goes_on(
+    facts: dict[str, Any], issuer: Issuer
+) -> None:
+    async with connected(facts, issuer.token("alice")) as socket:
+        for size in (MAX_FRAME_BYTES, 120_000):
+            told = await answer(socket, {"type": "text", "text": "x" * size, "seq": 1})
+            assert (told["code"], told["retryable"]) == ("oversize", False)
+        assert await answer(socket, {"type": "ping"}) == {"type": "pong"}
+
+
+async def test_what_a_frame_breaks_is_named_and_nothing_else_is_told(facts: dict[str, Any], issuer: Issuer) -> None:
+    async with connected(facts, issuer.token("alice")) as socket:
+        for message in ("{", "[]", "null", '{"type":"hello"}', hello("s", modality="x" * 32_000)):
+            told = await answer(socket, message)
+            assert told["type"] == "error"
+            assert not {"Traceback", "gateway", "/"} & set(told["message"].split())
+
+
+async def test_a_stale_route_token_is_worth_nothing(facts: dict[str, Any], issuer: Issuer, dynamodb: Any) -> None:
+    async with Client(facts["websocket_url"], session="route", token=issuer.token("alice")):
+        key = f"{principal('alice')}/route"
+        item = dynamodb.get_item(TableName=facts["lock_table"], Key={"session_key": {"S": key}}, ConsistentRead=True)
+        endpoint, token = (item["Item"][name]["S"] for name in ("endpoint", "route_token"))
+        delivery = {
+            "session_key": key,
+            "connection_id": "c1",
+            "client_id": "c",
+            "counter": 1,
+            "frame": {"type": "text", "text": "Not mine"},
+        }
+        async with aiohttp.ClientSession() as http:
+
+            async def status(shown: str | None, **changes: str) -> int:
+                headers = {} if shown is None else {ROUTE_TOKEN_HEADER: shown}
+                posting = http.post(endpoint + FRAMES_PATH, json={**delivery, **changes}, headers=headers)
+                async with posting as told:
+                    return told.status
+
+            for stale in (None, "", token[:-1], token + "x", token.swapcase()):
+                assert await status(stale) == 403
+            # The right token of this session opens no other.
+            other = f"{principal('bob')}/route"
+            assert await status(token, session_key=other) == 410
+            async with Client(facts["websocket_url"], session="route", token=issuer.token("bob")) as bob:
+                assert bob.ready is not None
+                if _endpoint(dynamodb, facts, other) == endpoint:
+                    assert await status(token, session_key=other) == 403
+
+
+def _endpoint(dynamodb: Any, facts: dict[str, Any], key: str) -> str:
+    item = dynamodb.get_item(TableName=facts["lock_table"], Key={"session_key": {"S": key}}, ConsistentRead=True)
+    return str(item["Item"]["endpoint"]["S"])
+
+
+async def test_the_tokens_end_is_the_end_of_the_right_to_send(facts: dict[str, Any], issuer: Issuer) -> None:
+    async with connected(facts, issuer.token("alice", 8)) as socket:
+        assert (await answer(socket, hello("ends")))["type"] == "ready"
+        told: dict[str, Any] = {}
+        deadline = time.monotonic() + SECONDS
+        while told.get("code") != "expired":
+            assert time.monotonic() < deadline
+            told = await answer(socket, hello("ends"))
+            await asyncio.sleep(0.2)
+        assert told["retryable"] is False
+    async with connected(facts, issuer.token("alice")) as socket:
+        assert (await answer(socket, hello("ends", connection=2)))["type"] == "ready"
+
+
+async def test_more_sessions_than_allowed_are_refused(facts: dict[str, Any], issuer: Issuer, dynamodb: Any) -> None:
+    until = int(time.time()) + 600
+    dynamodb.put_item(
+        TableName=facts["connections_table"],
+        Item={
+            "pk": {"S": f"principal/{principal('greedy')}"},
+            "sk": {"S": "sessions"},
+            "revision": {"N": "1"},
+            "open": {"M": {f"c{n}": {"S": f"{until} 1 c s{n}"} for n in range(SESSIONS_PER_PRINCIPAL)}},
+            "expires_at": {"N": str(until)},
+        },
+    )
+    async with connected(facts, issuer.token("greedy")) as socket:
+        told = await answer(socket, hello("one-more"))
+        assert (told["code"], told["retryable"]) == ("too_many_sessions", True)
+        assert (await answer(socket, {"type": "text", "text": "hi"}))["code"] == "hello_first"
+    async with connected(facts, issuer.token("modest")) as socket:
+        assert (await answer(socket, hello("one-more")))["type"] == "ready"

@@ -1,0 +1,66 @@
+"""Who issues the tokens that let a caller in."""
+
+import pytest
+
+from tests.infra.test_permissions import simplified
+
+
+def variables(stage):
+    function = stage.service.named("AWS::Lambda::Function", "GatewayAuthorizer")
+    return {
+        name: simplified(value)
+        for name, value in function["Environment"]["Variables"].items()
+        if name.startswith("SEGUE_TOKEN")
+    }
+
+
+def test_by_default_a_user_pool_of_its_own(dev):
+    pool = dev.data.named("AWS::Cognito::UserPool", "Users")
+    assert pool["AdminCreateUserConfig"] == {"AllowAdminCreateUserOnly": True}
+    assert pool["DeletionProtection"] == "ACTIVE"
+    assert pool["Policies"]["PasswordPolicy"]["MinimumLength"] >= 12
+    assert pool["UsernameConfiguration"] == {"CaseSensitive": False}
+    (resource,) = [each for each in dev.data.resources.values() if each["Type"] == "AWS::Cognito::UserPool"]
+    assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == ("Retain", "Retain")
+    assert {"UserPoolId", "UserPoolClientId"} <= dev.data.outputs
+
+
+def test_a_terminal_can_sign_in_and_keeps_no_secret(dev):
+    client = dev.data.named("AWS::Cognito::UserPoolClient", "Client")
+    assert set(client["ExplicitAuthFlows"]) == {
+        "ALLOW_USER_SRP_AUTH",
+        "ALLOW_USER_PASSWORD_AUTH",
+        "ALLOW_REFRESH_TOKEN_AUTH",
+    }
+    assert client["GenerateSecret"] is False
+    assert client["AllowedOAuthFlowsUserPoolClient"] is False
+    assert client["PreventUserExistenceErrors"] == "ENABLED"
+    assert client["EnableTokenRevocation"] is True
+    assert client["AccessTokenValidity"] == 60
+
+
+def test_the_authorizer_trusts_that_pool_and_its_client(dev):
+    found = variables(dev)
+    issuer = found["SEGUE_TOKEN_ISSUER"]
+    assert issuer.startswith("https://cognito-idp.<AWS::Region>.<AWS::URLSuffix>/<Data.PublishOutputRefAuthUsers")
+    assert found["SEGUE_TOKEN_KEYS_URL"] == f"{issuer}/.well-known/jwks.json"
+    assert found["SEGUE_TOKEN_AUDIENCE"].startswith("<Data.PublishOutputRefAuthUsersClient")
+
+
+def test_locally_the_issuer_is_this_machines(local):
+    assert variables(local)["SEGUE_TOKEN_ISSUER"] == "https://issuer.segue.local"
+    assert variables(local)["SEGUE_TOKEN_AUDIENCE"] == "segue"
+    assert local.data.of_type("AWS::Cognito::UserPool") == {}
+
+
+@pytest.mark.parametrize("keys", [None, "https://login.example/keys"])
+def test_any_other_issuer_by_configuration(synthesized, keys):
+    settings = {"auth": "oidc", "auth_issuer": "https://login.example", "auth_audience": "a,b"}
+    stage = synthesized(**settings, **({"auth_jwks_url": keys} if keys else {}))
+    assert variables(stage) == {
+        "SEGUE_TOKEN_ISSUER": "https://login.example",
+        "SEGUE_TOKEN_AUDIENCE": "a,b",
+        "SEGUE_TOKEN_KEYS_URL": keys or "https://login.example/.well-known/jwks.json",
+    }
+    assert stage.data.of_type("AWS::Cognito::UserPool") == {}
+    assert "UserPoolId" not in stage.data.outputs

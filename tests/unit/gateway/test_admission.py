@@ -1,0 +1,246 @@
+"""How much one principal may have: sessions, and frames a second. And until when: the token's end."""
+
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.admission import ATTEMPTS, CONNECTIONS_PER_SESSION, Admission, entered
+from gateway.connections import LIFETIME_SECONDS, Binding
+from segue.wire.frames import Hello, Ping, Pong, TextInput, encode_frame, error_frame
+from segue.wire.rate import FrameRate
+from tests.unit.gateway.conftest import FRAMES_PER_SECOND, SESSIONS
+
+
+def hello(session="s", client_id="c", connection=1):
+    return Hello(session=session, client_id=client_id, connection=connection)
+
+
+def bound(session, client_id="c", counter=1):
+    return Binding(f"alice/{session}", session, client_id, counter)
+
+
+@pytest.fixture
+def say(gateway):
+    return lambda frame, connection_id="c1": gateway.router.receive(connection_id, encode_frame(frame))
+
+
+@pytest.fixture
+def admission(aws, clock):
+    return Admission(aws.dynamodb, "connections", most=SESSIONS, wall_clock=clock)
+
+
+@pytest.fixture
+def held(gateway, worker):
+    for number in range(10):
+        gateway.hold(f"alice/s{number}", worker, expires_at={"N": "9999999999"})
+    gateway.hold("bob/s0", worker, expires_at={"N": "9999999999"})
+
+
+def enter_all(gateway, say, count, principal="alice"):
+    """A connection for each of so many sessions; what each hello was answered."""
+    for number in range(count):
+        gateway.open(f"{principal}{number}", principal)
+    return [say(hello(f"s{number}", f"c{number}"), f"{principal}{number}") for number in range(count)]
+
+
+def test_a_principal_has_so_many_sessions_and_no_more(gateway, worker, say, held):
+    answers = enter_all(gateway, say, SESSIONS + 2)
+    refused = error_frame("too_many_sessions")
+    assert refused.retryable
+    assert answers == [None] * SESSIONS + [refused] * 2
+    assert {delivery.session_key for delivery in worker.deliveries} == {f"alice/s{n}" for n in range(SESSIONS)}
+    assert gateway.connections.find(f"alice{SESSIONS}").binding is None
+
+
+def test_another_principal_is_not_affected(gateway, say, held):
+    enter_all(gateway, say, SESSIONS)
+    assert enter_all(gateway, say, 1, "bob") == [None]
+
+
+def test_a_second_client_and_a_reconnect_are_no_new_session(gateway, say, held):
+    enter_all(gateway, say, SESSIONS)
+    gateway.open("again", "alice")
+    assert say(hello("s0", "c0", connection=2), "again") is None
+    gateway.open("second", "alice")
+    assert say(hello("s1", "other"), "second") is None
+
+
+def test_a_session_that_ended_makes_room(gateway, say, held, admission):
+    enter_all(gateway, say, SESSIONS)
+    gateway.open("late", "alice")
+    assert say(hello("s9"), "late") == error_frame("too_many_sessions")
+    admission.leave("alice", "alice0")
+    assert say(hello("s9"), "late") is None
+
+
+def test_an_end_that_was_not_told_counts_until_the_connection_must_have_ended(gateway, clock, say, held):
+    enter_all(gateway, say, SESSIONS)
+    clock.now += LIFETIME_SECONDS - 1
+    gateway.open("late", "alice")
+    assert say(hello("s9"), "late") == error_frame("too_many_sessions")
+    clock.now += 2
+    assert say(hello("s9"), "late") is None
+
+
+def test_connections_to_one_session_are_bounded_too(admission):
+    codes = [
+        admission.enter("alice", f"c{n}", bound("s", f"c{n}")) for n in range(SESSIONS * CONNECTIONS_PER_SESSION + 1)
+    ]
+    assert codes == [None] * (SESSIONS * CONNECTIONS_PER_SESSION) + ["too_many_sessions"]
+
+
+def test_a_repeated_hello_writes_nothing(admission, aws):
+    admission.enter("alice", "c", bound("s"))
+    admission.enter("alice", "c", bound("s"))
+    item = aws.dynamodb.get_item(
+        TableName="connections", Key={"pk": {"S": "principal/alice"}, "sk": {"S": "sessions"}}
+    )["Item"]
+    assert item["revision"] == {"N": "1"}
+
+
+def test_leaving_twice_or_never_having_come_is_nothing(admission):
+    admission.leave("alice", "c")
+    admission.enter("alice", "c", bound("s"))
+    admission.leave("alice", "c")
+    admission.leave("alice", "c")
+
+
+def test_connections_that_come_at_the_same_time_are_all_counted(aws, clock):
+    """Many read the same revision; each write is accepted for one of them."""
+    start = threading.Barrier(8)
+    codes = []
+
+    def enter(number):
+        admission = Admission(aws.dynamodb, "connections", most=SESSIONS, wall_clock=clock)
+        start.wait()
+        code = "busy"
+        while code == "busy":
+            code = admission.enter("alice", f"c{number}", bound(f"s{number}"))
+        codes.append(code)
+
+    threads = [threading.Thread(target=enter, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert sorted(codes, key=str) == [None] * SESSIONS + ["too_many_sessions"] * (8 - SESSIONS)
+
+
+def test_who_never_gets_through_is_told_to_come_again(admission, monkeypatch):
+    tried = []
+    monkeypatch.setattr(Admission, "_write", lambda *_: tried.append(1) and False)
+    assert admission.enter("alice", "c", bound("s")) == "busy"
+    assert len(tried) == ATTEMPTS
+
+
+def test_a_client_that_reconnects_is_counted_once_however_often(admission):
+    """No end of any of its connections is told."""
+    many = 2 * SESSIONS * CONNECTIONS_PER_SESSION
+    codes = [admission.enter("alice", f"c{n}", bound("s", counter=n)) for n in range(1, many)]
+    assert set(codes) == {None}
+
+
+def test_an_older_connection_does_not_put_out_a_newer_one():
+    newer = entered({}, "new", bound("s", counter=2), 0, 1)
+    assert set(entered(newer, "old", bound("s", counter=1), 0, 1)) == {"new", "old"}
+
+
+names = st.sampled_from("abcdef")
+steps = st.lists(st.tuples(names, names, names, st.integers(1, 3), st.integers(0, LIFETIME_SECONDS // 2)), max_size=40)
+
+
+@given(steps, st.integers(1, 4))
+def test_never_more_than_allowed_and_nobody_else_is_put_out(steps, most):
+    entries, now = {}, 0
+    for connection, session, client, counter, later in steps:
+        now += later
+        binding = bound(session, client, counter)
+        after = entered(entries, connection, binding, now, most)
+        if after is None:
+            continue
+        assert after[connection].endswith(f" {counter} {client} {session}")
+        assert len({entry.split(" ")[3] for entry in after.values()}) <= most
+        alive = {name for name, entry in entries.items() if int(entry.split(" ")[0]) > now}
+        assert all(entries[name].endswith(f" {client} {session}") for name in alive - set(after))
+        entries = after
+
+
+# --- frames a second
+
+
+def test_a_flood_is_answered_with_an_error_and_reaches_nobody(gateway, worker, clock, say, held):
+    gateway.open("c1", "alice")
+    gateway.open("c2", "alice")
+    say(hello("s0"))
+    answers = [say(TextInput(text="hi", seq=n)) for n in range(1, 2 * FRAMES_PER_SECOND)]
+    refused = error_frame("too_fast")
+    assert refused.retryable
+    assert answers == [None] * (FRAMES_PER_SECOND - 1) + [refused] * FRAMES_PER_SECOND
+    assert len(worker.deliveries) == FRAMES_PER_SECOND
+    assert say(hello("s1"), "c2") is None, "another connection"
+    clock.now += 1 / FRAMES_PER_SECOND
+    assert say(TextInput(text="hi", seq=1)) is None
+    assert say(TextInput(text="hi", seq=2)) == refused
+
+
+def test_what_is_no_frame_counts_as_well(gateway):
+    codes = [gateway.router.receive("c1", "{").code for _ in range(FRAMES_PER_SECOND + 1)]
+    assert codes == ["bad_json"] * FRAMES_PER_SECOND + ["too_fast"]
+
+
+def test_what_is_remembered_of_senders_is_bounded(clock):
+    rate = FrameRate(clock, 1, 1, senders=2)
+    for number in range(5):
+        rate.admit(f"c{number}")
+    assert list(rate._buckets) == ["c3", "c4"]
+
+
+# --- the token's end
+
+
+def test_after_the_tokens_end_nothing_is_taken(gateway, worker, clock, say, held):
+    gateway.open("c1", "alice", token_expires_at=int(clock.now) + 10)
+    assert say(hello("s0")) is None
+    clock.now += 9
+    assert say(TextInput(text="hi", seq=1)) is None
+    clock.now += 1
+    ended = error_frame("expired")
+    assert not ended.retryable
+    assert say(TextInput(text="hi", seq=2)) == ended
+    assert say(hello("s0")) == ended
+    gateway.warm()
+    assert say(TextInput(text="hi", seq=2)) == ended, "a cold function knows it too"
+    assert len(worker.deliveries) == 2
+    assert say(Ping()) == Pong()
+
+
+def test_a_fresh_token_goes_on_with_the_session(gateway, worker, clock, say, held):
+    gateway.open("c1", "alice", token_expires_at=int(clock.now) + 10)
+    say(hello("s0"))
+    clock.now += 10
+    gateway.open("c2", "alice", token_expires_at=int(clock.now) + 10)
+    assert say(hello("s0", connection=2), "c2") is None
+    assert say(TextInput(text="hi", seq=1), "c2") is None
+    assert {delivery.session_key for delivery in worker.deliveries} == {"alice/s0"}
+
+
+def test_an_ended_token_binds_nothing(gateway, clock, say, held):
+    gateway.open("c1", "alice", token_expires_at=int(clock.now))
+    assert say(hello("s0")) == error_frame("expired")
+    assert say(TextInput(text="hi", seq=1)) == error_frame("expired")
+    assert gateway.connections.find("c1").binding is None
+
+
+def test_a_connection_without_a_tokens_end_is_not_known(gateway, aws, say, held):
+    gateway.open("c1", "alice")
+    say(hello("s0"))
+    aws.dynamodb.update_item(
+        TableName="connections",
+        Key={"pk": {"S": "connection/c1"}, "sk": {"S": "connection"}},
+        UpdateExpression="REMOVE token_expires_at",
+    )
+    gateway.warm()
+    assert say(TextInput(text="hi", seq=1)) == error_frame("unknown_connection")
+    assert gateway.connections.forget("c1") is None

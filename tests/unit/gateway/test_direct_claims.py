@@ -1,0 +1,142 @@
+"""A session without a holder: the best worker is asked, then the next, then the queue."""
+
+import socket
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from gateway import claims
+from gateway.workers import Workers
+from segue.wire.frames import Hello, encode_frame
+from tests.unit.gateway.conftest import Worker
+
+
+@pytest.fixture
+def workers():
+    started = [Worker(token=f"w{number}") for number in range(3)]
+    yield started
+    for worker in started:
+        worker.stop()
+
+
+@pytest.fixture
+def claim(gateway, monkeypatch):
+    """Say hello to a session that nobody holds; no need to wait for a holder."""
+    monkeypatch.setattr("gateway.dispatch.HOLDER_WAIT_SECONDS", 0.0)
+
+    def send(session="s", connection_id="c1"):
+        gateway.open(connection_id, "alice")
+        frame = Hello(session=session, client_id="c", connection=1)
+        return gateway.router.receive(connection_id, encode_frame(frame))
+
+    return send
+
+
+def test_the_newest_version_is_asked_first_then_the_most_room(gateway, aws, clock, workers):
+    for number, (version, room) in enumerate([("1", 9), ("2", 1), ("2", 5)]):
+        gateway.register(workers[number], f"w{number}", version={"S": version}, room={"N": str(room)})
+    found = Workers(aws.dynamodb, "connections", wall_clock=clock).with_room()
+    assert [worker.worker_id for worker in found] == ["w2", "w1", "w0"]
+    assert "claims of" not in repr(found)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"room": {"N": "0"}}, {"claims_token": None}, {"expires_at": {"N": "1000"}}],
+    ids=["full", "takes no claims", "gone for long"],
+)
+def test_workers_that_are_not_asked(gateway, worker, claim, changes):
+    gateway.register(worker, "w0", **changes)
+    claim()
+    assert worker.claims == []
+    assert len(gateway.claims()) == 1
+
+
+def test_the_best_worker_takes_it_and_the_queue_hears_nothing(gateway, workers, claim):
+    gateway.register(workers[0], "w0", version={"S": "1"})
+    gateway.register(workers[1], "w1", version={"S": "2"})
+    claim()
+    (taken,) = workers[1].claims
+    assert (taken.session_key, taken.session_id, taken.principal) == ("alice/s", "s", "alice")
+    assert taken.reason == "no-holder"
+    assert [(each.client_id, each.connection_id, each.counter) for each in taken.clients] == [("c", "c1", 1)]
+    assert workers[0].claims == []
+    assert gateway.claims() == []
+
+
+@pytest.mark.parametrize("status", [409, 403, 500, 307])
+def test_one_that_refuses_is_followed_by_the_next(gateway, workers, claim, status):
+    gateway.register(workers[0], "w0", room={"N": "2"})
+    gateway.register(workers[1], "w1")
+    workers[0].answers = [(status, b"")]
+    claim()
+    assert len(workers[1].claims) == 1
+    assert gateway.claims() == []
+
+
+def test_a_wrong_token_is_refused_by_the_worker(gateway, worker, claim):
+    gateway.register(worker, "w0", claims_token={"S": "of an earlier process"})
+    claim()
+    assert worker.claims == []
+    assert len(gateway.claims()) == 1
+
+
+def test_two_are_asked_and_then_the_queue_is_told(gateway, workers, claim):
+    for number, worker in enumerate(workers):
+        gateway.register(worker, f"w{number}", room={"N": str(9 - number)})
+    workers[0].answers = workers[1].answers = [(409, b"")] * 2
+    claim()
+    assert workers[2].claims == []
+    (queued,) = gateway.claims()
+    assert queued.session_key == "alice/s"
+
+
+def test_one_that_has_died_costs_a_refused_connection(gateway, workers, claim):
+    gateway.register(workers[0], "w0", room={"N": "2"})
+    gateway.register(workers[1], "w1")
+    workers[0].stop()
+    claim()
+    assert len(workers[1].claims) == 1
+
+
+def test_one_that_hangs_costs_its_time_out(gateway, worker, claim, monkeypatch):
+    monkeypatch.setattr(claims, "ANSWER_SECONDS", 0.1)
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        endpoint = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        gateway.register(SimpleNamespace(endpoint=endpoint, claims_token="t"), "w0", room={"N": "2"})
+        gateway.register(worker, "w1")
+        gateway.warm()
+        started = time.monotonic()
+        claim()
+    assert len(worker.claims) == 1
+    assert time.monotonic() - started < 5
+
+
+def test_whoever_has_just_failed_the_session_is_not_asked(gateway, workers, claim):
+    gateway.register(workers[0], "w0", room={"N": "9"})
+    gateway.register(workers[1], "w1")
+    gateway.hold("alice/s", workers[0], token="another one by now", expires_at={"N": "9999999999"})
+    claim()
+    assert workers[0].claims == []
+    (taken,) = workers[1].claims
+    assert taken.reason == "unreachable"
+
+
+def test_a_session_is_claimed_once_in_a_while(gateway, worker, claim, clock):
+    gateway.register(worker, "w0", expires_at={"N": "9999999999"})
+    claim()
+    claim()
+    assert len(worker.claims) == 1
+    clock.now += claims.QUIET_SECONDS
+    claim()
+    assert len(worker.claims) == 2
+
+
+def test_the_secret_is_not_logged(gateway, worker, claim, log):
+    gateway.register(worker, "w0", claims_token={"S": "the-secret"})
+    claim()
+    assert "claim refused" in log.getvalue()
+    assert "the-secret" not in log.getvalue()

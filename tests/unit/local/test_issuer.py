@@ -1,0 +1,89 @@
+"""This machine's own issuer: whose tokens the deployed authorizer believes."""
+
+import json
+import stat
+from dataclasses import replace
+
+import aiohttp
+import jwt
+import pytest
+from click.testing import CliRunner
+
+from gateway.tokens import TokenRefused, Verifier
+from infra.config import from_context
+from local.cli import main
+from local.control import Server
+from local.issuer import AUDIENCE, ISSUER, Issuer, principal
+from local.settings import KEYS_PATH
+
+
+class Keys:
+    """Finds keys in a set, as the authorizer's client does in a published one."""
+
+    def __init__(self, issuer: Issuer) -> None:
+        self._set = jwt.PyJWKSet.from_dict(json.loads(json.dumps(issuer.published())))
+
+    def get_signing_key(self, kid: str) -> jwt.PyJWK:
+        return self._set[kid]
+
+
+@pytest.fixture
+def issuer(settings):
+    return Issuer(settings)
+
+
+def test_its_tokens_pass_the_gateways_check(issuer):
+    verifier = Verifier(ISSUER, [AUDIENCE], Keys(issuer))
+    assert verifier.check(issuer.token()).principal == principal()
+    assert verifier.check(issuer.token("alice", 60)).principal == principal("alice") != principal()
+    with pytest.raises(TokenRefused):
+        verifier.check(issuer.token("alice", -60))
+
+
+def test_the_local_stage_trusts_the_name_it_uses():
+    auth = from_context({"stage": "local"}).auth
+    assert (auth.mode, auth.issuer, auth.audience) == ("oidc", ISSUER, AUDIENCE)
+
+
+def test_the_key_stays_and_only_its_owner_can_read_it(issuer, settings):
+    token = issuer.token()
+    again = Issuer(settings)
+    assert Verifier(ISSUER, [AUDIENCE], Keys(again)).check(token)
+    (file,) = settings.home.iterdir()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_another_folders_key_is_another_and_has_another_name(issuer, settings):
+    other = Issuer(replace(settings, home=settings.home / "other"))
+    assert jwt.get_unverified_header(other.token())["kid"] != jwt.get_unverified_header(issuer.token())["kid"]
+
+
+def test_what_is_published_is_the_public_half(issuer):
+    (key,) = issuer.published()["keys"]
+    assert set(key) == {"kty", "crv", "x", "y", "kid", "alg", "use"}
+
+
+async def test_the_supervisor_publishes_it_to_everybody(issuer):
+    class Stack:
+        pass
+
+    stack = Stack()
+    stack.issuer = issuer
+    server = Server(stack)
+    await server.start()
+    try:
+        assert server.keys_url == server.url + KEYS_PATH
+        async with aiohttp.ClientSession() as http, http.get(server.keys_url) as answer:
+            assert await answer.json() == issuer.published()
+        async with aiohttp.ClientSession() as http, http.get(f"{server.url}/status") as answer:
+            assert answer.status == 403
+    finally:
+        await server.stop()
+
+
+def test_the_command_prints_a_token(settings):
+    done = CliRunner().invoke(
+        main, ["--home", str(settings.home), "token", "--subject", "bob", "--expires", "60"], catch_exceptions=False
+    )
+    claims = jwt.decode(done.output.strip(), options={"verify_signature": False})
+    assert (claims["sub"], claims["exp"] - claims["iat"]) == ("bob", 60)
