@@ -18,7 +18,12 @@ FARGATE_MEMORY: Final = {
 }
 """Smallest, largest and step of a Fargate task's memory (MiB) for each size of its CPU, as AWS lists them."""
 
-KEYED_PROVIDERS: Final = ("openai", "gemini")
+PROVIDER_KEYS: Final = {
+    "openai-realtime": "OPENAI_API_KEY",
+    "openai-live": "OPENAI_API_KEY",
+    "gemini-live": "GEMINI_API_KEY",
+}
+"""The environment variable in which each provider's client looks for its key."""
 VPC_PARTS: Final = ("vpc_zones", "vpc_worker_subnets", "vpc_function_subnets")
 
 
@@ -52,9 +57,9 @@ def _check_size(config: "Config") -> None:
 
 
 def _check_provider(config: "Config") -> None:
-    keyed = config.provider in KEYED_PROVIDERS
+    keyed = config.provider in PROVIDER_KEYS
     if keyed != (config.provider_secret_arn is not None):
-        allowed = "needed" if keyed else "only with provider=" + " or ".join(KEYED_PROVIDERS)
+        allowed = "needed" if keyed else "only with provider=" + " or ".join(PROVIDER_KEYS)
         _refuse(config, "provider_secret_arn", f"{allowed} (provider={config.provider})")
 
 

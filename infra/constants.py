@@ -13,3 +13,9 @@ PYTHON_VERSION: Final = "3.13"
 WORKER_PORT: Final = 8080
 SESSION_PREFIX: Final = "sessions/"
 """Where the library puts sessions in the bucket."""
+
+METRIC_NAMESPACE: Final = "Segue"
+SESSIONS_PER_TASK: Final = "SessionsPerTask"
+"""The metric by which the service grows: each worker says how many sessions it holds, and the average counts."""
+WORKER_METRIC_SERVICE: Final = "segue-worker"
+"""The value of the metric dimension `service` of what workers say; the dimension `stage` is the deployment's."""

@@ -59,7 +59,7 @@ class Conversations(Settings):
 class Model(Settings):
     """Who answers."""
 
-    provider: Literal["nova-sonic", "openai", "gemini", "rehearsal"] = "nova-sonic"
+    provider: Literal["nova-sonic", "openai-realtime", "openai-live", "gemini-live", "rehearsal"] = "nova-sonic"
     """The provider of the voice workers' model. `rehearsal` is an offline stand-in for tests."""
     model_id: str | None = text(r"[A-Za-z0-9._:/-]{1,140}", "the provider's name of a model")
     """The voice model. Default: the provider's in `infra/config.py`, else what the worker takes by itself."""
@@ -71,7 +71,7 @@ class Model(Settings):
         r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:[A-Za-z0-9/_+=.@-]+-[A-Za-z0-9]{6}",
         "the whole ARN of a secret in Secrets Manager, with its six characters at the end",
     )
-    """The secret whose text is the key of `openai` or `gemini`; these two need it."""
+    """The secret whose text is the key of OpenAI or Gemini; their providers need it."""
 
 
 class Workers(Settings):
@@ -91,7 +91,7 @@ class Workers(Settings):
     """Memory of a task, in MiB: one of the sizes that Fargate has for `worker_cpu`."""
     worker_spot_percent: int = number(0, 100, 0)
     """Which part of the tasks runs on Fargate Spot. AWS takes such a task back with two minutes' notice, which is a
-    handoff."""
+    handoff. (AWS's pages of some years ago say that Spot has no arm64.)"""
     worker_linger_seconds: int = number(0, 3600, 60)
     """How long a session without clients is kept."""
     worker_image: str | None = text(IMAGE, "the address of a container image")

@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 from typing import Any, Final
 
-from aws_cdk import Aws, Duration
+from aws_cdk import Duration
 from aws_cdk import aws_apigatewayv2 as apigateway
 from aws_cdk import aws_apigatewayv2_authorizers as authorizers
 from aws_cdk import aws_apigatewayv2_integrations as integrations
-from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
@@ -41,7 +40,7 @@ class GatewayParts:
     storage: Storage
     claims: sqs.IQueue
     layers: Layers
-    network: Network
+    network: Network | None
 
 
 class Gateway(Construct):
@@ -96,19 +95,9 @@ class Gateway(Construct):
 
     def _message_function(self) -> lambda_.Function:
         network = self._parts.network
-        if network.message is None:
+        if network is None or network.message is None:
             return self._function("message", MESSAGE_SECONDS, {})
-        # DynamoDB has a gateway endpoint; SQS has none, so it is called over IPv6.
-        environment = {"AWS_ENDPOINT_URL_SQS": f"https://sqs.{Aws.REGION}.api.aws"}
-        function = self._function(
-            "message",
-            MESSAGE_SECONDS,
-            environment,
-            vpc=network.vpc,
-            vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_WITH_EGRESS),
-            security_groups=[network.message],
-            ipv6_allowed_for_dual_stack=True,
-        )
+        function = self._function("message", MESSAGE_SECONDS, network.function_environment, **network.function_options)
         function.add_to_role_policy(iam.PolicyStatement(actions=NETWORK_INTERFACE_ACTIONS, resources=["*"]))
         return function
 
