@@ -67,16 +67,11 @@ def _check_auth(config: "Config") -> None:
     oidc = config.auth_mode == "oidc"
     for name in ("auth_issuer", "auth_audience"):
         if oidc != (getattr(config, name) is not None):
-            _refuse(config, name, f"{'needed' if oidc else 'only'} with auth_mode=oidc")
+            _refuse(config, name, f"{'needed' if oidc else 'only'} with auth=oidc")
     if config.auth_jwks_url and not oidc:
-        _refuse(config, "auth_jwks_url", "only with auth_mode=oidc")
-    if not config.target.keeps_data:  # on one machine nothing of this matters
-        return
-    if config.auth_mode == "none":
-        _refuse(config, "auth_mode", "cognito, oidc; none is for the stage local")
-    for name in ("auth_issuer", "auth_jwks_url"):
-        if (getattr(config, name) or "https:").startswith("http:"):
-            _refuse(config, name, "an https address")
+        _refuse(config, "auth_jwks_url", "only with auth=oidc")
+    if config.target.keeps_data and (config.auth_jwks_url or "https:").startswith("http:"):
+        _refuse(config, "auth_jwks_url", "an https address; others are for the stage local")
 
 
 def _check_domain(config: "Config") -> None:

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, Self, get_args
 
 from pydantic import ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic.fields import FieldInfo
 
 from infra.checks import ConfigurationError, allowed_values
 from infra.combinations import check_together
@@ -30,6 +31,9 @@ DEFAULT_MODEL_ID: Final = {"nova-sonic": "amazon.nova-2-5-sonic"}
 DEFAULT_TEXT_MODEL_ID: Final = {"nova-sonic": "amazon.nova-lite-v1:0"}
 """The same for text turns. With the rehearsal there is none, and the rehearsal answers."""
 
+LOCAL_KEYS_URL: Final = "http://127.0.0.1:9/.well-known/jwks.json"
+"""Where nobody publishes keys (port 9 discards): `local/` says where it does."""
+
 FRAMES_PER_SESSION: Final = 10
 """Frames a second of somebody who speaks: 100 ms of audio each."""
 REQUESTS_PER_ENVIRONMENT: Final = 10
@@ -37,21 +41,21 @@ REQUESTS_PER_ENVIRONMENT: Final = 10
 (https://docs.aws.amazon.com/lambda/latest/dg/lambda-concurrency.html)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Auth:
-    """How callers are told apart.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthConfig:
+    """Whose tokens let a caller in.
 
     Attributes:
-        mode: "cognito", "oidc" or "none".
-        issuer: With "oidc": of the tokens.
-        audience: With "oidc": what their `aud` has to contain.
-        jwks_url: Where the issuer's keys are; None: where its discovery document says.
+        mode: `cognito` (a user pool of the deployment's own) or `oidc` (the issuer that is named here).
+        issuer: What tokens name as their issuer.
+        audience: What they name as their audience (or as `client_id`); several with commas between them.
+        jwks_url: Where the issuer's keys are; None: at `/.well-known/jwks.json` below the issuer's address.
     """
 
-    mode: str
-    issuer: str | None
-    audience: str | None
-    jwks_url: str | None
+    mode: str = "cognito"
+    issuer: str | None = None
+    audience: str | None = None
+    jwks_url: str | None = None
 
 
 class Config(Network, Access, Workers, Model, Conversations, Deployment):
@@ -89,9 +93,11 @@ class Config(Network, Access, Workers, Model, Conversations, Deployment):
         return self.workers != "voice"
 
     @property
-    def auth(self) -> Auth:
-        """How callers are told apart."""
-        return Auth(self.auth_mode, self.auth_issuer, self.auth_audience, self.auth_jwks_url)
+    def auth(self) -> AuthConfig:
+        """Whose tokens let a caller in."""
+        return AuthConfig(
+            mode=self.auth_mode, issuer=self.auth_issuer, audience=self.auth_audience, jwks_url=self.auth_jwks_url
+        )
 
     @property
     def worker_maximum(self) -> int:
@@ -146,10 +152,15 @@ def _explained(error: ValidationError) -> ConfigurationError:
         return cause
     name = str(first["loc"][0])
     if first["type"] == "extra_forbidden":
-        close = difflib.get_close_matches(name, Config.model_fields, n=1, cutoff=0.5)
+        close = difflib.get_close_matches(name, settings_by_name(), n=1, cutoff=0.5)
         hint = f"did you mean {close[0]}? " if close else ""
         return ConfigurationError(name, first["input"], f"unknown; {hint}All settings: docs/configuration.md")
-    return ConfigurationError(name, first["input"], allowed_values(Config.model_fields[name]))
+    return ConfigurationError(name, first["input"], allowed_values(settings_by_name()[name]))
+
+
+def settings_by_name() -> dict[str, FieldInfo]:
+    """Every setting, by the name that it has in the CDK context."""
+    return {field.alias or name: field for name, field in Config.model_fields.items()}
 
 
 def local_defaults() -> dict[str, Any]:
@@ -157,7 +168,10 @@ def local_defaults() -> dict[str, Any]:
     return {
         "architecture": "arm64" if platform.machine().lower() in {"arm64", "aarch64"} else "x86_64",
         "provider": "rehearsal",
-        "auth_mode": "none",
+        "auth": "oidc",
+        "auth_issuer": "https://issuer.segue.local",
+        "auth_audience": "segue",
+        "auth_jwks_url": LOCAL_KEYS_URL,
         # The emulator shows tasks and runs none, so there is nothing to build.
         "worker_image": "segue-worker:local",
         "log_retention_days": 7,

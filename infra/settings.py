@@ -5,13 +5,12 @@ The text under each is what docs/configuration.md says about it.
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from infra.checks import number, text
 
 IMAGE = r"[A-Za-z0-9][A-Za-z0-9./:@_-]{0,511}"
 DOMAIN = r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}"
-URL = r"https?://[A-Za-z0-9.:\[\]-]+(?:/[A-Za-z0-9._~/-]*)?"
 SUBNETS = r"subnet-[0-9a-f]{8,17}(?:,subnet-[0-9a-f]{8,17}){0,5}"
 ZONES = r"[a-z]{2}(?:-[a-z]+)+-\d[a-z](?:,[a-z]{2}(?:-[a-z]+)+-\d[a-z]){0,5}"
 
@@ -104,15 +103,17 @@ class Workers(Settings):
 class Access(Settings):
     """Who comes in, by which address, and how many."""
 
-    auth_mode: Literal["cognito", "oidc", "none"] = "cognito"
-    """`cognito`: a user pool of its own. `oidc`: tokens of another issuer. `none`: everybody is the same caller; only
-    in the stage `local`."""
-    auth_issuer: str | None = text(URL, "the URL of an OpenID Connect issuer")
-    """The issuer of tokens with `auth_mode=oidc`, as in their `iss`."""
-    auth_audience: str | None = text(r"[\x21-\x7e]{1,255}", "1 to 255 visible ASCII characters")
-    """What has to be in a token's `aud` with `auth_mode=oidc`."""
-    auth_jwks_url: str | None = text(URL, "the URL of a JSON Web Key Set")
-    """Where the issuer's keys are. Default: what the issuer's discovery document says."""
+    auth_mode: Literal["cognito", "oidc"] = Field("cognito", alias="auth")
+    """Whose tokens let a caller in. `cognito`: those of a user pool of the deployment's own. `oidc`: another issuer's,
+    which the next three settings name."""
+    auth_issuer: str | None = text(r"https://[!-~]{1,500}", "the https address that tokens name as their issuer")
+    """The issuer of tokens, as in their `iss`. With `auth=oidc`."""
+    auth_audience: str | None = text(r"[!-~]{1,500}", "what tokens name as their audience, with commas between several")
+    """What has to be in a token's `aud` (or `client_id`). With `auth=oidc`."""
+    auth_jwks_url: str | None = text(
+        r"(?:https://|http://127\.0\.0\.1:)[!-~]{1,500}", "the https address of the issuer's keys"
+    )
+    """Where the issuer's keys are. Default: at `/.well-known/jwks.json` below its address."""
     domain_name: str | None = text(DOMAIN, "a domain name such as voice.example.com")
     """An address of your own for the WebSocket API. Needs `domain_certificate_arn`."""
     domain_certificate_arn: str | None = text(

@@ -8,6 +8,7 @@ from infra.config import Config, from_context
 from infra.constructs.log_groups import _RETENTION
 from infra.targets import AWS, EMULATOR
 
+OIDC = {"auth": "oidc", "auth_issuer": "https://a.example", "auth_audience": "x"}
 SECRET = "arn:aws:secretsmanager:us-east-1:000000000000:secret:provider-key-AbCdEf"
 
 
@@ -55,11 +56,11 @@ def test_which_workers_there_are():
     assert kinds == {"voice": (True, False), "text": (False, True), "both": (True, True)}
 
 
-def test_the_local_stage_may_have_an_issuer_on_this_machine():
-    settings = {"auth_mode": "oidc", "auth_issuer": "http://127.0.0.1:4566/issuer", "auth_audience": "segue"}
-    config = from_context({"stage": "local", **settings})
+def test_the_local_stage_has_an_issuer_on_this_machine():
+    auth = from_context({"stage": "local"}).auth
 
-    assert (config.auth.mode, config.auth.issuer, config.auth.audience) == tuple(settings.values())
+    assert (auth.mode, auth.issuer, auth.audience) == ("oidc", "https://issuer.segue.local", "segue")
+    assert str(auth.jwks_url).startswith("http://127.0.0.1:")
 
 
 def test_only_the_local_stage_is_for_the_emulator():
@@ -137,11 +138,14 @@ def test_later_versions_sort_after_earlier_ones():
         ({"provider": "gemini-live"}, "provider_secret_arn=None is not possible; allowed: needed (provider=gemini-"),
         ({"provider_secret_arn": SECRET}, "allowed: only with provider=openai-realtime or openai-live or gemini-live"),
         ({"provider": "gemini-live", "provider_secret_arn": "name"}, "allowed: the whole ARN of a secret"),
-        ({"auth_mode": "oidc"}, "setting auth_issuer=None is not possible; allowed: needed with auth_mode=oidc"),
-        ({"auth_mode": "oidc", "auth_issuer": "https://a.example"}, "setting auth_audience=None"),
-        ({"auth_mode": "oidc", "auth_issuer": "http://a.example", "auth_audience": "x"}, "allowed: an https address"),
-        ({"auth_audience": "x"}, "setting auth_audience='x' is not possible; allowed: only with auth_mode=oidc"),
-        ({"auth_mode": "none"}, "setting auth_mode='none' is not possible; allowed: cognito, oidc; none is for"),
+        ({"auth": "oidc"}, "setting auth_issuer=None is not possible; allowed: needed with auth=oidc"),
+        ({"auth": "oidc", "auth_issuer": "https://a.example"}, "setting auth_audience=None"),
+        ({"auth": "oidc", "auth_issuer": "http://a.example", "auth_audience": "x"}, "allowed: the https address that"),
+        ({**OIDC, "auth_jwks_url": "http://a.example/keys"}, "allowed: the https address of the issuer's keys"),
+        ({**OIDC, "auth_jwks_url": "http://127.0.0.1:4566/keys"}, "others are for the stage local"),
+        ({"auth_audience": "x"}, "setting auth_audience='x' is not possible; allowed: only with auth=oidc"),
+        ({"auth": "none"}, "setting auth='none' is not possible; allowed: cognito, oidc"),
+        ({"audh": "oidc"}, "unknown; did you mean auth? All settings"),
         ({"domain_name": "voice.example.com"}, "setting domain_certificate_arn=None"),
         ({"domain_zone_id": "Z123456"}, "setting domain_zone_id='Z123456' is not possible; allowed: only with domain"),
         ({"vpc_zones": "us-east-1a"}, "setting vpc_zones='us-east-1a' is not possible; allowed: only with vpc_id"),
