@@ -15,7 +15,9 @@ SESSION_PREFIX: Final = "sessions/"
 """Where the library puts sessions in the bucket."""
 
 METRIC_NAMESPACE: Final = "Segue"
-SESSIONS_PER_TASK: Final = "SessionsPerTask"
-"""The metric by which the service grows: each worker says how many sessions it holds, and the average counts."""
+ACTIVE_SESSIONS: Final = "ActiveSessions"
+"""The metric by which the service grows: each worker says once a minute how many sessions it holds, so that the average
+is sessions a task."""
+METRIC_DIMENSIONS: Final = ("service", "stage")
+"""Of everything that workers and functions say; the first is POWERTOOLS_SERVICE_NAME, the second the deployment's."""
 WORKER_METRIC_SERVICE: Final = "segue-worker"
-"""The value of the metric dimension `service` of what workers say; the dimension `stage` is the deployment's."""

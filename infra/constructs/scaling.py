@@ -9,7 +9,7 @@ from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_sqs as sqs
 
 from infra.config import Config
-from infra.constants import METRIC_NAMESPACE, SESSIONS_PER_TASK, WORKER_METRIC_SERVICE
+from infra.constants import ACTIVE_SESSIONS, METRIC_DIMENSIONS, METRIC_NAMESPACE, WORKER_METRIC_SERVICE
 
 FILLED: Final = 0.7
 """Which part of a task's capacity is used before there are more: the rest is for who comes while these start, and for
@@ -25,8 +25,8 @@ def sessions_per_task(config: Config) -> cloudwatch.Metric:
     """How many sessions a worker holds on average, as the workers themselves say."""
     return cloudwatch.Metric(
         namespace=METRIC_NAMESPACE,
-        metric_name=SESSIONS_PER_TASK,
-        dimensions_map={"service": WORKER_METRIC_SERVICE, "stage": config.stage},
+        metric_name=ACTIVE_SESSIONS,
+        dimensions_map=dict(zip(METRIC_DIMENSIONS, (WORKER_METRIC_SERVICE, config.stage), strict=True)),
         period=Duration.minutes(1),
         statistic="Average",
     )

@@ -1,10 +1,12 @@
 """The workers: a Fargate service whose tasks run agents, many sessions each."""
 
+import re
 from dataclasses import dataclass
 from typing import Any, Final
 
 from aws_cdk import Aws, Duration, Size, Stack
 from aws_cdk import aws_apigatewayv2 as apigateway
+from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_ecr_assets as ecr_assets
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_iam as iam
@@ -14,7 +16,7 @@ from constructs import Construct
 
 from infra.combinations import PROVIDER_KEYS
 from infra.config import Config
-from infra.constants import ROOT, SESSION_PREFIX, WORKER_DOCKERFILE, WORKER_PORT
+from infra.constants import ROOT, SESSION_PREFIX, WORKER_DOCKERFILE, WORKER_METRIC_SERVICE, WORKER_PORT
 from infra.constructs.bedrock import model_arns
 from infra.constructs.log_groups import log_group
 from infra.constructs.network import Network
@@ -27,6 +29,12 @@ STOP_SECONDS: Final = 120
 
 WORKER_USER: Final = "10001"
 """Nobody special, as in the Dockerfile; an image from elsewhere runs as the same."""
+
+ECR_IMAGE: Final = re.compile(
+    r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/"
+    r"(?P<name>[a-z0-9._/-]+)(?:[:@](?P<version>[A-Za-z0-9._:-]+))?"
+)
+"""An image in a private registry of AWS: tasks need a right to fetch it."""
 
 HEALTH_COMMAND: Final = (
     "import urllib.request as request; "
@@ -160,7 +168,7 @@ class Workers(Construct):
     def _image(self) -> ecs.ContainerImage:
         config = self._config
         if config.worker_image is not None:
-            return ecs.ContainerImage.from_registry(config.worker_image)
+            return self._given_image(config.worker_image)
         arm = config.architecture == "arm64"
         return ecs.ContainerImage.from_asset(
             str(ROOT),
@@ -169,6 +177,18 @@ class Workers(Construct):
             platform=ecr_assets.Platform.LINUX_ARM64 if arm else ecr_assets.Platform.LINUX_AMD64,
             build_args={"PYTHON_IMAGE": config.worker_base_image} if config.worker_base_image else None,
         )
+
+    def _given_image(self, address: str) -> ecs.ContainerImage:
+        private = ECR_IMAGE.fullmatch(address)
+        if private is None:
+            return ecs.ContainerImage.from_registry(address)
+        repository = ecr.Repository.from_repository_attributes(
+            self,
+            "Repository",
+            repository_name=private["name"],
+            repository_arn=f"arn:{Aws.PARTITION}:ecr:{private['region']}:{private['account']}:repository/{private['name']}",
+        )
+        return ecs.ContainerImage.from_ecr_repository(repository, private["version"])
 
     def _environment(self) -> dict[str, str]:
         config, parts = self._config, self._parts
@@ -189,7 +209,7 @@ class Workers(Construct):
             "SEGUE_LINGER_SECONDS": str(config.worker_linger_seconds),
             "SEGUE_RETENTION_DAYS": str(config.retention_days),
             "SEGUE_PROVIDER": config.provider,
-            "POWERTOOLS_SERVICE_NAME": "segue-worker",
+            "POWERTOOLS_SERVICE_NAME": WORKER_METRIC_SERVICE,
             "LOG_LEVEL": config.log_level,
         }
         chosen = {"SEGUE_MODEL_ID": config.model_id, "SEGUE_VOICE": config.model_voice}

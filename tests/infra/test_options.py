@@ -193,6 +193,19 @@ def test_a_vpc_that_is_there_is_used_and_nothing_is_added_to_it(synthesized):
     assert "AWS_ENDPOINT_URL_SQS" not in message["Environment"]["Variables"]
 
 
+def test_an_image_of_a_private_registry_may_be_fetched(synthesized):
+    digest = "sha256:" + 64 * "b"
+    registry = "000000000000.dkr.ecr.eu-north-1.amazonaws.com"
+    stage = synthesized(region="eu-north-1", worker_image=f"{registry}/segue/worker@{digest}")
+
+    image = container(stage)["Image"]["Fn::Join"][1]
+    assert image[-1].endswith(f"/segue/worker@{digest}")
+    policies = json.dumps(stage.service.of_type("AWS::IAM::Policy"))
+    assert ":ecr:eu-north-1:000000000000:repository/segue/worker" in policies
+    manifest = json.loads((stage.service.folder / "Segue-dev-Service.assets.json").read_text(encoding="utf-8"))
+    assert not manifest.get("dockerImages")
+
+
 def test_text_alone_needs_no_tasks_and_no_network(synthesized):
     stage = synthesized(workers="text")
 

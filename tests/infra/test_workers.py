@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from infra.constants import METRIC_NAMESPACE, SESSIONS_PER_TASK
+from infra.constants import ACTIVE_SESSIONS, METRIC_NAMESPACE
 
 ENVIRONMENT = {
     "SEGUE_STAGE",
@@ -68,7 +68,7 @@ def test_the_service_grows_with_its_sessions_and_faster_when_claims_wait(dev):
     assert tracked["TargetValue"] == pytest.approx(28)  # 70 % of 40
     assert tracked["CustomizedMetricSpecification"] == {
         "Namespace": METRIC_NAMESPACE,
-        "MetricName": SESSIONS_PER_TASK,
+        "MetricName": ACTIVE_SESSIONS,
         "Dimensions": [{"Name": "service", "Value": "segue-worker"}, {"Name": "stage", "Value": "dev"}],
         "Statistic": "Average",
     }
