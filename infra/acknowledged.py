@@ -59,6 +59,16 @@ SERVICE: Final[dict[str, dict[str, str]]] = {
 }
 """The same for the service stack."""
 
+TRACED: Final[dict[str, dict[str, str]]] = {
+    path: {"IAM5[Resource::*]": "Writing traces takes no resource."}
+    for path in (
+        *(f"Gateway/{name}Role" for name in ("Authorizer", "Connect", "Disconnect")),
+        *(f"Janitor/{name}Role" for name in ("Again", "Weekly")),
+        "Workers/Task/TaskRole",
+    )
+}
+"""The same for a service stack whose conversations are traced."""
+
 
 def acknowledge(stack: Stack, reasons: dict[str, dict[str, str]]) -> None:
     """Write the reasons into a stack, where cdk-nag finds them.

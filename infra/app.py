@@ -38,6 +38,8 @@ def compose(app: App, config: Config, dependencies: Dependencies) -> tuple[DataS
     service.add_stack_dependency(data)
     acknowledged.acknowledge(data, acknowledged.DATA)
     acknowledged.acknowledge(service, acknowledged.SERVICE)
+    if config.trace_sampling_percent:
+        acknowledged.acknowledge(service, acknowledged.TRACED)
     return data, service
 
 

@@ -12,7 +12,7 @@ gateway. In `public` nothing is paid for by the hour but the tasks' public addre
 
 from typing import Any, Final
 
-from aws_cdk import Aws
+from aws_cdk import Acknowledgment, Aws, Validations
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct, IDependable
 
@@ -21,6 +21,10 @@ from infra.constants import WORKER_PORT
 
 HTTPS: Final = 443
 _SERVICES: Final = ec2.InterfaceVpcEndpointAwsService
+_ROUTES_UNKNOWN: Final = Acknowledgment(
+    id="Annotation::@aws-cdk/aws-ec2:noSubnetRouteTableId",
+    reason="Nothing is added to the routes of a VPC that was there.",
+)
 
 
 class Network(Construct):
@@ -112,12 +116,13 @@ class Network(Construct):
         if given is None:
             return ec2.SubnetSelection(subnet_group_name=name)
         zones = str(self._config.vpc_zones).split(",")
-        return ec2.SubnetSelection(
-            subnets=[
-                ec2.Subnet.from_subnet_attributes(self, f"{name}-{zone}", subnet_id=subnet, availability_zone=zone)
-                for zone, subnet in zip(zones, given.split(","), strict=True)
-            ]
-        )
+        subnets = [
+            ec2.Subnet.from_subnet_attributes(self, f"{name}-{zone}", subnet_id=subnet, availability_zone=zone)
+            for zone, subnet in zip(zones, given.split(","), strict=True)
+        ]
+        for subnet in subnets:
+            Validations.of(subnet).acknowledge(_ROUTES_UNKNOWN)
+        return ec2.SubnetSelection(subnets=subnets)
 
     def _message_group(self) -> ec2.SecurityGroup:
         message = ec2.SecurityGroup(

@@ -160,6 +160,23 @@ def test_a_part_of_the_conversations_is_traced(private):
             assert function["TracingConfig"] == {"Mode": "Active"}
 
 
+def test_no_option_grants_on_everything_but_what_takes_no_resource(private):
+    everywhere = {
+        action
+        for policy in private.service.of_type("AWS::IAM::Policy").values()
+        for statement in policy["PolicyDocument"]["Statement"]
+        if "*" in str(statement["Resource"]).split("'") or statement["Resource"] == "*"
+        for action in ([statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"])
+    }
+
+    assert {action for action in everywhere if not action.startswith("ec2:")} == {
+        "dynamodb:ListStreams",
+        "ecr:GetAuthorizationToken",
+        "xray:PutTelemetryRecords",
+        "xray:PutTraceSegments",
+    }
+
+
 def test_by_default_nobody_may_write_traces(dev):
     assert "xray" not in json.dumps(dev.service.of_type("AWS::IAM::Policy"))
     assert not [each for each in container(dev)["Environment"] if each["Name"].startswith("OTEL")]
