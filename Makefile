@@ -51,7 +51,7 @@ lock: $(VENV_STAMP) ## resolve requirements/*.in again into hashed locks
 	@! grep -n '://' requirements/*.txt package-lock.json
 
 audit: setup ## ask PyPI's and npm's advisories about everything locked (says so if they cannot be reached)
-	@.venv/bin/python -m infra.audit
+	@.venv/bin/python -m local.audit
 
 clean: ## remove the environments and everything `make` wrote
 	rm -rf .venv .emulator node_modules .segue cdk.out layers/dependencies .mypy_cache .ruff_cache .pytest_cache
