@@ -1,7 +1,7 @@
 # `make help` says what there is. Everything runs from this folder and writes only into it.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup local redeploy demo test model lint format lock clean
+.PHONY: help setup local redeploy demo test model lint format lock audit clean
 
 # Which Python makes the environments; empty: looked for (local/setup.sh).
 PYTHON ?=
@@ -49,6 +49,9 @@ lock: $(VENV_STAMP) ## resolve requirements/*.in again into hashed locks
 	  ../.venv/bin/uv pip compile --quiet --universal --python-version 3.13 --generate-hashes --no-header \
 	    --no-emit-index-url --no-emit-find-links --annotation-style line $(LOCK_ARGS) $$name.in -o $$name.txt || exit 1; done
 	@! grep -n '://' requirements/*.txt package-lock.json
+
+audit: setup ## ask PyPI's and npm's advisories about everything locked (says so if they cannot be reached)
+	@.venv/bin/python -m local.audit
 
 clean: ## remove the environments and everything `make` wrote
 	rm -rf .venv .emulator node_modules .segue cdk.out layers/dependencies .mypy_cache .ruff_cache .pytest_cache

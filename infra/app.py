@@ -39,6 +39,8 @@ def compose(app: App, config: Config, packages: ThirdParty) -> tuple[DataStack, 
     service.add_stack_dependency(data)
     acknowledged.acknowledge(data, acknowledged.DATA)
     acknowledged.acknowledge(service, acknowledged.SERVICE)
+    if config.trace_sampling_percent:
+        acknowledged.acknowledge(service, acknowledged.TRACED)
     return data, service
 
 

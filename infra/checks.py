@@ -1,10 +1,9 @@
-"""Checks of single settings: each takes a setting's name and value and returns the value in its own type."""
+"""What is said about a setting: in the error that refuses it, and in the documentation."""
 
-import re
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
-type Check = Callable[[str, Any], Any]
+from pydantic import Field
+from pydantic.fields import FieldInfo
 
 
 class ConfigurationError(ValueError):
@@ -15,55 +14,38 @@ class ConfigurationError(ValueError):
         super().__init__(f"setting {name}={value!r} is not possible; allowed: {allowed}")
 
 
-def matching(pattern: str, description: str) -> Check:
-    """A text that the regular expression matches as a whole."""
+def text(pattern: str, allowed: str, default: str | None = None) -> Any:
+    """A text that the regular expression matches as a whole.
 
-    def check(name: str, value: Any) -> str:
-        if not isinstance(value, str) or not re.fullmatch(pattern, value):
-            raise ConfigurationError(name, value, description)
-        return value
-
-    return check
-
-
-def one_of(*allowed: str) -> Check:
-    """One of a few words."""
-
-    def check(name: str, value: Any) -> str:
-        if value not in allowed:
-            raise ConfigurationError(name, value, ", ".join(allowed))
-        return str(value)
-
-    return check
+    Args:
+        pattern: Without anchors.
+        allowed: The same for people.
+        default: When it is not given.
+    """
+    return Field(default, pattern=f"^(?:{pattern})$", json_schema_extra={"allowed": allowed})
 
 
-def whole_number(low: int, high: int) -> Check:
-    """A whole number from `low` to `high`, given as a number or (from the command line) as text."""
-
-    def check(name: str, value: Any) -> int:
-        number = _whole(value)
-        if number is None or not low <= number <= high:
-            raise ConfigurationError(name, value, f"a whole number from {low} to {high}")
-        return number
-
-    return check
+def number(low: int, high: int, default: int | None) -> Any:
+    """A whole number from `low` to `high`."""
+    return Field(default, ge=low, le=high)
 
 
-def one_of_numbers(*allowed: int) -> Check:
-    """One of a few whole numbers, given as a number or (from the command line) as text."""
+def allowed_values(field: FieldInfo) -> str:
+    """What a setting may be, in words."""
+    extra = field.json_schema_extra
+    if isinstance(extra, dict) and "allowed" in extra:
+        return str(extra["allowed"])
+    if words := _words(field.annotation):
+        return ", ".join(words)
+    low, high = (_bound(field, name) for name in ("ge", "le"))
+    return f"a whole number from {low} to {high}"
 
-    def check(name: str, value: Any) -> int:
-        number = _whole(value)
-        if number not in allowed:
-            raise ConfigurationError(name, value, ", ".join(str(each) for each in allowed))
-        return number
 
-    return check
+def _words(annotation: Any) -> list[str]:
+    if get_origin(annotation) is Literal:
+        return [str(each) for each in get_args(annotation)]
+    return [word for part in get_args(annotation) for word in _words(part)]
 
 
-def _whole(value: Any) -> int | None:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    if isinstance(value, float) and value.is_integer():  # numbers in cdk.json may arrive as 3.0
-        return int(value)
-    return int(value) if isinstance(value, str) and re.fullmatch(r"\d{1,9}", value) else None
+def _bound(field: FieldInfo, name: str) -> Any:
+    return next(getattr(each, name) for each in field.metadata if hasattr(each, name))

@@ -15,3 +15,11 @@ PYTHON_VERSION: Final = "3.13"
 WORKER_PORT: Final = 8080
 SESSION_PREFIX: Final = "sessions/"
 """Where the library puts sessions in the bucket."""
+
+METRIC_NAMESPACE: Final = "Segue"
+ACTIVE_SESSIONS: Final = "ActiveSessions"
+"""The metric by which the service grows: each worker says once a minute how many sessions it holds, so that the average
+is sessions a task."""
+METRIC_DIMENSIONS: Final = ("service", "stage")
+"""Of everything that workers and functions say; the first is POWERTOOLS_SERVICE_NAME, the second the deployment's."""
+WORKER_METRIC_SERVICE: Final = "segue-worker"

@@ -74,7 +74,11 @@ def build_all(config: Config) -> ThirdParty:
     Raises:
         LayerBuildError: See `build`.
     """
-    return ThirdParty(functions=build(config), authorizer=build(config, AUTHORIZER_LOCK), turn=build(config, TURN_LOCK))
+    return ThirdParty(
+        functions=build(config),
+        authorizer=build(config, AUTHORIZER_LOCK),
+        turn=build(config, TURN_LOCK) if config.text else None,
+    )
 
 
 def build(config: Config, lock: Path = LAYER_LOCK, folder: Path = FOLDER) -> Dependencies:

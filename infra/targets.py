@@ -18,20 +18,25 @@ class Target:
         route_responses: Whether the answer of the `$default` route has to be declared to reach the client.
         named_management: Whether API Gateway's management API has a host of its own; if not, it is a path on the
             endpoint of all services.
+        scaling: Whether the service has capacity providers, and grows and shrinks by itself.
         keeps_data: Whether bucket and tables outlive their stack and are protected from deletion.
     """
 
     network_isolation: bool
     route_responses: bool
     named_management: bool
+    scaling: bool
     keeps_data: bool
 
 
-AWS: Final = Target(network_isolation=True, route_responses=True, named_management=True, keeps_data=True)
+AWS: Final = Target(network_isolation=True, route_responses=True, named_management=True, scaling=True, keeps_data=True)
 
-EMULATOR: Final = Target(network_isolation=False, route_responses=False, named_management=False, keeps_data=False)
+EMULATOR: Final = Target(
+    network_isolation=False, route_responses=False, named_management=False, scaling=False, keeps_data=False
+)
 """MiniStack: it has no `AWS::EC2::EgressOnlyInternetGateway`, `VPCCidrBlock`, `SecurityGroupIngress` and
-`SecurityGroupEgress`, no `AWS::ApiGatewayV2::RouteResponse` (it sends every function's answer to the client), its
+`SecurityGroupEgress`, no `AWS::ApplicationAutoScaling` and `AWS::ECS::ClusterCapacityProviderAssociations`,
+no `AWS::ApiGatewayV2::RouteResponse` (it sends every function's answer to the client), its
 custom resources wait for ever, and a data folder that is deleted is deleted on purpose. The janitor runs there as it
 is, but TTL, which a template does not even turn on there, leaves no record in a table's stream (the weekly sweep finds
 these sessions), and a stream's batch that reports failures counts as done."""

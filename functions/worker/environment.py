@@ -43,6 +43,7 @@ class Environment:
         lease_seconds: How long a silent holder keeps a session.
         heartbeat_seconds: How often a holder shows that it lives.
         linger_seconds: How long a session without clients is kept.
+        retention_days: How long a session is kept after its last use.
     """
 
     stage: str
@@ -61,6 +62,7 @@ class Environment:
     lease_seconds: float
     heartbeat_seconds: float
     linger_seconds: float
+    retention_days: int
 
     @classmethod
     def read(cls, variables: Mapping[str, str] | None = None) -> Environment:
@@ -90,6 +92,7 @@ class Environment:
             lease_seconds=reader.number("SEGUE_LEASE_SECONDS", 10.0, float, least=0.5),
             heartbeat_seconds=reader.number("SEGUE_HEARTBEAT_SECONDS", 3.0, float, least=0.1),
             linger_seconds=reader.number("SEGUE_LINGER_SECONDS", 60.0, float, least=0.0),
+            retention_days=reader.number("SEGUE_RETENTION_DAYS", 365, int, least=1),
         )
         reader.done()
         return environment

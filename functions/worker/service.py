@@ -189,6 +189,7 @@ class Service:
             holder=environment.worker_id,
             endpoint=self._endpoint,
             probe=holder_is_dead,
+            retention_days=environment.retention_days,
         )
 
     async def _beat(self, registry: Registry, host: Host) -> None:

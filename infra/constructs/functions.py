@@ -81,5 +81,20 @@ def python_function(scope: Construct, config: Config, layers: Layers, entry: Ent
         },
         role=role,
         log_group=group,
+        # A sampling rule of the stack says how many (see `infra.constructs.tracing`).
+        tracing=lambda_.Tracing.ACTIVE if config.trace_sampling_percent else None,
         **more,
+    )
+
+
+def kept_warm(function: lambda_.Function, config: Config) -> lambda_.IFunction:
+    """What an API calls: the function, or an alias of it whose environments are started before anyone calls."""
+    if not config.provisioned_concurrency:
+        return function
+    return lambda_.Alias(
+        function,
+        "Live",
+        alias_name="live",
+        version=function.current_version,
+        provisioned_concurrent_executions=config.provisioned_concurrency,
     )

@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from aws_cdk import Aws, Duration
+from aws_cdk import Duration
 from aws_cdk import aws_apigatewayv2 as apigateway
 from aws_cdk import aws_apigatewayv2_authorizers as authorizers
 from aws_cdk import aws_apigatewayv2_integrations as integrations
-from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
@@ -16,7 +15,7 @@ from constructs import Construct
 
 from infra.config import Config
 from infra.constructs.auth import Auth
-from infra.constructs.functions import Entry, python_function
+from infra.constructs.functions import Entry, kept_warm, python_function
 from infra.constructs.layers import Layers
 from infra.constructs.network import Network
 from infra.constructs.storage import Storage
@@ -24,12 +23,6 @@ from infra.constructs.storage import Storage
 CONNECT_SECONDS: Final = 10
 MESSAGE_SECONDS: Final = 20
 """Below the 29 s that API Gateway waits, above the few seconds that a plain client's message waits for a holder."""
-
-FRAMES_A_SECOND: Final = 6000
-"""Of all clients together: 600 voice sessions, which with their answers are what an account's 10,000 messages a second
-allow. A flood through this API leaves the account's other APIs something."""
-
-BURST_FRAMES: Final = 3000
 
 NETWORK_INTERFACE_ACTIONS: Final = [
     "ec2:AssignPrivateIpAddresses",
@@ -50,7 +43,7 @@ class GatewayParts:
     auth: Auth
     claims: sqs.IQueue
     layers: Layers
-    network: Network
+    network: Network | None
     turns: sqs.IQueue | None = None
 
 
@@ -91,8 +84,16 @@ class Gateway(Construct):
             web_socket_api=self.api,
             stage_name=config.stage,
             auto_deploy=True,
-            throttle=apigateway.ThrottleSettings(rate_limit=FRAMES_A_SECOND, burst_limit=BURST_FRAMES),
+            # Twice what is expected: a flood through this API leaves the account's other APIs something.
+            throttle=apigateway.ThrottleSettings(rate_limit=2 * config.frame_rate, burst_limit=config.frame_rate)
+            if config.frame_rate
+            else None,
         )
+
+    @property
+    def with_tables(self) -> list[lambda_.Function]:
+        """The functions that use the tables: all but the authorizer."""
+        return [function for name, function in self.functions.items() if name != "authorizer"]
 
     def _api(self, functions: Mapping[str, lambda_.Function]) -> apigateway.WebSocketApi:
         return apigateway.WebSocketApi(
@@ -109,7 +110,9 @@ class Gateway(Construct):
                 ),
             ),
             default_route_options=apigateway.WebSocketRouteOptions(
-                integration=integrations.WebSocketLambdaIntegration("Message", functions["message"]),
+                integration=integrations.WebSocketLambdaIntegration(
+                    "Message", kept_warm(functions["message"], self._config)
+                ),
                 # The function answers `error` and `moved` itself, so it needs no way to the management API.
                 return_response=True if self._config.target.route_responses else None,
             ),
@@ -138,19 +141,11 @@ class Gateway(Construct):
     def _message_function(self) -> lambda_.Function:
         network, turns = self._parts.network, self._parts.turns
         environment = {} if turns is None else {"SEGUE_TURNS_QUEUE_URL": turns.queue_url}
-        if network.message is None:
-            return self._function("message", MESSAGE_SECONDS, environment)
-        # DynamoDB has a gateway endpoint; SQS has none, so it is called over IPv6.
-        environment |= {"AWS_ENDPOINT_URL_SQS": f"https://sqs.{Aws.REGION}.api.aws"}
-        function = self._function(
-            "message",
-            MESSAGE_SECONDS,
-            environment,
-            vpc=network.vpc,
-            vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_WITH_EGRESS),
-            security_groups=[network.message],
-            ipv6_allowed_for_dual_stack=True,
-        )
+        capacity = {"reserved_concurrent_executions": self._config.message_concurrency}
+        if network is None or network.message is None:
+            return self._function("message", MESSAGE_SECONDS, environment, **capacity)
+        environment |= network.function_environment
+        function = self._function("message", MESSAGE_SECONDS, environment, **capacity, **network.function_options)
         function.add_to_role_policy(iam.PolicyStatement(actions=NETWORK_INTERFACE_ACTIONS, resources=["*"]))
         return function
 

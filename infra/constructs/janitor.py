@@ -147,6 +147,7 @@ class Janitor(Construct):
         entry = Entry(package="janitor", name=name, timeout=timeout, environment=variables)
         function = python_function(self, self._config, self._parts.layers, entry, **more)
         storage.lock_table.grant(function, "dynamodb:GetItem")
+        storage.allow_key(function)
         self._sweeps.grant(function, "sqs:SendMessage")
         bucket = storage.bucket
         for action, resource in (

@@ -1,51 +1,54 @@
-"""The network: public worker tasks, and a way from the message function to them, without a NAT gateway.
+"""The network: worker tasks, and a way from the message function to them, without a NAT gateway.
 
-    public subnets     worker tasks, each with addresses of its own; only the message function and other workers
-                       reach them, on the one port where they take frames
-    private subnets    the message function: out over IPv6 through an egress-only gateway (SQS has a dual-stack
-                       endpoint), to S3 and DynamoDB through gateway endpoints
+    network=public   public subnets     tasks, each with addresses of its own
+                     private subnets    the message function
+    network=private  private subnets    tasks and the message function, and interface endpoints to AWS
+    vpc_id           the subnets that are named; how they lead to AWS and to the provider is the VPC's business
 
-Nothing in it is paid for by the hour but the tasks' public addresses.
+Whichever it is, only the message function and other workers reach a task, on the one port where it takes frames. Ways
+out: S3 and DynamoDB through gateway endpoints, the rest over the tasks' own addresses or IPv6 through an egress-only
+gateway. In `public` nothing is paid for by the hour but the tasks' public addresses.
 """
 
+from typing import Any, Final
+
+from aws_cdk import Acknowledgment, Aws, Validations
 from aws_cdk import aws_ec2 as ec2
-from constructs import Construct
+from constructs import Construct, IDependable
 
+from infra.config import Config
 from infra.constants import WORKER_PORT
-from infra.targets import Target
 
-HTTPS = 443
+HTTPS: Final = 443
+_SERVICES: Final = ec2.InterfaceVpcEndpointAwsService
+_ROUTES_UNKNOWN: Final = Acknowledgment(
+    id="Annotation::@aws-cdk/aws-ec2:noSubnetRouteTableId",
+    reason="Nothing is added to the routes of a VPC that was there.",
+)
 
 
 class Network(Construct):
     """VPC and security groups.
 
     Attributes:
-        vpc: Two availability zones.
+        vpc: Made here, or the one that was there.
         workers: The security group of worker tasks.
+        worker_subnets: Where tasks run.
         message: The security group of the message function; None where the function is outside the VPC.
+        public: Whether tasks have public addresses.
+        ipv6: Whether the way out is over IPv6.
+        function_environment: What the message function has to know to find its way out.
     """
 
-    def __init__(self, scope: Construct, construct_id: str, target: Target) -> None:
+    def __init__(self, scope: Construct, construct_id: str, config: Config) -> None:
         super().__init__(scope, construct_id)
-        isolated = target.network_isolation
-        kinds = ec2.SubnetType
-        public = ec2.SubnetConfiguration(name="Workers", subnet_type=kinds.PUBLIC, cidr_mask=20)
-        private = ec2.SubnetConfiguration(name="Functions", subnet_type=kinds.PRIVATE_WITH_EGRESS, cidr_mask=20)
-        self.vpc = ec2.Vpc(
-            self,
-            "Vpc",
-            ip_addresses=ec2.IpAddresses.cidr("10.0.0.0/16"),
-            ip_protocol=ec2.IpProtocol.DUAL_STACK if isolated else ec2.IpProtocol.IPV4_ONLY,
-            max_azs=2,
-            nat_gateways=0,
-            subnet_configuration=[public, private] if isolated else [public],
-            restrict_default_security_group=isolated,
-            gateway_endpoints={
-                "S3": ec2.GatewayVpcEndpointOptions(service=ec2.GatewayVpcEndpointAwsService.S3),
-                "DynamoDb": ec2.GatewayVpcEndpointOptions(service=ec2.GatewayVpcEndpointAwsService.DYNAMODB),
-            },
-        )
+        self._config = config
+        self._endpoints: list[IDependable] = []
+        self._isolated = config.target.network_isolation
+        self.public = config.network == "public"
+        self.ipv6 = self._isolated and config.vpc_id is None
+        self.vpc = self._new() if config.vpc_id is None else self._existing(config.vpc_id)
+        self.worker_subnets = self._subnets("Workers", config.vpc_worker_subnets)
         # Out: AWS, the model's provider, and whatever the tools of the user's agent call.
         self.workers = ec2.SecurityGroup(
             self,
@@ -53,9 +56,73 @@ class Network(Construct):
             vpc=self.vpc,
             description="Worker tasks: take frames from the message function and from each other",
             allow_all_outbound=True,
-            allow_all_ipv6_outbound=True if isolated else None,
+            allow_all_ipv6_outbound=True if self._isolated else None,
         )
-        self.message = self._message_group() if isolated else None
+        self.message = self._message_group() if self._isolated else None
+        # DynamoDB has a gateway endpoint; SQS has none, so that it is called over IPv6 or by an interface endpoint.
+        by_ipv6 = self.ipv6 and self.public
+        self.function_environment = {"AWS_ENDPOINT_URL_SQS": f"https://sqs.{Aws.REGION}.api.aws"} if by_ipv6 else {}
+        if self.ipv6 and not self.public:
+            self._add_interface_endpoints()
+
+    @property
+    def ways_out(self) -> list[IDependable]:
+        """What has to be there before a task can call anything."""
+        selected = self.vpc.select_subnets(
+            subnets=self.worker_subnets.subnets, subnet_group_name=self.worker_subnets.subnet_group_name
+        )
+        return [selected.internet_connectivity_established, *self._endpoints]
+
+    @property
+    def function_options(self) -> dict[str, Any]:
+        """Properties that put a Lambda function beside the workers."""
+        if self.message is None:
+            return {}
+        return {
+            "vpc": self.vpc,
+            "vpc_subnets": self._subnets("Functions", self._config.vpc_function_subnets),
+            "security_groups": [self.message],
+            "ipv6_allowed_for_dual_stack": True if self.ipv6 else None,
+        }
+
+    def _new(self) -> ec2.IVpc:
+        kinds = ec2.SubnetType
+        workers = kinds.PUBLIC if self.public else kinds.PRIVATE_WITH_EGRESS
+        subnets = [
+            ec2.SubnetConfiguration(name="Workers", subnet_type=workers, cidr_mask=20),
+            ec2.SubnetConfiguration(name="Functions", subnet_type=kinds.PRIVATE_WITH_EGRESS, cidr_mask=20),
+        ]
+        return ec2.Vpc(
+            self,
+            "Vpc",
+            ip_addresses=ec2.IpAddresses.cidr("10.0.0.0/16"),
+            ip_protocol=ec2.IpProtocol.DUAL_STACK if self._isolated else ec2.IpProtocol.IPV4_ONLY,
+            max_azs=2,
+            nat_gateways=0,
+            subnet_configuration=subnets if self._isolated else subnets[:1],
+            restrict_default_security_group=self._isolated,
+            gateway_endpoints={
+                "S3": ec2.GatewayVpcEndpointOptions(service=ec2.GatewayVpcEndpointAwsService.S3),
+                "DynamoDb": ec2.GatewayVpcEndpointOptions(service=ec2.GatewayVpcEndpointAwsService.DYNAMODB),
+            },
+        )
+
+    def _existing(self, vpc_id: str) -> ec2.IVpc:
+        # By its ids: looking them up would need credentials at each synthesis.
+        zones = str(self._config.vpc_zones).split(",")
+        return ec2.Vpc.from_vpc_attributes(self, "Vpc", vpc_id=vpc_id, availability_zones=zones)
+
+    def _subnets(self, name: str, given: str | None) -> ec2.SubnetSelection:
+        if given is None:
+            return ec2.SubnetSelection(subnet_group_name=name)
+        zones = str(self._config.vpc_zones).split(",")
+        subnets = [
+            ec2.Subnet.from_subnet_attributes(self, f"{name}-{zone}", subnet_id=subnet, availability_zone=zone)
+            for zone, subnet in zip(zones, given.split(","), strict=True)
+        ]
+        for subnet in subnets:
+            Validations.of(subnet).acknowledge(_ROUTES_UNKNOWN)
+        return ec2.SubnetSelection(subnets=subnets)
 
     def _message_group(self) -> ec2.SecurityGroup:
         message = ec2.SecurityGroup(
@@ -71,3 +138,44 @@ class Network(Construct):
         message.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(HTTPS), "S3 and DynamoDB by gateway endpoints")
         message.add_egress_rule(ec2.Peer.any_ipv6(), ec2.Port.tcp(HTTPS), "SQS by its dual-stack endpoint")
         return message
+
+    def _add_interface_endpoints(self) -> None:
+        """What tasks without public addresses call and what has no way over IPv6."""
+        group = ec2.SecurityGroup(
+            self,
+            "EndpointGroup",
+            vpc=self.vpc,
+            description="Interface endpoints: called by worker tasks and the message function",
+            allow_all_outbound=False,
+        )
+        for name, caller in (("workers", self.workers), ("the message function", self.message)):
+            if caller is not None:
+                group.add_ingress_rule(caller, ec2.Port.tcp(HTTPS), f"calls from {name}")
+        for name, service in self._needed_services().items():
+            endpoint = ec2.InterfaceVpcEndpoint(
+                self,
+                f"{name}Endpoint",
+                vpc=self.vpc,
+                service=service,
+                subnets=self.worker_subnets,
+                security_groups=[group],
+                private_dns_enabled=True,
+                open=False,
+            )
+            self._endpoints.append(endpoint)
+
+    def _needed_services(self) -> dict[str, ec2.IInterfaceVpcEndpointService]:
+        config = self._config
+        services = {
+            "Sqs": _SERVICES.SQS,
+            "Logs": _SERVICES.CLOUDWATCH_LOGS,
+            "Images": _SERVICES.ECR,
+            "ImageLayers": _SERVICES.ECR_DOCKER,
+        }
+        if config.provider == "nova-sonic":
+            services["Model"] = _SERVICES.BEDROCK_RUNTIME
+        if config.provider_secret_arn is not None:
+            services["Secrets"] = _SERVICES.SECRETS_MANAGER
+        if config.trace_sampling_percent:
+            services["Traces"] = _SERVICES.XRAY
+        return dict(services)

@@ -1,17 +1,24 @@
 """What a session is kept in: the bucket with its journal, the table that guards it, and the table of connections."""
 
-from aws_cdk import Duration, RemovalPolicy
+from typing import Final
+
+from aws_cdk import Aws, Duration, RemovalPolicy
 from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from infra.config import Config
 
+KEY_ACTIONS: Final = ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey"]
+
 
 class Storage(Construct):
-    """Bucket and tables.
+    """Key, bucket and tables.
 
     Attributes:
+        key: What all of it is encrypted with.
         bucket: Journals, under `sessions/`.
         lock_table: One item a session: who may write it, and how much of the journal is committed.
         connections_table: WebSocket connections and the registry of workers.
@@ -21,13 +28,23 @@ class Storage(Construct):
         super().__init__(scope, construct_id)
         keeps = config.target.keeps_data
         removal = RemovalPolicy.RETAIN if keeps else RemovalPolicy.DESTROY
+        self.key = kms.Key(
+            self,
+            "Key",
+            description=f"Segue {config.stage}: sessions, their guards and connections",
+            enable_key_rotation=True,
+            removal_policy=removal,
+        )
         # No rule ends objects by age and nothing keeps old versions: only the guard item knows which sessions live,
         # and a redaction has to leave nothing behind.
         self.bucket = s3.Bucket(
             self,
             "Sessions",
             block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
-            encryption=s3.BucketEncryption.S3_MANAGED,
+            encryption=s3.BucketEncryption.KMS,
+            encryption_key=self.key,
+            # One data key for many objects: otherwise each commit would be a request to KMS.
+            bucket_key_enabled=True,
             enforce_ssl=True,
             minimum_tls_version=1.2,
             object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
@@ -49,6 +66,21 @@ class Storage(Construct):
         )
         self.connections_table = self._table("Connections", removal, protected=keeps, partition_key="pk", sort_key="sk")
 
+    def allow_key(self, grantee: iam.IGrantable) -> None:
+        """Let a role use the key, through the bucket and the tables and in no other way.
+
+        S3 and DynamoDB use the key in the name of who calls them, so that a role needs this beside what it may do
+        with the bucket and the tables.
+        """
+        services = [f"{name}.{Aws.REGION}.amazonaws.com" for name in ("dynamodb", "s3")]
+        grantee.grant_principal.add_to_principal_policy(
+            iam.PolicyStatement(
+                actions=KEY_ACTIONS,
+                resources=[self.key.key_arn],
+                conditions={"StringEquals": {"kms:ViaService": services}},
+            )
+        )
+
     def _table(
         self,
         construct_id: str,
@@ -58,16 +90,18 @@ class Storage(Construct):
         partition_key: str,
         sort_key: str | None = None,
         stream: dynamodb.StreamViewType | None = None,
-    ) -> dynamodb.TableV2:
+    ) -> dynamodb.Table:
         """An on-demand table whose items end at `expires_at`."""
-        return dynamodb.TableV2(
+        return dynamodb.Table(
             self,
             construct_id,
             partition_key=_text(partition_key),
             sort_key=_text(sort_key) if sort_key else None,
-            billing=dynamodb.Billing.on_demand(),
+            billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
             time_to_live_attribute="expires_at",
-            dynamo_stream=stream,
+            stream=stream,
+            encryption=dynamodb.TableEncryption.CUSTOMER_MANAGED,
+            encryption_key=self.key,
             point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
                 point_in_time_recovery_enabled=protected
             ),

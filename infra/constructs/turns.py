@@ -7,7 +7,7 @@ message function ──▶ queue, a group a session ──▶ handler ──▶ 
 from dataclasses import dataclass
 from typing import Final
 
-from aws_cdk import Aws, Duration, Stack
+from aws_cdk import Duration, Stack
 from aws_cdk import aws_apigatewayv2 as apigateway
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
@@ -17,6 +17,7 @@ from constructs import Construct
 
 from infra.config import Config
 from infra.constants import SESSION_PREFIX
+from infra.constructs.bedrock import model_arns
 from infra.constructs.functions import Entry, python_function
 from infra.constructs.layers import Layers
 from infra.constructs.queues import RECEIVES_BEFORE_DEAD_LETTER
@@ -99,7 +100,6 @@ class Turns(Construct):
         config: Config,
         parts: TurnParts,
         *,
-        model_id: str = DEFAULT_MODEL_ID,
         reserved_concurrency: int | None = None,
     ) -> None:
         """Add the text worker.
@@ -109,17 +109,17 @@ class Turns(Construct):
             construct_id: Under which name.
             config: The deployment.
             parts: What it is connected to.
-            model_id: The Bedrock model or inference profile that the agent asks.
             reserved_concurrency: Turns at the same time at most, taken from the account's; None: as many as there are.
         """
         super().__init__(scope, construct_id)
         self._config, self._parts = config, parts
+        self._model_id = config.text_model_id or DEFAULT_MODEL_ID
         self.queue, self.dead_letters = parts.queue.queue, parts.queue.dead_letters
         entry = Entry(
             package="turn",
             name="handler",
             timeout=TURN_TIMEOUT,
-            environment=self._environment(model_id),
+            environment=self._environment(),
             imports=("gateway", "worker"),
             versions=parts.layers.turn,
             memory_mb=MEMORY_MB,
@@ -130,9 +130,9 @@ class Turns(Construct):
         self.function.add_event_source(
             sources.SqsEventSource(self.queue, batch_size=1, report_batch_item_failures=True)
         )
-        self._grant(self.function, model_id)
+        self._grant(self.function)
 
-    def _environment(self, model_id: str) -> dict[str, str]:
+    def _environment(self) -> dict[str, str]:
         config, storage, stage = self._config, self._parts.storage, self._parts.stage
         path = f"/_aws/execute-api/{stage.api.api_id}/{stage.stage_name}"
         environment = {
@@ -145,9 +145,9 @@ class Turns(Construct):
             "SEGUE_HEARTBEAT_SECONDS": str(config.heartbeat_seconds),
             "SEGUE_PROVIDER": config.provider,
         }
-        return environment if config.provider == "rehearsal" else environment | {"SEGUE_TEXT_MODEL_ID": model_id}
+        return environment if config.provider == "rehearsal" else environment | {"SEGUE_TEXT_MODEL_ID": self._model_id}
 
-    def _grant(self, function: lambda_.Function, model_id: str) -> None:
+    def _grant(self, function: lambda_.Function) -> None:
         storage, stage = self._parts.storage, self._parts.stage
         storage.lock_table.grant(function, "dynamodb:GetItem", "dynamodb:UpdateItem")
         storage.connections_table.grant(function, "dynamodb:Query")
@@ -162,16 +162,7 @@ class Turns(Construct):
         )
         _allow(function, ["execute-api:ManageConnections"], connections)
         if self._config.provider != "rehearsal":
-            _allow(function, MODEL_ACTIONS, *_model_arns(model_id))
-
-
-def _model_arns(model_id: str) -> list[str]:
-    """What has to be allowed to call a model: its own ARN, or that of a profile and of its model in every region."""
-    area, _, rest = model_id.partition(".")
-    if rest.count(".") == 0:
-        return [f"arn:{Aws.PARTITION}:bedrock:{Aws.REGION}::foundation-model/{model_id}"]
-    profile = f"arn:{Aws.PARTITION}:bedrock:{Aws.REGION}:{Aws.ACCOUNT_ID}:inference-profile/{area}.{rest}"
-    return [profile, f"arn:{Aws.PARTITION}:bedrock:*::foundation-model/{rest}"]
+            _allow(function, MODEL_ACTIONS, *model_arns(self._model_id))
 
 
 def _allow(function: lambda_.Function, actions: list[str], *resources: str) -> None:

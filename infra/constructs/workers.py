@@ -1,25 +1,40 @@
 """The workers: a Fargate service whose tasks run agents, many sessions each."""
 
+import re
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from aws_cdk import Aws, Duration, Size, Stack
 from aws_cdk import aws_apigatewayv2 as apigateway
-from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_ecr_assets as ecr_assets
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
+from infra.combinations import PROVIDER_KEYS
 from infra.config import Config
-from infra.constants import ROOT, SESSION_PREFIX, WORKER_DOCKERFILE, WORKER_PORT
+from infra.constants import ROOT, SESSION_PREFIX, WORKER_DOCKERFILE, WORKER_METRIC_SERVICE, WORKER_PORT
+from infra.constructs.bedrock import model_arns
 from infra.constructs.log_groups import log_group
 from infra.constructs.network import Network
+from infra.constructs.scaling import scale
 from infra.constructs.storage import Storage
+from infra.constructs.tracing import allow_traces, trace_environment
 
 STOP_SECONDS: Final = 120
 """From SIGTERM to SIGKILL; the most that Fargate allows. Sessions are handed off within 90 of them."""
+
+WORKER_USER: Final = "10001"
+"""Nobody special, as in the Dockerfile; an image from elsewhere runs as the same."""
+
+ECR_IMAGE: Final = re.compile(
+    r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/"
+    r"(?P<name>[a-z0-9._/-]+)(?:[:@](?P<version>[A-Za-z0-9._:-]+))?"
+)
+"""An image in a private registry of AWS: tasks need a right to fetch it."""
 
 HEALTH_COMMAND: Final = (
     "import urllib.request as request; "
@@ -65,7 +80,9 @@ class Workers(Construct):
     def __init__(self, scope: Construct, construct_id: str, config: Config, parts: WorkerParts) -> None:
         super().__init__(scope, construct_id)
         self._config, self._parts = config, parts
-        self.cluster = ecs.Cluster(self, "Cluster", vpc=parts.network.vpc)
+        self.cluster = ecs.Cluster(
+            self, "Cluster", vpc=parts.network.vpc, enable_fargate_capacity_providers=config.target.scaling or None
+        )
         task = self._task()
         self._grant(task.task_role)
         self.service = ecs.FargateService(
@@ -73,21 +90,36 @@ class Workers(Construct):
             "Service",
             cluster=self.cluster,
             task_definition=task,
-            desired_count=config.worker_count,
             # Never below capacity, and room for every new task beside the old ones. No protection from scale-in:
             # protected tasks would never get the SIGTERM that starts the handoff.
             min_healthy_percent=100,
             max_healthy_percent=200,
             circuit_breaker=ecs.DeploymentCircuitBreaker(rollback=True),
-            assign_public_ip=True,
-            vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PUBLIC),
+            assign_public_ip=parts.network.public,
+            vpc_subnets=parts.network.worker_subnets,
             security_groups=[parts.network.workers],
             propagate_tags=ecs.PropagatedTagSource.SERVICE,
             enable_ecs_managed_tags=True,
+            **self._capacity(),
         )
+        if config.target.scaling:
+            scale(self.service, config, parts.claims)
         # Tasks that start before there is a way out cannot fetch their image, and the deployment would be rolled back.
-        subnets = parts.network.vpc.select_subnets(subnet_type=ec2.SubnetType.PUBLIC)
-        self.service.node.add_dependency(subnets.internet_connectivity_established)
+        self.service.node.add_dependency(*parts.network.ways_out)
+
+    def _capacity(self) -> dict[str, Any]:
+        config = self._config
+        if not config.target.scaling:
+            return {"desired_count": config.worker_count}
+        # No number of tasks: a deployment at a busy time would set it back, and cut sessions.
+        shares = {"FARGATE": 100 - config.worker_spot_percent, "FARGATE_SPOT": config.worker_spot_percent}
+        return {
+            "capacity_provider_strategies": [
+                ecs.CapacityProviderStrategy(capacity_provider=name, weight=weight)
+                for name, weight in shares.items()
+                if weight
+            ]
+        }
 
     def _task(self) -> ecs.FargateTaskDefinition:
         config = self._config
@@ -109,6 +141,8 @@ class Workers(Construct):
             container_name="worker",
             image=self._image(),
             environment=self._environment(),
+            secrets=self._secrets(),
+            user=WORKER_USER,
             port_mappings=[ecs.PortMapping(container_port=WORKER_PORT, name="frames")],
             stop_timeout=Duration.seconds(STOP_SECONDS),
             readonly_root_filesystem=True,
@@ -134,7 +168,7 @@ class Workers(Construct):
     def _image(self) -> ecs.ContainerImage:
         config = self._config
         if config.worker_image is not None:
-            return ecs.ContainerImage.from_registry(config.worker_image)
+            return self._given_image(config.worker_image)
         arm = config.architecture == "arm64"
         return ecs.ContainerImage.from_asset(
             str(ROOT),
@@ -143,6 +177,18 @@ class Workers(Construct):
             platform=ecr_assets.Platform.LINUX_ARM64 if arm else ecr_assets.Platform.LINUX_AMD64,
             build_args={"PYTHON_IMAGE": config.worker_base_image} if config.worker_base_image else None,
         )
+
+    def _given_image(self, address: str) -> ecs.ContainerImage:
+        private = ECR_IMAGE.fullmatch(address)
+        if private is None:
+            return ecs.ContainerImage.from_registry(address)
+        repository = ecr.Repository.from_repository_attributes(
+            self,
+            "Repository",
+            repository_name=private["name"],
+            repository_arn=f"arn:{Aws.PARTITION}:ecr:{private['region']}:{private['account']}:repository/{private['name']}",
+        )
+        return ecs.ContainerImage.from_ecr_repository(repository, private["version"])
 
     def _environment(self) -> dict[str, str]:
         config, parts = self._config, self._parts
@@ -160,11 +206,22 @@ class Workers(Construct):
             "SEGUE_CAPACITY": str(config.worker_capacity),
             "SEGUE_LEASE_SECONDS": str(config.lease_seconds),
             "SEGUE_HEARTBEAT_SECONDS": str(config.heartbeat_seconds),
+            "SEGUE_LINGER_SECONDS": str(config.worker_linger_seconds),
+            "SEGUE_RETENTION_DAYS": str(config.retention_days),
             "SEGUE_PROVIDER": config.provider,
-            "POWERTOOLS_SERVICE_NAME": "segue-worker",
+            "POWERTOOLS_SERVICE_NAME": WORKER_METRIC_SERVICE,
             "LOG_LEVEL": config.log_level,
         }
-        return environment | ({"SEGUE_MODEL_ID": config.model_id} if config.model_id else {})
+        chosen = {"SEGUE_MODEL_ID": config.model_id, "SEGUE_VOICE": config.model_voice}
+        return environment | {name: value for name, value in chosen.items() if value} | trace_environment(config)
+
+    def _secrets(self) -> dict[str, ecs.Secret] | None:
+        """The provider's key: ECS reads it when a task starts, and no template has it."""
+        arn = self._config.provider_secret_arn
+        if arn is None:
+            return None
+        secret = secretsmanager.Secret.from_secret_complete_arn(self, "ProviderSecret", arn)
+        return {PROVIDER_KEYS[self._config.provider]: ecs.Secret.from_secrets_manager(secret)}
 
     def _grant(self, role: iam.IRole) -> None:
         parts = self._parts
@@ -183,9 +240,10 @@ class Workers(Construct):
         )
         _allow(role, ["execute-api:ManageConnections"], connections)
         if self._config.provider == "nova-sonic":
-            # Foundation models belong to no account.
-            model = f"arn:{Aws.PARTITION}:bedrock:{Aws.REGION}::foundation-model/{self._config.model_id}"
-            _allow(role, MODEL_ACTIONS, model)
+            for model in model_arns(str(self._config.model_id)):
+                _allow(role, MODEL_ACTIONS, model)
+        parts.storage.allow_key(role)
+        allow_traces(role, self._config)
 
 
 def _allow(role: iam.IRole, actions: list[str], resource: str) -> None:

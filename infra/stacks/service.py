@@ -1,17 +1,22 @@
 """The service stack: everything that can be made again over the same data."""
 
+from typing import cast
+
 from aws_cdk import CfnOutput, Environment, Stack
+from aws_cdk import aws_apigatewayv2 as apigateway
 from constructs import Construct
 
 from infra.config import Config
 from infra.constructs.auth import Auth
 from infra.constructs.claims import Claims
+from infra.constructs.domain import Domain
 from infra.constructs.gateway import Gateway, GatewayParts
 from infra.constructs.janitor import Janitor, JanitorParts
 from infra.constructs.layers import Layers
 from infra.constructs.monitoring import Monitoring
 from infra.constructs.network import Network
 from infra.constructs.storage import Storage
+from infra.constructs.tracing import SamplingRule
 from infra.constructs.turns import TurnParts, Turns, TurnsQueue
 from infra.constructs.workers import WorkerParts, Workers
 from infra.dependencies import ThirdParty
@@ -32,47 +37,71 @@ class ServiceStack(Stack):
         env: Environment,
     ) -> None:
         super().__init__(scope, construct_id, env=env, description="Segue: gateway, workers and janitor")
-        network = Network(self, "Network", config.target)
-        claims = Claims(self, "Claims")
+        self._config = config
+        self._claims = Claims(self, "Claims")
         layers = Layers(self, "Layers", config, packages)
-        turns = TurnsQueue(self, "TurnsQueue") if layers.turn else None
+        network = Network(self, "Network", config) if config.voice else None
+        turns = TurnsQueue(self, "TurnsQueue") if config.text else None
         gateway_parts = GatewayParts(
             storage=storage,
             auth=auth,
-            claims=claims.queue,
+            claims=self._claims.queue,
             layers=layers,
             network=network,
             turns=turns.queue if turns else None,
         )
         self.gateway = Gateway(self, "Gateway", config, gateway_parts)
-        worker_parts = WorkerParts(storage=storage, claims=claims.queue, network=network, stage=self.gateway.stage)
-        self.workers = Workers(self, "Workers", config, worker_parts)
+        for function in self.gateway.with_tables:
+            storage.allow_key(function)
+        self.workers = self._workers(network, storage) if network else None
         self.turns = None
         if turns:
             parts = TurnParts(storage=storage, layers=layers, stage=self.gateway.stage, queue=turns)
             self.turns = Turns(self, "Turns", config, parts)
+            storage.allow_key(self.turns.function)
         self.janitor = Janitor(self, "Janitor", config, JanitorParts(storage=storage, layers=layers))
-        self._watch(config, claims)
-        self._outputs(claims)
+        if config.trace_sampling_percent:
+            SamplingRule(self, "Tracing", config)
+        self._watch()
+        self._outputs()
 
-    def _watch(self, config: Config, claims: Claims) -> None:
-        monitoring = Monitoring(self, "Monitoring", config)
+    def _workers(self, network: Network, storage: Storage) -> Workers:
+        parts = WorkerParts(storage=storage, claims=self._claims.queue, network=network, stage=self.gateway.stage)
+        workers = Workers(self, "Workers", self._config, parts)
+        # Workers before the gateway: new workers understand what old functions send, and if they do not come up, the
+        # deployment ends before a function has changed.
+        for function in self.gateway.functions.values():
+            function.node.add_dependency(workers.service)
+        if network.ipv6 and not network.public:
+            # Tasks without public addresses post to the connections over IPv6.
+            api = cast("apigateway.CfnApi", self.gateway.api.node.default_child)
+            api.ip_address_type = "dualstack"
+        return workers
+
+    def _watch(self) -> None:
+        monitoring = Monitoring(self, "Monitoring", self._config)
         monitoring.watch_gateway(self.gateway.api, self.gateway.functions)
-        monitoring.watch_claims(claims)
-        monitoring.watch_workers(self.workers.service)
+        monitoring.watch_claims(self._claims)
+        if self.workers:
+            monitoring.watch_workers(self.workers.service)
         monitoring.watch_janitor(self.janitor)
         if self.turns:
             monitoring.watch_turns(self.turns)
 
-    def _outputs(self, claims: Claims) -> None:
+    def _outputs(self) -> None:
         outputs = {
             "WebSocketUrl": self.gateway.stage.url,
             "ManagementEndpoint": self.gateway.stage.callback_url,
             "ApiId": self.gateway.api.api_id,
             "StageName": self.gateway.stage.stage_name,
-            "ClaimsQueueUrl": claims.queue.queue_url,
-            "WorkerServiceName": self.workers.service.service_name,
-            "ClusterName": self.workers.cluster.cluster_name,
+            "ClaimsQueueUrl": self._claims.queue.queue_url,
         }
+        if self.workers:
+            outputs["WorkerServiceName"] = self.workers.service.service_name
+            outputs["ClusterName"] = self.workers.cluster.cluster_name
+        if self._config.domain_name:
+            domain = Domain(self, "Domain", self._config, self.gateway.api, self.gateway.stage)
+            outputs["WebSocketUrl"] = domain.url
+            outputs["DomainTarget"] = domain.target
         for name, value in outputs.items():
             CfnOutput(self, name, value=value)

@@ -81,6 +81,12 @@ def synthesized(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Stage
     return lambda **settings: synthesize(tmp_path_factory.mktemp("stage"), **settings)
 
 
+@pytest.fixture(scope="session")
+def compose_app() -> Callable[..., App]:
+    """Composes a stage with the given settings in a folder; it is not synthesized yet."""
+    return lambda folder, **settings: composed(folder, **settings)[0]
+
+
 @pytest.fixture
 def app(tmp_path: Path) -> App:
     """The default stage, not synthesized yet."""

@@ -1,12 +1,15 @@
-import dataclasses
 from datetime import UTC, datetime
 
 import pytest
+from pydantic import ValidationError
 
-from infra.checks import ConfigurationError
-from infra.config import CHECKS, AuthConfig, Config, from_context
+from infra.checks import ConfigurationError, allowed_values
+from infra.config import AuthConfig, Config, from_context
 from infra.constructs.log_groups import _RETENTION
 from infra.targets import AWS, EMULATOR
+
+OIDC = {"auth": "oidc", "auth_issuer": "https://a.example", "auth_audience": "x"}
+SECRET = "arn:aws:secretsmanager:us-east-1:000000000000:secret:provider-key-AbCdEf"
 
 
 def test_the_default_stage_is_for_aws():
@@ -15,6 +18,49 @@ def test_the_default_stage_is_for_aws():
     assert (config.stage, config.target, config.provider, config.architecture) == ("dev", AWS, "nova-sonic", "arm64")
     assert config.model_id == "amazon.nova-2-5-sonic"
     assert config.worker_image is None
+
+
+def test_what_follows_from_other_settings():
+    config = from_context({"worker_count": 4, "worker_capacity": 30})
+
+    assert (config.voice, config.text) == (True, True)
+    assert config.worker_maximum == 20
+    # Ten frames a second for each of 120 sessions, and ten requests a second for each environment.
+    assert (config.frame_rate, config.message_concurrency) == (1200, 120)
+    assert (config.auth.mode, config.auth.issuer) == ("cognito", None)
+    assert config.text_model_id == "amazon.nova-lite-v1:0"
+
+
+@pytest.mark.parametrize(
+    ("settings", "rate", "environments"),
+    [
+        ({"expected_frame_rate": 0}, 0, None),
+        ({"expected_frame_rate": 0, "provisioned_concurrency": 5}, 0, 5),
+        ({"expected_frame_rate": 91}, 91, 10),
+        ({"worker_count": 1000}, 10_000, 1000),  # more than that no account takes without asking
+    ],
+)
+def test_environments_follow_the_frame_rate(settings, rate, environments):
+    config = from_context(settings)
+
+    assert (config.frame_rate, config.message_concurrency) == (rate, environments)
+
+
+def test_which_workers_there_are():
+    kinds = {
+        name: (config.voice, config.text)
+        for name in ("voice", "text", "both")
+        if (config := from_context({"workers": name}))
+    }
+
+    assert kinds == {"voice": (True, False), "text": (False, True), "both": (True, True)}
+
+
+def test_the_local_stage_has_an_issuer_on_this_machine():
+    auth = from_context({"stage": "local"}).auth
+
+    assert (auth.mode, auth.issuer, auth.audience) == ("oidc", "https://issuer.segue.local", "segue")
+    assert str(auth.jwks_url).startswith("http://127.0.0.1:")
 
 
 def test_only_the_local_stage_is_for_the_emulator():
@@ -66,7 +112,10 @@ def test_later_versions_sort_after_earlier_ones():
         ({"worker_count": "many"}, "setting worker_count='many' is not possible; allowed: a whole number from 1 to"),
         ({"worker_count": 0}, "setting worker_count=0"),
         ({"worker_count": True}, "setting worker_count=True"),
-        ({"provider": "nova"}, "setting provider='nova' is not possible; allowed: nova-sonic, rehearsal"),
+        (
+            {"provider": "nova"},
+            "setting provider='nova' is not possible; allowed: nova-sonic, openai-real",
+        ),
         ({"architecture": "arm"}, "setting architecture='arm' is not possible; allowed: arm64, x86_64"),
         ({"region": "us-east"}, "setting region='us-east' is not possible; allowed: an AWS region such as"),
         ({"log_retention_days": "10"}, "setting log_retention_days='10' is not possible; allowed: 1, 3, 5, 7"),
@@ -79,8 +128,42 @@ def test_later_versions_sort_after_earlier_ones():
         ({"heartbeat_seconds": 5}, "setting heartbeat_seconds=5 is not possible; allowed: at most a third"),
         (
             {"wroker_count": 3},
-            "setting wroker_count=3 is not possible; allowed: unknown; the settings are stage, region",
+            "setting wroker_count=3 is not possible; allowed: unknown; did you mean worker_count? All settings: docs/",
         ),
+        (
+            {"something": 1},
+            "setting something=1 is not possible; allowed: unknown; All settings: docs/",
+        ),
+        ({"worker_count": 20, "worker_count_max": 10}, "worker_count_max=10 is not possible; allowed: at least worker"),
+        ({"provider": "gemini-live"}, "provider_secret_arn=None is not possible; allowed: needed (provider=gemini-"),
+        ({"provider_secret_arn": SECRET}, "allowed: only with provider=openai-realtime or openai-live or gemini-live"),
+        ({"provider": "gemini-live", "provider_secret_arn": "name"}, "allowed: the whole ARN of a secret"),
+        ({"auth": "oidc"}, "setting auth_issuer=None is not possible; allowed: needed with auth=oidc"),
+        ({"auth": "oidc", "auth_issuer": "https://a.example"}, "setting auth_audience=None"),
+        ({"auth": "oidc", "auth_issuer": "http://a.example", "auth_audience": "x"}, "allowed: the https address that"),
+        ({**OIDC, "auth_jwks_url": "http://a.example/keys"}, "allowed: the https address of the issuer's keys"),
+        ({**OIDC, "auth_jwks_url": "http://127.0.0.1:4566/keys"}, "others are for the stage local"),
+        ({"auth_audience": "x"}, "setting auth_audience='x' is not possible; allowed: only with auth=oidc"),
+        ({"auth": "none"}, "setting auth='none' is not possible; allowed: cognito, oidc"),
+        ({"audh": "oidc"}, "unknown; did you mean auth? All settings"),
+        ({"domain_name": "voice.example.com"}, "setting domain_certificate_arn=None"),
+        ({"domain_zone_id": "Z123456"}, "setting domain_zone_id='Z123456' is not possible; allowed: only with domain"),
+        ({"vpc_zones": "us-east-1a"}, "setting vpc_zones='us-east-1a' is not possible; allowed: only with vpc_id"),
+        ({"vpc_id": "vpc-01234567"}, "setting vpc_zones=None is not possible; allowed: needed with vpc_id"),
+        (
+            {
+                "vpc_id": "vpc-01234567",
+                "vpc_zones": "us-east-1a,us-east-1b",
+                "vpc_worker_subnets": "subnet-01234567",
+                "vpc_function_subnets": "subnet-01234567,subnet-11234567",
+            },
+            "setting vpc_worker_subnets='subnet-01234567' is not possible; allowed: one subnet for each of",
+        ),
+        (
+            {"trace_sampling_percent": 1.5},
+            "setting trace_sampling_percent=1.5 is not possible; allowed: a whole number",
+        ),
+        ({"alarm_email": "nobody"}, "setting alarm_email='nobody' is not possible; allowed: an e-mail address"),
     ],
 )
 def test_a_wrong_setting_is_named_with_what_is_allowed(context, message):
@@ -99,15 +182,14 @@ def test_sizes_that_fargate_has_are_possible(cpu, memory):
     assert (config.worker_cpu, config.worker_memory) == (cpu, memory)
 
 
-def test_every_setting_has_a_check_and_is_described():
-    names = {field.name for field in dataclasses.fields(Config)}
-
-    assert names | {"auth_issuer", "auth_audience", "auth_jwks_url"} == set(CHECKS)
-    assert all(f"\n    {name}: " in (Config.__doc__ or "") for name in names)
+def test_every_setting_is_described_and_says_what_it_may_be():
+    for name, field in Config.model_fields.items():
+        assert field.description, name
+        assert allowed_values(field), name
 
 
 def test_the_configuration_cannot_be_changed():
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    with pytest.raises(ValidationError):
         from_context({}).stage = "other"  # type: ignore[misc]
 
 

@@ -19,9 +19,6 @@ def test_nobody_outside_reaches_the_bucket_and_nothing_is_sent_in_clear(stage):
                 "RestrictPublicBuckets": True,
             },
             "OwnershipControls": {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]},
-            "BucketEncryption": {
-                "ServerSideEncryptionConfiguration": [{"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]
-            },
         },
     )
     for condition in ({"Bool": {"aws:SecureTransport": "false"}}, {"NumericLessThan": {"s3:TlsVersion": 1.2}}):
@@ -57,8 +54,8 @@ def test_no_rule_of_the_bucket_ends_a_session_and_nothing_keeps_what_was_redacte
 
 
 def test_keys_of_the_tables(stage):
-    locks = stage.data.named("AWS::DynamoDB::GlobalTable", "Locks")
-    connections = stage.data.named("AWS::DynamoDB::GlobalTable", "Connections")
+    locks = stage.data.named("AWS::DynamoDB::Table", "Locks")
+    connections = stage.data.named("AWS::DynamoDB::Table", "Connections")
 
     assert locks["KeySchema"] == [{"AttributeName": "session_key", "KeyType": "HASH"}]
     assert connections["KeySchema"] == [
@@ -72,21 +69,35 @@ def test_keys_of_the_tables(stage):
 
 
 def test_the_stream_of_the_locks_tells_which_life_it_was(stage):
-    assert stage.data.named("AWS::DynamoDB::GlobalTable", "Locks")["StreamSpecification"] == {
+    assert stage.data.named("AWS::DynamoDB::Table", "Locks")["StreamSpecification"] == {
         "StreamViewType": "NEW_AND_OLD_IMAGES"
     }
-    assert "StreamSpecification" not in stage.data.named("AWS::DynamoDB::GlobalTable", "Connections")
+    assert "StreamSpecification" not in stage.data.named("AWS::DynamoDB::Table", "Connections")
 
 
 def test_data_is_kept_and_protected_in_aws(dev):
-    for kind in ("AWS::S3::Bucket", "AWS::DynamoDB::GlobalTable"):
+    for kind in ("AWS::S3::Bucket", "AWS::DynamoDB::Table"):
         dev.data.template.all_resources(kind, {"DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain"})
-    for table in dev.data.of_type("AWS::DynamoDB::GlobalTable").values():
-        (replica,) = table["Replicas"]
-        assert replica["DeletionProtectionEnabled"] is True
-        assert replica["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    for table in dev.data.of_type("AWS::DynamoDB::Table").values():
+        assert table["DeletionProtectionEnabled"] is True
+        assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    dev.data.template.all_resources("AWS::KMS::Key", {"DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain"})
+
+
+def test_one_key_of_this_account_encrypts_everything(stage):
+    (key,) = stage.data.of_type("AWS::KMS::Key")
+
+    assert stage.data.of_type("AWS::KMS::Key")[key]["EnableKeyRotation"] is True
+    used = {"Fn::GetAtt": [key, "Arn"]}
+    bucket = stage.data.named("AWS::S3::Bucket", "Sessions")
+    (rule,) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert rule["ServerSideEncryptionByDefault"] == {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": used}
+    # Without it each commit would be a request to KMS.
+    assert rule["BucketKeyEnabled"] is True
+    for table in stage.data.of_type("AWS::DynamoDB::Table").values():
+        assert table["SSESpecification"] == {"SSEEnabled": True, "SSEType": "KMS", "KMSMasterKeyId": used}
 
 
 def test_local_data_goes_with_its_stack(local):
-    for kind in ("AWS::S3::Bucket", "AWS::DynamoDB::GlobalTable"):
+    for kind in ("AWS::S3::Bucket", "AWS::DynamoDB::Table"):
         local.data.template.all_resources(kind, {"DeletionPolicy": "Delete"})

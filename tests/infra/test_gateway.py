@@ -90,7 +90,10 @@ def test_the_authorizer_is_outside_the_network_and_has_layers_of_its_own(stage):
 
 def test_a_flood_ends_at_the_stage(stage):
     (deployed,) = stage.service.of_type("AWS::ApiGatewayV2::Stage").values()
-    assert deployed["DefaultRouteSettings"] == {"ThrottlingRateLimit": 6000, "ThrottlingBurstLimit": 3000}
+    assert deployed["DefaultRouteSettings"] == {
+        "ThrottlingRateLimit": 2 * stage.config.frame_rate,
+        "ThrottlingBurstLimit": stage.config.frame_rate,
+    }
 
 
 def test_in_aws_answers_reach_the_client(dev):

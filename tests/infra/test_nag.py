@@ -29,7 +29,7 @@ def findings(app: App) -> set[tuple[str, str, str]]:
     with pytest.raises(RuntimeError, match=r"^ValidationFailed"):
         app.synth()
     report = json.loads((Path(app.outdir) / "validation-report.json").read_text(encoding="utf-8"))
-    (pack,) = report["pluginReports"]
+    (pack,) = report["pluginReports"]  # a warning of CDK's own would be a second
     assert pack["pluginName"] == "AwsSolutions"
     return {
         (*place(construct["constructPath"]), shortened(violation["ruleName"]))
@@ -50,6 +50,34 @@ def shortened(rule: str) -> str:
 
 def test_no_finding_but_those_with_a_reason(app):
     assert findings(app) == {("Segue-dev-Service", *each) for each in PREFIXES}
+
+
+OPTIONS = {
+    "everything": {
+        "network": "private",
+        "provider": "gemini-live",
+        "provider_secret_arn": "arn:aws:secretsmanager:us-east-1:000000000000:secret:provider-key-AbCdEf",
+        "trace_sampling_percent": "5",
+        "worker_spot_percent": "50",
+        "domain_name": "voice.example.com",
+        "domain_certificate_arn": "arn:aws:acm:us-east-1:000000000000:certificate/01234567-0123-0123-0123-0123456789ab",
+        "domain_zone_id": "Z0123456789",
+    },
+    "a network that is there": {
+        "vpc_id": "vpc-01234567",
+        "vpc_zones": "us-east-1a,us-east-1b",
+        "vpc_worker_subnets": "subnet-01234567,subnet-11234567",
+        "vpc_function_subnets": "subnet-21234567,subnet-31234567",
+    },
+    "text": {"workers": "text"},
+}
+
+
+@pytest.mark.parametrize("settings", OPTIONS.values(), ids=OPTIONS)
+def test_no_option_brings_a_finding_without_a_reason(tmp_path, compose_app, settings):
+    found = findings(compose_app(tmp_path, **settings))
+
+    assert found <= {("Segue-dev-Service", *each) for each in PREFIXES}
 
 
 def test_every_reason_has_its_finding(app_without_reasons):

@@ -4,6 +4,9 @@ import json
 
 import pytest
 
+from infra.constructs.bedrock import model_arns
+
+SECRET = "arn:aws:secretsmanager:us-east-1:000000000000:secret:provider-key-AbCdEf"
 BASE = "python:3.13-slim@sha256:" + 64 * "a"
 
 
@@ -16,6 +19,10 @@ def prod(synthesized):
         architecture="x86_64",
         provider="rehearsal",
         worker_count="4",
+        worker_count_max="12",
+        worker_spot_percent="25",
+        worker_linger_seconds="5",
+        retention_days="30",
         worker_capacity="10",
         worker_cpu="2048",
         worker_memory="4096",
@@ -40,12 +47,19 @@ def test_settings_reach_the_workers(prod):
         "SEGUE_CAPACITY": "10",
         "SEGUE_LEASE_SECONDS": "20",
         "SEGUE_HEARTBEAT_SECONDS": "5",
+        "SEGUE_LINGER_SECONDS": "5",
+        "SEGUE_RETENTION_DAYS": "30",
         "LOG_LEVEL": "DEBUG",
     }
     assert expected.items() <= variables.items()
     assert "SEGUE_MODEL_ID" not in variables
     (service,) = prod.service.of_type("AWS::ECS::Service").values()
-    assert service["DesiredCount"] == 4
+    assert service["CapacityProviderStrategy"] == [
+        {"CapacityProvider": "FARGATE", "Weight": 75},
+        {"CapacityProvider": "FARGATE_SPOT", "Weight": 25},
+    ]
+    (target,) = prod.service.of_type("AWS::ApplicationAutoScaling::ScalableTarget").values()
+    assert (target["MinCapacity"], target["MaxCapacity"]) == (4, 12)
 
 
 def test_settings_reach_the_image(prod):
@@ -60,7 +74,7 @@ def test_settings_reach_functions_logs_and_alarms(prod):
     functions = [each for each in prod.service.of_type("AWS::Lambda::Function").values() if "Layers" in each]
     assert {tuple(each["Architectures"]) for each in functions} == {("x86_64",)}
     assert {each["RetentionInDays"] for each in prod.service.of_type("AWS::Logs::LogGroup").values()} == {365}
-    assert prod.service.named("AWS::CloudWatch::Alarm", "Workers")["Threshold"] == 4
+    assert prod.service.named("AWS::CloudWatch::Alarm", "MonitoringWorkers")["Threshold"] == 4
 
 
 def test_stacks_go_to_the_region(prod):
@@ -74,3 +88,163 @@ def test_no_right_to_a_model_that_is_not_used(prod):
     policies = json.dumps(prod.service.of_type("AWS::IAM::Policy"))
 
     assert "bedrock" not in policies
+
+
+@pytest.fixture(scope="module")
+def private(synthesized):
+    """Without public addresses, with a provider that has a key, traced, under an address of its own."""
+    return synthesized(
+        network="private",
+        provider="gemini-live",
+        provider_secret_arn=SECRET,
+        model_voice="Aoede",
+        trace_sampling_percent="5",
+        domain_name="voice.example.com",
+        domain_certificate_arn="arn:aws:acm:us-east-1:000000000000:certificate/01234567-0123-0123-0123-0123456789ab",
+        domain_zone_id="Z0123456789",
+    )
+
+
+def container(stage):
+    (task,) = stage.service.of_type("AWS::ECS::TaskDefinition").values()
+    return task["ContainerDefinitions"][0]
+
+
+def test_private_tasks_have_no_address_and_ways_to_aws(private):
+    (service,) = private.service.of_type("AWS::ECS::Service").values()
+    network = service["NetworkConfiguration"]["AwsvpcConfiguration"]
+    endpoints = private.service.of_type("AWS::EC2::VPCEndpoint").values()
+
+    assert network["AssignPublicIp"] == "DISABLED"
+    tag = {"Key": "aws-cdk:subnet-type", "Value": "Private"}
+    found = private.service.of_type("AWS::EC2::Subnet")
+    assert all(tag in found[each["Ref"]]["Tags"] for each in network["Subnets"])
+    services = {str(each["ServiceName"]).rpartition(".")[2].strip("']}") for each in endpoints}
+    assert {"s3", "dynamodb", "sqs", "logs", "dkr", "secretsmanager", "xray"} <= services
+    assert "bedrock-runtime" not in services
+    private.service.template.resource_count_is("AWS::EC2::NatGateway", 0)
+    (api,) = private.service.of_type("AWS::ApiGatewayV2::Api").values()
+    assert api["IpAddressType"] == "dualstack"
+    # SQS is called through its endpoint here.
+    message = private.service.named("AWS::Lambda::Function", "GatewayMessage")
+    assert "AWS_ENDPOINT_URL_SQS" not in message["Environment"]["Variables"]
+
+
+def test_the_endpoints_are_called_from_the_stack_only(private):
+    rules = private.service.of_type("AWS::EC2::SecurityGroupIngress").values()
+
+    to_endpoints = [each for each in rules if "EndpointGroup" in each["GroupId"]["Fn::GetAtt"][0]]
+    sources = {each["SourceSecurityGroupId"]["Fn::GetAtt"][0].partition("Group")[0] for each in to_endpoints}
+    assert sources == {"NetworkWorker", "NetworkMessage"}
+    assert {(each["FromPort"], each["ToPort"]) for each in to_endpoints} == {(443, 443)}
+
+
+def test_the_key_of_the_provider_is_a_secret_and_nothing_else(private):
+    assert container(private)["Secrets"] == [{"Name": "GEMINI_API_KEY", "ValueFrom": SECRET}]
+    variables = {each["Name"]: each["Value"] for each in container(private)["Environment"]}
+    assert SECRET not in json.dumps(variables)
+    assert (variables["SEGUE_PROVIDER"], variables["SEGUE_VOICE"]) == ("gemini-live", "Aoede")
+    policies = private.service.of_type("AWS::IAM::Policy")
+    readers = [name for name, each in policies.items() if "secretsmanager" in json.dumps(each)]
+    assert len(readers) == 1
+    assert "ExecutionRole" in readers[0]
+
+
+def test_a_part_of_the_conversations_is_traced(private):
+    variables = {each["Name"]: each["Value"] for each in container(private)["Environment"]}
+    assert variables["OTEL_TRACES_SAMPLER_ARG"] == "0.05"
+    (rule,) = private.service.of_type("AWS::XRay::SamplingRule").values()
+    assert (rule["SamplingRule"]["FixedRate"], rule["SamplingRule"]["ReservoirSize"]) == (0.05, 1)
+    for name, function in private.service.of_type("AWS::Lambda::Function").items():
+        if name.startswith(("Gateway", "Janitor")):
+            assert function["TracingConfig"] == {"Mode": "Active"}
+
+
+def test_no_option_grants_on_everything_but_what_takes_no_resource(private):
+    everywhere = {
+        action
+        for policy in private.service.of_type("AWS::IAM::Policy").values()
+        for statement in policy["PolicyDocument"]["Statement"]
+        if "*" in str(statement["Resource"]).split("'") or statement["Resource"] == "*"
+        for action in ([statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"])
+    }
+
+    assert {action for action in everywhere if not action.startswith("ec2:")} == {
+        "dynamodb:ListStreams",
+        "ecr:GetAuthorizationToken",
+        "xray:PutTelemetryRecords",
+        "xray:PutTraceSegments",
+    }
+
+
+def test_by_default_nobody_may_write_traces(dev):
+    assert "xray" not in json.dumps(dev.service.of_type("AWS::IAM::Policy"))
+    assert not [each for each in container(dev)["Environment"] if each["Name"].startswith("OTEL")]
+
+
+def test_an_address_of_its_own(private):
+    (domain,) = private.service.of_type("AWS::ApiGatewayV2::DomainName").values()
+    (record,) = private.service.of_type("AWS::Route53::RecordSet").values()
+
+    assert domain["DomainNameConfigurations"][0]["SecurityPolicy"] == "TLS_1_2"
+    assert (record["Name"], record["HostedZoneId"]) == ("voice.example.com.", "Z0123456789")
+    assert private.service.content["Outputs"]["WebSocketUrl"]["Value"] == "wss://voice.example.com"
+
+
+def test_a_vpc_that_is_there_is_used_and_nothing_is_added_to_it(synthesized):
+    stage = synthesized(
+        vpc_id="vpc-01234567",
+        vpc_zones="eu-north-1a,eu-north-1b",
+        vpc_worker_subnets="subnet-01234567,subnet-11234567",
+        vpc_function_subnets="subnet-21234567,subnet-31234567",
+    )
+
+    kinds = {each["Type"] for each in stage.service.resources.values() if each["Type"].startswith("AWS::EC2::")}
+    assert kinds == {"AWS::EC2::SecurityGroup", "AWS::EC2::SecurityGroupEgress", "AWS::EC2::SecurityGroupIngress"}
+    (service,) = stage.service.of_type("AWS::ECS::Service").values()
+    subnets = service["NetworkConfiguration"]["AwsvpcConfiguration"]["Subnets"]
+    assert subnets == ["subnet-01234567", "subnet-11234567"]
+    message = stage.service.named("AWS::Lambda::Function", "GatewayMessage")
+    assert message["VpcConfig"]["SubnetIds"] == ["subnet-21234567", "subnet-31234567"]
+    assert "Ipv6AllowedForDualStack" not in message["VpcConfig"]
+    assert "AWS_ENDPOINT_URL_SQS" not in message["Environment"]["Variables"]
+
+
+def test_an_image_of_a_private_registry_may_be_fetched(synthesized):
+    digest = "sha256:" + 64 * "b"
+    registry = "000000000000.dkr.ecr.eu-north-1.amazonaws.com"
+    stage = synthesized(region="eu-north-1", worker_image=f"{registry}/segue/worker@{digest}")
+
+    image = container(stage)["Image"]["Fn::Join"][1]
+    assert image[-1].endswith(f"/segue/worker@{digest}")
+    policies = json.dumps(stage.service.of_type("AWS::IAM::Policy"))
+    assert ":ecr:eu-north-1:000000000000:repository/segue/worker" in policies
+    manifest = json.loads((stage.service.folder / "Segue-dev-Service.assets.json").read_text(encoding="utf-8"))
+    assert not manifest.get("dockerImages")
+
+
+def test_text_alone_needs_no_tasks_and_no_network(synthesized):
+    stage = synthesized(workers="text")
+
+    kinds = {each["Type"] for each in stage.service.resources.values()}
+    assert not [kind for kind in kinds if kind.startswith(("AWS::ECS::", "AWS::EC2::", "AWS::ApplicationAutoScaling"))]
+    assert "VpcConfig" not in stage.service.named("AWS::Lambda::Function", "GatewayMessage")
+    assert "ClusterName" not in stage.service.outputs
+
+
+@pytest.mark.parametrize(
+    ("model", "resources"),
+    [
+        ("amazon.nova-2-5-sonic", ["::foundation-model/amazon.nova-2-5-sonic"]),
+        ("arn:aws:bedrock:us-east-1:000000000000:provisioned-model/x", None),
+        (
+            "us.amazon.nova-lite-v1:0",
+            ["inference-profile/us.amazon.nova-lite-v1:0", "bedrock:*::foundation-model/amazon.nova-lite-v1:0"],
+        ),
+    ],
+)
+def test_a_model_is_named_as_bedrock_names_it(model, resources):
+    found = model_arns(model)
+
+    assert len(found) == len(resources or [model])
+    assert all(end in arn for end, arn in zip(resources or [model], found, strict=True))

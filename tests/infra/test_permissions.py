@@ -19,6 +19,7 @@ WITHOUT_A_RESOURCE = {
     "ec2:DescribeNetworkInterfaces": "describing takes no resource",
     "ec2:DescribeSubnets": "describing takes no resource",
     "ec2:UnassignPrivateIpAddresses": "as above",
+    "dynamodb:ListStreams": "listing takes no resource",
     "ecr:GetAuthorizationToken": "a registry's token is the account's; it takes no resource",
 }
 """Actions on every resource, each with its reason."""
@@ -39,15 +40,23 @@ def simplified(value):
     return value["Fn::Join"][0].join(simplified(each) for each in value["Fn::Join"][1])
 
 
-def granted(stage, role_part):
-    """What a role may do: pairs of action and resource."""
+def statements(stage, role_part):
     (role,) = [name for name in stage.service.of_type("AWS::IAM::Role") if role_part in name]
+    policies = stage.service.of_type("AWS::IAM::Policy").values()
+    return [
+        each
+        for policy in policies
+        if {"Ref": role} in policy["Roles"]
+        for each in policy["PolicyDocument"]["Statement"]
+    ]
+
+
+def granted(stage, role_part):
+    """What a role may do: pairs of action and resource. What it may do with the key has a test of its own."""
     pairs = set()
-    for policy in stage.service.of_type("AWS::IAM::Policy").values():
-        if {"Ref": role} not in policy["Roles"]:
-            continue
-        for statement in policy["PolicyDocument"]["Statement"]:
-            assert statement["Effect"] == "Allow"
+    for statement in statements(stage, role_part):
+        assert statement["Effect"] == "Allow"
+        if not _listed(statement["Action"])[0].startswith("kms:"):
             assert "Condition" not in statement
             actions, resources = (_listed(statement[key]) for key in ("Action", "Resource"))
             pairs |= {(action, simplified(resource)) for action in actions for resource in resources}
@@ -75,6 +84,36 @@ def test_the_authorizer_writes_its_log_and_nothing_else(stage):
     pairs = granted(stage, "GatewayAuthorizerRole")
 
     assert {action for action, _ in pairs} == names("logs", {"CreateLogStream", "PutLogEvents"})
+
+
+KEY_USERS = {
+    "GatewayConnectRole",
+    "GatewayMessageRole",
+    "GatewayDisconnectRole",
+    "JanitorEndedRole",
+    "JanitorAgainRole",
+    "JanitorWeeklyRole",
+    "WorkersTaskTaskRole",
+}
+
+
+def test_the_key_is_used_through_the_bucket_and_the_tables_only(stage):
+    users = set()
+    for role in stage.service.of_type("AWS::IAM::Role"):
+        for statement in statements(stage, role):
+            actions = set(_listed(statement["Action"]))
+            if not any(action.startswith("kms:") for action in actions):
+                continue
+            assert "StorageKey" in simplified(statement["Resource"])
+            if "Condition" not in statement:
+                # CDK's own, with the right to read the encrypted table's stream.
+                assert ("JanitorEndedRole" in role, actions) == (True, {"kms:Decrypt", "kms:DescribeKey"})
+                continue
+            assert actions == names("kms", {"Decrypt", "DescribeKey", "Encrypt", "GenerateDataKey"})
+            (services,) = statement["Condition"]["StringEquals"].values()
+            assert {simplified(each).partition(".")[0] for each in services} == {"dynamodb", "s3"}
+            users |= {each for each in KEY_USERS if role.startswith(each)} or {role}
+    assert users == KEY_USERS
 
 
 def test_connect_adds_connections(stage):
@@ -120,7 +159,7 @@ SEND = names("sqs", {"GetQueueAttributes", "GetQueueUrl", "SendMessage"})
 def test_the_janitor_reads_guards_and_deletes_objects_of_sessions(stage, name, queues):
     pairs = granted(stage, f"Janitor{name}Role")
 
-    stream = {pair for pair in pairs if "StreamArn" in pair[1]}
+    stream = {pair for pair in pairs if "StreamArn" in pair[1] or pair[0] == "dynamodb:ListStreams"}
     reading = names("dynamodb", {"DescribeStream", "GetRecords", "GetShardIterator", "ListStreams"})
     assert {action for action, _ in stream} == (reading if name == "Ended" else set())
     assert on(pairs - stream, "StorageLocks") == {"dynamodb:GetItem"}

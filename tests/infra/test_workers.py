@@ -3,6 +3,8 @@ import re
 
 import pytest
 
+from infra.constants import ACTIVE_SESSIONS, METRIC_NAMESPACE
+
 ENVIRONMENT = {
     "SEGUE_STAGE",
     "SEGUE_BUCKET",
@@ -16,6 +18,8 @@ ENVIRONMENT = {
     "SEGUE_CAPACITY",
     "SEGUE_LEASE_SECONDS",
     "SEGUE_HEARTBEAT_SECONDS",
+    "SEGUE_LINGER_SECONDS",
+    "SEGUE_RETENTION_DAYS",
     "SEGUE_PROVIDER",
     "POWERTOOLS_SERVICE_NAME",
     "LOG_LEVEL",
@@ -43,8 +47,35 @@ def test_a_deployment_is_never_below_capacity(stage):
         "MaximumPercent": 200,
         "DeploymentCircuitBreaker": {"Enable": True, "Rollback": True},
     }
-    assert service["DesiredCount"] == stage.config.worker_count
-    assert service["LaunchType"] == "FARGATE"
+
+
+def test_in_aws_a_deployment_leaves_the_number_of_tasks_alone(dev, local):
+    (service,) = dev.service.of_type("AWS::ECS::Service").values()
+    assert "DesiredCount" not in service
+    assert "LaunchType" not in service
+    assert service["CapacityProviderStrategy"] == [{"CapacityProvider": "FARGATE", "Weight": 100}]
+    (shown,) = local.service.of_type("AWS::ECS::Service").values()
+    assert (shown["DesiredCount"], shown["LaunchType"]) == (local.config.worker_count, "FARGATE")
+
+
+def test_the_service_grows_with_its_sessions_and_faster_when_claims_wait(dev):
+    (target,) = dev.service.of_type("AWS::ApplicationAutoScaling::ScalableTarget").values()
+    assert (target["MinCapacity"], target["MaxCapacity"]) == (2, 10)
+    tracking, step = sorted(
+        dev.service.of_type("AWS::ApplicationAutoScaling::ScalingPolicy").values(), key=lambda each: each["PolicyType"]
+    )[::-1]
+    tracked = tracking["TargetTrackingScalingPolicyConfiguration"]
+    assert tracked["TargetValue"] == pytest.approx(28)  # 70 % of 40
+    assert tracked["CustomizedMetricSpecification"] == {
+        "Namespace": METRIC_NAMESPACE,
+        "MetricName": ACTIVE_SESSIONS,
+        "Dimensions": [{"Name": "service", "Value": "segue-worker"}, {"Name": "stage", "Value": "dev"}],
+        "Statistic": "Average",
+    }
+    assert tracked["ScaleInCooldown"] > tracked["ScaleOutCooldown"]
+    assert [each["ScalingAdjustment"] for each in step["StepScalingPolicyConfiguration"]["StepAdjustments"]] == [20, 50]
+    alarm = dev.service.named("AWS::CloudWatch::Alarm", "WaitingClaims")
+    assert (alarm["MetricName"], alarm["Threshold"]) == ("ApproximateAgeOfOldestMessage", 10)
 
 
 def test_a_stopped_worker_has_two_minutes(container):
@@ -79,6 +110,7 @@ def test_a_worker_changes_nothing_but_its_temporary_files(task, container):
     assert container["MountPoints"] == [{"ContainerPath": "/tmp", "ReadOnly": False, "SourceVolume": "tmp"}]
     assert task["Volumes"] == [{"Name": "tmp"}]
     assert container.get("Privileged") in {None, False}
+    assert container["User"] == "10001"
 
 
 def test_a_stalled_log_does_not_stall_a_worker(container):
@@ -115,8 +147,20 @@ def test_the_emulator_runs_no_image_so_none_is_built(local):
 
 def test_alarms(dev):
     alarms = dev.service.of_type("AWS::CloudWatch::Alarm")
-    metrics = {each["MetricName"]: each for each in alarms.values()}
+    metrics = {each["MetricName"]: each for name, each in alarms.items() if name.startswith("Monitoring")}
 
     assert set(metrics) == {"ApproximateNumberOfMessagesVisible", "CPUUtilization"}
     workers = metrics["CPUUtilization"]
     assert (workers["Statistic"], workers["Threshold"], workers["TreatMissingData"]) == ("SampleCount", 2, "breaching")
+
+
+def test_workers_come_before_the_functions_that_call_them(stage):
+    (service,) = [name for name, each in stage.service.resources.items() if each["Type"] == "AWS::ECS::Service"]
+    functions = {
+        name: each
+        for name, each in stage.service.resources.items()
+        if each["Type"] == "AWS::Lambda::Function" and name.startswith("Gateway")
+    }
+
+    assert len(functions) >= 3
+    assert all(service in each["DependsOn"] for each in functions.values())

@@ -1,4 +1,11 @@
+import os
 import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
 
 from infra.constants import ROOT, WORKER_DOCKERFILE
 
@@ -24,7 +31,7 @@ def test_every_copied_path_is_in_the_build_context(image_context):
 
 
 def test_packages_are_installed_from_the_lock_only():
-    (install,) = re.findall(r"^RUN .*pip install.*$", DOCKERFILE, re.MULTILINE)
+    (install,) = re.findall(r"^RUN .*pip .*install.*$", DOCKERFILE, re.MULTILINE)
 
     assert "--require-hashes" in install
     assert "--only-binary :all:" in install
@@ -55,3 +62,118 @@ def test_the_worker_imports_the_library_from_where_the_image_puts_it(bare, image
     found = bare("import importlib.util as u; print(u.find_spec('worker').origin, u.find_spec('segue').origin)", app)
 
     assert found.split() == [str(app / "worker" / "__init__.py"), str(app / "segue" / "__init__.py")]
+
+
+# The steps of the Dockerfile, one after the other, in a folder that stands for the image's root.
+
+
+class Image:
+    """What the Dockerfile makes, as far as that goes without docker: `/opt`, `/app` and `/tmp` below a folder."""
+
+    def __init__(self, root: Path, context: Path) -> None:
+        self.root, self._context = root, context
+        self.environment = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+        # How this machine reaches the package index.
+        network = ("HOME", "PIP_", "SSL_", "HTTPS_PROXY", "NO_PROXY")
+        self.environment |= {name: value for name, value in os.environ.items() if name.startswith(network)}
+
+    def place(self, text: str) -> str:
+        """A text with the image's paths below the folder."""
+        return re.sub(r"(?<![\w.])/(opt|app|tmp)\b", rf"{self.root}/\1", text)
+
+    def build(self, dockerfile: str) -> list[str]:
+        """Take each step; returns those that only a container engine can take."""
+        left = []
+        for line in re.sub(r"\\\n", " ", dockerfile).splitlines():
+            step, _, rest = line.partition(" ")
+            match step:
+                case "ENV":
+                    self._set(rest)
+                case "COPY" if not rest.startswith("--from"):
+                    self._copy(*rest.split())
+                case "RUN" if "useradd" not in rest:
+                    self.run(*self.place(rest).split())
+                case "" | "#" | "FROM" | "ARG" | "COPY":
+                    pass
+                case _:
+                    left.append(line)
+        return left
+
+    def _set(self, rest: str) -> None:
+        for name, value in (each.split("=", 1) for each in rest.split()):
+            self.environment[name] = self.place(value).replace("$PATH", self.environment["PATH"])
+
+    def _copy(self, source: str, target: str) -> None:
+        origin, place = self._context / source, Path(self.place(target))
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if origin.is_dir():
+            shutil.copytree(origin, place)
+        else:
+            shutil.copy(origin, place)
+
+    def run(self, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Run a command with what the Dockerfile has set so far, and nothing else."""
+        done = self.attempt(*command, **variables)
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+        return done
+
+    def attempt(self, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command,
+            cwd=self.root,
+            env={**self.environment, **variables},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory, image_context):
+    root = tmp_path_factory.mktemp("image")
+    built = Image(root, image_context)
+    left = built.build(DOCKERFILE)
+    assert [line.partition(" ")[0] for line in left if not line.startswith("#")] == [
+        "RUN",
+        "VOLUME",
+        "WORKDIR",
+        "USER",
+        "EXPOSE",
+        "STOPSIGNAL",
+        "ENTRYPOINT",
+    ]
+    return built
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_the_worker_starts_from_what_the_steps_make_and_names_what_it_lacks(image):
+    done = image.attempt("python", "-m", "worker")
+
+    assert done.returncode == 2, done.stderr
+    assert "SEGUE_BUCKET is not set" in done.stdout + done.stderr
+    where = image.run("python", "-c", "import segue, strands, sys; print(segue.__file__, strands.__file__, sys.prefix)")
+    assert all(path.startswith(str(image.root)) for path in where.stdout.split())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_the_agent_is_built_from_what_the_steps_make(image):
+    built = image.run(
+        *("python", "-c", "from worker.agent import build_agent; print(type(build_agent(None)).__name__)"),
+        SEGUE_PROVIDER="rehearsal",
+        AWS_REGION="us-east-1",
+    )
+
+    assert built.stdout.strip() == "BidiAgent"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_nothing_in_the_image_installs_and_all_of_it_is_compiled(image):
+    assert image.attempt("python", "-m", "pip", "--version").returncode != 0
+    for package in ("worker", "segue"):
+        files = list((image.root / "app" / package).rglob("*.py*"))
+        compiled = [each for each in files if each.suffix == ".pyc"]
+        assert 2 * len(compiled) == len(files)

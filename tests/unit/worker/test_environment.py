@@ -24,14 +24,22 @@ def test_what_is_not_said_has_a_default():
     assert (environment.port, environment.capacity) == (0, 40)
     assert (environment.lease_seconds, environment.heartbeat_seconds) == (10.0, 3.0)
     assert environment.linger_seconds == 60.0
+    assert environment.retention_days == 365
     assert environment.worker_id != Environment.read(VARIABLES).worker_id
 
 
 def test_what_is_said_counts():
     environment = Environment.read(
-        {**VARIABLES, "SEGUE_WORKER_ID": "w1", "SEGUE_CAPACITY": "3", "SEGUE_LINGER_SECONDS": "0.5"}
+        {
+            **VARIABLES,
+            "SEGUE_WORKER_ID": "w1",
+            "SEGUE_CAPACITY": "3",
+            "SEGUE_LINGER_SECONDS": "0.5",
+            "SEGUE_RETENTION_DAYS": "7",
+        }
     )
     assert (environment.worker_id, environment.capacity, environment.linger_seconds) == ("w1", 3, 0.5)
+    assert environment.retention_days == 7
 
 
 @pytest.mark.parametrize("name", VARIABLES)

@@ -1,0 +1,295 @@
+"""What a deployment needs at 100, 10,000 and 1,000,000 conversations: a simulated load, priced and held against quotas.
+
+python -m benchmarks.scale                          prints the tables
+python -m benchmarks.scale --docs docs/scale.md     writes them into the page
+
+Conversations are simulated second by second: callers come and go, and in each call people and the assistant take turns.
+What each second asks of AWS follows from that, from the figures in `MEASURED`, and from the assumptions in `ASSUMED`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from benchmarks.prices import DYNAMODB_READ_UNIT, DYNAMODB_WRITE_UNIT, S3_READ, S3_WRITE
+
+BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
+SIZES: Final = (100, 10_000, 1_000_000)
+SECONDS: Final = 120
+SIMULATED: Final = 20_000
+"""Sessions that are simulated at most; of larger numbers each second is multiplied."""
+
+MEASURED: Final = {
+    "commits a message": 0.61,
+    "S3 PUT a commit": 1.04,
+    "DynamoDB write units a commit": 1.0,
+    "restore: objects of 1,000 messages": 22,
+    "core for 1,000 quiet sessions": 0.66,
+}
+"""From docs/benchmarks.md: streamed turns and 1,000 sessions, durability "gate"."""
+
+ASSUMED: Final = {
+    "audio frame, ms": 100,
+    "audio a post, ms": 200,
+    "turn of a person, s": 4.0,
+    "turn of the assistant, s": 6.0,
+    "silence before the assistant, s": 1.0,
+    "silence before the person, s": 2.0,
+    "messages a turn of each": 1.0,
+    "acks and transcripts a second": 0.5,
+    "length of a call, min": 5.0,
+    "heartbeat, s": 3.0,
+    "message function, ms": 15.0,
+    "message function, GB": 0.5,
+    "voice out, KB a second": 64.0,
+    "sessions a task": 28.0,
+}
+"""How people talk, and what could not be measured here. 28 sessions a task are 70 % of `worker_capacity`."""
+
+
+@dataclass
+class Load:
+    """What is asked for in each simulated second; names as in `QUOTAS`."""
+
+    seconds: dict[str, list[float]] = field(default_factory=dict)
+
+    def add(self, **amounts: float) -> None:
+        """Add a second."""
+        for name, amount in amounts.items():
+            self.seconds.setdefault(name, []).append(float(amount))
+
+    def mean(self, name: str) -> float:
+        """A second on average."""
+        return float(np.mean(self.seconds[name]))
+
+    def peak(self, name: str) -> float:
+        """The busiest second."""
+        return max(self.seconds[name])
+
+
+@dataclass(frozen=True)
+class Quota:
+    """What an account gets unasked.
+
+    Attributes:
+        key: Of the load.
+        what: For people.
+        limit: So much.
+        change: What to do when it binds.
+    """
+
+    key: str
+    what: str
+    limit: float
+    change: str
+
+
+QUOTAS: Final = (
+    Quota("messages", "API Gateway: messages a second, in and out", 10_000, "more on request; then a load balancer"),
+    Quota("connects", "API Gateway: new connections a second", 500, "more on request"),
+    Quota("environments", "Lambda: environments at once", 1_000, "more on request; then a load balancer"),
+    Quota("table_writes", "DynamoDB: write units a second and table", 40_000, "a heartbeat a worker; more on request"),
+    Quota("puts", "S3: PUTs a second and prefix", 3_500, "prefixes split by themselves; principals spread"),
+    Quota("vcpus", "Fargate: vCPUs, an account that has grown", 4_000, "more on request; accounts as cells"),
+    Quota("addresses", "VPC: addresses of two /20 subnets", 8_182, "larger subnets"),
+    Quota("streams", "Model: streams at once (look it up)", 20, "more on request; several regions or providers"),
+)
+
+PRICES: Final = {
+    "API Gateway, message": 1.00 / 1e6,
+    "API Gateway, connection minute": 0.25 / 1e6,
+    "Lambda, request": 0.20 / 1e6,
+    "Lambda, GB-second (arm64)": 0.0000133334,
+    "Fargate, vCPU hour (arm64)": 0.03238,
+    "Fargate, GB hour (arm64)": 0.00356,
+    "public IPv4 address, hour": 0.005,
+    "SQS, FIFO request": 0.50 / 1e6,
+    "data out, GB": 0.09,
+}
+
+
+def simulate(sessions: int, seed: int = 1) -> Load:
+    """Let so many people talk for two minutes.
+
+    Args:
+        sessions: Conversations at once.
+        seed: Of the random numbers; the same seed gives the same load.
+    """
+    count = min(sessions, SIMULATED)
+    factor = sessions / count
+    random = np.random.default_rng(seed)
+    # 0 the person speaks, 1 silence, 2 the assistant speaks, 3 silence
+    names = (
+        "turn of a person, s",
+        "silence before the assistant, s",
+        "turn of the assistant, s",
+        "silence before the person, s",
+    )
+    lengths = np.array([ASSUMED[name] for name in names])
+    state = random.choice(4, size=count, p=lengths / lengths.sum())
+    load = Load()
+    for second in range(SECONDS):
+        ending = random.random(count) < 1 / lengths[state]
+        spoken = int(np.count_nonzero(ending & ((state == 0) | (state == 2))))
+        speaking = int(np.count_nonzero(state == 2))
+        beating = int(np.count_nonzero((np.arange(count) + second) % int(ASSUMED["heartbeat, s"]) == 0))
+        joined = random.poisson(count / (60 * ASSUMED["length of a call, min"]))
+        load.add(**{name: value * factor for name, value in _asked(count, spoken, speaking, beating, joined).items()})
+        state = np.where(ending, (state + 1) % 4, state)
+    return load
+
+
+def _asked(sessions: int, spoken: int, speaking: int, beating: int, joined: int) -> dict[str, float]:
+    """What one second asks for."""
+    up = sessions * 1000 / ASSUMED["audio frame, ms"]
+    down = speaking * 1000 / ASSUMED["audio a post, ms"] + sessions * ASSUMED["acks and transcripts a second"]
+    commits = spoken * ASSUMED["messages a turn of each"] * MEASURED["commits a message"]
+    tasks = sessions / ASSUMED["sessions a task"]
+    return {
+        "messages": up + down,
+        "up": up,
+        "speaking": speaking,
+        "connects": joined,
+        # Lambda gives an environment ten requests a second, however short they are.
+        "environments": up / 10,
+        "commits": commits,
+        "beats": beating,
+        # A session that begins is acquired, and one ends for it: two writes.
+        "table_writes": commits * MEASURED["DynamoDB write units a commit"] + beating + 2 * joined,
+        "beats_a_worker": tasks / ASSUMED["heartbeat, s"],
+        "puts": commits * MEASURED["S3 PUT a commit"],
+        "gets": joined * MEASURED["restore: objects of 1,000 messages"],
+        "vcpus": tasks,
+        "addresses": tasks,
+        "streams": sessions,
+    }
+
+
+def voice_hour(load: Load, sessions: int) -> dict[str, float]:
+    """US dollars of one conversation of an hour, by component, without the model."""
+
+    def hour(name: str) -> float:
+        return load.mean(name) / sessions * 3600
+
+    task = 1 / ASSUMED["sessions a task"]
+    environment = ASSUMED["message function, ms"] / 1000 * ASSUMED["message function, GB"]
+    fargate = PRICES["Fargate, vCPU hour (arm64)"] + 2 * PRICES["Fargate, GB hour (arm64)"]
+    return {
+        "API Gateway: messages": hour("messages") * PRICES["API Gateway, message"],
+        "API Gateway: connection": 60 * PRICES["API Gateway, connection minute"],
+        "Lambda: message function": hour("up")
+        * (PRICES["Lambda, request"] + environment * PRICES["Lambda, GB-second (arm64)"]),
+        "Fargate: its part of a task": task * fargate,
+        "public address: its part": task * PRICES["public IPv4 address, hour"],
+        "DynamoDB: commits, heartbeats": hour("table_writes") * DYNAMODB_WRITE_UNIT,
+        "DynamoDB: routes read": hour("up") / 10 * DYNAMODB_READ_UNIT,
+        "S3: commits, restores": hour("puts") * S3_WRITE + hour("gets") * S3_READ,
+        "data out: the voice": hour("speaking") * ASSUMED["voice out, KB a second"] / 1e6 * PRICES["data out, GB"],
+    }
+
+
+def text_turn() -> dict[str, float]:
+    """US dollars of one question and its answer by text, by component, without the model."""
+    commits = 2  # the question, the answer
+    return {
+        "API Gateway: five messages": 5 * PRICES["API Gateway, message"],
+        "Lambda: message function": PRICES["Lambda, request"]
+        + 0.5 * ASSUMED["message function, ms"] / 1000 * PRICES["Lambda, GB-second (arm64)"],
+        "Lambda: the turn, 3 s of 1.8 GB": PRICES["Lambda, request"] + 3 * 1.8 * PRICES["Lambda, GB-second (arm64)"],
+        "SQS: send, receive, delete": 3 * PRICES["SQS, FIFO request"],
+        "DynamoDB: acquire, commit, release": (2 + commits) * DYNAMODB_WRITE_UNIT + 3 * DYNAMODB_READ_UNIT,
+        "S3: restore, commits": MEASURED["restore: objects of 1,000 messages"] * S3_READ + commits * S3_WRITE,
+    }
+
+
+def binding(load: Load) -> list[tuple[Quota, float]]:
+    """The quotas with the part of each that the busiest second takes, the fullest first."""
+    used = [(quota, load.peak(quota.key) / quota.limit) for quota in QUOTAS]
+    return sorted(used, key=lambda each: -each[1])
+
+
+def tables() -> str:
+    """All tables as Markdown."""
+    loads = {size: simulate(size) for size in SIZES}
+    parts = [
+        _costs("A voice hour", voice_hour(loads[10_000], 10_000), 1, "an hour"),
+        _costs("A text turn", text_turn(), 1000, "1,000 turns"),
+        "### What each size asks for",
+        "",
+        "The mean second, and the busiest of two minutes.",
+        "",
+        _rates(loads),
+        *(_quotas(size, load) for size, load in loads.items()),
+    ]
+    return "\n".join(parts)
+
+
+def _costs(title: str, components: Mapping[str, float], times: int, unit: str) -> str:
+    total = sum(components.values())
+    ordered = sorted(components.items(), key=lambda each: -each[1])
+    rows = [f"| {name} | {cost * times:.5f} | {cost / total:.0%} |" for name, cost in ordered]
+    sums = f"| **in all, without the model** | **{total * times:.4f}** | |"
+    return "\n".join([f"### {title}", "", f"| | US dollars {unit} | |", "|---|--:|--:|", *rows, sums, ""])
+
+
+_RATES: Final = {
+    "messages": "messages through API Gateway a second",
+    "connects": "new connections a second",
+    "environments": "environments of the message function",
+    "commits": "commits a second",
+    "beats": "heartbeats a second, one a session",
+    "beats_a_worker": "heartbeats a second, were there one a worker",
+    "puts": "S3 PUTs a second",
+    "gets": "S3 GETs a second",
+    "vcpus": "worker tasks of one vCPU",
+}
+
+
+def _rates(loads: Mapping[int, Load]) -> str:
+    head = f"| | {' | '.join(f'{size:,}' for size in loads)} |"
+    rows = [
+        f"| {text} | {' | '.join(f'{load.mean(key):,.0f} ({load.peak(key):,.0f})' for load in loads.values())} |"
+        for key, text in _RATES.items()
+    ]
+    return "\n".join([head, "|---|" + "--:|" * len(loads), *rows, ""])
+
+
+def _quotas(size: int, load: Load) -> str:
+    rows = [
+        f"| {quota.what} | {quota.limit:,.0f} | {load.peak(quota.key):,.0f} | {_share(used)} | {quota.change} |"
+        for quota, used in binding(load)
+    ]
+    head = ["| quota | without asking | needed | | what helps |", "|---|--:|--:|--:|---|"]
+    return "\n".join([f"### {size:,} conversations: what binds first", "", *head, *rows, ""])
+
+
+def _share(used: float) -> str:
+    return f"**{used:,.1f} x**" if used >= 1 else f"{used:.0%}"
+
+
+def written(page: str) -> str:
+    """A page with the tables between its markers."""
+    before, _, rest = page.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}\n\n{tables()}\n{END}{after}"
+
+
+def main() -> None:
+    """Print the tables, or write them into a page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--docs", type=Path, help="the page to write the tables into")
+    page: Path | None = parser.parse_args().docs
+    if page is None:
+        print(tables())
+    else:
+        page.write_text(written(page.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

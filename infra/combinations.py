@@ -1,0 +1,97 @@
+"""Settings that are wrong only together."""
+
+from typing import TYPE_CHECKING, Final
+
+from infra.checks import ConfigurationError
+
+if TYPE_CHECKING:
+    from infra.config import Config
+
+FARGATE_MEMORY: Final = {
+    256: (512, 2048, 1024),
+    512: (1024, 4096, 1024),
+    1024: (2048, 8192, 1024),
+    2048: (4096, 16384, 1024),
+    4096: (8192, 30720, 1024),
+    8192: (16384, 61440, 4096),
+    16384: (32768, 122_880, 8192),
+}
+"""Smallest, largest and step of a Fargate task's memory (MiB) for each size of its CPU, as AWS lists them."""
+
+PROVIDER_KEYS: Final = {
+    "openai-realtime": "OPENAI_API_KEY",
+    "openai-live": "OPENAI_API_KEY",
+    "gemini-live": "GEMINI_API_KEY",
+}
+"""The environment variable in which each provider's client looks for its key."""
+VPC_PARTS: Final = ("vpc_zones", "vpc_worker_subnets", "vpc_function_subnets")
+
+
+def check_together(config: "Config") -> None:
+    """Refuse what only together is wrong.
+
+    Raises:
+        ConfigurationError: Names one of the settings, and the other in what is allowed.
+    """
+    for check in (_check_lease, _check_size, _check_provider, _check_auth, _check_domain, _check_network):
+        check(config)
+
+
+def _refuse(config: "Config", name: str, allowed: str) -> None:
+    raise ConfigurationError(name, getattr(config, name), allowed)
+
+
+def _check_lease(config: "Config") -> None:
+    if config.heartbeat_seconds * 3 > config.lease_seconds:
+        allowed = f"at most a third of lease_seconds ({config.lease_seconds}), so that two may get lost"
+        _refuse(config, "heartbeat_seconds", allowed)
+
+
+def _check_size(config: "Config") -> None:
+    low, high, step = FARGATE_MEMORY[config.worker_cpu]
+    memory = config.worker_memory
+    if not (low <= memory <= high and (memory % step == 0 or memory == low)):
+        _refuse(config, "worker_memory", f"with worker_cpu={config.worker_cpu}, {low} to {high} MiB in steps of {step}")
+    if config.worker_maximum < config.worker_count:
+        _refuse(config, "worker_count_max", f"at least worker_count ({config.worker_count})")
+
+
+def _check_provider(config: "Config") -> None:
+    keyed = config.provider in PROVIDER_KEYS
+    if keyed != (config.provider_secret_arn is not None):
+        allowed = "needed" if keyed else "only with provider=" + " or ".join(PROVIDER_KEYS)
+        _refuse(config, "provider_secret_arn", f"{allowed} (provider={config.provider})")
+
+
+def _check_auth(config: "Config") -> None:
+    oidc = config.auth_mode == "oidc"
+    for name in ("auth_issuer", "auth_audience"):
+        if oidc != (getattr(config, name) is not None):
+            _refuse(config, name, f"{'needed' if oidc else 'only'} with auth=oidc")
+    if config.auth_jwks_url and not oidc:
+        _refuse(config, "auth_jwks_url", "only with auth=oidc")
+    if config.target.keeps_data and (config.auth_jwks_url or "https:").startswith("http:"):
+        _refuse(config, "auth_jwks_url", "an https address; others are for the stage local")
+
+
+def _check_domain(config: "Config") -> None:
+    if (config.domain_name is None) != (config.domain_certificate_arn is None):
+        missing = "domain_certificate_arn" if config.domain_name else "domain_name"
+        _refuse(config, missing, "domain_name and domain_certificate_arn go together")
+    if config.domain_zone_id and not config.domain_name:
+        _refuse(config, "domain_zone_id", "only with domain_name")
+
+
+def _check_network(config: "Config") -> None:
+    given = [name for name in VPC_PARTS if getattr(config, name) is not None]
+    if config.vpc_id is None:
+        if given:
+            _refuse(config, given[0], "only with vpc_id")
+        return
+    if len(given) < len(VPC_PARTS):
+        missing = next(name for name in VPC_PARTS if name not in given)
+        _refuse(config, missing, "needed with vpc_id")
+    zones = len(str(config.vpc_zones).split(","))
+    for name in VPC_PARTS[1:]:
+        if len(getattr(config, name).split(",")) != zones:
+            _refuse(config, name, f"one subnet for each of vpc_zones ({zones})")

@@ -1,0 +1,78 @@
+"""Writes docs/configuration.md from the settings themselves.
+
+.venv/bin/python -m infra.configuration_page
+"""
+
+import inspect
+from typing import Any, Final
+
+from pydantic.fields import FieldInfo
+
+from infra.checks import allowed_values
+from infra.config import DEFAULT_MODEL_ID, DEFAULT_TEXT_MODEL_ID, local_defaults
+from infra.constants import ROOT
+from infra.settings import GROUPS
+
+PAGE: Final = ROOT / "docs" / "configuration.md"
+COMMAND: Final = ".venv/bin/python -m infra.configuration_page"
+
+_HEAD: Final = f"""\
+# Configuration
+
+<!-- Written by `{COMMAND}`; a test fails if it is not current. Edit infra/settings.py instead. -->
+
+Every setting of a deployment. One is given on the command line, or under `context` in `cdk.json`, which the command
+line wins over:
+
+```sh
+npx cdk deploy --all -c stage=prod -c worker_count=4
+```
+
+```json
+{{ "context": {{ "stage": "prod", "worker_count": 4 }} }}
+```
+
+A value that is not possible ends the synthesis with its name, the value and what is allowed; a name that is not known,
+with the nearest that is. Each stage has stacks of its own, `Segue-<stage>-Data` and `Segue-<stage>-Service`, so that
+stages can share an account. [deploy.md](deploy.md) has whole examples.
+"""
+
+_OTHERS: Final = {
+    "model_id": DEFAULT_MODEL_ID,
+    "text_model_id": DEFAULT_TEXT_MODEL_ID,
+}
+
+
+def page() -> str:
+    """The whole page."""
+    return "\n".join([_HEAD, *(_section(group) for group in GROUPS), _local()])
+
+
+def _section(group: type[Any]) -> str:
+    rows = [_row(field.alias or name, field) for name, field in group.model_fields.items()]
+    head = ["| setting | default | allowed | |", "|---|---|---|---|"]
+    return "\n".join([f"## {group.__name__}", "", inspect.getdoc(group) or "", "", *head, *rows, ""])
+
+
+def _row(name: str, field: FieldInfo) -> str:
+    description = " ".join((field.description or "").split())
+    allowed = allowed_values(field).replace("|", "\\|")
+    return f"| `{name}` | {_default(name, field)} | {allowed} | {description} |"
+
+
+def _default(name: str, field: FieldInfo) -> str:
+    if name in _OTHERS:
+        return ", ".join(f"with {provider}: `{model}`" for provider, model in _OTHERS[name].items())
+    return "" if field.default is None else f"`{field.default}`"
+
+
+def _local() -> str:
+    values = {**local_defaults(), "architecture": "this machine's"}
+    rows = [f"| `{name}` | {value if name == 'architecture' else f'`{value}`'} |" for name, value in values.items()]
+    head = ["| setting | default |", "|---|---|"]
+    text = "What is not given for the stage `local`, the one of the emulator, is this instead:"
+    return "\n".join(["## The stage local", "", text, "", *head, *rows, ""])
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

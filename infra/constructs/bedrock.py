@@ -1,0 +1,25 @@
+"""Which resources of Amazon Bedrock a model's name stands for."""
+
+import re
+
+from aws_cdk import Aws
+
+_PROFILE = re.compile(r"(?:us|eu|apac|jp|au|ca|global|us-gov)\.(?P<model>.+)")
+
+
+def model_arns(model_id: str) -> list[str]:
+    """What a policy has to name for a model: itself, or a cross-region profile and the model behind it.
+
+    Args:
+        model_id: Of a model (`amazon.nova-2-5-sonic`), of a profile (`us.amazon.nova-lite-v1:0`), or an ARN.
+    """
+    if model_id.startswith("arn:"):
+        return [model_id]
+    profile = _PROFILE.fullmatch(model_id)
+    if profile is None:  # foundation models belong to no account
+        return [f"arn:{Aws.PARTITION}:bedrock:{Aws.REGION}::foundation-model/{model_id}"]
+    return [
+        f"arn:{Aws.PARTITION}:bedrock:{Aws.REGION}:{Aws.ACCOUNT_ID}:inference-profile/{model_id}",
+        # The profile chooses the region.
+        f"arn:{Aws.PARTITION}:bedrock:*::foundation-model/{profile['model']}",
+    ]

@@ -1,0 +1,48 @@
+"""The documentation of the settings is current, and each command in the documentation synthesizes cleanly."""
+
+import re
+import shlex
+
+import pytest
+from cfnlint.api import lint_file
+
+from infra.config import Config, settings_by_name
+from infra.configuration_page import COMMAND, PAGE, page
+from infra.constants import ROOT
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+COMMANDS = re.compile(r"npx cdk (?:deploy|synth)\b(?:\\\n|[^\n`|])*")
+
+
+def examples():
+    """The settings of each `npx cdk deploy -c …` in the documentation, once each."""
+    found = {}
+    for path in PAGES:
+        for command in COMMANDS.findall(path.read_text(encoding="utf-8")):
+            words = shlex.split(command.replace("\\\n", " "), comments=True)
+            settings = dict(words[at + 1].split("=", 1) for at, word in enumerate(words) if word == "-c")
+            found.setdefault(tuple(sorted(settings.items())), f"{path.name}: {' '.join(settings) or 'default'}")
+    return [pytest.param(dict(settings), id=name) for settings, name in found.items()]
+
+
+def test_the_page_of_settings_is_current():
+    assert PAGE.read_text(encoding="utf-8") == page(), f"settings changed: run `{COMMAND}`"
+    assert all(f"| `{name}` |" in page() for name in settings_by_name())
+    assert len(settings_by_name()) == len(Config.model_fields)
+
+
+def test_the_documentation_shows_each_kind_of_deployment():
+    shown = {name for example in examples() for name in example.values[0]}
+
+    assert {"stage", "network", "vpc_id", "auth", "domain_name", "provider", "workers", "worker_image"} <= shown
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("settings", examples())
+def test_an_example_synthesizes_and_cloudformation_accepts_it(synthesized, settings):
+    stage = synthesized(**settings)
+
+    for template in stage.data.folder.glob("*.template.json"):
+        # As for the default stage: CDK's redundant dependencies, and an action that the list of actions lacks.
+        found = lint_file(template, config={"ignore_checks": ["W3005", "W3037"]})
+        assert not found, [f"{each.rule.id} {each.message} {each.path}" for each in found]

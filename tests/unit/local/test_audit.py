@@ -1,0 +1,49 @@
+"""What `make audit` makes of the answers of advisory services."""
+
+import json
+
+import pytest
+
+from local import audit
+
+
+def package(name, **more):
+    return {"name": name, "version": "1.0", **more}
+
+
+@pytest.mark.parametrize(
+    ("packages", "findings"),
+    [
+        ([package("a", vulns=[])], []),
+        ([package("a", vulns=[{"id": "PYSEC-1"}]), package("b", vulns=[])], ["a 1.0: PYSEC-1"]),
+        ([package("a", vulns=[{"id": "PYSEC-1"}]), {"name": "b", "skip_reason": "not found"}], ["a 1.0: PYSEC-1"]),
+        ([{"name": "a", "skip_reason": "not found"}], None),
+    ],
+)
+def test_of_python(packages, findings):
+    assert audit.python_findings(json.dumps({"dependencies": packages})) == findings
+
+
+def test_of_node():
+    assert audit.node_findings(json.dumps({"vulnerabilities": {}})) == []
+    assert audit.node_findings(json.dumps({"vulnerabilities": {"x": {"severity": "high"}}})) == ["x: high"]
+
+
+@pytest.mark.parametrize("output", ["", "no json", '{"error": {"code": "EAUDIT"}}'])
+def test_no_answer_is_not_a_clean_one(output):
+    assert audit.python_findings(output) is None
+    assert audit.node_findings(output) is None
+
+
+def test_what_is_known_fails_and_silence_is_said(monkeypatch, tmp_path, capsys):
+    (tmp_path / "requirements").mkdir()
+    (tmp_path / "requirements" / "layer.txt").touch()
+    answers = {"uv": json.dumps({"dependencies": [package("a", vulns=[{"id": "PYSEC-1"}])]}), "npm": ""}
+    monkeypatch.setattr(audit, "_output", lambda command, _root: answers["uv" if audit.PIP_AUDIT in command else "npm"])
+
+    assert audit.audit(tmp_path) == 1
+    said = capsys.readouterr().out
+    assert "layer.txt: a 1.0: PYSEC-1" in said
+    assert "package-lock.json: skipped" in said
+    answers["uv"] = ""
+    assert audit.audit(tmp_path) == 0
