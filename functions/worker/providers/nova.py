@@ -1,0 +1,89 @@
+"""Amazon Nova Sonic on Bedrock: HTTP/2 event streams, credentials of the task's role."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from typing import Any, Final, cast
+
+from awscrt.io import ClientTlsContext, TlsContextOptions
+from strands.bidi.models import bedrock
+from strands.bidi.models.bedrock import BedrockNovaSonicModel
+
+from worker.providers.settings import Settings
+from worker.providers.table import PROVIDERS
+
+PIECE_BYTES: Final = PROVIDERS["nova-sonic"].limits.piece_bytes.value or 0
+
+
+class PublishedNovaSonicModel(BedrockNovaSonicModel):
+    """Strands' model within the limits that AWS publishes, which are narrower than those that it keeps itself.
+
+    Source: https://docs.aws.amazon.com/nova/latest/nova2-userguide/sonic-chat-history.html, "One textInput cannot be
+    larger than 1KB. If so, split into multiple textInputs in the same content block".
+    """
+
+    async def _send_nova_events(self, events: list[str]) -> None:
+        await super()._send_nova_events([piece for event in events for piece in in_pieces(event)])
+
+    def _get_connection_end_event(self) -> str:
+        # What AWS documents; Strands calls it connectionEnd.
+        return json.dumps({"event": {"sessionEnd": {}}})
+
+
+def in_pieces(event: str) -> Iterator[str]:
+    """Yield an event, or what a too long text input is split into."""
+    if len(event) <= PIECE_BYTES or '"textInput": {' not in event:
+        yield event
+        return
+    parsed = json.loads(event)
+    given = parsed["event"].get("textInput")
+    if given is None:
+        yield event
+        return
+    rest = given["content"].encode()
+    while rest:
+        # Not within a character: what is cut off of one comes with the next piece.
+        text = rest[:PIECE_BYTES].decode(errors="ignore")
+        rest = rest[len(text.encode()) :]
+        yield json.dumps({"event": {"textInput": {**given, "content": text}}})
+
+
+def make(settings: Settings) -> BedrockNovaSonicModel:
+    """Make the model; it finds its credentials when it connects."""
+    if settings.endpoint:
+        _redirect(settings.endpoint)
+    options: dict[str, Any] = dict(settings.options)
+    if settings.voice:
+        options["voice"] = settings.voice
+    audio = {"input": {"sample_rate": settings.input_rate}, "output": {"sample_rate": settings.output_rate}}
+    return PublishedNovaSonicModel(model_id=settings.model_id, audio=cast("Any", audio), **options)
+
+
+def _redirect(endpoint: str) -> None:
+    """Let Strands' model connect to another address, and trust SSL_CERT_FILE as every other client does.
+
+    The address is built into Strands' model, so its client's configuration is what can be changed from outside.
+    """
+    original = getattr(bedrock.AsyncBedrockRuntimeConfig, "original", bedrock.AsyncBedrockRuntimeConfig)
+
+    class Redirected:
+        """Resolves the configuration with another endpoint."""
+
+        @staticmethod
+        async def resolve(**values: Any) -> Any:
+            values |= {"endpoint_uri": endpoint, "transport": _transport()}
+            return await original.resolve(**values)
+
+    Redirected.original = original  # type: ignore[attr-defined]
+    bedrock.AsyncBedrockRuntimeConfig = Redirected  # type: ignore[assignment,misc]
+
+
+def _transport() -> Any:
+    transport = bedrock._BedrockAWSCRTHTTPClient()  # noqa: SLF001 - what Strands uses itself; see the contract test
+    if authorities := os.environ.get("SSL_CERT_FILE"):
+        options = TlsContextOptions()
+        options.override_default_trust_store_from_path(None, authorities)
+        transport._tls_ctx = ClientTlsContext(options)  # noqa: SLF001 - it takes no such option
+    return transport
