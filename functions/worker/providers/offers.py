@@ -40,7 +40,7 @@ def offers(*, handle: str | None, history: bool, tools: bool) -> list[Offer]:
         history: Whether there is a history.
         tools: Whether there are tools.
     """
-    replays = [offer for offer in _REPLAYS if (history or offer.share == 1) and (tools or offer.tools)]
+    replays = [offer for offer in _REPLAYS if (history or not offer.share) and (tools or offer.tools)]
     return replays if handle is None else [Offer(handle=handle), *replays]
 
 
