@@ -2,7 +2,7 @@
 
 import abc
 import contextlib
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Self
 
 import msgspec
@@ -62,10 +62,6 @@ class Fake(abc.ABC):
         """Stop."""
         await self.stop()
 
-    def enter(self, mind: Mind) -> None:
-        """Keep a new connection."""
-        self.minds.append(mind)
-
     def read[Message](self, kind: type[Message], data: bytes | str | Any) -> Message:
         """Read a client's message as strictly as its schema says.
 
@@ -84,11 +80,14 @@ class Fake(abc.ABC):
         self.problems.append(problem)
         return Broken(problem)
 
-
-@contextlib.asynccontextmanager
-async def lasting(mind: Mind) -> Any:
-    """Serve a connection; its talk ends with it."""
-    try:
-        yield mind
-    finally:
-        await mind.finish()
+    @contextlib.asynccontextmanager
+    async def lasting(self, mind: Mind) -> AsyncIterator[None]:
+        """Keep a connection while it lasts; its talk ends with it, and a mistake in here is a problem, too."""
+        self.minds.append(mind)
+        try:
+            yield
+        except Exception as error:
+            self.problems.append(f"{type(error).__name__}: {error}")
+            raise
+        finally:
+            await mind.finish()

@@ -11,7 +11,7 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
-from local.fakes.fake import LOOPBACK, Broken, Fake, lasting
+from local.fakes.fake import LOOPBACK, Broken, Fake
 from local.fakes.mind import Mind, result_text, spec_of
 from local.fakes.schemas_openai import (
     AudioAppend,
@@ -66,8 +66,7 @@ class FakeOpenAI(Fake):
 
     async def _serve(self, socket: ServerConnection) -> None:
         mind = OpenAIMind(self, socket)
-        self.enter(mind)
-        async with lasting(mind):
+        async with self.lasting(mind):
             try:
                 await mind.serve()
             except ConnectionClosed:
