@@ -86,6 +86,8 @@ class Fake(abc.ABC):
         self.minds.append(mind)
         try:
             yield
+        except ConnectionError:
+            raise  # the client left
         except Exception as error:
             self.problems.append(f"{type(error).__name__}: {error}")
             raise

@@ -98,20 +98,29 @@ class Call:
     def rates(self) -> set[int]:
         return {event.sample_rate for event in self.of(BidiAudioDeltaEvent)}
 
-    async def until(self, answer: str) -> None:
-        """Wait for an answer, and for the end of its turn."""
-        await eventually(lambda: self.failure or any(answer in text for text in self.answers))
+    async def until(self, answer: str, since: int = 0) -> None:
+        """Wait for an answer, and for the end of its turn.
+
+        Args:
+            answer: What has to be in it.
+            since: How many events came before it.
+        """
+
+        def ended() -> bool:
+            heard = False
+            for event in self.events[since:]:
+                heard = heard or (isinstance(event, BidiTranscriptBlockEvent) and answer in event.transcript)
+                if heard and isinstance(event, BidiResponseStopEvent):
+                    return True
+            return self.failure is not None
+
+        await eventually(ended)
         assert self.failure is None, self.failure
-        at = max(
-            index
-            for index, event in enumerate(self.events)
-            if isinstance(event, BidiTranscriptBlockEvent) and answer in event.transcript
-        )
-        await eventually(lambda: any(isinstance(event, BidiResponseStopEvent) for event in self.events[at:]))
 
     async def ask(self, text: str, answer: str) -> None:
+        since = len(self.events)
         await self.agent.send(text)
-        await self.until(answer)
+        await self.until(answer, since)
 
     async def speak(self, text: str) -> None:
         """Say something, in pieces of 100 ms, with silence around it."""
@@ -130,18 +139,19 @@ class Call:
         await self._quiet()
         self.agent._loop._restart_timer.cancel()
         await self.agent._loop._task_pool.cancel()
-        self.manager._runtime.submit(_nothing())
         with contextlib.suppress(Exception):
             await self.model.inner.stop()
+
+    async def clean_up(self) -> None:
+        """End what a test has left."""
+        await self._quiet()
+        with contextlib.suppress(Exception):
+            await self.agent.stop()
 
     async def _quiet(self) -> None:
         if self._listening is not None:
             self._listening.cancel()
             await asyncio.wait({self._listening})
-
-
-async def _nothing() -> None:
-    pass
 
 
 def said(messages: list[Any]) -> list[tuple[str, str]]:

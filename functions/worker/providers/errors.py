@@ -247,8 +247,8 @@ def _number(error: Any) -> int | None:
     """The status or close code that an error carries."""
     if (response := getattr(error, "response", None)) is not None and hasattr(response, "status_code"):
         return int(response.status_code)
-    closing = getattr(error, "rcvd", None)
-    code = getattr(closing, "code", None) if closing is not None else getattr(error, "code", None)
+    # The close frame that a WebSocket received, if it is such an error.
+    code = getattr(error.rcvd, "code", None) if hasattr(error, "rcvd") else getattr(error, "code", None)
     return code if isinstance(code, int) else None
 
 

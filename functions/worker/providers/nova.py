@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from collections.abc import Iterator
@@ -16,6 +17,9 @@ from worker.providers.table import PROVIDERS
 
 PIECE_BYTES: Final = PROVIDERS["nova-sonic"].limits.piece_bytes.value or 0
 
+STOP_SECONDS: Final = 2.0
+"""For a stream to end: its client waits until what it has written is read, and on a lost connection nobody reads."""
+
 
 class PublishedNovaSonicModel(BedrockNovaSonicModel):
     """Strands' model within the limits that AWS publishes, which are narrower than those that it keeps itself.
@@ -26,6 +30,14 @@ class PublishedNovaSonicModel(BedrockNovaSonicModel):
 
     async def _send_nova_events(self, events: list[str]) -> None:
         await super()._send_nova_events([piece for event in events for piece in in_pieces(event)])
+
+    async def stop(self) -> None:
+        """Close the connection; one that is dead already is given up, where its client would wait for ever."""
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                await super().stop()
+        except TimeoutError:
+            await super().stop()  # the stream is gone by now; this closes the rest
 
     def _get_connection_end_event(self) -> str:
         # What AWS documents; Strands calls it connectionEnd.
