@@ -128,7 +128,6 @@ class ContinuousModel(BidiModel, AudioCapable):
         Args:
             messages: The agent's history as it is now.
         """
-        self._look_for_handle()
         state: dict[str, Any] = {"provider": self.provider, "provider_audio": list(self._rates)}
         if self._handle is not None and not self._activity.changed and messages:
             newest = str(messages[-1].get("tracking_id", ""))
@@ -232,10 +231,10 @@ class ContinuousModel(BidiModel, AudioCapable):
             Exception: The provider's error, if another connection would not help.
         """
         sentences = Sentences()
-        async with Pump(self.inner.receive()) as pump:
+        async with Pump(self.inner.receive(), lambda: handles.of_model(self.inner)) as pump:
             while True:
-                event = await pump.next(timeout=QUIET_SECONDS / 3)
-                self._look_for_handle()
+                event, handle = await pump.next(timeout=QUIET_SECONDS / 3)
+                self._take_handle(handle)
                 if event is None:
                     self._renew_if_due()
                 elif isinstance(event, Ended):
@@ -377,8 +376,8 @@ class ContinuousModel(BidiModel, AudioCapable):
             count("ModelConnectionRenewed", self.provider)
             raise ConnectionTimeoutError("renewed between turns, before the provider's limit")
 
-    def _look_for_handle(self) -> None:
-        if (handle := handles.of_model(self.inner)) is not None and handle != self._handle:
+    def _take_handle(self, handle: str | None) -> None:
+        if handle is not None and handle != self._handle:
             self._handle, self._given_at = handle, int(time.time() * 1000)
             self._activity.settled()
             self._on_connection()
