@@ -1,5 +1,6 @@
 """Where things are and how many of them there are, decided once by the command line."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,6 +29,7 @@ class Settings:
         verbose: Show what the tools print, not only where they fail.
         python: Interpreter that runs workers and the CDK app.
         root: Root of the checkout.
+        worker_variables: Environment variables that workers get besides the deployed ones, such as a model provider's.
     """
 
     home: Path = ROOT / ".segue"
@@ -37,6 +39,7 @@ class Settings:
     verbose: bool = False
     python: Path = ROOT / ".venv" / "bin" / "python"
     root: Path = field(default=ROOT)
+    worker_variables: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def state(self) -> Path:

@@ -52,6 +52,7 @@ def environment(
         "SEGUE_WORKER_HOST": LOOPBACK,
         "SEGUE_BIND_HOST": LOOPBACK,
         "SEGUE_WORKER_PORT": str(port),
+        **settings.worker_variables,
     }
 
 

@@ -12,6 +12,7 @@ from rich.console import Console
 from local.demo import account
 from local.demo.listener import Answer, Listener
 from local.demo.timeline import Timeline
+from local.fakes import FAKES
 from local.progress import Event, Progress, Renderer
 from local.settings import Settings
 from local.stack import Stack
@@ -20,6 +21,8 @@ from segue.client import Client
 SESSION = "demo"
 ANSWER_SECONDS = 30.0
 TAKEOVER_SECONDS = 30.0
+FAKE_PACE = 0.3
+"""Seconds in which a provider's fake speaks a second of audio."""
 
 
 @dataclass(frozen=True)
@@ -35,16 +38,27 @@ SECOND = Line("What's my name?", "Your name is Alice")
 THIRD = Line("Who am I? What's my name?", "Your name is Alice")
 
 
-async def run(settings: Settings, show: Renderer) -> bool:
+async def run(settings: Settings, show: Renderer, provider: str | None = None) -> bool:
     """Play the story in a stack of its own and print the timeline.
 
     Args:
         settings: Where things are; the stack gets a fresh folder below its home.
         show: Draws the steps while they are under way.
+        provider: Which model provider's fake the workers talk to; None: the rehearsal model.
 
     Returns:
         Whether every answer was right and no message was lost or doubled.
     """
+    if provider is None:
+        return await _play(settings, show)
+    async with FAKES[provider](pace=FAKE_PACE) as fake:
+        right = await _play(replace(settings, worker_variables=fake.environment()), show)
+        for problem in fake.problems:
+            Console().print(f"[bold red]the provider's fake was sent[/] {problem}", highlight=False)
+        return right and not fake.problems
+
+
+async def _play(settings: Settings, show: Renderer) -> bool:
     settings = replace(settings, home=settings.home / "demo", port=0)
     shutil.rmtree(settings.state, ignore_errors=True)
     timeline = Timeline()

@@ -6,6 +6,14 @@ openai       OpenAI Realtime, a WebSocket
 gemini       Gemini Live, a WebSocket over TLS
 nova         Nova Sonic, an HTTP/2 event stream over TLS
 schemas_…    what each takes from its client, with unknown fields forbidden
-
-``python -m local.fakes openai-realtime`` serves one until it is ended and prints the worker's environment.
 """
+
+from local.fakes.fake import Fake
+from local.fakes.gemini import FakeGemini
+from local.fakes.nova import FakeNova
+from local.fakes.openai import FakeOpenAI
+
+FAKES: dict[str, type[Fake]] = {"nova-sonic": FakeNova, "openai-realtime": FakeOpenAI, "gemini-live": FakeGemini}
+"""By what SEGUE_PROVIDER is set to."""
+
+__all__ = ["FAKES", "Fake", "FakeGemini", "FakeNova", "FakeOpenAI"]

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from typing import Any, Final, cast
 
+import boto3
 from awscrt.io import ClientTlsContext, TlsContextOptions
 from strands.bidi.models import bedrock
 from strands.bidi.models.bedrock import BedrockNovaSonicModel
@@ -67,6 +68,8 @@ def make(settings: Settings) -> BedrockNovaSonicModel:
     if settings.endpoint:
         _redirect(settings.endpoint)
     options: dict[str, Any] = dict(settings.options)
+    if settings.aws:
+        options["boto_session"] = boto3.Session(**settings.aws, region_name=options.pop("region", None))
     if settings.voice:
         options["voice"] = settings.voice
     audio = {"input": {"sample_rate": settings.input_rate}, "output": {"sample_rate": settings.output_rate}}

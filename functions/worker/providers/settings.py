@@ -15,6 +15,8 @@ from worker.providers.table import PROVIDERS, Provider
 CLIENT_RATES: Final = range(8000, 48001)
 """Samples a second that clients may use: from telephones to sound cards."""
 
+AWS: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
@@ -31,6 +33,7 @@ class Settings:
         endpoint: The provider's address instead of its own; None: its own.
         options: Whatever else the provider's model takes; see ``Provider.options``.
         api_key: The provider's key, None if it needs none.
+        aws: Credentials for Bedrock besides the worker's own, as keyword arguments of ``boto3.Session``.
     """
 
     provider: Provider
@@ -43,6 +46,7 @@ class Settings:
     endpoint: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     api_key: str | None = field(default=None, repr=False)
+    aws: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @classmethod
     def from_environment(cls, variables: Mapping[str, str] | None = None) -> Settings:
@@ -69,6 +73,7 @@ class Settings:
             endpoint=given.get("SEGUE_PROVIDER_ENDPOINT") or None,
             options=_options(given.get("SEGUE_PROVIDER_OPTIONS") or "{}", provider),
             api_key=_api_key(given, provider),
+            aws={name.lower(): given[f"SEGUE_PROVIDER_{name}"] for name in AWS if given.get(f"SEGUE_PROVIDER_{name}")},
         )
 
 

@@ -8,19 +8,10 @@ from typing import Any
 
 import pytest
 
-from local.fakes.fake import Fake
-from local.fakes.gemini import FakeGemini
-from local.fakes.nova import FakeNova
-from local.fakes.openai import FakeOpenAI
+from local.fakes import FAKES, Fake
 from strands.bidi.models.openai import realtime
 from tests.support.memory_manager import MemoryStorage
 from tests.support.provider_calls import Call
-
-FAKES: dict[str, type[Fake]] = {
-    "nova-sonic": FakeNova,
-    "openai-realtime": FakeOpenAI,
-    "gemini-live": FakeGemini,
-}
 
 NewFake = Callable[..., Any]
 NewCall = Callable[..., Any]
