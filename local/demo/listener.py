@@ -71,7 +71,7 @@ class Listener:
         """
         began, seen = time.monotonic(), len(self._frames)
         await self._client.send_text(text)
-        ear = Ear()
+        ear: Ear | None = None
         heard: list[str | None] = []
         first_audio: float | None = None
         final: tuple[float, frames.Transcript] | None = None
@@ -81,6 +81,7 @@ class Listener:
                     seen += 1
                     if isinstance(frame, frames.AudioOutput):
                         first_audio = at - began if first_audio is None else first_audio
+                        ear = ear or Ear(frame.rate)
                         heard += [one.text for one in ear.feed(frame.pcm)]
                     elif isinstance(frame, frames.Transcript) and frame.final and frame.role == "assistant":
                         final = at, frame

@@ -58,7 +58,8 @@ def fit(messages: Iterable[Any], limits: Limits, share: float = 1.0) -> tuple[li
     shortened = sum(before is not after for before, after in zip(whole, fitted, strict=True))
     total = limits.total_bytes.value
     if share < 1:
-        total = int(share * min(total or _bytes(fitted, limits), _bytes(fitted, limits)))
+        size = _bytes(fitted, limits)
+        total = int(share * (size if total is None else min(total, size)))
     kept = _newest(fitted, total, limits)
     return kept, Cut(dropped=len(whole) - len(kept), shortened=shortened, tools=tools)
 
@@ -138,15 +139,12 @@ def _newest(messages: Sequence[Message], total: int | None, limits: Limits) -> l
     kept = [list(turn) for turn in turns(messages)]
     while len(kept) > 1 and total is not None and sum(_bytes(turn, limits) for turn in kept) > total:
         kept.pop(0)
-    flat = [message for turn in kept for message in turn]
-    if total is not None and _bytes(flat, limits) > total:
-        groups = list(_groups(flat))
-        while len(groups) > 1 and sum(_bytes(group, limits) for group in groups) > total:
-            groups.pop(0)
-        flat = [message for group in groups for message in group] if total else []
-    while flat and limits.first_role is not None and flat[0]["role"] != limits.first_role:
-        flat.pop(0)
-    return flat
+    groups = [group for turn in kept for group in _groups(turn)]
+    while len(groups) > 1 and total is not None and sum(_bytes(group, limits) for group in groups) > total:
+        groups.pop(0)
+    while groups and limits.first_role is not None and groups[0][0]["role"] != limits.first_role:
+        groups.pop(0)
+    return [] if total == 0 else [message for group in groups for message in group]
 
 
 def _groups(messages: Iterable[Message]) -> Iterator[list[Message]]:
