@@ -69,7 +69,9 @@ def main(ctx: click.Context, home: Path) -> None:
 @click.option("--stop-timeout", type=click.FloatRange(min=0), default=DEFAULT_STOP_TIMEOUT_SECONDS, show_default=True,
               help="Seconds a worker has between SIGTERM and SIGKILL.")  # fmt: skip
 @click.option("--verbose", is_flag=True, help="Show what the CDK prints.")
-@click.option("--provider", envvar="SEGUE_PROVIDER", help="Talk to this model provider, with keys from the environment.")
+@click.option(
+    "--provider", envvar="SEGUE_PROVIDER", help="Talk to this model provider, with keys from the environment."
+)
 @click.option("--model-id", envvar="SEGUE_MODEL_ID", help="The model to ask it for.")
 @click.option("--voice", envvar="SEGUE_VOICE", help="The voice it speaks with.")
 @session_option
@@ -191,7 +193,7 @@ def down(settings: Settings, /) -> None:
 
 @main.command()
 @click.option("--provider", type=click.Choice(("nova-sonic", "openai-realtime", "gemini-live")),
-              help="Talk to a fake of this provider, over its real protocol.  [default: the rehearsal model]")  # fmt: skip
+              help="Talk to a fake of this provider, over its real protocol.  [default: the rehearsal]")  # fmt: skip
 @click.pass_obj
 def demo(settings: Settings, /, *, provider: str | None) -> None:
     """Play the whole story without a person and check it: talk, redeploy, ask, kill a worker, ask again.

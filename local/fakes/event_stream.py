@@ -5,7 +5,7 @@ Source: https://docs.aws.amazon.com/transcribe/latest/dg/streaming-setting-up.ht
 
 import struct
 from binascii import crc32
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from botocore.eventstream import EventStreamBuffer
@@ -37,10 +37,11 @@ class Decoder:
             ValueError: A message is not signed.
         """
         self._buffer.add_data(data)
-        for message in self._buffer:
+        messages: Iterable[Any] = self._buffer  # the stubs have it yield numbers
+        for message in messages:
             if ":chunk-signature" not in message.headers:
                 raise ValueError("an event that is not signed")
             if message.payload:  # an empty one is the end of the stream
-                inner = EventStreamBuffer()
+                inner: Any = EventStreamBuffer()
                 inner.add_data(message.payload)
                 yield from ((one.headers, one.payload) for one in inner)

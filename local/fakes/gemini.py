@@ -123,7 +123,9 @@ class GeminiMind(Mind):
         told = self.told
         told.model = setup.model.removeprefix("models/")
         told.config = {"setup": setup}
-        told.prompt = "".join(part.text or "" for part in setup.system_instruction.parts) if setup.system_instruction else ""
+        told.prompt = (
+            "".join(part.text or "" for part in setup.system_instruction.parts) if setup.system_instruction else ""
+        )
         for tool in setup.tools:
             for declared in tool.function_declarations:
                 schema = _lower(declared.parameters or {})

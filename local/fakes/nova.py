@@ -135,9 +135,14 @@ class NovaMind(Mind):
         given = [name for name in event.__struct_fields__ if getattr(event, name) is not None]
         if len(given) != 1:
             raise self._fake.broken(f"an event with {given}")
-        (name,) = given
-        body: Any = getattr(event, name)
-        if (prompt := getattr(body, "prompt_name", None)) is not None and name != "prompt_start" and prompt != self._prompt:
+        await self._take_one(given[0], getattr(event, given[0]))
+
+    async def _take_one(self, name: str, body: Any) -> None:
+        if (
+            (prompt := getattr(body, "prompt_name", None)) is not None
+            and name != "prompt_start"
+            and prompt != self._prompt
+        ):
             raise self._fake.broken(f"{name} of another prompt")
         match name:
             case "session_start":
@@ -149,15 +154,17 @@ class NovaMind(Mind):
             case "text_input" | "tool_result":
                 self._add(name, body)
             case "audio_input":
-                self._check(body.content_name, "AUDIO")
-                await self.heard_audio(base64.b64decode(body.content, validate=True))
+                await self._hear(body)
             case "content_end":
                 await self._end_content(body.content_name)
-            case "prompt_end":
-                if self._contents:
-                    raise self._fake.broken("the prompt ends with open contents")
-            case _:
+            case "prompt_end" if self._contents:
+                raise self._fake.broken("the prompt ends with open contents")
+            case "session_end":
                 self._complete = True
+
+    async def _hear(self, audio: Any) -> None:
+        self._check(audio.content_name, "AUDIO")
+        await self.heard_audio(base64.b64decode(audio.content, validate=True))
 
     def _start_prompt(self, prompt: PromptStart) -> None:
         self._prompt, self._completion = prompt.prompt_name, str(uuid.uuid4())

@@ -80,7 +80,7 @@ class Call:
         try:
             async for event in self.agent.receive():
                 self.events.append(event)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - shown by the test
             self.failure = error
 
     def of(self, kind: type[Any]) -> list[Any]:
@@ -156,6 +156,4 @@ class Call:
 
 def said(messages: list[Any]) -> list[tuple[str, str]]:
     """Who said what, in an agent's history."""
-    return [
-        (message["role"], block["text"]) for message in messages for block in message["content"] if "text" in block
-    ]
+    return [(message["role"], block["text"]) for message in messages for block in message["content"] if "text" in block]

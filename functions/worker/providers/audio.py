@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final
+import base64
+from collections.abc import Iterator
+from typing import Any, Final
 
 import numpy as np
-import soxr
+import soxr  # type: ignore[import-untyped]  # it has neither stubs nor a marker
+from strands.bidi.types import AudioDelta
+from strands.bidi.types.events import BidiAudioDeltaEvent, BidiAudioStopEvent, BidiBargeInEvent
 
 QUALITY: Final = "HQ"
 """soxr's own recommendation for 16-bit audio; delays speech by some 10 ms."""
@@ -66,3 +70,51 @@ class Resampler:
     def _new(self) -> soxr.ResampleStream | None:
         source, target = self._rates
         return None if source == target else soxr.ResampleStream(source, target, 1, dtype="int16", quality=QUALITY)
+
+
+class Edges:
+    """The audio of one conversation, between its clients' rates and the provider's."""
+
+    def __init__(self, client: tuple[int, int], provider: tuple[int, int]) -> None:
+        """Begin with silence.
+
+        Args:
+            client: Samples a second that clients send and are sent.
+            provider: Samples a second that the provider hears and speaks.
+        """
+        self._heard = Resampler(client[0], provider[0])
+        self._spoken = Resampler(provider[1], client[1])
+        self._rate = client[1]
+        self._last: BidiAudioDeltaEvent | None = None
+
+    def forget(self) -> None:
+        """Begin anew with another connection."""
+        self._heard.forget()
+        self._spoken.forget()
+
+    def to_provider(self, audio: AudioDelta) -> AudioDelta | None:
+        """Convert what a client says; None while the filter keeps it all."""
+        pcm = self._heard.convert(audio.source.get("bytes") or b"")
+        return AudioDelta(format="pcm", source={"bytes": pcm}) if pcm else None
+
+    def to_client(self, event: Any) -> Iterator[Any]:
+        """Yield a provider's event with its audio converted."""
+        match event:
+            case BidiAudioDeltaEvent() if not self._spoken.idle:
+                self._last = event
+                yield from self._spoken_as(event, self._spoken.convert(base64.b64decode(event.audio)))
+                return
+            case BidiAudioStopEvent() if self._last is not None:
+                yield from self._spoken_as(self._last, self._spoken.finish())
+                self._last = None
+            case BidiBargeInEvent():
+                self._spoken.forget()
+                self._last = None
+            case _:
+                pass
+        yield event
+
+    def _spoken_as(self, event: BidiAudioDeltaEvent, pcm: bytes) -> Iterator[BidiAudioDeltaEvent]:
+        if pcm:
+            audio = base64.b64encode(pcm).decode("ascii")
+            yield BidiAudioDeltaEvent(audio, event.format, self._rate, event.channels, event.content_id)

@@ -11,8 +11,6 @@ agent restarts it.
 from __future__ import annotations
 
 import asyncio
-import base64
-import contextlib
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -24,20 +22,19 @@ from strands.bidi.models import (
     AudioStreamConfig,
     BidiModel,
     ConnectionTimeoutError,
-    Restartable,
 )
 from strands.bidi.types import AudioDelta, BidiContentDelta, BidiMessage
-from strands.bidi.types.events import BidiAudioDeltaEvent, BidiBargeInEvent, BidiConnectionStartEvent, BidiOutputEvent
+from strands.bidi.types.events import BidiConnectionStartEvent, BidiOutputEvent
 from strands.types.content import Messages, TextBlock
 from strands.types.tools import ToolSpec
 
 from worker.log import logger
-from worker.providers import handles, history
+from worker.providers import handles
 from worker.providers.activity import Activity
-from worker.providers.audio import Resampler
+from worker.providers.audio import Edges
+from worker.providers.connecting import Connector
 from worker.providers.counting import count
-from worker.providers.errors import ERRORS, Kind, ProviderError, Refusal, about_tools, classify
-from worker.providers.offers import FULL, Offer, after, offers
+from worker.providers.errors import ERRORS, Kind, ProviderError, Refusal, classify
 from worker.providers.pump import Ended, Pump
 from worker.providers.settings import Settings
 from worker.providers.transcripts import Sentences
@@ -85,12 +82,10 @@ class ContinuousModel(BidiModel, AudioCapable):
         self._client_rates = settings.client_input_rate, settings.client_output_rate
         config = cast("AudioCapable", inner).get_audio_config()
         self._rates = config["input"]["sample_rate"], config["output"]["sample_rate"]
-        self._heard = Resampler(self._client_rates[0], self._rates[0])
-        self._spoken = Resampler(self._rates[1], self._client_rates[1])
+        self._edges = Edges(self._client_rates, self._rates)
+        self._connector = Connector(inner, settings.provider)
         self._now = now
         self._activity = Activity(now)
-        self._offer = FULL
-        self._left: list[Offer] = []
         self._recorded: handles.Handle | None = None
         self._handle = handles.of_model(inner)
         self._given_at = 0
@@ -165,8 +160,8 @@ class ContinuousModel(BidiModel, AudioCapable):
         Raises:
             Exception: What the provider refused last, after everything was tried.
         """
-        self._left = offers(handle=self._usable(messages), history=bool(messages), tools=bool(tools))
-        await self._connect(system_prompt, tools, messages, kwargs)
+        await self._connector.start(system_prompt, tools, messages or [], kwargs, self._usable(messages))
+        self._connected()
 
     async def restart(
         self,
@@ -188,10 +183,8 @@ class ContinuousModel(BidiModel, AudioCapable):
         """
         again = self._waiting or self._activity.unanswered
         messages = _without_last(messages or [], again)
-        if not self._left:
-            self._left = offers(handle=None, history=bool(messages), tools=bool(tools))
-            self._left = [offer for offer in self._left if offer.tools <= self._offer.tools] or self._left
-        await self._connect(system_prompt, tools, messages, restart_kwargs, restarting=True)
+        await self._connector.restart(system_prompt, tools, messages, restart_kwargs)
+        self._connected()
         if again is not None and again is not self._waiting:
             await self.inner.send(again)
 
@@ -207,10 +200,9 @@ class ContinuousModel(BidiModel, AudioCapable):
             Exception: The connection is lost and no other came in time.
         """
         if isinstance(content, AudioDelta):
-            pcm = self._heard.convert(content.source.get("bytes") or b"")
-            if not pcm:
+            if (converted := self._edges.to_provider(content)) is None:
                 return
-            content = AudioDelta(format="pcm", source={"bytes": pcm})
+            content = converted
         coming = self._next
         try:
             await self.inner.send(content)
@@ -245,7 +237,7 @@ class ContinuousModel(BidiModel, AudioCapable):
                     self._activity.saw(event)
                     self._say_how(event)
                     for one in sentences.of(event):
-                        for output in self._output(one):
+                        for output in self._edges.to_client(one):
                             yield output
 
     def _usable(self, messages: Messages | None) -> str | None:
@@ -261,77 +253,18 @@ class ContinuousModel(BidiModel, AudioCapable):
         count("ModelHandleUnusable", self.provider)
         return None
 
-    async def _connect(
-        self,
-        system_prompt: str | None,
-        tools: list[ToolSpec] | None,
-        messages: Messages | None,
-        options: Mapping[str, Any],
-        *,
-        restarting: bool = False,
-    ) -> None:
-        while True:
-            self._offer, *self._left = self._left
-            try:
-                await self._try(self._offer, system_prompt, tools, messages, dict(options), restarting=restarting)
-            except Exception as error:
-                if not self._next_best(error):
-                    raise
-                restarting = False
-                with contextlib.suppress(Exception):  # of a connection that was never one
-                    await self.inner.stop()
-            else:
-                break
+    def _connected(self) -> None:
         self._activity.began()
-        self._heard.forget()
-        self._spoken.forget()
+        self._edges.forget()
         self._next.set()
         self._next = asyncio.Event()
 
-    async def _try(
-        self,
-        offer: Offer,
-        system_prompt: str | None,
-        tools: list[ToolSpec] | None,
-        messages: Messages | None,
-        options: dict[str, Any],
-        *,
-        restarting: bool,
-    ) -> None:
-        limits = self._provider.limits if offer.tools else history.without_tools(self._provider.limits)
-        told, cut = history.fit(messages or [], limits, offer.share)
-        if offer.handle is not None:
-            options["live_session_handle"] = offer.handle
-        elif cut:
-            logger.warning("history cut", provider=self.provider, dropped=cut.dropped, shortened=cut.shortened)
-            count("ModelHistoryCut", self.provider)
-        given = (system_prompt, tools if offer.tools else None, cast("Messages", told))
-        if restarting and isinstance(self.inner, Restartable):
-            await self.inner.restart(*given, **options)
-            return
-        if restarting:
-            await self.inner.stop()
-        await self.inner.start(*given, **options)
-
-    def _next_best(self, error: Exception) -> bool:
-        """Whether something else is left to offer after a refusal, and leave it to be offered."""
-        refused = classify(error).kind is Kind.REQUEST or self._offer.handle is not None
-        if not refused or not self._left:
-            return False
-        self._left = after(self._offer, self._left, about_tools=about_tools(error))
-        logger.warning(
-            "provider refused how to go on", provider=self.provider, how=self._offer.how, next=self._left[0].how,
-            tools=self._left[0].tools, kind=type(error).__name__,
-        )  # fmt: skip
-        count("ModelOfferRefused", self.provider)
-        return True
-
     def _say_how(self, event: Any) -> None:
         if isinstance(event, BidiConnectionStartEvent):
-            logger.info("model connected", provider=self.provider, model=self.model_id, how=self._offer.how)
-            count(f"ModelConnectedBy{self._offer.how.title()}", self.provider)
+            logger.info("model connected", provider=self.provider, model=self.model_id, how=self._connector.offer.how)
+            count(f"ModelConnectedBy{self._connector.offer.how.title()}", self.provider)
         elif self._activity.heard_of:
-            self._left = []  # what was offered is taken: a later restart begins with the best again
+            self._connector.taken()
 
     async def _ended(self, error: Exception | None) -> None:
         """Raise what the end of a connection means to the agent."""
@@ -340,7 +273,7 @@ class ContinuousModel(BidiModel, AudioCapable):
             raise error
         meaning = classify(error)
         count(meaning.metric, self.provider)
-        if not self._activity.heard_of and self._next_best(error):
+        if not self._activity.heard_of and self._connector.next_best(error):
             raise ConnectionTimeoutError("the provider refused how to go on") from error
         if not self._may_reconnect(error):
             raise error
@@ -386,18 +319,6 @@ class ContinuousModel(BidiModel, AudioCapable):
         logger.warning("the model failed", provider=self.provider, kind=error.kind.value)
         count(error.metric, self.provider)
         self.on_trouble(ERRORS[error.kind])
-
-    def _output(self, event: Any) -> list[Any]:
-        if isinstance(event, BidiBargeInEvent):
-            self._spoken.forget()
-        if not isinstance(event, BidiAudioDeltaEvent) or self._spoken.idle:
-            return [event]
-        pcm = self._spoken.convert(base64.b64decode(event.audio))
-        if not pcm:
-            return []
-        audio = base64.b64encode(pcm).decode("ascii")
-        rate = self._client_rates[1]
-        return [BidiAudioDeltaEvent(audio, event.format, rate, event.channels, event.content_id)]  # type: ignore[arg-type]
 
 
 def _pcm(rate: int) -> AudioStreamConfig:

@@ -6,10 +6,11 @@ import asyncio
 import json
 import os
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any, Final, cast
 
 import boto3
-from awscrt.io import ClientTlsContext, TlsContextOptions
+from awscrt.io import ClientTlsContext, TlsContextOptions  # type: ignore[import-untyped]  # it has no marker
 from strands.bidi.models import bedrock
 from strands.bidi.models.bedrock import BedrockNovaSonicModel
 
@@ -65,34 +66,34 @@ def in_pieces(event: str) -> Iterator[str]:
 
 def make(settings: Settings) -> BedrockNovaSonicModel:
     """Make the model; it finds its credentials when it connects."""
-    if settings.endpoint:
-        _redirect(settings.endpoint)
+    _redirect(settings.endpoint)
     options: dict[str, Any] = dict(settings.options)
     if settings.aws:
-        options["boto_session"] = boto3.Session(**settings.aws, region_name=options.pop("region", None))
+        credentials: dict[str, Any] = {**settings.aws, "region_name": options.pop("region", None)}
+        options["boto_session"] = boto3.Session(**credentials)
     if settings.voice:
         options["voice"] = settings.voice
     audio = {"input": {"sample_rate": settings.input_rate}, "output": {"sample_rate": settings.output_rate}}
     return PublishedNovaSonicModel(model_id=settings.model_id, audio=cast("Any", audio), **options)
 
 
-def _redirect(endpoint: str) -> None:
-    """Let Strands' model connect to another address, and trust SSL_CERT_FILE as every other client does.
+def _redirect(endpoint: str | None) -> None:
+    """Let Strands' model connect to another address, and trust SSL_CERT_FILE as every other client does; None: undo.
 
     The address is built into Strands' model, so its client's configuration is what can be changed from outside.
     """
-    original = getattr(bedrock.AsyncBedrockRuntimeConfig, "original", bedrock.AsyncBedrockRuntimeConfig)
+    module: Any = bedrock
+    original = getattr(module.AsyncBedrockRuntimeConfig, "original", module.AsyncBedrockRuntimeConfig)
 
-    class Redirected:
-        """Resolves the configuration with another endpoint."""
+    if endpoint is None:
+        module.AsyncBedrockRuntimeConfig = original
+        return
 
-        @staticmethod
-        async def resolve(**values: Any) -> Any:
-            values |= {"endpoint_uri": endpoint, "transport": _transport()}
-            return await original.resolve(**values)
+    async def resolve(**values: Any) -> Any:
+        values |= {"endpoint_uri": endpoint, "transport": _transport()}
+        return await original.resolve(**values)
 
-    Redirected.original = original  # type: ignore[attr-defined]
-    bedrock.AsyncBedrockRuntimeConfig = Redirected  # type: ignore[assignment,misc]
+    module.AsyncBedrockRuntimeConfig = SimpleNamespace(resolve=resolve, original=original)
 
 
 def _transport() -> Any:

@@ -14,11 +14,11 @@ from worker.providers.settings import Settings
 DEFAULT_TRANSCRIPTION_MODEL: Final = "gpt-4o-transcribe"
 """Without one there is no transcript of the user, and nothing to record."""
 
+URL: Final = realtime.OPENAI_REALTIME_URL
+"""The service's own address: it is a constant of Strands' module, and can only be changed there."""
+
 EXPIRED: Final = "session_expired"
 """The code with which the service ends a session after its 60 minutes."""
-
-CALL_ID_LENGTH: Final = 32
-"""Strands shortens tool use ids to this in a history; see ``worker.providers.history``."""
 
 
 class ListeningRealtimeModel(OpenAIRealtimeModel):
@@ -58,8 +58,7 @@ def _failure(response: dict[str, Any]) -> list[Refusal]:
 
 def make(settings: Settings) -> OpenAIRealtimeModel:
     """Make the model, with transcripts of the user."""
-    if settings.endpoint:
-        realtime.OPENAI_REALTIME_URL = settings.endpoint
+    realtime.OPENAI_REALTIME_URL = settings.endpoint or URL
     options: dict[str, Any] = {"transcription_model_id": DEFAULT_TRANSCRIPTION_MODEL, **settings.options}
     if settings.voice:
         options["voice"] = settings.voice

@@ -128,7 +128,7 @@ PROVIDERS: Final[Mapping[str, Provider]] = {
         ),
         Provider(
             name="openai-live",
-            default_model="gpt-live",
+            default_model="gpt-live-1",
             model_pattern=r"live",
             keys=("OPENAI_API_KEY",),
             options=("connection", "delegation_model_id"),
@@ -144,7 +144,7 @@ PROVIDERS: Final[Mapping[str, Provider]] = {
         ),
         Provider(
             name="gemini-live",
-            default_model="gemini-live-2.5-flash-preview",
+            default_model="gemini-3.8-live",
             model_pattern=r"live|native-audio",
             keys=("GEMINI_API_KEY", "GOOGLE_API_KEY"),
             options=("params", "connection", "client_args"),

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from local.fakes import FAKES, Fake
-from strands.bidi.models.openai import realtime
 from tests.support.memory_manager import MemoryStorage
 from tests.support.provider_calls import Call
+from worker.providers import Settings, build
 
 NewFake = Callable[..., Any]
 NewCall = Callable[..., Any]
@@ -23,7 +23,6 @@ async def new_fake(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[NewFake]:
     # The key of no real account, wherever the tests run.
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    monkeypatch.setattr(realtime, "OPENAI_REALTIME_URL", realtime.OPENAI_REALTIME_URL)  # put back at the end
     made: list[Fake] = []
     async with AsyncExitStack() as running:
 
@@ -35,6 +34,8 @@ async def new_fake(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[NewFake]:
             return fake
 
         yield start
+    for name in FAKES:  # what is a constant of a module is as it was
+        build(Settings.from_environment({"SEGUE_PROVIDER": name, "OPENAI_API_KEY": "x", "GEMINI_API_KEY": "x"}))
     assert [problem for fake in made for problem in fake.problems] == []
 
 

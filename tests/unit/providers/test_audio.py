@@ -33,7 +33,9 @@ def loudest(pcm: bytes) -> int:
     return int(np.abs(np.frombuffer(pcm, dtype="<i2").astype(int)).max())
 
 
-@pytest.mark.parametrize(("source", "target"), [(16000, 24000), (24000, 16000), (8000, 24000), (48000, 16000), (44100, 24000)])
+@pytest.mark.parametrize(
+    ("source", "target"), [(16000, 24000), (24000, 16000), (8000, 24000), (48000, 16000), (44100, 24000)]
+)
 @pytest.mark.parametrize("seed", range(3))
 def test_pieces_sound_as_the_whole(source: int, target: int, seed: int):
     pcm = sine(source)

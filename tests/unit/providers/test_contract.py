@@ -64,7 +64,9 @@ def of_strands(module: str, name: str) -> Any:
     try:
         return getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError):
-        pytest.fail(f"this version of Strands has no {name} in {module}; see who uses it: grep -rn {name} functions layers")
+        pytest.fail(
+            f"this version of Strands has no {name} in {module}; see who uses it: grep -rn {name} functions layers"
+        )
 
 
 @pytest.mark.parametrize(("module", "name"), [(module, name) for module, names in NAMES.items() for name in names])

@@ -14,7 +14,9 @@ from worker.providers.table import PROVIDERS, Figure, Limits
 NONE = Figure(None, "")
 
 
-def limits(*, text_only: bool = True, message: int | None = None, total: int | None = None, first: Any = None) -> Limits:
+def limits(
+    *, text_only: bool = True, message: int | None = None, total: int | None = None, first: Any = None
+) -> Limits:
     return Limits(
         text_only=text_only, message_bytes=Figure(message, ""), total_bytes=Figure(total, ""), first_role=first
     )
@@ -123,7 +125,9 @@ turn = st.one_of(
 )
 
 
-@given(st.lists(turn, max_size=8), st.booleans(), st.integers(1, 80), st.integers(0, 400), st.sampled_from([1.0, 0.5, 0.0]))
+@given(
+    st.lists(turn, max_size=8), st.booleans(), st.integers(1, 80), st.integers(0, 400), st.sampled_from([1.0, 0.5, 0.0])
+)
 def test_whatever_the_history_it_fits_and_no_pair_is_split(turns, text_only, message, total, share):
     messages = [message for turn in turns for message in turn]
     taken = limits(text_only=text_only, message=message, total=total, first="user")

@@ -52,7 +52,12 @@ def test_a_merged_sentence_is_taken_apart():
         start("u"), delta("count to ten", "u"), start("m", "assistant"), delta("one two", "m", "assistant"), AUDIO,
         BidiBargeInEvent(), delta("stop", "u"), delta("Okay.", "m", "assistant"), stop("u"), stop("m", "assistant"),
     ]  # fmt: skip
-    assert said(events) == [("user", "count to ten"), ("assistant", "one two"), ("user", "stop"), ("assistant", "Okay.")]
+    assert said(events) == [
+        ("user", "count to ten"),
+        ("assistant", "one two"),
+        ("user", "stop"),
+        ("assistant", "Okay."),
+    ]
 
 
 def test_it_is_taken_apart_again_and_again():
