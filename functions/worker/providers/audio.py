@@ -1,4 +1,8 @@
-"""Audio between two sample rates, as a stream: what is cut into pieces sounds as if it never was."""
+"""Audio between two sample rates, as a stream: what is cut into pieces sounds as if it never was.
+
+The resampler is imported only where two rates differ: it brings 50 MB of numpy with it, which the functions that take
+text turns do not have.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,6 @@ import base64
 from collections.abc import Iterator
 from typing import Any, Final
 
-import numpy as np
-import soxr  # type: ignore[import-untyped]  # it has neither stubs nor a marker
 from strands.bidi.types import AudioDelta
 from strands.bidi.types.events import BidiAudioDeltaEvent, BidiAudioStopEvent, BidiBargeInEvent
 
@@ -51,25 +53,34 @@ class Resampler:
         pcm = self._odd + pcm
         whole = len(pcm) - len(pcm) % SAMPLE_BYTES
         self._odd = pcm[whole:]
-        converted = self._stream.resample_chunk(np.frombuffer(pcm[:whole], dtype="<i2"))
-        return bytes(converted.astype("<i2").tobytes())
+        return self._resample(pcm[:whole])
 
     def finish(self) -> bytes:
         """Return what the filter has kept, and start anew."""
         if self._stream is None:
             return b""
-        rest = self._stream.resample_chunk(np.zeros(0, dtype="<i2"), last=True)
+        rest = self._resample(b"", last=True)
         self.forget()
-        return bytes(rest.astype("<i2").tobytes())
+        return rest
 
     def forget(self) -> None:
         """Start anew without what the filter has kept: after a barge-in nobody is to hear it."""
         self._odd = b""
         self._stream = self._new()
 
-    def _new(self) -> soxr.ResampleStream | None:
+    def _resample(self, pcm: bytes, *, last: bool = False) -> bytes:
+        import numpy as np  # see above
+
+        samples = self._stream.resample_chunk(np.frombuffer(pcm, dtype="<i2"), last=last)
+        return bytes(samples.astype("<i2").tobytes())
+
+    def _new(self) -> Any:
         source, target = self._rates
-        return None if source == target else soxr.ResampleStream(source, target, 1, dtype="int16", quality=QUALITY)
+        if source == target:
+            return None
+        import soxr  # type: ignore[import-untyped]  # it has neither stubs nor a marker
+
+        return soxr.ResampleStream(source, target, 1, dtype="int16", quality=QUALITY)
 
 
 class Edges:

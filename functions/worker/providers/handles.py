@@ -1,8 +1,8 @@
 """A provider's own resumption handle, read from where Strands keeps it and checked before it is used.
 
 Gemini sends one every few seconds (``sessionResumptionUpdate``); Strands keeps the newest in memory only, privately.
-Nova Sonic and OpenAI Realtime have none: their histories are always replayed. OpenAI Live can fork the session that
-it stored, by its id.
+Nova Sonic and OpenAI Realtime have none: their histories are always replayed. OpenAI Live forks the session that it
+stored when Strands restarts it; a successor is told the history.
 """
 
 from __future__ import annotations
