@@ -8,6 +8,8 @@ PYTHON ?=
 # How many test processes run side by side, and what else pytest is told.
 TEST_PROCESSES ?= 2
 PYTEST_ARGS ?=
+# Model provider of `make local` (a real one, see docs/providers.md) and `make demo` (its fake); empty: the rehearsal.
+PROVIDER ?=
 
 VENV_STAMP := .venv/.stamp
 EMULATOR_STAMP := .emulator/.stamp
@@ -21,13 +23,13 @@ setup: $(NODE_STAMP) $(VENV_STAMP) $(EMULATOR_STAMP) ## set up everything the ot
 	@:
 
 local: setup ## deploy to a local AWS, start workers, open a conversation (Ctrl-C stops everything)
-	@.venv/bin/python -m local up --chat
+	@.venv/bin/python -m local up --chat $(if $(PROVIDER),--provider $(PROVIDER))
 
 redeploy: setup ## deploy again and replace the workers of a running `make local`
 	@.venv/bin/python -m local redeploy
 
 demo: setup ## the whole story without a person: talk, redeploy, kill a worker, check every answer
-	@.venv/bin/python -m local demo
+	@.venv/bin/python -m local demo $(if $(PROVIDER),--provider $(PROVIDER))
 
 test: setup ## all tests
 	@.venv/bin/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --cov --cov-report=term $(PYTEST_ARGS)

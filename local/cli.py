@@ -69,6 +69,11 @@ def main(ctx: click.Context, home: Path) -> None:
 @click.option("--stop-timeout", type=click.FloatRange(min=0), default=DEFAULT_STOP_TIMEOUT_SECONDS, show_default=True,
               help="Seconds a worker has between SIGTERM and SIGKILL.")  # fmt: skip
 @click.option("--verbose", is_flag=True, help="Show what the CDK prints.")
+@click.option(
+    "--provider", envvar="SEGUE_PROVIDER", help="Talk to this model provider, with keys from the environment."
+)
+@click.option("--model-id", envvar="SEGUE_MODEL_ID", help="The model to ask it for.")
+@click.option("--voice", envvar="SEGUE_VOICE", help="The voice it speaks with.")
 @session_option
 @json_option
 @click.pass_obj
@@ -81,7 +86,12 @@ def up(settings: Settings, /, *, chat: bool, detach: bool, session: str, as_json
 
     from local import up as foreground
 
+    chosen = {name: options.pop(name) for name in ("provider", "model_id", "voice")}
     settings = replace(settings, **options)
+    if chosen["provider"] is not None:
+        from local import provider  # imports boto3
+
+        settings = replace(settings, worker_environment=provider.variables(**chosen))
     if detach:
         foreground.detach(settings, as_json=as_json)
     else:
@@ -185,15 +195,17 @@ def down(settings: Settings, /) -> None:
 
 
 @main.command()
+@click.option("--provider", type=click.Choice(("nova-sonic", "openai-realtime", "gemini-live")),
+              help="Talk to a fake of this provider, over its real protocol.  [default: the rehearsal]")  # fmt: skip
 @click.pass_obj
-def demo(settings: Settings, /) -> None:
+def demo(settings: Settings, /, *, provider: str | None) -> None:
     """Play the whole story without a person and check it: talk, redeploy, ask, kill a worker, ask again.
 
     Deploys a stack of its own below the home folder. Exit code 0 only if every answer was right and nothing was lost.
     """
     from local.demo import run as play
 
-    sys.exit(0 if run(play(settings, renderer(as_json=False))) else 1)
+    sys.exit(0 if run(play(settings, renderer(as_json=False), provider)) else 1)
 
 
 @main.command()

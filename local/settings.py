@@ -29,7 +29,7 @@ class Settings:
         verbose: Show what the tools print, not only where they fail.
         python: Interpreter that runs workers and the CDK app.
         root: Root of the checkout.
-        worker_environment: Variables for workers on top of the task definition's.
+        worker_environment: Variables that workers get besides the task definition's, such as a model provider's.
     """
 
     home: Path = ROOT / ".segue"
@@ -39,7 +39,7 @@ class Settings:
     verbose: bool = False
     python: Path = ROOT / ".venv" / "bin" / "python"
     root: Path = field(default=ROOT)
-    worker_environment: Mapping[str, str] = field(default_factory=dict)
+    worker_environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def state(self) -> Path:

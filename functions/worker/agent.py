@@ -20,6 +20,8 @@ from strands.bidi.models import BidiModel
 from strands.models import Model
 from strands.session import SessionManager
 
+from worker import providers
+
 SYSTEM_PROMPT = """\
 You are a friendly voice assistant. Answer in one or two short sentences: people are listening, not reading.
 When someone asks you to remember something, use the remember tool; when they ask what you noted, use the recall tool.
@@ -104,20 +106,11 @@ def build_text_model() -> Model:
 
 
 def build_model() -> BidiModel:
-    """Choose the model by SEGUE_PROVIDER. Any bidirectional model of Strands can stand here.
+    """Make the model that the deployment's settings choose; docs/providers.md says which there are.
+
+    Any bidirectional model of Strands can stand here instead.
 
     Raises:
-        ValueError: SEGUE_PROVIDER names none of these.
+        EnvironmentProblem: The settings do not fit; the text says which.
     """
-    provider = os.environ.get("SEGUE_PROVIDER") or "nova-sonic"
-    if provider == "nova-sonic":
-        # Imported here: its client takes a second to load, and the rehearsal does without it.
-        from strands.bidi.models.bedrock import BedrockNovaSonicModel
-
-        return BedrockNovaSonicModel(model_id=os.environ.get("SEGUE_MODEL_ID") or "amazon.nova-2-5-sonic")
-    if provider == "rehearsal":
-        # An offline stand-in that needs no account and costs nothing: for development and tests.
-        from worker.rehearsal import RehearsalModel
-
-        return RehearsalModel()
-    raise ValueError(f"SEGUE_PROVIDER is {provider!r}: set it to 'nova-sonic' or 'rehearsal', or add a model here")
+    return providers.build(providers.Settings.from_environment())

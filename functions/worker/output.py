@@ -19,6 +19,7 @@ from worker.audience import Audience
 from worker.gate import OutputGate
 from worker.manager import Manager
 from worker.marks import Marks
+from worker.providers import ProviderError
 from worker.speech import Speech, Utterance, Way, retell
 
 RETOLD_FRAMES: Final = 1024
@@ -92,9 +93,9 @@ class Output:
         text = None if code else "the agent cannot take this input"
         self.audience.send(frames.error_frame(code or "bad_frame", text), client_id)
 
-    def apologise(self) -> None:
-        """Tell the clients that the conversation broke and may be taken up again."""
-        self.audience.send(frames.error_frame("internal"))
+    def apologise(self, error: ProviderError) -> None:
+        """Tell the clients what became of the conversation's model, and whether to try again."""
+        self.audience.send(frames.Error(code=error.code, message=error.message, retryable=error.retryable))
 
     async def spoken(self) -> None:
         """Wait until everything that was said so far has been posted."""

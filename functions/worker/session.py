@@ -28,6 +28,7 @@ from worker.manager import Manager
 from worker.metrics import Count, metrics
 from worker.outbox import Connections
 from worker.output import Output
+from worker.providers import classify
 from worker.turn import Turn
 
 SETTLE_SECONDS: Final = 2.5
@@ -129,6 +130,8 @@ class HostedSession:
         self._input.register()
         self._output.register()
         self._manager.on_lost(self._lose)
+        if hasattr(self._agent.model, "on_trouble"):  # one of worker.providers
+            self._agent.model.on_trouble = self._output.apologise
         for client in clients:
             self._audience.meet(client)
         await self._beginning.start()
@@ -290,7 +293,7 @@ class HostedSession:
             if self.state is not State.OPEN:
                 return
             logger.exception("the conversation broke", session=self.key, epoch=self.epoch, kind=type(error).__name__)
-            self._output.apologise()
+            self._output.apologise(classify(error))
             self._soon(self.stop())
 
     def _soon(self, ending: Coroutine[Any, Any, None]) -> None:

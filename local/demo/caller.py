@@ -14,8 +14,6 @@ from segue.client import Client
 from worker.rehearsal import speak
 
 FRAME_SECONDS = 0.1
-RATE = 16000
-_FRAME_BYTES = int(RATE * FRAME_SECONDS) * 2
 
 
 @dataclass(eq=False)
@@ -50,6 +48,12 @@ class Line:
         self.given_up = 0
         self._client = client
         self._numbers = itertools.count(1)
+
+    @property
+    def rate(self) -> int:
+        """Samples a second that the session takes, of 16 bits each."""
+        ready = self._client.ready
+        return ready.audio.input.rate if ready and ready.audio else 16000
 
     async def audio(self, pcm: bytes) -> int:
         """Send a piece of sound, and return its number."""
@@ -86,9 +90,10 @@ class Microphone:
             await asyncio.sleep(max(0.0, due - loop.time()))
 
     async def _send(self) -> None:
-        piece, said = bytes(self._speech[:_FRAME_BYTES]), self._said
-        del self._speech[:_FRAME_BYTES]
-        number = await self._line.audio(piece.ljust(_FRAME_BYTES, b"\0"))
+        size = 2 * int(self._line.rate * FRAME_SECONDS)
+        piece, said = bytes(self._speech[:size]), self._said
+        del self._speech[:size]
+        number = await self._line.audio(piece.ljust(size, b"\0"))
         (self.silence if said is None else said.frames).append(number)
         if not self._speech:
             self._said = None
@@ -97,7 +102,7 @@ class Microphone:
     async def say(self, said: Said) -> None:
         """Say a line, and return when its last frame is on its way."""
         self._spoken.clear()
-        self._speech += speak(said.text, RATE)
+        self._speech += speak(said.text, self._line.rate)
         self._said = said
         await self._spoken.wait()
 

@@ -46,18 +46,18 @@ class Frames:
         doubled: What took effect or was shown more than once, in words.
     """
 
-    def __init__(self, caller: Caller, listener: Listener, model_log: Path, spoken: list[tuple[str, str]]) -> None:
+    def __init__(self, caller: Caller, listener: Listener, heard: Counter[str], spoken: list[tuple[str, str]]) -> None:
         """Hold what was sent against what was heard, journalled and received.
 
         Args:
             caller: Who spoke.
             listener: What was received.
-            model_log: What the models heard (`worker.rehearsal.ledger`).
+            heard: How often the models understood each sentence.
             spoken: The journal's messages as (role, text), in order.
         """
         self._caller = caller
         self._listener = listener
-        self._heard = heard_by_models(model_log)
+        self._heard = heard
         self.rows = [
             self._row("speech", [said for said in caller.said if said.spoken]),
             self._row("text", [said for said in caller.said if not said.spoken]),
@@ -133,8 +133,11 @@ class Frames:
         }
 
 
-def heard_by_models(path: Path) -> Counter[str]:
-    """Read how often the models understood each sentence, typed or spoken; a line that a kill cut is left out."""
+def read_log(path: Path) -> Counter[str]:
+    """Read how often the rehearsal models understood each sentence, typed or spoken (`worker.rehearsal.ledger`).
+
+    A line of the file that a kill has cut is left out.
+    """
     heard: Counter[str] = Counter()
     for line in path.read_bytes().splitlines() if path.exists() else ():
         try:

@@ -54,7 +54,7 @@ class Listener:
         self.missing = 0
         self.last_frame_at = time.monotonic()
         self._client = client
-        self._ear = Ear()
+        self._ear: Ear | None = None
         self._place = (0, 0)
         self._upto = 0
         self._beyond: frozenset[int] = frozenset()
@@ -125,9 +125,10 @@ class Listener:
             case frames.Transcript(final=True):
                 self.finals.append(Final(frame.role, frame.text, frame.record, frame.epoch, self.last_frame_at))
             case frames.AudioOutput():
+                self._ear = self._ear or Ear(frame.rate)
                 self.heard += [one.text for one in self._ear.feed(frame.pcm)]
             case frames.BargeIn():
-                self._ear = Ear()  # what was being said is cut off
+                self._ear = None  # what was being said is cut off
             case frames.Moved():
                 self.moves.append(self.last_frame_at)
             case frames.Ready():
@@ -142,7 +143,7 @@ class Listener:
         before_epoch, before = self._place
         if epoch > before_epoch:
             before = 0
-            self._ear = Ear()
+            self._ear = None
         if epoch < before_epoch or seq <= before:
             self.doubled += 1
             return

@@ -12,17 +12,19 @@ import contextlib
 import shutil
 import signal
 import time
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from local.demo import account
 from local.demo.caller import FRAME_SECONDS, Caller, Said
-from local.demo.frames import Frames
+from local.demo.frames import Frames, read_log
 from local.demo.listener import Listener
 from local.demo.timeline import Timeline
+from local.fakes import FAKES
 from local.progress import Event, Progress, Renderer
 from local.settings import Settings
 from local.stack import Stack
@@ -32,23 +34,40 @@ SESSION = "demo"
 REDEPLOYMENTS = 3
 ANSWER_SECONDS = 30.0
 TAKEOVER_SECONDS = 30.0
+FAKE_PACE = 0.3
+"""Seconds in which a provider's fake speaks a second of audio."""
 
 
-async def run(settings: Settings, show: Renderer) -> bool:
+async def run(settings: Settings, show: Renderer, provider: str | None = None) -> bool:
     """Play the story in a stack of its own and print the timeline and the account of all frames.
 
     Args:
         settings: Where things are; the stack gets a fresh folder below its home.
         show: Draws the steps while they are under way.
+        provider: Which model provider's fake the workers talk to; None: the rehearsal model.
 
     Returns:
         Whether every answer was right and no frame was lost or doubled.
     """
     home = settings.home / "demo"
-    model_log = home / "heard.jsonl"
-    settings = replace(settings, home=home, port=0, worker_environment={"SEGUE_REHEARSAL_LOG": str(model_log)})
+    if provider is None:
+        model_log = home / "heard.jsonl"
+        model_log.unlink(missing_ok=True)
+        variables = {"SEGUE_REHEARSAL_LOG": str(model_log)}
+        return await _play(
+            replace(settings, home=home, worker_environment=variables), show, lambda: read_log(model_log)
+        )
+    async with FAKES[provider](pace=FAKE_PACE) as fake:
+        settings = replace(settings, home=home, worker_environment=fake.environment())
+        right = await _play(settings, show, lambda: Counter(text for mind in fake.minds for text in mind.live))
+        for problem in fake.problems:
+            Console().print(f"[bold red]the provider's fake was sent[/] {problem}", highlight=False)
+        return right and not fake.problems
+
+
+async def _play(settings: Settings, show: Renderer, heard: Callable[[], Counter[str]]) -> bool:
+    settings = replace(settings, port=0)
     shutil.rmtree(settings.state, ignore_errors=True)
-    model_log.unlink(missing_ok=True)
     timeline = Timeline()
     stack = Stack(settings, Progress(show, lambda event: _note(timeline, event)))
     async with stack:
@@ -59,7 +78,7 @@ async def run(settings: Settings, show: Renderer) -> bool:
             timeline.check(holds=False, what="an answer within the time", found="none")
         found = await account.read(stack.deployment, SESSION)
     show.close()
-    frames = story.account(found, model_log)
+    frames = story.account(found, heard())
     console = Console()
     if not console.is_terminal:
         console = Console(width=120)
@@ -109,10 +128,10 @@ class Story:
                     if isinstance(ended, Exception):
                         self._timeline.check(holds=False, what="the client kept going", found=ended)
 
-    def account(self, found: account.Account, model_log: Path) -> Frames:
+    def account(self, found: account.Account, heard: Counter[str]) -> Frames:
         """Hold what was said and heard against what is in the journal, and check that nothing is missing or double."""
         timeline = self._timeline
-        frames = Frames(self._caller, self._listener, model_log, found.spoken)
+        frames = Frames(self._caller, self._listener, heard, found.spoken)
         timeline.check(holds=not frames.lost, what="no frame was lost", found=frames.lost)
         timeline.check(holds=not frames.doubled, what="no frame was doubled", found=frames.doubled)
         epochs = [epoch for _, epoch, _ in found.commits]

@@ -13,7 +13,7 @@ from typing import Final
 from local import deployment as deployed
 from local.demo import account
 from local.demo.caller import Caller
-from local.demo.frames import Frames
+from local.demo.frames import Frames, read_log
 from local.demo.listener import Listener
 from local.deployment import Deployment
 from local.issuer import principal
@@ -255,7 +255,7 @@ class Call:
             outcome.problems.append(f"{self.session}: never connected")
             return
         found = await account.read(self._place.deployment, self.session)
-        frames = Frames(self._caller, self.listener, self._place.model_log, found.spoken)
+        frames = Frames(self._caller, self.listener, read_log(self._place.model_log), found.spoken)
         outcome.problems += [f"{self.session}: lost: {what}" for what in frames.lost]
         outcome.problems += [f"{self.session}: doubled: {what}" for what in frames.doubled]
         epochs = [epoch for _, epoch, _ in found.commits]

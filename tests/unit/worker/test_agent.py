@@ -7,22 +7,23 @@ from strands.bidi import BidiAgent
 from strands.bidi.models.bedrock import BedrockNovaSonicModel
 
 from worker.agent import build_agent
+from worker.environment import EnvironmentProblem
 from worker.rehearsal import RehearsalModel
 
 
 def test_the_model_is_chosen_by_the_provider(monkeypatch):
     monkeypatch.setenv("SEGUE_PROVIDER", "rehearsal")
-    assert isinstance(build_agent(None).model, RehearsalModel)
+    assert isinstance(build_agent(None).model.inner, RehearsalModel)
     monkeypatch.setenv("SEGUE_PROVIDER", "nova-sonic")
-    assert isinstance(build_agent(None).model, BedrockNovaSonicModel)
+    assert isinstance(build_agent(None).model.inner, BedrockNovaSonicModel)
     monkeypatch.delenv("SEGUE_PROVIDER")
-    monkeypatch.setenv("SEGUE_MODEL_ID", "amazon.nova-next")
-    assert build_agent(None).model.model_id == "amazon.nova-next"
+    monkeypatch.setenv("SEGUE_MODEL_ID", "amazon.nova-next-sonic")
+    assert build_agent(None).model.model_id == "amazon.nova-next-sonic"
 
 
 def test_an_unknown_provider_is_named(monkeypatch):
     monkeypatch.setenv("SEGUE_PROVIDER", "pigeon")
-    with pytest.raises(ValueError, match=r"'pigeon'.*nova-sonic"):
+    with pytest.raises(EnvironmentProblem, match=r"'pigeon'.*nova-sonic"):
         build_agent(None)
 
 

@@ -24,7 +24,7 @@ from segue.wire.frames import InputAck, Ready, Transcript, decode_server_message
 from tests.conftest import ROOT
 from tests.support.waiting import eventually
 from tests.unit.worker.stand_ins import address, claim, delivery, text
-from worker.environment import Environment
+from worker.environment import Environment, EnvironmentProblem
 from worker.service import Service
 
 
@@ -126,7 +126,7 @@ def guard_item(stack: Any) -> GuardItem:
 
 async def test_a_mistake_in_the_agent_stops_the_start(stack, monkeypatch):
     monkeypatch.setenv("SEGUE_PROVIDER", "pigeon")
-    with pytest.raises(ValueError, match="pigeon"):
+    with pytest.raises(EnvironmentProblem, match="pigeon"):
         await Service(Environment.read(stack.variables)).run()
 
 

@@ -39,6 +39,7 @@ from tests.support.scripted_model import answered, calling, spoken
 from tests.support.waiting import eventually
 from tests.unit.worker.stand_ins import address, audio, delivery, hello, text, turns
 from worker.intake import QUEUE_FRAMES
+from worker.providers.errors import ERRORS, Kind
 from worker.session import Moved
 
 
@@ -594,3 +595,24 @@ async def test_ending_twice_at_once_ends_once(host, clients):
     await asyncio.gather(hosting.session.stop(), hosting.session.stop(), hosting.session.drop())
     assert ended == [1]
     assert hosting.model.stops == 1
+
+
+async def test_what_the_provider_said_no_to_is_told_with_whether_to_try_again(host, clients):
+    hosting = await host()
+    hosting.model.emit([ConnectionRefusedError("secret of the provider")])
+    await eventually(hosting.session.ended.is_set)
+    (error,) = clients.of("k1", Error)
+    assert (error.code, error.retryable) == ("model_unavailable", True)
+    assert "secret" not in error.message
+
+
+async def test_a_trouble_that_the_conversation_survives_is_told(host, clients):
+    hosting = await host(start=False)
+    hosting.model.on_trouble = None
+    await hosting.session.start((address(),))
+    await eventually(lambda: clients.of("k1", Ready))
+    hosting.model.on_trouble(ERRORS[Kind.THROTTLED])
+    await eventually(lambda: clients.of("k1", Error))
+    (error,) = clients.of("k1", Error)
+    assert (error.code, error.retryable) == ("model_throttled", True)
+    assert hosting.session.open

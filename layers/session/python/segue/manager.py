@@ -256,6 +256,8 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
     async def _on_stopping(self, event: BaseHookEvent) -> None:
         """Let the user's stop hooks see saved state."""
         try:
+            if isinstance(event, BidiAgentStopEvent):
+                self._recorder(event.agent).connection()  # its newest state, for a successor
             await self.flush()
         except SegueError:
             # Raising keeps ``_on_stop`` from being called; let go all the same, as soon as storage allows it.

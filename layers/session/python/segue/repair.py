@@ -102,20 +102,21 @@ def fit(
         max_messages: Messages at most.
         max_bytes: Bytes of their JSON at most.
     """
-    turns = list(_turns(messages))
-    sizes = [sum(len(msgspec.json.encode(encode_bytes_values(message))) for message in turn) for turn in turns]
+    whole = list(turns(messages))
+    sizes = [sum(len(msgspec.json.encode(encode_bytes_values(message))) for message in turn) for turn in whole]
     count, size, start = len(messages), sum(sizes), 0
-    while start < len(turns) - 1 and (
+    while start < len(whole) - 1 and (
         (max_messages is not None and count > max_messages) or (max_bytes is not None and size > max_bytes)
     ):
-        count -= len(turns[start])
+        count -= len(whole[start])
         size -= sizes[start]
         start += 1
-    kept = [message for turn in turns[start:] for message in turn]
+    kept = [message for turn in whole[start:] for message in turn]
     return kept, replace(report, dropped=len(messages) - len(kept))
 
 
-def _turns(messages: Sequence[Message]) -> Iterator[list[Message]]:
+def turns(messages: Sequence[Message]) -> Iterator[list[Message]]:
+    """Yield a history's turns: each begins with something the user said."""
     turn: list[Message] = []
     for message in messages:
         if turn and message["role"] == "user" and not _results(message):

@@ -78,6 +78,12 @@ class AgentRecorder:
                 self.message(message, None)  # type: ignore[arg-type]  # a TypedDict is the dictionary it describes
         self.state()
         self.connection()
+        self._watch()
+
+    def _watch(self) -> None:
+        """Hear of a connection's new state from models that tell; see ``worker.providers``."""
+        if (watch := getattr(self.agent.model, "watch_connection", None)) is not None:
+            watch(self.connection)
 
     def restore(self, messages: list[Message], stored: AgentHistory, *, with_prompt: bool) -> None:
         """Put what the session has into the agent, through its own snapshot schema."""
@@ -97,7 +103,10 @@ class AgentRecorder:
         self._prompt_seen = json_of(stored.system_prompt)
         self._internal_seen = json_of(stored.internal)
         self.state()
+        if (load := getattr(self.agent.model, "load_connection", None)) is not None:
+            load(stored.connection)
         self.connection()
+        self._watch()
 
     def message(self, message: Message, inputs: _Inputs) -> None:
         """Record an added message. A streamed one that has only begun is recorded when it is complete."""
@@ -127,6 +136,9 @@ class AgentRecorder:
             self._copies[tracking_id] = copy_of(message)
             self.numbers[tracking_id] = self._record("redact", {"message": message})
             self._redact_summary(message)
+            if (forget := getattr(self.agent.model, "forget_connection", None)) is not None:
+                forget()  # what the provider keeps of the conversation still has the old content
+                self.connection()
 
     def _redact_summary(self, message: Message) -> None:
         """Take a message's content out of what the conversation manager keeps: it has a summary twice."""
@@ -237,6 +249,8 @@ class AgentRecorder:
         }
         if hasattr(model, "get_audio_config"):
             connection["audio"] = model.get_audio_config()
+        if hasattr(model, "connection_state"):
+            connection |= model.connection_state(self.agent.messages)
         if connection != self._connection:
             self._connection = connection
             self._record("connection", connection)

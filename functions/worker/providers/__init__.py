@@ -1,0 +1,19 @@
+"""The model providers: chosen by configuration, each with the same continuity.
+
+settings    what was chosen, checked            table        what each provider takes and keeps
+build       settings → a model                  history      a conversation cut to that
+continuity  what is put around Strands' model   offers       handle, history, tools: the next best after a refusal
+handles     resumption handles                  activity     whether something is under way on a connection
+audio       resampling                          transcripts  one sentence, one message
+errors      what a provider's error means       counting     metrics
+
+Nothing here imports a provider's package; ``build`` imports the chosen one's.
+"""
+
+from worker.providers.build import build
+from worker.providers.continuity import ContinuousModel
+from worker.providers.errors import ProviderError, classify
+from worker.providers.settings import Settings
+from worker.providers.table import PROVIDERS
+
+__all__ = ["PROVIDERS", "ContinuousModel", "ProviderError", "Settings", "build", "classify"]

@@ -1,0 +1,98 @@
+"""Whether a provider's connection is in the middle of something, as its events and what it is sent show."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from strands.bidi.types.content import BidiMessage
+from strands.bidi.types.events import (
+    BidiAudioDeltaEvent,
+    BidiBargeInEvent,
+    BidiConnectionStartEvent,
+    BidiResponseStartEvent,
+    BidiResponseStopEvent,
+    BidiTextDeltaEvent,
+    BidiToolUseBlocksEvent,
+    BidiTranscriptDeltaEvent,
+    BidiTranscriptStartEvent,
+    BidiTranscriptStopEvent,
+    BidiUsageEvent,
+)
+from strands.types.tools import ToolResultBlock
+
+
+class Activity:
+    """Follows one connection.
+
+    Attributes:
+        heard_of: Whether the provider has said anything on this connection: it took what it was started with.
+        changed: Whether the conversation has gone on since ``settled`` was called.
+        unanswered: What was typed and has no answer yet.
+    """
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self.unanswered: BidiMessage | None = None
+        self.changed = False
+        self.began()
+
+    def began(self) -> None:
+        """A new connection: nothing is under way on it."""
+        self.heard_of = False
+        self._since = self._last = self._now()
+        self._responding = False
+        self._owed = self.unanswered is not None
+        self._tools: set[str] = set()
+        self._speech: set[str] = set()
+
+    def settled(self) -> None:
+        """What was said so far is known elsewhere, too."""
+        self.changed = False
+
+    def quiet_for(self) -> float:
+        """Seconds since anything happened, 0 while something is under way."""
+        if self._responding or self._owed or self._tools or self._speech:
+            return 0.0
+        return self._now() - self._last
+
+    def age(self) -> float:
+        """Seconds since the connection began."""
+        return self._now() - self._since
+
+    def sent(self, content: BidiMessage) -> None:
+        """Follow a message to the provider."""
+        self._last, self.changed = self._now(), True
+        results = [block.tool_use_id for block in content.content if isinstance(block, ToolResultBlock)]
+        self._tools.difference_update(results)
+        self._owed = True
+        if not results:
+            self.unanswered = content
+
+    def saw(self, event: Any) -> None:
+        """Follow an event of the provider."""
+        if isinstance(event, BidiConnectionStartEvent):
+            return
+        self.heard_of = True
+        if isinstance(event, BidiUsageEvent):
+            return
+        self._last, self.changed = self._now(), True
+        match event:
+            case BidiResponseStartEvent():
+                self._responding, self._owed = True, False
+            case BidiTranscriptStartEvent(role="user"):
+                self._speech.add(event.content_id)
+            case BidiTranscriptStopEvent():
+                self._speech.discard(event.content_id)
+            case BidiToolUseBlocksEvent():
+                self._tools.update(use["toolUseId"] for use in event.tool_uses)
+                self.unanswered = None
+            case BidiAudioDeltaEvent() | BidiTextDeltaEvent() | BidiTranscriptDeltaEvent(role="assistant"):
+                self.unanswered = None
+            case BidiBargeInEvent():
+                self._responding = False
+            case BidiResponseStopEvent():
+                self._responding = self._owed = False
+                self._speech.clear()  # some providers never end the transcript of what they did not understand
+            case _:
+                pass

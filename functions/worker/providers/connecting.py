@@ -1,0 +1,143 @@
+"""Connects one of Strands' models: with the best that the provider takes."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from typing import Any, cast
+
+from strands.bidi.models import BidiModel, Restartable
+from strands.types.content import Messages
+from strands.types.tools import ToolSpec
+
+from worker.log import logger
+from worker.providers import history
+from worker.providers.counting import count
+from worker.providers.errors import Kind, about_tools, classify
+from worker.providers.offers import FULL, Offer, after, offers
+from worker.providers.table import Provider
+
+
+class Connector:
+    """Makes a model's connections.
+
+    Attributes:
+        offer: What the present connection was opened with.
+    """
+
+    def __init__(self, inner: BidiModel, provider: Provider) -> None:
+        """Connect nothing yet.
+
+        Args:
+            inner: Strands' model.
+            provider: What it takes.
+        """
+        self.offer: Offer = FULL
+        self._inner = inner
+        self._provider = provider
+        self._left: list[Offer] = []
+
+    async def start(
+        self,
+        system_prompt: str | None,
+        tools: list[ToolSpec] | None,
+        messages: Messages,
+        options: Mapping[str, Any],
+        handle: str | None,
+    ) -> None:
+        """Open the first connection.
+
+        Args:
+            system_prompt: Instructions.
+            tools: What the model may ask for.
+            messages: The conversation so far.
+            options: For the inner model.
+            handle: A handle that may be used.
+
+        Raises:
+            Exception: What the provider refused last.
+        """
+        self._left = offers(handle=handle, history=bool(messages), tools=bool(tools))
+        await self._connect(system_prompt, tools, messages, options, restarting=False)
+
+    async def restart(
+        self,
+        system_prompt: str | None,
+        tools: list[ToolSpec] | None,
+        messages: Messages,
+        options: Mapping[str, Any],
+    ) -> None:
+        """Replace the connection; arguments and errors as with ``start``.
+
+        Tools that were refused are not named again.
+        """
+        if not self._left:
+            best = offers(handle=None, history=bool(messages), tools=bool(tools))
+            self._left = [offer for offer in best if offer.tools <= self.offer.tools] or best
+        await self._connect(system_prompt, tools, messages, options, restarting=True)
+
+    def taken(self) -> None:
+        """What was offered is taken: a later restart begins with the best again."""
+        self._left = []
+
+    def next_best(self, error: Exception) -> bool:
+        """Whether something else is left to offer after a refusal, and leave it to be offered.
+
+        Args:
+            error: What the provider says.
+        """
+        refused = classify(error).kind is Kind.REQUEST or self.offer.handle is not None
+        if not refused or not self._left:
+            return False
+        self._left = after(self.offer, self._left, about_tools=about_tools(error))
+        logger.warning(
+            "provider refused how to go on", provider=self._provider.name, how=self.offer.how, next=self._left[0].how,
+            tools=self._left[0].tools, kind=type(error).__name__,
+        )  # fmt: skip
+        count("ModelOfferRefused", self._provider.name)
+        return True
+
+    async def _connect(
+        self,
+        system_prompt: str | None,
+        tools: list[ToolSpec] | None,
+        messages: Messages,
+        options: Mapping[str, Any],
+        *,
+        restarting: bool,
+    ) -> None:
+        while True:
+            self.offer, *self._left = self._left
+            told = cast("Messages", self._told(messages))
+            given = (system_prompt, tools if self.offer.tools else None, told)
+            more = dict(options)
+            if self.offer.handle is not None:
+                more["live_session_handle"] = self.offer.handle
+            try:
+                await self._open(given, more, restarting=restarting)
+            except Exception as error:
+                if not self.next_best(error):
+                    raise
+            else:
+                return
+            restarting = False
+            with contextlib.suppress(Exception):  # of a connection that was never one
+                await self._inner.stop()
+
+    def _told(self, messages: Messages) -> list[Any]:
+        limits = self._provider.limits
+        told, cut = history.fit(
+            messages, limits if self.offer.tools else history.without_tools(limits), self.offer.share
+        )
+        if cut and self.offer.handle is None:
+            logger.warning("history cut", provider=self._provider.name, dropped=cut.dropped, shortened=cut.shortened)
+            count("ModelHistoryCut", self._provider.name)
+        return told
+
+    async def _open(self, given: tuple[Any, ...], options: dict[str, Any], *, restarting: bool) -> None:
+        if restarting and isinstance(self._inner, Restartable):
+            await self._inner.restart(*given, **options)
+            return
+        if restarting:
+            await self._inner.stop()
+        await self._inner.start(*given, **options)

@@ -1,0 +1,334 @@
+"""Around a model of Strands: what makes a conversation go on, whichever provider it is.
+
+    client's rate ─▶ resample ─▶ ┌────────────────┐ ─▶ events ─▶ sentences ─▶ resample ─▶ agent
+    history ──▶ fit ──▶ offers ─▶│ Strands' model │
+    recorded handle ────────────▶└────────────────┘ ─▶ errors ─▶ connect again, with the next best offer
+
+It speaks to the agent as any model does: a connection that is to be replaced raises ``ConnectionTimeoutError``, and the
+agent restarts it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Any, Final, cast
+
+from strands.bidi.models import (
+    AudioCapable,
+    AudioConfig,
+    AudioStreamConfig,
+    BidiModel,
+    ConnectionTimeoutError,
+)
+from strands.bidi.types import AudioDelta, BidiContentDelta, BidiMessage
+from strands.bidi.types.events import BidiConnectionStartEvent, BidiOutputEvent
+from strands.types.content import Messages, TextBlock
+from strands.types.tools import ToolSpec
+
+from worker.log import logger
+from worker.providers import handles
+from worker.providers.activity import Activity
+from worker.providers.audio import Edges
+from worker.providers.connecting import Connector
+from worker.providers.counting import count
+from worker.providers.errors import ERRORS, Kind, ProviderError, Refusal, classify
+from worker.providers.pump import Ended, Pump
+from worker.providers.settings import Settings
+from worker.providers.transcripts import Sentences
+
+RENEWAL_SHARE: Final = 0.8
+"""From this part of a connection's time on it is renewed as soon as nobody speaks; Strands renews at the end of it."""
+
+QUIET_SECONDS: Final = 1.5
+"""So long nothing has happened when nobody speaks: longer than a pause within a sentence."""
+
+RECONNECTIONS: Final = 3
+"""Lost connections within ``RECONNECTION_SECONDS`` that are taken up again; more are an outage."""
+
+RECONNECTION_SECONDS: Final = 60.0
+
+PAUSE_SECONDS: Final = 1.0
+"""Before the second attempt to connect again, doubled for the third; and at once after throttling."""
+
+_LOST: Final = {Kind.DISCONNECTED, Kind.UNAVAILABLE, Kind.THROTTLED}
+
+
+class StreamLost(Exception):  # noqa: N818 - what happened
+    """The provider ended the stream without a word."""
+
+
+class ContinuousModel(BidiModel, AudioCapable):
+    """One of Strands' models, with what makes its conversation outlive its connections.
+
+    Attributes:
+        inner: Strands' model.
+        on_trouble: Called with errors that the conversation survives, to be shown to its clients.
+    """
+
+    def __init__(self, inner: BidiModel, settings: Settings, now: Callable[[], float] = time.monotonic) -> None:
+        """Wrap a model that is not connected.
+
+        Args:
+            inner: Strands' model.
+            settings: What it was made from.
+            now: Seconds on a clock that only goes forward.
+        """
+        self.inner = inner
+        self.on_trouble: Callable[[ProviderError], None] = lambda _: None
+        self._provider = settings.provider
+        self._client_rates = settings.client_input_rate, settings.client_output_rate
+        config = cast("AudioCapable", inner).get_audio_config()
+        self._rates = config["input"]["sample_rate"], config["output"]["sample_rate"]
+        self._edges = Edges(self._client_rates, self._rates)
+        self._connector = Connector(inner, settings.provider)
+        self._now = now
+        self._activity = Activity(now)
+        self._recorded: handles.Handle | None = None
+        self._handle = handles.of_model(inner)
+        self._given_at = 0
+        self._on_connection: Callable[[], None] = lambda: None
+        self._lost: deque[float] = deque(maxlen=RECONNECTIONS)
+        self._next = asyncio.Event()
+        self._waiting: BidiMessage | None = None
+
+    @property
+    def provider(self) -> str:
+        """The provider's name."""
+        return self._provider.name
+
+    @property
+    def _connection_id(self) -> str | None:
+        """What Strands' loop names in the event of a stop."""
+        return getattr(self.inner, "_connection_id", None)
+
+    def get_config(self) -> Any:
+        """Return the inner model's configuration."""
+        return self.inner.get_config()
+
+    def update_config(self, **model_config: Any) -> None:
+        """Change the inner model's configuration."""
+        self.inner.update_config(**model_config)
+
+    def get_audio_config(self) -> AudioConfig:
+        """Return the formats on the client's side."""
+        heard, spoken = self._client_rates
+        return AudioConfig(input=_pcm(heard), output=_pcm(spoken))
+
+    def connection_state(self, messages: Sequence[Any]) -> dict[str, Any]:
+        """Return what a successor needs to know of the connection, as the session records it.
+
+        Args:
+            messages: The agent's history as it is now.
+        """
+        state: dict[str, Any] = {"provider": self.provider, "provider_audio": list(self._rates)}
+        if self._handle is not None and not self._activity.changed and messages:
+            newest = str(messages[-1].get("tracking_id", ""))
+            state["handle"] = handles.Handle(self._handle, self._given_at, self.model_id, newest).record()
+        return state
+
+    def load_connection(self, record: Mapping[str, Any]) -> None:
+        """Take over what a session recorded of its last connection, before ``start``."""
+        self._recorded = handles.recorded(record)
+
+    def watch_connection(self, callback: Callable[[], None]) -> None:
+        """Call back when ``connection_state`` has something new."""
+        self._on_connection = callback
+
+    def forget_connection(self) -> None:
+        """Forget the provider's handle: it knows what nobody shall know any more."""
+        self._recorded = None
+        self._activity.changed = True
+
+    async def start(
+        self,
+        system_prompt: str | None = None,
+        tools: list[ToolSpec] | None = None,
+        messages: Messages | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Connect, by handle if the session recorded a usable one, else with the history.
+
+        Args:
+            system_prompt: Instructions.
+            tools: What the model may ask for.
+            messages: The conversation so far.
+            **kwargs: For the inner model.
+
+        Raises:
+            Exception: What the provider refused last, after everything was tried.
+        """
+        await self._connector.start(system_prompt, tools, messages or [], kwargs, self._usable(messages))
+        self._connected()
+
+    async def restart(
+        self,
+        system_prompt: str | None = None,
+        tools: list[ToolSpec] | None = None,
+        messages: Messages | None = None,
+        **restart_kwargs: Any,
+    ) -> None:
+        """Replace the connection. What was typed and not answered is sent again.
+
+        Args:
+            system_prompt: Instructions.
+            tools: What the model may ask for.
+            messages: The conversation so far.
+            **restart_kwargs: For the inner model.
+
+        Raises:
+            Exception: What the provider refused last, after everything was tried.
+        """
+        again = self._waiting or self._activity.unanswered
+        messages = _without_last(messages or [], again)
+        await self._connector.restart(system_prompt, tools, messages, restart_kwargs)
+        self._connected()
+        if again is not None and again is not self._waiting:
+            await self.inner.send(again)
+
+    async def stop(self) -> None:
+        """Close the connection."""
+        await self.inner.stop()
+
+    async def send(self, content: BidiMessage | BidiContentDelta) -> None:
+        """Send to the provider; if the connection has just been lost, to the next one.
+
+        Raises:
+            ValueError: The provider does not take such content.
+            Exception: The connection is lost and no other came in time.
+        """
+        if isinstance(content, AudioDelta):
+            if (converted := self._edges.to_provider(content)) is None:
+                return
+            content = converted
+        coming = self._next
+        try:
+            await self.inner.send(content)
+        except ValueError:
+            raise
+        except Exception as error:
+            if not self._may_reconnect(error):
+                raise
+            await self._send_to_next(content, coming, error)
+        if isinstance(content, BidiMessage):
+            self._activity.sent(content)
+
+    async def receive(self) -> AsyncIterator[BidiOutputEvent]:
+        """Yield the provider's events.
+
+        Raises:
+            ConnectionTimeoutError: The connection is to be replaced.
+            Exception: The provider's error, if another connection would not help.
+        """
+        sentences = Sentences()
+        async with Pump(self.inner.receive(), lambda: handles.of_model(self.inner)) as pump:
+            while True:
+                event, handle = await pump.next(timeout=QUIET_SECONDS / 3)
+                self._take_handle(handle)
+                if event is None:
+                    self._renew_if_due()
+                elif isinstance(event, Ended):
+                    await self._ended(event.error)
+                elif isinstance(event, Refusal):
+                    self._trouble(classify(event))
+                else:
+                    self._activity.saw(event)
+                    self._say_how(event)
+                    for one in sentences.of(event):
+                        for output in self._edges.to_client(one):
+                            yield output
+
+    def _usable(self, messages: Messages | None) -> str | None:
+        """The recorded handle, if it may be used."""
+        recorded, self._recorded = self._recorded, None
+        if recorded is None:
+            return None
+        newest = messages[-1].get("tracking_id") if messages else None
+        reason = handles.why_not(recorded, self._provider, self.model_id, newest, int(time.time() * 1000))
+        if reason is None:
+            return recorded.value
+        logger.info("resumption handle not used", provider=self.provider, reason=reason)
+        count("ModelHandleUnusable", self.provider)
+        return None
+
+    def _connected(self) -> None:
+        self._activity.began()
+        self._edges.forget()
+        self._next.set()
+        self._next = asyncio.Event()
+
+    def _say_how(self, event: Any) -> None:
+        if isinstance(event, BidiConnectionStartEvent):
+            logger.info("model connected", provider=self.provider, model=self.model_id, how=self._connector.offer.how)
+            count(f"ModelConnectedBy{self._connector.offer.how.title()}", self.provider)
+        elif self._activity.heard_of:
+            self._connector.taken()
+
+    async def _ended(self, error: Exception | None) -> None:
+        """Raise what the end of a connection means to the agent."""
+        error = StreamLost() if error is None else error
+        if isinstance(error, ConnectionTimeoutError):
+            raise error
+        meaning = classify(error)
+        count(meaning.metric, self.provider)
+        if not self._activity.heard_of and self._connector.next_best(error):
+            raise ConnectionTimeoutError("the provider refused how to go on") from error
+        if not self._may_reconnect(error):
+            raise error
+        self._lost.append(self._now())
+        pause = PAUSE_SECONDS * (2 ** (len(self._lost) - 1) - (meaning.kind is not Kind.THROTTLED))
+        logger.warning("model connection lost", provider=self.provider, kind=type(error).__name__, pause=pause)
+        await asyncio.sleep(pause)
+        raise ConnectionTimeoutError("the connection to the model was lost") from error
+
+    def _may_reconnect(self, error: Exception) -> bool:
+        while self._lost and self._now() - self._lost[0] > RECONNECTION_SECONDS:
+            self._lost.popleft()
+        return classify(error).kind in _LOST and len(self._lost) < RECONNECTIONS
+
+    async def _send_to_next(
+        self, content: BidiMessage | BidiContentDelta, coming: asyncio.Event, error: Exception
+    ) -> None:
+        """Wait for the connection that replaces a lost one: ``receive`` has noticed, or will in a moment."""
+        self._waiting = content if isinstance(content, BidiMessage) else None
+        try:
+            async with asyncio.timeout(RECONNECTION_SECONDS / 4):
+                await coming.wait()
+            await self.inner.send(content)
+        except TimeoutError:
+            raise error from None
+        finally:
+            self._waiting = None
+
+    def _renew_if_due(self) -> None:
+        limit = self.get_connection_config().get("restart_after_s") or 0
+        due = 0 < limit * RENEWAL_SHARE <= self._activity.age()
+        if due and self._activity.quiet_for() >= QUIET_SECONDS:
+            count("ModelConnectionRenewed", self.provider)
+            raise ConnectionTimeoutError("renewed between turns, before the provider's limit")
+
+    def _take_handle(self, handle: str | None) -> None:
+        if handle is not None and handle != self._handle:
+            self._handle, self._given_at = handle, int(time.time() * 1000)
+            self._activity.settled()
+            self._on_connection()
+
+    def _trouble(self, error: ProviderError) -> None:
+        logger.warning("the model failed", provider=self.provider, kind=error.kind.value)
+        count(error.metric, self.provider)
+        self.on_trouble(ERRORS[error.kind])
+
+
+def _pcm(rate: int) -> AudioStreamConfig:
+    return AudioStreamConfig(sample_rate=rate, channels=1, format="pcm")
+
+
+def _without_last(messages: Messages, again: BidiMessage | None) -> Messages:
+    """Take out of a history what is sent again as something new."""
+    if again is None or not messages or messages[-1]["role"] != "user":
+        return messages
+    texts = [block["text"] for block in messages[-1]["content"] if "text" in block]
+    said = [block.text for block in again.content if isinstance(block, TextBlock)]
+    return messages[:-1] if said and texts == said else messages

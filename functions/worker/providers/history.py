@@ -1,0 +1,168 @@
+"""The conversation so far as a provider takes it: whole turns, newest kept, tool uses with their results.
+
+The agent keeps its whole history; only what a new connection is told is cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+from strands.types.session import encode_bytes_values
+
+from segue.history import Message
+from segue.repair import turns
+from worker.providers.table import Limits
+
+ELLIPSIS = "…"
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """What was done to a history.
+
+    Attributes:
+        dropped: Oldest messages that were left out.
+        shortened: Messages whose text was too long.
+        tools: Tool uses and results that the provider does not take.
+    """
+
+    dropped: int = 0
+    shortened: int = 0
+    tools: int = 0
+
+    def __bool__(self) -> bool:
+        """Whether something is missing that the provider could have had."""
+        return bool(self.dropped or self.shortened)
+
+
+def fit(messages: Iterable[Any], limits: Limits, share: float = 1.0) -> tuple[list[Message], Cut]:
+    """Return what of a history a provider takes, and what was cut.
+
+    Args:
+        messages: An agent's messages; left alone.
+        limits: What the provider takes.
+        share: How much of that to use. Below 1 after a provider refused more.
+    """
+    whole = _once(message for message in messages if message["content"] and message["role"] in limits.roles)
+    tools = sum("toolUse" in block or "toolResult" in block for message in whole for block in message["content"])
+    if limits.text_only:
+        whole = [_text_only(message) for message in whole]
+    else:
+        tools = 0
+        whole = [_sendable(message) for message in whole]
+    whole = [message for message in whole if message["content"]]
+    fitted = [_shorten(message, limits.message_bytes.value) for message in whole]
+    shortened = sum(before is not after for before, after in zip(whole, fitted, strict=True))
+    total = limits.total_bytes.value
+    if share < 1:
+        size = _bytes(fitted, limits)
+        total = int(share * (size if total is None else min(total, size)))
+    kept = _newest(fitted, total, limits)
+    return kept, Cut(dropped=len(whole) - len(kept), shortened=shortened, tools=tools)
+
+
+def without_tools(limits: Limits) -> Limits:
+    """What a provider takes once it has refused the tools."""
+    return replace(limits, text_only=True)
+
+
+def _once(messages: Iterable[Message]) -> list[Message]:
+    """Take out the notes that a tool was started whose result has come: BidiAgent records such a call twice."""
+    found = list(messages)
+    answered = {
+        block["toolResult"]["toolUseId"]
+        for message in found
+        if not _is_dispatch(message)
+        for block in message["content"]
+        if "toolResult" in block
+    }
+    kept: list[Message] = []
+    for message in found:
+        ids = [block["toolResult"]["toolUseId"] for block in message["content"] if "toolResult" in block]
+        if _is_dispatch(message) and ids and set(ids) <= answered and kept and _asks_only(kept[-1], set(ids)):
+            kept.pop()
+            continue
+        kept.append(message)
+    return kept
+
+
+def _asks_only(message: Message, ids: set[str]) -> bool:
+    return all("toolUse" in block and block["toolUse"]["toolUseId"] in ids for block in message["content"])
+
+
+def _is_dispatch(message: Message) -> bool:
+    bidi = ((message.get("metadata") or {}).get("custom") or {}).get("bidi") or {}
+    return bool(bidi.get("kind") == "tool_dispatch")
+
+
+def _text_only(message: Message) -> Message:
+    return {**message, "content": [block for block in message["content"] if (block.get("text") or "").strip()]}
+
+
+def _sendable(message: Message) -> Message:
+    """Put a word in the place of what no real-time provider takes in a tool's result: images and documents."""
+
+    def result(block: dict[str, Any]) -> dict[str, Any]:
+        if "toolResult" not in block:
+            return block
+        content = [
+            part if "text" in part or "json" in part else {"text": f"[{next(iter(part), 'empty')}]"}
+            for part in block["toolResult"].get("content") or []
+        ]
+        return {"toolResult": {**block["toolResult"], "content": content}}
+
+    return {**message, "content": [result(block) for block in message["content"]]}
+
+
+def _shorten(message: Message, limit: int | None) -> Message:
+    if limit is None or sum(len(block.get("text", "").encode()) for block in message["content"]) <= limit:
+        return message
+    room, content = limit, []
+    for block in message["content"]:
+        if "text" not in block:
+            content.append(block)
+            continue
+        text = block["text"].encode()
+        if len(text) > room:
+            text = (text[: max(0, room - len(ELLIPSIS.encode()))].decode(errors="ignore") + ELLIPSIS).encode()
+        if room > 0:
+            content.append({**block, "text": text.decode()})
+        room -= len(text)
+    return {**message, "content": content}
+
+
+def _newest(messages: Sequence[Message], total: int | None, limits: Limits) -> list[Message]:
+    """Keep the newest whole turns; of the very newest, when it alone is too long, its newest exchanges."""
+    kept = [list(turn) for turn in turns(messages)]
+    while len(kept) > 1 and total is not None and sum(_bytes(turn, limits) for turn in kept) > total:
+        kept.pop(0)
+    groups = [group for turn in kept for group in _groups(turn)]
+    while len(groups) > 1 and total is not None and sum(_bytes(group, limits) for group in groups) > total:
+        groups.pop(0)
+    while groups and limits.first_role is not None and groups[0][0]["role"] != limits.first_role:
+        groups.pop(0)
+    return [] if total == 0 else [message for group in groups for message in group]
+
+
+def _groups(messages: Iterable[Message]) -> Iterator[list[Message]]:
+    """Single messages, but a tool use with its result."""
+    asked: list[Message] = []
+    for message in messages:
+        if asked:
+            yield [*asked, message]
+            asked = []
+        elif any("toolUse" in block for block in message["content"]):
+            asked = [message]
+        else:
+            yield [message]
+    if asked:
+        yield asked
+
+
+def _bytes(messages: Iterable[Message], limits: Limits) -> int:
+    if limits.text_only:
+        return sum(len(block["text"].encode()) for message in messages for block in message["content"])
+    return sum(len(msgspec.json.encode(encode_bytes_values(message["content"]))) for message in messages)

@@ -1,0 +1,57 @@
+"""With what a provider is asked to go on, best first: what it refuses leads to the next best, not to a dead call.
+
+handle ─▶ history and tools ─▶ half the history ─▶ no tools ─▶ no history ─▶ neither
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What one attempt to connect carries.
+
+    Attributes:
+        handle: The provider's own resumption handle; then nothing else is needed of the history.
+        share: How much of the history that fits is replayed, 0 to 1.
+        tools: Whether the tools are named.
+    """
+
+    handle: str | None = None
+    share: float = 1.0
+    tools: bool = True
+
+    @property
+    def how(self) -> str:
+        """How the conversation goes on, for log lines and metrics."""
+        return "handle" if self.handle is not None else "history" if self.share else "nothing"
+
+
+FULL = Offer()
+_REPLAYS = (FULL, Offer(share=0.5), Offer(tools=False), Offer(share=0.0), Offer(share=0.0, tools=False))
+
+
+def offers(*, handle: str | None, history: bool, tools: bool) -> list[Offer]:
+    """List what to try, leaving out what would be the same again.
+
+    Args:
+        handle: A handle that may be used.
+        history: Whether there is a history.
+        tools: Whether there are tools.
+    """
+    replays = [offer for offer in _REPLAYS if (history or not offer.share) and (tools or offer.tools)]
+    return replays if handle is None else [Offer(handle=handle), *replays]
+
+
+def after(refused: Offer, rest: list[Offer], *, about_tools: bool) -> list[Offer]:
+    """What is left to try after a refusal.
+
+    Args:
+        refused: What was refused.
+        rest: What comes after it.
+        about_tools: Whether the provider named the tools as the reason.
+    """
+    if about_tools and refused.tools and refused.handle is None:
+        return [offer for offer in rest if not offer.tools] or rest
+    return rest

@@ -1,0 +1,179 @@
+"""What each provider takes and keeps: one typed row a provider, each figure with where it is from.
+
+``docs/providers.md`` shows the same figures; a test compares the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+Role = Literal["user", "assistant"]
+
+STRANDS_NOVA: Final = "Strands 1.62, strands/bidi/models/bedrock.py"
+STRANDS_OPENAI: Final = "Strands 1.62, strands/bidi/models/openai/realtime.py"
+STRANDS_LIVE: Final = "Strands 1.62, strands/bidi/models/openai/live.py"
+STRANDS_GEMINI: Final = "Strands 1.62, strands/bidi/models/google.py"
+NOVA_GUIDE: Final = "Amazon Nova 2 user guide, Managing chat history"
+NOVA_SESSION: Final = "Amazon Nova 2 user guide, Session continuation"
+OPENAI_GUIDE: Final = "OpenAI, Realtime conversations: session lifecycle"
+GEMINI_GUIDE: Final = "Gemini API, Live API: session management"
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A published figure.
+
+    Attributes:
+        value: The figure; None: the provider publishes none.
+        source: Who says so.
+    """
+
+    value: int | None
+    source: str
+
+
+UNLIMITED: Final = Figure(None, "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a provider takes of a conversation so far.
+
+    Attributes:
+        text_only: Tool uses and results are not taken; they are left out.
+        message_bytes: UTF-8 bytes of one message's text; what is longer is shortened.
+        piece_bytes: UTF-8 bytes of text in one event; what is longer is sent in several.
+        total_bytes: UTF-8 bytes of all texts; with tools, of the messages' JSON.
+        roles: Who may have spoken.
+        first_role: Who must have spoken first; None: anybody.
+        source: Where it is from what is taken, and by whom.
+    """
+
+    text_only: bool
+    message_bytes: Figure
+    total_bytes: Figure
+    piece_bytes: Figure = UNLIMITED
+    roles: tuple[Role, ...] = ("user", "assistant")
+    first_role: Role | None = None
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provider:
+    """One provider.
+
+    Attributes:
+        name: What SEGUE_PROVIDER is set to.
+        default_model: What SEGUE_MODEL_ID is if it is not set.
+        model_pattern: A regular expression that some part of a model id matches.
+        keys: Environment variables of which one has to be set; empty: none is needed.
+        options: What SEGUE_PROVIDER_OPTIONS may contain.
+        input_rates: Samples a second that the provider hears, its usual one first; empty: any.
+        output_rates: Samples a second that it speaks, its usual one first.
+        limits: What it takes of a conversation so far.
+        connection_seconds: How long it keeps a connection.
+        handle_seconds: How long its resumption handle is good after the connection; None: it has no handle.
+    """
+
+    name: str
+    default_model: str
+    model_pattern: str
+    keys: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    input_rates: tuple[int, ...]
+    output_rates: tuple[int, ...]
+    limits: Limits
+    connection_seconds: Figure
+    handle_seconds: Figure | None = None
+
+
+PROVIDERS: Final[Mapping[str, Provider]] = {
+    provider.name: provider
+    for provider in (
+        Provider(
+            name="nova-sonic",
+            default_model="amazon.nova-2-5-sonic",
+            model_pattern=r"sonic|^arn:",
+            options=("params", "connection", "region"),
+            input_rates=(16000, 8000, 24000),
+            output_rates=(16000, 8000, 24000),
+            limits=Limits(
+                text_only=True,
+                # Strands cuts at 50 KB a message and 200 KB in all; AWS publishes less, and the smaller figure holds.
+                message_bytes=Figure(40 * 1024, NOVA_GUIDE),
+                total_bytes=Figure(40 * 1024, NOVA_GUIDE),
+                piece_bytes=Figure(1024, NOVA_GUIDE),
+                first_role="user",
+                source=STRANDS_NOVA,
+            ),
+            connection_seconds=Figure(8 * 60, NOVA_SESSION),
+        ),
+        Provider(
+            name="openai-realtime",
+            default_model="gpt-realtime",
+            model_pattern=r"realtime",
+            keys=("OPENAI_API_KEY",),
+            options=("params", "connection", "transcription_model_id", "organization", "project", "timeout_s"),
+            input_rates=(24000,),
+            output_rates=(24000,),
+            limits=Limits(
+                text_only=False,
+                message_bytes=Figure(None, OPENAI_GUIDE),
+                total_bytes=Figure(None, OPENAI_GUIDE),
+                source=STRANDS_OPENAI,
+            ),
+            connection_seconds=Figure(60 * 60, OPENAI_GUIDE),
+        ),
+        Provider(
+            name="openai-live",
+            default_model="gpt-live-1",
+            model_pattern=r"live",
+            keys=("OPENAI_API_KEY",),
+            options=("connection", "delegation_model_id"),
+            input_rates=(24000, 16000),
+            output_rates=(24000, 16000),
+            limits=Limits(
+                text_only=True,
+                message_bytes=Figure(None, STRANDS_LIVE),
+                total_bytes=Figure(None, STRANDS_LIVE),
+                source=STRANDS_LIVE,
+            ),
+            connection_seconds=Figure(None, STRANDS_LIVE),
+        ),
+        Provider(
+            name="gemini-live",
+            default_model="gemini-3.8-live",
+            model_pattern=r"live|native-audio",
+            keys=("GEMINI_API_KEY", "GOOGLE_API_KEY"),
+            options=("params", "connection", "client_args"),
+            input_rates=(16000, 8000, 24000, 48000),
+            output_rates=(24000,),
+            limits=Limits(
+                text_only=True,
+                message_bytes=Figure(None, GEMINI_GUIDE),
+                total_bytes=Figure(None, GEMINI_GUIDE),
+                source=STRANDS_GEMINI,
+            ),
+            connection_seconds=Figure(10 * 60, GEMINI_GUIDE),
+            handle_seconds=Figure(2 * 60 * 60, GEMINI_GUIDE),
+        ),
+        Provider(
+            name="rehearsal",
+            default_model="rehearsal",
+            model_pattern=r"",
+            options=("limit_s", "pace", "connection"),
+            input_rates=(16000, 8000, 24000, 48000),
+            output_rates=(16000, 8000, 24000, 48000),
+            limits=Limits(
+                text_only=False,
+                message_bytes=Figure(None, "worker.rehearsal"),
+                total_bytes=Figure(None, "worker.rehearsal"),
+                source="worker.rehearsal",
+            ),
+            connection_seconds=Figure(None, "worker.rehearsal"),
+        ),
+    )
+}
+"""All providers, by name."""

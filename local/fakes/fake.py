@@ -1,0 +1,95 @@
+"""What all fake providers have in common."""
+
+import abc
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Self
+
+import msgspec
+
+from local.fakes.mind import Mind
+
+LOOPBACK = "127.0.0.1"
+
+
+class Broken(Exception):  # noqa: N818 - what the client did
+    """The client sent what the provider's schema does not allow."""
+
+
+class Fake(abc.ABC):
+    """A provider on loopback.
+
+    Attributes:
+        minds: Every connection that was opened, in order.
+        problems: What clients sent that the provider's schema does not allow.
+        refuse: Called when a connection was told everything; a text refuses it.
+        pace: Seconds taken to speak a second of audio.
+        reject: HTTP status to answer the next connections with.
+        failing: Codes with which the next responses fail, where the provider has such.
+    """
+
+    def __init__(self, *, pace: float = 0.0) -> None:
+        self.minds: list[Any] = []
+        self.problems: list[str] = []
+        self.refuse: Callable[[Any], str | None] = lambda _: None
+        self.reject: list[int] = []
+        self.failing: list[str] = []
+        self.pace = pace
+
+    @property
+    def mind(self) -> Any:
+        """The newest connection."""
+        return self.minds[-1]
+
+    @abc.abstractmethod
+    async def start(self) -> None:
+        """Listen on a free port."""
+
+    @abc.abstractmethod
+    async def stop(self) -> None:
+        """End all connections and stop listening."""
+
+    @abc.abstractmethod
+    def environment(self) -> dict[str, str]:
+        """The variables with which a worker talks to this fake."""
+
+    async def __aenter__(self) -> Self:
+        """Serve."""
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Stop."""
+        await self.stop()
+
+    def read[Message](self, kind: type[Message], data: bytes | str | Any) -> Message:
+        """Read a client's message as strictly as its schema says.
+
+        Raises:
+            Broken: It is not allowed; noted as a problem, too.
+        """
+        try:
+            if isinstance(data, bytes | str):
+                return msgspec.json.decode(data, type=kind)
+            return msgspec.convert(data, type=kind)
+        except msgspec.MsgspecError as error:
+            raise self.broken(f"{error}: {str(data)[:300]}") from error
+
+    def broken(self, problem: str) -> Broken:
+        """Note a problem."""
+        self.problems.append(problem)
+        return Broken(problem)
+
+    @contextlib.asynccontextmanager
+    async def lasting(self, mind: Mind) -> AsyncIterator[None]:
+        """Keep a connection while it lasts; its talk ends with it, and a mistake in here is a problem, too."""
+        self.minds.append(mind)
+        try:
+            yield
+        except ConnectionError:
+            raise  # the client left
+        except Exception as error:
+            self.problems.append(f"{type(error).__name__}: {error}")
+            raise
+        finally:
+            await mind.finish()

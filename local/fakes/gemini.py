@@ -1,0 +1,257 @@
+"""Gemini Live on loopback: a WebSocket over TLS, as its API reference describes it."""
+
+import base64
+import contextlib
+import http
+import itertools
+import json
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
+
+from local.fakes import certificate
+from local.fakes.fake import LOOPBACK, Broken, Fake
+from local.fakes.mind import Mind, result_text, spec_of
+from local.fakes.schemas_gemini import ClientContent, ClientMessage, Setup, ToolResponse
+from worker.rehearsal.history import Turn
+
+KEY = "fake-gemini-key"
+
+
+class FakeGemini(Fake):
+    """The service.
+
+    Attributes:
+        sessions: What each handle stands for: the turns so far.
+        valid: Handles that are taken.
+        merges: Whether who speaks over the answer is added to the transcript before, as the service does at times.
+        updates: Whether handles are given.
+    """
+
+    def __init__(self, *, pace: float = 0.0) -> None:
+        super().__init__(pace=pace)
+        self.sessions: dict[str, list[Turn]] = {}
+        self.merges = True
+        self.updates = True
+        self.numbers = itertools.count(1)
+        self._server: Server | None = None
+        self._folder = tempfile.TemporaryDirectory()
+        self._certificate = certificate.make(Path(self._folder.name))
+
+    async def start(self) -> None:
+        """Listen."""
+        self._server = await serve(
+            self._serve, LOOPBACK, 0, process_request=self._admit, ssl=self._certificate.context, max_size=None
+        )
+
+    async def stop(self) -> None:
+        """End."""
+        if self._server is not None:
+            self._server.close()
+            await self._server.wait_closed()
+        self._folder.cleanup()
+
+    def environment(self) -> dict[str, str]:
+        """The worker's variables."""
+        assert self._server is not None  # noqa: S101 - started
+        port = next(iter(self._server.sockets)).getsockname()[1]
+        return {
+            "SEGUE_PROVIDER": "gemini-live",
+            "SEGUE_PROVIDER_ENDPOINT": f"https://{LOOPBACK}:{port}",
+            "GEMINI_API_KEY": KEY,
+            "SSL_CERT_FILE": str(self._certificate.authority),
+        }
+
+    def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
+        if self.reject:
+            return connection.respond(http.HTTPStatus(self.reject.pop(0)), "{}")
+        key = request.headers.get("x-goog-api-key") or parse_qs(urlsplit(request.path).query).get("key", [""])[0]
+        if key != KEY:
+            return connection.respond(http.HTTPStatus.UNAUTHORIZED, "{}")
+        return None
+
+    async def _serve(self, socket: ServerConnection) -> None:
+        mind = GeminiMind(self, socket)
+        async with self.lasting(mind):
+            try:
+                await mind.serve()
+            except ConnectionClosed:
+                pass
+            except Broken as problem:
+                await socket.close(1007, str(problem)[:100])
+
+
+class GeminiMind(Mind):
+    """One connection."""
+
+    def __init__(self, fake: FakeGemini, socket: ServerConnection) -> None:
+        super().__init__(fake.pace)
+        self._fake, self._socket = fake, socket
+        self._seeding = False
+        self._names: dict[str, str] = {}
+
+    async def serve(self) -> None:
+        """Take messages until the client leaves."""
+        first: Any = self._fake.read(ClientMessage, _camel(json.loads(await self._socket.recv())))
+        if first.setup is None:
+            raise self._fake.broken("the first message is no setup")
+        if not await self._set_up(first.setup):
+            return
+        async for data in self._socket:
+            message: Any = self._fake.read(ClientMessage, _camel(json.loads(data)))
+            given = [name for name in message.__struct_fields__ if getattr(message, name) is not None]
+            if len(given) != 1 or given == ["setup"]:
+                raise self._fake.broken(f"a message with {given or 'nothing'}")
+            if message.client_content is not None:
+                await self._content(message.client_content)
+            elif message.realtime_input is not None:
+                await self._audio(message.realtime_input.audio)
+            else:
+                await self._results(message.tool_response)
+
+    async def send(self, **message: Any) -> None:
+        """Send a message."""
+        await self._socket.send(json.dumps(message).encode())
+
+    async def _set_up(self, setup: Setup) -> bool:
+        told = self.told
+        told.model = setup.model.removeprefix("models/")
+        told.config = {"setup": setup}
+        told.prompt = (
+            "".join(part.text or "" for part in setup.system_instruction.parts) if setup.system_instruction else ""
+        )
+        for tool in setup.tools:
+            for declared in tool.function_declarations:
+                schema = _lower(declared.parameters or {})
+                told.tools[declared.name] = spec_of(declared.name, declared.description, schema)
+        told.handle = setup.session_resumption.handle if setup.session_resumption else None
+        if told.handle is not None:
+            if told.handle not in self._fake.sessions:
+                await self._socket.close(1008, "BidiGenerateContent session not found")
+                return False
+            self.turns = list(self._fake.sessions[told.handle])
+        self._seeding = bool(setup.history_config and setup.history_config.initial_history_in_client_content)
+        if not self._seeding and await self._refused():
+            return False
+        await self.send(setupComplete={})
+        if told.handle is not None:
+            await self._update()
+        return True
+
+    async def _refused(self) -> bool:
+        refusal = self._fake.refuse(self)
+        if refusal is not None:
+            await self._socket.close(1007, refusal)
+        return refusal is not None
+
+    async def _content(self, content: ClientContent) -> None:
+        texts = [("".join(part.text or "" for part in turn.parts), turn.role) for turn in content.turns]
+        if any(not text.strip() for text, _ in texts):
+            raise self._fake.broken("a turn with a blank text")
+        if self._seeding:
+            self._seeding = False
+            for text, role in texts:
+                self.told.history.append(("assistant" if role == "model" else "user", text))
+                self.turns.append(Turn("assistant" if role == "model" else "user", text))
+            await self._refused()
+            return
+        await self.heard_text(texts[-1][0])
+
+    async def _audio(self, blob: Any) -> None:
+        if blob is None or self._seeding:
+            raise self._fake.broken("realtime input that is no audio, or before the history")
+        if self._ear is None:
+            self.listen(int(blob.mime_type.partition("rate=")[2]), 24000)
+        await self.heard_audio(base64.urlsafe_b64decode(blob.data))
+
+    async def _results(self, response: ToolResponse) -> None:
+        for result in response.function_responses:
+            if self._names.pop(result.id, None) != result.name:
+                raise self._fake.broken(f"a response to an unknown call {result.id}")
+            await self.heard_result(result.id, result_text(result.response))
+
+    async def user_began(self) -> None:
+        """Gemini does not say that the user begins to speak."""
+
+    async def user_said(self, text: str) -> None:
+        """The user's words, never said to be complete."""
+        for at in range(0, len(text), 8):
+            await self.send(serverContent={"inputTranscription": {"text": text[at : at + 8]}})
+
+    async def begin(self) -> None:
+        """A response begins, without a word."""
+
+    async def say(self, word: str, pcm: bytes) -> None:
+        """A word and its sound."""
+        await self.send(serverContent={"outputTranscription": {"text": word}})
+        blob = {"data": base64.b64encode(pcm).decode(), "mimeType": "audio/pcm;rate=24000"}
+        await self.send(serverContent={"modelTurn": {"role": "model", "parts": [{"inlineData": blob}]}})
+
+    async def end(self, text: str) -> None:
+        """A response is complete."""
+        await self.send(serverContent={"generationComplete": True})
+        usage = {"promptTokenCount": 5, "responseTokenCount": 7, "totalTokenCount": 12}
+        await self.send(serverContent={"turnComplete": True}, usageMetadata=usage)
+        await self._update()
+
+    async def interrupted(self, text: str) -> None:
+        """The user has interrupted."""
+        await self.send(serverContent={"interrupted": True})
+        if not self._fake.merges:
+            await self.send(serverContent={"turnComplete": True})
+
+    async def use_tool(self, tool_use_id: str, name: str, arguments: dict[str, Any]) -> None:
+        """Ask for a tool."""
+        self._names[tool_use_id] = name
+        await self.send(toolCall={"functionCalls": [{"id": tool_use_id, "name": name, "args": arguments}]})
+
+    async def reach_limit(self) -> None:
+        """About ten minutes are over."""
+        await self.send(goAway={"timeLeft": "10s"})
+
+    async def drop(self) -> None:
+        """The network fails."""
+        self._socket.transport.abort()
+
+    async def _update(self) -> None:
+        if self._fake.updates:
+            handle = f"handle-{next(self._fake.numbers)}"
+            self._fake.sessions[handle] = list(self.turns)
+            with contextlib.suppress(ConnectionClosed):
+                await self.send(sessionResumptionUpdate={"newHandle": handle, "resumable": True})
+
+
+def _camel(value: Any) -> Any:
+    """The JSON form of protocol buffers takes field names in both spellings; the schema here has one."""
+    match value:
+        case dict():
+            return {
+                re.sub(r"_([a-z])", lambda found: found[1].upper(), key): inner
+                if key in {"parameters", "response"}
+                else _camel(inner)
+                for key, inner in value.items()
+            }
+        case list():
+            return [_camel(inner) for inner in value]
+        case _:
+            return value
+
+
+def _lower(schema: Any) -> Any:
+    """Gemini's schemas name types in capitals."""
+    match schema:
+        case dict():
+            return {
+                key: value.lower() if key == "type" and isinstance(value, str) else _lower(value)
+                for key, value in schema.items()
+            }
+        case list():
+            return [_lower(value) for value in schema]
+        case _:
+            return schema

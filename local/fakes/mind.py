@@ -1,0 +1,214 @@
+"""A conversation without a protocol: what a fake provider hears, and what it answers."""
+
+import abc
+import asyncio
+import contextlib
+import json
+import uuid
+from dataclasses import dataclass, field
+from typing import Any
+
+from worker.rehearsal.answers import Answer, DropLine, Known, Say, UseTool, answer, answer_tool
+from worker.rehearsal.history import Turn
+from worker.rehearsal.tones import Ear, speak, words_in_time
+
+SAMPLE_BYTES = 2
+
+
+@dataclass
+class Told:
+    """What a connection was told before the first word: the provider's side of a restore.
+
+    Attributes:
+        model: The model that was asked for.
+        prompt: The system prompt.
+        tools: The tools, by name.
+        history: Who said what.
+        calls: Tool calls of the history: id, name and what came back.
+        handle: The resumption handle that was shown.
+        config: Everything else of the configuration, as it came.
+    """
+
+    model: str = ""
+    prompt: str = ""
+    tools: dict[str, Any] = field(default_factory=dict)
+    history: list[tuple[str, str]] = field(default_factory=list)
+    calls: list[tuple[str, str, str | None]] = field(default_factory=list)
+    handle: str | None = None
+    config: dict[str, Any] = field(default_factory=dict)
+
+
+class Mind(abc.ABC):
+    """One connection's conversation. Protocols say what happens in it.
+
+    Attributes:
+        told: What it was told at its start.
+        turns: What was said, history included.
+        live: What was typed or spoken on this connection.
+        spoken: What it has said on this connection.
+        closed: Set when the connection has ended.
+    """
+
+    def __init__(self, pace: float) -> None:
+        self.told = Told()
+        self.turns: list[Turn] = []
+        self.live: list[str] = []
+        self.spoken: list[str] = []
+        self.results: list[tuple[str, str]] = []
+        self.closed = asyncio.Event()
+        self.audio_bytes = 0
+        self._pace = pace
+        self._ear: Ear | None = None
+        self._output_rate = 24000
+        self._hearing = False
+        self._speaking: asyncio.Task[None] | None = None
+        self._said = ""
+        self._tools_asked: dict[str, str] = {}
+
+    def listen(self, input_rate: int, output_rate: int) -> None:
+        """Set the audio formats."""
+        self._ear, self._output_rate = Ear(input_rate), output_rate
+
+    async def heard_text(self, text: str) -> None:
+        """Take typed words, and answer them."""
+        await self._interrupt()
+        self.live.append(text)
+        await self._take(text)
+
+    async def heard_audio(self, pcm: bytes) -> None:
+        """Take audio; answer the utterances that end in it, fall silent for one that begins."""
+        self.audio_bytes += len(pcm)
+        if self._ear is None:
+            raise ValueError("audio before its format")
+        for heard in self._ear.feed(pcm):
+            await self._begin_speech()
+            text = heard.text or "[inaudible]"
+            self._hearing = False
+            self.live.append(text)
+            await self.user_said(text)
+            await self._take(text)
+        if self._ear.hearing:
+            await self._begin_speech()
+
+    async def heard_result(self, tool_use_id: str, text: str, *, succeeded: bool = True) -> None:
+        """Take what a tool returned, and answer with it."""
+        self.results.append((tool_use_id, text))
+        name = self._tools_asked.pop(tool_use_id, "tool")
+        await self._go(answer_tool(name, succeeded=succeeded, text=text))
+
+    async def finish(self) -> None:
+        """Stop talking: the connection has ended."""
+        await self._silence()
+        self.closed.set()
+
+    @abc.abstractmethod
+    async def user_began(self) -> None:
+        """The user begins to speak."""
+
+    @abc.abstractmethod
+    async def user_said(self, text: str) -> None:
+        """The user has spoken."""
+
+    @abc.abstractmethod
+    async def begin(self) -> None:
+        """A response begins."""
+
+    @abc.abstractmethod
+    async def say(self, word: str, pcm: bytes) -> None:
+        """A piece of a response."""
+
+    @abc.abstractmethod
+    async def end(self, text: str) -> None:
+        """A response is complete."""
+
+    @abc.abstractmethod
+    async def interrupted(self, text: str) -> None:
+        """A response was cut off by the user."""
+
+    @abc.abstractmethod
+    async def use_tool(self, tool_use_id: str, name: str, arguments: dict[str, Any]) -> None:
+        """Ask for a tool."""
+
+    @abc.abstractmethod
+    async def reach_limit(self) -> None:
+        """End the connection as the provider does at its time limit."""
+
+    @abc.abstractmethod
+    async def drop(self) -> None:
+        """Lose the connection without a word."""
+
+    async def _begin_speech(self) -> None:
+        if not self._hearing:
+            self._hearing = True
+            await self._interrupt()
+            await self.user_began()
+
+    async def _take(self, text: str) -> None:
+        self.turns.append(Turn("user", text))
+        known = Known(self.turns, self.told.tools, self.told.prompt)
+        await self._go(answer(known))
+
+    async def _go(self, reply: Answer) -> None:
+        await self._silence()
+        match reply:
+            case Say(text):
+                self._speaking = asyncio.create_task(self._speak(text))
+            case UseTool(name, arguments):
+                tool_use_id = uuid.uuid4().hex[:24]
+                self._tools_asked[tool_use_id] = name
+                await self.use_tool(tool_use_id, name, arguments)
+            case DropLine():
+                await self.reach_limit()
+
+    async def _speak(self, text: str) -> None:
+        pcm, at = speak(text, self._output_rate), 0
+        self._said = ""
+        await self.begin()
+        words = words_in_time(text)
+        for number, (word, second) in enumerate(words):
+            to = len(pcm) if number == len(words) - 1 else int(second * self._output_rate) * SAMPLE_BYTES
+            self._said += word
+            await self.say(word, pcm[at:to])
+            await asyncio.sleep(self._pace * (to - at) / SAMPLE_BYTES / self._output_rate)
+            at = to
+        self._speaking = None
+        self._keep(text)
+        await self.end(text)
+
+    async def _interrupt(self) -> None:
+        if self._speaking is not None:
+            await self._silence()
+            self._keep(self._said)
+            await self.interrupted(self._said)
+
+    async def _silence(self) -> None:
+        task, self._speaking = self._speaking, None
+        if task is not None and task is not asyncio.current_task():
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    def _keep(self, text: str) -> None:
+        if text:
+            self.turns.append(Turn("assistant", text))
+            self.spoken.append(text)
+
+
+def spec_of(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
+    """A tool as the table of answers reads it."""
+    return {"name": name, "description": description, "inputSchema": {"json": schema}}
+
+
+def result_text(content: Any) -> str:
+    """The text in a tool's result, in whichever form it was sent."""
+    match content:
+        case {"text": str(text)}:
+            return text
+        case {"json": value}:
+            return json.dumps(value)
+        case {"content": parts} | {"result": parts}:
+            return result_text(parts)
+        case list():
+            return "\n".join(map(result_text, content))
+        case _:
+            return str(content)

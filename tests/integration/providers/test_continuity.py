@@ -1,0 +1,112 @@
+"""Each provider, whatever ends a connection: the conversation goes on with what was said, and with its tools.
+
+Every combination makes a row; the rows are the table in docs/providers.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.memory_manager import MemoryStorage
+from tests.support.provider_calls import PROMPT, Call, said
+from tests.support.waiting import eventually
+
+DOCS = Path(__file__).resolve().parents[3] / "docs" / "providers.md"
+BEGIN, END = "<!-- combinations: from the tests -->", "<!-- end of combinations -->"
+
+CONVERSATION = [
+    ("user", "My name is Alice"),
+    ("assistant", "Hello Alice, nice to meet you."),
+    ("user", "What's my name?"),
+    ("assistant", "Your name is Alice."),
+    ("user", "use the tool weather with Paris"),
+    ("assistant", "sunny in Paris"),
+]
+
+ENDS = ("handoff", "kill", "limit", "lost connection")
+
+EXPECTED: dict[tuple[str, str], tuple[str, str]] = {
+    **{("nova-sonic", end): ("history", "6 texts") for end in ENDS},
+    **{("openai-realtime", end): ("history", "6 texts, 1 tool call") for end in ENDS},
+    **{("gemini-live", end): ("handle", "nothing: it knows") for end in ENDS},
+    **{("gemini-live, no handle", end): ("history", "6 texts") for end in ENDS},
+}
+"""How each goes on, and what it is told."""
+
+
+def row(name: str, end: str, how: str, told: str) -> str:
+    return f"| {name} | {end} | {how} | {told} | 1 | yes |"
+
+
+async def talk(call: Call) -> None:
+    """A typed turn, a spoken one, and one with a tool."""
+    await call.ask("My name is Alice", "Hello Alice")
+    await call.speak("What's my name?")
+    await call.until("Your name is Alice")
+    await call.ask("use the tool weather with Paris", "sunny in Paris")
+
+
+async def handle_recorded(call: Call, fake: Any) -> None:
+    """The newest one: it comes a moment after the turn's end."""
+    recorder = call.manager._recorders["default"]
+    await eventually(lambda: recorder._connection.get("handle", {}).get("value") == list(fake.sessions)[-1])
+    await call.manager.durable()
+
+
+@pytest.mark.parametrize(("case", "end"), EXPECTED)
+async def test_the_conversation_goes_on(
+    case: str, end: str, new_fake: Any, new_call: Any, storage: MemoryStorage
+) -> None:
+    name, _, without = case.partition(", ")
+    fake = await new_fake(name)
+    fake.updates = not without
+    call = await new_call(fake, storage)
+    await talk(call)
+    assert [text for text in said(call.agent.messages) if text[0] == "user"] == CONVERSATION[::2]
+    if EXPECTED[case, end][0] == "handle":
+        await handle_recorded(call, fake)
+    await call.manager.durable()
+    assert len(fake.minds) == 1
+    if end == "limit":
+        await fake.mind.reach_limit()
+    elif end == "lost connection":
+        await fake.mind.drop()
+    else:
+        await (call.stop() if end == "handoff" else call.kill())
+        call = await new_call(fake, storage)
+    await eventually(lambda: len(fake.minds) == 2)
+    assert bool(call.model._lost) == (end == "lost connection"), "a limit is no loss, which is borne three times only"
+    await call.ask("Who am I? What's my name?", "Your name is Alice")
+    told = fake.mind.told
+    assert told.prompt == PROMPT
+    how = "handle" if told.handle else "history"
+    if how == "history":
+        assert told.history == CONVERSATION
+    texts = f"{len(told.history)} texts" if told.history else "nothing: it knows"
+    calls = [(name, result) for _, name, result in told.calls]
+    assert calls in ([], [("weather", "sunny in Paris")])
+    if calls:
+        texts += f", {len(calls)} tool call"
+    assert EXPECTED[case, end] == (how, texts)
+    assert list(told.tools) == ["weather"]
+    assert fake.mind.live == ["Who am I? What's my name?"]
+    assert said(call.agent.messages)[:6] == CONVERSATION
+    assert row(case, end, how, texts) in rows_of_the_docs()
+
+
+def rows_of_the_docs() -> list[str]:
+    text = DOCS.read_text(encoding="utf-8")
+    return [line for line in text[text.index(BEGIN) : text.index(END)].splitlines() if line.startswith("| ")][1:]
+
+
+def expected_rows() -> Iterator[str]:
+    for (case, end), (how, told) in EXPECTED.items():
+        yield row(case, end, how, told)
+
+
+def test_the_table_in_the_docs_has_these_combinations_and_no_others() -> None:
+    assert rows_of_the_docs() == list(expected_rows())

@@ -1,0 +1,252 @@
+"""What goes wrong with a provider, and what becomes of the conversation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from strands.bidi.types.events import BidiBargeInEvent, BidiConnectionRestartEvent
+
+from local.fakes.nova import HISTORY_BYTES
+from segue.records import Record
+from tests.support.memory_manager import MemoryStorage
+from tests.support.provider_calls import said
+from tests.support.waiting import eventually
+from worker.providers import classify, continuity
+from worker.providers.errors import ERRORS, Kind
+
+ALL = ["nova-sonic", "openai-realtime", "gemini-live"]
+
+
+@pytest.mark.parametrize("name", ALL)
+async def test_who_speaks_over_the_answer_is_heard_as_a_sentence_of_its_own(name, new_fake, new_call, storage):
+    fake = await new_fake(name, pace=0.5)
+    call = await new_call(fake, storage)
+    await call.speak("count to 30")
+    await eventually(lambda: any(event.get("type") == "bidi_audio_delta" for event in call.events), 20)
+    since = len(call.events)
+    await call.speak("My name is Bob")
+    await call.until("Hello Bob", since)
+    assert call.of(BidiBargeInEvent)
+    assert [text for role, text in said(call.agent.messages) if role == "user"] == ["count to 30", "My name is Bob"]
+    told = [text for role, text in said(call.agent.messages) if role == "assistant"]
+    assert told[0].startswith("1,")
+    assert "30." not in told[0]
+    assert told[1] == "Hello Bob, nice to meet you."
+
+
+@pytest.mark.parametrize("name", ALL)
+async def test_an_interrupted_conversation_is_handed_over_as_it_was_said(name, new_fake, new_call, storage):
+    fake = await new_fake(name, pace=0.2)
+    call = await new_call(fake, storage)
+    await call.speak("count to 30")
+    await eventually(lambda: any(event.get("type") == "bidi_audio_delta" for event in call.events), 20)
+    since = len(call.events)
+    await call.speak("My name is Bob")
+    await call.until("Hello Bob", since)
+    before = said(call.agent.messages)
+    fake.updates = False  # from here on nothing but the history
+    await call.kill()
+    successor = await new_call(fake, storage)
+    await successor.ask("What's my name?", "Your name is Bob")
+    if fake.mind.told.handle is None:
+        assert fake.mind.told.history == before
+
+
+@pytest.mark.parametrize("name", ["nova-sonic", "gemini-live"])
+async def test_a_refused_history_leads_to_a_shorter_one(name, new_fake, new_call, storage, caplog):
+    fake = await new_fake(name)
+    fake.updates = False
+    call = await new_call(fake, storage)
+    for number in range(3):
+        await call.ask(f"repeat after me {number}{number}{number}", f"{number}{number}{number}")
+    await call.stop()
+    fake.refuse = lambda mind: "the history is too long" if len(mind.told.history) > 4 else None
+    successor = await new_call(fake, storage)
+    await eventually(lambda: len(fake.minds) >= 3)
+    await successor.ask("repeat after me done", "done")
+    told = fake.mind.told
+    assert 0 < len(told.history) <= 4
+    assert told.history[0][0] == "user"
+    assert told.history[-1] == ("assistant", "222")
+    assert list(told.tools) == ["weather"]
+    assert len(said(successor.agent.messages)) == 8, "the agent has forgotten nothing"
+    assert "provider refused how to go on" in caplog.text
+
+
+async def test_a_refused_handle_leads_to_the_history(new_fake, new_call, storage, caplog):
+    fake = await new_fake("gemini-live")
+    call = await new_call(fake, storage)
+    await call.ask("My name is Alice", "Hello Alice")
+    recorder = call.manager._recorders["default"]
+    await eventually(lambda: "handle" in recorder._connection)
+    await call.stop()
+    fake.sessions.clear()  # the provider knows it no more
+    fake.updates = False
+    successor = await new_call(fake, storage)
+    await successor.ask("What's my name?", "Your name is Alice")
+    assert [mind.told.handle for mind in fake.minds[1:]] == ["handle-1", None]
+    assert fake.mind.told.history == [("user", "My name is Alice"), ("assistant", "Hello Alice, nice to meet you.")]
+
+
+async def test_an_old_handle_or_one_from_before_the_last_words_is_not_used(new_fake, new_call, storage, monkeypatch):
+    fake = await new_fake("gemini-live")
+    call = await new_call(fake, storage)
+    await call.ask("My name is Alice", "Hello Alice")
+    recorder = call.manager._recorders["default"]
+    await eventually(lambda: "handle" in recorder._connection)
+    record = dict(recorder._connection)
+    fake.updates = False
+    await call.ask("My name is Bob", "Hello Bob")
+    await eventually(lambda: "handle" not in recorder._connection or call.model._activity.changed)
+    await call.manager.durable()
+    # As if it had been killed before anything later was recorded of the connection.
+    call.manager._require().append(Record(kind="connection", data=record, agent="default", at=0))
+    await call.kill()
+    successor = await new_call(fake, storage)
+    await successor.ask("What's my name?", "Your name is Bob")
+    assert fake.mind.told.handle is None
+
+
+async def test_redaction_forgets_the_handle(new_fake, new_call, storage):
+    fake = await new_fake("gemini-live")
+    call = await new_call(fake, storage)
+    await call.ask("My name is Alice", "Hello Alice")
+    recorder = call.manager._recorders["default"]
+    await eventually(lambda: "handle" in recorder._connection)
+    await call.manager.redact(call.agent.messages[0]["tracking_id"])
+    assert "handle" not in recorder._connection
+    await call.stop()
+    await new_call(fake, storage)
+    assert fake.mind.told.handle is None
+    await eventually(lambda: fake.mind.told.history)
+    assert fake.mind.told.history[0] == ("user", "[redacted]")
+
+
+async def test_refused_tools_lead_to_a_call_without_them(new_fake, new_call, storage):
+    fake = await new_fake("openai-realtime")
+    fake.refuse = lambda mind: "session.tools[0].parameters" if mind.told.tools else None
+    call = await new_call(fake, storage)
+    await eventually(lambda: len(fake.minds) == 2)
+    await call.ask("My name is Alice", "Hello Alice")
+    assert fake.mind.told.tools == {}
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(403, Kind.ACCESS), (404, Kind.REGION), (429, Kind.THROTTLED), (503, Kind.UNAVAILABLE), (401, Kind.CREDENTIALS)],
+)
+@pytest.mark.parametrize("name", ["openai-realtime", "gemini-live"])
+async def test_what_the_provider_says_at_the_door(name, status, kind, new_fake, new_call, storage):
+    fake = await new_fake(name)
+    fake.reject = [status]
+    with pytest.raises(Exception) as raised:  # noqa: PT011 - each client has its own
+        await new_call(fake, storage)
+    assert classify(raised.value) is ERRORS[kind]
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"), [(403, Kind.ACCESS), (404, Kind.REGION), (429, Kind.THROTTLED), (503, Kind.UNAVAILABLE)]
+)
+async def test_what_bedrock_says_at_the_door(status, kind, new_fake, new_call, storage, monkeypatch):
+    monkeypatch.setattr(continuity, "RECONNECTIONS", 0)
+    fake = await new_fake("nova-sonic")
+    fake.reject = [status]
+    # Its client opens the stream first and reads the answer afterwards.
+    call = await new_call(fake, storage)
+    await eventually(lambda: call.failure)
+    assert call.failure is not None
+    assert classify(call.failure) is ERRORS[kind]
+
+
+async def test_a_failed_response_is_shown_and_the_call_goes_on(new_fake, new_call, storage):
+    fake = await new_fake("openai-realtime")
+    call = await new_call(fake, storage)
+    shown: list[Any] = []
+    call.model.on_trouble = shown.append
+    fake.failing = ["rate_limit_exceeded"]
+    await call.agent.send("My name is Alice")
+    await eventually(lambda: shown)
+    assert shown == [ERRORS[Kind.THROTTLED]]
+    await call.ask("My name is Bob", "Hello Bob")
+    assert len(fake.minds) == 1
+
+
+@pytest.mark.parametrize("name", ALL)
+async def test_what_was_typed_into_a_dying_connection_is_answered_once_by_the_next(name, new_fake, new_call, storage):
+    fake = await new_fake(name)
+    fake.updates = False
+    call = await new_call(fake, storage)
+    await call.ask("My name is Alice", "Hello Alice")
+    await fake.mind.drop()
+    await call.ask("What's my name?", "Your name is Alice")
+    assert len(fake.minds) == 2
+    assert fake.mind.live == ["What's my name?"]
+    assert ("user", "What's my name?") not in fake.mind.told.history
+
+
+@pytest.mark.parametrize("name", ALL)
+async def test_an_outage_ends_the_call(name, new_fake, new_call, storage, monkeypatch):
+    monkeypatch.setattr(continuity, "PAUSE_SECONDS", 0.01)
+    fake = await new_fake(name)
+    call = await new_call(fake, storage)
+    await call.ask("My name is Alice", "Hello Alice")
+    for connection in range(continuity.RECONNECTIONS + 1):
+        await eventually(lambda number=connection: len(fake.minds) == number + 1)
+        await eventually(lambda: fake.mind.told.prompt or fake.mind.told.handle)
+        await fake.mind.drop()
+    await eventually(lambda: call.failure)
+    assert call.failure is not None
+    assert classify(call.failure).retryable
+
+
+@pytest.mark.parametrize("name", ALL)
+async def test_a_connection_is_renewed_between_turns_before_its_limit(name, new_fake, new_call, storage, monkeypatch):
+    monkeypatch.setattr(continuity, "QUIET_SECONDS", 0.1)
+    fake = await new_fake(name)
+    call = await new_call(fake, storage, SEGUE_PROVIDER_OPTIONS='{"connection": {"restart_after_s": 1}}')
+    await call.ask("My name is Alice", "Hello Alice")
+    await eventually(lambda: call.of(BidiConnectionRestartEvent))
+    assert not call.of(BidiConnectionRestartEvent)[0].turn_interrupted
+    await eventually(lambda: len(fake.minds) > 1)
+    await call.ask("What's my name?", "Your name is Alice")
+
+
+async def test_nova_is_told_no_more_than_aws_allows(new_fake, new_call, storage):
+    fake = await new_fake("nova-sonic")
+    call = await new_call(fake, storage)
+    await call.ask("My name is Alice", "Hello Alice")
+    for number in range(40):
+        words = f"{number} " + "é" * 800
+        call.agent.messages.append({"role": "user", "content": [{"text": words}]})
+        call.agent.messages.append({"role": "assistant", "content": [{"text": words}]})
+    await fake.mind.reach_limit()
+    await eventually(lambda: len(fake.minds) == 2 and len(fake.mind.told.history) > 20)
+    await call.ask("repeat after me done", "done")
+    history = fake.mind.told.history  # the fake refuses a text input of more than 1 KB, and more than 40 KB in all
+    assert history[-1][1].startswith("39 é")
+    assert len(history[-1][1]) == 803
+    size = sum(len(text.encode()) for _, text in history)
+    assert HISTORY_BYTES - 2 * 1700 < size <= HISTORY_BYTES
+
+
+async def test_clients_may_use_other_rates_than_the_provider(new_fake, new_call, storage):
+    fake = await new_fake("openai-realtime")
+    call = await new_call(fake, storage, SEGUE_INPUT_RATE="16000", SEGUE_OUTPUT_RATE="48000")
+    await call.speak("My name is Alice")
+    await call.until("Hello Alice")
+    assert fake.mind.live == ["My name is Alice"], "what was sent at 16 kHz was understood at 24 kHz"
+    assert call.rates == {48000}
+
+
+async def test_transcripts_of_both_sides_are_asked_for(new_fake, new_call, storage):
+    fakes = {name: await new_fake(name) for name in ("openai-realtime",)}
+    await new_call(fakes["openai-realtime"], storage)
+    await eventually(lambda: fakes["openai-realtime"].mind.told.config)
+    session = fakes["openai-realtime"].mind.told.config["session"]
+    assert session.audio.input.transcription.model
+    gemini = await new_fake("gemini-live")
+    await new_call(gemini, MemoryStorage())
+    setup = gemini.mind.told.config["setup"]
+    assert setup.input_audio_transcription is not None
+    assert setup.output_audio_transcription is not None

@@ -1,0 +1,56 @@
+"""A real provider for a local stack."""
+
+from __future__ import annotations
+
+import pytest
+
+from local import provider
+from local.deployment import Deployment
+from local.errors import LocalError
+from local.settings import Settings
+from local.worker_process import environment
+from worker.providers import Settings as Chosen
+
+
+@pytest.fixture(autouse=True)
+def _nobodys_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OPENAI_API_KEY", "GEMINI_API_KEY", "GOOGLE_API_KEY", "SEGUE_PROVIDER_OPTIONS"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_a_missing_key_is_one_line():
+    with pytest.raises(LocalError, match="openai-realtime needs a key: set OPENAI_API_KEY"):
+        provider.variables("openai-realtime", None, None)
+
+
+def test_the_key_and_the_choice_reach_the_workers(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    chosen = provider.variables("openai-realtime", "gpt-realtime-mini", "marin")
+    deployment = Deployment(
+        endpoint="http://127.0.0.1:1",
+        outputs={"ApiId": "a", "StageName": "s"},
+        worker_environment={"SEGUE_PROVIDER": "rehearsal"},
+    )
+    variables = environment(Settings(worker_environment=chosen), deployment, "w1", 1, {})
+    settings = Chosen.from_environment(variables)
+    assert settings.provider.name == "openai-realtime"
+    assert (settings.model_id, settings.voice, settings.api_key) == ("gpt-realtime-mini", "marin", "k")
+    assert "'k'" not in repr(Settings(worker_environment=chosen))
+
+
+def test_credentials_for_bedrock_do_not_replace_those_of_the_emulator(monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "real")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.delenv("AWS_SESSION_TOKEN", raising=False)
+    chosen = provider.variables("nova-sonic", None, None)
+    assert not {name for name in chosen if name.startswith("AWS_")}
+    settings = Chosen.from_environment(chosen)
+    assert settings.aws == {"aws_access_key_id": "real", "aws_secret_access_key": "secret"}
+
+
+def test_nova_connects_with_the_credentials_it_is_given():
+    from worker.providers import build
+
+    given = {"SEGUE_PROVIDER_AWS_ACCESS_KEY_ID": "real", "SEGUE_PROVIDER_AWS_SECRET_ACCESS_KEY": "secret"}
+    model = build(Chosen.from_environment({"SEGUE_PROVIDER": "nova-sonic", **given}))
+    assert model.inner._session.get_credentials().access_key == "real"

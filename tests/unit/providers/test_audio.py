@@ -1,0 +1,76 @@
+"""Resampling, piece by piece."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+import soxr
+
+from worker.providers.audio import QUALITY, Resampler
+
+SECONDS = 1.5
+
+
+def sine(rate: int, hertz: float = 440.0, loudness: float = 0.5) -> bytes:
+    time = np.arange(int(rate * SECONDS)) / rate
+    return (np.sin(2 * np.pi * hertz * time) * loudness * 32767).astype("<i2").tobytes()
+
+
+def in_pieces(pcm: bytes, seed: int) -> list[bytes]:
+    """Cut anywhere, also within a sample."""
+    random_ = random.Random(seed)
+    pieces, at = [], 0
+    while at < len(pcm):
+        size = random_.randint(1, 4000)
+        pieces.append(pcm[at : at + size])
+        at += size
+    return pieces
+
+
+def loudest(pcm: bytes) -> int:
+    return int(np.abs(np.frombuffer(pcm, dtype="<i2").astype(int)).max())
+
+
+@pytest.mark.parametrize(
+    ("source", "target"), [(16000, 24000), (24000, 16000), (8000, 24000), (48000, 16000), (44100, 24000)]
+)
+@pytest.mark.parametrize("seed", range(3))
+def test_pieces_sound_as_the_whole(source: int, target: int, seed: int):
+    pcm = sine(source)
+    resampler = Resampler(source, target)
+    converted = b"".join(map(resampler.convert, in_pieces(pcm, seed))) + resampler.finish()
+    whole = soxr.resample(np.frombuffer(pcm, dtype="<i2"), source, target, quality=QUALITY).astype(int)
+    got = np.frombuffer(converted, dtype="<i2").astype(int)
+    assert abs(len(got) - len(whole)) <= 1
+    shared = min(len(got), len(whole))
+    assert np.abs(got[:shared] - whole[:shared]).max() <= 2, "a click where two pieces meet"
+
+
+def test_silence_stays_silent():
+    resampler = Resampler(16000, 24000)
+    assert loudest(resampler.convert(bytes(3200)) + resampler.finish()) <= 1, "more than the dither"
+
+
+def test_what_is_too_loud_is_clipped_and_does_not_wrap_around():
+    resampler = Resampler(16000, 24000)
+    square = np.repeat(np.array([32767, -32768] * 20, dtype="<i2"), 80)
+    got = np.frombuffer(resampler.convert(square.tobytes()) + resampler.finish(), dtype="<i2").astype(int)
+    assert got.max() == 32767
+    assert got.min() == -32768
+    # A wrapped sample would be a jump between the extremes within one sample; the filter needs several.
+    assert np.abs(np.diff(got)).max() < 60000
+
+
+def test_equal_rates_pass_unchanged():
+    resampler = Resampler(24000, 24000)
+    assert resampler.idle
+    assert resampler.convert(b"\x01\x02\x03") == b"\x01\x02\x03"
+
+
+def test_after_a_barge_in_nothing_of_before_is_left():
+    resampler = Resampler(16000, 24000)
+    resampler.convert(sine(16000))
+    resampler.forget()
+    assert loudest(resampler.convert(bytes(3200))) <= 1
