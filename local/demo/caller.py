@@ -25,6 +25,7 @@ class Said:
         expected: What has to be in the answer.
         spoken: Whether it was speech; otherwise it was typed.
         at: When it began, on the monotonic clock.
+        ended: When its last frame was sent, on the same.
         frames: The numbers of the frames that carried it.
         answer: The final transcript that answered it.
     """
@@ -33,6 +34,7 @@ class Said:
     expected: str
     spoken: bool
     at: float = field(default_factory=time.monotonic)
+    ended: float = 0.0
     frames: list[int] = field(default_factory=list)
     answer: Final | None = None
 
@@ -141,5 +143,6 @@ class Caller:
             await self.microphone.say(said)
         else:
             said.frames.append(await self.line.text(text))
+        said.ended = time.monotonic()
         said.answer = await self._listener.final_after(before, expected, within)
         return said

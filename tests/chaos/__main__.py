@@ -51,6 +51,9 @@ def main(
         f"{outcome.lines} lines answered, {outcome.frames} frames sent, {outcome.received} received, "
         f"{outcome.connections} connections"
     )
+    if outcome.answers:
+        slowest = ", ".join(f"{one:.1f} s" for one in sorted(outcome.answers)[-5:])
+        click.echo(f"answers took {statistics.median(outcome.answers):.1f} s in the median; the slowest: {slowest}")
     if outcome.gaps:
         ordered = sorted(outcome.gaps)
         click.echo(

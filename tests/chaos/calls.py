@@ -61,6 +61,7 @@ class Outcome:
         frames: Frames that were sent.
         received: Frames that arrived.
         gaps: Seconds from a `moved` to the next `ready`, for each planned handoff that a client saw.
+        answers: Seconds from a line's last frame to its answer.
         killed: Seconds from the SIGKILL of a call's worker to the next `ready` that the call heard.
         stopped: The same for SIGSTOP, where it lasted long enough.
         connections: How many sockets there were in all.
@@ -71,6 +72,7 @@ class Outcome:
     frames: int = 0
     received: int = 0
     gaps: list[float] = field(default_factory=list)
+    answers: list[float] = field(default_factory=list)
     killed: list[float] = field(default_factory=list)
     stopped: list[float] = field(default_factory=list)
     connections: int = 0
@@ -262,6 +264,7 @@ class Call:
         if epochs != sorted(epochs):
             outcome.problems.append(f"{self.session}: epochs fell: {epochs}")
         outcome.lines += sum(said.answer is not None for said in self._caller.said)
+        outcome.answers += [said.answer.at - said.ended for said in self._caller.said if said.answer]
         outcome.frames += sum(row.sent for row in frames.rows)
         outcome.received += sum(self.listener.count.values())
         outcome.connections += self._client.connection

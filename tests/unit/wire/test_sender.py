@@ -51,12 +51,12 @@ def test_acknowledged_frames_are_forgotten():
     for letter in "abcde":
         sender.add(TextInput(text=letter))
     sender.due(0.0)
-    sender.ack(2, (4,))
+    sender.ack(2, (4,), now=0.0)
     assert sender.unacknowledged == 2
-    sender.ack(1, (4, 99))
+    sender.ack(1, (4, 99), now=0.0)
     sender.resend_all()
     assert numbers(sender.due(0.0)) == [3, 5]
-    sender.ack(5)
+    sender.ack(5, now=0.0)
     assert sender.wakeup(0.0) is None
 
 
@@ -96,7 +96,7 @@ def test_text_and_images_that_are_too_much_are_refused_and_nothing_is_lost():
             sender.add(more)
     sender.add(AUDIO)
     assert numbers(sender.due(0.0)) == [2, 3]
-    sender.ack(1)
+    sender.ack(1, now=0.0)
     assert sender.add(TextInput(text="efgh")) == 0
     assert numbers(sender.due(0.0)) == [4]
 
@@ -146,7 +146,7 @@ def test_audio_is_bounded_even_if_nothing_is_ever_acknowledged():
         sender.due(0.0)
     assert sender._audio_bytes <= ROOM_FOR_THREE.audio_bytes
     assert sender.unacknowledged < 100
-    sender.ack(10**6)
+    sender.ack(10**6, now=0.0)
     assert sender._audio_bytes == sum(FRAME_BYTES + 4000 for _ in sender._unsent)
 
 
@@ -156,3 +156,24 @@ def test_each_kind_has_its_own_time():
     sender.add(AUDIO, image("QUJD"), TextInput(text="a"))
     sender.due(0.0)
     assert [numbers(sender.due(now)) for now in (0.9, 1.0, 2.0, 3.0)] == [[], [3], [2, 3], [1, 3]]
+
+
+def test_what_is_missing_is_waited_for_anew_while_acknowledgements_come():
+    sender = Sender(SenderSettings(audio_timeout=6.0))
+    for _ in range(3):
+        sender.add(AUDIO)
+    assert numbers(sender.due(0.0)) == [1, 2, 3]
+    sender.ack(1, now=5.0)
+    assert sender.due(10.9) == []
+    sender.ack(1, now=10.9)  # said again: nothing new arrived
+    assert numbers(sender.due(11.0)) == [2, 3]
+
+
+def test_an_acknowledgement_does_not_delay_what_a_new_holder_has_not_had():
+    sender = Sender(SenderSettings(burst=1, rate=1.0))
+    for _ in range(2):
+        sender.add(AUDIO)
+    assert numbers([*sender.due(0.0), *sender.due(1.0)]) == [1, 2]
+    sender.resend_all()
+    sender.ack(1, now=2.0)
+    assert numbers(sender.due(2.0)) == [2]

@@ -123,7 +123,7 @@ class World:
 
     def acknowledge(self, _):
         known = self.known()
-        self.sender.ack(known.upto, known.beyond)
+        self.sender.ack(known.upto, known.beyond, now=self.now)
 
     def takeover(self, _):
         """The holder is gone with its memory; a successor starts from the journal and says `Ready`."""

@@ -253,7 +253,7 @@ class Conversation:
             case Ready():
                 self._ready(frame, now, link)
             case InputAck():
-                self._sender.ack(frame.upto, frame.beyond)
+                self._sender.ack(frame.upto, frame.beyond, now=now)
             case Resume():
                 self._sender.resend_all()
             case Moved():
@@ -267,7 +267,7 @@ class Conversation:
 
     def _ready(self, frame: Ready, now: float, link: Link | None) -> None:
         self.last_ready, self.last_error = frame, None
-        self._sender.ack(frame.known.upto, frame.known.beyond)
+        self._sender.ack(frame.known.upto, frame.known.beyond, now=now)
         self._cursor.open(frame.head)
         if link is None:
             # Said over a connection that has been replaced: the new holder does not know of the present one yet.

@@ -109,11 +109,21 @@ class Sender:
         self.given_up += given_up
         return given_up
 
-    def ack(self, upto: int, beyond: Iterable[int] = ()) -> None:
-        """Forget what is durable; harmless if repeated or late."""
+    def ack(self, upto: int, beyond: Iterable[int] = (), *, now: float) -> None:
+        """Forget what is durable; harmless if repeated or late.
+
+        What is still missing is waited for anew: it is on its way, behind what has just arrived. Otherwise a path that
+        has become slow would be filled with repeats, and grow slower still (RFC 6298 restarts its timer likewise).
+        """
+        count = len(self._sent)
         for seq in [*(seq for seq in self._sent if seq <= upto), *beyond]:
-            if (sent := self._sent.pop(seq, None)) is not None:
-                self._count(sent.frame, -1)
+            if (acknowledged := self._sent.pop(seq, None)) is not None:
+                self._count(acknowledged.frame, -1)
+        if len(self._sent) == count:
+            return
+        for sent in self._sent.values():
+            if sent.times:
+                sent.due_at = max(sent.due_at, now + self._timeout(sent.frame, 0))
 
     def resend_all(self) -> None:
         """Make everything unacknowledged due: a new holder has none of it."""
