@@ -1,4 +1,4 @@
-"""A person on the line: speaks and types, while a microphone that is never switched off sends ten frames a second.
+"""A person on the line: speaks and types, while a microphone that is never switched off sends its frames.
 
 Every line that is said is different, so that what became of each of its frames can be told at the end: speech carries
 its words and a checksum (`worker.rehearsal.tones`), and whoever understood it has had all of its frames, in order.
@@ -13,7 +13,9 @@ from local.demo.listener import Final, Listener
 from segue.client import Client
 from worker.rehearsal import speak
 
-FRAME_SECONDS = 0.1
+FRAME_SECONDS = 0.2
+"""Longer than the usual tenth of a second: the emulator waits 50 ms after each invocation of a function, so that all calls
+together have some 18 messages a second, and whatever was held up must be made up for beside what is being said."""
 
 
 @dataclass(eq=False)
@@ -83,7 +85,7 @@ class Microphone:
         self._spoken = asyncio.Event()
 
     async def run(self) -> None:
-        """Send a frame every tenth of a second. One that is late is followed by the next at once."""
+        """Send a frame whenever it is due. One that is late is followed by the next at once."""
         loop = asyncio.get_running_loop()
         due = loop.time()
         while True:
