@@ -28,7 +28,7 @@ local: setup ## deploy to a local AWS, start workers, open a conversation (Ctrl-
 redeploy: setup ## deploy again and replace the workers of a running `make local`
 	@.venv/bin/python -m local redeploy
 
-demo: setup ## the whole story without a person: talk, redeploy, kill a worker, check every answer
+demo: setup ## one call through three redeployments, a killed worker and a stopped one; every frame is accounted for
 	@.venv/bin/python -m local demo $(if $(PROVIDER),--provider $(PROVIDER))
 
 test: setup ## all tests

@@ -72,7 +72,7 @@ class Extent:
     imports: int
 
 
-WHOLE = Extent(echoes=600, crowds=(10, 20, 40, 80), crowd_s=15.0, redeploys=25, kills=10, stops=5, imports=10)
+WHOLE = Extent(echoes=300, crowds=(10, 20, 40), crowd_s=10.0, redeploys=50, kills=10, stops=5, imports=5)
 QUICK = Extent(echoes=50, crowds=(10,), crowd_s=5.0, redeploys=2, kills=1, stops=1, imports=2)
 
 

@@ -14,8 +14,8 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.mark.e2e
 @pytest.mark.emulator
 @pytest.mark.timeout(420)
-def test_the_conversation_survives_a_redeploy_and_a_killed_worker(tmp_path: Path) -> None:
+def test_a_call_goes_on_through_redeployments_a_killed_worker_and_a_stopped_one(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "local", "--home", str(tmp_path), "demo"]
     played = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=400, check=False)
     assert played.returncode == 0, played.stdout + played.stderr
-    assert "every answer was right, and no message was lost or doubled" in played.stdout
+    assert "every answer was right, and no frame was lost or doubled" in played.stdout
