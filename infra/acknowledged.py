@@ -69,6 +69,7 @@ TRACED: Final[dict[str, dict[str, str]]] = {
     for path in (
         *(f"Gateway/{name}Role" for name in ("Authorizer", "Connect", "Disconnect")),
         *(f"Janitor/{name}Role" for name in ("Again", "Weekly")),
+        "Turns/HandlerRole",
         "Workers/Task/TaskRole",
     )
 }

@@ -2,8 +2,9 @@
 
 import asyncio
 import json
+import os
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -101,23 +102,38 @@ def up(settings: Settings, /, *, chat: bool, detach: bool, session: str, as_json
 @main.command()
 @session_option
 @click.option("--text", is_flag=True, help="Be answered in text, by the text worker, instead of by a voice worker.")
+@click.option("--url", help="Talk to the deployment at this address, with the token in SEGUE_TOKEN; nothing runs here.")
 @json_option
 @click.pass_obj
-def chat(settings: Settings, /, session: str, *, text: bool, as_json: bool) -> None:
+def chat(settings: Settings, /, session: str, *, text: bool, url: str | None, as_json: bool) -> None:
     """Talk to the agent of a running stack. Lines in, answers out; Ctrl-D ends it.
 
     With a pipe as input, each line waits for the answer to the one before. With --json, every frame is a line.
     """
-    running = run_file.require(settings)
+    given = (url, _given_token()) if url else None
     from local.chat import Conversation  # takes half a second
-    from local.issuer import Issuer
 
     async def work() -> None:
-        facts = await Client(running).status()
-        url, token = facts["websocket_url"], Issuer(settings).token
-        await Conversation(url, session, token, json_lines=as_json, modality="text" if text else "voice").run()
+        address, token = given or await _here(settings)
+        await Conversation(address, session, token, json_lines=as_json, modality="text" if text else "voice").run()
 
     run(work())
+
+
+async def _here(settings: Settings) -> tuple[str, Callable[[], str]]:
+    """Where the running stack is, and what makes tokens for it."""
+    from local.issuer import Issuer
+
+    facts = await Client(run_file.require(settings)).status()
+    return facts["websocket_url"], Issuer(settings).token
+
+
+def _given_token() -> Callable[[], str]:
+    token = os.environ.get("SEGUE_TOKEN")
+    if not token:
+        msg = "SEGUE_TOKEN is not set: it holds the token for --url (docs/deploy.md says how to get one)."
+        raise LocalError(msg)
+    return lambda: token
 
 
 @main.command()

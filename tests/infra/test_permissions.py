@@ -93,6 +93,7 @@ KEY_USERS = {
     "JanitorEndedRole",
     "JanitorAgainRole",
     "JanitorWeeklyRole",
+    "TurnsHandlerRole",
     "WorkersTaskTaskRole",
 }
 

@@ -100,7 +100,7 @@ def say(gateway, frame):
 @pytest.fixture
 def texting(gateway, turns):
     """The message function with a queue of turns, and a connection that has said hello."""
-    gateway.connections.store("c-1", "alice")
+    gateway.open("c-1", "alice")
     gateway.router._dispatch._turns = turns
     assert say(gateway, Hello(session="talk", client_id="c", connection=1, modality="text")) is None
     return gateway
@@ -154,7 +154,7 @@ def test_audio_of_a_client_of_text_asks_for_a_voice_worker(texting, queue):
 
 
 def test_a_client_of_voice_is_served_as_before(gateway, turns, queue):
-    gateway.connections.store("c-1", "alice")
+    gateway.open("c-1", "alice")
     gateway.router._dispatch._turns = turns
     say(gateway, Hello(session="talk", client_id="c", connection=1))
     say(gateway, TextInput(text="a", seq=1))
