@@ -39,6 +39,7 @@ SERVICE: Final[dict[str, dict[str, str]]] = {
         for package, names in {
             "Gateway": ("Authorizer", "Connect", "Message", "Disconnect"),
             "Janitor": ("Ended", "Again", "Weekly"),
+            "Stopped": ("Stopped",),
             "Turns": ("Handler",),
         }.items()
         for name in names
@@ -61,6 +62,9 @@ SERVICE: Final[dict[str, dict[str, str]]] = {
     "Janitor/EndedFailures": {
         "SQS3": "It is where the stream's mapping sends what failed: a dead-letter queue in all but the property.",
     },
+    "Stopped/Failures": {
+        "SQS3": "It is where the rule and the function send what failed: a dead-letter queue in all but the property.",
+    },
 }
 """The same for the service stack."""
 
@@ -69,6 +73,7 @@ TRACED: Final[dict[str, dict[str, str]]] = {
     for path in (
         *(f"Gateway/{name}Role" for name in ("Authorizer", "Connect", "Disconnect")),
         *(f"Janitor/{name}Role" for name in ("Again", "Weekly")),
+        "Stopped/StoppedRole",
         "Turns/HandlerRole",
         "Workers/Task/TaskRole",
     )

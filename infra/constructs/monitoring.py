@@ -13,6 +13,7 @@ from constructs import Construct
 from infra.config import Config
 from infra.constructs.claims import Claims
 from infra.constructs.janitor import Janitor
+from infra.constructs.stopped import Stopped
 from infra.constructs.turns import Turns
 
 MINUTE = Duration.minutes(1)
@@ -55,6 +56,12 @@ class Monitoring(Construct):
         self._graph(
             "Worker load",
             [service.metric_cpu_utilization(period=MINUTE), service.metric_memory_utilization(period=MINUTE)],
+        )
+
+    def watch_stopped(self, stopped: Stopped) -> None:
+        """An alarm on sessions that could not be offered after their task had stopped."""
+        self._never_any(
+            "StoppedFailuresAlarm", stopped.failures, "A task stopped and its sessions could not be offered to others."
         )
 
     def watch_gateway(self, api: apigateway.WebSocketApi, functions: Mapping[str, lambda_.Function]) -> None:

@@ -15,6 +15,7 @@ from infra.constructs.janitor import Janitor, JanitorParts
 from infra.constructs.layers import Layers
 from infra.constructs.monitoring import Monitoring
 from infra.constructs.network import Network
+from infra.constructs.stopped import Stopped, StoppedParts
 from infra.constructs.storage import Storage
 from infra.constructs.tracing import SamplingRule
 from infra.constructs.turns import TurnParts, Turns, TurnsQueue
@@ -54,6 +55,7 @@ class ServiceStack(Stack):
         for function in self.gateway.with_tables:
             storage.allow_key(function)
         self.workers = self._workers(network, storage) if network else None
+        self.stopped = self._stopped(self.workers, storage, layers) if self.workers else None
         self.turns = None
         if turns:
             parts = TurnParts(storage=storage, layers=layers, stage=self.gateway.stage, queue=turns)
@@ -78,12 +80,18 @@ class ServiceStack(Stack):
             api.ip_address_type = "dualstack"
         return workers
 
+    def _stopped(self, workers: Workers, storage: Storage, layers: Layers) -> Stopped:
+        parts = StoppedParts(storage=storage, layers=layers, claims=self._claims.queue, workers=workers)
+        return Stopped(self, "Stopped", self._config, parts)
+
     def _watch(self) -> None:
         monitoring = Monitoring(self, "Monitoring", self._config)
         monitoring.watch_gateway(self.gateway.api, self.gateway.functions)
         monitoring.watch_claims(self._claims)
         if self.workers:
             monitoring.watch_workers(self.workers.service)
+        if self.stopped:
+            monitoring.watch_stopped(self.stopped)
         monitoring.watch_janitor(self.janitor)
         if self.turns:
             monitoring.watch_turns(self.turns)

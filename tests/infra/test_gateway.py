@@ -142,7 +142,14 @@ def test_every_function_logs_to_a_group_with_an_end(stage):
 
     names = {group["LogGroupName"].removeprefix(f"/segue/{stage.config.stage}/") for group in groups.values()}
     routes_of = {f"gateway/{name.lower()}" for name in FUNCTIONS}
-    assert names == routes_of | {"worker", "turn/handler", "janitor/ended", "janitor/again", "janitor/weekly"}
+    assert names == routes_of | {
+        "gateway/stopped",
+        "worker",
+        "turn/handler",
+        "janitor/ended",
+        "janitor/again",
+        "janitor/weekly",
+    }
     assert {group["RetentionInDays"] for group in groups.values()} == {stage.config.log_retention_days}
     for function in functions(stage).values():
         assert function["LoggingConfig"]["LogGroup"]["Ref"] in groups

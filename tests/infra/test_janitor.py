@@ -109,7 +109,7 @@ def test_an_alarm_on_each_queue_of_failures(stage):
             watched.add(alarm["Dimensions"][0]["Value"]["Fn::GetAtt"][0])
     queues = stage.service.of_type("AWS::SQS::Queue")
     assert watched == {name for name in queues if "Failures" in name or "DeadLetters" in name}
-    assert len(watched) == 5
+    assert len(watched) == 6
 
 
 # Filters

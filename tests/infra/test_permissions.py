@@ -93,6 +93,7 @@ KEY_USERS = {
     "JanitorEndedRole",
     "JanitorAgainRole",
     "JanitorWeeklyRole",
+    "StoppedStoppedRole",
     "TurnsHandlerRole",
     "WorkersTaskTaskRole",
 }
@@ -141,6 +142,16 @@ def test_message_reads_the_route_and_writes_claims(stage):
     assert on(pairs, "ClaimsQueue") == {"sqs:SendMessage"}
     inside = {"ec2"} if stage.config.stage == "dev" else set()
     assert services(pairs) == {"dynamodb", "logs", "sqs"} | inside
+
+
+def test_whoever_offers_a_stopped_tasks_sessions_reads_who_held_what(stage):
+    pairs = granted(stage, "StoppedStoppedRole")
+
+    assert on(pairs, "StorageConnections") == names("dynamodb", {"DeleteItem", "Query"})
+    assert on(pairs, "ClaimsQueue") == {"sqs:SendMessage"}
+    assert on(pairs, "StoppedFailures") == SEND
+    assert services(pairs) == {"dynamodb", "logs", "sqs"}
+    assert len([pair for pair in pairs if pair[0].startswith("dynamodb")]) == 2
 
 
 RECEIVE = names(
@@ -232,10 +243,12 @@ def test_no_policy_is_hidden_in_a_role(stage):
 @pytest.mark.parametrize("route", ["connect", "default", "disconnect"])
 def test_only_the_route_of_this_api_calls_its_function(stage, route):
     permissions = stage.service.of_type("AWS::Lambda::Permission").values()
+    rules = {simplified(each["SourceArn"]) for each in permissions if each["Principal"] == "events.amazonaws.com"}
+    assert [rule.startswith("<StoppedTaskStopped") for rule in rules] == [True]
 
     sources = [simplified(each["SourceArn"]) for each in permissions]
     assert len([each for each in sources if each.endswith(f"<{_api(stage)}>/*${route}")]) == 1
-    assert {each["Principal"] for each in permissions} == {"apigateway.amazonaws.com"}
+    assert {each["Principal"] for each in permissions} == {"apigateway.amazonaws.com", "events.amazonaws.com"}
 
 
 def _api(stage):
@@ -273,7 +286,7 @@ def called(*folders):
 
 
 def test_the_gateway_may_make_the_calls_that_it_makes(stage):
-    roles = ("GatewayConnectRole", "GatewayMessageRole", "GatewayDisconnectRole")
+    roles = ("GatewayConnectRole", "GatewayMessageRole", "GatewayDisconnectRole", "StoppedStoppedRole")
     allowed = {action for role in roles for action, _ in granted(stage, role)}
 
     assert called("functions/gateway")

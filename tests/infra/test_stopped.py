@@ -1,0 +1,65 @@
+"""The rule for tasks that have stopped, and the function that it calls."""
+
+import importlib
+import json
+
+from infra.constructs.stopped import MAX_AGE, RETRIES
+
+
+def function_of(stage):
+    (function,) = [
+        each
+        for each in stage.service.of_type("AWS::Lambda::Function").values()
+        if each["Handler"] == "gateway.stopped.handler"
+    ]
+    return function
+
+
+def rule(stage):
+    return stage.service.named("AWS::Events::Rule", "TaskStopped")
+
+
+def failures(stage):
+    (name,) = [name for name in stage.service.of_type("AWS::SQS::Queue") if "StoppedFailures" in name]
+    return {"Fn::GetAtt": [name, "Arn"]}
+
+
+def test_only_tasks_of_this_service_that_have_stopped(stage):
+    pattern = rule(stage)["EventPattern"]
+    assert pattern["source"] == ["aws.ecs"]
+    assert pattern["detail-type"] == ["ECS Task State Change"]
+    assert pattern["detail"]["lastStatus"] == ["STOPPED"]
+    (cluster,) = pattern["detail"]["clusterArn"]
+    assert cluster["Fn::GetAtt"][0].startswith("WorkersCluster")
+    (group,) = pattern["detail"]["group"]
+    assert group["Fn::Join"][1][0] == "service:"
+    assert group["Fn::Join"][1][1]["Fn::GetAtt"][0].startswith("WorkersService")
+    assert group["Fn::Join"][1][1]["Fn::GetAtt"][1] == "Name"
+
+
+def test_the_handler_is_there_and_has_what_it_asks_for(stage):
+    function = function_of(stage)
+    module, _, name = function["Handler"].rpartition(".")
+    stopped = importlib.import_module(module)
+    assert callable(getattr(stopped, name))
+    asked = {f"SEGUE_{field.upper()}" for field in stopped.StoppedEnvironment.__struct_fields__}
+    given = set(function["Environment"]["Variables"])
+    assert asked <= given
+    assert {each for each in given if each.startswith("SEGUE_")} - asked == {"SEGUE_STAGE"}
+    assert "VpcConfig" not in function
+    assert function["Timeout"] == 60
+
+
+def test_what_cannot_be_done_ends_where_a_person_sees_it(stage):
+    (invoked,) = stage.service.of_type("AWS::Lambda::EventInvokeConfig").values()
+    assert invoked["DestinationConfig"]["OnFailure"]["Destination"] == failures(stage)
+    (target,) = rule(stage)["Targets"]
+    assert target["DeadLetterConfig"]["Arn"] == failures(stage)
+    limits = {"MaximumRetryAttempts": RETRIES, "MaximumEventAgeInSeconds": MAX_AGE.to_seconds()}
+    assert target["RetryPolicy"] == limits
+    assert {name: invoked[name] for name in limits} == limits
+
+
+def test_without_workers_there_are_no_tasks(synthesized):
+    resources = synthesized(workers="text").service.resources
+    assert "StoppedTaskStopped" not in json.dumps(resources)
