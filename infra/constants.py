@@ -23,3 +23,8 @@ is sessions a task."""
 METRIC_DIMENSIONS: Final = ("service", "stage")
 """Of everything that workers and functions say; the first is POWERTOOLS_SERVICE_NAME, the second the deployment's."""
 WORKER_METRIC_SERVICE: Final = "segue-worker"
+GATEWAY_METRIC_SERVICE: Final = "segue-gateway"
+TURN_METRIC_SERVICE: Final = "segue-turn"
+
+RUNBOOKS: Final = "docs/runbooks"
+"""What an alarm's description leads to, seen from the root of the repository."""

@@ -19,6 +19,7 @@ class Target:
         named_management: Whether API Gateway's management API has a host of its own; if not, it is a path on the
             endpoint of all services.
         scaling: Whether the service has capacity providers, and grows and shrinks by itself.
+        saved_monitoring: Whether there are composite alarms and saved queries of logs.
         keeps_data: Whether bucket and tables outlive their stack and are protected from deletion.
     """
 
@@ -26,16 +27,30 @@ class Target:
     route_responses: bool
     named_management: bool
     scaling: bool
+    saved_monitoring: bool
     keeps_data: bool
 
 
-AWS: Final = Target(network_isolation=True, route_responses=True, named_management=True, scaling=True, keeps_data=True)
+AWS: Final = Target(
+    network_isolation=True,
+    route_responses=True,
+    named_management=True,
+    scaling=True,
+    saved_monitoring=True,
+    keeps_data=True,
+)
 
 EMULATOR: Final = Target(
-    network_isolation=False, route_responses=False, named_management=False, scaling=False, keeps_data=False
+    network_isolation=False,
+    route_responses=False,
+    named_management=False,
+    scaling=False,
+    saved_monitoring=False,
+    keeps_data=False,
 )
 """MiniStack: it has no `AWS::EC2::EgressOnlyInternetGateway`, `VPCCidrBlock`, `SecurityGroupIngress` and
 `SecurityGroupEgress`, no `AWS::ApplicationAutoScaling` and `AWS::ECS::ClusterCapacityProviderAssociations`,
+no `AWS::CloudWatch::CompositeAlarm` and `AWS::Logs::QueryDefinition`,
 no `AWS::ApiGatewayV2::RouteResponse` (it sends every function's answer to the client), its
 custom resources wait for ever, and a data folder that is deleted is deleted on purpose. The janitor runs there as it
 is, but TTL, which a template does not even turn on there, leaves no record in a table's stream (the weekly sweep finds

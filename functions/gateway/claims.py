@@ -17,7 +17,9 @@ import urllib3
 from aws_lambda_powertools import Logger
 from urllib3.exceptions import HTTPError
 
+from gateway import metrics
 from gateway.connections import Binding, Connections
+from gateway.metrics import Count
 from gateway.workers import Worker, Workers
 from segue.wire.claims import CLAIMS_PATH, CLAIMS_TOKEN_HEADER, Claim, ClientAddress, Reason, encode_claim
 
@@ -135,6 +137,8 @@ class Claims:
         worker = self._direct.post(body.encode(), avoid)
         if worker is None:
             self._client.send_message(QueueUrl=self._queue_url, MessageBody=body)
+            metrics.count(Count.CLAIMS_QUEUED)
+        metrics.count(Count.CLAIMS)
         self._sent[binding.session_key] = now
         self._sent.move_to_end(binding.session_key)
         if len(self._sent) > REMEMBERED:

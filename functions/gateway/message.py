@@ -10,12 +10,13 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
-from gateway import clients
+from gateway import clients, metrics
 from gateway.admission import Admission
 from gateway.claims import Claims, DirectClaims
 from gateway.connections import Connections
 from gateway.dispatch import Dispatch
 from gateway.environment import MessageEnvironment
+from gateway.metrics import Count
 from gateway.post import HttpPost
 from gateway.router import Router
 from gateway.routes import Routes
@@ -56,6 +57,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         return respond(dependencies().receive(context["connectionId"], event.get("body") or ""))
     except Exception:  # the text of an error that leaves the function would reach the client
         logger.exception("message failed")
+        metrics.count(Count.FAILURES)
         return respond(error_frame("internal"))
 
 

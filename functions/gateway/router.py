@@ -7,9 +7,11 @@ from typing import Final
 
 from aws_lambda_powertools import Logger
 
+from gateway import metrics
 from gateway.admission import Admission
 from gateway.connections import Binding, Connection, Connections
 from gateway.dispatch import Dispatch, Sender
+from gateway.metrics import Count
 from segue.item import session_key
 from segue.wire.frames import Error, FrameError, Hello, Ping, Pong, decode_client_frame, error_frame
 from segue.wire.rate import FrameRate
@@ -53,6 +55,7 @@ class Router:
             self._rate.admit(connection_id)
             frame = decode_client_frame(message)
         except FrameError as error:
+            metrics.count(Count.REFUSED)
             logger.info("message refused", connection=connection_id, code=error.code)
             return error_frame(error.code, error.message)
         if isinstance(frame, Ping):
@@ -95,6 +98,7 @@ class Router:
         """Bind the connection; return the error code if it must not be bound."""
         refused = self._admission.enter(connection.principal, connection.connection_id, binding)
         if refused:
+            metrics.count(Count.REFUSED)
             logger.warning("hello refused", principal=connection.principal, code=refused)
             return refused
         if not self._connections.claim_client(connection.connection_id, binding):

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any, Final
 from aws_lambda_powertools import Logger
 from msgspec import Struct
 
-from gateway import clients
+from gateway import clients, metrics
 from gateway.connections import Connections
+from gateway.metrics import Count
 from segue.environment import read_environment
 from segue.wire.claims import Claim, encode_claim
 
@@ -80,6 +81,7 @@ class Stopped:
                     TableName=self._environment.connections_table, Key={"pk": item["pk"], "sk": item["sk"]}
                 )
             logger.info("task stopped", worker=worker_id, held=len(notes), claims=len(claims))
+            metrics.count(Count.SESSIONS_OFFERED, len(claims))
             sent += len(claims)
         return sent
 

@@ -8,6 +8,7 @@ What cannot be done now goes back to the queue and blocks its group, so that not
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
@@ -16,7 +17,9 @@ import boto3
 from aws_lambda_powertools import Logger
 from botocore.config import Config
 
+from gateway import metrics
 from gateway.connections import Connections
+from gateway.metrics import Count, Time
 from segue import GuardedS3SessionManager, LeaseSettings
 from segue.environment import read_environment
 from turn.environment import TurnEnvironment
@@ -100,6 +103,7 @@ async def taken(turns: Turns, message: Message, seconds_left: Callable[[], float
     delivery, tries = message.delivery(), message.tries
     logger.set_correlation_id(message.id)
     try:
+        begun = time.monotonic()
         async with message.hidden():
             await turns.take(Attempt(delivery, tries > 1, seconds_left))
     except OutOfTime:
@@ -107,8 +111,11 @@ async def taken(turns: Turns, message: Message, seconds_left: Callable[[], float
         pause = 0
     except Exception:  # whatever it is, the message must come again, and soon
         logger.exception("turn failed", session=delivery.session_key, tries=tries)
+        metrics.count(Count.TURN_FAILURES)
         pause = min(2**tries, LONGEST_PAUSE_SECONDS)
     else:
+        metrics.count(Count.TURNS)
+        metrics.time(Time.TURN, time.monotonic() - begun)
         return True
     if tries >= MOST_TRIES:
         turns.apologise(delivery)

@@ -14,6 +14,7 @@ from infra.constructs.gateway import Gateway, GatewayParts
 from infra.constructs.janitor import Janitor, JanitorParts
 from infra.constructs.layers import Layers
 from infra.constructs.monitoring import Monitoring
+from infra.constructs.monitoring.watched import Watched
 from infra.constructs.network import Network
 from infra.constructs.stopped import Stopped, StoppedParts
 from infra.constructs.storage import Storage
@@ -64,7 +65,7 @@ class ServiceStack(Stack):
         self.janitor = Janitor(self, "Janitor", config, JanitorParts(storage=storage, layers=layers))
         if config.trace_sampling_percent:
             SamplingRule(self, "Tracing", config)
-        self._watch()
+        self._watch(storage)
         self._outputs()
 
     def _workers(self, network: Network, storage: Storage) -> Workers:
@@ -84,17 +85,17 @@ class ServiceStack(Stack):
         parts = StoppedParts(storage=storage, layers=layers, claims=self._claims.queue, workers=workers)
         return Stopped(self, "Stopped", self._config, parts)
 
-    def _watch(self) -> None:
-        monitoring = Monitoring(self, "Monitoring", self._config)
-        monitoring.watch_gateway(self.gateway.api, self.gateway.functions)
-        monitoring.watch_claims(self._claims)
-        if self.workers:
-            monitoring.watch_workers(self.workers.service)
-        if self.stopped:
-            monitoring.watch_stopped(self.stopped)
-        monitoring.watch_janitor(self.janitor)
-        if self.turns:
-            monitoring.watch_turns(self.turns)
+    def _watch(self, storage: Storage) -> None:
+        watched = Watched(
+            gateway=self.gateway,
+            storage=storage,
+            claims=self._claims,
+            janitor=self.janitor,
+            workers=self.workers,
+            stopped=self.stopped,
+            turns=self.turns,
+        )
+        Monitoring(self, "Monitoring", self._config, watched)
 
     def _outputs(self) -> None:
         outputs = {

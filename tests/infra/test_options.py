@@ -74,7 +74,7 @@ def test_settings_reach_functions_logs_and_alarms(prod):
     functions = [each for each in prod.service.of_type("AWS::Lambda::Function").values() if "Layers" in each]
     assert {tuple(each["Architectures"]) for each in functions} == {("x86_64",)}
     assert {each["RetentionInDays"] for each in prod.service.of_type("AWS::Logs::LogGroup").values()} == {365}
-    assert prod.service.named("AWS::CloudWatch::Alarm", "MonitoringWorkers")["Threshold"] == 4
+    assert prod.service.named("AWS::CloudWatch::Alarm", "WorkersMissing")["Threshold"] == 4
 
 
 def test_stacks_go_to_the_region(prod):

@@ -145,13 +145,12 @@ def test_the_emulator_runs_no_image_so_none_is_built(local):
     assert task["ContainerDefinitions"][0]["Image"] == "segue-worker:local"
 
 
-def test_alarms(dev):
-    alarms = dev.service.of_type("AWS::CloudWatch::Alarm")
-    metrics = {each["MetricName"]: each for name, each in alarms.items() if name.startswith("Monitoring")}
+def test_an_alarm_on_fewer_tasks_than_there_should_be(dev):
+    """Each running task reports its CPU once a minute, and if none does, that is the worst."""
+    alarm = dev.service.named("AWS::CloudWatch::Alarm", "WorkersMissing")
 
-    assert set(metrics) == {"ApproximateNumberOfMessagesVisible", "CPUUtilization"}
-    workers = metrics["CPUUtilization"]
-    assert (workers["Statistic"], workers["Threshold"], workers["TreatMissingData"]) == ("SampleCount", 2, "breaching")
+    assert (alarm["Statistic"], alarm["Threshold"], alarm["TreatMissingData"]) == ("SampleCount", 2, "breaching")
+    assert alarm["ComparisonOperator"] == "LessThanThreshold"
 
 
 def test_workers_come_before_the_functions_that_call_them(stage):

@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 from segue.environment import EnvironmentInvalid, read_environment
 from segue.wire.delivery import Delivery, encode_delivery
 from segue.wire.frames import FrameError, TextInput
+from tests.support.emf import metrics_told
 from tests.support.waiting import eventually
 from turn import handler
 from turn.environment import TurnEnvironment
@@ -121,6 +122,17 @@ def test_a_turn_that_failed_is_tried_again_later_and_its_client_told_at_last(inv
     assert invoke(turns, tries=tries) == {"batchItemFailures": [{"itemIdentifier": "m-1"}]}
     assert queue.hidden == [HIDDEN_SECONDS, pause]
     assert turns.apologies == ([DELIVERY] if tries == handler.MOST_TRIES else [])
+
+
+@pytest.mark.parametrize(
+    ("error", "names"),
+    [(None, {"Turns", "TurnTime"}), (RuntimeError("a bad day"), {"TurnFailures"}), (OutOfTime(), set())],
+)
+def test_what_became_of_a_turn_is_told(invoke, error, names):
+    with metrics_told(service="segue-turn", stage="test") as lines:
+        invoke(Turns(error))
+    by = frozenset({("service", "segue-turn"), ("stage", "test")})
+    assert lines.found == {("Segue", name, by) for name in names}
 
 
 def test_a_queue_that_does_not_answer_changes_nothing(invoke, queue):

@@ -1,0 +1,60 @@
+"""What the functions count and measure, told to CloudWatch as log lines (Embedded Metric Format).
+
+Namespace ``Segue``, dimensions ``service`` and ``stage``, as the workers'. A line is written for what is rare: a line
+for every frame would cost more than the frame, and API Gateway and Lambda count those anyway.
+
+    name             unit          service        what
+    Claims           Count         segue-gateway  claims sent, to a worker or to the queue
+    ClaimsQueued     Count         segue-gateway  of those, the ones that no worker took directly
+    Refused          Count         segue-gateway  frames and hellos refused, whatever the reason
+    Failures         Count         segue-gateway  messages that something inside failed at
+    SessionsOffered  Count         segue-gateway  sessions of stopped tasks offered to others
+    Turns            Count         segue-turn     text turns taken
+    TurnTime         Milliseconds  segue-turn     from the invocation to the end of a turn that was taken
+    TurnFailures     Count         segue-turn     tries that failed; the text is tried again
+"""
+
+import os
+from enum import StrEnum
+from typing import Final
+
+from aws_lambda_powertools.metrics import MetricUnit, single_metric
+
+NAMESPACE: Final = "Segue"
+
+
+class Count(StrEnum):
+    """Things that happen."""
+
+    CLAIMS = "Claims"
+    CLAIMS_QUEUED = "ClaimsQueued"
+    REFUSED = "Refused"
+    FAILURES = "Failures"
+    SESSIONS_OFFERED = "SessionsOffered"
+    TURNS = "Turns"
+    TURN_FAILURES = "TurnFailures"
+
+
+class Time(StrEnum):
+    """Durations, counted in milliseconds."""
+
+    TURN = "TurnTime"
+
+
+def count(what: Count, times: int = 1) -> None:
+    """Something happened."""
+    _tell(what, MetricUnit.Count, times)
+
+
+def time(what: Time, seconds: float) -> None:
+    """Something took so long."""
+    _tell(what, MetricUnit.Milliseconds, seconds * 1000)
+
+
+def _tell(name: str, unit: MetricUnit, value: float) -> None:
+    dimensions = {
+        "service": os.environ.get("POWERTOOLS_SERVICE_NAME", "unknown"),
+        "stage": os.environ.get("SEGUE_STAGE", "unknown"),
+    }
+    with single_metric(name, unit, value, namespace=NAMESPACE, default_dimensions=dimensions):
+        pass

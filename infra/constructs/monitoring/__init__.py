@@ -1,0 +1,28 @@
+"""What can be seen of a deployment: a dashboard, alarms with a runbook each, and saved queries of the logs."""
+
+from constructs import Construct
+
+from infra.config import Config
+from infra.constructs.monitoring.alarms import Alarms
+from infra.constructs.monitoring.alerts import alerts
+from infra.constructs.monitoring.dashboard import dashboard
+from infra.constructs.monitoring.queries import save_queries
+from infra.constructs.monitoring.watched import Watched
+
+
+class Monitoring(Construct):
+    """Dashboard, alarms, queries.
+
+    Attributes:
+        alarms: Who is told of what.
+    """
+
+    def __init__(self, scope: Construct, construct_id: str, config: Config, watched: Watched) -> None:
+        super().__init__(scope, construct_id)
+        self.alarms = Alarms(self, "Alarms", config)
+        for alert in alerts(config, watched):
+            self.alarms.add(alert)
+        self.alarms.finish()
+        dashboard(self, config, watched)
+        if config.target.saved_monitoring:
+            save_queries(self, config)

@@ -1,0 +1,130 @@
+"""Alarms, and who is told of them."""
+
+from dataclasses import dataclass
+
+from aws_cdk import Stack
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sns_subscriptions as subscriptions
+from constructs import Construct
+
+from infra.config import Config
+from infra.constants import RUNBOOKS
+from infra.constructs.monitoring.watched import MINUTE
+
+COMPOSITE = "callers-are-affected"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """What should not be.
+
+    Attributes:
+        name: Of the alarm, after `segue-<stage>-`, and of its runbook.
+        what: One sentence for whoever is woken.
+        metric: One that the code or AWS tells.
+        threshold: From here on something is wrong; with `fewer`: below it.
+        minutes: For how long, out of as many.
+        callers: Whether callers notice.
+        fewer: Whether too little is wrong, and nothing at all too.
+    """
+
+    name: str
+    what: str
+    metric: cloudwatch.Metric
+    threshold: float
+    minutes: int = 1
+    callers: bool = False
+    fewer: bool = False
+
+    @property
+    def description(self) -> str:
+        """For the alarm: what is wrong, and where it says what to do."""
+        return described(self.name, self.what)
+
+
+def described(name: str, what: str) -> str:
+    """An alarm's description: what is wrong, and the page that says what to do."""
+    return f"{what} Runbook: {RUNBOOKS}/{name}.md"
+
+
+def _plain(metric: cloudwatch.Metric) -> cloudwatch.Metric:
+    """The metric without its label: CDK makes metric math of one that has a label."""
+    return cloudwatch.Metric(
+        namespace=metric.namespace,
+        metric_name=metric.metric_name,
+        dimensions_map=metric.dimensions,
+        period=MINUTE,
+        statistic=metric.statistic,
+    )
+
+
+class Alarms(Construct):
+    """The alarms of a deployment.
+
+    Attributes:
+        topic: Who subscribes is told; `alarm_email` does.
+    """
+
+    def __init__(self, scope: Construct, construct_id: str, config: Config) -> None:
+        super().__init__(scope, construct_id)
+        self._config = config
+        self._affecting: list[cloudwatch.IAlarm] = []
+        self.topic = sns.Topic(self, "Topic", enforce_ssl=True)
+        # A policy of its own takes the place of the one that lets the account's alarms publish.
+        self.topic.add_to_resource_policy(
+            iam.PolicyStatement(
+                actions=["sns:Publish"],
+                principals=[iam.ServicePrincipal("cloudwatch.amazonaws.com")],
+                resources=[self.topic.topic_arn],
+                conditions={"StringEquals": {"aws:SourceAccount": Stack.of(self).account}},
+            )
+        )
+        if config.alarm_email:
+            self.topic.add_subscription(subscriptions.EmailSubscription(config.alarm_email))
+
+    def add(self, alert: Alert) -> None:
+        """Add an alarm. Of those that callers notice, one message is sent by the composite alarm for all."""
+        operators = cloudwatch.ComparisonOperator
+        alarm = cloudwatch.Alarm(
+            self,
+            "".join(word.capitalize() for word in alert.name.split("-")),
+            alarm_name=f"segue-{self._config.stage}-{alert.name}",
+            alarm_description=alert.description,
+            metric=_plain(alert.metric),
+            threshold=alert.threshold,
+            evaluation_periods=alert.minutes,
+            comparison_operator=operators.LESS_THAN_THRESHOLD
+            if alert.fewer
+            else operators.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+            treat_missing_data=cloudwatch.TreatMissingData.BREACHING
+            if alert.fewer
+            else cloudwatch.TreatMissingData.NOT_BREACHING,
+        )
+        if alert.callers:
+            self._affecting.append(alarm)
+        if not (alert.callers and self._config.target.saved_monitoring):
+            self._tell(alarm)
+
+    def finish(self) -> None:
+        """Add the composite alarm over those that callers notice."""
+        if not self._config.target.saved_monitoring:
+            return
+        rule = cloudwatch.AlarmRule.any_of(
+            *(cloudwatch.AlarmRule.from_alarm(alarm, cloudwatch.AlarmState.ALARM) for alarm in self._affecting)
+        )
+        self._tell(
+            cloudwatch.CompositeAlarm(
+                self,
+                "CallersAreAffected",
+                composite_alarm_name=f"segue-{self._config.stage}-{COMPOSITE}",
+                alarm_description=described(COMPOSITE, "Callers are affected; the alarms below it say how."),
+                alarm_rule=rule,
+            )
+        )
+
+    def _tell(self, alarm: cloudwatch.AlarmBase) -> None:
+        alarm.add_alarm_action(actions.SnsAction(self.topic))
+        alarm.add_ok_action(actions.SnsAction(self.topic))

@@ -1,0 +1,178 @@
+"""What wakes somebody up, and from where on."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from infra.config import Config
+from infra.constants import GATEWAY_METRIC_SERVICE
+from infra.constructs.monitoring.alarms import Alert
+from infra.constructs.monitoring.watched import MINUTE, Watched, oldest, said, table, waiting
+from infra.constructs.turns import Turns
+from infra.constructs.workers import Workers
+
+CLAIM_SECONDS: Final = 30
+"""A caller who has waited for so long for a worker hangs up."""
+TEXT_SECONDS: Final = 60
+FIRST_AUDIO_MS: Final = 3_000
+"""Of the slowest twentieth. People take a second of silence for thinking, and three for a broken line."""
+HANDOFF_GAP_MS: Final = 5_000
+COMMIT_MS: Final = 1_000
+"""Of the slowest twentieth: what is said waits for it."""
+
+
+def alerts(config: Config, watched: Watched) -> Iterator[Alert]:
+    """Every alarm of a deployment with these parts."""
+    yield from _gateway(config, watched)
+    yield from _storage(watched)
+    yield from _leftovers(watched)
+    if watched.workers:
+        yield from _workers(config, watched, watched.workers)
+    if watched.turns:
+        yield from _turns(watched.turns)
+
+
+def _gateway(config: Config, watched: Watched) -> Iterator[Alert]:
+    message = watched.gateway.functions["message"]
+    yield Alert(
+        name="messages-fail",
+        what="Messages of clients end in an error inside the gateway.",
+        metric=said(config, "Failures", service=GATEWAY_METRIC_SERVICE),
+        threshold=5,
+        minutes=3,
+        callers=True,
+    )
+    yield Alert(
+        name="messages-throttled",
+        what="Lambda has no room for the message function; frames are lost and sent again.",
+        metric=message.metric_throttles(period=MINUTE, statistic="Sum"),
+        threshold=10,
+        minutes=3,
+        callers=True,
+    )
+    yield Alert(
+        name="nobody-gets-in",
+        what="The authorizer fails: nobody can connect.",
+        metric=watched.gateway.functions["authorizer"].metric_errors(period=MINUTE, statistic="Sum"),
+        threshold=5,
+        minutes=3,
+        callers=True,
+    )
+
+
+def _workers(config: Config, watched: Watched, workers: Workers) -> Iterator[Alert]:
+    yield Alert(
+        name="callers-wait-for-a-worker",
+        what=f"A session has waited {CLAIM_SECONDS} s for a worker.",
+        metric=oldest(watched.claims.queue, "oldest claim"),
+        threshold=CLAIM_SECONDS,
+        minutes=2,
+        callers=True,
+    )
+    yield Alert(
+        name="workers-missing",
+        what="Fewer worker tasks run than the service should have.",
+        # Each running task reports its CPU once a minute: the number of reports is the number of tasks.
+        metric=workers.service.metric_cpu_utilization(period=MINUTE, statistic="SampleCount"),
+        threshold=config.worker_count,
+        minutes=5,
+        callers=True,
+        fewer=True,
+    )
+    yield Alert(
+        name="answers-come-late",
+        what="One answer in twenty takes three seconds to begin.",
+        metric=said(config, "FirstAudioLatency", "p95"),
+        threshold=FIRST_AUDIO_MS,
+        minutes=5,
+        callers=True,
+    )
+    yield Alert(
+        name="errors-shown",
+        what="Workers show many errors to their clients.",
+        metric=said(config, "Errors"),
+        threshold=20,
+        minutes=3,
+        callers=True,
+    )
+    yield Alert(
+        name="handoffs-slow",
+        what="A handoff left its caller in silence for five seconds.",
+        metric=said(config, "HandoffGap", "Maximum"),
+        threshold=HANDOFF_GAP_MS,
+        callers=True,
+    )
+    yield Alert(
+        name="sessions-cut-by-a-drain",
+        what="A worker was stopped before all its sessions were passed on.",
+        metric=said(config, "DrainOverruns"),
+        threshold=1,
+        callers=True,
+    )
+    yield Alert(
+        name="leases-lost",
+        what="Workers give up sessions because they cannot renew their leases.",
+        metric=said(config, "LeaseLosses"),
+        threshold=5,
+        minutes=2,
+        callers=True,
+    )
+    yield Alert(
+        name="writers-fenced",
+        what="Several workers believed to hold the same sessions; the guard stopped all but one each.",
+        metric=said(config, "Fenced"),
+        threshold=5,
+        minutes=2,
+    )
+    yield Alert(
+        name="commits-slow",
+        what="One commit in twenty takes a second, and what is said waits for it.",
+        metric=said(config, "CommitLatency", "p95"),
+        threshold=COMMIT_MS,
+        minutes=5,
+        callers=True,
+    )
+
+
+def _turns(turns: Turns) -> Iterator[Alert]:
+    yield Alert(
+        name="texts-wait",
+        what=f"A text has waited {TEXT_SECONDS} s for its turn.",
+        metric=oldest(turns.queue, "oldest text"),
+        threshold=TEXT_SECONDS,
+        minutes=3,
+        callers=True,
+    )
+    yield Alert(
+        name="texts-given-up",
+        what="A text was tried five times and was not answered.",
+        metric=waiting(turns.dead_letters, "texts given up"),
+        threshold=1,
+    )
+
+
+def _storage(watched: Watched) -> Iterator[Alert]:
+    for name, of in (("locks", watched.storage.lock_table), ("connections", watched.storage.connections_table)):
+        yield Alert(
+            name=f"{name}-throttled",
+            what=f"DynamoDB throttles writes to the table of {name}.",
+            metric=table(of, "WriteThrottleEvents", f"{name}: throttled writes"),
+            threshold=10,
+            minutes=3,
+            callers=True,
+        )
+
+
+def _leftovers(watched: Watched) -> Iterator[Alert]:
+    queues = {
+        "claims-given-up": (watched.claims.dead_letters, "A session's claim was received five times in vain."),
+        "stream-given-up": (watched.janitor.failures["ended"], "Changes of the lock table could not be handled."),
+        "objects-left": (watched.janitor.failures["sweeps"], "An ended session's objects could not be deleted."),
+        "weekly-sweep-fails": (watched.janitor.failures["weekly"], "The weekly sweep failed five times."),
+    }
+    if watched.stopped:
+        queues["sessions-not-offered"] = (
+            watched.stopped.failures,
+            "A task stopped, and its sessions could not be offered to others.",
+        )
+    for name, (queue, what) in queues.items():
+        yield Alert(name=name, what=what, metric=waiting(queue, name), threshold=1)

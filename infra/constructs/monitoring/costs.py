@@ -1,0 +1,58 @@
+"""What the deployment costs at its present load: an estimate by metric math, without the model, S3 and data out.
+
+docs/scale.md has the whole account and what it leaves out. List prices of us-east-1, as there.
+"""
+
+from typing import Final
+
+from aws_cdk import aws_cloudwatch as cloudwatch
+
+from infra.config import Config
+from infra.constructs.monitoring.watched import MINUTE, Watched, api, said, table
+
+API_MESSAGE: Final = 1.00 / 1e6
+LAMBDA_REQUEST: Final = 0.20 / 1e6
+LAMBDA_GB_SECOND: Final = 0.0000133334
+WRITE_UNIT: Final = 0.625 / 1e6
+READ_UNIT: Final = 0.125 / 1e6
+FARGATE_CPU_HOUR: Final = 0.03238
+FARGATE_GB_HOUR: Final = 0.00356
+MINUTES: Final = 60
+MESSAGE_GB: Final = 0.5
+
+
+def cost_per_hour(config: Config, watched: Watched) -> list[cloudwatch.IMetric]:
+    """Dollars an hour by component, were the whole hour like this minute; and for one session, where there are some."""
+    storage, message = watched.storage, watched.gateway.functions["message"]
+    used: dict[str, cloudwatch.IMetric] = {
+        "messages": api(watched, "MessageCount"),
+        "calls": message.metric_invocations(period=MINUTE),
+        "busy": message.metric_duration(period=MINUTE, statistic="Sum"),
+        "lock_writes": table(storage.lock_table, "ConsumedWriteCapacityUnits", "writes"),
+        "lock_reads": table(storage.lock_table, "ConsumedReadCapacityUnits", "reads"),
+        "connection_writes": table(storage.connections_table, "ConsumedWriteCapacityUnits", "writes"),
+        "connection_reads": table(storage.connections_table, "ConsumedReadCapacityUnits", "reads"),
+    }
+    dollars = {
+        "API Gateway": f"messages*{MINUTES * API_MESSAGE:.8f}",
+        "message function": f"calls*{MINUTES * LAMBDA_REQUEST:.8f}"
+        f"+busy*{MINUTES * MESSAGE_GB * LAMBDA_GB_SECOND / 1000:.12f}",
+        "tables": f"(lock_writes+connection_writes)*{MINUTES * WRITE_UNIT:.8f}"
+        f"+(lock_reads+connection_reads)*{MINUTES * READ_UNIT:.8f}",
+    }
+    if watched.workers:
+        used["tasks"] = watched.workers.service.metric_cpu_utilization(period=MINUTE, statistic="SampleCount")
+        used["sessions"] = said(config, "ActiveSessions")
+        task = config.worker_cpu / 1024 * FARGATE_CPU_HOUR + config.worker_memory / 1024 * FARGATE_GB_HOUR
+        dollars["tasks"] = f"tasks*{task:.5f}"
+        whole = "+".join(f"({each})" for each in dollars.values())
+        dollars["a session"] = f"IF(sessions>0,({whole})/sessions)"
+    return [
+        cloudwatch.MathExpression(
+            expression=expression,
+            label=label,
+            period=MINUTE,
+            using_metrics={name: metric for name, metric in used.items() if name in expression},
+        )
+        for label, expression in dollars.items()
+    ]

@@ -1,0 +1,153 @@
+"""The dashboard: four questions, in the order in which a person on call asks them."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from aws_cdk import aws_cloudwatch as cloudwatch
+from constructs import Construct
+
+from infra.config import Config
+from infra.constants import GATEWAY_METRIC_SERVICE, TURN_METRIC_SERVICE
+from infra.constructs.monitoring.costs import cost_per_hour
+from infra.constructs.monitoring.watched import MINUTE, Watched, api, oldest, said, table, waiting
+
+WIDTH: Final = 24
+IN_A_ROW: Final = 3
+
+type Graph = tuple[str, Sequence[cloudwatch.IMetric]]
+
+HEARD: Final = "Are people being heard?"
+CUT_OFF: Final = "Is anyone cut off?"
+WRITING: Final = "Who is writing?"
+COST: Final = "What does it cost?"
+QUESTIONS: Final = (HEARD, CUT_OFF, WRITING, COST)
+
+
+def dashboard(scope: Construct, config: Config, watched: Watched) -> cloudwatch.Dashboard:
+    """Add the dashboard `segue-<stage>`."""
+    board = cloudwatch.Dashboard(scope, "Dashboard", dashboard_name=f"segue-{config.stage}")
+    answers = (_heard, _cut_off, _writing, _cost)
+    for question, answer in zip(QUESTIONS, answers, strict=True):
+        board.add_widgets(cloudwatch.TextWidget(markdown=f"## {question}", width=WIDTH, height=1))
+        graphs = [
+            cloudwatch.GraphWidget(title=title, left=list(metrics), width=WIDTH // IN_A_ROW, height=6)
+            for title, metrics in answer(config, watched)
+        ]
+        for start in range(0, len(graphs), IN_A_ROW):
+            board.add_widgets(*graphs[start : start + IN_A_ROW])
+    return board
+
+
+def _heard(config: Config, watched: Watched) -> list[Graph]:
+    graphs: list[Graph] = [
+        ("Connections opened, messages", [api(watched, "ConnectCount"), api(watched, "MessageCount")])
+    ]
+    if watched.workers:
+        first = [said(config, "FirstAudioLatency", statistic) for statistic in ("p50", "p95")]
+        sessions = [said(config, "ActiveSessions", statistic) for statistic in ("Sum", "Average")]
+        graphs += [
+            ("First audio of an answer (ms)", first),
+            ("Sessions held: in all, a worker", sessions),
+            ("Frames, in and out of workers", [said(config, "FramesIn"), said(config, "FramesOut")]),
+            ("Claims: seconds that the oldest waits", [oldest(watched.claims.queue, "oldest claim")]),
+        ]
+    if watched.turns:
+        times = [said(config, "TurnTime", statistic, service=TURN_METRIC_SERVICE) for statistic in ("p50", "p95")]
+        graphs += [
+            ("Text turns", [said(config, name, service=TURN_METRIC_SERVICE) for name in ("Turns", "TurnFailures")]),
+            ("Text turns: time (ms)", times),
+            ("Texts: seconds that the oldest waits", [oldest(watched.turns.queue, "oldest text")]),
+        ]
+    return graphs
+
+
+def _cut_off(config: Config, watched: Watched) -> list[Graph]:
+    functions = watched.gateway.functions
+    refused = [said(config, name, service=GATEWAY_METRIC_SERVICE) for name in ("Failures", "Refused")]
+    graphs: list[Graph] = [
+        ("Gateway: errors", [api(watched, name) for name in ("ClientError", "IntegrationError", "ExecutionError")]),
+        ("Messages: failed, refused", refused),
+        ("Functions: errors", [each.metric_errors(period=MINUTE) for each in functions.values()]),
+    ]
+    if watched.workers:
+        cut = ("DrainOverruns", "LeaseLosses", "DroppedAudio", "ModelRestarts", "Unanswered", "Resends")
+        codes = ("model_throttled", "model_unavailable", "model_failed", "model_access", "content_refused", "internal")
+        gaps = [said(config, "HandoffGap", statistic) for statistic in ("p50", "p95", "Maximum")]
+        passed = ("Handoffs", "HandoffsPrepared", "Takeovers")
+        errors = [said(config, name) for name in ("Errors", *(f"Errors.{code}" for code in codes))]
+        graphs += [
+            ("Handoff: gap (ms)", gaps),
+            ("Sessions passed on, taken over", [said(config, name) for name in passed]),
+            ("Lost, late, said again", [said(config, name) for name in cut]),
+            ("Errors shown, by kind", errors),
+        ]
+    if watched.stopped:
+        offered = said(config, "SessionsOffered", service=GATEWAY_METRIC_SERVICE)
+        graphs.append(("Sessions of stopped tasks, offered", [offered]))
+    given_up = [waiting(watched.claims.dead_letters, "claims")]
+    given_up += [waiting(queue, name) for name, queue in watched.janitor.failures.items()]
+    if watched.turns:
+        given_up.append(waiting(watched.turns.dead_letters, "texts"))
+    if watched.stopped:
+        given_up.append(waiting(watched.stopped.failures, "stopped tasks"))
+    graphs.append(("Given up, waiting for a person", given_up))
+    return graphs
+
+
+def _writing(config: Config, watched: Watched) -> list[Graph]:
+    tables = (("locks", watched.storage.lock_table), ("connections", watched.storage.connections_table))
+    throttled = [
+        table(of, name, f"{title}: {name}")
+        for title, of in tables
+        for name in ("ReadThrottleEvents", "WriteThrottleEvents")
+    ]
+    janitor = watched.janitor.functions
+    behind = janitor["ended"].metric("IteratorAge", period=MINUTE, statistic="Maximum")
+    claims = [said(config, name, service=GATEWAY_METRIC_SERVICE) for name in ("Claims", "ClaimsQueued")]
+    graphs: list[Graph] = [
+        ("Claims sent", claims),
+        ("Tables: throttled", throttled),
+        ("Janitor: behind the stream (ms)", [behind]),
+        ("Janitor: errors", [each.metric_errors(period=MINUTE) for each in janitor.values()]),
+    ]
+    if watched.workers:
+        commit = [said(config, "CommitLatency", statistic) for statistic in ("p50", "p95")]
+        restores = [said(config, "RestoreTime", statistic) for statistic in ("p50", "p95")]
+        graphs += [
+            ("Commits, restores", [said(config, name) for name in ("Commits", "Restores")]),
+            ("Commit (ms)", [*commit, said(config, "GateWait", "p95")]),
+            ("Restore (ms)", restores),
+            ("Writers fenced", [said(config, "Fenced")]),
+        ]
+    return graphs
+
+
+def _cost(config: Config, watched: Watched) -> list[Graph]:
+    functions = {**watched.gateway.functions, **watched.janitor.functions}
+    if watched.turns:
+        functions["turns"] = watched.turns.function
+    invocations = [each.metric_invocations(period=MINUTE, label=name) for name, each in functions.items()]
+    durations = [
+        each.metric_duration(period=MINUTE, statistic="p99", label=name)
+        for name, each in functions.items()
+        if name in {"message", "turns"}
+    ]
+    tables = (("locks", watched.storage.lock_table), ("connections", watched.storage.connections_table))
+    units = [
+        table(of, name, f"{title}: {name}")
+        for title, of in tables
+        for name in ("ConsumedReadCapacityUnits", "ConsumedWriteCapacityUnits")
+    ]
+    graphs: list[Graph] = [
+        ("US dollars an hour, without the model (estimate)", cost_per_hour(config, watched)),
+        ("Functions: invocations", invocations),
+        ("Functions: time, slowest in a hundred (ms)", durations),
+        ("Tables: units", units),
+    ]
+    if watched.workers:
+        service = watched.workers.service
+        cpu = service.metric_cpu_utilization(period=MINUTE, label="CPU %")
+        memory = service.metric_memory_utilization(period=MINUTE, label="memory %")
+        running = service.metric_cpu_utilization(period=MINUTE, statistic="SampleCount", label="tasks")
+        graphs += [("Worker tasks", [running]), ("Worker load", [cpu, memory])]
+    return graphs

@@ -1,0 +1,75 @@
+"""What is watched, and the metrics that it has."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from aws_cdk import Duration
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_sqs as sqs
+
+from infra.config import Config
+from infra.constants import METRIC_DIMENSIONS, METRIC_NAMESPACE, WORKER_METRIC_SERVICE
+from infra.constructs.claims import Claims
+from infra.constructs.gateway import Gateway
+from infra.constructs.janitor import Janitor
+from infra.constructs.stopped import Stopped
+from infra.constructs.storage import Storage
+from infra.constructs.turns import Turns
+from infra.constructs.workers import Workers
+
+MINUTE: Final = Duration.minutes(1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watched:
+    """The parts of a service stack; None for those that it does without."""
+
+    gateway: Gateway
+    storage: Storage
+    claims: Claims
+    janitor: Janitor
+    workers: Workers | None
+    stopped: Stopped | None
+    turns: Turns | None
+
+
+def said(
+    config: Config, name: str, statistic: str = "Sum", *, service: str = WORKER_METRIC_SERVICE
+) -> cloudwatch.Metric:
+    """A metric that Segue's own code tells.
+
+    Args:
+        config: The deployment.
+        name: As in the tables of `functions/worker/metrics.py` and `functions/gateway/metrics.py`.
+        statistic: Of each minute.
+        service: Who tells it.
+    """
+    return cloudwatch.Metric(
+        namespace=METRIC_NAMESPACE,
+        metric_name=name,
+        dimensions_map=dict(zip(METRIC_DIMENSIONS, (service, config.stage), strict=True)),
+        period=MINUTE,
+        statistic=statistic,
+        label=name if statistic == "Sum" else f"{name} {statistic}",
+    )
+
+
+def api(watched: Watched, name: str, statistic: str = "Sum") -> cloudwatch.Metric:
+    """A metric of the WebSocket API."""
+    return watched.gateway.api.metric(name, period=MINUTE, statistic=statistic, label=name)
+
+
+def waiting(queue: sqs.Queue, label: str) -> cloudwatch.Metric:
+    """How many messages a queue has."""
+    return queue.metric_approximate_number_of_messages_visible(period=MINUTE, statistic="Maximum", label=label)
+
+
+def oldest(queue: sqs.IQueue, label: str) -> cloudwatch.Metric:
+    """How long the oldest message of a queue has waited, in seconds."""
+    return queue.metric_approximate_age_of_oldest_message(period=MINUTE, statistic="Maximum", label=label)
+
+
+def table(of: dynamodb.Table, name: str, label: str) -> cloudwatch.Metric:
+    """A metric of a table."""
+    return of.metric(name, period=MINUTE, statistic="Sum", label=label)

@@ -1,0 +1,256 @@
+"""Each metric of the alarms and of the dashboard is one that somebody tells: our code, or AWS."""
+
+import json
+import re
+
+import pytest
+
+from gateway import metrics as gateway_metrics
+from infra.constants import FUNCTIONS, ROOT
+from infra.constructs.monitoring.dashboard import QUESTIONS
+from infra.constructs.monitoring.queries import QUERIES
+from segue.wire.codes import MESSAGES
+from tests.support.emf import metrics_told
+from worker import metrics as worker_metrics
+
+AWS = {
+    "AWS/ApiGateway": {
+        ("ApiId",): {"ClientError", "ConnectCount", "ExecutionError", "IntegrationError", "MessageCount"},
+    },
+    "AWS/DynamoDB": {
+        ("TableName",): {
+            "ConsumedReadCapacityUnits",
+            "ConsumedWriteCapacityUnits",
+            "ReadThrottleEvents",
+            "WriteThrottleEvents",
+        }
+    },
+    "AWS/ECS": {("ClusterName", "ServiceName"): {"CPUUtilization", "MemoryUtilization"}},
+    "AWS/Lambda": {("FunctionName",): {"Duration", "Errors", "Invocations", "IteratorAge", "Throttles"}},
+    "AWS/SQS": {("QueueName",): {"ApproximateAgeOfOldestMessage", "ApproximateNumberOfMessagesVisible"}},
+}
+"""What AWS tells by these dimensions, as its pages of metrics say: namespace, dimensions, names."""
+
+
+def kind(namespace):
+    return {
+        "ApiId": "AWS::ApiGatewayV2::Api",
+        "ClusterName": "AWS::ECS::Cluster",
+        "FunctionName": "AWS::Lambda::Function",
+        "QueueName": "AWS::SQS::Queue",
+        "ServiceName": "AWS::ECS::Service",
+        "TableName": "AWS::DynamoDB::Table",
+    }[namespace]
+
+
+@pytest.fixture(scope="module")
+def told():
+    """Everything that Segue's code tells, as parsed from what it writes: namespace, name, service."""
+    found = set()
+    with metrics_told(service="segue-worker", stage="dev") as lines:
+        collected = worker_metrics.Metrics()
+        for what in worker_metrics.Count:
+            collected.count(what)
+        for code in MESSAGES:
+            collected.error(code)
+        for what in worker_metrics.Time:
+            collected.time(what, 0.1)
+        for what in worker_metrics.Level:
+            collected.level(what, 1)
+        worker_metrics.Reporter(collected, service="segue-worker", stage="dev").tell()
+    found |= lines.found
+    for service, names in SERVICES.items():
+        with metrics_told(service=service, stage="dev") as lines:
+            for name in names:
+                if isinstance(name, gateway_metrics.Time):
+                    gateway_metrics.time(name, 0.1)
+                else:
+                    gateway_metrics.count(name)
+        found |= lines.found
+    return found
+
+
+SERVICES = {
+    "segue-gateway": [each for each in gateway_metrics.Count if each.name not in {"TURNS", "TURN_FAILURES"}],
+    "segue-turn": [gateway_metrics.Count.TURNS, gateway_metrics.Count.TURN_FAILURES, gateway_metrics.Time.TURN],
+}
+
+
+def alarms(stage):
+    return {
+        each["AlarmName"]: each
+        for each in stage.service.of_type("AWS::CloudWatch::Alarm").values()
+        if "AlarmName" in each
+    }
+
+
+def body(stage):
+    """The dashboard, with references as `<logical id>`."""
+    (board,) = stage.service.of_type("AWS::CloudWatch::Dashboard").values()
+    return json.loads(joined(board["DashboardBody"]))
+
+
+def joined(value):
+    if isinstance(value, str):
+        return value
+    if "Ref" in value:
+        return f"<{value['Ref']}>"
+    if "Fn::GetAtt" in value:
+        return f"<{value['Fn::GetAtt'][0]}>"
+    if "Fn::GetStackOutput" in value:
+        return "<Data>"
+    return value["Fn::Join"][0].join(map(joined, value["Fn::Join"][1]))
+
+
+def on_dashboard(stage):
+    """Namespace, name and dimensions of each metric; of a metric math's parts too."""
+    for widget in body(stage)["widgets"]:
+        for metric in widget["properties"].get("metrics", []):
+            texts = [each for each in metric if isinstance(each, str)]
+            if texts:
+                yield texts[0], texts[1], dict(zip(texts[2::2], texts[3::2], strict=True))
+
+
+def in_alarms(stage):
+    for each in stage.service.of_type("AWS::CloudWatch::Alarm").values():
+        dimensions = {one["Name"]: joined(one["Value"]) for one in each["Dimensions"]}
+        yield each["Namespace"], each["MetricName"], dimensions
+
+
+def check(stage, told, metric):
+    namespace, name, dimensions = metric
+    if namespace == "Segue":
+        assert dimensions.pop("stage") == stage.config.stage
+        assert (namespace, name, frozenset({("stage", "dev"), *dimensions.items()})) in told, metric
+        return
+    assert name in AWS[namespace][tuple(sorted(dimensions))], metric
+    for dimension, value in dimensions.items():
+        if value != "<Data>":
+            assert stage.service.resources[value.strip("<>")]["Type"] == kind(dimension), metric
+
+
+def test_every_metric_of_an_alarm_is_told(stage, told):
+    metrics = list(in_alarms(stage))
+    assert len(metrics) > 20
+    for metric in metrics:
+        check(stage, told, metric)
+
+
+def test_every_metric_of_the_dashboard_is_told(stage, told):
+    metrics = list(on_dashboard(stage))
+    assert len(metrics) > 60
+    for metric in metrics:
+        check(stage, told, metric)
+
+
+def test_all_that_the_code_tells_can_be_seen(dev, told):
+    """But for errors of kinds that only the gateway shows, which `Refused` counts."""
+    seen = {name for namespace, name, _ in on_dashboard(dev) if namespace == "Segue"}
+    assert {name for _, name, _ in told if not name.startswith("Errors.")} <= seen
+
+
+@pytest.mark.parametrize(
+    ("folders", "names"),
+    [
+        (("worker",), [*worker_metrics.Count, *worker_metrics.Time, *worker_metrics.Level]),
+        (("gateway",), SERVICES["segue-gateway"]),
+        (("turn",), SERVICES["segue-turn"]),
+    ],
+    ids=["worker", "gateway", "turn"],
+)
+def test_every_metric_is_told_by_some_code(folders, names):
+    """`Errors` is told by `metrics.error`."""
+    files = [path for folder in folders for path in (FUNCTIONS / folder).rglob("*.py") if path.name != "metrics.py"]
+    code = "\n".join(path.read_text(encoding="utf-8") for path in files)
+    for name in names:
+        used = rf"\b{type(name).__name__}\.{name.name}\b"
+        assert re.search(r"metrics\.error\(" if name == "Errors" else used, code), name
+
+
+def test_the_service_of_each_function_is_the_one_that_is_watched(stage):
+    services = {
+        each["Handler"].split(".")[0]: each["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"]
+        for each in stage.service.of_type("AWS::Lambda::Function").values()
+        if "Environment" in each
+    }
+    assert {services["gateway"], services["turn"]} == set(SERVICES)
+    (task,) = stage.service.of_type("AWS::ECS::TaskDefinition").values()
+    environment = {each["Name"]: each["Value"] for each in task["ContainerDefinitions"][0]["Environment"]}
+    assert environment["POWERTOOLS_SERVICE_NAME"] == "segue-worker"
+
+
+def test_the_dashboard_answers_in_order(stage):
+    titles = [each["properties"]["markdown"] for each in body(stage)["widgets"] if each["type"] == "text"]
+    assert titles == [f"## {question}" for question in QUESTIONS]
+    rows = [each["y"] for each in body(stage)["widgets"]]
+    assert rows == sorted(rows)
+
+
+def pages():
+    return {path.stem for path in (ROOT / "docs" / "runbooks").glob("*.md")} - {"README"}
+
+
+def test_every_alarm_has_a_runbook_and_every_runbook_an_alarm(dev):
+    every = {**alarms(dev)}
+    for composite in dev.service.of_type("AWS::CloudWatch::CompositeAlarm").values():
+        every[composite["AlarmName"]] = composite
+    names = {name.removeprefix("segue-dev-") for name in every}
+    for name, alarm in every.items():
+        (page,) = re.findall(r"Runbook: (\S+)$", alarm["AlarmDescription"])
+        assert page == f"docs/runbooks/{name.removeprefix('segue-dev-')}.md"
+        assert (ROOT / page).is_file()
+    assert pages() == names
+    index = (ROOT / "docs" / "runbooks" / "README.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"\]\(([a-z-]+)\.md\)", index)) == names
+
+
+def test_each_alarm_tells_somebody_and_callers_are_told_of_once(dev):
+    (topic,) = [name for name, each in dev.service.resources.items() if each["Type"] == "AWS::SNS::Topic"]
+    (composite,) = dev.service.of_type("AWS::CloudWatch::CompositeAlarm").values()
+    assert composite["AlarmActions"] == composite["OKActions"] == [{"Ref": topic}]
+    below = joined(composite["AlarmRule"])
+    for name, each in dev.service.of_type("AWS::CloudWatch::Alarm").items():
+        if not name.startswith("Monitoring"):
+            continue
+        silent = f'ALARM("<{name}>")' in below
+        assert each.get("AlarmActions", []) == ([] if silent else [{"Ref": topic}]), name
+    assert below.count("ALARM(") == 14
+
+
+def test_the_topic_takes_what_this_accounts_alarms_say_over_tls(stage):
+    (policy,) = stage.service.of_type("AWS::SNS::TopicPolicy").values()
+    denied, allowed = sorted(policy["PolicyDocument"]["Statement"], key=lambda each: each["Effect"] == "Allow")
+    assert denied["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    assert allowed["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+    assert allowed["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+
+
+def test_whoever_is_named_gets_mail(synthesized, dev):
+    assert dev.service.of_type("AWS::SNS::Subscription") == {}
+    (mail,) = synthesized(alarm_email="voice@example.com").service.of_type("AWS::SNS::Subscription").values()
+    assert (mail["Protocol"], mail["Endpoint"]) == ("email", "voice@example.com")
+
+
+@pytest.mark.parametrize("workers", ["voice", "text"])
+def test_what_is_not_there_is_not_watched(synthesized, told, workers):
+    stage = synthesized(workers=workers)
+    for metric in (*in_alarms(stage), *on_dashboard(stage)):
+        check(stage, told, metric)
+    services = {dimensions.get("service") for _, _, dimensions in on_dashboard(stage)}
+    assert ("segue-turn" in services, "segue-worker" in services) == (workers == "text", workers == "voice")
+
+
+def test_queries_look_into_groups_that_are_there(dev):
+    groups = {each["LogGroupName"] for each in dev.service.of_type("AWS::Logs::LogGroup").values()}
+    saved = dev.service.of_type("AWS::Logs::QueryDefinition").values()
+    assert len(saved) == len(QUERIES)
+    for each in saved:
+        assert set(each["LogGroupNames"]) <= groups
+
+
+def test_queries_look_for_what_is_written():
+    code = "\n".join(path.read_text(encoding="utf-8") for path in FUNCTIONS.rglob("*.py"))
+    sought = [text for query in QUERIES for line in query.lines for text in re.findall(r"'([a-z ]+)'", line)]
+    assert len(sought) >= 6
+    for text in sought:
+        assert f'"{text}"' in code, text

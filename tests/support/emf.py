@@ -1,0 +1,78 @@
+"""What is told in CloudWatch's Embedded Metric Format, read back as strictly as the format is written down.
+
+https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
+"""
+
+import contextlib
+import io
+import json
+import os
+from collections.abc import Iterator
+from typing import Annotated, Literal
+from unittest import mock
+
+from msgspec import Meta, Struct, field
+from msgspec.json import decode
+
+Name = Annotated[str, Meta(min_length=1, max_length=255)]
+
+
+class Definition(Struct, forbid_unknown_fields=True):
+    name: Name = field(name="Name")
+    unit: Literal["Count", "Milliseconds"] = field(name="Unit")
+    resolution: Literal[1, 60] = field(name="StorageResolution", default=60)
+
+
+class Directive(Struct, forbid_unknown_fields=True):
+    namespace: Name = field(name="Namespace")
+    dimensions: Annotated[list[Annotated[list[Name], Meta(max_length=30)]], Meta(min_length=1)] = field(
+        name="Dimensions"
+    )
+    metrics: Annotated[list[Definition], Meta(min_length=1, max_length=100)] = field(name="Metrics")
+
+
+class Metadata(Struct, forbid_unknown_fields=True):
+    timestamp: int = field(name="Timestamp")
+    directives: Annotated[list[Directive], Meta(min_length=1)] = field(name="CloudWatchMetrics")
+
+
+class Line(Struct):
+    metadata: Metadata = field(name="_aws")
+
+
+Metric = tuple[str, str, frozenset[tuple[str, str]]]
+"""Namespace, name, dimensions."""
+
+
+def read(text: str) -> set[Metric]:
+    """The metrics of some lines, each of which must be one of the format."""
+    found = set()
+    for line in text.splitlines():
+        content = json.loads(line)
+        for directive in decode(line, type=Line).metadata.directives:
+            for dimensions in directive.dimensions:
+                by = frozenset((name, str(content[name])) for name in dimensions)
+                for metric in directive.metrics:
+                    values = content[metric.name]
+                    values = values if isinstance(values, list) else [values]
+                    assert 0 < len(values) <= 100
+                    assert all(isinstance(value, int | float) for value in values)
+                    found.add((directive.namespace, metric.name, by))
+    return found
+
+
+class Told:
+    """What was told while somebody listened."""
+
+    def __init__(self) -> None:
+        self.found: set[Metric] = set()
+
+
+@contextlib.contextmanager
+def metrics_told(*, service: str, stage: str) -> Iterator[Told]:
+    """Listen to what a function of this service and stage tells."""
+    told, written = Told(), io.StringIO()
+    names = {"POWERTOOLS_SERVICE_NAME": service, "SEGUE_STAGE": stage}
+    with mock.patch.dict(os.environ, names), contextlib.redirect_stdout(written):
+        yield told
+    told.found = read(written.getvalue())

@@ -1,0 +1,58 @@
+"""What the gateway's functions tell, as what happens makes them tell it."""
+
+from gateway import message, stopped
+from gateway.stopped import Stopped, StoppedEnvironment
+from segue.wire.frames import Hello, TextInput, encode_frame
+from tests.support.emf import metrics_told
+from worker.registry import Registry
+
+SERVICE, STAGE = "segue-gateway", "test"
+BY = frozenset({("service", SERVICE), ("stage", STAGE)})
+
+
+def told(lines):
+    return {name for namespace, name, by in lines.found if (namespace, by) == ("Segue", BY)}
+
+
+def test_a_claim_that_goes_to_the_queue(gateway):
+    gateway.open("c-1", "alice")
+    with metrics_told(service=SERVICE, stage=STAGE) as lines:
+        gateway.router.receive("c-1", encode_frame(Hello(session="s", client_id="c", connection=1)))
+    assert told(lines) == {"Claims", "ClaimsQueued"}
+
+
+def test_a_claim_that_a_worker_takes(gateway, worker):
+    gateway.open("c-1", "alice")
+    gateway.register(worker, "w1")
+    with metrics_told(service=SERVICE, stage=STAGE) as lines:
+        gateway.router.receive("c-1", encode_frame(Hello(session="s", client_id="c", connection=1)))
+    assert told(lines) == {"Claims"}
+
+
+def test_a_frame_that_is_refused_and_one_that_is_taken(gateway, worker):
+    gateway.open("c-1", "alice")
+    with metrics_told(service=SERVICE, stage=STAGE) as lines:
+        gateway.router.receive("c-1", "no frame")
+    assert told(lines) == {"Refused"}
+    gateway.router.receive("c-1", encode_frame(Hello(session="s", client_id="c", connection=1)))
+    gateway.hold("alice/s", worker)
+    with metrics_told(service=SERVICE, stage=STAGE) as lines:
+        gateway.router.receive("c-1", encode_frame(TextInput(text="hi", seq=1)))
+    assert len(worker.frames) == 1
+    assert told(lines) == set(), "a line for every frame would cost more than the frame"
+
+
+def test_a_message_that_something_inside_fails_at(monkeypatch):
+    monkeypatch.setattr(message, "dependencies", lambda: 1 / 0)
+    with metrics_told(service=SERVICE, stage=STAGE) as lines:
+        message.handler({"requestContext": {"connectionId": "c-1"}}, None)
+    assert told(lines) == {"Failures"}
+
+
+async def test_the_sessions_of_a_stopped_task(aws, monkeypatch):
+    offering = Stopped(aws.dynamodb, aws.sqs, StoppedEnvironment("connections", aws.queue_url))
+    monkeypatch.setattr(stopped, "dependencies", lambda: offering)
+    await Registry(aws.dynamodb, "connections", "w1", "1", host="task").beat("http://10.0.0.7:1", room=3, sessions=0)
+    with metrics_told(service=SERVICE, stage=STAGE) as lines:
+        stopped.handler({"detail": {"lastStatus": "STOPPED", "taskArn": "task"}}, None)
+    assert told(lines) == {"SessionsOffered"}
