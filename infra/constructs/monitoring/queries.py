@@ -40,7 +40,7 @@ QUERIES: Final = (
         groups=(WORKER,),
         lines=(
             "filter message = 'session opened'",
-            "stats count(*) as sessions, avg(ms) as opened_ms, max(gap_ms) as longest_gap by reason, bin(5m)",
+            "stats count(*) as sessions, avg(ms) as opened_ms, max(gap_ms) as gap_ms by reason, prepared, bin(5m)",
         ),
     ),
     Query(
