@@ -41,6 +41,11 @@ class Hold:
         self._releasing = False
 
     @property
+    def leaving(self) -> bool:
+        """Whether it is being let go, or was: what is refused from then on is our own doing, and no loss."""
+        return self._releasing
+
+    @property
     def firm(self) -> bool:
         """Whether frames may still go out: ours by our own clock, or ours until we ourselves let go."""
         return not self.lost if self._releasing else self._manager.lease_is_fresh()

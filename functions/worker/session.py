@@ -288,7 +288,8 @@ class HostedSession:
         try:
             await work
         except SessionFenced:
-            self._lose()
+            if not self._hold.leaving:  # else refused because it is being let go; ``on_lost`` tells of a loss
+                self._lose()
         except Exception as error:  # noqa: BLE001 - whatever the user's agent raises concerns this session only
             if self.state is not State.OPEN:
                 return

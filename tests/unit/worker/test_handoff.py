@@ -166,6 +166,21 @@ async def test_what_is_said_while_the_successor_gets_ready_is_not_missed(world, 
     await eventually(lambda: [model.stops for model in world.models[1:-1]] == [1])
 
 
+async def test_what_is_transcribed_during_the_release_does_not_look_like_a_loss(world, old, new):
+    """The model goes on while the lease is given back: its record is refused, and the session is passed on."""
+    await conversation(world, old, "one")
+    latch = Latch("release")
+    world.storage.before = latch
+    draining = asyncio.create_task(drain(old, new))
+    await latch.reached.wait()
+    world.models[0].emit(spoken("and then", role="user", content_id="late"))
+    await asyncio.sleep(0.05)
+    latch.go.set()
+    await draining
+    await eventually(lambda: len(world.clients.of("k1", Ready)) == 2)
+    assert new.session.open
+
+
 async def test_a_conversation_without_a_pause_goes_over_all_the_same(world, old, new, monkeypatch):
     """Somebody speaks again each time that the successor is ready: it begins anew in the gap."""
     await conversation(world, old, "one")

@@ -49,12 +49,14 @@ class JournalWriter:
         head: Records committed, as far as this writer knows.
         position: Records committed or queued.
         failure: Why the latest commit failed, or None.
+        left: Whether the session was left for good: what is refused then is no loss to tell of.
     """
 
     def __init__(self, lease: Lease, objects: ObjectStore, prefix: str, clock: Clock, restored: Journal) -> None:
         """Go on from what was restored; must be called on the storage loop."""
         self.head = self.position = restored.item.head
         self.failure: SegueError | None = None
+        self.left = False
         self._accepted = self.head  # committed, maybe with a redaction whose sweep is not finished
         self._lease = lease
         self._committer = Committer(lease, objects, prefix, clock, restored)
@@ -163,7 +165,7 @@ class JournalWriter:
         for _, waiter in waiters:
             if not waiter.done():
                 waiter.set_exception(error)
-        if isinstance(error, SessionFenced) and self._when_fenced is not None:
+        if isinstance(error, SessionFenced) and self._when_fenced is not None and not self.left:
             self._when_fenced()
 
     def _drain_soon(self) -> None:

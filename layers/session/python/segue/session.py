@@ -233,7 +233,8 @@ class Session:
             await writer.settle_chores()
             self._left = self.lease.item
             if for_good:
-                writer.failure = SessionFenced(self.epoch, None)
+                writer.left = True
+                writer.fail(SessionFenced(self.epoch, None))
             await self.upkeep.let_go()
         finally:
             writer.between_commits.release()
