@@ -166,16 +166,15 @@ class Input:
         if not pcm:  # its client has given it up: only its number counts
             self._unanswered.add(said.client_id, frame, _now())
             return
-        if said.again:
-            await asyncio.sleep(len(pcm) / 2 / self._rate / REPLAY_SPEED)
         self._giving, self._refused = said, False
         try:
+            if said.again:
+                await asyncio.sleep(len(pcm) / 2 / self._rate / REPLAY_SPEED)
             await self._agent.send(AudioDelta(format="pcm", source={"bytes": pcm}))
         except asyncio.CancelledError:
-            if self._giving is said or self._feeder is None:
-                raise
-            self._feeder.uncancel()  # the connection was replaced: it was put back
-            return
+            if self._giving is said or self._feeder is None or self._feeder.uncancel():
+                raise  # by somebody else, or by somebody else as well
+            return  # the connection was replaced: it was put back
         except ValueError:  # for its content: no connection takes it, and nobody will answer it
             self._giving = None
             self._unanswered.add(said.client_id, frame, _now())

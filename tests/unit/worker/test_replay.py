@@ -184,6 +184,33 @@ async def test_what_waits_for_the_new_connection_is_heard_after_what_the_old_one
     assert model.audio == [first, first, second]
 
 
+async def test_a_restart_during_a_replay_keeps_the_order(host, monkeypatch):
+    monkeypatch.setattr("worker.input.REPLAY_SPEED", 0.5)
+    hosting = await host()
+    model = hosting.model
+    frames = [audio(seq, sample=LOUD + seq) for seq in (1, 2, 3)]
+    for frame in frames:
+        hosting.session.deliver(delivery(frame))
+    await eventually(lambda: len(model.audio) == 3)
+    model.emit([ConnectionTimeoutError("eight minutes")])
+    await eventually(lambda: len(model.audio) == 4)
+    model.emit([ConnectionTimeoutError("and again, while the second frame waits for its time")])
+    await eventually(lambda: len(model.audio) == 7)
+    assert model.audio[4:] == [frame.pcm for frame in frames]
+
+
+async def test_whoever_stops_the_feeding_during_a_restart_is_not_kept_waiting(host):
+    hosting = await host()
+    model, session = hosting.model, hosting.session
+    model.free.clear()
+    session.deliver(delivery(audio(1, sample=LOUD)))
+    await eventually(lambda: session._input._giving is not None)
+    session._input._giving = None  # as ``_after_restart`` does
+    session._feeding.cancel()
+    async with asyncio.timeout(2):
+        await session._stop_feeding()
+
+
 async def test_a_connection_that_refuses_audio_just_before_it_is_replaced_breaks_nothing(host):
     hosting = await host()
     model = hosting.model
