@@ -29,7 +29,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         connection_id = context["connectionId"]
         connections, admission = dependencies()
         connection = connections.forget(connection_id)
-        if connection and connection.binding:
+        if connection:  # bound or not: a hello that was refused after it was counted is counted still
             admission.leave(connection.principal, connection_id)
         logger.info("disconnected", connection=connection_id)
     except Exception:  # nobody waits, and nobody could do anything about it

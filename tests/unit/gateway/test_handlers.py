@@ -101,6 +101,17 @@ def test_disconnect_leaves_the_clients_newer_connection(aws, environment):
     assert (address.connection_id, address.counter) == ("c2", 2)
 
 
+def test_a_connection_that_was_superseded_counts_no_more_when_it_ends(aws, environment):
+    """Its hello was counted, and then refused because the client has a newer connection."""
+    for counter, connection_id in ((2, "c2"), (1, "c1")):
+        connect.handler(event(connection_id), None)
+        message.handler(event(connection_id, encode_frame(Hello(session="s", client_id="c", connection=counter))), None)
+    disconnect.handler(event("c1"), None)
+    disconnect.handler(event("c2"), None)
+    (left,) = items(aws)
+    assert left["open"] == {"M": {}}
+
+
 def test_a_ping_is_answered_without_any_table(environment):
     assert message.handler(event(body=encode_frame(Ping())), None) == {"statusCode": 200, "body": '{"type":"pong"}'}
 
