@@ -28,7 +28,9 @@ from strands.bidi.types.events import BidiConnectionStartEvent, BidiOutputEvent
 from strands.types.content import Messages, TextBlock
 from strands.types.tools import ToolSpec
 
+from worker.beginning import unanswered
 from worker.log import logger
+from worker.marks import bidi_metadata
 from worker.providers import handles
 from worker.providers.activity import Activity
 from worker.providers.audio import Edges
@@ -170,7 +172,7 @@ class ContinuousModel(BidiModel, AudioCapable):
         messages: Messages | None = None,
         **restart_kwargs: Any,
     ) -> None:
-        """Replace the connection. What was typed and not answered is sent again.
+        """Replace the connection. What was typed or understood, and not answered, is sent again.
 
         Args:
             system_prompt: Instructions.
@@ -181,8 +183,9 @@ class ContinuousModel(BidiModel, AudioCapable):
         Raises:
             Exception: What the provider refused last, after everything was tried.
         """
-        again = self._waiting or self._activity.unanswered
-        messages = _without_last(messages or [], again)
+        messages = messages or []
+        again = self._waiting or self._activity.unanswered or _spoken(messages)
+        messages = _without_last(messages, again)
         await self._connector.restart(system_prompt, tools, messages, restart_kwargs)
         self._connected()
         if again is not None and again is not self._waiting:
@@ -323,6 +326,14 @@ class ContinuousModel(BidiModel, AudioCapable):
 
 def _pcm(rate: int) -> AudioStreamConfig:
     return AudioStreamConfig(sample_rate=rate, channels=1, format="pcm")
+
+
+def _spoken(messages: Messages) -> BidiMessage | None:
+    """The user's last words, if they were spoken and nobody has begun to answer: their audio is not given again."""
+    text = unanswered(messages)
+    if text is None or bidi_metadata(messages[-1]).get("kind") != "transcript":
+        return None
+    return BidiMessage(content=[TextBlock(text)])
 
 
 def _without_last(messages: Messages, again: BidiMessage | None) -> Messages:
