@@ -109,7 +109,7 @@ class Registry:
         await self._forgivingly(self._dynamodb.delete_item, Key=self._key())
 
     async def others(self) -> list[Peer]:
-        """Read who else is there and has room.
+        """Read who else is there and has room. What a killed one left does not count, though the TTL deletes days late.
 
         Raises:
             BotoCoreError: The table does not answer.
@@ -122,7 +122,9 @@ class Registry:
             ExpressionAttributeValues={":workers": {"S": "workers"}},
             ConsistentRead=True,
         )
-        found = [_peer(item) for item in answer["Items"] if "claims_token" in item]
+        now = time.time()
+        alive = [item for item in answer["Items"] if int(item["expires_at"]["N"]) > now]
+        found = [_peer(item) for item in alive if "claims_token" in item]
         return [peer for peer in found if peer.room > 0 and peer.worker_id != self._worker_id]
 
     async def holds(self, session_key: str) -> None:

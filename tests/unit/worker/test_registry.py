@@ -67,6 +67,15 @@ async def test_the_others_are_those_that_have_room(dynamodb):
     assert one.claims_token != two.claims_token
 
 
+async def test_one_that_was_killed_long_ago_is_not_among_them(dynamodb, monkeypatch):
+    """DynamoDB deletes days after the TTL; newer versions that died would keep all who live from being asked."""
+    one, two = (Registry(dynamodb, "connections", name, "1") for name in ("w1", "w2"))
+    with monkeypatch.context() as patch:
+        patch.setattr("worker.registry.FORGET_SECONDS", -1)
+        await two.beat("http://b", room=5, sessions=0)
+    assert await one.others() == []
+
+
 async def test_what_is_held_is_noted_in_order_and_nobody_waits(dynamodb):
     registry = Registry(dynamodb, "connections", "w1", "1")
     notes = Notes(registry)
