@@ -93,12 +93,10 @@ class Preparations:
         """Make a session ready, in the place of what is ready of it; returns for how many records.
 
         Raises:
-            Unprepared: It was asked for anew meanwhile.
+            Unprepared: It was asked for anew, or claimed, meanwhile.
             Exception: See ``Preparation.make``.
         """
         self.discard(self.take(key))
-        if (earlier := self._making.get(key)) is not None:
-            earlier.cancel()
         # A task of its own: whoever asks may go away, and what was made must not be forgotten then.
         task = self._making[key] = asyncio.create_task(self._make(key, making), name=f"prepare {key}")
         await asyncio.wait({task})
@@ -107,7 +105,9 @@ class Preparations:
         return task.result()
 
     def take(self, key: str) -> Preparation | None:
-        """Return what is ready of a session, for whoever asks first."""
+        """Return what is ready of a session, for whoever asks first; what is being made of it is too late."""
+        if (making := self._making.pop(key, None)) is not None:
+            making.cancel()
         found = self._ready.pop(key, None)
         if found is None:
             return None

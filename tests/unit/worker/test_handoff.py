@@ -181,6 +181,21 @@ async def test_what_is_transcribed_during_the_release_does_not_look_like_a_loss(
     assert new.session.open
 
 
+async def test_a_preparation_under_way_is_given_up_when_the_session_is_claimed(world, old, new):
+    """Its predecessor died meanwhile: what would be ready a moment later is of no use, and costs a connection."""
+    await conversation(world, old, "one")
+    world.storage.before = latch = Latch("get")
+    preparing = asyncio.create_task(new.host.prepare(claim(reason="handoff")))
+    await latch.reached.wait()
+    world.probe = _dead
+    await new.host.take(claim(reason="unreachable"))
+    latch.go.set()
+    await asyncio.wait({preparing})
+    assert new.session.open
+    assert new.host.preparations.keys == set()
+    assert sum(model.running for model in world.models[1:]) == 1
+
+
 async def test_a_conversation_without_a_pause_goes_over_all_the_same(world, old, new, monkeypatch):
     """Somebody speaks again each time that the successor is ready: it begins anew in the gap."""
     await conversation(world, old, "one")
