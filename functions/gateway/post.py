@@ -94,17 +94,21 @@ def outcome_of(status: int, body: bytes) -> Outcome:
         case 202:
             return Accepted()
         case 400:
-            refusal = decode_refusal(body)
-            return Refused(refusal.error if refusal and refusal.error in MESSAGES else "bad_frame")
+            return Refused(_code_in(body, "bad_frame"))
         case 403:
             return Gone("unreachable")  # another worker has this address now, or the lease has changed
         case 410:
             return Gone("handoff")
         case 429:
-            return Refused("busy")
+            return Refused(_code_in(body, "busy"))
         case _:
             logger.warning("worker gave an unexpected answer", status=status)
             return Refused("internal")
+
+
+def _code_in(body: bytes, otherwise: str) -> str:
+    refusal = decode_refusal(body)
+    return refusal.error if refusal and refusal.error in MESSAGES else otherwise
 
 
 def _unreachable(route: Route, error: HTTPError) -> Gone:

@@ -42,6 +42,9 @@ from worker.session import HostedSession, Moved
 GRACE_SECONDS: Final = 1.0
 """For requests under way when the listener closes, which is after the last session was released."""
 
+TOO_MUCH: Final = frozenset({"busy", "too_fast"})
+"""Codes of frames that were not taken only because of how many there are."""
+
 
 @dataclass(slots=True, kw_only=True)
 class Status:
@@ -116,7 +119,7 @@ class Listener:
             return _refused(400, "bad_json")
         except FrameError as error:
             metrics.error(error.code)
-            return _refused(429 if error.code == "busy" else 400, error.code, error.message)
+            return _refused(429 if error.code in TOO_MUCH else 400, error.code, error.message)
         return web.Response(status=202)
 
     async def _claim(self, request: web.Request) -> web.Response:

@@ -12,11 +12,13 @@ from typing import Any, Final, Protocol
 
 from strands.bidi import BidiAgent
 from strands.bidi.hooks.events import BidiAfterConnectionRestartEvent
+from strands.bidi.models import AudioCapable
 from strands.bidi.types.media import AudioDelta
 from strands.hooks import MessageUpdatedEvent
 from strands.types.media import ImageBlock, ImageFormat
 
 from segue.item import Known
+from segue.wire.audio import AudioLimits
 from segue.wire.frames import AudioInput, FrameError, ImageInput, InputFrame, MediaType, TextInput
 from segue.wire.images import ImageAssembler, ImageRefused
 from worker.intake import Intake, Said
@@ -69,7 +71,7 @@ class Input:
         self._agent = agent
         self._turn = turn
         self._output = output
-        self._intake = Intake(self._known)
+        self._intake = Intake(self._known, limits=self._audio_limits)
         self._images: dict[str, ImageAssembler] = {}
         self._unanswered = Unanswered()
         self._answered: dict[str, list[int]] = {}
@@ -102,8 +104,11 @@ class Input:
         self._intake.forget_numbered()
 
     def settle(self) -> None:
-        """Record, and acknowledge, the audio that nobody will answer any more."""
-        for client_id, seqs in self._unanswered.settled(_now()).items():
+        """Record, and acknowledge, what nobody will answer any more: silence, and what was skipped."""
+        settled = self._unanswered.settled(_now())
+        for client_id, seqs in self._intake.skips().items():
+            settled[client_id] = [*settled.get(client_id, ()), *seqs]
+        for client_id, seqs in settled.items():
             self._manager.record_input(client_id, seqs)
             self._output.acknowledge(client_id)
 
@@ -114,15 +119,20 @@ class Input:
             said = await self._intake.next()
             try:
                 await self._give(said)
+            except FrameError as error:
+                self._output.refuse(said.client_id, error.code)
             except ValueError as error:
                 # What a model raises for content that it does not take. It is recorded, so it counts as taken.
                 logger.warning("the model does not take an input", client=said.client_id, reason=type(error).__name__)
-                self._output.refuse(said.client_id, error.code if isinstance(error, FrameError) else None)
+                self._output.refuse(said.client_id)
             if isinstance(said.frame, TextInput | ImageInput) and said.frame.seq is not None:
                 self._output.acknowledge(said.client_id)
 
     async def _give(self, said: Said) -> None:
         frame = said.frame
+        if said.refusal is not None:
+            self._intake.skipped(said.client_id, frame.seq)
+            raise said.refusal
         if isinstance(frame, ImageInput):
             await self._give_image(said.client_id, frame)
         elif isinstance(frame, AudioInput) and not frame.audio:
@@ -212,6 +222,9 @@ class Input:
             self._restarted.set()
         elif giving is not None and self._feeder is not None:
             self._feeder.cancel()  # it waits for the new connection, and would be heard first
+
+    def _audio_limits(self) -> AudioLimits | None:
+        return AudioLimits(self._rate) if isinstance(self._agent.model, AudioCapable) else None
 
     @property
     def _rate(self) -> int:

@@ -1,6 +1,6 @@
 """What clients say, brought into one order for the agent.
 
-    frames of a client ─▶ its Receiver (order, repeats) ─▶ one bounded queue of the session ─▶ the agent
+    frames of a client ─▶ its Receiver (order, repeats) ─▶ AudioLimits ─▶ one bounded queue of the session ─▶ the agent
 
 Frames without a number have no order and no promise: they go straight into the queue. When the queue is full, frames
 are refused before their Receiver sees them, so that a client that sends them again later is heard.
@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from segue.item import Known
-from segue.wire.frames import FrameError, InputFrame
+from segue.wire.audio import AudioLimits
+from segue.wire.frames import AudioInput, FrameError, InputFrame
 from segue.wire.sequence import Receiver
 
 QUEUE_FRAMES: Final = 512
@@ -34,26 +35,51 @@ class Said:
         client_id: Who said it.
         frame: What.
         again: Whether the agent was given it before, on another connection of its model.
+        refusal: Why the agent must not be given it. It counts as taken.
     """
 
     client_id: str
     frame: InputFrame
     again: bool = False
+    refusal: FrameError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Client:
+    """What is known of one client's input so far."""
+
+    receiver: Receiver[InputFrame]
+    limits: AudioLimits | None
+
+    def said(self, client_id: str, frame: InputFrame) -> Said:
+        if self.limits is not None and isinstance(frame, AudioInput):
+            try:
+                self.limits.check(len(frame.pcm))
+            except FrameError as refusal:
+                return Said(client_id, frame, refusal=refusal)
+        return Said(client_id, frame)
 
 
 class Intake:
     """Orders the input of a session."""
 
-    def __init__(self, known: Callable[[str], Known], limit: int = QUEUE_FRAMES) -> None:
+    def __init__(
+        self,
+        known: Callable[[str], Known],
+        limit: int = QUEUE_FRAMES,
+        limits: Callable[[], AudioLimits | None] = lambda: None,
+    ) -> None:
         """Begin empty.
 
         Args:
             known: Returns which input of a client the journal contains.
             limit: Frames that wait at most.
+            limits: Makes a client's limits of audio; None: the model does not hear.
         """
         self._known = known
         self._limit = limit
-        self._receivers: OrderedDict[str, Receiver[InputFrame]] = OrderedDict()
+        self._limits = limits
+        self._clients: OrderedDict[str, _Client] = OrderedDict()
         self._queue: deque[Said] = deque()
         self._arrived = asyncio.Event()
         self._blanks: dict[str, list[int]] = {}
@@ -66,8 +92,9 @@ class Intake:
         """
         if len(self._queue) >= self._limit:
             raise FrameError("busy")
-        ready = [frame] if frame.seq is None else self._receiver(client_id).offer(frame.seq, frame)
-        self._queue.extend(Said(client_id, one) for one in ready)
+        client = self._client(client_id)
+        ready = [frame] if frame.seq is None else client.receiver.offer(frame.seq, frame)
+        self._queue.extend(client.said(client_id, one) for one in ready)
         if self._queue:
             self._arrived.set()
 
@@ -96,10 +123,15 @@ class Intake:
         """Take the numbers of a client's inputs that were skipped."""
         return self._blanks.pop(client_id, [])
 
-    def _receiver(self, client_id: str) -> Receiver[InputFrame]:
-        if client_id not in self._receivers:
-            self._receivers[client_id] = Receiver(self._known(client_id))
-        self._receivers.move_to_end(client_id)
-        while len(self._receivers) > CLIENTS:
-            self._receivers.popitem(last=False)
-        return self._receivers[client_id]
+    def skips(self) -> dict[str, list[int]]:
+        """Take the numbers of everybody's inputs that were skipped."""
+        skips, self._blanks = self._blanks, {}
+        return {client_id: seqs for client_id, seqs in skips.items() if seqs}
+
+    def _client(self, client_id: str) -> _Client:
+        if client_id not in self._clients:
+            self._clients[client_id] = _Client(Receiver(self._known(client_id)), self._limits())
+        self._clients.move_to_end(client_id)
+        while len(self._clients) > CLIENTS:
+            self._clients.popitem(last=False)
+        return self._clients[client_id]

@@ -19,10 +19,12 @@ from segue.wire import frames
 from segue.wire.claims import ClientAddress
 from segue.wire.delivery import Delivery
 from segue.wire.frames import AudioInput, Bye, FrameError, Hello, ImageInput, TextInput
+from segue.wire.rate import FrameRate
 from worker.audience import Arrival, Audience
 from worker.beginning import Beginning
 from worker.hold import Hold
 from worker.input import Input
+from worker.intake import CLIENTS
 from worker.log import logger
 from worker.manager import Manager
 from worker.metrics import Count, metrics
@@ -93,6 +95,7 @@ class HostedSession:
         self._audience = Audience(self.epoch, connections, self._may_speak, self._clients_changed)
         self._output = Output(manager, agent, self._audience)
         self._input = Input(manager, agent, self.turn, self._output)
+        self._rate = FrameRate(asyncio.get_running_loop().time, senders=CLIENTS)
         self._asked: dict[str, int] = {}
         self._feeding: asyncio.Task[None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -172,6 +175,7 @@ class HostedSession:
         if isinstance(frame, Bye):
             self._audience.leave(client_id, delivery.connection_id)
             return
+        self._rate.admit(client_id)
         arrival = self._audience.meet(
             ClientAddress(client_id=client_id, connection_id=delivery.connection_id, counter=delivery.counter)
         )

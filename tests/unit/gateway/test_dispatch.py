@@ -90,6 +90,8 @@ def test_outcomes():
     assert outcome_of(403, b"") == Gone("unreachable")
     assert outcome_of(410, b"") == Gone("handoff")
     assert outcome_of(429, b"") == Refused("busy")
+    assert outcome_of(429, b'{"error":"too_fast"}') == Refused("too_fast")
+    assert outcome_of(429, b'{"error":"the worker\'s own words"}') == Refused("busy")
 
 
 def test_a_kept_connection_that_the_worker_has_closed_is_opened_again(gateway, worker, deliver):

@@ -80,10 +80,9 @@ def deployed(aws, monkeypatch):
     }.items():
         monkeypatch.setenv(f"SEGUE_{name.upper()}", value)
     for connection_id in ("c1", "c2"):
-        authorizer = {"principal": 32 * "a", "expires_at": "9999999999"}
-        connect.connect(
-            {"requestContext": {"connectionId": connection_id, "authorizer": authorizer}}, connect.dependencies()
-        )
+        authorizer = {"principal": "a" * 32, "expires_at": "9999999999"}
+        context = {"connectionId": connection_id, "authorizer": authorizer}
+        assert connect.connect({"requestContext": context}, connect.dependencies())["statusCode"] == 200
 
 
 def is_safe(response):

@@ -14,6 +14,10 @@ from tests.support.scripted_model import ScriptedModel
 from worker.poster import Outcome
 
 
+PIECE_SAMPLES = 320
+"""20 ms at the model's 16 kHz, the shortest piece that may be followed by another."""
+
+
 class FakeConnections:
     """The management API's side: keeps what was posted, answers as told.
 
@@ -158,7 +162,7 @@ def text(words: str, seq: int | None = None) -> TextInput:
 
 
 def audio(seq: int | None = None, sample: int = 1) -> AudioInput:
-    return AudioInput.from_pcm(sample.to_bytes(2, "little") * 160, seq)
+    return AudioInput.from_pcm(sample.to_bytes(2, "little") * PIECE_SAMPLES, seq)
 
 
 def hello(last_record: int | None = None, *, client_id: str = "c1", connection: int = 1) -> Hello:

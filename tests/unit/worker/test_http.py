@@ -91,15 +91,16 @@ async def test_what_breaks_the_protocol_is_refused_with_a_code(server, body, cod
     assert refusal.error == code
 
 
-async def test_too_much_at_once_is_refused_for_now(server, monkeypatch):
+@pytest.mark.parametrize("code", ["busy", "too_fast"])
+async def test_too_much_at_once_is_refused_for_now(server, monkeypatch, code):
     await server.host.take(claim())
 
     def full(*_):
-        raise FrameError("busy")
+        raise FrameError(code)
 
     monkeypatch.setattr(server.host.find("default/talk")._input, "offer", full)
     status, refusal = await post(server, encode_delivery(delivery(text("hello", 1))))
-    assert (status, refusal.error) == (429, "busy")
+    assert (status, refusal.error) == (429, code)
 
 
 async def test_health_says_who_is_there(server):

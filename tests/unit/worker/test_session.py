@@ -34,6 +34,7 @@ from segue.wire.frames import (
     Tool,
     Transcript,
 )
+from segue.wire.rate import FrameRate
 from tests.support.memory_manager import Latch, MemorySessionManager
 from tests.support.scripted_model import answered, calling, spoken
 from tests.support.waiting import eventually
@@ -161,6 +162,7 @@ async def test_input_that_the_model_refuses_is_answered_and_the_conversation_goe
 
 async def test_a_full_queue_refuses_and_forgets_nothing(host, clients):
     hosting = await host()
+    hosting.session._rate = FrameRate(lambda: 0.0, burst=2 * QUEUE_FRAMES)
     hosting.model.free.clear()
     seq = 0
     with pytest.raises(FrameError, match="too much") as refused:

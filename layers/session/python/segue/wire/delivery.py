@@ -6,7 +6,7 @@ x-segue-route-token: <route_token of the lease>
 
 202  accepted                                 403  the token is not the lease's
 400  {"error": code, "message": …}            410  {"error": "moved"}: not held here, or on its way out
-429  {"error": "busy"}
+429  {"error": "busy" or "too_fast"}
 """
 
 from typing import Final
