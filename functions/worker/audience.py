@@ -1,8 +1,9 @@
 """The clients of one session: where each can be reached, and what waits for it.
 
 A client may come back on a newer connection (a higher counter), and several clients may share a session: all of them
-hear, and any may speak. A client hears nothing before its ``ready``, and after a reconnect nothing of the old queue:
-the ``ready`` that answers its ``hello`` is followed by all it missed.
+hear, and any may speak. A client hears nothing before its first ``ready``. What waits for an older connection goes over
+the newer one: a client that renews its connection while it listens must not miss a word. Journal content is left out
+of that if the ``ready`` on the newer one is followed by all that the client has not shown.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from segue.wire.frames import Error, Ready, ServerFrame
 from segue.wire.output import OutputNumbering
 from worker.log import logger
 from worker.metrics import metrics
-from worker.outbox import Connections, Outbox
+from worker.outbox import Connections, Outbox, is_retold
 from worker.poster import Outcome
 
 QUIET_SECONDS: Final = 60.0
@@ -38,11 +39,29 @@ class Arrival(Enum):
 
 @dataclass(slots=True)
 class _Listener:
+    """A client where it is now.
+
+    Attributes:
+        address: Where.
+        outbox: What waits for it.
+        sender: Posts that.
+        heard_at: When it spoke last.
+        greeted: Whether it hears everything: its ``ready`` has been said.
+        listens: Whether it was greeted, be it on an older connection, and hears what no ``ready`` brings again.
+    """
+
     address: ClientAddress
     outbox: Outbox
     sender: asyncio.Task[None]
     heard_at: float
     greeted: bool = False
+    listens: bool = False
+
+    def put(self, frame: ServerFrame) -> None:
+        if isinstance(frame, Ready):
+            self.greeted = self.listens = True
+        if self.greeted or (self.listens and not is_retold(frame)):
+            self.outbox.put(frame)
 
 
 class Audience:
@@ -75,8 +94,13 @@ class Audience:
         """Where the clients are."""
         return tuple(listener.address for listener in self._listeners.values())
 
-    def meet(self, address: ClientAddress) -> Arrival:
-        """Take note of where a client speaks from."""
+    def meet(self, address: ClientAddress, *, retold: bool = False) -> Arrival:
+        """Take note of where a client speaks from.
+
+        Args:
+            address: Where.
+            retold: Whether its next ``ready`` is followed by the journal content that it has not shown.
+        """
         present = self._listeners.get(address.client_id)
         if present is not None:
             present.heard_at = asyncio.get_running_loop().time()
@@ -86,7 +110,11 @@ class Audience:
                 return Arrival.SUPERSEDED
             present.sender.cancel()
         if not self._silent:
-            self._listeners[address.client_id] = self._listen(address)
+            self._listeners[address.client_id] = newer = self._listen(address)
+            if present is not None:
+                newer.listens = present.listens
+                newer.greeted = present.greeted and not retold
+                newer.outbox.go_on_from(present.outbox, retold=retold)
             self._on_change()
         return Arrival.NEW
 
@@ -110,12 +138,9 @@ class Audience:
             metrics.error(frame.code)
         if client_id is None:
             for listener in self._listeners.values():
-                if listener.greeted:
-                    listener.outbox.put(frame)
+                listener.put(frame)
         elif (listener_ := self._listeners.get(client_id)) is not None:
-            listener_.greeted = listener_.greeted or isinstance(frame, Ready)
-            if listener_.greeted:
-                listener_.outbox.put(frame)
+            listener_.put(frame)
 
     def drop_audio(self) -> None:
         """Forget the audio that waits, for everybody."""
@@ -124,12 +149,19 @@ class Audience:
 
     async def drained(self) -> None:
         """Wait until everything that waits was posted, or its client is gone."""
-        for listener in list(self._listeners.values()):
-            drained = asyncio.ensure_future(listener.outbox.drained())
-            try:
-                await asyncio.wait({drained, listener.sender}, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                drained.cancel()
+        for client_id in list(self._listeners):
+            # Once more if it has gone over to a newer connection meanwhile.
+            while (listener := self._listeners.get(client_id)) is not None and not await self._is_drained(listener):
+                pass
+
+    async def _is_drained(self, listener: _Listener) -> bool:
+        """Wait for a listener's queue or sender to end; False if another has gone on from it."""
+        drained = asyncio.ensure_future(listener.outbox.drained())
+        try:
+            await asyncio.wait({drained, listener.sender}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            drained.cancel()
+        return self._listeners.get(listener.address.client_id) is listener
 
     def silence(self) -> None:
         """Post nothing more, and break off what is under way. Safe to call at any moment."""

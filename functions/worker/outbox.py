@@ -22,7 +22,7 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Final, Protocol
 
-from segue.wire.frames import AudioOutput, FrameError, InputAck, ServerFrame, Transcript, encode_batch, fitting
+from segue.wire.frames import AudioOutput, FrameError, InputAck, Ready, ServerFrame, Transcript, encode_batch, fitting
 from worker.log import logger
 from worker.metrics import Count, metrics
 from worker.poster import Outcome
@@ -85,6 +85,7 @@ class Outbox:
         self._stamp = stamp
         self._may_speak = may_speak
         self._waiting: deque[ServerFrame] = deque()
+        self._under_way: list[ServerFrame] = []
         self._fleeting = 0
         self._arrived = asyncio.Event()
         self._idle = asyncio.Event()
@@ -102,6 +103,23 @@ class Outbox:
         self._idle.clear()
         self._arrived.set()
 
+    def go_on_from(self, left: Outbox, *, retold: bool = False) -> None:
+        """Take what another connection of the same client was not given; call it first, and once.
+
+        What was on its way may have arrived: it keeps its numbers, by which the client drops what it has.
+
+        Args:
+            left: Whose sender has ended, or been cancelled.
+            retold: Whether the client is about to be told again what a ``ready`` brings.
+        """
+        self._under_way, left._under_way = left._under_way, []
+        self._waiting = deque(frame for frame in left._waiting if not (retold and is_retold(frame)))
+        self._fleeting = left._fleeting
+        left._waiting.clear()
+        if self._under_way or self._waiting:
+            self._idle.clear()
+            self._arrived.set()
+
     def drop_audio(self) -> None:
         """Forget the audio that waits: the user spoke over it."""
         self._waiting = deque(frame for frame in self._waiting if not isinstance(frame, AudioOutput))
@@ -115,20 +133,23 @@ class Outbox:
         """Post what waits, until the connection is gone or the session is not ours to speak for any more."""
         while True:
             await self._arrived.wait()
-            while self._waiting:
+            while self._under_way or self._waiting:
                 if len(self._waiting) > LASTING_FRAMES and self._piled_up():
                     logger.warning("a client does not read, closing its connection", connection=self.connection_id)
                     await self._connections.disconnect(self.connection_id)
                     return
-                if not await self._send(self._next_batch()):
+                if not self._under_way:
+                    self._under_way = [self._stamp(frame) for frame in self._next_batch()]
+                if not await self._send(self._under_way):
                     return
+                self._under_way = []
             self._arrived.clear()
             self._idle.set()
 
     async def _send(self, batch: list[ServerFrame]) -> bool:
         """Post frames until the outcome is known; False ends the outbox."""
         try:
-            message = encode_batch([self._stamp(frame) for frame in batch]).encode()
+            message = encode_batch(batch).encode()
         except FrameError:
             kind = type(batch[0]).__name__
             logger.error("a frame is too large to be sent", connection=self.connection_id, frame=kind)
@@ -171,6 +192,11 @@ class Outbox:
 
     def _piled_up(self) -> bool:
         return sum(not _fleeting_bytes(frame) for frame in self._waiting) > LASTING_FRAMES
+
+
+def is_retold(frame: ServerFrame) -> bool:
+    """Whether a ``ready`` that answers a ``hello`` brings a frame again: journal content, and the ``ready`` itself."""
+    return isinstance(frame, Ready) or getattr(frame, "record", None) is not None
 
 
 def _seconds(frame: ServerFrame) -> float:

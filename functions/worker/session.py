@@ -177,7 +177,8 @@ class HostedSession:
             return
         self._rate.admit(client_id)
         arrival = self._audience.meet(
-            ClientAddress(client_id=client_id, connection_id=delivery.connection_id, counter=delivery.counter)
+            ClientAddress(client_id=client_id, connection_id=delivery.connection_id, counter=delivery.counter),
+            retold=isinstance(frame, Hello) and frame.last_record is not None,
         )
         if isinstance(frame, Hello) and arrival is Arrival.SUPERSEDED:
             raise FrameError("superseded")

@@ -13,7 +13,6 @@ from segue.wire.frames import AudioInput, ClientFrame, Hello, ServerFrame, TextI
 from tests.support.scripted_model import ScriptedModel
 from worker.poster import Outcome
 
-
 PIECE_SAMPLES = 320
 """20 ms at the model's 16 kHz, the shortest piece that may be followed by another."""
 

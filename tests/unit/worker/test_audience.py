@@ -1,0 +1,130 @@
+"""A client that goes over to a newer connection while it is spoken to."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from segue.item import Known
+from segue.wire.frames import AudioOutput, Ready, TextOutput
+from segue.wire.output import OutputOrder
+from tests.support.waiting import eventually
+from tests.unit.worker.stand_ins import address, turns
+from worker.audience import Arrival, Audience
+from worker.poster import Outcome
+
+OLD, NEW = address(connection_id="old", counter=1), address(connection_id="new", counter=2)
+
+
+def ready() -> Ready:
+    return Ready(session="talk", known=Known(), history=0, head=0)
+
+
+def speech(number: int) -> AudioOutput:
+    return AudioOutput(audio=f"{number:08d}", rate=24000)
+
+
+def heard(clients, *connections):
+    """What a client has from several connections, by the protocol's own order."""
+    order, frames = OutputOrder(), []
+    for connection in connections:
+        for frame in clients.posted[connection]:
+            frames += order.offer(frame, 0.0)
+    return [frame for frame in frames if not isinstance(frame, Ready)]
+
+
+@pytest.fixture
+async def audience(clients):
+    made = Audience(7, clients, lambda: True, lambda: None)
+    made.meet(OLD)
+    made.send(ready())
+    await eventually(lambda: clients.of("old", Ready))
+    await made.drained()
+    yield made
+    made.silence()
+    await turns(3)
+
+
+async def test_what_waits_goes_over_the_newer_connection_in_its_order_and_once(audience, clients):
+    clients.hold("old")
+    said = [speech(1), TextOutput(text="two", record=2), speech(3), TextOutput(text="four", record=4)]
+    for frame in said[:1]:
+        audience.send(frame)
+    await eventually(lambda: clients.of("old", AudioOutput))  # on its way: it may arrive, or not
+    for frame in said[1:]:
+        audience.send(frame)
+    assert audience.meet(NEW) is Arrival.NEW
+    audience.send(speech(5))  # spoken before the ``ready`` of the newer connection
+    audience.send(ready())
+    await asyncio.wait_for(audience.drained(), 5)
+    numbers = [frame.seq for frame in clients.posted["new"]]
+    assert numbers == [2, 3, 4, 5, 6, 7], "what was on its way keeps its number, and nothing is missing"
+    assert [type(frame) for frame in heard(clients, "old", "new")] == [
+        AudioOutput,
+        TextOutput,
+        AudioOutput,
+        TextOutput,
+        AudioOutput,
+    ]
+    assert clients.kinds("old") == ["Ready", "AudioOutput"]
+
+
+async def test_what_a_hello_brings_again_is_not_moved_and_audio_is(audience, clients):
+    clients.hold("old")
+    audience.send(speech(1))
+    await eventually(lambda: clients.of("old", AudioOutput))
+    for frame in (TextOutput(text="two", record=2), speech(3), ready()):
+        audience.send(frame)
+    audience.meet(NEW, retold=True)
+    for frame in (TextOutput(text="four", record=4), speech(5), ready(), TextOutput(text="two", record=2)):
+        audience.send(frame)
+    await asyncio.wait_for(audience.drained(), 5)
+    assert clients.kinds("new") == ["AudioOutput"] * 3 + ["Ready", "TextOutput"]
+
+
+async def test_what_was_delivered_is_not_said_again(audience, clients):
+    audience.send(speech(1))
+    await audience.drained()
+    audience.meet(NEW)
+    audience.send(speech(2))
+    await asyncio.wait_for(audience.drained(), 5)
+    assert [frame.audio for frame in clients.of("old", AudioOutput)] == [speech(1).audio]
+    assert [frame.audio for frame in clients.of("new", AudioOutput)] == [speech(2).audio]
+
+
+async def test_a_pause_after_a_429_is_not_lost_with_its_message(audience, clients):
+    clients.answers["old"].extend([Outcome.LIMITED] * 100)
+    audience.send(speech(1))
+    await eventually(lambda: clients.of("old", AudioOutput))
+    audience.meet(NEW)
+    await asyncio.wait_for(audience.drained(), 5)
+    assert [frame.seq for frame in clients.posted["new"]] == [2]
+
+
+async def test_whoever_waits_for_the_queue_waits_for_the_newer_connection_too(audience, clients):
+    clients.hold("old")
+    free = clients.hold("new")
+    audience.send(speech(1))
+    drained = asyncio.create_task(audience.drained())
+    await eventually(lambda: clients.of("old", AudioOutput))
+    audience.meet(NEW)
+    await eventually(lambda: clients.of("new", AudioOutput))
+    await turns()
+    assert not drained.done()
+    free.set()
+    await asyncio.wait_for(drained, 5)
+
+
+async def test_the_user_speaking_over_it_drops_the_audio_that_moved(audience, clients):
+    clients.hold("old")
+    free = clients.hold("new")
+    audience.send(TextOutput(text="on its way"))
+    await eventually(lambda: clients.of("old", TextOutput))
+    for number in range(5):
+        audience.send(speech(number))
+    audience.meet(NEW)
+    audience.drop_audio()
+    free.set()
+    await asyncio.wait_for(audience.drained(), 5)
+    assert clients.kinds("new") == ["TextOutput"]
