@@ -117,7 +117,7 @@ class Turn:
     async def _skip(self, frame: TextInput) -> None:
         """No model takes blank text, but its number must not be missing."""
         if frame.seq is not None:
-            self._manager.skip_input(self._client_id, frame.seq)
+            self._manager.record_input(self._client_id, [frame.seq])
             await self._manager.flush()
         self._greet((self._client_id,))
 

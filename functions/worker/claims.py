@@ -60,9 +60,10 @@ class ClaimTaker:
         self._taking: set[asyncio.Task[None]] = set()
         self._polling: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
-        """Begin to take claims."""
+    def start(self) -> asyncio.Task[None]:
+        """Begin to take claims; the task ends after ``stop``."""
         self._polling = asyncio.create_task(self._poll(), name="claims")
+        return self._polling
 
     def stop(self) -> None:
         """Take no more; what the poll under way brings is given back."""

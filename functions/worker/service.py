@@ -73,6 +73,10 @@ class Aws:
         )
 
 
+class PartEnded(Exception):  # noqa: N818 - reads as what happened
+    """A part without which the worker would be deaf or unseen has ended. Its sessions were handed over."""
+
+
 class Service:
     """One worker process.
 
@@ -85,6 +89,7 @@ class Service:
         self.stop = asyncio.Event()
         self.hurry = asyncio.Event()
         self._environment = environment
+        self._ended: asyncio.Task[None] | None = None
         self._endpoint = ""
         self._status = Status(worker_id=environment.worker_id, version=environment.worker_version)
 
@@ -94,6 +99,7 @@ class Service:
         Raises:
             EnvironmentProblem: The surroundings lack something; the text says what.
             StorageRefused: The lock table does not take us.
+            PartEnded: Something that must go on did not.
             Exception: The user's agent cannot be built.
         """
         environment = self._environment
@@ -138,16 +144,19 @@ class Service:
         finally:
             await listener.close()
         logger.info("worker ended", worker=environment.worker_id, left=len(host.sessions))
+        if self._ended is not None:
+            raise PartEnded(self._ended.get_name()) from self._ended.exception()
 
     async def _serve(self, host: Host, queue: ClaimsQueue, claims: ClaimTaker, registry: Registry) -> None:
         environment = self._environment
         worker_id = environment.worker_id
         notes = Notes(registry)
         host.on_held, host.on_left = notes.held, notes.left
-        claims.start()
         beating = asyncio.create_task(self._beat(registry, host), name="registry")
         service = os.environ.get("POWERTOOLS_SERVICE_NAME") or "worker"
         telling = asyncio.create_task(Reporter(metrics, service=service, stage=environment.stage).run(), name="metrics")
+        for part in (claims.start(), beating, telling):
+            part.add_done_callback(self._must_go_on)
         self._status.ready = True
         logger.info("worker ready", worker=worker_id, endpoint=self._endpoint, stage=environment.stage)
         await self.stop.wait()
@@ -155,7 +164,7 @@ class Service:
         logger.info("worker draining", worker=worker_id, sessions=len(host.sessions))
         async with Successors(registry.others) as successors:
             drain = Drain(host, claims, queue, self.hurry, successors, worker_id)
-            await asyncio.gather(beating, drain.run())
+            await asyncio.gather(asyncio.wait({beating}), drain.run())
         await notes.written()
         # Until here it said that there is no room, and whose callers wait should this process die.
         await registry.remove()
@@ -204,6 +213,19 @@ class Service:
                 return
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.stop.wait(), BEAT_SECONDS)
+
+    def _must_go_on(self, part: asyncio.Task[None]) -> None:
+        """Drain when a part has ended by itself: what takes no claims any more must not go on saying that it does."""
+        if part.cancelled() or (self.stop.is_set() and part.exception() is None):
+            return
+        logger.error(
+            "a part of the worker has ended, leaving",
+            part=part.get_name(),
+            reason=type(part.exception()).__name__,
+            exc_info=part.exception(),
+        )
+        self._ended = part
+        self.stop.set()
 
     def _heed_signals(self) -> None:
         loop = asyncio.get_running_loop()

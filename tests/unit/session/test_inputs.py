@@ -161,7 +161,7 @@ async def _records(sessions: Sessions) -> list[Any]:
 async def test_input_without_effect_is_known_and_makes_no_agent(memory_sessions) -> None:
     manager = memory_sessions()
     await manager.open()
-    manager.skip_input("c", 1, 2)
+    manager.record_input("c", [1, 2])
     await manager.close()
     successor = memory_sessions()
     await successor.open()
@@ -169,5 +169,5 @@ async def test_input_without_effect_is_known_and_makes_no_agent(memory_sessions)
     assert successor.inputs == {"c": Known(2)}
     assert successor.history.agents == {}
     with pytest.raises(ValueError, match="client id"):
-        successor.skip_input("not a client", 3)
+        successor.record_input("not a client", [3])
     await successor.close()

@@ -25,7 +25,9 @@ from tests.conftest import ROOT
 from tests.support.waiting import eventually
 from tests.unit.worker.stand_ins import address, claim, delivery, text
 from worker.environment import Environment, EnvironmentProblem
-from worker.service import Service
+from worker.queue import ClaimsQueue
+from worker.registry import Registry
+from worker.service import PartEnded, Service
 
 
 @pytest.fixture
@@ -122,6 +124,33 @@ async def test_from_ready_to_handed_over(stack, management, unused_port):
 def guard_item(stack: Any) -> GuardItem:
     key = {"session_key": {"S": "default/talk"}}
     return GuardItem.from_attributes(stack.dynamodb.get_item(TableName="service-locks", Key=key)["Item"])
+
+
+@pytest.mark.parametrize(("works", "part"), [((ClaimsQueue, "receive"), "claims"), ((Registry, "beat"), "registry")])
+async def test_a_part_that_breaks_does_not_leave_a_deaf_worker_behind(
+    stack, management, unused_port, monkeypatch, works, part
+):
+    (owner, method), broken = works, asyncio.Event()
+    unbroken = getattr(owner, method)
+
+    async def breaks(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if broken.is_set():
+            raise ZeroDivisionError
+        return await unbroken(self, *args, **kwargs)
+
+    monkeypatch.setattr(owner, method, breaks)
+    monkeypatch.setattr("worker.service.BEAT_SECONDS", 0.05)
+    service = Service(Environment.read({**stack.variables, "SEGUE_WORKER_PORT": str(unused_port)}))
+    running = asyncio.create_task(service.run())
+    stack.sqs.send_message(QueueUrl=stack.url, MessageBody=encode_claim(claim("talk", address())))
+    await eventually(lambda: management.of(Ready))
+    broken.set()
+    with pytest.raises(PartEnded, match=part) as ended:
+        await asyncio.wait_for(running, 30)
+    assert isinstance(ended.value.__cause__, ZeroDivisionError)
+    assert not guard_item(stack).held, "its sessions were handed over"
+    key = {"pk": {"S": "workers"}, "sk": {"S": "w1"}}
+    assert "Item" not in stack.dynamodb.get_item(TableName="connections", Key=key)
 
 
 async def test_a_mistake_in_the_agent_stops_the_start(stack, monkeypatch):

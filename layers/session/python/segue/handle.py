@@ -203,9 +203,12 @@ class SessionHandle(SessionFacts, ClientInput, ABC):
             await self._runtime.run(session.durable(position, DURABLE_TIMEOUT_S))
 
     def record_input(self, client_id: str, seqs: Sequence[int]) -> None:
-        """Record that a client's input frames have had all the effect that they will have: silence, say."""
+        """Queue that a client's input frames have had all the effect that they will have: silence, say.
+
+        They count as known, so that none after them waits.
+        """
         inputs = (valid_id(client_id, "client id"), tuple(seqs))
-        self._append(Record(kind="input", data=None, agent="", at=int(time.time() * 1000), inputs=inputs))
+        self._append(Record(kind="input", at=int(time.time() * 1000), inputs=inputs))
 
     def on_lost(self, callback: Callable[[], None]) -> None:
         """Call back once when the session is, or may be, someone else's: fall silent and discard the agent.

@@ -39,7 +39,7 @@ from segue.history import AgentHistory, Message, fold
 from segue.options import SessionOptions, Settings
 from segue.points import Point, point_at, points_of
 from segue.repair import RepairReport, fit, repair
-from segue.tracking import AgentRecorder, input_record, multi_agent_record, rewind_record
+from segue.tracking import AgentRecorder, multi_agent_record, rewind_record
 
 if TYPE_CHECKING:
     from strands.types.content import Message as StrandsMessage
@@ -180,10 +180,6 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
     def append_message(self, message: StrandsMessage, agent: LocalAgent, **kwargs: Any) -> None:
         """Queue a message. The hooks do this and wait; direct callers wait with ``flush``."""
         self._recorder(agent).message(_plain(message), self._take_inputs())
-
-    def skip_input(self, client_id: str, *seqs: int) -> None:
-        """Queue that a client's input frames had no effect: they count as known, so that none after them waits."""
-        self._require().append(input_record(client_id, seqs))
 
     def sync_agent(self, agent: LocalAgent, **kwargs: Any) -> None:
         """Queue what changed in the agent besides its messages."""

@@ -16,7 +16,6 @@ from strands.types.session import encode_bytes_values
 from segue.errors import RecordTooLarge
 from segue.held import HeldMessages
 from segue.history import AgentHistory, Message
-from segue.item import valid_id
 from segue.messages import (
     Given,
     copy_of,
@@ -308,11 +307,6 @@ class AgentRecorder:
 def rewind_record(records: int) -> Record:
     """Record that everything is again as it was after so many records."""
     return Record(kind="rewind", data={"to": records}, at=int(time.time() * 1000))
-
-
-def input_record(client_id: str, seqs: tuple[int, ...]) -> Record:
-    """Record that a client's input was taken and had no effect."""
-    return Record(kind="input", inputs=(valid_id(client_id, "client id"), seqs), at=int(time.time() * 1000))
 
 
 def multi_agent_record(source: MultiAgentBase) -> Record:
