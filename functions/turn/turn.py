@@ -6,6 +6,7 @@
     text, recorded and answered ───▶ ready, ack, and the answer again from the journal
     text, one before it missing ───▶ nothing: its client sends both again
     hello ─────────────────────────▶ ready, and what it has not shown
+    image ─────────────────────────▶ error: a turn is of text; its number counts as taken, so that texts may follow
 
 Which it is, is read from the session itself, so a message that comes again after a crash anywhere does what was left.
 """
@@ -19,7 +20,7 @@ from aws_lambda_powertools import Logger
 
 from segue.item import Known
 from segue.wire.delivery import Delivery
-from segue.wire.frames import Hello, InputAck, JournalFrame, Ready, TextInput
+from segue.wire.frames import Hello, ImageInput, InputAck, JournalFrame, Ready, TextInput, error_frame
 from turn.history import is_owed, last_said, text_of
 from turn.sessions import TextSession
 from turn.speaker import Speaker
@@ -89,6 +90,8 @@ class Turn:
                 self._greet((self._client_id,))
             case TextInput() as frame:
                 await self._take(frame)
+            case ImageInput() as frame:
+                await self._refuse(frame)
             case _:
                 logger.warning("no turn can be made of this frame", kind=type(self._attempt.delivery.frame).__name__)
 
@@ -107,6 +110,13 @@ class Turn:
                 self._manager.note_input(self._client_id, [frame.seq])
             await self._answer(frame.text)
 
+    async def _refuse(self, frame: ImageInput) -> None:
+        if frame.seq is not None and frame.seq in self._known:
+            self._greet((self._client_id,))
+        elif frame.seq is None or frame.seq == self._known.upto + 1:
+            await self._skip(frame)
+            self._speaker.say(self._client_id, error_frame("bad_image", "a turn of text takes no images"))
+
     def _is_recorded(self, frame: TextInput) -> bool:
         if frame.seq is not None:
             return frame.seq in self._known
@@ -114,8 +124,8 @@ class Turn:
         said = last_said(self._agent.messages) if self._attempt.repeated else None
         return said is not None and text_of(said) == frame.text
 
-    async def _skip(self, frame: TextInput) -> None:
-        """No model takes blank text, but its number must not be missing."""
+    async def _skip(self, frame: TextInput | ImageInput) -> None:
+        """Take no notice of what no model takes, blank text say; but its number must not be missing."""
         if frame.seq is not None:
             self._manager.record_input(self._client_id, [frame.seq])
             await self._manager.flush()

@@ -20,7 +20,8 @@ from strands.types.media import ImageBlock, ImageFormat
 from segue.item import Known
 from segue.wire.audio import AudioLimits
 from segue.wire.frames import AudioInput, FrameError, ImageInput, InputFrame, MediaType, TextInput
-from segue.wire.images import ImageAssembler, ImageRefused
+from segue.wire.images import ImageRefused
+from worker.images import UnfinishedImages
 from worker.intake import Intake, Said
 from worker.log import logger
 from worker.manager import Manager
@@ -72,7 +73,7 @@ class Input:
         self._turn = turn
         self._output = output
         self._intake = Intake(self._known, limits=self._audio_limits)
-        self._images: dict[str, ImageAssembler] = {}
+        self._images = UnfinishedImages()
         self._unanswered = Unanswered()
         self._answered: dict[str, list[int]] = {}
         self._giving: Said | None = None
@@ -154,14 +155,15 @@ class Input:
             await self._agent.send(frame.text)
 
     async def _give_image(self, client_id: str, frame: ImageInput) -> None:
-        assembler = self._images.pop(client_id, None) or ImageAssembler()
         try:
-            image = assembler.take(frame)
+            image = self._images.take(client_id, frame)
         except ImageRefused as error:
             self._intake.skipped(client_id, *error.seqs)
             raise
+        for other, refusal in self._images.crowded_out():
+            self._intake.skipped(other, *refusal.seqs)
+            self._output.refuse(other, refusal.code)
         if image is None:
-            self._images[client_id] = assembler
             return
         self._turn.asked()
         block = ImageBlock(format=_IMAGE_FORMATS[image.media_type], source={"bytes": image.data})

@@ -9,7 +9,7 @@ import pytest
 from gateway.connections import Binding
 from gateway.turns import REPEAT_SECONDS, Turns
 from segue.wire.delivery import Delivery, decode_delivery, encode_delivery
-from segue.wire.frames import AudioInput, Bye, Hello, OutputAck, TextInput, encode_frame
+from segue.wire.frames import AudioInput, Bye, Hello, ImageInput, OutputAck, TextInput, encode_frame
 
 BINDING = Binding("alice/talk", "talk", "c", 1, "text")
 
@@ -151,6 +151,14 @@ def test_audio_of_a_client_of_text_asks_for_a_voice_worker(texting, queue):
     say(texting, AudioInput.from_pcm(b"ab", 1))
     assert [type(frame) for frame in frames(queue)] == [Hello]
     assert len(texting.claims()) == 1
+
+
+def test_an_image_waits_for_a_turn_that_refuses_it(texting, queue):
+    image = ImageInput(image="AAAA", media_type="image/png", part=1, parts=1, seq=1)
+    for _ in range(2):
+        say(texting, image)
+    assert frames(queue)[1:] == [image]
+    assert texting.claims() == []
 
 
 def test_a_client_of_voice_is_served_as_before(gateway, turns, queue):

@@ -5,12 +5,23 @@ from __future__ import annotations
 import asyncio
 import threading
 
+import msgspec
 import pytest
 
 from segue import SessionFenced, SessionHeld
 from segue.item import GuardItem
 from segue.wire.claims import ClientAddress
-from segue.wire.frames import Error, Hello, InputAck, Ready, TextInput, TextOutput, Tool, decode_server_frame
+from segue.wire.frames import (
+    Error,
+    Hello,
+    ImageInput,
+    InputAck,
+    Ready,
+    TextInput,
+    TextOutput,
+    Tool,
+    decode_server_frame,
+)
 from tests.support.waiting import eventually
 from tests.unit.turn.conftest import KEY, Person, Process, World, journal, messages
 from turn.post import Outcome
@@ -99,6 +110,20 @@ async def test_a_blank_text_has_no_effect_and_holds_nothing_up(world, processes)
 
     assert person.texts == ["tea"]
     assert person.conversation.unacknowledged == 0
+    assert messages(await journal(world)) == [("user", "repeat after me tea"), ("assistant", "tea")]
+
+
+async def test_an_image_is_refused_and_holds_nothing_up(world, processes):
+    process, person = processes(), Person(world)
+    await person.settle(process)
+    said = len(world.posted)
+    image = ImageInput(image="AAAA", media_type="image/png", part=1, parts=1, seq=1)
+    for _ in range(2):
+        await process.take(person.delivery(image))
+    await process.take(person.delivery(msgspec.structs.replace(image, seq=5)))
+    assert kinds(world.frames()[said:]) == ["Ready", "InputAck", "Error", "Ready", "InputAck"]
+    assert [frame.code for frame in world.frames() if isinstance(frame, Error)] == ["bad_image"]
+    await process.take(person.delivery(TextInput(text="repeat after me tea", seq=2)))
     assert messages(await journal(world)) == [("user", "repeat after me tea"), ("assistant", "tea")]
 
 

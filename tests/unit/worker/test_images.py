@@ -7,7 +7,8 @@ import msgspec
 from segue.item import Known
 from segue.wire.frames import AudioInput, Error, ImageInput, InputAck
 from tests.support.waiting import eventually
-from tests.unit.worker.stand_ins import audio, delivery, text
+from tests.unit.worker.stand_ins import address, audio, delivery, text
+from worker.images import UnfinishedImages
 
 PICTURE = b"\x89PNG" + bytes(50_000)
 
@@ -60,3 +61,30 @@ async def test_audio_that_its_client_has_given_up_is_not_given_to_the_model(host
     hosting.session.deliver(delivery(audio(2)))
     await eventually(lambda: hosting.model.audio)
     assert hosting.model.audio == [audio().pcm]
+
+
+async def test_images_that_nobody_ends_are_bounded_for_the_whole_session(host, clients):
+    hosting = await host(who=(address("c1", "k1"), address("c2", "k2")))
+    hosting.session._input._images = UnfinishedImages(most_bytes=len(PICTURE))
+    first, second, last = parts()
+    for frame in (first, second):
+        hosting.session.deliver(delivery(frame))
+    for frame in (first, second, last):
+        hosting.session.deliver(delivery(frame, client_id="c2", connection_id="k2"))
+    hosting.session.deliver(delivery(text("hello", 3)))
+    await eventually(acknowledged(clients, 3))
+    await eventually(lambda: pictures(hosting.model))
+    assert [error.code for error in clients.of("k1", Error)] == ["bad_image"]
+    assert clients.of("k2", Error) == []
+    assert hosting.model.texts == ["hello"]
+
+
+def test_only_so_many_clients_have_an_image_under_way():
+    images = UnfinishedImages(clients=2)
+    first, second, _ = parts()
+    for client_id in ("a", "b"):
+        assert images.take(client_id, first) is None
+    images.take("a", second)
+    assert images.crowded_out() == []
+    images.take("c", first)
+    assert [(client_id, refusal.seqs) for client_id, refusal in images.crowded_out()] == [("b", (1,))]

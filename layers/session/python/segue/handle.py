@@ -208,7 +208,7 @@ class SessionHandle(SessionFacts, ClientInput, ABC):
         They count as known, so that none after them waits.
         """
         inputs = (valid_id(client_id, "client id"), tuple(seqs))
-        self._append(Record(kind="input", at=int(time.time() * 1000), inputs=inputs))
+        self._append(Record(kind="input", agent="", at=int(time.time() * 1000), inputs=inputs))
 
     def on_lost(self, callback: Callable[[], None]) -> None:
         """Call back once when the session is, or may be, someone else's: fall silent and discard the agent.

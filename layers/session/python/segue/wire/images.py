@@ -56,6 +56,15 @@ class ImageAssembler:
         self._parts: list[ImageInput] = []
         self._size = 0
 
+    @property
+    def size(self) -> int:
+        """Bytes of the image that is under way."""
+        return self._size
+
+    def drop(self) -> tuple[int, ...]:
+        """Forget the image that is under way; return the numbers of its parts."""
+        return _numbers(self._emptied())
+
     def take(self, frame: ImageInput) -> Image | None:
         """Take the next part; return the image once it is whole.
 
