@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Final, cast
 
@@ -36,8 +35,9 @@ from worker.providers.activity import Activity
 from worker.providers.audio import Edges
 from worker.providers.connecting import Connector
 from worker.providers.counting import count
-from worker.providers.errors import ERRORS, Kind, ProviderError, Refusal, classify
+from worker.providers.errors import ERRORS, ProviderError, Refusal, classify
 from worker.providers.pump import Ended, Pump
+from worker.providers.reconnections import Reconnections
 from worker.providers.settings import Settings
 from worker.providers.transcripts import Sentences
 
@@ -47,15 +47,8 @@ RENEWAL_SHARE: Final = 0.8
 QUIET_SECONDS: Final = 1.5
 """So long nothing has happened when nobody speaks: longer than a pause within a sentence."""
 
-RECONNECTIONS: Final = 3
-"""Lost connections within ``RECONNECTION_SECONDS`` that are taken up again; more are an outage."""
-
-RECONNECTION_SECONDS: Final = 60.0
-
-PAUSE_SECONDS: Final = 1.0
-"""Before the second attempt to connect again, doubled for the third; and at once after throttling."""
-
-_LOST: Final = {Kind.DISCONNECTED, Kind.UNAVAILABLE, Kind.THROTTLED}
+NEXT_SECONDS: Final = 15.0
+"""How long what a lost connection refused waits for the one that replaces it."""
 
 
 class StreamLost(Exception):  # noqa: N818 - what happened
@@ -86,13 +79,12 @@ class ContinuousModel(BidiModel, AudioCapable):
         self._rates = config["input"]["sample_rate"], config["output"]["sample_rate"]
         self._edges = Edges(self._client_rates, self._rates)
         self._connector = Connector(inner, settings.provider)
-        self._now = now
         self._activity = Activity(now)
         self._recorded: handles.Handle | None = None
         self._handle = handles.of_model(inner)
         self._given_at = 0
         self._on_connection: Callable[[], None] = lambda: None
-        self._lost: deque[float] = deque(maxlen=RECONNECTIONS)
+        self._reconnections = Reconnections(now)
         self._next = asyncio.Event()
         self._waiting: BidiMessage | None = None
 
@@ -212,7 +204,7 @@ class ContinuousModel(BidiModel, AudioCapable):
         except ValueError:
             raise
         except Exception as error:
-            if not self._may_reconnect(error):
+            if not self._reconnections.may(classify(error).kind):
                 raise
             await self._send_to_next(content, coming, error)
         if isinstance(content, BidiMessage):
@@ -278,18 +270,12 @@ class ContinuousModel(BidiModel, AudioCapable):
         count(meaning.metric, self.provider)
         if not self._activity.heard_of and self._connector.next_best(error):
             raise ConnectionTimeoutError("the provider refused how to go on") from error
-        if not self._may_reconnect(error):
+        if not self._reconnections.may(meaning.kind):
             raise error
-        self._lost.append(self._now())
-        pause = PAUSE_SECONDS * (2 ** (len(self._lost) - 1) - (meaning.kind is not Kind.THROTTLED))
+        pause = self._reconnections.begin(meaning.kind)
         logger.warning("model connection lost", provider=self.provider, kind=type(error).__name__, pause=pause)
         await asyncio.sleep(pause)
         raise ConnectionTimeoutError("the connection to the model was lost") from error
-
-    def _may_reconnect(self, error: Exception) -> bool:
-        while self._lost and self._now() - self._lost[0] > RECONNECTION_SECONDS:
-            self._lost.popleft()
-        return classify(error).kind in _LOST and len(self._lost) < RECONNECTIONS
 
     async def _send_to_next(
         self, content: BidiMessage | BidiContentDelta, coming: asyncio.Event, error: Exception
@@ -297,7 +283,7 @@ class ContinuousModel(BidiModel, AudioCapable):
         """Wait for the connection that replaces a lost one: ``receive`` has noticed, or will in a moment."""
         self._waiting = content if isinstance(content, BidiMessage) else None
         try:
-            async with asyncio.timeout(RECONNECTION_SECONDS / 4):
+            async with asyncio.timeout(NEXT_SECONDS):
                 await coming.wait()
             await self.inner.send(content)
         except TimeoutError:

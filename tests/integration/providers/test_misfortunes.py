@@ -12,7 +12,7 @@ from segue.records import Record
 from tests.support.memory_manager import MemoryStorage
 from tests.support.provider_calls import said
 from tests.support.waiting import eventually
-from worker.providers import classify, continuity
+from worker.providers import classify, continuity, reconnections
 from worker.providers.errors import ERRORS, Kind
 
 ALL = ["nova-sonic", "openai-realtime", "gemini-live"]
@@ -149,7 +149,7 @@ async def test_what_the_provider_says_at_the_door(name, status, kind, new_fake, 
     ("status", "kind"), [(403, Kind.ACCESS), (404, Kind.REGION), (429, Kind.THROTTLED), (503, Kind.UNAVAILABLE)]
 )
 async def test_what_bedrock_says_at_the_door(status, kind, new_fake, new_call, storage, monkeypatch):
-    monkeypatch.setattr(continuity, "RECONNECTIONS", 0)
+    monkeypatch.setattr(reconnections, "RECONNECTIONS", 0)
     fake = await new_fake("nova-sonic")
     fake.reject = [status]
     # Its client opens the stream first and reads the answer afterwards.
@@ -187,11 +187,11 @@ async def test_what_was_typed_into_a_dying_connection_is_answered_once_by_the_ne
 
 @pytest.mark.parametrize("name", ALL)
 async def test_an_outage_ends_the_call(name, new_fake, new_call, storage, monkeypatch):
-    monkeypatch.setattr(continuity, "PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(reconnections, "PAUSE_SECONDS", 0.01)
     fake = await new_fake(name)
     call = await new_call(fake, storage)
     await call.ask("My name is Alice", "Hello Alice")
-    for connection in range(continuity.RECONNECTIONS + 1):
+    for connection in range(reconnections.RECONNECTIONS + 1):
         await eventually(lambda number=connection: len(fake.minds) == number + 1)
         await eventually(lambda: fake.mind.told.prompt or fake.mind.told.handle)
         await fake.mind.drop()

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import time
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 from types import TracebackType
 from typing import Self
@@ -23,6 +22,7 @@ from segue.history import fold
 from segue.inputs import ClientInput
 from segue.item import session_key, valid_id
 from segue.lease import Lease
+from segue.losing import Losing
 from segue.opening import Opening
 from segue.options import Settings
 from segue.prepared import Prepared
@@ -31,13 +31,11 @@ from segue.restore import read_unheld
 from segue.runtime import LoopWatch, Runtime
 from segue.session import Session, Stores
 
-logger = logging.getLogger(__name__)
-
 DURABLE_TIMEOUT_S = 30.0
 """Seconds that a hook waits for storage before it raises StorageUnavailable."""
 
 
-class SessionHandle(SessionFacts, ClientInput, ABC):
+class SessionHandle(SessionFacts, ClientInput, Losing, ABC):
     """One session of this process.
 
     Attributes:
@@ -57,8 +55,8 @@ class SessionHandle(SessionFacts, ClientInput, ABC):
         self.settings = settings
         SessionFacts.__init__(self)
         ClientInput.__init__(self)
+        Losing.__init__(self)
         self._prepared: Prepared | None = None
-        self._lost_callbacks: list[Callable[[], None]] = []
         self._runtime = Runtime.shared()
         self._opening = Opening(self._begin, self._let_go)
 
@@ -210,18 +208,6 @@ class SessionHandle(SessionFacts, ClientInput, ABC):
         inputs = (valid_id(client_id, "client id"), tuple(seqs))
         self._append(Record(kind="input", agent="", at=int(time.time() * 1000), inputs=inputs))
 
-    def on_lost(self, callback: Callable[[], None]) -> None:
-        """Call back once when the session is, or may be, someone else's: fall silent and discard the agent.
-
-        The callback runs on the event loop that was running when this was called, or else on the storage loop.
-        """
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            self._lost_callbacks.append(callback)
-        else:
-            self._lost_callbacks.append(lambda: _call_on(loop, callback))
-
     def _begin(self) -> Future[Session]:
         return self._runtime.submit(self._open())
 
@@ -294,15 +280,6 @@ class SessionHandle(SessionFacts, ClientInput, ABC):
         if self._session is not None and self._session.upkeep.loop_ended:
             self._watch_loop()
 
-    def _lost(self) -> None:
-        for callback in self._lost_callbacks:
-            try:
-                callback()
-            except RuntimeError:
-                pass  # its loop is closed: there is nobody to tell
-            except Exception:
-                logger.exception("a callback for a lost session failed")
-
 
 def in_event_loop() -> bool:
     """Whether this code runs on an event loop."""
@@ -311,7 +288,3 @@ def in_event_loop() -> bool:
     except RuntimeError:
         return False
     return True
-
-
-def _call_on(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
-    loop.call_soon_threadsafe(callback)

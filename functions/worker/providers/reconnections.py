@@ -1,0 +1,44 @@
+"""How often lost connections to a model are taken up again, and after how long; beyond that it is an outage."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from worker.providers.errors import Kind
+
+RECONNECTIONS: Final = 3
+"""Lost connections within ``RECONNECTION_SECONDS`` that are taken up again; more are an outage."""
+
+RECONNECTION_SECONDS: Final = 60.0
+
+PAUSE_SECONDS: Final = 1.0
+"""Before the second attempt to connect again, doubled for the third; and at once after throttling."""
+
+_LOST: Final = {Kind.DISCONNECTED, Kind.UNAVAILABLE, Kind.THROTTLED}
+
+
+class Reconnections:
+    """Counts the lost connections of one conversation."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        """Begin with none.
+
+        Args:
+            now: Seconds on a clock that only goes forward.
+        """
+        self._now = now
+        self._lost: deque[float] = deque(maxlen=RECONNECTIONS)
+
+    def may(self, kind: Kind) -> bool:
+        """Whether a connection that ended so is taken up again."""
+        while self._lost and self._now() - self._lost[0] > RECONNECTION_SECONDS:
+            self._lost.popleft()
+        return kind in _LOST and len(self._lost) < RECONNECTIONS
+
+    def begin(self, kind: Kind) -> float:
+        """Count one; returns the seconds to wait before it is taken up again."""
+        self._lost.append(self._now())
+        doubled: int = 2 ** (len(self._lost) - 1)
+        return PAUSE_SECONDS * (doubled - (kind is not Kind.THROTTLED))
