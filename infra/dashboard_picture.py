@@ -1,0 +1,124 @@
+"""The dashboard as a picture: from its own JSON, with the figures that workers and functions wrote into their logs.
+
+    .venv/bin/python -m infra.dashboard_picture TEMPLATE LOGS PICTURE
+
+TEMPLATE is the service stack's as synthesized, LOGS a folder with logs (`.segue/demo/logs` after `make demo`). AWS's
+own metrics are not in there: their graphs are left out, and the picture says so.
+"""
+
+import json
+import math
+import sys
+import textwrap
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+type Series = dict[tuple[str, str], list[tuple[float, float]]]
+"""By service and name: seconds since 1970 and the value."""
+
+COLUMNS: Final = 3
+
+
+def read_figures(logs: Path) -> Series:
+    """The metrics in all logs below a folder."""
+    found: Series = defaultdict(list)
+    for path in sorted(logs.rglob("*.log")):
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            start = line.find("{")
+            if "CloudWatchMetrics" in line and start >= 0:
+                _collect(json.loads(line[start:]), found)
+    return found
+
+
+def _collect(line: dict[str, Any], found: Series) -> None:
+    for directive in line["_aws"]["CloudWatchMetrics"]:
+        for metric in directive["Metrics"]:
+            values = line[metric["Name"]]
+            for value in values if isinstance(values, list) else [values]:
+                found[line["service"], metric["Name"]].append((line["_aws"]["Timestamp"] / 1000, value))
+
+
+def statistic(name: str, values: list[float]) -> float:
+    """What CloudWatch makes of a minute's values.
+
+    Raises:
+        ValueError: The dashboard asks for one that is not known here.
+    """
+    if name.startswith("p"):
+        ordered = sorted(values)
+        return ordered[math.ceil(float(name[1:]) / 100 * len(ordered)) - 1]
+    known: dict[str, Callable[[list[float]], float]] = {
+        "Sum": sum,
+        "Maximum": max,
+        "Average": lambda them: sum(them) / len(them),
+    }
+    if name not in known:
+        raise ValueError(f"no statistic {name}")
+    return float(known[name](values))
+
+
+def graphs(template: dict[str, Any]) -> list[tuple[str, str, list[dict[str, Any]]]]:
+    """Question, title and lines of each graph that has metrics of Segue's own."""
+    (board,) = [each for each in template["Resources"].values() if each["Type"] == "AWS::CloudWatch::Dashboard"]
+    body = board["Properties"]["DashboardBody"]
+    text = (
+        body
+        if isinstance(body, str)
+        else "".join(part if isinstance(part, str) else "reference" for part in body["Fn::Join"][1])
+    )
+    question, found = "", []
+    for widget in json.loads(text)["widgets"]:
+        properties = widget["properties"]
+        question = properties.get("markdown", question).removeprefix("## ")
+        lines = [_line(metric) for metric in properties.get("metrics", []) if metric[0] == "Segue"]
+        if lines and all(metric[0] == "Segue" for metric in properties["metrics"]):
+            found.append((question, properties["title"], lines))
+    return found
+
+
+def _line(metric: list[Any]) -> dict[str, Any]:
+    dimensions = dict(zip(metric[2:-1:2], metric[3:-1:2], strict=True))
+    options = metric[-1] if isinstance(metric[-1], dict) else {}
+    return {
+        "key": (dimensions["service"], metric[1]),
+        "label": options.get("label", metric[1]),
+        "statistic": options.get("stat", "Average"),
+    }
+
+
+def draw(template: dict[str, Any], figures: Series, picture: Path) -> None:
+    """Write the picture."""
+    from matplotlib.figure import Figure
+
+    every = graphs(template)
+    shown = [graph for graph in every if any(line["key"] in figures for line in graph[2])]
+    empty = ", ".join(title for _, title, _ in every if title not in {title for _, title, _ in shown})
+    rows = math.ceil(len(shown) / COLUMNS)
+    begun = min((when for series in figures.values() for when, _ in series), default=0.0)
+    figure = Figure(figsize=(5 * COLUMNS, 2.9 * rows), layout="constrained")
+    figure.suptitle("Segue's own metrics in the workers' logs of one run of `make demo`")
+    figure.supxlabel("\n".join(textwrap.wrap(f"No figures in these logs: {empty}", 150)), fontsize=8)
+    axes = list(figure.subplots(rows, COLUMNS, squeeze=False).flat)
+    for place, (question, title, lines) in zip(axes, shown, strict=False):
+        place.set_title(f"{question}\n{title}", fontsize=9)
+        place.tick_params(labelsize=7)
+        for line in lines:
+            minutes: defaultdict[int, list[float]] = defaultdict(list)
+            for when, value in figures.get(line["key"], []):
+                minutes[int((when - begun) // 10)].append(value)
+            if minutes:
+                points = sorted((10 * at, statistic(line["statistic"], values)) for at, values in minutes.items())
+                place.plot(*zip(*points, strict=True), marker="o", label=line["label"], markersize=4)
+        place.legend(fontsize=7)
+        place.set_ylim(bottom=0)
+        place.set_xlabel("seconds", fontsize=7)
+    for place in axes[len(shown) :]:
+        place.set_visible(False)
+    figure.savefig(picture, dpi=90)
+
+
+if __name__ == "__main__":
+    template_path, logs_path, picture_path = map(Path, sys.argv[1:])
+    draw(json.loads(template_path.read_text(encoding="utf-8")), read_figures(logs_path), picture_path)
