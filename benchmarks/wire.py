@@ -169,7 +169,7 @@ async def crowd(place: Place, sessions: int, seconds: float) -> list[crowded_wor
     way = crowded_worker.Way()
     async with (
         crowded_worker.connections(lambda: way) as posts,
-        place.echo_worker(SEGUE_MANAGEMENT_ENDPOINT=posts, SEGUE_CAPACITY=str(sessions + 5)) as worker,
+        place.echo_worker(SEGUE_MANAGEMENT_ENDPOINT=posts, SEGUE_CAPACITY="200") as worker,
     ):
         keys = await _hold(place.deployment, worker, sessions)
         endpoint = f"http://{LOOPBACK}:{worker.port}"
