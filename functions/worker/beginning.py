@@ -76,8 +76,9 @@ class Beginning:
         metrics.count(Count.UNANSWERED)
         try:
             await self.agent.model.send(BidiMessage(content=[TextBlock(text)]))
-        except ValueError as error:
-            # What a model raises for content that it does not take: then it has no answer to give.
+        except Exception as error:  # noqa: BLE001 - models raise what they like
+            # Text that no model can be sent would end every holder that takes the session, one after the other. The
+            # user can say something else; a model that is broken altogether says so when its answers are read.
             logger.warning("the model does not take the last text again", reason=type(error).__name__)
 
 

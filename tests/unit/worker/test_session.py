@@ -103,6 +103,21 @@ async def test_a_successor_knows_what_was_taken(host, clients):
     assert second.model.texts == ["hello", "again"], "what nobody had answered is asked by the successor, not recorded"
 
 
+async def test_a_last_text_that_breaks_the_model_does_not_end_every_successor(host, clients):
+    first = await host()
+    first.session.deliver(delivery(text("poison", 1)))
+    await eventually(lambda: clients.of("k1", InputAck))
+    await first.session.stop()
+    second = await host(start=False)
+    second.model.refusal = broken = RuntimeError("the provider's client broke")
+    await second.session.start((address(connection_id="k2"),))
+    await eventually(lambda: broken.__traceback__)  # raised
+    assert second.session.open
+    second.model.refusal = None
+    second.session.deliver(delivery(text("again", 2), connection_id="k2"))
+    await eventually(lambda: second.model.texts == ["again"])
+
+
 async def test_audio_is_acknowledged_when_the_transcript_it_led_to_is_durable(host, clients, storage):
     hosting = await host()
     for seq in (1, 2, 3):
