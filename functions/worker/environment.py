@@ -11,8 +11,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import aiohttp
-
 METADATA_TIMEOUT_SECONDS = 2.0
 """The ECS agent answers from the same host in milliseconds; longer means that something is wrong."""
 
@@ -171,6 +169,8 @@ async def _ecs_metadata(variables: Mapping[str, str] | None) -> dict[str, Any] |
     metadata_url = (os.environ if variables is None else variables).get("ECS_CONTAINER_METADATA_URI_V4")
     if not metadata_url:
         return None
+    import aiohttp  # not at the top: the text worker imports this module, and its layer has no HTTP client
+
     timeout = aiohttp.ClientTimeout(total=METADATA_TIMEOUT_SECONDS)
     try:
         async with (

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import boto3
 import pytest
 
+from local.issuer import principal
 from segue.client import Client
 from segue.item import GuardItem
 from segue.wire.frames import Modality, TextOutput, Tool, Transcript
@@ -82,7 +83,7 @@ class Talk:
 
 
 async def talk(facts: dict[str, Any], modality: Modality, *exchanges: tuple[str, str]) -> list[tuple[int | None, str]]:
-    async with Client(facts["websocket_url"], session=SESSION, modality=modality) as client:
+    async with Client(facts["websocket_url"], session=SESSION, modality=modality, token=facts["token"]) as client:
         listener = Talk(client)
         listening = asyncio.create_task(listener.listen())
         for text, answer in exchanges:
@@ -93,7 +94,7 @@ async def talk(facts: dict[str, Any], modality: Modality, *exchanges: tuple[str,
 
 def item(facts: dict[str, Any], session: str = SESSION) -> GuardItem:
     table = boto3.client("dynamodb", endpoint_url=facts["endpoint_url"], region_name="us-east-1")
-    key = {"session_key": {"S": f"local/{session}"}}
+    key = {"session_key": {"S": f"{principal()}/{session}"}}
     return GuardItem.from_attributes(table.get_item(TableName=facts["lock_table"], Key=key)["Item"])
 
 
@@ -177,7 +178,7 @@ def turn_processes(facts: dict[str, Any]) -> list[int]:
 async def test_each_text_is_answered_exactly_once_though_the_function_is_killed(facts: dict[str, Any]) -> None:
     chance = random.Random(7)
     killed = 0
-    async with Client(facts["websocket_url"], session="killed", modality="text") as client:
+    async with Client(facts["websocket_url"], session="killed", modality="text", token=facts["token"]) as client:
         listener = Talk(client)
         listening = asyncio.create_task(listener.listen())
         await listener.ask("repeat after me warm", "warm")

@@ -231,7 +231,7 @@ class Ledger:
     def _stays_away(self, item: GuardItem, key: str, new: bytes) -> None:
         """No page brings redacted content back, however late it arrives; a segment that nothing names may."""
         for text in self.lives[item.born].gone:
-            if text.encode() in new:
+            if text.encode() in unpack(new):
                 self.broken(f"redacted {text} came back in {key}")
 
     # What actors tell.

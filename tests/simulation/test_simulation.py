@@ -15,7 +15,7 @@ SEEDS = int(os.environ.get("SEGUE_SEEDS", "2400"))
 """Runs in all; `python -m tests.simulation --seeds N` does any number of them."""
 
 CHUNKS = 12
-MUTANT_SEEDS = 150
+MUTANT_SEEDS = 300
 """Every mutant is found within a dozen or so; the rest is for changes of what a seed means."""
 
 

@@ -79,7 +79,9 @@ async def test_the_conversation_goes_on(
         await (call.stop() if end == "handoff" else call.kill())
         call = await new_call(fake, storage)
     await eventually(lambda: len(fake.minds) == 2)
-    assert bool(call.model._lost) == (end == "lost connection"), "a limit is no loss, which is borne three times only"
+    assert bool(call.model._reconnections._lost) == (end == "lost connection"), (
+        "a limit is no loss, which is borne three times only"
+    )
     await call.ask("Who am I? What's my name?", "Your name is Alice")
     told = fake.mind.told
     assert told.prompt == PROMPT
