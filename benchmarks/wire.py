@@ -72,7 +72,7 @@ class Extent:
     imports: int
 
 
-WHOLE = Extent(echoes=300, crowds=(10, 20, 40), crowd_s=10.0, redeploys=50, kills=10, stops=5, imports=5)
+WHOLE = Extent(echoes=200, crowds=(10, 20, 40), crowd_s=8.0, redeploys=12, kills=4, stops=2, imports=5)
 QUICK = Extent(echoes=50, crowds=(10,), crowd_s=5.0, redeploys=2, kills=1, stops=1, imports=2)
 
 
