@@ -1,6 +1,7 @@
 """One WebSocket of a conversation, from its opening to its end."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
 from websockets.asyncio.client import ClientConnection
@@ -69,7 +70,8 @@ class Talk:
         except (OSError, WebSocketException) as error:
             self.error = error
         finally:
-            self._socket.transport.abort()  # nothing after a clean close; otherwise nobody waits for a dead peer
+            with contextlib.suppress(AttributeError):  # a transport that has ended has no loop any more
+                self._socket.transport.abort()  # nothing after a clean close; otherwise nobody waits for a dead peer
             reader.cancel()
             await asyncio.wait({reader})
             self._conversation.disconnected(self._number)
