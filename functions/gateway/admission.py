@@ -17,8 +17,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from botocore.exceptions import ClientError
-
+from gateway.clients import conditionally
 from gateway.connections import LIFETIME_SECONDS, Binding
 from gateway.environment import SESSIONS_PER_PRINCIPAL
 
@@ -80,8 +79,9 @@ class Admission:
 
     def leave(self, principal: str, connection_id: str) -> None:
         """Count a connection no more."""
-        self._conditional(
+        conditionally(
             self._client.update_item,
+            TableName=self._table,
             Key=_key(principal),
             UpdateExpression="REMOVE #open.#connection ADD revision :one",
             ConditionExpression=LISTED,
@@ -96,8 +96,9 @@ class Admission:
                 "ConditionExpression": UNCHANGED,
                 "ExpressionAttributeValues": {":seen": {"N": str(seen)}},
             }
-        return self._conditional(
+        return conditionally(
             self._client.put_item,
+            TableName=self._table,
             Item={
                 **_key(principal),
                 "revision": {"N": str((seen or 0) + 1)},
@@ -106,15 +107,6 @@ class Admission:
             },
             **condition,
         )
-
-    def _conditional(self, operation: Callable[..., Any], **request: Any) -> bool:
-        try:
-            operation(TableName=self._table, **request)
-        except ClientError as error:
-            if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
-                return False
-            raise
-        return True
 
 
 def entered(entries: Open, connection_id: str, binding: Binding, now: int, most: int) -> Open | None:

@@ -1,10 +1,12 @@
-"""AWS clients, made once a process."""
+"""AWS clients, made once a process, and conditional writes with them."""
 
+from collections.abc import Callable
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -24,3 +26,14 @@ def dynamodb() -> "DynamoDBClient":
 def sqs() -> "SQSClient":
     """The SQS client."""
     return boto3.client("sqs", config=CONFIG)
+
+
+def conditionally(operation: Callable[..., Any], **request: Any) -> bool:
+    """Make a conditional write; return whether its condition held."""
+    try:
+        operation(**request)
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
+            return False
+        raise
+    return True

@@ -16,8 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from botocore.exceptions import ClientError
-
+from gateway.clients import conditionally
 from segue.wire.claims import ClientAddress
 
 if TYPE_CHECKING:
@@ -110,8 +109,9 @@ class Connections:
 
     def claim_client(self, connection_id: str, binding: Binding) -> bool:
         """Make this the client's newest connection; false if a newer one is."""
-        return self._conditional(
+        return conditionally(
             self._client.put_item,
+            TableName=self._table,
             Item={
                 **_client_key(binding.session_key, binding.client_id),
                 "connection_id": {"S": connection_id},
@@ -128,8 +128,9 @@ class Connections:
 
     def bind(self, connection_id: str, binding: Binding) -> bool:
         """Bind the connection; false if it is gone or bound to something else."""
-        return self._conditional(
+        return conditionally(
             self._client.update_item,
+            TableName=self._table,
             Key=_connection_key(connection_id),
             UpdateExpression=(
                 "SET session_key = :session_key, session_id = :session_id, client_id = :client_id, #counter = :counter,"
@@ -170,22 +171,14 @@ class Connections:
         )
         connection = _connection(connection_id, answer.get("Attributes"))
         if connection and connection.binding:
-            self._conditional(
+            conditionally(
                 self._client.delete_item,
+                TableName=self._table,
                 Key=_client_key(connection.binding.session_key, connection.binding.client_id),
                 ConditionExpression=SAME_CONNECTION,
                 ExpressionAttributeValues={":connection_id": {"S": connection_id}},
             )
         return connection
-
-    def _conditional(self, operation: Callable[..., Any], **request: Any) -> bool:
-        try:
-            operation(TableName=self._table, **request)
-        except ClientError as error:
-            if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
-                return False
-            raise
-        return True
 
     def _expiry(self) -> Any:
         return {"N": str(int(self._wall_clock()) + LIFETIME_SECONDS)}

@@ -70,7 +70,7 @@ class Talk:
         except (OSError, WebSocketException) as error:
             self.error = error
         finally:
-            with contextlib.suppress(AttributeError):  # a transport that has ended has no loop any more
+            with contextlib.suppress(AttributeError):  # asyncio's, if closing had yet to write something and has ended
                 self._socket.transport.abort()  # nothing after a clean close; otherwise nobody waits for a dead peer
             reader.cancel()
             await asyncio.wait({reader})
