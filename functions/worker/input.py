@@ -27,6 +27,7 @@ from worker.log import logger
 from worker.manager import Manager
 from worker.marks import AFTER_THE_MANAGER, BEFORE_THE_MANAGER, bidi_metadata
 from worker.metrics import Count, metrics
+from worker.receipts import Receipts
 from worker.replay import Unanswered
 from worker.turn import Turn
 
@@ -51,13 +52,21 @@ class Replies(Protocol):
         """Tell a client, once it is durable, what has been taken of its input."""
         ...
 
+    def confirm(self, client_id: str, upto: int, beyond: tuple[int, ...]) -> None:
+        """Tell a client what of its input has come."""
+        ...
+
     def refuse(self, client_id: str, code: str | None = None) -> None:
         """Tell a client that its input could not be taken; the code is the protocol's, if it says why."""
         ...
 
 
 class Input:
-    """Feeds one agent."""
+    """Feeds one agent.
+
+    Attributes:
+        receipts: Tells clients what has come.
+    """
 
     def __init__(self, manager: Manager, agent: BidiAgent, turn: Turn, output: Replies) -> None:
         """Keep the parts.
@@ -73,6 +82,7 @@ class Input:
         self._turn = turn
         self._output = output
         self._intake = Intake(self._known, limits=self._audio_limits)
+        self.receipts = Receipts(self._intake.progress, output.confirm)
         self._images = UnfinishedImages()
         self._unanswered = Unanswered()
         self._answered: dict[str, list[int]] = {}
@@ -96,6 +106,8 @@ class Input:
         """
         self._intake.offer(client_id, frame)
         metrics.count(Count.FRAMES_IN)
+        if frame.seq is not None:
+            self.receipts.note(client_id)
         if frame.seq is not None and frame.seq in self._known(client_id):
             metrics.count(Count.RESENDS)
             self._output.acknowledge(client_id)  # sent again although it is recorded: the acknowledgement was lost
@@ -137,7 +149,9 @@ class Input:
         if isinstance(frame, ImageInput):
             await self._give_image(said.client_id, frame)
         elif isinstance(frame, AudioInput) and not frame.audio:
-            self._unanswered.add(said.client_id, frame, _now())  # given up by its client: only its number counts
+            self._unanswered.add(
+                said.client_id, frame, _now(), self._rate
+            )  # given up by its client: only its number counts
         elif isinstance(frame, AudioInput):
             await self._give_audio(said, frame)
         elif not frame.text.strip():
@@ -175,13 +189,10 @@ class Input:
 
     async def _give_audio(self, said: Said, frame: AudioInput) -> None:
         pcm = frame.pcm
-        if not pcm:  # its client has given it up: only its number counts
-            self._unanswered.add(said.client_id, frame, _now())
-            return
         self._giving, self._refused = said, False
         try:
             if said.again:
-                await asyncio.sleep(len(pcm) / 2 / self._rate / REPLAY_SPEED)
+                await asyncio.sleep(self._seconds(pcm) / REPLAY_SPEED)
             await self._agent.send(AudioDelta(format="pcm", source={"bytes": pcm}))
         except asyncio.CancelledError:
             if self._giving is said or self._feeder is None or self._feeder.uncancel():
@@ -189,14 +200,14 @@ class Input:
             return  # the connection was replaced: it was put back
         except ValueError:  # for its content: no connection takes it, and nobody will answer it
             self._giving = None
-            self._unanswered.add(said.client_id, frame, _now())
+            self._keep(said.client_id, frame)
             raise
         except Exception:
             if not await self._restarts():
                 raise
             return  # it was put back
         self._giving = None
-        self._unanswered.add(said.client_id, frame, _now())
+        self._keep(said.client_id, frame)
 
     async def _restarts(self) -> bool:
         """Whether the connection that has just refused something is being replaced."""
@@ -233,6 +244,12 @@ class Input:
         """Samples a second of the audio that the model takes."""
         config: Any = self._agent.model.get_audio_config()  # type: ignore[attr-defined]  # only models that hear get audio
         return int(config["input"]["sample_rate"])
+
+    def _seconds(self, pcm: bytes) -> float:
+        return len(pcm) / 2 / self._rate if pcm and isinstance(self._agent.model, AudioCapable) else 0.0
+
+    def _keep(self, client_id: str, frame: AudioInput) -> None:
+        self._unanswered.add(client_id, frame, _now(), self._seconds(frame.pcm))
 
     def _known(self, client_id: str) -> Known:
         return self._manager.inputs.get(client_id, Known())

@@ -98,6 +98,11 @@ class Intake:
         if self._queue:
             self._arrived.set()
 
+    def progress(self, client_id: str) -> tuple[int, tuple[int, ...]]:
+        """The number up to which all of a client's input has come, and those above it that have."""
+        receiver = self._client(client_id).receiver
+        return receiver.expected - 1, receiver.beyond
+
     async def next(self) -> Said:
         """Return the input whose turn it is, when there is one."""
         while not self._queue:

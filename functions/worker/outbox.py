@@ -22,7 +22,17 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Final, Protocol
 
-from segue.wire.frames import AudioOutput, FrameError, InputAck, Ready, ServerFrame, Transcript, encode_batch, fitting
+from segue.wire.frames import (
+    AudioOutput,
+    FrameError,
+    InputAck,
+    Ready,
+    Received,
+    ServerFrame,
+    Transcript,
+    encode_batch,
+    fitting,
+)
 from worker.log import logger
 from worker.metrics import Count, metrics
 from worker.poster import Outcome
@@ -93,9 +103,9 @@ class Outbox:
 
     def put(self, frame: ServerFrame) -> None:
         """Queue a frame."""
-        if isinstance(frame, InputAck):
-            # Acknowledgements add up: the newer one says all that the older one says.
-            self._waiting = deque(kept for kept in self._waiting if not isinstance(kept, InputAck))
+        if isinstance(frame, InputAck | Received):
+            # These add up: the newer one says all that the older one says.
+            self._waiting = deque(kept for kept in self._waiting if type(kept) is not type(frame))
         self._waiting.append(frame)
         self._fleeting += _fleeting_bytes(frame)
         while self._fleeting > FLEETING_BYTES:

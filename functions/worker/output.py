@@ -20,6 +20,7 @@ from worker.gate import OutputGate
 from worker.manager import Manager
 from worker.marks import Marks
 from worker.providers import ProviderError
+from worker.receipts import INPUT_WINDOW
 from worker.speech import Speech, Utterance, Way, retell
 
 RETOLD_FRAMES: Final = 1024
@@ -76,6 +77,7 @@ class Output:
             head=manager.head,
             since=again[0].record if len(again) == RETOLD_FRAMES else last_record,
             audio=audio_formats(self._agent.model),
+            window=INPUT_WINDOW,
         )
         # Gated, because ``known`` and what is said again may be queued only.
         self.gate.put(ready, position, client_id)
@@ -87,6 +89,10 @@ class Output:
         known = self._known(client_id)
         ack = frames.InputAck(upto=known.upto, beyond=known.beyond)
         self.gate.put(ack, self._manager.position, client_id)
+
+    def confirm(self, client_id: str, upto: int, beyond: tuple[int, ...]) -> None:
+        """Tell a client what of its input has come; that is not to say that it is durable."""
+        self.audience.send(frames.Received(upto=upto, beyond=beyond), client_id)
 
     def refuse(self, client_id: str, code: str | None = None) -> None:
         """Tell a client that the agent's model does not take what it said, or the code that says why."""

@@ -11,7 +11,7 @@ silent room must not fill them, and words that are still being spoken must not b
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,7 +19,8 @@ from segue.wire.frames import AudioInput
 
 SILENCE_SECONDS: Final = 3.0
 """How long silence is kept: providers want a little of it before the first word, and transcribe what they heard within
-a second or two of its end."""
+a second or two of its end. Seconds of sound count as well: a successor is given at once what its predecessor waited
+for."""
 
 UNANSWERED_SECONDS: Final = 30.0
 """How long anything is kept. Nobody speaks for longer without a transcript, and more would take too long to repeat."""
@@ -27,6 +28,9 @@ UNANSWERED_SECONDS: Final = 30.0
 QUIET_PEAK: Final = 400
 """Samples of 16 bits below this are silence: about -38 dB of full scale, below which no provider hears a voice, and
 above the noise of a microphone."""
+
+_HAIR: Final = 1e-6
+"""Thirty frames of 100 ms are three seconds."""
 
 _STEP: Final = 4
 """Every fourth sample tells as well how loud a tenth of a second was."""
@@ -41,12 +45,14 @@ class Given:
         frame: What.
         at: When, on the event loop's clock.
         loud: Whether somebody may be speaking in it.
+        seconds: How long it is.
     """
 
     client_id: str
     frame: AudioInput
     at: float
     loud: bool
+    seconds: float
 
 
 class Unanswered:
@@ -56,9 +62,9 @@ class Unanswered:
         """Begin with none."""
         self._kept: deque[Given] = deque()
 
-    def add(self, client_id: str, frame: AudioInput, now: float) -> None:
-        """Keep a frame that was given just now, on the event loop's clock."""
-        self._kept.append(Given(client_id, frame, now, is_loud(frame.pcm)))
+    def add(self, client_id: str, frame: AudioInput, now: float, seconds: float) -> None:
+        """Keep a frame that was given just now, on the event loop's clock, and lasts for so many seconds."""
+        self._kept.append(Given(client_id, frame, now, is_loud(frame.pcm), seconds))
 
     def answered(self) -> dict[str, list[int]]:
         """Forget all of it, because a transcript was recorded; returns the numbers by client, who said most first."""
@@ -71,11 +77,15 @@ class Unanswered:
         speaking: set[str] = set()
         settled: list[Given] = []
         kept: deque[Given] = deque()
+        left: defaultdict[str, float] = defaultdict(float)
+        for given in self._kept:
+            left[given.client_id] += given.seconds
         for given in self._kept:
             age = now - given.at
+            left[given.client_id] -= given.seconds
             if age <= UNANSWERED_SECONDS and given.loud:
                 speaking.add(given.client_id)
-            silence = age > SILENCE_SECONDS and given.client_id not in speaking
+            silence = max(age, left[given.client_id]) > SILENCE_SECONDS + _HAIR and given.client_id not in speaking
             (settled if silence or age > UNANSWERED_SECONDS else kept).append(given)
         self._kept = kept
         return _numbers(settled)

@@ -148,6 +148,7 @@ class HostedSession:
             self._run(self._output.gate.run(), "gate"),
             self._run(self._audience.watch(), "watch"),
             self._run(self._settle(), "settle"),
+            self._run(self._input.receipts.run(), "receipts"),
         ]
         for client in self._audience.addresses:
             self._output.greet(client.client_id, self._asked.get(client.client_id))

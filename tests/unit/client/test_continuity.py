@@ -159,6 +159,12 @@ class Continuity(RuleBasedStateMachine):
         if dies:
             self.world.pass_on(raise_epoch_by=1, greet=dice % 3)
 
+    @rule(dice=DICE)
+    def confirm(self, dice):
+        holder = [self.world.holder, *self.world.passed][dice % (len(self.world.passed) + 1) if dice % 3 == 0 else 0]
+        for client_id in holder.receivers:
+            holder.confirm(client_id)
+
     @rule()
     def silence(self):
         self.world.holder.let_silence_pass()

@@ -7,6 +7,7 @@ from segue.client.errors import SessionRefused
 from segue.client.settings import ClientSettings
 from segue.item import Known
 from segue.wire.frames import (
+    AudioInput,
     AudioOutput,
     FrameError,
     Hello,
@@ -16,6 +17,7 @@ from segue.wire.frames import (
     Ping,
     Pong,
     Ready,
+    Received,
     Resume,
     TextInput,
     TextOutput,
@@ -33,8 +35,9 @@ def conversation(**changes):
     return Conversation("s", "c", "voice", ClientSettings(**changes))
 
 
-def ready(epoch=1, seq=1, *, known=None, head=0, since=None):
-    return Ready(epoch=epoch, seq=seq, session="s", known=known or Known(), history=0, head=head, since=since)
+def ready(epoch=1, seq=1, *, known=None, head=0, since=None, window=None):
+    known = known or Known()
+    return Ready(epoch=epoch, seq=seq, session="s", known=known, history=0, head=head, since=since, window=window)
 
 
 def hear(client, *frames, now=0.0, link=None):
@@ -171,6 +174,47 @@ def test_a_second_ready_of_the_same_holder_does_not_double_the_traffic():
     outgoing(client, 0.0)
     hear(client, ready(seq=2, since=-1))
     assert outgoing(client, 0.0) == []
+
+
+def spoken_to(count, **changes):
+    """A conversation whose holder tells what it receives, and has been sent so many pieces of audio."""
+    client = conversation(**changes)
+    client.connected(0.0)
+    outgoing(client, 0.0)
+    hear(client, ready(window=3))
+    client.say(*(AudioInput.from_pcm(bytes(2)) for _ in range(count)))
+    outgoing(client, 0.0)
+    return client
+
+
+def test_a_window_bounds_what_is_on_its_way_and_what_was_received_opens_it():
+    client = spoken_to(5)
+    assert outgoing(client, 0.1) == []
+    assert hear(client, Received(epoch=1, seq=2, upto=1)) == [], "nobody else need know"
+    assert [frame.seq for frame in outgoing(client, 0.2)] == [4]
+
+
+def test_a_new_connection_to_the_same_holder_repeats_only_what_has_not_arrived():
+    client = spoken_to(3)
+    hear(client, Received(epoch=1, seq=2, upto=2))
+    client.disconnected(client.counter)
+    client.connected(1.0)
+    outgoing(client, 1.0)
+    hear(client, ready(seq=3, since=-1, window=3), now=1.0)
+    assert [frame.seq for frame in outgoing(client, 1.0)] == [3]
+
+
+@pytest.mark.parametrize("first", [Moved(epoch=1, seq=3), Resume(epoch=1, seq=3), ready(epoch=2, window=3)])
+def test_what_a_holder_had_received_is_said_again_to_whoever_may_not_have_it(first):
+    client = spoken_to(3)
+    hear(client, Received(epoch=1, seq=2, upto=3), first, ready(epoch=first.epoch, seq=4, window=3))
+    assert [frame.seq for frame in outgoing(client, 1.0) if isinstance(frame, AudioInput)] == [1, 2, 3]
+
+
+def test_what_another_holder_has_received_is_no_news_of_this_one():
+    client = spoken_to(5)
+    hear(client, Received(epoch=2, seq=1, upto=3))
+    assert outgoing(client, 0.1) == []
 
 
 def test_moved_holds_input_back_until_somebody_is_ready():

@@ -177,3 +177,122 @@ def test_an_acknowledgement_does_not_delay_what_a_new_holder_has_not_had():
     sender.resend_all()
     sender.ack(1, now=2.0)
     assert numbers(sender.due(2.0)) == [2]
+
+
+def window_of(count, window, **changes):
+    sender = Sender(SenderSettings(**changes))
+    sender.window = window
+    for _ in range(count):
+        sender.add(AUDIO)
+    return sender
+
+
+def test_no_more_than_the_window_is_on_its_way():
+    sender = window_of(6, 3)
+    assert numbers(sender.due(0.0)) == [1, 2, 3]
+    assert sender.wakeup(0.0) == 6.0, "nothing before something arrives, or is taken for lost"
+    sender.arrived(2, now=0.5)
+    assert numbers(sender.due(0.5)) == [4, 5]
+    sender.ack(5, now=0.6)
+    assert numbers(sender.due(0.6)) == [6]
+
+
+def test_what_is_missing_is_sent_again_at_once_unless_it_was_sent_just_now():
+    sender = window_of(5, 8)
+    assert numbers(sender.due(0.0)) == [1, 2, 3, 4, 5]
+    sender.arrived(1, [3], now=0.9)
+    assert sender.due(0.9) == []
+    sender.arrived(1, [3, 5], now=1.0)
+    assert numbers(sender.due(1.0)) == [2, 4]
+    sender.arrived(1, [3, 5], now=1.5)
+    assert sender.due(1.5) == []
+
+
+def test_what_has_arrived_is_not_sent_to_the_same_holder_again():
+    sender = window_of(3, 8, audio_timeout=6.0, longest_timeout=30.0)
+    assert numbers(sender.due(0.0)) == [1, 2, 3]
+    sender.arrived(2, now=1.0)
+    assert numbers(sender.due(6.0)) == [3]
+    sender.resend_lost()
+    assert numbers(sender.due(7.0)) == [3]
+    sender.resend_all()
+    assert numbers(sender.due(8.0)) == [1, 2, 3]
+
+
+def test_an_acknowledgement_that_was_lost_is_asked_for_in_the_end():
+    sender = window_of(1, 8, audio_timeout=6.0, longest_timeout=30.0)
+    sender.due(0.0)
+    sender.arrived(1, now=1.0)
+    assert sender.wakeup(1.0) == 30.0
+    assert numbers(sender.due(31.0)) == [1]
+
+
+def test_text_that_has_arrived_is_asked_for_as_ever():
+    sender = Sender(SenderSettings(text_timeout=2.0))
+    sender.window = 8
+    sender.add(TextInput(text="a"))
+    sender.due(0.0)
+    sender.arrived(1, now=0.1)
+    assert numbers(sender.due(2.0)) == [1], "it is durable at once, if nothing is wrong"
+
+
+def test_what_a_new_holder_has_received_on_its_own_is_not_sent_to_it():
+    """It was on its way when the holder changed."""
+    sender = window_of(2, 2)
+    sender.due(0.0)
+    sender.resend_all()
+    sender.arrived(1, now=0.1)
+    assert numbers(sender.due(0.1)) == [2]
+
+
+def test_on_a_slow_path_a_new_holder_is_not_sent_at_once_what_is_on_its_way_to_it():
+    sender = window_of(4, 8)
+    assert numbers(sender.due(0.0)) == [1, 2, 3, 4]
+    sender.arrived(2, now=3.0)
+    sender.resend_all()
+    assert numbers(sender.due(3.0)) == [1, 2], "those had arrived where they are lost now"
+    assert numbers(sender.due(4.0)) == [3, 4]
+
+
+def test_what_is_missing_on_a_slow_path_is_waited_for_longer_and_longer_each_time():
+    sender = window_of(3, 8, audio_timeout=60.0, longest_timeout=60.0)
+    sender.due(0.0)
+    sender.arrived(1, now=3.0)
+    again = []
+    for tenth in range(30, 400):
+        sender.arrived(1, [3], now=tenth / 10)
+        again += [tenth / 10 for frame in sender.due(tenth / 10) if frame.seq == 2]
+    assert again == [4.0, 12.0, 28.0]
+
+
+def test_nothing_is_repeated_before_a_slow_path_has_had_its_time():
+    sender = window_of(2, 8, audio_timeout=8.0)
+    sender.due(0.0)
+    sender.arrived(1, now=6.0)
+    sender.add(AUDIO)
+    sender.due(6.0)
+    assert numbers(sender.due(15.9)) == [2]
+    assert numbers(sender.due(16.0)) == [3]
+
+
+def test_a_new_holder_is_sent_no_more_than_its_window_either():
+    sender = window_of(5, None)
+    assert numbers(sender.due(0.0)) == [1, 2, 3, 4, 5]
+    sender.resend_all()
+    sender.window = 2
+    assert numbers(sender.due(1.0)) == [1, 2]
+    assert sender.wakeup(1.0) == 6.0
+    sender.arrived(1, now=1.1)
+    assert numbers(sender.due(1.1)) == [3]
+
+
+def test_what_all_others_wait_for_does_not_wait_for_room():
+    sender = window_of(3, 2)
+    sender.due(0.0)
+    sender.arrived(2, now=0.1)
+    sender.due(0.1)
+    sender.resend_all()
+    sender.window = 0
+    assert sender.due(1.0) == []
+    sender.arrived(0, [3], now=1.0)
+    assert numbers(sender.due(1.0)) == [1]

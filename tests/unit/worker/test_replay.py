@@ -22,6 +22,7 @@ from worker.replay import QUIET_PEAK, SILENCE_SECONDS, UNANSWERED_SECONDS, Unans
 from worker.session import HostedSession
 
 LOUD = 9000
+TENTH = 0.1
 
 
 def quiet(seq: int | None) -> AudioInput:
@@ -34,8 +35,8 @@ def loud(seq: int | None) -> AudioInput:
 
 def test_silence_is_settled_after_a_few_seconds():
     kept = Unanswered()
-    kept.add("a", quiet(1), 0.0)
-    kept.add("a", quiet(2), 1.0)
+    kept.add("a", quiet(1), 0.0, TENTH)
+    kept.add("a", quiet(2), 1.0, TENTH)
     assert kept.settled(SILENCE_SECONDS) == {}
     assert kept.settled(SILENCE_SECONDS + 0.5) == {"a": [1]}
     assert kept.settled(SILENCE_SECONDS + 0.5) == {}
@@ -44,41 +45,48 @@ def test_silence_is_settled_after_a_few_seconds():
 def test_what_may_be_speech_is_kept_with_the_pauses_after_it():
     kept = Unanswered()
     for seq, frame in enumerate((quiet, loud, quiet, quiet), start=1):
-        kept.add("a", frame(seq), float(seq))
+        kept.add("a", frame(seq), float(seq), TENTH)
     assert kept.settled(20.0) == {"a": [1]}
     assert kept.answered() == {"a": [2, 3, 4]}
 
 
 def test_one_client_in_silence_does_not_wait_for_another_that_speaks():
     kept = Unanswered()
-    kept.add("a", loud(1), 0.0)
-    kept.add("b", quiet(1), 0.0)
+    kept.add("a", loud(1), 0.0, TENTH)
+    kept.add("b", quiet(1), 0.0, TENTH)
     assert kept.settled(10.0) == {"b": [1]}
 
 
 def test_nothing_is_kept_for_longer_than_could_be_sent_again():
     kept = Unanswered()
-    kept.add("a", loud(1), 0.0)
-    kept.add("a", quiet(2), 1.0)
+    kept.add("a", loud(1), 0.0, TENTH)
+    kept.add("a", quiet(2), 1.0, TENTH)
     assert kept.settled(UNANSWERED_SECONDS) == {}
     assert kept.settled(UNANSWERED_SECONDS + 0.5) == {"a": [1, 2]}
 
 
 def test_a_transcript_answers_everybody_who_was_heard():
     kept = Unanswered()
-    kept.add("b", loud(7), 0.0)
-    kept.add("a", loud(1), 0.0)
-    kept.add("a", loud(2), 0.0)
-    kept.add("a", loud(None), 0.0)
+    kept.add("b", loud(7), 0.0, TENTH)
+    kept.add("a", loud(1), 0.0, TENTH)
+    kept.add("a", loud(2), 0.0, TENTH)
+    kept.add("a", loud(None), 0.0, TENTH)
     assert list(kept.answered().items()) == [("a", [1, 2]), ("b", [7])]
     assert kept.answered() == {}
+
+
+def test_silence_that_comes_all_at_once_is_as_old_as_it_is_long():
+    kept = Unanswered()
+    for seq in range(40):
+        kept.add("a", quiet(seq), 0.0, TENTH)
+    assert kept.settled(0.0) == {"a": list(range(9))}, "all but the last three seconds"
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.booleans(), st.booleans()), max_size=60))
 def test_every_frame_is_settled_or_answered_exactly_once(steps):
     kept, accounted, now = Unanswered(), [], 0.0
     for seq, (client_id, is_speech, look) in enumerate(steps):
-        kept.add(client_id, (loud if is_speech else quiet)(seq), now)
+        kept.add(client_id, (loud if is_speech else quiet)(seq), now, TENTH)
         now += 1.0
         if look:
             accounted += [(one, seq) for one, seqs in kept.settled(now).items() for seq in seqs]

@@ -30,6 +30,7 @@ from segue.wire.frames import (
     InputAck,
     OutputAck,
     Ready,
+    Received,
     TextOutput,
     Tool,
     Transcript,
@@ -41,6 +42,7 @@ from tests.support.waiting import eventually
 from tests.unit.worker.stand_ins import address, audio, delivery, hello, text, turns
 from worker.intake import QUEUE_FRAMES
 from worker.providers.errors import ERRORS, Kind
+from worker.receipts import CONFIRMED_FRAMES, INPUT_WINDOW
 from worker.session import Moved
 
 
@@ -78,6 +80,24 @@ async def test_an_acknowledgement_waits_until_the_text_is_durable(host, clients,
     latch.go.set()
     await eventually(lambda: clients.of("k1", InputAck))
     assert clients.of("k1", InputAck)[0].upto == 1
+
+
+async def test_what_has_come_is_told_before_it_is_durable_and_so_is_what_is_missing(host, clients, storage):
+    hosting = await host()
+    assert clients.of("k1", Ready)[-1].window == INPUT_WINDOW
+    storage.before = latch = Latch("commit")
+    for seq in (1, *range(3, CONFIRMED_FRAMES)):
+        hosting.session.deliver(delivery(text("hello", seq)))
+    await eventually(lambda: clients.of("k1", Received))
+    assert (clients.of("k1", Received)[0].upto, clients.of("k1", Received)[0].beyond) == (
+        1,
+        tuple(range(3, CONFIRMED_FRAMES)),
+    )
+    for seq in (2, *range(CONFIRMED_FRAMES, 2 * CONFIRMED_FRAMES)):
+        hosting.session.deliver(delivery(text("hello", seq)))
+    await eventually(lambda: clients.of("k1", Received)[-1].upto == 2 * CONFIRMED_FRAMES - 1)
+    assert not clients.of("k1", InputAck)
+    latch.go.set()
 
 
 async def test_a_repeat_of_what_is_durable_is_acknowledged_again_and_has_no_effect(host, clients):

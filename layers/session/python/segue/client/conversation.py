@@ -28,6 +28,7 @@ from segue.wire.frames import (
     Ping,
     Pong,
     Ready,
+    Received,
     Resume,
     ServerFrame,
     TextInput,
@@ -95,6 +96,8 @@ class Conversation:
         self._hellos = HelloTimer(settings)
         self._links = Links()
         self._greeted_in: int | None = None  # the epoch that said ready on this connection: input may flow
+        self._holder: int | None = None  # the epoch that has what has arrived
+        self._asked_again_at = 0  # what it said before that is no news any more
         self._ack_at: float | None = None
 
     @property
@@ -254,10 +257,16 @@ class Conversation:
                 self._ready(frame, now, link)
             case InputAck():
                 self._sender.ack(frame.upto, frame.beyond, now=now)
+            case Received():
+                if frame.epoch == self._greeted_in and (frame.seq or 0) > self._asked_again_at:
+                    self._sender.arrived(frame.upto, frame.beyond, now=now)
+                return False
             case Resume():
+                self._asked_again_at = frame.seq or 0
                 self._sender.resend_all()
             case Moved():
                 # The successor says ready by itself; hello is for the case that it does not.
+                self._holder = None
                 self._lose_holder(hello_at=now + self._settings.hello_interval)
             case Error():
                 return self._error(frame, now, link)
@@ -278,10 +287,13 @@ class Conversation:
             self._links.promote()
             if frame.since is None:
                 self._missing(now)  # the holder has not heard hello here: what waited for the old one may be gone
-        if self._greeted_in != frame.epoch:
-            # A new holder has nothing of what is unacknowledged, and a dead connection may have swallowed it.
-            self._sender.resend_all()
-        self._greeted_in = frame.epoch
+        self._sender.window = frame.window
+        if self._holder != frame.epoch:
+            self._asked_again_at = frame.seq or 0
+            self._sender.resend_all()  # a new holder has nothing of it
+        elif self._greeted_in != frame.epoch:
+            self._sender.resend_lost()  # a dead connection may have swallowed some
+        self._greeted_in = self._holder = frame.epoch
 
     def _error(self, frame: Error, now: float, link: Link | None) -> bool:
         if link is None or (frame.code == "superseded" and link.number < self.counter):

@@ -1,8 +1,8 @@
 """Frames of the wire protocol: JSON text messages, told apart by the field `type`. Everything about them, in one place.
 
 Client to server (`segue.wire.client_frames`): `Hello`, `TextInput`, `AudioInput`, `ImageInput`, `OutputAck`, `Ping`,
-`Bye`. Server to client (`segue.wire.server_frames`): `Ready`, `InputAck`, `AudioOutput`, `Transcript`, `TextOutput`,
-`Tool`, `BargeIn`, `Restart`, `Moved`, `Resume`, `Error`, `Pong`.
+`Bye`. Server to client (`segue.wire.server_frames`): `Ready`, `InputAck`, `Received`, `AudioOutput`, `Transcript`,
+`TextOutput`, `Tool`, `BargeIn`, `Restart`, `Moved`, `Resume`, `Error`, `Pong`.
 
 Fields that a reader does not know are ignored, so that the two ends need not be deployed together. Fields that are
 `None` are left out. A frame that breaks a rule raises `FrameError`, whose code and message may be shown to the client.
@@ -40,6 +40,7 @@ from segue.wire.server_frames import (
     Moved,
     Pong,
     Ready,
+    Received,
     Restart,
     Resume,
     ServerFrame,
@@ -75,6 +76,7 @@ __all__ = [
     "Ping",
     "Pong",
     "Ready",
+    "Received",
     "Restart",
     "Resume",
     "Role",

@@ -1,17 +1,20 @@
 """The client's side of the input numbering: what is not acknowledged is kept and sent again. See `segue.wire.sequence`.
 
     add ─▶ unsent ──due──▶ sent, with a number ──ack──▶ forgotten
-              │                │  ▲ timeout, new holder, resume
+              │                │  ▲ timeout, missing, new holder, resume
               │                ▼  │
               │               due again
               └ audio, too much of it: the oldest goes. Unsent, it never had a number; sent, its number stays, empty,
                 because the other end waits for it
 
+Where the holder says what it has received, no more than a window is on its way at a time, so that a slow path is never
+filled with more than it carries; and what it has received waits there for its turn, so it is not sent to it again.
+
 Time is an argument everywhere: seconds on the caller's own monotonic clock.
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,6 +26,16 @@ from segue.wire.rate import TokenBucket
 
 FRAME_BYTES: Final = 200
 """What a frame costs beside its content, roughly."""
+
+PATIENCE_SECONDS: Final = 1.0
+"""What was sent so lately may still be on its way, though the holder misses it. Longer on a path that takes longer, and
+longer each time (RFC 6298 and Karn's algorithm do likewise): otherwise a slow path is filled with repeats."""
+
+TOLD_SECONDS: Final = 1.0
+"""The holder may take so long to say what it has received."""
+
+ROUNDS: Final = 2.0
+"""What has not arrived after so many times the time that others took is lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +74,13 @@ class SenderFull(SegueError):  # noqa: N818 - reads as the library's errors do
 class _Sent:
     frame: InputFrame
     due_at: float
+    sent_at: float
     times: int = 1  # how often since the first sending, or since everything was asked for again
+    arrived: bool = False
+
+    @property
+    def on_its_way(self) -> bool:
+        return self.times > 0 and not self.arrived
 
 
 class Sender:
@@ -69,11 +88,13 @@ class Sender:
 
     Attributes:
         given_up: how many pieces of audio were dropped because too much was unacknowledged.
+        window: how many frames may be on their way; `None` for any number.
     """
 
     def __init__(self, settings: SenderSettings | None = None) -> None:
         """Start at number 1."""
         self.given_up = 0
+        self.window: int | None = None
         self._settings = settings or SenderSettings()
         self._pace = TokenBucket(self._settings.rate, self._settings.burst)
         self._next_seq = 1
@@ -81,6 +102,7 @@ class Sender:
         self._sent: dict[int, _Sent] = {}  # in order of seq: they are only ever added at the end
         self._audio_bytes = 0
         self._lasting_bytes = 0
+        self._delay = 0.0  # seconds that the path took lately, beyond what the holder takes to say so
         self._held_until = float("-inf")
 
     @property
@@ -125,41 +147,83 @@ class Sender:
             if sent.times:
                 sent.due_at = max(sent.due_at, now + self._timeout(sent.frame, 0))
 
+    def arrived(self, upto: int, beyond: Collection[int] = (), *, now: float) -> None:
+        """Note what the holder has received, which tells what it misses as well; harmless if repeated or late."""
+        highest, here = max(beyond, default=upto), frozenset(beyond)
+        for seq, sent in self._sent.items():
+            if seq <= upto or seq in here:
+                self._has_arrived(sent, now)
+            elif seq < highest and sent.sent_at + self._grown(PATIENCE_SECONDS, sent.times - 1) <= now:
+                sent.due_at = min(sent.due_at, now)
+                if seq == upto + 1:  # all the others wait for it: it does not wait for room
+                    sent.times = max(sent.times, 1)
+
+    def _has_arrived(self, sent: _Sent, now: float) -> None:
+        if sent.arrived:
+            return
+        sent.arrived = True
+        if sent.times == 1:
+            # The last of them counts: those before it waited for it.
+            self._delay = max(0.0, now - sent.sent_at - TOLD_SECONDS)
+        if isinstance(sent.frame, AudioInput):  # kept until its turn is durable, which may take a while
+            sent.due_at = now + self._settings.longest_timeout
+
     def resend_all(self) -> None:
-        """Make everything unacknowledged due: a new holder has none of it."""
+        """Make everything unacknowledged due: a new holder has none of it, but for what may still be on its way."""
         for sent in self._sent.values():
-            sent.due_at = float("-inf")
-            sent.times = 0
+            if sent.arrived or not self._delay:
+                sent.due_at, sent.times = float("-inf"), 0
+            elif sent.times:
+                sent.due_at, sent.times = sent.sent_at + ROUNDS * self._delay, 1
+            sent.arrived = False
+
+    def resend_lost(self) -> None:
+        """Make everything due that has not arrived: what was on its way is lost."""
+        for sent in self._sent.values():
+            if not sent.arrived:
+                sent.due_at, sent.times = float("-inf"), 0
 
     def hold(self, until: float) -> None:
         """Send nothing before `until`: the other end is busy."""
         self._held_until = max(self._held_until, until)
 
     def due(self, now: float) -> list[InputFrame]:
-        """Frames to send now, lowest number first, no more than the pace allows. They count as sent."""
+        """Frames to send now, lowest number first, no more than pace and window allow. They count as sent."""
         frames: list[InputFrame] = []
         if now < self._held_until:
             return frames
+        room = self._room()
         for sent in self._sent.values():
-            if sent.due_at <= now:
+            if sent.due_at <= now and (room or sent.times):
                 if not self._pace.take(now):
                     return frames
-                sent.due_at = now + self._timeout(sent.frame, sent.times)
+                room -= not sent.times
+                sent.sent_at, sent.due_at = now, now + self._timeout(sent.frame, sent.times)
                 sent.times += 1
                 frames.append(sent.frame)
-        while self._unsent and self._pace.take(now):
+        while self._unsent and room and self._pace.take(now):
+            room -= 1
             frame = msgspec.structs.replace(self._unsent.popleft(), seq=self._next_seq)
-            self._sent[self._next_seq] = _Sent(frame, due_at=now + self._timeout(frame, 0))
+            self._sent[self._next_seq] = _Sent(frame, due_at=now + self._timeout(frame, 0), sent_at=now)
             self._next_seq += 1
             frames.append(frame)
         return frames
 
     def wakeup(self, now: float) -> float | None:
         """Seconds until `due` may have something, 0 for at once, `None` when nothing is kept."""
-        if not self.unacknowledged:
+        room = self._room()
+        due = [sent.due_at for sent in self._sent.values() if sent.times or room]
+        if self._unsent and room:
+            due.append(now)
+        if not due:
             return None
-        earliest = now if self._unsent else min(sent.due_at for sent in self._sent.values())
-        return max(earliest - now, self._pace.wait(now), self._held_until - now, 0.0)
+        return max(min(due) - now, self._pace.wait(now), self._held_until - now, 0.0)
+
+    def _room(self) -> int:
+        """How many more frames may be on their way."""
+        if self.window is None:
+            return self.unacknowledged
+        return max(0, self.window - sum(sent.on_its_way for sent in self._sent.values()))
 
     def _timeout(self, frame: InputFrame, times: int) -> float:
         match frame:
@@ -169,8 +233,13 @@ class Sender:
                 first = self._settings.image_timeout
             case AudioInput():
                 first = self._settings.audio_timeout
+        return self._grown(first, times)
+
+    def _grown(self, first: float, times: int) -> float:
+        """A time that is longer on a slow path, and longer each time."""
         # The exponent is bounded: a float overflows after some thousand attempts.
-        return min(first * self._settings.backoff ** min(times, 32), self._settings.longest_timeout)
+        grown = max(first, ROUNDS * self._delay) * self._settings.backoff ** min(max(times, 0), 32)
+        return min(grown, self._settings.longest_timeout)
 
     def _give_up_oldest(self) -> bool:
         """Give up the oldest audio; false if there is none that can be."""

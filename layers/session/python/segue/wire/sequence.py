@@ -47,12 +47,9 @@ class Receiver[T]:
         return self._expected
 
     @property
-    def missing(self) -> tuple[int, ...]:
-        """The numbers that frames kept here wait for."""
-        if not self._waiting:
-            return ()
-        here = self._skipped | self._waiting.keys()
-        return tuple(seq for seq in range(self._expected, max(self._waiting)) if seq not in here)
+    def beyond(self) -> tuple[int, ...]:
+        """The numbers above the lowest missing one that have come and wait for it, in order."""
+        return tuple(sorted(self._waiting))
 
     def offer(self, seq: int, frame: T) -> list[T]:
         """Take a frame as it arrives.

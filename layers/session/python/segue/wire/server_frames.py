@@ -50,6 +50,8 @@ class Ready(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="re
         since: `last_record` of the `Hello` that this answers: the frames of that record and of all after it follow,
             said again. `None` if that had none, and when the holder speaks unasked (it has just taken the session).
         audio: what the agent hears and speaks; `None` if it does neither.
+        window: how many frames may be on their way, sent and not `Received`; `None` if the holder does not say what it
+            has received.
     """
 
     session: str
@@ -58,10 +60,23 @@ class Ready(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="re
     head: Count
     since: RecordOrNone | None = None
     audio: AudioFormats | None = None
+    window: Annotated[int, Meta(gt=0)] | None = None
 
 
 class InputAck(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="ack"):
     """These inputs are durable: every seq up to `upto`, and those in `beyond`."""
+
+    upto: Count
+    beyond: tuple[Seq, ...] = msgspec.field(default=())
+
+
+class Received(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="received"):
+    """These inputs have reached the holder, but need not be durable: keep them, and do not repeat them.
+
+    Attributes:
+        upto: every seq up to this.
+        beyond: those above it that have come, in order; they wait for what is missing between.
+    """
 
     upto: Count
     beyond: tuple[Seq, ...] = msgspec.field(default=())
@@ -135,7 +150,19 @@ class Pong(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="pon
 
 
 type ServerFrame = (
-    Ready | InputAck | AudioOutput | Transcript | TextOutput | Tool | BargeIn | Restart | Moved | Resume | Error | Pong
+    Ready
+    | InputAck
+    | Received
+    | AudioOutput
+    | Transcript
+    | TextOutput
+    | Tool
+    | BargeIn
+    | Restart
+    | Moved
+    | Resume
+    | Error
+    | Pong
 )
 type JournalFrame = Transcript | TextOutput | Tool
 

@@ -1,0 +1,79 @@
+"""Tells clients what of their input has come, long before any of it is durable.
+
+    frame ─▶ noted ─┬─ the sixteenth ──────────▶ now
+                    ├─ others wait for one ────▶ in 0.3 s   the client sends those again that are missing
+                    └─ else ───────────────────▶ in 1 s     the client repeats nothing of it to this holder
+
+Audio is durable when its turn is, which may be half a minute later. Without a word until then a client would repeat it,
+and could not tell a path that is slow from one that loses: see RFC 0008.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+INPUT_WINDOW: Final = 32
+"""Frames that a client may have on their way: twice what is confirmed at a time, and three seconds of speech."""
+
+CONFIRMED_FRAMES: Final = INPUT_WINDOW // 2
+CONFIRMED_SECONDS: Final = 1.0
+
+OVERTAKEN_SECONDS: Final = 0.3
+"""API Gateway carries each frame by itself, so that one may overtake another; one that is later than this is lost."""
+
+
+class Receipts:
+    """Of one session's clients."""
+
+    def __init__(
+        self,
+        progress: Callable[[str], tuple[int, tuple[int, ...]]],
+        confirm: Callable[[str, int, tuple[int, ...]], None],
+    ) -> None:
+        """Begin with nothing to tell.
+
+        Args:
+            progress: Returns the number up to which all of a client's input has come, and those above it that have.
+            confirm: Tells a client.
+        """
+        self._progress = progress
+        self._confirm = confirm
+        self._told: dict[str, int] = {}
+        self._due: dict[str, float] = {}
+        self._sooner = asyncio.Event()
+
+    def note(self, client_id: str) -> None:
+        """A frame has come, be it a repeat: then what was told before may be lost."""
+        upto, beyond = self._progress(client_id)
+        if upto - self._told.get(client_id, 0) >= CONFIRMED_FRAMES:
+            self._tell_in(0.0, client_id)
+        else:
+            self._tell_in(OVERTAKEN_SECONDS if beyond else CONFIRMED_SECONDS, client_id)
+
+    async def run(self) -> None:
+        """Tell them in time, until cancelled."""
+        while True:
+            self._sooner.clear()
+            try:
+                async with asyncio.timeout_at(min(self._due.values(), default=None)):
+                    await self._sooner.wait()
+            except TimeoutError:
+                self._tell_who_is_due()
+
+    def _tell_in(self, seconds: float, client_id: str) -> None:
+        at = asyncio.get_running_loop().time() + seconds
+        if at < self._due.get(client_id, float("inf")):
+            self._due[client_id] = at
+            self._sooner.set()
+
+    def _tell_who_is_due(self) -> None:
+        now = asyncio.get_running_loop().time()
+        for client_id in [client_id for client_id, at in self._due.items() if at <= now]:
+            del self._due[client_id]
+            upto, beyond = self._progress(client_id)
+            self._told[client_id] = upto
+            self._confirm(client_id, upto, beyond)
+            if beyond:
+                self._tell_in(CONFIRMED_SECONDS, client_id)
