@@ -6,6 +6,7 @@
 """
 
 import asyncio
+import logging
 import random
 from typing import Final
 
@@ -18,6 +19,8 @@ from segue.client.errors import ConnectionLost, HandshakeRefused
 from segue.client.events import EventBuffer
 from segue.client.settings import ClientSettings
 from segue.client.talk import Talk
+
+logger = logging.getLogger(__name__)
 
 LARGEST_MESSAGE_BYTES: Final = 128 * 1024
 """What API Gateway may send at most; the protocol's own frames are smaller."""
@@ -157,6 +160,7 @@ class Connections:
             return True
         task.result()
         self.last_error = talk.error or self.last_error
+        logger.info("connection %d ended: %r", self._conversation.counter, talk.error)
         return False
 
     def _ended(self, task: asyncio.Task[None]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import WebSocketException
+from websockets.protocol import State
 
 from segue.client.conversation import Conversation
 from segue.client.events import EventBuffer
@@ -69,9 +70,12 @@ class Talk:
                 await self._socket.close()
         except (OSError, WebSocketException) as error:
             self.error = error
+        except AttributeError as error:
+            if self._socket.state is not State.CLOSED:
+                raise
+            self.error = error  # see `_abort`: sending and closing abort as well
         finally:
-            with contextlib.suppress(AttributeError):  # asyncio's, if closing had yet to write something and has ended
-                self._socket.transport.abort()  # nothing after a clean close; otherwise nobody waits for a dead peer
+            self._abort()
             reader.cancel()
             await asyncio.wait({reader})
             self._conversation.disconnected(self._number)
@@ -79,6 +83,15 @@ class Talk:
             if not isinstance(broken, OSError | WebSocketException):
                 raise broken
             self.error = broken
+
+    def _abort(self) -> None:
+        """Wait for a dead peer no longer; nothing happens after a clean close.
+
+        A transport of asyncio's that had something left to write when it was closed does not know that it has ended,
+        and looks for the loop that it has let go.
+        """
+        with contextlib.suppress(AttributeError):
+            self._socket.transport.abort()
 
     async def _speak(self, reader: asyncio.Task[None]) -> None:
         while not reader.done() and self._of_use():
