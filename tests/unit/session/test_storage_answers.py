@@ -47,6 +47,7 @@ TRANSIENT = [
     ("ThrottlingException", 400),
     ("RequestLimitExceeded", 400),
     ("TransactionConflictException", 400),
+    ("BadDigest", 400),
     ("InternalServerError", 500),
     ("ServiceUnavailable", 503),
 ]

@@ -40,8 +40,10 @@ _T = TypeVar("_T")
 
 _TRANSIENT_STATUS = 500
 _CONFLICT = 409  # S3: another conditional write of this key is under way; DynamoDB: a transaction is
-_THROTTLING = frozenset(
+_PASSING = frozenset(  # answered with a status of 400 and the like, though nothing is wrong with the request
     {
+        "BadDigest",  # damaged on its way
+        "IncompleteBody",
         "ProvisionedThroughputExceededException",
         "RequestLimitExceeded",
         "RequestTimeout",
@@ -246,6 +248,6 @@ def _translated(error: ClientError, resource: str) -> SegueError:
     code = error.response.get("Error", {}).get("Code", "?")
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", _TRANSIENT_STATUS)
     message = f"{error.operation_name} answered {code}: {error.response.get('Error', {}).get('Message', '')}"
-    if status >= _TRANSIENT_STATUS or status == _CONFLICT or code in _THROTTLING:
+    if status >= _TRANSIENT_STATUS or status == _CONFLICT or code in _PASSING:
         return StorageUnavailable(f"{resource}: {message}")
     return StorageRefused(resource, message)
