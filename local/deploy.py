@@ -87,6 +87,8 @@ class Toolkit:
             f"auth_issuer={ISSUER}",
             f"auth_audience={AUDIENCE}",
             f"auth_jwks_url={keys_url}",
+            # The emulator waits 50 ms after each invocation for a line of log, and goes on when it has one.
+            "log_level=DEBUG",
         ]
         with self._progress.step("synthesizing the stacks"):
             given = [part for value in context for part in ("--context", value)]

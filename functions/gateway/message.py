@@ -54,7 +54,9 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     try:
         context = event["requestContext"]
         logger.set_correlation_id(context.get("requestId"))
-        return respond(dependencies().receive(context["connectionId"], event.get("body") or ""))
+        answer = dependencies().receive(context["connectionId"], event.get("body") or "")
+        logger.debug("message taken", connection=context["connectionId"])
+        return respond(answer)
     except Exception:  # the text of an error that leaves the function would reach the client
         logger.exception("message failed")
         metrics.count(Count.FAILURES)

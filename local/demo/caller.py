@@ -13,9 +13,7 @@ from local.demo.listener import Final, Listener
 from segue.client import Client
 from worker.rehearsal import speak
 
-FRAME_SECONDS = 0.2
-"""Longer than the usual tenth of a second: the emulator waits 50 ms after each invocation of a function, so that all
-calls together have some 18 messages a second, and what was held up is made up for beside what is being said."""
+FRAME_SECONDS = 0.1
 
 
 @dataclass(eq=False)
