@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
 from collections.abc import Callable
@@ -26,6 +27,11 @@ ANSWER_SECONDS: Final = 90.0
 """Far longer than anything takes: what is not answered by then never will be."""
 
 LONGEST_PAUSE_SECONDS: Final = 1.0
+
+CAUGHT_UP_FRAMES: Final = 80
+"""Unacknowledged: what is being said and the silence before it. Each deed makes a call send that once more, and one
+function of the emulator carries it for all: deeds that came faster would measure only that."""
+
 SUSPENDED_SECONDS: Final = (0.5, 10.0)
 """Shorter and longer than a lease."""
 
@@ -170,6 +176,7 @@ class Adversary:
             await call.connected.wait()
         for number, deed in enumerate(self._deeds, 1):
             await asyncio.sleep(self._place.dice.uniform(0.0, LONGEST_PAUSE_SECONDS))
+            await asyncio.gather(*(call.caught_up() for call in self._calls))
             self._tell(f"{number}/{len(self._deeds)} {deed}")
             if deed == "redeploy":
                 await self._place.fleet.redeploy()
@@ -205,7 +212,8 @@ class Call:
         self._place = place
         self._plan = plan
         self._dice = random.Random(place.dice.random())
-        self._relay = SocketRelay(place.deployment.websocket_url, Sky(plan.weather, self._dice))
+        sky, log = Sky(plan.weather, self._dice), place.model_log.with_name(f"{session}.jsonl")
+        self._relay = SocketRelay(place.deployment.websocket_url, sky, log)
         self._client: Client | None = None
         self._caller: Caller | None = None
 
@@ -245,6 +253,13 @@ class Call:
             text = f"{self.session} line {number}"
             spoken = self._dice.random() < 0.7
             await caller.say(text, f"You said: {text}", ANSWER_SECONDS, spoken=spoken)
+
+    async def caught_up(self) -> None:
+        """Wait, bounded, until no more than usual is unacknowledged."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ANSWER_SECONDS):
+                while self._client is None or self._client.unacknowledged > CAUGHT_UP_FRAMES:
+                    await asyncio.sleep(0.1)
 
     @property
     def epoch(self) -> int:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
+import json
+import time
+from pathlib import Path
 from typing import Final, Self
 
 import aiohttp
@@ -27,12 +31,22 @@ class SocketRelay:
         url: Where clients connect; the path and query of the real one stay the same.
     """
 
-    def __init__(self, upstream: str, sky: Sky) -> None:
+    def __init__(self, upstream: str, sky: Sky, log: Path) -> None:
+        """Prepare.
+
+        Args:
+            upstream: The other server's address.
+            sky: The weather.
+            log: Gets a line of JSON for each frame: seconds, connection and direction, what became of it, and the frame
+                without its sound.
+        """
         self.url = ""
         self._upstream = upstream
         self._sky = sky
         self._server: Server | None = None
         self._late: set[asyncio.Task[None]] = set()
+        self._log = log.open("a")
+        self._connections = itertools.count(1)
 
     async def __aenter__(self) -> Self:
         self._server = await serve(
@@ -48,9 +62,11 @@ class SocketRelay:
             await self._server.wait_closed()
         for task in self._late:
             task.cancel()
+        self._log.close()
 
     async def _serve(self, client: ServerConnection) -> None:
         assert client.request is not None
+        number = next(self._connections)
         url = str(URL(self._upstream).with_query(URL(client.request.path).query))
         offered = [
             Subprotocol(name.strip())
@@ -59,18 +75,21 @@ class SocketRelay:
         ]
         with contextlib.suppress(ConnectionClosed):
             async with connect(url, compression=None, subprotocols=offered or None) as server:
-                pumps = [asyncio.create_task(self._pump(*pair)) for pair in ((client, server), (server, client))]
+                ways = (client, server, f"{number} in"), (server, client, f"{number} out")
+                pumps = [asyncio.create_task(self._pump(*way)) for way in ways]
                 await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
                 for pump in pumps:
                     pump.cancel()
                 await asyncio.wait(pumps)
 
     async def _pump(
-        self, source: ClientConnection | ServerConnection, sink: ClientConnection | ServerConnection
+        self, source: ClientConnection | ServerConnection, sink: ClientConnection | ServerConnection, way: str
     ) -> None:
         with contextlib.suppress(ConnectionClosed):
             async for message in source:
-                match self._sky.draw():
+                fate = self._sky.draw()
+                self._note(way, fate, message)
+                match fate:
                     case Fate.LOST:
                         continue
                     case Fate.CUT:
@@ -82,6 +101,13 @@ class SocketRelay:
                         task.add_done_callback(self._late.discard)
                     case _:
                         await sink.send(message)
+
+    def _note(self, way: str, fate: Fate, message: str | bytes) -> None:
+        said = json.loads(message)
+        for frame in said if isinstance(said, list) else [said]:
+            if "audio" in frame and isinstance(frame["audio"], str):
+                frame["audio"] = len(frame["audio"])
+            print(json.dumps([round(time.monotonic(), 3), way, fate, frame]), file=self._log, flush=True)
 
     async def _send_late(self, sink: ClientConnection | ServerConnection, message: str | bytes) -> None:
         await self._sky.linger()
@@ -106,7 +132,7 @@ class HttpRelay:
     async def __aenter__(self) -> Self:
         application = web.Application(client_max_size=64 << 20)
         application.router.add_route("*", "/{path:.*}", self._serve)
-        self._runner = web.AppRunner(application, access_log=None)
+        self._runner = web.AppRunner(application, access_log=None, auto_decompress=False)
         await self._runner.setup()
         await web.TCPSite(self._runner, LOOPBACK, 0).start()
         self.url = f"http://{LOOPBACK}:{self._runner.addresses[0][1]}"

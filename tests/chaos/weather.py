@@ -50,8 +50,7 @@ class Weather:
 
 CALM = Weather()
 SOCKET_STORM = Weather(lost=0.01, late=0.1, cut=0.0005, longest_s=0.2)
-"""API Gateway loses a frame when a function is throttled or fails; one in a hundred is far more than anybody sees.
-The emulator takes 18 messages a second, and a loss costs repeats: a heavier storm shows its limits, not Segue's."""
+"""API Gateway loses a frame when a function is throttled or fails; one in a hundred is far more than anybody sees."""
 REQUEST_STORM = Weather(lost=0.003, late=0.05, refused=0.005, broken=0.005, unanswered=0.003, longest_s=0.1)
 
 
