@@ -84,6 +84,7 @@ def spoke(trace):
         # A provider that transcribes late tells of the words when the answer to them has begun.
         ([spoke(A), START, AGENT, USER, HEARD], A),
         ([spoke(A), START, AGENT, USER, HEARD, STOP, spoke(B), USER, HEARD, START], B),
+        ([spoke(A), START, AGENT, USER, HEARD, spoke(B), USER, HEARD, START], B),
     ],
 )
 async def test_what_is_said_has_the_trace_of_what_it_answers(spans, events, of_answer):
