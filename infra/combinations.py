@@ -33,7 +33,15 @@ def check_together(config: "Config") -> None:
     Raises:
         ConfigurationError: Names one of the settings, and the other in what is allowed.
     """
-    for check in (_check_lease, _check_size, _check_provider, _check_auth, _check_domain, _check_network):
+    for check in (
+        _check_lease,
+        _check_size,
+        _check_provider,
+        _check_auth,
+        _check_domain,
+        _check_network,
+        _check_traces,
+    ):
         check(config)
 
 
@@ -80,6 +88,11 @@ def _check_domain(config: "Config") -> None:
         _refuse(config, missing, "domain_name and domain_certificate_arn go together")
     if config.domain_zone_id and not config.domain_name:
         _refuse(config, "domain_zone_id", "only with domain_name")
+
+
+def _check_traces(config: "Config") -> None:
+    if config.trace_endpoint and not config.trace_sampling_percent:
+        _refuse(config, "trace_endpoint", "only with trace_sampling_percent")
 
 
 def _check_network(config: "Config") -> None:

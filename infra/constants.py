@@ -25,6 +25,7 @@ METRIC_DIMENSIONS: Final = ("service", "stage")
 WORKER_METRIC_SERVICE: Final = "segue-worker"
 GATEWAY_METRIC_SERVICE: Final = "segue-gateway"
 TURN_METRIC_SERVICE: Final = "segue-turn"
+JANITOR_METRIC_SERVICE: Final = "segue-janitor"
 
-RUNBOOKS: Final = "docs/runbooks"
-"""What an alarm's description leads to, seen from the root of the repository."""
+DOCS: Final = "docs"
+"""Where an alarm's description leads, seen from the root of the repository, unless `docs_url` says where else."""

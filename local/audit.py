@@ -13,7 +13,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PIP_AUDIT = "pip-audit==2.10.1"
 """Run in an environment of its own, so that nothing of it comes into ours."""
-SECONDS = 300
+SECONDS = 120
+"""For one lock; a service that does not answer by then cannot be reached."""
 
 
 def python_findings(output: str) -> list[str] | None:

@@ -16,7 +16,7 @@ from local.settings import LOOPBACK, ROOT, Settings
 TAIL_LINES = 15
 KEPT_WORKER_LOGS = 20
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS")
-INHERITED_PREFIXES = ("UV_", "JSII_")
+INHERITED_PREFIXES = ("UV_", "JSII_", "OTEL_")
 """Variables that children get from the caller. Not the caller's AWS settings: nothing here may reach a real account."""
 
 AWS_ENVIRONMENT = {

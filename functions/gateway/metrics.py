@@ -12,6 +12,9 @@ for every frame would cost more than the frame, and API Gateway and Lambda count
     Turns            Count         segue-turn     text turns taken
     TurnTime         Milliseconds  segue-turn     from the invocation to the end of a turn that was taken
     TurnFailures     Count         segue-turn     tries that failed; the text is tried again
+    Sweeps           Count         segue-janitor  sweeps done, of a life that ended or of the bucket each week
+    ObjectsDeleted   Count         segue-janitor  objects that they deleted
+    SweepFailures    Count         segue-janitor  sweeps that failed; they are tried again
 """
 
 import os
@@ -33,6 +36,9 @@ class Count(StrEnum):
     SESSIONS_OFFERED = "SessionsOffered"
     TURNS = "Turns"
     TURN_FAILURES = "TurnFailures"
+    SWEEPS = "Sweeps"
+    OBJECTS_DELETED = "ObjectsDeleted"
+    SWEEP_FAILURES = "SweepFailures"
 
 
 class Time(StrEnum):

@@ -5,6 +5,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
+import msgspec
 from aws_lambda_powertools import Logger
 
 from gateway import metrics
@@ -12,9 +13,11 @@ from gateway.admission import Admission
 from gateway.connections import Binding, Connection, Connections
 from gateway.dispatch import Dispatch, Sender
 from gateway.metrics import Count
+from gateway.tracing import traced
 from segue.item import session_key
-from segue.wire.frames import Error, FrameError, Hello, Ping, Pong, decode_client_frame, error_frame
+from segue.wire.frames import ClientFrame, Error, FrameError, Hello, Ping, Pong, decode_client_frame, error_frame
 from segue.wire.rate import FrameRate
+from segue.wire.trace import trace_id
 
 REMEMBERED: Final = 4096
 """Bound connections that a warm function remembers; a binding never changes but for its counter."""
@@ -51,15 +54,21 @@ class Router:
 
     def receive(self, connection_id: str, message: str) -> Error | Pong | None:
         """Take one message of a connection; return what the client is told at once, if anything."""
+        logger.append_keys(trace_id=None)  # of the message before
         try:
             self._rate.admit(connection_id)
-            frame = decode_client_frame(message)
+            frame = traced(decode_client_frame(message))
         except FrameError as error:
             metrics.count(Count.REFUSED)
             logger.info("message refused", connection=connection_id, code=error.code)
             return error_frame(error.code, error.message)
         if isinstance(frame, Ping):
-            return Pong()
+            return Pong(trace=frame.trace)
+        logger.append_keys(trace_id=trace_id(frame.trace))
+        told = self._deliver(connection_id, frame)
+        return msgspec.structs.replace(told, trace=frame.trace) if told else None
+
+    def _deliver(self, connection_id: str, frame: ClientFrame) -> Error | None:
         sender = self._bind(connection_id, frame) if isinstance(frame, Hello) else self._sender(connection_id)
         return sender if isinstance(sender, Error) else self._dispatch.deliver(sender, frame)
 

@@ -13,6 +13,7 @@ import boto3
 import msgspec
 from aws_lambda_powertools import Logger
 
+from janitor.counting import failed, swept
 from janitor.sweeper import JanitorEnvironment, Life, Sweeper
 from segue.environment import read_environment
 
@@ -69,7 +70,9 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
             else:
                 count = sweeper.sweep(waiting.life)
                 logger.info("swept again", session=waiting.life.session_key, objects=count)
+                swept(count)
         except Exception:  # this message comes again, the others of the batch are done
             logger.exception("second sweep failed")
+            failed()
             failures.append({"itemIdentifier": message["messageId"]})
     return {"batchItemFailures": failures}

@@ -7,6 +7,7 @@ from typing import Any
 from aws_lambda_powertools import Logger
 
 from janitor.again import Waiting, dependencies
+from janitor.counting import failed, swept
 from janitor.sweeper import Life
 from segue.item import GuardItem
 
@@ -39,9 +40,12 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
             life = ended_life(record)
             if life is not None:
                 queue.put(Waiting(life))
-                logger.info("life ended", session=life.session_key, objects=sweeper.sweep(life))
+                objects = sweeper.sweep(life)
+                logger.info("life ended", session=life.session_key, objects=objects)
+                swept(objects)
         except Exception:
             # A stream is in order: what comes after a failure is delivered again with it. Sweeping twice is harmless.
             logger.exception("sweep failed", event_id=record.get("eventID"))
+            failed()
             return {"batchItemFailures": [{"itemIdentifier": record["dynamodb"]["SequenceNumber"]}]}
     return {"batchItemFailures": []}

@@ -20,6 +20,7 @@ from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 
 from janitor.again import Queue, Waiting
+from janitor.counting import failed, swept
 from janitor.sweeper import JanitorEnvironment, Life, Sweeper
 from segue.environment import read_environment
 from segue.errors import SegueError
@@ -96,15 +97,17 @@ def handler(event: dict[str, Any], context: Any) -> None:
 def sweep_all(run: Run, context: Any) -> None:
     """Sweep what is behind a place, until everything was seen or time is short."""
     sweeper, queue, runs = dependencies()
-    swept = 0
+    objects = 0
     for life in sweeper.all_lives(run.after):
         if not _young(life):
-            swept += _swept(sweeper, queue, life)
+            objects += _swept(sweeper, queue, life)
         if context.get_remaining_time_in_millis() < RESERVE_MS:
             runs.put(Run(f"{life.session_key}/{life.born}"))
-            logger.info("weekly sweep goes on in another run", objects=swept)
-            return
-    logger.info("weekly sweep finished", objects=swept)
+            logger.info("weekly sweep goes on in another run", objects=objects)
+            break
+    else:
+        logger.info("weekly sweep finished", objects=objects)
+    swept(objects)
 
 
 def _swept(sweeper: Sweeper, queue: Queue, life: Life) -> int:
@@ -113,6 +116,7 @@ def _swept(sweeper: Sweeper, queue: Queue, life: Life) -> int:
         return sweeper.sweep(life) or sweeper.collect(life)
     except (BotoCoreError, ClientError, OSError, SegueError):
         logger.exception("sweep failed, tried again later", session=life.session_key)
+        failed()
         queue.put(Waiting(life, rounds_left=1))
         return 0
 

@@ -22,6 +22,7 @@ from gateway.connections import Connections
 from gateway.metrics import Count, Time
 from segue import GuardedS3SessionManager, LeaseSettings
 from segue.environment import read_environment
+from segue.wire.trace import trace_id
 from turn.environment import TurnEnvironment
 from turn.message import Message
 from turn.post import CONFIG, ManagementApi
@@ -102,6 +103,7 @@ async def taken(turns: Turns, message: Message, seconds_left: Callable[[], float
     """Take the turn of one message; false if it has to come again."""
     delivery, tries = message.delivery(), message.tries
     logger.set_correlation_id(message.id)
+    logger.append_keys(trace_id=trace_id(delivery.frame.trace))
     try:
         begun = time.monotonic()
         async with message.hidden():

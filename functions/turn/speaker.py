@@ -7,6 +7,8 @@ so every turn begins to each client with ``ready``.
 import asyncio
 from collections.abc import Callable, Iterable
 
+import msgspec
+
 from segue.wire.claims import ClientAddress
 from segue.wire.frames import ServerFrame, encode_frame
 from segue.wire.output import OutputNumbering
@@ -21,7 +23,12 @@ class Speaker:
     """Speaks for one turn."""
 
     def __init__(
-        self, epoch: int, addresses: Iterable[ClientAddress], post: Post, may_speak: Callable[[], bool]
+        self,
+        epoch: int,
+        addresses: Iterable[ClientAddress],
+        post: Post,
+        may_speak: Callable[[], bool],
+        trace: str | None = None,
     ) -> None:
         """Begin; nothing is said yet.
 
@@ -30,10 +37,12 @@ class Speaker:
             addresses: The clients, and where each is.
             post: Posts.
             may_speak: Whether the session is still this turn's to speak for, asked before each POST.
+            trace: W3C traceparent of what the turn answers, said with all of it.
         """
         self._numbering = OutputNumbering(epoch)
         self._post = post
         self._may_speak = may_speak
+        self._trace = trace
         self._queues: dict[str, asyncio.Queue[ServerFrame | None]] = {}
         self._senders: dict[str, asyncio.Task[Outcome]] = {}
         for address in addresses:
@@ -47,7 +56,7 @@ class Speaker:
 
     def say(self, client_id: str, frame: ServerFrame) -> None:
         """Queue a frame for one client. Never waits."""
-        self._queues[client_id].put_nowait(frame)
+        self._queues[client_id].put_nowait(msgspec.structs.replace(frame, trace=self._trace))
 
     async def spoken(self, client_id: str) -> None:
         """Wait until everything was posted; nothing can be said afterwards.

@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import Iterable
 from typing import Final, Protocol
 
+import msgspec
 from aws_lambda_powertools import Logger
 
 from segue import SessionHeld
@@ -71,7 +72,8 @@ class Turns:
 
     async def _take(self, session: TextSession, attempt: Attempt) -> None:
         manager, delivery = session.manager, attempt.delivery
-        speaker = Speaker(manager.epoch, self._addresses(delivery), self._post, manager.lease_is_fresh)
+        addresses, trace = self._addresses(delivery), delivery.frame.trace
+        speaker = Speaker(manager.epoch, addresses, self._post, manager.lease_is_fresh, trace)
         try:
             await Turn(session, attempt, speaker).run()
         except Exception:
@@ -97,7 +99,8 @@ class Turns:
 
     def apologise(self, delivery: Delivery, code: str = "internal") -> None:
         """Tell a client that its input was not answered, and may be sent again."""
-        self._post(delivery.connection_id, encode_frame(error_frame(code)).encode())
+        error = msgspec.structs.replace(error_frame(code), trace=delivery.frame.trace)
+        self._post(delivery.connection_id, encode_frame(error).encode())
 
     def _addresses(self, delivery: Delivery) -> list[ClientAddress]:
         """All clients of the session; the one whose turn it is in any case."""

@@ -10,10 +10,12 @@ from worker.environment import Environment, EnvironmentProblem
 from worker.log import adopt_libraries, logger
 from worker.service import Service
 from worker.signing import CredentialsMissing
+from worker.tracing import configure
 
 
 async def main() -> None:
     """Read the environment and serve."""
+    configure()
     await Service(Environment.read()).run()
 
 

@@ -26,7 +26,7 @@ from typing import Protocol
 from segue import StorageUnavailable
 from segue.wire.frames import ServerFrame
 from worker.log import logger
-from worker.metrics import Count, Time, metrics
+from worker.metrics import Time, metrics
 
 RETRY_SECONDS = 0.5
 """Pause after storage failed a wait, before the wait is taken up again."""
@@ -133,7 +133,7 @@ class OutputGate:
         self._empty.set()
 
     async def _reach(self, position: int | None) -> None:
-        troubled, begun = False, time.monotonic()
+        troubled = False
         while position is not None and position > self._journal.head:
             try:
                 await self._journal.durable(position)
@@ -144,6 +144,4 @@ class OutputGate:
                 troubled = True
                 await asyncio.sleep(RETRY_SECONDS)
             else:
-                metrics.count(Count.COMMITS)
-                metrics.time(Time.COMMIT_LATENCY, time.monotonic() - begun)
                 return

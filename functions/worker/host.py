@@ -14,7 +14,7 @@ from segue.wire.claims import Claim
 from worker.beginning import Beginning
 from worker.log import logger
 from worker.manager import Manager
-from worker.metrics import Count, Level, Time, metrics
+from worker.metrics import Count, Level, Size, Time, metrics
 from worker.outbox import Connections
 from worker.preparation import Preparation, Preparations
 from worker.session import HostedSession
@@ -113,7 +113,7 @@ class Host:
         key = self._checked(claim)
         if key in self._sessions or key in self._opening or not self.fits(key):
             raise NoRoom(key)
-        return await self.preparations.make(key, Preparation.make(self._new_manager(claim), self._new_agent))
+        return await self.preparations.make(key, Preparation.make(self._manager(claim), self._new_agent))
 
     async def take(self, claim: Claim) -> None:
         """Hold the session that a claim names, and say ``ready`` to its clients. Held already: only the latter.
@@ -163,6 +163,7 @@ class Host:
         except BaseException:
             await session.drop()
             raise
+        metrics.size(Size.RESTORE, manager.restored_bytes)
         self._tell(claim, session, asyncio.get_running_loop().time() - begun, prepared=prepared is not None)
 
     async def _open_prepared(self, key: str) -> tuple[Manager, Beginning] | None:
@@ -182,7 +183,7 @@ class Host:
         return ready.manager, ready.beginning
 
     async def _open_anew(self, claim: Claim) -> tuple[Manager, Beginning]:
-        manager = self._new_manager(claim)
+        manager = self._manager(claim)
         await manager.open()
         try:
             # In a thread: a long history, a model's client or a user's own code must not hold up the other sessions.
@@ -190,6 +191,11 @@ class Host:
         except BaseException:
             await manager.close()
             raise
+
+    def _manager(self, claim: Claim) -> Manager:
+        manager = self._new_manager(claim)
+        manager.on_commit(metrics.committed)
+        return manager
 
     def _tell(self, claim: Claim, session: HostedSession, seconds: float, *, prepared: bool) -> None:
         handoff = claim.reason == "handoff"

@@ -147,7 +147,7 @@ class Input:
             self._intake.skipped(said.client_id, frame.seq)
             raise said.refusal
         if isinstance(frame, ImageInput):
-            await self._give_image(said.client_id, frame)
+            await self._give_image(said, frame)
         elif isinstance(frame, AudioInput) and not frame.audio:
             self._unanswered.add(
                 said.client_id, frame, _now(), self._rate
@@ -158,8 +158,13 @@ class Input:
             # No model takes blank text, but its number must not be missing: the next text's record carries it.
             self._intake.skipped(said.client_id, frame.seq)
         else:
-            self._turn.asked()
+            self._asked(said)
             await self._give_text(said.client_id, frame)
+            self._turn.traces.given()
+
+    def _asked(self, said: Said) -> None:
+        self._turn.asked()
+        self._turn.traces.asked(said.frame.trace, said.arrived_ns)
 
     async def _give_text(self, client_id: str, frame: TextInput) -> None:
         if frame.seq is None:
@@ -168,7 +173,8 @@ class Input:
         with self._manager.taking(client_id, *self._intake.blanks(client_id), frame.seq):
             await self._agent.send(frame.text)
 
-    async def _give_image(self, client_id: str, frame: ImageInput) -> None:
+    async def _give_image(self, said: Said, frame: ImageInput) -> None:
+        client_id = said.client_id
         try:
             image = self._images.take(client_id, frame)
         except ImageRefused as error:
@@ -179,17 +185,19 @@ class Input:
             self._output.refuse(other, refusal.code)
         if image is None:
             return
-        self._turn.asked()
+        self._asked(said)
         block = ImageBlock(format=_IMAGE_FORMATS[image.media_type], source={"bytes": image.data})
         if not image.seqs:
             await self._agent.send(block)
-            return
-        with self._manager.taking(client_id, *self._intake.blanks(client_id), *image.seqs):
-            await self._agent.send(block)
+        else:
+            with self._manager.taking(client_id, *self._intake.blanks(client_id), *image.seqs):
+                await self._agent.send(block)
+        self._turn.traces.given()
 
     async def _give_audio(self, said: Said, frame: AudioInput) -> None:
         pcm = frame.pcm
         self._giving, self._refused = said, False
+        self._turn.traces.heard(frame.trace)
         try:
             if said.again:
                 await asyncio.sleep(self._seconds(pcm) / REPLAY_SPEED)

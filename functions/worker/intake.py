@@ -9,9 +9,10 @@ are refused before their Receiver sees them, so that a client that sends them ag
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from segue.item import Known
@@ -36,12 +37,14 @@ class Said:
         frame: What.
         again: Whether the agent was given it before, on another connection of its model.
         refusal: Why the agent must not be given it. It counts as taken.
+        arrived_ns: When it came, in nanoseconds since 1970, for traces.
     """
 
     client_id: str
     frame: InputFrame
     again: bool = False
     refusal: FrameError | None = None
+    arrived_ns: int = field(default_factory=time.time_ns)
 
 
 @dataclass(frozen=True, slots=True)

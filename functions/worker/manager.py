@@ -80,6 +80,15 @@ class Manager(Protocol):
         """Call back on this loop when the session is, or may be, someone else's."""
         ...
 
+    @property
+    def restored_bytes(self) -> int:
+        """How many bytes were read when the session was opened."""
+        ...
+
+    def on_commit(self, callback: Callable[[int, float], None]) -> None:
+        """Call back on this loop after each commit, with its records and the seconds that it took."""
+        ...
+
     def lease_is_fresh(self) -> bool:
         """Whether this holder may still speak for the session."""
         ...

@@ -5,11 +5,13 @@ anything to tell. Counting is one addition on the event loop; only the line of e
 
     name               unit           what
     ActiveSessions     Count          sessions held, when the minute ends; told as soon as there was one
-    Commits            Count          times that the journal was found to have grown
-    CommitLatency      Milliseconds   from what the gate waits for to its being durable
+    Commits            Count          commits to journals
+    CommitLatency      Milliseconds   how long one took, all its tries included
+    RecordsPerCommit   Count          how many records one had
     GateWait           Milliseconds   how long a frame of journal content waited at the gate
     Restores           Count          sessions opened with a history
     RestoreTime        Milliseconds   from the claim to ``ready``, the model's start included
+    RestoreSize        Bytes          what was read for one, as it is stored
     Handoffs           Count          sessions passed on by this worker
     HandoffGap         Milliseconds   successor: from the predecessor's last frame to ``ready`` (see below)
     HandoffsPrepared   Count          of those, the ones whose successor was ready before
@@ -25,6 +27,7 @@ anything to tell. Counting is one addition on the event loop; only the line of e
     Unanswered         Count          texts found without an answer after a restore, and given to the model again
     DrainOverruns      Count          sessions that were not passed on before the drain's time was up
     Errors             Count          errors shown to clients; ``Errors.<code>`` for each kind
+    Model…             Count          what became of model connections, see ``Model`` and docs/providers.md
 
 ``HandoffGap`` is the predecessor's pause (from refusing frames to the release, told with the claim) plus the
 successor's own (from the claim to ``ready``): two durations, each on one clock. The way between the two is left out.
@@ -70,6 +73,27 @@ class Count(StrEnum):
     ERRORS = "Errors"
 
 
+class Model(StrEnum):
+    """What becomes of connections to a model: how each began, and why it ended or was refused."""
+
+    BY_HANDLE = "ModelConnectedByHandle"
+    BY_HISTORY = "ModelConnectedByHistory"
+    BY_NOTHING = "ModelConnectedByNothing"
+    HANDLE_UNUSABLE = "ModelHandleUnusable"
+    HISTORY_CUT = "ModelHistoryCut"
+    OFFER_REFUSED = "ModelOfferRefused"
+    RENEWED = "ModelConnectionRenewed"
+    THROTTLED = "ModelThrottled"
+    UNAVAILABLE = "ModelUnavailable"
+    DISCONNECTED = "ModelDisconnected"
+    ACCESS = "ModelAccessDenied"
+    NOT_FOUND = "ModelNotFound"
+    CREDENTIALS = "ModelCredentialsInvalid"
+    CONTENT = "ModelContentRefused"
+    REQUEST = "ModelRequestRefused"
+    FAILED = "ModelFailed"
+
+
 class Time(StrEnum):
     """Durations, counted in milliseconds."""
 
@@ -80,10 +104,25 @@ class Time(StrEnum):
     FIRST_AUDIO = "FirstAudioLatency"
 
 
+class Size(StrEnum):
+    """How much there was of something."""
+
+    RECORDS = "RecordsPerCommit"
+    RESTORE = "RestoreSize"
+
+
 class Level(StrEnum):
     """How things stand."""
 
     ACTIVE_SESSIONS = "ActiveSessions"
+
+
+UNITS: Final[dict[str, MetricUnit]] = {
+    **dict.fromkeys(Time, MetricUnit.Milliseconds),
+    Size.RECORDS: MetricUnit.Count,
+    Size.RESTORE: MetricUnit.Bytes,
+}
+"""Of what is measured."""
 
 
 class Metrics:
@@ -92,11 +131,11 @@ class Metrics:
     def __init__(self) -> None:
         """Begin with nothing."""
         self._counts: Counter[str] = Counter()
-        self._times: defaultdict[str, list[float]] = defaultdict(list)
+        self._values: defaultdict[str, list[float]] = defaultdict(list)
         self._seen: Counter[str] = Counter()
         self._levels: dict[str, float] = {}
 
-    def count(self, what: Count, times: int = 1) -> None:
+    def count(self, what: Count | Model, times: int = 1) -> None:
         """Something happened."""
         self._counts[what] += times
 
@@ -111,23 +150,36 @@ class Metrics:
 
     def time(self, what: Time, seconds: float) -> None:
         """Something took so long."""
-        self._seen[what] += 1
-        values = self._times[what]
-        if len(values) < SAMPLES:
-            values.append(seconds * 1000)
-        elif (place := random.randrange(self._seen[what])) < SAMPLES:  # noqa: S311 - a sample
-            values[place] = seconds * 1000
+        self._sample(what, seconds * 1000)
+
+    def size(self, what: Size, value: int) -> None:
+        """There was so much of something."""
+        self._sample(what, value)
+
+    def committed(self, records: int, seconds: float) -> None:
+        """A journal grew by so many records, which took so long."""
+        self.count(Count.COMMITS)
+        self.time(Time.COMMIT_LATENCY, seconds)
+        self.size(Size.RECORDS, records)
 
     def level(self, what: Level, value: float) -> None:
         """Something stands at so much."""
         self._levels[what] = value
 
     def take(self) -> tuple[dict[str, int], dict[str, list[float]], dict[str, float]]:
-        """Return counts and times since the last call, and how things stand."""
-        taken = dict(self._counts), dict(self._times), dict(self._levels)
-        for collected in (self._counts, self._times, self._seen):
+        """Return counts and measures since the last call, and how things stand."""
+        taken = dict(self._counts), dict(self._values), dict(self._levels)
+        for collected in (self._counts, self._values, self._seen):
             collected.clear()
         return taken
+
+    def _sample(self, what: str, value: float) -> None:
+        self._seen[what] += 1
+        values = self._values[what]
+        if len(values) < SAMPLES:
+            values.append(value)
+        elif (place := random.randrange(self._seen[what])) < SAMPLES:  # noqa: S311 - a sample
+            values[place] = value
 
 
 metrics: Final = Metrics()
@@ -160,15 +212,15 @@ class Reporter:
         """Write one line, or nothing if nothing happened."""
         self._write(*self._collected.take())
 
-    def _write(self, counts: dict[str, int], times: dict[str, list[float]], levels: dict[str, float]) -> None:
-        if not (counts or times or levels):
+    def _write(self, counts: dict[str, int], measures: dict[str, list[float]], levels: dict[str, float]) -> None:
+        if not (counts or measures or levels):
             return
         provider = AmazonCloudWatchEMFProvider(namespace=NAMESPACE, service=self._service)
         provider.add_dimension("stage", self._stage)
         # The provider would write by itself when a hundred values have come: one less makes it one line.
         for name, count in (*counts.items(), *levels.items()):
             provider.add_metric(name, MetricUnit.Count, count)
-        for name, values in times.items():
+        for name, values in measures.items():
             for value in values[: SAMPLES - 1]:
-                provider.add_metric(name, MetricUnit.Milliseconds, value)
+                provider.add_metric(name, UNITS[name], value)
         provider.flush_metrics()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import msgspec
 from strands.bidi import BidiAgent
 from strands.bidi.models import AudioCapable
 
@@ -22,6 +23,7 @@ from worker.marks import Marks
 from worker.providers import ProviderError
 from worker.receipts import INPUT_WINDOW
 from worker.speech import Speech, Utterance, Way, retell
+from worker.tracing import TurnTraces
 
 RETOLD_FRAMES: Final = 1024
 """Said again at most, newest first: far more than anybody misses, and less than what an outbox takes."""
@@ -35,13 +37,16 @@ class Output:
         audience: The clients.
     """
 
-    def __init__(self, manager: Manager, agent: BidiAgent, audience: Audience) -> None:
+    def __init__(
+        self, manager: Manager, agent: BidiAgent, audience: Audience, traces: TurnTraces | None = None
+    ) -> None:
         """Keep the parts.
 
         Args:
             manager: Knows what is durable.
             agent: Speaks; its history as it is now counts as restored.
             audience: Hears.
+            traces: Knows what the frames of an answer carry.
         """
         self.audience = audience
         self.gate = OutputGate(manager, audience.send, self._stalled)
@@ -50,6 +55,7 @@ class Output:
         self._history = len(agent.messages)
         self._marks = Marks(manager.record_of, lambda: manager.position)
         self._speech = Speech(self._marks)
+        self._traces = traces or TurnTraces()
 
     def register(self) -> None:
         """Look after the session manager at where messages are recorded."""
@@ -87,7 +93,7 @@ class Output:
     def acknowledge(self, client_id: str) -> None:
         """Tell a client what the journal has of its input, once the journal has it for good."""
         known = self._known(client_id)
-        ack = frames.InputAck(upto=known.upto, beyond=known.beyond)
+        ack = frames.InputAck(upto=known.upto, beyond=known.beyond, trace=self._traces.of_input)
         self.gate.put(ack, self._manager.position, client_id)
 
     def confirm(self, client_id: str, upto: int, beyond: tuple[int, ...]) -> None:
@@ -97,11 +103,13 @@ class Output:
     def refuse(self, client_id: str, code: str | None = None) -> None:
         """Tell a client that the agent's model does not take what it said, or the code that says why."""
         text = None if code else "the agent cannot take this input"
-        self.audience.send(frames.error_frame(code or "bad_frame", text), client_id)
+        refusal = frames.error_frame(code or "bad_frame", text)
+        self.audience.send(msgspec.structs.replace(refusal, trace=self._traces.of_input), client_id)
 
     def apologise(self, error: ProviderError) -> None:
         """Tell the clients what became of the conversation's model, and whether to try again."""
-        self.audience.send(frames.Error(code=error.code, message=error.message, retryable=error.retryable))
+        trouble = frames.Error(code=error.code, message=error.message, retryable=error.retryable)
+        self.audience.send(msgspec.structs.replace(trouble, trace=self._traces.of_answer))
 
     async def spoken(self) -> None:
         """Wait until everything that was said so far has been posted."""
@@ -120,16 +128,19 @@ class Output:
         return [frame for frame in missed if frame.record not in unshown][-RETOLD_FRAMES:]
 
     def _say(self, utterance: Utterance) -> None:
+        frame, trace = utterance.frame, self._traces.of_answer
+        if trace is not None:  # now: what leaves the gate later may belong to a turn that is over
+            frame = msgspec.structs.replace(frame, trace=trace)
         match utterance.way:
             case Way.AT_ONCE:
-                if isinstance(utterance.frame, frames.BargeIn):
+                if isinstance(frame, frames.BargeIn):
                     self.audience.drop_audio()
-                self.audience.send(utterance.frame)
+                self.audience.send(frame)
             case Way.IN_ORDER:
-                self.gate.put(utterance.frame, None)
+                self.gate.put(frame, None)
             case Way.GATED:
                 position = self._manager.position if utterance.position is None else utterance.position
-                self.gate.put(utterance.frame, position)
+                self.gate.put(frame, position)
 
     def _known(self, client_id: str) -> Known:
         return self._manager.inputs.get(client_id, Known())

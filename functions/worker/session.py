@@ -31,6 +31,7 @@ from worker.metrics import Count, metrics
 from worker.outbox import Connections
 from worker.output import Output
 from worker.providers import classify
+from worker.tracing import TurnTraces
 from worker.turn import Turn
 
 SETTLE_SECONDS: Final = 2.5
@@ -84,7 +85,7 @@ class HostedSession:
         self.route_token = manager.route_token
         self.state = State.OPENING
         self.ended = asyncio.Event()
-        self.turn = Turn()
+        self.turn = Turn(TurnTraces(self.key, self.epoch))
         self.on_clients: Callable[[bool], None] = lambda _: None
         self.on_ended: Callable[[], None] = lambda: None
         self._manager = manager
@@ -93,7 +94,7 @@ class HostedSession:
         self._passing_on = False
         self._hold = Hold(manager, agent)
         self._audience = Audience(self.epoch, connections, self._may_speak, self._clients_changed)
-        self._output = Output(manager, agent, self._audience)
+        self._output = Output(manager, agent, self._audience, self.turn.traces)
         self._input = Input(manager, agent, self.turn, self._output)
         self._rate = FrameRate(asyncio.get_running_loop().time, senders=CLIENTS)
         self._asked: dict[str, int] = {}
@@ -326,6 +327,7 @@ class HostedSession:
             self._output.fall_silent()
             for task in self._tasks:
                 task.cancel()
+            self.turn.traces.close()
             self.ended.set()
             self.on_ended()
 

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import ReadOnlyCredentials
+
+if TYPE_CHECKING:
+    from requests import PreparedRequest
 
 REFRESH_SECONDS: Final = 60.0
 """How long credentials are used before they are asked for again. botocore renews temporary ones a quarter of an hour
@@ -48,9 +51,7 @@ class Signer:
         Raises:
             CredentialsMissing: ``source`` is None, which is how botocore says that it found none.
         """
-        if source is None:
-            raise CredentialsMissing("no AWS credentials found: give the task a role, or set AWS_ACCESS_KEY_ID")
-        self._source = source
+        self._source = _present(source)
         self._service = service
         self._region = region
         self._clock = clock
@@ -80,3 +81,31 @@ class Signer:
                     self._auth = SigV4Auth(frozen, self._service, self._region)
                     self._fresh_until = now() + REFRESH_SECONDS
         return self._auth
+
+
+class RequestsSigner:
+    """The same for the library requests, as its ``auth``: for threads in which a request may wait for credentials."""
+
+    def __init__(self, source: CredentialSource | None, service: str, region: str) -> None:
+        """Keep what signing needs; parameters and errors as of ``Signer``."""
+        self._source = _present(source)
+        self._service = service
+        self._region = region
+
+    def __call__(self, prepared: PreparedRequest) -> PreparedRequest:
+        """Add the headers that make a request authentic."""
+        request = AWSRequest(
+            method=prepared.method,
+            url=prepared.url,
+            data=prepared.body,
+            headers={"content-type": prepared.headers["content-type"]},
+        )
+        SigV4Auth(self._source.get_frozen_credentials(), self._service, self._region).add_auth(request)
+        prepared.headers.update(request.headers.items())
+        return prepared
+
+
+def _present(source: CredentialSource | None) -> CredentialSource:
+    if source is None:
+        raise CredentialsMissing("no AWS credentials found: give the task a role, or set AWS_ACCESS_KEY_ID")
+    return source

@@ -18,6 +18,7 @@ from strands.bidi.types.events import (
     BidiConnectionRestartEvent,
     BidiResponseStartEvent,
     BidiResponseStopEvent,
+    BidiTextStartEvent,
     BidiToolUseBlocksEvent,
     BidiTranscriptStartEvent,
     BidiTranscriptStopEvent,
@@ -25,12 +26,18 @@ from strands.bidi.types.events import (
 from strands.types._events import ToolResultMessageEvent
 
 from worker.metrics import Time, metrics
+from worker.tracing import TurnTraces
 
 
 class Turn:
-    """Follows one conversation by its input and by the agent's events."""
+    """Follows one conversation by its input and by the agent's events.
 
-    def __init__(self) -> None:
+    Attributes:
+        traces: Told of each step of a turn.
+    """
+
+    def __init__(self, traces: TurnTraces | None = None) -> None:
+        self.traces = traces or TurnTraces()
         self._owed = False
         self._speaking = False
         self._tool_groups = 0
@@ -51,6 +58,7 @@ class Turn:
 
     def saw(self, event: Any) -> None:
         """Follow one event of the agent."""
+        self._trace(event)
         match event:
             case BidiAudioDeltaEvent():
                 self._heard_audio()
@@ -82,6 +90,17 @@ class Turn:
         """Wait until the conversation is between turns."""
         await self._boundary.wait()
 
+    def _trace(self, event: Any) -> None:
+        match event:
+            case BidiAudioDeltaEvent() | BidiTextStartEvent() | BidiTranscriptStartEvent(role="assistant"):
+                self.traces.sounded()
+            case BidiTranscriptStartEvent():
+                self.traces.words()
+            case BidiTranscriptStopEvent(role="user"):
+                self.traces.given()
+            case BidiResponseStartEvent():
+                self.traces.answering()
+
     def _heard_audio(self) -> None:
         if self._owed_since is not None:
             metrics.time(Time.FIRST_AUDIO, time.monotonic() - self._owed_since)
@@ -91,4 +110,5 @@ class Turn:
         if self._owed or self._speaking or self._tool_groups:
             self._boundary.clear()
         else:
+            self.traces.ended()
             self._boundary.set()

@@ -176,6 +176,6 @@ class Network(Construct):
             services["Model"] = _SERVICES.BEDROCK_RUNTIME
         if config.provider_secret_arn is not None:
             services["Secrets"] = _SERVICES.SECRETS_MANAGER
-        if config.trace_sampling_percent:
+        if config.trace_sampling_percent and not config.trace_endpoint:
             services["Traces"] = _SERVICES.XRAY
         return dict(services)

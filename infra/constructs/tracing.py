@@ -1,8 +1,8 @@
 """Sampled tracing: how many conversations, who may write traces, and what the tracing libraries are told.
 
 Functions are traced by Lambda itself, which follows the sampling rule. Workers have OpenTelemetry's own variables
-(https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/): what comes with a trace id in its
-frame is sampled as its beginning was, the rest by the ratio.
+(https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/), which `worker.tracing` reads: what
+comes with a trace in its frame is sampled as its beginning was, the rest by the ratio.
 """
 
 from typing import Final
@@ -52,11 +52,13 @@ def trace_environment(config: Config) -> dict[str, str]:
         "OTEL_PROPAGATORS": "tracecontext",
         "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
         "OTEL_TRACES_SAMPLER_ARG": str(config.trace_sampling_percent / 100),
-        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": f"https://xray.{Aws.REGION}.amazonaws.com/v1/traces",
+        # CloudWatch takes OTLP itself, in signed requests, so that no collector has to run beside a worker.
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": config.trace_endpoint
+        or f"https://xray.{Aws.REGION}.{Aws.URL_SUFFIX}/v1/traces",
     }
 
 
 def allow_traces(grantee: iam.IGrantable, config: Config) -> None:
-    """Let a worker write traces, if there are any."""
-    if config.trace_sampling_percent:
+    """Let a worker write traces, if there are any, and they go to AWS."""
+    if config.trace_sampling_percent and not config.trace_endpoint:
         grantee.grant_principal.add_to_principal_policy(iam.PolicyStatement(actions=TRACE_ACTIONS, resources=["*"]))

@@ -1,7 +1,10 @@
 """Who issues the tokens that let a caller in."""
 
+import re
+
 import pytest
 
+from infra.constants import ROOT
 from tests.infra.test_permissions import simplified
 
 
@@ -64,3 +67,27 @@ def test_any_other_issuer_by_configuration(synthesized, keys):
     }
     assert stage.data.of_type("AWS::Cognito::UserPool") == {}
     assert "UserPoolId" not in stage.data.outputs
+
+
+def test_the_page_on_deploying_makes_a_user_that_the_pool_takes(dev):
+    """Cognito refuses an e-mail address as the name of a user where it is an alias.
+
+    https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-settings-attributes.html
+    """
+    text = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+    (pool,) = dev.data.of_type("AWS::Cognito::UserPool").values()
+    assert pool["AliasAttributes"] == ["email"]
+    names = re.findall(r"--username (\S+)", text) + re.findall(r"USERNAME=([^,\"]+)", text)
+    assert set(names) == {"alice"}
+    assert pool["Policies"]["PasswordPolicy"]["MinimumLength"] == 12
+    (client,) = dev.data.of_type("AWS::Cognito::UserPoolClient").values()
+    (flow,) = re.findall(r"--auth-flow (\S+)", text)
+    assert f"ALLOW_{flow}" in client["ExplicitAuthFlows"]
+
+
+def test_the_page_on_deploying_reads_outputs_that_are_there(dev):
+    text = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+    read = re.findall(r"\$\(output (Data|Service) (\w+)\)", text)
+    assert {name for _, name in read} == {"UserPoolId", "UserPoolClientId", "WebSocketUrl"}
+    stacks = {"Data": dev.data, "Service": dev.service}
+    assert all(name in stacks[stack].content["Outputs"] for stack, name in read)

@@ -146,6 +146,8 @@ def test_later_versions_sort_after_earlier_ones():
         ({"auth_audience": "x"}, "setting auth_audience='x' is not possible; allowed: only with auth=oidc"),
         ({"auth": "none"}, "setting auth='none' is not possible; allowed: cognito, oidc"),
         ({"audh": "oidc"}, "unknown; did you mean auth? All settings"),
+        ({"trace_endpoint": "http://10.0.0.9/v1/traces"}, "allowed: only with trace_sampling_percent"),
+        ({"docs_url": "docs"}, "setting docs_url='docs' is not possible; allowed: an https address"),
         ({"domain_name": "voice.example.com"}, "setting domain_certificate_arn=None"),
         ({"domain_zone_id": "Z123456"}, "setting domain_zone_id='Z123456' is not possible; allowed: only with domain"),
         ({"vpc_zones": "us-east-1a"}, "setting vpc_zones='us-east-1a' is not possible; allowed: only with vpc_id"),

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from infra.constructs.bedrock import model_arns
+from worker.tracing import ENDPOINTS, XRAY
 
 SECRET = "arn:aws:secretsmanager:us-east-1:000000000000:secret:provider-key-AbCdEf"
 BASE = "python:3.13-slim@sha256:" + 64 * "a"
@@ -158,6 +159,39 @@ def test_a_part_of_the_conversations_is_traced(private):
     for name, function in private.service.of_type("AWS::Lambda::Function").items():
         if name.startswith(("Gateway", "Janitor")):
             assert function["TracingConfig"] == {"Mode": "Active"}
+
+
+def test_traces_go_to_cloudwatch_which_workers_sign_for(private):
+    variables = {each["Name"]: each["Value"] for each in container(private)["Environment"]}
+    parts = variables["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"]["Fn::Join"][1]
+    names = {"AWS::Region": "eu-north-1", "AWS::URLSuffix": "amazonaws.com"}
+    endpoint = "".join(part if isinstance(part, str) else names[part["Ref"]] for part in parts)
+    assert XRAY.match(endpoint)["region"] == "eu-north-1"
+    assert ENDPOINTS[0] in variables
+    assert traces_are_allowed(private)
+
+
+def test_traces_go_to_a_collector_of_ones_own(synthesized):
+    stage = synthesized(trace_sampling_percent="100", trace_endpoint="http://10.0.0.9:4318/v1/traces")
+    variables = {each["Name"]: each["Value"] for each in container(stage)["Environment"]}
+    assert variables["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"] == "http://10.0.0.9:4318/v1/traces"
+    assert not traces_are_allowed(stage), "workers write none to AWS"
+
+
+def traces_are_allowed(stage):
+    roles = [
+        each["Roles"][0]["Ref"]
+        for each in stage.service.of_type("AWS::IAM::Policy").values()
+        if "xray" in json.dumps(each["PolicyDocument"])
+    ]
+    return any(role.startswith("Workers") for role in roles)
+
+
+def test_runbooks_are_linked_to_where_they_can_be_read(synthesized):
+    alarms = synthesized(docs_url="https://example.com/segue/docs/").service.of_type("AWS::CloudWatch::Alarm").values()
+    links = {each["AlarmDescription"].rpartition(" Runbook: ")[2] for each in alarms if "AlarmName" in each}
+    assert "https://example.com/segue/docs/runbooks/commits-slow.md" in links
+    assert all(link.startswith("https://example.com/segue/docs/runbooks/") for link in links)
 
 
 def test_no_option_grants_on_everything_but_what_takes_no_resource(private):

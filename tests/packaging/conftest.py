@@ -41,7 +41,7 @@ def gateway(stage: Callable[..., Path]) -> Path:
 
 @pytest.fixture(scope="session")
 def janitor(stage: Callable[..., Path]) -> Path:
-    return stage("Janitor", FUNCTIONS, function_excludes("janitor"))
+    return stage("Janitor", FUNCTIONS, function_excludes("janitor", "gateway"))
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ import contextlib
 import io
 import json
 import os
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import Annotated, Literal
 from unittest import mock
@@ -19,7 +20,7 @@ Name = Annotated[str, Meta(min_length=1, max_length=255)]
 
 class Definition(Struct, forbid_unknown_fields=True):
     name: Name = field(name="Name")
-    unit: Literal["Count", "Milliseconds"] = field(name="Unit")
+    unit: Literal["Bytes", "Count", "Milliseconds"] = field(name="Unit")
     resolution: Literal[1, 60] = field(name="StorageResolution", default=60)
 
 
@@ -44,9 +45,9 @@ Metric = tuple[str, str, frozenset[tuple[str, str]]]
 """Namespace, name, dimensions."""
 
 
-def read(text: str) -> set[Metric]:
-    """The metrics of some lines, each of which must be one of the format."""
-    found = set()
+def read(text: str) -> tuple[set[Metric], dict[str, list[float]]]:
+    """The metrics of some lines, each of which must be one of the format, and the values by name."""
+    found, told = set(), defaultdict(list)
     for line in text.splitlines():
         content = json.loads(line)
         for directive in decode(line, type=Line).metadata.directives:
@@ -58,14 +59,21 @@ def read(text: str) -> set[Metric]:
                     assert 0 < len(values) <= 100
                     assert all(isinstance(value, int | float) for value in values)
                     found.add((directive.namespace, metric.name, by))
-    return found
+                    told[metric.name] += values
+    return found, dict(told)
 
 
 class Told:
-    """What was told while somebody listened."""
+    """What was told while somebody listened.
+
+    Attributes:
+        found: Which metrics.
+        values: Of each name.
+    """
 
     def __init__(self) -> None:
         self.found: set[Metric] = set()
+        self.values: dict[str, list[float]] = {}
 
 
 @contextlib.contextmanager
@@ -75,4 +83,4 @@ def metrics_told(*, service: str, stage: str) -> Iterator[Told]:
     names = {"POWERTOOLS_SERVICE_NAME": service, "SEGUE_STAGE": stage}
     with mock.patch.dict(os.environ, names), contextlib.redirect_stdout(written):
         yield told
-    told.found = read(written.getvalue())
+    told.found, told.values = read(written.getvalue())

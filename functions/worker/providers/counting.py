@@ -1,20 +1,19 @@
-"""Counts what became of model connections: one metric line in the log a time, which CloudWatch reads out of it."""
+"""Counts what became of model connections, among what the worker tells each minute."""
 
 from __future__ import annotations
 
-from typing import Final
-
-from aws_lambda_powertools.metrics import MetricUnit, single_metric
-
-NAMESPACE: Final = "Segue"
+from worker.log import logger
+from worker.metrics import Model, metrics
 
 
 def count(metric: str, provider: str) -> None:
     """Count something that happened once.
 
     Args:
-        metric: Its name.
-        provider: With which provider.
+        metric: Its name, one of ``worker.metrics.Model``.
+        provider: With which provider. Not a dimension: a deployment has one.
     """
-    with single_metric(name=metric, unit=MetricUnit.Count, value=1, namespace=NAMESPACE) as line:
-        line.add_dimension(name="provider", value=provider)
+    if metric in Model:
+        metrics.count(Model(metric))
+    else:  # a conversation is worth more than a number
+        logger.error("nobody knows this metric", metric=metric, provider=provider)

@@ -11,7 +11,7 @@ from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
 from infra.config import Config
-from infra.constants import RUNBOOKS
+from infra.constants import DOCS
 from infra.constructs.monitoring.watched import MINUTE
 
 COMPOSITE = "callers-are-affected"
@@ -39,15 +39,11 @@ class Alert:
     callers: bool = False
     fewer: bool = False
 
-    @property
-    def description(self) -> str:
-        """For the alarm: what is wrong, and where it says what to do."""
-        return described(self.name, self.what)
 
-
-def described(name: str, what: str) -> str:
+def described(config: Config, name: str, what: str) -> str:
     """An alarm's description: what is wrong, and the page that says what to do."""
-    return f"{what} Runbook: {RUNBOOKS}/{name}.md"
+    docs = (config.docs_url or DOCS).rstrip("/")
+    return f"{what} Runbook: {docs}/runbooks/{name}.md"
 
 
 def _plain(metric: cloudwatch.Metric) -> cloudwatch.Metric:
@@ -92,7 +88,7 @@ class Alarms(Construct):
             self,
             "".join(word.capitalize() for word in alert.name.split("-")),
             alarm_name=f"segue-{self._config.stage}-{alert.name}",
-            alarm_description=alert.description,
+            alarm_description=described(self._config, alert.name, alert.what),
             metric=_plain(alert.metric),
             threshold=alert.threshold,
             evaluation_periods=alert.minutes,
@@ -120,7 +116,9 @@ class Alarms(Construct):
                 self,
                 "CallersAreAffected",
                 composite_alarm_name=f"segue-{self._config.stage}-{COMPOSITE}",
-                alarm_description=described(COMPOSITE, "Callers are affected; the alarms below it say how."),
+                alarm_description=described(
+                    self._config, COMPOSITE, "Callers are affected; the alarms below it say how."
+                ),
                 alarm_rule=rule,
             )
         )

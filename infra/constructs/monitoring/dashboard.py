@@ -7,7 +7,7 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
 from infra.config import Config
-from infra.constants import GATEWAY_METRIC_SERVICE, TURN_METRIC_SERVICE
+from infra.constants import GATEWAY_METRIC_SERVICE, JANITOR_METRIC_SERVICE, TURN_METRIC_SERVICE
 from infra.constructs.monitoring.costs import cost_per_hour
 from infra.constructs.monitoring.watched import MINUTE, Watched, api, oldest, said, table, waiting
 
@@ -21,6 +21,29 @@ CUT_OFF: Final = "Is anyone cut off?"
 WRITING: Final = "Who is writing?"
 COST: Final = "What does it cost?"
 QUESTIONS: Final = (HEARD, CUT_OFF, WRITING, COST)
+
+JANITOR: Final = ("Sweeps", "ObjectsDeleted", "SweepFailures")
+MODEL_BEGAN: Final = (
+    "ModelConnectedByHandle",
+    "ModelConnectedByHistory",
+    "ModelConnectedByNothing",
+    "ModelHandleUnusable",
+    "ModelHistoryCut",
+    "ModelOfferRefused",
+)
+MODEL_ENDED: Final = (
+    "ModelConnectionRenewed",
+    "ModelThrottled",
+    "ModelUnavailable",
+    "ModelDisconnected",
+    "ModelAccessDenied",
+    "ModelNotFound",
+    "ModelCredentialsInvalid",
+    "ModelContentRefused",
+    "ModelRequestRefused",
+    "ModelFailed",
+)
+"""See docs/providers.md."""
 
 
 def dashboard(scope: Construct, config: Config, watched: Watched) -> cloudwatch.Dashboard:
@@ -80,6 +103,8 @@ def _cut_off(config: Config, watched: Watched) -> list[Graph]:
             ("Sessions passed on, taken over", [said(config, name) for name in passed]),
             ("Lost, late, said again", [said(config, name) for name in cut]),
             ("Errors shown, by kind", errors),
+            ("Model: how connections began", [said(config, name) for name in MODEL_BEGAN]),
+            ("Model: why connections ended", [said(config, name) for name in MODEL_ENDED]),
         ]
     if watched.stopped:
         offered = said(config, "SessionsOffered", service=GATEWAY_METRIC_SERVICE)
@@ -109,6 +134,7 @@ def _writing(config: Config, watched: Watched) -> list[Graph]:
         ("Tables: throttled", throttled),
         ("Janitor: behind the stream (ms)", [behind]),
         ("Janitor: errors", [each.metric_errors(period=MINUTE) for each in janitor.values()]),
+        ("Janitor: sweeps", [said(config, name, service=JANITOR_METRIC_SERVICE) for name in JANITOR]),
     ]
     if watched.workers:
         commit = [said(config, "CommitLatency", statistic) for statistic in ("p50", "p95")]
@@ -116,7 +142,9 @@ def _writing(config: Config, watched: Watched) -> list[Graph]:
         graphs += [
             ("Commits, restores", [said(config, name) for name in ("Commits", "Restores")]),
             ("Commit (ms)", [*commit, said(config, "GateWait", "p95")]),
+            ("Records a commit", [said(config, "RecordsPerCommit", each) for each in ("Average", "Maximum")]),
             ("Restore (ms)", restores),
+            ("Restore (bytes)", [said(config, "RestoreSize", each) for each in ("p50", "p95", "Maximum")]),
             ("Writers fenced", [said(config, "Fenced")]),
         ]
     return graphs

@@ -29,11 +29,16 @@ QUERIES: Final = (
         name="a session's story",
         groups=(WORKER, MESSAGE, TURN),
         lines=(
-            f"{FIELDS}, session, epoch, reason",
+            f"{FIELDS}, session, epoch, reason, trace_id",
             "filter session = 'PRINCIPAL/SESSION'",
             "sort @timestamp asc",
             "limit 500",
         ),
+    ),
+    Query(
+        name="a trace",
+        groups=(WORKER, MESSAGE, TURN),
+        lines=(f"{FIELDS}, session, reason", "filter trace_id = 'TRACE ID'", "sort @timestamp asc", "limit 500"),
     ),
     Query(
         name="handoffs and takeovers",

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import json
 import threading
 
+import msgspec
 import pytest
 from botocore.exceptions import ClientError
 
 from segue.environment import EnvironmentInvalid, read_environment
 from segue.wire.delivery import Delivery, encode_delivery
 from segue.wire.frames import FrameError, TextInput
+from segue.wire.trace import trace_id
 from tests.support.emf import metrics_told
 from tests.support.waiting import eventually
 from turn import handler
@@ -22,6 +26,7 @@ from turn.turn import OutOfTime
 DELIVERY = Delivery(
     session_key="alice/talk", connection_id="c-1", client_id="c", counter=1, frame=TextInput(text="a", seq=1)
 )
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 VARIABLES = {
     "SEGUE_BUCKET": "b",
     "SEGUE_LOCK_TABLE": "l",
@@ -106,6 +111,17 @@ def test_a_turn_that_was_taken_is_done(invoke, queue):
     (attempt,) = turns.attempts
     assert (attempt.delivery, attempt.repeated, attempt.seconds_left()) == (DELIVERY, False, 90.0)
     assert queue.hidden == [HIDDEN_SECONDS]
+
+
+def test_its_log_lines_say_which_trace_it_belongs_to(invoke, monkeypatch):
+    written = io.StringIO()
+    monkeypatch.setattr(handler.logger.registered_handler, "stream", written)
+    traced = msgspec.structs.replace(DELIVERY, frame=TextInput(text="a", seq=1, trace=TRACE))
+    invoke(Turns(OutOfTime()), body=encode_delivery(traced).decode())
+    invoke(Turns(OutOfTime()))
+    first, second = map(json.loads, written.getvalue().splitlines())
+    assert first["trace_id"] == trace_id(TRACE)
+    assert "trace_id" not in second
 
 
 def test_a_turn_that_ran_out_of_time_goes_on_at_once(invoke, queue):

@@ -167,6 +167,14 @@ async def test_every_client_of_the_session_hears(world, processes):
     assert (person.texts, other.texts) == (["tea"], ["tea"])
 
 
+async def test_all_that_a_turn_says_has_the_trace_of_its_text(world, processes):
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    person = Person(world)
+    await processes().take(person.delivery(TextInput(text="My name is Alice.", seq=1, trace=trace)))
+    assert {type(frame) for frame in world.frames()} == {Ready, InputAck, TextOutput}
+    assert {frame.trace for frame in world.frames()} == {trace}
+
+
 async def test_another_client_that_is_gone_or_stuck_holds_nobody_up(world, processes):
     process, person = processes(), Person(world)
     Person(world, "gone", "g-1"), Person(world, "stuck", "s-1")

@@ -41,6 +41,12 @@ class SessionFacts:
         return self._session.live.position if self._session else 0
 
     @property
+    def restored_bytes(self) -> int:
+        """How many bytes were read when the session was opened, as they are stored; 0 if there was nothing yet."""
+        restored = self._session.restored if self._session else None
+        return restored.size if restored else 0
+
+    @property
     def inputs(self) -> dict[str, Known]:
         """Which input frames of each client the records, committed or queued, contain."""
         return self._session.live.inputs if self._session else {}

@@ -16,6 +16,7 @@ from concurrent.futures import Future
 from types import TracebackType
 from typing import Self
 
+from segue.committing import Committing
 from segue.errors import JournalCorrupt, SegueError
 from segue.facts import SessionFacts
 from segue.history import fold
@@ -35,7 +36,7 @@ DURABLE_TIMEOUT_S = 30.0
 """Seconds that a hook waits for storage before it raises StorageUnavailable."""
 
 
-class SessionHandle(SessionFacts, ClientInput, Losing, ABC):
+class SessionHandle(SessionFacts, ClientInput, Committing, Losing, ABC):
     """One session of this process.
 
     Attributes:
@@ -55,6 +56,7 @@ class SessionHandle(SessionFacts, ClientInput, Losing, ABC):
         self.settings = settings
         SessionFacts.__init__(self)
         ClientInput.__init__(self)
+        Committing.__init__(self)
         Losing.__init__(self)
         self._prepared: Prepared | None = None
         self._runtime = Runtime.shared()
@@ -251,6 +253,7 @@ class SessionHandle(SessionFacts, ClientInput, Losing, ABC):
         session.upkeep.on_lost(self._lost)
         prepared = self._prepared
         journal = await session.open(self.settings.acquire_timeout, self.settings.probe, prepared)
+        session.live.when_committed(self._committed)
         if prepared is not None and prepared.read_for(journal.item) is not None:
             return session  # read and added up before
         try:

@@ -23,6 +23,7 @@ from typing import Any
 
 from segue.clock import Clock
 from segue.commit import Committer, Queued, remember
+from segue.committing import OnCommit
 from segue.errors import JournalCorrupt, RecordTooLarge, SegueError, SessionFenced, StorageUnavailable
 from segue.item import Known
 from segue.lease import Lease
@@ -69,6 +70,8 @@ class JournalWriter:
         self.between_commits = asyncio.Lock()
         self._reopen: Callable[[], Awaitable[None]] | None = None
         self._when_fenced: Callable[[], None] | None = None
+        self._when_committed: OnCommit = lambda _records, _seconds: None
+        self._clock = clock
 
     @property
     def busy(self) -> bool:
@@ -93,6 +96,10 @@ class JournalWriter:
     def when_fenced(self, callback: Callable[[], None]) -> None:
         """Name what is told at once when the session turns out to be someone else's."""
         self._when_fenced = callback
+
+    def when_committed(self, callback: OnCommit) -> None:
+        """Name what is told of each commit."""
+        self._when_committed = callback
 
     def append(self, *records: Record) -> int:
         """Queue records, from any thread, and return the position after them.
@@ -199,7 +206,9 @@ class JournalWriter:
             await self._reopen()
         fenced = None
         if group := self._committer.undecided or self._next_group():
+            begun = self._clock.now()
             fenced = await self._committer.commit(group)
+            self._when_committed(len(group), self._clock.now() - begun)
             with self._lock:
                 del self._queue[: len(group)]  # it is in the session: never sent again
             self._accepted += len(group)

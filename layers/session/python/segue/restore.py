@@ -36,12 +36,14 @@ class Journal:
         records: All records, in order; a record's number is its index.
         commits: Every commit as (records after it, epoch, commit id), in order.
         tail: The segments past the last page, as a holder needs them to fold the next page.
+        size: How many bytes its objects have, as they are stored.
     """
 
     item: GuardItem
     records: list[Record]
     commits: list[Commit]
     tail: list[Segment]
+    size: int = 0
 
     def under(self, item: GuardItem) -> Journal | None:
         """Return this as what an acquired item names; None if the session has gone on or has a sweep to finish."""
@@ -117,6 +119,7 @@ async def read(objects: ObjectStore, prefix: str, item: GuardItem) -> Journal:
         records=[decode_record(raw, name) for name, block in blocks for raw in block.records],
         commits=[commit for _, block in blocks for commit in block.commits],
         tail=[segment for _, block in blocks[item.pages :] for segment in segments_of(block)],
+        size=sum(len(found.body) for found in stored),
     )
 
 

@@ -1,0 +1,15 @@
+"""What the janitor tells of its sweeps, as the other functions do (``gateway.metrics``)."""
+
+from gateway import metrics
+from gateway.metrics import Count
+
+
+def swept(objects: int) -> None:
+    """A sweep is done, which deleted so many objects."""
+    metrics.count(Count.SWEEPS)
+    metrics.count(Count.OBJECTS_DELETED, objects)
+
+
+def failed() -> None:
+    """A sweep has failed, and will be tried again."""
+    metrics.count(Count.SWEEP_FAILURES)

@@ -1,0 +1,232 @@
+"""One trace from a client's frame to the model and back (OpenTelemetry; W3C Trace Context).
+
+    input with `trace` ─▶ turn ─┬─ input    from its arrival to the model's having it
+                                ├─ model    from there to the first sound or word of the answer
+                                └─ output   from there to the end of the answer
+    frames of the answer ◀─ `trace`: the same trace id, and the turn's span
+
+Nothing is recorded unless an OTLP endpoint is named (`configure`); without one the frames of an answer carry the
+`trace` of their input as it came. The provider of spans is not OpenTelemetry's global one: Strands writes what is said
+into its spans, and what is said belongs into the journal only.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+import boto3
+from opentelemetry import context
+from opentelemetry.context import Context
+from opentelemetry.trace import NoOpTracer, Span, SpanKind, Tracer, TracerProvider, set_span_in_context
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from worker.signing import RequestsSigner
+
+if TYPE_CHECKING:
+    from requests import Session
+
+ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+"""Either turns tracing on. The rest is told by OpenTelemetry's own variables, too."""
+
+XRAY: Final = re.compile(r"https://xray\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/")
+"""CloudWatch's own endpoint, which takes signed requests only
+(https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch-OTLPEndpoint.html)."""
+
+STAGES: Final = ("input", "model", "output")
+"""Of a turn, in their order."""
+
+_PROPAGATOR: Final = TraceContextTextMapPropagator()
+_NAME: Final = "segue.worker"
+
+
+class Tracing:
+    """Where spans go.
+
+    Attributes:
+        tracer: Begins them.
+    """
+
+    def __init__(self) -> None:
+        """Begin with nowhere."""
+        self.tracer: Tracer = NoOpTracer()
+
+    def to(self, provider: TracerProvider | None) -> None:
+        """Let spans begin at a provider; None: at none."""
+        self.tracer = provider.get_tracer(_NAME) if provider else NoOpTracer()
+
+
+tracing: Final = Tracing()
+"""The process's."""
+
+
+def configure(variables: Mapping[str, str] = os.environ) -> TracerProvider | None:
+    """Export spans if an OTLP endpoint (HTTP) is named, from a thread of their own; what is left goes out at the exit.
+
+    Args:
+        variables: The process's environment. What the exporter itself asks for, it reads there.
+
+    Returns:
+        What exports; None if nothing does.
+
+    Raises:
+        CredentialsMissing: The endpoint wants signatures, and there is nothing to sign with.
+    """
+    endpoint = next((variables[name] for name in ENDPOINTS if variables.get(name)), None)
+    if endpoint is None:
+        return None
+    # Some 30 MB and half a second that only those pay who trace.
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.trace import TracerProvider as Provider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    provider = Provider()
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(session=_session(endpoint))))
+    tracing.to(provider)
+    return provider
+
+
+def _session(endpoint: str) -> Session:
+    import requests  # with the exporter only, as above
+
+    session = requests.Session()
+    if (xray := XRAY.match(endpoint)) is not None:
+        session.auth = RequestsSigner(boto3.Session().get_credentials(), "xray", xray["region"])
+    return session
+
+
+class _Turn:
+    """One turn under way.
+
+    Attributes:
+        said: What its frames carry.
+        presumed: Whether the answer began before anything was known of what it answers.
+    """
+
+    def __init__(self, trace: str | None, arrived_ns: int | None, attributes: Mapping[str, str | int]) -> None:
+        """Begin, as a part of the trace if there is one."""
+        parent = _PROPAGATOR.extract({"traceparent": trace} if trace else {}, Context())
+        self.presumed = False
+        self._span = tracing.tracer.start_span(
+            "turn", parent, SpanKind.SERVER, attributes=attributes, start_time=arrived_ns
+        )
+        self._context = set_span_in_context(self._span, Context())
+        self._reached = 0
+        self._stage = self._begun(arrived_ns)
+        carrier: dict[str, str] = {}
+        if trace or self._span.is_recording():  # what nobody began and nobody keeps would only make frames longer
+            _PROPAGATOR.inject(carrier, self._context)
+        self.said = carrier.get("traceparent")
+
+    def reach(self, stage: str) -> None:
+        """Go on to a stage; nothing if it was reached before."""
+        while self._reached < STAGES.index(stage):
+            self._stage.end()
+            self._reached += 1
+            self._stage = self._begun()
+
+    def end(self) -> None:
+        """End it with the stage that it is in."""
+        self._stage.end()
+        self._span.end()
+
+    def make_current(self) -> None:
+        """Let log lines of the running task, and what libraries trace in it, belong to this turn."""
+        context.attach(self._context)
+
+    def _begun(self, at_ns: int | None = None) -> Span:
+        return tracing.tracer.start_span(STAGES[self._reached], self._context, start_time=at_ns)
+
+
+class TurnTraces:
+    """Follows the turns of one conversation: one may be asked for while another is still being answered."""
+
+    def __init__(self, session_key: str = "", epoch: int = 0) -> None:
+        """Begin with no turn.
+
+        Args:
+            session_key: Of the conversation; an attribute of its spans, as it is in log lines.
+            epoch: Under which it is held; the same.
+        """
+        self._attributes: dict[str, str | int] = {"session": session_key, "epoch": epoch}
+        self._heard: str | None = None
+        self._asked: _Turn | None = None
+        self._answered: _Turn | None = None
+        self._said: str | None = None
+
+    @property
+    def of_input(self) -> str | None:
+        """What a frame carries that answers the input itself: an acknowledgement, a refusal."""
+        turn = self._asked or self._answered
+        return turn.said if turn else self._said
+
+    @property
+    def of_answer(self) -> str | None:
+        """What a frame of the answer carries."""
+        turn = self._answered or self._asked
+        return turn.said if turn else self._said
+
+    def heard(self, trace: str | None) -> None:
+        """Audio was given to the model; which turn it belongs to is known once the model tells of words."""
+        self._heard = trace or self._heard
+
+    def asked(self, trace: str | None, arrived_ns: int | None = None) -> None:
+        """Something is about to be given to the model, which is to answer it.
+
+        Args:
+            trace: As its frame says.
+            arrived_ns: When that came, in nanoseconds since 1970.
+        """
+        if self._asked is not None:
+            self._asked.end()
+        self._asked = _Turn(trace, arrived_ns, self._attributes)
+        self._asked.make_current()
+
+    def given(self) -> None:
+        """The model has it."""
+        if self._asked is not None:
+            self._asked.reach("model")
+
+    def words(self) -> None:
+        """The model hears words of the user."""
+        if self._answered is not None and self._answered.presumed:
+            self._answered.presumed = False  # they are what is being answered
+        elif self._asked is None:
+            self.asked(self._take_heard())
+
+    def answering(self) -> None:
+        """The model begins to respond: to what it was asked, else it goes on, as after a tool."""
+        if self._asked is not None:
+            self.ended()
+            self._answered, self._asked = self._asked, None
+        elif self._answered is None:
+            self._answered = _Turn(self._take_heard(), None, self._attributes)
+            self._answered.presumed = True
+        self._answered.reach("model")
+        self._answered.make_current()
+
+    def sounded(self) -> None:
+        """The model says something."""
+        turn = self._answered or self._asked
+        if turn is not None:
+            turn.reach("output")
+
+    def ended(self) -> None:
+        """The answer is over; what is still said belongs to it until something else is asked."""
+        if self._answered is not None:
+            self._said = self._answered.said
+            self._answered.end()
+            self._answered = None
+
+    def close(self) -> None:
+        """The conversation is over."""
+        self.ended()
+        if self._asked is not None:
+            self._asked.end()
+            self._asked = None
+
+    def _take_heard(self) -> str | None:
+        heard, self._heard = self._heard, None
+        return heard

@@ -1,0 +1,233 @@
+"""One trace id from a client's frame, through message function, worker and model, into what is heard back."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import msgspec
+import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased
+from opentelemetry.trace import format_span_id, format_trace_id, get_current_span
+from strands.bidi import BidiAgent
+
+from gateway import message
+from gateway.tracing import VARIABLE, traceparent
+from segue.wire.claims import Claim
+from segue.wire.frames import (
+    AudioInput,
+    AudioOutput,
+    Error,
+    Hello,
+    InputAck,
+    TextInput,
+    Transcript,
+    decode_server_message,
+    encode_frame,
+)
+from segue.wire.trace import trace_id
+from tests.support.memory_manager import MemorySessionManager, MemoryStorage
+from tests.support.waiting import eventually
+from tests.unit.worker.stand_ins import FakeConnections
+from worker.claims import ClaimTaker
+from worker.host import Host
+from worker.http import Listener, Status
+from worker.rehearsal import RehearsalModel, speak
+from worker.tracing import STAGES, tracing
+
+TRACE, OTHER = (f"00-{number * 32}-{number * 16}-01" for number in "ab")
+UNSAMPLED = f"00-{'c' * 32}-{'c' * 16}-00"
+KEY = "alice/s"
+
+
+@pytest.fixture
+def spans():
+    """Collects the worker's spans; nothing is sampled but what a frame says is."""
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider(sampler=ParentBased(root=ALWAYS_OFF), shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    tracing.to(provider)
+    yield exporter
+    tracing.to(None)
+
+
+class ListeningModel(RehearsalModel):
+    """Knows within which trace it was sent what."""
+
+    def __init__(self):
+        super().__init__(pace=0)
+        self.within = []
+
+    async def send(self, content):
+        self.within.append(format_trace_id(get_current_span().get_span_context().trace_id))
+        await super().send(content)
+
+
+@pytest.fixture
+async def call(gateway):
+    """Somebody who has said hello to a session that a real worker holds, over the message function's own handler."""
+    made, message.dependencies = message.dependencies, lambda: gateway.router
+    clients, models = FakeConnections(), []
+
+    def new_agent(manager):
+        models.append(ListeningModel())
+        return BidiAgent(model=models[-1], session_manager=manager)
+
+    def new_manager(claim):
+        return MemorySessionManager(
+            claim.session_id, principal=claim.principal, storage=MemoryStorage(), durability="gate", acquire_timeout=0.0
+        )
+
+    host = Host(new_manager, new_agent, clients, capacity=1, linger_seconds=60.0)
+    listener = Listener(host, Status(worker_id="w", version="1", ready=True), ClaimTaker(None, host), "claims")
+    port = await listener.start("127.0.0.1", 0)
+    await host.take(Claim(session_key=KEY, session_id="s", principal="alice", reason="no-holder", clients=()))
+    session = host.find(KEY)
+    gateway.open("c-1", "alice")
+    gateway.hold(KEY, SimpleNamespace(endpoint=f"http://127.0.0.1:{port}", token=session.route_token))
+
+    async def say(frame):
+        """Send a frame; return what the function answers by itself."""
+        event = {"requestContext": {"connectionId": "c-1"}, "body": encode_frame(frame)}
+        gateway.clock.now += 1
+        answer = await asyncio.to_thread(message.handler, event, None)
+        return decode_server_message(answer["body"]) if "body" in answer else []
+
+    def heard(kind, **fields):
+        return [
+            frame
+            for frame in clients.of("c-1", kind)
+            if all(getattr(frame, name) == value for name, value in fields.items())
+        ]
+
+    await say(Hello(session="s", client_id="c", connection=1))
+    await eventually(lambda: clients.posted["c-1"])
+    yield SimpleNamespace(say=say, heard=heard, posted=clients.posted["c-1"], model=models[0], session=session)
+    await session.stop()
+    await listener.close()
+    message.dependencies = made
+
+
+def turns(spans):
+    """Each turn's span with its stages by name, in the order of their ends."""
+    finished = spans.get_finished_spans()
+    return [
+        (turn, {span.name: span for span in finished if span.parent and span.parent.span_id == turn.context.span_id})
+        for turn in finished
+        if turn.name == "turn"
+    ]
+
+
+async def test_a_text_its_answer_and_the_model_have_the_clients_trace(call, spans):
+    await call.say(TextInput(text="My name is Alice.", seq=1, trace=TRACE))
+    await eventually(lambda: call.heard(Transcript, role="assistant", final=True) and turns(spans))
+    ((turn, stages),) = turns(spans)
+    assert trace_id(TRACE) == format_trace_id(turn.context.trace_id) == call.model.within[0]
+    assert format_span_id(turn.parent.span_id) == TRACE.split("-")[2], "a part of what the client began"
+    assert turn.attributes == {"session": KEY, "epoch": call.session.epoch}
+    assert set(stages) == set(STAGES)
+    assert {span.context.trace_id for span in stages.values()} == {turn.context.trace_id}
+    assert turn.start_time == stages["input"].start_time
+    assert stages["input"].end_time <= stages["model"].start_time <= stages["model"].end_time
+    assert stages["model"].end_time <= stages["output"].start_time <= stages["output"].end_time <= turn.end_time
+    said = [*call.heard(AudioOutput), *call.heard(Transcript, role="assistant"), *call.heard(InputAck)]
+    assert len(said) > 3
+    expected = f"00-{trace_id(TRACE)}-{format_span_id(turn.context.span_id)}-01"
+    assert {frame.trace for frame in said} == {expected}
+
+
+async def test_what_is_spoken_has_the_trace_of_its_audio(call, spans):
+    pcm = speak("hello there")
+    pieces = [pcm[start : start + 3200] for start in range(0, len(pcm), 3200)]
+    pieces += [bytes(3200)] * 12  # the silence by which the end of an utterance is known
+    for number, piece in enumerate(pieces):
+        await call.say(msgspec.structs.replace(AudioInput.from_pcm(piece, number + 1), trace=TRACE))
+    await eventually(lambda: call.heard(Transcript, role="assistant", final=True) and turns(spans))
+    ((turn, stages),) = turns(spans)
+    assert format_trace_id(turn.context.trace_id) == trace_id(TRACE)
+    assert set(stages) == set(STAGES)
+    spoken = [*call.heard(AudioOutput), *call.heard(Transcript, final=True)]
+    assert {frame.role for frame in call.heard(Transcript, final=True)} == {"user", "assistant"}
+    assert {trace_id(frame.trace) for frame in spoken} == {trace_id(TRACE)}
+
+
+async def test_each_turn_has_the_trace_of_its_own_input(call, spans):
+    for seq, trace in ((1, TRACE), (2, OTHER)):
+        await call.say(TextInput(text="What is my name?", seq=seq, trace=trace))
+        await eventually(
+            lambda done=seq: len(turns(spans)) == len(call.heard(Transcript, role="assistant", final=True)) == done
+        )
+    assert [format_trace_id(turn.context.trace_id) for turn, _ in turns(spans)] == [trace_id(TRACE), trace_id(OTHER)]
+    assert [trace_id(each.trace) for each in call.heard(Transcript, role="assistant", final=True)] == [
+        trace_id(TRACE),
+        trace_id(OTHER),
+    ]
+
+
+@pytest.mark.parametrize(("trace", "said"), [(None, {None}), (UNSAMPLED, {trace_id(UNSAMPLED)})])
+async def test_what_is_not_sampled_is_not_kept_and_carried_all_the_same(call, spans, trace, said):
+    await call.say(TextInput(text="My name is Alice.", seq=1, trace=trace))
+    await eventually(lambda: call.heard(Transcript, role="assistant", final=True))
+    assert {trace_id(frame.trace) for frame in call.posted} - {None} == said - {None}
+    await call.session.stop()
+    assert spans.get_finished_spans() == ()
+
+
+async def test_without_an_exporter_frames_carry_what_came(call):
+    await call.say(TextInput(text="My name is Alice.", seq=1, trace=TRACE))
+    await eventually(lambda: call.heard(Transcript, role="assistant", final=True))
+    assert {frame.trace for frame in call.heard(AudioOutput)} == {TRACE}
+
+
+async def test_a_turn_that_is_cut_is_told_of_all_the_same(call, spans):
+    call.model.free = asyncio.Event()
+    await call.say(TextInput(text="My name is Alice.", seq=1, trace=TRACE))
+    await eventually(lambda: call.model.within)
+    await call.session.stop()
+    ((turn, _),) = turns(spans)
+    assert format_trace_id(turn.context.trace_id) == trace_id(TRACE)
+
+
+async def test_lambdas_own_trace_is_gone_on_with(call, spans, monkeypatch):
+    monkeypatch.setenv(VARIABLE, f"Root=1-{'d' * 8}-{'e' * 24};Parent={'f' * 16};Sampled=1;Lineage=1:2:3")
+    await call.say(TextInput(text="My name is Alice.", seq=1))
+    await eventually(lambda: turns(spans))
+    ((turn, _),) = turns(spans)
+    assert format_trace_id(turn.context.trace_id) == "d" * 8 + "e" * 24
+    await call.say(TextInput(text="And my own?", seq=2, trace=TRACE))
+    await eventually(lambda: len(turns(spans)) == 2)
+    assert format_trace_id(turns(spans)[1][0].context.trace_id) == trace_id(TRACE)
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["", f"Root=1-{'d' * 8}-{'e' * 24};Parent={'f' * 16};Sampled=0", f"Root=1-{'d' * 8};Parent={'f' * 16};Sampled=1"],
+)
+def test_what_lambda_does_not_keep_is_no_trace(header):
+    assert traceparent(header) is None
+
+
+async def test_an_error_that_the_gateway_tells_has_the_trace(call):
+    (told,) = await call.say(Hello(session="another", client_id="c", connection=1, trace=TRACE))
+    assert (type(told), told.code, told.trace) == (Error, "already_bound", TRACE)
+
+
+def lines(written):
+    return [json.loads(line) for line in written.getvalue().splitlines()]
+
+
+async def test_a_trace_is_not_told_of_the_next_message(call, log):
+    await call.say(Hello(session="s", client_id="c", connection=2, trace=TRACE))
+    assert lines(log)[-1]["trace_id"] == trace_id(TRACE)
+    message.handler({"requestContext": {"connectionId": "c-1"}, "body": "no frame"}, None)
+    assert lines(log)[-1]["message"] == "message refused"
+    assert "trace_id" not in lines(log)[-1]
+
+
+def test_the_message_function_imports_nothing_of_opentelemetry():
+    look = "import sys, gateway.message; sys.exit(any(name.startswith('opentelemetry') for name in sys.modules))"
+    assert subprocess.run([sys.executable, "-c", look], check=False).returncode == 0

@@ -1,0 +1,81 @@
+"""What the janitor's functions tell, as what happens makes them tell it."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from gateway.metrics import Count
+from janitor import again, ended, weekly
+from janitor.again import Queue, Waiting
+from janitor.sweeper import Life
+from tests.support.emf import metrics_told
+from tests.unit.janitor.test_janitor import OLD, aws, item, messages_of, put_objects, stream  # noqa: F401 - a fixture
+
+SERVICE, STAGE = "segue-janitor", "test"
+BY = frozenset({("service", SERVICE), ("stage", STAGE)})
+SWEPT = {Count.SWEEPS: [1], Count.OBJECTS_DELETED: [2]}
+FAILED = {Count.SWEEP_FAILURES: [1]}
+
+
+@pytest.fixture
+def told():
+    """Runs something and returns the values that it told, by name."""
+
+    def run(what):
+        with metrics_told(service=SERVICE, stage=STAGE) as lines:
+            what()
+        assert {by for _, _, by in lines.found} <= {BY}
+        return lines.values
+
+    return run
+
+
+@pytest.fixture
+def broken(aws, monkeypatch):  # noqa: F811 - the fixture of that name
+    def fail(_life):
+        raise OSError("no")
+
+    monkeypatch.setattr(aws.sweeper, "sweep", fail)
+
+
+def sweep_again(aws, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(again, "DELAY_S", 0)
+    Queue(aws.sqs, aws.url).put(Waiting(Life("a/s", OLD), rounds_left=1))
+    again.handler(messages_of(aws), None)
+
+
+def sweep_ended():
+    ended.handler(stream(OldImage=item(OLD)), None)
+
+
+def sweep_weekly(milliseconds=900_000):
+    context = SimpleNamespace(get_remaining_time_in_millis=lambda: milliseconds)
+    weekly.handler({"Records": [{"body": "{}"}]}, context)
+
+
+def test_a_life_that_ended(aws, told):  # noqa: F811
+    put_objects(aws, OLD)
+    assert told(sweep_ended) == SWEPT
+
+
+def test_a_life_once_more(aws, told, monkeypatch):  # noqa: F811
+    put_objects(aws, OLD)
+    assert told(lambda: sweep_again(aws, monkeypatch)) == SWEPT
+
+
+@pytest.mark.parametrize("milliseconds", [900_000, 1], ids=["to the end", "goes on in another run"])
+def test_every_week(aws, told, milliseconds):  # noqa: F811
+    put_objects(aws, OLD)
+    assert told(lambda: sweep_weekly(milliseconds)) == SWEPT
+
+
+def test_failures(aws, told, broken, monkeypatch):  # noqa: F811
+    put_objects(aws, OLD)
+    assert told(sweep_ended) == FAILED
+    assert told(lambda: sweep_again(aws, monkeypatch)) == FAILED
+    assert told(sweep_weekly) == {**FAILED, Count.SWEEPS: [1], Count.OBJECTS_DELETED: [0]}
+
+
+def test_what_ends_no_life_is_not_told(aws, told):  # noqa: F811
+    aws.dynamodb.put_item(TableName="locks", Item=item(OLD))
+    assert told(lambda: ended.handler(stream(NewImage=item(OLD)), None)) == {}

@@ -1,0 +1,204 @@
+"""Each metric of the worker, told by what makes it so, and read back from what is written."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from strands.bidi.models import ConnectionTimeoutError
+from strands.bidi.types.events import BidiConnectionStartEvent
+
+import worker
+from segue.wire.frames import AudioOutput, InputAck, Ready
+from tests.support.emf import metrics_told
+from tests.support.memory_manager import Latch
+from tests.support.waiting import eventually
+from tests.unit.worker.stand_ins import HandledModel, address, claim, delivery, text
+from tests.unit.worker.test_claims import FakeQueue
+from tests.unit.worker.test_handoff import Worker, conversation, drain
+from tests.unit.worker.test_session import speech, taken_over
+from worker import drain as drain_module
+from worker import outbox as outbox_module
+from worker.claims import ClaimTaker
+from worker.drain import Drain
+from worker.metrics import Count, Level, Model, Reporter, Size, Time, metrics
+from worker.providers.continuity import ContinuousModel
+from worker.providers.errors import ERRORS
+from worker.providers.settings import Settings
+
+BY = frozenset({("service", "segue-worker"), ("stage", "test")})
+
+DRIVEN: dict[Callable[..., Awaitable[None]], set[str]] = {}
+
+
+def tells(*names: str) -> Callable[[Any], Any]:
+    """Note what a scenario makes the worker tell."""
+
+    def noted(scenario: Any) -> Any:
+        DRIVEN[scenario] = set(names)
+        return scenario
+
+    return noted
+
+
+@pytest.fixture(autouse=True)
+def told():
+    """What was told since the test began, as CloudWatch would read it."""
+    metrics.take()
+
+    def read() -> set[str]:
+        with metrics_told(service="segue-worker", stage="test") as lines:
+            Reporter(metrics, service="segue-worker", stage="test").tell()
+        assert {(namespace, by) for namespace, _, by in lines.found} <= {("Segue", BY)}
+        return {name for _, name, _ in lines.found}
+
+    yield read
+    metrics.take()
+
+
+@pytest.fixture
+def surroundings(world, host, clients, storage, monkeypatch):
+    return {"world": world, "host": host, "clients": clients, "storage": storage, "monkeypatch": monkeypatch}
+
+
+@tells(
+    *(Level.ACTIVE_SESSIONS, Count.RESTORES, Time.RESTORE, Size.RESTORE, Count.FRAMES_IN, Count.FRAMES_OUT),
+    *(Count.COMMITS, Time.COMMIT_LATENCY, Size.RECORDS, Time.GATE_WAIT, Time.FIRST_AUDIO, Count.RESENDS),
+)
+async def a_text_that_is_sent_twice_and_answered_aloud(world, **_):
+    await world.host.take(claim())
+    for _ in range(2):
+        world.host.find("default/talk").deliver(delivery(text("hello", 1)))
+        await eventually(lambda: world.clients.of("k1", InputAck))
+    world.models[0].emit([speech()])
+    await eventually(lambda: world.clients.of("k1", AudioOutput))
+
+
+@tells(Count.HANDOFFS, Count.HANDOFFS_PREPARED, Time.HANDOFF_GAP)
+async def a_handoff(world, **_):
+    leaving, successor = await Worker(world, "old", "1").begin(), await Worker(world, "new", "2").begin()
+    await conversation(world, leaving, "one")
+    await drain(leaving, successor)
+    await eventually(lambda: len(world.clients.of("k1", Ready)) == 2)
+    for each in (leaving, successor):
+        await each.end()
+
+
+@tells(Count.TAKEOVERS)
+async def a_claim_because_nobody_answered(world, **_):
+    await world.host.take(claim(reason="unreachable"))
+
+
+@tells(Count.FENCED)
+async def a_commit_after_somebody_took_over(host, storage, **_):
+    hosting = await host()
+    other = await taken_over(storage)
+    hosting.session.deliver(delivery(text("hello", 1)))
+    await eventually(hosting.session.ended.is_set)
+    await other.close()
+
+
+@tells(Count.LEASE_LOSSES)
+async def a_lease_that_was_not_renewed(host, monkeypatch, **_):
+    hosting = await host()
+    monkeypatch.setattr(hosting.manager, "lease_is_fresh", lambda: False)
+    hosting.model.emit([speech()])
+    await eventually(hosting.session.ended.is_set)
+
+
+@tells(Count.DROPPED_AUDIO)
+async def a_client_that_reads_too_slowly(host, clients, monkeypatch, **_):
+    monkeypatch.setattr(outbox_module, "FLEETING_BYTES", 1)
+    hosting = await host()
+    free = clients.hold("k1")
+    hosting.model.emit(speech() for _ in range(4))
+    await eventually(hosting.model._events.empty)
+    await asyncio.sleep(0)
+    free.set()
+
+
+@tells(Count.MODEL_RESTARTS)
+async def a_model_whose_connection_ends(host, **_):
+    hosting = await host()
+    hosting.model.emit([ConnectionTimeoutError("eight minutes")])
+    await eventually(lambda: len(hosting.model.started_with) == 2)
+    await eventually(lambda: metrics._counts[Count.MODEL_RESTARTS])
+
+
+@tells(Count.UNANSWERED)
+async def a_text_whose_holder_left_before_the_answer(host, clients, **_):
+    first = await host()
+    first.session.deliver(delivery(text("hello", 1)))
+    await eventually(lambda: clients.of("k1", InputAck))
+    await first.session.stop()
+    second = await host(who=(address(connection_id="k2"),))
+    await eventually(lambda: second.model.texts == ["hello"])
+
+
+@tells(Count.DRAIN_OVERRUNS)
+async def a_drain_that_takes_too_long(world, monkeypatch, **_):
+    for name in ("DRAIN_SECONDS", "HURRIED_SECONDS"):
+        monkeypatch.setattr(drain_module, name, 0.05)
+    await world.host.take(claim())
+    world.storage.before = latch = Latch("release")
+    claims = ClaimTaker(FakeQueue(), world.host)
+    claims.start()
+    await Drain(world.host, claims, FakeQueue(), asyncio.Event()).run()
+    latch.go.set()
+
+
+@tells(Count.ERRORS, "Errors.bad_frame")
+async def an_input_that_the_model_does_not_take(host, **_):
+    hosting = await host()
+    hosting.model.refusal = ValueError("no")
+    hosting.session.deliver(delivery(text("hello", 1)))
+    await eventually(lambda: metrics._counts[Count.ERRORS])
+
+
+@tells(Model.BY_NOTHING, Model.FAILED)
+async def a_model_of_a_provider_that_connects_and_breaks(**_):
+    inner = HandledModel()
+    model = ContinuousModel(inner, Settings.from_environment({"SEGUE_PROVIDER": "rehearsal"}))
+    await model.start(None, None, [])
+    inner.emit([BidiConnectionStartEvent("c", "rehearsal"), RuntimeError("broken")])
+    with pytest.raises(RuntimeError, match="broken"):
+        async for _ in model.receive():
+            pass
+
+
+@pytest.mark.parametrize("scenario", DRIVEN, ids=lambda scenario: scenario.__name__)
+async def test_what_happens_is_told(scenario, told, surroundings):
+    await scenario(**surroundings)
+    assert told() >= DRIVEN[scenario]
+
+
+def test_every_metric_is_driven():
+    every = {*Count, *Time, *Size, *Level}
+    assert every == {name for names in DRIVEN.values() for name in names} & every
+
+
+def test_what_providers_count_is_known():
+    """Each is driven with its provider's fake in ``tests/integration/providers``."""
+    code = "\n".join(path.read_text(encoding="utf-8") for path in Path(worker.__path__[0], "providers").glob("*.py"))
+    assert {error.metric for error in ERRORS.values()} <= set(Model)
+    assert all(f'"{name}"' in code or name.startswith("ModelConnectedBy") for name in Model)
+
+
+async def test_a_commits_records_and_a_restores_bytes_are_what_they_are(world, storage):
+    await world.host.take(claim())
+    session = world.host.find("default/talk")
+    session.deliver(delivery(text("hello", 1)))
+    await eventually(lambda: world.clients.of("k1", InputAck))
+    await session.stop()
+    # The last of them is told of just after it has been waited for.
+    await eventually(lambda: sum(metrics._values[Size.RECORDS]) == session.position)
+    _, measures, _ = metrics.take()
+    assert len(measures[Time.COMMIT_LATENCY]) == len(measures[Size.RECORDS])
+    assert measures[Size.RESTORE] == [0], "there was nothing yet"
+    await world.host.take(claim())
+    _, measures, _ = metrics.take()
+    stored = sum(map(len, storage.objects.objects.values()))
+    assert measures[Size.RESTORE] == [stored]
