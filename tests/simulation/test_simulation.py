@@ -26,6 +26,7 @@ def test_seeds(chunk: int) -> None:
     assert sum(outcome.acknowledged for outcome in outcomes) > size, "the runs did something"
     assert sum(outcome.takeovers for outcome in outcomes) > size / 10
     assert sum(outcome.folds for outcome in outcomes) > size / 10
+    assert sum(outcome.volumes for outcome in outcomes) > size / 10
 
 
 @pytest.mark.parametrize("seed", [3, 1234])

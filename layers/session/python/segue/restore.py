@@ -97,8 +97,8 @@ async def read(objects: ObjectStore, prefix: str, item: GuardItem) -> Journal:
         JournalCorrupt: An object is damaged or does not belong.
     """
     keys = Keys(prefix, item.session_key, item.born)
-    page_keys = [keys.page(number) for number in range(item.pages)]
-    names = page_keys + [keys.segment(entry) for entry in item.tail]
+    folded = keys.shortest(item)
+    names = folded + [keys.segment(entry) for entry in item.tail]
     stored = await asyncio.gather(*(objects.get(name) for name in names))
 
     blocks: list[tuple[str, Block]] = []
@@ -109,14 +109,14 @@ async def read(objects: ObjectStore, prefix: str, item: GuardItem) -> Journal:
         end = block.end
     if end != item.head:
         raise JournalCorrupt(keys.root, f"its objects hold {end} records, the guard says {item.head}")
-    for entry, (name, block) in zip(item.tail, blocks[item.pages :], strict=True):
+    for entry, (name, block) in zip(item.tail, blocks[len(folded) :], strict=True):
         if block.commits != ((block.end, entry.epoch, entry.commit_id),):
             raise JournalCorrupt(name, f"holds commit {block.commits}, the guard says {entry}")
     return Journal(
         item,
         records=[decode_record(raw, name) for name, block in blocks for raw in block.records],
         commits=[commit for _, block in blocks for commit in block.commits],
-        tail=[segment for _, block in blocks[item.pages :] for segment in segments_of(block)],
+        tail=[segment for _, block in blocks[len(folded) :] for segment in segments_of(block)],
     )
 
 
