@@ -275,12 +275,22 @@ def decode_block(key: str, body: bytes, item: GuardItem, first: int | None = Non
         raise JournalCorrupt(key, f"written by a newer Segue (schema {block.schema}, this one reads {SCHEMA}): upgrade")
     if block.born != item.born:
         raise JournalCorrupt(key, f"belongs to a session born {block.born!r}")
-    if first is not None and block.first != first:
-        raise JournalCorrupt(key, f"begins with record {block.first}, expected {first}")
+    if first is not None:
+        check_first(key, block, first)
     ends = [end for end, _, _ in block.commits]
     if not ends or ends != sorted(ends) or ends[-1] != block.end:
         raise JournalCorrupt(key, f"its commits end at {ends}, its records at {block.end}")
     return block
+
+
+def check_first(key: str, block: Block, first: int) -> None:
+    """See that a block begins where the one before it ends.
+
+    Raises:
+        JournalCorrupt: It does not.
+    """
+    if block.first != first:
+        raise JournalCorrupt(key, f"begins with record {block.first}, expected {first}")
 
 
 def segments_of(block: Block) -> list[Segment]:
