@@ -356,7 +356,39 @@ async def test_a_volume_that_a_dead_holder_left_is_not_read_and_does_not_keep_wh
     assert texts(await talking(memory_sessions()))[0] == "[redacted]"
 
 
-# Form.
+# Form and places.
+
+
+@pytest.mark.parametrize("backend", ["s3_sessions", "file_sessions"])
+async def test_volumes_in_a_bucket_and_in_a_directory(request: pytest.FixtureRequest, backend: str) -> None:
+    sessions: Sessions = request.getfixturevalue(backend)
+    manager = sessions()
+    agent = await talking(manager)
+    stores = await manager._runtime.run(manager._stores())
+    await agent.send(SECRET)
+    item = await _bound_at(stores, manager, agent)
+    await manager.redact(tracking_id(agent))
+    await agent.stop()
+
+    heir = await talking(sessions())
+
+    assert heir.messages == agent.messages
+    keys = records.Keys(stores.prefix, "default/talk", item.born)
+    kept = await manager._runtime.run(stores.objects.list(keys.root))
+    bodies = [(await manager._runtime.run(stores.objects.get(key))).body for key in kept]
+    assert not any(SECRET.encode() in unpack(body) for body in bodies)
+    assert keys.volume(0) in kept
+    await heir.stop()
+
+
+async def _bound_at(stores: Any, manager: Any, agent: BidiAgent) -> GuardItem:
+    for _ in range(100):
+        item = GuardItem.parse(await manager._runtime.run(stores.guard.read("default/talk")))
+        if item.volumes:
+            return item
+        await agent.send("on")
+        await settled(agent)
+    pytest.fail("nothing was bound in 100 messages")
 
 
 def test_a_volume_is_as_large_as_its_pages_together_at_most() -> None:
