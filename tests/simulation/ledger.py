@@ -240,7 +240,7 @@ class Ledger:
             (self._strays.add if self.stray else self._strays.discard)(key)
         item = self.item
         keys = None if item is None else Keys("", self.key, item.born)
-        if item is not None and keys is not None and key.startswith((keys.pages, keys.volumes)):
+        if item is not None and not item.deleted and keys is not None and key.startswith((keys.pages, keys.volumes)):
             self._stays_away(item, key, new)
         if old is None or old == new or item is None or key not in self._live():
             return
@@ -253,7 +253,10 @@ class Ledger:
                 self.broken(f"I2: {key} was overwritten with {entry} in place of {truth}")
 
     def _stays_away(self, item: GuardItem, key: str, new: bytes) -> None:
-        """No page or volume brings redacted content back, however late it arrives; a segment that nothing names may."""
+        """No page or volume brings redacted content back, however late it arrives; a segment that nothing names may.
+
+        What arrives when the life is over is the janitor's: it sweeps again an hour later.
+        """
         for text in self.lives[item.born].gone:
             if text.encode() in unpack(new):
                 self.broken(f"redacted {text} came back in {key}")
