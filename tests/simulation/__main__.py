@@ -27,7 +27,7 @@ def main() -> int:
     if arguments.seed is not None:
         seeds = range(arguments.seed, arguments.seed + 1)
 
-    began, broken, totals = time.process_time(), 0, [0, 0, 0, 0]
+    began, broken, totals = time.process_time(), 0, [0, 0, 0, 0, 0]
     for count, seed in enumerate(seeds, start=1):
         try:
             outcome = simulate(seed, verbose=arguments.seed is not None)
@@ -37,14 +37,16 @@ def main() -> int:
             if not arguments.keep_going:
                 break
             continue
-        for index, number in enumerate((outcome.records, outcome.acknowledged, outcome.takeovers, outcome.folds)):
+        done = outcome.records, outcome.acknowledged, outcome.takeovers, outcome.folds, outcome.volumes
+        for index, number in enumerate(done):
             totals[index] += number
         if count % 1000 == 0:
             print(f"{count} seeds, {time.process_time() - began:.0f} s of CPU", flush=True)
-    records, acknowledged, takeovers, folds = totals
+    records, acknowledged, takeovers, folds, volumes = totals
     print(
         f"{count} seeds in {time.process_time() - began:.1f} s of CPU: {records} records committed, "
-        f"{acknowledged} acknowledged, {takeovers} takeovers, {folds} pages folded, {broken} seeds broken"
+        f"{acknowledged} acknowledged, {takeovers} takeovers, {folds} pages folded, "
+        f"{volumes} volumes bound, {broken} seeds broken"
     )
     return 1 if broken else 0
 

@@ -35,6 +35,7 @@ class Ledger:
         self.acquisitions = 0
         self.takeovers = 0
         self.folds = 0
+        self.volumes = 0
         self.owners: list[Owner] = []
         self.violation: Violation | None = None
         self.on_violation: Callable[[], None] = lambda: None
@@ -94,8 +95,8 @@ class Ledger:
             return
         if before is not None and before.head != after.head:
             self._committed(before, after)
-        elif before is not None and (before.pages, before.tail) != (after.pages, after.tail):
-            self.broken("pages or tail changed without a commit")
+        elif before is not None and _layout(before) != _layout(after):
+            self.broken("pages, volumes or tail changed without a commit")
         if before is not None and before.scrub and not after.scrub:
             self._scrubbed(after)
 
@@ -159,12 +160,34 @@ class Ledger:
                 self.broken(f"I2: page {number} is not there, or does not end where the tail begins, at {end}")
             else:
                 self._check_content(after, block, f"page {number}")
+        self._check_new_volumes(before, after)
         for entry in set(after.tail) - set(before.tail):
             block = self._block(after, entry.first, keys.segment(entry))
             if block is None:
                 self.broken(f"I3: segment {entry} is not there")
             else:
                 self._check_content(after, block, f"segment {entry}")
+
+    def _check_new_volumes(self, before: GuardItem, after: GuardItem) -> None:
+        keys = Keys("", self.key, after.born)
+        if not after.volumes.startswith(before.volumes) or len(after.volumes) * records.VOLUME_PAGES > after.pages:
+            self.broken(f"volumes moved from {before.volumes!r} to {after.volumes!r} with {after.pages} pages")
+            return
+        if after.volumes and after.schema < 2:
+            self.broken("there are volumes in an item that one who does not know them reads")
+        for number in range(len(before.volumes), len(after.volumes)):
+            if after.volumes[number] != "1":
+                continue
+            self.volumes += 1
+            first, *_, last = (self._any_block(after, keys.page(page)) for page in records.run(number))
+            block = self._any_block(after, keys.volume(number))
+            if block is None or not first or not last or (block.first, block.end) != (first.first, last.end):
+                self.broken(f"I2: volume {number} is not there, or not the records of its pages")
+            else:
+                self._check_content(after, block, f"volume {number}")
+
+    def _any_block(self, item: GuardItem, key: str) -> Block | None:
+        return self._block(item, None, key)
 
     def _check_content(self, item: GuardItem, block: Block, what: str) -> None:
         expected = self.lives[item.born].entries[block.first : block.end]
@@ -176,7 +199,7 @@ class Ledger:
         if not same:
             self.broken(f"I2: {what} holds {' '.join(map(str, found))}, not {' '.join(map(str, expected))}")
 
-    def _block(self, item: GuardItem, first: int, key: str) -> Block | None:
+    def _block(self, item: GuardItem, first: int | None, key: str) -> Block | None:
         body = self.objects.objects.get(key)
         if body is None:
             return None
@@ -204,7 +227,7 @@ class Ledger:
         if item is None or item.deleted:
             return set()
         keys = Keys("", self.key, item.born)
-        return {keys.page(number) for number in range(item.pages)} | {keys.segment(entry) for entry in item.tail}
+        return set(keys.sealed(item)) | {keys.segment(entry) for entry in item.tail}
 
     def object_deleted(self, key: str) -> None:
         """Check that nothing live goes."""
@@ -216,7 +239,8 @@ class Ledger:
         if old != new:
             (self._strays.add if self.stray else self._strays.discard)(key)
         item = self.item
-        if item is not None and key.startswith(Keys("", self.key, item.born).pages):
+        keys = None if item is None else Keys("", self.key, item.born)
+        if item is not None and not item.deleted and keys is not None and key.startswith((keys.pages, keys.volumes)):
             self._stays_away(item, key, new)
         if old is None or old == new or item is None or key not in self._live():
             return
@@ -229,7 +253,10 @@ class Ledger:
                 self.broken(f"I2: {key} was overwritten with {entry} in place of {truth}")
 
     def _stays_away(self, item: GuardItem, key: str, new: bytes) -> None:
-        """No page brings redacted content back, however late it arrives; a segment that nothing names may."""
+        """No page or volume brings redacted content back, however late it arrives; a segment that nothing names may.
+
+        What arrives when the life is over is the janitor's: it sweeps again an hour later.
+        """
         for text in self.lives[item.born].gone:
             if text.encode() in unpack(new):
                 self.broken(f"redacted {text} came back in {key}")
@@ -280,6 +307,10 @@ class Ledger:
             for name, position in zip(owner.appended[: owner.acknowledged], owner.positions, strict=False):
                 if (found := places.get((owner.born, name))) != [position]:
                     self.broken(f"I2: {name} was acknowledged at {position}, it is at {found}")
+
+
+def _layout(item: GuardItem) -> object:
+    return item.pages, item.volumes, item.tail
 
 
 class _WatchedGuard(MemoryGuard):

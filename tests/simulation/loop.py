@@ -129,12 +129,14 @@ class Process:
 
     Attributes:
         page_limits: Segments and records at which its version of the library cuts a page.
+        volume_limit: Bytes of records that it binds into a volume.
     """
 
     def __init__(self, loop: VirtualLoop, name: str, clock: ProcessClock, page_limits: tuple[int, int]) -> None:
         self.name = name
         self.clock = clock
         self.page_limits = page_limits
+        self.volume_limit = 10_000
         self.killed = False
         self.put_aside: list[Handle] | None = None
         self._loop = loop

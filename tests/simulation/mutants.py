@@ -20,6 +20,7 @@ from segue.journal import JournalWriter
 from segue.lease import Lease
 from segue.records import Keys, encode_page, encode_segment
 from segue.storage.interface import Clause, ConditionalWrite, ConditionFailed
+from segue.volumes import Binder
 from tests.simulation import network
 
 Mutant = Callable[[], AbstractContextManager[Any]]
@@ -283,3 +284,65 @@ def collected_while_a_commit_is_under_way() -> AbstractContextManager[Any]:
         return await original(objects, keys, read_item, own=own)
 
     return mock.patch.object(commit, "collect_orphans", all_of_them)
+
+
+# Volumes.
+
+
+@_mutant
+def volume_named_before_it_is_written() -> AbstractContextManager[Any]:
+    """The commit counts a volume that comes only afterwards."""
+
+    async def later(self: Committer, key: str, body: bytes) -> None:
+        if "/volumes/" in key:
+            self._chore(lambda: self._objects.put(key, body))
+        else:
+            await original(self, key, body)
+
+    original = Committer._put_sealed
+    return mock.patch.object(Committer, "_put_sealed", later)
+
+
+@_mutant
+def volumes_not_swept() -> AbstractContextManager[Any]:
+    """Redacted content stays in a volume, which is what a restore reads."""
+    return mock.patch.object(redaction, "_sweep_page", _but_volumes(redaction._sweep_page))
+
+
+@_mutant
+def volume_bound_from_pages_as_they_were() -> AbstractContextManager[Any]:
+    """A volume that was begun before a redaction brings the old content back after it."""
+
+    async def nothing(self: Binder) -> None:
+        return None
+
+    return mock.patch.object(Binder, "drop", nothing)
+
+
+@_mutant
+def uncommitted_volumes_left_alone() -> AbstractContextManager[Any]:
+    """Redacted content stays in a volume that nobody committed, or comes back in one that was on its way."""
+    return mock.patch.object(redaction, "_blank_page", _but_volumes(redaction._blank_page))
+
+
+@_mutant
+def next_volume_not_blanked() -> AbstractContextManager[Any]:
+    """Redacted content comes back in a volume that was on its way when there was none to replace."""
+    return mock.patch.object(Keys, "vacant", lambda self, item: [self.page(item.pages)])
+
+
+@_mutant
+def unbound_places_not_blanked() -> AbstractContextManager[Any]:
+    """The same, where a successor had left the pages unbound."""
+
+    def vacant(self: Keys, item: GuardItem) -> list[str]:
+        return [self.page(item.pages), self.volume(len(item.volumes))]
+
+    return mock.patch.object(Keys, "vacant", vacant)
+
+
+def _but_volumes(sweep: Callable[..., Any]) -> Callable[..., Any]:
+    async def but_volumes(objects: Any, key: str, *rest: Any) -> Any:
+        return False if "/volumes/" in key else await sweep(objects, key, *rest)
+
+    return but_volumes

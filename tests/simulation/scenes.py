@@ -10,12 +10,14 @@ import asyncio
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from segue.errors import SessionFenced
 from segue.item import GuardItem
 from tests.simulation.actors import Author
 from tests.simulation.loop import Process
 from tests.simulation.network import Network, Weather
+from tests.simulation.truth import Owner
 from tests.simulation.world import CALM, Actor, World
 
 _GLANCE_S = 0.001
@@ -52,6 +54,62 @@ async def page_on_its_way_from_another_version(world: World, name: str) -> None:
     old.process.kill()
     await _inherited_and_redacted(world, f"{name}.new")
     await _until(lambda: old.network.under_way == 0)
+
+
+async def volume_on_its_way(world: World, name: str) -> None:
+    """A volume arrives when its holder is dead, and a redaction of what is in it long over."""
+    old = await _volume_on_its_way(world, f"{name}.old")
+    await _inherited_and_redacted(world, f"{name}.new")
+    await _until(lambda: old.under_way == 0)
+
+
+async def volume_on_its_way_that_another_version_would_not_bind(world: World, name: str) -> None:
+    """The same, but before the redaction a successor, in the middle of a redeploy, left those pages unbound."""
+    old = await _volume_on_its_way(world, f"{name}.old")
+    process = world.process(f"{name}.new")
+    process.page_limits, process.volume_limit = (2, 99), 0
+    heir = Author(world, process, f"{name}.new")
+
+    async def decide_and_redact() -> None:
+        await heir.open(_dead)
+        while world.ledger.item is None or not world.ledger.item.volumes:
+            heir.append(1)
+            await heir.durable(None)
+            await process.clock.sleep(1.0)
+        heir.redact(heir.known[0])
+        await heir.durable(None)
+
+    await process.start(decide_and_redact())
+    await _until(lambda: old.under_way == 0)
+
+
+class _SlowWithVolumes(Network):
+    """Carries everything at once but volumes, which take half a minute."""
+
+    async def request(self, sender: Owner, process: Process, what: str, apply: Callable[[], Any]) -> Any:
+        if "volumes/" in what:
+            self.weather = Weather(latencies=(30.0,))
+        return await super().request(sender, process, what, apply)
+
+
+async def _volume_on_its_way(world: World, name: str) -> Network:
+    """The network of a process that died just after it had sent the first volume."""
+    world.fair = False
+    process = world.process(name)
+    process.page_limits, process.volume_limit = (2, 99), 10_000
+    network = _SlowWithVolumes(world.loop, world.ledger, CALM, random.Random(0))
+    author = Author(world, process, name, network)
+
+    async def write() -> None:
+        await author.open()
+        while not network.weather.latencies[0] > 1:
+            author.append(1)
+            await author.durable(None)
+            await process.clock.sleep(1.0)
+
+    await process.start(write())
+    process.kill()
+    return network
 
 
 @dataclass
@@ -143,6 +201,8 @@ async def _dead(item: GuardItem) -> bool:
 SCENES: dict[str, Actor] = {
     "uncommitted_pages_left_alone": page_left_by_another_version,
     "next_page_not_blanked": page_on_its_way_from_another_version,
+    "next_volume_not_blanked": volume_on_its_way,
+    "unbound_places_not_blanked": volume_on_its_way_that_another_version_would_not_bind,
     "acquire_without_the_beat": taken_back_during_a_commit,
 }
 """For each mutant that seeds find too seldom, the scene that shows it."""

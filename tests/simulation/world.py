@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from unittest import mock
 
-from segue import commit, journal, lease, records
+from segue import commit, journal, lease, records, volumes
 from segue.errors import SegueError
 from segue.item import session_key
 from segue.lease import Lease, LeaseSettings
@@ -74,6 +74,7 @@ class Outcome:
     acquisitions: int
     takeovers: int
     folds: int
+    volumes: int
     lives: int
     fingerprint: int
 
@@ -104,6 +105,7 @@ class World:
         # Small pages, so that folding happens often; in some runs two versions of the library cut them differently.
         versions = self.dice.choice((1, 1, 2))
         self._page_limits = [(self.dice.randint(2, 5), self.dice.randint(4, 12)) for _ in range(versions)]
+        self._volume_limits = [self.dice.choice((10_000, 10_000, 1_000)) for _ in range(versions)]
         records.TAIL_LIMIT = max(segments for segments, _ in self._page_limits) + 1
         self.fair = self.weather.calm
         self.processes: list[Process] = []
@@ -115,6 +117,7 @@ class World:
         offset, skew = self.dice.choice((0.0, 1000.0)), self.dice.choice(self._skews)
         clock = ProcessClock(self.loop, rate=rate, offset=offset, wall=EPOCH_S + skew)
         process = Process(self.loop, name, clock, self.dice.choice(self._page_limits))
+        process.volume_limit = self.dice.choice(self._volume_limits)
         self.processes.append(process)
         self._schedules[name] = HeartbeatSchedule(self.loop, process.clock)
         self.fair = self.fair and rate == 1.0
@@ -213,6 +216,7 @@ class World:
             acquisitions=ledger.acquisitions,
             takeovers=ledger.takeovers,
             folds=ledger.folds,
+            volumes=ledger.volumes,
             lives=len(ledger.lives),
             fingerprint=self.loop.turns,
         )
@@ -254,7 +258,12 @@ def _seeded(seed: int) -> Iterator[None]:
         records.PAGE_SEGMENTS, records.PAGE_RECORDS = current_process().page_limits
         return full_page(segments)
 
+    def small_enough_for_this_version(size: int) -> bool:
+        return size <= current_process().volume_limit
+
     with (
+        mock.patch.object(records, "VOLUME_PAGES", 2),
+        mock.patch.object(volumes, "small_enough", small_enough_for_this_version),
         mock.patch.multiple(records, PAGE_SEGMENTS=0, PAGE_RECORDS=0, TAIL_LIMIT=0),  # put back in the end
         mock.patch.object(commit, "full_page", full_page_of_this_version),
         mock.patch.object(journal, "_COMMIT_RECORDS", dice.randint(1, 6)),

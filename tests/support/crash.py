@@ -19,6 +19,8 @@ def crash(manager: GuardedSessionManager) -> None:
         if session.writer is not None:
             if session.writer._draining is not None:
                 session.writer._draining.cancel()
+            if session.writer._committer._binder._binding is not None:
+                session.writer._committer._binder._binding.cancel()
             session.writer._queue.clear()
             session.writer.failure = SessionFenced(session.epoch, "the test")
         session.lease.forget()

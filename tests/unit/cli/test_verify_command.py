@@ -2,6 +2,9 @@ import json
 
 import pytest
 
+from segue.item import SCHEMA
+from segue.records import unpack
+
 KEY = "default/talk"
 
 
@@ -56,17 +59,17 @@ def swapped(directory):
 
 def foreign(directory):
     path = objects(directory)[1]
-    path.write_text(json.dumps({**json.loads(path.read_text()), "born": "another"}))
+    path.write_text(json.dumps({**json.loads(unpack(path.read_bytes())), "born": "another"}))
 
 
 def newer(directory):
     path = objects(directory)[1]
-    path.write_text(json.dumps({**json.loads(path.read_text()), "schema": 2}))
+    path.write_text(json.dumps({**json.loads(unpack(path.read_bytes())), "schema": 2}))
 
 
 def newer_item(directory):
     path = directory / "guard" / "default" / "talk.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "schema": 2}))
+    path.write_text(json.dumps({**json.loads(path.read_text()), "schema": SCHEMA + 1}))
 
 
 def truncated_item(directory):
@@ -77,7 +80,7 @@ def truncated_item(directory):
 @pytest.mark.parametrize(
     ("damage", "says"),
     [
-        (truncated, "not a readable segment or page"),
+        (truncated, "not a readable segment, page or volume"),
         (missing, "named by the guard, but not there"),
         (swapped, "the guard says"),
         (foreign, "belongs to a session born 'another'"),

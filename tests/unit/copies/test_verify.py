@@ -80,7 +80,7 @@ async def test_a_truncated_object(check, paged, objects, where):
     assert not report.ok
     assert codes(report) == ["damaged", "lost"]
     assert report.findings[0].key == key
-    assert "not a readable segment or page" in report.findings[0].problem
+    assert "not a readable segment, page or volume" in report.findings[0].problem
     assert "run 'segue" not in report.findings[0].problem
     lost = {"/pages/": "records 48 to 95", "/segments/": "record 145"}[where]
     assert report.findings[1].problem.startswith(lost)

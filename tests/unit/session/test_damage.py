@@ -10,6 +10,7 @@ import pytest
 from strands import Agent
 
 from segue import JournalCorrupt
+from segue.item import SCHEMA
 from segue.records import PAGE_RECORDS, Record, decode_block, decode_record, encode_record, unpack
 from tests.support.fake_model import FakeModel
 from tests.support.memory_manager import MemoryStorage
@@ -28,6 +29,11 @@ class Vandal:
         return sorted(
             (key for key in self.objects if part in key), key=lambda key: int(key.rsplit("/", 1)[1].split("-")[0])
         )
+
+    def damaged(self, key: str, damage: Any) -> bytes:
+        """An object as it is after damage to its JSON, or to its compressed form."""
+        body = self.objects[key]
+        return bytes(damage(body if damage is cut_short else unpack(body)))
 
     def change_item(self, **changes: Any) -> None:
         self.items["default/talk"] = {**self.items["default/talk"], **changes}
@@ -107,6 +113,7 @@ def elsewhere(body: bytes) -> bytes:
     "damage",
     [
         truncated,
+        cut_short,
         cut_in_a_character,
         not_utf8,
         empty,
@@ -119,8 +126,8 @@ def elsewhere(body: bytes) -> bytes:
     ],
 )
 async def test_a_damaged_segment_is_named(vandal: Vandal, memory_sessions: Sessions, damage: Any) -> None:
-    key = next(key for key in vandal.keys("/talk/") if "ü".encode() in vandal.objects[key])
-    vandal.objects[key] = damage(vandal.objects[key])
+    key = next(key for key in vandal.keys("/talk/") if "ü".encode() in unpack(vandal.objects[key]))
+    vandal.objects[key] = vandal.damaged(key, damage)
 
     error = await corrupt(memory_sessions, key)
 
@@ -154,7 +161,7 @@ async def test_another_commit_in_the_place_of_the_one_that_won_is_named(
     vandal: Vandal, memory_sessions: Sessions
 ) -> None:
     key = vandal.keys("/talk/")[-1]
-    block = json.loads(vandal.objects[key])
+    block = json.loads(unpack(vandal.objects[key]))
     ((end, epoch, _),) = block["commits"]
     vandal.objects[key] = json.dumps({**block, "commits": [[end, epoch, "AAAAAAAAAAA"]]}).encode()
 
@@ -183,14 +190,13 @@ async def test_a_damaged_page_is_named(storage: MemoryStorage, memory_sessions: 
     await manager.close()
     vandal = Vandal(storage)
     key = next(key for key in vandal.objects if "/pages/" in key)
-    page = vandal.objects[key]
-    vandal.objects[key] = damage(page if damage is cut_short else unpack(page))
+    vandal.objects[key] = vandal.damaged(key, damage)
 
     await corrupt(memory_sessions, key)
 
 
 async def test_an_item_of_a_newer_schema_is_left_alone(vandal: Vandal, memory_sessions: Sessions) -> None:
-    vandal.change_item(schema=2, news="unknown")
+    vandal.change_item(schema=SCHEMA + 1, news="unknown")
     before = vandal.items["default/talk"]
 
     error = await corrupt(memory_sessions, "default/talk")
@@ -201,8 +207,17 @@ async def test_an_item_of_a_newer_schema_is_left_alone(vandal: Vandal, memory_se
 
 @pytest.mark.parametrize(
     "change",
-    [{"schema": "one"}, {"tail": ["garbage"]}, {"inputs": ["garbage"]}, {"head": 3}, {"pages": 1}],
-    ids=lambda change: next(iter(change)),
+    [
+        {"schema": "one"},
+        {"tail": ["garbage"]},
+        {"inputs": ["garbage"]},
+        {"head": 3},
+        {"pages": 1},
+        {"volumes": "2"},
+        {"volumes": 1},
+        {"volumes": "1"},
+    ],
+    ids=str,
 )
 async def test_an_item_that_cannot_be_right_is_not_read(
     vandal: Vandal, memory_sessions: Sessions, change: dict[str, Any]

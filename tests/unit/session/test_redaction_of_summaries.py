@@ -11,6 +11,7 @@ from strands.agent.conversation_manager import SummarizingConversationManager
 from strands.types.exceptions import ContextWindowOverflowException
 
 import segue.records
+from segue.records import unpack
 from tests.support.crash import certainly_dead, crash
 from tests.support.fake_model import FakeModel
 from tests.support.memory_manager import MemoryStorage, Unavailable
@@ -27,7 +28,7 @@ def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def holding(storage: MemoryStorage) -> list[str]:
-    return [key for key, body in storage.objects.objects.items() if SECRET.encode() in body]
+    return [key for key, body in storage.objects.objects.items() if SECRET.encode() in unpack(body)]
 
 
 async def agent_of(manager: Any, *replies: Any) -> Agent:

@@ -2,7 +2,7 @@
 
     put segment ─┐
     put page ────┴─▶ conditional write (head, tail, pages, …) ─▶ delete the folded segments
-                     the only step that changes the session
+                     the only step that changes the session   ─▶ bind a volume, for a later commit to name
 
 Everything before that write can be repeated, lost or left behind without anyone seeing it; everything after it
 is cleaning up. Runs on the storage loop.
@@ -18,16 +18,17 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from segue import guard
+from segue import guard, records
 from segue.clock import Clock
 from segue.collection import collect_orphans
 from segue.errors import JournalCorrupt, SegueError, SessionFenced, StorageUnavailable
-from segue.item import Attributes, GuardItem, Known, TailEntry, input_lines
+from segue.item import SCHEMA, Attributes, GuardItem, Known, TailEntry, input_lines
 from segue.lease import Lease
 from segue.records import Keys, Record, Segment, encode_page, encode_segment, full_page
 from segue.redaction import Replacements, redact_segments, redacted, replacement_of, sweep_pages
 from segue.restore import Journal
 from segue.storage.interface import ConditionalWrite, ConditionFailed, ObjectMissing, ObjectStore, PreconditionFailed
+from segue.volumes import Binder
 
 logger = logging.getLogger(__name__)
 
@@ -81,6 +82,7 @@ class Committer:
         self._clock = clock
         self._keys = Keys(prefix, restored.item.session_key, restored.item.born)
         self._tail = restored.tail
+        self._binder = Binder(objects, self._keys, self.answered, self._put_sealed)
         self._attempt: _Attempt | None = None
         self._unswept: dict[str, Mapping[str, Any]] = {}
         self._chores: set[asyncio.Task[None]] = set()
@@ -120,6 +122,8 @@ class Committer:
         if attempt.folded and fenced is None:
             gone = [self._keys.segment(one.entry) for one in attempt.folded]
             self._chore(lambda: self._objects.delete(gone))
+        if fenced is None and not self._unswept and self._lease.held:
+            self._binder.begin(self._lease.mine)
         return fenced
 
     async def _prepare(self, group: Sequence[Queued]) -> _Attempt:
@@ -146,6 +150,10 @@ class Committer:
             "tail": guard.tail_value([one.entry for one in tail]),
             "commit_id": commit_id,
         }
+        if bound := self._binder.take():
+            changes["volumes"] = mine.volumes + bound
+        if mine.pages >= records.VOLUME_PAGES and mine.schema < SCHEMA:
+            changes["schema"] = SCHEMA
         if any(one.record.inputs for one in group):
             changes["inputs"] = input_lines(_inputs_after(mine, group))
         if replacements:
@@ -163,6 +171,7 @@ class Committer:
 
         No commit may be under way.
         """
+        await self._binder.drop()  # it may have read pages as they were
         await self.answered(lambda: collect_orphans(self._objects, self._keys, self._held_item, own=True))
         await self.answered(
             lambda: sweep_pages(self._objects, self._keys, self._lease.mine, self._unswept, self._lease.check)
@@ -187,7 +196,8 @@ class Committer:
         return self._lease.mine
 
     async def settle(self) -> None:
-        """Wait for chores."""
+        """Wait for chores, and bind nothing any more until the next commit."""
+        await self._binder.drop()
         while chores := tuple(self._chores):
             await asyncio.gather(*chores, return_exceptions=True)
             self._chores.difference_update(chores)  # their own callbacks may come a turn later
@@ -225,13 +235,15 @@ class Committer:
         await self.answered(lambda: self._objects.put(self._keys.segment(segment.entry), body))
 
     async def _put_page(self, mine: GuardItem, segments: Sequence[Segment], commit_id: str) -> None:
-        """Create a page, or replace one that somebody put and did not get to commit.
+        await self._put_sealed(self._keys.page(mine.pages), encode_page(mine, segments, commit_id))
+
+    async def _put_sealed(self, key: str, body: bytes) -> None:
+        """Create a page or a volume, or replace one that somebody put and did not get to commit.
 
         Any other one, equal or not, is replaced, and only as the version that was seen *before* the lease was
         seen to be mine still. So whatever an earlier holder has on its way names a version that this one has
         replaced; a later holder will replace this one (docs/rfcs/0002).
         """
-        key, body = self._keys.page(mine.pages), encode_page(mine, segments, commit_id)
 
         async def attempt() -> bool:
             try:

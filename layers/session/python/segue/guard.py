@@ -21,7 +21,7 @@ import secrets
 import time
 from dataclasses import dataclass
 
-from segue.item import SCHEMA, Attributes, GuardItem, TailEntry, Value
+from segue.item import FIRST_SCHEMA, Attributes, GuardItem, TailEntry, Value
 from segue.storage.interface import Clause, ConditionalWrite
 
 
@@ -103,7 +103,7 @@ def begin_life(key: str, seen: GuardItem | None, candidate: Candidate, wall: flo
             "epoch": (seen.epoch if seen else 0) + 1,
             **candidate.attributes(wall),
         },
-        remove=("commit_id", "scrub", "deleted", *(() if candidate.endpoint else ("endpoint",))),
+        remove=("volumes", "commit_id", "scrub", "deleted", *(() if candidate.endpoint else ("endpoint",))),
     )
 
 
@@ -133,11 +133,11 @@ def begin_with_records(item: GuardItem, seen: GuardItem | None, wall: float) -> 
             "expires_at": item.expires_at,
             **last,
         },
-        remove=("scrub", "deleted", *_HOLDING, *(() if last else ("commit_id",))),
+        remove=("volumes", "scrub", "deleted", *_HOLDING, *(() if last else ("commit_id",))),
     )
 
 
-_EMPTY: Attributes = {"schema": SCHEMA, "beat": 0, "head": 0, "pages": 0, "tail": [], "inputs": []}
+_EMPTY: Attributes = {"schema": FIRST_SCHEMA, "beat": 0, "head": 0, "pages": 0, "tail": [], "inputs": []}
 """What every life begins with, if nothing else is said."""
 
 _HOLDING = ("acquire_id", "holder", "endpoint", "route_token")
@@ -214,7 +214,7 @@ def bury(mine: GuardItem, expires_at: int) -> ConditionalWrite:
         mine.session_key,
         (held_by(_own(mine)),),
         assign={"epoch": mine.epoch + 1, "deleted": True, "expires_at": expires_at},
-        remove=(*_HOLDING, "head", "pages", "tail", "commit_id", "inputs", "scrub"),
+        remove=(*_HOLDING, "head", "pages", "volumes", "tail", "commit_id", "inputs", "scrub"),
     )
 
 

@@ -11,7 +11,7 @@ from segue.errors import JournalCorrupt
 from segue.history import fold
 from segue.item import GuardItem, TailEntry
 from segue.points import as_redacted
-from segue.records import Block, Record, decode_block, decode_record
+from segue.records import Block, Record, decode_block, decode_record, run
 from segue.storage.interface import StoredObject
 
 Severity = Literal["damage", "warning", "note"]
@@ -25,8 +25,8 @@ class Finding:
     Attributes:
         severity: How bad it is.
         code: What kind of thing, for programs: ``guard``, ``missing``, ``damaged``, ``refused``, ``displaced``,
-            ``record``, ``commit``, ``lost``, ``repeated``, ``head``, ``history``, ``redaction``, ``scrub``, ``tail``,
-            ``moving``, ``orphan``, ``foreign``, ``ended``.
+            ``record``, ``commit``, ``lost``, ``repeated``, ``head``, ``history``, ``redaction``, ``volume``, ``scrub``,
+            ``tail``, ``moving``, ``orphan``, ``foreign``, ``ended``.
         key: The object, or the session for its guard item.
         problem: What is wrong, for people.
     """
@@ -39,11 +39,11 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class CheckedBlock:
-    """A page or a segment that was looked at.
+    """A page, a segment or a volume that was looked at.
 
     Attributes:
         key: Its object key.
-        entry: What the guard says of it if it is a segment, None for a page.
+        entry: What the guard says of it if it is a segment, None for a page or a volume.
         block: Its content, None if it cannot be read.
         size: Its bytes, None if it is not there.
         records: Those of its records that can be read, by number.
@@ -70,7 +70,7 @@ def inspect_block(key: str, found: StoredObject | Finding, item: GuardItem, entr
         key: Its key.
         found: The object, or why there is none.
         item: The guard item that names it.
-        entry: What that says of it, None for a page.
+        entry: What that says of it, None for a page or a volume.
     """
     if isinstance(found, Finding):
         return CheckedBlock(key, entry, findings=(found,))
@@ -117,6 +117,27 @@ def inspect_journal(item: GuardItem, blocks: Sequence[CheckedBlock]) -> list[Fin
         if not any(one.code == "history" for one in findings):
             findings += _contradictions(item, ordered)
     return findings
+
+
+def inspect_volumes(
+    item: GuardItem, blocks: Sequence[CheckedBlock], volumes: Sequence[CheckedBlock]
+) -> Iterator[Finding]:
+    """Check that volumes hold what their pages hold. A redaction that is being swept makes them differ for a while.
+
+    Args:
+        item: The guard item.
+        blocks: All its pages, then its segments.
+        volumes: Its volumes.
+    """
+    bound = [number for number, bound in enumerate(item.volumes) if bound == "1"]
+    for number, volume in zip(bound, volumes, strict=True):
+        pages = [page.block for page in blocks[run(number).start : run(number).stop] if page.block is not None]
+        if volume.block is None or item.scrub is not None or len(pages) < len(run(number)):
+            continue
+        commits = tuple(commit for page in pages for commit in page.commits)
+        records = [bytes(raw) for page in pages for raw in page.records]
+        if (volume.block.commits, [bytes(raw) for raw in volume.block.records]) != (commits, records):
+            yield Finding("damage", "volume", volume.key, "does not hold what its pages hold")
 
 
 def _displaced_pages(blocks: Sequence[CheckedBlock]) -> Iterator[Finding]:

@@ -12,6 +12,7 @@
     route_token   the secret that its callers show
     head          committed records
     pages         sealed pages
+    volumes       what became of each full run of pages: "1" bound into a volume, "0" left as it is
     tail          segments past the last page, as "<first record>.<epoch>.<commit id>"
     commit_id     of the last accepted commit
     inputs        what the records contain of each client's input, as "<client id> <upto> <beyond,…>", latest last
@@ -31,8 +32,10 @@ from typing import Any
 
 from segue.errors import JournalCorrupt
 
-SCHEMA = 1
-"""Version of the item and of the objects. Readers refuse a newer one."""
+FIRST_SCHEMA = 1
+SCHEMA = 2
+"""Version of the item that this library writes at most, and of the newest that it reads. An item begins as 1, and
+is 2 from the moment that it may have volumes: who knows nothing of them must not redact there (docs/rfcs/0007)."""
 
 _ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
@@ -114,6 +117,7 @@ class GuardItem:
     born: str
     epoch: int
     expires_at: int
+    schema: int = FIRST_SCHEMA
     acquire_id: str | None = None
     holder: str | None = None
     beat: int = 0
@@ -122,6 +126,7 @@ class GuardItem:
     route_token: str | None = None
     head: int = 0
     pages: int = 0
+    volumes: str = ""
     tail: tuple[TailEntry, ...] = ()
     commit_id: str | None = None
     inputs: Mapping[str, Known] = field(default_factory=dict)
@@ -150,7 +155,7 @@ class GuardItem:
         """
         fields: dict[str, Any] = dict(attributes)
         key = str(fields.get("session_key", "?"))
-        schema = fields.pop("schema", None)
+        schema = fields.get("schema")
         if not isinstance(schema, int):
             raise JournalCorrupt(key, "the lock table's item is not a guard item (no schema)")
         if schema > SCHEMA:
@@ -158,9 +163,13 @@ class GuardItem:
         try:
             fields["tail"] = tuple(TailEntry.parse(entry) for entry in fields.get("tail", ()))
             fields["inputs"] = dict(_parse_input(line) for line in fields.get("inputs", ()))
-            return cls(**{name: fields[name] for name in cls.__slots__ if name in fields})
+            item = cls(**{name: fields[name] for name in cls.__slots__ if name in fields})
         except (TypeError, ValueError) as error:
             raise JournalCorrupt(key, f"the lock table's item cannot be read ({error})") from error
+        volumes: Any = item.volumes  # what it says it is, and may not be
+        if not isinstance(volumes, str) or set(volumes) - {"0", "1"}:
+            raise JournalCorrupt(key, f"the lock table's item cannot be read (its volumes are {volumes!r})")
+        return item
 
     @classmethod
     def from_attributes(cls, attributes: Mapping[str, Mapping[str, Any]]) -> GuardItem:

@@ -15,6 +15,8 @@ from segue.records import Keys
 _BORN = re.compile(r"(\d{8}T\d{6}Z)-[0-9a-f]{32}")
 _SEGMENT = re.compile(r"segments/\d+-(\d+)-[A-Za-z0-9_-]+\.json")
 _PAGE = re.compile(r"pages/(\d+)\.json")
+_VOLUME = re.compile(r"volumes/(\d+)\.json")
+_NAMES = (_SEGMENT, _PAGE, _VOLUME)
 
 
 def find_leftovers(
@@ -34,7 +36,7 @@ def find_leftovers(
     ended: Counter[str] = Counter()
     for key in listed:
         born, _, name = key.removeprefix(root).partition("/")
-        if not _BORN.fullmatch(born) or not (_SEGMENT.fullmatch(name) or _PAGE.fullmatch(name)):
+        if not _BORN.fullmatch(born) or not any(pattern.fullmatch(name) for pattern in _NAMES):
             findings.append(Finding("warning", "foreign", key, "not Segue's: nothing reads it, nothing deletes it"))
         elif item is None or born != item.born or item.ended(wall):
             ended[born] += 1
@@ -48,6 +50,12 @@ def _unnamed(key: str, name: str, item: GuardItem, keys: Keys) -> Iterator[Findi
         under_way = item.held and int(page[1]) == item.pages
         if int(page[1]) >= item.pages and not under_way:
             yield Finding("note", "orphan", key, "a page that was not committed; a later holder takes or replaces it")
+        return
+    if volume := _VOLUME.fullmatch(name):
+        number = int(volume[1])
+        under_way = item.held and number == len(item.volumes)
+        if item.volumes[number : number + 1] != "1" and not under_way:
+            yield Finding("note", "orphan", key, "a volume that was not committed; a later holder replaces it")
         return
     segment = _SEGMENT.fullmatch(name)
     if segment is None or key in {keys.segment(entry) for entry in item.tail}:

@@ -2,17 +2,19 @@
 
     sessions/<session_key>/<born>/segments/<first record>-<epoch>-<commit id>.json    what one commit wrote
     sessions/<session_key>/<born>/pages/<page number>.json                            segments, folded
+    sessions/<session_key>/<born>/volumes/<volume number>.json                        a run of pages, copied together
 
-Both are one JSON object that names the life it belongs to, so that a truncated, swapped or foreign object is
+Each is one JSON object that names the life it belongs to, so that a truncated, swapped or foreign object is
 noticed, and that carries records whose numbers follow from their order:
 
     {"schema": 1, "born": …, "first": 40, "commits": [[42, 5, "<commit id>"]], "records": [{…}, {…}]}
 
-A page is that, compressed (gzip): a message is written twice, and the second time costs less than half
-(docs/rfcs/0005). What is the default is left out: a record is a message's of the agent "default" if it says no more.
+It is compressed (gzip): a message is written three times, and together that is little more than twice its size
+(docs/rfcs/0005, 0007). What is the default is left out: a record is a message's of the agent "default" if it says no
+more.
 
-``commits`` gives each commit as (records after it, epoch, commit id): a segment has one, a page has those it
-was folded from, so that every commit stays a point in time that can be restored.
+``commits`` gives each commit as (records after it, epoch, commit id): a segment has one, a page and a volume have
+those they were made from, so that every commit stays a point in time that can be restored.
 """
 
 from __future__ import annotations
@@ -26,13 +28,20 @@ from typing import Any
 import msgspec
 
 from segue.errors import JournalCorrupt
-from segue.item import SCHEMA, GuardItem, TailEntry
+from segue.item import SCHEMA as ITEM_SCHEMA
+from segue.item import GuardItem, TailEntry
+
+SCHEMA = 1
+"""Version of the objects' form. Readers refuse a newer one."""
 
 PAGE_RECORDS = 256
 PAGE_BYTES = 256 * 1024
 PAGE_SEGMENTS = 48
 """A page is full at the first commit that reaches one of these: fixed by the records, so that any two
 writers cut alike. Few segments keep the guard item small, since every write pays for all of it."""
+
+VOLUME_PAGES = 16
+"""Pages of a run. Volume n holds the pages from n times this on: part of the form in storage, never to be changed."""
 
 TAIL_LIMIT = 64
 """Segments in ``tail`` at most; before it is passed, a page must have been sealed."""
@@ -64,10 +73,10 @@ Commit = tuple[int, int, str]
 
 
 class Block(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
-    """A segment or a page: the form in storage, records left as the JSON they are.
+    """A segment, a page or a volume: the form in storage, records left as the JSON they are.
 
-    ``sealed`` is on pages only: which commit folded it. No two attempts to write a page have the same bytes, so
-    that its ETag tells whose it is (docs/rfcs/0002).
+    ``sealed`` is on pages and volumes only: the id of the attempt that made it. No two attempts have the same bytes,
+    so that its ETag tells whose it is (docs/rfcs/0002).
     """
 
     schema: int
@@ -109,8 +118,8 @@ class Segment:
 GZIP = b"\x1f\x8b"
 """What compressed objects begin with; JSON never does."""
 
-_LEVEL = 6
-"""Pages are tens of kilobytes, compressed off the event loop: half a millisecond."""
+LEVEL = 6
+"""Pages are tens of kilobytes, compressed off the agent's event loop: half a millisecond."""
 
 _encode = msgspec.json.Encoder().encode
 _decode_block = msgspec.json.Decoder(Block).decode
@@ -155,6 +164,29 @@ class Keys:
         """Key of a page."""
         return f"{self.root}pages/{number}.json"
 
+    def volume(self, number: int) -> str:
+        """Key of a volume."""
+        return f"{self.root}volumes/{number}.json"
+
+    def sealed(self, item: GuardItem) -> list[str]:
+        """Keys of all pages and volumes that an item names."""
+        pages = [self.page(number) for number in range(item.pages)]
+        return pages + [self.volume(number) for number, bound in enumerate(item.volumes) if bound == "1"]
+
+    def vacant(self, item: GuardItem) -> list[str]:
+        """Keys at which somebody may have a page or a volume on its way that the item does not name."""
+        if item.schema < ITEM_SCHEMA:
+            return [self.page(item.pages)]
+        unbound = [self.volume(number) for number, bound in enumerate(item.volumes) if bound != "1"]
+        return [self.page(item.pages), *unbound, self.volume(len(item.volumes))]
+
+    def shortest(self, item: GuardItem) -> list[str]:
+        """Keys of the fewest pages and volumes that hold all records before the tail, in order."""
+        keys: list[str] = []
+        for number, bound in enumerate(item.volumes):
+            keys += [self.volume(number)] if bound == "1" else map(self.page, run(number))
+        return keys + [self.page(number) for number in range(len(item.volumes) * VOLUME_PAGES, item.pages)]
+
     @property
     def segments(self) -> str:
         """Prefix of all segments."""
@@ -165,10 +197,15 @@ class Keys:
         """Prefix of all pages."""
         return f"{self.root}pages/"
 
+    @property
+    def volumes(self) -> str:
+        """Prefix of all volumes."""
+        return f"{self.root}volumes/"
+
 
 def encode_segment(item: GuardItem, segment: Segment) -> bytes:
     """Return the object of a segment."""
-    return _encode(_block(item, segment.entry.first, [segment.commit], segment.records))
+    return pack(_block(item, segment.entry.first, [segment.commit], segment.records))
 
 
 def encode_page(item: GuardItem, segments: Sequence[Segment], sealed: str = "") -> bytes:
@@ -189,12 +226,12 @@ def encode_blank(item: GuardItem, sealed: str) -> bytes:
 
 
 def pack(block: Block) -> bytes:
-    """Return a page as the object that it is stored as."""
-    return gzip.compress(_encode(block), _LEVEL, mtime=0)
+    """Return a segment, page or volume as the object that it is stored as."""
+    return gzip.compress(_encode(block), LEVEL, mtime=0)
 
 
 def unpack(body: bytes) -> bytes:
-    """Return the JSON of a segment or a page.
+    """Return the JSON of a segment, page or volume. Older versions wrote it as it is.
 
     Raises:
         ValueError: It is cut off or damaged.
@@ -219,7 +256,7 @@ def _block(item: GuardItem, first: int, commits: Iterable[Commit], records: Iter
 
 
 def decode_block(key: str, body: bytes, item: GuardItem, first: int | None = None) -> Block:
-    """Read a segment or a page, and check that it is the one that belongs there.
+    """Read a segment, page or volume, and check that it is the one that belongs there.
 
     Args:
         key: Its object key, for the error.
@@ -233,17 +270,27 @@ def decode_block(key: str, body: bytes, item: GuardItem, first: int | None = Non
     try:
         block = _decode_block(unpack(body))
     except ValueError as error:  # msgspec's and UnicodeDecodeError are, too
-        raise JournalCorrupt(key, f"not a readable segment or page ({error})") from error
+        raise JournalCorrupt(key, f"not a readable segment, page or volume ({error})") from error
     if block.schema > SCHEMA:
         raise JournalCorrupt(key, f"written by a newer Segue (schema {block.schema}, this one reads {SCHEMA}): upgrade")
     if block.born != item.born:
         raise JournalCorrupt(key, f"belongs to a session born {block.born!r}")
-    if first is not None and block.first != first:
-        raise JournalCorrupt(key, f"begins with record {block.first}, expected {first}")
+    if first is not None:
+        check_first(key, block, first)
     ends = [end for end, _, _ in block.commits]
     if not ends or ends != sorted(ends) or ends[-1] != block.end:
         raise JournalCorrupt(key, f"its commits end at {ends}, its records at {block.end}")
     return block
+
+
+def check_first(key: str, block: Block, first: int) -> None:
+    """See that a block begins where the one before it ends.
+
+    Raises:
+        JournalCorrupt: It does not.
+    """
+    if block.first != first:
+        raise JournalCorrupt(key, f"begins with record {block.first}, expected {first}")
 
 
 def segments_of(block: Block) -> list[Segment]:
@@ -254,6 +301,11 @@ def segments_of(block: Block) -> list[Segment]:
         segments.append(Segment(TailEntry(start, epoch, commit_id), records))
         start = end
     return segments
+
+
+def run(number: int) -> range:
+    """The pages that a volume holds."""
+    return range(number * VOLUME_PAGES, (number + 1) * VOLUME_PAGES)
 
 
 def full_page(segments: Sequence[Segment]) -> int:

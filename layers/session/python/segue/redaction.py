@@ -1,15 +1,15 @@
 r"""Redaction is physical: the old content leaves every object of the session.
 
     commit      the "redact" record, the tail's segments written anew without the content, and ``scrub``
-    sweep       segments that nothing names deleted; pages rewritten in place under If-Match; pages that nobody
-                committed, and the place of the next one, blanked
+    sweep       segments that nothing names deleted; pages and volumes rewritten in place under If-Match; those that
+                nobody committed, and the places where one may still arrive, blanked
     clear       ``scrub`` removed
 
 A crash between the steps leaves ``scrub`` behind, and whoever acquires next finishes the sweep. Earlier points
 in time show the redacted form, too.
 
-A page is never deleted while the session lives: its key is used again, and a deletion that arrives late would
-hit the page that a later holder has folded. Blanks refuse what is on its way, since every request for a page
+A page or a volume is never deleted while the session lives: its key is used again, and a deletion that arrives late
+would hit the one that a later holder has made. Blanks refuse what is on its way, since every request for one
 names the version that it replaces, or that there is none (docs/rfcs/0002). A segment with the old content that
 is still on its way can only create an object that nothing names, which the next collection deletes.
 """
@@ -81,27 +81,27 @@ def redact_segments(segments: Sequence[Segment], epoch: int, replacements: Repla
 async def sweep_pages(
     objects: ObjectStore, keys: Keys, item: GuardItem, replacements: Replacements, check: Callable[[], Awaitable[None]]
 ) -> int:
-    """Rewrite, in place, the pages that hold redacted content, and blank those that nobody committed.
+    """Rewrite, in place, the pages and volumes that hold redacted content, and blank those that nobody committed.
 
     Args:
         objects: Where they are.
         keys: Object keys of this life.
         item: The guard item, as its holder.
         replacements: What stands in place of what.
-        check: Sees that the lease is still mine; called between reading a page and replacing that version.
+        check: Sees that the lease is still mine; called between reading one and replacing that version.
 
     Returns:
-        How many pages were rewritten.
+        How many were rewritten.
 
     Raises:
         SessionFenced: The lease is someone else's; the next holder finishes.
-        JournalCorrupt: A page cannot be read.
+        JournalCorrupt: One cannot be read.
     """
-    count = 0
-    for number in range(item.pages):
-        count += await _sweep_page(objects, keys.page(number), item, replacements, check)
-    beyond = {key for key in await objects.list(keys.pages) if _number(key) >= item.pages}
-    for key in sorted(beyond | {keys.page(item.pages)}):
+    count, named = 0, keys.sealed(item)
+    for key in named:
+        count += await _sweep_page(objects, key, item, replacements, check)
+    there = {key for key in await objects.list(keys.root) if key.startswith((keys.pages, keys.volumes))}
+    for key in sorted(there.union(keys.vacant(item)).difference(named)):
         await _blank_page(objects, key, item, check)
     return count
 
@@ -141,7 +141,3 @@ async def _sweep_page(
         except (PreconditionFailed, ObjectMissing):
             continue
         return True
-
-
-def _number(key: str) -> int:
-    return int(key.rsplit("/", 1)[-1].removesuffix(".json"))

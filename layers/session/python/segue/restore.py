@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from segue.clock import Clock
 from segue.errors import JournalCorrupt, SessionNotFound
 from segue.item import GuardItem
-from segue.records import Block, Commit, Keys, Record, Segment, decode_block, decode_record, segments_of
+from segue.records import Block, Commit, Keys, Record, Segment, check_first, decode_block, decode_record, segments_of
 from segue.storage.interface import GuardStore, ObjectMissing, ObjectStore
 
 _ATTEMPTS = 20
@@ -99,27 +99,33 @@ async def read(objects: ObjectStore, prefix: str, item: GuardItem) -> Journal:
         JournalCorrupt: An object is damaged or does not belong.
     """
     keys = Keys(prefix, item.session_key, item.born)
-    page_keys = [keys.page(number) for number in range(item.pages)]
-    names = page_keys + [keys.segment(entry) for entry in item.tail]
-    stored = await asyncio.gather(*(objects.get(name) for name in names))
+    folded = keys.shortest(item)
+    names = folded + [keys.segment(entry) for entry in item.tail]
 
-    blocks: list[tuple[str, Block]] = []
+    async def got(name: str) -> tuple[Block, list[Record], int]:
+        # Each is decoded when it comes, while others are on their way, and other sessions have their turn in between.
+        body = (await objects.get(name)).body
+        block = decode_block(name, body, item)
+        return block, [decode_record(raw, name) for raw in block.records], len(body)
+
+    found = await asyncio.gather(*(got(name) for name in names))
+
     end = 0
-    for name, found in zip(names, stored, strict=True):
-        block = decode_block(name, found.body, item, first=end)
-        blocks.append((name, block))
+    for name, (block, _, _) in zip(names, found, strict=True):
+        check_first(name, block, end)
         end = block.end
     if end != item.head:
         raise JournalCorrupt(keys.root, f"its objects hold {end} records, the guard says {item.head}")
-    for entry, (name, block) in zip(item.tail, blocks[item.pages :], strict=True):
+    segments = [block for block, _, _ in found[len(folded) :]]
+    for name, entry, block in zip(names[len(folded) :], item.tail, segments, strict=True):
         if block.commits != ((block.end, entry.epoch, entry.commit_id),):
             raise JournalCorrupt(name, f"holds commit {block.commits}, the guard says {entry}")
     return Journal(
         item,
-        records=[decode_record(raw, name) for name, block in blocks for raw in block.records],
-        commits=[commit for _, block in blocks for commit in block.commits],
-        tail=[segment for _, block in blocks[item.pages :] for segment in segments_of(block)],
-        size=sum(len(found.body) for found in stored),
+        records=[record for _, records, _ in found for record in records],
+        commits=[commit for block, _, _ in found for commit in block.commits],
+        tail=[segment for block in segments for segment in segments_of(block)],
+        size=sum(size for _, _, size in found),
     )
 
 

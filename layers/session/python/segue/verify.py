@@ -4,8 +4,8 @@
     listing ───────────────────────── what is there that nothing names?
     named objects ─ there? decode? belong? in place? records? commits? ─── head
 
-Every object is looked at, whatever was found before. An object that is missing counts only if the guard item is
-the same afterwards: a writer may have folded it meanwhile.
+Every object is looked at, whatever was found before. An object that is missing, or a volume that differs from its
+pages, counts only if the guard item is the same afterwards: a writer may have folded or redacted it meanwhile.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ import msgspec
 
 from segue.clock import Clock
 from segue.errors import JournalCorrupt, SessionNotFound, StorageRefused
-from segue.inspection import CheckedBlock, Finding, inspect_block, inspect_journal, problem_of
+from segue.inspection import CheckedBlock, Finding, inspect_block, inspect_journal, inspect_volumes, problem_of
 from segue.item import GuardItem
 from segue.leftovers import find_leftovers
-from segue.records import TAIL_LIMIT, Block, Keys, unpack
+from segue.records import TAIL_LIMIT, Block, Keys, run, unpack
 from segue.session import Stores
 from segue.storage.interface import ObjectMissing, StoredObject
 
@@ -37,6 +37,9 @@ _AT_ONCE = 16
 
 _ATTEMPTS = 20
 """Times that a session is looked at anew because it was folded under the check."""
+
+_PASSING = frozenset({"missing", "volume"})
+"""Findings that a writer can bring about under the check."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,17 +106,17 @@ async def verify(stores: Stores, session_key: str, clock: Clock, progress: Progr
     report = Report(session_key, "absent")
     for _ in range(_ATTEMPTS):
         report = await _look(stores, session_key, clock, progress)
-        if not any(one.code == "missing" for one in report.findings):
+        if not any(one.code in _PASSING for one in report.findings):
             return report
         again = await _look_at_item(stores, session_key)
         if isinstance(again, GuardItem) and report.item is not None and _layout(again) == _layout(report.item):
             return report
     moving = Finding("warning", "moving", session_key, f"still being folded after {_ATTEMPTS} looks; verify again")
-    return replace(report, findings=(moving, *(one for one in report.findings if one.code != "missing")))
+    return replace(report, findings=(moving, *(one for one in report.findings if one.code not in _PASSING)))
 
 
 def _layout(item: GuardItem) -> object:
-    return item.born, item.pages, item.tail, item.deleted
+    return item.born, item.pages, item.volumes, item.tail, item.deleted
 
 
 async def _look(stores: Stores, session_key: str, clock: Clock, progress: Progress) -> Report:
@@ -141,15 +144,17 @@ async def _check(
     stores: Stores, item: GuardItem, session_key: str, leftovers: list[Finding], progress: Progress
 ) -> Report:
     findings = list(_sane(item, session_key))
-    blocks = await _blocks(stores, item, progress)
-    findings += [finding for block in blocks for finding in block.findings]
-    findings += inspect_journal(item, blocks)
+    looked_at = await _blocks(stores, item, progress)
+    count = len(looked_at) - item.volumes.count("1")
+    blocks, volumes = looked_at[:count], looked_at[count:]
+    findings += [finding for block in looked_at for finding in block.findings]
+    findings += [*inspect_journal(item, blocks), *inspect_volumes(item, blocks, volumes)]
     return Report(
         session_key,
         "held" if item.held else "free",
         item,
-        objects=sum(block.size is not None for block in blocks),
-        size=sum(block.size or 0 for block in blocks),
+        objects=sum(block.size is not None for block in looked_at),
+        size=sum(block.size or 0 for block in looked_at),
         records=sum(len(block.records) for block in blocks),
         findings=(*findings, *leftovers),
     )
@@ -182,6 +187,7 @@ def _sane(item: GuardItem, session_key: str) -> list[Finding]:
         f"its tail goes beyond its head of {item.head}": any(first >= item.head for first in firsts),
         f"its tail names epochs above its own of {item.epoch}: {late}": bool(late),
         f"its last commit is {item.commit_id!r}, its tail ends with {last!r}": last != item.commit_id,
+        f"its volumes are {item.volumes!r}, of {item.pages} pages": run(len(item.volumes)).start > item.pages,
         f"it names {objects} objects for {item.head} records": objects > item.head,
         f"it has {item.head} records and no last commit": item.head > 0 and item.commit_id is None,
         "it is held by nobody in particular": item.held and (not item.holder or item.lease_ms <= 0),
@@ -200,6 +206,7 @@ async def _blocks(stores: Stores, item: GuardItem, progress: Progress) -> list[C
     pages = min(item.pages, item.head)  # each has a record: more is nonsense, which the item's own check reports
     named = [(keys.page(number), None) for number in range(pages)]
     named += [(keys.segment(entry), entry) for entry in item.tail]  # type: ignore[misc]  # None above, an entry here
+    named += [(keys.volume(number), None) for number, bound in enumerate(item.volumes) if bound == "1"]
     blocks: list[CheckedBlock] = []
     for start in range(0, len(named), _AT_ONCE):
         batch = named[start : start + _AT_ONCE]
@@ -211,7 +218,7 @@ async def _blocks(stores: Stores, item: GuardItem, progress: Progress) -> list[C
 
 
 async def _is_blank(stores: Stores, key: str) -> bool:
-    """Whether an object is what a redaction leaves in the place of the next page: as it should be."""
+    """Whether an object is what a redaction leaves in the place of the next page or volume: as it should be."""
     try:
         block = msgspec.json.decode(unpack((await stores.objects.get(key)).body), type=Block)
     except (ObjectMissing, StorageRefused, ValueError):

@@ -1,0 +1,141 @@
+"""Binding pages into volumes: a second copy of sixteen pages in one object, so that a restore asks for few.
+
+    pages    0 1 2 … 15   16 17 … 31   32 33 …      every record, for as long as the session lives
+    volumes       0            1                    named by the guard's ``volumes`` once a commit has said so
+
+A volume is bound by the holder, beside its commits, and counts only from the commit that names it. Its pages stay:
+nothing has to be deleted, a reader needs no second look, and what is lost before that commit is a copy. A run that
+is large already is left as it is, since fewer requests would not help it (docs/rfcs/0007). Runs on the storage loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import zlib
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from segue import records
+from segue.errors import SegueError
+from segue.guard import new_id
+from segue.item import SCHEMA, GuardItem
+from segue.records import LEVEL, Block, Keys, decode_block
+from segue.storage.interface import ObjectMissing, ObjectStore, StoredObject
+
+logger = logging.getLogger(__name__)
+
+VOLUME_BYTES = 1024 * 1024
+"""Records of a volume at most. Pages of more than 64 KiB each take longer to transfer than to ask for."""
+
+_STEP = 64 * 1024
+"""Bytes that are compressed before other sessions have their turn: two milliseconds."""
+
+_GZIP = 31
+"""zlib's window bits for gzip."""
+
+
+class Binder:
+    """Binds one session's full runs of pages, one after the other, for as long as its holder commits."""
+
+    def __init__(
+        self,
+        objects: ObjectStore,
+        keys: Keys,
+        answered: Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]],
+        put: Callable[[str, bytes], Awaitable[None]],
+    ) -> None:
+        """Prepare; no I/O.
+
+        Args:
+            objects: Where the objects are.
+            keys: Object keys of this life.
+            answered: Sends an identical request until storage answers it.
+            put: Creates or replaces a page or a volume, as only the holder may.
+        """
+        self._objects = objects
+        self._keys = keys
+        self._answered = answered
+        self._put = put
+        self._binding: asyncio.Task[str] | None = None
+        self._failed_at = -1
+
+    def begin(self, item: GuardItem) -> None:
+        """Bind the next run, in the background, if it is full.
+
+        An item of an older schema is not touched: whoever acquires it may not know of volumes, and redact.
+
+        Args:
+            item: The guard item as its holder's last write left it.
+        """
+        full = item.pages >= records.run(len(item.volumes)).stop
+        if full and item.schema >= SCHEMA and self._binding is None and self._failed_at != item.pages:
+            self._binding = asyncio.get_running_loop().create_task(self._bind(item))
+
+    def take(self) -> str:
+        """What the next commit has to add to ``volumes``; "" if there is nothing, or not yet."""
+        if self._binding is None or not self._binding.done():
+            return ""
+        done, self._binding = self._binding, None
+        return done.result()
+
+    async def drop(self) -> None:
+        """Give up what is under way, and what no commit has named. What it has sent can arrive later."""
+        dropped, self._binding = self._binding, None
+        if dropped is not None:
+            dropped.cancel()
+            await asyncio.gather(dropped, return_exceptions=True)
+
+    async def _bind(self, item: GuardItem) -> str:
+        try:
+            volume = await self._volume(item)
+            if volume is None:
+                return "0"
+            body = await _packed(volume)
+            await self._put(self._keys.volume(len(item.volumes)), body)
+        except (SegueError, ObjectMissing) as error:
+            # The pages are there still. It is tried again when there is one more, or by the next holder.
+            logger.warning("volume not bound", extra={"journal": self._keys.root, "error": type(error).__name__})
+        except Exception:
+            logger.exception("volume not bound, unexpectedly")
+        else:
+            return "1"
+        self._failed_at = item.pages
+        return ""
+
+    async def _volume(self, item: GuardItem) -> Block | None:
+        """Read a run, a page at a time, since nobody waits for it; None if it is too large to be bound."""
+        pages: list[Block] = []
+        size = 0
+        for number in records.run(len(item.volumes)):
+            key = self._keys.page(number)
+            stored: StoredObject = await self._answered(partial(self._objects.get, key))
+            pages.append(decode_block(key, stored.body, item, first=pages[-1].end if pages else None))
+            size += sum(len(bytes(raw)) for raw in pages[-1].records)
+            if not small_enough(size):
+                return None
+        return msgspec.structs.replace(
+            pages[0],
+            commits=tuple(commit for page in pages for commit in page.commits),
+            records=tuple(raw for page in pages for raw in page.records),
+            sealed=new_id(64),
+        )
+
+
+def small_enough(size: int) -> bool:
+    """Whether so many bytes of records make a volume."""
+    return size <= VOLUME_BYTES
+
+
+async def _packed(block: Block) -> bytes:
+    """Compress a volume as ``records.pack`` does, letting other sessions have their turn."""
+    plain = memoryview(msgspec.json.encode(block))
+    compressor = zlib.compressobj(LEVEL, zlib.DEFLATED, _GZIP)
+    parts: list[bytes] = []
+    for start in range(0, len(plain), _STEP):
+        parts.append(compressor.compress(plain[start : start + _STEP]))
+        await asyncio.sleep(0)
+    return b"".join((*parts, compressor.flush()))
