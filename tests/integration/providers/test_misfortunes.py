@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from strands.bidi.types.events import BidiBargeInEvent, BidiConnectionRestartEvent
 
-from local.fakes.nova import HISTORY_BYTES
+from local.fakes.nova_mind import HISTORY_BYTES
 from segue.records import Record
 from tests.support.memory_manager import MemoryStorage
 from tests.support.provider_calls import said
@@ -25,7 +25,7 @@ async def test_who_speaks_over_the_answer_is_heard_as_a_sentence_of_its_own(name
     await call.speak("count to 30")
     await eventually(lambda: any(event.get("type") == "bidi_audio_delta" for event in call.events), 20)
     since = len(call.events)
-    await call.speak("My name is Bob")
+    await call.speak("My name is Bob", over=True)
     await call.until("Hello Bob", since)
     assert call.of(BidiBargeInEvent)
     assert [text for role, text in said(call.agent.messages) if role == "user"] == ["count to 30", "My name is Bob"]
@@ -42,7 +42,7 @@ async def test_an_interrupted_conversation_is_handed_over_as_it_was_said(name, n
     await call.speak("count to 30")
     await eventually(lambda: any(event.get("type") == "bidi_audio_delta" for event in call.events), 20)
     since = len(call.events)
-    await call.speak("My name is Bob")
+    await call.speak("My name is Bob", over=True)
     await call.until("Hello Bob", since)
     before = said(call.agent.messages)
     fake.updates = False  # from here on nothing but the history
