@@ -2,7 +2,7 @@
 
 Over a WebSocket the service does not know what of its speech was played, and it speaks faster than real time. So it is
 told after a barge-in, and somebody who speaks over the rest of a response that is complete is a barge-in, too. Source:
-https://platform.openai.com/docs/guides/realtime-conversations, Interruption and Truncation
+https://developers.openai.com/api/docs/guides/realtime-conversations
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from worker.providers.errors import Refusal
 from worker.providers.heard import SpeechBegan
 from worker.providers.settings import Settings
 
-DEFAULT_TRANSCRIPTION_MODEL: Final = "gpt-4o-transcribe"
-"""Without one there is no transcript of the user, and nothing to record."""
+DEFAULT_TRANSCRIPTION_MODEL: Final = "gpt-transcribe"
+"""Without one there is no transcript of the user, and nothing to record. gpt-4o-transcribe ends in February 2027.
+Source: https://strandsagents.com/docs/user-guide/sdk/bidi/models/openai/realtime/"""
 
 URL: Final = realtime.OPENAI_REALTIME_URL
 """The service's own address: it is a constant of Strands' module, and can only be changed there."""

@@ -124,6 +124,6 @@ def test_the_range_of_strands_is_stated_and_this_one_is_in_it():
         for line in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
         if line.startswith("strands-agents")
     }
-    assert stated == "~=1.62"
+    assert stated == "~=1.62.0"
     assert installed in Requirement(f"strands-agents{stated}").specifier
     assert f"strands-agents {stated}" in (ROOT / "docs" / "providers.md").read_text(encoding="utf-8")
