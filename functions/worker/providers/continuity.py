@@ -80,11 +80,8 @@ class ContinuousModel(BidiModel, AudioCapable):
         self._edges = Edges(self._client_rates, self._rates)
         self._connector = Connector(inner, settings.provider)
         self._activity = Activity(now)
-        self._now = now
         self._heard = Heard(now)
-        self._recorded: handles.Handle | None = None
-        self._handle = handles.of_model(inner)
-        self._given_at = 0
+        self._handles = handles.Handles(inner, settings.provider)
         self._on_connection: Callable[[], None] = lambda: None
         self._reconnections = Reconnections(now)
         self._next = asyncio.Event()
@@ -120,14 +117,13 @@ class ContinuousModel(BidiModel, AudioCapable):
             messages: The agent's history as it is now.
         """
         state: dict[str, Any] = {"provider": self.provider, "provider_audio": list(self._rates)}
-        if self._handle is not None and not self._activity.changed and messages:
-            newest = str(messages[-1].get("tracking_id", ""))
-            state["handle"] = handles.Handle(self._handle, self._given_at, self.model_id, newest).record()
+        if not self._activity.changed and (handle := self._handles.record(self.model_id, messages)) is not None:
+            state["handle"] = handle
         return state
 
     def load_connection(self, record: Mapping[str, Any]) -> None:
         """Take over what a session recorded of its last connection, before ``start``."""
-        self._recorded = handles.recorded(record)
+        self._handles.load(record)
 
     def watch_connection(self, callback: Callable[[], None]) -> None:
         """Call back when ``connection_state`` has something new."""
@@ -139,11 +135,11 @@ class ContinuousModel(BidiModel, AudioCapable):
         Gemini lets nobody resume a session that is connected: it ends the newer connection with an internal error.
         Source: https://github.com/aicc2025/sip-to-ai/pull/14, which found it by trying; Google's documents say nothing.
         """
-        self._recorded = None
+        self._handles.forget()
 
     def forget_connection(self) -> None:
         """Forget the provider's handle: it knows what nobody shall know any more."""
-        self._recorded = None
+        self._handles.forget()
         self._activity.changed = True
 
     async def start(
@@ -164,7 +160,9 @@ class ContinuousModel(BidiModel, AudioCapable):
         Raises:
             Exception: What the provider refused last, after everything was tried.
         """
-        await self._connector.start(system_prompt, tools, messages or [], kwargs, self._usable(messages))
+        messages = messages or []
+        handle = self._handles.usable(self.model_id, messages)
+        await self._connector.start(system_prompt, tools, messages, kwargs, handle)
         self._connected()
 
     async def restart(
@@ -227,7 +225,6 @@ class ContinuousModel(BidiModel, AudioCapable):
             Exception: The provider's error, if another connection would not help.
         """
         sentences = Sentences()
-        self._heard = Heard(self._now)
         async with Pump(self.inner.receive(), lambda: handles.of_model(self.inner)) as pump:
             while True:
                 event, handle = await pump.next(timeout=QUIET_SECONDS / 3)
@@ -261,19 +258,6 @@ class ContinuousModel(BidiModel, AudioCapable):
         if truncate is not None and isinstance(event, BidiBargeInEvent) and (unplayed := self._heard.drop()):
             with contextlib.suppress(Exception):  # of a connection that is lost: its stream ends, too
                 await truncate(unplayed)
-
-    def _usable(self, messages: Messages | None) -> str | None:
-        """The recorded handle, if it may be used."""
-        recorded, self._recorded = self._recorded, None
-        if recorded is None:
-            return None
-        newest = messages[-1].get("tracking_id") if messages else None
-        reason = handles.why_not(recorded, self._provider, self.model_id, newest, int(time.time() * 1000))
-        if reason is None:
-            return recorded.value
-        logger.info("resumption handle not used", provider=self.provider, reason=reason)
-        count("ModelHandleUnusable", self.provider)
-        return None
 
     def _connected(self) -> None:
         self._activity.began()
@@ -326,8 +310,7 @@ class ContinuousModel(BidiModel, AudioCapable):
             raise ConnectionTimeoutError("renewed between turns, before the provider's limit")
 
     def _take_handle(self, handle: str | None) -> None:
-        if handle is not None and handle != self._handle:
-            self._handle, self._given_at = handle, int(time.time() * 1000)
+        if self._handles.take(handle):
             self._activity.settled()
             self._on_connection()
 

@@ -71,7 +71,7 @@ class _Answer:
     """One answer.
 
     Attributes:
-        ends: Seconds of sound on this connection up to its end.
+        ends: Seconds of sound up to its end.
         text: Its words.
         begun: For each piece of the text the seconds of sound that came before it, and where in the text it ends.
         told: Where in the text the provider's own account ends, 0 without one.
@@ -96,7 +96,10 @@ class _Answer:
 
 
 class Heard:
-    """Follows one connection's answers, as they are passed on to the agent."""
+    """Follows one conversation's answers, as they are passed on to the agent.
+
+    Not one connection's: what one has said may still be playing when the next hears that somebody speaks over it.
+    """
 
     def __init__(self, now: Callable[[], float]) -> None:
         """Begin in silence.

@@ -20,12 +20,17 @@ def answers(call: Call) -> list[str]:
     return [text for role, text in said(call.agent.messages) if role == "assistant"]
 
 
+def questions(call: Call) -> list[str]:
+    return [text for role, text in said(call.agent.messages) if role == "user"]
+
+
 async def interrupt(call: Call) -> AnswerCut:
     """Speak over the answer, and wait for what is made of that."""
     since = len(call.events)
     await call.speak("My name is Bob", over=True)
     await call.until("Hello Bob", since)
     assert call.of(BidiBargeInEvent)
+    assert questions(call) == ["count to 30", "My name is Bob"], "what cuts in is a sentence of its own"
     return call.of(AnswerCut)[-1]
 
 
@@ -45,6 +50,22 @@ async def test_of_an_answer_that_is_cut_off_it_records_what_was_heard(name, new_
     assert cut.recorded.startswith(cut.heard)
     assert 0 < len(cut.heard.split()) < len(cut.recorded.split()) < 30
     assert answers(call) == [cut.heard, "Hello Bob, nice to meet you."]
+
+
+@pytest.mark.parametrize("name", ALL)
+async def test_an_interrupted_conversation_is_handed_over_as_it_was_heard(name, new_fake, new_call, storage):
+    fake = await new_fake(name, pace=0.3)
+    call = await new_call(fake, storage)
+    await begin(call, fake, 3)
+    await interrupt(call)
+    before = said(call.agent.messages)
+    await call.manager.durable()
+    fake.updates = False  # from here on nothing but the history
+    await call.kill()
+    successor = await new_call(fake, storage)
+    await successor.ask("What's my name?", "Your name is Bob")
+    if fake.mind.told.handle is None:
+        assert fake.mind.told.history == before
 
 
 @pytest.mark.parametrize("name", HEARD_AFTER)
@@ -94,6 +115,19 @@ async def test_openai_is_told_how_much_of_its_speech_was_heard(new_fake, new_cal
     await begin(call, fake, 3)
     await interrupt(call)
     assert len(fake.mind.truncated) == 1, "the fake refuses more milliseconds than it has spoken"
+
+
+async def test_what_an_ended_connection_said_may_be_spoken_over_on_the_next(new_fake, new_call, storage):
+    fake = await new_fake("openai-realtime")
+    call = await new_call(fake, storage)
+    await begin(call, fake, 3)
+    await eventually(lambda: any("30." in text for text in answers(call)))
+    await fake.mind.drop()
+    await eventually(lambda: len(fake.minds) == 2 and fake.mind.told.config)
+    cut = await interrupt(call)
+    assert 3 <= len(cut.heard.split()) < 30
+    assert answers(call)[0] == cut.heard
+    assert fake.mind.truncated == [], "it knows nothing of that speech"
 
 
 @pytest.mark.parametrize("name", ALL)
