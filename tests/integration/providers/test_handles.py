@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
+
+from websockets.exceptions import ConnectionClosed
 
 from tests.support.provider_calls import Call
 from tests.support.waiting import eventually
@@ -42,3 +45,17 @@ async def test_a_handle_whose_connection_is_still_open_leads_to_the_history(new_
     assert fake.contested == 1
     await eventually(lambda: fake.mind.told.history == TOLD)
     await successor.ask("What's my name?", "Your name is Alice")
+
+
+async def test_a_connection_that_goes_on_talking_after_its_notice_is_replaced_soon(new_fake, new_call, storage):
+    """Nobody reads it any more, and its client waits until what it has sent is read."""
+    fake = await new_fake("gemini-live")
+    call = await new_call(fake, storage)
+    await talk(call)
+    first = fake.mind
+    await first.reach_limit()
+    with contextlib.suppress(ConnectionClosed):
+        for _ in range(500):
+            await first.say("and so on ", bytes(4800))
+    await eventually(lambda: len(fake.minds) == 2, 5.0)
+    await call.ask("What's my name?", "Your name is Alice")
