@@ -40,6 +40,8 @@ class Turn:
             case frames.Tool():
                 self._tools.discard(frame.tool_use_id)
                 self._spoken = False
+            case frames.Transcript(replaces=int()):
+                pass  # of the answer before
             case frames.Transcript(role="assistant", final=True) | frames.TextOutput():
                 self._spoken = True
             case frames.Ready():
@@ -85,6 +87,8 @@ class View:
     def show(self, frame: frames.ServerFrame) -> None:
         """Show one frame."""
         match frame:
+            case frames.Transcript(replaces=int()):
+                self.note(f"of that was heard: {frame.text}")
             case frames.Transcript(role="assistant"):
                 self._agent(frame.text, final=frame.final)
             case frames.Transcript(role="user", final=True):

@@ -17,10 +17,11 @@ from strands.bidi.models import AudioCapable
 from segue.item import Known
 from segue.wire import frames
 from worker.audience import Audience
+from worker.corrections import correct, cut_message
 from worker.gate import OutputGate
 from worker.manager import Manager
 from worker.marks import Marks
-from worker.providers import ProviderError
+from worker.providers import AnswerCut, ProviderError
 from worker.receipts import INPUT_WINDOW
 from worker.speech import Speech, Utterance, Way, retell
 from worker.tracing import TurnTraces
@@ -64,6 +65,15 @@ class Output:
     def show(self, event: Any) -> None:
         """Say what an event of the agent amounts to."""
         for utterance in self._speech.of(event):
+            self._say(utterance)
+
+    async def correct(self, cut: AnswerCut) -> None:
+        """Have the session and the clients know what was heard of an answer that somebody spoke over."""
+        if (message := cut_message(self._agent, cut)) is None:
+            return
+        replaces = self._manager.record_of(message["tracking_id"])
+        await correct(self._agent, message, cut.heard)
+        for utterance in self._speech.corrected(cut.heard, replaces):
             self._say(utterance)
 
     def greet(self, client_id: str, last_record: int | None) -> None:

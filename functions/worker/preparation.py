@@ -57,7 +57,10 @@ class Preparation:
             Exception: Whatever the agent's code or its model raises.
         """
         head = await manager.prepare()
-        beginning = Beginning(await asyncio.to_thread(new_agent, manager))
+        agent = await asyncio.to_thread(new_agent, manager)
+        if (leave := getattr(agent.model, "leave_connection", None)) is not None:  # one of worker.providers
+            leave()
+        beginning = Beginning(agent)
         ready = cls(manager, beginning, head)
         try:
             await beginning.start()

@@ -30,7 +30,7 @@ from worker.manager import Manager
 from worker.metrics import Count, metrics
 from worker.outbox import Connections
 from worker.output import Output
-from worker.providers import classify
+from worker.providers import AnswerCut, classify
 from worker.tracing import TurnTraces
 from worker.turn import Turn
 
@@ -267,6 +267,8 @@ class HostedSession:
         async for event in self._agent.receive():
             self.turn.saw(event)
             self._output.show(event)
+            if isinstance(event, AnswerCut):
+                await self._output.correct(event)
         logger.info("the agent ended the conversation", session=self.key, epoch=self.epoch)
         self._soon(self.stop())
 

@@ -108,6 +108,17 @@ class Speech:
                 self._partials.clear()
                 yield Utterance(Restart(reason=event.reason), Way.GATED)
 
+    def corrected(self, text: str, replaces: int | None) -> Iterator[Utterance]:
+        """Yield the frame that corrects an answer's transcript.
+
+        Args:
+            text: What was heard of it.
+            replaces: The record of the transcript.
+        """
+        mark = self._marks.of_block("transcript", "assistant", text)
+        frame = Transcript(role="assistant", text=_cut(text), final=True, record=_record(mark), replaces=replaces)
+        yield _gated(frame, mark)
+
     def _audio(self, event: BidiAudioDeltaEvent) -> Iterator[AudioOutput]:
         if event.format != "pcm" or event.channels != 1:
             if not self._warned:

@@ -125,7 +125,7 @@ class Caller:
         self._listener = listener
 
     async def say(self, text: str, expected: str, within: float, *, spoken: bool = True) -> Said:
-        """Say something and wait until it is answered.
+        """Say something, once the answer before it has been played, and wait until it is answered.
 
         Args:
             text: The words.
@@ -136,6 +136,7 @@ class Caller:
         Raises:
             TimeoutError: No such answer came in time.
         """
+        await asyncio.sleep(max(0.0, self._listener.silent_at - time.monotonic()))
         said = Said(text, expected, spoken)
         self.said.append(said)
         before = len(self._listener.finals)

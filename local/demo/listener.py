@@ -42,6 +42,7 @@ class Listener:
         doubled: Frames that came again, or from an epoch that was over.
         missing: Frames that were skipped within an epoch.
         last_frame_at: When anything came last.
+        silent_at: When what came of the agent's speech has been played, on the monotonic clock.
     """
 
     def __init__(self, client: Client) -> None:
@@ -52,7 +53,7 @@ class Listener:
         self.count: Counter[str] = Counter()
         self.doubled = 0
         self.missing = 0
-        self.last_frame_at = time.monotonic()
+        self.last_frame_at = self.silent_at = time.monotonic()
         self._client = client
         self._ear: Ear | None = None
         self._place = (0, 0)
@@ -127,8 +128,10 @@ class Listener:
             case frames.AudioOutput():
                 self._ear = self._ear or Ear(frame.rate)
                 self.heard += [one.text for one in self._ear.feed(frame.pcm)]
+                self.silent_at = max(self.silent_at, self.last_frame_at) + len(frame.pcm) / 2 / frame.rate
             case frames.BargeIn():
                 self._ear = None  # what was being said is cut off
+                self.silent_at = self.last_frame_at
             case frames.Moved():
                 self.moves.append(self.last_frame_at)
             case frames.Ready():

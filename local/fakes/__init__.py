@@ -4,7 +4,7 @@ fake         what all have in common: connections, what they were told, how they
 mind         a conversation without a protocol: hears text and tones, answers as the rehearsal model does
 openai       OpenAI Realtime, a WebSocket
 gemini       Gemini Live, a WebSocket over TLS
-nova         Nova Sonic, an HTTP/2 event stream over TLS
+nova         Nova Sonic, an HTTP/2 event stream over TLS; nova_mind: a conversation on it
 schemas_…    what each takes from its client, with unknown fields forbidden
 """
 

@@ -25,6 +25,8 @@ class Fake(abc.ABC):
         refuse: Called when a connection was told everything; a text refuses it.
         pace: Seconds taken to speak a second of audio.
         reject: HTTP status to answer the next connections with.
+        plays: Whether it takes its answers to be played in real time, and speech over one that is still being played
+            for an interruption. Otherwise only what is still being generated can be interrupted.
         failing: Codes with which the next responses fail, where the provider has such.
     """
 
@@ -35,6 +37,7 @@ class Fake(abc.ABC):
         self.reject: list[int] = []
         self.failing: list[str] = []
         self.pace = pace
+        self.plays = False
 
     @property
     def mind(self) -> Any:

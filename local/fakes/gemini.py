@@ -11,80 +11,66 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
-from websockets.http11 import Request, Response
+from websockets.http11 import Request
+from websockets.protocol import State
 
 from local.fakes import certificate
-from local.fakes.fake import LOOPBACK, Broken, Fake
+from local.fakes.fake import LOOPBACK
 from local.fakes.mind import Mind, result_text, spec_of
 from local.fakes.schemas_gemini import ClientContent, ClientMessage, Setup, ToolResponse
+from local.fakes.sockets import SocketFake
 from worker.rehearsal.history import Turn
 
 KEY = "fake-gemini-key"
 
 
-class FakeGemini(Fake):
+class FakeGemini(SocketFake):
     """The service.
 
     Attributes:
         sessions: What each handle stands for: the turns so far.
-        valid: Handles that are taken.
+        holders: Which connection gave each handle.
         merges: Whether who speaks over the answer is added to the transcript before, as the service does at times.
         updates: Whether handles are given.
+        contested: How often a handle was shown while the connection that it was given to was open.
     """
 
     def __init__(self, *, pace: float = 0.0) -> None:
         super().__init__(pace=pace)
         self.sessions: dict[str, list[Turn]] = {}
+        self.holders: dict[str, GeminiMind] = {}
         self.merges = True
         self.updates = True
+        self.contested = 0
         self.numbers = itertools.count(1)
-        self._server: Server | None = None
         self._folder = tempfile.TemporaryDirectory()
         self._certificate = certificate.make(Path(self._folder.name))
-
-    async def start(self) -> None:
-        """Listen."""
-        self._server = await serve(
-            self._serve, LOOPBACK, 0, process_request=self._admit, ssl=self._certificate.context, max_size=None
-        )
+        self.tls = self._certificate.context
 
     async def stop(self) -> None:
         """End."""
-        if self._server is not None:
-            self._server.close()
-            await self._server.wait_closed()
+        await super().stop()
         self._folder.cleanup()
 
     def environment(self) -> dict[str, str]:
         """The worker's variables."""
-        assert self._server is not None  # noqa: S101 - started
-        port = next(iter(self._server.sockets)).getsockname()[1]
         return {
             "SEGUE_PROVIDER": "gemini-live",
-            "SEGUE_PROVIDER_ENDPOINT": f"https://{LOOPBACK}:{port}",
+            "SEGUE_PROVIDER_ENDPOINT": f"https://{LOOPBACK}:{self.port}",
             "GEMINI_API_KEY": KEY,
             "SSL_CERT_FILE": str(self._certificate.authority),
         }
 
-    def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
-        if self.reject:
-            return connection.respond(http.HTTPStatus(self.reject.pop(0)), "{}")
+    def at_the_door(self, request: Request) -> tuple[http.HTTPStatus, str] | None:
+        """Refuse a wrong key."""
         key = request.headers.get("x-goog-api-key") or parse_qs(urlsplit(request.path).query).get("key", [""])[0]
-        if key != KEY:
-            return connection.respond(http.HTTPStatus.UNAUTHORIZED, "{}")
-        return None
+        return None if key == KEY else (http.HTTPStatus.UNAUTHORIZED, "{}")
 
-    async def _serve(self, socket: ServerConnection) -> None:
-        mind = GeminiMind(self, socket)
-        async with self.lasting(mind):
-            try:
-                await mind.serve()
-            except ConnectionClosed:
-                pass
-            except Broken as problem:
-                await socket.close(1007, str(problem)[:100])
+    def new_mind(self, socket: ServerConnection) -> "GeminiMind":
+        """Begin a conversation."""
+        return GeminiMind(self, socket)
 
 
 class GeminiMind(Mind):
@@ -115,6 +101,15 @@ class GeminiMind(Mind):
             else:
                 await self._results(message.tool_response)
 
+    async def end_broken(self, problem: str) -> None:
+        """End a connection whose client broke the rules."""
+        await self._socket.close(1007, problem[:100])
+
+    @property
+    def connected(self) -> bool:
+        """Whether its connection is open."""
+        return self._socket.state is State.OPEN
+
     async def send(self, **message: Any) -> None:
         """Send a message."""
         await self._socket.send(json.dumps(message).encode())
@@ -134,6 +129,10 @@ class GeminiMind(Mind):
         if told.handle is not None:
             if told.handle not in self._fake.sessions:
                 await self._socket.close(1008, "BidiGenerateContent session not found")
+                return False
+            if (holder := self._fake.holders.get(told.handle)) is not None and holder.connected:
+                self._fake.contested += 1
+                await self._socket.close(1011, "Internal error encountered.")
                 return False
             self.turns = list(self._fake.sessions[told.handle])
         self._seeding = bool(setup.history_config and setup.history_config.initial_history_in_client_content)
@@ -222,7 +221,7 @@ class GeminiMind(Mind):
     async def _update(self) -> None:
         if self._fake.updates:
             handle = f"handle-{next(self._fake.numbers)}"
-            self._fake.sessions[handle] = list(self.turns)
+            self._fake.sessions[handle], self._fake.holders[handle] = list(self.turns), self
             with contextlib.suppress(ConnectionClosed):
                 await self.send(sessionResumptionUpdate={"newHandle": handle, "resumable": True})
 

@@ -63,7 +63,21 @@ class Mind(abc.ABC):
         self._hearing = False
         self._speaking: asyncio.Task[None] | None = None
         self._said = ""
+        self._words: list[tuple[str, float]] = []
+        self._began = 0.0
+        self._cut_off = False
         self._tools_asked: dict[str, str] = {}
+
+    @property
+    def heard(self) -> str:
+        """The words of the newest answer that have begun to sound by now, played in real time from its first on."""
+        since = asyncio.get_running_loop().time() - self._began
+        return "".join(word for word, second in self._words if second < since)
+
+    @property
+    def plays_on(self) -> bool:
+        """Whether the newest answer is taken to be still playing."""
+        return False
 
     def listen(self, input_rate: int, output_rate: int) -> None:
         """Set the audio formats."""
@@ -162,12 +176,14 @@ class Mind(abc.ABC):
 
     async def _speak(self, text: str) -> None:
         pcm, at = speak(text, self._output_rate), 0
-        self._said = ""
+        self._said, self._words, self._cut_off = "", [], False
+        self._began = asyncio.get_running_loop().time()
         await self.begin()
         words = words_in_time(text)
         for number, (word, second) in enumerate(words):
             to = len(pcm) if number == len(words) - 1 else int(second * self._output_rate) * SAMPLE_BYTES
             self._said += word
+            self._words.append((word, at / SAMPLE_BYTES / self._output_rate))
             await self.say(word, pcm[at:to])
             await asyncio.sleep(self._pace * (to - at) / SAMPLE_BYTES / self._output_rate)
             at = to
@@ -180,6 +196,14 @@ class Mind(abc.ABC):
             await self._silence()
             self._keep(self._said)
             await self.interrupted(self._said)
+        elif self.plays_on and not self._cut_off:
+            await self.interrupted(self._said)
+        self._cut_off = True
+
+    def forget_unheard(self, said: str, heard: str) -> None:
+        """Remember of an answer only what was heard."""
+        at = max(index for index, turn in enumerate(self.turns) if turn == Turn("assistant", said))
+        self.turns[at] = Turn("assistant", heard)
 
     async def _silence(self) -> None:
         task, self._speaking = self._speaking, None

@@ -7,11 +7,10 @@ import json
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from websockets.asyncio.server import Server, ServerConnection, serve
-from websockets.exceptions import ConnectionClosed
-from websockets.http11 import Request, Response
+from websockets.asyncio.server import ServerConnection
+from websockets.http11 import Request
 
-from local.fakes.fake import LOOPBACK, Broken, Fake
+from local.fakes.fake import LOOPBACK
 from local.fakes.mind import Mind, result_text, spec_of
 from local.fakes.schemas_openai import (
     AudioAppend,
@@ -19,65 +18,47 @@ from local.fakes.schemas_openai import (
     FunctionCallItem,
     FunctionOutputItem,
     ItemCreate,
+    ItemTruncate,
     MessageItem,
     SessionUpdate,
 )
+from local.fakes.sockets import SocketFake
 from worker.rehearsal.history import Turn
 
 KEY = "fake-openai-key"
 ALLOWED = {"user": "input_text", "assistant": "output_text", "system": "input_text"}
 
 
-class FakeOpenAI(Fake):
+class FakeOpenAI(SocketFake):
     """The service."""
-
-    def __init__(self, *, pace: float = 0.0) -> None:
-        super().__init__(pace=pace)
-        self._server: Server | None = None
-
-    async def start(self) -> None:
-        """Listen."""
-        self._server = await serve(self._serve, LOOPBACK, 0, process_request=self._admit)
-
-    async def stop(self) -> None:
-        """End."""
-        if self._server is not None:
-            self._server.close()
-            await self._server.wait_closed()
 
     def environment(self) -> dict[str, str]:
         """The worker's variables."""
-        assert self._server is not None  # noqa: S101 - started
-        port = next(iter(self._server.sockets)).getsockname()[1]
         return {
             "SEGUE_PROVIDER": "openai-realtime",
-            "SEGUE_PROVIDER_ENDPOINT": f"ws://{LOOPBACK}:{port}/v1/realtime",
+            "SEGUE_PROVIDER_ENDPOINT": f"ws://{LOOPBACK}:{self.port}/v1/realtime",
             "OPENAI_API_KEY": KEY,
         }
 
-    def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
-        if self.reject:
-            return connection.respond(http.HTTPStatus(self.reject.pop(0)), "{}")
+    def at_the_door(self, request: Request) -> tuple[http.HTTPStatus, str] | None:
+        """Refuse a wrong key or model."""
         if request.headers.get("Authorization") != f"Bearer {KEY}":
-            return connection.respond(http.HTTPStatus.UNAUTHORIZED, '{"error": {"code": "invalid_api_key"}}')
+            return http.HTTPStatus.UNAUTHORIZED, '{"error": {"code": "invalid_api_key"}}'
         if "realtime" not in parse_qs(urlsplit(request.path).query).get("model", [""])[0]:
-            return connection.respond(http.HTTPStatus.NOT_FOUND, '{"error": {"code": "model_not_found"}}')
+            return http.HTTPStatus.NOT_FOUND, '{"error": {"code": "model_not_found"}}'
         return None
 
-    async def _serve(self, socket: ServerConnection) -> None:
-        mind = OpenAIMind(self, socket)
-        async with self.lasting(mind):
-            try:
-                await mind.serve()
-            except ConnectionClosed:
-                pass
-            except Broken as problem:
-                await mind.send("error", error={"type": "invalid_request_error", "message": str(problem)})
-                await socket.close(1008, "invalid request")
+    def new_mind(self, socket: ServerConnection) -> "OpenAIMind":
+        """Begin a conversation."""
+        return OpenAIMind(self, socket)
 
 
 class OpenAIMind(Mind):
-    """One session."""
+    """One session.
+
+    Attributes:
+        truncated: For what was truncated of its speech: item and milliseconds that are left.
+    """
 
     def __init__(self, fake: FakeOpenAI, socket: ServerConnection) -> None:
         super().__init__(fake.pace)
@@ -85,6 +66,9 @@ class OpenAIMind(Mind):
         self._ids = itertools.count(1)
         self._response = self._item = self._user_item = ""
         self._calls: dict[str, str] = {}
+        self._sounds: dict[str, int] = {}
+        self._worded: dict[str, list[tuple[str, float]]] = {}
+        self.truncated: list[tuple[str, int]] = []
         self._configured = self._talking = False
         self._last: Any = None
         request = socket.request
@@ -100,11 +84,18 @@ class OpenAIMind(Mind):
                     await self._configure(event)
                 case ItemCreate():
                     await self._add(event.item)
+                case ItemTruncate():
+                    await self._truncate(event)
                 case AudioAppend():
                     self._talking = True
                     await self.heard_audio(base64.b64decode(event.audio, validate=True))
                 case _:
                     await self._answer()
+
+    async def end_broken(self, problem: str) -> None:
+        """End a session whose client broke the rules."""
+        await self.send("error", error={"type": "invalid_request_error", "message": problem})
+        await self._socket.close(1008, "invalid request")
 
     async def send(self, kind: str, **fields: Any) -> None:
         """Send an event."""
@@ -165,6 +156,17 @@ class OpenAIMind(Mind):
         else:
             self._last = ("result", item.call_id, text)
 
+    async def _truncate(self, event: ItemTruncate) -> None:
+        if event.audio_end_ms > self._sounds.get(event.item_id, -1) / 48:
+            raise self._fake.broken(f"{event.item_id} is no speech, or already shorter than {event.audio_end_ms} ms")
+        self.truncated.append((event.item_id, event.audio_end_ms))
+        self._sounds[event.item_id] = event.audio_end_ms * 48
+        words = self._worded[event.item_id]
+        heard = "".join(word for word, at in words if at * 1000 < event.audio_end_ms)
+        self.forget_unheard("".join(word for word, _ in words), heard)
+        where = {"item_id": event.item_id, "content_index": 0, "audio_end_ms": event.audio_end_ms}
+        await self.send("conversation.item.truncated", **where)
+
     async def _answer(self) -> None:
         last, self._last = self._last, None
         if last is None:
@@ -202,9 +204,11 @@ class OpenAIMind(Mind):
 
     async def say(self, word: str, pcm: bytes) -> None:
         """A word and its sound."""
+        self._worded[self._item] = self._words
         where = {"response_id": self._response, "item_id": self._item, "output_index": 0, "content_index": 0}
         await self.send("response.output_audio_transcript.delta", delta=word, **where)
         if pcm:
+            self._sounds[self._item] = self._sounds.get(self._item, 0) + len(pcm)
             await self.send("response.output_audio.delta", delta=base64.b64encode(pcm).decode(), **where)
 
     async def end(self, text: str) -> None:

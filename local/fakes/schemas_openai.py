@@ -111,4 +111,11 @@ class ResponseCreate(_Strict, tag_field="type", tag="response.create"):
     event_id: str | None = None
 
 
-ClientEvent = SessionUpdate | ItemCreate | AudioAppend | ResponseCreate
+class ItemTruncate(_Strict, tag_field="type", tag="conversation.item.truncate"):
+    item_id: str
+    content_index: Literal[0]
+    audio_end_ms: Annotated[int, Meta(ge=0)]
+    event_id: str | None = None
+
+
+ClientEvent = SessionUpdate | ItemCreate | ItemTruncate | AudioAppend | ResponseCreate

@@ -18,7 +18,8 @@ from strands.bidi.types.media import AudioDelta
 from segue import LeaseSettings
 from tests.support.memory_manager import MemorySessionManager, MemoryStorage
 from tests.support.waiting import eventually
-from worker.providers import ContinuousModel, Settings, build
+from worker.corrections import correct, cut_message
+from worker.providers import AnswerCut, ContinuousModel, Settings, build
 from worker.rehearsal.tones import speak
 
 PROMPT = "You are a test."
@@ -65,12 +66,14 @@ class Call:
 
     async def open(self, *, connect: bool = True) -> Call:
         await self.manager.open()
-        settings = await asyncio.to_thread(Settings.from_environment, self.variables)
-        model = await asyncio.to_thread(build, settings)
-        self.agent = BidiAgent(model=model, tools=[weather], system_prompt=PROMPT, session_manager=self.manager)
+        self.agent = await asyncio.to_thread(self.new_agent, self.manager)
         if connect:
             await self.connect()
         return self
+
+    def new_agent(self, manager: MemorySessionManager) -> BidiAgent:
+        model = build(Settings.from_environment(self.variables))
+        return BidiAgent(model=model, tools=[weather], system_prompt=PROMPT, session_manager=manager)
 
     async def connect(self) -> None:
         await self.agent.start()
@@ -80,6 +83,8 @@ class Call:
         try:
             async for event in self.agent.receive():
                 self.events.append(event)
+                if isinstance(event, AnswerCut):  # as the hosted session does
+                    await correct(self.agent, cut_message(self.agent, event), event.heard)
         except Exception as error:  # noqa: BLE001 - shown by the test
             self.failure = error
 
@@ -122,8 +127,15 @@ class Call:
         await self.agent.send(text)
         await self.until(answer, since)
 
-    async def speak(self, text: str) -> None:
-        """Say something, in pieces of 100 ms, with silence around it."""
+    async def speak(self, text: str, *, over: bool = False) -> None:
+        """Say something, in pieces of 100 ms, with silence around it.
+
+        Args:
+            text: The words.
+            over: Over what is still being played; otherwise as if all of it had been.
+        """
+        if not over:
+            self.model._heard._silent_at = 0.0
         rate = self.model.get_audio_config()["input"]["sample_rate"]
         pcm = bytes(rate // 5 * 2) + speak(text, rate) + bytes(rate // 2 * 2)
         for at in range(0, len(pcm), rate // 10 * 2):

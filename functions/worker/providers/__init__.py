@@ -5,6 +5,7 @@ build       settings → a model                  history      a conversation cu
 continuity  what is put around Strands' model   offers       handle, history, tools: the next best after a refusal
 handles     resumption handles                  activity     whether something is under way on a connection
 audio       resampling                          transcripts  one sentence, one message
+heard       what was heard before a barge-in    again        what a new connection is sent again
 errors      what a provider's error means       counting     metrics
 
 Nothing here imports a provider's package; ``build`` imports the chosen one's.
@@ -13,7 +14,8 @@ Nothing here imports a provider's package; ``build`` imports the chosen one's.
 from worker.providers.build import build
 from worker.providers.continuity import ContinuousModel
 from worker.providers.errors import ProviderError, classify
+from worker.providers.heard import AnswerCut
 from worker.providers.settings import Settings
 from worker.providers.table import PROVIDERS
 
-__all__ = ["PROVIDERS", "ContinuousModel", "ProviderError", "Settings", "build", "classify"]
+__all__ = ["PROVIDERS", "AnswerCut", "ContinuousModel", "ProviderError", "Settings", "build", "classify"]

@@ -50,6 +50,11 @@ class Activity:
         """What was said so far is known elsewhere, too."""
         self.changed = False
 
+    @property
+    def responding(self) -> bool:
+        """Whether a response is being made."""
+        return self._responding
+
     def quiet_for(self) -> float:
         """Seconds since anything happened, 0 while something is under way."""
         if self._responding or self._owed or self._tools or self._speech:

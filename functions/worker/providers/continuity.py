@@ -11,6 +11,7 @@ agent restarts it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Final, cast
@@ -23,19 +24,18 @@ from strands.bidi.models import (
     ConnectionTimeoutError,
 )
 from strands.bidi.types import AudioDelta, BidiContentDelta, BidiMessage
-from strands.bidi.types.events import BidiConnectionStartEvent, BidiOutputEvent
-from strands.types.content import Messages, TextBlock
+from strands.bidi.types.events import BidiBargeInEvent, BidiConnectionStartEvent, BidiOutputEvent
+from strands.types.content import Messages
 from strands.types.tools import ToolSpec
 
-from worker.beginning import unanswered
 from worker.log import logger
-from worker.marks import bidi_metadata
-from worker.providers import handles
+from worker.providers import again, handles
 from worker.providers.activity import Activity
 from worker.providers.audio import Edges
 from worker.providers.connecting import Connector
 from worker.providers.counting import count
 from worker.providers.errors import ERRORS, ProviderError, Refusal, classify
+from worker.providers.heard import Heard, SpeechBegan, Spoken
 from worker.providers.pump import Ended, Pump
 from worker.providers.reconnections import Reconnections
 from worker.providers.settings import Settings
@@ -80,9 +80,8 @@ class ContinuousModel(BidiModel, AudioCapable):
         self._edges = Edges(self._client_rates, self._rates)
         self._connector = Connector(inner, settings.provider)
         self._activity = Activity(now)
-        self._recorded: handles.Handle | None = None
-        self._handle = handles.of_model(inner)
-        self._given_at = 0
+        self._heard = Heard(now)
+        self._handles = handles.Handles(inner, settings.provider)
         self._on_connection: Callable[[], None] = lambda: None
         self._reconnections = Reconnections(now)
         self._next = asyncio.Event()
@@ -118,22 +117,29 @@ class ContinuousModel(BidiModel, AudioCapable):
             messages: The agent's history as it is now.
         """
         state: dict[str, Any] = {"provider": self.provider, "provider_audio": list(self._rates)}
-        if self._handle is not None and not self._activity.changed and messages:
-            newest = str(messages[-1].get("tracking_id", ""))
-            state["handle"] = handles.Handle(self._handle, self._given_at, self.model_id, newest).record()
+        if not self._activity.changed and (handle := self._handles.record(self.model_id, messages)) is not None:
+            state["handle"] = handle
         return state
 
     def load_connection(self, record: Mapping[str, Any]) -> None:
         """Take over what a session recorded of its last connection, before ``start``."""
-        self._recorded = handles.recorded(record)
+        self._handles.load(record)
 
     def watch_connection(self, callback: Callable[[], None]) -> None:
         """Call back when ``connection_state`` has something new."""
         self._on_connection = callback
 
+    def leave_connection(self) -> None:
+        """Leave the recorded handle alone, before ``start``: somebody may still be connected with it.
+
+        Gemini lets nobody resume a session that is connected: it ends the newer connection with an internal error.
+        Source: https://github.com/aicc2025/sip-to-ai/pull/14, which found it by trying; Google's documents say nothing.
+        """
+        self._handles.forget()
+
     def forget_connection(self) -> None:
         """Forget the provider's handle: it knows what nobody shall know any more."""
-        self._recorded = None
+        self._handles.forget()
         self._activity.changed = True
 
     async def start(
@@ -154,7 +160,9 @@ class ContinuousModel(BidiModel, AudioCapable):
         Raises:
             Exception: What the provider refused last, after everything was tried.
         """
-        await self._connector.start(system_prompt, tools, messages or [], kwargs, self._usable(messages))
+        messages = messages or []
+        handle = self._handles.usable(self.model_id, messages)
+        await self._connector.start(system_prompt, tools, messages, kwargs, handle)
         self._connected()
 
     async def restart(
@@ -176,12 +184,11 @@ class ContinuousModel(BidiModel, AudioCapable):
             Exception: What the provider refused last, after everything was tried.
         """
         messages = messages or []
-        again = self._waiting or self._activity.unanswered or _spoken(messages)
-        messages = _without_last(messages, again)
-        await self._connector.restart(system_prompt, tools, messages, restart_kwargs)
+        owed = self._waiting or self._activity.unanswered or again.spoken(messages)
+        await self._connector.restart(system_prompt, tools, again.without(messages, owed), restart_kwargs)
         self._connected()
-        if again is not None and again is not self._waiting:
-            await self.inner.send(again)
+        if owed is not None and owed is not self._waiting:
+            await self.inner.send(owed)
 
     async def stop(self) -> None:
         """Close the connection."""
@@ -228,25 +235,29 @@ class ContinuousModel(BidiModel, AudioCapable):
                     await self._ended(event.error)
                 elif isinstance(event, Refusal):
                     self._trouble(classify(event))
-                else:
-                    self._activity.saw(event)
-                    self._say_how(event)
-                    for one in sentences.of(event):
+                elif (meant := self._meaning(event)) is not None:
+                    await self._forget_unplayed(meant)
+                    for one in (one for sentence in sentences.of(meant) for one in self._heard.of(sentence)):
                         for output in self._edges.to_client(one):
                             yield output
 
-    def _usable(self, messages: Messages | None) -> str | None:
-        """The recorded handle, if it may be used."""
-        recorded, self._recorded = self._recorded, None
-        if recorded is None:
-            return None
-        newest = messages[-1].get("tracking_id") if messages else None
-        reason = handles.why_not(recorded, self._provider, self.model_id, newest, int(time.time() * 1000))
-        if reason is None:
-            return recorded.value
-        logger.info("resumption handle not used", provider=self.provider, reason=reason)
-        count("ModelHandleUnusable", self.provider)
-        return None
+    def _meaning(self, event: Any) -> Any | None:
+        """Follow an event, and return what the agent is to make of it."""
+        if isinstance(event, SpeechBegan):
+            # Of a response that is being made the provider says itself that it was cut off.
+            over = self._heard.unplayed > 0 and not self._activity.responding
+            return self._meaning(BidiBargeInEvent()) if over else None
+        if not isinstance(event, Spoken):
+            self._activity.saw(event)
+            self._say_how(event)
+        return event
+
+    async def _forget_unplayed(self, event: Any) -> None:
+        """Tell a provider that remembers what it generated how much of that was not heard."""
+        truncate = getattr(self.inner, "truncate", None)
+        if truncate is not None and isinstance(event, BidiBargeInEvent) and (unplayed := self._heard.drop()):
+            with contextlib.suppress(Exception):  # of a connection that is lost: its stream ends, too
+                await truncate(unplayed)
 
     def _connected(self) -> None:
         self._activity.began()
@@ -299,8 +310,7 @@ class ContinuousModel(BidiModel, AudioCapable):
             raise ConnectionTimeoutError("renewed between turns, before the provider's limit")
 
     def _take_handle(self, handle: str | None) -> None:
-        if handle is not None and handle != self._handle:
-            self._handle, self._given_at = handle, int(time.time() * 1000)
+        if self._handles.take(handle):
             self._activity.settled()
             self._on_connection()
 
@@ -312,20 +322,3 @@ class ContinuousModel(BidiModel, AudioCapable):
 
 def _pcm(rate: int) -> AudioStreamConfig:
     return AudioStreamConfig(sample_rate=rate, channels=1, format="pcm")
-
-
-def _spoken(messages: Messages) -> BidiMessage | None:
-    """The user's last words, if they were spoken and nobody has begun to answer: their audio is not given again."""
-    text = unanswered(messages)
-    if text is None or bidi_metadata(messages[-1]).get("kind") != "transcript":
-        return None
-    return BidiMessage(content=[TextBlock(text)])
-
-
-def _without_last(messages: Messages, again: BidiMessage | None) -> Messages:
-    """Take out of a history what is sent again as something new."""
-    if again is None or not messages or messages[-1]["role"] != "user":
-        return messages
-    texts = [block["text"] for block in messages[-1]["content"] if "text" in block]
-    said = [block.text for block in again.content if isinstance(block, TextBlock)]
-    return messages[:-1] if said and texts == said else messages

@@ -7,10 +7,13 @@ stored when Strands restarts it; a successor is told the history.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from worker.log import logger
+from worker.providers.counting import count
 from worker.providers.table import Provider
 
 MARGIN_SECONDS: Final = 60
@@ -78,3 +81,67 @@ def why_not(handle: Handle, provider: Provider, model_id: str, newest: str | Non
     if now - handle.at > (provider.handle_seconds.value - MARGIN_SECONDS) * 1000:
         return "it is too old"
     return None
+
+
+class Handles:
+    """One model's handles: what the session recorded, and what the provider gives."""
+
+    def __init__(self, model: object, provider: Provider) -> None:
+        """Begin with what the model has.
+
+        Args:
+            model: Strands' model.
+            provider: Who gives them.
+        """
+        self._provider = provider
+        self._recorded: Handle | None = None
+        self._value = of_model(model)
+        self._given_at = 0
+
+    def load(self, record: Mapping[str, Any]) -> None:
+        """Take over what a session recorded of its last connection."""
+        self._recorded = recorded(record)
+
+    def forget(self) -> None:
+        """Leave what was recorded alone."""
+        self._recorded = None
+
+    def take(self, value: str | None) -> bool:
+        """Note what the provider gives; returns whether it is another one."""
+        if value is None or value == self._value:
+            return False
+        self._value, self._given_at = value, _now()
+        return True
+
+    def record(self, model_id: str, messages: Sequence[Any]) -> dict[str, Any] | None:
+        """Return the newest one as the session records it, None if there is none.
+
+        Args:
+            model_id: Which model gave it.
+            messages: The history, all of which the provider knows.
+        """
+        if self._value is None or not messages:
+            return None
+        return Handle(self._value, self._given_at, model_id, str(messages[-1].get("tracking_id", ""))).record()
+
+    def usable(self, model_id: str, messages: Sequence[Any]) -> str | None:
+        """Return what was recorded, once, if it may be used.
+
+        Args:
+            model_id: Which model is to go on.
+            messages: The history.
+        """
+        handle, self._recorded = self._recorded, None
+        if handle is None:
+            return None
+        newest = messages[-1].get("tracking_id") if messages else None
+        reason = why_not(handle, self._provider, model_id, newest, _now())
+        if reason is None:
+            return handle.value
+        logger.info("resumption handle not used", provider=self._provider.name, reason=reason)
+        count("ModelHandleUnusable", self._provider.name)
+        return None
+
+
+def _now() -> int:
+    return int(time.time() * 1000)

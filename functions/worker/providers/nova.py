@@ -14,10 +14,14 @@ from awscrt.io import ClientTlsContext, TlsContextOptions  # type: ignore[import
 from strands.bidi.models import bedrock
 from strands.bidi.models.bedrock import BedrockNovaSonicModel
 
+from worker.providers.heard import Spoken
 from worker.providers.settings import Settings
 from worker.providers.table import PROVIDERS
 
 PIECE_BYTES: Final = PROVIDERS["nova-sonic"].limits.piece_bytes.value or 0
+
+INTERRUPTED: Final = '{"interrupted":true}'
+"""What stands for the text in the block that says of an answer that it was cut off."""
 
 STOP_SECONDS: Final = 2.0
 """For a stream to end: its client waits until what it has written is read, and on a lost connection nobody reads."""
@@ -32,6 +36,14 @@ class PublishedNovaSonicModel(BedrockNovaSonicModel):
 
     async def _send_nova_events(self, events: list[str]) -> None:
         await super()._send_nova_events([piece for event in events for piece in in_pieces(event)])
+
+    def _convert_nova_event(self, nova_event: dict[str, Any], response_state: Any) -> list[Any]:
+        text = nova_event.get("textOutput")
+        if text is not None and "".join(text["content"].split()) == INTERRUPTED:
+            return []  # a mark, and no words
+        if text is not None and text["role"] == "ASSISTANT" and response_state.generation_stage == "FINAL":
+            return [Spoken(text["content"])]  # Strands leaves it out
+        return super()._convert_nova_event(nova_event, response_state)
 
     async def stop(self) -> None:
         """Close the connection; one that is dead already is given up, where its client would wait for ever."""

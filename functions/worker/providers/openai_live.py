@@ -8,8 +8,9 @@ from strands.bidi.models.openai.live import OpenAILiveModel
 
 from worker.providers.settings import Settings
 
-DEFAULT_DELEGATION_MODEL: Final = "gpt-5"
-"""Which model reasons and asks for tools; the Live model only speaks."""
+DEFAULT_DELEGATION_MODEL: Final = "gpt-6.1-sol"
+"""Which model reasons and asks for tools; the Live model only speaks. What OpenAI recommends in the place of gpt-5.
+Source: https://developers.openai.com/api/docs/deprecations"""
 
 
 def make(settings: Settings) -> OpenAILiveModel:

@@ -1,7 +1,15 @@
-"""OpenAI Realtime: a WebSocket. Strands only logs what the service calls an error; here it is heard."""
+"""OpenAI Realtime: a WebSocket. Strands only logs what the service calls an error; here it is heard.
+
+Over a WebSocket the service does not know what of its speech was played, and it speaks faster than real time. So it is
+told after a barge-in, and somebody who speaks over the rest of a response that is complete is a barge-in, too. Source:
+https://developers.openai.com/api/docs/guides/realtime-conversations
+"""
 
 from __future__ import annotations
 
+import base64
+from collections import deque
+from dataclasses import dataclass
 from typing import Any, Final
 
 from strands.bidi.models import ConnectionTimeoutError
@@ -9,10 +17,12 @@ from strands.bidi.models.openai import realtime
 from strands.bidi.models.openai.realtime import OpenAIRealtimeModel
 
 from worker.providers.errors import Refusal
+from worker.providers.heard import SpeechBegan
 from worker.providers.settings import Settings
 
-DEFAULT_TRANSCRIPTION_MODEL: Final = "gpt-4o-transcribe"
-"""Without one there is no transcript of the user, and nothing to record."""
+DEFAULT_TRANSCRIPTION_MODEL: Final = "gpt-transcribe"
+"""Without one there is no transcript of the user, and nothing to record. gpt-4o-transcribe ends in February 2027.
+Source: https://strandsagents.com/docs/user-guide/sdk/bidi/models/openai/realtime/"""
 
 URL: Final = realtime.OPENAI_REALTIME_URL
 """The service's own address: it is a constant of Strands' module, and can only be changed there."""
@@ -21,18 +31,74 @@ EXPIRED: Final = "session_expired"
 """The code with which the service ends a session after its 60 minutes."""
 
 
+RATE: Final = 24000
+"""Samples a second, of 16 bits each: the service speaks at no other rate."""
+
+SOUNDS: Final = 16
+"""Pieces of speech remembered at most: far more than wait to be played."""
+
+
+@dataclass(slots=True)
+class _Sound:
+    """A piece of the service's speech: one item's content part."""
+
+    item_id: str
+    content_index: int
+    seconds: float = 0.0
+
+
 class ListeningRealtimeModel(OpenAIRealtimeModel):
     """Strands' model, but a refused configuration, a failed response and an expired session are not overheard."""
+
+    def __init__(self, **options: Any) -> None:
+        """Take what Strands' model takes."""
+        super().__init__(**options)
+        self._sounds: deque[_Sound] = deque(maxlen=SOUNDS)
+
+    async def start(self, *arguments: Any, **options: Any) -> None:
+        """Connect; what was said on another connection cannot be truncated on this one."""
+        self._sounds.clear()
+        await super().start(*arguments, **options)
+
+    async def truncate(self, unplayed: float) -> None:
+        """Have the service forget the end of what it said.
+
+        Args:
+            unplayed: Seconds of it that nobody heard.
+        """
+        while self._sounds and unplayed > 0:
+            sound = self._sounds.pop()
+            heard = max(0.0, sound.seconds - unplayed)
+            unplayed -= sound.seconds
+            await self._send_event(
+                {
+                    "type": "conversation.item.truncate",
+                    "item_id": sound.item_id,
+                    "content_index": sound.content_index,
+                    "audio_end_ms": int(heard * 1000),
+                }
+            )
+        self._sounds.clear()
 
     def _convert_openai_event(self, openai_event: dict[str, Any], state: Any = None) -> Any:
         kind = openai_event.get("type")
         if kind == "error":
             error = openai_event.get("error") or {}
             _hear(error.get("code"), error.get("type"), str(error.get("param") or ""))
+        if kind == "response.output_audio.delta":
+            self._sounded(openai_event)
         events = super()._convert_openai_event(openai_event, state)
+        if kind == "input_audio_buffer.speech_started":
+            return [SpeechBegan(), *(events or [])]
         if kind == "response.done":
             return [*(events or []), *_failure(openai_event.get("response") or {})]
         return events
+
+    def _sounded(self, delta: dict[str, Any]) -> None:
+        where = delta["item_id"], delta["content_index"]
+        if not self._sounds or (self._sounds[-1].item_id, self._sounds[-1].content_index) != where:
+            self._sounds.append(_Sound(*where))
+        self._sounds[-1].seconds += len(base64.b64decode(delta["delta"])) / 2 / RATE
 
 
 def _hear(code: str | None, kind: str | None, parameter: str) -> None:

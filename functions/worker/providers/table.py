@@ -15,10 +15,10 @@ STRANDS_NOVA: Final = "Strands 1.62, strands/bidi/models/bedrock.py"
 STRANDS_OPENAI: Final = "Strands 1.62, strands/bidi/models/openai/realtime.py"
 STRANDS_LIVE: Final = "Strands 1.62, strands/bidi/models/openai/live.py"
 STRANDS_GEMINI: Final = "Strands 1.62, strands/bidi/models/google.py"
-NOVA_GUIDE: Final = "Amazon Nova 2 user guide, Managing chat history"
-NOVA_SESSION: Final = "Amazon Nova 2 user guide, Session continuation"
-OPENAI_GUIDE: Final = "OpenAI, Realtime conversations: session lifecycle"
-GEMINI_GUIDE: Final = "Gemini API, Live API: session management"
+NOVA_GUIDE: Final = "https://docs.aws.amazon.com/nova/latest/nova2-userguide/sonic-chat-history.html"
+NOVA_SESSION: Final = "https://github.com/pipecat-ai/pipecat/pull/4015"
+OPENAI_GUIDE: Final = "https://developers.openai.com/api/docs/guides/realtime-conversations"
+GEMINI_GUIDE: Final = "https://ai.google.dev/gemini-api/docs/live-session"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ PROVIDERS: Final[Mapping[str, Provider]] = {
         ),
         Provider(
             name="openai-realtime",
-            default_model="gpt-realtime",
+            default_model="gpt-realtime-2.1",
             model_pattern=r"realtime",
             keys=("OPENAI_API_KEY",),
             options=("params", "connection", "transcription_model_id", "organization", "project", "timeout_s"),

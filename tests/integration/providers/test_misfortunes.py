@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from strands.bidi.types.events import BidiBargeInEvent, BidiConnectionRestartEvent
+from strands.bidi.types.events import BidiConnectionRestartEvent
 
-from local.fakes.nova import HISTORY_BYTES
+from local.fakes.nova_mind import HISTORY_BYTES
 from segue.records import Record
 from tests.support.memory_manager import MemoryStorage
 from tests.support.provider_calls import said
@@ -16,41 +16,6 @@ from worker.providers import classify, continuity, reconnections
 from worker.providers.errors import ERRORS, Kind
 
 ALL = ["nova-sonic", "openai-realtime", "gemini-live"]
-
-
-@pytest.mark.parametrize("name", ALL)
-async def test_who_speaks_over_the_answer_is_heard_as_a_sentence_of_its_own(name, new_fake, new_call, storage):
-    fake = await new_fake(name, pace=0.5)
-    call = await new_call(fake, storage)
-    await call.speak("count to 30")
-    await eventually(lambda: any(event.get("type") == "bidi_audio_delta" for event in call.events), 20)
-    since = len(call.events)
-    await call.speak("My name is Bob")
-    await call.until("Hello Bob", since)
-    assert call.of(BidiBargeInEvent)
-    assert [text for role, text in said(call.agent.messages) if role == "user"] == ["count to 30", "My name is Bob"]
-    told = [text for role, text in said(call.agent.messages) if role == "assistant"]
-    assert told[0].startswith("1,")
-    assert "30." not in told[0]
-    assert told[1] == "Hello Bob, nice to meet you."
-
-
-@pytest.mark.parametrize("name", ALL)
-async def test_an_interrupted_conversation_is_handed_over_as_it_was_said(name, new_fake, new_call, storage):
-    fake = await new_fake(name, pace=0.2)
-    call = await new_call(fake, storage)
-    await call.speak("count to 30")
-    await eventually(lambda: any(event.get("type") == "bidi_audio_delta" for event in call.events), 20)
-    since = len(call.events)
-    await call.speak("My name is Bob")
-    await call.until("Hello Bob", since)
-    before = said(call.agent.messages)
-    fake.updates = False  # from here on nothing but the history
-    await call.kill()
-    successor = await new_call(fake, storage)
-    await successor.ask("What's my name?", "Your name is Bob")
-    if fake.mind.told.handle is None:
-        assert fake.mind.told.history == before
 
 
 @pytest.mark.parametrize("name", ["nova-sonic", "gemini-live"])

@@ -109,3 +109,14 @@ def test_a_tool_cut_short_by_a_takeover_is_not_waited_for():
     for frame in (tool("started"), ready(7), said("Sorry, again?")):
         turn.saw(frame)
     assert turn.answered
+
+
+def test_what_was_heard_of_an_answer_is_a_note_and_no_answer(pipe):
+    pipe.view.show(said("One. Two."))
+    cut = frames.Transcript(epoch=1, seq=2, role="assistant", text="One.", final=True, record=4, replaces=3)
+    pipe.view.show(cut)
+    assert pipe.text == "agent> One. Two.\n· of that was heard: One.\n"
+    turn = Turn()
+    turn.asked()
+    turn.saw(cut)
+    assert not turn.answered

@@ -24,6 +24,7 @@ NAMES = {
         "BidiTranscriptStartEvent", "BidiTranscriptStopEvent", "BidiUsageEvent",
     ],
     "strands.types._events": ["ToolResultMessageEvent"],
+    "strands.types.events": ["TypedEvent"],
     "strands.bidi.hooks.events": [
         "BidiAfterConnectionRestartEvent", "BidiAgentStopEvent", "BidiBeforeConnectionRestartEvent",
         "BidiResponseStopEvent",
@@ -41,10 +42,13 @@ NAMES = {
 
 METHODS = {
     ("strands.bidi.models", "BidiModel"): ["start", "stop", "send", "receive", "get_config", "get_connection_config"],
+    ("strands.bidi", "BidiAgent"): ["_update_message"],
     ("strands.bidi.models.bedrock", "BedrockNovaSonicModel"): [
-        "restart", "_send_nova_events", "_get_connection_end_event",
+        "restart", "_send_nova_events", "_convert_nova_event", "_get_connection_end_event",
     ],
-    ("strands.bidi.models.openai.realtime", "OpenAIRealtimeModel"): ["restart", "_convert_openai_event"],
+    ("strands.bidi.models.openai.realtime", "OpenAIRealtimeModel"): [
+        "restart", "_convert_openai_event", "_send_event",
+    ],
     ("strands.bidi.models.google", "GoogleGeminiLiveModel"): ["restart"],
 }  # fmt: skip
 
@@ -101,6 +105,11 @@ def test_gemini_keeps_its_handle_where_it_is_read_and_takes_one_at_the_start():
     assert source.count('"live_session_handle"') >= 3, "Strands does not take live_session_handle at start() any more"
 
 
+def test_nova_says_which_text_is_final():
+    state = of_strands("strands.bidi.models.bedrock", "_ResponseState")()
+    assert state.generation_stage is None, "what Nova Sonic has spoken cannot be told from what it is going to say"
+
+
 def test_a_model_may_ask_for_a_restart_by_raising():
     error = of_strands("strands.bidi.models", "ConnectionTimeoutError")("why")
     assert error.restart_config == {}
@@ -115,6 +124,6 @@ def test_the_range_of_strands_is_stated_and_this_one_is_in_it():
         for line in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
         if line.startswith("strands-agents")
     }
-    assert stated == "~=1.62"
+    assert stated == "~=1.62.0"
     assert installed in Requirement(f"strands-agents{stated}").specifier
     assert f"strands-agents {stated}" in (ROOT / "docs" / "providers.md").read_text(encoding="utf-8")

@@ -41,6 +41,7 @@ from tests.support.scripted_model import answered, calling, spoken
 from tests.support.waiting import eventually
 from tests.unit.worker.stand_ins import address, audio, delivery, hello, text, turns
 from worker.intake import QUEUE_FRAMES
+from worker.providers import AnswerCut
 from worker.providers.errors import ERRORS, Kind
 from worker.receipts import CONFIRMED_FRAMES, INPUT_WINDOW
 from worker.session import Moved
@@ -276,6 +277,20 @@ async def test_barge_in_drops_the_audio_that_waits(host, clients):
     kinds = clients.kinds("k1")
     assert kinds.index("BargeIn") == kinds.index("AudioOutput") + 1
     assert clients.of("k1", BargeIn)
+
+
+async def test_what_was_heard_of_an_answer_corrects_its_transcript(host, clients):
+    hosting = await host()
+    hosting.model.emit([*answered("One. Two. Three."), BidiBargeInEvent(), AnswerCut("One. Two. Three.", "One.")])
+    await eventually(lambda: finals(clients) == ["One. Two. Three.", "One."])
+    first, second = [frame for frame in clients.of("k1", Transcript) if frame.final]
+    assert second.replaces == first.record is not None
+    assert second.record > first.record
+    assert [block["text"] for block in hosting.agent.messages[-1]["content"]] == ["One."]
+    hosting.session.deliver(delivery(hello(-1, connection=2), connection_id="k2", counter=2))
+    await eventually(lambda: finals(clients, "k2") == ["One."])
+    hosting.model.emit([AnswerCut("somebody took it out", "of the history"), *answered("Four.", content_id="c4")])
+    await eventually(lambda: finals(clients, "k2") == ["One.", "Four."])
 
 
 async def test_a_slow_client_does_not_hold_up_the_agent_or_another_client(host, clients):

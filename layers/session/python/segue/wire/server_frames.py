@@ -95,12 +95,16 @@ class AudioOutput(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, t
 
 
 class Transcript(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="transcript"):
-    """What was heard or said, in words. Only a final one is journal content and carries `record`."""
+    """What was heard or said, in words. Only a final one is journal content and carries `record`.
+
+    With `replaces` it corrects the one with that `record`: somebody spoke over the answer, and this much was heard.
+    """
 
     role: Role
     text: str
     final: bool
     record: Count | None = None
+    replaces: Count | None = None
 
 
 class TextOutput(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="text"):

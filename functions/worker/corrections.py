@@ -1,0 +1,35 @@
+"""Corrects the history: of an answer that somebody spoke over, it keeps what was heard."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from strands.bidi import BidiAgent
+
+from worker.marks import bidi_metadata, text_of
+from worker.providers.heard import AnswerCut
+
+
+def cut_message(agent: BidiAgent, cut: AnswerCut) -> Any | None:
+    """Find the message of an answer that was cut; None if it is not in the history any more."""
+    return next((one for one in reversed(agent.messages) if _is_transcript(one, cut.recorded)), None)
+
+
+async def correct(agent: BidiAgent, message: Any, heard: str) -> None:
+    """Put what was heard of an answer in the place of its transcript.
+
+    It goes the way of every transcript that Strands' loop completes: in its place, under its id, past the hooks, so
+    that the session manager records it.
+
+    Args:
+        agent: Whose history it is.
+        message: The answer's.
+        heard: What was heard of it.
+    """
+    corrected: Any = {**message, "content": [{"text": heard}]}
+    await agent._update_message(corrected, strict=False)  # noqa: SLF001 - see above
+
+
+def _is_transcript(message: Any, text: str) -> bool:
+    spoken = message["role"] == "assistant" and bidi_metadata(message).get("kind") == "transcript"
+    return spoken and text_of(message) == text

@@ -1,0 +1,176 @@
+"""What of an answer was heard, when somebody speaks over it.
+
+Providers speak faster than real time: most of an answer has been recorded long before it is heard. So a barge-in
+corrects the record, to what the provider says was spoken, or else to the words that came before the sound that has
+been played by then:
+
+    answer   [1, ][2, ][3, ][4, ][5, ][6. ]   words and sound as they came; the record has them all
+    told     ├─────────┤                      what the provider says was spoken, where it does
+    played   ├──────────────┤                 if a client has played everything as soon as it came
+    heard    [1, ][2, ]                       "told" if there is any, else the words that began within "played"
+
+``played`` is the most that can have been heard: clients hear everything a little later than it is sent.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from strands.bidi.types.events import (
+    BidiAudioDeltaEvent,
+    BidiBargeInEvent,
+    BidiTranscriptDeltaEvent,
+    BidiTranscriptStartEvent,
+)
+from strands.types.events import TypedEvent
+
+NOTHING: Final = "…"
+"""Stands for an answer of which no word was heard: providers refuse a blank text in a history."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """The provider's own account: these words of its answer have been spoken."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechBegan:
+    """Somebody begins to speak, and the provider does not say whether an answer is still being played."""
+
+
+class AnswerCut(TypedEvent):
+    """Less of an answer was heard than its message says."""
+
+    def __init__(self, recorded: str, heard: str) -> None:
+        """Say which.
+
+        Args:
+            recorded: The text of the message.
+            heard: What of it was heard.
+        """
+        super().__init__({"type": "segue_answer_cut", "recorded": recorded, "heard": heard})
+
+    @property
+    def recorded(self) -> str:
+        """The text of the message."""
+        return str(self["recorded"])
+
+    @property
+    def heard(self) -> str:
+        """What of it was heard."""
+        return str(self["heard"])
+
+
+@dataclass(slots=True)
+class _Answer:
+    """One answer.
+
+    Attributes:
+        ends: Seconds of sound up to its end.
+        text: Its words.
+        begun: For each piece of the text the seconds of sound that came before it, and where in the text it ends.
+        told: Where in the text the provider's own account ends, 0 without one.
+        recorded: What its message says since it was corrected.
+    """
+
+    ends: float
+    text: str = ""
+    begun: list[tuple[float, int]] = field(default_factory=list)
+    told: int = 0
+    recorded: str | None = None
+
+    def heard(self, played: float) -> str:
+        end = self.told or max((end for at, end in self.begun if at < played), default=0)
+        return self.text[:end] or NOTHING
+
+    def cut(self, played: float) -> Iterator[AnswerCut]:
+        recorded = self.text if self.recorded is None else self.recorded
+        self.recorded = self.heard(played)
+        if self.text and self.recorded != recorded:
+            yield AnswerCut(recorded, self.recorded)
+
+
+class Heard:
+    """Follows one conversation's answers, as they are passed on to the agent.
+
+    Not one connection's: what one has said may still be playing when the next hears that somebody speaks over it.
+    """
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        """Begin in silence.
+
+        Args:
+            now: Seconds on a clock that only goes forward.
+        """
+        self._now = now
+        self._sound = 0.0
+        self._silent_at = 0.0
+        self._answers: list[_Answer] = []
+
+    @property
+    def unplayed(self) -> float:
+        """Seconds of sound that came and cannot have been played yet."""
+        return max(0.0, self._silent_at - self._now())
+
+    def drop(self) -> float:
+        """Drop what was not played; returns its seconds."""
+        unplayed = self.unplayed
+        self._sound -= unplayed
+        self._silent_at = self._now()
+        return unplayed
+
+    def of(self, event: Any) -> Iterator[Any]:
+        """Yield what to pass on instead of an event: the event itself, and corrections after a barge-in."""
+        match event:
+            case Spoken():
+                yield from self._told(event.text)
+                return
+            case BidiAudioDeltaEvent():
+                self._sounded((len(event.audio) * 3 // 4 - event.audio.count("=")) / 2 / event.sample_rate)
+            case BidiTranscriptStartEvent(role="assistant"):
+                played = self._played
+                self._answers = [one for one in self._answers if one.recorded is None and one.ends > played]
+                self._answers.append(_Answer(self._sound))
+            case BidiTranscriptDeltaEvent(role="assistant") if self._answers:
+                answer = self._answers[-1]
+                answer.text += event.delta
+                answer.begun.append((self._sound, len(answer.text)))
+            case _:
+                pass
+        yield event
+        if isinstance(event, BidiBargeInEvent):
+            yield from self._cut()
+
+    @property
+    def _played(self) -> float:
+        return self._sound - self.unplayed
+
+    def _sounded(self, seconds: float) -> None:
+        self._sound += seconds
+        self._silent_at = max(self._silent_at, self._now()) + seconds
+        if self._answers:
+            self._answers[-1].ends = self._sound
+
+    def _cut(self) -> Iterator[AnswerCut]:
+        self.drop()
+        for answer in self._answers:
+            # The newest also if all its sound was played: its words may go beyond that.
+            if answer.recorded is None and (answer.ends > self._sound or answer is self._answers[-1]):
+                yield from answer.cut(self._sound)
+
+    def _told(self, text: str) -> Iterator[AnswerCut]:
+        words = text.split()
+        if not words:
+            return
+        pattern = re.compile(r"\s*".join(map(re.escape, words)))
+        for answer in self._answers:
+            if (found := pattern.search(answer.text, answer.told)) is not None:
+                answer.told = found.end()
+                if answer.recorded is not None:
+                    yield from answer.cut(self._played)
+                return

@@ -1,0 +1,66 @@
+"""What the fakes have in common whose protocol is a WebSocket's."""
+
+import abc
+import http
+import ssl
+from typing import Any
+
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
+
+from local.fakes.fake import LOOPBACK, Broken, Fake
+
+
+class SocketFake(Fake):
+    """A service; each connection is a mind with ``serve`` and ``end_broken``.
+
+    Attributes:
+        tls: What its connections are encrypted with; None: they are not.
+    """
+
+    tls: ssl.SSLContext | None = None
+
+    def __init__(self, *, pace: float = 0.0) -> None:
+        super().__init__(pace=pace)
+        self._server: Server | None = None
+
+    async def start(self) -> None:
+        """Listen."""
+        self._server = await serve(self._serve, LOOPBACK, 0, process_request=self._admit, ssl=self.tls, max_size=None)
+
+    async def stop(self) -> None:
+        """End."""
+        if self._server is not None:
+            self._server.close()
+            await self._server.wait_closed()
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        assert self._server is not None  # noqa: S101 - started
+        return int(next(iter(self._server.sockets)).getsockname()[1])
+
+    @abc.abstractmethod
+    def at_the_door(self, request: Request) -> tuple[http.HTTPStatus, str] | None:
+        """With what a request is refused; None: it is not."""
+
+    @abc.abstractmethod
+    def new_mind(self, socket: ServerConnection) -> Any:
+        """Begin a conversation."""
+
+    def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
+        if self.reject:
+            return connection.respond(http.HTTPStatus(self.reject.pop(0)), "{}")
+        refusal = self.at_the_door(request)
+        return None if refusal is None else connection.respond(*refusal)
+
+    async def _serve(self, socket: ServerConnection) -> None:
+        mind = self.new_mind(socket)
+        async with self.lasting(mind):
+            try:
+                await mind.serve()
+            except ConnectionClosed:
+                pass
+            except Broken as problem:
+                await mind.end_broken(str(problem))

@@ -1,0 +1,143 @@
+"""Who speaks over an answer: what is recorded of it is what was heard, and where it can be told the provider knows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from strands.bidi.types.events import BidiAudioDeltaEvent, BidiBargeInEvent
+
+from tests.support.provider_calls import Call, said
+from tests.support.waiting import eventually
+from worker.providers import AnswerCut
+
+ALL = ["nova-sonic", "openai-realtime", "gemini-live"]
+HEARD_AFTER = ["nova-sonic", "openai-realtime"]
+"""Gemini does not call a turn complete before its answer has been played, so there is no such time."""
+
+
+def answers(call: Call) -> list[str]:
+    return [text for role, text in said(call.agent.messages) if role == "assistant"]
+
+
+def questions(call: Call) -> list[str]:
+    return [text for role, text in said(call.agent.messages) if role == "user"]
+
+
+async def interrupt(call: Call) -> AnswerCut:
+    """Speak over the answer, and wait for what is made of that."""
+    since = len(call.events)
+    await call.speak("My name is Bob", over=True)
+    await call.until("Hello Bob", since)
+    assert call.of(BidiBargeInEvent)
+    assert questions(call) == ["count to 30", "My name is Bob"], "what cuts in is a sentence of its own"
+    return call.of(AnswerCut)[-1]
+
+
+async def begin(call: Call, fake: Any, words: int) -> None:
+    """Ask for a long answer, and wait until so many words of it have sounded."""
+    await call.speak("count to 30")
+    await eventually(lambda: call.of(BidiAudioDeltaEvent), 20)
+    await eventually(lambda: len(fake.mind.heard.split()) >= words, 20)
+
+
+@pytest.mark.parametrize("name", ALL)
+async def test_of_an_answer_that_is_cut_off_it_records_what_was_heard(name, new_fake, new_call, storage):
+    fake = await new_fake(name, pace=0.3)
+    call = await new_call(fake, storage)
+    await begin(call, fake, 3)
+    cut = await interrupt(call)
+    assert cut.recorded.startswith(cut.heard)
+    assert 0 < len(cut.heard.split()) < len(cut.recorded.split()) < 30
+    assert answers(call) == [cut.heard, "Hello Bob, nice to meet you."]
+
+
+@pytest.mark.parametrize("name", ALL)
+async def test_an_interrupted_conversation_is_handed_over_as_it_was_heard(name, new_fake, new_call, storage):
+    fake = await new_fake(name, pace=0.3)
+    call = await new_call(fake, storage)
+    await begin(call, fake, 3)
+    await interrupt(call)
+    before = said(call.agent.messages)
+    await call.manager.durable()
+    fake.updates = False  # from here on nothing but the history
+    await call.kill()
+    successor = await new_call(fake, storage)
+    await successor.ask("What's my name?", "Your name is Bob")
+    if fake.mind.told.handle is None:
+        assert fake.mind.told.history == before
+
+
+@pytest.mark.parametrize("name", HEARD_AFTER)
+async def test_of_an_answer_that_is_complete_but_still_playing_too(name, new_fake, new_call, storage):
+    fake = await new_fake(name)
+    fake.plays = True
+    call = await new_call(fake, storage)
+    await begin(call, fake, 3)
+    await eventually(lambda: any("30." in text for text in answers(call)))
+    cut = await interrupt(call)
+    assert cut.recorded.endswith("30.")
+    assert cut.recorded.startswith(cut.heard)
+    assert 3 <= len(cut.heard.split()) < 30
+    assert answers(call) == [cut.heard, "Hello Bob, nice to meet you."]
+
+
+@pytest.mark.parametrize("name", HEARD_AFTER)
+async def test_the_provider_and_a_successor_remember_the_same(name, new_fake, new_call, storage):
+    fake = await new_fake(name)
+    fake.plays = True
+    call = await new_call(fake, storage)
+    await begin(call, fake, 3)
+    cut = await interrupt(call)
+    mind = fake.mind
+    await eventually(lambda: [turn.text.split() for turn in mind.turns][1] == cut.heard.split())
+    await call.manager.durable()
+    await call.kill()
+    await new_call(fake, storage)
+    await eventually(lambda: len(fake.minds) == 2 and len(fake.mind.told.history) == 4)
+    assert fake.mind.told.history[1] == ("assistant", cut.heard)
+
+
+async def test_what_nova_says_was_spoken_counts_more_than_the_clock(new_fake, new_call, storage, monkeypatch):
+    fake = await new_fake("nova-sonic")
+    fake.plays = True
+    call = await new_call(fake, storage)
+    await begin(call, fake, 3)
+    monkeypatch.setattr(type(fake.mind), "heard", "1,")
+    cut = await interrupt(call)
+    assert cut.heard == "1,"
+    assert answers(call)[0] == "1,"
+
+
+async def test_openai_is_told_how_much_of_its_speech_was_heard(new_fake, new_call, storage):
+    fake = await new_fake("openai-realtime", pace=0.3)
+    call = await new_call(fake, storage)
+    await begin(call, fake, 3)
+    await interrupt(call)
+    assert len(fake.mind.truncated) == 1, "the fake refuses more milliseconds than it has spoken"
+
+
+async def test_what_an_ended_connection_said_may_be_spoken_over_on_the_next(new_fake, new_call, storage):
+    fake = await new_fake("openai-realtime")
+    call = await new_call(fake, storage)
+    await begin(call, fake, 3)
+    await eventually(lambda: any("30." in text for text in answers(call)))
+    await fake.mind.drop()
+    await eventually(lambda: len(fake.minds) == 2 and fake.mind.told.config)
+    cut = await interrupt(call)
+    assert 3 <= len(cut.heard.split()) < 30
+    assert answers(call)[0] == cut.heard
+    assert fake.mind.truncated == [], "it knows nothing of that speech"
+
+
+@pytest.mark.parametrize("name", ALL)
+async def test_an_answer_that_was_heard_to_its_end_stays_as_it_is(name, new_fake, new_call, storage):
+    fake = await new_fake(name)
+    call = await new_call(fake, storage)
+    await call.ask("My name is Alice", "Hello Alice")
+    await call.speak("What's my name?")
+    await call.until("Your name is Alice")
+    assert answers(call) == ["Hello Alice, nice to meet you.", "Your name is Alice."]
+    assert not call.of(BidiBargeInEvent)
+    assert not call.of(AnswerCut)
+    assert not getattr(fake.mind, "truncated", [])

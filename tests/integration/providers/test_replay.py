@@ -1,0 +1,86 @@
+"""A connection ends in the middle of a spoken sentence: the next one hears the whole of it, once."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from segue.wire.frames import AudioInput, InputAck, Ready, Transcript
+from tests.support.provider_calls import Call
+from tests.support.waiting import eventually
+from tests.unit.worker.stand_ins import FakeConnections, address, delivery
+from worker.beginning import Beginning
+from worker.rehearsal.tones import speak
+from worker.session import HostedSession
+
+ALL = ["nova-sonic", "openai-realtime", "gemini-live"]
+SENTENCE = "My name is Alice"
+
+Host = Callable[[Call], Awaitable[HostedSession]]
+
+
+@pytest.fixture
+def clients() -> FakeConnections:
+    return FakeConnections()
+
+
+@pytest.fixture
+async def host(clients: FakeConnections) -> AsyncIterator[Host]:
+    """Hosts calls as the worker does, for one client."""
+    made: list[HostedSession] = []
+
+    async def start(call: Call) -> HostedSession:
+        session = HostedSession(call.manager, Beginning(call.agent), clients)  # type: ignore[arg-type]
+        made.append(session)
+        await session.start((address(),))
+        await eventually(lambda: clients.of("k1", Ready))
+        return session
+
+    yield start
+    for session in made:
+        await session.stop()
+
+
+def pieces(call: Call) -> list[bytes]:
+    """A sentence with silence around it, a tenth of a second each."""
+    rate = call.model.get_audio_config()["input"]["sample_rate"]
+    pcm = bytes(rate // 5 * 2) + speak(SENTENCE, rate) + bytes(rate // 2 * 2)
+    size = rate // 10 * 2
+    return [pcm[at : at + size].ljust(size, b"\0") for at in range(0, len(pcm), size)]
+
+
+def shown(clients: FakeConnections, role: str = "user") -> list[str]:
+    return [frame.text for frame in clients.of("k1", Transcript) if frame.final and frame.role == role]
+
+
+def answers(clients: FakeConnections) -> list[str]:
+    return shown(clients, "assistant")
+
+
+@pytest.mark.parametrize("end", ["limit", "lost connection"])
+@pytest.mark.parametrize("name", ALL)
+async def test_the_next_connection_hears_the_whole_sentence_once(  # noqa: PLR0917 - fixtures
+    name: str, end: str, new_fake: Any, new_call: Any, storage: Any, host: Host, clients: FakeConnections
+) -> None:
+    fake = await new_fake(name)
+    call = await new_call(fake, storage, connect=False)
+    session = await host(call)
+    said = pieces(call)
+    half = len(said) // 2
+    for number, pcm in enumerate(said[:half], start=1):
+        session.deliver(delivery(AudioInput.from_pcm(pcm, number)))
+    given = sum(map(len, said[:half]))
+    await eventually(lambda: fake.minds and fake.mind.audio_bytes == given)
+    first = fake.mind
+    await (first.reach_limit() if end == "limit" else first.drop())
+    for number, pcm in enumerate(said[half:], start=half + 1):
+        session.deliver(delivery(AudioInput.from_pcm(pcm, number)))
+    await eventually(lambda: len(fake.minds) == 2 and fake.mind.live == [SENTENCE])
+    await eventually(lambda: shown(clients) == [SENTENCE])
+    await eventually(lambda: clients.of("k1", InputAck)[-1].upto == len(said))
+    assert end == "limit" or first.live == [], "one that is about to end may hear it, too, and is not listened to"
+    await eventually(lambda: answers(clients) == ["Hello Alice, nice to meet you."])
+    assert shown(clients) == [SENTENCE]
+    assert fake.mind.live == [SENTENCE]

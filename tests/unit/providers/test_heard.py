@@ -1,0 +1,136 @@
+"""What of an answer was heard: words come with the sound that was before them, and time passes while it is played."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+from strands.bidi.types.events import (
+    BidiAudioDeltaEvent,
+    BidiBargeInEvent,
+    BidiTranscriptDeltaEvent,
+    BidiTranscriptStartEvent,
+)
+
+from worker.providers.heard import NOTHING, AnswerCut, Heard, Spoken
+
+SECOND = BidiAudioDeltaEvent(base64.b64encode(bytes(2 * 16000)).decode(), "pcm", 16000, 1, "a")
+OVER = BidiBargeInEvent()
+
+
+class Conversation:
+    """Words of a second each, generated at once."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.heard = Heard(lambda: self.now)
+        self.cuts: list[tuple[str, str]] = []
+
+    def saw(self, *events: Any) -> None:
+        for event in events:
+            for one in self.heard.of(event):
+                if isinstance(one, AnswerCut):
+                    self.cuts.append((one.recorded, one.heard))
+
+    def says(self, *words: str, sounds: bool = True) -> None:
+        self.saw(BidiTranscriptStartEvent("assistant", "c"))
+        for word in words:
+            self.saw(BidiTranscriptDeltaEvent(word, "assistant", "c"), *([SECOND] if sounds else []))
+
+
+@pytest.fixture
+def talk() -> Conversation:
+    return Conversation()
+
+
+@pytest.mark.parametrize(
+    ("after", "heard"), [(0.0, NOTHING), (0.5, "one "), (1.0, "one "), (1.1, "one two "), (2.9, "one two three")]
+)
+def test_words_count_from_when_they_begin_to_sound(talk, after, heard):
+    talk.says("one ", "two ", "three")
+    talk.now += after
+    talk.saw(OVER)
+    assert talk.cuts == ([("one two three", heard)] if heard != "one two three" else [])
+
+
+def test_an_answer_that_was_played_is_not_cut(talk):
+    talk.says("one ", "two")
+    talk.now += 2
+    assert talk.heard.unplayed == 0
+    talk.saw(OVER)
+    assert talk.cuts == []
+
+
+def test_a_pause_between_two_pieces_is_not_played(talk):
+    talk.says("one ")
+    talk.now += 10
+    talk.saw(BidiTranscriptDeltaEvent("two ", "assistant", "c"), SECOND)
+    talk.saw(BidiTranscriptDeltaEvent("three", "assistant", "c"), SECOND)
+    talk.now += 0.5
+    assert talk.heard.unplayed == 1.5
+    talk.saw(OVER)
+    assert talk.cuts == [("one two three", "one two ")]
+
+
+def test_words_without_their_sound_were_not_heard(talk):
+    talk.says("one ")
+    talk.saw(BidiTranscriptDeltaEvent("two", "assistant", "c"))
+    talk.now += 5
+    talk.saw(OVER)
+    assert talk.cuts == [("one two", "one ")]
+
+
+def test_every_answer_that_still_waits_to_be_played_is_cut(talk):
+    talk.says("one moment")
+    talk.says("it is ", "noon")
+    talk.now += 0.5
+    talk.saw(OVER)
+    assert talk.cuts == [("it is noon", NOTHING)], "of the first a word sounds"
+
+
+def test_the_providers_account_counts_more_than_the_clock(talk):
+    talk.says("One. ", "Two. ", "Three.")
+    talk.now += 2.5
+    talk.saw(Spoken("One."), Spoken("Two."), OVER)
+    assert talk.cuts == [("One. Two. Three.", "One. Two.")]
+
+
+def test_an_account_that_comes_late_corrects_once_more(talk):
+    talk.says("One. ", "Two. ", "Three.")
+    talk.now += 0.5
+    talk.saw(OVER, Spoken("One.\n"), Spoken("Two."), Spoken("Two."))
+    assert talk.cuts == [("One. Two. Three.", "One. "), ("One. ", "One."), ("One.", "One. Two.")]
+
+
+def test_an_account_of_something_else_is_left_out(talk):
+    talk.says("One. ", "Two.")
+    talk.now += 0.5
+    talk.saw(Spoken('{ "interrupted" : true }'), Spoken(" "), OVER, Spoken("Three."))
+    assert talk.cuts == [("One. Two.", "One. ")]
+
+
+def test_an_answer_is_not_cut_twice_by_two_interruptions(talk):
+    talk.says("one ", "two ", "three")
+    talk.now += 0.5
+    talk.saw(OVER, OVER)
+    talk.now += 5
+    talk.saw(OVER)
+    assert len(talk.cuts) == 1
+    assert talk.heard.unplayed == 0
+
+
+def test_after_a_barge_in_the_next_answer_begins_anew(talk):
+    talk.says("one ", "two ", "three")
+    talk.now += 0.5
+    talk.saw(OVER)
+    talk.says("four ", "five")
+    talk.saw(Spoken("one"))
+    talk.now += 0.5
+    talk.saw(OVER)
+    assert talk.cuts[1:] == [("four five", "four ")]
+
+
+def test_what_was_typed_only_was_never_spoken(talk):
+    talk.saw(SECOND, OVER)
+    assert talk.cuts == []
