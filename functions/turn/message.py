@@ -57,7 +57,8 @@ class Message:
 
     @contextlib.asynccontextmanager
     async def hidden(self) -> AsyncIterator[None]:
-        """Keep others from having it, for as long as this process lives."""
+        """Keep others from having it, for as long as this process lives, and not for much longer."""
+        await self._hide_for_now()  # before the session is taken: who dies with it must not keep its text for long
         ended = asyncio.Event()
         renewing = asyncio.create_task(self._renew(ended))
         try:
@@ -71,10 +72,15 @@ class Message:
         await asyncio.to_thread(self._hide, pause_seconds)
 
     async def _renew(self, ended: asyncio.Event) -> None:
-        while not ended.is_set():
-            await asyncio.to_thread(self._hide, HIDDEN_SECONDS)
+        while True:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(ended.wait(), RENEWAL_SECONDS)
+            if ended.is_set():
+                return
+            await self._hide_for_now()
+
+    async def _hide_for_now(self) -> None:
+        await asyncio.to_thread(self._hide, HIDDEN_SECONDS)
 
     def _hide(self, seconds: int) -> None:
         try:
