@@ -260,7 +260,6 @@ class Conversation:
             case Received():
                 if frame.epoch == self._greeted_in and (frame.seq or 0) > self._asked_again_at:
                     self._sender.arrived(frame.upto, frame.beyond, now=now)
-                return False
             case Resume():
                 self._asked_again_at = frame.seq or 0
                 self._sender.resend_all()
@@ -333,6 +332,6 @@ class Conversation:
                 continue
             if isinstance(item, Transcript | TextOutput | Tool) and item.record is not None and self._ack_at is None:
                 self._ack_at = now + self._settings.ack_delay
-            if not isinstance(item, Pong):
+            if not isinstance(item, Pong | Received):
                 events.append(item)
         return events
