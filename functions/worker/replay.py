@@ -3,7 +3,8 @@
     given ─▶ [quiet][quiet][loud][loud][quiet] ─┬─ a user's transcript is recorded ─▶ all of it is answered
                                                 ├─ the model's connection restarts ──▶ all of it is given again
                                                 └─ time passes: what is quiet and has nothing loud before it for 3 s,
-                                                   and whatever is 30 s old ─────────▶ settled: nobody will answer it
+                                                   all after 10 s without anything loud, and whatever is 30 s old
+                                                                            ─────────▶ settled: nobody will answer it
 
 Clients keep audio until it is acknowledged, and a successor is given again what they keep. So an open microphone in a
 silent room must not fill them, and words that are still being spoken must not be forgotten.
@@ -21,6 +22,10 @@ SILENCE_SECONDS: Final = 3.0
 """How long silence is kept: providers want a little of it before the first word, and transcribe what they heard within
 a second or two of its end. Seconds of sound count as well: a successor is given at once what its predecessor waited
 for."""
+
+ENDED_SECONDS: Final = 10.0
+"""How long what was said is kept after its end: a cough, a door or the last tenth of a word that was transcribed
+already have no transcript to come."""
 
 UNANSWERED_SECONDS: Final = 30.0
 """How long anything is kept. Nobody speaks for longer without a transcript, and more would take too long to repeat."""
@@ -78,12 +83,15 @@ class Unanswered:
         settled: list[Given] = []
         kept: deque[Given] = deque()
         left: defaultdict[str, float] = defaultdict(float)
+        loud_at: dict[str, float] = {}
         for given in self._kept:
             left[given.client_id] += given.seconds
+            if given.loud:
+                loud_at[given.client_id] = given.at
         for given in self._kept:
             age = now - given.at
             left[given.client_id] -= given.seconds
-            if age <= UNANSWERED_SECONDS and given.loud:
+            if given.loud and age <= UNANSWERED_SECONDS and now - loud_at[given.client_id] <= ENDED_SECONDS:
                 speaking.add(given.client_id)
             silence = max(age, left[given.client_id]) > SILENCE_SECONDS + _HAIR and given.client_id not in speaking
             (settled if silence or age > UNANSWERED_SECONDS else kept).append(given)

@@ -18,7 +18,7 @@ from tests.unit.worker.conftest import LEASE
 from tests.unit.worker.stand_ins import address, audio, delivery
 from worker.beginning import Beginning
 from worker.rehearsal import RehearsalModel, speak
-from worker.replay import QUIET_PEAK, SILENCE_SECONDS, UNANSWERED_SECONDS, Unanswered, is_loud
+from worker.replay import ENDED_SECONDS, QUIET_PEAK, SILENCE_SECONDS, UNANSWERED_SECONDS, Unanswered, is_loud
 from worker.session import HostedSession
 
 LOUD = 9000
@@ -46,7 +46,7 @@ def test_what_may_be_speech_is_kept_with_the_pauses_after_it():
     kept = Unanswered()
     for seq, frame in enumerate((quiet, loud, quiet, quiet), start=1):
         kept.add("a", frame(seq), float(seq), TENTH)
-    assert kept.settled(20.0) == {"a": [1]}
+    assert kept.settled(ENDED_SECONDS + 2.0) == {"a": [1]}
     assert kept.answered() == {"a": [2, 3, 4]}
 
 
@@ -61,8 +61,18 @@ def test_nothing_is_kept_for_longer_than_could_be_sent_again():
     kept = Unanswered()
     kept.add("a", loud(1), 0.0, TENTH)
     kept.add("a", quiet(2), 1.0, TENTH)
+    kept.add("a", loud(3), UNANSWERED_SECONDS, TENTH)
     assert kept.settled(UNANSWERED_SECONDS) == {}
     assert kept.settled(UNANSWERED_SECONDS + 0.5) == {"a": [1, 2]}
+
+
+def test_what_ended_long_ago_without_a_transcript_has_none_to_come():
+    kept = Unanswered()
+    kept.add("a", loud(1), 0.0, TENTH)
+    for second in range(1, 12):
+        kept.add("a", quiet(second + 1), float(second), TENTH)
+    assert kept.settled(ENDED_SECONDS) == {}
+    assert kept.settled(ENDED_SECONDS + 0.5) == {"a": list(range(1, 9))}
 
 
 def test_a_transcript_answers_everybody_who_was_heard():

@@ -332,6 +332,6 @@ class Conversation:
                 continue
             if isinstance(item, Transcript | TextOutput | Tool) and item.record is not None and self._ack_at is None:
                 self._ack_at = now + self._settings.ack_delay
-            if not isinstance(item, Pong | Received):
+            if not isinstance(item, Pong):
                 events.append(item)
         return events
