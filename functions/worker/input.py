@@ -149,9 +149,7 @@ class Input:
         if isinstance(frame, ImageInput):
             await self._give_image(said, frame)
         elif isinstance(frame, AudioInput) and not frame.audio:
-            self._unanswered.add(
-                said.client_id, frame, _now(), self._rate
-            )  # given up by its client: only its number counts
+            self._keep(said.client_id, frame)  # given up by its client: only its number counts
         elif isinstance(frame, AudioInput):
             await self._give_audio(said, frame)
         elif not frame.text.strip():

@@ -103,15 +103,22 @@ class Outbox:
 
     def put(self, frame: ServerFrame) -> None:
         """Queue a frame."""
-        if isinstance(frame, InputAck | Received):
-            # These add up: the newer one says all that the older one says.
-            self._waiting = deque(kept for kept in self._waiting if type(kept) is not type(frame))
-        self._waiting.append(frame)
+        if isinstance(frame, Received):
+            # Before everything: behind a long answer it would keep the client from sending what is said over that.
+            self._waiting = deque(kept for kept in self._waiting if not isinstance(kept, Received))
+            self._waiting.appendleft(frame)
+        elif isinstance(frame, InputAck) and (place := self._place(InputAck)) is not None:
+            self._waiting[place] = frame  # they add up: the newer one says all that the older one says
+        else:
+            self._waiting.append(frame)
         self._fleeting += _fleeting_bytes(frame)
         while self._fleeting > FLEETING_BYTES:
             self._drop_oldest_fleeting()
         self._idle.clear()
         self._arrived.set()
+
+    def _place(self, kind: type[ServerFrame]) -> int | None:
+        return next((place for place, kept in enumerate(self._waiting) if isinstance(kept, kind)), None)
 
     def go_on_from(self, left: Outbox, *, retold: bool = False) -> None:
         """Take what another connection of the same client was not given; call it first, and once.

@@ -176,6 +176,7 @@ class HostedSession:
         client_id, frame = delivery.client_id, delivery.frame
         if isinstance(frame, Bye):
             self._audience.leave(client_id, delivery.connection_id)
+            self._input.receipts.forget(client_id)
             return
         self._rate.admit(client_id)
         arrival = self._audience.meet(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from segue.wire.frames import AudioOutput, InputAck, TextOutput, Transcript
+from segue.wire.frames import AudioOutput, InputAck, Received, TextOutput, Transcript
 from segue.wire.output import OutputNumbering
 from tests.support.waiting import eventually
 from tests.unit.worker.stand_ins import turns
@@ -109,8 +109,20 @@ async def test_a_newer_acknowledgement_replaces_an_older_one(box, clients):
     made.put(InputAck(upto=2))
     made.begin()
     await made.drained()
-    assert clients.kinds("k1") == ["TextOutput", "InputAck"]
+    assert clients.kinds("k1") == ["InputAck", "TextOutput"]
     assert clients.of("k1", InputAck)[0].upto == 2
+
+
+async def test_what_has_come_is_told_before_all_that_waits(box, clients):
+    """Behind a long answer it would keep the client from sending what is said over that."""
+    made = box()
+    for upto in (1, 2):
+        made.put(said("answer"))
+        made.put(Received(upto=upto))
+    made.begin()
+    await made.drained()
+    assert clients.kinds("k1") == ["Received", "TextOutput", "TextOutput"]
+    assert clients.of("k1", Received)[0].upto == 2
 
 
 async def test_a_connection_that_is_gone_ends_the_outbox(box, clients):

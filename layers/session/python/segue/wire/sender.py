@@ -48,6 +48,8 @@ class SenderSettings:
         audio_timeout: the same for audio, which is acknowledged only when the turn it belongs to is committed.
         backoff: factor on the timeout for each time a frame was sent again.
         longest_timeout: seconds; where the backoff ends.
+        arrived_timeout: the same for audio that has arrived; longer than a holder keeps what nobody answers. The lowest
+            number is not given as long: whoever waits in silence must notice that the holder has died.
         rate: frames a second, first sendings and repeats together.
         burst: frames that may go at once after a pause.
         audio_bytes: unacknowledged audio (in base64) that is kept; beyond it the oldest is given up. The default is 30
@@ -60,6 +62,7 @@ class SenderSettings:
     audio_timeout: float = 6.0
     backoff: float = 2.0
     longest_timeout: float = 30.0
+    arrived_timeout: float = 40.0
     rate: float = 100.0
     burst: int = 25
     audio_bytes: int = 2_000_000
@@ -164,9 +167,9 @@ class Sender:
         sent.arrived = True
         if sent.times == 1:
             # The last of them counts: those before it waited for it.
-            self._delay = max(0.0, now - sent.sent_at - TOLD_SECONDS)
+            self._delay = min(max(0.0, now - sent.sent_at - TOLD_SECONDS), self._settings.longest_timeout)
         if isinstance(sent.frame, AudioInput):  # kept until its turn is durable, which may take a while
-            sent.due_at = now + self._settings.longest_timeout
+            sent.due_at = now + self._settings.arrived_timeout
 
     def resend_all(self) -> None:
         """Make everything unacknowledged due: a new holder has none of it, but for what may still be on its way."""
@@ -174,7 +177,7 @@ class Sender:
             if sent.arrived or not self._delay:
                 sent.due_at, sent.times = float("-inf"), 0
             elif sent.times:
-                sent.due_at, sent.times = sent.sent_at + ROUNDS * self._delay, 1
+                sent.due_at, sent.times = min(sent.due_at, sent.sent_at + ROUNDS * self._delay), 1
             sent.arrived = False
 
     def resend_lost(self) -> None:
@@ -193,6 +196,7 @@ class Sender:
         if now < self._held_until:
             return frames
         room = self._room()
+        self._probe()
         for sent in self._sent.values():
             if sent.due_at <= now and (room or sent.times):
                 if not self._pace.take(now):
@@ -212,12 +216,19 @@ class Sender:
     def wakeup(self, now: float) -> float | None:
         """Seconds until `due` may have something, 0 for at once, `None` when nothing is kept."""
         room = self._room()
+        self._probe()
         due = [sent.due_at for sent in self._sent.values() if sent.times or room]
         if self._unsent and room:
             due.append(now)
         if not due:
             return None
         return max(min(due) - now, self._pace.wait(now), self._held_until - now, 0.0)
+
+    def _probe(self) -> None:
+        """Let the lowest number be sent again in its usual time, though it has arrived."""
+        lowest = next(iter(self._sent.values()), None)
+        if lowest is not None and lowest.arrived:
+            lowest.due_at = min(lowest.due_at, lowest.sent_at + self._timeout(lowest.frame, lowest.times - 1))
 
     def _room(self) -> int:
         """How many more frames may be on their way."""
