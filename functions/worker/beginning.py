@@ -10,6 +10,9 @@ ends with it, and nobody will send it again. So the successor asks it again:
 One record, one answer, and the model hears it once: providers read the history that they start with and answer what is
 sent after it. The same holds for a user's last transcript, whose audio was acknowledged with it.
 
+An answer that was cut with its holder is in the journal as far as it went, marked incomplete. It is no answer: the text
+before it is asked again, for as long as few answers to it were cut.
+
 A turn that was cut after it had asked for a tool is not asked again, because the tool may have run: its result, or that
 it was interrupted, is in the history, and the user decides.
 """
@@ -30,6 +33,9 @@ from worker.metrics import Count, metrics
 KINDS: Final = frozenset({None, "transcript", "text"})
 """Kinds of messages that are somebody's words."""
 
+MOST_CUT: Final = 3
+"""Answers to one text that were cut, after which it is not asked again: it may be what breaks the model."""
+
 START_SECONDS: Final = 20.0
 """For an agent's model to connect: normally a second or two. One that hangs must not keep the session from others."""
 
@@ -45,7 +51,7 @@ class Beginning:
     def __init__(self, agent: BidiAgent) -> None:
         """Look at the history of an agent that was just restored."""
         self.agent = agent
-        self.unanswered = unanswered(agent.messages)
+        self.unanswered, self._held_back = unanswered(agent.messages)
         self._started = False
 
     async def start(self) -> None:
@@ -58,9 +64,9 @@ class Beginning:
         if self._started:
             return
         messages = self.agent.messages
-        held_back = messages[-1:] if self.unanswered is not None else []
-        if held_back:
-            del messages[-1]
+        kept = len(messages) - self._held_back
+        held_back = messages[kept:]
+        del messages[kept:]
         try:
             async with asyncio.timeout(START_SECONDS):
                 await self.agent.start()
@@ -82,14 +88,24 @@ class Beginning:
             logger.warning("the model does not take the last text again", reason=type(error).__name__)
 
 
-def unanswered(messages: list[Any]) -> str | None:
-    """Return the user's last words, if the history ends with them."""
-    if not messages:
-        return None
-    last = messages[-1]
-    metadata = bidi_metadata(last)
-    if last["role"] != "user" or metadata.get("kind") not in KINDS or metadata.get("status", "complete") != "complete":
-        return None
-    if any("text" not in block for block in last["content"]):
-        return None
-    return (text_of(last).strip() and text_of(last)) or None
+def unanswered(messages: list[Any]) -> tuple[str | None, int]:
+    """Look for words of the user that have no answer.
+
+    Returns:
+        The user's last words, if the history ends with them and with answers to them that were cut; and how many
+        messages that is, 0 if it is not so.
+    """
+    cut = 0
+    while cut < min(len(messages), MOST_CUT) and _is_words(messages[-1 - cut], "assistant", "incomplete"):
+        cut += 1
+    if cut == MOST_CUT or cut == len(messages) or not _is_words(last := messages[-1 - cut], "user", "complete"):
+        return None, 0
+    text = text_of(last)
+    return (text, cut + 1) if text.strip() else (None, 0)
+
+
+def _is_words(message: Any, role: str, status: str) -> bool:
+    metadata = bidi_metadata(message)
+    if message["role"] != role or metadata.get("kind") not in KINDS or metadata.get("status", "complete") != status:
+        return False
+    return all("text" in block for block in message["content"])

@@ -11,8 +11,8 @@ from worker.marks import bidi_metadata
 
 def spoken(messages: Messages) -> BidiMessage | None:
     """The user's last words, if they were spoken and nobody has begun to answer: their audio is not given again."""
-    text = unanswered(messages)
-    if text is None or bidi_metadata(messages[-1]).get("kind") != "transcript":
+    text, messages_back = unanswered(messages)
+    if text is None or messages_back > 1 or bidi_metadata(messages[-1]).get("kind") != "transcript":
         return None
     return BidiMessage(content=[TextBlock(text)])
 

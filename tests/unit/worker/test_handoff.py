@@ -388,17 +388,40 @@ async def test_a_text_that_was_cut_before_its_answer_is_answered_by_the_successo
     assert world.models[-1].texts == []
 
 
+async def test_an_answer_that_was_cut_in_the_middle_is_given_again_by_the_successor(world, old, new, monkeypatch):
+    monkeypatch.setattr("worker.handoff.TURN_SECONDS", 0.05)
+    await conversation(world, old, "one")
+    old.session.deliver(delivery(text("two", 2)))
+    await eventually(lambda: len(world.clients.of("k1", InputAck)) == 2)
+    world.models[-1].emit([BidiResponseStartEvent("r"), *spoken("Yes, two")[:-1]])
+    await eventually(lambda: world.clients.of("k1", frames.Transcript)[-1].text.startswith("Yes, two"))
+    await drain(old, new)
+    await eventually(lambda: new.session and new.session.open)
+    successor = world.models[-1]
+    await eventually(lambda: successor.texts == ["two"])
+    said = [message["content"][0]["text"] for message in successor.started_with[0]]
+    assert said == ["one", "Yes, one"]
+    roles = [message["role"] for message in new.session._agent.messages]
+    assert roles == ["user", "assistant", "user", "assistant"], "what was cut stays in the history"
+
+
 def test_only_the_last_words_of_a_user_are_without_an_answer():
     def message(role: str, *content: Any, **bidi: str) -> dict[str, Any]:
         return {"role": role, "content": list(content), "metadata": {"custom": {"bidi": bidi}}}
 
     words, use = {"text": "hello"}, {"toolUse": {"toolUseId": "t"}}
     result = {"toolResult": {"toolUseId": "t", "content": []}}
-    assert unanswered([]) is None
-    assert unanswered([message("user", words)]) == "hello"
-    assert unanswered([message("user", words, kind="transcript", status="complete")]) == "hello"
-    assert unanswered([message("user", words), message("assistant", words)]) is None
-    assert unanswered([message("user", words), message("assistant", use), message("user", result)]) is None
-    assert unanswered([message("user", result, kind="tool_dispatch")]) is None
-    assert unanswered([message("user", {"text": "  "})]) is None
-    assert unanswered([{"role": "user", "content": [words]}]) == "hello"
+    cut = message("assistant", {"text": "[Transcript unavailable.]"}, kind="transcript", status="incomplete")
+    assert unanswered([]) == (None, 0)
+    assert unanswered([message("user", words)]) == ("hello", 1)
+    assert unanswered([message("user", words, kind="transcript", status="complete")]) == ("hello", 1)
+    assert unanswered([message("user", words), message("assistant", words)]) == (None, 0)
+    assert unanswered([message("user", words), message("assistant", use), message("user", result)]) == (None, 0)
+    assert unanswered([message("user", result, kind="tool_dispatch")]) == (None, 0)
+    assert unanswered([message("user", {"text": "  "})]) == (None, 0)
+    assert unanswered([message("user", words), cut]) == ("hello", 2), "an answer that was cut is none"
+    assert unanswered([message("user", words), cut, cut]) == ("hello", 3)
+    assert unanswered([message("user", words), cut, cut, cut]) == (None, 0), "it may be what breaks the model"
+    assert unanswered([message("user", words), message("assistant", use), cut]) == (None, 0)
+    assert unanswered([cut]) == (None, 0)
+    assert unanswered([{"role": "user", "content": [words]}]) == ("hello", 1)
