@@ -41,7 +41,8 @@ class Deployment(Settings):
     alarm_email: str | None = text(r"[^@\s,]+@[^@\s,]+\.[^@\s,]+", "an e-mail address")
     """Who is told when an alarm goes off; AWS sends a confirmation first. Default: nobody."""
     trace_sampling_percent: int = number(0, 100, 0)
-    """Which part of the conversations is traced (OpenTelemetry). 0: none, and nobody may write traces."""
+    """Which part of the turns workers trace (OpenTelemetry), of those that came without a trace. Functions are traced
+    at Lambda's own rate. 0: neither, and nobody may write traces."""
     trace_endpoint: str | None = text(r"https?://[!-~]{1,500}", "the address at which a collector takes OTLP over HTTP")
     """Where workers send their traces, the path included (`/v1/traces`). Default: X-Ray, where functions send theirs.
     Only with `trace_sampling_percent`."""

@@ -2,18 +2,20 @@
 
 The lease is the route: no second registry can disagree with it. A warm function asks the table once and then remembers,
 until a holder refuses or does not answer.
+
+Of the item only what makes a route is read, whatever its schema: workers are deployed first, and a function that is
+still one version behind routes to them.
 """
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from segue.item import GuardItem
-
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
 
 REMEMBERED: Final = 2048
 """Sessions whose route a warm function keeps."""
@@ -58,16 +60,21 @@ class Routes:
             TableName=self._table, Key={"session_key": {"S": session_key}}, ConsistentRead=True
         )
         attributes = answer.get("Item")
-        if not attributes:
+        route = self._route(attributes) if attributes else None
+        if route is None:
             return None
-        item = GuardItem.from_attributes(attributes)
-        if item.ended(self._wall_clock()) or not item.held or not item.endpoint or not item.route_token:
-            return None
-        route = Route(item.endpoint, item.route_token)
         self._remembered[session_key] = route
         if len(self._remembered) > REMEMBERED:
             self._remembered.popitem(last=False)
         return route
+
+    def _route(self, attributes: "Mapping[str, AttributeValueTypeDef]") -> Route | None:
+        """The route, if somebody holds the session and takes frames."""
+        if "deleted" in attributes or int(attributes["expires_at"]["N"]) < self._wall_clock():
+            return None
+        if not {"acquire_id", "endpoint", "route_token"} <= attributes.keys():
+            return None
+        return Route(attributes["endpoint"]["S"], attributes["route_token"]["S"])
 
     def forget(self, session_key: str) -> None:
         """Ask the table the next time."""

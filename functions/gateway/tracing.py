@@ -1,7 +1,8 @@
 """Lambda's own trace, for frames whose client began none.
 
 Lambda traces an invocation by itself, so nothing of OpenTelemetry is imported here: it would cost a cold start more
-than a frame takes. Where an invocation is sampled its frame is given that trace, and the worker goes on with it.
+than a frame takes. Where an invocation is sampled, a frame that asks for something by itself is given that trace, and
+the worker goes on with it.
 """
 
 import os
@@ -10,11 +11,15 @@ from typing import Final
 
 import msgspec
 
-from segue.wire.frames import ClientFrame
+from segue.wire.frames import ClientFrame, Hello, ImageInput, TextInput
 
 VARIABLE: Final = "_X_AMZN_TRACE_ID"
 """Set anew for each invocation
 (https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html)."""
+
+_ONE_TO_A_TURN: Final = (Hello, TextInput, ImageInput)
+"""Audio is not: of the fifty invocations of an utterance one is nearly always sampled, and so would be every turn. What
+is spoken is left to the worker's own ratio."""
 
 _ROOT: Final = re.compile(r"Root=1-([0-9a-f]{8})-([0-9a-f]{24})(?:;|\Z)")
 _PARENT: Final = re.compile(r"Parent=([0-9a-f]{16})(?:;|\Z)")
@@ -22,8 +27,8 @@ _SAMPLED: Final = re.compile(r"Sampled=1(?:;|\Z)")
 
 
 def traced[Frame: ClientFrame](frame: Frame) -> Frame:
-    """The frame with a trace: its client's, else the invocation's if that is sampled, else none."""
-    if frame.trace is not None:
+    """The frame with a trace: its client's, else the invocation's if that is sampled and not one of many, else none."""
+    if frame.trace is not None or not isinstance(frame, _ONE_TO_A_TURN):
         return frame
     trace = traceparent(os.environ.get(VARIABLE, ""))
     return msgspec.structs.replace(frame, trace=trace) if trace else frame

@@ -81,7 +81,7 @@ def python_function(scope: Construct, config: Config, layers: Layers, entry: Ent
         },
         role=role,
         log_group=group,
-        # A sampling rule of the stack says how many (see `infra.constructs.tracing`).
+        # Lambda says how many (see `infra.constructs.tracing`).
         tracing=lambda_.Tracing.ACTIVE if config.trace_sampling_percent else None,
         **more,
     )

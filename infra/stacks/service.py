@@ -18,7 +18,6 @@ from infra.constructs.monitoring.watched import Watched
 from infra.constructs.network import Network
 from infra.constructs.stopped import Stopped, StoppedParts
 from infra.constructs.storage import Storage
-from infra.constructs.tracing import SamplingRule
 from infra.constructs.turns import TurnParts, Turns, TurnsQueue
 from infra.constructs.workers import WorkerParts, Workers
 from infra.dependencies import ThirdParty
@@ -63,8 +62,6 @@ class ServiceStack(Stack):
             self.turns = Turns(self, "Turns", config, parts)
             storage.allow_key(self.turns.function)
         self.janitor = Janitor(self, "Janitor", config, JanitorParts(storage=storage, layers=layers))
-        if config.trace_sampling_percent:
-            SamplingRule(self, "Tracing", config)
         self._watch(storage)
         self._outputs()
 

@@ -1,9 +1,13 @@
 """Where the sessions are, exit codes, and what stands on the error output."""
 
+import asyncio
+import contextlib
 import io
 import json
+import signal
 import subprocess
 import sys
+import threading
 import tomllib
 from importlib import import_module
 from pathlib import Path
@@ -11,10 +15,32 @@ from pathlib import Path
 import pytest
 
 from segue.cli.output import progress, waiting
+from segue.cli.place import Place
 from segue.runtime import Runtime
 from segue.s3 import open_stores
+from tests.support.waiting import eventually
 
 ROOT = Path(__file__).resolve().parents[3]
+
+
+def test_ctrl_c_is_noticed_if_the_signal_does_not_wake_who_waits(directory):
+    """A signal that another thread takes leaves the main one waiting, as one does that comes just before it waits."""
+    place = Place(directory, *[None] * 3, "", *[None] * 3)
+    over, ended, main = asyncio.Event(), threading.Event(), threading.main_thread().ident
+
+    async def work(_stores, _clock):
+        await eventually(lambda: sys._current_frames()[main].f_code is threading.Condition.wait.__code__)
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(10):
+                await over.wait()
+        ended.set()
+
+    with pytest.raises(KeyboardInterrupt):
+        place.run(work)
+    assert not ended.is_set()
+    Runtime.shared().loop.call_soon_threadsafe(over.set)
+    assert ended.wait(10)
 
 
 @pytest.fixture

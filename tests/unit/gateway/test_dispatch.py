@@ -10,6 +10,7 @@ from gateway.connections import Binding
 from gateway.dispatch import HOLDER_WAIT_SECONDS, SUSPECT_SECONDS, Sender
 from gateway.post import Accepted, Gone, HttpPost, Refused, outcome_of
 from gateway.routes import Route, Routes
+from segue.item import SCHEMA
 from segue.wire.claims import ClientAddress
 from segue.wire.delivery import encode_refusal
 from segue.wire.frames import AudioInput, Bye, Hello, OutputAck, TextInput, error_frame
@@ -63,6 +64,15 @@ def test_the_route_is_read_once_and_remembered(gateway, worker, deliver, reads):
         assert deliver() is None
     assert len(worker.deliveries) == 3
     assert len(reads) == 1
+    assert gateway.claims() == []
+
+
+def test_a_holder_of_a_newer_version_is_routed_to(gateway, worker, deliver):
+    """Workers are deployed before this function: of their items it reads the route and nothing else."""
+    newer = {"schema": {"N": str(SCHEMA + 1)}, "tail": {"M": {"anything": {"NULL": True}}}, "unknown": {"L": []}}
+    gateway.hold(KEY, worker, **newer)
+    assert deliver() is None
+    assert len(worker.deliveries) == 1
     assert gateway.claims() == []
 
 

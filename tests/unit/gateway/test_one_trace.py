@@ -41,6 +41,7 @@ from worker.tracing import STAGES, tracing
 
 TRACE, OTHER = (f"00-{number * 32}-{number * 16}-01" for number in "ab")
 UNSAMPLED = f"00-{'c' * 32}-{'c' * 16}-00"
+LAMBDAS = f"Root=1-{'d' * 8}-{'e' * 24};Parent={'f' * 16};Sampled=1;Lineage=1:2:3"
 KEY = "alice/s"
 
 
@@ -122,6 +123,15 @@ def turns(spans):
     ]
 
 
+async def utter(say, words, trace=None):
+    """Speak, in frames of 100 ms."""
+    pcm = speak(words)
+    pieces = [pcm[start : start + 3200] for start in range(0, len(pcm), 3200)]
+    pieces += [bytes(3200)] * 12  # the silence by which the end of an utterance is known
+    for number, piece in enumerate(pieces):
+        await say(msgspec.structs.replace(AudioInput.from_pcm(piece, number + 1), trace=trace))
+
+
 async def test_a_text_its_answer_and_the_model_have_the_clients_trace(call, spans):
     await call.say(TextInput(text="My name is Alice.", seq=1, trace=TRACE))
     await eventually(lambda: call.heard(Transcript, role="assistant", final=True) and turns(spans))
@@ -141,11 +151,7 @@ async def test_a_text_its_answer_and_the_model_have_the_clients_trace(call, span
 
 
 async def test_what_is_spoken_has_the_trace_of_its_audio(call, spans):
-    pcm = speak("hello there")
-    pieces = [pcm[start : start + 3200] for start in range(0, len(pcm), 3200)]
-    pieces += [bytes(3200)] * 12  # the silence by which the end of an utterance is known
-    for number, piece in enumerate(pieces):
-        await call.say(msgspec.structs.replace(AudioInput.from_pcm(piece, number + 1), trace=TRACE))
+    await utter(call.say, "hello there", TRACE)
     await eventually(lambda: call.heard(Transcript, role="assistant", final=True) and turns(spans))
     ((turn, stages),) = turns(spans)
     assert format_trace_id(turn.context.trace_id) == trace_id(TRACE)
@@ -193,7 +199,7 @@ async def test_a_turn_that_is_cut_is_told_of_all_the_same(call, spans):
 
 
 async def test_lambdas_own_trace_is_gone_on_with(call, spans, monkeypatch):
-    monkeypatch.setenv(VARIABLE, f"Root=1-{'d' * 8}-{'e' * 24};Parent={'f' * 16};Sampled=1;Lineage=1:2:3")
+    monkeypatch.setenv(VARIABLE, LAMBDAS)
     await call.say(TextInput(text="My name is Alice.", seq=1))
     await eventually(lambda: turns(spans))
     ((turn, _),) = turns(spans)
@@ -201,6 +207,16 @@ async def test_lambdas_own_trace_is_gone_on_with(call, spans, monkeypatch):
     await call.say(TextInput(text="And my own?", seq=2, trace=TRACE))
     await eventually(lambda: len(turns(spans)) == 2)
     assert format_trace_id(turns(spans)[1][0].context.trace_id) == trace_id(TRACE)
+
+
+async def test_what_is_spoken_is_left_to_the_workers_own_ratio(call, spans, monkeypatch):
+    """Nothing is sampled here but what a frame says is; Lambda samples every invocation."""
+    monkeypatch.setenv(VARIABLE, LAMBDAS)
+    await utter(call.say, "hello there")
+    await eventually(lambda: call.heard(Transcript, role="assistant", final=True))
+    assert {frame.trace for frame in call.posted} == {None}
+    await call.session.stop()
+    assert spans.get_finished_spans() == ()
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@
     deleted       present on a tombstone, which has no head
     expires_at    DynamoDB TTL, seconds since 1970
 
-This module needs neither boto3 nor Strands: the gateway functions read items with it.
+This module needs neither boto3 nor Strands: the janitor's functions read items with it.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Coroutine
+from concurrent.futures import wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -27,6 +28,10 @@ Work = Callable[[Stores, Clock], Coroutine[Any, Any, _T]]
 """Something to do with sessions; runs on the storage loop."""
 
 DEFAULT_PRINCIPAL = "default"
+
+NOTICE_S = 0.5
+"""Seconds after which Ctrl-C is noticed at the latest. A signal that comes just before the main thread begins to wait
+for a lock does not wake it, and what ``tail`` waits for may never come."""
 
 _NOWHERE = (
     "say where the sessions are: --bucket and --lock-table, or --directory (or SEGUE_BUCKET, SEGUE_LOCK_TABLE, …)"
@@ -67,7 +72,10 @@ class Place:
             new: Whether a directory that is not there may be made.
         """
         runtime = Runtime.shared()
-        return runtime.run_sync(work(self._stores(runtime, new=new), runtime.clock))
+        done = runtime.submit(work(self._stores(runtime, new=new), runtime.clock))
+        while wait((done,), NOTICE_S).not_done:
+            pass  # the interpreter has had its turn, and Ctrl-C with it
+        return done.result()
 
     def boto_session(self) -> boto3.Session:
         """The credentials and region that the options name."""
