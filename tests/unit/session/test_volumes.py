@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from segue import JournalCorrupt, SegueError, item, records, volumes
 from segue.item import GuardItem
 from segue.points import read_at
 from segue.records import Record, unpack
+from segue.storage import file
 from segue.storage.memory import MemoryObjects
 from segue.volumes import Binder
 from tests.support.crash import certainly_dead, crash
@@ -252,6 +255,35 @@ async def test_a_session_that_is_let_go_waits_for_no_volume(memory_sessions: Ses
     heir = await talking(memory_sessions())
     await bound(heir, storage, "1")
     await heir.stop()
+
+
+async def test_a_volume_that_is_being_written_does_not_outlive_its_session(
+    file_sessions: Sessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a thread writes cannot be taken back: the tombstone waits for it, and the sweep finds it."""
+    create, begun, deleted, written = file._create, threading.Event(), threading.Event(), threading.Event()
+
+    def slow(path: Path, body: bytes) -> None:
+        if "volumes" in path.parts:
+            begun.set()
+            deleted.wait(0.5)
+        create(path, body)
+        if "volumes" in path.parts:
+            written.set()
+
+    monkeypatch.setattr(file, "_create", slow)
+    manager = file_sessions()
+    agent = await talking(manager)
+    for _ in range(100):
+        if not begun.is_set():
+            await agent.send("on")
+    await eventually(begun.is_set)
+
+    await manager.delete()
+
+    deleted.set()
+    await eventually(written.is_set)
+    assert not list((tmp_path / "segue" / "sessions").rglob("*.json"))
 
 
 # Redaction.

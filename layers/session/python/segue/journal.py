@@ -147,9 +147,13 @@ class JournalWriter:
             await asyncio.gather(self._draining, return_exceptions=True)
         await self.settle_chores()
 
-    async def settle_chores(self) -> None:
-        """Wait for chores: an orphan's deletion has to be over before somebody else is the holder."""
-        await self._committer.settle()
+    async def settle_chores(self, patience: float = 0.0) -> None:
+        """Wait for chores: an orphan's deletion has to be over before somebody else is the holder.
+
+        Args:
+            patience: Seconds that a volume on its way is waited for; it has to arrive before what sweeps it begins.
+        """
+        await self._committer.settle(patience)
 
     async def finish_redaction(self, numbers: Sequence[int], records: Sequence[Record]) -> None:
         """Finish what an earlier holder began and could not.
