@@ -212,10 +212,10 @@ class JournalWriter:
         if group := self._committer.undecided or self._next_group():
             begun = self._clock.now()
             fenced = await self._committer.commit(group)
-            self._when_committed(len(group), self._clock.now() - begun)
             with self._lock:
                 del self._queue[: len(group)]  # it is in the session: never sent again
             self._accepted += len(group)
+            self._when_committed(len(group), self._clock.now() - begun)
         if self._committer.unswept and fenced is None:
             await self._committer.sweep()
         if not self._committer.unswept:
