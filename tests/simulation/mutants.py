@@ -313,7 +313,7 @@ def volumes_not_swept() -> AbstractContextManager[Any]:
 def volume_bound_from_pages_as_they_were() -> AbstractContextManager[Any]:
     """A volume that was begun before a redaction brings the old content back after it."""
 
-    async def nothing(self: Binder) -> None:
+    async def nothing(self: Binder, patience: float = 0.0) -> None:
         return None
 
     return mock.patch.object(Binder, "drop", nothing)

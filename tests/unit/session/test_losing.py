@@ -9,9 +9,9 @@ import weakref
 
 import pytest
 
-from segue import SessionFenced
-from tests.support.crash import certainly_dead
-from tests.support.memory_manager import MemorySessionManager, MemoryStorage, Unavailable
+from segue import LeaseSettings, SessionFenced
+from tests.support.crash import certainly_dead, crash
+from tests.support.memory_manager import Latch, MemorySessionManager, MemoryStorage, Unavailable
 from tests.support.sessions import SHORT, Sessions, started
 from tests.support.waiting import eventually
 
@@ -74,6 +74,27 @@ async def test_on_lost_is_called_when_the_lease_cannot_be_renewed(
     await eventually(lambda: lost)
 
     assert lost == [False]
+
+
+async def test_on_lost_is_called_when_something_in_the_background_finds_out(
+    memory_sessions: Sessions, storage: MemoryStorage
+) -> None:
+    lost = threading.Event()
+    dead = await started(memory_sessions())
+    await dead.send("One")
+    crash(dead._session_manager)
+    storage.before = listing = Latch("list")
+    manager = memory_sessions(probe=certainly_dead, lease=LeaseSettings(duration=2.0, heartbeat=0.6, margin=0.5))
+    await manager.open()  # and tidies up
+    manager._lost_callbacks.append(lost.set)
+    await listing.reached.wait()
+    await memory_sessions(probe=certainly_dead).open()
+    listing.go.set()
+    await eventually(lambda: not manager._session.lease.held)
+
+    await eventually(lost.is_set)
+
+    await eventually(lambda: isinstance(manager._session.writer.failure, SessionFenced))
 
 
 async def test_a_callback_that_fails_keeps_nobody_from_being_told(memory_sessions: Sessions) -> None:

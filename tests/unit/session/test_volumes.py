@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from segue import JournalCorrupt, SegueError, item, records, volumes
 from segue.item import GuardItem
 from segue.points import read_at
 from segue.records import Record, unpack
+from segue.storage import file
 from segue.storage.memory import MemoryObjects
 from segue.volumes import Binder
 from tests.support.crash import certainly_dead, crash
@@ -240,6 +243,39 @@ async def test_a_mistake_of_the_binding_breaks_no_commit(
     assert len((await talking(memory_sessions())).messages) == 12
 
 
+@pytest.mark.parametrize("damage", [None, b"", b"{}"], ids=["lost", "empty", "of another shape"])
+async def test_in_place_of_a_lost_or_damaged_volume_its_pages_are_read(
+    memory_sessions: Sessions, storage: MemoryStorage, damage: bytes | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    agent = await talking(memory_sessions())
+    await bound(agent, storage, "111")
+    await agent.stop()
+    (key,) = [key for key in storage.objects.objects if key.endswith("/volumes/1.json")]
+    del storage.objects.objects[key]
+    if damage is not None:
+        storage.objects.objects[key] = damage
+
+    heir = await talking(memory_sessions())
+
+    assert heir.messages == agent.messages
+    (told,) = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert told.object == key
+    await heir.send("on")
+    await heir.stop()
+    assert texts(await talking(memory_sessions())) == [*texts(agent), "on"]
+
+
+async def test_with_a_page_of_it_a_lost_volume_is_damage(memory_sessions: Sessions, storage: MemoryStorage) -> None:
+    agent = await talking(memory_sessions())
+    await bound(agent, storage, "1")
+    await agent.stop()
+    root = f"sessions/default/talk/{item_of(storage).born}/"
+    del storage.objects.objects[f"{root}volumes/0.json"], storage.objects.objects[f"{root}pages/1.json"]
+
+    with pytest.raises(JournalCorrupt, match=r"pages/1\.json"):
+        await memory_sessions().open()
+
+
 async def test_a_session_that_is_let_go_waits_for_no_volume(memory_sessions: Sessions, storage: MemoryStorage) -> None:
     agent = await talking(memory_sessions())
     storage.before = never = Latch("get")  # only the binding reads
@@ -252,6 +288,35 @@ async def test_a_session_that_is_let_go_waits_for_no_volume(memory_sessions: Ses
     heir = await talking(memory_sessions())
     await bound(heir, storage, "1")
     await heir.stop()
+
+
+async def test_a_volume_that_is_being_written_does_not_outlive_its_session(
+    file_sessions: Sessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a thread writes cannot be taken back: the tombstone waits for it, and the sweep finds it."""
+    create, begun, deleted, written = file._create, threading.Event(), threading.Event(), threading.Event()
+
+    def slow(path: Path, body: bytes) -> None:
+        if "volumes" in path.parts:
+            begun.set()
+            deleted.wait(0.5)
+        create(path, body)
+        if "volumes" in path.parts:
+            written.set()
+
+    monkeypatch.setattr(file, "_create", slow)
+    manager = file_sessions()
+    agent = await talking(manager)
+    for _ in range(100):
+        if not begun.is_set():
+            await agent.send("on")
+    await eventually(begun.is_set)
+
+    await manager.delete()
+
+    deleted.set()
+    await eventually(written.is_set)
+    assert not list((tmp_path / "segue" / "sessions").rglob("*.json"))
 
 
 # Redaction.

@@ -195,9 +195,13 @@ class Committer:
         await self._lease.check()
         return self._lease.mine
 
-    async def settle(self) -> None:
-        """Wait for chores, and bind nothing any more until the next commit."""
-        await self._binder.drop()
+    async def settle(self, patience: float = 0.0) -> None:
+        """Wait for chores, and bind nothing any more until the next commit.
+
+        Args:
+            patience: Seconds that a volume on its way is waited for.
+        """
+        await self._binder.drop(patience)
         while chores := tuple(self._chores):
             await asyncio.gather(*chores, return_exceptions=True)
             self._chores.difference_update(chores)  # their own callbacks may come a turn later

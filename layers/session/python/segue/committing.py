@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import logging
 from collections.abc import Callable
+
+logger = logging.getLogger(__name__)
 
 type OnCommit = Callable[[int, float], None]
 """Takes how many records were committed, and how many seconds that took."""
@@ -26,5 +28,9 @@ class Committing:
 
     def _committed(self, records: int, seconds: float) -> None:
         for loop, callback in self._commit_callbacks:
-            with contextlib.suppress(RuntimeError):  # its loop is closed: there is nobody to tell
+            try:
                 loop.call_soon_threadsafe(callback, records, seconds)
+            except RuntimeError:
+                pass  # its loop is closed: there is nobody to tell
+            except Exception:
+                logger.exception("a callback for commits failed")

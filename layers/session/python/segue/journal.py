@@ -147,9 +147,13 @@ class JournalWriter:
             await asyncio.gather(self._draining, return_exceptions=True)
         await self.settle_chores()
 
-    async def settle_chores(self) -> None:
-        """Wait for chores: an orphan's deletion has to be over before somebody else is the holder."""
-        await self._committer.settle()
+    async def settle_chores(self, patience: float = 0.0) -> None:
+        """Wait for chores: an orphan's deletion has to be over before somebody else is the holder.
+
+        Args:
+            patience: Seconds that a volume on its way is waited for; it has to arrive before what sweeps it begins.
+        """
+        await self._committer.settle(patience)
 
     async def finish_redaction(self, numbers: Sequence[int], records: Sequence[Record]) -> None:
         """Finish what an earlier holder began and could not.
@@ -208,10 +212,10 @@ class JournalWriter:
         if group := self._committer.undecided or self._next_group():
             begun = self._clock.now()
             fenced = await self._committer.commit(group)
-            self._when_committed(len(group), self._clock.now() - begun)
             with self._lock:
                 del self._queue[: len(group)]  # it is in the session: never sent again
             self._accepted += len(group)
+            self._when_committed(len(group), self._clock.now() - begun)
         if self._committer.unswept and fenced is None:
             await self._committer.sweep()
         if not self._committer.unswept:

@@ -177,18 +177,20 @@ class Lease:
         self, candidate: guard.Candidate, watch: Watch, left: GuardItem | None, trying: Trying | None
     ) -> GuardItem | None:
         """Look, and try if that is allowed. Returns the item of whoever has it instead, None if it is mine now."""
+        wall = self._clock.wall()  # before looking: a life that is read in time does not end because the reader stopped
         seen = await self._look()
+        alive = None if seen is None or seen.ended(wall) else seen
         if seen is not None and seen.acquire_id == candidate.acquire_id:
             self._won(seen, watch.looked_at)  # an answer was lost, the write was not
             return None
-        if left is not None and not self._as_left(seen, left):
+        if left is not None and not self._as_left(alive, left):
             raise SessionFenced(left.epoch, _name_of(seen))
         if not await watch.may_try(seen):
             return seen
-        if trying is not None and seen is not None and not seen.ended(self._clock.wall()):
-            trying(seen)
+        if trying is not None and alive is not None:
+            trying(alive)
         try:
-            await self._try(seen, candidate)
+            await self._try(seen, alive, candidate)
         except ConditionFailed as lost:
             winner = _winner(lost)
             if winner is None or winner.acquire_id != candidate.acquire_id:
@@ -265,21 +267,21 @@ class Lease:
             self.lost = fenced
         return fenced
 
-    def _as_left(self, seen: GuardItem | None, left: GuardItem) -> bool:
-        if seen is None or seen.ended(self._clock.wall()):
+    def _as_left(self, alive: GuardItem | None, left: GuardItem) -> bool:
+        if alive is None:
             return False
-        return (seen.born, seen.head, seen.commit_id) == (left.born, left.head, left.commit_id)
+        return (alive.born, alive.head, alive.commit_id) == (left.born, left.head, left.commit_id)
 
     async def _look(self) -> GuardItem | None:
         attributes = await self._store.read(self.session_key)
         return None if attributes is None else GuardItem.parse(attributes)
 
-    async def _try(self, seen: GuardItem | None, candidate: guard.Candidate) -> None:
+    async def _try(self, seen: GuardItem | None, alive: GuardItem | None, candidate: guard.Candidate) -> None:
         wall, sent_at = self._clock.wall(), self._clock.now()
-        if seen is None or seen.ended(wall):
+        if alive is None:
             write = guard.begin_life(self.session_key, seen, candidate, wall)
         else:
-            write = guard.take(seen, candidate, wall)
+            write = guard.take(alive, candidate, wall)
         item = self._won(GuardItem.parse(await self._store.write(write)), sent_at)
         self.took_over = seen is not None and seen.held
         facts = {"session": self.session_key, "epoch": item.epoch, "takeover": self.took_over}

@@ -180,12 +180,17 @@ class Keys:
         unbound = [self.volume(number) for number, bound in enumerate(item.volumes) if bound != "1"]
         return [self.page(item.pages), *unbound, self.volume(len(item.volumes))]
 
-    def shortest(self, item: GuardItem) -> list[str]:
-        """Keys of the fewest pages and volumes that hold all records before the tail, in order."""
-        keys: list[str] = []
+    def shortest(self, item: GuardItem) -> dict[str, list[str]]:
+        """Keys of the fewest pages and volumes that hold all records before the tail, in order.
+
+        Returns:
+            For each, the keys of the pages that it is a second copy of: none for a page.
+        """
+        keys: dict[str, list[str]] = {}
         for number, bound in enumerate(item.volumes):
-            keys += [self.volume(number)] if bound == "1" else map(self.page, run(number))
-        return keys + [self.page(number) for number in range(len(item.volumes) * VOLUME_PAGES, item.pages)]
+            pages = [self.page(page) for page in run(number)]
+            keys |= {self.volume(number): pages} if bound == "1" else {page: [] for page in pages}
+        return keys | {self.page(number): [] for number in range(len(item.volumes) * VOLUME_PAGES, item.pages)}
 
     @property
     def segments(self) -> str:

@@ -14,6 +14,7 @@ and only an unchanged item that names a missing object is damage.
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import dataclass, replace
 
 from segue.clock import Clock
@@ -22,9 +23,15 @@ from segue.item import GuardItem
 from segue.records import Block, Commit, Keys, Record, Segment, check_first, decode_block, decode_record, segments_of
 from segue.storage.interface import GuardStore, ObjectMissing, ObjectStore
 
+logger = logging.getLogger(__name__)
+
 _ATTEMPTS = 20
 """Times that an unlocked reader follows a session that is being folded under it. A fold comes once in
 dozens of commits, so a second attempt is rare and a third unheard of."""
+
+
+type _Got = tuple[str, Block, list[Record], int]
+"""An object's key, what it holds, and how many bytes it has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +96,8 @@ class ReadAhead:
 async def read(objects: ObjectStore, prefix: str, item: GuardItem) -> Journal:
     """Read all records that an item names.
 
+    In place of a volume that is lost or damaged, its pages are read, which hold the same.
+
     Args:
         objects: Where the objects are.
         prefix: The bucket's prefix.
@@ -100,32 +109,43 @@ async def read(objects: ObjectStore, prefix: str, item: GuardItem) -> Journal:
     """
     keys = Keys(prefix, item.session_key, item.born)
     folded = keys.shortest(item)
-    names = folded + [keys.segment(entry) for entry in item.tail]
+    names = [*folded, *(keys.segment(entry) for entry in item.tail)]
 
-    async def got(name: str) -> tuple[Block, list[Record], int]:
+    async def got(name: str) -> _Got:
         # Each is decoded when it comes, while others are on their way, and other sessions have their turn in between.
         body = (await objects.get(name)).body
         block = decode_block(name, body, item)
-        return block, [decode_record(raw, name) for raw in block.records], len(body)
+        return name, block, [decode_record(raw, name) for raw in block.records], len(body)
 
-    found = await asyncio.gather(*(got(name) for name in names))
+    async def got_somehow(name: str) -> list[_Got]:
+        try:
+            return [await got(name)]
+        except (ObjectMissing, JournalCorrupt) as error:
+            if not (pages := folded.get(name)):
+                raise
+            instead = await asyncio.gather(*map(got, pages))  # if they are missing, too, this is no accident
+            facts = {"journal": keys.root, "object": name, "error": type(error).__name__}
+            logger.error("a volume is lost or damaged, its pages were read", extra=facts)  # noqa: TRY400 - no payload
+            return instead
+
+    found = [one for some in await asyncio.gather(*map(got_somehow, names)) for one in some]
 
     end = 0
-    for name, (block, _, _) in zip(names, found, strict=True):
+    for name, block, _, _ in found:
         check_first(name, block, end)
         end = block.end
     if end != item.head:
         raise JournalCorrupt(keys.root, f"its objects hold {end} records, the guard says {item.head}")
-    segments = [block for block, _, _ in found[len(folded) :]]
-    for name, entry, block in zip(names[len(folded) :], item.tail, segments, strict=True):
+    segments = found[len(found) - len(item.tail) :]
+    for (name, block, _, _), entry in zip(segments, item.tail, strict=True):
         if block.commits != ((block.end, entry.epoch, entry.commit_id),):
             raise JournalCorrupt(name, f"holds commit {block.commits}, the guard says {entry}")
     return Journal(
         item,
-        records=[record for _, records, _ in found for record in records],
-        commits=[commit for block, _, _ in found for commit in block.commits],
-        tail=[segment for block in segments for segment in segments_of(block)],
-        size=sum(size for _, _, size in found),
+        records=[record for _, _, records, _ in found for record in records],
+        commits=[commit for _, block, _, _ in found for commit in block.commits],
+        tail=[segment for _, block, _, _ in segments for segment in segments_of(block)],
+        size=sum(size for _, _, _, size in found),
     )
 
 

@@ -248,7 +248,7 @@ class Session:
         """
         writer = self.live
         async with writer.between_commits:
-            await writer.settle_chores()
+            await writer.settle_chores(CLOSE_TIMEOUT_S)
             if not self.lease.held and self.lease.lost is None:
                 await self._reopen()  # it was let go
             item = self.lease.mine

@@ -107,7 +107,7 @@ class Upkeep:
     async def _beat(self) -> float | None:
         lease, settings = self._lease, self._lease.settings
         if not lease.held or self._forsaken or self.loop_ended:
-            return None  # let go; or the loop that the agent lived on has ended without a stop: it runs out
+            return self._ended()  # let go; or the loop that the agent lived on has ended without a stop: it runs out
         if lease.fresh_for <= 0:
             self.lost()
         turning = self._watch is None or self._watch.alive()
@@ -129,3 +129,14 @@ class Upkeep:
             logger.warning("heartbeat failed", extra={"epoch": lease.epoch, "error": type(error).__name__})
             return settings.heartbeat / 4
         return settings.heartbeat
+
+    def _ended(self) -> float | None:
+        """Tell of a loss that a chore or the binding of a volume has found out: they tell nobody."""
+        if self._lease.lost is None:
+            return None
+        self.lost()
+        if self.writer is not None and self.writer.busy:
+            return self._lease.settings.heartbeat / 4  # whether its commit was accepted is for that to say
+        if self.writer is not None:
+            self.writer.fail(self._lease.lost)
+        return None

@@ -82,10 +82,16 @@ class Binder:
         done, self._binding = self._binding, None
         return done.result()
 
-    async def drop(self) -> None:
-        """Give up what is under way, and what no commit has named. What it has sent can arrive later."""
+    async def drop(self, patience: float = 0.0) -> None:
+        """Give up what is under way, and what no commit has named. What it has sent can arrive later.
+
+        Args:
+            patience: Seconds to wait before that for what is under way, for whom nothing may arrive later.
+        """
         dropped, self._binding = self._binding, None
         if dropped is not None:
+            if patience:
+                await asyncio.wait([dropped], timeout=patience)
             dropped.cancel()
             await asyncio.gather(dropped, return_exceptions=True)
 

@@ -1,0 +1,49 @@
+"""Who asks to be told of commits cannot do them any harm."""
+
+from __future__ import annotations
+
+import pytest
+
+from segue import StorageUnavailable
+from tests.support.sessions import Sessions, started, texts
+from tests.support.waiting import eventually
+
+
+class _Loop:
+    def call_soon_threadsafe(self, *_: object) -> None:
+        raise TypeError("no loop")
+
+
+async def test_a_callback_that_cannot_be_called_keeps_nobody_from_being_told(
+    memory_sessions: Sessions, caplog: pytest.LogCaptureFixture
+) -> None:
+    told: list[int] = []
+    agent = await started(memory_sessions())
+    manager = agent._session_manager
+    manager._commit_callbacks.append((_Loop(), print))
+    manager.on_commit(lambda records, _seconds: told.append(records))
+
+    await agent.send("One")
+
+    await eventually(lambda: told)
+    assert "a callback for commits failed" in caplog.text
+    await agent.stop()
+    assert await texts(memory_sessions) == ["One"]
+
+
+async def test_what_fails_after_a_commit_does_not_commit_it_again(memory_sessions: Sessions) -> None:
+    def mistaken(records: int, seconds: float) -> None:
+        writer.when_committed(lambda _records, _seconds: None)
+        raise KeyError("a mistake")
+
+    agent = await started(memory_sessions())
+    writer = agent._session_manager._session.writer
+    writer.when_committed(mistaken)
+
+    with pytest.raises(StorageUnavailable):
+        await agent.send("One")
+    await agent.send("Two")
+
+    await agent.stop()
+    assert await texts(memory_sessions) == ["One", "Two"]
+    assert writer.head == writer.position
