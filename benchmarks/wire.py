@@ -232,8 +232,10 @@ async def pauses(place: Place, extent: Extent, run: Wire) -> None:
     plan = calls.Plan(2, extent.redeploys, extent.kills, extent.stops, lines=1, weather=CALM)
     async with Fleet(settings, place.deployment, 2, CALM, dice) as fleet:
         outcome = await calls.play(plan, calls.Place(place.deployment, place.token, fleet, model_log, dice), say)
-    for problem in outcome.problems:
-        say(f"NOT RIGHT: {problem}")
+    if outcome.problems:
+        raise click.ClickException(
+            "frames were lost or doubled, so there are no figures:\n" + "\n".join(outcome.problems)
+        )
     run.handoffs_ms, run.killed_ms, run.stopped_ms = (
         Spread.of([1000 * one for one in found]) if found else None
         for found in (outcome.gaps, outcome.killed, outcome.stopped)
