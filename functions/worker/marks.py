@@ -45,6 +45,13 @@ def bidi_metadata(message: Any) -> dict[str, Any]:
     return bidi
 
 
+def replaced_record(message: Any) -> int | None:
+    """The record that an answer was first shown with, if its message was corrected since (``worker.corrections``)."""
+    custom = (message.get("metadata") or {}).get("custom") or {}
+    replaces: int | None = (custom.get("segue") or {}).get("replaces")
+    return replaces
+
+
 def text_of(message: Any) -> str:
     """The text of a message."""
     return "".join(block.get("text", "") for block in message["content"])

@@ -20,7 +20,7 @@ from worker.audience import Audience
 from worker.corrections import correct, cut_message
 from worker.gate import OutputGate
 from worker.manager import Manager
-from worker.marks import Marks
+from worker.marks import Marks, replaced_record
 from worker.providers import AnswerCut, ProviderError
 from worker.receipts import INPUT_WINDOW
 from worker.speech import Speech, Utterance, Way, retell
@@ -71,8 +71,10 @@ class Output:
         """Have the session and the clients know what was heard of an answer that somebody spoke over."""
         if (message := cut_message(self._agent, cut)) is None:
             return
-        replaces = self._manager.record_of(message["tracking_id"])
-        await correct(self._agent, message, cut.heard)
+        replaces = replaced_record(message)
+        if replaces is None:
+            replaces = self._manager.record_of(message["tracking_id"])
+        await correct(self._agent, message, cut.heard, replaces)
         for utterance in self._speech.corrected(cut.heard, replaces):
             self._say(utterance)
 

@@ -46,7 +46,7 @@ from segue.wire.frames import (
     Transcript,
 )
 from worker.log import logger
-from worker.marks import Mark, Marks, bidi_metadata, text_of
+from worker.marks import Mark, Marks, bidi_metadata, replaced_record, text_of
 
 AUDIO_BYTES: Final = 22_500
 """PCM in one frame at most: 30,000 characters of base64, which leaves room for the rest within 32 KB. Divisible by 2
@@ -113,11 +113,10 @@ class Speech:
 
         Args:
             text: What was heard of it.
-            replaces: The record of the transcript.
+            replaces: The record that the transcript was first shown with.
         """
         mark = self._marks.of_block("transcript", "assistant", text)
-        frame = Transcript(role="assistant", text=_cut(text), final=True, record=_record(mark), replaces=replaces)
-        yield _gated(frame, mark)
+        yield _gated(_transcript("assistant", text, _record(mark), replaces), mark)
 
     def _audio(self, event: BidiAudioDeltaEvent) -> Iterator[AudioOutput]:
         if event.format != "pcm" or event.channels != 1:
@@ -177,7 +176,7 @@ def _frames(message: Any, record: int | None, names: dict[str, str]) -> Iterator
         yield from _results(message, record, names)
     complete = metadata.get("status", "complete") == "complete"
     if complete and metadata.get("kind") == "transcript":
-        yield _transcript(message["role"], text_of(message), record)
+        yield _transcript(message["role"], text_of(message), record, replaced_record(message))
     elif complete and message["role"] == "assistant" and (text := text_of(message)):
         yield TextOutput(text=_cut(text), record=record)
 
@@ -194,8 +193,8 @@ def _results(message: Any, record: int | None, names: dict[str, str]) -> Iterato
             )
 
 
-def _transcript(role: Role, text: str, record: int | None) -> Transcript:
-    return Transcript(role=role, text=_cut(text), final=True, record=record)
+def _transcript(role: Role, text: str, record: int | None, replaces: int | None = None) -> Transcript:
+    return Transcript(role=role, text=_cut(text), final=True, record=record, replaces=replaces)
 
 
 def _gated(frame: ServerFrame, mark: Mark | None) -> Utterance:

@@ -293,6 +293,23 @@ async def test_what_was_heard_of_an_answer_corrects_its_transcript(host, clients
     await eventually(lambda: finals(clients, "k2") == ["One.", "Four."])
 
 
+async def test_a_correction_that_a_client_missed_says_what_it_replaces_after_a_handoff_too(host, clients):
+    first = await host()
+    first.model.emit([*answered("One. Two. Three."), AnswerCut("One. Two. Three.", "One."), AnswerCut("One.", "…")])
+    await eventually(lambda: finals(clients) == ["One. Two. Three.", "One.", "…"])
+    shown, *corrections = [frame for frame in clients.of("k1", Transcript) if frame.final]
+    assert [frame.replaces for frame in corrections] == [shown.record, shown.record], "not one that a client may miss"
+    first.session.deliver(delivery(hello(shown.record, connection=2), connection_id="k2", counter=2))
+    await eventually(lambda: finals(clients, "k2") == ["…"])
+    await first.session.stop()
+    second = await host(who=(address(connection_id="k3"),))
+    second.session.deliver(delivery(hello(shown.record, connection=3), connection_id="k3", counter=3))
+    await eventually(lambda: finals(clients, "k3") == ["…"])
+    for connection_id in ("k2", "k3"):
+        (again,) = [frame for frame in clients.of(connection_id, Transcript) if frame.final]
+        assert (again.record, again.replaces) == (corrections[-1].record, shown.record)
+
+
 async def test_a_slow_client_does_not_hold_up_the_agent_or_another_client(host, clients):
     hosting = await host(who=(address(), address("c2", "k2")))
     clients.hold("k1")
