@@ -75,7 +75,7 @@ class Output:
         if replaces is None:
             replaces = self._manager.record_of(message["tracking_id"])
         await correct(self._agent, message, cut.heard, replaces)
-        for utterance in self._speech.corrected(cut.heard, replaces):
+        for utterance in self._speech.corrected(message["tracking_id"], cut.heard, replaces):
             self._say(utterance)
 
     def greet(self, client_id: str, last_record: int | None) -> None:
@@ -135,7 +135,7 @@ class Output:
 
     def _again(self, last_record: int) -> list[frames.JournalFrame]:
         """What a client missed, without what everybody will hear in a moment."""
-        unshown = self._marks.unshown
+        unshown = self._speech.unshown
         missed = retell(self._agent.messages, self._manager.record_of, last_record)
         return [frame for frame in missed if frame.record not in unshown][-RETOLD_FRAMES:]
 

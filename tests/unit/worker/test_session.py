@@ -41,6 +41,7 @@ from tests.support.scripted_model import answered, calling, spoken
 from tests.support.waiting import eventually
 from tests.unit.worker.stand_ins import address, audio, delivery, hello, text, turns
 from worker.intake import QUEUE_FRAMES
+from worker.marks import AFTER_THE_MANAGER, BEFORE_THE_MANAGER
 from worker.providers import AnswerCut
 from worker.providers.errors import ERRORS, Kind
 from worker.receipts import CONFIRMED_FRAMES, INPUT_WINDOW
@@ -291,6 +292,31 @@ async def test_what_was_heard_of_an_answer_corrects_its_transcript(host, clients
     await eventually(lambda: finals(clients, "k2") == ["One."])
     hosting.model.emit([AnswerCut("somebody took it out", "of the history"), *answered("Four.", content_id="c4")])
     await eventually(lambda: finals(clients, "k2") == ["One.", "Four."])
+
+
+async def test_a_correction_takes_nothing_from_what_was_recorded_before_it_and_comes_after_it(host, clients):
+    hosting = await host()
+    hosting.model.emit([*calling("weather", "u1", city="Rome"), *answered("One. Two.")])
+    await eventually(lambda: finals(clients) == ["One. Two."] and len(clients.of("k1", Tool)) == 2)
+    recorded = asyncio.Event()
+
+    async def wait(event):  # until Strands' reader has recorded what follows the correction
+        if event.message["content"] == [{"text": "One."}]:
+            await recorded.wait()
+
+    def note(event):
+        if event.message["content"] == [{"text": "stop"}]:
+            recorded.set()
+
+    hosting.agent.hooks.add_callback(MessageUpdatedEvent, wait, order=BEFORE_THE_MANAGER)
+    hosting.agent.hooks.add_callback(MessageUpdatedEvent, note, order=AFTER_THE_MANAGER)
+    *begun, ended = spoken("stop", role="user", content_id="c2")
+    hosting.model.emit([*begun, AnswerCut("One. Two.", "One."), ended])
+    await eventually(lambda: len(finals(clients)) == 3)
+    user, correction = [frame for frame in clients.of("k1", Transcript) if frame.final][1:]
+    assert (user.text, correction.text) == ("stop", "One.")
+    assert user.record is not None
+    assert user.record < correction.record
 
 
 async def test_a_correction_that_a_client_missed_says_what_it_replaces_after_a_handoff_too(host, clients):
