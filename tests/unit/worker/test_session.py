@@ -319,6 +319,33 @@ async def test_a_correction_takes_nothing_from_what_was_recorded_before_it_and_c
     assert user.record < correction.record
 
 
+async def test_a_correction_while_a_transcript_is_being_recorded_loses_no_acknowledgement(host, clients):
+    hosting = await host()
+    hosting.model.emit(answered("One. Two."))
+    hosting.session.deliver(delivery(audio(1)))
+    await eventually(lambda: finals(clients) and hosting.model.audio)
+    recording, corrected = asyncio.Event(), asyncio.Event()
+
+    async def meet(event):
+        if event.message["content"] == [{"text": "One."}]:
+            await recording.wait()
+
+    async def stay(event):
+        if event.message["content"] == [{"text": "stop"}]:
+            recording.set()
+            await corrected.wait()
+        else:
+            corrected.set()
+
+    hosting.agent.hooks.add_callback(MessageUpdatedEvent, meet, order=BEFORE_THE_MANAGER - 1)
+    hosting.agent.hooks.add_callback(MessageUpdatedEvent, stay, order=AFTER_THE_MANAGER - 1)
+    *begun, ended = spoken("stop", role="user", content_id="c2")
+    hosting.model.emit([*begun, AnswerCut("One. Two.", "One."), ended])
+    await eventually(lambda: len(finals(clients)) == 3)
+    await eventually(lambda: clients.of("k1", InputAck))
+    assert clients.of("k1", InputAck)[0].upto == 1
+
+
 async def test_a_correction_that_a_client_missed_says_what_it_replaces_after_a_handoff_too(host, clients):
     first = await host()
     first.model.emit([*answered("One. Two. Three."), AnswerCut("One. Two. Three.", "One."), AnswerCut("One.", "…")])
