@@ -11,8 +11,13 @@ from worker.providers.heard import AnswerCut
 
 
 def cut_message(agent: BidiAgent, cut: AnswerCut) -> Any | None:
-    """Find the message of an answer that was cut; None if it is not in the history any more."""
-    return next((one for one in reversed(agent.messages) if _is_transcript(one, cut.recorded)), None)
+    """Find the message of an answer that was cut; None if it is not in the history any more.
+
+    Answers of which nothing was heard all say the same. Of those that do, as many as came after this one are passed
+    over, as far as their messages are there.
+    """
+    alike = [one for one in agent.messages if _is_transcript(one, cut.recorded)][-1 - cut.alike :]
+    return alike[0] if alike else None
 
 
 async def correct(agent: BidiAgent, message: Any, heard: str, replaces: int | None) -> None:

@@ -44,6 +44,7 @@ from worker.intake import QUEUE_FRAMES
 from worker.marks import AFTER_THE_MANAGER, BEFORE_THE_MANAGER
 from worker.providers import AnswerCut
 from worker.providers.errors import ERRORS, Kind
+from worker.providers.heard import NOTHING, Heard, Spoken
 from worker.receipts import CONFIRMED_FRAMES, INPUT_WINDOW
 from worker.session import Moved
 
@@ -292,6 +293,21 @@ async def test_what_was_heard_of_an_answer_corrects_its_transcript(host, clients
     await eventually(lambda: finals(clients, "k2") == ["One."])
     hosting.model.emit([AnswerCut("somebody took it out", "of the history"), *answered("Four.", content_id="c4")])
     await eventually(lambda: finals(clients, "k2") == ["One.", "Four."])
+
+
+async def test_of_answers_that_say_the_same_the_one_that_was_heard_is_corrected(host, clients):
+    talk = Heard(lambda: 0.0)
+    first, second = (
+        [*begun, BidiAudioDeltaEvent(base64.b64encode(bytes(32000)).decode(), "pcm", 16000, 1, "a"), ended]
+        for *begun, ended in (spoken("One two."), spoken("Three four.", content_id="c2"))
+    )
+    hosting = await host()
+    earlier = [*answered("Zero.", content_id="c0"), AnswerCut("Zero.", NOTHING)]
+    events = [*first, *second, BidiBargeInEvent(), Spoken("One two."), Spoken("Three four.")]
+    hosting.model.emit([*earlier, *(one for event in events for one in talk.of(event))])
+    await eventually(lambda: len(finals(clients)) == 8)
+    texts = ["".join(block["text"] for block in message["content"]) for message in hosting.agent.messages]
+    assert texts == [NOTHING, "One two.", "Three four."]
 
 
 async def test_a_correction_takes_nothing_from_what_was_recorded_before_it_and_comes_after_it(host, clients):
