@@ -11,22 +11,31 @@ from worker.providers.heard import AnswerCut
 
 
 def cut_message(agent: BidiAgent, cut: AnswerCut) -> Any | None:
-    """Find the message of an answer that was cut; None if it is not in the history any more."""
-    return next((one for one in reversed(agent.messages) if _is_transcript(one, cut.recorded)), None)
+    """Find the message of an answer that was cut; None if it is not in the history any more.
+
+    Answers of which nothing was heard all say the same. Of those that do, as many as came after this one are passed
+    over, as far as their messages are there.
+    """
+    alike = [one for one in agent.messages if _is_transcript(one, cut.recorded)][-1 - cut.alike :]
+    return alike[0] if alike else None
 
 
-async def correct(agent: BidiAgent, message: Any, heard: str) -> None:
+async def correct(agent: BidiAgent, message: Any, heard: str, replaces: int | None) -> None:
     """Put what was heard of an answer in the place of its transcript.
 
     It goes the way of every transcript that Strands' loop completes: in its place, under its id, past the hooks, so
-    that the session manager records it.
+    that the session manager records it. The message says what it replaces, so that whoever says it again, in this
+    process or another, can say so too.
 
     Args:
         agent: Whose history it is.
         message: The answer's.
         heard: What was heard of it.
+        replaces: The record that it was first shown with, None if it has none.
     """
-    corrected: Any = {**message, "content": [{"text": heard}]}
+    metadata = message["metadata"]
+    custom = {**metadata["custom"], "segue": {"replaces": replaces}}
+    corrected: Any = {**message, "content": [{"text": heard}], "metadata": {**metadata, "custom": custom}}
     await agent._update_message(corrected, strict=False)  # noqa: SLF001 - see above
 
 

@@ -261,9 +261,10 @@ class Input:
         return self._manager.inputs.get(client_id, Known())
 
     def _before_record(self, event: MessageUpdatedEvent[Any]) -> None:
-        self._answered = {}
-        if _is_user_transcript(event.message) and (answered := self._unanswered.answered()):
-            self._answered = answered
+        if not _is_user_transcript(event.message):
+            return  # such as a correction, which may pass while a user's transcript is with the manager
+        self._answered = answered = self._unanswered.answered()
+        if answered:
             client_id = next(iter(answered))
             self._manager.note_input(client_id, answered[client_id])
 

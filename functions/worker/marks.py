@@ -45,6 +45,13 @@ def bidi_metadata(message: Any) -> dict[str, Any]:
     return bidi
 
 
+def replaced_record(message: Any) -> int | None:
+    """The record that an answer was first shown with, if its message was corrected since (``worker.corrections``)."""
+    custom = (message.get("metadata") or {}).get("custom") or {}
+    replaces: int | None = (custom.get("segue") or {}).get("replaces")
+    return replaces
+
+
 def text_of(message: Any) -> str:
     """The text of a message."""
     return "".join(block.get("text", "") for block in message["content"])
@@ -93,12 +100,32 @@ class Marks:
                 return mark
         return None
 
+    def of_correction(self, tracking_id: str) -> Mark:
+        """Where the correction of a transcript is, which does not wait for what was recorded before it to come out.
+
+        Args:
+            tracking_id: Of the message that was corrected just now.
+        """
+        mark = Mark(self._record_of(tracking_id), self._position())
+        for index, (_, _, _, noted) in enumerate(self._blocks):
+            if noted.record == mark.record:
+                del self._blocks[index]
+                return noted
+        return mark
+
+    def unshown_before(self, record: int) -> bool:
+        """Whether the event of a lower record has yet to come out."""
+        return any(one is not None and one < record for one in self.unshown)
+
     def of_tool_use(self, tool_use_id: str) -> Mark | None:
         """Where a tool call is."""
         return self._tools.pop(tool_use_id, None)
 
     def of_message(self, message: Any) -> Mark | None:
         """Where the message with tool results is that an event carries."""
+        for block in message["content"]:
+            if "toolResult" in block:  # its call came out before it; what is noted of that is the second recording
+                self._tools.pop(block["toolResult"]["toolUseId"], None)
         return self._messages.pop(message.get("tracking_id", ""), None)
 
     def _mark(self, message: Any) -> Mark:

@@ -20,7 +20,7 @@ from worker.audience import Audience
 from worker.corrections import correct, cut_message
 from worker.gate import OutputGate
 from worker.manager import Manager
-from worker.marks import Marks
+from worker.marks import Marks, replaced_record
 from worker.providers import AnswerCut, ProviderError
 from worker.receipts import INPUT_WINDOW
 from worker.speech import Speech, Utterance, Way, retell
@@ -71,9 +71,11 @@ class Output:
         """Have the session and the clients know what was heard of an answer that somebody spoke over."""
         if (message := cut_message(self._agent, cut)) is None:
             return
-        replaces = self._manager.record_of(message["tracking_id"])
-        await correct(self._agent, message, cut.heard)
-        for utterance in self._speech.corrected(cut.heard, replaces):
+        replaces = replaced_record(message)
+        if replaces is None:
+            replaces = self._manager.record_of(message["tracking_id"])
+        await correct(self._agent, message, cut.heard, replaces)
+        for utterance in self._speech.corrected(message["tracking_id"], cut.heard, replaces):
             self._say(utterance)
 
     def greet(self, client_id: str, last_record: int | None) -> None:
@@ -133,7 +135,7 @@ class Output:
 
     def _again(self, last_record: int) -> list[frames.JournalFrame]:
         """What a client missed, without what everybody will hear in a moment."""
-        unshown = self._marks.unshown
+        unshown = self._speech.unshown
         missed = retell(self._agent.messages, self._manager.record_of, last_record)
         return [frame for frame in missed if frame.record not in unshown][-RETOLD_FRAMES:]
 

@@ -16,6 +16,7 @@ A partial transcript carries all the words so far: partials may be lost on the w
 from __future__ import annotations
 
 import binascii
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -46,7 +47,7 @@ from segue.wire.frames import (
     Transcript,
 )
 from worker.log import logger
-from worker.marks import Mark, Marks, bidi_metadata, text_of
+from worker.marks import Mark, Marks, bidi_metadata, replaced_record, text_of
 
 AUDIO_BYTES: Final = 22_500
 """PCM in one frame at most: 30,000 characters of base64, which leaves room for the rest within 32 KB. Divisible by 2
@@ -81,9 +82,23 @@ class Speech:
         self._partials: dict[str, str] = {}
         self._tools: dict[str, str] = {}
         self._warned = False
+        self._corrections: deque[tuple[int, Utterance]] = deque()
+
+    @property
+    def unshown(self) -> set[int | None]:
+        """Records whose frames have not come out yet."""
+        return self._marks.unshown | {record for record, _ in self._corrections}
 
     def of(self, event: Any) -> Iterator[Utterance]:
-        """Yield the frames of one event, often none."""
+        """Yield the frames of one event, often none, and corrections that waited for it."""
+        for utterance in self._of(event):
+            record = getattr(utterance.frame, "record", None)
+            while self._corrections and record is not None and self._corrections[0][0] < record:
+                yield self._corrections.popleft()[1]
+            yield utterance
+        yield from self._due()
+
+    def _of(self, event: Any) -> Iterator[Utterance]:
         match event:
             case BidiAudioDeltaEvent():
                 yield from (Utterance(frame, Way.AT_ONCE) for frame in self._audio(event))
@@ -108,16 +123,27 @@ class Speech:
                 self._partials.clear()
                 yield Utterance(Restart(reason=event.reason), Way.GATED)
 
-    def corrected(self, text: str, replaces: int | None) -> Iterator[Utterance]:
-        """Yield the frame that corrects an answer's transcript.
+    def corrected(self, tracking_id: str, text: str, replaces: int | None) -> Iterator[Utterance]:
+        """Yield the frame that corrects an answer's transcript, unless something recorded before it has to come first.
+
+        It is no event of the agent's, so it can be ahead of those that still wait in the agent's queue. A client that
+        has shown its record takes it that nothing is missing before that.
 
         Args:
+            tracking_id: Of the answer's message, just corrected.
             text: What was heard of it.
-            replaces: The record of the transcript.
+            replaces: The record that the transcript was first shown with.
         """
-        mark = self._marks.of_block("transcript", "assistant", text)
-        frame = Transcript(role="assistant", text=_cut(text), final=True, record=_record(mark), replaces=replaces)
-        yield _gated(frame, mark)
+        mark = self._marks.of_correction(tracking_id)
+        if mark.record is None:  # what is not recorded has no place in the order of records
+            yield _gated(_transcript("assistant", text, None, replaces), mark)
+            return
+        self._corrections.append((mark.record, _gated(_transcript("assistant", text, mark.record, replaces), mark)))
+        yield from self._due()
+
+    def _due(self) -> Iterator[Utterance]:
+        while self._corrections and not self._marks.unshown_before(self._corrections[0][0]):
+            yield self._corrections.popleft()[1]
 
     def _audio(self, event: BidiAudioDeltaEvent) -> Iterator[AudioOutput]:
         if event.format != "pcm" or event.channels != 1:
@@ -177,7 +203,7 @@ def _frames(message: Any, record: int | None, names: dict[str, str]) -> Iterator
         yield from _results(message, record, names)
     complete = metadata.get("status", "complete") == "complete"
     if complete and metadata.get("kind") == "transcript":
-        yield _transcript(message["role"], text_of(message), record)
+        yield _transcript(message["role"], text_of(message), record, replaced_record(message))
     elif complete and message["role"] == "assistant" and (text := text_of(message)):
         yield TextOutput(text=_cut(text), record=record)
 
@@ -194,8 +220,8 @@ def _results(message: Any, record: int | None, names: dict[str, str]) -> Iterato
             )
 
 
-def _transcript(role: Role, text: str, record: int | None) -> Transcript:
-    return Transcript(role=role, text=_cut(text), final=True, record=record)
+def _transcript(role: Role, text: str, record: int | None, replaces: int | None = None) -> Transcript:
+    return Transcript(role=role, text=_cut(text), final=True, record=record, replaces=replaces)
 
 
 def _gated(frame: ServerFrame, mark: Mark | None) -> Utterance:

@@ -84,7 +84,8 @@ class Call:
             async for event in self.agent.receive():
                 self.events.append(event)
                 if isinstance(event, AnswerCut):  # as the hosted session does
-                    await correct(self.agent, cut_message(self.agent, event), event.heard)
+                    message = cut_message(self.agent, event)
+                    await correct(self.agent, message, event.heard, self.manager.record_of(message["tracking_id"]))
         except Exception as error:  # noqa: BLE001 - shown by the test
             self.failure = error
 

@@ -46,14 +46,15 @@ class SpeechBegan:
 class AnswerCut(TypedEvent):
     """Less of an answer was heard than its message says."""
 
-    def __init__(self, recorded: str, heard: str) -> None:
+    def __init__(self, recorded: str, heard: str, alike: int = 0) -> None:
         """Say which.
 
         Args:
             recorded: The text of the message.
             heard: What of it was heard.
+            alike: How many answers after it have a message with the same text.
         """
-        super().__init__({"type": "segue_answer_cut", "recorded": recorded, "heard": heard})
+        super().__init__({"type": "segue_answer_cut", "recorded": recorded, "heard": heard, "alike": alike})
 
     @property
     def recorded(self) -> str:
@@ -64,6 +65,11 @@ class AnswerCut(TypedEvent):
     def heard(self) -> str:
         """What of it was heard."""
         return str(self["heard"])
+
+    @property
+    def alike(self) -> int:
+        """How many answers after it have a message with the same text."""
+        return int(self["alike"])
 
 
 @dataclass(slots=True)
@@ -88,11 +94,14 @@ class _Answer:
         end = self.told or max((end for at, end in self.begun if at < played), default=0)
         return self.text[:end] or NOTHING
 
-    def cut(self, played: float) -> Iterator[AnswerCut]:
+    def says(self, text: str) -> bool:
+        return bool(self.text) and text == (self.text if self.recorded is None else self.recorded)
+
+    def cut(self, played: float, later: list[_Answer]) -> Iterator[AnswerCut]:
         recorded = self.text if self.recorded is None else self.recorded
         self.recorded = self.heard(played)
         if self.text and self.recorded != recorded:
-            yield AnswerCut(recorded, self.recorded)
+            yield AnswerCut(recorded, self.recorded, sum(one.says(recorded) for one in later))
 
 
 class Heard:
@@ -158,19 +167,19 @@ class Heard:
 
     def _cut(self) -> Iterator[AnswerCut]:
         self.drop()
-        for answer in self._answers:
+        for number, answer in enumerate(self._answers, 1):
             # The newest also if all its sound was played: its words may go beyond that.
             if answer.recorded is None and (answer.ends > self._sound or answer is self._answers[-1]):
-                yield from answer.cut(self._sound)
+                yield from answer.cut(self._sound, self._answers[number:])
 
     def _told(self, text: str) -> Iterator[AnswerCut]:
         words = text.split()
         if not words:
             return
         pattern = re.compile(r"\s*".join(map(re.escape, words)))
-        for answer in self._answers:
+        for number, answer in enumerate(self._answers, 1):
             if (found := pattern.search(answer.text, answer.told)) is not None:
                 answer.told = found.end()
                 if answer.recorded is not None:
-                    yield from answer.cut(self._played)
+                    yield from answer.cut(self._played, self._answers[number:])
                 return

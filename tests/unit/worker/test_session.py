@@ -41,8 +41,10 @@ from tests.support.scripted_model import answered, calling, spoken
 from tests.support.waiting import eventually
 from tests.unit.worker.stand_ins import address, audio, delivery, hello, text, turns
 from worker.intake import QUEUE_FRAMES
+from worker.marks import AFTER_THE_MANAGER, BEFORE_THE_MANAGER
 from worker.providers import AnswerCut
 from worker.providers.errors import ERRORS, Kind
+from worker.providers.heard import NOTHING, Heard, Spoken
 from worker.receipts import CONFIRMED_FRAMES, INPUT_WINDOW
 from worker.session import Moved
 
@@ -291,6 +293,90 @@ async def test_what_was_heard_of_an_answer_corrects_its_transcript(host, clients
     await eventually(lambda: finals(clients, "k2") == ["One."])
     hosting.model.emit([AnswerCut("somebody took it out", "of the history"), *answered("Four.", content_id="c4")])
     await eventually(lambda: finals(clients, "k2") == ["One.", "Four."])
+
+
+async def test_of_answers_that_say_the_same_the_one_that_was_heard_is_corrected(host, clients):
+    talk = Heard(lambda: 0.0)
+    first, second = (
+        [*begun, BidiAudioDeltaEvent(base64.b64encode(bytes(32000)).decode(), "pcm", 16000, 1, "a"), ended]
+        for *begun, ended in (spoken("One two."), spoken("Three four.", content_id="c2"))
+    )
+    hosting = await host()
+    earlier = [*answered("Zero.", content_id="c0"), AnswerCut("Zero.", NOTHING)]
+    events = [*first, *second, BidiBargeInEvent(), Spoken("One two."), Spoken("Three four.")]
+    hosting.model.emit([*earlier, *(one for event in events for one in talk.of(event))])
+    await eventually(lambda: len(finals(clients)) == 8)
+    texts = ["".join(block["text"] for block in message["content"]) for message in hosting.agent.messages]
+    assert texts == [NOTHING, "One two.", "Three four."]
+
+
+async def test_a_correction_takes_nothing_from_what_was_recorded_before_it_and_comes_after_it(host, clients):
+    hosting = await host()
+    hosting.model.emit([*calling("weather", "u1", city="Rome"), *answered("One. Two.")])
+    await eventually(lambda: finals(clients) == ["One. Two."] and len(clients.of("k1", Tool)) == 2)
+    recorded = asyncio.Event()
+
+    async def wait(event):  # until Strands' reader has recorded what follows the correction
+        if event.message["content"] == [{"text": "One."}]:
+            await recorded.wait()
+
+    def note(event):
+        if event.message["content"] == [{"text": "stop"}]:
+            recorded.set()
+
+    hosting.agent.hooks.add_callback(MessageUpdatedEvent, wait, order=BEFORE_THE_MANAGER)
+    hosting.agent.hooks.add_callback(MessageUpdatedEvent, note, order=AFTER_THE_MANAGER)
+    *begun, ended = spoken("stop", role="user", content_id="c2")
+    hosting.model.emit([*begun, AnswerCut("One. Two.", "One."), ended])
+    await eventually(lambda: len(finals(clients)) == 3)
+    user, correction = [frame for frame in clients.of("k1", Transcript) if frame.final][1:]
+    assert (user.text, correction.text) == ("stop", "One.")
+    assert user.record is not None
+    assert user.record < correction.record
+
+
+async def test_a_correction_while_a_transcript_is_being_recorded_loses_no_acknowledgement(host, clients):
+    hosting = await host()
+    hosting.model.emit(answered("One. Two."))
+    hosting.session.deliver(delivery(audio(1)))
+    await eventually(lambda: finals(clients) and hosting.model.audio)
+    recording, corrected = asyncio.Event(), asyncio.Event()
+
+    async def meet(event):
+        if event.message["content"] == [{"text": "One."}]:
+            await recording.wait()
+
+    async def stay(event):
+        if event.message["content"] == [{"text": "stop"}]:
+            recording.set()
+            await corrected.wait()
+        else:
+            corrected.set()
+
+    hosting.agent.hooks.add_callback(MessageUpdatedEvent, meet, order=BEFORE_THE_MANAGER - 1)
+    hosting.agent.hooks.add_callback(MessageUpdatedEvent, stay, order=AFTER_THE_MANAGER - 1)
+    *begun, ended = spoken("stop", role="user", content_id="c2")
+    hosting.model.emit([*begun, AnswerCut("One. Two.", "One."), ended])
+    await eventually(lambda: len(finals(clients)) == 3)
+    await eventually(lambda: clients.of("k1", InputAck))
+    assert clients.of("k1", InputAck)[0].upto == 1
+
+
+async def test_a_correction_that_a_client_missed_says_what_it_replaces_after_a_handoff_too(host, clients):
+    first = await host()
+    first.model.emit([*answered("One. Two. Three."), AnswerCut("One. Two. Three.", "One."), AnswerCut("One.", "…")])
+    await eventually(lambda: finals(clients) == ["One. Two. Three.", "One.", "…"])
+    shown, *corrections = [frame for frame in clients.of("k1", Transcript) if frame.final]
+    assert [frame.replaces for frame in corrections] == [shown.record, shown.record], "not one that a client may miss"
+    first.session.deliver(delivery(hello(shown.record, connection=2), connection_id="k2", counter=2))
+    await eventually(lambda: finals(clients, "k2") == ["…"])
+    await first.session.stop()
+    second = await host(who=(address(connection_id="k3"),))
+    second.session.deliver(delivery(hello(shown.record, connection=3), connection_id="k3", counter=3))
+    await eventually(lambda: finals(clients, "k3") == ["…"])
+    for connection_id in ("k2", "k3"):
+        (again,) = [frame for frame in clients.of(connection_id, Transcript) if frame.final]
+        assert (again.record, again.replaces) == (corrections[-1].record, shown.record)
 
 
 async def test_a_slow_client_does_not_hold_up_the_agent_or_another_client(host, clients):
