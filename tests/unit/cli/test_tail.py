@@ -197,6 +197,8 @@ def tail(directory) -> Iterator[Tail]:
     def started(*options):
         command = [sys.executable, "-m", "segue.cli", "sessions", "tail", "talk", "--interval", "0.2", *options]
         environment = {**os.environ, "SEGUE_DIRECTORY": str(directory)}
+        # A shell starts what it runs in the background with SIGINT ignored, and that is inherited.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         processes.append(process)
         lines: queue.Queue[str] = queue.Queue()
