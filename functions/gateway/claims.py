@@ -1,14 +1,15 @@
 """Asking the workers to take a session that has no holder.
 
 registry: newest version, most room ──POST /claims──▶ 202: taken
-          │ refused, full, no answer, or nobody there
-          ▼
+          │ refused, full                  ▲    │ no answer
+          ▼                                └────┘ the next best, while there is time
        the next best ──POST /claims──▶ 202: taken
-          │ the same
+          │ the same, or nobody there
           ▼
        the claims queue: whoever has room comes for it
 """
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
@@ -20,6 +21,7 @@ from urllib3.exceptions import HTTPError
 from gateway import metrics
 from gateway.connections import Binding, Connections
 from gateway.metrics import Count
+from gateway.routes import Route
 from gateway.workers import Worker, Workers
 from segue.wire.claims import CLAIMS_PATH, CLAIMS_TOKEN_HEADER, Claim, ClientAddress, Reason, encode_claim
 
@@ -27,14 +29,18 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 QUIET_SECONDS: Final = 2.0
-"""A session without a holder gets frames ten times a second; one claim in this time is enough."""
+"""A session without a holder gets frames ten times a second; one claim in this time is enough. Only if a holder that
+came since does not answer either, its session is claimed at once."""
 
 REMEMBERED: Final = 2048
 """Sessions whose last claim a warm function remembers."""
 
 ASKED: Final = 2
-"""Workers that are asked directly: the best, and one more if it has filled up or died since it last wrote its item."""
+"""Workers that may say no: the best, and one more if it has filled up since it last wrote its item."""
 
+SEARCH_SECONDS: Final = 1.0
+"""No further worker is asked after this. Those that have died refuse at once, or cost the wait for a connection: of a
+lost zone there may be many."""
 
 CONNECT_SECONDS: Final = 0.25
 ANSWER_SECONDS: Final = 1.0
@@ -46,9 +52,15 @@ logger = Logger()
 class DirectClaims:
     """Posts claims to workers."""
 
-    def __init__(self, workers: Workers) -> None:
-        """Make the connection pool; no connection is opened yet."""
+    def __init__(self, workers: Workers, clock: Callable[[], float]) -> None:
+        """Make the connection pool; no connection is opened yet.
+
+        Args:
+            workers: the registry.
+            clock: monotonic, in seconds.
+        """
         self._workers = workers
+        self._clock = clock
         self._pool = urllib3.PoolManager(
             num_pools=16, retries=False, timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=ANSWER_SECONDS)
         )
@@ -60,13 +72,21 @@ class DirectClaims:
             body: the claim.
             avoid: endpoint that has just failed the session.
         """
-        best = [worker for worker in self._workers.with_room() if worker.endpoint != avoid]
-        for worker in best[:ASKED]:
-            if self._taken(worker, body):
+        until = self._clock() + SEARCH_SECONDS
+        refusals = 0
+        for worker in self._workers.with_room():
+            if worker.endpoint == avoid:
+                continue
+            taken = self._taken(worker, body)
+            if taken:
                 return worker.worker_id
+            refusals += taken is not None
+            if refusals == ASKED or self._clock() >= until:
+                break
         return None
 
-    def _taken(self, worker: Worker, body: bytes) -> bool:
+    def _taken(self, worker: Worker, body: bytes) -> bool | None:
+        """Whether it takes the claim; None if it does not answer."""
         try:
             answer = self._pool.request(
                 "POST",
@@ -77,7 +97,7 @@ class DirectClaims:
             )
         except HTTPError as error:
             logger.warning("worker does not take claims", worker=worker.worker_id, error=type(error).__name__)
-            return False
+            return None
         if answer.status != 202:
             logger.info("claim refused", worker=worker.worker_id, status=answer.status)
         return answer.status == 202
@@ -108,10 +128,10 @@ class Claims:
         self._direct = direct
         self._connections = connections
         self._clock = clock
-        self._sent: OrderedDict[str, float] = OrderedDict()
+        self._sent: OrderedDict[str, tuple[float, Route | None]] = OrderedDict()
 
     def send(
-        self, connection_id: str, binding: Binding, principal: str, reason: Reason, avoid: str | None = None
+        self, connection_id: str, binding: Binding, principal: str, reason: Reason, missed: Route | None = None
     ) -> bool:
         """Claim the session for whoever has room; false if that was done a moment ago.
 
@@ -120,11 +140,12 @@ class Claims:
             binding: what its connection is bound to.
             principal: whose the session is.
             reason: why it is claimed.
-            avoid: endpoint that has just failed the session.
+            missed: the holder that has just failed the session; it is not asked.
         """
         now = self._clock()
-        last = self._sent.get(binding.session_key)
-        if last is not None and now - last < QUIET_SECONDS:
+        last, missed_then = self._sent.get(binding.session_key, (-math.inf, None))
+        another_died = reason == "unreachable" and missed != missed_then
+        if now - last < QUIET_SECONDS and not another_died:
             return False
         claim = Claim(
             session_key=binding.session_key,
@@ -134,12 +155,12 @@ class Claims:
             clients=self._addresses(connection_id, binding),
         )
         body = encode_claim(claim)
-        worker = self._direct.post(body.encode(), avoid)
+        worker = self._direct.post(body.encode(), missed.endpoint if missed else None)
         if worker is None:
             self._client.send_message(QueueUrl=self._queue_url, MessageBody=body)
             metrics.count(Count.CLAIMS_QUEUED)
         metrics.count(Count.CLAIMS)
-        self._sent[binding.session_key] = now
+        self._sent[binding.session_key] = (now, missed)
         self._sent.move_to_end(binding.session_key)
         if len(self._sent) > REMEMBERED:
             self._sent.popitem(last=False)

@@ -127,8 +127,7 @@ class Dispatch:
         if self._turns is not None and self._turns.takes(sender.binding, frame):
             self._turns.send(sender.binding, frame, body)
             return None
-        avoid = missed.route.endpoint if missed.route else None
-        self._claims.send(sender.connection_id, sender.binding, sender.principal, missed.outcome.reason, avoid)
+        self._claims.send(sender.connection_id, sender.binding, sender.principal, missed.outcome.reason, missed.route)
         if not _is_waited_with(frame):
             return None
         return _told(self._wait(sender.binding.session_key, body, missed))

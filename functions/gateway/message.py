@@ -35,7 +35,7 @@ def dependencies() -> Router:
     environment = read_environment(MessageEnvironment)
     dynamodb, table = clients.dynamodb(), environment.connections_table
     connections = Connections(dynamodb, table)
-    direct = DirectClaims(Workers(dynamodb, table))
+    direct = DirectClaims(Workers(dynamodb, table), clock=time.monotonic)
     dispatch = Dispatch(
         routes=Routes(dynamodb, environment.lock_table),
         post=HttpPost(),

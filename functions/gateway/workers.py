@@ -1,9 +1,10 @@
 """The registry of workers, as the gateway reads it: one item for each, kept up by the worker itself.
 
 pk         sk             attributes
-workers    <worker id>    endpoint, version, room, claims_token, …, expires_at
+workers    <worker id>    endpoint, version, room, claims_token, …, seen_at, expires_at
 
-An item may outlive its worker by two minutes: whoever asks a worker of the list finds out.
+An item may outlive its worker by two minutes: whoever asks a worker of the list finds out. One that missed its last
+beats is asked last, or the dead would be first, since their room stays what it was.
 """
 
 import time
@@ -13,6 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+
+FRESH_SECONDS: Final = 10.0
+"""Three beats of a worker. By two machines' wall clocks: if they disagree, only the order is worse."""
 
 MOST_WORKERS: Final = 500
 """Read at once; more than one query answers with (1 MB) would be thousands."""
@@ -27,6 +31,7 @@ class Worker:
         endpoint: where it takes frames and claims.
         version: of its deployment; a later one sorts after an earlier one.
         room: how many more sessions it takes.
+        seen_at: when it wrote that; seconds since 1970.
         claims_token: the secret that a claim shows.
     """
 
@@ -34,6 +39,7 @@ class Worker:
     endpoint: str
     version: str
     room: int
+    seen_at: float
     claims_token: str = field(repr=False)
 
 
@@ -53,7 +59,7 @@ class Workers:
         self._wall_clock = wall_clock
 
     def with_room(self) -> list[Worker]:
-        """Workers that take sessions: the newest version first, then the most room."""
+        """Workers that take sessions: those that are known to live, of them the newest version, then the most room."""
         # One that has just come up is worth seeing, and a stale room only costs one more attempt: no consistent read.
         answer = self._client.query(
             TableName=self._table,
@@ -65,7 +71,7 @@ class Workers:
         found = (_worker(item) for item in answer["Items"] if int(item["expires_at"]["N"]) > now)
         return sorted(
             (worker for worker in found if worker and worker.room > 0),
-            key=lambda worker: (worker.version, worker.room),
+            key=lambda worker: (now - worker.seen_at < FRESH_SECONDS, worker.version, worker.room),
             reverse=True,
         )
 
@@ -78,5 +84,6 @@ def _worker(item: dict[str, Any]) -> Worker | None:
         endpoint=item["endpoint"]["S"],
         version=item["version"]["S"],
         room=int(item["room"]["N"]),
+        seen_at=float(item["seen_at"]["N"]) if "seen_at" in item else 0.0,
         claims_token=item["claims_token"]["S"],
     )

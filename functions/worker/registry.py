@@ -1,8 +1,8 @@
 """The workers' items in the connections table: who is there, how new it is, how much room it has, and what it holds.
 
-    pk                     sk               attributes
-    workers                <worker id>      endpoint, claims_token, host?, version, room, sessions, beat, expires_at
-    holder/<worker id>     <session key>    expires_at
+    pk                    sk             attributes
+    workers               <worker id>    endpoint, claims_token, host?, version, room, sessions, beat, seen_at, expires_at
+    holder/<worker id>    <session key>  expires_at
 
 ``host`` is the ARN of the worker's ECS task: when ECS tells that it has stopped, the second kind of item says whose
 callers wait for a successor. Whoever wants to hand a session to a worker asks the worker itself: only an answer shows
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 BEAT_SECONDS: Final = 3.0
 """As often as a lease's heartbeat: how old the room of an item may be."""
 
+FRESH_SECONDS: Final = 10.0
+"""Three beats. By two machines' wall clocks: if they disagree, only the order in which workers are asked is worse."""
+
 FORGET_SECONDS: Final = 120
 """A dead worker's item goes after this, by DynamoDB's TTL."""
 
@@ -45,6 +48,7 @@ class Peer:
         claims_token: What callers with a claim show.
         version: The deployment's version; sorts newest last.
         room: How many more sessions it took, at its last beat.
+        fresh: Whether that was a moment ago.
     """
 
     worker_id: str
@@ -52,6 +56,7 @@ class Peer:
     claims_token: str
     version: str
     room: int
+    fresh: bool = True
 
 
 class Registry:
@@ -98,6 +103,7 @@ class Registry:
             "room": {"N": str(room)},
             "sessions": {"N": str(sessions)},
             "beat": {"N": str(self._beat)},
+            "seen_at": {"N": f"{time.time():.3f}"},
             "expires_at": _in(FORGET_SECONDS),
         }
         if self._host:
@@ -124,7 +130,7 @@ class Registry:
         )
         now = time.time()
         alive = [item for item in answer["Items"] if int(item["expires_at"]["N"]) > now]
-        found = [_peer(item) for item in alive if "claims_token" in item]
+        found = [_peer(item, now) for item in alive if "claims_token" in item]
         return [peer for peer in found if peer.room > 0 and peer.worker_id != self._worker_id]
 
     async def holds(self, session_key: str) -> None:
@@ -186,13 +192,15 @@ class Notes:
             del self._writing[session_key]
 
 
-def _peer(item: dict[str, Any]) -> Peer:
+def _peer(item: dict[str, Any], now: float) -> Peer:
+    seen_at = float(item["seen_at"]["N"]) if "seen_at" in item else 0.0
     return Peer(
         worker_id=item["sk"]["S"],
         endpoint=item["endpoint"]["S"],
         claims_token=item["claims_token"]["S"],
         version=item["version"]["S"],
         room=int(item["room"]["N"]),
+        fresh=now - seen_at < FRESH_SECONDS,
     )
 
 

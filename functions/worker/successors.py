@@ -1,7 +1,8 @@
 """Whom a worker on its way out passes a session to: the newest version, then whoever has most room.
 
     registry ─▶ newest first, then most room ─▶ POST /claims prepare ─▶ 200: this one
-                                                   refused, draining, dead, too slow ─▶ the next one, at most three
+                                                   refused, draining, too slow ─▶ the next one, at most three
+                                                   dead ─▶ the next one, for a second in all
                 nobody ─▶ the claims queue
 
 Nothing in the registry says that a worker lives, only its answer does. What is given away is counted against the room,
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -25,7 +27,11 @@ from worker.log import logger
 from worker.registry import Peer
 
 CANDIDATES: Final = 3
-"""Workers that are asked for one session. The queue finds one as well, a little later."""
+"""Workers that may refuse one session. The queue finds one as well, a little later."""
+
+SEARCH_SECONDS: Final = 1.0
+"""After this, one that does not answer is the last. Those that have died refuse the connection at once, or cost the
+wait for it: of a lost zone there may be many."""
 
 LOOK_AGAIN_SECONDS: Final = 2.0
 """How long what the registry said is used: less than a worker's beat, and one query for hundreds of sessions."""
@@ -87,6 +93,8 @@ class Successors:
         Returns:
             Who, and for which records; None if nobody can.
         """
+        until = time.monotonic() + SEARCH_SECONDS
+        refusals = 0
         for peer in await self._candidates(again):
             self._given[peer.worker_id] += 1
             status, body = await self._post(peer, claim, PREPARE_SECONDS)
@@ -97,6 +105,9 @@ class Successors:
                     logger.error("a worker's answer cannot be read", successor=peer.worker_id)
             self._given[peer.worker_id] -= 1
             logger.info("a successor was not to be had", successor=peer.worker_id, status=status)
+            refusals += status is not None
+            if refusals == CANDIDATES or (status is None and time.monotonic() >= until):
+                break
         return None
 
     async def take(self, peer: Peer, claim: Claim) -> bool:
@@ -111,8 +122,8 @@ class Successors:
         peers = [peer for peer in await self._known() if peer.room > self._given[peer.worker_id]]
         # Shuffled, so that several workers that leave at once do not all begin with the same of two equals.
         random.shuffle(peers)
-        peers.sort(key=lambda peer: (peer.version, peer.room - self._given[peer.worker_id]), reverse=True)
-        return peers[:CANDIDATES]
+        peers.sort(key=lambda peer: (peer.fresh, peer.version, peer.room - self._given[peer.worker_id]), reverse=True)
+        return peers
 
     async def _known(self) -> list[Peer]:
         async with self._looking:

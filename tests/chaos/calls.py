@@ -68,7 +68,8 @@ class Outcome:
         received: Frames that arrived.
         gaps: Seconds from a `moved` to the next `ready`, for each planned handoff that a client saw.
         answers: Seconds from a line's last frame to its answer.
-        killed: Seconds from the SIGKILL of a call's worker to the next `ready` that the call heard.
+        killed: Seconds from the SIGKILL of a call's worker to the next `ready` that the call heard, unless the
+            adversary did something else meanwhile.
         stopped: The same for SIGSTOP, where it lasted long enough.
         connections: How many sockets there were in all.
     """
@@ -127,7 +128,8 @@ async def play(plan: Plan, place: Place, tell: Callable[[str], None]) -> Outcome
     for call in calls:
         await call.settle(outcome)
     for loss in adversary.losses:
-        if (pause := loss.pause) is not None:
+        pause = loss.pause
+        if pause is not None and not any(loss.at < began < loss.at + pause for began in adversary.began):
             (outcome.killed if loss.deed == "kill" else outcome.stopped).append(pause)
     return outcome
 
@@ -159,10 +161,12 @@ class Adversary:
     """Does what was planned, in an order of its own, to calls that are connected.
 
     Attributes:
+        began: When each deed did, on the monotonic clock.
         losses: Calls whose workers it killed or stopped.
     """
 
     def __init__(self, plan: Plan, place: Place, calls: list[Call], tell: Callable[[str], None]) -> None:
+        self.began: list[float] = []
         self.losses: list[Loss] = []
         self._place = place
         self._calls = calls
@@ -178,6 +182,7 @@ class Adversary:
             await asyncio.sleep(self._place.dice.uniform(0.0, LONGEST_PAUSE_SECONDS))
             await asyncio.gather(*(call.caught_up() for call in self._calls))
             self._tell(f"{number}/{len(self._deeds)} {deed}")
+            self.began.append(time.monotonic())
             if deed == "redeploy":
                 await self._place.fleet.redeploy()
             else:
@@ -188,6 +193,9 @@ class Adversary:
         holder = await asyncio.to_thread(deployed.session_holder, self._place.deployment, call.session, principal())
         if holder is None:
             self._tell(f"nobody holds {call.session} just now")
+            return
+        if not fleet.has(holder):
+            self._tell(f"{holder} is dead already, and {call.session} not taken over")
             return
         self.losses.append(Loss(call, deed, time.monotonic(), epoch))
         if deed == "kill":

@@ -83,6 +83,10 @@ class Fleet:
             await self._bury(member)
         await self._open.aclose()
 
+    def has(self, worker_id: str) -> bool:
+        """Whether a worker runs, or has been stopped and may go on."""
+        return self._find(worker_id) is not None
+
     async def redeploy(self) -> None:
         """Bring up as many new workers, then drain the old ones."""
         old = list(self._members)

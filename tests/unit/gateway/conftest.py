@@ -201,7 +201,7 @@ class Gateway:
     def warm(self):
         """A fresh process: nothing remembered."""
         self.routes = Routes(self.aws.dynamodb, LOCKS, wall_clock=self.clock)
-        direct = DirectClaims(Workers(self.aws.dynamodb, CONNECTIONS, wall_clock=self.clock))
+        direct = DirectClaims(Workers(self.aws.dynamodb, CONNECTIONS, wall_clock=self.clock), clock=self.clock)
         self.router = Router(
             self.connections,
             Dispatch(
@@ -230,6 +230,7 @@ class Gateway:
             "room": {"N": "1"},
             "sessions": {"N": "0"},
             "beat": {"N": "1"},
+            "seen_at": {"N": str(self.clock.now)},
             "claims_token": {"S": worker.claims_token},
             "expires_at": {"N": str(int(self.clock.now) + 120)},
         } | changes

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from gateway import claims
-from gateway.workers import Workers
+from gateway.workers import FRESH_SECONDS, Workers
 from segue.wire.frames import Hello, encode_frame
 from tests.unit.gateway.conftest import Worker
 
@@ -98,6 +98,32 @@ def test_one_that_has_died_costs_a_refused_connection(gateway, workers, claim):
     workers[0].stop()
     claim()
     assert len(workers[1].claims) == 1
+
+
+def test_the_dead_do_not_count_as_refusals_while_there_is_time(gateway, worker, claim, monkeypatch):
+    """A zone that was lost leaves more in the registry than may refuse."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        dead = SimpleNamespace(endpoint=f"http://127.0.0.1:{bound.getsockname()[1]}", claims_token="t")
+        for number in range(5):
+            gateway.register(dead, f"dead{number}", room={"N": "40"})
+        gateway.register(worker, "w0")
+        claim()
+        assert len(worker.claims) == 1
+        monkeypatch.setattr(claims, "SEARCH_SECONDS", 0.0)
+        gateway.warm()
+        claim("other")
+    assert len(worker.claims) == 1
+    assert [queued.session_key for queued in gateway.claims()] == ["alice/other"]
+
+
+def test_those_that_missed_their_last_beats_are_asked_last(gateway, workers, claim, clock):
+    """The room of the dead stays what it was, so they would be the first."""
+    gateway.register(workers[0], "w0", room={"N": "9"}, seen_at={"N": str(clock.now - FRESH_SECONDS)})
+    gateway.register(workers[1], "w1", room={"N": "8"}, seen_at=None)
+    gateway.register(workers[2], "w2")
+    claim()
+    assert [len(worker.claims) for worker in workers] == [0, 0, 1]
 
 
 def test_one_that_hangs_costs_its_time_out(gateway, worker, claim, monkeypatch):

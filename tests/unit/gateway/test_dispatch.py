@@ -207,6 +207,30 @@ def test_claims_of_one_session_are_seldom(gateway, deliver):
     assert len(gateway.claims()) == 1
 
 
+def test_a_holder_that_came_since_the_last_claim_is_missed_at_once(gateway, refusing, deliver):
+    """Two workers may die within a second: the second's session must not wait because of the first's claim."""
+    gateway.hold(KEY, refusing, token="first")
+    deliver()
+    assert len(gateway.claims()) == 1
+    gateway.hold(KEY, refusing, token="second", epoch=2)
+    deliver()
+    assert len(gateway.claims()) == 1
+    deliver()
+    assert gateway.claims() == []
+
+
+def test_a_holder_that_came_since_the_last_claim_and_still_restores_is_not_claimed_over(
+    gateway, refusing, worker, deliver
+):
+    gateway.hold(KEY, refusing)
+    deliver()
+    assert len(gateway.claims()) == 1
+    gateway.hold(KEY, worker, epoch=2)
+    worker.answers = [MOVED]
+    deliver()
+    assert gateway.claims() == []
+
+
 @pytest.mark.parametrize("frame", [Bye(), OutputAck(epoch=1, seq=1)])
 def test_nobody_is_fetched_for_a_frame_without_effect(gateway, deliver, frame):
     assert deliver(frame) is None

@@ -366,6 +366,45 @@ async def test_the_newest_version_comes_first_then_most_room(monkeypatch):
     assert given["a"] == 4, "an older version only when the newest has no room"
 
 
+async def test_the_dead_are_asked_last_and_do_not_count_as_refusals(monkeypatch):
+    """What a lost zone leaves in the registry has the most room of all, and is more than the refusals allowed."""
+    asked: list[str] = []
+
+    async def peers() -> list[Peer]:
+        dead = [Peer(f"dead{number}", "http://127.0.0.1:9", "t", "2", 40, fresh=number > 0) for number in range(9)]
+        return [*dead, Peer("alive", "http://127.0.0.1:9/alive", "t", "2", 1)]
+
+    async with Successors(peers) as successors:
+
+        async def post(peer: Peer, *_: Any) -> tuple[int | None, bytes]:
+            asked.append(peer.worker_id)
+            return (200, b'{"head": 1}') if peer.worker_id == "alive" else (None, b"")
+
+        monkeypatch.setattr(successors, "_post", post)
+        promise = await successors.prepare(claim())
+    assert promise is not None
+    assert promise.peer.worker_id == asked[-1] == "alive"
+    assert "dead0" not in asked, "it missed its last beats"
+
+
+async def test_a_search_among_the_dead_ends(monkeypatch):
+    monkeypatch.setattr("worker.successors.SEARCH_SECONDS", 0.0)
+
+    async def peers() -> list[Peer]:
+        return [Peer(f"dead{number}", "http://127.0.0.1:9", "t", "2", 40) for number in range(9)]
+
+    async with Successors(peers) as successors:
+        asked: list[str] = []
+
+        async def post(peer: Peer, *_: Any) -> tuple[None, bytes]:
+            asked.append(peer.worker_id)
+            return None, b""
+
+        monkeypatch.setattr(successors, "_post", post)
+        assert await successors.prepare(claim()) is None
+    assert len(asked) == 1
+
+
 async def test_a_text_that_was_cut_before_its_answer_is_answered_by_the_successor(world, old, new, monkeypatch):
     monkeypatch.setattr("worker.handoff.TURN_SECONDS", 0.05)
     await conversation(world, old, "one")

@@ -33,6 +33,7 @@ async def test_the_item_says_who_is_there_and_beats(dynamodb):
     (item,) = items(dynamodb)
     expires_at = int(item.pop("expires_at")["N"])
     assert abs(expires_at - time.time() - FORGET_SECONDS) < 10
+    assert abs(float(item.pop("seen_at")["N"]) - time.time()) < 10
     assert item == {
         "pk": {"S": "workers"},
         "sk": {"S": "w1"},
@@ -65,6 +66,13 @@ async def test_the_others_are_those_that_have_room(dynamodb):
     await full.beat("http://c", room=0, sessions=40)
     assert await one.others() == [Peer("w2", "http://b", two.claims_token, "1", 5)]
     assert one.claims_token != two.claims_token
+
+
+async def test_one_that_missed_its_last_beats_is_known_by_it(dynamodb, monkeypatch):
+    one, two = (Registry(dynamodb, "connections", name, "1") for name in ("w1", "w2"))
+    await two.beat("http://b", room=5, sessions=0)
+    monkeypatch.setattr("worker.registry.FRESH_SECONDS", 0.0)
+    assert [peer.fresh for peer in await one.others()] == [False]
 
 
 async def test_one_that_was_killed_long_ago_is_not_among_them(dynamodb, monkeypatch):
