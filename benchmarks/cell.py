@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 from strands.bidi import BidiAgent
 
-from benchmarks import memory
+from benchmarks import bare, memory
 from benchmarks.conversations import own_size, texts
 from benchmarks.figures import Cell, Load, Restore, Spread
 from benchmarks.managers import Place, Session, TimedModel, session
@@ -85,7 +85,7 @@ async def _talk_once(agent: BidiAgent) -> None:
 async def _restored(task: Task, meter: Meter, stalls: StallMeter) -> tuple[Restore | None, Session, BidiAgent]:
     took: list[float] = []
     windows: list[Window] = []
-    peak, traffic, agent = 0.0, meter.take(), None
+    peak, reads, traffic, agent = 0.0, meter.reads(), meter.take(), None
     while True:
         opened = session(task.manager, f"history-{task.length}", task.place, meter)
         gc.collect()
@@ -97,7 +97,7 @@ async def _restored(task: Task, meter: Meter, stalls: StallMeter) -> tuple[Resto
         took.append((time.perf_counter() - start) * 1e3)
         windows.append(await stalls.end())
         if len(took) == 1:
-            peak, traffic = (memory.peak_kb() - before) / 1024, meter.take()
+            peak, reads, traffic = (memory.peak_kb() - before) / 1024, meter.reads(), meter.take()
         if len(took) >= task.restores or sum(took) > _LONG_S * 1e3:
             break
         await opened.close()
@@ -111,6 +111,7 @@ async def _restored(task: Task, meter: Meter, stalls: StallMeter) -> tuple[Resto
         peak_mb=peak,
         messages=with_content,
         traffic=traffic,
+        bare_ms=None if task.manager == "s3" else await asyncio.to_thread(bare.read, reads, task.delay_s, len(took)),
     )
     return restore, opened, agent
 
@@ -127,9 +128,9 @@ class _Talk:
         self._texts = texts("talk")
 
     async def paced(self, count: int, say: Callable[[_Talk], Awaitable[float]]) -> Load:
-        """One exchange at a time, each durable before the next."""
+        """One exchange at a time, each durable before the next, and each followed by as long without one."""
         self._meter.take()
-        before, windows, to_model = len(self._agent.messages), [], []
+        before, windows, idle, to_model = len(self._agent.messages), [], [], []
         began = time.perf_counter()
         for _ in range(count):
             await self._stalls.begin()
@@ -138,7 +139,13 @@ class _Talk:
             await self._session.saved()
             windows.append(await self._stalls.end())
             await asyncio.sleep(max(0.0, start + _PACE_S - time.perf_counter()))
-        return self._load(before, windows, to_model, time.perf_counter() - began)
+            took = time.perf_counter() - start
+            await self._stalls.begin()
+            await asyncio.sleep(took)
+            idle.append((await self._stalls.end()).stall)
+        load = self._load(before, windows, to_model, time.perf_counter() - began)
+        load.idle = Spread.of(idle)
+        return load
 
     async def burst(self, count: int) -> Load:
         """All at once: what storage cannot keep up with."""

@@ -37,6 +37,7 @@ class Load(msgspec.Struct, kw_only=True):
         messages: How many came into the history.
         own_bytes: Bytes of their JSON.
         stall: Longest time that the ticker woke late, for each message, in ms.
+        idle: The same just after each, for as long, with nothing to do: the machine's own part.
         turn: Longest turn of the loop, for each message, in ms.
         busy: Time on the loop, for each message, in ms.
         to_model: From ``agent.send`` to the model's ``send``, in ms.
@@ -47,6 +48,7 @@ class Load(msgspec.Struct, kw_only=True):
     messages: int
     own_bytes: int
     stall: Spread
+    idle: Spread | None = None
     turn: Spread
     busy: Spread
     to_model: Spread
@@ -59,6 +61,8 @@ class Restore(msgspec.Struct, kw_only=True):
 
     Attributes:
         ms: From making the manager to the agent being ready, median of ``count``.
+        bare_ms: What the same reads take an HTTP client that does nothing else, the first alone and then all others at
+            once, with the same delay; median of as many. None where they were not made at once.
         stall: Longest time that the event loop did not turn meanwhile, in ms, of the same repetition.
         count: Repetitions.
         peak_mb: Peak of the process's memory above what it was before, first repetition, in MB.
@@ -72,6 +76,7 @@ class Restore(msgspec.Struct, kw_only=True):
     peak_mb: float
     messages: int
     traffic: Traffic
+    bare_ms: float | None = None
 
 
 class Cell(msgspec.Struct, kw_only=True):

@@ -10,11 +10,12 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import boto3
 import msgspec
+from botocore.awsrequest import AWSPreparedRequest
 
 _KB = 1024
 _WRITE_UNIT_BYTES = _KB
@@ -63,16 +64,23 @@ class Meter:
         self.delay_s = delay_s
         self._lock = threading.Lock()
         self._requests: Counter[str] = Counter()
+        self._reads: list[AWSPreparedRequest] = []
         self._traffic = Traffic()
         self.session.events.register("before-send", self._before_send)
         self.session.events.register("after-call.dynamodb", self._after_dynamodb)
         self.session.events.register("after-call.s3.GetObject", self._after_get)
+
+    def reads(self) -> Sequence[AWSPreparedRequest]:
+        """Return the reads since the last ``take``, of items and objects, as they went out; the first is first."""
+        with self._lock:
+            return tuple(self._reads)
 
     def take(self) -> Traffic:
         """Return what was counted since the last call, and begin anew."""
         with self._lock:
             taken = msgspec.structs.replace(self._traffic, requests=dict(self._requests))
             self._requests.clear()
+            self._reads.clear()
             self._traffic = Traffic()
         return taken
 
@@ -81,6 +89,8 @@ class Meter:
         size = _body_size(request)
         with self._lock:
             self._requests[f"{service}.{operation}"] += 1
+            if operation in ("GetItem", "GetObject"):
+                self._reads.append(request)
             if operation == "PutObject":
                 self._traffic.s3_written += size
             elif service == "dynamodb":

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from benchmarks import prices
-from benchmarks.figures import Cell, Crowd, Handover, Load, Run, Spread
+from benchmarks.figures import Cell, Crowd, Handover, Load, Restore, Run, Spread
 from benchmarks.managers import LABELS
 from benchmarks.targets import Verdict, verdicts
 
@@ -59,9 +59,19 @@ def _managers(run: Run) -> Iterator[Table]:
         lambda cell: _of(cell.texts, lambda load: _spread(load.stall)),
     )
     yield grid(
+        "The machine's own part of it, ms: p50 / p99 / max",
+        "The same just after each message, for as long, with nothing to do.",
+        lambda cell: _of(cell.texts, lambda load: _spread(load.idle) if load.idle else ""),
+    )
+    yield grid(
         "Event loop stall for each turn, ms: p50 / p99 / max",
         "A turn is a text message and the transcript that answers it, streamed in pieces: two messages.",
         lambda cell: _of(cell.turns, lambda load: _spread(load.stall)),
+    )
+    yield grid(
+        "The machine's own part of that, ms: p50 / p99 / max",
+        "",
+        lambda cell: _of(cell.turns, lambda load: _spread(load.idle) if load.idle else ""),
     )
     yield grid(
         "Longest turn of the event loop for each text message, ms: p50 / p99 / max",
@@ -90,12 +100,12 @@ def _managers(run: Run) -> Iterator[Table]:
     )
     yield grid(
         "Restore",
-        "Time until the agent has its history, ms · of this, the longest that the event loop did not turn · peak of "
-        "memory, MB.",
+        "Time until the agent has its history, ms (what the same reads take a bare HTTP client) · of this, the longest "
+        "that the event loop did not turn · peak of memory, MB.",
         lambda cell: (
             ""
             if cell.restore is None
-            else f"{_ms(cell.restore.ms)} · {_ms(cell.restore.stall)} · {cell.restore.peak_mb:.1f}"
+            else f"{_ms(cell.restore.ms)}{_bare(cell.restore)} · {_ms(cell.restore.stall)} · {cell.restore.peak_mb:.1f}"
         ),
         keeping,
     )
@@ -205,6 +215,10 @@ def _price(load: Load) -> str:
         f"{s3:.2f} + {dynamodb:.2f} · {_bytes(written / load.messages)} ({written / load.own_bytes:,.1f}x) · "
         f"${prices.dollars(load.traffic) / load.messages * 1e6:,.2f}"
     )
+
+
+def _bare(restore: Restore) -> str:
+    return "" if restore.bare_ms is None else f" ({_ms(restore.bare_ms)})"
 
 
 def _spread(spread: Spread) -> str:

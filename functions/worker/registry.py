@@ -1,8 +1,8 @@
 """The workers' items in the connections table: who is there, how new it is, how much room it has, and what it holds.
 
-    pk                   sk             attributes
-    workers              <worker id>    endpoint, claims_token, host?, version, room, sessions, beat, seen_at, expires_at
-    holder/<worker id>   <session key>  expires_at
+    pk                  sk             attributes
+    workers             <worker id>    endpoint, claims_token, host?, version, room, sessions, beat, seen_at, expires_at
+    holder/<worker id>  <session key>  expires_at
 
 ``host`` is the ARN of the worker's ECS task: when ECS tells that it has stopped, the second kind of item says whose
 callers wait for a successor. Whoever wants to hand a session to a worker asks the worker itself: only an answer shows
