@@ -106,9 +106,10 @@ class Input:
         """
         self._intake.offer(client_id, frame)
         metrics.count(Count.FRAMES_IN)
-        if frame.seq is not None:
-            self.receipts.note(client_id)
-        if frame.seq is not None and frame.seq in self._known(client_id):
+        if frame.seq is None:
+            return
+        self.receipts.note(client_id)
+        if frame.seq in self._known(client_id):
             metrics.count(Count.RESENDS)
             self._output.acknowledge(client_id)  # sent again although it is recorded: the acknowledgement was lost
 

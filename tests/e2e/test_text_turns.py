@@ -23,6 +23,7 @@ from local.issuer import principal
 from segue.client import Client
 from segue.item import GuardItem
 from segue.wire.frames import Modality, TextOutput, Tool, Transcript
+from tests.support.waiting import eventually, eventually_sync
 
 ROOT = Path(__file__).resolve().parents[2]
 SESSION = "mixed"
@@ -159,9 +160,7 @@ async def test_one_session_by_text_by_voice_and_by_text_after_the_voice_worker_d
 
     records = [record for said in (by_turns, by_voice, after) for record, _ in said]
     assert records == sorted(set(records)), "each record was shown once, in order"
-    async with asyncio.timeout(30):
-        while any(waiting(facts).values()):
-            await asyncio.sleep(0.2)
+    await eventually(lambda: not any(waiting(facts).values()), 30)
     assert len(waiting(facts)) == 2
 
 
@@ -198,9 +197,7 @@ def kill_turn(facts: dict[str, Any], session: str) -> int:
 
 async def turn_begins(facts: dict[str, Any], session: str, epoch: int) -> None:
     """Wait until a turn has the session. Until then its message is hidden for as long as Lambda asks for."""
-    async with asyncio.timeout(60):
-        while (await asyncio.to_thread(item, facts, session)).epoch <= epoch:
-            await asyncio.sleep(0.002)
+    await asyncio.to_thread(eventually_sync, lambda: item(facts, session).epoch > epoch, 60)
 
 
 @pytest.mark.e2e
@@ -228,6 +225,4 @@ async def test_each_text_is_answered_exactly_once_though_the_function_is_killed(
     assert killed >= KILLS
     assert [text for _, text in listener.said] == ["warm", *map(str, range(number + 1))]
     assert len({record for record, _ in listener.said}) == number + 2
-    async with asyncio.timeout(60):
-        while item(facts, "killed").held:
-            await asyncio.sleep(0.1)
+    await eventually(lambda: not item(facts, "killed").held, 60)

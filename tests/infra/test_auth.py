@@ -5,7 +5,7 @@ import re
 import pytest
 
 from infra.constants import ROOT
-from tests.infra.test_permissions import simplified
+from tests.infra.references import simplified
 
 
 def variables(stage):

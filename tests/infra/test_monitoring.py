@@ -10,6 +10,7 @@ from infra.constants import FUNCTIONS, ROOT
 from infra.constructs.monitoring.dashboard import QUESTIONS
 from infra.constructs.monitoring.queries import QUERIES
 from segue.wire.codes import MESSAGES
+from tests.infra.references import simplified
 from tests.support.emf import metrics_told
 from worker import metrics as worker_metrics
 
@@ -101,19 +102,7 @@ def alarms(stage):
 def body(stage):
     """The dashboard, with references as `<logical id>`."""
     (board,) = stage.service.of_type("AWS::CloudWatch::Dashboard").values()
-    return json.loads(joined(board["DashboardBody"]))
-
-
-def joined(value):
-    if isinstance(value, str):
-        return value
-    if "Ref" in value:
-        return f"<{value['Ref']}>"
-    if "Fn::GetAtt" in value:
-        return f"<{value['Fn::GetAtt'][0]}>"
-    if "Fn::GetStackOutput" in value:
-        return "<Data>"
-    return value["Fn::Join"][0].join(map(joined, value["Fn::Join"][1]))
+    return json.loads(simplified(board["DashboardBody"]))
 
 
 def on_dashboard(stage):
@@ -127,7 +116,7 @@ def on_dashboard(stage):
 
 def in_alarms(stage):
     for each in stage.service.of_type("AWS::CloudWatch::Alarm").values():
-        dimensions = {one["Name"]: joined(one["Value"]) for one in each["Dimensions"]}
+        dimensions = {one["Name"]: simplified(one["Value"]) for one in each["Dimensions"]}
         yield each["Namespace"], each["MetricName"], dimensions
 
 
@@ -139,7 +128,7 @@ def check(stage, told, metric):
         return
     assert name in AWS[namespace][tuple(sorted(dimensions))], metric
     for dimension, value in dimensions.items():
-        if value != "<Data>":
+        if not value.startswith("<Data."):
             assert stage.service.resources[value.strip("<>")]["Type"] == kind(dimension), metric
 
 
@@ -204,7 +193,7 @@ def test_each_alarm_tells_somebody_and_callers_are_told_of_once(dev):
     (topic,) = [name for name, each in dev.service.resources.items() if each["Type"] == "AWS::SNS::Topic"]
     (composite,) = dev.service.of_type("AWS::CloudWatch::CompositeAlarm").values()
     assert composite["AlarmActions"] == composite["OKActions"] == [{"Ref": topic}]
-    below = joined(composite["AlarmRule"])
+    below = simplified(composite["AlarmRule"])
     for name, each in dev.service.of_type("AWS::CloudWatch::Alarm").items():
         if not name.startswith("Monitoring"):
             continue

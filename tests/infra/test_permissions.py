@@ -9,6 +9,7 @@ import re
 import pytest
 
 from infra.constants import ROOT
+from tests.infra.references import simplified
 
 TABLE_ACTIONS = {"DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem"}
 
@@ -23,21 +24,6 @@ WITHOUT_A_RESOURCE = {
     "ecr:GetAuthorizationToken": "a registry's token is the account's; it takes no resource",
 }
 """Actions on every resource, each with its reason."""
-
-
-def simplified(value):
-    """A resource in a form that can be read and compared: logical ids for references, `Data.` for the other stack."""
-    if isinstance(value, str):
-        return value
-    if "Ref" in value:
-        return f"<{value['Ref']}>"
-    if "Fn::GetAtt" in value:
-        return f"<{value['Fn::GetAtt'][0]}>"
-    if "Fn::GetStackOutput" in value:
-        return f"<Data.{value['Fn::GetStackOutput']['OutputName']}>"
-    if "Fn::Sub" in value:
-        return value["Fn::Sub"]
-    return value["Fn::Join"][0].join(simplified(each) for each in value["Fn::Join"][1])
 
 
 def statements(stage, role_part):

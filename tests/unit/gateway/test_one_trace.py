@@ -8,10 +8,6 @@ from types import SimpleNamespace
 
 import msgspec
 import pytest
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased
 from opentelemetry.trace import format_span_id, format_trace_id, get_current_span
 from strands.bidi import BidiAgent
 
@@ -31,13 +27,14 @@ from segue.wire.frames import (
 )
 from segue.wire.trace import trace_id
 from tests.support.memory_manager import MemorySessionManager, MemoryStorage
+from tests.support.spans import collected
 from tests.support.waiting import eventually
 from tests.unit.worker.stand_ins import FakeConnections
 from worker.claims import ClaimTaker
 from worker.host import Host
 from worker.http import Listener, Status
 from worker.rehearsal import RehearsalModel, speak
-from worker.tracing import STAGES, tracing
+from worker.tracing import STAGES
 
 TRACE, OTHER = (f"00-{number * 32}-{number * 16}-01" for number in "ab")
 UNSAMPLED = f"00-{'c' * 32}-{'c' * 16}-00"
@@ -47,13 +44,8 @@ KEY = "alice/s"
 
 @pytest.fixture
 def spans():
-    """Collects the worker's spans; nothing is sampled but what a frame says is."""
-    exporter = InMemorySpanExporter()
-    provider = TracerProvider(sampler=ParentBased(root=ALWAYS_OFF), shutdown_on_exit=False)
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    tracing.to(provider)
-    yield exporter
-    tracing.to(None)
+    with collected() as exporter:
+        yield exporter
 
 
 class ListeningModel(RehearsalModel):

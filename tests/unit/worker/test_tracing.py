@@ -14,10 +14,6 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased
 from opentelemetry.trace import NoOpTracer, format_trace_id
 from strands.bidi.types.events import (
     BidiBargeInEvent,
@@ -31,6 +27,7 @@ from strands.types._events import ToolResultMessageEvent
 
 from segue.wire.frames import TextInput
 from segue.wire.trace import trace_id
+from tests.support.spans import collected
 from tests.support.waiting import eventually
 from tests.unit.worker.stand_ins import delivery
 from worker.log import logger
@@ -47,12 +44,8 @@ A, B = (f"00-{number * 32}-{number * 16}-01" for number in "ab")
 
 @pytest.fixture
 def spans():
-    exporter = InMemorySpanExporter()
-    provider = TracerProvider(sampler=ParentBased(root=ALWAYS_OFF), shutdown_on_exit=False)
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    tracing.to(provider)
-    yield exporter
-    tracing.to(None)
+    with collected() as exporter:
+        yield exporter
 
 
 def typed(trace):

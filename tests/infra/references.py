@@ -1,0 +1,18 @@
+"""References of a template in a form that can be read and compared."""
+
+from typing import Any
+
+
+def simplified(value: Any) -> str:
+    """A value with logical ids for references, and `Data.` for the other stack."""
+    if isinstance(value, str):
+        return value
+    if "Ref" in value:
+        return f"<{value['Ref']}>"
+    if "Fn::GetAtt" in value:
+        return f"<{value['Fn::GetAtt'][0]}>"
+    if "Fn::GetStackOutput" in value:
+        return f"<Data.{value['Fn::GetStackOutput']['OutputName']}>"
+    if "Fn::Sub" in value:
+        return value["Fn::Sub"]
+    return value["Fn::Join"][0].join(simplified(each) for each in value["Fn::Join"][1])
