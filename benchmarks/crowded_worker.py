@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +26,7 @@ from aiohttp import web
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 
+from benchmarks import lag
 from benchmarks.echo import RATE, build_agent
 from benchmarks.figures import Spread
 from benchmarks.wire_figures import Crowd
@@ -67,11 +69,28 @@ def resident_mib(pid: int) -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
+@dataclass(frozen=True)
+class Server:
+    """A process that is watched.
+
+    Attributes:
+        name: What it is.
+        pid: Its number.
+        lag: File into which it writes how late its loop was.
+    """
+
+    name: str
+    pid: int
+    lag: Path
+
+
 async def watch(
-    name: str, pid: int, sessions: int, seconds: float, way: Way, send: Callable[[int], Awaitable[None]]
+    server: Server, sessions: int, seconds: float, way: Way, send: Callable[[int], Awaitable[None]]
 ) -> Crowd:
     """Send ten frames a second for each session, and look at the process meanwhile."""
     loop = asyncio.get_running_loop()
+    pid = server.pid
+    await asyncio.to_thread(lag.ask, pid, server.lag)  # what was before is of no interest
     began, cpu = loop.time(), cpu_seconds(pid)
 
     async def speak(session: int) -> None:
@@ -84,12 +103,14 @@ async def watch(
 
     await asyncio.gather(*map(speak, range(sessions)))
     took = loop.time() - began
+    used, late = cpu_seconds(pid) - cpu, await asyncio.to_thread(lag.ask, pid, server.lag)
     await asyncio.sleep(0.5)  # what is on its way comes back; what does not was dropped
     sent = sessions * round(seconds / FRAME_S)
     return Crowd(
-        name=name,
+        name=server.name,
         sessions=sessions,
-        cpu=(cpu_seconds(pid) - cpu) / took,
+        cpu=used / took,
+        lag_ms=late,
         memory_mib=resident_mib(pid),
         round_trip_ms=Spread.of([1000 * one for one in way.took] or [float("inf")]),
         back=len(way.took) / sent,
@@ -129,12 +150,12 @@ async def connections(way: Callable[[], Way]) -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-async def segue_crowd(endpoint: str, pid: int, keys: list[dict[str, str]], seconds: float, way: Way) -> Crowd:
+async def segue_crowd(endpoint: str, server: Server, keys: list[dict[str, str]], seconds: float, way: Way) -> Crowd:
     """Send frames of many sessions to a worker that holds them all.
 
     Args:
         endpoint: The worker's.
-        pid: Its process.
+        server: Its process.
         keys: `session_key` and `token` of each session.
         seconds: How long.
         way: Where the answers are noted.
@@ -155,10 +176,10 @@ async def segue_crowd(endpoint: str, pid: int, keys: list[dict[str, str]], secon
             async with http.post(f"{endpoint}/frames", json=body, headers=headers) as answer:
                 await answer.read()
 
-        return await watch("segue", pid, len(keys), seconds, way, send)
+        return await watch(server, len(keys), seconds, way, send)
 
 
-async def plain_crowd(url: str, pid: int, sessions: int, seconds: float) -> Crowd:
+async def plain_crowd(url: str, server: Server, sessions: int, seconds: float) -> Crowd:
     """The same against the plain server."""
     way = Way()
     async with contextlib.AsyncExitStack() as stack:
@@ -171,7 +192,7 @@ async def plain_crowd(url: str, pid: int, sessions: int, seconds: float) -> Crow
         readers = [asyncio.create_task(read(session)) for session in range(sessions)]
         text = json.dumps({"type": "audio", "audio": AUDIO})
         try:
-            return await watch("plain", pid, sessions, seconds, way, lambda session: sockets[session].send(text))
+            return await watch(server, sessions, seconds, way, lambda session: sockets[session].send(text))
         finally:
             for reader in readers:
                 reader.cancel()
@@ -198,9 +219,11 @@ async def serve_plainly() -> None:
             speaking.cancel()
             await agent.stop()
 
+    keeping = asyncio.create_task(lag.keep())
     async with serve(talk, LOOPBACK, 0, compression=None) as server:
         print(next(iter(server.sockets)).getsockname()[1], flush=True)
         await server.serve_forever()
+    keeping.cancel()
 
 
 def _audio(event: Any) -> str | None:

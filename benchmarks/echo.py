@@ -22,6 +22,8 @@ from strands.bidi.types.events import (
 )
 from strands.session import SessionManager
 
+from benchmarks import lag
+
 RATE = 16000
 
 
@@ -75,5 +77,13 @@ if __name__ == "__main__":
     from worker import service
     from worker.__main__ import main
 
+    async def watched() -> None:
+        """Be the worker, and keep how late its loop is."""
+        keeping = asyncio.create_task(lag.keep())
+        try:
+            await main()
+        finally:
+            keeping.cancel()
+
     service.build_agent = build_agent
-    asyncio.run(main())
+    asyncio.run(watched())

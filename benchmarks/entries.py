@@ -18,7 +18,10 @@ MODULES: Final = (
     "gateway.connect",
     "gateway.message",
     "gateway.disconnect",
+    "gateway.stopped",
     "janitor.ended",
+    "janitor.again",
+    "janitor.weekly",
     "turn.handler",
     "worker.service",
 )

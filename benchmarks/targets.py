@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from benchmarks.figures import Cell, Load, Run
+from benchmarks.figures import Cell, Load, Run, Spread
 from segue.records import VOLUME_PAGES
 
 STALL_MS = 2.0
@@ -53,16 +53,15 @@ def _managers(run: Run) -> Iterator[Verdict]:
 
 
 def _stalls(what: str, loads: Sequence[Load]) -> Verdict:
-    """Beyond what the loop is held up with nothing to do: of a pause of the machine nobody is free."""
+    """As it was seen, with the machine's own part beside it: of a pause of the machine nobody is free."""
     found = [load.stall.p99 for load in loads]
-    idle = [load.idle.p99 if load.idle else 0.0 for load in loads]
-    own = [stall - none for stall, none in zip(found, idle, strict=True)]
+    idle = [load.idle.p99 for load in loads if load.idle]
+    own = f"; the machine's own {min(idle):.1f} to {max(idle):.1f} ms" if idle else ""
     return Verdict(
         figure=f"event loop stall for each {what}",
         target=f"≤ {STALL_MS:g} ms, the same at any length",
-        measured=f"{min(found):.1f} to {max(found):.1f} ms; with nothing to do {min(idle):.1f} to {max(idle):.1f} ms; "
-        f"the largest difference {max(own):.1f} ms",
-        met=max(own) <= STALL_MS,
+        measured=f"{min(found):.1f} to {max(found):.1f} ms{own}",
+        met=max(found) <= STALL_MS,
     )
 
 
@@ -130,21 +129,36 @@ def _handover(run: Run) -> Iterator[Verdict]:
     found = run.handover
     if found is None:
         return
-    yield Verdict(
-        figure="planned handoff",
+    yield handoff("planned handoff", found.handoff)
+    yield dead(found.takeover_killed)
+    yield hung(found.takeover_stopped.max, found.lease_ms)
+
+
+def handoff(figure: str, gap: Spread) -> Verdict:
+    """Compare the gaps of planned handoffs with the target."""
+    return Verdict(
+        figure=figure,
         target=f"p50 ≤ {HANDOFF_MS[0]:.0f} ms, p99 ≤ {HANDOFF_MS[1]:.0f} ms",
-        measured=f"{found.handoff.p50:.0f} and {found.handoff.p99:.0f} ms",
-        met=found.handoff.p50 <= HANDOFF_MS[0] and found.handoff.p99 <= HANDOFF_MS[1],
+        measured=f"{gap.p50:.0f} and {gap.p99:.0f} ms",
+        met=gap.p50 <= HANDOFF_MS[0] and gap.p99 <= HANDOFF_MS[1],
     )
-    yield Verdict(
+
+
+def dead(pauses: Spread) -> Verdict:
+    """Compare takeovers from holders that were killed with the target."""
+    return Verdict(
         figure="takeover, holder dead",
         target=f"≤ {KILLED_MS / 1000:g} s",
-        measured=f"{found.takeover_killed.max:,.0f} ms at most",
-        met=found.takeover_killed.max <= KILLED_MS,
+        measured=f"{pauses.max:,.0f} ms at most",
+        met=pauses.max <= KILLED_MS,
     )
-    yield Verdict(
+
+
+def hung(longest_ms: float, lease_ms: float, how: str = "") -> Verdict:
+    """Compare the longest takeover from a holder that was stopped, from the first notice on, with the target."""
+    return Verdict(
         figure="takeover, holder hung",
-        target="≤ lease + 1 s",
-        measured=f"{found.takeover_stopped.max:,.0f} ms at most, lease {found.lease_ms:,} ms",
-        met=found.takeover_stopped.max <= found.lease_ms + STOPPED_MARGIN_MS,
+        target="≤ lease + 1 s from the first notice",
+        measured=f"{longest_ms:,.0f} ms at most{how}, lease {lease_ms:,} ms",
+        met=longest_ms <= lease_ms + STOPPED_MARGIN_MS,
     )

@@ -2,7 +2,7 @@
 
     .venv/bin/python -m benchmarks.wire                               the whole run: tables
     .venv/bin/python -m benchmarks.wire --quick                       two minutes
-    .venv/bin/python -m benchmarks.wire --docs docs/benchmarks.md
+    .venv/bin/python -m benchmarks.wire --docs docs/benchmarks.md --plot docs/images/wire.png
 
 Everything runs on one machine, on the local deployment: the gateway is the emulator's, and its floor is measured
 beside it. docs/benchmarks.md says what is measured and how.
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import random
 import subprocess
 import sys
@@ -27,9 +28,10 @@ import click
 import msgspec
 from websockets.asyncio.client import connect
 
-from benchmarks import crowded_worker, entries, floor
+from benchmarks import crowded_worker, entries, floor, lag, pauses
 from benchmarks.figures import Spread
 from benchmarks.wire_figures import Echo, Wire, tables
+from benchmarks.wire_plot import draw
 from local import deployment as deployed
 from local import worker_process
 from local.deployment import Deployment
@@ -42,9 +44,6 @@ from local.worker_process import ORPHAN_GRACE_SECONDS, Worker
 from segue.client import Client
 from segue.wire import frames
 from segue.wire.claims import Claim, ClientAddress, encode_claim
-from tests.chaos import calls
-from tests.chaos.fleet import LEASE_SECONDS, Fleet
-from tests.chaos.weather import CALM
 
 BEGIN, END = "<!-- wire: begin -->", "<!-- wire: end -->"
 
@@ -57,7 +56,8 @@ class Extent:
         echoes: Frames there and back.
         crowds: Sessions on a worker.
         crowd_s: Seconds for each.
-        redeploys: Planned handoffs of two calls each.
+        redeploys: Planned handoffs of two calls each, with a model that is there at once.
+        slow_redeploys: The same with a model whose connection takes its time.
         kills: Holders killed.
         stops: Holders stopped.
         imports: Interpreters for each function.
@@ -67,13 +67,16 @@ class Extent:
     crowds: tuple[int, ...]
     crowd_s: float
     redeploys: int
+    slow_redeploys: int
     kills: int
     stops: int
     imports: int
 
 
-WHOLE = Extent(echoes=200, crowds=(10, 20, 40), crowd_s=8.0, redeploys=12, kills=4, stops=2, imports=5)
-QUICK = Extent(echoes=50, crowds=(10,), crowd_s=5.0, redeploys=2, kills=1, stops=1, imports=2)
+WHOLE = Extent(
+    echoes=200, crowds=(10, 20, 40), crowd_s=8.0, redeploys=50, slow_redeploys=25, kills=20, stops=10, imports=5
+)
+QUICK = Extent(echoes=50, crowds=(10,), crowd_s=5.0, redeploys=2, slow_redeploys=2, kills=1, stops=1, imports=2)
 
 
 def say(text: str) -> None:
@@ -90,6 +93,11 @@ class Place:
     token: Callable[[], str]
     guard: Guard
 
+    @property
+    def lag(self) -> Path:
+        """File into which a process that is watched writes how late its loop was."""
+        return self.settings.home / "lag.json"
+
     @asynccontextmanager
     async def echo_worker(self, **variables: str) -> AsyncIterator[Worker]:
         """Run one worker whose agent says back what it hears."""
@@ -99,7 +107,7 @@ class Place:
         child = await self.guard.spawn(
             worker_id,
             [self.settings.python, "-m", "benchmarks.echo"],
-            environment=environment | variables,
+            environment=environment | {lag.VARIABLE: str(self.lag)} | variables,
             log=self.settings.logs / f"worker-{worker_id}.log",
             layer=LAYER_WORKER,
             grace=ORPHAN_GRACE_SECONDS,
@@ -173,14 +181,22 @@ async def crowd(place: Place, sessions: int, seconds: float) -> list[crowded_wor
     ):
         keys = await _hold(place.deployment, worker, sessions)
         endpoint = f"http://{LOOPBACK}:{worker.port}"
-        ours = await crowded_worker.segue_crowd(endpoint, worker.child.pid, keys, seconds, way)
+        server = crowded_worker.Server("segue", worker.child.pid, place.lag)
+        ours = await crowded_worker.segue_crowd(endpoint, server, keys, seconds, way)
     plain = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "benchmarks.crowded_worker", "plain", stdout=subprocess.PIPE, cwd=place.settings.root
+        sys.executable,
+        "-m",
+        "benchmarks.crowded_worker",
+        "plain",
+        stdout=subprocess.PIPE,
+        cwd=place.settings.root,
+        env={**os.environ, lag.VARIABLE: str(place.lag)},
     )
     try:
         assert plain.stdout is not None
         port = int(await plain.stdout.readline())
-        theirs = await crowded_worker.plain_crowd(f"ws://{LOOPBACK}:{port}", plain.pid, sessions, seconds)
+        server = crowded_worker.Server("plain", plain.pid, place.lag)
+        theirs = await crowded_worker.plain_crowd(f"ws://{LOOPBACK}:{port}", server, sessions, seconds)
     finally:
         plain.terminate()
         await plain.wait()
@@ -224,28 +240,9 @@ async def _hold(deployment: Deployment, worker: Worker, sessions: int) -> list[d
     return held
 
 
-async def pauses(place: Place, extent: Extent, run: Wire) -> None:
-    """Measure handoffs and takeovers as two callers see them."""
-    model_log = place.settings.home / "heard.jsonl"
-    settings = replace(place.settings, worker_environment={"SEGUE_REHEARSAL_LOG": str(model_log)})
-    dice = random.Random(1)
-    plan = calls.Plan(2, extent.redeploys, extent.kills, extent.stops, lines=1, weather=CALM)
-    async with Fleet(settings, place.deployment, 2, CALM, dice) as fleet:
-        outcome = await calls.play(plan, calls.Place(place.deployment, place.token, fleet, model_log, dice), say)
-    if outcome.problems:
-        raise click.ClickException(
-            "frames were lost or doubled, so there are no figures:\n" + "\n".join(outcome.problems)
-        )
-    run.handoffs_ms, run.killed_ms, run.stopped_ms = (
-        Spread.of([1000 * one for one in found]) if found else None
-        for found in (outcome.gaps, outcome.killed, outcome.stopped)
-    )
-    run.lease_ms = round(1000 * LEASE_SECONDS)
-
-
 async def measure(home: Path, extent: Extent, parts: Sequence[str]) -> Wire:
     """Measure everything."""
-    run = Wire(echoes=[], crowds=[], entries=[])
+    run = Wire()
     if "imports" in parts:
         run.entries = await asyncio.to_thread(entries.measure, extent.imports)
     if set(parts) <= {"imports"}:
@@ -263,7 +260,8 @@ async def measure(home: Path, extent: Extent, parts: Sequence[str]) -> Wire:
                 say(f"{sessions} sessions")
                 run.crowds += await crowd(here, sessions, extent.crowd_s)
         if "pauses" in parts:
-            await pauses(here, extent, run)
+            deeds = pauses.Deeds(extent.redeploys, extent.slow_redeploys, extent.kills, extent.stops)
+            await pauses.measure(pauses.Where(here.settings, here.deployment, here.token, say), deeds, run)
     return run
 
 
@@ -288,15 +286,18 @@ PARTS = ("imports", "echo", "crowd", "pauses")
 @click.option("--quick", is_flag=True, help="A small run, to see that it works.")
 @click.option("--part", "parts", type=click.Choice(PARTS), multiple=True, help="Only this; may be repeated.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
+@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Write a plot (PNG).")
 @click.option(
     "--docs", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Page to put the tables into."
 )
-def main(*, quick: bool, parts: tuple[str, ...], as_json: bool, docs: Path | None) -> None:
+def main(*, quick: bool, parts: tuple[str, ...], as_json: bool, docs: Path | None, plot: Path | None) -> None:
     """Measure the wire, on the local deployment."""
     with tempfile.TemporaryDirectory(prefix="segue-wire-") as home:
         run = asyncio.run(measure(Path(home), QUICK if quick else WHOLE, parts or PARTS))
     if docs is not None:
         put_into(docs, tables(run))
+    if plot is not None:
+        draw(run, plot)
     click.echo(msgspec.json.format(msgspec.json.encode(run)).decode() if as_json else tables(run))
 
 

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import msgspec
 
 from benchmarks.figures import Spread
+from benchmarks.targets import Verdict, dead, handoff, hung
+from gateway.post import READ_SECONDS
+
+NOTICE_MS = 1000 * READ_SECONDS
+"""Nobody can notice sooner that a stopped process does not answer."""
 
 
 class Echo(msgspec.Struct, kw_only=True):
@@ -28,6 +35,7 @@ class Crowd(msgspec.Struct, kw_only=True):
         name: Which server.
         sessions: How many.
         cpu: Share of one processor.
+        lag_ms: How late the event loop was.
         memory_mib: Resident memory.
         round_trip_ms: From a frame's sending to its echo.
         back: Share of the frames that came back.
@@ -36,6 +44,7 @@ class Crowd(msgspec.Struct, kw_only=True):
     name: str
     sessions: int
     cpu: float
+    lag_ms: Spread
     memory_mib: float
     round_trip_ms: Spread
     back: float
@@ -55,6 +64,20 @@ class Entry(msgspec.Struct, kw_only=True):
     memory_mib: float
 
 
+class Handoffs(msgspec.Struct, kw_only=True):
+    """Planned handoffs of calls under way.
+
+    Attributes:
+        name: With which model.
+        gap_ms: From when the predecessor takes no more frames to the successor's `ready`, by the workers' own account.
+        seen_ms: From a `moved` to the successor's `ready`, as the client sees it.
+    """
+
+    name: str
+    gap_ms: Spread
+    seen_ms: Spread | None
+
+
 class Wire(msgspec.Struct, kw_only=True):
     """A whole run.
 
@@ -62,16 +85,16 @@ class Wire(msgspec.Struct, kw_only=True):
         echoes: By way.
         crowds: By server and number of sessions.
         entries: By function.
-        handoffs_ms: From a `moved` to the successor's `ready`, as the client sees it.
+        handoffs: By model.
         killed_ms: From SIGKILL of the holder to the successor's `ready`, with a frame every 100 ms.
         stopped_ms: The same for SIGSTOP.
         lease_ms: How long a silent holder keeps a session in that.
     """
 
-    echoes: list[Echo]
-    crowds: list[Crowd]
-    entries: list[Entry]
-    handoffs_ms: Spread | None = None
+    echoes: list[Echo] = []
+    crowds: list[Crowd] = []
+    entries: list[Entry] = []
+    handoffs: list[Handoffs] = []
     killed_ms: Spread | None = None
     stopped_ms: Spread | None = None
     lease_ms: int = 0
@@ -85,17 +108,19 @@ def tables(run: Wire) -> str:
         lines.append(f"| {echo.name} | {spread.p50:.1f} ms | {spread.p99:.1f} ms | {spread.count} | {echo.lost} |")
     lines += [
         "",
-        "| sessions | server | processor | memory | echo p50 | echo p99 | came back |",
-        "|--:|---|--:|--:|--:|--:|--:|",
+        "| sessions | server | processor | memory | loop late, p50 / p99 / max | echo p50 | echo p99 | came back |",
+        "|--:|---|--:|--:|--:|--:|--:|--:|",
     ]
     lines += [
         f"| {one.sessions} | {one.name} | {100 * one.cpu:.0f} % | {one.memory_mib:.0f} MiB | "
+        f"{one.lag_ms.p50:.1f} / {one.lag_ms.p99:.1f} / {one.lag_ms.max:.1f} ms | "
         f"{one.round_trip_ms.p50:.1f} ms | {one.round_trip_ms.p99:.1f} ms | {100 * one.back:.1f} % |"
         for one in run.crowds
     ]
     lines += ["", "| pause that the caller sees | p50 | p99 | longest | samples |", "|---|--:|--:|--:|--:|"]
     for name, spread_or_none in (
-        ("planned handoff, `moved` to `ready`", run.handoffs_ms),
+        *((f"planned handoff, {one.name}: frames refused to `ready`", one.gap_ms) for one in run.handoffs),
+        *((f"planned handoff, {one.name}: `moved` to `ready`", one.seen_ms) for one in run.handoffs),
         ("holder killed, SIGKILL to `ready`", run.killed_ms),
         (f"holder stopped, SIGSTOP to `ready` (lease {run.lease_ms} ms)", run.stopped_ms),
     ):
@@ -108,4 +133,20 @@ def tables(run: Wire) -> str:
         f"{one.memory_mib:.0f} MiB |"
         for one in run.entries
     ]
+    lines += ["", "| against the target | target | measured | |", "|---|---|---|---|"]
+    lines += [
+        f"| {one.figure} | {one.target} | {one.measured} | {'met' if one.met else '**missed**'} |"
+        for one in verdicts(run)
+    ]
     return "\n".join(lines) + "\n"
+
+
+def verdicts(run: Wire) -> Iterator[Verdict]:
+    """Compare a run with the targets."""
+    for one in run.handoffs:
+        yield handoff(f"planned handoff, {one.name}", one.gap_ms)
+    if run.killed_ms:
+        yield dead(run.killed_ms)
+    if run.stopped_ms:
+        how = f" ({run.stopped_ms.max:,.0f} ms from the signal)"
+        yield hung(run.stopped_ms.max - NOTICE_MS, run.lease_ms, how)

@@ -50,7 +50,8 @@ class RehearsalModel(BidiModel, AudioCapable):
                 SEGUE_REHEARSAL_PACE, or else 1.0.
             input_rate: Samples a second of the audio that is sent to it, a multiple of 40 and at least 8000.
             output_rate: Samples a second of the audio that it sends, likewise.
-            sleep: Waits a number of seconds between two pieces of audio.
+            sleep: Waits a number of seconds, between two pieces of audio and, if SEGUE_REHEARSAL_START says so, before
+                a connection is there.
             log: File to which a line of JSON is added for everything heard and said (see `worker.rehearsal.ledger`).
                 None takes SEGUE_REHEARSAL_LOG, or else writes none.
 
@@ -64,6 +65,8 @@ class RehearsalModel(BidiModel, AudioCapable):
         self._config = ModelConfig(model_id=model_id, params={}, connection=connection or {})
         self._audio = AudioConfig(input=_stream(input_rate), output=_stream(output_rate))
         self._limit_s = limit_s
+        self._start_s = float(os.environ.get("SEGUE_REHEARSAL_START") or 0.0)
+        self._sleep = sleep
         self._voice = Voice(output_rate, pace, sleep)
         self._ledger = Ledger(log or os.environ.get("SEGUE_REHEARSAL_LOG"))
         self._line: Line | None = None
@@ -121,6 +124,8 @@ class RehearsalModel(BidiModel, AudioCapable):
             raise RuntimeError("model already started | call stop before starting again")
         messages = messages or []
         history.check(messages, restarting=self._connected_before)
+        if self._start_s:
+            await self._sleep(self._start_s)
         known = Known(history.read(messages), {spec["name"]: spec for spec in tools or []}, system_prompt)
         ear = Ear(self._audio["input"]["sample_rate"])
         self._line = line = Line(known, history.tool_names(messages), ear, self._voice, self._ledger)

@@ -1,0 +1,58 @@
+"""How late an event loop is, in a process that is watched from outside.
+
+The process keeps the lateness of a ticker; on SIGUSR1 it writes what it has kept since the last time into a file.
+Timers of `epoll` are rounded up to whole milliseconds, which is part of every figure.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from benchmarks.figures import Spread
+
+VARIABLE: Final = "SEGUE_BENCHMARK_LAG"
+"""Names the file."""
+
+TICK_S: Final = 0.005
+_ANSWER_S: Final = 5.0
+
+
+async def keep() -> None:
+    """Keep the lateness of a tick every 5 ms, for ever."""
+    path = Path(os.environ[VARIABLE])
+    late: list[float] = []
+
+    def tell() -> None:
+        told = msgspec.json.encode(Spread.of(late or [0.0]))
+        late.clear()
+        path.with_suffix(".new").write_bytes(told)
+        path.with_suffix(".new").rename(path)
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, tell)
+    while True:
+        before = time.perf_counter()
+        await asyncio.sleep(TICK_S)
+        late.append((time.perf_counter() - before - TICK_S) * 1e3)
+
+
+def ask(pid: int, path: Path) -> Spread:
+    """Return how late the loop of a process was since it was last asked, in ms.
+
+    Raises:
+        TimeoutError: It does not answer.
+    """
+    path.unlink(missing_ok=True)
+    os.kill(pid, signal.SIGUSR1)
+    until = time.monotonic() + _ANSWER_S
+    while not path.exists():
+        if time.monotonic() > until:
+            raise TimeoutError(f"process {pid} does not tell how late it is")
+        time.sleep(0.01)
+    return msgspec.json.decode(path.read_bytes(), type=Spread)

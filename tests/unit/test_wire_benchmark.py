@@ -1,0 +1,96 @@
+"""What the benchmark of the wire shows, and what it makes of the workers' logs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks import lag
+from benchmarks.entries import measure
+from benchmarks.figures import Spread
+from benchmarks.pauses import gaps
+from benchmarks.wire_figures import NOTICE_MS, Crowd, Echo, Entry, Handoffs, Wire, tables, verdicts
+from benchmarks.wire_plot import draw
+
+
+def _spread(*values: float) -> Spread:
+    return Spread.of(values)
+
+
+def _run() -> Wire:
+    crowd = {"cpu": 0.5, "memory_mib": 100.0, "round_trip_ms": _spread(1.0, 9.0), "back": 1.0, "lag_ms": _spread(0.5)}
+    return Wire(
+        echoes=[Echo(name="the floor", milliseconds=_spread(4.0), lost=0)],
+        crowds=[Crowd(name=name, sessions=10, **crowd) for name in ("segue", "plain")],
+        entries=[Entry(name="gateway.message", seconds=_spread(0.2), memory_mib=40.0)],
+        handoffs=[Handoffs(name="a model", gap_ms=_spread(30.0, 600.0), seen_ms=_spread(20.0))],
+        killed_ms=_spread(90.0, 220.0),
+        stopped_ms=_spread(4000.0 + NOTICE_MS),
+        lease_ms=4000,
+    )
+
+
+def test_targets_that_are_missed_are_said_to_be() -> None:
+    assert [(one.figure, one.met) for one in verdicts(_run())] == [
+        ("planned handoff, a model", False),
+        ("takeover, holder dead", True),
+        ("takeover, holder hung", True),
+    ]
+    assert "**missed**" in tables(_run())
+
+
+def test_what_was_not_measured_is_not_shown(tmp_path: Path) -> None:
+    assert list(verdicts(Wire())) == []
+    assert "takeover" not in tables(Wire())
+    draw(Wire(), tmp_path / "none.png")
+
+
+def test_all_of_it_is_drawn(tmp_path: Path) -> None:
+    draw(_run(), tmp_path / "wire.png")
+    assert (tmp_path / "wire.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_gaps_are_those_of_handoffs(tmp_path: Path) -> None:
+    opened = {"message": "session opened", "reason": "handoff", "gap_ms": 25}
+    lines = [opened, opened | {"reason": "unreachable", "gap_ms": None}, {"message": "session ended"}]
+    text = "\n".join(json.dumps(line, separators=(",", ":")) for line in lines)
+    (tmp_path / "worker-w1.log").write_text(f"{text}\nnot JSON\n")
+    assert list(gaps(tmp_path)) == [25.0]
+
+
+def test_an_import_takes_time_and_memory() -> None:
+    (found,) = measure(1, ["gateway.disconnect"])
+    assert found.seconds.p50 > 0.01
+    assert found.memory_mib > 10
+
+
+def test_a_process_tells_how_late_its_loop_is(tmp_path: Path) -> None:
+    busy = (
+        "import asyncio, time\nfrom benchmarks import lag\nasync def main():\n"
+        "    task = asyncio.create_task(lag.keep())\n    await asyncio.sleep(0.02)\n    time.sleep(0.1)\n"
+        "    print('late', flush=True)\n    await asyncio.sleep(60)\nasyncio.run(main())"
+    )
+    told = tmp_path / "lag.json"
+    environment = {**os.environ, lag.VARIABLE: str(told)}
+    with subprocess.Popen([sys.executable, "-c", busy], env=environment, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        try:
+            process.stdout.readline()
+            assert asyncio.run(asyncio.to_thread(lag.ask, process.pid, told)).max > 80
+        finally:
+            process.kill()
+
+
+def test_a_process_that_does_not_tell_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lag, "_ANSWER_S", 0.05)
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True) as process:
+        process.terminate()
+        process.wait()
+        with pytest.raises((TimeoutError, ProcessLookupError)):
+            lag.ask(process.pid, tmp_path / "none")
