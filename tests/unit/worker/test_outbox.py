@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from segue.wire.frames import AudioOutput, InputAck, Received, TextOutput, Transcript
+from segue.wire.frames import AudioOutput, InputAck, Received, Resume, TextOutput, Transcript
 from segue.wire.output import OutputNumbering
 from tests.support.waiting import eventually
 from tests.unit.worker.stand_ins import turns
@@ -123,6 +123,19 @@ async def test_what_has_come_is_told_before_all_that_waits(box, clients):
     await made.drained()
     assert clients.kinds("k1") == ["Received", "TextOutput", "TextOutput"]
     assert clients.of("k1", Received)[0].upto == 2
+
+
+async def test_who_is_asked_again_hears_what_has_come_after_that(box, clients):
+    made = box()
+    made.put(Received(upto=1))
+    made.put(said("answer"))
+    made.put(Resume())
+    for upto in (2, 3):
+        made.put(Received(upto=upto))
+    made.begin()
+    await made.drained()
+    assert clients.kinds("k1") == ["Resume", "Received", "TextOutput"]
+    assert clients.of("k1", Received)[0].upto == 3
 
 
 async def test_a_connection_that_is_gone_ends_the_outbox(box, clients):
