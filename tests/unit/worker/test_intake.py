@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
 from segue.item import Known
 from segue.wire.frames import FrameError
 from tests.unit.worker.stand_ins import audio, text
-from worker.intake import CLIENTS, Intake, Said
+from worker.intake import CLIENTS, QUEUE_FRAMES, Intake, Said
 
 
 async def taken(intake: Intake, count: int) -> list[Said]:
     async with asyncio.timeout(5):
         return [await intake.next() for _ in range(count)]
+
+
+def test_the_bound_is_documented():
+    document = (Path(__file__).parents[3] / "docs" / "protocol.md").read_text(encoding="utf-8")
+    assert f"{QUEUE_FRAMES} frames of a session" in document
 
 
 async def test_clients_are_ordered_each_by_its_own_numbers():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -46,6 +47,13 @@ def spoken(number: int, size: int = 8) -> AudioOutput:
 
 def said(words: str) -> TextOutput:
     return TextOutput(text=words)
+
+
+def test_the_policy_is_documented():
+    document = (Path(__file__).parents[3] / "docs" / "protocol.md").read_text(encoding="utf-8")
+    assert f"beyond {outbox.FLEETING_BYTES:,} characters of them" in document
+    assert f"Beyond {outbox.LASTING_FRAMES:,} of these" in document
+    assert f"{outbox.AUDIO_SECONDS * 1000:.0f} ms of audio" in document
 
 
 async def test_frames_go_one_at_a_time_in_order(box, clients):
