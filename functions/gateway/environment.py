@@ -11,6 +11,9 @@ FRAMES_PER_SECOND: Final = 150
 FRAME_BURST: Final = 75
 """What may come at once, when a network has held frames up."""
 
+SPOKEN_FRAMES_PER_SECOND: Final = 10
+"""What comes of a session whose caller speaks, in pieces of 100 ms."""
+
 
 class DisconnectEnvironment(Struct, frozen=True):
     """For `disconnect`."""
@@ -58,3 +61,17 @@ class MessageEnvironment(Struct, frozen=True):
     frames_per_second: Annotated[int, Meta(ge=1)] = FRAMES_PER_SECOND
     frame_burst: Annotated[int, Meta(ge=1)] = FRAME_BURST
     turns_queue_url: str = ""
+
+    @property
+    def principal_frames_per_second(self) -> int:
+        """Frames that all connections of one principal may send together: one catches up, in the others one speaks."""
+        return self.frames_per_second + self._of_other_sessions
+
+    @property
+    def principal_frame_burst(self) -> int:
+        """The same, at once after a pause: what one may send, and a second of the others."""
+        return self.frame_burst + self._of_other_sessions
+
+    @property
+    def _of_other_sessions(self) -> int:
+        return (self.sessions_per_principal - 1) * SPOKEN_FRAMES_PER_SECOND

@@ -46,7 +46,8 @@ def dependencies() -> Router:
     )
     admission = Admission(dynamodb, table, environment.sessions_per_principal)
     rate = FrameRate(time.monotonic, environment.frames_per_second, environment.frame_burst)
-    return Router(connections, dispatch, admission, rate)
+    principals = FrameRate(time.monotonic, environment.principal_frames_per_second, environment.principal_frame_burst)
+    return Router(connections, dispatch, admission, rate, principals)
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:

@@ -34,6 +34,7 @@ class Router:
         dispatch: Dispatch,
         admission: Admission,
         rate: FrameRate,
+        principals: FrameRate,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         """Put the parts together.
@@ -42,13 +43,15 @@ class Router:
             connections: who they are.
             dispatch: brings frames to holders.
             admission: counts a principal's sessions.
-            rate: refuses what comes too fast.
+            rate: refuses what comes too fast over one connection.
+            principals: refuses what comes too fast over all connections of one principal.
             wall_clock: seconds since 1970, for the ends of tokens.
         """
         self._connections = connections
         self._dispatch = dispatch
         self._admission = admission
         self._rate = rate
+        self._principals = principals
         self._wall_clock = wall_clock
         self._bound: OrderedDict[str, Sender] = OrderedDict()
 
@@ -76,12 +79,12 @@ class Router:
         sender = self._bound.get(connection_id)
         if sender:
             self._bound.move_to_end(connection_id)
-            return error_frame("expired") if self._expired(sender) else sender
+            return self._refusal(sender) or sender
         connection = self._connections.find(connection_id)
         if connection is None:
             return error_frame("unknown_connection")
-        if self._expired(connection):
-            return error_frame("expired")
+        if refusal := self._refusal(connection):
+            return refusal
         if connection.binding is None:
             return error_frame("hello_first")
         return self._remember(connection, connection.binding)
@@ -90,8 +93,8 @@ class Router:
         connection = self._connections.find(connection_id)
         if connection is None:
             return error_frame("unknown_connection")
-        if self._expired(connection):
-            return error_frame("expired")
+        if refusal := self._refusal(connection):
+            return refusal
         try:
             key = session_key(connection.principal, hello.session)
         except ValueError:
@@ -117,8 +120,17 @@ class Router:
         logger.info("connection bound", session=binding.session_key, client=binding.client_id, counter=binding.counter)
         return None
 
-    def _expired(self, known: Connection | Sender) -> bool:
-        return self._wall_clock() >= known.token_expires_at
+    def _refusal(self, known: Connection | Sender) -> Error | None:
+        """What a caller is told whose token has ended, or whose connections together send too much."""
+        if self._wall_clock() >= known.token_expires_at:
+            return error_frame("expired")
+        try:
+            self._principals.admit(known.principal)
+        except FrameError as error:
+            metrics.count(Count.REFUSED)
+            logger.info("message refused", principal=known.principal, code=error.code)
+            return error_frame(error.code, error.message)
+        return None
 
     def _remember(self, connection: Connection, binding: Binding) -> Sender:
         sender = Sender(connection.connection_id, connection.principal, connection.token_expires_at, binding)

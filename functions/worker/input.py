@@ -56,6 +56,10 @@ class Replies(Protocol):
         """Tell a client what of its input has come."""
         ...
 
+    def ask_again(self, client_id: str, upto: int, beyond: tuple[int, ...]) -> None:
+        """Have a client send again what has not come."""
+        ...
+
     def refuse(self, client_id: str, code: str | None = None) -> None:
         """Tell a client that its input could not be taken; the code is the protocol's, if it says why."""
         ...
@@ -131,6 +135,8 @@ class Input:
         self._feeder = asyncio.current_task()
         while True:
             said = await self._intake.next()
+            for client_id in self._intake.relieved():
+                self._output.ask_again(client_id, *self._intake.progress(client_id))
             try:
                 await self._give(said)
             except FrameError as error:

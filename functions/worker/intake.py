@@ -3,7 +3,8 @@
     frames of a client ─▶ its Receiver (order, repeats) ─▶ AudioLimits ─▶ one bounded queue of the session ─▶ the agent
 
 Frames without a number have no order and no promise: they go straight into the queue. When the queue is full, frames
-are refused before their Receiver sees them, so that a client that sends them again later is heard.
+are refused before their Receiver sees them, so that a client that sends them again later is heard. It is asked to as
+soon as there is room, because its own times for that have grown meanwhile.
 """
 
 from __future__ import annotations
@@ -85,6 +86,7 @@ class Intake:
         self._clients: OrderedDict[str, _Client] = OrderedDict()
         self._queue: deque[Said] = deque()
         self._arrived = asyncio.Event()
+        self._turned_away: set[str] = set()
         self._blanks: dict[str, list[int]] = {}
 
     def offer(self, client_id: str, frame: InputFrame) -> None:
@@ -94,6 +96,8 @@ class Intake:
             FrameError: ``busy`` or ``beyond_window``; nothing was taken.
         """
         if len(self._queue) >= self._limit:
+            if frame.seq is not None and len(self._turned_away) < CLIENTS:
+                self._turned_away.add(client_id)
             raise FrameError("busy")
         client = self._client(client_id)
         ready = [frame] if frame.seq is None else client.receiver.offer(frame.seq, frame)
@@ -113,8 +117,16 @@ class Intake:
             await self._arrived.wait()
         return self._queue.popleft()
 
+    def relieved(self) -> set[str]:
+        """Take the clients that were turned away since the queue was full, once half of it is free again."""
+        if not self._turned_away or len(self._queue) > self._limit // 2:
+            return set()
+        relieved, self._turned_away = self._turned_away, set()
+        return relieved
+
     def forget_numbered(self) -> None:
-        """Drop what waits and will be sent again, because nobody acknowledged it."""
+        """Drop what waits and will be sent again, to a successor, because nobody acknowledged it."""
+        self._turned_away.clear()
         self._queue = deque(said for said in self._queue if said.frame.seq is None)
 
     def put_back(self, again: list[Said]) -> None:

@@ -28,6 +28,7 @@ from segue.wire.frames import (
     InputAck,
     Ready,
     Received,
+    Resume,
     ServerFrame,
     Transcript,
     encode_batch,
@@ -106,6 +107,9 @@ class Outbox:
         if isinstance(frame, Received):
             # Before everything: behind a long answer it would keep the client from sending what is said over that.
             self._waiting = deque(kept for kept in self._waiting if not isinstance(kept, Received))
+            # But for what makes it news: see ``Resume``.
+            self._waiting.insert(int(bool(self._waiting) and isinstance(self._waiting[0], Resume)), frame)
+        elif isinstance(frame, Resume):
             self._waiting.appendleft(frame)
         elif isinstance(frame, InputAck) and (place := self._place(InputAck)) is not None:
             self._waiting[place] = frame  # they add up: the newer one says all that the older one says

@@ -112,6 +112,11 @@ class Output:
         """Tell a client what of its input has come; that is not to say that it is durable."""
         self.audience.send(frames.Received(upto=upto, beyond=beyond), client_id)
 
+    def ask_again(self, client_id: str, upto: int, beyond: tuple[int, ...]) -> None:
+        """Have a client send again what was refused: everything but what has come, which it is told as well."""
+        self.audience.send(frames.Resume(), client_id)
+        self.confirm(client_id, upto, beyond)
+
     def refuse(self, client_id: str, code: str | None = None) -> None:
         """Tell a client that the agent's model does not take what it said, or the code that says why."""
         text = None if code else "the agent cannot take this input"

@@ -219,6 +219,23 @@ def test_what_a_holder_had_received_is_said_again_to_whoever_may_not_have_it(fir
     assert [frame.seq for frame in outgoing(client, 1.0) if isinstance(frame, AudioInput)] == [1, 2, 3]
 
 
+def test_what_was_refused_is_said_again_after_the_pause_within_the_window_and_nothing_else():
+    client = greeted(sender=SenderSettings(burst=50))
+    hear(client, ready(seq=2, window=4))
+    client.say(*(TextInput(text=str(number)) for number in range(20)))
+    taken = [frame.seq for frame in outgoing(client, 0.0)]
+    assert taken == [1, 2, 3, 4]
+    hear(client, Received(epoch=1, seq=3, upto=4), now=0.1)
+    assert [frame.seq for frame in outgoing(client, 0.1)] == [5, 6, 7, 8]
+    hear(client, *[error_frame("busy")] * 4, now=0.2)
+    hear(client, Resume(epoch=1, seq=4), Received(epoch=1, seq=5, upto=4), now=0.3)
+    assert outgoing(client, 1.0) == [], "busy is a pause of a second"
+    assert [frame.seq for frame in outgoing(client, 1.2)] == [5, 6, 7, 8]
+    assert outgoing(client, 1.3) == [], "no more than may be on its way"
+    hear(client, Received(epoch=1, seq=6, upto=8), now=1.4)
+    assert [frame.seq for frame in outgoing(client, 1.4)] == [9, 10, 11, 12]
+
+
 def test_what_another_holder_has_received_is_no_news_of_this_one():
     client = spoken_to(5)
     hear(client, Received(epoch=2, seq=1, upto=3))

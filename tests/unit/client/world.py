@@ -23,6 +23,7 @@ from segue.wire.frames import (
     Pong,
     Ready,
     Received,
+    Resume,
     TextInput,
     TextOutput,
     Transcript,
@@ -40,6 +41,7 @@ from segue.wire.sequence import Receiver
 JUNK = '{"message": "Internal server error", "connectionId":"x", "requestId":"y"}'
 WINDOW = 24
 INPUT_WINDOW = 8
+QUEUE = 8
 ROOM = 12
 SETTINGS = ClientSettings(
     sender=SenderSettings(rate=1000.0, burst=9, audio_bytes=ROOM * (FRAME_BYTES + 16)), silence_timeout=3.0
@@ -138,6 +140,7 @@ class Holder:
         self.receivers = {}
         self.images = {}
         self.taken = []
+        self.turned_away = set()
         self.confirms = epoch % 4 != 3  # now and then one of an older version
 
     def take(self, client_id, number, frame):
@@ -155,6 +158,9 @@ class Holder:
         return None
 
     def offer(self, client_id, frame):
+        if len(self.taken) >= QUEUE:
+            self.turned_away.add(client_id)
+            return "busy"
         known = self.world.known(client_id)
         receiver = self.receivers.setdefault(client_id, Receiver(known, WINDOW))
         try:
@@ -190,7 +196,20 @@ class Holder:
             received = Received(upto=receiver.expected - 1, beyond=receiver.beyond)
             self.listeners[client_id].outbox.append(received)
 
+    def relieve(self):
+        """There is room again: have those who were refused send again."""
+        if len(self.taken) > QUEUE // 2:
+            return
+        for client_id in self.turned_away & self.listeners.keys():
+            self.listeners[client_id].outbox.append(Resume())
+            self.confirm(client_id)
+        self.turned_away.clear()
+
     def commit(self, *, text_first, tell):
+        self._commit(text_first=text_first, tell=tell)
+        self.relieve()
+
+    def _commit(self, *, text_first, tell):
         """Make the next input durable: a text, an image, or all the audio up to here as one turn."""
         texts = [at for at, (_, frame) in enumerate(self.taken) if isinstance(frame, TextInput)]
         first = texts[0] if texts and text_first else 0
@@ -226,6 +245,7 @@ class Holder:
             self.taken.remove((client_id, frame))
             self.world.silence.setdefault(client_id, {})[frame.seq] = frame.pcm.decode().strip()
             self.acknowledge(client_id)
+        self.relieve()
 
     def speak(self):
         self.world.sounds += 1

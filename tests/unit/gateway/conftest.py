@@ -30,6 +30,7 @@ FOR_LONG = 10**10
 """When the tokens end that are not meant to: after every clock of these tests."""
 SESSIONS = 3
 FRAMES_PER_SECOND = 50
+FRAMES_OF_A_PRINCIPAL = 80
 
 
 class Clock:
@@ -213,6 +214,7 @@ class Gateway:
             ),
             Admission(self.aws.dynamodb, CONNECTIONS, most=SESSIONS, wall_clock=self.clock),
             FrameRate(self.clock, FRAMES_PER_SECOND, FRAMES_PER_SECOND),
+            FrameRate(self.clock, FRAMES_OF_A_PRINCIPAL, FRAMES_OF_A_PRINCIPAL),
             wall_clock=self.clock,
         )
 

@@ -10,7 +10,7 @@ from gateway.admission import ATTEMPTS, CONNECTIONS_PER_SESSION, Admission, ente
 from gateway.connections import LIFETIME_SECONDS, Binding
 from segue.wire.frames import Hello, Ping, Pong, TextInput, encode_frame, error_frame
 from segue.wire.rate import FrameRate
-from tests.unit.gateway.conftest import FRAMES_PER_SECOND, SESSIONS
+from tests.unit.gateway.conftest import FRAMES_OF_A_PRINCIPAL, FRAMES_PER_SECOND, SESSIONS
 
 
 def hello(session="s", client_id="c", connection=1):
@@ -199,6 +199,23 @@ def test_a_flood_is_answered_with_an_error_and_reaches_nobody(gateway, worker, c
     clock.now += 1 / FRAMES_PER_SECOND
     assert say(TextInput(text="hi", seq=1)) is None
     assert say(TextInput(text="hi", seq=2)) == refused
+
+
+def test_connections_of_one_principal_are_counted_together(gateway, worker, clock, say, held):
+    for connection_id, principal in (("c1", "alice"), ("c2", "alice"), ("c3", "bob")):
+        gateway.open(connection_id, principal)
+        assert say(hello("s0", connection_id), connection_id) is None
+    sent = [(seq, connection_id) for seq in range(1, FRAMES_PER_SECOND - 5) for connection_id in ("c1", "c2")]
+    answers = [say(TextInput(text="hi", seq=seq), connection_id) for seq, connection_id in sent]
+    refused = error_frame("too_fast")
+    taken = FRAMES_OF_A_PRINCIPAL - 2
+    assert answers == [None] * taken + [refused] * (len(sent) - taken), "neither was too fast by itself"
+    assert say(hello("s1", "c2"), "c2") == refused, "and nothing is looked up or written for it"
+    assert say(TextInput(text="hi", seq=1), "c3") is None, "another principal"
+    assert len(worker.deliveries) == FRAMES_OF_A_PRINCIPAL + 2
+    clock.now += 1 / FRAMES_OF_A_PRINCIPAL
+    assert say(TextInput(text="hi", seq=1), "c1") is None
+    assert say(TextInput(text="hi", seq=1), "c2") == refused
 
 
 def test_what_is_no_frame_counts_as_well(gateway):

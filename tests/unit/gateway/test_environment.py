@@ -1,8 +1,12 @@
 """Variables: read once, and the one that is missing is named."""
 
+from pathlib import Path
+
 import pytest
 
 from gateway.environment import (
+    FRAME_BURST,
+    FRAMES_PER_SECOND,
     AuthorizerEnvironment,
     ConnectEnvironment,
     DisconnectEnvironment,
@@ -10,6 +14,7 @@ from gateway.environment import (
 )
 from segue.environment import EnvironmentInvalid, read_environment
 
+PROTOCOL = Path(__file__).parents[3] / "docs" / "protocol.md"
 COMPLETE = {
     "SEGUE_CONNECTIONS_TABLE": "c",
     "SEGUE_LOCK_TABLE": "l",
@@ -53,6 +58,16 @@ def test_limits_may_be_changed():
         "SEGUE_FRAME_BURST": "9",
     }
     assert read_environment(MessageEnvironment, changed) == MessageEnvironment("c", "l", "https://queue", 7, 30, 9)
+
+
+def test_a_principals_limit_follows_from_the_others():
+    one = MessageEnvironment("c", "l", "https://queue", 1)
+    assert (one.principal_frames_per_second, one.principal_frame_burst) == (FRAMES_PER_SECOND, FRAME_BURST)
+    many = MessageEnvironment("c", "l", "https://queue", 7, 30, 9)
+    assert (many.principal_frames_per_second, many.principal_frame_burst) == (30 + 60, 9 + 60)
+    usual = MessageEnvironment("c", "l", "https://queue")
+    numbers = f"{usual.principal_frames_per_second} frames a second and {usual.principal_frame_burst} at once"
+    assert f"| {numbers}, for each principal" in PROTOCOL.read_text(encoding="utf-8")
 
 
 def test_the_process_environment_is_the_default(monkeypatch):

@@ -135,6 +135,13 @@ def test_an_accepted_frame_is_answered_with_nothing(gateway, worker, environment
     assert worker.frames == [hello, TextInput(text="hi", seq=1)]
 
 
+def test_connections_and_principals_have_limits_of_their_own(environment):
+    environment(sessions_per_principal="3", frames_per_second="30", frame_burst="9")
+    router = message.dependencies()
+    assert (router._rate._rate, router._rate._burst) == (30, 9)
+    assert (router._principals._rate, router._principals._burst) == (50, 29)
+
+
 @pytest.mark.parametrize("handler", [connect.handler, disconnect.handler, message.handler])
 @pytest.mark.parametrize("broken", [{}, {"requestContext": {}}, event(body=encode_frame(TextInput(text="hi")))])
 def test_nothing_from_inside_reaches_the_client(aws, environment, monkeypatch, handler, broken, log):

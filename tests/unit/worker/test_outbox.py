@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from segue.wire.frames import AudioOutput, InputAck, Received, TextOutput, Transcript
+from segue.wire.frames import AudioOutput, InputAck, Received, Resume, TextOutput, Transcript
 from segue.wire.output import OutputNumbering
 from tests.support.waiting import eventually
 from tests.unit.worker.stand_ins import turns
@@ -46,6 +47,13 @@ def spoken(number: int, size: int = 8) -> AudioOutput:
 
 def said(words: str) -> TextOutput:
     return TextOutput(text=words)
+
+
+def test_the_policy_is_documented():
+    document = (Path(__file__).parents[3] / "docs" / "protocol.md").read_text(encoding="utf-8")
+    assert f"beyond {outbox.FLEETING_BYTES:,} characters of them" in document
+    assert f"Beyond {outbox.LASTING_FRAMES:,} of these" in document
+    assert f"{outbox.AUDIO_SECONDS * 1000:.0f} ms of audio" in document
 
 
 async def test_frames_go_one_at_a_time_in_order(box, clients):
@@ -123,6 +131,19 @@ async def test_what_has_come_is_told_before_all_that_waits(box, clients):
     await made.drained()
     assert clients.kinds("k1") == ["Received", "TextOutput", "TextOutput"]
     assert clients.of("k1", Received)[0].upto == 2
+
+
+async def test_who_is_asked_again_hears_what_has_come_after_that(box, clients):
+    made = box()
+    made.put(Received(upto=1))
+    made.put(said("answer"))
+    made.put(Resume())
+    for upto in (2, 3):
+        made.put(Received(upto=upto))
+    made.begin()
+    await made.drained()
+    assert clients.kinds("k1") == ["Resume", "Received", "TextOutput"]
+    assert clients.of("k1", Received)[0].upto == 3
 
 
 async def test_a_connection_that_is_gone_ends_the_outbox(box, clients):

@@ -31,6 +31,7 @@ from segue.wire.frames import (
     OutputAck,
     Ready,
     Received,
+    Resume,
     TextOutput,
     Tool,
     Transcript,
@@ -214,6 +215,42 @@ async def test_a_full_queue_refuses_and_forgets_nothing(host, clients):
     hosting.session.deliver(delivery(text(str(seq), seq)))
     await eventually(lambda: len(hosting.model.texts) == seq)
     assert hosting.model.texts == [str(number) for number in range(1, seq + 1)]
+
+
+async def test_whoever_was_refused_is_asked_again_once_and_nobody_else(host, clients, monkeypatch):
+    hosting = await host(who=(address(), address("c2", "k2")))
+    send = hosting.model.send
+
+    async def send_as_over_a_network(content):
+        await asyncio.sleep(0)
+        await send(content)
+
+    monkeypatch.setattr(hosting.model, "send", send_as_over_a_network)
+    hosting.session._rate = FrameRate(lambda: 0.0, burst=3 * QUEUE_FRAMES)
+    hosting.model.free.clear()
+    hosting.session.deliver(delivery(text("a while", 1)))
+    await turns()  # it is with the model
+    for seq in range(2, QUEUE_FRAMES + 2):
+        hosting.session.deliver(delivery(text(str(seq), seq)))
+    for seq in (QUEUE_FRAMES + 2, QUEUE_FRAMES + 3):
+        with pytest.raises(FrameError, match="too much"):
+            hosting.session.deliver(delivery(text(str(seq), seq)))
+    with pytest.raises(FrameError, match="too much"):
+        hosting.session.deliver(delivery(text("without a number"), client_id="c2", connection_id="k2"))
+    await turns()
+    assert not clients.of("k1", Resume), "there is no room yet"
+    given = []
+    clients.on_delivered = lambda frame: isinstance(frame, Resume) and given.append(len(hosting.model.texts))
+    hosting.model.free.set()
+    await eventually(lambda: len(hosting.model.texts) == QUEUE_FRAMES + 1)
+    (resume,) = clients.of("k1", Resume)
+    (what_has_come,) = [frame for frame in clients.of("k1", Received) if frame.seq == resume.seq + 1]
+    assert what_has_come.upto == QUEUE_FRAMES + 1
+    for seq in (QUEUE_FRAMES + 2, QUEUE_FRAMES + 3):
+        hosting.session.deliver(delivery(text(str(seq), seq)))
+    await eventually(lambda: len(hosting.model.texts) == QUEUE_FRAMES + 3)
+    assert [QUEUE_FRAMES // 2 <= count <= QUEUE_FRAMES for count in given] == [True], (given, "half of it is enough")
+    assert not clients.of("k2", Resume)
 
 
 # -- output ----------------------------------------------------------------------------------------------

@@ -168,6 +168,8 @@ class Sender:
         if sent.times == 1:
             # The last of them counts: those before it waited for it.
             self._delay = min(max(0.0, now - sent.sent_at - TOLD_SECONDS), self._settings.longest_timeout)
+        elif not sent.times:  # asked for again, but it is there
+            sent.times, sent.due_at = 1, now + self._timeout(sent.frame, 0)
         if isinstance(sent.frame, AudioInput):  # kept until its turn is durable, which may take a while
             sent.due_at = now + self._settings.arrived_timeout
 

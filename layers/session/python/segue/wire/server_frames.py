@@ -138,7 +138,10 @@ class Moved(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="mo
 
 
 class Resume(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="resume"):
-    """Send everything unacknowledged again."""
+    """There is room again for input that was refused: send everything unacknowledged again.
+
+    A `Received` that follows it says what of that has come and need not be sent.
+    """
 
 
 class Error(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="error"):
