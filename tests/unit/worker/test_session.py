@@ -21,12 +21,15 @@ from strands.bidi.types.events import (
 from strands.hooks import MessageUpdatedEvent
 
 from segue import LeaseSettings
+from segue.client.conversation import Conversation
+from segue.client.settings import ClientSettings
 from segue.wire.frames import (
     AudioOutput,
     BargeIn,
     Bye,
     Error,
     FrameError,
+    Hello,
     InputAck,
     OutputAck,
     Ready,
@@ -34,6 +37,7 @@ from segue.wire.frames import (
     TextOutput,
     Tool,
     Transcript,
+    encode_frame,
 )
 from segue.wire.rate import FrameRate
 from tests.support.memory_manager import Latch, MemorySessionManager
@@ -264,6 +268,21 @@ async def test_texts_and_tools_wait_for_the_journal_and_carry_records(host, clie
     records = [frame.record for frame in (*clients.of("k1", TextOutput), *clients.of("k1", Tool))]
     assert None not in records
     assert records == sorted(set(records))
+
+
+@pytest.mark.parametrize("character", ['"', "\x01", "\n"])
+async def test_an_answer_that_no_frame_holds_is_shown_cut_and_the_next_one_after_it(host, clients, character):
+    hosting = await host()
+    caller = Conversation("talk", "c1", "voice", ClientSettings())
+    number = caller.connected(0.0)
+    hosting.model.emit(answered(character * 30_000))
+    hosting.model.emit(answered("the next one", "r2", "c2"))
+    await eventually(lambda: finals(clients)[-1:] == ["the next one"])
+    shown = [event for frame in clients.posted["k1"] for event in caller.received(encode_frame(frame), 0.0, number)]
+    shown += caller.tick(10.0)
+    texts = [frame.text for frame in shown if isinstance(frame, Transcript) and frame.final]
+    assert [words[:1] for words in texts] == [character, "t"]
+    assert not any(isinstance(frame, Hello) for frame in caller.outgoing(10.0, number)), "nothing is missing"
 
 
 async def test_barge_in_drops_the_audio_that_waits(host, clients):
