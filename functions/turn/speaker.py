@@ -97,5 +97,5 @@ def _encoded(frame: ServerFrame) -> bytes:
     try:
         return encode_frame(frame).encode()
     except FrameError:
-        logger.error("a frame is too large and is cut short", frame=type(frame).__name__)
+        logger.warning("a frame is too large and is cut short", frame=type(frame).__name__)
         return encode_remnant(frame).encode()
