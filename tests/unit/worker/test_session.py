@@ -20,7 +20,7 @@ from strands.bidi.types.events import (
 )
 from strands.hooks import MessageUpdatedEvent
 
-from segue import LeaseSettings
+from segue import LeaseSettings, SessionFenced, SessionHeld
 from segue.client.conversation import Conversation
 from segue.client.settings import ClientSettings
 from segue.wire.frames import (
@@ -753,6 +753,72 @@ async def test_ending_twice_at_once_ends_once(host, clients):
     await asyncio.gather(hosting.session.stop(), hosting.session.stop(), hosting.session.drop())
     assert ended == [1]
     assert hosting.model.stops == 1
+
+
+async def is_free(storage: Any) -> bool:
+    """Whether another manager gets the session at once."""
+    other = MemorySessionManager(storage=storage, acquire_timeout=0.0)
+    try:
+        await other.open()
+    except SessionHeld:
+        return False
+    await other.close()
+    return True
+
+
+async def test_a_session_that_is_lost_while_it_leaves_is_stopped_and_released(host, storage, monkeypatch):
+    hosting = await host()
+    monkeypatch.setattr(hosting.manager, "lease_is_fresh", lambda: False)
+    hosting.session.refuse_frames()
+    hosting.session._lose()
+    await hosting.session.stop()
+    assert hosting.session.ended.is_set()
+    assert not hosting.model.running
+    assert await is_free(storage)
+
+
+async def test_a_session_that_ends_and_is_lost_in_the_same_moment_is_stopped_and_released(host, storage):
+    hosting = await host()
+    hosting.session._soon(hosting.session.stop())
+    hosting.session._lose()
+    await hosting.session.ended.wait()
+    assert hosting.model.stops == 1
+    assert await is_free(storage)
+
+
+async def test_a_session_that_is_stopped_while_it_opens_is_released(host, storage, monkeypatch):
+    hosting = await host(start=False)
+    starting, connected, start = asyncio.Event(), asyncio.Event(), hosting.model.start
+
+    async def slow(*args: Any, **options: Any) -> None:
+        starting.set()
+        await connected.wait()
+        await start(*args, **options)
+
+    monkeypatch.setattr(hosting.model, "start", slow)
+    opening = asyncio.create_task(hosting.session.start((address(),)))
+    await starting.wait()
+    await hosting.session.stop()
+    connected.set()
+    with pytest.raises(SessionFenced):
+        await opening
+    await hosting.session.drop()
+    assert not hosting.model.running
+    assert await is_free(storage)
+
+
+async def test_a_session_ends_even_if_stopping_its_agent_breaks(host, monkeypatch):
+    hosting = await host()
+
+    async def broken() -> bool:
+        raise TypeError("a mistake")
+
+    stop = hosting.session._hold.stop
+    monkeypatch.setattr(hosting.session._hold, "stop", broken)
+    with pytest.raises(TypeError):
+        await hosting.session.stop()
+    assert hosting.session.ended.is_set()
+    await stop()
 
 
 async def test_what_the_provider_said_no_to_is_told_with_whether_to_try_again(host, clients):
