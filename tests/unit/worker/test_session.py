@@ -813,12 +813,11 @@ async def test_a_session_ends_even_if_stopping_its_agent_breaks(host, monkeypatc
     async def broken() -> bool:
         raise TypeError("a mistake")
 
-    stop = hosting.session._hold.stop
-    monkeypatch.setattr(hosting.session._hold, "stop", broken)
-    with pytest.raises(TypeError):
-        await hosting.session.stop()
+    with monkeypatch.context() as patch:
+        patch.setattr(hosting.session._hold, "stop", broken)
+        with pytest.raises(TypeError):
+            await hosting.session.stop()
     assert hosting.session.ended.is_set()
-    await stop()
 
 
 async def test_what_the_provider_said_no_to_is_told_with_whether_to_try_again(host, clients):
