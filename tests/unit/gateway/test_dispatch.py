@@ -295,6 +295,26 @@ def test_a_waiting_frame_goes_to_the_one_that_takes_over(gateway, refusing, work
     assert worker.frames == [PLAIN]
 
 
+def test_a_new_holder_that_is_dead_as_well_is_claimed_over_while_a_frame_waits(gateway, refusing, worker, deliver):
+    dead_too = SimpleNamespace(endpoint=refusing.endpoint, token="another")
+    gateway.hold(KEY, refusing)
+    waiting, claimed = [], []
+
+    def pass_on():
+        waiting.append(gateway.clock.slept[-1])
+        if len(waiting) == 2:
+            gateway.hold(KEY, dead_too, epoch=2)
+        claimed.extend(gateway.claims())
+        if len(claimed) == 2:
+            gateway.hold(KEY, worker, epoch=3)
+
+    gateway.clock.on_sleep = pass_on
+    assert deliver(HELLO) is None, "no no_worker"
+    assert [claim.reason for claim in claimed] == ["unreachable", "unreachable"]
+    assert worker.frames == [HELLO]
+    assert gateway.claims() == []
+
+
 def test_a_hung_holder_costs_one_time_out_and_then_none(gateway, hung, deliver, monkeypatch):
     tried = []
     post = gateway.router._dispatch._post = HttpPost()
