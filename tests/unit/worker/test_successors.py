@@ -35,7 +35,7 @@ async def slow() -> AsyncIterator[str]:
 
 @pytest.fixture
 def search(monkeypatch):
-    """Searches among nine workers at one endpoint, when the time for finding somebody is over; returns who was asked."""
+    """Searches among nine workers at one endpoint when the time for it is over; returns who was asked."""
     monkeypatch.setattr("worker.successors.SEARCH_SECONDS", 0.0)
     monkeypatch.setattr("worker.successors.PREPARE_SECONDS", 0.1)
 
