@@ -80,16 +80,16 @@ class Drain:
         await asyncio.gather(work, return_exceptions=True)
 
     async def _everything(self) -> None:
+        sessions = self._host.sessions  # once: what opens from now on is late
         await asyncio.gather(
-            self._hand_all_over(self._host.sessions),
-            self._late(),
+            self._hand_all_over(sessions),
+            self._late(sessions),
             self._host.preparations.clear(),
             self._claims.stopped(),
         )
 
-    async def _late(self) -> None:
+    async def _late(self, before: tuple[HostedSession, ...]) -> None:
         """Pass on what was being opened when the signal came."""
-        before = set(self._host.sessions)
         await self._bounded(self._host.until_opened(), OPENING_SECONDS)
         await self._hand_all_over(tuple(session for session in self._host.sessions if session not in before))
 
