@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from gateway.connections import Binding
+from gateway.connections import LIFETIME_SECONDS, MOST_CLIENTS, Binding
 from gateway.dispatch import HOLDER_WAIT_SECONDS, SUSPECT_SECONDS, Sender
 from gateway.post import Accepted, Gone, HttpPost, Refused, outcome_of
 from gateway.routes import Route, Routes
@@ -187,6 +187,33 @@ def test_a_claim_names_every_client_of_the_session(gateway, deliver):
         ("c", "c1", 1),
         ("silent", "c9", 4),
     }
+
+
+def test_clients_that_are_long_gone_crowd_nobody_out_of_a_claim(gateway, deliver):
+    """DynamoDB deletes what has expired days late, and a query still finds it."""
+    connections = gateway.connections
+    for number in range(40):
+        connections.claim_client(f"gone{number}", Binding(KEY, "s", f"a{number:02}", 1))
+    gateway.clock.now += LIFETIME_SECONDS
+    connections.claim_client("k", Binding(KEY, "s", "zoe", 1))
+    deliver()
+    (claim,) = gateway.claims()
+    assert {client.client_id for client in claim.clients} == {"c", "zoe"}
+
+
+def test_a_claim_names_the_clients_that_came_last(gateway):
+    for number in range(40):
+        gateway.connections.claim_client(f"k{number}", Binding(KEY, "s", f"c{40 - number:02}", 1))
+        gateway.clock.now += 1
+    named = {client.connection_id for client in gateway.connections.clients(KEY)}
+    assert named == {f"k{number}" for number in range(40 - MOST_CLIENTS, 40)}
+
+
+def test_how_much_is_read_for_a_claim_is_bounded(gateway, monkeypatch):
+    monkeypatch.setattr("gateway.connections.MOST_READ", 5)
+    for number in range(40):
+        gateway.connections.claim_client(f"k{number}", Binding(KEY, "s", f"c{number:02}", 1))
+    assert len(gateway.connections.clients(KEY)) == 5
 
 
 def test_a_newer_connection_of_the_client_is_the_one_that_is_claimed_for(gateway, deliver):
