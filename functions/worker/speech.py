@@ -36,6 +36,7 @@ from strands.bidi.types.events import (
 )
 from strands.types._events import ToolResultMessageEvent
 
+from segue.messages import well_formed
 from segue.wire.cutting import cut
 from segue.wire.frames import (
     AudioOutput,
@@ -107,13 +108,13 @@ class Speech:
                 self._partials.pop(event.content_id, None)
             case BidiTranscriptDeltaEvent():
                 text = self._partials[event.content_id] = self._partials.get(event.content_id, "") + event.delta
-                yield Utterance(Transcript(role=event.role, text=cut(text), final=False), Way.IN_ORDER)
+                yield Utterance(Transcript(role=event.role, text=_shown(text), final=False), Way.IN_ORDER)
             case BidiTranscriptBlockEvent():
                 mark = self._marks.of_block("transcript", event.role, event.transcript)
                 yield _gated(_transcript(event.role, event.transcript, _record(mark)), mark)
             case BidiTextBlockEvent():
                 mark = self._marks.of_block("text", "assistant", event.text)
-                yield _gated(TextOutput(text=cut(event.text), record=_record(mark)), mark)
+                yield _gated(TextOutput(text=_shown(event.text), record=_record(mark)), mark)
             case BidiToolUseBlocksEvent():
                 yield from self._started(event)
             case ToolResultMessageEvent():
@@ -204,7 +205,7 @@ def _frames(message: Any, record: int | None, names: dict[str, str]) -> Iterator
     if complete and metadata.get("kind") == "transcript":
         yield _transcript(message["role"], text_of(message), record, replaced_record(message))
     elif complete and message["role"] == "assistant" and (text := text_of(message)):
-        yield TextOutput(text=cut(text), record=record)
+        yield TextOutput(text=_shown(text), record=record)
 
 
 def _results(message: Any, record: int | None, names: dict[str, str]) -> Iterator[Tool]:
@@ -220,7 +221,7 @@ def _results(message: Any, record: int | None, names: dict[str, str]) -> Iterato
 
 
 def _transcript(role: Role, text: str, record: int | None, replaces: int | None = None) -> Transcript:
-    return Transcript(role=role, text=cut(text), final=True, record=record, replaces=replaces)
+    return Transcript(role=role, text=_shown(text), final=True, record=record, replaces=replaces)
 
 
 def _gated(frame: ServerFrame, mark: Mark | None) -> Utterance:
@@ -229,3 +230,8 @@ def _gated(frame: ServerFrame, mark: Mark | None) -> Utterance:
 
 def _record(mark: Mark | None) -> int | None:
     return mark.record if mark else None
+
+
+def _shown(text: str) -> str:
+    """A text as a message can carry it."""
+    return cut(well_formed(text))

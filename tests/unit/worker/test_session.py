@@ -755,6 +755,18 @@ async def test_ending_twice_at_once_ends_once(host, clients):
     assert hosting.model.stops == 1
 
 
+async def test_half_a_surrogate_pair_is_shown_as_a_replacement_and_ends_nothing(host, clients):
+    """Deltas that are cut in the wrong place give them, and no message can carry them; two that meet are whole."""
+    hosting = await host()
+    for number, words in enumerate(("half \ud83d", "whole \ud83d\ude00")):
+        hosting.model.emit(answered(words, f"r{number}", f"c{number}"))
+    await eventually(lambda: len(finals(clients)) == 2)
+    assert finals(clients) == ["half \N{REPLACEMENT CHARACTER}", "whole \N{GRINNING FACE}"]
+    hosting.session.deliver(delivery(hello(-1)))
+    await eventually(lambda: len(finals(clients)) == 4)
+    assert hosting.session.open
+
+
 async def is_free(storage: Any) -> bool:
     """Whether another manager gets the session at once."""
     other = MemorySessionManager(storage=storage, acquire_timeout=0.0)
