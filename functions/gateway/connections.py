@@ -14,6 +14,7 @@ The second kind of item lets a claim name every client of a session, also those 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from heapq import nlargest
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway.clients import conditionally
@@ -27,6 +28,9 @@ LIFETIME_SECONDS: Final = 3 * 60 * 60
 
 MOST_CLIENTS: Final = 32
 """Clients of one session that a claim names: keeps the claim far below what a queue message may have."""
+
+MOST_READ: Final = 2048
+"""Items of one session's clients that are looked at: those that have expired are deleted days late."""
 
 # Two connections of one client say hello; the functions that take them may run in any order.
 #
@@ -148,20 +152,22 @@ class Connections:
         )
 
     def clients(self, session_key: str) -> tuple[ClientAddress, ...]:
-        """The newest connection of each client of a session."""
-        answer = self._client.query(
+        """The newest connection of each client of a session; of many those that said `hello` last."""
+        pages = self._client.get_paginator("query").paginate(
             TableName=self._table,
             KeyConditionExpression="pk = :pk AND begins_with(sk, :client)",
             ExpressionAttributeValues={":pk": {"S": f"session/{session_key}"}, ":client": {"S": "client/"}},
-            Limit=MOST_CLIENTS,
+            PaginationConfig={"MaxItems": MOST_READ},
         )
+        now = self._wall_clock()
+        items = [item for page in pages for item in page["Items"] if int(item["expires_at"]["N"]) > now]
         return tuple(
             ClientAddress(
                 client_id=item["sk"]["S"].removeprefix("client/"),
                 connection_id=item["connection_id"]["S"],
                 counter=int(item["counter"]["N"]),
             )
-            for item in answer["Items"]
+            for item in nlargest(MOST_CLIENTS, items, key=lambda item: int(item["expires_at"]["N"]))
         )
 
     def forget(self, connection_id: str) -> Connection | None:

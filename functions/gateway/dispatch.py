@@ -127,19 +127,22 @@ class Dispatch:
         if self._turns is not None and self._turns.takes(sender.binding, frame):
             self._turns.send(sender.binding, frame, body)
             return None
-        self._claims.send(sender.connection_id, sender.binding, sender.principal, missed.outcome.reason, missed.route)
+        self._claim(sender, missed)
         if not _is_waited_with(frame):
             return None
-        return _told(self._wait(sender.binding.session_key, body, missed))
+        return _told(self._wait(sender, body, missed))
 
-    def _wait(self, session_key: str, body: bytes, missed: "Missed") -> Accepted | Refused:
+    def _claim(self, sender: Sender, missed: "Missed") -> None:
+        self._claims.send(sender.connection_id, sender.binding, sender.principal, missed.outcome.reason, missed.route)
+
+    def _wait(self, sender: Sender, body: bytes, missed: "Missed") -> Accepted | Refused:
         """Deliver as soon as there is a holder, unless that takes too long."""
         deadline = self._clock() + HOLDER_WAIT_SECONDS
         pause = FIRST_POLL_SECONDS
         while self._clock() < deadline:
             self._sleep(pause)
             pause = min(pause * 2, LONGEST_POLL_SECONDS)
-            route = self._routes.read(session_key)
+            route = self._routes.read(sender.binding.session_key)
             # The same holder may take it after all: it said "moved" while it was still restoring the session.
             if route is None or (route == missed.route and missed.outcome.reason != "handoff"):
                 continue
@@ -147,6 +150,8 @@ class Dispatch:
             if not isinstance(outcome, Gone):
                 return outcome
             missed = Missed(route, outcome)
+            if outcome.reason == "unreachable":  # whoever came since has died as well
+                self._claim(sender, missed)
         return Refused("no_worker")
 
     def _try(self, route: Route | None, body: bytes) -> Outcome:

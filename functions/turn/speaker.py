@@ -8,11 +8,15 @@ import asyncio
 from collections.abc import Callable, Iterable
 
 import msgspec
+from aws_lambda_powertools import Logger
 
 from segue.wire.claims import ClientAddress
-from segue.wire.frames import ServerFrame, encode_frame
+from segue.wire.cutting import encode_remnant
+from segue.wire.frames import FrameError, ServerFrame, encode_frame
 from segue.wire.output import OutputNumbering
 from turn.post import Outcome, Post
+
+logger = Logger()
 
 
 class Unsaid(Exception):  # noqa: N818 - it names what is left to do
@@ -82,8 +86,16 @@ class Speaker:
         while (frame := await queue.get()) is not None:
             if not self._may_speak():
                 return Outcome.FAILED
-            message = encode_frame(self._numbering.stamp(address.client_id, frame)).encode()
+            message = _encoded(self._numbering.stamp(address.client_id, frame))
             outcome = await asyncio.to_thread(self._post, address.connection_id, message)
             if outcome is not Outcome.DELIVERED:
                 return outcome
         return Outcome.DELIVERED
+
+
+def _encoded(frame: ServerFrame) -> bytes:
+    try:
+        return encode_frame(frame).encode()
+    except FrameError:
+        logger.warning("a frame is too large and is cut short", frame=type(frame).__name__)
+        return encode_remnant(frame).encode()

@@ -9,6 +9,7 @@ refused connection would mean a dead worker.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Coroutine
 from typing import Any, Final
 
@@ -80,16 +81,16 @@ class Drain:
         await asyncio.gather(work, return_exceptions=True)
 
     async def _everything(self) -> None:
+        sessions = self._host.sessions  # once: what opens from now on is late
         await asyncio.gather(
-            self._hand_all_over(self._host.sessions),
-            self._late(),
+            self._hand_all_over(sessions),
+            self._late(sessions),
             self._host.preparations.clear(),
             self._claims.stopped(),
         )
 
-    async def _late(self) -> None:
+    async def _late(self, before: tuple[HostedSession, ...]) -> None:
         """Pass on what was being opened when the signal came."""
-        before = set(self._host.sessions)
         await self._bounded(self._host.until_opened(), OPENING_SECONDS)
         await self._hand_all_over(tuple(session for session in self._host.sessions if session not in before))
 
@@ -102,7 +103,13 @@ class Drain:
         if not session.open:
             await self._bounded(self._until_settled(session), OPENING_SECONDS)
         successors = None if self._hurry.is_set() else self._successors
-        await Handoff(session, successors, self._queue, self._bounded, worker_id=self._worker_id).run()
+        try:
+            await Handoff(session, successors, self._queue, self._bounded, worker_id=self._worker_id).run()
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one session concerns this one only
+            # What can be released of it is.
+            logger.exception("a session could not be handed over", session=session.key, kind=type(error).__name__)
+            with contextlib.suppress(Exception):
+                await session.stop()
 
     async def _until_settled(self, session: HostedSession) -> None:
         """Wait for a session that is on its way in or out to be open or gone."""

@@ -39,6 +39,7 @@ class Hold:
         self._manager = manager
         self._agent = agent
         self._releasing = False
+        self._stopped = False
 
     @property
     def leaving(self) -> bool:
@@ -55,7 +56,13 @@ class Hold:
         return await self._release(stop=False)
 
     async def stop(self) -> bool:
-        """Stop the agent; flush and release, if that was not done. False if the session could not be released."""
+        """Stop the agent; flush and release, if that was not done. False if the session could not be released.
+
+        Done once, whoever asks first and in whatever state: two endings may meet.
+        """
+        if self._stopped:
+            return self.released
+        self._stopped = True
         return await self._release(stop=True)
 
     async def _release(self, *, stop: bool) -> bool:

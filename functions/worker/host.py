@@ -67,7 +67,7 @@ class Host:
         self._lingering: dict[str, asyncio.TimerHandle] = {}
         self._endings: set[asyncio.Task[None]] = set()
         self._room_changed = asyncio.Event()
-        self.preparations = Preparations()
+        self.preparations = Preparations(self._room_changed.set)
         self.on_held: Callable[[str], None] = lambda _: None
         self.on_left: Callable[[str], None] = lambda _: None
 

@@ -22,6 +22,7 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Final, Protocol
 
+from segue.wire.cutting import encode_remnant
 from segue.wire.frames import (
     AudioOutput,
     FrameError,
@@ -169,12 +170,7 @@ class Outbox:
 
     async def _send(self, batch: list[ServerFrame]) -> bool:
         """Post frames until the outcome is known; False ends the outbox."""
-        try:
-            message = encode_batch(batch).encode()
-        except FrameError:
-            kind = type(batch[0]).__name__
-            logger.error("a frame is too large to be sent", connection=self.connection_id, frame=kind)
-            return True
+        message = self._encoded(batch)
         pause = FIRST_PAUSE_SECONDS
         while self._may_speak():
             match await self._connections.post(self.connection_id, message):
@@ -189,6 +185,14 @@ class Outbox:
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
         return False
+
+    def _encoded(self, batch: list[ServerFrame]) -> bytes:
+        try:
+            return encode_batch(batch).encode()
+        except FrameError:  # what is too large goes alone
+            kind = type(batch[0]).__name__
+            logger.error("a frame is too large and is cut short", connection=self.connection_id, frame=kind)
+            return encode_remnant(batch[0]).encode()
 
     def _next_batch(self) -> list[ServerFrame]:
         """Take what goes into the next message."""

@@ -17,6 +17,7 @@ from typing import Final, Self
 from urllib.parse import quote
 
 import aiohttp
+from botocore.exceptions import BotoCoreError, ClientError
 from yarl import URL
 
 from worker.log import logger
@@ -96,11 +97,11 @@ class Poster:
             raise RuntimeError("the poster is not open: use it as an async context manager")
         # Connection ids end in "=", which the signature covers in its encoded form: the URL goes out as it was signed.
         url = self._base + quote(connection_id, safe="-._~")
-        headers = await self._signer.headers(method, url, body)
         try:
+            headers = await self._signer.headers(method, url, body)
             async with self._http.request(method, URL(url, encoded=True), data=body, headers=headers) as answer:
                 status = answer.status
-        except (aiohttp.ClientError, TimeoutError) as error:
+        except (aiohttp.ClientError, TimeoutError, BotoCoreError, ClientError) as error:
             logger.warning("posting failed", connection=connection_id, reason=type(error).__name__)
             return Outcome.UNKNOWN
         outcome = Outcome.DELIVERED if method == "DELETE" and status == 204 else _OUTCOMES.get(status, Outcome.UNKNOWN)

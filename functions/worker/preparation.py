@@ -81,8 +81,13 @@ class Preparation:
 class Preparations:
     """All sessions that are ready, or being made so."""
 
-    def __init__(self) -> None:
-        """Begin with none."""
+    def __init__(self, on_change: Callable[[], None]) -> None:
+        """Begin with none.
+
+        Args:
+            on_change: Called when the room that they take up may have changed.
+        """
+        self._on_change = on_change
         self._making: dict[str, asyncio.Task[int]] = {}
         self._ready: dict[str, tuple[Preparation, asyncio.TimerHandle]] = {}
         self._discarding: set[asyncio.Task[None]] = set()
@@ -112,6 +117,7 @@ class Preparations:
         if (making := self._making.pop(key, None)) is not None:
             making.cancel()
         found = self._ready.pop(key, None)
+        self._on_change()
         if found is None:
             return None
         ready, timer = found
@@ -142,6 +148,7 @@ class Preparations:
         finally:
             if self._making.get(key) is asyncio.current_task():
                 del self._making[key]
+            self._on_change()
         self._ready[key] = ready, asyncio.get_running_loop().call_later(READY_SECONDS, self._expire, key)
         return ready.head
 

@@ -15,7 +15,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -53,7 +53,7 @@ class Peer:
 
     worker_id: str
     endpoint: str
-    claims_token: str
+    claims_token: str = field(repr=False)
     version: str
     room: int
     fresh: bool = True

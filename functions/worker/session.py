@@ -1,8 +1,5 @@
 """One hosted conversation: its agent between the clients' input and their output.
 
-    opening ─▶ open ─▶ leaving ─▶ ended     handed over, without clients, or broken: flushed and released
-                 └───▶ lost ────▶ ended     somebody else has the session: silent at once, nothing more is posted
-
 A session that is opened anew after its end is another ``HostedSession``, with a higher epoch.
 """
 
@@ -11,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine
-from enum import Enum, auto
 from typing import Any, Final
 
 from segue import SessionFenced
@@ -31,6 +27,7 @@ from worker.metrics import Count, metrics
 from worker.outbox import Connections
 from worker.output import Output
 from worker.providers import AnswerCut, classify
+from worker.state import State
 from worker.tracing import TurnTraces
 from worker.turn import Turn
 
@@ -44,16 +41,6 @@ FAREWELL_SECONDS: Final = 1.0
 
 class Moved(Exception):  # noqa: N818 - an answer, not a fault
     """The session takes no frames here: it is on its way out."""
-
-
-class State(Enum):
-    """Where in its life a hosted session is."""
-
-    OPENING = auto()
-    OPEN = auto()
-    LEAVING = auto()
-    LOST = auto()
-    ENDED = auto()
 
 
 class HostedSession:
@@ -225,12 +212,15 @@ class HostedSession:
         """Stop the agent, flush and release, and post what became durable by that."""
         self.refuse_frames()
         async with self._ending:
-            if self.state is State.LEAVING:
-                await self._stop_agent()
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(FAREWELL_SECONDS):
-                        await self.spoken()
-            self._end()
+            try:
+                if self._feeding is not None:  # else it is being started, and whoever does that drops it
+                    await self._stop_agent()
+                if self.state is State.LEAVING:
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(FAREWELL_SECONDS):
+                            await self.spoken()
+            finally:
+                self._end()
 
     async def let_go(self) -> bool:
         """Flush and release now, so that the successor need not wait for the model to stop; ``stop`` does the rest.
@@ -249,9 +239,10 @@ class HostedSession:
         """Give up on a session that is lost or never started: silent, and released if it is still ours."""
         self._output.fall_silent()
         async with self._ending:
-            if self.state is not State.ENDED:
+            try:
                 await self._stop_agent()
-            self._end()
+            finally:
+                self._end()
 
     async def _feed(self) -> None:
         await self._beginning.ask()
@@ -314,7 +305,7 @@ class HostedSession:
         task.add_done_callback(self._endings.discard)
 
     async def _stop_agent(self) -> None:
-        """Stop the agent, which flushes and releases if that was not done."""
+        """Stop the agent, once, which flushes and releases if that was not done."""
         await self._stop_feeding()
         if not await self._hold.stop():
             self._output.fall_silent()

@@ -14,12 +14,17 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import ReadOnlyCredentials
 
+from worker.log import logger
+
 if TYPE_CHECKING:
     from requests import PreparedRequest
 
 REFRESH_SECONDS: Final = 60.0
 """How long credentials are used before they are asked for again. botocore renews temporary ones a quarter of an hour
 before they end, so a minute is never too long, and asking on every request would cost a thread each time."""
+
+RETRY_SECONDS: Final = 5.0
+"""After a renewal that failed: those of before hold for minutes still."""
 
 
 class CredentialsMissing(Exception):  # noqa: N818 - it names a situation for the person who deploys
@@ -66,6 +71,10 @@ class Signer:
             method: The HTTP method.
             url: The URL exactly as it will be sent, percent-encoded.
             body: The body exactly as it will be sent.
+
+        Raises:
+            BotoCoreError: There are no credentials yet, and now they cannot be had.
+            ClientError: The same.
         """
         request = AWSRequest(method=method, url=url, data=body, headers={"content-type": "application/json"})
         (await self._signer()).add_auth(request)
@@ -76,11 +85,21 @@ class Signer:
         if self._auth is None or now() >= self._fresh_until:
             async with self._refreshing:
                 if self._auth is None or now() >= self._fresh_until:
-                    # In a thread: renewing a role's credentials asks the network.
-                    frozen = await asyncio.to_thread(self._source.get_frozen_credentials)
-                    self._auth = SigV4Auth(frozen, self._service, self._region)
-                    self._fresh_until = now() + REFRESH_SECONDS
+                    self._auth, seconds = await self._renewed(self._auth)
+                    self._fresh_until = now() + seconds
         return self._auth
+
+    async def _renewed(self, before: SigV4Auth | None) -> tuple[SigV4Auth, float]:
+        """Return a signer, and how long it is used."""
+        try:
+            # In a thread: renewing a role's credentials asks the network.
+            frozen = await asyncio.to_thread(self._source.get_frozen_credentials)
+        except Exception as error:
+            if before is None:
+                raise
+            logger.warning("credentials could not be renewed", reason=type(error).__name__)
+            return before, RETRY_SECONDS
+        return SigV4Auth(frozen, self._service, self._region), REFRESH_SECONDS
 
 
 class RequestsSigner:

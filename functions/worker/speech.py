@@ -11,6 +11,7 @@
     connection restart           restart                                  gated
 
 A partial transcript carries all the words so far: partials may be lost on the way, and the next one makes up for it.
+A text that no message holds is cut here; the journal has it all.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ from strands.bidi.types.events import (
 )
 from strands.types._events import ToolResultMessageEvent
 
+from segue.messages import well_formed
+from segue.wire.cutting import cut
 from segue.wire.frames import (
     AudioOutput,
     BargeIn,
@@ -52,9 +55,6 @@ from worker.marks import Mark, Marks, bidi_metadata, replaced_record, text_of
 AUDIO_BYTES: Final = 22_500
 """PCM in one frame at most: 30,000 characters of base64, which leaves room for the rest within 32 KB. Divisible by 2
 and by 3, so that no sample and no base64 group is cut."""
-
-TEXT_BYTES: Final = 30_000
-"""Text in one frame at most, for the same reason. What is longer is cut here; the journal has it all."""
 
 
 class Way(Enum):
@@ -108,13 +108,13 @@ class Speech:
                 self._partials.pop(event.content_id, None)
             case BidiTranscriptDeltaEvent():
                 text = self._partials[event.content_id] = self._partials.get(event.content_id, "") + event.delta
-                yield Utterance(Transcript(role=event.role, text=_cut(text), final=False), Way.IN_ORDER)
+                yield Utterance(Transcript(role=event.role, text=_shown(text), final=False), Way.IN_ORDER)
             case BidiTranscriptBlockEvent():
                 mark = self._marks.of_block("transcript", event.role, event.transcript)
                 yield _gated(_transcript(event.role, event.transcript, _record(mark)), mark)
             case BidiTextBlockEvent():
                 mark = self._marks.of_block("text", "assistant", event.text)
-                yield _gated(TextOutput(text=_cut(event.text), record=_record(mark)), mark)
+                yield _gated(TextOutput(text=_shown(event.text), record=_record(mark)), mark)
             case BidiToolUseBlocksEvent():
                 yield from self._started(event)
             case ToolResultMessageEvent():
@@ -205,7 +205,7 @@ def _frames(message: Any, record: int | None, names: dict[str, str]) -> Iterator
     if complete and metadata.get("kind") == "transcript":
         yield _transcript(message["role"], text_of(message), record, replaced_record(message))
     elif complete and message["role"] == "assistant" and (text := text_of(message)):
-        yield TextOutput(text=_cut(text), record=record)
+        yield TextOutput(text=_shown(text), record=record)
 
 
 def _results(message: Any, record: int | None, names: dict[str, str]) -> Iterator[Tool]:
@@ -221,7 +221,7 @@ def _results(message: Any, record: int | None, names: dict[str, str]) -> Iterato
 
 
 def _transcript(role: Role, text: str, record: int | None, replaces: int | None = None) -> Transcript:
-    return Transcript(role=role, text=_cut(text), final=True, record=record, replaces=replaces)
+    return Transcript(role=role, text=_shown(text), final=True, record=record, replaces=replaces)
 
 
 def _gated(frame: ServerFrame, mark: Mark | None) -> Utterance:
@@ -232,6 +232,6 @@ def _record(mark: Mark | None) -> int | None:
     return mark.record if mark else None
 
 
-def _cut(text: str) -> str:
-    encoded = text.encode()
-    return text if len(encoded) <= TEXT_BYTES else encoded[:TEXT_BYTES].decode(errors="ignore") + "…"
+def _shown(text: str) -> str:
+    """A text as a message can carry it."""
+    return cut(well_formed(text))

@@ -1,11 +1,12 @@
-"""Whom a worker on its way out passes a session to: the newest version, then whoever has most room.
+"""Whom a worker on its way out passes a session to: who beat a moment ago, then the newest version, then most room.
 
-    registry ─▶ newest first, then most room ─▶ POST /claims prepare ─▶ 200: this one
-                                                   refused, draining, too slow ─▶ the next one, at most three
-                                                   dead ─▶ the next one, for a second in all
+    registry ─▶ in this order ─▶ POST /claims prepare ─▶ 200: this one
+                                   refused, draining, too slow ─▶ the next one, at most three
+                                   nobody there ─▶ the next one, for a second in all
                 nobody ─▶ the claims queue
 
-Nothing in the registry says that a worker lives, only its answer does. What is given away is counted against the room,
+Nothing in the registry says that a worker lives, only its answer does: one that missed its last beats is asked last,
+and whether somebody is there shows when a connection is made. What is given away is counted against the room,
 so that the sessions of one worker spread over all that are equally new.
 """
 
@@ -30,7 +31,7 @@ CANDIDATES: Final = 3
 """Workers that may refuse one session. The queue finds one as well, a little later."""
 
 SEARCH_SECONDS: Final = 1.0
-"""After this, one that does not answer is the last. Those that have died refuse the connection at once, or cost the
+"""After this, one that is not there is the last. Those that have died refuse the connection at once, or cost the
 wait for it: of a lost zone there may be many."""
 
 LOOK_AGAIN_SECONDS: Final = 2.0
@@ -44,6 +45,9 @@ PREPARE_SECONDS: Final = 10.0
 
 TAKE_SECONDS: Final = 1.0
 """For an answer without any work before it. The caller waits."""
+
+NO_ANSWER: Final = 0
+"""In the place of a status: somebody is there, and has not answered in time, or hung up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +143,7 @@ class Successors:
             return self._peers
 
     async def _post(self, peer: Peer, claim: Claim, seconds: float) -> tuple[int | None, bytes]:
-        """Send a claim; the status is None if nobody answered."""
+        """Send a claim; the status is None if nobody is there."""
         if self._http is None:
             raise RuntimeError("not open: use it as an async context manager")
         timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_SECONDS)
@@ -148,5 +152,7 @@ class Successors:
         try:
             async with self._http.post(url, data=encode_claim(claim), headers=headers, timeout=timeout) as answer:
                 return answer.status, await answer.read()
-        except (aiohttp.ClientError, TimeoutError):
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL):
             return None, b""
+        except (aiohttp.ClientError, TimeoutError):
+            return NO_ANSWER, b""

@@ -59,6 +59,11 @@ class Pump:
         try:
             async for event in self._events:
                 await self._queue.put((event, self._mark()))
+        except asyncio.CancelledError:
+            reader = asyncio.current_task()
+            if reader is None or reader.cancelling():
+                raise
+            # Nobody cancelled this task: the provider's client did so to one of its own, and the stream is over.
         except Exception as failure:  # noqa: BLE001 - passed on
             error = failure
         await self._queue.put((Ended(error), self._mark()))

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from gateway.connections import Binding
+from gateway.connections import LIFETIME_SECONDS, MOST_CLIENTS, Binding
 from gateway.dispatch import HOLDER_WAIT_SECONDS, SUSPECT_SECONDS, Sender
 from gateway.post import Accepted, Gone, HttpPost, Refused, outcome_of
 from gateway.routes import Route, Routes
@@ -189,6 +189,33 @@ def test_a_claim_names_every_client_of_the_session(gateway, deliver):
     }
 
 
+def test_clients_that_are_long_gone_crowd_nobody_out_of_a_claim(gateway, deliver):
+    """DynamoDB deletes what has expired days late, and a query still finds it."""
+    connections = gateway.connections
+    for number in range(40):
+        connections.claim_client(f"gone{number}", Binding(KEY, "s", f"a{number:02}", 1))
+    gateway.clock.now += LIFETIME_SECONDS
+    connections.claim_client("k", Binding(KEY, "s", "zoe", 1))
+    deliver()
+    (claim,) = gateway.claims()
+    assert {client.client_id for client in claim.clients} == {"c", "zoe"}
+
+
+def test_a_claim_names_the_clients_that_came_last(gateway):
+    for number in range(40):
+        gateway.connections.claim_client(f"k{number}", Binding(KEY, "s", f"c{40 - number:02}", 1))
+        gateway.clock.now += 1
+    named = {client.connection_id for client in gateway.connections.clients(KEY)}
+    assert named == {f"k{number}" for number in range(40 - MOST_CLIENTS, 40)}
+
+
+def test_how_much_is_read_for_a_claim_is_bounded(gateway, monkeypatch):
+    monkeypatch.setattr("gateway.connections.MOST_READ", 5)
+    for number in range(40):
+        gateway.connections.claim_client(f"k{number}", Binding(KEY, "s", f"c{number:02}", 1))
+    assert len(gateway.connections.clients(KEY)) == 5
+
+
 def test_a_newer_connection_of_the_client_is_the_one_that_is_claimed_for(gateway, deliver):
     gateway.connections.claim_client("c2", Binding(KEY, "s", "c", 2))
     deliver()
@@ -293,6 +320,26 @@ def test_a_waiting_frame_goes_to_the_one_that_takes_over(gateway, refusing, work
     gateway.clock.on_sleep = lambda: gateway.hold(KEY, worker, epoch=2) if len(gateway.clock.slept) == 2 else None
     assert deliver(PLAIN) is None
     assert worker.frames == [PLAIN]
+
+
+def test_a_new_holder_that_is_dead_as_well_is_claimed_over_while_a_frame_waits(gateway, refusing, worker, deliver):
+    dead_too = SimpleNamespace(endpoint=refusing.endpoint, token="another")
+    gateway.hold(KEY, refusing)
+    waiting, claimed = [], []
+
+    def pass_on():
+        waiting.append(gateway.clock.slept[-1])
+        if len(waiting) == 2:
+            gateway.hold(KEY, dead_too, epoch=2)
+        claimed.extend(gateway.claims())
+        if len(claimed) == 2:
+            gateway.hold(KEY, worker, epoch=3)
+
+    gateway.clock.on_sleep = pass_on
+    assert deliver(HELLO) is None, "no no_worker"
+    assert [claim.reason for claim in claimed] == ["unreachable", "unreachable"]
+    assert worker.frames == [HELLO]
+    assert gateway.claims() == []
 
 
 def test_a_hung_holder_costs_one_time_out_and_then_none(gateway, hung, deliver, monkeypatch):

@@ -27,6 +27,7 @@ from tests.unit.turn.conftest import KEY, Person, Process, World, journal, messa
 from turn.post import Outcome
 from turn.speaker import Speaker, Unsaid
 from turn.turn import OutOfTime
+from worker.rehearsal.answers import Say
 
 
 async def item(world: World) -> GuardItem:
@@ -71,6 +72,38 @@ async def test_turn_after_turn_needs_no_hello(world, processes):
         assert len(person.texts) == number
         assert person.outgoing() == []
     assert person.texts[-1] == "Your name is Alice."
+
+
+@pytest.mark.parametrize("character", ['"', "\x01", "\n"])
+async def test_an_answer_that_no_frame_holds_is_shown_cut_and_the_next_one_after_it(
+    world, processes, monkeypatch, character
+):
+    process, person = processes(), Person(world)
+    delivery = await person.say(process, "something long")
+    with monkeypatch.context() as patch:
+        patch.setattr("worker.rehearsal.text.answer", lambda _: Say(f"a{character * 30_000}"))
+        await process.take(delivery)
+    person.listen()
+    assert person.outgoing() == [], "no hello: nothing is missing"
+    await process.take(await person.say(process, "repeat after me tea"))
+    await person.settle(process)
+    assert [words[:2] for words in person.texts] == [f"a{character}", "te"]
+    assert person.conversation.unacknowledged == 0
+
+
+async def test_a_number_is_never_used_up_without_being_sent(world):
+    at = ClientAddress(client_id="c", connection_id="c-1", counter=1)
+    posted = []
+
+    def post(_, message):
+        posted.append(decode_server_frame(message))
+        return Outcome.DELIVERED
+
+    speaker = Speaker(3, [at], post, lambda: True)
+    for words in ("before", '"' * 40_000, "after"):
+        speaker.say("c", TextOutput(text=words))
+    await speaker.spoken("c")
+    assert [(frame.seq, frame.text[:6]) for frame in posted] == [(1, "before"), (2, '"' * 6), (3, "after")]
 
 
 async def test_tools_are_shown_once_each_as_they_become_durable(world, processes):

@@ -18,7 +18,9 @@ from worker import drain as drain_module
 from worker import handoff as handoff_module
 from worker.claims import ClaimTaker
 from worker.drain import Drain
-from worker.session import Moved
+from worker.handoff import Handoff
+from worker.host import Host
+from worker.session import HostedSession, Moved
 
 
 class Leaving:
@@ -234,6 +236,44 @@ async def test_a_session_that_is_being_opened_is_passed_on_too(leaving, world):
     await asyncio.wait_for(asyncio.gather(opening, draining), 10)
     assert [one.session_id for one in leaving.queue.sent] == ["late"]
     assert world.host.sessions == ()
+
+
+async def test_a_session_that_opens_as_the_drain_begins_is_handed_over_exactly_once(leaving, world, monkeypatch):
+    for number in range(3):
+        await leaving.hold(f"s{number}", address(f"c{number}", f"k{number}"))
+    held, reads = world.host.sessions, []
+
+    def growing(_: Host) -> tuple[HostedSession, ...]:
+        reads.append(1)
+        return held[: len(reads)]
+
+    handed_over: list[str] = []
+
+    async def run(handoff: Handoff) -> None:
+        handed_over.append(handoff._session.key)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Host, "sessions", property(growing))
+        patch.setattr(Handoff, "run", run)
+        await asyncio.wait_for(leaving.drain.run(), 10)
+    assert len(reads) >= 2
+    assert sorted(handed_over) == sorted(session.key for session in held[: len(reads)])
+
+
+@pytest.mark.parametrize("step", ["say_moved", "stop"])
+async def test_a_session_that_breaks_on_its_way_out_keeps_no_other_from_leaving(leaving, world, monkeypatch, step):
+    for number in range(3):
+        await leaving.hold(f"s{number}", address(f"c{number}", f"k{number}"))
+
+    def broken() -> None:
+        raise TypeError("a mistake")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.host.find("default/s0"), step, broken)
+        await asyncio.wait_for(leaving.drain.run(), 10)
+    assert sorted(one.session_id for one in leaving.queue.sent) == ["s1", "s2"]
+    left = {session.key for session in world.host.sessions}
+    assert left == (set() if step == "say_moved" else {"default/s0"}), "what can be released is"
 
 
 async def test_its_own_handoff_is_not_taken_back(leaving, world):

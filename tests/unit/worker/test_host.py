@@ -187,3 +187,56 @@ async def test_a_claim_that_meets_a_session_on_its_way_out_opens_it_anew(world, 
     assert second is not first
     assert second.epoch > first.epoch
     await eventually(lambda: clients.of("k2", Ready))
+
+
+async def room_for_one(world):
+    """A host that has room for the one session that there is."""
+    await world.host.take(claim())
+    await world.host.find("default/talk").stop()
+    return world.begin(capacity=1)
+
+
+async def prepared_until(world, ends):
+    """Wait for the room that a preparation takes up, let it end, and see that there is room."""
+    waiting = asyncio.create_task(world.host.until_room())
+    await turns()
+    assert not waiting.done()
+    await ends()
+    await asyncio.wait_for(waiting, 5)
+    assert world.host.room == 1
+
+
+async def test_a_preparation_that_expires_makes_room_again(world, monkeypatch):
+    monkeypatch.setattr("worker.preparation.READY_SECONDS", 0.05)
+    host = await room_for_one(world)
+    await host.prepare(claim(reason="handoff"))
+
+    async def expired() -> None:
+        await eventually(lambda: not host.preparations.keys)
+
+    await prepared_until(world, expired)
+
+
+async def test_a_preparation_that_fails_makes_room_again(world):
+    host = await room_for_one(world)
+    world.fail_start = RuntimeError("no such model")
+    world.storage.before = latch = Latch("read")
+    preparing = asyncio.create_task(host.prepare(claim(reason="handoff")))
+    await latch.reached.wait()
+
+    async def failed() -> None:
+        latch.go.set()
+        with pytest.raises(RuntimeError):
+            await preparing
+
+    await prepared_until(world, failed)
+
+
+async def test_preparations_that_are_thrown_away_make_room_again(world):
+    host = await room_for_one(world)
+    await host.prepare(claim(reason="handoff"))
+
+    async def left() -> None:
+        await host.preparations.clear()
+
+    await prepared_until(world, left)

@@ -13,10 +13,11 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials, ReadOnlyCredentials
+from botocore.exceptions import CredentialRetrievalError
 
 from tests.support.waiting import eventually
 from worker.poster import Outcome, Poster
-from worker.signing import REFRESH_SECONDS, CredentialsMissing, Signer
+from worker.signing import REFRESH_SECONDS, RETRY_SECONDS, CredentialsMissing, Signer
 
 CONNECTION = "L0SM9cOFvHcCIhw="
 """As API Gateway makes them: base64 with its padding."""
@@ -153,6 +154,55 @@ async def test_credentials_are_asked_for_off_the_loop_and_again_after_a_while():
     assert all("AKID1/" in headers["Authorization"] for headers in first)
     now[0] = REFRESH_SECONDS + 0.1
     assert "AKID2/" in (await made.headers("POST", "http://localhost/x"))["Authorization"]
+
+
+class Role:
+    """Credentials whose renewal a test can let fail."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.failure: Exception | None = None
+
+    def get_frozen_credentials(self) -> ReadOnlyCredentials:
+        self.asked += 1
+        if self.failure is not None:
+            raise self.failure
+        return ReadOnlyCredentials(f"AKID{self.asked}", "secret", None)
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        CredentialRetrievalError(provider="container-role", error_msg="timed out"),
+        RuntimeError("the refreshed credentials are still expired"),
+    ],
+    ids=lambda failure: type(failure).__name__,
+)
+async def test_credentials_that_cannot_be_renewed_now_are_used_on_and_asked_for_again_soon(failure):
+    source, now = Role(), [0.0]
+    made = Signer(source, "execute-api", "eu-central-1", clock=lambda: now[0])
+
+    async def used() -> str:
+        return (await made.headers("POST", "http://localhost/x"))["Authorization"].split("=")[1].split("/")[0]
+
+    assert await used() == "AKID1"
+    source.failure = failure
+    now[0] = REFRESH_SECONDS
+    assert [await used(), await used()] == ["AKID1", "AKID1"]
+    assert source.asked == 2, "not with every request"
+    source.failure = None
+    now[0] += RETRY_SECONDS
+    assert await used() == "AKID3"
+
+
+async def test_without_any_credentials_yet_the_outcome_is_unknown(management):
+    source = Role()
+    source.failure = CredentialRetrievalError(provider="container-role", error_msg="timed out")
+    async with Poster(management.endpoint, Signer(source, "execute-api", "eu-central-1")) as poster:
+        assert await poster.post(CONNECTION, b"{}") is Outcome.UNKNOWN
+        assert management.requests == []
+        source.failure = None
+        assert await poster.post(CONNECTION, b"{}") is Outcome.DELIVERED
 
 
 def test_missing_credentials_are_named():

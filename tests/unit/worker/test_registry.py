@@ -95,3 +95,7 @@ async def test_what_is_held_is_noted_in_order_and_nobody_waits(dynamodb):
     (item,) = items(dynamodb)
     assert (item["pk"], item["sk"]) == ({"S": "holder/w1"}, {"S": "p/other"})
     assert int(item["expires_at"]["N"]) > time.time()
+
+
+def test_a_peer_keeps_its_secret():
+    assert "hush" not in repr(Peer("w", "http://x", "hush", "1", 3))

@@ -20,13 +20,16 @@ from strands.bidi.types.events import (
 )
 from strands.hooks import MessageUpdatedEvent
 
-from segue import LeaseSettings
+from segue import LeaseSettings, SessionFenced, SessionHeld
+from segue.client.conversation import Conversation
+from segue.client.settings import ClientSettings
 from segue.wire.frames import (
     AudioOutput,
     BargeIn,
     Bye,
     Error,
     FrameError,
+    Hello,
     InputAck,
     OutputAck,
     Ready,
@@ -35,6 +38,7 @@ from segue.wire.frames import (
     TextOutput,
     Tool,
     Transcript,
+    encode_frame,
 )
 from segue.wire.rate import FrameRate
 from tests.support.memory_manager import Latch, MemorySessionManager
@@ -301,6 +305,21 @@ async def test_texts_and_tools_wait_for_the_journal_and_carry_records(host, clie
     records = [frame.record for frame in (*clients.of("k1", TextOutput), *clients.of("k1", Tool))]
     assert None not in records
     assert records == sorted(set(records))
+
+
+@pytest.mark.parametrize("character", ['"', "\x01", "\n"])
+async def test_an_answer_that_no_frame_holds_is_shown_cut_and_the_next_one_after_it(host, clients, character):
+    hosting = await host()
+    caller = Conversation("talk", "c1", "voice", ClientSettings())
+    number = caller.connected(0.0)
+    hosting.model.emit(answered(character * 30_000))
+    hosting.model.emit(answered("the next one", "r2", "c2"))
+    await eventually(lambda: finals(clients)[-1:] == ["the next one"])
+    shown = [event for frame in clients.posted["k1"] for event in caller.received(encode_frame(frame), 0.0, number)]
+    shown += caller.tick(10.0)
+    texts = [frame.text for frame in shown if isinstance(frame, Transcript) and frame.final]
+    assert [words[:1] for words in texts] == [character, "t"]
+    assert not any(isinstance(frame, Hello) for frame in caller.outgoing(10.0, number)), "nothing is missing"
 
 
 async def test_barge_in_drops_the_audio_that_waits(host, clients):
@@ -771,6 +790,83 @@ async def test_ending_twice_at_once_ends_once(host, clients):
     await asyncio.gather(hosting.session.stop(), hosting.session.stop(), hosting.session.drop())
     assert ended == [1]
     assert hosting.model.stops == 1
+
+
+async def test_half_a_surrogate_pair_is_shown_as_a_replacement_and_ends_nothing(host, clients):
+    """Deltas that are cut in the wrong place give them, and no message can carry them; two that meet are whole."""
+    hosting = await host()
+    for number, words in enumerate(("half \ud83d", "whole \ud83d\ude00")):
+        hosting.model.emit(answered(words, f"r{number}", f"c{number}"))
+    await eventually(lambda: len(finals(clients)) == 2)
+    assert finals(clients) == ["half \N{REPLACEMENT CHARACTER}", "whole \N{GRINNING FACE}"]
+    hosting.session.deliver(delivery(hello(-1)))
+    await eventually(lambda: len(finals(clients)) == 4)
+    assert hosting.session.open
+
+
+async def is_free(storage: Any) -> bool:
+    """Whether another manager gets the session at once."""
+    other = MemorySessionManager(storage=storage, acquire_timeout=0.0)
+    try:
+        await other.open()
+    except SessionHeld:
+        return False
+    await other.close()
+    return True
+
+
+async def test_a_session_that_is_lost_while_it_leaves_is_stopped_and_released(host, storage, monkeypatch):
+    hosting = await host()
+    monkeypatch.setattr(hosting.manager, "lease_is_fresh", lambda: False)
+    hosting.session.refuse_frames()
+    hosting.session._lose()
+    await hosting.session.stop()
+    assert hosting.session.ended.is_set()
+    assert not hosting.model.running
+    assert await is_free(storage)
+
+
+async def test_a_session_that_ends_and_is_lost_in_the_same_moment_is_stopped_and_released(host, storage):
+    hosting = await host()
+    hosting.session._soon(hosting.session.stop())
+    hosting.session._lose()
+    await hosting.session.ended.wait()
+    assert hosting.model.stops == 1
+    assert await is_free(storage)
+
+
+async def test_a_session_that_is_stopped_while_it_opens_is_released(host, storage, monkeypatch):
+    hosting = await host(start=False)
+    starting, connected, start = asyncio.Event(), asyncio.Event(), hosting.model.start
+
+    async def slow(*args: Any, **options: Any) -> None:
+        starting.set()
+        await connected.wait()
+        await start(*args, **options)
+
+    monkeypatch.setattr(hosting.model, "start", slow)
+    opening = asyncio.create_task(hosting.session.start((address(),)))
+    await starting.wait()
+    await hosting.session.stop()
+    connected.set()
+    with pytest.raises(SessionFenced):
+        await opening
+    await hosting.session.drop()
+    assert not hosting.model.running
+    assert await is_free(storage)
+
+
+async def test_a_session_ends_even_if_stopping_its_agent_breaks(host, monkeypatch):
+    hosting = await host()
+
+    async def broken() -> bool:
+        raise TypeError("a mistake")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(hosting.session._hold, "stop", broken)
+        with pytest.raises(TypeError):
+            await hosting.session.stop()
+    assert hosting.session.ended.is_set()
 
 
 async def test_what_the_provider_said_no_to_is_told_with_whether_to_try_again(host, clients):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 
+import msgspec
+import pytest
 from strands.bidi.types.events import (
     BidiAudioDeltaEvent,
     BidiBargeInEvent,
@@ -18,7 +20,7 @@ from strands.bidi.types.events import (
 )
 from strands.types._events import ToolResultMessageEvent
 
-from segue.wire.frames import AudioOutput, BargeIn, Restart, TextOutput, Tool, Transcript, encode_frame
+from segue.wire.frames import MAX_NUMBER, AudioOutput, BargeIn, Restart, TextOutput, Tool, Transcript, encode_frame
 from worker.marks import Marks
 from worker.speech import AUDIO_BYTES, Speech, Utterance, Way, retell
 
@@ -142,3 +144,23 @@ def test_said_again_in_the_order_of_records():
     assert retell(messages, numbers.get, -1) == everything
     assert retell(messages, numbers.get, 6) == everything[1:]
     assert not any(isinstance(frame, AudioOutput) for frame in retell(messages, numbers.get, 0))
+
+
+@pytest.mark.parametrize("character", ['"', "\x01", "\n"])
+def test_text_that_only_fits_before_it_is_encoded_is_cut(character):
+    words = character * 30_000
+    message = {
+        "tracking_id": "m",
+        "role": "assistant",
+        "content": [{"text": words}],
+        "metadata": {"custom": {"bidi": {"kind": "text", "status": "complete"}}},
+    }
+    frames = [
+        *(one.frame for one in speech().of(BidiTextBlockEvent(words, "x"))),
+        *(one.frame for one in speech().of(BidiTranscriptBlockEvent(words, "assistant", "t"))),
+        *(one.frame for one in speech().of(BidiTranscriptDeltaEvent(words, "user", "t"))),
+        *retell([message], {"m": 7}.get, 0),
+    ]
+    assert len(frames) == 4
+    for frame in frames:
+        encode_frame(msgspec.structs.replace(frame, epoch=MAX_NUMBER, seq=MAX_NUMBER, record=MAX_NUMBER))

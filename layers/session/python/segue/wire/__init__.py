@@ -6,6 +6,7 @@ boto3.
 
 - `segue.wire.frames`: what client and server say to each other, and how it is encoded
 - `segue.wire.images`, `.audio`, `.rate`: images in parts, the length of pieces of audio, frames a second
+- `segue.wire.cutting`: texts that are too long for a message
 - `segue.wire.delivery`: what the gateway posts to a worker
 - `segue.wire.claims`: what the gateway asks of the workers when a session has no holder
 - `segue.wire.sender`, `.sequence`: input numbering, client to worker (`Sender`, `Receiver`)

@@ -1,0 +1,47 @@
+"""What is too long for a message, cut by what it takes up there: a quotation mark two bytes, a control character six.
+
+A frame of a holder is numbered when it is sent, and a number that never comes makes the client ask again, and be told
+the same again, for ever. So something is sent for every frame, however large that is.
+"""
+
+from bisect import bisect_right
+from typing import Final
+
+import msgspec
+
+from segue.wire.codes import FrameError
+from segue.wire.encoding import encode_frame
+from segue.wire.server_frames import AudioOutput, ServerFrame, error_frame
+
+TEXT_BYTES: Final = 30_000
+"""Of a text in one frame, as encoded: leaves room for the other fields within 32 KB."""
+
+REMNANT_BYTES: Final = 4_000
+"""Of each text of a frame that is too large all the same."""
+
+
+def cut(text: str, limit: int = TEXT_BYTES) -> str:
+    """Return a text, or as much of it as takes `limit` bytes in a message, and `…`."""
+    if _size(text) <= limit:
+        return text
+    # Each character takes at least one byte.
+    return text[: bisect_right(range(1, limit + 1), limit, key=lambda count: _size(text[:count]))] + "…"
+
+
+def encode_remnant(frame: ServerFrame) -> str:
+    """Return a message with the number of a frame that `encode_frame` refuses: the same with little of its texts.
+
+    Should something else of it be large, an `error` takes its place.
+    """
+    fields = msgspec.structs.asdict(frame).items()
+    texts = {name: cut(text, REMNANT_BYTES) for name, text in fields if isinstance(text, str)}
+    if isinstance(frame, AudioOutput):
+        texts["audio"] = ""
+    try:
+        return encode_frame(msgspec.structs.replace(frame, **texts))
+    except FrameError:
+        return encode_frame(msgspec.structs.replace(error_frame("internal"), epoch=frame.epoch, seq=frame.seq))
+
+
+def _size(text: str) -> int:
+    return len(msgspec.json.encode(text)) - len('""')

@@ -1,0 +1,71 @@
+"""Whom a session is offered to, and when the search for somebody ends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from tests.unit.worker.stand_ins import claim
+from worker.registry import Peer
+from worker.successors import CANDIDATES, Successors
+
+
+@pytest.fixture
+async def slow() -> AsyncIterator[str]:
+    """The endpoint of a worker that takes connections and does not answer in time."""
+    over = asyncio.Event()
+
+    async def answer(_: web.Request) -> web.Response:
+        await over.wait()
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_post("/claims", answer)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    over.set()
+    await runner.cleanup()
+
+
+@pytest.fixture
+def search(monkeypatch):
+    """Searches among nine workers at one endpoint when the time for it is over; returns who was asked."""
+    monkeypatch.setattr("worker.successors.SEARCH_SECONDS", 0.0)
+    monkeypatch.setattr("worker.successors.PREPARE_SECONDS", 0.1)
+
+    async def among(endpoint: str) -> list[str]:
+        asked: list[str] = []
+
+        async def peers() -> list[Peer]:
+            return [Peer(f"w{number}", endpoint, "t", "2", 40) for number in range(9)]
+
+        async with Successors(peers) as successors:
+            post = successors._post
+
+            async def noted(peer: Peer, *rest: Any) -> tuple[int | None, bytes]:
+                asked.append(peer.worker_id)
+                return await post(peer, *rest)
+
+            monkeypatch.setattr(successors, "_post", noted)
+            assert await successors.prepare(claim()) is None
+        return asked
+
+    return among
+
+
+async def test_one_that_is_there_and_too_slow_has_refused_and_the_next_one_is_asked(search, slow):
+    assert len(await search(slow)) == CANDIDATES
+
+
+async def test_one_that_is_not_there_is_the_last_when_the_time_is_over(search, unused_port):
+    assert len(await search(f"http://127.0.0.1:{unused_port}")) == 1
+
+
+async def test_an_address_that_is_none_is_nobody(search):
+    assert len(await search("http://[nonsense")) == 1
