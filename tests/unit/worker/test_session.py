@@ -7,10 +7,12 @@ import base64
 from typing import Any
 
 import pytest
-from strands.bidi.hooks.events import BidiAgentStopEvent
+from strands.bidi.hooks.events import BidiAgentStopEvent, BidiBeforeConnectionRestartEvent
+from strands.bidi.models import ConnectionTimeoutError
 from strands.bidi.types.events import (
     BidiAudioDeltaEvent,
     BidiBargeInEvent,
+    BidiConnectionRestartEvent,
     BidiConnectionStopEvent,
     BidiResponseStartEvent,
     BidiTextDeltaEvent,
@@ -21,6 +23,7 @@ from strands.bidi.types.events import (
 from strands.hooks import MessageUpdatedEvent
 
 from segue import LeaseSettings
+from segue.wire import frames
 from segue.wire.frames import (
     AudioOutput,
     BargeIn,
@@ -31,6 +34,7 @@ from segue.wire.frames import (
     OutputAck,
     Ready,
     Received,
+    Restart,
     TextOutput,
     Tool,
     Transcript,
@@ -264,6 +268,44 @@ async def test_texts_and_tools_wait_for_the_journal_and_carry_records(host, clie
     records = [frame.record for frame in (*clients.of("k1", TextOutput), *clients.of("k1", Tool))]
     assert None not in records
     assert records == sorted(set(records))
+
+
+@pytest.mark.parametrize(
+    "restart",
+    [ConnectionTimeoutError("eight minutes"), BidiConnectionRestartEvent("scheduled")],
+    ids=["lost: the manager waits", "due: the gate waits"],
+)
+async def test_a_restart_is_told_only_when_all_that_was_said_before_it_is_durable(host, clients, storage, restart):
+    """Neither what is being committed nor what waits behind it makes a frame that could keep the restart back."""
+    hosting = await host()
+    begun = []
+    saw = hosting.session.turn.saw
+    hosting.session.turn.saw = lambda event: (begun.append(event), saw(event))
+    hosting.agent.hooks.add_callback(BidiBeforeConnectionRestartEvent, begun.append, order=BEFORE_THE_MANAGER)
+
+    async def all_has_left_that_may(times):
+        hosting.session.say_moved()  # waits for no journal
+        await eventually(lambda: len(clients.of("k1", frames.Moved)) == times)
+
+    storage.before = first = Latch("commit")
+    hosting.session.deliver(delivery(text("one")))
+    await first.reached.wait()
+    storage.before = second = Latch("commit")
+    hosting.session.deliver(delivery(text("two")))
+    await eventually(lambda: hosting.model.texts == ["one", "two"])
+    hosting.model.emit([restart])
+    await eventually(lambda: begun)
+    await all_has_left_that_may(1)
+    assert not clients.of("k1", Restart)
+    first.go.set()
+    await second.reached.wait()
+    await all_has_left_that_may(2)
+    assert hosting.manager.head > 0
+    assert not clients.of("k1", Restart)
+    assert len(hosting.model.started_with) == 1
+    second.go.set()
+    await eventually(lambda: clients.of("k1", Restart))
+    assert hosting.manager.head == hosting.manager.position
 
 
 async def test_barge_in_drops_the_audio_that_waits(host, clients):
