@@ -22,8 +22,8 @@ from segue.wire.frames import (
 )
 
 CALL_SECONDS = 5.0
-"""For the calls of one example on a busy machine: they take some milliseconds. What hangs for good is ended by the time limit
-of the test."""
+"""For the calls of one example on a busy machine: they take some milliseconds. What hangs for good is ended by the time
+limit of the test."""
 
 FUZZ = settings(
     max_examples=150,
