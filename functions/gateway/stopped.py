@@ -16,7 +16,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from aws_lambda_powertools import Logger
-from msgspec import Struct
+from msgspec import Struct, convert
 
 from gateway import clients, metrics
 from gateway.connections import Connections
@@ -44,6 +44,24 @@ class StoppedEnvironment(Struct, frozen=True):
 
     connections_table: str
     claims_queue_url: str
+
+
+class Task(Struct, frozen=True, rename="camel"):
+    """What ECS tells of a task.
+
+    Attributes:
+        task_arn: which.
+        last_status: what has become of it.
+    """
+
+    task_arn: str
+    last_status: str
+
+
+class TaskStateChange(Struct, frozen=True):
+    """EventBridge's event, as far as it is read."""
+
+    detail: Task
 
 
 class Stopped:
@@ -118,8 +136,13 @@ def dependencies() -> Stopped:
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, int]:
-    """Take one event; what fails is delivered again."""
-    detail = event["detail"]
-    if detail.get("lastStatus") != "STOPPED":
+    """Take one event; what fails is delivered again, and is a dead letter at last.
+
+    Raises:
+        ValidationError: it does not tell of a task; nothing was done.
+        Exception: see `Stopped.offer`.
+    """
+    task = convert(event, TaskStateChange).detail
+    if task.last_status != "STOPPED":
         return {"claims": 0}
-    return {"claims": dependencies().offer(detail["taskArn"])}
+    return {"claims": dependencies().offer(task.task_arn)}

@@ -5,6 +5,7 @@ What cannot be done now goes back to the queue and blocks its group, so that not
     out of time                     again at once, and goes on from what is durable
     storage, model or client fail   again after a pause
     five times                      its client is told, and it is in the dead-letter queue
+    not a frame of a client         again at once, and so a dead letter soon
 """
 
 import asyncio
@@ -22,6 +23,7 @@ from gateway.connections import Connections
 from gateway.metrics import Count, Time
 from segue import GuardedS3SessionManager, LeaseSettings
 from segue.environment import read_environment
+from segue.wire.frames import FrameError
 from segue.wire.trace import trace_id
 from turn.environment import TurnEnvironment
 from turn.message import Message
@@ -101,8 +103,15 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
 async def taken(turns: Turns, message: Message, seconds_left: Callable[[], float]) -> bool:
     """Take the turn of one message; false if it has to come again."""
-    delivery, tries = message.delivery(), message.tries
     logger.set_correlation_id(message.id)
+    try:
+        delivery, tries = message.delivery(), message.tries
+    except FrameError as error:
+        logger.append_keys(trace_id=None)
+        logger.error("a message of the queue is no frame of a client", code=error.code)  # noqa: TRY400
+        metrics.count(Count.TURN_FAILURES)
+        await message.give_back(0)  # to be a dead letter soon: its session's texts wait behind it
+        return False
     logger.append_keys(trace_id=trace_id(delivery.frame.trace))
     try:
         begun = time.monotonic()

@@ -65,6 +65,7 @@ class Drain:
         self._hurry = hurry
         self._successors = successors
         self._worker_id = worker_id
+        self._next_at = 0.0
 
     async def run(self) -> None:
         """Drain, in bounded time. What was not passed on by then is left to the leases."""
@@ -96,7 +97,14 @@ class Drain:
 
     async def _hand_all_over(self, sessions: tuple[HostedSession, ...]) -> None:
         pause = min(1 / HANDOFFS_A_SECOND, PACED_SECONDS / max(1, len(sessions)))
-        await asyncio.gather(*(self._hand_over(session, index * pause) for index, session in enumerate(sessions)))
+        await asyncio.gather(*[self._hand_over(session, self._wait(pause)) for session in sessions])
+
+    def _wait(self, pause: float) -> float:
+        """Seconds until the next one may begin: all stand in one row, those as well that are opened late."""
+        now = asyncio.get_running_loop().time()
+        begins = max(now, self._next_at)
+        self._next_at = begins + pause
+        return begins - now
 
     async def _hand_over(self, session: HostedSession, wait: float) -> None:
         await self._bounded(asyncio.sleep(wait), wait)

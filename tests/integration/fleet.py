@@ -127,8 +127,8 @@ class Fleet:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.http = ClientSession(timeout=ClientTimeout(total=2, sock_connect=0.25))
 
-    async def start(self, name: str, version: str, *, pace: float = 0.0) -> None:
-        """Start a worker, and wait until it is registered."""
+    async def start(self, name: str, version: str, *, pace: float = 0.0, **settings: str) -> None:
+        """Start a worker, with more variables if there are any, and wait until it is registered."""
         variables = {
             **AWS_ENVIRONMENT,
             "PATH": os.environ.get("PATH", os.defpath),
@@ -146,6 +146,7 @@ class Fleet:
             "SEGUE_PROVIDER": "rehearsal",
             "SEGUE_REHEARSAL_PACE": str(pace),
             "SEGUE_REHEARSAL_LOG": str(self.ledger),
+            **settings,
         }
         with (self._home / f"{name}.log").open("wb") as log:
             self.processes[name] = subprocess.Popen(

@@ -8,13 +8,16 @@ import json
 import os
 import signal
 import statistics
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from segue.wire.claims import Claim
 from segue.wire.frames import Ready
+from tests.integration.door import Door
 from tests.integration.fleet import Client, Fleet, fleet
 from tests.support.stage import Stage
 from tests.support.waiting import eventually
@@ -133,3 +136,64 @@ async def test_a_text_whose_holder_is_killed_before_the_answer_is_answered_once(
     client.say("how many messages do you remember")
     await eventually(lambda: len(said_by("assistant", client)) == 2, 30)
     assert said_by("assistant", client)[1] == "I remember 2 messages.", "one question, one answer"
+
+
+async def account(clients: list[Client], turns: int) -> None:
+    """Everything that was said so far was acknowledged, and answered and recorded once."""
+    for client in clients:
+        client.say("how many messages do you remember")
+    for client in clients:
+        expected = [*(f"{client.number} {turn}." for turn in range(turns)), f"I remember {2 * turns} messages."]
+        await eventually(lambda c=client: len(said_by("assistant", c)) > turns, 60)
+        assert said_by("assistant", client) == expected
+        await eventually(lambda c=client: not c.pending)
+
+
+async def test_two_workers_that_are_stopped_at_once_leave_all_to_the_one_that_comes_later(
+    world: Fleet, clients: list[Client]
+) -> None:
+    for name in ("left", "right"):
+        await world.start(name, "1", SEGUE_CAPACITY=str(SESSIONS - 2))
+    await talk(clients, 2)
+    held = Counter(holder(world, client) for client in clients)
+    assert min(held["left"], held["right"]) >= 2
+    for name in ("left", "right"):
+        world.signal(name, signal.SIGTERM)
+    talking = asyncio.create_task(talk(clients, 2))
+    for name in ("left", "right"):
+        await until_ended(world, name)
+    assert world.registered() == {}
+    assert not any(item.held for client in clients if (item := world.item(client)) is not None)
+    await world.start("third", "1")
+    await talking
+    await account(clients, 4)
+    assert {holder(world, client) for client in clients} == {"third"}
+    assert len(lines(world, "third", "session opened")) == SESSIONS
+
+
+@pytest.mark.parametrize(
+    ("prepare", "status"), [(True, 200), (False, 202)], ids=["it is ready", "it has said that it takes the session"]
+)
+async def test_a_successor_that_dies_in_the_middle_is_replaced(
+    world: Fleet, clients: list[Client], unused_tcp_port: int, prepare: bool, status: int
+) -> None:
+    def is_fatal(claim: Claim, answered: int) -> bool:
+        return claim.reason == "handoff" and claim.prepare is prepare and answered == status
+
+    await world.start("old", "1")
+    await talk(clients, 2)
+    await world.start("other", "2")
+    async with Door(unused_tcp_port, is_fatal, lambda: world.kill("new")) as door:
+        await world.start("new", "3", SEGUE_WORKER_ENDPOINT=door.endpoint, SEGUE_WORKER_PORT=str(unused_tcp_port))
+        world.signal("old", signal.SIGTERM)
+        await talk(clients, 2)
+        await until_ended(world, "old")
+        assert door.fatal is not None, "it was asked, and died of its answer"
+        await account(clients, 4)
+    assert {holder(world, client) for client in clients} == {"other"}
+    assert not lines(world, "new", "session ended"), "it said good-bye to none"
+
+
+def holder(world: Fleet, client: Client) -> str | None:
+    item = world.item(client)
+    return item.holder if item is not None and item.held else None

@@ -1,6 +1,7 @@
 """Whatever comes in over the WebSocket, the gateway's functions answer with a frame or a status, and tell nothing."""
 
 import json
+from datetime import timedelta
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -20,9 +21,13 @@ from segue.wire.frames import (
     encode_frame,
 )
 
+CALL_SECONDS = 5.0
+"""For the calls of one example on a busy machine: they take some milliseconds. What hangs for good is ended by the time
+limit of the test."""
+
 FUZZ = settings(
     max_examples=150,
-    deadline=None,
+    deadline=timedelta(seconds=CALL_SECONDS),
     # The tables are made once and shared by all examples: none of them depends on what another left there.
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from segue.environment import EnvironmentInvalid, read_environment
 from segue.wire.delivery import Delivery, encode_delivery
-from segue.wire.frames import FrameError, TextInput
+from segue.wire.frames import TextInput
 from segue.wire.trace import trace_id
 from tests.support.emf import metrics_told
 from tests.support.waiting import eventually
@@ -156,9 +156,11 @@ def test_a_queue_that_does_not_answer_changes_nothing(invoke, queue):
     assert invoke(Turns()) == {"batchItemFailures": []}
 
 
-def test_what_is_no_delivery_is_left_to_the_dead_letters(invoke):
-    with pytest.raises(FrameError):
-        invoke(Turns(), body="{}")
+def test_what_is_no_delivery_is_left_to_the_dead_letters_and_holds_its_session_up_for_no_longer(invoke, queue):
+    turns = Turns()
+    assert invoke(turns, body="{}") == {"batchItemFailures": [{"itemIdentifier": "m-1"}]}
+    assert queue.hidden == [0]
+    assert (turns.attempts, turns.apologies) == ([], [])
 
 
 async def test_a_message_stays_hidden_while_its_turn_lasts_and_no_longer(queue, monkeypatch):

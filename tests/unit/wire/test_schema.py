@@ -108,21 +108,55 @@ def test_the_code_takes_from_a_client_exactly_what_the_schema_allows(sample, cha
 
 NUMBER = st.none() | st.integers(1, 2**53 - 1)
 COUNT = st.integers(0, 2**53 - 1)
-PLACE = {"epoch": st.none() | COUNT, "seq": NUMBER}
+RECORD = st.none() | COUNT
+PLACE = {"epoch": RECORD, "seq": NUMBER, "trace": st.none() | st.just(SAMPLES[1].trace)}
 FORMAT = st.builds(frames.AudioFormat, rate=st.integers(1, 48000), channels=st.integers(1, 2))
+SINCE = st.none() | st.integers(-1, 2**53 - 1)
 FORMATS = st.none() | st.builds(frames.AudioFormats, input=FORMAT, output=FORMAT)
-SAID = st.one_of(
-    st.builds(frames.InputAck, **PLACE, upto=COUNT, beyond=st.lists(st.integers(1, 2**53 - 1)).map(tuple)),
-    st.builds(frames.Transcript, **PLACE, role=st.sampled_from(["user", "assistant"]), record=st.none() | COUNT),
-    st.builds(frames.Tool, **PLACE, status=st.sampled_from(["started", "success", "error"]), record=st.none() | COUNT),
-    st.builds(frames.Ready, **PLACE, known=st.builds(Known, COUNT), history=COUNT, head=COUNT, audio=FORMATS),
-    st.builds(frames.AudioOutput, **PLACE, audio=st.just("AAAA"), rate=st.integers(1, 48000)),
-    st.builds(frames.Error, **PLACE),
-    st.builds(frames.Moved, **PLACE),
-)
+BEYOND = st.lists(st.integers(1, 2**53 - 1)).map(tuple)
+WINDOW = st.none() | st.integers(1, 1000)
+FIELDS = {
+    frames.Ready: {
+        "known": st.builds(Known, COUNT),
+        "history": COUNT,
+        "head": COUNT,
+        "since": SINCE,
+        "audio": FORMATS,
+        "window": WINDOW,
+    },
+    frames.InputAck: {"upto": COUNT, "beyond": BEYOND},
+    frames.Received: {"upto": COUNT, "beyond": BEYOND},
+    frames.AudioOutput: {"audio": st.just("AAAA"), "rate": st.integers(1, 48000)},
+    frames.Transcript: {"role": st.sampled_from(["user", "assistant"]), "record": RECORD, "replaces": RECORD},
+    frames.TextOutput: {"record": RECORD},
+    frames.Tool: {"status": st.sampled_from(["started", "success", "error"]), "record": RECORD},
+    frames.BargeIn: {},
+    frames.Restart: {},
+    frames.Moved: {},
+    frames.Resume: {},
+    frames.Error: {},
+    frames.Pong: {},
+}
+SAID = {kind: st.builds(kind, **PLACE, **fields) for kind, fields in FIELDS.items()}
+
+
+@pytest.mark.parametrize("kind", SERVER)
+def test_each_kind_that_the_server_says_is_one_that_the_schema_allows(kind):
+    assert kind in SAID, "say here how it is made"
+    alone = validator([kind.__name__])
+
+    @settings(max_examples=25, deadline=None)
+    @given(SAID[kind])
+    def said(frame):
+        value = json.loads(frames.encode_frame(frame))
+        alone.validate(value)
+        OF_SERVER.validate(value)
+        assert not alone.is_valid(value | {"type": "another"})
+
+    said()
 
 
 @settings(deadline=None)
-@given(st.lists(SAID, min_size=1, max_size=4))
+@given(st.lists(st.one_of(SAID.values()), min_size=1, max_size=4))
 def test_what_the_server_says_is_what_the_schema_allows(said):
     OF_SERVER.validate(json.loads(frames.encode_batch(said)))

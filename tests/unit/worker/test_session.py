@@ -7,10 +7,12 @@ import base64
 from typing import Any
 
 import pytest
-from strands.bidi.hooks.events import BidiAgentStopEvent
+from strands.bidi.hooks.events import BidiAgentStopEvent, BidiBeforeConnectionRestartEvent
+from strands.bidi.models import ConnectionTimeoutError
 from strands.bidi.types.events import (
     BidiAudioDeltaEvent,
     BidiBargeInEvent,
+    BidiConnectionRestartEvent,
     BidiConnectionStopEvent,
     BidiResponseStartEvent,
     BidiTextDeltaEvent,
@@ -23,6 +25,7 @@ from strands.hooks import MessageUpdatedEvent
 from segue import LeaseSettings, SessionFenced, SessionHeld
 from segue.client.conversation import Conversation
 from segue.client.settings import ClientSettings
+from segue.wire import frames
 from segue.wire.frames import (
     AudioOutput,
     BargeIn,
@@ -34,6 +37,7 @@ from segue.wire.frames import (
     OutputAck,
     Ready,
     Received,
+    Restart,
     Resume,
     TextOutput,
     Tool,
@@ -320,6 +324,44 @@ async def test_an_answer_that_no_frame_holds_is_shown_cut_and_the_next_one_after
     texts = [frame.text for frame in shown if isinstance(frame, Transcript) and frame.final]
     assert [words[:1] for words in texts] == [character, "t"]
     assert not any(isinstance(frame, Hello) for frame in caller.outgoing(10.0, number)), "nothing is missing"
+
+
+@pytest.mark.parametrize(
+    "restart",
+    [ConnectionTimeoutError("eight minutes"), BidiConnectionRestartEvent("scheduled")],
+    ids=["lost: the manager waits", "due: the gate waits"],
+)
+async def test_a_restart_is_told_only_when_all_that_was_said_before_it_is_durable(host, clients, storage, restart):
+    """Neither what is being committed nor what waits behind it makes a frame that could keep the restart back."""
+    hosting = await host()
+    begun = []
+    saw = hosting.session.turn.saw
+    hosting.session.turn.saw = lambda event: (begun.append(event), saw(event))
+    hosting.agent.hooks.add_callback(BidiBeforeConnectionRestartEvent, begun.append, order=BEFORE_THE_MANAGER)
+
+    async def all_has_left_that_may(times):
+        hosting.session.say_moved()  # waits for no journal
+        await eventually(lambda: len(clients.of("k1", frames.Moved)) == times)
+
+    storage.before = first = Latch("commit")
+    hosting.session.deliver(delivery(text("one")))
+    await first.reached.wait()
+    storage.before = second = Latch("commit")
+    hosting.session.deliver(delivery(text("two")))
+    await eventually(lambda: hosting.model.texts == ["one", "two"])
+    hosting.model.emit([restart])
+    await eventually(lambda: begun)
+    await all_has_left_that_may(1)
+    assert not clients.of("k1", Restart)
+    first.go.set()
+    await second.reached.wait()
+    await all_has_left_that_may(2)
+    assert hosting.manager.head > 0
+    assert not clients.of("k1", Restart)
+    assert len(hosting.model.started_with) == 1
+    second.go.set()
+    await eventually(lambda: clients.of("k1", Restart))
+    assert hosting.manager.head == hosting.manager.position
 
 
 async def test_barge_in_drops_the_audio_that_waits(host, clients):
