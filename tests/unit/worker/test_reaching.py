@@ -38,7 +38,8 @@ class Silent:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, store: tuple[type, str], *, hangs: bool = False) -> None:
         self.asked, self.answers, self.hangs = 0, False, hangs
         self._answer = getattr(*store)
-        monkeypatch.setattr(*store, lambda *args, **options: self.request(*args, **options))
+        # A function gets the store as its first argument; a bound method would not.
+        monkeypatch.setattr(*store, lambda *args, **options: self.request(*args, **options))  # noqa: PLW0108
 
     async def request(self, *args: Any, **options: Any) -> Any:
         self.asked += 1
