@@ -1,13 +1,12 @@
 """Findings of cdk-nag's AwsSolutions rules that are meant to be so, each with its reason.
 
 A test runs the rules over the default stage and fails on any other finding, and on one that is not found any more.
-Wildcards under one prefix (IAM5 on `.../sessions/*` and on connections) are not here: cdk-nag wants them named by ids
-that CDK makes up, so that test lists them.
 """
 
+import json
 from typing import Final
 
-from aws_cdk import Acknowledgment, Stack, Validations
+from aws_cdk import Acknowledgment, CfnElement, Stack, Validations
 from constructs import Construct
 
 _PACK: Final = "AwsSolutions"
@@ -79,6 +78,43 @@ TRACED: Final[dict[str, dict[str, str]]] = {
     )
 }
 """The same for a service stack whose conversations are traced."""
+
+_OBJECTS: Final = (
+    "Which sessions there will be is not known beforehand; a test lists what may be done with their objects."
+)
+_CONNECTIONS: Final = "Which connections there will be is not known beforehand; there is one action on them."
+_KEEPERS: Final = (
+    "Workers/Task/TaskRole",
+    "Turns/HandlerRole",
+    *(f"Janitor/{n}Role" for n in ("Ended", "Again", "Weekly")),
+)
+_POSTERS: Final = {"Workers/Task/TaskRole": "*", "Turns/HandlerRole": "POST"}
+_BUCKET_OUTPUT: Final = "PublishOutputFnGetAttStorageSessionsFCE686BDArnC7CD3A97"
+"""As CDK names it after the bucket's logical id, which never changes: that would be another bucket."""
+
+
+def under_a_prefix(data: Stack, service: Stack, api: CfnElement, stage: str) -> dict[str, dict[str, str]]:
+    """What is granted under a prefix: cdk-nag wants each named as its template names it.
+
+    Args:
+        data: The stack with the bucket.
+        service: The stack with the roles.
+        api: The WebSocket API.
+        stage: The deployment's, which is the API's.
+    """
+    bucket = {"StackName": data.stack_name, "Region": service.resolve(data.region), "OutputName": _BUCKET_OUTPUT}
+    objects = f"{json.dumps({'Fn::GetStackOutput': bucket}, separators=(',', ':'))}/sessions/*"
+    partition, region = (_shown(service.resolve(each)) for each in (service.partition, service.region))
+    of_api = f"arn:{partition}:execute-api:{region}:<AWS::AccountId>:<{service.get_logical_id(api)}>/{stage}"
+    reasons = {path: {f"IAM5[Resource::{objects}]": _OBJECTS} for path in _KEEPERS}
+    for path, method in _POSTERS.items():
+        reasons[path][f"IAM5[Resource::{of_api}/{method}/@connections/*]"] = _CONNECTIONS
+    return reasons
+
+
+def _shown(value: str | dict[str, str]) -> str:
+    """A value as cdk-nag shows it: known because the region was given, or a reference."""
+    return value if isinstance(value, str) else f"<{value['Ref']}>"
 
 
 def acknowledge(stack: Stack, reasons: dict[str, dict[str, str]]) -> None:

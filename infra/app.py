@@ -5,8 +5,10 @@ npx cdk deploy --all -c stage=prod      another stage, with stacks of its own
 """
 
 import sys
+from collections.abc import Callable
+from typing import cast
 
-from aws_cdk import App, Environment
+from aws_cdk import App, CfnElement, Environment, IPolicyValidationPlugin, Validations
 
 from infra import acknowledged
 from infra.checks import ConfigurationError
@@ -39,14 +41,21 @@ def compose(app: App, config: Config, packages: ThirdParty) -> tuple[DataStack, 
     service.add_stack_dependency(data)
     acknowledged.acknowledge(data, acknowledged.DATA)
     acknowledged.acknowledge(service, acknowledged.SERVICE)
+    api = cast("CfnElement", service.gateway.api.node.default_child)
+    acknowledged.acknowledge(service, acknowledged.under_a_prefix(data, service, api, config.stage))
     if config.trace_sampling_percent:
         acknowledged.acknowledge(service, acknowledged.TRACED)
     return data, service
 
 
-def main() -> None:
-    """Synthesize what the CDK context asks for; a wrong setting ends it with one line."""
+def main(*rules: Callable[[App], IPolicyValidationPlugin]) -> None:
+    """Synthesize what the CDK context asks for; a wrong setting ends it with one line.
+
+    Args:
+        rules: Rule packs that the templates have to pass; a finding ends it as well.
+    """
     app = App()
+    Validations.of(app).add_plugins(*(pack(app) for pack in rules))
     try:
         config = from_context(app.node.get_all_context())
         compose(app, config, build_all(config))

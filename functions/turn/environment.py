@@ -18,6 +18,7 @@ class TurnEnvironment(Struct, frozen=True):
             on AWS_ENDPOINT_URL: the emulator's address is not known when the stack is made.
         lease_seconds: how long a silent holder keeps a session.
         heartbeat_seconds: how often a holder shows that it lives.
+        retention_days: how long a session is kept after its last use.
     """
 
     bucket: str
@@ -27,6 +28,7 @@ class TurnEnvironment(Struct, frozen=True):
     management_endpoint: str
     lease_seconds: float = 10.0
     heartbeat_seconds: float = 3.0
+    retention_days: int = 365
 
     def management_url(self, environ: Mapping[str, str] = os.environ) -> str:
         """The management endpoint as a whole URL."""

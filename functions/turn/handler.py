@@ -73,6 +73,7 @@ def turns() -> Turns:
             principal=principal,
             lease=lease,
             acquire_timeout=lease.duration + ACQUIRE_MARGIN_SECONDS,
+            retention_days=settings.retention_days,
         )
 
     dynamodb = boto3.client("dynamodb", config=Config(connect_timeout=1, read_timeout=2))

@@ -14,9 +14,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from segue import GuardedS3SessionManager, LeaseSettings, StorageUnavailable
-from segue.runtime import Runtime
-from segue.s3 import open_stores
+from segue import GuardedS3SessionManager, LeaseSettings
 from segue.wire.claims import Claim
 from worker.agent import build_agent
 from worker.claims import ClaimTaker
@@ -30,6 +28,7 @@ from worker.metrics import Reporter, metrics
 from worker.poster import Poster
 from worker.probe import holder_is_dead
 from worker.queue import ClaimsQueue
+from worker.reaching import reach_storage
 from worker.registry import BEAT_SECONDS, Notes, Registry
 from worker.signing import Signer
 from worker.successors import Successors
@@ -99,7 +98,7 @@ class Service:
 
         Raises:
             EnvironmentProblem: The surroundings lack something; the text says what.
-            StorageRefused: The lock table does not take us.
+            StorageRefused: The bucket or the lock table does not take us.
             PartEnded: Something that must go on did not.
             Exception: The user's agent cannot be built.
         """
@@ -138,10 +137,10 @@ class Service:
         self._endpoint = environment.worker_endpoint or f"http://{address}:{port}"
         try:
             # Both only to pay now what the first caller would wait for, and so that a mistake in agent.py, a wrong
-            # table or a missing permission stops the deployment instead of a call.
+            # bucket or table or a missing permission stops the deployment instead of a call.
             await asyncio.to_thread(build_agent, None)
-            await self._ask_storage()
-            await self._serve(host, queue, claims, registry)
+            if await reach_storage(environment.bucket, environment.lock_table, environment.worker_id, self.stop):
+                await self._serve(host, queue, claims, registry)
         finally:
             await listener.close()
         logger.info("worker ended", worker=environment.worker_id, left=len(host.sessions))
@@ -174,20 +173,6 @@ class Service:
         await registry.remove()
         telling.cancel()
         Reporter(metrics, service=service, stage=environment.stage).tell()
-
-    async def _ask_storage(self) -> None:
-        """Make the connections that all session managers share, and use one."""
-        environment, runtime = self._environment, Runtime.shared()
-
-        async def ask() -> None:
-            stores = await open_stores(runtime, bucket=environment.bucket, lock_table=environment.lock_table)
-            await stores.guard.read(f"-/{environment.worker_id}")
-
-        try:
-            await runtime.run(ask())
-        except StorageUnavailable as error:
-            # Sessions cannot be opened either, but they are asked for again and again; giving up would not help.
-            logger.warning("storage does not answer yet", reason=str(error))
 
     def _new_manager(self, claim: Claim) -> Manager:
         environment = self._environment

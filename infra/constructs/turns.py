@@ -143,6 +143,7 @@ class Turns(Construct):
             "SEGUE_MANAGEMENT_ENDPOINT": stage.callback_url if config.target.named_management else path,
             "SEGUE_LEASE_SECONDS": str(config.lease_seconds),
             "SEGUE_HEARTBEAT_SECONDS": str(config.heartbeat_seconds),
+            "SEGUE_RETENTION_DAYS": str(config.retention_days),
             "SEGUE_PROVIDER": config.provider,
         }
         return environment if config.provider == "rehearsal" else environment | {"SEGUE_TEXT_MODEL_ID": self._model_id}

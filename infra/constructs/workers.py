@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-from aws_cdk import Aws, Duration, Size, Stack
+from aws_cdk import Aws, Duration, RemovalPolicy, Size, Stack
 from aws_cdk import aws_apigatewayv2 as apigateway
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_ecr_assets as ecr_assets
@@ -80,9 +80,7 @@ class Workers(Construct):
     def __init__(self, scope: Construct, construct_id: str, config: Config, parts: WorkerParts) -> None:
         super().__init__(scope, construct_id)
         self._config, self._parts = config, parts
-        self.cluster = ecs.Cluster(
-            self, "Cluster", vpc=parts.network.vpc, enable_fargate_capacity_providers=config.target.scaling or None
-        )
+        self.cluster = ecs.Cluster(self, "Cluster", vpc=parts.network.vpc)
         task = self._task()
         self._grant(task.task_role)
         self.service = ecs.FargateService(
@@ -104,6 +102,16 @@ class Workers(Construct):
         )
         if config.target.scaling:
             scale(self.service, config, parts.claims)
+            # The cluster's own property makes the same without an order: a service may then be made before its
+            # providers are there, and they cannot be taken away while it uses them.
+            providers = ecs.CfnClusterCapacityProviderAssociations(
+                self,
+                "CapacityProviders",
+                cluster=self.cluster.cluster_name,
+                capacity_providers=["FARGATE", "FARGATE_SPOT"],
+                default_capacity_provider_strategy=[],
+            )
+            self.service.node.add_dependency(providers)
         # Tasks that start before there is a way out cannot fetch their image, and the deployment would be rolled back.
         self.service.node.add_dependency(*parts.network.ways_out)
 
@@ -136,6 +144,8 @@ class Workers(Construct):
             ),
             volumes=[ecs.Volume(name="tmp")],
         )
+        # A replaced revision would be deregistered, and there would be no going back to it by hand.
+        task.apply_removal_policy(RemovalPolicy.RETAIN)
         container = task.add_container(
             "worker",
             container_name="worker",

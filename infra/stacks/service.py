@@ -61,6 +61,7 @@ class ServiceStack(Stack):
             parts = TurnParts(storage=storage, layers=layers, stage=self.gateway.stage, queue=turns)
             self.turns = Turns(self, "Turns", config, parts)
             storage.allow_key(self.turns.function)
+        self._workers_before_the_gateway()
         self.janitor = Janitor(self, "Janitor", config, JanitorParts(storage=storage, layers=layers))
         self._watch(storage)
         self._outputs()
@@ -68,15 +69,21 @@ class ServiceStack(Stack):
     def _workers(self, network: Network, storage: Storage) -> Workers:
         parts = WorkerParts(storage=storage, claims=self._claims.queue, network=network, stage=self.gateway.stage)
         workers = Workers(self, "Workers", self._config, parts)
-        # Workers before the gateway: new workers understand what old functions send, and if they do not come up, the
-        # deployment ends before a function has changed.
-        for function in self.gateway.functions.values():
-            function.node.add_dependency(workers.service)
         if network.ipv6 and not network.public:
             # Tasks without public addresses post to the connections over IPv6.
             api = cast("apigateway.CfnApi", self.gateway.api.node.default_child)
             api.ip_address_type = "dualstack"
         return workers
+
+    def _workers_before_the_gateway(self) -> None:
+        """Of voice and of text: new workers understand what old functions send.
+
+        And if they do not come up, the deployment ends before a function of the gateway has changed.
+        """
+        voice = [self.workers.service] if self.workers else []
+        text = [self.turns.function] if self.turns else []
+        for function in self.gateway.functions.values():
+            function.node.add_dependency(*voice, *text)
 
     def _stopped(self, workers: Workers, storage: Storage, layers: Layers) -> Stopped:
         parts = StoppedParts(storage=storage, layers=layers, claims=self._claims.queue, workers=workers)

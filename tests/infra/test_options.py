@@ -63,6 +63,20 @@ def test_settings_reach_the_workers(prod):
     assert (target["MinCapacity"], target["MaxCapacity"]) == (4, 12)
 
 
+def test_settings_reach_the_text_worker(prod):
+    variables = prod.service.named("AWS::Lambda::Function", "TurnsHandler")["Environment"]["Variables"]
+
+    expected = {
+        "SEGUE_STAGE": "prod",
+        "SEGUE_PROVIDER": "rehearsal",
+        "SEGUE_LEASE_SECONDS": "20",
+        "SEGUE_HEARTBEAT_SECONDS": "5",
+        "SEGUE_RETENTION_DAYS": "30",
+        "LOG_LEVEL": "DEBUG",
+    }
+    assert expected.items() <= variables.items()
+
+
 def test_settings_reach_the_image(prod):
     assets = json.loads((prod.service.folder / "Segue-prod-Service.assets.json").read_text(encoding="utf-8"))
     (image,) = assets["dockerImages"].values()

@@ -153,13 +153,34 @@ def test_an_alarm_on_fewer_tasks_than_there_should_be(dev):
     assert alarm["ComparisonOperator"] == "LessThanThreshold"
 
 
-def test_workers_come_before_the_functions_that_call_them(stage):
-    (service,) = [name for name, each in stage.service.resources.items() if each["Type"] == "AWS::ECS::Service"]
+@pytest.mark.parametrize("workers", ["voice", "text", "both"])
+def test_workers_come_before_the_functions_that_call_them(synthesized, workers):
+    resources = synthesized(workers=workers).service.resources
+
+    services = {name for name, each in resources.items() if each["Type"] == "AWS::ECS::Service"}
+    first = services | {name for name in resources if re.fullmatch(r"TurnsHandler[0-9A-F]{8}", name)}
+    assert len(first) == (2 if workers == "both" else 1)
     functions = {
         name: each
-        for name, each in stage.service.resources.items()
+        for name, each in resources.items()
         if each["Type"] == "AWS::Lambda::Function" and name.startswith("Gateway")
     }
+    assert len(functions) == 4
+    assert all(first <= set(each["DependsOn"]) for each in functions.values())
 
-    assert len(functions) >= 3
-    assert all(service in each["DependsOn"] for each in functions.values())
+
+def test_the_service_is_made_after_its_capacity_providers_and_deleted_before_them(dev):
+    ((name, providers),) = dev.service.of_type("AWS::ECS::ClusterCapacityProviderAssociations").items()
+    (service,) = [each for each in dev.service.resources.values() if each["Type"] == "AWS::ECS::Service"]
+
+    assert name in service["DependsOn"]
+    used = {each["CapacityProvider"] for each in service["Properties"]["CapacityProviderStrategy"]}
+    assert used <= set(providers["CapacityProviders"])
+    assert providers["Cluster"] == service["Properties"]["Cluster"]
+
+
+def test_a_replaced_task_definition_stays_so_that_one_can_go_back_to_it(stage):
+    (task,) = [each for each in stage.service.resources.values() if each["Type"] == "AWS::ECS::TaskDefinition"]
+
+    assert task["UpdateReplacePolicy"] == "Retain"
+    assert task["DeletionPolicy"] == "Retain", "CloudFormation's rules want both"

@@ -1,13 +1,16 @@
 """The simulated load behind docs/scale.md."""
 
+import re
+import statistics
 from pathlib import Path
 
 import pytest
 
-from benchmarks import scale
+from benchmarks import prices, scale
 from infra.settings import Conversations, Workers
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "scale.md"
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+PAGE, BENCHMARKS = DOCS / "scale.md", DOCS / "benchmarks.md"
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +36,34 @@ def test_people_talk_as_assumed(load):
     assert messages / 10_000 == pytest.approx(2 / 13, rel=0.03)
     assert load.mean("messages") / 10_000 == pytest.approx(10 + 6 / 13 * 5 + 0.5, rel=0.02)
     assert load.mean("connects") == pytest.approx(10_000 / 300, rel=0.1)
+
+
+def section(title):
+    """The rows of a table of the benchmark's page, by their first cell."""
+    _, _, rest = BENCHMARKS.read_text(encoding="utf-8").partition(f"### {title}\n")
+    lines = [line for line in rest.partition("\n##")[0].splitlines() if line.startswith("|")]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    return {first: dict(zip(cells[0][1:], others, strict=True)) for first, *others in cells[2:]}
+
+
+def test_what_is_said_to_be_measured_is_within_a_factor_of_two_of_the_benchmarks_tables():
+    found = {}
+    streamed = section("Streamed turns: requests, bytes and cost").values()
+    for row in streamed:
+        puts, updates, dollars = map(
+            float, re.match(r"([\d.]+) \+ ([\d.]+) .* \$([\d.]+)$", row['Segue, "gate"']).groups()
+        )
+        found.setdefault("commits a message", []).append(updates)
+        found.setdefault("S3 PUT a commit", []).append(puts / updates)
+        units = (dollars / 1e6 - puts * prices.S3_WRITE) / prices.DYNAMODB_WRITE_UNIT
+        found.setdefault("DynamoDB write units a commit", []).append(units / updates)
+    processor = section("1,000 sessions open in one process")["processor"][""]
+    found["core for 1,000 quiet sessions"] = [float(re.match(r"(\d+)% of one core", processor)[1]) / 100]
+
+    # How many objects a restore asks for is in no table.
+    assert found.keys() == scale.MEASURED.keys() - {"restore: objects of 1,000 messages"}
+    for name, values in found.items():
+        assert 0.5 <= scale.MEASURED[name] / statistics.median(values) <= 2, (name, values)
 
 
 def test_the_assumptions_are_the_defaults_of_a_deployment():

@@ -8,7 +8,7 @@ import pytest
 
 from gateway import connect, disconnect, message
 from gateway.connections import LIFETIME_SECONDS, Connections
-from segue.wire.frames import Hello, Ping, TextInput, encode_frame
+from segue.wire.frames import AudioInput, Hello, Ping, TextInput, encode_frame
 
 ALICE = "0123456789abcdef0123456789abcdef"
 FOR_LONG = "9999999999"
@@ -175,6 +175,30 @@ def test_payloads_and_tokens_are_not_logged(gateway, worker, environment, log):
     assert f"{ALICE}/s" in log.getvalue()
     assert "Alice" not in log.getvalue()
     assert "secret" not in log.getvalue()
+
+
+def test_who_connects_says_hello_and_leaves_is_logged_but_no_other_frame(aws, gateway, worker, environment, log):
+    """A line for each frame would cost more than the frame."""
+
+    def told():
+        lines = [json.loads(line) for line in log.getvalue().splitlines()]
+        log.seek(0)
+        log.truncate()
+        return [(line["level"], line["message"]) for line in lines]
+
+    connect.handler(event(), None)
+    assert told() == [("INFO", "connected")]
+    gateway.hold(f"{ALICE}/s", worker, expires_at={"N": "9999999999"})
+    hello = Hello(session="s", client_id="c", connection=1)
+    message.handler(event(body=encode_frame(hello)), None)
+    assert told() == [("INFO", "connection bound")]
+    frames = [TextInput(text="hi", seq=1), AudioInput.from_pcm(b"\0\0" * 1600, seq=2), TextInput(text="on", seq=3)]
+    for frame in frames:
+        assert message.handler(event(body=encode_frame(frame)), None) == {"statusCode": 200}
+    assert worker.frames == [hello, *frames]
+    assert told() == []
+    disconnect.handler(event(), None)
+    assert told() == [("INFO", "disconnected")]
 
 
 def test_an_answer_that_would_be_too_long_is_no_error_from_inside(environment):

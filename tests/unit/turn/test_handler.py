@@ -6,12 +6,15 @@ import asyncio
 import io
 import json
 import threading
+import time
 
+import boto3
 import msgspec
 import pytest
 from botocore.exceptions import ClientError
 
 from segue.environment import EnvironmentInvalid, read_environment
+from segue.testing import provision
 from segue.wire.delivery import Delivery, encode_delivery
 from segue.wire.frames import TextInput
 from segue.wire.trace import trace_id
@@ -205,6 +208,25 @@ def test_the_parts_are_made_from_the_environment(monkeypatch):
     finally:
         for made in (handler.environment, handler.turns):
             made.cache_clear()
+
+
+async def test_a_session_ends_so_many_days_after_its_last_turn_as_the_deployment_says(aws, monkeypatch):
+    provision("turn-bucket", "turn-locks", None, "us-east-1")
+    stored = {"SEGUE_BUCKET": "turn-bucket", "SEGUE_LOCK_TABLE": "turn-locks", "SEGUE_RETENTION_DAYS": "30"}
+    for name, value in {**VARIABLES, **stored, "AWS_ENDPOINT_URL": ""}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("SEGUE_MANAGEMENT_ENDPOINT", "https://a.example/dev")
+    for made in (handler.environment, handler.turns):
+        made.cache_clear()
+    try:
+        before = time.time()
+        async with handler.turns()._sessions._new_manager("alice", "talk"):
+            key = {"session_key": {"S": "alice/talk"}}
+            item = boto3.client("dynamodb").get_item(TableName="turn-locks", Key=key)["Item"]
+    finally:
+        for made in (handler.environment, handler.turns):
+            made.cache_clear()
+    assert int(before) <= int(item["expires_at"]["N"]) - 30 * 86_400 <= time.time()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,69 @@
+"""Whether the stores answer: a worker that cannot reach them is not ready."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Final
+
+from segue import StorageUnavailable
+from segue.records import Keys
+from segue.runtime import Runtime
+from segue.s3 import open_stores
+from segue.storage.interface import ObjectMissing
+from worker.log import logger
+
+FIRST_PAUSE_SECONDS: Final = 0.5
+LONGEST_PAUSE_SECONDS: Final = 8.0
+"""Below the interval of the container's health check: what answers again is not found out late."""
+
+
+async def reach_storage(bucket: str, lock_table: str, worker_id: str, stop: asyncio.Event) -> bool:
+    """Make the connections that all session managers share, and ask both stores until both answer.
+
+    Args:
+        bucket: Of the journals.
+        lock_table: Of the guard items.
+        worker_id: Names what is asked for, which nobody has.
+        stop: Ends the asking.
+
+    Returns:
+        Whether they answered; false if told to stop before.
+
+    Raises:
+        StorageRefused: One of them says no, which asking again does not change.
+    """
+    pause = FIRST_PAUSE_SECONDS
+    stopped = asyncio.create_task(stop.wait())
+    try:
+        while not stop.is_set():
+            asked = asyncio.create_task(Runtime.shared().run(_ask(bucket, lock_table, worker_id)))
+            # A request that hangs must not hold up the end.
+            await asyncio.wait({asked, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if not asked.done():
+                asked.cancel()
+                break
+            try:
+                asked.result()
+            except StorageUnavailable as error:
+                logger.warning("storage does not answer yet", reason=str(error))
+            else:
+                return True
+            await asyncio.wait({stopped}, timeout=pause)
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+    finally:
+        stopped.cancel()
+    return False
+
+
+async def _ask(bucket: str, lock_table: str, worker_id: str) -> None:
+    """Read an item and an object that nobody has.
+
+    Reading leaves nothing behind, and the answer tells: S3 says "no such key" only to those who may read objects and
+    list the bucket, as a restore must, and all others that access is denied. The table is encrypted with the bucket's
+    key, so that its answer needs the right to use the key.
+    """
+    stores = await open_stores(Runtime.shared(), bucket=bucket, lock_table=lock_table)
+    await stores.guard.read(f"-/{worker_id}")
+    with contextlib.suppress(ObjectMissing):
+        await stores.objects.get(Keys(stores.prefix, f"-/{worker_id}", "ready").page(0))
