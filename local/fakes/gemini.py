@@ -77,7 +77,7 @@ class GeminiMind(Mind):
     """One connection."""
 
     def __init__(self, fake: FakeGemini, socket: ServerConnection) -> None:
-        super().__init__(fake.pace)
+        super().__init__(fake.pace, fake.filtering)
         self._fake, self._socket = fake, socket
         self._seeding = False
         self._names: dict[str, str] = {}
@@ -204,6 +204,10 @@ class GeminiMind(Mind):
         await self.send(serverContent={"interrupted": True})
         if not self._fake.merges:
             await self.send(serverContent={"turnComplete": True})
+
+    async def filtered(self, what: str) -> None:
+        """A turn without a word, and its reason."""
+        await self.send(serverContent={"turnComplete": True, "turnCompleteReason": what})
 
     async def use_tool(self, tool_use_id: str, name: str, arguments: dict[str, Any]) -> None:
         """Ask for a tool."""

@@ -61,7 +61,7 @@ class OpenAIMind(Mind):
     """
 
     def __init__(self, fake: FakeOpenAI, socket: ServerConnection) -> None:
-        super().__init__(fake.pace)
+        super().__init__(fake.pace, fake.filtering)
         self._fake, self._socket = fake, socket
         self._ids = itertools.count(1)
         self._response = self._item = self._user_item = ""
@@ -222,6 +222,11 @@ class OpenAIMind(Mind):
         """The user has interrupted."""
         details = {"type": "cancelled", "reason": "turn_detected"}
         await self._done("cancelled", [_spoken(self._item, text)], status_details=details)
+
+    async def filtered(self, what: str) -> None:
+        """A response that is cut off before its first word."""
+        await self.begin()
+        await self._done("incomplete", [], status_details={"type": "incomplete", "reason": what})
 
     async def use_tool(self, tool_use_id: str, name: str, arguments: dict[str, Any]) -> None:
         """Ask for a tool."""

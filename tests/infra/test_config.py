@@ -140,7 +140,10 @@ def test_later_versions_sort_after_earlier_ones():
             {"provider": "openai-live", "provider_secret_arn": SECRET},
             "provider='openai-live' is not possible; allowed: openai-live only with a worker_image of your own: the",
         ),
-        ({"provider_input_rate": 44100}, "provider_input_rate=44100 is not possible; allowed: 8000, 16000, 24000 (prov"),
+        (
+            {"provider_input_rate": 44100},
+            "provider_input_rate=44100 is not possible; allowed: 8000, 16000, 24000 (prov",
+        ),
         (
             {"provider": "gemini-live", "provider_secret_arn": SECRET, "provider_output_rate": "16000"},
             "provider_output_rate=16000 is not possible; allowed: 24000 (provider=gemini-live)",

@@ -174,9 +174,9 @@ def test_what_was_not_chosen_is_left_to_the_worker(prod):
 
 
 def test_what_providers_take_is_the_same_here_and_in_the_worker():
-    assert PROVIDER_RATES == {name: (each.input_rates, each.output_rates) for name, each in PROVIDERS.items()}
-    assert PROVIDER_OPTIONS == {name: each.options for name, each in PROVIDERS.items()}
-    assert PROVIDER_KEYS == {name: each.keys[0] for name, each in PROVIDERS.items() if each.keys}
+    assert {name: (each.input_rates, each.output_rates) for name, each in PROVIDERS.items()} == PROVIDER_RATES
+    assert {name: each.options for name, each in PROVIDERS.items()} == PROVIDER_OPTIONS
+    assert {name: each.keys[0] for name, each in PROVIDERS.items() if each.keys} == PROVIDER_KEYS
     assert set(PROVIDERS) == set(get_args(Config.model_fields["provider"].annotation))
 
 

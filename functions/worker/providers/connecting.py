@@ -86,7 +86,7 @@ class Connector:
         Args:
             error: What the provider says.
         """
-        refused = classify(error).kind is Kind.REQUEST or self.offer.handle is not None
+        refused = classify(error).kind in {Kind.REQUEST, Kind.CONTENT} or self.offer.handle is not None
         if not refused or not self._left:
             return False
         self._left = after(self.offer, self._left, about_tools=about_tools(error))

@@ -2,45 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
 
-from segue.wire.frames import AudioInput, InputAck, Ready, Transcript
+from segue.wire.frames import AudioInput, InputAck, Transcript
+from tests.integration.providers.conftest import Host
 from tests.support.provider_calls import Call
 from tests.support.waiting import eventually
-from tests.unit.worker.stand_ins import FakeConnections, address, delivery
-from worker.beginning import Beginning
+from tests.unit.worker.stand_ins import FakeConnections, delivery
 from worker.rehearsal.tones import speak
-from worker.session import HostedSession
 
 ALL = ["nova-sonic", "openai-realtime", "gemini-live"]
 SENTENCE = "My name is Alice"
-
-Host = Callable[[Call], Awaitable[HostedSession]]
-
-
-@pytest.fixture
-def clients() -> FakeConnections:
-    return FakeConnections()
-
-
-@pytest.fixture
-async def host(clients: FakeConnections) -> AsyncIterator[Host]:
-    """Hosts calls as the worker does, for one client."""
-    made: list[HostedSession] = []
-
-    async def start(call: Call) -> HostedSession:
-        session = HostedSession(call.manager, Beginning(call.agent), clients)  # type: ignore[arg-type]
-        made.append(session)
-        await session.start((address(),))
-        await eventually(lambda: clients.of("k1", Ready))
-        return session
-
-    yield start
-    for session in made:
-        await session.stop()
 
 
 def pieces(call: Call) -> list[bytes]:
