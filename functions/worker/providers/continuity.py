@@ -270,8 +270,8 @@ class ContinuousModel(BidiModel, AudioCapable):
 
     def _say_how(self, event: Any) -> None:
         if isinstance(event, BidiConnectionStartEvent):
-            logger.info("model connected", provider=self.provider, model=self.model_id, how=self._connector.offer.how)
-            count(f"ModelConnectedBy{self._connector.offer.how.title()}", self.provider)
+            logger.info("model connected", provider=self.provider, model=self.model_id, how=self._connector.how)
+            count(f"ModelConnectedBy{self._connector.how.title()}", self.provider)
         elif self._activity.heard_of:
             self._connector.taken()
 

@@ -54,10 +54,12 @@ async def new_call() -> AsyncIterator[NewCall]:
     """Opens calls; ends those that the test leaves."""
     made: list[Call] = []
 
-    async def start(fake: Fake, storage: MemoryStorage, *, connect: bool = True, **variables: str) -> Call:
+    async def start(
+        fake: Fake, storage: MemoryStorage, *, opened: bool = True, connect: bool = True, **variables: str
+    ) -> Call:
         call = Call(storage, fake.environment() | variables)
         made.append(call)
-        return await call.open(connect=connect)
+        return await call.open(connect=connect) if opened else call
 
     yield start
     for call in made:

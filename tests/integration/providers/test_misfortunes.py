@@ -12,6 +12,7 @@ from segue.records import Record
 from tests.support.memory_manager import MemoryStorage
 from tests.support.provider_calls import said
 from tests.support.waiting import eventually
+from worker.metrics import Model
 from worker.providers import classify, continuity, reconnections
 from worker.providers.errors import ERRORS, Kind
 
@@ -166,7 +167,9 @@ async def test_an_outage_ends_the_call(name, new_fake, new_call, storage, monkey
 
 
 @pytest.mark.parametrize("name", ALL)
-async def test_a_connection_is_renewed_between_turns_before_its_limit(name, new_fake, new_call, storage, monkeypatch):
+async def test_a_connection_is_renewed_between_turns_before_its_limit(
+    name, new_fake, new_call, storage, counted, monkeypatch
+):
     monkeypatch.setattr(continuity, "QUIET_SECONDS", 0.1)
     fake = await new_fake(name)
     call = await new_call(fake, storage, SEGUE_PROVIDER_OPTIONS='{"connection": {"restart_after_s": 1}}')
@@ -175,6 +178,9 @@ async def test_a_connection_is_renewed_between_turns_before_its_limit(name, new_
     assert not call.of(BidiConnectionRestartEvent)[0].turn_interrupted
     await eventually(lambda: len(fake.minds) > 1)
     await call.ask("What's my name?", "Your name is Alice")
+    counts = counted()
+    assert counts[Model.RENEWED] >= 1
+    assert not counts.keys() & {Model.DISCONNECTED, Model.OFFER_REFUSED}
 
 
 async def test_nova_is_told_no_more_than_aws_allows(new_fake, new_call, storage):
