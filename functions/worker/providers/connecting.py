@@ -42,7 +42,7 @@ class Connector:
     def how(self) -> str:
         """How the present connection goes on, for log lines and metrics.
 
-        Gemini's model of Strands restarts by the handle that it keeps itself, and then needs nothing of what is offered.
+        Strands' model of Gemini restarts by the handle that it keeps itself, and then needs nothing of what is offered.
         """
         return "handle" if self._resumed else self.offer.how
 

@@ -31,8 +31,8 @@ CONVERSATION = [
 ]
 
 ENDS = ("stop", "prepared handoff", "kill", "limit", "lost connection")
-"""``stop``: the holder lets go of the session and its connection, and a new call takes it up. ``prepared handoff``: what
-workers do when they are replaced; the successor connects while the holder is still connected."""
+"""``stop``: the holder lets go of the session and its connection, and a new call takes it up. ``prepared handoff``:
+what workers do when they are replaced; the successor connects while the holder is still connected."""
 
 EXPECTED: dict[tuple[str, str], tuple[str, str]] = {
     **{("nova-sonic", end): ("history", "6 texts") for end in ENDS},
