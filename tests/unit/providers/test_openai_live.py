@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import sys
 import types
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -49,11 +50,13 @@ class StandIn:
 
 
 @pytest.fixture
-def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     module: Any = types.ModuleType(LIVE)
     module.OpenAILiveModel = StandIn
     monkeypatch.setitem(sys.modules, LIVE, module)
-    monkeypatch.delitem(sys.modules, MAKER, raising=False)
+    sys.modules.pop(MAKER, None)
+    yield
+    sys.modules.pop(MAKER, None)  # it has the stand-in's name in it
 
 
 @pytest.mark.usefixtures("stand_in")
