@@ -12,6 +12,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from local.fakes import FakeGemini, FakeNova, FakeOpenAI
+from local.fakes.fake import Broken
 from local.fakes.gemini import KEY as GEMINI_KEY
 from local.fakes.nova_mind import NovaMind
 from local.fakes.openai import KEY as OPENAI_KEY
