@@ -1,5 +1,6 @@
 """Settings that are wrong only together."""
 
+import json
 from typing import TYPE_CHECKING, Final
 
 from infra.checks import ConfigurationError
@@ -24,6 +25,23 @@ PROVIDER_KEYS: Final = {
     "gemini-live": "GEMINI_API_KEY",
 }
 """The environment variable in which each provider's client looks for its key."""
+PROVIDER_RATES: Final = {
+    "nova-sonic": ((16000, 8000, 24000), (16000, 8000, 24000)),
+    "openai-realtime": ((24000,), (24000,)),
+    "openai-live": ((24000, 16000), (24000, 16000)),
+    "gemini-live": ((16000, 8000, 24000, 48000), (24000,)),
+    "rehearsal": ((16000, 8000, 24000, 48000), (16000, 8000, 24000, 48000)),
+}
+"""Samples a second that each provider hears and speaks, as in `worker.providers.table`, which this cannot import: it
+would bring Strands with it. A test compares the two."""
+PROVIDER_OPTIONS: Final = {
+    "nova-sonic": ("params", "connection", "region"),
+    "openai-realtime": ("params", "connection", "transcription_model_id", "organization", "project", "timeout_s"),
+    "openai-live": ("connection", "delegation_model_id"),
+    "gemini-live": ("params", "connection", "client_args"),
+    "rehearsal": ("limit_s", "pace", "connection"),
+}
+"""What `provider_options` may contain, likewise."""
 VPC_PARTS: Final = ("vpc_zones", "vpc_worker_subnets", "vpc_function_subnets")
 
 
@@ -37,6 +55,7 @@ def check_together(config: "Config") -> None:
         _check_lease,
         _check_size,
         _check_provider,
+        _check_provider_formats,
         _check_auth,
         _check_domain,
         _check_network,
@@ -69,6 +88,24 @@ def _check_provider(config: "Config") -> None:
     if keyed != (config.provider_secret_arn is not None):
         allowed = "needed" if keyed else "only with provider=" + " or ".join(PROVIDER_KEYS)
         _refuse(config, "provider_secret_arn", f"{allowed} (provider={config.provider})")
+    if config.provider == "openai-live" and config.worker_image is None:
+        allowed = "openai-live only with a worker_image of your own: the usual one cannot hold its package beside "
+        _refuse(config, "provider", f"{allowed}OpenAI Realtime's, see docs/providers.md")
+
+
+def _check_provider_formats(config: "Config") -> None:
+    named = zip(("provider_input_rate", "provider_output_rate"), PROVIDER_RATES[config.provider], strict=True)
+    for name, rates in named:
+        if getattr(config, name) not in {None, *rates}:
+            _refuse(config, name, f"{', '.join(map(str, sorted(rates)))} (provider={config.provider})")
+    known = PROVIDER_OPTIONS[config.provider]
+    try:
+        given = json.loads(config.provider_options or "{}")
+    except ValueError:
+        _refuse(config, "provider_options", "a JSON object")
+    else:
+        if not given.keys() <= set(known):
+            _refuse(config, "provider_options", f"an object with {', '.join(known)} (provider={config.provider})")
 
 
 def _check_auth(config: "Config") -> None:

@@ -8,6 +8,7 @@ The stage `local` is the one for the emulator (see `infra.targets`); every other
 """
 
 import difflib
+import json
 import math
 import platform
 import re
@@ -67,6 +68,8 @@ class Config(Network, Access, Workers, Model, Conversations, Deployment):
         """Take numbers as text, as the command line gives them, and refuse what Python takes for a number."""
         if isinstance(value, bool):
             raise ValueError("no setting is true or false")  # noqa: TRY004 - pydantic wants this one
+        if isinstance(value, dict):  # as cdk.json has it; on the command line it is a text
+            return json.dumps(value)
         if isinstance(value, float) and value.is_integer():  # numbers in cdk.json may arrive as 3.0
             value = int(value)
         words = get_args(cls.model_fields[str(info.field_name)].annotation)

@@ -71,6 +71,17 @@ class Model(Settings):
     """The voice model. Default: the provider's in `infra/config.py`, else what the worker takes by itself."""
     model_voice: str | None = text(r"[A-Za-z0-9_-]{1,64}", "the provider's name of a voice")
     """How it speaks. Default: the provider's own."""
+    provider_input_rate: int | None = number(8000, 48_000, None)
+    """Samples a second that the provider hears: one of those in docs/providers.md. Default: its usual one."""
+    provider_output_rate: int | None = number(8000, 48_000, None)
+    """Samples a second that the provider speaks: likewise."""
+    client_input_rate: int | None = number(8000, 48_000, None)
+    """Samples a second that clients send, announced in `ready`. Default: the provider's."""
+    client_output_rate: int | None = number(8000, 48_000, None)
+    """Samples a second that clients are sent. Default: the provider's."""
+    provider_options: str | None = text(r"\{[\s\S]{0,4000}\}", "a JSON object")
+    """Whatever else the provider's model takes: those in docs/providers.md. In `cdk.json` an object, on the command
+    line its text."""
     text_model_id: str | None = text(r"[A-Za-z0-9._:/-]{1,140}", "the name of a model of Amazon Bedrock")
     """The model of text turns. Default: the one in `infra/config.py`."""
     provider_secret_arn: str | None = text(

@@ -222,8 +222,21 @@ class Workers(Construct):
             "POWERTOOLS_SERVICE_NAME": WORKER_METRIC_SERVICE,
             "LOG_LEVEL": config.log_level,
         }
-        chosen = {"SEGUE_MODEL_ID": config.model_id, "SEGUE_VOICE": config.model_voice}
-        return environment | {name: value for name, value in chosen.items() if value} | trace_environment(config)
+        return environment | self._model_environment() | trace_environment(config)
+
+    def _model_environment(self) -> dict[str, str]:
+        """What was chosen of the model; what was not, the worker takes from its own table."""
+        config = self._config
+        chosen = {
+            "SEGUE_MODEL_ID": config.model_id,
+            "SEGUE_VOICE": config.model_voice,
+            "SEGUE_PROVIDER_INPUT_RATE": config.provider_input_rate,
+            "SEGUE_PROVIDER_OUTPUT_RATE": config.provider_output_rate,
+            "SEGUE_INPUT_RATE": config.client_input_rate,
+            "SEGUE_OUTPUT_RATE": config.client_output_rate,
+            "SEGUE_PROVIDER_OPTIONS": config.provider_options,
+        }
+        return {name: str(value) for name, value in chosen.items() if value}
 
     def _secrets(self) -> dict[str, ecs.Secret] | None:
         """The provider's key: ECS reads it when a task starts, and no template has it."""

@@ -28,6 +28,7 @@ class Fake(abc.ABC):
         plays: Whether it takes its answers to be played in real time, and speech over one that is still being played
             for an interruption. Otherwise only what is still being generated can be interrupted.
         failing: Codes with which the next responses fail, where the provider has such.
+        filtering: What the provider says of the next answers in their place: its filter has found something in them.
     """
 
     def __init__(self, *, pace: float = 0.0) -> None:
@@ -36,6 +37,7 @@ class Fake(abc.ABC):
         self.refuse: Callable[[Any], str | None] = lambda _: None
         self.reject: list[int] = []
         self.failing: list[str] = []
+        self.filtering: list[str] = []
         self.pace = pace
         self.plays = False
 

@@ -34,6 +34,7 @@ class FakeGemini(SocketFake):
         holders: Which connection gave each handle.
         merges: Whether who speaks over the answer is added to the transcript before, as the service does at times.
         updates: Whether handles are given.
+        transcribes: Whether what the user said is transcribed; the service leaves it out at times.
         contested: How often a handle was shown while the connection that it was given to was open.
     """
 
@@ -43,6 +44,7 @@ class FakeGemini(SocketFake):
         self.holders: dict[str, GeminiMind] = {}
         self.merges = True
         self.updates = True
+        self.transcribes = True
         self.contested = 0
         self.numbers = itertools.count(1)
         self._folder = tempfile.TemporaryDirectory()
@@ -77,7 +79,7 @@ class GeminiMind(Mind):
     """One connection."""
 
     def __init__(self, fake: FakeGemini, socket: ServerConnection) -> None:
-        super().__init__(fake.pace)
+        super().__init__(fake.pace, fake.filtering)
         self._fake, self._socket = fake, socket
         self._seeding = False
         self._names: dict[str, str] = {}
@@ -180,7 +182,7 @@ class GeminiMind(Mind):
 
     async def user_said(self, text: str) -> None:
         """The user's words, never said to be complete."""
-        for at in range(0, len(text), 8):
+        for at in range(0, len(text) if self._fake.transcribes else 0, 8):
             await self.send(serverContent={"inputTranscription": {"text": text[at : at + 8]}})
 
     async def begin(self) -> None:
@@ -204,6 +206,10 @@ class GeminiMind(Mind):
         await self.send(serverContent={"interrupted": True})
         if not self._fake.merges:
             await self.send(serverContent={"turnComplete": True})
+
+    async def filtered(self, what: str) -> None:
+        """A turn without a word, and its reason."""
+        await self.send(serverContent={"turnComplete": True, "turnCompleteReason": what})
 
     async def use_tool(self, tool_use_id: str, name: str, arguments: dict[str, Any]) -> None:
         """Ask for a tool."""

@@ -49,7 +49,8 @@ class Mind(abc.ABC):
         closed: Set when the connection has ended.
     """
 
-    def __init__(self, pace: float) -> None:
+    def __init__(self, pace: float, filters: list[str]) -> None:
+        self._filters = filters
         self.told = Told()
         self.turns: list[Turn] = []
         self.live: list[str] = []
@@ -140,6 +141,10 @@ class Mind(abc.ABC):
         """A response was cut off by the user."""
 
     @abc.abstractmethod
+    async def filtered(self, what: str) -> None:
+        """The provider's filter keeps it from answering."""
+
+    @abc.abstractmethod
     async def use_tool(self, tool_use_id: str, name: str, arguments: dict[str, Any]) -> None:
         """Ask for a tool."""
 
@@ -158,6 +163,9 @@ class Mind(abc.ABC):
             await self.user_began()
 
     async def _take(self, text: str) -> None:
+        if self._filters:
+            await self.filtered(self._filters.pop(0))
+            return
         self.turns.append(Turn("user", text))
         known = Known(self.turns, self.told.tools, self.told.prompt)
         await self._go(answer(known))

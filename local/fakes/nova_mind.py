@@ -21,7 +21,7 @@ class NovaMind(Mind):
     """One connection."""
 
     def __init__(self, fake: Fake, stream: Stream, model: str) -> None:
-        super().__init__(fake.pace)
+        super().__init__(fake.pace, fake.filtering)
         self._fake, self._stream = fake, stream
         self.told.model = model
         self._prompt = self._completion = self._user_content = self._audio_content = ""
@@ -218,6 +218,10 @@ class NovaMind(Mind):
             self.forget_unheard(text, heard)
             await self._text_block("ASSISTANT", "FINAL", heard)
         await self._text_block("ASSISTANT", "FINAL", '{ "interrupted" : true }', stop="INTERRUPTED")
+
+    async def filtered(self, what: str) -> None:
+        """The stream ends: no event says so of a single answer."""
+        await self.fail("validationException", what)
 
     async def use_tool(self, tool_use_id: str, name: str, arguments: dict[str, Any]) -> None:
         """Ask for a tool."""

@@ -30,7 +30,15 @@ ALLOWED = {"user": "input_text", "assistant": "output_text", "system": "input_te
 
 
 class FakeOpenAI(SocketFake):
-    """The service."""
+    """The service.
+
+    Attributes:
+        refused_items: Texts of which no item is taken; the session goes on without them.
+    """
+
+    def __init__(self, *, pace: float = 0.0) -> None:
+        super().__init__(pace=pace)
+        self.refused_items: set[str] = set()
 
     def environment(self) -> dict[str, str]:
         """The worker's variables."""
@@ -61,7 +69,7 @@ class OpenAIMind(Mind):
     """
 
     def __init__(self, fake: FakeOpenAI, socket: ServerConnection) -> None:
-        super().__init__(fake.pace)
+        super().__init__(fake.pace, fake.filtering)
         self._fake, self._socket = fake, socket
         self._ids = itertools.count(1)
         self._response = self._item = self._user_item = ""
@@ -124,6 +132,10 @@ class OpenAIMind(Mind):
                 if wrong or any(part.type != "input_image" and not (part.text or "").strip() for part in item.content):
                     raise self._fake.broken(f"{item.role} message with {wrong or 'a blank text'}")
                 text = "\n".join(part.text or "" for part in item.content)
+                if text in self._fake.refused_items:
+                    error = {"type": "invalid_request_error", "code": "invalid_value", "param": "item.content"}
+                    await self.send("error", error={**error, "message": "no"})
+                    return
                 fields["role"] = item.role
                 self._message(item.role, text, live=item.id is not None)
             case FunctionCallItem():
@@ -222,6 +234,11 @@ class OpenAIMind(Mind):
         """The user has interrupted."""
         details = {"type": "cancelled", "reason": "turn_detected"}
         await self._done("cancelled", [_spoken(self._item, text)], status_details=details)
+
+    async def filtered(self, what: str) -> None:
+        """A response that is cut off before its first word."""
+        await self.begin()
+        await self._done("incomplete", [], status_details={"type": "incomplete", "reason": what})
 
     async def use_tool(self, tool_use_id: str, name: str, arguments: dict[str, Any]) -> None:
         """Ask for a tool."""

@@ -136,6 +136,26 @@ def test_later_versions_sort_after_earlier_ones():
         ),
         ({"worker_count": 20, "worker_count_max": 10}, "worker_count_max=10 is not possible; allowed: at least worker"),
         ({"provider": "gemini-live"}, "provider_secret_arn=None is not possible; allowed: needed (provider=gemini-"),
+        (
+            {"provider": "openai-live", "provider_secret_arn": SECRET},
+            "provider='openai-live' is not possible; allowed: openai-live only with a worker_image of your own: the",
+        ),
+        (
+            {"provider_input_rate": 44100},
+            "provider_input_rate=44100 is not possible; allowed: 8000, 16000, 24000 (prov",
+        ),
+        (
+            {"provider": "gemini-live", "provider_secret_arn": SECRET, "provider_output_rate": "16000"},
+            "provider_output_rate=16000 is not possible; allowed: 24000 (provider=gemini-live)",
+        ),
+        ({"client_input_rate": 96000}, "client_input_rate=96000 is not possible; allowed: a whole number from 8000 to"),
+        ({"client_output_rate": "fast"}, "setting client_output_rate='fast' is not possible; allowed: a whole number"),
+        ({"provider_options": "[1]"}, "setting provider_options='[1]' is not possible; allowed: a JSON object"),
+        ({"provider_options": "{1}"}, "setting provider_options='{1}' is not possible; allowed: a JSON object"),
+        (
+            {"provider_options": {"speed": 2}},
+            """provider_options='{"speed": 2}' is not possible; allowed: an object with params, connection, region (""",
+        ),
         ({"provider_secret_arn": SECRET}, "allowed: only with provider=openai-realtime or openai-live or gemini-live"),
         ({"provider": "gemini-live", "provider_secret_arn": "name"}, "allowed: the whole ARN of a secret"),
         ({"auth": "oidc"}, "setting auth_issuer=None is not possible; allowed: needed with auth=oidc"),

@@ -1,10 +1,14 @@
 """A stage with everything set that can be set."""
 
 import json
+from typing import get_args
 
 import pytest
 
+from infra.combinations import PROVIDER_KEYS, PROVIDER_OPTIONS, PROVIDER_RATES
+from infra.config import Config, from_context
 from infra.constructs.bedrock import model_arns
+from worker.providers import PROVIDERS, Settings
 from worker.tracing import ENDPOINTS, XRAY
 
 SECRET = "arn:aws:secretsmanager:us-east-1:000000000000:secret:provider-key-AbCdEf"
@@ -113,6 +117,11 @@ def private(synthesized):
         provider="gemini-live",
         provider_secret_arn=SECRET,
         model_voice="Aoede",
+        provider_input_rate="8000",
+        provider_output_rate=24000,
+        client_input_rate=48000,
+        client_output_rate="16000",
+        provider_options={"connection": {"restart_after_s": 300}},
         trace_sampling_percent="5",
         domain_name="voice.example.com",
         domain_certificate_arn="arn:aws:acm:us-east-1:000000000000:certificate/01234567-0123-0123-0123-0123456789ab",
@@ -163,6 +172,33 @@ def test_the_key_of_the_provider_is_a_secret_and_nothing_else(private):
     readers = [name for name, each in policies.items() if "secretsmanager" in json.dumps(each)]
     assert len(readers) == 1
     assert "ExecutionRole" in readers[0]
+
+
+def test_audio_formats_and_options_reach_the_worker(private):
+    variables = {each["Name"]: each["Value"] for each in container(private)["Environment"]}
+    settings = Settings.from_environment({**variables, "GEMINI_API_KEY": "k"})
+    assert (settings.input_rate, settings.output_rate) == (8000, 24000)
+    assert (settings.client_input_rate, settings.client_output_rate) == (48000, 16000)
+    assert settings.options == {"connection": {"restart_after_s": 300}}
+
+
+def test_what_was_not_chosen_is_left_to_the_worker(prod):
+    names = {each["Name"] for each in container(prod)["Environment"]}
+    assert not {name for name in names if name.endswith(("_RATE", "_OPTIONS"))}
+
+
+def test_what_providers_take_is_the_same_here_and_in_the_worker():
+    assert {name: (each.input_rates, each.output_rates) for name, each in PROVIDERS.items()} == PROVIDER_RATES
+    assert {name: each.options for name, each in PROVIDERS.items()} == PROVIDER_OPTIONS
+    assert {name: each.keys[0] for name, each in PROVIDERS.items() if each.keys} == PROVIDER_KEYS
+    assert set(PROVIDERS) == set(get_args(Config.model_fields["provider"].annotation))
+
+
+def test_openai_live_runs_in_an_image_of_ones_own():
+    config = from_context(
+        {"provider": "openai-live", "provider_secret_arn": SECRET, "worker_image": "example/worker-with-live:1"}
+    )
+    assert config.provider == "openai-live"
 
 
 def test_workers_trace_a_part_of_the_turns_and_functions_what_lambda_samples(private):

@@ -19,6 +19,7 @@ from segue import LeaseSettings
 from tests.support.memory_manager import MemorySessionManager, MemoryStorage
 from tests.support.waiting import eventually
 from worker.corrections import correct, cut_message
+from worker.preparation import Preparation
 from worker.providers import AnswerCut, ContinuousModel, Settings, build
 from worker.rehearsal.tones import speak
 
@@ -78,6 +79,13 @@ class Call:
     async def connect(self) -> None:
         await self.agent.start()
         self._listening = asyncio.create_task(self._listen())
+
+    async def go_on(self, ready: Preparation) -> Call:
+        """Take the session with what was made ready for it, as the next worker does."""
+        await ready.manager.open()
+        self.agent = ready.beginning.agent
+        self._listening = asyncio.create_task(self._listen())
+        return self
 
     async def _listen(self) -> None:
         try:

@@ -29,6 +29,7 @@ class Activity:
         heard_of: Whether the provider has said anything on this connection: it took what it was started with.
         changed: Whether the conversation has gone on since ``settled`` was called.
         unanswered: What was typed and has no answer yet.
+        refused: Whether the provider does not answer what was said last; it is not asked again.
     """
 
     def __init__(self, now: Callable[[], float]) -> None:
@@ -39,7 +40,7 @@ class Activity:
 
     def began(self) -> None:
         """A new connection: nothing is under way on it."""
-        self.heard_of = False
+        self.heard_of = self.refused = False
         self._since = self._last = self._now()
         self._responding = False
         self._owed = self.unanswered is not None
@@ -51,13 +52,18 @@ class Activity:
         self.changed = False
 
     @property
+    def owed(self) -> bool:
+        """Whether something was typed, or a tool has returned something, and no response has begun."""
+        return self._owed and not self.refused
+
+    @property
     def responding(self) -> bool:
         """Whether a response is being made."""
         return self._responding
 
     def quiet_for(self) -> float:
         """Seconds since anything happened, 0 while something is under way."""
-        if self._responding or self._owed or self._tools or self._speech:
+        if self._responding or self.owed or self._tools or self._speech:
             return 0.0
         return self._now() - self._last
 
@@ -70,7 +76,7 @@ class Activity:
         self._last, self.changed = self._now(), True
         results = [block.tool_use_id for block in content.content if isinstance(block, ToolResultBlock)]
         self._tools.difference_update(results)
-        self._owed = True
+        self._owed, self.refused = True, False
         if not results:
             self.unanswered = content
 
@@ -86,6 +92,7 @@ class Activity:
             case BidiResponseStartEvent():
                 self._responding, self._owed = True, False
             case BidiTranscriptStartEvent(role="user"):
+                self.refused = False
                 self._speech.add(event.content_id)
             case BidiTranscriptStopEvent():
                 self._speech.discard(event.content_id)

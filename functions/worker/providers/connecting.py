@@ -11,7 +11,7 @@ from strands.types.content import Messages
 from strands.types.tools import ToolSpec
 
 from worker.log import logger
-from worker.providers import history
+from worker.providers import handles, history
 from worker.providers.counting import count
 from worker.providers.errors import Kind, about_tools, classify
 from worker.providers.offers import FULL, Offer, after, offers
@@ -36,6 +36,15 @@ class Connector:
         self._inner = inner
         self._provider = provider
         self._left: list[Offer] = []
+        self._resumed = False
+
+    @property
+    def how(self) -> str:
+        """How the present connection goes on, for log lines and metrics.
+
+        Strands' model of Gemini restarts by the handle that it keeps itself, and then needs nothing of what is offered.
+        """
+        return "handle" if self._resumed else self.offer.how
 
     async def start(
         self,
@@ -86,7 +95,7 @@ class Connector:
         Args:
             error: What the provider says.
         """
-        refused = classify(error).kind is Kind.REQUEST or self.offer.handle is not None
+        refused = classify(error).kind in {Kind.REQUEST, Kind.CONTENT} or self.offer.handle is not None
         if not refused or not self._left:
             return False
         self._left = after(self.offer, self._left, about_tools=about_tools(error))
@@ -119,6 +128,7 @@ class Connector:
                 if not self.next_best(error):
                     raise
             else:
+                self._resumed = restarting and handles.of_model(self._inner) is not None
                 return
             restarting = False
             with contextlib.suppress(Exception):  # of a connection that was never one

@@ -34,7 +34,7 @@ from worker.providers.activity import Activity
 from worker.providers.audio import Edges
 from worker.providers.connecting import Connector
 from worker.providers.counting import count
-from worker.providers.errors import ERRORS, ProviderError, Refusal, classify
+from worker.providers.errors import Kind, ProviderError, Refusal, classify
 from worker.providers.heard import Heard, SpeechBegan, Spoken
 from worker.providers.pump import Ended, Pump
 from worker.providers.reconnections import Reconnections
@@ -185,7 +185,10 @@ class ContinuousModel(BidiModel, AudioCapable):
         """
         messages = messages or []
         owed = self._waiting or self._activity.unanswered or again.spoken(messages)
-        await self._connector.restart(system_prompt, tools, again.without(messages, owed), restart_kwargs)
+        told = again.without(messages, owed)
+        if self._activity.refused:  # it would be refused again
+            self._activity.unanswered, owed = None, self._waiting
+        await self._connector.restart(system_prompt, tools, told, restart_kwargs)
         self._connected()
         if owed is not None and owed is not self._waiting:
             await self.inner.send(owed)
@@ -234,7 +237,7 @@ class ContinuousModel(BidiModel, AudioCapable):
                 elif isinstance(event, Ended):
                     await self._ended(event.error)
                 elif isinstance(event, Refusal):
-                    self._trouble(classify(event))
+                    self._trouble(event)
                 elif (meant := self._meaning(event)) is not None:
                     await self._forget_unplayed(meant)
                     for one in (one for sentence in sentences.of(meant) for one in self._heard.of(sentence)):
@@ -267,8 +270,8 @@ class ContinuousModel(BidiModel, AudioCapable):
 
     def _say_how(self, event: Any) -> None:
         if isinstance(event, BidiConnectionStartEvent):
-            logger.info("model connected", provider=self.provider, model=self.model_id, how=self._connector.offer.how)
-            count(f"ModelConnectedBy{self._connector.offer.how.title()}", self.provider)
+            logger.info("model connected", provider=self.provider, model=self.model_id, how=self._connector.how)
+            count(f"ModelConnectedBy{self._connector.how.title()}", self.provider)
         elif self._activity.heard_of:
             self._connector.taken()
 
@@ -278,8 +281,15 @@ class ContinuousModel(BidiModel, AudioCapable):
         if isinstance(error, ConnectionTimeoutError):
             raise error
         meaning = classify(error)
+        # Of a filter it has to be told whether it is about what was said on this connection, or about the history.
+        said = meaning.kind is Kind.CONTENT and (self._activity.heard_of or self._activity.owed)
+        if said and self._reconnections.may(meaning.kind):
+            self._trouble(error)
+            self._connector.taken()
+            self._reconnections.begin(meaning.kind)
+            raise ConnectionTimeoutError("the provider refused what was said last") from error
         count(meaning.metric, self.provider)
-        if not self._activity.heard_of and self._connector.next_best(error):
+        if not said and not self._activity.heard_of and self._connector.next_best(error):
             raise ConnectionTimeoutError("the provider refused how to go on") from error
         if not self._reconnections.may(meaning.kind):
             raise error
@@ -314,10 +324,14 @@ class ContinuousModel(BidiModel, AudioCapable):
             self._activity.settled()
             self._on_connection()
 
-    def _trouble(self, error: ProviderError) -> None:
-        logger.warning("the model failed", provider=self.provider, kind=error.kind.value)
-        count(error.metric, self.provider)
-        self.on_trouble(ERRORS[error.kind])
+    def _trouble(self, error: Exception) -> None:
+        """Report what the conversation survives."""
+        meaning = classify(error)
+        code = error.code if isinstance(error, Refusal) else type(error).__name__
+        logger.warning("the model failed", provider=self.provider, kind=meaning.kind.value, code=code)
+        count(meaning.metric, self.provider)
+        self._activity.refused |= meaning.kind is Kind.CONTENT
+        self.on_trouble(meaning)
 
 
 def _pcm(rate: int) -> AudioStreamConfig:

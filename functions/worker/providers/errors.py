@@ -169,6 +169,8 @@ _CODES: Final[Mapping[str, Kind]] = {
     "model_not_found": Kind.REGION,
     "content_filter": Kind.CONTENT,
     "content_policy_violation": Kind.CONTENT,
+    # Gemini's reason for a turn in which it made a tool call that it cannot read itself.
+    "MALFORMED_FUNCTION_CALL": Kind.UNKNOWN,
 }
 
 _NUMBERS: Final[Mapping[int, Kind]] = {

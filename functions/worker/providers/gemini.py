@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final, cast
 
+from google.genai.types import LiveServerContent
+from google.genai.types import TurnCompleteReason as Reason
 from strands.bidi.models.google import GoogleGeminiLiveModel
 
+from worker.providers.errors import Refusal
 from worker.providers.settings import Settings
 
 STOP_SECONDS: Final = 2.0
@@ -14,8 +17,17 @@ STOP_SECONDS: Final = 2.0
 reads what else the service still sends."""
 
 
+NOTHING_WRONG: Final = frozenset({Reason.TURN_COMPLETE_REASON_UNSPECIFIED, Reason.NEED_MORE_INPUT})
+"""Reasons for the end of a turn that are no trouble. All others but one say of content that it was refused: what was
+asked, or what would have been answered. So does whatever reason a later version adds, until somebody looks at it."""
+
+
 class PromptGeminiLiveModel(GoogleGeminiLiveModel):
-    """Strands' model, but a connection whose service talks on is given up soon."""
+    """Strands' model, but a refused turn is not overheard, and a connection whose service talks on is given up soon."""
+
+    def _convert_gemini_live_event(self, message: Any, turn_state: Any) -> list[Any]:
+        events: list[Any] = super()._convert_gemini_live_event(message, turn_state)
+        return [*events, *_failure(message.server_content)]
 
     async def stop(self) -> None:
         """Close the connection."""
@@ -24,6 +36,14 @@ class PromptGeminiLiveModel(GoogleGeminiLiveModel):
                 await super().stop()
         except TimeoutError:
             await super().stop()  # the connection is forgotten by now; this closes the rest
+
+
+def _failure(content: LiveServerContent | None) -> list[Refusal]:
+    """A turn that was refused, as a trouble for the wrapper to report; the conversation goes on."""
+    reason = content.turn_complete_reason if content is not None else None
+    if reason is None or reason in NOTHING_WRONG:
+        return []
+    return [Refusal(reason.value if reason is Reason.MALFORMED_FUNCTION_CALL else "content_filter", reason.value)]
 
 
 def make(settings: Settings) -> GoogleGeminiLiveModel:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from worker.log import logger
@@ -33,16 +33,19 @@ class Handle:
             that is too old all the same is refused, and then the history is replayed.
         model_id: Which model gave it.
         after: The tracking id of the newest message that the provider knew of.
+        expires_at: From when on it is surely good no more, in the same milliseconds; None: the provider does not say.
+            For people who read the record: whether it is used is decided by its age.
     """
 
     value: str
     at: int
     model_id: str
     after: str
+    expires_at: int | None = None
 
     def record(self) -> dict[str, Any]:
         """Return it as the session records it."""
-        return {"value": self.value, "at": self.at, "model_id": self.model_id, "after": self.after}
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 def of_model(model: object) -> str | None:
@@ -122,7 +125,10 @@ class Handles:
         """
         if self._value is None or not messages:
             return None
-        return Handle(self._value, self._given_at, model_id, str(messages[-1].get("tracking_id", ""))).record()
+        newest = str(messages[-1].get("tracking_id", ""))
+        seconds = self._provider.handle_seconds.value if self._provider.handle_seconds is not None else None
+        expires_at = None if seconds is None else self._given_at + seconds * 1000
+        return Handle(self._value, self._given_at, model_id, newest, expires_at).record()
 
     def usable(self, model_id: str, messages: Sequence[Any]) -> str | None:
         """Return what was recorded, once, if it may be used.

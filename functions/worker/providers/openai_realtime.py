@@ -115,10 +115,16 @@ def _hear(code: str | None, kind: str | None, parameter: str) -> None:
 
 
 def _failure(response: dict[str, Any]) -> list[Refusal]:
-    """A failed response as a trouble for the wrapper to report; the conversation goes on."""
+    """A response that failed or was filtered, as a trouble for the wrapper to report; the conversation goes on.
+
+    Source for what a filtered one looks like: ``openai/types/realtime/realtime_response_status.py`` of OpenAI's client.
+    """
+    details = response.get("status_details") or {}
+    if response.get("status") == "incomplete" and details.get("reason") == "content_filter":
+        return [Refusal("content_filter", "response")]
     if response.get("status") != "failed":
         return []
-    error = (response.get("status_details") or {}).get("error") or {}
+    error = details.get("error") or {}
     return [Refusal(error.get("code") or error.get("type") or "server_error", "response")]
 
 

@@ -16,7 +16,8 @@ RECONNECTION_SECONDS: Final = 60.0
 PAUSE_SECONDS: Final = 1.0
 """Before the second attempt to connect again, doubled for the third; and at once after throttling."""
 
-_LOST: Final = {Kind.DISCONNECTED, Kind.UNAVAILABLE, Kind.THROTTLED}
+_LOST: Final = {Kind.DISCONNECTED, Kind.UNAVAILABLE, Kind.THROTTLED, Kind.CONTENT}
+"""With the last some providers end the connection: another one goes on without what they refused."""
 
 
 class Reconnections:

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
 
 from local.fakes import FAKES, Fake
+from segue.wire.frames import Ready
 from tests.support.memory_manager import MemoryStorage
 from tests.support.provider_calls import Call
+from tests.support.waiting import eventually
+from tests.unit.worker.stand_ins import FakeConnections, address
+from worker.beginning import Beginning
+from worker.metrics import Model, metrics
 from worker.providers import Settings, build
+from worker.session import HostedSession
 
 NewFake = Callable[..., Any]
 NewCall = Callable[..., Any]
+Host = Callable[[Call], Awaitable[HostedSession]]
+Counted = Callable[[], Counter[str]]
 
 
 @pytest.fixture
@@ -45,10 +54,12 @@ async def new_call() -> AsyncIterator[NewCall]:
     """Opens calls; ends those that the test leaves."""
     made: list[Call] = []
 
-    async def start(fake: Fake, storage: MemoryStorage, *, connect: bool = True, **variables: str) -> Call:
+    async def start(
+        fake: Fake, storage: MemoryStorage, *, opened: bool = True, connect: bool = True, **variables: str
+    ) -> Call:
         call = Call(storage, fake.environment() | variables)
         made.append(call)
-        return await call.open(connect=connect)
+        return await call.open(connect=connect) if opened else call
 
     yield start
     for call in made:
@@ -58,3 +69,38 @@ async def new_call() -> AsyncIterator[NewCall]:
 @pytest.fixture
 def storage() -> MemoryStorage:
     return MemoryStorage()
+
+
+@pytest.fixture
+def clients() -> FakeConnections:
+    return FakeConnections()
+
+
+@pytest.fixture
+async def host(clients: FakeConnections) -> AsyncIterator[Host]:
+    """Hosts calls as the worker does, for one client."""
+    made: list[HostedSession] = []
+
+    async def start(call: Call) -> HostedSession:
+        session = HostedSession(call.manager, Beginning(call.agent), clients)  # type: ignore[arg-type]
+        made.append(session)
+        await session.start((address(),))
+        await eventually(lambda: clients.of("k1", Ready))
+        return session
+
+    yield start
+    for session in made:
+        await session.stop()
+
+
+@pytest.fixture
+def counted() -> Iterator[Counted]:
+    """What was counted of model connections since the test began, or since it last asked."""
+    metrics.take()
+
+    def read() -> Counter[str]:
+        counts, _, _ = metrics.take()
+        return Counter({name: times for name, times in counts.items() if name in set(Model)})
+
+    yield read
+    metrics.take()

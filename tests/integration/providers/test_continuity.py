@@ -11,9 +11,12 @@ from typing import Any
 
 import pytest
 
+from tests.integration.providers.conftest import Counted
 from tests.support.memory_manager import MemoryStorage
 from tests.support.provider_calls import PROMPT, Call, said
 from tests.support.waiting import eventually
+from worker.metrics import Model
+from worker.preparation import Preparation
 
 DOCS = Path(__file__).resolve().parents[3] / "docs" / "providers.md"
 BEGIN, END = "<!-- combinations: from the tests -->", "<!-- end of combinations -->"
@@ -27,12 +30,17 @@ CONVERSATION = [
     ("assistant", "sunny in Paris"),
 ]
 
-ENDS = ("handoff", "kill", "limit", "lost connection")
+ENDS = ("stop", "prepared handoff", "kill", "limit", "lost connection")
+"""``stop``: the holder lets go of the session and its connection, and a new call takes it up. ``prepared handoff``:
+what workers do when they are replaced; the successor connects while the holder is still connected."""
 
 EXPECTED: dict[tuple[str, str], tuple[str, str]] = {
     **{("nova-sonic", end): ("history", "6 texts") for end in ENDS},
     **{("openai-realtime", end): ("history", "6 texts, 1 tool call") for end in ENDS},
-    **{("gemini-live", end): ("handle", "nothing: it knows") for end in ENDS},
+    **{
+        ("gemini-live", end): ("history", "6 texts") if end == "prepared handoff" else ("handle", "nothing: it knows")
+        for end in ENDS
+    },
     **{("gemini-live, no handle", end): ("history", "6 texts") for end in ENDS},
 }
 """How each goes on, and what it is told."""
@@ -53,13 +61,21 @@ async def talk(call: Call) -> None:
 async def handle_recorded(call: Call, fake: Any) -> None:
     """The newest one: it comes a moment after the turn's end."""
     recorder = call.manager._recorders["default"]
+    await eventually(lambda: list(fake.sessions.values())[-1] == fake.mind.turns)
     await eventually(lambda: recorder._connection.get("handle", {}).get("value") == list(fake.sessions)[-1])
     await call.manager.durable()
 
 
+async def handed_over(leaving: Call, successor: Call) -> Call:
+    """As workers do it: the successor is ready before the holder lets go, and then takes the session as it is."""
+    ready = await Preparation.make(successor.manager, successor.new_agent)
+    await leaving.stop()
+    return await successor.go_on(ready)
+
+
 @pytest.mark.parametrize(("case", "end"), EXPECTED)
-async def test_the_conversation_goes_on(
-    case: str, end: str, new_fake: Any, new_call: Any, storage: MemoryStorage
+async def test_the_conversation_goes_on(  # noqa: PLR0917 - fixtures
+    case: str, end: str, new_fake: Any, new_call: Any, storage: MemoryStorage, counted: Counted, caplog: Any
 ) -> None:
     name, _, without = case.partition(", ")
     fake = await new_fake(name)
@@ -67,16 +83,20 @@ async def test_the_conversation_goes_on(
     call = await new_call(fake, storage)
     await talk(call)
     assert [text for text in said(call.agent.messages) if text[0] == "user"] == CONVERSATION[::2]
-    if EXPECTED[case, end][0] == "handle":
+    if case == "gemini-live":
         await handle_recorded(call, fake)
     await call.manager.durable()
     assert len(fake.minds) == 1
+    assert counted() == {Model.BY_NOTHING: 1}
+    caplog.clear()
     if end == "limit":
         await fake.mind.reach_limit()
     elif end == "lost connection":
         await fake.mind.drop()
+    elif end == "prepared handoff":
+        call = await handed_over(call, await new_call(fake, storage, opened=False))
     else:
-        await (call.stop() if end == "handoff" else call.kill())
+        await (call.stop() if end == "stop" else call.kill())
         call = await new_call(fake, storage)
     await eventually(lambda: len(fake.minds) == 2)
     assert bool(call.model._reconnections._lost) == (end == "lost connection"), (
@@ -88,6 +108,10 @@ async def test_the_conversation_goes_on(
     how = "handle" if told.handle else "history"
     if how == "history":
         assert told.history == CONVERSATION
+    assert [record.how for record in caplog.records if record.message == "model connected"] == [how]
+    lost = {Model.DISCONNECTED: 1} if end == "lost connection" else {}
+    assert counted() == {Model.BY_HANDLE if how == "handle" else Model.BY_HISTORY: 1, **lost}
+    assert len(fake.minds) == 2
     texts = f"{len(told.history)} texts" if told.history else "nothing: it knows"
     calls = [(name, result) for _, name, result in told.calls]
     assert calls in ([], [("weather", "sunny in Paris")])

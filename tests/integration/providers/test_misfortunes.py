@@ -12,6 +12,7 @@ from segue.records import Record
 from tests.support.memory_manager import MemoryStorage
 from tests.support.provider_calls import said
 from tests.support.waiting import eventually
+from worker.metrics import Model
 from worker.providers import classify, continuity, reconnections
 from worker.providers.errors import ERRORS, Kind
 
@@ -88,13 +89,45 @@ async def test_redaction_forgets_the_handle(new_fake, new_call, storage):
     assert fake.mind.told.history[0] == ("user", "[redacted]")
 
 
-async def test_refused_tools_lead_to_a_call_without_them(new_fake, new_call, storage):
-    fake = await new_fake("openai-realtime")
-    fake.refuse = lambda mind: "session.tools[0].parameters" if mind.told.tools else None
+REFUSED_TOOLS = {
+    "nova-sonic": "The toolConfiguration is not valid.",
+    "openai-realtime": "session.tools[0].parameters",
+    "gemini-live": "Invalid function declaration.",
+}
+"""What each says: an exception's text, an error's parameter, the reason of a close."""
+
+
+@pytest.mark.parametrize("name", REFUSED_TOOLS)
+async def test_refused_tools_lead_to_a_call_without_them(name, new_fake, new_call, storage, counted):
+    fake = await new_fake(name)
+    fake.updates = False
     call = await new_call(fake, storage)
-    await eventually(lambda: len(fake.minds) == 2)
     await call.ask("My name is Alice", "Hello Alice")
+    await call.stop()
+    fake.refuse = lambda mind: REFUSED_TOOLS[name] if mind.told.tools else None
+    counted()
+    successor = await new_call(fake, storage)
+    await eventually(lambda: len(fake.minds) == 3)
+    await successor.ask("What's my name?", "Your name is Alice")
     assert fake.mind.told.tools == {}
+    assert fake.mind.told.history == [("user", "My name is Alice"), ("assistant", "Hello Alice, nice to meet you.")]
+    assert counted()[Model.OFFER_REFUSED] == 1
+
+
+async def test_openai_goes_on_without_the_items_that_it_refuses(new_fake, new_call, storage, counted):
+    """It refuses no history as a whole, but single items of it."""
+    fake = await new_fake("openai-realtime")
+    call = await new_call(fake, storage)
+    await call.ask("My name is Alice", "Hello Alice")
+    await call.ask("repeat after me one", "one")
+    await call.stop()
+    fake.refused_items = {"repeat after me one"}
+    counted()
+    successor = await new_call(fake, storage)
+    await successor.ask("What's my name?", "Your name is Alice")
+    assert [text for _, text in fake.mind.told.history] == ["My name is Alice", "Hello Alice, nice to meet you.", "one"]
+    assert len(fake.minds) == 2
+    assert counted() == {Model.BY_HISTORY: 1}
 
 
 @pytest.mark.parametrize(
@@ -166,7 +199,9 @@ async def test_an_outage_ends_the_call(name, new_fake, new_call, storage, monkey
 
 
 @pytest.mark.parametrize("name", ALL)
-async def test_a_connection_is_renewed_between_turns_before_its_limit(name, new_fake, new_call, storage, monkeypatch):
+async def test_a_connection_is_renewed_between_turns_before_its_limit(
+    name, new_fake, new_call, storage, counted, monkeypatch
+):
     monkeypatch.setattr(continuity, "QUIET_SECONDS", 0.1)
     fake = await new_fake(name)
     call = await new_call(fake, storage, SEGUE_PROVIDER_OPTIONS='{"connection": {"restart_after_s": 1}}')
@@ -175,6 +210,9 @@ async def test_a_connection_is_renewed_between_turns_before_its_limit(name, new_
     assert not call.of(BidiConnectionRestartEvent)[0].turn_interrupted
     await eventually(lambda: len(fake.minds) > 1)
     await call.ask("What's my name?", "Your name is Alice")
+    counts = counted()
+    assert counts[Model.RENEWED] >= 1
+    assert not counts.keys() & {Model.DISCONNECTED, Model.OFFER_REFUSED}
 
 
 async def test_nova_is_told_no_more_than_aws_allows(new_fake, new_call, storage):

@@ -2,45 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
 
-from segue.wire.frames import AudioInput, InputAck, Ready, Transcript
+from segue.wire.frames import AudioInput, InputAck, Transcript
+from tests.integration.providers.conftest import Host
 from tests.support.provider_calls import Call
 from tests.support.waiting import eventually
-from tests.unit.worker.stand_ins import FakeConnections, address, delivery
-from worker.beginning import Beginning
+from tests.unit.worker.stand_ins import FakeConnections, delivery
+from worker import replay
 from worker.rehearsal.tones import speak
-from worker.session import HostedSession
 
 ALL = ["nova-sonic", "openai-realtime", "gemini-live"]
 SENTENCE = "My name is Alice"
-
-Host = Callable[[Call], Awaitable[HostedSession]]
-
-
-@pytest.fixture
-def clients() -> FakeConnections:
-    return FakeConnections()
-
-
-@pytest.fixture
-async def host(clients: FakeConnections) -> AsyncIterator[Host]:
-    """Hosts calls as the worker does, for one client."""
-    made: list[HostedSession] = []
-
-    async def start(call: Call) -> HostedSession:
-        session = HostedSession(call.manager, Beginning(call.agent), clients)  # type: ignore[arg-type]
-        made.append(session)
-        await session.start((address(),))
-        await eventually(lambda: clients.of("k1", Ready))
-        return session
-
-    yield start
-    for session in made:
-        await session.stop()
 
 
 def pieces(call: Call) -> list[bytes]:
@@ -84,3 +59,43 @@ async def test_the_next_connection_hears_the_whole_sentence_once(  # noqa: PLR09
     await eventually(lambda: answers(clients) == ["Hello Alice, nice to meet you."])
     assert shown(clients) == [SENTENCE]
     assert fake.mind.live == [SENTENCE]
+
+
+async def left_out(fake: Any, call: Call, session: Any, clients: FakeConnections) -> int:
+    """Say a sentence that Gemini answers and never transcribes; returns how many frames it had."""
+    fake.transcribes = False
+    said = pieces(call)
+    for number, pcm in enumerate(said, start=1):
+        session.deliver(delivery(AudioInput.from_pcm(pcm, number)))
+    await eventually(lambda: answers(clients) == ["Hello Alice, nice to meet you."])
+    assert shown(clients) == []
+    return len(said)
+
+
+async def test_what_gemini_never_transcribed_is_heard_by_the_next_connection(
+    new_fake: Any, new_call: Any, storage: Any, host: Host, clients: FakeConnections
+) -> None:
+    fake = await new_fake("gemini-live")
+    call = await new_call(fake, storage, connect=False)
+    session = await host(call)
+    frames = await left_out(fake, call, session, clients)
+    fake.transcribes = True
+    await fake.mind.reach_limit()
+    await eventually(lambda: len(fake.minds) == 2 and fake.mind.live == [SENTENCE])
+    await eventually(lambda: shown(clients) == [SENTENCE])
+    await eventually(lambda: clients.of("k1", InputAck)[-1].upto == frames)
+
+
+async def test_what_gemini_never_transcribed_is_acknowledged_by_age(
+    new_fake: Any, new_call: Any, storage: Any, host: Host, clients: FakeConnections, monkeypatch: Any
+) -> None:
+    fake = await new_fake("gemini-live")
+    call = await new_call(fake, storage, connect=False)
+    session = await host(call)
+    frames = await left_out(fake, call, session, clients)
+    assert not [ack for ack in clients.of("k1", InputAck) if ack.upto == frames], "a transcript may still come"
+    monkeypatch.setattr(replay, "ENDED_SECONDS", 0.0)
+    monkeypatch.setattr(replay, "SILENCE_SECONDS", 0.0)
+    await eventually(lambda: clients.of("k1", InputAck) and clients.of("k1", InputAck)[-1].upto == frames)
+    assert shown(clients) == []
+    assert len(fake.minds) == 1

@@ -14,7 +14,7 @@ from worker.providers import Settings as Chosen
 
 @pytest.fixture(autouse=True)
 def _nobodys_keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("OPENAI_API_KEY", "GEMINI_API_KEY", "GOOGLE_API_KEY", "SEGUE_PROVIDER_OPTIONS"):
+    for name in provider.PASSED_ON:
         monkeypatch.delenv(name, raising=False)
 
 
@@ -36,6 +36,34 @@ def test_the_key_and_the_choice_reach_the_workers(monkeypatch):
     assert settings.provider.name == "openai-realtime"
     assert (settings.model_id, settings.voice, settings.api_key) == ("gpt-realtime-mini", "marin", "k")
     assert "'k'" not in repr(Settings(worker_environment=chosen))
+
+
+RATES = {
+    "SEGUE_PROVIDER_INPUT_RATE": "8000", "SEGUE_PROVIDER_OUTPUT_RATE": "24000",
+    "SEGUE_INPUT_RATE": "48000", "SEGUE_OUTPUT_RATE": "16000",
+}  # fmt: skip
+
+
+def test_formats_and_options_are_passed_on(monkeypatch):
+    given = RATES | {
+        "GEMINI_API_KEY": "k",
+        "SEGUE_PROVIDER_OPTIONS": '{"params": {"temperature": 0.5}}',
+        "SEGUE_PROVIDER_ENDPOINT": "https://gateway.example",
+    }
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    settings = Chosen.from_environment(provider.variables("gemini-live", None, None))
+    assert (settings.input_rate, settings.output_rate) == (8000, 24000)
+    assert (settings.client_input_rate, settings.client_output_rate) == (48000, 16000)
+    assert settings.options == {"params": {"temperature": 0.5}}
+    assert settings.endpoint == "https://gateway.example"
+
+
+def test_a_wrong_rate_is_one_line_before_anything_starts(monkeypatch):
+    monkeypatch.setenv("GEMINI_API_KEY", "k")
+    monkeypatch.setenv("SEGUE_PROVIDER_OUTPUT_RATE", "16000")
+    with pytest.raises(LocalError, match="SEGUE_PROVIDER_OUTPUT_RATE is 16000; gemini-live takes 24000"):
+        provider.variables("gemini-live", None, None)
 
 
 def test_credentials_for_bedrock_do_not_replace_those_of_the_emulator(monkeypatch):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import random
+from typing import Any
 
 import numpy as np
 import pytest
 import soxr
+from strands.bidi.types import AudioDelta
+from strands.bidi.types.events import BidiAudioDeltaEvent, BidiAudioStopEvent, BidiBargeInEvent
 
-from worker.providers.audio import QUALITY, Resampler
+from worker.providers.audio import QUALITY, Edges, Resampler
 
 SECONDS = 1.5
 
@@ -74,3 +78,49 @@ def test_after_a_barge_in_nothing_of_before_is_left():
     resampler.convert(sine(16000))
     resampler.forget()
     assert loudest(resampler.convert(bytes(3200))) <= 1
+
+
+def spoken(pcm: bytes) -> BidiAudioDeltaEvent:
+    return BidiAudioDeltaEvent(base64.b64encode(pcm).decode(), "pcm", 16000, 1, "c1")
+
+
+def sound(events: list[Any]) -> bytes:
+    """What of these is audio, all of it at the client's rate."""
+    deltas = [event for event in events if isinstance(event, BidiAudioDeltaEvent)]
+    assert all((event.sample_rate, event.content_id) == (24000, "c1") for event in deltas)
+    return b"".join(base64.b64decode(event.audio) for event in deltas)
+
+
+def test_at_the_end_of_speech_clients_are_sent_what_the_filter_kept():
+    edges = Edges((16000, 24000), (16000, 16000))
+    said = list(edges.to_client(spoken(sine(16000))))
+    end = list(edges.to_client(BidiAudioStopEvent("c1")))
+    assert isinstance(end[-1], BidiAudioStopEvent), "and then that it is over"
+    assert len(end) == 2
+    whole = soxr.resample(np.frombuffer(sine(16000), dtype="<i2"), 16000, 24000, quality=QUALITY)
+    assert abs(len(sound(said + end)) // 2 - len(whole)) <= 1
+    assert list(edges.to_client(stop := BidiAudioStopEvent("c1"))) == [stop], "nothing is left"
+
+
+def test_after_a_barge_in_clients_are_sent_nothing_of_what_the_filter_kept():
+    edges = Edges((16000, 24000), (16000, 16000))
+    list(edges.to_client(spoken(sine(16000, loudness=0.9))))
+    cut = BidiBargeInEvent()
+    assert list(edges.to_client(cut)) == [cut]
+    assert list(edges.to_client(stop := BidiAudioStopEvent("c1"))) == [stop]
+    assert loudest(sound(list(edges.to_client(spoken(bytes(32000)))))) <= 1, "the next answer begins with silence"
+
+
+def test_what_clients_say_waits_until_the_filter_gives_something():
+    edges = Edges((16000, 24000), (24000, 24000))
+    few = AudioDelta(format="pcm", source={"bytes": sine(16000)[:20]})
+    assert edges.to_provider(few) is None
+    given = edges.to_provider(AudioDelta(format="pcm", source={"bytes": sine(16000)}))
+    assert given is not None
+    assert len(given.source["bytes"]) > 2 * 16000
+
+
+def test_at_equal_rates_everything_passes_as_it_is():
+    edges = Edges((16000, 24000), (16000, 24000))
+    for event in (spoken(b"ab"), BidiAudioStopEvent("c1"), BidiBargeInEvent()):
+        assert list(edges.to_client(event)) == [event]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -25,9 +27,23 @@ from worker import outbox as outbox_module
 from worker.claims import ClaimTaker
 from worker.drain import Drain
 from worker.metrics import Count, Level, Model, Reporter, Size, Time, metrics
+from worker.providers import continuity, reconnections
 from worker.providers.continuity import ContinuousModel
-from worker.providers.errors import ERRORS
+from worker.providers.errors import ERRORS, Kind, Refusal, classify
 from worker.providers.settings import Settings
+
+OF_EACH_KIND = {
+    Kind.THROTTLED: Refusal("rate_limit_exceeded", "response"),
+    Kind.UNAVAILABLE: ConnectionRefusedError(),
+    Kind.DISCONNECTED: ConnectionResetError(),
+    Kind.ACCESS: type("AccessDeniedException", (Exception,), {})(),
+    Kind.REGION: Refusal("model_not_found", "session"),
+    Kind.CREDENTIALS: Refusal("invalid_api_key", "session"),
+    Kind.CONTENT: Refusal("content_filter", "response"),
+    Kind.REQUEST: Refusal("invalid_value", "session"),
+    Kind.UNKNOWN: KeyError(),
+}
+"""Raised by a model, as its provider's client would."""
 
 BY = frozenset({("service", "segue-worker"), ("stage", "test")})
 
@@ -162,15 +178,99 @@ async def an_input_that_the_model_does_not_take(host, **_):
     await eventually(lambda: metrics._counts[Count.ERRORS])
 
 
+CHOSEN = {
+    "nova-sonic": {},
+    "gemini-live": {"GEMINI_API_KEY": "k"},
+    "rehearsal": {},
+}
+
+
+def model_of(provider: str, inner: HandledModel, now: Callable[[], float] = time.monotonic) -> ContinuousModel:
+    return ContinuousModel(inner, Settings.from_environment({"SEGUE_PROVIDER": provider, **CHOSEN[provider]}), now)
+
+
+async def connected(model: ContinuousModel, messages: Any = (), *then: Any) -> Exception | None:
+    """Connect with a history, and return what the connection ended with."""
+    inner: Any = model.inner
+    await model.start(None, None, list(messages))
+    inner.emit([BidiConnectionStartEvent("c", "m"), *then])
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(0.05 if not then else 5.0):
+            try:
+                async for _ in model.receive():
+                    pass
+            except TimeoutError:
+                raise
+            except Exception as error:  # noqa: BLE001 - returned
+                return error
+    return None
+
+
+def message(role: str, words: str) -> Any:
+    return {"role": role, "content": [{"text": words}], "tracking_id": "m1"}
+
+
+def handle(model: ContinuousModel, given_at: float) -> dict[str, Any]:
+    record = {"value": "h", "at": int(given_at * 1000), "model_id": model.model_id, "after": "m1"}
+    return {"handle": record}
+
+
 @tells(Model.BY_NOTHING, Model.FAILED)
-async def a_model_of_a_provider_that_connects_and_breaks(**_):
+async def a_model_that_connects_and_breaks(**_):
+    error = await connected(model_of("rehearsal", HandledModel()), (), RuntimeError("broken"))
+    assert isinstance(error, RuntimeError)
+
+
+@tells(Model.BY_HANDLE)
+async def a_model_that_resumes_by_handle(**_):
+    model = model_of("gemini-live", HandledModel())
+    model.load_connection(handle(model, time.time()))
+    await connected(model, [message("user", "hello")])
+
+
+@tells(Model.HANDLE_UNUSABLE, Model.BY_HISTORY)
+async def a_handle_that_is_too_old(**_):
+    model = model_of("gemini-live", HandledModel())
+    model.load_connection(handle(model, time.time() - 3 * 3600))
+    await connected(model, [message("user", "hello")])
+
+
+@tells(Model.HISTORY_CUT)
+async def a_history_that_is_too_long_for_its_provider(**_):
+    words = "é" * 20_000
+    messages = [message("user", words), message("assistant", words), message("user", words)]
+    await connected(model_of("nova-sonic", HandledModel()), messages)
+
+
+@tells(Model.OFFER_REFUSED)
+async def a_provider_that_refuses_how_to_go_on(**_):
     inner = HandledModel()
-    model = ContinuousModel(inner, Settings.from_environment({"SEGUE_PROVIDER": "rehearsal"}))
+    inner.start_failure = Refusal("invalid_value", "session")
+    with pytest.raises(Refusal):
+        await connected(model_of("rehearsal", inner), [message("user", "hello")])
+
+
+@tells(Model.RENEWED)
+async def a_connection_that_is_nearly_over(monkeypatch, **_):
+    monkeypatch.setattr(continuity, "QUIET_SECONDS", 0.03)
+    inner, clock = HandledModel(), [0.0]
+    config = {"model_id": "m", "connection": {"restart_after_s": 100}}
+    monkeypatch.setattr(inner, "get_config", lambda: config)
+    model = model_of("rehearsal", inner, lambda: clock[0])
     await model.start(None, None, [])
-    inner.emit([BidiConnectionStartEvent("c", "rehearsal"), RuntimeError("broken")])
-    with pytest.raises(RuntimeError, match="broken"):
-        async for _ in model.receive():
-            pass
+    clock[0] += 90.0
+    with pytest.raises(ConnectionTimeoutError, match="renewed between turns"):
+        async with asyncio.timeout(5.0):
+            async for _ in model.receive():
+                pass
+
+
+@tells(*(ERRORS[kind].metric for kind in Kind))
+async def an_error_of_each_kind(monkeypatch, **_):
+    monkeypatch.setattr(reconnections, "PAUSE_SECONDS", 0.0)
+    for kind, error in OF_EACH_KIND.items():
+        assert classify(error) is ERRORS[kind]
+        await connected(model_of("rehearsal", HandledModel()), (), error)
 
 
 @pytest.mark.parametrize("scenario", DRIVEN, ids=lambda scenario: scenario.__name__)
@@ -180,12 +280,12 @@ async def test_what_happens_is_told(scenario, told, surroundings):
 
 
 def test_every_metric_is_driven():
-    every = {*Count, *Time, *Size, *Level}
+    every = {*Count, *Time, *Size, *Level, *Model}
     assert every == {name for names in DRIVEN.values() for name in names} & every
 
 
 def test_what_providers_count_is_known():
-    """Each is driven with its provider's fake in ``tests/integration/providers``."""
+    """Those that a fake can bring about are asserted in ``tests/integration/providers`` as well."""
     code = "\n".join(path.read_text(encoding="utf-8") for path in Path(worker.__path__[0], "providers").glob("*.py"))
     assert {error.metric for error in ERRORS.values()} <= set(Model)
     assert all(f'"{name}"' in code or name.startswith("ModelConnectedBy") for name in Model)
