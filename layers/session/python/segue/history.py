@@ -48,6 +48,8 @@ class AgentHistory:
         internal: Further Strands state of an ``Agent``.
         tools: Every tool run by tool use id, in order of their start; one without ``status`` was under way.
         connection: The latest connection record.
+        earlier: While records are added up, the messages of earlier windows by tracking id. Earlier versions of Segue
+            wrote windows that keep such messages without recording them again.
     """
 
     messages: list[Message] = field(default_factory=list)
@@ -57,6 +59,7 @@ class AgentHistory:
     internal: dict[str, Any] = field(default_factory=dict)
     tools: dict[str, dict[str, Any]] = field(default_factory=dict)
     connection: dict[str, Any] = field(default_factory=dict)
+    earlier: dict[str, Message] = field(default_factory=dict, repr=False)
 
     def index(self, tracking_id: str) -> int | None:
         """Find a message, newest first."""
@@ -68,9 +71,12 @@ class AgentHistory:
     def replace(self, message: Message, *, everywhere: bool) -> bool:
         """Put a message in the place of the newest one with its tracking id, or of all; False if there is none."""
         tracking_id = message.get("tracking_id", "")
+        known = tracking_id in self.earlier
+        if known:
+            self.earlier[tracking_id] = message
         newest = self.index(tracking_id)
         if newest is None:
-            return False
+            return known
         self.messages[newest] = message
         if everywhere:
             self.messages = [message if old.get("tracking_id") == tracking_id else old for old in self.messages]
@@ -106,15 +112,22 @@ def fold(records: Sequence[Record], upto: int | None = None) -> History:
                 _apply(history.agents.setdefault(record.agent, AgentHistory()), number, record)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise JournalCorrupt(f"record {number}", f"not a {record.kind!r} record ({error!r})") from error
+    for agent in history.agents.values():
+        agent.earlier = {}
     return history
 
 
 def _rewound(left: History, history: History) -> History:
-    """Keep where the messages are that are not shown any more: they can still be redacted."""
+    """Keep where the messages are that are not shown any more: they can still be redacted, and come back."""
     for agent_id, agent in left.agents.items():
         entered = history.agents.setdefault(agent_id, AgentHistory())
         entered.numbers = {**agent.numbers, **entered.numbers}
+        entered.earlier = {**entered.earlier, **agent.earlier, **_by_id(agent.messages)}
     return history
+
+
+def _by_id(messages: Iterable[Message]) -> dict[str, Message]:
+    return {message.get("tracking_id", ""): message for message in messages}
 
 
 def _apply(agent: AgentHistory, number: int, record: Record) -> None:  # noqa: C901 - a table would hide the shapes
@@ -130,11 +143,13 @@ def _apply(agent: AgentHistory, number: int, record: Record) -> None:  # noqa: C
             if record.kind == "redact":
                 agent.internal = replaced(agent.internal, {data["message"].get("tracking_id", ""): data["message"]})
         case "window":
-            known = {message.get("tracking_id"): message for message in agent.messages}
+            known = _by_id(agent.messages)
+            known |= {back: agent.earlier[back] for back in data["keep"] if back not in known and back in agent.earlier}
             missing = [tracking_id for tracking_id in data["keep"] if tracking_id not in known]
             if missing:
                 raise JournalCorrupt(f"record {number}", f"keeps messages that were never recorded: {missing[:3]}")
             agent.messages = [known[tracking_id] for tracking_id in data["keep"]]
+            agent.earlier |= known
         case "state":
             agent.state = data
         case "prompt":
