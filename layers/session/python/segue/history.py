@@ -22,8 +22,9 @@ A streamed message is recorded when it is complete, not when it begins: ``before
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from strands.types.session import decode_bytes_values
@@ -61,6 +62,16 @@ class AgentHistory:
     connection: dict[str, Any] = field(default_factory=dict)
     earlier: dict[str, Message] = field(default_factory=dict, repr=False)
 
+    def copy(self) -> AgentHistory:
+        """Return what further records will not change. What is replaced as a whole is shared."""
+        return replace(
+            self,
+            messages=list(self.messages),
+            numbers=dict(self.numbers),
+            tools=dict(self.tools),
+            earlier=dict(self.earlier),
+        )
+
     def index(self, tracking_id: str) -> int | None:
         """Find a message, newest first."""
         for index in range(len(self.messages) - 1, -1, -1):
@@ -90,6 +101,10 @@ class History:
     agents: dict[str, AgentHistory] = field(default_factory=dict)
     multi_agents: dict[str, dict[str, Any]] = field(default_factory=dict)
 
+    def copy(self) -> History:
+        """Return what further records will not change."""
+        return History({name: agent.copy() for name, agent in self.agents.items()}, dict(self.multi_agents))
+
 
 def fold(records: Sequence[Record], upto: int | None = None) -> History:
     """Add records up.
@@ -101,20 +116,37 @@ def fold(records: Sequence[Record], upto: int | None = None) -> History:
     Raises:
         JournalCorrupt: A record contradicts the ones before it, or has not the shape of its kind.
     """
-    history = History()
-    for number, record in enumerate(records[:upto]):
+    records = records[:upto]
+    history, kept = History(), dict[int, History]()
+    last_use = {_target(number, record): number for number, record in enumerate(records) if record.kind == "rewind"}
+    for number, record in enumerate(records):
+        if number in last_use:
+            kept[number] = history.copy()
         try:
             if record.kind == "rewind":
-                history = _rewound(history, fold(records, min(record.data["to"], number)))
+                target = _target(number, record)
+                history = _rewound(history, kept.pop(target) if last_use[target] == number else kept[target].copy())
             elif record.kind == "multi_agent":
                 history.multi_agents[record.data["id"]] = decode_bytes_values(record.data["state"])
             elif record.kind != "input":
                 _apply(history.agents.setdefault(record.agent, AgentHistory()), number, record)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise JournalCorrupt(f"record {number}", f"not a {record.kind!r} record ({error!r})") from error
+            raise _not_one(number, record, error) from error
     for agent in history.agents.values():
         agent.earlier = {}
     return history
+
+
+def _target(number: int, record: Record) -> int:
+    """How many records a rewind goes back to."""
+    try:
+        return min(operator.index(record.data["to"]), number)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise _not_one(number, record, error) from error
+
+
+def _not_one(number: int, record: Record, error: Exception) -> JournalCorrupt:
+    return JournalCorrupt(f"record {number}", f"not a {record.kind!r} record ({error!r})")
 
 
 def _rewound(left: History, history: History) -> History:
