@@ -67,6 +67,7 @@ class JournalWriter:
         self._queue: list[Queued] = []
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
         self._draining: asyncio.Task[None] | None = None
+        self._committing = False
         self.between_commits = asyncio.Lock()
         self._reopen: Callable[[], Awaitable[None]] | None = None
         self._when_fenced: Callable[[], None] | None = None
@@ -76,6 +77,11 @@ class JournalWriter:
     @property
     def busy(self) -> bool:
         """Whether a commit is under way; it renews the lease, so no heartbeat is due."""
+        return self._committing
+
+    @property
+    def draining(self) -> bool:
+        """Whether what is queued is being committed, or a redaction swept: a loss is for that to tell."""
         return self._draining is not None
 
     @property
@@ -208,22 +214,30 @@ class JournalWriter:
             if self._lease.lost is not None or self._reopen is None:
                 raise self._lease.lost or SessionFenced(0, None)
             await self._reopen()
-        fenced = None
-        if group := self._committer.undecided or self._next_group():
-            begun = self._clock.now()
-            fenced = await self._committer.commit(group)
-            with self._lock:
-                del self._queue[: len(group)]  # it is in the session: never sent again
-            self._accepted += len(group)
-            self._when_committed(len(group), self._clock.now() - begun)
+        group = self._committer.undecided or self._next_group()
+        fenced = await self._commit(group) if group else None
         if self._committer.unswept and fenced is None:
             await self._committer.sweep()
         if not self._committer.unswept:
             self.head = self._accepted
-        self.failure = None
+        if not isinstance(self.failure, _FINAL):  # else a heartbeat has found out meanwhile
+            self.failure = None
         self._wake()
         if fenced is not None:
             raise fenced
+
+    async def _commit(self, group: Sequence[Queued]) -> SessionFenced | None:
+        begun = self._clock.now()
+        self._committing = True
+        try:
+            fenced = await self._committer.commit(group)
+        finally:
+            self._committing = False
+        with self._lock:
+            del self._queue[: len(group)]  # it is in the session: never sent again
+        self._accepted += len(group)
+        self._when_committed(len(group), self._clock.now() - begun)
+        return fenced
 
     def _next_group(self) -> list[Queued]:
         """The next group, left in the queue until it is committed."""

@@ -135,7 +135,7 @@ class Upkeep:
         if self._lease.lost is None:
             return None
         self.lost()
-        if self.writer is not None and self.writer.busy:
+        if self.writer is not None and self.writer.draining:
             return self._lease.settings.heartbeat / 4  # whether its commit was accepted is for that to say
         if self.writer is not None:
             self.writer.fail(self._lease.lost)
