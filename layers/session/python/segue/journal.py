@@ -147,19 +147,15 @@ class JournalWriter:
         self._drain_soon()
         await waiter
 
-    async def settle(self) -> None:
-        """Wait for the commit under way, whatever becomes of it, and for chores."""
-        while self._draining is not None:
-            await asyncio.gather(self._draining, return_exceptions=True)
-        await self.settle_chores()
-
-    async def settle_chores(self, patience: float = 0.0) -> None:
-        """Wait for chores: an orphan's deletion has to be over before somebody else is the holder.
+    async def settle_chores(self, timeout: float, *, patience: float = 0.0) -> None:
+        """Wait for chores: what has to be deleted is, if storage answers in time.
 
         Args:
+            timeout: Seconds to wait; then they are given up, and the next collection finds what stays behind. What
+                they have sent may arrive later: it deletes segments, whose keys are never used again.
             patience: Seconds that a volume on its way is waited for; it has to arrive before what sweeps it begins.
         """
-        await self._committer.settle(patience)
+        await self._committer.settle(timeout, patience)
 
     async def finish_redaction(self, numbers: Sequence[int], records: Sequence[Record]) -> None:
         """Finish what an earlier holder began and could not.

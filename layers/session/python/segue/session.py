@@ -230,7 +230,7 @@ class Session:
                 logger.warning("whether the last commit was accepted is not known, the lease runs out")
                 self.upkeep.forsake()
                 return
-            await writer.settle_chores()
+            await writer.settle_chores(CLOSE_TIMEOUT_S)
             self._left = self.lease.item
             if for_good:
                 writer.left = True
@@ -248,7 +248,7 @@ class Session:
         """
         writer = self.live
         async with writer.between_commits:
-            await writer.settle_chores(CLOSE_TIMEOUT_S)
+            await writer.settle_chores(CLOSE_TIMEOUT_S, patience=CLOSE_TIMEOUT_S)
             if not self.lease.held and self.lease.lost is None:
                 await self._reopen()  # it was let go
             item = self.lease.mine
