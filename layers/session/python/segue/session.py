@@ -186,11 +186,16 @@ class Session:
             StorageUnavailable: Storage does not answer.
         """
         writer = self.live
+        if self.upkeep.forsaken:
+            await self.durable(timeout=CLOSE_TIMEOUT_S)  # whether the last commit was accepted has to be known
         async with writer.between_commits:
             if self.lease.lost is not None:
                 raise self.lease.lost
             if not self.lease.held:
                 await self._reopen()
+            elif self.upkeep.forsaken:
+                await self.lease.beat()
+                self.upkeep.begin()
 
     async def close(self) -> None:
         """Flush and release. The next write takes the session again, if nobody wrote in between.
