@@ -59,8 +59,12 @@ class SessionHandle(SessionFacts, ClientInput, Committing, Losing, ABC):
         Committing.__init__(self)
         Losing.__init__(self)
         self._prepared: Prepared | None = None
-        self._runtime = Runtime.shared()
         self._opening = Opening(self._begin, self._let_go)
+
+    @property
+    def _runtime(self) -> Runtime:
+        """This process's; the handle may have been made before a fork."""
+        return Runtime.shared()
 
     @abstractmethod
     async def _stores(self) -> Stores:

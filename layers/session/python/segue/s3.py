@@ -38,6 +38,13 @@ _clients: dict[tuple[Any, ...], tuple[Any, Any]] = {}
 _clients_lock = threading.Lock()
 
 
+def _forget_clients() -> None:
+    """Let a forked child make its own. Whoever held the lock is not there any more."""
+    global _clients_lock  # noqa: PLW0603 - a lock cannot be made free by whoever does not hold it
+    _clients_lock = threading.Lock()
+    _clients.clear()
+
+
 class GuardedS3SessionManager(GuardedSessionManager):
     """Keeps a session in S3, guarded by DynamoDB, so that exactly one writer can add to it.
 
@@ -148,4 +155,4 @@ async def open_stores(  # noqa: PLR0913 - each names one thing of AWS
 
 
 if hasattr(os, "register_at_fork"):  # two processes on one connection would read each other's answers
-    os.register_at_fork(after_in_child=_clients.clear)
+    os.register_at_fork(after_in_child=_forget_clients)
