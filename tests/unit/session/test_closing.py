@@ -132,3 +132,42 @@ async def test_a_resume_while_storage_is_still_away_says_so(memory_sessions: Ses
     with pytest.raises(StorageUnavailable):
         async with asyncio.timeout(5):
             await manager.resume()
+
+
+async def stuck(manager: Any, outage: Unavailable) -> BidiAgent:
+    """An agent whose session has a commit under way that storage does not answer."""
+    agent = await started(manager)
+    fails(outage, "commit")
+    manager.append_message(message("One"), agent)
+    await eventually(lambda: outage.failed)
+    return agent
+
+
+@pytest.mark.parametrize("how", ["resume", "delete"])
+async def test_what_has_to_wait_for_a_commit_does_not_wait_without_end(
+    memory_sessions: Sessions, outage: Unavailable, how: str
+) -> None:
+    await stuck(manager := memory_sessions(), outage)
+
+    with pytest.raises(StorageUnavailable):
+        async with asyncio.timeout(5):
+            await getattr(manager, how)()
+
+
+async def test_after_a_leave_that_could_not_release_nothing_is_written(
+    memory_sessions: Sessions, outage: Unavailable
+) -> None:
+    agent = await stuck(manager := memory_sessions(lease=SHORT), outage)
+    with pytest.raises(StorageUnavailable):
+        await manager.leave()
+
+    with pytest.raises(SessionFenced):
+        manager.append_message(message("Two"), agent)
+    outage.on = False
+    await eventually(lambda: manager.head == manager.position)  # what was sent is decided
+    with pytest.raises(SessionFenced):
+        manager.append_message(message("Two"), agent)
+    with pytest.raises(SessionFenced):
+        await manager.resume()
+    await (heir := memory_sessions(lease=SHORT, acquire_timeout=10)).open()
+    assert [one["content"] for one in heir.history.agents["default"].messages] == [[{"text": "One"}]]

@@ -50,7 +50,7 @@ class JournalWriter:
         head: Records committed, as far as this writer knows.
         position: Records committed or queued.
         failure: Why the latest commit failed, or None.
-        left: Whether the session was left for good: what is refused then is no loss to tell of.
+        left: Whether the session is left for good: nothing more is queued, and that is no loss to tell of.
     """
 
     def __init__(self, lease: Lease, objects: ObjectStore, prefix: str, clock: Clock, restored: Journal) -> None:
@@ -121,6 +121,8 @@ class JournalWriter:
         with self._lock:
             if isinstance(self.failure, SessionFenced):
                 raise SessionFenced(self.failure.epoch, self.failure.winner)
+            if self.left:
+                raise SessionFenced(self._lease.epoch, None)
             self._queue.extend(queued)
             self.position += len(queued)
             position = self.position
