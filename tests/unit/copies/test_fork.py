@@ -120,6 +120,20 @@ async def test_redacted_content_does_not_come_along(stores, clock, write, messag
     assert (await item_of(stores, TARGET)).scrub is None
 
 
+async def test_a_redacted_summary_does_not_come_along_while_the_sweep_is_not_finished(stores, clock, write, message):
+    secret = message("secret", "s")
+    summary = Record(kind="internal", data={"conversation_manager_state": {"summary_message": secret.data["message"]}})
+    await write(SOURCE, *([secret, summary] for _ in range(60)))
+    unswept = {key: body for key, body in stores.objects.objects.items() if "/pages/" in key}
+    await write(SOURCE, [message("gone", "s", kind="redact")])
+    stores.objects.objects |= unswept
+    assert b'"secret"' in unpack(next(iter(unswept.values())))
+
+    await fork(stores, SOURCE, TARGET, clock)
+
+    assert not [key for key, body in objects_of(stores, TARGET).items() if b'"secret"' in unpack(body)]
+
+
 async def test_to_its_clients_a_fork_is_new(stores, clock, write, message):
     await write(SOURCE, [message("a", inputs=("page", (1, 2)))])
     assert (await item_of(stores, SOURCE)).inputs == {"page": Known(2)}

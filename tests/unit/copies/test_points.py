@@ -5,10 +5,12 @@ import pytest
 from segue.errors import SessionNotFound
 from segue.history import fold
 from segue.points import Point, as_redacted, find, history_at, points, read_at
-from segue.records import Record, unpack
+from segue.records import Record, encode_record, unpack
+from segue.redaction import redacted, replacement_of
 from segue.restore import read_unheld
 
 KEY = "alice/notes"
+SECRET = {"role": "user", "content": [{"text": "secret"}], "tracking_id": "s"}
 
 
 async def test_every_commit_is_a_point(stores, clock, write, message):
@@ -104,6 +106,42 @@ def test_the_latest_redaction_stands_and_what_came_after_is_left_alone(message):
         "second",
         "new",
     ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [
+        ("message", {"message": SECRET, "before": "x"}),
+        ("update", {"message": SECRET}),
+        ("redact", {"message": SECRET}),
+        ("internal", {"conversation_manager_state": {"summary_message": SECRET, "removed_message_count": 2}}),
+        ("window", {"keep": ["s"]}),
+        ("state", {"note": "secret", "of": "s"}),
+        ("prompt", [{"text": "secret"}]),
+        ("tool", {"tool_use_id": "s", "name": "clock", "phase": "started"}),
+        ("connection", {"provider": "s", "handle": "secret"}),
+        ("agent", {"class": "Agent", "name": "s"}),
+        ("multi_agent", {"id": "s", "state": {"said": "secret"}}),
+        ("input", None),
+        ("rewind", {"to": 0}),
+    ],
+)
+def test_every_record_is_shown_as_a_sweep_leaves_it(message, kind, data):
+    record, redaction = Record(kind=kind, data=data, at=7), message("gone", "s", kind="redact")
+
+    (shown, _) = as_redacted([record, redaction])
+
+    swept = redacted(encode_record(record), replacement_of(redaction))
+    assert encode_record(shown) == swept
+    assert (swept != encode_record(record)) == (SECRET["content"][0] in [*held_blocks(data)])
+
+
+def held_blocks(value):
+    """All blocks of messages with content, however deep they are."""
+    if isinstance(value, dict):
+        yield from value.get("content", ())
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from held_blocks(inner)
 
 
 FOUND = [Point(2, 1, "abcX", 1_000), Point(3, 1, "abcY", 2_000), Point(9, 3, "zzz", 86_400_000)]

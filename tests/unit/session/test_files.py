@@ -23,6 +23,7 @@ from segue import (
     StorageRefused,
     StorageUnavailable,
 )
+from segue.item import valid_id
 from segue.runtime import Runtime
 from segue.storage.file import FileGuard, FileObjects
 from segue.storage.interface import (
@@ -190,13 +191,13 @@ async def test_what_a_crash_left_half_written_is_removed(tmp_path: Path) -> None
     objects = FileObjects(tmp_path, Runtime.shared().executor)
     await objects.put("sessions/a/b/segments/1.json", b"whole")
     folder = tmp_path / "sessions/a/b/segments"
-    (folder / ".writing-dead").write_bytes(b"a secr")
-    living = folder / ".writing-living"
+    (folder / "~writing-dead").write_bytes(b"a secr")
+    living = folder / "~writing-living"
     with living.open("wb") as under_way:
         fcntl.flock(under_way, fcntl.LOCK_EX)
 
         assert await objects.list("sessions/a/b/") == ["sessions/a/b/segments/1.json"]
-        assert sorted(path.name for path in folder.iterdir()) == [".writing-living", "1.json"]
+        assert sorted(path.name for path in folder.iterdir()) == ["1.json", "~writing-living"]
 
 
 @pytest.mark.parametrize("condition", [{}, {"if_absent": True}])
@@ -216,3 +217,22 @@ async def test_a_write_that_is_taken_for_a_dead_ones_is_not_acknowledged(
         await objects.put("a.json", b"body", **condition)
     monkeypatch.undo()
     assert await objects.list("") == []
+
+
+@pytest.mark.parametrize("session_id", [".writing-x", ".writing-abcdefgh", "writing", "x.lock"])
+async def test_listing_removes_no_session_whatever_its_id(files: Files, tmp_path: Path, session_id: str) -> None:
+    agent = await talking(files(session_id))
+    await agent.send("One")
+    await agent.stop()
+    stores = await files("other")._stores()
+
+    assert await stores.guard.keys("default/") == [f"default/{session_id}"]
+    assert await stores.objects.list("")
+
+    await (again := files(session_id)).open()
+    assert len(again.history.agents["default"].messages) == 1
+
+
+def test_no_id_begins_as_a_file_that_is_being_written() -> None:
+    with pytest.raises(ValueError, match="not valid"):
+        valid_id(f"{segue.storage.file._TEMPORARY}x", "session id")

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from strands.bidi import BidiAgent
 
+import segue.s3
 from segue import SessionFenced
 from segue.history import Message
 from segue.runtime import Runtime
@@ -117,3 +118,31 @@ def test_the_parent_goes_on(held: Any) -> None:
 
     assert held.lease_is_fresh()
     assert held.head == held.position
+
+
+def test_a_manager_that_was_made_before_the_fork_is_of_use_in_the_child(memory_sessions: Sessions) -> None:
+    made, opened = memory_sessions("made"), memory_sessions("opened")
+    opened.open_sync()
+
+    def used() -> int:
+        made.open_sync()
+        BidiAgent(model=ScriptedModel(), session_manager=made)
+        made.close_sync()
+        return made.head
+
+    assert in_a_child(used) > 0
+
+
+def test_a_manager_that_was_made_before_the_fork_makes_clients_though_they_were_being_made(
+    s3_sessions: Sessions,
+) -> None:
+    made = s3_sessions()
+
+    def used() -> bool:
+        made.open_sync()
+        held = made.lease_is_fresh()
+        made.close_sync()
+        return held
+
+    with segue.s3._clients_lock:  # another thread of the parent
+        assert in_a_child(used, seconds=30)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from typing import Any
 
 import pytest
 from strands import Agent
@@ -11,7 +12,7 @@ from strands import Agent
 from segue import SessionFenced
 from tests.support.crash import certainly_dead, crash
 from tests.support.fake_model import FakeModel
-from tests.support.memory_manager import Latch, MemoryStorage, Unavailable, both
+from tests.support.memory_manager import Latch, MemoryStorage, Unavailable, both, kind_of
 from tests.support.scripted_model import answered, until
 from tests.support.sessions import SHORT, Once, Sessions, item, settled, started, texts
 from tests.support.waiting import eventually
@@ -135,3 +136,43 @@ async def test_a_holder_that_lost_its_lease_in_the_background_takes_nothing_back
         await slow.send("Three")
 
     assert await texts(memory_sessions) == ["One", "Two"]
+
+
+class _Twice:
+    """Has the first acquisition sent twice, as a client does that missed the answer."""
+
+    def __init__(self, storage: MemoryStorage) -> None:
+        self.done = False
+        self._storage = storage
+
+    async def __call__(self, operation: str, what: Any) -> None:
+        if not self.done and operation == "write" and kind_of(what) == "acquire":
+            self.done = True
+            await self._storage.guard.write(what)
+
+
+@pytest.mark.parametrize("how", ["answered", "the answer is lost", "sent twice"])
+@pytest.mark.parametrize("held", [True, False], ids=["taken over", "free"])
+async def test_a_takeover_is_one_whether_its_answer_comes_or_not(
+    memory_sessions: Sessions, storage: MemoryStorage, caplog: pytest.LogCaptureFixture, how: str, held: bool
+) -> None:
+    caplog.set_level("DEBUG", "segue.lease")
+    first = memory_sessions()
+    await first.open()
+    if held:
+        crash(first)
+    else:
+        await first.close()
+    caplog.clear()
+    if how == "the answer is lost":
+        storage.after = Once("acquire")
+    elif how == "sent twice":
+        storage.before = _Twice(storage)
+
+    heir = memory_sessions(probe=certainly_dead, acquire_timeout=10.0)
+    await heir.open()
+
+    (acquired,) = [record for record in caplog.records if record.getMessage() == "lease acquired"]
+    assert (acquired.takeover, acquired.epoch) == (held, heir.epoch)  # type: ignore[attr-defined]  # by ``extra``
+    await eventually(lambda: bool([what for operation, what in storage.requests if operation == "list"]) == held)
+    assert heir._session.lease.took_over is held

@@ -13,6 +13,7 @@ import segue.records
 from segue import SegueError
 from segue.item import GuardItem
 from segue.records import unpack
+from segue.tracking import rewind_record
 from tests.support.crash import certainly_dead, crash
 from tests.support.memory_manager import MemoryStorage, Unavailable
 from tests.support.scripted_model import ScriptedModel
@@ -184,3 +185,23 @@ async def test_an_unknown_message_is_an_error(memory_sessions: Sessions) -> None
     with pytest.raises(KeyError):
         await agent._session_manager.redact("no such id")
     await agent.stop()
+
+
+async def test_a_rewind_does_not_show_what_an_unfinished_sweep_has_left(
+    memory_sessions: Sessions, storage: MemoryStorage
+) -> None:
+    agent = await talking(memory_sessions())
+    await said(agent, SECRET, *(f"after {number}" for number in range(6)))
+    manager = agent._session_manager
+    storage.before = down = Unavailable("list")
+    manager._recorders["default"].redact(tracking_id(agent), "gone")
+    manager._append(rewind_record(manager.head))
+    await eventually(lambda: down.failed)
+    crash(manager)
+    down.on = False
+
+    heir = await talking(memory_sessions(probe=certainly_dead))
+
+    assert SECRET not in str(heir.messages)
+    assert [message["content"] for message in heir.messages[:2]] == [[{"text": "gone"}], [{"text": "after 0"}]]
+    assert not holding(storage)

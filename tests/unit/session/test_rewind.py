@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from strands.bidi import BidiAgent
 
+import segue.history
+from segue.errors import JournalCorrupt
+from segue.history import AgentHistory, History, fold
 from segue.points import Point
-from segue.records import unpack
+from segue.records import Record, unpack
+from segue.tracking import rewind_record
 from tests.support.memory_manager import MemoryStorage
 from tests.support.scripted_model import ScriptedModel
 
@@ -98,3 +104,95 @@ async def test_what_was_left_behind_can_still_be_redacted(memory_sessions: Sessi
 
     assert not [key for key, body in storage.objects.objects.items() if b"the secret" in unpack(body)]
     await heir.stop()
+
+
+def put(tracking_id: str, text: str) -> Record:
+    message = {"role": "user", "content": [{"text": text}], "tracking_id": tracking_id}
+    return Record(kind="message", data={"message": message})
+
+
+def test_reading_a_session_that_was_rewound_often_applies_each_record_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    applied = 0
+
+    def counted(*args: Any) -> None:
+        nonlocal applied
+        applied += 1
+        assert applied <= 201, "a prefix is added up again"
+        apply(*args)
+
+    apply = segue.history._apply
+    monkeypatch.setattr(segue.history, "_apply", counted)
+    # Each turn is undone: one record back from the rewind of the turn before.
+    undone = [record for turn in range(200) for record in (put(f"m{turn}", "no"), rewind_record(1 + 2 * turn))]
+
+    history = fold([put("first", "one"), *undone])
+
+    assert [message["tracking_id"] for message in history.agents["default"].messages] == ["first"]
+    assert applied == 201
+
+
+def folded_by_the_book(records: Sequence[Record], upto: int | None = None) -> History:
+    """Add records up as the page on records says it: a rewind adds up again what was there then."""
+    history = History()
+    for number, record in enumerate(records[:upto]):
+        if record.kind == "rewind":
+            then = folded_by_the_book(records, min(record.data["to"], number))
+            history = segue.history._rewound(history, then)
+        else:
+            agent = history.agents.setdefault(record.agent, AgentHistory())
+            segue.history._apply(agent, number, record)
+    return history
+
+
+_IDS = st.sampled_from(["a", "b", "c"])
+_CHANGES = st.one_of(
+    st.tuples(st.just("message"), _IDS, st.text("xyz", max_size=2)),
+    st.tuples(st.just("update"), _IDS, st.text("xyz", max_size=2)),
+    st.tuples(st.just("redact"), _IDS, st.just("-")),
+    st.tuples(st.just("window"), st.integers(0, 3)),
+    st.tuples(st.just("state"), st.integers(0, 9)),
+    st.tuples(st.just("tool"), _IDS, st.sampled_from(["started", "ended"])),
+)
+
+
+def record_of(change: tuple[Any, ...], so_far: Sequence[Record], agent: str) -> Record:
+    match change:
+        case ("window", count):
+            held = folded_by_the_book(so_far).agents.get(agent, AgentHistory()).messages
+            return Record(kind="window", agent=agent, data={"keep": [one["tracking_id"] for one in held[count:]]})
+        case ("state", number):
+            return Record(kind="state", agent=agent, data={"number": number})
+        case ("tool", name, phase):
+            return Record(kind="tool", agent=agent, data={"tool_use_id": name, "name": name, "phase": phase})
+        case (kind, tracking_id, text):
+            return Record(kind=kind, agent=agent, data=put(tracking_id, text).data)
+    raise AssertionError(change)
+
+
+@settings(deadline=None)
+@given(
+    turns=st.lists(
+        st.tuples(st.lists(st.tuples(_CHANGES, st.sampled_from(["one", "two"])), max_size=5), st.integers(0, 40)),
+        max_size=8,
+    ),
+    after=st.lists(_CHANGES, max_size=3),
+)
+def test_a_session_is_what_its_rewinds_say_however_they_are_added_up(turns: Any, after: Any) -> None:
+    records: list[Record] = []
+    for changes, to in turns:
+        for change, agent in changes:
+            records.append(record_of(change, records, agent))
+        records.append(rewind_record(to))
+    for change in after:
+        records.append(record_of(change, records, "one"))
+
+    folded, expected = fold(records), folded_by_the_book(records)
+    for agent in expected.agents.values():
+        agent.earlier = {}
+    assert folded == expected
+
+
+@pytest.mark.parametrize("to", [None, "2", 1.5])
+def test_a_rewind_to_no_number_is_damage(to: Any) -> None:
+    with pytest.raises(JournalCorrupt, match="not a 'rewind' record"):
+        fold([put("a", "one"), Record(kind="rewind", data={"to": to})])

@@ -195,15 +195,19 @@ class Committer:
         await self._lease.check()
         return self._lease.mine
 
-    async def settle(self, patience: float = 0.0) -> None:
+    async def settle(self, timeout: float, patience: float = 0.0) -> None:
         """Wait for chores, and bind nothing any more until the next commit.
 
         Args:
+            timeout: Seconds that chores are waited for before they are given up.
             patience: Seconds that a volume on its way is waited for.
         """
         await self._binder.drop(patience)
-        while chores := tuple(self._chores):
-            await asyncio.gather(*chores, return_exceptions=True)
+        if chores := tuple(self._chores):
+            _, late = await asyncio.wait(chores, timeout=timeout)
+            for chore in late:
+                chore.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
             self._chores.difference_update(chores)  # their own callbacks may come a turn later
 
     async def answered(self, request: Callable[[], Awaitable[_T]]) -> _T:

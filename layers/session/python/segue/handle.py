@@ -19,13 +19,13 @@ from typing import Self
 from segue.committing import Committing
 from segue.errors import JournalCorrupt, SegueError
 from segue.facts import SessionFacts
-from segue.history import fold
 from segue.inputs import ClientInput
 from segue.item import session_key, valid_id
 from segue.lease import Lease
 from segue.losing import Losing
 from segue.opening import Opening
 from segue.options import Settings
+from segue.points import history_at
 from segue.prepared import Prepared
 from segue.records import Record
 from segue.restore import read_unheld
@@ -59,8 +59,12 @@ class SessionHandle(SessionFacts, ClientInput, Committing, Losing, ABC):
         Committing.__init__(self)
         Losing.__init__(self)
         self._prepared: Prepared | None = None
-        self._runtime = Runtime.shared()
         self._opening = Opening(self._begin, self._let_go)
+
+    @property
+    def _runtime(self) -> Runtime:
+        """This process's; the handle may have been made before a fork."""
+        return Runtime.shared()
 
     @abstractmethod
     async def _stores(self) -> Stores:
@@ -221,7 +225,7 @@ class SessionHandle(SessionFacts, ClientInput, Committing, Losing, ABC):
         stores = await self._stores()
         clock = self._runtime.clock
         journal = await read_unheld(stores.guard, stores.objects, stores.prefix, self.session_key, clock)
-        prepared = Prepared(journal, fold(journal.records))
+        prepared = Prepared(journal, history_at(journal))
         journal.records.clear()
         return prepared
 
@@ -257,7 +261,7 @@ class SessionHandle(SessionFacts, ClientInput, Committing, Losing, ABC):
         if prepared is not None and prepared.read_for(journal.item) is not None:
             return session  # read and added up before
         try:
-            self._history = fold(journal.records)
+            self._history = history_at(journal)
         except JournalCorrupt:
             await session.close()
             raise

@@ -22,8 +22,9 @@ A streamed message is recorded when it is complete, not when it begins: ``before
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from strands.types.session import decode_bytes_values
@@ -48,6 +49,8 @@ class AgentHistory:
         internal: Further Strands state of an ``Agent``.
         tools: Every tool run by tool use id, in order of their start; one without ``status`` was under way.
         connection: The latest connection record.
+        earlier: While records are added up, the messages of earlier windows by tracking id. Earlier versions of Segue
+            wrote windows that keep such messages without recording them again.
     """
 
     messages: list[Message] = field(default_factory=list)
@@ -57,6 +60,17 @@ class AgentHistory:
     internal: dict[str, Any] = field(default_factory=dict)
     tools: dict[str, dict[str, Any]] = field(default_factory=dict)
     connection: dict[str, Any] = field(default_factory=dict)
+    earlier: dict[str, Message] = field(default_factory=dict, repr=False)
+
+    def copy(self) -> AgentHistory:
+        """Return what further records will not change. What is replaced as a whole is shared."""
+        return replace(
+            self,
+            messages=list(self.messages),
+            numbers=dict(self.numbers),
+            tools=dict(self.tools),
+            earlier=dict(self.earlier),
+        )
 
     def index(self, tracking_id: str) -> int | None:
         """Find a message, newest first."""
@@ -68,9 +82,12 @@ class AgentHistory:
     def replace(self, message: Message, *, everywhere: bool) -> bool:
         """Put a message in the place of the newest one with its tracking id, or of all; False if there is none."""
         tracking_id = message.get("tracking_id", "")
+        known = tracking_id in self.earlier
+        if known:
+            self.earlier[tracking_id] = message
         newest = self.index(tracking_id)
         if newest is None:
-            return False
+            return known
         self.messages[newest] = message
         if everywhere:
             self.messages = [message if old.get("tracking_id") == tracking_id else old for old in self.messages]
@@ -84,6 +101,10 @@ class History:
     agents: dict[str, AgentHistory] = field(default_factory=dict)
     multi_agents: dict[str, dict[str, Any]] = field(default_factory=dict)
 
+    def copy(self) -> History:
+        """Return what further records will not change."""
+        return History({name: agent.copy() for name, agent in self.agents.items()}, dict(self.multi_agents))
+
 
 def fold(records: Sequence[Record], upto: int | None = None) -> History:
     """Add records up.
@@ -95,26 +116,50 @@ def fold(records: Sequence[Record], upto: int | None = None) -> History:
     Raises:
         JournalCorrupt: A record contradicts the ones before it, or has not the shape of its kind.
     """
-    history = History()
-    for number, record in enumerate(records[:upto]):
+    records = records[:upto]
+    history, kept = History(), dict[int, History]()
+    last_use = {_target(number, record): number for number, record in enumerate(records) if record.kind == "rewind"}
+    for number, record in enumerate(records):
+        if number in last_use:
+            kept[number] = history.copy()
         try:
             if record.kind == "rewind":
-                history = _rewound(history, fold(records, min(record.data["to"], number)))
+                target = _target(number, record)
+                history = _rewound(history, kept.pop(target) if last_use[target] == number else kept[target].copy())
             elif record.kind == "multi_agent":
                 history.multi_agents[record.data["id"]] = decode_bytes_values(record.data["state"])
             elif record.kind != "input":
                 _apply(history.agents.setdefault(record.agent, AgentHistory()), number, record)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise JournalCorrupt(f"record {number}", f"not a {record.kind!r} record ({error!r})") from error
+            raise _not_one(number, record, error) from error
+    for agent in history.agents.values():
+        agent.earlier = {}
     return history
+
+
+def _target(number: int, record: Record) -> int:
+    """How many records a rewind goes back to."""
+    try:
+        return min(operator.index(record.data["to"]), number)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise _not_one(number, record, error) from error
+
+
+def _not_one(number: int, record: Record, error: Exception) -> JournalCorrupt:
+    return JournalCorrupt(f"record {number}", f"not a {record.kind!r} record ({error!r})")
 
 
 def _rewound(left: History, history: History) -> History:
-    """Keep where the messages are that are not shown any more: they can still be redacted."""
+    """Keep where the messages are that are not shown any more: they can still be redacted, and come back."""
     for agent_id, agent in left.agents.items():
         entered = history.agents.setdefault(agent_id, AgentHistory())
         entered.numbers = {**agent.numbers, **entered.numbers}
+        entered.earlier = {**entered.earlier, **agent.earlier, **_by_id(agent.messages)}
     return history
+
+
+def _by_id(messages: Iterable[Message]) -> dict[str, Message]:
+    return {message.get("tracking_id", ""): message for message in messages}
 
 
 def _apply(agent: AgentHistory, number: int, record: Record) -> None:  # noqa: C901 - a table would hide the shapes
@@ -130,11 +175,13 @@ def _apply(agent: AgentHistory, number: int, record: Record) -> None:  # noqa: C
             if record.kind == "redact":
                 agent.internal = replaced(agent.internal, {data["message"].get("tracking_id", ""): data["message"]})
         case "window":
-            known = {message.get("tracking_id"): message for message in agent.messages}
+            known = _by_id(agent.messages)
+            known |= {back: agent.earlier[back] for back in data["keep"] if back not in known and back in agent.earlier}
             missing = [tracking_id for tracking_id in data["keep"] if tracking_id not in known]
             if missing:
                 raise JournalCorrupt(f"record {number}", f"keeps messages that were never recorded: {missing[:3]}")
             agent.messages = [known[tracking_id] for tracking_id in data["keep"]]
+            agent.earlier |= known
         case "state":
             agent.state = data
         case "prompt":

@@ -50,7 +50,7 @@ class JournalWriter:
         head: Records committed, as far as this writer knows.
         position: Records committed or queued.
         failure: Why the latest commit failed, or None.
-        left: Whether the session was left for good: what is refused then is no loss to tell of.
+        left: Whether the session is left for good: nothing more is queued, and that is no loss to tell of.
     """
 
     def __init__(self, lease: Lease, objects: ObjectStore, prefix: str, clock: Clock, restored: Journal) -> None:
@@ -67,6 +67,7 @@ class JournalWriter:
         self._queue: list[Queued] = []
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
         self._draining: asyncio.Task[None] | None = None
+        self._committing = False
         self.between_commits = asyncio.Lock()
         self._reopen: Callable[[], Awaitable[None]] | None = None
         self._when_fenced: Callable[[], None] | None = None
@@ -76,6 +77,11 @@ class JournalWriter:
     @property
     def busy(self) -> bool:
         """Whether a commit is under way; it renews the lease, so no heartbeat is due."""
+        return self._committing
+
+    @property
+    def draining(self) -> bool:
+        """Whether what is queued is being committed, or a redaction swept: a loss is for that to tell."""
         return self._draining is not None
 
     @property
@@ -115,6 +121,8 @@ class JournalWriter:
         with self._lock:
             if isinstance(self.failure, SessionFenced):
                 raise SessionFenced(self.failure.epoch, self.failure.winner)
+            if self.left:
+                raise SessionFenced(self._lease.epoch, None)
             self._queue.extend(queued)
             self.position += len(queued)
             position = self.position
@@ -141,19 +149,15 @@ class JournalWriter:
         self._drain_soon()
         await waiter
 
-    async def settle(self) -> None:
-        """Wait for the commit under way, whatever becomes of it, and for chores."""
-        while self._draining is not None:
-            await asyncio.gather(self._draining, return_exceptions=True)
-        await self.settle_chores()
-
-    async def settle_chores(self, patience: float = 0.0) -> None:
-        """Wait for chores: an orphan's deletion has to be over before somebody else is the holder.
+    async def settle_chores(self, timeout: float, *, patience: float = 0.0) -> None:
+        """Wait for chores: what has to be deleted is, if storage answers in time.
 
         Args:
+            timeout: Seconds to wait; then they are given up, and the next collection finds what stays behind. What
+                they have sent may arrive later: it deletes segments, whose keys are never used again.
             patience: Seconds that a volume on its way is waited for; it has to arrive before what sweeps it begins.
         """
-        await self._committer.settle(patience)
+        await self._committer.settle(timeout, patience)
 
     async def finish_redaction(self, numbers: Sequence[int], records: Sequence[Record]) -> None:
         """Finish what an earlier holder began and could not.
@@ -208,22 +212,30 @@ class JournalWriter:
             if self._lease.lost is not None or self._reopen is None:
                 raise self._lease.lost or SessionFenced(0, None)
             await self._reopen()
-        fenced = None
-        if group := self._committer.undecided or self._next_group():
-            begun = self._clock.now()
-            fenced = await self._committer.commit(group)
-            with self._lock:
-                del self._queue[: len(group)]  # it is in the session: never sent again
-            self._accepted += len(group)
-            self._when_committed(len(group), self._clock.now() - begun)
+        group = self._committer.undecided or self._next_group()
+        fenced = await self._commit(group) if group else None
         if self._committer.unswept and fenced is None:
             await self._committer.sweep()
         if not self._committer.unswept:
             self.head = self._accepted
-        self.failure = None
+        if not isinstance(self.failure, _FINAL):  # else a heartbeat has found out meanwhile
+            self.failure = None
         self._wake()
         if fenced is not None:
             raise fenced
+
+    async def _commit(self, group: Sequence[Queued]) -> SessionFenced | None:
+        begun = self._clock.now()
+        self._committing = True
+        try:
+            fenced = await self._committer.commit(group)
+        finally:
+            self._committing = False
+        with self._lock:
+            del self._queue[: len(group)]  # it is in the session: never sent again
+        self._accepted += len(group)
+        self._when_committed(len(group), self._clock.now() - begun)
+        return fenced
 
     def _next_group(self) -> list[Queued]:
         """The next group, left in the queue until it is committed."""

@@ -282,15 +282,14 @@ class Lease:
             write = guard.begin_life(self.session_key, seen, candidate, wall)
         else:
             write = guard.take(alive, candidate, wall)
-        item = self._won(GuardItem.parse(await self._store.write(write)), sent_at)
-        self.took_over = seen is not None and seen.held
-        facts = {"session": self.session_key, "epoch": item.epoch, "takeover": self.took_over}
-        logger.debug("lease acquired", extra=facts)
+        self.took_over = seen is not None and seen.held  # if it is accepted: its answer may be lost
+        self._won(GuardItem.parse(await self._store.write(write)), sent_at)
 
-    def _won(self, item: GuardItem, sent_at: float) -> GuardItem:
+    def _won(self, item: GuardItem, sent_at: float) -> None:
         self.item, self.lost = item, None
         self._renewed_at = sent_at
-        return item
+        facts = {"session": self.session_key, "epoch": item.epoch, "takeover": self.took_over}
+        logger.debug("lease acquired", extra=facts)
 
     def _renewed(self, mine: GuardItem, item: GuardItem, sent_at: float) -> GuardItem:
         """Take an answer, unless it is older than what is known.

@@ -14,13 +14,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import msgspec
-
 from segue.clock import Clock
 from segue.errors import JournalCorrupt
 from segue.history import History, fold
 from segue.records import Record
-from segue.redaction import replacement_of
+from segue.redaction import record_without, replacement_of
 from segue.restore import Journal, read_unheld
 from segue.session import Stores
 
@@ -94,21 +92,13 @@ def as_redacted(records: Sequence[Record]) -> list[Record]:
     replacements: dict[str, Any] = {}
     for number in range(len(shown) - 1, -1, -1):
         record = shown[number]
-        shown[number] = _redacted(record, replacements) if replacements else record
+        shown[number] = record_without(record, replacements) if replacements else record
         if record.kind == "redact":
             try:
                 replacements = {**replacement_of(record), **replacements}  # a message's latest redaction stands
             except (AttributeError, KeyError, TypeError) as error:
                 raise JournalCorrupt(f"record {number}", f"not a 'redact' record ({error!r})") from error
     return shown
-
-
-def _redacted(record: Record, replacements: dict[str, Any]) -> Record:
-    message = record.data.get("message") if isinstance(record.data, dict) else None
-    tracking_id = message.get("tracking_id") if isinstance(message, dict) else None
-    if not isinstance(tracking_id, str) or tracking_id not in replacements:
-        return record
-    return msgspec.structs.replace(record, data={**record.data, "message": replacements[tracking_id]})
 
 
 def point_at(points: Sequence[Point], records: int) -> Point:

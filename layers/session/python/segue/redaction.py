@@ -24,7 +24,7 @@ import msgspec
 from segue.errors import JournalCorrupt
 from segue.guard import new_id
 from segue.item import GuardItem, TailEntry
-from segue.records import Keys, Record, Segment, decode_block, encode_blank, encode_record, pack
+from segue.records import Keys, Record, Segment, decode_block, decode_record, encode_blank, encode_record, pack
 from segue.storage.interface import ObjectMissing, ObjectStore, PreconditionFailed
 
 Replacements = Mapping[str, Mapping[str, Any]]
@@ -45,16 +45,22 @@ def redacted(body: bytes, replacements: Replacements) -> bytes:
     """Return a record's JSON without redacted content; the very same bytes if it has none."""
     if not any(tracking_id.encode() in body for tracking_id in replacements):
         return body
-    record = msgspec.json.decode(body, type=Record)
+    record = decode_record(body)
+    without = record_without(record, replacements)
+    return body if without is record else encode_record(without)
+
+
+def record_without(record: Record, replacements: Replacements) -> Record:
+    """Return a record without redacted content; the very same one if it has none."""
+    data = record.data
     if record.kind == _EMBEDDING:
-        data = replaced(record.data, replacements)
-        return body if data == record.data else encode_record(msgspec.structs.replace(record, data=data))
-    if record.kind not in _HOLDING:
-        return body
-    replacement = replacements.get(record.data["message"].get("tracking_id", ""))
-    if replacement is None or record.data["message"] == replacement:
-        return body
-    return encode_record(msgspec.structs.replace(record, data={**record.data, "message": replacement}))
+        data = replaced(data, replacements)
+    elif record.kind in _HOLDING and isinstance(data, dict):
+        message = data.get("message")
+        tracking_id = message.get("tracking_id") if isinstance(message, dict) else None
+        if isinstance(tracking_id, str):
+            data = {**data, "message": replacements.get(tracking_id, message)}
+    return record if data == record.data else msgspec.structs.replace(record, data=data)
 
 
 def replaced(value: Any, replacements: Replacements) -> Any:

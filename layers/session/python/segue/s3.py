@@ -6,6 +6,7 @@ import asyncio
 import os
 import threading
 from typing import TYPE_CHECKING, Any, Unpack
+from weakref import WeakKeyDictionary
 
 from botocore import __version__ as botocore_version
 from botocore.config import Config
@@ -34,8 +35,22 @@ _CLIENT_CONFIG = Config(
 by Segue, which knows what an unknown outcome means. The user agent is fixed because botocore otherwise puts it
 together anew for every request: a tenth of the time that it holds the interpreter's lock."""
 
-_clients: dict[tuple[Any, ...], tuple[Any, Any]] = {}
+
+class _DefaultSession:
+    """Stands for boto3's default session, where none is given."""
+
+
+_clients: WeakKeyDictionary[Any, dict[tuple[Any, ...], tuple[Any, Any]]] = WeakKeyDictionary()
+"""By boto3 session, and then by settings: clients go with the session that somebody made for a role, say."""
+
 _clients_lock = threading.Lock()
+
+
+def _forget_clients() -> None:
+    """Let a forked child make its own. Whoever held the lock is not there any more."""
+    global _clients_lock  # noqa: PLW0603 - a lock cannot be made free by whoever does not hold it
+    _clients_lock = threading.Lock()
+    _clients.clear()
 
 
 class GuardedS3SessionManager(GuardedSessionManager):
@@ -125,16 +140,17 @@ async def open_stores(  # noqa: PLR0913 - each names one thing of AWS
     def clients() -> tuple[Any, Any]:
         import boto3  # half a second that only a first open pays
 
-        key = (boto_session, repr(sorted(vars(config).items(), key=str)), region_name, endpoint_url)
+        key = (repr(sorted(vars(config).items(), key=str)), region_name, endpoint_url)
         with _clients_lock:
-            if key not in _clients:
+            made = _clients.setdefault(boto_session or _DefaultSession, {})
+            if key not in made:
                 source = boto_session or boto3.Session()
                 dynamodb = source.client("dynamodb", config=config, region_name=region_name, endpoint_url=endpoint_url)
                 s3 = source.client("s3", config=config, region_name=region_name, endpoint_url=endpoint_url)
                 # Asking S3 whether it wants the body is a round trip of its own, and segments are a kilobyte.
                 s3.meta.events.unregister("before-call.s3", add_expect_header)
-                _clients[key] = dynamodb, s3
-            return _clients[key]
+                made[key] = dynamodb, s3
+            return made[key]
 
     try:
         dynamodb, s3 = await asyncio.get_running_loop().run_in_executor(runtime.executor, clients)
@@ -148,4 +164,4 @@ async def open_stores(  # noqa: PLR0913 - each names one thing of AWS
 
 
 if hasattr(os, "register_at_fork"):  # two processes on one connection would read each other's answers
-    os.register_at_fork(after_in_child=_clients.clear)
+    os.register_at_fork(after_in_child=_forget_clients)

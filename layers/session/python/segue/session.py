@@ -12,8 +12,10 @@ Knows nothing of Strands. Everything but ``append`` and the plain attributes run
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from segue import guard
@@ -186,11 +188,16 @@ class Session:
             StorageUnavailable: Storage does not answer.
         """
         writer = self.live
-        async with writer.between_commits:
-            if self.lease.lost is not None:
-                raise self.lease.lost
+        if self.upkeep.forsaken:
+            await self.durable(timeout=CLOSE_TIMEOUT_S)  # whether the last commit was accepted has to be known
+        async with self._between_commits(writer):
+            if (lost := self.lease.lost or writer.failure) and isinstance(lost, SessionFenced):
+                raise lost
             if not self.lease.held:
                 await self._reopen()
+            elif self.upkeep.forsaken:
+                await self.lease.beat()
+                self.upkeep.begin()
 
     async def close(self) -> None:
         """Flush and release. The next write takes the session again, if nobody wrote in between.
@@ -218,24 +225,39 @@ class Session:
 
     async def _release_between_commits(self, writer: JournalWriter, *, for_good: bool = False) -> None:
         """Let go when no commit is under way: its outcome would not be known to whoever takes the session again."""
+        writer.left = writer.left or for_good
+        try:
+            async with self._between_commits(writer):
+                await self._release(writer)
+        except StorageUnavailable as error:
+            logger.warning("not released, the lease runs out", extra={"error": str(error)})
+            if for_good:
+                writer.fail(SessionFenced(self.epoch, None))
+            self.upkeep.forsake()
+
+    async def _release(self, writer: JournalWriter) -> None:
+        if writer.undecided:
+            raise StorageUnavailable("whether the last commit was accepted is not known")
+        await writer.settle_chores(CLOSE_TIMEOUT_S)
+        self._left = self.lease.item
+        if writer.left:
+            writer.fail(SessionFenced(self.epoch, None))
+        await self.upkeep.let_go()
+
+    @contextlib.asynccontextmanager
+    async def _between_commits(self, writer: JournalWriter) -> AsyncIterator[None]:
+        """Keep the next commit from beginning.
+
+        Raises:
+            StorageUnavailable: One is under way, and storage does not answer.
+        """
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
                 await writer.between_commits.acquire()
         except TimeoutError:
-            logger.warning("a commit is under way, the lease runs out")
-            self.upkeep.forsake()
-            return
+            raise StorageUnavailable(f"a commit is under way, not answered within {CLOSE_TIMEOUT_S} s") from None
         try:
-            if writer.undecided:
-                logger.warning("whether the last commit was accepted is not known, the lease runs out")
-                self.upkeep.forsake()
-                return
-            await writer.settle_chores()
-            self._left = self.lease.item
-            if for_good:
-                writer.left = True
-                writer.fail(SessionFenced(self.epoch, None))
-            await self.upkeep.let_go()
+            yield
         finally:
             writer.between_commits.release()
 
@@ -247,8 +269,8 @@ class Session:
             StorageUnavailable: Storage does not answer. If the tombstone stands, the janitor deletes the objects.
         """
         writer = self.live
-        async with writer.between_commits:
-            await writer.settle_chores(CLOSE_TIMEOUT_S)
+        async with self._between_commits(writer):
+            await writer.settle_chores(CLOSE_TIMEOUT_S, patience=CLOSE_TIMEOUT_S)
             if not self.lease.held and self.lease.lost is None:
                 await self._reopen()  # it was let go
             item = self.lease.mine

@@ -174,14 +174,14 @@ class AgentRecorder:
         """
         ids = self._held.ids(self._refused)
         if ids != self._live:
+            live = set(self._live)
             messages: list[Message] = self.agent.messages  # type: ignore[assignment]
             for message in messages:
-                if (
-                    message["content"]
-                    and tracking_id_of(message) not in self.numbers
-                    and tracking_id_of(message) not in self._refused
-                ):
+                tracking_id = tracking_id_of(message)
+                known = tracking_id in self.numbers and tracking_id in live  # else it is new, or comes back
+                if message["content"] and not known and tracking_id not in self._refused:
                     self._put(message, None, before=None)
+                    live.add(tracking_id)
             self._live = ids
             self._record("window", {"keep": ids})
         compared = self._compared()

@@ -40,12 +40,12 @@ class Upkeep:
         self._on_lost: list[Callable[[], None]] = []
         self._is_lost = False
         self._beating = False
-        self._forsaken = False
+        self._forsaken_at = -1
         self._lock = asyncio.Lock()
 
     def begin(self) -> None:
         """Keep a lease alive that was just acquired."""
-        self._is_lost = self._forsaken = False
+        self._is_lost, self._forsaken_at = False, -1
         if not self._beating:
             self._beating = True
             self._heartbeats.add(self, self._lease.settings.heartbeat)
@@ -61,13 +61,19 @@ class Upkeep:
 
     def beat_on(self) -> None:
         """Send heartbeats again if they ended with an event loop."""
-        if self._lease.held and not self._beating and not self._forsaken:
+        if self._lease.held and not self._beating:
             self._beating = True
             self._heartbeats.add(self, 0.0)
 
     def forsake(self) -> None:
-        """Renew nothing any more: the lease runs out."""
-        self._forsaken = True
+        """Renew nothing any more: the lease runs out, unless something is committed that is not written yet."""
+        if self.writer is not None:
+            self._forsaken_at = self.writer.position
+
+    @property
+    def forsaken(self) -> bool:
+        """Whether the lease is left to run out."""
+        return self._lease.held and self.writer is not None and self.writer.head <= self._forsaken_at
 
     async def let_go(self) -> None:
         """Release the lease; if storage does not answer, it runs out."""
@@ -100,13 +106,13 @@ class Upkeep:
             Seconds until the next call, None once the lease is gone.
         """
         async with self._lock:
-            delay = await self._beat()
+            delay = self._lease.settings.heartbeat if self.forsaken else await self._beat()
         self._beating = delay is not None
         return delay
 
     async def _beat(self) -> float | None:
         lease, settings = self._lease, self._lease.settings
-        if not lease.held or self._forsaken or self.loop_ended:
+        if not lease.held or self.loop_ended:
             return self._ended()  # let go; or the loop that the agent lived on has ended without a stop: it runs out
         if lease.fresh_for <= 0:
             self.lost()
@@ -135,7 +141,7 @@ class Upkeep:
         if self._lease.lost is None:
             return None
         self.lost()
-        if self.writer is not None and self.writer.busy:
+        if self.writer is not None and self.writer.draining:
             return self._lease.settings.heartbeat / 4  # whether its commit was accepted is for that to say
         if self.writer is not None:
             self.writer.fail(self._lease.lost)

@@ -36,7 +36,8 @@ from segue.storage.interface import (
 
 _T = TypeVar("_T")
 
-_TEMPORARY = ".writing-"
+_TEMPORARY = "~writing-"
+"""Begins the names of files that are being written. No id has a tilde, so no item or object is taken for one."""
 
 
 class FileGuard:

@@ -1,0 +1,173 @@
+"""Letting go of a session while storage does not answer: it ends in time, and nobody is kept out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import pytest
+from strands.bidi import BidiAgent
+
+import segue.session
+import segue.upkeep
+from segue import SessionFenced, SessionHeld, StorageUnavailable
+from tests.support.crash import certainly_dead, crash
+from tests.support.memory_manager import MemoryStorage, Unavailable
+from tests.support.sessions import SHORT, Sessions, item, started, texts
+from tests.support.waiting import eventually
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(segue.session, "CLOSE_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(segue.upkeep, "CLOSE_TIMEOUT_S", 0.2)
+
+
+@pytest.fixture
+def outage(storage: MemoryStorage) -> Iterator[Unavailable]:
+    """Fails what a test names in ``kinds``, until the test ends."""
+    storage.before = down = Unavailable("nothing")
+    yield down
+    down.on = False
+
+
+def fails(outage: Unavailable, *kinds: str) -> None:
+    outage._kinds = kinds
+
+
+@pytest.mark.parametrize("how", ["close", "leave"])
+async def test_orphans_that_cannot_be_listed_keep_nobody_from_letting_go(
+    memory_sessions: Sessions, storage: MemoryStorage, outage: Unavailable, how: str
+) -> None:
+    crash((await started(memory_sessions()))._session_manager)
+    fails(outage, "list")
+    agent = await started(manager := memory_sessions(probe=certainly_dead))
+    await agent.send("One")
+    await eventually(lambda: outage.failed)
+
+    async with asyncio.timeout(5):
+        await getattr(manager, how)()
+
+    assert not item(storage).held
+    outage.on = False
+    assert await texts(memory_sessions) == ["One"]
+
+
+async def test_orphans_that_cannot_be_listed_keep_nobody_from_deleting(
+    memory_sessions: Sessions, storage: MemoryStorage, outage: Unavailable
+) -> None:
+    crash((await started(memory_sessions()))._session_manager)
+    fails(outage, "list")
+    await (manager := memory_sessions(probe=certainly_dead)).open()
+    await eventually(lambda: outage.failed)
+
+    with pytest.raises(StorageUnavailable):  # whoever asked is told; the janitor deletes the objects
+        async with asyncio.timeout(5):
+            await manager.delete()
+
+    assert item(storage).deleted
+
+
+async def forsaken(manager: Any, outage: Unavailable) -> BidiAgent:
+    """An agent whose session could not be let go, since nobody knows whether its last commit was accepted."""
+    agent = await started(manager)
+    fails(outage, "commit")
+    manager.append_message(message("One"), agent)
+    with pytest.raises(StorageUnavailable):
+        await manager.close()
+    outage.on = False
+    await eventually(lambda: manager.head == manager.position)
+    return agent
+
+
+def message(text: str) -> Any:
+    return {"role": "user", "content": [{"text": text}], "tracking_id": text}
+
+
+async def resumed(manager: Any, agent: BidiAgent) -> None:
+    await manager.resume()
+
+
+async def written(manager: Any, agent: BidiAgent) -> None:
+    manager.append_message(message("Two"), agent)
+    await manager.flush()
+
+
+@pytest.mark.parametrize("again", [resumed, written])
+async def test_a_session_that_was_forsaken_and_is_used_again_is_kept(
+    memory_sessions: Sessions, outage: Unavailable, again: Callable[..., Awaitable[None]]
+) -> None:
+    agent = await forsaken(manager := memory_sessions(lease=SHORT), outage)
+
+    await again(manager, agent)
+
+    with pytest.raises(SessionHeld):
+        await memory_sessions(lease=SHORT, acquire_timeout=3 * SHORT.duration).open()
+    assert manager.lease_is_fresh()
+    await manager.close()
+    await memory_sessions().open()
+
+
+async def test_a_session_that_was_forsaken_runs_out_if_nobody_uses_it(
+    memory_sessions: Sessions, outage: Unavailable
+) -> None:
+    agent = await forsaken(manager := memory_sessions(lease=SHORT), outage)
+
+    await memory_sessions(lease=SHORT, acquire_timeout=10).open()
+
+    with pytest.raises(SessionFenced):
+        await manager.resume()
+    with pytest.raises(SessionFenced):
+        await written(manager, agent)
+
+
+async def test_a_resume_while_storage_is_still_away_says_so(memory_sessions: Sessions, outage: Unavailable) -> None:
+    agent = await started(manager := memory_sessions(lease=SHORT))
+    fails(outage, "commit")
+    manager.append_message(message("One"), agent)
+    with pytest.raises(StorageUnavailable):
+        await manager.close()
+
+    with pytest.raises(StorageUnavailable):
+        async with asyncio.timeout(5):
+            await manager.resume()
+
+
+async def stuck(manager: Any, outage: Unavailable) -> BidiAgent:
+    """An agent whose session has a commit under way that storage does not answer."""
+    agent = await started(manager)
+    fails(outage, "commit")
+    manager.append_message(message("One"), agent)
+    await eventually(lambda: outage.failed)
+    return agent
+
+
+@pytest.mark.parametrize("how", ["resume", "delete"])
+async def test_what_has_to_wait_for_a_commit_does_not_wait_without_end(
+    memory_sessions: Sessions, outage: Unavailable, how: str
+) -> None:
+    await stuck(manager := memory_sessions(), outage)
+
+    with pytest.raises(StorageUnavailable):
+        async with asyncio.timeout(5):
+            await getattr(manager, how)()
+
+
+async def test_after_a_leave_that_could_not_release_nothing_is_written(
+    memory_sessions: Sessions, outage: Unavailable
+) -> None:
+    agent = await stuck(manager := memory_sessions(lease=SHORT), outage)
+    with pytest.raises(StorageUnavailable):
+        await manager.leave()
+
+    with pytest.raises(SessionFenced):
+        manager.append_message(message("Two"), agent)
+    outage.on = False
+    await eventually(lambda: manager.head == manager.position)  # what was sent is decided
+    with pytest.raises(SessionFenced):
+        manager.append_message(message("Two"), agent)
+    with pytest.raises(SessionFenced):
+        await manager.resume()
+    await (heir := memory_sessions(lease=SHORT, acquire_timeout=10)).open()
+    assert [one["content"] for one in heir.history.agents["default"].messages] == [[{"text": "One"}]]
