@@ -137,10 +137,12 @@ class HttpRelay:
 
     Attributes:
         url: Where it listens, without a slash at its end.
+        swallowed: Requests that a partition kept from their answers.
     """
 
     def __init__(self, upstream: str, sky: Sky) -> None:
         self.url = ""
+        self.swallowed = 0
         self._upstream = upstream
         self._sky = sky
         self._runner: web.AppRunner | None = None
@@ -212,6 +214,7 @@ class HttpRelay:
             return web.Response(status=answer.status, body=await answer.read(), headers=kept)
 
     async def _swallow(self, request: web.Request) -> web.Response:
+        self.swallowed += 1
         await self._reachable.wait()
         return self._hang_up(request)
 
