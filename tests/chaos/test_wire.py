@@ -72,6 +72,10 @@ def test_a_number_that_never_came_is_found_where_nothing_can_be_lost() -> None:
     assert wire.problems(calm=False) == []
 
 
+def test_what_was_posted_to_a_connection_that_was_left_is_missing() -> None:
+    assert wire_of((1, 0.0, frames(7, 1)), (2, 0.1, frames(7, 4))).problems(calm=True) == []
+
+
 def test_clients_have_numbers_of_their_own_and_frames_of_the_gateway_have_none() -> None:
     wire = Wire()
     for connection, client in enumerate(("a", "b"), 1):

@@ -10,7 +10,7 @@ Clients drop repeats and everything of an epoch that is over, so what they show 
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -125,10 +125,16 @@ class Wire:
         return found
 
     def _missing(self) -> list[str]:
-        """What is dropped for a slow client, or because somebody spoke over it, is dropped before it has a number."""
+        """Numbers that were given and never came.
+
+        What is dropped for a slow client, or because somebody spoke over it, is dropped before it has a number. What
+        was posted to a connection that its client has left is lost with its number, and said again on the next one.
+        """
         numbers: defaultdict[tuple[str, int], set[int]] = defaultdict(set)
+        connections = Counter(self._clients.values())
         for one in self.messages:
-            numbers[one.client, one.epoch].update(one.numbers)
+            if connections[one.client] == 1:
+                numbers[one.client, one.epoch].update(one.numbers)
         return [
             f"epoch {epoch} never said {missing} to {client}"
             for (client, epoch), came in numbers.items()
