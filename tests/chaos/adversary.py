@@ -10,7 +10,7 @@ from typing import Final
 
 from local import deployment as deployed
 from local.issuer import principal
-from tests.chaos.call import Call
+from tests.chaos.call import ANSWER_SECONDS, Call
 from tests.chaos.fleet import LEASE_SECONDS
 from tests.chaos.plan import Outcome, Place, Plan
 from tests.chaos.wire import PATH_SECONDS, UNDER_WAY
@@ -110,14 +110,8 @@ class Adversary:
             await self._take_worker(deed, self._place.dice.choice(self._calls))
 
     async def _take_worker(self, deed: str, call: Call) -> None:
-        fleet, dice, epoch = self._place.fleet, self._place.dice, call.epoch
-        holder = await asyncio.to_thread(deployed.session_holder, self._place.deployment, call.session, principal())
-        if holder is None:
-            self._tell(f"nobody holds {call.session} just now")
-            return
-        if not fleet.has(holder):
-            self._tell(f"{holder} is dead already, and {call.session} not taken over")
-            return
+        fleet, dice = self._place.fleet, self._place.dice
+        holder, epoch = await self._holder(call)
         self._losses.append(Loss(call, deed, time.monotonic(), epoch))
         match deed:
             case "kill":
@@ -126,3 +120,19 @@ class Adversary:
                 await fleet.suspend(holder, dice.uniform(*SUSPENDED_SECONDS))
             case _:
                 await fleet.partition(holder, dice.uniform(*PARTITIONED_SECONDS))
+
+    async def _holder(self, call: Call) -> tuple[str, int]:
+        """Wait until some worker that lives holds a call; return it, and the epoch that was heard last before.
+
+        Raises:
+            TimeoutError: The call is lost.
+        """
+        async with asyncio.timeout(ANSWER_SECONDS):
+            while True:
+                epoch = call.epoch
+                holder = await asyncio.to_thread(
+                    deployed.session_holder, self._place.deployment, call.session, principal()
+                )
+                if holder is not None and self._place.fleet.has(holder):
+                    return holder, epoch
+                await asyncio.sleep(0.1)
