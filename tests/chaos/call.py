@@ -138,7 +138,7 @@ class Call:
         frames = Frames(self._caller, self.listener, read_log(self._place.model_log), found.spoken)
         problems = [f"lost: {what}" for what in frames.lost] + [f"doubled: {what}" for what in frames.doubled]
         problems += self.wire.problems(calm=self._plan.calm)
-        problems += self._judge_silence(self._caller, self.listener) + self._judge_companion(self.listener)
+        problems += judge_silence(self._caller, self.listener) + self._judge_companion(self.listener)
         epochs = [epoch for _, epoch, _ in found.commits]
         if epochs != sorted(epochs):
             problems.append(f"epochs fell: {epochs}")
@@ -153,14 +153,6 @@ class Call:
             after = next((at for at, _ in self.listener.readies if at >= moved), None)
             if after is not None:
                 outcome.gaps.append(after - moved)
-
-    def _judge_silence(self, caller: Caller, listener: Listener) -> list[str]:
-        """Silence before words is durable with their turn. What follows the last ones settles by age, seconds later."""
-        last = max((number for said in caller.said if said.spoken for number in said.frames), default=0)
-        waiting = [
-            number for number in caller.microphone.silence if number < last and not listener.acknowledged(number)
-        ]
-        return [f"lost: silence was never acknowledged: {waiting}"] if waiting else []
 
     def _judge_companion(self, listener: Listener) -> list[str]:
         if self._companion is None:
@@ -177,3 +169,11 @@ class Call:
             else:
                 outcome.clients += 1
                 outcome.connections += client.connection
+
+
+def judge_silence(caller: Caller, listener: Listener) -> list[str]:
+    """Silence before words is durable with their turn. What follows the last ones settles by age, seconds later."""
+    last = max((number for said in caller.said if said.spoken for number in said.frames), default=0)
+    before = (number for number in caller.microphone.silence if number < last)
+    waiting = [number for number in before if not listener.acknowledged(number)]
+    return [f"lost: silence was never acknowledged: {waiting}"] if waiting else []
