@@ -83,8 +83,8 @@ class SocketRelay:
         ]
         with contextlib.suppress(ConnectionClosed):
             async with connect(url, compression=None, subprotocols=offered or None) as server:
-                ways = (client, server, "in"), (server, client, "out")
-                pumps = [asyncio.create_task(self._pump(*way, number)) for way in ways]
+                ways = self._pump(client, server, "in", number), self._pump(server, client, "out", number)
+                pumps = [asyncio.create_task(way) for way in ways]
                 await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
                 for pump in pumps:
                     pump.cancel()
