@@ -111,6 +111,8 @@ class Adversary:
 
     async def _take_worker(self, deed: str, call: Call) -> None:
         fleet, dice = self._place.fleet, self._place.dice
+        if deed == "stop":
+            await call.speaking()  # so that it has something left to say when it is woken, and must not
         holder, epoch = await self._holder(call)
         self._losses.append(Loss(call, deed, time.monotonic(), epoch))
         match deed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import time
 from enum import Enum, auto
 from typing import Final
 
@@ -128,6 +129,13 @@ class Call:
             async with asyncio.timeout(ANSWER_SECONDS):
                 while self._client is None or self._client.unacknowledged > CAUGHT_UP_FRAMES:
                     await asyncio.sleep(0.1)
+
+    async def speaking(self) -> None:
+        """Wait, bounded, until the agent is in the middle of an answer."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ANSWER_SECONDS):
+                while not self.wire.speaks(time.monotonic()):
+                    await asyncio.sleep(0.02)
 
     async def settle(self, outcome: Outcome) -> None:
         """Hold what was said against what was heard, journalled, shown and carried."""

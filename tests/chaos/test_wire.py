@@ -90,3 +90,10 @@ def test_what_a_holder_says_after_a_moment_is_counted_where_it_said_most() -> No
     wire.heard(2, frames(8, 1), 6.0)
     assert wire.after(7, 4.0) == 2
     assert wire.after(7, 5.2) == 0
+
+
+def test_sound_that_has_just_come_is_told_from_silence() -> None:
+    wire = wire_of((1, 1.0, frames(7, 1)), (1, 1.1, frames(7, 2, kind="received")))
+    assert wire.speaks(1.2)
+    assert not wire.speaks(2.0)
+    assert not wire_of((1, 1.0, frames(7, 1, kind="ack"))).speaks(1.0)

@@ -30,6 +30,10 @@ PARTING_SECONDS: Final = FAREWELL_SECONDS + PATH_SECONDS
 `ready` already. Clients drop it, and are told again by the successor."""
 
 
+SPEAKING_SECONDS: Final = 0.3
+"""Sound that came so long ago is followed by more, unless it was the last."""
+
+
 @dataclass(frozen=True)
 class Message:
     """What one POST brought.
@@ -40,7 +44,7 @@ class Message:
         client: Whose connection it is.
         epoch: Of its frames.
         numbers: Of its frames, each `seq`.
-        moved: Whether one of them says that the session is handed over.
+        kinds: Of its frames, each `type`.
     """
 
     at: float
@@ -48,7 +52,7 @@ class Message:
     client: str
     epoch: int
     numbers: tuple[int, ...]
-    moved: bool
+    kinds: frozenset[str]
 
 
 class Wire:
@@ -74,9 +78,13 @@ class Wire:
         for epoch in sorted({frame["epoch"] for frame in numbered}):
             own = [frame for frame in numbered if frame["epoch"] == epoch]
             numbers = tuple(frame["seq"] for frame in own)
-            moved = any(frame["type"] == "moved" for frame in own)
+            kinds = frozenset(frame["type"] for frame in own)
             client = self._clients.get(connection, f"nobody on {connection}")
-            self.messages.append(Message(at, connection, client, epoch, numbers, moved))
+            self.messages.append(Message(at, connection, client, epoch, numbers, kinds))
+
+    def speaks(self, now: float) -> bool:
+        """Whether sound is coming just now."""
+        return any("audio" in one.kinds and now - one.at < SPEAKING_SECONDS for one in self.messages[-3:])
 
     def problems(self, *, calm: bool) -> list[str]:
         """Return what should not have come, in words.
@@ -105,7 +113,7 @@ class Wire:
         return max(map(len, late.values()), default=0)
 
     def _spoken_without_lease(self) -> list[str]:
-        parted = {message.epoch for message in self.messages if message.moved}
+        parted = {message.epoch for message in self.messages if "moved" in message.kinds}
         wrong = _different(one for one, seconds in self.late() if one.epoch not in parted or seconds > PARTING_SECONDS)
         return [
             f"epoch {epoch} spoke {len(numbers)} times on connection {connection} when a later one had begun"
