@@ -68,6 +68,7 @@ class Adversary:
     """Does what was planned, in an order of its own, to calls that are connected."""
 
     def __init__(self, plan: Plan, place: Place, calls: list[Call], tell: Callable[[str], None]) -> None:
+        self._rash_share = RASH_SHARE if plan.mixed else 0.0
         self._place = place
         self._calls = calls
         self._tell = tell
@@ -85,7 +86,7 @@ class Adversary:
             doing: set[asyncio.Task[None]] = set()
             for number, deed in enumerate(self._deeds, 1):
                 await asyncio.sleep(self._place.dice.uniform(0.0, LONGEST_PAUSE_SECONDS))
-                rash = self._place.dice.random() < RASH_SHARE
+                rash = self._place.dice.random() < self._rash_share
                 if not rash:
                     if doing:
                         await asyncio.wait(doing)

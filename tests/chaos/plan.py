@@ -25,8 +25,9 @@ class Plan:
         weather: On the clients' sockets.
         calm: Whether the weather is calm on every hop, so that nothing comes twice and no number is missing.
         partitions: How often the worker of some call reaches neither DynamoDB nor S3 nor SQS for longer than a lease.
-        mixed: Whether calls differ: the first has a second client that listens, the next renews its connection all the
-            time, the third is plain, and so on.
+        mixed: Whether calls differ (the first has a second client that listens, the next renews its connection all the
+            time, the third is plain, and so on), and some deeds do not wait for those before them. What is measured is
+            measured without.
         last_silence: Whether a call goes on at its end until its last silence is acknowledged, which takes seconds.
     """
 
