@@ -134,7 +134,7 @@ class Story:
         timeline = self._timeline
         frames = Frames(self._caller, self._listener, heard, found.spoken)
         timeline.check(holds=not frames.lost, what="no frame was lost", found=frames.lost)
-        timeline.check(holds=not frames.doubled, what="no frame took effect or was let through twice", found=frames.doubled)
+        timeline.check(holds=not frames.doubled, what="nothing took effect or came twice", found=frames.doubled)
         epochs = [epoch for _, epoch, _ in found.commits]
         timeline.check(holds=epochs == sorted(epochs), what="epochs of the commits never fall", found=epochs)
         return frames
