@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from local import deployment as deployed
+from local.deployment import Deployment, client
 from local.issuer import principal
 from tests.chaos.call import ANSWER_SECONDS, Call
 from tests.chaos.fleet import LEASE_SECONDS
@@ -125,17 +125,25 @@ class Adversary:
                 await fleet.partition(holder, dice.uniform(*PARTITIONED_SECONDS))
 
     async def _holder(self, call: Call) -> tuple[str, int]:
-        """Wait until some worker that lives holds a call; return it, and the epoch that was heard last before.
+        """Wait until some worker that lives holds a call; return it with its epoch, which the call need not know yet.
 
         Raises:
             TimeoutError: The call is lost.
         """
         async with asyncio.timeout(ANSWER_SECONDS):
             while True:
-                epoch = call.epoch
-                holder = await asyncio.to_thread(
-                    deployed.session_holder, self._place.deployment, call.session, principal()
-                )
-                if holder is not None and self._place.fleet.has(holder):
-                    return holder, epoch
+                held = await asyncio.to_thread(_held, self._place.deployment, call.session)
+                if held is not None and self._place.fleet.has(held[0]):
+                    return held
                 await asyncio.sleep(0.1)
+
+
+def _held(deployment: Deployment, session: str) -> tuple[str, int] | None:
+    """Who holds a session, and under which epoch. Does blocking I/O."""
+    answer = client("dynamodb", deployment.endpoint).get_item(
+        TableName=deployment.outputs["LockTableName"],
+        Key={"session_key": {"S": f"{principal()}/{session}"}},
+        ConsistentRead=True,
+    )
+    item = answer.get("Item", {})
+    return (item["holder"]["S"], int(item["epoch"]["N"])) if "acquire_id" in item else None

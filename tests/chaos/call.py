@@ -67,11 +67,6 @@ class Call:
         """What came over its sockets."""
         return self._relay.wire
 
-    @property
-    def epoch(self) -> int:
-        """The epoch of the worker that was heard last."""
-        return (self._client.epoch or 0) if self._client else 0
-
     async def talk(self, over: asyncio.Event) -> None:
         """Say one line after another until it is over.
 
