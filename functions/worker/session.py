@@ -201,7 +201,8 @@ class HostedSession:
             SegueError: It will not be.
         """
         self._passing_on = True
-        self._input.settle()
+        if self.state is State.OPEN:  # a record of one that has ended would take the session again, for nobody
+            self._input.settle()
         await self._manager.durable()
 
     async def spoken(self) -> None:

@@ -39,8 +39,9 @@ class Listener:
         moves: When a worker said that it hands the session over.
         heard: What was understood of the agent's speech; None for what was damaged.
         count: Frames by type.
-        doubled: Frames that came again, or from an epoch that was over.
-        missing: Frames that were skipped within an epoch.
+        doubled: Frames that the client let through again, or from an epoch that was over: it should drop them.
+        missing: Frames that were skipped within an epoch. No fault by itself: a new epoch begins with a gap, after
+            which the client holds journal content back until it is said again.
         last_frame_at: When anything came last.
         silent_at: When what came of the agent's speech has been played, on the monotonic clock.
     """

@@ -25,17 +25,44 @@ from tests.chaos.weather import CALM, REQUEST_STORM, SOCKET_STORM
 @click.option(
     "--stops", type=click.IntRange(min=0), default=2, show_default=True, help="SIGSTOP of a holder, later SIGCONT."
 )
+@click.option(
+    "--partitions",
+    type=click.IntRange(min=0),
+    default=1,
+    show_default=True,
+    help="A holder that reaches neither DynamoDB, S3 nor SQS for longer than its lease.",
+)
 @click.option("--lines", type=click.IntRange(min=1), default=3, show_default=True, help="Least lines a call says.")
 @click.option("--storm/--calm", default=False, help="Lose, delay, reorder, refuse and break on every hop.")
 @click.option(
     "--home", type=click.Path(path_type=Path), help="Where state and logs go; a temporary folder if left out."
 )
 def main(
-    *, seed: int | None, calls: int, redeploys: int, kills: int, stops: int, lines: int, storm: bool, home: Path | None
+    *,
+    seed: int | None,
+    calls: int,
+    redeploys: int,
+    kills: int,
+    stops: int,
+    partitions: int,
+    lines: int,
+    storm: bool,
+    home: Path | None,
 ) -> None:
     """Hold calls while their workers are replaced, killed and stopped; account for every frame at the end."""
     seed = random.SystemRandom().randrange(1 << 32) if seed is None else seed
-    plan = Plan(calls, redeploys, kills, stops, lines, SOCKET_STORM if storm else CALM)
+    plan = Plan(
+        calls,
+        redeploys,
+        kills,
+        stops,
+        lines,
+        SOCKET_STORM if storm else CALM,
+        calm=not storm,
+        partitions=partitions,
+        mixed=True,
+        last_silence=True,
+    )
     began = time.monotonic()
 
     def tell(text: str) -> None:
@@ -49,8 +76,9 @@ def main(
     tell("done")
     click.echo(
         f"{outcome.lines} lines answered, {outcome.frames} frames sent, {outcome.received} received, "
-        f"{outcome.connections} connections"
+        f"{outcome.connections} connections of {outcome.clients} clients, and {outcome.renewals} renewals"
     )
+    click.echo(f"{outcome.late} messages of an epoch came when a later one had begun")
     if outcome.answers:
         slowest = ", ".join(f"{one:.1f} s" for one in sorted(outcome.answers)[-5:])
         click.echo(f"answers took {statistics.median(outcome.answers):.1f} s in the median; the slowest: {slowest}")
@@ -60,6 +88,9 @@ def main(
             f"{len(ordered)} planned handoffs: p50 {statistics.median(ordered) * 1000:.0f} ms, "
             f"p99 {ordered[int(len(ordered) * 0.99)] * 1000:.0f} ms"
         )
+    for deed, pauses in (("killed", outcome.killed), ("stopped", outcome.stopped), ("cut off", outcome.partitioned)):
+        if pauses:
+            click.echo(f"{deed}: the next worker after " + ", ".join(f"{pause:.1f} s" for pause in sorted(pauses)))
     for problem in outcome.problems:
         click.echo(problem)
     click.echo("something was lost or doubled" if outcome.problems else "nothing was lost or doubled")

@@ -28,10 +28,19 @@ HEARTBEAT_SECONDS: Final = 1.0
 
 @dataclass(eq=False)
 class Member:
-    """A worker, and what stands before it."""
+    """A worker, and what stands around it.
+
+    Attributes:
+        worker: The process.
+        relay: Before it: frames come through it.
+        storage: Behind it: between it and DynamoDB, S3 and SQS.
+        leaving: Whether others have been started in its place.
+    """
 
     worker: Worker
     relay: HttpRelay
+    storage: HttpRelay
+    leaving: bool = False
 
 
 class Fleet:
@@ -61,7 +70,6 @@ class Fleet:
         self._members: list[Member] = []
         self._versions = itertools.count(1)
         self._connections = HttpRelay(deployment.endpoint, self.skies["connections"])
-        self._storage = HttpRelay(deployment.endpoint, self.skies["storage"])
         self._open = contextlib.AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -69,7 +77,6 @@ class Fleet:
         self._open.push_async_callback(self._guard.stop)
         try:
             await self._open.enter_async_context(self._connections)
-            await self._open.enter_async_context(self._storage)
             await self._launch()
         except BaseException:
             await self._open.aclose()
@@ -90,6 +97,8 @@ class Fleet:
     async def redeploy(self) -> None:
         """Bring up as many new workers, then drain the old ones."""
         old = list(self._members)
+        for member in old:
+            member.leaving = True
         await self._launch()
         await asyncio.gather(*(self._drain(member) for member in old))
 
@@ -99,7 +108,8 @@ class Fleet:
         if member is not None:
             member.worker.child.kill()
             await self._bury(member)
-            await self._fill_up()
+            if not member.leaving:
+                await self._fill_up()
 
     async def suspend(self, worker_id: str, seconds: float) -> None:
         """Stop a worker for a while, and let it go on."""
@@ -110,6 +120,16 @@ class Fleet:
                 await asyncio.sleep(seconds)
             finally:
                 member.worker.child.signal(signal.SIGCONT)
+
+    async def partition(self, worker_id: str, seconds: float) -> None:
+        """Keep a worker, which goes on to hear and speak, from all that it stores and asks for, for a while."""
+        member = self._find(worker_id)
+        if member is not None:
+            member.storage.partition()
+            try:
+                await asyncio.sleep(seconds)
+            finally:
+                member.storage.heal()
 
     def _find(self, worker_id: str) -> Member | None:
         return next((member for member in self._members if member.worker.id == worker_id), None)
@@ -131,11 +151,13 @@ class Fleet:
     async def _start(self) -> Member:
         worker_id, port = f"w-{secrets.token_hex(3)}", free_port()
         relay = HttpRelay(f"http://{LOOPBACK}:{port}", self.skies["frames"])
-        await relay.__aenter__()
         deployment = self._deployment
+        storage = HttpRelay(deployment.endpoint, self.skies["storage"])
+        await relay.__aenter__()
+        await storage.__aenter__()
         api_path = deployment.management_endpoint.removeprefix(deployment.endpoint)
         variables = worker_process.environment(self._settings, deployment, worker_id, port, base_environment()) | {
-            "AWS_ENDPOINT_URL": self._storage.url,
+            "AWS_ENDPOINT_URL": storage.url,
             "SEGUE_MANAGEMENT_ENDPOINT": f"{self._connections.url}{api_path}",
             "SEGUE_WORKER_ENDPOINT": relay.url,
             "SEGUE_LEASE_SECONDS": str(LEASE_SECONDS),
@@ -149,7 +171,7 @@ class Fleet:
             layer=LAYER_WORKER,
             grace=ORPHAN_GRACE_SECONDS,
         )
-        return Member(Worker(id=worker_id, deployment=deployment, port=port, child=child), relay)
+        return Member(Worker(id=worker_id, deployment=deployment, port=port, child=child), relay, storage)
 
     async def _drain(self, member: Member) -> None:
         await member.worker.child.stop(STOP_SECONDS)
@@ -160,3 +182,4 @@ class Fleet:
         if member in self._members:
             self._members.remove(member)
             await member.relay.__aexit__()
+            await member.storage.__aexit__()

@@ -19,6 +19,7 @@ from websockets.typing import Subprotocol
 from yarl import URL
 
 from tests.chaos.weather import Fate, Sky
+from tests.chaos.wire import Wire
 
 LOOPBACK: Final = "127.0.0.1"
 
@@ -34,6 +35,7 @@ class SocketRelay:
 
     Attributes:
         url: Where clients connect; the path and query of the real one stay the same.
+        wire: What came, before the weather had its way with it.
     """
 
     def __init__(self, upstream: str, sky: Sky, log: Path) -> None:
@@ -46,6 +48,7 @@ class SocketRelay:
                 without its sound.
         """
         self.url = ""
+        self.wire = Wire()
         self._upstream = upstream
         self._sky = sky
         self._server: Server | None = None
@@ -80,20 +83,24 @@ class SocketRelay:
         ]
         with contextlib.suppress(ConnectionClosed):
             async with connect(url, compression=None, subprotocols=offered or None) as server:
-                ways = (client, server, f"{number} in"), (server, client, f"{number} out")
-                pumps = [asyncio.create_task(self._pump(*way)) for way in ways]
+                ways = self._pump(client, server, "in", number), self._pump(server, client, "out", number)
+                pumps = [asyncio.create_task(way) for way in ways]
                 await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
                 for pump in pumps:
                     pump.cancel()
                 await asyncio.wait(pumps)
 
     async def _pump(
-        self, source: ClientConnection | ServerConnection, sink: ClientConnection | ServerConnection, way: str
+        self,
+        source: ClientConnection | ServerConnection,
+        sink: ClientConnection | ServerConnection,
+        way: str,
+        connection: int,
     ) -> None:
         with contextlib.suppress(ConnectionClosed):
             async for message in source:
                 fate = self._sky.draw()
-                self._note(way, fate, message)
+                self._note(connection, way, fate, message)
                 match fate:
                     case Fate.LOST:
                         continue
@@ -107,12 +114,17 @@ class SocketRelay:
                     case _:
                         await sink.send(message)
 
-    def _note(self, way: str, fate: Fate, message: str | bytes) -> None:
-        said = json.loads(message)
-        for frame in said if isinstance(said, list) else [said]:
+    def _note(self, connection: int, way: str, fate: Fate, message: str | bytes) -> None:
+        said, now = json.loads(message), time.monotonic()
+        frames = said if isinstance(said, list) else [said]
+        if way == "in":
+            self.wire.said(connection, frames)
+        else:
+            self.wire.heard(connection, frames, now)
+        for frame in frames:
             if "audio" in frame and isinstance(frame["audio"], str):
                 frame["audio"] = len(frame["audio"])
-            print(json.dumps([round(time.monotonic(), 3), way, fate, frame]), file=self._log, flush=True)
+            print(json.dumps([round(now, 3), f"{connection} {way}", fate, frame]), file=self._log, flush=True)
 
     async def _send_late(self, sink: ClientConnection | ServerConnection, message: str | bytes) -> None:
         await self._sky.linger()
@@ -125,14 +137,18 @@ class HttpRelay:
 
     Attributes:
         url: Where it listens, without a slash at its end.
+        swallowed: Requests that a partition kept from their answers.
     """
 
     def __init__(self, upstream: str, sky: Sky) -> None:
         self.url = ""
+        self.swallowed = 0
         self._upstream = upstream
         self._sky = sky
         self._runner: web.AppRunner | None = None
         self._http: aiohttp.ClientSession | None = None
+        self._reachable = asyncio.Event()
+        self._reachable.set()
 
     async def __aenter__(self) -> Self:
         application = web.Application(client_max_size=64 << 20)
@@ -149,13 +165,26 @@ class HttpRelay:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self.heal()
         if self._runner is not None:
             await self._runner.cleanup()
         if self._http is not None:
             await self._http.close()
 
+    def partition(self) -> None:
+        """Answer nothing from now on, not even what is being carried out: to the caller, nobody is there."""
+        self._reachable.clear()
+
+    def heal(self) -> None:
+        """Hand on again; what came meanwhile is never carried out."""
+        self._reachable.set()
+
     async def _serve(self, request: web.Request) -> web.Response:
-        fate = self._sky.draw()
+        if not self._reachable.is_set():
+            return await self._swallow(request)
+        return await self._carry_out(request, self._sky.draw())
+
+    async def _carry_out(self, request: web.Request, fate: Fate) -> web.Response:
         match fate:
             case Fate.REFUSED:
                 return web.Response(status=429)
@@ -172,6 +201,8 @@ class HttpRelay:
             answer = await self._hand_on(request, body)
         except (aiohttp.ClientError, TimeoutError):
             return self._hang_up(request)
+        if not self._reachable.is_set():
+            return await self._swallow(request)
         return self._hang_up(request) if fate is Fate.UNANSWERED else answer
 
     async def _hand_on(self, request: web.Request, body: bytes) -> web.Response:
@@ -181,6 +212,11 @@ class HttpRelay:
         async with self._http.request(request.method, url, data=body, headers=request.headers) as answer:
             kept = {name: value for name, value in answer.headers.items() if name.lower() not in _HOP_BY_HOP}
             return web.Response(status=answer.status, body=await answer.read(), headers=kept)
+
+    async def _swallow(self, request: web.Request) -> web.Response:
+        self.swallowed += 1
+        await self._reachable.wait()
+        return self._hang_up(request)
 
     def _hang_up(self, request: web.Request) -> web.Response:
         """Break the connection, so that the caller learns nothing."""

@@ -736,6 +736,23 @@ async def test_nothing_is_posted_when_the_lease_may_have_run_out(host, clients, 
     assert hosting.session.lost
 
 
+async def test_what_is_settled_for_a_handoff_does_not_take_a_session_again_that_has_ended(
+    host, clients, storage, monkeypatch
+):
+    hosting = await host()
+    hosting.session.deliver(delivery(audio(1)))
+    await eventually(lambda: hosting.model.audio)
+    monkeypatch.setattr("worker.replay.SILENCE_SECONDS", -1.0)
+    monkeypatch.setattr("worker.replay.ENDED_SECONDS", -1.0)
+    monkeypatch.setattr(hosting.manager, "lease_is_fresh", lambda: False)
+    hosting.model.emit([speech()])
+    await eventually(hosting.session.ended.is_set)
+    await hosting.session.settle()
+    item = await storage.guard.read("default/talk")
+    assert item is not None
+    assert "acquire_id" not in item, "held, and by nobody who hosts it"
+
+
 async def test_stopping_flushes_posts_and_releases(host, clients, storage):
     hosting = await host()
     hosting.model.emit([BidiTranscriptStartEvent("assistant", "c1"), *answered("All of it.", content_id="c2")])

@@ -1,0 +1,149 @@
+"""Who replaces, kills, stops and cuts off workers."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from local.deployment import Deployment, client
+from local.issuer import principal
+from tests.chaos.call import ANSWER_SECONDS, Call
+from tests.chaos.fleet import LEASE_SECONDS
+from tests.chaos.plan import Outcome, Place, Plan
+from tests.chaos.wire import PATH_SECONDS, UNDER_WAY
+
+LONGEST_PAUSE_SECONDS: Final = 1.0
+
+SUSPENDED_SECONDS: Final = (0.5, 10.0)
+"""Shorter and longer than a lease."""
+
+PARTITIONED_SECONDS: Final = (LEASE_SECONDS + 1.0, LEASE_SECONDS + 4.0)
+"""Longer than a lease: somebody else takes over meanwhile."""
+
+RASH_SHARE: Final = 1 / 3
+"""Of the deeds, which wait neither for the calls to have recovered from those before them nor for those to be over: a
+worker is killed while it hands over, replaced while it is stopped, and two are away at once."""
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A call whose worker was taken from it.
+
+    Attributes:
+        call: Which.
+        deed: How: "kill", "stop" or "partition".
+        at: When, on the monotonic clock.
+        epoch: The worker's.
+    """
+
+    call: Call
+    deed: str
+    at: float
+    epoch: int
+
+    @property
+    def pause(self) -> float | None:
+        """Seconds until the next worker said `ready`; None if the same one went on."""
+        readies = self.call.listener.readies if self.call.listener else []
+        return next((at - self.at for at, ready in readies if (ready.epoch or 0) > self.epoch), None)
+
+    @property
+    def problems(self) -> list[str]:
+        """What should not have been after a partition, which lasts longer than the lease, in words."""
+        if self.deed != "partition":
+            return []
+        found = []
+        if self.pause is None:
+            found.append(f"nobody took over from epoch {self.epoch}, which was cut off")
+        after = self.call.wire.after(self.epoch, self.at + LEASE_SECONDS + PATH_SECONDS)
+        if after > UNDER_WAY:
+            found.append(f"epoch {self.epoch} was cut off and spoke {after} times when its lease had run out")
+        return [f"{self.call.session}: {what}" for what in found]
+
+
+class Adversary:
+    """Does what was planned, in an order of its own, to calls that are connected."""
+
+    def __init__(self, plan: Plan, place: Place, calls: list[Call], tell: Callable[[str], None]) -> None:
+        self._rash_share = RASH_SHARE if plan.mixed else 0.0
+        self._place = place
+        self._calls = calls
+        self._tell = tell
+        self._began: list[float] = []
+        self._losses: list[Loss] = []
+        self._deeds = ["redeploy"] * plan.redeploys + ["kill"] * plan.kills + ["stop"] * plan.stops
+        self._deeds += ["partition"] * plan.partitions
+        place.dice.shuffle(self._deeds)
+
+    async def run(self) -> None:
+        """Do all of it."""
+        for call in self._calls:
+            await call.connected.wait()
+        async with asyncio.TaskGroup() as group:
+            doing: set[asyncio.Task[None]] = set()
+            for number, deed in enumerate(self._deeds, 1):
+                await asyncio.sleep(self._place.dice.uniform(0.0, LONGEST_PAUSE_SECONDS))
+                rash = self._place.dice.random() < self._rash_share
+                if not rash:
+                    if doing:
+                        await asyncio.wait(doing)
+                    await asyncio.gather(*(call.caught_up() for call in self._calls))
+                self._tell(f"{number}/{len(self._deeds)} {deed}{' at once' if rash else ''}")
+                self._began.append(time.monotonic())
+                doing.add(group.create_task(self._do(deed)))
+
+    def settle(self, outcome: Outcome) -> None:
+        """Say what came of it."""
+        pauses = {"kill": outcome.killed, "stop": outcome.stopped, "partition": outcome.partitioned}
+        for loss in self._losses:
+            outcome.problems += loss.problems
+            pause = loss.pause
+            if pause is not None and not any(loss.at < began < loss.at + pause for began in self._began):
+                pauses[loss.deed].append(pause)
+
+    async def _do(self, deed: str) -> None:
+        if deed == "redeploy":
+            await self._place.fleet.redeploy()
+        else:
+            await self._take_worker(deed, self._place.dice.choice(self._calls))
+
+    async def _take_worker(self, deed: str, call: Call) -> None:
+        fleet, dice = self._place.fleet, self._place.dice
+        if deed == "stop":
+            await call.speaking()  # so that it has something left to say when it is woken, and must not
+        holder, epoch = await self._holder(call)
+        self._losses.append(Loss(call, deed, time.monotonic(), epoch))
+        match deed:
+            case "kill":
+                await fleet.kill(holder)
+            case "stop":
+                await fleet.suspend(holder, dice.uniform(*SUSPENDED_SECONDS))
+            case _:
+                await fleet.partition(holder, dice.uniform(*PARTITIONED_SECONDS))
+
+    async def _holder(self, call: Call) -> tuple[str, int]:
+        """Wait until some worker that lives holds a call; return it with its epoch, which the call need not know yet.
+
+        Raises:
+            TimeoutError: The call is lost.
+        """
+        async with asyncio.timeout(ANSWER_SECONDS):
+            while True:
+                held = await asyncio.to_thread(_held, self._place.deployment, call.session)
+                if held is not None and self._place.fleet.has(held[0]):
+                    return held
+                await asyncio.sleep(0.1)
+
+
+def _held(deployment: Deployment, session: str) -> tuple[str, int] | None:
+    """Who holds a session, and under which epoch. Does blocking I/O."""
+    answer = client("dynamodb", deployment.endpoint).get_item(
+        TableName=deployment.outputs["LockTableName"],
+        Key={"session_key": {"S": f"{principal()}/{session}"}},
+        ConsistentRead=True,
+    )
+    item = answer.get("Item", {})
+    return (item["holder"]["S"], int(item["epoch"]["N"])) if "acquire_id" in item else None

@@ -1,0 +1,182 @@
+"""One caller in one session, and what became of all that was said."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+from enum import Enum, auto
+from typing import Final
+
+from local.demo import account
+from local.demo.caller import Caller
+from local.demo.frames import Frames, read_log
+from local.demo.listener import Listener
+from segue.client import Client, ClientSettings
+from tests.chaos.plan import Outcome, Place, Plan
+from tests.chaos.relays import SocketRelay
+from tests.chaos.weather import Sky
+from tests.chaos.wire import Wire
+
+ANSWER_SECONDS: Final = 90.0
+"""Far longer than anything takes: what is not answered by then never will be."""
+
+CAUGHT_UP_FRAMES: Final = 80
+"""Unacknowledged: what is being said and the silence before it. Each deed makes a call send that once more, and one
+function of the emulator carries it for all: deeds that came faster would measure only that."""
+
+RENEWING: Final = ClientSettings(connection_lifetime=6.0)
+"""Each connection is replaced by one that is opened beside it every few seconds, instead of every two hours."""
+
+
+class Kind(Enum):
+    """What is special about a call."""
+
+    ACCOMPANIED = auto()
+    """A second client listens in the same session."""
+    RENEWING = auto()
+    PLAIN = auto()
+
+
+class Call:
+    """One caller in one session.
+
+    Attributes:
+        session: Its id.
+        connected: Set when somebody answered the first time.
+        listener: What it hears; None until then.
+    """
+
+    def __init__(self, session: str, kind: Kind, place: Place, plan: Plan) -> None:
+        self.session = session
+        self.connected = asyncio.Event()
+        self.listener: Listener | None = None
+        self._kind = kind
+        self._place = place
+        self._plan = plan
+        self._dice = random.Random(place.dice.random())
+        sky, log = Sky(plan.weather, self._dice), place.model_log.with_name(f"{session}.jsonl")
+        self._relay = SocketRelay(place.deployment.websocket_url, sky, log)
+        self._client: Client | None = None
+        self._caller: Caller | None = None
+        self._companion: tuple[Client, Listener] | None = None
+
+    @property
+    def wire(self) -> Wire:
+        """What came over its sockets."""
+        return self._relay.wire
+
+    async def talk(self, over: asyncio.Event) -> None:
+        """Say one line after another until it is over.
+
+        Raises:
+            TimeoutError: Something was not answered.
+        """
+        async with contextlib.AsyncExitStack() as open_:
+            await open_.enter_async_context(self._relay)
+            client = self._client = await open_.enter_async_context(self._connect())
+            listener = self.listener = Listener(client)
+            caller = self._caller = Caller(client, listener)
+            if self._kind is Kind.ACCOMPANIED:
+                second = await open_.enter_async_context(self._connect())
+                self._companion = second, Listener(second)
+            works = [listener.listen(), caller.microphone.run(), self._converse(caller, listener, over)]
+            if self._companion is not None:
+                works.append(self._companion[1].listen())
+            self.connected.set()
+            tasks = [asyncio.create_task(work) for work in works]
+            try:
+                # Only the conversation ends by itself: whatever ends first ends the call, well or badly.
+                ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                for task in ended:
+                    task.result()
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _connect(self) -> Client:
+        settings = RENEWING if self._kind is Kind.RENEWING else None
+        return Client(self._relay.url, session=self.session, token=self._place.token, settings=settings)
+
+    async def _converse(self, caller: Caller, listener: Listener, over: asyncio.Event) -> None:
+        await self._say_lines(caller, over)
+        carried = [number for said in caller.said for number in said.frames]
+        await listener.all_acknowledged(carried, ANSWER_SECONDS)
+        if self._plan.last_silence:
+            await listener.all_acknowledged(list(caller.microphone.silence), ANSWER_SECONDS)
+        last = caller.said[-1].answer
+        if self._companion is not None and last is not None:
+            await self._companion[1].final_after(0, last.text, ANSWER_SECONDS)
+
+    async def _say_lines(self, caller: Caller, over: asyncio.Event) -> None:
+        number = 0
+        while not (over.is_set() and number >= self._plan.lines):
+            number += 1
+            text = f"{self.session} line {number}"
+            spoken = self._dice.random() < 0.7
+            await caller.say(text, f"You said: {text}", ANSWER_SECONDS, spoken=spoken)
+
+    async def caught_up(self) -> None:
+        """Wait, bounded, until no more than usual is unacknowledged."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ANSWER_SECONDS):
+                while self._client is None or self._client.unacknowledged > CAUGHT_UP_FRAMES:
+                    await asyncio.sleep(0.1)
+
+    async def speaking(self) -> None:
+        """Wait, bounded, until the agent is in the middle of an answer."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ANSWER_SECONDS):
+                while not self.wire.speaks(time.monotonic()):
+                    await asyncio.sleep(0.02)
+
+    async def settle(self, outcome: Outcome) -> None:
+        """Hold what was said against what was heard, journalled, shown and carried."""
+        if self._caller is None or self.listener is None or self._client is None:
+            outcome.problems.append(f"{self.session}: never connected")
+            return
+        found = await account.read(self._place.deployment, self.session)
+        frames = Frames(self._caller, self.listener, read_log(self._place.model_log), found.spoken)
+        problems = [f"lost: {what}" for what in frames.lost] + [f"doubled: {what}" for what in frames.doubled]
+        problems += self.wire.problems(calm=self._plan.calm)
+        problems += judge_silence(self._caller, self.listener) + self._judge_companion(self.listener)
+        epochs = [epoch for _, epoch, _ in found.commits]
+        if epochs != sorted(epochs):
+            problems.append(f"epochs fell: {epochs}")
+        outcome.problems += [f"{self.session}: {problem}" for problem in problems]
+        outcome.lines += sum(said.answer is not None for said in self._caller.said)
+        outcome.answers += [said.answer.at - said.ended for said in self._caller.said if said.answer]
+        outcome.frames += sum(row.sent for row in frames.rows)
+        outcome.received += sum(self.listener.count.values())
+        outcome.late += len(self.wire.late())
+        self._count_connections(outcome)
+        for moved in self.listener.moves:
+            after = next((at for at, _ in self.listener.readies if at >= moved), None)
+            if after is not None:
+                outcome.gaps.append(after - moved)
+
+    def _judge_companion(self, listener: Listener) -> list[str]:
+        if self._companion is None:
+            return []
+        shown = [[(one.role, one.record, one.text) for one in who.finals] for who in (listener, self._companion[1])]
+        return [] if shown[0] == shown[1] else [f"the second client was shown {shown[1]} instead of {shown[0]}"]
+
+    def _count_connections(self, outcome: Outcome) -> None:
+        for client in (self._client, self._companion and self._companion[0]):
+            if client is None:
+                continue
+            if self._kind is Kind.RENEWING:
+                outcome.renewals += client.connection - 1
+            else:
+                outcome.clients += 1
+                outcome.connections += client.connection
+
+
+def judge_silence(caller: Caller, listener: Listener) -> list[str]:
+    """Silence before words is durable with their turn. What follows the last ones settles by age, seconds later."""
+    last = max((number for said in caller.said if said.spoken for number in said.frames), default=0)
+    before = (number for number in caller.microphone.silence if number < last)
+    waiting = [number for number in before if not listener.acknowledged(number)]
+    return [f"lost: silence was never acknowledged: {waiting}"] if waiting else []

@@ -1,0 +1,98 @@
+"""What is to happen, where, and what came of it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from local.deployment import Deployment
+from tests.chaos.fleet import Fleet
+from tests.chaos.weather import Weather
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to happen.
+
+    Attributes:
+        calls: How many sessions at once.
+        redeploys: How often all workers are replaced.
+        kills: How often the worker of some call gets SIGKILL.
+        stops: How often the worker of some call gets SIGSTOP, and later SIGCONT.
+        lines: The least number of lines that each call says.
+        weather: On the clients' sockets.
+        calm: Whether the weather is calm on every hop, so that nothing comes twice and no number is missing.
+        partitions: How often the worker of some call reaches neither DynamoDB nor S3 nor SQS for longer than a lease.
+        mixed: Whether calls differ (the first has a second client that listens, the next renews its connection all the
+            time, the third is plain, and so on), and some deeds do not wait for those before them. What is measured is
+            measured without.
+        last_silence: Whether a call goes on at its end until its last silence is acknowledged, which takes seconds.
+    """
+
+    calls: int
+    redeploys: int
+    kills: int
+    stops: int
+    lines: int
+    weather: Weather
+    calm: bool = True
+    partitions: int = 0
+    mixed: bool = False
+    last_silence: bool = False
+
+
+@dataclass
+class Outcome:
+    """What came of it.
+
+    Attributes:
+        problems: Everything that should not have been, in words.
+        lines: Lines that were said and answered.
+        frames: Frames that were sent.
+        received: Frames that arrived.
+        gaps: Seconds from a `moved` to the next `ready`, for each planned handoff that a client saw.
+        answers: Seconds from a line's last frame to its answer.
+        killed: Seconds from the SIGKILL of a call's worker to the next `ready` that the call heard, unless the
+            adversary did something else meanwhile.
+        stopped: The same for SIGSTOP, where it lasted long enough.
+        partitioned: The same for a partition.
+        connections: How many sockets there were in all, of clients that do not renew them.
+        clients: How many clients that were.
+        renewals: How many sockets followed the first of clients that do renew them.
+        late: Messages of an epoch that came after one of a later epoch, none of which was too late.
+    """
+
+    problems: list[str] = field(default_factory=list)
+    lines: int = 0
+    frames: int = 0
+    received: int = 0
+    gaps: list[float] = field(default_factory=list)
+    answers: list[float] = field(default_factory=list)
+    killed: list[float] = field(default_factory=list)
+    stopped: list[float] = field(default_factory=list)
+    partitioned: list[float] = field(default_factory=list)
+    connections: int = 0
+    clients: int = 0
+    renewals: int = 0
+    late: int = 0
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where it happens.
+
+    Attributes:
+        deployment: What is deployed.
+        token: Makes what lets a client in.
+        fleet: The workers.
+        model_log: What their models heard.
+        dice: Decides everything.
+    """
+
+    deployment: Deployment
+    token: Callable[[], str]
+    fleet: Fleet
+    model_log: Path
+    dice: random.Random

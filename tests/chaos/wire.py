@@ -1,0 +1,157 @@
+"""What came over a session's sockets, before any client looked at it: whether those were silent who had to be.
+
+Clients drop repeats and everything of an epoch that is over, so what they show proves nothing about who spoke.
+
+    epoch 7   ──■──■──■──■─┐ one POST under way, and it cannot be called back
+    epoch 8                │   ──■─────■──■── …
+                           └─────────■   fine: one message of epoch 7 on a connection, after the first of epoch 8
+                                        ■   not fine: its holder spoke without the lease
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from worker.session import FAREWELL_SECONDS
+
+UNDER_WAY: Final = 1
+"""Messages that a worker which has lost its lease may still deliver over each connection: it asks before every POST
+whether the session is its own, and has one POST under way for a connection (`worker.outbox`). A POST whose outcome is
+unknown is repeated as it was: that is one message."""
+
+PATH_SECONDS: Final = 1.0
+"""From a POST's beginning to the client, through an emulator that is busy on one core."""
+
+PARTING_SECONDS: Final = FAREWELL_SECONDS + PATH_SECONDS
+"""A holder that lets go by itself goes on for a while to post what became durable by that, while its successor may say
+`ready` already. Clients drop it, and are told again by the successor."""
+
+
+SPEAKING_SECONDS: Final = 0.3
+"""Sound that came so long ago is followed by more, unless it was the last."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """What one POST brought.
+
+    Attributes:
+        at: When, on the monotonic clock.
+        connection: Over which.
+        client: Whose connection it is.
+        epoch: Of its frames.
+        numbers: Of its frames, each `seq`.
+        kinds: Of its frames, each `type`.
+    """
+
+    at: float
+    connection: int
+    client: str
+    epoch: int
+    numbers: tuple[int, ...]
+    kinds: frozenset[str]
+
+
+class Wire:
+    """All connections of a session, as their frames came out of the gateway.
+
+    Attributes:
+        messages: All that came, in the order of arrival.
+    """
+
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+        self._clients: dict[int, str] = {}
+
+    def said(self, connection: int, frames: Iterable[Mapping[str, Any]]) -> None:
+        """Take note of what a client says: a `hello` tells whose connection it is."""
+        for frame in frames:
+            if frame.get("type") == "hello":
+                self._clients[connection] = frame["client_id"]
+
+    def heard(self, connection: int, frames: Iterable[Mapping[str, Any]], at: float) -> None:
+        """Take note of a message to a client. Frames of the gateway, which have no epoch, do not count."""
+        numbered = [frame for frame in frames if "epoch" in frame and "seq" in frame]
+        for epoch in sorted({frame["epoch"] for frame in numbered}):
+            own = [frame for frame in numbered if frame["epoch"] == epoch]
+            numbers = tuple(frame["seq"] for frame in own)
+            kinds = frozenset(frame["type"] for frame in own)
+            client = self._clients.get(connection, f"nobody on {connection}")
+            self.messages.append(Message(at, connection, client, epoch, numbers, kinds))
+
+    def speaks(self, now: float) -> bool:
+        """Whether sound is coming just now."""
+        return any("audio" in one.kinds and now - one.at < SPEAKING_SECONDS for one in self.messages[-3:])
+
+    def problems(self, *, calm: bool) -> list[str]:
+        """Return what should not have come, in words.
+
+        Args:
+            calm: Whether nothing was lost, late or refused on any hop. Otherwise a POST whose outcome the worker never
+                learnt comes twice, and what went into a socket that broke is missing.
+        """
+        found = self._spoken_without_lease() + self._repeated(calm=calm)
+        return found + self._missing() if calm else found
+
+    def late(self) -> list[tuple[Message, float]]:
+        """Return each message of an epoch that was over, with the seconds since the first frame of a later one."""
+        begun: dict[int, float] = {}
+        late = []
+        for message in self.messages:
+            begun.setdefault(message.epoch, message.at)
+            later = [at for epoch, at in begun.items() if epoch > message.epoch]
+            if later:
+                late.append((message, message.at - min(later)))
+        return late
+
+    def after(self, epoch: int, at: float) -> int:
+        """Return how many different messages of an epoch came after some time, on the connection that had most."""
+        late = _different(one for one in self.messages if one.epoch == epoch and one.at > at)
+        return max(map(len, late.values()), default=0)
+
+    def _spoken_without_lease(self) -> list[str]:
+        parted = {message.epoch for message in self.messages if "moved" in message.kinds}
+        wrong = _different(one for one, seconds in self.late() if one.epoch not in parted or seconds > PARTING_SECONDS)
+        return [
+            f"epoch {epoch} spoke {len(numbers)} times on connection {connection} when a later one had begun"
+            for (connection, epoch), numbers in wrong.items()
+            if len(numbers) > UNDER_WAY
+        ]
+
+    def _repeated(self, *, calm: bool) -> list[str]:
+        came: dict[tuple[int, int, int], tuple[int, ...]] = {}
+        found = []
+        for one in self.messages:
+            before = [came.get((one.connection, one.epoch, number)) for number in one.numbers]
+            again = [numbers for numbers in before if numbers is not None]
+            if again and (calm or any(numbers != one.numbers for numbers in before)):
+                found.append(f"{one.epoch}.{one.numbers} came twice on connection {one.connection}, once as {again[0]}")
+            came |= {(one.connection, one.epoch, number): one.numbers for number in one.numbers}
+        return found
+
+    def _missing(self) -> list[str]:
+        """Numbers that were given and never came.
+
+        What is dropped for a slow client, or because somebody spoke over it, is dropped before it has a number. What
+        was posted to a connection that its client has left is lost with its number, and said again on the next one.
+        """
+        numbers: defaultdict[tuple[str, int], set[int]] = defaultdict(set)
+        connections = Counter(self._clients.values())
+        for one in self.messages:
+            if connections[one.client] == 1:
+                numbers[one.client, one.epoch].update(one.numbers)
+        return [
+            f"epoch {epoch} never said {missing} to {client}"
+            for (client, epoch), came in numbers.items()
+            if (missing := sorted(set(range(1, max(came))) - came))
+        ]
+
+
+def _different(messages: Iterable[Message]) -> dict[tuple[int, int], set[tuple[int, ...]]]:
+    found: defaultdict[tuple[int, int], set[tuple[int, ...]]] = defaultdict(set)
+    for one in messages:
+        found[one.connection, one.epoch].add(one.numbers)
+    return found
