@@ -6,20 +6,37 @@ import os
 import random
 import signal
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.integration.conftest import Shelf
-from tests.integration.writer import SHORT_LEASE, Writer
+from tests.integration.writer import SHORT_LEASE, Place, Writer
+from tests.support.stage import Stage
 
-pytestmark = [pytest.mark.emulator, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.timeout(600)
 
 Start = Callable[..., Writer]
 Read = Callable[..., Any]
 
-KILLS = int(os.environ.get("SEGUE_TEST_KILLS", "24"))
-"""How many writers are killed. Hundreds are for a run of their own: SEGUE_TEST_KILLS=500."""
+KILLS = int(os.environ.get("SEGUE_TEST_KILLS", "35"))
+"""How many writers of one session are killed. More are for a run of their own: SEGUE_TEST_KILLS=500."""
+
+KILLED = [pytest.param("s3", marks=pytest.mark.emulator, id=f"s3-{number}") for number in range(2)] + [
+    pytest.param("file", id=f"file-{number}") for number in range(4)
+]
+"""In which sessions: 210 kills in all, in less than a minute. The directory is quicker, and a longer session would take
+longer to restore each time."""
+
+
+@pytest.fixture(params=[pytest.param("s3", marks=pytest.mark.emulator), "file"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """Either storage."""
+    if request.param == "file":
+        return {"storage_dir": str(tmp_path)}
+    emulated: Stage = request.getfixturevalue("emulated")
+    return emulated.options
 
 
 def numbered(texts: list[str], tag: str) -> list[int]:
@@ -73,6 +90,7 @@ async def test_a_writer_keeps_its_session_as_long_as_it_lives_and_no_longer(writ
     holder.signal(signal.SIGKILL)
 
 
+@pytest.mark.parametrize("place", KILLED, indirect=True)
 async def test_every_acknowledged_message_is_there_once_in_order_whenever_writers_are_killed(
     writer: Start, read: Read, shelf: Shelf
 ) -> None:
