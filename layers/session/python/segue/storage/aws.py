@@ -234,7 +234,7 @@ def update_request(table: str, write: ConditionalWrite) -> dict[str, Any]:
 
 
 async def _call(executor: Executor, request: Callable[[], _T], resource: str, what: str, answers: set[str]) -> _T:
-    """Run a blocking request about something in a bucket or table; let ``answers`` through, translate what went wrong."""
+    """Run a blocking request about ``what``; let ``answers`` through and translate what went wrong."""
     try:
         return await asyncio.get_running_loop().run_in_executor(executor, request)
     except ClientError as error:
