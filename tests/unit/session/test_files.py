@@ -216,3 +216,21 @@ async def test_a_write_that_is_taken_for_a_dead_ones_is_not_acknowledged(
         await objects.put("a.json", b"body", **condition)
     monkeypatch.undo()
     assert await objects.list("") == []
+
+
+async def test_nobody_waits_for_ever_for_one_that_was_stopped_in_the_middle_of_a_write(
+    files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segue.storage.file, "LOCK_S", 0.05)
+    first = files()
+    await first.open()
+    await first.close()
+    (path,) = tmp_path.rglob("talk.lock")
+    with path.open("ab") as stopped:
+        fcntl.flock(stopped, fcntl.LOCK_EX)
+        with pytest.raises(segue.StorageUnavailable, match=r"talk\.lock: locked .* stopped"):
+            await files().open()
+
+    heir = files()
+    await heir.open()
+    assert heir.epoch > first.epoch
