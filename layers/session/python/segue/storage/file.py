@@ -238,9 +238,7 @@ def _lock(descriptor: int, path: Path) -> None:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() >= deadline:
-                raise StorageUnavailable(
-                    f"{path}: locked for {LOCK_S} s by one that is slow or stopped"
-                ) from None
+                raise StorageUnavailable(f"{path}: locked for {LOCK_S} s by one that is slow or stopped") from None
             time.sleep(_LOCK_POLL_S)
         else:
             return
