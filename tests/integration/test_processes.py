@@ -2,24 +2,62 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import random
 import signal
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.integration.conftest import Shelf
-from tests.integration.writer import SHORT_LEASE, Writer
+from tests.integration.writer import SHORT_LEASE, Place, Writer
+from tests.support.stage import Stage
 
-pytestmark = [pytest.mark.emulator, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.timeout(600)
 
 Start = Callable[..., Writer]
 Read = Callable[..., Any]
 
-KILLS = int(os.environ.get("SEGUE_TEST_KILLS", "24"))
-"""How many writers are killed. Hundreds are for a run of their own: SEGUE_TEST_KILLS=500."""
+KILLS = int(os.environ.get("SEGUE_TEST_KILLS", "35"))
+"""How many writers of one session are killed. More are for a run of their own: SEGUE_TEST_KILLS=500."""
+
+KILLED = [pytest.param("s3", marks=pytest.mark.emulator, id=f"s3-{number}") for number in range(2)] + [
+    pytest.param("file", id=f"file-{number}") for number in range(4)
+]
+"""In which sessions: 210 kills in all, in less than a minute. The directory is quicker, and a longer session would take
+longer to restore each time."""
+
+
+@pytest.fixture(params=[pytest.param("s3", marks=pytest.mark.emulator), "file"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """Either storage."""
+    if request.param == "file":
+        return {"storage_dir": str(tmp_path)}
+    emulated: Stage = request.getfixturevalue("emulated")
+    return emulated.options
+
+
+def stop(victim: Writer, place: Place) -> None:
+    """Stop a writer. On a directory between two of its writes: in the middle of one it would keep the lock."""
+    for _ in range(500):
+        victim.signal(signal.SIGSTOP)
+        victim.process.join(0.01)  # until all of its threads have noticed
+        if "storage_dir" not in place or _unlocked(Path(place["storage_dir"], "guard", "default", "talk.lock")):
+            return
+        victim.signal(signal.SIGCONT)
+    pytest.fail("it was always in the middle of a write")
+
+
+def _unlocked(path: Path) -> bool:
+    with path.open("ab") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
 
 
 def numbered(texts: list[str], tag: str) -> list[int]:
@@ -27,10 +65,12 @@ def numbered(texts: list[str], tag: str) -> list[int]:
     return [int(text.split()[1]) for text in texts if text.split()[0] == tag]
 
 
-async def test_a_writer_stopped_past_its_lease_is_fenced_and_nothing_is_lost(writer: Start, read: Read) -> None:
+async def test_a_writer_stopped_past_its_lease_is_fenced_and_nothing_is_lost(
+    writer: Start, read: Read, place: Place
+) -> None:
     first = writer("first")
     first.until("acknowledged", times=5)
-    first.signal(signal.SIGSTOP)
+    stop(first, place)
 
     second = writer("second", messages=20)
     second.until("done")
@@ -48,10 +88,10 @@ async def test_a_writer_stopped_past_its_lease_is_fenced_and_nothing_is_lost(wri
     assert "done" not in dict(first.reports)
 
 
-async def test_a_stopped_writer_knows_at_once_that_it_may_not_speak(writer: Start, read: Read) -> None:
+async def test_a_stopped_writer_knows_at_once_that_it_may_not_speak(writer: Start, place: Place) -> None:
     first = writer("first", options={"durability": "gate"})
     first.until("acknowledged", times=5)
-    first.signal(signal.SIGSTOP)
+    stop(first, place)
     second = writer("second", messages=3)
     second.until("done")
     first.signal(signal.SIGCONT)
@@ -60,19 +100,22 @@ async def test_a_stopped_writer_knows_at_once_that_it_may_not_speak(writer: Star
     first.until("fenced")
 
 
-async def test_a_writer_keeps_its_session_as_long_as_it_lives_and_no_longer(writer: Start, shelf: Shelf) -> None:
+async def test_a_writer_keeps_its_session_as_long_as_it_lives_and_no_longer(
+    writer: Start, shelf: Shelf, place: Place
+) -> None:
     holder = writer("holder", idle_after=1)
     holder.until("acknowledged")
     waiting = writer("waiting", acquire_timeout=2 * SHORT_LEASE.duration, messages=1)
 
     assert waiting.until("held") == "holder", "an idle writer keeps its session by its heartbeat"
-    holder.signal(signal.SIGSTOP)
+    stop(holder, place)
     waiting.until("acknowledged")
 
     assert shelf.item().epoch > holder.until("opened")[0]
     holder.signal(signal.SIGKILL)
 
 
+@pytest.mark.parametrize("place", KILLED, indirect=True)
 async def test_every_acknowledged_message_is_there_once_in_order_whenever_writers_are_killed(
     writer: Start, read: Read, shelf: Shelf
 ) -> None:

@@ -15,7 +15,15 @@ from typing import Any
 
 from strands.bidi import BidiAgent
 
-from segue import GuardedS3SessionManager, LeaseSettings, SegueError, SessionFenced, SessionHeld
+from segue import (
+    GuardedFileSessionManager,
+    GuardedS3SessionManager,
+    LeaseSettings,
+    SegueError,
+    SessionFenced,
+    SessionHeld,
+)
+from segue.manager import GuardedSessionManager
 from tests.support.crash import certainly_dead
 from tests.support.scripted_model import ScriptedModel, answered, until
 from tests.support.stage import AWS_ENVIRONMENT
@@ -25,13 +33,22 @@ SHORT_LEASE = LeaseSettings(duration=1.5, heartbeat=0.4, margin=0.2)
 processes = multiprocessing.get_context("forkserver")
 processes.set_forkserver_preload([__name__])
 
+Place = dict[str, Any]
+"""The arguments of a session manager that name bucket, table and endpoint, or a directory."""
+
+
+def manager_at(place: Place, session_id: str, **options: Any) -> GuardedSessionManager:
+    """A session manager of whichever storage the place is in."""
+    manager = GuardedFileSessionManager if "storage_dir" in place else GuardedS3SessionManager
+    return manager(session_id, **place, **options)
+
 
 @dataclass(frozen=True)
 class Job:
     """What a writer does.
 
     Attributes:
-        stage: The arguments of a session manager that name bucket, table and endpoint.
+        place: Where its session is kept.
         tag: What its messages begin with; they are numbered.
         messages: How many messages it writes before it closes the session.
         session_id: Which session.
@@ -42,7 +59,7 @@ class Job:
         options: Further options of the session manager.
     """
 
-    stage: dict[str, Any]
+    place: Place
     tag: str
     messages: int = 1_000_000
     session_id: str = "talk"
@@ -52,11 +69,11 @@ class Job:
     idle_after: int = 0
     options: dict[str, Any] = field(default_factory=dict)
 
-    def manager(self) -> GuardedS3SessionManager:
+    def manager(self) -> GuardedSessionManager:
         """A session manager for it."""
-        return GuardedS3SessionManager(
+        return manager_at(
+            self.place,
             self.session_id,
-            **self.stage,
             **{
                 "lease": SHORT_LEASE,
                 "acquire_timeout": self.acquire_timeout,

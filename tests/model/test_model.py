@@ -70,3 +70,19 @@ def test_without_a_compiler_one_line_says_what_to_install(tmp_path: Path) -> Non
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
     assert "'gcc'" in done.stderr
+
+
+@pytest.mark.parametrize("left_out", ["", "1"])
+def test_nothing_passes_without_the_model_unless_it_is_left_out_on_purpose(tmp_path: Path, left_out: str) -> None:
+    # What is run is told by a `make` that does nothing, and cannot do the model. Nobody here may install packages.
+    programs = {"make": f'echo "$1" >>{tmp_path}/made; [ "$1" != model ]', "id": "echo 1000"}
+    for name, body in programs.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{body}\n")
+        (tmp_path / name).chmod(0o755)
+    (tmp_path / "dirname").symlink_to(shutil.which("dirname") or "")
+    environment = {"PATH": str(tmp_path), "SEGUE_WITHOUT_MODEL": left_out}
+    command = [shutil.which("bash") or "", str(ROOT / ".ci" / "run")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    made = (tmp_path / "made").read_text().split()
+    assert (done.returncode == 0, made[-1]) == ((True, "test") if left_out else (False, "model")), done.stderr
+    assert "SEGUE_WITHOUT_MODEL=1" in done.stdout

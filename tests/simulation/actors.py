@@ -11,9 +11,11 @@ import random
 from collections.abc import Awaitable, Callable
 
 from segue.errors import SessionFenced, SessionHeld, SessionNotFound, StorageRefused, StorageUnavailable
+from segue.history import History
 from segue.item import GuardItem
+from segue.prepared import Prepared
 from segue.records import Record
-from segue.restore import read_unheld
+from segue.restore import Journal, read_unheld
 from segue.watch import Probe
 from tests.simulation.loop import Process
 from tests.simulation.network import GuardOverNetwork, Network, ObjectsOverNetwork
@@ -36,13 +38,26 @@ class Author:
         self.owner = Owner(name)
         self.session = world.session(process, self.owner, network)
         self.known: list[str] = []
+        self._world, self._process = world, process
         self._ledger = world.ledger
         self._redacted: list[str] = []
+        self._prepared: Prepared | None = None
+
+    async def prepare(self) -> None:
+        """Read while somebody else holds; what is appended from now on waits until this one does."""
+        journal = await _read(self._world, self._process, self.owner)
+        self._know(journal.records)
+        journal.records.clear()  # as a session manager does: what they add up to is all that it keeps
+        self._prepared = Prepared(journal, History())
 
     async def open(self, probe: Probe | None = None, timeout: float = 15.0) -> None:
-        """Acquire and read."""
-        restored = await self.session.open(timeout, probe)
-        self.known = [entry_of(record).tracking_id for record in restored.records if record.kind == "message"]
+        """Acquire and read, unless what was read before is what was acquired."""
+        restored = await self.session.open(timeout, probe, self._prepared)
+        prepared, self._prepared = self._prepared, None
+        if prepared is None or not prepared.built_on:
+            self._know(restored.records)
+        elif prepared.records:
+            self.session.append(*prepared.records)
 
     def append(self, count: int) -> None:
         """Queue messages."""
@@ -55,6 +70,9 @@ class Author:
         """Queue the redaction of an earlier message, whoever wrote it."""
         name = f"{self.owner.name}.{len(self.owner.appended)}"
         self._queue([self._message(name, tracking_id, GONE, kind="redact")])
+
+    def _know(self, records: list[Record]) -> None:
+        self.known = [entry_of(record).tracking_id for record in records if record.kind == "message"] or self.known
 
     async def durable(self, timeout: float | None) -> None:
         """Wait for what is queued, and remember that it was acknowledged."""
@@ -74,7 +92,11 @@ class Author:
         return Record(kind=kind, data={"id": name, "message": {"tracking_id": tracking_id, "text": text}})
 
     def _queue(self, records: list[Record]) -> None:
-        position = self.session.append(*records)
+        if self._prepared is not None:
+            self._prepared.built_on = True
+            position = self._prepared.append(*records)
+        else:
+            position = self.session.append(*records)
         self.owner.appended += [record.data["id"] for record in records]
         self.owner.positions += range(position - len(records) + 1, position + 1)
         self._redacted += [secret(one.data["message"]["tracking_id"]) for one in records if one.kind == "redact"]
@@ -94,6 +116,7 @@ class Script:
         self.redacting = dice.choice((0.0, 0.0, 0.15))
         self.waiting = dice.choice((0.3, 0.7, 1.0))
         self.deleting = 0.0
+        self.preparing = False
         self._world, self._process, self._dice, self._probe = world, process, dice, probe
         self._authors = 0
 
@@ -103,6 +126,8 @@ class Script:
             self._authors += 1
             author = Author(self._world, self._process, f"{self._process.name}:{self._authors}")
             try:
+                if self.preparing:
+                    await self._prepare(author)
                 await self._open(author)
                 while count > 0:
                     count -= await self._write_some(author)
@@ -111,6 +136,16 @@ class Script:
                 self._world.ledger.fenced(author.owner)
                 count -= 1
             await self._nap()
+
+    async def _prepare(self, author: Author) -> None:
+        try:
+            await self._through_trouble(author.prepare)
+        except SessionNotFound:
+            return
+        await self._nap()
+        if self._dice.random() < 0.7:
+            author.append(1)  # the agent is built, and begins
+        await self._nap()
 
     async def _open(self, author: Author) -> None:
         async def bounded() -> None:
@@ -201,6 +236,16 @@ async def crasher(world: World, name: str) -> None:
         process.kill()
 
 
+async def successor(world: World, name: str) -> None:
+    """Reads ahead of holding, builds on it, and is fenced if the session has gone on: the other half of a handoff."""
+    dice = _dice(world, name)
+    process = world.process(name)
+    script = Script(world, process, dice)
+    script.preparing, script.closing = True, 0.3
+    await asyncio.sleep(dice.choice(_NAPS_S))
+    await process.start(script.write(dice.randint(6, 16)))
+
+
 async def usurper(world: World, name: str) -> None:
     """Takes over from the living: its evidence is wrong half of the time, and its clock runs too fast."""
     dice = _dice(world, name)
@@ -229,13 +274,11 @@ async def observer(world: World, name: str) -> None:
     """Reads without the lease."""
     dice = _dice(world, name)
     process, owner = world.process(name), Owner(name)
-    guard = GuardOverNetwork(world.network, process, owner, world.ledger)
-    objects = ObjectsOverNetwork(world.network, process, owner, world.ledger)
 
     async def look() -> None:
         for _ in range(8):
             try:
-                world.ledger.seen(await read_unheld(guard, objects, "", KEY, process.clock))
+                await _read(world, process, owner)
             except (SessionNotFound, *_TROUBLE):
                 pass
             await process.clock.sleep(dice.choice((0.0625, 0.25, 2.0)))
@@ -243,9 +286,20 @@ async def observer(world: World, name: str) -> None:
     await process.start(look())
 
 
+async def _read(world: World, process: Process, owner: Owner) -> Journal:
+    """Read without the lease, and have it checked what was read."""
+    guard = GuardOverNetwork(world.network, process, owner, world.ledger)
+    objects = ObjectsOverNetwork(world.network, process, owner, world.ledger)
+    journal = await read_unheld(guard, objects, "", KEY, process.clock)
+    world.ledger.seen(journal)
+    return journal
+
+
 def cast(world: World) -> list[Actor]:
     """Choose who acts in this run."""
     lead: list[Actor] = [writer, writer, releaser, zombie, zombie, crasher, crasher, usurper]
     extras: list[Actor] = [observer, observer, deleter]
     dice = world.dice
-    return dice.choices(lead, k=dice.randint(1, 4)) + dice.sample(extras, k=dice.choice((0, 1, 1)))
+    chosen = dice.choices(lead, k=dice.randint(1, 4)) + dice.sample(extras, k=dice.choice((0, 1, 1)))
+    # Drawn apart, so that the seeds in which there is none mean what they always meant.
+    return chosen + [successor] * (_dice(world, "successors").random() < 0.25)

@@ -18,6 +18,7 @@ from segue.errors import SessionFenced, StorageUnavailable
 from segue.item import GuardItem
 from segue.journal import JournalWriter
 from segue.lease import Lease
+from segue.prepared import Prepared
 from segue.records import Keys, encode_page, encode_segment
 from segue.storage.interface import Clause, ConditionalWrite, ConditionFailed
 from segue.volumes import Binder
@@ -212,6 +213,21 @@ def _moved(write: ConditionalWrite, lost: ConditionFailed) -> dict[str, Any]:
 def reopened_without_looking_what_was_left() -> AbstractContextManager[Any]:
     """After a release, the next write goes on as if nobody could have written."""
     return mock.patch.object(Lease, "_as_left", return_value=True)
+
+
+# What was read ahead of holding.
+
+
+@_mutant
+def built_on_what_has_gone_on() -> AbstractContextManager[Any]:
+    """A successor acquires whatever became of the session since it read it, and its agent knows nothing of that."""
+    return mock.patch.object(Prepared, "left", None)
+
+
+@_mutant
+def prepared_taken_for_what_was_acquired() -> AbstractContextManager[Any]:
+    """The same, and it writes on from the head and the tail that it has read."""
+    return mock.patch.multiple(Prepared, left=None, read_for=lambda self, item: replace(self.journal, item=item))
 
 
 # Pages, redaction and collection.

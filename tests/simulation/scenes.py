@@ -194,6 +194,36 @@ async def taken_back_during_a_commit(world: World, name: str) -> None:
     await first.start(come_back())
 
 
+async def prepared_before_the_last_commit(world: World, name: str) -> None:
+    """A successor reads, and builds on it; its predecessor goes on, commits once more, and lets go."""
+    holding, reading = world.process(f"{name}.predecessor"), world.process(f"{name}.successor")
+    predecessor, heir = Author(world, holding, f"{name}.predecessor"), Author(world, reading, f"{name}.heir")
+
+    async def write() -> None:
+        predecessor.append(2)
+        await predecessor.durable(None)
+
+    async def succeed(author: Author) -> None:
+        await author.open()
+        author.append(1)
+        await author.close()
+
+    async def prepare_and_begin() -> None:
+        await heir.prepare()
+        heir.append(1)
+
+    await holding.start(predecessor.open())
+    await holding.start(write())
+    await reading.start(prepare_and_begin())
+    await holding.start(write())
+    await holding.start(predecessor.close())
+    try:
+        await reading.start(succeed(heir))
+    except SessionFenced:
+        world.ledger.fenced(heir.owner)
+    await reading.start(succeed(Author(world, reading, f"{name}.anew")))
+
+
 async def _dead(item: GuardItem) -> bool:
     return True
 
@@ -204,5 +234,7 @@ SCENES: dict[str, Actor] = {
     "next_volume_not_blanked": volume_on_its_way,
     "unbound_places_not_blanked": volume_on_its_way_that_another_version_would_not_bind,
     "acquire_without_the_beat": taken_back_during_a_commit,
+    "built_on_what_has_gone_on": prepared_before_the_last_commit,
+    "prepared_taken_for_what_was_acquired": prepared_before_the_last_commit,
 }
 """For each mutant that seeds find too seldom, the scene that shows it."""

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from segue.item import GuardItem
@@ -195,3 +197,15 @@ def test_records_are_untouched_by_a_release(keep, run, stores, said):
     run("release", "talk")
 
     assert run("show", "talk", "--json").stdout == before
+
+
+def test_what_an_expired_session_left_is_deleted(keep, facts, said, item, directory):
+    keep(KEY, [said("a")], [said("b")])
+    before = item()
+    path = directory / "guard" / f"{KEY}.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"expires_at": 1}))
+
+    assert facts("delete", "talk", "--yes")["objects"] == 2
+    assert item().deleted
+    assert item().born != before.born, "nobody who held it can bring it back"
+    assert not list(directory.glob("sessions/**/*.json"))

@@ -27,7 +27,7 @@ def test_as_it_was_at_a_point(keep, run, conversation):
 
     assert then[-2:] == [
         '12:00:02  assistant  calls weather({"city": "Paris"})',
-        "          tool       weather is under way, or was cut off",
+        "12:00:02  tool       weather is under way, or was cut off",
     ]
     assert run("show", "talk", "--at", "2026-09-29T12:00:01").stdout.splitlines()[1:] == [
         "12:00:01  user       What is the weather in Paris?"
@@ -73,7 +73,9 @@ def test_the_facts_have_fixed_names(keep, facts, conversation):
         },
     ]
     assert agent["state"] == {"city": "Paris"}
-    assert agent["tools"][0]["status"] == "success"
+    (run,) = agent["tools"]
+    assert (run["started_at"], run["ended_at"]) == ("2026-09-29T12:00:02.000Z", "2026-09-29T12:00:03.000Z")
+    assert (run["status"], run["ms"]) == ("success", 12)
 
 
 def test_several_agents(keep, run, said):

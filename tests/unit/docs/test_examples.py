@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from strands.bidi import BidiAgent
 
+from segue import GuardedS3SessionManager, SessionExists
 from segue.testing import provision
 from tests.support.scripted_model import ScriptedModel
 from tests.support.stage import Stage
@@ -26,15 +28,46 @@ def test_a_page_has_examples(page: str) -> None:
     assert examples(page)
 
 
-@pytest.mark.parametrize(("page", "code"), [(page, code) for page in PAGES for code in examples(page)])
-async def test_an_example_runs(stage: Stage, page: str, code: str) -> None:
+async def read(page: str, scope: dict[str, Any]) -> None:
+    """Run a page's examples as a reader does: from the top, each with what those before it have made."""
+    for code in examples(page):
+        body = textwrap.indent(code, "    ")
+        exec(compile(f"async def example():\n{body}    return locals()\n", page, "exec"), scope)
+        scope |= await scope["example"]()
+
+
+@pytest.fixture
+async def scope(request: pytest.FixtureRequest, stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """What the examples of a page leave."""
+    monkeypatch.chdir(tmp_path)
     provision("my-voice-sessions", "my-voice-locks")
-    body = textwrap.indent(code, "    ")
-    scope: dict[str, Any] = {"model": ScriptedModel()}
-    exec(compile(f"async def example():\n{body}    return agent, session_manager\n", page, "exec"), scope)
+    made: dict[str, Any] = {"model": ScriptedModel()}
+    await read(request.param, made)
+    return made
 
-    agent, session_manager = await scope["example"]()
 
-    assert agent.messages[0]["content"] == [{"text": "My name is Alice"}]
-    assert session_manager.head == session_manager.position
-    assert not session_manager.lease_is_fresh(), "stop releases"
+@pytest.mark.parametrize("scope", PAGES, indirect=True)
+async def test_the_examples_of_a_page_run(scope: dict[str, Any]) -> None:
+    manager = scope["session_manager"]
+
+    assert texts(scope["agent"].messages) == ["My name is Alice"]
+    assert manager.head == manager.position
+    assert not manager.lease_is_fresh(), "stop and close release"
+
+
+@pytest.mark.parametrize("scope", ["docs/sessions.md"], indirect=True)
+async def test_going_back_and_copying_do_what_the_page_says(scope: dict[str, Any]) -> None:
+    async def held(session_id: str) -> list[str]:
+        manager = GuardedS3SessionManager(session_id, bucket="my-voice-sessions", lock_table="my-voice-locks")
+        async with manager:
+            return texts(BidiAgent(model=ScriptedModel(), session_manager=manager).messages)
+
+    for session_id in ("user_123", "what-if", "moved-in"):
+        assert await held(session_id) == ["My name is Alice"], session_id
+    assert scope["points"][-1].records > scope["alice"].records
+    with pytest.raises(SessionExists):
+        await scope["fork"](scope["stores"], "default/user_123", "default/what-if", scope["clock"])
+
+
+def texts(messages: Any) -> list[str]:
+    return [message["content"][0]["text"] for message in messages]

@@ -288,13 +288,20 @@ def worker(name: str, *replies: str) -> Agent:
     return Agent(name=name, agent_id=name, model=FakeModel(replies), callback_handler=None)
 
 
-async def test_a_graph_goes_on_after_the_node_that_was_last_done(sessions: Sessions) -> None:
-    class PowerCut(FakeModel):
-        async def stream(self, *arguments: Any, **options: Any) -> Any:
-            crash(first)
-            raise RuntimeError("power cut")
-            yield  # a generator, as the interface wants it
+class PowerCut(FakeModel):
+    """The holder of a session dies when this model is asked."""
 
+    def __init__(self, manager: Any) -> None:
+        super().__init__()
+        self._manager = manager
+
+    async def stream(self, *arguments: Any, **options: Any) -> Any:
+        crash(self._manager)
+        raise RuntimeError("power cut")
+        yield  # a generator, as the interface wants it
+
+
+async def test_a_graph_goes_on_after_the_node_that_was_last_done(sessions: Sessions) -> None:
     def graph(manager: Any, writer_model: Any) -> Any:
         builder = GraphBuilder()
         builder.add_node(worker("researcher", "Found it."), "researcher")
@@ -308,7 +315,7 @@ async def test_a_graph_goes_on_after_the_node_that_was_last_done(sessions: Sessi
     first = sessions()
     await first.open()
     with pytest.raises((SessionFenced, RuntimeError)):
-        await graph(first, PowerCut()).invoke_async("Research and write")
+        await graph(first, PowerCut(first)).invoke_async("Research and write")
 
     second = sessions(probe=certainly_dead)
     await second.open()
@@ -318,6 +325,33 @@ async def test_a_graph_goes_on_after_the_node_that_was_last_done(sessions: Sessi
     assert result.status == Status.COMPLETED
     assert [node.node_id for node in result.execution_order] == ["researcher", "writer"]
     assert again.nodes["researcher"].executor.model.asked == [], "what was done is not done again"
+
+
+async def test_a_swarm_goes_on_with_the_node_that_was_handed_to(sessions: Sessions) -> None:
+    def swarm(manager: Any, writer_model: Any) -> Swarm:
+        handing_over = tool_call(
+            "handoff_to_agent", "h1", agent_name="writer", message="It is blue.", context={"sky": "blue"}
+        )
+        researcher = worker("researcher", handing_over, "Handed over.")
+        writer = Agent(name="writer", agent_id="writer", model=writer_model, callback_handler=None)
+        return Swarm([researcher, writer], session_manager=manager)
+
+    first = sessions()
+    await first.open()
+    with pytest.raises((SessionFenced, RuntimeError)):
+        await swarm(first, PowerCut(first)).invoke_async("Research and write")
+
+    second = sessions(probe=certainly_dead)
+    await second.open()
+    again = swarm(second, FakeModel(["Written."]))
+    result = await again.invoke_async("Research and write")
+
+    assert result.status == Status.COMPLETED
+    assert [node.node_id for node in result.node_history] == ["researcher", "writer"]
+    assert again.nodes["researcher"].executor.model.asked == [], "what was done is not done again"
+    (asked,) = again.nodes["writer"].executor.model.asked
+    assert "It is blue." in str(asked), "and what it was told and given is there"
+    assert again.shared_context.context == {"researcher": {"sky": "blue"}}
 
 
 async def test_a_swarm_is_restored(sessions: Sessions) -> None:

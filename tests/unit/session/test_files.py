@@ -236,3 +236,21 @@ async def test_listing_removes_no_session_whatever_its_id(files: Files, tmp_path
 def test_no_id_begins_as_a_file_that_is_being_written() -> None:
     with pytest.raises(ValueError, match="not valid"):
         valid_id(f"{segue.storage.file._TEMPORARY}x", "session id")
+
+
+async def test_nobody_waits_for_ever_for_one_that_was_stopped_in_the_middle_of_a_write(
+    files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segue.storage.file, "LOCK_S", 0.05)
+    first = files()
+    await first.open()
+    await first.close()
+    (path,) = tmp_path.rglob("talk.lock")
+    with path.open("ab") as stopped:
+        fcntl.flock(stopped, fcntl.LOCK_EX)
+        with pytest.raises(segue.StorageUnavailable, match=r"talk\.lock: locked .* stopped"):
+            await files().open()
+
+    heir = files()
+    await heir.open()
+    assert heir.epoch > first.epoch

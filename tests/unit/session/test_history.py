@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from segue.history import fold, under_way
 from segue.records import Record
 
@@ -103,3 +105,14 @@ def test_a_tool_is_under_way_until_it_ended_and_again_when_it_is_tried_again() -
     assert runs(tool("started"), ended) == []
     assert runs(tool("started"), ended, tool("started")) == ["t1"]
     assert fold([tool("started"), ended]).agents["default"].tools["t1"]["ms"] == 7
+
+
+def test_a_tool_is_known_to_have_begun_and_ended_when_its_records_say() -> None:
+    def when(*runs: tuple[str, int]) -> tuple[Any, Any]:
+        records = [msgspec.structs.replace(tool(phase), at=at) for phase, at in runs]
+        run = fold(records).agents["default"].tools["t1"]
+        return run.get("started_at"), run.get("ended_at")
+
+    assert when(("started", 100)) == (100, None)
+    assert when(("started", 100), ("ended", 250)) == (100, 250)
+    assert when(("started", 100), ("ended", 250), ("started", 300)) == (300, None), "tried again"

@@ -6,16 +6,26 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from strands import Agent
+import pytest
+from strands import Agent, tool
 from strands.bidi import BidiAgent
 from strands.bidi.hooks.events import BidiAgentStopEvent, BidiBeforeConnectionRestartEvent, BidiResponseStopEvent
 from strands.bidi.models import ConnectionTimeoutError
-from strands.hooks import AfterInvocationEvent, HookOrder, HookRegistry, MessageAddedEvent, MessageUpdatedEvent
+from strands.hooks import (
+    AfterInvocationEvent,
+    AfterToolCallEvent,
+    AgentInitializedEvent,
+    BeforeToolCallEvent,
+    HookOrder,
+    HookRegistry,
+    MessageAddedEvent,
+    MessageUpdatedEvent,
+)
 
 from segue import LeaseSettings
 from segue.item import GuardItem
 from tests.support.crash import certainly_dead, crash
-from tests.support.fake_model import FakeModel
+from tests.support.fake_model import FakeModel, tool_call
 from tests.support.memory_manager import MemoryStorage
 from tests.support.scripted_model import ScriptedModel, answered, until
 from tests.support.waiting import eventually
@@ -82,6 +92,71 @@ class _For:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._manager, name)
+
+
+@pytest.mark.parametrize("durability", ["await", "gate"])
+async def test_hooks_of_a_restore_and_of_a_tool_come_when_the_guide_says(
+    memory_sessions: Sessions, durability: str
+) -> None:
+    class Hooks:
+        def __init__(self) -> None:
+            self.seen: list[Any] = []
+
+        def register_hooks(self, registry: HookRegistry, **kwargs: Any) -> None:
+            registry.add_callback(AgentInitializedEvent, self.look)
+            registry.add_callback(BeforeToolCallEvent, self.before)
+            registry.add_callback(AfterToolCallEvent, lambda _: self.seen.append(manager.position - self.begun))
+
+        def look(self, event: AgentInitializedEvent) -> None:
+            self.seen.append(len(event.agent.messages))
+
+        async def before(self, event: BeforeToolCallEvent) -> None:
+            await manager.durable()
+            self.begun = manager.position
+
+    @tool
+    def clock() -> str:
+        """Tell the time."""
+        hooks.seen.append((manager.position - hooks.begun, manager.head - hooks.begun))
+        return "noon"
+
+    def agent() -> Agent:
+        model = FakeModel([tool_call("clock", "t1"), "Noon."])
+        return Agent(model=model, session_manager=manager, hooks=[hooks], tools=[clock], callback_handler=None)
+
+    manager, hooks = memory_sessions(durability=durability), Hooks()
+    await manager.open()
+    await agent().invoke_async("What time is it?")
+    await manager.close()
+    assert hooks.seen == [0, (1, 1), 2], "its intent is durable in the tool, and not there before; its end is queued"
+
+    manager, hooks = memory_sessions(durability=durability), Hooks()
+    await manager.open()
+    agent()
+    assert hooks.seen == [4], "restored already"
+    await manager.close()
+
+
+async def test_hooks_of_the_beginning_see_a_restored_agent(memory_sessions: Sessions) -> None:
+    def agent(manager: Any) -> BidiAgent:
+        return BidiAgent(model=ScriptedModel(), session_manager=manager, hooks=[Greeter()])
+
+    class Greeter:
+        def register_hooks(self, registry: HookRegistry, **kwargs: Any) -> None:
+            registry.add_callback(AgentInitializedEvent, lambda event: seen.append(len(event.agent.messages)))
+
+    seen: list[int] = []
+    manager = memory_sessions()
+    await manager.open()
+    first = agent(manager)
+    await first.start()
+    await first.send("Hi")
+    await first.stop()
+    manager = memory_sessions()
+    await manager.open()
+    agent(manager)
+
+    assert seen == [0, 1]
 
 
 async def test_state_that_a_stop_hook_sets_is_kept(memory_sessions: Sessions) -> None:

@@ -68,6 +68,7 @@ def test_the_public_names() -> None:
         "LeaseSettings",
         "RecordTooLarge",
         "SegueError",
+        "SessionExists",
         "SessionFenced",
         "SessionHeld",
         "SessionNotFound",
@@ -90,10 +91,14 @@ def test_every_error_is_in_the_tree_and_says_what_to_do() -> None:
         errors.SessionFenced(3, "worker-2"): "discard this agent",
         errors.SessionFenced(3, None): "discard this agent",
         errors.SessionNotFound("a/b"): "check the id",
+        errors.SessionExists("a/b"): "choose another id",
         errors.JournalCorrupt("a/b", "truncated"): "stop writing",
         errors.RecordTooLarge(2_000, 1_000): "split it",
+        errors.StorageUnavailable("bucket: PutObject of a/b answered 503"): "retry with backoff",
         errors.StorageRefused("bucket", "denied"): "permissions",
     }
+    kinds = {kind for kind in vars(errors).values() if isinstance(kind, type) and kind.__base__ is segue.SegueError}
+    assert kinds == {type(error) for error in examples}
     for error, advice in examples.items():
         assert isinstance(error, segue.SegueError)
         assert advice in str(error)

@@ -13,6 +13,7 @@ from botocore.exceptions import EndpointConnectionError, NoCredentialsError, Rea
 from botocore.stub import Stubber
 from strands import Agent
 
+import segue.records
 from segue import StorageRefused, StorageUnavailable
 from segue.storage.aws import DynamoGuard, S3Objects, update_request
 from segue.storage.interface import Clause, ConditionalWrite, ConditionFailed, ObjectMissing, PreconditionFailed
@@ -66,9 +67,9 @@ async def test_what_passes_is_unavailable(table: tuple[DynamoGuard, Stubber], co
     stubber.add_client_error("update_item", code, "why", status)
     stubber.add_client_error("get_item", code, "why", status)
     with stubber:
-        with pytest.raises(StorageUnavailable, match=f"locks.*{code}"):
+        with pytest.raises(StorageUnavailable, match=f"locks: UpdateItem of {WRITE.session_key} .*{code}.*retry"):
             await guard.write(WRITE)
-        with pytest.raises(StorageUnavailable, match=code):
+        with pytest.raises(StorageUnavailable, match=f"locks: GetItem of a/b .*{code}.*retry"):
             await guard.read("a/b")
 
 
@@ -124,14 +125,14 @@ async def test_each_answer_of_s3_has_its_error(
     for operation in ("get_object", "put_object", "list_objects_v2", "delete_objects"):
         stubber.add_client_error(operation, code, "why", status)
     with stubber:
-        with pytest.raises(expected, match=code):
-            await objects.get("k")
-        with pytest.raises(expected, match=code):
-            await objects.put("k", b"")
-        with pytest.raises(expected, match=code):
-            await objects.list("k")
-        with pytest.raises(expected, match=code):
-            await objects.delete(["k"])
+        with pytest.raises(expected, match=f"voices: GetObject of a/k .*{code}"):
+            await objects.get("a/k")
+        with pytest.raises(expected, match=f"voices: PutObject of a/k .*{code}"):
+            await objects.put("a/k", b"")
+        with pytest.raises(expected, match=f"voices: ListObjectsV2 of a/ .*{code}"):
+            await objects.list("a/")
+        with pytest.raises(expected, match=f"voices: DeleteObjects of 1 objects .*{code}"):
+            await objects.delete(["a/k"])
 
 
 async def test_answers_that_decide_are_no_errors(bucket: tuple[S3Objects, Stubber]) -> None:
@@ -280,17 +281,31 @@ class _Raw:
         return self.body
 
 
-async def test_objects_are_encrypted_with_the_key_that_was_named(s3_sessions: Sessions, stage: Stage) -> None:
+async def test_every_object_is_encrypted_with_the_key_that_was_named(
+    s3_sessions: Sessions, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segue.records, "PAGE_RECORDS", 4)
+    monkeypatch.setattr(segue.records, "VOLUME_PAGES", 2)
     key = boto3.client("kms").create_key()["KeyMetadata"]["Arn"]
     manager = s3_sessions(kms_key_id=key)
     await manager.open()
-    await Agent(model=FakeModel(), session_manager=manager, callback_handler=None).invoke_async("Hi")
-    await manager.close()
+    agent = Agent(model=FakeModel(), session_manager=manager, callback_handler=None)
     s3 = boto3.client("s3")
-    (stored, *_) = s3.list_objects_v2(Bucket=stage.bucket)["Contents"]
 
-    found = s3.head_object(Bucket=stage.bucket, Key=stored["Key"])
-    assert (found["ServerSideEncryption"], found["SSEKMSKeyId"]) == ("aws:kms", key)
+    def stored() -> list[str]:
+        return [found["Key"] for found in s3.list_objects_v2(Bucket=stage.bucket)["Contents"]]
+
+    for number in range(40):
+        await agent.invoke_async(f"Question {number}")
+        if {path.split("/")[-2] for path in stored()} == {"segments", "pages", "volumes"}:
+            break
+    await manager.redact(agent.messages[0]["tracking_id"])  # which writes pages and volumes anew
+    await manager.close()
+
+    assert {path.split("/")[-2] for path in stored()} == {"segments", "pages", "volumes"}
+    for path in stored():
+        found = s3.head_object(Bucket=stage.bucket, Key=path)
+        assert (found["ServerSideEncryption"], found["SSEKMSKeyId"]) == ("aws:kms", key), path
 
 
 @pytest.mark.parametrize("prefix", ["", "voices", "/voices/", "a/b"])

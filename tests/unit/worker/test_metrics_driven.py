@@ -17,6 +17,7 @@ import worker
 from segue.wire.frames import AudioOutput, InputAck, Ready
 from tests.support.emf import metrics_told
 from tests.support.memory_manager import Latch
+from tests.support.scripted_model import answered
 from tests.support.waiting import eventually
 from tests.unit.worker.stand_ins import HandledModel, address, claim, delivery, text
 from tests.unit.worker.test_claims import FakeQueue
@@ -306,3 +307,23 @@ async def test_a_commits_records_and_a_restores_bytes_are_what_they_are(world, s
     _, measures, _ = metrics.take()
     stored = sum(map(len, storage.objects.objects.values()))
     assert measures[Size.RESTORE] == [stored]
+
+
+async def test_no_metric_carries_what_was_said(world, host, capsys):
+    """Neither in names nor in dimensions nor beside them: texts, transcripts, names of sessions, texts of errors."""
+    secret = "s3cr3t-4111"
+    hosting = await host()
+    hosting.session.deliver(delivery(text(f"my number is {secret}", 1)))
+    await eventually(lambda: world.clients.of("k1", InputAck))
+    hosting.model.emit([*answered(f"so it is {secret}"), ConnectionTimeoutError(secret)])
+    await eventually(lambda: len(hosting.model.started_with) == 2)
+    hosting.model.refusal = ValueError(f"{secret} is refused")
+    hosting.session.deliver(delivery(text(secret, 2)))
+    await eventually(lambda: metrics._counts["Errors.bad_frame"])
+    await hosting.session.stop()
+
+    Reporter(metrics, service="segue-worker", stage="test").tell()
+    told = capsys.readouterr().out
+    assert "Errors.bad_frame" in told
+    for hidden in (secret, "my number", "default/talk", "k1"):
+        assert hidden not in told

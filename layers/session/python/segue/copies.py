@@ -163,7 +163,7 @@ async def create(
     try:
         await _put_all(stores, objects, clock, progress)
         if clock.now() - started > COPY_SECONDS:
-            raise StorageUnavailable(f"{key}: not copied within {COPY_SECONDS:.0f} s, and given up; try again")
+            raise StorageUnavailable(f"{key}: not copied within {COPY_SECONDS:.0f} s, and given up")
     except SegueError:
         await _discard(stores, objects)
         raise
@@ -260,7 +260,7 @@ async def _begin(stores: Stores, plan: _Plan, seen: GuardItem | None, clock: Clo
             if found is not None and found.born == plan.item.born:
                 return found  # an answer was lost, the write was not
         seen = await _vacant(stores, plan.item.session_key, clock)
-    raise StorageUnavailable(f"{plan.item.session_key}: its guard item keeps changing; try again")
+    raise StorageUnavailable(f"{plan.item.session_key}: its guard item keeps changing")
 
 
 async def _answered(clock: Clock, request: Callable[[], Awaitable[_T]]) -> _T:

@@ -128,6 +128,10 @@ class StorageUnavailable(SegueError):  # noqa: N818 - public name fixed by the d
     was not stays queued.
     """
 
+    def __init__(self, problem: str) -> None:
+        """Say what was asked of which bucket, table, file or session, and what came of it."""
+        super().__init__(f"{problem}; nothing acknowledged is lost: retry with backoff")
+
 
 class StorageRefused(SegueError):  # noqa: N818 - reads as the others do
     """Storage answered no for a reason that retrying does not cure: a permission, a missing bucket or table.

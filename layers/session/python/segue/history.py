@@ -13,9 +13,8 @@ Kinds of records, and the shape of their ``data``:
     tool         {"tool_use_id", "name", "phase", "status"?, "ms"?}
     connection   {"provider", "model_id", "audio", "restarts", "handle"?, …}
     multi_agent  {"id": …, "state": …}                           a Graph's or Swarm's state
-    input        null                                            client input that had no effect
-    rewind       {"to": <record>}                                everything is again as it was then
     input        null                                            only that a client's input has been dealt with
+    rewind       {"to": <record>}                                everything is again as it was then
 
 A streamed message is recorded when it is complete, not when it begins: ``before`` puts it where it began.
 """
@@ -47,7 +46,8 @@ class AgentHistory:
         state: Its state.
         system_prompt: Its system prompt as content blocks, None if it never had one.
         internal: Further Strands state of an ``Agent``.
-        tools: Every tool run by tool use id, in order of their start; one without ``status`` was under way.
+        tools: Every tool run by tool use id, in order of their first start: what its records say, and
+            ``started_at`` and ``ended_at`` in milliseconds since 1970. One without ``status`` was under way.
         connection: The latest connection record.
         earlier: While records are added up, the messages of earlier windows by tracking id. Earlier versions of Segue
             wrote windows that keep such messages without recording them again.
@@ -190,7 +190,8 @@ def _apply(agent: AgentHistory, number: int, record: Record) -> None:  # noqa: C
             agent.internal = data
         case "tool":
             before = {} if data["phase"] == "started" else agent.tools.get(data["tool_use_id"], {})
-            agent.tools[data["tool_use_id"]] = {**before, **data}  # a tool that is tried again is under way again
+            when = {"started_at" if data["phase"] == "started" else "ended_at": record.at}
+            agent.tools[data["tool_use_id"]] = {**before, **data, **when}  # what is tried again is under way again
         case "connection":
             agent.connection = data
         case _:  # "agent", and kinds of a later minor version: they name what an older reader can do without

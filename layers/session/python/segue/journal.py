@@ -201,7 +201,9 @@ class JournalWriter:
             self.fail(error)
         except Exception as error:
             logger.exception("commit failed unexpectedly")
-            self.fail(StorageUnavailable(f"commit failed unexpectedly: {type(error).__name__}"))
+            self.fail(
+                StorageUnavailable(f"{self._lease.session_key}: commit failed unexpectedly, {type(error).__name__}")
+            )
         finally:
             self._draining = None
 

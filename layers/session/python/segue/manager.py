@@ -51,7 +51,7 @@ AHEAD_LIMIT = 200
 one a second: when storage is down for minutes, the conversation has to pause and say so."""
 
 _SAVE_FIRST = HookOrder.SDK_FIRST - 1
-"""Before the user's message hooks, which were registered earlier and are to see saved state."""
+"""Before the user's hooks, which may have been registered earlier: they are to see saved and restored state."""
 
 _SAVE_LAST = HookOrder.SDK_LAST + 1
 """After the user's stop hooks, which may still change the agent's state."""
@@ -143,7 +143,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
 
     def register_hooks(self, registry: HookRegistry, **kwargs: Any) -> None:
         """Register with an agent's hooks."""
-        registry.add_callback(AgentInitializedEvent, lambda event: self.initialize(event.agent))
+        registry.add_callback(AgentInitializedEvent, lambda event: self.initialize(event.agent), order=_SAVE_FIRST)
         registry.add_callback(MessageAddedEvent, self._on_message_added, order=_SAVE_FIRST)
         registry.add_callback(MessageUpdatedEvent, self._on_message_updated, order=_SAVE_FIRST)
         registry.add_callback(BeforeToolCallEvent, self._on_tool_start, order=_SAVE_LAST)

@@ -177,7 +177,9 @@ class Session:
             async with asyncio.timeout(timeout):
                 await self.live.durable(position)
         except TimeoutError:
-            raise StorageUnavailable(f"not durable after {timeout} s; the records stay queued") from None
+            raise StorageUnavailable(
+                f"{self.lease.session_key}: not durable after {timeout} s, the records stay queued"
+            ) from None
 
     async def resume(self) -> None:
         """Take the lease again now instead of with the next write. Does nothing while it is held.

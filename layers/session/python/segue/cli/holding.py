@@ -72,8 +72,11 @@ def delete(place: Place, *, session: str, yes: bool, force: bool, as_json: bool)
 
 
 async def _delete(stores: Stores, key: str, clock: Clock, *, wait: bool) -> int:
-    """End a life as ``Session.delete`` does, but without reading it: what is damaged can be deleted, too."""
-    item = await _living(stores, key, clock)
+    """End a life as ``Session.delete`` does, but without reading it: what is damaged can be deleted, too.
+
+    An expired life goes on if its holder comes back before somebody begins another. So another is begun, and buried.
+    """
+    item = await _item_of(stores, key)
     lease = Lease(stores.guard, key, holder=f"segue delete on {this_process()}", clock=clock)
     try:
         await lease.acquire(_watching(item) if wait else 0.0)
@@ -81,7 +84,7 @@ async def _delete(stores: Stores, key: str, clock: Clock, *, wait: bool) -> int:
         raise SegueError(_refusal(key, held, waited=wait)) from held
     mine = lease.mine
     await lease.write(guard.bury(mine, int(clock.wall()) + TOMBSTONE_S))
-    return await _sweep(stores, mine)
+    return sum([await _sweep(stores, life) for life in (item, mine) if life is mine or life.born != mine.born])
 
 
 async def _sweep(stores: Stores, item: GuardItem) -> int:

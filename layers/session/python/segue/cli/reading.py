@@ -104,7 +104,10 @@ def _agent_facts(agent: AgentHistory, records: Sequence[Record], last: int | Non
         ],
         "state": agent.state,
         "system_prompt": agent.system_prompt,
-        "tools": list(agent.tools.values()),
+        "tools": [
+            {**run, "started_at": iso(run.get("started_at")), "ended_at": iso(run.get("ended_at"))}
+            for run in agent.tools.values()
+        ],
         "connection": agent.connection,
     }
 

@@ -124,7 +124,7 @@ def print_agent(console: Console, agent: AgentHistory, records: Sequence[Record]
         for line in lines_of(message):
             print_line(console, at, line)
     for run in under_way(agent.tools):
-        print_line(console, None, Line("tool", f"{run.get('name')} is under way, or was cut off"))
+        print_line(console, iso(run.get("started_at")), Line("tool", f"{run.get('name')} is under way, or was cut off"))
 
 
 def number_of(agent: AgentHistory, message: Message) -> int | None:

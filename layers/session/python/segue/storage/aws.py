@@ -74,7 +74,8 @@ class DynamoGuard:
         answer = await self._call(
             lambda: self._client.get_item(
                 TableName=self._table, Key={"session_key": {"S": session_key}}, ConsistentRead=True
-            )
+            ),
+            session_key,
         )
         item = answer.get("Item")
         return None if item is None else plain(item)
@@ -83,7 +84,7 @@ class DynamoGuard:
         """Apply a change if its condition holds."""
         request = update_request(self._table, write)
         try:
-            answer = await self._call(lambda: self._client.update_item(**request))
+            answer = await self._call(lambda: self._client.update_item(**request), write.session_key)
         except ClientError as refused:
             found: Any = refused.response.get("Item")  # with ALL_OLD; the general error type does not know it
             raise ConditionFailed(None if found is None else plain(found)) from refused
@@ -94,14 +95,15 @@ class DynamoGuard:
         request: dict[str, Any] = {"TableName": self._table, "ProjectionExpression": "session_key"}
         found: list[str] = []
         while True:
-            page = await self._call(lambda: self._client.scan(**request))
+            page = await self._call(lambda: self._client.scan(**request), "its items")
             found += (str(item["session_key"]["S"]) for item in page["Items"])
             if (last := page.get("LastEvaluatedKey")) is None:
                 return sorted(key for key in found if key.startswith(prefix))
             request["ExclusiveStartKey"] = last
 
-    async def _call(self, request: Callable[[], _T]) -> _T:
-        return await _call(self._executor, request, self._table, answers={"ConditionalCheckFailedException"})
+    async def _call(self, request: Callable[[], _T], what: str) -> _T:
+        answers = {"ConditionalCheckFailedException"}
+        return await _call(self._executor, request, self._table, what, answers)
 
 
 class S3Objects:
@@ -131,7 +133,7 @@ class S3Objects:
             return StoredObject(answer["Body"].read(), answer["ETag"])
 
         try:
-            return await self._call(request)
+            return await self._call(request, key)
         except ClientError as missing:
             raise ObjectMissing(key) from missing
 
@@ -154,7 +156,7 @@ class S3Objects:
             )
 
         try:
-            await self._call(request)
+            await self._call(request, key)
         except ClientError as refused:
             raise PreconditionFailed(key) from refused
 
@@ -173,7 +175,7 @@ class S3Objects:
                         raise StorageRefused(str(error.get("Key")), problem)
                     raise StorageUnavailable(f"{error.get('Key')}: {problem}")
 
-        await self._call(request)
+        await self._call(request, f"{len(keys)} objects")
 
     async def list(self, prefix: str) -> list[str]:
         """List keys."""
@@ -182,10 +184,11 @@ class S3Objects:
             pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
             return [found["Key"] for page in pages for found in page.get("Contents", [])]
 
-        return await self._call(request)
+        return await self._call(request, prefix)
 
-    async def _call(self, request: Callable[[], _T]) -> _T:
-        return await _call(self._executor, request, self._bucket, answers={"NoSuchKey", "PreconditionFailed"})
+    async def _call(self, request: Callable[[], _T], what: str) -> _T:
+        answers = {"NoSuchKey", "PreconditionFailed"}
+        return await _call(self._executor, request, self._bucket, what, answers)
 
 
 def update_request(table: str, write: ConditionalWrite) -> dict[str, Any]:
@@ -230,24 +233,24 @@ def update_request(table: str, write: ConditionalWrite) -> dict[str, Any]:
     }
 
 
-async def _call(executor: Executor, request: Callable[[], _T], resource: str, answers: set[str]) -> _T:
-    """Run a blocking request; let ``answers`` through and translate what went wrong."""
+async def _call(executor: Executor, request: Callable[[], _T], resource: str, what: str, answers: set[str]) -> _T:
+    """Run a blocking request about ``what``; let ``answers`` through and translate what went wrong."""
     try:
         return await asyncio.get_running_loop().run_in_executor(executor, request)
     except ClientError as error:
         if error.response.get("Error", {}).get("Code") in answers:
             raise
-        raise _translated(error, resource) from error
+        raise _translated(error, resource, what) from error
     except _MISCONFIGURED as error:
         raise StorageRefused(resource, str(error)) from error
     except BotoCoreError as error:
-        raise StorageUnavailable(f"{resource}: {error}") from error
+        raise StorageUnavailable(f"{resource}: {what}: {error}") from error
 
 
-def _translated(error: ClientError, resource: str) -> SegueError:
+def _translated(error: ClientError, resource: str, what: str) -> SegueError:
     code = error.response.get("Error", {}).get("Code", "?")
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", _TRANSIENT_STATUS)
-    message = f"{error.operation_name} answered {code}: {error.response.get('Error', {}).get('Message', '')}"
+    message = f"{error.operation_name} of {what} answered {code}: {error.response.get('Error', {}).get('Message', '')}"
     if status >= _TRANSIENT_STATUS or status == _CONFLICT or code in _PASSING:
         return StorageUnavailable(f"{resource}: {message}")
     return StorageRefused(resource, message)

@@ -19,6 +19,7 @@ import hashlib
 import json
 import os
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
@@ -38,6 +39,12 @@ _T = TypeVar("_T")
 
 _TEMPORARY = "~writing-"
 """Begins the names of files that are being written. No id has a tilde, so no item or object is taken for one."""
+
+LOCK_S = 2.0
+"""Seconds to wait for a lock. Who is stopped in the very middle of a write has it until it goes on or dies; a thread
+that waited for as long would be missing to all sessions of this process."""
+
+_LOCK_POLL_S = 0.002
 
 
 class FileGuard:
@@ -95,7 +102,7 @@ class FileGuard:
         path = self._directory / f"{session_key}.lock"
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            _lock(lock.fileno(), path)
             yield
 
 
@@ -220,12 +227,30 @@ def _sync_directory(directory: Path) -> None:
         os.close(descriptor)
 
 
+def _lock(descriptor: int, path: Path) -> None:
+    """Lock an open file; closing it lets go.
+
+    Raises:
+        StorageUnavailable: Another process kept it for ``LOCK_S``.
+    """
+    deadline = time.monotonic() + LOCK_S
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise StorageUnavailable(f"{path}: locked for {LOCK_S} s by one that is slow or stopped") from None
+            time.sleep(_LOCK_POLL_S)
+        else:
+            return
+
+
 @contextlib.contextmanager
 def _directory_lock(directory: Path) -> Iterator[None]:
     directory.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(directory, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        _lock(descriptor, directory)
         yield
     finally:
         os.close(descriptor)

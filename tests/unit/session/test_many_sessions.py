@@ -1,0 +1,45 @@
+"""Hundreds of sessions in one process share a bounded number of threads and one heartbeat schedule."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from strands.bidi import BidiAgent
+
+from segue.runtime import STORAGE_THREADS, Runtime
+from tests.support.scripted_model import ScriptedModel
+from tests.support.waiting import eventually
+
+Sessions = Callable[..., Any]
+
+MANY = 300
+
+
+def storage_threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("segue-")]
+
+
+async def test_hundreds_of_sessions_share_threads_and_one_heartbeat_schedule(file_sessions: Sessions) -> None:
+    shared = Runtime.shared()
+    others = threading.active_count() - len(storage_threads())
+    managers = [file_sessions(f"talk-{number}", durability="gate") for number in range(MANY)]
+    await asyncio.gather(*(manager.open() for manager in managers))
+    for manager in managers:
+        BidiAgent(model=ScriptedModel(), session_manager=manager)
+    await asyncio.gather(*(manager.flush() for manager in managers))
+
+    names = storage_threads()
+    assert names.count("segue-loop") == 1
+    assert len(names) <= STORAGE_THREADS + 1
+    assert threading.active_count() - len(names) == others, "and no thread of another name"
+
+    async def due() -> set[Any]:
+        return {session() for _, _, session in shared.heartbeats._due}
+
+    beating = {manager._session.upkeep for manager in managers}
+    await eventually(lambda: beating <= shared.run_sync(due()))  # not there: whose heartbeat is just being sent
+    assert shared.heartbeats._timer is not None, "one timer, for whoever is next"
+    await asyncio.gather(*(manager.close() for manager in managers))
