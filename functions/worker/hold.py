@@ -86,8 +86,15 @@ class Hold:
             await self._agent.stop()
         except SegueError:
             raise
+        except asyncio.CancelledError as error:
+            if (task := asyncio.current_task()) is None or task.cancelling():
+                raise
+            await self._close_without(error)  # nobody cancels us: a provider's client has cancelled its own request
         except Exception as error:  # noqa: BLE001 - models raise what they like
-            # A model that does not end cleanly must not keep the session from being released.
-            key, reason = self._manager.session_key, type(error).__name__
-            logger.warning("the model did not stop cleanly", session=key, reason=reason)
-            await self._manager.close()
+            await self._close_without(error)
+
+    async def _close_without(self, error: BaseException) -> None:
+        """Release the session although its model did not end cleanly."""
+        key, reason = self._manager.session_key, type(error).__name__
+        logger.warning("the model did not stop cleanly", session=key, reason=reason)
+        await self._manager.close()

@@ -947,3 +947,19 @@ async def test_a_trouble_that_the_conversation_survives_is_told(host, clients):
     (error,) = clients.of("k1", Error)
     assert (error.code, error.retryable) == ("model_throttled", True)
     assert hosting.session.open
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("it hangs up"), asyncio.CancelledError()], ids=["fails", "is cancelled"]
+)
+async def test_a_model_that_does_not_stop_cleanly_keeps_no_session(host, storage, error):
+    hosting = await host()
+
+    async def stop():
+        raise error
+
+    hosting.model.stop = stop
+    await hosting.session.stop()
+    item = await storage.guard.read("default/talk")
+    assert item is not None
+    assert "acquire_id" not in item
