@@ -99,7 +99,10 @@ def draw(template: dict[str, Any], figures: Series, picture: Path) -> None:
     begun = min((when for series in figures.values() for when, _ in series), default=0.0)
     figure = Figure(figsize=(5 * COLUMNS, 2.9 * rows), layout="constrained")
     figure.suptitle("Segue's own metrics in the workers' logs of one run of `make demo`")
-    figure.supxlabel("\n".join(textwrap.wrap(f"No figures in these logs: {empty}", 150)), fontsize=8)
+    note = (
+        f"No figures in these logs: {empty}. AWS's own metrics, and costs, which are computed from them, are left out."
+    )
+    figure.supxlabel("\n".join(textwrap.wrap(note, 150)), fontsize=8)
     axes = list(figure.subplots(rows, COLUMNS, squeeze=False).flat)
     for place, (question, title, lines) in zip(axes, shown, strict=False):
         place.set_title(f"{question}\n{title}", fontsize=9)
@@ -111,8 +114,9 @@ def draw(template: dict[str, Any], figures: Series, picture: Path) -> None:
             if minutes:
                 points = sorted((10 * at, statistic(line["statistic"], values)) for at, values in minutes.items())
                 place.plot(*zip(*points, strict=True), marker="o", label=line["label"], markersize=4)
-        place.legend(fontsize=7)
-        place.set_ylim(bottom=0)
+        highest = max(place.dataLim.y1, 0.0)
+        place.set_ylim(0, 1.45 * highest or 1.0)  # the legend lies above the points
+        place.legend(fontsize=7, loc="upper left", ncols=2)
         place.set_xlabel("seconds", fontsize=7)
     for place in axes[len(shown) :]:
         place.set_visible(False)

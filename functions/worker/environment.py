@@ -41,6 +41,8 @@ class Environment:
         lease_seconds: How long a silent holder keeps a session.
         heartbeat_seconds: How often a holder shows that it lives.
         linger_seconds: How long a session without clients is kept.
+        metrics_seconds: How often metrics are told. A minute is CloudWatch's own resolution: more often would cost more
+            and show no more.
         retention_days: How long a session is kept after its last use.
     """
 
@@ -61,6 +63,7 @@ class Environment:
     heartbeat_seconds: float
     linger_seconds: float
     retention_days: int
+    metrics_seconds: float
 
     @classmethod
     def read(cls, variables: Mapping[str, str] | None = None) -> Environment:
@@ -91,6 +94,7 @@ class Environment:
             heartbeat_seconds=reader.number("SEGUE_HEARTBEAT_SECONDS", 3.0, float, least=0.1),
             linger_seconds=reader.number("SEGUE_LINGER_SECONDS", 60.0, float, least=0.0),
             retention_days=reader.number("SEGUE_RETENTION_DAYS", 365, int, least=1),
+            metrics_seconds=reader.number("SEGUE_METRICS_SECONDS", 60.0, float, least=0.1),
         )
         reader.done()
         return environment

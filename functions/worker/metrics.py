@@ -46,9 +46,6 @@ from aws_lambda_powertools.metrics.provider.cloudwatch_emf.cloudwatch import Ama
 
 NAMESPACE: Final = "Segue"
 
-PERIOD_SECONDS: Final = 60.0
-"""CloudWatch's own resolution: more often would cost more and show no more."""
-
 SAMPLES: Final = 100
 """Values of one measure in a line: the format takes no more. Of more, a fair sample is told."""
 
@@ -201,10 +198,10 @@ class Reporter:
         self._service = service
         self._stage = stage
 
-    async def run(self) -> None:
-        """Tell every minute, until cancelled."""
+    async def run(self, seconds: float) -> None:
+        """Tell again and again after so many seconds, until cancelled."""
         while True:
-            await asyncio.sleep(PERIOD_SECONDS)
+            await asyncio.sleep(seconds)
             # In a thread: whoever reads the output may be slow.
             await asyncio.to_thread(self._write, *self._collected.take())
 

@@ -154,7 +154,8 @@ class Service:
         host.on_held, host.on_left = notes.held, notes.left
         beating = asyncio.create_task(self._beat(registry, host), name="registry")
         service = os.environ.get("POWERTOOLS_SERVICE_NAME") or "worker"
-        telling = asyncio.create_task(Reporter(metrics, service=service, stage=environment.stage).run(), name="metrics")
+        reporter = Reporter(metrics, service=service, stage=environment.stage)
+        telling = asyncio.create_task(reporter.run(environment.metrics_seconds), name="metrics")
         for part in (claims.start(), beating, telling):
             part.add_done_callback(self._must_go_on)
         # What there is now stays: a full collection that looks at it all stops everybody's sound for some 70 ms.
@@ -172,7 +173,7 @@ class Service:
         # Until here it said that there is no room, and whose callers wait should this process die.
         await registry.remove()
         telling.cancel()
-        Reporter(metrics, service=service, stage=environment.stage).tell()
+        reporter.tell()
 
     def _new_manager(self, claim: Claim) -> Manager:
         environment = self._environment

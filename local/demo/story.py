@@ -53,7 +53,8 @@ async def run(settings: Settings, show: Renderer, provider: str | None = None) -
     if provider is None:
         model_log = home / "heard.jsonl"
         model_log.unlink(missing_ok=True)
-        variables = {"SEGUE_REHEARSAL_LOG": str(model_log)}
+        # Its workers live for seconds, and what they tell makes the picture of the dashboard.
+        variables = {"SEGUE_REHEARSAL_LOG": str(model_log), "SEGUE_METRICS_SECONDS": "2"}
         return await _play(
             replace(settings, home=home, worker_environment=variables), show, lambda: read_log(model_log)
         )
