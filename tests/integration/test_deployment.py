@@ -6,6 +6,7 @@ A deployment that ends well proves nothing: the emulator takes much that it does
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import subprocess
 import sys
@@ -72,6 +73,16 @@ class Cloud:
         """The types of a stack's resources; none if it is not there."""
         answer = self.client("cloudformation").describe_stack_resources(StackName=stack)
         return [each["ResourceType"] for each in answer["StackResources"]]
+
+    def template(self, stack: str) -> dict[str, Any]:
+        """A stack's resources as synthesized."""
+        text = (self._assembly / f"{stack}.template.json").read_text(encoding="utf-8")
+        resources: dict[str, Any] = json.loads(text)["Resources"]
+        return resources
+
+    def wanted(self, stack: str, kind: str) -> list[dict[str, Any]]:
+        """The properties of a stack's resources of one kind, as synthesized."""
+        return [each["Properties"] for each in self.template(stack).values() if each["Type"] == kind]
 
     def stacks(self) -> set[str]:
         found = self.client("cloudformation").list_stacks()["StackSummaries"]
@@ -158,8 +169,10 @@ def test_what_the_emulator_can_hold_is_there(cloud: Cloud) -> None:
         assert table["TableStatus"] == "ACTIVE"
     routes = cloud.client("apigatewayv2").get_routes(ApiId=outputs["ApiId"])["Items"]
     assert {each["RouteKey"] for each in routes} == {"$connect", "$default", "$disconnect"}
-    handlers = {each["Handler"] for each in cloud.client("lambda").list_functions()["Functions"]}
-    assert {"gateway.connect.handler", "gateway.message.handler", "janitor.ended.handler"} <= handlers
+    functions = cloud.client("lambda").list_functions(MaxItems=50)["Functions"]
+    assert {each["Handler"] for each in functions} == {
+        each["Handler"] for each in cloud.wanted(SERVICE, "AWS::Lambda::Function")
+    }
     mappings = cloud.client("lambda").list_event_source_mappings()["EventSourceMappings"]
     assert {each["EventSourceArn"].split(":")[2] for each in mappings} == {"dynamodb", "sqs"}
     redrive = cloud.client("sqs").get_queue_attributes(
@@ -174,5 +187,12 @@ def test_what_the_emulator_can_hold_is_there(cloud: Cloud) -> None:
     task = ecs.describe_task_definition(taskDefinition=service["taskDefinition"])["taskDefinition"]
     variables = {each["name"]: each["value"] for each in task["containerDefinitions"][0]["environment"]}
     assert variables["SEGUE_BUCKET"] == outputs["BucketName"]
-    alarms = cloud.client("cloudwatch").describe_alarms()["MetricAlarms"]
-    assert len(alarms) >= 5
+    cloudwatch, wanted = cloud.client("cloudwatch"), cloud.wanted(SERVICE, "AWS::CloudWatch::Alarm")
+    alarms = cloudwatch.describe_alarms(MaxRecords=100)["MetricAlarms"]
+    assert {each["AlarmDescription"] for each in alarms} == {each["AlarmDescription"] for each in wanted}
+    assert sorted(each["MetricName"] for each in alarms) == sorted(each["MetricName"] for each in wanted)
+    assert len(cloudwatch.list_dashboards()["DashboardEntries"]) == 1
+    rules = cloud.client("events").list_rules()["Rules"]
+    assert len(rules) == len(cloud.wanted(SERVICE, "AWS::Events::Rule"))
+    for stack in (DATA, SERVICE):
+        assert sorted(cloud.kinds(stack)) == sorted(each["Type"] for each in cloud.template(stack).values())

@@ -74,7 +74,7 @@ def test_a_process_tells_how_late_its_loop_is(tmp_path: Path) -> None:
     busy = (
         "import asyncio, time\nfrom benchmarks import lag\nasync def main():\n"
         "    task = asyncio.create_task(lag.keep())\n    await asyncio.sleep(0.02)\n    time.sleep(0.1)\n"
-        "    print('late', flush=True)\n    await asyncio.sleep(60)\nasyncio.run(main())"
+        "    await asyncio.sleep(0.02)\n    print('late', flush=True)\n    await asyncio.sleep(60)\nasyncio.run(main())"
     )
     told = tmp_path / "lag.json"
     environment = {**os.environ, lag.VARIABLE: str(told)}
