@@ -12,6 +12,11 @@ for every frame would cost more than the frame, and API Gateway and Lambda count
     Turns            Count         segue-turn     text turns taken
     TurnTime         Milliseconds  segue-turn     from the invocation to the end of a turn that was taken
     TurnFailures     Count         segue-turn     tries that failed; the text is tried again
+    Commits          Count         segue-turn     commits of text turns
+    CommitLatency    Milliseconds  segue-turn     how long each took
+    Restores         Count         segue-turn     sessions read, because no warm process had them as they are
+    RestoreTime      Milliseconds  segue-turn     to take and read one, and to build its agent
+    Fenced           Count         segue-turn     turns whose session somebody else had taken meanwhile
     Sweeps           Count         segue-janitor  sweeps done, of a life that ended or of the bucket each week
     ObjectsDeleted   Count         segue-janitor  objects that they deleted
     SweepFailures    Count         segue-janitor  sweeps that failed; they are tried again
@@ -36,6 +41,9 @@ class Count(StrEnum):
     SESSIONS_OFFERED = "SessionsOffered"
     TURNS = "Turns"
     TURN_FAILURES = "TurnFailures"
+    COMMITS = "Commits"
+    RESTORES = "Restores"
+    FENCED = "Fenced"
     SWEEPS = "Sweeps"
     OBJECTS_DELETED = "ObjectsDeleted"
     SWEEP_FAILURES = "SweepFailures"
@@ -45,6 +53,8 @@ class Time(StrEnum):
     """Durations, counted in milliseconds."""
 
     TURN = "TurnTime"
+    COMMIT = "CommitLatency"
+    RESTORE = "RestoreTime"
 
 
 def count(what: Count, times: int = 1) -> None:

@@ -21,7 +21,7 @@ from botocore.config import Config
 from gateway import metrics
 from gateway.connections import Connections
 from gateway.metrics import Count, Time
-from segue import GuardedS3SessionManager, LeaseSettings
+from segue import GuardedS3SessionManager, LeaseSettings, SessionFenced
 from segue.environment import read_environment
 from segue.wire.frames import FrameError
 from segue.wire.trace import trace_id
@@ -121,9 +121,11 @@ async def taken(turns: Turns, message: Message, seconds_left: Callable[[], float
     except OutOfTime:
         logger.info("out of time, goes on in another invocation", session=delivery.session_key, tries=tries)
         pause = 0
-    except Exception:  # whatever it is, the message must come again, and soon
+    except Exception as error:  # whatever it is, the message must come again, and soon
         logger.exception("turn failed", session=delivery.session_key, tries=tries)
         metrics.count(Count.TURN_FAILURES)
+        if isinstance(error, SessionFenced):
+            metrics.count(Count.FENCED)
         pause = min(2**tries, LONGEST_PAUSE_SECONDS)
     else:
         metrics.count(Count.TURNS)

@@ -4,6 +4,7 @@ take ── kept, and nobody wrote since ──▶ resumed: two requests to the 
    └─── all else ──────────────────────▶ opened: acquired, read, and the agent built anew
 """
 
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ from strands import Agent
 from strands.hooks import MessageAddedEvent
 from strands.middleware.stages import InvokeModelStage
 
+from gateway import metrics
+from gateway.metrics import Count, Time
 from segue import SegueError, SessionFenced
 from segue.manager import GuardedSessionManager
 from turn.history import shown_to_text_model
@@ -114,7 +117,9 @@ class Sessions:
 
     async def _open(self, session_key: str) -> TextSession:
         principal, _, session_id = session_key.partition("/")
+        begun = time.monotonic()
         manager = self._new_manager(principal, session_id)
+        manager.on_commit(_committed)
         await manager.open()
         try:
             session = TextSession(manager, self._new_agent(manager))
@@ -122,4 +127,11 @@ class Sessions:
         except BaseException:
             await manager.close()
             raise
+        metrics.count(Count.RESTORES)
+        metrics.time(Time.RESTORE, time.monotonic() - begun)
         return session
+
+
+def _committed(_records: int, seconds: float) -> None:
+    metrics.count(Count.COMMITS)
+    metrics.time(Time.COMMIT, seconds)

@@ -80,7 +80,7 @@ def told():
 
 SERVICES = {
     "segue-gateway": ["CLAIMS", "CLAIMS_QUEUED", "REFUSED", "FAILURES", "SESSIONS_OFFERED"],
-    "segue-turn": ["TURNS", "TURN_FAILURES", "TURN"],
+    "segue-turn": ["TURNS", "TURN_FAILURES", "TURN", "COMMITS", "COMMIT", "RESTORES", "RESTORE", "FENCED"],
     "segue-janitor": ["SWEEPS", "OBJECTS_DELETED", "SWEEP_FAILURES"],
 }
 FOUND = {each.name: each for each in (*gateway_metrics.Count, *gateway_metrics.Time)}

@@ -147,6 +147,10 @@ def _writing(config: Config, watched: Watched) -> list[Graph]:
             ("Restore (bytes)", [said(config, "RestoreSize", each) for each in ("p50", "p95", "Maximum")]),
             ("Writers fenced", [said(config, "Fenced")]),
         ]
+    if watched.turns:
+        counted = [said(config, name, service=TURN_METRIC_SERVICE) for name in ("Commits", "Restores", "Fenced")]
+        timed = [said(config, name, "p95", service=TURN_METRIC_SERVICE) for name in ("CommitLatency", "RestoreTime")]
+        graphs += [("Text turns: commits, restores, fenced", counted), ("Text turns: commit, restore (ms)", timed)]
     return graphs
 
 

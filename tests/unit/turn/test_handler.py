@@ -13,6 +13,7 @@ import msgspec
 import pytest
 from botocore.exceptions import ClientError
 
+from segue import SessionFenced
 from segue.environment import EnvironmentInvalid, read_environment
 from segue.testing import provision
 from segue.wire.delivery import Delivery, encode_delivery
@@ -145,7 +146,12 @@ def test_a_turn_that_failed_is_tried_again_later_and_its_client_told_at_last(inv
 
 @pytest.mark.parametrize(
     ("error", "names"),
-    [(None, {"Turns", "TurnTime"}), (RuntimeError("a bad day"), {"TurnFailures"}), (OutOfTime(), set())],
+    [
+        (None, {"Turns", "TurnTime"}),
+        (RuntimeError("a bad day"), {"TurnFailures"}),
+        (SessionFenced(2, "another"), {"TurnFailures", "Fenced"}),
+        (OutOfTime(), set()),
+    ],
 )
 def test_what_became_of_a_turn_is_told(invoke, error, names):
     with metrics_told(service="segue-turn", stage="test") as lines:

@@ -22,6 +22,7 @@ from segue.wire.frames import (
     Tool,
     decode_server_frame,
 )
+from tests.support.emf import metrics_told
 from tests.support.waiting import eventually
 from tests.unit.turn.conftest import KEY, Person, Process, World, journal, messages
 from turn.post import Outcome
@@ -414,6 +415,19 @@ async def test_a_warm_process_reads_nothing_when_nobody_else_wrote(world, proces
     assert (asked.count("put"), asked.count("write")) == (2, 4)
     await person.settle(process)
     assert person.texts[-1] == "Your name is Alice."
+
+
+async def test_commits_and_restores_are_told(world, processes):
+    process, person = processes(), Person(world)
+    with metrics_told(service="segue-turn", stage="test") as lines:
+        await process.take(await person.say(process, "My name is Alice"))
+        await asyncio.sleep(0)
+    assert {name for _, name, _ in lines.found} == {"Commits", "CommitLatency", "Restores", "RestoreTime"}
+    delivery = await person.say(process, "What is my name?")
+    with metrics_told(service="segue-turn", stage="test") as lines:
+        await process.take(delivery)
+        await asyncio.sleep(0)
+    assert {name for _, name, _ in lines.found} == {"Commits", "CommitLatency"}, "a warm process reads nothing"
 
 
 async def test_a_warm_process_restores_when_somebody_else_wrote(world, processes):
