@@ -80,7 +80,7 @@ async def _deeds(
     model_log = home / "heard.jsonl"
     variables = {"SEGUE_REHEARSAL_LOG": str(model_log), "SEGUE_REHEARSAL_START": str(start_s)}
     settings = replace(where.settings, home=home, worker_environment=variables)
-    dice = random.Random(1)
+    dice = random.Random(f"{start_s} {redeploys} {kills} {stops}")  # also names the sessions: each has its own
     plan = calls.Plan(2, redeploys, kills, stops, lines=1, weather=CALM)
     async with Fleet(settings, where.deployment, 2, CALM, dice) as fleet:
         outcome = await calls.play(plan, calls.Place(where.deployment, where.token, fleet, model_log, dice), where.say)

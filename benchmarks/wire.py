@@ -74,7 +74,7 @@ class Extent:
 
 
 WHOLE = Extent(
-    echoes=200, crowds=(10, 20, 40), crowd_s=8.0, redeploys=50, slow_redeploys=25, kills=20, stops=10, imports=5
+    echoes=200, crowds=(10, 20, 40), crowd_s=8.0, redeploys=20, slow_redeploys=10, kills=12, stops=6, imports=5
 )
 QUICK = Extent(echoes=50, crowds=(10,), crowd_s=5.0, redeploys=2, slow_redeploys=2, kills=1, stops=1, imports=2)
 
