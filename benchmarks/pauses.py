@@ -58,7 +58,12 @@ async def measure(where: Where, deeds: Deeds, run: Wire) -> None:
         where.say(f"{redeploys} redeployments, {name}")
         outcome, gaps = await _deeds(where, start_s, redeploys=redeploys)
         run.handoffs.append(
-            Handoffs(name=name, seen_ms=_milliseconds(outcome.gaps), gap_ms=Spread.of(gaps or [float("nan")]))
+            Handoffs(
+                name=name,
+                start_ms=1000 * start_s,
+                seen_ms=_milliseconds(outcome.gaps),
+                gap_ms=Spread.of(gaps or [float("nan")]),
+            )
         )
     where.say(f"{deeds.kills} kills, {deeds.stops} stops")
     killed, _ = await _deeds(where, 0.0, kills=deeds.kills)
@@ -95,7 +100,8 @@ def gaps(logs: Path) -> Iterator[float]:
     """From the first frame that the predecessor refused to the successor's `ready`, as the workers' logs have it."""
     for log in logs.glob("worker-*.log"):
         for line in log.read_text(encoding="utf-8").splitlines():
-            if '"session opened"' in line and '"reason":"handoff"' in line:
+            # Of the calls only: sessions of the crowd that were in the queue are taken as well.
+            if '"session opened"' in line and '"reason":"handoff"' in line and "/call-" in line:
                 yield float(json.loads(line)["gap_ms"])
 
 
