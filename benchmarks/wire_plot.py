@@ -22,7 +22,7 @@ def draw(run: Wire, path: Path) -> None:
     from matplotlib import pyplot as plt
 
     figure, ((pauses, processor), (late, imports)) = plt.subplots(2, 2, figsize=(11, 7.5), layout="constrained")
-    found = [(f"handoff,\n{one.name}", one.gap_ms) for one in run.handoffs]
+    found = [(f"handoff,\n{one.name}", one.seen_ms) for one in run.handoffs if one.seen_ms]
     found += [(name, each) for name, each in (("killed", run.killed_ms), ("stopped", run.stopped_ms)) if each]
     names = [name for name, _ in found]
     pauses.barh(names, [each.p99 for _, each in found], color="#5fb49c", label="p99")
