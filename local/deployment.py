@@ -131,12 +131,12 @@ def _task_environment(endpoint: str, outputs: Mapping[str, str]) -> dict[str, st
     return {variable["name"]: variable["value"] for variable in variables}
 
 
-def session_holder(deployment: Deployment, session: str, principal: str) -> str | None:
-    """Return the id of the worker that holds a session's lease, or None. Does blocking I/O."""
+def session_holder(deployment: Deployment, session: str, principal: str) -> tuple[str, int] | None:
+    """Return the id of the worker that holds a session's lease, and its epoch, or None. Does blocking I/O."""
     answer = client("dynamodb", deployment.endpoint).get_item(
         TableName=deployment.outputs["LockTableName"],
         Key={"session_key": {"S": f"{principal}/{session}"}},
         ConsistentRead=True,
     )
     item: dict[str, dict[str, str]] = answer.get("Item", {})
-    return item["holder"]["S"] if "acquire_id" in item and "holder" in item else None
+    return (item["holder"]["S"], int(item["epoch"]["N"])) if "acquire_id" in item and "holder" in item else None

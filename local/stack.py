@@ -115,7 +115,8 @@ class Stack:
 
     async def holder(self, session: str) -> str | None:
         """Return the id of the worker that holds a session, or None."""
-        return await asyncio.to_thread(deployment.session_holder, self.deployment, session, principal())
+        held = await asyncio.to_thread(deployment.session_holder, self.deployment, session, principal())
+        return held[0] if held else None
 
     async def facts(self) -> dict[str, Any]:
         """Return what `status` prints."""

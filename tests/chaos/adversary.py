@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from local.deployment import Deployment, client
+from local.deployment import session_holder
 from local.issuer import principal
 from tests.chaos.call import ANSWER_SECONDS, Call
 from tests.chaos.fleet import LEASE_SECONDS
@@ -132,18 +132,7 @@ class Adversary:
         """
         async with asyncio.timeout(ANSWER_SECONDS):
             while True:
-                held = await asyncio.to_thread(_held, self._place.deployment, call.session)
+                held = await asyncio.to_thread(session_holder, self._place.deployment, call.session, principal())
                 if held is not None and self._place.fleet.has(held[0]):
                     return held
                 await asyncio.sleep(0.1)
-
-
-def _held(deployment: Deployment, session: str) -> tuple[str, int] | None:
-    """Who holds a session, and under which epoch. Does blocking I/O."""
-    answer = client("dynamodb", deployment.endpoint).get_item(
-        TableName=deployment.outputs["LockTableName"],
-        Key={"session_key": {"S": f"{principal()}/{session}"}},
-        ConsistentRead=True,
-    )
-    item = answer.get("Item", {})
-    return (item["holder"]["S"], int(item["epoch"]["N"])) if "acquire_id" in item else None
