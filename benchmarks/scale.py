@@ -18,6 +18,7 @@ from typing import Final
 import numpy as np
 
 from benchmarks.prices import DYNAMODB_READ_UNIT, DYNAMODB_WRITE_UNIT, S3_READ, S3_WRITE
+from segue.runtime import SPREAD
 
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 SIZES: Final = (100, 10_000, 1_000_000)
@@ -138,14 +139,14 @@ def simulate(sessions: int, seed: int = 1) -> Load:
         ending = random.random(count) < 1 / lengths[state]
         spoken = int(np.count_nonzero(ending & ((state == 0) | (state == 2))))
         speaking = int(np.count_nonzero(state == 2))
-        beating = int(np.count_nonzero((np.arange(count) + second) % int(ASSUMED["heartbeat, s"]) == 0))
+        beating = np.count_nonzero((np.arange(count) + second) % int(ASSUMED["heartbeat, s"]) == 0) / (1 - SPREAD / 2)
         joined = random.poisson(count / (60 * ASSUMED["length of a call, min"]))
         load.add(**{name: value * factor for name, value in _asked(count, spoken, speaking, beating, joined).items()})
         state = np.where(ending, (state + 1) % 4, state)
     return load
 
 
-def _asked(sessions: int, spoken: int, speaking: int, beating: int, joined: int) -> dict[str, float]:
+def _asked(sessions: int, spoken: int, speaking: int, beating: float, joined: int) -> dict[str, float]:
     """What one second asks for."""
     up = sessions * 1000 / ASSUMED["audio frame, ms"]
     down = speaking * 1000 / ASSUMED["audio a post, ms"] + sessions * ASSUMED["acks and transcripts a second"]

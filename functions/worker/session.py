@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
@@ -250,8 +251,10 @@ class HostedSession:
         await self._input.feed()
 
     async def _settle(self) -> None:
+        pause = SETTLE_SECONDS * random.random()  # noqa: S311 - sessions of one moment do not commit in one for ever
         while not self._passing_on:  # or else what a successor has made ready would be out of date
-            await asyncio.sleep(SETTLE_SECONDS)
+            await asyncio.sleep(pause)
+            pause = SETTLE_SECONDS
             if self.state is State.OPEN and not self._passing_on:
                 self._input.settle()
 

@@ -72,7 +72,7 @@ class Author:
         self._queue([self._message(name, tracking_id, GONE, kind="redact")])
 
     def _know(self, records: list[Record]) -> None:
-        self.known = [entry_of(record).tracking_id for record in records if record.kind == "message"] or self.known
+        self.known = [entry_of(record).tracking_id for record in records if record.kind == "message"]
 
     async def durable(self, timeout: float | None) -> None:
         """Wait for what is queued, and remember that it was acknowledged."""
@@ -149,8 +149,12 @@ class Script:
 
     async def _open(self, author: Author) -> None:
         async def bounded() -> None:
-            async with asyncio.timeout(self._dice.choice((None, None, None, 0.25, 1.0))):
-                await author.open(self._probe, self._dice.choice((0.0, 2.0, 15.0)))
+            try:
+                async with asyncio.timeout(self._dice.choice((None, None, None, 0.25, 1.0))):
+                    await author.open(self._probe, self._dice.choice((0.0, 2.0, 15.0)))
+            except TimeoutError:
+                self._world.fair = False  # it may have been granted just then, to nobody
+                raise
 
         await self._through_trouble(bounded)
 

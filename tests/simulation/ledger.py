@@ -16,7 +16,7 @@ from segue.records import Block, Keys, decode_block, unpack
 from segue.restore import Journal
 from segue.storage.interface import ConditionalWrite
 from segue.storage.memory import MemoryGuard, MemoryObjects
-from tests.simulation.truth import GONE, Life, Owner, Violation, entries_of, entry_of
+from tests.simulation.truth import GONE, HOUR_S, Life, Owner, Violation, entries_of, entry_of
 
 EPOCH_S = 1_700_000_000
 """Seconds since 1970 at which every simulation begins."""
@@ -93,6 +93,8 @@ class Ledger:
         if after.deleted:
             self.lives[after.born].ended = True
             return
+        if before is not None and after.expires_at < min(before.expires_at, self.wall() + HOUR_S):
+            self.lives[after.born].set_back = True
         if before is not None and before.head != after.head:
             self._committed(before, after)
         elif before is not None and _layout(before) != _layout(after):
@@ -277,7 +279,7 @@ class Ledger:
     def fenced(self, owner: Owner) -> None:
         """An owner was told that the session is someone else's."""
         life = self.life
-        if owner.acquired == self.acquisitions and life is not None and not life.ended:
+        if owner.acquired == self.acquisitions and life is not None and not (life.ended or life.set_back):
             self.broken(f"{owner.name} was fenced, and nobody had acquired after it")
 
     def seen(self, journal: Journal, *, final: bool = False) -> None:

@@ -28,9 +28,7 @@ from segue.item import Attributes
 from segue.storage.interface import ConditionalWrite, StoredObject
 from tests.simulation.ledger import Ledger
 from tests.simulation.loop import Process, VirtualLoop
-from tests.simulation.truth import Owner
-
-HOUR_S = 3600.0
+from tests.simulation.truth import HOUR_S, Owner
 
 _T = TypeVar("_T")
 

@@ -9,6 +9,9 @@ from segue.records import Block, Record, decode_record
 GONE = "gone"
 """What stands in place of a redacted text."""
 
+HOUR_S = 3600.0
+"""How late a request may be executed."""
+
 
 def secret(tracking_id: str) -> str:
     """The text of a message, which a redaction has to remove from everywhere."""
@@ -69,6 +72,8 @@ class Life:
         secrets: Texts that a committed redaction replaced.
         gone: Those of them whose sweep is finished.
         ended: Whether it was deleted.
+        set_back: Whether a late heartbeat has set its expiry back to within an hour, as can only be where sessions
+            live for a minute: whoever looks in between takes it for expired.
     """
 
     born: str
@@ -77,6 +82,7 @@ class Life:
     secrets: set[str] = field(default_factory=set)
     gone: set[str] = field(default_factory=set)
     ended: bool = False
+    set_back: bool = False
 
 
 def entry_of(record: Record) -> Entry:

@@ -20,8 +20,8 @@ from segue.runtime import HeartbeatSchedule
 from segue.session import Session, Stores
 from tests.simulation.ledger import EPOCH_S, Ledger
 from tests.simulation.loop import Process, ProcessClock, VirtualLoop, current_process
-from tests.simulation.network import HOUR_S, GuardOverNetwork, Network, ObjectsOverNetwork, Weather
-from tests.simulation.truth import Owner, Violation, secret
+from tests.simulation.network import GuardOverNetwork, Network, ObjectsOverNetwork, Weather
+from tests.simulation.truth import HOUR_S, Owner, Violation, secret
 
 KEY = session_key("sim", "session")
 HORIZON_S = 600.0
@@ -119,7 +119,9 @@ class World:
         process = Process(self.loop, name, clock, self.dice.choice(self._page_limits))
         process.volume_limit = self.dice.choice(self._volume_limits)
         self.processes.append(process)
-        self._schedules[name] = HeartbeatSchedule(self.loop, process.clock)
+        self._schedules[name] = HeartbeatSchedule(
+            self.loop, process.clock, random.Random(f"{self.seed}/{name}/heartbeats")
+        )
         self.fair = self.fair and rate == 1.0
         return process
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from strands.bidi import BidiAgent
 
-from segue.runtime import STORAGE_THREADS, Runtime
+from segue.runtime import SPREAD, STORAGE_THREADS, HeartbeatSchedule, Runtime
+from segue.testing import ManualClock
 from tests.support.scripted_model import ScriptedModel
 from tests.support.waiting import eventually
 
@@ -43,3 +44,22 @@ async def test_hundreds_of_sessions_share_threads_and_one_heartbeat_schedule(fil
     await eventually(lambda: beating <= shared.run_sync(due()))  # not there: whose heartbeat is just being sent
     assert shared.heartbeats._timer is not None, "one timer, for whoever is next"
     await asyncio.gather(*(manager.close() for manager in managers))
+
+
+class Idle:
+    """A session that has nothing to do."""
+
+    async def heartbeat(self) -> float | None:
+        return None
+
+
+async def test_heartbeats_of_sessions_that_began_together_are_spread() -> None:
+    clock = ManualClock()
+    schedule = HeartbeatSchedule(asyncio.get_running_loop(), clock)
+    sessions = [Idle() for _ in range(40)]
+    for session in sessions:
+        schedule.add(session, 3.0)
+    due = sorted(at - clock.now() for at, *_ in schedule._due)
+    assert due[-1] <= 3.0, "none is late by it"
+    assert due[0] >= 3.0 * (1 - SPREAD)
+    assert max(sum(at <= other < at + 0.03 for other in due) for at in due) < 20, "40 at once are 80 ms of boto3"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import time
 from typing import Any
 
 import pytest
@@ -751,6 +752,18 @@ async def test_what_is_settled_for_a_handoff_does_not_take_a_session_again_that_
     item = await storage.guard.read("default/talk")
     assert item is not None
     assert "acquire_id" not in item, "held, and by nobody who hosts it"
+
+
+async def test_sessions_that_begin_together_do_not_commit_together(host, monkeypatch):
+    """Forty that came with one handoff would, every 2.5 s, and everybody on the worker would hear a gap of 60 ms."""
+    monkeypatch.setattr("worker.session.SETTLE_SECONDS", 1.0)
+    settled = []
+    monkeypatch.setattr("worker.input.Input.settle", lambda one: settled.append((one, time.monotonic())))
+    hostings = [await host(start=False, session_id=f"talk-{number}") for number in range(8)]
+    await asyncio.gather(*(hosting.session.start((address(f"k{hosting.manager.session_id}"),)) for hosting in hostings))
+    await eventually(lambda: len({one for one, _ in settled}) == len(hostings))
+    first = dict(reversed(settled)).values()
+    assert max(first) - min(first) > 0.05, "at random over a second: all within 50 ms once in a hundred million"
 
 
 async def test_stopping_flushes_posts_and_releases(host, clients, storage):

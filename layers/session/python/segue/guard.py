@@ -165,7 +165,11 @@ def take(seen: GuardItem, candidate: Candidate, wall: float) -> ConditionalWrite
 
 
 def beat(mine: GuardItem, expires_at: int) -> ConditionalWrite:
-    """Show that the holder lives."""
+    """Show that the holder lives.
+
+    One that arrives late sets the expiry back by as long as it was on its way. AWS refuses a request that was signed
+    a quarter of an hour ago, and a session lives for a day at least after its last use.
+    """
     return ConditionalWrite(
         mine.session_key, (held_by(_own(mine)),), assign={"expires_at": expires_at}, add={"beat": 1}
     )

@@ -33,7 +33,7 @@ class LeaseSettings:
 
     Attributes:
         duration: Seconds that ``beat`` may stay the same before others may take over.
-        heartbeat: Seconds between two heartbeats while nothing is committed.
+        heartbeat: Seconds between two heartbeats at most while nothing is committed.
         margin: Seconds before the end of the lease at which a holder that could not renew it falls silent.
     """
 

@@ -12,6 +12,7 @@ import heapq
 import itertools
 import logging
 import os
+import random
 import sys
 import threading
 import weakref
@@ -32,6 +33,9 @@ SWITCH_INTERVAL_S = 0.0002
 """Seconds that a storage thread may keep the interpreter's lock while an agent's loop waits for it. A request is
 two milliseconds of boto3; Python's own interval of 5 ms would let the loop, and the audio on it, wait for all of it
 (docs/rfcs/0006)."""
+
+SPREAD = 0.1
+"""Part of the time between two heartbeats over which those of a process are spread, each anew."""
 
 
 class Beating(Protocol):
@@ -95,12 +99,17 @@ class Runtime:
 
 
 class HeartbeatSchedule:
-    """Calls each session's ``heartbeat`` when it is due; holds none of them alive."""
+    """Calls each session's ``heartbeat`` when it is due; holds none of them alive.
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, clock: Clock) -> None:
-        """Serve a loop."""
+    Each call comes up to ``SPREAD`` of its delay early, at random. Sessions that were taken in one moment would
+    otherwise send all their heartbeats in one for ever, and whoever speaks through this process would hear it.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, clock: Clock, dice: random.Random | None = None) -> None:
+        """Serve a loop. ``dice`` is for runs that have to be repeatable."""
         self._loop = loop
         self._clock = clock
+        self._dice = dice or random.Random()  # noqa: S311 - spreads load, hides nothing
         self._due: list[tuple[float, int, weakref.ref[Beating]]] = []
         self._order = itertools.count()
         self._timer: asyncio.TimerHandle | None = None
@@ -109,8 +118,9 @@ class HeartbeatSchedule:
         """Seconds that the latest heartbeat was late, for the benchmarks."""
 
     def add(self, session: Beating, delay: float) -> None:
-        """Call ``session`` after ``delay`` seconds; must be called on the schedule's loop."""
-        heapq.heappush(self._due, (self._clock.now() + delay, next(self._order), weakref.ref(session)))
+        """Call ``session`` after ``delay`` seconds at the latest; must be called on the schedule's loop."""
+        due = self._clock.now() + delay * self._dice.uniform(1 - SPREAD, 1)
+        heapq.heappush(self._due, (due, next(self._order), weakref.ref(session)))
         self._arm()
 
     def _arm(self) -> None:
