@@ -19,7 +19,7 @@ from strands.bidi import BidiAgent
 
 from benchmarks import bare, memory
 from benchmarks.conversations import own_size, texts
-from benchmarks.figures import Cell, Load, Restore, Spread
+from benchmarks.figures import STALL_MS, Cell, Load, Restore, Spread
 from benchmarks.managers import Place, Session, TimedModel, session
 from benchmarks.metering import Meter
 from benchmarks.stalls import StallMeter, Window, run
@@ -145,6 +145,7 @@ class _Talk:
             idle.append((await self._stalls.end()).stall)
         load = self._load(before, windows, to_model, time.perf_counter() - began)
         load.idle = Spread.of(idle)
+        load.over = sum(window.stall > STALL_MS for window in windows), sum(stall > STALL_MS for stall in idle)
         return load
 
     async def burst(self, count: int) -> Load:

@@ -36,6 +36,9 @@ FRAME_S: Final = 0.1
 PCM: Final = bytes(int(RATE * FRAME_S) * 2)
 CONNECTION: Final = "connection-"
 AUDIO: Final = base64.b64encode(PCM).decode()
+_SETTLING_S: Final = 1.0
+"""Before anything counts: agents that were built a moment ago are still starting, and their first frames wait."""
+
 _TICK: Final = os.sysconf("SC_CLK_TCK")
 
 
@@ -49,6 +52,11 @@ class Way:
     def sent(self, session: int) -> None:
         """A frame is on its way."""
         self._sent.setdefault(session, []).append(time.perf_counter())
+
+    def forget(self) -> None:
+        """Begin anew. What never came back must not be taken for what comes next."""
+        self.took.clear()
+        self._sent.clear()
 
     def back(self, session: int, seconds: float) -> None:
         """So much audio is back."""
@@ -90,18 +98,26 @@ async def watch(
     """Send ten frames a second for each session, and look at the process meanwhile."""
     loop = asyncio.get_running_loop()
     pid = server.pid
+
+    async def talk(seconds: float) -> None:
+        began = loop.time()
+
+        async def speak(session: int) -> None:
+            due = began + FRAME_S * session / sessions
+            while due < began + seconds:
+                await asyncio.sleep(max(0.0, due - loop.time()))
+                way.sent(session)
+                await send(session)
+                due += FRAME_S
+
+        await asyncio.gather(*map(speak, range(sessions)))
+
+    await talk(_SETTLING_S)
+    await asyncio.sleep(_SETTLING_S)
+    way.forget()
     await asyncio.to_thread(lag.ask, pid, server.lag)  # what was before is of no interest
     began, cpu = loop.time(), cpu_seconds(pid)
-
-    async def speak(session: int) -> None:
-        due = began + FRAME_S * session / sessions
-        while due < began + seconds:
-            await asyncio.sleep(max(0.0, due - loop.time()))
-            way.sent(session)
-            await send(session)
-            due += FRAME_S
-
-    await asyncio.gather(*map(speak, range(sessions)))
+    await talk(seconds)
     took = loop.time() - began
     used, late = cpu_seconds(pid) - cpu, await asyncio.to_thread(lag.ask, pid, server.lag)
     await asyncio.sleep(0.5)  # what is on its way comes back; what does not was dropped

@@ -9,6 +9,9 @@ import msgspec
 
 from benchmarks.metering import Traffic
 
+STALL_MS = 2.0
+"""A stall of a message above this is one too many, but for one in a hundred."""
+
 
 class Spread(msgspec.Struct, kw_only=True):
     """A sample: its median, its 99th percentile (nearest rank), its largest, and how many there were."""
@@ -38,6 +41,7 @@ class Load(msgspec.Struct, kw_only=True):
         own_bytes: Bytes of their JSON.
         stall: Longest time that the ticker woke late, for each message, in ms.
         idle: The same just after each, for as long, with nothing to do: the machine's own part.
+        over: How many of these stalls were longer than ``STALL_MS``; and of those with nothing to do.
         turn: Longest turn of the loop, for each message, in ms.
         busy: Time on the loop, for each message, in ms.
         to_model: From ``agent.send`` to the model's ``send``, in ms.
@@ -49,6 +53,7 @@ class Load(msgspec.Struct, kw_only=True):
     own_bytes: int
     stall: Spread
     idle: Spread | None = None
+    over: tuple[int, int] = (0, 0)
     turn: Spread
     busy: Spread
     to_model: Spread
