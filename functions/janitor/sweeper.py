@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from segue.collection import orphans_among
 from segue.item import GuardItem
-from segue.records import Keys
+from segue.keys import Keys
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

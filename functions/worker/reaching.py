@@ -7,7 +7,7 @@ import contextlib
 from typing import Final
 
 from segue import StorageUnavailable
-from segue.records import Keys
+from segue.keys import Keys
 from segue.runtime import Runtime
 from segue.s3 import open_stores
 from segue.storage.interface import ObjectMissing

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable
 from segue import records
 from segue.errors import SegueError
 from segue.item import Attributes, GuardItem
-from segue.records import Block, Keys, decode_block, unpack
+from segue.keys import Keys
+from segue.records import Block, decode_block, unpack
 from segue.restore import Journal
 from segue.storage.interface import ConditionalWrite
 from segue.storage.memory import MemoryGuard, MemoryObjects

@@ -17,9 +17,10 @@ from segue.commit import Committer
 from segue.errors import SessionFenced, StorageUnavailable
 from segue.item import GuardItem
 from segue.journal import JournalWriter
+from segue.keys import Keys
 from segue.lease import Lease
 from segue.prepared import Prepared
-from segue.records import Keys, encode_page, encode_segment
+from segue.records import encode_page, encode_segment
 from segue.storage.interface import Clause, ConditionalWrite, ConditionFailed
 from segue.volumes import Binder
 from tests.simulation import network

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from strands.types.session import encode_bytes_values
 
 from segue.history import fold, under_way
-from segue.records import Record
+from segue.records import BYTES, Record
 
 
 def message(tracking_id: str, text: str, before: str | None = None) -> Record:
@@ -93,6 +94,10 @@ def test_bytes_are_bytes_again() -> None:
 
     (found,) = fold([record]).agents["default"].messages
     assert found["content"][0]["image"]["source"]["bytes"] == b"\x00\x01"
+
+
+def test_strands_marks_bytes_by_the_name_that_is_looked_for() -> None:
+    assert BYTES in msgspec.json.encode(encode_bytes_values({"content": [{"bytes": b"\x00"}]}))
 
 
 def test_a_tool_is_under_way_until_it_ended_and_again_when_it_is_tried_again() -> None:

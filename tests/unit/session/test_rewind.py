@@ -114,11 +114,11 @@ def put(tracking_id: str, text: str) -> Record:
 def test_reading_a_session_that_was_rewound_often_applies_each_record_once(monkeypatch: pytest.MonkeyPatch) -> None:
     applied = 0
 
-    def counted(*args: Any) -> None:
+    def counted(*args: Any, **options: Any) -> None:
         nonlocal applied
         applied += 1
         assert applied <= 201, "a prefix is added up again"
-        apply(*args)
+        apply(*args, **options)
 
     apply = segue.history._apply
     monkeypatch.setattr(segue.history, "_apply", counted)

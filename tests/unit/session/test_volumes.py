@@ -13,6 +13,7 @@ from strands.bidi import BidiAgent
 
 from segue import JournalCorrupt, SegueError, item, records, volumes
 from segue.item import GuardItem
+from segue.keys import Keys
 from segue.points import read_at
 from segue.records import Record, unpack
 from segue.storage import file
@@ -438,7 +439,7 @@ async def test_volumes_in_a_bucket_and_in_a_directory(request: pytest.FixtureReq
     heir = await talking(sessions())
 
     assert heir.messages == agent.messages
-    keys = records.Keys(stores.prefix, "default/talk", item.born)
+    keys = Keys(stores.prefix, "default/talk", item.born)
     kept = await manager._runtime.run(stores.objects.list(keys.root))
     bodies = [(await manager._runtime.run(stores.objects.get(key))).body for key in kept]
     assert not any(SECRET.encode() in unpack(body) for body in bodies)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 
 from segue.item import GuardItem
-from segue.records import Keys
+from segue.keys import Keys
 from segue.storage.interface import ObjectStore
 
 

@@ -23,8 +23,9 @@ from segue.clock import Clock
 from segue.collection import collect_orphans
 from segue.errors import JournalCorrupt, SegueError, SessionFenced, StorageUnavailable
 from segue.item import SCHEMA, Attributes, GuardItem, Known, TailEntry, input_lines
+from segue.keys import Keys
 from segue.lease import Lease
-from segue.records import Keys, Record, Segment, encode_page, encode_segment, full_page
+from segue.records import Record, Segment, encode_page, encode_segment, full_page
 from segue.redaction import Replacements, redact_segments, redacted, replacement_of, sweep_pages
 from segue.restore import Journal
 from segue.storage.interface import ConditionalWrite, ConditionFailed, ObjectMissing, ObjectStore, PreconditionFailed

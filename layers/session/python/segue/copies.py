@@ -21,12 +21,12 @@ from segue import guard
 from segue.clock import Clock
 from segue.errors import RecordTooLarge, SegueError, SessionExists, StorageUnavailable
 from segue.item import GuardItem, TailEntry, session_key
+from segue.keys import Keys
 from segue.points import as_redacted, point_at, points_of
 from segue.records import (
     MAX_RECORD_BYTES,
     PAGE_BYTES,
     PAGE_RECORDS,
-    Keys,
     Record,
     Segment,
     encode_page,

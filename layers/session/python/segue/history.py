@@ -106,12 +106,13 @@ class History:
         return History({name: agent.copy() for name, agent in self.agents.items()}, dict(self.multi_agents))
 
 
-def fold(records: Sequence[Record], upto: int | None = None) -> History:
+def fold(records: Sequence[Record], upto: int | None = None, *, binary: bool = True) -> History:
     """Add records up.
 
     Args:
         records: All records of a session, or its first ones.
         upto: Use only so many of them: the session as it was at that point.
+        binary: Whether a record may hold encoded bytes. If none does, what is returned shares its data.
 
     Raises:
         JournalCorrupt: A record contradicts the ones before it, or has not the shape of its kind.
@@ -127,9 +128,9 @@ def fold(records: Sequence[Record], upto: int | None = None) -> History:
                 target = _target(number, record)
                 history = _rewound(history, kept.pop(target) if last_use[target] == number else kept[target].copy())
             elif record.kind == "multi_agent":
-                history.multi_agents[record.data["id"]] = decode_bytes_values(record.data["state"])
+                history.multi_agents[record.data["id"]] = _decoded(record.data["state"], binary=binary)
             elif record.kind != "input":
-                _apply(history.agents.setdefault(record.agent, AgentHistory()), number, record)
+                _apply(history.agents.setdefault(record.agent, AgentHistory()), number, record, binary=binary)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise _not_one(number, record, error) from error
     for agent in history.agents.values():
@@ -162,8 +163,12 @@ def _by_id(messages: Iterable[Message]) -> dict[str, Message]:
     return {message.get("tracking_id", ""): message for message in messages}
 
 
-def _apply(agent: AgentHistory, number: int, record: Record) -> None:  # noqa: C901 - a table would hide the shapes
-    data = decode_bytes_values(record.data)
+def _decoded(data: Any, *, binary: bool) -> Any:
+    return decode_bytes_values(data) if binary else data
+
+
+def _apply(agent: AgentHistory, number: int, record: Record, *, binary: bool = True) -> None:  # noqa: C901 - a table would hide the shapes
+    data = _decoded(record.data, binary=binary)
     match record.kind:
         case "message":
             _insert(agent, data["message"], data.get("before"))

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from segue.copies import COPY_SECONDS
 from segue.inspection import Finding
 from segue.item import GuardItem
-from segue.records import Keys
+from segue.keys import Keys
 
 _BORN = re.compile(r"(\d{8}T\d{6}Z)-[0-9a-f]{32}")
 _SEGMENT = re.compile(r"segments/\d+-(\d+)-[A-Za-z0-9_-]+\.json")

@@ -132,7 +132,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
         self._require().append(rewind_record(point.records))
         await self.flush()
         journal = await self._runtime.run(self._require().read())
-        self._history = fold(journal.records)
+        self._history = fold(journal.records, binary=journal.binary)
         for agent_id, recorder in list(self._recorders.items()):
             self._restore(recorder.agent, self._history.agents.get(agent_id, AgentHistory()))
 

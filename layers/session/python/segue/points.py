@@ -79,7 +79,7 @@ async def read_at(stores: Stores, session_key: str, clock: Clock, records: int |
 
 def history_at(journal: Journal, records: int | None = None) -> History:
     """Add up a journal's first records; what was redacted since shows its redacted form."""
-    return fold(as_redacted(journal.records), records)
+    return fold(as_redacted(journal.records), records, binary=journal.binary)
 
 
 def as_redacted(records: Sequence[Record]) -> list[Record]:

@@ -1,8 +1,4 @@
-"""Records, and the objects that hold them.
-
-    sessions/<session_key>/<born>/segments/<first record>-<epoch>-<commit id>.json    what one commit wrote
-    sessions/<session_key>/<born>/pages/<page number>.json                            segments, folded
-    sessions/<session_key>/<born>/volumes/<volume number>.json                        a run of pages, copied together
+"""Records, and the objects that hold them: segments, pages and volumes, whose names ``segue.keys`` makes.
 
 Each is one JSON object that names the life it belongs to, so that a truncated, swapped or foreign object is
 noticed, and that carries records whose numbers follow from their order:
@@ -28,7 +24,6 @@ from typing import Any
 import msgspec
 
 from segue.errors import JournalCorrupt
-from segue.item import SCHEMA as ITEM_SCHEMA
 from segue.item import GuardItem, TailEntry
 
 SCHEMA = 1
@@ -124,6 +119,7 @@ LEVEL = 6
 _encode = msgspec.json.Encoder().encode
 _decode_block = msgspec.json.Decoder(Block).decode
 _decode_record = msgspec.json.Decoder(Record).decode
+_decode_records = msgspec.json.Decoder(list[Record]).decode
 
 
 def encode_record(record: Record) -> bytes:
@@ -143,69 +139,25 @@ def decode_record(body: bytes | msgspec.Raw, key: str = "record") -> Record:
         raise JournalCorrupt(key, f"a record cannot be read ({error})") from error
 
 
-class Keys:
-    """Object keys of one life of a session."""
+def decode_records(block: Block, key: str) -> list[Record]:
+    """Read all records of a segment, page or volume: in one go, which takes a third less than one after the other.
 
-    def __init__(self, prefix: str, session_key: str, born: str) -> None:
-        """Name the life.
+    Raises:
+        JournalCorrupt: One of them is none.
+    """
+    try:
+        return _decode_records(b"[" + b",".join(block.records) + b"]")
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise JournalCorrupt(key, f"a record cannot be read ({error})") from error
 
-        Args:
-            prefix: The bucket's prefix, "" or ending in "/".
-            session_key: The session.
-            born: Which life of it.
-        """
-        self.root = f"{prefix}sessions/{session_key}/{born}/"
 
-    def segment(self, entry: TailEntry) -> str:
-        """Key of a segment; never used twice, since the commit id is fresh for every commit."""
-        return f"{self.root}segments/{entry.first}-{entry.epoch}-{entry.commit_id}.json"
+BYTES = b"__bytes_encoded__"
+"""Stands in the JSON of whatever holds bytes (``strands.types.session.encode_bytes_values``)."""
 
-    def page(self, number: int) -> str:
-        """Key of a page."""
-        return f"{self.root}pages/{number}.json"
 
-    def volume(self, number: int) -> str:
-        """Key of a volume."""
-        return f"{self.root}volumes/{number}.json"
-
-    def sealed(self, item: GuardItem) -> list[str]:
-        """Keys of all pages and volumes that an item names."""
-        pages = [self.page(number) for number in range(item.pages)]
-        return pages + [self.volume(number) for number, bound in enumerate(item.volumes) if bound == "1"]
-
-    def vacant(self, item: GuardItem) -> list[str]:
-        """Keys at which somebody may have a page or a volume on its way that the item does not name."""
-        if item.schema < ITEM_SCHEMA:
-            return [self.page(item.pages)]
-        unbound = [self.volume(number) for number, bound in enumerate(item.volumes) if bound != "1"]
-        return [self.page(item.pages), *unbound, self.volume(len(item.volumes))]
-
-    def shortest(self, item: GuardItem) -> dict[str, list[str]]:
-        """Keys of the fewest pages and volumes that hold all records before the tail, in order.
-
-        Returns:
-            For each, the keys of the pages that it is a second copy of: none for a page.
-        """
-        keys: dict[str, list[str]] = {}
-        for number, bound in enumerate(item.volumes):
-            pages = [self.page(page) for page in run(number)]
-            keys |= {self.volume(number): pages} if bound == "1" else {page: [] for page in pages}
-        return keys | {self.page(number): [] for number in range(len(item.volumes) * VOLUME_PAGES, item.pages)}
-
-    @property
-    def segments(self) -> str:
-        """Prefix of all segments."""
-        return f"{self.root}segments/"
-
-    @property
-    def pages(self) -> str:
-        """Prefix of all pages."""
-        return f"{self.root}pages/"
-
-    @property
-    def volumes(self) -> str:
-        """Prefix of all volumes."""
-        return f"{self.root}volumes/"
+def has_bytes(block: Block) -> bool:
+    """Whether a record of a block may hold encoded bytes: most sessions have none, and need not be looked through."""
+    return any(BYTES in bytes(record) for record in block.records)
 
 
 def encode_segment(item: GuardItem, segment: Segment) -> bytes:

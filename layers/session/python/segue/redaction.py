@@ -24,7 +24,8 @@ import msgspec
 from segue.errors import JournalCorrupt
 from segue.guard import new_id
 from segue.item import GuardItem, TailEntry
-from segue.records import Keys, Record, Segment, decode_block, decode_record, encode_blank, encode_record, pack
+from segue.keys import Keys
+from segue.records import Record, Segment, decode_block, decode_record, encode_blank, encode_record, pack
 from segue.storage.interface import ObjectMissing, ObjectStore, PreconditionFailed
 
 Replacements = Mapping[str, Mapping[str, Any]]

@@ -20,7 +20,18 @@ from dataclasses import dataclass, replace
 from segue.clock import Clock
 from segue.errors import JournalCorrupt, SessionNotFound
 from segue.item import GuardItem
-from segue.records import Block, Commit, Keys, Record, Segment, check_first, decode_block, decode_record, segments_of
+from segue.keys import Keys
+from segue.records import (
+    Block,
+    Commit,
+    Record,
+    Segment,
+    check_first,
+    decode_block,
+    decode_records,
+    has_bytes,
+    segments_of,
+)
 from segue.storage.interface import GuardStore, ObjectMissing, ObjectStore
 
 logger = logging.getLogger(__name__)
@@ -44,6 +55,7 @@ class Journal:
         commits: Every commit as (records after it, epoch, commit id), in order.
         tail: The segments past the last page, as a holder needs them to fold the next page.
         size: How many bytes its objects have, as they are stored.
+        binary: Whether a record may hold encoded bytes.
     """
 
     item: GuardItem
@@ -51,6 +63,7 @@ class Journal:
     commits: list[Commit]
     tail: list[Segment]
     size: int = 0
+    binary: bool = True
 
     def under(self, item: GuardItem) -> Journal | None:
         """Return this as what an acquired item names; None if the session has gone on or has a sweep to finish."""
@@ -115,7 +128,7 @@ async def read(objects: ObjectStore, prefix: str, item: GuardItem) -> Journal:
         # Each is decoded when it comes, while others are on their way, and other sessions have their turn in between.
         body = (await objects.get(name)).body
         block = decode_block(name, body, item)
-        return name, block, [decode_record(raw, name) for raw in block.records], len(body)
+        return name, block, decode_records(block, name), len(body)
 
     async def got_somehow(name: str) -> list[_Got]:
         try:
@@ -146,6 +159,7 @@ async def read(objects: ObjectStore, prefix: str, item: GuardItem) -> Journal:
         commits=[commit for _, block, _, _ in found for commit in block.commits],
         tail=[segment for _, block, _, _ in segments for segment in segments_of(block)],
         size=sum(size for _, _, _, size in found),
+        binary=any(has_bytes(block) for _, block, _, _ in found),
     )
 
 

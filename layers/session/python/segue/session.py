@@ -24,9 +24,10 @@ from segue.collection import sweep_life
 from segue.errors import JournalCorrupt, SessionFenced, StorageUnavailable
 from segue.item import GuardItem
 from segue.journal import JournalWriter
+from segue.keys import Keys
 from segue.lease import Lease
 from segue.prepared import Prepared
-from segue.records import Keys, Record
+from segue.records import Record
 from segue.restore import Journal, ReadAhead, read_held, read_unheld
 from segue.runtime import HeartbeatSchedule
 from segue.storage.interface import GuardStore, ObjectStore

@@ -21,8 +21,9 @@ from segue.clock import Clock
 from segue.errors import JournalCorrupt, SessionNotFound, StorageRefused
 from segue.inspection import CheckedBlock, Finding, inspect_block, inspect_journal, inspect_volumes, problem_of
 from segue.item import GuardItem
+from segue.keys import Keys
 from segue.leftovers import find_leftovers
-from segue.records import TAIL_LIMIT, Block, Keys, run, unpack
+from segue.records import TAIL_LIMIT, Block, run, unpack
 from segue.session import Stores
 from segue.storage.interface import ObjectMissing, StoredObject
 

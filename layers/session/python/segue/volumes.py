@@ -23,7 +23,8 @@ from segue import records
 from segue.errors import SegueError
 from segue.guard import new_id
 from segue.item import SCHEMA, GuardItem
-from segue.records import LEVEL, Block, Keys, decode_block
+from segue.keys import Keys
+from segue.records import LEVEL, Block, decode_block
 from segue.storage.interface import ObjectMissing, ObjectStore, StoredObject
 
 logger = logging.getLogger(__name__)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from segue.clock import Clock
 from segue.errors import JournalCorrupt, SessionNotFound, StorageUnavailable
 from segue.item import GuardItem
-from segue.records import Block, Keys, Record, decode_block, decode_record
+from segue.keys import Keys
+from segue.records import Block, Record, decode_block, decode_record
 from segue.session import Stores
 from segue.storage.interface import ObjectMissing
 

@@ -13,9 +13,9 @@ from segue.clock import Clock
 from segue.collection import sweep_life
 from segue.errors import SegueError, SessionHeld, SessionNotFound
 from segue.item import GuardItem
+from segue.keys import Keys
 from segue.lease import Lease
 from segue.options import this_process
-from segue.records import Keys
 from segue.runtime import Runtime
 from segue.session import TOMBSTONE_S, Session, Stores
 

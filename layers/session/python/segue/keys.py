@@ -1,0 +1,76 @@
+"""What the objects of a session are called.
+
+sessions/<session_key>/<born>/segments/<first record>-<epoch>-<commit id>.json    what one commit wrote
+sessions/<session_key>/<born>/pages/<page number>.json                            segments, folded
+sessions/<session_key>/<born>/volumes/<volume number>.json                        a run of pages, copied together
+"""
+
+from __future__ import annotations
+
+from segue import records
+from segue.item import SCHEMA, GuardItem, TailEntry
+
+
+class Keys:
+    """Object keys of one life of a session."""
+
+    def __init__(self, prefix: str, session_key: str, born: str) -> None:
+        """Name the life.
+
+        Args:
+            prefix: The bucket's prefix, "" or ending in "/".
+            session_key: The session.
+            born: Which life of it.
+        """
+        self.root = f"{prefix}sessions/{session_key}/{born}/"
+
+    def segment(self, entry: TailEntry) -> str:
+        """Key of a segment; never used twice, since the commit id is fresh for every commit."""
+        return f"{self.root}segments/{entry.first}-{entry.epoch}-{entry.commit_id}.json"
+
+    def page(self, number: int) -> str:
+        """Key of a page."""
+        return f"{self.root}pages/{number}.json"
+
+    def volume(self, number: int) -> str:
+        """Key of a volume."""
+        return f"{self.root}volumes/{number}.json"
+
+    def sealed(self, item: GuardItem) -> list[str]:
+        """Keys of all pages and volumes that an item names."""
+        pages = [self.page(number) for number in range(item.pages)]
+        return pages + [self.volume(number) for number, bound in enumerate(item.volumes) if bound == "1"]
+
+    def vacant(self, item: GuardItem) -> list[str]:
+        """Keys at which somebody may have a page or a volume on its way that the item does not name."""
+        if item.schema < SCHEMA:
+            return [self.page(item.pages)]
+        unbound = [self.volume(number) for number, bound in enumerate(item.volumes) if bound != "1"]
+        return [self.page(item.pages), *unbound, self.volume(len(item.volumes))]
+
+    def shortest(self, item: GuardItem) -> dict[str, list[str]]:
+        """Keys of the fewest pages and volumes that hold all records before the tail, in order.
+
+        Returns:
+            For each, the keys of the pages that it is a second copy of: none for a page.
+        """
+        keys: dict[str, list[str]] = {}
+        for number, bound in enumerate(item.volumes):
+            pages = [self.page(page) for page in records.run(number)]
+            keys |= {self.volume(number): pages} if bound == "1" else {page: [] for page in pages}
+        return keys | {self.page(number): [] for number in range(len(item.volumes) * records.VOLUME_PAGES, item.pages)}
+
+    @property
+    def segments(self) -> str:
+        """Prefix of all segments."""
+        return f"{self.root}segments/"
+
+    @property
+    def pages(self) -> str:
+        """Prefix of all pages."""
+        return f"{self.root}pages/"
+
+    @property
+    def volumes(self) -> str:
+        """Prefix of all volumes."""
+        return f"{self.root}volumes/"
