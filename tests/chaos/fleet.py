@@ -13,6 +13,7 @@ from typing import Final, Self
 
 from local import worker_process
 from local.deployment import Deployment
+from local.errors import LocalError
 from local.processes import LAYER_WORKER, Guard, base_environment, free_port
 from local.settings import LOOPBACK, Settings
 from local.worker_process import ORPHAN_GRACE_SECONDS, Worker
@@ -146,7 +147,7 @@ class Fleet:
     async def _fill_up(self, count: int = 1) -> None:
         members = [await self._start() for _ in range(count)]
         self._members += members
-        await asyncio.gather(*(member.worker.until_ready() for member in members))
+        await asyncio.gather(*map(_ready, members))
 
     async def _start(self) -> Member:
         worker_id, port = f"w-{secrets.token_hex(3)}", free_port()
@@ -183,3 +184,11 @@ class Fleet:
             self._members.remove(member)
             await member.relay.__aexit__()
             await member.storage.__aexit__()
+
+
+async def _ready(member: Member) -> None:
+    try:
+        await member.worker.until_ready()
+    except LocalError:
+        if not member.leaving:  # else a redeployment that overlaps with this one has drained it already
+            raise
