@@ -53,6 +53,9 @@ ASSUMED: Final = {
 }
 """How people talk, and what could not be measured here. 28 sessions a task are 70 % of `worker_capacity`."""
 
+_BEATS: Final = 1 / (1 - SPREAD / 2)
+"""Heartbeats that are sent for each that is due: they come early, at random."""
+
 
 @dataclass
 class Load:
@@ -139,7 +142,7 @@ def simulate(sessions: int, seed: int = 1) -> Load:
         ending = random.random(count) < 1 / lengths[state]
         spoken = int(np.count_nonzero(ending & ((state == 0) | (state == 2))))
         speaking = int(np.count_nonzero(state == 2))
-        beating = np.count_nonzero((np.arange(count) + second) % int(ASSUMED["heartbeat, s"]) == 0) / (1 - SPREAD / 2)
+        beating = np.count_nonzero((np.arange(count) + second) % int(ASSUMED["heartbeat, s"]) == 0) * _BEATS
         joined = random.poisson(count / (60 * ASSUMED["length of a call, min"]))
         load.add(**{name: value * factor for name, value in _asked(count, spoken, speaking, beating, joined).items()})
         state = np.where(ending, (state + 1) % 4, state)
@@ -163,7 +166,7 @@ def _asked(sessions: int, spoken: int, speaking: int, beating: float, joined: in
         "beats": beating,
         # A session that begins is acquired, and one ends for it: two writes.
         "table_writes": commits * MEASURED["DynamoDB write units a commit"] + beating + 2 * joined,
-        "beats_a_worker": tasks / ASSUMED["heartbeat, s"],
+        "beats_a_worker": tasks / ASSUMED["heartbeat, s"] * _BEATS,
         "puts": commits * MEASURED["S3 PUT a commit"],
         "gets": joined * MEASURED["restore: objects of 1,000 messages"],
         "vcpus": tasks,
