@@ -1,8 +1,10 @@
 """What the objects of a session are called.
 
-sessions/<session_key>/<born>/segments/<first record>-<epoch>-<commit id>.json    what one commit wrote
-sessions/<session_key>/<born>/pages/<page number>.json                            segments, folded
-sessions/<session_key>/<born>/volumes/<volume number>.json                        a run of pages, copied together
+    sessions/<session_key>/<born>/segments/<first record>-<epoch>-<commit id>.json    what one commit wrote
+    sessions/<session_key>/<born>/pages/<page number>.json                            segments, folded
+    sessions/<session_key>/<born>/volumes/<volume number>.json                        a run of pages, copied together
+
+A segment's name is never used twice. Those of pages and volumes are: see docs/rfcs/0002.
 """
 
 from __future__ import annotations

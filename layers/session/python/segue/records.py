@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -133,31 +133,32 @@ def decode_record(body: bytes | msgspec.Raw, key: str = "record") -> Record:
     Raises:
         JournalCorrupt: It is not one.
     """
-    try:
-        return _decode_record(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise JournalCorrupt(key, f"a record cannot be read ({error})") from error
-
-
-def decode_records(block: Block, key: str) -> list[Record]:
-    """Read all records of a segment, page or volume: in one go, which takes a third less than one after the other.
-
-    Raises:
-        JournalCorrupt: One of them is none.
-    """
-    try:
-        return _decode_records(b"[" + b",".join(block.records) + b"]")
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise JournalCorrupt(key, f"a record cannot be read ({error})") from error
+    return _decoded(_decode_record, body, key)
 
 
 BYTES = b"__bytes_encoded__"
 """Stands in the JSON of whatever holds bytes (``strands.types.session.encode_bytes_values``)."""
 
 
-def has_bytes(block: Block) -> bool:
-    """Whether a record of a block may hold encoded bytes: most sessions have none, and need not be looked through."""
-    return any(BYTES in bytes(record) for record in block.records)
+def decode_records(block: Block, key: str) -> tuple[list[Record], bool]:
+    """Read all records of a segment, page or volume, in one go.
+
+    Returns:
+        The records, and whether one of them may hold encoded bytes: most sessions have none, and need not be looked
+        through for them.
+
+    Raises:
+        JournalCorrupt: One of them is none.
+    """
+    body = b"[" + b",".join(block.records) + b"]"
+    return _decoded(_decode_records, body, key), BYTES in body
+
+
+def _decoded[T](decode: Callable[[bytes | msgspec.Raw], T], body: bytes | msgspec.Raw, key: str) -> T:
+    try:
+        return decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise JournalCorrupt(key, f"a record cannot be read ({error})") from error
 
 
 def encode_segment(item: GuardItem, segment: Segment) -> bytes:

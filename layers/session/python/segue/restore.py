@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from segue.clock import Clock
 from segue.errors import JournalCorrupt, SessionNotFound
@@ -29,7 +30,6 @@ from segue.records import (
     check_first,
     decode_block,
     decode_records,
-    has_bytes,
     segments_of,
 )
 from segue.storage.interface import GuardStore, ObjectMissing, ObjectStore
@@ -41,8 +41,14 @@ _ATTEMPTS = 20
 dozens of commits, so a second attempt is rare and a third unheard of."""
 
 
-type _Got = tuple[str, Block, list[Record], int]
-"""An object's key, what it holds, and how many bytes it has."""
+class _Got(NamedTuple):
+    """An object: its key, what it holds, how many bytes it has, and whether some may be bytes that are encoded."""
+
+    name: str
+    block: Block
+    records: list[Record]
+    size: int
+    binary: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +134,8 @@ async def read(objects: ObjectStore, prefix: str, item: GuardItem) -> Journal:
         # Each is decoded when it comes, while others are on their way, and other sessions have their turn in between.
         body = (await objects.get(name)).body
         block = decode_block(name, body, item)
-        return name, block, decode_records(block, name), len(body)
+        records, binary = decode_records(block, name)
+        return _Got(name, block, records, len(body), binary)
 
     async def got_somehow(name: str) -> list[_Got]:
         try:
@@ -144,22 +151,22 @@ async def read(objects: ObjectStore, prefix: str, item: GuardItem) -> Journal:
     found = [one for some in await asyncio.gather(*map(got_somehow, names)) for one in some]
 
     end = 0
-    for name, block, _, _ in found:
-        check_first(name, block, end)
-        end = block.end
+    for one in found:
+        check_first(one.name, one.block, end)
+        end = one.block.end
     if end != item.head:
         raise JournalCorrupt(keys.root, f"its objects hold {end} records, the guard says {item.head}")
     segments = found[len(found) - len(item.tail) :]
-    for (name, block, _, _), entry in zip(segments, item.tail, strict=True):
-        if block.commits != ((block.end, entry.epoch, entry.commit_id),):
-            raise JournalCorrupt(name, f"holds commit {block.commits}, the guard says {entry}")
+    for one, entry in zip(segments, item.tail, strict=True):
+        if one.block.commits != ((one.block.end, entry.epoch, entry.commit_id),):
+            raise JournalCorrupt(one.name, f"holds commit {one.block.commits}, the guard says {entry}")
     return Journal(
         item,
-        records=[record for _, _, records, _ in found for record in records],
-        commits=[commit for _, block, _, _ in found for commit in block.commits],
-        tail=[segment for _, block, _, _ in segments for segment in segments_of(block)],
-        size=sum(size for _, _, _, size in found),
-        binary=any(has_bytes(block) for _, block, _, _ in found),
+        records=[record for one in found for record in one.records],
+        commits=[commit for one in found for commit in one.block.commits],
+        tail=[segment for one in segments for segment in segments_of(one.block)],
+        size=sum(one.size for one in found),
+        binary=any(one.binary for one in found),
     )
 
 
