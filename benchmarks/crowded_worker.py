@@ -98,26 +98,12 @@ async def watch(
     """Send ten frames a second for each session, and look at the process meanwhile."""
     loop = asyncio.get_running_loop()
     pid = server.pid
-
-    async def talk(seconds: float) -> None:
-        began = loop.time()
-
-        async def speak(session: int) -> None:
-            due = began + FRAME_S * session / sessions
-            while due < began + seconds:
-                await asyncio.sleep(max(0.0, due - loop.time()))
-                way.sent(session)
-                await send(session)
-                due += FRAME_S
-
-        await asyncio.gather(*map(speak, range(sessions)))
-
-    await talk(_SETTLING_S)
+    await _talk(sessions, _SETTLING_S, way, send)
     await asyncio.sleep(_SETTLING_S)
     way.forget()
     await asyncio.to_thread(lag.ask, pid, server.lag)  # what was before is of no interest
     began, cpu = loop.time(), cpu_seconds(pid)
-    await talk(seconds)
+    await _talk(sessions, seconds, way, send)
     took = loop.time() - began
     used, late = cpu_seconds(pid) - cpu, await asyncio.to_thread(lag.ask, pid, server.lag)
     await asyncio.sleep(0.5)  # what is on its way comes back; what does not was dropped
@@ -131,6 +117,22 @@ async def watch(
         round_trip_ms=Spread.of([1000 * one for one in way.took] or [float("inf")]),
         back=len(way.took) / sent,
     )
+
+
+async def _talk(sessions: int, seconds: float, way: Way, send: Callable[[int], Awaitable[None]]) -> None:
+    """Send ten frames a second for each session, spread over the time between two of them."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+
+    async def speak(session: int) -> None:
+        due = began + FRAME_S * session / sessions
+        while due < began + seconds:
+            await asyncio.sleep(max(0.0, due - loop.time()))
+            way.sent(session)
+            await send(session)
+            due += FRAME_S
+
+    await asyncio.gather(*map(speak, range(sessions)))
 
 
 class Connections:

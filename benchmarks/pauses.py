@@ -62,7 +62,7 @@ async def measure(where: Where, deeds: Deeds, run: Wire) -> None:
                 name=name,
                 start_ms=1000 * start_s,
                 seen_ms=_milliseconds(outcome.gaps),
-                gap_ms=Spread.of(gaps or [float("nan")]),
+                gap_ms=Spread.of(gaps) if gaps else None,
             )
         )
     where.say(f"{deeds.kills} kills, {deeds.stops} stops")

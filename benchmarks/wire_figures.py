@@ -75,8 +75,8 @@ class Handoffs(msgspec.Struct, kw_only=True):
     """
 
     name: str
-    start_ms: float = 0.0
-    gap_ms: Spread
+    start_ms: float
+    gap_ms: Spread | None
     seen_ms: Spread | None
 
 
@@ -147,14 +147,8 @@ def verdicts(run: Wire) -> Iterator[Verdict]:
     """Compare a run with the targets."""
     for one in run.handoffs:
         if one.seen_ms:
-            seen = one.seen_ms
-            without = Spread(
-                p50=max(0.0, seen.p50 - one.start_ms),
-                p99=max(0.0, seen.p99 - one.start_ms),
-                max=max(0.0, seen.max - one.start_ms),
-                count=seen.count,
-            )
-            yield handoff(f"planned handoff seen by the client, model start excluded, {one.name}", without)
+            figure = f"planned handoff seen by the client, model start excluded, {one.name}"
+            yield handoff(figure, one.seen_ms, one.start_ms)
     if run.killed_ms:
         yield dead(run.killed_ms)
     if run.stopped_ms:
