@@ -64,23 +64,30 @@ def read(text: str) -> tuple[set[Metric], dict[str, list[float]]]:
 
 
 class Told:
-    """What was told while somebody listened.
+    """What has been told since somebody listens.
 
     Attributes:
         found: Which metrics.
         values: Of each name.
     """
 
-    def __init__(self) -> None:
-        self.found: set[Metric] = set()
-        self.values: dict[str, list[float]] = {}
+    def __init__(self, written: io.StringIO) -> None:
+        self._written = written
+
+    @property
+    def found(self) -> set[Metric]:
+        return read(self._written.getvalue())[0]
+
+    @property
+    def values(self) -> dict[str, list[float]]:
+        return read(self._written.getvalue())[1]
 
 
 @contextlib.contextmanager
 def metrics_told(*, service: str, stage: str) -> Iterator[Told]:
     """Listen to what a function of this service and stage tells."""
-    told, written = Told(), io.StringIO()
+    written = io.StringIO()
     names = {"POWERTOOLS_SERVICE_NAME": service, "SEGUE_STAGE": stage}
     with mock.patch.dict(os.environ, names), contextlib.redirect_stdout(written):
-        yield told
-    told.found, told.values = read(written.getvalue())
+        yield Told(written)
+    read(written.getvalue())  # whatever was told has the format, also where nobody looks

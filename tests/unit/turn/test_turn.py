@@ -421,12 +421,12 @@ async def test_commits_and_restores_are_told(world, processes):
     process, person = processes(), Person(world)
     with metrics_told(service="segue-turn", stage="test") as lines:
         await process.take(await person.say(process, "My name is Alice"))
-        await asyncio.sleep(0)
+        await eventually(lambda: "CommitLatency" in lines.values)
     assert {name for _, name, _ in lines.found} == {"Commits", "CommitLatency", "Restores", "RestoreTime"}
     delivery = await person.say(process, "What is my name?")
     with metrics_told(service="segue-turn", stage="test") as lines:
         await process.take(delivery)
-        await asyncio.sleep(0)
+        await eventually(lambda: "CommitLatency" in lines.values)
     assert {name for _, name, _ in lines.found} == {"Commits", "CommitLatency"}, "a warm process reads nothing"
 
 
