@@ -17,10 +17,11 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from segue.clock import Clock, SystemClock
+from segue.threads import DaemonExecutor
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ class Runtime:
         """Start the loop's thread. Shortens Python's switch interval, if it is longer than ``SWITCH_INTERVAL_S``."""
         sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_INTERVAL_S))
         self.clock: Clock = SystemClock()
-        self.executor = ThreadPoolExecutor(STORAGE_THREADS, thread_name_prefix="segue-storage")
+        self.executor = DaemonExecutor(STORAGE_THREADS, thread_name_prefix="segue-storage")
         self.loop = asyncio.new_event_loop()
         self.heartbeats = HeartbeatSchedule(self.loop, self.clock)
         threading.Thread(target=self._run, name="segue-loop", daemon=True).start()
