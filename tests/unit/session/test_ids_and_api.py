@@ -43,8 +43,19 @@ def test_an_id_that_is_safe_in_keys_is_taken(memory_sessions: Sessions, good: st
 
 @pytest.mark.parametrize(
     "options",
-    [{"durability": "maybe"}, {"retention_days": 0}, {"acquire_timeout": -1.0}],
-    ids=lambda options: next(iter(options)),
+    [
+        {"durability": "maybe"},
+        {"retention_days": 0},
+        {"retention_days": 1.5},
+        {"acquire_timeout": -1.0},
+        {"acquire_timeout": float("nan")},
+        {"max_messages": -1},
+        {"max_messages": "5"},
+        {"max_messages": True},
+        {"max_bytes": -1},
+        {"max_bytes": 1e6},
+    ],
+    ids=str,
 )
 def test_options_that_cannot_work_are_refused(memory_sessions: Sessions, options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(options))):

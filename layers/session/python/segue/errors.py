@@ -15,6 +15,8 @@ Each error carries the facts as attributes, so that programs need not read the s
 
 from __future__ import annotations
 
+from typing import Any
+
 __all__ = [
     "JournalCorrupt",
     "RecordTooLarge",
@@ -31,6 +33,20 @@ __all__ = [
 class SegueError(Exception):
     """Base of all errors that Segue raises on purpose."""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the facts as they are: their constructors do not take the sentence."""
+        return _as_it_was, (type(self), self.args, self.__dict__)
+
+
+def _as_it_was(kind: type[SegueError], args: tuple[Any, ...], facts: dict[str, Any]) -> SegueError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(facts)
+    return error
+
+
+def _session(session_key: str | None, shown: str) -> str:
+    return f"session {shown or session_key!r}" if session_key else "session"
+
 
 class SessionHeld(SegueError):  # noqa: N818 - public name fixed by the design
     """Another holder keeps the session alive. Retry later, or send the work to that holder.
@@ -38,13 +54,21 @@ class SessionHeld(SegueError):  # noqa: N818 - public name fixed by the design
     Attributes:
         holder: Who holds it, as the holder named itself.
         epoch: The holder's fencing token.
+        session_key: Which session, None if that was not said.
+        here: Whether the holder is another session manager of this process.
     """
 
-    def __init__(self, holder: str, epoch: int) -> None:
-        """Name the holder and its epoch."""
-        super().__init__(f"session is held by {holder!r} at epoch {epoch}; retry later or send the work to that holder")
+    def __init__(
+        self, holder: str, epoch: int, session_key: str | None = None, *, shown: str = "", here: bool = False
+    ) -> None:
+        """Name the holder, its epoch and the session; ``shown`` is its key for people."""
+        by = f"by this process ({holder!r})" if here else f"by {holder!r}"
+        then = "close the other session manager of it" if here else "retry later or send the work to that holder"
+        super().__init__(f"{_session(session_key, shown)} is held {by} at epoch {epoch}; {then}")
         self.holder = holder
         self.epoch = epoch
+        self.session_key = session_key
+        self.here = here
 
 
 RELEASED = "a holder that has released it since"
@@ -57,14 +81,17 @@ class SessionFenced(SegueError):  # noqa: N818 - public name fixed by the design
     Attributes:
         epoch: The epoch this writer had.
         winner: Who took over (``RELEASED`` if they have let go since), or None if the session has ended.
+        session_key: Which session, None if that was not said.
     """
 
-    def __init__(self, epoch: int, winner: str | None) -> None:
-        """Name the lost epoch and the winner."""
+    def __init__(self, epoch: int, winner: str | None, session_key: str | None = None, *, shown: str = "") -> None:
+        """Name the lost epoch, the winner and the session; ``shown`` is its key for people."""
         by = f"taken over by {winner!r}" if winner else "ended"
-        super().__init__(f"session was {by} after epoch {epoch}; discard this agent and restore the session anew")
+        which = _session(session_key, shown)
+        super().__init__(f"{which} was {by} after epoch {epoch}; discard this agent and restore the session anew")
         self.epoch = epoch
         self.winner = winner
+        self.session_key = session_key
 
 
 class SessionNotFound(SegueError):  # noqa: N818 - public name fixed by the design

@@ -192,6 +192,17 @@ class SessionHandle(SessionFacts, ClientInput, Committing, Losing, ABC):
         """Close."""
         await self.close()
 
+    def __enter__(self) -> Self:
+        """Open; for code without an event loop."""
+        self.open_sync()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close; for code without an event loop."""
+        self.close_sync()
+
     async def durable(self, position: int | None = None) -> None:
         """Wait until records are committed.
 

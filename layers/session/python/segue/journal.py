@@ -120,9 +120,9 @@ class JournalWriter:
                 raise RecordTooLarge(len(one.body), MAX_RECORD_BYTES)
         with self._lock:
             if isinstance(self.failure, SessionFenced):
-                raise SessionFenced(self.failure.epoch, self.failure.winner)
+                raise SessionFenced(self.failure.epoch, self.failure.winner, self._lease.session_key)
             if self.left:
-                raise SessionFenced(self._lease.epoch, None)
+                raise SessionFenced(self._lease.epoch, None, self._lease.session_key)
             self._queue.extend(queued)
             self.position += len(queued)
             position = self.position
@@ -212,7 +212,7 @@ class JournalWriter:
             raise self.failure  # fenced or deleted since this was scheduled: not to be taken for let go
         if not self._lease.held:
             if self._lease.lost is not None or self._reopen is None:
-                raise self._lease.lost or SessionFenced(0, None)
+                raise self._lease.lost or SessionFenced(0, None, self._lease.session_key)
             await self._reopen()
         group = self._committer.undecided or self._next_group()
         fenced = await self._commit(group) if group else None

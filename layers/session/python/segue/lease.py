@@ -112,7 +112,7 @@ class Lease:
             SessionFenced: The lease was lost or let go.
         """
         if self.item is None or not self.item.held:
-            raise self.lost or SessionFenced(self.epoch, None)
+            raise self.lost or self._fenced(self.epoch, None)
         return self.item
 
     @property
@@ -170,7 +170,7 @@ class Lease:
             if held_by is None:
                 return self.mine
             if self._clock.now() >= deadline:
-                raise SessionHeld(held_by.holder or "?", held_by.epoch)
+                raise SessionHeld(held_by.holder or "?", held_by.epoch, self.session_key)
             await self._clock.sleep(min(_POLL_S, max(0.01, deadline - self._clock.now())))
 
     async def _attempt(
@@ -184,7 +184,7 @@ class Lease:
             self._won(seen, watch.looked_at)  # an answer was lost, the write was not
             return None
         if left is not None and not self._as_left(alive, left):
-            raise SessionFenced(left.epoch, _name_of(seen))
+            raise self._fenced(left.epoch, seen)
         if not await watch.may_try(seen):
             return seen
         if trying is not None and alive is not None:
@@ -261,11 +261,14 @@ class Lease:
 
     def _lose(self, mine: GuardItem, winner: GuardItem | None) -> SessionFenced:
         """Know that the session is someone else's. A lease that was let go or taken anew meanwhile is none of this."""
-        fenced = SessionFenced(mine.epoch, _name_of(winner))
+        fenced = self._fenced(mine.epoch, winner)
         if self.item is not None and self.item.acquire_id == mine.acquire_id:
             self.forget()
             self.lost = fenced
         return fenced
+
+    def _fenced(self, epoch: int, winner: GuardItem | None) -> SessionFenced:
+        return SessionFenced(epoch, _name_of(winner), self.session_key)
 
     def _as_left(self, alive: GuardItem | None, left: GuardItem) -> bool:
         if alive is None:

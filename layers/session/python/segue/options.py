@@ -69,5 +69,15 @@ class Settings:
         """Refuse what cannot work."""
         if self.durability not in {"await", "gate"}:
             raise ValueError(f"durability {self.durability!r} is not valid: 'await' or 'gate'")
-        if self.retention_days < 1 or self.acquire_timeout < 0:
-            raise ValueError("retention_days must be at least 1 and acquire_timeout at least 0")
+        if not _whole(self.retention_days, 1) or not self.acquire_timeout >= 0:
+            raise ValueError(
+                f"retention_days {self.retention_days!r}, acquire_timeout {self.acquire_timeout!r}: "
+                "whole days, 1 at least, and 0 seconds at least"
+            )
+        for name, limit in (("max_messages", self.max_messages), ("max_bytes", self.max_bytes)):
+            if limit is not None and not _whole(limit, 0):
+                raise ValueError(f"{name} {limit!r} is not valid: a whole number, 0 at least, or None for no limit")
+
+
+def _whole(number: object, least: int) -> bool:
+    return isinstance(number, int) and not isinstance(number, bool) and number >= least

@@ -83,7 +83,7 @@ class Session:
             SessionFenced: It is a child that was forked from it, which is never the holder.
         """
         if os.getpid() != self._pid:
-            raise SessionFenced(self.epoch, f"process {self._pid}, which this one was forked from")
+            raise self._fenced(f"process {self._pid}, which this one was forked from")
 
     @property
     def live(self) -> JournalWriter:
@@ -235,7 +235,7 @@ class Session:
         except StorageUnavailable as error:
             logger.warning("not released, the lease runs out", extra={"error": str(error)})
             if for_good:
-                writer.fail(SessionFenced(self.epoch, None))
+                writer.fail(self._fenced(None))
             self.upkeep.forsake()
 
     async def _release(self, writer: JournalWriter) -> None:
@@ -244,7 +244,7 @@ class Session:
         await writer.settle_chores(CLOSE_TIMEOUT_S)
         self._left = self.lease.item
         if writer.left:
-            writer.fail(SessionFenced(self.epoch, None))
+            writer.fail(self._fenced(None))
         await self.upkeep.let_go()
 
     @contextlib.asynccontextmanager
@@ -278,8 +278,11 @@ class Session:
                 await self._reopen()  # it was let go
             item = self.lease.mine
             await self.lease.write(guard.bury(item, int(self._clock.wall()) + TOMBSTONE_S))
-            writer.fail(SessionFenced(item.epoch, None))
+            writer.fail(SessionFenced(item.epoch, None, item.session_key))
         await sweep_life(self._stores.objects, Keys(self._stores.prefix, item.session_key, item.born))
+
+    def _fenced(self, winner: str | None) -> SessionFenced:
+        return SessionFenced(self.epoch, winner, self.lease.session_key)
 
     async def _reopen(self) -> None:
         timeout, probe = self._reopening
