@@ -12,7 +12,7 @@ from pathlib import Path
 
 from local.processes import AWS_ENVIRONMENT, base_environment, free_port
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 REGION = "us-east-1"
 
 _EMULATOR = ROOT / ".emulator" / "bin" / "python"

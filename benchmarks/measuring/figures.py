@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from benchmarks.metering import Traffic
+from benchmarks.measuring.metering import Traffic
 
 STALL_MS = 2.0
 """A stall of a message above this is one too many, but for one in a hundred."""

@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from benchmarks.figures import Spread
+from benchmarks.measuring.figures import Spread
 
 VARIABLE: Final = "SEGUE_BENCHMARK_LAG"
 """Names the file."""

@@ -8,7 +8,7 @@ data transfer are left out.
 
 from __future__ import annotations
 
-from benchmarks.metering import Traffic
+from benchmarks.measuring.metering import Traffic
 
 S3_WRITE = 0.005 / 1000  # PUT, COPY, POST, LIST
 S3_READ = 0.0004 / 1000  # GET, HEAD

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from benchmarks.figures import STALL_MS, Cell, Load, Run, Spread
+from benchmarks.measuring.figures import STALL_MS, Cell, Load, Run, Spread
 from segue.records import VOLUME_PAGES
 
 STALL_SHARE = 0.01

@@ -17,7 +17,7 @@ from typing import Final
 
 import numpy as np
 
-from benchmarks.prices import DYNAMODB_READ_UNIT, DYNAMODB_WRITE_UNIT, S3_READ, S3_WRITE
+from benchmarks.measuring.prices import DYNAMODB_READ_UNIT, DYNAMODB_WRITE_UNIT, S3_READ, S3_WRITE
 from segue.runtime import SPREAD
 
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
@@ -293,7 +293,3 @@ def main() -> None:
         print(tables())
     else:
         page.write_text(written(page.read_text(encoding="utf-8")), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,6 @@
 """One manager at one length of history, in a process of its own: one manager's garbage is not another's pause.
 
-python -m benchmarks.cell '<Task as JSON>'      prints a Cell as JSON
+python -m benchmarks.sessions.cell '<Task as JSON>'      prints a Cell as JSON
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from typing import Any
 import msgspec
 from strands.bidi import BidiAgent
 
-from benchmarks import bare, memory
-from benchmarks.conversations import own_size, texts
-from benchmarks.figures import STALL_MS, Cell, Load, Restore, Spread
-from benchmarks.managers import Place, Session, TimedModel, session
-from benchmarks.metering import Meter
-from benchmarks.stalls import StallMeter, Window, run
+from benchmarks.measuring import memory
+from benchmarks.measuring.figures import STALL_MS, Cell, Load, Restore, Spread
+from benchmarks.measuring.metering import Meter
+from benchmarks.measuring.stalls import StallMeter, Window, run
+from benchmarks.sessions import bare_reads
+from benchmarks.sessions.conversations import own_size, texts
+from benchmarks.sessions.managers import Place, Session, TimedModel, session
 from tests.support.scripted_model import answered, until
 
 WARM = "warm"
@@ -111,7 +112,9 @@ async def _restored(task: Task, meter: Meter, stalls: StallMeter) -> tuple[Resto
         peak_mb=peak,
         messages=with_content,
         traffic=traffic,
-        bare_ms=None if task.manager == "s3" else await asyncio.to_thread(bare.read, reads, task.delay_s, len(took)),
+        bare_ms=None
+        if task.manager == "s3"
+        else await asyncio.to_thread(bare_reads.read, reads, task.delay_s, len(took)),
     )
     return restore, opened, agent
 

@@ -1,6 +1,6 @@
 """Many sessions open in one process, none of them saying anything: what keeping their leases costs.
 
-python -m benchmarks.crowd '<Task as JSON>'      prints a Crowd as JSON
+python -m benchmarks.sessions.crowd '<Task as JSON>'      prints a Crowd as JSON
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import Any
 import msgspec
 from strands.bidi import BidiAgent
 
-from benchmarks.figures import Crowd, Spread
-from benchmarks.managers import Place
-from benchmarks.memory import resident_kb
-from benchmarks.metering import Meter
-from benchmarks.stalls import StallMeter, run
+from benchmarks.measuring.figures import Crowd, Spread
+from benchmarks.measuring.memory import resident_kb
+from benchmarks.measuring.metering import Meter
+from benchmarks.measuring.stalls import StallMeter, run
+from benchmarks.sessions.managers import Place
 from segue import GuardedS3SessionManager
 from segue.runtime import Runtime
 from tests.support.scripted_model import ScriptedModel

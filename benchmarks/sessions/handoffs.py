@@ -12,11 +12,11 @@ from typing import Self
 
 import msgspec
 
-from benchmarks.endpoint import ROOT, BenchmarkError, client_environment
-from benchmarks.figures import Handover, Spread
-from benchmarks.histories import prepare
-from benchmarks.holder import LEASE, Answer, Task
-from benchmarks.managers import Place
+from benchmarks.measuring.endpoint import ROOT, BenchmarkError, client_environment
+from benchmarks.measuring.figures import Handover, Spread
+from benchmarks.sessions.histories import prepare
+from benchmarks.sessions.holder import LEASE, Answer, Task
+from benchmarks.sessions.managers import Place
 
 SESSION = "handed-around"
 _HISTORY = 200
@@ -28,7 +28,7 @@ class Holder:
     def __init__(self, task: Task, endpoint: str) -> None:
         """Start the process."""
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.holder", msgspec.json.encode(task).decode()],
+            [sys.executable, "-m", "benchmarks.sessions.holder", msgspec.json.encode(task).decode()],
             env=client_environment(endpoint),
             cwd=ROOT,
             stdin=subprocess.PIPE,

@@ -20,9 +20,9 @@ from strands.session.s3_session_manager import S3SessionManager
 from strands.session.snapshot_session_manager import SnapshotSessionManager
 from strands.storage import S3Storage
 
-from benchmarks.conversations import messages
-from benchmarks.endpoint import REGION
-from benchmarks.managers import Place, TimedModel
+from benchmarks.measuring.endpoint import REGION
+from benchmarks.sessions.conversations import messages
+from benchmarks.sessions.managers import Place, TimedModel
 from segue.item import typed
 from segue.manager import GuardedSessionManager
 from segue.session import Stores

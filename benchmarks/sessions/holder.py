@@ -1,6 +1,6 @@
 """A process that holds sessions when it is told to, for what happens between processes.
 
-    python -m benchmarks.holder '<Task as JSON>'      a command a line in, an answer a line out
+    python -m benchmarks.sessions.holder '<Task as JSON>'      a command a line in, an answer a line out
 
 Its endpoint is a port that it listens on, so that whether it lives can be seen from outside. Times are of the
 system's monotonic clock, which all processes of a machine share.
@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 import msgspec
 from strands.bidi import BidiAgent
 
-from benchmarks.managers import Place, TimedModel
-from benchmarks.metering import Meter
+from benchmarks.measuring.metering import Meter
+from benchmarks.sessions.managers import Place, TimedModel
 from segue import GuardedS3SessionManager, LeaseSettings, SegueError
 from segue.item import GuardItem
 

@@ -11,7 +11,7 @@ from strands.session.s3_session_manager import S3SessionManager
 from strands.session.snapshot_session_manager import SnapshotSessionManager
 from strands.storage import S3Storage
 
-from benchmarks.metering import Meter
+from benchmarks.measuring.metering import Meter
 from segue import GuardedS3SessionManager
 from segue.options import Durability
 from tests.support.scripted_model import ScriptedModel

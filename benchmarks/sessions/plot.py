@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.figures import Cell, Run
-from benchmarks.managers import LABELS
+from benchmarks.measuring.figures import Cell, Run
+from benchmarks.sessions.managers import LABELS
 
 _COLOURS = {
     "segue-await": "#0b6e4f",

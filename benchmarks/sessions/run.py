@@ -22,8 +22,10 @@ from pathlib import Path
 import click
 import msgspec
 
-from benchmarks import cell as cells
-from benchmarks import crowd, endpoint, figures, handing, histories, managers, plotting, tables
+from benchmarks.measuring import endpoint, figures
+from benchmarks.sessions import cell as cells
+from benchmarks.sessions import crowd, handoffs, histories, managers, tables
+from benchmarks.sessions.plot import draw
 
 
 class Extent(msgspec.Struct, kw_only=True, frozen=True):
@@ -92,13 +94,13 @@ def measure(url: str, extent: Extent, delay_s: float, parts: Sequence[str]) -> f
             run.cells = list(_cells(url, extent, delay_s))
         place = histories.place_for("many", url)
         if "handover" in parts:
-            run.handover = handing.measure(
+            run.handover = handoffs.measure(
                 place, url, delay_s, handoffs=extent.handoffs, takeovers=extent.takeovers, say=say
             )
         if "crowd" in parts:
             say(f"{extent.crowd:,} sessions in one process")
             task = crowd.Task(place=place, delay_s=delay_s, sessions=extent.crowd, seconds=extent.crowd_s)
-            run.crowd = _child("benchmarks.crowd", task, url, figures.Crowd)
+            run.crowd = _child("benchmarks.sessions.crowd", task, url, figures.Crowd)
     run.seconds = time.monotonic() - start
     return run
 
@@ -123,7 +125,7 @@ def _cell(name: str, length: int, place: managers.Place, url: str, extent: Exten
     task = cells.Task(
         manager=name, length=length, place=place, delay_s=delay_s, messages=messages, restores=extent.restores
     )
-    return _child("benchmarks.cell", task, url, figures.Cell)
+    return _child("benchmarks.sessions.cell", task, url, figures.Cell)
 
 
 def _child[T](module: str, task: msgspec.Struct, url: str, kind: type[T]) -> T:
@@ -201,7 +203,7 @@ def main(
     if docs:
         tables.write(run, docs)
     if plot:
-        plotting.draw(run, plot)
+        draw(run, plot)
 
 
 def _show(run: figures.Run, *, as_json: bool) -> None:
@@ -210,7 +212,3 @@ def _show(run: figures.Run, *, as_json: bool) -> None:
         click.echo(msgspec.json.encode(run).decode())
     else:
         show(run)
-
-
-if __name__ == "__main__":
-    main()

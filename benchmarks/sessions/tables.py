@@ -9,10 +9,10 @@ import msgspec
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from benchmarks import prices
-from benchmarks.figures import Cell, Crowd, Handover, Load, Restore, Run, Spread
-from benchmarks.managers import LABELS
-from benchmarks.targets import Verdict, verdicts
+from benchmarks.measuring import prices
+from benchmarks.measuring.figures import Cell, Crowd, Handover, Load, Restore, Run, Spread
+from benchmarks.measuring.targets import Verdict, verdicts
+from benchmarks.sessions.managers import LABELS
 
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 

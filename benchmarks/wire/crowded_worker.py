@@ -3,7 +3,7 @@
     segue   frames by HTTP to a real worker, as the gateway posts them; its answers go to a stand-in for @connections
     plain   one WebSocket a session to a server that runs the same agent and nothing of Segue
 
-`python -m benchmarks.crowded_worker plain` is the plain server.
+`python -m benchmarks.wire.crowded_worker plain` is the plain server.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from aiohttp import web
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 
-from benchmarks import lag
-from benchmarks.echo import RATE, build_agent
-from benchmarks.figures import Spread
-from benchmarks.wire_figures import Crowd
+from benchmarks.measuring import lag
+from benchmarks.measuring.figures import Spread
+from benchmarks.wire.echo import RATE, build_agent
+from benchmarks.wire.figures import Crowd
 from local.settings import LOOPBACK
 
 FRAME_S: Final = 0.1

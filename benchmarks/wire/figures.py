@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import msgspec
 
-from benchmarks.figures import Spread
-from benchmarks.targets import Verdict, dead, handoff, hung
+from benchmarks.measuring.figures import Spread
+from benchmarks.measuring.targets import Verdict, dead, handoff, hung
 from gateway.post import READ_SECONDS
 
 NOTICE_MS = 1000 * READ_SECONDS

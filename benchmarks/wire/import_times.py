@@ -9,8 +9,8 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from benchmarks.figures import Spread
-from benchmarks.wire_figures import Entry
+from benchmarks.measuring.figures import Spread
+from benchmarks.wire.figures import Entry
 from local.settings import ROOT
 
 MODULES: Final = (

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import click
 
-from benchmarks.figures import Spread
-from benchmarks.wire_figures import Handoffs, Wire
+from benchmarks.measuring.figures import Spread
+from benchmarks.wire.figures import Handoffs, Wire
 from local.deployment import Deployment
 from local.settings import Settings
 from tests.chaos import calls

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.wire_figures import Wire
+from benchmarks.wire.figures import Wire
 
 _COLOURS = {"segue": "#0b6e4f", "plain": "#9a9a9a"}
 

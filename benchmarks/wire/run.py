@@ -28,10 +28,11 @@ import click
 import msgspec
 from websockets.asyncio.client import connect
 
-from benchmarks import crowded_worker, entries, floor, lag, pauses
-from benchmarks.figures import Spread
-from benchmarks.wire_figures import Echo, Wire, tables
-from benchmarks.wire_plot import draw
+from benchmarks.measuring import lag
+from benchmarks.measuring.figures import Spread
+from benchmarks.wire import crowded_worker, floor, import_times, pauses
+from benchmarks.wire.figures import Echo, Wire, tables
+from benchmarks.wire.plot import draw
 from local import deployment as deployed
 from local import worker_process
 from local.deployment import Deployment
@@ -106,7 +107,7 @@ class Place:
         environment["PYTHONPATH"] += f":{self.settings.root}"
         child = await self.guard.spawn(
             worker_id,
-            [self.settings.python, "-m", "benchmarks.echo"],
+            [self.settings.python, "-m", "benchmarks.wire.echo"],
             environment=environment | {lag.VARIABLE: str(self.lag)} | variables,
             log=self.settings.logs / f"worker-{worker_id}.log",
             layer=LAYER_WORKER,
@@ -186,7 +187,7 @@ async def crowd(place: Place, sessions: int, seconds: float) -> list[crowded_wor
     plain = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        "benchmarks.crowded_worker",
+        "benchmarks.wire.crowded_worker",
         "plain",
         stdout=subprocess.PIPE,
         cwd=place.settings.root,
@@ -244,7 +245,7 @@ async def measure(home: Path, extent: Extent, parts: Sequence[str]) -> Wire:
     """Measure everything."""
     run = Wire()
     if "imports" in parts:
-        run.entries = await asyncio.to_thread(entries.measure, extent.imports)
+        run.entries = await asyncio.to_thread(import_times.measure, extent.imports)
     if set(parts) <= {"imports"}:
         return run
     async with place(home) as here:
@@ -299,7 +300,3 @@ def main(*, quick: bool, parts: tuple[str, ...], as_json: bool, docs: Path | Non
     if plot is not None:
         draw(run, plot)
     click.echo(msgspec.json.format(msgspec.json.encode(run)).decode() if as_json else tables(run))
-
-
-if __name__ == "__main__":
-    main()

@@ -12,12 +12,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from benchmarks.conversations import messages
-from benchmarks.figures import Run
-from benchmarks.histories import prepare
-from benchmarks.managers import LABELS, NAMES, Place, TimedModel, session
-from benchmarks.metering import Meter
-from benchmarks.sessions import PARTS
+from benchmarks.measuring.figures import Run
+from benchmarks.measuring.metering import Meter
+from benchmarks.sessions.conversations import messages
+from benchmarks.sessions.histories import prepare
+from benchmarks.sessions.managers import LABELS, NAMES, Place, TimedModel, session
+from benchmarks.sessions.run import PARTS
 
 ROOT = Path(__file__).resolve().parents[2]
 

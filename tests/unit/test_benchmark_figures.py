@@ -10,12 +10,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from benchmarks import prices, tables
-from benchmarks.figures import Cell, Load, Restore, Run, Spread
-from benchmarks.metering import Meter, Traffic, item_size
-from benchmarks.plotting import draw
-from benchmarks.stalls import StallMeter, run
-from benchmarks.targets import verdicts
+from benchmarks.measuring import prices
+from benchmarks.measuring.figures import Cell, Load, Restore, Run, Spread
+from benchmarks.measuring.metering import Meter, Traffic, item_size
+from benchmarks.measuring.stalls import StallMeter, run
+from benchmarks.measuring.targets import verdicts
+from benchmarks.sessions import tables
+from benchmarks.sessions.plot import draw
 
 
 @pytest.mark.parametrize(

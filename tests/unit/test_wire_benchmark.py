@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import lag
-from benchmarks.entries import measure
-from benchmarks.figures import Spread
-from benchmarks.pauses import gaps
-from benchmarks.wire_figures import NOTICE_MS, Crowd, Echo, Entry, Handoffs, Wire, tables, verdicts
-from benchmarks.wire_plot import draw
+from benchmarks.measuring import lag
+from benchmarks.measuring.figures import Spread
+from benchmarks.wire.figures import NOTICE_MS, Crowd, Echo, Entry, Handoffs, Wire, tables, verdicts
+from benchmarks.wire.import_times import measure
+from benchmarks.wire.pauses import gaps
+from benchmarks.wire.plot import draw
 
 
 def _spread(*values: float) -> Spread:
@@ -72,7 +72,7 @@ def test_an_import_takes_time_and_memory() -> None:
 
 def test_a_process_tells_how_late_its_loop_is(tmp_path: Path) -> None:
     busy = (
-        "import asyncio, time\nfrom benchmarks import lag\nasync def main():\n"
+        "import asyncio, time\nfrom benchmarks.measuring import lag\nasync def main():\n"
         "    task = asyncio.create_task(lag.keep())\n    await asyncio.sleep(0.02)\n    time.sleep(0.1)\n"
         "    await asyncio.sleep(0.02)\n    print('late', flush=True)\n    await asyncio.sleep(60)\nasyncio.run(main())"
     )

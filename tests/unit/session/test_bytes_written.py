@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from strands.bidi import BidiAgent
 
-from benchmarks.conversations import messages, own_size
+from benchmarks.sessions.conversations import messages, own_size
 from segue.records import PAGE_SEGMENTS, VOLUME_PAGES
 from tests.support.memory_manager import MemoryStorage
 from tests.support.scripted_model import ScriptedModel

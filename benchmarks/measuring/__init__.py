@@ -1,0 +1,1 @@
+"""Meters, figures, prices and targets that every benchmark uses."""

@@ -1,0 +1,1 @@
+"""A simulated load, priced and held against quotas."""

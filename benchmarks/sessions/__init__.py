@@ -1,0 +1,1 @@
+"""Segue's session manager beside those of Strands."""
