@@ -3,6 +3,15 @@
 `python -m local --help` lists the commands. What the emulator does differently from AWS is worked around in this
 package or in the configuration of the `local` stage, never in the code that is deployed.
 
+    processes/    children that never outlive this process
+    deployment/   emulator, issuer, CDK, what was deployed
+    workers/      worker processes, kept up as ECS would
+    terminal/     lines in, transcript out, the chat
+    stack/        all of it together, and how other terminals reach it
+    demo/         one call through redeployments and kills, every frame accounted for
+    fakes/        the model providers' protocols, offline
+    settings, errors, progress, audit, cli
+
 Everything written lives in `.segue/` beside the sources:
 
     .segue/

@@ -10,11 +10,11 @@ from typing import Any
 
 import click
 
-from local import run_file
-from local.control import Client
 from local.errors import LocalError, NotRunningError
 from local.progress import renderer
 from local.settings import DEFAULT_STOP_TIMEOUT_SECONDS, Settings
+from local.stack import run_file
+from local.stack.control import Client
 
 DEFAULT_SESSION = "conversation"
 SIGNALS = ("KILL", "TERM", "STOP", "CONT")
@@ -85,12 +85,12 @@ def up(settings: Settings, /, *, chat: bool, detach: bool, session: str, as_json
     """
     from dataclasses import replace
 
-    from local import up as foreground
+    from local.stack import up as foreground
 
     chosen = {name: options.pop(name) for name in ("provider", "model_id", "voice")}
     settings = replace(settings, **options)
     if chosen["provider"] is not None:
-        from local import provider  # imports boto3
+        from local.stack import provider  # imports boto3
 
         settings = replace(settings, worker_environment=provider.variables(**chosen))
     if detach:
@@ -111,7 +111,7 @@ def chat(settings: Settings, /, session: str, *, text: bool, url: str | None, as
     With a pipe as input, each line waits for the answer to the one before. With --json, every frame is a line.
     """
     given = (url, _given_token()) if url else None
-    from local.chat import Conversation  # takes half a second
+    from local.terminal.chat import Conversation  # takes half a second
 
     async def work() -> None:
         address, token = given or await _here(settings)
@@ -122,7 +122,7 @@ def chat(settings: Settings, /, session: str, *, text: bool, url: str | None, as
 
 async def _here(settings: Settings) -> tuple[str, Callable[[], str]]:
     """Where the running stack is, and what makes tokens for it."""
-    from local.issuer import Issuer
+    from local.deployment.issuer import Issuer
 
     facts = await Client(run_file.require(settings)).status()
     return facts["websocket_url"], Issuer(settings).token
@@ -196,7 +196,7 @@ def status(settings: Settings, /, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(facts, indent=2))
     else:
-        from local.report import print_facts
+        from local.terminal.report import print_facts
 
         print_facts(facts)
 
@@ -205,7 +205,7 @@ def status(settings: Settings, /, *, as_json: bool) -> None:
 @click.pass_obj
 def down(settings: Settings, /) -> None:
     """Stop a running stack, from another terminal. State is kept."""
-    from local import up as foreground
+    from local.stack import up as foreground
 
     run(foreground.stop_other(settings))
 
@@ -231,6 +231,6 @@ def demo(settings: Settings, /, *, provider: str | None) -> None:
 @click.pass_obj
 def token(settings: Settings, /, subject: str, expires: int) -> None:
     """Print a token that lets a client in, as the subprotocol `bearer.TOKEN` or in the query, `?token=TOKEN`."""
-    from local.issuer import Issuer  # cryptography: a tenth of a second that `--help` need not wait for
+    from local.deployment.issuer import Issuer  # cryptography: a tenth of a second that `--help` need not wait for
 
     click.echo(Issuer(settings).token(subject, expires))

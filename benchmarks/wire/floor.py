@@ -7,7 +7,7 @@ import json
 import zipfile
 from typing import Any
 
-from local.deployment import client
+from local.deployment.outputs import client
 from local.settings import ACCOUNT, LOOPBACK, REGION
 
 NAME = "floor"

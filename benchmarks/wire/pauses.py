@@ -12,7 +12,7 @@ import click
 
 from benchmarks.measuring.figures import Spread
 from benchmarks.wire.figures import Handoffs, Wire
-from local.deployment import Deployment
+from local.deployment.outputs import Deployment
 from local.settings import Settings
 from tests.chaos import calls
 from tests.chaos.fleet import LEASE_SECONDS, Fleet

@@ -33,15 +33,15 @@ from benchmarks.measuring.figures import Spread
 from benchmarks.wire import crowded_worker, floor, import_times, pauses
 from benchmarks.wire.figures import Echo, Wire, tables
 from benchmarks.wire.plot import draw
-from local import deployment as deployed
-from local import worker_process
-from local.deployment import Deployment
-from local.issuer import principal
-from local.processes import LAYER_WORKER, Guard, base_environment, free_port
+from local.deployment import outputs as deployed
+from local.deployment.issuer import principal
+from local.deployment.outputs import Deployment
+from local.processes.children import LAYER_WORKER, Guard, base_environment, free_port
 from local.progress import Progress
 from local.settings import LOOPBACK, Settings
-from local.stack import Stack
-from local.worker_process import ORPHAN_GRACE_SECONDS, Worker
+from local.stack.stack import Stack
+from local.workers import worker_process
+from local.workers.worker_process import ORPHAN_GRACE_SECONDS, Worker
 from segue.client import Client
 from segue.wire import frames
 from segue.wire.claims import Claim, ClientAddress, encode_claim

@@ -6,8 +6,8 @@ from typing import Any
 
 from rich.console import Console
 
-from local.deployment import Deployment, client
-from local.issuer import principal
+from local.deployment.issuer import principal
+from local.deployment.outputs import Deployment, client
 from segue.clock import SystemClock
 from segue.history import fold
 from segue.item import session_key

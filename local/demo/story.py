@@ -27,7 +27,7 @@ from local.demo.timeline import Timeline
 from local.fakes import FAKES
 from local.progress import Event, Progress, Renderer
 from local.settings import Settings
-from local.stack import Stack
+from local.stack.stack import Stack
 from segue.client import Client
 
 SESSION = "demo"

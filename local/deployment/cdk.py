@@ -7,9 +7,9 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from local.deployment.issuer import AUDIENCE, ISSUER
 from local.errors import LocalError
-from local.issuer import AUDIENCE, ISSUER
-from local.processes import AWS_ENVIRONMENT, LAYER_TOOL, Child, Guard, base_environment, tail
+from local.processes.children import AWS_ENVIRONMENT, LAYER_TOOL, Child, Guard, base_environment, tail
 from local.progress import Progress
 from local.settings import ACCOUNT, REGION, STAGE, Settings
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import aiohttp
 
 from local.errors import LocalError
-from local.processes import (
+from local.processes.children import (
     AWS_ENVIRONMENT,
     LAYER_EMULATOR,
     Child,

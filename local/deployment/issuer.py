@@ -1,7 +1,7 @@
 """This machine's own issuer of tokens: a key in the home folder, and tokens for whoever asks on the command line.
 
-The supervisor publishes the public half (`local.control`), and the deployed authorizer fetches it there as it fetches
-Cognito's in AWS. Whoever can read the home folder can be anybody: it is the folder's owner alone.
+The running stack publishes the public half (`local.stack.control`), and the deployed authorizer fetches it there, as it
+fetches Cognito's in AWS. The home folder is readable by its owner alone: reading the key allows any identity.
 """
 
 import contextlib

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from local.errors import LocalError
-from local.processes import AWS_ENVIRONMENT
+from local.processes.children import AWS_ENVIRONMENT
 from local.settings import REGION
 
 if TYPE_CHECKING:

@@ -133,7 +133,7 @@ class Child:
 
 
 class Guard:
-    """The pipe to `local.guard`, which ends what is registered here if this process dies without doing so."""
+    """The pipe to `local.processes.guard`, which ends what is registered here if this process dies without doing so."""
 
     def __init__(self) -> None:
         self._process: asyncio.subprocess.Process | None = None
@@ -145,7 +145,7 @@ class Guard:
             keep_open: File descriptors that it holds for as long as it works (the lock of this home).
         """
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "local.guard",
+            sys.executable, "-m", "local.processes.guard",
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
             cwd=ROOT, env=base_environment(), start_new_session=True, pass_fds=tuple(keep_open),
         )  # fmt: skip

@@ -16,21 +16,39 @@ import json
 import secrets
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import aiohttp
 from aiohttp import web
 
+from local.deployment.issuer import Issuer
 from local.errors import LocalError, NotRunningError
-from local.progress import Event
-from local.run_file import Run
+from local.progress import Event, Progress
 from local.settings import KEYS_PATH, LOOPBACK
-
-if TYPE_CHECKING:
-    from local.stack import Stack
+from local.stack.run_file import Run
 
 ANSWER_SECONDS = 15.0
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Controlled(Protocol):
+    """A running stack, as far as other terminals may control it."""
+
+    issuer: Issuer
+    progress: Progress
+    stopping: asyncio.Event
+
+    async def facts(self) -> dict[str, Any]:
+        """Return what the stack is made of and where it listens."""
+
+    async def holder(self, session: str) -> str | None:
+        """Return the worker that holds a session."""
+
+    async def redeploy(self) -> None:
+        """Deploy again and replace the workers."""
+
+    def kill(self, worker_id: str | None, number: signal.Signals = signal.SIGKILL) -> str:
+        """Send a signal to a worker, and return its name."""
 
 
 class Server:
@@ -42,7 +60,7 @@ class Server:
         token: What requests have to show.
     """
 
-    def __init__(self, stack: "Stack") -> None:
+    def __init__(self, stack: Controlled) -> None:
         self.url = ""
         self.keys_url = ""
         self.token = secrets.token_urlsafe(24)

@@ -8,17 +8,17 @@ import signal
 from datetime import UTC, datetime
 from typing import IO, Any, Self
 
-from local import control, deployment, run_file
-from local.deploy import Toolkit
-from local.deployment import Deployment
-from local.emulator import Emulator
+from local.deployment.cdk import Toolkit
+from local.deployment.emulator import Emulator
+from local.deployment.issuer import Issuer, principal
+from local.deployment.outputs import Deployment, read, session_holder
 from local.errors import AlreadyRunningError, LocalError
-from local.issuer import Issuer, principal
-from local.processes import Guard, prune_logs
+from local.processes.children import Guard, prune_logs
 from local.progress import Progress
 from local.settings import Settings
-from local.supervisor import Supervisor
-from local.worker_process import ending
+from local.stack import control, run_file
+from local.workers.supervisor import Supervisor
+from local.workers.worker_process import ending
 
 TAKE_LOCK_SECONDS = 45.0
 """How long to wait for what a killed supervisor left behind to be tidied up by its guard."""
@@ -115,7 +115,7 @@ class Stack:
 
     async def holder(self, session: str) -> str | None:
         """Return the id of the worker that holds a session, or None."""
-        held = await asyncio.to_thread(deployment.session_holder, self.deployment, session, principal())
+        held = await asyncio.to_thread(session_holder, self.deployment, session, principal())
         return held[0] if held else None
 
     async def facts(self) -> dict[str, Any]:
@@ -152,7 +152,7 @@ class Stack:
         outputs = await self._toolkit.deploy(
             self._emulator.url, new_version(), max(1, self.settings.workers), self._control.keys_url
         )
-        return await asyncio.to_thread(deployment.read, self._emulator.url, outputs)
+        return await asyncio.to_thread(read, self._emulator.url, outputs)
 
     async def _take_lock(self) -> IO[str]:
         # Open for as long as this process and its guard live: the system lets go of the lock with the last of them.

@@ -12,13 +12,13 @@ from collections.abc import Callable
 
 import click
 
-from local import run_file
-from local.control import Client
 from local.errors import AlreadyRunningError, LocalError
 from local.progress import Event, Progress, Renderer, renderer
-from local.report import print_facts
 from local.settings import ROOT, Settings
-from local.stack import Stack
+from local.stack import run_file
+from local.stack.control import Client
+from local.stack.stack import Stack
+from local.terminal.report import print_facts
 
 PARENT_POLL_SECONDS = 0.5
 DOWN_SECONDS = 60.0
@@ -80,7 +80,7 @@ async def announce(stack: Stack, *, as_json: bool, hint: bool) -> None:
 
 async def _talk(stack: Stack, show: Renderer, session: str, *, as_json: bool) -> bool:
     """Hold a conversation; return whether its end is the end of everything."""
-    from local.chat import Conversation
+    from local.terminal.chat import Conversation
 
     conversation = Conversation(stack.deployment.websocket_url, session, stack.issuer.token, json_lines=as_json)
     show.close()  # no spinner beside a prompt

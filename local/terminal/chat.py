@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
-from local import terminal_input
 from local.errors import LocalError
-from local.transcript import Turn, View
+from local.terminal import lines
+from local.terminal.transcript import Turn, View
 from segue.client import Client, ClientError, SenderFull
 from segue.wire import frames
 from segue.wire.frames import FrameError
@@ -98,7 +98,7 @@ class Conversation:
 
     async def _send(self, client: Client) -> None:
         self._view.prompt()
-        async for line in terminal_input.lines(sys.stdin.fileno()):
+        async for line in lines.lines(sys.stdin.fileno()):
             self.lines_read += 1
             if not line.strip():
                 continue

@@ -13,13 +13,13 @@ import time
 from collections import deque
 from typing import Any
 
-from local import worker_process
-from local.deployment import Deployment
+from local.deployment.outputs import Deployment
 from local.errors import LocalError
-from local.processes import Guard
+from local.processes.children import Guard
 from local.progress import Progress
 from local.settings import Settings
-from local.worker_process import Worker, ending
+from local.workers import worker_process
+from local.workers.worker_process import Worker, ending
 
 CRASH_WINDOW_SECONDS = 60.0
 LONGEST_PAUSE_SECONDS = 30.0

@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 import aiohttp
 
-from local.deployment import Deployment
+from local.deployment.outputs import Deployment
 from local.errors import LocalError
-from local.processes import AWS_ENVIRONMENT, LAYER_WORKER, Child, Guard, base_environment, free_port, tail
+from local.processes.children import AWS_ENVIRONMENT, LAYER_WORKER, Child, Guard, base_environment, free_port, tail
 from local.settings import LOOPBACK, REGION, Settings
 
 READY_SECONDS = 60.0

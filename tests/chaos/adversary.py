@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from local.deployment import session_holder
-from local.issuer import principal
+from local.deployment.issuer import principal
+from local.deployment.outputs import session_holder
 from tests.chaos.call import ANSWER_SECONDS, Call
 from tests.chaos.fleet import LEASE_SECONDS
 from tests.chaos.plan import Outcome, Place, Plan

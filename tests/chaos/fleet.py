@@ -11,12 +11,12 @@ import signal
 from dataclasses import dataclass
 from typing import Final, Self
 
-from local import worker_process
-from local.deployment import Deployment
+from local.deployment.outputs import Deployment
 from local.errors import LocalError
-from local.processes import LAYER_WORKER, Guard, base_environment, free_port
+from local.processes.children import LAYER_WORKER, Guard, base_environment, free_port
 from local.settings import LOOPBACK, Settings
-from local.worker_process import ORPHAN_GRACE_SECONDS, Worker
+from local.workers import worker_process
+from local.workers.worker_process import ORPHAN_GRACE_SECONDS, Worker
 from tests.chaos.relays import HttpRelay
 from tests.chaos.weather import Sky, Weather
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from local.deployment import Deployment
+from local.deployment.outputs import Deployment
 from tests.chaos.fleet import Fleet
 from tests.chaos.weather import Weather
 

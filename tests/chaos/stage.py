@@ -9,7 +9,7 @@ from pathlib import Path
 
 from local.progress import Progress
 from local.settings import Settings
-from local.stack import Stack
+from local.stack.stack import Stack
 from tests.chaos.calls import Outcome, Place, Plan, play
 from tests.chaos.fleet import Fleet
 from tests.chaos.weather import Weather

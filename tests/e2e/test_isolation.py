@@ -25,7 +25,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
 from gateway.environment import SESSIONS_PER_PRINCIPAL
-from local.issuer import AUDIENCE, ISSUER, Issuer, principal
+from local.deployment.issuer import AUDIENCE, ISSUER, Issuer, principal
 from local.settings import Settings
 from segue.client import Client
 from segue.wire.delivery import FRAMES_PATH, ROUTE_TOKEN_HEADER

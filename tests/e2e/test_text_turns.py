@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import boto3
 import pytest
 
-from local.issuer import principal
+from local.deployment.issuer import principal
 from segue.client import Client
 from segue.item import GuardItem
 from segue.wire.frames import Modality, TextOutput, Tool, Transcript

@@ -20,7 +20,7 @@ import pytest
 from strands.bidi import BidiAgent
 
 from infra.constants import ROOT
-from local.deploy import read_outputs
+from local.deployment.cdk import read_outputs
 from segue import GuardedS3SessionManager
 from tests.support.scripted_model import ScriptedModel
 from tests.support.stage import AWS_ENVIRONMENT, REGION

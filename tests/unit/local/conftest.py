@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from local.deployment import REQUIRED_OUTPUTS, Deployment
-from local.processes import Guard
+from local.deployment.outputs import REQUIRED_OUTPUTS, Deployment
+from local.processes.children import Guard
 from local.settings import Settings
 
 STAND_IN = """

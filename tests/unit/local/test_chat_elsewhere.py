@@ -3,7 +3,8 @@
 import pytest
 from click.testing import CliRunner
 
-from local import chat, cli
+from local import cli
+from local.terminal import chat
 
 URL = "wss://voice.example.com/dev"
 

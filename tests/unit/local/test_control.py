@@ -14,12 +14,12 @@ import aiohttp
 import pytest
 from click.testing import CliRunner
 
-from local import run_file
 from local.cli import main
-from local.control import Client, Server
 from local.errors import LocalError, NotRunningError
 from local.progress import Event, Progress
-from local.run_file import Run
+from local.stack import run_file
+from local.stack.control import Client, Server
+from local.stack.run_file import Run
 
 
 class StandIn:

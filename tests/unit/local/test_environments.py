@@ -5,8 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from local import deploy, emulator, processes, worker_process
+from local.deployment import cdk, emulator
 from local.errors import LocalError
+from local.processes import children
+from local.workers import worker_process
 
 INHERITED = {"PATH": "/usr/bin", "HOME": "/nowhere"}
 
@@ -54,7 +56,7 @@ def test_a_worker_gets_the_task_definition_with_addresses_of_this_machine(settin
 
 
 def test_the_cdk_reaches_nothing_but_the_emulator(settings):
-    environment = deploy.environment(settings, "http://127.0.0.1:4566", INHERITED)
+    environment = cdk.environment(settings, "http://127.0.0.1:4566", INHERITED)
     assert environment["AWS_ENDPOINT_URL"] == "http://127.0.0.1:4566"
     assert environment["AWS_ACCESS_KEY_ID"] == "test"
     assert environment["AWS_CONFIG_FILE"] == environment["AWS_SHARED_CREDENTIALS_FILE"] == "/dev/null"
@@ -90,16 +92,16 @@ def emulator_on_a_free_port():
 def test_outputs_of_all_stacks_become_one_mapping(tmp_path):
     path = tmp_path / "outputs.json"
     path.write_text(json.dumps({"A": {"BucketName": "b"}, "B": {"ApiId": "x"}}))
-    assert deploy.read_outputs(path) == {"BucketName": "b", "ApiId": "x"}
+    assert cdk.read_outputs(path) == {"BucketName": "b", "ApiId": "x"}
     path.write_text(json.dumps({"A": {"ApiId": "y"}, "B": {"ApiId": "x"}}))
     with pytest.raises(LocalError, match="ApiId of B is also an output of another stack"):
-        deploy.read_outputs(path)
+        cdk.read_outputs(path)
     with pytest.raises(LocalError, match="deploy again"):
-        deploy.read_outputs(tmp_path / "missing.json")
+        cdk.read_outputs(tmp_path / "missing.json")
 
 
 def test_the_end_of_a_log_is_short_and_its_absence_no_error(tmp_path):
     log = tmp_path / "log"
     log.write_text("\n".join(str(number) for number in range(100)))
-    assert processes.tail(log, 3) == "97\n98\n99"
-    assert processes.tail(tmp_path / "missing") == ""
+    assert children.tail(log, 3) == "97\n98\n99"
+    assert children.tail(tmp_path / "missing") == ""

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from local import guard
-from local.guard import Guarded
-from local.processes import Guard, base_environment
+from local.processes import guard
+from local.processes.children import Guard, base_environment
+from local.processes.guard import Guarded
 from local.settings import ROOT
 
 SUPERVISOR = """
 import asyncio, os, sys
 from pathlib import Path
-from local.processes import Guard
+from local.processes.children import Guard
 
 async def main():
     guard = Guard()

@@ -12,9 +12,9 @@ from click.testing import CliRunner
 from gateway.tokens import TokenRefused, Verifier
 from infra.config import from_context
 from local.cli import main
-from local.control import Server
-from local.issuer import AUDIENCE, ISSUER, Issuer, principal
+from local.deployment.issuer import AUDIENCE, ISSUER, Issuer, principal
 from local.settings import KEYS_PATH
+from local.stack.control import Server
 
 
 class Keys:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from local import provider
-from local.deployment import Deployment
+from local.deployment.outputs import Deployment
 from local.errors import LocalError
 from local.settings import Settings
-from local.worker_process import environment
+from local.stack import provider
+from local.workers.worker_process import environment
 from worker.providers import Settings as Chosen
 
 

@@ -9,11 +9,11 @@ from dataclasses import replace
 import pytest
 
 from local.errors import LocalError
-from local.processes import Guard
+from local.processes.children import Guard
 from local.progress import Event, Progress
 from local.settings import Settings
-from local.supervisor import Supervisor, restart_pause
-from local.worker_process import Worker
+from local.workers.supervisor import Supervisor, restart_pause
+from local.workers.worker_process import Worker
 
 
 @pytest.fixture

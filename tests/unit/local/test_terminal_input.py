@@ -4,7 +4,7 @@ import asyncio
 import os
 from pathlib import Path
 
-from local.terminal_input import lines
+from local.terminal.lines import lines
 
 
 async def test_lines_of_a_pipe_come_as_they_are_written():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from local.transcript import CLEAR_LINE, Turn, View
+from local.terminal.transcript import CLEAR_LINE, Turn, View
 from segue.item import Known
 from segue.wire import frames
 

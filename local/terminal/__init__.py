@@ -1,0 +1,7 @@
+"""What a person sees and types.
+
+lines        lines from standard input without a thread
+transcript   frames in, text out
+chat         a conversation through the deployed WebSocket API
+report       facts of a running stack
+"""
