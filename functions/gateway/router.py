@@ -14,7 +14,7 @@ from gateway.connections import Binding, Connection, Connections
 from gateway.dispatch import Dispatch, Sender
 from gateway.metrics import Count
 from gateway.tracing import traced
-from segue.item import session_key
+from segue.ids import session_key, valid_id
 from segue.wire.frames import ClientFrame, Error, FrameError, Hello, Ping, Pong, decode_client_frame, error_frame
 from segue.wire.rate import FrameRate
 from segue.wire.trace import trace_id
@@ -96,7 +96,7 @@ class Router:
         if refusal := self._refusal(connection):
             return refusal
         try:
-            key = session_key(connection.principal, hello.session)
+            key = session_key(connection.principal, valid_id(hello.session, "session id"))
         except ValueError:
             return error_frame("bad_session")
         binding = Binding(key, hello.session, hello.client_id, hello.connection, hello.modality)

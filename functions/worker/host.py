@@ -9,7 +9,7 @@ from typing import Any
 from strands.bidi import BidiAgent
 
 from segue import SessionFenced
-from segue.item import session_key
+from segue.ids import session_key
 from segue.wire.claims import Claim
 from worker.beginning import Beginning
 from worker.log import logger

@@ -10,7 +10,7 @@ from local.deployment.issuer import principal
 from local.deployment.outputs import Deployment, client
 from segue.clock import SystemClock
 from segue.history import fold
-from segue.item import session_key
+from segue.ids import session_key
 from segue.restore import read_unheld
 from segue.runtime import Runtime
 from segue.session import Stores

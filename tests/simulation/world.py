@@ -13,7 +13,7 @@ from unittest import mock
 
 from segue import commit, journal, lease, records, volumes
 from segue.errors import SegueError
-from segue.item import session_key
+from segue.ids import session_key
 from segue.lease import Lease, LeaseSettings
 from segue.restore import read_unheld
 from segue.runtime import HeartbeatSchedule

@@ -25,6 +25,7 @@ def test_the_facts_have_fixed_names(keep, facts, stores, said):
     assert facts("list") == [
         {
             "session": "alice/notes",
+            "key": "alice/notes",
             "state": "free",
             "holder": None,
             "epoch": 2,

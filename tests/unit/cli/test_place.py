@@ -118,7 +118,7 @@ def test_a_place_that_is_none(run, place, says):
         ["show", "a/b/c"],
         ["show", "../x"],
         ["show", ""],
-        ["show", "x y"],
+        ["show", "x\ty"],
         ["show"],
         ["show", "talk", "--last", "0"],
         ["tail", "talk", "--interval", "0.01"],

@@ -13,6 +13,7 @@ from janitor.again import ROUNDS, Queue, Waiting
 from janitor.sweeper import JanitorEnvironment, Life, Sweeper
 from janitor.weekly import Runs, WeeklyEnvironment
 from segue.environment import EnvironmentInvalid, read_environment
+from segue.ids import session_key, session_name
 from segue.item import plain, typed
 from segue.testing import provision
 
@@ -87,6 +88,22 @@ def test_a_life_that_ended_is_swept_now_and_waits_to_be_swept_again(aws, images)
 )
 def test_other_changes_end_no_life(images):
     assert ended.ended_life(stream(**images)["Records"][0]) is None
+
+
+@pytest.mark.parametrize("session_id", ["user@example.com", "+14155550123", "a%2Fb", "a b", "Zoë"])
+def test_a_session_is_swept_whatever_its_id(aws, session_id):
+    """The second life of the bucket belongs to a session whose id is the first one's name in storage."""
+    key, other = session_key("a", session_id), session_key("a", session_name(session_id))
+    for each in (key, other):
+        put_objects(aws, OLD, key=each)
+    aws.dynamodb.put_item(TableName="locks", Item={**item(OLD), "session_key": {"S": other}})
+
+    assert {life.session_key for life in aws.sweeper.all_lives()} == {key, other}
+    old = {**item(OLD), "session_key": {"S": key}}
+    assert ended.handler(stream(OldImage=old), None) == {"batchItemFailures": []}
+
+    assert {life.session_key for life in aws.sweeper.all_lives()} == {other}
+    assert list(aws.sweeper.all_lives(f"{other}/{OLD}")) == []
 
 
 def test_a_life_that_goes_on_is_never_swept_whatever_the_event_says(aws):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from strands import Agent
 from strands.bidi import BidiAgent
 from strands.session import FileSessionManager
 
@@ -23,7 +24,7 @@ from segue import (
     StorageRefused,
     StorageUnavailable,
 )
-from segue.item import valid_id
+from segue.ids import session_name, valid_id
 from segue.runtime import Runtime
 from segue.storage.file import FileGuard, FileObjects
 from segue.storage.interface import (
@@ -34,6 +35,7 @@ from segue.storage.interface import (
     PreconditionFailed,
 )
 from tests.support.crash import certainly_dead, crash
+from tests.support.fake_model import FakeModel
 from tests.support.scripted_model import ScriptedModel, answered, until
 
 Files = Callable[..., GuardedFileSessionManager]
@@ -234,8 +236,66 @@ async def test_listing_removes_no_session_whatever_its_id(files: Files, tmp_path
 
 
 def test_no_id_begins_as_a_file_that_is_being_written() -> None:
+    temporary = segue.storage.file._TEMPORARY
     with pytest.raises(ValueError, match="not valid"):
-        valid_id(f"{segue.storage.file._TEMPORARY}x", "session id")
+        valid_id(f"{temporary}x", "principal")
+    assert not session_name(f"{temporary}x").startswith(temporary)
+
+
+def test_what_the_directory_keeps_is_its_owners_alone(tmp_path: Path) -> None:
+    """As Strands' own ``FileSessionManager`` has it, whatever the umask."""
+    before = os.umask(0)
+    try:
+        for session_id in ("talk", "user@example.com"):
+            manager = GuardedFileSessionManager(session_id, tmp_path / "of" / "mine")
+            agent = Agent(model=FakeModel(), session_manager=manager, callback_handler=None)
+            agent("hi")
+            manager.close_sync()
+    finally:
+        os.umask(before)
+
+    made = list((tmp_path / "of").rglob("*"))
+    assert {path.suffix for path in made if path.is_file()} == {".json", ".lock"}
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "of", *made) if path.is_dir()} == {0o700}
+    assert {path.stat().st_mode & 0o777 for path in made if path.is_file()} == {0o600}
+
+
+async def test_a_directory_that_is_there_keeps_its_mode(files: Files, tmp_path: Path) -> None:
+    tmp_path.chmod(0o750)
+    await files().open()
+
+    assert tmp_path.stat().st_mode & 0o777 == 0o750
+
+
+async def test_a_file_system_that_does_not_tell_letters_apart_mixes_no_two_sessions(
+    files: Files, tmp_path: Path
+) -> None:
+    """There ``talk.json`` is also what ``Talk.json`` names: a link says so here."""
+    first = files("talk")
+    await first.open()
+    await first.close()
+    (path,) = tmp_path.rglob("talk.json")
+    before = path.read_bytes()
+    path.with_name("Talk.json").symlink_to(path)
+
+    with pytest.raises(StorageRefused, match=r"holds session 'default/talk': .* use another id"):
+        await files("Talk").open()
+
+    assert path.read_bytes() == before
+    await files("talk").open()
+
+
+async def test_an_item_is_listed_as_its_principals_whatever_the_directorys_letters(
+    files: Files, tmp_path: Path
+) -> None:
+    manager = files("talk", principal="alice")
+    await manager.open()
+    await manager.close()
+    (tmp_path / "guard" / "alice").rename(tmp_path / "guard" / "Alice")
+    guard = (await manager._stores()).guard
+
+    assert await guard.keys("alice/") == ["alice/talk"]
+    assert await guard.keys("Alice/") == []
 
 
 async def test_nobody_waits_for_ever_for_one_that_was_stopped_in_the_middle_of_a_write(

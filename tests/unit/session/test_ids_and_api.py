@@ -11,11 +11,12 @@ import pytest
 
 import segue
 from segue import LeaseSettings, errors
-from segue.item import session_key
+from segue.ids import session_key
 
 Sessions = Callable[..., Any]
 
-BAD_IDS = ["", ".", "..", "a/b", "../x", "/", "a b", "ä", "a\n", "a\x00b", "x" * 129, "a%2fb", "a\\b"]
+BAD_IDS = ["", ".", "..", "a/b", "../x", "/", "a\n", "a\x00b", "a\x7f", "a\x85", "a\u2028b", "\u202ea", "\ud800"]
+BAD_PRINCIPALS = [*BAD_IDS, "a b", "ä", "x" * 129, "a%2fb", "a\\b", "user@example.com", "a=40b"]
 GOOD_IDS = ["a", "user_123", "A.b-c_9", "...", "x" * 128, "-", "2026-01-01T00.00"]
 
 
@@ -23,6 +24,10 @@ GOOD_IDS = ["a", "user_123", "A.b-c_9", "...", "x" * 128, "-", "2026-01-01T00.00
 def test_an_id_that_could_reach_another_session_is_refused(memory_sessions: Sessions, bad: str) -> None:
     with pytest.raises(ValueError, match="session id"):
         memory_sessions(bad)
+
+
+@pytest.mark.parametrize("bad", BAD_PRINCIPALS)
+def test_a_principal_keeps_its_characters(memory_sessions: Sessions, bad: str) -> None:
     with pytest.raises(ValueError, match="principal"):
         memory_sessions("fine", principal=bad)
 

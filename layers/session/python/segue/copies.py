@@ -20,8 +20,9 @@ from typing import TypeVar
 from segue import guard
 from segue.clock import Clock
 from segue.errors import RecordTooLarge, SegueError, SessionExists, StorageUnavailable
-from segue.item import GuardItem, TailEntry, session_key
-from segue.keys import Keys
+from segue.ids import checked_key, shown
+from segue.item import GuardItem, TailEntry
+from segue.keys import Keys, check_length
 from segue.points import as_redacted, point_at, points_of
 from segue.records import (
     MAX_RECORD_BYTES,
@@ -79,7 +80,7 @@ async def fork(
 
     Args:
         stores: Where both are kept.
-        source: The session to copy, ``<principal>/<session_id>``.
+        source: The key of the session to copy: see ``segue.ids.session_key``.
         target: The new one. Its principal may be another: that is the caller's decision.
         clock: Where time comes from.
         at: ``Point.records``; default: the latest.
@@ -96,7 +97,7 @@ async def fork(
         JournalCorrupt: The source cannot be read.
         StorageUnavailable: Storage does not answer. Whether the copy came about is unknown.
     """
-    journal = await read_unheld(stores.guard, stores.objects, stores.prefix, source, clock)
+    journal = await read_unheld(stores.guard, stores.objects, stores.prefix, checked_key(source), clock)
     upto = journal.item.head if at is None or at == journal.item.head else point_at(points_of(journal), at).records
     bodies = [encode_record(record) for record in as_redacted(journal.records)[:upto]]
     segments, first = [], 0
@@ -143,7 +144,7 @@ async def create(
 
     Args:
         stores: Where it is to be kept.
-        key: Its key, ``<principal>/<session_id>``.
+        key: Its key: see ``segue.ids.session_key``.
         segments: Its commits, in order, from record 0.
         clock: Where time comes from.
         retention_s: Seconds after which it expires if nobody uses it.
@@ -154,8 +155,7 @@ async def create(
         SessionExists: There is one already.
         StorageUnavailable: Storage does not answer. Whether the session came about is unknown.
     """
-    principal, _, session_id = key.partition("/")
-    session_key(principal, session_id)
+    check_length(stores.prefix, checked_key(key))
     seen = await _vacant(stores, key, clock)
     started = clock.now()
     plan = _planned(key, segments, clock, retention_s)
@@ -245,7 +245,7 @@ async def _vacant(stores: Stores, key: str, clock: Clock) -> GuardItem | None:
     attributes = await stores.guard.read(key)
     seen = None if attributes is None else GuardItem.parse(attributes)
     if seen is not None and not seen.ended(clock.wall()):
-        raise SessionExists(key)
+        raise SessionExists(key, shown(key))
     return seen
 
 

@@ -101,9 +101,9 @@ class SessionNotFound(SegueError):  # noqa: N818 - public name fixed by the desi
         session_key: The key that was looked up.
     """
 
-    def __init__(self, session_key: str) -> None:
-        """Name the session that is not there."""
-        super().__init__(f"no session {session_key!r}: check the id, or let an agent create it")
+    def __init__(self, session_key: str, shown: str = "") -> None:
+        """Name the session that is not there; ``shown`` is its key for people."""
+        super().__init__(f"no session {shown or session_key!r}: check the id, or let an agent create it")
         self.session_key = session_key
 
 
@@ -114,9 +114,9 @@ class SessionExists(SegueError):  # noqa: N818 - reads as the others do
         session_key: What is there already.
     """
 
-    def __init__(self, session_key: str) -> None:
-        """Name what is there already."""
-        super().__init__(f"{session_key!r} exists already: choose another id, or delete it first")
+    def __init__(self, session_key: str, shown: str = "") -> None:
+        """Name what is there already; ``shown`` is its key for people."""
+        super().__init__(f"{shown or session_key!r} exists already: choose another id, or delete it first")
         self.session_key = session_key
 
 

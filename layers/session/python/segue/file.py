@@ -34,7 +34,7 @@ class GuardedFileSessionManager(GuardedSessionManager):
         """Name the session and its directory; no I/O.
 
         Args:
-            session_id: 1 to 128 of ``A-Za-z0-9._-``.
+            session_id: Any text without ``/`` and control characters; its length is bounded (see ``segue.ids``).
             storage_dir: The directory; default: ``~/.strands/sessions``, as with Strands' ``FileSessionManager``.
                 The layouts do not meet: Segue's has its own folders.
             **options: See ``SessionOptions``.

@@ -19,8 +19,8 @@ from typing import Self
 from segue.committing import Committing
 from segue.errors import JournalCorrupt, SegueError
 from segue.facts import SessionFacts
+from segue.ids import session_key, valid_id
 from segue.inputs import ClientInput
-from segue.item import session_key, valid_id
 from segue.lease import Lease
 from segue.losing import Losing
 from segue.opening import Opening
@@ -40,8 +40,8 @@ class SessionHandle(SessionFacts, ClientInput, Committing, Losing, ABC):
     """One session of this process.
 
     Attributes:
-        session_id: The session's id.
-        session_key: ``<principal>/<session_id>``.
+        session_id: The session's id, as it was given.
+        session_key: What it is called in storage, ``<principal>/<name>`` (see ``segue.ids``).
         settings: The options it was made with.
     """
 

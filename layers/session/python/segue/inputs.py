@@ -9,7 +9,7 @@ import contextlib
 import contextvars
 from collections.abc import Iterator, Sequence
 
-from segue.item import valid_id
+from segue.ids import valid_id
 
 Input = tuple[str, tuple[int, ...]]
 """A client's input frames: its id and their sequence numbers."""

@@ -1,6 +1,6 @@
 """The guard: one DynamoDB item a session, as data.
 
-    session_key   <principal>/<session_id>                     (partition key)
+    session_key   <principal>/<session's name>                 (partition key; see segue.ids)
     schema        version of this layout
     born          identity of this life of the session; part of every S3 key
     epoch         fencing token; grows with every acquisition, release and deletion, never falls
@@ -25,7 +25,6 @@ This module needs neither boto3 nor Strands: the janitor's functions read items 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,36 +36,10 @@ SCHEMA = 2
 """Version of the item that this library writes at most, and of the newest that it reads. An item begins as 1, and
 is 2 from the moment that it may have volumes: who knows nothing of them must not redact there (docs/rfcs/0007)."""
 
-_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
-
 Value = str | int | bool | list[str]
 """What an attribute may be; kept to what DynamoDB, a JSON file and a dict all hold alike."""
 
 Attributes = dict[str, Value]
-
-
-def valid_id(text: object, what: str) -> str:
-    """Return ``text`` if it may be part of a key.
-
-    Args:
-        text: The id.
-        what: What it is, for the error ("session id").
-
-    Raises:
-        ValueError: It is empty, too long, a relative path, or has characters other than ``A-Za-z0-9._-``.
-    """
-    if not isinstance(text, str) or not _ID.fullmatch(text) or text in {".", ".."}:
-        raise ValueError(f"{what} {text!r} is not valid: 1 to 128 of A-Z a-z 0-9 . _ - and not '.' or '..'")
-    return text
-
-
-def session_key(principal: str, session_id: str) -> str:
-    """Return the key of a principal's session, ``<principal>/<session_id>``.
-
-    Raises:
-        ValueError: Either part is not a valid id.
-    """
-    return f"{valid_id(principal, 'principal')}/{valid_id(session_id, 'session id')}"
 
 
 @dataclass(frozen=True, slots=True)

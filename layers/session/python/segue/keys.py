@@ -9,8 +9,30 @@ A segment's name is never used twice. Those of pages and volumes are: see docs/r
 
 from __future__ import annotations
 
+from typing import Final
+
 from segue import records
 from segue.item import SCHEMA, GuardItem, TailEntry
+
+MAX_KEY_BYTES: Final = 1024
+"""Of an object key in S3, at most."""
+
+_SEGMENT_BYTES: Final = 128
+"""Below a session's key, at most: ``born`` has 49 bytes, record and epoch 20 digits each, a commit id 22 characters."""
+
+
+def check_length(prefix: str, session_key: str) -> None:
+    """Refuse a prefix that leaves no room for the object keys of a session.
+
+    Raises:
+        ValueError: A key could become longer than S3 takes.
+    """
+    needed = len(f"{prefix}sessions/{session_key}/".encode()) + _SEGMENT_BYTES
+    if needed > MAX_KEY_BYTES:
+        raise ValueError(
+            f"prefix of {len(prefix.encode())} bytes: with {session_key[:40]!r}… object keys would take up to {needed} "
+            f"of S3's {MAX_KEY_BYTES} bytes; shorten the prefix, the principal or the session id"
+        )
 
 
 class Keys:

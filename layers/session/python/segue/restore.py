@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 from segue.clock import Clock
 from segue.errors import JournalCorrupt, SessionNotFound
+from segue.ids import shown
 from segue.item import GuardItem
 from segue.keys import Keys
 from segue.records import (
@@ -194,7 +195,7 @@ async def read_unheld(guard: GuardStore, objects: ObjectStore, prefix: str, key:
         attributes = await guard.read(key)
         item = None if attributes is None else GuardItem.parse(attributes)
         if item is None or item.ended(clock.wall()):
-            raise SessionNotFound(key)
+            raise SessionNotFound(key, shown(key))
         same = before is not None and (before.born, before.pages, before.tail) == (item.born, item.pages, item.tail)
         before = item
         try:

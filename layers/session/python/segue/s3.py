@@ -14,6 +14,7 @@ from botocore.exceptions import BotoCoreError
 from botocore.handlers import add_expect_header
 
 from segue.errors import StorageRefused
+from segue.keys import check_length
 from segue.manager import GuardedSessionManager
 from segue.options import SessionOptions
 from segue.runtime import STORAGE_THREADS, Runtime
@@ -85,7 +86,7 @@ class GuardedS3SessionManager(GuardedSessionManager):
         """Name the session and where it is kept; no I/O.
 
         Args:
-            session_id: 1 to 128 of ``A-Za-z0-9._-``.
+            session_id: Any text without ``/`` and control characters; its length is bounded (see ``segue.ids``).
             bucket: S3 bucket for the records.
             lock_table: DynamoDB table with the partition key ``session_key`` (string).
             prefix: Prefix of all object keys.
@@ -103,6 +104,7 @@ class GuardedS3SessionManager(GuardedSessionManager):
         self._bucket = bucket
         self._lock_table = lock_table
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+        check_length(self._prefix, self.session_key)
         self._boto_session = boto_session
         self._config = _CLIENT_CONFIG.merge(boto_client_config) if boto_client_config else _CLIENT_CONFIG
         self._region = region_name

@@ -19,6 +19,7 @@ import msgspec
 
 from segue.clock import Clock
 from segue.errors import JournalCorrupt, SessionNotFound, StorageRefused
+from segue.ids import shown
 from segue.inspection import CheckedBlock, Finding, inspect_block, inspect_journal, inspect_volumes, problem_of
 from segue.item import GuardItem
 from segue.keys import Keys
@@ -95,7 +96,7 @@ async def verify(stores: Stores, session_key: str, clock: Clock, progress: Progr
 
     Args:
         stores: Where it is kept.
-        session_key: Which one, ``<principal>/<session_id>``.
+        session_key: Which one: see ``segue.ids.session_key``.
         clock: Where time comes from.
         progress: Told of every object checked.
 
@@ -127,7 +128,7 @@ async def _look(stores: Stores, session_key: str, clock: Clock, progress: Progre
     if isinstance(item, Finding):
         return Report(session_key, "unreadable", findings=(item,))
     if item is None and not listed:
-        raise SessionNotFound(session_key)
+        raise SessionNotFound(session_key, shown(session_key))
     leftovers = find_leftovers(listed, root, stores.prefix, session_key, item, clock.wall())
     orphans = [one for one in leftovers if one.code == "orphan"]
     if orphans:

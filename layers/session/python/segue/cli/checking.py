@@ -10,6 +10,7 @@ import click
 from segue.cli.output import clean, print_json, print_table, progress
 from segue.cli.place import Place, json_option, located
 from segue.errors import SessionNotFound
+from segue.ids import shown
 from segue.inspection import Finding
 from segue.verify import Report
 from segue.verify import verify as verify_session
@@ -44,7 +45,7 @@ def verify(ctx: click.Context, place: Place, *, session: tuple[str, ...], everyt
 
 
 def _checked(place: Place, key: str) -> Report:
-    with progress(f"checking {key}") as advance:
+    with progress(f"checking {shown(key)}") as advance:
         try:
             return place.run(lambda stores, clock: verify_session(stores, key, clock, advance))
         except SessionNotFound as error:  # the others that were named are checked all the same
@@ -54,7 +55,7 @@ def _checked(place: Place, key: str) -> Report:
 def _facts(report: Report) -> dict[str, Any]:
     item = report.item
     return {
-        "session": report.session_key,
+        "session": shown(report.session_key),
         "ok": report.ok,
         "state": report.state,
         "epoch": item.epoch if item else None,
@@ -76,7 +77,7 @@ def _print(reports: list[Report]) -> None:
         verdict = "damaged" if counts["damage"] else "sound" if report.ok else "look"
         rows.append(
             (
-                *(report.session_key, verdict, report.state, report.objects, report.records),
+                *(shown(report.session_key), verdict, report.state, report.objects, report.records),
                 *(counts["damage"], counts["warning"], counts["note"]),
             )
         )
@@ -84,4 +85,5 @@ def _print(reports: list[Report]) -> None:
     print_table(columns, rows, "no sessions")
     for report in reports:
         for one in report.findings:
-            click.echo(clean(f"{one.severity}: {one.key}: {one.problem} [{one.code}]"))
+            where = shown(one.key) if one.key == report.session_key else one.key
+            click.echo(clean(f"{one.severity}: {where}: {one.problem} [{one.code}]"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from segue.clock import Clock
 from segue.errors import JournalCorrupt, SessionNotFound, StorageUnavailable
+from segue.ids import shown
 from segue.item import GuardItem
 from segue.keys import Keys
 from segue.records import Block, Record, decode_block, decode_record
@@ -45,7 +46,7 @@ class Follower:
         """
         item = await self._look()
         if item is None:
-            raise SessionNotFound(self._key)
+            raise SessionNotFound(self._key, shown(self._key))
         self._born = item.born
         self.position = max(0, item.head - back)
 

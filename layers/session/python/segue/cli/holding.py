@@ -12,6 +12,7 @@ from segue.cli.place import Place, json_option, located
 from segue.clock import Clock
 from segue.collection import sweep_life
 from segue.errors import SegueError, SessionHeld, SessionNotFound
+from segue.ids import shown
 from segue.item import GuardItem
 from segue.keys import Keys
 from segue.lease import Lease
@@ -26,14 +27,14 @@ _PATIENCE_S = 2.0
 async def _item_of(stores: Stores, key: str) -> GuardItem:
     attributes = await stores.guard.read(key)
     if attributes is None:
-        raise SessionNotFound(key)
+        raise SessionNotFound(key, shown(key))
     return GuardItem.parse(attributes)
 
 
 async def _living(stores: Stores, key: str, clock: Clock) -> GuardItem:
     item = await _item_of(stores, key)
     if item.ended(clock.wall()):
-        raise SessionNotFound(key)
+        raise SessionNotFound(key, shown(key))
     return item
 
 
@@ -59,16 +60,16 @@ def delete(place: Place, *, session: str, yes: bool, force: bool, as_json: bool)
     if item.deleted:
         swept = place.run(lambda stores, _: _sweep(stores, item))
         if not swept:
-            raise SessionNotFound(key)
+            raise SessionNotFound(key, shown(key))
     else:
         if not yes:
-            click.confirm(f"Delete {key} with its {item.head} records for good?", abort=True, err=True)
+            click.confirm(f"Delete {shown(key)} with its {item.head} records for good?", abort=True, err=True)
         with waiting(f"waiting for {item.holder or 'nobody'}"):
             swept = place.run(lambda stores, clock: _delete(stores, key, clock, wait=force))
     if as_json:
-        print_json({"session": key, "deleted": True, "objects": swept})
+        print_json({"session": shown(key), "deleted": True, "objects": swept})
     else:
-        click.echo(f"{key} is deleted, {swept} objects of it")
+        click.echo(f"{shown(key)} is deleted, {swept} objects of it")
 
 
 async def _delete(stores: Stores, key: str, clock: Clock, *, wait: bool) -> int:
@@ -92,7 +93,7 @@ async def _sweep(stores: Stores, item: GuardItem) -> int:
 
 
 def _refusal(key: str, held: SessionHeld, *, waited: bool) -> str:
-    holder = f"{key} is held by {held.holder!r} at epoch {held.epoch}"
+    holder = f"{shown(key)} is held by {held.holder!r} at epoch {held.epoch}"
     if waited:
         return f"{holder}, which lives: stop that first; a living holder is never passed over"
     return f"{holder}: stop that first, or use --force to wait until its lease has run out"
@@ -112,12 +113,12 @@ def release(place: Place, *, session: str, as_json: bool) -> None:
     before = place.run(lambda stores, clock: _living(stores, key, clock))
     needed = before.held or before.scrub is not None
     if needed:
-        with waiting(f"watching {before.holder or key} for {_watching(before):.0f} s"):
+        with waiting(f"watching {before.holder or shown(key)} for {_watching(before):.0f} s"):
             after = place.run(lambda stores, clock: _release(stores, before, clock))
     else:
         after = before
     facts: dict[str, Any] = {
-        "session": key,
+        "session": shown(key),
         "released": needed,
         "holder": before.holder,
         "epoch": after.epoch,
@@ -126,10 +127,10 @@ def release(place: Place, *, session: str, as_json: bool) -> None:
     if as_json:
         print_json(facts)
     elif not needed:
-        click.echo(f"{key} is free already, at epoch {after.epoch}")
+        click.echo(f"{shown(key)} is free already, at epoch {after.epoch}")
     else:
         who = f"taken from {before.holder!r} and released" if before.held else "swept"
-        click.echo(f"{key} is {who}, at epoch {after.epoch}")
+        click.echo(f"{shown(key)} is {who}, at epoch {after.epoch}")
 
 
 async def _release(stores: Stores, item: GuardItem, clock: Clock) -> GuardItem:

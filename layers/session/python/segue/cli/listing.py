@@ -11,6 +11,7 @@ from segue.cli.output import Advance, iso, iso_seconds, print_json, print_table,
 from segue.cli.place import Place, json_option, located
 from segue.clock import Clock
 from segue.errors import JournalCorrupt
+from segue.ids import shown
 from segue.item import GuardItem
 from segue.points import points as points_of_session
 from segue.session import Stores
@@ -62,7 +63,7 @@ async def _facts(stores: Stores, clock: Clock, key: str) -> dict[str, Any] | Non
         return facts_of(GuardItem.parse(attributes), clock.wall())
     except JournalCorrupt as error:
         nothing = dict.fromkeys(("holder", "epoch", "head", "pages", "segments", "unswept", "expires_at", "born"))
-        return {"session": key, "state": "unreadable", **nothing, "problem": str(error)}
+        return {"session": shown(key), "key": key, "state": "unreadable", **nothing, "problem": str(error)}
 
 
 def facts_of(item: GuardItem, wall: float) -> dict[str, Any]:
@@ -71,7 +72,8 @@ def facts_of(item: GuardItem, wall: float) -> dict[str, Any]:
     if item.ended(wall):
         state = "deleted" if item.deleted else "expired"
     return {
-        "session": item.session_key,
+        "session": shown(item.session_key),
+        "key": item.session_key,
         "state": state,
         "holder": item.holder,
         "epoch": item.epoch,
@@ -101,4 +103,4 @@ def points(place: Place, *, session: str, as_json: bool) -> None:
     else:
         columns = ("RECORDS", "AT", "EPOCH", "COMMIT")
         rows = [(one["records"], one["at"], one["epoch"], one["commit_id"]) for one in facts]
-        print_table(columns, rows, f"{key}: no records yet")
+        print_table(columns, rows, f"{shown(key)}: no records yet")

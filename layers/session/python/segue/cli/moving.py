@@ -14,6 +14,7 @@ from segue.clock import Clock
 from segue.copies import commits_of, create, fork
 from segue.exchange import Kind, export, import_, portable
 from segue.history import fold
+from segue.ids import shown
 from segue.item import GuardItem
 from segue.options import Settings
 from segue.points import Point
@@ -63,7 +64,7 @@ def fork_command(
     point: Point | None = None
     if at is not None:
         point = point_named(read_journal(place, source_key), at)
-    with progress(f"copying to {target_key}") as advance:
+    with progress(f"copying to {shown(target_key)}") as advance:
 
         async def copy(stores: Stores, clock: Clock) -> GuardItem:
             upto = point.records if point else None
@@ -72,9 +73,9 @@ def fork_command(
 
         item = place.run(copy)
     if as_json:
-        print_json({"session": target_key, "source": source_key, "head": item.head, "epoch": item.epoch})
+        print_json({"session": shown(target_key), "source": shown(source_key), "head": item.head, "epoch": item.epoch})
     else:
-        click.echo(f"{target_key} begins with {item.head} records of {source_key}")
+        click.echo(f"{shown(target_key)} begins with {item.head} records of {shown(source_key)}")
 
 
 @click.command("export")
@@ -110,13 +111,13 @@ def export_command(  # noqa: PLR0913 - one for each option
     agents = chosen_agents(fold(journal.records, upto), agent)
     facts = []
     with naming(target):
-        manager = new(place, layout, target, target_id or key.partition("/")[2])
+        manager = new(place, layout, target, target_id or shown(key).partition("/")[2])
         for name in agents:
             moving = portable(journal.records, name, upto=upto, kind=kind)
             with progress(f"writing {name}") as advance:
                 count = export(moving, manager, advance)
             facts.append({"agent": name, "kind": moving.kind, "messages": count, "target_session": manager.session_id})
-    _print_moved({"session": key, "layout": layout, "target": target, "agents": facts}, as_json=as_json)
+    _print_moved({"session": shown(key), "layout": layout, "target": target, "agents": facts}, as_json=as_json)
 
 
 @click.command("import")
@@ -146,20 +147,20 @@ def import_command(  # noqa: PLR0913 - one for each option
     records: list[Record] = []
     facts: list[dict[str, Any]] = []
     with naming(source), waiting(f"reading {source}"):
-        manager = existing(place, layout, source, source_id or key.partition("/")[2])
+        manager = existing(place, layout, source, source_id or shown(key).partition("/")[2])
         for name in dict.fromkeys(agent):
             found = import_(manager, name, kind=kind)
             messages = sum(record.kind == "message" for record in found)
             facts.append({"agent": name, "kind": found[0].data["class"], "messages": messages})
             records += found
-    with progress(f"writing {key}") as advance:
+    with progress(f"writing {shown(key)}") as advance:
 
         async def begin(stores: Stores, clock: Clock) -> GuardItem:
             seconds = retention_days * _DAY_S
             return await create(stores, key, commits_of(records), clock, retention_s=seconds, progress=advance)
 
         item = place.run(begin, new=True)
-    moved = {"session": key, "layout": layout, "source": source, "head": item.head, "agents": facts}
+    moved = {"session": shown(key), "layout": layout, "source": source, "head": item.head, "agents": facts}
     _print_moved(moved, as_json=as_json)
 
 

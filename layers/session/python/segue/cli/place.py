@@ -14,7 +14,8 @@ from click.core import ParameterSource
 
 from segue.clock import Clock
 from segue.file import file_stores
-from segue.item import session_key
+from segue.ids import session_key
+from segue.keys import check_length
 from segue.runtime import Runtime
 from segue.s3 import open_stores
 from segue.session import Stores
@@ -60,9 +61,12 @@ class Place:
         named, slash, session_id = session.rpartition("/")
         whose = named if slash else principal or self.principal or DEFAULT_PRINCIPAL
         try:
-            return session_key(whose, session_id)
+            key = session_key(whose, session_id)
+            if self.directory is None:
+                check_length(self._prefix, key)
         except ValueError as error:
             raise click.UsageError(str(error)) from error
+        return key
 
     def run(self, work: Work[_T], *, new: bool = False) -> _T:
         """Do something with the sessions, and wait for it.
@@ -76,6 +80,10 @@ class Place:
         while wait((done,), NOTICE_S).not_done:
             pass  # the interpreter has had its turn, and Ctrl-C with it
         return done.result()
+
+    @property
+    def _prefix(self) -> str:
+        return f"{self.prefix.strip('/')}/" if self.prefix.strip("/") else ""
 
     def boto_session(self) -> boto3.Session:
         """The credentials and region that the options name."""
@@ -95,7 +103,7 @@ class Place:
                 runtime,
                 bucket=self.bucket,
                 lock_table=self.lock_table,
-                prefix=f"{self.prefix.strip('/')}/" if self.prefix.strip("/") else "",
+                prefix=self._prefix,
                 boto_session=self.boto_session() if self.profile else None,
                 region_name=self.region,
                 endpoint_url=self.endpoint_url,

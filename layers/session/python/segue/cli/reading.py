@@ -14,6 +14,7 @@ from segue.cli.place import Place, json_option, located
 from segue.cli.transcript import number_of, print_agent, print_line, record_line
 from segue.clock import Clock
 from segue.history import AgentHistory, History
+from segue.ids import shown
 from segue.points import Point, find, history_at, points_of
 from segue.records import Record
 from segue.restore import Journal, read_unheld
@@ -70,7 +71,7 @@ def show(place: Place, *, session: str, at: str | None, agent: str | None, last:
     agents = chosen_agents(history, (agent,) if agent else ())
     if as_json:
         facts = {name: _agent_facts(history.agents[name], journal.records, last) for name in agents}
-        print_json({"session": key, "point": _point_facts(journal, point), "agents": facts})
+        print_json({"session": shown(key), "point": _point_facts(journal, point), "agents": facts})
         return
     console = output()
     for name in agents:
@@ -78,7 +79,7 @@ def show(place: Place, *, session: str, at: str | None, agent: str | None, last:
             console.print(Text(f"agent {name}", style="bold"))
         print_agent(console, history.agents[name], journal.records, last)
     if not any(history.agents[name].messages for name in agents):
-        click.echo(f"{key}: no messages", err=True)
+        click.echo(f"{shown(key)}: no messages", err=True)
 
 
 def chosen_agents(history: History, named: Sequence[str]) -> list[str]:
@@ -145,7 +146,7 @@ def tail(place: Place, *, session: str, lines: int, interval: float, as_json: bo
                 _print_record(number, record, as_json=as_json)
     except KeyboardInterrupt:
         return
-    click.echo(f"{key} has ended", err=True)
+    click.echo(f"{shown(key)} has ended", err=True)
 
 
 def _print_record(number: int, record: Record, *, as_json: bool) -> None:

@@ -14,7 +14,7 @@ from segue.client.errors import SessionRefused
 from segue.client.greeting import HelloTimer
 from segue.client.link import Link, Links
 from segue.client.settings import ClientSettings
-from segue.item import valid_id
+from segue.ids import valid_id
 from segue.wire.frames import (
     MAX_NUMBER,
     ClientFrame,

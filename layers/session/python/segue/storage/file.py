@@ -1,13 +1,18 @@
 """Storage in a local directory: for development, tests, and single servers.
 
-    <directory>/guard/<principal>/<session_id>.json      the guard item
-    <directory>/guard/<principal>/<session_id>.lock      held with flock while an item is compared and written
-    <directory>/<object key>                             objects, under the same keys as in S3
+    <directory>/guard/<session_key>.json      the guard item
+    <directory>/guard/<session_key>.lock      held with flock while an item is compared and written
+    <directory>/<object key>                  objects, under the same keys as in S3
 
 Processes on one machine exclude each other by the same guard as on DynamoDB; the file lock only makes
 compare-and-write atomic, and the kernel drops it when its process dies. A file is complete or not there:
 written beside its place, synced, renamed, and the directory synced, so that kill -9 and power loss leave no
 half of one in a place that is read. Network file systems whose flock or rename is not atomic will not do.
+
+What is made here is its owner's alone: directories 0700, files 0600. A directory that is there stays as it is.
+
+A file system that does not tell upper from lower case takes the names of two sessions for one. The item says whose it
+is, so the second of them is refused, and reads and writes nothing of the first.
 """
 
 from __future__ import annotations
@@ -78,8 +83,8 @@ class FileGuard:
 
         def walk() -> list[str]:
             _clear(self._directory.glob(f"*/{_TEMPORARY}*"))
-            found = (path.relative_to(self._directory) for path in self._directory.glob("*/*.json"))
-            return sorted(key for key in (str(path.with_suffix("")) for path in found) if key.startswith(prefix))
+            keys = map(self._key_at, self._directory.glob("*/*.json"))
+            return sorted(key for key in keys if key.startswith(prefix))
 
         return await _run(self._executor, walk, self._directory)
 
@@ -95,13 +100,25 @@ class FileGuard:
             item: Attributes = json.loads(content)
         except ValueError as error:
             raise JournalCorrupt(str(self._path(session_key)), f"not a readable guard item ({error})") from error
+        whose = _in_other_letters(item, session_key)
+        if whose != session_key:
+            reason = f"holds session {whose!r}: this file system does not tell {session_key!r} from it; use another id"
+            raise StorageRefused(str(self._path(session_key)), reason)
         return item
+
+    def _key_at(self, path: Path) -> str:
+        """The key of the item in a file: its directory may have been made for another principal."""
+        key = str(path.relative_to(self._directory).with_suffix(""))
+        try:
+            return _in_other_letters(json.loads(path.read_bytes()), key)
+        except (OSError, ValueError):
+            return key  # reading the item tells why
 
     @contextlib.contextmanager
     def _locked(self, session_key: str) -> Iterator[None]:
         path = self._directory / f"{session_key}.lock"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab") as lock:
+        _make(path.parent)
+        with open(path, "ab", opener=_privately) as lock:
             _lock(lock.fileno(), path)
             yield
 
@@ -171,6 +188,25 @@ class FileObjects:
         return self._directory / key
 
 
+def _in_other_letters(item: object, key: str) -> str:
+    """The key in an item if it is ``key`` but for upper and lower case, else ``key``: other damage is not seen here."""
+    whose = item.get("session_key") if isinstance(item, dict) else None
+    return whose if isinstance(whose, str) and whose.lower() == key.lower() else key
+
+
+def _make(directory: Path) -> None:
+    """Make a directory, and those above it that are missing, for their owner alone."""
+    try:
+        directory.mkdir(mode=0o700, exist_ok=True)
+    except FileNotFoundError:
+        _make(directory.parent)
+        directory.mkdir(mode=0o700, exist_ok=True)
+
+
+def _privately(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
 def _etag(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()
 
@@ -178,7 +214,7 @@ def _etag(body: bytes) -> str:
 @contextlib.contextmanager
 def _written_beside(path: Path, body: bytes) -> Iterator[Path]:
     """Write a file that is about to be put in its place. It is locked meanwhile, and gone afterwards."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make(path.parent)
     descriptor, name = tempfile.mkstemp(prefix=_TEMPORARY, dir=path.parent)
     beside = Path(name)
     try:
@@ -247,7 +283,7 @@ def _lock(descriptor: int, path: Path) -> None:
 
 @contextlib.contextmanager
 def _directory_lock(directory: Path) -> Iterator[None]:
-    directory.mkdir(parents=True, exist_ok=True)
+    _make(directory)
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         _lock(descriptor, directory)
