@@ -11,6 +11,7 @@ import pytest
 from strands.bidi import BidiAgent
 
 from segue import GuardedS3SessionManager, SessionExists
+from segue.ids import session_key
 from segue.testing import provision
 from tests.support.scripted_model import ScriptedModel
 from tests.support.stage import Stage
@@ -62,11 +63,11 @@ async def test_going_back_and_copying_do_what_the_page_says(scope: dict[str, Any
         async with manager:
             return texts(BidiAgent(model=ScriptedModel(), session_manager=manager).messages)
 
-    for session_id in ("user_123", "what-if", "moved-in"):
+    for session_id in ("user_123", "what if?", "moved-in"):
         assert await held(session_id) == ["My name is Alice"], session_id
     assert scope["points"][-1].records > scope["alice"].records
     with pytest.raises(SessionExists):
-        await scope["fork"](scope["stores"], "default/user_123", "default/what-if", scope["clock"])
+        await scope["fork"](scope["stores"], "default/user_123", session_key("default", "what if?"), scope["clock"])
 
 
 def texts(messages: Any) -> list[str]:
