@@ -50,6 +50,7 @@ WHOLE = [
     [said("Hi"), said("Hello", "assistant")],
     [said("Hi"), use("a"), result("a"), said("Done", "assistant")],
     [said("Hi"), use("a", "b"), result("a", "b"), said("Done", "assistant")],
+    [said("Hi"), use("a", "b"), result("b", "a"), said("Done", "assistant")],
     [said("Hi"), use("a", text="Let me look."), result("a", text="and by the way"), said("Done", "assistant")],
     [said("Hi"), use("a"), dispatch("a"), said("Wait"), use("a"), result("a"), said("Done", "assistant")],
     [said("One"), said("Two"), said("Yes?", "assistant")],

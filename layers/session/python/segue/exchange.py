@@ -27,9 +27,10 @@ from strands.types.session import encode_bytes_values
 from segue.carrier import CarryingAgent, carrying_agent, carrying_bidi_agent
 from segue.errors import SessionExists, SessionNotFound
 from segue.history import AgentHistory, Message, fold
+from segue.pauses import PAUSE, fit_to_use, without_pause
 from segue.points import as_redacted
 from segue.records import Record
-from segue.repair import repair
+from segue.repair import uses_of
 
 Kind = Literal["Agent", "BidiAgent"]
 """Which of Strands' agents a history belongs to: their layouts differ in what is kept beside the messages."""
@@ -83,15 +84,16 @@ def portable(
     whole = fold([Record(kind="agent", agent=one.agent) if one.kind == "window" else one for one in records], upto)
     kept = {message.get("tracking_id") for message in stored.messages}
     removed = [one for one in whole.agents[agent_id].messages if one.get("tracking_id") not in kept]
-    messages, _ = repair(stored.messages)
+    moving_as = kind or _recorded_kind(records, stored, agent_id)
+    history = fit_to_use(stored, can_resume=moving_as == "Agent")
     return Portable(
         agent_id,
-        kind or _recorded_kind(records, stored, agent_id),
-        messages,
+        moving_as,
+        history.messages,
         [message for message in removed if message.get("content")],
         stored.state,
         stored.system_prompt,
-        stored.internal,
+        without_pause(history.internal),
     )
 
 
@@ -230,7 +232,14 @@ def _records(found: Portable, times: dict[str, int]) -> Iterable[Record]:
     if found.system_prompt is not None:
         yield record("prompt", found.system_prompt)
     if found.kind == "Agent":
-        yield record("internal", found.internal)
+        yield record("internal", _with_pause(found.internal, ordered))
+
+
+def _with_pause(internal: dict[str, Any], messages: Sequence[Message]) -> dict[str, Any]:
+    """Leave tool uses at the end open, as Strands does, which does not say whether that is a checkpoint or a crash."""
+    uses = uses_of(messages[-1]) if messages else []
+    waits_for_answer = (internal.get("interrupt_state") or {}).get("activated", False)
+    return {**internal, PAUSE: {"checkpoint": uses}} if uses and not waits_for_answer else internal
 
 
 def _internal(agent: CarryingAgent) -> dict[str, Any]:

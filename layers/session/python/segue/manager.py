@@ -8,8 +8,10 @@ Hooks run on the agent's event loop and only queue; storage happens elsewhere (`
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Unpack
 
+from strands.agent.agent import Agent
 from strands.bidi.hooks.events import (
     BidiAfterConnectionRestartEvent,
     BidiAgentStopEvent,
@@ -37,8 +39,9 @@ from segue.errors import SegueError
 from segue.handle import SessionHandle, in_event_loop
 from segue.history import AgentHistory, Message, fold
 from segue.options import SessionOptions, Settings
+from segue.pauses import fit_to_use, waits_for_answer
 from segue.points import Point, point_at, points_of
-from segue.repair import RepairReport, fit, repair
+from segue.repair import RepairReport, fit
 from segue.tracking import AgentRecorder, multi_agent_record, rewind_record
 
 if TYPE_CHECKING:
@@ -225,7 +228,9 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
 
     async def _on_tool_start(self, event: BeforeToolCallEvent) -> None:
         """Before a tool runs, its intent is durable and the lease is known to be held."""
-        self._recorder(event.agent).tool_started(event.tool_use)
+        recorder = self._recorder(event.agent)
+        if not waits_for_answer(event):
+            recorder.tool_started(event.tool_use)
         event.invocation_state[_SESSION_KEY] = self.session_key
         await self.durable()
 
@@ -237,6 +242,8 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
     async def _on_turn_end(self, event: BidiResponseStopEvent | AfterInvocationEvent) -> None:
         recorder = self._recorder(event.agent)
         recorder.reconcile()
+        if isinstance(event, AfterInvocationEvent):
+            recorder.turn_ended(event.result)
         recorder.state()
         await self._keep_up()
 
@@ -267,14 +274,15 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
     def _restore(self, agent: LocalAgent, stored: AgentHistory) -> None:
         """Give an agent what the session has of it."""
         recorder = self._recorders[agent.agent_id] = AgentRecorder(agent, stored, self._append)
-        messages, report = repair(stored.messages)
+        history = fit_to_use(stored, can_resume=isinstance(agent, Agent))
         limits = {"max_messages": self.settings.max_messages, "max_bytes": self.settings.max_bytes}
         if any(limit is not None for limit in limits.values()):  # otherwise nobody needs to know how large it is
-            messages, report = fit(messages, report, **limits)
-        self.report[agent.agent_id] = report
-        if report:
-            logger.info("history repaired", extra={"session": self.session_key, "dropped": report.dropped})
-        recorder.restore(messages, stored, with_prompt=self.settings.restore_system_prompt)
+            messages, report = fit(history.messages, history.report, **limits)
+            history = replace(history, messages=messages, report=report)
+        self.report[agent.agent_id] = history.report
+        if history.report:
+            logger.info("history repaired", extra={"session": self.session_key, "dropped": history.report.dropped})
+        recorder.restore(history, stored, with_prompt=self.settings.restore_system_prompt)
 
     async def _keep_up(self) -> None:
         self._follow_loop()

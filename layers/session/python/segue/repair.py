@@ -31,55 +31,62 @@ class RepairReport:
         interrupted: Tool uses that got a synthetic result.
         orphans: Tool results dropped because no tool use came before them.
         dropped: Oldest messages dropped to fit the limits.
+        paused: Tool uses left open, because their agent was stopped on purpose and is to be resumed.
     """
 
     placeholders: int = 0
     interrupted: tuple[str, ...] = ()
     orphans: int = 0
     dropped: int = 0
+    paused: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        """Whether anything was done."""
-        return self != RepairReport()
+        """Whether anything was done. To leave a use open is not."""
+        return replace(self, paused=()) != RepairReport()
 
 
-def repair(messages: Sequence[Message]) -> tuple[list[Message], RepairReport]:
-    """Return a history that is fit to use, and what was done to it. The input is left alone."""
-    whole = [message for message in map(_without_blanks, messages) if message["content"]]
+def repair(messages: Sequence[Message], *, paused: Sequence[str] = ()) -> tuple[list[Message], RepairReport]:
+    """Return a history that is fit to use, and what was done to it. The input is left alone.
+
+    Args:
+        messages: A history.
+        paused: Tool uses that stay open at its end (see ``segue.pauses``).
+    """
+    whole = [message for message in map(without_blanks, messages) if message["content"]]
     finished = {
         use_id
         for before, message in pairwise(whole)
         if not _is_dispatch(message)
-        for use_id in set(_results(message)) & set(_uses(before))
+        for use_id in set(results_of(message)) & set(uses_of(before))
     }
     fixed: list[Message] = []
-    interrupted: list[str] = []
+    cut_off: list[str] = []
     orphans = 0
     open_uses: list[str] = []
     for message in whole:
-        results = _results(message)
+        results = results_of(message)
         if open_uses and not set(results) & set(open_uses):
             fixed.append(_synthetic(open_uses))
-            interrupted += open_uses
+            cut_off += open_uses
             open_uses = []
         if results:
             paired, lost = _pair(message, open_uses)
             orphans += len(set(results) - set(open_uses))
             if _is_dispatch(message):
-                cut_off = [use_id for use_id in open_uses if use_id not in finished]
-                paired = _with_interrupted(paired, cut_off)
-                lost = [*lost, *cut_off]
-            interrupted += lost
+                unfinished = [use_id for use_id in open_uses if use_id not in finished]
+                paired = _with_interrupted(paired, unfinished)
+                lost = [*lost, *unfinished]
+            cut_off += lost
             if paired["content"]:
                 fixed.append(paired)
         else:
             fixed.append(message)
-        open_uses = _uses(message)
-    if open_uses:
+        open_uses = uses_of(message)
+    if open_uses and not set(open_uses) <= set(paused):
         fixed.append(_synthetic(open_uses))
-        interrupted += open_uses
+        cut_off += open_uses
     report = RepairReport(
-        placeholders=len(messages) - len(whole), interrupted=tuple(dict.fromkeys(interrupted)), orphans=orphans
+        placeholders=len(messages) - len(whole), interrupted=tuple(dict.fromkeys(cut_off)), orphans=orphans
     )
     return fixed, report
 
@@ -119,7 +126,7 @@ def turns(messages: Sequence[Message]) -> Iterator[list[Message]]:
     """Yield a history's turns: each begins with something the user said."""
     turn: list[Message] = []
     for message in messages:
-        if turn and message["role"] == "user" and not _results(message):
+        if turn and message["role"] == "user" and not results_of(message):
             yield turn
             turn = []
         turn.append(message)
@@ -127,7 +134,7 @@ def turns(messages: Sequence[Message]) -> Iterator[list[Message]]:
         yield turn
 
 
-def _without_blanks(message: Message) -> Message:
+def without_blanks(message: Message) -> Message:
     """Take out blank text: a transcript of silence. Bedrock's Converse refuses a whole history for one."""
     content = [block for block in message.get("content") or [] if not _is_blank(block)]
     return {**message, "content": content}
@@ -137,11 +144,13 @@ def _is_blank(block: dict[str, Any]) -> bool:
     return set(block) == {"text"} and not (block["text"] or "").strip()
 
 
-def _uses(message: Message) -> list[str]:
+def uses_of(message: Message) -> list[str]:
+    """The ids of a message's tool uses."""
     return [block["toolUse"]["toolUseId"] for block in message["content"] if "toolUse" in block]
 
 
-def _results(message: Message) -> list[str]:
+def results_of(message: Message) -> list[str]:
+    """The ids of the tool uses that a message has results of."""
     return [block["toolResult"]["toolUseId"] for block in message["content"] if "toolResult" in block]
 
 
@@ -152,25 +161,27 @@ def _is_dispatch(message: Message) -> bool:
 
 
 def _pair(message: Message, uses: Sequence[str]) -> tuple[Message, list[str]]:
-    """Keep the results that answer ``uses``, and fill in those that are missing."""
+    """Keep the results that answer ``uses``, first and in their order, and fill in those that are missing."""
     found = {block["toolResult"]["toolUseId"]: block for block in message["content"] if "toolResult" in block}
     others = [block for block in message["content"] if "toolResult" not in block]
     missing = [use_id for use_id in uses if use_id not in found]
-    results = [found.get(use_id) or _interrupted(use_id) for use_id in uses]
+    answered = [use_id for use_id in found if use_id in uses]  # tools that ran side by side end in any order
+    results = [found.get(use_id) or interrupted(use_id) for use_id in (answered if not missing else uses)]
     return {**message, "content": [*results, *others]}, missing
 
 
 def _with_interrupted(message: Message, cut_off: Sequence[str]) -> Message:
     def block_of(block: dict[str, Any]) -> dict[str, Any]:
         use_id = block.get("toolResult", {}).get("toolUseId")
-        return _interrupted(use_id) if use_id in cut_off else block
+        return interrupted(use_id) if use_id in cut_off else block
 
     return {**message, "content": [block_of(block) for block in message["content"]]}
 
 
-def _interrupted(use_id: str) -> dict[str, Any]:
-    return {"toolResult": {"toolUseId": use_id, "status": "error", "content": [{"text": INTERRUPTED}]}}
+def interrupted(use_id: str, text: str = INTERRUPTED) -> dict[str, Any]:
+    """The result of a tool use that has none of its own."""
+    return {"toolResult": {"toolUseId": use_id, "status": "error", "content": [{"text": text}]}}
 
 
 def _synthetic(uses: Sequence[str]) -> Message:
-    return {"role": "user", "content": [_interrupted(use_id) for use_id in uses]}
+    return {"role": "user", "content": [interrupted(use_id) for use_id in uses]}

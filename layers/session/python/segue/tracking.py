@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 from strands.agent.agent import Agent
+from strands.agent.agent_result import AgentResult
 from strands.multiagent.base import MultiAgentBase
 from strands.types._snapshot import SNAPSHOT_SCHEMA_VERSION, Snapshot
 from strands.types.agent import LocalAgent
@@ -25,6 +26,7 @@ from segue.messages import (
     well_formed,
     without_content,
 )
+from segue.pauses import FitHistory, PauseNote, resume_own_message
 from segue.records import Record
 from segue.redaction import replaced
 
@@ -58,6 +60,7 @@ class AgentRecorder:
         self._state_seen: object = None
         self._prompt_seen: bytes = b"null"
         self._internal_seen: bytes = b"{}"
+        self._pause = PauseNote(stored.internal if stored else {})
         self._tool_starts: dict[str, float] = {}
 
     def must_be_stopped(self) -> None:
@@ -84,23 +87,25 @@ class AgentRecorder:
         if (watch := getattr(self.agent.model, "watch_connection", None)) is not None:
             watch(self.connection)
 
-    def restore(self, messages: list[Message], stored: AgentHistory, *, with_prompt: bool) -> None:
+    def restore(self, fit: FitHistory, stored: AgentHistory, *, with_prompt: bool) -> None:
         """Put what the session has into the agent, through its own snapshot schema."""
-        voice = not isinstance(self.agent, Agent)
+        messages, voice = fit.messages, not isinstance(self.agent, Agent)
         data: dict[str, Any] = {"messages": Given(messages) if voice else messages, "state": stored.state}
         if with_prompt and stored.system_prompt is not None:
             data["system_prompt"] = stored.system_prompt
         if not voice:
-            data.update(stored.internal)
+            data.update(fit.internal)
         snapshot = Snapshot(scope="agent", schema_version=SNAPSHOT_SCHEMA_VERSION, data=data, app_data={})
         self.agent.load_snapshot(snapshot)
         # Repairs and limits are not recorded: what was restored is what later changes are measured against.
         self._live = self._held.ids(self._refused)
-        if not voice:
+        if isinstance(self.agent, Agent):
+            resume_own_message(self.agent)
+            self._pause = PauseNote(fit.internal)
             self._copies = {tracking_id_of(message): copy_of(message) for message in self.agent.messages}
         self._state_seen = self._state_version()
         self._prompt_seen = json_of(stored.system_prompt)
-        self._internal_seen = json_of(stored.internal)
+        self._internal_seen = json_of(fit.internal)
         self.state()
         if (load := getattr(self.agent.model, "load_connection", None)) is not None:
             load(stored.connection)
@@ -217,15 +222,19 @@ class AgentRecorder:
             self._record("prompt", prompt)
             self._prompt_seen = encoded
         if isinstance(self.agent, Agent):
-            internal = self.agent.take_snapshot(
-                include=["conversation_manager_state", "interrupt_state", "model_state"]
-            ).data
+            internal = self._pause.within(internal_of(self.agent))
             if (encoded := json_of(internal)) != self._internal_seen:
                 self._record("internal", internal)
                 self._internal_seen = encoded
 
+    def turn_ended(self, result: AgentResult | None) -> None:
+        """Note that a turn of an ``Agent`` has ended, and how; None if it was cut off."""
+        self._pause.stopped(None if result is None else result.stop_reason, self.agent.messages)
+
     def tool_started(self, tool_use: Any) -> None:
         """Record that a tool is about to run."""
+        if isinstance(self.agent, Agent) and self._pause.started(tool_use["toolUseId"], internal_of(self.agent)):
+            self.state()
         self._tool_starts[tool_use["toolUseId"]] = time.monotonic()
         self._record("tool", {"tool_use_id": tool_use["toolUseId"], "name": tool_use["name"], "phase": "started"})
 
@@ -302,6 +311,11 @@ class AgentRecorder:
         # Strands counts changes; should it stop doing so, comparing the content does as well, only slower.
         version = getattr(state, "_get_version", None)
         return (id(state), version()) if version is not None else json_of(state.get())
+
+
+def internal_of(agent: Agent) -> dict[str, Any]:
+    """What Strands keeps of an ``Agent`` besides its messages and state."""
+    return agent.take_snapshot(include=["conversation_manager_state", "interrupt_state", "model_state"]).data
 
 
 def rewind_record(records: int) -> Record:

@@ -1,0 +1,391 @@
+"""An agent that was stopped on purpose goes on in another process, as with Strands' own session managers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from strands import Agent, ToolContext, tool
+from strands.bidi import BidiAgent
+from strands.hooks import BeforeToolCallEvent, BeforeToolsEvent
+from strands.interventions import Confirm, InterventionHandler, Proceed
+from strands.middleware._agent_stream import AgentStreamStage
+from strands.session import FileSessionManager, SnapshotSessionManager
+from strands.storage import LocalFileStorage
+
+from segue.pauses import WAITING
+from segue.repair import INTERRUPTED
+from tests.support.crash import certainly_dead, crash
+from tests.support.fake_model import FakeModel, tool_call
+from tests.support.memory_manager import MemoryStorage
+from tests.support.scripted_model import ScriptedModel
+
+Sessions = Callable[..., Any]
+
+
+@tool
+def delete(key: str) -> str:
+    """Delete something."""
+    return f"{key} is gone"
+
+
+@tool
+def look(key: str) -> str:
+    """Look at something."""
+    return f"{key} is there"
+
+
+@tool(context=True)
+def ask(question: str, tool_context: ToolContext) -> str:
+    """Ask a person."""
+    return f"They say {tool_context.interrupt('ask', reason=question)}"
+
+
+@tool(context=True)
+def ask_twice(tool_context: ToolContext) -> str:
+    """Ask a person two things."""
+    return f"{tool_context.interrupt('name')} {tool_context.interrupt('age')}"
+
+
+def approve_deletions(event: BeforeToolCallEvent) -> None:
+    if event.tool_use["name"] == "delete" and event.interrupt("approve", reason=event.tool_use["input"]) != "yes":
+        event.cancel_tool = "not approved"
+
+
+def approve_all_tools(event: BeforeToolsEvent) -> None:
+    if event.interrupt("approve all") != "yes":
+        event.cancel = "not approved"
+
+
+class Confirmed(InterventionHandler):
+    name = "confirmed"
+
+    def before_tool_call(self, event: Any) -> Any:
+        return Confirm(prompt="Sure?") if event.tool_use["name"] == "delete" else Proceed()
+
+
+async def gate(context: Any, go_on: Any) -> Any:
+    context.interrupt("gate")
+    async for event in go_on(context):
+        yield event
+
+
+@dataclass
+class Scene:
+    """What happens, one invocation after the other, each in a process of its own.
+
+    Attributes:
+        build: Makes the agent of a process, with the model's replies that are left.
+        replies: What the model says, in all.
+        answers: What the invocations after the first are given: answers by the interrupt's name, or None to resume
+            the checkpoint.
+    """
+
+    build: Callable[[Any, list[Any]], Agent]
+    replies: list[Any]
+    answers: list[dict[str, str] | None] = field(default_factory=list)
+
+
+def an_agent(*hooks: Any, tools: Any = (delete, look, ask, ask_twice), **options: Any) -> Callable[..., Agent]:
+    def build(manager: Any, replies: list[Any]) -> Agent:
+        model = FakeModel()
+        model._replies = replies
+        return Agent(
+            model=model,
+            tools=list(tools),
+            hooks=list(hooks),
+            session_manager=manager,
+            agent_id="default",
+            callback_handler=None,
+            **options,
+        )
+
+    return build
+
+
+def a_boss(manager: Any, replies: list[Any]) -> Agent:
+    """An agent whose tool is an agent that asks for approval."""
+    worker = an_agent(approve_deletions)(None, replies)
+    return an_agent(tools=[worker.as_tool(name="worker", description="Works")])(manager, replies)
+
+
+def a_gated_agent(manager: Any, replies: list[Any]) -> Agent:
+    agent = an_agent()(manager, replies)
+    agent.add_middleware(AgentStreamStage, gate)
+    return agent
+
+
+X, Y = tool_call("delete", "x", key="X"), tool_call("delete", "y", key="Y")
+
+SCENES = {
+    "approved": Scene(an_agent(approve_deletions), [X, "Done"], [{"approve": "yes"}]),
+    "denied": Scene(an_agent(approve_deletions), [X, "Not done"], [{"approve": "no"}]),
+    "beside a tool that ran": Scene(
+        an_agent(approve_deletions), [[tool_call("look", "l", key="L"), X], "Done"], [{"approve": "yes"}]
+    ),
+    "the same twice": Scene(an_agent(approve_deletions), [X, Y, "Done"], [{"approve": "yes"}, {"approve": "yes"}]),
+    "two at once": Scene(an_agent(approve_deletions), [[X, Y], "Done"], [{"approve": "yes"}]),
+    "answered in two parts": Scene(
+        an_agent(approve_deletions),
+        [[X, tool_call("ask", "a", question="Why?")], "Done"],
+        [{"approve": "yes"}, {"ask": "so"}],
+    ),
+    "not answered at first": Scene(
+        an_agent(), [tool_call("ask_twice", "t"), "Done"], [{}, {"name": "Al"}, {"age": "9"}]
+    ),
+    "asked by a tool": Scene(an_agent(), [tool_call("ask", "a", question="Why?"), "Done"], [{"ask": "so"}]),
+    "before all tools": Scene(an_agent(approve_all_tools), [[X, Y], "Done"], [{"approve all": "yes"}]),
+    "before all tools, denied": Scene(an_agent(approve_all_tools), [[X, Y], "Done"], [{"approve all": "no"}]),
+    "intervention": Scene(an_agent(interventions=[Confirmed()]), [X, "Done"], [{"confirmed": "yes"}]),
+    "inside an agent as a tool": Scene(
+        a_boss, [tool_call("worker", "w", input="Delete X"), X, "Deleted", "Done"], [{"approve": "yes"}]
+    ),
+    "no tool at all": Scene(a_gated_agent, ["Hello"], [{"gate": "go"}]),
+    "checkpoints": Scene(an_agent(checkpointing=True), [X, "Done"], [None, None]),
+    "checkpoints and approval": Scene(
+        an_agent(approve_deletions, checkpointing=True), [X, "Done"], [None, {"approve": "yes"}, None]
+    ),
+}
+
+
+async def play(scene: Scene, manager_of: Callable[[], Any], *, leave: Callable[[Any], Any]) -> list[Any]:
+    """Play a scene, each invocation with an agent built anew; return the last agent's messages."""
+    replies, result = list(scene.replies), None
+    for step in range(len(scene.answers) + 1):
+        manager = manager_of()
+        agent = scene.build(manager, replies)
+        prompt: Any = "Delete X"
+        if step and (answer := scene.answers[step - 1]) is None:
+            assert result is not None
+            prompt = {"checkpointResume": {"checkpoint": result.checkpoint.to_dict()}}
+        elif step:
+            assert result is not None
+            prompt = [
+                {"interruptResponse": {"interruptId": each.id, "response": answer[each.name]}}
+                for each in result.interrupts
+                if each.name in answer
+            ]
+        result = await agent.invoke_async(prompt)
+        if step < len(scene.answers):
+            assert result.stop_reason in ("interrupt", "checkpoint")
+        messages = agent.messages
+        await leave(manager)
+    assert result is not None
+    assert result.stop_reason == "end_turn", result
+    assert replies == []
+    return messages
+
+
+def said(messages: list[Any]) -> list[Any]:
+    """What providers are shown of messages."""
+    return [(message["role"], message["content"]) for message in messages]
+
+
+async def nothing_to_do(_: Any) -> None:
+    pass
+
+
+async def close(manager: Any) -> None:
+    await manager.close()
+
+
+async def end_without_a_word(manager: Any) -> None:
+    crash(manager)
+
+
+@pytest.mark.parametrize("name", SCENES)
+@pytest.mark.parametrize("leave", [close, end_without_a_word])
+async def test_a_pause_ends_as_with_the_session_managers_of_strands(
+    name: str, leave: Any, tmp_path: Path, memory_sessions: Sessions
+) -> None:
+    scene = SCENES[name]
+    in_files = await play(
+        scene, lambda: FileSessionManager("talk", storage_dir=str(tmp_path / "files")), leave=nothing_to_do
+    )
+    in_snapshots = await play(
+        scene,
+        lambda: SnapshotSessionManager("talk", storage=LocalFileStorage(str(tmp_path / "snapshots"))),
+        leave=nothing_to_do,
+    )
+
+    live = await play(scene, lambda: memory_sessions(probe=certainly_dead), leave=leave)
+
+    assert said(live) == said(in_files) == said(in_snapshots)
+    heir = scene.build(memory_sessions(probe=certainly_dead), [])
+    assert heir.messages == live
+    assert not heir._session_manager.report["default"]  # type: ignore[attr-defined]
+
+
+async def paused(sessions: Sessions, replies: list[Any], *, build: Any = None, **options: Any) -> Any:
+    """Let an agent stop for approvals, and its process end; return the result that it stopped with."""
+    agent = (build or an_agent(approve_deletions))(sessions(probe=certainly_dead, **options), replies)
+    result = await agent.invoke_async("Delete X")
+    assert result.stop_reason == "interrupt"
+    crash(agent._session_manager)
+    return result
+
+
+def answers(result: Any, response: str = "yes") -> list[Any]:
+    return [{"interruptResponse": {"interruptId": each.id, "response": response}} for each in result.interrupts]
+
+
+def results_of(messages: list[Any]) -> dict[str, str]:
+    """Of each tool use the text of its result. Fails if there are two, or one that is not beside its use."""
+    found: dict[str, str] = {}
+    for before, message in zip([{"content": []}, *messages], messages, strict=False):
+        uses = {block["toolUse"]["toolUseId"] for block in before["content"] if "toolUse" in block}
+        results = [block["toolResult"] for block in message["content"] if "toolResult" in block]
+        assert {result["toolUseId"] for result in results} == uses
+        assert not found.keys() & uses
+        found |= {result["toolUseId"]: result["content"][0]["text"] for result in results}
+    assert not any("toolUse" in block for block in messages[-1]["content"])
+    return found
+
+
+def cut_off_by(running: asyncio.Event, *others: Any) -> Callable[..., Agent]:
+    """An agent whose deletion runs for ever."""
+
+    @tool(name="delete")
+    async def endless(key: str) -> str:
+        """Delete something."""
+        running.set()
+        await asyncio.Event().wait()
+        return key
+
+    return an_agent(approve_deletions, tools=[endless, look, *others])
+
+
+async def run_into_a_crash(build: Any, manager: Any, prompt: Any, running: asyncio.Event) -> None:
+    agent = build(manager, [])
+    turn = asyncio.create_task(agent.invoke_async(prompt))
+    await running.wait()
+    crash(manager)
+    turn.cancel()
+    await asyncio.wait({turn})
+
+
+async def test_a_crash_of_an_approved_tool_stays_one(memory_sessions: Sessions) -> None:
+    result = await paused(memory_sessions, [X])
+    running = asyncio.Event()
+    await run_into_a_crash(cut_off_by(running), memory_sessions(probe=certainly_dead), answers(result), running)
+
+    heir = an_agent(approve_deletions)(memory_sessions(probe=certainly_dead), ["It may be gone"])
+
+    assert results_of(heir.messages) == {"x": INTERRUPTED}
+    assert heir._session_manager.report["default"].interrupted == ("x",)  # type: ignore[attr-defined]
+    await heir.invoke_async(None)  # nothing waits any more
+    await heir._session_manager.close()  # type: ignore[union-attr]
+    next_one = an_agent(approve_deletions)(memory_sessions(), [])
+    assert said(next_one.messages) == said(heir.messages)
+
+
+async def test_a_crash_of_one_tool_leaves_the_other_to_be_answered(memory_sessions: Sessions) -> None:
+    result = await paused(memory_sessions, [[X, tool_call("look", "l", key="L"), Y]])
+    of_x, of_y = answers(result)
+    running = asyncio.Event()
+    await run_into_a_crash(cut_off_by(running), memory_sessions(probe=certainly_dead), [of_x], running)
+
+    for _ in range(2):  # also after a restore of which nothing came
+        heir = an_agent(approve_deletions)(manager := memory_sessions(probe=certainly_dead), ["Done"])
+        assert manager.report["default"].interrupted == ("x",)
+        assert manager.report["default"].paused == ("y",)
+        crash(manager)
+    heir = an_agent(approve_deletions)(memory_sessions(probe=certainly_dead), ["Done"])
+    await heir.invoke_async([of_y])
+
+    assert results_of(heir.messages) == {"x": INTERRUPTED, "l": "L is there", "y": "Y is gone"}
+    await heir._session_manager.close()  # type: ignore[union-attr]
+    assert an_agent()(memory_sessions(), []).messages == heir.messages
+
+
+async def test_a_crash_after_a_checkpoint_was_resumed_stays_one(memory_sessions: Sessions) -> None:
+    running = asyncio.Event()
+    build = cut_off_by(running)
+    first = Agent(
+        model=FakeModel([X]),
+        tools=[delete],
+        session_manager=memory_sessions(probe=certainly_dead),
+        checkpointing=True,
+        callback_handler=None,
+        agent_id="default",
+    )
+    result = await first.invoke_async("Delete X")
+    assert result.checkpoint is not None
+    crash(first._session_manager)  # type: ignore[arg-type]
+
+    def resuming(manager: Any, replies: list[Any]) -> Agent:
+        agent = build(manager, replies)
+        agent._checkpointing = True
+        agent.hooks._registered_callbacks[BeforeToolCallEvent] = [
+            entry
+            for entry in agent.hooks._registered_callbacks[BeforeToolCallEvent]
+            if entry.callback is not approve_deletions
+        ]
+        return agent
+
+    prompt = {"checkpointResume": {"checkpoint": result.checkpoint.to_dict()}}
+    await run_into_a_crash(resuming, memory_sessions(probe=certainly_dead), prompt, running)
+
+    assert results_of(an_agent()(memory_sessions(probe=certainly_dead), []).messages) == {"x": INTERRUPTED}
+
+
+async def test_a_crash_without_a_pause_stays_one(memory_sessions: Sessions) -> None:
+    running = asyncio.Event()
+    unasked = an_agent(tools=cut_off_by(running)(None, []).tool_registry.registry.values())
+    manager = memory_sessions(probe=certainly_dead)
+    turn = asyncio.create_task(unasked(manager, [X]).invoke_async("Delete X"))
+    await running.wait()
+    crash(manager)
+    turn.cancel()
+    await asyncio.wait({turn})
+
+    assert results_of(an_agent()(memory_sessions(probe=certainly_dead), []).messages) == {"x": INTERRUPTED}
+
+
+async def test_a_voice_agent_is_told_of_what_waits_and_the_text_agent_resumes_it(memory_sessions: Sessions) -> None:
+    result = await paused(memory_sessions, [[tool_call("look", "l", key="L"), X]])
+    voice = BidiAgent(model=ScriptedModel(), session_manager=memory_sessions(probe=certainly_dead), agent_id="default")
+    assert results_of(voice.messages) == {"l": "L is there", "x": WAITING}
+    await voice._session_manager.close()  # type: ignore[union-attr]
+
+    heir = an_agent(approve_deletions)(memory_sessions(), ["Done"])
+    await heir.invoke_async(answers(result))
+
+    assert results_of(heir.messages) == {"l": "L is there", "x": "X is gone"}
+
+
+async def test_what_waited_is_over_once_the_conversation_has_gone_on(memory_sessions: Sessions) -> None:
+    result = await paused(memory_sessions, [[tool_call("look", "l", key="L"), X]])
+    voice = BidiAgent(model=ScriptedModel(), session_manager=memory_sessions(probe=certainly_dead), agent_id="default")
+    await voice.start()
+    await voice.send("Never mind")
+    await voice.stop()
+
+    heir = an_agent(approve_deletions)(memory_sessions(), [])
+
+    assert results_of(heir.messages) == {"l": "L is there", "x": INTERRUPTED}
+    with pytest.raises(ValueError, match="not in interrupt state"):
+        await heir.invoke_async(answers(result))
+    await heir.invoke_async("Hello?")
+
+
+async def test_a_redaction_of_what_waits_reaches_what_strands_resumes(
+    memory_sessions: Sessions, storage: MemoryStorage
+) -> None:
+    secret = tool_call("delete", "x", key="s3cret")
+    await paused(memory_sessions, [secret], build=an_agent(approve_all_tools))
+    heir = an_agent(approve_all_tools)(manager := memory_sessions(probe=certainly_dead), [])
+
+    await manager.redact(heir.messages[-1]["tracking_id"])
+    heir.state.set("more", "of it")
+    await manager.flush()
+
+    pending = heir._interrupt_state.pending_tool_execution
+    assert pending is not None
+    assert pending.assistant_message is heir.messages[-1]
+    await manager.close()
+    assert "s3cret" not in str(an_agent()(memory_sessions(), [])._interrupt_state.to_dict())
