@@ -11,13 +11,13 @@ import contextlib
 import time
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from concurrent.futures import Future
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TypeVar
 
 from segue.committing import Committing
-from segue.errors import JournalCorrupt, SegueError
+from segue.errors import JournalCorrupt, SegueError, StorageRefused
 from segue.facts import SessionFacts
 from segue.ids import session_key, valid_id
 from segue.inputs import ClientInput
@@ -31,6 +31,8 @@ from segue.records import Record
 from segue.restore import read_unheld
 from segue.runtime import LoopWatch, Runtime
 from segue.session import Session, Stores
+
+_T = TypeVar("_T")
 
 DURABLE_TIMEOUT_S = 30.0
 """Seconds that a hook waits for storage before it raises StorageUnavailable."""
@@ -66,6 +68,25 @@ class SessionHandle(SessionFacts, ClientInput, Committing, Losing, ABC):
         """This process's; the handle may have been made before a fork."""
         return Runtime.shared()
 
+    def _refused(self, refused: StorageRefused) -> StorageRefused:
+        """Return the error by which callers hear that storage says no."""
+        return refused
+
+    @contextlib.contextmanager
+    def _refusals(self) -> Iterator[None]:
+        try:
+            yield
+        except StorageRefused as refused:
+            raise self._refused(refused) from refused
+
+    async def _run(self, work: Coroutine[Any, Any, _T]) -> _T:
+        with self._refusals():
+            return await self._runtime.run(work)
+
+    def _run_sync(self, work: Coroutine[Any, Any, _T]) -> _T:
+        with self._refusals():
+            return self._runtime.run_sync(work)
+
     @abstractmethod
     async def _stores(self) -> Stores:
         """Say where the session is kept. Runs on the storage loop."""
@@ -91,7 +112,7 @@ class SessionHandle(SessionFacts, ClientInput, Committing, Losing, ABC):
         """
         if self._session is not None or self._prepared is not None:
             raise RuntimeError(f"session {self.session_id!r} is open or prepared already")
-        self._prepared = await self._runtime.run(self._read_ahead())
+        self._prepared = await self._run(self._read_ahead())
         self._history = self._prepared.history
         return self._prepared.head
 
@@ -106,14 +127,16 @@ class SessionHandle(SessionFacts, ClientInput, Committing, Losing, ABC):
             StorageRefused: Storage says no: permissions, bucket or table.
         """
         if self._session is None:
-            self._session = await self._opening.wait()
+            with self._refusals():
+                self._session = await self._opening.wait()
             self._go_live()
         self._watch_loop()
 
     def open_sync(self) -> None:
         """The same for code without an event loop; blocks this thread."""
         if self._session is None:
-            self._session = self._opening.wait_sync()
+            with self._refusals():
+                self._session = self._opening.wait_sync()
             self._go_live()
 
     async def flush(self) -> None:
@@ -124,13 +147,13 @@ class SessionHandle(SessionFacts, ClientInput, Committing, Losing, ABC):
         """
         self._record_changes()
         if (session := self._mine()) is not None:
-            await self._runtime.run(session.durable(timeout=DURABLE_TIMEOUT_S))
+            await self._run(session.durable(timeout=DURABLE_TIMEOUT_S))
 
     def flush_sync(self) -> None:
         """The same for code without an event loop; blocks this thread."""
         self._record_changes()
         if (session := self._mine()) is not None:
-            self._runtime.run_sync(session.durable(timeout=DURABLE_TIMEOUT_S))
+            self._run_sync(session.durable(timeout=DURABLE_TIMEOUT_S))
 
     async def resume(self) -> None:
         """Take the lease again after ``close``, without reading the session: it is as it was left.
@@ -140,7 +163,7 @@ class SessionHandle(SessionFacts, ClientInput, Committing, Losing, ABC):
             SessionHeld: Somebody else is writing it.
             StorageUnavailable: Storage does not answer.
         """
-        await self._runtime.run(self._require().resume())
+        await self._run(self._require().resume())
         self._watch_loop()
 
     async def close(self) -> None:
@@ -149,7 +172,7 @@ class SessionHandle(SessionFacts, ClientInput, Committing, Losing, ABC):
             self._record_changes()
         finally:
             if (session := self._mine()) is not None:
-                await self._runtime.run(session.close())
+                await self._run(session.close())
 
     def close_sync(self) -> None:
         """The same for code without an event loop; blocks this thread."""
@@ -157,7 +180,7 @@ class SessionHandle(SessionFacts, ClientInput, Committing, Losing, ABC):
             self._record_changes()
         finally:
             if (session := self._mine()) is not None:
-                self._runtime.run_sync(session.close())
+                self._run_sync(session.close())
 
     async def leave(self) -> None:
         """Flush, release, and write nothing any more: for a holder whose successor is waiting.
@@ -169,7 +192,7 @@ class SessionHandle(SessionFacts, ClientInput, Committing, Losing, ABC):
             self._record_changes()
         finally:
             if (session := self._mine()) is not None:
-                await self._runtime.run(session.leave())
+                await self._run(session.leave())
 
     async def delete(self) -> None:
         """End the session: its records are deleted, and its id may begin anew. Opens it if it was not open.
@@ -179,7 +202,7 @@ class SessionHandle(SessionFacts, ClientInput, Committing, Losing, ABC):
             StorageUnavailable: Storage does not answer.
         """
         await self.open()
-        await self._runtime.run(self._require().delete())
+        await self._run(self._require().delete())
 
     async def __aenter__(self) -> Self:
         """Open."""
@@ -215,7 +238,7 @@ class SessionHandle(SessionFacts, ClientInput, Committing, Losing, ABC):
         """
         session = self._require()
         if position is None or position > session.live.head:
-            await self._runtime.run(session.durable(position, DURABLE_TIMEOUT_S))
+            await self._run(session.durable(position, DURABLE_TIMEOUT_S))
 
     def record_input(self, client_id: str, seqs: Sequence[int]) -> None:
         """Queue that a client's input frames have had all the effect that they will have: silence, say.

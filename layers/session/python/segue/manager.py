@@ -35,12 +35,13 @@ from strands.session.session_manager import SessionManager
 from strands.types.agent import LocalAgent
 from strands.types.tools import ToolContext
 
-from segue.errors import SegueError
+from segue.errors import SegueError, StorageRefused
 from segue.handle import SessionHandle, in_event_loop
 from segue.history import AgentHistory, Message, fold
 from segue.options import SessionOptions, Settings
 from segue.pauses import fit_to_use, waits_for_answer
 from segue.points import Point, point_at, points_of
+from segue.refusals import AgentIdUsedTwice, SessionStorageRefused
 from segue.repair import RepairReport, fit
 from segue.tracking import AgentRecorder, multi_agent_record, rewind_record
 
@@ -114,7 +115,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
     async def points(self) -> list[Point]:
         """List the points in time that the session can go back to, oldest first: every commit is one."""
         await self.flush()
-        return points_of(await self._runtime.run(self._require().read()))
+        return points_of(await self._run(self._require().read()))
 
     async def rewind(self, point: Point) -> None:
         """Make the session what it was at a point in time, and its agents with it.
@@ -134,7 +135,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
         point_at(await self.points(), point.records)
         self._require().append(rewind_record(point.records))
         await self.flush()
-        journal = await self._runtime.run(self._require().read())
+        journal = await self._run(self._require().read())
         self._history = fold(journal.records, binary=journal.binary)
         for agent_id, recorder in list(self._recorders.items()):
             self._restore(recorder.agent, self._history.agents.get(agent_id, AgentHistory()))
@@ -170,7 +171,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
             self.open_sync()
         self._watch_loop()
         if agent.agent_id in self._recorders:
-            raise ValueError(f"agent id {agent.agent_id!r} is used twice in session {self.session_id!r}")
+            raise AgentIdUsedTwice(agent.agent_id, self.session_id)
         stored = self._history.agents.get(agent.agent_id)
         if stored is not None:
             self._restore(agent, stored)
@@ -293,6 +294,9 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
             await self.durable(writer.position)
         elif writer.position - writer.head > AHEAD_LIMIT:
             await self.durable(writer.position - AHEAD_LIMIT)
+
+    def _refused(self, refused: StorageRefused) -> StorageRefused:
+        return SessionStorageRefused(refused)
 
     def _recorder(self, agent: LocalAgent) -> AgentRecorder:
         try:

@@ -1,0 +1,38 @@
+"""Errors of a session manager that are Strands' own as well, for code that expects those of any session manager.
+
+Apart from ``segue.errors`` because that must not import Strands: gateway functions use it.
+"""
+
+from __future__ import annotations
+
+from strands.types.exceptions import SessionException
+
+from segue.errors import StorageRefused
+
+
+class SessionStorageRefused(StorageRefused, SessionException):
+    """Storage says no, as users of a session manager hear it. Its attributes are those of ``StorageRefused``."""
+
+    def __init__(self, refused: StorageRefused) -> None:
+        """Say what was refused."""
+        Exception.__init__(self, *refused.args)
+        vars(self).update(vars(refused))
+
+
+class AgentIdUsedTwice(ValueError, SessionException):  # noqa: N818 - reads as the others do
+    """Two agents of one session manager have the same id. Give each its own ``agent_id``.
+
+    Attributes:
+        agent_id: The id.
+        session_id: The session.
+    """
+
+    def __init__(self, agent_id: str, session_id: str) -> None:
+        """Name the id and the session."""
+        super().__init__(f"agent id {agent_id!r} is used twice in session {session_id!r}: give each agent its own")
+        self.agent_id = agent_id
+        self.session_id = session_id
+
+    def __reduce__(self) -> tuple[type[AgentIdUsedTwice], tuple[str, str]]:
+        """Pickle what it is made of: its constructor does not take the sentence."""
+        return type(self), (self.agent_id, self.session_id)
