@@ -2,7 +2,7 @@
 
     pk                       sk                    attributes
     connection/<id>          connection            principal, token_expires_at, connected_at; after hello: session_key,
-                                                   session_id, client_id, counter, modality
+                                                   session_id, client_id, counter, modality, approvals
     session/<session_key>    client/<client_id>    connection_id, counter: the client's newest connection
     principal/<principal>    sessions              see `gateway.admission`
     workers                  <worker id>           see `gateway.workers`
@@ -59,6 +59,7 @@ class Binding:
     client_id: str
     counter: int
     modality: str = "voice"
+    approvals: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +139,7 @@ class Connections:
             Key=_connection_key(connection_id),
             UpdateExpression=(
                 "SET session_key = :session_key, session_id = :session_id, client_id = :client_id, #counter = :counter,"
-                " modality = :modality"
+                " modality = :modality, approvals = :approvals"
             ),
             ConditionExpression=BOUND_ONCE,
             ExpressionAttributeNames={"#counter": "counter"},
@@ -148,6 +149,7 @@ class Connections:
                 ":client_id": {"S": binding.client_id},
                 ":counter": {"N": str(binding.counter)},
                 ":modality": {"S": binding.modality},
+                ":approvals": {"BOOL": binding.approvals},
             },
         )
 
@@ -209,5 +211,6 @@ def _connection(connection_id: str, item: dict[str, Any] | None) -> Connection |
             client_id=item["client_id"]["S"],
             counter=int(item["counter"]["N"]),
             modality=item.get("modality", {"S": "voice"})["S"],
+            approvals=item.get("approvals", {"BOOL": False})["BOOL"],
         )
     return Connection(connection_id, item["principal"]["S"], int(item["token_expires_at"]["N"]), binding)

@@ -26,6 +26,7 @@ from gateway.routes import Route, Routes
 from gateway.turns import Turns
 from segue.wire.delivery import Delivery, encode_delivery
 from segue.wire.frames import (
+    AnswerInput,
     AudioInput,
     Bye,
     ClientFrame,
@@ -107,6 +108,7 @@ class Dispatch:
                 connection_id=sender.connection_id,
                 client_id=sender.binding.client_id,
                 counter=sender.binding.counter,
+                approvals=sender.binding.approvals,
                 frame=frame,
             )
         )
@@ -178,7 +180,9 @@ class Missed:
 
 
 def _is_waited_with(frame: ClientFrame) -> bool:
-    return isinstance(frame, Hello) or (isinstance(frame, TextInput | AudioInput | ImageInput) and frame.seq is None)
+    if isinstance(frame, TextInput | AudioInput | ImageInput | AnswerInput):
+        return frame.seq is None
+    return isinstance(frame, Hello)
 
 
 def _told(outcome: Accepted | Refused) -> Error | None:

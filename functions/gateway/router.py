@@ -99,7 +99,9 @@ class Router:
             key = session_key(connection.principal, valid_id(hello.session, "session id"))
         except ValueError:
             return error_frame("bad_session")
-        binding = Binding(key, hello.session, hello.client_id, hello.connection, hello.modality)
+        binding = Binding(
+            key, hello.session, hello.client_id, hello.connection, hello.modality, approvals=hello.approvals
+        )
         before = connection.binding
         if before and (before.session_key, before.client_id) != (key, hello.client_id):
             return error_frame("already_bound")

@@ -11,13 +11,13 @@ from typing import Final
 
 import msgspec
 
-from segue.wire.frames import ClientFrame, Hello, ImageInput, TextInput
+from segue.wire.frames import AnswerInput, ClientFrame, Hello, ImageInput, TextInput
 
 VARIABLE: Final = "_X_AMZN_TRACE_ID"
 """Set anew for each invocation
 (https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html)."""
 
-_ONE_TO_A_TURN: Final = (Hello, TextInput, ImageInput)
+_ONE_TO_A_TURN: Final = (Hello, TextInput, ImageInput, AnswerInput)
 """Audio is not: of the fifty invocations of an utterance one is nearly always sampled, and so would be every turn. What
 is spoken is left to the worker's own ratio."""
 

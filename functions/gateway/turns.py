@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from gateway.connections import Binding
-from segue.wire.frames import ClientFrame, Hello, ImageInput, TextInput
+from segue.wire.frames import AnswerInput, ClientFrame, Hello, ImageInput, TextInput
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -38,7 +38,12 @@ class Turns:
         self._wall_clock = wall_clock
 
     def takes(self, binding: Binding, frame: ClientFrame) -> bool:
-        """Whether a frame is one for a text worker: an image, too, because somebody has to say that it is not taken."""
+        """Whether a frame is one for a text worker: an image, too, because somebody has to say that it is not taken.
+
+        So is every answer to an approval, by whatever a client speaks: no other worker could go on with it.
+        """
+        if isinstance(frame, AnswerInput):
+            return True
         return binding.modality == "text" and isinstance(frame, Hello | TextInput | ImageInput)
 
     def send(self, binding: Binding, frame: ClientFrame, body: bytes) -> None:
@@ -58,7 +63,7 @@ class Turns:
 
     def _identity(self, binding: Binding, frame: ClientFrame, body: bytes) -> str:
         """The same for repeats: of input by its number, of a hello by all it says. Input without one has none."""
-        if isinstance(frame, TextInput | ImageInput):
+        if isinstance(frame, TextInput | ImageInput | AnswerInput):
             if frame.seq is None:
                 return secrets.token_hex(16)
             name = str(frame.seq)

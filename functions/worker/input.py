@@ -19,7 +19,7 @@ from strands.types.media import ImageBlock, ImageFormat
 
 from segue.item import Known
 from segue.wire.audio import AudioLimits
-from segue.wire.frames import AudioInput, FrameError, ImageInput, InputFrame, MediaType, TextInput
+from segue.wire.frames import AnswerInput, AudioInput, FrameError, ImageInput, InputFrame, MediaType, TextInput
 from segue.wire.images import ImageRefused
 from worker.images import UnfinishedImages
 from worker.intake import Intake, Said
@@ -145,7 +145,7 @@ class Input:
                 # What a model raises for content that it does not take. It is recorded, so it counts as taken.
                 logger.warning("the model does not take an input", client=said.client_id, reason=type(error).__name__)
                 self._output.refuse(said.client_id)
-            if isinstance(said.frame, TextInput | ImageInput) and said.frame.seq is not None:
+            if isinstance(said.frame, TextInput | ImageInput | AnswerInput) and said.frame.seq is not None:
                 self._output.acknowledge(said.client_id)
 
     async def _give(self, said: Said) -> None:
@@ -153,6 +153,10 @@ class Input:
         if said.refusal is not None:
             self._intake.skipped(said.client_id, frame.seq)
             raise said.refusal
+        if isinstance(frame, AnswerInput):
+            # A voice agent never waits for an approval, and what a text agent waited for was denied at the restore.
+            self._intake.skipped(said.client_id, frame.seq)
+            raise FrameError("approval_closed")
         if isinstance(frame, ImageInput):
             await self._give_image(said, frame)
         elif isinstance(frame, AudioInput) and not frame.audio:

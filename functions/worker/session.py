@@ -15,7 +15,7 @@ from segue import SessionFenced
 from segue.wire import frames
 from segue.wire.claims import ClientAddress
 from segue.wire.delivery import Delivery
-from segue.wire.frames import AudioInput, Bye, FrameError, Hello, ImageInput, TextInput
+from segue.wire.frames import AnswerInput, AudioInput, Bye, FrameError, Hello, ImageInput, TextInput
 from segue.wire.rate import FrameRate
 from worker.audience import Arrival, Audience
 from worker.beginning import Beginning
@@ -175,7 +175,7 @@ class HostedSession:
             raise FrameError("superseded")
         if isinstance(frame, Hello) or arrival is Arrival.NEW:
             self._greet(client_id, frame.last_record if isinstance(frame, Hello) else None)
-        if isinstance(frame, TextInput | AudioInput | ImageInput):
+        if isinstance(frame, TextInput | AudioInput | ImageInput | AnswerInput):
             self._input.offer(client_id, frame)
 
     def _greet(self, client_id: str, last_record: int | None) -> None:

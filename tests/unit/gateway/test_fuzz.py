@@ -10,12 +10,14 @@ from hypothesis import strategies as st
 from gateway import connect, disconnect, message
 from segue.wire.frames import (
     MESSAGES,
+    AnswerInput,
     AudioInput,
     Bye,
     Hello,
     ImageInput,
     OutputAck,
     Ping,
+    Response,
     TextInput,
     decode_server_frame,
     encode_frame,
@@ -41,13 +43,16 @@ FRAMES = [
     TextInput(text="hi"),
     AudioInput.from_pcm(b"\0\0" * 800, seq=2),
     ImageInput(image="AAAA", media_type="image/png", part=1, parts=1, seq=3),
+    AnswerInput(approval=2, responses=(Response(id="i", response=True),), seq=4),
     OutputAck(epoch=1, seq=1),
     Ping(),
     Bye(),
 ]
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
 JSON = st.recursive(LEAVES, lambda some: st.lists(some, max_size=4) | st.dictionaries(st.text(max_size=9), some))
-NAMES = "type session client_id connection last_record seq text audio image part epoch trace"
+NAMES = (
+    "type session client_id connection last_record seq text audio image part epoch approval responses approvals trace"
+)
 FIELDS = st.sampled_from(NAMES.split())
 MESSY = st.tuples(st.sampled_from(FRAMES), st.dictionaries(FIELDS, LEAVES, max_size=3)).map(
     lambda pair: json.dumps(json.loads(encode_frame(pair[0])) | pair[1])

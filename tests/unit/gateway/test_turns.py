@@ -9,7 +9,17 @@ import pytest
 from gateway.connections import Binding
 from gateway.turns import REPEAT_SECONDS, Turns
 from segue.wire.delivery import Delivery, decode_delivery, encode_delivery
-from segue.wire.frames import AudioInput, Bye, Hello, ImageInput, OutputAck, TextInput, encode_frame
+from segue.wire.frames import (
+    AnswerInput,
+    AudioInput,
+    Bye,
+    Hello,
+    ImageInput,
+    OutputAck,
+    Response,
+    TextInput,
+    encode_frame,
+)
 
 BINDING = Binding("alice/talk", "talk", "c", 1, "text")
 
@@ -159,6 +169,49 @@ def test_an_image_waits_for_a_turn_that_refuses_it(texting, queue):
         say(texting, image)
     assert frames(queue)[1:] == [image]
     assert texting.claims() == []
+
+
+def answer(seq=1):
+    return AnswerInput(approval=3, responses=(Response(id="i", response=True),), seq=seq)
+
+
+def test_an_answer_waits_for_a_turn_once_for_each_number(texting, queue):
+    for frame in (answer(1), answer(1), answer(2)):
+        say(texting, frame)
+    assert frames(queue)[1:] == [answer(1), answer(2)]
+    assert texting.claims() == []
+
+
+def test_an_answer_of_a_client_of_voice_is_for_a_turn_as_well(gateway, turns, queue):
+    gateway.open("c-1", "alice")
+    gateway.router._dispatch._turns = turns
+    say(gateway, Hello(session="talk", client_id="c", connection=1))
+    gateway.claims()
+    say(gateway, answer())
+    assert frames(queue) == [answer()]
+    assert gateway.claims() == [], "a voice worker would deny what it is an answer to"
+
+
+def test_where_there_are_no_turns_a_worker_is_claimed_for_an_answer_without_a_number_that_waits(gateway, worker):
+    gateway.open("c-1", "alice")
+    gateway.hold("alice/talk", worker)
+    say(gateway, Hello(session="talk", client_id="c", connection=1))
+    say(gateway, answer(None))
+    assert worker.frames[-1] == answer(None)
+
+
+@pytest.mark.parametrize("approvals", [True, False])
+def test_a_turn_is_told_whether_its_client_can_answer_approvals_by_whatever_function_it_comes(
+    gateway, turns, queue, approvals
+):
+    gateway.open("c-1", "alice")
+    gateway.router._dispatch._turns = turns
+    say(gateway, Hello(session="talk", client_id="c", connection=1, modality="text", approvals=approvals))
+    gateway.warm()
+    gateway.router._dispatch._turns = turns
+    say(gateway, TextInput(text="a", seq=1))
+    told = [decode_delivery(message["Body"].encode()).approvals for message in waiting(queue)]
+    assert told == [approvals, approvals]
 
 
 def test_a_client_of_voice_is_served_as_before(gateway, turns, queue):

@@ -5,10 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segue.wire.cutting import REMNANT_BYTES, TEXT_BYTES, cut, encode_remnant
+from segue.wire.cutting import REMNANT_BYTES, TEXT_BYTES, cut, cut_approval, encode_remnant
 from segue.wire.frames import (
+    MAX_APPROVALS,
     MAX_FRAME_BYTES,
     MAX_NUMBER,
+    Approval,
+    ApprovalRequest,
     AudioOutput,
     Error,
     FrameError,
@@ -17,6 +20,7 @@ from segue.wire.frames import (
     TextOutput,
     Tool,
     Transcript,
+    WaitingTool,
     decode_server_frame,
     encode_frame,
 )
@@ -82,3 +86,40 @@ def test_an_error_takes_the_place_of_what_is_large_for_another_reason():
     remnant = decode_server_frame(encode_remnant(Received(upto=1, beyond=tuple(range(3, 20_000)), epoch=3, seq=4)))
     assert isinstance(remnant, Error)
     assert (remnant.epoch, remnant.seq, remnant.code) == (3, 4, "internal")
+
+
+def approval(requests, value, tools=None):
+    uses = [f"tooluse_{number:022}" for number in range(tools or requests)]
+    return Approval(
+        status="asked",
+        requests=tuple(
+            ApprovalRequest(id=f"v1:tool_call:{use}:{'0' * 36}", name="n" * 300, reason=value, tool_use_id=use)
+            for use in uses[:requests]
+        ),
+        tools=tuple(WaitingTool(tool_use_id=use, name="n" * 64, input={"x": value}) for use in uses),
+        seconds=300.0,
+        record=MAX_NUMBER,
+        **STAMPED,
+    )
+
+
+@pytest.mark.parametrize("requests", [1, 2, MAX_APPROVALS])
+@pytest.mark.parametrize("value", ["x" * 40_000, {"a": ["\x01" * 20_000]}, "short"], ids=["text", "object", "short"])
+def test_an_approval_keeps_its_ids_and_as_much_of_its_reasons_as_a_message_holds(requests, value):
+    frame = approval(requests, value)
+    fitting = cut_approval(frame)
+    assert decode_server_frame(encode_frame(fitting)) == fitting
+    assert [one.id for one in fitting.requests] == [one.id for one in frame.requests]
+    assert [one.tool_use_id for one in fitting.tools] == [one.tool_use_id for one in frame.tools]
+    if value == "short":
+        assert [one.reason for one in fitting.requests] == [value] * requests
+        assert [one.input for one in fitting.tools] == [{"x": value}] * requests
+    else:
+        assert all(one.reason.endswith("…") for one in fitting.requests)
+        assert all(one.input.startswith('{"x":') for one in fitting.tools)
+
+
+def test_tools_beyond_the_most_that_can_be_asked_about_are_left_out():
+    fitting = cut_approval(approval(1, "x" * 40_000, tools=200))
+    assert len(fitting.tools) == MAX_APPROVALS
+    encode_frame(fitting)

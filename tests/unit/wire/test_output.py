@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segue.item import Known
-from segue.wire.frames import AudioOutput, InputAck, Pong, Ready, TextOutput, Tool, Transcript
+from segue.wire.frames import Approval, AudioOutput, InputAck, Pong, Ready, TextOutput, Tool, Transcript
 from segue.wire.output import GAP, JournalCursor, OutputNumbering, OutputOrder
 
 
@@ -221,3 +221,28 @@ def test_memory_of_what_was_shown_is_bounded():
     assert len(cursor._shown) <= 2 * JournalCursor.KEPT
     assert not cursor.accept(text(5))
     assert not cursor.accept(text(cursor.last_record - JournalCursor.KEPT // 2))
+
+
+# --- approvals
+
+
+def test_an_approval_that_is_still_asked_is_shown_once_though_it_is_older_than_the_first_ready():
+    cursor = JournalCursor()
+    cursor.open(head=8)
+    asked = Approval(status="asked", record=5)
+    assert cursor.accept(asked)
+    assert not cursor.accept(asked), "said again after the next ready"
+    assert not cursor.accept(Approval(status="denied", record=4)), "what is over is history"
+    assert cursor.last_record == 7
+    assert cursor.accept(Approval(status="answered", of=5, record=8))
+    assert cursor.last_record == 8
+
+
+def test_an_approval_after_a_gap_is_not_shown_before_what_may_be_missing():
+    cursor = JournalCursor()
+    cursor.open(head=3)
+    cursor.gap()
+    asked = Approval(status="asked", record=5)
+    assert not cursor.accept(asked)
+    assert cursor.accept(ready(2, 1, since=2))
+    assert [cursor.accept(frame) for frame in (TextOutput(text="a", record=4), asked)] == [True, True]

@@ -5,7 +5,6 @@ import typing
 from pathlib import Path
 
 import jsonschema
-import msgspec
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -71,10 +70,11 @@ OF_CLIENT = validator(kind.__name__ for kind in CLIENT)
 OF_SERVER = validator([*(kind.__name__ for kind in SERVER), "Batch"])
 
 SAMPLES = [
-    frames.Hello(session="s", client_id="c", connection=1, last_record=-1, modality="text"),
+    frames.Hello(session="s", client_id="c", connection=1, last_record=-1, modality="text", approvals=True),
     frames.TextInput(text="hi", seq=1, trace="00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
     frames.AudioInput(audio="AAA=", seq=2),
     frames.ImageInput(image="AAAA", media_type="image/gif", part=2, parts=2, seq=3),
+    frames.AnswerInput(approval=3, responses=(frames.Response(id="i", response=True),), seq=4, last_record=-1),
     frames.OutputAck(epoch=1, seq=1),
     frames.Ping(),
     frames.Bye(),
@@ -82,17 +82,27 @@ SAMPLES = [
 TRACES = ["00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\n", "00-" + "0" * 32 + "-00f067aa0ba902b7-01"]
 NUMBERS = [-2, -1, 0, 1, 2, 192, 193, 2**53 - 1, 2**53, 1.5]
 TEXTS = ["", "a", "a b", "x" * 65, "x" * 129, "voice", "AAAA", *TRACES]
-VALUES = st.sampled_from([None, True, [], {}, *NUMBERS, *TEXTS])
+RESPONSES = [[{"id": "i", "response": response}] for response in (None, False, 0, [None], {"a": None})]
+VALUES = st.sampled_from([None, True, [], {}, *RESPONSES, [{"id": "", "response": 1}], *NUMBERS, *TEXTS])
+
+NAMES = [*SAMPLES[0].__struct_fields__, "approval", "responses", "seq", "text", "part", "type", "x"]
 
 
 @settings(max_examples=400, deadline=None)
 @example(SAMPLES[0], [("client_id", "c\n")])
 @given(
     st.sampled_from(SAMPLES),
-    st.lists(st.tuples(st.sampled_from([*SAMPLES[0].__struct_fields__, "seq", "text", "part", "type", "x"]), VALUES)),
+    st.lists(
+        st.tuples(
+            st.sampled_from(
+                [*SAMPLES[0].__struct_fields__, "approval", "responses", "seq", "text", "part", "type", "x"]
+            ),
+            VALUES,
+        )
+    ),
 )
 def test_the_code_takes_from_a_client_exactly_what_the_schema_allows(sample, changes):
-    value = msgspec.to_builtins(sample) | dict(changes)
+    value = json.loads(frames.encode_frame(sample)) | dict(changes)
     try:
         frames.decode_client_frame(json.dumps(value))
         taken = True
@@ -114,6 +124,9 @@ FORMAT = st.builds(frames.AudioFormat, rate=st.integers(1, 48000), channels=st.i
 SINCE = st.none() | st.integers(-1, 2**53 - 1)
 FORMATS = st.none() | st.builds(frames.AudioFormats, input=FORMAT, output=FORMAT)
 BEYOND = st.lists(st.integers(1, 2**53 - 1)).map(tuple)
+ANY = st.sampled_from([None, True, 1, "yes", [], {"a": [1]}])
+REQUEST = st.builds(frames.ApprovalRequest, reason=ANY, tool_use_id=st.none() | st.just("t"))
+WAITING = st.builds(frames.WaitingTool, input=ANY)
 WINDOW = st.none() | st.integers(1, 1000)
 FIELDS = {
     frames.Ready: {
@@ -130,11 +143,19 @@ FIELDS = {
     frames.Transcript: {"role": st.sampled_from(["user", "assistant"]), "record": RECORD, "replaces": RECORD},
     frames.TextOutput: {"record": RECORD},
     frames.Tool: {"status": st.sampled_from(["started", "success", "error"]), "record": RECORD},
+    frames.Approval: {
+        "status": st.sampled_from(["asked", "answered", "denied", "expired", "withdrawn"]),
+        "requests": st.lists(REQUEST, max_size=2).map(tuple),
+        "tools": st.lists(WAITING, max_size=2).map(tuple),
+        "seconds": st.none() | st.floats(0, 1e6),
+        "of": RECORD,
+        "record": RECORD,
+    },
     frames.BargeIn: {},
     frames.Restart: {},
     frames.Moved: {},
     frames.Resume: {},
-    frames.Error: {},
+    frames.Error: {"input": NUMBER},
     frames.Pong: {},
 }
 SAID = {kind: st.builds(kind, **PLACE, **fields) for kind, fields in FIELDS.items()}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from segue.wire.frames import AudioInput, ImageInput, TextInput
+from segue.wire.frames import AnswerInput, AudioInput, ImageInput, Response, TextInput
 from segue.wire.sender import FRAME_BYTES, Sender, SenderFull, SenderSettings
 
 AUDIO = AudioInput.from_pcm(b"\0\0")
@@ -44,6 +44,17 @@ def test_audio_has_more_time_than_text():
     sender.due(0.0)
     assert numbers(sender.due(2.0)) == [2]
     assert numbers(sender.due(6.0)) == [1, 2]
+
+
+def test_an_answer_has_a_number_as_text_has_is_sent_again_as_soon_and_counts_as_lasting():
+    sender = Sender(SenderSettings(text_timeout=2.0, lasting_bytes=2 * FRAME_BYTES + 60))
+    answer = AnswerInput(approval=3, responses=(Response(id="i", response="y"),))
+    sender.add(TextInput(text="a"))
+    sender.add(answer)
+    assert numbers(sender.due(0.0)) == [1, 2]
+    assert numbers(sender.due(2.0)) == [1, 2]
+    with pytest.raises(SenderFull):
+        sender.add(answer)
 
 
 def test_acknowledged_frames_are_forgotten():

@@ -12,7 +12,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from segue.wire.delivery import ROUTE_TOKEN_HEADER, decode_refusal, encode_delivery
-from segue.wire.frames import MESSAGES, AudioInput, Bye, FrameError, Hello, ImageInput, OutputAck, Ping, TextInput
+from segue.wire.frames import (
+    MESSAGES,
+    AnswerInput,
+    AudioInput,
+    Bye,
+    FrameError,
+    Hello,
+    ImageInput,
+    OutputAck,
+    Ping,
+    Response,
+    TextInput,
+)
 from tests.unit.worker.stand_ins import delivery
 from tests.unit.worker.test_claims import FakeQueue
 from worker.claims import ClaimTaker
@@ -31,13 +43,14 @@ FRAMES = [
     TextInput(text="hi", seq=1),
     AudioInput.from_pcm(b"\0\0" * 800),
     ImageInput(image="AAAA", media_type="image/png", part=1, parts=1),
+    AnswerInput(approval=2, responses=(Response(id="i", response=True),), seq=2),
     OutputAck(epoch=1, seq=1),
     Ping(),
     Bye(),
 ]
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
 JSON = st.recursive(LEAVES, lambda some: st.lists(some, max_size=4) | st.dictionaries(st.text(max_size=9), some))
-FIELDS = st.sampled_from(["session_key", "connection_id", "client_id", "counter", "frame"])
+FIELDS = st.sampled_from(["session_key", "connection_id", "client_id", "counter", "approvals", "frame"])
 
 
 def changed(pair):

@@ -1,11 +1,11 @@
-"""Images and pieces of audio that their client has given up, as the agent gets them."""
+"""Images, pieces of audio that their client has given up, and answers to approvals, as the agent gets them."""
 
 from __future__ import annotations
 
 import msgspec
 
 from segue.item import Known
-from segue.wire.frames import AudioInput, Error, ImageInput, InputAck
+from segue.wire.frames import AnswerInput, AudioInput, Error, ImageInput, InputAck, Response
 from tests.support.waiting import eventually
 from tests.unit.worker.stand_ins import address, audio, delivery, text
 from worker.images import UnfinishedImages
@@ -88,3 +88,13 @@ def test_only_so_many_clients_have_an_image_under_way():
     assert images.crowded_out() == []
     images.take("c", first)
     assert [(client_id, refusal.seqs) for client_id, refusal in images.crowded_out()] == [("b", (1,))]
+
+
+async def test_an_answer_to_an_approval_is_refused_by_a_voice_agent_and_leaves_no_hole(host, clients):
+    hosting = await host()
+    answer = AnswerInput(approval=3, responses=(Response(id="i", response=True),), seq=1)
+    for frame in (answer, text("hello", 2)):
+        hosting.session.deliver(delivery(frame))
+    await eventually(acknowledged(clients, 2))
+    assert [error.code for error in clients.of("k1", Error)] == ["approval_closed"]
+    assert hosting.model.texts == ["hello"]

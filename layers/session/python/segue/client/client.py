@@ -4,7 +4,7 @@ import asyncio
 import secrets
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import msgspec
 from websockets.exceptions import InvalidStatus
@@ -15,7 +15,19 @@ from segue.client.credentials import Credentials, Supply
 from segue.client.errors import ClientClosed, ClientError, ConnectionLost, NotReady
 from segue.client.events import EventBuffer, EventStream
 from segue.client.settings import ClientSettings
-from segue.wire.frames import AudioInput, ImageInput, InputFrame, MediaType, Modality, Ready, TextInput
+from segue.wire.frames import (
+    AnswerInput,
+    Approval,
+    AudioInput,
+    FrameError,
+    ImageInput,
+    InputFrame,
+    MediaType,
+    Modality,
+    Ready,
+    Response,
+    TextInput,
+)
 
 
 class Client:
@@ -24,7 +36,7 @@ class Client:
     Use it as an async context manager: entering connects and waits until the session is ready, leaving says good-bye.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - options, most of them seldom given
         self,
         url: str,
         *,
@@ -33,6 +45,7 @@ class Client:
         token: Supply[str] | None = None,
         headers: Supply[Mapping[str, str]] | None = None,
         modality: Modality = "voice",
+        approvals: bool = False,
         trace: Callable[[], str | None] | None = None,
         settings: ClientSettings | None = None,
     ) -> None:
@@ -45,6 +58,7 @@ class Client:
             token: a bearer token, or a function, async or not, that gets one for each new connection (they expire).
             headers: for the handshake, or a function, async or not, that makes them for each new connection.
             modality: what will mostly be sent.
+            approvals: whether this program answers an `Approval`; if not, what asks for one is denied.
             trace: returns the W3C traceparent that inputs carry from now on, `None` for none.
             settings: times and limits.
 
@@ -57,7 +71,12 @@ class Client:
         self._trace = trace or (lambda: None)
         credentials = Credentials(token, headers)
         self._conversation = Conversation(
-            session, self._client_id, modality, self._settings, renewable=credentials.renewable
+            session,
+            self._client_id,
+            modality,
+            self._settings,
+            renewable=credentials.renewable,
+            approvals=approvals,
         )
         self._events = EventBuffer(self._settings.event_capacity, self._settings.lasting_capacity)
         self._connections = Connections(url, credentials, self._conversation, self._events, self._settings)
@@ -94,6 +113,11 @@ class Client:
     def last_record(self) -> int | None:
         """The last record of the session's journal that was shown without a gap before it, -1 for none."""
         return self._conversation.last_record
+
+    @property
+    def approval(self) -> Approval | None:
+        """What the agent waits for: an `Approval` that was `asked` and is open, as far as is known here."""
+        return self._conversation.approval
 
     @property
     def unacknowledged(self) -> int:
@@ -195,6 +219,29 @@ class Client:
         """
         trace = self._trace()
         self._send(*(msgspec.structs.replace(part, trace=trace) for part in ImageInput.split(image, media_type)))
+
+    async def answer(self, approval: Approval, responses: Mapping[str, Any]) -> None:
+        """Answer an approval, all its requests together; it is kept and sent again until it is durable.
+
+        Args:
+            approval: the event that asks, with status `asked`.
+            responses: for the id of each of its requests any JSON value but `None`. What it means is up to the agent:
+                Strands' own handlers take `True`, "y" and "yes" for consent, and everything else for a refusal.
+
+        Raises:
+            ValueError: a request has no response, or a response no request.
+            FrameError: `oversize`, or `bad_frame` for what JSON does not have; nothing was taken.
+            SenderFull: too much is unacknowledged; nothing was taken. `flush`, then try again.
+            ClientError: the client has ended.
+        """
+        asked = {request.id for request in approval.requests}
+        if approval.record is None or asked != responses.keys():
+            raise ValueError(f"answer each request of an approval that asks: {sorted(asked)}, not {sorted(responses)}")
+        answers = tuple(Response(id=name, response=response) for name, response in responses.items())
+        try:
+            self._send(AnswerInput(approval=approval.record, responses=answers, trace=self._trace()))
+        except TypeError as error:
+            raise FrameError("bad_frame", f"a response is no JSON: {error}") from error
 
     async def flush(self, timeout: float | None = None) -> None:
         """Wait until everything that was sent is durable.

@@ -17,6 +17,8 @@ from segue.client.settings import ClientSettings
 from segue.ids import valid_id
 from segue.wire.frames import (
     MAX_NUMBER,
+    AnswerInput,
+    Approval,
     ClientFrame,
     Error,
     Hello,
@@ -45,6 +47,9 @@ from segue.wire.sender import Sender
 FATAL_CODES = frozenset({"bad_session", "already_bound", "superseded"})
 """After these the server will refuse whatever this client says."""
 
+OVERDUE_SECONDS = 0.5
+"""After an approval's time is over, hello is said so much later: the holder's clock may be behind."""
+
 CREDENTIAL_CODES = frozenset({"unauthorized", "expired"})
 """After these it refuses what comes over this connection."""
 
@@ -57,6 +62,7 @@ class Conversation:
         last_ready: the newest `Ready`; `None` before the first.
         last_error: the newest `Error` since then.
         failure: why nothing more will come of this, if so.
+        approval: what the agent waits for, as it was shown; `None` if it waits for nothing.
     """
 
     def __init__(
@@ -67,6 +73,7 @@ class Conversation:
         settings: ClientSettings,
         *,
         renewable: bool = False,
+        approvals: bool = False,
     ) -> None:
         """Start without a connection.
 
@@ -76,18 +83,24 @@ class Conversation:
             modality: what will mostly be sent.
             settings: times and limits.
             renewable: whether each new connection has new credentials, so that expired ones are no end.
+            approvals: whether this client can answer approvals.
 
         Raises:
             ValueError: `session` or `client_id` is not one.
         """
         self._greeting = Hello(
-            session=valid_id(session, "session id"), client_id=client_id, connection=1, modality=modality
+            session=valid_id(session, "session id"),
+            client_id=client_id,
+            connection=1,
+            modality=modality,
+            approvals=approvals,
         )
         decode_client_frame(encode_frame(self._greeting))
         self.counter = 0
         self.last_ready: Ready | None = None
         self.last_error: Error | None = None
         self.failure: SessionRefused | None = None
+        self.approval: Approval | None = None
         self._settings = settings
         self._renewable = renewable
         self._sender = Sender(settings.sender)
@@ -99,6 +112,7 @@ class Conversation:
         self._holder: int | None = None  # the epoch that has what has arrived
         self._asked_again_at = 0  # what it said before that is no news any more
         self._ack_at: float | None = None
+        self._overdue_at: float | None = None  # when the approval's time is over
 
     @property
     def greeted(self) -> bool:
@@ -164,6 +178,9 @@ class Conversation:
         if link is None or link.lost:
             return []
         frames: list[ClientFrame] = []
+        if self._overdue_at is not None and self._overdue_at <= now:
+            self._overdue_at = None
+            self._missing(now)  # nothing runs between two turns: the hello has the approval denied
         if self._says_hello(link) and self._hellos.wait(now) <= 0:
             self._hellos.said(now)
             frames.append(
@@ -202,14 +219,15 @@ class Conversation:
         if link is not None:
             waits.append(link.wakeup(now, expecting=self._expecting))
             waits.append(self._hellos.wait(now) if self._says_hello(link) else None)
+            waits.append(None if self._overdue_at is None else self._overdue_at - now)
         if link is not None and link is self._links.current:
             waits.append(self._sender.wakeup(now) if self.greeted else None)
             waits.append(None if self._ack_at is None else self._ack_at - now)
         return min((max(0.0, wait) for wait in waits if wait is not None), default=None)
 
     def _placed(self, frame: InputFrame) -> InputFrame:
-        """Say with a text what was shown before it, where each turn may have a holder of its own."""
-        if self._greeting.modality == "text" and isinstance(frame, TextInput):
+        """Say with an input what was shown before it, where each turn may have a holder of its own."""
+        if isinstance(frame, AnswerInput) or (self._greeting.modality == "text" and isinstance(frame, TextInput)):
             return msgspec.structs.replace(frame, last_record=self._cursor.last_record)
         return frame
 
@@ -328,10 +346,24 @@ class Conversation:
             if isinstance(item, Gap):
                 self._missing(now)
                 continue
+            if isinstance(item, Approval):
+                self._follow(item, now)
             if not self._cursor.accept(item):
                 continue
-            if isinstance(item, Transcript | TextOutput | Tool) and item.record is not None and self._ack_at is None:
+            if (
+                isinstance(item, Transcript | TextOutput | Tool | Approval)
+                and item.record is not None
+                and self._ack_at is None
+            ):
                 self._ack_at = now + self._settings.ack_delay
             if not isinstance(item, Pong):
                 events.append(item)
         return events
+
+    def _follow(self, frame: Approval, now: float) -> None:
+        """Note what is waited for, and until when; said again it says the same."""
+        if frame.status == "asked":
+            self.approval = frame
+            self._overdue_at = now + (frame.seconds or 0.0) + OVERDUE_SECONDS
+        else:
+            self.approval = self._overdue_at = None

@@ -1,13 +1,15 @@
 """What a client says. Each frame may carry `trace`, a W3C traceparent: whose work it is."""
 
-from collections.abc import Sequence
-from typing import Annotated, Self
+from collections.abc import Collection, Sequence
+from typing import Annotated, Any, Self
 
 from msgspec import Meta, Struct
 
 from segue.wire.fields import (
     IMAGE_PART_BYTES,
+    MAX_APPROVALS,
     MAX_IMAGE_PARTS,
+    MAX_RESPONSE_DEPTH,
     Base64,
     ClientId,
     Count,
@@ -41,6 +43,7 @@ class Hello(ClientStruct, frozen=True, kw_only=True, omit_defaults=True, tag="he
         last_record: the last record that the client has shown without a gap before it, -1 for none: what it has not
             shown is said again. `None` when the client starts now and wants nothing said again.
         modality: what the client will mostly send.
+        approvals: whether it can answer an `Approval`. For a client that cannot, what asks for one is denied.
     """
 
     session: Annotated[str, Meta(max_length=128)]
@@ -48,6 +51,7 @@ class Hello(ClientStruct, frozen=True, kw_only=True, omit_defaults=True, tag="he
     connection: Seq
     last_record: RecordOrNone | None = None
     modality: Modality = "voice"
+    approvals: bool = False
 
 
 class TextInput(ClientStruct, frozen=True, kw_only=True, omit_defaults=True, tag="text"):
@@ -133,6 +137,45 @@ class ImageInput(ClientStruct, frozen=True, kw_only=True, omit_defaults=True, ta
         return from_base64(self.image, "image")
 
 
+class Response(Struct, frozen=True, kw_only=True):
+    """The answer to one request of an `Approval`.
+
+    Attributes:
+        id: of the request.
+        response: any JSON value but null; what it means is up to who asked. `True`, "y" and "yes" are Strands' own
+            words of consent.
+    """
+
+    id: Annotated[str, Meta(min_length=1)]
+    response: Annotated[Any, Meta(extra_json_schema={"not": {"type": "null"}})]
+
+    def __post_init__(self) -> None:
+        """Refuse null, which to Strands is no answer, and what is nested too deep to be recorded."""
+        if self.response is None:
+            raise ValueError("a response is not null")
+        level, depth = [self.response], 0
+        while level := [one for value in level for one in _within(value)]:
+            depth += 1
+            if depth > MAX_RESPONSE_DEPTH:
+                raise ValueError(f"a response has at most {MAX_RESPONSE_DEPTH} levels")
+
+
+class AnswerInput(ClientStruct, frozen=True, kw_only=True, omit_defaults=True, tag="answer"):
+    """The answer to an `Approval`: to all its requests together.
+
+    Attributes:
+        approval: `record` of the `Approval`.
+        responses: one for each of its requests.
+        seq: as in the other inputs.
+        last_record: as in `TextInput`.
+    """
+
+    approval: Count
+    responses: Annotated[tuple[Response, ...], Meta(min_length=1, max_length=MAX_APPROVALS)]
+    seq: Seq | None = None
+    last_record: RecordOrNone | None = None
+
+
 class OutputAck(ClientStruct, frozen=True, kw_only=True, omit_defaults=True, tag="ack"):
     """All server frames of `epoch` up to `seq` have arrived or been given up."""
 
@@ -148,5 +191,11 @@ class Bye(ClientStruct, frozen=True, kw_only=True, omit_defaults=True, tag="bye"
     """The client leaves on purpose and will not come back with this client id."""
 
 
-type ClientFrame = Hello | TextInput | AudioInput | ImageInput | OutputAck | Ping | Bye
-type InputFrame = TextInput | AudioInput | ImageInput
+def _within(value: Any) -> Collection[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
+
+
+type ClientFrame = Hello | TextInput | AudioInput | ImageInput | AnswerInput | OutputAck | Ping | Bye
+type InputFrame = TextInput | AudioInput | ImageInput | AnswerInput

@@ -12,6 +12,9 @@ MESSAGES: Final[dict[str, str]] = {
     "bad_frame": "a field of the frame is missing or wrong",
     "bad_audio": "audio comes in pieces of 20 to 250 ms; only the last of an utterance may be shorter",
     "bad_image": "the parts of an image come in order, alike, and within the size that is taken",
+    "approval_open": "the agent waits for an approval: answer it, then say this again",
+    "approval_closed": "no such approval is open: it was answered, or its time is over",
+    "bad_answer": "an answer has one response for each request of the approval",
     # the connection
     "unauthorized": "the credentials are not accepted",
     "expired": "the credentials have expired: open a new connection with new ones",

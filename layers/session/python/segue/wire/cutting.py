@@ -5,13 +5,14 @@ the same again, for ever. So something is sent for every frame, however large th
 """
 
 from bisect import bisect_right
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from segue.wire.codes import FrameError
 from segue.wire.encoding import encode_frame
-from segue.wire.server_frames import AudioOutput, ServerFrame, error_frame
+from segue.wire.fields import MAX_APPROVALS
+from segue.wire.server_frames import Approval, AudioOutput, ServerFrame, error_frame
 
 TEXT_BYTES: Final = 30_000
 """Of a text in one frame, as encoded: leaves room for the other fields within 32 KB."""
@@ -20,12 +21,38 @@ REMNANT_BYTES: Final = 4_000
 """Of each text of a frame that is too large all the same."""
 
 
+APPROVAL_BYTES: Final = 16_000
+"""Of all reasons and inputs of an approval together; leaves room for the ids and names of the most that it may have."""
+
+NAME_BYTES: Final = 128
+"""Of the name of a request: what an agent's code calls it."""
+
+
 def cut(text: str, limit: int = TEXT_BYTES) -> str:
     """Return a text, or as much of it as takes `limit` bytes in a message, and `…`."""
     if _size(text) <= limit:
         return text
     # Each character takes at least one byte.
     return text[: bisect_right(range(1, limit + 1), limit, key=lambda count: _size(text[:count]))] + "…"
+
+
+def cut_approval(frame: Approval) -> Approval:
+    """Return an approval that a message holds: a long reason or input becomes the beginning of its JSON."""
+    tools = frame.tools[:MAX_APPROVALS]
+    share = APPROVAL_BYTES // max(1, len(frame.requests) + len(tools))
+    requests = (
+        msgspec.structs.replace(one, name=cut(one.name, NAME_BYTES), reason=_cut_value(one.reason, share))
+        for one in frame.requests
+    )
+    shortened = (msgspec.structs.replace(one, input=_cut_value(one.input, share)) for one in tools)
+    return msgspec.structs.replace(frame, requests=tuple(requests), tools=tuple(shortened))
+
+
+def _cut_value(value: Any, limit: int) -> Any:
+    encoded = msgspec.json.encode(value)
+    if len(encoded) <= limit:
+        return value
+    return cut(value if isinstance(value, str) else encoded.decode(), limit)
 
 
 def encode_remnant(frame: ServerFrame) -> str:

@@ -2,7 +2,7 @@
 
 POST <endpoint>/frames
 x-segue-route-token: <route_token of the lease>
-{"session_key": …, "connection_id": …, "client_id": …, "counter": …, "frame": {…}}
+{"session_key": …, "connection_id": …, "client_id": …, "counter": …, "approvals": …, "frame": {…}}
 
 202  accepted                                 403  the token is not the lease's
 400  {"error": code, "message": …}            410  {"error": "moved"}: not held here, or on its way out
@@ -31,6 +31,7 @@ class Delivery(Struct, frozen=True, kw_only=True):
         client_id: as in the client's `Hello`.
         counter: which of the client's connections that is; a higher one is newer.
         frame: the frame.
+        approvals: whether the client can answer an `Approval`, as its `Hello` said.
     """
 
     session_key: str
@@ -38,6 +39,7 @@ class Delivery(Struct, frozen=True, kw_only=True):
     client_id: str
     counter: int
     frame: ClientFrame
+    approvals: bool = False
 
 
 class Refusal(Struct, frozen=True, kw_only=True):

@@ -18,6 +18,12 @@ base64 group is cut."""
 MAX_IMAGE_PARTS: Final = 192
 """Frames of one image, together 4.3 MB: what providers take, and less than a receiver's window of frames."""
 
+MAX_APPROVALS: Final = 32
+"""Requests that are asked, and answered, together. An agent that asks for more at a time is denied them."""
+
+MAX_RESPONSE_DEPTH: Final = 32
+"""Levels of lists and objects in a response: what is recorded of it is read by code that calls itself."""
+
 TRACEPARENT: Final = r"\A(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}\Z"
 """W3C Trace Context, section 3.2: version, trace id, parent id, flags; neither id is all zeros."""
 
@@ -32,6 +38,7 @@ type Modality = Literal["voice", "text"]
 type MediaType = Literal["image/jpeg", "image/png", "image/webp", "image/gif"]
 type Role = Literal["user", "assistant"]
 type ToolStatus = Literal["started", "success", "error"]
+type ApprovalStatus = Literal["asked", "answered", "denied", "expired", "withdrawn"]
 
 
 def to_base64(raw: bytes) -> str:

@@ -1,14 +1,15 @@
 """Frames of the wire protocol: JSON text messages, told apart by the field `type`. Everything about them, in one place.
 
-Client to server (`segue.wire.client_frames`): `Hello`, `TextInput`, `AudioInput`, `ImageInput`, `OutputAck`, `Ping`,
-`Bye`. Server to client (`segue.wire.server_frames`): `Ready`, `InputAck`, `Received`, `AudioOutput`, `Transcript`,
-`TextOutput`, `Tool`, `BargeIn`, `Restart`, `Moved`, `Resume`, `Error`, `Pong`.
+Client to server (`segue.wire.client_frames`): `Hello`, `TextInput`, `AudioInput`, `ImageInput`, `AnswerInput`,
+`OutputAck`, `Ping`, `Bye`. Server to client (`segue.wire.server_frames`): `Ready`, `InputAck`, `Received`,
+`AudioOutput`, `Transcript`, `TextOutput`, `Tool`, `Approval`, `BargeIn`, `Restart`, `Moved`, `Resume`, `Error`, `Pong`.
 
 Fields that a reader does not know are ignored, so that the two ends need not be deployed together. Fields that are
 `None` are left out. A frame that breaks a rule raises `FrameError`, whose code and message may be shown to the client.
 """
 
 from segue.wire.client_frames import (
+    AnswerInput,
     AudioInput,
     Bye,
     ClientFrame,
@@ -17,6 +18,7 @@ from segue.wire.client_frames import (
     InputFrame,
     OutputAck,
     Ping,
+    Response,
     TextInput,
 )
 from segue.wire.codes import MESSAGES, RETRYABLE_CODES, FrameError
@@ -28,8 +30,19 @@ from segue.wire.encoding import (
     encode_frame,
     fitting,
 )
-from segue.wire.fields import MAX_FRAME_BYTES, MAX_NUMBER, MediaType, Modality, Role, ToolStatus
+from segue.wire.fields import (
+    MAX_APPROVALS,
+    MAX_FRAME_BYTES,
+    MAX_NUMBER,
+    ApprovalStatus,
+    MediaType,
+    Modality,
+    Role,
+    ToolStatus,
+)
 from segue.wire.server_frames import (
+    Approval,
+    ApprovalRequest,
     AudioFormat,
     AudioFormats,
     AudioOutput,
@@ -47,14 +60,20 @@ from segue.wire.server_frames import (
     TextOutput,
     Tool,
     Transcript,
+    WaitingTool,
     error_frame,
 )
 
 __all__ = [
+    "MAX_APPROVALS",
     "MAX_FRAME_BYTES",
     "MAX_NUMBER",
     "MESSAGES",
     "RETRYABLE_CODES",
+    "AnswerInput",
+    "Approval",
+    "ApprovalRequest",
+    "ApprovalStatus",
     "AudioFormat",
     "AudioFormats",
     "AudioInput",
@@ -77,6 +96,7 @@ __all__ = [
     "Pong",
     "Ready",
     "Received",
+    "Response",
     "Restart",
     "Resume",
     "Role",
@@ -86,6 +106,7 @@ __all__ = [
     "Tool",
     "ToolStatus",
     "Transcript",
+    "WaitingTool",
     "decode_client_frame",
     "decode_server_frame",
     "decode_server_message",

@@ -1,7 +1,7 @@
 """Output numbering: what a holder says reaches each client in order, and journal content exactly once.
 
 Every frame of a holder carries its epoch and a `seq`, from 1, per client id within the epoch. Frames that show journal
-content (final transcripts, texts, tools) also carry the number of the record that they show.
+content (final transcripts, texts, tools, approvals) also carry the number of the record that they show.
 
     holder                                                 client
     OutputNumbering.stamp ── (epoch, seq) ──▶ … ──▶ OutputOrder.offer ──▶ JournalCursor.accept ──▶ shown
@@ -18,7 +18,7 @@ from typing import Final
 
 import msgspec
 
-from segue.wire.frames import Ready, ServerFrame, TextOutput, Tool, Transcript
+from segue.wire.frames import Approval, Ready, ServerFrame, TextOutput, Tool, Transcript
 
 type Key = tuple[int, str, str]
 
@@ -194,9 +194,11 @@ class JournalCursor:
         """Whether to show a frame, taken in order."""
         if isinstance(frame, Ready) and frame.since is not None and self._last is not None:
             self._complete = True
-        if not isinstance(frame, Transcript | TextOutput | Tool) or frame.record is None:
+        if not isinstance(frame, Transcript | TextOutput | Tool | Approval) or frame.record is None:
             return True
-        if not self._complete or frame.record <= self._floor:
+        # What is still asked is no history, however long ago it was asked: it is said again after every `Ready`.
+        still_asked = isinstance(frame, Approval) and frame.status == "asked"
+        if not self._complete or (frame.record <= self._floor and not still_asked):
             return False
         key = (frame.record, type(frame).__name__, frame.tool_use_id if isinstance(frame, Tool) else "")
         if key in self._shown:

@@ -21,7 +21,7 @@ from typing import Final
 import msgspec
 
 from segue.errors import SegueError
-from segue.wire.client_frames import AudioInput, ImageInput, InputFrame, TextInput
+from segue.wire.client_frames import AnswerInput, AudioInput, ImageInput, InputFrame, TextInput
 from segue.wire.rate import TokenBucket
 
 FRAME_BYTES: Final = 200
@@ -43,7 +43,8 @@ class SenderSettings:
     """When a sender sends again, how fast, and how much it keeps.
 
     Attributes:
-        text_timeout: seconds without acknowledgement after which text is sent again; it is acknowledged once committed.
+        text_timeout: seconds without acknowledgement after which text, or an answer, is sent again; it is acknowledged
+            once committed.
         image_timeout: the same for images, whose parts are acknowledged together.
         audio_timeout: the same for audio, which is acknowledged only when the turn it belongs to is committed.
         backoff: factor on the timeout for each time a frame was sent again.
@@ -240,7 +241,7 @@ class Sender:
 
     def _timeout(self, frame: InputFrame, times: int) -> float:
         match frame:
-            case TextInput():
+            case TextInput() | AnswerInput():
                 first = self._settings.text_timeout
             case ImageInput():
                 first = self._settings.image_timeout
@@ -280,3 +281,5 @@ def _cost(frame: InputFrame) -> int:
     match frame:
         case TextInput(text=content) | AudioInput(audio=content) | ImageInput(image=content):
             return FRAME_BYTES + len(content)
+        case AnswerInput(responses=responses):
+            return FRAME_BYTES + len(msgspec.json.encode(responses))

@@ -1,13 +1,23 @@
 """What the server says: the holder of a session, and in few cases the gateway by itself."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, Struct
 
 from segue.item import Known
 from segue.wire.codes import RETRYABLE_CODES, standard_text
-from segue.wire.fields import Base64, Count, RecordOrNone, Role, Seq, ToolStatus, Trace, from_base64
+from segue.wire.fields import (
+    ApprovalStatus,
+    Base64,
+    Count,
+    RecordOrNone,
+    Role,
+    Seq,
+    ToolStatus,
+    Trace,
+    from_base64,
+)
 
 
 class AudioFormat(Struct, frozen=True, kw_only=True):
@@ -123,6 +133,62 @@ class Tool(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="too
     record: Count | None = None
 
 
+class ApprovalRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One of the questions of an `Approval`.
+
+    Attributes:
+        id: names it in the answer.
+        name: what the agent's code calls it.
+        reason: why it asks, any JSON value; a long one is cut.
+        tool_use_id: the tool call that it is about, if it is about one.
+    """
+
+    id: str
+    name: str
+    reason: Any = None
+    tool_use_id: str | None = None
+
+
+class WaitingTool(Struct, frozen=True, kw_only=True):
+    """A tool call that does not run before an `Approval` is answered.
+
+    Attributes:
+        tool_use_id: as in its `Tool`.
+        name: of the tool.
+        input: what it is called with; a long one is cut.
+    """
+
+    tool_use_id: str
+    name: str
+    input: Any
+
+
+class Approval(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="approval"):
+    """The agent waits for a person's answer (`asked`), or does not wait any more.
+
+    While it waits, the one that was asked is said again after every `Ready`, whatever `since` says: show it once for
+    each `record`.
+
+    Attributes:
+        status: `asked`; `answered` by a client; `denied`, because nobody can answer; `expired`, because nobody did in
+            time; `withdrawn`, because the session went on without it.
+        requests: with `asked`: what is asked. All are answered together.
+        tools: with `asked`: the tool calls that wait.
+        seconds: with `asked`: how long it can still be answered. Afterwards say `Hello`, and it is denied.
+        of: otherwise: `record` of what was asked, if it was asked at all.
+        reason: otherwise: in words, why.
+        record: the journal's record that this shows.
+    """
+
+    status: ApprovalStatus
+    requests: tuple[ApprovalRequest, ...] = ()
+    tools: tuple[WaitingTool, ...] = ()
+    seconds: Annotated[float, Meta(ge=0)] | None = None
+    of: Count | None = None
+    reason: str | None = None
+    record: Count | None = None
+
+
 class BargeIn(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="barge_in"):
     """The user spoke over the agent: stop playing and drop what is queued."""
 
@@ -145,11 +211,19 @@ class Resume(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="r
 
 
 class Error(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="error"):
-    """A frame was refused, or something failed. `retryable`: the same may succeed later."""
+    """A frame was refused, or something failed. `retryable`: the same may succeed later.
+
+    Attributes:
+        code: one of `segue.wire.frames.MESSAGES`, or another.
+        message: for people.
+        retryable: whether the same may succeed later.
+        input: `seq` of the input that was refused, where the holder says so.
+    """
 
     code: str
     message: str
     retryable: bool
+    input: Seq | None = None
 
 
 class Pong(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="pong"):
@@ -164,6 +238,7 @@ type ServerFrame = (
     | Transcript
     | TextOutput
     | Tool
+    | Approval
     | BargeIn
     | Restart
     | Moved
@@ -171,7 +246,7 @@ type ServerFrame = (
     | Error
     | Pong
 )
-type JournalFrame = Transcript | TextOutput | Tool
+type JournalFrame = Transcript | TextOutput | Tool | Approval
 
 
 def error_frame(code: str, message: str | None = None, *, retryable: bool | None = None) -> Error:
