@@ -1,1 +1,1 @@
-"""What `cdk deploy` creates: the AWS CDK app of the stack."""
+"""The AWS CDK app of the stack: everything that `cdk deploy` creates."""

@@ -94,7 +94,7 @@ _BUCKET_OUTPUT: Final = "PublishOutputFnGetAttStorageSessionsFCE686BDArnC7CD3A97
 
 
 def under_a_prefix(data: Stack, service: Stack, api: CfnElement, stage: str) -> dict[str, dict[str, str]]:
-    """What is granted under a prefix: cdk-nag wants each named as its template names it.
+    """Grants under a prefix: cdk-nag wants each named as its template names it.
 
     Args:
         data: The stack with the bucket.

@@ -1,4 +1,4 @@
-"""What is said about a setting: in the error that refuses it, and in the documentation."""
+"""Texts about a setting: for the error that refuses it, and for the documentation."""
 
 from typing import Any, Literal, get_args, get_origin
 
@@ -31,7 +31,7 @@ def number(low: int, high: int, default: int | None) -> Any:
 
 
 def allowed_values(field: FieldInfo) -> str:
-    """What a setting may be, in words."""
+    """The values that a setting may have, in words."""
     extra = field.json_schema_extra
     if isinstance(extra, dict) and "allowed" in extra:
         return str(extra["allowed"])

@@ -41,7 +41,7 @@ PROVIDER_OPTIONS: Final = {
     "gemini-live": ("params", "connection", "client_args"),
     "rehearsal": ("limit_s", "pace", "connection"),
 }
-"""What `provider_options` may contain, likewise."""
+"""The keys that `provider_options` may contain, likewise."""
 VPC_PARTS: Final = ("vpc_zones", "vpc_worker_subnets", "vpc_function_subnets")
 
 

@@ -33,10 +33,10 @@ DEFAULT_TEXT_MODEL_ID: Final = {"nova-sonic": "amazon.nova-lite-v1:0"}
 """The same for text turns. With the rehearsal there is none, and the rehearsal answers."""
 
 LOCAL_KEYS_URL: Final = "http://127.0.0.1:9/.well-known/jwks.json"
-"""Where nobody publishes keys (port 9 discards): `local/` says where it does."""
+"""An address without keys (port 9 discards); `local/` replaces it by the local issuer's."""
 
 FRAMES_PER_SESSION: Final = 10
-"""Frames a second of somebody who speaks: 100 ms of audio each."""
+"""Frames a second of a caller who speaks: 100 ms of audio each."""
 REQUESTS_PER_ENVIRONMENT: Final = 10
 """Requests a second that Lambda gives to one execution environment
 (https://docs.aws.amazon.com/lambda/latest/dg/lambda-concurrency.html)."""
@@ -44,7 +44,7 @@ REQUESTS_PER_ENVIRONMENT: Final = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthConfig:
-    """Whose tokens let a caller in.
+    """The issuer whose tokens let a caller in.
 
     Attributes:
         mode: `cognito` (a user pool of the deployment's own) or `oidc` (the issuer that is named here).
@@ -87,29 +87,29 @@ class Config(Network, Access, Workers, Model, Conversations, Deployment):
 
     @property
     def voice(self) -> bool:
-        """Whether there are workers for streaming sessions."""
+        """True if there are workers for streaming sessions."""
         return self.workers != "text"
 
     @property
     def text(self) -> bool:
-        """Whether there are functions for text turns."""
+        """True if there are functions for text turns."""
         return self.workers != "voice"
 
     @property
     def auth(self) -> AuthConfig:
-        """Whose tokens let a caller in."""
+        """The issuer whose tokens let a caller in."""
         return AuthConfig(
             mode=self.auth_mode, issuer=self.auth_issuer, audience=self.auth_audience, jwks_url=self.auth_jwks_url
         )
 
     @property
     def worker_maximum(self) -> int:
-        """How many worker tasks run at most."""
+        """The most worker tasks that run at a time."""
         return self.worker_count_max or 5 * self.worker_count
 
     @property
     def frame_rate(self) -> int:
-        """Frames a second that are expected from all clients together; 0: nobody knows."""
+        """Frames a second that are expected from all clients together; 0 means unknown."""
         if self.expected_frame_rate is not None:
             return self.expected_frame_rate
         return min(self.worker_count * self.worker_capacity * FRAMES_PER_SESSION, 10_000)
@@ -167,7 +167,7 @@ def settings_by_name() -> dict[str, FieldInfo]:
 
 
 def local_defaults() -> dict[str, Any]:
-    """What is not given for the stage `local`."""
+    """Properties left out on the stage `local`."""
     return {
         "architecture": "arm64" if platform.machine().lower() in {"arm64", "aarch64"} else "x86_64",
         "provider": "rehearsal",

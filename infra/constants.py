@@ -14,7 +14,7 @@ WORKER_DOCKERFILE: Final = "functions/worker/Dockerfile"
 PYTHON_VERSION: Final = "3.13"
 WORKER_PORT: Final = 8080
 SESSION_PREFIX: Final = "sessions/"
-"""Where the library puts sessions in the bucket."""
+"""Prefix of all sessions in the bucket."""
 
 METRIC_NAMESPACE: Final = "Segue"
 ACTIVE_SESSIONS: Final = "ActiveSessions"
@@ -28,4 +28,4 @@ TURN_METRIC_SERVICE: Final = "segue-turn"
 JANITOR_METRIC_SERVICE: Final = "segue-janitor"
 
 DOCS: Final = "docs"
-"""Where an alarm's description leads, seen from the root of the repository, unless `docs_url` says where else."""
+"""Folder of runbooks that alarm descriptions link to, seen from the repository's root; `docs_url` overrides it."""

@@ -41,7 +41,7 @@ def _collect(line: dict[str, Any], found: Series) -> None:
 
 
 def statistic(name: str, values: list[float]) -> float:
-    """What CloudWatch makes of a minute's values.
+    """Statistics of a minute's values, as CloudWatch computes them.
 
     Raises:
         ValueError: The dashboard asks for one that is not known here.

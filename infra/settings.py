@@ -16,7 +16,7 @@ ZONES = r"[a-z]{2}(?:-[a-z]+)+-\d[a-z](?:,[a-z]{2}(?:-[a-z]+)+-\d[a-z]){0,5}"
 
 
 class Settings(BaseModel):
-    """What all groups have in common."""
+    """Settings of all groups."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -31,46 +31,46 @@ class Deployment(Settings):
     """Workers announce it and a later one sorts after an earlier one. It is part of the task definition, so that a new
     version replaces the workers. Default: the time of the synthesis."""
     region: str | None = text(r"[a-z]{2}(-[a-z]+)+-\d", "an AWS region such as us-east-1")
-    """Where to deploy. Default: the region of the caller's credentials."""
+    """AWS region of the deployment. Default: the region of the caller's credentials."""
     architecture: Literal["arm64", "x86_64"] = "arm64"
     """Of functions and workers."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """Of functions and workers."""
     log_retention_days: Literal[1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731] = 30
-    """How long log lines are kept."""
+    """Days that log lines are kept."""
     alarm_email: str | None = text(r"[^@\s,]+@[^@\s,]+\.[^@\s,]+", "an e-mail address")
-    """Who is told when an alarm goes off; AWS sends a confirmation first. Default: nobody."""
+    """Address that is told when an alarm goes off; AWS sends a confirmation first. Default: none."""
     trace_sampling_percent: int = number(0, 100, 0)
     """Which part of the turns workers trace (OpenTelemetry), of those that came without a trace. Functions are traced
-    at Lambda's own rate. 0: neither, and nobody may write traces."""
+    at Lambda's own rate. 0: neither, and no role may write traces."""
     trace_endpoint: str | None = text(r"https?://[!-~]{1,500}", "the address at which a collector takes OTLP over HTTP")
-    """Where workers send their traces, the path included (`/v1/traces`). Default: X-Ray, where functions send theirs.
+    """Address of the workers' traces, the path included (`/v1/traces`). Default: X-Ray, where functions send theirs.
     Only with `trace_sampling_percent`."""
     docs_url: str | None = text(r"https://[!-~]{1,300}", "an https address")
-    """Where the folder `docs` can be read, for the links in alarms to their runbooks. Default: its path in the
+    """Address of the folder `docs`, for the links in alarms to their runbooks. Default: its path in the
     repository."""
 
 
 class Conversations(Settings):
-    """What keeps a conversation."""
+    """Storage of conversations."""
 
     lease_seconds: int = number(2, 300, 10)
-    """How long a session's lease lives without a sign of its holder."""
+    """Seconds that a session's lease lives without a heartbeat of its holder."""
     heartbeat_seconds: int = number(1, 100, 3)
-    """How often a holder gives that sign. At most a third of `lease_seconds`."""
+    """Seconds between two heartbeats of a holder. At most a third of `lease_seconds`."""
     retention_days: int = number(1, 3650, 365)
     """Days after its last use at which a session is deleted."""
 
 
 class Model(Settings):
-    """Who answers."""
+    """The model that answers."""
 
     provider: Literal["nova-sonic", "openai-realtime", "openai-live", "gemini-live", "rehearsal"] = "nova-sonic"
     """The provider of the voice workers' model. `rehearsal` is an offline stand-in for tests."""
     model_id: str | None = text(r"[A-Za-z0-9._:/-]{1,140}", "the provider's name of a model")
     """The voice model. Default: the provider's in `infra/config.py`, else what the worker takes by itself."""
     model_voice: str | None = text(r"[A-Za-z0-9_-]{1,64}", "the provider's name of a voice")
-    """How it speaks. Default: the provider's own."""
+    """The model's voice. Default: the provider's own."""
     provider_input_rate: int | None = number(8000, 48_000, None)
     """Samples a second that the provider hears: one of those in docs/providers.md. Default: its usual one."""
     provider_output_rate: int | None = number(8000, 48_000, None)
@@ -92,16 +92,16 @@ class Model(Settings):
 
 
 class Workers(Settings):
-    """Who holds the conversations."""
+    """Workers that hold the conversations."""
 
     workers: Literal["voice", "text", "both"] = "both"
     """Fargate tasks that hold streaming sessions (voice), Lambda functions that answer text turn by turn (text)."""
     worker_count: int = number(1, 1000, 2)
-    """How many worker tasks run at least."""
+    """Worker tasks at least."""
     worker_count_max: int | None = number(1, 5000, None)
-    """How many run at most. Default: five times `worker_count`."""
+    """Worker tasks at most. Default: five times `worker_count`."""
     worker_capacity: int = number(1, 1000, 40)
-    """How many sessions one worker takes."""
+    """Sessions that one worker takes at most."""
     worker_cpu: Literal[256, 512, 1024, 2048, 4096, 8192, 16384] = 1024
     """CPU of a task, in units of 1/1024 vCPU."""
     worker_memory: int = number(512, 122_880, 2048)
@@ -110,28 +110,28 @@ class Workers(Settings):
     """Which part of the tasks runs on Fargate Spot. AWS takes such a task back with two minutes' notice, which is a
     handoff. (AWS's pages of some years ago say that Spot has no arm64.)"""
     worker_linger_seconds: int = number(0, 3600, 60)
-    """How long a session without clients is kept."""
+    """Seconds that a session without clients is kept."""
     worker_image: str | None = text(IMAGE, "the address of a container image")
     """A container image to run, public or in this account's ECR in the same region. Default: it is built from
     `functions/worker/Dockerfile`."""
     worker_base_image: str | None = text(IMAGE, "the address of a container image")
-    """What the image is built on; with a digest it is the same every time. Default: the Dockerfile's own."""
+    """Base of the worker image; with a digest it is the same every time. Default: the Dockerfile's own."""
 
 
 class Access(Settings):
-    """Who comes in, by which address, and how many."""
+    """Callers: who may connect, by which address, and how many."""
 
     auth_mode: Literal["cognito", "oidc"] = Field("cognito", alias="auth")
-    """Whose tokens let a caller in. `cognito`: those of a user pool of the deployment's own. `oidc`: another issuer's,
+    """Issuer of the callers' tokens. `cognito`: a user pool of the deployment's own. `oidc`: another issuer,
     which the next three settings name."""
     auth_issuer: str | None = text(r"https://[!-~]{1,500}", "the https address that tokens name as their issuer")
     """The issuer of tokens, as in their `iss`. With `auth=oidc`."""
     auth_audience: str | None = text(r"[!-~]{1,500}", "what tokens name as their audience, with commas between several")
-    """What has to be in a token's `aud` (or `client_id`). With `auth=oidc`."""
+    """Audience that a token must have in `aud` (or `client_id`). With `auth=oidc`."""
     auth_jwks_url: str | None = text(
         r"(?:https://|http://127\.0\.0\.1:)[!-~]{1,500}", "the https address of the issuer's keys"
     )
-    """Where the issuer's keys are. Default: at `/.well-known/jwks.json` below its address."""
+    """Address of the issuer's keys. Default: `/.well-known/jwks.json` below its address."""
     domain_name: str | None = text(DOMAIN, "a domain name such as voice.example.com")
     """An address of your own for the WebSocket API. Needs `domain_certificate_arn`."""
     domain_certificate_arn: str | None = text(
@@ -139,7 +139,7 @@ class Access(Settings):
     )
     """The certificate of `domain_name`, in the same region."""
     domain_zone_id: str | None = text(r"Z[A-Z0-9]{3,31}", "the id of a hosted zone of Route 53")
-    """Where the stack writes the address record of `domain_name`. Default: you write it yourself."""
+    """Hosted zone in which the stack writes the address record of `domain_name`. Default: you write it yourself."""
     expected_frame_rate: int | None = number(0, 10_000, None)
     """Frames a second from all clients together, at the busiest time. API Gateway throttles at twice of it, and the
     message function gets an execution environment for every ten. 0: neither is limited. Default: ten a second for each
@@ -149,7 +149,7 @@ class Access(Settings):
 
 
 class Network(Settings):
-    """Where the workers run."""
+    """Network of the workers."""
 
     network: Literal["public", "private"] = "public"
     """`public`: tasks have public addresses and nothing is paid for by the hour but these. `private`: tasks have none;
@@ -159,9 +159,9 @@ class Network(Settings):
     vpc_zones: str | None = text(ZONES, "one to six availability zones, with commas")
     """The availability zones of its subnets, in the same order as these."""
     vpc_worker_subnets: str | None = text(SUBNETS, "one to six ids of subnets, with commas")
-    """Where tasks run, one subnet for each zone: public ones with `network=public`."""
+    """Subnets of the tasks, one for each zone: public ones with `network=public`."""
     vpc_function_subnets: str | None = text(SUBNETS, "one to six ids of subnets, with commas")
-    """Where the message function runs, one private subnet for each zone."""
+    """Private subnets of the message function, one for each zone."""
 
 
 GROUPS = (Deployment, Conversations, Model, Workers, Access, Network)

@@ -1,4 +1,4 @@
-"""What the two places that a stack can be deployed to differ in.
+"""Differences between the two places that a stack can be deployed to.
 
 The emulator's CloudFormation knows fewer resource types than AWS, and some that it takes have no effect. Everything
 that is left out for it is named here and nowhere else; constructs ask for the capability, not for the stage.

@@ -1,6 +1,6 @@
 """Ask public advisories about everything that is locked: `make audit`.
 
-Exit codes: 0 nothing is known, or nobody could be asked (which is said); 1 something is known.
+Exit codes: 0 nothing is known, or no advisory service could be reached (which is said); 1 something is known.
 """
 
 import json
@@ -18,7 +18,7 @@ SECONDS = 120
 
 
 def python_findings(output: str) -> list[str] | None:
-    """What pip-audit's JSON says is known about packages; None if nobody could say anything."""
+    """Vulnerabilities in pip-audit's JSON; None if no advisory service could be reached."""
     try:
         packages = json.loads(output)["dependencies"]
     except (ValueError, KeyError):

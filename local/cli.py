@@ -121,7 +121,7 @@ def chat(settings: Settings, /, session: str, *, text: bool, url: str | None, as
 
 
 async def _here(settings: Settings) -> tuple[str, Callable[[], str]]:
-    """Where the running stack is, and what makes tokens for it."""
+    """Endpoint of the running stack, and the source of its tokens."""
     from local.deployment.issuer import Issuer
 
     facts = await Client(run_file.require(settings)).status()

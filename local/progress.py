@@ -1,4 +1,4 @@
-"""What is being done, as events: the terminal draws them, a script reads them as JSON lines."""
+"""Steps of long actions, as events: the terminal draws them, a script reads them as JSON lines."""
 
 import contextlib
 import json
@@ -35,7 +35,7 @@ Listener = Callable[[Event], None]
 
 
 class Progress:
-    """Hands events to whoever listens now: the terminal that ran `up`, and terminals that asked for a redeploy."""
+    """Hands events to the present listeners: the terminal that ran `up`, and terminals that asked for a redeploy."""
 
     def __init__(self, *listeners: Listener) -> None:
         self._listeners = list(listeners)

@@ -1,4 +1,4 @@
-"""Where things are and how many of them there are, decided once by the command line."""
+"""Paths and counts of the local stack, decided once by the command line."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ REGION = "us-east-1"
 ACCOUNT = "000000000000"
 STAGE = "local"
 KEYS_PATH = "/.well-known/jwks.json"
-"""Where the supervisor publishes the keys of this machine's issuer of tokens."""
+"""Path at which the supervisor publishes the keys of this machine's issuer of tokens."""
 
 DEFAULT_STOP_TIMEOUT_SECONDS = 120.0
 """The task definition's stop timeout: how long a worker has between SIGTERM and SIGKILL."""
@@ -24,7 +24,7 @@ class Settings:
     Attributes:
         home: Folder that everything is written to.
         port: TCP port of the emulator; 0 means the one used last time if it is free, else any free one.
-        workers: How many worker processes the service keeps up; 0 for somebody who starts their own.
+        workers: How many worker processes the service keeps up; 0 for a developer who starts their own.
         stop_timeout: Seconds between SIGTERM and SIGKILL of a worker.
         verbose: Show what the tools print, not only where they fail.
         python: Interpreter that runs workers and the CDK app.
@@ -43,7 +43,7 @@ class Settings:
 
     @property
     def state(self) -> Path:
-        """What the emulator keeps over a clean stop."""
+        """State that the emulator keeps over a clean stop."""
         return self.home / "state"
 
     @property
@@ -63,7 +63,7 @@ class Settings:
 
     @property
     def run_file(self) -> Path:
-        """Where a running supervisor says how to reach it."""
+        """File in which a running supervisor says how to reach it."""
         return self.home / "run.json"
 
     @property

@@ -1,4 +1,4 @@
-"""What a run finds, in a form that goes between processes as JSON."""
+"""Figures of a run, in a form that goes between processes as JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How late an event loop is, in a process that is watched from outside.
+"""Lateness of an event loop, in a process that is watched from outside.
 
 The process keeps the lateness of a ticker; on SIGUSR1 it writes what it has kept since the last time into a file.
 Timers of `epoll` are rounded up to whole milliseconds, which is part of every figure.

@@ -1,4 +1,4 @@
-"""What goes over the wire: every request of a boto3 session is delayed and counted, in the thread that sends it.
+"""Metering of requests: every request of a boto3 session is delayed and counted, in the thread that sends it.
 
 botocore tells of each request just before it is sent. The hook sleeps there, in the calling thread, which is
 what a slow network does to that thread: a manager that calls S3 on the event loop stalls it, one that calls

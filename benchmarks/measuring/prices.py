@@ -1,4 +1,4 @@
-"""What the requests would cost on AWS.
+"""Prices of the requests on AWS.
 
 Commonly quoted list prices of us-east-1 (S3 Standard; DynamoDB on demand, standard table class). They were not
 compared with AWS's own price pages, which could not be reached when this was written: look there before relying

@@ -1,4 +1,4 @@
-"""How long an event loop does not turn, seen from two sides.
+"""Stalls of an event loop, seen from two sides.
 
 From outside: a ticker task sleeps for a millisecond, again and again, and sees how much later it wakes. That is
 what a task that carries audio would see: it contains whatever keeps the loop's thread from running, work on the
@@ -27,7 +27,7 @@ _CALIBRATIONS = 20
 
 
 class Window(msgspec.Struct, kw_only=True):
-    """What was seen of the loop for a while, in milliseconds.
+    """Stalls of the loop during a while, in milliseconds.
 
     Attributes:
         stall: The longest time that the ticker woke late.

@@ -1,4 +1,4 @@
-"""What the figures should be, and whether they are."""
+"""Targets of the figures, and the verdict on each."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _managers(run: Run) -> Iterator[Verdict]:
 
 
 def _stalls(label: str, loads: Sequence[Load]) -> Verdict:
-    """All lengths together, less what happens with nothing to do: nobody is free of the machine's pauses (RFC 0009)."""
+    """All lengths together, less the share of idle moments: no process is free of the machine's pauses (RFC 0009)."""
     count = sum(load.stall.count for load in loads)
     over, idle = (sum(load.over[which] for load in loads) for which in (0, 1))
     each = [load.over[0] / load.stall.count for load in loads]

@@ -1,4 +1,4 @@
-"""What a deployment needs at 100, 10,000 and 1,000,000 conversations: a simulated load, priced and held against quotas.
+"""Needs of a deployment at 100, 10,000 and 1,000,000 conversations: a simulated load, priced and held against quotas.
 
 python -m benchmarks.scale                          prints the tables
 python -m benchmarks.scale --docs docs/scale.md     writes them into the page
@@ -51,7 +51,7 @@ ASSUMED: Final = {
     "voice out, KB a second": 64.0,
     "sessions a task": 28.0,
 }
-"""How people talk, and what could not be measured here. 28 sessions a task are 70 % of `worker_capacity`."""
+"""Assumptions about how people talk, not measured here. 28 sessions a task are 70 % of `worker_capacity`."""
 
 _BEATS: Final = 1 / (1 - SPREAD / 2)
 """Heartbeats that are sent for each that is due: they come early, at random."""
@@ -59,7 +59,7 @@ _BEATS: Final = 1 / (1 - SPREAD / 2)
 
 @dataclass
 class Load:
-    """What is asked for in each simulated second; names as in `QUOTAS`."""
+    """Requests of each simulated second; names as in `QUOTAS`."""
 
     seconds: dict[str, list[float]] = field(default_factory=dict)
 
@@ -79,7 +79,7 @@ class Load:
 
 @dataclass(frozen=True)
 class Quota:
-    """What an account gets unasked.
+    """Default quotas of an account.
 
     Attributes:
         key: Of the load.
@@ -150,7 +150,7 @@ def simulate(sessions: int, seed: int = 1) -> Load:
 
 
 def _asked(sessions: int, spoken: int, speaking: int, beating: float, joined: int) -> dict[str, float]:
-    """What one second asks for."""
+    """Requests of one second."""
     up = sessions * 1000 / ASSUMED["audio frame, ms"]
     down = speaking * 1000 / ASSUMED["audio a post, ms"] + sessions * ASSUMED["acks and transcripts a second"]
     commits = spoken * ASSUMED["messages a turn of each"] * MEASURED["commits a message"]

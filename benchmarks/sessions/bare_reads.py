@@ -1,4 +1,4 @@
-"""What storage itself takes for a restore: the same reads, by an HTTP client that does nothing else.
+"""Time that storage itself takes for a restore: the same reads, by an HTTP client that does nothing else.
 
 A restore cannot be faster than the first read, which says what there is, and then all others at once. An endpoint that
 works on one core answers them one after the other, and that shows here, too.

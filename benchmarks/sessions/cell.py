@@ -35,7 +35,7 @@ own noise for each message."""
 
 
 class Task(msgspec.Struct, kw_only=True):
-    """What to measure.
+    """A measurement to make.
 
     Attributes:
         manager: Its name.

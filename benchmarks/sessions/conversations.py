@@ -1,4 +1,4 @@
-"""What is said: texts of the length that people and voice models speak in, the same in every run.
+"""Texts of the length that people and voice models speak in, the same in every run.
 
 A user says 8 to 35 words, an assistant 30 to 100. As JSON, with its tracking id, a message is about 275 bytes.
 """

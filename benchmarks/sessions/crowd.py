@@ -30,7 +30,7 @@ _OPENING = 64
 
 
 class Task(msgspec.Struct, kw_only=True):
-    """How many sessions, for how long, where."""
+    """Number of sessions, duration and place."""
 
     place: Place
     delay_s: float

@@ -29,14 +29,14 @@ _PROBES = 2
 
 
 class Task(msgspec.Struct, kw_only=True):
-    """Where to hold sessions."""
+    """Place of the sessions to hold."""
 
     place: Place
     delay_s: float
 
 
 class Command(msgspec.Struct, kw_only=True):
-    """What to do next, and with which session."""
+    """The next command, and its session."""
 
     do: Literal["open", "say", "close"]
     session_id: str = ""

@@ -37,14 +37,14 @@ LABELS = {
 
 
 class Place(msgspec.Struct, kw_only=True, frozen=True):
-    """Where sessions are kept."""
+    """Place in which sessions are kept."""
 
     bucket: str
     lock_table: str
 
 
 class Session(Protocol):
-    """A session of one manager, from being restored to being let go."""
+    """A session of one manager, from its restore to its release."""
 
     async def open(self, model: TimedModel) -> BidiAgent:
         """Restore; the agent has its history."""
@@ -133,7 +133,7 @@ class _Snapshot(_Saving):
 
 
 class _None(_Saving):
-    """An agent that nobody keeps: what the machine and Strands alone do to the loop."""
+    """An agent without a session manager: what the machine and Strands alone do to the loop."""
 
     async def open(self, model: TimedModel) -> BidiAgent:
         return BidiAgent(model=model)

@@ -29,7 +29,7 @@ from benchmarks.sessions.plot import draw
 
 
 class Extent(msgspec.Struct, kw_only=True, frozen=True):
-    """How much is measured.
+    """Extent of a run.
 
     Attributes:
         sizes: Lengths of history, in messages.

@@ -25,7 +25,7 @@ class Table(msgspec.Struct, kw_only=True):
     rows: Sequence[Sequence[str]]
     note: str = ""
     words: bool = False
-    """Whether its cells are words rather than figures."""
+    """True if its cells are words rather than figures."""
 
 
 def tables(run: Run) -> Iterator[Table]:

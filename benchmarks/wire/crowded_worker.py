@@ -43,7 +43,7 @@ _TICK: Final = os.sysconf("SC_CLK_TCK")
 
 
 class Way:
-    """How long each frame took there and back; frames of a session come back in order."""
+    """Round-trip times of frames; frames of a session come back in order."""
 
     def __init__(self) -> None:
         self.took: list[float] = []

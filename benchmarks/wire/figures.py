@@ -1,4 +1,4 @@
-"""What `benchmarks.wire` finds, and the tables that show it."""
+"""Figures of `benchmarks.wire`, and the tables that show them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmarks.measuring.targets import Verdict, dead, handoff, hung
 from gateway.post import READ_SECONDS
 
 NOTICE_MS = 1000 * READ_SECONDS
-"""Nobody can notice sooner that a stopped process does not answer."""
+"""Seconds before which no observer can notice that a stopped process does not answer."""
 
 
 class Echo(msgspec.Struct, kw_only=True):

@@ -19,12 +19,12 @@ from tests.chaos.fleet import LEASE_SECONDS, Fleet
 from tests.chaos.weather import CALM
 
 MODEL_START_S = 0.5
-"""What a provider takes to accept a connection with a history: some tenths of a second."""
+"""Time of a provider to accept a connection with a history: some tenths of a second."""
 
 
 @dataclass(frozen=True)
-class Deeds:
-    """What the calls live through.
+class Faults:
+    """Faults of the calls.
 
     Attributes:
         redeploys: Planned handoffs of both calls, with a model that is there at once.
@@ -41,7 +41,7 @@ class Deeds:
 
 @dataclass(frozen=True)
 class Where:
-    """Where everything is, and who hears of progress."""
+    """The deployment to measure, and the listener of progress."""
 
     settings: Settings
     deployment: Deployment
@@ -49,14 +49,14 @@ class Where:
     say: Callable[[str], None]
 
 
-async def measure(where: Where, deeds: Deeds, run: Wire) -> None:
+async def measure(where: Where, faults: Faults, run: Wire) -> None:
     """Measure handoffs and takeovers as two callers see them."""
     for name, redeploys, start_s in (
-        ("a model that is there at once", deeds.redeploys, 0.0),
-        (f"a model that takes {MODEL_START_S:g} s to start", deeds.slow_redeploys, MODEL_START_S),
+        ("a model that is there at once", faults.redeploys, 0.0),
+        (f"a model that takes {MODEL_START_S:g} s to start", faults.slow_redeploys, MODEL_START_S),
     ):
         where.say(f"{redeploys} redeployments, {name}")
-        outcome, gaps = await _deeds(where, start_s, redeploys=redeploys)
+        outcome, gaps = await _faults(where, start_s, redeploys=redeploys)
         run.handoffs.append(
             Handoffs(
                 name=name,
@@ -65,14 +65,14 @@ async def measure(where: Where, deeds: Deeds, run: Wire) -> None:
                 gap_ms=Spread.of(gaps) if gaps else None,
             )
         )
-    where.say(f"{deeds.kills} kills, {deeds.stops} stops")
-    killed, _ = await _deeds(where, 0.0, kills=deeds.kills)
-    stopped, _ = await _deeds(where, 0.0, stops=deeds.stops)
+    where.say(f"{faults.kills} kills, {faults.stops} stops")
+    killed, _ = await _faults(where, 0.0, kills=faults.kills)
+    stopped, _ = await _faults(where, 0.0, stops=faults.stops)
     run.killed_ms, run.stopped_ms = _milliseconds(killed.killed), _milliseconds(stopped.stopped)
     run.lease_ms = round(1000 * LEASE_SECONDS)
 
 
-async def _deeds(
+async def _faults(
     where: Where, start_s: float, *, redeploys: int = 0, kills: int = 0, stops: int = 0
 ) -> tuple[calls.Outcome, list[float]]:
     """Have two calls live through something; also return the gaps of handoffs that the workers measured, in ms.
@@ -80,7 +80,7 @@ async def _deeds(
     Raises:
         click.ClickException: The account of the frames is not right.
     """
-    home = where.settings.home / f"deeds-{random.randbytes(3).hex()}"
+    home = where.settings.home / f"faults-{random.randbytes(3).hex()}"
     (home / "logs").mkdir(parents=True)
     model_log = home / "heard.jsonl"
     variables = {"SEGUE_REHEARSAL_LOG": str(model_log), "SEGUE_REHEARSAL_START": str(start_s)}

@@ -51,7 +51,7 @@ BEGIN, END = "<!-- wire: begin -->", "<!-- wire: end -->"
 
 @dataclass(frozen=True)
 class Extent:
-    """How much is measured.
+    """Extent of a run.
 
     Attributes:
         echoes: Frames there and back.
@@ -87,7 +87,7 @@ def say(text: str) -> None:
 
 @dataclass
 class Place:
-    """Where everything is."""
+    """The local deployment to measure."""
 
     settings: Settings
     deployment: Deployment
@@ -261,8 +261,8 @@ async def measure(home: Path, extent: Extent, parts: Sequence[str]) -> Wire:
                 say(f"{sessions} sessions")
                 run.crowds += await crowd(here, sessions, extent.crowd_s)
         if "pauses" in parts:
-            deeds = pauses.Deeds(extent.redeploys, extent.slow_redeploys, extent.kills, extent.stops)
-            await pauses.measure(pauses.Where(here.settings, here.deployment, here.token, say), deeds, run)
+            faults = pauses.Faults(extent.redeploys, extent.slow_redeploys, extent.kills, extent.stops)
+            await pauses.measure(pauses.Where(here.settings, here.deployment, here.token, say), faults, run)
     return run
 
 

@@ -1,4 +1,4 @@
-"""Who may connect: a Cognito user pool of the deployment's own, or any issuer of OpenID Connect tokens."""
+"""Authentication of callers: a Cognito user pool of the deployment's own, or any issuer of OpenID Connect tokens."""
 
 from typing import Final
 
@@ -48,7 +48,7 @@ class Auth(Construct):
             "Users",
             user_pool_name=f"segue-{config.stage}",
             feature_plan=cognito.FeaturePlan.ESSENTIALS,
-            # Whoever may talk to the agent is somebody's decision: it costs the owner money.
+            # Access is the owner's decision, since each conversation costs money.
             self_sign_up_enabled=False,
             sign_in_aliases=cognito.SignInAliases(username=True, email=True),
             sign_in_case_sensitive=False,

@@ -8,7 +8,7 @@ _PROFILE = re.compile(r"(?:us|eu|apac|jp|au|ca|global|us-gov)\.(?P<model>.+)")
 
 
 def model_arns(model_id: str) -> list[str]:
-    """What a policy has to name for a model: itself, or a cross-region profile and the model behind it.
+    """The resources that a policy has to name for a model: itself, or a cross-region profile and the model behind it.
 
     Args:
         model_id: Of a model (`amazon.nova-2-5-sonic`), of a profile (`us.amazon.nova-lite-v1:0`), or an ARN.

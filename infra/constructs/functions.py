@@ -19,7 +19,7 @@ MEMORY_MB: Final = 512
 
 
 def function_excludes(*packages: str) -> list[str]:
-    """What a function leaves out of `functions/`: everything but its own package, and those that it imports."""
+    """Folders of `functions/` that a function leaves out: all but its own package and those that it imports."""
     return ["/*", *(f"!/{package}" for package in packages), "__pycache__/", "Dockerfile*"]
 
 
@@ -88,7 +88,7 @@ def python_function(scope: Construct, config: Config, layers: Layers, entry: Ent
 
 
 def kept_warm(function: lambda_.Function, config: Config) -> lambda_.IFunction:
-    """What an API calls: the function, or an alias of it whose environments are started before anyone calls."""
+    """The target of an API: the function, or an alias of it whose environments are started before the first call."""
     if not config.provisioned_concurrency:
         return function
     return lambda_.Alias(

@@ -32,12 +32,12 @@ NETWORK_INTERFACE_ACTIONS: Final = [
     "ec2:DescribeSubnets",
     "ec2:UnassignPrivateIpAddresses",
 ]
-"""What Lambda needs to put a function into a VPC. The calls take no resource that is known beforehand."""
+"""Permissions that put a function into a VPC. The calls take no resource that is known beforehand."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatewayParts:
-    """What the gateway is connected to."""
+    """Resources that the gateway is connected to."""
 
     storage: Storage
     auth: Auth

@@ -56,7 +56,7 @@ too, and must cost nothing. A test holds this against each write of `segue.guard
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JanitorParts:
-    """What the janitor is connected to."""
+    """Resources that the janitor is connected to."""
 
     storage: Storage
     layers: Layers
@@ -67,7 +67,7 @@ class Janitor(Construct):
 
     Attributes:
         functions: By name: ended, again, weekly.
-        failures: By what failed, the queues that nobody but a person empties: `ended` (records of the stream),
+        failures: By what failed, the queues that only a person empties: `ended` (records of the stream),
             `sweeps` (lives) and `weekly` (runs).
     """
 

@@ -67,7 +67,7 @@ class Network(Construct):
 
     @property
     def ways_out(self) -> list[IDependable]:
-        """What has to be there before a task can call anything."""
+        """Resources that must exist before a task can call anything."""
         selected = self.vpc.select_subnets(
             subnets=self.worker_subnets.subnets, subnet_group_name=self.worker_subnets.subnet_group_name
         )
@@ -140,7 +140,7 @@ class Network(Construct):
         return message
 
     def _add_interface_endpoints(self) -> None:
-        """What tasks without public addresses call and what has no way over IPv6."""
+        """Services that tasks without public addresses call and that have no way over IPv6."""
         group = ec2.SecurityGroup(
             self,
             "EndpointGroup",

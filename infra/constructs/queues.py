@@ -10,7 +10,7 @@ RECEIVES_BEFORE_DEAD_LETTER: Final = 5
 
 
 def dead_letters(scope: Construct, construct_id: str) -> sqs.Queue:
-    """A queue that nobody empties but a person, for as long as SQS keeps messages."""
+    """A queue that only a person empties, for as long as SQS keeps messages."""
     return sqs.Queue(
         scope,
         construct_id,

@@ -1,4 +1,4 @@
-"""How the workers' service grows and shrinks: by sessions a task, and faster when claims have to wait."""
+"""Scaling of the workers' service: by sessions a task, and faster when claims have to wait."""
 
 from typing import Final
 
@@ -17,12 +17,12 @@ the sessions of a task that goes."""
 
 WAITING_SECONDS: Final = 10
 WAITING_LONG_SECONDS: Final = 30
-"""How old the oldest claim is when the service grows by a fifth, and by a half. A claim waits only if no worker has
+"""Ages of the oldest claim at which the service grows by a fifth and by a half. A claim waits only if no worker has
 room; a caller waits with it."""
 
 
 def sessions_per_task(config: Config) -> cloudwatch.Metric:
-    """How many sessions a worker holds on average, as the workers themselves say."""
+    """Sessions a worker holds on average, as the workers report it."""
     return cloudwatch.Metric(
         namespace=METRIC_NAMESPACE,
         metric_name=ACTIVE_SESSIONS,

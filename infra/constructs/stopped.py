@@ -1,4 +1,4 @@
-"""What happens when a task of the workers has stopped: the sessions that it held are offered to the others.
+"""Handling of stopped worker tasks: the sessions that a task held are offered to the other workers.
 
 ECS "task state change", STOPPED ──rule──▶ stopped ──▶ claims queue
                                     └─ tried three times ──▶ failures
@@ -30,7 +30,7 @@ MAX_AGE: Final = Duration.hours(1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoppedParts:
-    """What the function is connected to."""
+    """Resources that the function is connected to."""
 
     storage: Storage
     layers: Layers

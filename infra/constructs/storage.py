@@ -1,4 +1,4 @@
-"""What a session is kept in: the bucket with its journal, the table that guards it, and the table of connections."""
+"""Storage of sessions: the bucket with their journals, the table that guards them, and the table of connections."""
 
 from typing import Final
 

@@ -76,7 +76,7 @@ class TurnsQueue(Construct):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnParts:
-    """What the text worker is connected to."""
+    """Resources that the text worker is connected to."""
 
     storage: Storage
     layers: Layers

@@ -28,7 +28,7 @@ STOP_SECONDS: Final = 120
 """From SIGTERM to SIGKILL; the most that Fargate allows. Sessions are handed off within 90 of them."""
 
 WORKER_USER: Final = "10001"
-"""Nobody special, as in the Dockerfile; an image from elsewhere runs as the same."""
+"""An unprivileged user, as in the Dockerfile; an image from elsewhere runs as the same."""
 
 ECR_IMAGE: Final = re.compile(
     r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/"
@@ -61,7 +61,7 @@ MODEL_ACTIONS: Final = ["bedrock:InvokeModel", "bedrock:InvokeModelWithBidirecti
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerParts:
-    """What the workers are connected to."""
+    """Resources that the workers are connected to."""
 
     storage: Storage
     claims: sqs.IQueue
@@ -225,7 +225,7 @@ class Workers(Construct):
         return environment | self._model_environment() | trace_environment(config)
 
     def _model_environment(self) -> dict[str, str]:
-        """What was chosen of the model; what was not, the worker takes from its own table."""
+        """The model settings that were chosen; the worker takes the others from its own table."""
         config = self._config
         chosen = {
             "SEGUE_MODEL_ID": config.model_id,
@@ -274,6 +274,6 @@ def _allow(role: iam.IRole, actions: list[str], resource: str) -> None:
 
 
 def context_excludes() -> list[str]:
-    """What the image's build does not see: the same list that a build by hand uses."""
+    """Files that the image's build does not see: the same list that a build by hand uses."""
     lines = (ROOT / f"{WORKER_DOCKERFILE}.dockerignore").read_text(encoding="utf-8").splitlines()
     return [line for line in lines if line and not line.startswith("#")]

@@ -1,4 +1,4 @@
-"""What lies in DynamoDB and S3, read with the library as anybody could."""
+"""Content of DynamoDB and S3, read with the public library."""
 
 import asyncio
 from dataclasses import dataclass

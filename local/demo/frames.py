@@ -1,4 +1,4 @@
-"""What became of every frame: sent, acknowledged, heard by the model, answered, received.
+"""Account of every frame: sent, acknowledged, heard by the model, answered, received.
 
 A line counts as heard when the model understood its words and checksum, which takes all of its frames in their order.
 """

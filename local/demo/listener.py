@@ -1,4 +1,4 @@
-"""What the client receives: every frame with its place, and the agent's speech put back into words."""
+"""The client's side: every frame with its place, and the agent's speech decoded to words."""
 
 import asyncio
 import time
@@ -71,7 +71,7 @@ class Listener:
                 self._changed.notify_all()
 
     def acknowledged(self, number: int) -> bool:
-        """Whether an input frame is known to be durable."""
+        """Return true if an input frame is known to be durable."""
         return number <= self._upto or number in self._beyond
 
     async def final_after(self, count: int, text: str, within: float) -> Final:
@@ -91,7 +91,7 @@ class Listener:
         """Wait for the `ready` of a later epoch, and return it with its time.
 
         Raises:
-            TimeoutError: Nobody took the session within so many seconds.
+            TimeoutError: No worker acquired the session within so many seconds.
         """
         return await self._until(
             lambda: next(((at, one) for at, one in self.readies if (one.epoch or 0) > epoch), None), within

@@ -1,4 +1,4 @@
-"""What happened when: collected while it happens, printed as a table at the end."""
+"""Timeline of a demo: collected while it runs, printed as a table at the end."""
 
 import time
 from dataclasses import dataclass

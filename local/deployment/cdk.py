@@ -44,7 +44,7 @@ def environment(settings: Settings, endpoint: str, inherited: Mapping[str, str])
 
 
 class Toolkit:
-    """Runs the CDK's command line; its output goes to `logs/cdk-<action>.log`, and to whoever listens if asked."""
+    """Runs the CDK's command line; its output goes to `logs/cdk-<action>.log`, and to a listener if one is given."""
 
     def __init__(self, settings: Settings, guard: Guard, progress: Progress) -> None:
         self._settings = settings

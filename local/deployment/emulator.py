@@ -126,12 +126,12 @@ class Emulator:
 
     @property
     def running(self) -> bool:
-        """Whether there is something to stop."""
+        """True if there is a process to stop."""
         return self.child is not None and self.child.exit_code is None
 
     @property
     def log(self) -> Path:
-        """What it prints."""
+        """Path of the emulator's log."""
         return self._settings.logs / "emulator.log"
 
     def check(self) -> None:

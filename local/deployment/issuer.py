@@ -1,4 +1,4 @@
-"""This machine's own issuer of tokens: a key in the home folder, and tokens for whoever asks on the command line.
+"""This machine's own issuer of tokens: a key in the home folder, and tokens for users of the command line.
 
 The running stack publishes the public half (`local.stack.control`), and the deployed authorizer fetches it there, as it
 fetches Cognito's in AWS. The home folder is readable by its owner alone: reading the key allows any identity.
@@ -25,7 +25,7 @@ ISSUER: Final = "https://issuer.segue.local"
 AUDIENCE: Final = "segue"
 
 SUBJECT: Final = "local"
-"""Who one is who does not say."""
+"""Subject of a token whose user names none."""
 
 TOKEN_SECONDS: Final = 12 * 60 * 60
 """A working day: what is printed at the start can be used until the evening."""

@@ -1,4 +1,4 @@
-"""What is deployed, as this machine reaches it: stack outputs and the worker's task definition, read from the emulator.
+"""The deployment as this machine reaches it: stack outputs and the worker's task definition, read from the emulator.
 
 The outputs name hosts of AWS. Everything that has an address gets the emulator's here.
 """
@@ -71,12 +71,12 @@ class Deployment:
 
     @property
     def websocket_url(self) -> str:
-        """Where clients connect."""
+        """Address that clients connect to."""
         return f"ws://{urlsplit(self.endpoint).netloc}/{self._api_path}"
 
     @property
     def management_endpoint(self) -> str:
-        """Where workers post to connections."""
+        """Address that workers post to for connections."""
         return f"{self.endpoint}/{self._api_path}"
 
     def facts(self) -> dict[str, str]:

@@ -11,7 +11,7 @@ from local.fakes.fake import LOOPBACK
 
 @dataclass(frozen=True)
 class Certificate:
-    """What a server needs, and what its clients do.
+    """Files that a server needs, and those that its clients trust.
 
     Attributes:
         context: For the server.

@@ -1,4 +1,4 @@
-"""What all fake providers have in common."""
+"""Base of all fake providers."""
 
 import abc
 import contextlib

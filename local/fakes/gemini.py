@@ -109,7 +109,7 @@ class GeminiMind(Mind):
 
     @property
     def connected(self) -> bool:
-        """Whether its connection is open."""
+        """True while the connection is open."""
         return self._socket.state is State.OPEN
 
     async def send(self, **message: Any) -> None:

@@ -17,7 +17,7 @@ SAMPLE_BYTES = 2
 
 @dataclass
 class Told:
-    """What a connection was told before the first word: the provider's side of a restore.
+    """Context that a connection was given before the first word: the provider's side of a restore.
 
     Attributes:
         model: The model that was asked for.
@@ -77,7 +77,7 @@ class Mind(abc.ABC):
 
     @property
     def plays_on(self) -> bool:
-        """Whether the newest answer is taken to be still playing."""
+        """True if the newest answer is taken to be still playing."""
         return False
 
     def listen(self, input_rate: int, output_rate: int) -> None:

@@ -175,7 +175,7 @@ class NovaMind(Mind):
         """Nova says nothing of it before the words are there."""
 
     async def user_said(self, text: str) -> None:
-        """What was heard."""
+        """Speech that was heard."""
         await self._text_block("USER", "FINAL", text)
 
     async def begin(self) -> None:
@@ -199,7 +199,7 @@ class NovaMind(Mind):
 
     @property
     def plays_on(self) -> bool:
-        """Whether the newest answer is taken to be still playing."""
+        """True if the newest answer is taken to be still playing."""
         return self._fake.plays and self.heard != self._said
 
     async def end(self, text: str) -> None:

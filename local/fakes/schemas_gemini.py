@@ -1,4 +1,4 @@
-"""What Gemini Live takes from its client: the messages in use, from its API reference, unknown fields forbidden."""
+"""Messages of Gemini Live's client that are in use, from its API reference, unknown fields forbidden."""
 
 from typing import Annotated, Any, Literal
 

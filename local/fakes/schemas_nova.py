@@ -1,4 +1,4 @@
-"""What Nova Sonic takes from its client: the events in use, from AWS's user guide, unknown fields forbidden."""
+"""Events of Nova Sonic's client that are in use, from AWS's user guide, unknown fields forbidden."""
 
 from typing import Annotated, Any, Literal
 

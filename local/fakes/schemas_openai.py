@@ -1,4 +1,4 @@
-"""What OpenAI Realtime takes from its client: the events in use, from its API reference, unknown fields forbidden."""
+"""Events of OpenAI Realtime's client that are in use, from its API reference, unknown fields forbidden."""
 
 from typing import Annotated, Any, Literal
 

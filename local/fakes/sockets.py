@@ -1,4 +1,4 @@
-"""What the fakes have in common whose protocol is a WebSocket's."""
+"""Base of the fakes whose protocol is a WebSocket's."""
 
 import abc
 import http
@@ -37,7 +37,7 @@ class SocketFake(Fake):
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """Address that the fake listens on."""
         assert self._server is not None  # noqa: S101 - started
         return int(next(iter(self._server.sockets)).getsockname()[1])
 

@@ -38,7 +38,7 @@ def base_environment() -> dict[str, str]:
 
 
 def free_port() -> int:
-    """Return a loopback TCP port that nobody listened on a moment ago."""
+    """Return a loopback TCP port that was free a moment ago."""
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         port: int = probe.getsockname()[1]

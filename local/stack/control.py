@@ -1,4 +1,4 @@
-"""How other terminals reach a running stack: HTTP on loopback, with the token of `run.json`.
+"""Control of a running stack from other terminals: HTTP on loopback, with the token of `run.json`.
 
     GET  /status     -> facts
     GET  /holder/ID  -> {"worker": id or null}, who holds a session

@@ -21,7 +21,7 @@ from local.workers.supervisor import Supervisor
 from local.workers.worker_process import ending
 
 TAKE_LOCK_SECONDS = 45.0
-"""How long to wait for what a killed supervisor left behind to be tidied up by its guard."""
+"""Seconds to wait until a killed supervisor's guard has ended what that supervisor started."""
 
 
 def new_version() -> str:
@@ -58,7 +58,7 @@ class Stack:
 
     @property
     def deployment(self) -> Deployment:
-        """What is deployed.
+        """The present deployment.
 
         Raises:
             LocalError: Nothing is, yet.

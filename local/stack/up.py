@@ -1,4 +1,4 @@
-"""What `up` and `down` do: run the stack in this process until someone or something ends it."""
+"""The commands `up` and `down`: run the stack in this process until a signal or another terminal ends it."""
 
 import asyncio
 import contextlib
@@ -132,7 +132,7 @@ class Interruption:
             self._parent = asyncio.create_task(self._watch_parent(os.getppid()))
 
     def __exit__(self, *_: object) -> None:
-        """Leave signals to whoever is next."""
+        """Restore the earlier signal handlers."""
         if self._parent is not None:
             self._parent.cancel()
         loop = asyncio.get_running_loop()

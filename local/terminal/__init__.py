@@ -1,4 +1,4 @@
-"""What a person sees and types.
+"""The terminal of a person who talks.
 
 lines        lines from standard input without a thread
 transcript   frames in, text out

@@ -16,7 +16,7 @@ from segue.wire.frames import FrameError
 
 ANSWER_SECONDS = 60.0
 QUIET_SECONDS = 0.5
-"""How long nothing more may be said before an answer counts as whole: a tool may follow what is said first."""
+"""Seconds of silence after which an answer counts as whole: a tool may follow what is said first."""
 
 
 class Conversation:

@@ -1,4 +1,4 @@
-"""What a conversation looks like in a terminal: frames in, text out. No I/O and no clock of its own."""
+"""A conversation as a terminal shows it: frames in, text out. No I/O and no clock of its own."""
 
 from collections.abc import Callable
 from typing import Final
@@ -24,7 +24,7 @@ class Turn:
 
     @property
     def answered(self) -> bool:
-        """Whether nothing is waited for."""
+        """True if no answer is waited for."""
         return not self._waiting or (self._spoken and not self._tools)
 
     def asked(self) -> None:

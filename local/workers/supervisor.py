@@ -122,7 +122,7 @@ class Supervisor:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def kill_all(self) -> None:
-        """SIGKILL all workers; whoever waits for them goes on."""
+        """SIGKILL all workers; tasks that wait for them go on."""
         self._stopping = True
         for worker in self._workers:
             worker.child.kill()

@@ -20,7 +20,7 @@ READY_SECONDS = 60.0
 HEALTH_SECONDS = 1.0
 POLL_SECONDS = 0.1
 ORPHAN_GRACE_SECONDS = 10.0
-"""What a worker gets when its supervisor has died: its sessions are not lost, only handed on later."""
+"""The signal for a worker whose supervisor has died: its sessions are not lost, only handed on later."""
 
 State = Literal["starting", "running", "draining", "stopped"]
 

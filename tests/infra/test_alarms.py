@@ -78,7 +78,7 @@ CASES = {
     "locks-throttled": ([counted(10, 3)], [counted(9, 3), counted(500, 1) + NOTHING[:2], NOTHING]),
     "messages-fail": ([counted(5, 3)], [counted(4, 3), [*counted(99, 2), []], NOTHING]),
     "messages-throttled": ([counted(10, 3)], [counted(9, 3), [*counted(99, 2), []], NOTHING]),
-    "nobody-gets-in": ([counted(5, 3)], [counted(4, 3), [*counted(99, 2), []], NOTHING]),
+    "authorizer-fails": ([counted(5, 3)], [counted(4, 3), [*counted(99, 2), []], NOTHING]),
     "objects-left": GIVEN_UP,
     "sessions-cut-by-a-drain": ([counted(1, 1)], [NOTHING, each_minute(3, 0)]),
     "sessions-not-offered": GIVEN_UP,

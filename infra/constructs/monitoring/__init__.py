@@ -1,4 +1,4 @@
-"""What can be seen of a deployment: a dashboard, alarms with a runbook each, and saved queries of the logs."""
+"""Observability of a deployment: a dashboard, alarms with a runbook each, and saved queries of the logs."""
 
 from constructs import Construct
 

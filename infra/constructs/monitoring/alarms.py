@@ -19,11 +19,11 @@ COMPOSITE = "callers-are-affected"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
-    """What should not be.
+    """A condition that should not hold.
 
     Attributes:
         name: Of the alarm, after `segue-<stage>-`, and of its runbook.
-        what: One sentence for whoever is woken.
+        what: One sentence for the person on call.
         metric: One that the code or AWS tells.
         threshold: From here on something is wrong; with `fewer`: below it.
         minutes: For how long, out of as many.

@@ -1,4 +1,4 @@
-"""What wakes somebody up, and from where on."""
+"""Conditions that page the person on call, and their thresholds."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -50,8 +50,8 @@ def _gateway(config: Config, watched: Watched) -> Iterator[Alert]:
         callers=True,
     )
     yield Alert(
-        name="nobody-gets-in",
-        what="The authorizer fails: nobody can connect.",
+        name="authorizer-fails",
+        what="The authorizer fails: no client can connect.",
         metric=watched.gateway.functions["authorizer"].metric_errors(period=MINUTE, statistic="Sum"),
         threshold=5,
         minutes=3,

@@ -1,4 +1,4 @@
-"""What the deployment costs at its present load: an estimate by metric math, without the model, S3 and data out.
+"""Cost of the deployment at its present load: an estimate by metric math, without the model, S3 and data out.
 
 docs/scale.md has the whole account and what it leaves out. List prices of us-east-1, as there.
 """

@@ -1,4 +1,4 @@
-"""What is watched, and the metrics that it has."""
+"""Watched resources and their metrics."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -61,12 +61,12 @@ def api(watched: Watched, name: str, statistic: str = "Sum") -> cloudwatch.Metri
 
 
 def waiting(queue: sqs.Queue, label: str) -> cloudwatch.Metric:
-    """How many messages a queue has."""
+    """Messages in a queue."""
     return queue.metric_approximate_number_of_messages_visible(period=MINUTE, statistic="Maximum", label=label)
 
 
 def oldest(queue: sqs.IQueue, label: str) -> cloudwatch.Metric:
-    """How long the oldest message of a queue has waited, in seconds."""
+    """Age of a queue's oldest message, in seconds."""
     return queue.metric_approximate_age_of_oldest_message(period=MINUTE, statistic="Maximum", label=label)
 
 
