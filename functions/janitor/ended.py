@@ -6,10 +6,11 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
-from janitor.again import Waiting, dependencies
+from janitor.again import Queue, Waiting, dependencies
 from janitor.counting import failed, swept
 from janitor.sweeper import Life
-from segue.item import GuardItem
+from segue.errors import JournalCorrupt
+from segue.item import GuardItem, plain
 
 logger = Logger()
 
@@ -32,12 +33,29 @@ def ended_life(record: dict[str, Any]) -> Life | None:
     return Life(old.session_key, old.born)
 
 
+def _put_off(record: dict[str, Any], corrupt: JournalCorrupt, queue: Queue) -> None:
+    """Name an item that cannot be read, and let its life wait for the second sweep, which looks at the item again.
+
+    Whether that life has ended is not known here, so nothing of it is deleted, and the other records go on.
+    """
+    old = plain(record["dynamodb"]["OldImage"])
+    key, born = old.get("session_key"), old.get("born")
+    logger.error("guard item cannot be read, swept later if its life is over", session=key, problem=str(corrupt))
+    failed()
+    if isinstance(key, str) and isinstance(born, str):
+        queue.put(Waiting(Life(key, born)))
+
+
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Sweep the lives that ended, now and once more in an hour."""
     sweeper, queue = dependencies()
     for record in event["Records"]:
         try:
-            life = ended_life(record)
+            try:
+                life = ended_life(record)
+            except JournalCorrupt as corrupt:
+                _put_off(record, corrupt, queue)
+                continue
             if life is not None:
                 queue.put(Waiting(life))
                 objects = sweeper.sweep(life)

@@ -141,13 +141,14 @@ ITEM = GuardItem.parse(LIVING)
 FREE = guard.release(ITEM).applied(LIVING)
 BURIED = guard.bury(ITEM, int(WALL) + 9000).applied(LIVING)
 AGAIN = guard.begin_life("a/s", ITEM, CANDIDATE, WALL + 90_000)
-SCRUBBING = {**LIVING, "scrub": "3"}
+FIRST = {"head": 1, "tail": ["0.1.x"], "commit_id": "x"}
+SCRUBBING = {**LIVING, **FIRST, "scrub": "0"}
 
 GOES_ON = {
     "born": (None, BEGUN),
     "heartbeat": (LIVING, guard.beat(ITEM, int(WALL)).applied(LIVING)),
-    "commit": (LIVING, guard.commit(ITEM, {"head": 1, "tail": ["0.1.x"]}, int(WALL)).applied(LIVING)),
-    "the first commit": (BEGUN, guard.commit(GuardItem.parse(BEGUN), {"head": 1}, int(WALL)).applied(BEGUN)),
+    "commit": (LIVING, guard.commit(ITEM, FIRST, int(WALL)).applied(LIVING)),
+    "the first commit": (BEGUN, guard.commit(GuardItem.parse(BEGUN), FIRST, int(WALL)).applied(BEGUN)),
     "redacted": (SCRUBBING, guard.scrubbed(GuardItem.parse(SCRUBBING)).applied(SCRUBBING)),
     "released": (LIVING, FREE),
     "taken": (FREE, guard.take(GuardItem.parse(FREE), CANDIDATE, WALL).applied(FREE)),

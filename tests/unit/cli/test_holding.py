@@ -18,6 +18,15 @@ def item(stores):
     return now
 
 
+def expire(directory, item):
+    """Let a session have begun, and have been used last, long ago."""
+    born = f"20200101T000000Z-{item.born.partition('-')[2]}"
+    path = directory / "guard" / f"{item.session_key}.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"born": born, "expires_at": 1_600_000_000}))
+    lives = directory / "sessions" / item.session_key
+    (lives / item.born).rename(lives / born)
+
+
 def objects(directory):
     return [path for path in (directory / "sessions").rglob("*") if path.is_file()]
 
@@ -202,8 +211,7 @@ def test_records_are_untouched_by_a_release(keep, run, stores, said):
 def test_what_an_expired_session_left_is_deleted(keep, facts, said, item, directory):
     keep(KEY, [said("a")], [said("b")])
     before = item()
-    path = directory / "guard" / f"{KEY}.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"expires_at": 1}))
+    expire(directory, before)
 
     assert facts("delete", "talk", "--yes")["objects"] == 2
     assert item().deleted

@@ -1,3 +1,4 @@
+import json
 from datetime import UTC, datetime
 
 import pytest
@@ -68,6 +69,30 @@ def test_an_item_that_cannot_be_read_is_listed_all_the_same(keep, run, facts, di
     assert "alice/notes" in result.stdout
     assert "not a readable guard item" in result.stderr
     assert [one["state"] for one in facts("list", code=1)] == ["unreadable", "free"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"expires_at": 0}, {"expires_at": 10**18}, {"pages": 10**18}, {"head": None}, {"tail": ["x"]}, {"schema": 99}],
+    ids=str,
+)
+def test_an_item_that_cannot_be_right_is_named_and_the_others_are_listed(keep, run, facts, directory, change, said):
+    keep("alice/notes", [said("a")])
+    keep("alice/wrong", [said("a")])
+    path = directory / "guard" / "alice" / "wrong.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    before = path.read_text()
+
+    result = run("list", code=1)
+
+    assert result.stderr.startswith("alice/wrong: alice/wrong: ")
+    found = facts("list", code=1)
+    assert [(one["session"], one["state"]) for one in found] == [("alice/notes", "free"), ("alice/wrong", "unreadable")]
+    for command in (("release", "alice/wrong"), ("delete", "alice/wrong", "--yes"), ("show", "alice/wrong")):
+        assert "segue sessions verify" in run(*command, code=1).stderr
+    assert run("verify", "--all", code=1).stdout.count("damaged") == 1
+    assert path.read_text() == before
+    assert len(list(directory.glob("sessions/alice/wrong/**/*.json"))) == 1
 
 
 def test_no_sessions(run, facts):

@@ -18,6 +18,7 @@ from segue.item import plain, typed
 from segue.testing import provision
 
 OLD = "20200101T000000Z-" + "0" * 32
+EMPTY = {"beat": 0, "lease_ms": 0, "head": 0, "pages": 0, "tail": [], "inputs": []}
 NEW = "20200202T000000Z-" + "1" * 32
 
 
@@ -40,8 +41,8 @@ def aws(monkeypatch):
 
 
 def item(born, **more):
-    plain_item = {"session_key": "a/s", "schema": 1, "born": born, "epoch": 1, "expires_at": 2_000_000_000, **more}
-    return {name: typed(value) for name, value in plain_item.items()}
+    written = {"session_key": "a/s", "schema": 1, "born": born, "epoch": 1, "expires_at": 2_000_000_000, **EMPTY}
+    return {name: typed(value) for name, value in (written | more).items()}
 
 
 def put_objects(aws, born, key="a/s"):
@@ -81,7 +82,7 @@ def test_a_life_that_ended_is_swept_now_and_waits_to_be_swept_again(aws, images)
     "images",
     [
         {"NewImage": item(OLD)},
-        {"OldImage": item(OLD), "NewImage": item(OLD, head=3)},
+        {"OldImage": item(OLD), "NewImage": item(OLD, head=3, tail=["0.1.x"], commit_id="x")},
         {"OldImage": item(OLD, deleted=True)},
     ],
     ids=["born", "committed", "tombstone removed"],
@@ -120,6 +121,33 @@ def test_a_failure_is_reported_with_its_place_in_the_stream(aws, monkeypatch):
     monkeypatch.setattr(aws.sweeper, "sweep", fail)
     answer = ended.handler(stream(OldImage=item(OLD)), None)
     assert answer == {"batchItemFailures": [{"itemIdentifier": "7"}]}
+
+
+CORRUPT = {"expires_at": 0}, {"pages": 10**18}, {"schema": 99}, {"head": "many"}, {"born": ""}, {"tail": "0.1.x"}
+
+
+@pytest.mark.parametrize("change", CORRUPT, ids=str)
+def test_an_item_that_cannot_be_right_is_named_and_nothing_of_it_is_deleted_and_the_others_are_swept(
+    aws, change, caplog, monkeypatch
+):
+    monkeypatch.setattr(again, "DELAY_S", 0)
+    corrupt = item(OLD, session_key="a/corrupt", **{name: value for name, value in change.items() if name != "born"})
+    corrupt |= {"born": typed(change.get("born", OLD))}
+    aws.dynamodb.put_item(TableName="locks", Item=corrupt)
+    put_objects(aws, OLD, key="a/corrupt")
+    put_objects(aws, OLD)
+    event = {"Records": stream(OldImage=corrupt, NewImage=corrupt)["Records"] + stream(OldImage=item(OLD))["Records"]}
+
+    assert ended.handler(event, None) == {"batchItemFailures": []}
+
+    assert {key.split("/")[2] for key in objects(aws)} == {"corrupt"}
+    assert [one.session for one in caplog.records if one.levelname == "ERROR"] == ["a/corrupt"]
+    waiting = messages_of(aws)["Records"]
+    last = [{**each, "body": each["body"].replace(str(ROUNDS), "1")} for each in waiting]
+    failures = again.handler({"Records": last}, None)["batchItemFailures"]
+    assert len(failures) == len(waiting) - 1 == 1, "that of the corrupt item ends in the dead-letter queue"
+    weekly.handler(run(), context())
+    assert len(objects(aws)) == 2
 
 
 def messages_of(aws, url=None):
@@ -169,7 +197,9 @@ def test_the_weekly_sweep_takes_what_arrived_too_late_in_a_life_that_goes_on(aws
     """Such as a segment that a redaction has replaced, if its request was on its way all the time."""
     live, late, under_way = (f"sessions/a/s/{OLD}/segments/{name}.json" for name in ("4-6-live", "2-5-late", "6-7-now"))
     page, blank = (f"sessions/a/s/{OLD}/pages/{number}.json" for number in (0, 1))
-    aws.dynamodb.put_item(TableName="locks", Item=item(OLD, epoch=7, head=6, pages=1, tail=["4.6.live"]))
+    aws.dynamodb.put_item(
+        TableName="locks", Item=item(OLD, epoch=7, head=6, pages=1, tail=["4.6.live"], commit_id="live")
+    )
     for key in (live, late, under_way, page, blank):
         aws.s3.put_object(Bucket="bucket", Key=key, Body=b"{}")
     weekly.handler(run(), context())
@@ -178,13 +208,13 @@ def test_the_weekly_sweep_takes_what_arrived_too_late_in_a_life_that_goes_on(aws
 
 def test_what_is_committed_while_the_weekly_sweep_lists_is_no_orphan(aws, monkeypatch):
     key = f"sessions/a/s/{OLD}/segments/0-1-x.json"
-    aws.dynamodb.put_item(TableName="locks", Item=item(OLD, epoch=1, head=0, pages=0, tail=[]))
+    aws.dynamodb.put_item(TableName="locks", Item=item(OLD, epoch=1))
     aws.s3.put_object(Bucket="bucket", Key=key, Body=b"{}")
     listed = aws.sweeper._listed
 
     def listing_then_commit(prefix):
         for keys in listed(prefix):
-            aws.dynamodb.put_item(TableName="locks", Item=item(OLD, epoch=2, head=1, pages=0, tail=["0.1.x"]))
+            aws.dynamodb.put_item(TableName="locks", Item=item(OLD, epoch=2, head=1, tail=["0.1.x"], commit_id="x"))
             yield keys
 
     monkeypatch.setattr(aws.sweeper, "_listed", listing_then_commit)

@@ -18,23 +18,28 @@
     inputs        what the records contain of each client's input, as "<client id> <upto> <beyond,…>", latest last
     scrub         a redaction whose sweep is not finished, as "<record>"
     deleted       present on a tombstone, which has no head
-    expires_at    DynamoDB TTL, seconds since 1970
+    expires_at    DynamoDB TTL, seconds since 1970 by DynamoDB's own clock
+    prefix        of the keys of its objects, "" or ending in "/"; absent on items of older releases
 
 This module needs neither boto3 nor Strands: the janitor's functions read items with it.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from segue.errors import JournalCorrupt
+from segue.guardcheck import contradictions, unreadable
 
 FIRST_SCHEMA = 1
 SCHEMA = 2
 """Version of the item that this library writes at most, and of the newest that it reads. An item begins as 1, and
 is 2 from the moment that it may have volumes: who knows nothing of them must not redact there (docs/rfcs/0007)."""
+
+_WHOLE = re.compile(r"-?\d+", re.ASCII)
 
 Value = str | int | bool | list[str]
 """What an attribute may be; kept to what DynamoDB, a JSON file and a dict all hold alike."""
@@ -104,6 +109,7 @@ class GuardItem:
     commit_id: str | None = None
     inputs: Mapping[str, Known] = field(default_factory=dict)
     scrub: str | None = None
+    prefix: str | None = None
     deleted: bool = False
 
     @property
@@ -121,28 +127,40 @@ class GuardItem:
 
     @classmethod
     def parse(cls, attributes: Mapping[str, Value]) -> GuardItem:
-        """Read plain attributes.
+        """Read plain attributes, and check them: everything else relies on what an item says.
 
         Raises:
-            JournalCorrupt: A newer schema wrote them, or they are not a guard item.
+            JournalCorrupt: A newer schema wrote them, they are not a guard item, or they cannot be right.
+        """
+        item, problems = cls.examine(attributes)
+        if item is None or problems:
+            problem = f"the lock table's item cannot be right: {'; '.join(problems)}"
+            raise JournalCorrupt(str(attributes.get("session_key", "?")), problem)
+        return item
+
+    @classmethod
+    def examine(cls, attributes: Mapping[str, Value]) -> tuple[GuardItem | None, list[str]]:
+        """Read plain attributes as far as they can be read.
+
+        Returns:
+            The item, None if an attribute is missing or unreadable; and everything that is wrong.
+
+        Raises:
+            JournalCorrupt: A newer schema wrote them, or they are not a guard item at all.
         """
         fields: dict[str, Any] = dict(attributes)
         key = str(fields.get("session_key", "?"))
         schema = fields.get("schema")
-        if not isinstance(schema, int):
+        if not isinstance(schema, int) or isinstance(schema, bool) or schema < FIRST_SCHEMA:
             raise JournalCorrupt(key, "the lock table's item is not a guard item (no schema)")
         if schema > SCHEMA:
             raise JournalCorrupt(key, f"written by a newer Segue (schema {schema}, this one reads {SCHEMA}): upgrade")
-        try:
-            fields["tail"] = tuple(TailEntry.parse(entry) for entry in fields.get("tail", ()))
-            fields["inputs"] = dict(_parse_input(line) for line in fields.get("inputs", ()))
-            item = cls(**{name: fields[name] for name in cls.__slots__ if name in fields})
-        except (TypeError, ValueError) as error:
-            raise JournalCorrupt(key, f"the lock table's item cannot be read ({error})") from error
-        volumes: Any = item.volumes  # what it says it is, and may not be
-        if not isinstance(volumes, str) or set(volumes) - {"0", "1"}:
-            raise JournalCorrupt(key, f"the lock table's item cannot be read (its volumes are {volumes!r})")
-        return item
+        if problems := unreadable(fields):
+            return None, problems
+        fields["tail"] = tuple(TailEntry.parse(entry) for entry in fields.get("tail", ()))
+        fields["inputs"] = dict(_parse_input(line) for line in fields.get("inputs", ()))
+        item = cls(**{name: fields[name] for name in cls.__slots__ if name in fields})
+        return item, contradictions(item)
 
     @classmethod
     def from_attributes(cls, attributes: Mapping[str, Mapping[str, Any]]) -> GuardItem:
@@ -161,7 +179,7 @@ def input_lines(inputs: Mapping[str, Known]) -> list[str]:
 
 
 def plain(attributes: Mapping[str, Mapping[str, Any]]) -> Attributes:
-    """Turn DynamoDB's typed attribute values into plain ones."""
+    """Turn DynamoDB's typed attribute values into plain ones. What has no plain form is left, for ``parse`` to name."""
     return {name: _plain(value) for name, value in attributes.items()}
 
 
@@ -169,9 +187,9 @@ def _plain(value: Mapping[str, Any]) -> Value:
     ((kind, content),) = value.items()
     match kind:
         case "N":
-            return int(content)
+            return int(content) if _WHOLE.fullmatch(content) else content
         case "L":
-            return [str(_plain(element)) for element in content]
+            return [_plain(element) for element in content]  # type: ignore[misc]  # texts, or what `parse` refuses
         case _:
             return content  # type: ignore[no-any-return]  # S and BOOL hold what they say
 

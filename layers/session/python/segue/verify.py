@@ -110,8 +110,8 @@ async def verify(stores: Stores, session_key: str, clock: Clock, progress: Progr
         report = await _look(stores, session_key, clock, progress)
         if not any(one.code in _PASSING for one in report.findings):
             return report
-        again = await _look_at_item(stores, session_key)
-        if isinstance(again, GuardItem) and report.item is not None and _layout(again) == _layout(report.item):
+        again, _ = await _look_at_item(stores, session_key)
+        if again is not None and report.item is not None and _layout(again) == _layout(report.item):
             return report
     moving = Finding("warning", "moving", session_key, f"still being folded after {_ATTEMPTS} looks; verify again")
     return replace(report, findings=(moving, *(one for one in report.findings if one.code not in _PASSING)))
@@ -124,9 +124,9 @@ def _layout(item: GuardItem) -> object:
 async def _look(stores: Stores, session_key: str, clock: Clock, progress: Progress) -> Report:
     root = f"{stores.prefix}sessions/{session_key}/"
     listed = await stores.objects.list(root)  # before the item: what is committed later is not called an orphan
-    item = await _look_at_item(stores, session_key)
-    if isinstance(item, Finding):
-        return Report(session_key, "unreadable", findings=(item,))
+    item, problems = await _look_at_item(stores, session_key)
+    if item is None and problems:
+        return Report(session_key, "unreadable", findings=problems)
     if item is None and not listed:
         raise SessionNotFound(session_key, shown(session_key))
     leftovers = find_leftovers(listed, root, stores.prefix, session_key, item, clock.wall())
@@ -138,14 +138,16 @@ async def _look(stores: Stores, session_key: str, clock: Clock, progress: Progre
     if item is None:
         return Report(session_key, "absent", findings=tuple(leftovers))
     if item.ended(clock.wall()):
-        return Report(session_key, "deleted" if item.deleted else "expired", item, findings=tuple(leftovers))
-    return await _check(stores, item, session_key, leftovers, progress)
+        over: State = "deleted" if item.deleted else "expired"
+        return Report(session_key, over, item, findings=(*problems, *leftovers))
+    report = await _check(stores, item, session_key, leftovers, progress)
+    return replace(report, findings=(*problems, *report.findings))
 
 
 async def _check(
     stores: Stores, item: GuardItem, session_key: str, leftovers: list[Finding], progress: Progress
 ) -> Report:
-    findings = list(_sane(item, session_key))
+    findings = _unfinished(item, session_key)
     looked_at = await _blocks(stores, item, progress)
     count = len(looked_at) - item.volumes.count("1")
     blocks, volumes = looked_at[:count], looked_at[count:]
@@ -162,39 +164,23 @@ async def _check(
     )
 
 
-async def _look_at_item(stores: Stores, session_key: str) -> GuardItem | Finding | None:
+async def _look_at_item(stores: Stores, session_key: str) -> tuple[GuardItem | None, tuple[Finding, ...]]:
+    """Return the item, None if there is none or it cannot be read; and what is wrong with it."""
     try:
         attributes = await stores.guard.read(session_key)
-        item = None if attributes is None else GuardItem.parse(attributes)
+        item, problems = (None, []) if attributes is None else GuardItem.examine(attributes)
     except JournalCorrupt as error:
-        return Finding("damage", "guard", session_key, problem_of(error))
-    if item is None:
-        return None
-    for name in ("epoch", "expires_at", "beat", "lease_ms", "head", "pages"):
-        value = getattr(item, name)
-        if not isinstance(value, int) or value < 0:
-            return Finding("damage", "guard", session_key, f"its {name} is {value!r}, not a number from 0")
-    return item
+        item, problems = None, [problem_of(error)]
+    if item is not None:
+        if item.session_key != session_key:
+            problems.append(f"it is the item of {item.session_key!r}")
+        if run(len(item.volumes)).start > item.pages >= len(item.volumes):
+            problems.append(f"its volumes are {item.volumes!r}, of {item.pages} pages")
+    return item, tuple(Finding("damage", "guard", session_key, problem) for problem in problems)
 
 
-def _sane(item: GuardItem, session_key: str) -> list[Finding]:
-    """Check what a guard item says against itself."""
-    firsts = [entry.first for entry in item.tail]
-    late = [str(entry) for entry in item.tail if entry.epoch > item.epoch]
-    objects = item.pages + len(item.tail)
-    last = item.tail[-1].commit_id if item.tail else item.commit_id
-    problems = {
-        f"it is the item of {item.session_key!r}": item.session_key != session_key,
-        f"its tail is out of order: {firsts}": firsts != sorted(set(firsts)),
-        f"its tail goes beyond its head of {item.head}": any(first >= item.head for first in firsts),
-        f"its tail names epochs above its own of {item.epoch}: {late}": bool(late),
-        f"its last commit is {item.commit_id!r}, its tail ends with {last!r}": last != item.commit_id,
-        f"its volumes are {item.volumes!r}, of {item.pages} pages": run(len(item.volumes)).start > item.pages,
-        f"it names {objects} objects for {item.head} records": objects > item.head,
-        f"it has {item.head} records and no last commit": item.head > 0 and item.commit_id is None,
-        "it is held by nobody in particular": item.held and (not item.holder or item.lease_ms <= 0),
-    }
-    found = [Finding("damage", "guard", session_key, problem) for problem, wrong in problems.items() if wrong]
+def _unfinished(item: GuardItem, session_key: str) -> list[Finding]:
+    found = []
     if len(item.tail) > TAIL_LIMIT:
         found.append(Finding("warning", "tail", session_key, f"its tail has {len(item.tail)} segments"))
     if item.scrub is not None:

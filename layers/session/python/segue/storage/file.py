@@ -92,18 +92,19 @@ class FileGuard:
         return self._directory / f"{session_key}.json"
 
     def _load(self, session_key: str) -> Attributes | None:
+        path = self._path(session_key)
         try:
-            content = self._path(session_key).read_bytes()
+            item = json.loads(path.read_bytes())
         except FileNotFoundError:
             return None
-        try:
-            item: Attributes = json.loads(content)
-        except ValueError as error:
-            raise JournalCorrupt(str(self._path(session_key)), f"not a readable guard item ({error})") from error
+        except (ValueError, RecursionError, IsADirectoryError) as error:
+            raise JournalCorrupt(str(path), f"not a readable guard item ({error})") from error
+        if not isinstance(item, dict):
+            raise JournalCorrupt(str(path), "not a readable guard item (no object)")
         whose = _in_other_letters(item, session_key)
         if whose != session_key:
             reason = f"holds session {whose!r}: this file system does not tell {session_key!r} from it; use another id"
-            raise StorageRefused(str(self._path(session_key)), reason)
+            raise StorageRefused(str(path), reason)
         return item
 
     def _key_at(self, path: Path) -> str:
@@ -111,7 +112,7 @@ class FileGuard:
         key = str(path.relative_to(self._directory).with_suffix(""))
         try:
             return _in_other_letters(json.loads(path.read_bytes()), key)
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return key  # reading the item tells why
 
     @contextlib.contextmanager
