@@ -265,7 +265,6 @@ BEGUN_IN_2099 = "20990101T000000Z-" + "0" * 32
         ({"prefix": 3}, "its prefix is 3"),
         ({"deleted": "yes"}, "its deleted is 'yes'"),
         ({"deleted": 1}, "its deleted is 1"),
-        ({"session_key": "default/other"}, "it is the item of 'default/other'"),
         *(({name: ...}, f"its {name} is missing") for name in ("born", "epoch", "expires_at", "beat", "lease_ms")),
         *(({name: ...}, f"its {name} is missing") for name in ("head", "pages", "tail", "inputs")),
     ],
