@@ -7,7 +7,10 @@ Hooks run on the agent's event loop and only queue; storage happens elsewhere (`
 
 from __future__ import annotations
 
+import contextlib
 import logging
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -24,6 +27,7 @@ from strands.hooks.events import (
     AfterNodeCallEvent,
     AfterToolCallEvent,
     AgentInitializedEvent,
+    BeforeInvocationEvent,
     BeforeToolCallEvent,
     MessageAddedEvent,
     MessageUpdatedEvent,
@@ -37,13 +41,16 @@ from strands.types.tools import ToolContext
 
 from segue.errors import SegueError, StorageRefused
 from segue.handle import SessionHandle, in_event_loop
-from segue.history import AgentHistory, Message, fold
+from segue.history import AgentHistory, History, Message, fold
+from segue.interrupting import refuse_interrupts
+from segue.multi_agents import MultiAgents
 from segue.options import SessionOptions, Settings
 from segue.pauses import fit_to_use, waits_for_answer
 from segue.points import Point, point_at, points_of
+from segue.records import Record
 from segue.refusals import AgentIdUsedTwice, SessionStorageRefused
 from segue.repair import RepairReport, fit
-from segue.tracking import AgentRecorder, multi_agent_record, rewind_record
+from segue.tracking import AgentRecorder, BuiltWith, rewind_record
 
 if TYPE_CHECKING:
     from strands.types.content import Message as StrandsMessage
@@ -96,6 +103,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
         super().__init__(session_id, Settings(**options))
         self.report: dict[str, RepairReport] = {}
         self._recorders: dict[str, AgentRecorder] = {}
+        self._multi_agents = MultiAgents(self._append)
 
     async def redact(self, tracking_id: str, replacement: str = "[redacted]", agent_id: str = "default") -> None:
         """Take a message's content out of the agent's history and out of every object of the session.
@@ -126,19 +134,42 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
             point: One of ``points()``.
 
         Raises:
-            RuntimeError: An agent is started: call its ``stop`` first.
+            RuntimeError: An agent is started (call its ``stop`` first) or in a turn, or has background tasks.
             ValueError: The session has no such point.
             SegueError: It could not be recorded.
         """
-        for recorder in self._recorders.values():
-            recorder.must_be_stopped()
-        point_at(await self.points(), point.records)
-        self._require().append(rewind_record(point.records))
+        while True:
+            await self.flush()
+            journal = await self._run(self._require().read())
+            point_at(points_of(journal), point.records)
+            with ExitStack() as still:  # from here on, nothing else of this loop gets its turn
+                for recorder in self._recorders.values():
+                    still.enter_context(recorder.held_still())
+                self._multi_agents.must_be_idle()
+                if self.position == len(journal.records):  # otherwise something was recorded while it was read
+                    record = rewind_record(point.records)
+                    self._go_back(record, fold([*journal.records, record], binary=journal.binary))
+                    break
         await self.flush()
-        journal = await self._run(self._require().read())
-        self._history = fold(journal.records, binary=journal.binary)
-        for agent_id, recorder in list(self._recorders.items()):
-            self._restore(recorder.agent, self._history.agents.get(agent_id, AgentHistory()))
+
+    def _go_back(self, record: Record, history: History) -> None:
+        """Give every agent an earlier history and queue the record of it: for all of them, or for none."""
+        before = {recorder: recorder.snapshot() for recorder in self._recorders.values()}
+        try:
+            gone_back = [
+                self._restored(recorder.agent, history.agents.get(agent_id, AgentHistory()), recorder.built_with)
+                for agent_id, recorder in self._recorders.items()
+            ]
+            self._append(record, *(changed for _, records in gone_back for changed in records))
+        except BaseException:
+            for recorder, snapshot in before.items():
+                recorder.put_back(snapshot)
+            raise
+        self._history = history
+        self._recorders = {recorder.agent.agent_id: recorder for recorder, _ in gone_back}
+        for recorder, _ in gone_back:
+            recorder.take_part()
+        self._multi_agents.go_back(history.multi_agents)
 
     def record_of(self, tracking_id: str, agent_id: str = "default") -> int | None:
         """Return the number of the record that last determined a message."""
@@ -148,10 +179,12 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
     def register_hooks(self, registry: HookRegistry, **kwargs: Any) -> None:
         """Register with an agent's hooks."""
         registry.add_callback(AgentInitializedEvent, lambda event: self.initialize(event.agent), order=_SAVE_FIRST)
+        registry.add_callback(BeforeInvocationEvent, self._on_turn_begin, order=_SAVE_LAST)
         registry.add_callback(MessageAddedEvent, self._on_message_added, order=_SAVE_FIRST)
         registry.add_callback(MessageUpdatedEvent, self._on_message_updated, order=_SAVE_FIRST)
         registry.add_callback(BeforeToolCallEvent, self._on_tool_start, order=_SAVE_LAST)
         registry.add_callback(AfterToolCallEvent, self._on_tool_end, order=_SAVE_FIRST)
+        registry.add_callback(AfterInvocationEvent, self._on_turn_over, order=_SAVE_FIRST)
         # User hooks of these may change state, and hooks of the stop also look at what was saved.
         registry.add_callback([BidiResponseStopEvent, AfterInvocationEvent], self._on_turn_end, order=_SAVE_LAST)
         registry.add_callback(BidiBeforeConnectionRestartEvent, self._on_restart, order=_SAVE_LAST)
@@ -162,24 +195,56 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
         registry.add_callback([AfterNodeCallEvent, AfterMultiAgentInvocationEvent], self._on_node_end, order=_SAVE_LAST)
 
     def initialize(self, agent: LocalAgent, **kwargs: Any) -> None:
-        """Restore an agent, or record a new one. Blocks only if the session was not opened before."""
-        if self._prepared is not None:
-            self._prepared.built_on = True
-        elif self._session is None:
-            if in_event_loop():
-                logger.warning("await session_manager.open() before building the agent, to keep the event loop free")
-            self.open_sync()
-        self._watch_loop()
-        if agent.agent_id in self._recorders:
-            raise AgentIdUsedTwice(agent.agent_id, self.session_id)
-        stored = self._history.agents.get(agent.agent_id)
-        if stored is not None:
-            self._restore(agent, stored)
-            return
-        self._recorders[agent.agent_id] = recorder = AgentRecorder(agent, None, self._append)
-        recorder.introduce()
-        if self.settings.durability == "await" and not in_event_loop():
+        """Restore an agent, or record a new one. Blocks only if the session was not opened before.
+
+        If that fails, nothing of the agent is recorded, now or later, and the session is released.
+
+        Raises:
+            ValueError: The agent's id is used twice, or it is a ``BidiAgent`` that would be interrupted.
+            SegueError: The session could not be opened or read.
+        """
+        with self._whole_or_not_at_all():
+            refuse_interrupts(agent)
+            if self._prepared is None and self._session is None:
+                if in_event_loop():
+                    logger.warning(
+                        "await session_manager.open() before building the agent, to keep the event loop free"
+                    )
+                self.open_sync()
+            self._watch_loop()
+            if agent.agent_id in self._recorders:
+                raise AgentIdUsedTwice(agent.agent_id, self.session_id)
+            stored = self._history.agents.get(agent.agent_id)
+            if stored is None:
+                recorder = AgentRecorder(agent, None, self._append)
+                recorder.introduce()
+            else:
+                recorder, records = self._restored(agent, stored)
+                if records:
+                    self._append(*records)
+            self._recorders[agent.agent_id] = recorder
+            recorder.take_part()
+        if stored is None and self.settings.durability == "await" and not in_event_loop():
             self.flush_sync()
+
+    @contextmanager
+    def _whole_or_not_at_all(self) -> Iterator[None]:
+        """Release the session if an agent could not be restored, and no other lives on in it."""
+        prepared = self._prepared
+        built_on = prepared is not None and prepared.built_on
+        if prepared is not None:
+            prepared.built_on = True
+        try:
+            yield
+        except BaseException:
+            if prepared is not None:
+                prepared.built_on = built_on
+            if self._session is not None and not self._recorders and not self._multi_agents:
+                releasing = self._runtime.submit(self._session.close())
+                if not in_event_loop():
+                    with contextlib.suppress(SegueError):
+                        releasing.result()
+            raise
 
     def append_message(self, message: StrandsMessage, agent: LocalAgent, **kwargs: Any) -> None:
         """Queue a message. The hooks do this and wait; direct callers wait with ``flush``."""
@@ -198,16 +263,13 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
 
         Strands calls this on an event loop of its own that ends at once, so no heartbeat is tied to it.
         """
-        self.open_sync()
-        stored = self._history.multi_agents.get(source.id)
-        if stored is None:
-            self.sync_multi_agent(source)
-        else:
-            source.deserialize_state(stored)
+        with self._whole_or_not_at_all():
+            self.open_sync()
+            self._multi_agents.initialize(source, self._history.multi_agents)
 
     def sync_multi_agent(self, source: MultiAgentBase, **kwargs: Any) -> None:
         """Queue a Graph's or Swarm's state. The hooks do this and wait; direct callers wait with ``flush``."""
-        self._append(multi_agent_record(source))
+        self._multi_agents.record(source)
 
     async def _on_node_end(self, event: AfterNodeCallEvent | AfterMultiAgentInvocationEvent) -> None:
         self.sync_multi_agent(event.source)
@@ -240,11 +302,16 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
         recorder.tool_ended(event.tool_use, event.result)
         recorder.state()
 
+    async def _on_turn_begin(self, event: BeforeInvocationEvent) -> None:
+        self._recorder(event.agent).turn_began()
+
+    async def _on_turn_over(self, event: AfterInvocationEvent) -> None:
+        """Note how a turn ended before the user's hooks come, one of which may raise."""
+        self._recorder(event.agent).turn_ended(event.result)
+
     async def _on_turn_end(self, event: BidiResponseStopEvent | AfterInvocationEvent) -> None:
         recorder = self._recorder(event.agent)
         recorder.reconcile()
-        if isinstance(event, AfterInvocationEvent):
-            recorder.turn_ended(event.result)
         recorder.state()
         await self._keep_up()
 
@@ -272,9 +339,17 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
     async def _on_stop(self, event: BaseHookEvent) -> None:
         await self.close()
 
-    def _restore(self, agent: LocalAgent, stored: AgentHistory) -> None:
-        """Give an agent what the session has of it."""
-        recorder = self._recorders[agent.agent_id] = AgentRecorder(agent, stored, self._append)
+    def _restored(
+        self, agent: LocalAgent, stored: AgentHistory, built_with: BuiltWith | None = None
+    ) -> tuple[AgentRecorder, list[Record]]:
+        """Give an agent what the session has of it; returns its recorder, and records that are to be queued.
+
+        Args:
+            agent: The agent.
+            stored: What the session has of it.
+            built_with: The agent as it was built, if it goes back to a point where the session had less of it.
+        """
+        recorder = AgentRecorder(agent, stored, self._append, built_with)
         history = fit_to_use(stored, can_resume=isinstance(agent, Agent))
         limits = {"max_messages": self.settings.max_messages, "max_bytes": self.settings.max_bytes}
         if any(limit is not None for limit in limits.values()):  # otherwise nobody needs to know how large it is
@@ -283,7 +358,8 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
         self.report[agent.agent_id] = history.report
         if history.report:
             logger.info("history repaired", extra={"session": self.session_key, "dropped": history.report.dropped})
-        recorder.restore(history, stored, with_prompt=self.settings.restore_system_prompt)
+        with_prompt = self.settings.restore_system_prompt
+        return recorder, recorder.restore(history, stored, with_prompt=with_prompt, from_scratch=built_with is not None)
 
     async def _keep_up(self) -> None:
         self._follow_loop()

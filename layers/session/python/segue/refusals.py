@@ -36,3 +36,26 @@ class AgentIdUsedTwice(ValueError, SessionException):  # noqa: N818 - reads as t
     def __reduce__(self) -> tuple[type[AgentIdUsedTwice], tuple[str, str]]:
         """Pickle what it is made of: its constructor does not take the sentence."""
         return type(self), (self.agent_id, self.session_id)
+
+
+class VoiceCannotPause(ValueError, SessionException):  # noqa: N818 - reads as the others do
+    """A ``BidiAgent`` has a hook or a tool that interrupts, which Strands does not support. Build it without.
+
+    Attributes:
+        agent_id: The agent.
+        names: The hooks and tools.
+    """
+
+    def __init__(self, agent_id: str, names: tuple[str, ...]) -> None:
+        """Name the agent, and what interrupts it."""
+        super().__init__(
+            f"BidiAgent {agent_id!r} cannot be paused (Strands: tool interrupts are not supported in bidi), but "
+            f"{', '.join(names)} would interrupt it: build the voice agent without, or have a hook return early "
+            "for a BidiAgent"
+        )
+        self.agent_id = agent_id
+        self.names = names
+
+    def __reduce__(self) -> tuple[type[VoiceCannotPause], tuple[str, tuple[str, ...]]]:
+        """Pickle what it is made of: its constructor does not take the sentence."""
+        return type(self), (self.agent_id, self.names)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import copy
+import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 from strands.agent.agent import Agent
 from strands.agent.agent_result import AgentResult
-from strands.multiagent.base import MultiAgentBase
+from strands.agent.conversation_manager import ConversationManager
 from strands.types._snapshot import SNAPSHOT_SCHEMA_VERSION, Snapshot
 from strands.types.agent import LocalAgent
 from strands.types.session import encode_bytes_values
@@ -27,11 +31,32 @@ from segue.messages import (
     without_content,
 )
 from segue.pauses import FitHistory, PauseNote, resume_own_message
-from segue.records import Record
+from segue.records import Record, encode_record
 from segue.redaction import replaced
+
+logger = logging.getLogger(__name__)
 
 Append = Callable[..., int]
 _Inputs = tuple[str, tuple[int, ...]] | None
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltWith:
+    """An agent as it was built, before anything was restored.
+
+    Attributes:
+        internal: What Strands keeps of an ``Agent`` besides its messages and state.
+        prompt: Its system prompt as content blocks.
+    """
+
+    internal: dict[str, Any]
+    prompt: Any
+
+    @classmethod
+    def now(cls, agent: LocalAgent) -> BuiltWith:
+        """Look at an agent."""
+        internal = copy.deepcopy(internal_of(agent)) if isinstance(agent, Agent) else {}
+        return cls(internal, copy.deepcopy(agent.system_prompt_content))
 
 
 class AgentRecorder:
@@ -41,19 +66,24 @@ class AgentRecorder:
         numbers: For each recorded message's tracking id, the record that last determined it.
     """
 
-    def __init__(self, agent: LocalAgent, stored: AgentHistory | None, append: Append) -> None:
+    def __init__(
+        self, agent: LocalAgent, stored: AgentHistory | None, append: Append, built_with: BuiltWith | None = None
+    ) -> None:
         """Begin with what the session has of the agent.
 
         Args:
             agent: The agent.
             stored: Its history in the session, None if it is new there.
             append: Queues records and returns the position after them.
+            built_with: The agent as it was built; default: as it is.
         """
         self.agent = agent
         self.numbers: dict[str, int] = dict(stored.numbers) if stored else {}
         self._append = append
         self._connection: dict[str, Any] = dict(stored.connection) if stored else {}
         self._live: list[str] = []
+        self._built_with = built_with or BuiltWith.now(agent)
+        self._turns = 0
         self._held = HeldMessages(agent)
         self._copies: dict[str, Any] = {}
         self._refused: set[str] = set()
@@ -63,38 +93,100 @@ class AgentRecorder:
         self._pause = PauseNote(stored.internal if stored else {})
         self._tool_starts: dict[str, float] = {}
 
-    def must_be_stopped(self) -> None:
+    @property
+    def built_with(self) -> BuiltWith:
+        """The agent as it was built."""
+        return self._built_with
+
+    def turn_began(self) -> None:
+        """Note that a turn of an ``Agent`` begins."""
+        self._turns += 1
+
+    @contextmanager
+    def held_still(self) -> Iterator[None]:
         """See that nothing runs in the agent that a change of its history would pull the rug from under.
 
         Raises:
-            RuntimeError: The agent is started.
+            RuntimeError: The agent is started, in a turn, or has tools that run in the background.
         """
+        name = f"agent {self.agent.agent_id!r}"
         if getattr(self.agent, "_started", False):
-            raise RuntimeError(f"agent {self.agent.agent_id!r} is started: stop it before its session is rewound")
+            raise RuntimeError(f"{name} is started: stop it before its session is rewound")
+        if not isinstance(self.agent, Agent):
+            yield
+            return
+        invocations = self.agent._concurrency  # noqa: SLF001 - there is no public name for "a turn runs"
+        if self._turns or not invocations.try_acquire_lock():
+            raise RuntimeError(f"{name} is in the middle of a turn: let that end before its session is rewound")
+        try:
+            try:
+                if (tasks := self.agent._background_tasks) is not None:  # noqa: SLF001 - as load_snapshot asks it
+                    tasks.assert_can_load_snapshot()
+            except RuntimeError as error:
+                raise RuntimeError(
+                    f"{name} has background tasks: let them end before its session is rewound"
+                ) from error
+            yield
+        finally:
+            invocations.release_lock()
 
     def introduce(self) -> None:
-        """Record a new agent: that it exists, and what it already brings."""
-        self._record("agent", {"class": type(self.agent).__name__, "name": self.agent.name})
-        for message in self.agent.messages:
-            if message["content"]:
-                self.message(message, None)  # type: ignore[arg-type]  # a TypedDict is the dictionary it describes
-        self.state()
-        self.connection()
-        self._watch()
+        """Record a new agent: that it exists, and what it already brings; all of it or nothing."""
+        with self._collected() as records:
+            self._record("agent", {"class": type(self.agent).__name__, "name": self.agent.name})
+            for message in self.agent.messages:
+                if message["content"]:
+                    self.message(message, None)  # type: ignore[arg-type]  # a TypedDict is the dictionary it describes
+            self.state()
+            self.connection()
+        first = self._append(*records) - len(records)
+        self.numbers = {tracking_id: first + number for tracking_id, number in self.numbers.items()}
 
-    def _watch(self) -> None:
+    def take_part(self) -> None:
         """Hear of a connection's new state from models that tell; see ``worker.providers``."""
         if (watch := getattr(self.agent.model, "watch_connection", None)) is not None:
             watch(self.connection)
 
-    def restore(self, fit: FitHistory, stored: AgentHistory, *, with_prompt: bool) -> None:
-        """Put what the session has into the agent, through its own snapshot schema."""
+    @contextmanager
+    def _collected(self) -> Iterator[list[Record]]:
+        """Collect what is recorded instead of queuing it, so that all of it is queued together or nothing."""
+        append, records = self._append, list[Record]()
+
+        def keep(*more: Record) -> int:
+            for record in more:
+                encode_record(record)  # what cannot be encoded is seen here
+            records.extend(more)
+            return len(records)  # counted from the first of them
+
+        self._append = keep
+        try:
+            yield records
+        finally:
+            self._append = append
+
+    def restore(
+        self, fit: FitHistory, stored: AgentHistory, *, with_prompt: bool, from_scratch: bool = False
+    ) -> list[Record]:
+        """Put what the session has into the agent, through its own snapshot schema.
+
+        Args:
+            fit: What the session has, fit to use.
+            stored: The same as it was recorded.
+            with_prompt: Whether the system prompt is restored, too.
+            from_scratch: Whether what the session has not is as it was when the agent was built. Otherwise it is left
+                as it is.
+
+        Returns:
+            The records of what is not as it was recorded. They are to be queued once all agents are restored.
+        """
         messages, voice = fit.messages, not isinstance(self.agent, Agent)
         data: dict[str, Any] = {"messages": Given(messages) if voice else messages, "state": stored.state}
-        if with_prompt and stored.system_prompt is not None:
-            data["system_prompt"] = stored.system_prompt
-        if not voice:
-            data.update(fit.internal)
+        if with_prompt and (stored.system_prompt is not None or from_scratch):
+            data["system_prompt"] = self._built_with.prompt if stored.system_prompt is None else stored.system_prompt
+        if isinstance(self.agent, Agent):
+            data |= (self._built_with.internal if from_scratch else {}) | fit.internal
+            if (manager_state := data.get("conversation_manager_state")) is not None:
+                data["conversation_manager_state"] = accepted_by(self.agent.conversation_manager, manager_state)
         snapshot = Snapshot(scope="agent", schema_version=SNAPSHOT_SCHEMA_VERSION, data=data, app_data={})
         self.agent.load_snapshot(snapshot)
         # Repairs and limits are not recorded: what was restored is what later changes are measured against.
@@ -106,11 +198,22 @@ class AgentRecorder:
         self._state_seen = self._state_version()
         self._prompt_seen = json_of(stored.system_prompt)
         self._internal_seen = json_of(fit.internal)
-        self.state()
         if (load := getattr(self.agent.model, "load_connection", None)) is not None:
             load(stored.connection)
-        self.connection()
-        self._watch()
+        with self._collected() as records:
+            self.state()
+            self.connection()
+        return records
+
+    def snapshot(self) -> Snapshot:
+        """Return all that the agent has."""
+        return self.agent.take_snapshot(preset="session", include=["system_prompt"])
+
+    def put_back(self, snapshot: Snapshot) -> None:
+        """Give the agent back what it had before a change of its history that did not come about."""
+        self.agent.load_snapshot(snapshot)
+        if (load := getattr(self.agent.model, "load_connection", None)) is not None:
+            load(self._connection)
 
     def message(self, message: Message, inputs: _Inputs) -> None:
         """Record an added message. A streamed one that has only begun is recorded when it is complete."""
@@ -229,6 +332,7 @@ class AgentRecorder:
 
     def turn_ended(self, result: AgentResult | None) -> None:
         """Note that a turn of an ``Agent`` has ended, and how; None if it was cut off."""
+        self._turns = max(0, self._turns - 1)
         self._pause.stopped(None if result is None else result.stop_reason, self.agent.messages)
 
     def tool_started(self, tool_use: Any) -> None:
@@ -318,12 +422,27 @@ def internal_of(agent: Agent) -> dict[str, Any]:
     return agent.take_snapshot(include=["conversation_manager_state", "interrupt_state", "model_state"]).data
 
 
+def accepted_by(manager: ConversationManager, state: dict[str, Any]) -> dict[str, Any]:
+    """Return the state that a conversation manager takes: its own, or what is left of its predecessor's.
+
+    A redeploy may change an agent's conversation manager. What the predecessor took out of the history stays out; the
+    rest of its state means nothing to another class, unless that says itself that it takes it.
+    """
+    own = copy.deepcopy(manager.get_state())
+    if state.get("__name__") == own.get("__name__"):
+        return state
+    try:
+        manager.restore_from_session(copy.deepcopy(state))
+    except Exception:  # noqa: BLE001 - however it says no
+        dropped = sorted(state.keys() - {"__name__", "removed_message_count"})
+        logger.info(
+            "another conversation manager goes on, state of the former dropped",
+            extra={"former": state.get("__name__"), "now": own.get("__name__"), "dropped": ",".join(dropped)},
+        )
+        return {**own, "removed_message_count": state.get("removed_message_count", 0)}
+    return state
+
+
 def rewind_record(records: int) -> Record:
     """Record that everything is again as it was after so many records."""
     return Record(kind="rewind", data={"to": records}, at=int(time.time() * 1000))
-
-
-def multi_agent_record(source: MultiAgentBase) -> Record:
-    """Record a Graph's or Swarm's state."""
-    data = {"id": source.id, "state": encode_bytes_values(source.serialize_state())}
-    return Record(kind="multi_agent", data=data, at=int(time.time() * 1000))

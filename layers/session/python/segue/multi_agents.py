@@ -1,0 +1,76 @@
+"""The Graphs and Swarms of a session: what the session has of each, and those that are alive in this process."""
+
+from __future__ import annotations
+
+import copy
+import time
+import weakref
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from strands.multiagent.base import MultiAgentBase, Status
+from strands.types.session import decode_bytes_values, encode_bytes_values
+
+from segue.records import Record
+
+_AS_BUILT: dict[str, Any] = {
+    "next_nodes_to_execute": [],
+    "_internal_state": {"interrupt_state": {"interrupts": {}, "context": {}, "activated": False}},
+}
+"""The state of a Graph or Swarm whose next invocation runs its task from the beginning."""
+
+
+class MultiAgents:
+    """Restores Graphs and Swarms, and records them."""
+
+    def __init__(self, append: Callable[[Record], object]) -> None:
+        """Begin with none.
+
+        Args:
+            append: Queues a record.
+        """
+        self._append = append
+        self._latest: dict[str, Any] = {}
+        self._alive: weakref.WeakValueDictionary[str, MultiAgentBase] = weakref.WeakValueDictionary()
+
+    def __bool__(self) -> bool:
+        """Whether one is alive."""
+        return bool(self._alive)
+
+    def initialize(self, source: MultiAgentBase, opened_with: Mapping[str, Any]) -> None:
+        """Restore one, or record a new one.
+
+        Args:
+            source: A Graph or Swarm.
+            opened_with: States that the session had when it was opened, by id.
+        """
+        stored = self._latest.get(source.id, opened_with.get(source.id))
+        if stored is None:
+            self.record(source)
+        else:
+            source.deserialize_state(copy.deepcopy(stored))
+        self._alive[source.id] = source
+
+    def record(self, source: MultiAgentBase) -> None:
+        """Queue the state of one. The next that is built with its id goes on from there, also in this process."""
+        state = encode_bytes_values(source.serialize_state())
+        self._append(Record(kind="multi_agent", data={"id": source.id, "state": state}, at=int(time.time() * 1000)))
+        self._latest[source.id] = copy.deepcopy(decode_bytes_values(state))
+
+    def must_be_idle(self) -> None:
+        """See that none of them runs.
+
+        Raises:
+            RuntimeError: One does.
+        """
+        for source in self._alive.values():
+            if source.state.status is Status.EXECUTING:  # type: ignore[attr-defined]  # Graph and Swarm have it
+                raise RuntimeError(
+                    f"{source.id!r} is in the middle of a task: let that end before its session is rewound"
+                )
+
+    def go_back(self, states: Mapping[str, Any]) -> None:
+        """Give each of them the state that the session had at an earlier point."""
+        self._latest = {}
+        for source in self._alive.values():
+            source.deserialize_state(copy.deepcopy(states.get(source.id, _AS_BUILT)))

@@ -1,0 +1,54 @@
+"""A text worker whose agent cannot be restored changes nothing, however often its message comes again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from strands.agent.conversation_manager import SlidingWindowConversationManager
+
+from segue.wire.frames import TextInput
+from tests.support.memory_manager import MemorySessionManager
+from tests.unit.turn.conftest import KEY, Person, Process, World
+
+
+class Unwilling(SlidingWindowConversationManager):
+    """Cannot be restored, whatever it is given."""
+
+    def restore_from_session(self, state: dict[str, Any]) -> Any:
+        raise ValueError("a state of another release")
+
+
+async def records(world: World) -> list[Any]:
+    manager = MemorySessionManager(storage=world.storage, principal="alice", acquire_timeout=0.0)
+    await manager.open()
+    journal = await manager._run(manager._require().read())
+    await manager.close()
+    return list(journal.records)
+
+
+async def test_an_agent_that_cannot_be_restored_records_nothing_at_any_try() -> None:
+    world = World()
+    person = Person(world)
+    person.conversation.say(TextInput(text="Hello"))
+    await person.settle(Process(world))
+    before = await records(world)
+    process = Process(world)
+    build = process._agent
+
+    def redeployed(manager: Any) -> Any:
+        agent = build(None)
+        return type(agent)(
+            model=agent.model, session_manager=manager, conversation_manager=Unwilling(), callback_handler=None
+        )
+
+    process.sessions._new_agent = redeployed
+    for _ in range(3):
+        with pytest.raises(ValueError, match="another release"):
+            await process.sessions.take(KEY)
+
+    assert await records(world) == before
+    process.sessions._new_agent = build
+    session = await process.sessions.take(KEY)
+    assert len(session.agent.messages) == 2
+    await process.sessions.give_back(session)
