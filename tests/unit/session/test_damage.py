@@ -12,8 +12,11 @@ import pytest
 from strands import Agent
 
 from segue import JournalCorrupt
+from segue.cli.follow import Follower
 from segue.item import SCHEMA, GuardItem
 from segue.records import PAGE_RECORDS, Record, decode_block, decode_record, encode_record, unpack
+from segue.runtime import Runtime
+from segue.verify import verify
 from tests.support.fake_model import FakeModel
 from tests.support.memory_manager import MemoryStorage
 
@@ -286,6 +289,28 @@ async def test_an_item_that_cannot_be_right_is_named_at_once_and_nothing_is_writ
     assert len(str(found.value)) < 2_000
     assert storage.requests == [("read", "default/talk")]
     assert (vandal.items, vandal.objects) == (items, objects)
+
+
+async def test_what_an_absurd_item_names_is_neither_listed_in_memory_nor_waited_for(
+    vandal: Vandal, memory_sessions: Sessions, storage: MemoryStorage
+) -> None:
+    """Nothing contradicts it but that the objects are missing."""
+    many = 10**12
+    epoch = int(vandal.items["default/talk"]["epoch"])  # type: ignore[call-overload]
+    absurd = {"pages": many, "head": many + 1, "tail": [f"{many}.{epoch}.x"], "commit_id": "x"}
+    vandal.change_item(**absurd)
+
+    for _ in range(2):
+        with pytest.raises(JournalCorrupt, match=r"pages/\d+\.json: named by the guard, but not there"):
+            await memory_sessions().open()
+    report = await verify(storage.stores(), "default/talk", Runtime.shared().clock)
+    follower = Follower(storage.stores(), "default/talk", Runtime.shared().clock, 0.001)
+    await follower.begin(1)
+    follower.position = 0
+    with pytest.raises(JournalCorrupt, match="named by the guard, but not there"):
+        await follower.more()
+
+    assert f"pages 16 to {many - 1} are named by the guard, but not there" in [one.problem for one in report.findings]
 
 
 def test_numbers_that_are_none_are_named_as_dynamodb_tells_them() -> None:

@@ -15,9 +15,10 @@ from segue import JournalCorrupt, SegueError, item, records, volumes
 from segue.item import GuardItem
 from segue.keys import Keys
 from segue.points import read_at
-from segue.records import Record, unpack
+from segue.records import Record, decode_block, unpack
 from segue.storage import file
 from segue.storage.memory import MemoryObjects
+from segue.verify import verify
 from segue.volumes import Binder
 from tests.support.crash import certainly_dead, crash
 from tests.support.memory_manager import Latch, MemoryStorage, Unavailable
@@ -264,6 +265,76 @@ async def test_in_place_of_a_lost_or_damaged_volume_its_pages_are_read(
     await heir.send("on")
     await heir.stop()
     assert texts(await talking(memory_sessions())) == [*texts(agent), "on"]
+
+
+@pytest.mark.parametrize("instead", ["/volumes/2.json", "/pages/2.json", "/pages/0.json", "/segments/"])
+@pytest.mark.parametrize("place", ["/volumes/0.json", "/volumes/1.json", "/volumes/2.json"])
+async def test_in_place_of_a_volume_that_is_another_object_of_the_session_its_pages_are_read(
+    memory_sessions: Sessions, storage: MemoryStorage, place: str, instead: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    agent = await talking(memory_sessions())
+    await bound(agent, storage, "111")
+    await agent.stop()
+    objects = storage.objects.objects
+    key, other = (next(key for key in sorted(objects) if part in key) for part in (place, instead))
+    objects[key] = objects[other]
+
+    heir = await talking(memory_sessions())
+
+    assert texts(heir) == texts(agent)
+    assert [record.object for record in caplog.records if record.levelname == "ERROR"] == [key] * (key != other)
+    await heir.send("on")
+    await heir.stop()
+    assert texts(await talking(memory_sessions())) == [*texts(agent), "on"]
+
+
+@pytest.mark.parametrize(("one", "another"), [(0, 1), (0, 2), (1, 2)])
+async def test_volumes_that_changed_places_are_read_as_their_pages(
+    memory_sessions: Sessions, storage: MemoryStorage, one: int, another: int
+) -> None:
+    agent = await talking(memory_sessions())
+    await bound(agent, storage, "111")
+    await agent.stop()
+    objects, root = storage.objects.objects, f"sessions/default/talk/{item_of(storage).born}/volumes/"
+    first, second = f"{root}{one}.json", f"{root}{another}.json"
+    objects[first], objects[second] = objects[second], objects[first]
+
+    assert texts(await talking(memory_sessions())) == texts(agent)
+
+
+@pytest.mark.parametrize("damage", [None, b"", b"{}"], ids=["lost", "empty", "of another shape"])
+@pytest.mark.parametrize("begun", [False, True], ids=["by this holder", "by the one before"])
+async def test_a_redaction_binds_a_lost_or_damaged_volume_again(
+    memory_sessions: Sessions, storage: MemoryStorage, damage: bytes | None, *, begun: bool
+) -> None:
+    agent = await talking(memory_sessions())
+    await agent.send(SECRET)
+    await bound(agent, storage, "111")
+    objects = storage.objects.objects
+    key = next(key for key in objects if key.endswith("/volumes/0.json"))
+    before = decode_block(key, objects.pop(key), item_of(storage))
+    if damage is not None:
+        objects[key] = damage
+    manager, down = agent._session_manager, Unavailable("list")
+    down.on, storage.before = begun, down
+
+    manager._recorders["default"].redact(tracking_id(agent), "gone")
+    if begun:
+        await eventually(lambda: down.failed)
+        crash(manager)
+        down.on = False
+        assert item_of(storage).scrub is not None
+    else:
+        await agent.stop()
+    heir = await talking(memory_sessions(probe=certainly_dead))
+
+    assert texts(heir)[0] == "gone"
+    assert not holding(storage)
+    again = decode_block(key, objects[key], item_of(storage))
+    assert (again.first, again.commits, len(again.records)) == (before.first, before.commits, len(before.records))
+    await heir.stop()
+    report = await verify(storage.stores(), "default/talk", manager._runtime.clock)
+    assert not report.damage
 
 
 async def test_with_a_page_of_it_a_lost_volume_is_damage(memory_sessions: Sessions, storage: MemoryStorage) -> None:

@@ -9,6 +9,7 @@ A segment's name is never used twice. Those of pages and volumes are: see docs/r
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 from segue import records
@@ -62,8 +63,12 @@ class Keys:
 
     def sealed(self, item: GuardItem) -> list[str]:
         """Keys of all pages and volumes that an item names."""
-        pages = [self.page(number) for number in range(item.pages)]
-        return pages + [self.volume(number) for number, bound in enumerate(item.volumes) if bound == "1"]
+        return [*(self.page(number) for number in range(item.pages)), *self.bound(item)]
+
+    def bound(self, item: GuardItem) -> dict[str, list[str]]:
+        """Keys of all volumes that an item names, and for each those of the pages that it is a second copy of."""
+        numbers = (number for number, bound in enumerate(item.volumes) if bound == "1")
+        return {self.volume(number): [self.page(page) for page in records.run(number)] for number in numbers}
 
     def vacant(self, item: GuardItem) -> list[str]:
         """Keys at which somebody may have a page or a volume on its way that the item does not name."""
@@ -72,17 +77,17 @@ class Keys:
         unbound = [self.volume(number) for number, bound in enumerate(item.volumes) if bound != "1"]
         return [self.page(item.pages), *unbound, self.volume(len(item.volumes))]
 
-    def shortest(self, item: GuardItem) -> dict[str, list[str]]:
-        """Keys of the fewest pages and volumes that hold all records before the tail, in order.
+    def shortest(self, item: GuardItem) -> Iterator[tuple[str, list[str]]]:
+        """Keys of the fewest objects that hold all records, in order; made one by one, however many an item names.
 
         Returns:
-            For each, the keys of the pages that it is a second copy of: none for a page.
+            Each key, and the keys of the pages that it is a second copy of: none but for a volume.
         """
-        keys: dict[str, list[str]] = {}
         for number, bound in enumerate(item.volumes):
             pages = [self.page(page) for page in records.run(number)]
-            keys |= {self.volume(number): pages} if bound == "1" else {page: [] for page in pages}
-        return keys | {self.page(number): [] for number in range(len(item.volumes) * records.VOLUME_PAGES, item.pages)}
+            yield from ((self.volume(number), pages),) if bound == "1" else ((page, []) for page in pages)
+        yield from ((self.page(number), []) for number in range(records.run(len(item.volumes)).start, item.pages))
+        yield from ((self.segment(entry), []) for entry in item.tail)
 
     @property
     def segments(self) -> str:

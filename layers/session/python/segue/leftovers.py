@@ -45,6 +45,12 @@ def find_leftovers(
     return findings + [_ended(f"{root}{born}/", born, count, item, wall) for born, count in ended.items()]
 
 
+def pages_there(listed: Sequence[str], root: str, born: str) -> int:
+    """One more than the highest number of a page of a life that was listed."""
+    names = (key.removeprefix(f"{root}{born}/") for key in listed)
+    return 1 + max((int(page[1]) for name in names if (page := _PAGE.fullmatch(name))), default=-1)
+
+
 def _unnamed(key: str, name: str, item: GuardItem, keys: Keys) -> Iterator[Finding]:
     if page := _PAGE.fullmatch(name):
         under_way = item.held and int(page[1]) == item.pages

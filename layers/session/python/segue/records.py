@@ -266,6 +266,21 @@ def run(number: int) -> range:
     return range(number * VOLUME_PAGES, (number + 1) * VOLUME_PAGES)
 
 
+def bind(pages: Sequence[Block], sealed: str) -> Block:
+    """Return the volume that a run of pages makes.
+
+    Args:
+        pages: All of them, in order.
+        sealed: Id of the attempt.
+    """
+    return msgspec.structs.replace(
+        pages[0],
+        commits=tuple(commit for page in pages for commit in page.commits),
+        records=tuple(raw for page in pages for raw in page.records),
+        sealed=sealed,
+    )
+
+
 def full_page(segments: Sequence[Segment]) -> int:
     """Return how many of the oldest segments make a full page, 0 if none is full yet."""
     records = size = 0

@@ -16,6 +16,7 @@ is still on its way can only create an object that nothing names, which the next
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
@@ -25,8 +26,20 @@ from segue.errors import JournalCorrupt
 from segue.guard import new_id
 from segue.item import GuardItem, TailEntry
 from segue.keys import Keys
-from segue.records import Record, Segment, decode_block, decode_record, encode_blank, encode_record, pack
+from segue.records import (
+    Block,
+    Record,
+    Segment,
+    bind,
+    decode_block,
+    decode_record,
+    encode_blank,
+    encode_record,
+    pack,
+)
 from segue.storage.interface import ObjectMissing, ObjectStore, PreconditionFailed
+
+logger = logging.getLogger(__name__)
 
 Replacements = Mapping[str, Mapping[str, Any]]
 """For each redacted message's tracking id, the message that stands in its place."""
@@ -90,6 +103,8 @@ async def sweep_pages(
 ) -> int:
     """Rewrite, in place, the pages and volumes that hold redacted content, and blank those that nobody committed.
 
+    A volume that is lost or damaged is bound again, of its pages: what it holds cannot be told.
+
     Args:
         objects: Where they are.
         keys: Object keys of this life.
@@ -102,11 +117,17 @@ async def sweep_pages(
 
     Raises:
         SessionFenced: The lease is someone else's; the next holder finishes.
-        JournalCorrupt: One cannot be read.
+        JournalCorrupt: A page cannot be read.
     """
-    count, named = 0, keys.sealed(item)
+    count, named, volumes = 0, keys.sealed(item), keys.bound(item)
     for key in named:
-        count += await _sweep_page(objects, key, item, replacements, check)
+        try:
+            count += await _sweep_page(objects, key, item, replacements, check)
+        except JournalCorrupt:
+            if key not in volumes:
+                raise
+            await _bind_again(objects, key, volumes[key], item, check)
+            count += 1
     there = {key for key in await objects.list(keys.root) if key.startswith((keys.pages, keys.volumes))}
     for key in sorted(there.union(keys.vacant(item)).difference(named)):
         await _blank_page(objects, key, item, check)
@@ -114,7 +135,26 @@ async def sweep_pages(
 
 
 async def _blank_page(objects: ObjectStore, key: str, item: GuardItem, check: Callable[[], Awaitable[None]]) -> None:
-    body = encode_blank(item, new_id(64))
+    await _put_over(objects, key, encode_blank(item, new_id(64)), check)
+
+
+async def _bind_again(
+    objects: ObjectStore, key: str, pages: Sequence[str], item: GuardItem, check: Callable[[], Awaitable[None]]
+) -> None:
+    """Put a volume anew, of its pages, which are swept already."""
+    blocks: list[Block] = []
+    for page in pages:
+        try:
+            stored = await objects.get(page)
+        except ObjectMissing as missing:
+            raise JournalCorrupt(page, "named by the guard, but not there") from missing
+        blocks.append(decode_block(page, stored.body, item, first=blocks[-1].end if blocks else None))
+    logger.error("a volume is lost or damaged, it was bound again", extra={"object": key})
+    await _put_over(objects, key, pack(bind(blocks, new_id(64))), check)
+
+
+async def _put_over(objects: ObjectStore, key: str, body: bytes, check: Callable[[], Awaitable[None]]) -> None:
+    """Put a page or a volume in the place of whatever is there."""
     while True:
         try:
             return await objects.put(key, body, if_absent=True)

@@ -15,8 +15,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from functools import partial
+from typing import NamedTuple, TypeVar
 
 from segue.clock import Clock
 from segue.errors import JournalCorrupt, SessionNotFound
@@ -42,6 +44,14 @@ _ATTEMPTS = 20
 dozens of commits, so a second attempt is rare and a third unheard of."""
 
 
+_AT_ONCE = 64
+"""Objects that are asked for at once: twice as many as storage threads, so that none of these waits for a name. An
+item that names more than there are fails with the first that is missing, and takes no memory for the others."""
+
+_What = TypeVar("_What")
+_Result = TypeVar("_Result")
+
+
 class _Got(NamedTuple):
     """An object: its key, what it holds, how many bytes it has, and whether some may be bytes that are encoded."""
 
@@ -50,6 +60,19 @@ class _Got(NamedTuple):
     records: list[Record]
     size: int
     binary: bool
+
+
+class _Part(NamedTuple):
+    """What one key names: an object, or the pages in place of a volume, which has no other ``pages`` to go to then."""
+
+    name: str
+    pages: list[str]
+    got: list[_Got]
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """The first record, and the one after the last."""
+        return self.got[0].block.first, self.got[-1].block.end
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +139,7 @@ class ReadAhead:
 async def read(objects: ObjectStore, prefix: str, item: GuardItem) -> Journal:
     """Read all records that an item names.
 
-    In place of a volume that is lost or damaged, its pages are read, which hold the same.
+    In place of a volume that is lost, damaged or another one, its pages are read, which hold the same.
 
     Args:
         objects: Where the objects are.
@@ -128,28 +151,11 @@ async def read(objects: ObjectStore, prefix: str, item: GuardItem) -> Journal:
         JournalCorrupt: An object is damaged or does not belong.
     """
     keys = Keys(prefix, item.session_key, item.born)
-    folded = keys.shortest(item)
-    names = [*folded, *(keys.segment(entry) for entry in item.tail)]
-
-    async def got(name: str) -> _Got:
-        # Each is decoded when it comes, while others are on their way, and other sessions have their turn in between.
-        body = (await objects.get(name)).body
-        block = decode_block(name, body, item)
-        records, binary = decode_records(block, name)
-        return _Got(name, block, records, len(body), binary)
-
-    async def got_somehow(name: str) -> list[_Got]:
-        try:
-            return [await got(name)]
-        except (ObjectMissing, JournalCorrupt) as error:
-            if not (pages := folded.get(name)):
-                raise
-            instead = await asyncio.gather(*map(got, pages))  # if they are missing, too, this is no accident
-            facts = {"journal": keys.root, "object": name, "error": type(error).__name__}
-            logger.error("a volume is lost or damaged, its pages were read", extra=facts)  # noqa: TRY400 - no payload
-            return instead
-
-    found = [one for some in await asyncio.gather(*map(got_somehow, names)) for one in some]
+    parts = await _each(keys.shortest(item), partial(_part, objects, item))
+    while misplaced := [index for index in _beside_gaps(parts, item.head) if parts[index].pages]:
+        for index in misplaced:
+            parts[index] = await _pages_of(objects, item, parts[index], "another volume, or none")
+    found = [one for part in parts for one in part.got]
 
     end = 0
     for one in found:
@@ -169,6 +175,66 @@ async def read(objects: ObjectStore, prefix: str, item: GuardItem) -> Journal:
         size=sum(one.size for one in found),
         binary=any(one.binary for one in found),
     )
+
+
+async def _get(objects: ObjectStore, item: GuardItem, name: str) -> _Got:
+    # Each is decoded when it comes, while others are on their way, and other sessions have their turn in between.
+    body = (await objects.get(name)).body
+    block = decode_block(name, body, item)
+    records, binary = decode_records(block, name)
+    return _Got(name, block, records, len(body), binary)
+
+
+async def _part(objects: ObjectStore, item: GuardItem, named: tuple[str, list[str]]) -> _Part:
+    name, pages = named
+    try:
+        return _Part(name, pages, [await _get(objects, item, name)])
+    except (ObjectMissing, JournalCorrupt) as error:
+        if not pages:
+            raise
+        return await _pages_of(objects, item, _Part(name, pages, []), type(error).__name__)
+
+
+async def _pages_of(objects: ObjectStore, item: GuardItem, volume: _Part, why: str) -> _Part:
+    """Read the pages of a volume; if they are missing, too, this is no accident."""
+    got = await _each(volume.pages, partial(_get, objects, item))
+    pages = _Part(volume.name, [], got)
+    if volume.got and volume.span == pages.span:
+        return pages  # the wrong one is beside it
+    facts = {"journal": volume.name.partition("volumes/")[0], "object": volume.name, "error": why}
+    logger.error("a volume is lost or damaged, its pages were read", extra=facts)
+    return pages
+
+
+def _beside_gaps(parts: Sequence[_Part], head: int) -> set[int]:
+    """Which parts do not begin where the one before ends, or end where the next begins: one of the two is wrong."""
+    beside, end = set(), 0
+    for index, (first, after) in enumerate(part.span for part in parts):
+        if first != end:
+            beside |= {index - 1, index}
+        end = after
+    if end != head:
+        beside.add(len(parts) - 1)
+    return beside - {-1}
+
+
+async def _each(whats: Iterable[_What], work: Callable[[_What], Awaitable[_Result]]) -> list[_Result]:
+    """Do something with each, so many at once, in order. The first failure is the end, whatever would come."""
+    numbered = enumerate(whats)
+    results: dict[int, _Result] = {}
+
+    async def some() -> None:
+        for index, what in numbered:
+            results[index] = await work(what)
+
+    workers = [asyncio.ensure_future(some()) for _ in range(_AT_ONCE)]
+    try:
+        await asyncio.gather(*workers)
+    finally:
+        for worker in workers:
+            worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
+    return [results[index] for index in range(len(results))]
 
 
 async def read_held(objects: ObjectStore, prefix: str, item: GuardItem) -> Journal:

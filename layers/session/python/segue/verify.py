@@ -21,9 +21,9 @@ from segue.clock import Clock
 from segue.errors import JournalCorrupt, SessionNotFound, StorageRefused
 from segue.ids import shown
 from segue.inspection import CheckedBlock, Finding, inspect_block, inspect_journal, inspect_volumes, problem_of
-from segue.item import GuardItem
+from segue.item import GuardItem, TailEntry
 from segue.keys import Keys
-from segue.leftovers import find_leftovers
+from segue.leftovers import find_leftovers, pages_there
 from segue.records import TAIL_LIMIT, Block, run, unpack
 from segue.session import Stores
 from segue.storage.interface import ObjectMissing, StoredObject
@@ -140,15 +140,19 @@ async def _look(stores: Stores, session_key: str, clock: Clock, progress: Progre
     if item.ended(clock.wall()):
         over: State = "deleted" if item.deleted else "expired"
         return Report(session_key, over, item, findings=(*problems, *leftovers))
-    report = await _check(stores, item, session_key, leftovers, progress)
+    report = await _check(stores, item, session_key, pages_there(listed, root, item.born), leftovers, progress)
     return replace(report, findings=(*problems, *report.findings))
 
 
 async def _check(
-    stores: Stores, item: GuardItem, session_key: str, leftovers: list[Finding], progress: Progress
+    stores: Stores, item: GuardItem, session_key: str, there: int, leftovers: list[Finding], progress: Progress
 ) -> Report:
     findings = _unfinished(item, session_key)
-    looked_at = await _blocks(stores, item, progress)
+    pages = min(item.pages, item.head, there + _AT_ONCE)  # each has a record; of many that are missing, some will do
+    looked_at = await _blocks(stores, item, pages, progress)
+    if pages < min(item.pages, item.head):
+        problem = f"pages {pages} to {item.pages - 1} are named by the guard, but not there"
+        findings.append(Finding("damage", "missing", session_key, problem))
     count = len(looked_at) - item.volumes.count("1")
     blocks, volumes = looked_at[:count], looked_at[count:]
     findings += [finding for block in looked_at for finding in block.findings]
@@ -189,11 +193,10 @@ def _unfinished(item: GuardItem, session_key: str) -> list[Finding]:
     return found
 
 
-async def _blocks(stores: Stores, item: GuardItem, progress: Progress) -> list[CheckedBlock]:
+async def _blocks(stores: Stores, item: GuardItem, pages: int, progress: Progress) -> list[CheckedBlock]:
     keys = Keys(stores.prefix, item.session_key, item.born)
-    pages = min(item.pages, item.head)  # each has a record: more is nonsense, which the item's own check reports
-    named = [(keys.page(number), None) for number in range(pages)]
-    named += [(keys.segment(entry), entry) for entry in item.tail]  # type: ignore[misc]  # None above, an entry here
+    named: list[tuple[str, TailEntry | None]] = [(keys.page(number), None) for number in range(pages)]
+    named += [(keys.segment(entry), entry) for entry in item.tail]
     named += [(keys.volume(number), None) for number, bound in enumerate(item.volumes) if bound == "1"]
     blocks: list[CheckedBlock] = []
     for start in range(0, len(named), _AT_ONCE):

@@ -124,12 +124,7 @@ class Binder:
             size += sum(len(bytes(raw)) for raw in pages[-1].records)
             if not small_enough(size):
                 return None
-        return msgspec.structs.replace(
-            pages[0],
-            commits=tuple(commit for page in pages for commit in page.commits),
-            records=tuple(raw for page in pages for raw in page.records),
-            sealed=new_id(64),
-        )
+        return records.bind(pages, new_id(64))
 
 
 def small_enough(size: int) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 from segue.clock import Clock
 from segue.errors import JournalCorrupt, SessionNotFound, StorageUnavailable
 from segue.ids import shown
@@ -87,11 +89,11 @@ class Follower:
     async def _read(self, item: GuardItem) -> list[tuple[int, Record]]:
         """Read back from the head until the position is reached."""
         keys = Keys(self._stores.prefix, item.session_key, item.born)
-        names = [keys.page(number) for number in range(item.pages)] + [keys.segment(entry) for entry in item.tail]
-        firsts = [None] * item.pages + [entry.first for entry in item.tail]
+        segments = ((keys.segment(entry), entry.first) for entry in reversed(item.tail))
+        pages = ((keys.page(number), None) for number in reversed(range(item.pages)))
         blocks: list[tuple[str, Block]] = []
         reached = item.head
-        for name, first in zip(reversed(names), reversed(firsts), strict=True):
+        for name, first in chain(segments, pages):
             if reached <= self.position:
                 break
             block = decode_block(name, (await self._stores.objects.get(name)).body, item, first)
