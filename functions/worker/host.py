@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from hashlib import sha256
 from typing import Any
 
 from strands.bidi import BidiAgent
@@ -63,6 +64,7 @@ class Host:
         self._capacity = capacity
         self._linger_seconds = linger_seconds
         self._sessions: dict[str, HostedSession] = {}
+        self._shown: dict[bytes, HostedSession] = {}
         self._opening: dict[str, asyncio.Task[None]] = {}
         self._lingering: dict[str, asyncio.TimerHandle] = {}
         self._endings: set[asyncio.Task[None]] = set()
@@ -84,6 +86,10 @@ class Host:
     def find(self, key: str) -> HostedSession | None:
         """Return a session by its key."""
         return self._sessions.get(key)
+
+    def holding(self, route_token: bytes) -> HostedSession | None:
+        """Return the session whose route token this is. How long that takes tells nothing of the token."""
+        return self._shown.get(_digest(route_token))
 
     async def until_room(self) -> None:
         """Wait until another session fits."""
@@ -156,6 +162,7 @@ class Host:
             await manager.close()
             raise
         self._sessions[claim.session_key] = session
+        self._shown[_digest(session.route_token.encode())] = session
         self._watch(session)
         self.on_held(session.key)
         try:
@@ -237,6 +244,7 @@ class Host:
     def _forget(self, session: HostedSession) -> None:
         if (timer := self._lingering.pop(session.key, None)) is not None:
             timer.cancel()
+        self._shown.pop(_digest(session.route_token.encode()), None)
         if self._sessions.get(session.key) is session:
             del self._sessions[session.key]
             self.on_left(session.key)
@@ -255,3 +263,7 @@ class Host:
         task = asyncio.ensure_future(work)
         self._endings.add(task)
         task.add_done_callback(self._endings.discard)
+
+
+def _digest(token: bytes) -> bytes:
+    return sha256(token).digest()

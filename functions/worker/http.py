@@ -4,11 +4,13 @@
     POST /claims    a session to open, or to make ready; see ``segue.wire.claims``
     GET  /health    200 {"worker_id", "version", "sessions", "room", "draining", "ready"}, 503 until ready
 
-Nothing of what a frame says, and no error text from inside, is in an answer.
+The token in the header is looked at before any of the body is read. A body has ``BODY_SECONDS`` to arrive, and is taken
+as it is: nobody compresses one. Nothing of what a frame says, and no error text from inside, is in an answer.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 from dataclasses import dataclass
 from typing import Final
@@ -41,6 +43,13 @@ from worker.session import HostedSession, Moved
 
 GRACE_SECONDS: Final = 1.0
 """For requests under way when the listener closes, which is after the last session was released."""
+
+BODY_SECONDS: Final = 2.0
+"""For a body to arrive, whole: the gateway waits no longer for its answer, and a body that trickles holds a connection
+and a buffer."""
+
+LINGER_SECONDS: Final = 1.0
+"""For what is left of the body of a request that was answered before that was read; then its connection is closed."""
 
 TOO_MUCH: Final = frozenset({"busy", "too_fast"})
 """Codes of frames that were not taken only because of how many there are."""
@@ -84,7 +93,13 @@ class Listener:
         app.router.add_post(CLAIMS_PATH, self._claim)
         app.router.add_get("/health", self._health)
         # No access log: a line for every 100 ms of everybody's speech says nothing.
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=GRACE_SECONDS)
+        self._runner = web.AppRunner(
+            app,
+            access_log=None,
+            shutdown_timeout=GRACE_SECONDS,
+            lingering_time=LINGER_SECONDS,
+            auto_decompress=False,
+        )
 
     async def start(self, address: str, port: int) -> int:
         """Listen.
@@ -106,29 +121,32 @@ class Listener:
 
     async def _frames(self, request: web.Request) -> web.Response:
         try:
-            delivery = decode_delivery(await request.read())
+            shown = self._host.holding(_token(request, ROUTE_TOKEN_HEADER))
+            if shown is None:  # also if it is held: who has not its token does not learn that
+                return _refused(410, "moved")
+            delivery = decode_delivery(await _body(request))
             session = self._session(delivery.session_key)
-            if not _shows(request, ROUTE_TOKEN_HEADER, session.route_token):
+            if session is not shown:
                 return _refused(403, "forbidden")
             session.deliver(delivery)
         except Moved:
             return _refused(410, "moved")
-        except web.HTTPRequestEntityTooLarge:
-            return _refused(400, "oversize")
-        except web.RequestPayloadError:  # what its headers say of the body is not so
-            return _refused(400, "bad_json")
+        except _BadRequest as bad:
+            return _refused(bad.status, bad.code or "bad_frame")
         except FrameError as error:
             metrics.error(error.code)
             return _refused(429 if error.code in TOO_MUCH else 400, error.code, error.message)
         return web.Response(status=202)
 
     async def _claim(self, request: web.Request) -> web.Response:
-        if not _shows(request, CLAIMS_TOKEN_HEADER, self._claims_token):
-            return _refused(403, "forbidden")
         try:
-            claim = decode_claim(await request.read())
-        except (ClaimError, web.HTTPRequestEntityTooLarge):
+            if not hmac.compare_digest(_token(request, CLAIMS_TOKEN_HEADER), self._claims_token.encode()):
+                return _refused(403, "forbidden")
+            claim = decode_claim(await _body(request))
+        except ClaimError:
             return _refused(400, "bad_claim")
+        except _BadRequest as bad:
+            return _refused(bad.status, "bad_claim")
         try:
             if claim.prepare:
                 return await self._prepare(claim)
@@ -166,8 +184,32 @@ class Listener:
         return web.json_response(facts, status=200 if status.ready else 503)
 
 
-def _shows(request: web.Request, header: str, token: str) -> bool:
-    return hmac.compare_digest(request.headers.get(header, "").encode(), token.encode())
+class _BadRequest(Exception):  # noqa: N818 - an answer
+    """The request is none of ours, by its headers or its body."""
+
+    def __init__(self, status: int, code: str = "") -> None:
+        self.status = status
+        self.code = code
+
+
+def _token(request: web.Request, header: str) -> bytes:
+    """What a request shows. Tokens are ASCII, and a header that is not need not even be text."""
+    shown = request.headers.get(header, "")
+    if not shown.isascii():
+        raise _BadRequest(400)
+    return shown.encode()
+
+
+async def _body(request: web.Request) -> bytes:
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await request.read()
+    except TimeoutError:
+        raise _BadRequest(408) from None
+    except web.HTTPRequestEntityTooLarge:
+        raise _BadRequest(400, "oversize") from None
+    except web.RequestPayloadError:  # what its headers say of the body is not so
+        raise _BadRequest(400, "bad_json") from None
 
 
 def _refused(status: int, code: str, message: str = "") -> web.Response:

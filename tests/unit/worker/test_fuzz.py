@@ -93,7 +93,9 @@ def worker():
     """A listener on a loop of its own, so that every example of a property can use it."""
     loop = asyncio.new_event_loop()
     session = StubSession()
-    host = SimpleNamespace(find={"default/talk": session}.get, sessions=(), room=1)
+    host = SimpleNamespace(
+        find={"default/talk": session}.get, holding={TOKEN.encode(): session}.get, sessions=(), room=1
+    )
     listener = Listener(host, Status(worker_id="w", version="1", ready=True), ClaimTaker(FakeQueue(), host), "secret")
     port = loop.run_until_complete(listener.start("127.0.0.1", 0))
     http = loop.run_until_complete(_client(port))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import gzip
 import json
 from types import SimpleNamespace
 
 import aiohttp
 import pytest
 
+from segue.wire.claims import CLAIMS_TOKEN_HEADER
 from segue.wire.delivery import MAX_DELIVERY_BYTES, ROUTE_TOKEN_HEADER, Refusal, decode_refusal, encode_delivery
 from segue.wire.frames import FrameError, Ready
 from tests.support.waiting import eventually
@@ -18,14 +21,17 @@ from worker.http import Listener, Status
 
 
 @pytest.fixture
-async def server(world):
+async def server(world, monkeypatch):
     status = Status(worker_id="w1", version="7", ready=True)
     queue = FakeQueue()
     claims = ClaimTaker(queue, world.host)
+    monkeypatch.setattr("worker.http.LINGER_SECONDS", 0.05)
     listener = Listener(world.host, status, claims, "secret")
     port = await listener.start("127.0.0.1", 0)
     async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as http:
-        yield SimpleNamespace(http=http, status=status, host=world.host, world=world, claims=claims, queue=queue)
+        yield SimpleNamespace(
+            http=http, port=port, status=status, host=world.host, world=world, claims=claims, queue=queue
+        )
     await listener.close()
 
 
@@ -49,15 +55,117 @@ async def test_a_hello_is_answered_with_ready(server, clients):
     await eventually(lambda: clients.of("k2", Ready))
 
 
-@pytest.mark.parametrize("token", ["wrong", "", "é"])
-async def test_a_wrong_token_is_forbidden(server, token):
+@pytest.mark.parametrize("token", ["wrong", ""])
+async def test_a_wrong_token_finds_nothing_here(server, token):
     await server.host.take(claim())
-    status, _ = await post(server, encode_delivery(delivery(text("hello", 1))), token.encode().decode("latin-1"))
-    if token == "":
-        async with server.http.post("/frames", data=encode_delivery(delivery(text("hello", 1)))) as answer:
-            status = answer.status
-    assert status == 403
+    status, refusal = await post(server, encode_delivery(delivery(text("hello", 1))), token)
+    assert (status, refusal) == (410, Refusal(error="moved"))
+    async with server.http.post("/frames", data=encode_delivery(delivery(text("hello", 1)))) as answer:
+        assert answer.status == 410, "nor does none"
     assert server.world.models[0].texts == []
+
+
+async def test_the_token_of_another_session_is_forbidden(server):
+    await server.host.take(claim())
+    await server.host.take(claim("other"))
+    token = server.host.find("default/other").route_token
+    assert (await post(server, encode_delivery(delivery(text("hello", 1))), token))[0] == 403
+    assert server.world.models[0].texts == []
+
+
+async def test_a_token_is_worth_nothing_once_its_session_has_ended(server):
+    await server.host.take(claim())
+    session = server.host.find("default/talk")
+    await session.stop()
+    assert (await post(server, encode_delivery(delivery(text("hello", 1))), session.route_token))[0] == 410
+    await server.host.take(claim())
+    assert (await post(server, encode_delivery(delivery(text("hello", 1))), session.route_token))[0] == 410
+    assert (await post(server, encode_delivery(delivery(text("hello", 1)))))[0] == 202
+
+
+class Raw:
+    """A connection that says what no client library would."""
+
+    def __init__(self, port):
+        self._port = port
+
+    async def __aenter__(self):
+        self.reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
+        return self
+
+    async def __aexit__(self, *_):
+        self._writer.close()
+
+    async def say(self, *pieces):
+        for piece in pieces:
+            self._writer.write(piece)
+        await self._writer.drain()
+
+    async def status(self):
+        async with asyncio.timeout(10):
+            line = await self.reader.readuntil(b"\r\n")
+        return int(line.split()[1])
+
+
+def asked(path, *headers, length=None):
+    lines = [f"POST {path} HTTP/1.1".encode(), b"Host: w1", *headers]
+    if length is not None:
+        lines.append(b"Content-Length: %d" % length)
+    return b"\r\n".join([*lines, b"", b""])
+
+
+@pytest.mark.parametrize("value", [b"\xff\xfe", "é".encode(), b"secret\x80"])
+@pytest.mark.parametrize(("path", "header"), [("/frames", ROUTE_TOKEN_HEADER), ("/claims", CLAIMS_TOKEN_HEADER)])
+async def test_a_header_that_is_not_ascii_is_a_bad_request(server, caplog, path, header, value):
+    async with Raw(server.port) as raw:
+        await raw.say(asked(path, header.encode() + b": " + value, length=2), b"{}")
+        assert await raw.status() == 400
+    assert not [record for record in caplog.records if record.exc_info]
+
+
+@pytest.mark.parametrize("body", [b"no gzip at all", gzip.compress(b"{}")[:-4], gzip.compress(b"[" * 10**6), b""])
+@pytest.mark.parametrize("path", ["/frames", "/claims"])
+async def test_a_body_that_says_it_is_compressed_is_a_bad_request(server, caplog, path, body):
+    await server.host.take(claim())
+    tokens = {ROUTE_TOKEN_HEADER: server.host.find("default/talk").route_token, CLAIMS_TOKEN_HEADER: "secret"}
+    for encoding in ("gzip", "deflate", "br"):
+        headers = {**tokens, "Content-Encoding": encoding}
+        async with server.http.post(path, data=body, headers=headers) as answer:
+            assert answer.status == 400
+    assert not [record for record in caplog.records if record.exc_info]
+
+
+@pytest.mark.parametrize("path", ["/frames", "/claims"])
+async def test_a_body_whose_length_is_a_lie_is_a_bad_request(server, path):
+    await server.host.take(claim())
+    route_token = server.host.find("default/talk").route_token.encode()
+    tokens = (f"{ROUTE_TOKEN_HEADER}: ".encode() + route_token, f"{CLAIMS_TOKEN_HEADER}: secret".encode())
+    async with Raw(server.port) as raw:
+        await raw.say(asked(path, *tokens, b"Transfer-Encoding: chunked"), b"zz\r\n")
+        assert await raw.status() == 400
+
+
+@pytest.mark.parametrize(("path", "status"), [("/frames", 410), ("/claims", 403)])
+async def test_the_token_is_looked_at_before_the_body(server, path, status):
+    """The answer is there though not a byte of the body is; what is announced is not waited for."""
+    await server.host.take(claim())
+    async with Raw(server.port) as raw:
+        await raw.say(asked(path, b"x-segue-route-token: wrong", length=1000))
+        assert await raw.status() == status
+
+
+@pytest.mark.parametrize(("path", "code"), [("/frames", "bad_frame"), ("/claims", "bad_claim")])
+async def test_a_body_that_trickles_is_ended(server, monkeypatch, path, code):
+    monkeypatch.setattr("worker.http.BODY_SECONDS", 0.05)
+    await server.host.take(claim())
+    route_token = server.host.find("default/talk").route_token.encode()
+    tokens = (f"{ROUTE_TOKEN_HEADER}: ".encode() + route_token, f"{CLAIMS_TOKEN_HEADER}: secret".encode())
+    async with Raw(server.port) as raw:
+        await raw.say(asked(path, *tokens, length=1000), b"{")
+        assert await raw.status() == 408
+        async with asyncio.timeout(10):
+            rest = await raw.reader.read()
+    assert code.encode() in rest, "and the connection is closed"
 
 
 async def test_a_session_that_is_not_here_has_moved(server):

@@ -4,8 +4,9 @@ POST <endpoint>/frames
 x-segue-route-token: <route_token of the lease>
 {"session_key": …, "connection_id": …, "client_id": …, "counter": …, "approvals": …, "frame": {…}}
 
-202  accepted                                 403  the token is not the lease's
-400  {"error": code, "message": …}            410  {"error": "moved"}: not held here, or on its way out
+202  accepted                                 403  the token is that of another session
+400  {"error": code, "message": …}            410  {"error": "moved"}: no session here has this token, or it is on its
+408  the body did not arrive                        way out
 429  {"error": "busy" or "too_fast"}
 """
 
