@@ -118,14 +118,16 @@ class Audience:
             self._on_change()
         return Arrival.NEW
 
-    def leave(self, client_id: str, connection_id: str) -> None:
-        """Forget a client that said good-bye, unless it is here on another connection already.
+    def leave(self, client_id: str, connection_id: str) -> bool:
+        """Forget a client that said good-bye, unless it is here on another connection already: then return False.
 
         Its numbering is kept: should it come back after all, it would take 1 for a repeat.
         """
         listener = self._listeners.get(client_id)
-        if listener is not None and listener.address.connection_id == connection_id:
-            self._remove(client_id)
+        if listener is not None and listener.address.connection_id != connection_id:
+            return False
+        self._remove(client_id)
+        return True
 
     def send(self, frame: ServerFrame, client_id: str | None = None) -> None:
         """Queue a frame. Never waits.

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from segue import StorageUnavailable
-from segue.wire.frames import ServerFrame
+from segue.wire.frames import Ready, ServerFrame
 from worker.log import logger
 from worker.metrics import Time, metrics
 
@@ -103,6 +103,11 @@ class OutputGate:
         self._waiting.append(Waiting(frame, position, client_id, time.monotonic()))
         self._empty.clear()
         self._arrived.set()
+
+    def greeting(self, client_id: str) -> Ready | None:
+        """The latest ``ready`` that waits for a client."""
+        mine = (one.frame for one in reversed(self._waiting) if one.client_id == client_id)
+        return next((frame for frame in mine if isinstance(frame, Ready)), None)
 
     async def run(self) -> None:
         """Let frames out until cancelled.

@@ -48,6 +48,11 @@ class UnfinishedImages:
             dropped.append((client_id, ImageRefused(assembler.drop())))
         return dropped
 
+    def forget(self, client_id: str) -> tuple[int, ...]:
+        """Drop the image of a client that has left; returns the numbers of its parts."""
+        assembler = self._assemblers.pop(client_id, None)
+        return () if assembler is None else assembler.drop()
+
     @property
     def _bytes(self) -> int:
         return sum(assembler.size for assembler in self._assemblers.values())

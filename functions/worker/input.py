@@ -117,6 +117,12 @@ class Input:
             metrics.count(Count.RESENDS)
             self._output.acknowledge(client_id)  # sent again although it is recorded: the acknowledgement was lost
 
+    def forget(self, client_id: str) -> None:
+        """Free what is kept for a client that has left for good; what it said in its turn counts all the same."""
+        self.receipts.forget(client_id)
+        self._intake.forget(client_id)
+        self._intake.skipped(client_id, *self._images.forget(client_id))
+
     def leave_to_successor(self) -> None:
         """Forget what the agent was not given yet and its client will send again."""
         self._intake.forget_numbered()

@@ -5,6 +5,9 @@
 Frames without a number have no order and no promise: they go straight into the queue. When the queue is full, frames
 are refused before their Receiver sees them, so that a client that sends them again later is heard. It is asked to as
 soon as there is room, because its own times for that have grown meanwhile.
+
+What has come early waits for the number that is missing. When too much waits, more of that is refused, and never the
+missing one itself: it is what makes room.
 """
 
 from __future__ import annotations
@@ -12,18 +15,29 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
 from segue.item import Known
 from segue.wire.audio import AudioLimits
-from segue.wire.frames import AudioInput, FrameError, InputFrame
+from segue.wire.frames import MAX_FRAME_BYTES, AudioInput, FrameError, InputFrame
+from segue.wire.memory import kept_bytes
 from segue.wire.sequence import Receiver
+from worker.receipts import INPUT_WINDOW
 
 QUEUE_FRAMES: Final = 512
 """Frames that wait for the agent at most: 50 s of one client's audio. The agent takes them as fast as they come, except
 while its model's connection restarts."""
+
+QUEUE_BYTES: Final = 8 * 1024 * 1024
+"""What they take at most: two of the largest images, or two minutes of audio."""
+
+EARLY_BYTES: Final = INPUT_WINDOW * MAX_FRAME_BYTES
+"""What waits of one client for a number that is missing: as much as it may have on its way, in the largest frames."""
+
+ALL_EARLY_BYTES: Final = 4 * EARLY_BYTES
+"""And of all clients of a session: 8 MB. A process holds many sessions."""
 
 CLIENTS: Final = 64
 """Clients whose order is kept. One that falls out is taken up again from what the journal contains."""
@@ -85,6 +99,7 @@ class Intake:
         self._limits = limits
         self._clients: OrderedDict[str, _Client] = OrderedDict()
         self._queue: deque[Said] = deque()
+        self._queued_bytes = 0
         self._arrived = asyncio.Event()
         self._turned_away: set[str] = set()
         self._blanks: dict[str, list[int]] = {}
@@ -95,15 +110,27 @@ class Intake:
         Raises:
             FrameError: ``busy`` or ``beyond_window``; nothing was taken.
         """
-        if len(self._queue) >= self._limit:
+        if len(self._queue) >= self._limit or self._queued_bytes >= QUEUE_BYTES:
             if frame.seq is not None and len(self._turned_away) < CLIENTS:
                 self._turned_away.add(client_id)
             raise FrameError("busy")
         client = self._client(client_id)
+        if frame.seq is not None and client.receiver.is_early(frame.seq):
+            self._admit_early(client.receiver, frame)
         ready = [frame] if frame.seq is None else client.receiver.offer(frame.seq, frame)
-        self._queue.extend(client.said(client_id, one) for one in ready)
-        if self._queue:
-            self._arrived.set()
+        self._enqueue(client.said(client_id, one) for one in ready)
+
+    def _admit_early(self, receiver: Receiver[InputFrame], frame: InputFrame) -> None:
+        if receiver.waiting_bytes + kept_bytes(frame) > EARLY_BYTES:
+            raise FrameError("beyond_window")
+        if sum(one.receiver.waiting_bytes for one in self._clients.values()) + kept_bytes(frame) > ALL_EARLY_BYTES:
+            raise FrameError("busy")
+
+    def forget(self, client_id: str) -> None:
+        """Drop what a client that has left for good sent too early. What was said in its turn is given to the agent."""
+        if (client := self._clients.get(client_id)) is not None:
+            client.receiver.forget_early()
+        self._turned_away.discard(client_id)
 
     def progress(self, client_id: str) -> tuple[int, tuple[int, ...]]:
         """The number up to which all of a client's input has come, and those above it that have."""
@@ -115,11 +142,13 @@ class Intake:
         while not self._queue:
             self._arrived.clear()
             await self._arrived.wait()
-        return self._queue.popleft()
+        said = self._queue.popleft()
+        self._queued_bytes -= kept_bytes(said.frame)
+        return said
 
     def relieved(self) -> set[str]:
         """Take the clients that were turned away since the queue was full, once half of it is free again."""
-        if not self._turned_away or len(self._queue) > self._limit // 2:
+        if not self._turned_away or len(self._queue) > self._limit // 2 or self._queued_bytes > QUEUE_BYTES // 2:
             return set()
         relieved, self._turned_away = self._turned_away, set()
         return relieved
@@ -128,10 +157,14 @@ class Intake:
         """Drop what waits and will be sent again, to a successor, because nobody acknowledged it."""
         self._turned_away.clear()
         self._queue = deque(said for said in self._queue if said.frame.seq is None)
+        self._queued_bytes = sum(kept_bytes(said.frame) for said in self._queue)
+        for client in self._clients.values():
+            client.receiver.forget_early()
 
     def put_back(self, again: list[Said]) -> None:
         """Let inputs that were taken before be the next ones, in their order."""
         self._queue.extendleft(reversed(again))
+        self._queued_bytes += sum(kept_bytes(said.frame) for said in again)
         if self._queue:
             self._arrived.set()
 
@@ -148,9 +181,16 @@ class Intake:
         skips, self._blanks = self._blanks, {}
         return {client_id: seqs for client_id, seqs in skips.items() if seqs}
 
+    def _enqueue(self, said: Iterable[Said]) -> None:
+        for one in said:
+            self._queue.append(one)
+            self._queued_bytes += kept_bytes(one.frame)
+        if self._queue:
+            self._arrived.set()
+
     def _client(self, client_id: str) -> _Client:
         if client_id not in self._clients:
-            self._clients[client_id] = _Client(Receiver(self._known(client_id)), self._limits())
+            self._clients[client_id] = _Client(Receiver(self._known(client_id), size=kept_bytes), self._limits())
         self._clients.move_to_end(client_id)
         while len(self._clients) > CLIENTS:
             self._clients.popitem(last=False)

@@ -9,8 +9,8 @@ way cannot be dropped when the user speaks over it. While nothing waits each fra
 response above all.
 
 A client that reads slowly loses audio and partial transcripts, which nobody wants late, oldest first. Texts, final
-transcripts, tools and acknowledgements are never dropped; should they pile up all the same, nobody is reading, and the
-connection is closed so that the client comes back and asks for what it missed.
+transcripts, tools and acknowledgements are never dropped; should they pile up all the same, nobody is reading, and all
+is forgotten and the connection closed, so that the client comes back and asks for what it missed.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from segue.wire.frames import (
     encode_batch,
     fitting,
 )
+from segue.wire.memory import kept_bytes
 from worker.log import logger
 from worker.metrics import Count, metrics
 from worker.poster import Outcome
@@ -45,6 +46,9 @@ than real time, so the queue holds what the client has still to play."""
 
 LASTING_FRAMES: Final = 2048
 """Frames that must not be dropped and wait at most. A conversation makes a few a turn."""
+
+LASTING_BYTES: Final = 8 * 1024 * 1024
+"""What they take at most: twice what a ``ready`` brings again (``worker.output``)."""
 
 AUDIO_SECONDS: Final = 0.2
 """Audio in one message, unless one frame alone has more."""
@@ -99,28 +103,41 @@ class Outbox:
         self._waiting: deque[ServerFrame] = deque()
         self._under_way: list[ServerFrame] = []
         self._fleeting = 0
+        self._lasting = _Lasting()
+        self._piled_up = False
         self._arrived = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
 
     def put(self, frame: ServerFrame) -> None:
         """Queue a frame."""
+        if self._piled_up:
+            return
+        self._insert(frame)
+        self._fleeting += _fleeting_bytes(frame)
+        while self._fleeting > FLEETING_BYTES:
+            self._drop_oldest_fleeting()
+        if self._lasting.is_too_much:
+            self._piled_up = True
+            self._forget()
+        self._idle.clear()
+        self._arrived.set()
+
+    def _insert(self, frame: ServerFrame) -> None:
+        self._lasting.add(frame)
         if isinstance(frame, Received):
             # Before everything: behind a long answer it would keep the client from sending what is said over that.
+            self._lasting.remove(*(kept for kept in self._waiting if isinstance(kept, Received)))
             self._waiting = deque(kept for kept in self._waiting if not isinstance(kept, Received))
             # But for what makes it news: see ``Resume``.
             self._waiting.insert(int(bool(self._waiting) and isinstance(self._waiting[0], Resume)), frame)
         elif isinstance(frame, Resume):
             self._waiting.appendleft(frame)
         elif isinstance(frame, InputAck) and (place := self._place(InputAck)) is not None:
+            self._lasting.remove(self._waiting[place])
             self._waiting[place] = frame  # they add up: the newer one says all that the older one says
         else:
             self._waiting.append(frame)
-        self._fleeting += _fleeting_bytes(frame)
-        while self._fleeting > FLEETING_BYTES:
-            self._drop_oldest_fleeting()
-        self._idle.clear()
-        self._arrived.set()
 
     def _place(self, kind: type[ServerFrame]) -> int | None:
         return next((place for place, kept in enumerate(self._waiting) if isinstance(kept, kind)), None)
@@ -137,8 +154,10 @@ class Outbox:
         self._under_way, left._under_way = left._under_way, []
         self._waiting = deque(frame for frame in left._waiting if not (retold and is_retold(frame)))
         self._fleeting = left._fleeting
-        left._waiting.clear()
-        if self._under_way or self._waiting:
+        self._lasting.add(*self._waiting)
+        self._piled_up = left._piled_up and not retold
+        left._forget()
+        if self._under_way or self._waiting or self._piled_up:
             self._idle.clear()
             self._arrived.set()
 
@@ -155,8 +174,8 @@ class Outbox:
         """Post what waits, until the connection is gone or the session is not ours to speak for any more."""
         while True:
             await self._arrived.wait()
-            while self._under_way or self._waiting:
-                if len(self._waiting) > LASTING_FRAMES and self._piled_up():
+            while self._under_way or self._waiting or self._piled_up:
+                if self._piled_up:
                     logger.warning("a client does not read, closing its connection", connection=self.connection_id)
                     await self._connections.disconnect(self.connection_id)
                     return
@@ -173,6 +192,8 @@ class Outbox:
         message = self._encoded(batch)
         pause = FIRST_PAUSE_SECONDS
         while self._may_speak():
+            if self._piled_up:
+                return True  # nothing of it is wanted any more: the connection is closed next
             match await self._connections.post(self.connection_id, message):
                 case Outcome.DELIVERED:
                     self.delivered_at = asyncio.get_running_loop().time()
@@ -204,6 +225,7 @@ class Outbox:
             count += 1
         batch = [self._waiting.popleft() for _ in range(count)]
         self._fleeting -= sum(map(_fleeting_bytes, batch))
+        self._lasting.remove(*batch)
         return batch
 
     def _drop_oldest_fleeting(self) -> None:
@@ -215,8 +237,31 @@ class Outbox:
                     metrics.count(Count.DROPPED_AUDIO)
                 return
 
-    def _piled_up(self) -> bool:
-        return sum(not _fleeting_bytes(frame) for frame in self._waiting) > LASTING_FRAMES
+    def _forget(self) -> None:
+        self._waiting.clear()
+        self._fleeting = 0
+        self._lasting = _Lasting()
+
+
+class _Lasting:
+    """How much waits that must not be dropped."""
+
+    def __init__(self) -> None:
+        self._frames = 0
+        self._bytes = 0
+
+    @property
+    def is_too_much(self) -> bool:
+        return self._frames > LASTING_FRAMES or self._bytes > LASTING_BYTES
+
+    def add(self, *frames: ServerFrame, sign: int = 1) -> None:
+        for frame in frames:
+            if not _fleeting_bytes(frame):
+                self._frames += sign
+                self._bytes += sign * kept_bytes(frame)
+
+    def remove(self, *frames: ServerFrame) -> None:
+        self.add(*frames, sign=-1)
 
 
 def is_retold(frame: ServerFrame) -> bool:

@@ -8,6 +8,7 @@ Which frame takes which way is decided in ``worker.speech``; what the gate waits
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any, Final
 
 import msgspec
@@ -16,6 +17,7 @@ from strands.bidi.models import AudioCapable
 
 from segue.item import Known
 from segue.wire import frames
+from segue.wire.memory import kept_bytes
 from worker.audience import Audience
 from worker.corrections import correct, cut_message
 from worker.gate import OutputGate
@@ -28,6 +30,9 @@ from worker.tracing import TurnTraces
 
 RETOLD_FRAMES: Final = 1024
 """Said again at most, newest first: far more than anybody misses, and less than what an outbox takes."""
+
+RETOLD_BYTES: Final = 4 * 1024 * 1024
+"""And what that takes: half of what an outbox does."""
 
 
 class Output:
@@ -85,15 +90,18 @@ class Output:
             client_id: Whom to greet.
             last_record: As its ``hello`` says; None when nothing is to be said again.
         """
+        waiting = self.gate.greeting(client_id)
+        if waiting is not None and (last_record is None or waiting.since is not None):
+            return  # that answers this one, too: while storage hangs a client says hello again and again
         manager = self._manager
         known, position = self._known(client_id), manager.position
-        again = self._again(last_record) if last_record is not None else []
+        again, since = self._again(last_record)
         ready = frames.Ready(
             session=manager.session_id,
             known=known,
             history=self._history,
             head=manager.head,
-            since=again[0].record if len(again) == RETOLD_FRAMES else last_record,
+            since=since,
             audio=audio_formats(self._agent.model),
             window=INPUT_WINDOW,
         )
@@ -138,11 +146,22 @@ class Output:
         self.gate.close()
         self.audience.silence()
 
-    def _again(self, last_record: int) -> list[frames.JournalFrame]:
-        """What a client missed, without what everybody will hear in a moment."""
+    def _again(self, last_record: int | None) -> tuple[list[frames.JournalFrame], int | None]:
+        """What a client missed, without what everybody will hear in a moment, and the record from which on that is."""
+        if last_record is None:
+            return [], None
         unshown = self._speech.unshown
         missed = retell(self._agent.messages, self._manager.record_of, last_record)
-        return [frame for frame in missed if frame.record not in unshown][-RETOLD_FRAMES:]
+        again: deque[frames.JournalFrame] = deque()
+        room = RETOLD_BYTES
+        for frame in reversed(missed):
+            if frame.record in unshown:
+                continue
+            room -= kept_bytes(frame)
+            if len(again) == RETOLD_FRAMES or (room < 0 and again):
+                return list(again), again[0].record
+            again.appendleft(frame)
+        return list(again), last_record
 
     def _say(self, utterance: Utterance) -> None:
         frame, trace = utterance.frame, self._traces.of_answer

@@ -21,6 +21,9 @@ a path that takes almost a second there and back."""
 CONFIRMED_FRAMES: Final = 16
 CONFIRMED_SECONDS: Final = 1.0
 
+CLIENTS: Final = 256
+"""Clients of which is known what they were told. One that falls out is told again, which costs a message."""
+
 OVERTAKEN_SECONDS: Final = 0.3
 """API Gateway carries each frame by itself, so that one may overtake another; one that is later than this is lost."""
 
@@ -79,7 +82,10 @@ class Receipts:
         for client_id in [client_id for client_id, at in self._due.items() if at <= now]:
             del self._due[client_id]
             upto, beyond = self._progress(client_id)
+            self._told.pop(client_id, None)
             self._told[client_id] = upto
+            while len(self._told) > CLIENTS:
+                del self._told[next(iter(self._told))]
             self._confirm(client_id, upto, beyond)
             if beyond:
                 self._tell_in(CONFIRMED_SECONDS, client_id)

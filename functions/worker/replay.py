@@ -13,10 +13,12 @@ silent room must not fill them, and words that are still being spoken must not b
 from __future__ import annotations
 
 from collections import defaultdict, deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
 from segue.wire.frames import AudioInput
+from segue.wire.memory import kept_bytes
 
 SILENCE_SECONDS: Final = 3.0
 """How long silence is kept: providers want a little of it before the first word, and transcribe what they heard within
@@ -29,6 +31,10 @@ already have no transcript to come."""
 
 UNANSWERED_SECONDS: Final = 30.0
 """How long anything is kept. Nobody speaks for longer without a transcript, and more would take too long to repeat."""
+
+UNANSWERED_BYTES: Final = 8 * 1024 * 1024
+"""What is kept at most, as it came: two minutes of one voice. More comes only from those who speak faster than people
+do, or from very many at once; then the oldest is settled."""
 
 QUIET_PEAK: Final = 400
 """Samples of 16 bits below this are silence: about -38 dB of full scale, below which no provider hears a voice, and
@@ -66,15 +72,22 @@ class Unanswered:
     def __init__(self) -> None:
         """Begin with none."""
         self._kept: deque[Given] = deque()
+        self._bytes = 0
+        self._crowded_out: list[tuple[str, int | None]] = []
 
     def add(self, client_id: str, frame: AudioInput, now: float, seconds: float) -> None:
         """Keep a frame that was given just now, on the event loop's clock, and lasts for so many seconds."""
         self._kept.append(Given(client_id, frame, now, is_loud(frame.pcm), seconds))
+        self._bytes += kept_bytes(frame)
+        while self._bytes > UNANSWERED_BYTES:
+            oldest = self._kept.popleft()
+            self._bytes -= kept_bytes(oldest.frame)
+            self._crowded_out.append((oldest.client_id, oldest.frame.seq))
 
     def answered(self) -> dict[str, list[int]]:
         """Forget all of it, because a transcript was recorded; returns the numbers by client, who said most first."""
-        answered = _numbers(self._kept)
-        self._kept.clear()
+        answered = _numbers(_spoken(self._kept))
+        self._forget()
         return dict(sorted(answered.items(), key=lambda one: -len(one[1])))
 
     def settled(self, now: float) -> dict[str, list[int]]:
@@ -96,13 +109,19 @@ class Unanswered:
             silence = max(age, left[given.client_id]) > SILENCE_SECONDS + _HAIR and given.client_id not in speaking
             (settled if silence or age > UNANSWERED_SECONDS else kept).append(given)
         self._kept = kept
-        return _numbers(settled)
+        self._bytes = sum(kept_bytes(given.frame) for given in kept)
+        crowded_out, self._crowded_out = self._crowded_out, []
+        return _numbers([*crowded_out, *_spoken(settled)])
 
     def again(self) -> list[Given]:
         """Take all of it, to be given to a new connection."""
         again = list(self._kept)
-        self._kept.clear()
+        self._forget()
         return again
+
+    def _forget(self) -> None:
+        self._kept.clear()
+        self._bytes = 0
 
 
 def is_loud(pcm: bytes) -> bool:
@@ -113,9 +132,13 @@ def is_loud(pcm: bytes) -> bool:
     return max(samples, default=0) > QUIET_PEAK or min(samples, default=0) < -QUIET_PEAK
 
 
-def _numbers(given: deque[Given] | list[Given]) -> dict[str, list[int]]:
+def _spoken(given: Iterable[Given]) -> Iterable[tuple[str, int | None]]:
+    return ((one.client_id, one.frame.seq) for one in given)
+
+
+def _numbers(spoken: Iterable[tuple[str, int | None]]) -> dict[str, list[int]]:
     numbers: dict[str, list[int]] = {}
-    for one in given:
-        if one.frame.seq is not None:
-            numbers.setdefault(one.client_id, []).append(one.frame.seq)
+    for client_id, seq in spoken:
+        if seq is not None:
+            numbers.setdefault(client_id, []).append(seq)
     return numbers

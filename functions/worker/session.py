@@ -163,8 +163,8 @@ class HostedSession:
             raise Moved
         client_id, frame = delivery.client_id, delivery.frame
         if isinstance(frame, Bye):
-            self._audience.leave(client_id, delivery.connection_id)
-            self._input.receipts.forget(client_id)
+            if self._audience.leave(client_id, delivery.connection_id):
+                self._input.forget(client_id)
             return
         self._rate.admit(client_id)
         arrival = self._audience.meet(

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from segue.item import Known
 from segue.wire.frames import Approval, AudioOutput, InputAck, Pong, Ready, TextOutput, Tool, Transcript
+from segue.wire.memory import kept_bytes
 from segue.wire.output import GAP, JournalCursor, OutputNumbering, OutputOrder
 
 
@@ -101,6 +102,15 @@ def test_the_gateways_own_frames_have_no_place():
     order = OutputOrder()
     order.offer(ack(1, 2), 0.0)
     assert order.offer(Pong(), 0.0) == [Pong()]
+
+
+def test_what_waits_is_bounded_in_bytes():
+    order = OutputOrder(capacity_bytes=100_000)
+    large = [TextOutput(text="x" * 40_000, epoch=1, seq=seq) for seq in (2, 4, 6, 8)]
+    assert [order.offer(frame, 0.0) for frame in large[:2]] == [[], []]
+    assert [place(item) for item in order.offer(large[2], 0.0)] == ["gap", (1, 2)]
+    assert [place(item) for item in order.offer(large[3], 0.0)] == ["gap", (1, 4)]
+    assert order._bytes == 2 * kept_bytes(large[0])
 
 
 def test_what_waits_is_bounded():

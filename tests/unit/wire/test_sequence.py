@@ -35,6 +35,24 @@ def test_any_order_with_repeats_gives_each_unknown_number_once_in_order(data, up
     assert not receiver._skipped
 
 
+@settings(deadline=None)
+@given(st.data(), st.integers(0, 9), st.sets(st.integers(1, 20)))
+def test_what_waits_is_counted_in_bytes_and_can_be_forgotten(data, upto, beyond):
+    known = Known(upto, tuple(sorted(beyond)))
+    receiver = Receiver(known, size=lambda seq: 100 + seq)
+    for seq in data.draw(st.lists(st.integers(1, 30), max_size=40)):
+        early = receiver.is_early(seq)
+        delivered = receiver.offer(seq, seq)
+        assert not (early and delivered), "what is early is kept, and nothing else is"
+        assert receiver.waiting_bytes == sum(100 + one for one in receiver.beyond)
+        assert not any(receiver.is_early(one) for one in receiver.beyond)
+    expected = receiver.expected
+    receiver.forget_early()
+    assert (receiver.waiting_bytes, receiver.beyond, receiver.expected) == (0, (), expected)
+    delivered = [one for seq in range(1, 31) for one in receiver.offer(seq, seq)]
+    assert delivered == [seq for seq in range(expected, 31) if seq not in known], "it is taken again"
+
+
 def test_what_waits_is_known():
     receiver = Receiver(Known(2, (4,)))
     assert receiver.offer(7, "g") == []

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from segue import SessionFenced, StorageUnavailable
-from segue.wire.frames import InputAck, TextOutput, Transcript
+from segue.item import Known
+from segue.wire.frames import InputAck, Ready, TextOutput, Transcript
 from tests.support.waiting import eventually
 from tests.unit.worker.stand_ins import turns
 from worker import gate
@@ -147,3 +148,17 @@ async def test_emptied_waits_for_what_waits(the_gate, journal, out):
     journal.commit(1)
     await asyncio.wait_for(emptied, 5)
     assert words(out) == ["waiting"]
+
+
+async def test_the_latest_greeting_of_a_client_that_waits_is_known(the_gate, journal, out):
+    def ready(since: int | None) -> Ready:
+        return Ready(session="s", known=Known(), history=0, head=0, since=since)
+
+    for since, client_id in ((None, "c1"), (3, "c1"), (5, "c2")):
+        the_gate.put(ready(since), 1, client_id)
+    the_gate.put(InputAck(upto=1), 1, "c1")
+    assert the_gate.greeting("c1") == ready(3)
+    assert the_gate.greeting("c3") is None
+    journal.commit(1)
+    await the_gate.emptied()
+    assert the_gate.greeting("c1") is None

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from segue.wire.frames import AudioOutput, InputAck, Received, Resume, TextOutput, Transcript
+from segue.wire.memory import kept_bytes
 from segue.wire.output import OutputNumbering
 from tests.support.waiting import eventually
 from tests.unit.worker.stand_ins import turns
@@ -52,7 +53,7 @@ def said(words: str) -> TextOutput:
 def test_the_policy_is_documented():
     document = (Path(__file__).parents[3] / "docs" / "protocol.md").read_text(encoding="utf-8")
     assert f"beyond {outbox.FLEETING_BYTES:,} characters of them" in document
-    assert f"Beyond {outbox.LASTING_FRAMES:,} of these" in document
+    assert f"Beyond {outbox.LASTING_FRAMES:,} of these, or {outbox.LASTING_BYTES:,} bytes" in document
     assert f"{outbox.AUDIO_SECONDS * 1000:.0f} ms of audio" in document
 
 
@@ -242,6 +243,70 @@ async def test_a_client_that_never_reads_is_disconnected(box, clients, monkeypat
         made.put(said(str(number)))
     await asyncio.wait_for(made.begin(), 5)
     assert clients.closed == ["k1"]
+
+
+async def test_what_must_not_be_dropped_is_bounded_in_bytes(box, clients, monkeypatch):
+    monkeypatch.setattr(outbox, "LASTING_BYTES", 200_000)
+    made = box()
+    for number in range(6):
+        made.put(said(f"{number}" + "x" * 30_000))
+    assert made._lasting._bytes <= outbox.LASTING_BYTES
+    made.put(said("x" * 30_000))
+    made.put(said("late"))
+    assert not made._waiting, "all of it is freed at once"
+    await asyncio.wait_for(made.begin(), 5)
+    assert clients.closed == ["k1"]
+    assert clients.posted["k1"] == []
+
+
+async def test_a_client_that_never_reads_is_given_up_also_while_a_post_gets_no_answer(box, clients, monkeypatch):
+    monkeypatch.setattr(outbox, "LASTING_FRAMES", 10)
+    made = box()
+    clients.answers["k1"].extend([Outcome.UNKNOWN] * 10_000)
+    made.put(said("first"))
+    sender = made.begin()
+    await eventually(lambda: len(clients.posted["k1"]) > 3)
+    for number in range(12):
+        made.put(said(str(number)))
+    await asyncio.wait_for(sender, 5)
+    assert clients.closed == ["k1"]
+    assert {frame.text for frame in clients.posted["k1"]} == {"first"}
+
+
+async def test_what_piled_up_is_not_taken_over_by_a_connection_that_is_not_told_again(box, clients, monkeypatch):
+    monkeypatch.setattr(outbox, "LASTING_FRAMES", 10)
+    left, told_again, gone_on = box(), box(), box()
+    for number in range(12):
+        left.put(said(str(number)))
+    told_again.go_on_from(left, retold=True)
+    gone_on.go_on_from(left)
+    told_again.put(said("again"))
+    told_again.begin()
+    await told_again.drained()
+    assert [frame.text for frame in clients.posted["k1"]] == ["again"]
+    await asyncio.wait_for(gone_on.begin(), 5)
+    assert clients.closed == ["k1"], "it would hear what follows as if nothing were missing"
+
+
+async def test_what_waits_is_counted_whatever_becomes_of_it(box, clients):
+    made, newer = box(), box()
+    for frame in (
+        said("a"),
+        InputAck(upto=1),
+        spoken(1),
+        Received(upto=1),
+        InputAck(upto=2),
+        Received(upto=2),
+        Resume(),
+    ):
+        made.put(frame)
+    lasting = [frame for frame in made._waiting if not isinstance(frame, AudioOutput)]
+    assert (made._lasting._frames, made._lasting._bytes) == (len(lasting), sum(map(kept_bytes, lasting)))
+    newer.go_on_from(made)
+    assert (newer._lasting._frames, newer._lasting._bytes) == (len(lasting), sum(map(kept_bytes, lasting)))
+    newer.begin()
+    await newer.drained()
+    assert (newer._lasting._frames, newer._lasting._bytes) == (0, 0)
 
 
 async def test_nothing_is_posted_once_the_session_is_not_ours(box, clients):

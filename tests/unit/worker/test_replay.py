@@ -11,6 +11,7 @@ from strands.bidi import BidiAgent
 from strands.bidi.models import ConnectionTimeoutError
 
 from segue.wire.frames import AudioInput, InputAck, Ready, Restart, Transcript
+from segue.wire.memory import kept_bytes
 from tests.support.memory_manager import MemorySessionManager
 from tests.support.scripted_model import spoken
 from tests.support.waiting import eventually
@@ -40,6 +41,30 @@ def test_silence_is_settled_after_a_few_seconds():
     assert kept.settled(SILENCE_SECONDS) == {}
     assert kept.settled(SILENCE_SECONDS + 0.5) == {"a": [1]}
     assert kept.settled(SILENCE_SECONDS + 0.5) == {}
+
+
+def test_what_is_kept_is_bounded_in_bytes_and_the_oldest_is_settled(monkeypatch):
+    size = kept_bytes(loud(1))
+    monkeypatch.setattr("worker.replay.UNANSWERED_BYTES", 10 * size)
+    kept = Unanswered()
+    for seq in range(1, 31):
+        kept.add("ab"[seq % 2], loud(seq), 0.0, TENTH)
+    kept.add("a", loud(None), 0.0, TENTH)
+    assert kept._bytes <= 10 * size
+    assert kept.settled(0.1) == {"b": list(range(1, 22, 2)), "a": list(range(2, 22, 2))}
+    assert kept.settled(0.1) == {}
+    assert [given.frame.seq for given in kept.again()] == [*range(22, 31), None]
+    assert kept._bytes == 0
+
+
+def test_the_bytes_are_counted_whatever_becomes_of_them():
+    kept = Unanswered()
+    for seq in range(1, 6):
+        kept.add("a", quiet(seq), float(seq), TENTH)
+    kept.settled(2.5 + SILENCE_SECONDS)
+    assert kept._bytes == sum(kept_bytes(given.frame) for given in kept._kept) > 0
+    kept.answered()
+    assert kept._bytes == 0
 
 
 def test_what_may_be_speech_is_kept_with_the_pauses_after_it():

@@ -34,6 +34,7 @@ from segue.wire.frames import (
     Error,
     FrameError,
     Hello,
+    ImageInput,
     InputAck,
     OutputAck,
     Ready,
@@ -547,6 +548,74 @@ async def test_what_is_said_again_is_durable(host, clients, storage):
     assert clients.posted["k2"] == []
     latch.go.set()
     await eventually(lambda: finals(clients, "k2") == ["One.", "Two."])
+
+
+async def test_hellos_that_come_while_storage_hangs_are_answered_once(host, clients, storage):
+    """A client says hello until it is answered. Each answer says the missed part of the history again."""
+    hosting = await host()
+    hosting.model.emit(answered("One."))
+    await eventually(lambda: finals(clients) == ["One."])
+    storage.before = latch = Latch("commit")
+    hosting.model.emit(answered("Two.", content_id="c2"))
+    await latch.reached.wait()
+    hosting.session.deliver(delivery(text("x", 9), connection_id="k2", counter=2))  # of a hello that was overtaken
+    for _ in range(20):
+        hosting.session.deliver(delivery(hello(-1, connection=2), connection_id="k2", counter=2))
+    assert len(hosting.session._output.gate._waiting) < 8
+    latch.go.set()
+    await eventually(lambda: len(clients.of("k2", Ready)) == 2)
+    await hosting.session.spoken()
+    assert [ready.since for ready in clients.of("k2", Ready)] == [None, -1]
+    assert finals(clients, "k2")[-2:] == ["One.", "Two."]
+
+    hosting.session.deliver(delivery(hello(-1, connection=2), connection_id="k2", counter=2))
+    await eventually(lambda: len(clients.of("k2", Ready)) == 3)
+
+
+async def test_what_is_said_again_is_bounded_in_bytes_and_says_from_where_on(host, clients, monkeypatch):
+    hosting = await host()
+    for number in range(6):
+        hosting.model.emit(answered(f"{number}." + "x" * 1000, content_id=f"c{number}"))
+    await eventually(lambda: len(finals(clients)) == 6)
+    records = [frame.record for frame in clients.of("k1", Transcript) if frame.final]
+    monkeypatch.setattr("worker.output.RETOLD_BYTES", 4000)
+    hosting.session.deliver(delivery(hello(-1, connection=2), connection_id="k2", counter=2))
+    await eventually(lambda: len(finals(clients, "k2")) == 3)
+    await hosting.session.spoken()
+    assert [frame.record for frame in clients.of("k2", Transcript)] == records[3:]
+    assert clients.of("k2", Ready)[-1].since == records[3]
+
+    monkeypatch.setattr("worker.output.RETOLD_BYTES", 10)
+    hosting.session.deliver(delivery(hello(records[0], connection=3), connection_id="k3", counter=3))
+    await eventually(lambda: finals(clients, "k3"))
+    await hosting.session.spoken()
+    assert [frame.record for frame in clients.of("k3", Transcript)] == records[5:], "one of any size is said"
+
+
+async def test_bye_frees_what_waits_for_a_missing_number(host, clients):
+    hosting = await host()
+    intake = hosting.session._input._intake
+    for seq in (1, 3, 4):
+        hosting.session.deliver(delivery(text(f"{seq}", seq)))
+    for part in ImageInput.split(bytes(50_000), "image/png")[:1]:
+        hosting.session.deliver(delivery(part))
+    await eventually(lambda: hosting.session._input._images._bytes)
+    hosting.session.deliver(delivery(Bye(), connection_id="k0"))
+    assert intake.progress("c1") == (1, (3, 4)), "the client is here on a newer connection"
+    hosting.session.deliver(delivery(Bye()))
+    assert intake.progress("c1") == (1, ())
+    assert hosting.session._input._images._bytes == 0
+    await eventually(lambda: hosting.model.texts == ["1"])
+
+
+async def test_bye_frees_it_also_when_the_connection_was_found_to_be_gone_before(host, clients):
+    hosting = await host()
+    hosting.session.deliver(delivery(text("3", 3)))
+    clients.gone.add("k1")
+    hosting.model.emit(answered("One."))
+    await eventually(lambda: hosting.session.clients == ())
+    hosting.session.deliver(delivery(Bye()))
+    assert hosting.session._input._intake.progress("c1") == (0, ())
 
 
 async def test_a_successor_says_again_what_its_predecessor_recorded(host, clients):

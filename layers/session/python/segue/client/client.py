@@ -78,7 +78,9 @@ class Client:
             renewable=credentials.renewable,
             approvals=approvals,
         )
-        self._events = EventBuffer(self._settings.event_capacity, self._settings.lasting_capacity)
+        self._events = EventBuffer(
+            self._settings.event_capacity, self._settings.lasting_capacity, self._settings.event_bytes
+        )
         self._connections = Connections(url, credentials, self._conversation, self._events, self._settings)
         self._task: asyncio.Task[None] | None = None
         self._closing = False

@@ -7,6 +7,7 @@ from typing import Self
 
 from segue.client.errors import ClientError, EventsNotRead
 from segue.wire.frames import AudioOutput, InputAck, ServerFrame, Transcript
+from segue.wire.memory import kept_bytes
 
 
 class EventBuffer:
@@ -16,16 +17,19 @@ class EventBuffer:
         dropped: how many have gone.
     """
 
-    def __init__(self, capacity: int, lasting_capacity: int) -> None:
+    def __init__(self, capacity: int, lasting_capacity: int, capacity_bytes: int = 64 * 1024 * 1024) -> None:
         """Start empty.
 
         Args:
             capacity: events that wait at most, as long as some of them may be lost.
             lasting_capacity: events that wait at most, whatever they are.
+            capacity_bytes: what they take at most; here too, what may be lost goes first.
         """
         self.dropped = 0
         self._capacity = capacity
         self._lasting_capacity = lasting_capacity
+        self._capacity_bytes = capacity_bytes
+        self._bytes = 0
         self._waiting: deque[ServerFrame] = deque()
         self._losable = 0
         self._arrived = asyncio.Event()
@@ -41,9 +45,10 @@ class EventBuffer:
         for event in events:
             self._waiting.append(event)
             self._losable += _is_losable(event)
-        while len(self._waiting) > self._capacity and self._losable:
+            self._bytes += kept_bytes(event)
+        while (len(self._waiting) > self._capacity or self._bytes > self._capacity_bytes) and self._losable:
             self._drop_oldest_losable()
-        if len(self._waiting) > self._lasting_capacity:
+        if len(self._waiting) > self._lasting_capacity or self._bytes > self._capacity_bytes:
             raise EventsNotRead("so many events wait that nobody seems to read them: iterate over events()")
         if self._waiting:
             self._arrived.set()
@@ -71,10 +76,12 @@ class EventBuffer:
             await self._arrived.wait()
         event = self._waiting.popleft()
         self._losable -= _is_losable(event)
+        self._bytes -= kept_bytes(event)
         return event
 
     def _drop_oldest_losable(self) -> None:
         index = next(index for index, event in enumerate(self._waiting) if _is_losable(event))
+        self._bytes -= kept_bytes(self._waiting[index])
         del self._waiting[index]
         self._losable -= 1
         self.dropped += 1

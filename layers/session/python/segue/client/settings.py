@@ -34,6 +34,7 @@ class ClientSettings:
         event_capacity: events that wait for `events()`; beyond it the oldest audio and partial transcripts are dropped.
         lasting_capacity: journal content and errors that wait for `events()`, which are never dropped; beyond it nobody
             is reading, and the client ends.
+        event_bytes: what all of these take at most, in bytes; beyond it the same happens.
     """
 
     sender: SenderSettings = field(default_factory=SenderSettings)
@@ -57,3 +58,4 @@ class ClientSettings:
     close_timeout: float = 2.0
     event_capacity: int = 4096
     lasting_capacity: int = 65_536
+    event_bytes: int = 64 * 1024 * 1024

@@ -19,6 +19,7 @@ from typing import Final
 import msgspec
 
 from segue.wire.frames import Approval, Ready, ServerFrame, TextOutput, Tool, Transcript
+from segue.wire.memory import kept_bytes
 
 type Key = tuple[int, str, str]
 
@@ -66,15 +67,18 @@ class OutputOrder:
     on an older connection is gone, and its journal content follows again.
     """
 
-    def __init__(self, patience: float = 0.5, capacity: int = 1024) -> None:
+    def __init__(self, patience: float = 0.5, capacity: int = 1024, capacity_bytes: int = 8 * 1024 * 1024) -> None:
         """Start before any epoch.
 
         Args:
             patience: seconds that a frame waits for those before it.
             capacity: frames that wait at most.
+            capacity_bytes: what they take at most.
         """
         self._patience = patience
         self._capacity = capacity
+        self._capacity_bytes = capacity_bytes
+        self._bytes = 0
         self._epoch: int | None = None
         self._expected = 1
         self._waiting: dict[int, _Waiting] = {}
@@ -101,10 +105,11 @@ class OutputOrder:
         if frame.seq < self._expected or frame.seq in self._waiting:
             return released
         self._waiting[frame.seq] = _Waiting(frame, now)
+        self._bytes += kept_bytes(frame)
         if isinstance(frame, Ready) and frame.since is not None:
             released += self._give_up_before(frame.seq)
         released += self._in_order()
-        while len(self._waiting) > self._capacity:
+        while len(self._waiting) > self._capacity or self._bytes > self._capacity_bytes:
             released += self._skip_gap()
         return released
 
@@ -149,7 +154,8 @@ class OutputOrder:
     def _in_order(self) -> list[ServerFrame | Gap]:
         released: list[ServerFrame | Gap] = []
         while self._expected in self._waiting:
-            released.append(self._waiting.pop(self._expected).frame)
+            released.append(frame := self._waiting.pop(self._expected).frame)
+            self._bytes -= kept_bytes(frame)
             self._expected += 1
         return released
 

@@ -12,6 +12,7 @@ from what the journal contains (`Known`), so that nothing between the two has to
 `Sender` is in `segue.wire.sender`.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 from segue.item import Known
@@ -27,18 +28,23 @@ class Receiver[T]:
     It knows what it has handed on, which is more than what is durable: acknowledge from the journal, not from here.
     """
 
-    def __init__(self, known: Known | None = None, window: int = WINDOW) -> None:
+    def __init__(
+        self, known: Known | None = None, window: int = WINDOW, size: Callable[[T], int] = lambda _: 0
+    ) -> None:
         """Start after what the journal contains.
 
         Args:
             known: this client's input in the committed records; nothing if left out.
             window: numbers from the first missing one on that are kept.
+            size: what a frame takes while it waits, in bytes; for `waiting_bytes`.
         """
         known = known or Known()
         self._expected = known.upto + 1
         self._skipped = {seq for seq in known.beyond if seq > known.upto}
         self._waiting: dict[int, T] = {}
         self._window = window
+        self._size = size
+        self._waiting_bytes = 0
         self._skip()
 
     @property
@@ -50,6 +56,20 @@ class Receiver[T]:
     def beyond(self) -> tuple[int, ...]:
         """The numbers above the lowest missing one that have come and wait for it, in order."""
         return tuple(sorted(self._waiting))
+
+    @property
+    def waiting_bytes(self) -> int:
+        """What the frames that wait for a missing one take, in bytes."""
+        return self._waiting_bytes
+
+    def is_early(self, seq: int) -> bool:
+        """Whether a frame of this number would have to wait, because one before it is missing."""
+        return seq > self._expected and seq not in self._skipped and seq not in self._waiting
+
+    def forget_early(self) -> None:
+        """Drop what waits for a missing number; it is taken again if it comes again."""
+        self._waiting.clear()
+        self._waiting_bytes = 0
 
     def offer(self, seq: int, frame: T) -> list[T]:
         """Take a frame as it arrives.
@@ -65,9 +85,11 @@ class Receiver[T]:
         if seq >= self._expected + self._window:
             raise FrameError("beyond_window")
         self._waiting[seq] = frame
+        self._waiting_bytes += self._size(frame)
         deliverable = []
         while self._expected in self._waiting:
-            deliverable.append(self._waiting.pop(self._expected))
+            deliverable.append(turn := self._waiting.pop(self._expected))
+            self._waiting_bytes -= self._size(turn)
             self._expected += 1
             self._skip()
         return deliverable

@@ -1,0 +1,30 @@
+"""What a frame that is kept takes of the memory: a bound on the number of frames alone bounds no memory.
+
+A frame has up to 32 KB on the wire, and a text with one emoji in it takes four bytes a character in Python.
+"""
+
+import sys
+from typing import Any, Final
+
+import msgspec
+
+from segue.wire.client_frames import ClientFrame
+from segue.wire.server_frames import ServerFrame
+
+FRAME_BYTES: Final = 200
+"""What a frame takes beside its content, roughly."""
+
+
+def kept_bytes(frame: ClientFrame | ServerFrame) -> int:
+    """What a frame takes while it is kept, in bytes, roughly."""
+    return FRAME_BYTES + sum(map(_content, msgspec.structs.astuple(frame)))
+
+
+def _content(value: Any) -> int:
+    match value:
+        case str():
+            return sys.getsizeof(value)
+        case list() | tuple() | dict():
+            return len(msgspec.json.encode(value))
+        case _:
+            return 0
