@@ -24,7 +24,7 @@ def _content(value: Any) -> int:
     match value:
         case str():
             return sys.getsizeof(value)
-        case list() | tuple() | dict():
-            return len(msgspec.json.encode(value))
-        case _:
+        case None | bool() | int() | float():
             return 0
+        case _:
+            return len(msgspec.json.encode(value))
