@@ -11,13 +11,16 @@ from typing import Any
 import pytest
 from strands import Agent, ToolContext, tool
 from strands.bidi import BidiAgent
-from strands.hooks import BeforeToolCallEvent, BeforeToolsEvent
+from strands.hooks import AfterInvocationEvent, BeforeToolCallEvent, BeforeToolsEvent
 from strands.interventions import Confirm, InterventionHandler, Proceed
 from strands.middleware._agent_stream import AgentStreamStage
 from strands.session import FileSessionManager, SnapshotSessionManager
 from strands.storage import LocalFileStorage
 
-from segue.pauses import WAITING
+from segue.clock import SystemClock
+from segue.copies import fork
+from segue.history import AgentHistory
+from segue.pauses import WAITING, fit_to_use
 from segue.repair import INTERRUPTED
 from tests.support.crash import certainly_dead, crash
 from tests.support.fake_model import FakeModel, tool_call
@@ -389,3 +392,89 @@ async def test_a_redaction_of_what_waits_reaches_what_strands_resumes(
     assert pending.assistant_message is heir.messages[-1]
     await manager.close()
     assert "s3cret" not in str(an_agent()(memory_sessions(), [])._interrupt_state.to_dict())
+
+
+@tool(context=True)
+async def dig(tool_context: ToolContext) -> str:
+    """Dig for something."""
+    return f"Found {tool_context.interrupt('where')}"
+
+
+async def dug(manager_of: Callable[[], Any], leave: Callable[[Any], Any]) -> tuple[list[Any], list[str]]:
+    """Let a tool in the background ask, and its process end; return the messages and what the tasks came to."""
+    build = an_agent(tools=[dig], background_tasks={"always": ["dig"]})
+    agent = build(manager := manager_of(), [tool_call("dig", "d"), "It digs"])
+    assert (await agent.invoke_async("Dig")).stop_reason == "interrupt"
+    await leave(manager)
+    agent = build(manager := manager_of(), ["It failed"])
+    assert not agent._interrupt_state.activated
+    assert (await agent.invoke_async("Well?")).stop_reason == "end_turn"
+    tasks = [
+        block["toolResult"]["content"][0]["json"]
+        for message in agent.messages
+        for block in message["content"]
+        if "toolResult" in block and "json" in block["toolResult"]["content"][0]
+    ]
+    await leave(manager)
+    assert build(manager_of(), []).messages == agent.messages
+    return [[next(iter(block)) for block in message["content"]] for message in agent.messages], [
+        task["status"] for task in tasks
+    ]
+
+
+async def test_a_background_task_that_asked_has_failed_as_with_the_session_managers_of_strands(
+    memory_sessions: Sessions, tmp_path: Path
+) -> None:
+    files = await dug(lambda: FileSessionManager("talk", storage_dir=str(tmp_path)), nothing_to_do)
+
+    segue = await dug(lambda: memory_sessions(probe=certainly_dead), end_without_a_word)
+
+    assert segue == files
+    assert segue[1] == ["failed"]
+
+
+async def test_a_fork_is_resumed_as_the_session_is(memory_sessions: Sessions, storage: MemoryStorage) -> None:
+    result = await paused(memory_sessions, [X])
+    await fork(storage.stores(), "default/talk", "default/copy", SystemClock())
+
+    for session_id in ("talk", "copy"):
+        heir = an_agent(approve_deletions)(memory_sessions(session_id, probe=certainly_dead), ["Done"])
+        await heir.invoke_async(answers(result))
+        assert results_of(heir.messages) == {"x": "X is gone"}
+
+
+async def test_a_hook_that_answers_at_once_leaves_nothing_open(memory_sessions: Sessions) -> None:
+    def answer(event: AfterInvocationEvent) -> None:
+        if event.result is not None and event.result.stop_reason == "interrupt":
+            event.resume = answers(event.result)
+
+    agent = an_agent(approve_deletions)(manager := memory_sessions(), [X, "Done"])
+    agent.hooks.add_callback(AfterInvocationEvent, answer)
+    assert (await agent.invoke_async("Delete X")).stop_reason == "end_turn"
+    await manager.close()
+
+    assert an_agent()(memory_sessions(), []).messages == agent.messages
+    assert results_of(agent.messages) == {"x": "X is gone"}
+
+
+def test_what_an_earlier_version_of_strands_kept_is_a_pause_too() -> None:
+    call = {"role": "assistant", "content": [X], "tracking_id": "m"}
+    kept = {"tool_use_message": call, "tool_results": []}
+    state = {"interrupts": {}, "context": kept, "activated": True}
+
+    fit = fit_to_use(AgentHistory(messages=[call], internal={"interrupt_state": state}), can_resume=True)
+
+    assert fit.messages == [call]
+    assert fit.report.paused == ("x",)
+
+
+def test_a_pause_whose_message_is_not_there_is_none() -> None:
+    call = {"role": "assistant", "content": [X], "tracking_id": "m"}
+    pending = {"assistant_message": {**call, "tracking_id": "gone"}, "completed_tool_results": []}
+    state = {"interrupts": {}, "context": {}, "activated": True, "pending_tool_execution": pending}
+
+    for messages in ([call], []):
+        fit = fit_to_use(AgentHistory(messages=messages, internal={"interrupt_state": state}), can_resume=True)
+
+        assert len(fit.messages) == 2 * len(messages)
+        assert fit.internal["interrupt_state"]["activated"] is False
