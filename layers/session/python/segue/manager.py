@@ -39,6 +39,7 @@ from strands.session.session_manager import SessionManager
 from strands.types.agent import LocalAgent
 from strands.types.tools import ToolContext
 
+from segue.built import BuiltWith
 from segue.errors import SegueError, StorageRefused
 from segue.handle import SessionHandle, in_event_loop
 from segue.history import AgentHistory, History, Message, fold
@@ -50,7 +51,7 @@ from segue.points import Point, point_at, points_of
 from segue.records import Record
 from segue.refusals import AgentIdUsedTwice, SessionStorageRefused
 from segue.repair import RepairReport, fit
-from segue.tracking import AgentRecorder, BuiltWith, rewind_record
+from segue.tracking import AgentRecorder, rewind_record
 
 if TYPE_CHECKING:
     from strands.types.content import Message as StrandsMessage

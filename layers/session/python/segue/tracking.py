@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import copy
-import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import msgspec
 from strands.agent.agent import Agent
 from strands.agent.agent_result import AgentResult
-from strands.agent.conversation_manager import ConversationManager
 from strands.types._snapshot import SNAPSHOT_SCHEMA_VERSION, Snapshot
 from strands.types.agent import LocalAgent
 from strands.types.session import encode_bytes_values
 
+from segue.built import BuiltWith, accepted_by, held_still, internal_of
 from segue.errors import RecordTooLarge
 from segue.held import HeldMessages
 from segue.history import AgentHistory, Message
@@ -34,29 +31,8 @@ from segue.pauses import FitHistory, PauseNote, resume_own_message
 from segue.records import Record, encode_record
 from segue.redaction import replaced
 
-logger = logging.getLogger(__name__)
-
 Append = Callable[..., int]
 _Inputs = tuple[str, tuple[int, ...]] | None
-
-
-@dataclass(frozen=True, slots=True)
-class BuiltWith:
-    """An agent as it was built, before anything was restored.
-
-    Attributes:
-        internal: What Strands keeps of an ``Agent`` besides its messages and state.
-        prompt: Its system prompt as content blocks.
-    """
-
-    internal: dict[str, Any]
-    prompt: Any
-
-    @classmethod
-    def now(cls, agent: LocalAgent) -> BuiltWith:
-        """Look at an agent."""
-        internal = copy.deepcopy(internal_of(agent)) if isinstance(agent, Agent) else {}
-        return cls(internal, copy.deepcopy(agent.system_prompt_content))
 
 
 class AgentRecorder:
@@ -102,33 +78,9 @@ class AgentRecorder:
         """Note that a turn of an ``Agent`` begins."""
         self._turns += 1
 
-    @contextmanager
-    def held_still(self) -> Iterator[None]:
-        """See that nothing runs in the agent that a change of its history would pull the rug from under.
-
-        Raises:
-            RuntimeError: The agent is started, in a turn, or has tools that run in the background.
-        """
-        name = f"agent {self.agent.agent_id!r}"
-        if getattr(self.agent, "_started", False):
-            raise RuntimeError(f"{name} is started: stop it before its session is rewound")
-        if not isinstance(self.agent, Agent):
-            yield
-            return
-        invocations = self.agent._concurrency  # noqa: SLF001 - there is no public name for "a turn runs"
-        if self._turns or not invocations.try_acquire_lock():
-            raise RuntimeError(f"{name} is in the middle of a turn: let that end before its session is rewound")
-        try:
-            try:
-                if (tasks := self.agent._background_tasks) is not None:  # noqa: SLF001 - as load_snapshot asks it
-                    tasks.assert_can_load_snapshot()
-            except RuntimeError as error:
-                raise RuntimeError(
-                    f"{name} has background tasks: let them end before its session is rewound"
-                ) from error
-            yield
-        finally:
-            invocations.release_lock()
+    def held_still(self) -> AbstractContextManager[None]:
+        """See that nothing runs in the agent, and keep turns from beginning. See ``segue.built.held_still``."""
+        return held_still(self.agent, in_turn=self._turns > 0)
 
     def introduce(self) -> None:
         """Record a new agent: that it exists, and what it already brings; all of it or nothing."""
@@ -415,32 +367,6 @@ class AgentRecorder:
         # Strands counts changes; should it stop doing so, comparing the content does as well, only slower.
         version = getattr(state, "_get_version", None)
         return (id(state), version()) if version is not None else json_of(state.get())
-
-
-def internal_of(agent: Agent) -> dict[str, Any]:
-    """What Strands keeps of an ``Agent`` besides its messages and state."""
-    return agent.take_snapshot(include=["conversation_manager_state", "interrupt_state", "model_state"]).data
-
-
-def accepted_by(manager: ConversationManager, state: dict[str, Any]) -> dict[str, Any]:
-    """Return the state that a conversation manager takes: its own, or what is left of its predecessor's.
-
-    A redeploy may change an agent's conversation manager. What the predecessor took out of the history stays out; the
-    rest of its state means nothing to another class, unless that says itself that it takes it.
-    """
-    own = copy.deepcopy(manager.get_state())
-    if state.get("__name__") == own.get("__name__"):
-        return state
-    try:
-        manager.restore_from_session(copy.deepcopy(state))
-    except Exception:  # noqa: BLE001 - however it says no
-        dropped = sorted(state.keys() - {"__name__", "removed_message_count"})
-        logger.info(
-            "another conversation manager goes on, state of the former dropped",
-            extra={"former": state.get("__name__"), "now": own.get("__name__"), "dropped": ",".join(dropped)},
-        )
-        return {**own, "removed_message_count": state.get("removed_message_count", 0)}
-    return state
 
 
 def rewind_record(records: int) -> Record:

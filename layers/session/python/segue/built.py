@@ -1,0 +1,102 @@
+"""An agent as it was built, and what Strands keeps of it besides its messages and its state.
+
+Nothing here records anything: see ``segue.tracking``.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from strands.agent.agent import Agent
+from strands.agent.conversation_manager import ConversationManager
+from strands.types.agent import LocalAgent
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltWith:
+    """An agent as it was built, before anything was restored.
+
+    Attributes:
+        internal: What Strands keeps of an ``Agent`` besides its messages and state.
+        prompt: Its system prompt as content blocks.
+    """
+
+    internal: dict[str, Any]
+    prompt: Any
+
+    @classmethod
+    def now(cls, agent: LocalAgent) -> BuiltWith:
+        """Look at an agent."""
+        internal = copy.deepcopy(internal_of(agent)) if isinstance(agent, Agent) else {}
+        return cls(internal, copy.deepcopy(agent.system_prompt_content))
+
+
+def internal_of(agent: Agent) -> dict[str, Any]:
+    """What Strands keeps of an ``Agent`` besides its messages and state."""
+    return agent.take_snapshot(include=["conversation_manager_state", "interrupt_state", "model_state"]).data
+
+
+def accepted_by(manager: ConversationManager, state: dict[str, Any]) -> dict[str, Any]:
+    """Return the state that a conversation manager takes: its own, or what is left of its predecessor's.
+
+    A redeploy may change an agent's conversation manager. What the predecessor took out of the history stays out; the
+    rest of its state means nothing to another class, unless that says itself that it takes it.
+    """
+    own = copy.deepcopy(manager.get_state())
+    if state.get("__name__") == own.get("__name__"):
+        return state
+    try:
+        manager.restore_from_session(copy.deepcopy(state))
+    except Exception:  # noqa: BLE001 - however it says no
+        dropped = sorted(state.keys() - {"__name__", "removed_message_count"})
+        logger.info(
+            "another conversation manager goes on, state of the former dropped",
+            extra={"former": state.get("__name__"), "now": own.get("__name__"), "dropped": ",".join(dropped)},
+        )
+        return {**own, "removed_message_count": state.get("removed_message_count", 0)}
+    return state
+
+
+@contextmanager
+def held_still(agent: LocalAgent, *, in_turn: bool) -> Iterator[None]:
+    """See that nothing runs in an agent that a change of its history would pull the rug from under.
+
+    No turn of an ``Agent`` begins meanwhile.
+
+    Args:
+        agent: The agent.
+        in_turn: Whether hooks say that a turn runs: Strands knows it only of agents that take one turn at a time.
+
+    Raises:
+        RuntimeError: The agent is started, in a turn, or has tools that run in the background.
+    """
+    name = f"agent {agent.agent_id!r}"
+    if getattr(agent, "_started", False):
+        raise RuntimeError(f"{name} is started: stop it before its session is rewound")
+    if not isinstance(agent, Agent):
+        yield
+        return
+    invocations = agent._concurrency  # noqa: SLF001 - there is no public name for "a turn runs"
+    if in_turn or not invocations.try_acquire_lock():
+        raise RuntimeError(f"{name} is in the middle of a turn: let that end before its session is rewound")
+    try:
+        _see_that_no_task_is_tracked(agent, name)
+        yield
+    finally:
+        invocations.release_lock()
+
+
+def _see_that_no_task_is_tracked(agent: Agent, name: str) -> None:
+    """Ask what ``load_snapshot`` asks, before anything is changed."""
+    if (tasks := agent._background_tasks) is not None:  # noqa: SLF001 - no public name
+        try:
+            tasks.assert_can_load_snapshot()
+        except RuntimeError as error:
+            raise RuntimeError(f"{name} has background tasks: let them end before its session is rewound") from error
