@@ -9,7 +9,7 @@ Kinds of records, and the shape of their ``data``:
     window       {"keep": [<tracking id>, …]}                    the agent's history is now these messages
     state        {…}                                             the agent's whole state
     prompt       [{"text": …}, …] or null                        its system prompt
-    internal     {"conversation_manager_state": …, …}            what else Strands keeps of an ``Agent``
+    internal     {"conversation_manager_state": …, …, "pause"?}  what else Strands keeps of an ``Agent`` (see pauses.py)
     tool         {"tool_use_id", "name", "phase", "status"?, "ms"?}
     connection   {"provider", "model_id", "audio", "restarts", "handle"?, …}
     multi_agent  {"id": …, "state": …}                           a Graph's or Swarm's state
