@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.programs import Programs
 from tests.support.stage import AWS_ENVIRONMENT, REGION, Stage, provisioned
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -26,6 +27,14 @@ def aws_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
     for name, value in AWS_ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
+
+
+@pytest.fixture(scope="session")
+def program() -> Iterator[Programs]:
+    """Runs whole programs, each in an interpreter of its own."""
+    programs = Programs()
+    yield programs
+    programs.end()
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -314,3 +315,18 @@ async def test_nobody_waits_for_ever_for_one_that_was_stopped_in_the_middle_of_a
     heir = files()
     await heir.open()
     assert heir.epoch > first.epoch
+
+
+@pytest.mark.parametrize("how", ["close", "leave"])
+async def test_a_directory_that_was_removed_is_not_brought_back_by_a_release(
+    files: Files, tmp_path: Path, how: str
+) -> None:
+    agent = await talking(manager := files())
+    await agent.send("Hello")
+    await manager.flush()
+    for path in list(tmp_path.iterdir()):
+        shutil.rmtree(path)
+
+    await getattr(manager, how)()
+
+    assert list(tmp_path.iterdir()) == []

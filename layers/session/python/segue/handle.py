@@ -10,13 +10,13 @@ import asyncio
 import contextlib
 import time
 import weakref
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Coroutine, Iterator, Sequence
 from concurrent.futures import Future
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 from segue.committing import Committing
+from segue.ending import Ending
 from segue.errors import JournalCorrupt, SegueError, StorageRefused
 from segue.facts import SessionFacts
 from segue.ids import session_key, valid_id
@@ -31,6 +31,7 @@ from segue.records import Record
 from segue.restore import read_unheld
 from segue.runtime import LoopWatch, Runtime
 from segue.session import Session, Stores
+from segue.weak import weakly
 
 _T = TypeVar("_T")
 
@@ -38,7 +39,7 @@ DURABLE_TIMEOUT_S = 30.0
 """Seconds that a hook waits for storage before it raises StorageUnavailable."""
 
 
-class SessionHandle(SessionFacts, ClientInput, Committing, Losing, ABC):
+class SessionHandle(SessionFacts, ClientInput, Committing, Losing, Ending):
     """One session of this process.
 
     Attributes:
@@ -61,7 +62,7 @@ class SessionHandle(SessionFacts, ClientInput, Committing, Losing, ABC):
         Committing.__init__(self)
         Losing.__init__(self)
         self._prepared: Prepared | None = None
-        self._opening = Opening(self._begin, self._let_go)
+        self._opening = Opening(_release)
 
     @property
     def _runtime(self) -> Runtime:
@@ -128,7 +129,7 @@ class SessionHandle(SessionFacts, ClientInput, Committing, Losing, ABC):
         """
         if self._session is None:
             with self._refusals():
-                self._session = await self._opening.wait()
+                self._session = await self._opening.wait(self._begin)
             self._go_live()
         self._watch_loop()
 
@@ -136,7 +137,7 @@ class SessionHandle(SessionFacts, ClientInput, Committing, Losing, ABC):
         """The same for code without an event loop; blocks this thread."""
         if self._session is None:
             with self._refusals():
-                self._session = self._opening.wait_sync()
+                self._session = self._opening.wait_sync(self._begin)
             self._go_live()
 
     async def flush(self) -> None:
@@ -204,28 +205,6 @@ class SessionHandle(SessionFacts, ClientInput, Committing, Losing, ABC):
         await self.open()
         await self._run(self._require().delete())
 
-    async def __aenter__(self) -> Self:
-        """Open."""
-        await self.open()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close."""
-        await self.close()
-
-    def __enter__(self) -> Self:
-        """Open; for code without an event loop."""
-        self.open_sync()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close; for code without an event loop."""
-        self.close_sync()
-
     async def durable(self, position: int | None = None) -> None:
         """Wait until records are committed.
 
@@ -240,6 +219,10 @@ class SessionHandle(SessionFacts, ClientInput, Committing, Losing, ABC):
         if position is None or position > session.live.head:
             await self._run(session.durable(position, DURABLE_TIMEOUT_S))
 
+    def _unused(self) -> bool:
+        """Whether all that used the session through this handle is gone. What has used none may come yet."""
+        return False
+
     def record_input(self, client_id: str, seqs: Sequence[int]) -> None:
         """Queue that a client's input frames have had all the effect that they will have: silence, say.
 
@@ -250,9 +233,6 @@ class SessionHandle(SessionFacts, ClientInput, Committing, Losing, ABC):
 
     def _begin(self) -> Future[Session]:
         return self._runtime.submit(self._open())
-
-    def _let_go(self, session: Session) -> None:
-        self._runtime.submit(session.close())
 
     async def _read_ahead(self) -> Prepared:
         """Runs on the storage loop."""
@@ -277,6 +257,14 @@ class SessionHandle(SessionFacts, ClientInput, Committing, Losing, ABC):
 
     async def _open(self) -> Session:
         """Runs on the storage loop."""
+        handles = self._runtime.handles
+        with handles.opening():
+            session = await self._acquire()
+            self._handles = handles
+            handles.add(session, self._record_changes, self._unused)
+        return session
+
+    async def _acquire(self) -> Session:
         stores = await self._stores()
         lease = Lease(
             stores.guard,
@@ -286,12 +274,13 @@ class SessionHandle(SessionFacts, ClientInput, Committing, Losing, ABC):
             endpoint=self.settings.endpoint,
             retention_s=self.settings.retention_days * 86_400,
             clock=self._runtime.clock,
+            make_way=self._runtime.handles.make_way,
         )
         session = Session(lease, stores, self._runtime.heartbeats, self._runtime.clock)
-        session.upkeep.on_lost(self._lost)
+        session.upkeep.on_lost(weakly(self._lost, None))
         prepared = self._prepared
         journal = await session.open(self.settings.acquire_timeout, self.settings.probe, prepared)
-        session.live.when_committed(self._committed)
+        session.live.when_committed(weakly(self._committed, None))
         if prepared is not None and prepared.read_for(journal.item) is not None:
             return session  # read and added up before
         try:
@@ -320,6 +309,12 @@ class SessionHandle(SessionFacts, ClientInput, Committing, Losing, ABC):
         """An agent may live on one event loop after the other (``asyncio.run`` twice): the heartbeat goes with it."""
         if self._session is not None and self._session.upkeep.loop_ended:
             self._watch_loop()
+
+
+def _release(session: Session) -> None:
+    """Release what was opened for nothing."""
+    runtime = Runtime.shared()
+    runtime.loop.call_soon_threadsafe(runtime.handles.release, session)
 
 
 def in_event_loop() -> bool:

@@ -9,9 +9,9 @@ from collections.abc import Set as AbstractSet
 from typing import Any
 
 from strands.agent.agent import Agent
-from strands.types.agent import LocalAgent
 
 from segue.messages import tracking_id_of
+from segue.weak import WeakAgent
 
 _UNSETTLED = 64
 """Newest messages of a voice agent, among which transcripts are still being completed."""
@@ -23,18 +23,19 @@ class HeldMessages:
     The messages of an ``Agent`` may be changed in place, and are all looked at.
     """
 
-    def __init__(self, agent: LocalAgent) -> None:
+    def __init__(self, agent: WeakAgent) -> None:
         """Look at an agent."""
         self._agent = agent
         self._settled: tuple[list[Any], list[str]] = [], []
 
     def ids(self, refused: AbstractSet[str]) -> list[str]:
         """Return the ids of all messages with content, those that were refused left out."""
-        messages: list[Any] = self._agent.messages
+        agent = self._agent.agent
+        messages: list[Any] = agent.messages
         settled, ids = self._settled
         if messages[: len(settled)] != settled:
             settled, ids = [], []
-        if not (refused or isinstance(self._agent, Agent)) and len(messages) > len(settled) + 2 * _UNSETTLED:
+        if not (refused or isinstance(agent, Agent)) and len(messages) > len(settled) + 2 * _UNSETTLED:
             older = messages[:-_UNSETTLED]
             settled, ids = self._settled = older, ids + _ids_of(older[len(settled) :], refused)
         return ids + _ids_of(messages[len(settled) :], refused)

@@ -85,6 +85,16 @@ class JournalWriter:
         return self._draining is not None
 
     @property
+    def queued(self) -> int:
+        """Records that are not known to be committed."""
+        return len(self._queue)
+
+    @property
+    def ended(self) -> bool:
+        """Whether this writer never writes again."""
+        return isinstance(self.failure, _FINAL)
+
+    @property
     def undecided(self) -> bool:
         """Whether a commit was sent, and whether it was accepted is not known."""
         return bool(self._committer.undecided)
@@ -120,9 +130,9 @@ class JournalWriter:
                 raise RecordTooLarge(len(one.body), MAX_RECORD_BYTES)
         with self._lock:
             if isinstance(self.failure, SessionFenced):
-                raise SessionFenced(self.failure.epoch, self.failure.winner, self._lease.session_key)
+                raise self._lease.fenced(self.failure.winner, self.failure.epoch)
             if self.left:
-                raise SessionFenced(self._lease.epoch, None, self._lease.session_key)
+                raise self._lease.fenced(None)
             self._queue.extend(queued)
             self.position += len(queued)
             position = self.position
@@ -212,7 +222,7 @@ class JournalWriter:
             raise self.failure  # fenced or deleted since this was scheduled: not to be taken for let go
         if not self._lease.held:
             if self._lease.lost is not None or self._reopen is None:
-                raise self._lease.lost or SessionFenced(0, None, self._lease.session_key)
+                raise self._lease.lost or self._lease.fenced(None)
             await self._reopen()
         group = self._committer.undecided or self._next_group()
         fenced = await self._commit(group) if group else None

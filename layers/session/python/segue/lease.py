@@ -13,9 +13,11 @@ from dataclasses import dataclass, replace
 
 from segue import guard
 from segue.clock import Clock, SystemClock
-from segue.errors import RELEASED, SessionFenced, SessionHeld, StorageUnavailable
+from segue.errors import RELEASED, SessionFenced, StorageUnavailable
+from segue.ids import shown
 from segue.item import GuardItem
 from segue.storage.interface import ConditionalWrite, ConditionFailed, GuardStore
+from segue.waiting import MakeWay, Waiting
 from segue.watch import Probe, Trying, Watch
 
 logger = logging.getLogger(__name__)
@@ -70,6 +72,7 @@ class Lease:
         endpoint: str | None = None,
         retention_s: int = 365 * 86_400,
         clock: Clock | None = None,
+        make_way: MakeWay | None = None,
     ) -> None:
         """Prepare; no I/O.
 
@@ -81,6 +84,7 @@ class Lease:
             endpoint: Where the holder takes frames, if it does.
             retention_s: Seconds after the last sign of life at which the session expires.
             clock: Where time comes from.
+            make_way: Releases the session if it is this process that holds it, and nothing uses it any more.
         """
         self.settings = settings or LeaseSettings()
         self.item: GuardItem | None = None
@@ -92,6 +96,7 @@ class Lease:
         self._endpoint = endpoint
         self._retention_s = retention_s
         self._clock = clock or SystemClock()
+        self._make_way = make_way
         self._renewed_at = -float("inf")
 
     @property
@@ -112,7 +117,7 @@ class Lease:
             SessionFenced: The lease was lost or let go.
         """
         if self.item is None or not self.item.held:
-            raise self.lost or self._fenced(self.epoch, None)
+            raise self.lost or self.fenced(None)
         return self.item
 
     @property
@@ -155,23 +160,28 @@ class Lease:
             route_token=guard.new_id(),
             retention_s=self._retention_s,
         )
-        deadline = self._clock.now() + timeout
+        waiting = Waiting(self.session_key, self._clock, timeout, self._make_way)
         watch = Watch(self._clock, probe)
         pause = _BACKOFF_S[0]
         while True:
             try:
                 held_by = await self._attempt(candidate, watch, left, trying)
             except StorageUnavailable:
-                if self._clock.now() >= deadline:
+                if waiting.over:
                     raise
+                waiting.unanswered()
                 await self._clock.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
                 pause = min(pause * 2, _BACKOFF_S[1])
                 continue
             if held_by is None:
+                waiting.ended()
                 return self.mine
-            if self._clock.now() >= deadline:
-                raise SessionHeld(held_by.holder or "?", held_by.epoch, self.session_key)
-            await self._clock.sleep(min(_POLL_S, max(0.01, deadline - self._clock.now())))
+            if await waiting.released(held_by):
+                continue
+            if waiting.over:
+                raise waiting.refusal(held_by)
+            waiting.held(held_by)
+            await self._clock.sleep(min(_POLL_S, max(0.01, waiting.left)))
 
     async def _attempt(
         self, candidate: guard.Candidate, watch: Watch, left: GuardItem | None, trying: Trying | None
@@ -184,7 +194,7 @@ class Lease:
             self._won(seen, watch.looked_at)  # an answer was lost, the write was not
             return None
         if left is not None and not self._as_left(alive, left):
-            raise self._fenced(left.epoch, seen)
+            raise self.fenced(_name_of(seen), left.epoch)
         if not await watch.may_try(seen):
             return seen
         if trying is not None and alive is not None:
@@ -254,6 +264,11 @@ class Lease:
         if seen is None or seen.acquire_id != mine.acquire_id:
             raise self._lose(mine, seen)
 
+    def fenced(self, winner: str | None, epoch: int | None = None) -> SessionFenced:
+        """The error for a writer of this session whose time is over; ``epoch``: if it is not the present one."""
+        epoch = self.epoch if epoch is None else epoch
+        return SessionFenced(epoch, winner, self.session_key, shown=shown(self.session_key))
+
     def forget(self) -> None:
         """Be the holder no more, whatever the item says: it runs out by itself."""
         if self.item is not None:
@@ -261,14 +276,11 @@ class Lease:
 
     def _lose(self, mine: GuardItem, winner: GuardItem | None) -> SessionFenced:
         """Know that the session is someone else's. A lease that was let go or taken anew meanwhile is none of this."""
-        fenced = self._fenced(mine.epoch, winner)
+        fenced = self.fenced(_name_of(winner), mine.epoch)
         if self.item is not None and self.item.acquire_id == mine.acquire_id:
             self.forget()
             self.lost = fenced
         return fenced
-
-    def _fenced(self, epoch: int, winner: GuardItem | None) -> SessionFenced:
-        return SessionFenced(epoch, _name_of(winner), self.session_key)
 
     def _as_left(self, alive: GuardItem | None, left: GuardItem) -> bool:
         if alive is None:

@@ -52,6 +52,7 @@ from segue.records import Record
 from segue.refusals import AgentIdUsedTwice, SessionStorageRefused
 from segue.repair import RepairReport, fit
 from segue.tracking import AgentRecorder, rewind_record
+from segue.weak import weakly
 
 if TYPE_CHECKING:
     from strands.types.content import Message as StrandsMessage
@@ -104,7 +105,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
         super().__init__(session_id, Settings(**options))
         self.report: dict[str, RepairReport] = {}
         self._recorders: dict[str, AgentRecorder] = {}
-        self._multi_agents = MultiAgents(self._append)
+        self._multi_agents = MultiAgents(weakly(self._append, 0))
 
     async def redact(self, tracking_id: str, replacement: str = "[redacted]", agent_id: str = "default") -> None:
         """Take a message's content out of the agent's history and out of every object of the session.
@@ -144,6 +145,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
             journal = await self._run(self._require().read())
             point_at(points_of(journal), point.records)
             with ExitStack() as still:  # from here on, nothing else of this loop gets its turn
+                self._recorders = {key: one for key, one in self._recorders.items() if not one.gone}
                 for recorder in self._recorders.values():
                     still.enter_context(recorder.held_still())
                 self._multi_agents.must_be_idle()
@@ -217,7 +219,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
                 raise AgentIdUsedTwice(agent.agent_id, self.session_id)
             stored = self._history.agents.get(agent.agent_id)
             if stored is None:
-                recorder = AgentRecorder(agent, None, self._append)
+                recorder = AgentRecorder(agent, None, weakly(self._append, 0))
                 recorder.introduce()
             else:
                 recorder, records = self._restored(agent, stored)
@@ -350,7 +352,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
             stored: What the session has of it.
             built_with: The agent as it was built, if it goes back to a point where the session had less of it.
         """
-        recorder = AgentRecorder(agent, stored, self._append, built_with)
+        recorder = AgentRecorder(agent, stored, weakly(self._append, 0), built_with)
         history = fit_to_use(stored, can_resume=isinstance(agent, Agent))
         limits = {"max_messages": self.settings.max_messages, "max_bytes": self.settings.max_bytes}
         if any(limit is not None for limit in limits.values()):  # otherwise nobody needs to know how large it is
@@ -377,9 +379,15 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
 
     def _recorder(self, agent: LocalAgent) -> AgentRecorder:
         try:
-            return self._recorders[agent.agent_id]
+            recorder = self._recorders[agent.agent_id]
         except KeyError:
             raise RuntimeError(f"agent {agent.agent_id!r} does not belong to session {self.session_id!r}") from None
+        recorder.meet(agent)
+        return recorder
+
+    def _unused(self) -> bool:
+        used = bool(self._recorders) or self._multi_agents.known
+        return used and not self._multi_agents and all(recorder.gone for recorder in self._recorders.values())
 
     def _record_changes(self) -> None:
         for recorder in self._recorders.values():

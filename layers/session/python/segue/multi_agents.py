@@ -37,6 +37,11 @@ class MultiAgents:
         """Whether one is alive."""
         return bool(self._alive)
 
+    @property
+    def known(self) -> bool:
+        """Whether there ever was one in this process."""
+        return bool(self._latest)
+
     def initialize(self, source: MultiAgentBase, opened_with: Mapping[str, Any]) -> None:
         """Restore one, or record a new one.
 

@@ -14,22 +14,24 @@ from concurrent.futures import Future
 class Opening[T]:
     """What is opened while somebody waits for it. If all who wanted it give up, it is let go again."""
 
-    def __init__(self, begin: Callable[[], Future[T]], let_go: Callable[[T], None]) -> None:
+    def __init__(self, let_go: Callable[[T], None]) -> None:
         """Prepare; nothing is opened.
 
         Args:
-            begin: Begins to open.
             let_go: Closes what was opened for nobody.
         """
-        self._begin = begin
         self._let_go = let_go
         self._lock = threading.Lock()
         self._under_way: Future[T] | None = None
         self._waiting = 0
 
-    async def wait(self) -> T:
-        """Open, or wait for the opening that is under way, without blocking the event loop."""
-        opening = self._join()
+    async def wait(self, begin: Callable[[], Future[T]]) -> T:
+        """Open, or wait for the opening that is under way, without blocking the event loop.
+
+        Args:
+            begin: Begins to open.
+        """
+        opening = self._join(begin)
         try:
             return await asyncio.shield(asyncio.wrap_future(opening))
         except asyncio.CancelledError:
@@ -38,18 +40,21 @@ class Opening[T]:
         finally:
             self._leave(opening)
 
-    def wait_sync(self) -> T:
+    def wait_sync(self, begin: Callable[[], Future[T]]) -> T:
         """The same for code without an event loop; blocks this thread."""
-        opening = self._join()
+        opening = self._join(begin)
         try:
             return opening.result()
+        except KeyboardInterrupt:
+            self._give_up(opening)
+            raise
         finally:
             self._leave(opening)
 
-    def _join(self) -> Future[T]:
+    def _join(self, begin: Callable[[], Future[T]]) -> Future[T]:
         with self._lock:
             if self._under_way is None:
-                self._under_way = self._begin()
+                self._under_way = begin()
             self._waiting += 1
             return self._under_way
 

@@ -21,6 +21,7 @@ from concurrent.futures import Future
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from segue.clock import Clock, SystemClock
+from segue.open_handles import OpenHandles, at_exit
 from segue.threads import DaemonExecutor
 
 logger = logging.getLogger(__name__)
@@ -60,6 +61,7 @@ class Runtime:
         self.executor = DaemonExecutor(STORAGE_THREADS, thread_name_prefix="segue-storage")
         self.loop = asyncio.new_event_loop()
         self.heartbeats = HeartbeatSchedule(self.loop, self.clock)
+        self.handles = OpenHandles(self.loop, self.executor)
         threading.Thread(target=self._run, name="segue-loop", daemon=True).start()
 
     @classmethod
@@ -68,6 +70,7 @@ class Runtime:
         with cls._shared_lock:
             if cls._shared is None:
                 cls._shared = cls()
+                at_exit(cls._end)
             return cls._shared
 
     @classmethod
@@ -75,6 +78,11 @@ class Runtime:
         """Let a forked child start anew."""
         cls._shared = None
         cls._shared_lock = threading.Lock()
+
+    @classmethod
+    def _end(cls) -> None:
+        if cls._shared is not None:
+            cls._shared.handles.end()
 
     def submit(self, work: Coroutine[Any, Any, _T]) -> Future[_T]:
         """Run a coroutine on the storage loop, from any thread."""

@@ -76,6 +76,21 @@ class Session:
         """The fencing token of the latest acquisition, 0 before the first."""
         return self.lease.epoch
 
+    @property
+    def unwritten(self) -> int:
+        """Records that are queued and not known to be committed."""
+        return 0 if self.writer is None else self.writer.queued
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether there is something to write or to release."""
+        return self.lease.held or (self.writer is not None and bool(self.writer.queued) and not self.writer.ended)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is on its way to storage."""
+        return self.writer is not None and not self.writer.queued and not self.writer.draining
+
     def check_process(self) -> None:
         """See that this is the process that opened the session.
 
@@ -83,7 +98,7 @@ class Session:
             SessionFenced: It is a child that was forked from it, which is never the holder.
         """
         if os.getpid() != self._pid:
-            raise self._fenced(f"process {self._pid}, which this one was forked from")
+            raise self.lease.fenced(f"process {self._pid}, which this one was forked from")
 
     @property
     def live(self) -> JournalWriter:
@@ -235,7 +250,7 @@ class Session:
         except StorageUnavailable as error:
             logger.warning("not released, the lease runs out", extra={"error": str(error)})
             if for_good:
-                writer.fail(self._fenced(None))
+                writer.fail(self.lease.fenced(None))
             self.upkeep.forsake()
 
     async def _release(self, writer: JournalWriter) -> None:
@@ -244,7 +259,7 @@ class Session:
         await writer.settle_chores(CLOSE_TIMEOUT_S)
         self._left = self.lease.item
         if writer.left:
-            writer.fail(self._fenced(None))
+            writer.fail(self.lease.fenced(None))
         await self.upkeep.let_go()
 
     @contextlib.asynccontextmanager
@@ -278,11 +293,8 @@ class Session:
                 await self._reopen()  # it was let go
             item = self.lease.mine
             await self.lease.write(guard.bury(item, int(self._clock.wall()) + TOMBSTONE_S))
-            writer.fail(SessionFenced(item.epoch, None, item.session_key))
+            writer.fail(self.lease.fenced(None, item.epoch))
         await sweep_life(self._stores.objects, Keys(self._stores.prefix, item.session_key, item.born))
-
-    def _fenced(self, winner: str | None) -> SessionFenced:
-        return SessionFenced(self.epoch, winner, self.lease.session_key)
 
     async def _reopen(self) -> None:
         timeout, probe = self._reopening

@@ -30,6 +30,7 @@ from segue.messages import (
 from segue.pauses import FitHistory, PauseNote, resume_own_message
 from segue.records import Record, encode_record
 from segue.redaction import replaced
+from segue.weak import WeakAgent
 
 Append = Callable[..., int]
 _Inputs = tuple[str, tuple[int, ...]] | None
@@ -53,14 +54,16 @@ class AgentRecorder:
             append: Queues records and returns the position after them.
             built_with: The agent as it was built; default: as it is.
         """
-        self.agent = agent
+        self.agent_id = agent.agent_id
+        self._weak = WeakAgent(agent)
+        self._state = agent.state
         self.numbers: dict[str, int] = dict(stored.numbers) if stored else {}
         self._append = append
         self._connection: dict[str, Any] = dict(stored.connection) if stored else {}
         self._live: list[str] = []
         self._built_with = built_with or BuiltWith.now(agent)
         self._turns = 0
-        self._held = HeldMessages(agent)
+        self._held = HeldMessages(self._weak)
         self._copies: dict[str, Any] = {}
         self._refused: set[str] = set()
         self._state_seen: object = None
@@ -68,6 +71,24 @@ class AgentRecorder:
         self._internal_seen: bytes = b"{}"
         self._pause = PauseNote(stored.internal if stored else {})
         self._tool_starts: dict[str, float] = {}
+
+    @property
+    def agent(self) -> LocalAgent:
+        """The agent, which is not kept alive.
+
+        Raises:
+            RuntimeError: It is gone.
+        """
+        return self._weak.agent
+
+    @property
+    def gone(self) -> bool:
+        """Whether the agent has been freed."""
+        return self._weak.gone
+
+    def meet(self, agent: LocalAgent) -> None:
+        """Serve an agent whose hook is running."""
+        self._weak.meet(agent)
 
     @property
     def built_with(self) -> BuiltWith:
@@ -147,6 +168,7 @@ class AgentRecorder:
             resume_own_message(self.agent)
             self._pause = PauseNote(fit.internal)
             self._copies = {tracking_id_of(message): copy_of(message) for message in self.agent.messages}
+        self._state = self.agent.state
         self._state_seen = self._state_version()
         self._prompt_seen = json_of(stored.system_prompt)
         self._internal_seen = json_of(fit.internal)
@@ -268,10 +290,14 @@ class AgentRecorder:
 
         What was refused as too large counts as changed until it is smaller: nobody shall take it for saved.
         """
+        if not self.gone:
+            self._state = self.agent.state
         version = self._state_version()
         if version != self._state_seen:
-            self._record("state", self.agent.state.get())
+            self._record("state", self._state.get())
             self._state_seen = version
+        if self.gone:
+            return  # what else it had went with it
         prompt = self.agent.system_prompt_content
         if (encoded := json_of(prompt)) != self._prompt_seen:
             self._record("prompt", prompt)
@@ -304,6 +330,8 @@ class AgentRecorder:
 
     def connection(self, *, restarted: bool = False) -> None:
         """Record how the agent's model is configured, and how often its connection was restarted."""
+        if self.gone:
+            return
         model: Any = self.agent.model
         config = model.get_config() if hasattr(model, "get_config") else {}
         connection: dict[str, Any] = {
@@ -356,14 +384,14 @@ class AgentRecorder:
 
     def _record(self, kind: str, data: Any, inputs: _Inputs = None) -> int:
         at = int(time.time() * 1000)
-        record = Record(kind=kind, data=encode_bytes_values(data), agent=self.agent.agent_id, at=at, inputs=inputs)
+        record = Record(kind=kind, data=encode_bytes_values(data), agent=self.agent_id, at=at, inputs=inputs)
         try:
             return self._append(record) - 1
         except UnicodeEncodeError:
             return self._append(msgspec.structs.replace(record, data=well_formed(record.data))) - 1
 
     def _state_version(self) -> object:
-        state = self.agent.state
+        state = self._state
         # Strands counts changes; should it stop doing so, comparing the content does as well, only slower.
         version = getattr(state, "_get_version", None)
         return (id(state), version()) if version is not None else json_of(state.get())

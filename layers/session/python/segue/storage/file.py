@@ -66,8 +66,11 @@ class FileGuard:
 
     async def write(self, write: ConditionalWrite) -> Attributes:
         """Apply a change if its condition holds."""
+        begins = all(clause.holds(None) for clause in write.condition)
 
         def apply() -> Attributes:
+            if not begins and not self._path(write.session_key).parent.exists():
+                raise ConditionFailed(None)  # removed while it was held: a release must not bring the directory back
             with self._locked(write.session_key):
                 item = self._load(write.session_key)
                 if not all(clause.holds(item) for clause in write.condition):

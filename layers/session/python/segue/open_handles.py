@@ -1,0 +1,258 @@
+"""The sessions that this process has open, and how they end if they are not closed.
+
+    the program ends         atexit ───▶ recorded, flushed and released, all at once, within EXIT_TIMEOUT_S
+    a handle is collected    __del__ ──▶ queued on the storage loop ──▶ flushed and released
+    another handle of this   make_way ─▶ released if no agent uses it; otherwise the other is told that it is here
+    process wants a session
+
+Only the process that acquired a session releases it: a forked child has a runtime of its own, and with it one of these
+that knows of no session.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextlib
+import enum
+import gc
+import logging
+import os
+import sys
+import weakref
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+from typing import TYPE_CHECKING, Any, cast
+
+from segue.errors import SegueError, StorageUnavailable
+from segue.ids import shown
+
+if TYPE_CHECKING:
+    from segue.session import Session
+
+logger = logging.getLogger(__name__)
+
+EXIT_TIMEOUT_S = 10.0
+"""Seconds that the end of a program waits for storage: as long as container runtimes wait between SIGTERM and SIGKILL.
+Storage that is well needs a fraction of one. What is not written by then is named on stderr."""
+
+_TOLD_AFTER_S = 1.0
+"""Seconds of waiting after which that is logged."""
+
+_RETRY_S = 1.0
+"""Seconds between two tries to write what a collected handle has left, while storage does not answer."""
+
+_RELEASE_PATIENCE_S = 5.0
+"""Seconds that an acquisition waits for a release that this process has begun, even if it waits for no other holder."""
+
+
+_EXIT_PRIORITY = 100
+"""Before what multiprocessing itself has to finish (its priorities are 0 to 15)."""
+
+
+class Holder(enum.Enum):
+    """Where the holder of a session is, for one who wants it."""
+
+    ELSEWHERE = "in another process"
+    HERE = "in this process, and in use"
+    RELEASED = "nowhere any more: it has just been released here"
+
+
+class OpenHandle:
+    """One session and the handle that it belongs to, which this does not keep alive."""
+
+    def __init__(self, session: Session, record_changes: Callable[[], None], unused: Callable[[], bool]) -> None:
+        """Keep two bound methods of the handle, weakly."""
+        self.session = session
+        self._record_changes = weakref.WeakMethod(record_changes)
+        self._unused = weakref.WeakMethod(unused)
+
+    def record_changes(self) -> None:
+        """Queue what changed and no hook has told of."""
+        if (record := self._record_changes()) is not None:
+            record()
+
+    @property
+    def unused(self) -> bool:
+        """Whether all that used the handle is gone, and nothing is on its way."""
+        return (unused := self._unused()) is not None and unused() and self.session.idle
+
+
+class OpenHandles:
+    """Those of one process. Made and used by its runtime; methods say where they may be called."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, executor: Executor) -> None:
+        """Begin with none.
+
+        Args:
+            loop: The storage loop.
+            executor: Where the garbage collector may run: finalizers of other libraries may block.
+        """
+        self._loop = loop
+        self._executor = executor
+        self._pid = os.getpid()
+        self._opening: set[asyncio.Task[Any]] = set()
+        self._open: dict[Session, OpenHandle] = {}
+        self._releasing: dict[Session, asyncio.Task[None]] = {}
+        self._ended = False
+
+    @contextlib.contextmanager
+    def opening(self) -> Iterator[None]:
+        """Mark the running task of the storage loop as one that the end of the program cancels."""
+        task = cast("asyncio.Task[Any]", asyncio.current_task())
+        self._opening.add(task)
+        try:
+            yield
+        finally:
+            self._opening.discard(task)
+
+    def add(self, session: Session, record_changes: Callable[[], None], unused: Callable[[], bool]) -> None:
+        """Know of a session that was opened. Runs on the storage loop."""
+        self._open[session] = OpenHandle(session, record_changes, unused)
+
+    def collected(self, session: Session, record_changes: Callable[[], None]) -> None:
+        """Release a session whose handle is being collected.
+
+        Called by a finalizer: in any thread, between any two instructions. So it takes no lock and waits for nothing.
+
+        Args:
+            session: The session.
+            record_changes: Queues what changed; keeps the handle for as long as that takes.
+        """
+        if not self._ended and os.getpid() == self._pid:
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(self.release, session, record_changes)
+
+    def release(self, session: Session, record_changes: Callable[[], None] = lambda: None) -> None:
+        """Flush and release a session that has no handle any more. Runs on the storage loop."""
+        self._open.pop(session, None)
+        if session.unfinished and session not in self._releasing:
+            self._releasing[session] = task = self._loop.create_task(_released(session, record_changes))
+            task.add_done_callback(lambda _: self._releasing.pop(session, None))
+
+    async def make_way(self, acquire_id: str | None, *, collect: bool) -> Holder:
+        """Release the session of an acquisition, if it is one of this process and no agent uses it any more.
+
+        Args:
+            acquire_id: Of the acquisition, as the guard item has it.
+            collect: Whether to run the garbage collector first: an agent may be part of a cycle. It stops the process
+                for a moment.
+        """
+        if collect and self._session_of(acquire_id) is not None:
+            await self._loop.run_in_executor(self._executor, gc.collect)
+        session = self._session_of(acquire_id)
+        if session is None:
+            return Holder.ELSEWHERE
+        if session not in self._releasing:
+            if not self._open[session].unused:
+                return Holder.HERE
+            logger.info("released, no agent uses it any more", extra={"session": session.lease.session_key})
+            self.release(session)
+        if (releasing := self._releasing.get(session)) is not None:
+            await asyncio.wait({releasing}, timeout=_RELEASE_PATIENCE_S)
+        return Holder.HERE if session.lease.held else Holder.RELEASED
+
+    def _session_of(self, acquire_id: str | None) -> Session | None:
+        for session in (*self._open, *self._releasing):
+            if session.lease.held and session.lease.mine.acquire_id == acquire_id:
+                return session
+        return None
+
+    def end(self) -> None:
+        """Release all sessions, at the end of the program. Blocks, and says on stderr what was not written."""
+        if self._ended or os.getpid() != self._pid:
+            return
+        self._ended = True
+        wrong: dict[Session, str] = {}
+        for handle in list(self._open.values()):
+            if handle.session.unfinished:
+                try:
+                    handle.record_changes()
+                except Exception as error:  # noqa: BLE001 - one agent's state must not keep the others' from storage
+                    wrong[handle.session] = f"what changed last was not recorded: {error}"
+        sessions = [*self._open, *self._releasing]
+        ending = asyncio.run_coroutine_threadsafe(self._end_all(), self._loop)
+        with contextlib.suppress(TimeoutError, KeyboardInterrupt):
+            wrong = ending.result(EXIT_TIMEOUT_S + _TOLD_AFTER_S) | wrong
+        for line in _left_behind(sessions, wrong):
+            _say(line)
+
+    async def _end_all(self) -> dict[Session, str]:
+        """Release all sessions. Returns why what was not written was not, as far as that is known."""
+        deadline = self._loop.time() + EXIT_TIMEOUT_S
+        for task in self._opening:
+            task.cancel()
+        if self._opening:
+            await asyncio.wait(self._opening, timeout=EXIT_TIMEOUT_S)
+        releases: dict[asyncio.Task[None], Session] = {task: session for session, task in self._releasing.items()}
+        for session in self._open:
+            if session.unfinished:
+                releases[self._loop.create_task(session.leave())] = session
+        if not releases:
+            return {}
+        _, pending = await asyncio.wait(releases, timeout=min(_TOLD_AFTER_S, EXIT_TIMEOUT_S))
+        if pending and (left := deadline - self._loop.time()) > 0:
+            logger.warning("the program ends, sessions that wait for storage: %d, for up to %.0f s", len(pending), left)
+            await asyncio.wait(pending, timeout=left)
+        return {session: str(error) for task, session in releases.items() if (error := _error_of(task)) is not None}
+
+
+def at_exit(end: Callable[[], None]) -> None:
+    """Call back when this process ends normally, before what exists now is torn down."""
+    atexit.unregister(end)  # a forked child inherits it, in its parent's order
+    atexit.register(end)
+    # A child that multiprocessing has forked ends without atexit; it has finalizers of its own instead.
+    if (processes := sys.modules.get("multiprocessing.process")) is not None and processes.parent_process() is not None:
+        from multiprocessing.util import Finalize  # loaded already, in every such child
+
+        Finalize(None, end, exitpriority=_EXIT_PRIORITY)
+
+
+async def _released(session: Session, record_changes: Callable[[], None]) -> None:
+    """Flush and release, however often storage has to be asked."""
+    facts = {"session": session.lease.session_key, "epoch": session.epoch}
+    try:
+        record_changes()
+    except Exception:
+        logger.exception("what changed last in a session that was not closed is not recorded", extra=facts)
+    told = False
+    while session.unfinished:
+        try:
+            await session.close()
+        except StorageUnavailable as error:
+            if not told:
+                told = True
+                logger.warning("a session that was not closed is not written yet", extra={**facts, "error": str(error)})
+            await asyncio.sleep(_RETRY_S)
+        except SegueError as error:
+            logger.warning(
+                "session %s: %d records were not written: %s",
+                *(shown(session.lease.session_key), session.unwritten, error),
+                extra=facts,
+            )
+            return
+        else:
+            return
+
+
+def _error_of(task: asyncio.Task[None]) -> BaseException | None:
+    return task.exception() if task.done() and not task.cancelled() else None
+
+
+def _left_behind(sessions: list[Session], wrong: dict[Session, str]) -> Iterator[str]:
+    for session in dict.fromkeys(sessions):
+        problems = [wrong[session]] if session in wrong else []
+        if session.lease.held:
+            problems.append(f"not released, its lease runs out in {session.lease.settings.duration:g} s")
+        if session.unwritten:
+            records = "1 record was" if session.unwritten == 1 else f"{session.unwritten} records were"
+            problems.insert(0, f"{records} not written")
+        if problems:
+            yield f"segue: session {shown(session.lease.session_key)}: {'; '.join(problems)}"
+
+
+def _say(line: str) -> None:
+    """Tell people. Logging may be set up for machines, and be torn down already."""
+    if sys.stderr is not None:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.write(f"{line}\n")

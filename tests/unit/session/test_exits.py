@@ -1,0 +1,339 @@
+"""The end of a program that closes nothing: its sessions are released, and what is not written is named."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from segue import GuardedFileSessionManager
+from segue.item import GuardItem
+from tests.support.programs import Programs
+
+AGENT = """
+manager = GuardedFileSessionManager("talk", sys.argv[1], acquire_timeout=0.0)
+agent = Agent(model=FakeModel(), session_manager=manager, callback_handler=None)
+"""
+"""An agent as Strands documents it. It waits for no other holder: if there is one, the program fails."""
+
+
+def item(directory: Path) -> GuardItem:
+    return GuardItem.parse(json.loads((directory / "guard" / "default" / "talk.json").read_text()))
+
+
+def written(directory: str) -> tuple[object, ...]:
+    """What only a holder's writes change, heartbeats left out."""
+    found = item(Path(directory))
+    return found.epoch, found.acquire_id, found.head, found.commit_id
+
+
+def texts(directory: Path) -> list[str]:
+    """What the session has; reading it needs a session that is free."""
+    assert not item(directory).held
+    with GuardedFileSessionManager("talk", directory, acquire_timeout=0.0) as manager:
+        messages = manager.history.agents["default"].messages
+    return [message["content"][0]["text"] for message in messages]
+
+
+def test_three_short_programs_one_after_the_other_do_not_wait_for_each_other(program: Programs, tmp_path: Path) -> None:
+    for number in range(3):
+        ended = program(f"{AGENT}\nagent('Hello {number}')", tmp_path)
+        assert ended.stderr == ""
+
+    assert texts(tmp_path) == [text for number in range(3) for text in (f"Hello {number}", f"You said: Hello {number}")]
+
+
+ENDS: dict[str, tuple[str, int]] = {
+    "sys.exit": ("agent('Hello'); sys.exit(3)", 3),
+    "an exception": ("agent('Hello'); raise KeyError('x')", 1),
+    "Ctrl-C": ("agent('Hello'); raise KeyboardInterrupt", -signal.SIGINT),
+    "an event loop that has ended": ("asyncio.run(agent.invoke_async('Hello'))", 0),
+    "a thread that outlives the main thread": (
+        """
+def late():
+    threading.main_thread().join()
+    manager.append_message({'role': 'user', 'content': [{'text': 'Hello'}]}, agent)
+    manager.flush_sync()
+threading.Thread(target=late).start()
+""",
+        0,
+    ),
+    "a daemon thread with the agent": (
+        "thread = threading.Thread(target=agent, args=('Hello',), daemon=True); thread.start(); thread.join()",
+        0,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_a_program_that_ends_normally_releases(program: Programs, tmp_path: Path, name: str) -> None:
+    end, code = ENDS[name]
+
+    program(f"{AGENT}\n{end}", tmp_path, code=code)
+
+    assert texts(tmp_path)[0] == "Hello"
+
+
+def test_a_voice_agent_that_was_not_stopped_is_released(program: Programs, tmp_path: Path) -> None:
+    program(
+        """
+        async def talk():
+            manager = GuardedFileSessionManager("talk", sys.argv[1], acquire_timeout=0.0, durability="gate")
+            await manager.open()
+            agent = BidiAgent(model=ScriptedModel(), session_manager=manager)
+            await agent.start()
+            for number in range(50):
+                await agent.send(str(number))
+            return agent
+
+        agent = asyncio.run(talk())
+        """,
+        tmp_path,
+    )
+
+    assert texts(tmp_path) == [str(number) for number in range(50)]
+
+
+def test_what_changed_last_is_recorded(program: Programs, tmp_path: Path) -> None:
+    program(f"{AGENT}\nagent('Hello')\nagent.state.set('seen', True)", tmp_path)
+
+    with GuardedFileSessionManager("talk", tmp_path, acquire_timeout=0.0) as manager:
+        assert manager.history.agents["default"].state == {"seen": True}
+
+
+def test_a_program_that_closed_everything_writes_nothing_at_its_end(program: Programs, tmp_path: Path) -> None:
+    ended = program(
+        f"""{AGENT}
+agent('Hello')
+manager.close_sync()
+agent.state.set('later', True)
+print((open(sys.argv[1] + "/guard/default/talk.json").read()))
+""",
+        tmp_path,
+    )
+
+    assert (tmp_path / "guard" / "default" / "talk.json").read_text() == ended.stdout.strip()
+
+
+HUNG = """
+import segue.open_handles
+from tests.support.memory_manager import MemorySessionManager, MemoryStorage, kind_of
+segue.open_handles.EXIT_TIMEOUT_S = 0.3
+storage = MemoryStorage()
+manager = MemorySessionManager("talk", storage=storage, durability="gate")
+other = MemorySessionManager("other", storage=storage)
+other.open_sync()
+agent = Agent(model=FakeModel(), session_manager=manager, callback_handler=None)
+manager.flush_sync()
+async def hang(operation, what):
+    if "other" not in (what if isinstance(what, str) else what.session_key):
+        await asyncio.Event().wait()
+storage.before = hang
+"""
+
+
+def test_storage_that_hangs_is_waited_for_in_bounds_and_what_it_did_not_take_is_named(
+    program: Programs, tmp_path: Path
+) -> None:
+    ended = program(f"{HUNG}\nmanager.append_message({{'role': 'user', 'content': [{{'text': 'Lost'}}]}}, agent)")
+
+    (line,) = ended.stderr.splitlines()
+    assert line == "segue: session default/talk: 1 record was not written; not released, its lease runs out in 10 s"
+
+
+def test_a_wait_at_the_end_is_told_of_after_a_second(program: Programs, tmp_path: Path) -> None:
+    slow = HUNG.replace("0.3", "1.5").replace("await asyncio.Event().wait()", "await asyncio.sleep(1.2)")
+
+    ended = program(f"{slow}\nmanager.append_message({{'role': 'user', 'content': [{{'text': 'Late'}}]}}, agent)")
+
+    assert ended.stderr.startswith("the program ends, sessions that wait for storage: 1, for up to")
+
+
+def test_one_agent_that_cannot_be_recorded_keeps_no_other_from_storage(program: Programs, tmp_path: Path) -> None:
+    ended = program(
+        f"""{AGENT}
+from segue.tracking import AgentRecorder
+agent('Hello')
+other = GuardedFileSessionManager("other", sys.argv[1], acquire_timeout=0.0)
+broken = Agent(model=FakeModel(), session_manager=other, callback_handler=None)
+def fails(): raise RuntimeError("dictionary changed size during iteration")
+other._recorders["default"].state = fails
+""",
+        tmp_path,
+    )
+
+    assert "session default/other: what changed last was not recorded: dictionary changed size" in ended.stderr
+    assert texts(tmp_path)[0] == "Hello"
+
+
+def test_a_session_that_another_has_taken_is_told_of_and_left_alone(program: Programs, tmp_path: Path) -> None:
+    ended = program(
+        f"""{AGENT}
+import subprocess
+agent('Hello')
+subprocess.run([sys.executable, "-c", '''if True:
+    import sys
+    from segue import GuardedFileSessionManager
+    from tests.support.crash import certainly_dead
+    GuardedFileSessionManager("talk", sys.argv[1], probe=certainly_dead, holder="heir").open_sync()
+    import os
+    os._exit(0)  # as a kill
+''', sys.argv[1]], check=True)
+agent.state.set('late', True)
+""",
+        tmp_path,
+    )
+
+    assert "session default/talk: 1 record was not written" in ended.stderr
+    assert "taken over by 'heir'" in ended.stderr
+    assert item(tmp_path).holder == "heir"
+
+
+def test_an_opening_that_nobody_waits_for_any_more_leaves_no_lease(program: Programs, tmp_path: Path) -> None:
+    holder = program(f"{AGENT}\nagent('Hello')\nos._exit(0)", tmp_path)  # as a kill: its lease runs on
+    assert holder.stderr == ""
+
+    ended = program(
+        """
+        manager = GuardedFileSessionManager("talk", sys.argv[1], acquire_timeout=60.0)
+        def wait():
+            with contextlib.suppress(BaseException):
+                manager.open_sync()
+        threading.Thread(target=wait, daemon=True).start()
+        while not manager._opening._under_way:
+            time.sleep(0.01)
+        """,
+        tmp_path,
+    )
+
+    assert ended.stderr == ""
+    assert item(tmp_path).epoch == 1
+
+
+def test_the_library_installs_no_signal_handler(program: Programs, tmp_path: Path) -> None:
+    program(
+        f"""
+        import signal
+        before = {{number: signal.getsignal(number) for number in signal.valid_signals()}}
+        {"; ".join(line for line in AGENT.strip().splitlines())}
+        agent("Hello")
+        asyncio.run(agent.invoke_async("Hello again"))
+        manager.close_sync()
+        assert before == {{number: signal.getsignal(number) for number in signal.valid_signals()}}
+        """,
+        tmp_path,
+    )
+
+
+def test_a_directory_that_the_program_made_for_itself_is_gone_after_it(program: Programs, tmp_path: Path) -> None:
+    ended = program(
+        """
+        import tempfile
+        made = tempfile.TemporaryDirectory(dir=sys.argv[1])
+        agent = Agent(model=FakeModel(), session_manager=GuardedFileSessionManager("talk", made.name))
+        agent("Hello")
+        """,
+        tmp_path,
+    )
+
+    assert ended.stderr == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+FORKS = {
+    "falls off its end": "pass",
+    "calls sys.exit": "sys.exit(0)",
+    "collects the parent's manager": "del manager, agent; gc.collect(); time.sleep(0.1)",
+    "uses another session": """
+    mine = GuardedFileSessionManager("mine", sys.argv[1], acquire_timeout=0.0)
+    Agent(model=FakeModel(), session_manager=mine, callback_handler=None)("Hello")
+""",
+    "is refused": """
+    try:
+        agent("Child")
+    except Exception as error:
+        assert "forked from" in str(error), error
+    else:
+        raise AssertionError
+""",
+}
+
+
+@pytest.mark.parametrize("name", FORKS)
+def test_a_forked_child_that_ends_writes_nothing_of_its_parents_sessions(
+    program: Programs, tmp_path: Path, name: str
+) -> None:
+    ended = program(
+        f"""{AGENT}
+import warnings
+warnings.simplefilter("ignore", DeprecationWarning)
+agent("Hello")
+from tests.unit.session.test_exits import written
+before = written(sys.argv[1])
+if not os.fork():
+    {FORKS[name]}
+else:
+    assert os.wait()[1] == 0
+    assert written(sys.argv[1]) == before, "the child has written"
+    agent("Parent")
+""",
+        tmp_path,
+    )
+
+    assert ended.stderr == ""
+    assert texts(tmp_path) == ["Hello", "You said: Hello", "Parent", "You said: Parent"]
+    for path in tmp_path.glob("guard/default/*.json"):
+        assert not GuardItem.parse(json.loads(path.read_text())).held, path
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_a_child_of_multiprocessing_releases_its_own_and_nothing_else(
+    program: Programs, tmp_path: Path, method: str
+) -> None:
+    (program := tmp_path / "program.py").write_text(
+        f"""
+import multiprocessing, os, sys
+sys.path.insert(0, os.getcwd())
+from strands import Agent
+from segue import GuardedFileSessionManager
+from tests.support.fake_model import FakeModel
+from tests.unit.session.test_exits import written
+
+def child(directory):
+    global kept
+    kept = Agent(
+        model=FakeModel(), callback_handler=None,
+        session_manager=GuardedFileSessionManager("mine", directory, acquire_timeout=0.0),
+    )
+    kept("Hello")
+
+if __name__ == "__main__":
+    agent = Agent(
+        model=FakeModel(), callback_handler=None,
+        session_manager=GuardedFileSessionManager("talk", sys.argv[1], acquire_timeout=0.0),
+    )
+    agent("Hello")
+    before = written(sys.argv[1])
+    process = multiprocessing.get_context({method!r}).Process(target=child, args=(sys.argv[1],))
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+    assert written(sys.argv[1]) == before, "the child has written"
+    GuardedFileSessionManager("mine", sys.argv[1], acquire_timeout=0.0).open_sync()
+"""
+    )
+
+    ended = subprocess.run(
+        [sys.executable, "-W", "ignore::DeprecationWarning", program, tmp_path / "sessions"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert not item(tmp_path / "sessions").held
