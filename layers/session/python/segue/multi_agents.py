@@ -21,7 +21,11 @@ _AS_BUILT: dict[str, Any] = {
 
 
 class MultiAgents:
-    """Restores Graphs and Swarms, and records them."""
+    """Restores Graphs and Swarms, and records them.
+
+    Attributes:
+        known: Whether there ever was one.
+    """
 
     def __init__(self, append: Callable[[Record], object]) -> None:
         """Begin with none.
@@ -29,6 +33,7 @@ class MultiAgents:
         Args:
             append: Queues a record.
         """
+        self.known = False
         self._append = append
         self._latest: dict[str, Any] = {}
         self._alive: weakref.WeakValueDictionary[str, MultiAgentBase] = weakref.WeakValueDictionary()
@@ -37,11 +42,6 @@ class MultiAgents:
         """Whether one is alive."""
         return bool(self._alive)
 
-    @property
-    def known(self) -> bool:
-        """Whether there ever was one in this process."""
-        return bool(self._latest)
-
     def initialize(self, source: MultiAgentBase, opened_with: Mapping[str, Any]) -> None:
         """Restore one, or record a new one.
 
@@ -49,6 +49,7 @@ class MultiAgents:
             source: A Graph or Swarm.
             opened_with: States that the session had when it was opened, by id.
         """
+        self.known = True
         stored = self._latest.get(source.id, opened_with.get(source.id))
         if stored is None:
             self.record(source)
