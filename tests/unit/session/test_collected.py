@@ -1,0 +1,352 @@
+"""Managers that are dropped without a close, and a second manager of the same process on one session."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import threading
+import weakref
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from strands import Agent
+from strands.bidi import BidiAgent
+from strands.multiagent import GraphBuilder
+
+from segue import LeaseSettings, SessionHeld
+from segue.runtime import Runtime
+from tests.support.crash import crash
+from tests.support.fake_model import FakeModel
+from tests.support.memory_manager import Latch, MemorySessionManager, MemoryStorage, Unavailable, kind_of
+from tests.support.scripted_model import ScriptedModel
+from tests.support.sessions import built, item
+from tests.support.waiting import eventually, eventually_sync
+
+
+@pytest.fixture(autouse=True)
+def storage() -> Iterator[MemoryStorage]:
+    """Storage; no garbage collection happens by itself, so that tests see what needs one."""
+    gc.collect()
+    gc.disable()
+    yield MemoryStorage()
+    gc.enable()
+
+
+def manager(storage: MemoryStorage, **options: Any) -> MemorySessionManager:
+    """A manager that nothing else keeps."""
+    return MemorySessionManager(storage=storage, **{"acquire_timeout": 0.0, **options})
+
+
+def writes(storage: MemoryStorage) -> list[str]:
+    return [kind_of(what) for operation, what in storage.requests if operation == "write"]
+
+
+def test_an_agent_that_a_request_has_made_is_released_when_the_request_returns(storage: MemoryStorage) -> None:
+    def request(text: str) -> int:
+        agent = built(manager(storage))
+        agent(text)
+        return len(agent.messages)
+
+    assert [request("One"), request("Two"), request("Three")] == [2, 4, 6]
+    eventually_sync(lambda: not item(storage).held)
+
+
+async def test_the_same_on_an_event_loop(storage: MemoryStorage) -> None:
+    async def request(text: str) -> int:
+        one = manager(storage)
+        await one.open()
+        agent = built(one)
+        await agent.invoke_async(text)
+        return len(agent.messages)
+
+    assert [await request("One"), await request("Two")] == [2, 4]
+    await eventually(lambda: not item(storage).held)
+
+
+def test_agent_and_manager_are_freed_without_the_garbage_collector(storage: MemoryStorage) -> None:
+    agent = built(one := manager(storage))
+    agent("One")
+    no_agent, no_manager = weakref.ref(agent), weakref.ref(one)
+    del agent, one
+
+    assert no_agent() is None
+    eventually_sync(lambda: not item(storage).held)
+    eventually_sync(lambda: no_manager() is None)
+
+
+def test_a_graph_and_its_manager_are_released_too(storage: MemoryStorage) -> None:
+    def request() -> None:
+        graph = GraphBuilder()
+        graph.add_node(Agent(model=FakeModel(["Done"]), callback_handler=None), "only")
+        graph.set_session_manager(manager(storage))
+        graph.build()("Do it")
+
+    request()
+    gc.collect()  # Strands' Graph is a cycle
+
+    eventually_sync(lambda: not item(storage).held)
+
+
+def test_what_is_part_of_a_cycle_is_released_by_the_garbage_collector(storage: MemoryStorage) -> None:
+    agent: Any = built(manager(storage))
+    agent("One")
+    agent.myself = agent
+    del agent
+    assert item(storage).held
+
+    gc.collect()
+
+    eventually_sync(lambda: not item(storage).held)
+
+
+async def test_what_is_queued_when_it_is_collected_is_written(storage: MemoryStorage) -> None:
+    one = manager(storage, durability="gate")
+    await one.open()
+    agent = BidiAgent(model=ScriptedModel(), session_manager=one)
+    await one.flush()
+    storage.before = latch = Latch("commit")
+    for number in range(20):
+        one.append_message({"role": "user", "content": [{"text": str(number)}]}, agent)
+    position = one.position
+    del agent, one
+    gc.collect()
+    latch.go.set()
+
+    await eventually(lambda: not item(storage).held)
+    assert item(storage).head == position
+
+
+def test_a_state_that_was_set_after_the_last_turn_is_recorded(storage: MemoryStorage) -> None:
+    one = manager(storage)
+
+    def turn() -> None:
+        agent = built(one)
+        agent("One")
+        agent.state.set("seen", True)
+
+    turn()
+    one.close_sync()
+
+    assert manager_history(storage).state == {"seen": True}
+
+
+def manager_history(storage: MemoryStorage) -> Any:
+    with manager(storage) as reader:
+        return reader.history.agents["default"]
+
+
+async def test_a_release_that_storage_does_not_take_is_tried_until_it_does(
+    storage: MemoryStorage, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("segue.session.CLOSE_TIMEOUT_S", 0.1)
+    monkeypatch.setattr("segue.upkeep.CLOSE_TIMEOUT_S", 0.1)
+    monkeypatch.setattr("segue.open_handles._RETRY_S", 0.01)
+    one = manager(storage, durability="gate")
+    await one.open()
+    agent = BidiAgent(model=ScriptedModel(), session_manager=one)
+    await one.flush()
+    storage.before = outage = Unavailable("put")
+    one.append_message({"role": "user", "content": [{"text": "Kept"}]}, agent)
+    del agent, one
+    gc.collect()
+
+    await eventually(lambda: "not written yet" in caplog.text)
+    outage.on = False
+
+    await eventually(lambda: not item(storage).held)
+    assert [one["content"] for one in manager_history(storage).messages] == [[{"text": "Kept"}]]
+
+
+def test_a_finalizer_takes_no_lock_and_waits_for_nothing(storage: MemoryStorage) -> None:
+    agent = built(one := manager(storage))
+    agent("One")
+    session = one._session
+    assert session is not None
+    assert session.writer is not None
+    storage.before = latch = Latch("release")
+    done = threading.Event()
+
+    def drop() -> None:
+        nonlocal agent, one
+        with Runtime._shared_lock, session.writer._lock:  # type: ignore[union-attr]  # as if it were collected in there
+            del agent, one
+        done.set()
+
+    threading.Thread(target=drop, daemon=True).start()
+
+    assert done.wait(10), "it waits"
+    latch.go.set()
+    eventually_sync(lambda: not item(storage).held)
+
+
+def test_a_manager_that_was_closed_writes_nothing_when_it_is_collected(storage: MemoryStorage) -> None:
+    agent = built(one := manager(storage))
+    agent("One")
+    one.close_sync()
+    agent.state.set("later", True)
+    before = len(storage.requests)
+    del agent, one
+    Runtime.shared().run_sync(asyncio.sleep(0.01))
+
+    assert len(storage.requests) == before
+
+
+def test_a_manager_that_was_never_opened_is_collected_in_silence(
+    storage: MemoryStorage, recwarn: pytest.WarningsRecorder
+) -> None:
+    del storage.requests[:]
+    manager(storage)
+    with pytest.raises(ValueError, match="max_messages"):
+        manager(storage, max_messages=-1)  # half made
+    with pytest.raises(TypeError):
+        MemorySessionManager(7, storage=storage, no_such_option=True)  # type: ignore[arg-type]
+
+    assert not recwarn.list
+    assert storage.requests == []
+
+
+async def test_an_opening_that_is_interrupted_leaves_no_lease(
+    storage: MemoryStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage.before = latch = Latch("acquire")
+    one = manager(storage)
+
+    def interrupted(*_: Any) -> None:
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    opening = one._begin()
+    monkeypatch.setattr(opening, "result", interrupted)
+    monkeypatch.setattr(one, "_begin", lambda: opening)
+    with pytest.raises(KeyboardInterrupt):
+        one.open_sync()
+    latch.go.set()
+
+    await eventually(lambda: storage.guard.items and not item(storage).held)
+
+
+# --- a second manager of the same process
+
+
+def test_a_session_whose_agent_is_gone_is_taken_over_within_the_process(storage: MemoryStorage) -> None:
+    first = manager(storage)
+    built(first)("One")
+
+    second = built(manager(storage))
+
+    assert len(second.messages) == 2
+    assert not first.lease_is_fresh()
+    assert item(storage).epoch == 3, "released, and acquired anew"
+
+
+def test_an_agent_in_a_cycle_is_found_to_be_gone(storage: MemoryStorage) -> None:
+    first = manager(storage)
+    agent: Any = built(first)
+    agent("One")
+    agent.myself = agent
+    del agent
+
+    assert len(built(manager(storage)).messages) == 2
+
+
+def test_a_session_that_is_in_use_in_this_process_is_told_to_be(
+    storage: MemoryStorage, caplog: pytest.LogCaptureFixture
+) -> None:
+    agent = built(first := manager(storage))
+    agent("One")
+
+    with pytest.raises(SessionHeld, match="held by this process") as held:
+        built(manager(storage))
+
+    assert (held.value.here, held.value.session_key) == (True, first.session_key)
+    agent("Two")  # and nothing of the first was touched
+    assert "acquire" not in writes(storage)[1:]
+
+
+def test_a_manager_that_has_no_agent_yet_is_in_use(storage: MemoryStorage) -> None:
+    first = manager(storage)
+    first.open_sync()
+
+    with pytest.raises(SessionHeld, match="held by this process"):
+        manager(storage).open_sync()
+
+    built(first)("One")
+
+
+async def test_one_that_still_writes_is_in_use_though_its_agent_is_gone(storage: MemoryStorage) -> None:
+    first = manager(storage, durability="gate")
+    await first.open()
+    agent = built(first)
+    await first.flush()
+    storage.before = latch = Latch("commit")
+    first.append_message({"role": "user", "content": [{"text": "Kept"}]}, agent)
+    await latch.reached.wait()
+    del agent
+
+    with pytest.raises(SessionHeld, match="held by this process"):
+        await manager(storage).open()
+    latch.go.set()
+    await first.flush()
+
+    await (second := manager(storage)).open()
+    assert [one["content"] for one in second.history.agents["default"].messages] == [[{"text": "Kept"}]]
+    await second.close()
+
+
+async def test_a_second_manager_waits_for_the_first_to_be_dropped(storage: MemoryStorage) -> None:
+    agent = built(manager(storage))
+    waiting = asyncio.ensure_future((second := manager(storage, acquire_timeout=30.0)).open())
+    await eventually(lambda: len([one for one, _ in storage.requests if one == "read"]) > 2)
+    del agent
+
+    await waiting
+    await second.close()
+
+
+def test_a_holder_of_another_process_is_not_said_to_be_here(storage: MemoryStorage) -> None:
+    first = manager(storage, holder="elsewhere")
+    first.open_sync()
+    crash(first)
+
+    with pytest.raises(SessionHeld) as held:
+        manager(storage).open_sync()
+
+    assert not held.value.here
+    assert "elsewhere" in str(held.value)
+
+
+# --- waits are told of
+
+
+async def test_a_wait_says_whose_holder_it_is_and_for_how_long(
+    storage: MemoryStorage, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    first = manager(storage, holder="worker-7", lease=LeaseSettings(duration=2.0, heartbeat=0.5, margin=0.5))
+    first.open_sync()
+    crash(first)  # its lease runs out
+
+    await (second := manager(storage, acquire_timeout=30.0)).open()
+    waiting, ended = caplog.messages
+    assert waiting.startswith("session default/talk is held by worker-7 at epoch 1: waiting for ")
+    assert waiting.endswith(" s, up to 30 s")
+    assert ended.startswith("session default/talk is held by worker-7 at epoch 1: waited ")
+    caplog.clear()
+
+    with pytest.raises(SessionHeld):
+        await manager(storage, acquire_timeout=3.0).open()
+    (waiting,) = caplog.messages
+    assert "is held by another session manager of this process at epoch 2, close that: waiting for " in waiting
+    await second.close()
+
+
+async def test_a_wait_for_storage_is_told_of_too(storage: MemoryStorage, caplog: pytest.LogCaptureFixture) -> None:
+    storage.before = outage = Unavailable()
+    caplog.set_level(logging.WARNING)
+
+    opening = asyncio.ensure_future(manager(storage, acquire_timeout=60.0).open())
+    await eventually(lambda: "session default/talk cannot be acquired yet, storage does not answer" in caplog.text)
+    outage.on = False
+    await opening
