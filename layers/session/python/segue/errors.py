@@ -8,7 +8,7 @@
     ├── JournalCorrupt       stored data is damaged: stop, page someone, run `segue sessions verify`
     ├── RecordTooLarge       one record is over the limit: make it smaller; the session goes on without it
     ├── StorageUnavailable   S3 or DynamoDB do not answer: retry with backoff; nothing acknowledged is lost
-    └── StorageRefused       S3 or DynamoDB say no (permission, missing bucket or table): fix the configuration
+    └── StorageRefused       S3 or DynamoDB say no (permissions, credentials, a missing bucket or table): fix that
 
 Each error carries the facts as attributes, so that programs need not read the sentence.
 """
@@ -161,13 +161,13 @@ class StorageUnavailable(SegueError):  # noqa: N818 - public name fixed by the d
 
 
 class StorageRefused(SegueError):  # noqa: N818 - reads as the others do
-    """Storage answered no for a reason that retrying does not cure: a permission, a missing bucket or table.
+    """Storage answered no, and retrying does not cure it: permissions, credentials, a missing bucket or table.
 
     Attributes:
         resource: The bucket, table, or key that was asked for.
     """
 
-    def __init__(self, resource: str, reason: str) -> None:
-        """Name the resource and the reason."""
-        super().__init__(f"{resource}: {reason}; fix the name, region or permissions, then retry")
+    def __init__(self, resource: str, reason: str, remedy: str | None = None) -> None:
+        """Name the resource, the reason and what to do; default: fix the name, region or permissions."""
+        super().__init__(f"{resource}: {reason}; {remedy or 'fix the name, region or permissions'}, then retry")
         self.resource = resource

@@ -8,22 +8,16 @@ whether the winner is itself.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    NoCredentialsError,
-    NoRegionError,
-    ParamValidationError,
-    PartialCredentialsError,
-)
+from botocore.exceptions import ClientError
 
 from segue.errors import SegueError, StorageRefused, StorageUnavailable
 from segue.item import Attributes, plain, typed
 from segue.records import GZIP
+from segue.storage.answers import Unread, is_answer, translated
 from segue.storage.interface import (
     ConditionalWrite,
     ConditionFailed,
@@ -38,25 +32,7 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-_TRANSIENT_STATUS = 500
-_CONFLICT = 409  # S3: another conditional write of this key is under way; DynamoDB: a transaction is
-_PASSING = frozenset(  # answered with a status of 400 and the like, though nothing is wrong with the request
-    {
-        "BadDigest",  # damaged on its way
-        "IncompleteBody",
-        "ProvisionedThroughputExceededException",
-        "RequestLimitExceeded",
-        "RequestTimeout",
-        "RequestTimeTooSkewed",
-        "SlowDown",
-        "Throttling",
-        "ThrottlingException",
-        "TransactionConflictException",
-        "TooManyRequestsException",
-    }
-)
 _DENIED = frozenset({"AccessDenied", "AllAccessDisabled", "MethodNotAllowed"})  # S3's words for one key of many
-_MISCONFIGURED = (NoCredentialsError, PartialCredentialsError, NoRegionError, ParamValidationError)
 _DELETE_BATCH = 1000  # the most keys that one DeleteObjects takes
 
 
@@ -83,12 +59,19 @@ class DynamoGuard:
     async def write(self, write: ConditionalWrite) -> Attributes:
         """Apply a change if its condition holds."""
         request = update_request(self._table, write)
+
+        def update() -> Mapping[str, Any]:
+            answer = self._client.update_item(**request)
+            if "Attributes" not in answer:
+                raise Unread("an accepted write without the item as it is now")
+            return answer["Attributes"]
+
         try:
-            answer = await self._call(lambda: self._client.update_item(**request), write.session_key)
+            answer = await self._call(update, write.session_key)
         except ClientError as refused:
             found: Any = refused.response.get("Item")  # with ALL_OLD; the general error type does not know it
             raise ConditionFailed(None if found is None else plain(found)) from refused
-        return plain(answer["Attributes"])
+        return plain(answer)
 
     async def keys(self, prefix: str) -> list[str]:
         """List session keys: a scan of the whole table. Each page is a request of its own, and no thread's for long."""
@@ -130,7 +113,7 @@ class S3Objects:
 
         def request() -> StoredObject:
             answer = self._client.get_object(Bucket=self._bucket, Key=key)
-            return StoredObject(answer["Body"].read(), answer["ETag"])
+            return StoredObject(answer["Body"].read(), _version(answer))
 
         try:
             return await self._call(request, key)
@@ -146,7 +129,7 @@ class S3Objects:
             options["IfMatch"] = if_match
 
         def request() -> None:
-            self._client.put_object(
+            answer = self._client.put_object(
                 Bucket=self._bucket,
                 Key=key,
                 Body=body,
@@ -154,6 +137,7 @@ class S3Objects:
                 **options,
                 **self._encryption,
             )
+            _version(answer)  # S3 names it; who answers 200 without one has stored nothing
 
         try:
             await self._call(request, key)
@@ -189,6 +173,17 @@ class S3Objects:
     async def _call(self, request: Callable[[], _T], what: str) -> _T:
         answers = {"NoSuchKey", "PreconditionFailed"}
         return await _call(self._executor, request, self._bucket, what, answers)
+
+
+def _version(answer: Mapping[str, Any]) -> str:
+    """The tag of an object's version.
+
+    Raises:
+        Unread: There is none, so that it was not S3 that answered.
+    """
+    if not (etag := answer.get("ETag")):
+        raise Unread("an answer without a version of the object: not by S3")
+    return str(etag)
 
 
 def update_request(table: str, write: ConditionalWrite) -> dict[str, Any]:
@@ -235,22 +230,17 @@ def update_request(table: str, write: ConditionalWrite) -> dict[str, Any]:
 
 async def _call(executor: Executor, request: Callable[[], _T], resource: str, what: str, answers: set[str]) -> _T:
     """Run a blocking request about ``what``; let ``answers`` through and translate what went wrong."""
-    try:
-        return await asyncio.get_running_loop().run_in_executor(executor, request)
-    except ClientError as error:
-        if error.response.get("Error", {}).get("Code") in answers:
+
+    def run() -> _T:
+        try:
+            return request()
+        except SegueError:
             raise
-        raise _translated(error, resource, what) from error
-    except _MISCONFIGURED as error:
-        raise StorageRefused(resource, str(error)) from error
-    except BotoCoreError as error:
-        raise StorageUnavailable(f"{resource}: {what}: {error}") from error
+        except ClientError as error:
+            if is_answer(error, answers):
+                raise
+            raise translated(error, resource, what) from error
+        except Exception as error:  # botocore's parsers raise what they like of an answer that is none
+            raise translated(error, resource, what) from error
 
-
-def _translated(error: ClientError, resource: str, what: str) -> SegueError:
-    code = error.response.get("Error", {}).get("Code", "?")
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", _TRANSIENT_STATUS)
-    message = f"{error.operation_name} of {what} answered {code}: {error.response.get('Error', {}).get('Message', '')}"
-    if status >= _TRANSIENT_STATUS or status == _CONFLICT or code in _PASSING:
-        return StorageUnavailable(f"{resource}: {message}")
-    return StorageRefused(resource, message)
+    return await asyncio.get_running_loop().run_in_executor(executor, run)

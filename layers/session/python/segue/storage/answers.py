@@ -1,0 +1,173 @@
+"""Errors that say what storage answered, and whether it answered at all.
+
+    decided    a condition that does not hold, a key that is not there   let through by ``segue.storage.aws``
+    passing    throttled, in conflict, damaged, 5xx                      StorageUnavailable: sent again
+    unread     no code of the service: a truncated body, a proxy's page  StorageUnavailable: the outcome is not known
+    refused    a code of the service that asking again does not change   StorageRefused, with its remedy
+
+Only a code of the service refuses. An answer without one may have followed any outcome, so the identical request is
+sent again, which conditional writes make safe.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Set as AbstractSet
+from typing import Final
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from segue.errors import SegueError, StorageRefused, StorageUnavailable
+
+OPERATIONS: Final = frozenset(
+    {"GetItem", "UpdateItem", "Scan", "GetObject", "PutObject", "DeleteObjects", "ListObjectsV2"}
+)
+"""What Segue asks for. A refusal of anything else (AssumeRole, GetRoleCredentials) is one of credentials."""
+
+RENEW: Final = "renew or replace the AWS credentials"
+COMPARE: Final = "check the AWS credentials and this machine's clock"
+
+_BROKEN = 500
+_CONFLICT = 409  # S3: another conditional write of this key is under way; DynamoDB: a transaction is
+_CODE = re.compile(r"[A-Za-z][\w.]*")
+"""A code of AWS. Where botocore finds none it gives the status, or nothing."""
+
+_PASSING = frozenset(  # answered with a status of 400 and the like, though nothing is wrong with the request
+    {
+        "BadDigest",  # damaged on its way
+        "IncompleteBody",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "RequestTimeout",
+        "RequestTimeTooSkewed",
+        "SlowDown",
+        "TemporaryRedirect",  # a bucket that was made a moment ago
+        "Throttling",
+        "ThrottlingException",
+        "TransactionConflictException",
+        "TooManyRequestsException",
+    }
+)
+_NOT_ACCEPTED = frozenset(
+    {
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "InvalidAccessKeyId",
+        "InvalidClientTokenId",
+        "InvalidSecurity",
+        "InvalidToken",
+        "MissingAuthenticationToken",
+        "MissingAuthenticationTokenException",
+        "TokenRefreshRequired",
+        "UnrecognizedClientException",
+    }
+)
+_WRONGLY_SIGNED = frozenset(
+    {
+        "IncompleteSignature",
+        "IncompleteSignatureException",
+        "InvalidSignatureException",
+        "RequestExpired",
+        "SignatureDoesNotMatch",
+    }
+)
+_NOT_THERE = frozenset(  # by name: which of them there are depends on botocore's version
+    {
+        "ConfigNotFound",
+        "ConfigParseError",
+        "InvalidConfigError",
+        "LoginError",
+        "MissingDependencyException",
+        "NoAuthTokenError",
+        "NoCredentialsError",
+        "PartialCredentialsError",
+        "ProfileNotFound",
+        "RefreshWithMFAUnsupportedError",
+        "SSOError",
+        "TokenRetrievalError",
+        "UnknownCredentialError",
+    }
+)
+_ASKED = frozenset({"CredentialRetrievalError", "HTTPClientError", "MetadataRetrievalError"})  # who gives credentials
+_MISCONFIGURED = frozenset({"NoRegionError", "ParamValidationError"})
+
+
+class Unread(Exception):  # noqa: N818 - it names what came
+    """An answer that storage did not give like this: truncated, damaged, or somebody else's."""
+
+
+def credentials_remedy(error: Exception) -> str | None:
+    """What to do about credentials, if it is them that an error of boto3 is about and that waiting does not cure it."""
+    if isinstance(error, ClientError):
+        code = code_of(error)
+        if code in _WRONGLY_SIGNED:
+            return COMPARE
+        foreign = error.operation_name not in OPERATIONS and error.operation_name.startswith(("Assume", "GetRole"))
+        return RENEW if code in _NOT_ACCEPTED or (foreign and not _passes(error)) else None
+    if isinstance(error, RuntimeError) and "credentials" in str(error):
+        return RENEW  # botocore's: what it was given when it renewed them has run out, too
+    return RENEW if _kinds(error) & _NOT_THERE else None
+
+
+def code_of(error: ClientError) -> str:
+    """Return the code of a service's error: "" if the answer has none that can be read."""
+    code = str(error.response.get("Error", {}).get("Code", ""))
+    return code if _CODE.fullmatch(code) else ""
+
+
+def is_answer(error: ClientError, codes: AbstractSet[str]) -> bool:
+    """Whether an error is an answer that decides, one of ``codes``."""
+    return code_of(error) in codes and error.operation_name in OPERATIONS
+
+
+def translated(error: Exception, resource: str, what: str) -> SegueError:
+    """Return what an error of boto3 means to a session.
+
+    Args:
+        error: What the client raised.
+        resource: The bucket or table.
+        what: What of it was asked for.
+    """
+    if isinstance(error, ClientError):
+        message = _told(error, what)
+        if _passes(error):
+            return StorageUnavailable(f"{resource}: {message}")
+        return StorageRefused(resource, message, credentials_remedy(error))
+    if (remedy := credentials_remedy(error)) is not None:
+        return StorageRefused(resource, str(error), remedy)
+    if _kinds(error) & _MISCONFIGURED:
+        return StorageRefused(resource, str(error))
+    if isinstance(error, BotoCoreError | Unread):
+        return StorageUnavailable(f"{resource}: {what}: {error}")
+    return StorageUnavailable(f"{resource}: {what}: an answer that cannot be read ({type(error).__name__}: {error})")
+
+
+def not_made(error: Exception, resource: str) -> SegueError:
+    """Return what an error means that came when a client was made: no region, no such profile, credentials.
+
+    Args:
+        error: What boto3 raised.
+        resource: The table that the client is for.
+    """
+    if isinstance(error, ClientError) or _kinds(error) & _ASKED:
+        return translated(error, resource, "credentials")
+    return StorageRefused(resource, str(error), credentials_remedy(error))
+
+
+def _passes(error: ClientError) -> bool:
+    """Whether the same request may be answered otherwise in a moment, or was not answered by storage at all."""
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", _BROKEN)
+    code = code_of(error)
+    return status >= _BROKEN or status == _CONFLICT or code in _PASSING or not code
+
+
+def _told(error: ClientError, what: str) -> str:
+    operation, said = error.operation_name, error.response.get("Error", {}).get("Message", "")
+    if code := code_of(error):
+        return f"{operation} of {what} answered {code}: {said}"
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", "?")
+    return f"{operation} of {what} answered {status} without a code: truncated, or not by the service ({said[:80]!r})"
+
+
+def _kinds(error: Exception) -> set[str]:
+    return {kind.__name__ for kind in type(error).__mro__}
