@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from typing import Final
 
-from segue import StorageUnavailable
+from segue import LeaseSettings, StorageUnavailable
 from segue.keys import Keys
 from segue.runtime import Runtime
 from segue.s3 import open_stores
@@ -18,7 +18,9 @@ LONGEST_PAUSE_SECONDS: Final = 8.0
 """Below the interval of the container's health check: what answers again is not found out late."""
 
 
-async def reach_storage(bucket: str, lock_table: str, worker_id: str, stop: asyncio.Event) -> bool:
+async def reach_storage(
+    bucket: str, lock_table: str, worker_id: str, stop: asyncio.Event, lease: LeaseSettings | None = None
+) -> bool:
     """Make the connections that all session managers share, and ask both stores until both answer.
 
     Args:
@@ -26,6 +28,7 @@ async def reach_storage(bucket: str, lock_table: str, worker_id: str, stop: asyn
         lock_table: Of the guard items.
         worker_id: Names what is asked for, which nobody has.
         stop: Ends the asking.
+        lease: Of the sessions: their connections go with it.
 
     Returns:
         Whether they answered; false if told to stop before.
@@ -37,7 +40,7 @@ async def reach_storage(bucket: str, lock_table: str, worker_id: str, stop: asyn
     stopped = asyncio.create_task(stop.wait())
     try:
         while not stop.is_set():
-            asked = asyncio.create_task(Runtime.shared().run(_ask(bucket, lock_table, worker_id)))
+            asked = asyncio.create_task(Runtime.shared().run(_ask(bucket, lock_table, worker_id, lease)))
             # A request that hangs must not hold up the end.
             await asyncio.wait({asked, stopped}, return_when=asyncio.FIRST_COMPLETED)
             if not asked.done():
@@ -56,14 +59,14 @@ async def reach_storage(bucket: str, lock_table: str, worker_id: str, stop: asyn
     return False
 
 
-async def _ask(bucket: str, lock_table: str, worker_id: str) -> None:
+async def _ask(bucket: str, lock_table: str, worker_id: str, lease: LeaseSettings | None) -> None:
     """Read an item and an object that nobody has.
 
     Reading leaves nothing behind, and the answer tells: S3 says "no such key" only to those who may read objects and
     list the bucket, as a restore must, and all others that access is denied. The table is encrypted with the bucket's
     key, so that its answer needs the right to use the key.
     """
-    stores = await open_stores(Runtime.shared(), bucket=bucket, lock_table=lock_table)
+    stores = await open_stores(Runtime.shared(), bucket=bucket, lock_table=lock_table, lease=lease)
     await stores.guard.read(f"-/{worker_id}")
     with contextlib.suppress(ObjectMissing):
         await stores.objects.get(Keys(stores.prefix, f"-/{worker_id}", "ready").page(0))

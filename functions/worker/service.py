@@ -89,6 +89,7 @@ class Service:
         self.stop = asyncio.Event()
         self.hurry = asyncio.Event()
         self._environment = environment
+        self._lease = LeaseSettings(duration=environment.lease_seconds, heartbeat=environment.heartbeat_seconds)
         self._ended: asyncio.Task[None] | None = None
         self._endpoint = ""
         self._status = Status(worker_id=environment.worker_id, version=environment.worker_version)
@@ -139,7 +140,9 @@ class Service:
             # Both only to pay now what the first caller would wait for, and so that a mistake in agent.py, a wrong
             # bucket or table or a missing permission stops the deployment instead of a call.
             await asyncio.to_thread(build_agent, None)
-            if await reach_storage(environment.bucket, environment.lock_table, environment.worker_id, self.stop):
+            if await reach_storage(
+                environment.bucket, environment.lock_table, environment.worker_id, self.stop, self._lease
+            ):
                 await self._serve(host, queue, claims, registry)
         finally:
             await listener.close()
@@ -182,7 +185,7 @@ class Service:
             principal=claim.principal,
             bucket=environment.bucket,
             lock_table=environment.lock_table,
-            lease=LeaseSettings(duration=environment.lease_seconds, heartbeat=environment.heartbeat_seconds),
+            lease=self._lease,
             acquire_timeout=max(ACQUIRE_SECONDS, environment.lease_seconds * 1.5),
             durability="gate",
             holder=environment.worker_id,

@@ -21,6 +21,7 @@ from tests.support.waiting import eventually
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(segue.session, "CLOSE_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(segue.session, "CHORES_TIMEOUT_S", 0.2)
     monkeypatch.setattr(segue.upkeep, "CLOSE_TIMEOUT_S", 0.2)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from strands.bidi import BidiAgent
 
-import segue.s3
+import segue.storage.clients
 from segue import SessionFenced
 from segue.history import Message
 from segue.runtime import Runtime
@@ -144,5 +144,5 @@ def test_a_manager_that_was_made_before_the_fork_makes_clients_though_they_were_
         made.close_sync()
         return held
 
-    with segue.s3._clients_lock:  # another thread of the parent
+    with segue.storage.clients._lock:  # another thread of the parent
         assert in_a_child(used, seconds=30)

@@ -9,7 +9,7 @@ from typing import Any
 
 from strands.bidi import BidiAgent
 
-from segue.runtime import SPREAD, STORAGE_THREADS, HeartbeatSchedule, Runtime
+from segue.runtime import HEARTBEAT_THREADS, SPREAD, STORAGE_THREADS, HeartbeatSchedule, Runtime
 from segue.testing import ManualClock
 from tests.support.scripted_model import ScriptedModel
 from tests.support.waiting import eventually
@@ -34,7 +34,8 @@ async def test_hundreds_of_sessions_share_threads_and_one_heartbeat_schedule(fil
 
     names = storage_threads()
     assert names.count("segue-loop") == 1
-    assert len(names) <= STORAGE_THREADS + 1
+    for pool, most in {"storage": STORAGE_THREADS, "guard": STORAGE_THREADS, "heartbeat": HEARTBEAT_THREADS}.items():
+        assert sum(name.startswith(f"segue-{pool}_") for name in names) <= most
     assert threading.active_count() - len(names) == others, "and no thread of another name"
 
     async def due() -> set[Any]:

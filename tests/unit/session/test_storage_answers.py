@@ -321,16 +321,6 @@ async def test_objects_lie_under_the_prefix(s3_sessions: Sessions, stage: Stage,
     assert all(key.startswith(f"{start}sessions/alice/talk/") for key in keys)
 
 
-async def test_the_users_own_client_settings_are_merged(s3_sessions: Sessions) -> None:
-    manager = s3_sessions(boto_client_config=Config(read_timeout=17, user_agent_extra="mine"))
-    await manager.open()
-    config = manager._session._stores.guard._client.meta.config
-
-    assert config.read_timeout == 17
-    assert config.connect_timeout == 2
-    assert "mine" in config.user_agent_extra
-
-
 async def test_session_keys_come_page_by_page(table: tuple[DynamoGuard, Stubber]) -> None:
     guard, stub = table
     asked = {"TableName": "locks", "ProjectionExpression": "session_key"}

@@ -74,10 +74,15 @@ class _Attempt:
 
 
 class Committer:
-    """Commits groups of records, one at a time, as the holder of a lease."""
+    """Commits groups of records, one at a time, as the holder of a lease.
+
+    Attributes:
+        answered_at: When storage last answered one of the requests that are repeated until it does.
+    """
 
     def __init__(self, lease: Lease, objects: ObjectStore, prefix: str, clock: Clock, restored: Journal) -> None:
         """Go on from what was restored."""
+        self.answered_at = clock.now()
         self._lease = lease
         self._objects = objects
         self._clock = clock
@@ -216,9 +221,12 @@ class Committer:
         pause = _BACKOFF_S[0]
         while True:
             try:
-                return await request()
+                answer = await request()
             except StorageUnavailable as error:
                 logger.info("storage did not answer", extra={"journal": self._keys.root, "error": str(error)})
+            else:
+                self.answered_at = self._clock.now()
+                return answer
             await self._clock.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
             pause = min(pause * 2, _BACKOFF_S[1])
 

@@ -56,4 +56,8 @@ def directory_of(storage_dir: str | Path | None) -> Path:
 
 def file_stores(runtime: Runtime, directory: Path) -> Stores:
     """Return the stores of a directory."""
-    return Stores(FileGuard(directory, runtime.executor), FileObjects(directory, runtime.executor))
+    return Stores(
+        FileGuard(directory, runtime.guard_executor),
+        FileObjects(directory, runtime.executor),
+        heartbeats=FileGuard(directory, runtime.heartbeat_executor),
+    )

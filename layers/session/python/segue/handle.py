@@ -31,12 +31,13 @@ from segue.records import Record
 from segue.restore import read_unheld
 from segue.runtime import LoopWatch, Runtime
 from segue.session import Session, Stores
+from segue.upkeep import STORAGE_TIMEOUT_S
 from segue.weak import weakly
 
 _T = TypeVar("_T")
 
-DURABLE_TIMEOUT_S = 30.0
-"""Seconds that a hook waits for storage before it raises StorageUnavailable."""
+DURABLE_TIMEOUT_S = STORAGE_TIMEOUT_S
+"""Seconds that a hook or ``flush`` waits for storage before it raises StorageUnavailable."""
 
 
 class SessionHandle(SessionFacts, ClientInput, Committing, Losing, Ending):
@@ -167,24 +168,12 @@ class SessionHandle(SessionFacts, ClientInput, Committing, Losing, Ending):
         await self._run(self._require().resume())
         self._watch_loop()
 
-    async def close(self) -> None:
-        """Flush and release the lease. The next write takes it again, unless somebody wrote in between."""
-        try:
-            self._record_changes()
-        finally:
-            if (session := self._mine()) is not None:
-                await self._run(session.close())
+    async def close(self, timeout: float | None = None) -> None:
+        """Flush and release the lease. The next write takes it again, unless somebody wrote in between.
 
-    def close_sync(self) -> None:
-        """The same for code without an event loop; blocks this thread."""
-        try:
-            self._record_changes()
-        finally:
-            if (session := self._mine()) is not None:
-                self._run_sync(session.close())
-
-    async def leave(self) -> None:
-        """Flush, release, and write nothing any more: for a holder whose successor is waiting.
+        Args:
+            timeout: Seconds to wait for storage; default: ``DURABLE_TIMEOUT_S``. Then what is queued is still tried,
+                but the lease is not renewed any more: it runs out.
 
         Raises:
             SegueError: What was queued could not be committed.
@@ -193,7 +182,30 @@ class SessionHandle(SessionFacts, ClientInput, Committing, Losing, Ending):
             self._record_changes()
         finally:
             if (session := self._mine()) is not None:
-                await self._run(session.leave())
+                await self._run(session.close(timeout))
+
+    def close_sync(self, timeout: float | None = None) -> None:
+        """The same for code without an event loop; blocks this thread."""
+        try:
+            self._record_changes()
+        finally:
+            if (session := self._mine()) is not None:
+                self._run_sync(session.close(timeout))
+
+    async def leave(self, timeout: float | None = None) -> None:
+        """Flush, release, and write nothing any more: for a holder whose successor is waiting.
+
+        Args:
+            timeout: As that of ``close``.
+
+        Raises:
+            SegueError: What was queued could not be committed.
+        """
+        try:
+            self._record_changes()
+        finally:
+            if (session := self._mine()) is not None:
+                await self._run(session.leave(timeout))
 
     async def delete(self) -> None:
         """End the session: its records are deleted, and its id may begin anew. Opens it if it was not open.
@@ -213,7 +225,7 @@ class SessionHandle(SessionFacts, ClientInput, Committing, Losing, Ending):
 
         Raises:
             SessionFenced: They never will be.
-            StorageUnavailable: Not within 30 s; they stay queued.
+            StorageUnavailable: Not within ``DURABLE_TIMEOUT_S``; they stay queued.
         """
         session = self._require()
         if position is None or position > session.live.head:
@@ -275,6 +287,7 @@ class SessionHandle(SessionFacts, ClientInput, Committing, Losing, Ending):
             retention_s=self.settings.retention_days * 86_400,
             clock=self._runtime.clock,
             make_way=self._runtime.handles.make_way,
+            heartbeats=stores.heartbeats,
         )
         session = Session(lease, stores, self._runtime.heartbeats, self._runtime.clock)
         session.upkeep.on_lost(weakly(self._lost, None))

@@ -67,17 +67,12 @@ class JournalWriter:
         self._queue: list[Queued] = []
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
         self._draining: asyncio.Task[None] | None = None
-        self._committing = False
+        self._begun_at = 0.0
         self.between_commits = asyncio.Lock()
         self._reopen: Callable[[], Awaitable[None]] | None = None
         self._when_fenced: Callable[[], None] | None = None
         self._when_committed: OnCommit = lambda _records, _seconds: None
         self._clock = clock
-
-    @property
-    def busy(self) -> bool:
-        """Whether a commit is under way; it renews the lease, so no heartbeat is due."""
-        return self._committing
 
     @property
     def draining(self) -> bool:
@@ -93,6 +88,13 @@ class JournalWriter:
     def ended(self) -> bool:
         """Whether this writer never writes again."""
         return isinstance(self.failure, _FINAL)
+
+    @property
+    def unanswered_for(self) -> float:
+        """Seconds that what is being committed, or swept, has waited for any answer of storage; 0 if nothing is."""
+        if self._draining is None or not self._lease.held:
+            return 0.0
+        return self._clock.now() - max(self._begun_at, self._committer.answered_at)
 
     @property
     def undecided(self) -> bool:
@@ -224,6 +226,7 @@ class JournalWriter:
             if self._lease.lost is not None or self._reopen is None:
                 raise self._lease.lost or self._lease.fenced(None)
             await self._reopen()
+        self._begun_at = self._clock.now()
         group = self._committer.undecided or self._next_group()
         fenced = await self._commit(group) if group else None
         if self._committer.unswept and fenced is None:
@@ -238,11 +241,7 @@ class JournalWriter:
 
     async def _commit(self, group: Sequence[Queued]) -> SessionFenced | None:
         begun = self._clock.now()
-        self._committing = True
-        try:
-            fenced = await self._committer.commit(group)
-        finally:
-            self._committing = False
+        fenced = await self._committer.commit(group)
         with self._lock:
             del self._queue[: len(group)]  # it is in the session: never sent again
         self._accepted += len(group)

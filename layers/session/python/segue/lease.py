@@ -28,6 +28,10 @@ _POLL_S = 0.25
 _BACKOFF_S = (0.05, 2.0)
 """First and longest pause after storage failed."""
 
+_SHORTEST_REQUEST_S = 3.0
+_SHORTEST_HEARTBEAT_S = 1.5
+"""However short a lease is: less time than this is too little for a network and a busy machine."""
+
 
 @dataclass(frozen=True, slots=True)
 class LeaseSettings:
@@ -51,6 +55,19 @@ class LeaseSettings:
                 "the heartbeat must be positive and fit twice into the duration less the margin"
             )
 
+    @property
+    def request_timeout(self) -> float:
+        """Seconds that a request to the guard may take, repeats of its client included.
+
+        What is answered later comes when the holder has fallen silent.
+        """
+        return max(self.duration - self.margin, _SHORTEST_REQUEST_S)
+
+    @property
+    def heartbeat_timeout(self) -> float:
+        """Seconds that a heartbeat may take. What is answered later renews less than the next heartbeat does."""
+        return max(self.duration - self.margin - self.heartbeat, _SHORTEST_HEARTBEAT_S)
+
 
 class Lease:
     """One holder's lease on one session. Used on one event loop.
@@ -60,6 +77,7 @@ class Lease:
         item: The guard item as the last accepted write left it; None before the first acquisition.
         took_over: Whether the latest acquisition was from a holder that had not released.
         lost: How it turned out that somebody else has the session; None while it did not.
+        releasing: Whether a release is under way: then a refusal is no loss, it may come of that.
     """
 
     def __init__(
@@ -73,11 +91,13 @@ class Lease:
         retention_s: int = 365 * 86_400,
         clock: Clock | None = None,
         make_way: MakeWay | None = None,
+        heartbeats: GuardStore | None = None,
     ) -> None:
         """Prepare; no I/O.
 
         Args:
             store: Where the guard items are.
+            heartbeats: The same, for heartbeats; default: ``store``.
             session_key: Which session, ``<principal>/<session_id>``.
             settings: Duration and heartbeat.
             holder: How the holder calls itself, for people.
@@ -90,7 +110,9 @@ class Lease:
         self.item: GuardItem | None = None
         self.took_over = False
         self.lost: SessionFenced | None = None
+        self.releasing = False
         self._store = store
+        self._heartbeats = heartbeats or store
         self.session_key = session_key
         self._holder = holder
         self._endpoint = endpoint
@@ -215,7 +237,7 @@ class Lease:
             SessionFenced: It is the holder no more.
             StorageUnavailable: Unknown; try again soon.
         """
-        await self.write(guard.beat(self.mine, self.expires_at))
+        await self._write(guard.beat(self.mine, self.expires_at), self._heartbeats)
 
     async def write(self, write: ConditionalWrite) -> GuardItem:
         """Send a holder's write, and take its answer as the new item.
@@ -225,9 +247,12 @@ class Lease:
             ConditionFailed: Something else than the holder differs (the caller knows what that means).
             StorageUnavailable: Unknown; only the identical write may follow.
         """
+        return await self._write(write, self._store)
+
+    async def _write(self, write: ConditionalWrite, store: GuardStore) -> GuardItem:
         mine, sent_at = self.mine, self._clock.now()
         try:
-            answer = GuardItem.parse(await self._store.write(write))
+            answer = GuardItem.parse(await store.write(write))
         except ConditionFailed as lost:
             if (winner := _winner(lost)) is not None and winner.acquire_id == mine.acquire_id:
                 raise
@@ -247,10 +272,13 @@ class Lease:
         if self.item is None or not self.item.held:
             return
         write = guard.release(self.item)
+        self.releasing = True
         try:
             self.item = GuardItem.parse(await self._store.write(write))
         except ConditionFailed:
             self.forget()  # an answer was lost, or somebody else has it; acquiring again will tell
+        finally:
+            self.releasing = False
 
     async def check(self) -> None:
         """Read the item and see that it is mine still.
@@ -277,7 +305,7 @@ class Lease:
     def _lose(self, mine: GuardItem, winner: GuardItem | None) -> SessionFenced:
         """Know that the session is someone else's. A lease that was let go or taken anew meanwhile is none of this."""
         fenced = self.fenced(_name_of(winner), mine.epoch)
-        if self.item is not None and self.item.acquire_id == mine.acquire_id:
+        if self.item is not None and self.item.acquire_id == mine.acquire_id and not self.releasing:
             self.forget()
             self.lost = fenced
         return fenced

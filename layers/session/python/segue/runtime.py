@@ -1,8 +1,12 @@
-"""One storage loop, one bounded thread pool and one heartbeat schedule for all sessions of a process.
+"""One storage loop, bounded thread pools and one heartbeat schedule for all sessions of a process.
 
 Agents live on event loops that must not wait: audio flows through them. So everything that talks to storage
-runs on a loop of its own, in a daemon thread, and boto3's blocking calls on a few more threads. It serves
-agents on any loop, in any thread, and code without a loop alike.
+runs on a loop of its own, in a daemon thread, and boto3's blocking calls on more threads. It serves agents on
+any loop, in any thread, and code without a loop alike.
+
+    executor             objects: puts, gets            S3 hangs: these wait
+    guard_executor       acquisitions, commits, releases, and what makes clients
+    heartbeat_executor   heartbeats, and nothing else   docs/rfcs/0014
 """
 
 from __future__ import annotations
@@ -29,7 +33,12 @@ logger = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 STORAGE_THREADS = 32
-"""Requests to storage under way at once, for all sessions of a process. A restore uses them all for a moment."""
+"""Requests to the objects under way at once, for all sessions of a process, and as many to the guard. A restore uses
+all of the former for a moment; while S3 hangs, they are all taken. Further requests wait for a thread."""
+
+HEARTBEAT_THREADS = 128
+"""Heartbeats under way at once, for all sessions of a process. One takes milliseconds, so there are one or two threads;
+there are more only while DynamoDB is slow. Beyond the limit heartbeats wait for each other."""
 
 SWITCH_INTERVAL_S = 0.0002
 """Seconds that a storage thread may keep the interpreter's lock while an agent's loop waits for it. A request is
@@ -59,6 +68,8 @@ class Runtime:
         sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_INTERVAL_S))
         self.clock: Clock = SystemClock()
         self.executor = DaemonExecutor(STORAGE_THREADS, thread_name_prefix="segue-storage")
+        self.guard_executor = DaemonExecutor(STORAGE_THREADS, thread_name_prefix="segue-guard")
+        self.heartbeat_executor = DaemonExecutor(HEARTBEAT_THREADS, thread_name_prefix="segue-heartbeat")
         self.loop = asyncio.new_event_loop()
         self.heartbeats = HeartbeatSchedule(self.loop, self.clock)
         self.handles = OpenHandles(self.loop, self.executor)

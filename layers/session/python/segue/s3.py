@@ -3,55 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import threading
-from typing import TYPE_CHECKING, Any, Unpack
-from weakref import WeakKeyDictionary
+from typing import TYPE_CHECKING, Unpack
 
-from botocore import __version__ as botocore_version
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError
-from botocore.handlers import add_expect_header
+from botocore.exceptions import BotoCoreError, ClientError
 
-from segue.errors import StorageRefused
 from segue.keys import check_length
+from segue.lease import LeaseSettings
 from segue.manager import GuardedSessionManager
 from segue.options import SessionOptions
-from segue.runtime import STORAGE_THREADS, Runtime
+from segue.runtime import HEARTBEAT_THREADS, STORAGE_THREADS, Runtime
 from segue.session import Stores
+from segue.storage.answers import not_made
 from segue.storage.aws import DynamoGuard, S3Objects
+from segue.storage.clients import Settings, Waits, clients_of
 
 if TYPE_CHECKING:
     import boto3
-
-_CLIENT_CONFIG = Config(
-    max_pool_connections=STORAGE_THREADS,
-    connect_timeout=2,
-    read_timeout=5,
-    retries={"mode": "standard", "total_max_attempts": 3},
-    tcp_keepalive=True,
-    user_agent=f"Segue Botocore/{botocore_version}",
-)
-"""A request that hangs must fail well within a lease; what is retried beyond these three attempts is retried
-by Segue, which knows what an unknown outcome means. The user agent is fixed because botocore otherwise puts it
-together anew for every request: a tenth of the time that it holds the interpreter's lock."""
-
-
-class _DefaultSession:
-    """Stands for boto3's default session, where none is given."""
-
-
-_clients: WeakKeyDictionary[Any, dict[tuple[Any, ...], tuple[Any, Any]]] = WeakKeyDictionary()
-"""By boto3 session, and then by settings: clients go with the session that somebody made for a role, say."""
-
-_clients_lock = threading.Lock()
-
-
-def _forget_clients() -> None:
-    """Let a forked child make its own. Whoever held the lock is not there any more."""
-    global _clients_lock  # noqa: PLW0603 - a lock cannot be made free by whoever does not hold it
-    _clients_lock = threading.Lock()
-    _clients.clear()
+    from botocore.config import Config
 
 
 class GuardedS3SessionManager(GuardedSessionManager):
@@ -90,7 +58,8 @@ class GuardedS3SessionManager(GuardedSessionManager):
             bucket: S3 bucket for the records.
             lock_table: DynamoDB table with the partition key ``session_key`` (string).
             prefix: Prefix of all object keys.
-            boto_session: For credentials and region; default: boto3's default session.
+            boto_session: For credentials and region. It keeps the credentials that it has once read; default: a new
+                ``boto3.Session()``, as the environment and the files of profiles are when the session is opened.
             boto_client_config: Merged over Segue's own client settings (timeouts, retries, pool).
             region_name: AWS region.
             endpoint_url: For emulators.
@@ -98,7 +67,7 @@ class GuardedS3SessionManager(GuardedSessionManager):
             **options: See ``SessionOptions``.
 
         Raises:
-            ValueError: An id or option is not valid.
+            ValueError: An id or option is not valid, or ``boto_client_config`` waits for longer than the lease allows.
         """
         super().__init__(session_id, **options)
         self._bucket = bucket
@@ -106,7 +75,8 @@ class GuardedS3SessionManager(GuardedSessionManager):
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         check_length(self._prefix, self.session_key)
         self._boto_session = boto_session
-        self._config = _CLIENT_CONFIG.merge(boto_client_config) if boto_client_config else _CLIENT_CONFIG
+        client_settings(self.settings.lease, boto_client_config).check()
+        self._config = boto_client_config
         self._region = region_name
         self._endpoint_url = endpoint_url
         self._kms_key_id = kms_key_id
@@ -122,7 +92,16 @@ class GuardedS3SessionManager(GuardedSessionManager):
             region_name=self._region,
             endpoint_url=self._endpoint_url,
             kms_key_id=self._kms_key_id,
+            lease=self.settings.lease,
         )
+
+
+def client_settings(
+    lease: LeaseSettings, config: Config | None = None, region_name: str | None = None, endpoint_url: str | None = None
+) -> Settings:
+    """Return what boto3 clients are made with, for sessions of a lease."""
+    waits = Waits(lease.duration, lease.request_timeout, lease.heartbeat_timeout, HEARTBEAT_THREADS)
+    return Settings(waits, STORAGE_THREADS, config, region_name, endpoint_url)
 
 
 async def open_stores(  # noqa: PLR0913 - each names one thing of AWS
@@ -132,38 +111,41 @@ async def open_stores(  # noqa: PLR0913 - each names one thing of AWS
     lock_table: str,
     prefix: str = "",
     boto_session: boto3.Session | None = None,
-    config: Config = _CLIENT_CONFIG,
+    config: Config | None = None,
     region_name: str | None = None,
     endpoint_url: str | None = None,
     kms_key_id: str | None = None,
+    lease: LeaseSettings | None = None,
 ) -> Stores:
-    """Return the stores of a bucket and a table. All sessions of a process share one pair of clients."""
+    """Return the stores of a bucket and a table. Sessions of a process share their clients (``storage.clients``).
 
-    def clients() -> tuple[Any, Any]:
-        import boto3  # half a second that only a first open pays
+    Args:
+        runtime: The process's.
+        bucket: S3 bucket.
+        lock_table: DynamoDB table.
+        prefix: Of all object keys, "" or ending in "/".
+        boto_session: For credentials and region; default: a new one.
+        config: Merged over Segue's own client settings.
+        region_name: AWS region.
+        endpoint_url: For emulators.
+        kms_key_id: Encrypts objects.
+        lease: Says how long the guard is waited for; default: a default lease.
 
-        key = (repr(sorted(vars(config).items(), key=str)), region_name, endpoint_url)
-        with _clients_lock:
-            made = _clients.setdefault(boto_session or _DefaultSession, {})
-            if key not in made:
-                source = boto_session or boto3.Session()
-                dynamodb = source.client("dynamodb", config=config, region_name=region_name, endpoint_url=endpoint_url)
-                s3 = source.client("s3", config=config, region_name=region_name, endpoint_url=endpoint_url)
-                # Asking S3 whether it wants the body is a round trip of its own, and segments are a kilobyte.
-                s3.meta.events.unregister("before-call.s3", add_expect_header)
-                made[key] = dynamodb, s3
-            return made[key]
-
+    Raises:
+        StorageRefused: No clients can be made: no region, say, or credentials that have ended.
+        StorageUnavailable: Whoever gives credentials does not answer.
+        ValueError: ``config`` waits for longer than the lease allows.
+    """
+    settings = client_settings(lease or LeaseSettings(), config, region_name, endpoint_url)
+    settings.check()
+    loop = asyncio.get_running_loop()
     try:
-        dynamodb, s3 = await asyncio.get_running_loop().run_in_executor(runtime.executor, clients)
-    except (BotoCoreError, ValueError) as error:  # no region, no such profile, an endpoint that is no URL
-        raise StorageRefused(lock_table, str(error)) from error
+        clients = await loop.run_in_executor(runtime.guard_executor, clients_of, boto_session, settings)
+    except (BotoCoreError, ClientError, RuntimeError, ValueError) as error:
+        raise not_made(error, lock_table) from error
     return Stores(
-        DynamoGuard(dynamodb, lock_table, runtime.executor),
-        S3Objects(s3, bucket, runtime.executor, kms_key_id),
+        DynamoGuard(clients.guard, lock_table, runtime.guard_executor),
+        S3Objects(clients.objects, bucket, runtime.executor, kms_key_id),
         prefix,
+        DynamoGuard(clients.heartbeats, lock_table, runtime.heartbeat_executor),
     )
-
-
-if hasattr(os, "register_at_fork"):  # two processes on one connection would read each other's answers
-    os.register_at_fork(after_in_child=_forget_clients)

@@ -36,17 +36,29 @@ from segue.watch import Probe
 
 logger = logging.getLogger(__name__)
 
+CHORES_TIMEOUT_S = 10.0
+"""Seconds that a release waits for what has to be deleted. What is left of it is an orphan, which the next collection
+finds; a session must not be kept for it while S3 hangs."""
+
 TOMBSTONE_S = 14 * 86_400
 """Seconds that a tombstone stays: longer than any request is on its way, and than the weekly sweep is apart."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """Where a session is kept: guard items, objects, and the prefix of its object keys ("" or ending in "/")."""
+    """Where a session is kept.
+
+    Attributes:
+        guard: Guard items.
+        objects: Objects.
+        prefix: Of all object keys: "" or ending in "/".
+        heartbeats: The same guard items, asked by heartbeats only, so that they wait for nothing else; None: ``guard``.
+    """
 
     guard: GuardStore
     objects: ObjectStore
     prefix: str = ""
+    heartbeats: GuardStore | None = None
 
 
 class Session:
@@ -217,35 +229,43 @@ class Session:
                 await self.lease.beat()
                 self.upkeep.begin()
 
-    async def close(self) -> None:
+    async def close(self, timeout: float | None = None) -> None:
         """Flush and release. The next write takes the session again, if nobody wrote in between.
 
+        Args:
+            timeout: Seconds to wait for what is queued; default: ``CLOSE_TIMEOUT_S``. After that the lease runs out.
+
         Raises:
             SegueError: What was queued could not be committed.
         """
-        if self.writer is None:
-            return
-        try:
-            await self.durable(timeout=CLOSE_TIMEOUT_S)
-        finally:
-            await self._release_between_commits(self.writer)
+        if self.writer is not None:
+            await self._flush_and_release(self.writer, timeout)
 
-    async def leave(self) -> None:
+    async def leave(self, timeout: float | None = None) -> None:
         """Flush, release, and write nothing any more: what is recorded later is refused.
 
+        Args:
+            timeout: As that of ``close``.
+
         Raises:
             SegueError: What was queued could not be committed.
         """
-        try:
-            await self.durable(timeout=CLOSE_TIMEOUT_S)
-        finally:
-            await self._release_between_commits(self.live, for_good=True)
+        await self._flush_and_release(self.live, timeout, for_good=True)
 
-    async def _release_between_commits(self, writer: JournalWriter, *, for_good: bool = False) -> None:
+    async def _flush_and_release(self, writer: JournalWriter, timeout: float | None, *, for_good: bool = False) -> None:
+        clock = asyncio.get_running_loop().time
+        timeout = CLOSE_TIMEOUT_S if timeout is None else timeout
+        until = clock() + timeout
+        try:
+            await self.durable(timeout=timeout)
+        finally:
+            await self._release_between_commits(writer, max(0.0, until - clock()), for_good=for_good)
+
+    async def _release_between_commits(self, writer: JournalWriter, timeout: float, *, for_good: bool) -> None:
         """Let go when no commit is under way: its outcome would not be known to whoever takes the session again."""
         writer.left = writer.left or for_good
         try:
-            async with self._between_commits(writer):
+            async with self._between_commits(writer, timeout):
                 await self._release(writer)
         except StorageUnavailable as error:
             logger.warning("not released, the lease runs out", extra={"error": str(error)})
@@ -256,24 +276,29 @@ class Session:
     async def _release(self, writer: JournalWriter) -> None:
         if writer.undecided:
             raise StorageUnavailable("whether the last commit was accepted is not known")
-        await writer.settle_chores(CLOSE_TIMEOUT_S)
+        await writer.settle_chores(CHORES_TIMEOUT_S)
         self._left = self.lease.item
         if writer.left:
             writer.fail(self.lease.fenced(None))
         await self.upkeep.let_go()
 
     @contextlib.asynccontextmanager
-    async def _between_commits(self, writer: JournalWriter) -> AsyncIterator[None]:
+    async def _between_commits(self, writer: JournalWriter, timeout: float | None = None) -> AsyncIterator[None]:
         """Keep the next commit from beginning.
+
+        Args:
+            writer: Commits.
+            timeout: Seconds to wait for the one under way; default: ``CLOSE_TIMEOUT_S``.
 
         Raises:
             StorageUnavailable: One is under way, and storage does not answer.
         """
+        timeout = CLOSE_TIMEOUT_S if timeout is None else timeout
         try:
-            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+            async with asyncio.timeout(timeout):
                 await writer.between_commits.acquire()
         except TimeoutError:
-            raise StorageUnavailable(f"a commit is under way, not answered within {CLOSE_TIMEOUT_S} s") from None
+            raise StorageUnavailable(f"a commit is under way, not answered within {timeout:g} s") from None
         try:
             yield
         finally:
@@ -288,7 +313,7 @@ class Session:
         """
         writer = self.live
         async with self._between_commits(writer):
-            await writer.settle_chores(CLOSE_TIMEOUT_S, patience=CLOSE_TIMEOUT_S)
+            await writer.settle_chores(CHORES_TIMEOUT_S, patience=CLOSE_TIMEOUT_S)
             if not self.lease.held and self.lease.lost is None:
                 await self._reopen()  # it was let go
             item = self.lease.mine

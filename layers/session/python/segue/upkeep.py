@@ -2,6 +2,13 @@
 
 Apart from the session because it has a rhythm of its own: the heartbeat schedule calls it, whatever the session does.
 Runs on the storage loop.
+
+    due ──▶ heartbeat sent ──▶ answered            the next when it is due
+                          └──▶ not answered yet    the next all the same, over another connection
+
+A heartbeat waits for nothing: not for a commit, whose objects may hang with S3, not for a release, not for the one
+before it. It is not sent if the agent's loop has not turned, and not for a commit that nothing has answered for
+``STORAGE_TIMEOUT_S`` (docs/rfcs/0014).
 """
 
 from __future__ import annotations
@@ -17,9 +24,14 @@ from segue.runtime import HeartbeatSchedule, LoopWatch
 
 logger = logging.getLogger(__name__)
 
-CLOSE_TIMEOUT_S = 30.0
-"""Seconds that letting go waits for storage. After that the lease is left to run out, since whether the last
-commit was accepted is not known."""
+STORAGE_TIMEOUT_S = 90.0
+"""Seconds that storage is waited for, in hooks, in ``flush`` and in ``close``, and that heartbeats keep a lease whose
+commit storage does not answer. A hang of a minute is waited out. Then waits end with StorageUnavailable, what is queued
+stays queued, and the lease runs out: a holder that has lost its way to S3 must not keep others from the session."""
+
+CLOSE_TIMEOUT_S = STORAGE_TIMEOUT_S
+"""Seconds that a close, a leave or a deletion waits for storage. After that the lease is left to run out, since whether
+the last commit was accepted is not known."""
 
 _HUNG_LOOP_RETRY_S = 0.5
 
@@ -41,7 +53,8 @@ class Upkeep:
         self._is_lost = False
         self._beating = False
         self._forsaken_at = -1
-        self._lock = asyncio.Lock()
+        self._hanging = False
+        self._sending: set[asyncio.Task[float | None]] = set()
 
     def begin(self) -> None:
         """Keep a lease alive that was just acquired."""
@@ -77,13 +90,12 @@ class Upkeep:
 
     async def let_go(self) -> None:
         """Release the lease; if storage does not answer, it runs out."""
-        async with self._lock:
-            try:
-                async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                    await self._lease.release()
-            except (StorageUnavailable, StorageRefused, TimeoutError) as error:
-                logger.warning("lease not released, it runs out", extra={"error": type(error).__name__})
-                self._lease.forget()
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await self._lease.release()
+        except (StorageUnavailable, StorageRefused, TimeoutError) as error:
+            logger.warning("lease not released, it runs out", extra={"error": type(error).__name__})
+            self._lease.forget()
 
     def on_lost(self, callback: Callable[[], None]) -> None:
         """Call back once, on the storage loop, when the session is or may be someone else's."""
@@ -105,8 +117,7 @@ class Upkeep:
         Returns:
             Seconds until the next call, None once the lease is gone.
         """
-        async with self._lock:
-            delay = self._lease.settings.heartbeat if self.forsaken else await self._beat()
+        delay = self._lease.settings.heartbeat if self.forsaken or self._lease.releasing else await self._beat()
         self._beating = delay is not None
         return delay
 
@@ -118,23 +129,46 @@ class Upkeep:
             self.lost()
         turning = self._watch is None or self._watch.alive()
         recently = settings.duration - settings.margin - lease.fresh_for
-        if (self.writer is not None and self.writer.busy) or recently < settings.heartbeat / 2:
+        if recently < settings.heartbeat / 2:  # a commit has renewed it, say
             return max(settings.heartbeat - recently, settings.heartbeat / 4)
         if not turning:
             return min(_HUNG_LOOP_RETRY_S, settings.heartbeat / 2)
+        if self._hangs():
+            return settings.heartbeat
+        sending = asyncio.create_task(self._send())
+        self._sending.add(sending)
+        sending.add_done_callback(self._sending.discard)
+        await asyncio.wait({sending}, timeout=settings.heartbeat)
+        return sending.result() if sending.done() else 0.0
+
+    async def _send(self) -> float | None:
+        """Send one heartbeat. Returns seconds until the next, None if the lease is gone."""
+        lease, settings = self._lease, self._lease.settings
         try:
-            async with asyncio.timeout(max(lease.fresh_for, settings.heartbeat)):
+            async with asyncio.timeout(settings.heartbeat_timeout):
                 await lease.beat()
         except SessionFenced as fenced:
-            if lease.lost is fenced:  # else it was for an acquisition that was given up, and the answer came late
-                if self.writer is not None:
-                    self.writer.fail(fenced)
-                self.lost()
-            return None if lease.lost is fenced else settings.heartbeat
+            if lease.lost is not fenced:  # it was for an acquisition that was given up, and the answer came late
+                return settings.heartbeat
+            if self.writer is not None:
+                self.writer.fail(fenced)
+            self.lost()
+            return None
         except (StorageUnavailable, StorageRefused, TimeoutError) as error:
             logger.warning("heartbeat failed", extra={"epoch": lease.epoch, "error": type(error).__name__})
             return settings.heartbeat / 4
-        return settings.heartbeat
+        return max(settings.heartbeat - (settings.duration - settings.margin - lease.fresh_for), settings.heartbeat / 4)
+
+    def _hangs(self) -> bool:
+        """Whether a commit has gone unanswered for so long that the session is better off with another holder."""
+        before = self._hanging
+        self._hanging = self.writer is not None and self.writer.unanswered_for > STORAGE_TIMEOUT_S
+        if self._hanging and not before:
+            logger.warning(
+                "storage does not answer a commit, the lease runs out",
+                extra={"session": self._lease.session_key, "epoch": self._lease.epoch, "seconds": STORAGE_TIMEOUT_S},
+            )
+        return self._hanging
 
     def _ended(self) -> float | None:
         """Tell of a loss that a chore or the binding of a volume has found out: they tell nobody."""

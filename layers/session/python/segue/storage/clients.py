@@ -1,0 +1,317 @@
+"""boto3 clients for the stores: how long they wait, and which of them a process shares.
+
+    objects      one for a boto3 session and settings      a hang of S3 is waited out above, by sending again
+    guard        one more for each lease duration          answers, or has failed, within the lease
+    heartbeats   the same, over connections of their own   sent once; made with the first of them
+
+A client signs for ever with the credentials that it was made with (or what renews them). So it is used again only as
+long as it would be made from the same: see ``_origin``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, cast
+from weakref import WeakKeyDictionary
+
+from botocore import __version__ as botocore_version
+from botocore.config import Config
+from botocore.handlers import add_expect_header
+
+from segue.storage.answers import Unread
+
+if TYPE_CHECKING:
+    import boto3
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_s3 import S3Client
+
+_LONGEST_BACKOFF_S = 20.0
+_OBJECT_ATTEMPTS = 3
+_GUARD_ATTEMPTS = 2
+_CONNECTING = 0.25
+"""Part of an attempt's time that the connection may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """How long the guard is waited for, in seconds.
+
+    Attributes:
+        lease: The lease's duration, for messages.
+        request: A request, repeats included.
+        heartbeat: A heartbeat.
+        connections: Of heartbeats, at most.
+    """
+
+    lease: float
+    request: float
+    heartbeat: float
+    connections: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What clients are made with, but for credentials.
+
+    Attributes:
+        waits: For the guard.
+        connections: At most, of objects and of the guard.
+        theirs: The user's own configuration, merged over Segue's.
+        region: AWS region, None as boto3 finds it.
+        endpoint_url: Of emulators.
+    """
+
+    waits: Waits
+    connections: int
+    theirs: Config | None = None
+    region: str | None = None
+    endpoint_url: str | None = None
+
+    @property
+    def objects(self) -> Config:
+        """Of the client for objects."""
+        return self._merged(connect=2.0, read=5.0, attempts=_OBJECT_ATTEMPTS)
+
+    @property
+    def guard(self) -> Config:
+        """Of the client for the guard."""
+        attempt = (self.waits.request - _backoff(_GUARD_ATTEMPTS)) / _GUARD_ATTEMPTS
+        connect = attempt * _CONNECTING
+        return self._merged(connect=connect, read=attempt - connect, attempts=_GUARD_ATTEMPTS)
+
+    @property
+    def heartbeats(self) -> Config:
+        """Of the client for heartbeats: one attempt, since the next one comes soon."""
+        guard, connect = self.guard, self.waits.heartbeat * _CONNECTING
+        return guard.merge(
+            Config(
+                connect_timeout=min(_of(guard, "connect_timeout"), connect),
+                read_timeout=min(_of(guard, "read_timeout"), self.waits.heartbeat - connect),
+                retries={"mode": "standard", "total_max_attempts": 1},
+                max_pool_connections=self.waits.connections,
+            )
+        )
+
+    def check(self) -> None:
+        """See that the user's settings leave a holder its lease.
+
+        Raises:
+            ValueError: A request to the guard may take longer than the lease.
+        """
+        guard, waits = self.guard, self.waits
+        attempts = _attempts(guard)
+        longest = attempts * (_of(guard, "connect_timeout") + _of(guard, "read_timeout")) + _backoff(attempts)
+        if self.theirs is not None and longest > waits.request:
+            raise ValueError(
+                f"boto_client_config lets a request to DynamoDB take {longest:g} s ({attempts} attempts), and a lease "
+                f"of {waits.lease:g} s leaves {waits.request:g} s: lower connect_timeout, read_timeout or the "
+                "attempts in retries, or lengthen the lease"
+            )
+
+    def _merged(self, *, connect: float, read: float, attempts: int) -> Config:
+        """Segue's own settings under the user's.
+
+        The user agent is fixed because botocore otherwise puts it together anew for every request: a tenth of the time
+        that it holds the interpreter's lock.
+        """
+        own = Config(
+            max_pool_connections=self.connections,
+            connect_timeout=connect,
+            read_timeout=read,
+            retries={"mode": "standard", "total_max_attempts": attempts},
+            tcp_keepalive=True,
+            user_agent=f"Segue Botocore/{botocore_version}",
+        )
+        if self.theirs is None:
+            return own
+        retries: Any = dict(_of(self.theirs, "retries") or {})
+        if not retries.keys() & {"max_attempts", "total_max_attempts"}:
+            retries["total_max_attempts"] = attempts
+        retries.setdefault("mode", "standard")
+        return own.merge(self.theirs).merge(Config(retries=retries))
+
+
+@dataclass(frozen=True, slots=True)
+class Clients:
+    """The clients of a bucket and a table."""
+
+    objects: S3Client
+    guard: DynamoDBClient
+    heartbeats: DynamoDBClient
+
+
+class _DefaultSession:
+    """Stands for a new ``boto3.Session()``, where none is given."""
+
+
+class _Made:
+    """Clients of one origin."""
+
+    def __init__(self, origin: object, source: boto3.Session | None) -> None:
+        """Begin with none.
+
+        Args:
+            origin: What they are made from.
+            source: Makes them; None: the session that was given, which is not to be kept alive by this.
+        """
+        self.origin = origin
+        self._source = source
+        self._clients: dict[tuple[Any, ...], Any] = {}
+        self._lock = threading.Lock()
+
+    def client(self, service: str, given: boto3.Session | None, settings: Settings, config: Config) -> Any:
+        """Return a client that is there, or make it: credentials may have to be fetched for it."""
+        key = service, repr(sorted(vars(config).items(), key=str)), settings.region, settings.endpoint_url
+        with self._lock:  # of its own: nobody else's credentials are waited for
+            if key not in self._clients:
+                self._clients[key] = self._new(service, given, settings, config)
+            return self._clients[key]
+
+    def _new(self, service: str, given: boto3.Session | None, settings: Settings, config: Config) -> Any:
+        source: Any = self._source or given
+        client = source.client(service, config=config, region_name=settings.region, endpoint_url=settings.endpoint_url)
+        if service == "s3":
+            # Asking S3 whether it wants the body is a round trip of its own, and segments are a kilobyte.
+            client.meta.events.unregister("before-call.s3", add_expect_header)
+        client.meta.events.register(f"before-parse.{service}", _must_be_whole)
+        return client
+
+
+_made: WeakKeyDictionary[Any, _Made] = WeakKeyDictionary()
+"""By boto3 session: clients go with the session that somebody made for a role, say."""
+
+_lock = threading.Lock()
+
+
+def clients_of(boto_session: boto3.Session | None, settings: Settings) -> Clients:
+    """Return clients, those that are there already if they would be made anew from the same. Blocks.
+
+    Args:
+        boto_session: For credentials and region; None: a new ``boto3.Session()`` as the environment has it now.
+        settings: The rest.
+
+    Raises:
+        BotoCoreError: No region, no such profile, and the like.
+        ValueError: The endpoint is no URL.
+    """
+    made = _found(boto_session)
+    return Clients(
+        made.client("s3", boto_session, settings, settings.objects),
+        made.client("dynamodb", boto_session, settings, settings.guard),
+        cast("DynamoDBClient", _Later(lambda: made.client("dynamodb", boto_session, settings, settings.heartbeats))),
+    )
+
+
+class _Later:
+    """A client that is made when it is first used."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+        self._client: Any = None
+
+    def __getattr__(self, name: str) -> Any:
+        if self._client is None:
+            self._client = self._make()
+        return getattr(self._client, name)
+
+
+def _found(boto_session: boto3.Session | None) -> _Made:
+    """What was made from the same origin; what was made from an earlier one is forgotten."""
+    import boto3  # half a second that only a first open pays
+
+    key, origin = boto_session or _DefaultSession, _origin(boto_session)
+    with _lock:
+        made = _made.get(key)
+        if made is None or made.origin != origin:
+            made = _made[key] = _Made(origin, None if boto_session else boto3.Session())
+        return made
+
+
+def _origin(boto_session: boto3.Session | None) -> object:
+    """What decides which credentials a client signs with.
+
+    Of a session that was given: the credentials that it has now, which may be replaced. Else what a new session would
+    read: the environment, and the files of profiles. Those that renew themselves (roles, SSO) need no more than that.
+    """
+    if boto_session is not None:
+        return boto_session.get_credentials()  # compares by identity
+    variables = tuple(sorted(one for one in os.environ.items() if one[0].startswith("AWS_")))
+    files = (
+        os.environ.get("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials",
+        os.environ.get("AWS_CONFIG_FILE") or "~/.aws/config",
+    )
+    return variables, tuple(map(_state, files))
+
+
+def _state(path: str) -> tuple[int, ...] | None:
+    try:
+        found = Path(path).expanduser().stat()
+    except (OSError, RuntimeError):  # not there, or no home
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+_ROOTS: Final = {"ListObjectsV2": b"<ListBucketResult", "DeleteObjects": b"<DeleteResult"}
+
+
+def _must_be_whole(operation_model: Any, response_dict: Mapping[str, Any], **_: Any) -> None:
+    """Let no answer pass for "nothing there" that was truncated, or is a proxy's page.
+
+    Raises:
+        Unread: It is. What was asked may have been done.
+    """
+    if response_dict["status_code"] >= 300:  # of these the code tells
+        return
+    name, body = operation_model.name, response_dict["body"]
+    if name in _ROOTS:
+        whole = _ROOTS[name] in body[:1024]
+    elif operation_model.service_model.service_name == "dynamodb":
+        whole = _is_object(body) and _undamaged(body, response_dict["headers"])
+    else:
+        return
+    if not whole:
+        raise Unread(f"{name} was answered with something else: truncated, damaged, or not by the service")
+
+
+def _is_object(body: bytes) -> bool:
+    try:
+        return isinstance(json.loads(body), dict)
+    except ValueError:
+        return False
+
+
+def _undamaged(body: bytes, headers: Mapping[str, str]) -> bool:
+    told = headers.get("x-amz-crc32")
+    return told is None or zlib.crc32(body) == int(told)
+
+
+def _of(config: Config, name: str) -> Any:
+    value = getattr(config, name)
+    return float("inf") if value is None and name.endswith("_timeout") else value
+
+
+def _attempts(config: Config) -> int:
+    retries = _of(config, "retries")
+    return int(retries.get("total_max_attempts") or retries["max_attempts"] + 1)
+
+
+def _backoff(attempts: int) -> float:
+    """Seconds at most between the attempts of a request, as botocore's modes have it."""
+    return float(sum(min(2.0**number, _LONGEST_BACKOFF_S) for number in range(attempts - 1)))
+
+
+def _forget() -> None:
+    """Let a forked child make its own. Whoever held the lock is not there any more."""
+    global _lock  # noqa: PLW0603 - a lock cannot be made free by whoever does not hold it
+    _lock = threading.Lock()
+    _made.clear()
+
+
+if hasattr(os, "register_at_fork"):  # two processes on one connection would read each other's answers
+    os.register_at_fork(after_in_child=_forget)
