@@ -73,6 +73,7 @@ async def test_orphans_that_cannot_be_listed_keep_nobody_from_deleting(
 async def forsaken(manager: Any, outage: Unavailable) -> BidiAgent:
     """An agent whose session could not be let go, since nobody knows whether its last commit was accepted."""
     agent = await started(manager)
+    await manager.flush()  # that it begins is a commit of its own
     fails(outage, "commit")
     manager.append_message(message("One"), agent)
     with pytest.raises(StorageUnavailable):
@@ -125,6 +126,7 @@ async def test_a_session_that_was_forsaken_runs_out_if_nobody_uses_it(
 
 async def test_a_resume_while_storage_is_still_away_says_so(memory_sessions: Sessions, outage: Unavailable) -> None:
     agent = await started(manager := memory_sessions(lease=SHORT))
+    await manager.flush()
     fails(outage, "commit")
     manager.append_message(message("One"), agent)
     with pytest.raises(StorageUnavailable):
@@ -138,6 +140,7 @@ async def test_a_resume_while_storage_is_still_away_says_so(memory_sessions: Ses
 async def stuck(manager: Any, outage: Unavailable) -> BidiAgent:
     """An agent whose session has a commit under way that storage does not answer."""
     agent = await started(manager)
+    await manager.flush()  # that it begins is a commit of its own
     fails(outage, "commit")
     manager.append_message(message("One"), agent)
     await eventually(lambda: outage.failed)
