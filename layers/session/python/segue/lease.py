@@ -80,7 +80,7 @@ class Lease:
         releasing: Whether a release is under way: then a refusal is no loss, it may come of that.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each names one thing of a holder
         self,
         store: GuardStore,
         session_key: str,
