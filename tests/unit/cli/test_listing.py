@@ -3,6 +3,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+import segue.cli.staleness
 from segue.runtime import Runtime
 
 
@@ -28,6 +29,7 @@ def test_the_facts_have_fixed_names(keep, facts, stores, said):
             "session": "alice/notes",
             "key": "alice/notes",
             "state": "free",
+            "stale": None,
             "holder": None,
             "epoch": 2,
             "head": 2,
@@ -120,3 +122,37 @@ def test_a_session_that_is_not_there(run, command):
 
     assert result.stdout == ""
     assert result.stderr == "error: no session 'default/talk': check the id, or let an agent create it\n"
+
+
+def test_a_holder_that_is_silent_for_a_lease_is_stale_and_one_that_lives_is_not(keep, run, facts, said):
+    keep("alice/dead", [said("a")], crash=True)
+    keep("alice/free", [said("a")])
+    keep("alice/lives", [said("a")], stay=True)
+
+    found = facts("list")
+
+    assert [(one["key"], one["state"], one["stale"]) for one in found] == [
+        ("alice/dead", "held", True),
+        ("alice/free", "free", None),
+        ("alice/lives", "held", False),
+    ]
+    assert [line.split()[1] for line in run("list").stdout.splitlines()] == ["STATE", "stale", "free", "held"]
+
+
+def test_a_list_that_watches_nothing_says_of_no_holder_that_it_is_stale(keep, facts, said):
+    keep("alice/dead", [said("a")], crash=True)
+
+    assert [(one["state"], one["stale"]) for one in facts("list", "--no-watch")] == [("held", None)]
+
+
+def test_a_holder_that_releases_while_it_is_watched_is_not_stale(keep, facts, said, monkeypatch):
+    session = keep("alice/leaves", [said("a")], stay=True)
+    read = segue.cli.staleness._unmoved
+
+    async def released(stores, seen):
+        await session.close()
+        return await read(stores, seen)
+
+    monkeypatch.setattr(segue.cli.staleness, "_unmoved", released)
+
+    assert [one["stale"] for one in facts("list")] == [False]

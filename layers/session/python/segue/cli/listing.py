@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
-from segue.cli.output import Advance, iso, iso_seconds, print_json, print_table, progress
+from segue.cli.output import Advance, iso, iso_seconds, print_json, print_table, progress, waiting
 from segue.cli.place import Place, json_option, located
+from segue.cli.staleness import READS, Seen, silent_holders
 from segue.clock import Clock
 from segue.errors import JournalCorrupt
 from segue.ids import shown
@@ -16,54 +17,77 @@ from segue.item import GuardItem
 from segue.points import points as points_of_session
 from segue.session import Stores
 
-_READS = 16
-"""Guard items that are read at once."""
-
 
 @click.command("list")
 @click.option("--all", "ended", is_flag=True, help="Also sessions that were deleted or have expired.")
+@click.option("--no-watch", is_flag=True, help="Do not watch holders: quick, but tells none to be stale.")
 @json_option
 @located
 @click.pass_context
-def list_(ctx: click.Context, place: Place, *, ended: bool, as_json: bool) -> None:
-    """List sessions: who holds them, how long they are, when they expire."""
+def list_(ctx: click.Context, place: Place, *, ended: bool, no_watch: bool, as_json: bool) -> None:
+    """List sessions: who holds them, how long they are, when they expire.
+
+    A holder that is silent for as long as its lease lasts is stale: its session may be taken over. To see that, holders
+    are watched until they show themselves, for a lease at most. None of this takes a lease.
+    """
     prefix = "" if place.principal is None else f"{place.principal}/"
     with progress("reading the guard") as advance:
-        found = place.run(lambda stores, clock: _read_all(stores, clock, prefix, advance))
-    shown = [one for one in found if ended or one["state"] not in {"deleted", "expired"}]
+        found, held = place.run(lambda stores, clock: _read_all(stores, clock, prefix, advance))
+    if held and not no_watch:
+        with waiting(f"watching holders: {len(held)}"):
+            silent = place.run(lambda stores, clock: silent_holders(stores, clock, held))
+        for key in (seen.item.session_key for seen in held):
+            found[key]["stale"] = key in silent
+    shown_ones = [one for one in found.values() if ended or one["state"] not in {"deleted", "expired"}]
     if as_json:
-        print_json(shown)
+        print_json(shown_ones)
     else:
-        columns = ("SESSION", "STATE", "HOLDER", "EPOCH", "HEAD", "EXPIRES")
-        fields = ("session", "state", "holder", "epoch", "head", "expires_at")
-        print_table(columns, [[one[field] for field in fields] for one in shown], "no sessions")
-    unreadable = [one for one in shown if one["state"] == "unreadable"]
+        _print(shown_ones)
+    unreadable = [one for one in shown_ones if one["state"] == "unreadable"]
     for one in unreadable:
         click.echo(f"{one['session']}: {one['problem']}", err=True)
     if unreadable:
         ctx.exit(1)
 
 
-async def _read_all(stores: Stores, clock: Clock, prefix: str, advance: Advance) -> list[dict[str, Any]]:
+def _print(found: list[dict[str, Any]]) -> None:
+    columns = ("SESSION", "STATE", "HOLDER", "EPOCH", "HEAD", "EXPIRES")
+    fields = ("session", "state", "holder", "epoch", "head", "expires_at")
+    told = [{**one, "state": "stale" if one["stale"] else one["state"]} for one in found]
+    print_table(columns, [[one[field] for field in fields] for one in told], "no sessions")
+
+
+async def _read_all(
+    stores: Stores, clock: Clock, prefix: str, advance: Advance
+) -> tuple[dict[str, dict[str, Any]], list[Seen]]:
+    """Read all guard items. Returns the facts by key, and the items that are held."""
     keys = await stores.guard.keys(prefix)
-    found: list[dict[str, Any]] = []
-    for start in range(0, len(keys), _READS):
-        batch = keys[start : start + _READS]
-        facts = await asyncio.gather(*(_facts(stores, clock, key) for key in batch))
-        found += [one for one in facts if one is not None]
+    found: dict[str, dict[str, Any]] = {}
+    held: list[Seen] = []
+    for start in range(0, len(keys), READS):
+        batch = keys[start : start + READS]
+        for key, item in zip(batch, await asyncio.gather(*(_item(stores, key) for key in batch)), strict=True):
+            if isinstance(item, JournalCorrupt):
+                found[key] = _unreadable(key, item)
+            elif item is not None:  # else gone since the keys were listed
+                found[key] = facts_of(item, clock.wall())
+                if found[key]["state"] == "held":
+                    held.append(Seen(item, clock.now()))
         advance(start + len(batch), len(keys))
-    return found
+    return found, held
 
 
-async def _facts(stores: Stores, clock: Clock, key: str) -> dict[str, Any] | None:
+async def _item(stores: Stores, key: str) -> GuardItem | JournalCorrupt | None:
     try:
         attributes = await stores.guard.read(key)
-        if attributes is None:
-            return None  # gone since the keys were listed
-        return facts_of(GuardItem.parse(attributes), clock.wall())
+        return None if attributes is None else GuardItem.parse(attributes)
     except JournalCorrupt as error:
-        nothing = dict.fromkeys(("holder", "epoch", "head", "pages", "segments", "unswept", "expires_at", "born"))
-        return {"session": shown(key), "key": key, "state": "unreadable", **nothing, "problem": str(error)}
+        return error
+
+
+def _unreadable(key: str, error: JournalCorrupt) -> dict[str, Any]:
+    nothing = dict.fromkeys(("stale", "holder", "epoch", "head", "pages", "segments", "unswept", "expires_at", "born"))
+    return {"session": shown(key), "key": key, "state": "unreadable", **nothing, "problem": str(error)}
 
 
 def facts_of(item: GuardItem, wall: float) -> dict[str, Any]:
@@ -75,6 +99,7 @@ def facts_of(item: GuardItem, wall: float) -> dict[str, Any]:
         "session": shown(item.session_key),
         "key": item.session_key,
         "state": state,
+        "stale": None,
         "holder": item.holder,
         "epoch": item.epoch,
         "head": item.head,
