@@ -17,7 +17,7 @@ from strands.agent.conversation_manager import (
     SummarizingConversationManager,
 )
 from strands.bidi import BidiAgent
-from strands.hooks import AfterInvocationEvent, BeforeToolCallEvent, HookProvider, HookRegistry
+from strands.hooks import AfterInvocationEvent, AgentInitializedEvent, BeforeToolCallEvent, HookProvider, HookRegistry
 from strands.multiagent import GraphBuilder, Swarm
 from strands.multiagent.base import Status
 from strands.session import FileSessionManager
@@ -184,6 +184,51 @@ async def test_a_new_agent_that_cannot_be_recorded_is_not_recorded_by_half(memor
     await is_released(manager)
     await manager.close()
     assert await stored(memory_sessions) == []
+
+
+@pytest.mark.parametrize("new", [False, True])
+async def test_an_agent_whose_own_hook_fails_when_it_is_built_is_not_recorded(
+    new: bool, memory_sessions: Sessions
+) -> None:
+    past = None if new else all_of(await a_session_with_a_past(memory_sessions))
+    before = [] if new else await stored(memory_sessions)
+
+    def fail(event: AgentInitializedEvent) -> None:
+        event.agent.state.set("half", "built")
+        event.agent.messages.clear()
+        raise ValueError("a hook of the user")
+
+    manager = memory_sessions()
+    await manager.open()
+    for _ in range(2):
+        with pytest.raises(ValueError, match="a hook of the user"):
+            an_agent(manager, hooks=[approve, fail], messages=[{"role": "user", "content": [{"text": "Hi"}]}])
+        manager._record_changes()
+        await manager.flush()
+    agent = an_agent(manager, hooks=[approve], messages=[{"role": "user", "content": [{"text": "Hi"}]}])
+    assert past is None or all_of(agent) == past
+    assert len(agent.messages) == (1 if new else len(past["messages"]))  # type: ignore[index]
+    await manager.close()
+
+    assert (await stored(memory_sessions))[: len(before)] == before
+    assert all_of(an_agent(memory_sessions(), hooks=[approve])) == all_of(agent)
+
+
+async def test_a_hook_may_already_use_an_agent_that_is_being_built(memory_sessions: Sessions) -> None:
+    def greet(event: AgentInitializedEvent) -> None:
+        event.agent.messages.append(greeting := {"role": "assistant", "content": [{"text": "Welcome"}]})
+        manager.append_message(greeting, event.agent)
+        event.agent.state.set("greeted", True)
+
+    manager = memory_sessions()
+    await manager.open()
+    agent = an_agent(manager, "Hello", hooks=[greet])
+    await agent.invoke_async("Hi")
+    await manager.close()
+
+    heir = an_agent(memory_sessions())
+    assert [message["content"][0]["text"] for message in heir.messages] == ["Welcome", "Hi", "Hello"]
+    assert heir.state.get("greeted") is True
 
 
 async def test_an_agent_that_lives_on_keeps_the_session_when_another_cannot_be_built(
@@ -563,3 +608,23 @@ async def test_a_graph_in_the_middle_of_its_task_is_not_rewound(memory_sessions:
     (text,) = refused
     assert "in the middle of a task" in text
     await manager.close()
+
+
+# Opening.
+
+
+async def test_a_session_that_cannot_be_added_up_is_released(
+    memory_sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await a_session_with_a_past(memory_sessions)
+    before = await stored(memory_sessions)
+
+    def too_deep(*_: Any) -> Any:
+        raise RecursionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("segue.handle.history_at", too_deep)
+        with pytest.raises(RecursionError):
+            await memory_sessions().open()
+
+    assert await stored(memory_sessions) == before, "and it can be opened by the next one"

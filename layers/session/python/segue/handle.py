@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from segue.committing import Committing
 from segue.ending import Ending
-from segue.errors import JournalCorrupt, SegueError, StorageRefused
+from segue.errors import SegueError, StorageRefused
 from segue.facts import SessionFacts
 from segue.ids import session_key, valid_id
 from segue.inputs import ClientInput
@@ -298,7 +298,7 @@ class SessionHandle(SessionFacts, ClientInput, Committing, Losing, Ending):
             return session  # read and added up before
         try:
             self._history = history_at(journal)
-        except JournalCorrupt:
+        except BaseException:  # whatever it is: what cannot be restored is not held
             await session.close()
             raise
         journal.records.clear()

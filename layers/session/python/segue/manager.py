@@ -105,6 +105,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
         super().__init__(session_id, Settings(**options))
         self.report: dict[str, RepairReport] = {}
         self._recorders: dict[str, AgentRecorder] = {}
+        self._building: dict[str, tuple[AgentRecorder, list[Record] | None]] = {}
         self._multi_agents = MultiAgents(weakly(self._append, 0))
 
     async def redact(self, tracking_id: str, replacement: str = "[redacted]", agent_id: str = "default") -> None:
@@ -181,7 +182,8 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
 
     def register_hooks(self, registry: HookRegistry, **kwargs: Any) -> None:
         """Register with an agent's hooks."""
-        registry.add_callback(AgentInitializedEvent, lambda event: self.initialize(event.agent), order=_SAVE_FIRST)
+        registry.add_callback(AgentInitializedEvent, self._on_initializing, order=_SAVE_FIRST)
+        registry.add_callback(AgentInitializedEvent, self._on_initialized, order=_SAVE_LAST)
         registry.add_callback(BeforeInvocationEvent, self._on_turn_begin, order=_SAVE_LAST)
         registry.add_callback(MessageAddedEvent, self._on_message_added, order=_SAVE_FIRST)
         registry.add_callback(MessageUpdatedEvent, self._on_message_updated, order=_SAVE_FIRST)
@@ -197,10 +199,15 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
         registry.add_callback(MultiAgentInitializedEvent, lambda event: self.initialize_multi_agent(event.source))
         registry.add_callback([AfterNodeCallEvent, AfterMultiAgentInvocationEvent], self._on_node_end, order=_SAVE_LAST)
 
-    def initialize(self, agent: LocalAgent, **kwargs: Any) -> None:
+    def initialize(self, agent: LocalAgent, *, built: bool = True, **kwargs: Any) -> None:
         """Restore an agent, or record a new one. Blocks only if the session was not opened before.
 
         If that fails, nothing of the agent is recorded, now or later, and the session is released.
+
+        Args:
+            agent: The agent.
+            built: Whether its constructor can fail no more. Otherwise nothing of it is recorded yet.
+            **kwargs: Nothing; Strands may add to it.
 
         Raises:
             ValueError: The agent's id is used twice, or it is a ``BidiAgent`` that would be interrupted.
@@ -219,16 +226,36 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
                 raise AgentIdUsedTwice(agent.agent_id, self.session_id)
             stored = self._history.agents.get(agent.agent_id)
             if stored is None:
-                recorder = AgentRecorder(agent, None, weakly(self._append, 0))
-                recorder.introduce()
+                self._building[agent.agent_id] = AgentRecorder(agent, None, weakly(self._append, 0)), None
             else:
-                recorder, records = self._restored(agent, stored)
-                if records:
-                    self._append(*records)
+                self._building[agent.agent_id] = self._restored(agent, stored)
+        if built:
+            self._built(agent)
+
+    def _built(self, agent: LocalAgent) -> None:
+        """Record an agent from now on."""
+        recorder, records = self._building.pop(agent.agent_id)
+        with self._whole_or_not_at_all():
+            if records is None:
+                recorder.introduce()
+            elif records:
+                self._append(*records)
             self._recorders[agent.agent_id] = recorder
             recorder.take_part()
-        if stored is None and self.settings.durability == "await" and not in_event_loop():
+        if records is None and self.settings.durability == "await" and not in_event_loop():
             self.flush_sync()
+
+    def _on_initializing(self, event: AgentInitializedEvent) -> None:
+        self.initialize(event.agent, built=False)
+
+    def _on_initialized(self, event: AgentInitializedEvent) -> None:
+        """Record an agent only now: a hook of the user that came before may have raised out of its constructor."""
+        if self._is_building(event.agent):
+            self._built(event.agent)
+
+    def _is_building(self, agent: LocalAgent) -> bool:
+        recorder, _ = self._building.get(agent.agent_id, (None, None))
+        return recorder is not None and not recorder.gone and recorder.agent is agent
 
     @contextmanager
     def _whole_or_not_at_all(self) -> Iterator[None]:
@@ -378,6 +405,8 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
         return SessionStorageRefused(refused)
 
     def _recorder(self, agent: LocalAgent) -> AgentRecorder:
+        if self._is_building(agent):  # a hook of its constructor lets it do something already
+            self._built(agent)
         try:
             recorder = self._recorders[agent.agent_id]
         except KeyError:
@@ -386,8 +415,9 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
         return recorder
 
     def _unused(self) -> bool:
-        used = bool(self._recorders) or self._multi_agents.known
-        return used and not self._multi_agents and all(recorder.gone for recorder in self._recorders.values())
+        recorders = [*self._recorders.values(), *(recorder for recorder, _ in self._building.values())]
+        used = bool(recorders) or self._multi_agents.known
+        return used and not self._multi_agents and all(recorder.gone for recorder in recorders)
 
     def _record_changes(self) -> None:
         for recorder in self._recorders.values():
