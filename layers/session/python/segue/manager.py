@@ -269,7 +269,8 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
         except BaseException:
             if prepared is not None:
                 prepared.built_on = built_on
-            if self._session is not None and not self._recorders and not self._multi_agents:
+            alone = not self._multi_agents and all(recorder.gone for recorder in self._recorders.values())
+            if self._session is not None and alone:
                 releasing = self._runtime.submit(self._session.close())
                 if not in_event_loop():
                     with contextlib.suppress(SegueError):
