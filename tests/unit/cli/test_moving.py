@@ -2,6 +2,7 @@ import boto3
 import pytest
 from strands import Agent
 from strands.bidi.agent import BidiAgent
+from strands.multiagent import GraphBuilder
 from strands.session import FileSessionManager, S3SessionManager, SnapshotSessionManager
 from strands.storage import LocalFileStorage, S3Storage
 
@@ -143,6 +144,81 @@ def test_nothing_is_overwritten(keep, run, conversation, outside):
 
     assert "exists already" in run("export", "talk", str(outside), code=1).stderr
     assert "exists already" in run("import", str(outside), "talk", code=1).stderr
+
+
+def graph(manager, name="default_graph"):
+    builder = GraphBuilder()
+    builder.add_node(Agent(model=FakeModel(["Found it."]), name="one", callback_handler=None), "one")
+    builder.set_entry_point("one")
+    builder.set_session_manager(manager)
+    builder.set_graph_id(name)
+    builder.set_max_node_executions(3)
+    return builder.build()
+
+
+@pytest.mark.parametrize("layout", ["messages", "snapshot"])
+def test_a_graph_moves_in_and_out(run, facts, outside, tmp_path, layout):
+    def there(folder):
+        if layout == "messages":
+            return FileSessionManager("s", str(folder))
+        return SnapshotSessionManager("s", storage=LocalFileStorage(str(folder)))
+
+    graph(there(outside))("Do it")
+    where = ("--layout", layout, "--from", "s")
+
+    assert facts("import", str(outside), "talk", *where) == {
+        "session": KEY,
+        "layout": layout,
+        "source": str(outside),
+        "head": 1,
+        "agents": [],
+        "multi_agents": [{"id": "default_graph", "kind": "Graph", "status": "completed"}],
+    }
+    assert run("import", str(outside), "again", *where, "--multi-agent", "default_graph").stdout.splitlines()[1:] == [
+        "default_graph  Graph"
+    ]
+    assert "Graph or Swarm other" in run("import", str(outside), "x", *where, "--multi-agent", "other", code=1).stderr
+    assert "agent default" in run("import", str(outside), "x", *where, "--agent", "default", code=1).stderr
+    run("verify", "talk", "again")
+
+    back = str(tmp_path / "back")
+    assert facts("export", "talk", back, "--layout", layout)["multi_agents"][0]["id"] == "default_graph"
+    assert "exists already" in run("export", "talk", back, "--layout", layout, code=1).stderr
+    other = run("export", "talk", back, "--multi-agent", "other", code=2).stderr
+    assert "its Graphs and Swarms: default_graph" in other
+    assert facts("import", back, "third", "--layout", layout, "--from", "talk")["multi_agents"]
+
+
+def test_a_session_may_have_both(run, facts, outside, directory, tmp_path):
+    manager = GuardedFileSessionManager("talk", directory)
+    Agent(model=FakeModel(["Hello."]), session_manager=manager, callback_handler=None)("hi")
+    graph(manager, "plan")("Do it")
+    manager.close_sync()
+
+    everything = facts("export", "talk", str(outside))
+    assert ([one["agent"] for one in everything["agents"]], [one["id"] for one in everything["multi_agents"]]) == (
+        ["default"],
+        ["plan"],
+    )
+    assert "multi_agents" not in facts("export", "talk", str(tmp_path / "a"), "--agent", "default")
+    assert facts("export", "talk", str(tmp_path / "b"), "--multi-agent", "plan")["agents"] == []
+    both = facts("import", str(outside), "back", "--from", "talk", "--agent", "default", "--multi-agent", "plan")
+    assert (len(both["agents"]), len(both["multi_agents"])) == (1, 1)
+    assert "multi_agents" not in facts("import", str(outside), "by-itself", "--from", "talk")
+
+
+def test_a_torn_file_is_named(run, outside):
+    Agent(model=FakeModel(), session_manager=FileSessionManager("s", str(outside)), callback_handler=None)("hi")
+    for name in ("message_1.json", "agent.json", "session.json"):
+        (path,) = outside.rglob(name)
+        for body in (b"", b"[]", b"\xff"):
+            before = path.read_bytes()
+            path.write_bytes(body)
+            result = run("import", str(outside), "talk", "--from", "s", code=1)
+            assert str(path.relative_to(outside)) in result.stderr
+            assert "restore that file from a backup" in result.stderr
+            path.write_bytes(before)
+    run("import", str(outside), "talk", "--from", "s")
 
 
 @pytest.mark.parametrize("layout", ["messages", "snapshot"])

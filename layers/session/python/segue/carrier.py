@@ -1,4 +1,4 @@
-"""Agents that only carry a history from one session manager to another, and are never run.
+"""Agents, Graphs and Swarms that only carry what a session has from one manager to another, and are never run.
 
 They accept whatever a session holds and give it back unchanged: which model, tools and conversation manager the
 real agent has is not known where a history is moved.
@@ -13,6 +13,8 @@ from strands.agent.agent import Agent
 from strands.agent.conversation_manager import ConversationManager
 from strands.bidi.agent import BidiAgent
 from strands.bidi.models import BidiModel
+from strands.hooks.registry import HookOrder, HookRegistry
+from strands.multiagent.base import MultiAgentBase
 from strands.session.session_manager import SessionManager
 from strands.types._snapshot import Snapshot
 
@@ -88,6 +90,38 @@ class CarryingBidiAgent(BidiAgent):
         """Restore."""
         super().load_snapshot(snapshot)
         self.restored = snapshot.data
+
+
+class CarryingMultiAgent(MultiAgentBase):
+    """A Graph or Swarm that has a state and no nodes.
+
+    Attributes:
+        id: Its id.
+        state: What it was restored from, or is to be kept of it; None for nothing.
+        hooks: What a session manager has registered with it.
+    """
+
+    def __init__(self, multi_agent_id: str, state: dict[str, Any] | None = None) -> None:
+        super().__init__()
+        self.id = multi_agent_id
+        self.state = state
+        self.hooks = HookRegistry()
+
+    def add_hook(self, callback: Any, event_type: Any = None, *, order: float = HookOrder.DEFAULT) -> None:
+        """Register a callback."""
+        self.hooks.add_callback(event_type, callback, order=order)
+
+    def serialize_state(self) -> dict[str, Any]:
+        """Give the state back."""
+        return self.state or {}
+
+    def deserialize_state(self, payload: dict[str, Any]) -> None:
+        """Restore."""
+        self.state = payload
+
+    async def invoke_async(self, *_args: Any, **_kwargs: Any) -> NoReturn:
+        """Refuse."""
+        raise RuntimeError("this Graph or Swarm only carries a state: it cannot be run")
 
 
 def carrying_agent(agent_id: str, manager: SessionManager[Any] | None = None) -> CarryingAgent:

@@ -31,6 +31,7 @@ from segue.pauses import PAUSE, fit_to_use, without_pause
 from segue.points import as_redacted
 from segue.records import Record
 from segue.repair import uses_of
+from segue.sources import agent_file, message_file, messages_of, object_of, reading, snapshot_file, whole
 
 Kind = Literal["Agent", "BidiAgent"]
 """Which of Strands' agents a history belongs to: their layouts differ in what is kept beside the messages."""
@@ -161,6 +162,7 @@ def import_(source: SessionManager[Any], agent_id: str = "default", *, kind: Kin
 
     Raises:
         SessionNotFound: The source has no such agent.
+        SourceDamaged: A file of it cannot be read; it is named.
         strands.types.exceptions.SessionException: The source could not be read.
         strands.types.exceptions.StorageError: The same.
     """
@@ -173,18 +175,21 @@ def import_(source: SessionManager[Any], agent_id: str = "default", *, kind: Kin
 
 def _from_repository(source: RepositorySessionManager, agent_id: str) -> tuple[Portable, dict[str, int]]:
     """Read a message layout: also what its conversation manager removed, and when each message was written."""
-    stored = source.session_repository.read_agent(source.session_id, agent_id)
-    if stored is None:
-        raise SessionNotFound(f"{type(source).__name__} {source.session_id}, agent {agent_id}")
     agent = carrying_agent(agent_id)
-    stored.initialize_internal_state(agent)
-    manager = agent.conversation_manager
-    ahead = _keyed(manager.restore_from_session(stored.conversation_manager_state) or [])
-    entries = source.session_repository.list_messages(source.session_id, agent_id)
-    log = _keyed(entry.to_message() for entry in entries)
-    times = {
-        message["tracking_id"]: _milliseconds(entry.created_at) for message, entry in zip(log, entries, strict=True)
-    }
+    with reading(agent_file(source, agent_id)):
+        stored = source.session_repository.read_agent(source.session_id, agent_id)
+        if stored is None:
+            raise SessionNotFound(f"{type(source).__name__} {source.session_id}, agent {agent_id}")
+        stored.initialize_internal_state(agent)
+        manager = agent.conversation_manager
+        ahead = _keyed(map(whole, manager.restore_from_session(stored.conversation_manager_state) or []))
+        object_of(stored.state)
+    found_messages = messages_of(source, agent_id)
+    log = _keyed(message for message, _ in found_messages)
+    times = {}
+    for message, (_, entry) in zip(log, found_messages, strict=True):
+        with reading(message_file(source, agent_id, entry.message_id)):
+            times[message["tracking_id"]] = _milliseconds(entry.created_at)
     removed, live = log[: manager.removed_message_count], log[manager.removed_message_count :]
     found = Portable(
         agent_id,
@@ -199,14 +204,17 @@ def _from_repository(source: RepositorySessionManager, agent_id: str) -> tuple[P
 
 def _from_agent(source: SessionManager[Any], agent_id: str) -> Portable:
     """Read any other layout by letting it restore an agent."""
-    agent = carrying_agent(agent_id, source)
+    with reading(snapshot_file(source.session_id, agent_id)):
+        agent = carrying_agent(agent_id, source)
+        messages = _keyed(map(whole, agent.messages))
+        object_of(agent.state.get())
     if agent.restored is None and not agent.messages:
         raise SessionNotFound(f"{type(source).__name__} {source.session_id}, agent {agent_id}")
     is_agent = agent.restored is None or "conversation_manager_state" in agent.restored
     return Portable(
         agent_id,
         "Agent" if is_agent else "BidiAgent",
-        _keyed(agent.messages),
+        messages,
         [],
         agent.state.get(),
         agent.system_prompt_content,  # type: ignore[arg-type]  # the dictionaries that the TypedDict describes

@@ -15,7 +15,8 @@ from strands.storage import LocalFileStorage, S3Storage
 from strands.types.exceptions import SessionException, SnapshotException, StorageError
 
 from segue.cli.place import Place
-from segue.errors import SessionNotFound, StorageRefused
+from segue.errors import SegueError, SessionNotFound, StorageRefused
+from segue.sources import reading, session_file
 
 LAYOUTS = ("messages", "snapshot")
 """An object a message (``FileSessionManager``, ``S3SessionManager``), or one a session (``SnapshotSessionManager``)."""
@@ -32,6 +33,8 @@ def naming(target: str) -> Iterator[None]:
     """
     try:
         yield
+    except SegueError:
+        raise
     except (SessionException, SnapshotException, StorageError, ClientError, BotoCoreError, OSError) as error:
         cause = f": {error.__cause__}" if error.__cause__ and str(error.__cause__) not in str(error) else ""
         raise StorageRefused(target, f"{error}{cause}") from error
@@ -52,17 +55,19 @@ def new(place: Place, layout: str, target: str, session_id: str) -> SessionManag
     _check(session_id)
     if not target.startswith(_S3):
         if layout == "messages":
-            return FileSessionManager(session_id, storage_dir=target)
+            with reading(session_file(session_id)):
+                return FileSessionManager(session_id, storage_dir=target)
         return SnapshotSessionManager(session_id, storage=LocalFileStorage(target))
     bucket, prefix = _bucket_of(target)
     if layout == "messages":
-        return S3SessionManager(
-            session_id,
-            bucket=bucket,
-            prefix=prefix,
-            boto_session=place.boto_session(),
-            endpoint_url=place.endpoint_url,
-        )
+        with reading(session_file(session_id)):
+            return S3SessionManager(
+                session_id,
+                bucket=bucket,
+                prefix=prefix,
+                boto_session=place.boto_session(),
+                endpoint_url=place.endpoint_url,
+            )
     return SnapshotSessionManager(session_id, storage=S3Storage(bucket, prefix=prefix, boto_session=_there(place)))
 
 
@@ -74,7 +79,7 @@ def existing(place: Place, layout: str, source: str, session_id: str) -> Session
         click.UsageError: The id or the source is not valid.
     """
     _check(session_id)
-    if layout == "messages" and not _has_messages(place, source, f"session_{session_id}/session.json"):
+    if layout == "messages" and not _has_messages(place, source, session_file(session_id)):
         raise SessionNotFound(f"{source} {session_id}")
     if layout == "snapshot" and not source.startswith(_S3) and not Path(source).is_dir():
         raise SessionNotFound(f"{source} {session_id}")

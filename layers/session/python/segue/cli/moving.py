@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import click
+from strands.session.session_manager import SessionManager
 
 from segue.cli.layouts import LAYOUTS, existing, naming, new
 from segue.cli.output import print_json, print_table, progress, waiting
@@ -12,16 +16,22 @@ from segue.cli.place import Place, json_option, located
 from segue.cli.reading import at_option, chosen_agents, point_named, read_journal
 from segue.clock import Clock
 from segue.copies import commits_of, create, fork
+from segue.errors import SessionNotFound
 from segue.exchange import Kind, export, import_, portable
-from segue.history import fold
+from segue.history import History, fold
 from segue.ids import shown
 from segue.item import GuardItem
+from segue.moving_multi_agents import export_multi_agent, import_multi_agent
 from segue.options import Settings
 from segue.points import Point
 from segue.records import Record
 from segue.session import Stores
 
 _DAY_S = 86_400
+
+DEFAULT_AGENT = "default"
+DEFAULT_MULTI_AGENTS = ("default_graph", "default_swarm")
+"""Strands' ids of an agent, a Graph and a Swarm that were given none."""
 
 retention_option = click.option(
     "--retention-days",
@@ -34,6 +44,9 @@ layout_option = click.option(
     type=click.Choice(LAYOUTS),
     default=LAYOUTS[0],
     help="messages: of FileSessionManager and S3SessionManager. snapshot: of SnapshotSessionManager.",
+)
+multi_agent_option = click.option(
+    "--multi-agent", multiple=True, metavar="ID", help="Only this Graph or Swarm; may be given again."
 )
 kind_option = click.option(
     "--kind", type=click.Choice(["Agent", "BidiAgent"]), help="Move as this kind of agent.  [default: what it was]"
@@ -84,6 +97,7 @@ def fork_command(
 @layout_option
 @click.option("--as", "target_id", metavar="ID", help="Session id there.  [default: the same]")
 @click.option("--agent", multiple=True, help="Only this agent; may be given again.  [default: all]")
+@multi_agent_option
 @kind_option
 @at_option
 @json_option
@@ -96,19 +110,22 @@ def export_command(  # noqa: PLR0913 - one for each option
     layout: str,
     target_id: str | None,
     agent: tuple[str, ...],
+    multi_agent: tuple[str, ...],
     kind: Kind | None,
     at: str | None,
     as_json: bool,
 ) -> None:
     """Write a SESSION to TARGET, a directory or s3://bucket/prefix, in a layout of Strands' own.
 
-    The session may be in use, and stays as it is. An agent that TARGET has already is not overwritten.
+    The session may be in use, and stays as it is. An agent, Graph or Swarm that TARGET has already is not overwritten.
     """
     key = place.key(session)
     journal = read_journal(place, key)
     point = point_named(journal, at)
     upto = point.records if point else None
-    agents = chosen_agents(fold(journal.records, upto), agent)
+    history = fold(journal.records, upto)
+    agents = chosen_agents(history, agent) if agent or not multi_agent else []
+    orchestrators = _chosen_multi_agents(history, agent, multi_agent)
     facts = []
     with naming(target):
         manager = new(place, layout, target, target_id or shown(key).partition("/")[2])
@@ -117,7 +134,12 @@ def export_command(  # noqa: PLR0913 - one for each option
             with progress(f"writing {name}") as advance:
                 count = export(moving, manager, advance)
             facts.append({"agent": name, "kind": moving.kind, "messages": count, "target_session": manager.session_id})
-    _print_moved({"session": shown(key), "layout": layout, "target": target, "agents": facts}, as_json=as_json)
+        for name in orchestrators:
+            export_multi_agent(name, history.multi_agents[name], manager)
+    moved = {"session": shown(key), "layout": layout, "target": target, "agents": facts}
+    if orchestrators:
+        moved["multi_agents"] = [_multi_agent_facts(name, history.multi_agents[name]) for name in orchestrators]
+    _print_moved(moved, as_json=as_json)
 
 
 @click.command("import")
@@ -125,7 +147,8 @@ def export_command(  # noqa: PLR0913 - one for each option
 @click.argument("session")
 @layout_option
 @click.option("--from", "source_id", metavar="ID", help="Session id there.  [default: the same]")
-@click.option("--agent", multiple=True, default=("default",), help="Which agent; may be given again.")
+@click.option("--agent", multiple=True, help="Which agent; may be given again.  [default: those with Strands' own ids]")
+@multi_agent_option
 @kind_option
 @retention_option
 @json_option
@@ -138,21 +161,21 @@ def import_command(  # noqa: PLR0913 - one for each option
     layout: str,
     source_id: str | None,
     agent: tuple[str, ...],
+    multi_agent: tuple[str, ...],
     kind: Kind | None,
     retention_days: int,
     as_json: bool,
 ) -> None:
-    """Read a session of Strands' own from SOURCE, a directory or s3://bucket/prefix, into a new SESSION."""
+    """Read a session of Strands' own from SOURCE, a directory or s3://bucket/prefix, into a new SESSION.
+
+    If no agent, Graph or Swarm is named, those are read that have the ids which Strands gives by itself.
+    """
     key = place.key(session)
-    records: list[Record] = []
-    facts: list[dict[str, Any]] = []
     with naming(source), waiting(f"reading {source}"):
         manager = existing(place, layout, source, source_id or shown(key).partition("/")[2])
-        for name in dict.fromkeys(agent):
-            found = import_(manager, name, kind=kind)
-            messages = sum(record.kind == "message" for record in found)
-            facts.append({"agent": name, "kind": found[0].data["class"], "messages": messages})
-            records += found
+        found = _found(manager, agent, multi_agent, kind)
+    agents, orchestrators = [one for one in found if one.is_agent], [one for one in found if not one.is_agent]
+    records = [record for one in found for record in one.records]
     with progress(f"writing {shown(key)}") as advance:
 
         async def begin(stores: Stores, clock: Clock) -> GuardItem:
@@ -160,13 +183,82 @@ def import_command(  # noqa: PLR0913 - one for each option
             return await create(stores, key, commits_of(records), clock, retention_s=seconds, progress=advance)
 
         item = place.run(begin, new=True)
-    moved = {"session": shown(key), "layout": layout, "source": source, "head": item.head, "agents": facts}
+    moved = {"session": shown(key), "layout": layout, "source": source, "head": item.head}
+    moved["agents"] = [one.facts for one in agents]
+    if orchestrators:
+        moved["multi_agents"] = [one.facts for one in orchestrators]
     _print_moved(moved, as_json=as_json)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """An agent, Graph or Swarm that was read."""
+
+    records: list[Record]
+    facts: dict[str, Any]
+
+    @property
+    def is_agent(self) -> bool:
+        return "agent" in self.facts
+
+
+def _found(
+    manager: SessionManager[Any], agents: Sequence[str], multi_agents: Sequence[str], kind: Kind | None
+) -> list[_Found]:
+    """Read what is named; else what is there under the ids that Strands gives by itself.
+
+    Raises:
+        SessionNotFound: Something that was named is not there, or nothing was named and nothing is there.
+    """
+    if agents or multi_agents:
+        return [
+            *(_found_agent(manager, name, kind) for name in dict.fromkeys(agents)),
+            *(_found_multi_agent(manager, name) for name in dict.fromkeys(multi_agents)),
+        ]
+    found: list[_Found] = []
+    with contextlib.suppress(SessionNotFound):
+        found.append(_found_agent(manager, DEFAULT_AGENT, kind))
+    for name in DEFAULT_MULTI_AGENTS:
+        with contextlib.suppress(SessionNotFound):
+            found.append(_found_multi_agent(manager, name))
+    if not found:
+        names = f"agent {DEFAULT_AGENT}, Graph or Swarm {' or '.join(DEFAULT_MULTI_AGENTS)}"
+        raise SessionNotFound(f"{type(manager).__name__} {manager.session_id}, {names}")
+    return found
+
+
+def _found_agent(manager: SessionManager[Any], name: str, kind: Kind | None) -> _Found:
+    records = import_(manager, name, kind=kind)
+    messages = sum(record.kind == "message" for record in records)
+    return _Found(records, {"agent": name, "kind": records[0].data["class"], "messages": messages})
+
+
+def _found_multi_agent(manager: SessionManager[Any], name: str) -> _Found:
+    records = import_multi_agent(manager, name)
+    return _Found(records, _multi_agent_facts(name, records[0].data["state"]))
+
+
+def _multi_agent_facts(name: str, state: dict[str, Any]) -> dict[str, Any]:
+    return {"id": name, "kind": str(state.get("type", "?")).capitalize(), "status": str(state.get("status", "?"))}
+
+
+def _chosen_multi_agents(history: History, agents: Sequence[str], named: Sequence[str]) -> list[str]:
+    """The Graphs and Swarms that options name; all if they name nothing.
+
+    Raises:
+        click.UsageError: The session does not have one of them.
+    """
+    missing = [name for name in named if name not in history.multi_agents]
+    if missing:
+        there = ", ".join(history.multi_agents) or "none"
+        raise click.UsageError(f"the session has no Graph or Swarm {missing[0]!r}; its Graphs and Swarms: {there}")
+    return list(dict.fromkeys(named)) or ([] if agents else list(history.multi_agents))
 
 
 def _print_moved(facts: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         print_json(facts)
     else:
-        rows = [(one["agent"], one["kind"], one["messages"]) for one in facts["agents"]]
+        rows: list[tuple[Any, ...]] = [(one["agent"], one["kind"], one["messages"]) for one in facts["agents"]]
+        rows += [(one["id"], one["kind"], None) for one in facts.get("multi_agents", ())]
         print_table(("AGENT", "KIND", "MESSAGES"), rows, "no agents")
