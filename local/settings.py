@@ -41,6 +41,11 @@ class Settings:
     root: Path = field(default=ROOT)
     worker_environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
+    def make_home(self) -> None:
+        """Make the folder for its owner alone: conversations, keys and tokens are in it. One that is there stays."""
+        self.home.parent.mkdir(parents=True, exist_ok=True)
+        self.home.mkdir(mode=0o700, exist_ok=True)
+
     @property
     def state(self) -> Path:
         """State that the emulator keeps over a clean stop."""

@@ -40,6 +40,7 @@ class Issuer:
     """Signs tokens with the home folder's key; makes the key when there is none."""
 
     def __init__(self, settings: Settings) -> None:
+        self._make_home = settings.make_home
         self._file = settings.home / "issuer.pem"
 
     def token(self, subject: str = SUBJECT, seconds: int = TOKEN_SECONDS) -> str:
@@ -60,7 +61,7 @@ class Issuer:
 
     @cached_property
     def _key(self) -> ec.EllipticCurvePrivateKey:
-        self._file.parent.mkdir(parents=True, exist_ok=True)
+        self._make_home()
         if not self._file.exists():
             made = ec.generate_private_key(ec.SECP256R1()).private_bytes(
                 serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()

@@ -132,7 +132,7 @@ class Stack:
     async def _start(self) -> None:
         settings = self.settings
         self._toolkit.check()
-        settings.home.mkdir(parents=True, exist_ok=True)
+        settings.make_home()
         self._lock = await self._take_lock()
         self._emulator.check()
         settings.run_file.unlink(missing_ok=True)  # a killed supervisor's

@@ -162,6 +162,7 @@ def detach(settings: Settings, *, as_json: bool) -> None:
         LocalError: It did not come up.
     """
     log = settings.logs / "up.log"
+    settings.make_home()
     log.parent.mkdir(parents=True, exist_ok=True)
     command = [
         sys.executable, "-m", "local", "--home", settings.home, "up", "--port", settings.port,

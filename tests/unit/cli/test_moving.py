@@ -1,3 +1,5 @@
+import os
+
 import boto3
 import pytest
 from strands import Agent
@@ -82,6 +84,18 @@ def test_out_to_strands_and_back(keep, run, facts, conversation, outside):
             one[10:] for one in run("show", "talk").stdout.splitlines()
         ]
     run("verify", "messages", "snapshot")
+
+
+@pytest.mark.parametrize("layout", ["messages", "snapshot"])
+def test_what_is_exported_is_its_owners_alone(keep, run, conversation, outside, layout):
+    keep(KEY, *conversation)
+    before = os.umask(0)
+    try:
+        run("export", "talk", str(outside / "of" / "mine"), "--layout", layout)
+    finally:
+        os.umask(before)
+
+    assert (outside / "of" / "mine").stat().st_mode & 0o777 == 0o700
 
 
 def test_an_imported_session_goes_on_in_segue(run, outside, directory):

@@ -1,6 +1,7 @@
 """This machine's own issuer: whose tokens the deployed authorizer believes."""
 
 import json
+import os
 import stat
 from dataclasses import replace
 
@@ -13,7 +14,7 @@ from gateway.tokens import TokenRefused, Verifier
 from infra.config import from_context
 from local.cli import main
 from local.deployment.issuer import AUDIENCE, ISSUER, Issuer, principal
-from local.settings import KEYS_PATH
+from local.settings import KEYS_PATH, Settings
 from local.stack.control import Server
 
 
@@ -87,3 +88,16 @@ def test_the_command_prints_a_token(settings):
     )
     claims = jwt.decode(done.output.strip(), options={"verify_signature": False})
     assert (claims["sub"], claims["exp"] - claims["iat"]) == ("bob", 60)
+
+
+def test_the_home_is_its_owners_alone(tmp_path):
+    settings = replace(Settings(), home=tmp_path / "some" / "home")
+    before = os.umask(0)
+    try:
+        Issuer(settings).token()
+        assert stat.S_IMODE(settings.home.stat().st_mode) == 0o700
+        settings.home.chmod(0o750)
+        settings.make_home()
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(settings.home.stat().st_mode) == 0o750, "one that was there keeps its mode"

@@ -17,6 +17,7 @@ from strands.types.exceptions import SessionException, SnapshotException, Storag
 from segue.cli.place import Place
 from segue.errors import SegueError, SessionNotFound, StorageRefused
 from segue.sources import reading, session_file
+from segue.storage.file import make_private
 
 LAYOUTS = ("messages", "snapshot")
 """An object a message (``FileSessionManager``, ``S3SessionManager``), or one a session (``SnapshotSessionManager``)."""
@@ -57,6 +58,7 @@ def new(place: Place, layout: str, target: str, session_id: str) -> SessionManag
         if layout == "messages":
             with reading(session_file(session_id)):
                 return FileSessionManager(session_id, storage_dir=target)
+        make_private(Path(target))  # as Strands' other manager does
         return SnapshotSessionManager(session_id, storage=LocalFileStorage(target))
     bucket, prefix = _bucket_of(target)
     if layout == "messages":

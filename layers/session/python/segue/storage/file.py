@@ -121,7 +121,7 @@ class FileGuard:
     @contextlib.contextmanager
     def _locked(self, session_key: str) -> Iterator[None]:
         path = self._directory / f"{session_key}.lock"
-        _make(path.parent)
+        make_private(path.parent)
         with open(path, "ab", opener=_privately) as lock:
             _lock(lock.fileno(), path)
             yield
@@ -198,12 +198,12 @@ def _in_other_letters(item: object, key: str) -> str:
     return whose if isinstance(whose, str) and whose.lower() == key.lower() else key
 
 
-def _make(directory: Path) -> None:
+def make_private(directory: Path) -> None:
     """Make a directory, and those above it that are missing, for their owner alone."""
     try:
         directory.mkdir(mode=0o700, exist_ok=True)
     except FileNotFoundError:
-        _make(directory.parent)
+        make_private(directory.parent)
         directory.mkdir(mode=0o700, exist_ok=True)
 
 
@@ -218,7 +218,7 @@ def _etag(body: bytes) -> str:
 @contextlib.contextmanager
 def _written_beside(path: Path, body: bytes) -> Iterator[Path]:
     """Write a file that is about to be put in its place. It is locked meanwhile, and gone afterwards."""
-    _make(path.parent)
+    make_private(path.parent)
     descriptor, name = tempfile.mkstemp(prefix=_TEMPORARY, dir=path.parent)
     beside = Path(name)
     try:
@@ -287,7 +287,7 @@ def _lock(descriptor: int, path: Path) -> None:
 
 @contextlib.contextmanager
 def _directory_lock(directory: Path) -> Iterator[None]:
-    _make(directory)
+    make_private(directory)
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         _lock(descriptor, directory)
