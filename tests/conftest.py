@@ -1,4 +1,4 @@
-"""What tests share: AWS settings that are valid nowhere, moto and the emulator, each with names of their own."""
+"""Fixtures that tests share: AWS settings that are valid nowhere, moto, and the emulator, each with its own names."""
 
 from __future__ import annotations
 

@@ -88,9 +88,9 @@ def main(
             f"{len(ordered)} planned handoffs: p50 {statistics.median(ordered) * 1000:.0f} ms, "
             f"p99 {ordered[int(len(ordered) * 0.99)] * 1000:.0f} ms"
         )
-    for deed, pauses in (("killed", outcome.killed), ("stopped", outcome.stopped), ("cut off", outcome.partitioned)):
+    for fault, pauses in (("killed", outcome.killed), ("stopped", outcome.stopped), ("cut off", outcome.partitioned)):
         if pauses:
-            click.echo(f"{deed}: the next worker after " + ", ".join(f"{pause:.1f} s" for pause in sorted(pauses)))
+            click.echo(f"{fault}: the next worker after " + ", ".join(f"{pause:.1f} s" for pause in sorted(pauses)))
     for problem in outcome.problems:
         click.echo(problem)
     click.echo("something was lost or doubled" if outcome.problems else "nothing was lost or doubled")

@@ -1,4 +1,4 @@
-"""Who replaces, kills, stops and cuts off workers."""
+"""The adversary, which injects faults: it replaces, kills, stops and cuts off workers."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ SUSPENDED_SECONDS: Final = (0.5, 10.0)
 """Shorter and longer than a lease."""
 
 PARTITIONED_SECONDS: Final = (LEASE_SECONDS + 1.0, LEASE_SECONDS + 4.0)
-"""Longer than a lease: somebody else takes over meanwhile."""
+"""Longer than a lease: another worker takes over meanwhile."""
 
 RASH_SHARE: Final = 1 / 3
-"""Of the deeds, which wait neither for the calls to have recovered from those before them nor for those to be over: a
-worker is killed while it hands over, replaced while it is stopped, and two are away at once."""
+"""Share of the faults that wait neither for the calls to recover from earlier faults nor for those faults to end.
+A worker is then killed while it hands over, or replaced while it is stopped, or two are away at once."""
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,13 @@ class Loss:
 
     Attributes:
         call: Which.
-        deed: How: "kill", "stop" or "partition".
+        fault: Its kind: "kill", "stop" or "partition".
         at: When, on the monotonic clock.
         epoch: The worker's.
     """
 
     call: Call
-    deed: str
+    fault: str
     at: float
     epoch: int
 
@@ -52,12 +52,12 @@ class Loss:
 
     @property
     def problems(self) -> list[str]:
-        """What should not have been after a partition, which lasts longer than the lease, in words."""
-        if self.deed != "partition":
+        """Violations after a partition, which lasts longer than the lease, in words."""
+        if self.fault != "partition":
             return []
         found = []
         if self.pause is None:
-            found.append(f"nobody took over from epoch {self.epoch}, which was cut off")
+            found.append(f"no worker took over from epoch {self.epoch}, which was cut off")
         after = self.call.wire.after(self.epoch, self.at + LEASE_SECONDS + PATH_SECONDS)
         if after > UNDER_WAY:
             found.append(f"epoch {self.epoch} was cut off and spoke {after} times when its lease had run out")
@@ -65,7 +65,7 @@ class Loss:
 
 
 class Adversary:
-    """Does what was planned, in an order of its own, to calls that are connected."""
+    """Injects the planned faults into connected calls, in a random order."""
 
     def __init__(self, plan: Plan, place: Place, calls: list[Call], tell: Callable[[str], None]) -> None:
         self._rash_share = RASH_SHARE if plan.mixed else 0.0
@@ -74,9 +74,9 @@ class Adversary:
         self._tell = tell
         self._began: list[float] = []
         self._losses: list[Loss] = []
-        self._deeds = ["redeploy"] * plan.redeploys + ["kill"] * plan.kills + ["stop"] * plan.stops
-        self._deeds += ["partition"] * plan.partitions
-        place.dice.shuffle(self._deeds)
+        self._faults = ["redeploy"] * plan.redeploys + ["kill"] * plan.kills + ["stop"] * plan.stops
+        self._faults += ["partition"] * plan.partitions
+        place.dice.shuffle(self._faults)
 
     async def run(self) -> None:
         """Do all of it."""
@@ -84,39 +84,39 @@ class Adversary:
             await call.connected.wait()
         async with asyncio.TaskGroup() as group:
             doing: set[asyncio.Task[None]] = set()
-            for number, deed in enumerate(self._deeds, 1):
+            for number, fault in enumerate(self._faults, 1):
                 await asyncio.sleep(self._place.dice.uniform(0.0, LONGEST_PAUSE_SECONDS))
                 rash = self._place.dice.random() < self._rash_share
                 if not rash:
                     if doing:
                         await asyncio.wait(doing)
                     await asyncio.gather(*(call.caught_up() for call in self._calls))
-                self._tell(f"{number}/{len(self._deeds)} {deed}{' at once' if rash else ''}")
+                self._tell(f"{number}/{len(self._faults)} {fault}{' at once' if rash else ''}")
                 self._began.append(time.monotonic())
-                doing.add(group.create_task(self._do(deed)))
+                doing.add(group.create_task(self._do(fault)))
 
     def settle(self, outcome: Outcome) -> None:
-        """Say what came of it."""
+        """Add problems and pauses to the outcome."""
         pauses = {"kill": outcome.killed, "stop": outcome.stopped, "partition": outcome.partitioned}
         for loss in self._losses:
             outcome.problems += loss.problems
             pause = loss.pause
             if pause is not None and not any(loss.at < began < loss.at + pause for began in self._began):
-                pauses[loss.deed].append(pause)
+                pauses[loss.fault].append(pause)
 
-    async def _do(self, deed: str) -> None:
-        if deed == "redeploy":
+    async def _do(self, fault: str) -> None:
+        if fault == "redeploy":
             await self._place.fleet.redeploy()
         else:
-            await self._take_worker(deed, self._place.dice.choice(self._calls))
+            await self._take_worker(fault, self._place.dice.choice(self._calls))
 
-    async def _take_worker(self, deed: str, call: Call) -> None:
+    async def _take_worker(self, fault: str, call: Call) -> None:
         fleet, dice = self._place.fleet, self._place.dice
-        if deed == "stop":
+        if fault == "stop":
             await call.speaking()  # so that it has something left to say when it is woken, and must not
         holder, epoch = await self._holder(call)
-        self._losses.append(Loss(call, deed, time.monotonic(), epoch))
-        match deed:
+        self._losses.append(Loss(call, fault, time.monotonic(), epoch))
+        match fault:
             case "kill":
                 await fleet.kill(holder)
             case "stop":

@@ -1,4 +1,4 @@
-"""One caller in one session, and what became of all that was said."""
+"""One caller in one session, and the outcome of all that was said."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ ANSWER_SECONDS: Final = 90.0
 """Far longer than anything takes: what is not answered by then never will be."""
 
 CAUGHT_UP_FRAMES: Final = 80
-"""Unacknowledged: what is being said and the silence before it. Each deed makes a call send that once more, and one
-function of the emulator carries it for all: deeds that came faster would measure only that."""
+"""Unacknowledged frames: those being spoken and the silence before them. Each fault makes a call send them once more,
+and one function of the emulator carries them for all calls. Faults in quicker succession would measure only that."""
 
 RENEWING: Final = ClientSettings(connection_lifetime=6.0)
 """Each connection is replaced by one that is opened beside it every few seconds, instead of every two hours."""
 
 
 class Kind(Enum):
-    """What is special about a call."""
+    """Kind of a call: how it differs from a plain one."""
 
     ACCOMPANIED = auto()
     """A second client listens in the same session."""
@@ -44,7 +44,7 @@ class Call:
 
     Attributes:
         session: Its id.
-        connected: Set when somebody answered the first time.
+        connected: Set when a worker answered the first time.
         listener: What it hears; None until then.
     """
 
@@ -64,7 +64,7 @@ class Call:
 
     @property
     def wire(self) -> Wire:
-        """What came over its sockets."""
+        """Messages that came over its sockets."""
         return self._relay.wire
 
     async def talk(self, over: asyncio.Event) -> None:

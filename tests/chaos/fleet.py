@@ -92,7 +92,7 @@ class Fleet:
         await self._open.aclose()
 
     def has(self, worker_id: str) -> bool:
-        """Whether a worker runs, or has been stopped and may go on."""
+        """Return true if a worker runs, or has been stopped and may go on."""
         return self._find(worker_id) is not None
 
     async def redeploy(self) -> None:
@@ -113,7 +113,7 @@ class Fleet:
                 await self._fill_up()
 
     async def suspend(self, worker_id: str, seconds: float) -> None:
-        """Stop a worker for a while, and let it go on."""
+        """Suspend a worker for a while, then resume it."""
         member = self._find(worker_id)
         if member is not None:
             member.worker.child.signal(signal.SIGSTOP)

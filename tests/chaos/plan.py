@@ -1,4 +1,4 @@
-"""What is to happen, where, and what came of it."""
+"""The plan of a run, its place and its outcome."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.chaos.weather import Weather
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to happen.
+    """Plan of a run.
 
     Attributes:
         calls: How many sessions at once.
@@ -26,8 +26,8 @@ class Plan:
         calm: Whether the weather is calm on every hop, so that nothing comes twice and no number is missing.
         partitions: How often the worker of some call reaches neither DynamoDB nor S3 nor SQS for longer than a lease.
         mixed: Whether calls differ (the first has a second client that listens, the next renews its connection all the
-            time, the third is plain, and so on), and some deeds do not wait for those before them. What is measured is
-            measured without.
+            time, the third is plain, and so on), and some faults do not wait for those before them. Measurements are
+            made without.
         last_silence: Whether a call goes on at its end until its last silence is acknowledged, which takes seconds.
     """
 
@@ -45,10 +45,10 @@ class Plan:
 
 @dataclass
 class Outcome:
-    """What came of it.
+    """Outcome of a run.
 
     Attributes:
-        problems: Everything that should not have been, in words.
+        problems: Every violation, in words.
         lines: Lines that were said and answered.
         frames: Frames that were sent.
         received: Frames that arrived.
@@ -81,7 +81,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Place:
-    """Where it happens.
+    """Place of a run.
 
     Attributes:
         deployment: What is deployed.

@@ -1,4 +1,4 @@
-"""What stands between two parties and hands on what they say, unless it does not."""
+"""Relays between two parties, which hand on messages and requests or inject faults into them."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ class HttpRelay:
             await self._http.close()
 
     def partition(self) -> None:
-        """Answer nothing from now on, not even what is being carried out: to the caller, nobody is there."""
+        """Answer nothing from now on, not even requests under way: the caller finds the other side silent."""
         self._reachable.clear()
 
     def heal(self) -> None:

@@ -1,4 +1,4 @@
-"""What is wrong after a partition, and which silence is lost."""
+"""Judgement of a partition and of lost silence."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ CUT_OFF_AT = 100.0
 SILENT_AT = CUT_OFF_AT + LEASE_SECONDS + PATH_SECONDS
 
 
-def problems(deed: str, spoken_at: list[float], readies: list[tuple[float, int]]) -> list[str]:
+def problems(fault: str, spoken_at: list[float], readies: list[tuple[float, int]]) -> list[str]:
     """Judge a call whose holder, of epoch 7, was taken from it."""
     wire = Wire()
     for number, at in enumerate(spoken_at, 1):
         wire.heard(1, [{"type": "audio", "epoch": 7, "seq": number}], at)
     listener = SimpleNamespace(readies=[(at, SimpleNamespace(epoch=epoch)) for at, epoch in readies])
     call: Any = SimpleNamespace(session="s", wire=wire, listener=listener)
-    return Loss(call, deed, CUT_OFF_AT, 7).problems
+    return Loss(call, fault, CUT_OFF_AT, 7).problems
 
 
 def test_a_worker_that_is_cut_off_may_speak_until_its_lease_has_run_out() -> None:
@@ -33,8 +33,8 @@ def test_a_worker_that_goes_on_to_speak_without_its_lease_is_found() -> None:
     assert found == ["s: epoch 7 was cut off and spoke 2 times when its lease had run out"]
 
 
-def test_a_session_that_nobody_takes_over_is_found() -> None:
-    assert problems("partition", [], [(99.0, 7)]) == ["s: nobody took over from epoch 7, which was cut off"]
+def test_a_session_that_no_worker_takes_over_is_found() -> None:
+    assert problems("partition", [], [(99.0, 7)]) == ["s: no worker took over from epoch 7, which was cut off"]
     assert problems("stop", [], [(99.0, 7)]) == [], "one that was stopped may have gone on"
 
 

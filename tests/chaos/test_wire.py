@@ -44,7 +44,7 @@ def test_it_is_found_whichever_client_heard_the_later_epoch_first() -> None:
     assert wire.problems(calm=False) == ["epoch 7 spoke 2 times on connection 1 when a later one had begun"]
 
 
-def test_a_holder_that_let_go_may_finish_but_not_go_on() -> None:
+def test_a_holder_that_released_its_lease_may_finish_but_not_go_on() -> None:
     parted = [(1, 0.0, frames(7, 1)), (1, 1.0, frames(8, 1)), (1, 1.1, frames(7, 2, kind="moved"))]
     assert wire_of(*parted, (1, 1.2, frames(7, 3)), (1, 1.3, frames(7, 4))).problems(calm=True) == []
     later = 1.0 + PARTING_SECONDS + 0.1

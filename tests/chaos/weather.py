@@ -1,4 +1,4 @@
-"""How unkind the network is. The emulator loses, delays and refuses nothing by itself."""
+"""Faults of the network. The emulator loses, delays and refuses nothing by itself."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from enum import StrEnum
 
 
 class Fate(StrEnum):
-    """What becomes of a message or a request."""
+    """Fate of a message or a request."""
 
     FINE = "fine"
     LOST = "lost"
@@ -26,7 +26,7 @@ class Weather:
     """Chances, for each message of a socket or each request.
 
     Attributes:
-        lost: It never arrives, and nobody is told.
+        lost: It never arrives, and neither side is told.
         late: It arrives after a while; what was sent after it may arrive before it.
         refused: 429, not carried out (requests only).
         broken: 503, not carried out (requests only).
@@ -50,7 +50,7 @@ class Weather:
 
 CALM = Weather()
 SOCKET_STORM = Weather(lost=0.01, late=0.1, cut=0.0005, longest_s=0.2)
-"""API Gateway loses a frame when a function is throttled or fails; one in a hundred is far more than anybody sees."""
+"""API Gateway loses a frame when a function is throttled or fails. One in a hundred is far more than in production."""
 REQUEST_STORM = Weather(lost=0.003, late=0.05, refused=0.005, broken=0.005, unanswered=0.003, longest_s=0.1)
 
 

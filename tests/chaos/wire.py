@@ -1,6 +1,7 @@
-"""What came over a session's sockets, before any client looked at it: whether those were silent who had to be.
+"""Judge of a session's sockets: a worker without the lease has to be silent.
 
-Clients drop repeats and everything of an epoch that is over, so what they show proves nothing about who spoke.
+It reads messages before a client does. Clients drop repeats and everything of an epoch that is over, so what they show
+does not prove which worker spoke.
 
     epoch 7   ──■──■──■──■─┐ one POST under way, and it cannot be called back
     epoch 8                │   ──■─────■──■── …
@@ -26,8 +27,8 @@ PATH_SECONDS: Final = 1.0
 """From a POST's beginning to the client, through an emulator that is busy on one core."""
 
 PARTING_SECONDS: Final = FAREWELL_SECONDS + PATH_SECONDS
-"""A holder that lets go by itself goes on for a while to post what became durable by that, while its successor may say
-`ready` already. Clients drop it, and are told again by the successor."""
+"""A holder that releases its lease goes on for a while to post what the release made durable, while its successor may
+say `ready` already. Clients drop it, and are told again by the successor."""
 
 
 SPEAKING_SECONDS: Final = 0.3
@@ -36,7 +37,7 @@ SPEAKING_SECONDS: Final = 0.3
 
 @dataclass(frozen=True)
 class Message:
-    """What one POST brought.
+    """Content of one POST.
 
     Attributes:
         at: When, on the monotonic clock.
@@ -79,11 +80,11 @@ class Wire:
             own = [frame for frame in numbered if frame["epoch"] == epoch]
             numbers = tuple(frame["seq"] for frame in own)
             kinds = frozenset(frame["type"] for frame in own)
-            client = self._clients.get(connection, f"nobody on {connection}")
+            client = self._clients.get(connection, f"no client on {connection}")
             self.messages.append(Message(at, connection, client, epoch, numbers, kinds))
 
     def speaks(self, now: float) -> bool:
-        """Whether sound is coming just now."""
+        """Return true if sound is coming just now."""
         return any("audio" in one.kinds and now - one.at < SPEAKING_SECONDS for one in self.messages[-3:])
 
     def problems(self, *, calm: bool) -> list[str]:
@@ -135,8 +136,8 @@ class Wire:
     def _missing(self) -> list[str]:
         """Numbers that were given and never came.
 
-        What is dropped for a slow client, or because somebody spoke over it, is dropped before it has a number. What
-        was posted to a connection that its client has left is lost with its number, and said again on the next one.
+        Frames dropped for a slow client, or because the caller spoke over them, are dropped before they have a number.
+        A frame posted to a connection that its client has left is lost with its number, and said again on the next one.
         """
         numbers: defaultdict[tuple[str, int], set[int]] = defaultdict(set)
         connections = Counter(self._clients.values())

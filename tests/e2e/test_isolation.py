@@ -1,4 +1,4 @@
-"""Attempts at what is somebody else's, on the deployed stack, over a real WebSocket. docs/isolation.md is the list."""
+"""Attempts at another principal's sessions, on the deployed stack, over a WebSocket; docs/isolation.md lists them."""
 
 from __future__ import annotations
 

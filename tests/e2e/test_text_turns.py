@@ -110,7 +110,7 @@ def item(facts: dict[str, Any], session: str = SESSION) -> GuardItem:
 
 
 def waiting(facts: dict[str, Any]) -> dict[str, int]:
-    """How many messages each queue of turns has, hidden ones included."""
+    """Return the number of messages in each queue of turns, hidden ones included."""
     sqs = boto3.client("sqs", endpoint_url=facts["endpoint_url"], region_name="us-east-1")
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
     counts = {}

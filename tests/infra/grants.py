@@ -36,7 +36,7 @@ _SWEEPER: Final = {
 
 
 def everywhere(stage: str) -> Grants:
-    """What is granted on every target."""
+    """Grants of every target."""
     return {
         "GatewayAuthorizerRole": {"<GatewayAuthorizerLogs>": _LOG},
         "GatewayConnectRole": {"<GatewayConnectLogs>": _LOG, "<StorageConnections>": {"dynamodb:PutItem"}},
@@ -120,4 +120,4 @@ ON_AWS: Final[Grants] = {
     # CDK's own, which empties the VPC's default security group once: its policy is in the role, not beside it.
     "CustomVpcRestrictDefaultSGCustomResourceProviderRole": {},
 }
-"""What is added with the default settings: the VPC, the models and the image, which the emulator's stage lacks."""
+"""Grants that the default settings add: for the VPC, the models and the image, which the emulator's stage lacks."""

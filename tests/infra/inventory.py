@@ -23,7 +23,7 @@ NOISE = frozenset(
 
 HASH = re.compile(r"[0-9a-f]{64}|[0-9a-f]{32}")
 DIGITS = re.compile(r"(?:[0-9A-F]{8})+(?=$|>|Arn|Ref)")
-"""What CDK adds to logical ids to tell them apart."""
+"""Digits that CDK adds to logical ids to tell them apart."""
 
 MACHINE = re.compile(r"\b(?:x86_64|arm64)\b", re.IGNORECASE)
 STATEMENT_PARTS = ("Principal", "Condition")

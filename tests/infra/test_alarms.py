@@ -1,7 +1,7 @@
 """Each alarm over minutes in which it has to go off, and over some in which it has to stay silent.
 
-The minutes are written down in the words of whoever is woken up, not with the alarm's own numbers: a threshold, a
-statistic or a comparison that is another one fails here.
+The minutes are written in the words of the operator who is woken up, not with the alarm's own numbers. So a threshold,
+a statistic or a comparison that changed fails here.
 """
 
 import math
@@ -26,7 +26,7 @@ def statistic(alarm, samples):
 
 
 def goes_off(alarm, minutes):
-    """Whether the alarm is on after these minutes, as CloudWatch evaluates it: the samples of each, in order."""
+    """Return true if CloudWatch has the alarm on after these minutes, each given as its samples, in order."""
     assert alarm["Period"] == 60
     periods = alarm["EvaluationPeriods"]
     assert len(minutes) >= periods, "too few minutes to tell"

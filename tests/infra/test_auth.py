@@ -1,4 +1,4 @@
-"""Who issues the tokens that let a caller in."""
+"""Issuers of the tokens that admit a caller."""
 
 import re
 

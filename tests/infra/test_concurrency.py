@@ -1,4 +1,4 @@
-"""How many of the message function run at once: reserved, kept warm, or as many as the account has."""
+"""Concurrency of the message function: reserved, kept warm, or as much as the account has."""
 
 import pytest
 

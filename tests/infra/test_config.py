@@ -185,7 +185,7 @@ def test_later_versions_sort_after_earlier_ones():
             {"trace_sampling_percent": 1.5},
             "setting trace_sampling_percent=1.5 is not possible; allowed: a whole number",
         ),
-        ({"alarm_email": "nobody"}, "setting alarm_email='nobody' is not possible; allowed: an e-mail address"),
+        ({"alarm_email": "alice"}, "setting alarm_email='alice' is not possible; allowed: an e-mail address"),
     ],
 )
 def test_a_wrong_setting_is_named_with_what_is_allowed(context, message):

@@ -116,7 +116,7 @@ def test_an_alarm_on_each_queue_of_failures(stage):
 
 
 def matches(pattern, record):
-    """Whether a record passes a filter: exact values and `exists`, which is all that ours use."""
+    """Return true if a record passes a filter of exact values and `exists`, which is all that ours use."""
     if isinstance(pattern, list):
         return any(record is not None if each == {"exists": True} else record == each for each in pattern)
     return isinstance(record, dict) and all(matches(part, record.get(name)) for name, part in pattern.items())
@@ -158,8 +158,8 @@ ENDS = {
     "removed": (LIVING, None),
     "buried": (LIVING, BURIED),
     "buried before anything happened": (BEGUN, guard.bury(GuardItem.parse(BEGUN), int(WALL)).applied(BEGUN)),
-    "a new life over an expired one": (LIVING, AGAIN.applied(LIVING)),
-    "a new life over an expired one that nobody holds": (FREE, AGAIN.applied(FREE)),
+    "a new incarnation over an expired one": (LIVING, AGAIN.applied(LIVING)),
+    "a new incarnation over an expired one without a holder": (FREE, AGAIN.applied(FREE)),
     # A copy begins without a holder.
     "a copy over an expired one": (
         FREE,

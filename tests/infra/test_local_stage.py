@@ -1,4 +1,4 @@
-"""What the emulator refuses or waits for without end must not be in the `local` stage."""
+"""The `local` stage has no resource that the emulator refuses or waits for without end."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Each metric of the alarms and of the dashboard is one that somebody tells: our code, or AWS."""
+"""Each metric of the alarms and of the dashboard is emitted by our code or by AWS."""
 
 import json
 import re
@@ -30,7 +30,7 @@ AWS = {
     "AWS/Lambda": {("FunctionName",): {"Duration", "Errors", "Invocations", "IteratorAge", "Throttles"}},
     "AWS/SQS": {("QueueName",): {"ApproximateAgeOfOldestMessage", "ApproximateNumberOfMessagesVisible"}},
 }
-"""What AWS tells by these dimensions, as its pages of metrics say: namespace, dimensions, names."""
+"""Metrics that AWS emits by these dimensions, as its documentation says: namespace, dimensions, names."""
 
 
 def kind(namespace):

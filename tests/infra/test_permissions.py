@@ -38,7 +38,7 @@ def statements(stage, role_part):
 
 
 def granted(stage, role_part):
-    """What a role may do: pairs of action and resource. What it may do with the key has a test of its own."""
+    """Return a role's grants: pairs of action and resource. Its grants on the key have a test of their own."""
     pairs = set()
     for statement in statements(stage, role_part):
         assert statement["Effect"] == "Allow"

@@ -18,7 +18,7 @@ from tests.support.stage import Stage
 
 @pytest.fixture
 def place(emulated: Stage) -> Place:
-    """Where sessions are kept: the emulator, where a test says nothing else."""
+    """Storage of sessions: the emulator, unless a test overrides it."""
     return emulated.options
 
 
@@ -53,7 +53,7 @@ def read(place: Place) -> Callable[..., Any]:
 
 
 class Shelf:
-    """What storage has of a session."""
+    """Stored parts of a session: its item and its objects."""
 
     def __init__(self, place: Place) -> None:
         self._stores = Runtime.shared().run_sync(manager_at(place, "talk")._stores())

@@ -1,7 +1,7 @@
 """Real worker processes on the emulator, with clients that speak as the gateway would let them.
 
 The management API is a server of the test, so that every frame that reaches a client is seen with the time at which it
-came. Clients keep what was not acknowledged, send it again, follow the lease, and claim a session that nobody holds.
+came. Clients keep what was not acknowledged, send it again, follow the lease, and claim a session without a holder.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Client:
 
     @property
     def finals(self) -> list[Transcript]:
-        """What was shown as final, each record once, as a client of the protocol does."""
+        """Final transcripts, each record once, as a client of the protocol shows them."""
         shown = {one.record: one for one in self.of(Transcript) if one.final}
         return [shown[record] for record in sorted(shown)]
 

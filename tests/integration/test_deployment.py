@@ -104,7 +104,7 @@ def cloud(emulator: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
 
 
 def _synthesis() -> ModuleType:
-    """How the tests of templates synthesize a stage: quickly, without building the third-party layer."""
+    """Load the synthesis of the template tests: quick, without building the third-party layer."""
     path = ROOT / "tests" / "infra" / "conftest.py"
     spec = importlib.util.spec_from_file_location("segue_synthesis", path)
     assert spec is not None

@@ -128,7 +128,7 @@ async def test_a_text_whose_holder_is_killed_before_the_answer_is_answered_once(
     await world.start("new", "2")
     assert said_by("assistant", client) == [], "it speaks for half a minute"
     world.kill("old")
-    assert world.tell_stopped("old") == len(clients), "nobody else would notice: the client has nothing to send"
+    assert world.tell_stopped("old") == len(clients), "the client sends nothing that would reveal it"
     await eventually(lambda: said_by("assistant", client), 60)
     heard = [json.loads(line) for line in world.ledger.read_text().splitlines()]
     workers = [one["worker"] for one in heard if one["event"] == "heard" and one["text"] == "please count to 30"]

@@ -68,12 +68,12 @@ class Janitor:
         self.s3.put_object(Bucket=self.stage.bucket, Key=f"sessions/{key}", Body=b"{}")
 
     def waiting(self) -> int:
-        """How many lives wait for their second sweep."""
+        """Return the number of incarnations that wait for their second sweep."""
         names = ["ApproximateNumberOfMessagesDelayed"]
         return int(self.sqs.get_queue_attributes(QueueUrl=self.sweeps, AttributeNames=names)["Attributes"][names[0]])
 
     def processed(self) -> str:
-        """What the stream's mapping did last."""
+        """Return the last result of the stream's mapping."""
         return str(self.lambda_.get_event_source_mapping(UUID=self.mapping)["LastProcessingResult"])
 
     def follow_the_stream(self) -> None:

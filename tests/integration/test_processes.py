@@ -22,7 +22,7 @@ Start = Callable[..., Writer]
 Read = Callable[..., Any]
 
 KILLS = int(os.environ.get("SEGUE_TEST_KILLS", "35"))
-"""How many writers of one session are killed. More are for a run of their own: SEGUE_TEST_KILLS=500."""
+"""Number of writers of one session that are killed. More are for a separate run: SEGUE_TEST_KILLS=500."""
 
 KILLED = [pytest.param("s3", marks=pytest.mark.emulator, id=f"s3-{number}") for number in range(2)] + [
     pytest.param("file", id=f"file-{number}") for number in range(4)

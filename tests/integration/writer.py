@@ -45,7 +45,7 @@ def manager_at(place: Place, session_id: str, **options: Any) -> GuardedSessionM
 
 @dataclass(frozen=True)
 class Job:
-    """What a writer does.
+    """Task of a writer.
 
     Attributes:
         place: Where its session is kept.

@@ -23,7 +23,7 @@ from pathlib import Path
 
 MODEL = Path(__file__).with_name("segue.pml")
 MEMORY_MB = 3500
-"""What one search may take; two run side by side."""
+"""Memory limit of one search, in MB; two run side by side."""
 
 DEPTH = 20_000
 
@@ -104,7 +104,7 @@ MUTANTS = (
 
 @dataclass(frozen=True)
 class Found:
-    """What a search found.
+    """Result of a search.
 
     Attributes:
         states: How many different states there are.
@@ -178,7 +178,7 @@ def _run(command: list[str], directory: str) -> str:
 
 
 def verdict(spec: Search, found: Found) -> tuple[bool, str]:
-    """Whether a search ended as it has to, and how it ended."""
+    """Return whether a search ended as it has to, and how it ended."""
     if spec.mutant:
         noticed = found.error is not None and found.error.startswith("assertion violated")
         return noticed, f"found: {found.error}" if found.error else "NOT FOUND"

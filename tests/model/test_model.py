@@ -74,7 +74,7 @@ def test_without_a_compiler_one_line_says_what_to_install(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("left_out", ["", "1"])
 def test_nothing_passes_without_the_model_unless_it_is_left_out_on_purpose(tmp_path: Path, left_out: str) -> None:
-    # What is run is told by a `make` that does nothing, and cannot do the model. Nobody here may install packages.
+    # A stand-in `make` does nothing, records its targets, and fails for the model. The user may not install packages.
     programs = {"make": f'echo "$1" >>{tmp_path}/made; [ "$1" != model ]', "id": "echo 1000"}
     for name, body in programs.items():
         (tmp_path / name).write_text(f"#!/bin/sh\n{body}\n")

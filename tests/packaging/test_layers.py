@@ -8,7 +8,7 @@ from infra.constants import AUTHORIZER_LOCK, LAYER_LOCK, ROOT, TURN_LOCK
 from infra.dependencies import build
 
 LIMIT_BYTES = 250 * 2**20
-"""What a function and its layers may take unzipped."""
+"""Lambda's limit of a function and its layers, unzipped."""
 
 FUNCTION_VARIABLES = {
     "SEGUE_STAGE": "test",

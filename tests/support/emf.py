@@ -1,4 +1,4 @@
-"""What is told in CloudWatch's Embedded Metric Format, read back as strictly as the format is written down.
+"""Reader of metrics in CloudWatch's Embedded Metric Format, as strict as the format's specification.
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 """
@@ -64,7 +64,7 @@ def read(text: str) -> tuple[set[Metric], dict[str, list[float]]]:
 
 
 class Told:
-    """What has been told since somebody listens.
+    """Metrics emitted since a test began to listen.
 
     Attributes:
         found: Which metrics.
@@ -90,4 +90,4 @@ def metrics_told(*, service: str, stage: str) -> Iterator[Told]:
     names = {"POWERTOOLS_SERVICE_NAME": service, "SEGUE_STAGE": stage}
     with mock.patch.dict(os.environ, names), contextlib.redirect_stdout(written):
         yield Told(written)
-    read(written.getvalue())  # whatever was told has the format, also where nobody looks
+    read(written.getvalue())  # all that was emitted has the format, also what the test does not look at

@@ -22,7 +22,7 @@ AUDIENCE = "segue"
 
 
 class Issuer:
-    """Keys and tokens. `rsa` and `ec` are the names of its published keys; `other` is somebody else's."""
+    """Keys and tokens. `rsa` and `ec` are the names of its published keys; `other` is another issuer's."""
 
     def __init__(self) -> None:
         self.rsa = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -53,7 +53,7 @@ class Issuer:
         return f"{_part({'alg': 'none', 'kid': 'rsa'})}.{_part(self.claims(**claims))}."
 
     def signed_with_the_public_key(self) -> str:
-        """An HS256 token whose secret is the published key, which everybody knows."""
+        """An HS256 token whose secret is the published key, which is public."""
         public = self.rsa.public_key().public_bytes(
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         )

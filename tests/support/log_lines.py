@@ -1,4 +1,4 @@
-"""What a process's JSON logger writes."""
+"""Lines that a process's JSON logger writes."""
 
 from __future__ import annotations
 

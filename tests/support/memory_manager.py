@@ -103,7 +103,7 @@ def kind_of(write: ConditionalWrite) -> str:
 
 
 class Latch:
-    """Holds up the first request of a kind until a test lets it go. Works across event loops."""
+    """Holds up the first request of a kind until a test lets it pass. Works across event loops."""
 
     def __init__(self, kind: str) -> None:
         self._kind = kind

@@ -176,5 +176,5 @@ class Call:
 
 
 def said(messages: list[Any]) -> list[tuple[str, str]]:
-    """Who said what, in an agent's history."""
+    """Return role and text of each message in an agent's history."""
     return [(message["role"], block["text"]) for message in messages for block in message["content"] if "text" in block]

@@ -1,4 +1,4 @@
-"""What tests of a session's lifecycle have in common."""
+"""Helpers that tests of a session's lifecycle have in common."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ async def started(manager: Any) -> BidiAgent:
 
 
 async def texts(sessions: Sessions) -> list[str]:
-    """What the session holds, as a successor restores it."""
+    """Return the session's texts, as a successor restores them."""
     manager = sessions(probe=certainly_dead)
     await manager.open()
     agent = BidiAgent(model=ScriptedModel(), session_manager=manager)

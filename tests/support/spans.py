@@ -1,4 +1,4 @@
-"""What the worker traces, kept in memory."""
+"""Spans of the worker, kept in memory."""
 
 from __future__ import annotations
 

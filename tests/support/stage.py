@@ -1,4 +1,4 @@
-"""Where a test's sessions are kept, in moto or in the emulator."""
+"""Storage of a test's sessions, in moto or in the emulator."""
 
 from __future__ import annotations
 

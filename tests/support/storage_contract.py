@@ -1,4 +1,4 @@
-"""What the protocol rests on, asked of any storage: conditions decide atomically, and the loser learns who won."""
+"""Contract of any storage that the protocol rests on: conditions decide atomically, and the loser learns the winner."""
 
 from __future__ import annotations
 

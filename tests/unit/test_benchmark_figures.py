@@ -1,4 +1,4 @@
-"""What the benchmark counts and how it shows it."""
+"""Figures of the benchmark, and their presentation."""
 
 from __future__ import annotations
 

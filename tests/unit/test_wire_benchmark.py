@@ -1,4 +1,4 @@
-"""What the benchmark of the wire shows, and what it makes of the workers' logs."""
+"""Figures of the wire benchmark, and its reading of the workers' logs."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ async def host(clients: FakeConnections) -> AsyncIterator[Host]:
 
 @pytest.fixture
 def counted() -> Iterator[Counted]:
-    """What was counted of model connections since the test began, or since it last asked."""
+    """Counts of model connections since the test began, or since it last read them."""
     metrics.take()
 
     def read() -> Counter[str]:

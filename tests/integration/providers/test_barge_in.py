@@ -1,4 +1,4 @@
-"""Who speaks over an answer: what is recorded of it is what was heard, and where it can be told the provider knows."""
+"""Barge-in: the recorded part of an answer is the heard part, and a provider that can be told of it is told."""
 
 from __future__ import annotations
 

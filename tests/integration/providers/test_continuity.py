@@ -43,7 +43,7 @@ EXPECTED: dict[tuple[str, str], tuple[str, str]] = {
     },
     **{("gemini-live, no handle", end): ("history", "6 texts") for end in ENDS},
 }
-"""How each goes on, and what it is told."""
+"""Continuation of each: by handle or by history, and the context that it is given."""
 
 
 def row(name: str, end: str, how: str, told: str) -> str:
@@ -67,7 +67,7 @@ async def handle_recorded(call: Call, fake: Any) -> None:
 
 
 async def handed_over(leaving: Call, successor: Call) -> Call:
-    """As workers do it: the successor is ready before the holder lets go, and then takes the session as it is."""
+    """Hand over as workers do: the successor is ready before the holder releases, then acquires the session."""
     ready = await Preparation.make(successor.manager, successor.new_agent)
     await leaving.stop()
     return await successor.go_on(ready)

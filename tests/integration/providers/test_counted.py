@@ -1,4 +1,4 @@
-"""What becomes of a connection is counted, and its log line says the same; errors by what they are."""
+"""The outcome of a connection is counted, and its log line says the same; errors are counted by kind."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ AT_THE_DOOR = {
     429: Model.THROTTLED,
     503: Model.UNAVAILABLE,
 }
-"""What each status of the provider's answer is counted as, once the conversation has begun."""
+"""Metric that counts each status of the provider's answer, once the conversation has begun."""
 
 
 def lines(caplog: Any, message: str) -> list[Any]:
@@ -122,7 +122,7 @@ async def test_a_response_that_openai_could_not_make_is_counted(code, metric, ne
 
 
 async def test_the_connections_record_says_how_things_stand(new_fake, new_call, storage):
-    """What is stored, as another process reads it."""
+    """The stored record, as another process reads it."""
     fake = await new_fake("gemini-live")
     call = await new_call(fake, storage, SEGUE_INPUT_RATE="48000", SEGUE_OUTPUT_RATE="16000")
     before = handles._now()

@@ -1,4 +1,4 @@
-"""Gemini's handle, and the connection that it was given to: the provider lets nobody resume it while that is open."""
+"""Gemini's handle, which no connection can resume while the one that it was given to is open."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ async def test_a_handle_whose_connection_is_still_open_leads_to_the_history(new_
 
 
 async def test_a_connection_that_goes_on_talking_after_its_notice_is_replaced_soon(new_fake, new_call, storage):
-    """Nobody reads it any more, and its client waits until what it has sent is read."""
+    """The worker no longer reads it, and the connection's client waits until what it has sent is read."""
     fake = await new_fake("gemini-live")
     call = await new_call(fake, storage)
     await talk(call)

@@ -1,4 +1,4 @@
-"""What goes wrong with a provider, and what becomes of the conversation."""
+"""Failures of a provider, and their effect on the conversation."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ REFUSED_TOOLS = {
     "openai-realtime": "session.tools[0].parameters",
     "gemini-live": "Invalid function declaration.",
 }
-"""What each says: an exception's text, an error's parameter, the reason of a close."""
+"""Wording of each provider: an exception's text, an error's parameter, the reason of a close."""
 
 
 @pytest.mark.parametrize("name", REFUSED_TOOLS)

@@ -14,7 +14,7 @@ from worker.providers.gemini import NOTHING_WRONG
 
 BLOCKED = "The generated output has been blocked by our content filters."
 SAID_BY = {"nova-sonic": BLOCKED, "openai-realtime": "content_filter", "gemini-live": "PROHIBITED_INPUT_CONTENT"}
-"""How each says so. Nova Sonic has no event for it: its stream ends with an exception."""
+"""Wording of each provider. Nova Sonic has no event for it: its stream ends with an exception."""
 
 CASES = [
     *SAID_BY.items(),
@@ -43,7 +43,7 @@ async def test_a_refusal_is_a_frame_and_a_metric_and_the_call_goes_on(  # noqa: 
     assert refusals(clients) == [("content_refused", False)]
     session.deliver(delivery(text("My name is Bob", 2)))
     await eventually(lambda: answers(clients) == ["Hello Bob, nice to meet you."])
-    assert refusals(clients) == [("content_refused", False)], "nobody asks it again"
+    assert refusals(clients) == [("content_refused", False)], "the worker does not ask it again"
     assert counted()[Model.CONTENT] == 1
     assert len(fake.minds) == (2 if name == "nova-sonic" else 1)
     assert fake.mind.live[-1] == "My name is Bob"
@@ -108,7 +108,7 @@ async def test_a_turn_that_only_needs_more_input_is_no_trouble(new_fake, new_cal
 
 
 def test_every_reason_of_gemini_is_one_of_these():
-    """A new one is taken for a refusal; whether it is one, somebody has to read."""
+    """A new reason is taken for a refusal; a developer has to check whether it is one."""
     known = NOTHING_WRONG | {TurnCompleteReason.MALFORMED_FUNCTION_CALL}
     words = (
         "PROHIBITED",

@@ -215,5 +215,5 @@ def test_what_an_expired_session_left_is_deleted(keep, facts, said, item, direct
 
     assert facts("delete", "talk", "--yes")["objects"] == 2
     assert item().deleted
-    assert item().born != before.born, "nobody who held it can bring it back"
+    assert item().born != before.born, "no earlier holder can bring it back"
     assert not list(directory.glob("sessions/**/*.json"))

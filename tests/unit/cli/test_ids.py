@@ -50,7 +50,7 @@ def test_questions_and_refusals_show_it_too(keep, run, said):
 
 
 def test_an_escape_is_an_id_of_its_own(keep, run, said):
-    """What a name in storage looks like is no way around an id, and no way to another's."""
+    """The form of a name in storage is no way around an id, and no way to another principal's session."""
     keep(session_key("default", "user@example.com"), [said("a")])
 
     assert "no session 'default/user=40example.com'" in run("show", "user=40example.com", code=1).stderr

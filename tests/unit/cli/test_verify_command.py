@@ -129,10 +129,10 @@ def test_several_and_all(keep, run, facts, said, directory):
 
     assert [one["ok"] for one in facts("verify", "--all", code=1)] == [False, True]
     assert [one["ok"] for one in facts("verify", "--all", "--principal", "default")] == [True]
-    found = facts("verify", "alice/notes", "nobody", "talk", code=1)
+    found = facts("verify", "alice/notes", "absent", "talk", code=1)
     assert [(one["session"], one["ok"]) for one in found] == [
         ("alice/notes", False),
-        ("default/nobody", False),
+        ("default/absent", False),
         (KEY, True),
     ]
     run("verify", code=2)

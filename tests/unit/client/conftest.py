@@ -57,7 +57,7 @@ def quick(**changes):
 
 
 class Network:
-    """What happens to frames on the way, by a seeded die. `frequency` 0 is a kind network."""
+    """Network whose faults a seeded die decides. With `frequency` 0 it has none."""
 
     def __init__(self, seed=0, frequency=0.0):
         self.random = random.Random(seed)
@@ -232,7 +232,7 @@ class Server:
         self.journal += [("user", (who, frame.seq or 0), content), ("agent", (who, 0), f"you said {content}")]
         turns = len(self.journal) // 2
         if self.take_over_every and turns % self.take_over_every == 0:
-            self.take_over()  # committed, and nobody was told
+            self.take_over()  # committed, and no client was told
         elif self.cut_every and turns % self.cut_every == 0:
             self.cut()
         else:

@@ -25,7 +25,7 @@ class Continuity(RuleBasedStateMachine):
         return self.world.pages[dice % len(self.world.pages)]
 
     def under_way(self, dice):
-        """Some connection's messages in one direction, after everybody has said what is due."""
+        """Some connection's messages in one direction, after pages and holder have sent what is due."""
         for page in self.world.pages:
             page.send(self.world.now)
         holder = self.world.holder

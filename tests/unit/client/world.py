@@ -130,7 +130,7 @@ class Listener:
 
 
 class Holder:
-    """Who has the session, or had it."""
+    """The present or an earlier holder of the session."""
 
     def __init__(self, world, epoch):
         self.world = world

@@ -74,7 +74,7 @@ def message(clock: ManualClock) -> Callable[..., Record]:
 
 @pytest.fixture
 def texts() -> Callable[..., list[str]]:
-    """What a history's messages say."""
+    """Texts of a history's messages."""
 
     def of(history: Any, agent: str = "default") -> list[str]:
         return [one["content"][0]["text"] for one in history.agents[agent].messages]

@@ -310,10 +310,10 @@ def test_nothing_that_is_there_is_overwritten(layout):
 
 
 def test_an_agent_that_is_not_there(layout):
-    with pytest.raises(SessionNotFound, match="nobody"):
-        import_(layout("talk"), "nobody")
-    with pytest.raises(SessionNotFound, match="nobody"):
-        portable([Record(kind="agent", data={"class": "Agent"})], "nobody")
+    with pytest.raises(SessionNotFound, match="absent"):
+        import_(layout("talk"), "absent")
+    with pytest.raises(SessionNotFound, match="absent"):
+        portable([Record(kind="agent", data={"class": "Agent"})], "absent")
 
 
 def test_a_crash_cut_history_is_exported_fit_to_use(snapshot_layout):

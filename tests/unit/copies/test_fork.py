@@ -80,7 +80,7 @@ async def test_the_epoch_is_above_those_of_all_copied_commits(stores, clock, wri
 
 
 async def test_a_holder_of_the_fork_collects_none_of_it(stores, clock, write, message, texts):
-    """What is copied has epochs below the new item's, as orphans do: only the tail tells them apart."""
+    """Copied objects have epochs below the new item's, as orphans do: only the tail tells them apart."""
     await write(SOURCE, [message("a")], [message("b")])
     await fork(stores, SOURCE, TARGET, clock)
 

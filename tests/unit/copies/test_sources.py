@@ -1,4 +1,4 @@
-"""What is found in sessions of Strands' own managers: torn files, text that stands alone, Graphs and Swarms."""
+"""Sessions of Strands' own managers as sources: torn files, text that stands alone, Graphs and Swarms."""
 
 from __future__ import annotations
 

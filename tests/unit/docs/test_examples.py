@@ -39,7 +39,7 @@ async def read(page: str, scope: dict[str, Any]) -> None:
 
 @pytest.fixture
 async def scope(request: pytest.FixtureRequest, stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """What the examples of a page leave."""
+    """Names that the examples of a page define."""
     monkeypatch.chdir(tmp_path)
     provision("my-voice-sessions", "my-voice-locks")
     made: dict[str, Any] = {"model": ScriptedModel()}

@@ -116,7 +116,7 @@ class Worker:
         return [delivery.frame for delivery in self.deliveries]
 
     def stop(self):
-        """As a killed process: nobody listens, and every connection ends."""
+        """Stop as a killed process does: its port is closed, and every connection ends."""
         if self.thread.is_alive():
             self.server.shutdown()
             self.server.server_close()
@@ -147,7 +147,7 @@ def clock():
 
 @pytest.fixture
 def log():
-    """What the functions log, as text."""
+    """Log of the functions, as text."""
     written = io.StringIO()
     handler = message.logger.registered_handler
     before = handler.setStream(written)
@@ -219,7 +219,7 @@ class Gateway:
         )
 
     def open(self, connection_id, principal, token_expires_at=FOR_LONG):
-        """Let somebody connect."""
+        """Let a client connect."""
         self.connections.store(connection_id, principal, token_expires_at)
 
     def register(self, worker, worker_id, **changes):

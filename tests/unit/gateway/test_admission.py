@@ -1,4 +1,4 @@
-"""How much one principal may have: sessions, and frames a second. And until when: the token's end."""
+"""Limits of one principal: sessions, frames a second, and the end of its token."""
 
 import threading
 

@@ -22,7 +22,7 @@ def workers():
 
 @pytest.fixture
 def claim(gateway, monkeypatch):
-    """Say hello to a session that nobody holds; no need to wait for a holder."""
+    """Say hello to a session without a holder; no need to wait for one."""
     monkeypatch.setattr("gateway.dispatch.HOLDER_WAIT_SECONDS", 0.0)
 
     def send(session="s", connection_id="c1"):

@@ -31,7 +31,7 @@ def deliver(gateway):
 
 @pytest.fixture
 def refusing():
-    """An address that nobody listens on: it refuses connections while the socket is bound and not listening."""
+    """An address without a listener: it refuses connections while the socket is bound and not listening."""
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         yield SimpleNamespace(endpoint=f"http://127.0.0.1:{bound.getsockname()[1]}", token="t")
@@ -48,7 +48,7 @@ def hung():
 
 @pytest.fixture
 def reads(gateway, monkeypatch):
-    """How often the lease was read."""
+    """Record of the reads of the lease."""
     counted = []
     read = Routes.read
     monkeypatch.setattr(Routes, "read", lambda self, key: counted.append(key) or read(self, key))
@@ -154,7 +154,7 @@ def test_two_moves_in_a_row_end_in_a_claim(gateway, worker, other_worker, delive
     assert other_worker.frames == [TEXT]
 
 
-# --- nobody holds it
+# --- without a holder
 
 
 @pytest.mark.parametrize("state", ["absent", "free", "expired", "tombstone", "no endpoint"])

@@ -101,7 +101,7 @@ def is_safe(response):
 
 
 @FUZZ
-@given(bodies=st.lists(BODIES, min_size=1, max_size=5), connection_id=st.sampled_from(["c1", "c2", "nobody"]))
+@given(bodies=st.lists(BODIES, min_size=1, max_size=5), connection_id=st.sampled_from(["c1", "c2", "unknown"]))
 def test_any_message_is_answered_with_a_frame_or_nothing(deployed, bodies, connection_id):
     for body in bodies:
         context = {"connectionId": connection_id, "requestId": "r"}

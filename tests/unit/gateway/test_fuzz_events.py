@@ -81,7 +81,7 @@ def with_token(value, good):
 
 
 def shows_only(event, good):
-    """Whether the event shows the good token, and no other one."""
+    """Return true if the event shows the good token, and no other one."""
     headers, query = event.get("multiValueHeaders") or {}, event.get("multiValueQueryStringParameters") or {}
     shown = {*(query.get("token") or ())}
     for name, lines in headers.items():

@@ -1,4 +1,4 @@
-"""What the gateway's functions tell, as what happens makes them tell it."""
+"""Metrics of the gateway's functions, each emitted by the event that it counts."""
 
 from gateway import message, stopped
 from gateway.stopped import Stopped, StoppedEnvironment

@@ -62,7 +62,7 @@ class ListeningModel(RehearsalModel):
 
 @pytest.fixture
 async def call(gateway):
-    """Somebody who has said hello to a session that a real worker holds, over the message function's own handler."""
+    """A client that has said hello to a session of a real worker, over the message function's own handler."""
     made, message.dependencies = message.dependencies, lambda: gateway.router
     clients, models = FakeConnections(), []
 

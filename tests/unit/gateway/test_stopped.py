@@ -1,4 +1,4 @@
-"""What a stopped task held is offered to the others."""
+"""Sessions of a stopped task are offered to the other workers."""
 
 from types import SimpleNamespace
 

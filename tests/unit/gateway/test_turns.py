@@ -1,4 +1,4 @@
-"""Text of sessions that nobody holds: which frames go to the queue of turns, under which group and identity."""
+"""Text of sessions without a holder: which frames go to the queue of turns, under which group and identity."""
 
 import hashlib
 import json

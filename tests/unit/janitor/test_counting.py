@@ -1,4 +1,4 @@
-"""What the janitor's functions tell, as what happens makes them tell it."""
+"""Metrics of the janitor's functions, each emitted by the event that it counts."""
 
 from types import SimpleNamespace
 

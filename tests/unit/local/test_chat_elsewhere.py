@@ -11,7 +11,7 @@ URL = "wss://voice.example.com/dev"
 
 @pytest.fixture
 def conversations(monkeypatch):
-    """What was asked for, instead of a conversation."""
+    """Requested conversations, recorded instead of held."""
     made = []
 
     class Recorded:

@@ -1,4 +1,4 @@
-"""What each process is told, and which address things have."""
+"""Environment of each process, and the addresses of services."""
 
 import json
 from dataclasses import replace

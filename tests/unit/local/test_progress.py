@@ -1,4 +1,4 @@
-"""Events reach whoever listens, and a terminal that is gone stops nothing."""
+"""Events reach every listener, and a terminal that is gone stops nothing."""
 
 import io
 

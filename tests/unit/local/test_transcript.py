@@ -1,4 +1,4 @@
-"""What a conversation looks like, and when an answer is whole."""
+"""Display of a conversation, and the moment at which an answer is whole."""
 
 import pytest
 

@@ -85,7 +85,7 @@ def spoken(pcm: bytes) -> BidiAudioDeltaEvent:
 
 
 def sound(events: list[Any]) -> bytes:
-    """What of these is audio, all of it at the client's rate."""
+    """Return the audio of these events, all of it at the client's rate."""
     deltas = [event for event in events if isinstance(event, BidiAudioDeltaEvent)]
     assert all((event.sample_rate, event.content_id) == (24000, "c1") for event in deltas)
     return b"".join(base64.b64decode(event.audio) for event in deltas)

@@ -1,4 +1,4 @@
-"""What the workers rely on in Strands. A new version that lacks one of these fails here, and by name."""
+"""Names of Strands that the workers rely on. A new version that lacks one of these fails here, and by name."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NOT_IMPORTED = {
     ("strands.bidi.models.bedrock", "_MAX_HISTORY_TOTAL_BYTES"),
     ("strands.bidi.models.openai.realtime", "OPENAI_REALTIME_URL"),
 }
-"""What is reached by an attribute of a module. Everything else is read from the workers' import statements."""
+"""Names that are reached by an attribute of a module. Everything else is read from the workers' import statements."""
 
 
 def imported(path: Path) -> set[tuple[str, str]]:
@@ -41,7 +41,7 @@ def imported(path: Path) -> set[tuple[str, str]]:
                 found |= {(module, alias.name) for alias in node.names}
             case ast.Import():
                 whole = [alias.name for alias in node.names if alias.name.partition(".")[0] == "strands"]
-                assert not whole, f"{path} imports {whole} as a whole, so that nobody can tell what it uses of it"
+                assert not whole, f"{path} imports {whole} as a whole, which hides the names that it uses"
     return found
 
 
@@ -145,7 +145,7 @@ def test_models_have_the_attributes_that_are_read_by_name(module: str, name: str
     """``getattr`` with a default would not notice that one is missing."""
     model = of_strands(module, name)(**options)
     assert hasattr(model, "_connection_id"), "what is told of a connection that ended has no id any more"
-    assert model.get_connection_config()["restart_after_s"] > 0, "nobody knows when a connection is to be renewed"
+    assert model.get_connection_config()["restart_after_s"] > 0, "the time to renew a connection is unknown"
 
 
 def test_novas_client_has_the_attribute_that_is_replaced():

@@ -1,4 +1,4 @@
-"""What providers raise, and what people are told of it."""
+"""Exceptions of providers, and the errors that clients are told."""
 
 from __future__ import annotations
 

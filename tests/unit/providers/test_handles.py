@@ -1,4 +1,4 @@
-"""Whether a recorded resumption handle may be used."""
+"""Conditions under which a recorded resumption handle may be used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What of an answer was heard: words come with the sound that was before them, and time passes while it is played."""
+"""The heard part of an answer: words come with the sound that was before them, and time passes while it is played."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""OpenAI Live, whose package is not in the lock: Strands' real model where somebody has it, else a stand-in."""
+"""OpenAI Live, whose package is not in the lock: Strands' real model where it is installed, else a stand-in."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ async def stream(*events: Any) -> AsyncIterator[Any]:
 
 @pytest.mark.parametrize("how", [None, ValueError("broken"), asyncio.CancelledError()], ids=repr)
 async def test_the_end_of_a_stream_is_told(how):
-    """A provider's client that cancels its own reader ends the stream without a word; nobody has cancelled ours."""
+    """A provider's client that cancels its own reader ends the stream without one; ours is not cancelled."""
     events = stream("one") if how is None else stream("one", how)
     async with Pump(events, lambda: "mark") as pump:
         assert await pump.next(5) == ("one", "mark")

@@ -1,4 +1,4 @@
-"""What a new connection of a model is told of what the old one left unanswered."""
+"""Unanswered input of an old model connection, and what the new one is told of it."""
 
 from __future__ import annotations
 

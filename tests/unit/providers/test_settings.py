@@ -1,4 +1,4 @@
-"""What is configured becomes a model, or one clear line."""
+"""Settings become a model, or one clear line."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FOREIGN = {
     "gemini-live": {"aws_sdk_bedrock_runtime", "strands.bidi.models.openai.realtime"},
     "rehearsal": {"google.genai", "aws_sdk_bedrock_runtime", "websockets"},
 }
-"""What belongs to another provider. Not awscrt: boto3 imports it wherever it finds it."""
+"""Modules that belong to another provider. Not awscrt: boto3 imports it wherever it finds it."""
 
 
 @pytest.mark.parametrize("name", INSTALLED)

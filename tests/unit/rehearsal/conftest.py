@@ -30,7 +30,7 @@ class Conversation:
         try:
             async for event in self.agent.receive():
                 await self._keep(event)
-        except Exception as error:  # noqa: BLE001 - handed to whoever waits
+        except Exception as error:  # noqa: BLE001 - handed to the waiting test
             self.error = error
             await self._keep(None)
 

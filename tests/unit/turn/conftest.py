@@ -36,7 +36,7 @@ class Ended(StorageUnavailable):
 
 @dataclass
 class World:
-    """What outlives a process: storage, what clients were sent, where they are, what the tools did."""
+    """State that outlives a process: storage, posted frames, addresses of clients, effects of tools."""
 
     storage: MemoryStorage = field(default_factory=MemoryStorage)
     posted: list[tuple[str, ServerFrame]] = field(default_factory=list)
@@ -167,7 +167,7 @@ class Person:
         self._now = 0.0
 
     def outgoing(self) -> list[Delivery]:
-        """What goes into the queue now: hello and text."""
+        """Return the deliveries that go into the queue now: hello and text."""
         self._now += 10.0
         frames = self.conversation.outgoing(self._now, self._number)
         return [self.delivery(frame) for frame in frames if isinstance(frame, Hello | TextInput)]

@@ -69,8 +69,8 @@ BODIES = (
 RECORDS = st.lists(st.tuples(BODIES, st.integers(1, 7), st.dictionaries(st.text(max_size=9), JSON)), max_size=3)
 
 
-class Anybody(World):
-    """Clients of whatever session."""
+class Open(World):
+    """World in which every client belongs to every session."""
 
     def clients(self, _: str) -> list[ClientAddress]:
         return list(self.addresses.values())
@@ -87,7 +87,7 @@ class Function:
     """The text worker's function, warm, with a session that goes on."""
 
     def __init__(self) -> None:
-        self.world = Anybody()
+        self.world = Open()
         self._said = count(1)
         self.process = handler.runner().run(self._process())
 

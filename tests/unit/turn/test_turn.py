@@ -250,7 +250,7 @@ async def test_text_of_a_session_that_a_living_worker_holds_is_left_to_it(world,
         await process.take(delivery, repeated=True)
 
     await voice.sessions.give_back(held)
-    await process.take(delivery)  # its client sent it again, and by now nobody holds
+    await process.take(delivery)  # its client sent it again, and by now no process holds
     await person.settle(process)
     assert person.texts == ["tea"]
 

@@ -95,7 +95,7 @@ SERVER_FRAMES = [
         seconds=300.0,
         record=7,
     ),
-    Approval(epoch=2, seq=8, status="expired", of=7, reason="nobody answered", record=8),
+    Approval(epoch=2, seq=8, status="expired", of=7, reason="no answer", record=8),
     Error(code="approval_open", message="wait", retryable=False, input=4),
     BargeIn(epoch=2, seq=7),
     Restart(epoch=2, seq=8, reason="timeout"),

@@ -1,4 +1,4 @@
-"""What keeps others from sending too much: images, pieces of audio, frames a second."""
+"""Limits on what a client may send: images, pieces of audio, frames a second."""
 
 import pytest
 from hypothesis import given, settings

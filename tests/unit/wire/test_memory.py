@@ -1,4 +1,4 @@
-"""What a kept frame is reckoned to take is what it takes."""
+"""The estimated memory of a kept frame is the memory that it takes."""
 
 import sys
 

@@ -223,7 +223,7 @@ def test_what_has_arrived_is_not_sent_to_the_same_holder_again():
     sender = window_of(3, 8, audio_timeout=6.0, longest_timeout=30.0)
     assert numbers(sender.due(0.0)) == [1, 2, 3]
     sender.arrived(2, now=1.0)
-    assert numbers(sender.due(6.0)) == [1, 3], "the lowest asks whether anybody is there"
+    assert numbers(sender.due(6.0)) == [1, 3], "the lowest probes for a holder"
     sender.resend_lost()
     assert numbers(sender.due(7.0)) == [3]
     sender.resend_all()

@@ -51,7 +51,7 @@ def play(path: Path, changes: dict[int, bool], most_steps: int) -> int:
 
     Args:
         path: What carries it.
-        changes: At which steps, and whether what is on its way is lost then, because nobody was there to take it.
+        changes: The steps, each with whether what is in flight is lost then, because no holder was there to take it.
         most_steps: More have to be enough.
 
     Returns:

@@ -87,7 +87,7 @@ async def host(storage: MemoryStorage, clients: FakeConnections) -> AsyncIterato
 
 @pytest.fixture
 def unused_port() -> int:
-    """A port on loopback where nobody listens."""
+    """A port on loopback without a listener."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

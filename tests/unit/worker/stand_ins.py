@@ -1,4 +1,4 @@
-"""What worker tests put in the place of the world: clients behind the management API, and a model with a handle."""
+"""Stand-ins of worker tests for the world: clients behind the management API, and a model with a handle."""
 
 from __future__ import annotations
 
@@ -118,14 +118,14 @@ class HandledModel(ScriptedModel):
 
     @property
     def texts(self) -> list[str]:
-        """What was typed to it."""
+        """Texts that it was sent."""
         return [
             block.text for content in self.sent for block in getattr(content, "content", ()) if hasattr(block, "text")
         ]
 
     @property
     def audio(self) -> list[bytes]:
-        """What was said to it."""
+        """Audio that it was sent."""
         return [content.source["bytes"] for content in self.sent if hasattr(content, "source")]
 
 

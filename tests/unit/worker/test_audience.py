@@ -26,7 +26,7 @@ def speech(number: int) -> AudioOutput:
 
 
 def heard(clients, *connections):
-    """What a client has from several connections, by the protocol's own order."""
+    """Return a client's frames from several connections, by the protocol's own order."""
     order, frames = OutputOrder(), []
     for connection in connections:
         for frame in clients.posted[connection]:

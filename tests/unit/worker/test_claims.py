@@ -1,4 +1,4 @@
-"""What becomes of each message in the claims queue."""
+"""Outcome of each message in the claims queue."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the process is told, and what it says when that is not enough."""
+"""Environment of the process, and its errors when a variable is missing."""
 
 from __future__ import annotations
 

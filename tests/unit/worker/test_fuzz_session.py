@@ -64,7 +64,7 @@ TAKEN = st.one_of(
     st.builds(OutputAck, epoch=st.integers(0, 9), seq=st.integers(1, 9)),
     st.sampled_from([Ping(), Bye()]),
 )
-"""What the protocol allows, in an order and with a content that no client thinks of."""
+"""Frames that the protocol allows, in an order and with a content that no client thinks of."""
 
 IN_FRAMES = st.dictionaries(st.sampled_from(["type", "session", "trace", "epoch", "seq", "text", "audio"]), LEAVES)
 
@@ -181,7 +181,7 @@ def test_a_conversation_goes_on_whatever_frames_come(talking, bodies):
 @given(body=CLAIM_BODIES, token=st.sampled_from([CLAIMS_TOKEN] * 8 + ["wrong", ""]))
 @example(body=claim_with(("talk", {"prepare": True})), token=CLAIMS_TOKEN)
 @example(body=claim_with(("talk", {"clients": []})), token=CLAIMS_TOKEN)
-@example(body=claim_with(("talk", {"principal": "somebody else"})), token=CLAIMS_TOKEN)
+@example(body=claim_with(("talk", {"principal": "another principal"})), token=CLAIMS_TOKEN)
 def test_any_claim_is_taken_or_refused_and_hurts_nobody_else(talking, body, token):
     async def ask() -> None:
         status, answer = await talking.post("/claims", body, CLAIMS_TOKEN_HEADER, token)

@@ -1,4 +1,4 @@
-"""A planned handoff: the successor is ready before the predecessor lets go."""
+"""A planned handoff: the successor is ready before the predecessor releases."""
 
 from __future__ import annotations
 
@@ -197,7 +197,7 @@ async def test_a_preparation_under_way_is_given_up_when_the_session_is_claimed(w
 
 
 async def test_a_conversation_without_a_pause_goes_over_all_the_same(world, old, new, monkeypatch):
-    """Somebody speaks again each time that the successor is ready: it begins anew in the gap."""
+    """The caller speaks again each time that the successor is ready: it begins anew in the gap."""
     await conversation(world, old, "one")
     session = old.session
     prepare = new.claims.prepare
@@ -367,7 +367,7 @@ async def test_the_newest_version_comes_first_then_most_room(monkeypatch):
 
 
 async def test_the_dead_are_asked_last_and_do_not_count_as_refusals(monkeypatch):
-    """What a lost zone leaves in the registry has the most room of all, and is more than the refusals allowed."""
+    """Workers of a lost zone stay in the registry with the most room of all, and outnumber the refusals allowed."""
     asked: list[str] = []
 
     async def peers() -> list[Peer]:

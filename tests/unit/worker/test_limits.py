@@ -1,4 +1,4 @@
-"""What the holder enforces of the protocol's limits: how long a piece of audio is, and how many frames come."""
+"""Limits of the protocol that the holder enforces: the length of a piece of audio, and the rate of frames."""
 
 from __future__ import annotations
 

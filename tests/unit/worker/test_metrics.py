@@ -1,4 +1,4 @@
-"""What the worker counts reaches CloudWatch's format."""
+"""Counts of the worker are emitted in CloudWatch's format."""
 
 from __future__ import annotations
 

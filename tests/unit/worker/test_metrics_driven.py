@@ -63,7 +63,7 @@ def tells(*names: str) -> Callable[[Any], Any]:
 
 @pytest.fixture(autouse=True)
 def told():
-    """What was told since the test began, as CloudWatch would read it."""
+    """Metrics emitted since the test began, as CloudWatch would read them."""
     metrics.take()
 
     def read() -> set[str]:

@@ -1,4 +1,4 @@
-"""How fast a worker on its way out begins its handoffs. Times are virtual."""
+"""Pace at which a draining worker begins its handoffs. Times are virtual."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from worker import drain as drain_module
 from worker.drain import HANDOFFS_A_SECOND, PACED_SECONDS, Drain
 
 HANDOFF_SECONDS = 4.0
-"""What each takes here: longer than the pause between two, so that many are under way at once."""
+"""Duration of each handoff: longer than the pause between two, so that many are under way at once."""
 
 
 class Handoffs:

@@ -26,7 +26,7 @@ class Clients:
 
 
 def play(script: Callable[[Clients], Awaitable[None]]) -> list[tuple[float, str, int, tuple[int, ...]]]:
-    """What clients are told while a script runs, and for three seconds after it."""
+    """Return the receipts that clients get while a script runs, and for three seconds after it."""
     clients = Clients()
 
     async def run() -> None:

@@ -69,7 +69,7 @@ def finals(clients: Any, connection_id: str = "k1") -> list[str]:
 
 
 def said(hosting: Any, words: str) -> bool:
-    """Whether the agent's history has these words."""
+    """Return true if the agent's history has these words."""
     return any(block.get("text") == words for message in hosting.agent.messages for block in message["content"])
 
 
@@ -134,7 +134,7 @@ async def test_a_successor_knows_what_was_taken(host, clients):
     second.session.deliver(delivery(text("hello", 1), connection_id="k2"))
     second.session.deliver(delivery(text("again", 2), connection_id="k2"))
     await eventually(lambda: len(second.model.texts) > 1)
-    assert second.model.texts == ["hello", "again"], "what nobody had answered is asked by the successor, not recorded"
+    assert second.model.texts == ["hello", "again"], "what had no answer is asked by the successor, not recorded"
 
 
 async def test_a_last_text_that_breaks_the_model_does_not_end_every_successor(host, clients):
@@ -391,7 +391,7 @@ async def test_what_was_heard_of_an_answer_corrects_its_transcript(host, clients
     assert [block["text"] for block in hosting.agent.messages[-1]["content"]] == ["One."]
     hosting.session.deliver(delivery(hello(-1, connection=2), connection_id="k2", counter=2))
     await eventually(lambda: finals(clients, "k2") == ["One."])
-    hosting.model.emit([AnswerCut("somebody took it out", "of the history"), *answered("Four.", content_id="c4")])
+    hosting.model.emit([AnswerCut("a hook took it out", "of the history"), *answered("Four.", content_id="c4")])
     await eventually(lambda: finals(clients, "k2") == ["One.", "Four."])
 
 
@@ -820,11 +820,11 @@ async def test_what_is_settled_for_a_handoff_does_not_take_a_session_again_that_
     await hosting.session.settle()
     item = await storage.guard.read("default/talk")
     assert item is not None
-    assert "acquire_id" not in item, "held, and by nobody who hosts it"
+    assert "acquire_id" not in item, "held by a process that does not host it"
 
 
 async def test_sessions_that_begin_together_do_not_commit_together(host, monkeypatch):
-    """Forty that came with one handoff would, every 2.5 s, and everybody on the worker would hear a gap of 60 ms."""
+    """Forty sessions of one handoff would, every 2.5 s, and all callers of the worker would hear a gap of 60 ms."""
     monkeypatch.setattr("worker.session.SETTLE_SECONDS", 1.0)
     settled = []
     monkeypatch.setattr("worker.input.Input.settle", lambda one: settled.append((one, time.monotonic())))
@@ -946,7 +946,7 @@ async def test_half_a_surrogate_pair_is_shown_as_a_replacement_and_ends_nothing(
 
 
 async def is_free(storage: Any) -> bool:
-    """Whether another manager gets the session at once."""
+    """Return true if another manager gets the session at once."""
     other = MemorySessionManager(storage=storage, acquire_timeout=0.0)
     try:
         await other.open()

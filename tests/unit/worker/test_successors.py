@@ -1,4 +1,4 @@
-"""Whom a session is offered to, and when the search for somebody ends."""
+"""Workers that a session is offered to, and the end of the search for a successor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where turns end."""
+"""Ends of turns."""
 
 from __future__ import annotations
 
