@@ -36,6 +36,9 @@ EXIT_TIMEOUT_S = 10.0
 """Seconds that the end of a program waits for storage: as long as container runtimes wait between SIGTERM and SIGKILL.
 Storage that is well needs a fraction of one. What is not written by then is named on stderr."""
 
+_RELEASE_S = 2.0
+"""Seconds of these that are kept for the releases themselves, if storage does not take what is queued."""
+
 _TOLD_AFTER_S = 1.0
 """Seconds of waiting after which that is logged."""
 
@@ -187,14 +190,15 @@ class OpenHandles:
         releases: dict[asyncio.Task[None], Session] = {task: session for session, task in self._releasing.items()}
         for session in self._open:
             if session.unfinished:
-                releases[self._loop.create_task(session.leave())] = session
+                flush_for = max(0.0, deadline - self._loop.time() - _RELEASE_S)
+                releases[self._loop.create_task(session.leave(flush_for))] = session
         if not releases:
             return {}
         _, pending = await asyncio.wait(releases, timeout=min(_TOLD_AFTER_S, EXIT_TIMEOUT_S))
         if pending and (left := deadline - self._loop.time()) > 0:
             logger.warning("the program ends, sessions that wait for storage: %d, for up to %.0f s", len(pending), left)
             await asyncio.wait(pending, timeout=left)
-        return {session: str(error) for task, session in releases.items() if (error := _error_of(task)) is not None}
+        return {session: _why(task) for task, session in releases.items() if not _went_well(task)}
 
 
 def at_exit(end: Callable[[], None]) -> None:
@@ -235,8 +239,14 @@ async def _released(session: Session, record_changes: Callable[[], None]) -> Non
             return
 
 
-def _error_of(task: asyncio.Task[None]) -> BaseException | None:
-    return task.exception() if task.done() and not task.cancelled() else None
+def _went_well(task: asyncio.Task[None]) -> bool:
+    return task.done() and not task.cancelled() and task.exception() is None
+
+
+def _why(task: asyncio.Task[None]) -> str:
+    """Why a release has come to nothing, at the end of the program: nothing is retried any more."""
+    error = task.exception() if task.done() and not task.cancelled() else None
+    return "storage does not answer" if error is None or isinstance(error, StorageUnavailable) else str(error)
 
 
 def _left_behind(sessions: list[Session], wrong: dict[Session, str]) -> Iterator[str]:

@@ -72,7 +72,7 @@ class Runtime:
         self.heartbeat_executor = DaemonExecutor(HEARTBEAT_THREADS, thread_name_prefix="segue-heartbeat")
         self.loop = asyncio.new_event_loop()
         self.heartbeats = HeartbeatSchedule(self.loop, self.clock)
-        self.handles = OpenHandles(self.loop, self.executor)
+        self.handles = OpenHandles(self.loop, self.guard_executor)
         threading.Thread(target=self._run, name="segue-loop", daemon=True).start()
 
     @classmethod

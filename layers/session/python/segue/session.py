@@ -266,17 +266,17 @@ class Session:
         writer.left = writer.left or for_good
         try:
             async with self._between_commits(writer, timeout):
-                await self._release(writer)
+                await self._release(writer, timeout)
         except StorageUnavailable as error:
             logger.warning("not released, the lease runs out", extra={"error": str(error)})
             if for_good:
                 writer.fail(self.lease.fenced(None))
             self.upkeep.forsake()
 
-    async def _release(self, writer: JournalWriter) -> None:
+    async def _release(self, writer: JournalWriter, timeout: float) -> None:
         if writer.undecided:
             raise StorageUnavailable("whether the last commit was accepted is not known")
-        await writer.settle_chores(CHORES_TIMEOUT_S)
+        await writer.settle_chores(min(CHORES_TIMEOUT_S, timeout))
         self._left = self.lease.item
         if writer.left:
             writer.fail(self.lease.fenced(None))
