@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import textwrap
 from pathlib import Path
@@ -13,6 +14,7 @@ from strands.bidi import BidiAgent
 from segue import GuardedS3SessionManager, SessionExists
 from segue.ids import session_key
 from segue.testing import provision
+from tests.support.programs import Programs
 from tests.support.scripted_model import ScriptedModel
 from tests.support.stage import Stage
 
@@ -22,6 +24,11 @@ PAGES = ("README.md", "docs/sessions.md")
 
 def examples(page: str) -> list[str]:
     return re.findall(r"^```python\n(.*?)^```", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def programs(page: str) -> list[str]:
+    """Examples that are programs, or begin one; their fence says ``py``."""
+    return re.findall(r"^```py\n(.*?)^```", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -72,3 +79,28 @@ async def test_going_back_and_copying_do_what_the_page_says(scope: dict[str, Any
 
 def texts(messages: Any) -> list[str]:
     return [message["content"][0]["text"] for message in messages]
+
+
+WAITS = {
+    "in a call that blocks": "os.kill(os.getpid(), signal.SIGTERM); time.sleep(60)",
+    "on an event loop": """
+async def waits():
+    os.kill(os.getpid(), signal.SIGTERM)
+    await asyncio.sleep(60)
+asyncio.run(waits())
+""",
+}
+
+
+@pytest.mark.parametrize("waits", WAITS)
+def test_the_program_of_the_page_that_is_ended_by_sigterm_releases(
+    program: Programs, tmp_path: Path, waits: str
+) -> None:
+    talks, handles = programs("docs/sessions.md")
+
+    program(f"os.chdir(sys.argv[1]); model = FakeModel()\n{handles}\n{talks}\n{WAITS[waits]}", tmp_path)
+    again = program(f"os.chdir(sys.argv[1]); model = FakeModel()\n{talks}\nprint()\nprint(len(agent.messages))", tmp_path)
+
+    item = json.loads((tmp_path / "sessions" / "guard" / "default" / "user_1.json").read_text())
+    assert "acquire_id" not in item
+    assert (again.stdout.splitlines()[-1], again.stderr) == ("4", "")
