@@ -98,8 +98,9 @@ def test_the_program_of_the_page_that_is_ended_by_sigterm_releases(
 ) -> None:
     talks, handles = programs("docs/sessions.md")
 
-    program(f"os.chdir(sys.argv[1]); model = FakeModel()\n{handles}\n{talks}\n{WAITS[waits]}", tmp_path)
-    again = program(f"os.chdir(sys.argv[1]); model = FakeModel()\n{talks}\nprint()\nprint(len(agent.messages))", tmp_path)
+    talks = f"os.chdir(sys.argv[1]); model = FakeModel()\n{talks}"
+    program(f"{handles}\n{talks}\n{WAITS[waits]}", tmp_path)
+    again = program(f"{talks}\nprint()\nprint(len(agent.messages))", tmp_path)
 
     item = json.loads((tmp_path / "sessions" / "guard" / "default" / "user_1.json").read_text())
     assert "acquire_id" not in item
