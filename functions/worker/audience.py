@@ -15,7 +15,7 @@ from enum import Enum, auto
 from typing import Final
 
 from segue.wire.claims import ClientAddress
-from segue.wire.frames import Error, Ready, ServerFrame
+from segue.wire.frames import Error, Pause, Ready, ServerFrame
 from segue.wire.output import OutputNumbering
 from worker.log import logger
 from worker.metrics import metrics
@@ -46,7 +46,7 @@ class _Listener:
         outbox: What waits for it.
         sender: Posts that.
         heard_at: When it spoke last.
-        greeted: Whether it hears everything: its ``ready`` has been said.
+        greeted: Whether it hears everything: its ``ready`` has been said. Before that it hears only of a ``pause``.
         listens: Whether it was greeted, be it on an older connection, and hears what no ``ready`` brings again.
     """
 
@@ -60,7 +60,7 @@ class _Listener:
     def put(self, frame: ServerFrame) -> None:
         if isinstance(frame, Ready):
             self.greeted = self.listens = True
-        if self.greeted or (self.listens and not is_retold(frame)):
+        if self.greeted or isinstance(frame, Pause) or (self.listens and not is_retold(frame)):
             self.outbox.put(frame)
 
 

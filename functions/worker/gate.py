@@ -31,6 +31,10 @@ from worker.metrics import Time, metrics
 RETRY_SECONDS = 0.5
 """Pause after storage failed a wait, before the wait is taken up again."""
 
+PAUSE_SECONDS = 3.0
+"""After so long without a commit the clients are told that the conversation pauses. A commit takes a tenth of a second,
+and no caller wonders before a few have passed."""
+
 
 class Journal(Protocol):
     """What the gate asks of the session manager."""
@@ -69,18 +73,19 @@ class OutputGate:
         self,
         journal: Journal,
         release: Callable[[ServerFrame, str | None], None],
-        stalled: Callable[[], None],
+        pause: Callable[[bool], None],
     ) -> None:
         """Keep what the gate asks and tells.
 
         Args:
             journal: Knows what is durable.
             release: Takes a frame that may leave, and whom it is for. Must not wait.
-            stalled: Called once each time storage begins to fail.
+            pause: Called with True when what waits has waited for long, or storage fails; with False when it goes on.
         """
         self._journal = journal
         self._release = release
-        self._stalled = stalled
+        self._pause = pause
+        self._paused = False
         self._waiting: deque[Waiting] = deque()
         self._arrived = asyncio.Event()
         self._empty = asyncio.Event()
@@ -138,15 +143,27 @@ class OutputGate:
         self._empty.set()
 
     async def _reach(self, position: int | None) -> None:
-        troubled = False
-        while position is not None and position > self._journal.head:
-            try:
-                await self._journal.durable(position)
-            except StorageUnavailable as error:
-                if not troubled:
+        if position is None or position <= self._journal.head:
+            return
+        waiting_long = asyncio.get_running_loop().call_later(PAUSE_SECONDS, self._say_pause)
+        try:
+            while position > self._journal.head:
+                try:
+                    await self._journal.durable(position)
+                except StorageUnavailable as error:
                     logger.warning("storage does not answer, output waits", reason=str(error))
-                    self._stalled()
-                troubled = True
-                await asyncio.sleep(RETRY_SECONDS)
-            else:
-                return
+                    self._say_pause()
+                    await asyncio.sleep(RETRY_SECONDS)
+                else:
+                    break
+        finally:
+            waiting_long.cancel()
+        if self._paused:
+            self._paused = False
+            self._pause(False)  # noqa: FBT003 - a callback with one fact
+
+    def _say_pause(self) -> None:
+        if not self._paused and not self._closed:
+            self._paused = True
+            logger.warning("nothing was saved for a while, output waits", seconds=PAUSE_SECONDS)
+            self._pause(True)  # noqa: FBT003 - a callback with one fact

@@ -1,6 +1,7 @@
 """One session passed on: its successor is ready before it is let go.
 
     predecessor                                              successor
+    all is saved
     at a turn boundary ─▶ prepare ─────────────────────────▶ restores, builds the agent, connects its model
     (the conversation goes on)  ◀──────────────────────────  ready for 41 records
     the next boundary: still 41? otherwise once more
@@ -30,6 +31,10 @@ from worker.metrics import Count, metrics
 from worker.registry import Peer
 from worker.session import HostedSession
 from worker.successors import Promise
+
+SAVED_SECONDS: Final = 60.0
+"""For storage that hangs, while the conversation goes on: a successor could not read the session. Normally what is not
+saved yet is saved in a tenth of a second."""
 
 TURN_SECONDS: Final = 5.0
 """Most answers are spoken in less. Cutting one is better than keeping a caller waiting for an old worker."""
@@ -92,6 +97,7 @@ class Handoff:
     async def run(self) -> None:
         """Pass it on."""
         session = self._session
+        await self._bounded(session.saved(), SAVED_SECONDS)
         await self._bounded(self._find_successor(), SUCCESSOR_SECONDS)
         promise = self._promise
         begun = asyncio.get_running_loop().time()

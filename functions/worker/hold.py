@@ -12,11 +12,16 @@ from typing import Final
 from strands.bidi import BidiAgent
 
 from segue import SegueError
+from segue.upkeep import STORAGE_TIMEOUT_S
 from worker.log import logger
 from worker.manager import Manager
 
-STOP_SECONDS: Final = 40.0
-"""For stopping an agent: its model, then flush and release, which give up on storage after 30 s."""
+STOP_SECONDS: Final = STORAGE_TIMEOUT_S + 20.0
+"""For stopping an agent: its model, then flush and release, which wait for storage for so long. A worker that drains
+waits less: see ``worker.drain``."""
+
+LOST_SECONDS: Final = 40.0
+"""The same for a session that is lost: its callers may come back to this worker, and wait for the end of it."""
 
 
 class Hold:
@@ -69,7 +74,7 @@ class Hold:
         # From here on an absent lease is our own doing. Should somebody take it all the same, ``on_lost`` says so.
         self._releasing, released_before = True, self.released
         try:
-            async with asyncio.timeout(STOP_SECONDS):
+            async with asyncio.timeout(LOST_SECONDS if self.lost else STOP_SECONDS):
                 await (self._stop_agent() if stop else self._manager.leave())
         except (SegueError, TimeoutError) as error:
             if released_before:

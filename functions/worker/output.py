@@ -34,6 +34,8 @@ RETOLD_FRAMES: Final = 1024
 RETOLD_BYTES: Final = 4 * 1024 * 1024
 """And what that takes: half of what an outbox does."""
 
+_STORAGE_PAUSE: Final = frames.Pause(active=True, reason="storage")
+
 
 class Output:
     """Speaks for one agent. Nothing here waits for a client.
@@ -55,13 +57,14 @@ class Output:
             traces: Knows what the frames of an answer carry.
         """
         self.audience = audience
-        self.gate = OutputGate(manager, audience.send, self._stalled)
+        self.gate = OutputGate(manager, audience.send, self._pause)
         self._manager = manager
         self._agent = agent
         self._history = len(agent.messages)
         self._marks = Marks(manager.record_of, lambda: manager.position)
         self._speech = Speech(self._marks)
         self._traces = traces or TurnTraces()
+        self._paused = False
 
     def register(self) -> None:
         """Look after the session manager at where messages are recorded."""
@@ -90,6 +93,8 @@ class Output:
             client_id: Whom to greet.
             last_record: As its ``hello`` says; None when nothing is to be said again.
         """
+        if self._paused:
+            self.audience.send(_STORAGE_PAUSE, client_id)  # `ready` waits too, and the caller wonders
         waiting = self.gate.greeting(client_id)
         if waiting is not None and (last_record is None or waiting.since is not None):
             return  # that answers this one, too: while storage hangs a client says hello again and again
@@ -181,8 +186,9 @@ class Output:
     def _known(self, client_id: str) -> Known:
         return self._manager.inputs.get(client_id, Known())
 
-    def _stalled(self) -> None:
-        self.audience.send(frames.error_frame("busy", "saving takes longer than usual: answers wait for it"))
+    def _pause(self, active: bool) -> None:  # noqa: FBT001 - a callback with one fact
+        self._paused = active
+        self.audience.send(msgspec.structs.replace(_STORAGE_PAUSE, active=active))
 
 
 def audio_formats(model: object) -> frames.AudioFormats | None:

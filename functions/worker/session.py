@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
-from segue import SessionFenced
+from segue import SegueError, SessionFenced
 from segue.wire import frames
 from segue.wire.claims import ClientAddress
 from segue.wire.delivery import Delivery
@@ -205,6 +205,11 @@ class HostedSession:
         if self.state is State.OPEN:  # a record of one that has ended would take the session again, for nobody
             self._input.settle()
         await self._manager.durable()
+
+    async def saved(self) -> None:
+        """Wait until all that happened so far is durable, or is known not to become it."""
+        with contextlib.suppress(SegueError):
+            await self._manager.durable()
 
     async def spoken(self) -> None:
         """Wait until everything that was said so far has been posted."""

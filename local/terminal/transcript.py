@@ -110,6 +110,8 @@ class View:
         match frame:
             case frames.Moved():
                 self.note("the worker is handing the session over")
+            case frames.Pause():
+                self.note("storage is slow, the answer waits for it" if frame.active else "it goes on")
             case frames.Restart():
                 self.note(f"the model's connection was renewed ({frame.reason})")
             case frames.Error():

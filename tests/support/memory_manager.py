@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
@@ -141,6 +142,34 @@ class Unavailable:
         if self.on and (not self._kinds or kinds & set(self._kinds)):
             self.failed += 1
             raise StorageUnavailable("as the test wants it")
+
+
+class Hang:
+    """Holds up all requests of some kinds, until it is over.
+
+    Attributes:
+        waiting: How many wait.
+    """
+
+    def __init__(self, *kinds: str) -> None:
+        self.waiting = 0
+        self._kinds = kinds
+        self._over = threading.Event()
+
+    def end(self) -> None:
+        self._over.set()
+
+    async def __call__(self, operation: str, what: Any) -> None:
+        kinds = {operation} | ({kind_of(what)} if operation == "write" else set())
+        if kinds & set(self._kinds) and not self._over.is_set():
+            self.waiting += 1
+            while not self._over.is_set():
+                await asyncio.sleep(0.005)
+            self.waiting -= 1
+
+
+S3 = ("put", "get", "list", "delete")
+"""What hangs when S3 does."""
 
 
 class _Flag:

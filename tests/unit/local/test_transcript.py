@@ -75,6 +75,12 @@ def test_a_new_epoch_is_told_once(pipe):
     ]
 
 
+def test_a_pause_is_told(pipe):
+    for active in (True, False):
+        pipe.view.show(frames.Pause(epoch=4, active=active, reason="storage"))
+    assert pipe.text.splitlines() == ["· storage is slow, the answer waits for it", "· it goes on"]
+
+
 def test_a_note_does_not_end_up_behind_the_prompt(terminal):
     terminal.view.prompt()
     terminal.view.prompt()

@@ -13,39 +13,12 @@ import segue.session
 import segue.upkeep
 from segue import LeaseSettings, SessionFenced, SessionHeld, StorageUnavailable
 from tests.support.crash import certainly_dead
-from tests.support.memory_manager import MemoryStorage, kind_of
+from tests.support.memory_manager import S3, Hang, MemoryStorage, kind_of
 from tests.support.sessions import Sessions, item, started, texts
 from tests.support.waiting import eventually
 
-
-class Hang:
-    """Holds up all requests of some kinds, until it is over.
-
-    Attributes:
-        waiting: How many wait.
-    """
-
-    def __init__(self, *kinds: str) -> None:
-        self.waiting = 0
-        self._kinds = kinds
-        self._over = threading.Event()
-
-    def end(self) -> None:
-        self._over.set()
-
-    async def __call__(self, operation: str, what: Any) -> None:
-        kinds = {operation} | ({kind_of(what)} if operation == "write" else set())
-        if kinds & set(self._kinds) and not self._over.is_set():
-            self.waiting += 1
-            while not self._over.is_set():
-                await asyncio.sleep(0.005)
-            self.waiting -= 1
-
-
 SHORT = LeaseSettings(duration=2.0, heartbeat=0.3, margin=0.3)
 """A lease that a test can outwait, and that a busy machine does not cost its holder."""
-
-S3 = ("put", "get", "list", "delete")
 
 
 def beats(storage: MemoryStorage) -> int:

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segue.item import Known
-from segue.wire.frames import Approval, AudioOutput, InputAck, Pong, Ready, TextOutput, Tool, Transcript
+from segue.wire.frames import Approval, AudioOutput, InputAck, Pause, Pong, Ready, TextOutput, Tool, Transcript
 from segue.wire.memory import kept_bytes
 from segue.wire.output import GAP, JournalCursor, OutputNumbering, OutputOrder
 
@@ -34,6 +34,14 @@ def test_every_client_has_its_own_numbers():
     numbering.forget("a")
     numbering.forget("never seen")
     assert numbering.stamp("a", Pong()).seq == 1
+
+
+def test_a_pause_uses_up_no_number():
+    numbering = OutputNumbering(epoch=5)
+    assert numbering.stamp("a", Pong()).seq == 1
+    paused = numbering.stamp("a", Pause(active=True, reason="storage"))
+    assert (paused.epoch, paused.seq) == (5, None)
+    assert numbering.stamp("a", Pong()).seq == 2
 
 
 # --- OutputOrder

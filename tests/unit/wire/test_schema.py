@@ -154,6 +154,7 @@ FIELDS = {
     frames.BargeIn: {},
     frames.Restart: {},
     frames.Moved: {},
+    frames.Pause: {},
     frames.Resume: {},
     frames.Error: {"input": NUMBER},
     frames.Pong: {},

@@ -54,7 +54,7 @@ def stalls():
 
 @pytest.fixture
 async def the_gate(journal, out, stalls):
-    made = OutputGate(journal, lambda frame, client_id: out.append((frame, client_id)), lambda: stalls.append(1))
+    made = OutputGate(journal, lambda frame, client_id: out.append((frame, client_id)), stalls.append)
     task = asyncio.create_task(made.run())
     yield made
     task.cancel()
@@ -117,12 +117,41 @@ async def test_storage_that_fails_is_asked_again_and_complained_of_once(the_gate
     await eventually(lambda: not journal.failures)
     journal.commit(1)
     await eventually(lambda: words(out) == ["late"])
-    assert stalls == [1]
+    assert stalls == [True, False]
+
+
+async def test_a_pause_is_told_when_nothing_is_saved_for_long_and_when_it_goes_on(
+    the_gate, journal, out, stalls, monkeypatch
+):
+    monkeypatch.setattr(gate, "PAUSE_SECONDS", 0.05)
+    for number in (1, 2, 3):
+        the_gate.put(TextOutput(text=f"{number}"), number)
+    await eventually(lambda: stalls == [True])
+    assert out == []
+    journal.commit(3)
+    await eventually(lambda: words(out) == ["1", "2", "3"])
+    assert stalls == [True, False]
+
+
+async def test_no_pause_is_told_of_what_is_saved_in_time_or_ends(journal, out, stalls, monkeypatch):
+    monkeypatch.setattr(gate, "PAUSE_SECONDS", 0.3)
+    made = OutputGate(journal, lambda frame, client_id: out.append(frame), stalls.append)
+    running = asyncio.create_task(made.run())
+    made.put(final("saved"), 1)
+    await turns()
+    journal.commit(1)
+    await made.emptied()
+    made.put(final("never"), 2)
+    await turns()
+    running.cancel()
+    await asyncio.wait({running})
+    await asyncio.sleep(0.5)  # as long as a notice would take
+    assert stalls == []
 
 
 async def test_a_fenced_journal_ends_the_gate(journal, out):
     journal.failures = [SessionFenced(1, "other")]
-    made = OutputGate(journal, lambda frame, client_id: out.append(frame), lambda: None)
+    made = OutputGate(journal, lambda frame, client_id: out.append(frame), lambda _: None)
     made.put(final("never"), 1)
     with pytest.raises(SessionFenced):
         await made.run()

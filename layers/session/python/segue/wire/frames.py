@@ -2,7 +2,8 @@
 
 Client to server (`segue.wire.client_frames`): `Hello`, `TextInput`, `AudioInput`, `ImageInput`, `AnswerInput`,
 `OutputAck`, `Ping`, `Bye`. Server to client (`segue.wire.server_frames`): `Ready`, `InputAck`, `Received`,
-`AudioOutput`, `Transcript`, `TextOutput`, `Tool`, `Approval`, `BargeIn`, `Restart`, `Moved`, `Resume`, `Error`, `Pong`.
+`AudioOutput`, `Transcript`, `TextOutput`, `Tool`, `Approval`, `BargeIn`, `Restart`, `Moved`, `Pause`, `Resume`,
+`Error`, `Pong`.
 
 Fields that a reader does not know are ignored, so that the two ends need not be deployed together. Fields that are
 `None` are left out. A frame that breaks a rule raises `FrameError`, whose code and message may be shown to the client.
@@ -51,6 +52,7 @@ from segue.wire.server_frames import (
     InputAck,
     JournalFrame,
     Moved,
+    Pause,
     Pong,
     Ready,
     Received,
@@ -92,6 +94,7 @@ __all__ = [
     "Modality",
     "Moved",
     "OutputAck",
+    "Pause",
     "Ping",
     "Pong",
     "Ready",

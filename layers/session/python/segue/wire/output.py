@@ -18,7 +18,7 @@ from typing import Final
 
 import msgspec
 
-from segue.wire.frames import Approval, Ready, ServerFrame, TextOutput, Tool, Transcript
+from segue.wire.frames import Approval, Pause, Ready, ServerFrame, TextOutput, Tool, Transcript
 from segue.wire.memory import kept_bytes
 
 type Key = tuple[int, str, str]
@@ -36,8 +36,10 @@ class OutputNumbering:
         """Return the frame with the epoch and the client's next number.
 
         Stamp when the frame is certain to be sent and in the order of sending: after the output gate. A number that is
-        given and never sent makes the client wait.
+        given and never sent makes the client wait. A `Pause` gets none.
         """
+        if isinstance(frame, Pause):
+            return msgspec.structs.replace(frame, epoch=self._epoch)
         self._last[client_id] += 1
         return msgspec.structs.replace(frame, epoch=self._epoch, seq=self._last[client_id])
 

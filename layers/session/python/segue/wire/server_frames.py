@@ -203,6 +203,21 @@ class Moved(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="mo
     """The holder is handing the session over: hold input back until `Ready`."""
 
 
+class Pause(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="pause"):
+    """The holder waits for something (`active`), or does not wait any more. There is nothing to do, and nothing lost.
+
+    It has no `seq`, so that a client that does not know it misses no number. Journal content, an `ack` or a `ready`
+    that comes after it ends a pause, too.
+
+    Attributes:
+        active: whether it waits.
+        reason: for what: `storage` is slow to save what was said, so that what shows it waits. The set is open.
+    """
+
+    active: bool
+    reason: str
+
+
 class Resume(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="resume"):
     """There is room again for input that was refused: send everything unacknowledged again.
 
@@ -242,6 +257,7 @@ type ServerFrame = (
     | BargeIn
     | Restart
     | Moved
+    | Pause
     | Resume
     | Error
     | Pong

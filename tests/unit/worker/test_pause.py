@@ -1,0 +1,148 @@
+"""S3 hangs in the middle of a conversation: it pauses, says so, and goes on."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from segue import LeaseSettings
+from segue.client.conversation import Conversation
+from segue.client.settings import ClientSettings
+from segue.wire.frames import (
+    AudioOutput,
+    Error,
+    InputAck,
+    Pause,
+    Ready,
+    Transcript,
+    decode_server_message,
+    encode_frame,
+)
+from tests.support.memory_manager import S3, Hang, kind_of
+from tests.support.scripted_model import spoken
+from tests.support.waiting import eventually
+from tests.unit.worker.stand_ins import address, delivery, hello, text
+from tests.unit.worker.test_drain import Leaving
+from tests.unit.worker.test_session import speech
+from worker import gate
+
+LEASE = LeaseSettings(duration=2.0, heartbeat=0.3, margin=0.3)
+BEGINS = Pause(active=True, reason="storage")
+ENDS = Pause(active=False, reason="storage")
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch):
+    monkeypatch.setattr(gate, "PAUSE_SECONDS", 0.2)
+
+
+@pytest.fixture
+def s3():
+    """A hang of S3, begun with ``storage.before = s3``."""
+    hang = Hang(*S3)
+    yield hang
+    hang.end()
+
+
+def pauses(clients, connection_id="k1"):
+    return [frame.active for frame in clients.of(connection_id, Pause)]
+
+
+async def outlived(storage, leases=3.0):
+    """Wait for as many heartbeats as are sent in so many leases."""
+
+    def beats():
+        return sum(operation == "write" and kind_of(what) == "beat" for operation, what in storage.requests)
+
+    enough = beats() + leases * LEASE.duration / LEASE.heartbeat
+    await eventually(lambda: beats() >= enough, 60.0)
+
+
+async def test_a_hang_of_s3_pauses_the_conversation_and_costs_nothing(host, clients, storage, s3):
+    hosting = await host(lease=LEASE)
+    storage.before = s3
+    hosting.session.deliver(delivery(text("hello", 1)))
+    await eventually(lambda: hosting.model.texts == ["hello"])
+    hosting.model.emit([*spoken("Hi Alice."), speech()])
+    await eventually(lambda: pauses(clients) == [True])
+
+    await outlived(storage)
+
+    assert hosting.session.open
+    assert clients.of("k1", AudioOutput), "speech goes on"
+    assert not any(frame.final for frame in clients.of("k1", Transcript))
+    assert not clients.of("k1", InputAck)
+    assert not clients.of("k1", Error), "nobody is told to slow down"
+    s3.end()
+    await eventually(lambda: clients.of("k1", InputAck) and pauses(clients) == [True, False])
+    await eventually(lambda: [frame.text for frame in clients.of("k1", Transcript) if frame.final])
+    assert hosting.session.epoch == 1
+    assert not hosting.session.lost
+
+
+async def test_who_comes_during_a_pause_is_told_before_ready(host, clients, storage, s3):
+    hosting = await host(lease=LEASE)
+    storage.before = s3
+    hosting.session.deliver(delivery(text("hello", 1)))
+    await eventually(lambda: pauses(clients) == [True])
+
+    hosting.session.deliver(delivery(hello(client_id="c2"), client_id="c2", connection_id="k2"))
+    await eventually(lambda: pauses(clients, "k2") == [True])
+    assert not clients.of("k2", Ready)
+    s3.end()
+    await eventually(lambda: pauses(clients, "k2") == [True, False] and clients.of("k2", Ready))
+
+
+async def test_a_pause_has_no_number_that_an_older_client_could_miss(host, clients, storage, s3):
+    hosting = await host(lease=LEASE)
+    storage.before = s3
+    hosting.session.deliver(delivery(text("hello", 1)))
+    await eventually(lambda: pauses(clients) == [True])
+    s3.end()
+    await eventually(lambda: pauses(clients) == [True, False] and clients.of("k1", InputAck))
+    sent = clients.posted["k1"]
+
+    assert [frame.seq for frame in sent if not isinstance(frame, Pause)] == list(range(1, len(sent) - 1))
+    assert all(frame.seq is None and frame.epoch == 1 for frame in clients.of("k1", Pause))
+    for known in (True, False):
+        client = Conversation("talk", "c1", "voice", ClientSettings())
+        client.connected(0.0)
+        client.outgoing(0.0, 1)
+        events = []
+        for frame in sent:
+            said = encode_frame(frame)
+            events += client.received(said if known else said.replace('"pause"', '"of a newer server"'), 0.0, 1)
+        assert client.wakeup(0.0, 1) != 0.5, "it waits for no frame"
+        assert client.tick(1.0) == []
+        assert [frame for frame in events if isinstance(frame, InputAck)]
+        assert [frame.active for frame in events if isinstance(frame, Pause)] == ([True, False] if known else [])
+
+
+def test_what_is_written_is_what_the_protocol_says():
+    said = '{"type":"pause","active":false,"reason":"storage"}'
+    assert encode_frame(ENDS) == said
+    assert decode_server_message(said) == [ENDS]
+    assert decode_server_message(said.replace("false", "true").replace("storage", "something new"))
+
+
+async def test_a_worker_that_leaves_while_s3_hangs_keeps_the_conversation_until_it_is_saved(world, storage, s3):
+    leaving = Leaving(world)
+    leaving.claims.start()
+    session = await leaving.hold()
+    await eventually(lambda: world.clients.of("k1", Ready))
+    storage.before = s3
+    session.deliver(delivery(text("hello", 1)))
+    await eventually(lambda: world.models[0].texts == ["hello"] and s3.waiting)
+
+    draining = asyncio.create_task(leaving.drain.run())
+    await eventually(lambda: pauses(world.clients) == [True])
+    world.models[0].emit([speech()])
+    await eventually(lambda: world.clients.of("k1", AudioOutput))
+    assert session.open
+    assert leaving.happened == []
+
+    s3.end()
+    await asyncio.wait_for(draining, 20)
+    assert leaving.happened == ["refuse talk", "release talk", "claim talk"]
+    assert address() in leaving.queue.sent[0].clients
