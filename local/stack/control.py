@@ -99,7 +99,8 @@ class Server:
         shown = request.headers.get("authorization", "")
         if request.path == KEYS_PATH:
             return await handler(request)  # public by nature
-        if not hmac.compare_digest(shown.encode(), f"Bearer {self.token}".encode()):
+        # A header need not be text: what is no UTF-8 comes as half surrogate pairs.
+        if not hmac.compare_digest(shown.encode(errors="surrogateescape"), f"Bearer {self.token}".encode()):
             return web.json_response({"error": "the token of run.json is missing or wrong."}, status=403)
         try:
             return await handler(request)
@@ -116,13 +117,17 @@ class Server:
         return web.json_response({"worker": await self._stack.holder(request.match_info["session"])})
 
     async def _answer_kill(self, request: web.Request) -> web.Response:
-        wanted = await request.json()
         try:
-            number = signal.Signals[wanted["signal"]]
+            wanted = await request.json()
+            worker, name = wanted["worker"], str(wanted["signal"])
+        except (LookupError, TypeError, ValueError):
+            return web.json_response({"error": "say which worker, and which signal."}, status=400)
+        try:
+            number = signal.Signals[name]
         except KeyError as error:
             msg = f"there is no signal {error}."
             raise LocalError(msg) from error
-        return web.json_response({"worker": self._stack.kill(wanted["worker"], number)})
+        return web.json_response({"worker": self._stack.kill(worker, number)})
 
     async def _answer_down(self, _: web.Request) -> web.Response:
         self._stack.stopping.set()

@@ -1,4 +1,4 @@
-"""Waiting for a condition, bounded."""
+"""Waiting for a condition, bounded. The bound is for what never comes: a busy machine is not to reach it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import asyncio
 import time
 from collections.abc import Callable
 
+PATIENCE_S = 60.0
+"""Half of what a test may take. A condition that holds costs nothing of it."""
 
-async def eventually(condition: Callable[[], object], seconds: float = 10.0) -> None:
+
+async def eventually(condition: Callable[[], object], seconds: float = PATIENCE_S) -> None:
     """Return as soon as a condition holds; fail if it does not in time."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -15,7 +18,7 @@ async def eventually(condition: Callable[[], object], seconds: float = 10.0) -> 
         await asyncio.sleep(0.005)
 
 
-def eventually_sync(condition: Callable[[], object], seconds: float = 10.0) -> None:
+def eventually_sync(condition: Callable[[], object], seconds: float = PATIENCE_S) -> None:
     """The same for tests without an event loop."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -120,6 +120,22 @@ async def test_without_the_token_nothing_is_answered(server, stack):
     assert not stack.stopping.is_set()
 
 
+async def test_a_header_that_is_no_text_is_a_wrong_token(server):
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(server.url.rpartition(":")[2]))
+    writer.write(b"GET /status HTTP/1.1\r\nHost: x\r\nAuthorization: \xff\xfe\r\n\r\n")
+    async with asyncio.timeout(10):
+        assert b" 403 " in await reader.readline()
+    writer.close()
+
+
+@pytest.mark.parametrize("body", [b"", b"nonsense", b"[]", b"{}", b'{"worker": "w1"}', b"\xff"])
+async def test_what_is_no_request_to_kill_is_a_bad_request(server, stack, body):
+    headers = {"authorization": f"Bearer {server.token}"}
+    async with aiohttp.ClientSession() as http, http.post(server.url + "/kill", headers=headers, data=body) as answer:
+        assert answer.status == 400
+    assert stack.killed == []
+
+
 async def test_a_supervisor_that_does_not_answer_counts_as_not_running(server, client):
     await server.stop()
     with pytest.raises(NotRunningError, match="does not answer"):
