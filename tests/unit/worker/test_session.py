@@ -385,6 +385,7 @@ async def test_what_was_heard_of_an_answer_corrects_its_transcript(host, clients
     hosting = await host()
     hosting.model.emit([*answered("One. Two. Three."), BidiBargeInEvent(), AnswerCut("One. Two. Three.", "One.")])
     await eventually(lambda: finals(clients) == ["One. Two. Three.", "One."])
+    await hosting.session.spoken()  # or else what is on its way goes over the next connection, too
     first, second = [frame for frame in clients.of("k1", Transcript) if frame.final]
     assert second.replaces == first.record is not None
     assert second.record > first.record
@@ -466,6 +467,7 @@ async def test_a_correction_that_a_client_missed_says_what_it_replaces_after_a_h
     first = await host()
     first.model.emit([*answered("One. Two. Three."), AnswerCut("One. Two. Three.", "One."), AnswerCut("One.", "…")])
     await eventually(lambda: finals(clients) == ["One. Two. Three.", "One.", "…"])
+    await first.session.spoken()  # or else what is on its way goes over the next connection, too
     shown, *corrections = [frame for frame in clients.of("k1", Transcript) if frame.final]
     assert [frame.replaces for frame in corrections] == [shown.record, shown.record], "not one that a client may miss"
     first.session.deliver(delivery(hello(shown.record, connection=2), connection_id="k2", counter=2))
@@ -524,6 +526,7 @@ async def test_what_everybody_hears_in_a_moment_is_not_said_again(host, clients)
     hosting = await host()
     hosting.model.emit(answered("One."))
     await eventually(lambda: finals(clients) == ["One."])
+    await hosting.session.spoken()  # or else what is on its way goes over the next connection, too
 
     def reconnect(_: MessageUpdatedEvent[Any]) -> None:
         """Just when a message is recorded and its event has not come out yet."""
@@ -540,6 +543,7 @@ async def test_what_is_said_again_is_durable(host, clients, storage):
     hosting = await host()
     hosting.model.emit(answered("One."))
     await eventually(lambda: finals(clients) == ["One."])
+    await hosting.session.spoken()  # or else what is on its way goes over the next connection, too
     storage.before = latch = Latch("commit")
     hosting.model.emit(answered("Two.", content_id="c2"))
     await latch.reached.wait()
@@ -555,6 +559,7 @@ async def test_hellos_that_come_while_storage_hangs_are_answered_once(host, clie
     hosting = await host()
     hosting.model.emit(answered("One."))
     await eventually(lambda: finals(clients) == ["One."])
+    await hosting.session.spoken()  # or else what is on its way goes over the next connection, too
     storage.before = latch = Latch("commit")
     hosting.model.emit(answered("Two.", content_id="c2"))
     await latch.reached.wait()
@@ -577,6 +582,7 @@ async def test_what_is_said_again_is_bounded_in_bytes_and_says_from_where_on(hos
     for number in range(6):
         hosting.model.emit(answered(f"{number}." + "x" * 1000, content_id=f"c{number}"))
     await eventually(lambda: len(finals(clients)) == 6)
+    await hosting.session.spoken()  # or else what is on its way goes over the next connection, too
     records = [frame.record for frame in clients.of("k1", Transcript) if frame.final]
     monkeypatch.setattr("worker.output.RETOLD_BYTES", 4000)
     hosting.session.deliver(delivery(hello(-1, connection=2), connection_id="k2", counter=2))
@@ -638,6 +644,7 @@ async def test_what_is_said_again_is_bounded_and_ready_says_from_where(host, cli
     for number in range(4):
         hosting.model.emit(answered(f"Number {number}.", content_id=f"c{number}"))
     await eventually(lambda: len(finals(clients)) == 4)
+    await hosting.session.spoken()  # or else what is on its way goes over the next connection, too
     records = [frame.record for frame in clients.of("k1", Transcript) if frame.final]
     hosting.session.deliver(delivery(hello(-1, connection=2), connection_id="k2", counter=2))
     await eventually(lambda: finals(clients, "k2") == ["Number 2.", "Number 3."])
