@@ -7,9 +7,8 @@ Of the item only what makes a route is read, whatever its schema: workers are de
 still one version behind routes to them.
 """
 
-import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -32,17 +31,15 @@ class Route:
 class Routes:
     """Finds routes."""
 
-    def __init__(self, client: "DynamoDBClient", table: str, wall_clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, client: "DynamoDBClient", table: str) -> None:
         """Use a table.
 
         Args:
             client: DynamoDB client.
             table: name of the lock table.
-            wall_clock: seconds since 1970, for items past their TTL.
         """
         self._client = client
         self._table = table
-        self._wall_clock = wall_clock
         self._remembered: OrderedDict[str, Route] = OrderedDict()
 
     def find(self, session_key: str) -> Route | None:
@@ -69,10 +66,11 @@ class Routes:
         return route
 
     def _route(self, attributes: "Mapping[str, AttributeValueTypeDef]") -> Route | None:
-        """The route, if somebody holds the session and takes frames."""
-        if "deleted" in attributes or int(attributes["expires_at"]["N"]) < self._wall_clock():
-            return None
-        if not {"acquire_id", "endpoint", "route_token"} <= attributes.keys():
+        """The route, if somebody holds the session and takes frames.
+
+        No clock ends what is held (``segue.item``): a holder that is dead shows when it is posted to.
+        """
+        if "deleted" in attributes or not {"acquire_id", "endpoint", "route_token"} <= attributes.keys():
             return None
         return Route(attributes["endpoint"]["S"], attributes["route_token"]["S"])
 

@@ -9,17 +9,26 @@ from aws_lambda_powertools import Logger
 from janitor.again import Queue, Waiting, dependencies
 from janitor.counting import failed, swept
 from janitor.sweeper import Life
-from segue.errors import JournalCorrupt
+from segue.errors import JournalCorrupt, StorageRefused
 from segue.item import GuardItem, plain
+from segue.look import require_prefix
 
 logger = Logger()
 
 
-def ended_life(record: dict[str, Any]) -> Life | None:
+def ended_life(record: dict[str, Any], prefix: str | None = None) -> Life | None:
     """Return the life that a stream record ended, or None.
 
     A life ends when its item is removed (TTL, or by hand), becomes a tombstone, or is overwritten by a new
     life because it was past its TTL and DynamoDB had not removed it yet.
+
+    Args:
+        record: The record.
+        prefix: The bucket's prefix; None: any.
+
+    Raises:
+        JournalCorrupt: An image cannot be right.
+        StorageRefused: The life's objects are under another prefix.
     """
     images = record["dynamodb"]
     if "OldImage" not in images:
@@ -30,6 +39,7 @@ def ended_life(record: dict[str, Any]) -> Life | None:
     new = GuardItem.from_attributes(images["NewImage"]) if "NewImage" in images else None
     if new is not None and new.born == old.born and not new.deleted:
         return None
+    require_prefix(old, prefix)
     return Life(old.session_key, old.born)
 
 
@@ -52,9 +62,12 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     for record in event["Records"]:
         try:
             try:
-                life = ended_life(record)
+                life = ended_life(record, sweeper.prefix)
             except JournalCorrupt as corrupt:
                 _put_off(record, corrupt, queue)
+                continue
+            except StorageRefused as elsewhere:
+                logger.warning("life of another prefix ended, left to its janitor", problem=str(elsewhere))
                 continue
             if life is not None:
                 queue.put(Waiting(life))

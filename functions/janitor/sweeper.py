@@ -12,6 +12,7 @@ from msgspec import Struct
 from segue.collection import orphans_among
 from segue.item import GuardItem
 from segue.keys import Keys
+from segue.look import require_prefix
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -52,19 +53,30 @@ class Sweeper:
         self._dynamodb = dynamodb
         self._environment = environment
 
+    @property
+    def prefix(self) -> str:
+        """The bucket's prefix."""
+        return self._environment.prefix
+
     @classmethod
     def from_environment(cls, environment: JanitorEnvironment) -> Sweeper:
         """Make the clients."""
         return cls(boto3.client("s3", config=_CONFIG), boto3.client("dynamodb", config=_CONFIG), environment)
 
     def item_of(self, life: Life) -> GuardItem | None:
-        """The guard item of a life that goes on, by a consistent read; None if it has ended."""
+        """The guard item of a life that goes on, by a consistent read; None if it has ended.
+
+        Raises:
+            JournalCorrupt: The item cannot be right, so that nothing is known of the life.
+            StorageRefused: The session's objects are under another prefix than this janitor's.
+        """
         answer = self._dynamodb.get_item(
             TableName=self._environment.lock_table, Key={"session_key": {"S": life.session_key}}, ConsistentRead=True
         )
         if "Item" not in answer:
             return None
         item = GuardItem.from_attributes(answer["Item"])
+        require_prefix(item, self.prefix)
         return item if item.born == life.born and not item.deleted else None
 
     def sweep(self, life: Life) -> int:
@@ -73,6 +85,7 @@ class Sweeper:
         Raises:
             ClientError: Storage refused; the event is delivered again.
             OSError: Some objects could not be deleted; the same.
+            SegueError: See ``item_of``; nothing is deleted.
         """
         if self.item_of(life) is not None:
             return 0
@@ -86,6 +99,7 @@ class Sweeper:
         Raises:
             ClientError: Storage refused.
             OSError: Some objects could not be deleted.
+            SegueError: See ``item_of``; nothing is deleted.
         """
         keys, count = self._keys(life), 0
         for listed in self._listed(keys.segments):
@@ -95,7 +109,7 @@ class Sweeper:
         return count
 
     def _keys(self, life: Life) -> Keys:
-        return Keys(self._environment.prefix, life.session_key, life.born)
+        return Keys(self.prefix, life.session_key, life.born)
 
     def _listed(self, prefix: str) -> Iterator[list[str]]:
         pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._environment.bucket, Prefix=prefix)
@@ -118,7 +132,7 @@ class Sweeper:
         Args:
             after: Go on behind this ``<session_key>/<born>``.
         """
-        root = f"{self._environment.prefix}sessions/"
+        root = f"{self.prefix}sessions/"
         start = f"{root}{after}/~" if after else root
         pages = self._s3.get_paginator("list_objects_v2").paginate(
             Bucket=self._environment.bucket, Prefix=root, StartAfter=start

@@ -74,9 +74,9 @@ class Ledger:
 
     @property
     def life(self) -> Life | None:
-        """The life that goes on now."""
+        """The life that goes on now. One that has expired ends when its holder is found silent, if it is held."""
         item = self.item
-        return None if item is None or item.ended(self.wall()) else self.lives[item.born]
+        return None if item is None or item.ended(self.wall(), silent=True) else self.lives[item.born]
 
     # What storage tells.
 

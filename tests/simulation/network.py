@@ -201,6 +201,9 @@ class GuardOverNetwork:
     async def write(self, write: ConditionalWrite) -> Attributes:
         return await self._send(_described(write), lambda: _now(self._ledger.guard.write(write)))
 
+    def wall(self) -> None:
+        """Tell no time."""
+
     async def keys(self, prefix: str) -> list[str]:
         return await self._send("scan", lambda: _now(self._ledger.guard.keys(prefix)))
 

@@ -31,6 +31,7 @@ class MemoryStorage:
             and the write or the key. What it raises, storage was not asked.
         after: Awaited after each request. What it raises, the answer was lost.
         requests: All operations that storage was asked.
+        wall: Tells the time by storage's own clock, None if it has none.
     """
 
     def __init__(self) -> None:
@@ -39,6 +40,7 @@ class MemoryStorage:
         self.before: Step = _nothing
         self.after: Step = _nothing
         self.requests: list[tuple[str, Any]] = []
+        self.wall: Callable[[], float | None] = lambda: None
 
     async def ask(self, operation: str, what: Any, request: Callable[[], Awaitable[_T]]) -> _T:
         await self.before(operation, what)
@@ -60,6 +62,9 @@ class _Guard:
 
     async def write(self, write: ConditionalWrite) -> Attributes:
         return await self._storage.ask("write", write, lambda: self._storage.guard.write(write))
+
+    def wall(self) -> float | None:
+        return self._storage.wall()
 
     async def keys(self, prefix: str) -> list[str]:
         return await self._storage.guard.keys(prefix)

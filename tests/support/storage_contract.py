@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import time
 from typing import Any
 
 import pytest
 
 from segue.session import Stores
+from segue.storage.aws import DynamoGuard
 from segue.storage.interface import Clause, ConditionalWrite, ConditionFailed, ObjectMissing, PreconditionFailed
 
 KEY = "alice/talk"
@@ -40,6 +42,15 @@ async def check_items(stores: Stores) -> None:
     assert await stores.guard.read(KEY) == ITEM
     assert await stores.guard.keys("alice/") == [KEY]
     assert await stores.guard.keys("bob/") == []
+
+
+async def check_time(stores: Stores) -> None:
+    """Storage that has a clock of its own tells the time of its latest answer, and storage that has none does not."""
+    assert stores.guard.wall() is None
+    await stores.guard.read("default/nothing")
+    told = stores.guard.wall()
+    assert (told is None) == (not isinstance(stores.guard, DynamoGuard))
+    assert told is None or abs(told - time.time()) < 60
 
 
 async def check_changes(stores: Stores) -> None:
@@ -170,4 +181,4 @@ async def check_object_races(stores: Stores) -> None:
 
 RACES = [check_item_races, check_object_races]
 
-CHECKS = [check_items, check_changes, check_conditions, check_objects, check_preconditions, *RACES]
+CHECKS = [check_items, check_time, check_changes, check_conditions, check_objects, check_preconditions, *RACES]

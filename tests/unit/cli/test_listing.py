@@ -38,6 +38,7 @@ def test_the_facts_have_fixed_names(keep, facts, stores, said):
             "unswept": False,
             "expires_at": datetime.fromtimestamp(item["expires_at"], UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             "born": item["born"],
+            "prefix": None,
             "problem": None,
         }
     ]

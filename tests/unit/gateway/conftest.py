@@ -201,7 +201,7 @@ class Gateway:
 
     def warm(self):
         """A fresh process: nothing remembered."""
-        self.routes = Routes(self.aws.dynamodb, LOCKS, wall_clock=self.clock)
+        self.routes = Routes(self.aws.dynamodb, LOCKS)
         direct = DirectClaims(Workers(self.aws.dynamodb, CONNECTIONS, wall_clock=self.clock), clock=self.clock)
         self.router = Router(
             self.connections,

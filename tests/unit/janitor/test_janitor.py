@@ -13,6 +13,7 @@ from janitor.again import ROUNDS, Queue, Waiting
 from janitor.sweeper import JanitorEnvironment, Life, Sweeper
 from janitor.weekly import Runs, WeeklyEnvironment
 from segue.environment import EnvironmentInvalid, read_environment
+from segue.errors import StorageRefused
 from segue.ids import session_key, session_name
 from segue.item import plain, typed
 from segue.testing import provision
@@ -148,6 +149,30 @@ def test_an_item_that_cannot_be_right_is_named_and_nothing_of_it_is_deleted_and_
     assert len(failures) == len(waiting) - 1 == 1, "that of the corrupt item ends in the dead-letter queue"
     weekly.handler(run(), context())
     assert len(objects(aws)) == 2
+
+
+def test_a_janitor_of_another_prefix_is_told_so_and_deletes_nothing(aws, monkeypatch):
+    monkeypatch.setattr(again, "DELAY_S", 0)
+    elsewhere = item(OLD, prefix="team-b/")
+    aws.dynamodb.put_item(TableName="locks", Item=elsewhere)
+    put_objects(aws, OLD)
+    put_objects(aws, NEW)
+    put_objects(aws, OLD, key="b/gone")
+    for life in (Life("a/s", OLD), Life("a/s", NEW)):
+        for act in (aws.sweeper.sweep, aws.sweeper.collect):
+            with pytest.raises(StorageRefused, match="under the prefix 'team-b/', not under ''"):
+                act(life)
+
+    event = {"Records": [each for images in ENDINGS.values() for each in stream(**images)["Records"]]}
+    for record in event["Records"]:
+        record["dynamodb"]["OldImage"] = elsewhere
+    assert ended.handler(event, None) == {"batchItemFailures": []}
+    assert not messages_of(aws)["Records"]
+    weekly.handler(run(), context())
+
+    assert {key.split("/")[2] for key in objects(aws)} == {"s"}
+    assert len(objects(aws)) == 4
+    assert len(again.handler(messages_of(aws), None)["batchItemFailures"]) == 2
 
 
 def messages_of(aws, url=None):

@@ -17,6 +17,7 @@ import segue.records
 from segue import StorageRefused, StorageUnavailable
 from segue.storage.aws import DynamoGuard, S3Objects, update_request
 from segue.storage.interface import Clause, ConditionalWrite, ConditionFailed, ObjectMissing, PreconditionFailed
+from segue.testing import ManualClock
 from tests.support.fake_model import FakeModel
 from tests.support.stage import Stage
 
@@ -330,3 +331,39 @@ async def test_session_keys_come_page_by_page(table: tuple[DynamoGuard, Stubber]
     with stub:
         assert await guard.keys("a/") == ["a/0", "a/1"]
     stub.assert_no_pending_responses()
+
+
+DATE = "Tue, 15 Jan 2030 08:00:00 GMT"
+AT = 1_894_694_400.0
+
+
+def dated(date: str | None, **answer: Any) -> dict[str, Any]:
+    headers = {} if date is None else {"date": date}
+    return {**answer, "ResponseMetadata": {"HTTPStatusCode": 200, "HTTPHeaders": headers}}
+
+
+async def test_the_table_tells_the_time_in_each_answer(executor: ThreadPoolExecutor) -> None:
+    client, clock = boto3.client("dynamodb", config=ONE_ATTEMPT), ManualClock()
+    guard, stubber = DynamoGuard(client, "locks", executor, clock), Stubber(client)
+    stubber.add_response("get_item", dated(DATE))
+    stubber.add_response("update_item", dated(DATE.replace(":00 GMT", ":30 GMT"), Attributes={}))
+    refusal = dated(DATE.replace(":00 GMT", ":50 GMT"))["ResponseMetadata"]
+    code = "ConditionalCheckFailedException"
+    stubber.add_client_error("update_item", code, http_status_code=400, response_meta=refusal)
+    stubber.add_response("get_item", dated(None))
+    stubber.add_response("get_item", dated("soon"))
+
+    with stubber:
+        assert guard.wall() is None
+        await guard.read("a/b")
+        assert guard.wall() == AT
+        await clock.advance(5.0)
+        assert guard.wall() == AT + 5
+        await guard.write(WRITE)
+        assert guard.wall() == AT + 30
+        with pytest.raises(ConditionFailed):
+            await guard.write(WRITE)
+        assert guard.wall() == AT + 50
+        for _ in range(2):
+            await guard.read("a/b")
+            assert guard.wall() == AT + 50, "what stands between may have taken the date away"

@@ -1,5 +1,8 @@
 """Deleting what no session needs: orphans of a living session, and everything of a life that ended.
 
+An ended life never goes on, and objects of a life that no item knows are those of one that has ended, or of a copy
+that is about to begin.
+
 A segment is an orphan only if its epoch is below the guard item's in a consistent read made *after* the
 listing, and the item's tail does not name it: then its writer can commit nothing any more. A read made before
 the listing would call segments orphans that were committed in between. Pages are never orphans here: a holder
@@ -10,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
 
+from segue.guardcheck import born_at, names_life
 from segue.item import GuardItem
 from segue.keys import Keys
 from segue.storage.interface import ObjectStore
@@ -51,12 +55,34 @@ def orphans_among(listed: Iterable[str], keys: Keys, item: GuardItem, *, own: bo
     return [key for key in listed if key not in live and _epoch(key) < item.epoch + own]
 
 
-async def sweep_life(objects: ObjectStore, keys: Keys) -> int:
-    """Delete every object of a life that ended; returns how many there were."""
-    listed = await objects.list(keys.root)
-    if listed:
-        await objects.delete(listed)
-    return len(listed)
+COPY_SECONDS = 3600.0
+"""Seconds that making a session may take. Its ``born`` begins with the time, so that a sweep for objects of no
+life can tell a copy under way from one that was broken off: it must leave alone what is not twice as old."""
+
+
+async def sweep_ended(objects: ObjectStore, prefix: str, tombstone: GuardItem, at: float) -> int:
+    """Delete every object of a session that was deleted, those of its earlier lives included.
+
+    Args:
+        objects: Where they are.
+        prefix: The bucket's prefix.
+        tombstone: The session's guard item.
+        at: When that was read, by storage's own clock.
+
+    Returns:
+        How many there were.
+    """
+    lives = f"{prefix}sessions/{tombstone.session_key}/"
+    over = [key for key in await objects.list(lives) if _is_over(key.removeprefix(lives), tombstone, at)]
+    if over:
+        await objects.delete(over)
+    return len(over)
+
+
+def _is_over(name: str, tombstone: GuardItem, at: float) -> bool:
+    """Whether an object is of a life that is over; what is not Segue's own is of none."""
+    born, _, _ = name.partition("/")
+    return born == tombstone.born or (names_life(born) and at - born_at(born) > 2 * COPY_SECONDS)
 
 
 def _epoch(key: str) -> int:

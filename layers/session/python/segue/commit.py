@@ -182,11 +182,11 @@ class Committer:
         await self.answered(
             lambda: sweep_pages(self._objects, self._keys, self._lease.mine, self._unswept, self._lease.check)
         )
-        write = guard.scrubbed(self._lease.mine)
+        write, sent_at = guard.scrubbed(self._lease.mine), self._clock.now()
         try:
             await self.answered(lambda: self._lease.write(write))
-        except ConditionFailed:
-            logger.debug("sweep was finished already")
+        except ConditionFailed as lost:
+            self._lease.adopt(GuardItem.parse(lost.item or {}), sent_at)  # an answer was lost, the write was not
         self._unswept.clear()
 
     async def collect(self) -> None:

@@ -19,10 +19,12 @@ from typing import TypeVar
 
 from segue import guard
 from segue.clock import Clock
+from segue.collection import COPY_SECONDS
 from segue.errors import RecordTooLarge, SegueError, SessionExists, StorageUnavailable
 from segue.ids import checked_key, shown
 from segue.item import GuardItem, TailEntry
 from segue.keys import Keys, check_length
+from segue.look import Look, look
 from segue.points import as_redacted, point_at, points_of
 from segue.records import (
     MAX_RECORD_BYTES,
@@ -38,10 +40,6 @@ from segue.records import (
 from segue.restore import read_unheld
 from segue.session import Stores
 from segue.storage.interface import ConditionFailed
-
-COPY_SECONDS = 3600.0
-"""Seconds that making a session may take. Its ``born`` begins with the time, so that a sweep for objects of no
-life can tell a copy under way from one that was broken off: it must leave alone what is not twice as old."""
 
 RETENTION_S = 365 * 86_400
 """Seconds after which a copy that nobody uses expires, as with sessions that agents begin."""
@@ -158,7 +156,7 @@ async def create(
     check_length(stores.prefix, checked_key(key))
     seen = await _vacant(stores, key, clock)
     started = clock.now()
-    plan = _planned(key, segments, clock, retention_s)
+    plan = _planned(key, segments, seen.at, retention_s, stores.prefix)
     objects = _objects_of(plan, stores.prefix)
     try:
         await _put_all(stores, objects, clock, progress)
@@ -183,7 +181,7 @@ class _Plan:
     tail: tuple[Segment, ...]
 
 
-def _planned(key: str, segments: Sequence[Segment], clock: Clock, retention_s: int) -> _Plan:
+def _planned(key: str, segments: Sequence[Segment], at: float, retention_s: int, prefix: str) -> _Plan:
     pages: list[tuple[Segment, ...]] = []
     tail = tuple(segments)
     while 0 < (count := full_page(tail)) < len(tail):  # as a writer does, which folds when the next commit comes
@@ -191,13 +189,14 @@ def _planned(key: str, segments: Sequence[Segment], clock: Clock, retention_s: i
         tail = tail[count:]
     item = GuardItem(
         session_key=key,
-        born=guard.new_born(clock.wall()),
+        born=guard.new_born(at),
         epoch=max((segment.entry.epoch for segment in segments), default=0),
-        expires_at=int(clock.wall()) + retention_s,
+        expires_at=int(at) + retention_s,
         head=segments[-1].end if segments else 0,
         pages=len(pages),
         tail=tuple(segment.entry for segment in tail),
         commit_id=segments[-1].entry.commit_id if segments else None,
+        prefix=prefix,
     )
     return _Plan(item, tuple(pages), tail)
 
@@ -224,7 +223,7 @@ async def _put_all(stores: Stores, objects: dict[str, Callable[[], bytes]], cloc
         nonlocal done
         async with slots:
             body = made()
-            await _answered(clock, lambda: stores.objects.put(key, body))
+            await answered(clock, lambda: stores.objects.put(key, body))
         done += 1
         progress(done, len(objects))
 
@@ -240,21 +239,20 @@ async def _discard(stores: Stores, objects: dict[str, Callable[[], bytes]]) -> N
         await stores.objects.delete(list(objects))
 
 
-async def _vacant(stores: Stores, key: str, clock: Clock) -> GuardItem | None:
-    """Return the item of a life that is over, None if there is no item at all."""
-    attributes = await stores.guard.read(key)
-    seen = None if attributes is None else GuardItem.parse(attributes)
-    if seen is not None and not seen.ended(clock.wall()):
+async def _vacant(stores: Stores, key: str, clock: Clock) -> Look:
+    """See that no session of that key lives: there is no item, or that of a life that is over."""
+    seen = await look(stores.guard, key, clock, stores.prefix)
+    if seen.living is not None:
         raise SessionExists(key, shown(key))
     return seen
 
 
-async def _begin(stores: Stores, plan: _Plan, seen: GuardItem | None, clock: Clock) -> GuardItem:
+async def _begin(stores: Stores, plan: _Plan, seen: Look, clock: Clock) -> GuardItem:
     """Write the guard item, on the condition under which a new life may begin."""
     for _ in range(_ATTEMPTS):
-        write = guard.begin_with_records(plan.item, seen, clock.wall())
+        write = guard.begin_with_records(plan.item, seen.item, seen.at)
         try:
-            return GuardItem.parse(await _answered(clock, lambda: stores.guard.write(write)))  # noqa: B023 - awaited here
+            return GuardItem.parse(await answered(clock, lambda: stores.guard.write(write)))  # noqa: B023 - awaited here
         except ConditionFailed as lost:
             found = None if lost.item is None else GuardItem.parse(lost.item)
             if found is not None and found.born == plan.item.born:
@@ -263,7 +261,7 @@ async def _begin(stores: Stores, plan: _Plan, seen: GuardItem | None, clock: Clo
     raise StorageUnavailable(f"{plan.item.session_key}: its guard item keeps changing")
 
 
-async def _answered(clock: Clock, request: Callable[[], Awaitable[_T]]) -> _T:
+async def answered(clock: Clock, request: Callable[[], Awaitable[_T]]) -> _T:
     """Send the identical request until storage answers it, but not forever."""
     pause = _BACKOFF_S[0]
     for _ in range(_ATTEMPTS - 1):

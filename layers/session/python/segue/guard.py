@@ -74,6 +74,7 @@ class Candidate:
     endpoint: str | None
     route_token: str
     retention_s: int
+    prefix: str | None = None
 
     def attributes(self, wall: float) -> Attributes:
         """What an acquisition by this candidate writes, whatever was there before."""
@@ -86,6 +87,8 @@ class Candidate:
         }
         if self.endpoint is not None:
             fields["endpoint"] = self.endpoint
+        if self.prefix is not None:
+            fields["prefix"] = self.prefix
         return fields
 
 
@@ -93,7 +96,14 @@ def begin_life(key: str, seen: GuardItem | None, candidate: Candidate, wall: flo
     """Acquire a session that does not exist, was deleted, or is past its TTL: a new life begins.
 
     The epoch goes on from an old item's, so that it never falls even across lives.
+
+    Args:
+        key: The session's.
+        seen: The item of a life that is over, None if there is no item.
+        candidate: The new holder.
+        wall: When that was read, by storage's own clock.
     """
+    unset = [name for name in ("endpoint", "prefix") if getattr(candidate, name) is None]
     return ConditionalWrite(
         key,
         _nothing_lives(seen, wall),
@@ -103,7 +113,7 @@ def begin_life(key: str, seen: GuardItem | None, candidate: Candidate, wall: flo
             "epoch": (seen.epoch if seen else 0) + 1,
             **candidate.attributes(wall),
         },
-        remove=("volumes", "commit_id", "scrub", "deleted", *(() if candidate.endpoint else ("endpoint",))),
+        remove=("volumes", "commit_id", "scrub", "deleted", *unset),
     )
 
 
@@ -116,9 +126,11 @@ def begin_with_records(item: GuardItem, seen: GuardItem | None, wall: float) -> 
     Args:
         item: The copy, with the newest epoch of its commits.
         seen: The item of a life that is over, None if there is no item.
-        wall: Seconds since 1970.
+        wall: When that was read, by storage's own clock.
     """
     last = {"commit_id": item.commit_id} if item.commit_id else {}
+    where = {} if item.prefix is None else {"prefix": item.prefix}
+    unset = [name for name, value in (("commit_id", last), ("prefix", where)) if not value]
     return ConditionalWrite(
         item.session_key,
         _nothing_lives(seen, wall),
@@ -131,9 +143,10 @@ def begin_with_records(item: GuardItem, seen: GuardItem | None, wall: float) -> 
             "pages": item.pages,
             "tail": tail_value(list(item.tail)),
             "expires_at": item.expires_at,
+            **where,
             **last,
         },
-        remove=("volumes", "scrub", "deleted", *_HOLDING, *(() if last else ("commit_id",))),
+        remove=("volumes", "scrub", "deleted", *_HOLDING, *unset),
     )
 
 
@@ -145,20 +158,32 @@ _HOLDING = ("acquire_id", "holder", "endpoint", "route_token")
 
 
 def _nothing_lives(seen: GuardItem | None, wall: float) -> tuple[Clause, ...]:
-    """There is no item, or the very one that was read, whose life is over."""
+    """There is no item, or the very one that was read, whose life is over.
+
+    A holder that was silent for its lease, and beats after all just then, keeps its session.
+    """
     if seen is None:
         return (Clause("session_key", "absent"),)
-    return at(seen.born, seen.epoch) + (() if seen.deleted else (Clause("expires_at", "<", int(wall)),))
+    if seen.deleted:
+        return at(seen.born, seen.epoch)
+    silent = () if seen.acquire_id is None else (held_by(seen.acquire_id), unmoved(seen.beat))
+    return *at(seen.born, seen.epoch), Clause("expires_at", "<", int(wall)), *silent
 
 
 def take(seen: GuardItem, candidate: Candidate, wall: float) -> ConditionalWrite:
-    """Acquire an existing session: free, or held by someone who is silent or dead."""
+    """Acquire an existing session: free, or held by someone who is silent or dead.
+
+    Args:
+        seen: Its item.
+        candidate: The new holder.
+        wall: When that was read, by storage's own clock. The session began before that, whatever a clock says.
+    """
     condition: tuple[Clause, ...] = at(seen.born, seen.epoch)
     condition += (unmoved(seen.beat),) if seen.held else (free(),)
     return ConditionalWrite(
         seen.session_key,
         condition,
-        assign={"epoch": seen.epoch + 1, **candidate.attributes(wall)},
+        assign={"epoch": seen.epoch + 1, **candidate.attributes(max(wall, seen.born_at))},
         remove=() if candidate.endpoint else ("endpoint",),
         add={"beat": 1},
     )
@@ -213,10 +238,13 @@ def release(mine: GuardItem) -> ConditionalWrite:
 
 
 def bury(mine: GuardItem, expires_at: int) -> ConditionalWrite:
-    """End this life: a tombstone without ``head`` stays until the sweeps are over."""
+    """End this life: a tombstone without ``head`` stays until the sweeps are over.
+
+    One that arrives late, when its sender has given up and goes on writing, ends nothing.
+    """
     return ConditionalWrite(
         mine.session_key,
-        (held_by(_own(mine)),),
+        (held_by(_own(mine)), head_is(mine.head)),
         assign={"epoch": mine.epoch + 1, "deleted": True, "expires_at": expires_at},
         remove=(*_HOLDING, "head", "pages", "volumes", "tail", "commit_id", "inputs", "scrub"),
     )

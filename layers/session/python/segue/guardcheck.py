@@ -51,7 +51,7 @@ _INPUT = re.compile(r"[^ ]+ \d{1,16} (\d{1,16}(,\d{1,16})*)?", re.ASCII)
 _SCRUB = re.compile(r"\d{1,16}( \d{1,16})*", re.ASCII)
 _VOLUMES = re.compile(r"[01]*")
 
-_FORMS = {"born": _BORN, "commit_id": _COMMIT_ID, "scrub": _SCRUB, "volumes": _VOLUMES}
+_FORMS = {"commit_id": _COMMIT_ID, "scrub": _SCRUB, "volumes": _VOLUMES}
 _FORMS_OF_ELEMENTS = {"tail": _TAIL_ENTRY, "inputs": _INPUT}
 
 
@@ -65,6 +65,14 @@ def born_at(born: str) -> float:
     if named is None:
         raise ValueError(f"{born!r} does not name a life")
     return datetime.strptime(named[1], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
+
+
+def names_life(born: str) -> bool:
+    """Whether a text is the name of a life."""
+    try:
+        return born_at(born) >= 0
+    except ValueError:
+        return False
 
 
 def unreadable(attributes: Mapping[str, Any]) -> list[str]:
@@ -104,19 +112,14 @@ def _problems_of(name: str, value: Any) -> Iterator[str]:
 
 def _has_form(name: str, value: str) -> bool:
     form = _FORMS.get(name)
-    if form is not None and not form.fullmatch(value):
-        return False
-    try:
-        return name != "born" or born_at(value) >= 0
-    except ValueError:
-        return False  # a month 13
+    return names_life(value) if name == "born" else form is None or bool(form.fullmatch(value))
 
 
 def contradictions(item: GuardItem) -> list[str]:
     """Say what of a readable item contradicts the rest of it."""
     problems = {
         f"its expires_at of {item.expires_at} is before the time in its born, {item.born}": (
-            item.expires_at < born_at(item.born)
+            item.expires_at < item.born_at
         ),
         "it is held by nobody in particular": item.held and (item.holder is None or item.lease_ms < 1),
         "it is deleted, and held": item.deleted and item.held,

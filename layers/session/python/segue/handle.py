@@ -30,7 +30,7 @@ from segue.prepared import Prepared
 from segue.records import Record
 from segue.restore import read_unheld
 from segue.runtime import LoopWatch, Runtime
-from segue.session import Session, Stores
+from segue.session import Session, Stores, finish_deletion
 from segue.upkeep import STORAGE_TIMEOUT_S
 from segue.weak import weakly
 
@@ -210,10 +210,14 @@ class SessionHandle(SessionFacts, ClientInput, Committing, Losing, Ending):
     async def delete(self) -> None:
         """End the session: its records are deleted, and its id may begin anew. Opens it if it was not open.
 
+        Of a session that is deleted already, the objects that were left are deleted.
+
         Raises:
             SessionHeld: Somebody is writing it.
-            StorageUnavailable: Storage does not answer.
+            StorageUnavailable: Storage does not answer. Delete again: what was begun is finished.
         """
+        if self._session is None and await self._run(self._finish_deletion()):
+            return
         await self.open()
         await self._run(self._require().delete())
 
@@ -267,6 +271,11 @@ class SessionHandle(SessionFacts, ClientInput, Committing, Losing, Ending):
         if prepared is not None and prepared.records:
             self._require().append(*prepared.records)
 
+    async def _finish_deletion(self) -> bool:
+        """Sweep what an earlier ``delete`` has left; False if the session is not deleted. Runs on the storage loop."""
+        stores = await self._stores()
+        return await finish_deletion(stores, self.session_key, self._runtime.clock) is not None
+
     async def _open(self) -> Session:
         """Runs on the storage loop."""
         handles = self._runtime.handles
@@ -285,6 +294,7 @@ class SessionHandle(SessionFacts, ClientInput, Committing, Losing, Ending):
             holder=self.settings.holder,
             endpoint=self.settings.endpoint,
             retention_s=self.settings.retention_days * 86_400,
+            prefix=stores.prefix,
             clock=self._runtime.clock,
             make_way=self._runtime.handles.make_way,
             heartbeats=stores.heartbeats,

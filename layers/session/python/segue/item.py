@@ -32,7 +32,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from segue.errors import JournalCorrupt
-from segue.guardcheck import contradictions, unreadable
+from segue.guardcheck import born_at, contradictions, unreadable
 
 FIRST_SCHEMA = 1
 SCHEMA = 2
@@ -117,13 +117,21 @@ class GuardItem:
         """Whether somebody has the lease (dead or alive)."""
         return self.acquire_id is not None
 
-    def ended(self, wall: float) -> bool:
+    def ended(self, at: float, *, silent: bool = False) -> bool:
         """Whether this life is over: deleted, or past its TTL though DynamoDB has not removed it yet.
 
+        No clock ends the life of a session that is held: that takes a holder who stayed silent while it was watched.
+
         Args:
-            wall: Seconds since 1970.
+            at: When the item was read, by storage's own clock, in seconds since 1970.
+            silent: Whether its holder was watched, and did not beat for its lease.
         """
-        return self.deleted or self.expires_at < wall
+        return self.deleted or (self.expires_at < int(at) and (silent or not self.held))
+
+    @property
+    def born_at(self) -> float:
+        """When this life began, in seconds since 1970, as its name says."""
+        return born_at(self.born)
 
     @classmethod
     def parse(cls, attributes: Mapping[str, Value]) -> GuardItem:

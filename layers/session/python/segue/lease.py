@@ -16,6 +16,7 @@ from segue.clock import Clock, SystemClock
 from segue.errors import RELEASED, SessionFenced, StorageUnavailable
 from segue.ids import shown
 from segue.item import GuardItem
+from segue.look import Look, look, wall_of
 from segue.storage.interface import ConditionalWrite, ConditionFailed, GuardStore
 from segue.waiting import MakeWay, Waiting
 from segue.watch import Probe, Trying, Watch
@@ -89,6 +90,7 @@ class Lease:
         holder: str = "",
         endpoint: str | None = None,
         retention_s: int = 365 * 86_400,
+        prefix: str | None = None,
         clock: Clock | None = None,
         make_way: MakeWay | None = None,
         heartbeats: GuardStore | None = None,
@@ -103,6 +105,7 @@ class Lease:
             holder: How the holder calls itself, for people.
             endpoint: Where the holder takes frames, if it does.
             retention_s: Seconds after the last sign of life at which the session expires.
+            prefix: Of the session's object keys, written into the item; None: whatever it says.
             clock: Where time comes from.
             make_way: Releases the session if it is this process that holds it, and nothing uses it any more.
         """
@@ -117,6 +120,7 @@ class Lease:
         self._holder = holder
         self._endpoint = endpoint
         self._retention_s = retention_s
+        self._prefix = prefix
         self._clock = clock or SystemClock()
         self._make_way = make_way
         self._renewed_at = -float("inf")
@@ -153,7 +157,15 @@ class Lease:
     @property
     def expires_at(self) -> int:
         """The TTL that a write now sets, in seconds since 1970."""
-        return int(self._clock.wall()) + self._retention_s
+        return self._expiry(self._retention_s)
+
+    def _expiry(self, seconds: int) -> int:
+        """So many seconds from now by storage's own clock, which is what the TTL is held against.
+
+        Where storage tells no time, a machine's clock may be years behind; but a life that goes on has begun.
+        """
+        began = 0.0 if self.item is None else self.item.born_at
+        return int(max(wall_of(self._store, self._clock), began)) + seconds
 
     async def acquire(
         self, timeout: float, probe: Probe | None = None, left: GuardItem | None = None, trying: Trying | None = None
@@ -172,6 +184,8 @@ class Lease:
         Raises:
             SessionHeld: Somebody kept it until the timeout.
             SessionFenced: The session is not as it was ``left``: somebody wrote in between, or it ended.
+            JournalCorrupt: Its item cannot be right.
+            StorageRefused: Storage says no, or the session's objects are under another prefix.
             StorageUnavailable: Storage did not answer until the timeout.
         """
         candidate = guard.Candidate(
@@ -181,6 +195,7 @@ class Lease:
             endpoint=self._endpoint,
             route_token=guard.new_id(),
             retention_s=self._retention_s,
+            prefix=self._prefix,
         )
         waiting = Waiting(self.session_key, self._clock, timeout, self._make_way)
         watch = Watch(self._clock, probe)
@@ -209,20 +224,22 @@ class Lease:
         self, candidate: guard.Candidate, watch: Watch, left: GuardItem | None, trying: Trying | None
     ) -> GuardItem | None:
         """Look, and try if that is allowed. Returns the item of whoever has it instead, None if it is mine now."""
-        wall = self._clock.wall()  # before looking: a life that is read in time does not end because the reader stopped
-        seen = await self._look()
-        alive = None if seen is None or seen.ended(wall) else seen
+        found = await self._look()
+        seen = found.item
         if seen is not None and seen.acquire_id == candidate.acquire_id:
             self._won(seen, watch.looked_at)  # an answer was lost, the write was not
             return None
-        if left is not None and not self._as_left(alive, left):
+        if left is not None and not self._as_left(found.living, left):
             raise self.fenced(_name_of(seen), left.epoch)
         if not await watch.may_try(seen):
             return seen
+        alive = None if seen is None or seen.ended(found.at, silent=watch.silent) else seen
+        if left is not None and alive is None:
+            raise self.fenced(None, left.epoch)
         if trying is not None and alive is not None:
             trying(alive)
         try:
-            await self._try(seen, alive, candidate)
+            await self._try(seen, alive, candidate, found.at)
         except ConditionFailed as lost:
             winner = _winner(lost)
             if winner is None or winner.acquire_id != candidate.acquire_id:
@@ -280,6 +297,33 @@ class Lease:
         finally:
             self.releasing = False
 
+    async def bury(self, seconds: int) -> GuardItem:
+        """End the session's life, or learn that it has ended: the answer that said so may have been lost.
+
+        Args:
+            seconds: How long the tombstone stays.
+
+        Returns:
+            The tombstone.
+
+        Raises:
+            SessionFenced: The session is someone else's.
+            StorageUnavailable: Unknown. Bury again: the second call finds a tombstone that stands.
+        """
+        try:
+            while True:
+                mine = self.mine
+                try:
+                    return await self.write(guard.bury(mine, self._expiry(seconds)))
+                except ConditionFailed as lost:
+                    self.adopt(GuardItem.parse(lost.item or {}), -float("inf"))  # a commit's answer was lost
+        except SessionFenced:
+            seen = (await self._look()).item
+            if self.item is None or seen is None or not seen.deleted or seen.born != self.item.born:
+                raise
+            self.item = seen
+            return seen
+
     async def check(self) -> None:
         """Read the item and see that it is mine still.
 
@@ -288,7 +332,7 @@ class Lease:
             StorageUnavailable: Unknown.
         """
         mine = self.mine
-        seen = await self._look()
+        seen = (await self._look()).item
         if seen is None or seen.acquire_id != mine.acquire_id:
             raise self._lose(mine, seen)
 
@@ -315,17 +359,18 @@ class Lease:
             return False
         return (alive.born, alive.head, alive.commit_id) == (left.born, left.head, left.commit_id)
 
-    async def _look(self) -> GuardItem | None:
-        attributes = await self._store.read(self.session_key)
-        return None if attributes is None else GuardItem.parse(attributes)
+    async def _look(self) -> Look:
+        return await look(self._store, self.session_key, self._clock, self._prefix)
 
-    async def _try(self, seen: GuardItem | None, alive: GuardItem | None, candidate: guard.Candidate) -> None:
-        wall, sent_at = self._clock.wall(), self._clock.now()
+    async def _try(
+        self, seen: GuardItem | None, alive: GuardItem | None, candidate: guard.Candidate, at: float
+    ) -> None:
+        sent_at = self._clock.now()
         if alive is None:
-            write = guard.begin_life(self.session_key, seen, candidate, wall)
+            write = guard.begin_life(self.session_key, seen, candidate, at)
         else:
-            write = guard.take(alive, candidate, wall)
-        self.took_over = seen is not None and seen.held  # if it is accepted: its answer may be lost
+            write = guard.take(alive, candidate, at)
+        self.took_over = alive is not None and alive.held  # if it is accepted: its answer may be lost
         self._won(GuardItem.parse(await self._store.write(write)), sent_at)
 
     def _won(self, item: GuardItem, sent_at: float) -> None:

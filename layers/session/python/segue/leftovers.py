@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 
-from segue.copies import COPY_SECONDS
+from segue.collection import COPY_SECONDS
+from segue.guardcheck import born_at, names_life
 from segue.inspection import Finding
 from segue.item import GuardItem
 from segue.keys import Keys
 
-_BORN = re.compile(r"(\d{8}T\d{6}Z)-[0-9a-f]{32}")
 _SEGMENT = re.compile(r"segments/\d+-(\d+)-[A-Za-z0-9_-]+\.json")
 _PAGE = re.compile(r"pages/(\d+)\.json")
 _VOLUME = re.compile(r"volumes/(\d+)\.json")
@@ -20,7 +19,7 @@ _NAMES = (_SEGMENT, _PAGE, _VOLUME)
 
 
 def find_leftovers(
-    listed: Sequence[str], root: str, prefix: str, session_key: str, item: GuardItem | None, wall: float
+    listed: Sequence[str], root: str, prefix: str, session_key: str, item: GuardItem | None, at: float, *, over: bool
 ) -> list[Finding]:
     """Say what each object is that nothing names.
 
@@ -30,19 +29,20 @@ def find_leftovers(
         prefix: The bucket's prefix.
         session_key: The session.
         item: The guard item, None if there is none.
-        wall: Seconds since 1970.
+        at: When it was read, by storage's own clock.
+        over: Whether the item's life is over.
     """
     findings: list[Finding] = []
     ended: Counter[str] = Counter()
     for key in listed:
         born, _, name = key.removeprefix(root).partition("/")
-        if not _BORN.fullmatch(born) or not any(pattern.fullmatch(name) for pattern in _NAMES):
+        if not names_life(born) or not any(pattern.fullmatch(name) for pattern in _NAMES):
             findings.append(Finding("warning", "foreign", key, "not Segue's: nothing reads it, nothing deletes it"))
-        elif item is None or born != item.born or item.ended(wall):
+        elif item is None or born != item.born or over:
             ended[born] += 1
         else:
             findings += _unnamed(key, name, item, Keys(prefix, session_key, born))
-    return findings + [_ended(f"{root}{born}/", born, count, item, wall) for born, count in ended.items()]
+    return findings + [_ended(f"{root}{born}/", born, count, item, at) for born, count in ended.items()]
 
 
 def pages_there(listed: Sequence[str], root: str, born: str) -> int:
@@ -74,11 +74,10 @@ def _unnamed(key: str, name: str, item: GuardItem, keys: Keys) -> Iterator[Findi
     # One of the holder's own epoch may be about to be committed.
 
 
-def _ended(key: str, born: str, count: int, item: GuardItem | None, wall: float) -> Finding:
+def _ended(key: str, born: str, count: int, item: GuardItem | None, at: float) -> Finding:
     objects = "1 object" if count == 1 else f"{count} objects"
     if item is not None and born == item.born and not item.deleted:
         return Finding("note", "ended", key, f"{objects} of a session that has expired; the janitor deletes them")
-    begun = datetime.strptime(born.partition("-")[0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
-    if (item is None or born != item.born) and wall - begun < 2 * COPY_SECONDS:
+    if (item is None or born != item.born) and at - born_at(born) < 2 * COPY_SECONDS:
         return Finding("note", "ended", key, f"{objects} of a life that may be about to begin (a copy under way)")
     return Finding("warning", "ended", key, f"{objects} of a life that is over, which the janitor has not deleted")

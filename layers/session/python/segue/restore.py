@@ -25,6 +25,7 @@ from segue.errors import JournalCorrupt, SessionNotFound
 from segue.ids import shown
 from segue.item import GuardItem
 from segue.keys import Keys
+from segue.look import look
 from segue.records import (
     Block,
     Commit,
@@ -255,12 +256,12 @@ async def read_unheld(guard: GuardStore, objects: ObjectStore, prefix: str, key:
     Raises:
         SessionNotFound: There is none, or its life is over.
         JournalCorrupt: The guard names an object that is missing or damaged.
+        StorageRefused: Storage says no, or its objects are under another prefix.
     """
     before: GuardItem | None = None
     for _ in range(_ATTEMPTS):
-        attributes = await guard.read(key)
-        item = None if attributes is None else GuardItem.parse(attributes)
-        if item is None or item.ended(clock.wall()):
+        item = (await look(guard, key, clock, prefix)).living
+        if item is None:
             raise SessionNotFound(key, shown(key))
         same = before is not None and (before.born, before.pages, before.tail) == (item.born, item.pages, item.tail)
         before = item

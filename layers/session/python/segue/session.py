@@ -18,14 +18,13 @@ import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from segue import guard
 from segue.clock import Clock
-from segue.collection import sweep_life
+from segue.collection import sweep_ended
 from segue.errors import JournalCorrupt, SessionFenced, StorageUnavailable
 from segue.item import GuardItem
 from segue.journal import JournalWriter
-from segue.keys import Keys
 from segue.lease import Lease
+from segue.look import look, wall_of
 from segue.prepared import Prepared
 from segue.records import Record
 from segue.restore import Journal, ReadAhead, read_held, read_unheld
@@ -61,6 +60,22 @@ class Stores:
     heartbeats: GuardStore | None = None
 
 
+async def finish_deletion(stores: Stores, session_key: str, clock: Clock) -> int | None:
+    """Delete the objects of a session whose tombstone stands; whoever has ended its life may have died or given up.
+
+    Returns:
+        How many there were; None if the session is not deleted.
+
+    Raises:
+        StorageRefused: Storage says no, or its objects are under another prefix.
+        StorageUnavailable: Storage does not answer.
+    """
+    seen = await look(stores.guard, session_key, clock, stores.prefix)
+    if seen.item is None or not seen.item.deleted:
+        return None
+    return await sweep_ended(stores.objects, stores.prefix, seen.item, seen.at)
+
+
 class Session:
     """Holds one session, from ``open`` to ``close`` or until someone takes it over.
 
@@ -80,6 +95,7 @@ class Session:
         self._stores = stores
         self._clock = clock
         self._left: GuardItem | None = None
+        self._tombstone: GuardItem | None = None
         self._reopening: tuple[float, Probe | None] = (0.0, None)
         self._pid = os.getpid()
 
@@ -309,17 +325,18 @@ class Session:
 
         Raises:
             SessionFenced: The session is someone else's.
-            StorageUnavailable: Storage does not answer. If the tombstone stands, the janitor deletes the objects.
+            StorageUnavailable: Storage does not answer. Delete again: what was begun is finished.
         """
-        writer = self.live
+        writer, stores = self.live, self._stores
         async with self._between_commits(writer):
-            await writer.settle_chores(CHORES_TIMEOUT_S, patience=CLOSE_TIMEOUT_S)
-            if not self.lease.held and self.lease.lost is None:
-                await self._reopen()  # it was let go
-            item = self.lease.mine
-            await self.lease.write(guard.bury(item, int(self._clock.wall()) + TOMBSTONE_S))
-            writer.fail(self.lease.fenced(None, item.epoch))
-        await sweep_life(self._stores.objects, Keys(self._stores.prefix, item.session_key, item.born))
+            if self._tombstone is None:
+                await writer.settle_chores(CHORES_TIMEOUT_S, patience=CLOSE_TIMEOUT_S)
+                if not self.lease.held and self.lease.lost is None:
+                    with contextlib.suppress(SessionFenced):
+                        await self._reopen()  # it was let go; if it has ended since, its tombstone tells
+                self._tombstone = await self.lease.bury(TOMBSTONE_S)
+                writer.fail(self.lease.fenced(None))
+        await sweep_ended(stores.objects, stores.prefix, self._tombstone, wall_of(stores.guard, self._clock))
 
     async def _reopen(self) -> None:
         timeout, probe = self._reopening

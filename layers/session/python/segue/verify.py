@@ -24,6 +24,7 @@ from segue.inspection import CheckedBlock, Finding, inspect_block, inspect_journ
 from segue.item import GuardItem, TailEntry
 from segue.keys import Keys
 from segue.leftovers import find_leftovers, pages_there
+from segue.look import require_prefix
 from segue.records import TAIL_LIMIT, Block, run, unpack
 from segue.session import Stores
 from segue.storage.interface import ObjectMissing, StoredObject
@@ -103,14 +104,14 @@ async def verify(stores: Stores, session_key: str, clock: Clock, progress: Progr
     Raises:
         SessionNotFound: There is neither a guard item nor any object.
         StorageUnavailable: Storage does not answer.
-        StorageRefused: Storage says no to more than a single object.
+        StorageRefused: Storage says no to more than a single object, or its objects are under another prefix.
     """
     report = Report(session_key, "absent")
     for _ in range(_ATTEMPTS):
         report = await _look(stores, session_key, clock, progress)
         if not any(one.code in _PASSING for one in report.findings):
             return report
-        again, _ = await _look_at_item(stores, session_key)
+        again, _, _ = await _look_at_item(stores, session_key, clock)
         if again is not None and report.item is not None and _layout(again) == _layout(report.item):
             return report
     moving = Finding("warning", "moving", session_key, f"still being folded after {_ATTEMPTS} looks; verify again")
@@ -124,12 +125,13 @@ def _layout(item: GuardItem) -> object:
 async def _look(stores: Stores, session_key: str, clock: Clock, progress: Progress) -> Report:
     root = f"{stores.prefix}sessions/{session_key}/"
     listed = await stores.objects.list(root)  # before the item: what is committed later is not called an orphan
-    item, problems = await _look_at_item(stores, session_key)
+    item, problems, at = await _look_at_item(stores, session_key, clock)
     if item is None and problems:
         return Report(session_key, "unreadable", findings=problems)
     if item is None and not listed:
         raise SessionNotFound(session_key, shown(session_key))
-    leftovers = find_leftovers(listed, root, stores.prefix, session_key, item, clock.wall())
+    over = item is not None and item.ended(at) and not problems
+    leftovers = find_leftovers(listed, root, stores.prefix, session_key, item, at, over=over)
     orphans = [one for one in leftovers if one.code == "orphan"]
     if orphans:
         still = set(await stores.objects.list(root))  # a holder may just be deleting what it has folded
@@ -137,9 +139,8 @@ async def _look(stores: Stores, session_key: str, clock: Clock, progress: Progre
         leftovers = [one for one in leftovers if one not in gone]
     if item is None:
         return Report(session_key, "absent", findings=tuple(leftovers))
-    if item.ended(clock.wall()):
-        over: State = "deleted" if item.deleted else "expired"
-        return Report(session_key, over, item, findings=(*problems, *leftovers))
+    if over:
+        return Report(session_key, "deleted" if item.deleted else "expired", item, findings=tuple(leftovers))
     report = await _check(stores, item, session_key, pages_there(listed, root, item.born), leftovers, progress)
     return replace(report, findings=(*problems, *report.findings))
 
@@ -168,19 +169,29 @@ async def _check(
     )
 
 
-async def _look_at_item(stores: Stores, session_key: str) -> tuple[GuardItem | None, tuple[Finding, ...]]:
-    """Return the item, None if there is none or it cannot be read; and what is wrong with it."""
+async def _look_at_item(
+    stores: Stores, session_key: str, clock: Clock
+) -> tuple[GuardItem | None, tuple[Finding, ...], float]:
+    """Return the item, None if there is none or it cannot be read; what is wrong with it; when it was read.
+
+    Raises:
+        StorageRefused: Its objects are under another prefix.
+    """
+    at = clock.wall()
     try:
         attributes = await stores.guard.read(session_key)
         item, problems = (None, []) if attributes is None else GuardItem.examine(attributes)
     except JournalCorrupt as error:
         item, problems = None, [problem_of(error)]
+    told = stores.guard.wall()
     if item is not None:
+        require_prefix(item, stores.prefix)
         if item.session_key != session_key:
             problems.append(f"it is the item of {item.session_key!r}")
         if run(len(item.volumes)).start > item.pages >= len(item.volumes):
             problems.append(f"its volumes are {item.volumes!r}, of {item.pages} pages")
-    return item, tuple(Finding("damage", "guard", session_key, problem) for problem in problems)
+    findings = tuple(Finding("damage", "guard", session_key, problem) for problem in problems)
+    return item, findings, at if told is None else told
 
 
 def _unfinished(item: GuardItem, session_key: str) -> list[Finding]:

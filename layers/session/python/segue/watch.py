@@ -22,6 +22,7 @@ class Watch:
 
     Attributes:
         looked_at: When it was last told of the item, on that clock.
+        silent: Whether the holder that it was told of last has not beaten for its lease.
     """
 
     def __init__(self, clock: Clock, probe: Probe | None) -> None:
@@ -31,14 +32,16 @@ class Watch:
         self._state: tuple[str, str | None, int] | None = None
         self._since = clock.now()
         self.looked_at = clock.now()
+        self.silent = False
 
     async def may_try(self, seen: GuardItem | None) -> bool:
         """Whether manners allow an attempt on what was just read."""
-        self.looked_at = self._clock.now()
-        if seen is None or not seen.held or seen.ended(self._clock.wall()):
+        self.looked_at, self.silent = self._clock.now(), False
+        if seen is None or not seen.held:
             return True
         state = (seen.born, seen.acquire_id, seen.beat)
         if state != self._state:
             self._state, self._since = state, self.looked_at
             return self._probe is not None and await self._probe(seen)
-        return self.looked_at - self._since >= seen.lease_ms / 1000
+        self.silent = self.looked_at - self._since >= seen.lease_ms / 1000
+        return self.silent

@@ -9,7 +9,7 @@ import click
 
 from segue.cli.output import clean, print_json, print_table, progress
 from segue.cli.place import Place, json_option, located
-from segue.errors import SessionNotFound
+from segue.errors import SessionNotFound, StorageRefused
 from segue.ids import shown
 from segue.inspection import Finding
 from segue.verify import Report
@@ -50,6 +50,8 @@ def _checked(place: Place, key: str) -> Report:
             return place.run(lambda stores, clock: verify_session(stores, key, clock, advance))
         except SessionNotFound as error:  # the others that were named are checked all the same
             return Report(key, "absent", findings=(Finding("warning", "absent", key, str(error)),))
+        except StorageRefused as error:
+            return Report(key, "unreadable", findings=(Finding("warning", "refused", key, str(error)),))
 
 
 def _facts(report: Report) -> dict[str, Any]:

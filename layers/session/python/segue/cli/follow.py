@@ -9,6 +9,7 @@ from segue.errors import JournalCorrupt, SessionNotFound, StorageUnavailable
 from segue.ids import shown
 from segue.item import GuardItem
 from segue.keys import Keys
+from segue.look import look
 from segue.records import Block, Record, decode_block, decode_record
 from segue.session import Stores
 from segue.storage.interface import ObjectMissing
@@ -82,9 +83,7 @@ class Follower:
             await self._clock.sleep(self._interval)
 
     async def _look(self) -> GuardItem | None:
-        attributes = await self._stores.guard.read(self._key)
-        item = None if attributes is None else GuardItem.parse(attributes)
-        return None if item is None or item.ended(self._clock.wall()) else item
+        return (await look(self._stores.guard, self._key, self._clock, self._stores.prefix)).living
 
     async def _read(self, item: GuardItem) -> list[tuple[int, Record]]:
         """Read back from the head until the position is reached."""

@@ -6,36 +6,36 @@ from typing import Any
 
 import click
 
-from segue import guard
 from segue.cli.output import print_json, waiting
 from segue.cli.place import Place, json_option, located
 from segue.clock import Clock
-from segue.collection import sweep_life
-from segue.errors import SegueError, SessionHeld, SessionNotFound
+from segue.collection import sweep_ended
+from segue.copies import answered
+from segue.errors import SegueError, SessionHeld, SessionNotFound, StorageUnavailable
 from segue.ids import shown
 from segue.item import GuardItem
-from segue.keys import Keys
 from segue.lease import Lease
+from segue.look import look, wall_of
 from segue.options import this_process
 from segue.runtime import Runtime
-from segue.session import TOMBSTONE_S, Session, Stores
+from segue.session import TOMBSTONE_S, Session, Stores, finish_deletion
 
 _PATIENCE_S = 2.0
 """Seconds beyond a holder's lease that are waited: looks are a quarter of a second apart."""
 
 
-async def _item_of(stores: Stores, key: str) -> GuardItem:
-    attributes = await stores.guard.read(key)
-    if attributes is None:
+async def _item_of(stores: Stores, key: str, clock: Clock) -> GuardItem:
+    seen = await look(stores.guard, key, clock, stores.prefix)
+    if seen.item is None:
         raise SessionNotFound(key, shown(key))
-    return GuardItem.parse(attributes)
+    return seen.item
 
 
 async def _living(stores: Stores, key: str, clock: Clock) -> GuardItem:
-    item = await _item_of(stores, key)
-    if item.ended(clock.wall()):
+    seen = await look(stores.guard, key, clock, stores.prefix)
+    if seen.living is None:
         raise SessionNotFound(key, shown(key))
-    return item
+    return seen.living
 
 
 def _watching(item: GuardItem) -> float:
@@ -56,9 +56,9 @@ def delete(place: Place, *, session: str, yes: bool, force: bool, as_json: bool)
     holder stayed silent, as any other program would; a holder that lives keeps it, and has to be stopped first.
     """
     key = place.key(session)
-    item = place.run(lambda stores, _: _item_of(stores, key))
+    item = place.run(lambda stores, clock: _item_of(stores, key, clock))
     if item.deleted:
-        swept = place.run(lambda stores, _: _sweep(stores, item))
+        swept = place.run(lambda stores, clock: finish_deletion(stores, key, clock))
         if not swept:
             raise SessionNotFound(key, shown(key))
     else:
@@ -77,19 +77,14 @@ async def _delete(stores: Stores, key: str, clock: Clock, *, wait: bool) -> int:
 
     An expired life goes on if its holder comes back before somebody begins another. So another is begun, and buried.
     """
-    item = await _item_of(stores, key)
-    lease = Lease(stores.guard, key, holder=f"segue delete on {this_process()}", clock=clock)
+    item = await _item_of(stores, key, clock)
+    lease = Lease(stores.guard, key, holder=f"segue delete on {this_process()}", prefix=stores.prefix, clock=clock)
     try:
         await lease.acquire(_watching(item) if wait else 0.0)
     except SessionHeld as held:
         raise SegueError(_refusal(key, held, waited=wait)) from held
-    mine = lease.mine
-    await lease.write(guard.bury(mine, int(clock.wall()) + TOMBSTONE_S))
-    return sum([await _sweep(stores, life) for life in (item, mine) if life is mine or life.born != mine.born])
-
-
-async def _sweep(stores: Stores, item: GuardItem) -> int:
-    return await sweep_life(stores.objects, Keys(stores.prefix, item.session_key, item.born))
+    tombstone = await answered(clock, lambda: lease.bury(TOMBSTONE_S))
+    return await sweep_ended(stores.objects, stores.prefix, tombstone, wall_of(stores.guard, clock))
 
 
 def _refusal(key: str, held: SessionHeld, *, waited: bool) -> str:
@@ -134,11 +129,16 @@ def release(place: Place, *, session: str, as_json: bool) -> None:
 
 
 async def _release(stores: Stores, item: GuardItem, clock: Clock) -> GuardItem:
-    lease = Lease(stores.guard, item.session_key, holder=f"segue release on {this_process()}", clock=clock)
+    holder = f"segue release on {this_process()}"
+    lease = Lease(stores.guard, item.session_key, holder=holder, prefix=stores.prefix, clock=clock)
     session = Session(lease, stores, Runtime.shared().heartbeats, clock)
     try:
         await session.open(_watching(item))
     except SessionHeld as held:
         raise SegueError(_refusal(item.session_key, held, waited=True)) from held
     await session.close()
-    return await _item_of(stores, item.session_key)
+    after = await _item_of(stores, item.session_key, clock)
+    if after.held and after.epoch == lease.epoch:
+        runs_out = f"the lease of {holder!r} runs out within {_watching(after):.0f} s"
+        raise StorageUnavailable(f"{item.session_key}: taken, but its release was not answered; {runs_out}")
+    return after

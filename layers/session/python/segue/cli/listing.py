@@ -14,6 +14,7 @@ from segue.clock import Clock
 from segue.errors import JournalCorrupt
 from segue.ids import shown
 from segue.item import GuardItem
+from segue.look import Look, look
 from segue.points import points as points_of_session
 from segue.session import Stores
 
@@ -43,10 +44,10 @@ def list_(ctx: click.Context, place: Place, *, ended: bool, no_watch: bool, as_j
         print_json(shown_ones)
     else:
         _print(shown_ones)
-    unreadable = [one for one in shown_ones if one["state"] == "unreadable"]
-    for one in unreadable:
-        click.echo(f"{one['session']}: {one['problem']}", err=True)
-    if unreadable:
+    for one in shown_ones:
+        if one["problem"] is not None:
+            click.echo(f"{one['session']}: {one['problem']}", err=True)
+    if any(one["state"] == "unreadable" for one in shown_ones):
         ctx.exit(1)
 
 
@@ -66,34 +67,42 @@ async def _read_all(
     held: list[Seen] = []
     for start in range(0, len(keys), READS):
         batch = keys[start : start + READS]
-        for key, item in zip(batch, await asyncio.gather(*(_item(stores, key) for key in batch)), strict=True):
-            if isinstance(item, JournalCorrupt):
-                found[key] = _unreadable(key, item)
-            elif item is not None:  # else gone since the keys were listed
-                found[key] = facts_of(item, clock.wall())
+        looks = await asyncio.gather(*(_look(stores, clock, key) for key in batch))
+        for key, one in zip(batch, looks, strict=True):
+            if isinstance(one, JournalCorrupt):
+                found[key] = _unreadable(key, one)
+            elif one.item is not None:  # else gone since the keys were listed
+                found[key] = facts_of(one.item, one.at, stores.prefix)
                 if found[key]["state"] == "held":
-                    held.append(Seen(item, clock.now()))
+                    held.append(Seen(one.item, clock.now()))
         advance(start + len(batch), len(keys))
     return found, held
 
 
-async def _item(stores: Stores, key: str) -> GuardItem | JournalCorrupt | None:
+async def _look(stores: Stores, clock: Clock, key: str) -> Look | JournalCorrupt:
     try:
-        attributes = await stores.guard.read(key)
-        return None if attributes is None else GuardItem.parse(attributes)
+        return await look(stores.guard, key, clock)
     except JournalCorrupt as error:
         return error
 
 
 def _unreadable(key: str, error: JournalCorrupt) -> dict[str, Any]:
-    nothing = dict.fromkeys(("stale", "holder", "epoch", "head", "pages", "segments", "unswept", "expires_at", "born"))
+    names = ("stale", "holder", "epoch", "head", "pages", "segments", "unswept", "expires_at", "born", "prefix")
+    nothing = dict.fromkeys(names)
     return {"session": shown(key), "key": key, "state": "unreadable", **nothing, "problem": str(error)}
 
 
-def facts_of(item: GuardItem, wall: float) -> dict[str, Any]:
-    """What a guard item says, under the names that ``--json`` promises."""
+def facts_of(item: GuardItem, at: float, prefix: str) -> dict[str, Any]:
+    """What a guard item says, under the names that ``--json`` promises.
+
+    Args:
+        item: The item.
+        at: When it was read, by storage's own clock.
+        prefix: Where its objects are looked for.
+    """
     state = "held" if item.held else "free"
-    if item.ended(wall):
+    elsewhere = item.prefix not in {None, prefix}
+    if item.ended(at):
         state = "deleted" if item.deleted else "expired"
     return {
         "session": shown(item.session_key),
@@ -108,7 +117,8 @@ def facts_of(item: GuardItem, wall: float) -> dict[str, Any]:
         "unswept": item.scrub is not None,
         "expires_at": iso_seconds(item.expires_at),
         "born": item.born,
-        "problem": None,
+        "prefix": item.prefix,
+        "problem": f"its records are under the prefix {item.prefix!r}, not under {prefix!r}" if elsewhere else None,
     }
 
 

@@ -8,12 +8,15 @@ whether the winner is itself.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import ClientError
 
+from segue.clock import Clock, SystemClock
 from segue.errors import SegueError, StorageRefused, StorageUnavailable
 from segue.item import Attributes, plain, typed
 from segue.records import GZIP
@@ -39,11 +42,13 @@ _DELETE_BATCH = 1000  # the most keys that one DeleteObjects takes
 class DynamoGuard:
     """Guard items in a DynamoDB table with the partition key ``session_key``."""
 
-    def __init__(self, client: DynamoDBClient, table: str, executor: Executor) -> None:
-        """Use a client on an executor."""
+    def __init__(self, client: DynamoDBClient, table: str, executor: Executor, clock: Clock | None = None) -> None:
+        """Use a client on an executor; ``clock`` measures what has passed since DynamoDB told the time."""
         self._client = client
         self._table = table
         self._executor = executor
+        self._clock = clock or SystemClock()
+        self._told: tuple[float, float] | None = None
 
     async def read(self, session_key: str) -> Attributes | None:
         """Read an item, consistently."""
@@ -53,6 +58,7 @@ class DynamoGuard:
             ),
             session_key,
         )
+        self._hear(answer)
         item = answer.get("Item")
         return None if item is None else plain(item)
 
@@ -64,14 +70,28 @@ class DynamoGuard:
             answer = self._client.update_item(**request)
             if "Attributes" not in answer:
                 raise Unread("an accepted write without the item as it is now")
-            return answer["Attributes"]
+            return answer
 
         try:
             answer = await self._call(update, write.session_key)
         except ClientError as refused:
+            self._hear(refused.response)
             found: Any = refused.response.get("Item")  # with ALL_OLD; the general error type does not know it
             raise ConditionFailed(None if found is None else plain(found)) from refused
-        return plain(answer)
+        self._hear(answer)
+        return plain(answer["Attributes"])
+
+    def wall(self) -> float | None:
+        """The ``Date`` of the latest answer, and what has passed since."""
+        if self._told is None:
+            return None
+        date, heard_at = self._told
+        return date + self._clock.now() - heard_at
+
+    def _hear(self, answer: Any) -> None:
+        date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
+        with contextlib.suppress(ValueError):  # what stands between may have taken it away
+            self._told = parsedate_to_datetime(date).timestamp(), self._clock.now()
 
     async def keys(self, prefix: str) -> list[str]:
         """List session keys: a scan of the whole table. Each page is a request of its own, and no thread's for long."""

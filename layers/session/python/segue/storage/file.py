@@ -81,6 +81,9 @@ class FileGuard:
 
         return await _run(self._executor, apply, self._directory)
 
+    def wall(self) -> None:
+        """Tell no time: this machine's clock is the only one."""
+
     async def keys(self, prefix: str) -> list[str]:
         """List session keys."""
 

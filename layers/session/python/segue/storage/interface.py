@@ -98,6 +98,14 @@ class GuardStore(Protocol):
         """
         ...
 
+    def wall(self) -> float | None:
+        """The time now by storage's own clock, in seconds since 1970.
+
+        At the moment that a request is answered, it is the time of that answer. None: storage has no clock but this
+        machine's, or has not answered yet.
+        """
+        ...
+
     async def keys(self, prefix: str) -> list[str]:
         """List the session keys that begin with ``prefix`` (a scan: for people and tools, not for the path)."""
         ...

@@ -35,6 +35,9 @@ class MemoryGuard:
         self.items[write.session_key] = write.applied(item)
         return dict(self.items[write.session_key])
 
+    def wall(self) -> None:
+        """Tell no time: this machine's clock is the only one."""
+
     async def keys(self, prefix: str) -> list[str]:
         """List session keys."""
         return sorted(key for key in self.items if key.startswith(prefix))

@@ -1,0 +1,373 @@
+"""Writes whose answer is lost: a deletion above all, which knows its own tombstone and finishes what it began."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from strands.bidi import BidiAgent
+
+from segue import SessionFenced, StorageUnavailable, guard
+from segue.cli import holding
+from segue.collection import COPY_SECONDS
+from segue.copies import commits_of, create
+from segue.item import GuardItem
+from segue.records import Record
+from segue.runtime import Runtime
+from segue.storage.interface import ConditionalWrite, ConditionFailed
+from tests.support.crash import certainly_dead, crash
+from tests.support.memory_manager import MemoryStorage, Unavailable
+from tests.support.scripted_model import ScriptedModel
+from tests.support.sessions import SHORT, item, settled
+from tests.support.waiting import eventually
+
+Sessions = Callable[..., Any]
+KEY = "default/talk"
+CLOCK = Runtime.shared().clock
+
+
+def kind_of(what: Any) -> str:
+    """Which of the guard's writes this is, in more kinds than tests elsewhere tell apart."""
+    if not isinstance(what, ConditionalWrite):
+        return ""
+    kinds = {
+        "bury": what.assign.get("deleted"),
+        "scrubbed": "scrub" in what.remove and not what.assign,
+        "begin": "born" in what.assign,
+        "take": "acquire_id" in what.assign,
+        "release": "acquire_id" in what.remove,
+        "commit": "head" in what.assign,
+        "beat": True,
+    }
+    return next(kind for kind, fits in kinds.items() if fits)
+
+
+class Lost:
+    """Loses the answers of a kind of write for as long as it is on; the write itself arrives."""
+
+    def __init__(self, kind: str, times: int = 1) -> None:
+        self.left = times
+        self._kind = kind
+
+    async def __call__(self, operation: str, what: Any) -> None:
+        if self.left and operation == "write" and kind_of(what) == self._kind:
+            self.left -= 1
+            raise StorageUnavailable("the answer is lost")
+
+
+class Resent:
+    """Has a kind of write sent twice, as a client library does that missed the answer."""
+
+    def __init__(self, storage: MemoryStorage, kind: str) -> None:
+        self.done = False
+        self._storage, self._kind = storage, kind
+
+    async def __call__(self, operation: str, what: Any) -> None:
+        if not self.done and operation == "write" and kind_of(what) == self._kind:
+            self.done = True
+            await self._storage.guard.write(what)
+
+
+async def talked(manager: Any, *texts: str) -> BidiAgent:
+    await manager.open()
+    agent = BidiAgent(model=ScriptedModel(), session_manager=manager)
+    await agent.start()
+    for text in texts:
+        await agent.send(text)
+    return agent
+
+
+async def deleted(manager: Any) -> None:
+    """Delete, and again as long as storage does not answer."""
+    while True:
+        try:
+            return await manager.delete()
+        except StorageUnavailable:
+            await settled()
+
+
+def assert_gone(storage: MemoryStorage, before: GuardItem) -> None:
+    after = item(storage)
+    assert (after.born, after.deleted, after.held, after.epoch) == (before.born, True, False, before.epoch + 1)
+    assert not storage.objects.objects
+
+
+@pytest.mark.parametrize("held", [True, False], ids=["held", "let go"])
+async def test_a_deletion_that_was_sent_again_knows_its_own_tombstone(
+    memory_sessions: Sessions, storage: MemoryStorage, *, held: bool
+) -> None:
+    agent = await talked(memory_sessions(), "One")
+    if not held:
+        await agent.stop()
+    storage.before = sent = Resent(storage, "bury")
+
+    await agent._session_manager.delete()
+
+    assert sent.done
+    assert item(storage).deleted
+    assert not storage.objects.objects
+
+
+@pytest.mark.parametrize("lost", [1, 2])
+async def test_a_deletion_whose_answer_is_lost_is_finished_by_the_next_call(
+    memory_sessions: Sessions, storage: MemoryStorage, lost: int
+) -> None:
+    agent = await talked(memory_sessions(), "One")
+    before = item(storage)
+    storage.after = Lost("bury", lost)
+
+    with pytest.raises(StorageUnavailable):
+        await agent._session_manager.delete()
+    assert storage.objects.objects
+    await agent._session_manager.delete()
+
+    assert_gone(storage, before)
+    await agent._session_manager.delete()
+    with pytest.raises(SessionFenced):
+        await agent.send("Two")
+    assert_gone(storage, before)
+
+
+async def test_a_heartbeat_that_finds_the_tombstone_first_spoils_nothing(
+    memory_sessions: Sessions, storage: MemoryStorage
+) -> None:
+    agent = await talked(memory_sessions(lease=SHORT), "One")
+    manager, before = agent._session_manager, item(storage)
+    storage.after = Lost("bury")
+    with pytest.raises(StorageUnavailable):
+        await manager.delete()
+    await eventually(lambda: manager._session.lease.lost is not None)
+
+    await manager.delete()
+
+    assert_gone(storage, before)
+
+
+@pytest.mark.parametrize("operation", ["list", "delete"])
+@pytest.mark.parametrize("side", ["before", "after"])
+async def test_a_sweep_that_fails_is_finished_by_the_next_call_and_begins_no_life(
+    memory_sessions: Sessions, storage: MemoryStorage, operation: str, side: str
+) -> None:
+    agent = await talked(memory_sessions(), "One")
+    before = item(storage)
+    down = Unavailable(operation)
+    setattr(storage, side, down)
+    with pytest.raises(StorageUnavailable):
+        await agent._session_manager.delete()
+    assert item(storage).deleted
+    down.on = False
+
+    await agent._session_manager.delete()
+
+    assert_gone(storage, before)
+
+
+async def test_what_a_process_left_that_died_during_its_deletion_is_deleted_by_another(
+    memory_sessions: Sessions, storage: MemoryStorage
+) -> None:
+    agent = await talked(memory_sessions(), "One")
+    before, manager = item(storage), agent._session_manager
+    storage.before = down = Unavailable("list")
+    with pytest.raises(StorageUnavailable):
+        await manager.delete()
+    crash(manager)
+    down.on = False
+
+    await memory_sessions().delete()
+
+    assert_gone(storage, before)
+
+
+async def test_a_session_that_somebody_else_has_deleted_meanwhile_is_deleted(
+    memory_sessions: Sessions, storage: MemoryStorage
+) -> None:
+    zombie = await talked(memory_sessions(), "One")
+    heir = memory_sessions(probe=certainly_dead)
+    await heir.open()
+    storage.before = down = Unavailable("list")
+    with pytest.raises(StorageUnavailable):
+        await heir.delete()
+    down.on = False
+
+    await zombie._session_manager.delete()
+
+    assert item(storage).deleted
+    assert not storage.objects.objects
+
+
+async def test_a_session_that_began_anew_meanwhile_is_not_deleted(
+    memory_sessions: Sessions, storage: MemoryStorage
+) -> None:
+    agent = await talked(memory_sessions(), "One")
+    storage.after = Lost("bury")
+    with pytest.raises(StorageUnavailable):
+        await agent._session_manager.delete()
+    await talked(memory_sessions(), "anew")
+    born = item(storage).born
+
+    with pytest.raises(SessionFenced):
+        await agent._session_manager.delete()
+
+    assert (item(storage).born, item(storage).head > 0, item(storage).held) == (born, True, True)
+    assert any(born in key for key in storage.objects.objects)
+
+
+async def test_a_deletion_that_arrives_late_does_not_take_what_was_written_after_it_was_given_up(
+    memory_sessions: Sessions, storage: MemoryStorage
+) -> None:
+    agent = await talked(memory_sessions(), "One")
+    late: list[ConditionalWrite] = []
+
+    async def keep(operation: str, what: Any) -> None:
+        if kind_of(what) == "bury" and not late:
+            late.append(what)
+            raise StorageUnavailable("on its way")
+
+    storage.before = keep
+    with pytest.raises(StorageUnavailable):
+        await agent._session_manager.delete()
+    await agent.send("Two")
+
+    with pytest.raises(ConditionFailed):
+        await storage.guard.write(late[0])
+
+    assert not item(storage).deleted
+    await agent.stop()
+
+
+async def test_a_commit_whose_outcome_is_not_known_is_in_no_deletions_way(
+    memory_sessions: Sessions, storage: MemoryStorage
+) -> None:
+    agent = await talked(memory_sessions(), "One")
+    manager = agent._session_manager
+    storage.after = lost = Unavailable("commit")
+    sending = asyncio.ensure_future(agent.send("Two"))
+    await eventually(lambda: lost.failed)
+    lease, head = manager._session.lease, item(storage).head
+    assert lease.item.head < head
+    storage.after = Lost("")
+
+    tombstone = await Runtime.shared().run(lease.bury(60))
+
+    assert (tombstone.deleted, tombstone.born) == (True, lease.item.born)
+    await asyncio.gather(sending, return_exceptions=True)
+
+
+async def test_objects_of_earlier_lives_go_too_and_those_of_a_copy_under_way_stay(
+    memory_sessions: Sessions, storage: MemoryStorage
+) -> None:
+    agent = await talked(memory_sessions(), "One")
+    now, lives = item(storage).born_at, f"sessions/{KEY}/"
+    early, copying = (guard.new_born(now - age) for age in (3 * COPY_SECONDS, COPY_SECONDS))
+    for born in (early, copying, "20261301T000000Z-" + "0" * 32, "notes"):
+        storage.objects.objects[f"{lives}{born}/segments/0-1-x.json"] = b"{}"
+
+    await agent._session_manager.delete()
+
+    left = {key.removeprefix(lives).partition("/")[0] for key in storage.objects.objects}
+    assert left == {copying, "20261301T000000Z-" + "0" * 32, "notes"}
+
+
+# The other writes.
+
+
+@pytest.mark.parametrize("kind", ["begin", "take"])
+@pytest.mark.parametrize("how", ["lost", "resent"])
+async def test_an_acquisition(memory_sessions: Sessions, storage: MemoryStorage, kind: str, how: str) -> None:
+    if kind == "take":
+        await (await talked(memory_sessions(), "One")).stop()
+    epoch = item(storage).epoch if kind == "take" else 0
+    if how == "lost":
+        storage.after = Lost(kind)
+    else:
+        storage.before = Resent(storage, kind)
+
+    agent = await talked(memory_sessions(acquire_timeout=5.0), "Two")
+
+    assert (agent._session_manager.epoch, item(storage).epoch) == (epoch + 1, epoch + 1)
+    assert item(storage).head > 0
+    await agent.stop()
+
+
+@pytest.mark.parametrize("how", ["lost", "resent"])
+async def test_a_copys_first_write(storage: MemoryStorage, how: str) -> None:
+    if how == "lost":
+        storage.after = Lost("begin")
+    else:
+        storage.before = Resent(storage, "begin")
+
+    made = await create(storage.stores(), KEY, commits_of([Record(data={"n": 1})]), CLOCK)
+
+    assert (made.born, made.head) == (item(storage).born, 1)
+    assert len(storage.objects.objects) == 1
+
+
+@pytest.mark.parametrize("how", ["lost", "resent"])
+async def test_the_end_of_a_redaction(memory_sessions: Sessions, storage: MemoryStorage, how: str) -> None:
+    agent = await talked(memory_sessions(), "Secret", "Other")
+    manager = agent._session_manager
+    if how == "lost":
+        storage.after = Lost("scrubbed")
+    else:
+        storage.before = Resent(storage, "scrubbed")
+
+    for message in list(agent.messages):
+        manager._recorders["default"].redact(message["tracking_id"], "gone")
+        await manager.flush()
+        assert item(storage).scrub is None
+        assert manager._session.lease.item.scrub is None, "the next redaction would name this one again"
+    await agent.stop()
+
+
+@pytest.mark.parametrize("how", ["lost", "resent"])
+async def test_a_release(memory_sessions: Sessions, storage: MemoryStorage, how: str) -> None:
+    agent = await talked(memory_sessions(), "One")
+    if how == "lost":
+        storage.after = Lost("release")
+    else:
+        storage.before = Resent(storage, "release")
+
+    await agent.stop()
+
+    assert not item(storage).held
+    await agent._session_manager.resume()
+    await agent._session_manager.close()
+
+
+# By hand.
+
+
+@pytest.mark.parametrize("how", ["lost", "resent"])
+async def test_a_deletion_by_hand(memory_sessions: Sessions, storage: MemoryStorage, how: str) -> None:
+    await (await talked(memory_sessions(), "One")).stop()
+    if how == "lost":
+        storage.after = Lost("bury", 2)
+    else:
+        storage.before = Resent(storage, "bury")
+
+    swept = await Runtime.shared().run(holding._delete(storage.stores(), KEY, CLOCK, wait=False))
+
+    assert swept > 0
+    assert item(storage).deleted
+    assert not storage.objects.objects
+
+
+async def test_a_release_by_hand_says_so_if_it_is_not_known_to_be_released(
+    memory_sessions: Sessions, storage: MemoryStorage
+) -> None:
+    manager = memory_sessions(lease=SHORT)
+    await talked(manager, "One")
+    crash(manager)
+    before = item(storage)
+    storage.before = down = Unavailable("release")
+
+    with pytest.raises(StorageUnavailable, match="taken, but its release was not answered"):
+        await Runtime.shared().run(holding._release(storage.stores(), before, CLOCK))
+
+    assert down.failed
+    assert item(storage).held
+    down.on, storage.after = False, Lost("release")
+    after = await Runtime.shared().run(holding._release(storage.stores(), item(storage), CLOCK))
+    assert (after.held, item(storage).held) == (False, False)
