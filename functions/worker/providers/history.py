@@ -9,9 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import msgspec
-from strands.types.session import encode_bytes_values
-
+from segue.encoder import json_bytes
 from segue.history import Message
 from segue.repair import turns
 from worker.providers.table import Limits
@@ -164,5 +162,5 @@ def _groups(messages: Iterable[Message]) -> Iterator[list[Message]]:
 
 def _bytes(messages: Iterable[Message], limits: Limits) -> int:
     if limits.text_only:
-        return sum(len(block["text"].encode()) for message in messages for block in message["content"])
-    return sum(len(msgspec.json.encode(encode_bytes_values(message["content"]))) for message in messages)
+        return sum(len(block["text"].encode(errors="replace")) for message in messages for block in message["content"])
+    return sum(len(json_bytes(message["content"])) for message in messages)

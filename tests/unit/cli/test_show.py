@@ -95,7 +95,7 @@ def test_several_agents(keep, run, said):
 
 
 def test_every_kind_of_content_is_shown(keep, run):
-    png = {"__bytes_encoded__": True, "data": "AAAA"}
+    png = b"\x00\x00\x00"
     content = [
         {"text": "two\nlines"},
         {"image": {"format": "png", "source": {"bytes": png}}},

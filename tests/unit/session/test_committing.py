@@ -22,7 +22,7 @@ async def test_a_callback_that_cannot_be_called_keeps_nobody_from_being_told(
     told: list[int] = []
     agent = await started(memory_sessions())
     manager = agent._session_manager
-    manager._commit_callbacks.append((_Loop(), print))
+    manager._commit_listeners._callbacks.append((_Loop(), print))
     manager.on_commit(lambda records, _seconds: told.append(records))
 
     await agent.send("One")

@@ -90,6 +90,7 @@ def test_the_public_names() -> None:
         "SessionNotFound",
         "StorageRefused",
         "StorageUnavailable",
+        "ValueRefused",
     } <= set(segue.__all__)
     assert sorted(segue.__all__) == list(segue.__all__)
     for name in segue.__all__:
@@ -110,6 +111,7 @@ def test_every_error_is_in_the_tree_and_says_what_to_do() -> None:
         errors.SessionExists("a/b"): "choose another id",
         errors.JournalCorrupt("a/b", "truncated"): "stop writing",
         errors.RecordTooLarge(2_000, 1_000): "split it",
+        errors.ValueRefused("state.price", "a Decimal has no JSON form"): "make it what JSON has",
         errors.StorageUnavailable("bucket: PutObject of a/b answered 503"): "retry with backoff",
         errors.StorageRefused("bucket", "denied"): "permissions",
     }

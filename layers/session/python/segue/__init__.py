@@ -23,6 +23,7 @@ from segue.errors import (
     SessionNotFound,
     StorageRefused,
     StorageUnavailable,
+    ValueRefused,
 )
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ __all__ = [
     "SessionNotFound",
     "StorageRefused",
     "StorageUnavailable",
+    "ValueRefused",
     "idempotency_key",
 ]
 

@@ -22,10 +22,19 @@ from segue import guard, records
 from segue.clock import Clock
 from segue.collection import collect_orphans
 from segue.errors import JournalCorrupt, SegueError, SessionFenced, StorageUnavailable
-from segue.item import SCHEMA, Attributes, GuardItem, Known, TailEntry, input_lines
+from segue.item import (
+    ESCAPES_SCHEMA,
+    FIRST_SCHEMA,
+    VOLUMES_SCHEMA,
+    Attributes,
+    GuardItem,
+    Known,
+    TailEntry,
+    input_lines,
+)
 from segue.keys import Keys
 from segue.lease import Lease
-from segue.records import Record, Segment, encode_page, encode_segment, full_page
+from segue.records import Record, Segment, decode_record, encode_page, encode_segment, full_page, is_escaped
 from segue.redaction import Replacements, redact_segments, redacted, replacement_of, sweep_pages
 from segue.restore import Journal
 from segue.storage.interface import ConditionalWrite, ConditionFailed, ObjectMissing, ObjectStore, PreconditionFailed
@@ -158,8 +167,9 @@ class Committer:
         }
         if bound := self._binder.take():
             changes["volumes"] = mine.volumes + bound
-        if mine.pages >= records.VOLUME_PAGES and mine.schema < SCHEMA:
-            changes["schema"] = SCHEMA
+        written = [body for one in (segment, *rewritten.values()) for body in one.records]
+        if (schema := _schema_for(mine, written)) > mine.schema:
+            changes["schema"] = schema
         if any(one.record.inputs for one in group):
             changes["inputs"] = input_lines(_inputs_after(mine, group))
         if replacements:
@@ -303,11 +313,18 @@ async def _all_or_none(requests: Sequence[Coroutine[Any, Any, None]]) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
+def _schema_for(mine: GuardItem, written: Sequence[bytes]) -> int:
+    """The schema that keeps out who would misread what is written, or redact without knowing of volumes."""
+    if any(is_escaped(body) for body in written):
+        return ESCAPES_SCHEMA
+    return VOLUMES_SCHEMA if mine.pages >= records.VOLUME_PAGES else FIRST_SCHEMA
+
+
 def _replacements(group: Sequence[Queued]) -> Mapping[str, Mapping[str, Any]]:
     replacements: dict[str, Mapping[str, Any]] = {}
     for one in group:
         if one.record.kind == "redact":
-            replacements.update(replacement_of(one.record))
+            replacements.update(replacement_of(decode_record(one.body)))  # as it was then, whatever became of it since
     return replacements
 
 

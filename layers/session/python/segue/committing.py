@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import Callable
 
-logger = logging.getLogger(__name__)
+from segue.listeners import Listeners
 
 type OnCommit = Callable[[int, float], None]
 """Takes how many records were committed, and how many seconds that took."""
@@ -17,20 +15,14 @@ class Committing:
 
     def __init__(self) -> None:
         """Begin with none."""
-        self._commit_callbacks: list[tuple[asyncio.AbstractEventLoop, OnCommit]] = []
+        self._commit_listeners: Listeners[int, float] = Listeners("commits")
 
     def on_commit(self, callback: OnCommit) -> None:
         """Call back after each commit, on the event loop that is running now: for metrics.
 
         What is to wait for a commit waits for ``durable``.
         """
-        self._commit_callbacks.append((asyncio.get_running_loop(), callback))
+        self._commit_listeners.add(callback)
 
     def _committed(self, records: int, seconds: float) -> None:
-        for loop, callback in self._commit_callbacks:
-            try:
-                loop.call_soon_threadsafe(callback, records, seconds)
-            except RuntimeError:
-                pass  # its loop is closed: there is nobody to tell
-            except Exception:
-                logger.exception("a callback for commits failed")
+        self._commit_listeners.tell(records, seconds)

@@ -20,9 +20,9 @@ from typing import TypeVar
 from segue import guard
 from segue.clock import Clock
 from segue.collection import COPY_SECONDS
-from segue.errors import RecordTooLarge, SegueError, SessionExists, StorageUnavailable
+from segue.errors import JournalCorrupt, RecordTooLarge, SegueError, SessionExists, StorageUnavailable
 from segue.ids import checked_key, shown
-from segue.item import GuardItem, TailEntry
+from segue.item import ESCAPES_SCHEMA, FIRST_SCHEMA, GuardItem, TailEntry
 from segue.keys import Keys, check_length
 from segue.look import Look, look
 from segue.points import as_redacted, point_at, points_of
@@ -36,6 +36,7 @@ from segue.records import (
     encode_record,
     encode_segment,
     full_page,
+    is_escaped,
 )
 from segue.restore import read_unheld
 from segue.session import Stores
@@ -74,7 +75,8 @@ async def fork(
     """Begin a new session as a copy of another one, at a point in time. The source may be in use meanwhile.
 
     The copy keeps the source's records, their numbers and its points; what was redacted at any time shows its
-    redacted form. It does not keep which client input the records contain: to its clients it is new.
+    redacted form. It does not keep which client input the records contain: to its clients it is new. A record that
+    cannot be decoded keeps its number, and stands for nothing.
 
     Args:
         stores: Where both are kept.
@@ -92,12 +94,13 @@ async def fork(
         ValueError: There is no such point, or a key is not valid.
         SessionNotFound: The source is not there.
         SessionExists: The target is there already.
-        JournalCorrupt: The source cannot be read.
+        JournalCorrupt: An object of the source is missing or damaged.
         StorageUnavailable: Storage does not answer. Whether the copy came about is unknown.
     """
-    journal = await read_unheld(stores.guard, stores.objects, stores.prefix, checked_key(source), clock)
+    journal = await read_unheld(stores.guard, stores.objects, stores.prefix, checked_key(source), clock, whole=False)
     upto = journal.item.head if at is None or at == journal.item.head else point_at(points_of(journal), at).records
-    bodies = [encode_record(record) for record in as_redacted(journal.records)[:upto]]
+    damaged: list[JournalCorrupt] = []  # redactions that say not what of: they are copied as they are
+    bodies = [encode_record(record, stored=True) for record in as_redacted(journal.records, damaged)[:upto]]
     segments, first = [], 0
     for end, epoch, commit_id in journal.commits:
         if end <= upto:
@@ -190,6 +193,7 @@ def _planned(key: str, segments: Sequence[Segment], at: float, retention_s: int,
     item = GuardItem(
         session_key=key,
         born=guard.new_born(at),
+        schema=ESCAPES_SCHEMA if _any_escaped(segments) else FIRST_SCHEMA,
         epoch=max((segment.entry.epoch for segment in segments), default=0),
         expires_at=int(at) + retention_s,
         head=segments[-1].end if segments else 0,
@@ -199,6 +203,10 @@ def _planned(key: str, segments: Sequence[Segment], at: float, retention_s: int,
         prefix=prefix,
     )
     return _Plan(item, tuple(pages), tail)
+
+
+def _any_escaped(segments: Sequence[Segment]) -> bool:
+    return any(is_escaped(body) for segment in segments for body in segment.records)
 
 
 def _objects_of(plan: _Plan, prefix: str) -> dict[str, Callable[[], bytes]]:

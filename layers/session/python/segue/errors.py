@@ -7,6 +7,7 @@
     ├── SessionExists        there is one already: choose another id, or delete it first
     ├── JournalCorrupt       stored data is damaged: stop, page someone, run `segue sessions verify`
     ├── RecordTooLarge       one record is over the limit: make it smaller; the session goes on without it
+    ├── ValueRefused         a value has no JSON form: convert it; the session goes on without it
     ├── StorageUnavailable   S3 or DynamoDB do not answer: retry with backoff; nothing acknowledged is lost
     └── StorageRefused       S3 or DynamoDB say no (permissions, credentials, a missing bucket or table): fix that
 
@@ -27,6 +28,7 @@ __all__ = [
     "SessionNotFound",
     "StorageRefused",
     "StorageUnavailable",
+    "ValueRefused",
 ]
 
 
@@ -125,12 +127,17 @@ class JournalCorrupt(SegueError):  # noqa: N818 - public name fixed by the desig
 
     Attributes:
         key: The object or item that is wrong.
+        record: The number of the record in it that is wrong; None if it is the object as a whole.
+        problem: What is wrong with it.
     """
 
-    def __init__(self, key: str, problem: str) -> None:
-        """Name the object and what is wrong with it."""
-        super().__init__(f"{key}: {problem}; stop writing, run 'segue sessions verify' and page the owner of the data")
+    def __init__(self, key: str, problem: str, record: int | None = None) -> None:
+        """Name the object, what is wrong with it, and the record if it is one."""
+        what = problem if record is None else f"record {record}: {problem}"
+        super().__init__(f"{key}: {what}; stop writing, run 'segue sessions verify' and page the owner of the data")
         self.key = key
+        self.record = record
+        self.problem = problem
 
 
 class RecordTooLarge(SegueError):  # noqa: N818 - reads as the others do
@@ -146,6 +153,23 @@ class RecordTooLarge(SegueError):  # noqa: N818 - reads as the others do
         super().__init__(f"a record of {size:,} bytes is over the limit of {limit:,}: split it or store it elsewhere")
         self.size = size
         self.limit = limit
+
+
+class ValueRefused(SegueError):  # noqa: N818 - reads as the others do
+    """A value has no JSON form, and was not recorded as it is. The session goes on.
+
+    A message is recorded with a text in its place; a state stays as it was recorded last.
+
+    Attributes:
+        path: Where it is, ``message.content[0].toolResult.content[0].json.price``.
+        reason: Why it is refused.
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        """Say where it is and why it is refused."""
+        super().__init__(f"{path}: {reason}; make it what JSON has (a list of a set, a str of a Decimal)")
+        self.path = path
+        self.reason = reason
 
 
 class StorageUnavailable(SegueError):  # noqa: N818 - public name fixed by the design

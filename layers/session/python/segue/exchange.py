@@ -22,7 +22,6 @@ from strands.agent.conversation_manager import SlidingWindowConversationManager
 from strands.session.repository_session_manager import RepositorySessionManager
 from strands.session.session_manager import SessionManager
 from strands.types._snapshot import SNAPSHOT_SCHEMA_VERSION, Snapshot
-from strands.types.session import encode_bytes_values
 
 from segue.carrier import CarryingAgent, carrying_agent, carrying_bidi_agent
 from segue.errors import SessionExists, SessionNotFound
@@ -226,7 +225,7 @@ def _records(found: Portable, times: dict[str, int]) -> Iterable[Record]:
     now = int(time.time() * 1000)
 
     def record(kind: str, data: Any, at: int = now) -> Record:
-        return Record(kind=kind, data=encode_bytes_values(data), agent=found.agent_id, at=at)
+        return Record(kind=kind, data=data, agent=found.agent_id, at=at)
 
     ordered = [message for message in (*found.removed, *found.messages) if message.get("content")]
     begun = times.get(ordered[0]["tracking_id"], now) if ordered else now

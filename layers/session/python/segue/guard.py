@@ -136,6 +136,7 @@ def begin_with_records(item: GuardItem, seen: GuardItem | None, wall: float) -> 
         _nothing_lives(seen, wall),
         assign={
             **_EMPTY,
+            "schema": item.schema,
             "born": item.born,
             "epoch": max(item.epoch, seen.epoch if seen else 0) + 1,
             "lease_ms": 0,

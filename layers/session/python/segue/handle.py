@@ -28,6 +28,7 @@ from segue.options import Settings
 from segue.points import history_at
 from segue.prepared import Prepared
 from segue.records import Record
+from segue.refused_values import RefusedValues
 from segue.restore import read_unheld
 from segue.runtime import LoopWatch, Runtime
 from segue.session import Session, Stores, finish_deletion
@@ -40,7 +41,7 @@ DURABLE_TIMEOUT_S = STORAGE_TIMEOUT_S
 """Seconds that a hook or ``flush`` waits for storage before it raises StorageUnavailable."""
 
 
-class SessionHandle(SessionFacts, ClientInput, Committing, Losing, Ending):
+class SessionHandle(SessionFacts, ClientInput, Committing, Losing, RefusedValues, Ending):
     """One session of this process.
 
     Attributes:
@@ -62,6 +63,7 @@ class SessionHandle(SessionFacts, ClientInput, Committing, Losing, Ending):
         ClientInput.__init__(self)
         Committing.__init__(self)
         Losing.__init__(self)
+        RefusedValues.__init__(self)
         self._prepared: Prepared | None = None
         self._opening = Opening(_release)
 
@@ -145,14 +147,24 @@ class SessionHandle(SessionFacts, ClientInput, Committing, Losing, Ending):
         """Wait until everything queued is durable, agents' state included.
 
         Raises:
+            ValueRefused: Something was not recorded as it is. All else is durable.
             SegueError: Why it is not.
         """
+        await self._flush()
+        self._raise_refused_value()
+
+    async def _flush(self) -> None:
+        """Do so for hooks, which raise what was refused themselves, or do not."""
         self._record_changes()
         if (session := self._mine()) is not None:
             await self._run(session.durable(timeout=DURABLE_TIMEOUT_S))
 
     def flush_sync(self) -> None:
         """The same for code without an event loop; blocks this thread."""
+        self._flush_sync()
+        self._raise_refused_value()
+
+    def _flush_sync(self) -> None:
         self._record_changes()
         if (session := self._mine()) is not None:
             self._run_sync(session.durable(timeout=DURABLE_TIMEOUT_S))
@@ -176,8 +188,14 @@ class SessionHandle(SessionFacts, ClientInput, Committing, Losing, Ending):
                 but the lease is not renewed any more: it runs out.
 
         Raises:
+            ValueRefused: Something was not recorded as it is. All else is durable.
             SegueError: What was queued could not be committed.
         """
+        await self._close(timeout)
+        self._raise_refused_value()
+
+    async def _close(self, timeout: float | None = None) -> None:
+        """Do so for hooks."""
         try:
             self._record_changes()
         finally:
@@ -191,6 +209,7 @@ class SessionHandle(SessionFacts, ClientInput, Committing, Losing, Ending):
         finally:
             if (session := self._mine()) is not None:
                 self._run_sync(session.close(timeout))
+        self._raise_refused_value()
 
     async def leave(self, timeout: float | None = None) -> None:
         """Flush, release, and write nothing any more: for a holder whose successor is waiting.

@@ -15,6 +15,8 @@ Kinds of records, and the shape of their ``data``:
     multi_agent  {"id": …, "state": …}                           a Graph's or Swarm's state
     input        null                                            only that a client's input has been dealt with
     rewind       {"to": <record>}                                everything is again as it was then
+    skip         {"record": <record>, "saved": <object>}         that earlier record is damaged, and is passed over
+    unreadable   {"problem": …}                                  in a copy: the source's record was damaged
 
 A streamed message is recorded when it is complete, not when it begins: ``before`` puts it where it began.
 """
@@ -22,18 +24,15 @@ A streamed message is recorded when it is complete, not when it begins: ``before
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from strands.types.session import decode_bytes_values
-
 from segue.errors import JournalCorrupt
-from segue.records import Record
+from segue.records import SKIP, UNREADABLE, Record, skips
 from segue.redaction import replaced
-
-Message = dict[str, Any]
-"""A Strands message; kept as the plain dictionary it is."""
+from segue.shapes import Message as Message  # noqa: PLC0414 - it is this module's, too
+from segue.shapes import id_of, usable
 
 
 @dataclass(slots=True)
@@ -75,13 +74,13 @@ class AgentHistory:
     def index(self, tracking_id: str) -> int | None:
         """Find a message, newest first."""
         for index in range(len(self.messages) - 1, -1, -1):
-            if self.messages[index].get("tracking_id") == tracking_id:
+            if id_of(self.messages[index]) == tracking_id:
                 return index
         return None
 
     def replace(self, message: Message, *, everywhere: bool) -> bool:
         """Put a message in the place of the newest one with its tracking id, or of all; False if there is none."""
-        tracking_id = message.get("tracking_id", "")
+        tracking_id = id_of(message)
         known = tracking_id in self.earlier
         if known:
             self.earlier[tracking_id] = message
@@ -90,7 +89,7 @@ class AgentHistory:
             return known
         self.messages[newest] = message
         if everywhere:
-            self.messages = [message if old.get("tracking_id") == tracking_id else old for old in self.messages]
+            self.messages = [message if id_of(old) == tracking_id else old for old in self.messages]
         return True
 
 
@@ -106,48 +105,80 @@ class History:
         return History({name: agent.copy() for name, agent in self.agents.items()}, dict(self.multi_agents))
 
 
-def fold(records: Sequence[Record], upto: int | None = None, *, binary: bool = True) -> History:
-    """Add records up.
+_NOTHING = frozenset({"input", SKIP, UNREADABLE})
+"""Kinds that change no agent."""
+
+
+def fold(records: Sequence[Record], upto: int | None = None, damaged: list[JournalCorrupt] | None = None) -> History:
+    """Add records up. What is returned shares their data.
 
     Args:
         records: All records of a session, or its first ones.
         upto: Use only so many of them: the session as it was at that point.
-        binary: Whether a record may hold encoded bytes. If none does, what is returned shares its data.
+        damaged: Takes what is wrong with records that contradict the ones before them or have not the shape of their
+            kind, and they are passed over; default: raise.
 
     Raises:
-        JournalCorrupt: A record contradicts the ones before it, or has not the shape of its kind.
+        JournalCorrupt: A record is wrong, and no later one says to skip it.
     """
+    holes = skips(records) | {number for number, record in enumerate(records) if record.kind == UNREADABLE}
     records = records[:upto]
+
+    def wrong(number: int, record: Record, error: Exception) -> None:
+        found = JournalCorrupt("journal", f"not a {record.kind!r} record ({error!r})", number)
+        if damaged is None:
+            raise found from error
+        damaged.append(found)
+        holes.add(number)
+
+    targets = _targets(records, holes, wrong)
+    last_use = {target: number for number, target in targets.items()}
     history, kept = History(), dict[int, History]()
-    last_use = {_target(number, record): number for number, record in enumerate(records) if record.kind == "rewind"}
     for number, record in enumerate(records):
         if number in last_use:
             kept[number] = history.copy()
-        try:
-            if record.kind == "rewind":
-                target = _target(number, record)
-                history = _rewound(history, kept.pop(target) if last_use[target] == number else kept[target].copy())
-            elif record.kind == "multi_agent":
-                history.multi_agents[record.data["id"]] = _decoded(record.data["state"], binary=binary)
-            elif record.kind != "input":
-                _apply(history.agents.setdefault(record.agent, AgentHistory()), number, record, binary=binary)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise _not_one(number, record, error) from error
+        if number in targets:
+            target = targets[number]
+            history = _rewound(history, kept.pop(target) if last_use[target] == number else kept[target].copy())
+        elif number not in holes and record.kind not in _NOTHING:
+            try:
+                _change(history, number, record, gaps=bool(holes))
+            except _WRONG as error:
+                wrong(number, record, error)
     for agent in history.agents.values():
         agent.earlier = {}
     return history
 
 
-def _target(number: int, record: Record) -> int:
-    """How many records a rewind goes back to."""
-    try:
-        return min(operator.index(record.data["to"]), number)
-    except (AttributeError, KeyError, TypeError) as error:
-        raise _not_one(number, record, error) from error
+_WRONG = (AttributeError, LookupError, TypeError, ValueError)
+"""What comes of data that has not the shape of its kind."""
 
 
-def _not_one(number: int, record: Record, error: Exception) -> JournalCorrupt:
-    return JournalCorrupt(f"record {number}", f"not a {record.kind!r} record ({error!r})")
+def _targets(
+    records: Sequence[Record], holes: set[int], wrong: Callable[[int, Record, Exception], None]
+) -> dict[int, int]:
+    """Return how many records each rewind goes back to, by its number."""
+    targets: dict[int, int] = {}
+    for number, record in enumerate(records):
+        if record.kind == "rewind" and number not in holes:
+            try:
+                to = operator.index(record.data["to"])
+                if to < 0:
+                    raise ValueError(to)
+                targets[number] = min(to, number)
+            except _WRONG as error:
+                wrong(number, record, error)
+    return targets
+
+
+def _change(history: History, number: int, record: Record, *, gaps: bool) -> None:
+    if record.kind == "multi_agent":
+        history.multi_agents[_typed(record.data["id"], str)] = _typed(record.data["state"], dict)
+        return
+    agent = history.agents.get(record.agent)
+    if agent is None:
+        agent = history.agents[record.agent] = AgentHistory()
+    _apply(agent, number, record, gaps=gaps)
 
 
 def _rewound(left: History, history: History) -> History:
@@ -160,47 +191,56 @@ def _rewound(left: History, history: History) -> History:
 
 
 def _by_id(messages: Iterable[Message]) -> dict[str, Message]:
-    return {message.get("tracking_id", ""): message for message in messages}
+    return {id_of(message): message for message in messages}
 
 
-def _decoded(data: Any, *, binary: bool) -> Any:
-    return decode_bytes_values(data) if binary else data
+def _typed(value: Any, *kinds: type) -> Any:
+    if not isinstance(value, kinds):
+        raise TypeError(f"a {type(value).__name__}, not a {kinds[0].__name__}")
+    return value
 
 
-def _apply(agent: AgentHistory, number: int, record: Record, *, binary: bool = True) -> None:  # noqa: C901 - a table would hide the shapes
-    data = _decoded(record.data, binary=binary)
+def _apply(agent: AgentHistory, number: int, record: Record, *, gaps: bool = False) -> None:  # noqa: C901 - a table would hide the shapes
+    """Make one change. What is wrong raises before anything has changed."""
+    data = record.data
     match record.kind:
         case "message":
-            _insert(agent, data["message"], data.get("before"))
-            agent.numbers[data["message"].get("tracking_id", "")] = number
+            message = usable(data["message"])
+            _insert(agent, message, data.get("before"))
+            agent.numbers[id_of(message)] = number
         case "update" | "redact":
+            message = usable(data["message"])
             # A prompt that was tried again is in the history twice, and neither may show redacted content.
-            if agent.replace(data["message"], everywhere=record.kind == "redact"):
-                agent.numbers[data["message"].get("tracking_id", "")] = number
+            if agent.replace(message, everywhere=record.kind == "redact"):
+                agent.numbers[id_of(message)] = number
             if record.kind == "redact":
-                agent.internal = replaced(agent.internal, {data["message"].get("tracking_id", ""): data["message"]})
+                agent.internal = replaced(agent.internal, {id_of(message): message})
         case "window":
-            known = _by_id(agent.messages)
-            known |= {back: agent.earlier[back] for back in data["keep"] if back not in known and back in agent.earlier}
-            missing = [tracking_id for tracking_id in data["keep"] if tracking_id not in known]
-            if missing:
-                raise JournalCorrupt(f"record {number}", f"keeps messages that were never recorded: {missing[:3]}")
-            agent.messages = [known[tracking_id] for tracking_id in data["keep"]]
-            agent.earlier |= known
+            _keep(agent, [str(tracking_id) for tracking_id in _typed(data["keep"], list)], gaps=gaps)
         case "state":
-            agent.state = data
+            agent.state = _typed(data, dict)
         case "prompt":
-            agent.system_prompt = data
+            agent.system_prompt = _typed(data, list, type(None))
         case "internal":
-            agent.internal = data
+            agent.internal = _typed(data, dict)
         case "tool":
             before = {} if data["phase"] == "started" else agent.tools.get(data["tool_use_id"], {})
             when = {"started_at" if data["phase"] == "started" else "ended_at": record.at}
             agent.tools[data["tool_use_id"]] = {**before, **data, **when}  # what is tried again is under way again
         case "connection":
-            agent.connection = data
+            agent.connection = _typed(data, dict)
         case _:  # "agent", and kinds of a later minor version: they name what an older reader can do without
             pass
+
+
+def _keep(agent: AgentHistory, keep: Sequence[str], *, gaps: bool) -> None:
+    known = _by_id(agent.messages)
+    known |= {back: agent.earlier[back] for back in keep if back not in known and back in agent.earlier}
+    missing = [tracking_id for tracking_id in keep if tracking_id not in known]
+    if missing and not gaps:  # otherwise they may be what a damaged record held
+        raise ValueError(f"keeps messages that were never recorded: {missing[:3]}")
+    agent.messages = [known[tracking_id] for tracking_id in keep if tracking_id in known]
+    agent.earlier |= known
 
 
 def _insert(agent: AgentHistory, message: Message, before: str | None) -> None:

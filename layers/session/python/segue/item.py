@@ -35,9 +35,16 @@ from segue.errors import JournalCorrupt
 from segue.guardcheck import born_at, contradictions, unreadable
 
 FIRST_SCHEMA = 1
-SCHEMA = 2
-"""Version of the item that this library writes at most, and of the newest that it reads. An item begins as 1, and
-is 2 from the moment that it may have volumes: who knows nothing of them must not redact there (docs/rfcs/0007)."""
+"""Version that an item begins with."""
+
+VOLUMES_SCHEMA = 2
+"""From the moment that it may have volumes: who knows nothing of them must not redact there (docs/rfcs/0007)."""
+
+ESCAPES_SCHEMA = 3
+"""From the first record with escapes on: who knows nothing of them would misread it (docs/rfcs/0010)."""
+
+SCHEMA = ESCAPES_SCHEMA
+"""Version of the item that this library writes at most, and of the newest that it reads."""
 
 _WHOLE = re.compile(r"-?\d+", re.ASCII)
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from segue import records
-from segue.item import SCHEMA, GuardItem, TailEntry
+from segue.item import VOLUMES_SCHEMA, GuardItem, TailEntry
 
 MAX_KEY_BYTES: Final = 1024
 """Of an object key in S3, at most."""
@@ -72,7 +72,7 @@ class Keys:
 
     def vacant(self, item: GuardItem) -> list[str]:
         """Keys at which somebody may have a page or a volume on its way that the item does not name."""
-        if item.schema < SCHEMA:
+        if item.schema < VOLUMES_SCHEMA:
             return [self.page(item.pages)]
         unbound = [self.volume(number) for number, bound in enumerate(item.volumes) if bound != "1"]
         return [self.page(item.pages), *unbound, self.volume(len(item.volumes))]

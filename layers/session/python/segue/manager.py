@@ -106,7 +106,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
         self.report: dict[str, RepairReport] = {}
         self._recorders: dict[str, AgentRecorder] = {}
         self._building: dict[str, tuple[AgentRecorder, list[Record] | None]] = {}
-        self._multi_agents = MultiAgents(weakly(self._append, 0))
+        self._multi_agents = MultiAgents(weakly(self._append, 0), weakly(self._refuse_value, None))
 
     async def redact(self, tracking_id: str, replacement: str = "[redacted]", agent_id: str = "default") -> None:
         """Take a message's content out of the agent's history and out of every object of the session.
@@ -152,7 +152,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
                 self._multi_agents.must_be_idle()
                 if self.position == len(journal.records):  # otherwise something was recorded while it was read
                     record = rewind_record(point.records)
-                    self._go_back(record, fold([*journal.records, record], binary=journal.binary))
+                    self._go_back(record, fold([*journal.records, record]))
                     break
         await self.flush()
 
@@ -226,7 +226,8 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
                 raise AgentIdUsedTwice(agent.agent_id, self.session_id)
             stored = self._history.agents.get(agent.agent_id)
             if stored is None:
-                self._building[agent.agent_id] = AgentRecorder(agent, None, weakly(self._append, 0)), None
+                recorder = AgentRecorder(agent, None, weakly(self._append, 0), weakly(self._refuse_value, None))
+                self._building[agent.agent_id] = recorder, None
             else:
                 self._building[agent.agent_id] = self._restored(agent, stored)
         if built:
@@ -243,7 +244,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
             self._recorders[agent.agent_id] = recorder
             recorder.take_part()
         if records is None and self.settings.durability == "await" and not in_event_loop():
-            self.flush_sync()
+            self._flush_sync()  # an agent can be built: what was refused of it is raised by its first turn
 
     def _on_initializing(self, event: AgentInitializedEvent) -> None:
         self.initialize(event.agent, built=False)
@@ -280,10 +281,12 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
     def append_message(self, message: StrandsMessage, agent: LocalAgent, **kwargs: Any) -> None:
         """Queue a message. The hooks do this and wait; direct callers wait with ``flush``."""
         self._recorder(agent).message(_plain(message), self._take_inputs())
+        self._raise_refused_value(agent.agent_id)
 
     def sync_agent(self, agent: LocalAgent, **kwargs: Any) -> None:
         """Queue what changed in the agent besides its messages."""
         self._recorder(agent).state()
+        self._raise_refused_value(agent.agent_id)
 
     def redact_latest_message(self, redact_message: StrandsMessage, agent: LocalAgent, **kwargs: Any) -> None:
         """Queue the replacement of the latest message; the hook that follows waits for it."""
@@ -301,10 +304,12 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
     def sync_multi_agent(self, source: MultiAgentBase, **kwargs: Any) -> None:
         """Queue a Graph's or Swarm's state. The hooks do this and wait; direct callers wait with ``flush``."""
         self._multi_agents.record(source)
+        self._raise_refused_value(source.id)
 
     async def _on_node_end(self, event: AfterNodeCallEvent | AfterMultiAgentInvocationEvent) -> None:
-        self.sync_multi_agent(event.source)
+        self._multi_agents.record(event.source)
         await self._keep_up()
+        self._raise_refused_value(event.source.id)
 
     async def _on_message_added(self, event: MessageAddedEvent) -> None:
         if not event.message["content"]:
@@ -345,12 +350,16 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
         recorder.reconcile()
         recorder.state()
         await self._keep_up()
+        # Told when the turn is whole: what was answered is recorded, and no error of the turn's own is hidden. An error
+        # in a hook would end a voice conversation.
+        if isinstance(event, AfterInvocationEvent) and event.result is not None:
+            self._raise_refused_value(event.agent.agent_id)
 
     async def _on_restart(self, event: BidiBeforeConnectionRestartEvent) -> None:
         """Before the model connection restarts with the history, all of it is durable."""
         recorder = self._recorder(event.agent)
         recorder.state()
-        await self.flush()
+        await self._flush()
 
     async def _on_restarted(self, event: BidiAfterConnectionRestartEvent) -> None:
         self._recorder(event.agent).connection(restarted=event.exception is None)
@@ -360,7 +369,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
         try:
             if isinstance(event, BidiAgentStopEvent):
                 self._recorder(event.agent).connection()  # its newest state, for a successor
-            await self.flush()
+            await self._flush()
         except SegueError:
             # Raising keeps ``_on_stop`` from being called; let go all the same, as soon as storage allows it.
             if (session := self._mine()) is not None:
@@ -368,7 +377,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
             raise
 
     async def _on_stop(self, event: BaseHookEvent) -> None:
-        await self.close()
+        await self._close()
 
     def _restored(
         self, agent: LocalAgent, stored: AgentHistory, built_with: BuiltWith | None = None
@@ -380,7 +389,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
             stored: What the session has of it.
             built_with: The agent as it was built, if it goes back to a point where the session had less of it.
         """
-        recorder = AgentRecorder(agent, stored, weakly(self._append, 0), built_with)
+        recorder = AgentRecorder(agent, stored, weakly(self._append, 0), weakly(self._refuse_value, None), built_with)
         history = fit_to_use(stored, can_resume=isinstance(agent, Agent))
         limits = {"max_messages": self.settings.max_messages, "max_bytes": self.settings.max_bytes}
         if any(limit is not None for limit in limits.values()):  # otherwise nobody needs to know how large it is

@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from strands.multiagent.base import MultiAgentBase, Status
-from strands.types.session import decode_bytes_values, encode_bytes_values
 
+from segue.errors import ValueRefused
 from segue.records import Record
+from segue.refused_values import Refused
 
 _AS_BUILT: dict[str, Any] = {
     "next_nodes_to_execute": [],
@@ -27,14 +28,16 @@ class MultiAgents:
         known: Whether there ever was one.
     """
 
-    def __init__(self, append: Callable[[Record], object]) -> None:
+    def __init__(self, append: Callable[[Record], object], refused: Refused) -> None:
         """Begin with none.
 
         Args:
             append: Queues a record.
+            refused: Told of values that were not recorded.
         """
         self.known = False
         self._append = append
+        self._refused = refused
         self._latest: dict[str, Any] = {}
         self._alive: weakref.WeakValueDictionary[str, MultiAgentBase] = weakref.WeakValueDictionary()
 
@@ -59,9 +62,13 @@ class MultiAgents:
 
     def record(self, source: MultiAgentBase) -> None:
         """Queue the state of one. The next that is built with its id goes on from there, also in this process."""
-        state = encode_bytes_values(source.serialize_state())
-        self._append(Record(kind="multi_agent", data={"id": source.id, "state": state}, at=int(time.time() * 1000)))
-        self._latest[source.id] = copy.deepcopy(decode_bytes_values(state))
+        state = source.serialize_state()
+        try:
+            self._append(Record(kind="multi_agent", data={"id": source.id, "state": state}, at=int(time.time() * 1000)))
+        except ValueRefused as refused:
+            self._refused(source.id, refused, remember=True)  # the state that was recorded last stands
+        else:
+            self._latest[source.id] = copy.deepcopy(state)
 
     def must_be_idle(self) -> None:
         """See that none of them runs.

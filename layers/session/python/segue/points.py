@@ -17,7 +17,7 @@ from typing import Any
 from segue.clock import Clock
 from segue.errors import JournalCorrupt
 from segue.history import History, fold
-from segue.records import Record
+from segue.records import Record, skips
 from segue.redaction import record_without, replacement_of
 from segue.restore import Journal, read_unheld
 from segue.session import Stores
@@ -48,12 +48,16 @@ async def points(stores: Stores, session_key: str, clock: Clock) -> list[Point]:
         JournalCorrupt: It cannot be read.
         StorageUnavailable: Storage does not answer.
     """
-    return points_of(await read_unheld(stores.guard, stores.objects, stores.prefix, session_key, clock))
+    return points_of(await read_unheld(stores.guard, stores.objects, stores.prefix, session_key, clock, whole=False))
 
 
 def points_of(journal: Journal) -> list[Point]:
     """List the points in time of a journal that was read."""
-    return [Point(end, epoch, commit_id, journal.records[end - 1].at) for end, epoch, commit_id in journal.commits]
+    found, at = [], 0
+    for end, epoch, commit_id in journal.commits:
+        at = journal.records[end - 1].at or at  # one that cannot be read does not say when it was queued
+        found.append(Point(end, epoch, commit_id, at))
+    return found
 
 
 async def read_at(stores: Stores, session_key: str, clock: Clock, records: int | None = None) -> History:
@@ -77,27 +81,53 @@ async def read_at(stores: Stores, session_key: str, clock: Clock, records: int |
     return history_at(journal, records)
 
 
-def history_at(journal: Journal, records: int | None = None) -> History:
-    """Add up a journal's first records; what was redacted since shows its redacted form."""
-    return fold(as_redacted(journal.records), records, binary=journal.binary)
+def history_at(journal: Journal, records: int | None = None, damaged: list[JournalCorrupt] | None = None) -> History:
+    """Add up a journal's first records; what was redacted since shows its redacted form.
 
-
-def as_redacted(records: Sequence[Record]) -> list[Record]:
-    """Return the records as they are once every redaction among them has been swept.
+    Args:
+        journal: A session that was read.
+        records: How many of its records; default: all.
+        damaged: Takes what is wrong with records that are passed over, those that could not be decoded among them;
+            default: raise.
 
     Raises:
-        JournalCorrupt: A redaction says not what of.
+        JournalCorrupt: A record is wrong, and no later one says to skip it.
+    """
+    found: list[JournalCorrupt] | None = None if damaged is None else []
+    try:
+        history = fold(as_redacted(journal.records, found), records, found)
+    except JournalCorrupt as error:
+        raise journal.located(error) from error
+    if damaged is not None and found is not None:
+        wrong = {error.record: journal.located(error) for error in (*found, *journal.damaged)}
+        damaged += [wrong[number] for number in sorted(number for number in wrong if number is not None)]
+    return history
+
+
+def as_redacted(records: Sequence[Record], damaged: list[JournalCorrupt] | None = None) -> list[Record]:
+    """Return the records as they are once every redaction among them has been swept.
+
+    Args:
+        records: All records of a session.
+        damaged: Takes what is wrong with redactions that say not what of; default: raise.
+
+    Raises:
+        JournalCorrupt: A redaction says not what of, and no later record says to skip it.
     """
     shown = list(records)
+    skipped = skips(records)
     replacements: dict[str, Any] = {}
     for number in range(len(shown) - 1, -1, -1):
         record = shown[number]
         shown[number] = record_without(record, replacements) if replacements else record
-        if record.kind == "redact":
+        if record.kind == "redact" and number not in skipped:
             try:
                 replacements = {**replacement_of(record), **replacements}  # a message's latest redaction stands
             except (AttributeError, KeyError, TypeError) as error:
-                raise JournalCorrupt(f"record {number}", f"not a 'redact' record ({error!r})") from error
+                wrong = JournalCorrupt("journal", f"not a 'redact' record ({error!r})", number)
+                if damaged is None:
+                    raise wrong from error
+                damaged.append(wrong)
     return shown
 
 

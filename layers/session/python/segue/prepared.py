@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from segue.history import History
 from segue.item import GuardItem
-from segue.records import Record
+from segue.records import Record, decode_record, encode_record
 from segue.restore import Journal
 
 
@@ -45,8 +45,12 @@ class Prepared:
         return self.journal.item if self.built_on else None
 
     def append(self, *records: Record) -> int:
-        """Keep records until the session is held; returns the position after them."""
-        self.records += records
+        """Keep records, as they are now, until the session is held; returns the position after them.
+
+        Raises:
+            ValueRefused: Something in one has no JSON form; none was kept.
+        """
+        self.records += [decode_record(encode_record(record)) for record in records]
         return self.head + len(self.records)
 
     def read_for(self, item: GuardItem) -> Journal | None:

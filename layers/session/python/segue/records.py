@@ -5,6 +5,8 @@ noticed, and that carries records whose numbers follow from their order:
 
     {"schema": 1, "born": …, "first": 40, "commits": [[42, 5, "<commit id>"]], "records": [{…}, {…}]}
 
+A record's values are as ``segue.values`` says. One whose values need escapes begins with ``{"escaped":1,``.
+
 It is compressed (gzip): a message is written three times, and together that is little more than twice its size
 (docs/rfcs/0005, 0007). What is the default is left out: a record is a message's of the agent "default" if it says no
 more.
@@ -17,14 +19,16 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
+from segue.encoder import to_json
 from segue.errors import JournalCorrupt
 from segue.item import GuardItem, TailEntry
+from segue.values import ANY_NESTING, BYTES, NESTING, Form, form_of, from_json, with_markers
 
 SCHEMA = 1
 """Version of the objects' form. Readers refuse a newer one."""
@@ -54,8 +58,10 @@ class Record(msgspec.Struct, omit_defaults=True, frozen=True, kw_only=True):
         at: When it was queued, in milliseconds since 1970, for people.
         data: The change itself; its shape depends on the kind.
         inputs: Client input frames whose effect this record is, as (client id, sequence numbers).
+        escaped: In storage only: the version of the escapes in ``data``, 0 if it needs none. It stands first there.
     """
 
+    escaped: int = 0
     kind: str = "message"
     data: Any = None
     agent: str = "default"
@@ -116,49 +122,125 @@ GZIP = b"\x1f\x8b"
 LEVEL = 6
 """Pages are tens of kilobytes, compressed off the agent's event loop: half a millisecond."""
 
+SKIP = "skip"
+"""Kind of a record that makes readers skip an earlier one, which is damaged."""
+
+UNREADABLE = "unreadable"
+"""Kind of what stands in memory, and in a copy of the session, in the place of a record that cannot be decoded."""
+
+_FOR_PROVIDERS = frozenset({"message", "update", "redact", "prompt"})
+"""Kinds that providers are shown, which take whole characters only."""
+
 _encode = msgspec.json.Encoder().encode
 _decode_block = msgspec.json.Decoder(Block).decode
 _decode_record = msgspec.json.Decoder(Record).decode
 _decode_records = msgspec.json.Decoder(list[Record]).decode
 
-
-def encode_record(record: Record) -> bytes:
-    """Return a record as JSON."""
-    return _encode(record)
+_ESCAPED = b'{"escaped":'
+_BYTES = BYTES.encode()
 
 
-def decode_record(body: bytes | msgspec.Raw, key: str = "record") -> Record:
+def encode_record(record: Record, *, stored: bool = False, unescaped: bool = False) -> bytes:
+    """Return a record as JSON.
+
+    Args:
+        record: The record.
+        stored: It was stored before, and is taken however deep it is.
+        unescaped: It was stored without escapes, and stays so if this release reads it equal: its item's schema may
+            let releases in that do not know of them.
+
+    Raises:
+        ValueRefused: Something in it has no JSON form.
+        RecordTooLarge: It has more parts than the largest record.
+    """
+    nesting = ANY_NESTING if stored else NESTING
+    form = form_of(record.data, nesting)
+    if form is not Form.ODD:
+        binary = form is Form.BINARY
+        try:
+            return _encode(msgspec.structs.replace(record, data=with_markers(record.data)) if binary else record)
+        except UnicodeEncodeError:
+            pass
+    data, escaped = to_json(
+        record.data,
+        record.kind,
+        nesting=nesting,
+        unescaped=unescaped,
+        replacing_halves=record.kind in _FOR_PROVIDERS,
+    )
+    return _encode(msgspec.structs.replace(record, data=data, escaped=escaped))
+
+
+def is_escaped(body: bytes | msgspec.Raw) -> bool:
+    """Whether a record's JSON has escapes: who does not know of them would take them for the user's own."""
+    return bytes(body).startswith(_ESCAPED)
+
+
+def decode_record(body: bytes | msgspec.Raw, key: str = "record", number: int | None = None) -> Record:
     """Read a record.
+
+    Args:
+        body: Its JSON.
+        key: The object that it is in, for the error.
+        number: Its number, for the error.
 
     Raises:
         JournalCorrupt: It is not one.
     """
-    return _decoded(_decode_record, body, key)
+    try:
+        return _with_values(_decode_record(body), body)
+    except (ValueError, RecursionError) as error:  # msgspec's and UnicodeDecodeError are ValueErrors
+        raise JournalCorrupt(key, f"cannot be read ({error})", number) from error
 
 
-BYTES = b"__bytes_encoded__"
-"""Stands in the JSON of whatever holds bytes (``strands.types.session.encode_bytes_values``)."""
-
-
-def decode_records(block: Block, key: str) -> tuple[list[Record], bool]:
+def decode_records(block: Block, key: str) -> tuple[list[Record], list[JournalCorrupt]]:
     """Read all records of a segment, page or volume, in one go.
 
     Returns:
-        The records, and whether one of them may hold encoded bytes: most sessions have none, and need not be looked
-        through for them.
-
-    Raises:
-        JournalCorrupt: One of them is none.
+        The records, with an ``UNREADABLE`` one for each that is none; and what is wrong with those.
     """
     body = b"[" + b",".join(block.records) + b"]"
-    return _decoded(_decode_records, body, key), BYTES in body
-
-
-def _decoded[T](decode: Callable[[bytes | msgspec.Raw], T], body: bytes | msgspec.Raw, key: str) -> T:
     try:
-        return decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise JournalCorrupt(key, f"a record cannot be read ({error})") from error
+        records = _decode_records(body)
+        if _BYTES in body or _ESCAPED in body:  # most sessions have neither, and need not be looked through
+            records = [_with_values(record, raw) for record, raw in zip(records, block.records, strict=True)]
+    except (ValueError, RecursionError):
+        return _readable(block, key)
+    return records, []
+
+
+def _readable(block: Block, key: str) -> tuple[list[Record], list[JournalCorrupt]]:
+    records: list[Record] = []
+    damaged: list[JournalCorrupt] = []
+    for number, raw in enumerate(block.records, start=block.first):
+        try:
+            records.append(decode_record(raw, key, number))
+        except JournalCorrupt as error:
+            records.append(unreadable(error))
+            damaged.append(error)
+    return records, damaged
+
+
+def unreadable(error: JournalCorrupt) -> Record:
+    """Return what stands in the place of a record that cannot be decoded."""
+    return Record(kind=UNREADABLE, agent="", data={"problem": error.problem})
+
+
+def skips(records: Sequence[Record]) -> set[int]:
+    """Return the numbers of the records that later ones say to skip."""
+    found: set[int] = set()
+    for number, record in enumerate(records):
+        if record.kind == SKIP and isinstance(record.data, dict):
+            skipped = record.data.get("record")
+            if type(skipped) is int and 0 <= skipped < number:
+                found.add(skipped)
+    return found
+
+
+def _with_values(record: Record, raw: bytes | msgspec.Raw) -> Record:
+    if not record.escaped and _BYTES not in bytes(raw):
+        return record
+    return msgspec.structs.replace(record, data=from_json(record.data, record.escaped), escaped=0)
 
 
 def encode_segment(item: GuardItem, segment: Segment) -> bytes:

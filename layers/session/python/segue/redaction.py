@@ -16,7 +16,9 @@ is still on its way can only create an object that nothing names, which the next
 
 from __future__ import annotations
 
+import json
 import logging
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
@@ -35,8 +37,11 @@ from segue.records import (
     decode_record,
     encode_blank,
     encode_record,
+    is_escaped,
     pack,
+    unreadable,
 )
+from segue.shapes import id_of
 from segue.storage.interface import ObjectMissing, ObjectStore, PreconditionFailed
 
 logger = logging.getLogger(__name__)
@@ -49,19 +54,37 @@ _EMBEDDING = "internal"
 """What Strands keeps of an ``Agent`` may hold messages, too: the summary of a conversation manager."""
 
 
+_SIMPLE = re.compile(r"[A-Za-z0-9._:-]+")
+"""Tracking ids that JSON holds as they are, whoever wrote it. Others are looked for in what a record holds."""
+
+
 def replacement_of(record: Record) -> dict[str, Any]:
     """The replacement that a "redact" record makes, by tracking id."""
     message = record.data["message"]
-    return {message["tracking_id"]: message}
+    if not isinstance(message["tracking_id"], str | int):
+        raise TypeError(f"a {type(message['tracking_id']).__name__}, not a tracking id")
+    return {id_of(message): message}
 
 
 def redacted(body: bytes, replacements: Replacements) -> bytes:
-    """Return a record's JSON without redacted content; the very same bytes if it has none."""
-    if not any(tracking_id.encode() in body for tracking_id in replacements):
+    """Return a record's JSON without redacted content; the very same bytes if it has none.
+
+    A record that cannot be decoded may hold it. If it names the message, nothing of it stays.
+    """
+    if not any(not _SIMPLE.fullmatch(tracking_id) or tracking_id.encode() in body for tracking_id in replacements):
         return body
-    record = decode_record(body)
+    try:
+        record = decode_record(body)
+    except JournalCorrupt as error:
+        return encode_record(unreadable(error)) if _may_name(body, replacements) else body
     without = record_without(record, replacements)
-    return body if without is record else encode_record(without)
+    return body if without is record else encode_record(without, stored=True, unescaped=not is_escaped(body))
+
+
+def _may_name(body: bytes, replacements: Replacements) -> bool:
+    """Whether the bytes of a record that cannot be decoded hold one of the tracking ids."""
+    forms = (form for known in replacements for form in (msgspec.json.encode(known), json.dumps(known).encode()))
+    return any(form[1:-1] in body for form in forms)
 
 
 def record_without(record: Record, replacements: Replacements) -> Record:
@@ -69,22 +92,33 @@ def record_without(record: Record, replacements: Replacements) -> Record:
     data = record.data
     if record.kind == _EMBEDDING:
         data = replaced(data, replacements)
-    elif record.kind in _HOLDING and isinstance(data, dict):
-        message = data.get("message")
-        tracking_id = message.get("tracking_id") if isinstance(message, dict) else None
-        if isinstance(tracking_id, str):
-            data = {**data, "message": replacements.get(tracking_id, message)}
-    return record if data == record.data else msgspec.structs.replace(record, data=data)
+    elif record.kind in _HOLDING and isinstance(data, dict) and isinstance(message := data.get("message"), dict):
+        replacement = _replacement(message, replacements)
+        data = data if replacement is None else {**data, "message": replacement}
+    return record if data is record.data else msgspec.structs.replace(record, data=data)
 
 
 def replaced(value: Any, replacements: Replacements) -> Any:
-    """Return a value with the redacted messages in it replaced, however deep they are."""
+    """Return a value with the redacted messages in it replaced, however deep they are; the same if it has none."""
     if isinstance(value, dict):
-        replacement = replacements.get(str(value.get("tracking_id", ""))) if "content" in value else None
+        replacement = _replacement(value, replacements) if "content" in value else None
         if replacement is not None:
             return replacement
-        return {name: replaced(inner, replacements) for name, inner in value.items()}
-    return [replaced(inner, replacements) for inner in value] if isinstance(value, list) else value
+        inner = {name: replaced(each, replacements) for name, each in value.items()}
+        return inner if any(inner[name] is not value[name] for name in inner) else value
+    if isinstance(value, list | tuple):
+        elements = [replaced(each, replacements) for each in value]
+        changed = any(new is not old for new, old in zip(elements, value, strict=True))
+        return type(value)(elements) if changed else value
+    return value
+
+
+def _replacement(message: Mapping[str, Any], replacements: Replacements) -> Mapping[str, Any] | None:
+    """What stands in the place of a message, None if it is not redacted, or is what stands there already."""
+    if "tracking_id" not in message:
+        return None
+    replacement = replacements.get(id_of(message))
+    return None if replacement is message else replacement
 
 
 def redact_segments(segments: Sequence[Segment], epoch: int, replacements: Replacements) -> dict[int, Segment]:

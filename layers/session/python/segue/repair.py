@@ -13,9 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
-import msgspec
-from strands.types.session import encode_bytes_values
-
+from segue.encoder import json_bytes
 from segue.history import Message
 
 INTERRUPTED = "The tool call was interrupted before its result was recorded. It may or may not have run."
@@ -110,7 +108,7 @@ def fit(
         max_bytes: Bytes of their JSON at most.
     """
     whole = list(turns(messages))
-    sizes = [sum(len(msgspec.json.encode(encode_bytes_values(message))) for message in turn) for turn in whole]
+    sizes = [sum(len(json_bytes(message)) for message in turn) for turn in whole]
     count, size, start = len(messages), sum(sizes), 0
     while start < len(whole) - 1 and (
         (max_messages is not None and count > max_messages) or (max_bytes is not None and size > max_bytes)

@@ -9,12 +9,17 @@ on the very state that was read. What was got is used only if the answer names t
 With the lease, the item cannot move, so a missing object is damage. Without it (list, show, export, fork),
 a writer may fold segments into a page and delete them between the two steps: then the item is read again,
 and only an unchanged item that names a missing object is damage.
+
+A record that cannot be decoded keeps its number. A holder refuses such a session, unless a later record says to skip
+it ("skip", which ``segue sessions verify --repair`` appends); whoever only looks reads the rest (docs/rfcs/0010).
 """
 
 from __future__ import annotations
 
 import asyncio
+import bisect
 import logging
+import operator
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -35,6 +40,7 @@ from segue.records import (
     decode_block,
     decode_records,
     segments_of,
+    skips,
 )
 from segue.storage.interface import GuardStore, ObjectMissing, ObjectStore
 
@@ -54,13 +60,13 @@ _Result = TypeVar("_Result")
 
 
 class _Got(NamedTuple):
-    """An object: its key, what it holds, how many bytes it has, and whether some may be bytes that are encoded."""
+    """An object: its key, what it holds, how many bytes it has, and what is wrong with its records."""
 
     name: str
     block: Block
     records: list[Record]
     size: int
-    binary: bool
+    damaged: list[JournalCorrupt]
 
 
 class _Part(NamedTuple):
@@ -86,7 +92,9 @@ class Journal:
         commits: Every commit as (records after it, epoch, commit id), in order.
         tail: The segments past the last page, as a holder needs them to fold the next page.
         size: How many bytes its objects have, as they are stored.
-        binary: Whether a record may hold encoded bytes.
+        objects: Which object holds which records, as (number of its first record, key), in order.
+        damaged: What is wrong with records that cannot be decoded and that no later record says to skip. Only who
+            asks to read the rest gets a journal with any.
     """
 
     item: GuardItem
@@ -94,7 +102,15 @@ class Journal:
     commits: list[Commit]
     tail: list[Segment]
     size: int = 0
-    binary: bool = True
+    objects: tuple[tuple[int, str], ...] = ()
+    damaged: tuple[JournalCorrupt, ...] = ()
+
+    def located(self, error: JournalCorrupt) -> JournalCorrupt:
+        """Name the object that holds the record that an error is about."""
+        index = bisect.bisect_right(self.objects, error.record, key=operator.itemgetter(0)) if error.record else 1
+        if error.record is None or not 0 < index <= len(self.objects):
+            return error
+        return JournalCorrupt(self.objects[index - 1][1], error.problem, error.record)
 
     def under(self, item: GuardItem) -> Journal | None:
         """Return this as what an acquired item names; None if the session has gone on or has a sweep to finish."""
@@ -137,7 +153,7 @@ class ReadAhead:
         self._reading = None
 
 
-async def read(objects: ObjectStore, prefix: str, item: GuardItem) -> Journal:
+async def read(objects: ObjectStore, prefix: str, item: GuardItem, *, whole: bool = True) -> Journal:
     """Read all records that an item names.
 
     In place of a volume that is lost, damaged or another one, its pages are read, which hold the same.
@@ -146,6 +162,7 @@ async def read(objects: ObjectStore, prefix: str, item: GuardItem) -> Journal:
         objects: Where the objects are.
         prefix: The bucket's prefix.
         item: The guard item.
+        whole: Refuse a session with a record that cannot be decoded, rather than read the rest.
 
     Raises:
         ObjectMissing: An object is not there.
@@ -156,25 +173,43 @@ async def read(objects: ObjectStore, prefix: str, item: GuardItem) -> Journal:
     while misplaced := [index for index in _beside_gaps(parts, item.head) if parts[index].pages]:
         for index in misplaced:
             parts[index] = await _pages_of(objects, item, parts[index], "another volume, or none")
-    found = [one for part in parts for one in part.got]
+    journal = _put_together(keys.root, item, parts)
+    if doubtful := [index for index, part in enumerate(parts) if part.pages and _names(journal.damaged, part)]:
+        for index in doubtful:
+            parts[index] = await _pages_of(objects, item, parts[index], "a record cannot be decoded")
+        journal = _put_together(keys.root, item, parts)
+    if journal.damaged and whole:
+        raise journal.damaged[0]
+    return journal
 
+
+def _names(damaged: Sequence[JournalCorrupt], part: _Part) -> bool:
+    return any(error.key == part.name for error in damaged)
+
+
+def _put_together(root: str, item: GuardItem, parts: Sequence[_Part]) -> Journal:
+    found = [one for part in parts for one in part.got]
     end = 0
     for one in found:
         check_first(one.name, one.block, end)
         end = one.block.end
     if end != item.head:
-        raise JournalCorrupt(keys.root, f"its objects hold {end} records, the guard says {item.head}")
+        raise JournalCorrupt(root, f"its objects hold {end} records, the guard says {item.head}")
     segments = found[len(found) - len(item.tail) :]
     for one, entry in zip(segments, item.tail, strict=True):
         if one.block.commits != ((one.block.end, entry.epoch, entry.commit_id),):
             raise JournalCorrupt(one.name, f"holds commit {one.block.commits}, the guard says {entry}")
+    records = [record for one in found for record in one.records]
+    damaged = [error for one in found for error in one.damaged]
+    skipped = skips(records) if damaged else ()
     return Journal(
         item,
-        records=[record for one in found for record in one.records],
+        records=records,
         commits=[commit for one in found for commit in one.block.commits],
         tail=[segment for one in segments for segment in segments_of(one.block)],
         size=sum(one.size for one in found),
-        binary=any(one.binary for one in found),
+        objects=tuple((one.block.first, one.name) for one in found),
+        damaged=tuple(error for error in damaged if error.record not in skipped),
     )
 
 
@@ -182,8 +217,8 @@ async def _get(objects: ObjectStore, item: GuardItem, name: str) -> _Got:
     # Each is decoded when it comes, while others are on their way, and other sessions have their turn in between.
     body = (await objects.get(name)).body
     block = decode_block(name, body, item)
-    records, binary = decode_records(block, name)
-    return _Got(name, block, records, len(body), binary)
+    records, damaged = decode_records(block, name)
+    return _Got(name, block, records, len(body), damaged)
 
 
 async def _part(objects: ObjectStore, item: GuardItem, named: tuple[str, list[str]]) -> _Part:
@@ -238,20 +273,22 @@ async def _each(whats: Iterable[_What], work: Callable[[_What], Awaitable[_Resul
     return [results[index] for index in range(len(results))]
 
 
-async def read_held(objects: ObjectStore, prefix: str, item: GuardItem) -> Journal:
-    """Read a session as its holder.
+async def read_held(objects: ObjectStore, prefix: str, item: GuardItem, *, whole: bool = True) -> Journal:
+    """Read a session as its holder; see ``read``.
 
     Raises:
         JournalCorrupt: An object is missing or damaged.
     """
     try:
-        return await read(objects, prefix, item)
+        return await read(objects, prefix, item, whole=whole)
     except ObjectMissing as missing:
         raise JournalCorrupt(str(missing), "named by the guard, but not there") from missing
 
 
-async def read_unheld(guard: GuardStore, objects: ObjectStore, prefix: str, key: str, clock: Clock) -> Journal:
-    """Read a session without the lease, whoever is writing it.
+async def read_unheld(
+    guard: GuardStore, objects: ObjectStore, prefix: str, key: str, clock: Clock, *, whole: bool = True
+) -> Journal:
+    """Read a session without the lease, while another may be writing it; see ``read``.
 
     Raises:
         SessionNotFound: There is none, or its life is over.
@@ -266,7 +303,7 @@ async def read_unheld(guard: GuardStore, objects: ObjectStore, prefix: str, key:
         same = before is not None and (before.born, before.pages, before.tail) == (item.born, item.pages, item.tail)
         before = item
         try:
-            return await read(objects, prefix, item)
+            return await read(objects, prefix, item, whole=whole)
         except ObjectMissing as missing:
             if same:
                 raise JournalCorrupt(str(missing), "named by the guard, but not there") from missing

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -12,27 +13,31 @@ from strands.agent.agent import Agent
 from strands.agent.agent_result import AgentResult
 from strands.types._snapshot import SNAPSHOT_SCHEMA_VERSION, Snapshot
 from strands.types.agent import LocalAgent
-from strands.types.session import encode_bytes_values
 
 from segue.built import BuiltWith, accepted_by, held_still, internal_of
-from segue.errors import RecordTooLarge
+from segue.encoder import json_bytes, without_refused
+from segue.errors import RecordTooLarge, ValueRefused
 from segue.held import HeldMessages
 from segue.history import AgentHistory, Message
 from segue.messages import (
     Given,
     copy_of,
     is_cut_speech,
-    json_of,
     tracking_id_of,
-    well_formed,
     without_content,
 )
 from segue.pauses import FitHistory, PauseNote, resume_own_message
 from segue.records import Record, encode_record
 from segue.redaction import replaced
+from segue.refused_values import Refused
 from segue.weak import WeakAgent
 
 Append = Callable[..., int]
+_MESSAGES = frozenset({"message", "update", "redact"})
+
+_WHOLE = frozenset({"state", "internal"})
+"""Kinds of which half a record would be none."""
+
 _Inputs = tuple[str, tuple[int, ...]] | None
 
 
@@ -44,7 +49,12 @@ class AgentRecorder:
     """
 
     def __init__(
-        self, agent: LocalAgent, stored: AgentHistory | None, append: Append, built_with: BuiltWith | None = None
+        self,
+        agent: LocalAgent,
+        stored: AgentHistory | None,
+        append: Append,
+        refused: Refused,
+        built_with: BuiltWith | None = None,
     ) -> None:
         """Begin with what the session has of the agent.
 
@@ -52,6 +62,7 @@ class AgentRecorder:
             agent: The agent.
             stored: Its history in the session, None if it is new there.
             append: Queues records and returns the position after them.
+            refused: Told of values that were not recorded as they are.
             built_with: The agent as it was built; default: as it is.
         """
         self.agent_id = agent.agent_id
@@ -59,6 +70,7 @@ class AgentRecorder:
         self._state = agent.state
         self.numbers: dict[str, int] = dict(stored.numbers) if stored else {}
         self._append = append
+        self._refuse = refused
         self._connection: dict[str, Any] = dict(stored.connection) if stored else {}
         self._live: list[str] = []
         self._built_with = built_with or BuiltWith.now(agent)
@@ -66,6 +78,7 @@ class AgentRecorder:
         self._held = HeldMessages(self._weak)
         self._copies: dict[str, Any] = {}
         self._refused: set[str] = set()
+        self._odd: set[str] = set()
         self._state_seen: object = None
         self._prompt_seen: bytes = b"null"
         self._internal_seen: bytes = b"{}"
@@ -117,8 +130,7 @@ class AgentRecorder:
 
     def take_part(self) -> None:
         """Hear of a connection's new state from models that tell; see ``worker.providers``."""
-        if (watch := getattr(self.agent.model, "watch_connection", None)) is not None:
-            watch(self.connection)
+        asked(self.agent.model, "watch_connection", self.connection)
 
     @contextmanager
     def _collected(self) -> Iterator[list[Record]]:
@@ -152,8 +164,10 @@ class AgentRecorder:
         Returns:
             The records of what is not as it was recorded. They are to be queued once all agents are restored.
         """
-        messages, voice = fit.messages, not isinstance(self.agent, Agent)
-        data: dict[str, Any] = {"messages": Given(messages) if voice else messages, "state": stored.state}
+        messages = fit.messages
+        if isinstance(self.agent, Agent):  # which changes parts of them in place
+            messages = [copy_of(message) for message in messages]
+        data: dict[str, Any] = {"messages": Given(messages), "state": stored.state}
         if with_prompt and (stored.system_prompt is not None or from_scratch):
             data["system_prompt"] = self._built_with.prompt if stored.system_prompt is None else stored.system_prompt
         if isinstance(self.agent, Agent):
@@ -170,10 +184,9 @@ class AgentRecorder:
             self._copies = {tracking_id_of(message): copy_of(message) for message in self.agent.messages}
         self._state = self.agent.state
         self._state_seen = self._state_version()
-        self._prompt_seen = json_of(stored.system_prompt)
-        self._internal_seen = json_of(fit.internal)
-        if (load := getattr(self.agent.model, "load_connection", None)) is not None:
-            load(stored.connection)
+        self._prompt_seen = json_bytes(stored.system_prompt)
+        self._internal_seen = json_bytes(fit.internal)
+        asked(self.agent.model, "load_connection", stored.connection)
         with self._collected() as records:
             self.state()
             self.connection()
@@ -186,8 +199,7 @@ class AgentRecorder:
     def put_back(self, snapshot: Snapshot) -> None:
         """Give the agent back what it had before a change of its history that did not come about."""
         self.agent.load_snapshot(snapshot)
-        if (load := getattr(self.agent.model, "load_connection", None)) is not None:
-            load(self._connection)
+        asked(self.agent.model, "load_connection", self._connection)
 
     def message(self, message: Message, inputs: _Inputs) -> None:
         """Record an added message. A streamed one that has only begun is recorded when it is complete."""
@@ -203,8 +215,9 @@ class AgentRecorder:
         """Record that a message was completed or replaced."""
         tracking_id = tracking_id_of(message)
         if tracking_id in self.numbers:
-            self._copies[tracking_id] = copy_of(message)
+            self._odd.discard(tracking_id)
             self.numbers[tracking_id] = self._record("update", {"message": message}, inputs)
+            self._keep_copy(message)
         elif is_cut_speech(message):
             self._refused.add(tracking_id)  # its audio is sent again, and becomes a whole transcript
         elif message["content"]:
@@ -214,11 +227,12 @@ class AgentRecorder:
         """Record that a message's content is to be gone."""
         tracking_id = tracking_id_of(message)
         if tracking_id in self.numbers:
-            self._copies[tracking_id] = copy_of(message)
+            self._odd.discard(tracking_id)
             self.numbers[tracking_id] = self._record("redact", {"message": message})
+            self._keep_copy(message)
             self._redact_summary(message)
-            if (forget := getattr(self.agent.model, "forget_connection", None)) is not None:
-                forget()  # what the provider keeps of the conversation still has the old content
+            if hasattr(self.agent.model, "forget_connection"):
+                asked(self.agent.model, "forget_connection")  # the provider's copy still has the old content
                 self.connection()
 
     def _redact_summary(self, message: Message) -> None:
@@ -294,17 +308,20 @@ class AgentRecorder:
             self._state = self.agent.state
         version = self._state_version()
         if version != self._state_seen:
-            self._record("state", self._state.get())
+            try:
+                self._record("state", self._state.get())
+            except RecursionError:  # Strands copies it deeply, with two frames a level
+                self._tell(ValueRefused("state", "nested too deeply to be copied here"))
             self._state_seen = version
         if self.gone:
             return  # what else it had went with it
         prompt = self.agent.system_prompt_content
-        if (encoded := json_of(prompt)) != self._prompt_seen:
+        if (encoded := json_bytes(prompt)) != self._prompt_seen:
             self._record("prompt", prompt)
             self._prompt_seen = encoded
         if isinstance(self.agent, Agent):
             internal = self._pause.within(internal_of(self.agent))
-            if (encoded := json_of(internal)) != self._internal_seen:
+            if (encoded := json_bytes(internal)) != self._internal_seen:
                 self._record("internal", internal)
                 self._internal_seen = encoded
 
@@ -333,16 +350,17 @@ class AgentRecorder:
         if self.gone:
             return
         model: Any = self.agent.model
-        config = model.get_config() if hasattr(model, "get_config") else {}
+        config = asked(model, "get_config")
         connection: dict[str, Any] = {
             "provider": type(model).__name__,
-            "model_id": config.get("model_id") if hasattr(config, "get") else None,
+            "model_id": config.get("model_id") if isinstance(config, Mapping) else None,
             "restarts": self._connection.get("restarts", 0) + restarted,
         }
-        if hasattr(model, "get_audio_config"):
-            connection["audio"] = model.get_audio_config()
-        if hasattr(model, "connection_state"):
-            connection |= model.connection_state(self.agent.messages)
+        if isinstance(audio := asked(model, "get_audio_config"), Mapping):
+            connection["audio"] = dict(audio)
+        if isinstance(state := asked(model, "connection_state", self.agent.messages), Mapping):
+            connection |= state
+        connection = without_refused(connection, "connection")  # facts for people: a model may be made of anything
         if connection != self._connection:
             self._connection = connection
             self._record("connection", connection)
@@ -359,7 +377,7 @@ class AgentRecorder:
             raise
         self._refused.discard(tracking_id)
         self._live.insert(self._place(before), tracking_id)
-        self._copies[tracking_id] = copy_of(message)
+        self._keep_copy(message)
 
     def _place(self, before: str | None) -> int:
         """Where a message belongs among the live ones: before another, which is sought from the end, or at the end."""
@@ -383,18 +401,56 @@ class AgentRecorder:
         return None
 
     def _record(self, kind: str, data: Any, inputs: _Inputs = None) -> int:
+        """Record a change and return its number.
+
+        What is refused of it is replaced by a text that says so. Of a state, the one that was recorded last stands.
+        """
         at = int(time.time() * 1000)
-        record = Record(kind=kind, data=encode_bytes_values(data), agent=self.agent_id, at=at, inputs=inputs)
+        record = Record(kind=kind, data=data, agent=self.agent_id, at=at, inputs=inputs)
         try:
             return self._append(record) - 1
-        except UnicodeEncodeError:
-            return self._append(msgspec.structs.replace(record, data=well_formed(record.data))) - 1
+        except ValueRefused as refused:
+            number = self._record_rest(record)
+            self._tell(refused)
+            return number
+
+    def _record_rest(self, record: Record) -> int:
+        """Record what is not refused of a record."""
+        if record.kind in _WHOLE:
+            return -1
+        if record.kind in _MESSAGES:
+            self._odd.add(tracking_id_of(record.data["message"]))
+        return self._append(msgspec.structs.replace(record, data=without_refused(record.data, record.kind))) - 1
+
+    def _tell(self, refused: ValueRefused) -> None:
+        talking = not self.gone and bool(getattr(self.agent, "_started", False))
+        self._refuse(self.agent_id, refused, remember=not talking)  # an error in a hook would end the conversation
+
+    def _keep_copy(self, message: Message) -> None:
+        """Remember a message as it was recorded, to see later whether it was changed in place.
+
+        What was refused in part is not compared: it may have parts that cannot be copied, or compared.
+        """
+        tracking_id = tracking_id_of(message)
+        if tracking_id in self._odd:
+            self._copies.pop(tracking_id, None)
+        else:
+            self._copies[tracking_id] = copy_of(message)
 
     def _state_version(self) -> object:
         state = self._state
         # Strands counts changes; should it stop doing so, comparing the content does as well, only slower.
         version = getattr(state, "_get_version", None)
-        return (id(state), version()) if version is not None else json_of(state.get())
+        return (id(state), version()) if version is not None else json_bytes(state.get())
+
+
+def asked(model: Any, name: str, *arguments: Any) -> Any:
+    """Call a method of a model if it has it; None if it has not, or would have to be awaited: it is a stand-in then."""
+    method = getattr(model, name, None)
+    answer = method(*arguments) if callable(method) else None
+    if inspect.iscoroutine(answer):
+        answer.close()
+    return None if inspect.isawaitable(answer) else answer
 
 
 def rewind_record(records: int) -> Record:

@@ -22,7 +22,7 @@ import msgspec
 from segue import records
 from segue.errors import SegueError
 from segue.guard import new_id
-from segue.item import SCHEMA, GuardItem
+from segue.item import VOLUMES_SCHEMA, GuardItem
 from segue.keys import Keys
 from segue.records import LEVEL, Block, decode_block
 from segue.storage.interface import ObjectMissing, ObjectStore, StoredObject
@@ -73,7 +73,7 @@ class Binder:
             item: The guard item as its holder's last write left it.
         """
         full = item.pages >= records.run(len(item.volumes)).stop
-        if full and item.schema >= SCHEMA and self._binding is None and self._failed_at != item.pages:
+        if full and item.schema >= VOLUMES_SCHEMA and self._binding is None and self._failed_at != item.pages:
             self._binding = asyncio.get_running_loop().create_task(self._bind(item))
 
     def take(self) -> str:

@@ -15,7 +15,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
-from strands.types.session import encode_bytes_values
+
+from segue.encoder import to_json
+from segue.values import ANY_NESTING
 
 Advance = Callable[[int, int], None]
 """Told how much is done, and of how much."""
@@ -23,7 +25,7 @@ Advance = Callable[[int, int], None]
 _WIDE = 240
 """Columns when the output is not a terminal: programs and pagers want whole lines."""
 
-_UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """Control characters, and those that turn the direction of writing: what a stranger said must not drive a terminal."""
 
 
@@ -39,13 +41,16 @@ def output() -> Console:
 
 
 def print_json(facts: Any, *, line: bool = False) -> None:
-    """Print facts as JSON; bytes in messages in Strands' own form.
+    """Print facts as JSON, values in them as records hold them: bytes in Strands' own form, others escaped.
 
     Args:
         facts: Dictionaries, lists, and what JSON has.
         line: On one line, for streams of them.
     """
-    click.echo(json.dumps(encode_bytes_values(facts), ensure_ascii=False, indent=None if line else 2))
+    tree, escapes = to_json(facts, nesting=ANY_NESTING)
+    if escapes:
+        tree = {**tree, "escaped": escapes} if isinstance(tree, dict) else tree
+    click.echo(json.dumps(tree, ensure_ascii=False, indent=None if line else 2))
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], empty: str) -> None:

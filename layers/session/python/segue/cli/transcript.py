@@ -9,7 +9,6 @@ from typing import Any
 
 from rich.console import Console
 from rich.text import Text
-from strands.types.session import decode_bytes_values
 
 from segue.cli.output import clean, iso
 from segue.history import AgentHistory, Message, under_way
@@ -72,9 +71,8 @@ def _media(block: Mapping[str, Any]) -> str:
 
 def record_line(record: Record) -> Iterator[Line]:
     """Say what a record changes."""
-    data = decode_bytes_values(record.data)
     try:
-        yield from _told(record.kind, data)
+        yield from _told(record.kind, record.data)
     except (AttributeError, KeyError, TypeError):
         yield Line(record.kind, "cannot be shown: run 'segue sessions verify'")
 

@@ -1,0 +1,74 @@
+"""Values that were not recorded as they are: logged and told at once, raised where the caller can be reached.
+
+Apart from the handle because it needs no session: a refusal is remembered until a caller is there to take it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Protocol
+
+from segue.errors import ValueRefused
+from segue.listeners import Listeners
+
+
+class Refused(Protocol):
+    """Takes a value that was not recorded as it is."""
+
+    def __call__(self, whose: str, refused: ValueRefused, *, remember: bool) -> None:
+        """Log and tell it.
+
+        Args:
+            whose: The id of the agent, graph or swarm.
+            refused: What was refused.
+            remember: Raise it, too, where a caller can be reached.
+        """
+
+
+logger = logging.getLogger(__name__)
+
+
+class RefusedValues:
+    """Remembers refusals. Each is raised once, however often its value is met again."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._refused_listeners: Listeners[ValueRefused] = Listeners("a refused value")
+        self._refused_lock = threading.Lock()
+        self._refused_met: set[tuple[str, str, str]] = set()
+        self._refused_values: list[tuple[str, ValueRefused]] = []
+
+    def on_refused(self, callback: Callable[[ValueRefused], None]) -> None:
+        """Call back whenever a value was not recorded as it is: it has no JSON form, or is nested too deeply.
+
+        The callback runs on the event loop that was running when this was called, or else where the value was met.
+        """
+        self._refused_listeners.add(callback)
+
+    def _refuse_value(self, whose: str, refused: ValueRefused, *, remember: bool) -> None:
+        """Log and tell a refusal; see ``Refused``."""
+        facts = {"agent": whose, "path": refused.path, "reason": refused.reason}
+        logger.warning("a value was not recorded as it is: convert it first", extra=facts)
+        self._refused_listeners.tell(refused)
+        met = (whose, refused.path, refused.reason)
+        with self._refused_lock:
+            if remember and met not in self._refused_met:
+                self._refused_met.add(met)
+                self._refused_values.append((whose, refused))
+
+    def _raise_refused_value(self, whose: str | None = None) -> None:
+        """Raise the first refusal that no caller has been told of.
+
+        Args:
+            whose: Only of this agent, graph or swarm.
+
+        Raises:
+            ValueRefused: There is one.
+        """
+        with self._refused_lock:
+            mine = [refused for agent_id, refused in self._refused_values if whose in (None, agent_id)]
+            self._refused_values = [each for each in self._refused_values if whose not in (None, each[0])]
+        if mine:
+            raise mine[0]

@@ -1,0 +1,57 @@
+"""The shape of a message, and what to make of one that has not that shape.
+
+A session may hold any: Strands checks none, an import brings what was there, and a record is read by later versions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+Message = dict[str, Any]
+"""A Strands message; kept as the plain dictionary it is."""
+
+
+def id_of(message: Mapping[str, Any]) -> str:
+    """Return a message's tracking id as it is looked for: a text, "" if it has none."""
+    tracking_id = message.get("tracking_id", "")
+    return tracking_id if type(tracking_id) is str else str(tracking_id)
+
+
+def usable(message: Any) -> Message:
+    """Return a message that may be looked into: its content is a list of blocks, and tool blocks have their ids.
+
+    It is the very same one if it has the shape already. What is no block is left out; a message whose role or content
+    is none has no content, as a placeholder, and a repair drops it.
+
+    Raises:
+        TypeError: It is no message at all.
+    """
+    if not isinstance(message, dict):
+        raise TypeError(f"a {type(message).__name__}, not a message")
+    content = message.get("content")
+    if type(content) is list and type(message.get("role")) is str:
+        for block in content:
+            if not _is_block(block):
+                break
+        else:
+            return message
+    if not isinstance(message.get("role"), str):
+        content = []
+    elif isinstance(content, str):
+        content = [{"text": content}]
+    elif not isinstance(content, list | tuple):
+        content = []
+    return {**message, "content": [block for block in content if _is_block(block)]}
+
+
+def _is_block(block: Any) -> bool:
+    if type(block) is not dict:
+        return False
+    if "toolUse" in block:
+        return _has_id(block["toolUse"])
+    return _has_id(block["toolResult"]) if "toolResult" in block else True
+
+
+def _has_id(use_or_result: Any) -> bool:
+    return isinstance(use_or_result, dict) and isinstance(use_or_result.get("toolUseId"), str)
