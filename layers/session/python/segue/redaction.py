@@ -54,8 +54,8 @@ _EMBEDDING = "internal"
 """What Strands keeps of an ``Agent`` may hold messages, too: the summary of a conversation manager."""
 
 
-_SIMPLE = re.compile(r"[A-Za-z0-9._:-]+")
-"""Tracking ids that JSON holds as they are, whoever wrote it. Others are looked for in what a record holds."""
+_SIMPLE = re.compile(r"(?!(True|False|None|nan|-?inf)$)[A-Za-z0-9_:-]+")
+"""Tracking ids that JSON holds as they are, also if they were numbers. Others are looked for in what a record holds."""
 
 
 def replacement_of(record: Record) -> dict[str, Any]:

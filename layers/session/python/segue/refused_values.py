@@ -27,6 +27,11 @@ class Refused(Protocol):
         """
 
 
+def raise_refused(whose: str, refused: ValueRefused, *, remember: bool) -> None:  # noqa: ARG001 - a ``Refused``
+    """Raise it at once."""
+    raise refused
+
+
 logger = logging.getLogger(__name__)
 
 

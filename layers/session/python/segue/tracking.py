@@ -29,7 +29,7 @@ from segue.messages import (
 from segue.pauses import FitHistory, PauseNote, resume_own_message
 from segue.records import Record, encode_record
 from segue.redaction import replaced
-from segue.refused_values import Refused
+from segue.refused_values import Refused, raise_refused
 from segue.weak import WeakAgent
 
 Append = Callable[..., int]
@@ -53,7 +53,7 @@ class AgentRecorder:
         agent: LocalAgent,
         stored: AgentHistory | None,
         append: Append,
-        refused: Refused,
+        refused: Refused = raise_refused,
         built_with: BuiltWith | None = None,
     ) -> None:
         """Begin with what the session has of the agent.
@@ -62,7 +62,7 @@ class AgentRecorder:
             agent: The agent.
             stored: Its history in the session, None if it is new there.
             append: Queues records and returns the position after them.
-            refused: Told of values that were not recorded as they are.
+            refused: Told of values that were not recorded as they are; default: they are raised.
             built_with: The agent as it was built; default: as it is.
         """
         self.agent_id = agent.agent_id
