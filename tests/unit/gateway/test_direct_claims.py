@@ -141,7 +141,7 @@ def test_one_that_hangs_costs_its_time_out(gateway, worker, claim, monkeypatch):
     assert time.monotonic() - started < 5
 
 
-def test_whoever_has_just_failed_the_session_is_not_asked(gateway, workers, claim):
+def test_the_worker_that_has_just_failed_the_session_is_not_asked(gateway, workers, claim):
     gateway.register(workers[0], "w0", room={"N": "9"})
     gateway.register(workers[1], "w1")
     gateway.hold("alice/s", workers[0], token="another one by now", expires_at={"N": "9999999999"})
