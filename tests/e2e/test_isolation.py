@@ -93,15 +93,15 @@ def signed_with_the_public_key(issuer: Issuer) -> str:
     return f"{content}.{signature}"
 
 
-def somebody_elses_key(issuer: Issuer) -> Any:
+def another_issuers_key(issuer: Issuer) -> Any:
     return Issuer(replace(Settings(), home=issuer._file.parent / "another"))._key
 
 
 REFUSED: dict[str, Callable[[Issuer], str | None]] = {
     "no token": lambda _: None,
     "no token of any kind": lambda _: "not.a.token",
-    "another key": lambda issuer: signed(issuer, key=somebody_elses_key(issuer)),
-    "an unknown key": lambda issuer: signed(issuer, {"kid": "other"}, key=somebody_elses_key(issuer)),
+    "another key": lambda issuer: signed(issuer, key=another_issuers_key(issuer)),
+    "an unknown key": lambda issuer: signed(issuer, {"kid": "other"}, key=another_issuers_key(issuer)),
     "algorithm none": unsigned,
     "HS256 with the public key": signed_with_the_public_key,
     "expired": lambda issuer: issuer.token("alice", -60),

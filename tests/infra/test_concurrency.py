@@ -47,7 +47,7 @@ def test_a_part_of_ten_takes_an_environment_as_well(synthesized, rate, reserved)
     assert route_settings(stage) == {"ThrottlingRateLimit": 2 * int(rate), "ThrottlingBurstLimit": int(rate)}
 
 
-def test_a_rate_that_nobody_knows_reserves_and_throttles_nothing(synthesized):
+def test_an_unknown_rate_reserves_and_throttles_nothing(synthesized):
     stage = synthesized(expected_frame_rate="0", workers="text")
 
     assert reservations(stage) == {}

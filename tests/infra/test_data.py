@@ -8,7 +8,7 @@ def test_outputs(stage):
     assert stage.data.outputs == OUTPUTS | users
 
 
-def test_nobody_outside_reaches_the_bucket_and_nothing_is_sent_in_clear(stage):
+def test_the_bucket_is_not_public_and_nothing_is_sent_in_clear(stage):
     stage.data.template.has_resource_properties(
         "AWS::S3::Bucket",
         {

@@ -59,7 +59,7 @@ def test_only_whom_the_authorizer_knows_connects(stage):
     assert "GatewayAuthorizer" in str(authorizer["AuthorizerUri"])
 
 
-def test_no_result_of_the_authorizer_is_kept_for_somebody_else(stage):
+def test_no_result_of_the_authorizer_is_kept_for_another_caller(stage):
     """Results of WebSocket authorizers are not cached, and the token may be in either of two places."""
     (authorizer,) = stage.service.of_type("AWS::ApiGatewayV2::Authorizer").values()
     assert authorizer["IdentitySource"] == []
@@ -155,7 +155,7 @@ def test_every_function_logs_to_a_group_with_an_end(stage):
         assert function["LoggingConfig"]["LogGroup"]["Ref"] in groups
 
 
-def test_a_claim_that_nobody_can_serve_ends_in_the_dead_letter_queue(stage):
+def test_a_claim_that_no_worker_can_serve_ends_in_the_dead_letter_queue(stage):
     queue = stage.service.named("AWS::SQS::Queue", "ClaimsQueue")
 
     assert queue["VisibilityTimeout"] == 30

@@ -189,7 +189,7 @@ def test_every_alarm_has_a_runbook_and_every_runbook_an_alarm(dev):
     assert set(re.findall(r"\]\(([a-z-]+)\.md\)", index)) == names
 
 
-def test_each_alarm_tells_somebody_and_callers_are_told_of_once(dev):
+def test_each_alarm_sends_mail_and_those_of_callers_send_one(dev):
     (topic,) = [name for name, each in dev.service.resources.items() if each["Type"] == "AWS::SNS::Topic"]
     (composite,) = dev.service.of_type("AWS::CloudWatch::CompositeAlarm").values()
     assert composite["AlarmActions"] == composite["OKActions"] == [{"Ref": topic}]
@@ -210,7 +210,7 @@ def test_the_topic_takes_what_this_accounts_alarms_say_over_tls(stage):
     assert allowed["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
 
 
-def test_whoever_is_named_gets_mail(synthesized, dev):
+def test_the_configured_address_gets_mail(synthesized, dev):
     assert dev.service.of_type("AWS::SNS::Subscription") == {}
     (mail,) = synthesized(alarm_email="voice@example.com").service.of_type("AWS::SNS::Subscription").values()
     assert (mail["Protocol"], mail["Endpoint"]) == ("email", "voice@example.com")

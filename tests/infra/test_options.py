@@ -260,7 +260,7 @@ def test_no_option_grants_on_everything_but_what_takes_no_resource(private):
     }
 
 
-def test_by_default_nobody_may_write_traces(dev):
+def test_by_default_no_role_may_write_traces(dev):
     assert "xray" not in json.dumps(dev.service.of_type("AWS::IAM::Policy"))
     assert not [each for each in container(dev)["Environment"] if each["Name"].startswith("OTEL")]
 

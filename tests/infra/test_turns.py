@@ -90,7 +90,7 @@ def test_the_clients_are_where_the_stage_says(dev, local):
     assert endpoint(local)[0] == "/_aws/execute-api/"
 
 
-def test_the_message_function_fills_the_queue_and_nobody_else_does(stage):
+def test_only_the_message_function_fills_the_queue(stage):
     message = stage.service.named("AWS::Lambda::Function", "GatewayMessage")
     assert message["Environment"]["Variables"]["SEGUE_TURNS_QUEUE_URL"] == {"Ref": queues(stage)[0]}
     assert on(granted(stage, "GatewayMessageRole"), "TurnsQueue") == {"sqs:SendMessage"}

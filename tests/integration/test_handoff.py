@@ -65,7 +65,7 @@ async def until_ended(world: Fleet, name: str) -> None:
     assert world.processes[name].returncode == 0, world.log(name)[-2000:]
 
 
-async def test_redeploys_leave_a_gap_that_nobody_notices(world: Fleet, clients: list[Client]) -> None:
+async def test_redeploys_leave_a_gap_that_callers_do_not_notice(world: Fleet, clients: list[Client]) -> None:
     await world.start("w0", "0")
     await talk(clients, 2)
     gaps: list[float] = []

@@ -79,7 +79,7 @@ DEEP = (
 _SMALL = (2, 2, 3, 2, 1)
 
 MUTANTS = (
-    Search("commit without the holder clause", _SMALL, mutant="COMMIT_BY_ANYBODY"),
+    Search("commit without the holder clause", _SMALL, mutant="COMMIT_BY_ANY_PROCESS"),
     Search("commit without the head clause", _SMALL, mutant="COMMIT_AT_ANY_HEAD"),
     Search("acquire without the exact epoch", _SMALL, mutant="ACQUIRE_ANY_EPOCH"),
     Search("acquire without the beat", _SMALL, ("RELEASE",), "ACQUIRE_ANY_BEAT"),

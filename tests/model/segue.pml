@@ -149,7 +149,7 @@ inline apply_acquire(who, at, pulse, earlier) {
 inline apply_commit(c) {
     d_step {
     ok = !buried;
-#ifndef MUTANT_COMMIT_BY_ANYBODY
+#ifndef MUTANT_COMMIT_BY_ANY_PROCESS
     ok = ok && holder == sender[c];
 #endif
 #ifndef MUTANT_COMMIT_AT_ANY_HEAD

@@ -39,7 +39,7 @@ def test_a_search_that_is_cut_short_is_no_proof() -> None:
 
 @needs_spin
 def test_a_mutant_is_found() -> None:
-    spec = next(row for row in MUTANTS if row.mutant == "COMMIT_BY_ANYBODY")
+    spec = next(row for row in MUTANTS if row.mutant == "COMMIT_BY_ANY_PROCESS")
     fine, result = verdict(spec, search(spec, *TOOLS))
     assert fine, result
 

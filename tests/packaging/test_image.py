@@ -37,7 +37,7 @@ def test_packages_are_installed_from_the_lock_only():
     assert "--only-binary :all:" in install
 
 
-def test_the_image_runs_as_nobody_special_and_is_told_to_stop_by_sigterm():
+def test_the_image_runs_as_an_unprivileged_user_and_is_told_to_stop_by_sigterm():
     users = re.findall(r"^USER (\S+)$", DOCKERFILE, re.MULTILINE)
 
     assert users == ["10001"]

@@ -74,7 +74,7 @@ def test_a_held_session_is_not_deleted(keep, run, said, item):
     assert item().head == 1
 
 
-def test_without_force_nobody_waits(keep, run, said, item):
+def test_without_force_the_command_does_not_wait(keep, run, said, item):
     keep(KEY, [said("a")], crash=True)
 
     run("delete", "talk", "--yes", code=1)
@@ -174,7 +174,7 @@ def test_release_finishes_a_redaction(keep, run, said, item, directory):
     run("verify", "talk")
 
 
-def test_release_of_a_damaged_session_lets_go_and_says_so(keep, run, said, item, directory):
+def test_release_of_a_damaged_session_releases_and_says_so(keep, run, said, item, directory):
     keep(KEY, [said("a")], crash=True)
     for path in objects(directory):
         path.write_text("{")

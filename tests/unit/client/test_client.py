@@ -114,7 +114,7 @@ async def test_a_redeploy_keeps_the_connection(server):
     assert server.texts == ["one", "two"]
 
 
-async def test_hello_is_repeated_until_somebody_is_ready(server):
+async def test_hello_is_repeated_until_a_holder_is_ready(server):
     server.answer_hello = False
     starting = asyncio.create_task(client_of(server).start())
     await server.heard_all(lambda server: len(of_kind(server.heard, Hello)) >= 3)
@@ -122,7 +122,7 @@ async def test_hello_is_repeated_until_somebody_is_ready(server):
     await asyncio.wait_for(starting, 20)
 
 
-async def test_nobody_ready_in_time(server):
+async def test_no_holder_ready_in_time(server):
     server.answer_hello = False
     client = client_of(server, ready_timeout=0.2)
     with pytest.raises(NotReady, match="'s' was not ready"):
@@ -261,7 +261,7 @@ async def test_a_wrong_address_is_not_tried_again(server):
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
-async def test_why_nobody_was_ready(server, status):
+async def test_the_reason_why_no_holder_was_ready(server, status):
     server.refuse_with = status
     with pytest.raises(NotReady, match=f"status {status}"):
         await client_of(server, ready_timeout=0.2).start()
@@ -276,7 +276,7 @@ async def test_why_nobody_was_ready(server, status):
 # --- renewal
 
 
-async def test_connections_are_renewed_before_they_end_and_nobody_notices(server):
+async def test_connections_are_renewed_before_they_end_unnoticed(server):
     said = []
     settings = {"connection_lifetime": 0.3, "overlap": 0.05, "hello_interval": 9.0, "longest_hello_interval": 9.0}
     async with client_of(server, **settings) as client, asyncio.timeout(20):

@@ -217,7 +217,7 @@ def test_a_new_connection_to_the_same_holder_repeats_only_what_has_not_arrived()
 
 
 @pytest.mark.parametrize("first", [Moved(epoch=1, seq=3), Resume(epoch=1, seq=3), ready(epoch=2, window=3)])
-def test_what_a_holder_had_received_is_said_again_to_whoever_may_not_have_it(first):
+def test_what_a_holder_had_received_is_said_again_to_one_that_may_not_have_it(first):
     client = spoken_to(3)
     hear(client, Received(epoch=1, seq=2, upto=3), first, ready(epoch=first.epoch, seq=4, window=3))
     assert [frame.seq for frame in outgoing(client, 1.0) if isinstance(frame, AudioInput)] == [1, 2, 3]
@@ -246,7 +246,7 @@ def test_what_another_holder_has_received_is_no_news_of_this_one():
     assert outgoing(client, 0.1) == []
 
 
-def test_moved_holds_input_back_until_somebody_is_ready():
+def test_moved_holds_input_back_until_a_holder_is_ready():
     client = greeted(hello_interval=2.0)
     hear(client, Moved(epoch=1, seq=2), now=1.0)
     client.say(TextInput(text="a"))
@@ -310,7 +310,7 @@ def test_any_word_is_a_sign_of_life():
     assert not client.link(1).lost
 
 
-def test_nobody_owes_a_word_when_everything_is_acknowledged():
+def test_no_answer_is_due_when_everything_is_acknowledged():
     client = greeted(silence_timeout=10.0, ping_interval=240.0)
     hear(client, TextOutput(epoch=1, seq=2, text="x", record=0))
     assert kinds(outgoing(client, 1.0)) == ["OutputAck"]
@@ -576,7 +576,7 @@ def test_an_answer_is_numbered_input_that_says_what_was_shown_whatever_the_modal
     assert client.unacknowledged == 0
 
 
-def test_when_the_time_of_an_approval_is_over_hello_is_said_until_somebody_answers():
+def test_when_the_time_of_an_approval_is_over_hello_is_said_until_it_is_answered():
     client = greeted(ack_delay=1e9, ping_interval=1e9)
     hear(client, asked(2, seconds=60.0), now=0.0)
     assert outgoing(client, 59.0) == []
@@ -599,7 +599,7 @@ def test_a_holder_whose_clock_is_behind_says_how_long_is_left_and_is_asked_again
     assert kinds(outgoing(client, 18.0)) == ["Hello"]
 
 
-def test_an_approval_that_was_answered_meanwhile_makes_nobody_say_hello():
+def test_an_approval_that_was_answered_meanwhile_causes_no_hello():
     client = greeted(ack_delay=1e9, ping_interval=1e9)
     hear(client, asked(2, seconds=10.0), closed(3, 4))
     assert outgoing(client, 20.0) == []

@@ -226,7 +226,7 @@ async def test_an_expired_session_makes_room(stores, clock, write, message, text
         await read_at(stores, TARGET, clock)
 
 
-async def test_nobody_sees_half_a_copy(stores, clock, write, message, meddle):
+async def test_half_a_copy_is_never_seen(stores, clock, write, message, meddle):
     await write(SOURCE, [message("a")], [message("b")])
 
     async def breaks(real, key, body, **conditions):

@@ -168,7 +168,7 @@ steps = st.lists(st.tuples(names, names, names, st.integers(1, 3), st.integers(0
 
 
 @given(steps, st.integers(1, 4))
-def test_never_more_than_allowed_and_nobody_else_is_put_out(steps, most):
+def test_never_more_sessions_than_allowed_and_no_other_is_put_out(steps, most):
     entries, now = {}, 0
     for connection, session, client, counter, later in steps:
         now += later
@@ -186,7 +186,7 @@ def test_never_more_than_allowed_and_nobody_else_is_put_out(steps, most):
 # --- frames a second
 
 
-def test_a_flood_is_answered_with_an_error_and_reaches_nobody(gateway, worker, clock, say, held):
+def test_a_flood_is_answered_with_an_error_and_reaches_no_worker(gateway, worker, clock, say, held):
     gateway.open("c1", "alice")
     gateway.open("c2", "alice")
     say(hello("s0"))

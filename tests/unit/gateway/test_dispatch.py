@@ -196,7 +196,7 @@ def test_a_claim_names_every_client_of_the_session(gateway, deliver):
     }
 
 
-def test_clients_that_are_long_gone_crowd_nobody_out_of_a_claim(gateway, deliver):
+def test_clients_that_are_long_gone_crowd_no_other_client_out_of_a_claim(gateway, deliver):
     """DynamoDB deletes what has expired days late, and a query still finds it."""
     connections = gateway.connections
     for number in range(40):
@@ -266,7 +266,7 @@ def test_a_holder_that_came_since_the_last_claim_and_still_restores_is_not_claim
 
 
 @pytest.mark.parametrize("frame", [Bye(), OutputAck(epoch=1, seq=1)])
-def test_nobody_is_fetched_for_a_frame_without_effect(gateway, deliver, frame):
+def test_a_frame_without_effect_makes_no_claim(gateway, deliver, frame):
     assert deliver(frame) is None
     assert gateway.claims() == []
 

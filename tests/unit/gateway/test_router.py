@@ -56,7 +56,7 @@ def test_before_hello_only_ping_is_answered(gateway, worker, say):
     assert worker.deliveries == []
 
 
-def test_a_connection_that_nobody_stored_is_told_so(say):
+def test_a_connection_that_is_not_stored_is_told_so(say):
     for frame in (hello(), TextInput(text="hi", seq=1)):
         answer = say(frame, connection_id="unheard-of")
         assert (answer.code, answer.retryable) == ("unknown_connection", True)

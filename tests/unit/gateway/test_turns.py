@@ -120,7 +120,7 @@ def frames(queue):
     return [decode_delivery(message["Body"].encode()).frame for message in waiting(queue)]
 
 
-def test_text_without_a_holder_waits_for_its_turn_and_nobody_is_claimed(texting, queue, clock):
+def test_text_without_a_holder_waits_for_its_turn_and_makes_no_claim(texting, queue, clock):
     assert say(texting, TextInput(text="a", seq=1)) is None
     assert say(texting, Bye()) is None
     assert [type(frame) for frame in frames(queue)] == [Hello, TextInput]

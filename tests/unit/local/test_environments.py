@@ -35,7 +35,7 @@ def test_temporary_files_go_into_memory_if_there_is_room(settings, tmp_path, mon
     assert emulator.scratch_folder(settings, tmp_path) == settings.temporary
 
 
-def test_somebody_elses_folder_is_not_used(settings, tmp_path):
+def test_another_users_folder_is_not_used(settings, tmp_path):
     folder = emulator.scratch_folder(settings, tmp_path)
     folder.rmdir()
     folder.symlink_to(tmp_path)

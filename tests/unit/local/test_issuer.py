@@ -64,7 +64,7 @@ def test_what_is_published_is_the_public_half(issuer):
     assert set(key) == {"kty", "crv", "x", "y", "kid", "alg", "use"}
 
 
-async def test_the_supervisor_publishes_it_to_everybody(issuer):
+async def test_the_supervisor_publishes_it(issuer):
     class Stack:
         pass
 

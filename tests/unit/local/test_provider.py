@@ -13,7 +13,7 @@ from worker.providers import Settings as Chosen
 
 
 @pytest.fixture(autouse=True)
-def _nobodys_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in provider.PASSED_ON:
         monkeypatch.delenv(name, raising=False)
 

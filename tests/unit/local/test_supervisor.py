@@ -100,7 +100,7 @@ async def test_workers_that_do_not_come_up_leave_the_old_ones_at_work(supervisor
     assert {worker.deployment.version for worker in supervisor.workers} == {"1"}
 
 
-async def test_a_name_that_nobody_has_is_an_error(supervisor):
+async def test_an_unknown_name_is_an_error(supervisor):
     with pytest.raises(LocalError, match="there is no worker w9 here; the workers are: none"):
         supervisor.kill("w9", signal.SIGKILL)
 

@@ -54,7 +54,7 @@ def test_every_provider_can_be_chosen(name: str):
     assert audio["output"]["sample_rate"] == PROVIDERS[name].output_rates[0]
 
 
-def test_nova_sonic_is_what_nobody_chose():
+def test_nova_sonic_is_the_default():
     assert Settings.from_environment({}).provider.name == "nova-sonic"
 
 

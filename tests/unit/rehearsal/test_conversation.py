@@ -160,7 +160,7 @@ async def test_a_tool_result_waits_until_nothing_is_being_said(converse: Any, he
 
 
 @pytest.mark.parametrize("aloud", [False, True])
-async def test_whoever_begins_interrupts(converse: Any, held_sleep: Any, aloud: bool) -> None:
+async def test_input_that_begins_interrupts_an_answer(converse: Any, held_sleep: Any, aloud: bool) -> None:
     sleep = held_sleep(10)
     talk = await converse(RehearsalModel(pace=1, sleep=sleep))
     await talk.agent.send("Count to 50")

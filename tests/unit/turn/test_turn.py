@@ -209,7 +209,7 @@ async def test_all_that_a_turn_says_has_the_trace_of_its_text(world, processes):
     assert {frame.trace for frame in world.frames()} == {trace}
 
 
-async def test_another_client_that_is_gone_or_stuck_holds_nobody_up(world, processes):
+async def test_another_client_that_is_gone_or_stuck_holds_no_client_up(world, processes):
     process, person = processes(), Person(world)
     Person(world, "gone", "g-1"), Person(world, "stuck", "s-1")
     outcomes = {"g-1": Outcome.GONE, "s-1": Outcome.FAILED}
@@ -400,7 +400,7 @@ async def test_a_model_that_fails_leaves_its_turn_to_the_next_try(world, process
 # --- warm
 
 
-async def test_a_warm_process_reads_nothing_when_nobody_else_wrote(world, processes):
+async def test_a_warm_process_reads_nothing_when_no_other_process_wrote(world, processes):
     process, person = processes(), Person(world)
     await process.take(await person.say(process, "My name is Alice"))
     await person.settle(process)
@@ -430,7 +430,7 @@ async def test_commits_and_restores_are_told(world, processes):
     assert {name for _, name, _ in lines.found} == {"Commits", "CommitLatency"}, "a warm process reads nothing"
 
 
-async def test_a_warm_process_restores_when_somebody_else_wrote(world, processes):
+async def test_a_warm_process_restores_when_another_process_wrote(world, processes):
     warm, other, person = processes(), processes(), Person(world)
     await warm.take(await person.say(warm, "My name is Alice"))
     await other.take(await person.say(warm, "My name is Bob"))

@@ -101,7 +101,7 @@ def test_a_path_that_carries_little_more_than_is_said_is_never_filled():
     assert path.most <= 2 * WINDOW
 
 
-def test_without_trouble_nothing_is_sent_twice_but_the_lowest_which_asks_whether_somebody_is_there():
+def test_without_trouble_only_the_lowest_is_sent_twice_to_probe_for_a_holder():
     path = Path(1000.0, 0.05, frozenset())
     play(path, {}, most_steps=400)
     assert path.sent == SPEAKING // FRAME_EVERY + 1

@@ -102,7 +102,7 @@ async def test_a_pause_after_a_429_is_not_lost_with_its_message(audience, client
     assert [frame.seq for frame in clients.posted["new"]] == [2]
 
 
-async def test_whoever_waits_for_the_queue_waits_for_the_newer_connection_too(audience, clients):
+async def test_a_sender_that_waits_for_the_queue_waits_for_the_newer_connection_too(audience, clients):
     clients.hold("old")
     free = clients.hold("new")
     audience.send(speech(1))

@@ -111,7 +111,7 @@ async def test_a_claim_is_not_deleted_before_it_was_taken(taker, queue, a_host):
     await eventually(lambda: queue.deleted == ["r1"])
 
 
-async def test_a_claim_for_a_session_that_somebody_holds_is_deleted(taker, queue, a_host):
+async def test_a_claim_for_a_session_with_another_holder_is_deleted(taker, queue, a_host):
     a_host.failure = SessionHeld("other", 3)
     queue.add(encode_claim(claim("one")))
     await eventually(lambda: queue.deleted == ["r1"])

@@ -182,7 +182,7 @@ def test_a_conversation_goes_on_whatever_frames_come(talking, bodies):
 @example(body=claim_with(("talk", {"prepare": True})), token=CLAIMS_TOKEN)
 @example(body=claim_with(("talk", {"clients": []})), token=CLAIMS_TOKEN)
 @example(body=claim_with(("talk", {"principal": "another principal"})), token=CLAIMS_TOKEN)
-def test_any_claim_is_taken_or_refused_and_hurts_nobody_else(talking, body, token):
+def test_any_claim_is_taken_or_refused_and_hurts_no_other_session(talking, body, token):
     async def ask() -> None:
         status, answer = await talking.post("/claims", body, CLAIMS_TOKEN_HEADER, token)
         if token != CLAIMS_TOKEN:

@@ -227,7 +227,7 @@ async def test_a_successor_that_refuses_is_passed_by(world, old, new):
         await full.end()
 
 
-async def test_without_anybody_the_claim_goes_into_the_queue(world, old):
+async def test_without_another_worker_the_claim_goes_into_the_queue(world, old):
     await conversation(world, old, "one")
     await drain(old)
     assert old.queue.sent == [claim("talk", address(), reason="handoff")]

@@ -63,7 +63,7 @@ async def test_audio_that_its_client_has_given_up_is_not_given_to_the_model(host
     assert hosting.model.audio == [audio().pcm]
 
 
-async def test_images_that_nobody_ends_are_bounded_for_the_whole_session(host, clients):
+async def test_unfinished_images_are_bounded_for_the_whole_session(host, clients):
     hosting = await host(who=(address("c1", "k1"), address("c2", "k2")))
     hosting.session._input._images = UnfinishedImages(most_bytes=len(PICTURE))
     first, second, last = parts()

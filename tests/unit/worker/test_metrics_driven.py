@@ -109,12 +109,12 @@ async def a_handoff(world, **_):
 
 
 @tells(Count.TAKEOVERS)
-async def a_claim_because_nobody_answered(world, **_):
+async def a_claim_without_an_answer(world, **_):
     await world.host.take(claim(reason="unreachable"))
 
 
 @tells(Count.FENCED)
-async def a_commit_after_somebody_took_over(host, storage, **_):
+async def a_commit_after_a_takeover(host, storage, **_):
     hosting = await host()
     other = await taken_over(storage)
     hosting.session.deliver(delivery(text("hello", 1)))

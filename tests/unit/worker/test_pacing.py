@@ -107,7 +107,7 @@ def test_what_is_opened_meanwhile_takes_its_place_in_the_same_row(handoffs):
     assert min(at for key, at in handoffs.begun.items() if key.startswith("late")) > handoffs.begun["s19"]
 
 
-def test_what_is_opened_after_the_others_have_begun_waits_for_nobody(handoffs):
+def test_what_is_opened_after_the_others_have_begun_waits_for_no_other(handoffs):
     drained(3, late=1, opened_after=5.0)
     assert handoffs.begun["late0"] == pytest.approx(5.0, abs=0.01)
 

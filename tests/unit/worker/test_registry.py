@@ -84,7 +84,7 @@ async def test_one_that_was_killed_long_ago_is_not_among_them(dynamodb, monkeypa
     assert await one.others() == []
 
 
-async def test_what_is_held_is_noted_in_order_and_nobody_waits(dynamodb):
+async def test_held_sessions_are_noted_in_order_and_no_caller_waits(dynamodb):
     registry = Registry(dynamodb, "connections", "w1", "1")
     notes = Notes(registry)
     for _ in range(3):

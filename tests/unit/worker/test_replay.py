@@ -100,7 +100,7 @@ def test_what_ended_long_ago_without_a_transcript_has_none_to_come():
     assert kept.settled(ENDED_SECONDS + 0.5) == {"a": list(range(1, 9))}
 
 
-def test_a_transcript_answers_everybody_who_was_heard():
+def test_a_transcript_answers_all_clients_that_were_heard():
     kept = Unanswered()
     kept.add("b", loud(7), 0.0, TENTH)
     kept.add("a", loud(1), 0.0, TENTH)
@@ -242,7 +242,7 @@ async def test_a_restart_during_a_replay_keeps_the_order(host, monkeypatch):
     assert model.audio[4:] == [frame.pcm for frame in frames]
 
 
-async def test_whoever_stops_the_feeding_during_a_restart_is_not_kept_waiting(host):
+async def test_stopping_the_feeding_during_a_restart_does_not_wait(host):
     hosting = await host()
     model, session = hosting.model, hosting.session
     model.free.clear()

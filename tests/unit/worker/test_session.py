@@ -227,7 +227,7 @@ async def test_a_full_queue_refuses_and_forgets_nothing(host, clients):
     assert hosting.model.texts == [str(number) for number in range(1, seq + 1)]
 
 
-async def test_whoever_was_refused_is_asked_again_once_and_nobody_else(host, clients, monkeypatch):
+async def test_only_a_refused_client_is_asked_again_and_once(host, clients, monkeypatch):
     hosting = await host(who=(address(), address("c2", "k2")))
     send = hosting.model.send
 
@@ -522,7 +522,7 @@ async def test_a_reconnecting_client_is_told_again_what_it_missed(host, clients)
     assert first.seq > clients.posted["k1"][-1].seq, "numbering goes on"
 
 
-async def test_what_everybody_hears_in_a_moment_is_not_said_again(host, clients):
+async def test_what_all_clients_hear_in_a_moment_is_not_said_again(host, clients):
     hosting = await host()
     hosting.model.emit(answered("One."))
     await eventually(lambda: finals(clients) == ["One."])
@@ -682,7 +682,7 @@ async def test_an_older_connection_does_not_replace_a_newer_one(host, clients):
     assert hosting.session.clients == (address(counter=2, connection_id="new"),)
 
 
-async def test_a_client_nobody_announced_is_greeted_at_its_first_frame(host, clients):
+async def test_a_client_that_was_not_announced_is_greeted_at_its_first_frame(host, clients):
     hosting = await host(who=())
     hosting.session.deliver(delivery(text("hi", 1), client_id="c9", connection_id="k9"))
     await eventually(lambda: clients.of("k9", InputAck))
@@ -710,7 +710,7 @@ async def test_a_claim_for_a_session_held_here_adds_its_clients(host, clients):
     assert {client.client_id for client in hosting.session.clients} == {"c1", "c2"}
 
 
-async def test_bye_and_gone_connections_leave_nobody(host, clients):
+async def test_bye_and_gone_connections_leave_no_client(host, clients):
     hosting = await host(who=(address(), address("c2", "k2")))
     left = []
     hosting.session.on_clients = left.append

@@ -67,5 +67,5 @@ async def test_one_that_is_not_there_is_the_last_when_the_time_is_over(search, u
     assert len(await search(f"http://127.0.0.1:{unused_port}")) == 1
 
 
-async def test_an_address_that_is_none_is_nobody(search):
+async def test_an_address_that_is_none_is_no_worker(search):
     assert len(await search("http://[nonsense")) == 1
