@@ -21,8 +21,8 @@ _HEAD: Final = f"""\
 
 <!-- Written by `{COMMAND}`; a test fails if it is not current. Edit infra/settings.py instead. -->
 
-Every setting of a deployment. One is given on the command line, or under `context` in `cdk.json`, which the command
-line wins over:
+Reference: every setting of a deployment. A setting is given on the command line, or under `context` in `cdk.json`. The
+command line wins:
 
 ```sh
 npx cdk deploy --all -c stage=prod -c worker_count=4
@@ -32,9 +32,9 @@ npx cdk deploy --all -c stage=prod -c worker_count=4
 {{ "context": {{ "stage": "prod", "worker_count": 4 }} }}
 ```
 
-A value that is not possible ends the synthesis with its name, the value and what is allowed; a name that is not known,
-with the nearest that is. Each stage has stacks of its own, `Segue-<stage>-Data` and `Segue-<stage>-Service`, so that
-stages can share an account. [deploy.md](deploy.md) has whole examples.
+An impossible value ends the synthesis with its name, the value and what is allowed. An unknown name ends it with the
+nearest known one. Each stage has stacks of its own, `Segue-<stage>-Data` and `Segue-<stage>-Service`, so stages can
+share an account. [deploy.md](deploy.md) has whole examples.
 """
 
 _OTHERS: Final = {
