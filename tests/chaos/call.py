@@ -133,7 +133,7 @@ class Call:
                     await asyncio.sleep(0.02)
 
     async def settle(self, outcome: Outcome) -> None:
-        """Hold what was said against what was heard, journalled, shown and carried."""
+        """Compare what was said with what was heard, journalled, shown and carried."""
         if self._caller is None or self.listener is None or self._client is None:
             outcome.problems.append(f"{self.session}: never connected")
             return

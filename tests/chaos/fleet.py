@@ -21,7 +21,7 @@ from tests.chaos.relays import HttpRelay
 from tests.chaos.weather import Sky, Weather
 
 STOP_SECONDS: Final = 120.0
-"""As in the task definition."""
+"""Seconds from SIGTERM to SIGKILL, as in the task definition."""
 
 LEASE_SECONDS: Final = 4.0
 HEARTBEAT_SECONDS: Final = 1.0
@@ -35,7 +35,7 @@ class Member:
         worker: The process.
         relay: Before it: frames come through it.
         storage: Behind it: between it and DynamoDB, S3 and SQS.
-        leaving: Whether others have been started in its place.
+        leaving: True once other workers have been started in its place.
     """
 
     worker: Worker

@@ -24,7 +24,7 @@ whether the session is its own, and has one POST under way for a connection (`wo
 unknown is repeated as it was: that is one message."""
 
 PATH_SECONDS: Final = 1.0
-"""From a POST's beginning to the client, through an emulator that is busy on one core."""
+"""Longest way of a frame from the POST's beginning to the client, through an emulator that is busy on one core."""
 
 PARTING_SECONDS: Final = FAREWELL_SECONDS + PATH_SECONDS
 """A holder that releases its lease goes on for a while to post what the release made durable, while its successor may

@@ -165,7 +165,7 @@ async def test_one_session_by_text_by_voice_and_by_text_after_the_voice_worker_d
 
 
 def turn_processes(facts: dict[str, Any]) -> list[int]:
-    """The processes of the text worker in this test's emulator."""
+    """The processes of the text function in this test's emulator."""
     port = urlsplit(facts["endpoint_url"]).port
     found = []
     for folder in Path("/proc").iterdir():

@@ -48,12 +48,12 @@ def each_minute(minutes, *samples):
 
 
 def counted(number, minutes):
-    """So many of something in each of these minutes."""
+    """The same number of samples in each of these minutes."""
     return each_minute(minutes, *[1] * number)
 
 
 def parts(slow, quick, late, minutes=5):
-    """One in so many takes long, the others do not, in milliseconds."""
+    """Samples in milliseconds of which one in `late` is slow and the others are quick."""
     return each_minute(minutes, *[slow], *[quick] * (late - 1))
 
 
@@ -93,7 +93,7 @@ CASES = {
     ),
     "writers-fenced": ([counted(5, 2)], [counted(4, 2), [*counted(40, 1), []], NOTHING]),
 }
-"""By alarm: minutes after which it is on, and minutes after which it is not."""
+"""Minutes after which each alarm is on, and minutes after which it is not."""
 
 
 @pytest.fixture(scope="module")

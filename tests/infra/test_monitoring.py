@@ -147,7 +147,7 @@ def test_every_metric_of_the_dashboard_is_told(stage, told):
 
 
 def test_all_that_the_code_tells_can_be_seen(dev, told):
-    """But for errors of kinds that only the gateway shows, which `Refused` counts."""
+    """Errors of kinds that only the gateway shows are an exception: `Refused` counts them."""
     seen = {name for namespace, name, _ in on_dashboard(dev) if namespace == "Segue"}
     assert {name for _, name, _ in told if not name.startswith("Errors.")} <= seen
 

@@ -15,7 +15,7 @@ from infra.constants import ROOT
 
 CHECKED = ".venv/bin/python -m infra.nag"
 IGNORED = ["W3005", "W3037"]
-"""As in the tests of the app: dependencies that a reference implies, and an action that the published list lacks."""
+"""Rules that the app's tests ignore, too: redundant dependencies, and an action that the published list lacks."""
 
 
 def findings(app: App) -> set[tuple[str, str, str]]:

@@ -111,7 +111,7 @@ def test_no_right_to_a_model_that_is_not_used(prod):
 
 @pytest.fixture(scope="module")
 def private(synthesized):
-    """Without public addresses, with a provider that has a key, traced, under an address of its own."""
+    """A traced stage without public addresses, with a provider that has a key, and with a domain of its own."""
     return synthesized(
         network="private",
         provider="gemini-live",

@@ -1,4 +1,4 @@
-"""The text worker: its queue, its function, and what it may do."""
+"""The text function: its queue, its function, and what it may do."""
 
 import pytest
 from aws_cdk import App, Stack

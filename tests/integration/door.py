@@ -74,6 +74,6 @@ class Door:
         return response
 
     def _refuse_from_now_on(self) -> None:
-        """As the port of a dead process. The server itself stays: what it has accepted is answered, or broken off."""
+        """Close the port as a dead process does. The server stays: accepted requests are answered or broken off."""
         asyncio.get_running_loop().remove_reader(self._listening)
         self._listening.shutdown(socket.SHUT_RDWR)

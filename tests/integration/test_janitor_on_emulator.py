@@ -38,7 +38,7 @@ pytestmark = [pytest.mark.emulator, pytest.mark.timeout(180)]
 
 UNKNOWN = "20200101T000000Z-" + "0" * 32
 SECONDS = 60.0
-"""For a function's cold start on a busy machine, and the emulator's polling."""
+"""Time limit: a function's cold start on a busy machine, and the emulator's polling."""
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,8 @@ KILLS = int(os.environ.get("SEGUE_TEST_KILLS", "35"))
 KILLED = [pytest.param("s3", marks=pytest.mark.emulator, id=f"s3-{number}") for number in range(2)] + [
     pytest.param("file", id=f"file-{number}") for number in range(4)
 ]
-"""In which sessions: 210 kills in all, in less than a minute. The directory is quicker, and a longer session would take
-longer to restore each time."""
+"""Storage of the sessions: 210 kills in all, in less than a minute. The directory is quicker; a longer session would
+take longer to restore each time."""
 
 
 @pytest.fixture(params=[pytest.param("s3", marks=pytest.mark.emulator), "file"])

@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.emulator, pytest.mark.timeout(600)]
 
 SESSIONS = 40
 ACTIVE = 30
-"""Of them: those that have something to say during the hang. The others are idle."""
+"""Number of sessions that have something to say during the hang. The others are idle."""
 
 REAL_HANG_S = float(os.environ.get("SEGUE_TEST_HANG_S", "0"))
 LEASE = LeaseSettings() if REAL_HANG_S else LeaseSettings(duration=6.0, heartbeat=1.8, margin=1.0)
@@ -87,7 +87,7 @@ class Stores:
         return talker
 
     async def kept(self, name: str) -> list[str]:
-        """What a successor restores."""
+        """Return what a successor restores."""
         async with GuardedS3SessionManager(name, **self._direct, lease=LEASE) as manager:
             agent = BidiAgent(model=ScriptedModel(), session_manager=manager)
             return [message["content"][0]["text"] for message in agent.messages]

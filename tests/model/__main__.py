@@ -99,7 +99,7 @@ MUTANTS = (
     Search("uncommitted pages deleted", _SMALL, ("FOLD", "COLLECT"), "UNCOMMITTED_PAGES_DELETED"),
     Search("life not in the keys", _SMALL, ("DELETE",), "LIFE_NOT_IN_KEYS"),
 )
-"""In bounds within which the protocol without the fault holds: each is searched to the end in ``PROTOCOL``."""
+"""Searches for faults, within bounds in which the protocol itself holds: ``PROTOCOL`` searches each of them."""
 
 
 @dataclass(frozen=True)

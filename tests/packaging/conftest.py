@@ -51,7 +51,7 @@ def turn(stage: Callable[..., Path]) -> Path:
 
 @pytest.fixture(scope="session")
 def turn_dependencies(stage: Callable[..., Path]) -> Path:
-    """The text worker's third-party layer for this machine."""
+    """The text function's third-party layer for this machine."""
     return stage("TurnDependencies", build(from_context({"stage": "local"}), TURN_LOCK).folder, DEPENDENCIES_EXCLUDES)
 
 

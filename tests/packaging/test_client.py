@@ -73,7 +73,7 @@ def test_it_talks_to_a_server(bare, packages):
 
 
 def test_the_interpreter_sees_nothing_else(bare, packages):
-    """Or the tests above would show nothing."""
+    """Otherwise the tests above would show nothing."""
     seen = bare(
         "import importlib.util as u; print([u.find_spec(n) for n in ('boto3', 'strands', 'typing_extensions')])",
         SESSION_LAYER / "python",

@@ -56,7 +56,7 @@ class FakeModel(Model):
 
 
 class GuardrailModel(FakeModel):
-    """Has the user's message redacted by a guardrail, as a provider does it."""
+    """A model whose guardrail redacts the user's message, as a provider does it."""
 
     async def stream(self, messages: Any, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
         self.asked.append(copy.deepcopy(messages))

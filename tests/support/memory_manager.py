@@ -100,7 +100,7 @@ class MemorySessionManager(GuardedSessionManager):
 
 
 def kind_of(write: ConditionalWrite) -> str:
-    """Which of the guard's writes this is."""
+    """Return the kind of one of the guard's writes."""
     if "head" in write.assign and "commit_id" in write.assign:
         return "commit"
     if "acquire_id" in write.assign:
@@ -174,7 +174,7 @@ class Hang:
 
 
 S3 = ("put", "get", "list", "delete")
-"""What hangs when S3 does."""
+"""Requests that hang when S3 does."""
 
 
 class _Flag:

@@ -123,7 +123,7 @@ def text(name: str, words: str, prompt: str = "p") -> Any:
     ],
 )
 async def test_nova(events, problem):
-    """At its seam below HTTP/2 and signatures, which only AWS's client makes."""
+    """The test calls the fake below HTTP/2 and signatures, which only AWS's client makes."""
     fake = FakeNova()
     mind = NovaMind(fake, None, "m")  # type: ignore[arg-type]  # it does not answer what it refuses
     with pytest.raises(Broken):

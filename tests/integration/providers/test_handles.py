@@ -38,7 +38,7 @@ async def test_a_prepared_successor_leaves_the_handle_to_the_holder(new_fake, ne
 
 
 async def test_a_handle_whose_connection_is_still_open_leads_to_the_history(new_fake, new_call, storage):
-    """As when a holder was taken for dead, or has let go of the session and not yet of its model."""
+    """This happens when a holder was taken for dead, or has released the session before it closes its model."""
     fake = await new_fake("gemini-live")
     await talk(await new_call(fake, storage))
     successor = await new_call(fake, storage)

@@ -115,7 +115,7 @@ async def test_refused_tools_lead_to_a_call_without_them(name, new_fake, new_cal
 
 
 async def test_openai_goes_on_without_the_items_that_it_refuses(new_fake, new_call, storage, counted):
-    """It refuses no history as a whole, but single items of it."""
+    """OpenAI refuses no history as a whole, but single items of it."""
     fake = await new_fake("openai-realtime")
     call = await new_call(fake, storage)
     await call.ask("My name is Alice", "Hello Alice")

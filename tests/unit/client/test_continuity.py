@@ -138,7 +138,7 @@ class Continuity(RuleBasedStateMachine):
 
     @rule(dice=DICE)
     def lose_what_is_said_now(self, dice):
-        """As when a function is throttled: everything for a while."""
+        """Lose everything for a while, as a throttled function does."""
         page = self.some_page(dice)
         page.send(self.world.now)
         for link in page.links.values():

@@ -1,4 +1,4 @@
-"""One session with its clients, a network that does what it likes, and holders that come, go and do not notice.
+"""One session with its clients, a network with random faults, and holders that come, go and do not notice.
 
     Page (Conversation) ═ links ═ Gateway ── Holder (Receiver, OutputNumbering, outbox a client) ── journal
 
@@ -50,7 +50,7 @@ SETTINGS = ClientSettings(
 
 @dataclass
 class Link:
-    """One WebSocket: what is on its way in both directions."""
+    """One WebSocket: the messages in flight in both directions."""
 
     to_server: list = field(default_factory=list)
     to_client: list = field(default_factory=list)
@@ -59,7 +59,7 @@ class Link:
 
 @dataclass
 class Record:
-    """One record of the journal: whose input it shows, or an answer."""
+    """One record of the journal: the input of a client, or an answer."""
 
     client_id: str
     seqs: tuple
@@ -252,7 +252,7 @@ class Holder:
         self.tell(AudioOutput(audio=AudioInput.from_pcm(self.world.sounds.to_bytes(4)).audio, rate=8000))
 
     def post(self, client_id, most):
-        """One POST: what waits, or some of it, in one message."""
+        """Send one POST: the waiting frames, or some of them, in one message."""
         listener = self.listeners[client_id]
         count = min(fitting(listener.outbox), most)
         stamped = [self.numbering.stamp(client_id, frame) for frame in listener.outbox[:count]]
@@ -373,7 +373,7 @@ class World:
                     page.hear(link.to_client.pop(0), self.now, number)
 
     def settle(self):
-        """From here on the network is kind, the holder stays, knows of all, and always speaks."""
+        """Run without faults from here on: the holder stays, knows all clients, and always speaks."""
         for client_id in self.addresses.keys() - self.holder.listeners.keys():
             self.welcome(client_id, self.addresses[client_id])
         for _ in range(600):

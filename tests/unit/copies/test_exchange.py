@@ -121,7 +121,7 @@ def test_an_agents_session_comes_back_the_same(layout):
 
 
 async def test_a_voice_session_comes_back_the_same(layout):
-    """As far as the layout kept it: the message layouts lose streamed transcripts, and keep empty placeholders."""
+    """It is the same as far as the layout kept it: message layouts lose streamed transcripts, and keep placeholders."""
     agent = bidi_on(layout("call"))
     agent.state.set("caller", "Alice")
     await agent.start()

@@ -27,7 +27,7 @@ from segue.wire.rate import FrameRate
 CONNECTIONS = "connections"
 LOCKS = "locks"
 FOR_LONG = 10**10
-"""When the tokens end that are not meant to: after every clock of these tests."""
+"""End of tokens that must not expire: after every clock of these tests."""
 SESSIONS = 3
 FRAMES_PER_SECOND = 50
 FRAMES_OF_A_PRINCIPAL = 80

@@ -1,4 +1,4 @@
-"""From frame to holder: the route that is remembered, the one that has moved, and none."""
+"""Dispatch from frame to holder: with a remembered route, with one that has moved, and with none."""
 
 import socket
 import time

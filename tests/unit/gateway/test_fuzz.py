@@ -24,8 +24,8 @@ from segue.wire.frames import (
 )
 
 CALL_SECONDS = 5.0
-"""For the calls of one example on a busy machine: they take some milliseconds. What hangs for good is ended by the time
-limit of the test."""
+"""Time limit of the calls of one example on a busy machine: they take some milliseconds. The limit of the test ends
+a call that hangs for good."""
 
 FUZZ = settings(
     max_examples=150,

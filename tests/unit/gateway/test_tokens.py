@@ -1,4 +1,4 @@
-"""Which tokens let their bearer in, and that nothing else does."""
+"""Tokens that admit their bearer; nothing else does."""
 
 import base64
 import json
@@ -157,7 +157,7 @@ def test_what_an_issuer_embeds_in_the_header_is_not_followed(issuer, verifier, k
 
 
 def test_an_issuer_cannot_bring_in_another_algorithm(issuer):
-    """Not even one that its own key set names: a secret that is published is none."""
+    """An algorithm that its own key set names is refused, too: a published secret is none."""
     secret = base64.urlsafe_b64encode(b"s" * 32).rstrip(b"=").decode()
     published = issuer.published()["keys"][0]
     keys = [

@@ -1,4 +1,4 @@
-"""Objects of a life that ended go, those of a life that goes on stay."""
+"""Objects of an ended incarnation are deleted, those of one that goes on stay."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def stream(**images):
 ENDINGS = {
     "removed by TTL": {"OldImage": item(OLD)},
     "tombstone": {"OldImage": item(OLD), "NewImage": item(OLD, deleted=True)},
-    "a new life over an expired item": {"OldImage": item(OLD), "NewImage": item(NEW)},
+    "a new incarnation over an expired item": {"OldImage": item(OLD), "NewImage": item(NEW)},
 }
 
 
@@ -94,7 +94,7 @@ def test_other_changes_end_no_life(images):
 
 @pytest.mark.parametrize("session_id", ["user@example.com", "+14155550123", "a%2Fb", "a b", "Zoë"])
 def test_a_session_is_swept_whatever_its_id(aws, session_id):
-    """The second life of the bucket belongs to a session whose id is the first one's name in storage."""
+    """The second incarnation of the bucket belongs to a session whose id is the first one's name in storage."""
     key, other = session_key("a", session_id), session_key("a", session_name(session_id))
     for each in (key, other):
         put_objects(aws, OLD, key=each)
@@ -219,7 +219,7 @@ def test_the_weekly_sweep_takes_lives_that_no_item_knows(aws):
 
 
 def test_the_weekly_sweep_takes_what_arrived_too_late_in_a_life_that_goes_on(aws):
-    """Such as a segment that a redaction has replaced, if its request was on its way all the time."""
+    """An example is a segment that a redaction has replaced while the segment's own request was in flight."""
     live, late, under_way = (f"sessions/a/s/{OLD}/segments/{name}.json" for name in ("4-6-live", "2-5-late", "6-7-now"))
     page, blank = (f"sessions/a/s/{OLD}/pages/{number}.json" for number in (0, 1))
     aws.dynamodb.put_item(

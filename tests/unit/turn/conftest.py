@@ -31,7 +31,7 @@ HOUR = 3600.0
 
 
 class Ended(StorageUnavailable):
-    """Nothing of this process reaches anything any more."""
+    """Error of a process that has ended: none of its requests arrives any more."""
 
 
 @dataclass
@@ -67,7 +67,7 @@ class Model(RehearsalTextModel):
 
 
 class Process:
-    """One process of the text worker."""
+    """One process of the text function."""
 
     def __init__(self, world: World, dies_at: int | None = None, **options: Any) -> None:
         self.world = world

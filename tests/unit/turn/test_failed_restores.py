@@ -1,4 +1,4 @@
-"""A text worker whose agent cannot be restored changes nothing, however often its message comes again."""
+"""A text function whose agent cannot be restored changes nothing, however often its message comes again."""
 
 from __future__ import annotations
 

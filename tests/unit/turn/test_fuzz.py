@@ -22,7 +22,7 @@ from turn import handler
 from turn.environment import TurnEnvironment
 
 CALL_SECONDS = 10.0
-"""For one invocation of some turns on a busy machine: they take some hundredths of a second."""
+"""Time limit of one invocation of some turns on a busy machine: they take some hundredths of a second."""
 
 FRAMES = [
     Hello(session="talk", client_id="c1", connection=1),
@@ -84,7 +84,7 @@ class Queue:
 
 
 class Function:
-    """The text worker's function, warm, with a session that goes on."""
+    """The text function, warm, with a session that goes on."""
 
     def __init__(self) -> None:
         self.world = Open()

@@ -1,4 +1,4 @@
-"""Nothing that is written or answered is in the log lines of a text worker."""
+"""Nothing that is written or answered is in the log lines of a text function."""
 
 from segue.wire.frames import TextOutput
 from tests.support.log_lines import all_lines

@@ -258,7 +258,7 @@ def test_text_that_has_arrived_is_asked_for_as_ever():
 
 
 def test_what_a_new_holder_has_received_on_its_own_is_not_sent_to_it():
-    """It was on its way when the holder changed."""
+    """The frame was in flight when the holder changed."""
     sender = window_of(2, 2)
     sender.due(0.0)
     sender.resend_all()

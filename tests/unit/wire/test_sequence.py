@@ -83,7 +83,7 @@ def test_known_numbers_beyond_the_window_are_only_repeats():
 
 
 class World:
-    """One client, a network that does what it likes, and a session whose holders come and go.
+    """One client, a network with random faults, and a session whose holders come and go.
 
     A holder's memory is its receiver and what it has taken but not committed; only the journal survives it.
     """
@@ -151,12 +151,12 @@ class World:
         self.acknowledge(0)
 
     def reconnect(self, _):
-        """The socket is gone with what was on its way; the holder is the same."""
+        """Break the socket, with the frames in flight; the holder stays the same."""
         self.network.clear()
         self.sender.resend_all()
 
     def settle(self):
-        """From here on nothing is lost."""
+        """Run without losses from here on."""
         for _ in range(2000):
             if not self.sender.unacknowledged:
                 return

@@ -36,7 +36,7 @@ FUZZ = settings(
     max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 ANSWER_SECONDS = 10.0
-"""On a busy machine. What hangs never answers."""
+"""Time limit of an answer on a busy machine. A worker that hangs never answers."""
 
 FRAMES = [
     Hello(session="talk", client_id="c1", connection=1),

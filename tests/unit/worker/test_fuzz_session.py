@@ -44,7 +44,7 @@ CAPACITY = 30
 SEQ = st.none() | st.integers(1, 12) | st.just(300)
 WORDS = st.text(min_size=1, max_size=20) | st.sampled_from(["\0", "a\u2028b"])
 MILLISECONDS = st.sampled_from([0, 1, 20, 100, 250, 300, 600])
-"""Of audio at 16 kHz; 250 is the most that a frame may have, and 20 the least of those that follow one another."""
+"""Lengths of audio at 16 kHz; a frame has 250 ms at most, and 20 ms at least if another one follows."""
 
 IMAGES = st.sampled_from([1, 100, 7500]).map(lambda groups: "AAAA" * groups)
 TAKEN = st.one_of(

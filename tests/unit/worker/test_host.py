@@ -1,4 +1,4 @@
-"""Which sessions a worker holds, and for how long."""
+"""Sessions that a worker holds, and the time for which it holds them."""
 
 from __future__ import annotations
 

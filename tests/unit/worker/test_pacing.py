@@ -40,7 +40,7 @@ class Handoffs:
 
 @dataclass(frozen=True)
 class OpenSession:
-    """One that could go at any time."""
+    """A session that can be handed over at any time."""
 
     key: str
     open: bool = True

@@ -73,7 +73,7 @@ async def test_a_hang_of_s3_pauses_the_conversation_and_costs_nothing(host, clie
     assert clients.of("k1", AudioOutput), "speech goes on"
     assert not any(frame.final for frame in clients.of("k1", Transcript))
     assert not clients.of("k1", InputAck)
-    assert not clients.of("k1", Error), "nobody is told to slow down"
+    assert not clients.of("k1", Error), "no client is told to slow down"
     s3.end()
     await eventually(lambda: clients.of("k1", InputAck) and pauses(clients) == [True, False])
     await eventually(lambda: [frame.text for frame in clients.of("k1", Transcript) if frame.final])

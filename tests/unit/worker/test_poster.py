@@ -20,7 +20,7 @@ from worker.poster import Outcome, Poster
 from worker.signing import REFRESH_SECONDS, RETRY_SECONDS, CredentialsMissing, Signer
 
 CONNECTION = "L0SM9cOFvHcCIhw="
-"""As API Gateway makes them: base64 with its padding."""
+"""A connection id as API Gateway makes them: base64 with its padding."""
 
 
 class Management:

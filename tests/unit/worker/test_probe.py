@@ -1,4 +1,4 @@
-"""When a holder counts as certainly dead. Every case is a real socket on loopback."""
+"""Evidence that a holder is certainly dead. Every case is a real socket on loopback."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When clients are told what of their input has come. Times are virtual."""
+"""Times at which clients are told of received input. Times are virtual."""
 
 from __future__ import annotations
 

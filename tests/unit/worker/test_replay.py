@@ -1,4 +1,4 @@
-"""Which audio is kept, for how long, and what becomes of it."""
+"""Audio that is kept for a replay, the time for which it is kept, and its use."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ async def test_a_new_connection_hears_what_the_old_one_did_not_answer(host, clie
 
 
 async def test_speech_that_a_restart_cuts_is_understood_whole(storage, clients):
-    """With a model that hears: what it understands is what was said, once."""
+    """The model of this test hears: it understands what was said, once."""
     manager = MemorySessionManager(storage=storage, durability="gate", lease=LEASE, acquire_timeout=0.0)
     await manager.open()
     model = RehearsalModel(pace=0)

@@ -1,4 +1,4 @@
-"""Which turn what belongs to, what log lines say of it, and where spans go."""
+"""Turns that spans belong to, log lines with their trace, and destinations of spans."""
 
 from __future__ import annotations
 
