@@ -60,6 +60,9 @@ class Conversations(Settings):
     """Seconds between two heartbeats of a holder. At most a third of `lease_seconds`."""
     retention_days: int = number(1, 3650, 365)
     """Days after its last use at which a session is deleted."""
+    approval_seconds: int = number(10, 86_400, 300)
+    """How long a person may answer what an agent of text turns asks (Strands' interrupts). After it the tool is denied,
+    when the next input or `hello` comes."""
 
 
 class Model(Settings):

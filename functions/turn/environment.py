@@ -19,6 +19,7 @@ class TurnEnvironment(Struct, frozen=True):
         lease_seconds: how long a silent holder keeps a session.
         heartbeat_seconds: how often a holder shows that it lives.
         retention_days: how long a session is kept after its last use.
+        approval_seconds: how long an approval may be answered.
     """
 
     bucket: str
@@ -29,6 +30,7 @@ class TurnEnvironment(Struct, frozen=True):
     lease_seconds: float = 10.0
     heartbeat_seconds: float = 3.0
     retention_days: int = 365
+    approval_seconds: float = 300.0
 
     def management_url(self, environ: Mapping[str, str] = os.environ) -> str:
         """The management endpoint as a whole URL."""

@@ -29,7 +29,7 @@ from turn.environment import TurnEnvironment
 from turn.message import Message
 from turn.post import CONFIG, ManagementApi
 from turn.sessions import Sessions
-from turn.turn import Attempt, OutOfTime
+from turn.turn import Attempt, OutOfTime, TurnSettings
 from turn.turns import Turns
 from worker.agent import build_text_agent
 
@@ -82,6 +82,7 @@ def turns() -> Turns:
         Sessions(new_manager, build_text_agent),
         Connections(dynamodb, settings.connections_table),
         ManagementApi(management),
+        TurnSettings(settings.approval_seconds),
     )
 
 

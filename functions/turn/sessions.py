@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from aws_lambda_powertools import Logger
 from strands import Agent
-from strands.hooks import MessageAddedEvent
+from strands.hooks import BeforeToolsEvent, MessageAddedEvent
 from strands.middleware.stages import InvokeModelStage
 
 from gateway import metrics
@@ -48,16 +48,24 @@ class TextSession:
         manager: Its manager, which holds the lease during a turn.
         agent: Its agent.
         on_durable: Called whenever another message of the agent has become durable. Must not wait.
+        denial: Why the tools that the agent is resumed with must not run; None if they may.
     """
 
     manager: GuardedSessionManager
     agent: Agent
     on_durable: Callable[[], None] = field(default=_nobody)
+    denial: str | None = None
 
     def listen(self) -> None:
         """Register with the agent. Once, after the manager did."""
         self.agent.add_middleware(InvokeModelStage.Input, shown_to_text_model)
         self.agent.hooks.add_callback(MessageAddedEvent, lambda _: self.on_durable(), order=AFTER_THE_MANAGER)
+        self.agent.hooks.add_callback(BeforeToolsEvent, self._deny, order=AFTER_THE_MANAGER)
+
+    def _deny(self, event: BeforeToolsEvent) -> None:
+        """Cancel the tools that were denied, whatever the agent's own code says; those that follow run."""
+        if self.denial is not None:
+            event.cancel, self.denial = self.denial, None
 
 
 class Sessions:

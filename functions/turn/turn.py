@@ -7,24 +7,31 @@
     text, one before it missing ───▶ nothing: its client sends both again
     hello ─────────────────────────▶ ready, and what it has not shown
     image ─────────────────────────▶ error: a turn is of text; its number counts as taken, so that texts may follow
+    text, an approval is open ─────▶ error: the same
+    answer to an open approval ────▶ durable ──▶ ready, ack ──▶ the agent is resumed with it
+    an approval's time is over ────▶ what waits for it is denied and the agent resumed, before anything else
 
 Which it is, is read from the session itself, so a message that comes again after a crash anywhere does what was left.
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 from aws_lambda_powertools import Logger
 
+from segue import SegueError
+from segue.approvals import latest_of
 from segue.item import Known
 from segue.wire.delivery import Delivery
-from segue.wire.frames import Hello, ImageInput, InputAck, JournalFrame, Ready, TextInput, error_frame
+from segue.wire.frames import AnswerInput, Hello, ImageInput, TextInput
 from turn.history import is_owed, last_said, text_of
+from turn.pause import Pause, Step
 from turn.sessions import TextSession
 from turn.speaker import Speaker
-from worker.speech import retell
+from turn.telling import Telling
 
 RESERVE_SECONDS: Final = 10.0
 """Kept back of an invocation for the end of a turn: the flush, the release and the last POSTs."""
@@ -35,8 +42,8 @@ LAST_CALL_SECONDS: Final = 30.0
 CANCEL_SECONDS: Final = 2.0
 """For a cancelled agent to end. A tool in a thread does not: it is told of as interrupted."""
 
-RETOLD_FRAMES: Final = 1024
-"""Said again at most, newest first."""
+if TYPE_CHECKING:
+    from strands.types.content import Message
 
 logger = Logger()
 
@@ -60,23 +67,34 @@ class Attempt:
     seconds_left: Callable[[], float]
 
 
+@dataclass(frozen=True, slots=True)
+class TurnSettings:
+    """The same for all turns.
+
+    Attributes:
+        approval_seconds: How long people may answer an approval.
+        wall_clock: Seconds since 1970.
+    """
+
+    approval_seconds: float = 300.0
+    wall_clock: Callable[[], float] = time.time
+
+
 class Turn:
     """Takes one turn of a session that is held."""
 
-    def __init__(self, session: TextSession, attempt: Attempt, speaker: Speaker) -> None:
+    def __init__(self, session: TextSession, attempt: Attempt, speaker: Speaker, settings: TurnSettings) -> None:
         """Keep the parts; nothing runs yet."""
         self._manager = session.manager
         self._agent = session.agent
         self._session = session
         self._attempt = attempt
-        self._speaker = speaker
         self._client_id = attempt.delivery.client_id
         frame = attempt.delivery.frame
-        self._last_record = frame.last_record if isinstance(frame, Hello | TextInput) else None
-        self._history = len(self._agent.messages)
-        self._from = self._manager.head
-        self._greeted: tuple[str, ...] = ()
-        self._told: dict[str, int] = {}
+        shown = frame.last_record if isinstance(frame, Hello | TextInput | AnswerInput) else None
+        self._telling = Telling(session.manager, session.agent, speaker, (self._client_id, shown), settings.wall_clock)
+        self._approvals = self._manager.approvals(self._agent.agent_id)
+        self._pause = Pause(self._approvals, settings.approval_seconds, settings.wall_clock)
 
     async def run(self) -> None:
         """Take the turn. What it says may still be on its way when this returns.
@@ -87,39 +105,140 @@ class Turn:
         """
         match self._attempt.delivery.frame:
             case Hello():
-                self._greet((self._client_id,))
+                await self._go_on()
+                self._telling.greet()
             case TextInput() as frame:
                 await self._take(frame)
+            case AnswerInput() as frame:
+                await self._take(frame)
             case ImageInput() as frame:
-                await self._refuse(frame)
+                await self._refuse_image(frame)
             case _:
                 logger.warning("no turn can be made of this frame", kind=type(self._attempt.delivery.frame).__name__)
 
-    async def _take(self, frame: TextInput) -> None:
+    async def _take(self, frame: TextInput | AnswerInput) -> None:
         if self._is_recorded(frame):
-            self._from = self._beginning_of_last_turn()
-            self._greet(self._speaker.client_ids)
-            if is_owed(self._agent.messages):
-                await self._answer(None)
-        elif frame.seq is not None and frame.seq != self._known.upto + 1:
+            await self._finish(frame)
+        elif self._is_early(frame):
             logger.info("one before it is missing", client=self._client_id, seq=frame.seq)
+        elif isinstance(frame, AnswerInput):
+            await self._take_answer(frame)
         elif not frame.text.strip():
             await self._skip(frame)
         else:
-            if frame.seq is not None:
-                self._manager.note_input(self._client_id, [frame.seq])
+            await self._take_text(frame)
+
+    async def _take_text(self, frame: TextInput) -> None:
+        # An agent that was stopped before its first step, by a process that died then, was invoked with this text.
+        stopped_with_it = self._pause.step is Step.UNASKED and not self._approvals.waiting_tools
+        if not stopped_with_it:
+            await self._go_on()
+            if self._pause.step is Step.OPEN:
+                return await self._refuse(frame, "approval_open")
+            self._note(frame)
             await self._answer(frame.text)
+        if self._pause.step is Step.UNASKED and not self._approvals.waiting_tools:
+            self._add_prompt(frame)
+        return await self._go_on()
 
-    async def _refuse(self, frame: ImageInput) -> None:
+    async def _take_answer(self, frame: AnswerInput) -> None:
+        await self._go_on()
+        if (code := self._pause.refusal_of(frame)) is not None:
+            return await self._refuse(frame, code)
+        self._pause.answer(frame, self._client_id)
+        await self._tell()
+        return await self._go_on()
+
+    async def _finish(self, frame: TextInput | AnswerInput) -> None:
+        """Do what is left of an input that is recorded."""
+        self._telling.from_last_input()
+        self._telling.greet_all()
+        await self._go_on()
+        code = None if frame.seq is None else self._approvals.refusal_of(self._client_id, frame.seq)
+        if code is not None:
+            self._telling.refuse(code, frame.seq)
+        elif self._pause.step is Step.NOTHING and is_owed(self._agent.messages):
+            await self._answer(None)
+            await self._go_on()
+
+    async def _go_on(self) -> None:
+        """Bring an agent that waits for people to where it may stay: asked, or done with that."""
+        if self._pause.tidy():
+            await self._tell()
+        if self._attempt.repeated and self._was_cut():
+            await self._answer(None)
+        while (step := self._pause.step) not in {Step.NOTHING, Step.OPEN}:
+            if step is Step.DECIDED:
+                await self._resume()
+            elif step is Step.OVERDUE:
+                self._pause.expire()
+            else:
+                delivery = self._attempt.delivery
+                self._pause.ask(can_answer=delivery.approvals or isinstance(delivery.frame, AnswerInput))
+            await self._tell()
+
+    async def _resume(self) -> None:
+        """Run an agent that has its responses."""
+        self._session.denial = self._approvals.denial
+        try:
+            await self._answer(self._approvals.resumption)
+        except Exception as error:
+            # Code that cannot do with a response fails each time; the session must not wait for it for ever.
+            waits = self._pause.step is Step.DECIDED and bool(self._approvals.waiting_tools)
+            if not (waits and self._attempt.repeated) or comes_of_storage(error):
+                raise
+            logger.exception("an approval cannot be applied, what waits for it is denied", client=self._client_id)
+            self._pause.give_up()
+        finally:
+            self._session.denial = None
+
+    def _was_cut(self) -> bool:
+        """Whether a try before this one resumed the agent, and ended before the agent did."""
+        latest, said = latest_of(self._approvals.records), last_said(self._agent.messages)
+        began = None if said is None else self._manager.record_of(said.get("tracking_id", ""))
+        resumed = latest is not None and began is not None and latest.number > began
+        return resumed and self._pause.step is Step.NOTHING and is_owed(self._agent.messages)
+
+    def _add_prompt(self, frame: TextInput) -> None:
+        """Record what the agent was stopped before its first step with, unless it is in its history.
+
+        Strands does not add it when the agent is resumed, and the model would not hear of it.
+        """
+        last = self._agent.messages[-1] if self._agent.messages else None
+        if last is not None and last["role"] == "user" and text_of(last) == frame.text:
+            return
+        self._note(frame)
+        prompt: Message = {"role": "user", "content": [{"text": frame.text}]}
+        self._agent.messages.append(prompt)
+        self._manager.append_message(prompt, self._agent)
+
+    def _note(self, frame: TextInput) -> None:
+        """Say that the next message is the effect of a text."""
+        if frame.seq is not None:
+            self._manager.note_input(self._client_id, [frame.seq])
+
+    async def _refuse_image(self, frame: ImageInput) -> None:
         if frame.seq is not None and frame.seq in self._known:
-            self._greet((self._client_id,))
-        elif frame.seq is None or frame.seq == self._known.upto + 1:
+            self._telling.greet()
+        elif not self._is_early(frame):
             await self._skip(frame)
-            self._speaker.say(self._client_id, error_frame("bad_image", "a turn of text takes no images"))
+            self._telling.refuse("bad_image", frame.seq, "a turn of text takes no images")
 
-    def _is_recorded(self, frame: TextInput) -> bool:
+    async def _refuse(self, frame: TextInput | AnswerInput, code: str) -> None:
+        """Tell a client that its input comes at the wrong moment. Its number is taken."""
+        if frame.seq is not None:
+            self._approvals.refuse(code, (self._client_id, (frame.seq,)))
+            await self._manager.flush()
+        self._telling.refuse(code, frame.seq)
+
+    def _is_early(self, frame: TextInput | ImageInput | AnswerInput) -> bool:
+        return frame.seq is not None and frame.seq != self._known.upto + 1
+
+    def _is_recorded(self, frame: TextInput | AnswerInput) -> bool:
         if frame.seq is not None:
             return frame.seq in self._known
+        if isinstance(frame, AnswerInput):
+            return False  # taken before, it is one to something that is not open any more
         # Without a number nothing is promised; but a try that failed after recording it would record it again.
         said = last_said(self._agent.messages) if self._attempt.repeated else None
         return said is not None and text_of(said) == frame.text
@@ -129,11 +248,16 @@ class Turn:
         if frame.seq is not None:
             self._manager.record_input(self._client_id, [frame.seq])
             await self._manager.flush()
-        self._greet((self._client_id,))
+        self._telling.greet()
 
-    async def _answer(self, prompt: str | None) -> None:
+    async def _tell(self) -> None:
+        """Have clients hear what was recorded without a message."""
+        await self._manager.flush()
+        self._telling.became_durable()
+
+    async def _answer(self, prompt: str | list[Any] | None) -> None:
         """Run the agent, as long as there is time."""
-        self._session.on_durable = self._became_durable
+        self._session.on_durable = self._telling.became_durable
         running = asyncio.create_task(self._agent.invoke_async(prompt))
         if not await self._finished(running, LAST_CALL_SECONDS):
             self._agent.cancel(after_current_tools=True)
@@ -148,47 +272,14 @@ class Turn:
         finished, _ = await asyncio.wait({running}, timeout=max(0.0, self._attempt.seconds_left() - reserve))
         return bool(finished)
 
-    def _became_durable(self) -> None:
-        if not self._greeted:
-            self._greet(self._speaker.client_ids)
-        else:
-            self._tell()
-
-    def _greet(self, client_ids: tuple[str, ...]) -> None:
-        """Say ``ready``: this turn's epoch is new to everybody. What was said since follows, and what was asked for."""
-        self._greeted = client_ids
-        for client_id in client_ids:
-            asked = self._last_record if client_id == self._client_id else None
-            since = self._from if asked is None else asked
-            again = self._journal_since(since)
-            known = self._manager.inputs.get(client_id, Known())
-            ready = Ready(
-                session=self._manager.session_id,
-                known=known,
-                history=self._history,
-                head=self._manager.head,
-                since=again[0].record if asked is not None and len(again) == RETOLD_FRAMES else asked,
-            )
-            ack = InputAck(upto=known.upto, beyond=known.beyond)
-            for frame in (ready, *again, ack):
-                self._speaker.say(client_id, frame)
-            self._told[client_id] = self._manager.head
-
-    def _tell(self) -> None:
-        """Say what has become durable since the last time."""
-        for client_id in self._greeted:
-            for frame in self._journal_since(self._told[client_id]):
-                self._speaker.say(client_id, frame)
-            self._told[client_id] = self._manager.head
-
-    def _journal_since(self, record: int) -> list[JournalFrame]:
-        return retell(self._agent.messages, self._manager.record_of, record)[-RETOLD_FRAMES:]
-
-    def _beginning_of_last_turn(self) -> int:
-        said = last_said(self._agent.messages)
-        record = None if said is None else self._manager.record_of(said.get("tracking_id", ""))
-        return self._manager.head if record is None else record
-
     @property
     def _known(self) -> Known:
         return self._manager.inputs.get(self._client_id, Known())
+
+
+def comes_of_storage(error: BaseException) -> bool:
+    """Whether a failure goes back to one of the session: Strands wraps what a hook raises."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, SegueError):
+        cause = cause.__cause__ or cause.__context__
+    return cause is not None

@@ -11,11 +11,11 @@ from aws_lambda_powertools import Logger
 from segue import SessionHeld
 from segue.wire.claims import ClientAddress
 from segue.wire.delivery import Delivery
-from segue.wire.frames import TextInput, encode_frame, error_frame
+from segue.wire.frames import AnswerInput, TextInput, encode_frame, error_frame
 from turn.post import Post
 from turn.sessions import Sessions, TextSession
 from turn.speaker import Speaker, Unsaid
-from turn.turn import Attempt, Turn
+from turn.turn import Attempt, Turn, TurnSettings
 
 BUSY: Final = "busy"
 
@@ -36,11 +36,12 @@ class Clients(Protocol):
 class Turns:
     """Takes turns, one at a time."""
 
-    def __init__(self, sessions: Sessions, clients: Clients, post: Post) -> None:
+    def __init__(self, sessions: Sessions, clients: Clients, post: Post, settings: TurnSettings | None = None) -> None:
         """Keep the parts."""
         self._sessions = sessions
         self._clients = clients
         self._post = post
+        self._settings = settings or TurnSettings()
 
     async def take(self, attempt: Attempt) -> None:
         """Take one turn, from acquiring to releasing.
@@ -75,7 +76,7 @@ class Turns:
         addresses, trace = self._addresses(delivery), delivery.frame.trace
         speaker = Speaker(manager.epoch, addresses, self._post, manager.lease_is_fresh, trace)
         try:
-            await Turn(session, attempt, speaker).run()
+            await Turn(session, attempt, speaker, self._settings).run()
         except Exception:
             # What was durable before a failure is said as well: it is true, and it may be all there will be.
             with contextlib.suppress(Unsaid):
@@ -94,7 +95,7 @@ class Turns:
         hears it in its order; so it is not kept here, where it would come late.
         """
         logger.info("held by somebody else", session=delivery.session_key, holder=holder)
-        if isinstance(delivery.frame, TextInput) and delivery.frame.seq is None:
+        if isinstance(delivery.frame, TextInput | AnswerInput) and delivery.frame.seq is None:
             self.apologise(delivery, BUSY)
 
     def apologise(self, delivery: Delivery, code: str = "internal") -> None:

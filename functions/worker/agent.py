@@ -29,7 +29,8 @@ When someone asks you to remember something, use the remember tool; when they as
 
 TEXT_SYSTEM_PROMPT = """\
 You are a friendly assistant. Answer briefly and in plain text.
-When someone asks you to remember something, use the remember tool; when they ask what you noted, use the recall tool.
+When someone asks you to remember something, use the remember tool; when they ask what you noted, use the recall tool;
+when they ask you to forget everything, use the forget tool.
 """
 
 DEFAULT_TEXT_MODEL_ID = "amazon.nova-lite-v1:0"
@@ -59,6 +60,21 @@ def recall(tool_context: ToolContext) -> str:
     return "\n".join(f"- {note}" for note in notes) or "Nothing was noted yet."
 
 
+# A tool can ask a person before it acts: interrupt stops the turn until a client answers, and then returns the answer.
+# If the client cannot answer, or no answer comes in time (the setting approval_seconds), the tool is denied. To ask
+# before all tools: Agent(interventions=[HumanInTheLoop(allowed_tools=["recall"])], …), from
+# strands.vended_interventions.hitl. A voice agent cannot ask: leave such tools out of build_agent.
+
+
+@tool(context=True)
+def forget(tool_context: ToolContext) -> str:
+    """Forget everything that was written down with the remember tool."""
+    if tool_context.interrupt("forget", reason="Forget all notes?") not in (True, "y", "yes"):
+        return "Nothing was forgotten: the user said no."
+    tool_context.agent.state.set("notes", [])
+    return "Everything is forgotten."
+
+
 def build_agent(session_manager: SessionManager[Any] | None) -> BidiAgent:
     """Build the agent of one conversation.
 
@@ -86,7 +102,7 @@ def build_text_agent(session_manager: SessionManager[Any] | None) -> Agent:
     return Agent(
         model=build_text_model(),
         system_prompt=TEXT_SYSTEM_PROMPT,
-        tools=[remember, recall],
+        tools=[remember, recall, forget],
         # What it leaves out of a long conversation, the voice agent does not see either.
         conversation_manager=SlidingWindowConversationManager(window_size=200),
         callback_handler=None,

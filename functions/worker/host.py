@@ -12,6 +12,7 @@ from strands.bidi import BidiAgent
 from segue import SessionFenced
 from segue.ids import session_key
 from segue.wire.claims import Claim
+from worker.approvals import BY_VOICE
 from worker.beginning import Beginning
 from worker.log import logger
 from worker.manager import Manager
@@ -193,6 +194,7 @@ class Host:
         manager = self._manager(claim)
         await manager.open()
         try:
+            manager.deny_approvals(BY_VOICE)
             # In a thread: a long history, a model's client or a user's own code must not hold up the other sessions.
             return manager, Beginning(await asyncio.to_thread(self._new_agent, manager))
         except BaseException:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+from segue.asking import Approvals
 from segue.item import Known
 
 
@@ -62,6 +63,14 @@ class Manager(Protocol):
 
     def record_of(self, tracking_id: str) -> int | None:
         """Return the record of a message."""
+        ...
+
+    def approvals(self, agent_id: str = "default") -> Approvals:
+        """What people are asked for an agent."""
+        ...
+
+    def deny_approvals(self, why: str) -> None:
+        """Record that what a text agent waits for is denied; before this session's agent is built."""
         ...
 
     def taking(self, client_id: str, *seqs: int) -> AbstractContextManager[None]:

@@ -8,6 +8,7 @@ Which frame takes which way is decided in ``worker.speech``; what the gate waits
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from strands.bidi.models import AudioCapable
 from segue.item import Known
 from segue.wire import frames
 from segue.wire.memory import kept_bytes
+from worker.approvals import approval_frame
 from worker.audience import Audience
 from worker.corrections import correct, cut_message
 from worker.gate import OutputGate
@@ -156,7 +158,8 @@ class Output:
         if last_record is None:
             return [], None
         unshown = self._speech.unshown
-        missed = retell(self._agent.messages, self._manager.record_of, last_record)
+        asked = [approval_frame(one, time.time()) for one in self._manager.approvals(self._agent.agent_id).told]
+        missed = retell(self._agent.messages, self._manager.record_of, last_record, asked)
         again: deque[frames.JournalFrame] = deque()
         room = RETOLD_BYTES
         for frame in reversed(missed):

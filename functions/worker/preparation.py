@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from strands.bidi import BidiAgent
 
+from worker.approvals import BY_VOICE
 from worker.beginning import Beginning
 from worker.log import logger
 from worker.manager import Manager
@@ -57,6 +58,7 @@ class Preparation:
             Exception: Whatever the agent's code or its model raises.
         """
         head = await manager.prepare()
+        manager.deny_approvals(BY_VOICE)
         agent = await asyncio.to_thread(new_agent, manager)
         if (leave := getattr(agent.model, "leave_connection", None)) is not None:  # one of worker.providers
             leave()

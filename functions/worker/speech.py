@@ -39,6 +39,7 @@ from strands.types._events import ToolResultMessageEvent
 from segue.messages import well_formed
 from segue.wire.cutting import cut
 from segue.wire.frames import (
+    Approval,
     AudioOutput,
     BargeIn,
     JournalFrame,
@@ -173,16 +174,24 @@ class Speech:
             yield _gated(frame, mark)
 
 
-def retell(messages: Iterable[Any], record_of: Callable[[str], int | None], since: int) -> list[JournalFrame]:
+def retell(
+    messages: Iterable[Any],
+    record_of: Callable[[str], int | None],
+    since: int,
+    approvals: Iterable[Approval] = (),
+) -> list[JournalFrame]:
     """Say again what the journal has: the frames of all recorded messages from record ``since`` on, in order.
 
     Args:
         messages: The agent's history.
         record_of: Returns the record of the message with a tracking id.
         since: The first record wanted; -1 is the same as 0.
+        approvals: What people were asked, of which only those records are wanted, too.
     """
     names: dict[str, str] = {}
-    told: list[tuple[int, JournalFrame]] = []
+    told: list[tuple[int, JournalFrame]] = [
+        (frame.record, frame) for frame in approvals if frame.record is not None and frame.record >= since
+    ]
     for message in messages:
         record = record_of(message.get("tracking_id", ""))
         frames = list(_frames(message, record, names))

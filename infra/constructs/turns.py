@@ -144,6 +144,7 @@ class Turns(Construct):
             "SEGUE_LEASE_SECONDS": str(config.lease_seconds),
             "SEGUE_HEARTBEAT_SECONDS": str(config.heartbeat_seconds),
             "SEGUE_RETENTION_DAYS": str(config.retention_days),
+            "SEGUE_APPROVAL_SECONDS": str(config.approval_seconds),
             "SEGUE_PROVIDER": config.provider,
         }
         return environment if config.provider == "rehearsal" else environment | {"SEGUE_TEXT_MODEL_ID": self._model_id}

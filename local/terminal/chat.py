@@ -59,7 +59,13 @@ class Conversation:
             LocalError: The server does not answer.
         """
         try:
-            client = Client(self._url, session=self._session, token=self._token, modality=self._modality)
+            client = Client(
+                self._url,
+                session=self._session,
+                token=self._token,
+                modality=self._modality,
+                approvals=self._modality == "text",
+            )
             async with client:
                 await self._talk(client)
         except ClientError as error:
@@ -102,17 +108,30 @@ class Conversation:
             self.lines_read += 1
             if not line.strip():
                 continue
-            if not self._json_lines:
+            if client.approval is None and not self._json_lines:
                 self._view.typed(line)
-            self._turn.asked()
             try:
-                await client.send_text(line)
+                if not await self._say(client, line):
+                    continue
             except (FrameError, SenderFull) as error:
                 self.note(f"not sent: {error}")
                 continue
             if not self.interactive:
                 await self._answer()
         await client.flush()
+
+    async def _say(self, client: Client, line: str) -> bool:
+        """Send a line: as an answer, if the agent waits for one. Returns whether something was sent."""
+        approval = client.approval
+        if approval is None:
+            await client.send_text(line)
+        elif (consent := consent_in(line)) is None:
+            self.note("the agent waits for an answer: y or n")
+            return False
+        else:
+            await client.answer(approval, {request.id: consent for request in approval.requests})
+        self._turn.asked()
+        return True
 
     async def _answer(self) -> None:
         try:
@@ -132,6 +151,14 @@ class Conversation:
         except TimeoutError:
             return True
         return False
+
+
+def consent_in(line: str) -> bool | None:
+    """What a line says to a question that asks for consent; None if that is neither yes nor no."""
+    word = line.strip().lower()
+    if word in {"y", "yes", "n", "no"}:
+        return word.startswith("y")
+    return None
 
 
 def _without_audio(frame: frames.ServerFrame) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """A conversation as a terminal shows it: frames in, text out. No I/O and no clock of its own."""
 
+import json
 from collections.abc import Callable
 from typing import Final
 
@@ -10,26 +11,31 @@ AGENT_PROMPT: Final = "agent> "
 CLEAR_LINE: Final = "\r\x1b[K"
 
 
+def _json(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
 class Turn:
     """Knows whether the last input has been answered.
 
     An answer ends with a final transcript or text of the agent while no tool is at work: what is said before a tool's
-    result ("let me look") is not the answer.
+    result ("let me look") is not the answer. An approval that is asked is one, too: it waits for the user.
     """
 
     def __init__(self) -> None:
         self._waiting = False
         self._spoken = False
+        self._asked = False
         self._tools: set[str] = set()
 
     @property
     def answered(self) -> bool:
         """True if no answer is waited for."""
-        return not self._waiting or (self._spoken and not self._tools)
+        return not self._waiting or self._asked or (self._spoken and not self._tools)
 
     def asked(self) -> None:
         """Note that input was sent."""
-        self._waiting, self._spoken = True, False
+        self._waiting, self._spoken, self._asked = True, False, False
 
     def saw(self, frame: frames.ServerFrame) -> None:
         """Follow one frame."""
@@ -40,6 +46,8 @@ class Turn:
             case frames.Tool():
                 self._tools.discard(frame.tool_use_id)
                 self._spoken = False
+            case frames.Approval():
+                self._asked, self._spoken = frame.status == "asked", False
             case frames.Transcript(replaces=int()):
                 pass  # of the answer before
             case frames.Transcript(role="assistant", final=True) | frames.TextOutput():
@@ -99,6 +107,8 @@ class View:
                 self._agent(frame.text, final=True)
             case frames.Tool():
                 self.note(f"tool {frame.name}: {frame.status}")
+            case frames.Approval():
+                self._approval(frame)
             case frames.Ready():
                 self._ready(frame)
             case frames.BargeIn():
@@ -118,6 +128,17 @@ class View:
                 self.note(f"error {frame.code}: {frame.message}")
             case _:
                 pass
+
+    def _approval(self, frame: frames.Approval) -> None:
+        """Show what is asked, and that y or n is an answer to all of it; or what became of it."""
+        if frame.status != "asked":
+            self.note(f"approval {frame.status}{f': {frame.reason}' if frame.reason else ''}")
+            return
+        tools = {tool.tool_use_id: f" of {tool.name}({_json(tool.input)})" for tool in frame.tools}
+        for request in frame.requests:
+            reason = "" if request.reason is None else f": {_json(request.reason)}"
+            self.note(f"approval {request.name}{tools.get(request.tool_use_id or '', '')}{reason}")
+        self.note(f"y or n, within {frame.seconds or 0:.0f} s?")
 
     def _ready(self, frame: frames.Ready) -> None:
         if frame.epoch == self._epoch:

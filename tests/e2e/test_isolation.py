@@ -29,7 +29,7 @@ from local.deployment.issuer import AUDIENCE, ISSUER, Issuer, principal
 from local.settings import Settings
 from segue.client import Client
 from segue.wire.delivery import FRAMES_PATH, ROUTE_TOKEN_HEADER
-from segue.wire.frames import MAX_FRAME_BYTES, Transcript
+from segue.wire.frames import MAX_FRAME_BYTES, Approval, Error, ServerFrame, TextOutput, Transcript
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 30.0
@@ -189,6 +189,40 @@ async def test_the_same_id_of_another_principal_is_another_session(
 def head_of(dynamodb: Any, facts: dict[str, Any], key: str) -> int:
     item = dynamodb.get_item(TableName=facts["lock_table"], Key={"session_key": {"S": key}}, ConsistentRead=True)
     return int(item["Item"]["head"]["N"])
+
+
+async def heard(client: Client, kind: type[ServerFrame], status: str = "") -> Any:
+    """The next frame of a kind that a client is shown."""
+    async with asyncio.timeout(SECONDS):
+        async for frame in client.events():
+            if isinstance(frame, kind) and getattr(frame, "status", "") == status:
+                return frame
+    pytest.fail("the conversation ended")
+
+
+async def test_another_principals_answer_to_an_approval_is_refused(facts: dict[str, Any], issuer: Issuer) -> None:
+    def client(name: str) -> Client:
+        token = issuer.token(name)
+        return Client(facts["websocket_url"], session="asked", modality="text", approvals=True, token=token)
+
+    async with client("alice") as alice, client("mallory") as mallory:
+        await alice.send_text("Forget everything")
+        approval = await heard(alice, Approval, "asked")
+        await mallory.answer(approval, {request.id: True for request in approval.requests})
+        assert (await heard(mallory, Error)).code == "approval_closed"
+        assert mallory.approval is None
+
+        await mallory.send_text("Forget everything")
+        own = await heard(mallory, Approval, "asked")
+        assert {request.id for request in own.requests}.isdisjoint(request.id for request in approval.requests)
+        await mallory.answer(approval, {request.id: True for request in approval.requests})
+        assert (await heard(mallory, Error)).code in {"approval_closed", "bad_answer"}
+
+        assert alice.approval == approval, "still open, and nobody was told anything"
+        await alice.answer(approval, {request.id: "no" for request in approval.requests})
+        answered = await heard(alice, Approval, "answered")
+        assert answered.of == approval.record
+        assert "the user said no" in (await heard(alice, TextOutput)).text
 
 
 ID_TRICKS = ["", ".", "..", "../x", "a/b", "/a", "a\\b", "ä", "\u202e", "a b", "a\n", "a\u0000", "a%2fb", "x" * 129]

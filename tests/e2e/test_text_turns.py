@@ -10,7 +10,7 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ import pytest
 from local.deployment.issuer import principal
 from segue.client import Client
 from segue.item import GuardItem
-from segue.wire.frames import Modality, TextOutput, Tool, Transcript
+from segue.wire.frames import Approval, Error, Modality, TextOutput, Tool, Transcript
 from tests.support.waiting import eventually, eventually_sync
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,6 +61,8 @@ class Talk:
 
     def __init__(self, client: Client) -> None:
         self.said: list[tuple[int | None, str]] = []
+        self.approvals: list[Approval] = []
+        self.errors: list[str] = []
         self._client = client
         self._changed = asyncio.Condition()
 
@@ -72,12 +74,26 @@ class Talk:
                         self.said.append((frame.record, frame.text))
                 elif isinstance(frame, Tool):
                     self.said.append((frame.record, frame.status))
+                elif isinstance(frame, Approval):
+                    self.said.append((frame.record, frame.status))
+                    self.approvals.append(frame)
+                elif isinstance(frame, Error):
+                    self.errors.append(frame.code)
                 self._changed.notify_all()
 
     async def ask(self, text: str, answer: str) -> None:
         seen = len(self.said)
         await self.say(text)
         await self.hear(answer, seen)
+
+    async def answer(self, response: object) -> None:
+        """Answer what was asked last."""
+        asked = self.approvals[-1]
+        await self._client.answer(asked, {request.id: response for request in asked.requests})
+
+    async def refused(self, code: str) -> None:
+        async with asyncio.timeout(90), self._changed:
+            await self._changed.wait_for(lambda: code in self.errors)
 
     async def say(self, text: str) -> None:
         await self._client.send_text(text)
@@ -89,13 +105,22 @@ class Talk:
 
 
 async def talk(facts: dict[str, Any], modality: Modality, *exchanges: tuple[str, str]) -> list[tuple[int | None, str]]:
-    async with Client(facts["websocket_url"], session=SESSION, modality=modality, token=facts["token"]) as client:
-        listener = Talk(client)
-        listening = asyncio.create_task(listener.listen())
+    async with talking(facts, SESSION, modality=modality) as listener:
         for text, answer in exchanges:
             await listener.ask(text, answer)
-        listening.cancel()
     return listener.said
+
+
+@contextlib.asynccontextmanager
+async def talking(facts: dict[str, Any], session: str, **options: Any) -> AsyncIterator[Talk]:
+    """One client, listening."""
+    async with Client(facts["websocket_url"], session=session, token=facts["token"], **options) as client:
+        listener = Talk(client)
+        listening = asyncio.create_task(listener.listen())
+        try:
+            yield listener
+        finally:
+            listening.cancel()
 
 
 @cache
@@ -226,3 +251,55 @@ async def test_each_text_is_answered_exactly_once_though_the_function_is_killed(
     assert [text for _, text in listener.said] == ["warm", *map(str, range(number + 1))]
     assert len({record for record, _ in listener.said}) == number + 2
     await eventually(lambda: not item(facts, "killed").held, 60)
+
+
+@pytest.mark.e2e
+@pytest.mark.emulator
+@pytest.mark.timeout(420)
+async def test_what_an_agent_asks_is_answered_by_whoever_comes_next_and_denied_where_nobody_can(
+    home: Path, facts: dict[str, Any]
+) -> None:
+    session = "asked"
+    async with talking(facts, session, modality="text", approvals=True) as first:
+        await first.ask("Remember that I like tea", "Noted. There are 1 notes now.")
+        await first.say("Forget everything")
+        await first.hear("asked")
+        (approval,) = first.approvals
+        assert [(tool.name, tool.input) for tool in approval.tools] == [("forget", {})]
+        assert [request.reason for request in approval.requests] == ["Forget all notes?"]
+        await first.say("What did I ask you to remember?")
+        await first.refused("approval_open")
+    await eventually(lambda: not item(facts, session).held, 30)
+
+    async with talking(facts, session, modality="text", approvals=True) as second:
+        await second.hear("asked")
+        assert [one.record for one in second.approvals] == [approval.record]
+        await turn_killed_in_the_answer(facts, session, second)
+        await second.hear("Everything is forgotten.")
+        await second.ask("What did I ask you to remember?", "Nothing was noted yet.")
+        assert [one.status for one in second.approvals] == ["asked", "answered"]
+        records = [record for record, _ in second.said]
+        assert records == sorted(records)
+
+    async with talking(facts, session, modality="text") as unable:
+        await unable.say("Forget everything")
+        await unable.hear("denied")
+        await unable.ask("repeat after me tea", "tea")
+        assert any("cannot give one" in text for _, text in unable.said)
+
+    async with talking(facts, session, modality="text", approvals=True) as third:
+        await third.say("Forget everything")
+        await third.hear("asked")
+        async with talking(facts, session, modality="voice") as voice:
+            await voice.ask("Say hello", "You said: Say hello")
+        await third.hear("denied")
+        assert third.approvals[-1].of == third.approvals[-2].record
+    await eventually(lambda: not any(waiting(facts).values()), 30)
+
+
+async def turn_killed_in_the_answer(facts: dict[str, Any], session: str, listener: Talk) -> None:
+    """Answer yes, and kill the process of the turn that takes it, if it is not over before."""
+    before = item(facts, session).epoch
+    await listener.answer(True)
+    await turn_begins(facts, session, before)
+    await asyncio.to_thread(kill_turn, facts, session)

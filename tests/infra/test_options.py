@@ -28,6 +28,7 @@ def prod(synthesized):
         worker_spot_percent="25",
         worker_linger_seconds="5",
         retention_days="30",
+        approval_seconds="60",
         worker_capacity="10",
         worker_cpu="2048",
         worker_memory="4096",
@@ -76,6 +77,7 @@ def test_settings_reach_the_text_worker(prod):
         "SEGUE_LEASE_SECONDS": "20",
         "SEGUE_HEARTBEAT_SECONDS": "5",
         "SEGUE_RETENTION_DAYS": "30",
+        "SEGUE_APPROVAL_SECONDS": "60",
         "LOG_LEVEL": "DEBUG",
     }
     assert expected.items() <= variables.items()

@@ -127,6 +127,11 @@ def _recall(_: re.Match[str], known: Known) -> Answer:
     return Say(_shorten(f"You asked me to remember {'; '.join(things)}.") if things else "You did not ask me to.")
 
 
+def _forget(_: re.Match[str], known: Known) -> Answer:
+    spec = known.tool("forget")
+    return Say("I forget nothing.") if spec is None else UseTool(spec["name"], {})
+
+
 def _time(match: re.Match[str], known: Known) -> Answer:
     spec = known.tool("time") or known.tool("clock")
     if spec is None:
@@ -157,6 +162,7 @@ RULES: tuple[tuple[str, Callable[[re.Match[str], Known], Answer | None]], ...] =
     (r"^(?:please )?repeat after me[:,]? (.+)", _repeat),
     (r"\bwhat (?:did I ask you|do you|should you|did you)(?: to)? (?:remember|note)\b", _recall),
     (_REMEMBER, _remember),
+    (r"^(?:please )?forget (?:everything|all of it|my notes)\b", _forget),
     (r"\bwhat(?:'s| is) my name\b|\bwho am I\b|\bdo you (?:know|remember) my name\b", _name),
     (_MY_NAME, _greet),
     (r"\bhow many messages\b", _count_messages),

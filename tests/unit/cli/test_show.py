@@ -4,6 +4,7 @@ import pytest
 
 from segue.cli.output import clean
 from segue.records import Record
+from tests.unit.cli.conftest import NOON
 
 KEY = "default/talk"
 
@@ -51,7 +52,7 @@ def test_the_facts_have_fixed_names(keep, facts, conversation):
     assert found["session"] == KEY
     assert list(found["point"]) == ["records", "epoch", "commit_id", "at"]
     agent = found["agents"]["default"]
-    assert list(agent) == ["messages", "state", "system_prompt", "tools", "connection"]
+    assert list(agent) == ["messages", "state", "system_prompt", "tools", "connection", "approvals"]
     assert agent["messages"] == [
         {
             "record": 4,
@@ -174,3 +175,50 @@ def test_only_show_prints_content(keep, run, said):
     assert "secret" in run("show", "talk").stdout
     for command in (("list",), ("points", "talk"), ("verify", "talk"), ("fork", "talk", "copy"), ("release", "talk")):
         assert "secret" not in run(*command).output
+
+
+INTERRUPT = "v1:tool_call:t1:9f"
+
+
+def paused(status: str | None) -> list[list[Record]]:
+    """An agent that waits; people were asked, and then maybe something else."""
+    use = {"toolUse": {"toolUseId": "t1", "name": "delete", "input": {"key": "a"}}}
+    message = {"role": "assistant", "content": [use], "tracking_id": "use"}
+    interrupts = {INTERRUPT: {"id": INTERRUPT, "name": "approve", "reason": "sure?", "response": None}}
+    pending = {"assistant_message": message, "completed_tool_results": []}
+    state = {"interrupts": interrupts, "context": {}, "activated": True, "pending_tool_execution": pending}
+    asked = {"status": "asked", "requests": {INTERRUPT: "approve"}, "seconds": 300.0}
+    closed = {"status": status, "requests": {INTERRUPT: "approve"}, "of": 3, "why": "nobody was there"}
+    records = [
+        Record(kind="message", data={"message": message}, at=NOON),
+        Record(kind="tool", data={"tool_use_id": "t1", "name": "delete", "phase": "started"}, at=NOON),
+        Record(kind="internal", data={"interrupt_state": state}, at=NOON),
+        Record(kind="approval", data=asked, at=NOON),
+    ]
+    return [records, [Record(kind="approval", data=closed, at=NOON)]] if status else [records]
+
+
+def test_what_people_are_asked_is_shown_with_the_time_that_is_left_and_not_as_a_tool_under_way(keep, run, facts):
+    keep(KEY, *paused(None))
+
+    assert run("show", "talk").stdout.splitlines()[1:] == [
+        '12:00:00  assistant  calls delete({"key": "a"})',
+        '12:00:00  approval   waits until 2026-09-29T12:05:00.000Z for approve for delete({"key": "a"}): "sure?"',
+    ]
+    (approval,) = facts("show", "talk")["agents"]["default"]["approvals"]
+    assert (approval["record"], approval["status"], approval["until"]) == (3, "asked", "2026-09-29T12:05:00.000Z")
+    assert [request["name"] for request in approval["requests"]] == ["approve"]
+
+
+def test_what_was_denied_is_waited_for_no_more(keep, run, facts):
+    keep(KEY, *paused("denied"))
+
+    assert "waits" not in run("show", "talk").stdout
+    approvals = facts("show", "talk")["agents"]["default"]["approvals"]
+    assert approvals[1] == {
+        "record": 4,
+        "at": "2026-09-29T12:00:00.000Z",
+        "status": "denied",
+        "of": 3,
+        "reason": "nobody was there",
+    }

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from segue.cli.follow import Follower
+from segue.cli.transcript import Line, record_line
 from segue.errors import JournalCorrupt, SessionNotFound, StorageUnavailable
 from segue.lease import Lease
 from segue.records import Record
@@ -226,6 +227,23 @@ def test_tail_prints_what_is_committed_until_the_session_ends(keep, tail, said):
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 0
     assert errors == "default/talk has ended\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "line"),
+    [
+        (
+            {"status": "asked", "requests": {"i": "approve", "j": "pay"}, "seconds": 300.0},
+            "asked for 300 s: approve, pay",
+        ),
+        ({"status": "answered", "requests": {"i": "approve"}, "of": 3}, "answered: approve"),
+        ({"status": "expired", "requests": {"i": "pay"}, "of": 3, "why": "too late"}, "expired: pay (too late)"),
+        ({"status": "refused", "code": "approval_open"}, "an input was refused, approval_open"),
+        ({"requests": 5}, "cannot be shown: run 'segue sessions verify'"),
+    ],
+)
+def test_what_people_were_asked_is_a_line(data, line):
+    assert list(record_line(Record(kind="approval", data=data, at=0))) == [Line("approval", line)]
 
 
 def test_ctrl_c_ends_it_quietly(keep, tail, said):

@@ -126,3 +126,35 @@ def test_what_was_heard_of_an_answer_is_a_note_and_no_answer(pipe):
     turn.asked()
     turn.saw(cut)
     assert not turn.answered
+
+
+def approval(status: str = "asked", **more: object) -> frames.Approval:
+    requests = (frames.ApprovalRequest(id="i", name="approve", reason="sure?", tool_use_id="t1"),)
+    tools = (frames.WaitingTool(tool_use_id="t1", name="delete", input={"key": "a"}),)
+    asked = {"requests": requests, "tools": tools, "seconds": 300.0} if status == "asked" else {}
+    return frames.Approval(epoch=1, seq=1, status=status, record=3, **asked, **more)
+
+
+def test_what_is_asked_is_shown_with_its_tool_and_ends_the_turn_until_it_is_answered(pipe):
+    turn = Turn()
+    turn.asked()
+    for frame in (tool("started"), approval()):
+        turn.saw(frame)
+        pipe.view.show(frame)
+    assert turn.answered
+    assert pipe.text.splitlines()[1:] == [
+        '· approval approve of delete({"key": "a"}): sure?',
+        "· y or n, within 300 s?",
+    ]
+    turn.asked()
+    for frame in (approval("answered"), tool("success")):
+        turn.saw(frame)
+        assert not turn.answered
+    turn.saw(said("Deleted."))
+    assert turn.answered
+
+
+def test_what_became_of_what_was_asked_is_said(pipe):
+    pipe.view.show(approval("expired", of=3, reason="nobody answered"))
+    pipe.view.show(approval("answered", of=3))
+    assert pipe.text == "· approval expired: nobody answered\n· approval answered\n"

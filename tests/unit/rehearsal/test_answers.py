@@ -76,6 +76,8 @@ def test_it_notes_and_recalls_by_tools_if_there_are_any() -> None:
     tools = (tool("remember", note="string"), tool("recall"))
     assert reply("Remember that tea is green.", tools=tools) == UseTool("remember", {"note": "tea is green"})
     assert reply("What did I ask you to remember?", tools=tools) == UseTool("recall", {})
+    assert reply("Please forget everything.", tools=(tool("forget"),)) == UseTool("forget", {})
+    assert reply("Forget everything.") == Say("I forget nothing.")
 
 
 def test_any_tool_can_be_asked_for_by_name() -> None:

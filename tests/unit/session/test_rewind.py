@@ -120,8 +120,8 @@ def test_reading_a_session_that_was_rewound_often_applies_each_record_once(monke
         assert applied <= 201, "a prefix is added up again"
         apply(*args, **options)
 
-    apply = segue.history._apply
-    monkeypatch.setattr(segue.history, "_apply", counted)
+    apply = segue.history.apply
+    monkeypatch.setattr(segue.history, "apply", counted)
     # Each turn is undone: one record back from the rewind of the turn before.
     undone = [record for turn in range(200) for record in (put(f"m{turn}", "no"), rewind_record(1 + 2 * turn))]
 
@@ -140,7 +140,7 @@ def folded_by_the_book(records: Sequence[Record], upto: int | None = None) -> Hi
             history = segue.history._rewound(history, then)
         else:
             agent = history.agents.setdefault(record.agent, AgentHistory())
-            segue.history._apply(agent, number, record)
+            segue.history.apply(agent, number, record)
     return history
 
 

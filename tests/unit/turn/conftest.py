@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,18 +17,19 @@ from segue.client.settings import ClientSettings
 from segue.errors import StorageUnavailable
 from segue.wire.claims import ClientAddress
 from segue.wire.delivery import Delivery
-from segue.wire.frames import Hello, ServerFrame, TextInput, decode_server_frame
+from segue.wire.frames import AnswerInput, Hello, ServerFrame, TextInput, decode_server_frame
 from tests.support.crash import certainly_dead, crash
 from tests.support.memory_manager import MemorySessionManager, MemoryStorage
 from turn.post import Outcome
 from turn.sessions import Sessions
-from turn.turn import Attempt
+from turn.turn import Attempt, TurnSettings
 from turn.turns import Turns
 from worker.rehearsal.text import RehearsalTextModel
 
 KEY = "alice/talk"
 LEASE = LeaseSettings(duration=5.0, heartbeat=1.0, margin=0.5)
 HOUR = 3600.0
+APPROVAL_SECONDS = 300.0
 
 
 class Ended(StorageUnavailable):
@@ -36,13 +38,20 @@ class Ended(StorageUnavailable):
 
 @dataclass
 class World:
-    """State that outlives a process: storage, posted frames, addresses of clients, effects of tools."""
+    """State that outlives a process: storage, posted frames, addresses of clients, effects of tools, agents' code."""
 
     storage: MemoryStorage = field(default_factory=MemoryStorage)
     posted: list[tuple[str, ServerFrame]] = field(default_factory=list)
     addresses: dict[str, ClientAddress] = field(default_factory=dict)
     noted: list[str] = field(default_factory=list)
     refuse: Callable[[str], Outcome] = lambda _: Outcome.DELIVERED
+    tools: list[Any] = field(default_factory=list)
+    interventions: list[Any] = field(default_factory=list)
+    prepare: Callable[[Agent], None] = lambda _: None
+    later: float = 0.0
+
+    def wall_clock(self) -> float:
+        return time.time() + self.later
 
     def clients(self, session_key: str) -> list[ClientAddress]:
         assert session_key == KEY
@@ -83,7 +92,7 @@ class Process:
         self._loop = asyncio.get_running_loop()
         self._options = {"acquire_timeout": 0.0, "lease": LEASE, "probe": certainly_dead, **options}
         self.sessions = Sessions(self._manager, self._agent)
-        self.turns = Turns(self.sessions, world, self._post)
+        self.turns = Turns(self.sessions, world, self._post, TurnSettings(APPROVAL_SECONDS, world.wall_clock))
 
     async def take(self, delivery: Delivery, *, repeated: bool = False, seconds: float = HOUR) -> None:
         """Take a turn; a process that dies meanwhile leaves everything as it is."""
@@ -124,7 +133,16 @@ class Process:
             return f"noted {len(noted)}"
 
         self.models.append(Model(self))
-        return Agent(model=self.models[-1], tools=[remember], session_manager=manager, callback_handler=None)
+        tools = [remember, *self.world.tools]
+        agent = Agent(
+            model=self.models[-1],
+            tools=tools,
+            interventions=self.world.interventions,
+            session_manager=manager,
+            callback_handler=None,
+        )
+        self.world.prepare(agent)
+        return agent
 
     def _count(self) -> bool:
         self.steps += 1
@@ -155,22 +173,29 @@ class Process:
 class Person:
     """A client of the protocol that talks through the queue."""
 
-    def __init__(self, world: World, client_id: str = "c", connection_id: str = "c-1") -> None:
+    def __init__(
+        self, world: World, client_id: str = "c", connection_id: str = "c-1", *, approvals: bool = False
+    ) -> None:
         self.world = world
+        self.approvals = approvals
         self.shown: list[ServerFrame] = []
         self.connection_id = connection_id
         self.address = ClientAddress(client_id=client_id, connection_id=connection_id, counter=1)
         world.addresses[client_id] = self.address
-        self.conversation = Conversation("talk", client_id, "text", ClientSettings())
+        self.conversation = Conversation("talk", client_id, "text", ClientSettings(), approvals=approvals)
         self._number = self.conversation.connected(0.0)
         self._heard = 0
         self._now = 0.0
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass for this client."""
+        self._now += seconds
 
     def outgoing(self) -> list[Delivery]:
         """Return the deliveries that go into the queue now: hello and text."""
         self._now += 10.0
         frames = self.conversation.outgoing(self._now, self._number)
-        return [self.delivery(frame) for frame in frames if isinstance(frame, Hello | TextInput)]
+        return [self.delivery(frame) for frame in frames if isinstance(frame, Hello | TextInput | AnswerInput)]
 
     def delivery(self, frame: Any) -> Delivery:
         address = self.address
@@ -180,6 +205,7 @@ class Person:
             client_id=address.client_id,
             counter=address.counter,
             frame=frame,
+            approvals=self.approvals,
         )
 
     def listen(self) -> None:
@@ -209,8 +235,12 @@ class Person:
 
     async def say(self, process: Process, text: str) -> Delivery:
         """Type something, and return what the queue has of it."""
+        return await self.put(process, TextInput(text=text))
+
+    async def put(self, process: Process, frame: TextInput | AnswerInput) -> Delivery:
+        """Say something, and return what the queue has of it."""
         await self.settle(process)
-        self.conversation.say(TextInput(text=text))
+        self.conversation.say(frame)
         (delivery,) = self.outgoing()
         return delivery
 
@@ -225,7 +255,7 @@ async def processes(world: World) -> AsyncIterator[Callable[..., Process]]:
     """Starts processes; ends what they hold with the test."""
     started: list[Process] = []
 
-    def start(**options: Any) -> Process:
+    def start(world: World = world, **options: Any) -> Process:
         started.append(Process(world, **options))
         return started[-1]
 

@@ -6,7 +6,7 @@ import pytest
 from strands.bidi import BidiAgent
 from strands.bidi.models.bedrock import BedrockNovaSonicModel
 
-from worker.agent import build_agent
+from worker.agent import build_agent, build_text_agent
 from worker.environment import EnvironmentProblem
 from worker.rehearsal import RehearsalModel
 
@@ -44,6 +44,20 @@ def test_tools_say_what_they_are_for(monkeypatch):
     specs = {spec["name"]: spec for spec in agent.tool_registry.get_all_tool_specs()}
     assert list(specs["remember"]["inputSchema"]["json"]["properties"]) == ["note"]
     assert "Write something down" in specs["remember"]["description"]
+
+
+async def test_the_text_agent_asks_before_it_forgets_and_the_voice_agent_cannot_forget(monkeypatch):
+    monkeypatch.setenv("SEGUE_PROVIDER", "rehearsal")
+    assert "forget" not in build_agent(None).tool_names
+    for consent, left in (("no", ["milk"]), ("y", [])):
+        agent = build_text_agent(None)
+        agent.state.set("notes", ["milk"])
+        asked = await agent.invoke_async("Forget everything")
+        assert (asked.stop_reason, agent.state.get("notes")) == ("interrupt", ["milk"])
+        (interrupt,) = asked.interrupts
+        response = {"interruptResponse": {"interruptId": interrupt.id, "response": consent}}
+        assert (await agent.invoke_async([response])).stop_reason == "end_turn"
+        assert agent.state.get("notes") == left
 
 
 def said(result):

@@ -16,6 +16,8 @@ from strands.agent.agent import Agent
 from strands.agent.conversation_manager import ConversationManager
 from strands.types.agent import LocalAgent
 
+from segue.approvals import without_unasked
+
 logger = logging.getLogger(__name__)
 
 
@@ -40,7 +42,8 @@ class BuiltWith:
 
 def internal_of(agent: Agent) -> dict[str, Any]:
     """What Strands keeps of an ``Agent`` besides its messages and state."""
-    return agent.take_snapshot(include=["conversation_manager_state", "interrupt_state", "model_state"]).data
+    data = agent.take_snapshot(include=["conversation_manager_state", "interrupt_state", "model_state"]).data
+    return {**data, "interrupt_state": without_unasked(data["interrupt_state"])}
 
 
 def accepted_by(manager: ConversationManager, state: dict[str, Any]) -> dict[str, Any]:

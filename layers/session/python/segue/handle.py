@@ -284,6 +284,13 @@ class SessionHandle(SessionFacts, ClientInput, Committing, Losing, RefusedValues
             return self._prepared.append(*records)
         return self._require().append(*records)
 
+    @property
+    def _next_number(self) -> int:
+        """The number of the next record."""
+        if self._session is None and self._prepared is not None:
+            return self._prepared.head + len(self._prepared.records)
+        return self.position
+
     def _go_live(self) -> None:
         """Queue what was recorded before the session was held."""
         prepared, self._prepared = self._prepared, None

@@ -13,6 +13,7 @@ Kinds of records, and the shape of their ``data``:
     tool         {"tool_use_id", "name", "phase", "status"?, "ms"?}
     connection   {"provider", "model_id", "audio", "restarts", "handle"?, …}
     multi_agent  {"id": …, "state": …}                           a Graph's or Swarm's state
+    approval     {"status": …, …}                                 what people were asked (see ``segue.approvals``)
     input        null                                            only that a client's input has been dealt with
     rewind       {"to": <record>}                                everything is again as it was then
     skip         {"record": <record>, "saved": <object>}         that earlier record is damaged, and is passed over
@@ -28,6 +29,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from segue.approvals import Approval, approval
 from segue.errors import JournalCorrupt
 from segue.records import SKIP, UNREADABLE, Record, skips
 from segue.redaction import replaced
@@ -48,6 +50,7 @@ class AgentHistory:
         tools: Every tool run by tool use id, in order of their first start: what its records say, and
             ``started_at`` and ``ended_at`` in milliseconds since 1970. One without ``status`` was under way.
         connection: The latest connection record.
+        approvals: What people were asked, and what became of it, in order.
         earlier: While records are added up, the messages of earlier windows by tracking id. Earlier versions of Segue
             wrote windows that keep such messages without recording them again.
     """
@@ -59,6 +62,7 @@ class AgentHistory:
     internal: dict[str, Any] = field(default_factory=dict)
     tools: dict[str, dict[str, Any]] = field(default_factory=dict)
     connection: dict[str, Any] = field(default_factory=dict)
+    approvals: list[Approval] = field(default_factory=list)
     earlier: dict[str, Message] = field(default_factory=dict, repr=False)
 
     def copy(self) -> AgentHistory:
@@ -68,6 +72,7 @@ class AgentHistory:
             messages=list(self.messages),
             numbers=dict(self.numbers),
             tools=dict(self.tools),
+            approvals=list(self.approvals),
             earlier=dict(self.earlier),
         )
 
@@ -178,7 +183,7 @@ def _change(history: History, number: int, record: Record, *, gaps: bool) -> Non
     agent = history.agents.get(record.agent)
     if agent is None:
         agent = history.agents[record.agent] = AgentHistory()
-    _apply(agent, number, record, gaps=gaps)
+    apply(agent, number, record, gaps=gaps)
 
 
 def _rewound(left: History, history: History) -> History:
@@ -200,8 +205,11 @@ def _typed(value: Any, *kinds: type) -> Any:
     return value
 
 
-def _apply(agent: AgentHistory, number: int, record: Record, *, gaps: bool = False) -> None:  # noqa: C901 - a table would hide the shapes
-    """Make one change. What is wrong raises before anything has changed."""
+def apply(agent: AgentHistory, number: int, record: Record, *, gaps: bool = False) -> None:  # noqa: C901 - a table would hide the shapes
+    """Make one change to what an agent's records before it add up to.
+
+    What is wrong raises before anything has changed.
+    """
     data = record.data
     match record.kind:
         case "message":
@@ -215,6 +223,7 @@ def _apply(agent: AgentHistory, number: int, record: Record, *, gaps: bool = Fal
                 agent.numbers[id_of(message)] = number
             if record.kind == "redact":
                 agent.internal = replaced(agent.internal, {id_of(message): message})
+                agent.approvals = [one.redacted(id_of(message)) for one in agent.approvals]
         case "window":
             _keep(agent, [str(tracking_id) for tracking_id in _typed(data["keep"], list)], gaps=gaps)
         case "state":
@@ -229,6 +238,8 @@ def _apply(agent: AgentHistory, number: int, record: Record, *, gaps: bool = Fal
             agent.tools[data["tool_use_id"]] = {**before, **data, **when}  # what is tried again is under way again
         case "connection":
             agent.connection = _typed(data, dict)
+        case "approval":
+            agent.approvals.append(approval(number, record.at, data, record.inputs, agent.internal))
         case _:  # "agent", and kinds of a later minor version: they name what an older reader can do without
             pass
 

@@ -39,10 +39,12 @@ from strands.session.session_manager import SessionManager
 from strands.types.agent import LocalAgent
 from strands.types.tools import ToolContext
 
+from segue.approvals import denials
+from segue.asking import Approvals
 from segue.built import BuiltWith
 from segue.errors import SegueError, StorageRefused
 from segue.handle import SessionHandle, in_event_loop
-from segue.history import AgentHistory, History, Message, fold
+from segue.history import AgentHistory, History, Message, apply, fold
 from segue.interrupting import refuse_interrupts
 from segue.multi_agents import MultiAgents
 from segue.options import SessionOptions, Settings
@@ -107,6 +109,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
         self._recorders: dict[str, AgentRecorder] = {}
         self._building: dict[str, tuple[AgentRecorder, list[Record] | None]] = {}
         self._multi_agents = MultiAgents(weakly(self._append, 0), weakly(self._refuse_value, None))
+        self._denying: str | None = None
 
     async def redact(self, tracking_id: str, replacement: str = "[redacted]", agent_id: str = "default") -> None:
         """Take a message's content out of the agent's history and out of every object of the session.
@@ -175,6 +178,25 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
             recorder.take_part()
         self._multi_agents.go_back(history.multi_agents)
 
+    def approvals(self, agent_id: str = "default") -> Approvals:
+        """What people are asked for an agent of this session, and what becomes of it.
+
+        Raises:
+            KeyError: No such agent was built with this manager.
+        """
+        return self._recorders[agent_id].approvals
+
+    def deny_approvals(self, why: str) -> None:
+        """Deny what an ``Agent`` of this session waits for, when a ``BidiAgent`` is built that goes on with it.
+
+        That one cannot be resumed. Each tool that waits has ``why`` as its result. If this is not called, what waits is
+        left to an ``Agent``, for as long as nothing is said.
+
+        Args:
+            why: In words, for people and for the model.
+        """
+        self._denying = why
+
     def record_of(self, tracking_id: str, agent_id: str = "default") -> int | None:
         """Return the number of the record that last determined a message."""
         recorder = self._recorders.get(agent_id)
@@ -229,7 +251,9 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
                 recorder = AgentRecorder(agent, None, weakly(self._append, 0), weakly(self._refuse_value, None))
                 self._building[agent.agent_id] = recorder, None
             else:
-                self._building[agent.agent_id] = self._restored(agent, stored)
+                denied, denying = self._denied(agent, stored)
+                recorder, records = self._restored(agent, denied)
+                self._building[agent.agent_id] = recorder, [*denying, *records]
         if built:
             self._built(agent)
 
@@ -378,6 +402,16 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
 
     async def _on_stop(self, event: BaseHookEvent) -> None:
         await self._close()
+
+    def _denied(self, agent: LocalAgent, stored: AgentHistory) -> tuple[AgentHistory, list[Record]]:
+        """What the session has of an agent after what it waits for was denied, and the records of that."""
+        if self._denying is None or isinstance(agent, Agent):
+            return stored, []
+        records = denials(agent.agent_id, stored, self._denying)
+        stored = stored.copy()
+        for number, record in enumerate(records, self._next_number):
+            apply(stored, number, record)
+        return stored, records
 
     def _restored(
         self, agent: LocalAgent, stored: AgentHistory, built_with: BuiltWith | None = None

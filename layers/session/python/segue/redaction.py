@@ -19,7 +19,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -92,6 +92,7 @@ def record_without(record: Record, replacements: Replacements) -> Record:
     data = record.data
     if record.kind == _EMBEDDING:
         data = replaced(data, replacements)
+        data = _without_reasons_in(data, replacements)
     elif record.kind in _HOLDING and isinstance(data, dict) and isinstance(message := data.get("message"), dict):
         replacement = _replacement(message, replacements)
         data = data if replacement is None else {**data, "message": replacement}
@@ -119,6 +120,33 @@ def _replacement(message: Mapping[str, Any], replacements: Replacements) -> Mapp
         return None
     replacement = replacements.get(id_of(message))
     return None if replacement is message else replacement
+
+
+def _without_reasons_in(internal: Any, replacements: Replacements) -> Any:
+    state = internal.get("interrupt_state") if isinstance(internal, dict) else None
+    if not isinstance(state, dict) or (without := without_reasons(state, replacements)) is state:
+        return internal
+    return {**internal, "interrupt_state": without}
+
+
+def without_reasons(state: dict[str, Any], redacted_ids: Collection[str]) -> dict[str, Any]:
+    """Return an interrupt state without the reasons of interrupts that have stopped tools of a redacted message.
+
+    More often than not they repeat what the tools were called with. It is the very same state if it has none.
+    """
+    pending, interrupts = state.get("pending_tool_execution"), state.get("interrupts")
+    message = pending.get("assistant_message") if isinstance(pending, dict) else None
+    if not isinstance(message, dict) or not isinstance(interrupts, dict) or id_of(message) not in redacted_ids:
+        return state
+    with_reason = {
+        one: interrupt
+        for one, interrupt in interrupts.items()
+        if isinstance(interrupt, dict) and interrupt.get("reason") is not None
+    }
+    if not with_reason:
+        return state
+    without = {one: {**interrupt, "reason": None} for one, interrupt in with_reason.items()}
+    return {**state, "interrupts": {**interrupts, **without}}
 
 
 def redact_segments(segments: Sequence[Segment], epoch: int, replacements: Replacements) -> dict[int, Segment]:

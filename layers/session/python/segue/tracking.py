@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -14,6 +14,7 @@ from strands.agent.agent_result import AgentResult
 from strands.types._snapshot import SNAPSHOT_SCHEMA_VERSION, Snapshot
 from strands.types.agent import LocalAgent
 
+from segue.asking import Approvals
 from segue.built import BuiltWith, accepted_by, held_still, internal_of
 from segue.encoder import json_bytes, without_refused
 from segue.errors import RecordTooLarge, ValueRefused
@@ -46,6 +47,7 @@ class AgentRecorder:
 
     Attributes:
         numbers: For each recorded message's tracking id, the record that last determined it.
+        approvals: What people are asked for the agent.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class AgentRecorder:
         self._weak = WeakAgent(agent)
         self._state = agent.state
         self.numbers: dict[str, int] = dict(stored.numbers) if stored else {}
+        self.approvals = Approvals(self._weak, stored.approvals if stored else (), self._record_with_internal)
         self._append = append
         self._refuse = refused
         self._connection: dict[str, Any] = dict(stored.connection) if stored else {}
@@ -231,6 +234,7 @@ class AgentRecorder:
             self.numbers[tracking_id] = self._record("redact", {"message": message})
             self._keep_copy(message)
             self._redact_summary(message)
+            self.approvals.redact(tracking_id)
             if hasattr(self.agent.model, "forget_connection"):
                 asked(self.agent.model, "forget_connection")  # the provider's copy still has the old content
                 self.connection()
@@ -319,11 +323,42 @@ class AgentRecorder:
         if (encoded := json_bytes(prompt)) != self._prompt_seen:
             self._record("prompt", prompt)
             self._prompt_seen = encoded
-        if isinstance(self.agent, Agent):
-            internal = self._pause.within(internal_of(self.agent))
-            if (encoded := json_bytes(internal)) != self._internal_seen:
-                self._record("internal", internal)
-                self._internal_seen = encoded
+        self._append_all(*self._changed_internal())
+
+    def _changed_internal(self) -> list[Record]:
+        """The record of an ``Agent``'s inner state, if that has changed."""
+        if not isinstance(self.agent, Agent):
+            return []
+        internal = self._pause.within(internal_of(self.agent))
+        if (encoded := json_bytes(internal)) == self._internal_seen:
+            return []
+        self._internal_seen = encoded
+        return [self._made("internal", internal)]
+
+    def _record_with_internal(
+        self, kind: str, data: Any, inputs: _Inputs, message: Message | None = None
+    ) -> tuple[int, int]:
+        """Record something in one append with the agent's inner state, and maybe with a message that is added to it.
+
+        Returns:
+            Its number and when it was made.
+        """
+        record = self._made(kind, data, inputs)
+        before = self._changed_internal()
+        if message is not None:
+            before.insert(0, self._made("message", {"message": message}))
+        position = self._append_all(*before, record)
+        if message is not None:
+            self._added(message, position - 1 - len(before))
+        return position - 1, record.at
+
+    def _added(self, message: Message, number: int) -> None:
+        """Add a message to the agent's that is recorded already."""
+        tracking_id = tracking_id_of(message)
+        self.agent.messages.append(message)  # type: ignore[arg-type]  # a TypedDict is the dictionary it describes
+        self.numbers[tracking_id] = number
+        self._live.append(tracking_id)
+        self._keep_copy(message)
 
     def turn_ended(self, result: AgentResult | None) -> None:
         """Note that a turn of an ``Agent`` has ended, and how; None if it was cut off."""
@@ -405,22 +440,31 @@ class AgentRecorder:
 
         What is refused of it is replaced by a text that says so. Of a state, the one that was recorded last stands.
         """
-        at = int(time.time() * 1000)
-        record = Record(kind=kind, data=data, agent=self.agent_id, at=at, inputs=inputs)
-        try:
-            return self._append(record) - 1
-        except ValueRefused as refused:
-            number = self._record_rest(record)
-            self._tell(refused)
-            return number
+        return self._append_all(self._made(kind, data, inputs)) - 1
 
-    def _record_rest(self, record: Record) -> int:
-        """Record what is not refused of a record."""
-        if record.kind in _WHOLE:
-            return -1
-        if record.kind in _MESSAGES:
-            self._odd.add(tracking_id_of(record.data["message"]))
-        return self._append(msgspec.structs.replace(record, data=without_refused(record.data, record.kind))) - 1
+    def _made(self, kind: str, data: Any, inputs: _Inputs = None) -> Record:
+        return Record(kind=kind, data=data, agent=self.agent_id, at=int(time.time() * 1000), inputs=inputs)
+
+    def _append_all(self, *records: Record) -> int:
+        """Queue records, to be committed together, and return the position after them: 0 if there are none."""
+        if not records:
+            return 0
+        try:
+            return self._append(*records)
+        except ValueRefused as refused:
+            rest = self._rest_of(records)
+            position = self._append(*rest) if rest else 0
+            self._tell(refused)
+            return position
+
+    def _rest_of(self, records: Sequence[Record]) -> list[Record]:
+        """What is not refused of records."""
+        self._odd |= {tracking_id_of(one.data["message"]) for one in records if one.kind in _MESSAGES}
+        return [
+            msgspec.structs.replace(one, data=without_refused(one.data, one.kind))
+            for one in records
+            if one.kind not in _WHOLE
+        ]
 
     def _tell(self, refused: ValueRefused) -> None:
         talking = not self.gone and bool(getattr(self.agent, "_started", False))

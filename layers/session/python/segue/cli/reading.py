@@ -8,6 +8,7 @@ from typing import Any
 import click
 from rich.text import Text
 
+from segue.approvals import Approval
 from segue.cli.follow import Follower
 from segue.cli.output import iso, output, print_json
 from segue.cli.place import Place, json_option, located
@@ -110,7 +111,17 @@ def _agent_facts(agent: AgentHistory, records: Sequence[Record], last: int | Non
             for run in agent.tools.values()
         ],
         "connection": agent.connection,
+        "approvals": [_approval_facts(one) for one in agent.approvals],
     }
+
+
+def _approval_facts(approval: Approval) -> dict[str, Any]:
+    facts: dict[str, Any] = {"record": approval.number, "at": iso(approval.at), "status": approval.status}
+    if approval.status == "asked":
+        until = iso(int(approval.until * 1000))
+        facts |= {"until": until, "requests": approval.requests, "tools": approval.tools}
+    optional = {"of": approval.of, "reason": approval.why, "code": approval.code}
+    return facts | {name: value for name, value in optional.items() if value is not None}
 
 
 def _point_facts(journal: Journal, point: Point | None) -> dict[str, Any] | None:

@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from segue.approvals import Approval, open_of
 from segue.cli.output import clean, iso
 from segue.history import AgentHistory, Message, under_way
 from segue.records import Record
@@ -92,6 +93,8 @@ def _told(kind: str, data: Any) -> Iterator[Line]:
             yield Line(kind, " ".join(str(data[name]) for name in ("provider", "model_id") if data.get(name)))
         case "window":
             yield Line(kind, f"the history is now {len(data['keep'])} messages")
+        case "approval":
+            yield Line(kind, _approval(data))
         case "rewind":
             yield Line(kind, f"back to record {data['to']}")
         case _:
@@ -121,8 +124,40 @@ def print_agent(console: Console, agent: AgentHistory, records: Sequence[Record]
             console.print(Text(day, style="dim"))
         for line in lines_of(message):
             print_line(console, at, line)
+    for since, unfinished in _unfinished(agent):
+        print_line(console, iso(since), unfinished)
+
+
+def _unfinished(agent: AgentHistory) -> Iterator[tuple[int | None, Line]]:
+    """Say what has no end yet: tools that run, and what people are asked."""
+    asked = open_of(agent.approvals)
+    waiting = {tool["toolUseId"] for tool in asked.tools} if asked else set()
     for run in under_way(agent.tools):
-        print_line(console, iso(run.get("started_at")), Line("tool", f"{run.get('name')} is under way, or was cut off"))
+        if run.get("tool_use_id") not in waiting:
+            yield run.get("started_at"), Line("tool", f"{run.get('name')} is under way, or was cut off")
+    if asked is not None:
+        yield from ((asked.at, Line("approval", text)) for text in _asked(asked))
+
+
+def _approval(data: Mapping[str, Any]) -> str:
+    names = ", ".join(map(str, (data.get("requests") or {}).values()))
+    match data["status"]:
+        case "asked":
+            return f"asked for {data['seconds']:g} s: {names}"
+        case "refused":
+            return f"an input was refused, {data['code']}"
+        case status:
+            return f"{status}: {names}" + (f" ({data['why']})" if data.get("why") else "")
+
+
+def _asked(approval: Approval) -> Iterator[str]:
+    """Say what people are asked, and until when."""
+    until = iso(int(approval.until * 1000))
+    for request in approval.requests:
+        tool = next((tool for tool in approval.tools if tool["toolUseId"] == request["tool_use_id"]), None)
+        about = "" if tool is None else f" for {tool['name']}({_short(tool.get('input'))})"
+        reason = "" if request["reason"] is None else f": {_short(request['reason'])}"
+        yield f"waits until {until} for {request['name']}{about}{reason}"
 
 
 def number_of(agent: AgentHistory, message: Message) -> int | None:

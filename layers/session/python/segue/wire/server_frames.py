@@ -170,7 +170,7 @@ class Approval(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag=
     each `record`.
 
     Attributes:
-        status: `asked`; `answered` by a client; `denied`, because nobody can answer; `expired`, because nobody did in
+        status: `asked`; `answered` by a client; `denied`, because no client can answer; `expired`, because none did in
             time; `withdrawn`, because the session went on without it.
         requests: with `asked`: what is asked. All are answered together.
         tools: with `asked`: the tool calls that wait.

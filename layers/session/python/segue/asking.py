@@ -1,0 +1,178 @@
+"""What people are asked for an ``Agent`` that an interrupt has stopped, while a session manager has it.
+
+The records are described in ``segue.approvals``. Each is made together with the agent's inner state, in one append.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from strands.agent.agent import Agent
+from strands.types._snapshot import SNAPSHOT_SCHEMA_VERSION, Snapshot
+
+from segue.approvals import (
+    DENIAL,
+    DENIED,
+    KIND,
+    NO_INTERRUPTS,
+    Approval,
+    approval,
+    latest_of,
+    open_of,
+    resumption,
+    unanswered,
+    waiting_tools,
+    with_responses,
+)
+from segue.pauses import resume_own_message
+from segue.redaction import without_reasons
+from segue.weak import WeakAgent
+
+Inputs = tuple[str, tuple[int, ...]] | None
+"""A client and its inputs, which a record is the effect of."""
+
+Record = Callable[[str, Any, Inputs, dict[str, Any] | None], tuple[int, int]]
+
+
+class Approvals:
+    """Of one agent.
+
+    Attributes:
+        records: What people were asked, and what became of it, in order.
+    """
+
+    def __init__(self, agent: WeakAgent, records: Sequence[Approval], record: Record) -> None:
+        """Begin with what the session has.
+
+        Args:
+            agent: The agent, which is not kept alive.
+            records: What was recorded of it.
+            record: Records a kind with its data and inputs, together with the agent's inner state and with a message
+                that it adds to the agent's; returns the record's number, and when it was made.
+        """
+        self.records = list(records)
+        self._weak = agent
+        self._record = record
+
+    @property
+    def open(self) -> Approval | None:
+        """What was asked last, if nothing has closed it."""
+        return open_of(self.records)
+
+    @property
+    def told(self) -> list[Approval]:
+        """What clients are told of, in order."""
+        return [one for one in self.records if one.status != "refused"]
+
+    @property
+    def unanswered(self) -> dict[str, str]:
+        """The names of the interrupts that wait for a response, by their ids; none if the agent does not wait."""
+        return unanswered(self._state)
+
+    @property
+    def waiting_tools(self) -> list[Mapping[str, Any]]:
+        """The tool uses that do not run before the interrupts are answered."""
+        return waiting_tools(self._state)
+
+    @property
+    def resumption(self) -> list[Any] | None:
+        """What an agent whose interrupts have their responses is invoked with; None if it does not wait."""
+        state = self._state
+        return resumption(state) if state.get("activated") else None
+
+    @property
+    def denial(self) -> str | None:
+        """Why the tools that wait must not run when the agent is resumed; None if they may."""
+        latest, state = latest_of(self.records), self._state
+        if latest is None or latest.status not in DENIED or not latest.names.keys() <= state["interrupts"].keys():
+            return None
+        return latest.why if waiting_tools(state) else None
+
+    def ask(self, seconds: float) -> Approval:
+        """Queue that people are asked for all that the agent waits for.
+
+        Args:
+            seconds: How long they may answer.
+        """
+        return self._add({"status": "asked", "requests": self.unanswered, "seconds": seconds}, None)
+
+    def answer(self, responses: Mapping[str, Any], inputs: Inputs = None) -> Approval:
+        """Queue that what was asked is answered, and give the agent the responses. Then resume it.
+
+        Args:
+            responses: For each interrupt that waits, by its id; not None.
+            inputs: The client's input that the answer is.
+        """
+        self._put(with_responses(self._state, responses))
+        return self._add(self._closing("answered", None), inputs)
+
+    def deny(self, status: str, why: str) -> Approval:
+        """Queue that what the agent waits for is denied.
+
+        If tools wait, resume the agent: ``denial`` is their result. If none do, there is nothing to cancel, and nothing
+        to judge a denial but the code that asks: the agent's turn ends here, with ``why`` as its answer.
+
+        Args:
+            status: "denied" or "expired".
+            why: In words, for people and for the model.
+        """
+        state = self._state
+        closing = self._closing(status, why)
+        if waiting_tools(state):
+            self._put(with_responses(state, dict.fromkeys(unanswered(state), DENIAL)))
+            return self._add(closing, None)
+        self._put(NO_INTERRUPTS)
+        answer = {"role": "assistant", "content": [{"text": why}], "tracking_id": str(uuid.uuid4())}
+        return self._add(closing, None, answer)
+
+    def withdraw(self, why: str) -> Approval:
+        """Queue that what was asked is not waited for any more."""
+        return self._add(self._closing("withdrawn", why), None)
+
+    def refuse(self, code: str, inputs: Inputs) -> None:
+        """Queue that a client's input came at the wrong moment: its number is taken, and what it was told is known."""
+        self._add({"status": "refused", "code": code}, inputs)
+
+    def refusal_of(self, client_id: str, seq: int) -> str | None:
+        """The code with which an input was refused; None if it was not."""
+        given = (one for one in self.records if one.status == "refused" and one.inputs is not None)
+        return next((one.code for one in given if one.inputs == (client_id, (seq,))), None)
+
+    def redact(self, tracking_id: str) -> None:
+        """Take what a message says out of what was asked about its tools."""
+        self.records = [one.redacted(tracking_id) for one in self.records]
+        state = self._state
+        if (without := without_reasons(state, {tracking_id})) != state:
+            self._put(without)
+
+    @property
+    def _state(self) -> dict[str, Any]:
+        agent = self._weak.agent
+        if not isinstance(agent, Agent):
+            return NO_INTERRUPTS
+        state: dict[str, Any] = agent.take_snapshot(include=["interrupt_state"]).data["interrupt_state"]
+        return state
+
+    def _put(self, state: Mapping[str, Any]) -> None:
+        """Have the agent be in another interrupt state."""
+        agent = self._weak.agent
+        if not isinstance(agent, Agent):
+            raise TypeError(f"agent {agent.agent_id!r} is no Agent: only an Agent waits for approvals")
+        data = {"interrupt_state": dict(state)}
+        snapshot = Snapshot(scope="agent", schema_version=SNAPSHOT_SCHEMA_VERSION, data=data, app_data={})
+        agent.load_snapshot(snapshot)
+        resume_own_message(agent)
+
+    def _closing(self, status: str, why: str | None) -> dict[str, Any]:
+        asked, interrupts = self.open, self._state["interrupts"]
+        names = dict(asked.names) if asked else {one: interrupt["name"] for one, interrupt in interrupts.items()}
+        closing: dict[str, Any] = {"status": status, "requests": names}
+        closing |= {"of": asked.number} if asked else {}
+        return closing | ({"why": why} if why else {})
+
+    def _add(self, data: dict[str, Any], inputs: Inputs, message: dict[str, Any] | None = None) -> Approval:
+        number, at = self._record(KIND, data, inputs, message)
+        self.records.append(made := approval(number, at, data, inputs, {"interrupt_state": self._state}))
+        return made
