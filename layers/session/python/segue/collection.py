@@ -13,10 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
 
+from segue.clock import Clock
 from segue.guardcheck import born_at, names_life
 from segue.item import GuardItem
 from segue.keys import Keys
-from segue.storage.interface import ObjectStore
+from segue.look import look
+from segue.storage.interface import GuardStore, ObjectStore
 
 
 async def collect_orphans(
@@ -58,6 +60,24 @@ def orphans_among(listed: Iterable[str], keys: Keys, item: GuardItem, *, own: bo
 COPY_SECONDS = 3600.0
 """Seconds that making a session may take. Its ``born`` begins with the time, so that a sweep for objects of no
 life can tell a copy under way from one that was broken off: it must leave alone what is not twice as old."""
+
+
+async def finish_deletion(
+    store: GuardStore, objects: ObjectStore, prefix: str, session_key: str, clock: Clock
+) -> int | None:
+    """Delete the objects of a session whose tombstone stands; whoever has ended its life may have died or given up.
+
+    Returns:
+        How many there were; None if the session is not deleted.
+
+    Raises:
+        StorageRefused: Storage says no, or its objects are under another prefix.
+        StorageUnavailable: Storage does not answer.
+    """
+    seen = await look(store, session_key, clock, prefix)
+    if seen.item is None or not seen.item.deleted:
+        return None
+    return await sweep_ended(objects, prefix, seen.item, seen.at)
 
 
 async def sweep_ended(objects: ObjectStore, prefix: str, tombstone: GuardItem, at: float) -> int:

@@ -15,6 +15,7 @@ from collections.abc import Coroutine, Iterator, Sequence
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
+from segue.collection import finish_deletion
 from segue.committing import Committing
 from segue.ending import Ending
 from segue.errors import SegueError, StorageRefused
@@ -31,7 +32,7 @@ from segue.records import Record
 from segue.refused_values import RefusedValues
 from segue.restore import read_unheld
 from segue.runtime import LoopWatch, Runtime
-from segue.session import Session, Stores, finish_deletion
+from segue.session import Session, Stores
 from segue.upkeep import STORAGE_TIMEOUT_S
 from segue.weak import weakly
 
@@ -300,7 +301,8 @@ class SessionHandle(SessionFacts, ClientInput, Committing, Losing, RefusedValues
     async def _finish_deletion(self) -> bool:
         """Sweep what an earlier ``delete`` has left; False if the session is not deleted. Runs on the storage loop."""
         stores = await self._stores()
-        return await finish_deletion(stores, self.session_key, self._runtime.clock) is not None
+        args = stores.guard, stores.objects, stores.prefix, self.session_key, self._runtime.clock
+        return await finish_deletion(*args) is not None
 
     async def _open(self) -> Session:
         """Runs on the storage loop."""

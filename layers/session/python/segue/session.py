@@ -24,7 +24,7 @@ from segue.errors import JournalCorrupt, SessionFenced, StorageUnavailable
 from segue.item import GuardItem
 from segue.journal import JournalWriter
 from segue.lease import Lease
-from segue.look import look, wall_of
+from segue.look import wall_of
 from segue.prepared import Prepared
 from segue.records import Record
 from segue.restore import Journal, ReadAhead, read_held, read_unheld
@@ -58,22 +58,6 @@ class Stores:
     objects: ObjectStore
     prefix: str = ""
     heartbeats: GuardStore | None = None
-
-
-async def finish_deletion(stores: Stores, session_key: str, clock: Clock) -> int | None:
-    """Delete the objects of a session whose tombstone stands; whoever has ended its life may have died or given up.
-
-    Returns:
-        How many there were; None if the session is not deleted.
-
-    Raises:
-        StorageRefused: Storage says no, or its objects are under another prefix.
-        StorageUnavailable: Storage does not answer.
-    """
-    seen = await look(stores.guard, session_key, clock, stores.prefix)
-    if seen.item is None or not seen.item.deleted:
-        return None
-    return await sweep_ended(stores.objects, stores.prefix, seen.item, seen.at)
 
 
 class Session:

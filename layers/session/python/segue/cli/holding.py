@@ -9,7 +9,7 @@ import click
 from segue.cli.output import print_json, waiting
 from segue.cli.place import Place, json_option, located
 from segue.clock import Clock
-from segue.collection import sweep_ended
+from segue.collection import finish_deletion, sweep_ended
 from segue.copies import answered
 from segue.errors import SegueError, SessionHeld, SessionNotFound, StorageUnavailable
 from segue.ids import shown
@@ -18,7 +18,7 @@ from segue.lease import Lease
 from segue.look import look, wall_of
 from segue.options import this_process
 from segue.runtime import Runtime
-from segue.session import TOMBSTONE_S, Session, Stores, finish_deletion
+from segue.session import TOMBSTONE_S, Session, Stores
 
 _PATIENCE_S = 2.0
 """Seconds beyond a holder's lease that are waited: looks are a quarter of a second apart."""
@@ -58,7 +58,7 @@ def delete(place: Place, *, session: str, yes: bool, force: bool, as_json: bool)
     key = place.key(session)
     item = place.run(lambda stores, clock: _item_of(stores, key, clock))
     if item.deleted:
-        swept = place.run(lambda stores, clock: finish_deletion(stores, key, clock))
+        swept = place.run(lambda stores, clock: _finish(stores, key, clock))
         if not swept:
             raise SessionNotFound(key, shown(key))
     else:
@@ -70,6 +70,10 @@ def delete(place: Place, *, session: str, yes: bool, force: bool, as_json: bool)
         print_json({"session": shown(key), "deleted": True, "objects": swept})
     else:
         click.echo(f"{shown(key)} is deleted, {swept} objects of it")
+
+
+async def _finish(stores: Stores, key: str, clock: Clock) -> int | None:
+    return await finish_deletion(stores.guard, stores.objects, stores.prefix, key, clock)
 
 
 async def _delete(stores: Stores, key: str, clock: Clock, *, wait: bool) -> int:
