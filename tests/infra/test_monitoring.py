@@ -48,7 +48,7 @@ def kind(namespace):
 def told():
     """Everything that Segue's code can tell, as parsed from what is written: namespace, name, service.
 
-    That it does tell each of these, when what it counts happens, is shown by `test_metrics_driven.py` in
+    Each is emitted when the counted event happens, as shown by `test_metrics_driven.py` in
     `tests/unit/worker`, `test_metrics.py` in `.../gateway`, `test_handler.py` in `.../turn` and `test_counting.py` in
     `.../janitor`.
     """

@@ -38,7 +38,7 @@ Place = dict[str, Any]
 
 
 def manager_at(place: Place, session_id: str, **options: Any) -> GuardedSessionManager:
-    """A session manager of whichever storage the place is in."""
+    """Return a session manager of the place's storage."""
     manager = GuardedFileSessionManager if "storage_dir" in place else GuardedS3SessionManager
     return manager(session_id, **place, **options)
 

@@ -1,4 +1,4 @@
-"""An issuer of tokens for tests, with whatever is wrong about them, and its keys on a loopback port."""
+"""An issuer of valid and invalid tokens for tests, with its keys on a loopback port."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each provider, whatever ends a connection: the conversation goes on with what was said, and with its tools.
+"""Each provider and each end of a connection: the conversation goes on with what was said, and with its tools.
 
 Every combination makes a row; the rows are the table in docs/providers.md.
 """

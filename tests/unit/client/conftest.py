@@ -76,7 +76,7 @@ class Network:
 
 
 class Server:
-    """One session and its holder. Whatever is said is committed at once and answered with two records."""
+    """One session and its holder. All input is committed at once and answered with two records."""
 
     def __init__(self):
         self.journal = []

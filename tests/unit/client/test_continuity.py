@@ -1,4 +1,4 @@
-"""Whatever network and holders do: input takes effect once, journal content is shown once, all of it in order."""
+"""Under any fault of network and holders, input takes effect once, journal content is shown once, all in order."""
 
 from hypothesis import settings
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""Whatever comes in over the WebSocket, the gateway's functions answer with a frame or a status, and tell nothing."""
+"""Random messages over the WebSocket: the gateway's functions answer with a frame or a status, and tell nothing."""
 
 import json
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Whatever event calls the authorizer or the function for stopped tasks: an answer, or an error that is announced."""
+"""Random events for the authorizer and the function for stopped tasks: an answer, or an error that is announced."""
 
 import base64
 import json

@@ -13,7 +13,7 @@ from tests.unit.turn.conftest import KEY, Person, Process, World
 
 
 class Unwilling(SlidingWindowConversationManager):
-    """Cannot be restored, whatever it is given."""
+    """A conversation manager that cannot be restored from any state."""
 
     def restore_from_session(self, state: dict[str, Any]) -> Any:
         raise ValueError("a state of another release")

@@ -1,4 +1,4 @@
-"""Whatever is in the queue: a turn, or a message that is reported as failed, soon; and the next turn is taken."""
+"""Random messages in the queue: a turn, or a message that is reported as failed, soon; and the next turn is taken."""
 
 from __future__ import annotations
 

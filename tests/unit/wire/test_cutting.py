@@ -1,4 +1,4 @@
-"""Whatever a model says fits into a frame."""
+"""Every output of a model fits into a frame."""
 
 import msgspec
 import pytest

@@ -1,4 +1,4 @@
-"""Input numbering: whatever the network and the holders do, the journal has the input exactly once and in order."""
+"""Input numbering: under any fault of network and holders, the journal has the input exactly once and in order."""
 
 import contextlib
 import itertools

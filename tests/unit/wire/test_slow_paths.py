@@ -1,4 +1,4 @@
-"""Whatever the path carries and loses, and however often the holder changes: all arrives, and no path is filled."""
+"""Slow and lossy paths, and changes of the holder: all input arrives, and no path is filled."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever is sent to the worker's port: an answer with a status of ours or a closed connection, soon, and no more."""
+"""Random requests to the worker's port: an answer with a status of ours or a closed connection, soon, and no more."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever is sent to a port behind which a real session is: an answer, soon, and the conversation goes on."""
+"""Random requests to the port of a real session: an answer, soon, and the conversation goes on."""
 
 from __future__ import annotations
 
