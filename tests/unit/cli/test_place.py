@@ -144,9 +144,9 @@ def test_a_bucket_or_table_that_is_not_there(keep, run, said, bucket, in_bucket,
 
 
 def test_a_profile_that_is_not_there(run, bucket):
-    result = run("list", place=[*bucket, "--profile", "missing"], code=1)
+    result = run("list", place=[*bucket, "--profile", "ghost"], code=1)
 
-    assert "missing" in result.stderr
+    assert "ghost" in result.stderr
     assert len(result.stderr.splitlines()) == 1
 
 

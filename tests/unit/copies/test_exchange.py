@@ -310,10 +310,10 @@ def test_nothing_that_is_there_is_overwritten(layout):
 
 
 def test_an_agent_that_is_not_there(layout):
-    with pytest.raises(SessionNotFound, match="absent"):
-        import_(layout("talk"), "absent")
-    with pytest.raises(SessionNotFound, match="absent"):
-        portable([Record(kind="agent", data={"class": "Agent"})], "absent")
+    with pytest.raises(SessionNotFound, match="ghost"):
+        import_(layout("talk"), "ghost")
+    with pytest.raises(SessionNotFound, match="ghost"):
+        portable([Record(kind="agent", data={"class": "Agent"})], "ghost")
 
 
 def test_a_crash_cut_history_is_exported_fit_to_use(snapshot_layout):
