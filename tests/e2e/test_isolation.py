@@ -218,7 +218,7 @@ async def test_another_principals_answer_to_an_approval_is_refused(facts: dict[s
         await mallory.answer(approval, {request.id: True for request in approval.requests})
         assert (await heard(mallory, Error)).code in {"approval_closed", "bad_answer"}
 
-        assert alice.approval == approval, "still open, and nobody was told anything"
+        assert alice.approval == approval, "still open, and no client was told anything"
         await alice.answer(approval, {request.id: "no" for request in approval.requests})
         answered = await heard(alice, Approval, "answered")
         assert answered.of == approval.record

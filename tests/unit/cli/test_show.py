@@ -188,7 +188,7 @@ def paused(status: str | None) -> list[list[Record]]:
     pending = {"assistant_message": message, "completed_tool_results": []}
     state = {"interrupts": interrupts, "context": {}, "activated": True, "pending_tool_execution": pending}
     asked = {"status": "asked", "requests": {INTERRUPT: "approve"}, "seconds": 300.0}
-    closed = {"status": status, "requests": {INTERRUPT: "approve"}, "of": 3, "why": "nobody was there"}
+    closed = {"status": status, "requests": {INTERRUPT: "approve"}, "of": 3, "why": "no client was there"}
     records = [
         Record(kind="message", data={"message": message}, at=NOON),
         Record(kind="tool", data={"tool_use_id": "t1", "name": "delete", "phase": "started"}, at=NOON),
@@ -220,5 +220,5 @@ def test_what_was_denied_is_waited_for_no_more(keep, run, facts):
         "at": "2026-09-29T12:00:00.000Z",
         "status": "denied",
         "of": 3,
-        "reason": "nobody was there",
+        "reason": "no client was there",
     }

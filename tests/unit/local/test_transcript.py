@@ -155,6 +155,6 @@ def test_what_is_asked_is_shown_with_its_tool_and_ends_the_turn_until_it_is_answ
 
 
 def test_what_became_of_what_was_asked_is_said(pipe):
-    pipe.view.show(approval("expired", of=3, reason="nobody answered"))
+    pipe.view.show(approval("expired", of=3, reason="no answer"))
     pipe.view.show(approval("answered", of=3))
-    assert pipe.text == "· approval expired: nobody answered\n· approval answered\n"
+    assert pipe.text == "· approval expired: no answer\n· approval answered\n"

@@ -1,4 +1,4 @@
-"""What an agent asks people in a turn of text: asked, answered, denied, expired, over crashes and takeovers."""
+"""Approvals of text turns: asked, answered, denied and expired, over crashes and takeovers."""
 
 from __future__ import annotations
 
