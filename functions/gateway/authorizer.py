@@ -58,7 +58,7 @@ def authorize(event: Mapping[str, Any], verifier: Verifier) -> dict[str, Any]:
         bearer = verifier.check(_token(event))
     except TokenRefused as refusal:
         logger.info("connection refused", connection=connection, reason=str(refusal))
-        return _policy("Deny", event["methodArn"], "nobody", {})
+        return _policy("Deny", event["methodArn"], "denied", {})
     logger.info("caller known", connection=connection, principal=bearer.principal)
     return _policy("Allow", event["methodArn"], bearer.principal, _context_of(bearer))
 

@@ -89,7 +89,7 @@ def test_a_bad_token_is_refused_without_a_word(issuer, keys, log):
     token = issuer.token(key=issuer.other)
     answer = authorizer.handler(event([f"bearer.{token}"]), None)
     assert effect(answer) == "Deny"
-    assert (answer["principalId"], answer["context"]) == ("nobody", {})
+    assert (answer["principalId"], answer["context"]) == ("denied", {})
     assert "InvalidSignatureError" in log.getvalue()
     assert token.split(".")[2] not in log.getvalue()
     assert "alice" not in log.getvalue()

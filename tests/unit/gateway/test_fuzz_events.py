@@ -122,7 +122,7 @@ def test_any_connect_event_is_answered_with_a_policy_or_the_one_error_that_says_
         assert shows_only(shown, good)
     else:
         assert statement["Effect"] == "Deny"
-        assert (answer["principalId"], answer["context"]) == ("nobody", {})
+        assert (answer["principalId"], answer["context"]) == ("denied", {})
     assert not any(secret in json.dumps(answer) for secret in SECRETS if secret not in ARN)
 
 
