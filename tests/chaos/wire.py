@@ -19,7 +19,7 @@ from typing import Any, Final
 from worker.session import FAREWELL_SECONDS
 
 UNDER_WAY: Final = 1
-"""Messages that a worker may still deliver over each connection after the loss of its lease. It asks before every POST
+"""Messages that a worker which has lost its lease may still deliver over each connection: it asks before every POST
 whether the session is its own, and has one POST under way for a connection (`worker.outbox`). A POST whose outcome is
 unknown is repeated as it was: that is one message."""
 
