@@ -256,7 +256,7 @@ async def test_each_text_is_answered_exactly_once_though_the_function_is_killed(
 @pytest.mark.e2e
 @pytest.mark.emulator
 @pytest.mark.timeout(420)
-async def test_what_an_agent_asks_is_answered_by_whoever_comes_next_and_denied_where_nobody_can(
+async def test_an_approval_is_answered_by_the_next_client_and_denied_where_none_can(
     home: Path, facts: dict[str, Any]
 ) -> None:
     session = "asked"
