@@ -15,6 +15,7 @@ Kinds of records, and the shape of their ``data``:
     multi_agent  {"id": …, "state": …}                           a Graph's or Swarm's state
     approval     {"status": …, …}                                 what people were asked (see ``segue.approvals``)
     input        null                                            only that a client's input has been dealt with
+    stash        {"entries": {…}, "gone": [<name>, …]}           what a context manager keeps (see stash.py)
     rewind       {"to": <record>}                                everything is again as it was then
     skip         {"record": <record>, "saved": <object>}         that earlier record is damaged, and is passed over
     unreadable   {"problem": …}                                  in a copy: the source's record was damaged
@@ -53,6 +54,8 @@ class AgentHistory:
         approvals: What people were asked, and what became of it, in order.
         earlier: While records are added up, the messages of earlier windows by tracking id. Earlier versions of Segue
             wrote windows that keep such messages without recording them again.
+        stash: What a context manager keeps besides the messages, by name. None if the agent has none.
+        versions: If it has one, each message as it was recorded and as it was changed since, by tracking id.
     """
 
     messages: list[Message] = field(default_factory=list)
@@ -64,6 +67,8 @@ class AgentHistory:
     connection: dict[str, Any] = field(default_factory=dict)
     approvals: list[Approval] = field(default_factory=list)
     earlier: dict[str, Message] = field(default_factory=dict, repr=False)
+    stash: dict[str, Any] | None = None
+    versions: dict[str, list[Message]] = field(default_factory=dict, repr=False)
 
     def copy(self) -> AgentHistory:
         """Return what further records will not change. What is replaced as a whole is shared."""
@@ -74,7 +79,15 @@ class AgentHistory:
             tools=dict(self.tools),
             approvals=list(self.approvals),
             earlier=dict(self.earlier),
+            stash=None if self.stash is None else dict(self.stash),
+            versions={tracking_id: list(versions) for tracking_id, versions in self.versions.items()},
         )
+
+    def remember(self, message: Message, *, only: bool = False) -> None:
+        """Keep a version of a message, if they are wanted; ``only``: and none of the earlier ones."""
+        if self.stash is not None:
+            tracking_id = id_of(message)
+            self.versions[tracking_id] = [*([] if only else self.versions.get(tracking_id, [])), message]
 
     def index(self, tracking_id: str) -> int | None:
         """Find a message, newest first."""
@@ -139,6 +152,7 @@ def fold(records: Sequence[Record], upto: int | None = None, damaged: list[Journ
     targets = _targets(records, holes, wrong)
     last_use = {target: number for number, target in targets.items()}
     history, kept = History(), dict[int, History]()
+    stashing = {record.agent for record in records if record.kind == "stash"}
     for number, record in enumerate(records):
         if number in last_use:
             kept[number] = history.copy()
@@ -147,7 +161,7 @@ def fold(records: Sequence[Record], upto: int | None = None, damaged: list[Journ
             history = _rewound(history, kept.pop(target) if last_use[target] == number else kept[target].copy())
         elif number not in holes and record.kind not in _NOTHING:
             try:
-                _change(history, number, record, gaps=bool(holes))
+                _change(history, number, record, gaps=bool(holes), stash=record.agent in stashing)
             except _WRONG as error:
                 wrong(number, record, error)
     for agent in history.agents.values():
@@ -176,13 +190,13 @@ def _targets(
     return targets
 
 
-def _change(history: History, number: int, record: Record, *, gaps: bool) -> None:
+def _change(history: History, number: int, record: Record, *, gaps: bool, stash: bool) -> None:
     if record.kind == "multi_agent":
         history.multi_agents[_typed(record.data["id"], str)] = _typed(record.data["state"], dict)
         return
     agent = history.agents.get(record.agent)
     if agent is None:
-        agent = history.agents[record.agent] = AgentHistory()
+        agent = history.agents[record.agent] = AgentHistory(stash={} if stash else None)
     apply(agent, number, record, gaps=gaps)
 
 
@@ -205,7 +219,7 @@ def _typed(value: Any, *kinds: type) -> Any:
     return value
 
 
-def apply(agent: AgentHistory, number: int, record: Record, *, gaps: bool = False) -> None:  # noqa: C901 - a table would hide the shapes
+def apply(agent: AgentHistory, number: int, record: Record, *, gaps: bool = False) -> None:  # noqa: C901, PLR0912 - a table would hide the shapes
     """Make one change to what an agent's records before it add up to.
 
     What is wrong raises before anything has changed.
@@ -216,11 +230,13 @@ def apply(agent: AgentHistory, number: int, record: Record, *, gaps: bool = Fals
             message = usable(data["message"])
             _insert(agent, message, data.get("before"))
             agent.numbers[id_of(message)] = number
+            agent.remember(message)
         case "update" | "redact":
             message = usable(data["message"])
             # A prompt that was tried again is in the history twice, and neither may show redacted content.
             if agent.replace(message, everywhere=record.kind == "redact"):
                 agent.numbers[id_of(message)] = number
+            agent.remember(message, only=record.kind == "redact")
             if record.kind == "redact":
                 agent.internal = replaced(agent.internal, {id_of(message): message})
                 agent.approvals = [one.redacted(id_of(message)) for one in agent.approvals]
@@ -240,6 +256,9 @@ def apply(agent: AgentHistory, number: int, record: Record, *, gaps: bool = Fals
             agent.connection = _typed(data, dict)
         case "approval":
             agent.approvals.append(approval(number, record.at, data, record.inputs, agent.internal))
+        case "stash":
+            entries, gone = _typed(data["entries"], dict), set(_typed(data["gone"], list))
+            agent.stash = {name: value for name, value in (agent.stash or {}).items() if name not in gone} | entries
         case _:  # "agent", and kinds of a later minor version: they name what an older reader can do without
             pass
 

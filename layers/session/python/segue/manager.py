@@ -53,6 +53,7 @@ from segue.points import Point, point_at, points_of
 from segue.records import Record
 from segue.refusals import AgentIdUsedTwice, SessionStorageRefused
 from segue.repair import RepairReport, fit
+from segue.stash import StashRecorder
 from segue.tracking import AgentRecorder, rewind_record
 from segue.weak import weakly
 
@@ -108,6 +109,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
         self.report: dict[str, RepairReport] = {}
         self._recorders: dict[str, AgentRecorder] = {}
         self._building: dict[str, tuple[AgentRecorder, list[Record] | None]] = {}
+        self._stashes: dict[str, StashRecorder] = {}
         self._multi_agents = MultiAgents(weakly(self._append, 0), weakly(self._refuse_value, None))
         self._denying: str | None = None
 
@@ -123,7 +125,9 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
             KeyError: The session has no such message.
             SegueError: It could not be done; a redaction that was begun is finished by the next holder.
         """
-        self._recorders[agent_id].redact(tracking_id, replacement)
+        recorder = self._recorders[agent_id]
+        recorder.redact(tracking_id, replacement)
+        self._redact_stash(recorder, tracking_id)
         await self.flush()
 
     async def points(self) -> list[Point]:
@@ -247,6 +251,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
             if agent.agent_id in self._recorders:
                 raise AgentIdUsedTwice(agent.agent_id, self.session_id)
             stored = self._history.agents.get(agent.agent_id)
+            self._stashes[agent.agent_id] = StashRecorder(stored)
             if stored is None:
                 recorder = AgentRecorder(agent, None, weakly(self._append, 0), weakly(self._refuse_value, None))
                 self._building[agent.agent_id] = recorder, None
@@ -254,6 +259,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
                 denied, denying = self._denied(agent, stored)
                 recorder, records = self._restored(agent, denied)
                 self._building[agent.agent_id] = recorder, [*denying, *records]
+                self._stashes[agent.agent_id].fill(agent, stored)
         if built:
             self._built(agent)
 
@@ -267,6 +273,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
                 self._append(*records)
             self._recorders[agent.agent_id] = recorder
             recorder.take_part()
+            self._record_stash(recorder)
         if records is None and self.settings.durability == "await" and not in_event_loop():
             self._flush_sync()  # an agent can be built: what was refused of it is raised by its first turn
 
@@ -314,7 +321,9 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
 
     def redact_latest_message(self, redact_message: StrandsMessage, agent: LocalAgent, **kwargs: Any) -> None:
         """Queue the replacement of the latest message; the hook that follows waits for it."""
-        self._recorder(agent).redaction(_plain(redact_message))
+        recorder = self._recorder(agent)
+        recorder.redaction(_plain(redact_message))
+        self._redact_stash(recorder, redact_message.get("tracking_id", ""))
 
     def initialize_multi_agent(self, source: MultiAgentBase, **kwargs: Any) -> None:
         """Restore a Graph or Swarm, or record a new one. Blocks only if the session was not opened before.
@@ -341,6 +350,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
         recorder = self._recorder(event.agent)
         recorder.message(_plain(event.message), self._take_inputs())
         recorder.state()
+        self._stashes[recorder.agent_id].added(event.agent, _plain(event.message))
         await self._keep_up()
 
     async def _on_message_updated(self, event: MessageUpdatedEvent) -> None:
@@ -373,6 +383,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
         recorder = self._recorder(event.agent)
         recorder.reconcile()
         recorder.state()
+        self._record_stash(recorder)
         await self._keep_up()
         # Told when the turn is whole: what was answered is recorded, and no error of the turn's own is hidden. An error
         # in a hook would end a voice conversation.
@@ -466,6 +477,21 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
     def _record_changes(self) -> None:
         for recorder in self._recorders.values():
             recorder.state()
+            self._record_stash(recorder)
+
+    def _redact_stash(self, recorder: AgentRecorder, tracking_id: str) -> None:
+        """Take content that was just redacted out of what a context manager keeps."""
+        if not recorder.gone:
+            gone: Message = {"role": "user", "content": [], "tracking_id": tracking_id}
+            held = (_plain(one) for one in recorder.agent.messages if one.get("tracking_id") == tracking_id)
+            self._stashes[recorder.agent_id].redacted(recorder.agent, next(held, gone))
+
+    def _record_stash(self, recorder: AgentRecorder) -> None:
+        """Queue what a context manager keeps and no other record has."""
+        if not recorder.gone:
+            changes = self._stashes[recorder.agent_id].changes(recorder.agent, recorder.numbers)
+            if changes is not None:
+                recorder.stash(changes)
 
 
 def _plain(message: StrandsMessage) -> Message:

@@ -365,6 +365,10 @@ class AgentRecorder:
         self._turns = max(0, self._turns - 1)
         self._pause.stopped(None if result is None else result.stop_reason, self.agent.messages)
 
+    def stash(self, changes: dict[str, Any]) -> None:
+        """Record what a context manager keeps besides the messages."""
+        self._record("stash", changes)
+
     def tool_started(self, tool_use: Any) -> None:
         """Record that a tool is about to run."""
         if isinstance(self.agent, Agent) and self._pause.started(tool_use["toolUseId"], internal_of(self.agent)):

@@ -1,0 +1,177 @@
+"""What a context manager takes out of an agent's messages is there after a restore, as with Strands' snapshots."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from strands import Agent, tool
+from strands.experimental.context_manager import ContextManager, Offload
+from strands.session import SnapshotSessionManager
+from strands.storage import InMemoryStorage, LocalFileStorage
+
+from tests.support.fake_model import FakeModel, tool_call
+from tests.support.memory_manager import MemoryStorage
+from tests.support.sessions import Sessions
+
+PAGE = "All that the page says. " * 400
+"""More than a context manager leaves in the history."""
+
+
+@tool
+def read_page() -> str:
+    """Read a page."""
+    return PAGE
+
+
+def agent_of(manager: Any, *replies: Any, **options: Any) -> Agent:
+    return Agent(
+        model=FakeModel(replies),
+        session_manager=manager,
+        tools=[read_page],
+        callback_handler=None,
+        **{"context_manager": "auto", **options},
+    )
+
+
+def stash(agent: Agent) -> dict[str, Any]:
+    """All that the agent's stash has."""
+    assert agent.context_manager is not None
+    assert agent.context_manager.stash is not None
+    return asyncio.run(agent.context_manager.stash.take_snapshot())
+
+
+def store(agent: Agent, name: str, value: bytes) -> str:
+    assert agent.context_manager is not None
+    assert agent.context_manager.stash is not None
+    return asyncio.run(agent.context_manager.stash.store(name, 0, value))
+
+
+def kinds(storage: MemoryStorage, sessions: Sessions) -> list[str]:
+    with sessions() as manager:
+        return [record.kind for record in manager._runtime.run_sync(manager._require().read()).records]
+
+
+def test_what_was_shortened_is_there_whole_after_a_restore(memory_sessions: Sessions) -> None:
+    with memory_sessions() as manager:
+        agent = agent_of(manager, tool_call("read_page", "t1"), "Done")
+        agent("Read it")
+        (result,) = [block["toolResult"] for one in agent.messages for block in one["content"] if "toolResult" in block]
+        assert len(result["content"][0]["text"]) < len(PAGE), "the context manager has shortened it"
+        before = stash(agent)
+
+    with memory_sessions() as manager:
+        restored = agent_of(manager)
+
+        assert restored.messages == agent.messages
+        assert stash(restored)["t1_0"] == {"text": PAGE}
+        assert stash(restored) == before
+
+
+def test_so_does_strands_own_snapshot_manager() -> None:
+    kept = InMemoryStorage()
+    agent = agent_of(SnapshotSessionManager("talk", storage=kept), tool_call("read_page", "t1"), "Done")
+    agent("Read it")
+    store(agent, "mine", b'"a note"')
+    agent("Again")
+
+    assert stash(agent_of(SnapshotSessionManager("talk", storage=kept))) == stash(agent)
+
+
+def test_what_left_the_history_is_there_too(memory_sessions: Sessions) -> None:
+    drop = ContextManager(strategies=[Offload.drop("*").when(utilization=0.0, preserve_recent=1)])
+    with memory_sessions() as manager:
+        agent = agent_of(manager, "One", "Two", "Three", context_manager=drop)
+        for text in ("First", "Second", "Third"):
+            agent(text)
+        assert "Second" not in str(agent.messages)
+
+    with memory_sessions() as manager:
+        restored = agent_of(manager)
+
+        assert restored.messages == agent.messages
+        assert {"text": "Second"} in stash(restored).values()
+
+
+def test_what_a_program_put_there_is_there_after_a_restore(memory_sessions: Sessions) -> None:
+    with memory_sessions() as manager:
+        agent = agent_of(manager)
+        kept, changed, gone = (store(agent, name, b'{"a": [1]}') for name in ("kept", "changed", "gone"))
+        agent("Hello")
+        store(agent, "changed", b'"anew"')
+        assert agent.context_manager is not None
+        assert agent.context_manager.stash is not None
+        asyncio.run(agent.context_manager.stash.delete(gone))
+
+    with memory_sessions() as manager:
+        found = stash(agent_of(manager))
+
+    assert found[kept] == {"a": [1]}
+    assert found[changed] == "anew"
+    assert gone not in found
+
+
+def test_nothing_is_recorded_twice(memory_sessions: Sessions, storage: MemoryStorage) -> None:
+    for _ in range(3):
+        with memory_sessions() as manager:
+            agent_of(manager, tool_call("read_page", "t1"), "Done")("Read it")
+
+    assert kinds(storage, memory_sessions).count("stash") == 1, "that there is one"
+
+
+@pytest.mark.parametrize("options", [{"context_manager": None}, {"context_manager": False}], ids=str)
+def test_an_agent_without_one_records_nothing_of_it(
+    memory_sessions: Sessions, storage: MemoryStorage, options: dict[str, Any]
+) -> None:
+    with memory_sessions() as manager:
+        agent_of(manager, tool_call("read_page", "t1"), "Done", **options)("Read it")
+
+    assert "stash" not in kinds(storage, memory_sessions)
+
+
+def test_one_that_is_kept_elsewhere_is_left_there(
+    memory_sessions: Sessions, storage: MemoryStorage, tmp_path: Any
+) -> None:
+    elsewhere = ContextManager(stash={"storage": LocalFileStorage(str(tmp_path))})
+    with memory_sessions() as manager:
+        agent = agent_of(manager, tool_call("read_page", "t1"), "Done", context_manager=elsewhere)
+        store(agent, "mine", b'"a note"')
+        agent("Read it")
+
+    assert "stash" not in kinds(storage, memory_sessions)
+
+
+@pytest.mark.parametrize("held", [True, False])
+async def test_what_is_redacted_is_gone_from_it(memory_sessions: Sessions, storage: MemoryStorage, held: bool) -> None:
+    manager = memory_sessions()
+    await manager.open()
+    agent = agent_of(manager, "Noted")
+    await agent.invoke_async("My number is 4711")
+    tracking_id = agent.messages[0]["tracking_id"]
+    if not held:
+        del agent.messages[:]
+        await agent.invoke_async("Hello")
+    assert agent.context_manager is not None
+    assert agent.context_manager.stash is not None
+    assert "4711" in str(await agent.context_manager.stash.take_snapshot())
+
+    await manager.redact(tracking_id)
+
+    assert "4711" not in str(await agent.context_manager.stash.take_snapshot())
+    await manager.close()
+    await (after := memory_sessions()).open()
+    restored = agent_of(after)
+    assert restored.context_manager is not None
+    assert restored.context_manager.stash is not None
+    assert "4711" not in str(await restored.context_manager.stash.take_snapshot())
+    await after.close()
+
+
+def test_a_session_that_began_without_one_has_it_from_then_on(memory_sessions: Sessions) -> None:
+    with memory_sessions() as manager:
+        agent_of(manager, tool_call("read_page", "t1"), "Done", context_manager=None)("Read it")
+    with memory_sessions() as manager:
+        agent_of(manager)("Go on")
+    with memory_sessions() as manager:
+        assert stash(agent_of(manager))["t1_0"] == {"text": PAGE}
