@@ -168,7 +168,7 @@ class OpenHandles:
         self._ended = True
         wrong: dict[Session, str] = {}
         for handle in list(self._open.values()):
-            if handle.session.unfinished:
+            if handle.session.unfinished or handle.session.lease.lost is not None:
                 try:
                     handle.record_changes()
                 except Exception as error:  # noqa: BLE001 - one agent's state must not keep the others' from storage
