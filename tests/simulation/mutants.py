@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 from unittest import mock
 
-from segue import collection, commit, guard, redaction
+from segue import collection, commit, guard, redaction, upkeep
 from segue.commit import Committer
 from segue.errors import SessionFenced, StorageUnavailable
 from segue.item import GuardItem
@@ -22,6 +22,7 @@ from segue.lease import Lease
 from segue.prepared import Prepared
 from segue.records import encode_page, encode_segment
 from segue.storage.interface import Clause, ConditionalWrite, ConditionFailed
+from segue.upkeep import Upkeep
 from segue.volumes import Binder
 from tests.simulation import network
 
@@ -214,6 +215,27 @@ def _moved(write: ConditionalWrite, lost: ConditionFailed) -> dict[str, Any]:
 def reopened_without_looking_what_was_left() -> AbstractContextManager[Any]:
     """After a release, the next write goes on as if nobody could have written."""
     return mock.patch.object(Lease, "_as_left", return_value=True)
+
+
+# Heartbeats.
+
+
+@_mutant
+def no_heartbeat_while_a_commit_is_under_way() -> AbstractContextManager[Any]:
+    """A hang of S3 costs the lease."""
+    original = Upkeep._beat
+
+    async def beat(self: Upkeep) -> float | None:
+        busy = self._lease.held and self.writer is not None and self.writer.draining
+        return self._lease.settings.heartbeat if busy else await original(self)
+
+    return mock.patch.object(Upkeep, "_beat", beat)
+
+
+@_mutant
+def heartbeats_for_a_commit_that_nobody_answers() -> AbstractContextManager[Any]:
+    """A holder that has lost its way to S3 keeps the session from all others, for ever."""
+    return mock.patch.object(upkeep, "STORAGE_TIMEOUT_S", float("inf"))
 
 
 # What was read ahead of holding.

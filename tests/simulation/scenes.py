@@ -15,6 +15,7 @@ from typing import Any
 from segue.errors import SessionFenced
 from segue.item import GuardItem
 from tests.simulation.actors import Author
+from tests.simulation.hanging import s3_hangs_during_a_commit, way_to_s3_lost
 from tests.simulation.loop import Process
 from tests.simulation.network import Network, Weather
 from tests.simulation.truth import Owner
@@ -236,5 +237,7 @@ SCENES: dict[str, Actor] = {
     "acquire_without_the_beat": taken_back_during_a_commit,
     "built_on_what_has_gone_on": prepared_before_the_last_commit,
     "prepared_taken_for_what_was_acquired": prepared_before_the_last_commit,
+    "no_heartbeat_while_a_commit_is_under_way": s3_hangs_during_a_commit,
+    "heartbeats_for_a_commit_that_nobody_answers": way_to_s3_lost,
 }
 """For each mutant that seeds find too seldom, the scene that shows it."""
