@@ -102,23 +102,32 @@ class Sessions:
                 return session
         return await self._open(session_key)
 
-    async def give_back(self, session: TextSession) -> None:
+    async def give_back(self, session: TextSession, seconds: float | None = None) -> None:
         """Release a session after a turn that went well, and keep it.
+
+        Args:
+            session: The session.
+            seconds: For storage to answer; default: the manager's own. After that the lease runs out.
 
         Raises:
             SegueError: What was queued could not be committed.
         """
         session.on_durable = _nobody
-        await session.manager.close()
+        await session.manager.close(seconds)
         self._kept[session.manager.session_key] = session
         while len(self._kept) > self._limit:
             self._kept.popitem(last=False)
 
-    async def let_go(self, session: TextSession) -> None:
-        """Release a session after a turn that did not go well: its agent may be ahead of the journal, or behind."""
+    async def let_go(self, session: TextSession, seconds: float | None = None) -> None:
+        """Release a session after a turn that did not go well: its agent may be ahead of the journal, or behind.
+
+        Args:
+            session: The session.
+            seconds: As that of ``give_back``.
+        """
         session.on_durable = _nobody
         try:
-            await session.manager.close()
+            await session.manager.close(seconds)
         except SegueError as error:
             # Nothing acknowledged is lost, and a lease that could not be released runs out.
             logger.warning("not released", session=session.manager.session_key, reason=type(error).__name__)

@@ -9,6 +9,7 @@ import msgspec
 from aws_lambda_powertools import Logger
 
 from segue import SessionHeld
+from segue.upkeep import STORAGE_TIMEOUT_S
 from segue.wire.claims import ClientAddress
 from segue.wire.delivery import Delivery
 from segue.wire.frames import AnswerInput, TextInput, encode_frame, error_frame
@@ -16,11 +17,15 @@ from turn.post import Post
 from turn.sessions import Sessions, TextSession
 from turn.speaker import Speaker, Unsaid
 from turn.turn import Attempt, Turn, TurnSettings
+from turn.waiting import pauses_told
 
 BUSY: Final = "busy"
 
 RELEASE_SECONDS: Final = 4.0
 """Kept back of an invocation for the flush and the release, which come after the last POST."""
+
+END_SECONDS: Final = 1.0
+"""Kept back for giving the message back, which is the last of all."""
 
 logger = Logger()
 
@@ -64,19 +69,20 @@ class Turns:
         try:
             await self._take(session, attempt)
         except Unsaid:
-            await self._sessions.give_back(session)  # nothing is wrong with the session
+            await self._sessions.give_back(session, _left(attempt))  # nothing is wrong with the session
             raise
         except BaseException:
-            await self._sessions.let_go(session)
+            await self._sessions.let_go(session, _left(attempt))
             raise
-        await self._sessions.give_back(session)
+        await self._sessions.give_back(session, _left(attempt))
 
     async def _take(self, session: TextSession, attempt: Attempt) -> None:
         manager, delivery = session.manager, attempt.delivery
         addresses, trace = self._addresses(delivery), delivery.frame.trace
         speaker = Speaker(manager.epoch, addresses, self._post, manager.lease_is_fresh, trace)
         try:
-            await Turn(session, attempt, speaker, self._settings).run()
+            async with pauses_told(manager, speaker):
+                await Turn(session, attempt, speaker, self._settings).run()
         except Exception:
             # What was durable before a failure is said as well: it is true, and it may be all there will be.
             with contextlib.suppress(Unsaid):
@@ -112,6 +118,11 @@ class Turns:
                 client_id=delivery.client_id, connection_id=delivery.connection_id, counter=delivery.counter
             )
         return list(addresses.values())
+
+
+def _left(attempt: Attempt) -> float:
+    """Seconds that the release may take: a lease that is not left in time is frozen with the process, and runs out."""
+    return min(STORAGE_TIMEOUT_S, max(END_SECONDS, attempt.seconds_left() - END_SECONDS))
 
 
 async def _spoken(speaker: Speaker, attempt: Attempt) -> None:

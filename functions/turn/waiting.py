@@ -1,0 +1,68 @@
+"""Telling the clients of a turn that it waits for storage.
+
+Nothing of a turn is shown before it is durable. While storage hangs there is nothing to show, and no `ready` either.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final, Protocol
+
+from segue.wire.frames import Pause
+from turn.speaker import Speaker
+
+PAUSE_SECONDS: Final = 3.0
+"""After so long without a commit the clients are told. The same as a voice worker's."""
+
+LOOK_SECONDS: Final = 0.5
+"""Between two looks at what is committed."""
+
+
+class Journal(Protocol):
+    """What of a session manager is looked at."""
+
+    @property
+    def head(self) -> int:
+        """Records committed."""
+        ...
+
+    @property
+    def position(self) -> int:
+        """Records committed or queued."""
+        ...
+
+
+@asynccontextmanager
+async def pauses_told(journal: Journal, speaker: Speaker) -> AsyncIterator[None]:
+    """Within this block, say ``pause`` to all clients when nothing becomes durable for long, and when it goes on."""
+    watch = _Watch(journal, speaker)
+    watching = asyncio.create_task(watch.run())
+    try:
+        yield
+        watch.look()  # else what ended it: another invocation goes on, and its ready ends the pause
+    finally:
+        watching.cancel()
+        await asyncio.wait({watching})
+
+
+class _Watch:
+    def __init__(self, journal: Journal, speaker: Speaker) -> None:
+        self._journal = journal
+        self._speaker = speaker
+        self._clock = asyncio.get_running_loop().time
+        self._head, self._moved_at, self._paused = journal.head, self._clock(), False
+
+    async def run(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            self.look()
+
+    def look(self) -> None:
+        journal, now = self._journal, self._clock()
+        if journal.head != self._head or journal.position == journal.head:
+            self._head, self._moved_at = journal.head, now
+        waits = now - self._moved_at >= PAUSE_SECONDS
+        if waits != self._paused:
+            self._paused = waits
+            for client_id in self._speaker.client_ids:
+                self._speaker.say(client_id, Pause(active=waits, reason="storage"))
