@@ -14,8 +14,8 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, Final
 
 from aws_lambda_powertools import Logger
-from botocore.exceptions import BotoCoreError, ClientError
 
+from segue.storage.answers import AWS_ERRORS, reason_of
 from segue.wire.delivery import Delivery, decode_delivery
 
 if TYPE_CHECKING:
@@ -87,5 +87,5 @@ class Message:
             self._client.change_message_visibility(
                 QueueUrl=self._queue_url, ReceiptHandle=self._receipt, VisibilityTimeout=seconds
             )
-        except (BotoCoreError, ClientError) as error:
-            logger.warning("the queue does not answer", id=self.id, reason=type(error).__name__)
+        except AWS_ERRORS as error:
+            logger.warning("the queue does not answer", id=self.id, reason=reason_of(error))

@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from aws_lambda_powertools import Logger
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
+
+from segue.storage.answers import AWS_ERRORS, reason_of
 
 if TYPE_CHECKING:
     from mypy_boto3_apigatewaymanagementapi import ApiGatewayManagementApiClient
@@ -48,9 +50,9 @@ class ManagementApi:
         except ClientError as error:
             if error.response["ResponseMetadata"]["HTTPStatusCode"] == 410:
                 return Outcome.GONE
-            logger.warning("posting was refused", connection=connection_id, code=error.response["Error"]["Code"])
+            logger.warning("posting was refused", connection=connection_id, reason=reason_of(error))
             return Outcome.FAILED
-        except BotoCoreError as error:
-            logger.warning("posting failed", connection=connection_id, reason=type(error).__name__)
+        except AWS_ERRORS as error:
+            logger.warning("posting failed", connection=connection_id, reason=reason_of(error))
             return Outcome.FAILED
         return Outcome.DELIVERED

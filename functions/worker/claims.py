@@ -18,9 +18,9 @@ from collections.abc import Coroutine
 from typing import Any, Final, Protocol
 
 import msgspec
-from botocore.exceptions import BotoCoreError, ClientError
 
 from segue import SessionHeld, StorageUnavailable
+from segue.storage.answers import AWS_ERRORS, reason_of
 from segue.wire.claims import Claim, ClaimError, decode_claim
 from worker.host import Host, NoRoom
 from worker.log import logger
@@ -97,9 +97,9 @@ class ClaimTaker:
         if not await self._taken(claim):
             try:
                 await self._queue.send(msgspec.structs.replace(claim, from_worker=None, paused_ms=0.0))
-            except (BotoCoreError, ClientError) as error:
+            except AWS_ERRORS as error:
                 # The clients' next frames find no holder, and the gateway claims.
-                logger.warning("a claim could not be passed on", reason=type(error).__name__)
+                logger.warning("a claim could not be passed on", reason=reason_of(error))
 
     def _keep(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work, name="claim")
@@ -117,8 +117,8 @@ class ClaimTaker:
         while await self._has_room():
             try:
                 received = await self._queue.receive(self._host.room)
-            except (BotoCoreError, ClientError) as error:
-                logger.warning("the claims queue does not answer", reason=type(error).__name__)
+            except AWS_ERRORS as error:
+                logger.warning("the claims queue does not answer", reason=reason_of(error))
                 await asyncio.sleep(PAUSE_SECONDS)
                 continue
             for claim in received:
@@ -143,8 +143,8 @@ class ClaimTaker:
                 await self._queue.give_back(queued)
             elif await self._take(queued):
                 await self._queue.delete(queued)
-        except (BotoCoreError, ClientError) as error:
-            logger.warning("a claim could not be settled, it comes again", reason=type(error).__name__)
+        except AWS_ERRORS as error:
+            logger.warning("a claim could not be settled, it comes again", reason=reason_of(error))
 
     async def _take(self, queued: QueuedClaim) -> bool:
         """Whether the claim is done with."""

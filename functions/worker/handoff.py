@@ -21,9 +21,9 @@ from collections.abc import Coroutine
 from typing import Any, Final, Protocol
 
 import msgspec
-from botocore.exceptions import BotoCoreError, ClientError
 
 from segue import SegueError
+from segue.storage.answers import AWS_ERRORS, reason_of
 from segue.wire.claims import Claim
 from worker.claims import Queue
 from worker.log import logger
@@ -159,9 +159,9 @@ class Handoff:
             return
         try:
             await self._queue.send(msgspec.structs.replace(claim, from_worker=None, paused_ms=0.0))
-        except (BotoCoreError, ClientError) as error:
+        except AWS_ERRORS as error:
             # The clients' next frames find no holder, and the gateway claims.
-            logger.warning("handoff could not be announced", session=claim.session_key, reason=type(error).__name__)
+            logger.warning("handoff could not be announced", session=claim.session_key, reason=reason_of(error))
 
     def _claim(self) -> Claim:
         principal, _, session_id = self._session.key.partition("/")

@@ -17,9 +17,9 @@ from typing import Final, Self
 from urllib.parse import quote
 
 import aiohttp
-from botocore.exceptions import BotoCoreError, ClientError
 from yarl import URL
 
+from segue.storage.answers import AWS_ERRORS, reason_of, remedy_of
 from worker.log import logger
 from worker.signing import Signer
 
@@ -100,11 +100,17 @@ class Poster:
         try:
             headers = await self._signer.headers(method, url, body)
             async with self._http.request(method, URL(url, encoded=True), data=body, headers=headers) as answer:
-                status = answer.status
-        except (aiohttp.ClientError, TimeoutError, BotoCoreError, ClientError) as error:
-            logger.warning("posting failed", connection=connection_id, reason=type(error).__name__)
+                status, code = answer.status, answer.headers.get("x-amzn-errortype", "").split(":", 1)[0]
+        except (aiohttp.ClientError, TimeoutError, *AWS_ERRORS) as error:
+            logger.warning("posting failed", connection=connection_id, reason=reason_of(error))
             return Outcome.UNKNOWN
         outcome = Outcome.DELIVERED if method == "DELETE" and status == 204 else _OUTCOMES.get(status, Outcome.UNKNOWN)
         if outcome in {Outcome.REFUSED, Outcome.UNKNOWN}:
-            logger.warning("posting was refused", connection=connection_id, status=status)
+            logger.warning(
+                "posting was refused", connection=connection_id, status=status, reason=": ".join(_reasons(code))
+            )
         return outcome
+
+
+def _reasons(code: str) -> list[str]:
+    return [part for part in (code, remedy_of(code)) if part]

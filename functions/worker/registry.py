@@ -18,8 +18,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from botocore.exceptions import BotoCoreError, ClientError
-
+from segue.storage.answers import AWS_ERRORS, reason_of
 from worker.log import logger
 
 if TYPE_CHECKING:
@@ -145,8 +144,8 @@ class Registry:
     async def _forgivingly(self, request: Any, **arguments: Any) -> None:
         try:
             await asyncio.to_thread(request, TableName=self._table, **arguments)
-        except (BotoCoreError, ClientError) as error:
-            logger.warning("the registry could not be changed", reason=type(error).__name__)
+        except AWS_ERRORS as error:
+            logger.warning("the registry could not be changed", reason=reason_of(error))
 
     def _key(self) -> dict[str, Any]:
         return {"pk": {"S": "workers"}, "sk": {"S": self._worker_id}}

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 
 from segue import GuardedS3SessionManager, LeaseSettings
+from segue.storage.answers import AWS_ERRORS, reason_of
 from segue.wire.claims import Claim
 from worker.agent import build_agent
 from worker.claims import ClaimTaker
@@ -200,8 +200,8 @@ class Service:
             stopping = self.stop.is_set()
             try:
                 await registry.beat(self._endpoint, room=0 if stopping else host.room, sessions=len(host.sessions))
-            except (BotoCoreError, ClientError) as error:
-                logger.warning("worker could not be registered", reason=type(error).__name__)
+            except AWS_ERRORS as error:
+                logger.warning("worker could not be registered", reason=reason_of(error))
             if stopping:
                 return
             with contextlib.suppress(TimeoutError):

@@ -14,6 +14,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import ReadOnlyCredentials
 
+from segue.storage.answers import reason_of
 from worker.log import logger
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ class Signer:
         except Exception as error:
             if before is None:
                 raise
-            logger.warning("credentials could not be renewed", reason=type(error).__name__)
+            logger.warning("credentials could not be renewed", reason=reason_of(error))
             return before, RETRY_SECONDS
         return SigV4Auth(frozen, self._service, self._region), REFRESH_SECONDS
 

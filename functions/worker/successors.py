@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 import aiohttp
-from botocore.exceptions import BotoCoreError, ClientError
 
+from segue.storage.answers import AWS_ERRORS, reason_of
 from segue.wire.claims import CLAIMS_PATH, CLAIMS_TOKEN_HEADER, Claim, ClaimError, decode_prepared, encode_claim
 from worker.log import logger
 from worker.registry import Peer
@@ -135,8 +135,8 @@ class Successors:
             if now - self._looked_at > LOOK_AGAIN_SECONDS:
                 try:
                     self._peers = await self._others()
-                except (BotoCoreError, ClientError) as error:
-                    logger.warning("the registry does not answer", reason=type(error).__name__)
+                except AWS_ERRORS as error:
+                    logger.warning("the registry does not answer", reason=reason_of(error))
                     self._peers = []
                 self._given.clear()  # the room that is told now is less by what was taken
                 self._looked_at = now

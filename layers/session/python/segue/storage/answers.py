@@ -92,6 +92,11 @@ _ASKED = frozenset({"CredentialRetrievalError", "HTTPClientError", "MetadataRetr
 _MISCONFIGURED = frozenset({"NoRegionError", "ParamValidationError"})
 
 
+AWS_ERRORS: Final = (BotoCoreError, ClientError, RuntimeError)
+"""Everything that a call of boto3 raises when AWS does not do what it is asked. botocore raises RuntimeError when the
+credentials that it was given anew have run out as well."""
+
+
 class Unread(Exception):  # noqa: N818 - it names what came
     """An answer that storage did not give like this: truncated, damaged, or somebody else's."""
 
@@ -99,14 +104,25 @@ class Unread(Exception):  # noqa: N818 - it names what came
 def credentials_remedy(error: Exception) -> str | None:
     """What to do about credentials, if it is them that an error of boto3 is about and that waiting does not cure it."""
     if isinstance(error, ClientError):
-        code = code_of(error)
-        if code in _WRONGLY_SIGNED:
-            return COMPARE
-        foreign = error.operation_name not in OPERATIONS and error.operation_name.startswith(("Assume", "GetRole"))
-        return RENEW if code in _NOT_ACCEPTED or (foreign and not _passes(error)) else None
+        foreign = error.operation_name.startswith(("Assume", "GetRole")) and not _passes(error)
+        return remedy_of(code_of(error)) or (RENEW if foreign else None)
     if isinstance(error, RuntimeError) and "credentials" in str(error):
         return RENEW  # botocore's: what it was given when it renewed them has run out, too
     return RENEW if _kinds(error) & _NOT_THERE else None
+
+
+def remedy_of(code: str) -> str | None:
+    """What to do about a code of any service of AWS, if it is credentials that it is about."""
+    if code in _WRONGLY_SIGNED:
+        return COMPARE
+    return RENEW if code in _NOT_ACCEPTED else None
+
+
+def reason_of(error: Exception) -> str:
+    """Name an error in a log line: a service's code, and what to do if it is credentials that it is about."""
+    name = (code_of(error) if isinstance(error, ClientError) else "") or type(error).__name__
+    remedy = credentials_remedy(error)
+    return f"{name}: {remedy}" if remedy else name
 
 
 def code_of(error: ClientError) -> str:
