@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import pickle
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +26,7 @@ from strands.types.agent import ConcurrentInvocationMode
 
 from segue.errors import RecordTooLarge, SessionFenced
 from segue.records import MAX_RECORD_BYTES
+from segue.refusals import MultiAgentIdUsedTwice
 from tests.support.crash import certainly_dead, crash
 from tests.support.fake_model import FakeModel, tool_call
 from tests.support.scripted_model import ScriptedModel
@@ -551,6 +553,40 @@ async def test_one_built_anew_on_the_same_manager_runs_its_new_task(build: Any, 
     assert "The new task" in asked(anew)[0]
     assert "The old task" not in str(anew.nodes["second"].executor.model.asked)
     processes.end()
+
+
+def another(build: Any, manager: Any) -> Any:
+    """One of other nodes, under the same default id."""
+    if build is a_swarm:
+        return Swarm([a_node("third", FakeModel())], session_manager=manager)
+    builder = GraphBuilder()
+    builder.add_node(a_node("third", FakeModel()), "third")
+    builder.set_session_manager(manager)
+    builder.set_max_node_executions(5)
+    return builder.build()
+
+
+@pytest.mark.parametrize("build", [a_graph, a_swarm])
+async def test_two_that_live_under_one_id_are_told_of(
+    build: Any, memory_sessions: Sessions, caplog: pytest.LogCaptureFixture
+) -> None:
+    manager = memory_sessions()
+    await manager.open()
+    first = build(manager, FakeModel(["First"]), FakeModel(["Second"]))
+
+    with pytest.raises(MultiAgentIdUsedTwice, match="give each its own") as told:
+        another(build, manager)
+
+    assert (told.value.multi_agent_id, told.value.session_key) == (first.id, manager.session_key)
+    assert isinstance(told.value, ValueError)
+    again = pickle.loads(pickle.dumps(told.value))
+    assert (str(again), vars(again)) == (str(told.value), vars(told.value))
+    assert "share one state" not in caplog.text
+    anew = build(manager, FakeModel(["First"]), FakeModel(["Second"]))  # of the same nodes: it may stand for the first
+    assert f"live under the id {first.id!r} and share one state" in caplog.text
+    del first, anew, told, again
+    assert another(build, manager).nodes.keys() == {"third"}, "one that is dropped is in nobody's way"
+    await manager.close()
 
 
 @pytest.mark.parametrize("build", [a_graph, a_swarm])

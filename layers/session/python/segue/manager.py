@@ -110,7 +110,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
         self._recorders: dict[str, AgentRecorder] = {}
         self._building: dict[str, tuple[AgentRecorder, list[Record] | None]] = {}
         self._stashes: dict[str, StashRecorder] = {}
-        self._multi_agents = MultiAgents(weakly(self._append, 0), weakly(self._refuse_value, None))
+        self._multi_agents = MultiAgents(self.session_key, weakly(self._append, 0), weakly(self._refuse_value, None))
         self._denying: str | None = None
 
     async def redact(self, tracking_id: str, replacement: str = "[redacted]", agent_id: str = "default") -> None:

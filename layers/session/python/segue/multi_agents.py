@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import gc
+import logging
 import time
 import weakref
 from collections.abc import Callable, Mapping
@@ -12,7 +14,10 @@ from strands.multiagent.base import MultiAgentBase, Status
 
 from segue.errors import ValueRefused
 from segue.records import Record
+from segue.refusals import MultiAgentIdUsedTwice
 from segue.refused_values import Refused
+
+logger = logging.getLogger(__name__)
 
 _AS_BUILT: dict[str, Any] = {
     "next_nodes_to_execute": [],
@@ -28,14 +33,16 @@ class MultiAgents:
         known: Whether there ever was one.
     """
 
-    def __init__(self, append: Callable[[Record], object], refused: Refused) -> None:
+    def __init__(self, session_key: str, append: Callable[[Record], object], refused: Refused) -> None:
         """Begin with none.
 
         Args:
+            session_key: Whose they are.
             append: Queues a record.
             refused: Told of values that were not recorded.
         """
         self.known = False
+        self._session_key = session_key
         self._append = append
         self._refused = refused
         self._latest: dict[str, Any] = {}
@@ -52,6 +59,7 @@ class MultiAgents:
             source: A Graph or Swarm.
             opened_with: States that the session had when it was opened, by id.
         """
+        self._must_not_be_two(source)
         self.known = True
         stored = self._latest.get(source.id, opened_with.get(source.id))
         if stored is None:
@@ -59,6 +67,22 @@ class MultiAgents:
         else:
             source.deserialize_state(copy.deepcopy(stored))
         self._alive[source.id] = source
+
+    def _must_not_be_two(self, source: MultiAgentBase) -> None:
+        """See that no other one lives under the same id. One that is built anew in its place may."""
+        if source.id in self._alive:
+            gc.collect()  # a Graph is a cycle: one that was dropped may only seem to live
+        other = self._alive.get(source.id)
+        if other is None or other is source:
+            return
+        if _nodes(other) != _nodes(source):
+            raise MultiAgentIdUsedTwice(source.id, self._session_key)
+        logger.warning(
+            "two Graphs or Swarms of session %s live under the id %r and share one state: give each its own id, "
+            "if the second does not stand for the first",
+            *(self._session_key, source.id),
+            extra={"session": self._session_key},
+        )
 
     def record(self, source: MultiAgentBase) -> None:
         """Queue the state of one. The next that is built with its id goes on from there, also in this process."""
@@ -87,3 +111,7 @@ class MultiAgents:
         self._latest = {}
         for source in self._alive.values():
             source.deserialize_state(copy.deepcopy(states.get(source.id, _AS_BUILT)))
+
+
+def _nodes(source: MultiAgentBase) -> set[str]:
+    return set(getattr(source, "nodes", ()))

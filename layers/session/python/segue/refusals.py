@@ -38,6 +38,29 @@ class AgentIdUsedTwice(ValueError, SessionException):  # noqa: N818 - reads as t
         return type(self), (self.agent_id, self.session_id)
 
 
+class MultiAgentIdUsedTwice(ValueError, SessionException):  # noqa: N818 - reads as the others do
+    """Two Graphs or Swarms that live in one session have the same id, and are not the same. Give each its own id.
+
+    Attributes:
+        multi_agent_id: The id.
+        session_key: The session.
+    """
+
+    def __init__(self, multi_agent_id: str, session_key: str) -> None:
+        """Name the id and the session."""
+        super().__init__(
+            f"id {multi_agent_id!r} is used by two Graphs or Swarms with different nodes in session {session_key!r}, "
+            "and each would go on with the other's task: give each its own (set_graph_id, Swarm(id=…)), or drop the "
+            "first before the second is built"
+        )
+        self.multi_agent_id = multi_agent_id
+        self.session_key = session_key
+
+    def __reduce__(self) -> tuple[type[MultiAgentIdUsedTwice], tuple[str, str]]:
+        """Pickle what it is made of: its constructor does not take the sentence."""
+        return type(self), (self.multi_agent_id, self.session_key)
+
+
 class VoiceCannotPause(ValueError, SessionException):  # noqa: N818 - reads as the others do
     """A ``BidiAgent`` has a hook or a tool that interrupts, which Strands does not support. Build it without.
 
