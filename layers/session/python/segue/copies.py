@@ -164,7 +164,7 @@ async def create(
     try:
         await _put_all(stores, objects, clock, progress)
         if clock.now() - started > COPY_SECONDS:
-            raise StorageUnavailable(f"{key}: not copied within {COPY_SECONDS:.0f} s, and given up")
+            raise StorageUnavailable(f"{shown(key)}: not copied within {COPY_SECONDS:.0f} s, and given up")
     except SegueError:
         await _discard(stores, objects)
         raise
@@ -266,7 +266,7 @@ async def _begin(stores: Stores, plan: _Plan, seen: Look, clock: Clock) -> Guard
             if found is not None and found.born == plan.item.born:
                 return found  # an answer was lost, the write was not
         seen = await _vacant(stores, plan.item.session_key, clock)
-    raise StorageUnavailable(f"{plan.item.session_key}: its guard item keeps changing")
+    raise StorageUnavailable(f"{shown(plan.item.session_key)}: its guard item keeps changing")
 
 
 async def answered(clock: Clock, request: Callable[[], Awaitable[_T]]) -> _T:

@@ -25,6 +25,7 @@ from segue.clock import Clock
 from segue.commit import Committer, Queued, remember
 from segue.committing import OnCommit
 from segue.errors import JournalCorrupt, RecordTooLarge, SegueError, SessionFenced, StorageUnavailable
+from segue.ids import shown
 from segue.item import Known
 from segue.lease import Lease
 from segue.records import MAX_RECORD_BYTES, Record, encode_record
@@ -214,7 +215,9 @@ class JournalWriter:
         except Exception as error:
             logger.exception("commit failed unexpectedly")
             self.fail(
-                StorageUnavailable(f"{self._lease.session_key}: commit failed unexpectedly, {type(error).__name__}")
+                StorageUnavailable(
+                    f"{shown(self._lease.session_key)}: commit failed unexpectedly, {type(error).__name__}"
+                )
             )
         finally:
             self._draining = None

@@ -54,7 +54,7 @@ def import_multi_agent(source: SessionManager[Any], multi_agent_id: str) -> list
         raise SessionNotFound(f"{type(source).__name__} {source.session_id}, Graph or Swarm {multi_agent_id}")
     if not isinstance(carrying.state, dict):
         raise SourceDamaged(file, "not the state of a Graph or Swarm")
-    data = {"id": multi_agent_id, "state": encode_bytes_values(carrying.state)}
+    data = {"id": multi_agent_id, "state": carrying.state}
     return [Record(kind="multi_agent", data=data, at=int(time.time() * 1000))]
 
 

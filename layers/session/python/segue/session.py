@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from segue.clock import Clock
 from segue.collection import sweep_ended
 from segue.errors import JournalCorrupt, SessionFenced, StorageUnavailable
+from segue.ids import shown
 from segue.item import GuardItem
 from segue.journal import JournalWriter
 from segue.lease import Lease
@@ -206,7 +207,7 @@ class Session:
                 await self.live.durable(position)
         except TimeoutError:
             raise StorageUnavailable(
-                f"{self.lease.session_key}: not durable after {timeout} s, the records stay queued"
+                f"{shown(self.lease.session_key)}: not durable after {timeout} s, the records stay queued"
             ) from None
 
     async def resume(self) -> None:

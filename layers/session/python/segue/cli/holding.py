@@ -144,5 +144,5 @@ async def _release(stores: Stores, item: GuardItem, clock: Clock) -> GuardItem:
     after = await _item_of(stores, item.session_key, clock)
     if after.held and after.epoch == lease.epoch:
         runs_out = f"the lease of {holder!r} runs out within {_watching(after):.0f} s"
-        raise StorageUnavailable(f"{item.session_key}: taken, but its release was not answered; {runs_out}")
+        raise StorageUnavailable(f"{shown(item.session_key)}: taken, but its release was not answered; {runs_out}")
     return after
