@@ -14,7 +14,7 @@ import segue.upkeep
 from segue import SessionFenced, SessionHeld, StorageUnavailable
 from tests.support.crash import certainly_dead, crash
 from tests.support.memory_manager import MemoryStorage, Unavailable
-from tests.support.sessions import SHORT, Sessions, item, started, texts
+from tests.support.sessions import KEPT, SHORT, Sessions, item, started, texts
 from tests.support.waiting import eventually
 
 
@@ -100,12 +100,12 @@ async def written(manager: Any, agent: BidiAgent) -> None:
 async def test_a_session_that_was_forsaken_and_is_used_again_is_kept(
     memory_sessions: Sessions, outage: Unavailable, again: Callable[..., Awaitable[None]]
 ) -> None:
-    agent = await forsaken(manager := memory_sessions(lease=SHORT), outage)
+    agent = await forsaken(manager := memory_sessions(lease=KEPT), outage)
 
     await again(manager, agent)
 
     with pytest.raises(SessionHeld):
-        await memory_sessions(lease=SHORT, acquire_timeout=3 * SHORT.duration).open()
+        await memory_sessions(lease=KEPT, acquire_timeout=2 * KEPT.duration).open()
     assert manager.lease_is_fresh()
     await manager.close()
     await memory_sessions().open()

@@ -11,7 +11,7 @@ from segue import SessionFenced, SessionHeld
 from segue.errors import RELEASED
 from tests.support.crash import certainly_dead, crash
 from tests.support.memory_manager import MemoryStorage
-from tests.support.sessions import SHORT, Sessions, item, started, texts
+from tests.support.sessions import KEPT, SHORT, Sessions, item, started, texts
 from tests.support.waiting import eventually
 
 
@@ -191,11 +191,11 @@ async def test_a_silent_holder_is_taken_over_after_its_lease(memory_sessions: Se
 async def test_a_living_holder_keeps_its_session_by_its_heartbeat(
     memory_sessions: Sessions, storage: MemoryStorage
 ) -> None:
-    first = memory_sessions(lease=SHORT)
+    first = memory_sessions(lease=KEPT)
     await first.open()
     seen = item(storage).beat
     with pytest.raises(SessionHeld):
-        await memory_sessions(lease=SHORT, acquire_timeout=2.5 * SHORT.duration).open()
+        await memory_sessions(lease=KEPT, acquire_timeout=2 * KEPT.duration).open()
 
     assert item(storage).beat > seen + 2
     assert first.lease_is_fresh()

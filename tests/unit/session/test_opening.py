@@ -16,7 +16,7 @@ from segue import SessionHeld, StorageRefused, StorageUnavailable
 from tests.support.fake_model import FakeModel
 from tests.support.memory_manager import Latch, MemoryStorage, Unavailable, kind_of
 from tests.support.scripted_model import ScriptedModel
-from tests.support.sessions import SHORT, Sessions, item, started, texts
+from tests.support.sessions import KEPT, SHORT, Sessions, item, started, texts
 from tests.support.waiting import eventually
 
 
@@ -61,11 +61,11 @@ async def test_the_session_is_not_lost_while_it_is_read(memory_sessions: Session
     await writer.send("One")
     await writer.stop()
     storage.before = latch = Latch("get")
-    opening = asyncio.ensure_future(memory_sessions(lease=SHORT).open())
+    opening = asyncio.ensure_future(memory_sessions(lease=KEPT).open())
     await latch.reached.wait()
 
     with pytest.raises(SessionHeld):
-        await memory_sessions(acquire_timeout=3 * SHORT.duration).open()
+        await memory_sessions(acquire_timeout=2 * KEPT.duration).open()
 
     latch.go.set()
     await opening
