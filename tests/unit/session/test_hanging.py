@@ -171,7 +171,7 @@ async def test_heartbeats_do_not_keep_a_session_for_ever_whose_commit_nobody_ans
     monkeypatch.setattr(segue.upkeep, "STORAGE_TIMEOUT_S", 1.0)
     lost = threading.Event()
     agent = await started(manager := memory_sessions(lease=SHORT, durability="gate"))
-    manager._lost_listeners._callbacks.append((None, lost.set))
+    manager.on_lost(lost.set)
     storage.before = s3 = Hang(*S3)
     await agent.send("One")
     await eventually(lambda: s3.waiting)
