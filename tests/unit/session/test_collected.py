@@ -241,6 +241,21 @@ def test_a_session_whose_agent_is_gone_is_taken_over_within_the_process(storage:
     assert item(storage).epoch == 3, "released, and acquired anew"
 
 
+def test_a_manager_that_was_taken_over_from_may_be_used_again_and_is_known_to_be_here(storage: MemoryStorage) -> None:
+    first = manager(storage)
+    built(first)("One")
+    with manager(storage):
+        pass  # it only looks
+
+    agent = built(first, agent_id="another")
+    agent("Two")
+
+    with pytest.raises(SessionHeld, match="held by this process"):
+        manager(storage).open_sync()
+    del agent, first
+    assert len(built(manager(storage)).messages) == 2
+
+
 def test_an_agent_in_a_cycle_is_found_to_be_gone(storage: MemoryStorage) -> None:
     first = manager(storage)
     agent: Any = built(first)

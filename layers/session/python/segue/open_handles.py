@@ -129,6 +129,9 @@ class OpenHandles:
     def release(self, session: Session, record_changes: Callable[[], None] = lambda: None) -> None:
         """Flush and release a session that has no handle any more. Runs on the storage loop."""
         self._open.pop(session, None)
+        self._release(session, record_changes)
+
+    def _release(self, session: Session, record_changes: Callable[[], None] = lambda: None) -> None:
         if session.unfinished and session not in self._releasing:
             self._releasing[session] = task = self._loop.create_task(_released(session, record_changes))
             task.add_done_callback(lambda _: self._releasing.pop(session, None))
@@ -150,7 +153,7 @@ class OpenHandles:
             if not self._open[session].unused:
                 return Holder.HERE
             logger.info("released, no agent uses it any more", extra={"session": session.lease.session_key})
-            self.release(session)
+            self._release(session)  # its handle lives, and may use it again
         if (releasing := self._releasing.get(session)) is not None:
             await asyncio.wait({releasing}, timeout=_RELEASE_PATIENCE_S)
         return Holder.HERE if session.lease.held else Holder.RELEASED
