@@ -14,6 +14,7 @@ from collections.abc import Callable
 from enum import Enum, auto
 from typing import Final
 
+from segue.approvals import Approval
 from segue.asking import Approvals
 from segue.wire.frames import MAX_APPROVALS, AnswerInput
 
@@ -73,19 +74,18 @@ class Pause:
         self.approvals.withdraw(GONE_ON)
         return True
 
-    def ask(self, *, can_answer: bool) -> None:
+    def ask(self, *, can_answer: bool) -> Approval:
         """Ask people, or deny what would be asked."""
         if len(self.approvals.unanswered) > MAX_APPROVALS:
-            self.approvals.deny("denied", TOO_MANY)
-        elif not can_answer:
-            self.approvals.deny("denied", CANNOT_ANSWER)
-        else:
-            self.approvals.ask(self._seconds)
+            return self.approvals.deny("denied", TOO_MANY)
+        if not can_answer:
+            return self.approvals.deny("denied", CANNOT_ANSWER)
+        return self.approvals.ask(self._seconds)
 
-    def expire(self) -> None:
+    def expire(self) -> Approval:
         """Deny what was not answered in time."""
         asked = self.approvals.open
-        self.approvals.deny("expired", EXPIRED.format(seconds=asked.seconds if asked else self._seconds))
+        return self.approvals.deny("expired", EXPIRED.format(seconds=asked.seconds if asked else self._seconds))
 
     def give_up(self) -> None:
         """Deny what was answered in a way that the agent's code cannot do with."""

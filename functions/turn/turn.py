@@ -170,12 +170,15 @@ class Turn:
         while (step := self._pause.step) not in {Step.NOTHING, Step.OPEN}:
             if step is Step.DECIDED:
                 await self._resume()
-            elif step is Step.OVERDUE:
-                self._pause.expire()
             else:
-                delivery = self._attempt.delivery
-                self._pause.ask(can_answer=delivery.approvals or isinstance(delivery.frame, AnswerInput))
+                told = self._pause.expire() if step is Step.OVERDUE else self._pause.ask(can_answer=self._can_answer)
+                logger.info("an agent asks", session=self._session.manager.session_key, status=told.status)
             await self._tell()
+
+    @property
+    def _can_answer(self) -> bool:
+        delivery = self._attempt.delivery
+        return delivery.approvals or isinstance(delivery.frame, AnswerInput)
 
     async def _resume(self) -> None:
         """Run an agent that has its responses."""

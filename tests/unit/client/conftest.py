@@ -12,6 +12,9 @@ from websockets.exceptions import ConnectionClosed
 from segue.client import ClientSettings
 from segue.item import Known
 from segue.wire.frames import (
+    AnswerInput,
+    Approval,
+    ApprovalRequest,
     AudioInput,
     AudioOutput,
     Bye,
@@ -26,6 +29,7 @@ from segue.wire.frames import (
     TextInput,
     TextOutput,
     Transcript,
+    WaitingTool,
     decode_client_frame,
     encode_batch,
     encode_frame,
@@ -36,6 +40,9 @@ from segue.wire.sender import SenderSettings
 from segue.wire.sequence import Receiver
 
 JUNK = '{"message": "Internal server error", "connectionId":"x", "requestId":"y"}'
+
+ASKS = "Forget everything"
+"""A text that the session answers with a question."""
 
 QUICK = {
     "sender": SenderSettings(text_timeout=0.1, audio_timeout=0.1, longest_timeout=0.4, rate=2000.0, burst=50),
@@ -124,7 +131,8 @@ class Server:
         return [content for role, _, content in self.journal if role == "user"]
 
     def known(self, client_id):
-        return Known().adding(tuple(seq for role, (who, seq), _ in self.journal if (role, who) == ("user", client_id)))
+        inputs = ((who, seq) for role, (who, seq), _ in self.journal if role in {"user", "answer"})
+        return Known().adding(tuple(seq for who, seq in inputs if who == client_id))
 
     def take_over(self, *, greet=False):
         """Another holder has the session now."""
@@ -162,6 +170,12 @@ class Server:
         role, _, content = self.journal[record]
         if role == "user":
             return Transcript(role="user", text=content, final=True, record=record)
+        if role == "ask":
+            request = ApprovalRequest(id="i", name="forget", tool_use_id="t")
+            waiting = WaitingTool(tool_use_id="t", name="forget", input={})
+            return Approval(status="asked", requests=(request,), tools=(waiting,), seconds=300.0, record=record)
+        if role == "answer":
+            return Approval(status="answered", of=record - 1, record=record)
         return TextOutput(text=content, record=record)
 
     def _handshake(self, connection, request):
@@ -206,11 +220,11 @@ class Server:
                 await self.greet(frame.client_id, frame.last_record)
             case Ping() if self.answer_ping:
                 await socket.send(encode_frame(Pong()))
-            case TextInput() | AudioInput() | ImageInput() if who not in self.listeners:
+            case TextInput() | AudioInput() | ImageInput() | AnswerInput() if who not in self.listeners:
                 await socket.send(encode_frame(error_frame("hello_first")))
-            case TextInput() | AudioInput() | ImageInput() if frame.seq is None:
+            case TextInput() | AudioInput() | ImageInput() | AnswerInput() if frame.seq is None:
                 await self._commit(who, frame)
-            case TextInput() | AudioInput() | ImageInput():
+            case TextInput() | AudioInput() | ImageInput() | AnswerInput():
                 receiver = self.receivers.setdefault(who, Receiver(self.known(who)))
                 for taken in receiver.offer(frame.seq, frame):
                     if self.receivers.get(who) is receiver:  # what a holder has taken is gone with it
@@ -227,9 +241,15 @@ class Server:
         await self.post(who, InputAck(upto=known.upto, beyond=known.beyond))
 
     async def _commit(self, who, frame):
-        content = frame.text if isinstance(frame, TextInput) else getattr(frame, "pcm", b"image").hex()
         first = len(self.journal)
-        self.journal += [("user", (who, frame.seq or 0), content), ("agent", (who, 0), f"you said {content}")]
+        if isinstance(frame, AnswerInput):
+            content = str(frame.responses[0].response)
+            said = ("answer", (who, frame.seq or 0), content), ("agent", (who, 0), f"you answered {content}")
+        else:
+            content = frame.text if isinstance(frame, TextInput) else getattr(frame, "pcm", b"image").hex()
+            reply = ("ask", (who, 0), "") if content == ASKS else ("agent", (who, 0), f"you said {content}")
+            said = ("user", (who, frame.seq or 0), content), reply
+        self.journal += said
         turns = len(self.journal) // 2
         if self.take_over_every and turns % self.take_over_every == 0:
             self.take_over()  # committed, and no client was told

@@ -30,7 +30,7 @@ async def server() -> Any:
 
 
 async def test_the_example_talks_to_a_server(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
-    (code,) = EXAMPLES
+    code, _ = EXAMPLES
     played: list[int] = []
     scope: dict[str, Any] = {
         "url": server.url,
@@ -45,6 +45,21 @@ async def test_the_example_talks_to_a_server(server: Server, capsys: pytest.Capt
     assert server.texts == ["What's my name?"]
     assert capsys.readouterr().out == "you said What's my name?\n"
     assert server.handshakes[0]["Sec-WebSocket-Protocol"] == "segue.v1, bearer.a.b.c"
+
+
+async def test_the_example_of_an_approval_answers_it(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    _, code = EXAMPLES
+    asked: list[tuple[str, str]] = []
+
+    def ask_the_user(requests: Any, tools: Any) -> bool:
+        asked.append((requests[0].name, tools[0].name))
+        return True
+
+    scope: dict[str, Any] = {"url": server.url, "new_token": lambda: "a.b.c", "ask_the_user": ask_the_user}
+    exec(compile(f"async def example():\n{textwrap.indent(code, '    ')}", "docs/client.md", "exec"), scope)
+    await scope["example"]()
+    assert asked == [("forget", "forget")]
+    assert capsys.readouterr().out == "you answered True\n"
 
 
 @pytest.mark.parametrize(("name", "default"), SETTINGS)

@@ -15,7 +15,18 @@ from hypothesis import strategies as st
 from segue.environment import read_environment
 from segue.wire.claims import ClientAddress
 from segue.wire.delivery import Delivery, decode_delivery, encode_delivery
-from segue.wire.frames import AudioInput, Bye, FrameError, Hello, ImageInput, OutputAck, Ping, TextInput
+from segue.wire.frames import (
+    AnswerInput,
+    AudioInput,
+    Bye,
+    FrameError,
+    Hello,
+    ImageInput,
+    OutputAck,
+    Ping,
+    Response,
+    TextInput,
+)
 from tests.unit.turn.conftest import KEY, Process, World
 from tests.unit.turn.test_handler import VARIABLES, Context
 from turn import handler
@@ -32,13 +43,15 @@ FRAMES = [
     TextInput(text=" ", seq=1),
     AudioInput.from_pcm(b"\0\0" * 800, seq=2),
     ImageInput(image="AAAA", media_type="image/png", part=1, parts=1, seq=2),
+    AnswerInput(approval=4, responses=(Response(id="i", response=True),), seq=1),
+    AnswerInput(approval=0, responses=(Response(id="i", response={"a": [1]}),)),
     OutputAck(epoch=1, seq=1),
     Ping(),
     Bye(),
 ]
 LEAVES = st.none() | st.booleans() | st.integers(-2, 300) | st.floats() | st.text(max_size=20)
 JSON = st.recursive(LEAVES, lambda some: st.lists(some, max_size=4) | st.dictionaries(st.text(max_size=9), some))
-NAMES_IN_FRAMES = "type session client_id connection last_record seq text image part parts trace"
+NAMES_IN_FRAMES = "type session client_id connection last_record seq text image part parts approval responses trace"
 OF_FRAME = st.dictionaries(st.sampled_from(NAMES_IN_FRAMES.split()), LEAVES, max_size=2)
 OF_DELIVERY = st.fixed_dictionaries(
     {},
@@ -47,6 +60,7 @@ OF_DELIVERY = st.fixed_dictionaries(
         "client_id": st.sampled_from(["c1", "c2", "", "x" * 3000]) | LEAVES,
         "connection_id": st.sampled_from(["k1", "", "é="]) | LEAVES,
         "counter": LEAVES,
+        "approvals": LEAVES,
         "frame": JSON,
     },
 )

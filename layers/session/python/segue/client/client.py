@@ -239,11 +239,13 @@ class Client:
         asked = {request.id for request in approval.requests}
         if approval.record is None or asked != responses.keys():
             raise ValueError(f"answer each request of an approval that asks: {sorted(asked)}, not {sorted(responses)}")
-        answers = tuple(Response(id=name, response=response) for name, response in responses.items())
         try:
+            answers = tuple(Response(id=name, response=response) for name, response in responses.items())
             self._send(AnswerInput(approval=approval.record, responses=answers, trace=self._trace()))
-        except TypeError as error:
-            raise FrameError("bad_frame", f"a response is no JSON: {error}") from error
+        except FrameError:
+            raise
+        except (TypeError, ValueError) as error:
+            raise FrameError("bad_frame", f"a response is no JSON that is taken: {error}") from error
 
     async def flush(self, timeout: float | None = None) -> None:
         """Wait until everything that was sent is durable.
