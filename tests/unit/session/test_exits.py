@@ -203,6 +203,22 @@ if {notices == "before"}:
     assert item(tmp_path).holder == "heir"
 
 
+def test_records_that_a_taken_session_still_has_are_named_with_the_reason(program: Programs) -> None:
+    ended = program(
+        f"""{HUNG}
+from segue import SessionFenced
+manager.append_message({{'role': 'user', 'content': [{{'text': 'Lost'}}]}}, agent)
+manager._session.writer.fail(SessionFenced(1, "heir", "default/talk"))
+manager._session.lease.forget()
+"""
+    )
+
+    assert (
+        "session default/talk: 1 record was not written; session 'default/talk' was taken over by 'heir'"
+        in ended.stderr
+    )
+
+
 def test_an_opening_that_nobody_waits_for_any_more_leaves_no_lease(program: Programs, tmp_path: Path) -> None:
     holder = program(f"{AGENT}\nagent('Hello')\nos._exit(0)", tmp_path)  # as a kill: its lease runs on
     assert holder.stderr == ""

@@ -254,7 +254,8 @@ def _why(task: asyncio.Task[None]) -> str:
 
 def _left_behind(sessions: list[Session], wrong: dict[Session, str]) -> Iterator[str]:
     for session in dict.fromkeys(sessions):
-        problems = [wrong[session]] if session in wrong else []
+        why = wrong.get(session) or (str(session.failure) if session.unwritten and session.failure else None)
+        problems = [why] if why else []
         if session.lease.held:
             problems.append(f"not released, its lease runs out in {session.lease.settings.duration:g} s")
         if session.unwritten:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 from segue.clock import Clock
 from segue.collection import sweep_ended
-from segue.errors import JournalCorrupt, SessionFenced, StorageUnavailable
+from segue.errors import JournalCorrupt, SegueError, SessionFenced, StorageUnavailable
 from segue.ids import shown
 from segue.item import GuardItem
 from segue.journal import JournalWriter
@@ -93,6 +93,11 @@ class Session:
     def unwritten(self) -> int:
         """Records that are queued and not known to be committed."""
         return 0 if self.writer is None else self.writer.queued
+
+    @property
+    def failure(self) -> SegueError | None:
+        """Why the latest commit failed; None if it did not."""
+        return None if self.writer is None else self.writer.failure
 
     @property
     def unfinished(self) -> bool:
