@@ -13,6 +13,7 @@ from segue.collection import orphans_among
 from segue.item import GuardItem
 from segue.keys import Keys
 from segue.look import require_prefix
+from segue.storage.answers import read_whole
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -61,7 +62,8 @@ class Sweeper:
     @classmethod
     def from_environment(cls, environment: JanitorEnvironment) -> Sweeper:
         """Make the clients."""
-        return cls(boto3.client("s3", config=_CONFIG), boto3.client("dynamodb", config=_CONFIG), environment)
+        s3, dynamodb = boto3.client("s3", config=_CONFIG), boto3.client("dynamodb", config=_CONFIG)
+        return cls(read_whole(s3), read_whole(dynamodb), environment)  # half an item must not pass for none
 
     def item_of(self, life: Life) -> GuardItem | None:
         """The guard item of a life that goes on, by a consistent read; None if it has ended.

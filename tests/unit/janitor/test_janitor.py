@@ -6,6 +6,8 @@ from types import SimpleNamespace
 
 import boto3
 import pytest
+from botocore.awsrequest import AWSResponse
+from botocore.exceptions import BotoCoreError
 from moto import mock_aws
 
 from janitor import again, ended, weekly
@@ -64,6 +66,23 @@ ENDINGS = {
     "tombstone": {"OldImage": item(OLD), "NewImage": item(OLD, deleted=True)},
     "a new incarnation over an expired item": {"OldImage": item(OLD), "NewImage": item(NEW)},
 }
+
+
+@pytest.mark.parametrize("body", [b"", b'{"Item":{"session_key":{"S":"a/', b"<html><body>Sign in</body></html>"])
+def test_half_an_item_does_not_pass_for_none(aws, body):
+    """Else a living session's objects would be deleted."""
+    aws.dynamodb.put_item(TableName="locks", Item=item(OLD))
+    put_objects(aws, OLD)
+    environment = JanitorEnvironment(bucket="bucket", lock_table="locks", sweeps_queue_url=aws.url)
+    sweeper = Sweeper.from_environment(environment)
+
+    def cut(request, **_):
+        return AWSResponse(request.url, 200, {}, SimpleNamespace(stream=lambda *_, **__: iter([body])))
+
+    sweeper._dynamodb.meta.events.register_first("before-send.dynamodb.GetItem", cut)
+    with pytest.raises(BotoCoreError):
+        sweeper.sweep(Life("a/s", OLD))
+    assert len(objects(aws)) == 2
 
 
 @pytest.mark.parametrize("images", ENDINGS.values(), ids=ENDINGS.keys())

@@ -11,9 +11,12 @@ sent again, which conditional writes make safe.
 
 from __future__ import annotations
 
+import json
 import re
+import zlib
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from typing import Final
+from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -97,8 +100,10 @@ AWS_ERRORS: Final = (BotoCoreError, ClientError, RuntimeError)
 credentials that it was given anew have run out as well."""
 
 
-class Unread(Exception):  # noqa: N818 - it names what came
-    """An answer that storage did not give like this: truncated, damaged, or somebody else's."""
+class Unread(BotoCoreError):  # noqa: N818 - it names what came
+    """An answer that storage did not give like this: truncated, damaged, or another server's."""
+
+    fmt = "{problem}"
 
 
 def credentials_remedy(error: Exception) -> str | None:
@@ -153,7 +158,7 @@ def translated(error: Exception, resource: str, what: str) -> SegueError:
         return StorageRefused(resource, str(error), remedy)
     if _kinds(error) & _MISCONFIGURED:
         return StorageRefused(resource, str(error))
-    if isinstance(error, BotoCoreError | Unread):
+    if isinstance(error, BotoCoreError):
         return StorageUnavailable(f"{resource}: {what}: {error}")
     return StorageUnavailable(f"{resource}: {what}: an answer that cannot be read ({type(error).__name__}: {error})")
 
@@ -187,3 +192,48 @@ def _told(error: ClientError, what: str) -> str:
 
 def _kinds(error: Exception) -> set[str]:
     return {kind.__name__ for kind in type(error).__mro__}
+
+
+def read_whole[Client](client: Client) -> Client:
+    """Have a client of S3 or DynamoDB let no answer pass for "nothing there" that was truncated, or is a proxy's page.
+
+    Returns:
+        The same client. It raises ``Unread`` (a BotoCoreError) instead, whatever became of what was asked.
+    """
+    events: Any = client.meta.events  # type: ignore[attr-defined]  # all clients of boto3 have them
+    events.register("before-parse", _must_be_whole)
+    return client
+
+
+_ROOTS: Final = {"ListObjectsV2": b"<ListBucketResult", "DeleteObjects": b"<DeleteResult"}
+
+
+def _must_be_whole(operation_model: Any, response_dict: Mapping[str, Any], **_: Any) -> None:
+    """Look at an answer before it is read.
+
+    Raises:
+        Unread: It is not what the service says. What was asked may have been done.
+    """
+    if response_dict["status_code"] >= 300:  # of these the code tells
+        return
+    name, body = operation_model.name, response_dict["body"]
+    if name in _ROOTS:
+        whole = _ROOTS[name] in body[:1024]
+    elif operation_model.service_model.service_name == "dynamodb":
+        whole = _is_object(body) and _undamaged(body, response_dict["headers"])
+    else:
+        return
+    if not whole:
+        raise Unread(problem=f"{name} was answered with something else: truncated, damaged, or not by the service")
+
+
+def _is_object(body: bytes) -> bool:
+    try:
+        return isinstance(json.loads(body), dict)
+    except ValueError:
+        return False
+
+
+def _undamaged(body: bytes, headers: Mapping[str, str]) -> bool:
+    told = headers.get("x-amz-crc32")
+    return told is None or zlib.crc32(body) == int(told)

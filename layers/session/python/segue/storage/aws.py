@@ -69,7 +69,7 @@ class DynamoGuard:
         def update() -> Mapping[str, Any]:
             answer = self._client.update_item(**request)
             if "Attributes" not in answer:
-                raise Unread("an accepted write without the item as it is now")
+                raise Unread(problem="an accepted write without the item as it is now")
             return answer
 
         try:
@@ -202,7 +202,7 @@ def _version(answer: Mapping[str, Any]) -> str:
         Unread: There is none, so that it was not S3 that answered.
     """
     if not (etag := answer.get("ETag")):
-        raise Unread("an answer without a version of the object: not by S3")
+        raise Unread(problem="an answer without a version of the object: not by S3")
     return str(etag)
 
 

@@ -10,21 +10,19 @@ long as it would be made from the same: see ``_origin``.
 
 from __future__ import annotations
 
-import json
 import os
 import threading
-import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, cast
 from weakref import WeakKeyDictionary
 
 from botocore import __version__ as botocore_version
 from botocore.config import Config
 from botocore.handlers import add_expect_header
 
-from segue.storage.answers import Unread
+from segue.storage.answers import read_whole
 
 if TYPE_CHECKING:
     import boto3
@@ -179,8 +177,7 @@ class _Made:
         if service == "s3":
             # Asking S3 whether it wants the body is a round trip of its own, and segments are a kilobyte.
             client.meta.events.unregister("before-call.s3", add_expect_header)
-        client.meta.events.register(f"before-parse.{service}", _must_be_whole)
-        return client
+        return read_whole(client)
 
 
 _made: WeakKeyDictionary[Any, _Made] = WeakKeyDictionary()
@@ -255,40 +252,6 @@ def _state(path: str) -> tuple[int, ...] | None:
     except (OSError, RuntimeError):  # not there, or no home
         return None
     return found.st_mtime_ns, found.st_size, found.st_ino
-
-
-_ROOTS: Final = {"ListObjectsV2": b"<ListBucketResult", "DeleteObjects": b"<DeleteResult"}
-
-
-def _must_be_whole(operation_model: Any, response_dict: Mapping[str, Any], **_: Any) -> None:
-    """Let no answer pass for "nothing there" that was truncated, or is a proxy's page.
-
-    Raises:
-        Unread: It is. What was asked may have been done.
-    """
-    if response_dict["status_code"] >= 300:  # of these the code tells
-        return
-    name, body = operation_model.name, response_dict["body"]
-    if name in _ROOTS:
-        whole = _ROOTS[name] in body[:1024]
-    elif operation_model.service_model.service_name == "dynamodb":
-        whole = _is_object(body) and _undamaged(body, response_dict["headers"])
-    else:
-        return
-    if not whole:
-        raise Unread(f"{name} was answered with something else: truncated, damaged, or not by the service")
-
-
-def _is_object(body: bytes) -> bool:
-    try:
-        return isinstance(json.loads(body), dict)
-    except ValueError:
-        return False
-
-
-def _undamaged(body: bytes, headers: Mapping[str, str]) -> bool:
-    told = headers.get("x-amz-crc32")
-    return told is None or zlib.crc32(body) == int(told)
 
 
 def _of(config: Config, name: str) -> Any:
