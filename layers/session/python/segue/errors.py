@@ -16,7 +16,10 @@ Each error carries the facts as attributes, so that programs need not read the s
 
 from __future__ import annotations
 
-from typing import Any
+import contextlib
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any, Self
 
 __all__ = [
     "JournalCorrupt",
@@ -195,3 +198,39 @@ class StorageRefused(SegueError):  # noqa: N818 - reads as the others do
         """Name the resource, the reason and what to do; default: fix the name, region or permissions."""
         super().__init__(f"{resource}: {reason}; {remedy or 'fix the name, region or permissions'}, then retry")
         self.resource = resource
+
+
+class FirstError:
+    """Lets each of several things be tried, also after one of them has failed, and raises the first error then.
+
+    Example:
+        ```python
+        with FirstError() as error:
+            for recorder in recorders:
+                with error.kept():
+                    recorder.state()
+        ```
+    """
+
+    def __init__(self) -> None:
+        """Begin without one."""
+        self._error: SegueError | None = None
+
+    @contextlib.contextmanager
+    def kept(self) -> Iterator[None]:
+        """Go on after a ``SegueError``."""
+        try:
+            yield
+        except SegueError as error:
+            self._error = self._error or error
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Raise the first error, unless something else is raised."""
+        if error is None and self._error is not None:
+            raise self._error

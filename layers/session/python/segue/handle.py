@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 import time
 import weakref
 from abc import abstractmethod
@@ -20,10 +21,12 @@ from segue.committing import Committing
 from segue.ending import Ending
 from segue.errors import SegueError, StorageRefused
 from segue.facts import SessionFacts
+from segue.history import History
 from segue.ids import session_key, valid_id
 from segue.inputs import ClientInput
 from segue.lease import Lease
 from segue.losing import Losing
+from segue.messages import make_spare
 from segue.opening import Opening
 from segue.options import Settings
 from segue.points import history_at
@@ -66,6 +69,7 @@ class SessionHandle(SessionFacts, ClientInput, Committing, Losing, RefusedValues
         Losing.__init__(self)
         RefusedValues.__init__(self)
         self._prepared: Prepared | None = None
+        self._going_live = threading.Lock()
         self._opening = Opening(_release)
 
     @property
@@ -97,8 +101,16 @@ class SessionHandle(SessionFacts, ClientInput, Committing, Losing, RefusedValues
         """Say where the session is kept. Runs on the storage loop."""
 
     @abstractmethod
+    def _record_states(self) -> None:
+        """Queue what changed beside the messages and no hook has told of. Quick, however long the history is."""
+
+    @abstractmethod
     def _record_changes(self) -> None:
-        """Queue what changed and no hook has told of. Runs on the agent's loop, or where ``flush`` is called."""
+        """Queue what changed, messages too, and no hook has told of."""
+
+    @abstractmethod
+    async def _record_changes_in_steps(self) -> None:
+        """The same, between whose steps the event loop goes on. Runs where ``flush`` is called."""
 
     async def prepare(self) -> int:
         """Read the session while somebody else holds it, so that ``open`` finds everything done.
@@ -133,19 +145,17 @@ class SessionHandle(SessionFacts, ClientInput, Committing, Losing, RefusedValues
         """
         if self._session is None:
             with self._refusals():
-                self._session = await self._opening.wait(self._begin)
-            self._go_live()
+                self._go_live(await self._opening.wait(self._begin))
         self._watch_loop()
 
     def open_sync(self) -> None:
         """The same for code without an event loop; blocks this thread."""
         if self._session is None:
             with self._refusals():
-                self._session = self._opening.wait_sync(self._begin)
-            self._go_live()
+                self._go_live(self._opening.wait_sync(self._begin))
 
     async def flush(self) -> None:
-        """Wait until everything queued is durable, agents' state included.
+        """Wait until all that the agents have is durable: what is queued, their state, and edits of their messages.
 
         Raises:
             ValueRefused: Something was not recorded as it is. All else is durable.
@@ -156,7 +166,7 @@ class SessionHandle(SessionFacts, ClientInput, Committing, Losing, RefusedValues
 
     async def _flush(self) -> None:
         """Do so for hooks, which raise what was refused themselves, or do not."""
-        self._record_changes()
+        await self._record_changes_in_steps()
         if (session := self._mine()) is not None:
             await self._run(session.durable(timeout=DURABLE_TIMEOUT_S))
 
@@ -198,7 +208,7 @@ class SessionHandle(SessionFacts, ClientInput, Committing, Losing, RefusedValues
     async def _close(self, timeout: float | None = None) -> None:
         """Do so for hooks."""
         try:
-            self._record_changes()
+            await self._record_changes_in_steps()
         finally:
             if (session := self._mine()) is not None:
                 await self._run(session.close(timeout))
@@ -222,7 +232,7 @@ class SessionHandle(SessionFacts, ClientInput, Committing, Losing, RefusedValues
             SegueError: What was queued could not be committed.
         """
         try:
-            self._record_changes()
+            await self._record_changes_in_steps()
         finally:
             if (session := self._mine()) is not None:
                 await self._run(session.leave(timeout))
@@ -277,12 +287,20 @@ class SessionHandle(SessionFacts, ClientInput, Committing, Losing, RefusedValues
         journal = await read_unheld(stores.guard, stores.objects, stores.prefix, self.session_key, clock)
         prepared = Prepared(journal, history_at(journal))
         journal.records.clear()
+        await self._spare(prepared.history)
         return prepared
 
+    async def _spare(self, history: History) -> None:
+        """Make what agents will hold here, where nobody listens, instead of where they are built."""
+        await asyncio.get_running_loop().run_in_executor(self._runtime.executor, make_spare, history)
+
     def _append(self, *records: Record) -> int:
-        if self._session is None and self._prepared is not None:
-            self._prepared.built_on = True
-            return self._prepared.append(*records)
+        """Queue records, from any thread."""
+        if self._prepared is not None:
+            with self._going_live:
+                if self._session is None and self._prepared is not None:
+                    self._prepared.built_on = True
+                    return self._prepared.append(*records)
         return self._require().append(*records)
 
     @property
@@ -292,11 +310,15 @@ class SessionHandle(SessionFacts, ClientInput, Committing, Losing, RefusedValues
             return self._prepared.head + len(self._prepared.records)
         return self.position
 
-    def _go_live(self) -> None:
-        """Queue what was recorded before the session was held."""
-        prepared, self._prepared = self._prepared, None
-        if prepared is not None and prepared.records:
-            self._require().append(*prepared.records)
+    def _go_live(self, session: Session) -> None:
+        """Queue what was recorded before the session was held. What comes meanwhile comes after it."""
+        with self._going_live:
+            self._session = session
+            try:
+                if self._prepared is not None and self._prepared.records:
+                    session.append(*self._prepared.records)
+            finally:
+                self._prepared = None
 
     async def _finish_deletion(self) -> bool:
         """Sweep what an earlier ``delete`` has left; False if the session is not deleted. Runs on the storage loop."""
@@ -340,6 +362,7 @@ class SessionHandle(SessionFacts, ClientInput, Committing, Losing, RefusedValues
             await session.close()
             raise
         journal.records.clear()
+        await self._spare(self._history)
         return session
 
     def _watch_loop(self) -> None:
@@ -351,7 +374,7 @@ class SessionHandle(SessionFacts, ClientInput, Committing, Losing, RefusedValues
         def each_turn() -> None:
             if (alive := handle()) is not None:
                 with contextlib.suppress(SegueError):
-                    alive._record_changes()  # noqa: SLF001 - it is this very object, held weakly
+                    alive._record_states()  # noqa: SLF001 - it is this very object, held weakly
 
         self._session.upkeep.watch_loop(LoopWatch(asyncio.get_running_loop(), each_turn))
         self._runtime.loop.call_soon_threadsafe(self._session.upkeep.beat_on)

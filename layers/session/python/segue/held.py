@@ -1,45 +1,391 @@
-"""Which messages an agent holds, asked after each turn, however long the conversation is.
+"""The messages that an agent holds, what of them is recorded, and the records for what is not.
 
-Apart from the recorder because it is about being quick only: without it, the answer would be the same.
+Events tell of messages that are added or completed. What else is done to the history is found by looking: at the list
+(``align``), and into the messages as well (``comparing``).
+
+A dictionary that the agent holds may be the caller's, and so may the list. Neither is ever written to: what has to be
+changed is replaced by a copy, in a list that is the agent's own (docs/rfcs/0013).
 """
 
 from __future__ import annotations
 
-from collections.abc import Set as AbstractSet
+import uuid
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from strands.agent.agent import Agent
-
-from segue.messages import tracking_id_of
+from segue.errors import FirstError
+from segue.history import AgentHistory, Message
+from segue.messages import copy_of, differ, is_cut_speech, kept_copy, without_content
+from segue.order import SessionOrder
+from segue.seen import UNSEEN, SeenMessages
 from segue.weak import WeakAgent
 
-_UNSETTLED = 64
-"""Newest messages of a voice agent, among which transcripts are still being completed."""
+Inputs = tuple[str, tuple[int, ...]] | None
+
+Write = Callable[..., int]
+"""Queues a record, given its kind, its data and its inputs, and returns its number."""
+
+STEP = 256
+"""Messages that are compared in one go: half a millisecond."""
+
+RECENT = 64
+"""Newest messages of a voice agent that are compared after each response; a flush compares all."""
 
 
 class HeldMessages:
-    """An agent's messages. Of those that were there before, it is only seen that they are the very same.
+    """Turns what happens to one agent's messages into records. One thread at a time may use it.
 
-    The messages of an ``Agent`` may be changed in place, and are all looked at.
+    Attributes:
+        numbers: For each message's tracking id, the record that last determined it.
     """
 
-    def __init__(self, agent: WeakAgent) -> None:
-        """Look at an agent."""
+    def __init__(self, agent: WeakAgent, stored: AgentHistory | None, write: Write) -> None:
+        """Begin with what the session has of the agent.
+
+        Args:
+            agent: The agent, which is not kept alive. Its list of messages is.
+            stored: Its history in the session, None if it is new there.
+            write: Queues a record.
+        """
+        self.numbers: dict[str, int] = dict(stored.numbers) if stored else {}
         self._agent = agent
-        self._settled: tuple[list[Any], list[str]] = [], []
+        self._list: list[Any] = agent.agent.messages
+        self._write = write
+        self._order = SessionOrder(message.get("tracking_id", "") for message in (stored.messages if stored else ()))
+        self._seen = SeenMessages()
+        self._own_list: list[Message] | None = None
+        self._outside: dict[str, Message] = {}  # in the session, and not held
+        self._appended: dict[str, Message] = {}  # of these, what callers appended, as they have it
+        self._odd: set[str] = set()  # recorded in part, since something of them was refused
+        self._moved = False  # whether the session's order may not be the agent's
 
-    def ids(self, refused: AbstractSet[str]) -> list[str]:
-        """Return the ids of all messages with content, those that were refused left out."""
-        agent = self._agent.agent
-        messages: list[Any] = agent.messages
-        settled, ids = self._settled
-        if messages[: len(settled)] != settled:
-            settled, ids = [], []
-        if not (refused or isinstance(agent, Agent)) and len(messages) > len(settled) + 2 * _UNSETTLED:
-            older = messages[:-_UNSETTLED]
-            settled, ids = self._settled = older, ids + _ids_of(older[len(settled) :], refused)
-        return ids + _ids_of(messages[len(settled) :], refused)
+    @property
+    def _current(self) -> list[Any]:
+        """The agent's list of messages; that of an agent that is gone as it was last."""
+        if (agent := self._agent.alive) is not None:
+            self._list = agent.messages
+        return self._list
+
+    @_current.setter
+    def _current(self, messages: list[Any]) -> None:
+        self._list = messages
+        if (agent := self._agent.alive) is not None:
+            agent.messages = messages
+
+    def introduce(self) -> None:
+        """Give a new agent messages of its own instead of those that it was built with, and record them."""
+        self._own_list = self._current = [_named(kept_copy(message)) for message in self._current]
+        self.align()
+
+    def count_from(self, first: int) -> None:
+        """Let the numbers of what was recorded begin with another one than 0: it was collected before it was queued."""
+        self.numbers = {tracking_id: first + number for tracking_id, number in self.numbers.items()}
+
+    def recorded_in_part(self, tracking_id: str) -> None:
+        """Note that something of a message was refused.
+
+        It is not looked into any more, until it is replaced or told of again: what it holds may raise when it is
+        compared.
+        """
+        self._odd.add(tracking_id)
+
+    def restored(self, stored: Sequence[Message]) -> None:
+        """Take what the agent holds for what the session has: repairs and limits are no changes of the agent's.
+
+        Args:
+            stored: The messages as the session has them, in dictionaries that are changed no more.
+        """
+        self._own_list = self._current = [_named(message) for message in self._current]
+        pristine = {message.get("tracking_id", ""): message for message in stored}
+        seen = self._seen
+        seen.messages = list(self._own_list)
+        seen.ids = [message["tracking_id"] for message in seen.messages]
+        seen.copies = [
+            kept_copy(message) if differ(same := pristine.pop(known, UNSEEN), message) else same
+            for known, message in zip(seen.ids, seen.messages, strict=True)
+        ]
+        self._outside = pristine
+
+    def added(self, message: Message, inputs: Inputs) -> None:
+        """Record a message that was added. One that has only begun is recorded when it is complete."""
+        tracking_id, end = message.get("tracking_id"), len(self._seen)
+        if tracking_id and tracking_id not in self._outside and self._seen.goes_on_with(self._current, message):
+            self._seen.replace(slice(end, end), [message], [tracking_id])
+            self._enter(end, inputs, None)
+        elif not self.align(told=message, inputs=inputs) and inputs is not None:
+            self._write("input", None, inputs)  # a hook has taken the message out again: its input is dealt with
+
+    def take(self, message: Message, number: int) -> None:
+        """Add a message, recorded already as a record with this number, at the end of those that the agent holds."""
+        tracking_id, end = message["tracking_id"], len(self._seen)
+        self._writable().append(message)
+        self._seen.replace(slice(end, end), [message], [tracking_id])
+        self._seen.copies[end] = kept_copy(message)
+        self.numbers[tracking_id] = number
+        self._order.put(tracking_id, None)
+
+    def updated(self, message: Message, inputs: Inputs) -> None:
+        """Record that a message was completed or replaced."""
+        tracking_id, seen = message["tracking_id"], self._seen
+        place = _last_place(self._current, message)
+        if place is not None and seen.ids[place : place + 1] == [tracking_id]:
+            seen.messages[place] = message
+            self._change(place, inputs)
+            self._arrange()
+        elif not self.align(told=message, inputs=inputs) and tracking_id in self._order:
+            self._update(kept_copy(message), inputs)
+
+    def append(self, message: Message, inputs: Inputs) -> None:
+        """Record a message of the session that the agent may hold already, later or never."""
+        if self.align(told=message, inputs=inputs) or not message["content"]:
+            return
+        copied = _named(kept_copy(message))
+        tracking_id = copied["tracking_id"]
+        if tracking_id in self._seen.ids:
+            return
+        self._outside[tracking_id], self._appended[tracking_id] = copied, message
+        if tracking_id in self._order:
+            self._update(copied, inputs)
+        else:
+            self._put(copied, inputs, None)
+
+    def align(self, told: Message | None = None, inputs: Inputs = None) -> bool:
+        """Record which messages were put in, taken out, moved or replaced since the agent was last looked at.
+
+        Args:
+            told: The message that an event tells of. New ones after it are left to events of their own.
+            inputs: Whose input it is the effect of.
+
+        Returns:
+            Whether the agent holds the message that was told of.
+
+        Raises:
+            RecordTooLarge: A message is; the others are recorded.
+        """
+        seen = self._seen
+        place = None if told is None else _last_place(self._current, told)
+        gone, come = seen.difference(self._current)
+        self._name(come)
+        messages = self._current[come]
+        ids = [message["tracking_id"] for message in messages]
+        if place is not None and come.stop == len(self._current):
+            known = set(seen.ids[gone])
+            while come.start + len(ids) - 1 > place and ids[-1] not in known:
+                messages, ids = messages[:-1], ids[:-1]
+        self._moved = self._moved or gone.start < gone.stop or not self._outside.keys().isdisjoint(ids)
+        seen.replace(gone, messages, ids)
+        try:
+            self._record_all(come.start, come.start + len(ids), place, inputs)
+        finally:
+            self._arrange()
+        return place is not None
+
+    def comparing(self, newest: int | None = None) -> Iterator[None]:
+        """Record what was done without an event, step by step; the agent may go on between two steps.
+
+        Args:
+            newest: Look into so many messages; default: into all.
+
+        Raises:
+            RecordTooLarge: A message is; the others are recorded.
+        """
+        with FirstError() as error:
+            with error.kept():
+                self.align()
+            seen = self._seen
+            start = 0 if newest is None else max(len(seen) - newest, 0)
+            messages, copies = seen.messages[start:], seen.copies[start:]
+            for first in range(0, len(messages), STEP):
+                if first:
+                    yield
+                part = slice(first, first + STEP)
+                if differ(messages[part], copies[part]):
+                    for place, (message, copied) in enumerate(
+                        zip(messages[part], copies[part], strict=True), start + first
+                    ):
+                        if differ(message, copied) and (now := seen.place(message, copied, place)) is not None:
+                            with error.kept():
+                                self._change(now, None)
+                    self._arrange()
+
+    def redact(self, tracking_id: str, replacement: str) -> Message:
+        """Replace a message's content in the agent, and record that the old content is to be gone.
+
+        Tool blocks keep their ids, so that uses and results stay paired.
+
+        Returns:
+            The message as it is now.
+
+        Raises:
+            KeyError: The session has no such message.
+        """
+        self.align()
+        if tracking_id not in self.numbers:
+            raise KeyError(f"no message {tracking_id!r} in the session")
+        place = next((index for index, known in enumerate(self._seen.ids) if known == tracking_id), None)
+        message = self._outside.get(tracking_id) if place is None else self._seen.messages[place]
+        if message is None:  # not in the history any more, but in the records
+            message = {"role": "user", "content": [{}], "tracking_id": tracking_id}
+        content = [without_content(block, replacement) for block in message["content"]]
+        return self._redact(copy_of({**message, "content": content}))
+
+    def redact_latest(self, message: Message) -> Message | None:
+        """Record that a message's content is to be gone, given what stands in its place.
+
+        Args:
+            message: A message that the session has, redacted already; or else what is to stand in the place of the
+                message that was added last.
+
+        Returns:
+            The message as it is now; None if nothing of it was ever recorded.
+
+        Raises:
+            LookupError: There is no message yet.
+        """
+        self.align()
+        tracking_id = message.get("tracking_id")
+        if tracking_id not in self.numbers:
+            if tracking_id in self._seen.ids:
+                return None
+            tracking_id = self._order.latest
+        if tracking_id is None:
+            raise LookupError("no message to redact: the session has none yet")
+        return self._redact({**kept_copy(message), "tracking_id": tracking_id})
+
+    def _redact(self, message: Message) -> Message:
+        tracking_id = message["tracking_id"]
+        for place, known in enumerate(self._seen.ids):
+            if known == tracking_id:
+                if differ(self._seen.messages[place], message):
+                    self._replace(place, kept_copy(message))
+                self._seen.copies[place] = message
+        if tracking_id in self._outside:
+            self._outside[tracking_id] = message
+        self._say("redact", {"message": message})
+        return message
+
+    def _record_all(self, start: int, stop: int, told: int | None, inputs: Inputs) -> None:
+        """Record what is new, and what came in another's place, of a part of the messages."""
+        following = self._following(start, stop)
+        places = [*range(start, stop)]
+        if told is not None and inputs is not None and not start <= told < stop:
+            places.append(told)
+        with FirstError() as error:
+            for place in places:
+                whose = inputs if place == told else None
+                with error.kept():
+                    if self._seen.copies[place] is UNSEEN:
+                        self._enter(place, whose, following[place - start])
+                    elif whose is not None or differ(self._seen.messages[place], self._seen.copies[place]):
+                        self._change(place, whose)
+
+    def _enter(self, place: int, inputs: Inputs, before: str | None) -> None:
+        """Record a message that was not held before."""
+        copied = self._seen.copies[place] = kept_copy(self._seen.messages[place])
+        tracking_id = self._seen.ids[place]
+        known = self._outside.pop(tracking_id, None)
+        self._appended.pop(tracking_id, None)
+        if not copied["content"]:
+            return
+        if known is None:
+            self._put(copied, inputs, before)
+        elif inputs is not None or differ(copied, known):
+            self._update(copied, inputs)
+
+    def _change(self, place: int, inputs: Inputs) -> None:
+        """Record a message that may have been changed, completed or emptied, or whose id may be another now."""
+        message, was, tracking_id = self._seen.messages[place], self._seen.copies[place], self._seen.ids[place]
+        if message.get("tracking_id") != tracking_id:
+            self._seen.replace(slice(place, place + 1), [], [])
+            self._moved = True
+            self.align()
+            return
+        copied = self._seen.copies[place] = kept_copy(message)
+        if tracking_id not in self._order:
+            if copied["content"] and not is_cut_speech(copied):  # the audio of that is sent again
+                self._put(copied, inputs, *self._following(place, place + 1))
+        elif not copied["content"]:
+            self._moved = True
+        elif inputs is not None or differ(copied, was):
+            self._update(copied, inputs)
+
+    def _put(self, message: Message, inputs: Inputs, before: str | None) -> None:
+        data: dict[str, Any] = {"message": message}
+        if before is not None:
+            data["before"] = before
+        self._say("message", data, inputs)
+        self._order.put(message["tracking_id"], before)
+
+    def _update(self, message: Message, inputs: Inputs) -> None:
+        self._say("update", {"message": message}, inputs)
+
+    def _say(self, kind: str, data: dict[str, Any], inputs: Inputs = None) -> None:
+        tracking_id = data["message"]["tracking_id"]
+        self._odd.discard(tracking_id)
+        self.numbers[tracking_id] = self._write(kind, data, inputs)
+        if tracking_id in self._odd:
+            for place, known in enumerate(self._seen.ids):
+                if known == tracking_id:
+                    self._seen.copies[place] = self._seen.messages[place]
+
+    def _arrange(self) -> None:
+        """Record the order of the messages, where it is not the session's already."""
+        if not self._moved:
+            return
+        held = zip(self._seen.ids, self._seen.copies, strict=True)
+        ids = [known for known, copied in held if copied["content"] and known in self._order]
+        self._moved = False
+        if (window := self._order.window(ids, self._outside.keys())) is not None:
+            self._write("window", window)
+
+    def _following(self, start: int, stop: int) -> list[str | None]:
+        """For each place of a part, the next message after it that is recorded already."""
+        ids = self._seen.ids
+        following = next((ids[index] for index in range(stop, len(ids)) if ids[index] in self._order), None)
+        found = []
+        for place in range(stop - 1, start - 1, -1):
+            found.append(following)
+            following = ids[place] if ids[place] in self._order else following
+        return found[::-1]
+
+    def _name(self, part: slice) -> None:
+        """Give messages without a tracking id one, in dictionaries of the agent's own.
+
+        One that the caller appended to the session before has the id that the session knows it by.
+        """
+        named: dict[int, Message] = {}
+        for place in range(part.start, part.stop):
+            message = self._current[place]
+            known = next((known for known, given in self._appended.items() if given is message), None)
+            if known != message.get("tracking_id") if known else not has_id(message):
+                own = named.setdefault(id(message), _named({**kept_copy(message), "tracking_id": known}))
+                self._writable()[place] = own
+
+    def _replace(self, place: int, message: Message) -> None:
+        held = self._seen.messages[place]
+        for index, one in enumerate(self._writable()):
+            if one is held:
+                self._writable()[index] = message
+        self._seen.messages[place] = message
+
+    def _writable(self) -> list[Message]:
+        """The agent's list of messages; a copy in its place if the program has put one of its own there."""
+        if self._current is not self._own_list:
+            self._own_list = self._current = list(self._current)
+        return self._own_list
 
 
-def _ids_of(messages: list[Any], refused: AbstractSet[str]) -> list[str]:
-    return [known for message in messages if message["content"] and (known := tracking_id_of(message)) not in refused]
+def _last_place(messages: Sequence[Any], message: Message) -> int | None:
+    return next((place for place in range(len(messages) - 1, -1, -1) if messages[place] is message), None)
+
+
+def has_id(message: Message) -> bool:
+    """Whether a message has a usable tracking id; Strands takes None and "" for none."""
+    return isinstance(message.get("tracking_id"), str) and bool(message["tracking_id"])
+
+
+def _named(message: Message) -> Message:
+    """Return a message with a tracking id: the very same one if it has one."""
+    if has_id(message):
+        return message
+    return {**message, "tracking_id": str(message.get("tracking_id") or uuid.uuid4())}

@@ -52,6 +52,7 @@ class AgentHistory:
             ``started_at`` and ``ended_at`` in milliseconds since 1970. One without ``status`` was under way.
         connection: The latest connection record.
         approvals: What people were asked, and what became of it, in order.
+        spare: The messages once more, for an agent to keep; made where the history is read.
         earlier: While records are added up, the messages of earlier windows by tracking id. Earlier versions of Segue
             wrote windows that keep such messages without recording them again.
         stash: What a context manager keeps besides the messages, by name. None if the agent has none.
@@ -66,6 +67,7 @@ class AgentHistory:
     tools: dict[str, dict[str, Any]] = field(default_factory=dict)
     connection: dict[str, Any] = field(default_factory=dict)
     approvals: list[Approval] = field(default_factory=list)
+    spare: list[Message] | None = field(default=None, repr=False)
     earlier: dict[str, Message] = field(default_factory=dict, repr=False)
     stash: dict[str, Any] | None = None
     versions: dict[str, list[Message]] = field(default_factory=dict, repr=False)

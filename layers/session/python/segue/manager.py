@@ -37,21 +37,24 @@ from strands.hooks.registry import BaseHookEvent, HookOrder, HookRegistry
 from strands.multiagent.base import MultiAgentBase
 from strands.session.session_manager import SessionManager
 from strands.types.agent import LocalAgent
+from strands.types.exceptions import SessionException
 from strands.types.tools import ToolContext
 
 from segue.approvals import denials
 from segue.asking import Approvals
 from segue.built import BuiltWith
-from segue.errors import SegueError, StorageRefused
+from segue.errors import FirstError, SegueError, StorageRefused
 from segue.handle import SessionHandle, in_event_loop
 from segue.history import AgentHistory, History, Message, apply, fold
 from segue.interrupting import refuse_interrupts
+from segue.messages import messages_of
 from segue.multi_agents import MultiAgents
 from segue.options import SessionOptions, Settings
 from segue.pauses import fit_to_use, waits_for_answer
 from segue.points import Point, point_at, points_of
+from segue.recorders import Recorders
 from segue.records import Record
-from segue.refusals import AgentIdUsedTwice, SessionStorageRefused
+from segue.refusals import SessionStorageRefused
 from segue.repair import RepairReport, fit
 from segue.stash import StashRecorder
 from segue.tracking import AgentRecorder, rewind_record
@@ -107,8 +110,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
         """
         super().__init__(session_id, Settings(**options))
         self.report: dict[str, RepairReport] = {}
-        self._recorders: dict[str, AgentRecorder] = {}
-        self._building: dict[str, tuple[AgentRecorder, list[Record] | None]] = {}
+        self._recorders = Recorders(session_id, weakly(self._append, 0))
         self._stashes: dict[str, StashRecorder] = {}
         self._multi_agents = MultiAgents(self.session_key, weakly(self._append, 0), weakly(self._refuse_value, None))
         self._denying: str | None = None
@@ -153,8 +155,8 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
             journal = await self._run(self._require().read())
             point_at(points_of(journal), point.records)
             with ExitStack() as still:  # from here on, nothing else of this loop gets its turn
-                self._recorders = {key: one for key, one in self._recorders.items() if not one.gone}
-                for recorder in self._recorders.values():
+                self._recorders.forget_gone()
+                for recorder in self._recorders.all():
                     still.enter_context(recorder.held_still())
                 self._multi_agents.must_be_idle()
                 if self.position == len(journal.records):  # otherwise something was recorded while it was read
@@ -165,11 +167,10 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
 
     def _go_back(self, record: Record, history: History) -> None:
         """Give every agent an earlier history and queue the record of it: for all of them, or for none."""
-        before = {recorder: recorder.snapshot() for recorder in self._recorders.values()}
+        before = {recorder: recorder.snapshot() for recorder in self._recorders.all()}
         try:
             gone_back = [
-                self._restored(recorder.agent, history.agents.get(agent_id, AgentHistory()), recorder.built_with)
-                for agent_id, recorder in self._recorders.items()
+                self._restored(recorder.agent, _of(recorder.agent, history), recorder.built_with) for recorder in before
             ]
             self._append(record, *(changed for _, records in gone_back for changed in records))
         except BaseException:
@@ -177,7 +178,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
                 recorder.put_back(snapshot)
             raise
         self._history = history
-        self._recorders = {recorder.agent.agent_id: recorder for recorder, _ in gone_back}
+        self._recorders.replace([recorder for recorder, _ in gone_back])
         for recorder, _ in gone_back:
             recorder.take_part()
         self._multi_agents.go_back(history.multi_agents)
@@ -248,33 +249,26 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
                     )
                 self.open_sync()
             self._watch_loop()
-            if agent.agent_id in self._recorders:
-                raise AgentIdUsedTwice(agent.agent_id, self.session_id)
+            self._recorders.see_that_none_has(agent.agent_id)
             stored = self._history.agents.get(agent.agent_id)
             self._stashes[agent.agent_id] = StashRecorder(stored)
             if stored is None:
                 recorder = AgentRecorder(agent, None, weakly(self._append, 0), weakly(self._refuse_value, None))
-                self._building[agent.agent_id] = recorder, None
+                self._recorders.begin(agent, recorder, None)
             else:
                 denied, denying = self._denied(agent, stored)
                 recorder, records = self._restored(agent, denied)
-                self._building[agent.agent_id] = recorder, [*denying, *records]
+                self._recorders.begin(agent, recorder, [*denying, *records])
                 self._stashes[agent.agent_id].fill(agent, stored)
         if built:
             self._built(agent)
 
     def _built(self, agent: LocalAgent) -> None:
         """Record an agent from now on."""
-        recorder, records = self._building.pop(agent.agent_id)
         with self._whole_or_not_at_all():
-            if records is None:
-                recorder.introduce()
-            elif records:
-                self._append(*records)
-            self._recorders[agent.agent_id] = recorder
-            recorder.take_part()
-            self._record_stash(recorder)
-        if records is None and self.settings.durability == "await" and not in_event_loop():
+            new = self._recorders.join(agent)
+            self._record_stash(self._recorders[agent.agent_id])
+        if new and self.settings.durability == "await" and not in_event_loop():
             self._flush_sync()  # an agent can be built: what was refused of it is raised by its first turn
 
     def _on_initializing(self, event: AgentInitializedEvent) -> None:
@@ -282,12 +276,8 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
 
     def _on_initialized(self, event: AgentInitializedEvent) -> None:
         """Record an agent only now: a hook of the user that came before may have raised out of its constructor."""
-        if self._is_building(event.agent):
+        if self._recorders.is_building(event.agent):
             self._built(event.agent)
-
-    def _is_building(self, agent: LocalAgent) -> bool:
-        recorder, _ = self._building.get(agent.agent_id, (None, None))
-        return recorder is not None and not recorder.gone and recorder.agent is agent
 
     @contextmanager
     def _whole_or_not_at_all(self) -> Iterator[None]:
@@ -301,8 +291,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
         except BaseException:
             if prepared is not None:
                 prepared.built_on = built_on
-            alone = not self._multi_agents and all(recorder.gone for recorder in self._recorders.values())
-            if self._session is not None and alone:
+            if self._session is not None and not (self._recorders.in_use or self._multi_agents):
                 releasing = self._runtime.submit(self._session.close())
                 if not in_event_loop():
                     with contextlib.suppress(SegueError):
@@ -310,20 +299,39 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
             raise
 
     def append_message(self, message: StrandsMessage, agent: LocalAgent, **kwargs: Any) -> None:
-        """Queue a message. The hooks do this and wait; direct callers wait with ``flush``."""
-        self._recorder(agent).message(_plain(message), self._take_inputs())
+        """Queue a message of the session, whether the agent holds it or not; ``flush`` waits until it is durable.
+
+        The hooks do this for what an agent says and does.
+        """
+        self._recorder(agent).append(_plain(message), self._take_inputs())
         self._raise_refused_value(agent.agent_id)
 
     def sync_agent(self, agent: LocalAgent, **kwargs: Any) -> None:
-        """Queue what changed in the agent besides its messages."""
-        self._recorder(agent).state()
+        """Queue what changed in the agent and no hook told of: its messages, state and system prompt."""
+        recorder = self._recorder(agent)
+        recorder.reconcile()
+        recorder.state()
         self._raise_refused_value(agent.agent_id)
 
     def redact_latest_message(self, redact_message: StrandsMessage, agent: LocalAgent, **kwargs: Any) -> None:
-        """Queue the replacement of the latest message; the hook that follows waits for it."""
+        """Queue the replacement of the latest message; the hook that follows waits for it, or ``flush``.
+
+        Args:
+            redact_message: The message, redacted already, as Strands gives it for a guardrail; or another one, which is
+                to stand in the place of the latest. It is not written to.
+            agent: Whose message it is.
+            **kwargs: For Strands.
+
+        Raises:
+            SessionException: There is no message yet.
+        """
         recorder = self._recorder(agent)
-        recorder.redaction(_plain(redact_message))
-        self._redact_stash(recorder, redact_message.get("tracking_id", ""))
+        try:
+            tracking_id = recorder.redaction(_plain(redact_message))
+        except LookupError as error:
+            raise SessionException(str(error)) from None
+        if tracking_id is not None:
+            self._redact_stash(recorder, tracking_id)
 
     def initialize_multi_agent(self, source: MultiAgentBase, **kwargs: Any) -> None:
         """Restore a Graph or Swarm, or record a new one. Blocks only if the session was not opened before.
@@ -345,43 +353,45 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
         self._raise_refused_value(event.source.id)
 
     async def _on_message_added(self, event: MessageAddedEvent) -> None:
+        recorder = self._told_by(event.agent)
         if not event.message["content"]:
+            recorder.message(_plain(event.message), None)
             return  # a streamed message begins; it is recorded when it is complete, and takes its input then
-        recorder = self._recorder(event.agent)
         recorder.message(_plain(event.message), self._take_inputs())
         recorder.state()
         self._stashes[recorder.agent_id].added(event.agent, _plain(event.message))
-        await self._keep_up()
+        if not _result_follows(event):
+            await self._keep_up()
 
     async def _on_message_updated(self, event: MessageUpdatedEvent) -> None:
-        recorder = self._recorder(event.agent)
+        recorder = self._told_by(event.agent)
         recorder.update(_plain(event.message), self._take_inputs())
         recorder.state()
         await self._keep_up()
 
     async def _on_tool_start(self, event: BeforeToolCallEvent) -> None:
         """Before a tool runs, its intent is durable and the lease is known to be held."""
-        recorder = self._recorder(event.agent)
+        recorder = self._told_by(event.agent)
         if not waits_for_answer(event):
             recorder.tool_started(event.tool_use)
         event.invocation_state[_SESSION_KEY] = self.session_key
         await self.durable()
 
     async def _on_tool_end(self, event: AfterToolCallEvent) -> None:
-        recorder = self._recorder(event.agent)
+        recorder = self._told_by(event.agent)
         recorder.tool_ended(event.tool_use, event.result)
         recorder.state()
 
     async def _on_turn_begin(self, event: BeforeInvocationEvent) -> None:
-        self._recorder(event.agent).turn_began()
+        self._told_by(event.agent).turn_began()
 
     async def _on_turn_over(self, event: AfterInvocationEvent) -> None:
         """Note how a turn ended before the user's hooks come, one of which may raise."""
-        self._recorder(event.agent).turn_ended(event.result)
+        self._told_by(event.agent).turn_ended(event.result)
 
     async def _on_turn_end(self, event: BidiResponseStopEvent | AfterInvocationEvent) -> None:
-        recorder = self._recorder(event.agent)
-        recorder.reconcile()
+        recorder = self._told_by(event.agent)
+        await recorder.reconcile_turn()
         recorder.state()
         self._record_stash(recorder)
         await self._keep_up()
@@ -392,12 +402,12 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
 
     async def _on_restart(self, event: BidiBeforeConnectionRestartEvent) -> None:
         """Before the model connection restarts with the history, all of it is durable."""
-        recorder = self._recorder(event.agent)
+        recorder = self._told_by(event.agent)
         recorder.state()
         await self._flush()
 
     async def _on_restarted(self, event: BidiAfterConnectionRestartEvent) -> None:
-        self._recorder(event.agent).connection(restarted=event.exception is None)
+        self._told_by(event.agent).connection(restarted=event.exception is None)
 
     async def _on_stopping(self, event: BaseHookEvent) -> None:
         """Let the user's stop hooks see saved state."""
@@ -435,12 +445,14 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
             built_with: The agent as it was built, if it goes back to a point where the session had less of it.
         """
         recorder = AgentRecorder(agent, stored, weakly(self._append, 0), weakly(self._refuse_value, None), built_with)
-        history = fit_to_use(stored, can_resume=isinstance(agent, Agent))
+        own = replace(stored, messages=messages_of(stored))
+        history = fit_to_use(own, can_resume=isinstance(agent, Agent))
         limits = {"max_messages": self.settings.max_messages, "max_bytes": self.settings.max_bytes}
         if any(limit is not None for limit in limits.values()):  # otherwise nobody needs to know how large it is
             messages, report = fit(history.messages, history.report, **limits)
             history = replace(history, messages=messages, report=report)
-        self.report[agent.agent_id] = history.report
+        # Another thread may be reading the old one.
+        self.report = {**self.report, agent.agent_id: history.report}
         if history.report:
             logger.info("history repaired", extra={"session": self.session_key, "dropped": history.report.dropped})
         with_prompt = self.settings.restore_system_prompt
@@ -460,7 +472,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
         return SessionStorageRefused(refused)
 
     def _recorder(self, agent: LocalAgent) -> AgentRecorder:
-        if self._is_building(agent):  # a hook of its constructor lets it do something already
+        if self._recorders.is_building(agent):  # a hook of its constructor lets it do something already
             self._built(agent)
         try:
             recorder = self._recorders[agent.agent_id]
@@ -470,14 +482,32 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
         return recorder
 
     def _unused(self) -> bool:
-        recorders = [*self._recorders.values(), *(recorder for recorder, _ in self._building.values())]
-        used = bool(recorders) or self._multi_agents.known
-        return used and not self._multi_agents and all(recorder.gone for recorder in recorders)
+        used = self._recorders.known or self._multi_agents.known
+        return used and not (self._recorders.in_use or self._multi_agents)
+
+    def _told_by(self, agent: LocalAgent) -> AgentRecorder:
+        """The recorder of an agent, one of whose hooks runs here."""
+        return self._recorder(agent).follow()
+
+    def _record_states(self) -> None:
+        self._recorders.record_states()
 
     def _record_changes(self) -> None:
-        for recorder in self._recorders.values():
-            recorder.state()
-            self._record_stash(recorder)
+        with FirstError() as error:
+            with error.kept():
+                self._recorders.record_changes()
+            self._record_stashes(error)
+
+    async def _record_changes_in_steps(self) -> None:
+        with FirstError() as error:
+            with error.kept():
+                await self._recorders.record_changes_in_steps()
+            self._record_stashes(error)
+
+    def _record_stashes(self, error: FirstError) -> None:
+        for recorder in self._recorders.all():
+            with error.kept():
+                self._record_stash(recorder)
 
     def _redact_stash(self, recorder: AgentRecorder, tracking_id: str) -> None:
         """Take content that was just redacted out of what a context manager keeps."""
@@ -492,6 +522,19 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
             changes = self._stashes[recorder.agent_id].changes(recorder.agent, recorder.numbers)
             if changes is not None:
                 recorder.stash(changes)
+
+
+def _result_follows(event: MessageAddedEvent) -> bool:
+    """Whether a tool's result is added directly after this: a voice agent adds both as one.
+
+    A task that waited between them could be cancelled there, by ``stop()``, and the result would be in no history.
+    """
+    agent: LocalAgent = event.agent
+    return not isinstance(agent, Agent) and any("toolUse" in block for block in event.message["content"])
+
+
+def _of(agent: LocalAgent, history: History) -> AgentHistory:
+    return history.agents.get(agent.agent_id, AgentHistory())
 
 
 def _plain(message: StrandsMessage) -> Message:

@@ -100,7 +100,7 @@ class MultiAgents:
         Raises:
             RuntimeError: One does.
         """
-        for source in self._alive.values():
+        for source in self._all():
             if source.state.status is Status.EXECUTING:  # type: ignore[attr-defined]  # Graph and Swarm have it
                 raise RuntimeError(
                     f"{source.id!r} is in the middle of a task: let that end before its session is rewound"
@@ -109,8 +109,12 @@ class MultiAgents:
     def go_back(self, states: Mapping[str, Any]) -> None:
         """Give each of them the state that the session had at an earlier point."""
         self._latest = {}
-        for source in self._alive.values():
+        for source in self._all():
             source.deserialize_state(copy.deepcopy(states.get(source.id, _AS_BUILT)))
+
+    def _all(self) -> list[MultiAgentBase]:
+        """All of now: others may be built in other threads."""
+        return [source for reference in self._alive.valuerefs() if (source := reference()) is not None]
 
 
 def _nodes(source: MultiAgentBase) -> set[str]:

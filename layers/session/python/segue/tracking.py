@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import inspect
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 from strands.agent.agent import Agent
@@ -17,21 +20,15 @@ from strands.types.agent import LocalAgent
 from segue.asking import Approvals
 from segue.built import BuiltWith, accepted_by, held_still, internal_of
 from segue.encoder import json_bytes, without_refused
-from segue.errors import RecordTooLarge, ValueRefused
-from segue.held import HeldMessages
+from segue.errors import ValueRefused
+from segue.held import RECENT, HeldMessages, Inputs
 from segue.history import AgentHistory, Message
-from segue.messages import (
-    Given,
-    copy_of,
-    is_cut_speech,
-    tracking_id_of,
-    without_content,
-)
+from segue.messages import Given, copy_of
 from segue.pauses import FitHistory, PauseNote, resume_own_message
 from segue.records import Record, encode_record
 from segue.redaction import replaced
 from segue.refused_values import Refused, raise_refused
-from segue.weak import WeakAgent
+from segue.weak import WeakAgent, weakly
 
 Append = Callable[..., int]
 _MESSAGES = frozenset({"message", "update", "redact"})
@@ -39,14 +36,24 @@ _MESSAGES = frozenset({"message", "update", "redact"})
 _WHOLE = frozenset({"state", "internal"})
 """Kinds of which half a record would be none."""
 
-_Inputs = tuple[str, tuple[int, ...]] | None
+
+def _locked[**P, T](method: Callable[P, T]) -> Callable[P, T]:
+    """Let one thread at a time into a recorder."""
+
+    @functools.wraps(method)
+    def holding(*args: P.args, **kwargs: P.kwargs) -> T:
+        recorder: Any = args[0]
+        with recorder._lock:  # noqa: SLF001 - of its own class
+            return method(*args, **kwargs)
+
+    return holding
 
 
 class AgentRecorder:
-    """Turns one agent's changes into records.
+    """Turns one agent's changes into records. Any thread may use it: an agent may live on one, and a flush on another.
 
     Attributes:
-        numbers: For each recorded message's tracking id, the record that last determined it.
+        agent_id: The agent's id.
         approvals: What people are asked for the agent.
     """
 
@@ -70,23 +77,34 @@ class AgentRecorder:
         self.agent_id = agent.agent_id
         self._weak = WeakAgent(agent)
         self._state = agent.state
-        self.numbers: dict[str, int] = dict(stored.numbers) if stored else {}
         self.approvals = Approvals(self._weak, stored.approvals if stored else (), self._record_with_internal)
         self._append = append
         self._refuse = refused
         self._connection: dict[str, Any] = dict(stored.connection) if stored else {}
-        self._live: list[str] = []
         self._built_with = built_with or BuiltWith.now(agent)
         self._turns = 0
-        self._held = HeldMessages(self._weak)
-        self._copies: dict[str, Any] = {}
-        self._refused: set[str] = set()
-        self._odd: set[str] = set()
-        self._state_seen: object = None
+        self._held = HeldMessages(self._weak, stored, weakly(self._record, 0))
+        self._state_seen: tuple[object, object] = None, None
         self._prompt_seen: bytes = b"null"
         self._internal_seen: bytes = b"{}"
         self._pause = PauseNote(stored.internal if stored else {})
         self._tool_starts: dict[str, float] = {}
+        self._lock = threading.RLock()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def numbers(self) -> dict[str, int]:
+        """For each recorded message's tracking id, the record that last determined it."""
+        return self._held.numbers
+
+    def alone(self) -> AbstractContextManager[object]:
+        """Keep all other threads out."""
+        return self._lock
+
+    def follow(self) -> Self:
+        """Note that the agent lives on this thread: a hook of it runs here."""
+        self._thread = threading.current_thread()
+        return self
 
     @property
     def agent(self) -> LocalAgent:
@@ -119,17 +137,15 @@ class AgentRecorder:
         """See that nothing runs in the agent, and keep turns from beginning. See ``segue.built.held_still``."""
         return held_still(self.agent, in_turn=self._turns > 0)
 
+    @_locked
     def introduce(self) -> None:
         """Record a new agent: that it exists, and what it already brings; all of it or nothing."""
         with self._collected() as records:
             self._record("agent", {"class": type(self.agent).__name__, "name": self.agent.name})
-            for message in self.agent.messages:
-                if message["content"]:
-                    self.message(message, None)  # type: ignore[arg-type]  # a TypedDict is the dictionary it describes
+            self._held.introduce()
             self.state()
             self.connection()
-        first = self._append(*records) - len(records)
-        self.numbers = {tracking_id: first + number for tracking_id, number in self.numbers.items()}
+        self._held.count_from(self._append(*records) - len(records))
 
     def take_part(self) -> None:
         """Hear of a connection's new state from models that tell; see ``worker.providers``."""
@@ -152,13 +168,14 @@ class AgentRecorder:
         finally:
             self._append = append
 
+    @_locked
     def restore(
         self, fit: FitHistory, stored: AgentHistory, *, with_prompt: bool, from_scratch: bool = False
     ) -> list[Record]:
         """Put what the session has into the agent, through its own snapshot schema.
 
         Args:
-            fit: What the session has, fit to use.
+            fit: What the session has, fit to use, in dictionaries that the agent may keep.
             stored: The same as it was recorded.
             with_prompt: Whether the system prompt is restored, too.
             from_scratch: Whether what the session has not is as it was when the agent was built. Otherwise it is left
@@ -167,29 +184,24 @@ class AgentRecorder:
         Returns:
             The records of what is not as it was recorded. They are to be queued once all agents are restored.
         """
-        messages = fit.messages
-        if isinstance(self.agent, Agent):  # which changes parts of them in place
-            messages = [copy_of(message) for message in messages]
-        data: dict[str, Any] = {"messages": Given(messages), "state": stored.state}
+        data: dict[str, Any] = {"messages": Given(fit.messages), "state": stored.state}
         if with_prompt and (stored.system_prompt is not None or from_scratch):
             data["system_prompt"] = self._built_with.prompt if stored.system_prompt is None else stored.system_prompt
         if isinstance(self.agent, Agent):
-            data |= (self._built_with.internal if from_scratch else {}) | fit.internal
+            data |= (self._built_with.internal if from_scratch else {}) | copy_of(fit.internal)
             if (manager_state := data.get("conversation_manager_state")) is not None:
                 data["conversation_manager_state"] = accepted_by(self.agent.conversation_manager, manager_state)
         snapshot = Snapshot(scope="agent", schema_version=SNAPSHOT_SCHEMA_VERSION, data=data, app_data={})
         self.agent.load_snapshot(snapshot)
-        # Repairs and limits are not recorded: what was restored is what later changes are measured against.
-        self._live = self._held.ids(self._refused)
+        self._held.restored(stored.messages)
         if isinstance(self.agent, Agent):
             resume_own_message(self.agent)
             self._pause = PauseNote(fit.internal)
-            self._copies = {tracking_id_of(message): copy_of(message) for message in self.agent.messages}
         self._state = self.agent.state
         self._state_seen = self._state_version()
         self._prompt_seen = json_bytes(stored.system_prompt)
         self._internal_seen = json_bytes(fit.internal)
-        asked(self.agent.model, "load_connection", stored.connection)
+        asked(self.agent.model, "load_connection", copy_of(stored.connection))
         with self._collected() as records:
             self.state()
             self.connection()
@@ -202,107 +214,100 @@ class AgentRecorder:
     def put_back(self, snapshot: Snapshot) -> None:
         """Give the agent back what it had before a change of its history that did not come about."""
         self.agent.load_snapshot(snapshot)
-        asked(self.agent.model, "load_connection", self._connection)
+        asked(self.agent.model, "load_connection", copy_of(self._connection))
 
-    def message(self, message: Message, inputs: _Inputs) -> None:
+    @_locked
+    def message(self, message: Message, inputs: Inputs) -> None:
         """Record an added message. A streamed one that has only begun is recorded when it is complete."""
-        if not message["content"]:
-            return
-        tracking_id = tracking_id_of(message)
-        if tracking_id not in self.numbers or self._times_held(tracking_id) > self._live.count(tracking_id):
-            self._put(message, inputs, before=None)
-        else:  # new input that Strands merged into the last message comes as an addition of the same message
-            self.update(message, inputs)
+        self._held.added(message, inputs)
 
-    def update(self, message: Message, inputs: _Inputs) -> None:
+    @_locked
+    def update(self, message: Message, inputs: Inputs) -> None:
         """Record that a message was completed or replaced."""
-        tracking_id = tracking_id_of(message)
-        if tracking_id in self.numbers:
-            self._odd.discard(tracking_id)
-            self.numbers[tracking_id] = self._record("update", {"message": message}, inputs)
-            self._keep_copy(message)
-        elif is_cut_speech(message):
-            self._refused.add(tracking_id)  # its audio is sent again, and becomes a whole transcript
-        elif message["content"]:
-            self._put(message, inputs, before=self._next_recorded(tracking_id))
+        self._held.updated(message, inputs)
 
-    def redaction(self, message: Message) -> None:
-        """Record that a message's content is to be gone."""
-        tracking_id = tracking_id_of(message)
-        if tracking_id in self.numbers:
-            self._odd.discard(tracking_id)
-            self.numbers[tracking_id] = self._record("redact", {"message": message})
-            self._keep_copy(message)
-            self._redact_summary(message)
-            self.approvals.redact(tracking_id)
-            if hasattr(self.agent.model, "forget_connection"):
-                asked(self.agent.model, "forget_connection")  # the provider's copy still has the old content
-                self.connection()
+    @_locked
+    def append(self, message: Message, inputs: Inputs) -> None:
+        """Record a message of the session that the agent may hold already, later or never."""
+        self._held.append(message, inputs)
 
-    def _redact_summary(self, message: Message) -> None:
-        """Take a message's content out of what the conversation manager keeps: it has a summary twice."""
-        if not isinstance(self.agent, Agent):
-            return
-        kept = self.agent.conversation_manager.get_state()
-        without = replaced(kept, {tracking_id_of(message): message})
-        if without != kept:
-            self.agent.conversation_manager.restore_from_session(without)
+    @_locked
+    def redaction(self, message: Message) -> str | None:
+        """Record that a message's content is to be gone, given what stands in its place.
 
+        Returns:
+            The message's tracking id; None if nothing of it was ever recorded.
+
+        Raises:
+            LookupError: There is no message yet.
+        """
+        if (redacted := self._held.redact_latest(message)) is None:
+            return None
+        self._forget(redacted)
+        return str(redacted["tracking_id"])
+
+    @_locked
     def redact(self, tracking_id: str, replacement: str) -> None:
         """Replace a message's content in the agent, and record that the old content is to be gone.
-
-        Tool blocks keep their ids, so that uses and results stay paired.
 
         Raises:
             KeyError: The session has no such message.
         """
-        if tracking_id not in self.numbers:
-            raise KeyError(f"no message {tracking_id!r} in the session")
-        held = [message for message in self.agent.messages if message.get("tracking_id") == tracking_id]
-        for message in held:
-            message["content"] = [without_content(block, replacement) for block in message["content"]]
-            self.redaction(message)  # type: ignore[arg-type]  # a TypedDict is the dictionary it describes
-        if not held:  # not in the agent any more, but in the records
-            content = [{"text": replacement}]
-            self.redaction({"role": "user", "content": content, "tracking_id": tracking_id})
+        self._forget(self._held.redact(tracking_id, replacement))
+
+    def _forget(self, message: Message) -> None:
+        """Take a redacted message's content out of what is kept beside the history.
+
+        A conversation manager has a summary twice, a pause names the message whose tools wait, and the provider may
+        keep the conversation.
+        """
+        if isinstance(self.agent, Agent):
+            resume_own_message(self.agent)
+            kept = self.agent.conversation_manager.get_state()
+            without = replaced(kept, {message["tracking_id"]: message})
+            if without != kept:
+                self.agent.conversation_manager.restore_from_session(without)
+        self.approvals.redact(message["tracking_id"])
+        if hasattr(self.agent.model, "forget_connection"):
+            asked(self.agent.model, "forget_connection")
+            self.connection()
 
     def reconcile(self) -> None:
-        """Record what was done to the history without an event: messages taken out, put in, or changed in place.
+        """Record what was done to the history without an event: messages put in, taken out, or changed in place."""
+        for _ in self._comparing():
+            pass
 
-        Conversation managers do this to an ``Agent``, so all its messages are compared; user hooks do it to a
-        message that was just added, so the messages of the latest turn are compared for every kind of agent.
-        """
-        ids = self._held.ids(self._refused)
-        if ids != self._live:
-            live = set(self._live)
-            messages: list[Message] = self.agent.messages  # type: ignore[assignment]
-            for message in messages:
-                tracking_id = tracking_id_of(message)
-                known = tracking_id in self.numbers and tracking_id in live  # else it is new, or comes back
-                if message["content"] and not known and tracking_id not in self._refused:
-                    self._put(message, None, before=None)
-                    live.add(tracking_id)
-            self._live = ids
-            self._record("window", {"keep": ids})
-        compared = self._compared()
-        for tracking_id, message in compared.items():
-            if message != self._copies[tracking_id]:
-                self.update(message, None)
-        keep = compared if isinstance(self.agent, Agent) else ()
-        self._copies = {known: copy for known, copy in self._copies.items() if known in keep}
+    async def reconcile_in_steps(self) -> None:
+        """The same, between whose steps the event loop goes on, however long the history is."""
+        for _ in self._comparing():
+            await asyncio.sleep(0)
 
-    def _compared(self) -> dict[str, Message]:
-        """The messages that there are copies of, in order; found from the end, where those of the latest turn are."""
-        wanted = set(self._copies)
-        found: dict[str, Message] = {}
-        for message in reversed(self.agent.messages):
-            if not wanted:
-                break
-            if (tracking_id := message.get("tracking_id", "")) in wanted and message["content"]:
-                wanted.remove(tracking_id)
-                found[tracking_id] = message
-        return dict(reversed(found.items()))
+    async def reconcile_turn(self) -> None:
+        """The same after a turn. Of a voice agent's messages only the newest are looked into: audio is waiting."""
+        if isinstance(self.agent, Agent):
+            await self.reconcile_in_steps()
+        else:
+            for _ in self._comparing(newest=RECENT):
+                pass
 
+    def _comparing(self, newest: int | None = None) -> Iterator[None]:
+        steps = self._held.comparing(newest)
+        while True:
+            with self._lock:
+                if self._elsewhere() or next(steps, steps) is steps:
+                    return
+            yield
+
+    def _elsewhere(self) -> bool:
+        """Whether the agent is in a turn on another thread, whose own events tell of its messages."""
+        thread = self._thread
+        if self.gone or thread is None or thread is threading.current_thread() or not thread.is_alive():
+            return False
+        if isinstance(self.agent, Agent):
+            return self.agent._concurrency._invocation_lock.locked()  # noqa: SLF001 - nothing else says so
+        return bool(getattr(self.agent, "_started", False))
+
+    @_locked
     def state(self) -> None:
         """Record the agent's state, system prompt and inner state, where they changed.
 
@@ -310,15 +315,15 @@ class AgentRecorder:
         """
         if not self.gone:
             self._state = self.agent.state
-        version = self._state_version()
-        if version != self._state_seen:
+        state, version = seen = self._state_version()
+        if state is not self._state_seen[0] or version != self._state_seen[1]:
             try:
                 self._record("state", self._state.get())
             except RecursionError:  # Strands copies it deeply, with two frames a level
                 self._tell(ValueRefused("state", "nested too deeply to be copied here"))
-            self._state_seen = version
-        if self.gone:
-            return  # what else it had went with it
+            self._state_seen = seen
+        if self.gone or self._elsewhere():
+            return  # what else it had went with it, or is told of by its own events
         prompt = self.agent.system_prompt_content
         if (encoded := json_bytes(prompt)) != self._prompt_seen:
             self._record("prompt", prompt)
@@ -335,40 +340,38 @@ class AgentRecorder:
         self._internal_seen = encoded
         return [self._made("internal", internal)]
 
+    @_locked
     def _record_with_internal(
-        self, kind: str, data: Any, inputs: _Inputs, message: Message | None = None
+        self, kind: str, data: Any, inputs: Inputs, message: Message | None = None
     ) -> tuple[int, int]:
         """Record something in one append with the agent's inner state, and maybe with a message that is added to it.
 
         Returns:
             Its number and when it was made.
         """
+        if message is not None:
+            self._held.align()  # it comes after all that the agent holds
         record = self._made(kind, data, inputs)
         before = self._changed_internal()
         if message is not None:
             before.insert(0, self._made("message", {"message": message}))
         position = self._append_all(*before, record)
         if message is not None:
-            self._added(message, position - 1 - len(before))
+            self._held.take(message, position - 1 - len(before))
         return position - 1, record.at
 
-    def _added(self, message: Message, number: int) -> None:
-        """Add a message to the agent's that is recorded already."""
-        tracking_id = tracking_id_of(message)
-        self.agent.messages.append(message)  # type: ignore[arg-type]  # a TypedDict is the dictionary it describes
-        self.numbers[tracking_id] = number
-        self._live.append(tracking_id)
-        self._keep_copy(message)
-
+    @_locked
     def turn_ended(self, result: AgentResult | None) -> None:
         """Note that a turn of an ``Agent`` has ended, and how; None if it was cut off."""
         self._turns = max(0, self._turns - 1)
         self._pause.stopped(None if result is None else result.stop_reason, self.agent.messages)
 
+    @_locked
     def stash(self, changes: dict[str, Any]) -> None:
         """Record what a context manager keeps besides the messages."""
         self._record("stash", changes)
 
+    @_locked
     def tool_started(self, tool_use: Any) -> None:
         """Record that a tool is about to run."""
         if isinstance(self.agent, Agent) and self._pause.started(tool_use["toolUseId"], internal_of(self.agent)):
@@ -376,6 +379,7 @@ class AgentRecorder:
         self._tool_starts[tool_use["toolUseId"]] = time.monotonic()
         self._record("tool", {"tool_use_id": tool_use["toolUseId"], "name": tool_use["name"], "phase": "started"})
 
+    @_locked
     def tool_ended(self, tool_use: Any, result: Any) -> None:
         """Record how a tool ended and how long it took."""
         started = self._tool_starts.pop(tool_use["toolUseId"], None)
@@ -384,6 +388,7 @@ class AgentRecorder:
         ms = 0 if started is None else round((time.monotonic() - started) * 1000)
         self._record("tool", {**data, "status": status, "ms": ms})
 
+    @_locked
     def connection(self, *, restarted: bool = False) -> None:
         """Record how the agent's model is configured, and how often its connection was restarted."""
         if self.gone:
@@ -404,49 +409,14 @@ class AgentRecorder:
             self._connection = connection
             self._record("connection", connection)
 
-    def _put(self, message: Message, inputs: _Inputs, before: str | None) -> None:
-        tracking_id = tracking_id_of(message)
-        data: dict[str, Any] = {"message": message}
-        if before is not None:
-            data["before"] = before
-        try:
-            self.numbers[tracking_id] = self._record("message", data, inputs)
-        except RecordTooLarge:
-            self._refused.add(tracking_id)  # the session goes on without it
-            raise
-        self._refused.discard(tracking_id)
-        self._live.insert(self._place(before), tracking_id)
-        self._keep_copy(message)
-
-    def _place(self, before: str | None) -> int:
-        """Where a message belongs among the live ones: before another, which is sought from the end, or at the end."""
-        end = len(self._live)
-        if before is None:
-            return end
-        return next((index for index in range(end - 1, -1, -1) if self._live[index] == before), end)
-
-    def _times_held(self, tracking_id: str) -> int:
-        return sum(message.get("tracking_id") == tracking_id for message in self.agent.messages)
-
-    def _next_recorded(self, tracking_id: str) -> str | None:
-        """Find the recorded message that comes after one that is recorded only now."""
-        following: str | None = None
-        for message in reversed(self.agent.messages):
-            known = message.get("tracking_id")
-            if known == tracking_id:
-                return following
-            if known in self.numbers:
-                following = known
-        return None
-
-    def _record(self, kind: str, data: Any, inputs: _Inputs = None) -> int:
+    def _record(self, kind: str, data: Any, inputs: Inputs = None) -> int:
         """Record a change and return its number.
 
         What is refused of it is replaced by a text that says so. Of a state, the one that was recorded last stands.
         """
         return self._append_all(self._made(kind, data, inputs)) - 1
 
-    def _made(self, kind: str, data: Any, inputs: _Inputs = None) -> Record:
+    def _made(self, kind: str, data: Any, inputs: Inputs = None) -> Record:
         return Record(kind=kind, data=data, agent=self.agent_id, at=int(time.time() * 1000), inputs=inputs)
 
     def _append_all(self, *records: Record) -> int:
@@ -463,7 +433,9 @@ class AgentRecorder:
 
     def _rest_of(self, records: Sequence[Record]) -> list[Record]:
         """What is not refused of records."""
-        self._odd |= {tracking_id_of(one.data["message"]) for one in records if one.kind in _MESSAGES}
+        for one in records:
+            if one.kind in _MESSAGES:
+                self._held.recorded_in_part(one.data["message"]["tracking_id"])
         return [
             msgspec.structs.replace(one, data=without_refused(one.data, one.kind))
             for one in records
@@ -474,22 +446,12 @@ class AgentRecorder:
         talking = not self.gone and bool(getattr(self.agent, "_started", False))
         self._refuse(self.agent_id, refused, remember=not talking)  # an error in a hook would end the conversation
 
-    def _keep_copy(self, message: Message) -> None:
-        """Remember a message as it was recorded, to see later whether it was changed in place.
-
-        What was refused in part is not compared: it may have parts that cannot be copied, or compared.
-        """
-        tracking_id = tracking_id_of(message)
-        if tracking_id in self._odd:
-            self._copies.pop(tracking_id, None)
-        else:
-            self._copies[tracking_id] = copy_of(message)
-
-    def _state_version(self) -> object:
+    def _state_version(self) -> tuple[object, object]:
+        """The state, held so that no other object is taken for it, and how often it was changed."""
         state = self._state
         # Strands counts changes; should it stop doing so, comparing the content does as well, only slower.
         version = getattr(state, "_get_version", None)
-        return (id(state), version()) if version is not None else json_bytes(state.get())
+        return state, version() if version is not None else json_bytes(state.get())
 
 
 def asked(model: Any, name: str, *arguments: Any) -> Any:

@@ -37,6 +37,11 @@ class WeakAgent:
         self._reference = weakref.ref(agent)
 
     @property
+    def alive(self) -> LocalAgent | None:
+        """The agent, None if it has been freed."""
+        return self._reference()
+
+    @property
     def gone(self) -> bool:
         """Whether the agent has been freed."""
         return self._reference() is None

@@ -1,0 +1,75 @@
+"""The order of a session's messages, of which an agent holds only some.
+
+    session   m0 m1 m2 │ m3 m4 m5 m6          max_messages left out m0 to m2
+    agent              │ m3 m4
+    session   m0 m1 m2 │ m3 m4                two were taken out of the agent; what lies outside stays
+
+A restore leaves out what is too old for its limits and what a repair dropped. That an agent does not hold a message
+therefore means that it was removed only if the agent held it before (docs/rfcs/0013).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
+from typing import Any
+
+
+class SessionOrder:
+    """The tracking ids of a session's messages, as its records leave them."""
+
+    def __init__(self, ids: Iterable[str] = ()) -> None:
+        """Begin with what was restored."""
+        self._ids = list(ids)
+        self._count = Counter(self._ids)
+
+    def __contains__(self, tracking_id: str) -> bool:
+        """Whether the session's history has a message."""
+        return self._count[tracking_id] > 0
+
+    @property
+    def latest(self) -> str | None:
+        """The last message's id, None if there is no message."""
+        return self._ids[-1] if self._ids else None
+
+    def put(self, tracking_id: str, before: str | None) -> None:
+        """Note a message that was recorded: before another one, which is sought from the end, or at the end."""
+        end = len(self._ids)
+        place = end
+        if before is not None:
+            place = next((index for index in range(end - 1, -1, -1) if self._ids[index] == before), end)
+        self._ids.insert(place, tracking_id)
+        self._count[tracking_id] += 1
+
+    def window(self, held: Sequence[str], outside: AbstractSet[str]) -> dict[str, Any] | None:
+        """Arrange the session as an agent holds it, and leave what lies outside where it is.
+
+        Args:
+            held: Ids of what the agent holds, in order; all of them are in the session.
+            outside: Ids of what it has not been given, and that is in the session all the same.
+
+        Returns:
+            The data of a "window" record, None if the session is in that order already.
+        """
+        arranged = self._arranged(held, outside)
+        if arranged == self._ids:
+            return None
+        self._ids, self._count = arranged, Counter(arranged)
+        return {"keep": arranged}
+
+    def _arranged(self, held: Sequence[str], outside: AbstractSet[str]) -> list[str]:
+        """What lies outside follows whatever it follows now, or what is left of that."""
+        inside = set(held)
+        after: dict[str | None, list[str]] = {}
+        anchor: str | None = None
+        for tracking_id in self._ids:
+            if tracking_id in inside:
+                anchor = tracking_id
+            elif tracking_id in outside:
+                after.setdefault(anchor, []).append(tracking_id)
+        arranged = after.pop(None, [])
+        for tracking_id in held:
+            arranged.append(tracking_id)
+            arranged += after.pop(tracking_id, ())
+        return arranged

@@ -1,0 +1,412 @@
+"""What a program does to ``agent.messages`` is in the session at the next flush, close or sync."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from strands import Agent
+from strands.bidi import BidiAgent
+from strands.bidi.hooks.events import BidiAgentStopEvent
+from strands.types.exceptions import SessionException
+
+import segue.held
+from segue import RecordTooLarge
+from segue.records import MAX_RECORD_BYTES, unpack
+from tests.support.crash import certainly_dead, crash
+from tests.support.fake_model import FakeModel
+from tests.support.memory_manager import MemoryStorage
+from tests.support.scripted_model import ScriptedModel, answered, until
+
+Sessions = Callable[..., Any]
+Build = Callable[..., Any]
+Edit = Callable[[Any], None]
+
+SECRET = "the number is 4111"
+
+
+def said(text: str, role: str = "user", **more: Any) -> dict[str, Any]:
+    return {"role": role, "content": [{"text": text}], **more}
+
+
+def text_agent(manager: Any, **options: Any) -> Any:
+    return Agent(model=FakeModel(), session_manager=manager, callback_handler=None, **options)
+
+
+def voice_agent(manager: Any, **options: Any) -> Any:
+    return BidiAgent(model=ScriptedModel(), session_manager=manager, **options)
+
+
+@pytest.fixture(params=[text_agent, voice_agent], ids=["text", "voice"])
+def build(request: pytest.FixtureRequest) -> Build:
+    """Builds an agent of either kind."""
+    made: Build = request.param
+    return made
+
+
+async def turn(agent: Any, text: str) -> None:
+    if isinstance(agent, Agent):
+        await agent.invoke_async(text)
+        return
+    started = agent._started
+    if not started:
+        await agent.start()
+    await agent.send(text)
+    agent.model.emit(answered(f"You said: {text}", content_id=text, response_id=text))
+    await until(agent, "bidi_response_stop")
+
+
+async def restored(sessions: Sessions, build: Build, **options: Any) -> Any:
+    manager = sessions(probe=certainly_dead, **options)
+    await manager.open()
+    return build(manager)
+
+
+def append(agent: Any) -> None:
+    agent.messages.append(said("appended"))
+
+
+def clear(agent: Any) -> None:
+    agent.messages.clear()
+
+
+def begin_anew(agent: Any) -> None:
+    agent.messages = [said("another")]
+
+
+def change_inside(agent: Any) -> None:
+    agent.messages[0]["content"][0]["text"] = "changed"
+
+
+def change_deep_inside(agent: Any) -> None:
+    agent.messages[1].setdefault("metadata", {})["custom"] = {"rating": {"stars": 5}}
+
+
+def take_another(agent: Any) -> None:
+    agent.messages[1] = {**agent.messages[1], "content": [{"text": "another"}]}
+
+
+def insert(agent: Any) -> None:
+    agent.messages.insert(1, said("inserted", "assistant"))
+
+
+def undo(agent: Any) -> None:
+    del agent.messages[-2:]
+
+
+def take_out(agent: Any) -> None:
+    del agent.messages[1]
+
+
+def turn_round(agent: Any) -> None:
+    agent.messages.reverse()
+
+
+def repeat(agent: Any) -> None:
+    agent.messages.append(agent.messages[0])
+
+
+def empty(agent: Any) -> None:
+    agent.messages[1]["content"].clear()
+
+
+def name_anew(agent: Any) -> None:
+    agent.messages[1]["tracking_id"] = "mine"
+
+
+def forget_the_name(agent: Any) -> None:
+    del agent.messages[1]["tracking_id"]
+
+
+def load_a_snapshot(agent: Any) -> None:
+    snapshot = agent.take_snapshot(include=["messages"])
+    snapshot.data["messages"] = [said("loaded", "assistant"), *snapshot.data["messages"][1:]]
+    agent.load_snapshot(snapshot)
+    agent.messages[1]["content"][0]["text"] = "changed after that"
+
+
+EDITS = [
+    append,
+    clear,
+    begin_anew,
+    change_inside,
+    change_deep_inside,
+    take_another,
+    insert,
+    undo,
+    take_out,
+    turn_round,
+    repeat,
+    empty,
+    name_anew,
+    forget_the_name,
+    load_a_snapshot,
+]
+
+
+async def ready_for(edit: Edit, agent: Any) -> None:
+    """Strands loads a snapshot into a stopped agent only."""
+    if edit is load_a_snapshot and isinstance(agent, BidiAgent):
+        await agent.stop()
+
+
+def by_name(edit: Edit) -> str:
+    return edit.__name__
+
+
+@pytest.mark.parametrize("how", ["flush", "close", "sync", "flush_sync", "close_sync", "leave"])
+@pytest.mark.parametrize("edit", EDITS, ids=by_name)
+async def test_an_edit_between_turns_is_in_the_session(
+    memory_sessions: Sessions, build: Build, edit: Edit, how: str
+) -> None:
+    manager = memory_sessions()
+    await manager.open()
+    agent = build(manager)
+    await turn(agent, "one")
+    await turn(agent, "two")
+    await ready_for(edit, agent)
+
+    edit(agent)
+    agent.state.set("edited", edit.__name__)
+    if how == "sync":
+        manager.sync_agent(agent)
+        await manager.durable()
+    elif how.endswith("_sync"):
+        getattr(manager, how)()
+    else:
+        await getattr(manager, how)()
+    crash(manager)
+
+    heir = await restored(memory_sessions, build)
+    assert heir.messages == [message for message in agent.messages if message["content"]]
+    assert heir.state.get("edited") == edit.__name__
+
+
+@pytest.mark.parametrize("edit", EDITS, ids=by_name)
+async def test_a_turn_goes_on_from_an_edit(memory_sessions: Sessions, build: Build, edit: Edit) -> None:
+    manager = memory_sessions()
+    await manager.open()
+    agent = build(manager)
+    await turn(agent, "one")
+    await turn(agent, "two")
+    await ready_for(edit, agent)
+
+    edit(agent)
+    await turn(agent, "three")
+    crash(manager)
+
+    heir = await restored(memory_sessions, build)
+    assert heir.messages == [message for message in agent.messages if message["content"]]
+    assert [message["content"][0]["text"] for message in heir.messages][-2:] == ["three", "You said: three"]
+
+
+async def test_an_edit_is_in_the_session_with_the_message_after_it(memory_sessions: Sessions) -> None:
+    manager = memory_sessions()
+    await manager.open()
+    agent = voice_agent(manager)
+    await turn(agent, "one")
+
+    agent.messages.clear()
+    await agent.send("two")
+    crash(manager)
+
+    assert [m["content"] for m in (await restored(memory_sessions, voice_agent)).messages] == [[{"text": "two"}]]
+
+
+@pytest.mark.parametrize("edit", EDITS[:-1], ids=by_name)
+async def test_edits_of_a_stop_hook_are_kept(memory_sessions: Sessions, edit: Edit) -> None:
+    manager = memory_sessions()
+    await manager.open()
+    agent = voice_agent(manager)
+    agent.add_hook(lambda event: edit(event.agent), BidiAgentStopEvent)
+    await turn(agent, "one")
+    await turn(agent, "two")
+    await agent.stop()
+
+    heir = await restored(memory_sessions, voice_agent)
+    assert heir.messages == [message for message in agent.messages if message["content"]]
+
+
+@pytest.mark.parametrize("place", [0, 5, 300, -1])
+async def test_an_old_message_of_a_long_history_is_compared_too(
+    memory_sessions: Sessions, build: Build, place: int
+) -> None:
+    manager = memory_sessions()
+    await manager.open()
+    build(manager, messages=[said(f"m{number}") for number in range(2 * segue.held.STEP)])
+    await manager.close()
+    manager = memory_sessions()
+    await manager.open()
+    agent = build(manager)
+
+    agent.messages[place]["content"][0]["text"] = "changed"
+    await manager.close()
+
+    heir = await restored(memory_sessions, build)
+    assert heir.messages == agent.messages
+    assert heir.messages[place]["content"] == [{"text": "changed"}]
+
+
+async def test_what_was_not_edited_writes_nothing(memory_sessions: Sessions, build: Build) -> None:
+    manager = memory_sessions()
+    await manager.open()
+    agent = build(manager, messages=[said(f"m{number}") for number in range(2 * segue.held.STEP)])
+    await turn(agent, "one")
+    await manager.close()
+    head = manager.position
+    await manager.flush()
+    manager.sync_agent(agent)
+    manager.append_message(agent.messages[-1], agent)
+    agent.messages = [dict(message) for message in agent.messages]
+    await manager.close()
+    assert manager.position == head
+
+    manager = memory_sessions()
+    await manager.open()
+    build(manager)
+    head = manager.position
+    await manager.flush()
+    assert manager.position == head
+
+
+async def test_an_edit_that_is_too_large_is_told_once_and_keeps_nothing_else_from_being_saved(
+    memory_sessions: Sessions, build: Build
+) -> None:
+    manager = memory_sessions()
+    await manager.open()
+    agent = build(manager)
+    await turn(agent, "one")
+
+    agent.messages[0]["content"][0]["text"] = "x" * (MAX_RECORD_BYTES + 1)
+    agent.messages.insert(1, said("y" * (MAX_RECORD_BYTES + 1)))
+    agent.messages.append(said("small"))
+    agent.messages[2]["content"][0]["text"] = "small too"
+    agent.state.set("saved", 1)
+    with pytest.raises(RecordTooLarge):
+        await manager.flush()
+    await manager.flush()
+    del agent.messages[1]
+    agent.messages[0]["content"][0]["text"] = "one"
+    await manager.close()
+
+    heir = await restored(memory_sessions, build)
+    assert heir.messages == agent.messages
+    assert heir.state.get("saved") == 1
+
+
+@pytest.mark.parametrize("tracking_id", [None, "not that of any message"])
+@pytest.mark.parametrize("later", [0, 1])
+async def test_a_new_message_redacts_the_latest_one(
+    memory_sessions: Sessions, storage: MemoryStorage, build: Build, tracking_id: str | None, later: int
+) -> None:
+    manager = memory_sessions()
+    await manager.open()
+    agent = build(manager)
+    await turn(agent, "one")
+    agent.messages.append(said(SECRET))
+    if later:
+        await manager.flush()
+    instead = said("nothing", "assistant", **({"tracking_id": tracking_id} if tracking_id else {}))
+    given = copy.deepcopy(instead)
+
+    manager.redact_latest_message(instead, agent)
+    await manager.flush()
+    await turn(agent, "two")
+    await manager.close()
+
+    assert instead == given
+    assert not [key for key, body in storage.objects.objects.items() if SECRET.encode() in unpack(body)]
+    heir = await restored(memory_sessions, build)
+    assert heir.messages == agent.messages
+    assert heir.messages[2]["content"] == [{"text": "nothing"}]
+    assert len(heir.messages) == 5
+
+
+async def test_a_redaction_of_nothing_is_an_error(memory_sessions: Sessions, build: Build) -> None:
+    manager = memory_sessions()
+    await manager.open()
+    agent = build(manager)
+    with pytest.raises(SessionException, match="no message to redact"):
+        manager.redact_latest_message(said("nothing"), agent)
+
+
+async def test_what_was_never_recorded_redacts_no_other_message(memory_sessions: Sessions, build: Build) -> None:
+    manager = memory_sessions()
+    await manager.open()
+    agent = build(manager)
+    await turn(agent, "one")
+    agent.messages.append(said("x" * (MAX_RECORD_BYTES + 1), tracking_id="large"))
+    with pytest.raises(RecordTooLarge):
+        await manager.flush()
+
+    manager.redact_latest_message(said("nothing", tracking_id="large"), agent)
+    await manager.close()
+
+    heir = await restored(memory_sessions, build)
+    assert [m["content"][0]["text"] for m in heir.messages] == ["one", "You said: one"]
+
+
+@pytest.mark.parametrize("tracking_id", [None, "mine"])
+@pytest.mark.parametrize("held", ["never", "before", "after"])
+async def test_a_message_that_was_appended_to_the_session_is_not_dropped_by_a_turn(
+    memory_sessions: Sessions, build: Build, tracking_id: str | None, held: str
+) -> None:
+    manager = memory_sessions()
+    await manager.open()
+    agent = build(manager)
+    await turn(agent, "one")
+    note = said("noted", "assistant", **({"tracking_id": tracking_id} if tracking_id else {}))
+    if held == "before":
+        agent.messages.append(note)
+    manager.append_message(note, agent)
+    if held == "after":
+        agent.messages.append(note)
+    await turn(agent, "two")
+    await turn(agent, "three")
+    await manager.close()
+
+    heir = await restored(memory_sessions, build)
+    texts = [message["content"][0]["text"] for message in heir.messages]
+    assert texts == ["one", "You said: one", "noted", "two", "You said: two", "three", "You said: three"]
+    if held != "never":
+        assert heir.messages == agent.messages
+
+
+async def test_an_undo_leaves_what_was_appended_to_the_session_alone(memory_sessions: Sessions, build: Build) -> None:
+    manager = memory_sessions()
+    await manager.open()
+    agent = build(manager)
+    await turn(agent, "one")
+    manager.append_message(said("noted", "assistant"), agent)
+    await turn(agent, "two")
+
+    del agent.messages[-2:]
+    await manager.close()
+
+    heir = await restored(memory_sessions, build)
+    assert [m["content"][0]["text"] for m in heir.messages] == ["one", "You said: one", "noted"]
+
+
+@pytest.mark.parametrize("edit", [append, clear, change_inside, undo], ids=by_name)
+async def test_an_edit_of_an_agent_that_is_gone_is_in_the_session(
+    memory_sessions: Sessions, build: Build, edit: Edit
+) -> None:
+    manager = memory_sessions()
+    await manager.open()
+    agent = build(manager)
+    await turn(agent, "one")
+    if isinstance(agent, BidiAgent):
+        await agent.stop()
+    edit(agent)
+    expected = [copy.deepcopy(message["content"]) for message in agent.messages]
+    reference = weakref.ref(agent)
+    del agent
+    gc.collect()
+    assert reference() is None, "what is tested here"
+    await manager.close()
+
+    assert [m["content"] for m in (await restored(memory_sessions, build)).messages] == expected

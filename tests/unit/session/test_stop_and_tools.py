@@ -1,0 +1,98 @@
+"""``stop()`` directly after a spoken turn takes no tool result with it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from strands import tool
+from strands.bidi import BidiAgent
+from strands.bidi.types.events import BidiResponseStartEvent, BidiResponseStopEvent
+
+from tests.support.crash import certainly_dead
+from tests.support.memory_manager import Latch, MemoryStorage
+from tests.support.scripted_model import ScriptedModel, calling, until
+from tests.support.waiting import eventually
+
+Sessions = Callable[..., Any]
+
+
+async def talking(manager: Any, **options: Any) -> BidiAgent:
+    await manager.open()
+    agent = BidiAgent(model=ScriptedModel(), session_manager=manager, **options)
+    await manager.flush()
+    await agent.start()
+    return agent
+
+
+async def restored(sessions: Sessions) -> BidiAgent:
+    manager = sessions(probe=certainly_dead)
+    await manager.open()
+    return BidiAgent(model=ScriptedModel(), session_manager=manager)
+
+
+async def stopped_during(latch: Latch, agent: BidiAgent, messages: int) -> None:
+    """Stop when the agent has so many messages and storage is held up; let that go once its tasks were cancelled."""
+    await eventually(lambda: len(agent.messages) >= messages)
+    await latch.reached.wait()
+    stopping = asyncio.ensure_future(agent.stop())
+    await eventually(lambda: not agent._loop._task_pool._tasks)
+    latch.go.set()
+    await stopping
+
+
+@pytest.mark.parametrize("durability", ["await", "gate"])
+async def test_a_result_is_recorded_although_stop_comes_while_its_use_is_being_saved(
+    memory_sessions: Sessions, storage: MemoryStorage, durability: str
+) -> None:
+    latch = Latch("put")
+
+    @tool
+    def clock() -> str:
+        """Tell the time."""
+        storage.before = latch  # before the use comes again, and its result
+        return "noon"
+
+    agent = await talking(memory_sessions(durability=durability), tools=[clock])
+    agent.model.emit([BidiResponseStartEvent("r1"), *calling("clock", "t1"), BidiResponseStopEvent("r1")])
+    await until(agent, "bidi_response_stop")
+    await stopped_during(latch, agent, messages=3)
+
+    heir = await restored(memory_sessions)
+    assert heir._session_manager.report["default"].interrupted == ()
+    assert heir.messages == agent.messages
+    assert "noon" in str(heir.messages[-1])
+
+
+async def test_a_use_and_the_note_that_its_tool_was_started_are_never_parted(
+    memory_sessions: Sessions, storage: MemoryStorage
+) -> None:
+    agent = await talking(memory_sessions())
+    storage.before = latch = Latch("put")
+    agent.model.emit(calling("clock", "t1"))
+    await stopped_during(latch, agent, messages=1)
+
+    assert [set(message["content"][0]) for message in agent.messages] == [{"toolUse"}, {"toolResult"}]
+    heir = await restored(memory_sessions)
+    assert len(heir.messages) == 2
+    assert heir._session_manager.report["default"].interrupted == ("t1",), "it was not running yet, and never will"
+
+
+async def test_a_result_is_durable_when_its_hook_returns(memory_sessions: Sessions) -> None:
+    @tool
+    def clock() -> str:
+        """Tell the time."""
+        return "noon"
+
+    manager = memory_sessions()
+    agent = await talking(manager, tools=[clock])
+    agent.model.emit(calling("clock", "t1"))
+    async for event in agent.receive():
+        if "message" in event:
+            break
+
+    numbers = [manager.record_of(message["tracking_id"]) for message in agent.messages]
+    assert all(number is not None and number < manager.head for number in numbers)
+    await agent.stop()
