@@ -55,6 +55,7 @@ class HeldMessages:
         self._seen = SeenMessages()
         self._own_list: list[Message] | None = None
         self._outside: dict[str, Message] = {}  # in the session, and not held
+        self._brought: list[Any] = []  # what a new agent was built with, until something is added
         self._appended: dict[str, Message] = {}  # of these, what callers appended, as they have it
         self._odd: set[str] = set()  # recorded in part, since something of them was refused
         self._moved = False  # whether the session's order may not be the agent's
@@ -74,7 +75,8 @@ class HeldMessages:
 
     def introduce(self) -> None:
         """Give a new agent messages of its own instead of those that it was built with, and record them."""
-        self._own_list = self._current = [_named(kept_copy(message)) for message in self._current]
+        self._brought = list(self._current)
+        self._own_list = self._current = [_named(kept_copy(message)) for message in self._brought]
         self.align()
 
     def count_from(self, first: int) -> None:
@@ -108,9 +110,10 @@ class HeldMessages:
 
     def added(self, message: Message, inputs: Inputs) -> None:
         """Record a message that was added. One that has only begun is recorded when it is complete."""
-        tracking_id, end = message.get("tracking_id"), len(self._seen)
-        if tracking_id and tracking_id not in self._outside and self._seen.goes_on_with(self._current, message):
-            self._seen.replace(slice(end, end), [message], [tracking_id])
+        self._brought, end = [], len(self._seen)
+        known = has_id(message) and message["tracking_id"] not in self._outside
+        if known and self._seen.goes_on_with(self._current, message):
+            self._seen.replace(slice(end, end), [message], [message["tracking_id"]])
             self._enter(end, inputs, None)
         elif not self.align(told=message, inputs=inputs) and inputs is not None:
             self._write("input", None, inputs)  # a hook has taken the message out again: its input is dealt with
@@ -137,7 +140,9 @@ class HeldMessages:
 
     def append(self, message: Message, inputs: Inputs) -> None:
         """Record a message of the session that the agent may hold already, later or never."""
-        if self.align(told=message, inputs=inputs) or not message["content"]:
+        brought, self._brought = self._brought, []
+        held = self.align(told=message, inputs=inputs) or any(message is one for one in brought)
+        if held or not message["content"]:
             return
         copied = _named(kept_copy(message))
         tracking_id = copied["tracking_id"]
@@ -380,12 +385,13 @@ def _last_place(messages: Sequence[Any], message: Message) -> int | None:
 
 
 def has_id(message: Message) -> bool:
-    """Whether a message has a usable tracking id; Strands takes None and "" for none."""
-    return isinstance(message.get("tracking_id"), str) and bool(message["tracking_id"])
+    """Whether a message has a usable tracking id."""
+    return isinstance(message.get("tracking_id"), str)
 
 
 def _named(message: Message) -> Message:
     """Return a message with a tracking id: the very same one if it has one."""
     if has_id(message):
         return message
-    return {**message, "tracking_id": str(message.get("tracking_id") or uuid.uuid4())}
+    known = message.get("tracking_id")
+    return {**message, "tracking_id": str(uuid.uuid4() if known is None else known)}

@@ -83,6 +83,7 @@ class AgentHistory:
             earlier=dict(self.earlier),
             stash=None if self.stash is None else dict(self.stash),
             versions={tracking_id: list(versions) for tracking_id, versions in self.versions.items()},
+            spare=None,  # it is of the messages as they were
         )
 
     def remember(self, message: Message, *, only: bool = False) -> None:
