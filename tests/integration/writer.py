@@ -28,7 +28,8 @@ from tests.support.crash import certainly_dead
 from tests.support.scripted_model import ScriptedModel, answered, until
 from tests.support.stage import AWS_ENVIRONMENT
 
-SHORT_LEASE = LeaseSettings(duration=1.5, heartbeat=0.4, margin=0.2)
+SHORT_LEASE = LeaseSettings(duration=3.0, heartbeat=0.5, margin=0.5)
+"""A lease that a test can outwait, and that its holder keeps on a busy machine."""
 
 processes = multiprocessing.get_context("forkserver")
 processes.set_forkserver_preload([__name__])

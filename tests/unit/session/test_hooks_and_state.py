@@ -22,12 +22,12 @@ from strands.hooks import (
     MessageUpdatedEvent,
 )
 
-from segue import LeaseSettings
 from segue.item import GuardItem
 from tests.support.crash import certainly_dead, crash
 from tests.support.fake_model import FakeModel, tool_call
 from tests.support.memory_manager import MemoryStorage
 from tests.support.scripted_model import ScriptedModel, answered, until
+from tests.support.sessions import KEPT
 from tests.support.waiting import eventually
 
 Sessions = Callable[..., Any]
@@ -198,7 +198,7 @@ async def test_state_set_without_a_message_is_kept_at_the_end_of_the_turn(memory
 async def test_state_set_between_two_turns_is_noticed_by_the_heartbeat(
     memory_sessions: Sessions, storage: MemoryStorage
 ) -> None:
-    manager = memory_sessions(lease=LeaseSettings(duration=0.8, heartbeat=0.2, margin=0.2))
+    manager = memory_sessions(lease=KEPT)
     await manager.open()
     agent = BidiAgent(model=ScriptedModel(), session_manager=manager)
     await manager.flush()
