@@ -30,9 +30,10 @@ from local.settings import Settings
 from segue.client import Client
 from segue.wire.delivery import FRAMES_PATH, ROUTE_TOKEN_HEADER
 from segue.wire.frames import MAX_FRAME_BYTES, Approval, Error, ServerFrame, TextOutput, Transcript
+from tests.support.patient import PATIENT
 
 ROOT = Path(__file__).resolve().parents[2]
-SECONDS = 30.0
+SECONDS = 90.0
 
 pytestmark = [pytest.mark.e2e, pytest.mark.emulator, pytest.mark.timeout(420)]
 
@@ -139,7 +140,7 @@ async def test_a_caller_without_a_good_token_is_not_let_in(
 @asynccontextmanager
 async def connected(facts: dict[str, Any], token: str) -> AsyncIterator[ClientConnection]:
     protocols = [Subprotocol("segue.v1"), Subprotocol(f"bearer.{token}")]
-    async with connect(facts["websocket_url"], subprotocols=protocols, max_size=None) as socket:
+    async with connect(facts["websocket_url"], subprotocols=protocols, max_size=None, open_timeout=SECONDS) as socket:
         yield socket
 
 
@@ -148,6 +149,14 @@ async def answer(socket: ClientConnection, message: str | dict[str, Any]) -> dic
     async with asyncio.timeout(SECONDS):
         told: Any = json.loads(await socket.recv())
     return told if isinstance(told, dict) else told[0]
+
+
+async def greeted(socket: ClientConnection, said: dict[str, Any]) -> dict[str, Any]:
+    """Say hello until it is answered: on a busy machine a worker may not take the session within the first."""
+    told = await answer(socket, said)
+    while told["type"] == "error" and told["retryable"]:
+        told = await answer(socket, said)
+    return told
 
 
 def hello(session: str, **more: Any) -> dict[str, Any]:
@@ -168,9 +177,9 @@ async def test_the_same_id_of_another_principal_is_another_session(
     facts: dict[str, Any], issuer: Issuer, dynamodb: Any
 ) -> None:
     url = facts["websocket_url"]
-    async with Client(url, session="same", token=issuer.token("alice")) as alice:
+    async with Client(url, session="same", token=issuer.token("alice"), settings=PATIENT) as alice:
         assert "Alice" in await asked(alice, "My name is Alice")
-        async with Client(url, session="same", token=issuer.token("bob")) as bob:
+        async with Client(url, session="same", token=issuer.token("bob"), settings=PATIENT) as bob:
             assert bob.ready is not None
             # The record that introduces the agent may be committed by now. Alice's session has three and more.
             assert bob.ready.history == 0
@@ -203,7 +212,8 @@ async def heard(client: Client, kind: type[ServerFrame], status: str = "") -> An
 async def test_another_principals_answer_to_an_approval_is_refused(facts: dict[str, Any], issuer: Issuer) -> None:
     def client(name: str) -> Client:
         token = issuer.token(name)
-        return Client(facts["websocket_url"], session="asked", modality="text", approvals=True, token=token)
+        url = facts["websocket_url"]
+        return Client(url, session="asked", modality="text", approvals=True, token=token, settings=PATIENT)
 
     async with client("alice") as alice, client("mallory") as mallory:
         await alice.send_text("Forget everything")
@@ -247,10 +257,11 @@ async def test_ids_that_are_none_are_refused(facts: dict[str, Any], issuer: Issu
 async def test_no_field_names_another_principal(facts: dict[str, Any], issuer: Issuer, dynamodb: Any) -> None:
     other = principal("bob")
     async with connected(facts, issuer.token("mallory")) as socket:
-        told = await answer(
+        told = await greeted(
             socket, hello("fields", principal=other, session_key=f"{other}/same", connection_id="c", authorizer={})
         )
-        assert (told["type"], told["head"]) == ("ready", 0)
+        assert (told["type"], told["history"]) == ("ready", 0)
+        assert told["head"] <= 1, "of the agent's introduction alone, which may be committed by now"
     key = {"session_key": {"S": f"{principal('mallory')}/fields"}}
     assert "Item" in dynamodb.get_item(TableName=facts["lock_table"], Key=key)
 
@@ -274,7 +285,7 @@ async def test_what_a_frame_breaks_is_named_and_nothing_else_is_told(facts: dict
 
 
 async def test_a_stale_route_token_is_worth_nothing(facts: dict[str, Any], issuer: Issuer, dynamodb: Any) -> None:
-    async with Client(facts["websocket_url"], session="route", token=issuer.token("alice")):
+    async with Client(facts["websocket_url"], session="route", token=issuer.token("alice"), settings=PATIENT):
         key = f"{principal('alice')}/route"
         item = dynamodb.get_item(TableName=facts["lock_table"], Key={"session_key": {"S": key}}, ConsistentRead=True)
         endpoint, token = (item["Item"][name]["S"] for name in ("endpoint", "route_token"))
@@ -299,7 +310,9 @@ async def test_a_stale_route_token_is_worth_nothing(facts: dict[str, Any], issue
             # The right token of this session opens no other.
             other = f"{principal('bob')}/route"
             assert await status(token, session_key=other) == 410
-            async with Client(facts["websocket_url"], session="route", token=issuer.token("bob")) as bob:
+            async with Client(
+                facts["websocket_url"], session="route", token=issuer.token("bob"), settings=PATIENT
+            ) as bob:
                 assert bob.ready is not None
                 if _endpoint(dynamodb, facts, other) == endpoint:
                     assert await status(token, session_key=other) == 403
@@ -311,8 +324,8 @@ def _endpoint(dynamodb: Any, facts: dict[str, Any], key: str) -> str:
 
 
 async def test_the_tokens_end_is_the_end_of_the_right_to_send(facts: dict[str, Any], issuer: Issuer) -> None:
-    async with connected(facts, issuer.token("alice", 8)) as socket:
-        assert (await answer(socket, hello("ends")))["type"] == "ready"
+    async with connected(facts, issuer.token("alice", 20)) as socket:
+        assert (await greeted(socket, hello("ends")))["type"] == "ready"
         told: dict[str, Any] = {}
         deadline = time.monotonic() + SECONDS
         while told.get("code") != "expired":
@@ -321,7 +334,7 @@ async def test_the_tokens_end_is_the_end_of_the_right_to_send(facts: dict[str, A
             await asyncio.sleep(0.2)
         assert told["retryable"] is False
     async with connected(facts, issuer.token("alice")) as socket:
-        assert (await answer(socket, hello("ends", connection=2)))["type"] == "ready"
+        assert (await greeted(socket, hello("ends", connection=2)))["type"] == "ready"
 
 
 async def test_more_sessions_than_allowed_are_refused(facts: dict[str, Any], issuer: Issuer, dynamodb: Any) -> None:
@@ -341,4 +354,4 @@ async def test_more_sessions_than_allowed_are_refused(facts: dict[str, Any], iss
         assert (told["code"], told["retryable"]) == ("too_many_sessions", True)
         assert (await answer(socket, {"type": "text", "text": "hi"}))["code"] == "hello_first"
     async with connected(facts, issuer.token("modest")) as socket:
-        assert (await answer(socket, hello("one-more")))["type"] == "ready"
+        assert (await greeted(socket, hello("one-more")))["type"] == "ready"

@@ -23,6 +23,7 @@ from local.deployment.issuer import principal
 from segue.client import Client
 from segue.item import GuardItem
 from segue.wire.frames import Approval, Error, Modality, TextOutput, Tool, Transcript
+from tests.support.patient import PATIENT
 from tests.support.waiting import eventually, eventually_sync
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -114,7 +115,9 @@ async def talk(facts: dict[str, Any], modality: Modality, *exchanges: tuple[str,
 @contextlib.asynccontextmanager
 async def talking(facts: dict[str, Any], session: str, **options: Any) -> AsyncIterator[Talk]:
     """One client, listening."""
-    async with Client(facts["websocket_url"], session=session, token=facts["token"], **options) as client:
+    async with Client(
+        facts["websocket_url"], session=session, token=facts["token"], settings=PATIENT, **options
+    ) as client:
         listener = Talk(client)
         listening = asyncio.create_task(listener.listen())
         try:
@@ -231,7 +234,9 @@ async def turn_begins(facts: dict[str, Any], session: str, epoch: int) -> None:
 async def test_each_text_is_answered_exactly_once_though_the_function_is_killed(facts: dict[str, Any]) -> None:
     chance = random.Random(7)
     killed = 0
-    async with Client(facts["websocket_url"], session="killed", modality="text", token=facts["token"]) as client:
+    async with Client(
+        facts["websocket_url"], session="killed", modality="text", token=facts["token"], settings=PATIENT
+    ) as client:
         listener = Talk(client)
         listening = asyncio.create_task(listener.listen())
         await listener.ask("repeat after me warm", "warm")
