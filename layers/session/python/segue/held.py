@@ -18,6 +18,7 @@ from segue.history import AgentHistory, Message
 from segue.messages import copy_of, differ, is_cut_speech, kept_copy, without_content
 from segue.order import SessionOrder
 from segue.seen import UNSEEN, SeenMessages
+from segue.shapes import id_of
 from segue.weak import WeakAgent
 
 Inputs = tuple[str, tuple[int, ...]] | None
@@ -51,7 +52,7 @@ class HeldMessages:
         self._agent = agent
         self._list: list[Any] = agent.agent.messages
         self._write = write
-        self._order = SessionOrder(message.get("tracking_id", "") for message in (stored.messages if stored else ()))
+        self._order = SessionOrder(id_of(message) for message in (stored.messages if stored else ()))
         self._seen = SeenMessages()
         self._own_list: list[Message] | None = None
         self._outside: dict[str, Message] = {}  # in the session, and not held
@@ -83,6 +84,24 @@ class HeldMessages:
         """Let the numbers of what was recorded begin with another one than 0: it was collected before it was queued."""
         self.numbers = {tracking_id: first + number for tracking_id, number in self.numbers.items()}
 
+    def holds(self, tracking_id: str) -> bool:
+        """Whether the agent held a message when it was last looked at."""
+        return tracking_id in self._seen.ids
+
+    def named(self, message: Message) -> Message:
+        """Return a message with a tracking id, once all that was done before it is added is recorded."""
+        self.align()
+        return _named(message)
+
+    def add_recorded(self, message: Message, number: int) -> None:
+        """Give the agent a message that is recorded already, at the end of its history."""
+        end, tracking_id = len(self._seen), message["tracking_id"]
+        self._writable().append(message)
+        self._seen.replace(slice(end, end), [message], [tracking_id])
+        self._seen.copies[end] = message if tracking_id in self._odd else kept_copy(message)
+        self.numbers[tracking_id] = number
+        self._order.put(tracking_id, None)
+
     def recorded_in_part(self, tracking_id: str) -> None:
         """Note that something of a message was refused.
 
@@ -98,7 +117,7 @@ class HeldMessages:
             stored: The messages as the session has them, in dictionaries that are changed no more.
         """
         self._own_list = self._current = [_named(message) for message in self._current]
-        pristine = {message.get("tracking_id", ""): message for message in stored}
+        pristine = {id_of(message): message for message in stored}
         seen = self._seen
         seen.messages = list(self._own_list)
         seen.ids = [message["tracking_id"] for message in seen.messages]
@@ -117,15 +136,6 @@ class HeldMessages:
             self._enter(end, inputs, None)
         elif not self.align(told=message, inputs=inputs) and inputs is not None:
             self._write("input", None, inputs)  # a hook has taken the message out again: its input is dealt with
-
-    def take(self, message: Message, number: int) -> None:
-        """Add a message, recorded already as a record with this number, at the end of those that the agent holds."""
-        tracking_id, end = message["tracking_id"], len(self._seen)
-        self._writable().append(message)
-        self._seen.replace(slice(end, end), [message], [tracking_id])
-        self._seen.copies[end] = kept_copy(message)
-        self.numbers[tracking_id] = number
-        self._order.put(tracking_id, None)
 
     def updated(self, message: Message, inputs: Inputs) -> None:
         """Record that a message was completed or replaced."""
@@ -194,10 +204,11 @@ class HeldMessages:
         Raises:
             RecordTooLarge: A message is; the others are recorded.
         """
+        seen = self._seen
         with FirstError() as error:
             with error.kept():
-                self.align()
-            seen = self._seen
+                if newest is None or not seen.equals(self._current):
+                    self.align()
             start = 0 if newest is None else max(len(seen) - newest, 0)
             messages, copies = seen.messages[start:], seen.copies[start:]
             for first in range(0, len(messages), STEP):

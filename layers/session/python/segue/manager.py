@@ -43,7 +43,7 @@ from strands.types.tools import ToolContext
 from segue.approvals import denials
 from segue.asking import Approvals
 from segue.built import BuiltWith
-from segue.errors import FirstError, SegueError, StorageRefused
+from segue.errors import SegueError, StorageRefused
 from segue.handle import SessionHandle, in_event_loop
 from segue.history import AgentHistory, History, Message, apply, fold
 from segue.interrupting import refuse_interrupts
@@ -56,7 +56,6 @@ from segue.recorders import Recorders
 from segue.records import Record
 from segue.refusals import SessionStorageRefused
 from segue.repair import RepairReport, fit
-from segue.stash import StashRecorder
 from segue.tracking import AgentRecorder, rewind_record
 from segue.weak import weakly
 
@@ -111,7 +110,6 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
         super().__init__(session_id, Settings(**options))
         self.report: dict[str, RepairReport] = {}
         self._recorders = Recorders(session_id, weakly(self._append, 0))
-        self._stashes: dict[str, StashRecorder] = {}
         self._multi_agents = MultiAgents(self.session_key, weakly(self._append, 0), weakly(self._refuse_value, None))
         self._denying: str | None = None
 
@@ -127,9 +125,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
             KeyError: The session has no such message.
             SegueError: It could not be done; a redaction that was begun is finished by the next holder.
         """
-        recorder = self._recorders[agent_id]
-        recorder.redact(tracking_id, replacement)
-        self._redact_stash(recorder, tracking_id)
+        self._recorders[agent_id].redact(tracking_id, replacement)
         await self.flush()
 
     async def points(self) -> list[Point]:
@@ -178,6 +174,8 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
                 recorder.put_back(snapshot)
             raise
         self._history = history
+        for known, (recorder, _) in zip(before, gone_back, strict=True):
+            recorder.keep_stash_of(known)
         self._recorders.replace([recorder for recorder, _ in gone_back])
         for recorder, _ in gone_back:
             recorder.take_part()
@@ -251,15 +249,14 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
             self._watch_loop()
             self._recorders.see_that_none_has(agent.agent_id)
             stored = self._history.agents.get(agent.agent_id)
-            self._stashes[agent.agent_id] = StashRecorder(stored)
             if stored is None:
                 recorder = AgentRecorder(agent, None, weakly(self._append, 0), weakly(self._refuse_value, None))
                 self._recorders.begin(agent, recorder, None)
             else:
                 denied, denying = self._denied(agent, stored)
                 recorder, records = self._restored(agent, denied)
+                recorder.fill_stash(stored)
                 self._recorders.begin(agent, recorder, [*denying, *records])
-                self._stashes[agent.agent_id].fill(agent, stored)
         if built:
             self._built(agent)
 
@@ -267,7 +264,6 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
         """Record an agent from now on."""
         with self._whole_or_not_at_all():
             new = self._recorders.join(agent)
-            self._record_stash(self._recorders[agent.agent_id])
         if new and self.settings.durability == "await" and not in_event_loop():
             self._flush_sync()  # an agent can be built: what was refused of it is raised by its first turn
 
@@ -325,13 +321,10 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
         Raises:
             SessionException: There is no message yet.
         """
-        recorder = self._recorder(agent)
         try:
-            tracking_id = recorder.redaction(_plain(redact_message))
+            self._recorder(agent).redaction(_plain(redact_message))
         except LookupError as error:
             raise SessionException(str(error)) from None
-        if tracking_id is not None:
-            self._redact_stash(recorder, tracking_id)
 
     def initialize_multi_agent(self, source: MultiAgentBase, **kwargs: Any) -> None:
         """Restore a Graph or Swarm, or record a new one. Blocks only if the session was not opened before.
@@ -359,7 +352,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
             return  # a streamed message begins; it is recorded when it is complete, and takes its input then
         recorder.message(_plain(event.message), self._take_inputs())
         recorder.state()
-        self._stashes[recorder.agent_id].added(event.agent, _plain(event.message))
+        recorder.stash_added(_plain(event.message))
         if not _result_follows(event):
             await self._keep_up()
 
@@ -393,7 +386,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
         recorder = self._told_by(event.agent)
         await recorder.reconcile_turn()
         recorder.state()
-        self._record_stash(recorder)
+        recorder.record_stash()
         await self._keep_up()
         # Told when the turn is whole: what was answered is recorded, and no error of the turn's own is hidden. An error
         # in a hook would end a voice conversation.
@@ -493,35 +486,10 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
         self._recorders.record_states()
 
     def _record_changes(self) -> None:
-        with FirstError() as error:
-            with error.kept():
-                self._recorders.record_changes()
-            self._record_stashes(error)
+        self._recorders.record_changes()
 
     async def _record_changes_in_steps(self) -> None:
-        with FirstError() as error:
-            with error.kept():
-                await self._recorders.record_changes_in_steps()
-            self._record_stashes(error)
-
-    def _record_stashes(self, error: FirstError) -> None:
-        for recorder in self._recorders.all():
-            with error.kept():
-                self._record_stash(recorder)
-
-    def _redact_stash(self, recorder: AgentRecorder, tracking_id: str) -> None:
-        """Take content that was just redacted out of what a context manager keeps."""
-        if not recorder.gone:
-            gone: Message = {"role": "user", "content": [], "tracking_id": tracking_id}
-            held = (_plain(one) for one in recorder.agent.messages if one.get("tracking_id") == tracking_id)
-            self._stashes[recorder.agent_id].redacted(recorder.agent, next(held, gone))
-
-    def _record_stash(self, recorder: AgentRecorder) -> None:
-        """Queue what a context manager keeps and no other record has."""
-        if not recorder.gone:
-            changes = self._stashes[recorder.agent_id].changes(recorder.agent, recorder.numbers)
-            if changes is not None:
-                recorder.stash(changes)
+        await self._recorders.record_changes_in_steps()
 
 
 def _result_follows(event: MessageAddedEvent) -> bool:

@@ -104,6 +104,7 @@ class Recorders:
                     recorder.introduce()
                 elif records:
                     self._append(*records)
+                recorder.record_stash()
             except BaseException:
                 with self._lock:
                     del self._known[recorder.agent_id]
@@ -136,6 +137,8 @@ class Recorders:
                     recorder.reconcile()
                 with error.kept():
                     recorder.state()
+                with error.kept():
+                    recorder.record_stash()
 
     async def record_changes_in_steps(self) -> None:
         """The same, between whose steps the event loop goes on."""
@@ -145,3 +148,5 @@ class Recorders:
                     await recorder.reconcile_in_steps()
                 with error.kept():
                     recorder.state()
+                with error.kept():
+                    recorder.record_stash()

@@ -28,6 +28,7 @@ from segue.pauses import FitHistory, PauseNote, resume_own_message
 from segue.records import Record, encode_record
 from segue.redaction import replaced
 from segue.refused_values import Refused, raise_refused
+from segue.stash import StashRecorder
 from segue.weak import WeakAgent, weakly
 
 Append = Callable[..., int]
@@ -88,6 +89,7 @@ class AgentRecorder:
         self._prompt_seen: bytes = b"null"
         self._internal_seen: bytes = b"{}"
         self._pause = PauseNote(stored.internal if stored else {})
+        self._stash = StashRecorder(stored)
         self._tool_starts: dict[str, float] = {}
         self._lock = threading.RLock()
         self._thread: threading.Thread | None = None
@@ -232,19 +234,14 @@ class AgentRecorder:
         self._held.append(message, inputs)
 
     @_locked
-    def redaction(self, message: Message) -> str | None:
+    def redaction(self, message: Message) -> None:
         """Record that a message's content is to be gone, given what stands in its place.
-
-        Returns:
-            The message's tracking id; None if nothing of it was ever recorded.
 
         Raises:
             LookupError: There is no message yet.
         """
-        if (redacted := self._held.redact_latest(message)) is None:
-            return None
-        self._forget(redacted)
-        return str(redacted["tracking_id"])
+        if (redacted := self._held.redact_latest(message)) is not None:
+            self._forget(redacted)
 
     @_locked
     def redact(self, tracking_id: str, replacement: str) -> None:
@@ -258,16 +255,19 @@ class AgentRecorder:
     def _forget(self, message: Message) -> None:
         """Take a redacted message's content out of what is kept beside the history.
 
-        A conversation manager has a summary twice, a pause names the message whose tools wait, and the provider may
-        keep the conversation.
+        A conversation manager has a summary twice, a context manager what it took out, a pause names the message whose
+        tools wait, and the provider may keep the conversation.
         """
+        self.approvals.redact(message["tracking_id"])
+        self._stash.redacted(
+            self.agent, message if self._held.holds(message["tracking_id"]) else {**message, "content": []}
+        )
         if isinstance(self.agent, Agent):
             resume_own_message(self.agent)
             kept = self.agent.conversation_manager.get_state()
             without = replaced(kept, {message["tracking_id"]: message})
             if without != kept:
                 self.agent.conversation_manager.restore_from_session(without)
-        self.approvals.redact(message["tracking_id"])
         if hasattr(self.agent.model, "forget_connection"):
             asked(self.agent.model, "forget_connection")
             self.connection()
@@ -349,15 +349,15 @@ class AgentRecorder:
         Returns:
             Its number and when it was made.
         """
-        if message is not None:
-            self._held.align()  # it comes after all that the agent holds
         record = self._made(kind, data, inputs)
+        if message is not None:
+            message = self._held.named(message)
         before = self._changed_internal()
         if message is not None:
             before.insert(0, self._made("message", {"message": message}))
         position = self._append_all(*before, record)
         if message is not None:
-            self._held.take(message, position - 1 - len(before))
+            self._held.add_recorded(message, position - 1 - len(before))
         return position - 1, record.at
 
     @_locked
@@ -367,9 +367,26 @@ class AgentRecorder:
         self._pause.stopped(None if result is None else result.stop_reason, self.agent.messages)
 
     @_locked
-    def stash(self, changes: dict[str, Any]) -> None:
-        """Record what a context manager keeps besides the messages."""
-        self._record("stash", changes)
+    def stash_added(self, message: Message) -> None:
+        """Note a message whose blocks a context manager puts into its stash by itself."""
+        self._stash.added(self.agent, message)
+
+    @_locked
+    def fill_stash(self, stored: AgentHistory) -> None:
+        """Put into a context manager's stash what the session has."""
+        self._stash.fill(self.agent, stored)
+
+    def keep_stash_of(self, other: AgentRecorder) -> None:
+        """Go on from what another recorder of the same agent knew of its stash: that is not rewound."""
+        self._stash = other._stash
+
+    @_locked
+    def record_stash(self) -> None:
+        """Record what a context manager keeps and no other record has."""
+        if not (self.gone or self._elsewhere()):
+            changes = self._stash.changes(self.agent, self.numbers)
+            if changes is not None:
+                self._record("stash", changes)
 
     @_locked
     def tool_started(self, tool_use: Any) -> None:
