@@ -74,7 +74,7 @@ def build_agent(session_manager: SessionManager[Any] | None) -> BidiAgent:
 
 
 if __name__ == "__main__":
-    from worker import service
+    from worker import app
     from worker.__main__ import main
 
     async def watched() -> None:
@@ -85,5 +85,5 @@ if __name__ == "__main__":
         finally:
             keeping.cancel()
 
-    service.build_agent = build_agent
+    app.build_agent = build_agent
     asyncio.run(watched())

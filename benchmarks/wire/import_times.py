@@ -23,7 +23,7 @@ MODULES: Final = (
     "janitor.again",
     "janitor.weekly",
     "turn.handler",
-    "worker.service",
+    "worker.app",
 )
 # Not getrusage: its largest memory begins with that of the process that started this one.
 _REPORT: Final = """

@@ -16,9 +16,9 @@ from typing import Any
 from aws_lambda_powertools import Logger
 
 from gateway.environment import AuthorizerEnvironment
-from gateway.subprotocol import offered_tokens
-from gateway.tokens import Bearer, IssuerUnavailable, TokenRefused, Verifier, published_keys
 from segue.environment import read_environment
+from shared.subprotocol import offered_tokens
+from shared.tokens import Bearer, IssuerUnavailable, TokenRefused, Verifier, published_keys
 
 logger = Logger()
 

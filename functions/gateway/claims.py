@@ -18,12 +18,12 @@ import urllib3
 from aws_lambda_powertools import Logger
 from urllib3.exceptions import HTTPError
 
-from gateway import metrics
-from gateway.connections import Binding, Connections
-from gateway.metrics import Count
 from gateway.routes import Route
 from gateway.workers import Worker, Workers
 from segue.wire.claims import CLAIMS_PATH, CLAIMS_TOKEN_HEADER, Claim, ClientAddress, Reason, encode_claim
+from shared import metrics
+from shared.connections import Binding, Connections
+from shared.metrics import Count
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient

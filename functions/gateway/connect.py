@@ -6,10 +6,10 @@ from typing import Any, Final
 
 from aws_lambda_powertools import Logger
 
-from gateway import clients, subprotocol
-from gateway.connections import Connections
 from gateway.environment import ConnectEnvironment
 from segue.environment import read_environment
+from shared import clients, subprotocol
+from shared.connections import Connections
 
 PRINCIPAL: Final = re.compile(r"[0-9a-f]{32}")
 

@@ -5,11 +5,11 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
-from gateway import clients
 from gateway.admission import Admission
-from gateway.connections import Connections
 from gateway.environment import DisconnectEnvironment
 from segue.environment import read_environment
+from shared import clients
+from shared.connections import Connections
 
 logger = Logger()
 

@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.claims import Claims
-from gateway.connections import Binding
 from gateway.post import Accepted, Gone, Outcome, Post, Refused
 from gateway.routes import Route, Routes
 from gateway.turns import Turns
@@ -37,6 +36,7 @@ from segue.wire.frames import (
     TextInput,
     error_frame,
 )
+from shared.connections import Binding
 
 HOLDER_WAIT_SECONDS: Final = 3.0
 """How long a frame is kept for a holder to come. Longer would hold up frames behind it; a client says hello again."""

@@ -10,13 +10,10 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
-from gateway import clients, metrics
 from gateway.admission import Admission
 from gateway.claims import Claims, DirectClaims
-from gateway.connections import Connections
 from gateway.dispatch import Dispatch
 from gateway.environment import MessageEnvironment
-from gateway.metrics import Count
 from gateway.post import HttpPost
 from gateway.router import Router
 from gateway.routes import Routes
@@ -25,6 +22,9 @@ from gateway.workers import Workers
 from segue.environment import read_environment
 from segue.wire.frames import Error, Pong, encode_frame, error_frame
 from segue.wire.rate import FrameRate
+from shared import clients, metrics
+from shared.connections import Connections
+from shared.metrics import Count
 
 logger = Logger()
 

@@ -8,16 +8,16 @@ from typing import Final
 import msgspec
 from aws_lambda_powertools import Logger
 
-from gateway import metrics
 from gateway.admission import Admission
-from gateway.connections import Binding, Connection, Connections
 from gateway.dispatch import Dispatch, Sender
-from gateway.metrics import Count
 from gateway.tracing import traced
 from segue.ids import session_key, valid_id
 from segue.wire.frames import ClientFrame, Error, FrameError, Hello, Ping, Pong, decode_client_frame, error_frame
 from segue.wire.rate import FrameRate
 from segue.wire.trace import trace_id
+from shared import metrics
+from shared.connections import Binding, Connection, Connections
+from shared.metrics import Count
 
 REMEMBERED: Final = 4096
 """Bound connections that a warm function remembers; a binding never changes but for its counter."""

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any, Final
 from aws_lambda_powertools import Logger
 from msgspec import Struct, convert
 
-from gateway import clients, metrics
-from gateway.connections import Connections
-from gateway.metrics import Count
 from segue.environment import read_environment
 from segue.wire.claims import Claim, encode_claim
+from shared import clients, metrics
+from shared.connections import Connections
+from shared.metrics import Count
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from gateway.connections import Binding
 from segue.wire.frames import AnswerInput, ClientFrame, Hello, ImageInput, TextInput
+from shared.connections import Binding
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient

@@ -1,7 +1,7 @@
-"""What the janitor tells of its sweeps, as the other functions do (``gateway.metrics``)."""
+"""What the janitor tells of its sweeps, as the other functions do (``shared.metrics``)."""
 
-from gateway import metrics
-from gateway.metrics import Count
+from shared import metrics
+from shared.metrics import Count
 
 
 def swept(objects: int) -> None:

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from heapq import nlargest
 from typing import TYPE_CHECKING, Any, Final
 
-from gateway.clients import conditionally
 from segue.wire.claims import ClientAddress
+from shared.clients import conditionally
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -46,7 +46,7 @@ def bidi_metadata(message: Any) -> dict[str, Any]:
 
 
 def replaced_record(message: Any) -> int | None:
-    """The record that an answer was first shown with, if its message was corrected since (``worker.corrections``)."""
+    """The record that an answer was first shown with, if its message was shortened after a barge-in."""
     custom = (message.get("metadata") or {}).get("custom") or {}
     replaces: int | None = (custom.get("segue") or {}).get("replaces")
     return replaces

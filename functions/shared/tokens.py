@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 import jwt
 from jwt.exceptions import PyJWKClientConnectionError, PyJWKClientError, PyJWTError
 
-from gateway.principal import principal_of
+from shared.principal import principal_of
 
 ALGORITHMS: Final = ("RS256", "ES256")
 """Signatures by a private key only: an HS256 one could be made with the published key."""

@@ -18,13 +18,13 @@ import boto3
 from aws_lambda_powertools import Logger
 from botocore.config import Config
 
-from gateway import metrics
-from gateway.connections import Connections
-from gateway.metrics import Count, Time
 from segue import GuardedS3SessionManager, LeaseSettings, SessionFenced
 from segue.environment import read_environment
 from segue.wire.frames import FrameError
 from segue.wire.trace import trace_id
+from shared import metrics
+from shared.connections import Connections
+from shared.metrics import Count, Time
 from turn.environment import TurnEnvironment
 from turn.message import Message
 from turn.post import CONFIG, ManagementApi

@@ -15,10 +15,10 @@ from strands import Agent
 from strands.hooks import BeforeToolsEvent, MessageAddedEvent
 from strands.middleware.stages import InvokeModelStage
 
-from gateway import metrics
-from gateway.metrics import Count, Time
 from segue import SegueError, SessionFenced
 from segue.manager import GuardedSessionManager
+from shared import metrics
+from shared.metrics import Count, Time
 from turn.history import shown_to_text_model
 
 KEPT: Final = 16

@@ -11,10 +11,10 @@ from strands import Agent
 from segue.item import Known
 from segue.manager import GuardedSessionManager
 from segue.wire.frames import Approval, InputAck, JournalFrame, Ready, error_frame
+from shared.agent_frames import retell
 from turn.history import last_said
 from turn.speaker import Speaker
 from worker.approvals import approval_frame
-from worker.speech import retell
 
 RETOLD_FRAMES: Final = 1024
 """Said again at most, newest first."""

@@ -31,7 +31,7 @@ logger = Logger()
 
 
 class Clients(Protocol):
-    """Knows where a session's clients are: see ``gateway.connections.Connections``."""
+    """Knows where a session's clients are: see ``shared.connections.Connections``."""
 
     def clients(self, session_key: str) -> Iterable[ClientAddress]:
         """The newest connection of each client of a session."""

@@ -6,11 +6,11 @@ import asyncio
 import sys
 
 from segue import StorageRefused
-from worker.environment import Environment, EnvironmentProblem
-from worker.log import adopt_libraries, logger
-from worker.service import Service
-from worker.signing import CredentialsMissing
-from worker.tracing import configure
+from shared.log import adopt_libraries, logger
+from worker.app import Service
+from worker.aws.signing import CredentialsMissing
+from worker.settings import Environment, EnvironmentProblem
+from worker.telemetry.tracing import configure
 
 
 async def main() -> None:

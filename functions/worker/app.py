@@ -16,22 +16,22 @@ from botocore.config import Config
 from segue import GuardedS3SessionManager, LeaseSettings
 from segue.storage.answers import AWS_ERRORS, reason_of
 from segue.wire.claims import Claim
+from shared.log import logger
 from worker.agent import build_agent
-from worker.claims import ClaimTaker
-from worker.drain import Drain
-from worker.environment import Environment, EnvironmentProblem, advertised_host, task_arn
-from worker.host import Host
-from worker.http import Listener, Status
-from worker.log import logger
-from worker.manager import Manager
-from worker.metrics import Reporter, metrics
-from worker.poster import Poster
-from worker.probe import holder_is_dead
-from worker.queue import ClaimsQueue
-from worker.reaching import reach_storage
-from worker.registry import BEAT_SECONDS, Notes, Registry
-from worker.signing import Signer
-from worker.successors import Successors
+from worker.aws.claims_queue import ClaimsQueue
+from worker.aws.poster import Poster
+from worker.aws.signing import Signer
+from worker.conversation.session_manager import Manager
+from worker.hosting.claims import ClaimTaker
+from worker.hosting.drain import Drain
+from worker.hosting.holder_probe import holder_is_dead
+from worker.hosting.host import Host
+from worker.hosting.readiness import reach_storage
+from worker.hosting.registry import BEAT_SECONDS, Notes, Registry
+from worker.hosting.successors import Successors
+from worker.server import Listener, Status
+from worker.settings import Environment, EnvironmentProblem, advertised_host, task_arn
+from worker.telemetry.metrics import Reporter, metrics
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

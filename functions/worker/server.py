@@ -35,11 +35,11 @@ from segue.wire.delivery import (
     encode_refusal,
 )
 from segue.wire.frames import FrameError
-from worker.claims import ClaimTaker
-from worker.host import Host, NoRoom
-from worker.log import logger
-from worker.metrics import metrics
-from worker.session import HostedSession, Moved
+from shared.log import logger
+from worker.conversation.session import HostedSession, Moved
+from worker.hosting.claims import ClaimTaker
+from worker.hosting.host import Host, NoRoom
+from worker.telemetry.metrics import metrics
 
 GRACE_SECONDS: Final = 1.0
 """For requests under way when the listener closes, which is after the last session was released."""

@@ -19,8 +19,8 @@ MEMORY_MB: Final = 512
 
 
 def function_excludes(*packages: str) -> list[str]:
-    """Folders of `functions/` that a function leaves out: all but its own package and those that it imports."""
-    return ["/*", *(f"!/{package}" for package in packages), "__pycache__/", "Dockerfile*"]
+    """Folders of `functions/` that a function leaves out: all but `shared`, its own and those that it imports."""
+    return ["/*", *(f"!/{package}" for package in ("shared", *packages)), "__pycache__/", "Dockerfile*"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +32,7 @@ class Entry:
         name: Of the module in it, whose `handler` is called.
         timeout: What one invocation may take.
         environment: Variables beside the stage, the service's name and the log level.
-        imports: Further packages under `functions/` that it imports.
+        imports: Packages under `functions/` that it imports, beside `shared`.
         versions: The layers that it takes; None: those of all functions.
         memory_mb: Memory, and with it CPU.
     """

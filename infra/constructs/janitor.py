@@ -144,7 +144,7 @@ class Janitor(Construct):
             "SEGUE_SWEEPS_QUEUE_URL": self._sweeps.queue_url,
             **environment,
         }
-        entry = Entry(package="janitor", name=name, timeout=timeout, environment=variables, imports=("gateway",))
+        entry = Entry(package="janitor", name=name, timeout=timeout, environment=variables)
         function = python_function(self, self._config, self._parts.layers, entry, **more)
         storage.lock_table.grant(function, "dynamodb:GetItem")
         storage.allow_key(function)

@@ -3,7 +3,8 @@
 Functions are traced by Lambda itself, at a rate that cannot be configured
 (https://docs.aws.amazon.com/lambda/latest/dg/services-xray.html): no sampling rule would change it. Workers have
 OpenTelemetry's own variables (https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/), which
-`worker.tracing` reads: what comes with a trace in its frame is sampled as its beginning was, the rest by the ratio.
+`worker.telemetry.tracing` reads: what comes with a trace in its frame is sampled as its beginning was, the rest by
+the ratio.
 """
 
 from typing import Final

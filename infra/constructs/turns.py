@@ -120,7 +120,7 @@ class Turns(Construct):
             name="handler",
             timeout=TURN_TIMEOUT,
             environment=self._environment(),
-            imports=("gateway", "worker"),
+            imports=("worker",),
             versions=parts.layers.turn,
             memory_mb=MEMORY_MB,
         )

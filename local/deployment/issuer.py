@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from jwt.algorithms import ECAlgorithm
 
-from gateway.principal import principal_of
 from local.settings import Settings
+from shared.principal import principal_of
 
 ISSUER: Final = "https://issuer.segue.local"
 """A name and no address: principals are made from it, and must be the same whatever port is used today."""

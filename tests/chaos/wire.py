@@ -16,12 +16,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from worker.session import FAREWELL_SECONDS
+from worker.conversation.session import FAREWELL_SECONDS
 
 UNDER_WAY: Final = 1
 """Messages that a worker which has lost its lease may still deliver over each connection: it asks before every POST
-whether the session is its own, and has one POST under way for a connection (`worker.outbox`). A POST whose outcome is
-unknown is repeated as it was: that is one message."""
+whether the session is its own, and has one POST under way for a connection (`worker.conversation.outbox`). A POST
+whose outcome is unknown is repeated as it was: that is one message."""
 
 PATH_SECONDS: Final = 1.0
 """Longest way of a frame from the POST's beginning to the client, through an emulator that is busy on one core."""

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from infra.dashboard_picture import draw, graphs, read_figures, statistic
-from worker.metrics import Count, Metrics, Reporter, Time
+from worker.telemetry.metrics import Count, Metrics, Reporter, Time
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def logs(tmp_path, capsys):
     for seconds in (0.1, 0.2, 0.3):
         collected.time(Time.HANDOFF_GAP, seconds)
     Reporter(collected, service="segue-worker", stage="local").tell()
-    (tmp_path / "worker.log").write_text('{"message":"worker ready"}\n' + capsys.readouterr().out, encoding="utf-8")
+    (tmp_path / "shared.log").write_text('{"message":"worker ready"}\n' + capsys.readouterr().out, encoding="utf-8")
     return tmp_path
 
 

@@ -133,7 +133,7 @@ def test_functions_ship_the_gateway_only(stage):
     (code,) = {function["Code"]["S3Key"].removesuffix(".zip") for function in functions(stage).values()}
     shipped = stage.service.folder / f"asset.{code}"
 
-    assert {each.relative_to(shipped).parts[0] for each in shipped.rglob("*")} <= {"gateway"}
+    assert {each.relative_to(shipped).parts[0] for each in shipped.rglob("*")} <= {"gateway", "shared"}
     assert not [each for each in shipped.rglob("*") if each.name == "__pycache__"]
 
 

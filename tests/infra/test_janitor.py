@@ -45,7 +45,7 @@ def test_handler_environment_code_and_layers(stage, name):
     assert [any(part in each["Ref"] for each in found["Layers"]) for part in ("Session", "Dependencies")] == [True] * 2
     assert "VpcConfig" not in found
     shipped = stage.service.folder / f"asset.{found['Code']['S3Key'].removesuffix('.zip')}"
-    assert {each.relative_to(shipped).parts[0] for each in shipped.rglob("*")} == {"janitor", "gateway"}
+    assert {each.relative_to(shipped).parts[0] for each in shipped.rglob("*")} == {"janitor", "shared"}
 
 
 def test_the_stream_is_read_from_where_it_was_left_and_failures_hold_nothing_up_for_ever(stage):

@@ -5,14 +5,14 @@ import re
 
 import pytest
 
-from gateway import metrics as gateway_metrics
 from infra.constants import FUNCTIONS, ROOT
 from infra.constructs.monitoring.dashboard import QUESTIONS
 from infra.constructs.monitoring.queries import QUERIES
 from segue.wire.codes import MESSAGES
+from shared import metrics as gateway_metrics
 from tests.infra.references import simplified
 from tests.support.emf import metrics_told
-from worker import metrics as worker_metrics
+from worker.telemetry import metrics as worker_metrics
 
 AWS = {
     "AWS/ApiGateway": {

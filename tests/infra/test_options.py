@@ -9,7 +9,7 @@ from infra.combinations import PROVIDER_KEYS, PROVIDER_OPTIONS, PROVIDER_RATES
 from infra.config import Config, from_context
 from infra.constructs.bedrock import model_arns
 from worker.providers import PROVIDERS, Settings
-from worker.tracing import ENDPOINTS, XRAY
+from worker.telemetry.tracing import ENDPOINTS, XRAY
 
 SECRET = "arn:aws:secretsmanager:us-east-1:000000000000:secret:provider-key-AbCdEf"
 BASE = "python:3.13-slim@sha256:" + 64 * "a"

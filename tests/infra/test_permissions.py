@@ -188,7 +188,7 @@ def test_the_gateway_may_make_the_calls_that_it_makes(stage):
     allowed = {action for role in roles for action, _ in granted(stage, role)}
 
     assert called("functions/gateway")
-    assert called("functions/gateway") <= allowed
+    assert called("functions/gateway", "functions/shared") <= allowed
 
 
 @pytest.mark.parametrize("name", ["Ended", "Again", "Weekly"])

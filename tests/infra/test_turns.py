@@ -79,7 +79,7 @@ def test_the_function_and_its_code(stage, function):
     assert "VpcConfig" not in function
     assert "ReservedConcurrentExecutions" not in function
     shipped = stage.service.folder / f"asset.{function['Code']['S3Key'].removesuffix('.zip')}"
-    assert {each.relative_to(shipped).parts[0] for each in shipped.rglob("*")} == {"turn", "gateway", "worker"}
+    assert {each.relative_to(shipped).parts[0] for each in shipped.rglob("*")} == {"turn", "shared", "worker"}
 
 
 def test_the_clients_are_where_the_stage_says(dev, local):

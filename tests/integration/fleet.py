@@ -22,12 +22,12 @@ import boto3
 from aiohttp import ClientError as HttpError
 from aiohttp import ClientSession, ClientTimeout, web
 
-from gateway.connections import Binding, Connections
 from gateway.stopped import Stopped, StoppedEnvironment
 from segue.item import GuardItem
 from segue.wire.claims import CLAIMS_PATH, CLAIMS_TOKEN_HEADER, Claim, ClientAddress, encode_claim
 from segue.wire.delivery import FRAMES_PATH, ROUTE_TOKEN_HEADER, Delivery, encode_delivery
 from segue.wire.frames import InputAck, Moved, Ready, ServerFrame, TextInput, Transcript, decode_server_message
+from shared.connections import Binding, Connections
 from tests.conftest import ROOT
 from tests.support.stage import AWS_ENVIRONMENT, REGION, Stage
 from tests.support.waiting import eventually

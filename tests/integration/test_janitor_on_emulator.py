@@ -86,7 +86,7 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """The functions' code and both layers, staged as at a deployment."""
     stack = CdkStack(App(outdir=str(tmp_path_factory.mktemp("staged"))))
     sources = {
-        "code": (FUNCTIONS, function_excludes("janitor", "gateway")),
+        "code": (FUNCTIONS, function_excludes("janitor")),
         "session": (SESSION_LAYER, SESSION_EXCLUDES),
         "dependencies": (build(from_context({"stage": "local"})).folder, DEPENDENCIES_EXCLUDES),
     }

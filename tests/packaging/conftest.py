@@ -41,12 +41,12 @@ def gateway(stage: Callable[..., Path]) -> Path:
 
 @pytest.fixture(scope="session")
 def janitor(stage: Callable[..., Path]) -> Path:
-    return stage("Janitor", FUNCTIONS, function_excludes("janitor", "gateway"))
+    return stage("Janitor", FUNCTIONS, function_excludes("janitor"))
 
 
 @pytest.fixture(scope="session")
 def turn(stage: Callable[..., Path]) -> Path:
-    return stage("Turn", FUNCTIONS, function_excludes("turn", "gateway", "worker"))
+    return stage("Turn", FUNCTIONS, function_excludes("turn", "worker"))
 
 
 @pytest.fixture(scope="session")

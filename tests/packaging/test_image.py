@@ -15,7 +15,7 @@ DOCKERFILE = (ROOT / WORKER_DOCKERFILE).read_text(encoding="utf-8")
 def test_the_build_sees_what_the_image_needs_and_nothing_else(image_context):
     seen = {str(each.relative_to(image_context)) for each in image_context.rglob("*") if each.is_file()}
 
-    allowed = ("functions/worker/", "layers/session/python/segue/", "requirements/worker.txt")
+    allowed = ("functions/shared/", "functions/worker/", "layers/session/python/segue/", "requirements/worker.txt")
     assert not [name for name in seen if not name.startswith(allowed)]
     assert not [name for name in seen if "__pycache__" in name or name.endswith(".pyc")]
     assert {"functions/worker/__main__.py", "functions/worker/agent.py", "requirements/worker.txt"} <= seen
@@ -25,7 +25,7 @@ def test_the_build_sees_what_the_image_needs_and_nothing_else(image_context):
 def test_every_copied_path_is_in_the_build_context(image_context):
     copied = re.findall(r"^COPY (?!--from)(\S+) ", DOCKERFILE, re.MULTILINE)
 
-    assert copied == ["requirements/worker.txt", "layers/session/python/segue", "functions/worker"]
+    assert copied == ["requirements/worker.txt", "layers/session/python/segue", "functions/shared", "functions/worker"]
     for path in copied:
         assert (image_context / path).exists()
 
@@ -173,7 +173,7 @@ def test_the_agent_is_built_from_what_the_steps_make(image):
 @pytest.mark.timeout(400)
 def test_nothing_in_the_image_installs_and_all_of_it_is_compiled(image):
     assert image.attempt("python", "-m", "pip", "--version").returncode != 0
-    for package in ("worker", "segue"):
+    for package in ("shared", "worker", "segue"):
         files = list((image.root / "app" / package).rglob("*.py*"))
         compiled = [each for each in files if each.suffix == ".pyc"]
         assert 2 * len(compiled) == len(files)

@@ -84,8 +84,8 @@ def test_layers_and_functions_fit_into_lambda(session_layer, dependencies, gatew
 def test_a_function_ships_what_it_imports_and_nothing_else(gateway, janitor):
     for folder in (gateway, janitor):
         assert not [name for name in files(folder) if not name.endswith(".py")]
-    assert {name.partition("/")[0] for name in files(gateway)} == {"gateway"}
-    assert {name.partition("/")[0] for name in files(janitor)} == {"janitor", "gateway"}
+    assert {name.partition("/")[0] for name in files(gateway)} == {"gateway", "shared"}
+    assert {name.partition("/")[0] for name in files(janitor)} == {"janitor", "shared"}
 
 
 def test_the_text_worker_fits_into_lambda_with_its_layers(session_layer, turn_dependencies, turn):
@@ -97,7 +97,7 @@ def test_the_text_worker_fits_into_lambda_with_its_layers(session_layer, turn_de
     assert {"strands_agents", "boto3", "msgspec"} <= {
         each.name.partition("-")[0] for each in (turn_dependencies / "python").glob("*.dist-info")
     }
-    assert {name.partition("/")[0] for name in files(turn)} == {"turn", "gateway", "worker"}
+    assert {name.partition("/")[0] for name in files(turn)} == {"turn", "shared", "worker"}
     assert not [name for name in files(turn) if not name.endswith(".py")]
 
 

@@ -18,8 +18,8 @@ from strands.bidi.types.media import AudioDelta
 from segue import LeaseSettings
 from tests.support.memory_manager import MemorySessionManager, MemoryStorage
 from tests.support.waiting import eventually
-from worker.corrections import correct, cut_message
-from worker.preparation import Preparation
+from worker.conversation.barge_in import correct, cut_message
+from worker.hosting.standby import Preparation
 from worker.providers import AnswerCut, ContinuousModel, Settings, build
 from worker.rehearsal.tones import speak
 

@@ -20,8 +20,8 @@ import aiohttp
 from yarl import URL
 
 from segue.storage.answers import AWS_ERRORS, reason_of, remedy_of
-from worker.log import logger
-from worker.signing import Signer
+from shared.log import logger
+from worker.aws.signing import Signer
 
 POST_TIMEOUT_SECONDS: Final = 5.0
 """API Gateway answers in 10 to 30 ms; after this the outcome counts as unknown."""

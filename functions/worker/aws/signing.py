@@ -15,7 +15,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import ReadOnlyCredentials
 
 from segue.storage.answers import reason_of
-from worker.log import logger
+from shared.log import logger
 
 if TYPE_CHECKING:
     from requests import PreparedRequest

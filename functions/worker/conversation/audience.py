@@ -17,10 +17,10 @@ from typing import Final
 from segue.wire.claims import ClientAddress
 from segue.wire.frames import Error, Pause, Ready, ServerFrame
 from segue.wire.output import OutputNumbering
-from worker.log import logger
-from worker.metrics import metrics
-from worker.outbox import Connections, Outbox, is_retold
-from worker.poster import Outcome
+from shared.log import logger
+from worker.aws.poster import Outcome
+from worker.conversation.outbox import Connections, Outbox, is_retold
+from worker.telemetry.metrics import metrics
 
 QUIET_SECONDS: Final = 60.0
 """A connection over which nothing went for so long is asked for: API Gateway reports disconnects on a best effort, and

@@ -7,7 +7,7 @@ from typing import Final
 
 from segue.wire.frames import ImageInput
 from segue.wire.images import MAX_IMAGE_BYTES, Image, ImageAssembler, ImageRefused
-from worker.intake import CLIENTS
+from worker.conversation.intake import CLIENTS
 
 MOST_BYTES: Final = 4 * MAX_IMAGE_BYTES
 """Of all unfinished images of a session: 17 MB. A process holds many sessions, and whoever begins an image may never

@@ -2,7 +2,7 @@
 
 Text is the effect of one frame: it is recorded inside ``manager.taking``. Audio has no record of its own: when a user's
 transcript is recorded, that record carries the audio heard since the last one. When the model's connection restarts,
-what no transcript has answered is given to the new one, before anything newer (``worker.replay``).
+what no transcript has answered is given to the new one, before anything newer (``worker.conversation.audio_replay``).
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from segue.item import Known
 from segue.wire.audio import AudioLimits
 from segue.wire.frames import AnswerInput, AudioInput, FrameError, ImageInput, InputFrame, MediaType, TextInput
 from segue.wire.images import ImageRefused
-from worker.images import UnfinishedImages
-from worker.intake import Intake, Said
-from worker.log import logger
-from worker.manager import Manager
-from worker.marks import AFTER_THE_MANAGER, BEFORE_THE_MANAGER, bidi_metadata
-from worker.metrics import Count, metrics
-from worker.receipts import Receipts
-from worker.replay import Unanswered
-from worker.turn import Turn
+from shared.log import logger
+from shared.record_positions import AFTER_THE_MANAGER, BEFORE_THE_MANAGER, bidi_metadata
+from worker.conversation.audio_replay import Unanswered
+from worker.conversation.images import UnfinishedImages
+from worker.conversation.intake import Intake, Said
+from worker.conversation.receipts import Receipts
+from worker.conversation.session_manager import Manager
+from worker.conversation.turn_boundary import Turn
+from worker.telemetry.metrics import Count, metrics
 
 _IMAGE_FORMATS: Final[dict[MediaType, ImageFormat]] = {
     "image/jpeg": "jpeg",
@@ -46,7 +46,7 @@ RESTART_SECONDS: Final = 5.0
 
 
 class Replies(Protocol):
-    """What input is answered with. See ``worker.output.Output``; neither waits."""
+    """What input is answered with. See ``worker.conversation.output.Output``; neither waits."""
 
     def acknowledge(self, client_id: str) -> None:
         """Tell a client, once it is durable, what has been taken of its input."""

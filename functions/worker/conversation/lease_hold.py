@@ -13,12 +13,12 @@ from strands.bidi import BidiAgent
 
 from segue import SegueError
 from segue.upkeep import STORAGE_TIMEOUT_S
-from worker.log import logger
-from worker.manager import Manager
+from shared.log import logger
+from worker.conversation.session_manager import Manager
 
 STOP_SECONDS: Final = STORAGE_TIMEOUT_S + 20.0
 """For stopping an agent: its model, then flush and release, which wait for storage for so long. A worker that drains
-waits less: see ``worker.drain``."""
+waits less: see ``worker.hosting.drain``."""
 
 LOST_SECONDS: Final = 40.0
 """The same for a session that is lost: its callers may come back to this worker, and wait for the end of it."""

@@ -26,9 +26,9 @@ from strands.bidi import BidiAgent
 from strands.bidi.types import BidiMessage
 from strands.types.content import TextBlock
 
-from worker.log import logger
-from worker.marks import bidi_metadata, text_of
-from worker.metrics import Count, metrics
+from shared.log import logger
+from shared.record_positions import bidi_metadata, text_of
+from worker.telemetry.metrics import Count, metrics
 
 KINDS: Final = frozenset({None, "transcript", "text"})
 """Kinds of messages that are somebody's words."""

@@ -36,9 +36,9 @@ from segue.wire.frames import (
     fitting,
 )
 from segue.wire.memory import kept_bytes
-from worker.log import logger
-from worker.metrics import Count, metrics
-from worker.poster import Outcome
+from shared.log import logger
+from worker.aws.poster import Outcome
+from worker.telemetry.metrics import Count, metrics
 
 FLEETING_BYTES: Final = 4 * 1024 * 1024
 """Audio (in base64) and partial transcripts that wait at most: about a minute of 24 kHz speech. Providers speak faster
@@ -48,7 +48,7 @@ LASTING_FRAMES: Final = 2048
 """Frames that must not be dropped and wait at most. A conversation makes a few a turn."""
 
 LASTING_BYTES: Final = 8 * 1024 * 1024
-"""What they take at most: twice what a ``ready`` brings again (``worker.output``)."""
+"""What they take at most: twice what a ``ready`` brings again (``worker.conversation.output``)."""
 
 AUDIO_SECONDS: Final = 0.2
 """Audio in one message, unless one frame alone has more."""
@@ -62,7 +62,7 @@ LONGEST_PAUSE_SECONDS: Final = 2.0
 
 
 class Connections(Protocol):
-    """What posts: see ``worker.poster.Poster``."""
+    """What posts: see ``worker.aws.poster.Poster``."""
 
     async def post(self, connection_id: str, message: bytes) -> Outcome:
         """Send one message."""

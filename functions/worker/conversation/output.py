@@ -3,7 +3,7 @@
     events ─▶ speech ─┬─ audio, barge_in ─────────▶ audience ─▶ outbox of each client ─▶ POST
                       └─ all else ─▶ gate (order) ─▶
 
-Which frame takes which way is decided in ``worker.speech``; what the gate waits for, in ``worker.gate``.
+``shared.agent_frames`` decides which way a frame takes; ``worker.conversation.output_gate``, what the gate waits for.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from strands.bidi.models import AudioCapable
 from segue.item import Known
 from segue.wire import frames
 from segue.wire.memory import kept_bytes
+from shared.agent_frames import Speech, Utterance, Way, retell
+from shared.record_positions import Marks, replaced_record
 from worker.approvals import approval_frame
-from worker.audience import Audience
-from worker.corrections import correct, cut_message
-from worker.gate import OutputGate
-from worker.manager import Manager
-from worker.marks import Marks, replaced_record
+from worker.conversation.audience import Audience
+from worker.conversation.barge_in import correct, cut_message
+from worker.conversation.output_gate import OutputGate
+from worker.conversation.receipts import INPUT_WINDOW
+from worker.conversation.session_manager import Manager
 from worker.providers import AnswerCut, ProviderError
-from worker.receipts import INPUT_WINDOW
-from worker.speech import Speech, Utterance, Way, retell
-from worker.tracing import TurnTraces
+from worker.telemetry.tracing import TurnTraces
 
 RETOLD_FRAMES: Final = 1024
 """Said again at most, newest first: far more than anybody misses, and less than what an outbox takes."""

@@ -25,8 +25,8 @@ from typing import Protocol
 
 from segue import StorageUnavailable
 from segue.wire.frames import Ready, ServerFrame
-from worker.log import logger
-from worker.metrics import Time, metrics
+from shared.log import logger
+from worker.telemetry.metrics import Time, metrics
 
 RETRY_SECONDS = 0.5
 """Pause after storage failed a wait, before the wait is taken up again."""

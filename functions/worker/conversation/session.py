@@ -17,20 +17,20 @@ from segue.wire.claims import ClientAddress
 from segue.wire.delivery import Delivery
 from segue.wire.frames import AnswerInput, AudioInput, Bye, FrameError, Hello, ImageInput, TextInput
 from segue.wire.rate import FrameRate
-from worker.audience import Arrival, Audience
-from worker.beginning import Beginning
-from worker.hold import Hold
-from worker.input import Input
-from worker.intake import CLIENTS
-from worker.log import logger
-from worker.manager import Manager
-from worker.metrics import Count, metrics
-from worker.outbox import Connections
-from worker.output import Output
+from shared.log import logger
+from worker.conversation.audience import Arrival, Audience
+from worker.conversation.input import Input
+from worker.conversation.intake import CLIENTS
+from worker.conversation.lease_hold import Hold
+from worker.conversation.model_start import Beginning
+from worker.conversation.outbox import Connections
+from worker.conversation.output import Output
+from worker.conversation.session_manager import Manager
+from worker.conversation.state import State
+from worker.conversation.turn_boundary import Turn
 from worker.providers import AnswerCut, classify
-from worker.state import State
-from worker.tracing import TurnTraces
-from worker.turn import Turn
+from worker.telemetry.metrics import Count, metrics
+from worker.telemetry.tracing import TurnTraces
 
 SETTLE_SECONDS: Final = 2.5
 """How often silence is recorded as dealt with. Each time costs one commit, in the place of a heartbeat. Any later, and

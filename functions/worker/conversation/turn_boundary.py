@@ -25,8 +25,8 @@ from strands.bidi.types.events import (
 )
 from strands.types._events import ToolResultMessageEvent
 
-from worker.metrics import Time, metrics
-from worker.tracing import TurnTraces
+from worker.telemetry.metrics import Time, metrics
+from worker.telemetry.tracing import TurnTraces
 
 
 class Turn:

@@ -22,16 +22,16 @@ import msgspec
 from segue import SessionHeld, StorageUnavailable
 from segue.storage.answers import AWS_ERRORS, reason_of
 from segue.wire.claims import Claim, ClaimError, decode_claim
-from worker.host import Host, NoRoom
-from worker.log import logger
-from worker.queue import QueuedClaim
+from shared.log import logger
+from worker.aws.claims_queue import QueuedClaim
+from worker.hosting.host import Host, NoRoom
 
 PAUSE_SECONDS: Final = 1.0
 """After the queue could not be asked."""
 
 
 class Queue(Protocol):
-    """What claims come from: see ``worker.queue.ClaimsQueue``."""
+    """What claims come from: see ``worker.aws.claims_queue.ClaimsQueue``."""
 
     async def receive(self, most: int) -> list[QueuedClaim]:
         """Wait a short while for claims."""

@@ -1,6 +1,6 @@
 """SIGTERM is the handoff: every session is passed on, and the process ends.
 
-    no new claims, nothing more is made ready ─▶ for each session, side by side and paced: ``worker.handoff``
+    no new claims, nothing more is made ready ─▶ for each session, side by side and paced: ``worker.hosting.handoff``
 
 All of it is over long before the platform's stop timeout (120 s), and the listener stays open until then, because a
 refused connection would mean a dead worker.
@@ -13,12 +13,12 @@ import contextlib
 from collections.abc import Coroutine
 from typing import Any, Final
 
-from worker.claims import ClaimTaker, Queue
-from worker.handoff import Finder, Handoff
-from worker.host import Host
-from worker.log import logger
-from worker.metrics import Count, metrics
-from worker.session import HostedSession
+from shared.log import logger
+from worker.conversation.session import HostedSession
+from worker.hosting.claims import ClaimTaker, Queue
+from worker.hosting.handoff import Finder, Handoff
+from worker.hosting.host import Host
+from worker.telemetry.metrics import Count, metrics
 
 HANDOFFS_A_SECOND: Final = 10.0
 """Each opens a second stream at the provider, and makes its clients send again what was not acknowledged (some tens of

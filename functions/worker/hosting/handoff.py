@@ -25,12 +25,12 @@ import msgspec
 from segue import SegueError
 from segue.storage.answers import AWS_ERRORS, reason_of
 from segue.wire.claims import Claim
-from worker.claims import Queue
-from worker.log import logger
-from worker.metrics import Count, metrics
-from worker.registry import Peer
-from worker.session import HostedSession
-from worker.successors import Promise
+from shared.log import logger
+from worker.conversation.session import HostedSession
+from worker.hosting.claims import Queue
+from worker.hosting.registry import Peer
+from worker.hosting.successors import Promise
+from worker.telemetry.metrics import Count, metrics
 
 SAVED_SECONDS: Final = 60.0
 """For storage that hangs, while the conversation goes on: a successor could not read the session. Normally what is not
@@ -53,7 +53,7 @@ SUCCESSOR_SECONDS: Final = 25.0
 
 
 class Bounded(Protocol):
-    """Waits for something, but not too long; see ``worker.drain``."""
+    """Waits for something, but not too long; see ``worker.hosting.drain``."""
 
     async def __call__(self, work: Coroutine[Any, Any, Any], seconds: float) -> None:
         """Return when ``work`` is done, after so many seconds, or at once in a hurry."""
@@ -61,7 +61,7 @@ class Bounded(Protocol):
 
 
 class Finder(Protocol):
-    """Finds successors; see ``worker.successors.Successors``."""
+    """Finds successors; see ``worker.hosting.successors.Successors``."""
 
     async def prepare(self, claim: Claim, again: Peer | None = None) -> Promise | None:
         """Have a session made ready."""

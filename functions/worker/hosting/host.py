@@ -12,14 +12,14 @@ from strands.bidi import BidiAgent
 from segue import SessionFenced
 from segue.ids import session_key
 from segue.wire.claims import Claim
+from shared.log import logger
 from worker.approvals import BY_VOICE
-from worker.beginning import Beginning
-from worker.log import logger
-from worker.manager import Manager
-from worker.metrics import Count, Level, Size, Time, metrics
-from worker.outbox import Connections
-from worker.preparation import Preparation, Preparations
-from worker.session import HostedSession
+from worker.conversation.model_start import Beginning
+from worker.conversation.outbox import Connections
+from worker.conversation.session import HostedSession
+from worker.conversation.session_manager import Manager
+from worker.hosting.standby import Preparation, Preparations
+from worker.telemetry.metrics import Count, Level, Size, Time, metrics
 
 type NewManager = Callable[[Claim], Manager]
 """Makes a manager for the session that a claim names; no I/O."""

@@ -11,7 +11,7 @@ from segue.keys import Keys
 from segue.runtime import Runtime
 from segue.s3 import open_stores
 from segue.storage.interface import ObjectMissing
-from worker.log import logger
+from shared.log import logger
 
 FIRST_PAUSE_SECONDS: Final = 0.5
 LONGEST_PAUSE_SECONDS: Final = 8.0

@@ -16,10 +16,10 @@ from typing import Any, Final
 
 from strands.bidi import BidiAgent
 
+from shared.log import logger
 from worker.approvals import BY_VOICE
-from worker.beginning import Beginning
-from worker.log import logger
-from worker.manager import Manager
+from worker.conversation.model_start import Beginning
+from worker.conversation.session_manager import Manager
 
 READY_SECONDS: Final = 30.0
 """How long a session is kept ready. The predecessor needs a turn boundary, which it waits for 5 s at most; and an open

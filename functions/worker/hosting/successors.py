@@ -24,8 +24,8 @@ import aiohttp
 
 from segue.storage.answers import AWS_ERRORS, reason_of
 from segue.wire.claims import CLAIMS_PATH, CLAIMS_TOKEN_HEADER, Claim, ClaimError, decode_prepared, encode_claim
-from worker.log import logger
-from worker.registry import Peer
+from shared.log import logger
+from worker.hosting.registry import Peer
 
 CANDIDATES: Final = 3
 """Workers that may refuse one session. The queue finds one as well, a little later."""

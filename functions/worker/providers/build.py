@@ -7,16 +7,16 @@ from typing import Any, Final
 
 from strands.bidi.models import BidiModel
 
-from worker.environment import EnvironmentProblem
 from worker.providers.continuity import ContinuousModel
 from worker.providers.settings import Settings
+from worker.settings import EnvironmentProblem
 
 MAKERS: Final = {
     "nova-sonic": "worker.providers.nova",
     "openai-realtime": "worker.providers.openai_realtime",
     "openai-live": "worker.providers.openai_live",
     "gemini-live": "worker.providers.gemini",
-    "rehearsal": "worker.providers.rehearsal",
+    "rehearsal": "worker.providers.offline",
 }
 """The module of each provider; each has ``make(settings)``."""
 

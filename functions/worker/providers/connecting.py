@@ -10,9 +10,9 @@ from strands.bidi.models import BidiModel, Restartable
 from strands.types.content import Messages
 from strands.types.tools import ToolSpec
 
-from worker.log import logger
-from worker.providers import handles, history
-from worker.providers.counting import count
+from shared.log import logger
+from worker.providers import history, resumption_handles
+from worker.providers.counters import count
 from worker.providers.errors import Kind, about_tools, classify
 from worker.providers.offers import FULL, Offer, after, offers
 from worker.providers.table import Provider
@@ -128,7 +128,7 @@ class Connector:
                 if not self.next_best(error):
                     raise
             else:
-                self._resumed = restarting and handles.of_model(self._inner) is not None
+                self._resumed = restarting and resumption_handles.of_model(self._inner) is not None
                 return
             restarting = False
             with contextlib.suppress(Exception):  # of a connection that was never one

@@ -28,16 +28,16 @@ from strands.bidi.types.events import BidiBargeInEvent, BidiConnectionStartEvent
 from strands.types.content import Messages
 from strands.types.tools import ToolSpec
 
-from worker.log import logger
-from worker.providers import again, handles
+from shared.log import logger
+from worker.providers import resending, resumption_handles
 from worker.providers.activity import Activity
-from worker.providers.audio import Edges
 from worker.providers.connecting import Connector
-from worker.providers.counting import count
+from worker.providers.counters import count
 from worker.providers.errors import Kind, ProviderError, Refusal, classify
+from worker.providers.event_pump import Ended, Pump
 from worker.providers.heard import Heard, SpeechBegan, Spoken
-from worker.providers.pump import Ended, Pump
 from worker.providers.reconnections import Reconnections
+from worker.providers.resampling import Edges
 from worker.providers.settings import Settings
 from worker.providers.transcripts import Sentences
 
@@ -81,7 +81,7 @@ class ContinuousModel(BidiModel, AudioCapable):
         self._connector = Connector(inner, settings.provider)
         self._activity = Activity(now)
         self._heard = Heard(now)
-        self._handles = handles.Handles(inner, settings.provider)
+        self._handles = resumption_handles.Handles(inner, settings.provider)
         self._on_connection: Callable[[], None] = lambda: None
         self._reconnections = Reconnections(now)
         self._next = asyncio.Event()
@@ -184,8 +184,8 @@ class ContinuousModel(BidiModel, AudioCapable):
             Exception: What the provider refused last, after everything was tried.
         """
         messages = messages or []
-        owed = self._waiting or self._activity.unanswered or again.spoken(messages)
-        told = again.without(messages, owed)
+        owed = self._waiting or self._activity.unanswered or resending.spoken(messages)
+        told = resending.without(messages, owed)
         if self._activity.refused:  # it would be refused again
             self._activity.unanswered, owed = None, self._waiting
         await self._connector.restart(system_prompt, tools, told, restart_kwargs)
@@ -228,7 +228,7 @@ class ContinuousModel(BidiModel, AudioCapable):
             Exception: The provider's error, if another connection would not help.
         """
         sentences = Sentences()
-        async with Pump(self.inner.receive(), lambda: handles.of_model(self.inner)) as pump:
+        async with Pump(self.inner.receive(), lambda: resumption_handles.of_model(self.inner)) as pump:
             while True:
                 event, handle = await pump.next(timeout=QUIET_SECONDS / 3)
                 self._take_handle(handle)

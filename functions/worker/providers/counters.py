@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from worker.log import logger
-from worker.metrics import Model, metrics
+from shared.log import logger
+from worker.telemetry.metrics import Model, metrics
 
 
 def count(metric: str, provider: str) -> None:
     """Count something that happened once.
 
     Args:
-        metric: Its name, one of ``worker.metrics.Model``.
+        metric: Its name, one of ``worker.telemetry.metrics.Model``.
         provider: With which provider. Not a dimension: a deployment has one.
     """
     if metric in Model:

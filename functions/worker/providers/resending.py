@@ -5,8 +5,8 @@ from __future__ import annotations
 from strands.bidi.types import BidiMessage
 from strands.types.content import Messages, TextBlock
 
-from worker.beginning import unanswered
-from worker.marks import bidi_metadata
+from shared.record_positions import bidi_metadata
+from worker.conversation.model_start import unanswered
 
 
 def spoken(messages: Messages) -> BidiMessage | None:

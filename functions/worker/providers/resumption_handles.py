@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from worker.log import logger
-from worker.providers.counting import count
+from shared.log import logger
+from worker.providers.counters import count
 from worker.providers.table import Provider
 
 MARGIN_SECONDS: Final = 60

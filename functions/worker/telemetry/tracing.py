@@ -23,7 +23,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import NoOpTracer, Span, SpanKind, Tracer, TracerProvider, set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from worker.signing import RequestsSigner
+from worker.aws.signing import RequestsSigner
 
 if TYPE_CHECKING:
     from requests import Session

@@ -15,10 +15,10 @@ from tests.support.memory_manager import MemoryStorage
 from tests.support.provider_calls import Call
 from tests.support.waiting import eventually
 from tests.unit.worker.stand_ins import FakeConnections, address
-from worker.beginning import Beginning
-from worker.metrics import Model, metrics
+from worker.conversation.model_start import Beginning
+from worker.conversation.session import HostedSession
 from worker.providers import Settings, build
-from worker.session import HostedSession
+from worker.telemetry.metrics import Model, metrics
 
 NewFake = Callable[..., Any]
 NewCall = Callable[..., Any]

@@ -15,8 +15,8 @@ from tests.integration.providers.conftest import Counted
 from tests.support.memory_manager import MemoryStorage
 from tests.support.provider_calls import PROMPT, Call, said
 from tests.support.waiting import eventually
-from worker.metrics import Model
-from worker.preparation import Preparation
+from worker.hosting.standby import Preparation
+from worker.telemetry.metrics import Model
 
 DOCS = Path(__file__).resolve().parents[3] / "docs" / "providers.md"
 BEGIN, END = "<!-- combinations: from the tests -->", "<!-- end of combinations -->"

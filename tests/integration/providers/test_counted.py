@@ -9,8 +9,8 @@ import pytest
 from local.fakes.nova_mind import HISTORY_BYTES
 from tests.support.provider_calls import Call
 from tests.support.waiting import eventually
-from worker.metrics import Model
-from worker.providers import handles, reconnections
+from worker.providers import reconnections, resumption_handles
+from worker.telemetry.metrics import Model
 
 AT_THE_DOOR = {
     400: Model.REQUEST,
@@ -44,8 +44,8 @@ async def test_a_handle_that_is_too_old_is_counted_and_the_history_replayed(
     await talk(call, fake)
     await call.stop()
     counted()
-    now = handles._now()
-    monkeypatch.setattr(handles, "_now", lambda: now + 2 * 3600 * 1000)
+    now = resumption_handles._now()
+    monkeypatch.setattr(resumption_handles, "_now", lambda: now + 2 * 3600 * 1000)
     successor = await new_call(fake, storage)
     await successor.ask("What's my name?", "Your name is Alice")
     assert [line.reason for line in lines(caplog, "resumption handle not used")] == ["it is too old"]
@@ -125,7 +125,7 @@ async def test_the_connections_record_says_how_things_stand(new_fake, new_call, 
     """The stored record, as another process reads it."""
     fake = await new_fake("gemini-live")
     call = await new_call(fake, storage, SEGUE_INPUT_RATE="48000", SEGUE_OUTPUT_RATE="16000")
-    before = handles._now()
+    before = resumption_handles._now()
     await talk(call, fake)
     await fake.mind.reach_limit()
     await eventually(lambda: len(fake.minds) == 2)
@@ -152,5 +152,5 @@ async def test_the_connections_record_says_how_things_stand(new_fake, new_call, 
     }
     assert given["value"] == list(fake.sessions)[-1]
     assert given["after"] == agent.messages[-1]["tracking_id"]
-    assert before <= given["at"] <= handles._now()
+    assert before <= given["at"] <= resumption_handles._now()
     assert given["expires_at"] == given["at"] + 2 * 3600 * 1000

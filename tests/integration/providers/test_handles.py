@@ -9,7 +9,7 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.support.provider_calls import Call
 from tests.support.waiting import eventually
-from worker.preparation import Preparation
+from worker.hosting.standby import Preparation
 
 TOLD = [("user", "My name is Alice"), ("assistant", "Hello Alice, nice to meet you.")]
 

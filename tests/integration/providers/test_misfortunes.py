@@ -12,9 +12,9 @@ from segue.records import Record
 from tests.support.memory_manager import MemoryStorage
 from tests.support.provider_calls import said
 from tests.support.waiting import eventually
-from worker.metrics import Model
 from worker.providers import classify, continuity, reconnections
 from worker.providers.errors import ERRORS, Kind
+from worker.telemetry.metrics import Model
 
 ALL = ["nova-sonic", "openai-realtime", "gemini-live"]
 

@@ -9,8 +9,8 @@ from segue.wire.frames import Error, Transcript
 from tests.support.provider_calls import said
 from tests.support.waiting import eventually
 from tests.unit.worker.stand_ins import delivery, text
-from worker.metrics import Model
 from worker.providers.gemini import NOTHING_WRONG
+from worker.telemetry.metrics import Model
 
 BLOCKED = "The generated output has been blocked by our content filters."
 SAID_BY = {"nova-sonic": BLOCKED, "openai-realtime": "content_filter", "gemini-live": "PROHIBITED_INPUT_CONTENT"}

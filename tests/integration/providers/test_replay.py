@@ -11,7 +11,7 @@ from tests.integration.providers.conftest import Host
 from tests.support.provider_calls import Call
 from tests.support.waiting import eventually
 from tests.unit.worker.stand_ins import FakeConnections, delivery
-from worker import replay
+from worker.conversation import audio_replay
 from worker.rehearsal.tones import speak
 
 ALL = ["nova-sonic", "openai-realtime", "gemini-live"]
@@ -94,8 +94,8 @@ async def test_what_gemini_never_transcribed_is_acknowledged_by_age(
     session = await host(call)
     frames = await left_out(fake, call, session, clients)
     assert not [ack for ack in clients.of("k1", InputAck) if ack.upto == frames], "a transcript may still come"
-    monkeypatch.setattr(replay, "ENDED_SECONDS", 0.0)
-    monkeypatch.setattr(replay, "SILENCE_SECONDS", 0.0)
+    monkeypatch.setattr(audio_replay, "ENDED_SECONDS", 0.0)
+    monkeypatch.setattr(audio_replay, "SILENCE_SECONDS", 0.0)
     await eventually(lambda: clients.of("k1", InputAck) and clients.of("k1", InputAck)[-1].upto == frames)
     assert shown(clients) == []
     assert len(fake.minds) == 1

@@ -11,10 +11,9 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from gateway import clients, connect, disconnect, message
+from gateway import connect, disconnect, message
 from gateway.admission import Admission
 from gateway.claims import Claims, DirectClaims
-from gateway.connections import Connections
 from gateway.dispatch import Dispatch
 from gateway.post import HttpPost
 from gateway.router import Router
@@ -23,6 +22,8 @@ from gateway.workers import Workers
 from segue.wire.claims import CLAIMS_PATH, CLAIMS_TOKEN_HEADER, decode_claim
 from segue.wire.delivery import FRAMES_PATH, ROUTE_TOKEN_HEADER, decode_delivery
 from segue.wire.rate import FrameRate
+from shared import clients
+from shared.connections import Connections
 
 CONNECTIONS = "connections"
 LOCKS = "locks"

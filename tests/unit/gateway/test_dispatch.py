@@ -6,7 +6,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from gateway.connections import LIFETIME_SECONDS, MOST_CLIENTS, Binding
 from gateway.dispatch import HOLDER_WAIT_SECONDS, SUSPECT_SECONDS, Sender
 from gateway.post import Accepted, Gone, HttpPost, Refused, outcome_of
 from gateway.routes import Route, Routes
@@ -14,6 +13,7 @@ from segue.item import SCHEMA
 from segue.wire.claims import ClientAddress
 from segue.wire.delivery import encode_refusal
 from segue.wire.frames import AudioInput, Bye, Hello, OutputAck, TextInput, error_frame
+from shared.connections import LIFETIME_SECONDS, MOST_CLIENTS, Binding
 
 FOR_LONG = 10**10
 KEY = "alice/s"
@@ -217,7 +217,7 @@ def test_a_claim_names_the_clients_that_came_last(gateway):
 
 
 def test_how_much_is_read_for_a_claim_is_bounded(gateway, monkeypatch):
-    monkeypatch.setattr("gateway.connections.MOST_READ", 5)
+    monkeypatch.setattr("shared.connections.MOST_READ", 5)
     for number in range(40):
         gateway.connections.claim_client(f"k{number}", Binding(KEY, "s", f"c{number:02}", 1))
     assert len(gateway.connections.clients(KEY)) == 5

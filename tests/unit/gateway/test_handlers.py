@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from gateway import connect, disconnect, message
-from gateway.connections import LIFETIME_SECONDS, Connections
 from segue.wire.frames import AudioInput, Hello, Ping, TextInput, encode_frame
+from shared.connections import LIFETIME_SECONDS, Connections
 
 ALICE = "0123456789abcdef0123456789abcdef"
 FOR_LONG = "9999999999"

@@ -4,7 +4,7 @@ from gateway import message, stopped
 from gateway.stopped import Stopped, StoppedEnvironment
 from segue.wire.frames import Hello, TextInput, encode_frame
 from tests.support.emf import metrics_told
-from worker.registry import Registry
+from worker.hosting.registry import Registry
 
 SERVICE, STAGE = "segue-gateway", "test"
 BY = frozenset({("service", SERVICE), ("stage", STAGE)})

@@ -30,11 +30,11 @@ from tests.support.memory_manager import MemorySessionManager, MemoryStorage
 from tests.support.spans import collected
 from tests.support.waiting import eventually
 from tests.unit.worker.stand_ins import FakeConnections
-from worker.claims import ClaimTaker
-from worker.host import Host
-from worker.http import Listener, Status
+from worker.hosting.claims import ClaimTaker
+from worker.hosting.host import Host
 from worker.rehearsal import RehearsalModel, speak
-from worker.tracing import STAGES
+from worker.server import Listener, Status
+from worker.telemetry.tracing import STAGES
 
 TRACE, OTHER = (f"00-{number * 32}-{number * 16}-01" for number in "ab")
 UNSAMPLED = f"00-{'c' * 32}-{'c' * 16}-00"

@@ -5,7 +5,6 @@ from botocore.exceptions import ClientError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.connections import Binding
 from segue.wire.frames import (
     Error,
     Hello,
@@ -16,6 +15,7 @@ from segue.wire.frames import (
     encode_frame,
     error_frame,
 )
+from shared.connections import Binding
 
 
 def hello(session="s", client_id="c", connection=1, **more):

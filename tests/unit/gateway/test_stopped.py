@@ -5,10 +5,10 @@ from types import SimpleNamespace
 import pytest
 from botocore.exceptions import ClientError
 
-from gateway.connections import Binding, Connections
 from gateway.stopped import Stopped, StoppedEnvironment, dependencies, handler
 from segue.wire.claims import ClientAddress, decode_claim
-from worker.registry import Registry
+from shared.connections import Binding, Connections
+from worker.hosting.registry import Registry
 
 TASK = "arn:aws:ecs:eu-west-1:111122223333:task/segue/0123456789abcdef"
 

@@ -11,9 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway import tokens
-from gateway.principal import principal_of
-from gateway.tokens import LEEWAY_SECONDS, LONGEST_TOKEN, IssuerUnavailable, TokenRefused, Verifier, published_keys
+from shared import tokens
+from shared.principal import principal_of
+from shared.tokens import (
+    LEEWAY_SECONDS,
+    LONGEST_TOKEN,
+    IssuerUnavailable,
+    TokenRefused,
+    Verifier,
+    published_keys,
+)
 from tests.support.issuer import AUDIENCE, ISSUER, Issuer, publishing
 
 SOON = LEEWAY_SECONDS + 5

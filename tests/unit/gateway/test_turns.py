@@ -6,7 +6,6 @@ import json
 import boto3
 import pytest
 
-from gateway.connections import Binding
 from gateway.turns import REPEAT_SECONDS, Turns
 from segue.wire.delivery import Delivery, decode_delivery, encode_delivery
 from segue.wire.frames import (
@@ -20,6 +19,7 @@ from segue.wire.frames import (
     TextInput,
     encode_frame,
 )
+from shared.connections import Binding
 
 BINDING = Binding("alice/talk", "talk", "c", 1, "text")
 

@@ -4,10 +4,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from gateway.metrics import Count
 from janitor import again, ended, weekly
 from janitor.again import Queue, Waiting
 from janitor.sweeper import Life
+from shared.metrics import Count
 from tests.support.emf import metrics_told
 from tests.unit.janitor.test_janitor import OLD, aws, item, messages_of, put_objects, stream  # noqa: F401 - a fixture
 

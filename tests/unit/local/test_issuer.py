@@ -10,12 +10,12 @@ import jwt
 import pytest
 from click.testing import CliRunner
 
-from gateway.tokens import TokenRefused, Verifier
 from infra.config import from_context
 from local.cli import main
 from local.deployment.issuer import AUDIENCE, ISSUER, Issuer, principal
 from local.settings import KEYS_PATH, Settings
 from local.stack.control import Server
+from shared.tokens import TokenRefused, Verifier
 
 
 class Keys:

@@ -117,14 +117,14 @@ def test_the_events_have_their_fields(name: str, fields: set[str]):
 
 
 def test_gemini_keeps_its_handle_where_it_is_read_and_takes_one_at_the_start():
-    from worker.providers import handles
+    from worker.providers import resumption_handles
 
     model: Any = of_strands("strands.bidi.models.google", "GoogleGeminiLiveModel")(
         model_id="gemini-live", client_args={"api_key": "x"}
     )
-    assert handles.of_model(model) is None
+    assert resumption_handles.of_model(model) is None
     model._live_session_handle = "h"
-    assert handles.of_model(model) == "h", "the handle is read from an attribute that Strands does not have any more"
+    assert resumption_handles.of_model(model) == "h", "Strands does not have the handle's attribute any more"
     source = inspect.getsource(type(model))
     assert source.count('"live_session_handle"') >= 3, "Strands does not take live_session_handle at start() any more"
 

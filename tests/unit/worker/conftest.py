@@ -18,9 +18,9 @@ from segue.wire.frames import Ready
 from tests.support.memory_manager import MemorySessionManager, MemoryStorage
 from tests.support.waiting import eventually
 from tests.unit.worker.stand_ins import FakeConnections, HandledModel, address
-from worker.beginning import Beginning
-from worker.host import Host
-from worker.session import HostedSession
+from worker.conversation.model_start import Beginning
+from worker.conversation.session import HostedSession
+from worker.hosting.host import Host
 
 LEASE = LeaseSettings(duration=5.0, heartbeat=1.0, margin=0.5)
 

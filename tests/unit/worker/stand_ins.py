@@ -11,7 +11,7 @@ from segue.wire.claims import Claim, ClientAddress
 from segue.wire.delivery import Delivery
 from segue.wire.frames import AudioInput, ClientFrame, Hello, ServerFrame, TextInput, decode_server_message
 from tests.support.scripted_model import ScriptedModel
-from worker.poster import Outcome
+from worker.aws.poster import Outcome
 
 PIECE_SAMPLES = 320
 """20 ms at the model's 16 kHz, the shortest piece that may be followed by another."""

@@ -11,8 +11,8 @@ from segue.wire.frames import AudioOutput, Ready, TextOutput
 from segue.wire.output import OutputOrder
 from tests.support.waiting import eventually
 from tests.unit.worker.stand_ins import address, turns
-from worker.audience import Arrival, Audience
-from worker.poster import Outcome
+from worker.aws.poster import Outcome
+from worker.conversation.audience import Arrival, Audience
 
 OLD, NEW = address(connection_id="old", counter=1), address(connection_id="new", counter=2)
 

@@ -13,9 +13,9 @@ from segue import SessionHeld, StorageUnavailable
 from segue.wire.claims import Claim, decode_claim, encode_claim
 from tests.support.waiting import eventually
 from tests.unit.worker.stand_ins import claim, turns
-from worker import claims as claims_module
-from worker.claims import ClaimTaker
-from worker.queue import ClaimsQueue, QueuedClaim
+from worker.aws.claims_queue import ClaimsQueue, QueuedClaim
+from worker.hosting import claims as claims_module
+from worker.hosting.claims import ClaimTaker
 
 
 class FakeQueue:
@@ -189,7 +189,7 @@ async def test_a_queue_that_does_not_answer_is_asked_again(taker, queue, a_host,
 
 
 async def test_the_real_queue_receives_settles_and_gives_back(aws: Any, monkeypatch):
-    monkeypatch.setattr("worker.queue.POLL_SECONDS", 0)
+    monkeypatch.setattr("worker.aws.claims_queue.POLL_SECONDS", 0)
     sqs = boto3.client("sqs")
     url = sqs.create_queue(QueueName="claims", Attributes={"VisibilityTimeout": "30"})["QueueUrl"]
     queue = ClaimsQueue(sqs, url)

@@ -18,10 +18,10 @@ from tests.unit.worker.test_claims import FakeHost, FakeQueue
 from tests.unit.worker.test_poster import CONNECTION, signer
 from turn.post import ManagementApi
 from turn.post import Outcome as Posted
-from worker import claims as claims_module
-from worker.claims import ClaimTaker
-from worker.poster import Outcome, Poster
-from worker.registry import Registry
+from worker.aws.poster import Outcome, Poster
+from worker.hosting import claims as claims_module
+from worker.hosting.claims import ClaimTaker
+from worker.hosting.registry import Registry
 
 
 def refused(code: str, operation: str = "ReceiveMessage") -> ClientError:

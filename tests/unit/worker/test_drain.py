@@ -14,13 +14,13 @@ from tests.support.scripted_model import spoken
 from tests.support.waiting import eventually
 from tests.unit.worker.stand_ins import address, audio, claim, delivery, text, turns
 from tests.unit.worker.test_claims import FakeQueue
-from worker import drain as drain_module
-from worker import handoff as handoff_module
-from worker.claims import ClaimTaker
-from worker.drain import Drain
-from worker.handoff import Handoff
-from worker.host import Host
-from worker.session import HostedSession, Moved
+from worker.conversation.session import HostedSession, Moved
+from worker.hosting import drain as drain_module
+from worker.hosting import handoff as handoff_module
+from worker.hosting.claims import ClaimTaker
+from worker.hosting.drain import Drain
+from worker.hosting.handoff import Handoff
+from worker.hosting.host import Host
 
 
 class Leaving:
@@ -136,7 +136,7 @@ async def test_a_second_signal_waits_for_no_turn(leaving, world):
 
 async def test_a_slow_client_holds_nothing_up_for_long(leaving, world, clients, monkeypatch):
     monkeypatch.setattr(handoff_module, "SPOKEN_SECONDS", 0.05)
-    monkeypatch.setattr("worker.session.FAREWELL_SECONDS", 0.05)
+    monkeypatch.setattr("worker.conversation.session.FAREWELL_SECONDS", 0.05)
     await leaving.hold()
     clients.hold("k1")
     world.models[0].emit([BidiResponseStartEvent("r"), *spoken("One"), BidiResponseStopEvent("r")])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from aiohttp import web
 
-from worker.environment import Environment, EnvironmentProblem, advertised_host
+from worker.settings import Environment, EnvironmentProblem, advertised_host
 
 VARIABLES = {
     "SEGUE_STAGE": "test",

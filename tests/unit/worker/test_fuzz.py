@@ -27,9 +27,9 @@ from segue.wire.frames import (
 )
 from tests.unit.worker.stand_ins import delivery
 from tests.unit.worker.test_claims import FakeQueue
-from worker.claims import ClaimTaker
-from worker.http import Listener, Status
-from worker.session import Moved
+from worker.conversation.session import Moved
+from worker.hosting.claims import ClaimTaker
+from worker.server import Listener, Status
 
 TOKEN = "route-token-of-the-lease"
 FUZZ = settings(

@@ -31,8 +31,8 @@ from tests.unit.worker.conftest import World
 from tests.unit.worker.stand_ins import FakeConnections, address, claim, delivery, text
 from tests.unit.worker.test_claims import FakeQueue
 from tests.unit.worker.test_fuzz import ANSWER_SECONDS, BODIES, FRAMES, JSON, LEAVES, _client, is_safe
-from worker.claims import ClaimTaker
-from worker.http import Listener, Status
+from worker.hosting.claims import ClaimTaker
+from worker.server import Listener, Status
 
 FUZZ = settings(
     max_examples=100,

@@ -13,8 +13,8 @@ from segue.item import Known
 from segue.wire.frames import InputAck, Ready, TextOutput, Transcript
 from tests.support.waiting import eventually
 from tests.unit.worker.stand_ins import turns
-from worker import gate
-from worker.gate import OutputGate
+from worker.conversation import output_gate
+from worker.conversation.output_gate import OutputGate
 
 
 class Journal:
@@ -111,7 +111,7 @@ async def test_a_frame_for_one_client_goes_to_that_client(the_gate, out):
 
 
 async def test_storage_that_fails_is_asked_again_and_complained_of_once(the_gate, journal, out, stalls, monkeypatch):
-    monkeypatch.setattr(gate, "RETRY_SECONDS", 0.001)
+    monkeypatch.setattr(output_gate, "RETRY_SECONDS", 0.001)
     journal.failures = [StorageUnavailable("down"), StorageUnavailable("down")]
     the_gate.put(TextOutput(text="late"), 1)
     await eventually(lambda: not journal.failures)
@@ -123,7 +123,7 @@ async def test_storage_that_fails_is_asked_again_and_complained_of_once(the_gate
 async def test_a_pause_is_told_when_nothing_is_saved_for_long_and_when_it_goes_on(
     the_gate, journal, out, stalls, monkeypatch
 ):
-    monkeypatch.setattr(gate, "PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(output_gate, "PAUSE_SECONDS", 0.05)
     for number in (1, 2, 3):
         the_gate.put(TextOutput(text=f"{number}"), number)
     await eventually(lambda: stalls == [True])
@@ -134,7 +134,7 @@ async def test_a_pause_is_told_when_nothing_is_saved_for_long_and_when_it_goes_o
 
 
 async def test_no_pause_is_told_of_what_is_saved_in_time_or_ends(journal, out, stalls, monkeypatch):
-    monkeypatch.setattr(gate, "PAUSE_SECONDS", 0.3)
+    monkeypatch.setattr(output_gate, "PAUSE_SECONDS", 0.3)
     made = OutputGate(journal, lambda frame, client_id: out.append(frame), stalls.append)
     running = asyncio.create_task(made.run())
     made.put(final("saved"), 1)

@@ -19,14 +19,14 @@ from tests.support.scripted_model import spoken
 from tests.support.waiting import eventually
 from tests.unit.worker.stand_ins import address, claim, delivery, text, turns
 from tests.unit.worker.test_claims import FakeQueue
-from worker import preparation as preparation_module
-from worker.beginning import unanswered
-from worker.claims import ClaimTaker
-from worker.drain import Drain
-from worker.host import Host
-from worker.http import Listener, Status
-from worker.registry import Peer
-from worker.successors import Successors
+from worker.conversation.model_start import unanswered
+from worker.hosting import standby as preparation_module
+from worker.hosting.claims import ClaimTaker
+from worker.hosting.drain import Drain
+from worker.hosting.host import Host
+from worker.hosting.registry import Peer
+from worker.hosting.successors import Successors
+from worker.server import Listener, Status
 
 
 class Worker:
@@ -388,7 +388,7 @@ async def test_the_dead_are_asked_last_and_do_not_count_as_refusals(monkeypatch)
 
 
 async def test_a_search_among_the_dead_ends(monkeypatch):
-    monkeypatch.setattr("worker.successors.SEARCH_SECONDS", 0.0)
+    monkeypatch.setattr("worker.hosting.successors.SEARCH_SECONDS", 0.0)
 
     async def peers() -> list[Peer]:
         return [Peer(f"dead{number}", "http://127.0.0.1:9", "t", "2", 40) for number in range(9)]
@@ -406,7 +406,7 @@ async def test_a_search_among_the_dead_ends(monkeypatch):
 
 
 async def test_a_text_that_was_cut_before_its_answer_is_answered_by_the_successor(world, old, new, monkeypatch):
-    monkeypatch.setattr("worker.handoff.TURN_SECONDS", 0.05)
+    monkeypatch.setattr("worker.hosting.handoff.TURN_SECONDS", 0.05)
     await conversation(world, old, "one")
     old.session.deliver(delivery(text("two", 2)))
     await eventually(lambda: len(world.clients.of("k1", InputAck)) == 2)
@@ -428,7 +428,7 @@ async def test_a_text_that_was_cut_before_its_answer_is_answered_by_the_successo
 
 
 async def test_an_answer_that_was_cut_in_the_middle_is_given_again_by_the_successor(world, old, new, monkeypatch):
-    monkeypatch.setattr("worker.handoff.TURN_SECONDS", 0.05)
+    monkeypatch.setattr("worker.hosting.handoff.TURN_SECONDS", 0.05)
     await conversation(world, old, "one")
     old.session.deliver(delivery(text("two", 2)))
     await eventually(lambda: len(world.clients.of("k1", InputAck)) == 2)

@@ -207,7 +207,7 @@ async def prepared_until(world, ends):
 
 
 async def test_a_preparation_that_expires_makes_room_again(world, monkeypatch):
-    monkeypatch.setattr("worker.preparation.READY_SECONDS", 0.05)
+    monkeypatch.setattr("worker.hosting.standby.READY_SECONDS", 0.05)
     host = await room_for_one(world)
     await host.prepare(claim(reason="handoff"))
 

@@ -16,8 +16,8 @@ from segue.wire.frames import FrameError, Ready
 from tests.support.waiting import eventually
 from tests.unit.worker.stand_ins import claim, delivery, hello, text
 from tests.unit.worker.test_claims import FakeQueue
-from worker.claims import ClaimTaker
-from worker.http import Listener, Status
+from worker.hosting.claims import ClaimTaker
+from worker.server import Listener, Status
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ async def server(world, monkeypatch):
     status = Status(worker_id="w1", version="7", ready=True)
     queue = FakeQueue()
     claims = ClaimTaker(queue, world.host)
-    monkeypatch.setattr("worker.http.LINGER_SECONDS", 0.05)
+    monkeypatch.setattr("worker.server.LINGER_SECONDS", 0.05)
     listener = Listener(world.host, status, claims, "secret")
     port = await listener.start("127.0.0.1", 0)
     async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as http:
@@ -156,7 +156,7 @@ async def test_the_token_is_looked_at_before_the_body(server, path, status):
 
 @pytest.mark.parametrize(("path", "code"), [("/frames", "bad_frame"), ("/claims", "bad_claim")])
 async def test_a_body_that_trickles_is_ended(server, monkeypatch, path, code):
-    monkeypatch.setattr("worker.http.BODY_SECONDS", 0.05)
+    monkeypatch.setattr("worker.server.BODY_SECONDS", 0.05)
     await server.host.take(claim())
     route_token = server.host.find("default/talk").route_token.encode()
     tokens = (f"{ROUTE_TOKEN_HEADER}: ".encode() + route_token, f"{CLAIMS_TOKEN_HEADER}: secret".encode())

@@ -12,7 +12,7 @@ from segue.item import Known
 from segue.wire.frames import FrameError
 from segue.wire.memory import kept_bytes
 from tests.unit.worker.stand_ins import audio, text
-from worker.intake import ALL_EARLY_BYTES, CLIENTS, EARLY_BYTES, QUEUE_BYTES, QUEUE_FRAMES, Intake, Said
+from worker.conversation.intake import ALL_EARLY_BYTES, CLIENTS, EARLY_BYTES, QUEUE_BYTES, QUEUE_FRAMES, Intake, Said
 
 
 async def taken(intake: Intake, count: int) -> list[Said]:

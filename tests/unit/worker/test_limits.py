@@ -26,7 +26,7 @@ def codes(clients):
 @pytest.fixture
 def paced(monkeypatch):
     """The worker's sessions settle at once."""
-    monkeypatch.setattr("worker.session.SETTLE_SECONDS", 0.01)
+    monkeypatch.setattr("worker.conversation.session.SETTLE_SECONDS", 0.01)
 
 
 async def test_audio_that_is_too_long_is_refused_and_acknowledged(host, clients, paced):

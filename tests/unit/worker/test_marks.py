@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from strands.hooks import HookRegistry, MessageAddedEvent, MessageUpdatedEvent
 
-from worker.marks import Mark, Marks
+from shared.record_positions import Mark, Marks
 
 
 class Recorded:

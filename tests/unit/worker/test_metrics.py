@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-import worker.metrics as metrics_module
-from worker.metrics import SAMPLES, Count, Level, Metrics, Reporter, Time
+import worker.telemetry.metrics as metrics_module
+from worker.telemetry.metrics import SAMPLES, Count, Level, Metrics, Reporter, Time
 
 
 def told(capsys, collected: Metrics) -> list[dict]:

@@ -23,15 +23,15 @@ from tests.unit.worker.stand_ins import HandledModel, address, claim, delivery, 
 from tests.unit.worker.test_claims import FakeQueue
 from tests.unit.worker.test_handoff import Worker, conversation, drain
 from tests.unit.worker.test_session import speech, taken_over
-from worker import drain as drain_module
-from worker import outbox as outbox_module
-from worker.claims import ClaimTaker
-from worker.drain import Drain
-from worker.metrics import Count, Level, Model, Reporter, Size, Time, metrics
+from worker.conversation import outbox as outbox_module
+from worker.hosting import drain as drain_module
+from worker.hosting.claims import ClaimTaker
+from worker.hosting.drain import Drain
 from worker.providers import continuity, reconnections
 from worker.providers.continuity import ContinuousModel
 from worker.providers.errors import ERRORS, Kind, Refusal, classify
 from worker.providers.settings import Settings
+from worker.telemetry.metrics import Count, Level, Model, Reporter, Size, Time, metrics
 
 OF_EACH_KIND = {
     Kind.THROTTLED: Refusal("rate_limit_exceeded", "response"),

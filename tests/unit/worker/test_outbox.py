@@ -13,9 +13,9 @@ from segue.wire.memory import kept_bytes
 from segue.wire.output import OutputNumbering
 from tests.support.waiting import eventually
 from tests.unit.worker.stand_ins import turns
-from worker import outbox
-from worker.outbox import Outbox
-from worker.poster import Outcome
+from worker.aws.poster import Outcome
+from worker.conversation import outbox
+from worker.conversation.outbox import Outbox
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ import pytest
 
 from tests.simulation.loop import VirtualLoop
 from tests.unit.worker.test_claims import FakeQueue
-from worker import drain as drain_module
-from worker.drain import HANDOFFS_A_SECOND, PACED_SECONDS, Drain
+from worker.hosting import drain as drain_module
+from worker.hosting.drain import HANDOFFS_A_SECOND, PACED_SECONDS, Drain
 
 HANDOFF_SECONDS = 4.0
 """Duration of each handoff: longer than the pause between two, so that many are under way at once."""

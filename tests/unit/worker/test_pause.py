@@ -25,7 +25,7 @@ from tests.support.waiting import eventually
 from tests.unit.worker.stand_ins import address, delivery, hello, text
 from tests.unit.worker.test_drain import Leaving
 from tests.unit.worker.test_session import speech
-from worker import gate
+from worker.conversation import output_gate
 
 LEASE = LeaseSettings(duration=2.0, heartbeat=0.3, margin=0.3)
 BEGINS = Pause(active=True, reason="storage")
@@ -34,7 +34,7 @@ ENDS = Pause(active=False, reason="storage")
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
-    monkeypatch.setattr(gate, "PAUSE_SECONDS", 0.2)
+    monkeypatch.setattr(output_gate, "PAUSE_SECONDS", 0.2)
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from botocore.credentials import Credentials, ReadOnlyCredentials
 from botocore.exceptions import CredentialRetrievalError
 
 from tests.support.waiting import eventually
-from worker.poster import Outcome, Poster
-from worker.signing import REFRESH_SECONDS, RETRY_SECONDS, CredentialsMissing, Signer
+from worker.aws.poster import Outcome, Poster
+from worker.aws.signing import REFRESH_SECONDS, RETRY_SECONDS, CredentialsMissing, Signer
 
 CONNECTION = "L0SM9cOFvHcCIhw="
 """A connection id as API Gateway makes them: base64 with its padding."""

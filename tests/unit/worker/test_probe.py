@@ -11,8 +11,8 @@ import pytest
 from aiohttp import web
 
 from segue.item import GuardItem
-from worker import probe
-from worker.probe import holder_is_dead
+from worker.hosting import holder_probe
+from worker.hosting.holder_probe import holder_is_dead
 
 
 def held(endpoint: str | None, holder: str = "w1") -> GuardItem:
@@ -75,7 +75,7 @@ async def test_an_answer_without_identity_proves_nothing(answering, body):
 
 
 async def test_a_holder_that_accepts_and_never_answers_may_live(monkeypatch):
-    monkeypatch.setattr(probe, "_TIMEOUT", probe.aiohttp.ClientTimeout(sock_connect=0.25, sock_read=0.05))
+    monkeypatch.setattr(holder_probe, "_TIMEOUT", holder_probe.aiohttp.ClientTimeout(sock_connect=0.25, sock_read=0.05))
     with socket.socket() as stopped:
         stopped.bind(("127.0.0.1", 0))
         stopped.listen(5)
@@ -96,10 +96,10 @@ async def test_one_attempt_that_times_out_is_not_death(monkeypatch):
     async def identity(endpoint: str) -> str:
         attempts.append(endpoint)
         if len(attempts) == 1:
-            raise probe.aiohttp.ConnectionTimeoutError
+            raise holder_probe.aiohttp.ConnectionTimeoutError
         return "w1"
 
-    monkeypatch.setattr(probe, "_identity", identity)
+    monkeypatch.setattr(holder_probe, "_identity", identity)
     assert not await holder_is_dead(held("http://w1"))
     assert len(attempts) == 2
 

@@ -17,10 +17,10 @@ from segue import StorageRefused, StorageUnavailable
 from segue.storage.aws import DynamoGuard, S3Objects
 from segue.testing import provision
 from tests.support.waiting import eventually
-from worker import reaching
-from worker.environment import Environment
-from worker.reaching import reach_storage
-from worker.service import Service
+from worker.app import Service
+from worker.hosting import readiness
+from worker.hosting.readiness import reach_storage
+from worker.settings import Environment
 
 BUCKET, TABLE = "ready-bucket", "ready-locks"
 STORES = [(S3Objects, "get"), (DynamoGuard, "read")]
@@ -28,7 +28,7 @@ STORES = [(S3Objects, "get"), (DynamoGuard, "read")]
 
 @pytest.fixture
 def stores(aws, monkeypatch):
-    monkeypatch.setattr(reaching, "FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(readiness, "FIRST_PAUSE_SECONDS", 0.01)
     provision(BUCKET, TABLE, None, "us-east-1")
 
 

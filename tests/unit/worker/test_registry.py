@@ -7,7 +7,7 @@ import time
 import boto3
 import pytest
 
-from worker.registry import FORGET_SECONDS, Notes, Peer, Registry
+from worker.hosting.registry import FORGET_SECONDS, Notes, Peer, Registry
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ async def test_the_others_are_those_that_have_room(dynamodb):
 async def test_one_that_missed_its_last_beats_is_known_by_it(dynamodb, monkeypatch):
     one, two = (Registry(dynamodb, "connections", name, "1") for name in ("w1", "w2"))
     await two.beat("http://b", room=5, sessions=0)
-    monkeypatch.setattr("worker.registry.FRESH_SECONDS", 0.0)
+    monkeypatch.setattr("worker.hosting.registry.FRESH_SECONDS", 0.0)
     assert [peer.fresh for peer in await one.others()] == [False]
 
 
@@ -79,7 +79,7 @@ async def test_one_that_was_killed_long_ago_is_not_among_them(dynamodb, monkeypa
     """DynamoDB deletes days after the TTL; newer versions that died would keep all who live from being asked."""
     one, two = (Registry(dynamodb, "connections", name, "1") for name in ("w1", "w2"))
     with monkeypatch.context() as patch:
-        patch.setattr("worker.registry.FORGET_SECONDS", -1)
+        patch.setattr("worker.hosting.registry.FORGET_SECONDS", -1)
         await two.beat("http://b", room=5, sessions=0)
     assert await one.others() == []
 

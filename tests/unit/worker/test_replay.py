@@ -17,10 +17,17 @@ from tests.support.scripted_model import spoken
 from tests.support.waiting import eventually
 from tests.unit.worker.conftest import LEASE
 from tests.unit.worker.stand_ins import address, audio, delivery
-from worker.beginning import Beginning
+from worker.conversation.audio_replay import (
+    ENDED_SECONDS,
+    QUIET_PEAK,
+    SILENCE_SECONDS,
+    UNANSWERED_SECONDS,
+    Unanswered,
+    is_loud,
+)
+from worker.conversation.model_start import Beginning
+from worker.conversation.session import HostedSession
 from worker.rehearsal import RehearsalModel, speak
-from worker.replay import ENDED_SECONDS, QUIET_PEAK, SILENCE_SECONDS, UNANSWERED_SECONDS, Unanswered, is_loud
-from worker.session import HostedSession
 
 LOUD = 9000
 TENTH = 0.1
@@ -45,7 +52,7 @@ def test_silence_is_settled_after_a_few_seconds():
 
 def test_what_is_kept_is_bounded_in_bytes_and_the_oldest_is_settled(monkeypatch):
     size = kept_bytes(loud(1))
-    monkeypatch.setattr("worker.replay.UNANSWERED_BYTES", 10 * size)
+    monkeypatch.setattr("worker.conversation.audio_replay.UNANSWERED_BYTES", 10 * size)
     kept = Unanswered()
     for seq in range(1, 31):
         kept.add("ab"[seq % 2], loud(seq), 0.0, TENTH)
@@ -137,8 +144,8 @@ def test_loudness(sample, expected):
 
 
 async def test_an_open_microphone_in_silence_is_acknowledged_for_good(host, clients, monkeypatch):
-    monkeypatch.setattr("worker.session.SETTLE_SECONDS", 0.01)
-    monkeypatch.setattr("worker.replay.SILENCE_SECONDS", 0.05)
+    monkeypatch.setattr("worker.conversation.session.SETTLE_SECONDS", 0.01)
+    monkeypatch.setattr("worker.conversation.audio_replay.SILENCE_SECONDS", 0.05)
     hosting = await host()
     for seq in range(1, 6):
         hosting.session.deliver(delivery(audio(seq, sample=0)))
@@ -228,7 +235,7 @@ async def test_what_waits_for_the_new_connection_is_heard_after_what_the_old_one
 
 
 async def test_a_restart_during_a_replay_keeps_the_order(host, monkeypatch):
-    monkeypatch.setattr("worker.input.REPLAY_SPEED", 0.5)
+    monkeypatch.setattr("worker.conversation.input.REPLAY_SPEED", 0.5)
     hosting = await host()
     model = hosting.model
     frames = [audio(seq, sample=LOUD + seq) for seq in (1, 2, 3)]
@@ -267,7 +274,7 @@ async def test_a_connection_that_refuses_audio_just_before_it_is_replaced_breaks
 
 
 async def test_a_connection_that_refuses_audio_and_is_not_replaced_ends_the_conversation(host, monkeypatch):
-    monkeypatch.setattr("worker.input.RESTART_SECONDS", 0.02)
+    monkeypatch.setattr("worker.conversation.input.RESTART_SECONDS", 0.02)
     hosting = await host()
     hosting.model.refusal = ConnectionResetError("gone for good")
     hosting.session.deliver(delivery(audio(1, sample=LOUD)))

@@ -24,10 +24,10 @@ from segue.wire.frames import InputAck, Ready, Transcript, decode_server_message
 from tests.conftest import ROOT
 from tests.support.waiting import eventually
 from tests.unit.worker.stand_ins import address, claim, delivery, text
-from worker.environment import Environment, EnvironmentProblem
-from worker.queue import ClaimsQueue
-from worker.registry import Registry
-from worker.service import PartEnded, Service
+from worker.app import PartEnded, Service
+from worker.aws.claims_queue import ClaimsQueue
+from worker.hosting.registry import Registry
+from worker.settings import Environment, EnvironmentProblem
 
 
 @pytest.fixture
@@ -139,7 +139,7 @@ async def test_a_part_that_breaks_does_not_leave_a_deaf_worker_behind(
         return await unbroken(self, *args, **kwargs)
 
     monkeypatch.setattr(owner, method, breaks)
-    monkeypatch.setattr("worker.service.BEAT_SECONDS", 0.05)
+    monkeypatch.setattr("worker.app.BEAT_SECONDS", 0.05)
     service = Service(Environment.read({**stack.variables, "SEGUE_WORKER_PORT": str(unused_port)}))
     running = asyncio.create_task(service.run())
     stack.sqs.send_message(QueueUrl=stack.url, MessageBody=encode_claim(claim("talk", address())))

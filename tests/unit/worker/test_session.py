@@ -47,17 +47,17 @@ from segue.wire.frames import (
     encode_frame,
 )
 from segue.wire.rate import FrameRate
+from shared.record_positions import AFTER_THE_MANAGER, BEFORE_THE_MANAGER
 from tests.support.memory_manager import Latch, MemorySessionManager
 from tests.support.scripted_model import answered, calling, spoken
 from tests.support.waiting import eventually
 from tests.unit.worker.stand_ins import address, audio, delivery, hello, text, turns
-from worker.intake import QUEUE_FRAMES
-from worker.marks import AFTER_THE_MANAGER, BEFORE_THE_MANAGER
+from worker.conversation.intake import QUEUE_FRAMES
+from worker.conversation.receipts import CONFIRMED_FRAMES, INPUT_WINDOW
+from worker.conversation.session import Moved
 from worker.providers import AnswerCut
 from worker.providers.errors import ERRORS, Kind
 from worker.providers.heard import NOTHING, Heard, Spoken
-from worker.receipts import CONFIRMED_FRAMES, INPUT_WINDOW
-from worker.session import Moved
 
 
 def speech(samples: bytes = b"\1\0" * 80) -> BidiAudioDeltaEvent:
@@ -584,14 +584,14 @@ async def test_what_is_said_again_is_bounded_in_bytes_and_says_from_where_on(hos
     await eventually(lambda: len(finals(clients)) == 6)
     await hosting.session.spoken()  # or else what is on its way goes over the next connection, too
     records = [frame.record for frame in clients.of("k1", Transcript) if frame.final]
-    monkeypatch.setattr("worker.output.RETOLD_BYTES", 4000)
+    monkeypatch.setattr("worker.conversation.output.RETOLD_BYTES", 4000)
     hosting.session.deliver(delivery(hello(-1, connection=2), connection_id="k2", counter=2))
     await eventually(lambda: len(finals(clients, "k2")) == 3)
     await hosting.session.spoken()
     assert [frame.record for frame in clients.of("k2", Transcript)] == records[3:]
     assert clients.of("k2", Ready)[-1].since == records[3]
 
-    monkeypatch.setattr("worker.output.RETOLD_BYTES", 10)
+    monkeypatch.setattr("worker.conversation.output.RETOLD_BYTES", 10)
     hosting.session.deliver(delivery(hello(records[0], connection=3), connection_id="k3", counter=3))
     await eventually(lambda: finals(clients, "k3"))
     await hosting.session.spoken()
@@ -639,7 +639,7 @@ async def test_a_successor_says_again_what_its_predecessor_recorded(host, client
 
 
 async def test_what_is_said_again_is_bounded_and_ready_says_from_where(host, clients, monkeypatch):
-    monkeypatch.setattr("worker.output.RETOLD_FRAMES", 2)
+    monkeypatch.setattr("worker.conversation.output.RETOLD_FRAMES", 2)
     hosting = await host()
     for number in range(4):
         hosting.model.emit(answered(f"Number {number}.", content_id=f"c{number}"))
@@ -724,7 +724,7 @@ async def test_bye_and_gone_connections_leave_no_client(host, clients):
 
 
 async def test_a_client_that_vanished_silently_is_found_out(host, clients, monkeypatch):
-    monkeypatch.setattr("worker.audience.QUIET_SECONDS", 0.02)
+    monkeypatch.setattr("worker.conversation.audience.QUIET_SECONDS", 0.02)
     hosting = await host(who=(address(), address("c2", "k2")))
     clients.gone.add("k1")
     await eventually(lambda: hosting.session.clients == (address("c2", "k2"),))
@@ -819,8 +819,8 @@ async def test_what_is_settled_for_a_handoff_does_not_take_a_session_again_that_
     hosting = await host()
     hosting.session.deliver(delivery(audio(1)))
     await eventually(lambda: hosting.model.audio)
-    monkeypatch.setattr("worker.replay.SILENCE_SECONDS", -1.0)
-    monkeypatch.setattr("worker.replay.ENDED_SECONDS", -1.0)
+    monkeypatch.setattr("worker.conversation.audio_replay.SILENCE_SECONDS", -1.0)
+    monkeypatch.setattr("worker.conversation.audio_replay.ENDED_SECONDS", -1.0)
     monkeypatch.setattr(hosting.manager, "lease_is_fresh", lambda: False)
     hosting.model.emit([speech()])
     await eventually(hosting.session.ended.is_set)
@@ -832,9 +832,9 @@ async def test_what_is_settled_for_a_handoff_does_not_take_a_session_again_that_
 
 async def test_sessions_that_begin_together_do_not_commit_together(host, monkeypatch):
     """Forty sessions of one handoff would, every 2.5 s, and all callers of the worker would hear a gap of 60 ms."""
-    monkeypatch.setattr("worker.session.SETTLE_SECONDS", 1.0)
+    monkeypatch.setattr("worker.conversation.session.SETTLE_SECONDS", 1.0)
     settled = []
-    monkeypatch.setattr("worker.input.Input.settle", lambda one: settled.append((one, time.monotonic())))
+    monkeypatch.setattr("worker.conversation.input.Input.settle", lambda one: settled.append((one, time.monotonic())))
     hostings = [await host(start=False, session_id=f"talk-{number}") for number in range(8)]
     await asyncio.gather(*(hosting.session.start((address(f"k{hosting.manager.session_id}"),)) for hosting in hostings))
     await eventually(lambda: len({one for one, _ in settled}) == len(hostings))
@@ -920,7 +920,7 @@ async def test_a_session_whose_agent_does_not_start_is_released(host, storage, c
 
 
 async def test_a_model_that_does_not_connect_is_given_up(host, monkeypatch):
-    monkeypatch.setattr("worker.beginning.START_SECONDS", 0.05)
+    monkeypatch.setattr("worker.conversation.model_start.START_SECONDS", 0.05)
     hosting = await host(start=False)
 
     async def hang(*_: Any, **__: Any) -> None:

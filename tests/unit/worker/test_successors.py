@@ -10,8 +10,8 @@ import pytest
 from aiohttp import web
 
 from tests.unit.worker.stand_ins import claim
-from worker.registry import Peer
-from worker.successors import CANDIDATES, Successors
+from worker.hosting.registry import Peer
+from worker.hosting.successors import CANDIDATES, Successors
 
 
 @pytest.fixture
@@ -36,8 +36,8 @@ async def slow() -> AsyncIterator[str]:
 @pytest.fixture
 def search(monkeypatch):
     """Searches among nine workers at one endpoint when the time for it is over; returns who was asked."""
-    monkeypatch.setattr("worker.successors.SEARCH_SECONDS", 0.0)
-    monkeypatch.setattr("worker.successors.PREPARE_SECONDS", 0.1)
+    monkeypatch.setattr("worker.hosting.successors.SEARCH_SECONDS", 0.0)
+    monkeypatch.setattr("worker.hosting.successors.PREPARE_SECONDS", 0.1)
 
     async def among(endpoint: str) -> list[str]:
         asked: list[str] = []

@@ -27,13 +27,13 @@ from strands.types._events import ToolResultMessageEvent
 
 from segue.wire.frames import TextInput
 from segue.wire.trace import trace_id
+from shared.log import logger
 from tests.support.spans import collected
 from tests.support.waiting import eventually
 from tests.unit.worker.stand_ins import delivery
-from worker.log import logger
-from worker.signing import CredentialsMissing, RequestsSigner
-from worker.tracing import XRAY, configure, tracing
-from worker.turn import Turn
+from worker.aws.signing import CredentialsMissing, RequestsSigner
+from worker.conversation.turn_boundary import Turn
+from worker.telemetry.tracing import XRAY, configure, tracing
 
 START, STOP, BARGE_IN = BidiResponseStartEvent("r"), BidiResponseStopEvent("r"), BidiBargeInEvent()
 USER, HEARD = BidiTranscriptStartEvent("user", "u"), BidiTranscriptStopEvent("user", "u")

@@ -14,7 +14,7 @@ from strands.bidi.types.events import (
 )
 from strands.types._events import ToolResultMessageEvent
 
-from worker.turn import Turn
+from worker.conversation.turn_boundary import Turn
 
 START, STOP = BidiResponseStartEvent("r"), BidiResponseStopEvent("r")
 USER, AGENT = BidiTranscriptStartEvent("user", "u"), BidiTranscriptStartEvent("assistant", "a")
