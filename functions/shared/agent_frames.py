@@ -51,7 +51,8 @@ from segue.wire.frames import (
     Transcript,
 )
 from shared.log import logger
-from shared.record_positions import Mark, Marks, bidi_metadata, replaced_record, text_of
+from shared.messages import bidi_metadata, replaced_record, text_of
+from shared.record_positions import Mark, Marks
 
 AUDIO_BYTES: Final = 22_500
 """PCM in one frame at most: 30,000 characters of base64, which leaves room for the rest within 32 KB. Divisible by 2

@@ -17,6 +17,8 @@ from typing import Any, Final
 
 from strands.hooks import HookRegistry, MessageAddedEvent, MessageUpdatedEvent
 
+from shared.messages import bidi_metadata, text_of
+
 BEFORE_THE_MANAGER: Final = -1_000_000
 AFTER_THE_MANAGER: Final = 1_000_000
 """Hook orders beyond all that Strands and the session manager use."""
@@ -36,25 +38,6 @@ class Mark:
 
     record: int | None
     position: int
-
-
-def bidi_metadata(message: Any) -> dict[str, Any]:
-    """What BidiAgent notes about a message: its kind and, for streamed ones, its status."""
-    custom = (message.get("metadata") or {}).get("custom") or {}
-    bidi: dict[str, Any] = custom.get("bidi") or {}
-    return bidi
-
-
-def replaced_record(message: Any) -> int | None:
-    """The record that an answer was first shown with, if its message was shortened after a barge-in."""
-    custom = (message.get("metadata") or {}).get("custom") or {}
-    replaces: int | None = (custom.get("segue") or {}).get("replaces")
-    return replaces
-
-
-def text_of(message: Any) -> str:
-    """The text of a message."""
-    return "".join(block.get("text", "") for block in message["content"])
 
 
 class Marks:

@@ -9,6 +9,8 @@ from typing import Any, Final
 
 from strands.middleware.stages import InvokeModelContext
 
+from shared.messages import text_of
+
 BEGINNING: Final = "[the conversation begins]"
 """Stands before an agent that spoke first: models of text want to hear the user first."""
 
@@ -21,11 +23,6 @@ def is_owed(messages: Sequence[Any]) -> bool:
 def last_said(messages: Sequence[Any]) -> Any | None:
     """The last message in which the user said something, None if there is none."""
     return next((message for message in reversed(messages) if message["role"] == "user" and text_of(message)), None)
-
-
-def text_of(message: Any) -> str:
-    """The text of a message, "" if it has none."""
-    return "".join(block.get("text", "") for block in message["content"])
 
 
 def shown_to_text_model(context: InvokeModelContext) -> InvokeModelContext:

@@ -27,7 +27,8 @@ from segue.approvals import latest_of
 from segue.item import Known
 from segue.wire.delivery import Delivery
 from segue.wire.frames import AnswerInput, Hello, ImageInput, TextInput
-from turn.history import is_owed, last_said, text_of
+from shared.messages import text_of
+from turn.history import is_owed, last_said
 from turn.pause import Pause, Step
 from turn.sessions import TextSession
 from turn.speaker import Speaker

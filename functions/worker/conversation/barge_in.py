@@ -6,7 +6,7 @@ from typing import Any
 
 from strands.bidi import BidiAgent
 
-from shared.record_positions import bidi_metadata, text_of
+from shared.messages import bidi_metadata, text_of
 from worker.providers.heard import AnswerCut
 
 

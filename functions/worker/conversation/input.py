@@ -22,7 +22,8 @@ from segue.wire.audio import AudioLimits
 from segue.wire.frames import AnswerInput, AudioInput, FrameError, ImageInput, InputFrame, MediaType, TextInput
 from segue.wire.images import ImageRefused
 from shared.log import logger
-from shared.record_positions import AFTER_THE_MANAGER, BEFORE_THE_MANAGER, bidi_metadata
+from shared.messages import bidi_metadata
+from shared.record_positions import AFTER_THE_MANAGER, BEFORE_THE_MANAGER
 from worker.conversation.audio_replay import Unanswered
 from worker.conversation.images import UnfinishedImages
 from worker.conversation.intake import Intake, Said

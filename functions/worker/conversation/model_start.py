@@ -20,21 +20,15 @@ it was interrupted, is in the history, and the user decides.
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+from typing import Final
 
 from strands.bidi import BidiAgent
 from strands.bidi.types import BidiMessage
 from strands.types.content import TextBlock
 
 from shared.log import logger
-from shared.record_positions import bidi_metadata, text_of
+from shared.messages import unanswered
 from worker.telemetry.metrics import Count, metrics
-
-KINDS: Final = frozenset({None, "transcript", "text"})
-"""Kinds of messages that are somebody's words."""
-
-MOST_CUT: Final = 3
-"""Answers to one text that were cut, after which it is not asked again: it may be what breaks the model."""
 
 START_SECONDS: Final = 20.0
 """For an agent's model to connect: normally a second or two. One that hangs must not keep the session from others."""
@@ -86,26 +80,3 @@ class Beginning:
             # Text that no model can be sent would end every holder that takes the session, one after the other. The
             # user can say something else; a model that is broken altogether says so when its answers are read.
             logger.warning("the model does not take the last text again", reason=type(error).__name__)
-
-
-def unanswered(messages: list[Any]) -> tuple[str | None, int]:
-    """Look for words of the user that have no answer.
-
-    Returns:
-        The user's last words, if the history ends with them and with answers to them that were cut; and how many
-        messages that is, 0 if it is not so.
-    """
-    cut = 0
-    while cut < min(len(messages), MOST_CUT) and _is_words(messages[-1 - cut], "assistant", "incomplete"):
-        cut += 1
-    if cut == MOST_CUT or cut == len(messages) or not _is_words(last := messages[-1 - cut], "user", "complete"):
-        return None, 0
-    text = text_of(last)
-    return (text, cut + 1) if text.strip() else (None, 0)
-
-
-def _is_words(message: Any, role: str, status: str) -> bool:
-    metadata = bidi_metadata(message)
-    if message["role"] != role or metadata.get("kind") not in KINDS or metadata.get("status", "complete") != status:
-        return False
-    return all("text" in block for block in message["content"])

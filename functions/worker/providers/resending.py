@@ -5,8 +5,7 @@ from __future__ import annotations
 from strands.bidi.types import BidiMessage
 from strands.types.content import Messages, TextBlock
 
-from shared.record_positions import bidi_metadata
-from worker.conversation.model_start import unanswered
+from shared.messages import bidi_metadata, unanswered
 
 
 def spoken(messages: Messages) -> BidiMessage | None:

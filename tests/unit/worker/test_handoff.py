@@ -14,12 +14,12 @@ from strands.bidi.types.events import BidiResponseStartEvent, BidiResponseStopEv
 from segue.wire import frames
 from segue.wire.claims import CLAIMS_PATH, CLAIMS_TOKEN_HEADER, encode_claim
 from segue.wire.frames import InputAck, Ready
+from shared.messages import unanswered
 from tests.support.memory_manager import Latch, kind_of
 from tests.support.scripted_model import spoken
 from tests.support.waiting import eventually
 from tests.unit.worker.stand_ins import address, claim, delivery, text, turns
 from tests.unit.worker.test_claims import FakeQueue
-from worker.conversation.model_start import unanswered
 from worker.hosting import standby as preparation_module
 from worker.hosting.claims import ClaimTaker
 from worker.hosting.drain import Drain
