@@ -1,12 +1,16 @@
 """Parts that the gateway, the voice workers, the text function and the janitor share. It imports none of them.
 
-clients            AWS clients, made once a process, and conditional writes with them
-connections        the connections table
-principal          the one name that a caller's sessions are kept under
-subprotocol        the protocol's name and the token in `Sec-WebSocket-Protocol`
-tokens             JSON Web Tokens of one issuer, checked against its published keys
-metrics            counts and measures of the functions, as log lines (Embedded Metric Format)
-log                the process's JSON logger
-record_positions   the journal record that a message or a frame belongs to
-agent_frames       frames for clients, made from an agent's events
+    log                the process's JSON logger
+    metrics            counts and measures of the functions, as log lines (Embedded Metric Format)
+    clients            AWS clients, made once a process, and conditional writes with them
+    connections        the connections table
+    principal          the one name that a caller's sessions are kept under
+    subprotocol        the protocol's name and the token in `Sec-WebSocket-Protocol`
+    tokens             JSON Web Tokens of one issuer, checked against its published keys
+    messages           facts of a session's messages: kind, text, unanswered words
+    record_positions   the journal record that a message or a frame belongs to
+    approvals          approvals of tools, as frames
+    agent_frames       frames for clients, made from an agent's events
+
+Each module imports only modules that stand above it here.
 """

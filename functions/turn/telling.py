@@ -12,9 +12,9 @@ from segue.item import Known
 from segue.manager import GuardedSessionManager
 from segue.wire.frames import Approval, InputAck, JournalFrame, Ready, error_frame
 from shared.agent_frames import retell
+from shared.approvals import approval_frame
 from turn.history import last_said
 from turn.speaker import Speaker
-from worker.approvals import approval_frame
 
 RETOLD_FRAMES: Final = 1024
 """Said again at most, newest first."""

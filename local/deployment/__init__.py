@@ -1,7 +1,9 @@
 """The stack as it is deployed to the local AWS.
 
-emulator   MiniStack as a child process
-issuer     this machine's issuer of tokens
-cdk        `cdk synth`, `cdk bootstrap` and `cdk deploy` against the emulator
-outputs    stack outputs and the worker's task definition, read back from the emulator
+    emulator   MiniStack as a child process
+    issuer     this machine's issuer of tokens
+    cdk        `cdk synth`, `cdk bootstrap` and `cdk deploy` against the emulator
+    outputs    stack outputs and the worker's task definition, read back from the emulator
+
+Each module imports only modules that stand above it here.
 """

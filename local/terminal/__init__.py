@@ -1,7 +1,9 @@
 """The terminal of a person who talks.
 
-lines        lines from standard input without a thread
-transcript   frames in, text out
-chat         a conversation through the deployed WebSocket API
-report       facts of a running stack
+    lines        lines from standard input without a thread
+    transcript   frames in, text out
+    chat         a conversation through the deployed WebSocket API
+    report       facts of a running stack
+
+Each module imports only modules that stand above it here.
 """

@@ -1,17 +1,21 @@
 """One hosted conversation, from its clients' input to their output.
 
-session_manager   the session manager as a worker uses it
-state             states of a hosted session
-lease_hold        the session's hold on its lease
-turn_boundary     moments between turns
-model_start       starting the model with the history
-intake, images    frames of all clients, in one order; images under way
-receipts          telling clients what has arrived
-audio_replay      audio that no transcript has answered yet
-input             from frames to the agent
-barge_in          shortening an interrupted answer to what was heard
-output_gate       journal content leaves when it is durable
-outbox, audience  queues of posts: of one connection, and of all clients
-output            from the agent's events to each client's queue
-session           all of these together
+    session_manager   the session manager as a worker uses it
+    state             states of a hosted session
+    lease_hold        the session's hold on its lease
+    turn_boundary     moments between turns
+    model_start       starting the model with the history
+    intake            frames of all clients, in one order
+    images            images under way
+    receipts          telling clients what has arrived
+    audio_replay      audio that no transcript has answered yet
+    input             from frames to the agent
+    barge_in          shortening an interrupted answer to what was heard
+    output_gate       journal content leaves when it is durable
+    outbox            one connection: one POST at a time
+    audience          all clients, and what waits for each
+    output            from the agent's events to each client's queue
+    session           all of these together
+
+Each module imports only modules that stand above it here.
 """

@@ -20,9 +20,9 @@ from segue.item import Known
 from segue.wire import frames
 from segue.wire.memory import kept_bytes
 from shared.agent_frames import Speech, Utterance, Way, retell
+from shared.approvals import approval_frame
 from shared.messages import replaced_record
 from shared.record_positions import Marks
-from worker.approvals import approval_frame
 from worker.conversation.audience import Audience
 from worker.conversation.barge_in import correct, cut_message
 from worker.conversation.output_gate import OutputGate

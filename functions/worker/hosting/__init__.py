@@ -1,12 +1,14 @@
 """The sessions of one worker process: how they come, and how they go.
 
-registry       the workers' items in the connections table
-successors     the workers that a draining one hands sessions to
-holder_probe   evidence that the process that a lease names is gone
-readiness      whether the stores answer
-standby        sessions made ready for a predecessor that still holds them
-host           the sessions of this process, by key
-claims         claims, from the queue and straight from other processes
-handoff        one session, passed to its successor
-drain          SIGTERM: all sessions are handed over, and the process ends
+    registry       the workers' items in the connections table
+    successors     the workers that a draining one hands sessions to
+    holder_probe   evidence that the process that a lease names is gone
+    readiness      whether the stores answer
+    standby        sessions made ready for a predecessor that still holds them
+    host           the sessions of this process, by key
+    claims         claims, from the queue and straight from other processes
+    handoff        one session, passed to its successor
+    drain          SIGTERM: all sessions are handed over, and the process ends
+
+Each module imports only modules that stand above it here.
 """

@@ -12,8 +12,8 @@ from strands.bidi import BidiAgent
 from segue import SessionFenced
 from segue.ids import session_key
 from segue.wire.claims import Claim
+from shared.approvals import BY_VOICE
 from shared.log import logger
-from worker.approvals import BY_VOICE
 from worker.conversation.model_start import Beginning
 from worker.conversation.outbox import Connections
 from worker.conversation.session import HostedSession

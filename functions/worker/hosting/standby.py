@@ -16,8 +16,8 @@ from typing import Any, Final
 
 from strands.bidi import BidiAgent
 
+from shared.approvals import BY_VOICE
 from shared.log import logger
-from worker.approvals import BY_VOICE
 from worker.conversation.model_start import Beginning
 from worker.conversation.session_manager import Manager
 

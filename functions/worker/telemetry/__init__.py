@@ -1,5 +1,7 @@
 """Observability of a worker.
 
-metrics   counts and measures for CloudWatch
-tracing   one trace from a client's frame to the model and back (OpenTelemetry)
+    metrics   counts and measures for CloudWatch
+    tracing   one trace from a client's frame to the model and back (OpenTelemetry)
+
+Neither imports the other.
 """
