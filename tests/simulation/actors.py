@@ -11,95 +11,16 @@ import random
 from collections.abc import Awaitable, Callable
 
 from segue.errors import SessionFenced, SessionHeld, SessionNotFound, StorageRefused, StorageUnavailable
-from segue.history import History
 from segue.item import GuardItem
-from segue.prepared import Prepared
-from segue.records import Record
-from segue.restore import Journal, read_unheld
 from segue.watch import Probe
+from tests.simulation.author import Author, read
 from tests.simulation.loop import Process
-from tests.simulation.network import GuardOverNetwork, Network, ObjectsOverNetwork
-from tests.simulation.truth import GONE, Owner, entry_of, secret
-from tests.simulation.world import KEY, Actor, World
+from tests.simulation.truth import Owner
+from tests.simulation.world import Actor, World
 
 _TROUBLE = (StorageUnavailable, StorageRefused)
 _NAPS_S = (0.0, 0.0, 0.015625, 0.0625, 0.5, 3.0, 3.5)
 _LONG_NAP_S = 90.0
-
-
-class Author:
-    """One session object, and a memory of what it was given and told.
-
-    Attributes:
-        known: Tracking ids of the messages that it restored or wrote.
-    """
-
-    def __init__(self, world: World, process: Process, name: str, network: Network | None = None) -> None:
-        self.owner = Owner(name)
-        self.session = world.session(process, self.owner, network)
-        self.known: list[str] = []
-        self._world, self._process = world, process
-        self._ledger = world.ledger
-        self._redacted: list[str] = []
-        self._prepared: Prepared | None = None
-
-    async def prepare(self) -> None:
-        """Read while somebody else holds; what is appended from now on waits until this one does."""
-        journal = await _read(self._world, self._process, self.owner)
-        self._know(journal.records)
-        journal.records.clear()  # as a session manager does: what they add up to is all that it keeps
-        self._prepared = Prepared(journal, History())
-
-    async def open(self, probe: Probe | None = None, timeout: float = 15.0) -> None:
-        """Acquire and read, unless what was read before is what was acquired."""
-        restored = await self.session.open(timeout, probe, self._prepared)
-        prepared, self._prepared = self._prepared, None
-        if prepared is None or not prepared.built_on:
-            self._know(restored.records)
-        elif prepared.records:
-            self.session.append(*prepared.records)
-
-    def append(self, count: int) -> None:
-        """Queue messages."""
-        first = len(self.owner.appended)
-        names = [f"{self.owner.name}.{number}" for number in range(first, first + count)]
-        self._queue([self._message(name, name, secret(name)) for name in names])
-        self.known += names
-
-    def redact(self, tracking_id: str) -> None:
-        """Queue the redaction of an earlier message, whoever wrote it."""
-        name = f"{self.owner.name}.{len(self.owner.appended)}"
-        self._queue([self._message(name, tracking_id, GONE, kind="redact")])
-
-    def _know(self, records: list[Record]) -> None:
-        self.known = [entry_of(record).tracking_id for record in records if record.kind == "message"]
-
-    async def durable(self, timeout: float | None) -> None:
-        """Wait for what is queued, and remember that it was acknowledged."""
-        count, redacted = len(self.owner.appended), list(self._redacted)
-        await self.session.durable(timeout=timeout)
-        self._ledger.acknowledged_to(self.owner, count)
-        for text in redacted:
-            self._ledger.redaction_acknowledged_to(self.owner, text)
-
-    async def close(self) -> None:
-        """Flush and release, and remember that it was acknowledged."""
-        count = len(self.owner.appended)
-        await self.session.close()
-        self._ledger.acknowledged_to(self.owner, count)
-
-    def _message(self, name: str, tracking_id: str, text: str, kind: str = "message") -> Record:
-        return Record(kind=kind, data={"id": name, "message": {"tracking_id": tracking_id, "text": text}})
-
-    def _queue(self, records: list[Record]) -> None:
-        if self._prepared is not None:
-            self._prepared.built_on = True
-            position = self._prepared.append(*records)
-        else:
-            position = self.session.append(*records)
-        self.owner.appended += [record.data["id"] for record in records]
-        self.owner.positions += range(position - len(records) + 1, position + 1)
-        self._redacted += [secret(one.data["message"]["tracking_id"]) for one in records if one.kind == "redact"]
 
 
 class Script:
@@ -175,8 +96,22 @@ class Script:
             await closing
             await self._nap()
         if dice.random() < self.deleting:
-            await self._through_trouble(author.session.delete)
+            await self._delete(author)
         return count
+
+    async def _delete(self, author: Author) -> None:
+        """Delete, and again as long as storage does not answer; or give up, and go on writing."""
+        while True:
+            try:
+                await author.session.delete()
+                return self._world.ledger.deleted(author.owner)
+            except SessionFenced:
+                self._world.ledger.deletion_refused(author.owner)
+                raise
+            except (*_TROUBLE, SessionHeld, TimeoutError):
+                if self._dice.random() < 0.3:
+                    return None
+                await self._process.clock.sleep(self._dice.choice((0.25, 1.0, 4.0)))
 
     async def _through_trouble(self, work: Callable[[], Awaitable[object]]) -> None:
         while True:
@@ -274,6 +209,14 @@ async def deleter(world: World, name: str) -> None:
     await process.start(script.write(dice.randint(3, 8)))
 
 
+async def ttl(world: World, name: str) -> None:
+    """Is DynamoDB, which removes what has expired by its own clock."""
+    dice = _dice(world, name)
+    for _ in range(8):
+        await asyncio.sleep(dice.choice((1.0, 20.0, 90.0)))
+        world.ledger.removed_by_ttl()
+
+
 async def observer(world: World, name: str) -> None:
     """Reads without the lease."""
     dice = _dice(world, name)
@@ -282,7 +225,7 @@ async def observer(world: World, name: str) -> None:
     async def look() -> None:
         for _ in range(8):
             try:
-                await _read(world, process, owner)
+                await read(world, process, owner)
             except (SessionNotFound, *_TROUBLE):
                 pass
             await process.clock.sleep(dice.choice((0.0625, 0.25, 2.0)))
@@ -290,20 +233,15 @@ async def observer(world: World, name: str) -> None:
     await process.start(look())
 
 
-async def _read(world: World, process: Process, owner: Owner) -> Journal:
-    """Read without the lease, and have it checked what was read."""
-    guard = GuardOverNetwork(world.network, process, owner, world.ledger)
-    objects = ObjectsOverNetwork(world.network, process, owner, world.ledger)
-    journal = await read_unheld(guard, objects, "", KEY, process.clock)
-    world.ledger.seen(journal)
-    return journal
-
-
 def cast(world: World) -> list[Actor]:
     """Choose who acts in this run."""
     lead: list[Actor] = [writer, writer, releaser, zombie, zombie, crasher, crasher, usurper]
     extras: list[Actor] = [observer, observer, deleter]
     dice = world.dice
-    chosen = dice.choices(lead, k=dice.randint(1, 4)) + dice.sample(extras, k=dice.choice((0, 1, 1)))
+    least = 1
+    if world.table.weather.calm and not world.bucket.weather.calm:
+        lead, least = [writer, writer, releaser], 2  # whatever the bucket does, none of them may lose its lease
+    chosen = dice.choices(lead, k=dice.randint(least, 4)) + dice.sample(extras, k=dice.choice((0, 1, 1)))
     # Drawn apart, so that the seeds in which there is none mean what they always meant.
-    return chosen + [successor] * (_dice(world, "successors").random() < 0.25)
+    chosen += [successor] * (_dice(world, "successors").random() < 0.25)
+    return chosen + [ttl] * (world.ledger.tells_time and _dice(world, "ttl").random() < 0.5)

@@ -8,7 +8,7 @@ from typing import Any
 
 from segue.errors import SessionFenced, SessionHeld, StorageUnavailable
 from segue.upkeep import STORAGE_TIMEOUT_S
-from tests.simulation.actors import Author
+from tests.simulation.author import Author
 from tests.simulation.loop import Process
 from tests.simulation.network import Network
 from tests.simulation.truth import Owner

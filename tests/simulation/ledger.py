@@ -7,45 +7,52 @@ none of the protocol's conditions: a write that the protocol lets through and sh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from typing import TypeVar
 
 from segue import records
-from segue.errors import SegueError
 from segue.item import Attributes, GuardItem
 from segue.keys import Keys
 from segue.records import Block, decode_block, unpack
 from segue.restore import Journal
 from segue.storage.interface import ConditionalWrite
-from segue.storage.memory import MemoryGuard, MemoryObjects
+from tests.simulation.contents import Contents
 from tests.simulation.truth import GONE, HOUR_S, Life, Owner, Violation, entries_of, entry_of
+
+_T = TypeVar("_T")
+
+DAY_S = 86_400.0
+
+A_MOMENT_S = 0.01
+"""What is lost when times are rounded."""
 
 EPOCH_S = 1_700_000_000
 """Seconds since 1970 at which every simulation begins."""
 
 
-class Ledger:
+class Ledger(Contents):
     """Storage, and everything it has seen."""
 
     def __init__(self, key: str, *, verbose: bool = False) -> None:
         self.key = key
-        self.guard = _WatchedGuard(self)
-        self.objects = _WatchedObjects(self)
+        super().__init__()
         self.sender = Owner("nobody")
         self.lives: dict[str, Life] = {}
         self.holder: Owner | None = None
         self.acquisitions = 0
         self.takeovers = 0
-        self.folds = 0
-        self.volumes = 0
         self.owners: list[Owner] = []
         self.violation: Violation | None = None
         self.on_violation: Callable[[], None] = lambda: None
         self.stray = False
         self.timeline: list[str] = []
         self.now: Callable[[], float] = lambda: 0.0
+        self.tells_time = True
+        self.retention_s = 0
+        self._moved_at = 0.0
         self._verbose = verbose
         self._strays: set[str] = set()
-        self._epochs: set[int] = set()
+        self._epochs: set[tuple[str, int]] = set()
         self._parsed: tuple[Attributes | None, GuardItem | None] = (None, None)
 
     def wall(self) -> float:
@@ -85,17 +92,16 @@ class Ledger:
         if before is not None and after.epoch < before.epoch:
             self.broken(f"the epoch fell from {before.epoch} to {after.epoch}")
         if before is None or before.born != after.born:
-            if before is not None and not before.deleted and before.expires_at > self.wall():
-                self.broken("a life began over one that was not over")
-            self.lives[after.born] = Life(after.born)
+            self._life_begins(before, after)
             before = None
         if (before.acquire_id if before else None) != after.acquire_id:
             self._holder_changed(before, after)
+        if before is None or before.beat != after.beat:
+            self._moved_at = self.now()
         if after.deleted:
-            self.lives[after.born].ended = True
+            self._life_ends(self.lives[after.born])
             return
-        if before is not None and after.expires_at < min(before.expires_at, self.wall() + HOUR_S):
-            self.lives[after.born].set_back = True
+        self._expiry_set(before, after)
         if before is not None and before.head != after.head:
             self._committed(before, after)
         elif before is not None and _layout(before) != _layout(after):
@@ -103,14 +109,59 @@ class Ledger:
         if before is not None and before.scrub and not after.scrub:
             self._scrubbed(after)
 
+    def _life_begins(self, before: GuardItem | None, after: GuardItem) -> None:
+        self.lives[after.born] = Life(after.born)
+        if before is None or before.deleted:
+            return
+        if before.expires_at > self.wall():
+            self.broken("a life began over one that was not over")
+        watched = (self.now() - self._moved_at) * self.sender.rate
+        if before.held and watched < before.lease_ms / 1000 - A_MOMENT_S:
+            self.broken(f"a life began over a holder that had shown itself {watched} s before")
+
+    def _life_ends(self, life: Life) -> None:
+        root = Keys("", self.key, life.born).root
+        life.ended, life.ended_by = True, self.sender
+        life.left = {key: body for key, body in self.objects.objects.items() if key.startswith(root)}
+
+    def _expiry_set(self, before: GuardItem | None, after: GuardItem) -> None:
+        """Storage's own time is what it is held against; requests, and clocks of another rate, may be hours off."""
+        if before is not None and after.expires_at < min(before.expires_at, self.wall() + HOUR_S):
+            self.lives[after.born].set_back = True
+        off = after.expires_at - self.retention_s - self.wall()
+        if (before is None or before.expires_at != after.expires_at) and self.tells_time and abs(off) > DAY_S:
+            self.broken(f"an expiry was reckoned from a clock that is {off / DAY_S:.0f} days off")
+
+    def removed_by_ttl(self) -> None:
+        """Remove the item, as DynamoDB does when it finds it past its TTL."""
+        item = self.item
+        if item is None or item.expires_at >= self.wall():
+            return
+        self.note("storage", "removes the item, which has expired")
+        del self.guard.items[self.key]
+
+    def writing(self, write: ConditionalWrite) -> Callable[[Callable[[], _T]], _T]:
+        """Look at a write when it is sent; returns what applies it when it arrives."""
+        sent = self.item
+        head = None if sent is None else sent.head
+
+        def applied(apply: Callable[[], _T]) -> _T:
+            before = self.item
+            answer = apply()
+            if write.assign.get("deleted") and before is not None and before.head != head:
+                self.broken("I2: a deletion took records that were committed after it was sent")
+            return answer
+
+        return applied
+
     def _holder_changed(self, before: GuardItem | None, after: GuardItem) -> None:
         if before is not None and after.epoch <= before.epoch:
             self.broken(f"the holder changed at epoch {after.epoch}, which did not grow")
         if after.acquire_id is None:
             return
-        if after.epoch in self._epochs:
+        if (after.born, after.epoch) in self._epochs:
             self.broken(f"epoch {after.epoch} was acquired twice")
-        self._epochs.add(after.epoch)
+        self._epochs.add((after.born, after.epoch))
         self.takeovers += before is not None and before.held
         self.acquisitions += 1
         self.sender.acquired = self.acquisitions
@@ -125,7 +176,7 @@ class Ledger:
             self.broken(f"head moved from {before.head} to {after.head}, the journal had {len(life.entries)}")
         if len(after.tail) > records.TAIL_LIMIT:
             self.broken(f"the tail has {len(after.tail)} segments")
-        fresh = self._block(after, after.tail[-1].first, Keys("", self.key, after.born).segment(after.tail[-1]))
+        fresh = self.block(after, after.tail[-1].first, Keys("", self.key, after.born).segment(after.tail[-1]))
         if fresh is None or (fresh.first, fresh.end) != (before.head, after.head):
             self.broken(f"I3: the segment of head {after.head} is not there, or not whole")
             return
@@ -135,7 +186,7 @@ class Ledger:
             if entry.tracking_id in redactions:
                 entry.text = GONE
                 life.secrets.add(entry.original)
-        self._check_new_objects(before, after)
+        self.check_new_objects(before, after)
 
     def _extend(self, owner: Owner, life: Life, block: Block) -> set[str]:
         """Take the new records into the journal; return the tracking ids that they redact."""
@@ -150,67 +201,6 @@ class Ledger:
                 redactions.add(entry.tracking_id)
             life.entries.append(entry)
         return redactions
-
-    def _check_new_objects(self, before: GuardItem, after: GuardItem) -> None:
-        keys = Keys("", self.key, after.born)
-        if after.pages not in {before.pages, before.pages + 1}:
-            self.broken(f"pages moved from {before.pages} to {after.pages}")
-        end = after.tail[0].first
-        for number in range(before.pages, after.pages):
-            self.folds += 1
-            block = self._block(after, before.tail[0].first, keys.page(number))
-            if block is None or block.end != end:
-                self.broken(f"I2: page {number} is not there, or does not end where the tail begins, at {end}")
-            else:
-                self._check_content(after, block, f"page {number}")
-        self._check_new_volumes(before, after)
-        for entry in set(after.tail) - set(before.tail):
-            block = self._block(after, entry.first, keys.segment(entry))
-            if block is None:
-                self.broken(f"I3: segment {entry} is not there")
-            else:
-                self._check_content(after, block, f"segment {entry}")
-
-    def _check_new_volumes(self, before: GuardItem, after: GuardItem) -> None:
-        keys = Keys("", self.key, after.born)
-        if not after.volumes.startswith(before.volumes) or len(after.volumes) * records.VOLUME_PAGES > after.pages:
-            self.broken(f"volumes moved from {before.volumes!r} to {after.volumes!r} with {after.pages} pages")
-            return
-        if after.volumes and after.schema < 2:
-            self.broken("there are volumes in an item that one who does not know them reads")
-        for number in range(len(before.volumes), len(after.volumes)):
-            if after.volumes[number] != "1":
-                continue
-            self.volumes += 1
-            first, *_, last = (self._any_block(after, keys.page(page)) for page in records.run(number))
-            block = self._any_block(after, keys.volume(number))
-            if block is None or not first or not last or (block.first, block.end) != (first.first, last.end):
-                self.broken(f"I2: volume {number} is not there, or not the records of its pages")
-            else:
-                self._check_content(after, block, f"volume {number}")
-
-    def _any_block(self, item: GuardItem, key: str) -> Block | None:
-        return self._block(item, None, key)
-
-    def _check_content(self, item: GuardItem, block: Block, what: str) -> None:
-        expected = self.lives[item.born].entries[block.first : block.end]
-        found = entries_of(block)
-        same = [one.name for one in found] == [one.name for one in expected] and all(
-            one.text == truth.text or (item.scrub and one.text == truth.original)
-            for one, truth in zip(found, expected, strict=True)
-        )
-        if not same:
-            self.broken(f"I2: {what} holds {' '.join(map(str, found))}, not {' '.join(map(str, expected))}")
-
-    def _block(self, item: GuardItem, first: int | None, key: str) -> Block | None:
-        body = self.objects.objects.get(key)
-        if body is None:
-            return None
-        try:
-            return decode_block(key, body, item, first)
-        except SegueError as error:
-            self.broken(f"I2: {error}")
-            return None
 
     def _scrubbed(self, item: GuardItem) -> None:
         life = self.lives[item.born]
@@ -277,6 +267,19 @@ class Ledger:
         if self.holder is owner:
             self._absent(text)
 
+    def deleted(self, owner: Owner) -> None:
+        """An owner was told that the session is deleted."""
+        for life in self.lives.values():
+            there = [key for key, body in life.left.items() if self.objects.objects.get(key) is body]
+            if life.ended_by is owner and (there := [key for key in there if key not in self._strays]):
+                self.broken(f"{owner.name} was told that the session is deleted, {there} are there")
+
+    def deletion_refused(self, owner: Owner) -> None:
+        """An owner was told, when it deleted the session, that it is someone else's."""
+        item = self.item
+        if item is not None and item.deleted and self.lives[item.born].ended_by is owner:
+            self.broken(f"{owner.name} was fenced by its own tombstone")
+
     def fenced(self, owner: Owner) -> None:
         """An owner was told that the session is someone else's."""
         life = self.life
@@ -314,33 +317,3 @@ class Ledger:
 
 def _layout(item: GuardItem) -> object:
     return item.pages, item.volumes, item.tail
-
-
-class _WatchedGuard(MemoryGuard):
-    def __init__(self, ledger: Ledger) -> None:
-        super().__init__()
-        self._ledger = ledger
-
-    async def write(self, write: ConditionalWrite) -> Attributes:
-        before = self._ledger.item
-        answer = await super().write(write)
-        after = self._ledger.item
-        assert after is not None
-        self._ledger.item_changed(before, after)
-        return answer
-
-
-class _WatchedObjects(MemoryObjects):
-    def __init__(self, ledger: Ledger) -> None:
-        super().__init__()
-        self._ledger = ledger
-
-    async def put(self, key: str, body: bytes, *, if_absent: bool = False, if_match: str | None = None) -> None:
-        old = self.objects.get(key)
-        await super().put(key, body, if_absent=if_absent, if_match=if_match)
-        self._ledger.object_written(key, old, body)
-
-    async def delete(self, keys: Iterable[str]) -> None:  # type: ignore[override]
-        for key in keys:
-            self._ledger.object_deleted(key)
-        await super().delete(list(keys))

@@ -109,19 +109,23 @@ class ProcessClock:
     """A process's clock: its own zero, and its own idea of a second."""
 
     def __init__(self, loop: VirtualLoop, *, rate: float = 1.0, offset: float = 0.0, wall: float = 0.0) -> None:
+        self.rate = rate
         self._loop = loop
-        self._rate = rate
         self._offset = offset
         self._wall = wall
 
     def now(self) -> float:
-        return self._loop.virtual_now * self._rate + self._offset
+        return self._loop.virtual_now * self.rate + self._offset
 
     def wall(self) -> float:
         return self._wall + self._loop.virtual_now
 
+    def jump(self, seconds: float) -> None:
+        """Set the wall clock on, or back."""
+        self._wall += seconds
+
     async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds / self._rate)
+        await asyncio.sleep(seconds / self.rate)
 
 
 class Process:

@@ -1,18 +1,21 @@
 """Deliberate faults in the protocol. A checker that does not catch them proves nothing.
 
+    MUTANTS             of the guard, the order of things, ids, clocks and unknown outcomes
+    MUTANTS_OF_OBJECTS  of pages, volumes, redaction and collection (``mutants_of_objects``)
+
 Each is a context manager that breaks one rule of the library for as long as it is entered. They live here and
 nowhere else; the library has no switch for any of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any
 from unittest import mock
 
-from segue import collection, commit, guard, redaction, upkeep
+from segue import guard, session, upkeep
 from segue.commit import Committer
 from segue.errors import SessionFenced, StorageUnavailable
 from segue.item import GuardItem
@@ -23,7 +26,7 @@ from segue.prepared import Prepared
 from segue.records import encode_page, encode_segment
 from segue.storage.interface import Clause, ConditionalWrite, ConditionFailed
 from segue.upkeep import Upkeep
-from segue.volumes import Binder
+from segue.watch import Watch
 from tests.simulation import network
 
 Mutant = Callable[[], AbstractContextManager[Any]]
@@ -34,6 +37,14 @@ MUTANTS: dict[str, Mutant] = {}
 def _mutant(make: Mutant) -> Mutant:
     MUTANTS[make.__name__] = make
     return make
+
+
+@contextmanager
+def _both(*patches: AbstractContextManager[Any]) -> Iterator[None]:
+    with ExitStack() as stack:
+        for patch in patches:
+            stack.enter_context(patch)
+        yield
 
 
 def _without(function: Callable[..., ConditionalWrite], *attributes: str) -> Callable[..., ConditionalWrite]:
@@ -99,6 +110,42 @@ def beat_without_the_holder_clause_taken_for_a_renewal() -> AbstractContextManag
             raise
 
     return mock.patch.object(Lease, "write", write)
+
+
+@_mutant
+def life_begun_without_the_beat() -> AbstractContextManager[Any]:
+    """A life begins over a holder that was silent for its lease, and has written just now."""
+    return mock.patch.object(guard, "begin_life", _without(guard.begin_life, "acquire_id", "beat"))
+
+
+@_mutant
+def tombstone_without_the_head() -> AbstractContextManager[Any]:
+    """A deletion that was given up takes what was written since with it."""
+    return mock.patch.object(guard, "bury", _without(guard.bury, "head"))
+
+
+# Clocks.
+
+
+@_mutant
+def expiry_by_the_machines_own_clock() -> AbstractContextManager[Any]:
+    """A clock that is years off has a session expire at once, or never."""
+    return mock.patch.object(network.GuardOverNetwork, "wall", return_value=None)
+
+
+@_mutant
+def held_life_ended_by_a_clock() -> AbstractContextManager[Any]:
+    """Whether a life is over is asked of the clock, also while a holder beats."""
+
+    def ended(self: GuardItem, at: float, *, silent: bool = False) -> bool:
+        return self.deleted or self.expires_at < at
+
+    async def may_try(self: Watch, seen: GuardItem | None) -> bool:
+        expired = seen is not None and seen.ended(self._clock.wall())
+        return expired or await original(self, seen)
+
+    original = Watch.may_try
+    return _both(mock.patch.object(GuardItem, "ended", ended), mock.patch.object(Watch, "may_try", may_try))
 
 
 # The order of things.
@@ -217,6 +264,26 @@ def reopened_without_looking_what_was_left() -> AbstractContextManager[Any]:
     return mock.patch.object(Lease, "_as_left", return_value=True)
 
 
+@_mutant
+def own_tombstone_taken_for_someone_elses() -> AbstractContextManager[Any]:
+    """A deletion whose answer was lost ends with "fenced", and leaves every object."""
+
+    async def bury(self: Lease, seconds: int) -> GuardItem:
+        return await self.write(guard.bury(self.mine, self._expiry(seconds)))
+
+    return mock.patch.object(Lease, "bury", bury)
+
+
+@_mutant
+def deleted_when_the_tombstone_stands() -> AbstractContextManager[Any]:
+    """A deletion is told of as done before the objects are gone."""
+
+    async def nothing(*_: Any) -> int:
+        return 0
+
+    return mock.patch.object(session, "sweep_ended", nothing)
+
+
 # Heartbeats.
 
 
@@ -251,137 +318,3 @@ def built_on_what_has_gone_on() -> AbstractContextManager[Any]:
 def prepared_taken_for_what_was_acquired() -> AbstractContextManager[Any]:
     """The same, and it writes on from the head and the tail that it has read."""
     return mock.patch.multiple(Prepared, left=None, read_for=lambda self, item: replace(self.journal, item=item))
-
-
-# Pages, redaction and collection.
-
-
-@_mutant
-def page_replaced_whatever_is_there() -> AbstractContextManager[Any]:
-    """A zombie's page overwrites the winner's, or what was redacted comes back."""
-    original = network.ObjectsOverNetwork.put
-
-    async def put(self: Any, key: str, body: bytes, *, if_absent: bool = False, if_match: str | None = None) -> None:
-        await original(self, key, body, if_absent=if_absent)
-
-    return mock.patch.object(network.ObjectsOverNetwork, "put", put)
-
-
-@_mutant
-def uncommitted_pages_deleted() -> AbstractContextManager[Any]:
-    """A sweep's deletion arrives after the next holder has folded that very page."""
-
-    async def blank(objects: Any, key: str, item: GuardItem, check: Callable[[], Any]) -> None:
-        await check()
-        await objects.delete([key])
-
-    return mock.patch.object(redaction, "_blank_page", blank)
-
-
-@_mutant
-def uncommitted_pages_left_alone() -> AbstractContextManager[Any]:
-    """Redacted content stays in a page that nobody committed."""
-
-    async def nothing(*_: Any) -> None:
-        return None
-
-    return mock.patch.object(redaction, "_blank_page", nothing)
-
-
-@_mutant
-def next_page_not_blanked() -> AbstractContextManager[Any]:
-    """Redacted content comes back in a page that was on its way when there was none to replace."""
-    original = redaction._blank_page
-
-    async def if_there(objects: Any, key: str, item: GuardItem, check: Callable[[], Any]) -> None:
-        if await objects.list(key):
-            await original(objects, key, item, check)
-
-    return mock.patch.object(redaction, "_blank_page", if_there)
-
-
-@_mutant
-def pages_not_swept() -> AbstractContextManager[Any]:
-    """Redacted content stays in a page."""
-
-    async def nothing(*_: Any) -> bool:
-        return False
-
-    return mock.patch.object(redaction, "_sweep_page", nothing)
-
-
-@_mutant
-def collected_while_a_commit_is_under_way() -> AbstractContextManager[Any]:
-    """What no read of the item names yet is not an orphan."""
-    original = collection.collect_orphans
-
-    async def all_of_them(objects: Any, keys: Keys, read_item: Any, *, own: bool = False) -> list[str]:
-        item = await read_item()
-        listed = await objects.list(keys.segments)
-        live = {keys.segment(entry) for entry in item.tail}
-        await objects.delete([key for key in listed if key not in live])
-        return await original(objects, keys, read_item, own=own)
-
-    return mock.patch.object(commit, "collect_orphans", all_of_them)
-
-
-# Volumes.
-
-
-@_mutant
-def volume_named_before_it_is_written() -> AbstractContextManager[Any]:
-    """The commit counts a volume that comes only afterwards."""
-
-    async def later(self: Committer, key: str, body: bytes) -> None:
-        if "/volumes/" in key:
-            self._chore(lambda: self._objects.put(key, body))
-        else:
-            await original(self, key, body)
-
-    original = Committer._put_sealed
-    return mock.patch.object(Committer, "_put_sealed", later)
-
-
-@_mutant
-def volumes_not_swept() -> AbstractContextManager[Any]:
-    """Redacted content stays in a volume, which is what a restore reads."""
-    return mock.patch.object(redaction, "_sweep_page", _but_volumes(redaction._sweep_page))
-
-
-@_mutant
-def volume_bound_from_pages_as_they_were() -> AbstractContextManager[Any]:
-    """A volume that was begun before a redaction brings the old content back after it."""
-
-    async def nothing(self: Binder, patience: float = 0.0) -> None:
-        return None
-
-    return mock.patch.object(Binder, "drop", nothing)
-
-
-@_mutant
-def uncommitted_volumes_left_alone() -> AbstractContextManager[Any]:
-    """Redacted content stays in a volume that nobody committed, or comes back in one that was on its way."""
-    return mock.patch.object(redaction, "_blank_page", _but_volumes(redaction._blank_page))
-
-
-@_mutant
-def next_volume_not_blanked() -> AbstractContextManager[Any]:
-    """Redacted content comes back in a volume that was on its way when there was none to replace."""
-    return mock.patch.object(Keys, "vacant", lambda self, item: [self.page(item.pages)])
-
-
-@_mutant
-def unbound_places_not_blanked() -> AbstractContextManager[Any]:
-    """The same, where a successor had left the pages unbound."""
-
-    def vacant(self: Keys, item: GuardItem) -> list[str]:
-        return [self.page(item.pages), self.volume(len(item.volumes))]
-
-    return mock.patch.object(Keys, "vacant", vacant)
-
-
-def _but_volumes(sweep: Callable[..., Any]) -> Callable[..., Any]:
-    async def but_volumes(objects: Any, key: str, *rest: Any) -> Any:
-        return False if "/volumes/" in key else await sweep(objects, key, *rest)
-
-    return but_volumes

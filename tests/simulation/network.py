@@ -8,11 +8,13 @@ Every request meets one fate:
     failed     not applied; 409, 500 or a throttle comes back
     broken     applied; a 500 comes back all the same
     refused    not applied; "access denied" for a moment
+    hung       in an outage: never answered; applied or not
     twice      applied, and again later, up to an hour; the first answer comes back
     resent     applied twice in a row, as a client library does after a reset; the second answer comes back
     late       its sender gives up; applied later, up to an hour
 
-and its sender may be stopped just before it is sent, or just after.
+and its sender may be stopped just before it is sent, or just after. The table and the bucket have networks of their
+own: the one may hang while the other is well.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from typing import Any, TypeVar
 
 from segue.errors import StorageRefused, StorageUnavailable
 from segue.item import Attributes
-from segue.storage.interface import ConditionalWrite, StoredObject
+from segue.storage.interface import ConditionalWrite, ConditionFailed, StoredObject
 from tests.simulation.ledger import Ledger
 from tests.simulation.loop import Process, VirtualLoop
 from tests.simulation.truth import HOUR_S, Owner
@@ -43,6 +45,7 @@ class Weather:
         pauses: Seconds that it may be stopped.
         latencies: Seconds that a request or an answer may take.
         patience: Seconds after which a sender gives up.
+        outage: From when to when nothing is answered, in seconds since the beginning.
     """
 
     fates: dict[str, float] = field(default_factory=dict)
@@ -50,11 +53,12 @@ class Weather:
     pauses: tuple[float, ...] = (0.5, 2.0, 12.0, 40.0)
     latencies: tuple[float, ...] = (0.015625, 0.03125, 0.03125, 0.0625)
     patience: float = 1.0
+    outage: tuple[float, float] = (0.0, 0.0)
 
     @property
     def calm(self) -> bool:
         """Whether nothing goes wrong: then nobody may be fenced either."""
-        return not self.fates and not self.pause
+        return not self.fates and not self.pause and self.outage[0] == self.outage[1]
 
 
 class Network:
@@ -81,7 +85,8 @@ class Network:
         if dice.random() < weather.pause:
             process.stop(dice.choice(weather.pauses))
             await asyncio.sleep(0)  # it is stopped here, with all it has decided, before it sends
-        fate = self._fate()
+        begin, end = weather.outage
+        fate = "hung" if begin <= self._loop.time() < end else self._fate()
         answer: asyncio.Future[_T] = self._loop.create_future()
         self._ledger.note(process.name, f"sends {what}", "" if fate == "fine" else f"({fate})")
         getattr(self, f"_{fate}")(_Request(sender, what, apply, answer))
@@ -107,6 +112,11 @@ class Network:
 
     def _fine(self, request: _Request) -> None:
         self._apply(request, self._latency(), self._latency())
+
+    def _hung(self, request: _Request) -> None:
+        if self._dice.random() < 0.5:
+            self._apply(request, self._latency(), None)
+        self._give_up(request)
 
     def _lost(self, request: _Request) -> None:
         self._give_up(request)
@@ -194,21 +204,42 @@ class GuardOverNetwork:
 
     def __init__(self, network: Network, process: Process, owner: Owner, ledger: Ledger) -> None:
         self._network, self._process, self._owner, self._ledger = network, process, owner, ledger
+        self._told: tuple[float, float] | None = None
 
     async def read(self, session_key: str) -> Attributes | None:
         return await self._send("read", lambda: _now(self._ledger.guard.read(session_key)))
 
     async def write(self, write: ConditionalWrite) -> Attributes:
-        return await self._send(_described(write), lambda: _now(self._ledger.guard.write(write)))
+        written = self._ledger.writing(write)
+        return await self._send(_described(write), lambda: written(lambda: _now(self._ledger.guard.write(write))))
 
-    def wall(self) -> None:
-        """Tell no time."""
+    def wall(self) -> float | None:
+        """As storage told the time with its latest answer, and what has passed since on this process's clock."""
+        if self._told is None or not self._ledger.tells_time:
+            return None
+        at, heard_at = self._told
+        return at + self._process.clock.now() - heard_at
 
     async def keys(self, prefix: str) -> list[str]:
         return await self._send("scan", lambda: _now(self._ledger.guard.keys(prefix)))
 
     async def _send(self, what: str, apply: Callable[[], _T]) -> _T:
-        return await self._network.request(self._owner, self._process, what, apply)
+        dated: list[float] = []
+
+        def apply_and_date() -> _T:
+            dated.append(self._ledger.wall())
+            return apply()
+
+        try:
+            answer = await self._network.request(self._owner, self._process, what, apply_and_date)
+        except ConditionFailed:
+            self._hear(dated)
+            raise
+        self._hear(dated)
+        return answer
+
+    def _hear(self, dated: list[float]) -> None:
+        self._told = dated[0], self._process.clock.now()  # if it was applied twice, an instant before the answer's
 
 
 class ObjectsOverNetwork:

@@ -14,23 +14,17 @@ from typing import Any
 
 from segue.errors import SessionFenced
 from segue.item import GuardItem
-from tests.simulation.actors import Author
+from tests.simulation.author import Author, until
 from tests.simulation.hanging import s3_hangs_during_a_commit, way_to_s3_lost
 from tests.simulation.loop import Process
 from tests.simulation.network import Network, Weather
+from tests.simulation.scenes_of_time import (
+    clock_that_jumps,
+    commit_that_arrives_when_its_session_has_expired,
+    deletion_that_was_given_up,
+)
 from tests.simulation.truth import Owner
 from tests.simulation.world import CALM, Actor, World
-
-_GLANCE_S = 0.001
-"""Shorter than any latency, so that a scene sees what was applied before its sender does."""
-
-_PATIENCE_S = 60.0
-
-
-async def _until(seen: Callable[[], bool]) -> None:
-    async with asyncio.timeout(_PATIENCE_S):
-        while not seen():
-            await asyncio.sleep(_GLANCE_S)
 
 
 async def page_left_by_another_version(world: World, name: str) -> None:
@@ -41,7 +35,7 @@ async def page_left_by_another_version(world: World, name: str) -> None:
     """
     old = await _two_committed(world, f"{name}.old")
     await old.fold()
-    await _until(lambda: any("/pages/" in key for key in world.ledger.objects.objects))
+    await until(lambda: any("/pages/" in key for key in world.ledger.objects.objects))
     old.process.kill()
     await _inherited_and_redacted(world, f"{name}.new")
 
@@ -51,17 +45,17 @@ async def page_on_its_way_from_another_version(world: World, name: str) -> None:
     old = await _two_committed(world, f"{name}.old")
     old.network.weather = Weather(latencies=(30.0,))
     await old.fold()
-    await _until(lambda: old.network.under_way > 1)
+    await until(lambda: old.network.under_way > 1)
     old.process.kill()
     await _inherited_and_redacted(world, f"{name}.new")
-    await _until(lambda: old.network.under_way == 0)
+    await until(lambda: old.network.under_way == 0)
 
 
 async def volume_on_its_way(world: World, name: str) -> None:
     """A volume arrives when its holder is dead, and a redaction of what is in it long over."""
     old = await _volume_on_its_way(world, f"{name}.old")
     await _inherited_and_redacted(world, f"{name}.new")
-    await _until(lambda: old.under_way == 0)
+    await until(lambda: old.under_way == 0)
 
 
 async def volume_on_its_way_that_another_version_would_not_bind(world: World, name: str) -> None:
@@ -81,7 +75,7 @@ async def volume_on_its_way_that_another_version_would_not_bind(world: World, na
         await heir.durable(None)
 
     await process.start(decide_and_redact())
-    await _until(lambda: old.under_way == 0)
+    await until(lambda: old.under_way == 0)
 
 
 class _SlowWithVolumes(Network):
@@ -235,6 +229,9 @@ SCENES: dict[str, Actor] = {
     "next_volume_not_blanked": volume_on_its_way,
     "unbound_places_not_blanked": volume_on_its_way_that_another_version_would_not_bind,
     "acquire_without_the_beat": taken_back_during_a_commit,
+    "life_begun_without_the_beat": commit_that_arrives_when_its_session_has_expired,
+    "tombstone_without_the_head": deletion_that_was_given_up,
+    "held_life_ended_by_a_clock": clock_that_jumps,
     "built_on_what_has_gone_on": prepared_before_the_last_commit,
     "prepared_taken_for_what_was_acquired": prepared_before_the_last_commit,
     "no_heartbeat_while_a_commit_is_under_way": s3_hangs_during_a_commit,

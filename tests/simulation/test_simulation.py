@@ -7,6 +7,7 @@ import os
 import pytest
 
 from tests.simulation.mutants import MUTANTS
+from tests.simulation.mutants_of_objects import MUTANTS_OF_OBJECTS
 from tests.simulation.scenes import SCENES
 from tests.simulation.truth import Violation
 from tests.simulation.world import CALM, simulate
@@ -51,7 +52,7 @@ def test_a_scene_breaks_nothing(scene: str, seed: int) -> None:
     assert simulate(seed, [SCENES[scene]], CALM).acknowledged > 1
 
 
-@pytest.mark.parametrize("name", sorted(MUTANTS))
+@pytest.mark.parametrize("name", sorted(MUTANTS | MUTANTS_OF_OBJECTS))
 def test_a_broken_protocol_is_noticed(name: str) -> None:
     def broken(seed: int) -> bool:
         try:
@@ -61,7 +62,7 @@ def test_a_broken_protocol_is_noticed(name: str) -> None:
         return False
 
     staged = ([SCENES[name]], CALM) if name in SCENES else ()
-    with MUTANTS[name]():
+    with (MUTANTS | MUTANTS_OF_OBJECTS)[name]():
         for seed in range(MUTANT_SEEDS):
             if broken(seed):
                 return

@@ -31,6 +31,7 @@ class Owner:
         committed: How many of them are in the journal.
         acknowledged: How many of them it was told are durable.
         acquired: Number of its latest acquisition among all, None before the first.
+        rate: How fast its process's clock runs.
         born: The life that its records are in; an owner never sees more than one.
     """
 
@@ -40,6 +41,7 @@ class Owner:
     committed: int = 0
     acknowledged: int = 0
     acquired: int | None = None
+    rate: float = 1.0
     born: str = ""
 
 
@@ -72,6 +74,8 @@ class Life:
         secrets: Texts that a committed redaction replaced.
         gone: Those of them whose sweep is finished.
         ended: Whether it was deleted.
+        ended_by: Whose tombstone ended it.
+        left: The objects that it had then, which are to go.
         set_back: Whether a late heartbeat has set its expiry back to within an hour, as can only be where sessions
             live for a minute: whoever looks in between takes it for expired.
     """
@@ -82,6 +86,8 @@ class Life:
     secrets: set[str] = field(default_factory=set)
     gone: set[str] = field(default_factory=set)
     ended: bool = False
+    ended_by: Owner | None = None
+    left: dict[str, bytes] = field(default_factory=dict)
     set_back: bool = False
 
 

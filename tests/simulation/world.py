@@ -62,6 +62,12 @@ STORM = Weather(
 FREEZES = Weather(pause=0.06)
 LATE = Weather(fates={"late": 0.15, "twice": 0.15}, pause=0.01)
 WEATHERS = (CALM, SHOWERS, SHOWERS, STORM, STORM, FREEZES, LATE)
+HANG = Weather(outage=(5.0, 65.0), patience=5.0)
+APART = ((CALM, HANG), (CALM, HANG), (HANG, CALM), (CALM, STORM), (STORM, CALM), (SHOWERS, HANG))
+"""Weathers of the table and of the bucket, where they are not the same."""
+
+CLOCKS_S = (0, -300, 300, 3 * 365 * 86_400, -3 * 365 * 86_400, -EPOCH_S)
+"""How far wall clocks are off where storage tells the time."""
 
 
 @dataclass(frozen=True)
@@ -96,21 +102,42 @@ class World:
         self.ledger = Ledger(KEY, verbose=verbose)
         self.ledger.now = self.loop.time
         self.ledger.on_violation = self.loop.stop
-        self.weather = weather or self.dice.choice(WEATHERS)
-        self.network = Network(self.loop, self.ledger, self.weather, random.Random(f"{seed}/network"))
+        self._choose_weather(weather)
         self.settings = self.dice.choice((LeaseSettings(10.0, 3.0, 1.0), LeaseSettings(4.0, 1.0, 0.5)))
-        # In some runs sessions expire while nobody looks. Then clocks have to agree somewhat, as years allow.
+        # In some runs sessions expire while nobody looks. Where storage does not tell the time, a directory say, the
+        # clocks are one machine's and agree somewhat, as years allow.
         self._skews: tuple[int, ...]
         self.retention_s, self._skews = self.dice.choice(((YEAR_S, (0, -300, 300)), (YEAR_S, (0,)), (60, (0,))))
+        self.ledger.retention_s = self.retention_s
+        self.ledger.tells_time = self.dice.choice((True, True, False))
+        if self.ledger.tells_time:
+            self._skews = CLOCKS_S
         # Small pages, so that folding happens often; in some runs two versions of the library cut them differently.
         versions = self.dice.choice((1, 1, 2))
         self._page_limits = [(self.dice.randint(2, 5), self.dice.randint(4, 12)) for _ in range(versions)]
         self._volume_limits = [self.dice.choice((10_000, 10_000, 1_000)) for _ in range(versions)]
         records.TAIL_LIMIT = max(segments for segments, _ in self._page_limits) + 1
-        self.fair = self.weather.calm
+        self.fair = self.table.weather.calm and not self.bucket.weather.pause
         self.processes: list[Process] = []
         self._sessions: list[Session] = []
         self._schedules: dict[str, HeartbeatSchedule] = {}
+
+    def _choose_weather(self, weather: Weather | None) -> None:
+        """Choose one for all, or one for the table and another for the bucket."""
+        apart = weather is None and self.dice.random() < 0.25
+        both = weather or self.dice.choice(WEATHERS)
+        table, bucket = self.dice.choice(APART) if apart else (both, both)
+        self.table = Network(self.loop, self.ledger, table, random.Random(f"{self.seed}/table"))
+        self.bucket = Network(self.loop, self.ledger, bucket, random.Random(f"{self.seed}/bucket"))
+
+    def one_machine(self) -> None:
+        """Keep the session in a directory: all processes have one clock, which is storage's, too."""
+        self.ledger.tells_time, self._skews = False, (0,)
+
+    def expire_after(self, seconds: int) -> None:
+        """Keep the session in a table that tells the time, for so long after its last use."""
+        self.ledger.tells_time = True
+        self.ledger.retention_s = self.retention_s = seconds
 
     def process(self, name: str, *, rate: float = 1.0) -> Process:
         """Start a process, whose clock may run at another rate than it should."""
@@ -128,9 +155,9 @@ class World:
     def session(self, process: Process, owner: Owner, network: Network | None = None) -> Session:
         """A session object in a process."""
         self.ledger.owners.append(owner)
-        network = network or self.network
-        guard = GuardOverNetwork(network, process, owner, self.ledger)
-        objects = ObjectsOverNetwork(network, process, owner, self.ledger)
+        owner.rate = process.clock.rate
+        guard = GuardOverNetwork(network or self.table, process, owner, self.ledger)
+        objects = ObjectsOverNetwork(network or self.bucket, process, owner, self.ledger)
         holding = Lease(
             guard,
             KEY,
@@ -170,7 +197,7 @@ class World:
         if self.fair and self.ledger.takeovers:
             self.ledger.broken("somebody lost a lease, though everybody was honest, awake and alive")
         await self._inherit("first heir")
-        while self.network.under_way:
+        while self.table.under_way or self.bucket.under_way:
             await asyncio.sleep(HOUR_S)
         await self._inherit("second heir")
 
@@ -199,7 +226,7 @@ class World:
         self.ledger.seen(await read_unheld(guard, objects, "", KEY, process.clock), final=True)
 
     def _clean_up(self) -> None:
-        self.network.closed = True
+        self.table.closed = self.bucket.closed = True
         self.ledger.on_violation = lambda: None
         for process in self.processes:
             process.revive_to_be_ended()

@@ -1,0 +1,112 @@
+"""One session object in a process, and a memory of what it was given and told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from segue.history import History
+from segue.prepared import Prepared
+from segue.records import Record
+from segue.restore import Journal, read_unheld
+from segue.watch import Probe
+from tests.simulation.loop import Process
+from tests.simulation.network import GuardOverNetwork, Network, ObjectsOverNetwork
+from tests.simulation.truth import GONE, Owner, entry_of, secret
+from tests.simulation.world import KEY, World
+
+_GLANCE_S = 0.001
+"""Shorter than any latency, so that a scene sees what was applied before its sender does."""
+
+_PATIENCE_S = 60.0
+
+
+async def until(seen: Callable[[], bool]) -> None:
+    """Wait for what only storage knows."""
+    async with asyncio.timeout(_PATIENCE_S):
+        while not seen():
+            await asyncio.sleep(_GLANCE_S)
+
+
+class Author:
+    """One session object, and a memory of what it was given and told.
+
+    Attributes:
+        known: Tracking ids of the messages that it restored or wrote.
+    """
+
+    def __init__(self, world: World, process: Process, name: str, network: Network | None = None) -> None:
+        self.owner = Owner(name)
+        self.session = world.session(process, self.owner, network)
+        self.known: list[str] = []
+        self._world, self._process = world, process
+        self._ledger = world.ledger
+        self._redacted: list[str] = []
+        self._prepared: Prepared | None = None
+
+    async def prepare(self) -> None:
+        """Read while somebody else holds; what is appended from now on waits until this one does."""
+        journal = await read(self._world, self._process, self.owner)
+        self._know(journal.records)
+        journal.records.clear()  # as a session manager does: what they add up to is all that it keeps
+        self._prepared = Prepared(journal, History())
+
+    async def open(self, probe: Probe | None = None, timeout: float = 15.0) -> None:
+        """Acquire and read, unless what was read before is what was acquired."""
+        restored = await self.session.open(timeout, probe, self._prepared)
+        prepared, self._prepared = self._prepared, None
+        if prepared is None or not prepared.built_on:
+            self._know(restored.records)
+        elif prepared.records:
+            self.session.append(*prepared.records)
+
+    def append(self, count: int) -> None:
+        """Queue messages."""
+        first = len(self.owner.appended)
+        names = [f"{self.owner.name}.{number}" for number in range(first, first + count)]
+        self._queue([self._message(name, name, secret(name)) for name in names])
+        self.known += names
+
+    def redact(self, tracking_id: str) -> None:
+        """Queue the redaction of an earlier message, whoever wrote it."""
+        name = f"{self.owner.name}.{len(self.owner.appended)}"
+        self._queue([self._message(name, tracking_id, GONE, kind="redact")])
+
+    def _know(self, records: list[Record]) -> None:
+        self.known = [entry_of(record).tracking_id for record in records if record.kind == "message"]
+
+    async def durable(self, timeout: float | None) -> None:
+        """Wait for what is queued, and remember that it was acknowledged."""
+        count, redacted = len(self.owner.appended), list(self._redacted)
+        await self.session.durable(timeout=timeout)
+        self._ledger.acknowledged_to(self.owner, count)
+        for text in redacted:
+            self._ledger.redaction_acknowledged_to(self.owner, text)
+
+    async def close(self) -> None:
+        """Flush and release, and remember that it was acknowledged."""
+        count = len(self.owner.appended)
+        await self.session.close()
+        self._ledger.acknowledged_to(self.owner, count)
+
+    def _message(self, name: str, tracking_id: str, text: str, kind: str = "message") -> Record:
+        return Record(kind=kind, data={"id": name, "message": {"tracking_id": tracking_id, "text": text}})
+
+    def _queue(self, records: list[Record]) -> None:
+        if self._prepared is not None:
+            self._prepared.built_on = True
+            position = self._prepared.append(*records)
+        else:
+            position = self.session.append(*records)
+        self.owner.appended += [record.data["id"] for record in records]
+        self.owner.positions += range(position - len(records) + 1, position + 1)
+        self._redacted += [secret(one.data["message"]["tracking_id"]) for one in records if one.kind == "redact"]
+
+
+async def read(world: World, process: Process, owner: Owner) -> Journal:
+    """Read without the lease, and have it checked what was read."""
+    guard = GuardOverNetwork(world.table, process, owner, world.ledger)
+    objects = ObjectsOverNetwork(world.bucket, process, owner, world.ledger)
+    journal = await read_unheld(guard, objects, "", KEY, process.clock)
+    world.ledger.seen(journal)
+    return journal

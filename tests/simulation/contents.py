@@ -1,0 +1,143 @@
+"""What storage holds, and whether the objects that a commit names are what was committed.
+
+The dictionaries behind the ledger tell it of each change at the moment it is applied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from segue import records
+from segue.errors import SegueError
+from segue.item import Attributes, GuardItem
+from segue.keys import Keys
+from segue.records import Block, decode_block
+from segue.storage.interface import ConditionalWrite
+from segue.storage.memory import MemoryGuard, MemoryObjects
+from tests.simulation.truth import Life, Violation, entries_of
+
+
+class Contents:
+    """Storage, and the check of what a commit has put there."""
+
+    key: str
+    lives: dict[str, Life]
+
+    def __init__(self) -> None:
+        self.guard = WatchedGuard(self)
+        self.objects = WatchedObjects(self)
+        self.folds = 0
+        self.volumes = 0
+
+    @property
+    def item(self) -> GuardItem | None:
+        """The guard item as it is."""
+        raise NotImplementedError
+
+    def broken(self, why: str) -> None:
+        """Remember a violation."""
+        raise Violation(why)
+
+    def item_changed(self, before: GuardItem | None, after: GuardItem) -> None:
+        """Hear of a change of the guard item."""
+
+    def object_deleted(self, key: str) -> None:
+        """Hear that an object goes."""
+
+    def object_written(self, key: str, old: bytes | None, new: bytes) -> None:
+        """Hear that an object is written."""
+
+    def check_new_objects(self, before: GuardItem, after: GuardItem) -> None:
+        keys = Keys("", self.key, after.born)
+        if after.pages not in {before.pages, before.pages + 1}:
+            self.broken(f"pages moved from {before.pages} to {after.pages}")
+        end = after.tail[0].first
+        for number in range(before.pages, after.pages):
+            self.folds += 1
+            block = self.block(after, before.tail[0].first, keys.page(number))
+            if block is None or block.end != end:
+                self.broken(f"I2: page {number} is not there, or does not end where the tail begins, at {end}")
+            else:
+                self._check_content(after, block, f"page {number}")
+        self._check_new_volumes(before, after)
+        for entry in set(after.tail) - set(before.tail):
+            block = self.block(after, entry.first, keys.segment(entry))
+            if block is None:
+                self.broken(f"I3: segment {entry} is not there")
+            else:
+                self._check_content(after, block, f"segment {entry}")
+
+    def _check_new_volumes(self, before: GuardItem, after: GuardItem) -> None:
+        keys = Keys("", self.key, after.born)
+        if not after.volumes.startswith(before.volumes) or len(after.volumes) * records.VOLUME_PAGES > after.pages:
+            self.broken(f"volumes moved from {before.volumes!r} to {after.volumes!r} with {after.pages} pages")
+            return
+        if after.volumes and after.schema < 2:
+            self.broken("there are volumes in an item that one who does not know them reads")
+        for number in range(len(before.volumes), len(after.volumes)):
+            if after.volumes[number] != "1":
+                continue
+            self.volumes += 1
+            first, *_, last = (self._any_block(after, keys.page(page)) for page in records.run(number))
+            block = self._any_block(after, keys.volume(number))
+            if block is None or not first or not last or (block.first, block.end) != (first.first, last.end):
+                self.broken(f"I2: volume {number} is not there, or not the records of its pages")
+            else:
+                self._check_content(after, block, f"volume {number}")
+
+    def _any_block(self, item: GuardItem, key: str) -> Block | None:
+        return self.block(item, None, key)
+
+    def _check_content(self, item: GuardItem, block: Block, what: str) -> None:
+        expected = self.lives[item.born].entries[block.first : block.end]
+        found = entries_of(block)
+        same = [one.name for one in found] == [one.name for one in expected] and all(
+            one.text == truth.text or (item.scrub and one.text == truth.original)
+            for one, truth in zip(found, expected, strict=True)
+        )
+        if not same:
+            self.broken(f"I2: {what} holds {' '.join(map(str, found))}, not {' '.join(map(str, expected))}")
+
+    def block(self, item: GuardItem, first: int | None, key: str) -> Block | None:
+        body = self.objects.objects.get(key)
+        if body is None:
+            return None
+        try:
+            return decode_block(key, body, item, first)
+        except SegueError as error:
+            self.broken(f"I2: {error}")
+            return None
+
+
+class WatchedGuard(MemoryGuard):
+    """The lock table."""
+
+    def __init__(self, ledger: Contents) -> None:
+        super().__init__()
+        self._ledger = ledger
+
+    async def write(self, write: ConditionalWrite) -> Attributes:
+        before = self._ledger.item
+        answer = await super().write(write)
+        after = self._ledger.item
+        assert after is not None
+        self._ledger.item_changed(before, after)
+        return answer
+
+
+class WatchedObjects(MemoryObjects):
+    """The bucket."""
+
+    def __init__(self, ledger: Contents) -> None:
+        super().__init__()
+        self._ledger = ledger
+
+    async def put(self, key: str, body: bytes, *, if_absent: bool = False, if_match: str | None = None) -> None:
+        old = self.objects.get(key)
+        await super().put(key, body, if_absent=if_absent, if_match=if_match)
+        self._ledger.object_written(key, old, body)
+
+    async def delete(self, keys: Iterable[str]) -> None:  # type: ignore[override]
+        for key in keys:
+            self._ledger.object_deleted(key)
+        await super().delete(list(keys))
