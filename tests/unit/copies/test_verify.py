@@ -185,7 +185,7 @@ async def test_a_redaction_that_is_none(check, write, objects, data):
     (key,) = named(objects, "/segments/")
     rewrite(objects, key, records=[{"kind": "message", "data": data}, {"kind": "redact", "data": data}])
 
-    assert codes(await check(), "damage") == ["history"]
+    assert set(codes(await check(), "damage")) == {"history"}
 
 
 @pytest.mark.parametrize(

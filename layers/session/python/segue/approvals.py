@@ -23,8 +23,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from strands.types.session import encode_bytes_values
-
 from segue.records import Record
 
 if TYPE_CHECKING:
@@ -222,4 +220,4 @@ def denials(agent_id: str, stored: AgentHistory, why: str) -> list[Record]:
     if (results := denied_results(state, why)) is not None:
         kinds.insert(0, ("message", {"message": results}))
     at = int(time.time() * 1000)
-    return [Record(kind=kind, data=encode_bytes_values(data), agent=agent_id, at=at) for kind, data in kinds]
+    return [Record(kind=kind, data=data, agent=agent_id, at=at) for kind, data in kinds]

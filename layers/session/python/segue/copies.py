@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from segue.ids import checked_key, shown
 from segue.item import ESCAPES_SCHEMA, FIRST_SCHEMA, GuardItem, TailEntry
 from segue.keys import Keys, check_length
 from segue.look import Look, look
-from segue.points import as_redacted, point_at, points_of
+from segue.points import as_redacted, history_at, point_at, points_of
 from segue.records import (
     MAX_RECORD_BYTES,
     PAGE_BYTES,
@@ -37,13 +38,17 @@ from segue.records import (
     encode_segment,
     full_page,
     is_escaped,
+    skips,
+    unreadable,
 )
-from segue.restore import read_unheld
+from segue.restore import Journal, read_unheld
 from segue.session import Stores
 from segue.storage.interface import ConditionFailed
 
 RETENTION_S = 365 * 86_400
 """Seconds after which a copy that nobody uses expires, as with sessions that agents begin."""
+
+logger = logging.getLogger(__name__)
 
 _PUTS = 8
 """Objects that are written at once: a page may be megabytes."""
@@ -71,12 +76,13 @@ async def fork(
     at: int | None = None,
     retention_s: int = RETENTION_S,
     progress: Progress = _unseen,
+    damaged: list[JournalCorrupt] | None = None,
 ) -> GuardItem:
     """Begin a new session as a copy of another one, at a point in time. The source may be in use meanwhile.
 
     The copy keeps the source's records, their numbers and its points; what was redacted at any time shows its
     redacted form. It does not keep which client input the records contain: to its clients it is new. A record that
-    cannot be decoded keeps its number, and stands for nothing.
+    is damaged keeps its number, and stands for nothing.
 
     Args:
         stores: Where both are kept.
@@ -86,6 +92,7 @@ async def fork(
         at: ``Point.records``; default: the latest.
         retention_s: Seconds after which the copy expires if nobody uses it.
         progress: Told of every object written.
+        damaged: Takes what is wrong with records that stand for nothing in the copy; default: it is logged.
 
     Returns:
         The new session's guard item; nobody holds it.
@@ -99,14 +106,27 @@ async def fork(
     """
     journal = await read_unheld(stores.guard, stores.objects, stores.prefix, checked_key(source), clock, whole=False)
     upto = journal.item.head if at is None or at == journal.item.head else point_at(points_of(journal), at).records
-    damaged: list[JournalCorrupt] = []  # redactions that say not what of: they are copied as they are
-    bodies = [encode_record(record, stored=True) for record in as_redacted(journal.records, damaged)[:upto]]
+    bodies = [encode_record(record, stored=True) for record in _usable(journal, upto, damaged)]
     segments, first = [], 0
     for end, epoch, commit_id in journal.commits:
         if end <= upto:
             segments.append(Segment(TailEntry(first, epoch, commit_id), tuple(bodies[first:end])))
         first = end
     return await create(stores, target, segments, clock, retention_s=retention_s, progress=progress)
+
+
+def _usable(journal: Journal, upto: int, damaged: list[JournalCorrupt] | None) -> list[Record]:
+    """Return a session's first records as they are now, with nothing in the place of those that are damaged."""
+    wrong: list[JournalCorrupt] = []
+    history_at(journal, upto, wrong)
+    if damaged is not None:
+        damaged += wrong
+    for error in wrong if damaged is None else ():
+        facts = {"object": error.key, "record": error.record}
+        logger.error("a damaged record stands for nothing in a copy", extra=facts)
+    skipped = dict.fromkeys(skips(journal.records), unreadable(JournalCorrupt(journal.item.session_key, "was skipped")))
+    instead = skipped | {error.record: unreadable(error) for error in wrong}
+    return [instead.get(number, record) for number, record in enumerate(as_redacted(journal.records, [])[:upto])]
 
 
 def commits_of(records: Sequence[Record]) -> list[Segment]:

@@ -53,6 +53,7 @@ def to_json(
     replacing_halves: bool = False,
     nesting: int = NESTING,
     unescaped: bool = False,
+    escaping: bool = False,
 ) -> tuple[Any, int]:
     """Turn a value into what JSON has, in lists and dictionaries of its own.
 
@@ -63,6 +64,7 @@ def to_json(
         replacing_halves: Replace halves of surrogate pairs, which UTF-8 has no form for, instead of escaping them.
         nesting: Levels from which on a value is refused.
         unescaped: It was stored without escapes, and stays so if this release reads it equal.
+        escaping: Escape in any case.
 
     Returns:
         The tree, and the version of the escapes in it: 0 if there are none.
@@ -72,17 +74,17 @@ def to_json(
         RecordTooLarge: It has more parts than the largest record.
     """
     reason = "nested too deeply for what is left of the stack"
-    for escaping in (False, True):
+    for escapes in (True,) if escaping else (False, True):
         encoder = _Encoder(
             name,
             on_refused or _raise,
             nesting=nesting,
             replacing_halves=replacing_halves,
             is_mistaken=_is_read_as_bytes if unescaped else looks_like_bytes,
-            escaping=escaping,
+            escaping=escapes,
         )
         try:
-            return encoder.tree(value), ESCAPES if escaping else 0
+            return encoder.tree(value), ESCAPES if escapes else 0
         except _EscapesNeededError:
             continue
         except ValueRefused as refused:
@@ -240,7 +242,7 @@ class _Encoder:
 
     def _refuse(self, reason: str) -> Any:
         path = tuple(self._path)
-        return self._on_refused(ValueRefused(_shown(self._name, path), reason), path)
+        return self._on_refused(ValueRefused(shown_path(self._name, path), reason), path)
 
 
 def _key_shown(key: Any, number: int) -> str | int:
@@ -261,7 +263,8 @@ _SHOWN = 12
 """Keys of a path that are shown: the first ones say where to look."""
 
 
-def _shown(name: str, path: Path) -> str:
+def shown_path(name: str, path: Path) -> str:
+    """Return how a path is shown, ``message.content[0].json['a key']…``."""
     keys = (f"[{key}]" if isinstance(key, int) else f".{key}" if key.isidentifier() else f"[{key!r}]" for key in path)
     shown = "".join(key for key, _ in zip(keys, range(_SHOWN), strict=False))
     return f"{name}{shown}" + ("…" if len(path) > _SHOWN else "")

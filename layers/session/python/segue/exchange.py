@@ -24,13 +24,15 @@ from strands.session.session_manager import SessionManager
 from strands.types._snapshot import SNAPSHOT_SCHEMA_VERSION, Snapshot
 
 from segue.carrier import CarryingAgent, carrying_agent, carrying_bidi_agent
-from segue.errors import SessionExists, SessionNotFound
+from segue.errors import JournalCorrupt, SessionExists, SessionNotFound
 from segue.history import AgentHistory, Message, fold
 from segue.pauses import PAUSE, fit_to_use, without_pause
 from segue.points import as_redacted
 from segue.records import Record
 from segue.repair import uses_of
+from segue.shapes import id_of
 from segue.sources import agent_file, message_file, messages_of, object_of, reading, snapshot_file, whole
+from segue.strands_form import carried
 
 Kind = Literal["Agent", "BidiAgent"]
 """Which of Strands' agents a history belongs to: their layouts differ in what is kept beside the messages."""
@@ -63,7 +65,12 @@ class Portable:
 
 
 def portable(
-    records: Sequence[Record], agent_id: str = "default", *, upto: int | None = None, kind: Kind | None = None
+    records: Sequence[Record],
+    agent_id: str = "default",
+    *,
+    upto: int | None = None,
+    kind: Kind | None = None,
+    damaged: list[JournalCorrupt] | None = None,
 ) -> Portable:
     """Gather what can move of an agent.
 
@@ -72,18 +79,21 @@ def portable(
         agent_id: The agent.
         upto: As it was after so many records; default: now.
         kind: Move it as this kind of agent; default: what it was.
+        damaged: Takes what is wrong with records that are left out; default: raise.
 
     Raises:
         SessionNotFound: The session has no such agent.
+        JournalCorrupt: A record is wrong, and no later one says to skip it.
     """
-    records = as_redacted(records)
-    stored = fold(records, upto).agents.get(agent_id)
+    records = as_redacted(records, damaged)
+    stored = fold(records, upto, damaged).agents.get(agent_id)
     if stored is None:
         raise SessionNotFound(f"agent {agent_id}")
     # The same records, but nothing ever leaves the history: what the window records took out shows.
-    whole = fold([Record(kind="agent", agent=one.agent) if one.kind == "window" else one for one in records], upto)
-    kept = {message.get("tracking_id") for message in stored.messages}
-    removed = [one for one in whole.agents[agent_id].messages if one.get("tracking_id") not in kept]
+    unshortened = [Record(kind="agent", agent=one.agent) if one.kind == "window" else one for one in records]
+    whole = fold(unshortened, upto, None if damaged is None else [])
+    kept = {id_of(message) for message in stored.messages}
+    removed = [one for one in whole.agents[agent_id].messages if id_of(one) not in kept]
     moving_as = kind or _recorded_kind(records, stored, agent_id)
     history = fit_to_use(stored, can_resume=moving_as == "Agent")
     return Portable(
@@ -97,15 +107,22 @@ def portable(
     )
 
 
-def export(moving: Portable, target: SessionManager[Any], progress: Progress | None = None) -> int:
+def export(
+    moving: Portable,
+    target: SessionManager[Any],
+    progress: Progress | None = None,
+    changes: list[str] | None = None,
+) -> int:
     """Write an agent's history into a Strands session that does not have that agent yet.
 
-    If this fails midway, the target has a part of it: delete that and try again.
+    If this fails midway, the target has a part of it: delete that and try again. What Strands' encoding cannot carry
+    is changed to what it can (see ``segue.strands_form``), and named.
 
     Args:
         moving: What moves.
         target: Strands' manager of the target session.
         progress: Told of every message written.
+        changes: Takes what had to be changed, a sentence each; default: it is logged.
 
     Returns:
         How many messages were written.
@@ -119,6 +136,7 @@ def export(moving: Portable, target: SessionManager[Any], progress: Progress | N
     agent = carrying(moving.agent_id, target)
     if agent.messages or agent.state.get() or agent.restored:
         raise SessionExists(f"{type(target).__name__} {target.session_id}, agent {moving.agent_id}")
+    moving = _carried(moving, changes)
     log, internal = moving.messages, dict(moving.internal)
     if moving.kind == "Agent":
         internal.setdefault("conversation_manager_state", SlidingWindowConversationManager().get_state())
@@ -134,6 +152,12 @@ def export(moving: Portable, target: SessionManager[Any], progress: Progress | N
             progress(count, len(log))
     target.sync_agent(agent)
     return len(log)
+
+
+def _carried(moving: Portable, changes: list[str] | None) -> Portable:
+    fields = ("messages", "removed", "state", "system_prompt", "internal")
+    names = {field: f"{moving.agent_id}.{field}" for field in fields}
+    return replace(moving, **{field: carried(getattr(moving, field), name, changes) for field, name in names.items()})
 
 
 def _as_log(moving: Portable, internal: dict[str, Any]) -> tuple[list[Message], dict[str, Any]]:

@@ -5,7 +5,7 @@ Apart from the handle because none of it does anything: any thread may ask.
 
 from __future__ import annotations
 
-from segue.errors import SessionFenced
+from segue.errors import JournalCorrupt, SessionFenced
 from segue.history import History
 from segue.item import Known
 from segue.session import Session
@@ -74,3 +74,8 @@ class SessionFacts:
         if (session := self._mine()) is None:
             raise RuntimeError("the session is not open: await session_manager.open()")
         return session
+
+    def _located(self, error: JournalCorrupt) -> JournalCorrupt:
+        """Name the object that holds the record that an error is about."""
+        restored = self._session.restored if self._session else None
+        return error if restored is None else restored.located(error)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Literal
 
+from segue.damage import too_deep
 from segue.errors import JournalCorrupt
 from segue.history import fold
 from segue.item import GuardItem, TailEntry
 from segue.points import as_redacted
-from segue.records import Block, Record, decode_block, decode_record, run
+from segue.records import Block, Record, decode_block, decode_records, encode_record, run, skips
 from segue.storage.interface import StoredObject
 
 Severity = Literal["damage", "warning", "note"]
@@ -25,8 +27,8 @@ class Finding:
     Attributes:
         severity: How bad it is.
         code: What kind of thing, for programs: ``guard``, ``missing``, ``damaged``, ``refused``, ``displaced``,
-            ``record``, ``commit``, ``lost``, ``repeated``, ``head``, ``history``, ``redaction``, ``volume``, ``scrub``,
-            ``tail``, ``moving``, ``orphan``, ``foreign``, ``ended``.
+            ``record``, ``skipped``, ``commit``, ``lost``, ``repeated``, ``head``, ``history``, ``redaction``,
+            ``volume``, ``scrub``, ``tail``, ``moving``, ``orphan``, ``foreign``, ``ended``.
         key: The object, or the session for its guard item.
         problem: What is wrong, for people.
     """
@@ -46,7 +48,8 @@ class CheckedBlock:
         entry: What the guard says of it if it is a segment, None for a page or a volume.
         block: Its content, None if it cannot be read.
         size: Its bytes, None if it is not there.
-        records: Those of its records that can be read, by number.
+        records: Its records, by number; in place of those that cannot be decoded, what says so.
+        damaged: What is wrong with those.
         findings: What is wrong with it by itself.
     """
 
@@ -55,12 +58,13 @@ class CheckedBlock:
     block: Block | None = None
     size: int | None = None
     records: dict[int, Record] = field(default_factory=dict)
+    damaged: tuple[JournalCorrupt, ...] = ()
     findings: tuple[Finding, ...] = ()
 
 
 def problem_of(error: JournalCorrupt) -> str:
     """What is wrong, without where it is and what to do about it: a report says both once."""
-    return str(error).removeprefix(f"{error.key}: ").partition("; stop writing")[0]
+    return error.problem if error.record is None else f"record {error.record}: {error.problem}"
 
 
 def inspect_block(key: str, found: StoredObject | Finding, item: GuardItem, entry: TailEntry | None) -> CheckedBlock:
@@ -79,15 +83,10 @@ def inspect_block(key: str, found: StoredObject | Finding, item: GuardItem, entr
     except JournalCorrupt as error:
         finding = Finding("damage", "damaged", key, problem_of(error))
         return CheckedBlock(key, entry, size=len(found.body), findings=(finding,))
-    records: dict[int, Record] = {}
-    findings: list[Finding] = []
-    for number, raw in enumerate(block.records, start=block.first):
-        try:
-            records[number] = decode_record(raw, key)
-        except JournalCorrupt as error:
-            findings.append(Finding("damage", "record", key, f"record {number}: {problem_of(error)}"))
-    findings += _commits_of(key, block, item, entry)
-    return CheckedBlock(key, entry, block, len(found.body), records, tuple(findings))
+    records, damaged = decode_records(block, key)
+    findings = tuple(_commits_of(key, block, item, entry))
+    numbered = dict(enumerate(records, start=block.first))
+    return CheckedBlock(key, entry, block, len(found.body), numbered, tuple(damaged), findings)
 
 
 def _commits_of(key: str, block: Block, item: GuardItem, entry: TailEntry | None) -> Iterator[Finding]:
@@ -105,18 +104,49 @@ def _commits_of(key: str, block: Block, item: GuardItem, entry: TailEntry | None
         yield Finding("damage", "commit", key, f"holds commits {list(block.commits)}, the guard says {entry}")
 
 
-def inspect_journal(item: GuardItem, blocks: Sequence[CheckedBlock]) -> list[Finding]:
-    """Check what the objects are together: places, gaps, commits, head, history, redactions."""
+def inspect_journal(
+    item: GuardItem, blocks: Sequence[CheckedBlock], volumes: Sequence[CheckedBlock] = ()
+) -> list[Finding]:
+    """Check what the objects are together: places, gaps, commits, head, records, history, redactions.
+
+    Args:
+        item: The guard item.
+        blocks: All its pages, then its segments.
+        volumes: Its volumes.
+    """
     findings = [*_displaced_pages(blocks), *_gaps(item, blocks), *_repeated_commits(item, blocks)]
     records = {number: record for block in blocks for number, record in block.records.items()}
-    if item.scrub is None:
-        findings += _unredacted(item, blocks, records)
-    if len(records) == item.head and all(number in records for number in range(item.head)):
-        ordered = [records[number] for number in range(item.head)]
+    whole = len(records) == item.head and sorted(records) == list(range(item.head))
+    ordered = [records[number] for number in sorted(records)]
+    skipped = skips(ordered) if whole else set[int]()
+    for block in (*blocks, *volumes):
+        findings += [_wrong(block.key, error) for error in block.damaged if error.record not in skipped]
+    if whole:
+        findings += _wrong_records(blocks, ordered, skipped)
         findings += _scrubs(item, ordered)
-        if not any(one.code == "history" for one in findings):
-            findings += _contradictions(item, ordered)
+    if item.scrub is None:
+        findings += _unredacted(blocks, ordered)
     return findings
+
+
+def _wrong(key: str, error: JournalCorrupt, code: str = "record") -> Finding:
+    return Finding("damage", code, key, problem_of(error))
+
+
+def _wrong_records(
+    blocks: Sequence[CheckedBlock], ordered: Sequence[Record], skipped: AbstractSet[int]
+) -> Iterator[Finding]:
+    """Say which records are skipped, contradict others, have not the shape of their kind, or are nested too deeply."""
+    keys = {number: block.key for block in blocks for number in block.records}
+    for number in sorted(skipped):
+        yield Finding("note", "skipped", keys[number], f"record {number} is damaged; readers skip it")
+    contradicting: list[JournalCorrupt] = []
+    fold(as_redacted(ordered, contradicting), damaged=contradicting)
+    for error in {error.record: error for error in contradicting}.values():
+        yield _wrong(keys[error.record or 0], error, "history")
+    for error in too_deep(ordered):
+        if error.record not in skipped:
+            yield _wrong(keys[error.record or 0], error)
 
 
 def inspect_volumes(
@@ -175,24 +205,18 @@ def _repeated_commits(item: GuardItem, blocks: Sequence[CheckedBlock]) -> Iterat
         yield Finding("damage", "commit", item.session_key, f"{repeated} of its commits are there more than once")
 
 
-def _unredacted(item: GuardItem, blocks: Sequence[CheckedBlock], records: dict[int, Record]) -> Iterator[Finding]:
-    numbers = sorted(records)
-    try:
-        shown = dict(zip(numbers, as_redacted([records[number] for number in numbers]), strict=True))
-    except JournalCorrupt as error:
-        yield Finding("damage", "history", item.session_key, f"{error.key}: {problem_of(error)}")
-        return
+def _unredacted(blocks: Sequence[CheckedBlock], ordered: Sequence[Record]) -> Iterator[Finding]:
+    wrong: list[JournalCorrupt] = []  # told of with the history
+    numbers = sorted({number for one in blocks for number in one.records})
+    shown = dict(zip(numbers, as_redacted(ordered, wrong), strict=True))
     for one in blocks:
-        held = [number for number in one.records if one.records[number] != shown[number]]
+        held = [number for number, record in one.records.items() if not _same(record, shown[number])]
         if held:
             yield Finding("damage", "redaction", one.key, f"records {held} still hold content that was redacted")
 
 
-def _contradictions(item: GuardItem, records: Sequence[Record]) -> Iterator[Finding]:
-    try:
-        fold(records)
-    except JournalCorrupt as error:
-        yield Finding("damage", "history", item.session_key, f"{error.key}: {problem_of(error)}")
+def _same(record: Record, shown: Record) -> bool:
+    return record is shown or encode_record(record, stored=True) == encode_record(shown, stored=True)
 
 
 def _scrubs(item: GuardItem, records: Sequence[Record]) -> Iterator[Finding]:

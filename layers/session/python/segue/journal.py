@@ -270,4 +270,10 @@ class JournalWriter:
 
 
 def _merged(redactions: Sequence[Record]) -> dict[str, Any]:
-    return {tracking_id: message for record in redactions for tracking_id, message in replacement_of(record).items()}
+    replacements: dict[str, Any] = {}
+    for record in redactions:
+        try:
+            replacements |= replacement_of(record)
+        except (AttributeError, KeyError, TypeError):  # it is damaged, and readers skip it
+            logger.error("a redaction is damaged, its content cannot be found", extra={"kind": record.kind})  # noqa: TRY400 - no payload
+    return replacements

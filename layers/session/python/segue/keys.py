@@ -3,6 +3,7 @@
     sessions/<session_key>/<born>/segments/<first record>-<epoch>-<commit id>.json    what one commit wrote
     sessions/<session_key>/<born>/pages/<page number>.json                            segments, folded
     sessions/<session_key>/<born>/volumes/<volume number>.json                        a run of pages, copied together
+    sessions/<session_key>/<born>/damaged/<record>-<epoch>-<id>.json                  a damaged record, saved (RFC 0010)
 
 A segment's name is never used twice. Those of pages and volumes are: see docs/rfcs/0002.
 """
@@ -61,6 +62,10 @@ class Keys:
         """Key of a volume."""
         return f"{self.root}volumes/{number}.json"
 
+    def damaged(self, record: int, epoch: int, identity: str) -> str:
+        """Key of a copy of a damaged record; never used twice."""
+        return f"{self.saved}{record}-{epoch}-{identity}.json"
+
     def sealed(self, item: GuardItem) -> list[str]:
         """Keys of all pages and volumes that an item names."""
         return [*(self.page(number) for number in range(item.pages)), *self.bound(item)]
@@ -103,3 +108,8 @@ class Keys:
     def volumes(self) -> str:
         """Prefix of all volumes."""
         return f"{self.root}volumes/"
+
+    @property
+    def saved(self) -> str:
+        """Prefix of all copies of damaged records."""
+        return f"{self.root}damaged/"

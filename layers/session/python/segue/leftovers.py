@@ -15,7 +15,8 @@ from segue.keys import Keys
 _SEGMENT = re.compile(r"segments/\d+-(\d+)-[A-Za-z0-9_-]+\.json")
 _PAGE = re.compile(r"pages/(\d+)\.json")
 _VOLUME = re.compile(r"volumes/(\d+)\.json")
-_NAMES = (_SEGMENT, _PAGE, _VOLUME)
+_SAVED = re.compile(r"damaged/\d+-\d+-[A-Za-z0-9_-]+\.json")
+_NAMES = (_SEGMENT, _PAGE, _VOLUME, _SAVED)
 
 
 def find_leftovers(

@@ -43,6 +43,7 @@ from strands.types.tools import ToolContext
 from segue.approvals import denials
 from segue.asking import Approvals
 from segue.built import BuiltWith
+from segue.damage import deepest
 from segue.errors import SegueError, StorageRefused
 from segue.handle import SessionHandle, in_event_loop
 from segue.history import AgentHistory, History, Message, apply, fold
@@ -131,7 +132,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
     async def points(self) -> list[Point]:
         """List the points in time that the session can go back to, oldest first: every commit is one."""
         await self.flush()
-        return points_of(await self._run(self._require().read()))
+        return points_of(await self._run(self._require().read(whole=False)))
 
     async def rewind(self, point: Point) -> None:
         """Make the session what it was at a point in time, and its agents with it.
@@ -436,7 +437,20 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
             agent: The agent.
             stored: What the session has of it.
             built_with: The agent as it was built, if it goes back to a point where the session had less of it.
+
+        Raises:
+            JournalCorrupt: A record is nested too deeply for what is left of the stack.
         """
+        try:
+            return self._put_into(agent, stored, built_with)
+        except RecursionError as error:
+            if (found := deepest(stored)) is None:
+                raise
+            raise self._located(found) from error
+
+    def _put_into(
+        self, agent: LocalAgent, stored: AgentHistory, built_with: BuiltWith | None
+    ) -> tuple[AgentRecorder, list[Record]]:
         recorder = AgentRecorder(agent, stored, weakly(self._append, 0), weakly(self._refuse_value, None), built_with)
         own = replace(stored, messages=messages_of(stored))
         history = fit_to_use(own, can_resume=isinstance(agent, Agent))

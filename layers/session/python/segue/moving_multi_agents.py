@@ -26,6 +26,8 @@ from segue.carrier import CarryingMultiAgent
 from segue.errors import SessionExists, SessionNotFound
 from segue.records import Record
 from segue.sources import SourceDamaged, reading, snapshot_file
+from segue.strands_form import carried
+from segue.values import from_json
 
 
 def import_multi_agent(source: SessionManager[Any], multi_agent_id: str) -> list[Record]:
@@ -54,24 +56,29 @@ def import_multi_agent(source: SessionManager[Any], multi_agent_id: str) -> list
         raise SessionNotFound(f"{type(source).__name__} {source.session_id}, Graph or Swarm {multi_agent_id}")
     if not isinstance(carrying.state, dict):
         raise SourceDamaged(file, "not the state of a Graph or Swarm")
-    data = {"id": multi_agent_id, "state": carrying.state}
+    data = {"id": multi_agent_id, "state": from_json(carrying.state, 0)}
     return [Record(kind="multi_agent", data=data, at=int(time.time() * 1000))]
 
 
-def export_multi_agent(multi_agent_id: str, state: dict[str, Any], target: SessionManager[Any]) -> None:
+def export_multi_agent(
+    multi_agent_id: str, state: dict[str, Any], target: SessionManager[Any], changes: list[str] | None = None
+) -> None:
     """Write the state of a Graph or Swarm into a Strands session that does not have it yet.
 
     Args:
         multi_agent_id: Its id.
         state: As ``segue.history.History.multi_agents`` has it.
         target: Strands' manager of the target session.
+        changes: Takes what had to be changed, since Strands' encoding cannot carry it; default: it is logged.
 
     Raises:
         SessionExists: The target has such a Graph or Swarm already.
         strands.types.exceptions.SessionException: The target could not be written.
         strands.types.exceptions.StorageError: The same.
     """
-    carrying = CarryingMultiAgent(multi_agent_id, encode_bytes_values(state))
+    carrying = CarryingMultiAgent(
+        multi_agent_id, encode_bytes_values(carried(state, f"{multi_agent_id}.state", changes))
+    )
     there = SessionExists(f"{type(target).__name__} {target.session_id}, Graph or Swarm {multi_agent_id}")
     if isinstance(target, RepositorySessionManager):
         if target.session_repository.read_multi_agent(target.session_id, multi_agent_id) is not None:

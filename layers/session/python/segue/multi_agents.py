@@ -16,6 +16,7 @@ from segue.errors import ValueRefused
 from segue.records import Record
 from segue.refusals import MultiAgentIdUsedTwice
 from segue.refused_values import Refused
+from segue.values import from_json
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +87,7 @@ class MultiAgents:
 
     def record(self, source: MultiAgentBase) -> None:
         """Queue the state of one. The next that is built with its id goes on from there, also in this process."""
-        state = source.serialize_state()
+        state = from_json(source.serialize_state(), 0)  # Strands has encoded the bytes in it already
         try:
             self._append(Record(kind="multi_agent", data={"id": source.id, "state": state}, at=int(time.time() * 1000)))
         except ValueRefused as refused:

@@ -131,6 +131,9 @@ UNREADABLE = "unreadable"
 _FOR_PROVIDERS = frozenset({"message", "update", "redact", "prompt"})
 """Kinds that providers are shown, which take whole characters only."""
 
+_WITHOUT_BYTES = frozenset({"state"})
+"""Kinds that never held bytes, since Strands takes none there. What looks like encoded ones is the user's own."""
+
 _encode = msgspec.json.Encoder().encode
 _decode_block = msgspec.json.Decoder(Block).decode
 _decode_record = msgspec.json.Decoder(Record).decode
@@ -155,8 +158,8 @@ def encode_record(record: Record, *, stored: bool = False, unescaped: bool = Fal
     """
     nesting = ANY_NESTING if stored else NESTING
     form = form_of(record.data, nesting)
-    if form is not Form.ODD:
-        binary = form is Form.BINARY
+    binary = form is Form.BINARY
+    if not (form is Form.ODD or (binary and record.kind in _WITHOUT_BYTES)):
         try:
             return _encode(msgspec.structs.replace(record, data=with_markers(record.data)) if binary else record)
         except UnicodeEncodeError:
@@ -166,6 +169,7 @@ def encode_record(record: Record, *, stored: bool = False, unescaped: bool = Fal
         record.kind,
         nesting=nesting,
         unescaped=unescaped,
+        escaping=record.kind in _WITHOUT_BYTES and binary,
         replacing_halves=record.kind in _FOR_PROVIDERS,
     )
     return _encode(msgspec.structs.replace(record, data=data, escaped=escaped))
@@ -238,7 +242,7 @@ def skips(records: Sequence[Record]) -> set[int]:
 
 
 def _with_values(record: Record, raw: bytes | msgspec.Raw) -> Record:
-    if not record.escaped and _BYTES not in bytes(raw):
+    if not record.escaped and (record.kind in _WITHOUT_BYTES or _BYTES not in bytes(raw)):
         return record
     return msgspec.structs.replace(record, data=from_json(record.data, record.escaped), escaped=0)
 

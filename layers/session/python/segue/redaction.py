@@ -165,7 +165,8 @@ async def sweep_pages(
 ) -> int:
     """Rewrite, in place, the pages and volumes that hold redacted content, and blank those that nobody committed.
 
-    A volume that is lost or damaged is bound again, of its pages: what it holds cannot be told.
+    A volume that is lost or damaged is bound again, of its pages: what it holds cannot be told. Copies of damaged
+    records are emptied, for the same reason.
 
     Args:
         objects: Where they are.
@@ -190,7 +191,8 @@ async def sweep_pages(
                 raise
             await _bind_again(objects, key, volumes[key], item, check)
             count += 1
-    there = {key for key in await objects.list(keys.root) if key.startswith((keys.pages, keys.volumes))}
+    listed = await objects.list(keys.root)
+    there = {key for key in listed if key.startswith((keys.pages, keys.volumes, keys.saved))}
     for key in sorted(there.union(keys.vacant(item)).difference(named)):
         await _blank_page(objects, key, item, check)
     return count

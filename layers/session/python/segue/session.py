@@ -131,13 +131,16 @@ class Session:
             raise RuntimeError("the session is not open")
         return self.writer
 
-    async def open(self, timeout: float, probe: Probe | None = None, prepared: Prepared | None = None) -> Journal:
+    async def open(
+        self, timeout: float, probe: Probe | None = None, prepared: Prepared | None = None, *, whole: bool = True
+    ) -> Journal:
         """Acquire the session and read it.
 
         Args:
             timeout: Seconds to wait for another holder, here and when a write after a release takes it again.
             probe: Evidence that a holder is dead.
             prepared: What was read before.
+            whole: Refuse a session with a record that cannot be decoded, rather than read the rest.
 
         Raises:
             SessionHeld: Somebody kept it.
@@ -146,7 +149,7 @@ class Session:
             StorageUnavailable: Storage does not answer.
         """
         ahead = ReadAhead(self._stores.objects, self._stores.prefix)
-        left, trying = (prepared.left, None) if prepared else (None, ahead.begin)
+        left, trying = (prepared.left, None) if prepared else (None, ahead.begin if whole else None)
         try:
             item = await self.lease.acquire(timeout, probe, left, trying)
         except BaseException:
@@ -155,7 +158,7 @@ class Session:
         self.upkeep.begin()
         try:
             known = prepared.read_for(item) if prepared else await ahead.journal(item)
-            restored = known or await self._read(item)
+            restored = known or await self._read(item, whole=whole)
             writer = JournalWriter(self.lease, self._stores.objects, self._stores.prefix, self._clock, restored)
             if item.scrub:
                 numbers = [int(number) for number in item.scrub.split()]
@@ -174,15 +177,18 @@ class Session:
         self.writer = self.upkeep.writer = writer
         return restored
 
-    async def _read(self, item: GuardItem) -> Journal:
+    async def _read(self, item: GuardItem, *, whole: bool) -> Journal:
         try:
-            return await read_held(self._stores.objects, self._stores.prefix, item)
+            return await read_held(self._stores.objects, self._stores.prefix, item, whole=whole)
         except JournalCorrupt:
             await self.lease.check()  # whoever has taken over meanwhile may have folded what was being read
             raise
 
-    async def read(self) -> Journal:
+    async def read(self, *, whole: bool = True) -> Journal:
         """Read everything that is committed, whether the lease is held or not.
+
+        Args:
+            whole: Refuse a session with a record that cannot be decoded, rather than read the rest.
 
         Raises:
             SessionNotFound: The session's life is over.
@@ -190,7 +196,9 @@ class Session:
             StorageUnavailable: Storage does not answer.
         """
         stores = self._stores
-        return await read_unheld(stores.guard, stores.objects, stores.prefix, self.lease.session_key, self._clock)
+        return await read_unheld(
+            stores.guard, stores.objects, stores.prefix, self.lease.session_key, self._clock, whole=whole
+        )
 
     def append(self, *records: Record) -> int:
         """Queue records, from any thread; returns the position after them. See ``JournalWriter.append``."""

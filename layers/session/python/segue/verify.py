@@ -157,14 +157,14 @@ async def _check(
     count = len(looked_at) - item.volumes.count("1")
     blocks, volumes = looked_at[:count], looked_at[count:]
     findings += [finding for block in looked_at for finding in block.findings]
-    findings += [*inspect_journal(item, blocks), *inspect_volumes(item, blocks, volumes)]
+    findings += [*inspect_journal(item, blocks, volumes), *inspect_volumes(item, blocks, volumes)]
     return Report(
         session_key,
         "held" if item.held else "free",
         item,
         objects=sum(block.size is not None for block in looked_at),
         size=sum(block.size or 0 for block in looked_at),
-        records=sum(len(block.records) for block in blocks),
+        records=sum(len(block.records) - len(block.damaged) for block in blocks),
         findings=(*findings, *leftovers),
     )
 

@@ -7,11 +7,18 @@ from typing import Any
 
 import click
 
-from segue.cli.output import clean, print_json, print_table, progress
+from segue.cli.holding import refusal, watching
+from segue.cli.output import clean, print_json, print_table, progress, waiting
 from segue.cli.place import Place, json_option, located
-from segue.errors import SessionNotFound, StorageRefused
+from segue.clock import Clock
+from segue.errors import JournalCorrupt, SegueError, SessionHeld, SessionNotFound, StorageRefused
 from segue.ids import shown
 from segue.inspection import Finding
+from segue.lease import Lease
+from segue.options import this_process
+from segue.runtime import Runtime
+from segue.session import Session, Stores
+from segue.skipping import Skipped, skip_damaged
 from segue.verify import Report
 from segue.verify import verify as verify_session
 
@@ -19,11 +26,19 @@ from segue.verify import verify as verify_session
 @click.command()
 @click.argument("session", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="All sessions, or all of --principal.")
+@click.option("--repair", is_flag=True, help="Make readers skip single records that are damaged.")
 @json_option
 @located
 @click.pass_context
-def verify(ctx: click.Context, place: Place, *, session: tuple[str, ...], everything: bool, as_json: bool) -> None:
+def verify(
+    ctx: click.Context, place: Place, *, session: tuple[str, ...], everything: bool, repair: bool, as_json: bool
+) -> None:
     """Check SESSIONs object by object and say what is wrong. Changes nothing, and needs no lease.
+
+    With --repair, a session with damaged records is taken as any other program would take it, their bytes are saved
+    beside it, and records are appended that make readers skip them. No object is rewritten, and no record changes its
+    number. A holder that lives keeps its session, and has to be stopped first. An object that is missing or damaged
+    as a whole is not helped by this.
 
     Exits with 1 if there is damage or something that someone should look at. Orphans and other notes are
     harmless.
@@ -36,6 +51,8 @@ def verify(ctx: click.Context, place: Place, *, session: tuple[str, ...], everyt
     else:
         keys = [place.key(one) for one in session]
     reports = [_checked(place, key) for key in keys]
+    if repair:
+        reports = [_repaired(place, report) for report in reports]
     if as_json:
         print_json([_facts(report) for report in reports])
     else:
@@ -52,6 +69,35 @@ def _checked(place: Place, key: str) -> Report:
             return Report(key, "absent", findings=(Finding("warning", "absent", key, str(error)),))
         except StorageRefused as error:
             return Report(key, "unreadable", findings=(Finding("warning", "refused", key, str(error)),))
+
+
+_OF_RECORDS = frozenset({"record", "history"})
+"""Findings that skipping a record helps."""
+
+
+def _repaired(place: Place, report: Report) -> Report:
+    if report.item is None or not any(one.code in _OF_RECORDS for one in report.damage):
+        return report
+    key, patience = report.session_key, watching(report.item)
+    with waiting(f"waiting for {report.item.holder or shown(key)}"):
+        try:
+            skipped = place.run(lambda stores, clock: _skip(stores, key, clock, patience))
+        except SessionHeld as held:
+            raise SegueError(refusal(key, held, waited=True)) from held
+        except JournalCorrupt as error:
+            click.echo(clean(f"{shown(key)} is not repaired: {error}"), err=True)
+            return report
+    for one in skipped:
+        told = f"readers of {shown(key)} skip record {one.record} from now on: {one.problem}; its bytes: {one.saved}"
+        click.echo(clean(told), err=True)
+    return _checked(place, key)
+
+
+async def _skip(stores: Stores, key: str, clock: Clock, patience: float) -> list[Skipped]:
+    holder = f"segue verify on {this_process()}"
+    lease = Lease(stores.guard, key, holder=holder, prefix=stores.prefix, clock=clock)
+    session = Session(lease, stores, Runtime.shared().heartbeats, clock)
+    return await skip_damaged(session, stores, patience)
 
 
 def _facts(report: Report) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from segue.ids import shown
 from segue.item import GuardItem
 from segue.keys import Keys
 from segue.look import look
-from segue.records import Block, Record, decode_block, decode_record
+from segue.records import Block, Record, decode_block, decode_records
 from segue.session import Stores
 from segue.storage.interface import ObjectMissing
 
@@ -60,7 +60,7 @@ class Follower:
             Them with their numbers; None once the session has ended, or begun anew.
 
         Raises:
-            JournalCorrupt: They cannot be read.
+            JournalCorrupt: An object is missing or damaged. A single record that cannot be decoded says so itself.
             StorageUnavailable: Storage does not answer, again and again.
         """
         failures = 0
@@ -101,8 +101,8 @@ class Follower:
             reached = block.first
             blocks.append((name, block))
         return [
-            (number, decode_record(raw, name))
+            (number, record)
             for name, block in reversed(blocks)
-            for number, raw in enumerate(block.records, start=block.first)
+            for number, record in enumerate(decode_records(block, name)[0], start=block.first)
             if number >= self.position
         ]

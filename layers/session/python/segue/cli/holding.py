@@ -38,7 +38,7 @@ async def _living(stores: Stores, key: str, clock: Clock) -> GuardItem:
     return seen.living
 
 
-def _watching(item: GuardItem) -> float:
+def watching(item: GuardItem) -> float:
     """Seconds in which a dead holder shows itself to be dead."""
     return item.lease_ms / 1000 + _PATIENCE_S
 
@@ -84,14 +84,15 @@ async def _delete(stores: Stores, key: str, clock: Clock, *, wait: bool) -> int:
     item = await _item_of(stores, key, clock)
     lease = Lease(stores.guard, key, holder=f"segue delete on {this_process()}", prefix=stores.prefix, clock=clock)
     try:
-        await lease.acquire(_watching(item) if wait else 0.0)
+        await lease.acquire(watching(item) if wait else 0.0)
     except SessionHeld as held:
-        raise SegueError(_refusal(key, held, waited=wait)) from held
+        raise SegueError(refusal(key, held, waited=wait)) from held
     tombstone = await answered(clock, lambda: lease.bury(TOMBSTONE_S))
     return await sweep_ended(stores.objects, stores.prefix, tombstone, wall_of(stores.guard, clock))
 
 
-def _refusal(key: str, held: SessionHeld, *, waited: bool) -> str:
+def refusal(key: str, held: SessionHeld, *, waited: bool) -> str:
+    """Say that a holder keeps its session, and what to do about it."""
     holder = f"{shown(key)} is held by {held.holder!r} at epoch {held.epoch}"
     if waited:
         return f"{holder}, which lives: stop that first; a living holder is never passed over"
@@ -112,7 +113,7 @@ def release(place: Place, *, session: str, as_json: bool) -> None:
     before = place.run(lambda stores, clock: _living(stores, key, clock))
     needed = before.held or before.scrub is not None
     if needed:
-        with waiting(f"watching {before.holder or shown(key)} for {_watching(before):.0f} s"):
+        with waiting(f"watching {before.holder or shown(key)} for {watching(before):.0f} s"):
             after = place.run(lambda stores, clock: _release(stores, before, clock))
     else:
         after = before
@@ -137,12 +138,12 @@ async def _release(stores: Stores, item: GuardItem, clock: Clock) -> GuardItem:
     lease = Lease(stores.guard, item.session_key, holder=holder, prefix=stores.prefix, clock=clock)
     session = Session(lease, stores, Runtime.shared().heartbeats, clock)
     try:
-        await session.open(_watching(item))
+        await session.open(watching(item))
     except SessionHeld as held:
-        raise SegueError(_refusal(item.session_key, held, waited=True)) from held
+        raise SegueError(refusal(item.session_key, held, waited=True)) from held
     await session.close()
     after = await _item_of(stores, item.session_key, clock)
     if after.held and after.epoch == lease.epoch:
-        runs_out = f"the lease of {holder!r} runs out within {_watching(after):.0f} s"
+        runs_out = f"the lease of {holder!r} runs out within {watching(after):.0f} s"
         raise StorageUnavailable(f"{shown(item.session_key)}: taken, but its release was not answered; {runs_out}")
     return after

@@ -9,13 +9,14 @@ import click
 
 from segue.cli.output import Advance, iso, iso_seconds, print_json, print_table, progress, waiting
 from segue.cli.place import Place, json_option, located
+from segue.cli.reading import read_journal, tell_damage
 from segue.cli.staleness import READS, Seen, silent_holders
 from segue.clock import Clock
 from segue.errors import JournalCorrupt
 from segue.ids import shown
 from segue.item import GuardItem
 from segue.look import Look, look
-from segue.points import points as points_of_session
+from segue.points import points_of
 from segue.session import Stores
 
 
@@ -129,7 +130,9 @@ def facts_of(item: GuardItem, at: float, prefix: str) -> dict[str, Any]:
 def points(place: Place, *, session: str, as_json: bool) -> None:
     """List the points in time of a SESSION: each commit is one."""
     key = place.key(session)
-    found = place.run(lambda stores, clock: points_of_session(stores, key, clock))
+    journal = read_journal(place, key)
+    tell_damage(journal.damaged)
+    found = points_of(journal)
     facts = [
         {"records": one.records, "epoch": one.epoch, "commit_id": one.commit_id, "at": iso(one.at)} for one in found
     ]

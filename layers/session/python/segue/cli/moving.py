@@ -11,19 +11,19 @@ import click
 from strands.session.session_manager import SessionManager
 
 from segue.cli.layouts import LAYOUTS, existing, naming, new
-from segue.cli.output import print_json, print_table, progress, waiting
+from segue.cli.output import clean, print_json, print_table, progress, waiting
 from segue.cli.place import Place, json_option, located
-from segue.cli.reading import at_option, chosen_agents, point_named, read_journal
+from segue.cli.reading import at_option, chosen_agents, damage_facts, point_named, read_journal, tell_damage
 from segue.clock import Clock
 from segue.copies import commits_of, create, fork
-from segue.errors import SessionNotFound
+from segue.errors import JournalCorrupt, SessionNotFound
 from segue.exchange import Kind, export, import_, portable
-from segue.history import History, fold
+from segue.history import History
 from segue.ids import shown
 from segue.item import GuardItem
 from segue.moving_multi_agents import export_multi_agent, import_multi_agent
 from segue.options import Settings
-from segue.points import Point
+from segue.points import Point, history_at
 from segue.records import Record
 from segue.session import Stores
 
@@ -77,16 +77,25 @@ def fork_command(
     point: Point | None = None
     if at is not None:
         point = point_named(read_journal(place, source_key), at)
+    damaged: list[JournalCorrupt] = []
     with progress(f"copying to {shown(target_key)}") as advance:
 
         async def copy(stores: Stores, clock: Clock) -> GuardItem:
             upto = point.records if point else None
             seconds = retention_days * _DAY_S
-            return await fork(stores, source_key, target_key, clock, at=upto, retention_s=seconds, progress=advance)
+            return await fork(
+                *(stores, source_key, target_key, clock),
+                at=upto,
+                retention_s=seconds,
+                progress=advance,
+                damaged=damaged,
+            )
 
         item = place.run(copy)
+    tell_damage(damaged)
     if as_json:
-        print_json({"session": shown(target_key), "source": shown(source_key), "head": item.head, "epoch": item.epoch})
+        told = {"session": shown(target_key), "source": shown(source_key), "head": item.head, "epoch": item.epoch}
+        print_json(told | damage_facts(damaged))
     else:
         click.echo(f"{shown(target_key)} begins with {item.head} records of {shown(source_key)}")
 
@@ -123,20 +132,26 @@ def export_command(  # noqa: PLR0913 - one for each option
     journal = read_journal(place, key)
     point = point_named(journal, at)
     upto = point.records if point else None
-    history = fold(journal.records, upto)
+    damaged: list[JournalCorrupt] = []
+    history = history_at(journal, upto, damaged)
+    tell_damage(damaged)
     agents = chosen_agents(history, agent) if agent or not multi_agent else []
     orchestrators = _chosen_multi_agents(history, agent, multi_agent)
-    facts = []
+    facts: list[dict[str, Any]] = []
+    changes: list[str] = []
     with naming(target):
         manager = new(place, layout, target, target_id or shown(key).partition("/")[2])
         for name in agents:
-            moving = portable(journal.records, name, upto=upto, kind=kind)
+            moving = portable(journal.records, name, upto=upto, kind=kind, damaged=[])
             with progress(f"writing {name}") as advance:
-                count = export(moving, manager, advance)
+                count = export(moving, manager, advance, changes)
             facts.append({"agent": name, "kind": moving.kind, "messages": count, "target_session": manager.session_id})
         for name in orchestrators:
-            export_multi_agent(name, history.multi_agents[name], manager)
-    moved = {"session": shown(key), "layout": layout, "target": target, "agents": facts}
+            export_multi_agent(name, history.multi_agents[name], manager, changes)
+    for change in changes:
+        click.echo(clean(f"changed, since Strands cannot carry it: {change}"), err=True)
+    moved: dict[str, Any] = {"session": shown(key), "layout": layout, "target": target, "agents": facts}
+    moved |= damage_facts(damaged) | ({"changes": changes} if changes else {})
     if orchestrators:
         moved["multi_agents"] = [_multi_agent_facts(name, history.multi_agents[name]) for name in orchestrators]
     _print_moved(moved, as_json=as_json)

@@ -10,10 +10,11 @@ from rich.text import Text
 
 from segue.approvals import Approval
 from segue.cli.follow import Follower
-from segue.cli.output import iso, output, print_json
+from segue.cli.output import clean, iso, output, print_json
 from segue.cli.place import Place, json_option, located
 from segue.cli.transcript import number_of, print_agent, print_line, record_line
 from segue.clock import Clock
+from segue.errors import JournalCorrupt
 from segue.history import AgentHistory, History
 from segue.ids import shown
 from segue.points import Point, find, history_at, points_of
@@ -26,12 +27,25 @@ POLL_SECONDS = (0.2, 60.0)
 
 
 def read_journal(place: Place, key: str) -> Journal:
-    """Read a session without the lease."""
+    """Read a session without the lease, but for records that cannot be decoded."""
 
     async def read(stores: Stores, clock: Clock) -> Journal:
-        return await read_unheld(stores.guard, stores.objects, stores.prefix, key, clock)
+        return await read_unheld(stores.guard, stores.objects, stores.prefix, key, clock, whole=False)
 
     return place.run(read)
+
+
+def tell_damage(damaged: Sequence[JournalCorrupt]) -> None:
+    """Name the records that were left out, on the error output."""
+    for error in damaged:
+        told = f"record {error.record} is damaged, and left out: {error.problem} ({error.key})"
+        click.echo(clean(f"{told}; run 'segue sessions verify'"), err=True)
+
+
+def damage_facts(damaged: Sequence[JournalCorrupt]) -> dict[str, Any]:
+    """The same for programs; nothing if nothing was left out."""
+    found = [{"record": error.record, "object": error.key, "problem": error.problem} for error in damaged]
+    return {"damaged": found} if found else {}
 
 
 def point_named(journal: Journal, text: str | None) -> Point | None:
@@ -68,11 +82,14 @@ def show(place: Place, *, session: str, at: str | None, agent: str | None, last:
     key = place.key(session)
     journal = read_journal(place, key)
     point = point_named(journal, at)
-    history = history_at(journal, point.records if point else None)
+    damaged: list[JournalCorrupt] = []
+    history = history_at(journal, point.records if point else None, damaged)
+    tell_damage(damaged)
     agents = chosen_agents(history, (agent,) if agent else ())
     if as_json:
         facts = {name: _agent_facts(history.agents[name], journal.records, last) for name in agents}
-        print_json({"session": shown(key), "point": _point_facts(journal, point), "agents": facts})
+        told = {"session": shown(key), "point": _point_facts(journal, point), "agents": facts}
+        print_json(told | damage_facts(damaged))
         return
     console = output()
     for name in agents:
@@ -119,7 +136,7 @@ def _approval_facts(approval: Approval) -> dict[str, Any]:
     facts: dict[str, Any] = {"record": approval.number, "at": iso(approval.at), "status": approval.status}
     if approval.status == "asked":
         until = iso(int(approval.until * 1000))
-        facts |= {"until": until, "requests": approval.requests, "tools": approval.tools}
+        facts |= {"until": until, "requests": list(approval.requests), "tools": list(approval.tools)}
     optional = {"of": approval.of, "reason": approval.why, "code": approval.code}
     return facts | {name: value for name, value in optional.items() if value is not None}
 

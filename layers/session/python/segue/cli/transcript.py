@@ -95,10 +95,16 @@ def _told(kind: str, data: Any) -> Iterator[Line]:
             yield Line(kind, f"the history is now {len(data['keep'])} messages")
         case "approval":
             yield Line(kind, _approval(data))
-        case "rewind":
-            yield Line(kind, f"back to record {data['to']}")
+        case "rewind" | "skip" | "unreadable":
+            yield Line(kind, _of_records(kind, data))
         case _:
             yield Line(kind, _short(data))
+
+
+def _of_records(kind: str, data: Any) -> str:
+    if kind == "rewind":
+        return f"back to record {data['to']}"
+    return f"record {data['record']} is damaged, and left out" if kind == "skip" else str(data["problem"])
 
 
 def print_agent(console: Console, agent: AgentHistory, records: Sequence[Record], last: int | None) -> None:
