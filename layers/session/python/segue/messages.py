@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from segue.history import AgentHistory, History, Message
@@ -22,7 +23,8 @@ class Given(list[Message]):
 def make_spare(history: History) -> None:
     """Copy the messages of all agents ahead of their restore. Takes milliseconds for a thousand: not on a loop."""
     for agent in history.agents.values():
-        agent.spare = copy_of(agent.messages)
+        with contextlib.suppress(RecursionError):  # the restore says which message is nested too deeply
+            agent.spare = copy_of(agent.messages)
 
 
 def messages_of(stored: AgentHistory) -> list[Message]:
