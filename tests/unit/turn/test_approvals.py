@@ -7,7 +7,7 @@ import uuid
 from typing import Any
 
 import pytest
-from strands import tool
+from strands import Agent, tool
 from strands.hooks import BeforeModelCallEvent, BeforeToolCallEvent, BeforeToolsEvent
 from strands.interrupt import Interrupt, InterruptException
 from strands.middleware._agent_stream import AgentStreamStage
@@ -27,6 +27,7 @@ from segue.wire.frames import (
     TextOutput,
     Tool,
 )
+from tests.support.fake_model import FakeModel, tool_call
 from tests.support.waiting import eventually
 from tests.unit.turn.conftest import APPROVAL_SECONDS, Person, Process, World, journal, messages
 from turn.pause import CANNOT_ANSWER, EXPIRED, TOO_MANY
@@ -241,6 +242,40 @@ async def test_the_next_use_of_a_tool_is_asked_about_anew_though_the_interrupt_h
     await person.settle(process)
     assert world.noted == ["I like tea"]
     assert person.texts[-1] == "The tool remember failed: not now"
+
+
+def helper(world: World) -> Any:
+    """An agent that is another one's tool, and asks."""
+
+    @tool(context=True)
+    def delete(key: str, tool_context: ToolContext) -> str:
+        """Delete something."""
+        if tool_context.interrupt("delete", reason=key) is True:
+            world.noted.append(key)
+        return "done"
+
+    model = FakeModel([tool_call("delete", "u1", key="a"), "the helper is done"])
+    return Agent(model=model, tools=[delete], callback_handler=None).as_tool(name="helper", description="Helps.")
+
+
+@pytest.mark.parametrize("consent", [True, False, None])
+async def test_an_agent_that_is_a_tool_asks_through_the_agent_whose_tool_it_is(processes, consent):
+    world = World()
+    world.tools = [helper(world)]
+    process, person = processes(world=world), able(world)
+    approval = await asked(process, person, "use the tool helper with now")
+    assert [(request.name, request.reason) for request in approval.requests] == [("delete", "a")]
+    world.tools = [helper(world)]  # as a new process builds it; what it had begun comes with the session
+    world.tools[0].agent.model = FakeModel(["the helper is done"])
+    if consent is None:
+        world.later = APPROVAL_SECONDS + 1
+        person.pass_time(APPROVAL_SECONDS + 1)
+    else:
+        await processes(world=world).take(await person.put(process, answer_to(approval, consent)))
+    await person.settle(processes(world=world))
+    assert world.noted == (["a"] if consent else [])
+    assert len(person.texts) == 1
+    assert ("none came within" in person.texts[0]) == (consent is None)
 
 
 # --- denied
