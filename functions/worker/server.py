@@ -5,7 +5,7 @@
     GET  /health    200 {"worker_id", "version", "sessions", "room", "draining", "ready"}, 503 until ready
 
 The token in the header is looked at before any of the body is read. A body has ``BODY_SECONDS`` to arrive, and is taken
-as it is: nobody compresses one. Nothing of what a frame says, and no error text from inside, is in an answer.
+as it is: no gateway compresses one. Nothing of what a frame says, and no error text from inside, is in an answer.
 """
 
 from __future__ import annotations
@@ -193,7 +193,7 @@ class _BadRequest(Exception):  # noqa: N818 - an answer
 
 
 def _token(request: web.Request, header: str) -> bytes:
-    """What a request shows. Tokens are ASCII, and a header that is not need not even be text."""
+    """Return the token that a request shows. Tokens are ASCII, and a header that is not need not even be text."""
     shown = request.headers.get(header, "")
     if not shown.isascii():
         raise _BadRequest(400)

@@ -33,8 +33,8 @@ UNANSWERED_SECONDS: Final = 30.0
 """How long anything is kept. Nobody speaks for longer without a transcript, and more would take too long to repeat."""
 
 UNANSWERED_BYTES: Final = 8 * 1024 * 1024
-"""What is kept at most, as it came: two minutes of one voice. More comes only from those who speak faster than people
-do, or from very many at once; then the oldest is settled."""
+"""Bytes that are kept at most, as they came: two minutes of one voice. More comes only from clients that send faster
+than people speak, or from very many at once; then the oldest is settled."""
 
 QUIET_PEAK: Final = 400
 """Samples of 16 bits below this are silence: about -38 dB of full scale, below which no provider hears a voice, and

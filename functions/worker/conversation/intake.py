@@ -31,10 +31,10 @@ QUEUE_FRAMES: Final = 512
 while its model's connection restarts."""
 
 QUEUE_BYTES: Final = 8 * 1024 * 1024
-"""What they take at most: two of the largest images, or two minutes of audio."""
+"""Bytes that they take at most: two of the largest images, or two minutes of audio."""
 
 EARLY_BYTES: Final = INPUT_WINDOW * MAX_FRAME_BYTES
-"""What waits of one client for a number that is missing: as much as it may have on its way, in the largest frames."""
+"""Of one client's frames that wait for a missing number: as much as it may have on its way, in the largest frames."""
 
 ALL_EARLY_BYTES: Final = 4 * EARLY_BYTES
 """And of all clients of a session: 8 MB. A process holds many sessions."""

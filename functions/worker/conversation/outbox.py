@@ -48,7 +48,7 @@ LASTING_FRAMES: Final = 2048
 """Frames that must not be dropped and wait at most. A conversation makes a few a turn."""
 
 LASTING_BYTES: Final = 8 * 1024 * 1024
-"""What they take at most: twice what a ``ready`` brings again (``worker.conversation.output``)."""
+"""Bytes that they take at most: twice what a ``ready`` brings again (``worker.conversation.output``)."""
 
 AUDIO_SECONDS: Final = 0.2
 """Audio in one message, unless one frame alone has more."""
@@ -244,7 +244,7 @@ class Outbox:
 
 
 class _Lasting:
-    """How much waits that must not be dropped."""
+    """The count and the bytes of waiting frames that must not be dropped."""
 
     def __init__(self) -> None:
         self._frames = 0

@@ -155,7 +155,7 @@ class Output:
         self.audience.silence()
 
     def _again(self, last_record: int | None) -> tuple[list[frames.JournalFrame], int | None]:
-        """What a client missed, without what everybody will hear in a moment, and the record from which on that is."""
+        """Return what a client missed, without what all will hear in a moment, and the record from which on that is."""
         if last_record is None:
             return [], None
         unshown = self._speech.unshown

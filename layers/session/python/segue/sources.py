@@ -27,7 +27,7 @@ from segue.errors import SegueError
 from segue.history import Message
 
 _TORN: Final = (AttributeError, LookupError, TypeError, ValueError)
-"""What Strands raises for a file that has not the shape that it ought to have. Broken JSON it names by itself."""
+"""Raised by Strands for a file that has not the shape that it ought to have. Broken JSON it names by itself."""
 
 _MISSING_MESSAGES: Final = 1000
 """Numbers in a row without a message, after which the one that cannot be read is not looked for any more."""

@@ -1,4 +1,4 @@
-"""What a frame that is kept takes of the memory: a bound on the number of frames alone bounds no memory.
+"""The memory that kept frames take: a bound on their number alone bounds none of it.
 
 A frame has up to 32 KB on the wire, and a text with one emoji in it takes four bytes a character in Python.
 """
@@ -12,11 +12,11 @@ from segue.wire.client_frames import ClientFrame
 from segue.wire.server_frames import ServerFrame
 
 FRAME_BYTES: Final = 200
-"""What a frame takes beside its content, roughly."""
+"""Of a frame beside its content, roughly."""
 
 
 def kept_bytes(frame: ClientFrame | ServerFrame) -> int:
-    """What a frame takes while it is kept, in bytes, roughly."""
+    """Return the bytes that a frame takes while it is kept, roughly."""
     return FRAME_BYTES + sum(map(_content, msgspec.structs.astuple(frame)))
 
 

@@ -59,11 +59,11 @@ class Receiver[T]:
 
     @property
     def waiting_bytes(self) -> int:
-        """What the frames that wait for a missing one take, in bytes."""
+        """Bytes that the frames take which wait for a missing one."""
         return self._waiting_bytes
 
     def is_early(self, seq: int) -> bool:
-        """Whether a frame of this number would have to wait, because one before it is missing."""
+        """Tell if a frame of this number would have to wait, because one before it is missing."""
         return seq > self._expected and seq not in self._skipped and seq not in self._waiting
 
     def forget_early(self) -> None:
