@@ -5,6 +5,7 @@ The agent keeps its whole history; only what a new connection is told is cut.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -70,21 +71,21 @@ def without_tools(limits: Limits) -> Limits:
 def _once(messages: Iterable[Message]) -> list[Message]:
     """Take out the notes that a tool was started whose result has come: BidiAgent records such a call twice."""
     found = list(messages)
-    answered = {
-        block["toolResult"]["toolUseId"]
-        for message in found
-        if not _is_dispatch(message)
-        for block in message["content"]
-        if "toolResult" in block
-    }
     kept: list[Message] = []
-    for message in found:
+    answered: Counter[str] = Counter()  # by what comes later: an id may be used again
+    for index in range(len(found) - 1, -1, -1):
+        message = found[index]
         ids = [block["toolResult"]["toolUseId"] for block in message["content"] if "toolResult" in block]
-        if _is_dispatch(message) and ids and set(ids) <= answered and kept and _asks_only(kept[-1], set(ids)):
-            kept.pop()
+        note = _is_dispatch(message) and bool(ids) and not Counter(ids) - answered
+        if note and index > 0 and _asks_only(found[index - 1], set(ids)):
+            answered.subtract(ids)
+            found[index - 1] = {**found[index - 1], "content": []}
             continue
-        kept.append(message)
-    return kept
+        if not _is_dispatch(message):
+            answered.update(ids)
+        if message["content"]:
+            kept.append(message)
+    return kept[::-1]
 
 
 def _asks_only(message: Message, ids: set[str]) -> bool:

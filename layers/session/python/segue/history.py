@@ -10,7 +10,7 @@ Kinds of records, and the shape of their ``data``:
     state        {…}                                             the agent's whole state
     prompt       [{"text": …}, …] or null                        its system prompt
     internal     {"conversation_manager_state": …, …, "pause"?}  what else Strands keeps of an ``Agent`` (see pauses.py)
-    tool         {"tool_use_id", "name", "phase", "status"?, "ms"?}
+    tool         {"tool_use_id", "name", "phase", "message"?, "use"?, "status"?, "ms"?}
     connection   {"provider", "model_id", "audio", "restarts", "handle"?, …}
     multi_agent  {"id": …, "state": …}                           a Graph's or Swarm's state
     approval     {"status": …, …}                                 what people were asked (see ``segue.approvals``)
@@ -36,6 +36,7 @@ from segue.records import SKIP, UNREADABLE, Record, skips
 from segue.redaction import replaced
 from segue.shapes import Message as Message  # noqa: PLC0414 - it is this module's, too
 from segue.shapes import id_of, usable
+from segue.tool_uses import UNKNOWN, key_of
 
 
 @dataclass(slots=True)
@@ -49,7 +50,9 @@ class AgentHistory:
         system_prompt: Its system prompt as content blocks, None if it never had one.
         internal: Further Strands state of an ``Agent``.
         tools: Every tool run by tool use id, in order of their first start: what its records say, and
-            ``started_at`` and ``ended_at`` in milliseconds since 1970. One without ``status`` was under way.
+            ``started_at`` and ``ended_at`` in milliseconds since 1970. One without ``status`` was under way. Uses of
+            one id are called as ``segue.tool_uses`` says.
+        uses: For each tool use id, where its uses stand, in order, whatever was rewound.
         connection: The latest connection record.
         approvals: What people were asked, and what became of it, in order.
         spare: The messages once more, for an agent to keep; made where the history is read.
@@ -65,6 +68,7 @@ class AgentHistory:
     system_prompt: list[dict[str, Any]] | None = None
     internal: dict[str, Any] = field(default_factory=dict)
     tools: dict[str, dict[str, Any]] = field(default_factory=dict)
+    uses: dict[str, list[str]] = field(default_factory=dict)
     connection: dict[str, Any] = field(default_factory=dict)
     approvals: list[Approval] = field(default_factory=list)
     spare: list[Message] | None = field(default=None, repr=False)
@@ -79,6 +83,7 @@ class AgentHistory:
             messages=list(self.messages),
             numbers=dict(self.numbers),
             tools=dict(self.tools),
+            uses=dict(self.uses),
             approvals=list(self.approvals),
             earlier=dict(self.earlier),
             stash=None if self.stash is None else dict(self.stash),
@@ -125,6 +130,9 @@ class History:
         """Return what further records will not change."""
         return History({name: agent.copy() for name, agent in self.agents.items()}, dict(self.multi_agents))
 
+
+_MOST_MISSING = 1000
+"""Uses of one id at most that no record tells of, though a later one is told of: damaged records may have."""
 
 _NOTHING = frozenset({"input", SKIP, UNREADABLE})
 """Kinds that change no agent."""
@@ -208,6 +216,7 @@ def _rewound(left: History, history: History) -> History:
     for agent_id, agent in left.agents.items():
         entered = history.agents.setdefault(agent_id, AgentHistory())
         entered.numbers = {**agent.numbers, **entered.numbers}
+        entered.uses = agent.uses
         entered.earlier = {**entered.earlier, **agent.earlier, **_by_id(agent.messages)}
     return history
 
@@ -252,9 +261,7 @@ def apply(agent: AgentHistory, number: int, record: Record, *, gaps: bool = Fals
         case "internal":
             agent.internal = _typed(data, dict)
         case "tool":
-            before = {} if data["phase"] == "started" else agent.tools.get(data["tool_use_id"], {})
-            when = {"started_at" if data["phase"] == "started" else "ended_at": record.at}
-            agent.tools[data["tool_use_id"]] = {**before, **data, **when}  # what is tried again is under way again
+            _run_of_tool(agent, data, record.at)
         case "connection":
             agent.connection = _typed(data, dict)
         case "approval":
@@ -264,6 +271,19 @@ def apply(agent: AgentHistory, number: int, record: Record, *, gaps: bool = Fals
             agent.stash = {name: value for name, value in (agent.stash or {}).items() if name not in gone} | entries
         case _:  # "agent", and kinds of a later minor version: they name what an older reader can do without
             pass
+
+
+def _run_of_tool(agent: AgentHistory, data: dict[str, Any], at: int) -> None:
+    tool_use_id, use, began = data["tool_use_id"], data.get("use", 1), data["phase"] == "started"
+    places = agent.uses.get(tool_use_id, [])
+    if not isinstance(tool_use_id, str) or type(use) is not int or not 1 <= use <= len(places) + _MOST_MISSING:
+        raise TypeError(f"use {use!r} of {tool_use_id!r}")
+    key = key_of(tool_use_id, use)
+    before = {} if began else agent.tools.get(key, {})
+    agent.tools[key] = {**before, **data, "started_at" if began else "ended_at": at}  # tried again: under way again
+    if began:
+        agent.uses[tool_use_id] = places = [*places, *[UNKNOWN] * (use - len(places))]
+        places[use - 1] = data.get("message", places[use - 1])
 
 
 def _keep(agent: AgentHistory, keep: Sequence[str], *, gaps: bool) -> None:

@@ -57,6 +57,7 @@ from segue.recorders import Recorders
 from segue.records import Record
 from segue.refusals import SessionStorageRefused
 from segue.repair import RepairReport, fit
+from segue.tool_uses import forget, remember, remembered
 from segue.tracking import AgentRecorder, rewind_record
 from segue.weak import weakly
 
@@ -82,7 +83,8 @@ _SESSION_KEY = "segue_session_key"
 def idempotency_key(tool_context: ToolContext) -> str:
     """Return ``<session_key>/<tool use id>`` inside a tool: the same for every attempt of one tool use.
 
-    Outside effects of a tool are at least once. Give this key to what makes them, if it can tell repeats.
+    Outside effects of a tool are at least once. Give this key to what makes them, if it can tell repeats. If the
+    provider uses the id again for another use, that one's key ends with ``#2``, the next one's with ``#3``.
 
     Args:
         tool_context: What Strands hands to a tool that asks for its context.
@@ -90,7 +92,8 @@ def idempotency_key(tool_context: ToolContext) -> str:
     Raises:
         KeyError: The agent has none of Segue's session managers.
     """
-    return f"{tool_context.invocation_state[_SESSION_KEY]}/{tool_context.tool_use['toolUseId']}"
+    state = tool_context.invocation_state
+    return f"{state[_SESSION_KEY]}/{remembered(state, tool_context.tool_use)}"
 
 
 class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
@@ -367,13 +370,13 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
         """Before a tool runs, its intent is durable and the lease is known to be held."""
         recorder = self._told_by(event.agent)
         if not waits_for_answer(event):
-            recorder.tool_started(event.tool_use)
+            remember(event.invocation_state, event.tool_use, recorder.tool_started(event.tool_use))
         event.invocation_state[_SESSION_KEY] = self.session_key
         await self.durable()
 
     async def _on_tool_end(self, event: AfterToolCallEvent) -> None:
         recorder = self._told_by(event.agent)
-        recorder.tool_ended(event.tool_use, event.result)
+        forget(event.invocation_state, recorder.tool_ended(event.tool_use, event.result))
         recorder.state()
 
     async def _on_turn_begin(self, event: BeforeInvocationEvent) -> None:

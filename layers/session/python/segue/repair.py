@@ -8,6 +8,7 @@ always give the same history.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -51,17 +52,12 @@ def repair(messages: Sequence[Message], *, paused: Sequence[str] = ()) -> tuple[
         paused: Tool uses that stay open at its end (see ``segue.pauses``).
     """
     whole = [message for message in map(without_blanks, messages) if message["content"]]
-    finished = {
-        use_id
-        for before, message in pairwise(whole)
-        if not _is_dispatch(message)
-        for use_id in set(results_of(message)) & set(uses_of(before))
-    }
+    finished = _finished(whole)
     fixed: list[Message] = []
     cut_off: list[str] = []
     orphans = 0
     open_uses: list[str] = []
-    for message in whole:
+    for at, message in enumerate(whole):
         results = results_of(message)
         if open_uses and not set(results) & set(open_uses):
             fixed.append(_synthetic(open_uses))
@@ -69,9 +65,9 @@ def repair(messages: Sequence[Message], *, paused: Sequence[str] = ()) -> tuple[
             open_uses = []
         if results:
             paired, lost = _pair(message, open_uses)
-            orphans += len(set(results) - set(open_uses))
+            orphans += len(_beyond(results, open_uses))
             if _is_dispatch(message):
-                unfinished = [use_id for use_id in open_uses if use_id not in finished]
+                unfinished = _beyond(open_uses, finished.get(at, ()))
                 paired = _with_interrupted(paired, unfinished)
                 lost = [*lost, *unfinished]
             cut_off += lost
@@ -158,22 +154,66 @@ def _is_dispatch(message: Message) -> bool:
     return bool((custom.get("bidi") or {}).get("kind") == "tool_dispatch")
 
 
+def _finished(messages: Sequence[Message]) -> dict[int, list[str]]:
+    """Say which uses of each note that a tool was started have their result later: a voice agent records both.
+
+    A result belongs to the oldest note whose use is the same, name and input, and else to the oldest of its id.
+    """
+    waiting: list[tuple[int, dict[str, Any]]] = []
+    finished: dict[int, list[str]] = {}
+    for at, (before, message) in enumerate(pairwise(messages), start=1):
+        uses = [block["toolUse"] for block in before["content"] if "toolUse" in block]
+        answered = Counter(results_of(message)) if uses else Counter[str]()
+        for use in uses:
+            if _is_dispatch(message):
+                waiting.append((at, use))
+            elif answered[use["toolUseId"]]:
+                answered[use["toolUseId"]] -= 1
+                same = [entry for entry in waiting if entry[1]["toolUseId"] == use["toolUseId"]]
+                for entry in sorted(same, key=lambda entry: entry[1] != use)[:1]:
+                    waiting.remove(entry)
+                    finished.setdefault(entry[0], []).append(use["toolUseId"])
+    return finished
+
+
+def _beyond(ids: Sequence[str], others: Sequence[str]) -> list[str]:
+    """The ids that are left once each of the others has taken one away."""
+    left, taken = [], Counter(others)
+    for each in ids:
+        if taken[each]:
+            taken[each] -= 1
+        else:
+            left.append(each)
+    return left
+
+
 def _pair(message: Message, uses: Sequence[str]) -> tuple[Message, list[str]]:
     """Keep the results that answer ``uses``, first and in their order, and fill in those that are missing."""
-    found = {block["toolResult"]["toolUseId"]: block for block in message["content"] if "toolResult" in block}
     others = [block for block in message["content"] if "toolResult" not in block]
-    missing = [use_id for use_id in uses if use_id not in found]
-    answered = [use_id for use_id in found if use_id in uses]  # tools that ran side by side end in any order
-    results = [found.get(use_id) or interrupted(use_id) for use_id in (answered if not missing else uses)]
-    return {**message, "content": [*results, *others]}, missing
+    missing = _beyond(uses, results_of(message))
+    wanted = Counter(uses)
+    answers: list[dict[str, Any]] = []
+    for block in message["content"]:  # tools that ran side by side end in any order
+        use_id = block["toolResult"]["toolUseId"] if "toolResult" in block else ""
+        if wanted[use_id]:
+            wanted[use_id] -= 1
+            answers.append(block)
+    if missing:
+        by_id: dict[str, list[dict[str, Any]]] = {}
+        for block in answers:
+            by_id.setdefault(block["toolResult"]["toolUseId"], []).append(block)
+        answers = [by_id[use_id].pop(0) if by_id.get(use_id) else interrupted(use_id) for use_id in uses]
+    return {**message, "content": [*answers, *others]}, missing
 
 
 def _with_interrupted(message: Message, cut_off: Sequence[str]) -> Message:
-    def block_of(block: dict[str, Any]) -> dict[str, Any]:
-        use_id = block.get("toolResult", {}).get("toolUseId")
-        return interrupted(use_id) if use_id in cut_off else block
-
-    return {**message, "content": [block_of(block) for block in message["content"]]}
+    """Replace the last notes of those uses: earlier ones of the same id are of tools that have ended."""
+    left, content = Counter(cut_off), []
+    for block in reversed(message["content"]):
+        use_id = block["toolResult"]["toolUseId"] if "toolResult" in block else ""
+        left[use_id] -= 1
+        content.append(interrupted(use_id) if left[use_id] >= 0 else block)
+    return {**message, "content": content[::-1]}
 
 
 def interrupted(use_id: str, text: str = INTERRUPTED) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from segue.records import Record, encode_record
 from segue.redaction import replaced
 from segue.refused_values import Refused, raise_refused
 from segue.stash import StashRecorder
+from segue.tool_uses import ToolUse, ToolUses
 from segue.weak import WeakAgent, weakly
 
 Append = Callable[..., int]
@@ -90,6 +91,7 @@ class AgentRecorder:
         self._internal_seen: bytes = b"{}"
         self._pause = PauseNote(stored.internal if stored else {})
         self._stash = StashRecorder(stored)
+        self._uses = ToolUses(stored.uses if stored else {}, stored.messages if stored else ())
         self._tool_starts: dict[str, float] = {}
         self._lock = threading.RLock()
         self._thread: threading.Thread | None = None
@@ -389,21 +391,28 @@ class AgentRecorder:
                 self._record("stash", changes)
 
     @_locked
-    def tool_started(self, tool_use: Any) -> None:
-        """Record that a tool is about to run."""
+    def tool_started(self, tool_use: Any) -> ToolUse:
+        """Record that a tool is about to run, and say which use of its id that is."""
         if isinstance(self.agent, Agent) and self._pause.started(tool_use["toolUseId"], internal_of(self.agent)):
             self.state()
-        self._tool_starts[tool_use["toolUseId"]] = time.monotonic()
-        self._record("tool", {"tool_use_id": tool_use["toolUseId"], "name": tool_use["name"], "phase": "started"})
+        use = self._uses.begin(tool_use, self.agent.messages)
+        self._tool_starts[use.key] = time.monotonic()
+        named = {"tool_use_id": tool_use["toolUseId"], "name": tool_use["name"]}
+        self._record("tool", {**named, "phase": "started", **use.facts})
+        return use
 
     @_locked
-    def tool_ended(self, tool_use: Any, result: Any) -> None:
-        """Record how a tool ended and how long it took."""
-        started = self._tool_starts.pop(tool_use["toolUseId"], None)
+    def tool_ended(self, tool_use: Any, result: Any) -> ToolUse:
+        """Record how a tool ended and how long it took, and say which use of its id that was."""
+        use = self._uses.end(tool_use)
+        started = self._tool_starts.pop(use.key, None)
         data = {"tool_use_id": tool_use["toolUseId"], "name": tool_use["name"], "phase": "ended"}
+        if use.number > 1:
+            data["use"] = use.number
         status = result.get("status", "success") if isinstance(result, dict) else "error"
         ms = 0 if started is None else round((time.monotonic() - started) * 1000)
         self._record("tool", {**data, "status": status, "ms": ms})
+        return use
 
     @_locked
     def connection(self, *, restarted: bool = False) -> None:
