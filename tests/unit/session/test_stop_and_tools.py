@@ -10,10 +10,11 @@ import pytest
 from strands import tool
 from strands.bidi import BidiAgent
 from strands.bidi.types.events import BidiResponseStartEvent, BidiResponseStopEvent
+from strands.hooks import BeforeToolCallEvent
 
 from tests.support.crash import certainly_dead
 from tests.support.memory_manager import Latch, MemoryStorage
-from tests.support.scripted_model import ScriptedModel, calling, until
+from tests.support.scripted_model import ScriptedModel, calling, calling_all, until
 from tests.support.waiting import eventually
 
 Sessions = Callable[..., Any]
@@ -95,4 +96,48 @@ async def test_a_result_is_durable_when_its_hook_returns(memory_sessions: Sessio
 
     numbers = [manager.record_of(message["tracking_id"]) for message in agent.messages]
     assert all(number is not None and number < manager.head for number in numbers)
+    await agent.stop()
+
+
+def tools_begun(manager: Any) -> list[str]:
+    journal = manager._runtime.run_sync(manager._session.read())
+    return [record.data["tool_use_id"] for record in journal.records if record.kind == "tool"]
+
+
+async def test_a_response_ends_when_the_tools_that_it_asked_for_have_begun(
+    memory_sessions: Sessions, storage: MemoryStorage
+) -> None:
+    @tool
+    async def wait() -> str:
+        """Wait."""
+        await running.wait()
+        return "done"
+
+    running = asyncio.Event()
+    manager = memory_sessions()
+    agent = await talking(manager, tools=[wait])
+    uses = [("wait", "t1", {}), ("wait", "t2", {})]
+    agent.model.emit([BidiResponseStartEvent("r1"), *calling_all(*uses), BidiResponseStopEvent("r1")])
+    await until(agent, "bidi_response_stop")
+
+    assert sorted(await asyncio.to_thread(tools_begun, manager)) == ["t1", "t2"]
+    running.set()
+    await agent.stop()
+
+
+@pytest.mark.parametrize("how", ["thinks", "calls off"])
+async def test_a_response_does_not_wait_for_a_hook_that_lets_no_tool_begin(memory_sessions: Sessions, how: str) -> None:
+    async def before(event: BeforeToolCallEvent) -> None:
+        if how == "calls off":
+            event.cancel_tool = "not now"
+        else:
+            await thought.wait()
+
+    thought = asyncio.Event()
+    agent = await talking(memory_sessions())
+    agent.add_hook(before, BeforeToolCallEvent)
+    agent.model.emit([BidiResponseStartEvent("r1"), *calling("clock", "t1"), BidiResponseStopEvent("r1")])
+    async with asyncio.timeout(10):
+        await until(agent, "bidi_response_stop")
+    thought.set()
     await agent.stop()

@@ -388,6 +388,8 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
 
     async def _on_turn_end(self, event: BidiResponseStopEvent | AfterInvocationEvent) -> None:
         recorder = self._told_by(event.agent)
+        if isinstance(event, BidiResponseStopEvent):
+            await recorder.tools_begin()
         await recorder.reconcile_turn()
         recorder.state()
         recorder.record_stash()

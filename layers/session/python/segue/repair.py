@@ -66,7 +66,7 @@ def repair(messages: Sequence[Message], *, paused: Sequence[str] = ()) -> tuple[
         if results:
             paired, lost = _pair(message, open_uses)
             orphans += len(_beyond(results, open_uses))
-            if _is_dispatch(message):
+            if is_dispatch(message):
                 unfinished = _beyond(open_uses, finished.get(at, ()))
                 paired = _with_interrupted(paired, unfinished)
                 lost = [*lost, *unfinished]
@@ -148,7 +148,7 @@ def results_of(message: Message) -> list[str]:
     return [block["toolResult"]["toolUseId"] for block in message["content"] if "toolResult" in block]
 
 
-def _is_dispatch(message: Message) -> bool:
+def is_dispatch(message: Message) -> bool:
     """Whether this is BidiAgent's note that a tool was started, which stands for a result until it comes."""
     custom = (message.get("metadata") or {}).get("custom") or {}
     return bool((custom.get("bidi") or {}).get("kind") == "tool_dispatch")
@@ -165,7 +165,7 @@ def _finished(messages: Sequence[Message]) -> dict[int, list[str]]:
         uses = [block["toolUse"] for block in before["content"] if "toolUse" in block]
         answered = Counter(results_of(message)) if uses else Counter[str]()
         for use in uses:
-            if _is_dispatch(message):
+            if is_dispatch(message):
                 waiting.append((at, use))
             elif answered[use["toolUseId"]]:
                 answered[use["toolUseId"]] -= 1

@@ -28,12 +28,16 @@ from segue.pauses import FitHistory, PauseNote, resume_own_message
 from segue.records import Record, encode_record
 from segue.redaction import replaced
 from segue.refused_values import Refused, raise_refused
+from segue.repair import is_dispatch, results_of
 from segue.stash import StashRecorder
 from segue.tool_uses import ToolUse, ToolUses
 from segue.weak import WeakAgent, weakly
 
 Append = Callable[..., int]
 _MESSAGES = frozenset({"message", "update", "redact"})
+
+_BEGINNING = 8
+"""Turns of the loop in which a tool gets from its request to the hook before it. Strands 1.62 needs two."""
 
 _WHOLE = frozenset({"state", "internal"})
 """Kinds of which half a record would be none."""
@@ -93,6 +97,7 @@ class AgentRecorder:
         self._stash = StashRecorder(stored)
         self._uses = ToolUses(stored.uses if stored else {}, stored.messages if stored else ())
         self._tool_starts: dict[str, float] = {}
+        self._asked_for: set[str] = set()
         self._lock = threading.RLock()
         self._thread: threading.Thread | None = None
 
@@ -223,6 +228,8 @@ class AgentRecorder:
     @_locked
     def message(self, message: Message, inputs: Inputs) -> None:
         """Record an added message. A streamed one that has only begun is recorded when it is complete."""
+        if is_dispatch(message):
+            self._asked_for.update(results_of(message))
         self._held.added(message, inputs)
 
     @_locked
@@ -390,11 +397,24 @@ class AgentRecorder:
             if changes is not None:
                 self._record("stash", changes)
 
+    async def tools_begin(self) -> None:
+        """Let tools begin that a voice agent's response has just asked for: their intents are of this turn.
+
+        Its end then waits for them, too. Told before, it could be followed by ``stop()`` while a tool still waits for
+        its intent, and a tool that would have run without a session manager does not.
+        """
+        for _ in range(_BEGINNING):
+            if not self._asked_for:
+                return
+            await asyncio.sleep(0)
+        self._asked_for.clear()  # a hook of the user has called them off, or still thinks
+
     @_locked
     def tool_started(self, tool_use: Any) -> ToolUse:
         """Record that a tool is about to run, and say which use of its id that is."""
         if isinstance(self.agent, Agent) and self._pause.started(tool_use["toolUseId"], internal_of(self.agent)):
             self.state()
+        self._asked_for.discard(tool_use["toolUseId"])
         use = self._uses.begin(tool_use, self.agent.messages)
         self._tool_starts[use.key] = time.monotonic()
         named = {"tool_use_id": tool_use["toolUseId"], "name": tool_use["name"]}
