@@ -107,7 +107,7 @@ class Sessions:
 
         Args:
             session: The session.
-            seconds: For storage to answer; default: the manager's own. After that the lease runs out.
+            seconds: For storage to answer; default: the manager's own. After that the lease expires.
 
         Raises:
             SegueError: What was queued could not be committed.
@@ -129,7 +129,7 @@ class Sessions:
         try:
             await session.manager.close(seconds)
         except SegueError as error:
-            # Nothing acknowledged is lost, and a lease that could not be released runs out.
+            # Nothing acknowledged is lost, and a lease that could not be released expires.
             logger.warning("not released", session=session.manager.session_key, reason=type(error).__name__)
 
     async def _open(self, session_key: str) -> TextSession:

@@ -121,7 +121,7 @@ class Turns:
 
 
 def _left(attempt: Attempt) -> float:
-    """Seconds that the release may take: a lease that is not left in time is frozen with the process, and runs out."""
+    """Seconds that the release may take: a lease that is not left in time is frozen with the process, and expires."""
     return min(STORAGE_TIMEOUT_S, max(END_SECONDS, attempt.seconds_left() - END_SECONDS))
 
 

@@ -144,7 +144,7 @@ def test_storage_that_hangs_is_waited_for_in_bounds_and_what_it_did_not_take_is_
 
     assert ended.stderr.splitlines()[-1] == (
         "segue: session default/talk: 1 record was not written; storage does not answer; "
-        "not released, its lease runs out in 10 s"
+        "not released, its lease expires in 10 s"
     )
     assert "default/other" not in ended.stderr
 

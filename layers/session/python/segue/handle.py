@@ -196,7 +196,7 @@ class SessionHandle(SessionFacts, ClientInput, Committing, Losing, RefusedValues
 
         Args:
             timeout: Seconds to wait for storage; default: ``DURABLE_TIMEOUT_S``. Then what is queued is still tried,
-                but the lease is not renewed any more: it runs out.
+                but the lease is not renewed any more: it expires.
 
         Raises:
             ValueRefused: Something was not recorded as it is. All else is durable.

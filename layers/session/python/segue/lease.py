@@ -284,7 +284,7 @@ class Lease:
         """Let go. Does nothing if the lease is lost already.
 
         Raises:
-            StorageUnavailable: The outcome could not be learnt; the lease runs out by itself.
+            StorageUnavailable: The outcome could not be learnt; the lease expires by itself.
         """
         if self.item is None or not self.item.held:
             return
@@ -342,7 +342,7 @@ class Lease:
         return SessionFenced(epoch, winner, self.session_key, shown=shown(self.session_key))
 
     def forget(self) -> None:
-        """Be the holder no more, whatever the item says: it runs out by itself."""
+        """Be the holder no more, whatever the item says: it expires by itself."""
         if self.item is not None:
             self.item = replace(self.item, acquire_id=None)
 

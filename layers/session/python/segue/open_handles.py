@@ -257,7 +257,7 @@ def _left_behind(sessions: list[Session], wrong: dict[Session, str]) -> Iterator
         why = wrong.get(session) or (str(session.failure) if session.unwritten and session.failure else None)
         problems = [why] if why else []
         if session.lease.held:
-            problems.append(f"not released, its lease runs out in {session.lease.settings.duration:g} s")
+            problems.append(f"not released, its lease expires in {session.lease.settings.duration:g} s")
         if session.unwritten:
             records = "1 record was" if session.unwritten == 1 else f"{session.unwritten} records were"
             problems.insert(0, f"{records} not written")

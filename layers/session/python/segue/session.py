@@ -247,7 +247,7 @@ class Session:
         """Flush and release. The next write takes the session again, if nobody wrote in between.
 
         Args:
-            timeout: Seconds to wait for what is queued; default: ``CLOSE_TIMEOUT_S``. After that the lease runs out.
+            timeout: Seconds to wait for what is queued; default: ``CLOSE_TIMEOUT_S``. After that the lease expires.
 
         Raises:
             SegueError: What was queued could not be committed.
@@ -282,7 +282,7 @@ class Session:
             async with self._between_commits(writer, timeout):
                 await self._release(writer, timeout)
         except StorageUnavailable as error:
-            logger.warning("not released, the lease runs out", extra={"error": str(error)})
+            logger.warning("not released, the lease expires", extra={"error": str(error)})
             if for_good:
                 writer.fail(self.lease.fenced(None))
             self.upkeep.forsake()

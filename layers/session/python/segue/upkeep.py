@@ -27,10 +27,10 @@ logger = logging.getLogger(__name__)
 STORAGE_TIMEOUT_S = 90.0
 """Seconds that storage is waited for, in hooks, in ``flush`` and in ``close``, and that heartbeats keep a lease whose
 commit storage does not answer. A hang of a minute is waited out. Then waits end with StorageUnavailable, what is queued
-stays queued, and the lease runs out: a holder that has lost its way to S3 must not keep others from the session."""
+stays queued, and the lease expires: a holder that has lost its way to S3 must not keep others from the session."""
 
 CLOSE_TIMEOUT_S = STORAGE_TIMEOUT_S
-"""Seconds that a close, a leave or a deletion waits for storage. After that the lease is left to run out, since whether
+"""Seconds that a close, a leave or a deletion waits for storage. After that the lease is left to expire, since whether
 the last commit was accepted is not known."""
 
 _HUNG_LOOP_RETRY_S = 0.5
@@ -79,22 +79,22 @@ class Upkeep:
             self._heartbeats.add(self, 0.0)
 
     def forsake(self) -> None:
-        """Renew nothing any more: the lease runs out, unless something is committed that is not written yet."""
+        """Renew nothing any more: the lease expires, unless something is committed that is not written yet."""
         if self.writer is not None:
             self._forsaken_at = self.writer.position
 
     @property
     def forsaken(self) -> bool:
-        """Whether the lease is left to run out."""
+        """Whether the lease is left to expire."""
         return self._lease.held and self.writer is not None and self.writer.head <= self._forsaken_at
 
     async def let_go(self) -> None:
-        """Release the lease; if storage does not answer, it runs out."""
+        """Release the lease; if storage does not answer, it expires."""
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
                 await self._lease.release()
         except (StorageUnavailable, StorageRefused, TimeoutError) as error:
-            logger.warning("lease not released, it runs out", extra={"error": type(error).__name__})
+            logger.warning("lease not released, it expires", extra={"error": type(error).__name__})
             self._lease.forget()
 
     def on_lost(self, callback: Callable[[], None]) -> None:
@@ -124,7 +124,7 @@ class Upkeep:
     async def _beat(self) -> float | None:
         lease, settings = self._lease, self._lease.settings
         if not lease.held or self.loop_ended:
-            return self._ended()  # let go; or the loop that the agent lived on has ended without a stop: it runs out
+            return self._ended()  # let go; or the loop that the agent lived on has ended without a stop: it expires
         if lease.fresh_for <= 0:
             self.lost()
         turning = self._watch is None or self._watch.alive()
@@ -165,7 +165,7 @@ class Upkeep:
         self._hanging = self.writer is not None and self.writer.unanswered_for > STORAGE_TIMEOUT_S
         if self._hanging and not before:
             logger.warning(
-                "storage does not answer a commit, the lease runs out",
+                "storage does not answer a commit, the lease expires",
                 extra={"session": self._lease.session_key, "epoch": self._lease.epoch, "seconds": STORAGE_TIMEOUT_S},
             )
         return self._hanging
