@@ -79,7 +79,7 @@ async def test_one_that_takes_over_from_another_kind_gets_none(memory_sessions: 
 
 
 async def test_a_message_that_is_not_held_any_more_can_be_redacted(memory_sessions: Sessions) -> None:
-    await talked(memory_sessions, StatefulModel(), "My number is 4711")
+    await talked(memory_sessions, StatefulModel(["Noted"]), "My number is 4711")
     manager = memory_sessions()
     await manager.open()
     agent = built(manager, model=StatefulModel())

@@ -15,7 +15,7 @@ from typing import Any
 
 from segue.errors import FirstError
 from segue.history import AgentHistory, Message
-from segue.messages import copy_of, differ, is_cut_speech, kept_copy, without_content
+from segue.messages import copy_of, differ, is_cut_speech, kept_by_model, kept_copy, without_content
 from segue.order import SessionOrder
 from segue.seen import UNSEEN, SeenMessages
 from segue.shapes import id_of
@@ -178,6 +178,8 @@ class HeldMessages:
             RecordTooLarge: A message is; the others are recorded.
         """
         seen = self._seen
+        if not self._current and kept_by_model(self._agent.alive):
+            self._put_aside()
         place = None if told is None else _last_place(self._current, told)
         gone, come = seen.difference(self._current)
         self._name(come)
@@ -194,6 +196,11 @@ class HeldMessages:
         finally:
             self._arrange()
         return place is not None
+
+    def _put_aside(self) -> None:
+        """Let all that was held be part of the session, though the agent holds it no more."""
+        self._outside.update(zip(self._seen.ids, self._seen.copies, strict=True))
+        self._seen.replace(slice(0, len(self._seen)), [], [])
 
     def comparing(self, newest: int | None = None) -> Iterator[None]:
         """Record what was done without an event, step by step; the agent may go on between two steps.

@@ -48,7 +48,7 @@ from segue.errors import SegueError, StorageRefused
 from segue.handle import SessionHandle, in_event_loop
 from segue.history import AgentHistory, History, Message, apply, fold
 from segue.interrupting import refuse_interrupts
-from segue.messages import messages_of
+from segue.messages import kept_by_model, messages_of
 from segue.multi_agents import MultiAgents
 from segue.options import SessionOptions, Settings
 from segue.pauses import fit_to_use, waits_for_answer
@@ -463,6 +463,8 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
         if any(limit is not None for limit in limits.values()):  # otherwise nobody needs to know how large it is
             messages, report = fit(history.messages, history.report, **limits)
             history = replace(history, messages=messages, report=report)
+        if kept_by_model(agent):
+            history = replace(history, messages=[])  # it would be shown twice what it has
         # Another thread may be reading the old one.
         self.report = {**self.report, agent.agent_id: history.report}
         if history.report:

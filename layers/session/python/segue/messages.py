@@ -33,6 +33,11 @@ def messages_of(stored: AgentHistory) -> list[Message]:
     return copy_of(stored.messages) if spare is None else spare
 
 
+def kept_by_model(agent: Any) -> bool:
+    """Whether an agent's model keeps the conversation itself, so that Strands empties the history after each turn."""
+    return getattr(getattr(agent, "model", None), "stateful", False) is True
+
+
 def is_cut_speech(message: Message) -> bool:
     """Whether this stands for what a user said that was never transcribed, because the connection ended."""
     bidi = ((message.get("metadata") or {}).get("custom") or {}).get("bidi") or {}
