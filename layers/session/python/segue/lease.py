@@ -29,9 +29,10 @@ _POLL_S = 0.25
 _BACKOFF_S = (0.05, 2.0)
 """First and longest pause after storage failed."""
 
-_SHORTEST_REQUEST_S = 3.0
-_SHORTEST_HEARTBEAT_S = 1.5
-"""However short a lease is: less time than this is too little for a network and a busy machine."""
+_SHORTEST_REQUEST_S = 6.0
+_SHORTEST_HEARTBEAT_S = 2.0
+"""However short a lease is: with less time than this, a busy machine's requests would be sent again for nothing. What
+keeps the lease is the next heartbeat, which does not wait for this one."""
 
 
 @dataclass(frozen=True, slots=True)
