@@ -133,10 +133,12 @@ class Ledger(Contents):
             self.broken(f"an expiry was reckoned from a clock that is {off / DAY_S:.0f} days off")
 
     def removed_by_ttl(self) -> None:
-        """Remove the item, as DynamoDB does when it finds it past its TTL."""
+        """Remove the item, as DynamoDB does when it finds it past its TTL, which is later than any request arrives."""
         item = self.item
-        if item is None or item.expires_at >= self.wall():
+        if item is None or item.expires_at + HOUR_S >= self.wall():
             return
+        if item.held and self.wall() - EPOCH_S - self._moved_at < HOUR_S:
+            self.broken("the TTL removed a session whose holder lives")
         self.note("storage", "removes the item, which has expired")
         del self.guard.items[self.key]
 

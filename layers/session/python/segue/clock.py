@@ -1,7 +1,7 @@
 """Time, injected, so that no test waits and no two machines' clocks are compared.
 
-Durations are measured on a process's own monotonic clock. Wall-clock time is used for two things only:
-the ``at`` of a record, which people read, and DynamoDB's ``expires_at``, which is days away.
+Durations are measured on a process's own monotonic clock. Wall-clock time is used for the ``at`` of a record, which
+people read, and where a directory is storage; DynamoDB tells its own time, which ``expires_at`` goes by.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Clock(Protocol):
         ...
 
     def wall(self) -> float:
-        """Seconds since 1970, for people and for DynamoDB's TTL."""
+        """Seconds since 1970, for people, and for storage that tells no time of its own."""
         ...
 
     async def sleep(self, seconds: float) -> None:
