@@ -97,6 +97,7 @@ MUTANTS = (
     Search("segments dropped before the commit", _SMALL, ("FOLD",), "DROPPED_BEFORE_COMMIT"),
     Search("collected whatever the epoch", _SMALL, ("COLLECT",), "COLLECTED_WHATEVER_EPOCH"),
     Search("uncommitted pages deleted", _SMALL, ("FOLD", "COLLECT"), "UNCOMMITTED_PAGES_DELETED"),
+    Search("deleted though something was committed since", _SMALL, ("DELETE",), "BURY_AT_ANY_HEAD"),
     Search("life not in the keys", _SMALL, ("DELETE",), "LIFE_NOT_IN_KEYS"),
 )
 """Searches for faults, within bounds in which the protocol itself holds: ``PROTOCOL`` searches each of them."""

@@ -192,11 +192,16 @@ inline apply_release(who) {
     }
 }
 
-inline apply_bury(who) {
+inline apply_bury(who, pulse) {
     d_step {
     ok = (holder == who);
+#ifndef MUTANT_BURY_AT_ANY_HEAD
+    ok = ok && head == pulse;
+#endif
     if
-    :: ok -> holder = 0; epoch++; buried = true; last = 0
+    :: ok ->
+        assert(head == pulse);               /* nothing that was committed since it was given up goes with it */
+        holder = 0; epoch++; buried = true; last = 0
     :: else
     fi
     }
@@ -374,7 +379,7 @@ deliver:
         :: bag[n].kind == PUT_SEGMENT -> apply_put_segment(bag[n].a)
         :: bag[n].kind == PUT_PAGE -> apply_put_page(bag[n].a, bag[n].b)
         :: bag[n].kind == DROP -> apply_drop(bag[n].a)
-        :: bag[n].kind == BURY -> apply_bury(bag[n].a)
+        :: bag[n].kind == BURY -> apply_bury(bag[n].a, bag[n].beat)
         :: bag[n].kind == SWEEP -> apply_sweep(bag[n].a)
         fi;
         bag[n].kind = NONE; bag[n].a = 0; bag[n].b = 0; bag[n].beat = 0; bag[n].before = 0;
@@ -662,14 +667,16 @@ let_go_of:
 bury:
     if
     :: atomic {
-        apply_bury(mine);
+        apply_bury(mine, where);
         if
         :: ok -> ok = false; goto sweep
+        :: !ok && buried && born == life -> goto sweep    /* an answer was lost: its own tombstone, or as good as that */
         :: else -> goto idle
         fi
        }
-    :: atomic { apply_bury(mine); ok = false; goto idle }
-    :: atomic { send_late(BURY, mine, 0, 0, 0); goto bury }
+    :: atomic { apply_bury(mine, where); ok = false; goto idle }
+    :: atomic { send_late(BURY, mine, 0, where, 0); goto bury }
+    :: atomic { send_late(BURY, mine, 0, where, 0); goto hold }      /* gives up, and goes on writing */
     fi;
 sweep:
     if

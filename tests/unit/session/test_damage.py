@@ -19,6 +19,8 @@ from segue.runtime import Runtime
 from segue.verify import verify
 from tests.support.fake_model import FakeModel
 from tests.support.memory_manager import MemoryStorage
+from tests.support.sessions import SHORT
+from tests.support.waiting import eventually
 
 Sessions = Callable[..., Any]
 
@@ -331,6 +333,22 @@ async def test_a_file_that_is_no_item_is_named(tmp_path: Path, file_sessions: Se
         await file_sessions().open()
 
     assert path.read_text(encoding="latin-1") == content
+
+
+async def test_a_holder_whose_item_was_spoilt_says_so_and_writes_nothing_more(
+    vandal: Vandal, memory_sessions: Sessions
+) -> None:
+    manager = memory_sessions(lease=SHORT)
+    await manager.open()
+    vandal.change_item(pages=10**18)
+
+    await eventually(lambda: isinstance(manager._session.live.failure, JournalCorrupt))
+
+    spoilt = dict(vandal.items["default/talk"])
+    with pytest.raises(JournalCorrupt, match="its pages is 1000000000000000000"):
+        await manager.durable(manager.position + 1)
+    assert not manager._session.upkeep._beating
+    assert vandal.items["default/talk"] == spoilt
 
 
 async def test_an_item_that_something_else_wrote_is_left_alone(vandal: Vandal, memory_sessions: Sessions) -> None:

@@ -17,7 +17,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from segue.errors import SessionFenced, StorageRefused, StorageUnavailable
+from segue.errors import JournalCorrupt, SessionFenced, StorageRefused, StorageUnavailable
 from segue.journal import JournalWriter
 from segue.lease import Lease
 from segue.runtime import HeartbeatSchedule, LoopWatch
@@ -152,6 +152,12 @@ class Upkeep:
                 return settings.heartbeat
             if self.writer is not None:
                 self.writer.fail(fenced)
+            self.lost()
+            return None
+        except JournalCorrupt as corrupt:  # somebody has changed the item: nothing more is written into it
+            logger.error("guard item cannot be right, the lease runs out", extra={"epoch": lease.epoch})  # noqa: TRY400 - it is told
+            if self.writer is not None:
+                self.writer.fail(corrupt)
             self.lost()
             return None
         except (StorageUnavailable, StorageRefused, TimeoutError) as error:
