@@ -15,7 +15,7 @@ from segue.item import GuardItem
 from segue.watch import Probe
 from tests.simulation.author import Author, read
 from tests.simulation.loop import Process
-from tests.simulation.truth import Owner
+from tests.simulation.truth import HOUR_S, Owner
 from tests.simulation.world import Actor, World
 
 _TROUBLE = (StorageUnavailable, StorageRefused)
@@ -213,7 +213,7 @@ async def ttl(world: World, name: str) -> None:
     """Is DynamoDB, which removes what has expired by its own clock."""
     dice = _dice(world, name)
     for _ in range(8):
-        await asyncio.sleep(dice.choice((1.0, 20.0, 90.0)))
+        await asyncio.sleep(dice.choice((20.0, 90.0, 1.25 * HOUR_S)))
         world.ledger.removed_by_ttl()
 
 
