@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
 import pytest
 from hypothesis import given, settings
@@ -13,14 +15,20 @@ from strands import Agent
 from strands.agent.conversation_manager import SlidingWindowConversationManager
 from strands.bidi import BidiAgent
 
+import segue.order
+from segue.clock import SystemClock
+from segue.copies import fork
 from segue.history import AgentHistory, fold
+from segue.item import ESCAPES_SCHEMA, FIRST_SCHEMA, GuardItem
 from segue.messages import messages_of
-from segue.order import SessionOrder
+from segue.order import LONG, SessionOrder
 from segue.pauses import FitHistory
-from segue.records import Record
+from segue.points import read_at
+from segue.records import Record, encode_record
 from segue.repair import RepairReport
 from segue.tracking import AgentRecorder
 from tests.support.fake_model import FakeModel
+from tests.support.memory_manager import MemoryStorage
 from tests.support.scripted_model import ScriptedModel
 
 Sessions = Callable[..., Any]
@@ -281,3 +289,76 @@ def test_what_lies_outside_follows_what_it_followed() -> None:
     assert order.window(["d", "f"], {"b", "c", "e"}) == {"keep": list("bcdef")}
     assert order.window(["f", "d"], {"b", "c", "e"}) == {"keep": list("bcfde")}
     assert order.window([], {"b", "c", "e"}) == {"keep": list("bce")}
+
+
+_LENGTH = 2 * LONG
+"""Messages outside, so many that the ids of all that stay are not written again."""
+
+
+async def long_session(sessions: Sessions, **options: Any) -> Any:
+    """An agent that holds the last turn of a long session, and takes the oldest out with every turn."""
+    await closed(await opened(sessions, text_agent, messages=exchange(*range(_LENGTH // 2))))
+    trimming = SlidingWindowConversationManager(window_size=4)
+    return await opened(sessions, text_agent, max_messages=2, conversation_manager=trimming, **options)
+
+
+async def test_what_leaves_a_window_in_a_long_session_is_all_that_is_written_of_it(
+    memory_sessions: Sessions, storage: MemoryStorage
+) -> None:
+    agent = await long_session(memory_sessions)
+    assert GuardItem.parse(storage.guard.items["default/talk"]).schema == FIRST_SCHEMA
+    for number in range(5):
+        await agent.invoke_async(f"new {number}")
+    await closed(agent)
+    manager = memory_sessions()
+    await manager.open()
+    journal = await asyncio.to_thread(manager._runtime.run_sync, manager._session.read())
+    windows = [record.data for record in journal.records if record.kind == "window"]
+
+    assert [list(window) for window in windows] == [["drop"]] * len(windows)
+    assert windows
+    assert max(len(encode_record(Record(kind="window", data=window))) for window in windows) < 200
+    assert GuardItem.parse(storage.guard.items["default/talk"]).schema == ESCAPES_SCHEMA
+    ids = [message["tracking_id"] for message in manager.history.agents["default"].messages]
+    assert ids[: _LENGTH - 2] == [message["tracking_id"] for message in exchange(*range(_LENGTH // 2 - 1))]
+    assert ids[_LENGTH - 2 :] == [message["tracking_id"] for message in agent.messages]
+    await manager.close()
+
+
+async def test_what_left_a_window_in_a_long_session_can_come_back(memory_sessions: Sessions) -> None:
+    agent = await long_session(memory_sessions)
+    whole = copy.deepcopy(agent.messages)
+    del agent.messages[:]
+    await agent._session_manager.flush()
+    agent.messages = [*whole, said("more")]
+    await closed(agent)
+
+    again = await opened(memory_sessions, text_agent)
+    assert again.messages == [*exchange(*range(_LENGTH // 2)), said("more")]
+
+
+async def test_a_fork_of_such_a_session_is_closed_to_earlier_releases_too(
+    memory_sessions: Sessions, storage: MemoryStorage
+) -> None:
+    agent = await long_session(memory_sessions)
+    del agent.messages[-1]
+    await closed(agent)
+    await fork(storage.stores(), "default/talk", "default/copy", SystemClock())
+
+    assert GuardItem.parse(storage.guard.items["default/copy"]).schema == ESCAPES_SCHEMA
+    history = (await read_at(storage.stores(), "default/copy", SystemClock())).agents["default"]
+    assert len(history.messages) == _LENGTH - 1
+
+
+@given(st.integers(0, 12), st.data())
+def test_a_window_by_what_it_lost_and_by_what_it_kept_are_the_same(outside: int, data: Any) -> None:
+    ids = [f"m{number}" for number in range(12)]
+    held = data.draw(st.lists(st.sampled_from(ids[outside:]), unique=True).map(sorted)) if outside < 12 else []
+    added = [Record(kind="message", data={"message": said(one)}) for one in ids]
+    found = []
+    for long in (0, LONG):
+        with mock.patch.object(segue.order, "LONG", long):
+            window = SessionOrder(ids).window([one for one in ids if one in held], set(ids[:outside]))
+        records = [*added, *([] if window is None else [Record(kind="window", data=window)])]
+        found.append([message["tracking_id"] for message in fold(records).agents["default"].messages])
+    assert found[0] == found[1]

@@ -34,7 +34,7 @@ from segue.item import (
 )
 from segue.keys import Keys
 from segue.lease import Lease
-from segue.records import Record, Segment, decode_record, encode_page, encode_segment, full_page, is_escaped
+from segue.records import Record, Segment, decode_record, encode_page, encode_segment, full_page, is_misread
 from segue.redaction import Replacements, redact_segments, redacted, replacement_of, sweep_pages
 from segue.restore import Journal
 from segue.storage.interface import ConditionalWrite, ConditionFailed, ObjectMissing, ObjectStore, PreconditionFailed
@@ -315,7 +315,7 @@ async def _all_or_none(requests: Sequence[Coroutine[Any, Any, None]]) -> None:
 
 def _schema_for(mine: GuardItem, written: Sequence[bytes]) -> int:
     """The schema that keeps out who would misread what is written, or redact without knowing of volumes."""
-    if any(is_escaped(body) for body in written):
+    if any(is_misread(body) for body in written):
         return ESCAPES_SCHEMA
     return VOLUMES_SCHEMA if mine.pages >= records.VOLUME_PAGES else FIRST_SCHEMA
 

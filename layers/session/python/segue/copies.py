@@ -37,7 +37,7 @@ from segue.records import (
     encode_record,
     encode_segment,
     full_page,
-    is_escaped,
+    is_misread,
     skips,
     unreadable,
 )
@@ -213,7 +213,7 @@ def _planned(key: str, segments: Sequence[Segment], at: float, retention_s: int,
     item = GuardItem(
         session_key=key,
         born=guard.new_born(at),
-        schema=ESCAPES_SCHEMA if _any_escaped(segments) else FIRST_SCHEMA,
+        schema=ESCAPES_SCHEMA if _any_misread(segments) else FIRST_SCHEMA,
         epoch=max((segment.entry.epoch for segment in segments), default=0),
         expires_at=int(at) + retention_s,
         head=segments[-1].end if segments else 0,
@@ -225,8 +225,8 @@ def _planned(key: str, segments: Sequence[Segment], at: float, retention_s: int,
     return _Plan(item, tuple(pages), tail)
 
 
-def _any_escaped(segments: Sequence[Segment]) -> bool:
-    return any(is_escaped(body) for segment in segments for body in segment.records)
+def _any_misread(segments: Sequence[Segment]) -> bool:
+    return any(is_misread(body) for segment in segments for body in segment.records)
 
 
 def _objects_of(plan: _Plan, prefix: str) -> dict[str, Callable[[], bytes]]:

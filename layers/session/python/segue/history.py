@@ -7,6 +7,7 @@ Kinds of records, and the shape of their ``data``:
     update       {"message": …}                                  replaces the message with its tracking id
     redact       {"message": …}                                  the same, and the old content must go
     window       {"keep": [<tracking id>, …]}                    the agent's history is now these messages
+                 {"drop": [<tracking id>, …]}                    or all but these (docs/rfcs/0013)
     state        {…}                                             the agent's whole state
     prompt       [{"text": …}, …] or null                        its system prompt
     internal     {"conversation_manager_state": …, …, "pause"?}  what else Strands keeps of an ``Agent`` (see pauses.py)
@@ -252,6 +253,8 @@ def apply(agent: AgentHistory, number: int, record: Record, *, gaps: bool = Fals
             if record.kind == "redact":
                 agent.internal = replaced(agent.internal, {id_of(message): message})
                 agent.approvals = [one.redacted(id_of(message)) for one in agent.approvals]
+        case "window" if "drop" in data:
+            _drop(agent, set(map(str, _typed(data["drop"], list))))
         case "window":
             _keep(agent, [str(tracking_id) for tracking_id in _typed(data["keep"], list)], gaps=gaps)
         case "state":
@@ -294,6 +297,11 @@ def _keep(agent: AgentHistory, keep: Sequence[str], *, gaps: bool) -> None:
         raise ValueError(f"keeps messages that were never recorded: {missing[:3]}")
     agent.messages = [known[tracking_id] for tracking_id in keep if tracking_id in known]
     agent.earlier |= known
+
+
+def _drop(agent: AgentHistory, lost: set[str]) -> None:
+    agent.earlier |= {known: one for known, one in _by_id(agent.messages).items() if known in lost}
+    agent.messages = [message for message in agent.messages if id_of(message) not in lost]
 
 
 def _insert(agent: AgentHistory, message: Message, before: str | None) -> None:

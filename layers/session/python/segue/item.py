@@ -41,7 +41,8 @@ VOLUMES_SCHEMA = 2
 """From the moment that it may have volumes: who knows nothing of them must not redact there (docs/rfcs/0007)."""
 
 ESCAPES_SCHEMA = 3
-"""From the first record with escapes on: who knows nothing of them would misread it (docs/rfcs/0010)."""
+"""From the first record with escapes on, or the first window that says what it lost: an earlier release would misread
+either (docs/rfcs/0010, 0013)."""
 
 SCHEMA = ESCAPES_SCHEMA
 """Version of the item that this library writes at most, and of the newest that it reads."""

@@ -15,6 +15,10 @@ from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
 
+LONG = 256
+"""Messages from which on a window that lies in a longer history is recorded by what it lost. The ids of all that stay
+are 10 KB then, and a conversation manager may take two messages out of the window in every turn."""
+
 
 class SessionOrder:
     """The tracking ids of a session's messages, as its records leave them."""
@@ -52,11 +56,19 @@ class SessionOrder:
         Returns:
             The data of a "window" record, None if the session is in that order already.
         """
-        arranged = self._arranged(held, outside)
-        if arranged == self._ids:
+        inside = set(held)
+        gone = self._count.keys() - inside - outside
+        left = [one for one in self._ids if one not in gone] if gone else self._ids
+        if [one for one in left if one in inside] != list(held):
+            left = self._arranged(held, outside)
+        elif not gone:
             return None
-        self._ids, self._count = arranged, Counter(arranged)
-        return {"keep": arranged}
+        elif len(left) > max(LONG, 2 * len(held)):
+            lost = [one for one in self._ids if one in gone]
+            self._ids, self._count = left, Counter(left)
+            return {"drop": lost}
+        self._ids, self._count = left, Counter(left)
+        return {"keep": left}
 
     def _arranged(self, held: Sequence[str], outside: AbstractSet[str]) -> list[str]:
         """What lies outside follows whatever it follows now, or what is left of that."""

@@ -180,6 +180,14 @@ def is_escaped(body: bytes | msgspec.Raw) -> bool:
     return bytes(body).startswith(_ESCAPED)
 
 
+_DROPPING = b'{"kind":"window","data":{"drop":'
+
+
+def is_misread(body: bytes | msgspec.Raw) -> bool:
+    """Whether a release that knows no escapes, and no windows that say what they lost, would misread a record."""
+    return is_escaped(body) or bytes(body).startswith(_DROPPING)
+
+
 def decode_record(body: bytes | msgspec.Raw, key: str = "record", number: int | None = None) -> Record:
     """Read a record.
 

@@ -91,6 +91,8 @@ def _told(kind: str, data: Any) -> Iterator[Line]:
             yield Line(kind, f"{data['name']} {data['phase']}{ended}")
         case "connection":
             yield Line(kind, " ".join(str(data[name]) for name in ("provider", "model_id") if data.get(name)))
+        case "window" if "drop" in data:
+            yield Line(kind, f"{len(data['drop'])} messages left the history")
         case "window":
             yield Line(kind, f"the history is now {len(data['keep'])} messages")
         case "approval":
