@@ -1,7 +1,7 @@
 # `make help` says what there is. Everything runs from this folder and writes only into it.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup local redeploy demo test model lint format lock audit clean
+.PHONY: help setup local redeploy demo preflight test model lint format lock audit clean
 
 # Which Python makes the environments; empty: looked for (local/setup.sh).
 PYTHON ?=
@@ -10,6 +10,8 @@ TEST_PROCESSES ?= 2
 PYTEST_ARGS ?=
 # Model provider of `make local` (a real one, see docs/providers.md) and `make demo` (its fake); empty: the rehearsal.
 PROVIDER ?=
+# Settings of `make preflight`, as for `npx cdk deploy`: SETTINGS='-c stage=prod -c worker_count=4'.
+SETTINGS ?=
 
 VENV_STAMP := .venv/.stamp
 EMULATOR_STAMP := .emulator/.stamp
@@ -30,6 +32,9 @@ redeploy: setup ## deploy again and replace the workers of a running `make local
 
 demo: setup ## one call through three redeployments, a killed worker and a stopped one; every frame is accounted for
 	@.venv/bin/python -m local demo $(if $(PROVIDER),--provider $(PROVIDER))
+
+preflight: setup ## before `npx cdk deploy`: ask the AWS account for what the settings need (SETTINGS='-c stage=prod'); changes nothing
+	@.venv/bin/python -m infra.preflight $(SETTINGS)
 
 test: setup ## all tests
 	@.venv/bin/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --cov --cov-report=term $(PYTEST_ARGS)

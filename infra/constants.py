@@ -1,5 +1,6 @@
 """Facts about this repository and its runtime that are no one's to configure."""
 
+import re
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +11,12 @@ LAYER_LOCK: Final = ROOT / "requirements" / "layer.txt"
 AUTHORIZER_LOCK: Final = ROOT / "requirements" / "authorizer.txt"
 TURN_LOCK: Final = ROOT / "requirements" / "turn.txt"
 WORKER_DOCKERFILE: Final = "functions/worker/Dockerfile"
+
+ECR_IMAGE: Final = re.compile(
+    r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/"
+    r"(?P<name>[a-z0-9._/-]+)(?:[:@](?P<version>[A-Za-z0-9._:-]+))?"
+)
+"""An image in a private registry of AWS: tasks need a right to fetch it."""
 
 PYTHON_VERSION: Final = "3.13"
 WORKER_PORT: Final = 8080

@@ -1,6 +1,5 @@
 """The workers: a Fargate service whose tasks run agents, many sessions each."""
 
-import re
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,7 +15,7 @@ from constructs import Construct
 
 from infra.combinations import PROVIDER_KEYS
 from infra.config import Config
-from infra.constants import ROOT, SESSION_PREFIX, WORKER_DOCKERFILE, WORKER_METRIC_SERVICE, WORKER_PORT
+from infra.constants import ECR_IMAGE, ROOT, SESSION_PREFIX, WORKER_DOCKERFILE, WORKER_METRIC_SERVICE, WORKER_PORT
 from infra.constructs.bedrock import model_arns
 from infra.constructs.log_groups import log_group
 from infra.constructs.network import Network
@@ -29,12 +28,6 @@ STOP_SECONDS: Final = 120
 
 WORKER_USER: Final = "10001"
 """An unprivileged user, as in the Dockerfile; an image from elsewhere runs as the same."""
-
-ECR_IMAGE: Final = re.compile(
-    r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/"
-    r"(?P<name>[a-z0-9._/-]+)(?:[:@](?P<version>[A-Za-z0-9._:-]+))?"
-)
-"""An image in a private registry of AWS: tasks need a right to fetch it."""
 
 HEALTH_COMMAND: Final = (
     "import urllib.request as request; "

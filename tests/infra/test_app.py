@@ -9,6 +9,7 @@ import pytest
 from cfnlint.api import lint_file
 
 from infra.constants import ROOT
+from infra.preflight.bootstrap import LEAST_VERSION
 
 FLAGS = json.loads((ROOT / "cdk.json").read_text(encoding="utf-8"))
 
@@ -66,3 +67,10 @@ def test_cloudformation_accepts_the_templates(stage):
     for template in stage.data.folder.glob("*.template.json"):
         found = lint_file(template, config={"ignore_checks": list(ignored)})
         assert not found, [f"{each.rule.id} {each.message} {each.path}" for each in found]
+
+
+def test_preflight_asks_for_the_bootstrap_that_the_stacks_ask_for(synthesized):
+    manifest = json.loads((synthesized().data.folder / "manifest.json").read_text(encoding="utf-8"))
+    stacks = [each["properties"] for each in manifest["artifacts"].values() if each["type"].endswith("stack")]
+
+    assert {each["requiresBootstrapStackVersion"] for each in stacks} == {LEAST_VERSION}

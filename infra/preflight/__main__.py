@@ -1,0 +1,48 @@
+"""`python -m infra.preflight -c stage=prod -c worker_count=4`: the flags of `npx cdk deploy`."""
+
+import json
+import sys
+
+import click
+from rich.console import Console
+
+from infra.checks import ConfigurationError
+from infra.preflight.account import Account
+from infra.preflight.context import WrongUsageError, read
+from infra.preflight.findings import State
+from infra.preflight.run import examine
+from infra.preflight.table import show
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.option("-c", "--context", "given", multiple=True, metavar="NAME=VALUE", help="A setting, as for `cdk deploy`.")
+@click.option("--json", "as_json", is_flag=True, help="Print facts as JSON.")
+@click.option("--strict", is_flag=True, help="Fail at what is short or unknown, too.")
+def main(given: tuple[str, ...], *, as_json: bool, strict: bool) -> None:
+    """Ask the account, before a deployment, for everything that its settings need. Nothing is changed.
+
+    Exit codes: 0 nothing fails, 1 something will fail, 2 wrong usage or an impossible setting.
+    """
+    try:
+        config = read(given)
+    except (ConfigurationError, WrongUsageError) as error:
+        click.echo(f"segue: {error}", err=True)
+        sys.exit(2)
+    if not config.target.keeps_data:
+        click.echo("segue: the stage local needs no account: `make local`", err=True)
+        sys.exit(2)
+    account = Account(config.region)
+    findings = examine(account, config)
+    if as_json:
+        facts = {"stage": config.stage, "account": account.id, "region": account.region}
+        click.echo(json.dumps({**facts, "findings": [each.facts() for each in findings]}, indent=2))
+    else:
+        console = Console()
+        console.print(f"stage {config.stage}, account {account.id or 'unknown'}, {account.region}\n", highlight=False)
+        show(console, findings)
+    bad = {State.FAILS, *((State.SHORT, State.UNKNOWN) if strict else ())}
+    sys.exit(1 if any(each.state in bad for each in findings) else 0)
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m infra.preflight")

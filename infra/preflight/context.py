@@ -1,0 +1,40 @@
+"""The settings as a synthesis reads them: `-c` first, then `cdk.json`, then the user's own `~/.cdk.json`."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from infra.config import Config, from_context
+from infra.constants import ROOT
+
+FILES = (Path.home() / ".cdk.json", ROOT / "cdk.context.json", ROOT / "cdk.json")
+"""From the weakest to the strongest, as the CDK's command line merges them."""
+
+
+class WrongUsageError(ValueError):
+    """An option of the command line is not `name=value`."""
+
+
+def read(given: Iterable[str], files: Iterable[Path] = FILES) -> Config:
+    """Read the configuration of the deployment that `npx cdk deploy` would make with these flags.
+
+    Args:
+        given: The values of `-c`, each `name=value`.
+        files: Files of the CDK's context, from the weakest to the strongest.
+
+    Raises:
+        ConfigurationError: As at a synthesis.
+        WrongUsageError: An option is not `name=value`.
+    """
+    context: dict[str, Any] = {}
+    for path in files:
+        if path.is_file():
+            content = json.loads(path.read_text(encoding="utf-8"))
+            context |= content if path.name == "cdk.context.json" else content.get("context", {})
+    for each in given:
+        name, separator, value = each.partition("=")
+        if not separator:
+            raise WrongUsageError(f"-c {each}: give it as name=value")
+        context[name] = value
+    return from_context(context)

@@ -1,0 +1,53 @@
+"""The account's quotas that a deployment uses at its most: all workers running, each with all of its sessions."""
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+from infra.config import FRAMES_PER_SESSION, REQUESTS_PER_ENVIRONMENT, Config
+
+ROLLING: Final = 2
+"""A deployment starts every new task beside the old ones (`max_healthy_percent=200`)."""
+CALLBACKS_PER_FRAME: Final = 1
+"""Messages to clients for each frame of a client; they count toward the same quota of API Gateway (docs/scale.md)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needs:
+    """Quotas in their own units.
+
+    Attributes:
+        sessions: Voice sessions at once, and so streams of the model.
+        frames: Frames a second from all clients.
+        requests: Requests a second of API Gateway, frames and messages to clients.
+        environments: Environments of the message function at once.
+        vcpus: vCPUs of Fargate on demand during a deployment at the busiest time.
+        first_vcpus: The same for the first deployment and every other at a quiet time.
+        spot_vcpus: vCPUs of Fargate Spot during a deployment at the busiest time.
+    """
+
+    sessions: int
+    frames: int
+    requests: int
+    environments: int
+    vcpus: float
+    first_vcpus: float
+    spot_vcpus: float
+
+
+def needs(config: Config) -> Needs:
+    """The needs of a deployment at its most."""
+    sessions = config.worker_maximum * config.worker_capacity if config.voice else 0
+    frames = config.expected_frame_rate or sessions * FRAMES_PER_SESSION
+    task, spot = config.worker_cpu / 1024, config.worker_spot_percent / 100
+    most = ROLLING * config.worker_maximum * task if config.voice else 0.0
+    first = ROLLING * config.worker_count * task if config.voice else 0.0
+    return Needs(
+        sessions=sessions,
+        frames=frames,
+        requests=frames * (1 + CALLBACKS_PER_FRAME),
+        environments=max(math.ceil(frames / REQUESTS_PER_ENVIRONMENT), config.provisioned_concurrency),
+        vcpus=most * (1 - spot),
+        first_vcpus=first * (1 - spot),
+        spot_vcpus=most * spot,
+    )

@@ -1,0 +1,204 @@
+"""The network: IPv6 addresses for tasks of a private one; of a VPC that is there, its ways out."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from infra.config import Config
+from infra.preflight.account import Account, RefusedError
+from infra.preflight.findings import Finding, State, judged
+from infra.preflight.routes import Ways, ways_out
+
+LEAST_ADDRESSES: Final = 8
+"""Free addresses of a subnet below which a deployment may not find one for each new task or interface."""
+PRIVATE_API_SENTENCE: Final = (
+    "an execute-api interface endpoint with private DNS leads to private APIs only: every @connections POST through it "
+    "is a 403"
+)
+
+
+def task_addresses(account: Account, config: Config) -> Iterator[Finding]:
+    """ECS's account setting that gives tasks IPv6 addresses, the way out of a private network that the stack makes."""
+    if not config.voice or config.network != "private" or config.vpc_id:
+        return
+    settings = account.ask_all("ecs", "ListAccountSettings", "settings", effectiveSettings=True)
+    value = next((each["value"] for each in settings if each["name"] == "dualStackIPv6"), None)
+    state = State.WELL if value == "enabled" else State.UNKNOWN if value is None else State.FAILS
+    yield Finding(
+        check="network",
+        subject="ECS, dualStackIPv6",
+        state=state,
+        needed="enabled",
+        found=value or "not listed",
+        mend=None
+        if state is State.WELL
+        else "aws ecs put-account-setting-default --name dualStackIPv6 --value enabled",
+    )
+
+
+def names(account: Account, config: Config) -> Iterator[Finding]:
+    """DNS of a VPC that is there: without it no endpoint is found under its usual name."""
+    if not config.voice or config.vpc_id is None:
+        return
+    missing = []
+    for attribute in ("enableDnsSupport", "enableDnsHostnames"):
+        try:
+            answer = account.ask("ec2", "DescribeVpcAttribute", VpcId=config.vpc_id, Attribute=attribute)
+        except RefusedError as error:
+            if error.code != "InvalidVpcID.NotFound":
+                raise
+            yield judged(
+                "network",
+                f"VPC {config.vpc_id}",
+                holds=False,
+                needed=f"is in {account.region}",
+                found="is not there",
+                mend="aws ec2 describe-vpcs --query 'Vpcs[].VpcId', then -c vpc_id=…",
+            )
+            return
+        if not answer[attribute[0].upper() + attribute[1:]]["Value"]:
+            missing.append(attribute)
+    yield judged(
+        "network",
+        f"DNS of {config.vpc_id}",
+        holds=not missing,
+        needed="enableDnsSupport and enableDnsHostnames",
+        found=f"without {', '.join(missing)}" if missing else "both",
+        mend="; ".join(
+            f"aws ec2 modify-vpc-attribute --vpc-id {config.vpc_id} --{_option(each)} Value=true" for each in missing
+        ),
+    )
+
+
+def subnets(account: Account, config: Config) -> Iterator[Finding]:
+    """The subnets that are named: in the VPC, each in its zone, with free addresses."""
+    if not config.voice or config.vpc_id is None:
+        return
+    zones = str(config.vpc_zones).split(",")
+    named = {
+        subnet: zone
+        for part in (config.vpc_worker_subnets, config.vpc_function_subnets)
+        for subnet, zone in zip(str(part).split(","), zones, strict=True)
+    }
+    try:
+        found = account.ask("ec2", "DescribeSubnets", SubnetIds=list(named))["Subnets"]
+    except RefusedError as error:
+        if error.code != "InvalidSubnetID.NotFound":
+            raise
+        found = []
+        wrong = [str(error)]
+    else:
+        wrong = [text for each in found if (text := _misplaced(each, str(config.vpc_id), named[each["SubnetId"]]))]
+    yield judged(
+        "network",
+        "subnets",
+        holds=not wrong,
+        needed=f"in {config.vpc_id}, each in its zone of vpc_zones",
+        found="; ".join(wrong) or f"{len(found)} subnets, as named",
+        mend=f"aws ec2 describe-subnets --filters Name=vpc-id,Values={config.vpc_id} "
+        "--query 'Subnets[].[SubnetId,AvailabilityZone]', then -c vpc_zones=… in the same order",
+    )
+    few = [each for each in found if each["AvailableIpAddressCount"] < LEAST_ADDRESSES]
+    if few:
+        yield Finding(
+            check="network",
+            subject="addresses of the subnets",
+            state=State.SHORT,
+            needed=f"{LEAST_ADDRESSES} free in each",
+            found="; ".join(f"{each['SubnetId']}: {each['AvailableIpAddressCount']}" for each in few),
+            mend="name larger subnets",
+        )
+
+
+def routes(account: Account, config: Config) -> Iterator[Finding]:
+    """Ways out of the subnets: of the tasks to AWS and the provider, of the message function to the public endpoint."""
+    if not config.voice or config.vpc_id is None:
+        return
+    ways = ways_out(account, config.vpc_id)
+    yield _private_dns(ways)
+    for subnet in str(config.vpc_worker_subnets).split(","):
+        yield _tasks(ways, subnet, config)
+    for subnet in str(config.vpc_function_subnets).split(","):
+        yield _function(ways, subnet)
+    wanted = _services(config)
+    for subnet in str(config.vpc_worker_subnets).split(","):
+        missing = ways.unreachable(subnet, wanted, public=config.network == "public")
+        if missing:
+            yield judged(
+                "network",
+                f"tasks in {subnet}, to AWS",
+                holds=False,
+                needed=", ".join(wanted),
+                found=f"no route and no endpoint for {', '.join(missing)}",
+                mend=f"aws ec2 create-vpc-endpoint --vpc-id {config.vpc_id} --vpc-endpoint-type Interface "
+                f"--service-name com.amazonaws.{account.region}.{missing[0]} --subnet-ids {subnet} …, or a NAT gateway",
+            )
+
+
+def _private_dns(ways: Ways) -> Finding:
+    trap = ways.private_names("execute-api")
+    return judged(
+        "network",
+        "endpoint of execute-api",
+        holds=not trap,
+        needed="none with private DNS",
+        found=f"there is one: {PRIVATE_API_SENTENCE}" if trap else "none with private DNS",
+        mend="aws ec2 modify-vpc-endpoint --no-private-dns-enabled --vpc-endpoint-id "
+        f"{trap or '…'} (or name subnets of another VPC)",
+        page="docs/security.md",
+    )
+
+
+def _tasks(ways: Ways, subnet: str, config: Config) -> Finding:
+    public = config.network == "public"
+    found = ways.default_route(subnet)
+    holds = found.startswith("igw-") if public else bool(found) and not found.startswith("igw-")
+    holds = holds or bool(ways.default_route(subnet, ipv6=True))
+    return judged(
+        "network",
+        f"tasks in {subnet}",
+        holds=holds,
+        needed="a route to an internet gateway" if public else "a route to a NAT, transit or egress-only gateway",
+        found=_described(ways, subnet),
+        mend=f"aws ec2 create-route --route-table-id {ways.table(subnet)} --destination-cidr-block 0.0.0.0/0 "
+        + ("--gateway-id igw-…" if public else "--nat-gateway-id nat-…"),
+    )
+
+
+def _function(ways: Ways, subnet: str) -> Finding:
+    route = ways.default_route(subnet)
+    holds = (bool(route) and not route.startswith("igw-")) or bool(ways.default_route(subnet, ipv6=True))
+    return judged(
+        "network",
+        f"message function in {subnet}",
+        holds=holds,
+        needed="a way to the public endpoint of execute-api: NAT, transit or (IPv6) egress-only gateway",
+        found=_described(ways, subnet) + ("; a function has no public address" if route.startswith("igw-") else ""),
+        mend=f"aws ec2 create-route --route-table-id {ways.table(subnet)} --destination-cidr-block 0.0.0.0/0 "
+        "--nat-gateway-id nat-…",
+    )
+
+
+def _services(config: Config) -> list[str]:
+    services = ["s3", "dynamodb", "sqs", "logs", "ecr.api", "ecr.dkr"]
+    if config.provider == "nova-sonic":
+        services.append("bedrock-runtime")
+    if config.provider_secret_arn is not None:
+        services.append("secretsmanager")
+    return services
+
+
+def _described(ways: Ways, subnet: str) -> str:
+    found = {"IPv4": ways.default_route(subnet), "IPv6": ways.default_route(subnet, ipv6=True)}
+    return ", ".join(f"{name} to {target}" for name, target in found.items() if target) or "no default route"
+
+
+def _misplaced(subnet: dict[str, Any], vpc: str, zone: str) -> str | None:
+    if subnet["VpcId"] != vpc:
+        return f"{subnet['SubnetId']} is in {subnet['VpcId']}"
+    if subnet["AvailabilityZone"] != zone:
+        return f"{subnet['SubnetId']} is in {subnet['AvailabilityZone']}, not in {zone}"
+    return None
+
+
+def _option(attribute: str) -> str:
+    return {"enableDnsSupport": "enable-dns-support", "enableDnsHostnames": "enable-dns-hostnames"}[attribute]

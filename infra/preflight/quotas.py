@@ -1,0 +1,159 @@
+"""Quotas: the account's beside what the settings use at their most.
+
+Codes of quotas are AWS's and do not change; quotas of Amazon Bedrock are found by their names.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from infra.config import Config
+from infra.preflight import bootstrap
+from infra.preflight.account import Account, NotAnsweredError, RefusedError
+from infra.preflight.findings import Finding, State
+from infra.preflight.needs import Needs, needs
+
+FARGATE: Final = "L-3032A538"
+FARGATE_SPOT: Final = "L-36FBB829"
+API_REQUESTS: Final = "L-8A5B8E43"
+LAMBDA_CONCURRENCY: Final = "L-B99A9384"
+VPCS: Final = "L-F678F1CE"
+
+UNRESERVED: Final = 100
+"""Environments that Lambda keeps for functions that reserve none."""
+
+
+def lambda_concurrency(account: Account, config: Config) -> Iterator[Finding]:
+    """Environments of functions at once; a new account may have ten."""
+    limit = account.ask("lambda", "GetAccountSettings")["AccountLimit"]
+    all_of_them, free = limit["ConcurrentExecutions"], limit["UnreservedConcurrentExecutions"]
+    most, reserved = needs(config).environments, config.message_concurrency or 0
+    state = State.WELL if free >= most else State.SHORT
+    if (reserved and free - reserved < UNRESERVED) or not free:
+        # A service stack that is there may have reserved them before.
+        state = State.SHORT if bootstrap.status(account, f"Segue-{config.stage}-Service") != "absent" else State.FAILS
+    wanted = max(most, reserved) + UNRESERVED + all_of_them - free
+    yield Finding(
+        check="quotas",
+        subject="Lambda, environments at once",
+        state=state,
+        needed=f"{most} at the most" + (f", {reserved} of them reserved and {UNRESERVED} left" if reserved else ""),
+        found=f"{all_of_them}, {free} of them unreserved",
+        mend=None if state is State.WELL else _increase("lambda", LAMBDA_CONCURRENCY, wanted),
+        page="docs/scale.md",
+    )
+
+
+def fargate(account: Account, config: Config) -> Iterator[Finding]:
+    """Virtual CPUs on demand and on Spot: a deployment needs twice what runs."""
+    if not config.voice:
+        return
+    wanted = needs(config)
+    if wanted.vcpus:
+        yield _vcpus(account, FARGATE, "Fargate, vCPUs on demand", wanted.vcpus, wanted.first_vcpus)
+    if wanted.spot_vcpus:
+        yield _vcpus(account, FARGATE_SPOT, "Fargate, vCPUs on Spot", wanted.spot_vcpus, 0)
+
+
+def api_requests(account: Account, config: Config) -> Iterator[Finding]:
+    """Requests a second of API Gateway, of all APIs together."""
+    wanted = needs(config)
+    has = _quota(account, "apigateway", API_REQUESTS)
+    enough = has >= wanted.requests
+    yield Finding(
+        check="quotas",
+        subject="API Gateway, requests a second",
+        state=State.WELL if enough else State.SHORT,
+        needed=f"{wanted.requests:g} at the most ({wanted.frames:g} frames, as many answers)",
+        found=f"{has:g}",
+        mend=None if enough else _increase("apigateway", API_REQUESTS, wanted.requests),
+        page="docs/scale.md",
+    )
+
+
+def model_streams(account: Account, config: Config) -> Iterator[Finding]:
+    """Streams of the voice model at once, which bind first of all (docs/scale.md)."""
+    if not config.voice or config.provider != "nova-sonic":
+        return
+    yield _streams(account, needs(config), str(config.model_id))
+
+
+def vpcs(account: Account, config: Config) -> Iterator[Finding]:
+    """Room for one more VPC, unless the service stack has made its own before."""
+    if not config.voice or config.vpc_id:
+        return
+    found = account.ask_all("ec2", "DescribeVpcs", "Vpcs")
+    has = int(_quota(account, "vpc", VPCS))
+    stack = f"Segue-{config.stage}-Service"
+    made = any(_tag(vpc, "aws:cloudformation:stack-name") == stack for vpc in found)
+    enough = made or len(found) < has
+    yield Finding(
+        check="quotas",
+        subject="VPCs of the region",
+        state=State.WELL if enough else State.FAILS,
+        needed="the stack's own" if made else "room for one more",
+        found=f"{len(found)} of {has}",
+        mend=None if enough else f"{_increase('vpc', VPCS, has + 1)} (or use a VPC that is there: the setting vpc_id)",
+    )
+
+
+def _vcpus(account: Account, code: str, subject: str, most: float, first: float) -> Finding:
+    has = _quota(account, "fargate", code)
+    state = State.WELL if has >= most else State.SHORT if has >= first else State.FAILS
+    return Finding(
+        check="quotas",
+        subject=subject,
+        state=state,
+        needed=f"{most:g} at the most, while a deployment replaces all tasks"
+        + (f"; {first:g} at once" if first else ""),
+        found=f"{has:g}",
+        mend=None if state is State.WELL else _increase("fargate", code, most),
+    )
+
+
+def _streams(account: Account, wanted: Needs, model: str) -> Finding:
+    quotas = account.ask_all("service-quotas", "ListServiceQuotas", "Quotas", ServiceCode="bedrock", MaxResults=100)
+    found = [each for each in quotas if _is_about(each["QuotaName"], model)]
+    subject, needed = "Bedrock, streams at once", f"{wanted.sessions} at the most, one a session"
+    if not found:
+        raise NotAnsweredError(f"no quota's name says that it is for concurrent requests of {model}")
+    quota = max(found, key=lambda each: each["Value"])
+    state = State.WELL if quota["Value"] >= wanted.sessions else State.SHORT if quota["Value"] else State.FAILS
+    return Finding(
+        check="quotas",
+        subject=subject,
+        state=state,
+        needed=needed,
+        found=f"{quota['Value']:g} ({quota['QuotaName']})",
+        mend=None if state is State.WELL else _increase("bedrock", quota["QuotaCode"], wanted.sessions),
+        page="docs/scale.md",
+    )
+
+
+def _is_about(quota: str, model: str) -> bool:
+    """True if a quota's name is that of a model's concurrent requests (`amazon.nova-2-sonic-v1:0`, "Nova 2 Sonic")."""
+    name = re.sub(r"[^a-z0-9]+", " ", quota.lower())
+    words = re.sub(r"-v\d+(:\d+)?$", "", model.rsplit(".", 1)[-1].lower()).replace("-", " ")
+    return "concurrent requests" in name and name.endswith(f" {words}")
+
+
+def _quota(account: Account, service: str, code: str) -> float:
+    """The account's quota, or AWS's default where none was ever applied."""
+    try:
+        answer = account.ask("service-quotas", "GetServiceQuota", ServiceCode=service, QuotaCode=code)
+    except RefusedError as error:
+        if error.code != "NoSuchResourceException":
+            raise
+        answer = account.ask("service-quotas", "GetAWSDefaultServiceQuota", ServiceCode=service, QuotaCode=code)
+    return float(answer["Quota"]["Value"])
+
+
+def _increase(service: str, code: str, value: float) -> str:
+    return (
+        "aws service-quotas request-service-quota-increase "
+        f"--service-code {service} --quota-code {code} --desired-value {value:g}"
+    )
+
+
+def _tag(resource: dict[str, list[dict[str, str]]], name: str) -> str | None:
+    return next((each["Value"] for each in resource.get("Tags", []) if each["Key"] == name), None)
