@@ -13,8 +13,8 @@ from segue.history import fold
 from segue.ids import session_key
 from segue.restore import read_unheld
 from segue.runtime import Runtime
-from segue.session import Stores
 from segue.storage.aws import DynamoGuard, S3Objects
+from segue.storage.stores import Stores
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from infra.constructs.janitor import ENDED_FILTERS
 from janitor.ended import ended_life
 from segue import guard
 from segue.guard import Candidate
-from segue.item import GuardItem, typed
+from segue.item import GuardItem
+from segue.storage.attributes import typed
 
 FUNCTIONS = ("Ended", "Again", "Weekly")
 ENVIRONMENT = {

@@ -9,8 +9,8 @@ from typing import Any
 import boto3
 import pytest
 
-from segue.session import Stores
 from segue.storage.aws import DynamoGuard, S3Objects
+from segue.storage.stores import Stores
 from tests.support.stage import REGION, Stage
 from tests.support.storage_contract import CHECKS
 

@@ -9,9 +9,10 @@ from collections.abc import Iterable
 
 from segue import records
 from segue.errors import SegueError
-from segue.item import Attributes, GuardItem
+from segue.item import GuardItem
 from segue.keys import Keys
 from segue.records import Block, decode_block
+from segue.storage.attributes import Attributes
 from segue.storage.interface import ConditionalWrite
 from segue.storage.memory import MemoryGuard, MemoryObjects
 from tests.simulation.truth import Life, Violation, entries_of

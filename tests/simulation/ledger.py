@@ -11,10 +11,11 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from segue import records
-from segue.item import Attributes, GuardItem
+from segue.item import GuardItem
 from segue.keys import Keys
 from segue.records import Block, decode_block, unpack
 from segue.restore import Journal
+from segue.storage.attributes import Attributes
 from segue.storage.interface import ConditionalWrite
 from tests.simulation.contents import Contents
 from tests.simulation.truth import GONE, HOUR_S, Life, Owner, Violation, entries_of, entry_of

@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from segue.errors import StorageRefused, StorageUnavailable
-from segue.item import Attributes
+from segue.storage.attributes import Attributes
 from segue.storage.interface import ConditionalWrite, ConditionFailed, StoredObject
 from tests.simulation.ledger import Ledger
 from tests.simulation.loop import Process, VirtualLoop

@@ -17,7 +17,8 @@ from segue.ids import session_key
 from segue.lease import Lease, LeaseSettings
 from segue.restore import read_unheld
 from segue.runtime import HeartbeatSchedule
-from segue.session import Session, Stores
+from segue.session import Session
+from segue.storage.stores import Stores
 from tests.simulation.ledger import EPOCH_S, Ledger
 from tests.simulation.loop import Process, ProcessClock, VirtualLoop, current_process
 from tests.simulation.network import GuardOverNetwork, Network, ObjectsOverNetwork, Weather

@@ -8,11 +8,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from segue.errors import StorageUnavailable
-from segue.item import Attributes
 from segue.manager import GuardedSessionManager
-from segue.session import Stores
+from segue.storage.attributes import Attributes
 from segue.storage.interface import ConditionalWrite, StoredObject
 from segue.storage.memory import MemoryGuard, MemoryObjects
+from segue.storage.stores import Stores
 
 _T = TypeVar("_T")
 

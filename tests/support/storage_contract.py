@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from segue.session import Stores
 from segue.storage.aws import DynamoGuard
 from segue.storage.interface import Clause, ConditionalWrite, ConditionFailed, ObjectMissing, PreconditionFailed
+from segue.storage.stores import Stores
 
 KEY = "alice/talk"
 ITEM: dict[str, Any] = {

@@ -15,7 +15,8 @@ from segue.file import file_stores
 from segue.lease import Lease, LeaseSettings
 from segue.records import Record
 from segue.runtime import Runtime
-from segue.session import Session, Stores
+from segue.session import Session
+from segue.storage.stores import Stores
 
 SHORT = LeaseSettings(duration=2.0, heartbeat=0.3, margin=0.3)
 """A lease that a test can outwait, and that its holder keeps on a busy machine."""

@@ -18,8 +18,9 @@ from segue.errors import JournalCorrupt, SessionNotFound, StorageUnavailable
 from segue.lease import Lease
 from segue.records import Record
 from segue.runtime import HeartbeatSchedule, Runtime
-from segue.session import Session, Stores
+from segue.session import Session
 from segue.storage.memory import MemoryGuard, MemoryObjects
+from segue.storage.stores import Stores
 from segue.testing import ManualClock
 
 KEY = "default/talk"

@@ -12,8 +12,9 @@ from segue.history import Message
 from segue.lease import Lease
 from segue.records import Record
 from segue.runtime import HeartbeatSchedule
-from segue.session import Session, Stores
+from segue.session import Session
 from segue.storage.memory import MemoryGuard, MemoryObjects
+from segue.storage.stores import Stores
 from segue.testing import ManualClock
 
 Write = Callable[..., Awaitable[Session]]

@@ -17,7 +17,7 @@ from janitor.weekly import Runs, WeeklyEnvironment
 from segue.environment import EnvironmentInvalid, read_environment
 from segue.errors import StorageRefused
 from segue.ids import session_key, session_name
-from segue.item import plain, typed
+from segue.storage.attributes import plain, typed
 from segue.testing import provision
 
 OLD = "20200101T000000Z-" + "0" * 32

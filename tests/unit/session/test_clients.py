@@ -16,7 +16,7 @@ import segue.storage.clients
 from segue import GuardedS3SessionManager, LeaseSettings, StorageRefused, StorageUnavailable
 from segue.runtime import HEARTBEAT_THREADS, Runtime
 from segue.s3 import open_stores
-from segue.session import Stores
+from segue.storage.stores import Stores
 
 SSO = """
 region = us-east-1

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from segue.commit import KNOWN_CLIENTS
-from segue.item import Attributes, Value
 from segue.records import PAGE_SEGMENTS, VOLUME_PAGES
+from segue.storage.attributes import Attributes, Value
 from segue.wire.sequence import WINDOW
 from tests.support.memory_manager import MemoryStorage
 

@@ -19,7 +19,7 @@ from segue.points import points
 from segue.records import Record
 from segue.restore import read_unheld
 from segue.runtime import Runtime
-from segue.session import Stores
+from segue.storage.stores import Stores
 from segue.verify import verify
 from tests.support.fake_model import FakeModel
 from tests.support.memory_manager import MemorySessionManager, MemoryStorage

@@ -10,10 +10,10 @@ from typing import Any
 import boto3
 import pytest
 
-from segue.session import Stores
 from segue.storage.aws import DynamoGuard, S3Objects
 from segue.storage.file import FileGuard, FileObjects
 from segue.storage.memory import MemoryGuard, MemoryObjects
+from segue.storage.stores import Stores
 from tests.support.storage_contract import CHECKS, RACES
 
 

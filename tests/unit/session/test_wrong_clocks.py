@@ -12,14 +12,16 @@ from segue.cli.follow import Follower
 from segue.cli.listing import facts_of
 from segue.copies import commits_of, create
 from segue.errors import SessionExists, SessionFenced, SessionHeld, SessionNotFound
-from segue.item import Attributes, GuardItem
+from segue.item import GuardItem
 from segue.lease import Lease, LeaseSettings
 from segue.look import look
 from segue.records import Record
 from segue.restore import read_unheld
-from segue.session import TOMBSTONE_S, Stores
+from segue.session import TOMBSTONE_S
+from segue.storage.attributes import Attributes
 from segue.storage.interface import ConditionalWrite
 from segue.storage.memory import MemoryGuard, MemoryObjects
+from segue.storage.stores import Stores
 from segue.testing import ManualClock
 from segue.verify import verify
 

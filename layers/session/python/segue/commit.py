@@ -22,21 +22,15 @@ from segue import guard, records
 from segue.clock import Clock
 from segue.collection import collect_orphans
 from segue.errors import JournalCorrupt, SegueError, SessionFenced, StorageUnavailable
-from segue.item import (
-    ESCAPES_SCHEMA,
-    FIRST_SCHEMA,
-    VOLUMES_SCHEMA,
-    Attributes,
-    GuardItem,
-    Known,
-    TailEntry,
-    input_lines,
-)
+from segue.ids import new_id
+from segue.item import ESCAPES_SCHEMA, FIRST_SCHEMA, VOLUMES_SCHEMA, GuardItem, Known, TailEntry, input_lines
 from segue.keys import Keys
 from segue.lease import Lease
 from segue.records import Record, Segment, decode_record, encode_page, encode_segment, full_page, is_misread
-from segue.redaction import Replacements, redact_segments, redacted, replacement_of, sweep_pages
+from segue.redaction import redact_segments, redacted, replacement_of, sweep_pages
 from segue.restore import Journal
+from segue.shapes import Replacements
+from segue.storage.attributes import Attributes
 from segue.storage.interface import ConditionalWrite, ConditionFailed, ObjectMissing, ObjectStore, PreconditionFailed
 from segue.volumes import Binder
 
@@ -146,7 +140,7 @@ class Committer:
         mine = self._lease.mine
         replacements = _replacements(group)
         bodies = tuple(redacted(one.body, replacements) for one in group)
-        segment = Segment(TailEntry(mine.head, mine.epoch, guard.new_id(64)), bodies)
+        segment = Segment(TailEntry(mine.head, mine.epoch, new_id(64)), bodies)
         commit_id = segment.entry.commit_id
         count = full_page(self._tail)
         folded, kept = self._tail[:count], self._tail[count:]

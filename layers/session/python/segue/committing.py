@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
+from segue.journal import OnCommit
 from segue.listeners import Listeners
-
-type OnCommit = Callable[[int, float], None]
-"""Takes how many records were committed, and how many seconds that took."""
 
 
 class Committing:

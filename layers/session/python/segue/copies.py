@@ -22,7 +22,7 @@ from segue import guard
 from segue.clock import Clock
 from segue.collection import COPY_SECONDS
 from segue.errors import JournalCorrupt, RecordTooLarge, SegueError, SessionExists, StorageUnavailable
-from segue.ids import checked_key, shown
+from segue.ids import checked_key, new_born, new_id, shown
 from segue.item import ESCAPES_SCHEMA, FIRST_SCHEMA, GuardItem, TailEntry
 from segue.keys import Keys, check_length
 from segue.look import Look, look
@@ -42,8 +42,8 @@ from segue.records import (
     unreadable,
 )
 from segue.restore import Journal, read_unheld
-from segue.session import Stores
 from segue.storage.interface import ConditionFailed
+from segue.storage.stores import Stores
 
 RETENTION_S = 365 * 86_400
 """Seconds after which a copy that nobody uses expires, as with sessions that agents begin."""
@@ -143,12 +143,12 @@ def commits_of(records: Sequence[Record]) -> list[Segment]:
         if len(body) > MAX_RECORD_BYTES:
             raise RecordTooLarge(len(body), MAX_RECORD_BYTES)
         if group and (len(group) >= PAGE_RECORDS or size + len(body) > PAGE_BYTES):
-            segments.append(Segment(TailEntry(first, 1, guard.new_id(64)), tuple(group)))
+            segments.append(Segment(TailEntry(first, 1, new_id(64)), tuple(group)))
             first, size, group = first + len(group), 0, []
         group.append(body)
         size += len(body)
     if group:
-        segments.append(Segment(TailEntry(first, 1, guard.new_id(64)), tuple(group)))
+        segments.append(Segment(TailEntry(first, 1, new_id(64)), tuple(group)))
     return segments
 
 
@@ -212,7 +212,7 @@ def _planned(key: str, segments: Sequence[Segment], at: float, retention_s: int,
         tail = tail[count:]
     item = GuardItem(
         session_key=key,
-        born=guard.new_born(at),
+        born=new_born(at),
         schema=ESCAPES_SCHEMA if _any_misread(segments) else FIRST_SCHEMA,
         epoch=max((segment.entry.epoch for segment in segments), default=0),
         expires_at=int(at) + retention_s,

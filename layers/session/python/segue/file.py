@@ -8,8 +8,8 @@ from typing import Unpack
 from segue.manager import GuardedSessionManager
 from segue.options import SessionOptions
 from segue.runtime import Runtime
-from segue.session import Stores
 from segue.storage.file import FileGuard, FileObjects
+from segue.storage.stores import Stores
 
 
 class GuardedFileSessionManager(GuardedSessionManager):

@@ -17,24 +17,12 @@ An acquisition that arrives after its sender gave up, or twice:
 
 from __future__ import annotations
 
-import secrets
-import time
 from dataclasses import dataclass
 
-from segue.item import FIRST_SCHEMA, Attributes, GuardItem, TailEntry, Value
+from segue.ids import new_born
+from segue.item import FIRST_SCHEMA, GuardItem, TailEntry
+from segue.storage.attributes import Attributes, Value
 from segue.storage.interface import Clause, ConditionalWrite
-
-
-def new_id(bits: int = 128) -> str:
-    """Return a random id, safe in keys."""
-    return secrets.token_urlsafe(bits // 8)
-
-
-def new_born(wall: float | None = None) -> str:
-    """Name a new life of a session: time (so that people can sort them) plus 128 random bits."""
-    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(wall))
-    return f"{stamp}-{secrets.token_hex(16)}"
-
 
 # Named clauses, composed below.
 

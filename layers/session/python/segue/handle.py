@@ -35,7 +35,8 @@ from segue.records import Record
 from segue.refused_values import RefusedValues
 from segue.restore import read_unheld
 from segue.runtime import LoopWatch, Runtime
-from segue.session import Session, Stores
+from segue.session import Session
+from segue.storage.stores import Stores
 from segue.upkeep import STORAGE_TIMEOUT_S
 from segue.weak import weakly
 

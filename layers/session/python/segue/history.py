@@ -34,9 +34,8 @@ from typing import Any
 from segue.approvals import Approval, approval
 from segue.errors import JournalCorrupt
 from segue.records import SKIP, UNREADABLE, Record, skips
-from segue.redaction import replaced
 from segue.shapes import Message as Message  # noqa: PLC0414 - it is this module's, too
-from segue.shapes import id_of, usable
+from segue.shapes import id_of, replaced, usable
 from segue.tool_uses import UNKNOWN, key_of
 
 

@@ -14,6 +14,8 @@ This module imports nothing of Segue.
 from __future__ import annotations
 
 import re
+import secrets
+import time
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
@@ -116,3 +118,14 @@ def shown(key: str) -> str:
         return f"{principal}{slash}{session_id_of(name)}"
     except ValueError:
         return key
+
+
+def new_id(bits: int = 128) -> str:
+    """Return a random id, safe in keys."""
+    return secrets.token_urlsafe(bits // 8)
+
+
+def new_born(wall: float | None = None) -> str:
+    """Name a new life of a session: time (so that people can sort them) plus 128 random bits."""
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(wall))
+    return f"{stamp}-{secrets.token_hex(16)}"

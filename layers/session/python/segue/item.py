@@ -26,13 +26,13 @@ This module needs neither boto3 nor Strands: the janitor's functions read items 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from segue.errors import JournalCorrupt
 from segue.guardcheck import born_at, contradictions, unreadable
+from segue.storage.attributes import Value, plain
 
 FIRST_SCHEMA = 1
 """Version that an item begins with."""
@@ -46,13 +46,6 @@ either (docs/rfcs/0010, 0013)."""
 
 SCHEMA = ESCAPES_SCHEMA
 """Version of the item that this library writes at most, and of the newest that it reads."""
-
-_WHOLE = re.compile(r"-?\d+", re.ASCII)
-
-Value = str | int | bool | list[str]
-"""What an attribute may be; kept to what DynamoDB, a JSON file and a dict all hold alike."""
-
-Attributes = dict[str, Value]
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,32 +185,3 @@ def _parse_input(line: str) -> tuple[str, Known]:
 def input_lines(inputs: Mapping[str, Known]) -> list[str]:
     """The form of ``inputs`` in the item."""
     return [f"{client} {known.upto} {','.join(map(str, known.beyond))}" for client, known in inputs.items()]
-
-
-def plain(attributes: Mapping[str, Mapping[str, Any]]) -> Attributes:
-    """Turn DynamoDB's typed attribute values into plain ones. What has no plain form is left, for ``parse`` to name."""
-    return {name: _plain(value) for name, value in attributes.items()}
-
-
-def _plain(value: Mapping[str, Any]) -> Value:
-    ((kind, content),) = value.items()
-    match kind:
-        case "N":
-            return int(content) if _WHOLE.fullmatch(content) else content
-        case "L":
-            return [_plain(element) for element in content]  # type: ignore[misc]  # texts, or what `parse` refuses
-        case _:
-            return content  # type: ignore[no-any-return]  # S and BOOL hold what they say
-
-
-def typed(value: Value) -> dict[str, Any]:
-    """Turn a plain value into DynamoDB's typed form."""
-    match value:
-        case bool():
-            return {"BOOL": value}
-        case int():
-            return {"N": str(value)}
-        case str():
-            return {"S": value}
-        case list():
-            return {"L": [{"S": element} for element in value]}

@@ -23,7 +23,6 @@ from typing import Any
 
 from segue.clock import Clock
 from segue.commit import Committer, Queued, remember
-from segue.committing import OnCommit
 from segue.errors import JournalCorrupt, RecordTooLarge, SegueError, SessionFenced, StorageUnavailable
 from segue.ids import shown
 from segue.item import Known
@@ -41,6 +40,10 @@ _COMMIT_BYTES = 4 * 1024 * 1024
 
 _FINAL = (SessionFenced, JournalCorrupt)
 """Failures after which this writer never writes again."""
+
+
+type OnCommit = Callable[[int, float], None]
+"""Takes how many records were committed, and how many seconds that took."""
 
 
 class JournalWriter:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from segue import guard
 from segue.clock import Clock, SystemClock
 from segue.errors import RELEASED, SessionFenced, StorageUnavailable
-from segue.ids import shown
+from segue.ids import new_id, shown
 from segue.item import GuardItem
 from segue.look import Look, look, wall_of
 from segue.storage.interface import ConditionalWrite, ConditionFailed, GuardStore
@@ -190,11 +190,11 @@ class Lease:
             StorageUnavailable: Storage did not answer until the timeout.
         """
         candidate = guard.Candidate(
-            acquire_id=guard.new_id(),
+            acquire_id=new_id(),
             holder=self._holder,
             lease_ms=int(self.settings.duration * 1000),
             endpoint=self._endpoint,
-            route_token=guard.new_id(),
+            route_token=new_id(),
             retention_s=self._retention_s,
             prefix=self._prefix,
         )

@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
-import enum
 import gc
 import logging
 import os
@@ -26,6 +25,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from segue.errors import SegueError, StorageUnavailable
 from segue.ids import shown
+from segue.waiting import Holder
 
 if TYPE_CHECKING:
     from segue.session import Session
@@ -51,14 +51,6 @@ _RELEASE_PATIENCE_S = 5.0
 
 _EXIT_PRIORITY = 100
 """Before what multiprocessing itself has to finish (its priorities are 0 to 15)."""
-
-
-class Holder(enum.Enum):
-    """Where the holder of a session is, for one who wants it."""
-
-    ELSEWHERE = "in another process"
-    HERE = "in this process, and in use"
-    RELEASED = "nowhere any more: it has just been released here"
 
 
 class OpenHandle:

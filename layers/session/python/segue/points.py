@@ -20,7 +20,7 @@ from segue.history import History, fold
 from segue.records import Record, skips
 from segue.redaction import record_without, replacement_of
 from segue.restore import Journal, read_unheld
-from segue.session import Stores
+from segue.storage.stores import Stores
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ import msgspec
 from segue.encoder import to_json
 from segue.errors import JournalCorrupt
 from segue.item import GuardItem, TailEntry
+from segue.storage.interface import GZIP
 from segue.values import ANY_NESTING, BYTES, NESTING, Form, form_of, from_json, with_markers
 
 SCHEMA = 1
@@ -115,9 +116,6 @@ class Segment:
         """The commit that wrote it."""
         return self.end, self.entry.epoch, self.entry.commit_id
 
-
-GZIP = b"\x1f\x8b"
-"""What compressed objects begin with; JSON never does."""
 
 LEVEL = 6
 """Pages are tens of kilobytes, compressed off the agent's event loop: half a millisecond."""

@@ -19,13 +19,13 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any
 
 import msgspec
 
 from segue.errors import JournalCorrupt
-from segue.guard import new_id
+from segue.ids import new_id
 from segue.item import GuardItem, TailEntry
 from segue.keys import Keys
 from segue.records import (
@@ -41,13 +41,10 @@ from segue.records import (
     pack,
     unreadable,
 )
-from segue.shapes import id_of
+from segue.shapes import Replacements, id_of, replaced, replacement_in
 from segue.storage.interface import ObjectMissing, ObjectStore, PreconditionFailed
 
 logger = logging.getLogger(__name__)
-
-Replacements = Mapping[str, Mapping[str, Any]]
-"""For each redacted message's tracking id, the message that stands in its place."""
 
 _HOLDING = frozenset({"message", "update", "redact"})
 _EMBEDDING = "internal"
@@ -94,32 +91,9 @@ def record_without(record: Record, replacements: Replacements) -> Record:
         data = replaced(data, replacements)
         data = _without_reasons_in(data, replacements)
     elif record.kind in _HOLDING and isinstance(data, dict) and isinstance(message := data.get("message"), dict):
-        replacement = _replacement(message, replacements)
+        replacement = replacement_in(message, replacements)
         data = data if replacement is None else {**data, "message": replacement}
     return record if data is record.data else msgspec.structs.replace(record, data=data)
-
-
-def replaced(value: Any, replacements: Replacements) -> Any:
-    """Return a value with the redacted messages in it replaced, however deep they are; the same if it has none."""
-    if isinstance(value, dict):
-        replacement = _replacement(value, replacements) if "content" in value else None
-        if replacement is not None:
-            return replacement
-        inner = {name: replaced(each, replacements) for name, each in value.items()}
-        return inner if any(inner[name] is not value[name] for name in inner) else value
-    if isinstance(value, list | tuple):
-        elements = [replaced(each, replacements) for each in value]
-        changed = any(new is not old for new, old in zip(elements, value, strict=True))
-        return type(value)(elements) if changed else value
-    return value
-
-
-def _replacement(message: Mapping[str, Any], replacements: Replacements) -> Mapping[str, Any] | None:
-    """What stands in the place of a message, None if it is not redacted, or is what stands there already."""
-    if "tracking_id" not in message:
-        return None
-    replacement = replacements.get(id_of(message))
-    return None if replacement is message else replacement
 
 
 def _without_reasons_in(internal: Any, replacements: Replacements) -> Any:

@@ -12,10 +12,10 @@ from segue.lease import LeaseSettings
 from segue.manager import GuardedSessionManager
 from segue.options import SessionOptions
 from segue.runtime import HEARTBEAT_THREADS, STORAGE_THREADS, Runtime
-from segue.session import Stores
 from segue.storage.answers import not_made
 from segue.storage.aws import DynamoGuard, S3Objects
 from segue.storage.clients import Settings, Waits, clients_of
+from segue.storage.stores import Stores
 
 if TYPE_CHECKING:
     import boto3

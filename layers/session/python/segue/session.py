@@ -16,7 +16,6 @@ import contextlib
 import logging
 import os
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 
 from segue.clock import Clock
 from segue.collection import sweep_ended
@@ -30,7 +29,7 @@ from segue.prepared import Prepared
 from segue.records import Record
 from segue.restore import Journal, ReadAhead, read_held, read_unheld
 from segue.runtime import HeartbeatSchedule
-from segue.storage.interface import GuardStore, ObjectStore
+from segue.storage.stores import Stores
 from segue.upkeep import CLOSE_TIMEOUT_S, Upkeep
 from segue.watch import Probe
 
@@ -42,23 +41,6 @@ finds; a session must not be kept for it while S3 hangs."""
 
 TOMBSTONE_S = 14 * 86_400
 """Seconds that a tombstone stays: longer than any request is on its way, and than the weekly sweep is apart."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stores:
-    """Where a session is kept.
-
-    Attributes:
-        guard: Guard items.
-        objects: Objects.
-        prefix: Of all object keys: "" or ending in "/".
-        heartbeats: The same guard items, asked by heartbeats only, so that they wait for nothing else; None: ``guard``.
-    """
-
-    guard: GuardStore
-    objects: ObjectStore
-    prefix: str = ""
-    heartbeats: GuardStore | None = None
 
 
 class Session:

@@ -12,6 +12,10 @@ Message = dict[str, Any]
 """A Strands message; kept as the plain dictionary it is."""
 
 
+Replacements = Mapping[str, Mapping[str, Any]]
+"""For each redacted message's tracking id, the message that stands in its place."""
+
+
 def id_of(message: Mapping[str, Any]) -> str:
     """Return a message's tracking id as it is looked for: a text, "" if it has none."""
     tracking_id = message.get("tracking_id", "")
@@ -55,3 +59,26 @@ def _is_block(block: Any) -> bool:
 
 def _has_id(use_or_result: Any) -> bool:
     return isinstance(use_or_result, dict) and isinstance(use_or_result.get("toolUseId"), str)
+
+
+def replaced(value: Any, replacements: Replacements) -> Any:
+    """Return a value with the redacted messages in it replaced, however deep they are; the same if it has none."""
+    if isinstance(value, dict):
+        replacement = replacement_in(value, replacements) if "content" in value else None
+        if replacement is not None:
+            return replacement
+        inner = {name: replaced(each, replacements) for name, each in value.items()}
+        return inner if any(inner[name] is not value[name] for name in inner) else value
+    if isinstance(value, list | tuple):
+        elements = [replaced(each, replacements) for each in value]
+        changed = any(new is not old for new, old in zip(elements, value, strict=True))
+        return type(value)(elements) if changed else value
+    return value
+
+
+def replacement_in(message: Mapping[str, Any], replacements: Replacements) -> Mapping[str, Any] | None:
+    """What stands in the place of a message, None if it is not redacted, or is what stands there already."""
+    if "tracking_id" not in message:
+        return None
+    replacement = replacements.get(id_of(message))
+    return None if replacement is message else replacement

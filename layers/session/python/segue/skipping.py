@@ -14,11 +14,12 @@ from dataclasses import dataclass
 
 from segue.damage import damage_of
 from segue.errors import JournalCorrupt
-from segue.guard import new_id
+from segue.ids import new_id
 from segue.keys import Keys
 from segue.records import SKIP, Record, decode_block
 from segue.restore import Journal
-from segue.session import Session, Stores
+from segue.session import Session
+from segue.storage.stores import Stores
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,9 +26,9 @@ from segue.history import AgentHistory, Message
 from segue.messages import Given, copy_of
 from segue.pauses import FitHistory, PauseNote, resume_own_message
 from segue.records import Record, encode_record
-from segue.redaction import replaced
 from segue.refused_values import Refused, raise_refused
 from segue.repair import is_dispatch, results_of
+from segue.shapes import replaced
 from segue.stash import StashRecorder
 from segue.tool_uses import ToolUse, ToolUses
 from segue.weak import WeakAgent, weakly

@@ -26,8 +26,8 @@ from segue.keys import Keys
 from segue.leftovers import find_leftovers, pages_there
 from segue.look import require_prefix
 from segue.records import TAIL_LIMIT, Block, run, unpack
-from segue.session import Stores
 from segue.storage.interface import ObjectMissing, StoredObject
+from segue.storage.stores import Stores
 
 State = Literal["held", "free", "deleted", "expired", "absent", "unreadable"]
 """What the guard says of a session: a life that is held or free, one that is over, none, or nothing readable."""

@@ -21,7 +21,7 @@ import msgspec
 
 from segue import records
 from segue.errors import SegueError
-from segue.guard import new_id
+from segue.ids import new_id
 from segue.item import VOLUMES_SCHEMA, GuardItem
 from segue.keys import Keys
 from segue.records import LEVEL, Block, decode_block

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import logging
 from collections.abc import Awaitable
 from typing import Protocol
@@ -10,12 +11,19 @@ from segue.clock import Clock
 from segue.errors import SessionHeld
 from segue.ids import shown
 from segue.item import GuardItem
-from segue.open_handles import Holder
 
 logger = logging.getLogger(__name__)
 
 TOLD_AFTER_S = 1.0
 """Seconds of waiting after which that is logged."""
+
+
+class Holder(enum.Enum):
+    """Where the holder of a session is, for one who wants it."""
+
+    ELSEWHERE = "in another process"
+    HERE = "in this process, and in use"
+    RELEASED = "nowhere any more: it has just been released here"
 
 
 class MakeWay(Protocol):

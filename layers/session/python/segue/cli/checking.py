@@ -17,8 +17,9 @@ from segue.inspection import Finding
 from segue.lease import Lease
 from segue.options import this_process
 from segue.runtime import Runtime
-from segue.session import Session, Stores
+from segue.session import Session
 from segue.skipping import Skipped, skip_damaged
+from segue.storage.stores import Stores
 from segue.verify import Report
 from segue.verify import verify as verify_session
 

@@ -11,8 +11,8 @@ from segue.item import GuardItem
 from segue.keys import Keys
 from segue.look import look
 from segue.records import Block, Record, decode_block, decode_records
-from segue.session import Stores
 from segue.storage.interface import ObjectMissing
+from segue.storage.stores import Stores
 
 _ATTEMPTS = 5
 """Looks in a row that may fail, and reads in a row that may find the session folded, before that is an error."""

@@ -18,7 +18,8 @@ from segue.lease import Lease
 from segue.look import look, wall_of
 from segue.options import this_process
 from segue.runtime import Runtime
-from segue.session import TOMBSTONE_S, Session, Stores
+from segue.session import TOMBSTONE_S, Session
+from segue.storage.stores import Stores
 
 _PATIENCE_S = 2.0
 """Seconds beyond a holder's lease that are waited: looks are a quarter of a second apart."""

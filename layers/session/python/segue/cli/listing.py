@@ -17,7 +17,7 @@ from segue.ids import shown
 from segue.item import GuardItem
 from segue.look import Look, look
 from segue.points import points_of
-from segue.session import Stores
+from segue.storage.stores import Stores
 
 
 @click.command("list")

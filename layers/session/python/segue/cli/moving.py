@@ -25,7 +25,7 @@ from segue.moving_multi_agents import export_multi_agent, import_multi_agent
 from segue.options import Settings
 from segue.points import Point, history_at
 from segue.records import Record
-from segue.session import Stores
+from segue.storage.stores import Stores
 
 _DAY_S = 86_400
 

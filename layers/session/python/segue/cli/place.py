@@ -18,7 +18,7 @@ from segue.ids import session_key
 from segue.keys import check_length
 from segue.runtime import Runtime
 from segue.s3 import open_stores
-from segue.session import Stores
+from segue.storage.stores import Stores
 
 if TYPE_CHECKING:
     import boto3

@@ -20,7 +20,7 @@ from segue.ids import shown
 from segue.points import Point, find, history_at, points_of
 from segue.records import Record
 from segue.restore import Journal, read_unheld
-from segue.session import Stores
+from segue.storage.stores import Stores
 
 POLL_SECONDS = (0.2, 60.0)
 """Shortest and longest time between two looks at a session: a look costs half a read unit, people read slower."""

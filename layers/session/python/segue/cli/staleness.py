@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from segue.clock import Clock
 from segue.errors import JournalCorrupt
 from segue.item import GuardItem
-from segue.session import Stores
+from segue.storage.stores import Stores
 
 READS = 16
 """Guard items that are read at once."""

@@ -18,10 +18,10 @@ from botocore.exceptions import ClientError
 
 from segue.clock import Clock, SystemClock
 from segue.errors import SegueError, StorageRefused, StorageUnavailable
-from segue.item import Attributes, plain, typed
-from segue.records import GZIP
 from segue.storage.answers import Unread, is_answer, translated
+from segue.storage.attributes import Attributes, plain, typed
 from segue.storage.interface import (
+    GZIP,
     ConditionalWrite,
     ConditionFailed,
     ObjectMissing,

@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from segue.errors import JournalCorrupt, StorageRefused, StorageUnavailable
-from segue.item import Attributes
+from segue.storage.attributes import Attributes
 from segue.storage.interface import (
     ConditionalWrite,
     ConditionFailed,

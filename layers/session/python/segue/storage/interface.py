@@ -11,7 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from segue.item import Attributes, Value
+from segue.storage.attributes import Attributes, Value
+
+GZIP = b"\x1f\x8b"
+"""First bytes of compressed objects. JSON never begins with them."""
 
 
 @dataclass(frozen=True, slots=True)

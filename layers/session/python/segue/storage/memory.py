@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-from segue.item import Attributes
+from segue.storage.attributes import Attributes
 from segue.storage.interface import (
     ConditionalWrite,
     ConditionFailed,
