@@ -18,7 +18,7 @@ from typing import Final
 import numpy as np
 
 from benchmarks.measuring.prices import DYNAMODB_READ_UNIT, DYNAMODB_WRITE_UNIT, S3_READ, S3_WRITE
-from segue.runtime import SPREAD
+from segue.session.runtime import SPREAD
 
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 SIZES: Final = (100, 10_000, 1_000_000)

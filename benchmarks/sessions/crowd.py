@@ -22,7 +22,7 @@ from benchmarks.measuring.metering import Meter
 from benchmarks.measuring.stalls import StallMeter, run
 from benchmarks.sessions.managers import Place
 from segue import GuardedS3SessionManager
-from segue.runtime import Runtime
+from segue.session.runtime import Runtime
 from tests.support.scripted_model import ScriptedModel
 
 _OPENING = 64

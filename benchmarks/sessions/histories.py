@@ -23,10 +23,10 @@ from strands.storage import S3Storage
 from benchmarks.measuring.endpoint import REGION
 from benchmarks.sessions.conversations import messages
 from benchmarks.sessions.managers import Place, TimedModel
-from segue.manager import GuardedSessionManager
 from segue.storage.attributes import typed
 from segue.storage.memory import MemoryGuard, MemoryObjects
 from segue.storage.stores import Stores
+from segue.strands.manager import GuardedSessionManager
 from segue.testing import provision
 
 _UPLOADS = 8

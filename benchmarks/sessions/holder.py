@@ -21,7 +21,7 @@ from strands.bidi import BidiAgent
 from benchmarks.measuring.metering import Meter
 from benchmarks.sessions.managers import Place, TimedModel
 from segue import GuardedS3SessionManager, LeaseSettings, SegueError
-from segue.item import GuardItem
+from segue.lease.item import GuardItem
 
 LEASE = LeaseSettings(duration=3.0, heartbeat=0.9)
 _PROBE_S = 0.25

@@ -13,7 +13,7 @@ from strands.storage import S3Storage
 
 from benchmarks.measuring.metering import Meter
 from segue import GuardedS3SessionManager
-from segue.options import Durability
+from segue.session.options import Durability
 from tests.support.scripted_model import ScriptedModel
 
 

@@ -68,7 +68,7 @@ class Routes:
     def _route(self, attributes: "Mapping[str, AttributeValueTypeDef]") -> Route | None:
         """The route, if somebody holds the session and takes frames.
 
-        No clock ends what is held (``segue.item``): a holder that is dead shows when it is posted to.
+        No clock ends what is held (``segue.lease.item``): a holder that is dead shows when it is posted to.
         """
         if "deleted" in attributes or not {"acquire_id", "endpoint", "route_token"} <= attributes.keys():
             return None

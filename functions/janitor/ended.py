@@ -10,8 +10,8 @@ from janitor.again import Queue, Waiting, dependencies
 from janitor.counting import failed, swept
 from janitor.sweeper import Life
 from segue.errors import JournalCorrupt, StorageRefused
-from segue.item import GuardItem
-from segue.look import require_prefix
+from segue.lease.item import GuardItem
+from segue.lease.item_reader import require_prefix
 from segue.storage.attributes import plain
 
 logger = Logger()

@@ -9,10 +9,10 @@ import boto3
 from botocore.config import Config
 from msgspec import Struct
 
-from segue.collection import orphans_among
-from segue.item import GuardItem
-from segue.keys import Keys
-from segue.look import require_prefix
+from segue.journal.garbage import orphans_among
+from segue.journal.keys import Keys
+from segue.lease.item import GuardItem
+from segue.lease.item_reader import require_prefix
 from segue.storage.answers import read_whole
 
 if TYPE_CHECKING:

@@ -36,7 +36,7 @@ from strands.bidi.types.events import (
 )
 from strands.types._events import ToolResultMessageEvent
 
-from segue.messages import well_formed
+from segue.history.messages import well_formed
 from segue.wire.cutting import cut
 from segue.wire.frames import (
     Approval,

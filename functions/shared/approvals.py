@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from segue import approvals
-from segue.messages import well_formed
+from segue.history import approvals
+from segue.history.messages import well_formed
 from segue.wire import frames
 from segue.wire.cutting import cut_approval
 

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from enum import Enum, auto
 from typing import Final
 
-from segue.approvals import Approval
-from segue.asking import Approvals
+from segue.history.approvals import Approval
+from segue.strands.approvals import Approvals
 from segue.wire.frames import MAX_APPROVALS, AnswerInput
 
 CANNOT_ANSWER: Final = "The tool was not run: it needs an approval, and this client cannot give one."

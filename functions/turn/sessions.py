@@ -16,7 +16,7 @@ from strands.hooks import BeforeToolsEvent, MessageAddedEvent
 from strands.middleware.stages import InvokeModelStage
 
 from segue import SegueError, SessionFenced
-from segue.manager import GuardedSessionManager
+from segue.strands.manager import GuardedSessionManager
 from shared import metrics
 from shared.metrics import Count, Time
 from turn.history import shown_to_text_model

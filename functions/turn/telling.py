@@ -8,8 +8,8 @@ from typing import Final
 import msgspec
 from strands import Agent
 
-from segue.item import Known
-from segue.manager import GuardedSessionManager
+from segue.lease.item import Known
+from segue.strands.manager import GuardedSessionManager
 from segue.wire.frames import Approval, InputAck, JournalFrame, Ready, error_frame
 from shared.agent_frames import retell
 from shared.approvals import approval_frame

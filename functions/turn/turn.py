@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any, Final
 from aws_lambda_powertools import Logger
 
 from segue import SegueError
-from segue.approvals import latest_of
-from segue.item import Known
+from segue.history.approvals import latest_of
+from segue.lease.item import Known
 from segue.wire.delivery import Delivery
 from segue.wire.frames import AnswerInput, Hello, ImageInput, TextInput
 from shared.messages import text_of

@@ -9,7 +9,7 @@ import msgspec
 from aws_lambda_powertools import Logger
 
 from segue import SessionHeld
-from segue.upkeep import STORAGE_TIMEOUT_S
+from segue.session.heartbeat import STORAGE_TIMEOUT_S
 from segue.wire.claims import ClientAddress
 from segue.wire.delivery import Delivery
 from segue.wire.frames import AnswerInput, TextInput, encode_frame, error_frame

@@ -51,7 +51,7 @@ ENDED_FILTERS: Final[tuple[dict[str, Any], ...]] = (
     {"dynamodb": {"NewImage": {"beat": {"N": ["0"]}}, "OldImage": {"born": {"S": [{"exists": True}]}}}},
 )
 """Which records of the stream invoke `ended`; one of them has to match. Every commit and every heartbeat is a record
-too, and must cost nothing. A test holds this against each write of `segue.guard`."""
+too, and must cost nothing. A test holds this against each write of `segue.lease.transitions`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,10 +9,10 @@ from rich.console import Console
 from local.deployment.issuer import principal
 from local.deployment.outputs import Deployment, client
 from segue.clock import SystemClock
-from segue.history import fold
+from segue.history.fold import fold
 from segue.ids import session_key
-from segue.restore import read_unheld
-from segue.runtime import Runtime
+from segue.journal.reader import read_unheld
+from segue.session.runtime import Runtime
 from segue.storage.aws import DynamoGuard, S3Objects
 from segue.storage.stores import Stores
 

@@ -21,7 +21,7 @@ import pytest
 
 from local.deployment.issuer import principal
 from segue.client import Client
-from segue.item import GuardItem
+from segue.lease.item import GuardItem
 from segue.wire.frames import Approval, Error, Modality, TextOutput, Tool, Transcript
 from tests.support.patient import PATIENT
 from tests.support.waiting import eventually, eventually_sync

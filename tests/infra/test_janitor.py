@@ -6,9 +6,9 @@ import pytest
 
 from infra.constructs.janitor import ENDED_FILTERS
 from janitor.ended import ended_life
-from segue import guard
-from segue.guard import Candidate
-from segue.item import GuardItem
+from segue.lease import transitions
+from segue.lease.item import GuardItem
+from segue.lease.transitions import Candidate
 from segue.storage.attributes import typed
 
 FUNCTIONS = ("Ended", "Again", "Weekly")
@@ -136,29 +136,29 @@ def record(old, new):
 
 WALL = 1_800_000_000.0
 CANDIDATE = Candidate("acquire-1", "holder-1", 10_000, None, "token", 3600)
-BEGUN = guard.begin_life("a/s", None, CANDIDATE, WALL).applied(None)
-LIVING = guard.beat(GuardItem.parse(BEGUN), int(WALL) + 7200).applied(BEGUN)
+BEGUN = transitions.begin_life("a/s", None, CANDIDATE, WALL).applied(None)
+LIVING = transitions.beat(GuardItem.parse(BEGUN), int(WALL) + 7200).applied(BEGUN)
 ITEM = GuardItem.parse(LIVING)
-FREE = guard.release(ITEM).applied(LIVING)
-BURIED = guard.bury(ITEM, int(WALL) + 9000).applied(LIVING)
-AGAIN = guard.begin_life("a/s", ITEM, CANDIDATE, WALL + 90_000)
+FREE = transitions.release(ITEM).applied(LIVING)
+BURIED = transitions.bury(ITEM, int(WALL) + 9000).applied(LIVING)
+AGAIN = transitions.begin_life("a/s", ITEM, CANDIDATE, WALL + 90_000)
 FIRST = {"head": 1, "tail": ["0.1.x"], "commit_id": "x"}
 SCRUBBING = {**LIVING, **FIRST, "scrub": "0"}
 
 GOES_ON = {
     "born": (None, BEGUN),
-    "heartbeat": (LIVING, guard.beat(ITEM, int(WALL)).applied(LIVING)),
-    "commit": (LIVING, guard.commit(ITEM, FIRST, int(WALL)).applied(LIVING)),
-    "the first commit": (BEGUN, guard.commit(GuardItem.parse(BEGUN), FIRST, int(WALL)).applied(BEGUN)),
-    "redacted": (SCRUBBING, guard.scrubbed(GuardItem.parse(SCRUBBING)).applied(SCRUBBING)),
+    "heartbeat": (LIVING, transitions.beat(ITEM, int(WALL)).applied(LIVING)),
+    "commit": (LIVING, transitions.commit(ITEM, FIRST, int(WALL)).applied(LIVING)),
+    "the first commit": (BEGUN, transitions.commit(GuardItem.parse(BEGUN), FIRST, int(WALL)).applied(BEGUN)),
+    "redacted": (SCRUBBING, transitions.scrubbed(GuardItem.parse(SCRUBBING)).applied(SCRUBBING)),
     "released": (LIVING, FREE),
-    "taken": (FREE, guard.take(GuardItem.parse(FREE), CANDIDATE, WALL).applied(FREE)),
-    "taken over": (LIVING, guard.take(ITEM, CANDIDATE, WALL).applied(LIVING)),
+    "taken": (FREE, transitions.take(GuardItem.parse(FREE), CANDIDATE, WALL).applied(FREE)),
+    "taken over": (LIVING, transitions.take(ITEM, CANDIDATE, WALL).applied(LIVING)),
 }
 ENDS = {
     "removed": (LIVING, None),
     "buried": (LIVING, BURIED),
-    "buried before anything happened": (BEGUN, guard.bury(GuardItem.parse(BEGUN), int(WALL)).applied(BEGUN)),
+    "buried before anything happened": (BEGUN, transitions.bury(GuardItem.parse(BEGUN), int(WALL)).applied(BEGUN)),
     "a new incarnation over an expired one": (LIVING, AGAIN.applied(LIVING)),
     "a new incarnation over an expired one without a holder": (FREE, AGAIN.applied(FREE)),
     # A copy begins without a holder.
@@ -190,7 +190,7 @@ def test_the_filters_are_those_of_the_template(stage):
 
 def test_what_is_invoked_for_nothing_is_rare_and_harmless():
     """A session released before anything happened in it, and a tombstone that goes."""
-    released = guard.release(GuardItem.parse(BEGUN)).applied(BEGUN)
+    released = transitions.release(GuardItem.parse(BEGUN)).applied(BEGUN)
     for images in ((BEGUN, released), (BURIED, None), (BURIED, AGAIN.applied(BURIED))):
         assert invoked(record(*images))
         assert ended_life(record(*images)) is None

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from strands.bidi import BidiAgent
 
-from segue.item import GuardItem
-from segue.runtime import Runtime
+from segue.lease.item import GuardItem
+from segue.session.runtime import Runtime
 from tests.integration.writer import Job, Place, Writer, manager_at
 from tests.support.crash import certainly_dead
 from tests.support.scripted_model import ScriptedModel

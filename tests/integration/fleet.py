@@ -23,7 +23,7 @@ from aiohttp import ClientError as HttpError
 from aiohttp import ClientSession, ClientTimeout, web
 
 from gateway.stopped import Stopped, StoppedEnvironment
-from segue.item import GuardItem
+from segue.lease.item import GuardItem
 from segue.wire.claims import CLAIMS_PATH, CLAIMS_TOKEN_HEADER, Claim, ClientAddress, encode_claim
 from segue.wire.delivery import FRAMES_PATH, ROUTE_TOKEN_HEADER, Delivery, encode_delivery
 from segue.wire.frames import InputAck, Moved, Ready, ServerFrame, TextInput, Transcript, decode_server_message

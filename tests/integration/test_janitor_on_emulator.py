@@ -29,7 +29,7 @@ from infra.dependencies import build
 from janitor import again, weekly
 from janitor.sweeper import Life
 from segue import GuardedS3SessionManager
-from segue.item import GuardItem
+from segue.lease.item import GuardItem
 from tests.support.scripted_model import ScriptedModel
 from tests.support.stage import Stage
 from tests.support.waiting import eventually, eventually_sync
@@ -188,7 +188,7 @@ async def test_a_deletion_cut_short_is_finished_and_nothing_else_calls_the_funct
     kept_manager, kept = await talked(janitor, "kept")
     await kept_manager.close()
     manager, born = await talked(janitor, "deleted")
-    monkeypatch.setattr("segue.session.sweep_ended", _killed)
+    monkeypatch.setattr("segue.session.session.sweep_ended", _killed)
     with pytest.raises(ConnectionAbortedError):
         await manager.delete()
     assert janitor.objects(born)

@@ -20,8 +20,8 @@ import pytest
 from strands.bidi import BidiAgent
 
 from segue import GuardedS3SessionManager, LeaseSettings, SessionHeld, StorageUnavailable
-from segue.item import GuardItem
-from segue.runtime import STORAGE_THREADS, Runtime
+from segue.lease.item import GuardItem
+from segue.session.runtime import STORAGE_THREADS, Runtime
 from tests.chaos.relays import HttpRelay
 from tests.chaos.weather import CALM, Sky, Weather
 from tests.support.scripted_model import ScriptedModel

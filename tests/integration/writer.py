@@ -23,7 +23,7 @@ from segue import (
     SessionFenced,
     SessionHeld,
 )
-from segue.manager import GuardedSessionManager
+from segue.strands.manager import GuardedSessionManager
 from tests.support.crash import certainly_dead
 from tests.support.scripted_model import ScriptedModel, answered, until
 from tests.support.stage import AWS_ENVIRONMENT

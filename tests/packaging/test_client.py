@@ -22,7 +22,7 @@ CONVERSATION = """
 import asyncio
 from websockets.asyncio.server import serve
 from segue.client import Client
-from segue.item import Known
+from segue.lease.item import Known
 from segue.wire.frames import Hello, InputAck, Ready, TextInput, TextOutput, decode_client_frame, encode_batch
 
 async def hold(socket):

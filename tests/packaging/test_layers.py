@@ -125,7 +125,7 @@ def test_the_text_worker_imports_with_nothing_else(bare, session_layer, turn_dep
 
 IMPORTS = """
 import importlib, json, sys
-import segue, segue.item, segue.wire, segue.wire.claims, segue.wire.frames
+import segue, segue.lease.item, segue.wire, segue.wire.claims, segue.wire.frames
 names = {names}
 handlers = [callable(importlib.import_module(name).handler) for name in names]
 modules = {{name: sys.modules[name].__file__ for name in ("segue", "msgspec", "boto3", names[0])}}
@@ -171,7 +171,8 @@ print(answer["policyDocument"]["Statement"][0]["Effect"], sys.modules["jwt"].__f
 
 def test_the_frames_need_no_aws_sdk(bare, session_layer, dependencies):
     loaded = bare(
-        "import segue, segue.item, segue.wire.frames\nprint(sorted({name.partition('.')[0] for name in sys.modules}))",
+        "import segue, segue.lease.item, segue.wire.frames\n"
+        "print(sorted({name.partition('.')[0] for name in sys.modules}))",
         session_layer / "python",
         dependencies / "python",
     )

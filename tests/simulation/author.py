@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from segue.history import History
-from segue.prepared import Prepared
-from segue.records import Record
-from segue.restore import Journal, read_unheld
-from segue.watch import Probe
+from segue.history.fold import History
+from segue.journal.reader import Journal, read_unheld
+from segue.journal.records import Record
+from segue.lease.takeover import Probe
+from segue.session.standby import Prepared
 from tests.simulation.loop import Process
 from tests.simulation.network import GuardOverNetwork, Network, ObjectsOverNetwork
 from tests.simulation.truth import GONE, Owner, entry_of, secret

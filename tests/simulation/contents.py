@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from segue import records
 from segue.errors import SegueError
-from segue.item import GuardItem
-from segue.keys import Keys
-from segue.records import Block, decode_block
+from segue.journal import records
+from segue.journal.keys import Keys
+from segue.journal.records import Block, decode_block
+from segue.lease.item import GuardItem
 from segue.storage.attributes import Attributes
 from segue.storage.interface import ConditionalWrite
 from segue.storage.memory import MemoryGuard, MemoryObjects

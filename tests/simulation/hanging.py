@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from segue.errors import SessionFenced, SessionHeld, StorageUnavailable
-from segue.upkeep import STORAGE_TIMEOUT_S
+from segue.session.heartbeat import STORAGE_TIMEOUT_S
 from tests.simulation.author import Author
 from tests.simulation.loop import Process
 from tests.simulation.network import Network

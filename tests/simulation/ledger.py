@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from segue import records
-from segue.item import GuardItem
-from segue.keys import Keys
-from segue.records import Block, decode_block, unpack
-from segue.restore import Journal
+from segue.journal import records
+from segue.journal.keys import Keys
+from segue.journal.reader import Journal
+from segue.journal.records import Block, decode_block, unpack
+from segue.lease.item import GuardItem
 from segue.storage.attributes import Attributes
 from segue.storage.interface import ConditionalWrite
 from tests.simulation.contents import Contents

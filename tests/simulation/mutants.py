@@ -15,18 +15,19 @@ from dataclasses import replace
 from typing import Any
 from unittest import mock
 
-from segue import guard, session, upkeep
-from segue.commit import Committer
 from segue.errors import SessionFenced, StorageUnavailable
-from segue.item import GuardItem
-from segue.journal import JournalWriter
-from segue.keys import Keys
-from segue.lease import Lease
-from segue.prepared import Prepared
-from segue.records import encode_page, encode_segment
+from segue.journal.committer import Committer
+from segue.journal.keys import Keys
+from segue.journal.records import encode_page, encode_segment
+from segue.journal.writer import JournalWriter
+from segue.lease import transitions
+from segue.lease.item import GuardItem
+from segue.lease.lease import Lease
+from segue.lease.takeover import Watch
+from segue.session import heartbeat, session
+from segue.session.heartbeat import Upkeep
+from segue.session.standby import Prepared
 from segue.storage.interface import Clause, ConditionalWrite, ConditionFailed
-from segue.upkeep import Upkeep
-from segue.watch import Watch
 from tests.simulation import network
 
 Mutant = Callable[[], AbstractContextManager[Any]]
@@ -62,38 +63,38 @@ def _without(function: Callable[..., ConditionalWrite], *attributes: str) -> Cal
 @_mutant
 def commit_without_the_holder_clause() -> AbstractContextManager[Any]:
     """A zombie commits after a takeover."""
-    return mock.patch.object(guard, "commit", _without(guard.commit, "acquire_id"))
+    return mock.patch.object(transitions, "commit", _without(transitions.commit, "acquire_id"))
 
 
 @_mutant
 def commit_without_the_head_clause() -> AbstractContextManager[Any]:
     """A repeated request takes the head back."""
-    return mock.patch.object(guard, "commit", _without(guard.commit, "head"))
+    return mock.patch.object(transitions, "commit", _without(transitions.commit, "head"))
 
 
 @_mutant
 def acquire_without_the_exact_epoch() -> AbstractContextManager[Any]:
     """An acquisition that arrives late is accepted after others have come and gone."""
-    return mock.patch.object(guard, "take", _without(guard.take, "epoch", "beat"))
+    return mock.patch.object(transitions, "take", _without(transitions.take, "epoch", "beat"))
 
 
 @_mutant
 def acquire_without_the_beat() -> AbstractContextManager[Any]:
     """A former holder takes up where it left, while whoever holds now is just committing."""
-    return mock.patch.object(guard, "take", _without(guard.take, "beat"))
+    return mock.patch.object(transitions, "take", _without(transitions.take, "beat"))
 
 
 @_mutant
 def release_without_raising_the_epoch() -> AbstractContextManager[Any]:
     """What was on its way to the old holder's epoch is still welcome."""
-    original = guard.release
-    return mock.patch.object(guard, "release", lambda mine: replace(original(mine), assign={"beat": mine.beat}))
+    original = transitions.release
+    return mock.patch.object(transitions, "release", lambda mine: replace(original(mine), assign={"beat": mine.beat}))
 
 
 @_mutant
 def release_of_whoever_holds() -> AbstractContextManager[Any]:
     """A late release lets go of somebody else's lease."""
-    return mock.patch.object(guard, "release", _without(guard.release, "acquire_id"))
+    return mock.patch.object(transitions, "release", _without(transitions.release, "acquire_id"))
 
 
 @_mutant
@@ -115,13 +116,13 @@ def beat_without_the_holder_clause_taken_for_a_renewal() -> AbstractContextManag
 @_mutant
 def life_begun_without_the_beat() -> AbstractContextManager[Any]:
     """A life begins over a holder that was silent for its lease, and has written just now."""
-    return mock.patch.object(guard, "begin_life", _without(guard.begin_life, "acquire_id", "beat"))
+    return mock.patch.object(transitions, "begin_life", _without(transitions.begin_life, "acquire_id", "beat"))
 
 
 @_mutant
 def tombstone_without_the_head() -> AbstractContextManager[Any]:
     """A deletion that was given up takes what was written since with it."""
-    return mock.patch.object(guard, "bury", _without(guard.bury, "head"))
+    return mock.patch.object(transitions, "bury", _without(transitions.bury, "head"))
 
 
 # Clocks.
@@ -207,8 +208,8 @@ def segment_key_used_again() -> AbstractContextManager[Any]:
 @_mutant
 def commit_id_fixed() -> AbstractContextManager[Any]:
     """Whoever lost takes the winner's commit for its own."""
-    original = guard.new_id
-    return mock.patch.object(guard, "new_id", lambda bits=128: "fixed" if bits == 64 else original(bits))
+    original = transitions.new_id
+    return mock.patch.object(transitions, "new_id", lambda bits=128: "fixed" if bits == 64 else original(bits))
 
 
 # Unknown outcomes.
@@ -269,7 +270,7 @@ def own_tombstone_taken_for_someone_elses() -> AbstractContextManager[Any]:
     """A deletion whose answer was lost ends with "fenced", and leaves every object."""
 
     async def bury(self: Lease, seconds: int) -> GuardItem:
-        return await self.write(guard.bury(self.mine, self._expiry(seconds)))
+        return await self.write(transitions.bury(self.mine, self._expiry(seconds)))
 
     return mock.patch.object(Lease, "bury", bury)
 
@@ -302,7 +303,7 @@ def no_heartbeat_while_a_commit_is_under_way() -> AbstractContextManager[Any]:
 @_mutant
 def heartbeats_for_a_commit_that_nobody_answers() -> AbstractContextManager[Any]:
     """A holder that has lost its way to S3 keeps the session from all others, for ever."""
-    return mock.patch.object(upkeep, "STORAGE_TIMEOUT_S", float("inf"))
+    return mock.patch.object(heartbeat, "STORAGE_TIMEOUT_S", float("inf"))
 
 
 # What was read ahead of holding.

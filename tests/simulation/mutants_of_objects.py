@@ -7,11 +7,11 @@ from contextlib import AbstractContextManager
 from typing import Any
 from unittest import mock
 
-from segue import collection, commit, redaction
-from segue.commit import Committer
-from segue.item import GuardItem
-from segue.keys import Keys
-from segue.volumes import Binder
+from segue.journal import committer, garbage, redaction
+from segue.journal.committer import Committer
+from segue.journal.keys import Keys
+from segue.journal.volumes import Binder
+from segue.lease.item import GuardItem
 from tests.simulation import network
 from tests.simulation.mutants import Mutant
 
@@ -83,7 +83,7 @@ def pages_not_swept() -> AbstractContextManager[Any]:
 @_mutant
 def collected_while_a_commit_is_under_way() -> AbstractContextManager[Any]:
     """What no read of the item names yet is not an orphan."""
-    original = collection.collect_orphans
+    original = garbage.collect_orphans
 
     async def all_of_them(objects: Any, keys: Keys, read_item: Any, *, own: bool = False) -> list[str]:
         item = await read_item()
@@ -92,7 +92,7 @@ def collected_while_a_commit_is_under_way() -> AbstractContextManager[Any]:
         await objects.delete([key for key in listed if key not in live])
         return await original(objects, keys, read_item, own=own)
 
-    return mock.patch.object(commit, "collect_orphans", all_of_them)
+    return mock.patch.object(committer, "collect_orphans", all_of_them)
 
 
 # Volumes.

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from segue.errors import SessionFenced
-from segue.item import GuardItem
+from segue.lease.item import GuardItem
 from tests.simulation.author import Author, until
 from tests.simulation.hanging import s3_hangs_during_a_commit, way_to_s3_lost
 from tests.simulation.loop import Process

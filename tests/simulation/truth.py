@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from segue.records import Block, Record, decode_record
+from segue.journal.records import Block, Record, decode_record
 
 GONE = "gone"
 """What stands in place of a redacted text."""

@@ -11,13 +11,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from unittest import mock
 
-from segue import commit, journal, lease, records, volumes
 from segue.errors import SegueError
 from segue.ids import session_key
-from segue.lease import Lease, LeaseSettings
-from segue.restore import read_unheld
-from segue.runtime import HeartbeatSchedule
-from segue.session import Session
+from segue.journal import committer, records, volumes, writer
+from segue.journal.reader import read_unheld
+from segue.lease import lease
+from segue.lease.lease import Lease, LeaseSettings
+from segue.session.runtime import HeartbeatSchedule
+from segue.session.session import Session
 from segue.storage.stores import Stores
 from tests.simulation.ledger import EPOCH_S, Ledger
 from tests.simulation.loop import Process, ProcessClock, VirtualLoop, current_process
@@ -295,8 +296,8 @@ def _seeded(seed: int) -> Iterator[None]:
         mock.patch.object(records, "VOLUME_PAGES", 2),
         mock.patch.object(volumes, "small_enough", small_enough_for_this_version),
         mock.patch.multiple(records, PAGE_SEGMENTS=0, PAGE_RECORDS=0, TAIL_LIMIT=0),  # put back in the end
-        mock.patch.object(commit, "full_page", full_page_of_this_version),
-        mock.patch.object(journal, "_COMMIT_RECORDS", dice.randint(1, 6)),
+        mock.patch.object(committer, "full_page", full_page_of_this_version),
+        mock.patch.object(writer, "_COMMIT_RECORDS", dice.randint(1, 6)),
         mock.patch.object(lease, "_POLL_S", 1.0),  # waiting for a lease would be half of all requests
         mock.patch.object(secrets, "token_urlsafe", lambda count: dice.randbytes(count).hex()),
         mock.patch.object(secrets, "token_hex", lambda count: dice.randbytes(count).hex()),

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from segue.errors import SessionFenced
-from segue.item import GuardItem
-from segue.manager import GuardedSessionManager
-from segue.runtime import Runtime
+from segue.lease.item import GuardItem
+from segue.session.runtime import Runtime
+from segue.strands.manager import GuardedSessionManager
 
 
 def crash(manager: GuardedSessionManager) -> None:

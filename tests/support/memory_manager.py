@@ -8,11 +8,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from segue.errors import StorageUnavailable
-from segue.manager import GuardedSessionManager
 from segue.storage.attributes import Attributes
 from segue.storage.interface import ConditionalWrite, StoredObject
 from segue.storage.memory import MemoryGuard, MemoryObjects
 from segue.storage.stores import Stores
+from segue.strands.manager import GuardedSessionManager
 
 _T = TypeVar("_T")
 

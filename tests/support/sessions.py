@@ -10,8 +10,8 @@ from strands import Agent, tool
 from strands.bidi import BidiAgent
 
 from segue import LeaseSettings, StorageUnavailable
-from segue.item import GuardItem
-from segue.runtime import Runtime
+from segue.lease.item import GuardItem
+from segue.session.runtime import Runtime
 from tests.support.crash import certainly_dead
 from tests.support.fake_model import FakeModel
 from tests.support.memory_manager import MemoryStorage, kind_of

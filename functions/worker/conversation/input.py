@@ -17,7 +17,7 @@ from strands.bidi.types.media import AudioDelta
 from strands.hooks import MessageUpdatedEvent
 from strands.types.media import ImageBlock, ImageFormat
 
-from segue.item import Known
+from segue.lease.item import Known
 from segue.wire.audio import AudioLimits
 from segue.wire.frames import AnswerInput, AudioInput, FrameError, ImageInput, InputFrame, MediaType, TextInput
 from segue.wire.images import ImageRefused

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from segue.item import Known
+from segue.lease.item import Known
 from segue.wire.audio import AudioLimits
 from segue.wire.frames import MAX_FRAME_BYTES, AudioInput, FrameError, InputFrame
 from segue.wire.memory import kept_bytes

@@ -12,7 +12,7 @@ from typing import Final
 from strands.bidi import BidiAgent
 
 from segue import SegueError
-from segue.upkeep import STORAGE_TIMEOUT_S
+from segue.session.heartbeat import STORAGE_TIMEOUT_S
 from shared.log import logger
 from worker.conversation.session_manager import Manager
 

@@ -16,7 +16,7 @@ import msgspec
 from strands.bidi import BidiAgent
 from strands.bidi.models import AudioCapable
 
-from segue.item import Known
+from segue.lease.item import Known
 from segue.wire import frames
 from segue.wire.memory import kept_bytes
 from shared.agent_frames import Speech, Utterance, Way, retell

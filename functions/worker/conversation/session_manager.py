@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from segue.asking import Approvals
-from segue.item import Known
+from segue.lease.item import Known
+from segue.strands.approvals import Approvals
 
 
 class Manager(Protocol):
-    """One session's lease and journal. See ``segue.manager`` for what each member means."""
+    """One session's lease and journal. See ``segue.strands.manager`` for what each member means."""
 
     session_id: str
     session_key: str

@@ -15,7 +15,7 @@ import json
 
 import aiohttp
 
-from segue.item import GuardItem
+from segue.lease.item import GuardItem
 
 CONNECT_TIMEOUT_SECONDS = 0.25
 """Inside one region a connection takes a few milliseconds; a lost SYN alone is sent again after a second."""

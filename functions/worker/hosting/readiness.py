@@ -7,10 +7,10 @@ import contextlib
 from typing import Final
 
 from segue import LeaseSettings, StorageUnavailable
-from segue.keys import Keys
-from segue.runtime import Runtime
-from segue.s3 import open_stores
+from segue.journal.keys import Keys
+from segue.session.runtime import Runtime
 from segue.storage.interface import ObjectMissing
+from segue.strands.s3 import open_stores
 from shared.log import logger
 
 FIRST_PAUSE_SECONDS: Final = 0.5

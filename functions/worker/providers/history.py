@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from segue.encoder import json_bytes
-from segue.history import Message
-from segue.repair import turns
+from segue.history.fold import Message
+from segue.history.repair import turns
+from segue.journal.encoder import json_bytes
 from worker.providers.table import Limits
 
 ELLIPSIS = "…"

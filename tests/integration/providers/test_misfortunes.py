@@ -8,7 +8,7 @@ import pytest
 from strands.bidi.types.events import BidiConnectionRestartEvent
 
 from local.fakes.nova_mind import HISTORY_BYTES
-from segue.records import Record
+from segue.journal.records import Record
 from tests.support.memory_manager import MemoryStorage
 from tests.support.provider_calls import said
 from tests.support.waiting import eventually

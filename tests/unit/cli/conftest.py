@@ -11,12 +11,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from segue.cli.app import segue
-from segue.file import file_stores
-from segue.lease import Lease, LeaseSettings
-from segue.records import Record
-from segue.runtime import Runtime
-from segue.session import Session
+from segue.journal.records import Record
+from segue.lease.lease import Lease, LeaseSettings
+from segue.session.runtime import Runtime
+from segue.session.session import Session
 from segue.storage.stores import Stores
+from segue.strands.file import file_stores
 
 SHORT = LeaseSettings(duration=2.0, heartbeat=0.3, margin=0.3)
 """A lease that a test can outwait, and that its holder keeps on a busy machine."""

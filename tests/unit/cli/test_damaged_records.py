@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from segue.records import Record, unpack
+from segue.journal.records import Record, unpack
 from tests.unit.cli.conftest import NOON
 
 KEY = "default/talk"

@@ -9,7 +9,7 @@ import click
 from click.testing import CliRunner
 
 from segue.cli.app import segue, sessions
-from segue.records import Record
+from segue.journal.records import Record
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "cli.md").read_text(encoding="utf-8")
 
@@ -48,7 +48,7 @@ def test_the_page_names_every_command_and_option():
 
 
 def test_the_page_names_every_finding():
-    sources = (Path(segue.callback.__code__.co_filename).parents[1]).glob("*.py")
+    sources = (Path(segue.callback.__code__.co_filename).parents[1]).rglob("*.py")
     pattern = r'Finding\(\s*"(?:damage|warning|note)", "([a-z]+)"'
     source = "".join(path.read_text(encoding="utf-8") for path in sources)
     codes = set(re.findall(pattern, source)) | {"absent"}

@@ -2,9 +2,9 @@ import json
 
 import pytest
 
-from segue.item import GuardItem
-from segue.records import Record, unpack
-from segue.runtime import Runtime
+from segue.journal.records import Record, unpack
+from segue.lease.item import GuardItem
+from segue.session.runtime import Runtime
 from segue.storage.file import FileGuard
 
 KEY = "default/talk"

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 import pytest
 
 import segue.cli.staleness
-from segue.runtime import Runtime
+from segue.session.runtime import Runtime
 
 
 def test_a_list_says_who_holds_what(keep, run, said):

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from segue.cli.location import Place
 from segue.cli.output import progress, waiting
-from segue.cli.place import Place
-from segue.runtime import Runtime
-from segue.s3 import open_stores
+from segue.session.runtime import Runtime
+from segue.strands.s3 import open_stores
 from tests.support.waiting import eventually
 
 ROOT = Path(__file__).resolve().parents[3]

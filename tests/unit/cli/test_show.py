@@ -3,7 +3,7 @@ import logging
 import pytest
 
 from segue.cli.output import clean
-from segue.records import Record
+from segue.journal.records import Record
 from tests.unit.cli.conftest import NOON
 
 KEY = "default/talk"

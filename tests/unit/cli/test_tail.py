@@ -15,10 +15,10 @@ import pytest
 from segue.cli.follow import Follower
 from segue.cli.transcript import Line, record_line
 from segue.errors import JournalCorrupt, SessionNotFound, StorageUnavailable
-from segue.lease import Lease
-from segue.records import Record
-from segue.runtime import HeartbeatSchedule, Runtime
-from segue.session import Session
+from segue.journal.records import Record
+from segue.lease.lease import Lease
+from segue.session.runtime import HeartbeatSchedule, Runtime
+from segue.session.session import Session
 from segue.storage.memory import MemoryGuard, MemoryObjects
 from segue.storage.stores import Stores
 from segue.testing import ManualClock

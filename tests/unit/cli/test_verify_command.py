@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from segue.item import SCHEMA
-from segue.records import unpack
+from segue.journal.records import unpack
+from segue.lease.item import SCHEMA
 
 KEY = "default/talk"
 

@@ -10,7 +10,7 @@ from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosed
 
 from segue.client import ClientSettings
-from segue.item import Known
+from segue.lease.item import Known
 from segue.wire.frames import (
     AnswerInput,
     Approval,

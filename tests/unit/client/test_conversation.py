@@ -5,7 +5,7 @@ import pytest
 from segue.client.conversation import Conversation
 from segue.client.errors import SessionRefused
 from segue.client.settings import ClientSettings
-from segue.item import Known
+from segue.lease.item import Known
 from segue.wire.frames import (
     AnswerInput,
     Approval,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from segue.client.conversation import Conversation
 from segue.client.settings import ClientSettings
-from segue.item import Known
+from segue.lease.item import Known
 from segue.wire.frames import (
     AudioInput,
     AudioOutput,

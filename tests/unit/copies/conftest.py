@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from segue.history import Message
-from segue.lease import Lease
-from segue.records import Record
-from segue.runtime import HeartbeatSchedule
-from segue.session import Session
+from segue.history.fold import Message
+from segue.journal.records import Record
+from segue.lease.lease import Lease
+from segue.session.runtime import HeartbeatSchedule
+from segue.session.session import Session
 from segue.storage.memory import MemoryGuard, MemoryObjects
 from segue.storage.stores import Stores
 from segue.testing import ManualClock

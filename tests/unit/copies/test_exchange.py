@@ -20,14 +20,14 @@ from strands.session import FileSessionManager, S3SessionManager, SnapshotSessio
 from strands.storage import LocalFileStorage, S3Storage
 
 from segue import GuardedFileSessionManager
+from segue.admin.fork import commits_of, create
 from segue.clock import SystemClock
-from segue.copies import commits_of, create
 from segue.errors import SessionExists, SessionNotFound
-from segue.exchange import Portable, export, import_, portable
-from segue.file import file_stores
-from segue.history import fold
-from segue.records import Record, decode_record, encode_record
-from segue.runtime import Runtime
+from segue.history.fold import fold
+from segue.journal.records import Record, decode_record, encode_record
+from segue.session.runtime import Runtime
+from segue.strands.file import file_stores
+from segue.strands.transfer import Portable, export, import_, portable
 from tests.support.fake_model import FakeModel, tool_call
 from tests.support.scripted_model import ScriptedModel, answered, calling, spoken, until
 from tests.support.waiting import eventually

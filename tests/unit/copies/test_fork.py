@@ -1,12 +1,12 @@
 import pytest
 
-from segue.copies import COPY_SECONDS, commits_of, create, fork
+from segue.admin.fork import COPY_SECONDS, commits_of, create, fork
+from segue.admin.verify import verify
 from segue.errors import JournalCorrupt, RecordTooLarge, SessionExists, SessionNotFound, StorageUnavailable
-from segue.item import GuardItem, Known
-from segue.points import points, read_at
-from segue.records import MAX_RECORD_BYTES, PAGE_RECORDS, Record, unpack
-from segue.restore import read_held
-from segue.verify import verify
+from segue.history.points import points, read_at
+from segue.journal.reader import read_held
+from segue.journal.records import MAX_RECORD_BYTES, PAGE_RECORDS, Record, unpack
+from segue.lease.item import GuardItem, Known
 
 SOURCE, TARGET = "alice/notes", "bob/copy"
 

@@ -3,11 +3,11 @@ from datetime import UTC, datetime
 import pytest
 
 from segue.errors import SessionNotFound
-from segue.history import fold
-from segue.points import Point, as_redacted, find, history_at, points, read_at
-from segue.records import Record, encode_record, unpack
-from segue.redaction import redacted, replacement_of
-from segue.restore import read_unheld
+from segue.history.fold import fold
+from segue.history.points import Point, as_redacted, find, history_at, points, read_at
+from segue.journal.reader import read_unheld
+from segue.journal.records import Record, encode_record, unpack
+from segue.journal.redaction import redacted, replacement_of
 
 KEY = "alice/notes"
 SECRET = {"role": "user", "content": [{"text": "secret"}], "tracking_id": "s"}

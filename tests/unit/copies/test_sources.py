@@ -21,15 +21,15 @@ from strands.storage import LocalFileStorage, S3Storage
 from strands.types.exceptions import SessionException
 
 from segue import GuardedFileSessionManager
+from segue.admin.fork import commits_of, create
 from segue.clock import SystemClock
-from segue.copies import commits_of, create
 from segue.errors import SegueError, SessionExists, SessionNotFound
-from segue.exchange import import_, portable
-from segue.file import file_stores
-from segue.history import fold
-from segue.moving_multi_agents import export_multi_agent, import_multi_agent
-from segue.runtime import Runtime
-from segue.sources import SourceDamaged
+from segue.history.fold import fold
+from segue.session.runtime import Runtime
+from segue.strands.file import file_stores
+from segue.strands.sources import SourceDamaged
+from segue.strands.transfer import import_, portable
+from segue.strands.transfer_multi_agents import export_multi_agent, import_multi_agent
 from tests.support.fake_model import FakeModel, tool_call
 
 Layout = Callable[..., Any]

@@ -2,11 +2,11 @@ import json
 
 import pytest
 
-from segue.copies import COPY_SECONDS
+from segue.admin.fork import COPY_SECONDS
+from segue.admin.verify import verify
 from segue.errors import SessionNotFound, StorageUnavailable
-from segue.item import SCHEMA
-from segue.records import Record, unpack
-from segue.verify import verify
+from segue.journal.records import Record, unpack
+from segue.lease.item import SCHEMA
 from tests.support.waiting import eventually
 
 KEY = "alice/notes"

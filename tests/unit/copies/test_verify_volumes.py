@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from segue import records
-from segue.copies import fork
-from segue.item import GuardItem
-from segue.records import unpack
-from segue.verify import verify
+from segue.admin.fork import fork
+from segue.admin.verify import verify
+from segue.journal import records
+from segue.journal.records import unpack
+from segue.lease.item import GuardItem
 
 KEY = "alice/notes"
 

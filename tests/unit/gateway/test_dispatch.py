@@ -9,7 +9,7 @@ import pytest
 from gateway.dispatch import HOLDER_WAIT_SECONDS, SUSPECT_SECONDS, Sender
 from gateway.post import Accepted, Gone, HttpPost, Refused, outcome_of
 from gateway.routes import Route, Routes
-from segue.item import SCHEMA
+from segue.lease.item import SCHEMA
 from segue.wire.claims import ClientAddress
 from segue.wire.delivery import encode_refusal
 from segue.wire.frames import AudioInput, Bye, Hello, OutputAck, TextInput, error_frame

@@ -3,7 +3,7 @@
 import pytest
 
 from local.terminal.transcript import CLEAR_LINE, Turn, View
-from segue.item import Known
+from segue.lease.item import Known
 from segue.wire import frames
 
 

@@ -10,9 +10,9 @@ import pytest
 from strands import Agent, ToolContext, tool
 from strands.bidi import BidiAgent
 
-from segue.approvals import DENIAL, Approval
-from segue.history import fold
-from segue.records import unpack
+from segue.history.approvals import DENIAL, Approval
+from segue.history.fold import fold
+from segue.journal.records import unpack
 from tests.support.crash import certainly_dead, crash
 from tests.support.fake_model import FakeModel, tool_call
 from tests.support.memory_manager import MemoryStorage
@@ -225,7 +225,7 @@ async def test_a_redaction_of_what_asks_takes_it_out_of_every_object_and_of_what
 @pytest.mark.parametrize("data", [{}, {"status": "asked", "requests": 5}, 7], ids=str)
 async def test_an_approval_that_is_none_is_named(memory_sessions: Sessions, data: Any) -> None:
     from segue import JournalCorrupt
-    from segue.records import Record
+    from segue.journal.records import Record
 
     with pytest.raises(JournalCorrupt, match="not a 'approval' record"):
         fold([Record(kind="approval", agent="default", at=0, data=data)])

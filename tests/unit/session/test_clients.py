@@ -14,9 +14,9 @@ from botocore.config import Config
 
 import segue.storage.clients
 from segue import GuardedS3SessionManager, LeaseSettings, StorageRefused, StorageUnavailable
-from segue.runtime import HEARTBEAT_THREADS, Runtime
-from segue.s3 import open_stores
+from segue.session.runtime import HEARTBEAT_THREADS, Runtime
 from segue.storage.stores import Stores
+from segue.strands.s3 import open_stores
 
 SSO = """
 region = us-east-1

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from strands.bidi import BidiAgent
 
-import segue.session
-import segue.upkeep
+import segue.session.heartbeat
+import segue.session.session
 from segue import SessionFenced, SessionHeld, StorageUnavailable
 from tests.support.crash import certainly_dead, crash
 from tests.support.memory_manager import MemoryStorage, Unavailable
@@ -20,9 +20,9 @@ from tests.support.waiting import eventually
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(segue.session, "CLOSE_TIMEOUT_S", 0.2)
-    monkeypatch.setattr(segue.session, "CHORES_TIMEOUT_S", 0.2)
-    monkeypatch.setattr(segue.upkeep, "CLOSE_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(segue.session.session, "CLOSE_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(segue.session.session, "CHORES_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(segue.session.heartbeat, "CLOSE_TIMEOUT_S", 0.2)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from strands.bidi import BidiAgent
 from strands.multiagent import GraphBuilder
 
 from segue import LeaseSettings, SessionHeld
-from segue.runtime import Runtime
+from segue.session.runtime import Runtime
 from tests.support.crash import crash
 from tests.support.fake_model import FakeModel
 from tests.support.memory_manager import Latch, MemorySessionManager, MemoryStorage, Unavailable, kind_of
@@ -140,9 +140,9 @@ def manager_history(storage: MemoryStorage) -> Any:
 async def test_a_release_that_storage_does_not_take_is_tried_until_it_does(
     storage: MemoryStorage, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("segue.session.CLOSE_TIMEOUT_S", 0.1)
-    monkeypatch.setattr("segue.upkeep.CLOSE_TIMEOUT_S", 0.1)
-    monkeypatch.setattr("segue.open_handles._RETRY_S", 0.01)
+    monkeypatch.setattr("segue.session.session.CLOSE_TIMEOUT_S", 0.1)
+    monkeypatch.setattr("segue.session.heartbeat.CLOSE_TIMEOUT_S", 0.1)
+    monkeypatch.setattr("segue.session.open_handles._RETRY_S", 0.01)
     one = manager(storage, durability="gate")
     await one.open()
     agent = BidiAgent(model=ScriptedModel(), session_manager=one)

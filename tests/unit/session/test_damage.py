@@ -12,11 +12,11 @@ import pytest
 from strands import Agent
 
 from segue import JournalCorrupt
+from segue.admin.verify import verify
 from segue.cli.follow import Follower
-from segue.item import SCHEMA, GuardItem
-from segue.records import PAGE_RECORDS, Record, decode_block, decode_record, encode_record, unpack
-from segue.runtime import Runtime
-from segue.verify import verify
+from segue.journal.records import PAGE_RECORDS, Record, decode_block, decode_record, encode_record, unpack
+from segue.lease.item import SCHEMA, GuardItem
+from segue.session.runtime import Runtime
 from tests.support.fake_model import FakeModel
 from tests.support.memory_manager import MemoryStorage
 from tests.support.sessions import SHORT

@@ -12,22 +12,22 @@ from strands import Agent
 from strands.bidi import BidiAgent
 from strands.session import FileSessionManager
 
-import segue.records
+import segue.journal.records
 from segue import JournalCorrupt, SessionHeld
-from segue.copies import fork
-from segue.damage import damage_of
-from segue.exchange import export, portable
-from segue.history import fold
-from segue.item import GuardItem
-from segue.lease import Lease, LeaseSettings
-from segue.points import history_at, points
-from segue.records import Block, Record, encode_record, pack, unpack
-from segue.restore import read_unheld
-from segue.runtime import Runtime
-from segue.session import Session
-from segue.skipping import Skipped, skip_damaged
-from segue.values import NESTING
-from segue.verify import Report, verify
+from segue.admin.fork import fork
+from segue.admin.skip_damaged import Skipped, skip_damaged
+from segue.admin.verify import Report, verify
+from segue.history.damage import damage_of
+from segue.history.fold import fold
+from segue.history.points import history_at, points
+from segue.journal.reader import read_unheld
+from segue.journal.records import Block, Record, encode_record, pack, unpack
+from segue.journal.values import NESTING
+from segue.lease.item import GuardItem
+from segue.lease.lease import Lease, LeaseSettings
+from segue.session.runtime import Runtime
+from segue.session.session import Session
+from segue.strands.transfer import export, portable
 from tests.support.fake_model import FakeModel
 from tests.support.memory_manager import MemoryStorage
 from tests.support.scripted_model import ScriptedModel
@@ -109,9 +109,9 @@ def kept_in(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     """What holds most of the session."""
     kind = str(request.param)
     if kind != "segments":
-        monkeypatch.setattr(segue.records, "PAGE_RECORDS", 2)
+        monkeypatch.setattr(segue.journal.records, "PAGE_RECORDS", 2)
     if kind == "volumes":
-        monkeypatch.setattr(segue.records, "VOLUME_PAGES", 2)
+        monkeypatch.setattr(segue.journal.records, "VOLUME_PAGES", 2)
     return kind
 
 
@@ -258,8 +258,8 @@ async def restored(sessions: Sessions) -> Agent:
 async def test_a_page_whose_volume_is_whole_needs_no_skip(
     monkeypatch: pytest.MonkeyPatch, memory_sessions: Sessions, talk: MemoryStorage
 ) -> None:
-    monkeypatch.setattr(segue.records, "PAGE_RECORDS", 2)
-    monkeypatch.setattr(segue.records, "VOLUME_PAGES", 2)
+    monkeypatch.setattr(segue.journal.records, "PAGE_RECORDS", 2)
+    monkeypatch.setattr(segue.journal.records, "VOLUME_PAGES", 2)
     await folded(memory_sessions, talk, "volumes")
     number = await number_of(talk, "One")
     spoil(talk, number, UNDECODABLE["not UTF-8"], "volumes/")
@@ -399,12 +399,12 @@ async def test_what_a_voice_agent_of_an_older_release_recorded_a_little_too_deep
 def test_a_skip_is_of_an_earlier_record_only() -> None:
     records = [Record(kind="skip", data={"record": number}) for number in (0, 5, -1, True, "0")]
 
-    assert segue.records.skips(records) == set()
-    assert segue.records.skips([Record(), *records]) == {0}
+    assert segue.journal.records.skips(records) == set()
+    assert segue.journal.records.skips([Record(), *records]) == {0}
 
 
 def test_a_skip_can_be_read_by_an_older_release() -> None:
     """It passes over kinds that it does not know, and refuses the damaged record as before."""
     body = encode_record(Record(kind="skip", agent="", data={"record": 3, "saved": "3-1-x.json"}))
 
-    assert not segue.records.is_escaped(body)
+    assert not segue.journal.records.is_escaped(body)

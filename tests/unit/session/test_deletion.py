@@ -9,7 +9,7 @@ import pytest
 from strands.bidi import BidiAgent
 
 from segue import SessionFenced, SessionHeld
-from segue.item import GuardItem
+from segue.lease.item import GuardItem
 from tests.support.crash import certainly_dead
 from tests.support.memory_manager import MemoryStorage
 from tests.support.scripted_model import ScriptedModel

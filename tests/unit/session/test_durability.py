@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from strands.bidi import BidiAgent
 
-import segue.handle
-import segue.manager
+import segue.session.handle
+import segue.strands.manager
 from segue import RecordTooLarge, StorageUnavailable
-from segue.item import GuardItem
-from segue.records import MAX_RECORD_BYTES
+from segue.journal.records import MAX_RECORD_BYTES
+from segue.lease.item import GuardItem
 from tests.support.crash import certainly_dead, crash
 from tests.support.memory_manager import Latch, MemoryStorage, Unavailable, kind_of
 from tests.support.scripted_model import ScriptedModel, answered, until
@@ -109,7 +109,7 @@ async def test_durable_waits_for_a_position_and_no_further(memory_sessions: Sess
 async def test_running_ahead_is_bounded(
     memory_sessions: Sessions, storage: MemoryStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(segue.manager, "AHEAD_LIMIT", 5)
+    monkeypatch.setattr(segue.strands.manager, "AHEAD_LIMIT", 5)
     agent = await talking(memory_sessions(durability="gate"))
     storage.before = latch = Latch("commit")
     for number in range(5):
@@ -179,7 +179,7 @@ async def test_storage_that_fails_for_a_while_costs_time_and_nothing_else(
 async def test_a_hook_says_so_when_storage_is_down_for_longer(
     memory_sessions: Sessions, storage: MemoryStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(segue.handle, "DURABLE_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(segue.session.handle, "DURABLE_TIMEOUT_S", 0.2)
     agent = await talking(memory_sessions())
     storage.before = down = Unavailable("put")
 
@@ -195,7 +195,7 @@ async def test_a_hook_says_so_when_storage_is_down_for_longer(
 async def test_a_stop_lets_go_though_its_flush_failed(
     memory_sessions: Sessions, storage: MemoryStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(segue.handle, "DURABLE_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(segue.session.handle, "DURABLE_TIMEOUT_S", 0.2)
     agent = await talking(memory_sessions())
     storage.before = down = Unavailable("put")
     agent.state.set("mood", "bad")

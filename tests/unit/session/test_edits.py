@@ -14,9 +14,9 @@ from strands.bidi import BidiAgent
 from strands.bidi.hooks.events import BidiAgentStopEvent
 from strands.types.exceptions import SessionException
 
-import segue.held
+import segue.strands.held_messages
 from segue import RecordTooLarge
-from segue.records import MAX_RECORD_BYTES, unpack
+from segue.journal.records import MAX_RECORD_BYTES, unpack
 from tests.support.crash import certainly_dead, crash
 from tests.support.fake_model import FakeModel
 from tests.support.memory_manager import MemoryStorage
@@ -237,7 +237,7 @@ async def test_an_old_message_of_a_long_history_is_compared_too(
 ) -> None:
     manager = memory_sessions()
     await manager.open()
-    build(manager, messages=[said(f"m{number}") for number in range(2 * segue.held.STEP)])
+    build(manager, messages=[said(f"m{number}") for number in range(2 * segue.strands.held_messages.STEP)])
     await manager.close()
     manager = memory_sessions()
     await manager.open()
@@ -254,7 +254,7 @@ async def test_an_old_message_of_a_long_history_is_compared_too(
 async def test_what_was_not_edited_writes_nothing(memory_sessions: Sessions, build: Build) -> None:
     manager = memory_sessions()
     await manager.open()
-    agent = build(manager, messages=[said(f"m{number}") for number in range(2 * segue.held.STEP)])
+    agent = build(manager, messages=[said(f"m{number}") for number in range(2 * segue.strands.held_messages.STEP)])
     await turn(agent, "one")
     await manager.close()
     head = manager.position

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from segue import GuardedFileSessionManager
-from segue.item import GuardItem
+from segue.lease.item import GuardItem
 from tests.support.programs import Programs
 
 AGENT = """
@@ -121,9 +121,9 @@ print((open(sys.argv[1] + "/guard/default/talk.json").read()))
 
 
 HUNG = """
-import segue.open_handles
+import segue.session.open_handles
 from tests.support.memory_manager import MemorySessionManager, MemoryStorage, kind_of
-segue.open_handles.EXIT_TIMEOUT_S = 0.3
+segue.session.open_handles.EXIT_TIMEOUT_S = 0.3
 storage = MemoryStorage()
 manager = MemorySessionManager("talk", storage=storage, durability="gate")
 other = MemorySessionManager("other", storage=storage)
@@ -160,7 +160,7 @@ def test_a_wait_at_the_end_is_told_of_after_a_second(program: Programs, tmp_path
 def test_one_agent_that_cannot_be_recorded_keeps_no_other_from_storage(program: Programs, tmp_path: Path) -> None:
     ended = program(
         f"""{AGENT}
-from segue.tracking import AgentRecorder
+from segue.strands.recorder import AgentRecorder
 agent('Hello')
 other = GuardedFileSessionManager("other", sys.argv[1], acquire_timeout=0.0)
 broken = Agent(model=FakeModel(), session_manager=other, callback_handler=None)

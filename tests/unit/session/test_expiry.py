@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from segue.errors import SessionFenced, StorageUnavailable
-from segue.item import GuardItem
-from segue.lease import Lease
+from segue.lease.item import GuardItem
+from segue.lease.lease import Lease
 from segue.storage.attributes import Attributes
 from segue.storage.interface import ConditionalWrite
 from segue.storage.memory import MemoryGuard

@@ -26,7 +26,7 @@ from segue import (
     StorageUnavailable,
 )
 from segue.ids import session_name, valid_id
-from segue.runtime import Runtime
+from segue.session.runtime import Runtime
 from segue.storage.file import FileGuard, FileObjects
 from segue.storage.interface import (
     Clause,

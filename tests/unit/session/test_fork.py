@@ -15,8 +15,8 @@ from strands.bidi import BidiAgent
 
 import segue.storage.clients
 from segue import SessionFenced
-from segue.history import Message
-from segue.runtime import Runtime
+from segue.history.fold import Message
+from segue.session.runtime import Runtime
 from tests.support.scripted_model import ScriptedModel
 
 Sessions = Callable[..., Any]

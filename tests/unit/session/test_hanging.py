@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-import segue.handle
-import segue.session
-import segue.upkeep
+import segue.session.handle
+import segue.session.heartbeat
+import segue.session.session
 from segue import LeaseSettings, SessionFenced, SessionHeld, StorageUnavailable
 from tests.support.crash import certainly_dead
 from tests.support.memory_manager import S3, Hang, MemoryStorage, kind_of
@@ -159,7 +159,7 @@ async def test_a_hung_loop_loses_its_lease_though_a_commit_hangs(
 
 
 async def records() -> list[Any]:
-    from segue.records import Record
+    from segue.journal.records import Record
 
     return [Record(kind="message", data={"id": "one", "message": {"tracking_id": "one"}})]
 
@@ -168,7 +168,7 @@ async def test_heartbeats_do_not_keep_a_session_for_ever_whose_commit_nobody_ans
     memory_sessions: Sessions, storage: MemoryStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A holder that has lost its way to S3 leaves the session to one that has not."""
-    monkeypatch.setattr(segue.upkeep, "STORAGE_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(segue.session.heartbeat, "STORAGE_TIMEOUT_S", 1.0)
     lost = threading.Event()
     agent = await started(manager := memory_sessions(lease=SHORT, durability="gate"))
     manager.on_lost(lost.set)
@@ -189,7 +189,7 @@ async def test_heartbeats_do_not_keep_a_session_for_ever_whose_commit_nobody_ans
 async def test_what_nobody_answered_in_time_is_recorded_if_nobody_else_came(
     memory_sessions: Sessions, storage: MemoryStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(segue.upkeep, "STORAGE_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(segue.session.heartbeat, "STORAGE_TIMEOUT_S", 0.5)
     agent = await started(manager := memory_sessions(lease=SHORT, durability="gate"))
     storage.before = s3 = Hang(*S3)
     await agent.send("One")
@@ -234,7 +234,7 @@ async def test_what_is_durable_is_released_while_s3_hangs(memory_sessions: Sessi
 async def test_a_release_waits_not_long_for_what_has_to_be_deleted(
     memory_sessions: Sessions, storage: MemoryStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(segue.session, "CHORES_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(segue.session.session, "CHORES_TIMEOUT_S", 0.2)
     agent = await started(memory_sessions())
     await agent.send("One")
     storage.before = s3 = Hang("list", "delete")
@@ -249,5 +249,9 @@ async def test_a_release_waits_not_long_for_what_has_to_be_deleted(
 
 
 def test_a_hang_of_a_minute_is_waited_out() -> None:
-    limits = segue.handle.DURABLE_TIMEOUT_S, segue.session.CLOSE_TIMEOUT_S, segue.upkeep.STORAGE_TIMEOUT_S
+    limits = (
+        segue.session.handle.DURABLE_TIMEOUT_S,
+        segue.session.session.CLOSE_TIMEOUT_S,
+        segue.session.heartbeat.STORAGE_TIMEOUT_S,
+    )
     assert min(limits) > 60

@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 from strands.types.session import encode_bytes_values
 
-from segue.history import fold, under_way
-from segue.records import Record, decode_record, encode_record
-from segue.values import with_markers
+from segue.history.fold import fold, under_way
+from segue.journal.records import Record, decode_record, encode_record
+from segue.journal.values import with_markers
 
 
 def message(tracking_id: str, text: str, before: str | None = None) -> Record:

@@ -22,7 +22,7 @@ from strands.hooks import (
     MessageUpdatedEvent,
 )
 
-from segue.item import GuardItem
+from segue.lease.item import GuardItem
 from tests.support.crash import certainly_dead, crash
 from tests.support.fake_model import FakeModel, tool_call
 from tests.support.memory_manager import MemoryStorage

@@ -10,7 +10,7 @@ import pytest
 from strands.bidi import BidiAgent
 from strands.hooks import HookOrder, MessageUpdatedEvent
 
-from segue.item import Known
+from segue.lease.item import Known
 from tests.support.crash import certainly_dead, crash
 from tests.support.memory_manager import Latch, MemoryStorage
 from tests.support.scripted_model import ScriptedModel, spoken, until
@@ -151,8 +151,8 @@ async def test_a_client_id_that_would_break_the_guard_is_refused(memory_sessions
 
 
 async def _records(sessions: Sessions) -> list[Any]:
-    from segue.restore import read_unheld
-    from segue.runtime import Runtime
+    from segue.journal.reader import read_unheld
+    from segue.session.runtime import Runtime
 
     stores = await sessions()._stores()
     return (await read_unheld(stores.guard, stores.objects, "", "default/talk", Runtime.shared().clock)).records

@@ -15,7 +15,7 @@ from strands.interventions import Confirm, InterventionHandler
 from strands.types.exceptions import SessionException
 from strands.vended_tools.handoff_to_user import handoff_to_user
 
-from segue.refusals import VoiceCannotPause
+from segue.strands.errors import VoiceCannotPause
 from tests.support.fake_model import FakeModel
 from tests.support.scripted_model import ScriptedModel, calling, until
 

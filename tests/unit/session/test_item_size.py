@@ -6,8 +6,8 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from segue.commit import KNOWN_CLIENTS
-from segue.records import PAGE_SEGMENTS, VOLUME_PAGES
+from segue.journal.committer import KNOWN_CLIENTS
+from segue.journal.records import PAGE_SEGMENTS, VOLUME_PAGES
 from segue.storage.attributes import Attributes, Value
 from segue.wire.sequence import WINDOW
 from tests.support.memory_manager import MemoryStorage

@@ -12,9 +12,9 @@ import pytest
 from strands import Agent, tool
 from strands.types.exceptions import ContextWindowOverflowException
 
-import segue.records
+import segue.journal.records
 from segue import SegueError
-from segue.manager import GuardedSessionManager
+from segue.strands.manager import GuardedSessionManager
 from tests.support.crash import certainly_dead
 from tests.support.fake_model import FakeModel, tool_call
 from tests.support.memory_manager import MemoryStorage, Unavailable
@@ -82,7 +82,7 @@ async def talked(manager: GuardedSessionManager) -> Agent:
 async def test_of_a_whole_session(
     s3_sessions: Sessions, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(segue.records, "PAGE_RECORDS", 4)
+    monkeypatch.setattr(segue.journal.records, "PAGE_RECORDS", 4)
     first = s3_sessions()
     agent = await talked(first)
     assert SECRET in str(agent.messages)

@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 from strands.bidi import BidiAgent
 
-from segue import SessionFenced, StorageUnavailable, guard
-from segue.cli import holding
-from segue.collection import COPY_SECONDS
-from segue.copies import commits_of, create
-from segue.item import GuardItem
-from segue.records import Record
-from segue.runtime import Runtime
+from segue import SessionFenced, StorageUnavailable
+from segue.admin.fork import commits_of, create
+from segue.cli import delete_release
+from segue.journal.garbage import COPY_SECONDS
+from segue.journal.records import Record
+from segue.lease import transitions
+from segue.lease.item import GuardItem
+from segue.session.runtime import Runtime
 from segue.storage.interface import ConditionalWrite, ConditionFailed
 from tests.support.crash import certainly_dead, crash
 from tests.support.memory_manager import MemoryStorage, Unavailable
@@ -260,7 +261,7 @@ async def test_objects_of_earlier_lives_go_too_and_those_of_a_copy_under_way_sta
 ) -> None:
     agent = await talked(memory_sessions(), "One")
     now, lives = item(storage).born_at, f"sessions/{KEY}/"
-    early, copying = (guard.new_born(now - age) for age in (3 * COPY_SECONDS, COPY_SECONDS))
+    early, copying = (transitions.new_born(now - age) for age in (3 * COPY_SECONDS, COPY_SECONDS))
     for born in (early, copying, "20261301T000000Z-" + "0" * 32, "notes"):
         storage.objects.objects[f"{lives}{born}/segments/0-1-x.json"] = b"{}"
 
@@ -347,7 +348,7 @@ async def test_a_deletion_by_hand(memory_sessions: Sessions, storage: MemoryStor
     else:
         storage.before = Resent(storage, "bury")
 
-    swept = await Runtime.shared().run(holding._delete(storage.stores(), KEY, CLOCK, wait=False))
+    swept = await Runtime.shared().run(delete_release._delete(storage.stores(), KEY, CLOCK, wait=False))
 
     assert swept > 0
     assert item(storage).deleted
@@ -364,10 +365,10 @@ async def test_a_release_by_hand_says_so_if_it_is_not_known_to_be_released(
     storage.before = down = Unavailable("release")
 
     with pytest.raises(StorageUnavailable, match="taken, but its release was not answered"):
-        await Runtime.shared().run(holding._release(storage.stores(), before, CLOCK))
+        await Runtime.shared().run(delete_release._release(storage.stores(), before, CLOCK))
 
     assert down.failed
     assert item(storage).held
     down.on, storage.after = False, Lost("release")
-    after = await Runtime.shared().run(holding._release(storage.stores(), item(storage), CLOCK))
+    after = await Runtime.shared().run(delete_release._release(storage.stores(), item(storage), CLOCK))
     assert (after.held, item(storage).held) == (False, False)

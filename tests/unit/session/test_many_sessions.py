@@ -9,7 +9,7 @@ from typing import Any
 
 from strands.bidi import BidiAgent
 
-from segue.runtime import HEARTBEAT_THREADS, SPREAD, STORAGE_THREADS, HeartbeatSchedule, Runtime
+from segue.session.runtime import HEARTBEAT_THREADS, SPREAD, STORAGE_THREADS, HeartbeatSchedule, Runtime
 from segue.testing import ManualClock
 from tests.support.scripted_model import ScriptedModel
 from tests.support.waiting import eventually

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from strands import Agent
 from strands.bidi import BidiAgent
 
-from segue.history import fold
-from segue.records import Record
-from segue.tracking import AgentRecorder
+from segue.history.fold import fold
+from segue.journal.records import Record
+from segue.strands.recorder import AgentRecorder
 from tests.support.fake_model import FakeModel
 from tests.support.scripted_model import ScriptedModel
 

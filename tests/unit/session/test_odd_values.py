@@ -18,10 +18,11 @@ from strands.hooks import AfterToolCallEvent
 from strands.multiagent import GraphBuilder
 from strands.types.exceptions import EventLoopException
 
-from segue import JournalCorrupt, ValueRefused, item
-from segue.item import GuardItem
-from segue.repair import INTERRUPTED
-from segue.values import NESTING
+from segue import JournalCorrupt, ValueRefused
+from segue.history.repair import INTERRUPTED
+from segue.journal.values import NESTING
+from segue.lease import item
+from segue.lease.item import GuardItem
 from tests.support.fake_model import FakeModel, tool_call
 from tests.support.memory_manager import MemoryStorage
 from tests.support.scripted_model import ScriptedModel, answered, calling, until

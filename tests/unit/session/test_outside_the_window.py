@@ -15,18 +15,18 @@ from strands import Agent
 from strands.agent.conversation_manager import SlidingWindowConversationManager
 from strands.bidi import BidiAgent
 
-import segue.order
+import segue.history.order
+from segue.admin.fork import fork
 from segue.clock import SystemClock
-from segue.copies import fork
-from segue.history import AgentHistory, fold
-from segue.item import ESCAPES_SCHEMA, FIRST_SCHEMA, GuardItem
-from segue.messages import messages_of
-from segue.order import LONG, SessionOrder
-from segue.pauses import FitHistory
-from segue.points import read_at
-from segue.records import Record, encode_record
-from segue.repair import RepairReport
-from segue.tracking import AgentRecorder
+from segue.history.fold import AgentHistory, fold
+from segue.history.messages import messages_of
+from segue.history.order import LONG, SessionOrder
+from segue.history.pauses import FitHistory
+from segue.history.points import read_at
+from segue.history.repair import RepairReport
+from segue.journal.records import Record, encode_record
+from segue.lease.item import ESCAPES_SCHEMA, FIRST_SCHEMA, GuardItem
+from segue.strands.recorder import AgentRecorder
 from tests.support.fake_model import FakeModel
 from tests.support.memory_manager import MemoryStorage
 from tests.support.scripted_model import ScriptedModel
@@ -357,7 +357,7 @@ def test_a_window_by_what_it_lost_and_by_what_it_kept_are_the_same(outside: int,
     added = [Record(kind="message", data={"message": said(one)}) for one in ids]
     found = []
     for long in (0, LONG):
-        with mock.patch.object(segue.order, "LONG", long):
+        with mock.patch.object(segue.history.order, "LONG", long):
             window = SessionOrder(ids).window([one for one in ids if one in held], set(ids[:outside]))
         records = [*added, *([] if window is None else [Record(kind="window", data=window)])]
         found.append([message["tracking_id"] for message in fold(records).agents["default"].messages])

@@ -17,11 +17,11 @@ from strands.middleware._agent_stream import AgentStreamStage
 from strands.session import FileSessionManager, SnapshotSessionManager
 from strands.storage import LocalFileStorage
 
+from segue.admin.fork import fork
 from segue.clock import SystemClock
-from segue.copies import fork
-from segue.history import AgentHistory
-from segue.pauses import WAITING, fit_to_use
-from segue.repair import INTERRUPTED
+from segue.history.fold import AgentHistory
+from segue.history.pauses import WAITING, fit_to_use
+from segue.history.repair import INTERRUPTED
 from tests.support.crash import certainly_dead, crash
 from tests.support.fake_model import FakeModel, tool_call
 from tests.support.memory_manager import MemoryStorage

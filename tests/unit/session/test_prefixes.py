@@ -10,17 +10,17 @@ import pytest
 from strands import Agent
 
 from segue import StorageRefused
+from segue.admin.fork import commits_of, create, fork
+from segue.admin.verify import verify
+from segue.cli.delete_release import _delete, _item_of, _living
 from segue.cli.follow import Follower
-from segue.cli.holding import _delete, _item_of, _living
-from segue.copies import commits_of, create, fork
-from segue.item import GuardItem
-from segue.lease import Lease
-from segue.points import points
-from segue.records import Record
-from segue.restore import read_unheld
-from segue.runtime import Runtime
+from segue.history.points import points
+from segue.journal.reader import read_unheld
+from segue.journal.records import Record
+from segue.lease.item import GuardItem
+from segue.lease.lease import Lease
+from segue.session.runtime import Runtime
 from segue.storage.stores import Stores
-from segue.verify import verify
 from tests.support.fake_model import FakeModel
 from tests.support.memory_manager import MemorySessionManager, MemoryStorage
 

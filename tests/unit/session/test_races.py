@@ -156,7 +156,7 @@ class _Twice:
 async def test_a_takeover_is_one_whether_its_answer_comes_or_not(
     memory_sessions: Sessions, storage: MemoryStorage, caplog: pytest.LogCaptureFixture, how: str, held: bool
 ) -> None:
-    caplog.set_level("DEBUG", "segue.lease")
+    caplog.set_level("DEBUG", "segue.lease.lease")
     first = memory_sessions()
     await first.open()
     if held:

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from strands.bidi import BidiAgent
 
-import segue.records
+import segue.journal.records
 from segue import SegueError
-from segue.item import GuardItem
-from segue.records import unpack
-from segue.tracking import rewind_record
+from segue.journal.records import unpack
+from segue.lease.item import GuardItem
+from segue.strands.recorder import rewind_record
 from tests.support.crash import certainly_dead, crash
 from tests.support.memory_manager import MemoryStorage, Unavailable
 from tests.support.scripted_model import ScriptedModel
@@ -26,7 +26,7 @@ SECRET = "the number is 4111"
 
 @pytest.fixture(autouse=True)
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(segue.records, "PAGE_RECORDS", 4)
+    monkeypatch.setattr(segue.journal.records, "PAGE_RECORDS", 4)
 
 
 def holding(storage: MemoryStorage) -> list[str]:

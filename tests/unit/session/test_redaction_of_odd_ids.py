@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strands.bidi import BidiAgent
 
-import segue.records
-from segue.records import Record, decode_record, encode_record, unpack
-from segue.redaction import record_without, redacted, replacement_of
+import segue.journal.records
+from segue.journal.records import Record, decode_record, encode_record, unpack
+from segue.journal.redaction import record_without, redacted, replacement_of
 from tests.support.memory_manager import MemoryStorage
 from tests.support.scripted_model import ScriptedModel
 
@@ -39,7 +39,7 @@ async def test_the_content_is_in_no_object_whatever_the_id_is(
     tracking_id: Any,
     pages: int,
 ) -> None:
-    monkeypatch.setattr(segue.records, "PAGE_RECORDS", pages)
+    monkeypatch.setattr(segue.journal.records, "PAGE_RECORDS", pages)
     manager = memory_sessions()
     await manager.open()
     first = [message(tracking_id, SECRET), message("another", "stays")]
@@ -118,8 +118,8 @@ def test_a_record_that_cannot_be_decoded_keeps_nothing_that_may_be_redacted() ->
 def test_a_swept_record_is_written_without_escapes_if_it_had_none() -> None:
     """Its page may be one of a session whose schema lets releases in that do not know of escapes."""
     tree = {"message": message("m", SECRET), "looks": {"__bytes_encoded__": True, "data": 5}}
-    body = b'{"data":' + segue.records._encode(tree) + b"}"
+    body = b'{"data":' + segue.journal.records._encode(tree) + b"}"
 
     swept = redacted(body, {"m": message("m", "[redacted]")})
 
-    assert swept == b'{"data":' + segue.records._encode({**tree, "message": message("m", "[redacted]")}) + b"}"
+    assert swept == b'{"data":' + segue.journal.records._encode({**tree, "message": message("m", "[redacted]")}) + b"}"

@@ -12,7 +12,7 @@ from strands import Agent
 from strands.types.exceptions import SessionException
 
 from segue import GuardedS3SessionManager, SegueError, StorageRefused
-from segue.refusals import AgentIdUsedTwice, SessionStorageRefused
+from segue.strands.errors import AgentIdUsedTwice, SessionStorageRefused
 from tests.support.fake_model import FakeModel
 from tests.support.memory_manager import MemoryStorage
 from tests.support.sessions import Sessions

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from segue.repair import INTERRUPTED, RepairReport, fit, repair
+from segue.history.repair import INTERRUPTED, RepairReport, fit, repair
 
 NOTHING = RepairReport()
 

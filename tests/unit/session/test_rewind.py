@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strands.bidi import BidiAgent
 
-import segue.history
+import segue.history.fold
 from segue.errors import JournalCorrupt
-from segue.history import AgentHistory, History, fold
-from segue.points import Point
-from segue.records import Record, unpack
-from segue.tracking import rewind_record
+from segue.history.fold import AgentHistory, History, fold
+from segue.history.points import Point
+from segue.journal.records import Record, unpack
+from segue.strands.recorder import rewind_record
 from tests.support.memory_manager import MemoryStorage
 from tests.support.scripted_model import ScriptedModel
 
@@ -120,8 +120,8 @@ def test_reading_a_session_that_was_rewound_often_applies_each_record_once(monke
         assert applied <= 201, "a prefix is added up again"
         apply(*args, **options)
 
-    apply = segue.history.apply
-    monkeypatch.setattr(segue.history, "apply", counted)
+    apply = segue.history.fold.apply
+    monkeypatch.setattr(segue.history.fold, "apply", counted)
     # Each turn is undone: one record back from the rewind of the turn before.
     undone = [record for turn in range(200) for record in (put(f"m{turn}", "no"), rewind_record(1 + 2 * turn))]
 
@@ -137,10 +137,10 @@ def folded_by_the_book(records: Sequence[Record], upto: int | None = None) -> Hi
     for number, record in enumerate(records[:upto]):
         if record.kind == "rewind":
             then = folded_by_the_book(records, min(record.data["to"], number))
-            history = segue.history._rewound(history, then)
+            history = segue.history.fold._rewound(history, then)
         else:
             agent = history.agents.setdefault(record.agent, AgentHistory())
-            segue.history.apply(agent, number, record)
+            segue.history.fold.apply(agent, number, record)
     return history
 
 

@@ -15,13 +15,13 @@ from strands.hooks import AfterToolCallEvent, BeforeToolCallEvent
 from strands.session import FileSessionManager
 
 from segue import idempotency_key
-from segue.copies import commits_of, create
-from segue.exchange import import_
-from segue.history import fold, under_way
-from segue.records import Record
-from segue.repair import INTERRUPTED, repair
-from segue.runtime import Runtime
-from segue.tool_uses import UNKNOWN, ToolUse, ToolUses
+from segue.admin.fork import commits_of, create
+from segue.history.fold import fold, under_way
+from segue.history.repair import INTERRUPTED, repair
+from segue.history.tool_uses import UNKNOWN, ToolUse, ToolUses
+from segue.journal.records import Record
+from segue.session.runtime import Runtime
+from segue.strands.transfer import import_
 from tests.support.crash import certainly_dead, crash
 from tests.support.fake_model import FakeModel, tool_call
 from tests.support.memory_manager import MemoryStorage

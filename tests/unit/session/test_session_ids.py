@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from strands import Agent
 
 from segue import GuardedFileSessionManager, GuardedS3SessionManager, SessionExists, SessionNotFound
+from segue.admin.fork import create, fork
 from segue.clock import SystemClock
-from segue.copies import create, fork
 from segue.ids import MAX_NAME, checked_key, session_id_of, session_key, session_name, shown
-from segue.item import GuardItem, TailEntry
-from segue.keys import MAX_KEY_BYTES, Keys
-from segue.restore import read_unheld
-from segue.runtime import Runtime
+from segue.journal.keys import MAX_KEY_BYTES, Keys
+from segue.journal.reader import read_unheld
+from segue.lease.item import GuardItem, TailEntry
+from segue.session.runtime import Runtime
 from tests.support.fake_model import FakeModel
 from tests.support.stage import Stage
 

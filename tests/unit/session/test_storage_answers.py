@@ -13,7 +13,7 @@ from botocore.exceptions import EndpointConnectionError, NoCredentialsError, Rea
 from botocore.stub import Stubber
 from strands import Agent
 
-import segue.records
+import segue.journal.records
 from segue import StorageRefused, StorageUnavailable
 from segue.storage.aws import DynamoGuard, S3Objects, update_request
 from segue.storage.interface import Clause, ConditionalWrite, ConditionFailed, ObjectMissing, PreconditionFailed
@@ -285,8 +285,8 @@ class _Raw:
 async def test_every_object_is_encrypted_with_the_key_that_was_named(
     s3_sessions: Sessions, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(segue.records, "PAGE_RECORDS", 4)
-    monkeypatch.setattr(segue.records, "VOLUME_PAGES", 2)
+    monkeypatch.setattr(segue.journal.records, "PAGE_RECORDS", 4)
+    monkeypatch.setattr(segue.journal.records, "VOLUME_PAGES", 2)
     key = boto3.client("kms").create_key()["KeyMetadata"]["Arn"]
     manager = s3_sessions(kms_key_id=key)
     await manager.open()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from segue.runtime import SWITCH_INTERVAL_S, Runtime
+from segue.session.runtime import SWITCH_INTERVAL_S, Runtime
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from segue.threads import DaemonExecutor
+from segue.session.threads import DaemonExecutor
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_an_error_is_freed_without_a_collection(pool: DaemonExecutor) -> None:
 def test_calls_are_served_in_atexit_and_one_that_hangs_keeps_no_program_from_ending() -> None:
     program = """if True:
         import atexit, threading
-        from segue.threads import DaemonExecutor
+        from segue.session.threads import DaemonExecutor
         pool = DaemonExecutor(2, "test-pool")
         pool.submit(threading.Event().wait)
         pool.submit(int).result()

@@ -14,10 +14,10 @@ from strands.bidi.types.events import BidiResponseStopEvent
 from strands.hooks import AfterToolCallEvent, BeforeToolCallEvent
 
 from segue import SessionFenced, idempotency_key
-from segue.history import under_way
-from segue.repair import INTERRUPTED
-from segue.restore import read_unheld
-from segue.runtime import Runtime
+from segue.history.fold import under_way
+from segue.history.repair import INTERRUPTED
+from segue.journal.reader import read_unheld
+from segue.session.runtime import Runtime
 from tests.support.crash import certainly_dead, crash
 from tests.support.fake_model import FakeModel, tool_call
 from tests.support.memory_manager import Latch, MemoryStorage

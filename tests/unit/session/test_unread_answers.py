@@ -14,10 +14,10 @@ from botocore.exceptions import ClientError
 from strands import Agent
 
 from segue import StorageRefused, StorageUnavailable
-from segue.runtime import Runtime
-from segue.s3 import open_stores
+from segue.session.runtime import Runtime
 from segue.storage.interface import Clause, ConditionalWrite, ConditionFailed, ObjectMissing, PreconditionFailed
 from segue.storage.stores import Stores
+from segue.strands.s3 import open_stores
 from tests.support.fake_model import FakeModel
 
 WRITE = ConditionalWrite("a/b", (Clause("acquire_id", "=", "x"),), {"head": 1}, ("holder",), {"beat": 1})

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from strands.types.session import decode_bytes_values, encode_bytes_values
 
 from segue import JournalCorrupt, ValueRefused
-from segue.encoder import json_bytes, to_json, without_refused
-from segue.records import Record, decode_record, encode_record, is_escaped
-from segue.values import NESTING, from_json, with_markers
+from segue.journal.encoder import json_bytes, to_json, without_refused
+from segue.journal.records import Record, decode_record, encode_record, is_escaped
+from segue.journal.values import NESTING, from_json, with_markers
 
 MARKER = "__bytes_encoded__"
 

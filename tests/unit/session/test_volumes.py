@@ -11,15 +11,17 @@ from typing import Any
 import pytest
 from strands.bidi import BidiAgent
 
-from segue import JournalCorrupt, SegueError, item, records, volumes
-from segue.item import GuardItem
-from segue.keys import Keys
-from segue.points import read_at
-from segue.records import Record, decode_block, unpack
+from segue import JournalCorrupt, SegueError
+from segue.admin.verify import verify
+from segue.history.points import read_at
+from segue.journal import records, volumes
+from segue.journal.keys import Keys
+from segue.journal.records import Record, decode_block, unpack
+from segue.journal.volumes import Binder
+from segue.lease import item
+from segue.lease.item import GuardItem
 from segue.storage import file
 from segue.storage.memory import MemoryObjects
-from segue.verify import verify
-from segue.volumes import Binder
 from tests.support.crash import certainly_dead, crash
 from tests.support.memory_manager import Latch, MemoryStorage, Unavailable
 from tests.support.scripted_model import ScriptedModel

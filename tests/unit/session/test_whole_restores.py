@@ -25,8 +25,8 @@ from strands.session import FileSessionManager
 from strands.types.agent import ConcurrentInvocationMode
 
 from segue.errors import RecordTooLarge, SessionFenced
-from segue.records import MAX_RECORD_BYTES
-from segue.refusals import MultiAgentIdUsedTwice
+from segue.journal.records import MAX_RECORD_BYTES
+from segue.strands.errors import MultiAgentIdUsedTwice
 from tests.support.crash import certainly_dead, crash
 from tests.support.fake_model import FakeModel, tool_call
 from tests.support.scripted_model import ScriptedModel
@@ -659,7 +659,7 @@ async def test_a_session_that_cannot_be_added_up_is_released(
         raise RecursionError
 
     with monkeypatch.context() as patch:
-        patch.setattr("segue.handle.history_at", too_deep)
+        patch.setattr("segue.session.handle.history_at", too_deep)
         with pytest.raises(RecursionError):
             await memory_sessions().open()
 

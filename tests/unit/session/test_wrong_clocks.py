@@ -7,23 +7,23 @@ from typing import Any
 
 import pytest
 
-from segue import guard
+from segue.admin.fork import commits_of, create
+from segue.admin.verify import verify
 from segue.cli.follow import Follower
-from segue.cli.listing import facts_of
-from segue.copies import commits_of, create
+from segue.cli.list_points import facts_of
 from segue.errors import SessionExists, SessionFenced, SessionHeld, SessionNotFound
-from segue.item import GuardItem
-from segue.lease import Lease, LeaseSettings
-from segue.look import look
-from segue.records import Record
-from segue.restore import read_unheld
-from segue.session import TOMBSTONE_S
+from segue.journal.reader import read_unheld
+from segue.journal.records import Record
+from segue.lease import transitions
+from segue.lease.item import GuardItem
+from segue.lease.item_reader import look
+from segue.lease.lease import Lease, LeaseSettings
+from segue.session.session import TOMBSTONE_S
 from segue.storage.attributes import Attributes
 from segue.storage.interface import ConditionalWrite
 from segue.storage.memory import MemoryGuard, MemoryObjects
 from segue.storage.stores import Stores
 from segue.testing import ManualClock
-from segue.verify import verify
 
 KEY = "default/talk"
 DAY = 86_400
@@ -209,7 +209,7 @@ async def test_a_holder_that_writes_after_all_keeps_its_session_though_the_write
     committed: Attributes = {"head": 1, "tail": ["0.1.x"], "commit_id": "x"}
     changes: Attributes = {} if kind == "beat" else committed
     old = holder.expires_at
-    store.late = guard.commit(holder.mine, changes, old) if changes else guard.beat(holder.mine, old)
+    store.late = transitions.commit(holder.mine, changes, old) if changes else transitions.beat(holder.mine, old)
     store.now += RETENTION_S + 2
 
     with pytest.raises(SessionHeld):

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from segue import SessionFenced, SessionHeld
-from segue.item import GuardItem
+from segue.lease.item import GuardItem
 from segue.wire.claims import ClientAddress
 from segue.wire.frames import (
     Error,

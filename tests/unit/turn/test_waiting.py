@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from segue import StorageUnavailable
-from segue.item import GuardItem
+from segue.lease.item import GuardItem
 from segue.wire.frames import Pause, Ready, TextOutput
 from tests.support.memory_manager import S3, Hang
 from tests.support.waiting import eventually

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segue.item import Known
+from segue.lease.item import Known
 from segue.wire import encoding
 from segue.wire.frames import (
     MAX_FRAME_BYTES,

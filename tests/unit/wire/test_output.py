@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segue.item import Known
+from segue.lease.item import Known
 from segue.wire.frames import Approval, AudioOutput, InputAck, Pause, Pong, Ready, TextOutput, Tool, Transcript
 from segue.wire.memory import kept_bytes
 from segue.wire.output import GAP, JournalCursor, OutputNumbering, OutputOrder

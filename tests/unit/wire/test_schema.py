@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from segue.item import Known
+from segue.lease.item import Known
 from segue.wire import frames
 from segue.wire.schema import document, render
 

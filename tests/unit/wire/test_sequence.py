@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segue.item import Known
+from segue.lease.item import Known
 from segue.wire.frames import AudioInput, FrameError, TextInput
 from segue.wire.sender import Sender, SenderSettings
 from segue.wire.sequence import Receiver

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from segue.item import Known
+from segue.lease.item import Known
 from segue.wire.frames import AudioOutput, Ready, TextOutput
 from segue.wire.output import OutputOrder
 from tests.support.waiting import eventually

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from segue import SessionFenced, StorageUnavailable
-from segue.item import Known
+from segue.lease.item import Known
 from segue.wire.frames import InputAck, Ready, TextOutput, Transcript
 from tests.support.waiting import eventually
 from tests.unit.worker.stand_ins import turns

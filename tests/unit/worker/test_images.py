@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from segue.item import Known
+from segue.lease.item import Known
 from segue.wire.frames import AnswerInput, AudioInput, Error, ImageInput, InputAck, Response
 from tests.support.waiting import eventually
 from tests.unit.worker.stand_ins import address, audio, delivery, text

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from segue.item import Known
+from segue.lease.item import Known
 from segue.wire.frames import FrameError
 from segue.wire.memory import kept_bytes
 from tests.unit.worker.stand_ins import audio, text

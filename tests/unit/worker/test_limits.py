@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from segue.item import Known
+from segue.lease.item import Known
 from segue.wire.frames import AudioInput, Bye, Error, FrameError, InputAck, Ready
 from segue.wire.rate import FRAME_BURST, FRAMES_PER_SECOND
 from tests.support.waiting import eventually

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 from aiohttp import web
 
-from segue.item import GuardItem
+from segue.lease.item import GuardItem
 from worker.hosting import holder_probe
 from worker.hosting.holder_probe import holder_is_dead
 

@@ -16,7 +16,7 @@ import boto3
 import pytest
 from aiohttp import web
 
-from segue.item import GuardItem
+from segue.lease.item import GuardItem
 from segue.testing import provision
 from segue.wire.claims import decode_claim, encode_claim
 from segue.wire.delivery import FRAMES_PATH, ROUTE_TOKEN_HEADER, encode_delivery

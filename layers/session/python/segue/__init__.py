@@ -27,10 +27,10 @@ from segue.errors import (
 )
 
 if TYPE_CHECKING:
-    from segue.file import GuardedFileSessionManager
-    from segue.lease import Lease, LeaseSettings
-    from segue.manager import idempotency_key
-    from segue.s3 import GuardedS3SessionManager
+    from segue.lease.lease import Lease, LeaseSettings
+    from segue.strands.file import GuardedFileSessionManager
+    from segue.strands.manager import idempotency_key
+    from segue.strands.s3 import GuardedS3SessionManager
 
 __all__ = [
     "GuardedFileSessionManager",
@@ -51,11 +51,11 @@ __all__ = [
 ]
 
 _LAZY = {
-    "GuardedFileSessionManager": "segue.file",
-    "GuardedS3SessionManager": "segue.s3",
-    "Lease": "segue.lease",
-    "LeaseSettings": "segue.lease",
-    "idempotency_key": "segue.manager",
+    "GuardedFileSessionManager": "segue.strands.file",
+    "GuardedS3SessionManager": "segue.strands.s3",
+    "Lease": "segue.lease.lease",
+    "LeaseSettings": "segue.lease.lease",
+    "idempotency_key": "segue.strands.manager",
 }
 
 

@@ -8,12 +8,12 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Literal
 
-from segue.damage import too_deep
 from segue.errors import JournalCorrupt
-from segue.history import fold
-from segue.item import GuardItem, TailEntry
-from segue.points import as_redacted
-from segue.records import Block, Record, decode_block, decode_records, encode_record, run, skips
+from segue.history.damage import too_deep
+from segue.history.fold import fold
+from segue.history.points import as_redacted
+from segue.journal.records import Block, Record, decode_block, decode_records, encode_record, run, skips
+from segue.lease.item import GuardItem, TailEntry
 from segue.storage.interface import StoredObject
 
 Severity = Literal["damage", "warning", "note"]

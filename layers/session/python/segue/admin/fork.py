@@ -18,16 +18,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from segue import guard
 from segue.clock import Clock
-from segue.collection import COPY_SECONDS
 from segue.errors import JournalCorrupt, RecordTooLarge, SegueError, SessionExists, StorageUnavailable
+from segue.history.points import as_redacted, history_at, point_at, points_of
 from segue.ids import checked_key, new_born, new_id, shown
-from segue.item import ESCAPES_SCHEMA, FIRST_SCHEMA, GuardItem, TailEntry
-from segue.keys import Keys, check_length
-from segue.look import Look, look
-from segue.points import as_redacted, history_at, point_at, points_of
-from segue.records import (
+from segue.journal.garbage import COPY_SECONDS
+from segue.journal.keys import Keys, check_length
+from segue.journal.reader import Journal, read_unheld
+from segue.journal.records import (
     MAX_RECORD_BYTES,
     PAGE_BYTES,
     PAGE_RECORDS,
@@ -41,7 +39,9 @@ from segue.records import (
     skips,
     unreadable,
 )
-from segue.restore import Journal, read_unheld
+from segue.lease import transitions
+from segue.lease.item import ESCAPES_SCHEMA, FIRST_SCHEMA, GuardItem, TailEntry
+from segue.lease.item_reader import Look, look
 from segue.storage.interface import ConditionFailed
 from segue.storage.stores import Stores
 
@@ -278,7 +278,7 @@ async def _vacant(stores: Stores, key: str, clock: Clock) -> Look:
 async def _begin(stores: Stores, plan: _Plan, seen: Look, clock: Clock) -> GuardItem:
     """Write the guard item, on the condition under which a new life may begin."""
     for _ in range(_ATTEMPTS):
-        write = guard.begin_with_records(plan.item, seen.item, seen.at)
+        write = transitions.begin_with_records(plan.item, seen.item, seen.at)
         try:
             return GuardItem.parse(await answered(clock, lambda: stores.guard.write(write)))  # noqa: B023 - awaited here
         except ConditionFailed as lost:

@@ -6,11 +6,11 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from segue.collection import COPY_SECONDS
-from segue.guardcheck import born_at, names_life
-from segue.inspection import Finding
-from segue.item import GuardItem
-from segue.keys import Keys
+from segue.admin.checks import Finding
+from segue.journal.garbage import COPY_SECONDS
+from segue.journal.keys import Keys
+from segue.lease.item import GuardItem
+from segue.lease.item_check import born_at, names_life
 
 _SEGMENT = re.compile(r"segments/\d+-(\d+)-[A-Za-z0-9_-]+\.json")
 _PAGE = re.compile(r"pages/(\d+)\.json")

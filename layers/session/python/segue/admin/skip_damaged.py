@@ -12,13 +12,13 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from segue.damage import damage_of
 from segue.errors import JournalCorrupt
+from segue.history.damage import damage_of
 from segue.ids import new_id
-from segue.keys import Keys
-from segue.records import SKIP, Record, decode_block
-from segue.restore import Journal
-from segue.session import Session
+from segue.journal.keys import Keys
+from segue.journal.reader import Journal
+from segue.journal.records import SKIP, Record, decode_block
+from segue.session.session import Session
 from segue.storage.stores import Stores
 
 

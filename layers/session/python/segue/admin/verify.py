@@ -17,15 +17,15 @@ from typing import Literal
 
 import msgspec
 
+from segue.admin.checks import CheckedBlock, Finding, inspect_block, inspect_journal, inspect_volumes, problem_of
+from segue.admin.orphans import find_leftovers, pages_there
 from segue.clock import Clock
 from segue.errors import JournalCorrupt, SessionNotFound, StorageRefused
 from segue.ids import shown
-from segue.inspection import CheckedBlock, Finding, inspect_block, inspect_journal, inspect_volumes, problem_of
-from segue.item import GuardItem, TailEntry
-from segue.keys import Keys
-from segue.leftovers import find_leftovers, pages_there
-from segue.look import require_prefix
-from segue.records import TAIL_LIMIT, Block, run, unpack
+from segue.journal.keys import Keys
+from segue.journal.records import TAIL_LIMIT, Block, run, unpack
+from segue.lease.item import GuardItem, TailEntry
+from segue.lease.item_reader import require_prefix
 from segue.storage.interface import ObjectMissing, StoredObject
 from segue.storage.stores import Stores
 

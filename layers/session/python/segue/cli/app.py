@@ -7,11 +7,11 @@ from typing import Any
 import click
 from botocore.exceptions import BotoCoreError, ClientError
 
-from segue.cli.checking import verify
-from segue.cli.holding import delete, release
-from segue.cli.listing import list_, points
-from segue.cli.moving import export_command, fork_command, import_command
-from segue.cli.reading import show, tail
+from segue.cli.delete_release import delete, release
+from segue.cli.fork_export_import import export_command, fork_command, import_command
+from segue.cli.list_points import list_, points
+from segue.cli.show_tail import show, tail
+from segue.cli.verify import verify
 from segue.errors import SegueError
 
 FAILED = 1

@@ -6,19 +6,19 @@ from typing import Any
 
 import click
 
+from segue.admin.fork import answered
+from segue.cli.location import Place, json_option, located
 from segue.cli.output import print_json, waiting
-from segue.cli.place import Place, json_option, located
 from segue.clock import Clock
-from segue.collection import finish_deletion, sweep_ended
-from segue.copies import answered
 from segue.errors import SegueError, SessionHeld, SessionNotFound, StorageUnavailable
 from segue.ids import shown
-from segue.item import GuardItem
-from segue.lease import Lease
-from segue.look import look, wall_of
-from segue.options import this_process
-from segue.runtime import Runtime
-from segue.session import TOMBSTONE_S, Session
+from segue.journal.garbage import finish_deletion, sweep_ended
+from segue.lease.item import GuardItem
+from segue.lease.item_reader import look, wall_of
+from segue.lease.lease import Lease
+from segue.session.options import this_process
+from segue.session.runtime import Runtime
+from segue.session.session import TOMBSTONE_S, Session
 from segue.storage.stores import Stores
 
 _PATIENCE_S = 2.0

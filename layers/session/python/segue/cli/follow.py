@@ -7,10 +7,10 @@ from itertools import chain
 from segue.clock import Clock
 from segue.errors import JournalCorrupt, SessionNotFound, StorageUnavailable
 from segue.ids import shown
-from segue.item import GuardItem
-from segue.keys import Keys
-from segue.look import look
-from segue.records import Block, Record, decode_block, decode_records
+from segue.journal.keys import Keys
+from segue.journal.records import Block, Record, decode_block, decode_records
+from segue.lease.item import GuardItem
+from segue.lease.item_reader import look
 from segue.storage.interface import ObjectMissing
 from segue.storage.stores import Stores
 

@@ -10,22 +10,22 @@ from typing import Any
 import click
 from strands.session.session_manager import SessionManager
 
+from segue.admin.fork import commits_of, create, fork
 from segue.cli.layouts import LAYOUTS, existing, naming, new
+from segue.cli.location import Place, json_option, located
 from segue.cli.output import clean, print_json, print_table, progress, waiting
-from segue.cli.place import Place, json_option, located
-from segue.cli.reading import at_option, chosen_agents, damage_facts, point_named, read_journal, tell_damage
+from segue.cli.show_tail import at_option, chosen_agents, damage_facts, point_named, read_journal, tell_damage
 from segue.clock import Clock
-from segue.copies import commits_of, create, fork
 from segue.errors import JournalCorrupt, SessionNotFound
-from segue.exchange import Kind, export, import_, portable
-from segue.history import History
+from segue.history.fold import History
+from segue.history.points import Point, history_at
 from segue.ids import shown
-from segue.item import GuardItem
-from segue.moving_multi_agents import export_multi_agent, import_multi_agent
-from segue.options import Settings
-from segue.points import Point, history_at
-from segue.records import Record
+from segue.journal.records import Record
+from segue.lease.item import GuardItem
+from segue.session.options import Settings
 from segue.storage.stores import Stores
+from segue.strands.transfer import Kind, export, import_, portable
+from segue.strands.transfer_multi_agents import export_multi_agent, import_multi_agent
 
 _DAY_S = 86_400
 

@@ -14,10 +14,10 @@ from strands.session.session_manager import SessionManager
 from strands.storage import LocalFileStorage, S3Storage
 from strands.types.exceptions import SessionException, SnapshotException, StorageError
 
-from segue.cli.place import Place
+from segue.cli.location import Place
 from segue.errors import SegueError, SessionNotFound, StorageRefused
-from segue.sources import reading, session_file
 from segue.storage.file import make_private
+from segue.strands.sources import reading, session_file
 
 LAYOUTS = ("messages", "snapshot")
 """An object a message (``FileSessionManager``, ``S3SessionManager``), or one a session (``SnapshotSessionManager``)."""

@@ -7,16 +7,16 @@ from typing import Any
 
 import click
 
+from segue.cli.location import Place, json_option, located
 from segue.cli.output import Advance, iso, iso_seconds, print_json, print_table, progress, waiting
-from segue.cli.place import Place, json_option, located
-from segue.cli.reading import read_journal, tell_damage
+from segue.cli.show_tail import read_journal, tell_damage
 from segue.cli.staleness import READS, Seen, silent_holders
 from segue.clock import Clock
 from segue.errors import JournalCorrupt
+from segue.history.points import points_of
 from segue.ids import shown
-from segue.item import GuardItem
-from segue.look import Look, look
-from segue.points import points_of
+from segue.lease.item import GuardItem
+from segue.lease.item_reader import Look, look
 from segue.storage.stores import Stores
 
 

@@ -13,12 +13,12 @@ import click
 from click.core import ParameterSource
 
 from segue.clock import Clock
-from segue.file import file_stores
 from segue.ids import session_key
-from segue.keys import check_length
-from segue.runtime import Runtime
-from segue.s3 import open_stores
+from segue.journal.keys import check_length
+from segue.session.runtime import Runtime
 from segue.storage.stores import Stores
+from segue.strands.file import file_stores
+from segue.strands.s3 import open_stores
 
 if TYPE_CHECKING:
     import boto3

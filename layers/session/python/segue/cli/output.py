@@ -16,8 +16,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from segue.encoder import to_json
-from segue.values import ANY_NESTING
+from segue.journal.encoder import to_json
+from segue.journal.values import ANY_NESTING
 
 Advance = Callable[[int, int], None]
 """Told how much is done, and of how much."""

@@ -8,18 +8,18 @@ from typing import Any
 import click
 from rich.text import Text
 
-from segue.approvals import Approval
 from segue.cli.follow import Follower
+from segue.cli.location import Place, json_option, located
 from segue.cli.output import clean, iso, output, print_json
-from segue.cli.place import Place, json_option, located
 from segue.cli.transcript import number_of, print_agent, print_line, record_line
 from segue.clock import Clock
 from segue.errors import JournalCorrupt
-from segue.history import AgentHistory, History
+from segue.history.approvals import Approval
+from segue.history.fold import AgentHistory, History
+from segue.history.points import Point, find, history_at, points_of
 from segue.ids import shown
-from segue.points import Point, find, history_at, points_of
-from segue.records import Record
-from segue.restore import Journal, read_unheld
+from segue.journal.reader import Journal, read_unheld
+from segue.journal.records import Record
 from segue.storage.stores import Stores
 
 POLL_SECONDS = (0.2, 60.0)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from segue.clock import Clock
 from segue.errors import JournalCorrupt
-from segue.item import GuardItem
+from segue.lease.item import GuardItem
 from segue.storage.stores import Stores
 
 READS = 16

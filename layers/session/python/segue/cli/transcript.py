@@ -10,10 +10,10 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from segue.approvals import Approval, open_of
 from segue.cli.output import clean, iso
-from segue.history import AgentHistory, Message, under_way
-from segue.records import Record
+from segue.history.approvals import Approval, open_of
+from segue.history.fold import AgentHistory, Message, under_way
+from segue.journal.records import Record
 
 _STYLES = {"user": "bold cyan", "assistant": "bold green", "tool": "yellow"}
 _ROLE_WIDTH = 9

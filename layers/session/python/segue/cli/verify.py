@@ -7,21 +7,21 @@ from typing import Any
 
 import click
 
-from segue.cli.holding import refusal, watching
+from segue.admin.checks import Finding
+from segue.admin.skip_damaged import Skipped, skip_damaged
+from segue.admin.verify import Report
+from segue.admin.verify import verify as verify_session
+from segue.cli.delete_release import refusal, watching
+from segue.cli.location import Place, json_option, located
 from segue.cli.output import clean, print_json, print_table, progress, waiting
-from segue.cli.place import Place, json_option, located
 from segue.clock import Clock
 from segue.errors import JournalCorrupt, SegueError, SessionHeld, SessionNotFound, StorageRefused
 from segue.ids import shown
-from segue.inspection import Finding
-from segue.lease import Lease
-from segue.options import this_process
-from segue.runtime import Runtime
-from segue.session import Session
-from segue.skipping import Skipped, skip_damaged
+from segue.lease.lease import Lease
+from segue.session.options import this_process
+from segue.session.runtime import Runtime
+from segue.session.session import Session
 from segue.storage.stores import Stores
-from segue.verify import Report
-from segue.verify import verify as verify_session
 
 
 @click.command()

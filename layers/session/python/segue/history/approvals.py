@@ -23,10 +23,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from segue.records import Record
+from segue.journal.records import Record
 
 if TYPE_CHECKING:
-    from segue.history import AgentHistory
+    from segue.history.fold import AgentHistory
 
 KIND = "approval"
 

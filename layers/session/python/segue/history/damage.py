@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from segue.errors import JournalCorrupt
-from segue.history import AgentHistory
-from segue.points import history_at
-from segue.records import Record, skips
-from segue.restore import Journal
-from segue.shapes import id_of
-from segue.values import NESTING, depth_of
+from segue.history.fold import AgentHistory
+from segue.history.points import history_at
+from segue.journal.message_shape import id_of
+from segue.journal.reader import Journal
+from segue.journal.records import Record, skips
+from segue.journal.values import NESTING, depth_of
 
 _DEEP = 200
 """Levels of a message that may be why the stack has run out."""

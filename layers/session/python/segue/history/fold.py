@@ -14,7 +14,7 @@ Kinds of records, and the shape of their ``data``:
     tool         {"tool_use_id", "name", "phase", "message"?, "use"?, "status"?, "ms"?}
     connection   {"provider", "model_id", "audio", "restarts", "handle"?, …}
     multi_agent  {"id": …, "state": …}                           a Graph's or Swarm's state
-    approval     {"status": …, …}                                 what people were asked (see ``segue.approvals``)
+    approval     {"status": …, …}                                 what people were asked (see approvals.py)
     input        null                                            only that a client's input has been dealt with
     stash        {"entries": {…}, "gone": [<name>, …]}           what a context manager keeps (see stash.py)
     rewind       {"to": <record>}                                everything is again as it was then
@@ -31,12 +31,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from segue.approvals import Approval, approval
 from segue.errors import JournalCorrupt
-from segue.records import SKIP, UNREADABLE, Record, skips
-from segue.shapes import Message as Message  # noqa: PLC0414 - it is this module's, too
-from segue.shapes import id_of, replaced, usable
-from segue.tool_uses import UNKNOWN, key_of
+from segue.history.approvals import Approval, approval
+from segue.history.tool_uses import UNKNOWN, key_of
+from segue.journal.message_shape import Message as Message  # noqa: PLC0414 - it is this module's, too
+from segue.journal.message_shape import id_of, replaced, usable
+from segue.journal.records import SKIP, UNREADABLE, Record, skips
 
 
 @dataclass(slots=True)
@@ -51,7 +51,7 @@ class AgentHistory:
         internal: Further Strands state of an ``Agent``.
         tools: Every tool run by tool use id, in order of their first start: what its records say, and
             ``started_at`` and ``ended_at`` in milliseconds since 1970. One without ``status`` was under way. Uses of
-            one id are called as ``segue.tool_uses`` says.
+            one id are called as ``segue.history.tool_uses`` says.
         uses: For each tool use id, where its uses stand, in order, whatever was rewound.
         connection: The latest connection record.
         approvals: What people were asked, and what became of it, in order.

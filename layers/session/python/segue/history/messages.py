@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
-from segue.history import AgentHistory, History, Message
+from segue.history.fold import AgentHistory, History, Message
 
 
 class Given(list[Message]):

@@ -23,8 +23,8 @@ from typing import Any
 from strands.agent.agent import Agent
 from strands.hooks.events import BeforeToolCallEvent
 
-from segue.history import AgentHistory, Message
-from segue.repair import RepairReport, interrupted, repair, results_of, uses_of, without_blanks
+from segue.history.fold import AgentHistory, Message
+from segue.history.repair import RepairReport, interrupted, repair, results_of, uses_of, without_blanks
 
 PAUSE = "pause"
 """The key of an ``internal`` record that is Segue's. Strands ignores it, and so do earlier versions of Segue."""

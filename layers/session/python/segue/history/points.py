@@ -16,10 +16,10 @@ from typing import Any
 
 from segue.clock import Clock
 from segue.errors import JournalCorrupt
-from segue.history import History, fold
-from segue.records import Record, skips
-from segue.redaction import record_without, replacement_of
-from segue.restore import Journal, read_unheld
+from segue.history.fold import History, fold
+from segue.journal.reader import Journal, read_unheld
+from segue.journal.records import Record, skips
+from segue.journal.redaction import record_without, replacement_of
 from segue.storage.stores import Stores
 
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
-from segue.encoder import json_bytes
-from segue.history import Message
+from segue.history.fold import Message
+from segue.journal.encoder import json_bytes
 
 INTERRUPTED = "The tool call was interrupted before its result was recorded. It may or may not have run."
 """What the model is told of a tool that a crash cut off."""
@@ -49,7 +49,7 @@ def repair(messages: Sequence[Message], *, paused: Sequence[str] = ()) -> tuple[
 
     Args:
         messages: A history.
-        paused: Tool uses that stay open at its end (see ``segue.pauses``).
+        paused: Tool uses that stay open at its end (see ``segue.history.pauses``).
     """
     whole = [message for message in map(without_blanks, messages) if message["content"]]
     finished = _finished(whole)

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from segue.shapes import id_of
+from segue.journal.message_shape import id_of
 
 UNKNOWN = ""
 """The place of a use that an earlier release recorded, without saying where it stands."""
@@ -61,7 +61,7 @@ class ToolUses:
         """Begin with what the session has.
 
         Args:
-            known: For each id the places of its uses, in order (see ``segue.history``).
+            known: For each id the places of its uses, in order (see ``segue.history.fold``).
             restored: The messages that the agent was restored with.
         """
         self._known = {tool_use_id: list(places) for tool_use_id, places in known.items()}

@@ -18,21 +18,30 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from segue import guard, records
 from segue.clock import Clock
-from segue.collection import collect_orphans
 from segue.errors import JournalCorrupt, SegueError, SessionFenced, StorageUnavailable
 from segue.ids import new_id
-from segue.item import ESCAPES_SCHEMA, FIRST_SCHEMA, VOLUMES_SCHEMA, GuardItem, Known, TailEntry, input_lines
-from segue.keys import Keys
-from segue.lease import Lease
-from segue.records import Record, Segment, decode_record, encode_page, encode_segment, full_page, is_misread
-from segue.redaction import redact_segments, redacted, replacement_of, sweep_pages
-from segue.restore import Journal
-from segue.shapes import Replacements
+from segue.journal import records
+from segue.journal.garbage import collect_orphans
+from segue.journal.keys import Keys
+from segue.journal.message_shape import Replacements
+from segue.journal.reader import Journal
+from segue.journal.records import Record, Segment, decode_record, encode_page, encode_segment, full_page, is_misread
+from segue.journal.redaction import redact_segments, redacted, replacement_of, sweep_pages
+from segue.journal.volumes import Binder
+from segue.lease import transitions
+from segue.lease.item import (
+    ESCAPES_SCHEMA,
+    FIRST_SCHEMA,
+    VOLUMES_SCHEMA,
+    GuardItem,
+    Known,
+    TailEntry,
+    input_lines,
+)
+from segue.lease.lease import Lease
 from segue.storage.attributes import Attributes
 from segue.storage.interface import ConditionalWrite, ConditionFailed, ObjectMissing, ObjectStore, PreconditionFailed
-from segue.volumes import Binder
 
 logger = logging.getLogger(__name__)
 
@@ -156,7 +165,7 @@ class Committer:
         changes: Attributes = {
             "head": segment.end,
             "pages": mine.pages + bool(folded),
-            "tail": guard.tail_value([one.entry for one in tail]),
+            "tail": transitions.tail_value([one.entry for one in tail]),
             "commit_id": commit_id,
         }
         if bound := self._binder.take():
@@ -169,7 +178,7 @@ class Committer:
         if replacements:
             numbers = [str(mine.head + index) for index, one in enumerate(group) if one.record.kind == "redact"]
             changes["scrub"] = " ".join(filter(None, (mine.scrub, *numbers)))
-        write = guard.commit(mine, changes, self._lease.expires_at)
+        write = transitions.commit(mine, changes, self._lease.expires_at)
         return _Attempt(group, write, commit_id, tail, folded, replacements)
 
     def owe(self, replacements: Replacements) -> None:
@@ -186,7 +195,7 @@ class Committer:
         await self.answered(
             lambda: sweep_pages(self._objects, self._keys, self._lease.mine, self._unswept, self._lease.check)
         )
-        write, sent_at = guard.scrubbed(self._lease.mine), self._clock.now()
+        write, sent_at = transitions.scrubbed(self._lease.mine), self._clock.now()
         try:
             await self.answered(lambda: self._lease.write(write))
         except ConditionFailed as lost:

@@ -1,4 +1,4 @@
-"""Turning values into the JSON of ``segue.values``, and refusing what has none.
+"""Turning values into the JSON of ``segue.journal.values``, and refusing what has none.
 
 Only what is not plain comes here, so it is written to be exact, and to say where something is.
 """
@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from segue.errors import RecordTooLarge, ValueRefused
-from segue.values import (
+from segue.journal.values import (
     BYTES,
     DIGITS,
     ESCAPES,

@@ -14,10 +14,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 
 from segue.clock import Clock
-from segue.guardcheck import born_at, names_life
-from segue.item import GuardItem
-from segue.keys import Keys
-from segue.look import look
+from segue.journal.keys import Keys
+from segue.lease.item import GuardItem
+from segue.lease.item_check import born_at, names_life
+from segue.lease.item_reader import look
 from segue.storage.interface import GuardStore, ObjectStore
 
 

@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from segue import records
-from segue.item import VOLUMES_SCHEMA, GuardItem, TailEntry
+from segue.journal import records
+from segue.lease.item import VOLUMES_SCHEMA, GuardItem, TailEntry
 
 MAX_KEY_BYTES: Final = 1024
 """Of an object key in S3, at most."""

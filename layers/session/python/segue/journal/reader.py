@@ -28,10 +28,8 @@ from typing import NamedTuple, TypeVar
 from segue.clock import Clock
 from segue.errors import JournalCorrupt, SessionNotFound
 from segue.ids import shown
-from segue.item import GuardItem
-from segue.keys import Keys
-from segue.look import look
-from segue.records import (
+from segue.journal.keys import Keys
+from segue.journal.records import (
     Block,
     Commit,
     Record,
@@ -42,6 +40,8 @@ from segue.records import (
     segments_of,
     skips,
 )
+from segue.lease.item import GuardItem
+from segue.lease.item_reader import look
 from segue.storage.interface import GuardStore, ObjectMissing, ObjectStore
 
 logger = logging.getLogger(__name__)

@@ -1,11 +1,11 @@
-"""Records, and the objects that hold them: segments, pages and volumes, whose names ``segue.keys`` makes.
+"""Records, and the objects that hold them: segments, pages and volumes, whose names ``segue.journal.keys`` makes.
 
 Each is one JSON object that names the life it belongs to, so that a truncated, swapped or foreign object is
 noticed, and that carries records whose numbers follow from their order:
 
     {"schema": 1, "born": …, "first": 40, "commits": [[42, 5, "<commit id>"]], "records": [{…}, {…}]}
 
-A record's values are as ``segue.values`` says. One whose values need escapes begins with ``{"escaped":1,``.
+A record's values are as ``segue.journal.values`` says. One whose values need escapes begins with ``{"escaped":1,``.
 
 It is compressed (gzip): a message is written three times, and together that is little more than twice its size
 (docs/rfcs/0005, 0007). What is the default is left out: a record is a message's of the agent "default" if it says no
@@ -25,11 +25,11 @@ from typing import Any
 
 import msgspec
 
-from segue.encoder import to_json
 from segue.errors import JournalCorrupt
-from segue.item import GuardItem, TailEntry
+from segue.journal.encoder import to_json
+from segue.journal.values import ANY_NESTING, BYTES, NESTING, Form, form_of, from_json, with_markers
+from segue.lease.item import GuardItem, TailEntry
 from segue.storage.interface import GZIP
-from segue.values import ANY_NESTING, BYTES, NESTING, Form, form_of, from_json, with_markers
 
 SCHEMA = 1
 """Version of the objects' form. Readers refuse a newer one."""
@@ -54,7 +54,7 @@ class Record(msgspec.Struct, omit_defaults=True, frozen=True, kw_only=True):
     """One change to a session.
 
     Attributes:
-        kind: What changed: ``message``, ``update``, ``redact``, ``state``, … (see ``segue.history``).
+        kind: What changed: ``message``, ``update``, ``redact``, ``state``, … (see ``segue.history.fold``).
         agent: Which agent of the session it concerns.
         at: When it was queued, in milliseconds since 1970, for people.
         data: The change itself; its shape depends on the kind.

@@ -26,9 +26,9 @@ import msgspec
 
 from segue.errors import JournalCorrupt
 from segue.ids import new_id
-from segue.item import GuardItem, TailEntry
-from segue.keys import Keys
-from segue.records import (
+from segue.journal.keys import Keys
+from segue.journal.message_shape import Replacements, id_of, replaced, replacement_in
+from segue.journal.records import (
     Block,
     Record,
     Segment,
@@ -41,7 +41,7 @@ from segue.records import (
     pack,
     unreadable,
 )
-from segue.shapes import Replacements, id_of, replaced, replacement_in
+from segue.lease.item import GuardItem, TailEntry
 from segue.storage.interface import ObjectMissing, ObjectStore, PreconditionFailed
 
 logger = logging.getLogger(__name__)

@@ -8,8 +8,8 @@ What that form cannot hold, or would be mistaken in it, is written *escaped*. Th
 
     {"$bytes": "AAE="}   {"$tuple": [1, 2]}   {"$float": "nan"}   {"$text": "7aCA"}   {"$dict": [[1, "one"], …]}
 
-Which form it is stands beside the value (``segue.records.Record.escaped``), so a value cannot pretend to be one. A
-subclass (an enumeration's member, a named tuple, an ``OrderedDict``) comes back as the built-in value that it equals.
+Which form it is stands beside the value (``Record.escaped``), so a value cannot pretend to be one. A subclass (an
+enumeration's member, a named tuple, an ``OrderedDict``) comes back as the built-in value that it equals.
 What has no JSON form is refused, see docs/rfcs/0010.
 """
 

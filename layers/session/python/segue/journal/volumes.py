@@ -19,12 +19,12 @@ from typing import Any
 
 import msgspec
 
-from segue import records
 from segue.errors import SegueError
 from segue.ids import new_id
-from segue.item import VOLUMES_SCHEMA, GuardItem
-from segue.keys import Keys
-from segue.records import LEVEL, Block, decode_block
+from segue.journal import records
+from segue.journal.keys import Keys
+from segue.journal.records import LEVEL, Block, decode_block
+from segue.lease.item import VOLUMES_SCHEMA, GuardItem
 from segue.storage.interface import ObjectMissing, ObjectStore, StoredObject
 
 logger = logging.getLogger(__name__)

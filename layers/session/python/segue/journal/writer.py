@@ -22,14 +22,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from segue.clock import Clock
-from segue.commit import Committer, Queued, remember
 from segue.errors import JournalCorrupt, RecordTooLarge, SegueError, SessionFenced, StorageUnavailable
 from segue.ids import shown
-from segue.item import Known
-from segue.lease import Lease
-from segue.records import MAX_RECORD_BYTES, Record, encode_record
-from segue.redaction import replacement_of
-from segue.restore import Journal
+from segue.journal.committer import Committer, Queued, remember
+from segue.journal.reader import Journal
+from segue.journal.records import MAX_RECORD_BYTES, Record, encode_record
+from segue.journal.redaction import replacement_of
+from segue.lease.item import Known
+from segue.lease.lease import Lease
 from segue.storage.interface import ObjectStore
 
 logger = logging.getLogger(__name__)

@@ -31,7 +31,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from segue.errors import JournalCorrupt
-from segue.guardcheck import born_at, contradictions, unreadable
+from segue.lease.item_check import born_at, contradictions, unreadable
 from segue.storage.attributes import Value, plain
 
 FIRST_SCHEMA = 1

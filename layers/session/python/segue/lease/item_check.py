@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from segue.item import GuardItem
+    from segue.lease.item import GuardItem
 
 _MOST = 2**53
 """No counter comes near: one change a microsecond for 285 years."""

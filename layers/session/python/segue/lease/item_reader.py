@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from segue.clock import Clock
 from segue.errors import JournalCorrupt, StorageRefused
-from segue.item import GuardItem
+from segue.lease.item import GuardItem
 from segue.storage.interface import GuardStore
 
 

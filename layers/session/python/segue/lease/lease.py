@@ -11,15 +11,15 @@ import logging
 import random
 from dataclasses import dataclass, replace
 
-from segue import guard
 from segue.clock import Clock, SystemClock
 from segue.errors import RELEASED, SessionFenced, StorageUnavailable
 from segue.ids import new_id, shown
-from segue.item import GuardItem
-from segue.look import Look, look, wall_of
+from segue.lease import transitions
+from segue.lease.item import GuardItem
+from segue.lease.item_reader import Look, look, wall_of
+from segue.lease.takeover import Probe, Trying, Watch
+from segue.lease.waiting import MakeWay, Waiting
 from segue.storage.interface import ConditionalWrite, ConditionFailed, GuardStore
-from segue.waiting import MakeWay, Waiting
-from segue.watch import Probe, Trying, Watch
 
 logger = logging.getLogger(__name__)
 
@@ -189,7 +189,7 @@ class Lease:
             StorageRefused: Storage says no, or the session's objects are under another prefix.
             StorageUnavailable: Storage did not answer until the timeout.
         """
-        candidate = guard.Candidate(
+        candidate = transitions.Candidate(
             acquire_id=new_id(),
             holder=self._holder,
             lease_ms=int(self.settings.duration * 1000),
@@ -222,7 +222,7 @@ class Lease:
             await self._clock.sleep(min(_POLL_S, max(0.01, waiting.left)))
 
     async def _attempt(
-        self, candidate: guard.Candidate, watch: Watch, left: GuardItem | None, trying: Trying | None
+        self, candidate: transitions.Candidate, watch: Watch, left: GuardItem | None, trying: Trying | None
     ) -> GuardItem | None:
         """Look, and try if that is allowed. Returns the item of whoever has it instead, None if it is mine now."""
         found = await self._look()
@@ -255,7 +255,7 @@ class Lease:
             SessionFenced: It is the holder no more.
             StorageUnavailable: Unknown; try again soon.
         """
-        await self._write(guard.beat(self.mine, self.expires_at), self._heartbeats)
+        await self._write(transitions.beat(self.mine, self.expires_at), self._heartbeats)
 
     async def write(self, write: ConditionalWrite) -> GuardItem:
         """Send a holder's write, and take its answer as the new item.
@@ -289,7 +289,7 @@ class Lease:
         """
         if self.item is None or not self.item.held:
             return
-        write = guard.release(self.item)
+        write = transitions.release(self.item)
         self.releasing = True
         try:
             self.item = GuardItem.parse(await self._store.write(write))
@@ -315,7 +315,7 @@ class Lease:
             while True:
                 mine = self.mine
                 try:
-                    return await self.write(guard.bury(mine, self._expiry(seconds)))
+                    return await self.write(transitions.bury(mine, self._expiry(seconds)))
                 except ConditionFailed as lost:
                     self.adopt(GuardItem.parse(lost.item or {}), -float("inf"))  # a commit's answer was lost
         except SessionFenced:
@@ -364,13 +364,13 @@ class Lease:
         return await look(self._store, self.session_key, self._clock, self._prefix)
 
     async def _try(
-        self, seen: GuardItem | None, alive: GuardItem | None, candidate: guard.Candidate, at: float
+        self, seen: GuardItem | None, alive: GuardItem | None, candidate: transitions.Candidate, at: float
     ) -> None:
         sent_at = self._clock.now()
         if alive is None:
-            write = guard.begin_life(self.session_key, seen, candidate, at)
+            write = transitions.begin_life(self.session_key, seen, candidate, at)
         else:
-            write = guard.take(alive, candidate, at)
+            write = transitions.take(alive, candidate, at)
         self.took_over = alive is not None and alive.held  # if it is accepted: its answer may be lost
         self._won(GuardItem.parse(await self._store.write(write)), sent_at)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from segue.clock import Clock
-from segue.item import GuardItem
+from segue.lease.item import GuardItem
 
 Probe = Callable[[GuardItem], Awaitable[bool]]
 """Tells whether an item's holder is certainly dead. A wrong yes costs a call its holder and nothing else."""

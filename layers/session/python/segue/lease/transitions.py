@@ -20,7 +20,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from segue.ids import new_born
-from segue.item import FIRST_SCHEMA, GuardItem, TailEntry
+from segue.lease.item import FIRST_SCHEMA, GuardItem, TailEntry
 from segue.storage.attributes import Attributes, Value
 from segue.storage.interface import Clause, ConditionalWrite
 

@@ -10,7 +10,7 @@ from typing import Protocol
 from segue.clock import Clock
 from segue.errors import SessionHeld
 from segue.ids import shown
-from segue.item import GuardItem
+from segue.lease.item import GuardItem
 
 logger = logging.getLogger(__name__)
 

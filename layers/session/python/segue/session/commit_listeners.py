@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from segue.journal import OnCommit
-from segue.listeners import Listeners
+from segue.journal.writer import OnCommit
+from segue.session.listeners import Listeners
 
 
 class Committing:

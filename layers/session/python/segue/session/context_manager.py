@@ -9,8 +9,8 @@ from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import Self
 
-from segue.open_handles import OpenHandles
-from segue.session import Session
+from segue.session.open_handles import OpenHandles
+from segue.session.session import Session
 
 
 class Ending(ABC):

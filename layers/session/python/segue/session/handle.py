@@ -16,29 +16,29 @@ from collections.abc import Coroutine, Iterator, Sequence
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-from segue.collection import finish_deletion
-from segue.committing import Committing
-from segue.ending import Ending
 from segue.errors import SegueError, StorageRefused
-from segue.facts import SessionFacts
-from segue.history import History
+from segue.history.fold import History
+from segue.history.messages import make_spare
+from segue.history.points import history_at
 from segue.ids import session_key, valid_id
-from segue.inputs import ClientInput
-from segue.lease import Lease
-from segue.losing import Losing
-from segue.messages import make_spare
-from segue.opening import Opening
-from segue.options import Settings
-from segue.points import history_at
-from segue.prepared import Prepared
-from segue.records import Record
-from segue.refused_values import RefusedValues
-from segue.restore import read_unheld
-from segue.runtime import LoopWatch, Runtime
-from segue.session import Session
+from segue.journal.garbage import finish_deletion
+from segue.journal.reader import read_unheld
+from segue.journal.records import Record
+from segue.lease.lease import Lease
+from segue.session.client_inputs import ClientInput
+from segue.session.commit_listeners import Committing
+from segue.session.context_manager import Ending
+from segue.session.heartbeat import STORAGE_TIMEOUT_S
+from segue.session.loss_listeners import Losing
+from segue.session.opening import Opening
+from segue.session.options import Settings
+from segue.session.properties import SessionFacts
+from segue.session.refused_values import RefusedValues
+from segue.session.runtime import LoopWatch, Runtime
+from segue.session.session import Session
+from segue.session.standby import Prepared
+from segue.session.weak_references import weakly
 from segue.storage.stores import Stores
-from segue.upkeep import STORAGE_TIMEOUT_S
-from segue.weak import weakly
 
 _T = TypeVar("_T")
 

@@ -18,9 +18,9 @@ import logging
 from collections.abc import Callable
 
 from segue.errors import JournalCorrupt, SessionFenced, StorageRefused, StorageUnavailable
-from segue.journal import JournalWriter
-from segue.lease import Lease
-from segue.runtime import HeartbeatSchedule, LoopWatch
+from segue.journal.writer import JournalWriter
+from segue.lease.lease import Lease
+from segue.session.runtime import HeartbeatSchedule, LoopWatch
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from segue.listeners import Listeners
+from segue.session.listeners import Listeners
 
 
 class Losing:

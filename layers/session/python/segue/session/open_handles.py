@@ -25,10 +25,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 from segue.errors import SegueError, StorageUnavailable
 from segue.ids import shown
-from segue.waiting import Holder
+from segue.lease.waiting import Holder
 
 if TYPE_CHECKING:
-    from segue.session import Session
+    from segue.session.session import Session
 
 logger = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ import socket
 from dataclasses import dataclass, field
 from typing import Literal, TypedDict
 
-from segue.lease import LeaseSettings
-from segue.watch import Probe
+from segue.lease.lease import LeaseSettings
+from segue.lease.takeover import Probe
 
 Durability = Literal["await", "gate"]
 

@@ -6,9 +6,9 @@ Apart from the handle because none of it does anything: any thread may ask.
 from __future__ import annotations
 
 from segue.errors import JournalCorrupt, SessionFenced
-from segue.history import History
-from segue.item import Known
-from segue.session import Session
+from segue.history.fold import History
+from segue.lease.item import Known
+from segue.session.session import Session
 
 
 class SessionFacts:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from segue.errors import ValueRefused
-from segue.listeners import Listeners
+from segue.session.listeners import Listeners
 
 
 class Refused(Protocol):

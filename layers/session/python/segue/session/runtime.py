@@ -25,8 +25,8 @@ from concurrent.futures import Future
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from segue.clock import Clock, SystemClock
-from segue.open_handles import OpenHandles, at_exit
-from segue.threads import DaemonExecutor
+from segue.session.open_handles import OpenHandles, at_exit
+from segue.session.threads import DaemonExecutor
 
 logger = logging.getLogger(__name__)
 

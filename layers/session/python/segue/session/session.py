@@ -18,20 +18,20 @@ import os
 from collections.abc import AsyncIterator
 
 from segue.clock import Clock
-from segue.collection import sweep_ended
 from segue.errors import JournalCorrupt, SegueError, SessionFenced, StorageUnavailable
 from segue.ids import shown
-from segue.item import GuardItem
-from segue.journal import JournalWriter
-from segue.lease import Lease
-from segue.look import wall_of
-from segue.prepared import Prepared
-from segue.records import Record
-from segue.restore import Journal, ReadAhead, read_held, read_unheld
-from segue.runtime import HeartbeatSchedule
+from segue.journal.garbage import sweep_ended
+from segue.journal.reader import Journal, ReadAhead, read_held, read_unheld
+from segue.journal.records import Record
+from segue.journal.writer import JournalWriter
+from segue.lease.item import GuardItem
+from segue.lease.item_reader import wall_of
+from segue.lease.lease import Lease
+from segue.lease.takeover import Probe
+from segue.session.heartbeat import CLOSE_TIMEOUT_S, Upkeep
+from segue.session.runtime import HeartbeatSchedule
+from segue.session.standby import Prepared
 from segue.storage.stores import Stores
-from segue.upkeep import CLOSE_TIMEOUT_S, Upkeep
-from segue.watch import Probe
 
 logger = logging.getLogger(__name__)
 

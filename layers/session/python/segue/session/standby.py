@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from segue.history import History
-from segue.item import GuardItem
-from segue.records import Record, decode_record, encode_record
-from segue.restore import Journal
+from segue.history.fold import History
+from segue.journal.reader import Journal
+from segue.journal.records import Record, decode_record, encode_record
+from segue.lease.item import GuardItem
 
 
 @dataclass(slots=True)

@@ -1,6 +1,6 @@
-"""What people are asked for an ``Agent`` that an interrupt has stopped, while a session manager has it.
+"""Approvals asked of people for an ``Agent`` that an interrupt has stopped, while a session manager has it.
 
-The records are described in ``segue.approvals``. Each is made together with the agent's inner state, in one append.
+``segue.history.approvals`` describes the records. Each is made together with the agent's inner state, in one append.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 from strands.agent.agent import Agent
 from strands.types._snapshot import SNAPSHOT_SCHEMA_VERSION, Snapshot
 
-from segue.approvals import (
+from segue.history.approvals import (
     DENIAL,
     DENIED,
     KIND,
@@ -26,9 +26,9 @@ from segue.approvals import (
     waiting_tools,
     with_responses,
 )
-from segue.pauses import resume_own_message
-from segue.redaction import without_reasons
-from segue.weak import WeakAgent
+from segue.history.pauses import resume_own_message
+from segue.journal.redaction import without_reasons
+from segue.session.weak_references import WeakAgent
 
 Inputs = tuple[str, tuple[int, ...]] | None
 """A client and its inputs, which a record is the effect of."""

@@ -1,6 +1,6 @@
 """An agent as it was built, and what Strands keeps of it besides its messages and its state.
 
-Nothing here records anything: see ``segue.tracking``.
+Nothing here records anything: see ``segue.strands.recorder``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from strands.agent.agent import Agent
 from strands.agent.conversation_manager import ConversationManager
 from strands.types.agent import LocalAgent
 
-from segue.approvals import without_unasked
+from segue.history.approvals import without_unasked
 
 logger = logging.getLogger(__name__)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Unpack
 
-from segue.manager import GuardedSessionManager
-from segue.options import SessionOptions
-from segue.runtime import Runtime
+from segue.session.options import SessionOptions
+from segue.session.runtime import Runtime
 from segue.storage.file import FileGuard, FileObjects
 from segue.storage.stores import Stores
+from segue.strands.manager import GuardedSessionManager
 
 
 class GuardedFileSessionManager(GuardedSessionManager):

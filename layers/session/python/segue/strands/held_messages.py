@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from segue.errors import FirstError
-from segue.history import AgentHistory, Message
-from segue.messages import copy_of, differ, is_cut_speech, kept_by_model, kept_copy, without_content
-from segue.order import SessionOrder
-from segue.seen import UNSEEN, SeenMessages
-from segue.shapes import id_of
-from segue.weak import WeakAgent
+from segue.history.fold import AgentHistory, Message
+from segue.history.messages import copy_of, differ, is_cut_speech, kept_by_model, kept_copy, without_content
+from segue.history.order import SessionOrder
+from segue.journal.message_shape import id_of
+from segue.session.weak_references import WeakAgent
+from segue.strands.seen_messages import UNSEEN, SeenMessages
 
 Inputs = tuple[str, tuple[int, ...]] | None
 

@@ -18,7 +18,7 @@ from strands.agent.agent import Agent
 from strands.hooks.events import BeforeToolCallEvent, BeforeToolsEvent
 from strands.types.agent import LocalAgent
 
-from segue.refusals import VoiceCannotPause
+from segue.strands.errors import VoiceCannotPause
 
 _LOADS_ATTRIBUTE = frozenset({"LOAD_ATTR", "LOAD_METHOD"})
 _KNOWS_VOICE = frozenset({"BidiAgent"})

@@ -1,6 +1,6 @@
 """The session manager for Strands: what an agent says and does becomes records of the session.
 
-Hooks run on the agent's event loop and only queue; storage happens elsewhere (``segue.runtime``). With
+Hooks run on the agent's event loop and only queue; storage happens elsewhere (``segue.session.runtime``). With
 ``durability="await"`` a hook returns when its record is durable, so that hooks after it see saved state; with
 ``"gate"`` it returns at once, and whoever shows something to the outside awaits ``durable()`` first.
 """
@@ -40,26 +40,26 @@ from strands.types.agent import LocalAgent
 from strands.types.exceptions import SessionException
 from strands.types.tools import ToolContext
 
-from segue.approvals import denials
-from segue.asking import Approvals
-from segue.built import BuiltWith
-from segue.damage import deepest
 from segue.errors import SegueError, StorageRefused
-from segue.handle import SessionHandle, in_event_loop
-from segue.history import AgentHistory, History, Message, apply, fold
-from segue.interrupting import refuse_interrupts
-from segue.messages import kept_by_model, messages_of
-from segue.multi_agents import MultiAgents
-from segue.options import SessionOptions, Settings
-from segue.pauses import fit_to_use, waits_for_answer
-from segue.points import Point, point_at, points_of
-from segue.recorders import Recorders
-from segue.records import Record
-from segue.refusals import SessionStorageRefused
-from segue.repair import RepairReport, fit
-from segue.tool_uses import forget, remember, remembered
-from segue.tracking import AgentRecorder, rewind_record
-from segue.weak import weakly
+from segue.history.approvals import denials
+from segue.history.damage import deepest
+from segue.history.fold import AgentHistory, History, Message, apply, fold
+from segue.history.messages import kept_by_model, messages_of
+from segue.history.pauses import fit_to_use, waits_for_answer
+from segue.history.points import Point, point_at, points_of
+from segue.history.repair import RepairReport, fit
+from segue.history.tool_uses import forget, remember, remembered
+from segue.journal.records import Record
+from segue.session.handle import SessionHandle, in_event_loop
+from segue.session.options import SessionOptions, Settings
+from segue.session.weak_references import weakly
+from segue.strands.approvals import Approvals
+from segue.strands.built_agent import BuiltWith
+from segue.strands.errors import SessionStorageRefused
+from segue.strands.interrupts import refuse_interrupts
+from segue.strands.multi_agents import MultiAgents
+from segue.strands.recorder import AgentRecorder, rewind_record
+from segue.strands.recorders import Recorders
 
 if TYPE_CHECKING:
     from strands.types.content import Message as StrandsMessage

@@ -13,10 +13,10 @@ from typing import Any
 from strands.multiagent.base import MultiAgentBase, Status
 
 from segue.errors import ValueRefused
-from segue.records import Record
-from segue.refusals import MultiAgentIdUsedTwice
-from segue.refused_values import Refused
-from segue.values import from_json
+from segue.journal.records import Record
+from segue.journal.values import from_json
+from segue.session.refused_values import Refused
+from segue.strands.errors import MultiAgentIdUsedTwice
 
 logger = logging.getLogger(__name__)
 

@@ -17,21 +17,21 @@ from strands.agent.agent_result import AgentResult
 from strands.types._snapshot import SNAPSHOT_SCHEMA_VERSION, Snapshot
 from strands.types.agent import LocalAgent
 
-from segue.asking import Approvals
-from segue.built import BuiltWith, accepted_by, held_still, internal_of
-from segue.encoder import json_bytes, without_refused
 from segue.errors import ValueRefused
-from segue.held import RECENT, HeldMessages, Inputs
-from segue.history import AgentHistory, Message
-from segue.messages import Given, copy_of
-from segue.pauses import FitHistory, PauseNote, resume_own_message
-from segue.records import Record, encode_record
-from segue.refused_values import Refused, raise_refused
-from segue.repair import is_dispatch, results_of
-from segue.shapes import replaced
-from segue.stash import StashRecorder
-from segue.tool_uses import ToolUse, ToolUses
-from segue.weak import WeakAgent, weakly
+from segue.history.fold import AgentHistory, Message
+from segue.history.messages import Given, copy_of
+from segue.history.pauses import FitHistory, PauseNote, resume_own_message
+from segue.history.repair import is_dispatch, results_of
+from segue.history.tool_uses import ToolUse, ToolUses
+from segue.journal.encoder import json_bytes, without_refused
+from segue.journal.message_shape import replaced
+from segue.journal.records import Record, encode_record
+from segue.session.refused_values import Refused, raise_refused
+from segue.session.weak_references import WeakAgent, weakly
+from segue.strands.approvals import Approvals
+from segue.strands.built_agent import BuiltWith, accepted_by, held_still, internal_of
+from segue.strands.held_messages import RECENT, HeldMessages, Inputs
+from segue.strands.stash import StashRecorder
 
 Append = Callable[..., int]
 _MESSAGES = frozenset({"message", "update", "redact"})
@@ -143,7 +143,7 @@ class AgentRecorder:
         self._turns += 1
 
     def held_still(self) -> AbstractContextManager[None]:
-        """See that nothing runs in the agent, and keep turns from beginning. See ``segue.built.held_still``."""
+        """See that nothing runs in the agent, and keep turns from beginning. See ``built_agent.held_still``."""
         return held_still(self.agent, in_turn=self._turns > 0)
 
     @_locked

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from strands.types.agent import LocalAgent
 
 from segue.errors import FirstError
-from segue.records import Record
-from segue.refusals import AgentIdUsedTwice
-from segue.tracking import AgentRecorder, Append
+from segue.journal.records import Record
+from segue.strands.errors import AgentIdUsedTwice
+from segue.strands.recorder import AgentRecorder, Append
 
 
 class Recorders:

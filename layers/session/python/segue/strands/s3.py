@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Unpack
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from segue.keys import check_length
-from segue.lease import LeaseSettings
-from segue.manager import GuardedSessionManager
-from segue.options import SessionOptions
-from segue.runtime import HEARTBEAT_THREADS, STORAGE_THREADS, Runtime
+from segue.journal.keys import check_length
+from segue.lease.lease import LeaseSettings
+from segue.session.options import SessionOptions
+from segue.session.runtime import HEARTBEAT_THREADS, STORAGE_THREADS, Runtime
 from segue.storage.answers import not_made
 from segue.storage.aws import DynamoGuard, S3Objects
 from segue.storage.clients import Settings, Waits, clients_of
 from segue.storage.stores import Stores
+from segue.strands.manager import GuardedSessionManager
 
 if TYPE_CHECKING:
     import boto3

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from strands.types.agent import LocalAgent
 
-from segue.history import AgentHistory, Message
+from segue.history.fold import AgentHistory, Message
 
 if TYPE_CHECKING:
     from strands._context_manager.stash import Stash

@@ -10,8 +10,8 @@ import json
 import logging
 from typing import Any
 
-from segue.encoder import Path, shown_path
-from segue.values import looks_like_bytes
+from segue.journal.encoder import Path, shown_path
+from segue.journal.values import looks_like_bytes
 
 logger = logging.getLogger(__name__)
 

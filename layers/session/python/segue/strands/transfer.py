@@ -23,16 +23,16 @@ from strands.session.repository_session_manager import RepositorySessionManager
 from strands.session.session_manager import SessionManager
 from strands.types._snapshot import SNAPSHOT_SCHEMA_VERSION, Snapshot
 
-from segue.carrier import CarryingAgent, carrying_agent, carrying_bidi_agent
 from segue.errors import JournalCorrupt, SessionExists, SessionNotFound
-from segue.history import AgentHistory, Message, fold
-from segue.pauses import PAUSE, fit_to_use, without_pause
-from segue.points import as_redacted
-from segue.records import Record
-from segue.repair import uses_of
-from segue.shapes import id_of
-from segue.sources import agent_file, message_file, messages_of, object_of, reading, snapshot_file, whole
-from segue.strands_form import carried
+from segue.history.fold import AgentHistory, Message, fold
+from segue.history.pauses import PAUSE, fit_to_use, without_pause
+from segue.history.points import as_redacted
+from segue.history.repair import uses_of
+from segue.journal.message_shape import id_of
+from segue.journal.records import Record
+from segue.strands.carrier import CarryingAgent, carrying_agent, carrying_bidi_agent
+from segue.strands.sources import agent_file, message_file, messages_of, object_of, reading, snapshot_file, whole
+from segue.strands.strands_json import carried
 
 Kind = Literal["Agent", "BidiAgent"]
 """Which of Strands' agents a history belongs to: their layouts differ in what is kept beside the messages."""
@@ -116,7 +116,7 @@ def export(
     """Write an agent's history into a Strands session that does not have that agent yet.
 
     If this fails midway, the target has a part of it: delete that and try again. What Strands' encoding cannot carry
-    is changed to what it can (see ``segue.strands_form``), and named.
+    is changed to what it can (see ``segue.strands.strands_json``), and named.
 
     Args:
         moving: What moves.
@@ -173,7 +173,7 @@ def _as_log(moving: Portable, internal: dict[str, Any]) -> tuple[list[Message], 
 
 
 def import_(source: SessionManager[Any], agent_id: str = "default", *, kind: Kind | None = None) -> list[Record]:
-    """Read an agent of a Strands session as the records of a new Segue session (see ``segue.copies``).
+    """Read an agent of a Strands session as the records of a new Segue session (see ``segue.admin.fork``).
 
     Messages that never got their content are left out; tool uses and results stay as they are, since Segue pairs
     them at every restore; messages without a tracking id get one.

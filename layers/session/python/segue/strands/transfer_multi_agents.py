@@ -1,4 +1,4 @@
-"""Moving Graphs and Swarms between Segue and Strands' own layouts; ``segue.exchange`` moves agents.
+"""Moving Graphs and Swarms between Segue and Strands' own layouts; ``segue.strands.transfer`` moves agents.
 
 A Graph or Swarm has a state and no messages: what each node said, and what is left to do. One that is never run carries
 it to or from Strands' managers, through the hooks that they register.
@@ -22,16 +22,16 @@ from strands.session.repository_session_manager import RepositorySessionManager
 from strands.session.session_manager import SessionManager
 from strands.types.session import encode_bytes_values
 
-from segue.carrier import CarryingMultiAgent
 from segue.errors import SessionExists, SessionNotFound
-from segue.records import Record
-from segue.sources import SourceDamaged, reading, snapshot_file
-from segue.strands_form import carried
-from segue.values import from_json
+from segue.journal.records import Record
+from segue.journal.values import from_json
+from segue.strands.carrier import CarryingMultiAgent
+from segue.strands.sources import SourceDamaged, reading, snapshot_file
+from segue.strands.strands_json import carried
 
 
 def import_multi_agent(source: SessionManager[Any], multi_agent_id: str) -> list[Record]:
-    """Read a Graph or Swarm of a Strands session as a record of a new Segue session (see ``segue.copies``).
+    """Read a Graph or Swarm of a Strands session as a record of a new Segue session (see ``segue.admin.fork``).
 
     Args:
         source: Strands' manager of the source session.
@@ -67,7 +67,7 @@ def export_multi_agent(
 
     Args:
         multi_agent_id: Its id.
-        state: As ``segue.history.History.multi_agents`` has it.
+        state: As ``segue.history.fold.History.multi_agents`` has it.
         target: Strands' manager of the target session.
         changes: Takes what had to be changed, since Strands' encoding cannot carry it; default: it is logged.
 

@@ -15,7 +15,7 @@ from what the journal contains (`Known`), so that nothing between the two has to
 from collections.abc import Callable
 from typing import Final
 
-from segue.item import Known
+from segue.lease.item import Known
 from segue.wire.codes import FrameError
 
 WINDOW: Final = 256

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
-from segue.item import Known
+from segue.lease.item import Known
 from segue.wire.codes import RETRYABLE_CODES, standard_text
 from segue.wire.fields import (
     ApprovalStatus,

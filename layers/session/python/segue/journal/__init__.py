@@ -1,0 +1,15 @@
+"""The journal of a session: records in S3 objects, committed with the guard item and read back.
+
+    values, encoder   values of any type as JSON, with marks for what JSON lacks
+    message_shape     messages, their tracking ids, and what stands in the place of a redacted one
+    records           records, and the segments, pages and volumes that hold them
+    keys              the object keys of a session
+    garbage           objects that nothing names any more
+    redaction         content that leaves every object
+    volumes           pages bound into volumes
+    reader            a session read, with or without its lease
+    committer         one commit: objects first, then the guard item
+    writer            the queue of records in front of the commits
+
+A module imports only those above it, and ``segue.lease`` and ``segue.storage``.
+"""
