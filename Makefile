@@ -1,13 +1,16 @@
 # `make help` says what there is. Everything runs from this folder and writes only into it.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup local redeploy demo preflight test model lint format lock audit clean
+.PHONY: help setup local redeploy demo preflight test coverage model lint format lock audit clean
 
 # Which Python makes the environments; empty: looked for (local/setup.sh).
 PYTHON ?=
-# How many test processes run side by side, and what else pytest is told.
-TEST_PROCESSES ?= 2
+# How many test processes run side by side (two a core: many tests wait), and what else pytest is told.
+TEST_PROCESSES ?= $(shell expr 2 '*' $$(getconf _NPROCESSORS_ONLN))
 PYTEST_ARGS ?=
+PYTEST = .venv/bin/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
+# The many interpreters that tests start would each compile everything that they import.
+unexport PYTHONDONTWRITEBYTECODE
 # Model provider of `make local` (a real one, see docs/providers.md) and `make demo` (its fake); empty: the rehearsal.
 PROVIDER ?=
 # Settings of `make preflight`, as for `npx cdk deploy`: SETTINGS='-c stage=prod -c worker_count=4'.
@@ -37,7 +40,10 @@ preflight: setup ## before `npx cdk deploy`: ask the AWS account for what the se
 	@.venv/bin/python -m infra.preflight $(SETTINGS)
 
 test: setup ## all tests
-	@.venv/bin/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --cov --cov-report=term $(PYTEST_ARGS)
+	@$(PYTEST) $(PYTEST_ARGS)
+
+coverage: setup ## all tests, and which lines and branches they reach (takes half as long again)
+	@$(PYTEST) --cov --cov-report=term $(PYTEST_ARGS)
 
 model: setup ## search the Promela model of the guard exhaustively, find each of its mutants (needs spin and gcc)
 	@.venv/bin/python -m tests.model

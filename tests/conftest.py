@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import gc
 import os
 import signal
 import socket
@@ -14,10 +16,22 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.leftovers import MARK
 from tests.support.programs import Programs
 from tests.support.stage import AWS_ENVIRONMENT, REGION, Stage, provisioned
+from tests.support.waiting import PATIENCE_S
+
+pytest_plugins = ["tests.support.limits", "tests.support.scheduling"]
 
 ROOT = Path(__file__).resolve().parent.parent
+
+os.environ.setdefault("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", "1")  # each process would say it at its end
+
+
+def pytest_collection_finish() -> None:
+    """Spare collections of garbage the modules: they stay until the process ends, and some tests collect a lot."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
@@ -27,6 +41,24 @@ def aws_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
     for name, value in AWS_ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def service_models() -> Iterator[None]:
+    """Share what botocore reads of its services among all its sessions: each would parse the same megabytes again."""
+    import botocore.loaders
+    import botocore.session
+
+    loader = functools.cache(botocore.session.create_loader)
+
+    def shared(data_path: str | None = None) -> botocore.loaders.Loader:
+        paths = loader(data_path).search_paths
+        paths[:] = dict.fromkeys(paths)  # each of boto3's sessions appends its own
+        return loader(data_path)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(botocore.session, "create_loader", shared)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -100,10 +132,11 @@ def _emulator_environment(home: Path, port: int) -> dict[str, str]:
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",
         "DOCKER_HOST": f"unix://{home / 'no-docker.sock'}",
+        MARK: os.environ.get(MARK, ""),
     }
 
 
-def _answers(process: subprocess.Popen[bytes], endpoint: str, seconds: float = 20.0) -> bool:
+def _answers(process: subprocess.Popen[bytes], endpoint: str, seconds: float = PATIENCE_S) -> bool:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and process.poll() is None:
         with contextlib.suppress(OSError), urllib.request.urlopen(f"{endpoint}/_ministack/ready", timeout=1) as answer:
