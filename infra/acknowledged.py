@@ -88,7 +88,7 @@ _KEEPERS: Final = (
     "Turns/HandlerRole",
     *(f"Janitor/{n}Role" for n in ("Ended", "Again", "Weekly")),
 )
-_POSTERS: Final = {"Workers/Task/TaskRole": "*", "Turns/HandlerRole": "POST"}
+_POSTERS: Final = {"Workers/Task/TaskRole": "*", "Turns/HandlerRole": "POST", "Gateway/MessageRole": "POST"}
 _BUCKET_OUTPUT: Final = "PublishOutputFnGetAttStorageSessionsFCE686BDArnC7CD3A97"
 """As CDK names it after the bucket's logical id, which never changes: that would be another bucket."""
 
@@ -108,7 +108,7 @@ def under_a_prefix(data: Stack, service: Stack, api: CfnElement, stage: str) -> 
     of_api = f"arn:{partition}:execute-api:{region}:<AWS::AccountId>:<{service.get_logical_id(api)}>/{stage}"
     reasons = {path: {f"IAM5[Resource::{objects}]": _OBJECTS} for path in _KEEPERS}
     for path, method in _POSTERS.items():
-        reasons[path][f"IAM5[Resource::{of_api}/{method}/@connections/*]"] = _CONNECTIONS
+        reasons.setdefault(path, {})[f"IAM5[Resource::{of_api}/{method}/@connections/*]"] = _CONNECTIONS
     return reasons
 
 

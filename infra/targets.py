@@ -15,7 +15,6 @@ class Target:
     Attributes:
         network_isolation: IPv6, the egress-only gateway, the message function inside the VPC, rules between security
             groups, and the custom resource that empties the default security group.
-        route_responses: Whether the answer of the `$default` route has to be declared to reach the client.
         named_management: Whether API Gateway's management API has a host of its own; if not, it is a path on the
             endpoint of all services.
         scaling: Whether the service has capacity providers, and grows and shrinks by itself.
@@ -24,7 +23,6 @@ class Target:
     """
 
     network_isolation: bool
-    route_responses: bool
     named_management: bool
     scaling: bool
     saved_monitoring: bool
@@ -33,7 +31,6 @@ class Target:
 
 AWS: Final = Target(
     network_isolation=True,
-    route_responses=True,
     named_management=True,
     scaling=True,
     saved_monitoring=True,
@@ -42,7 +39,6 @@ AWS: Final = Target(
 
 EMULATOR: Final = Target(
     network_isolation=False,
-    route_responses=False,
     named_management=False,
     scaling=False,
     saved_monitoring=False,
@@ -50,8 +46,7 @@ EMULATOR: Final = Target(
 )
 """MiniStack: it has no `AWS::EC2::EgressOnlyInternetGateway`, `VPCCidrBlock`, `SecurityGroupIngress` and
 `SecurityGroupEgress`, no `AWS::ApplicationAutoScaling` and `AWS::ECS::ClusterCapacityProviderAssociations`,
-no `AWS::CloudWatch::CompositeAlarm` and `AWS::Logs::QueryDefinition`,
-no `AWS::ApiGatewayV2::RouteResponse` (it sends every function's answer to the client), its
-custom resources wait for ever, and a data folder that is deleted is deleted on purpose. The janitor runs there as it
-is, but TTL, which a template does not even turn on there, leaves no record in a table's stream (the weekly sweep finds
-these sessions), and a stream's batch that reports failures counts as done."""
+no `AWS::CloudWatch::CompositeAlarm` and `AWS::Logs::QueryDefinition`. It sends to the client what the function of any
+route returns as `body`. Its custom resources wait for ever, and a data folder that is deleted is deleted on purpose.
+The janitor runs there as it is, but TTL, which a template does not even turn on there, leaves no record in a table's
+stream (the weekly sweep finds these sessions), and a stream's batch that reports failures counts as done."""

@@ -21,8 +21,9 @@ from urllib3.exceptions import HTTPError
 from gateway.routes import Route
 from gateway.workers import Worker, Workers
 from segue.wire.claims import CLAIMS_PATH, CLAIMS_TOKEN_HEADER, Claim, ClientAddress, Reason, encode_claim
-from shared import metrics
+from shared import kept, metrics
 from shared.connections import Binding, Connections
+from shared.kept import ReusedConnectionLost
 from shared.metrics import Count
 
 if TYPE_CHECKING:
@@ -61,9 +62,7 @@ class DirectClaims:
         """
         self._workers = workers
         self._clock = clock
-        self._pool = urllib3.PoolManager(
-            num_pools=16, retries=False, timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=ANSWER_SECONDS)
-        )
+        self._pool = kept.pool(urllib3.Timeout(connect=CONNECT_SECONDS, read=ANSWER_SECONDS), hosts=16)
 
     def post(self, body: bytes, avoid: str | None) -> str | None:
         """Post a claim to the best workers, one after the other; return the id of the one that took it.
@@ -88,19 +87,25 @@ class DirectClaims:
     def _taken(self, worker: Worker, body: bytes) -> bool | None:
         """Whether it takes the claim; None if it does not answer."""
         try:
-            answer = self._pool.request(
-                "POST",
-                worker.endpoint + CLAIMS_PATH,
-                body=body,
-                headers={"content-type": "application/json", CLAIMS_TOKEN_HEADER: worker.claims_token},
-                redirect=False,
-            )
+            try:
+                answer = self._request(worker, body)
+            except ReusedConnectionLost:  # a claim that comes twice is answered twice, and taken once
+                answer = self._request(worker, body)
         except HTTPError as error:
             logger.warning("worker does not take claims", worker=worker.worker_id, error=type(error).__name__)
             return None
         if answer.status != 202:
             logger.info("claim refused", worker=worker.worker_id, status=answer.status)
         return answer.status == 202
+
+    def _request(self, worker: Worker, body: bytes) -> urllib3.BaseHTTPResponse:
+        return self._pool.request(
+            "POST",
+            worker.endpoint + CLAIMS_PATH,
+            body=body,
+            headers={"content-type": "application/json", CLAIMS_TOKEN_HEADER: worker.claims_token},
+            redirect=False,
+        )
 
 
 class Claims:

@@ -113,11 +113,11 @@ class Dispatch:
             )
         )
         route = self._routes.find(key)
-        outcome = self._try(route, body)
+        outcome = self._try(route, frame, body)
         if isinstance(outcome, Gone) and route is not None:
             previous, route = route, self._routes.read(key)
             if route != previous:
-                outcome = self._try(route, body)
+                outcome = self._try(route, frame, body)
         if not isinstance(outcome, Gone):
             return _told(outcome)
         return self._without_holder(sender, frame, body, Missed(route, outcome))
@@ -132,12 +132,12 @@ class Dispatch:
         self._claim(sender, missed)
         if not _is_waited_with(frame):
             return None
-        return _told(self._wait(sender, body, missed))
+        return _told(self._wait(sender, frame, body, missed))
 
     def _claim(self, sender: Sender, missed: "Missed") -> None:
         self._claims.send(sender.connection_id, sender.binding, sender.principal, missed.outcome.reason, missed.route)
 
-    def _wait(self, sender: Sender, body: bytes, missed: "Missed") -> Accepted | Refused:
+    def _wait(self, sender: Sender, frame: ClientFrame, body: bytes, missed: "Missed") -> Accepted | Refused:
         """Deliver as soon as there is a holder, unless that takes too long."""
         deadline = self._clock() + HOLDER_WAIT_SECONDS
         pause = FIRST_POLL_SECONDS
@@ -148,7 +148,7 @@ class Dispatch:
             # The same holder may take it after all: it said "moved" while it was still restoring the session.
             if route is None or (route == missed.route and missed.outcome.reason != "handoff"):
                 continue
-            outcome = self._try(route, body)
+            outcome = self._try(route, frame, body)
             if not isinstance(outcome, Gone):
                 return outcome
             missed = Missed(route, outcome)
@@ -156,13 +156,13 @@ class Dispatch:
                 self._claim(sender, missed)
         return Refused("no_worker")
 
-    def _try(self, route: Route | None, body: bytes) -> Outcome:
+    def _try(self, route: Route | None, frame: ClientFrame, body: bytes) -> Outcome:
         if route is None:
             return Gone("no-holder")
         suspect_until = self._suspects.get(route)
         if suspect_until is not None and self._clock() < suspect_until:
             return Gone("unreachable")
-        outcome = self._post(route, body)
+        outcome = self._post(route, body, repeatable=_is_numbered(frame))
         if outcome == Gone("unreachable"):
             self._suspects[route] = self._clock() + SUSPECT_SECONDS
             self._suspects.move_to_end(route)
@@ -177,6 +177,11 @@ class Missed:
 
     route: Route | None
     outcome: Gone
+
+
+def _is_numbered(frame: ClientFrame) -> bool:
+    """Whether the holder takes it once, however often it comes."""
+    return not isinstance(frame, Hello | Bye) and getattr(frame, "seq", None) is not None
 
 
 def _is_waited_with(frame: ClientFrame) -> bool:

@@ -48,6 +48,8 @@ class MessageEnvironment(Struct, frozen=True):
         connections_table: name of the connections table.
         lock_table: name of the table with the guard items.
         claims_queue_url: where claims go that no worker takes directly.
+        management_endpoint: where API Gateway takes messages to clients, without `/@connections`; a path only is one
+            on AWS_ENDPOINT_URL.
         sessions_per_principal: sessions that one principal may have open at a time.
         frames_per_second: frames that one connection may send.
         frame_burst: frames that one connection may send at once after a pause.
@@ -57,6 +59,7 @@ class MessageEnvironment(Struct, frozen=True):
     connections_table: str
     lock_table: str
     claims_queue_url: str
+    management_endpoint: str
     sessions_per_principal: Annotated[int, Meta(ge=1, le=100)] = SESSIONS_PER_PRINCIPAL
     frames_per_second: Annotated[int, Meta(ge=1)] = FRAMES_PER_SECOND
     frame_burst: Annotated[int, Meta(ge=1)] = FRAME_BURST

@@ -1,7 +1,7 @@
 """`$default`: every message of a client.
 
-What this returns goes to the client as a *route response*: the route needs one, and the route response selection
-expression `$default`. So the function needs no way out to the management API.
+What this returns reaches no client: the route has no response. What the function says itself goes out by
+`gateway.answers`.
 """
 
 import time
@@ -11,6 +11,7 @@ from typing import Any
 from aws_lambda_powertools import Logger
 
 from gateway.admission import Admission
+from gateway.answers import Answers, RoleSigner
 from gateway.claims import Claims, DirectClaims
 from gateway.dispatch import Dispatch
 from gateway.environment import MessageEnvironment
@@ -20,10 +21,11 @@ from gateway.routes import Routes
 from gateway.turns import Turns
 from gateway.workers import Workers
 from segue.environment import read_environment
-from segue.wire.frames import Error, Pong, encode_frame, error_frame
+from segue.wire.frames import Error, Pong, error_frame
 from segue.wire.rate import FrameRate
 from shared import clients, metrics
 from shared.connections import Connections
+from shared.management import management_url
 from shared.metrics import Count
 
 logger = Logger()
@@ -50,20 +52,35 @@ def dependencies() -> Router:
     return Router(connections, dispatch, admission, rate, principals)
 
 
+@cache
+def answers() -> Answers:
+    """What tells clients of refusals, made when the first is told."""
+    management = management_url(read_environment(MessageEnvironment).management_endpoint)
+    return Answers(management, RoleSigner(), time.monotonic)
+
+
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """Take one message; return the route response. Whatever goes wrong inside, the client learns no more than that."""
+    """Take one message. Whatever goes wrong inside, the client learns no more than that."""
+    connection_id = None
     try:
         context = event["requestContext"]
         logger.set_correlation_id(context.get("requestId"))
-        answer = dependencies().receive(context["connectionId"], event.get("body") or "")
-        logger.debug("message taken", connection=context["connectionId"])
-        return respond(answer)
+        connection_id = context["connectionId"]
+        answer = dependencies().receive(connection_id, event.get("body") or "")
+        logger.debug("message taken", connection=connection_id)
     except Exception:  # the text of an error that leaves the function would reach the client
         logger.exception("message failed")
         metrics.count(Count.FAILURES)
-        return respond(error_frame("internal"))
+        answer = error_frame("internal")
+    if answer is not None and isinstance(connection_id, str):
+        tell(connection_id, answer)
+    return {"statusCode": 200}
 
 
-def respond(frame: Error | Pong | None) -> dict[str, Any]:
-    """The route response that carries a frame, or none."""
-    return {"statusCode": 200, "body": encode_frame(frame)} if frame else {"statusCode": 200}
+def tell(connection_id: str, frame: Error | Pong) -> None:
+    """Tell a client, if that can be done: the frame has had its effect either way."""
+    try:
+        answers().tell(connection_id, frame)
+    except Exception:
+        logger.exception("answer lost", connection=connection_id)
+        metrics.count(Count.ANSWERS_LOST)

@@ -5,18 +5,23 @@ from typing import Final, Protocol
 
 import urllib3
 from aws_lambda_powertools import Logger
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ProtocolError
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
 from gateway.routes import Route
 from segue.wire.claims import Reason
 from segue.wire.delivery import FRAMES_PATH, ROUTE_TOKEN_HEADER, decode_refusal
 from segue.wire.frames import MESSAGES
+from shared import kept
+from shared.kept import REUSED_SECONDS, ReusedConnectionLost
 
 CONNECT_SECONDS: Final = 0.25
 """A task that has vanished does not refuse, it just never answers: do not wait for it longer than this."""
 
 READ_SECONDS: Final = 2.0
 """A worker answers as soon as it has queued the frame. One that takes longer hangs."""
+
+AGAIN_SECONDS: Final = READ_SECONDS - REUSED_SECONDS
+"""The same, after a connection that was used before has brought no answer."""
 
 logger = Logger()
 
@@ -46,43 +51,47 @@ type Outcome = Accepted | Refused | Gone
 class Post(Protocol):
     """Posts one body to a route."""
 
-    def __call__(self, route: Route, body: bytes) -> Outcome:
-        """Post and say what came of it; raises nothing for what the network or the worker does."""
+    def __call__(self, route: Route, body: bytes, *, repeatable: bool) -> Outcome:
+        """Post and say what came of it; raises nothing for what the network or the worker does.
+
+        Args:
+            route: Where to.
+            body: What.
+            repeatable: Whether it may be sent twice: the holder takes it once, by its number.
+        """
         ...
 
 
 class HttpPost:
-    """Posts over kept-alive connections."""
+    """Posts what may be sent twice over kept-alive connections, and all else over new ones.
+
+    A kept connection that brings no answer may have been dropped on its way (``shared.kept``), and says nothing of
+    the holder: only a new one does.
+    """
 
     def __init__(self) -> None:
-        """Make the connection pool; no connection is opened yet."""
-        self._pool = urllib3.PoolManager(
-            num_pools=64,
-            maxsize=8,
-            retries=False,
-            timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
-        )
+        """Make the connection pools; no connection is opened yet."""
+        timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
+        self._kept = kept.pool(timeout, hosts=64, connections=8)
+        self._new = kept.pool(timeout, hosts=64, used_again=False)
 
-    def __call__(self, route: Route, body: bytes) -> Outcome:
+    def __call__(self, route: Route, body: bytes, *, repeatable: bool) -> Outcome:
         """Post and say what came of it."""
         try:
-            return self._send(route, body)
-        except ProtocolError:
-            # A kept connection that the worker (or the time this function lay frozen) has ended. A fresh one tells.
-            pass
-        except HTTPError as error:
-            return _unreachable(route, error)
-        try:
-            return self._send(route, body)
+            try:
+                return self._send(self._kept if repeatable else self._new, route, body, READ_SECONDS)
+            except ReusedConnectionLost:
+                return self._send(self._new, route, body, AGAIN_SECONDS)
         except HTTPError as error:
             return _unreachable(route, error)
 
-    def _send(self, route: Route, body: bytes) -> Outcome:
-        answer = self._pool.request(
+    def _send(self, pool: urllib3.PoolManager, route: Route, body: bytes, seconds: float) -> Outcome:
+        answer = pool.request(
             "POST",
             route.endpoint + FRAMES_PATH,
             body=body,
             headers={"content-type": "application/json", ROUTE_TOKEN_HEADER: route.token},
+            timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=seconds),
             redirect=False,
         )
         return outcome_of(answer.status, answer.data)

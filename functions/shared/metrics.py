@@ -8,6 +8,7 @@ for every frame would cost more than the frame, and API Gateway and Lambda count
     ClaimsQueued     Count         segue-gateway  of those, the ones that no worker took directly
     Refused          Count         segue-gateway  frames and hellos refused, whatever the reason
     Failures         Count         segue-gateway  messages that something inside failed at
+    AnswersLost      Count         segue-gateway  answers of the message function itself that a client was not told
     SessionsOffered  Count         segue-gateway  sessions of stopped tasks offered to others
     Turns            Count         segue-turn     text turns taken
     TurnTime         Milliseconds  segue-turn     from the invocation to the end of a turn that was taken
@@ -38,6 +39,7 @@ class Count(StrEnum):
     CLAIMS_QUEUED = "ClaimsQueued"
     REFUSED = "Refused"
     FAILURES = "Failures"
+    ANSWERS_LOST = "AnswersLost"
     SESSIONS_OFFERED = "SessionsOffered"
     TURNS = "Turns"
     TURN_FAILURES = "TurnFailures"

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
+from shared.management import management_url
+
 
 class TurnEnvironment(Struct, frozen=True):
     """For ``turn.handler``.
@@ -34,6 +36,4 @@ class TurnEnvironment(Struct, frozen=True):
 
     def management_url(self, environ: Mapping[str, str] = os.environ) -> str:
         """The management endpoint as a whole URL."""
-        if self.management_endpoint.startswith("/"):
-            return environ["AWS_ENDPOINT_URL"].rstrip("/") + self.management_endpoint
-        return self.management_endpoint
+        return management_url(self.management_endpoint, environ)

@@ -7,7 +7,8 @@ from aws_lambda_powertools import Logger
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from segue.storage.answers import AWS_ERRORS, reason_of
+from segue.storage.answers import AWS_ERRORS, reason_of, remedy_of
+from shared.management import FORBIDDEN
 
 if TYPE_CHECKING:
     from mypy_boto3_apigatewaymanagementapi import ApiGatewayManagementApiClient
@@ -50,6 +51,9 @@ class ManagementApi:
         except ClientError as error:
             if error.response["ResponseMetadata"]["HTTPStatusCode"] == 410:
                 return Outcome.GONE
+            refused = error.response
+            if refused["ResponseMetadata"]["HTTPStatusCode"] == 403 and not remedy_of(refused["Error"]["Code"]):
+                logger.error(FORBIDDEN, connection=connection_id)  # noqa: TRY400 - a trace says no more
             logger.warning("posting was refused", connection=connection_id, reason=reason_of(error))
             return Outcome.FAILED
         except AWS_ERRORS as error:

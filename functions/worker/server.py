@@ -51,6 +51,10 @@ and a buffer."""
 LINGER_SECONDS: Final = 1.0
 """For what is left of the body of a request that was answered before that was read; then its connection is closed."""
 
+KEEP_ALIVE_SECONDS: Final = 75.0
+"""A connection that was unused for so long is closed. Callers drop theirs after 60 s, so that none sends a frame into a
+connection that is being closed."""
+
 TOO_MUCH: Final = frozenset({"busy", "too_fast"})
 """Codes of frames that were not taken only because of how many there are."""
 
@@ -98,6 +102,7 @@ class Listener:
             access_log=None,
             shutdown_timeout=GRACE_SECONDS,
             lingering_time=LINGER_SECONDS,
+            keepalive_timeout=KEEP_ALIVE_SECONDS,
             auto_decompress=False,
         )
 

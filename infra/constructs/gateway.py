@@ -17,6 +17,7 @@ from infra.config import Config
 from infra.constructs.auth import Auth
 from infra.constructs.functions import Entry, kept_warm, python_function
 from infra.constructs.layers import Layers
+from infra.constructs.management import allow_connections, management_endpoint
 from infra.constructs.network import Network
 from infra.constructs.storage import Storage
 
@@ -89,6 +90,9 @@ class Gateway(Construct):
             if config.frame_rate
             else None,
         )
+        # Refusals and `pong`: the function says them to the connection, and may do nothing else with it.
+        message.add_environment("SEGUE_MANAGEMENT_ENDPOINT", management_endpoint(config, self.stage))
+        allow_connections(message, self.stage, "POST")
 
     @property
     def with_tables(self) -> list[lambda_.Function]:
@@ -96,11 +100,14 @@ class Gateway(Construct):
         return [function for name, function in self.functions.items() if name != "authorizer"]
 
     def _api(self, functions: Mapping[str, lambda_.Function]) -> apigateway.WebSocketApi:
+        network = self._parts.network
         return apigateway.WebSocketApi(
             self,
             "Api",
             api_name=f"segue-{self._config.stage}",
             description="Segue: conversations that outlive the process that holds them",
+            # From inside the VPC the connections are reached over IPv6.
+            ip_address_type=apigateway.IpAddressType.DUAL_STACK if network and network.ipv6 else None,
             connect_route_options=apigateway.WebSocketRouteOptions(
                 integration=integrations.WebSocketLambdaIntegration("Connect", functions["connect"]),
                 # No identity source: the token comes in one place or the other, and API Gateway refuses a caller who
@@ -113,8 +120,7 @@ class Gateway(Construct):
                 integration=integrations.WebSocketLambdaIntegration(
                     "Message", kept_warm(functions["message"], self._config)
                 ),
-                # The function answers `error` and `moved` itself, so it needs no way to the management API.
-                return_response=True if self._config.target.route_responses else None,
+                # No response: with one, a client gets a message for each of its frames. See RFC 0019.
             ),
             disconnect_route_options=apigateway.WebSocketRouteOptions(
                 integration=integrations.WebSocketLambdaIntegration("Disconnect", functions["disconnect"])

@@ -36,7 +36,7 @@ class Network(Construct):
         worker_subnets: Where tasks run.
         message: The security group of the message function; None where the function is outside the VPC.
         public: Whether tasks have public addresses.
-        ipv6: Whether the way out is over IPv6.
+        ipv6: Whether the way out is over IPv6, and so the API's own address must be.
         function_environment: What the message function has to know to find its way out.
     """
 
@@ -136,7 +136,9 @@ class Network(Construct):
         message.connections.allow_to(self.workers, frames, "frames to the worker that holds the session")
         self.workers.add_ingress_rule(self.workers, frames, "handoffs between workers")
         message.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(HTTPS), "S3 and DynamoDB by gateway endpoints")
-        message.add_egress_rule(ec2.Peer.any_ipv6(), ec2.Port.tcp(HTTPS), "SQS by its dual-stack endpoint")
+        message.add_egress_rule(
+            ec2.Peer.any_ipv6(), ec2.Port.tcp(HTTPS), "SQS and the connections, by dual-stack endpoints"
+        )
         return message
 
     def _add_interface_endpoints(self) -> None:

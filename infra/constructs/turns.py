@@ -7,7 +7,7 @@ message function ──▶ queue, a group a session ──▶ handler ──▶ 
 from dataclasses import dataclass
 from typing import Final
 
-from aws_cdk import Duration, Stack
+from aws_cdk import Duration
 from aws_cdk import aws_apigatewayv2 as apigateway
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
@@ -20,6 +20,7 @@ from infra.constants import SESSION_PREFIX
 from infra.constructs.bedrock import model_arns
 from infra.constructs.functions import Entry, python_function
 from infra.constructs.layers import Layers
+from infra.constructs.management import allow_connections, management_endpoint
 from infra.constructs.queues import RECEIVES_BEFORE_DEAD_LETTER
 from infra.constructs.storage import Storage
 
@@ -134,13 +135,12 @@ class Turns(Construct):
 
     def _environment(self) -> dict[str, str]:
         config, storage, stage = self._config, self._parts.storage, self._parts.stage
-        path = f"/_aws/execute-api/{stage.api.api_id}/{stage.stage_name}"
         environment = {
             "SEGUE_BUCKET": storage.bucket.bucket_name,
             "SEGUE_LOCK_TABLE": storage.lock_table.table_name,
             "SEGUE_CONNECTIONS_TABLE": storage.connections_table.table_name,
             "SEGUE_TURNS_QUEUE_URL": self.queue.queue_url,
-            "SEGUE_MANAGEMENT_ENDPOINT": stage.callback_url if config.target.named_management else path,
+            "SEGUE_MANAGEMENT_ENDPOINT": management_endpoint(config, stage),
             "SEGUE_LEASE_SECONDS": str(config.lease_seconds),
             "SEGUE_HEARTBEAT_SECONDS": str(config.heartbeat_seconds),
             "SEGUE_RETENTION_DAYS": str(config.retention_days),
@@ -157,12 +157,7 @@ class Turns(Construct):
         _allow(function, OBJECT_ACTIONS, bucket.arn_for_objects(f"{SESSION_PREFIX}*"))
         # As for the workers: with a condition on the prefix, a missing object could not be told from a forbidden one.
         _allow(function, ["s3:ListBucket"], bucket.bucket_arn)
-        connections = Stack.of(self).format_arn(
-            service="execute-api",
-            resource=stage.api.api_id,
-            resource_name=f"{stage.stage_name}/POST/@connections/*",
-        )
-        _allow(function, ["execute-api:ManageConnections"], connections)
+        allow_connections(function, stage, "POST")
         if self._config.provider != "rehearsal":
             _allow(function, MODEL_ACTIONS, *model_arns(self._model_id))
 

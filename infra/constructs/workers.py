@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Final
 
-from aws_cdk import Aws, Duration, RemovalPolicy, Size, Stack
+from aws_cdk import Aws, Duration, RemovalPolicy, Size
 from aws_cdk import aws_apigatewayv2 as apigateway
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_ecr_assets as ecr_assets
@@ -18,6 +18,7 @@ from infra.config import Config
 from infra.constants import ECR_IMAGE, ROOT, SESSION_PREFIX, WORKER_DOCKERFILE, WORKER_METRIC_SERVICE, WORKER_PORT
 from infra.constructs.bedrock import model_arns
 from infra.constructs.log_groups import log_group
+from infra.constructs.management import allow_connections
 from infra.constructs.network import Network
 from infra.constructs.scaling import scale
 from infra.constructs.storage import Storage
@@ -249,12 +250,7 @@ class Workers(Construct):
         # On the bucket as a whole: with a condition on the prefix, reading a missing object would be answered with
         # "access denied", because such a read names no prefix, and a restore could not tell the two apart.
         _allow(role, ["s3:ListBucket"], bucket.bucket_arn)
-        connections = Stack.of(self).format_arn(
-            service="execute-api",
-            resource=parts.stage.api.api_id,
-            resource_name=f"{parts.stage.stage_name}/*/@connections/*",
-        )
-        _allow(role, ["execute-api:ManageConnections"], connections)
+        allow_connections(role, parts.stage, "*")
         if self._config.provider == "nova-sonic":
             for model in model_arns(str(self._config.model_id)):
                 _allow(role, MODEL_ACTIONS, model)

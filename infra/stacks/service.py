@@ -1,9 +1,6 @@
 """The service stack: everything that can be made again over the same data."""
 
-from typing import cast
-
 from aws_cdk import CfnOutput, Environment, Stack
-from aws_cdk import aws_apigatewayv2 as apigateway
 from constructs import Construct
 
 from infra.config import Config
@@ -68,12 +65,7 @@ class ServiceStack(Stack):
 
     def _workers(self, network: Network, storage: Storage) -> Workers:
         parts = WorkerParts(storage=storage, claims=self._claims.queue, network=network, stage=self.gateway.stage)
-        workers = Workers(self, "Workers", self._config, parts)
-        if network.ipv6 and not network.public:
-            # Tasks without public addresses post to the connections over IPv6.
-            api = cast("apigateway.CfnApi", self.gateway.api.node.default_child)
-            api.ip_address_type = "dualstack"
-        return workers
+        return Workers(self, "Workers", self._config, parts)
 
     def _workers_before_the_gateway(self) -> None:
         """Of voice and of text: new workers understand what old functions send.

@@ -50,6 +50,7 @@ def everywhere(stage: str) -> Grants:
             "<StorageLocks>": {"dynamodb:GetItem"},
             "<ClaimsQueue>": _SEND,
             "<TurnsQueue>": _SEND,
+            _CONNECTIONS.format(stage=stage, method="POST"): {"execute-api:ManageConnections"},
         },
         "StoppedStoppedRole": {
             "<StoppedStoppedLogs>": _LOG,

@@ -96,11 +96,25 @@ def test_a_flood_ends_at_the_stage(stage):
     }
 
 
-def test_in_aws_answers_reach_the_client(dev):
-    (answer,) = dev.service.of_type("AWS::ApiGatewayV2::RouteResponse").values()
-    assert answer["RouteResponseKey"] == "$default"
-    assert dev.service.resources[answer["RouteId"]["Ref"]]["Properties"]["RouteKey"] == "$default"
-    assert routes(dev)["$default"]["RouteResponseSelectionExpression"] == "$default"
+def test_no_route_has_a_response_or_a_client_would_get_a_message_for_each_frame(stage):
+    assert not stage.service.of_type("AWS::ApiGatewayV2::RouteResponse")
+    assert not [each for each in routes(stage).values() if "RouteResponseSelectionExpression" in each]
+    for each in stage.service.of_type("AWS::ApiGatewayV2::Integration").values():
+        assert "TemplateSelectionExpression" not in each
+    assert not stage.service.of_type("AWS::ApiGatewayV2::IntegrationResponse")
+
+
+def test_the_message_function_reaches_the_connections(dev, synthesized):
+    """By IPv6, the only way to a public address that it has in a VPC of the stack's own."""
+    variables = functions(dev)["Message"]["Environment"]["Variables"]
+    assert "execute-api" in str(variables["SEGUE_MANAGEMENT_ENDPOINT"])
+    (api,) = dev.service.of_type("AWS::ApiGatewayV2::Api").values()
+    assert api["IpAddressType"] == "dualstack"
+    assert functions(dev)["Message"]["VpcConfig"]["Ipv6AllowedForDualStack"] is True
+    text = synthesized(workers="text")
+    (api,) = text.service.of_type("AWS::ApiGatewayV2::Api").values()
+    assert "IpAddressType" not in api, "its functions are in no VPC"
+    assert "VpcConfig" not in functions(text)["Message"]
 
 
 def test_handlers_and_environment(stage):
@@ -111,7 +125,7 @@ def test_handlers_and_environment(stage):
             tokens = {"SEGUE_TOKEN_ISSUER", "SEGUE_TOKEN_AUDIENCE", "SEGUE_TOKEN_KEYS_URL"}
             assert variables == tokens | {"SEGUE_STAGE", "POWERTOOLS_SERVICE_NAME", "LOG_LEVEL"}
             continue
-        extra = {"SEGUE_TURNS_QUEUE_URL"} if name == "Message" else set()
+        extra = {"SEGUE_TURNS_QUEUE_URL", "SEGUE_MANAGEMENT_ENDPOINT"} if name == "Message" else set()
         inside = {"AWS_ENDPOINT_URL_SQS"} if (name, stage.config.stage) == ("Message", "dev") else set()
         assert variables == ENVIRONMENT | extra | inside
 

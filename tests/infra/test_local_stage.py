@@ -5,7 +5,6 @@ import json
 REFUSED = (
     "AWS::ApplicationAutoScaling::",
     "AWS::ApiGatewayV2::Deployment",
-    "AWS::ApiGatewayV2::RouteResponse",
     "AWS::CloudWatch::CompositeAlarm",
     "AWS::EC2::EIP",
     "AWS::EC2::EgressOnlyInternetGateway",

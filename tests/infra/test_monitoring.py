@@ -79,7 +79,7 @@ def told():
 
 
 SERVICES = {
-    "segue-gateway": ["CLAIMS", "CLAIMS_QUEUED", "REFUSED", "FAILURES", "SESSIONS_OFFERED"],
+    "segue-gateway": ["CLAIMS", "CLAIMS_QUEUED", "REFUSED", "FAILURES", "ANSWERS_LOST", "SESSIONS_OFFERED"],
     "segue-turn": ["TURNS", "TURN_FAILURES", "TURN", "COMMITS", "COMMIT", "RESTORES", "RESTORE", "FENCED"],
     "segue-janitor": ["SWEEPS", "OBJECTS_DELETED", "SWEEP_FAILURES"],
 }

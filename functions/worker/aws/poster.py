@@ -12,19 +12,24 @@ a slow connection can never use up what the others need, and the event loop keep
 
 from __future__ import annotations
 
+import asyncio
+import math
 from enum import Enum, auto
 from typing import Final, Self
-from urllib.parse import quote
 
 import aiohttp
 from yarl import URL
 
 from segue.storage.answers import AWS_ERRORS, reason_of, remedy_of
 from shared.log import logger
+from shared.management import FORBIDDEN, connection_url
 from worker.aws.signing import Signer
 
 POST_TIMEOUT_SECONDS: Final = 5.0
 """API Gateway answers in 10 to 30 ms; after this the outcome counts as unknown."""
+
+FORBIDDEN_SECONDS: Final = 60.0
+"""How often it is said that posting is forbidden: every post is, and there are hundreds a second."""
 
 CONNECTIONS: Final = 256
 """Sockets to the management API at most: one POST in flight a client, a few clients a session."""
@@ -60,10 +65,11 @@ class Poster:
             signer: Signs for ``execute-api``.
             timeout: Seconds for one request.
         """
-        self._base = f"{endpoint}/@connections/"
+        self._management = endpoint
         self._signer = signer
         self._timeout = aiohttp.ClientTimeout(total=timeout)
         self._http: aiohttp.ClientSession | None = None
+        self._forbidden_until = -math.inf
 
     async def __aenter__(self) -> Self:
         self._http = aiohttp.ClientSession(
@@ -95,8 +101,7 @@ class Poster:
     async def _request(self, method: str, connection_id: str, body: bytes = b"") -> Outcome:
         if self._http is None:
             raise RuntimeError("the poster is not open: use it as an async context manager")
-        # Connection ids end in "=", which the signature covers in its encoded form: the URL goes out as it was signed.
-        url = self._base + quote(connection_id, safe="-._~")
+        url = connection_url(self._management, connection_id)
         try:
             headers = await self._signer.headers(method, url, body)
             async with self._http.request(method, URL(url, encoded=True), data=body, headers=headers) as answer:
@@ -105,11 +110,19 @@ class Poster:
             logger.warning("posting failed", connection=connection_id, reason=reason_of(error))
             return Outcome.UNKNOWN
         outcome = Outcome.DELIVERED if method == "DELETE" and status == 204 else _OUTCOMES.get(status, Outcome.UNKNOWN)
+        if status == 403 and not remedy_of(code):
+            self._say_forbidden()
         if outcome in {Outcome.REFUSED, Outcome.UNKNOWN}:
             logger.warning(
                 "posting was refused", connection=connection_id, status=status, reason=": ".join(_reasons(code))
             )
         return outcome
+
+    def _say_forbidden(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if now >= self._forbidden_until:
+            self._forbidden_until = now + FORBIDDEN_SECONDS
+            logger.error(FORBIDDEN)
 
 
 def _reasons(code: str) -> list[str]:

@@ -46,6 +46,9 @@ PREPARE_SECONDS: Final = 10.0
 TAKE_SECONDS: Final = 1.0
 """For an answer without any work before it. The caller waits."""
 
+IDLE_SECONDS: Final = 60.0
+"""A connection that was unused for so long is not used again (see ``shared.kept``): its flow may have been dropped."""
+
 NO_ANSWER: Final = 0
 """In the place of a status: somebody is there, and has not answered in time, or hung up."""
 
@@ -80,7 +83,7 @@ class Successors:
         self._http: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        self._http = aiohttp.ClientSession()
+        self._http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(keepalive_timeout=IDLE_SECONDS))
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -86,7 +86,7 @@ def _heard(config: Config, watched: Watched) -> list[Graph]:
 
 def _cut_off(config: Config, watched: Watched) -> list[Graph]:
     functions = watched.gateway.functions
-    refused = [said(config, name, service=GATEWAY_METRIC_SERVICE) for name in ("Failures", "Refused")]
+    refused = [said(config, name, service=GATEWAY_METRIC_SERVICE) for name in ("Failures", "Refused", "AnswersLost")]
     graphs: list[Graph] = [
         ("Gateway: errors", [api(watched, name) for name in ("ClientError", "IntegrationError", "ExecutionError")]),
         ("Messages: failed, refused", refused),

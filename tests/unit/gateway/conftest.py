@@ -6,6 +6,7 @@ import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
+from urllib.parse import unquote
 
 import boto3
 import pytest
@@ -21,6 +22,7 @@ from gateway.routes import Routes
 from gateway.workers import Workers
 from segue.wire.claims import CLAIMS_PATH, CLAIMS_TOKEN_HEADER, decode_claim
 from segue.wire.delivery import FRAMES_PATH, ROUTE_TOKEN_HEADER, decode_delivery
+from segue.wire.frames import decode_server_frame
 from segue.wire.rate import FrameRate
 from shared import clients
 from shared.connections import Connections
@@ -61,6 +63,10 @@ class Worker:
         self.deliveries = []
         self.claims = []
         self.connected = []
+        self.requested = []
+        self.swallow = 0
+        """Over how many of its first connections nothing is answered any more, as if the flow had been dropped."""
+        self.stopped = threading.Event()
         self.lock = threading.Lock()
         outer = self
 
@@ -73,6 +79,11 @@ class Worker:
 
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["content-length"]))
+                outer.requested.append(self.path)
+                if outer.connected.index(self.connection) < outer.swallow:
+                    outer.stopped.wait(30)
+                    self.close_connection = True
+                    return
                 status, answer = outer.take(self.path, self.headers, body)
                 if status is None:  # hang up without a word
                     self.close_connection = True
@@ -118,6 +129,7 @@ class Worker:
 
     def stop(self):
         """Stop as a killed process does: its port is closed, and every connection ends."""
+        self.stopped.set()
         if self.thread.is_alive():
             self.server.shutdown()
             self.server.server_close()
@@ -125,6 +137,69 @@ class Worker:
             for connection in self.connected:
                 with contextlib.suppress(OSError):
                     connection.shutdown(socket.SHUT_RDWR)
+
+
+class Management:
+    """API Gateway's management API. `statuses` are used up one by one, then it takes what it is sent.
+
+    A status of None: it takes the message and says nothing.
+    """
+
+    def __init__(self):
+        self.statuses = []
+        self.posted = []
+        self.requests = []
+        self.silent = threading.Event()
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["content-length"]))
+                outer.requests.append((self.path, dict(self.headers.items())))
+                status = outer.statuses.pop(0) if outer.statuses else 200
+                if status is None:
+                    outer.silent.wait(30)
+                    self.close_connection = True
+                    return
+                if status == 200:
+                    connection = unquote(self.path.rpartition("/@connections/")[2])
+                    outer.posted.append((connection, decode_server_frame(body.decode())))
+                self.send_response(status)
+                self.send_header("content-length", "0")
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        self.thread.start()
+
+    @property
+    def endpoint(self):
+        return "http://{}:{}/dev".format(*self.server.server_address)
+
+    def told(self, connection_id="c1"):
+        """What a connection was sent, once: it is forgotten."""
+        found = [frame for connection, frame in self.posted if connection == connection_id]
+        self.posted = [each for each in self.posted if each[0] != connection_id]
+        return found
+
+    def stop(self):
+        self.silent.set()
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join(5)
+
+
+@pytest.fixture
+def management():
+    started = Management()
+    yield started
+    started.stop()
 
 
 @pytest.fixture
@@ -163,6 +238,7 @@ def aws(monkeypatch):
         "AWS_ACCESS_KEY_ID": "testing",
         "AWS_SECRET_ACCESS_KEY": "testing",
         "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_REGION": "us-east-1",
     }.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
@@ -178,7 +254,8 @@ def aws(monkeypatch):
 
 
 def forget_dependencies():
-    for cached in (clients.dynamodb, clients.sqs, connect.dependencies, message.dependencies, disconnect.dependencies):
+    made = (connect.dependencies, message.dependencies, message.answers, disconnect.dependencies)
+    for cached in (clients.dynamodb, clients.sqs, *made):
         cached.cache_clear()
 
 

@@ -113,6 +113,31 @@ def test_a_kept_connection_that_the_worker_has_closed_is_opened_again(gateway, w
     assert len(worker.deliveries) == 2
 
 
+def test_a_flow_that_was_dropped_without_a_word_is_no_dead_holder(gateway, worker, deliver, monkeypatch):
+    """The first connection brings nothing any more; a new one does, and the holder is not suspected."""
+    gateway.hold(KEY, worker)
+    assert deliver() is None
+    worker.swallow = len(worker.connected)
+    assert deliver() is None
+    assert (worker.frames, len(worker.connected)) == ([TEXT, TEXT], 2)
+    assert gateway.claims() == []
+
+
+@pytest.mark.parametrize("frame", [HELLO, PLAIN, Bye()], ids=lambda frame: type(frame).__name__)
+def test_what_has_no_number_is_sent_once_over_a_connection_of_its_own(gateway, worker, deliver, frame):
+    gateway.hold(KEY, worker)
+    assert deliver(TEXT) is None
+    assert deliver(frame) is None
+    assert deliver(frame) is None
+    assert len(worker.connected) == 3
+    worker.answers = [(None, b"")]
+    posted = len(worker.requested)
+    gateway.router._dispatch._claims.send = lambda *_: True
+    gateway.clock.on_sleep = lambda: setattr(gateway.clock, "now", gateway.clock.now + HOLDER_WAIT_SECONDS)
+    deliver(frame)
+    assert len(worker.requested) == posted + 1
+
+
 def test_a_worker_that_hangs_up_twice_is_not_reachable(gateway, worker, deliver):
     gateway.hold(KEY, worker)
     worker.answers = [(None, b""), (None, b"")]
@@ -351,8 +376,8 @@ def test_a_new_holder_that_is_dead_as_well_is_claimed_over_while_a_frame_waits(g
 
 def test_a_hung_holder_costs_one_time_out_and_then_none(gateway, hung, deliver, monkeypatch):
     tried = []
-    post = gateway.router._dispatch._post = HttpPost()
-    post._pool.connection_pool_kw["timeout"] = 0.1
+    gateway.router._dispatch._post = HttpPost()
+    monkeypatch.setattr("gateway.post.READ_SECONDS", 0.1)
     send = HttpPost._send
     monkeypatch.setattr(HttpPost, "_send", lambda self, *args: tried.append(1) or send(self, *args))
     gateway.hold(KEY, hung)
@@ -386,7 +411,7 @@ def test_what_a_warm_function_remembers_is_bounded(gateway, worker, monkeypatch)
     for name in ("gateway.routes.REMEMBERED", "gateway.claims.REMEMBERED", "gateway.dispatch.SUSPECTS"):
         monkeypatch.setattr(name, 2)
     dispatch = gateway.router._dispatch
-    dispatch._post = lambda route, body: Gone("unreachable")
+    dispatch._post = lambda route, body, repeatable: Gone("unreachable")
     for number in range(5):
         key = f"alice/{number}"
         gateway.hold(key, SimpleNamespace(endpoint=f"http://{number}", token="t"))

@@ -19,6 +19,7 @@ COMPLETE = {
     "SEGUE_CONNECTIONS_TABLE": "c",
     "SEGUE_LOCK_TABLE": "l",
     "SEGUE_CLAIMS_QUEUE_URL": "https://queue",
+    "SEGUE_MANAGEMENT_ENDPOINT": "https://api",
     "SEGUE_TOKEN_ISSUER": "https://issuer",
     "SEGUE_TOKEN_AUDIENCE": "a,b",
     "SEGUE_TOKEN_KEYS_URL": "https://keys",
@@ -27,7 +28,9 @@ COMPLETE = {
 
 
 def test_each_function_reads_what_it_needs():
-    assert read_environment(MessageEnvironment, COMPLETE) == MessageEnvironment("c", "l", "https://queue")
+    assert read_environment(MessageEnvironment, COMPLETE) == MessageEnvironment(
+        "c", "l", "https://queue", "https://api"
+    )
     assert read_environment(ConnectEnvironment, COMPLETE) == ConnectEnvironment("c")
     assert read_environment(AuthorizerEnvironment, COMPLETE) == AuthorizerEnvironment(
         "https://issuer", "a,b", "https://keys"
@@ -35,7 +38,10 @@ def test_each_function_reads_what_it_needs():
     assert read_environment(DisconnectEnvironment, COMPLETE) == DisconnectEnvironment("c")
 
 
-@pytest.mark.parametrize("missing", ["SEGUE_CONNECTIONS_TABLE", "SEGUE_LOCK_TABLE", "SEGUE_CLAIMS_QUEUE_URL"])
+@pytest.mark.parametrize(
+    "missing",
+    ["SEGUE_CONNECTIONS_TABLE", "SEGUE_LOCK_TABLE", "SEGUE_CLAIMS_QUEUE_URL", "SEGUE_MANAGEMENT_ENDPOINT"],
+)
 @pytest.mark.parametrize("how", ["absent", "empty"])
 def test_the_missing_variable_is_named(missing, how):
     environ = {name: value for name, value in COMPLETE.items() if name != missing}
@@ -57,15 +63,17 @@ def test_limits_may_be_changed():
         "SEGUE_FRAMES_PER_SECOND": "30",
         "SEGUE_FRAME_BURST": "9",
     }
-    assert read_environment(MessageEnvironment, changed) == MessageEnvironment("c", "l", "https://queue", 7, 30, 9)
+    assert read_environment(MessageEnvironment, changed) == MessageEnvironment(
+        "c", "l", "https://queue", "https://api", 7, 30, 9
+    )
 
 
 def test_a_principals_limit_follows_from_the_others():
-    one = MessageEnvironment("c", "l", "https://queue", 1)
+    one = MessageEnvironment("c", "l", "https://queue", "https://api", 1)
     assert (one.principal_frames_per_second, one.principal_frame_burst) == (FRAMES_PER_SECOND, FRAME_BURST)
-    many = MessageEnvironment("c", "l", "https://queue", 7, 30, 9)
+    many = MessageEnvironment("c", "l", "https://queue", "https://api", 7, 30, 9)
     assert (many.principal_frames_per_second, many.principal_frame_burst) == (30 + 60, 9 + 60)
-    usual = MessageEnvironment("c", "l", "https://queue")
+    usual = MessageEnvironment("c", "l", "https://queue", "https://api")
     numbers = f"{usual.principal_frames_per_second} frames a second and {usual.principal_frame_burst} at once"
     assert f"| {numbers}, for each principal" in PROTOCOL.read_text(encoding="utf-8")
 

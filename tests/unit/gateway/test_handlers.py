@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from gateway import connect, disconnect, message
-from segue.wire.frames import AudioInput, Hello, Ping, TextInput, encode_frame
+from segue.wire.frames import AudioInput, Error, Hello, Ping, Pong, TextInput, encode_frame
 from shared.connections import LIFETIME_SECONDS, Connections
 
 ALICE = "0123456789abcdef0123456789abcdef"
@@ -15,13 +15,14 @@ FOR_LONG = "9999999999"
 
 
 @pytest.fixture
-def environment(aws, monkeypatch):
+def environment(aws, management, monkeypatch):
     def set_to(**variables):
         for name, value in variables.items():
             monkeypatch.setenv(f"SEGUE_{name.upper()}", value)
 
     monkeypatch.setattr("gateway.dispatch.HOLDER_WAIT_SECONDS", 0.0)
     set_to(connections_table="connections", lock_table="locks", claims_queue_url=aws.queue_url)
+    set_to(management_endpoint=management.endpoint)
     return set_to
 
 
@@ -112,27 +113,28 @@ def test_a_connection_that_was_superseded_counts_no_more_when_it_ends(aws, envir
     assert left["open"] == {"M": {}}
 
 
-def test_a_ping_is_answered_without_any_table(environment):
-    assert message.handler(event(body=encode_frame(Ping())), None) == {"statusCode": 200, "body": '{"type":"pong"}'}
+def test_a_ping_is_answered_without_any_table(environment, management):
+    assert message.handler(event(body=encode_frame(Ping())), None) == {"statusCode": 200}
+    assert management.told() == [Pong()]
 
 
 @pytest.mark.parametrize("body", [None, "", "{", '{"type":"dance"}'])
-def test_a_bad_message_is_answered_with_an_error_frame(environment, body):
-    response = message.handler(event(body=body), None)
-    assert response["statusCode"] == 200
-    frame = json.loads(response["body"])
-    assert frame["type"] == "error"
-    assert frame["code"] in {"bad_json", "unknown_type"}
-    assert frame["retryable"] is False
+def test_a_bad_message_is_answered_with_an_error_frame(environment, management, body):
+    assert message.handler(event(body=body), None) == {"statusCode": 200}
+    (frame,) = management.told()
+    assert isinstance(frame, Error)
+    assert frame.code in {"bad_json", "unknown_type"}
+    assert frame.retryable is False
 
 
-def test_an_accepted_frame_is_answered_with_nothing(gateway, worker, environment):
+def test_an_accepted_frame_is_answered_with_nothing(gateway, worker, environment, management):
     gateway.open("c1", ALICE)
     gateway.hold(f"{ALICE}/s", worker, expires_at={"N": "9999999999"})
     hello = Hello(session="s", client_id="c", connection=1)
     assert message.handler(event(body=encode_frame(hello)), None) == {"statusCode": 200}
     assert message.handler(event(body=encode_frame(TextInput(text="hi", seq=1))), None) == {"statusCode": 200}
     assert worker.frames == [hello, TextInput(text="hi", seq=1)]
+    assert management.requests == []
 
 
 def test_connections_and_principals_have_limits_of_their_own(environment):
@@ -144,17 +146,12 @@ def test_connections_and_principals_have_limits_of_their_own(environment):
 
 @pytest.mark.parametrize("handler", [connect.handler, disconnect.handler, message.handler])
 @pytest.mark.parametrize("broken", [{}, {"requestContext": {}}, event(body=encode_frame(TextInput(text="hi")))])
-def test_nothing_from_inside_reaches_the_client(aws, environment, monkeypatch, handler, broken, log):
-    monkeypatch.setenv("SEGUE_CONNECTIONS_TABLE", "there-is-no-such-table")
-    response = handler(broken, None)
-    assert set(response) <= {"statusCode", "body"}
-    if "body" in response:
-        assert json.loads(response["body"]) == {
-            "type": "error",
-            "code": "internal",
-            "message": "something went wrong inside: try again",
-            "retryable": True,
-        }
+def test_nothing_from_inside_reaches_the_client(environment, management, handler, broken, log):
+    environment(connections_table="there-is-no-such-table")
+    assert set(handler(broken, None)) == {"statusCode"}
+    known = handler is message.handler and broken.get("requestContext")
+    internal = Error(code="internal", message="something went wrong inside: try again", retryable=True)
+    assert management.told() == ([internal] if known else [])
     assert "failed" in log.getvalue(), "but it is logged"
 
 
@@ -201,12 +198,12 @@ def test_who_connects_says_hello_and_leaves_is_logged_but_no_other_frame(aws, ga
     assert told() == [("INFO", "disconnected")]
 
 
-def test_an_answer_that_would_be_too_long_is_no_error_from_inside(environment):
+def test_an_answer_that_would_be_too_long_is_no_error_from_inside(environment, management):
     """The frame that is refused is in the text that says why: it must not become too long for a message itself."""
     body = '{"type":"hello","session":"s","client_id":"c","connection":1,"modality":"' + "x" * 32_000 + '"}'
-    response = message.handler(event(body=body), None)
-    assert response["statusCode"] == 200
-    assert json.loads(response["body"])["code"] in {"bad_frame", "internal"}
+    assert message.handler(event(body=body), None) == {"statusCode": 200}
+    (told,) = management.told()
+    assert told.code in {"bad_frame", "internal"}
 
 
 def test_only_the_authorizer_pays_for_the_cryptography():

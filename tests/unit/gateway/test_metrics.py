@@ -1,8 +1,11 @@
 """Metrics of the gateway's functions, each emitted by the event that it counts."""
 
+import pytest
+
 from gateway import message, stopped
+from gateway.answers import Answers
 from gateway.stopped import Stopped, StoppedEnvironment
-from segue.wire.frames import Hello, TextInput, encode_frame
+from segue.wire.frames import Hello, Pong, TextInput, encode_frame
 from tests.support.emf import metrics_told
 from worker.hosting.registry import Registry
 
@@ -46,7 +49,22 @@ def test_a_message_that_something_inside_fails_at(monkeypatch):
     monkeypatch.setattr(message, "dependencies", lambda: 1 / 0)
     with metrics_told(service=SERVICE, stage=STAGE) as lines:
         message.handler({"requestContext": {"connectionId": "c-1"}}, None)
-    assert told(lines) == {"Failures"}
+    assert told(lines) == {"Failures", "AnswersLost"}, "and so its client cannot be told"
+
+
+@pytest.mark.parametrize(("status", "counted"), [(200, set()), (410, set()), (500, {"AnswersLost"})])
+def test_an_answer_that_does_not_arrive(management, status, counted):
+    management.statuses = [status]
+    with metrics_told(service=SERVICE, stage=STAGE) as lines:
+        Answers(management.endpoint, lambda _url, _body: {}, lambda: 0.0).tell("c-1", Pong())
+    assert told(lines) == counted
+
+
+def test_a_way_to_the_connections_that_is_forbidden_sets_off_an_alarm(management, log):
+    management.statuses = [403]
+    with metrics_told(service=SERVICE, stage=STAGE) as lines:
+        Answers(management.endpoint, lambda _url, _body: {}, lambda: 0.0).tell("c-1", Pong())
+    assert told(lines) == {"AnswersLost", "Failures"}
 
 
 async def test_the_sessions_of_a_stopped_task(aws, monkeypatch):

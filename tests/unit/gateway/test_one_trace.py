@@ -22,7 +22,6 @@ from segue.wire.frames import (
     InputAck,
     TextInput,
     Transcript,
-    decode_server_message,
     encode_frame,
 )
 from segue.wire.trace import trace_id
@@ -63,7 +62,9 @@ class ListeningModel(RehearsalModel):
 @pytest.fixture
 async def call(gateway):
     """A client that has said hello to a session of a real worker, over the message function's own handler."""
+    answers = message.answers
     made, message.dependencies = message.dependencies, lambda: gateway.router
+    told, message.answers = [], lambda: SimpleNamespace(tell=lambda _connection, frame: told.append(frame))
     clients, models = FakeConnections(), []
 
     def new_agent(manager):
@@ -87,8 +88,9 @@ async def call(gateway):
         """Send a frame; return what the function answers by itself."""
         event = {"requestContext": {"connectionId": "c-1"}, "body": encode_frame(frame)}
         gateway.clock.now += 1
-        answer = await asyncio.to_thread(message.handler, event, None)
-        return decode_server_message(answer["body"]) if "body" in answer else []
+        told.clear()
+        await asyncio.to_thread(message.handler, event, None)
+        return list(told)
 
     def heard(kind, **fields):
         return [
@@ -103,6 +105,7 @@ async def call(gateway):
     await session.stop()
     await listener.close()
     message.dependencies = made
+    message.answers = answers
 
 
 def turns(spans):

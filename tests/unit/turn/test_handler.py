@@ -19,9 +19,10 @@ from segue.testing import provision
 from segue.wire.delivery import Delivery, encode_delivery
 from segue.wire.frames import TextInput
 from segue.wire.trace import trace_id
+from shared.management import FORBIDDEN
 from tests.support.emf import metrics_told
 from tests.support.waiting import eventually
-from turn import handler
+from turn import handler, post
 from turn.environment import TurnEnvironment
 from turn.message import HIDDEN_SECONDS, Message
 from turn.post import ManagementApi, Outcome
@@ -247,3 +248,16 @@ def test_what_the_management_api_answers(status, outcome):
                 raise ClientError(answer, "PostToConnection")
 
     assert ManagementApi(Client())("c-1", b"{}") is outcome
+
+
+@pytest.mark.parametrize(("code", "said"), [("ForbiddenException", [FORBIDDEN]), ("ExpiredTokenException", [])])
+def test_a_forbidden_way_to_the_connections_is_a_configuration_error(monkeypatch, code, said):
+    class Client:
+        def post_to_connection(self, **_):
+            answer = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": 403}}
+            raise ClientError(answer, "PostToConnection")
+
+    errors = []
+    monkeypatch.setattr(post.logger, "error", lambda text, **_: errors.append(text))
+    assert ManagementApi(Client())("c-1", b"{}") is Outcome.FAILED
+    assert errors == said

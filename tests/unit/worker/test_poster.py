@@ -15,6 +15,8 @@ from botocore.config import Config
 from botocore.credentials import Credentials, ReadOnlyCredentials
 from botocore.exceptions import CredentialRetrievalError
 
+from shared.log import logger
+from shared.management import FORBIDDEN
 from tests.support.waiting import eventually
 from worker.aws.poster import Outcome, Poster
 from worker.aws.signing import REFRESH_SECONDS, RETRY_SECONDS, CredentialsMissing, Signer
@@ -83,6 +85,20 @@ async def test_what_an_answer_means(management, status, outcome):
     async with Poster(management.endpoint, signer()) as poster:
         assert await poster.post(CONNECTION, b'{"type":"pong"}') is outcome
     assert management.requests[0]["body"] == b'{"type":"pong"}'
+
+
+async def test_a_forbidden_way_is_a_configuration_error_that_is_said_once_a_minute(management, monkeypatch):
+    management.statuses = [403, 403, 403]
+    said = []
+    monkeypatch.setattr(logger, "error", lambda text, **_: said.append(text))
+    async with Poster(management.endpoint, signer()) as poster:
+        await poster.post(CONNECTION, b"{}")
+        await poster.post(CONNECTION, b"{}")
+        assert said == [FORBIDDEN]
+        assert "private APIs only" in FORBIDDEN
+        poster._forbidden_until = 0.0  # a minute is over
+        await poster.post(CONNECTION, b"{}")
+    assert said == [FORBIDDEN, FORBIDDEN]
 
 
 async def test_no_answer_is_an_unknown_outcome(management):

@@ -1,0 +1,127 @@
+"""Telling a client what the message function says itself: refusals, `pong` and `internal`.
+
+They go out by API Gateway's management API, and the `$default` route has no response: with one, API Gateway sends a
+message to the client for every frame, an empty one where the function says nothing, and counts each of them (RFC 0019).
+
+An answer that does not arrive is counted and nothing else: the frame has had its effect, and a client that waits for a
+`pong` opens another connection.
+"""
+
+import os
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, Protocol
+
+from aws_lambda_powertools import Logger
+from urllib3 import Timeout
+from urllib3.exceptions import HTTPError
+
+from segue.wire.frames import Error, Pong, encode_frame
+from shared import kept, metrics
+from shared.management import FORBIDDEN, connection_url
+from shared.metrics import Count
+
+if TYPE_CHECKING:
+    from botocore.auth import SigV4Auth
+
+CONNECT_SECONDS: Final = 0.25
+TOTAL_SECONDS: Final = 1.0
+"""The next frame of this connection may wait behind it. Nothing is tried again."""
+
+SELDOM: Final = frozenset({"expired", "too_fast"})
+"""Errors that the answer to one frame is as good as to fifty."""
+
+SELDOM_SECONDS: Final = 1.0
+REMEMBERED: Final = 2048
+"""Connections for which it is known when they were last told such an error."""
+
+logger = Logger()
+
+
+class Signer(Protocol):
+    """Makes requests authentic."""
+
+    def __call__(self, url: str, body: bytes) -> dict[str, str]:
+        """Return the headers of a POST."""
+        ...
+
+
+class Answers:
+    """Posts answers."""
+
+    def __init__(self, management: str, sign: Signer, clock: Callable[[], float]) -> None:
+        """Make the connection pool; no connection is opened yet.
+
+        Args:
+            management: the management endpoint, without `/@connections`.
+            sign: signs for `execute-api`.
+            clock: monotonic, in seconds.
+        """
+        self._management = management
+        self._sign = sign
+        self._clock = clock
+        self._pool = kept.pool(Timeout(connect=CONNECT_SECONDS, total=TOTAL_SECONDS), hosts=1, connections=8)
+        self._told: OrderedDict[tuple[str, str], float] = OrderedDict()
+
+    def tell(self, connection_id: str, frame: Error | Pong) -> None:
+        """Post a frame to a connection; raises nothing for what the network or API Gateway does.
+
+        Args:
+            connection_id: API Gateway's id of the connection.
+            frame: what is said.
+        """
+        if isinstance(frame, Error) and frame.code in SELDOM and self._was_told(connection_id, frame.code):
+            return
+        body = encode_frame(frame).encode()
+        url = connection_url(self._management, connection_id)
+        try:
+            headers = self._sign(url, body)
+            status = self._pool.request("POST", url, body=body, headers=headers, redirect=False).status
+        except HTTPError as error:
+            _lost(connection_id, type(error).__name__)
+            return
+        if status == 403:
+            logger.error(FORBIDDEN, connection=connection_id)
+            metrics.count(Count.FAILURES)
+        if status not in {200, 410}:  # 410: the client has gone meanwhile
+            _lost(connection_id, str(status))
+
+    def _was_told(self, connection_id: str, code: str) -> bool:
+        key, now = (connection_id, code), self._clock()
+        last = self._told.get(key)
+        if last is not None and now - last < SELDOM_SECONDS:
+            return True
+        self._told[key] = now
+        self._told.move_to_end(key)
+        if len(self._told) > REMEMBERED:
+            self._told.popitem(last=False)
+        return False
+
+
+def _lost(connection_id: str, reason: str) -> None:
+    metrics.count(Count.ANSWERS_LOST)
+    logger.warning("answer lost", connection=connection_id, reason=reason)
+
+
+class RoleSigner:
+    """Signs with the function's own credentials, which Lambda leaves as they are while the process lives."""
+
+    def __init__(self) -> None:
+        """Ask for nothing yet."""
+        self._auth: SigV4Auth | None = None
+
+    def __call__(self, url: str, body: bytes) -> dict[str, str]:
+        """Return the headers of a POST."""
+        # Not at the top: most processes never say anything themselves.
+        from botocore.auth import SigV4Auth
+        from botocore.awsrequest import AWSRequest
+        from botocore.session import get_session
+
+        if self._auth is None:
+            credentials = get_session().get_credentials()
+            if credentials is None:
+                raise LookupError("no AWS credentials found: give the function a role, or set AWS_ACCESS_KEY_ID")
+            self._auth = SigV4Auth(credentials, "execute-api", os.environ["AWS_REGION"])
+        request = AWSRequest(method="POST", url=url, data=body, headers={"content-type": "application/json"})
+        self._auth.add_auth(request)
+        return dict(request.headers.items())

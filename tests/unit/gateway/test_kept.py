@@ -1,0 +1,107 @@
+"""Kept-alive connections: not used after a minute, and trusted for half a second."""
+
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from urllib3 import Timeout
+from urllib3.exceptions import ReadTimeoutError
+
+from shared import kept
+from shared.kept import IDLE_SECONDS, REUSED_SECONDS, ReusedConnectionLost
+
+NEW_SECONDS = 20.0
+
+
+class Server:
+    """Answers, until it is told to be silent; knows how many connections it was opened."""
+
+    def __init__(self):
+        self.connected = 0
+        self.asked = 0
+        self.speaks = True
+        self.hang_up = threading.Event()
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def setup(self):
+                super().setup()
+                outer.connected += 1
+
+            def do_GET(self):
+                outer.asked += 1
+                if not outer.speaks:
+                    outer.hang_up.wait(NEW_SECONDS)
+                    self.close_connection = True
+                    return
+                self.send_response(200)
+                self.send_header("content-length", "0")
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        self.url = "http://{}:{}/".format(*self.server.server_address)
+
+
+@pytest.fixture
+def server():
+    started = Server()
+    yield started
+    started.hang_up.set()
+    started.server.shutdown()
+    started.server.server_close()
+
+
+@pytest.fixture
+def clocks(monkeypatch):
+    """Both clocks, as they are told to be."""
+    now = [100.0, 1_000_000.0]
+    monkeypatch.setattr(kept, "_now", lambda: tuple(now))
+    return now
+
+
+@pytest.fixture
+def pool():
+    return kept.pool(Timeout(connect=5.0, read=NEW_SECONDS), hosts=4)
+
+
+def test_a_connection_is_used_again(server, pool, clocks):
+    for _ in range(3):
+        pool.request("GET", server.url)
+        clocks[0] += IDLE_SECONDS - 1
+    assert (server.asked, server.connected) == (3, 1)
+
+
+@pytest.mark.parametrize("clock", [0, 1], ids=["monotonic", "wall"])
+def test_one_that_was_unused_for_a_minute_is_not(server, pool, clocks, clock):
+    pool.request("GET", server.url)
+    clocks[clock] += IDLE_SECONDS
+    pool.request("GET", server.url)
+    assert (server.asked, server.connected) == (2, 2)
+
+
+def test_a_flow_that_was_dropped_costs_half_a_second(server, pool):
+    pool.request("GET", server.url)
+    server.speaks = False
+    begun = time.monotonic()
+    with pytest.raises(ReusedConnectionLost):
+        pool.request("GET", server.url)
+    assert REUSED_SECONDS <= time.monotonic() - begun < NEW_SECONDS
+    assert server.connected == 1
+    server.speaks = True
+    assert pool.request("GET", server.url).status == 200
+    assert server.connected == 2
+
+
+def test_a_new_connection_has_all_the_time_that_was_given(server):
+    server.speaks = False
+    with pytest.raises(ReadTimeoutError):
+        kept.pool(Timeout(connect=5.0, read=0.05), hosts=1).request("GET", server.url)
+    assert server.asked == 1
