@@ -11,7 +11,7 @@ PYTEST_ARGS ?=
 PYTEST = .venv/bin/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
 # The many interpreters that tests start would each compile everything that they import.
 unexport PYTHONDONTWRITEBYTECODE
-# Model provider of `make local` (a real one, see docs/providers.md) and `make demo` (its fake); empty: the rehearsal.
+# Model provider of `make local` (a real one, see docs/providers.md) and `make demo` (its fake); empty: the offline model.
 PROVIDER ?=
 # Settings of `make preflight`, as for `npx cdk deploy`: SETTINGS='-c stage=prod -c worker_count=4'.
 SETTINGS ?=

@@ -30,7 +30,7 @@ PROVIDER_RATES: Final = {
     "openai-realtime": ((24000,), (24000,)),
     "openai-live": ((24000, 16000), (24000, 16000)),
     "gemini-live": ((16000, 8000, 24000, 48000), (24000,)),
-    "rehearsal": ((16000, 8000, 24000, 48000), (16000, 8000, 24000, 48000)),
+    "offline": ((16000, 8000, 24000, 48000), (16000, 8000, 24000, 48000)),
 }
 """Samples a second that each provider hears and speaks, as in `worker.providers.table`, which this cannot import: it
 would bring Strands with it. A test compares the two."""
@@ -39,7 +39,7 @@ PROVIDER_OPTIONS: Final = {
     "openai-realtime": ("params", "connection", "transcription_model_id", "organization", "project", "timeout_s"),
     "openai-live": ("connection", "delegation_model_id"),
     "gemini-live": ("params", "connection", "client_args"),
-    "rehearsal": ("limit_s", "pace", "connection"),
+    "offline": ("limit_s", "pace", "connection"),
 }
 """The keys that `provider_options` may contain, likewise."""
 VPC_PARTS: Final = ("vpc_zones", "vpc_worker_subnets", "vpc_function_subnets")
@@ -94,11 +94,15 @@ def _check_provider(config: "Config") -> None:
 
 
 def _check_provider_formats(config: "Config") -> None:
-    named = zip(("provider_input_rate", "provider_output_rate"), PROVIDER_RATES[config.provider], strict=True)
+    named = zip(
+        ("provider_input_rate", "provider_output_rate"),
+        PROVIDER_RATES["offline" if config.offline else config.provider],
+        strict=True,
+    )
     for name, rates in named:
         if getattr(config, name) not in {None, *rates}:
             _refuse(config, name, f"{', '.join(map(str, sorted(rates)))} (provider={config.provider})")
-    known = PROVIDER_OPTIONS[config.provider]
+    known = PROVIDER_OPTIONS["offline" if config.offline else config.provider]
     try:
         given = json.loads(config.provider_options or "{}")
     except ValueError:

@@ -30,7 +30,7 @@ LOCAL_STAGE: Final = "local"
 DEFAULT_MODEL_ID: Final = {"nova-sonic": "amazon.nova-2-5-sonic"}
 """The model that a provider is asked for when the setting `model_id` is not given."""
 DEFAULT_TEXT_MODEL_ID: Final = {"nova-sonic": "amazon.nova-lite-v1:0"}
-"""The same for text turns. With the rehearsal there is none, and the rehearsal answers."""
+"""The same for text turns. With the offline model there is none, and it answers itself."""
 
 LOCAL_KEYS_URL: Final = "http://127.0.0.1:9/.well-known/jwks.json"
 """An address without keys (port 9 discards); `local/` replaces it by the local issuer's."""
@@ -94,6 +94,11 @@ class Config(Network, Access, Workers, Model, Conversations, Deployment):
     def text(self) -> bool:
         """True if there are functions for text turns."""
         return self.workers != "voice"
+
+    @property
+    def offline(self) -> bool:
+        """True if the offline model stands in for a provider."""
+        return self.provider in {"offline", "rehearsal"}
 
     @property
     def auth(self) -> AuthConfig:
@@ -170,7 +175,7 @@ def local_defaults() -> dict[str, Any]:
     """Properties left out on the stage `local`."""
     return {
         "architecture": "arm64" if platform.machine().lower() in {"arm64", "aarch64"} else "x86_64",
-        "provider": "rehearsal",
+        "provider": "offline",
         "auth": "oidc",
         "auth_issuer": "https://issuer.segue.local",
         "auth_audience": "segue",

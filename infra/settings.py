@@ -68,8 +68,11 @@ class Conversations(Settings):
 class Model(Settings):
     """The model that answers."""
 
-    provider: Literal["nova-sonic", "openai-realtime", "openai-live", "gemini-live", "rehearsal"] = "nova-sonic"
-    """The provider of the voice workers' model. `rehearsal` is an offline stand-in for tests."""
+    provider: Literal["nova-sonic", "openai-realtime", "openai-live", "gemini-live", "offline", "rehearsal"] = (
+        "nova-sonic"
+    )
+    """The provider of the voice workers' model. `offline` is a stand-in for development
+    and tests; earlier releases call it `rehearsal`."""
     model_id: str | None = text(r"[A-Za-z0-9._:/-]{1,140}", "the provider's name of a model")
     """The voice model. Default: the provider's in `infra/config.py`, else what the worker takes by itself."""
     model_voice: str | None = text(r"[A-Za-z0-9_-]{1,64}", "the provider's name of a voice")

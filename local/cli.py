@@ -212,7 +212,7 @@ def down(settings: Settings, /) -> None:
 
 @main.command()
 @click.option("--provider", type=click.Choice(("nova-sonic", "openai-realtime", "gemini-live")),
-              help="Talk to a fake of this provider, over its real protocol.  [default: the rehearsal]")  # fmt: skip
+              help="Talk to a fake of this provider, over its real protocol.  [default: offline model]")  # fmt: skip
 @click.pass_obj
 def demo(settings: Settings, /, *, provider: str | None) -> None:
     """Play the whole story without a person and check it: talk, redeploy, ask, kill a worker, ask again.

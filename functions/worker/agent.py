@@ -112,10 +112,10 @@ def build_text_agent(session_manager: SessionManager[Any] | None) -> Agent:
 
 def build_text_model() -> Model:
     """Choose the text model: Amazon Bedrock's SEGUE_TEXT_MODEL_ID. Any model of Strands can stand here."""
-    if os.environ.get("SEGUE_PROVIDER") == "rehearsal":
-        from worker.rehearsal.text import RehearsalTextModel
+    if os.environ.get("SEGUE_PROVIDER") in {"offline", "rehearsal"}:
+        from segue.testing.offline.text_model import OfflineTextModel
 
-        return RehearsalTextModel()
+        return OfflineTextModel()
     from strands.models import BedrockModel
 
     return BedrockModel(model_id=os.environ.get("SEGUE_TEXT_MODEL_ID") or DEFAULT_TEXT_MODEL_ID)

@@ -147,7 +147,7 @@ class Turns(Construct):
             "SEGUE_APPROVAL_SECONDS": str(config.approval_seconds),
             "SEGUE_PROVIDER": config.provider,
         }
-        return environment if config.provider == "rehearsal" else environment | {"SEGUE_TEXT_MODEL_ID": self._model_id}
+        return environment if config.offline else environment | {"SEGUE_TEXT_MODEL_ID": self._model_id}
 
     def _grant(self, function: lambda_.Function) -> None:
         storage, stage = self._parts.storage, self._parts.stage
@@ -158,7 +158,7 @@ class Turns(Construct):
         # As for the workers: with a condition on the prefix, a missing object could not be told from a forbidden one.
         _allow(function, ["s3:ListBucket"], bucket.bucket_arn)
         allow_connections(function, stage, "POST")
-        if self._config.provider != "rehearsal":
+        if not self._config.offline:
             _allow(function, MODEL_ACTIONS, *model_arns(self._model_id))
 
 

@@ -20,7 +20,7 @@ def voice(account: Account, config: Config) -> Iterator[Finding]:
 
 def text(account: Account, config: Config) -> Iterator[Finding]:
     """The model of text turns."""
-    if config.text and config.text_model_id is not None and config.provider != "rehearsal":
+    if config.text and config.text_model_id is not None and not config.offline:
         yield from _model(account, "text model", config.text_model_id, "text_model_id")
 
 

@@ -137,7 +137,7 @@ class Frames:
 
 
 def read_log(path: Path) -> Counter[str]:
-    """Read how often the rehearsal models understood each sentence, typed or spoken (`worker.rehearsal.ledger`).
+    """Read how often the offline models understood each sentence, typed or spoken (`segue.testing.offline.ledger`).
 
     A line of the file that a kill has cut is left out.
     """

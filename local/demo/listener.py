@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from segue.client import Client
+from segue.testing.offline import Ear
 from segue.wire import frames
-from worker.rehearsal import Ear
 
 
 @dataclass(frozen=True)

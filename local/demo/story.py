@@ -44,7 +44,7 @@ async def run(settings: Settings, show: Renderer, provider: str | None = None) -
     Args:
         settings: Where things are; the stack gets a fresh folder below its home.
         show: Draws the steps while they are under way.
-        provider: Which model provider's fake the workers talk to; None: the rehearsal model.
+        provider: Which model provider's fake the workers talk to; None: the offline model.
 
     Returns:
         Whether every answer was right, no frame was lost, and none took effect or was let through by the client twice.

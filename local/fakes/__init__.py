@@ -1,7 +1,7 @@
 """Providers on loopback: each speaks its real protocol to Strands' real model, and answers from a table.
 
 fake         what all have in common: connections, what they were told, how they misbehave when asked to
-mind         a conversation without a protocol: hears text and tones, answers as the rehearsal model does
+mind         a conversation without a protocol: hears text and tones, answers as the offline model does
 openai       OpenAI Realtime, a WebSocket
 gemini       Gemini Live, a WebSocket over TLS
 nova         Nova Sonic, an HTTP/2 event stream over TLS; nova_mind: a conversation on it

@@ -21,7 +21,7 @@ from local.fakes.fake import LOOPBACK
 from local.fakes.mind import Mind, result_text, spec_of
 from local.fakes.schemas_gemini import ClientContent, ClientMessage, Setup, ToolResponse
 from local.fakes.sockets import SocketFake
-from worker.rehearsal.history import Turn
+from segue.testing.offline.history import Turn
 
 KEY = "fake-gemini-key"
 

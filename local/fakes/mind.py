@@ -8,9 +8,9 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
-from worker.rehearsal.answers import Answer, DropLine, Known, Say, UseTool, answer, answer_tool
-from worker.rehearsal.history import Turn
-from worker.rehearsal.tones import Ear, speak, words_in_time
+from segue.testing.offline.answers import Answer, DropConnection, Known, Say, UseTool, answer, answer_tool
+from segue.testing.offline.history import Turn
+from segue.testing.offline.tones import Ear, speak, words_in_time
 
 SAMPLE_BYTES = 2
 
@@ -179,7 +179,7 @@ class Mind(abc.ABC):
                 tool_use_id = uuid.uuid4().hex[:24]
                 self._tools_asked[tool_use_id] = name
                 await self.use_tool(tool_use_id, name, arguments)
-            case DropLine():
+            case DropConnection():
                 await self.reach_limit()
 
     async def _speak(self, text: str) -> None:

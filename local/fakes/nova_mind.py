@@ -11,7 +11,7 @@ from local.fakes.fake import Fake
 from local.fakes.http2 import Stream
 from local.fakes.mind import Mind, result_text, spec_of
 from local.fakes.schemas_nova import Chunk, ContentStart, Envelope, PromptStart
-from worker.rehearsal.history import Turn
+from segue.testing.offline.history import Turn
 
 TEXT_BYTES = 1024
 HISTORY_BYTES = 40 * 1024

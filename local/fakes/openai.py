@@ -23,7 +23,7 @@ from local.fakes.schemas_openai import (
     SessionUpdate,
 )
 from local.fakes.sockets import SocketFake
-from worker.rehearsal.history import Turn
+from segue.testing.offline.history import Turn
 
 KEY = "fake-openai-key"
 ALLOWED = {"user": "input_text", "assistant": "output_text", "system": "input_text"}

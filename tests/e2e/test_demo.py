@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.mark.e2e
 @pytest.mark.emulator
 @pytest.mark.timeout(420)
-@pytest.mark.parametrize("options", [(), ("--provider", "openai-realtime")], ids=["rehearsal", "openai-realtime"])
+@pytest.mark.parametrize("options", [(), ("--provider", "openai-realtime")], ids=["offline", "openai-realtime"])
 def test_a_call_goes_on_through_redeployments_a_killed_worker_and_a_stopped_one(
     options: tuple[str, ...], tmp_path: Path
 ) -> None:

@@ -66,7 +66,7 @@ def test_the_local_stage_has_an_issuer_on_this_machine():
 def test_only_the_local_stage_is_for_the_emulator():
     config = from_context({"stage": "local"})
 
-    assert (config.target, config.provider, config.model_id) == (EMULATOR, "rehearsal", None)
+    assert (config.target, config.provider, config.model_id) == (EMULATOR, "offline", None)
     assert config.worker_image is not None
     assert from_context({"stage": "locals"}).target is AWS
 

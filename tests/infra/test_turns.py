@@ -70,7 +70,7 @@ def test_one_turn_an_invocation(stage):
 
 def test_the_function_and_its_code(stage, function):
     assert function["Handler"] == "turn.handler.handler"
-    model = {"SEGUE_TEXT_MODEL_ID"} if stage.config.provider != "rehearsal" else set()
+    model = {"SEGUE_TEXT_MODEL_ID"} if not stage.config.offline else set()
     assert set(function["Environment"]["Variables"]) == ENVIRONMENT | model
     assert (function["Runtime"], function["Architectures"]) == ("python3.13", [stage.config.architecture])
     assert [each["Ref"].startswith(f"Layers{part}") for part, each in zip(

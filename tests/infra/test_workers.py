@@ -97,7 +97,7 @@ def test_a_worker_knows_what_it_needs(stage, container):
     optional = {"SEGUE_MODEL_ID"} if stage.config.provider == "nova-sonic" else set()
     assert set(variables) == ENVIRONMENT | optional
     assert variables["SEGUE_WORKER_VERSION"] == "20260102T030405Z"
-    assert variables["SEGUE_PROVIDER"] == ("rehearsal" if stage.config.stage == "local" else "nova-sonic")
+    assert variables["SEGUE_PROVIDER"] == ("offline" if stage.config.stage == "local" else "nova-sonic")
     assert (variables["SEGUE_BIND_HOST"], variables["SEGUE_WORKER_PORT"]) == ("0.0.0.0", "8080")
     endpoint = variables["SEGUE_MANAGEMENT_ENDPOINT"]["Fn::Join"][1]
     assert (endpoint[0], endpoint[-1]) == ("https://", f"/{stage.config.stage}")

@@ -143,7 +143,7 @@ class Fleet:
             "ECS_CONTAINER_METADATA_URI_V4": f"{self._management}/tasks/{name}",
             "SEGUE_WORKER_ID": name,
             "SEGUE_WORKER_VERSION": version,
-            "SEGUE_PROVIDER": "rehearsal",
+            "SEGUE_PROVIDER": "offline",
             "SEGUE_REHEARSAL_PACE": str(pace),
             "SEGUE_REHEARSAL_LOG": str(self.ledger),
             **settings,

@@ -162,7 +162,7 @@ def test_the_worker_starts_from_what_the_steps_make_and_names_what_it_lacks(imag
 def test_the_agent_is_built_from_what_the_steps_make(image):
     built = image.run(
         *("python", "-c", "from worker.agent import build_agent; print(type(build_agent(None)).__name__)"),
-        SEGUE_PROVIDER="rehearsal",
+        SEGUE_PROVIDER="offline",
         AWS_REGION="us-east-1",
     )
 

@@ -110,7 +110,7 @@ print(json.dumps([handler.__file__, type(build_text_agent(None).model).__name__]
 """
 
 
-@pytest.mark.parametrize(("provider", "model"), [("rehearsal", "RehearsalTextModel"), ("nova-sonic", "BedrockModel")])
+@pytest.mark.parametrize(("provider", "model"), [("offline", "OfflineTextModel"), ("nova-sonic", "BedrockModel")])
 def test_the_text_worker_imports_with_nothing_else(bare, session_layer, turn_dependencies, turn, provider, model):
     variables = {
         **FUNCTION_VARIABLES,

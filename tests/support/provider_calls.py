@@ -16,12 +16,12 @@ from strands.bidi.types.events import (
 from strands.bidi.types.media import AudioDelta
 
 from segue import LeaseSettings
+from segue.testing.offline.tones import speak
 from tests.support.memory_manager import MemorySessionManager, MemoryStorage
 from tests.support.waiting import eventually
 from worker.conversation.barge_in import correct, cut_message
 from worker.hosting.standby import Preparation
 from worker.providers import AnswerCut, ContinuousModel, Settings, build
-from worker.rehearsal.tones import speak
 
 PROMPT = "You are a test."
 LEASE = LeaseSettings(duration=5.0, heartbeat=1.0, margin=0.5)

@@ -16,7 +16,7 @@ MAKERS: Final = {
     "openai-realtime": "worker.providers.openai_realtime",
     "openai-live": "worker.providers.openai_live",
     "gemini-live": "worker.providers.gemini",
-    "rehearsal": "worker.providers.offline",
+    "offline": "worker.providers.offline",
 }
 """The module of each provider; each has ``make(settings)``."""
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from segue.testing.offline import OfflineVoiceModel
 from worker.providers.settings import Settings
-from worker.rehearsal import RehearsalModel
 
 
-def make(settings: Settings) -> RehearsalModel:
-    """Make the rehearsal model."""
-    return RehearsalModel(
+def make(settings: Settings) -> OfflineVoiceModel:
+    """Make the offline model."""
+    return OfflineVoiceModel(
         model_id=settings.model_id,
         input_rate=settings.input_rate,
         output_rate=settings.output_rate,

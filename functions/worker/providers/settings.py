@@ -77,9 +77,13 @@ class Settings:
         )
 
 
+_FORMER_NAMES = {"rehearsal": "offline"}
+"""Names of earlier releases, which deployments still set."""
+
+
 def _provider(name: str) -> Provider:
     try:
-        return PROVIDERS[name]
+        return PROVIDERS[_FORMER_NAMES.get(name, name)]
     except KeyError:
         raise EnvironmentProblem(f"SEGUE_PROVIDER is {name!r}; it can be {', '.join(PROVIDERS)}") from None
 

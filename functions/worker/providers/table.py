@@ -160,19 +160,19 @@ PROVIDERS: Final[Mapping[str, Provider]] = {
             handle_seconds=Figure(2 * 60 * 60, GEMINI_GUIDE),
         ),
         Provider(
-            name="rehearsal",
-            default_model="rehearsal",
+            name="offline",
+            default_model="offline",
             model_pattern=r"",
             options=("limit_s", "pace", "connection"),
             input_rates=(16000, 8000, 24000, 48000),
             output_rates=(16000, 8000, 24000, 48000),
             limits=Limits(
                 text_only=False,
-                message_bytes=Figure(None, "worker.rehearsal"),
-                total_bytes=Figure(None, "worker.rehearsal"),
-                source="worker.rehearsal",
+                message_bytes=Figure(None, "segue.testing.offline"),
+                total_bytes=Figure(None, "segue.testing.offline"),
+                source="segue.testing.offline",
             ),
-            connection_seconds=Figure(None, "worker.rehearsal"),
+            connection_seconds=Figure(None, "segue.testing.offline"),
         ),
     )
 }

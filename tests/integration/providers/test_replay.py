@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
+from segue.testing.offline.tones import speak
 from segue.wire.frames import AudioInput, InputAck, Transcript
 from tests.integration.providers.conftest import Host
 from tests.support.provider_calls import Call
 from tests.support.waiting import eventually
 from tests.unit.worker.stand_ins import FakeConnections, delivery
 from worker.conversation import audio_replay
-from worker.rehearsal.tones import speak
 
 ALL = ["nova-sonic", "openai-realtime", "gemini-live"]
 SENTENCE = "My name is Alice"

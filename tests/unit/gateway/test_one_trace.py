@@ -13,6 +13,7 @@ from strands.bidi import BidiAgent
 
 from gateway import message
 from gateway.tracing import VARIABLE, traceparent
+from segue.testing.offline import OfflineVoiceModel, speak
 from segue.wire.claims import Claim
 from segue.wire.frames import (
     AudioInput,
@@ -31,7 +32,6 @@ from tests.support.waiting import eventually
 from tests.unit.worker.stand_ins import FakeConnections
 from worker.hosting.claims import ClaimTaker
 from worker.hosting.host import Host
-from worker.rehearsal import RehearsalModel, speak
 from worker.server import Listener, Status
 from worker.telemetry.tracing import STAGES
 
@@ -47,7 +47,7 @@ def spans():
         yield exporter
 
 
-class ListeningModel(RehearsalModel):
+class ListeningModel(OfflineVoiceModel):
     """Knows within which trace it was sent what."""
 
     def __init__(self):

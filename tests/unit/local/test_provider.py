@@ -29,7 +29,7 @@ def test_the_key_and_the_choice_reach_the_workers(monkeypatch):
     deployment = Deployment(
         endpoint="http://127.0.0.1:1",
         outputs={"ApiId": "a", "StageName": "s"},
-        worker_environment={"SEGUE_PROVIDER": "rehearsal"},
+        worker_environment={"SEGUE_PROVIDER": "offline"},
     )
     variables = environment(Settings(worker_environment=chosen), deployment, "w1", 1, {})
     settings = Chosen.from_environment(variables)

@@ -1,4 +1,4 @@
-"""A conversation with a rehearsal model through a real agent, and a sleep that a test holds in its hand."""
+"""A conversation with an offline model through a real agent, and a sleep that a test holds in its hand."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from strands.bidi import BidiAgent
 from strands.bidi.types import AudioDelta
 from strands.bidi.types.events import BidiAudioDeltaEvent, BidiResponseStopEvent, BidiTranscriptBlockEvent
 
-from worker.rehearsal import Ear, RehearsalModel, speak
+from segue.testing.offline import Ear, OfflineVoiceModel, speak
 
 PATIENCE_SECONDS = 20.0
 
@@ -93,11 +93,11 @@ class Conversation:
 
 @pytest.fixture
 async def converse() -> AsyncIterator[Callable[..., Any]]:
-    """Start an agent with a rehearsal model; further arguments go to the agent."""
+    """Start an agent with an offline model; further arguments go to the agent."""
     async with AsyncExitStack() as stack:
 
-        async def begin(model: RehearsalModel | None = None, **agent_options: Any) -> Conversation:
-            agent = BidiAgent(model=model or RehearsalModel(pace=0), **agent_options)
+        async def begin(model: OfflineVoiceModel | None = None, **agent_options: Any) -> Conversation:
+            agent = BidiAgent(model=model or OfflineVoiceModel(pace=0), **agent_options)
             conversation = Conversation(agent)
             await agent.start()
             stack.push_async_callback(agent.stop)

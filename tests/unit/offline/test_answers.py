@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from worker.rehearsal.answers import DropLine, Known, Say, UseTool, answer, answer_tool
-from worker.rehearsal.history import Turn
+from segue.testing.offline.answers import DropConnection, Known, Say, UseTool, answer, answer_tool
+from segue.testing.offline.history import Turn
 
 
 def tool(name: str, required: tuple[str, ...] = (), **properties: str) -> Any:
@@ -96,5 +96,5 @@ def test_it_answers_with_what_a_tool_returned() -> None:
 
 
 def test_it_drops_the_line_on_request_and_knows_its_instructions() -> None:
-    assert reply("Drop the line!") == DropLine()
+    assert reply("Drop the line!") == DropConnection()
     assert reply("What are your instructions?", instructions="Be brief.") == Say("My instructions are: Be brief.")

@@ -1,4 +1,4 @@
-"""The rehearsal model in the hands of a real agent."""
+"""The offline model in the hands of a real agent."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from strands.bidi.types.events import (
 )
 from strands.types.content import TextBlock
 
-from worker.rehearsal import HistoryRejected, RehearsalModel, speak
+from segue.testing.offline import HistoryRejected, OfflineVoiceModel, speak
 
 
 def said(agent: Any) -> list[tuple[str, str]]:
@@ -118,7 +118,7 @@ async def test_damaged_speech_is_a_turn_that_says_so(converse: Any, damaged: byt
 
 
 async def test_other_rates(converse: Any) -> None:
-    talk = await converse(RehearsalModel(pace=0, input_rate=8000, output_rate=24000))
+    talk = await converse(OfflineVoiceModel(pace=0, input_rate=8000, output_rate=24000))
     await talk.tell(speak("Hello", 8000), chunk_bytes=1600)
     assert await talk.says() == "Hello."
     assert talk.audio() == speak("Hello.", 24000)
@@ -146,7 +146,7 @@ async def test_a_tool_result_waits_until_nothing_is_being_said(converse: Any, he
         return "It is late."
 
     sleep = held_sleep(2)
-    talk = await converse(RehearsalModel(pace=1, sleep=sleep), tools=[slow_clock])
+    talk = await converse(OfflineVoiceModel(pace=1, sleep=sleep), tools=[slow_clock])
     await talk.agent.send("What time is it?")
     await talk.until(BidiResponseStopEvent)
     await talk.agent.send("Count to 3")
@@ -162,7 +162,7 @@ async def test_a_tool_result_waits_until_nothing_is_being_said(converse: Any, he
 @pytest.mark.parametrize("aloud", [False, True])
 async def test_input_that_begins_interrupts_an_answer(converse: Any, held_sleep: Any, aloud: bool) -> None:
     sleep = held_sleep(10)
-    talk = await converse(RehearsalModel(pace=1, sleep=sleep))
+    talk = await converse(OfflineVoiceModel(pace=1, sleep=sleep))
     await talk.agent.send("Count to 50")
     await sleep.holding.wait()
     if aloud:
@@ -186,7 +186,7 @@ async def test_input_that_begins_interrupts_an_answer(converse: Any, held_sleep:
 
 async def test_an_answer_cut_before_its_first_word_leaves_no_message(converse: Any, held_sleep: Any) -> None:
     sleep = held_sleep(0)
-    talk = await converse(RehearsalModel(pace=1, sleep=sleep))
+    talk = await converse(OfflineVoiceModel(pace=1, sleep=sleep))
     await talk.agent.send("Repeat after me: Mississippi")
     await sleep.holding.wait()
     sleep.release()
@@ -196,7 +196,7 @@ async def test_an_answer_cut_before_its_first_word_leaves_no_message(converse: A
 
 async def test_it_speaks_in_real_time(converse: Any, held_sleep: Any) -> None:
     sleep = held_sleep(1000)
-    talk = await converse(RehearsalModel(pace=1, sleep=sleep))
+    talk = await converse(OfflineVoiceModel(pace=1, sleep=sleep))
     await talk.ask("Count to 9")
     seconds = len(talk.audio()) / 32000
     # This sleep takes no time, so each wait is counted from the start of the speech, less a lead of 0.2 s.
@@ -222,7 +222,7 @@ async def test_a_dropped_line_is_restarted_with_the_history(converse: Any, aloud
 
 
 async def test_a_connection_ends_at_its_limit(converse: Any) -> None:
-    talk = await converse(RehearsalModel(pace=0, limit_s=0.05))
+    talk = await converse(OfflineVoiceModel(pace=0, limit_s=0.05))
     await talk.ask("My name is Alice")
     restart = await talk.until(BidiConnectionRestartEvent)
     assert "limit of 0.05" in str(restart.timeout_error)
@@ -232,7 +232,7 @@ async def test_a_connection_ends_at_its_limit(converse: Any) -> None:
 
 async def test_the_agent_restarts_it_ahead_of_time(converse: Any) -> None:
     connection: Any = {"restart_after_s": 0.05}
-    talk = await converse(RehearsalModel(pace=0, connection=connection))
+    talk = await converse(OfflineVoiceModel(pace=0, connection=connection))
     await talk.ask("My name is Alice")
     assert (await talk.until(BidiConnectionRestartEvent)).reason == "scheduled"
     await talk.until(BidiConnectionStartEvent)
@@ -253,7 +253,7 @@ async def test_a_restart_in_the_middle_of_the_users_speech(converse: Any) -> Non
     assert said(talk.agent)[0] == ("user", "[Transcript unavailable.]")
     # Such a placeholder is no history to begin with, though.
     with pytest.raises(HistoryRejected, match="placeholder"):
-        await RehearsalModel().start(messages=pending)
+        await OfflineVoiceModel().start(messages=pending)
 
 
 async def test_it_goes_on_where_another_agent_stopped(converse: Any) -> None:
@@ -278,7 +278,7 @@ async def test_its_instructions_are_the_system_prompt(converse: Any) -> None:
 
 
 async def test_a_slow_reader_slows_it_down() -> None:
-    model = RehearsalModel(pace=0)
+    model = OfflineVoiceModel(pace=0)
     await model.start()
     reader = model.receive()
     await model.send(BidiMessage([TextBlock("Count to 100")]))

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from worker.rehearsal import HistoryRejected
-from worker.rehearsal.history import Turn, check, read, tool_names
+from segue.testing.offline import HistoryRejected
+from segue.testing.offline.history import Turn, check, read, tool_names
 
 
 def text(words: str, role: str = "user", **rest: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The rehearsal model's own manners: errors, stopping, configuration, what it writes down."""
+"""The offline model's own manners: errors, stopping, configuration, what it writes down."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from strands.types.content import TextBlock
 from strands.types.media import ImageBlock
 from strands.types.tools import ToolResultBlock
 
-import worker.rehearsal
-from worker.rehearsal import RehearsalModel, speak
+import segue.testing.offline
+from segue.testing.offline import OfflineVoiceModel, speak
 
 
 def typed(text: str) -> BidiMessage:
@@ -24,7 +24,7 @@ def typed(text: str) -> BidiMessage:
 
 
 async def test_nothing_works_without_a_connection() -> None:
-    model = RehearsalModel(pace=0)
+    model = OfflineVoiceModel(pace=0)
     for _ in range(2):
         with pytest.raises(RuntimeError, match="call start before sending"):
             await model.send(typed("Hello"))
@@ -44,7 +44,7 @@ async def test_stop_ends_receive_and_what_is_being_said() -> None:
         reached.set()
         await asyncio.Event().wait()
 
-    model = RehearsalModel(pace=1, sleep=forever)
+    model = OfflineVoiceModel(pace=1, sleep=forever)
     await model.start()
 
     async def read() -> list[str]:
@@ -61,7 +61,7 @@ async def test_stop_ends_receive_and_what_is_being_said() -> None:
 
 
 async def test_after_a_drop_everything_is_lost_until_it_is_started_again() -> None:
-    model = RehearsalModel(pace=0)
+    model = OfflineVoiceModel(pace=0)
     await model.start()
     await model.send(typed("Drop the line"))
     for content in (typed("Hello"), AudioDelta("pcm", {"bytes": speak("Hello")}), BidiMessage([_result("?")])):
@@ -95,7 +95,7 @@ async def test_what_it_does_not_understand_it_refuses(content: Any, why: str) ->
         {"role": "assistant", "content": [{"toolUse": {"toolUseId": "asked", "name": "t", "input": {}}}]},
         {"role": "user", "content": [{"toolResult": {"toolUseId": "asked", "status": "success", "content": []}}]},
     ]
-    model = RehearsalModel(pace=0)
+    model = OfflineVoiceModel(pace=0)
     await model.start(messages=uses)
     with pytest.raises(ValueError, match=why):
         await model.send(content)
@@ -107,7 +107,7 @@ async def test_a_result_of_a_tool_that_an_earlier_connection_asked_for_is_taken(
         {"role": "assistant", "content": [{"toolUse": {"toolUseId": "asked", "name": "t", "input": {}}}]},
         {"role": "user", "content": [{"toolResult": {"toolUseId": "asked", "status": "success", "content": []}}]},
     ]
-    model = RehearsalModel(pace=0)
+    model = OfflineVoiceModel(pace=0)
     await model.start(messages=uses)
     await model.send(BidiMessage([_result("asked", json={"degrees": 21})]))
     assert [(heard.kind, heard.text) for heard in model.heard] == [("tool_result", '{"degrees": 21}')]
@@ -118,7 +118,7 @@ async def test_a_mistake_while_speaking_reaches_the_reader() -> None:
     async def broken(_: float) -> None:
         raise ArithmeticError("broken clock")
 
-    model = RehearsalModel(pace=1, sleep=broken)
+    model = OfflineVoiceModel(pace=1, sleep=broken)
     await model.start()
     await model.send(typed("Count to 9"))
     with pytest.raises(ArithmeticError, match="broken clock"):
@@ -127,7 +127,7 @@ async def test_a_mistake_while_speaking_reaches_the_reader() -> None:
 
 
 def test_it_is_a_model_of_strands_and_can_be_configured() -> None:
-    model = RehearsalModel(model_id="stage", connection={"restart_after_s": 5})
+    model = OfflineVoiceModel(model_id="stage", connection={"restart_after_s": 5})
     assert isinstance(model, BidiModel)
     assert isinstance(model, AudioCapable)
     assert model.model_id == "stage"
@@ -139,7 +139,7 @@ def test_it_is_a_model_of_strands_and_can_be_configured() -> None:
             model.update_config(**wrong)
     for wrong_options in ({"pace": -1}, {"pace": float("nan")}, {"input_rate": 44100}, {"output_rate": 1}):
         with pytest.raises(ValueError, match=r"pace|multiple"):
-            RehearsalModel(**wrong_options)  # type: ignore[arg-type]
+            OfflineVoiceModel(**wrong_options)  # type: ignore[arg-type]
 
 
 async def test_it_writes_down_what_it_hears_and_says(
@@ -149,7 +149,7 @@ async def test_it_writes_down_what_it_hears_and_says(
     monkeypatch.setenv("SEGUE_REHEARSAL_LOG", str(path))
     monkeypatch.setenv("SEGUE_REHEARSAL_PACE", "0")
     monkeypatch.setenv("SEGUE_WORKER_ID", "worker-7")
-    talk = await converse(RehearsalModel())
+    talk = await converse(OfflineVoiceModel())
     await talk.ask("My name is Žofie")
     await talk.agent.send("Drop the line")
     await talk.until(BidiConnectionRestartEvent)
@@ -179,4 +179,12 @@ async def test_it_writes_down_what_it_hears_and_says(
 
 
 def test_the_public_names() -> None:
-    assert worker.rehearsal.__all__ == ["Ear", "Heard", "HeardInput", "HistoryRejected", "RehearsalModel", "speak"]
+    assert segue.testing.offline.__all__ == [
+        "Ear",
+        "Heard",
+        "HeardInput",
+        "HistoryRejected",
+        "OfflineTextModel",
+        "OfflineVoiceModel",
+        "speak",
+    ]

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.rehearsal.scale import play, seal
-from worker.rehearsal.tones import BYTES_PER_SECOND, Ear, Heard, speak, words_in_time
+from segue.testing.offline.tone_scale import play, seal
+from segue.testing.offline.tones import BYTES_PER_SECOND, Ear, Heard, speak, words_in_time
 
 TEXTS = ["My name is Alice", "What's my name?", "x", "ąćę 你好 🎉 mañana", "aaaaaaaaaaaaaaaaaaaa", "line\nbreak\ttab"]
 

@@ -14,13 +14,13 @@ from worker.settings import EnvironmentProblem
 
 ROOT = Path(__file__).resolve().parents[3]
 KEYS = {"OPENAI_API_KEY": "test-key", "GEMINI_API_KEY": "test-key"}
-INSTALLED = ["nova-sonic", "openai-realtime", "gemini-live", "rehearsal"]
+INSTALLED = ["nova-sonic", "openai-realtime", "gemini-live", "offline"]
 
 FOREIGN = {
     "nova-sonic": {"google.genai", "openai", "websockets", "strands.bidi.models.google"},
     "openai-realtime": {"google.genai", "aws_sdk_bedrock_runtime", "strands.bidi.models.bedrock"},
     "gemini-live": {"aws_sdk_bedrock_runtime", "strands.bidi.models.openai.realtime"},
-    "rehearsal": {"google.genai", "aws_sdk_bedrock_runtime", "websockets"},
+    "offline": {"google.genai", "aws_sdk_bedrock_runtime", "websockets"},
 }
 """Modules that belong to another provider. Not awscrt: boto3 imports it wherever it finds it."""
 

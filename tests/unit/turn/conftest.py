@@ -15,6 +15,7 @@ from segue import LeaseSettings
 from segue.client.conversation import Conversation
 from segue.client.settings import ClientSettings
 from segue.errors import StorageUnavailable
+from segue.testing.offline.text_model import OfflineTextModel
 from segue.wire.claims import ClientAddress
 from segue.wire.delivery import Delivery
 from segue.wire.frames import AnswerInput, Hello, ServerFrame, TextInput, decode_server_frame
@@ -24,7 +25,6 @@ from turn.post import Outcome
 from turn.sessions import Sessions
 from turn.turn import Attempt, TurnSettings
 from turn.turns import Turns
-from worker.rehearsal.text import RehearsalTextModel
 
 KEY = "alice/talk"
 LEASE = LeaseSettings(duration=5.0, heartbeat=1.0, margin=0.5)
@@ -61,8 +61,8 @@ class World:
         return [frame for to, frame in self.posted if to == connection_id]
 
 
-class Model(RehearsalTextModel):
-    """The rehearsal, with a step before it answers."""
+class Model(OfflineTextModel):
+    """The offline model, with a step before it answers."""
 
     def __init__(self, process: Process) -> None:
         super().__init__()

@@ -5,22 +5,22 @@ from __future__ import annotations
 import pytest
 from strands.bidi.types.media import AudioDelta
 
+from segue.testing.offline import HistoryRejected, speak
+from segue.testing.offline.history import check_for_answer
+from segue.testing.offline.text_model import ConnectionDropped, OfflineTextModel
 from tests.support.memory_manager import MemorySessionManager
 from tests.support.scripted_model import until
 from tests.unit.turn.conftest import Person, World, journal
 from turn.history import BEGINNING, alternating
 from worker.agent import build_agent, build_text_agent
-from worker.rehearsal import HistoryRejected, speak
-from worker.rehearsal.history import check_for_answer
-from worker.rehearsal.text import LineDropped, RehearsalTextModel
 
 RATE = 16_000
 SILENCE = bytes(2 * RATE)
 
 
 @pytest.fixture(autouse=True)
-def rehearsing(monkeypatch):
-    monkeypatch.setenv("SEGUE_PROVIDER", "rehearsal")
+def offline(monkeypatch):
+    monkeypatch.setenv("SEGUE_PROVIDER", "offline")
     monkeypatch.setenv("SEGUE_REHEARSAL_PACE", "0")
 
 
@@ -138,13 +138,13 @@ def test_user_and_agent_take_turns_and_each_tool_call_is_there_once(messages, sh
         [],
     ],
 )
-def test_the_rehearsal_refuses_what_a_provider_would(messages):
+def test_the_offline_model_refuses_what_a_provider_would(messages):
     with pytest.raises(HistoryRejected):
         check_for_answer(messages)
 
 
-async def test_the_rehearsal_drops_the_line_on_request():
-    model = RehearsalTextModel()
-    with pytest.raises(LineDropped):
+async def test_the_offline_model_drops_the_line_on_request():
+    model = OfflineTextModel()
+    with pytest.raises(ConnectionDropped):
         [event async for event in model.stream([text("user", "drop the line")])]
     assert [heard.text for heard in model.heard] == ["drop the line"]

@@ -14,6 +14,8 @@ from strands.middleware._agent_stream import AgentStreamStage
 from strands.types.tools import ToolContext
 from strands.vended_interventions.hitl import HumanInTheLoop
 
+from segue.testing.offline.answers import Say, UseTool
+from segue.testing.offline.text_model import OfflineTextModel
 from segue.wire.frames import (
     MAX_APPROVALS,
     AnswerInput,
@@ -32,8 +34,6 @@ from tests.support.waiting import eventually
 from tests.unit.turn.conftest import APPROVAL_SECONDS, Person, Process, World, journal, messages
 from turn.pause import CANNOT_ANSWER, EXPIRED, TOO_MANY
 from turn.post import Outcome
-from worker.rehearsal.answers import Say, UseTool
-from worker.rehearsal.text import RehearsalTextModel
 
 FORGET = "use the tool forget with tea"
 
@@ -137,7 +137,7 @@ async def test_another_process_goes_on_with_an_answer(world, processes):
 
 async def test_several_interrupts_are_asked_together_and_answered_together(world, processes, monkeypatch):
     calls = [{"note": "tea"}, {"note": "milk"}]
-    monkeypatch.setattr("worker.rehearsal.text.answer", lambda _: UseTool("forget", calls[0]))
+    monkeypatch.setattr("segue.testing.offline.text_model.answer", lambda _: UseTool("forget", calls[0]))
     two_calls(monkeypatch, calls)
     process, person = processes(), able(world)
     approval = await asked(process, person)
@@ -164,7 +164,7 @@ async def test_several_interrupts_are_asked_together_and_answered_together(world
 
 def two_calls(monkeypatch: pytest.MonkeyPatch, calls: list[dict[str, Any]]) -> None:
     """Have the model call a tool for each of some inputs at once."""
-    stream = RehearsalTextModel.stream
+    stream = OfflineTextModel.stream
 
     async def several(self: Any, told: Any, *args: Any, **kwargs: Any) -> Any:
         async for event in stream(self, told, *args, **kwargs):
@@ -178,7 +178,7 @@ def two_calls(monkeypatch: pytest.MonkeyPatch, calls: list[dict[str, Any]]) -> N
             else:
                 yield event
 
-    monkeypatch.setattr(RehearsalTextModel, "stream", several)
+    monkeypatch.setattr(OfflineTextModel, "stream", several)
 
 
 async def test_a_tool_that_asks_twice_is_asked_about_twice(processes):
@@ -327,9 +327,9 @@ async def test_a_denial_holds_though_a_hook_for_all_tools_would_let_them_run(pro
 async def test_tools_after_a_denied_one_run(world, processes, monkeypatch):
     process, person = processes(), Person(world)
     replies = iter([UseTool("forget", {"note": "tea"})])
-    monkeypatch.setattr("worker.rehearsal.text.answer", lambda _: next(replies))
+    monkeypatch.setattr("segue.testing.offline.text_model.answer", lambda _: next(replies))
     monkeypatch.setattr(
-        "worker.rehearsal.text.RehearsalTextModel._retell",
+        "segue.testing.offline.text_model.OfflineTextModel._retell",
         retelling(UseTool("remember", {"note": "milk"}), Say("done")),
     )
     await process.take(await person.say(process, "go"))
@@ -344,7 +344,7 @@ def retelling(*replies: Any) -> Any:
 
 async def test_more_than_can_be_asked_together_is_denied(world, processes, monkeypatch):
     calls = [{"note": str(number)} for number in range(MAX_APPROVALS + 1)]
-    monkeypatch.setattr("worker.rehearsal.text.answer", lambda _: UseTool("forget", calls[0]))
+    monkeypatch.setattr("segue.testing.offline.text_model.answer", lambda _: UseTool("forget", calls[0]))
     two_calls(monkeypatch, calls)
     process, person = processes(), able(world)
     await process.take(await person.say(process, "go"))

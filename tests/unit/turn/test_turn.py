@@ -10,6 +10,7 @@ import pytest
 
 from segue import SessionFenced, SessionHeld
 from segue.lease.item import GuardItem
+from segue.testing.offline.answers import Say
 from segue.wire.claims import ClientAddress
 from segue.wire.frames import (
     Error,
@@ -28,7 +29,6 @@ from tests.unit.turn.conftest import KEY, Person, Process, World, journal, messa
 from turn.post import Outcome
 from turn.speaker import Speaker, Unsaid
 from turn.turn import OutOfTime
-from worker.rehearsal.answers import Say
 
 
 async def item(world: World) -> GuardItem:
@@ -82,7 +82,7 @@ async def test_an_answer_that_no_frame_holds_is_shown_cut_and_the_next_one_after
     process, person = processes(), Person(world)
     delivery = await person.say(process, "something long")
     with monkeypatch.context() as patch:
-        patch.setattr("worker.rehearsal.text.answer", lambda _: Say(f"a{character * 30_000}"))
+        patch.setattr("segue.testing.offline.text_model.answer", lambda _: Say(f"a{character * 30_000}"))
         await process.take(delivery)
     person.listen()
     assert person.outgoing() == [], "no hello: nothing is missing"

@@ -6,14 +6,14 @@ import pytest
 from strands.bidi import BidiAgent
 from strands.bidi.models.bedrock import BedrockNovaSonicModel
 
+from segue.testing.offline import OfflineVoiceModel
 from worker.agent import build_agent, build_text_agent
-from worker.rehearsal import RehearsalModel
 from worker.settings import EnvironmentProblem
 
 
 def test_the_model_is_chosen_by_the_provider(monkeypatch):
-    monkeypatch.setenv("SEGUE_PROVIDER", "rehearsal")
-    assert isinstance(build_agent(None).model.inner, RehearsalModel)
+    monkeypatch.setenv("SEGUE_PROVIDER", "offline")
+    assert isinstance(build_agent(None).model.inner, OfflineVoiceModel)
     monkeypatch.setenv("SEGUE_PROVIDER", "nova-sonic")
     assert isinstance(build_agent(None).model.inner, BedrockNovaSonicModel)
     monkeypatch.delenv("SEGUE_PROVIDER")
@@ -28,7 +28,7 @@ def test_an_unknown_provider_is_named(monkeypatch):
 
 
 def test_what_is_remembered_is_in_the_agents_state(monkeypatch):
-    monkeypatch.setenv("SEGUE_PROVIDER", "rehearsal")
+    monkeypatch.setenv("SEGUE_PROVIDER", "offline")
     agent = build_agent(None)
     assert "Nothing" in said(agent.tool.recall())
     agent.tool.remember(note="the wifi is called Segue")
@@ -38,7 +38,7 @@ def test_what_is_remembered_is_in_the_agents_state(monkeypatch):
 
 
 def test_tools_say_what_they_are_for(monkeypatch):
-    monkeypatch.setenv("SEGUE_PROVIDER", "rehearsal")
+    monkeypatch.setenv("SEGUE_PROVIDER", "offline")
     agent = build_agent(None)
     assert isinstance(agent, BidiAgent)
     specs = {spec["name"]: spec for spec in agent.tool_registry.get_all_tool_specs()}
@@ -47,7 +47,7 @@ def test_tools_say_what_they_are_for(monkeypatch):
 
 
 async def test_the_text_agent_asks_before_it_forgets_and_the_voice_agent_cannot_forget(monkeypatch):
-    monkeypatch.setenv("SEGUE_PROVIDER", "rehearsal")
+    monkeypatch.setenv("SEGUE_PROVIDER", "offline")
     assert "forget" not in build_agent(None).tool_names
     for consent, left in (("no", ["milk"]), ("y", [])):
         agent = build_text_agent(None)

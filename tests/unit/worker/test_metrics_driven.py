@@ -182,7 +182,7 @@ async def an_input_that_the_model_does_not_take(host, **_):
 CHOSEN = {
     "nova-sonic": {},
     "gemini-live": {"GEMINI_API_KEY": "k"},
-    "rehearsal": {},
+    "offline": {},
 }
 
 
@@ -218,7 +218,7 @@ def handle(model: ContinuousModel, given_at: float) -> dict[str, Any]:
 
 @tells(Model.BY_NOTHING, Model.FAILED)
 async def a_model_that_connects_and_breaks(**_):
-    error = await connected(model_of("rehearsal", HandledModel()), (), RuntimeError("broken"))
+    error = await connected(model_of("offline", HandledModel()), (), RuntimeError("broken"))
     assert isinstance(error, RuntimeError)
 
 
@@ -248,7 +248,7 @@ async def a_provider_that_refuses_how_to_go_on(**_):
     inner = HandledModel()
     inner.start_failure = Refusal("invalid_value", "session")
     with pytest.raises(Refusal):
-        await connected(model_of("rehearsal", inner), [message("user", "hello")])
+        await connected(model_of("offline", inner), [message("user", "hello")])
 
 
 @tells(Model.RENEWED)
@@ -257,7 +257,7 @@ async def a_connection_that_is_nearly_over(monkeypatch, **_):
     inner, clock = HandledModel(), [0.0]
     config = {"model_id": "m", "connection": {"restart_after_s": 100}}
     monkeypatch.setattr(inner, "get_config", lambda: config)
-    model = model_of("rehearsal", inner, lambda: clock[0])
+    model = model_of("offline", inner, lambda: clock[0])
     await model.start(None, None, [])
     clock[0] += 90.0
     with pytest.raises(ConnectionTimeoutError, match="renewed between turns"):
@@ -271,7 +271,7 @@ async def an_error_of_each_kind(monkeypatch, **_):
     monkeypatch.setattr(reconnections, "PAUSE_SECONDS", 0.0)
     for kind, error in OF_EACH_KIND.items():
         assert classify(error) is ERRORS[kind]
-        await connected(model_of("rehearsal", HandledModel()), (), error)
+        await connected(model_of("offline", HandledModel()), (), error)
 
 
 @pytest.mark.parametrize("scenario", DRIVEN, ids=lambda scenario: scenario.__name__)

@@ -94,7 +94,7 @@ async def test_being_told_to_stop_ends_the_asking(stores, monkeypatch, store, ha
 
 @pytest.fixture
 def variables(stores, monkeypatch, unused_port):
-    monkeypatch.setenv("SEGUE_PROVIDER", "rehearsal")
+    monkeypatch.setenv("SEGUE_PROVIDER", "offline")
     boto3.client("dynamodb").create_table(
         TableName="connections",
         KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from strands.bidi import BidiAgent
 from strands.bidi.models import ConnectionTimeoutError
 
+from segue.testing.offline import OfflineVoiceModel, speak
 from segue.wire.frames import AudioInput, InputAck, Ready, Restart, Transcript
 from segue.wire.memory import kept_bytes
 from tests.support.memory_manager import MemorySessionManager
@@ -27,7 +28,6 @@ from worker.conversation.audio_replay import (
 )
 from worker.conversation.model_start import Beginning
 from worker.conversation.session import HostedSession
-from worker.rehearsal import RehearsalModel, speak
 
 LOUD = 9000
 TENTH = 0.1
@@ -195,7 +195,7 @@ async def test_speech_that_a_restart_cuts_is_understood_whole(storage, clients):
     """The model of this test hears: it understands what was said, once."""
     manager = MemorySessionManager(storage=storage, durability="gate", lease=LEASE, acquire_timeout=0.0)
     await manager.open()
-    model = RehearsalModel(pace=0)
+    model = OfflineVoiceModel(pace=0)
     agent = BidiAgent(model=model, session_manager=manager)
     session = HostedSession(manager, Beginning(agent), clients)
     await session.start((address(),))

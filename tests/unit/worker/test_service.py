@@ -1,4 +1,4 @@
-"""The whole process in one: moto for AWS, a real listener, a fake management API, the rehearsal model."""
+"""The whole process in one: moto for AWS, a real listener, a fake management API, the offline model."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ async def management():
 @pytest.fixture
 def stack(aws, management, monkeypatch):
     """The tables, the bucket and the queue, and the variables that name them."""
-    monkeypatch.setenv("SEGUE_PROVIDER", "rehearsal")
+    monkeypatch.setenv("SEGUE_PROVIDER", "offline")
     monkeypatch.setenv("SEGUE_REHEARSAL_PACE", "0")
     provision("service-bucket", "service-locks", None, "us-east-1")
     dynamodb, sqs = boto3.client("dynamodb"), boto3.client("sqs")

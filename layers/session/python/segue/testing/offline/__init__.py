@@ -1,12 +1,42 @@
-"""Rehearse without a provider: an offline model that talks, and the tones that stand in for speech.
+"""Offline models of voice and text, for development and tests: no account, no network, no cost.
 
-For development and tests, where it replaces a provider that needs an account and costs money. It is no assistant: it
-answers a dozen kinds of sentence from a table.
+    answers            a table of sentences and what is answered to each
+    history            the history as a strict provider checks it
+    tone_scale, tones  the tones that stand in for speech
+    ledger             a log of everything heard and said
+    response           one spoken response
+    output_queue       events on their way to the reader
+    connection         one connection, from start to stop
+    voice_model        a ``BidiModel``; needs ``strands-agents[bidi]``
+    text_model         a ``Model`` for an ``Agent``
+
+The models are no assistants. They behave as a provider does: they refuse a history that a provider would refuse.
 """
 
-from worker.rehearsal.history import HistoryRejected
-from worker.rehearsal.ledger import HeardInput
-from worker.rehearsal.model import RehearsalModel
-from worker.rehearsal.tones import Ear, Heard, speak
+from __future__ import annotations
 
-__all__ = ["Ear", "Heard", "HeardInput", "HistoryRejected", "RehearsalModel", "speak"]
+from typing import TYPE_CHECKING, Any
+
+from segue.testing.offline.history import HistoryRejected
+from segue.testing.offline.ledger import HeardInput
+from segue.testing.offline.tones import Ear, Heard, speak
+
+if TYPE_CHECKING:
+    from segue.testing.offline.text_model import OfflineTextModel
+    from segue.testing.offline.voice_model import OfflineVoiceModel
+
+__all__ = ["Ear", "Heard", "HeardInput", "HistoryRejected", "OfflineTextModel", "OfflineVoiceModel", "speak"]
+
+_LAZY = {
+    "OfflineTextModel": "segue.testing.offline.text_model",
+    "OfflineVoiceModel": "segue.testing.offline.voice_model",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a model when it is first asked for: the text model needs no audio packages."""
+    if name in _LAZY:
+        from importlib import import_module
+
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""What the rehearsal model answers: a table of sentences, tried from the top.
+"""What the offline model answers: a table of sentences, tried from the top.
 
 For development and tests. It knows nothing but the conversation, so that a lost history shows in its answers.
 """
@@ -12,7 +12,7 @@ from typing import Any
 
 from strands.types.tools import ToolSpec
 
-from worker.rehearsal.history import Turn
+from segue.testing.offline.history import Turn
 
 INAUDIBLE = "[inaudible]"
 """The transcript of speech that was damaged on its way."""
@@ -39,11 +39,11 @@ class UseTool:
 
 
 @dataclass(frozen=True, slots=True)
-class DropLine:
+class DropConnection:
     """End the connection as a provider does at its time limit."""
 
 
-Answer = Say | UseTool | DropLine
+Answer = Say | UseTool | DropConnection
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +158,7 @@ _MY_NAME = r"\bmy name(?:'s| is) ([^.,!?;:\n]+?)(?= and | but |[.,!?;:\n]|$)"
 _REMEMBER = r"^(?:please )?remember (?:that )?(.+?)[.!]*$"
 
 RULES: tuple[tuple[str, Callable[[re.Match[str], Known], Answer | None]], ...] = (
-    (r"^(?:please )?drop the line\b", lambda _, __: DropLine()),
+    (r"^(?:please )?drop the line\b", lambda _, __: DropConnection()),
     (r"^(?:please )?repeat after me[:,]? (.+)", _repeat),
     (r"\bwhat (?:did I ask you|do you|should you|did you)(?: to)? (?:remember|note)\b", _recall),
     (_REMEMBER, _remember),

@@ -1,4 +1,4 @@
-"""One connection of the rehearsal model, from start to stop.
+"""One connection of the offline model, from start to stop.
 
     typed text ─────────────────────▶ interrupt ─▶ turn ─▶ answer ─▶ a response, a tool use, or the line drops
     audio ─▶ ear ─ speech begins ───▶ interrupt, user's transcript starts
@@ -25,12 +25,22 @@ from strands.bidi.types.events import (
 )
 from strands.types.tools import ToolResultBlock, ToolResultContent
 
-from worker.rehearsal.answers import INAUDIBLE, SORRY, Answer, DropLine, Known, Say, UseTool, answer, answer_tool
-from worker.rehearsal.history import Turn
-from worker.rehearsal.ledger import Ledger
-from worker.rehearsal.outbox import Outbox
-from worker.rehearsal.response import Response, Voice
-from worker.rehearsal.tones import Ear, Heard, words_in_time
+from segue.testing.offline.answers import (
+    INAUDIBLE,
+    SORRY,
+    Answer,
+    DropConnection,
+    Known,
+    Say,
+    UseTool,
+    answer,
+    answer_tool,
+)
+from segue.testing.offline.history import Turn
+from segue.testing.offline.ledger import Ledger
+from segue.testing.offline.output_queue import Outbox
+from segue.testing.offline.response import Response, Voice
+from segue.testing.offline.tones import Ear, Heard, words_in_time
 
 
 class Line:
@@ -159,7 +169,7 @@ class Line:
                         BidiToolUseBlocksEvent([{"toolUseId": tool_use_id, "name": name, "input": arguments}])
                     )
                     response.close()
-                case DropLine():
+                case DropConnection():
                     self.drop("the connection was dropped on request")
 
     def _respond(self) -> Response:

@@ -1,4 +1,4 @@
-"""The conversation that the rehearsal model is given when it starts: checked as a strict provider would, then read.
+"""The conversation that the offline model is given when it starts: checked as a strict provider would, then read.
 
 For development and tests. Real providers skip some faults and fail later on others; here every fault is named at once,
 so that a session which was restored wrongly shows when it is restored.

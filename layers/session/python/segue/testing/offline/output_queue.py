@@ -1,4 +1,4 @@
-"""The way from the rehearsal model to its reader. For development and tests."""
+"""The way from the offline model to its reader. For development and tests."""
 
 import asyncio
 from collections import deque

@@ -1,4 +1,4 @@
-"""One response of the rehearsal model: the events of a provider that speaks. For development and tests."""
+"""One response of the offline model: the events of a provider that speaks. For development and tests."""
 
 import asyncio
 import base64
@@ -19,8 +19,8 @@ from strands.bidi.types.events import (
     BidiUsageEvent,
 )
 
-from worker.rehearsal.outbox import Outbox
-from worker.rehearsal.tones import speak, words_in_time
+from segue.testing.offline.output_queue import Outbox
+from segue.testing.offline.tones import speak, words_in_time
 
 CHUNK_SECONDS = 0.1
 LEAD_SECONDS = 0.2

@@ -1,4 +1,4 @@
-"""A `Model` of text that works offline: the rehearsal's answers for an `Agent`. For development and tests."""
+"""A `Model` of text that works offline: the same answers for an `Agent`. For development and tests."""
 
 import json
 import os
@@ -12,24 +12,24 @@ from strands.types.content import Message, Messages
 from strands.types.streaming import StreamEvent
 from strands.types.tools import ToolResult, ToolSpec
 
-from worker.rehearsal import history
-from worker.rehearsal.answers import DropLine, Known, Say, UseTool, answer, answer_tool
-from worker.rehearsal.ledger import HeardInput, Ledger
+from segue.testing.offline import history
+from segue.testing.offline.answers import DropConnection, Known, Say, UseTool, answer, answer_tool
+from segue.testing.offline.ledger import HeardInput, Ledger
 
 
-class LineDropped(ConnectionError):  # noqa: N818 - it says what the provider did
+class ConnectionDropped(ConnectionError):  # noqa: N818 - it says what the provider did
     """The provider ended the connection in the middle, because the user asked for it."""
 
 
-class RehearsalTextModel(Model):
-    """Behaves as a provider of text does, and answers from the same table as `RehearsalModel`."""
+class OfflineTextModel(Model):
+    """Behaves as a provider of text does, and answers from the same table as `OfflineVoiceModel`."""
 
-    def __init__(self, *, model_id: str = "rehearsal-text", log: str | Path | None = None) -> None:
+    def __init__(self, *, model_id: str = "offline-text", log: str | Path | None = None) -> None:
         """Make a model.
 
         Args:
             model_id: What to call it.
-            log: As in `RehearsalModel`.
+            log: As in `OfflineVoiceModel`.
         """
         self._config: dict[str, Any] = {"model_id": model_id}
         self._ledger = Ledger(log or os.environ.get("SEGUE_REHEARSAL_LOG"))
@@ -53,7 +53,7 @@ class RehearsalTextModel(Model):
         Raises:
             NotImplementedError: Always.
         """
-        raise NotImplementedError("the rehearsal answers in sentences")
+        raise NotImplementedError("the offline model answers in sentences")
 
     async def stream(
         self,
@@ -66,7 +66,7 @@ class RehearsalTextModel(Model):
 
         Raises:
             HistoryRejected: The messages are no conversation to go on with.
-            LineDropped: The user asked to drop the line.
+            ConnectionDropped: The user asked to drop the line.
         """
         history.check_for_answer(messages)
         match self._reply(messages, tool_specs or [], system_prompt):
@@ -84,15 +84,17 @@ class RehearsalTextModel(Model):
                     {"contentBlockDelta": {"delta": {"toolUse": {"input": json.dumps(arguments)}}}},
                 ]
                 reason = "tool_use"
-            case DropLine():
-                raise LineDropped("the connection was dropped on request")
+            case DropConnection():
+                raise ConnectionDropped("the connection was dropped on request")
         yield {"messageStart": {"role": "assistant"}}
         for event in content:
             yield event
         yield {"contentBlockStop": {}}
         yield {"messageStop": {"stopReason": reason}}  # type: ignore[typeddict-item]  # one of two that are valid
 
-    def _reply(self, messages: Messages, tools: list[ToolSpec], system_prompt: str | None) -> Say | UseTool | DropLine:
+    def _reply(
+        self, messages: Messages, tools: list[ToolSpec], system_prompt: str | None
+    ) -> Say | UseTool | DropConnection:
         last = messages[-1]
         if not any("text" in block for block in last["content"]):
             return self._retell(last, history.tool_names(messages))

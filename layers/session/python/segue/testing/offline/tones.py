@@ -14,7 +14,7 @@ All notes belong to one harmonic series and one pentatonic scale: it sounds like
 from array import array
 from dataclasses import dataclass
 
-from worker.rehearsal.scale import (
+from segue.testing.offline.tone_scale import (
     HIGH,
     LOW,
     NIBBLES,

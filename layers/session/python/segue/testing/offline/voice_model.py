@@ -1,4 +1,4 @@
-"""A `BidiModel` that works offline, for development and tests. See `worker.rehearsal`."""
+"""A `BidiModel` that works offline, for development and tests. See `segue.testing.offline`."""
 
 import asyncio
 import os
@@ -12,18 +12,18 @@ from strands.bidi.types.events import BidiConnectionStartEvent, BidiOutputEvent
 from strands.types.content import Messages, TextBlock
 from strands.types.tools import ToolResultBlock, ToolSpec
 
-from worker.rehearsal import history
-from worker.rehearsal.answers import Known
-from worker.rehearsal.ledger import HeardInput, Ledger
-from worker.rehearsal.line import Line
-from worker.rehearsal.response import Voice
-from worker.rehearsal.tones import Ear
+from segue.testing.offline import history
+from segue.testing.offline.answers import Known
+from segue.testing.offline.connection import Line
+from segue.testing.offline.ledger import HeardInput, Ledger
+from segue.testing.offline.response import Voice
+from segue.testing.offline.tones import Ear
 
 
-class RehearsalModel(BidiModel, AudioCapable):
+class OfflineVoiceModel(BidiModel, AudioCapable):
     """Behaves as a provider does, and answers from a table.
 
-    It speaks and hears in tones (`worker.rehearsal.tones`). Typed text and speech are answered by speech with a
+    It speaks and hears in tones (`segue.testing.offline.tones`). Typed text and speech are answered by speech with a
     transcript. Whoever types or begins to speak interrupts it. It asks for tools, checks and uses the history that it
     is given, and forgets everything else when a connection ends. For development and tests.
     """
@@ -31,7 +31,7 @@ class RehearsalModel(BidiModel, AudioCapable):
     def __init__(
         self,
         *,
-        model_id: str = "rehearsal",
+        model_id: str = "offline",
         connection: ConnectionConfig | None = None,
         limit_s: float | None = None,
         pace: float | None = None,
@@ -52,8 +52,8 @@ class RehearsalModel(BidiModel, AudioCapable):
             output_rate: Samples a second of the audio that it sends, likewise.
             sleep: Waits a number of seconds, between two pieces of audio and, if SEGUE_REHEARSAL_START says so, before
                 a connection is there.
-            log: File to which a line of JSON is added for everything heard and said (see `worker.rehearsal.ledger`).
-                None takes SEGUE_REHEARSAL_LOG, or else writes none.
+            log: File to which a line of JSON is added for everything heard and said (see
+                `segue.testing.offline.ledger`). None takes SEGUE_REHEARSAL_LOG, or else writes none.
 
         Raises:
             ValueError: A rate does not fit, or the pace is negative or no number.
@@ -88,7 +88,7 @@ class RehearsalModel(BidiModel, AudioCapable):
             ValueError: Something else was given, or an empty model id.
         """
         unknown = model_config.keys() - ModelConfig.__annotations__.keys()
-        if unknown or not model_config.get("model_id", "rehearsal"):
+        if unknown or not model_config.get("model_id", "offline"):
             raise ValueError(f"cannot configure {sorted(unknown) or 'an empty model_id'}")
         self._config.update(model_config)  # type: ignore[typeddict-item]  # the keys were checked
 
