@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from segue.journal.message_shape import bidi_note, note_of, text_in
+
 KINDS: Final = frozenset({None, "transcript", "text"})
 """Kinds of messages that are words of the user or the agent."""
 
@@ -13,21 +15,18 @@ MOST_CUT: Final = 3
 
 def bidi_metadata(message: Any) -> dict[str, Any]:
     """What BidiAgent notes about a message: its kind and, for streamed ones, its status."""
-    custom = (message.get("metadata") or {}).get("custom") or {}
-    bidi: dict[str, Any] = custom.get("bidi") or {}
-    return bidi
+    return bidi_note(message)
 
 
 def replaced_record(message: Any) -> int | None:
     """The record that an answer was first shown with, if its message was shortened after a barge-in."""
-    custom = (message.get("metadata") or {}).get("custom") or {}
-    replaces: int | None = (custom.get("segue") or {}).get("replaces")
-    return replaces
+    replaces = note_of(message, "segue").get("replaces")
+    return replaces if isinstance(replaces, int) else None
 
 
 def text_of(message: Any) -> str:
     """The text of a message."""
-    return "".join(block.get("text", "") for block in message["content"])
+    return "".join(map(text_in, message["content"]))
 
 
 def unanswered(messages: list[Any]) -> tuple[str | None, int]:

@@ -4,9 +4,11 @@ A voice worker (``BidiAgent``) and a text turn (``Agent``) write one history. It
 what is made of it here is only what the text model is shown.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
 
+from segue.history.repair import finished_notes
 from strands.middleware.stages import InvokeModelContext
 
 from shared.messages import text_of
@@ -33,15 +35,14 @@ def shown_to_text_model(context: InvokeModelContext) -> InvokeModelContext:
 def alternating(messages: Sequence[Any]) -> list[Any]:
     """Return messages in which user and agent take turns, the user first, and each tool call is there once.
 
-    ``BidiAgent`` records a tool call twice, with a note that it was started and with its result; of two the last is
-    kept. Speech makes several messages of one side in a row; they become one.
+    ``BidiAgent`` records a tool call twice, with a note that it was started and with its result; the note is left out
+    once the result is there. An id may be used again for another call. Speech makes several messages of one side in a
+    row; they become one.
     """
-    newest = {_identity(block): index for index, message in enumerate(messages) for block in message["content"]}
+    notes = {at: Counter(ids) for note, ids in finished_notes(messages).items() for at in (note - 1, note)}
     told: list[Any] = []
     for index, message in enumerate(messages):
-        content = [
-            block for block in message["content"] if (known := _identity(block)) is None or newest[known] == index
-        ]
+        content = _without(message["content"], notes.get(index, Counter()))
         if not content:
             continue
         if told and told[-1]["role"] == message["role"]:
@@ -53,9 +54,13 @@ def alternating(messages: Sequence[Any]) -> list[Any]:
     return told
 
 
-def _identity(block: Any) -> tuple[str, str] | None:
-    """What makes a tool block the same as another one, None for all other blocks."""
-    for kind in ("toolUse", "toolResult"):
-        if kind in block:
-            return kind, block[kind]["toolUseId"]
-    return None
+def _without(content: Sequence[Any], tool_uses: Counter[str]) -> list[Any]:
+    """Leave out the blocks of so many tool uses of each id."""
+    left, kept = Counter(tool_uses), []
+    for block in content:
+        of = next((block[kind]["toolUseId"] for kind in ("toolUse", "toolResult") if kind in block), None)
+        if left[of]:
+            left[of] -= 1
+        else:
+            kept.append(block)
+    return kept

@@ -13,6 +13,7 @@ from typing import Any
 from segue.history.fold import Message
 from segue.history.repair import turns
 from segue.journal.encoder import json_bytes
+from segue.journal.message_shape import bidi_note, blocks_of, text_in
 from worker.providers.table import Limits
 
 ELLIPSIS = "…"
@@ -93,12 +94,11 @@ def _asks_only(message: Message, ids: set[str]) -> bool:
 
 
 def _is_dispatch(message: Message) -> bool:
-    bidi = ((message.get("metadata") or {}).get("custom") or {}).get("bidi") or {}
-    return bool(bidi.get("kind") == "tool_dispatch")
+    return bool(bidi_note(message).get("kind") == "tool_dispatch")
 
 
 def _text_only(message: Message) -> Message:
-    return {**message, "content": [block for block in message["content"] if (block.get("text") or "").strip()]}
+    return {**message, "content": [block for block in message["content"] if text_in(block).strip()]}
 
 
 def _sendable(message: Message) -> Message:
@@ -107,21 +107,23 @@ def _sendable(message: Message) -> Message:
     def result(block: dict[str, Any]) -> dict[str, Any]:
         if "toolResult" not in block:
             return block
-        content = [
-            part if "text" in part or "json" in part else {"text": f"[{next(iter(part), 'empty')}]"}
-            for part in block["toolResult"].get("content") or []
-        ]
+        parts = blocks_of(block["toolResult"])
+        content = [part if text_in(part) or "json" in part else {"text": _word_for(part)} for part in parts]
         return {"toolResult": {**block["toolResult"], "content": content}}
 
     return {**message, "content": [result(block) for block in message["content"]]}
 
 
+def _word_for(part: dict[str, Any]) -> str:
+    return str(part["text"]) if part.get("text") is not None else f"[{next(iter(part), 'empty')}]"
+
+
 def _shorten(message: Message, limit: int | None) -> Message:
-    if limit is None or sum(len(block.get("text", "").encode()) for block in message["content"]) <= limit:
+    if limit is None or sum(len(text_in(block).encode()) for block in message["content"]) <= limit:
         return message
     room, content = limit, []
     for block in message["content"]:
-        if "text" not in block:
+        if not text_in(block):
             content.append(block)
             continue
         text = block["text"].encode()

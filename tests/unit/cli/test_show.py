@@ -222,3 +222,24 @@ def test_what_was_denied_is_waited_for_no_more(keep, run, facts):
         "of": 3,
         "reason": "no client was there",
     }
+
+
+def test_what_has_not_the_shape_that_strands_gives_it_is_shown_all_the_same(keep, run):
+    contents = [
+        *({"toolResult": {"toolUseId": "t", "content": given}} for given in (None, "abc", [5, None, {"text": None}])),
+        *({"image": given} for given in (None, {"format": 5, "source": "x"})),
+        {"text": 5},
+        {},
+    ]
+    message = {"role": "user", "content": contents, "tracking_id": "m"}
+    keep(KEY, [Record(kind="message", data={"message": message}, agent="default", at=NOON)])
+
+    assert [line[10:] for line in run("show", "talk").stdout.splitlines()[1:]] == [
+        "tool       success: null",
+        'tool       success: "abc"',
+        "tool       success: 5 null <text>",
+        "user       <image>",
+        "user       <image 5, elsewhere>",
+        "user       <text>",
+        "user       <>",
+    ]

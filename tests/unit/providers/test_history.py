@@ -157,3 +157,22 @@ def test_every_figure_has_a_source(name: str):
     figures = [provider.limits.message_bytes, provider.limits.total_bytes, provider.connection_seconds]
     assert all(figure.source for figure in figures)
     assert provider.limits.source
+
+
+@pytest.mark.parametrize("odd", [5, None, ["a"], {"a": 1}])
+@pytest.mark.parametrize("text_only", [True, False])
+def test_what_has_not_the_shape_that_strands_gives_it_keeps_no_model_from_starting(odd: Any, text_only: bool) -> None:  # noqa: FBT001
+    messages = [
+        {**user("a"), "metadata": odd},
+        use(1),
+        {**result(1, content=[odd, {"text": odd}]), "metadata": {"custom": {"bidi": odd}}},
+        {"role": "user", "content": [{"text": odd}]},
+        use(2),
+        {"role": "user", "content": [{"toolResult": {"toolUseId": "t2", "content": odd}}]},
+    ]
+
+    fitted, _ = fit(messages, limits(text_only=text_only, message=1000))
+
+    assert fitted[0]["content"] == [{"text": "a"}]
+    parts = [part for m in fitted for block in m["content"] for part in block.get("toolResult", {}).get("content", ())]
+    assert all(isinstance(part["text"], str) for part in parts)

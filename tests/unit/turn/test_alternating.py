@@ -85,6 +85,9 @@ def text(role, *texts):
     return {"role": role, "content": [{"text": one} for one in texts]}
 
 
+NOTE = {"custom": {"bidi": {"kind": "tool_dispatch"}}}
+
+
 def use(use_id):
     return {"toolUse": {"toolUseId": use_id, "name": "t", "input": {}}}
 
@@ -107,7 +110,7 @@ def result(use_id, said="done"):
             [
                 text("user", "a"),
                 {"role": "assistant", "content": [use("1")]},
-                {"role": "user", "content": [result("1", "started")]},
+                {"role": "user", "content": [result("1", "started")], "metadata": NOTE},
                 text("assistant", "one moment"),
                 {"role": "assistant", "content": [use("1")]},
                 {"role": "user", "content": [result("1")]},
@@ -148,3 +151,18 @@ async def test_the_offline_model_drops_the_line_on_request():
     with pytest.raises(ConnectionDropped):
         [event async for event in model.stream([text("user", "drop the line")])]
     assert [heard.text for heard in model.heard] == ["drop the line"]
+
+
+def test_a_tool_call_whose_id_is_used_again_stays():
+    messages = [
+        message
+        for n in (1, 2)
+        for message in (
+            {"role": "user", "content": [{"text": f"Question {n}"}]},
+            {"role": "assistant", "content": [{"toolUse": {"toolUseId": "call_0", "name": "look", "input": {"n": n}}}]},
+            {"role": "user", "content": [{"toolResult": {"toolUseId": "call_0", "content": [{"text": f"{n}"}]}}]},
+            {"role": "assistant", "content": [{"text": f"Answer {n}"}]},
+        )
+    ]
+
+    assert alternating(messages) == messages

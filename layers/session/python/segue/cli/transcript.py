@@ -51,23 +51,31 @@ def _text_of(block: Mapping[str, Any]) -> str:
         case {"toolUse": {"name": name, **use}}:
             text = f"calls {name}({_short(use.get('input'))})"
         case {"toolResult": {"content": content, **result}}:
-            text = f"{result.get('status', 'success')}: {' '.join(map(_text_of, content))}"
+            text = f"{result.get('status', 'success')}: {_parts_of(content)}"
         case {"json": value}:
             text = _short(value)
         case {"reasoningContent": {"reasoningText": {"text": str(thought)}}}:
             text = f"(thinks) {thought}"
-        case {"image": _} | {"document": _} | {"video": _} | {"audio": _}:
+        case {"image": dict()} | {"document": dict()} | {"video": dict()} | {"audio": dict()}:
             text = _media(block)
         case _:
-            text = f"<{', '.join(block)}>"
+            text = f"<{', '.join(map(str, block))}>"
     return text
+
+
+def _parts_of(content: Any) -> str:
+    """What a tool has given: blocks as a rule, but it may have given anything."""
+    if not isinstance(content, list | tuple):
+        return _short(content)
+    return " ".join(_text_of(part) if isinstance(part, dict) else _short(part) for part in content)
 
 
 def _media(block: Mapping[str, Any]) -> str:
     kind, content = next(iter(block.items()))
-    body = content.get("source", {}).get("bytes")
+    source = content.get("source")
+    body = source.get("bytes") if isinstance(source, dict) else None
     size = f"{len(body):,} bytes" if isinstance(body, bytes) else "elsewhere"
-    return f"<{' '.join(filter(None, (kind, content.get('name'), content.get('format'))))}, {size}>"
+    return f"<{' '.join(map(str, filter(None, (kind, content.get('name'), content.get('format')))))}, {size}>"
 
 
 def record_line(record: Record) -> Iterator[Line]:

@@ -35,7 +35,7 @@ from segue.errors import JournalCorrupt
 from segue.history.approvals import Approval, approval
 from segue.history.tool_uses import UNKNOWN, key_of
 from segue.journal.message_shape import Message as Message  # noqa: PLC0414 - it is this module's, too
-from segue.journal.message_shape import id_of, replaced, usable
+from segue.journal.message_shape import id_of, is_tool_use_id, replaced, usable
 from segue.journal.records import SKIP, UNREADABLE, Record, skips
 
 
@@ -203,7 +203,7 @@ def _targets(
 
 def _change(history: History, number: int, record: Record, *, gaps: bool, stash: bool) -> None:
     if record.kind == "multi_agent":
-        history.multi_agents[_typed(record.data["id"], str)] = _typed(record.data["state"], dict)
+        history.multi_agents[str(_typed(record.data["id"], str, int, float))] = _typed(record.data["state"], dict)
         return
     agent = history.agents.get(record.agent)
     if agent is None:
@@ -276,9 +276,11 @@ def apply(agent: AgentHistory, number: int, record: Record, *, gaps: bool = Fals
 
 
 def _run_of_tool(agent: AgentHistory, data: dict[str, Any], at: int) -> None:
-    tool_use_id, use, began = data["tool_use_id"], data.get("use", 1), data["phase"] == "started"
+    if not is_tool_use_id(data["tool_use_id"]):
+        raise TypeError(f"a use of {data['tool_use_id']!r}")
+    tool_use_id, use, began = str(data["tool_use_id"]), data.get("use", 1), data["phase"] == "started"
     places = agent.uses.get(tool_use_id, [])
-    if not isinstance(tool_use_id, str) or type(use) is not int or not 1 <= use <= len(places) + _MOST_MISSING:
+    if type(use) is not int or not 1 <= use <= len(places) + _MOST_MISSING:
         raise TypeError(f"use {use!r} of {tool_use_id!r}")
     key = key_of(tool_use_id, use)
     before = {} if began else agent.tools.get(key, {})

@@ -6,6 +6,7 @@ import contextlib
 from typing import Any
 
 from segue.history.fold import AgentHistory, History, Message
+from segue.journal.message_shape import bidi_note
 
 
 class Given(list[Message]):
@@ -40,8 +41,8 @@ def kept_by_model(agent: Any) -> bool:
 
 def is_cut_speech(message: Message) -> bool:
     """Whether this stands for what a user said that was never transcribed, because the connection ended."""
-    bidi = ((message.get("metadata") or {}).get("custom") or {}).get("bidi") or {}
-    return message["role"] == "user" and (bidi.get("kind"), bidi.get("status")) == ("transcript", "incomplete")
+    note = bidi_note(message)
+    return message.get("role") == "user" and (note.get("kind"), note.get("status")) == ("transcript", "incomplete")
 
 
 def copy_of(value: Any) -> Any:

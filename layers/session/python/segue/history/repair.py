@@ -16,6 +16,7 @@ from typing import Any
 
 from segue.history.fold import Message
 from segue.journal.encoder import json_bytes
+from segue.journal.message_shape import bidi_note, text_in
 
 INTERRUPTED = "The tool call was interrupted before its result was recorded. It may or may not have run."
 """What the model is told of a tool that a crash cut off."""
@@ -52,7 +53,7 @@ def repair(messages: Sequence[Message], *, paused: Sequence[str] = ()) -> tuple[
         paused: Tool uses that stay open at its end (see ``segue.history.pauses``).
     """
     whole = [message for message in map(without_blanks, messages) if message["content"]]
-    finished = _finished(whole)
+    finished = finished_notes(whole)
     fixed: list[Message] = []
     cut_off: list[str] = []
     orphans = 0
@@ -135,7 +136,7 @@ def without_blanks(message: Message) -> Message:
 
 
 def _is_blank(block: dict[str, Any]) -> bool:
-    return set(block) == {"text"} and not (block["text"] or "").strip()
+    return set(block) == {"text"} and isinstance(block["text"], str | None) and not text_in(block).strip()
 
 
 def uses_of(message: Message) -> list[str]:
@@ -150,11 +151,10 @@ def results_of(message: Message) -> list[str]:
 
 def is_dispatch(message: Message) -> bool:
     """Whether this is BidiAgent's note that a tool was started, which stands for a result until it comes."""
-    custom = (message.get("metadata") or {}).get("custom") or {}
-    return bool((custom.get("bidi") or {}).get("kind") == "tool_dispatch")
+    return bool(bidi_note(message).get("kind") == "tool_dispatch")
 
 
-def _finished(messages: Sequence[Message]) -> dict[int, list[str]]:
+def finished_notes(messages: Sequence[Message]) -> dict[int, list[str]]:
     """Say which uses of each note that a tool was started have their result later: a voice agent records both.
 
     A result belongs to the oldest note whose use is the same, name and input, and else to the oldest of its id.

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from segue.journal.message_shape import id_of
+from segue.journal.message_shape import blocks_of, id_of
 
 UNKNOWN = ""
 """The place of a use that an earlier release recorded, without saying where it stands."""
@@ -100,8 +100,8 @@ class ToolUses:
 
     def _place(self, tool_use: Mapping[str, Any], tool_use_id: str, messages: Sequence[Any]) -> str:
         for message in reversed(messages):
-            blocks = [block["toolUse"] for block in message["content"] if "toolUse" in block]
-            same = [block for block in blocks if block["toolUseId"] == tool_use_id]
+            uses = [block["toolUse"] for block in blocks_of(message) if "toolUse" in block]
+            same = [use for use in uses if str(use["toolUseId"]) == tool_use_id]
             if same:
                 index = self._index(tool_use, tool_use_id, same)
                 return id_of(message) + (f"/{index}" if index else "")

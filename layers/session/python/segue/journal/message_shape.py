@@ -49,6 +49,36 @@ def usable(message: Any) -> Message:
     return {**message, "content": [block for block in content if _is_block(block)]}
 
 
+def blocks_of(message: Any) -> list[dict[str, Any]]:
+    """Return a message's blocks of content; none of what is no message."""
+    content = message.get("content") if isinstance(message, dict) else None
+    return [block for block in content if isinstance(block, dict)] if isinstance(content, list | tuple) else []
+
+
+def is_tool_use_id(tool_use_id: Any) -> bool:
+    """Whether a provider's id of a tool use is one that can be told from others: a text, or a number."""
+    return isinstance(tool_use_id, str | int | float)
+
+
+def text_in(block: Mapping[str, Any]) -> str:
+    """Return the text of a block, "" if it has none."""
+    text = block.get("text")
+    return text if isinstance(text, str) else ""
+
+
+def bidi_note(message: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what BidiAgent notes about a message: its kind and, for streamed ones, its status."""
+    return note_of(message, "bidi")
+
+
+def note_of(message: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return what is noted about a message under a name. A program may keep anything of its own there, too."""
+    note: Any = message
+    for key in ("metadata", "custom", name):
+        note = note.get(key) if isinstance(note, Mapping) else None
+    return note if isinstance(note, dict) else {}
+
+
 def _is_block(block: Any) -> bool:
     if type(block) is not dict:
         return False
@@ -58,7 +88,7 @@ def _is_block(block: Any) -> bool:
 
 
 def _has_id(use_or_result: Any) -> bool:
-    return isinstance(use_or_result, dict) and isinstance(use_or_result.get("toolUseId"), str)
+    return isinstance(use_or_result, dict) and is_tool_use_id(use_or_result.get("toolUseId"))
 
 
 def replaced(value: Any, replacements: Replacements) -> Any:

@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from segue.errors import FirstError
+from segue.errors import FirstError, ValueRefused
 from segue.history.fold import AgentHistory, Message
 from segue.history.messages import copy_of, differ, is_cut_speech, kept_by_model, kept_copy, without_content
 from segue.history.order import SessionOrder
@@ -26,8 +26,12 @@ Inputs = tuple[str, tuple[int, ...]] | None
 Write = Callable[..., int]
 """Queues a record, given its kind, its data and its inputs, and returns its number."""
 
+Refuse = Callable[[ValueRefused], object]
+
 STEP = 256
 """Messages that are compared in one go: half a millisecond."""
+
+_NO_MESSAGE = "no message, which is a dictionary with a role and content"
 
 RECENT = 64
 """Newest messages of a voice agent that are compared after each response; a flush compares all."""
@@ -40,18 +44,20 @@ class HeldMessages:
         numbers: For each message's tracking id, the record that last determined it.
     """
 
-    def __init__(self, agent: WeakAgent, stored: AgentHistory | None, write: Write) -> None:
+    def __init__(self, agent: WeakAgent, stored: AgentHistory | None, write: Write, refuse: Refuse) -> None:
         """Begin with what the session has of the agent.
 
         Args:
             agent: The agent, which is not kept alive. Its list of messages is.
             stored: Its history in the session, None if it is new there.
             write: Queues a record.
+            refuse: Told of what the agent holds that is no message.
         """
         self.numbers: dict[str, int] = dict(stored.numbers) if stored else {}
         self._agent = agent
         self._list: list[Any] = agent.agent.messages
         self._write = write
+        self._refuse = refuse
         self._order = SessionOrder(id_of(message) for message in (stored.messages if stored else ()))
         self._seen = SeenMessages()
         self._own_list: list[Message] | None = None
@@ -152,7 +158,9 @@ class HeldMessages:
         """Record a message of the session that the agent may hold already, later or never."""
         brought, self._brought = self._brought, []
         held = self.align(told=message, inputs=inputs) or any(message is one for one in brought)
-        if held or not message["content"]:
+        if not isinstance(message, dict):
+            self._refuse(ValueRefused("message", _NO_MESSAGE))
+        if held or not _content(message):
             return
         copied = _named(kept_copy(message))
         tracking_id = copied["tracking_id"]
@@ -184,7 +192,7 @@ class HeldMessages:
         gone, come = seen.difference(self._current)
         self._name(come)
         messages = self._current[come]
-        ids = [message["tracking_id"] for message in messages]
+        ids = [message["tracking_id"] if isinstance(message, dict) else str(uuid.uuid4()) for message in messages]
         if place is not None and come.stop == len(self._current):
             known = set(seen.ids[gone])
             while come.start + len(ids) - 1 > place and ids[-1] not in known:
@@ -305,10 +313,13 @@ class HeldMessages:
     def _enter(self, place: int, inputs: Inputs, before: str | None) -> None:
         """Record a message that was not held before."""
         copied = self._seen.copies[place] = kept_copy(self._seen.messages[place])
+        if not isinstance(copied, dict):
+            self._refuse(ValueRefused(f"messages[{place}]", _NO_MESSAGE))
+            return
         tracking_id = self._seen.ids[place]
         known = self._outside.pop(tracking_id, None)
         self._appended.pop(tracking_id, None)
-        if not copied["content"]:
+        if not _content(copied):
             return
         if known is None:
             self._put(copied, inputs, before)
@@ -318,6 +329,9 @@ class HeldMessages:
     def _change(self, place: int, inputs: Inputs) -> None:
         """Record a message that may have been changed, completed or emptied, or whose id may be another now."""
         message, was, tracking_id = self._seen.messages[place], self._seen.copies[place], self._seen.ids[place]
+        if not isinstance(message, dict):
+            self._seen.copies[place] = kept_copy(message)
+            return
         if message.get("tracking_id") != tracking_id:
             self._seen.replace(slice(place, place + 1), [], [])
             self._moved = True
@@ -325,9 +339,9 @@ class HeldMessages:
             return
         copied = self._seen.copies[place] = kept_copy(message)
         if tracking_id not in self._order:
-            if copied["content"] and not is_cut_speech(copied):  # the audio of that is sent again
+            if _content(copied) and not is_cut_speech(copied):  # the audio of that is sent again
                 self._put(copied, inputs, *self._following(place, place + 1))
-        elif not copied["content"]:
+        elif not _content(copied):
             self._moved = True
         elif inputs is not None or differ(copied, was):
             self._update(copied, inputs)
@@ -356,7 +370,7 @@ class HeldMessages:
         if not self._moved:
             return
         held = zip(self._seen.ids, self._seen.copies, strict=True)
-        ids = [known for known, copied in held if copied["content"] and known in self._order]
+        ids = [known for known, copied in held if known in self._order and _content(copied)]
         self._moved = False
         if (window := self._order.window(ids, self._outside.keys())) is not None:
             self._write("window", window)
@@ -379,6 +393,8 @@ class HeldMessages:
         named: dict[int, Message] = {}
         for place in range(part.start, part.stop):
             message = self._current[place]
+            if not isinstance(message, dict):
+                continue
             known = next((known for known, given in self._appended.items() if given is message), None)
             if known != message.get("tracking_id") if known else not has_id(message):
                 own = named.setdefault(id(message), _named({**kept_copy(message), "tracking_id": known}))
@@ -407,9 +423,14 @@ def has_id(message: Message) -> bool:
     return isinstance(message.get("tracking_id"), str)
 
 
+def _content(message: Any) -> Any:
+    """What a message says; nothing yet if it only begins, or is none."""
+    return message.get("content") if isinstance(message, dict) else None
+
+
 def _named(message: Message) -> Message:
     """Return a message with a tracking id: the very same one if it has one."""
-    if has_id(message):
+    if not isinstance(message, dict) or has_id(message):
         return message
     known = message.get("tracking_id")
     return {**message, "tracking_id": str(uuid.uuid4() if known is None else known)}

@@ -351,7 +351,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
 
     async def _on_message_added(self, event: MessageAddedEvent) -> None:
         recorder = self._told_by(event.agent)
-        if not event.message["content"]:
+        if not event.message.get("content"):
             recorder.message(_plain(event.message), None)
             return  # a streamed message begins; it is recorded when it is complete, and takes its input then
         recorder.message(_plain(event.message), self._take_inputs())

@@ -59,7 +59,12 @@ class MultiAgents:
         Args:
             source: A Graph or Swarm.
             opened_with: States that the session had when it was opened, by id.
+
+        Raises:
+            TypeError: Its id is no text: nothing could be found by it.
         """
+        if not isinstance(source.id, str):
+            raise TypeError(f"the id {source.id!r} is no text: give a Graph or Swarm one (set_graph_id, Swarm(id=…))")
         self._must_not_be_two(source)
         self.known = True
         stored = self._latest.get(source.id, opened_with.get(source.id))

@@ -89,7 +89,7 @@ class AgentRecorder:
         self._connection: dict[str, Any] = dict(stored.connection) if stored else {}
         self._built_with = built_with or BuiltWith.now(agent)
         self._turns = 0
-        self._held = HeldMessages(self._weak, stored, weakly(self._record, 0))
+        self._held = HeldMessages(self._weak, stored, weakly(self._record, 0), weakly(self._tell, None))
         self._state_seen: tuple[object, object] = None, None
         self._prompt_seen: bytes = b"null"
         self._internal_seen: bytes = b"{}"
@@ -417,7 +417,7 @@ class AgentRecorder:
         self._asked_for.discard(tool_use["toolUseId"])
         use = self._uses.begin(tool_use, self.agent.messages)
         self._tool_starts[use.key] = time.monotonic()
-        named = {"tool_use_id": tool_use["toolUseId"], "name": tool_use["name"]}
+        named = {"tool_use_id": use.tool_use_id, "name": tool_use["name"]}
         self._record("tool", {**named, "phase": "started", **use.facts})
         return use
 
@@ -426,7 +426,7 @@ class AgentRecorder:
         """Record how a tool ended and how long it took, and say which use of its id that was."""
         use = self._uses.end(tool_use)
         started = self._tool_starts.pop(use.key, None)
-        data = {"tool_use_id": tool_use["toolUseId"], "name": tool_use["name"], "phase": "ended"}
+        data = {"tool_use_id": use.tool_use_id, "name": tool_use["name"], "phase": "ended"}
         if use.number > 1:
             data["use"] = use.number
         status = result.get("status", "success") if isinstance(result, dict) else "error"
