@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
 
-from segue.history.repair import finished_notes
 from strands.middleware.stages import InvokeModelContext
 
+from segue.history.repair import finished_notes
 from shared.messages import text_of
 
 BEGINNING: Final = "[the conversation begins]"
@@ -58,9 +58,9 @@ def _without(content: Sequence[Any], tool_uses: Counter[str]) -> list[Any]:
     """Leave out the blocks of so many tool uses of each id."""
     left, kept = Counter(tool_uses), []
     for block in content:
-        of = next((block[kind]["toolUseId"] for kind in ("toolUse", "toolResult") if kind in block), None)
-        if left[of]:
-            left[of] -= 1
+        tool_use_id: Any = next((block[kind]["toolUseId"] for kind in ("toolUse", "toolResult") if kind in block), None)
+        if left[tool_use_id]:
+            left[tool_use_id] -= 1
         else:
             kept.append(block)
     return kept

@@ -49,9 +49,14 @@ def usable(message: Any) -> Message:
     return {**message, "content": [block for block in content if _is_block(block)]}
 
 
+def is_message(value: Any) -> bool:
+    """Whether something in an agent's list of messages is one at all, whatever is in it."""
+    return isinstance(value, dict)
+
+
 def blocks_of(message: Any) -> list[dict[str, Any]]:
     """Return a message's blocks of content; none of what is no message."""
-    content = message.get("content") if isinstance(message, dict) else None
+    content = message.get("content") if is_message(message) else None
     return [block for block in content if isinstance(block, dict)] if isinstance(content, list | tuple) else []
 
 

@@ -17,7 +17,7 @@ from segue.errors import FirstError, ValueRefused
 from segue.history.fold import AgentHistory, Message
 from segue.history.messages import copy_of, differ, is_cut_speech, kept_by_model, kept_copy, without_content
 from segue.history.order import SessionOrder
-from segue.journal.message_shape import id_of
+from segue.journal.message_shape import id_of, is_message
 from segue.session.weak_references import WeakAgent
 from segue.strands.seen_messages import UNSEEN, SeenMessages
 
@@ -158,7 +158,7 @@ class HeldMessages:
         """Record a message of the session that the agent may hold already, later or never."""
         brought, self._brought = self._brought, []
         held = self.align(told=message, inputs=inputs) or any(message is one for one in brought)
-        if not isinstance(message, dict):
+        if not is_message(message):
             self._refuse(ValueRefused("message", _NO_MESSAGE))
         if held or not _content(message):
             return
@@ -192,7 +192,7 @@ class HeldMessages:
         gone, come = seen.difference(self._current)
         self._name(come)
         messages = self._current[come]
-        ids = [message["tracking_id"] if isinstance(message, dict) else str(uuid.uuid4()) for message in messages]
+        ids = [message["tracking_id"] if is_message(message) else str(uuid.uuid4()) for message in messages]
         if place is not None and come.stop == len(self._current):
             known = set(seen.ids[gone])
             while come.start + len(ids) - 1 > place and ids[-1] not in known:
@@ -313,7 +313,7 @@ class HeldMessages:
     def _enter(self, place: int, inputs: Inputs, before: str | None) -> None:
         """Record a message that was not held before."""
         copied = self._seen.copies[place] = kept_copy(self._seen.messages[place])
-        if not isinstance(copied, dict):
+        if not is_message(copied):
             self._refuse(ValueRefused(f"messages[{place}]", _NO_MESSAGE))
             return
         tracking_id = self._seen.ids[place]
@@ -329,7 +329,7 @@ class HeldMessages:
     def _change(self, place: int, inputs: Inputs) -> None:
         """Record a message that may have been changed, completed or emptied, or whose id may be another now."""
         message, was, tracking_id = self._seen.messages[place], self._seen.copies[place], self._seen.ids[place]
-        if not isinstance(message, dict):
+        if not is_message(message):
             self._seen.copies[place] = kept_copy(message)
             return
         if message.get("tracking_id") != tracking_id:
@@ -393,7 +393,7 @@ class HeldMessages:
         named: dict[int, Message] = {}
         for place in range(part.start, part.stop):
             message = self._current[place]
-            if not isinstance(message, dict):
+            if not is_message(message):
                 continue
             known = next((known for known, given in self._appended.items() if given is message), None)
             if known != message.get("tracking_id") if known else not has_id(message):
@@ -425,12 +425,12 @@ def has_id(message: Message) -> bool:
 
 def _content(message: Any) -> Any:
     """What a message says; nothing yet if it only begins, or is none."""
-    return message.get("content") if isinstance(message, dict) else None
+    return message.get("content") if is_message(message) else None
 
 
 def _named(message: Message) -> Message:
     """Return a message with a tracking id: the very same one if it has one."""
-    if not isinstance(message, dict) or has_id(message):
+    if not is_message(message) or has_id(message):
         return message
     known = message.get("tracking_id")
     return {**message, "tracking_id": str(uuid.uuid4() if known is None else known)}
