@@ -1,7 +1,7 @@
 # `make help` says what there is. Everything runs from this folder and writes only into it.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup local redeploy demo preflight test coverage model lint format lock audit clean
+.PHONY: help setup local redeploy demo preflight smoke test coverage model lint format lock audit clean
 
 # Which Python makes the environments; empty: looked for (local/setup.sh).
 PYTHON ?=
@@ -15,6 +15,9 @@ unexport PYTHONDONTWRITEBYTECODE
 PROVIDER ?=
 # Settings of `make preflight`, as for `npx cdk deploy`: SETTINGS='-c stage=prod -c worker_count=4'.
 SETTINGS ?=
+# Of `make smoke`: the deployment's address, a token (else SEGUE_TOKEN), and options such as SMOKE='--stack Segue-dev --long'.
+URL ?=
+SMOKE ?=
 
 VENV_STAMP := .venv/.stamp
 EMULATOR_STAMP := .emulator/.stamp
@@ -38,6 +41,9 @@ demo: setup ## one call through three redeployments, a killed worker and a stopp
 
 preflight: setup ## before `npx cdk deploy`: ask the AWS account for what the settings need (SETTINGS='-c stage=prod'); changes nothing
 	@.venv/bin/python -m infra.preflight $(SETTINGS)
+
+smoke: setup ## after it: play a story against the deployment at URL=… with TOKEN=… and report what came (three minutes)
+	@SEGUE_TOKEN="$${TOKEN:-$$SEGUE_TOKEN}" .venv/bin/python -m smoke --url '$(URL)' $(SMOKE)
 
 test: setup ## all tests
 	@$(PYTEST) $(PYTEST_ARGS)

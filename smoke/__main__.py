@@ -1,0 +1,80 @@
+"""`python -m smoke --url wss://…`, the token in SEGUE_TOKEN: after a deployment."""
+
+import asyncio
+import json
+import os
+import sys
+from functools import partial
+
+import click
+from rich.console import Console
+
+from smoke import redeploy, stack
+from smoke.report import Line
+from smoke.story import Story
+from smoke.visit import Visit
+
+LONG_SECONDS = 600.0
+"""API Gateway ends a connection after ten idle minutes; flows inside a VPC are dropped earlier."""
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.option("--url", required=True, help="The deployment's WebSocket address: the output WebSocketUrl.")
+@click.option(
+    "--stack",
+    "name",
+    help="The stacks' name without its end (Segue-dev), with AWS credentials: what was made is deleted.",
+)
+@click.option("--long", "is_long", is_flag=True, help="Be silent for ten minutes, too, then say one thing.")
+@click.option("--idle-seconds", type=click.FloatRange(min=0), help="The same, for so many seconds.")
+@click.option(
+    "--redeploy", "is_redeployed", is_flag=True, help="Replace all worker tasks during the call. Needs --stack."
+)
+@click.option("--redeploy-with", "command", help="The same, by this command of the shell; it ends when it is done.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+def main(
+    url: str,
+    *,
+    name: str | None,
+    is_long: bool,
+    idle_seconds: float | None,
+    is_redeployed: bool,
+    command: str | None,
+    as_json: bool,
+) -> None:
+    """Play a whole story against a deployment, in about three minutes, and report what came.
+
+    The token comes from SEGUE_TOKEN. A spoken turn talks to the deployment's own model, which costs some cents.
+    Exit codes: 0 nothing differs, 1 something does, 2 wrong usage.
+    """
+    token = os.environ.get("SEGUE_TOKEN")
+    if not token:
+        raise click.UsageError("SEGUE_TOKEN is not set: it holds the token (docs/deploy.md says how to get one).")
+    if is_redeployed and not name:
+        raise click.UsageError("--redeploy needs --stack and AWS credentials.")
+    idle = idle_seconds if idle_seconds is not None else LONG_SECONDS if is_long else 0.0
+    visit = Visit(url=url, token=token, idle_seconds=idle)
+    console = Console(stderr=True)
+
+    def show(line: Line) -> None:
+        console.print(f"{line.state.value:<8}{line.step}", highlight=False, markup=False)
+
+    async def work() -> Story:
+        story = Story(visit, show)
+        there = await stack.find(name) if name else None
+        replace = partial(redeploy.by_command, command) if command else None
+        if is_redeployed and there is not None:
+            replace = there.redeploy  # type: ignore[assignment]  # takes nothing either
+        await story.play(there=there, replace=replace)
+        return story
+
+    report = asyncio.run(work()).report
+    if as_json:
+        click.echo(json.dumps(report.facts(), indent=2))
+    else:
+        report.show(Console())
+    sys.exit(0 if report.well else 1)
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m smoke")

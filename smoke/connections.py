@@ -1,0 +1,46 @@
+"""Connections: coming back to a session, and a long pause."""
+
+import asyncio
+
+from smoke.call import calling
+from smoke.report import State
+from smoke.visit import ANSWER_SECONDS, Outcome, Step, Visit, in_time
+
+
+async def returned(visit: Visit) -> Outcome:
+    """A new client of the session finds what was said before."""
+    async with calling(visit.client()) as call:
+        ready = call.client.ready
+        history = ready.history if ready else 0
+        seconds, _ = await call.ask("Say hello again", ANSWER_SECONDS)
+    return Outcome(
+        came=f"{history} messages before, the next answer after {seconds * 1000:.0f} ms",
+        state=State.WELL if history >= 2 else State.DIFFERS,
+        figures={"history": history},
+    )
+
+
+async def idle(visit: Visit) -> Outcome:
+    """Say nothing for long, then one frame: flows and pooled connections between may have been dropped."""
+    if not visit.idle_seconds:
+        return Outcome(came="not asked for (--long)", state=State.SKIPPED)
+    call = visit.on_the_line
+    connection, epoch = call.client.connection, call.client.epoch
+    await asyncio.sleep(visit.idle_seconds)
+    seconds, _ = await call.ask("Say that you are still there", ANSWER_SECONDS)
+    same = call.client.connection == connection and call.client.epoch == epoch
+    return Outcome(
+        came=f"answered {seconds * 1000:.0f} ms after {visit.idle_seconds:g} s of silence, "
+        + ("same connection and holder" if same else "on another connection or by another holder"),
+        state=in_time(seconds, 10.0) if same else State.DIFFERS,
+        figures={"answer": round(seconds * 1000, 1)},
+    )
+
+
+RETURNED = Step("coming back", "the session remembers", "docs/sessions.md", returned)
+IDLE = Step(
+    "a long pause, then one frame",
+    "answered within 10 s, on the same connection and by the same holder",
+    "docs/operations.md",
+    idle,
+)

@@ -1,0 +1,76 @@
+"""A redeployment in the middle of a call: every text is answered once, by the old worker or by the new."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from smoke.call import is_answer
+from smoke.report import State, in_words, percentiles
+from smoke.visit import ANSWER_SECONDS, Outcome, Step, Visit
+
+REDEPLOYED_SECONDS: Final = 900.0
+"""From the order until the old tasks are gone: new tasks start, become healthy, and old ones drain."""
+PAUSE_SECONDS: Final = 2.0
+
+Redeploy = Callable[[], Awaitable[None]]
+
+
+def step(redeploy: Redeploy) -> Step:
+    """The step that redeploys in this way."""
+
+    async def work(visit: Visit) -> Outcome:
+        return await redeployed(visit, redeploy)
+
+    return Step(
+        "a redeployment during the call",
+        "another holder, every text answered once, on the same connection",
+        "docs/operations.md",
+        work,
+    )
+
+
+async def redeployed(visit: Visit, redeploy: Redeploy) -> Outcome:
+    """Ask one thing after another until the call is with another holder and the redeployment is over."""
+    call = visit.on_the_line
+    connection, epoch = call.client.connection, call.client.epoch or 0
+    place, until = len(call.heard), time.monotonic() + REDEPLOYED_SECONDS
+    times: list[float] = []
+    work = asyncio.ensure_future(redeploy())
+    try:
+        while time.monotonic() < until and not (work.done() and (call.client.epoch or 0) > epoch):
+            seconds, _ = await call.ask(f"Say the number {len(times) + 1}", ANSWER_SECONDS)
+            times.append(seconds)
+            await asyncio.sleep(PAUSE_SECONDS)
+        over = work.done()
+        if over:
+            work.result()
+    finally:
+        work.cancel()
+    records = [getattr(frame, "record", None) for _, frame in call.heard[place:] if is_answer(frame)]
+    figures = percentiles(times)
+    moved, once = (call.client.epoch or 0) > epoch, len(records) == len(set(records))
+    same = call.client.connection == connection
+    came = [
+        f"{len(times)} texts answered {'once each' if once else 'more than once'} ({in_words(figures)})",
+        f"holder of epoch {call.client.epoch} after {epoch}",
+        "same connection" if same else "another connection",
+    ]
+    if not over:
+        came.append(f"the redeployment is not over after {REDEPLOYED_SECONDS:g} s")
+    holds = over and moved and once and same
+    return Outcome(came=", ".join(came), state=State.WELL if holds else State.DIFFERS, figures=figures)
+
+
+async def by_command(command: str) -> None:
+    """Run a command of the shell that redeploys.
+
+    Raises:
+        OSError: It failed; with the end of what it said.
+    """
+    process = await asyncio.create_subprocess_shell(
+        command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    output, _ = await process.communicate()
+    if process.returncode:
+        raise OSError(f"{command} ended with {process.returncode}: {output.decode(errors='replace')[-500:]}")

@@ -1,0 +1,50 @@
+"""The sound of a question: for a real model words, for the rehearsal model its tones.
+
+`question.wav` says "What is the capital of France?"; it was synthesized by eSpeak NG 1.52, PCM16 mono at 16 kHz.
+"""
+
+import wave
+from pathlib import Path
+from typing import Final
+
+QUESTION: Final = "What is the capital of France?"
+RECORDING: Final = Path(__file__).with_name("question.wav")
+PIECE_SECONDS: Final = 0.1
+
+
+def question(rate: int, *, rehearsal: bool, recording: Path = RECORDING) -> bytes:
+    """A question as PCM16 mono.
+
+    Args:
+        rate: Samples a second.
+        rehearsal: True for the rehearsal model, which hears tones only (`worker.rehearsal.tones`).
+        recording: A WAV file of PCM16 mono for the others.
+
+    Raises:
+        ValueError: The recording is not PCM16 mono.
+    """
+    if rehearsal:
+        from worker.rehearsal import speak  # imports Strands
+
+        return speak(QUESTION, rate)
+    with wave.open(str(recording)) as file:
+        if (file.getnchannels(), file.getsampwidth()) != (1, 2):
+            raise ValueError(f"{recording}: needed is PCM16 mono")
+        return resampled(file.readframes(file.getnframes()), file.getframerate(), rate)
+
+
+def resampled(pcm: bytes, rate: int, wanted: int) -> bytes:
+    """PCM16 mono at another rate."""
+    if rate == wanted:
+        return pcm
+    import numpy as np  # with soxr a quarter of a second, which other steps need not wait for
+    import soxr  # type: ignore[import-untyped]  # it has neither stubs nor a marker
+
+    found: bytes = soxr.resample(np.frombuffer(pcm, dtype="<i2"), rate, wanted).astype("<i2").tobytes()
+    return found
+
+
+def pieces(pcm: bytes, rate: int) -> list[bytes]:
+    """Pieces of a tenth of a second, the last one filled up with silence."""
+    size = 2 * int(rate * PIECE_SECONDS)
+    return [pcm[at : at + size].ljust(size, b"\0") for at in range(0, len(pcm), size)]

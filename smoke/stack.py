@@ -1,0 +1,125 @@
+"""The deployment's resources, for those who have AWS credentials: a redeployment, and cleaning up."""
+
+import asyncio
+import base64
+import json
+import shlex
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+from shared.principal import principal_of
+
+POLL_SECONDS: Final = 5.0
+DEPLOYED_SECONDS: Final = 900.0
+DELETE_SECONDS: Final = 240.0
+"""A voice worker keeps a session for a while after its last client (`worker_linger_seconds`)."""
+
+
+class Stack:
+    """Both stacks of a deployment.
+
+    Attributes:
+        outputs: Of both.
+    """
+
+    def __init__(self, outputs: Mapping[str, str]) -> None:
+        self.outputs = dict(outputs)
+
+    async def redeploy(self) -> None:
+        """Replace all worker tasks by new ones of the same task definition, and wait until that is over.
+
+        Raises:
+            TimeoutError: It is not over in time.
+            OSError: ECS has rolled it back.
+        """
+        ecs = _client("ecs")
+        named = {"cluster": self.outputs["ClusterName"], "service": self.outputs["WorkerServiceName"]}
+        await asyncio.to_thread(ecs.update_service, **named, forceNewDeployment=True)
+        until = time.monotonic() + DEPLOYED_SECONDS
+        while time.monotonic() < until:
+            await asyncio.sleep(POLL_SECONDS)
+            found = await asyncio.to_thread(
+                ecs.describe_services, cluster=named["cluster"], services=[named["service"]]
+            )
+            newest = found["services"][0]["deployments"][0]
+            if newest.get("rolloutState") == "FAILED":
+                raise OSError(f"the deployment failed: {newest.get('rolloutStateReason', '')}")
+            if newest.get("rolloutState") == "COMPLETED":
+                return
+        raise TimeoutError(f"the deployment is not over after {DEPLOYED_SECONDS:g} s")
+
+    async def delete(self, principal: str, session: str) -> str:
+        """Delete a session, when its holder has released it; what the command says.
+
+        Raises:
+            OSError: It could not be deleted.
+        """
+        until = time.monotonic() + DELETE_SECONDS
+        command = delete_command(principal, session, self.outputs)
+        while True:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                *command,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+            )
+            output, _ = await process.communicate()
+            said = output.decode(errors="replace").strip()
+            if process.returncode == 0:
+                return said
+            if time.monotonic() > until or "held" not in said:
+                raise OSError(said[-500:])
+            await asyncio.sleep(POLL_SECONDS)
+
+
+async def find(name: str) -> Stack:
+    """Read the outputs of a deployment's stacks.
+
+    Args:
+        name: The stacks' name without its end, such as `Segue-dev`.
+    """
+    cloudformation = _client("cloudformation")
+    outputs: dict[str, str] = {}
+    for part in ("Data", "Service"):
+        found = await asyncio.to_thread(cloudformation.describe_stacks, StackName=f"{name}-{part}")
+        outputs |= {each["OutputKey"]: each["OutputValue"] for each in found["Stacks"][0].get("Outputs", [])}
+    return Stack(outputs)
+
+
+def delete_command(principal: str, session: str, outputs: Mapping[str, str]) -> list[str]:
+    """The command that deletes a session, as a module and its arguments."""
+    return [
+        "-m",
+        "segue.cli",
+        "sessions",
+        "delete",
+        f"{principal}/{session}",
+        "--yes",
+        "--bucket",
+        outputs.get("BucketName", "BUCKET"),
+        "--lock-table",
+        outputs.get("LockTableName", "LOCK_TABLE"),
+    ]
+
+
+def shown(command: list[str]) -> str:
+    """The command for people."""
+    return shlex.join([".venv/bin/python", *command])
+
+
+def principal(token: str) -> str:
+    """The principal of a token, or `PRINCIPAL` if the token does not say it."""
+    try:
+        content = token.split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(content + "=" * (-len(content) % 4)))
+        return principal_of(claims["iss"], claims["sub"])
+    except (IndexError, KeyError, TypeError, ValueError):
+        return "PRINCIPAL"
+
+
+def _client(service: str) -> Any:
+    import boto3  # a second that a visit without credentials need not wait for
+
+    return boto3.client(service)  # type: ignore[call-overload]  # any service

@@ -1,0 +1,106 @@
+"""Turns: typed, spoken, and spoken over."""
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Final
+
+from segue.client import Client
+from segue.wire.frames import AudioOutput, BargeIn, Transcript
+from smoke.call import calling, is_answer, words
+from smoke.report import State
+from smoke.speech import RECORDING, question
+from smoke.visit import ANSWER_SECONDS, Outcome, Step, Visit, in_time
+
+GREETING: Final = "Say hello"
+REHEARSED: Final = f"You said: {GREETING}"
+"""The rehearsal model's answer; no other gives it."""
+LONG_ANSWER: Final = "Please count to 60."
+
+
+async def typed(visit: Visit) -> Outcome:
+    """A typed turn, acknowledged as durable."""
+    call = visit.on_the_line
+    seconds, answer = await call.ask(GREETING, ANSWER_SECONDS)
+    visit.rehearsal = answer == REHEARSED
+    await call.client.flush(ANSWER_SECONDS)
+    model = "the rehearsal model" if visit.rehearsal else "a model"
+    return Outcome(
+        came=f"{seconds * 1000:.0f} ms, {model} says {answer[:60]!r}; durable",
+        state=in_time(seconds, 10.0),
+        figures={"answer": round(seconds * 1000, 1)},
+    )
+
+
+async def typed_for_the_text_function(visit: Visit) -> Outcome:
+    """A typed turn of a client that prefers text, in a session of its own."""
+    client = Client(visit.url, session=f"{visit.session}-text", token=visit.token, modality="text")
+    async with calling(client) as call:
+        seconds, answer = await call.ask(GREETING, ANSWER_SECONDS)
+        await call.client.flush(ANSWER_SECONDS)
+    return Outcome(
+        came=f"{seconds * 1000:.0f} ms, {answer[:60]!r}; durable",
+        state=in_time(seconds, 15.0),
+        figures={"answer": round(seconds * 1000, 1)},
+    )
+
+
+async def spoken(visit: Visit, recording: Path = RECORDING) -> Outcome:
+    """A spoken question, heard in words and answered in speech."""
+    call = visit.on_the_line
+    if call.rate is None:
+        return Outcome(came="the session has no audio", state=State.SKIPPED)
+    await call.silence()
+    place = len(call.heard)
+    async with call.speaking(question(call.rate, rehearsal=visit.rehearsal, recording=recording)) as ended:
+        spoken_at = await ended
+        first_at, _ = await call.first(lambda frame: isinstance(frame, AudioOutput), ANSWER_SECONDS, place)
+        _, heard = await call.first(
+            lambda frame: isinstance(frame, Transcript) and frame.final and frame.role == "user", ANSWER_SECONDS, place
+        )
+        _, answer = await call.first(is_answer, ANSWER_SECONDS, place)
+    seconds = max(0.0, first_at - spoken_at)
+    return Outcome(
+        came=f"heard {words(heard)[:60]!r}, first sound after {seconds * 1000:.0f} ms, says {words(answer)[:60]!r}",
+        state=in_time(seconds, 3.0),
+        figures={"first_sound": round(seconds * 1000, 1)},
+    )
+
+
+async def spoken_over(visit: Visit, recording: Path = RECORDING) -> Outcome:
+    """A barge-in: the agent is spoken over in a long answer."""
+    call = visit.on_the_line
+    if call.rate is None:
+        return Outcome(came="the session has no audio", state=State.SKIPPED)
+    await call.silence()
+    place = len(call.heard)
+    await call.client.send_text(LONG_ANSWER)
+    await call.first(lambda frame: isinstance(frame, AudioOutput), ANSWER_SECONDS, place)
+    await asyncio.sleep(1.0)  # a caller who has understood that it will be long
+    place, began = len(call.heard), time.monotonic()
+    async with call.speaking(question(call.rate, rehearsal=visit.rehearsal, recording=recording)):
+        at, _ = await call.first(lambda frame: isinstance(frame, BargeIn), ANSWER_SECONDS, place)
+        place = len(call.heard)
+        await call.first(is_answer, ANSWER_SECONDS, place)
+    seconds = at - began
+    return Outcome(
+        came=f"silent {seconds * 1000:.0f} ms after the caller began",
+        state=in_time(seconds, 2.0),
+        figures={"barge_in": round(seconds * 1000, 1)},
+    )
+
+
+TYPED = Step("typed turn", "an answer within 10 s, and the input durable", "docs/deploy.md#the-first-call", typed)
+TEXT_FUNCTION = Step(
+    "typed turn, modality text",
+    "an answer within 15 s, and the input durable",
+    "docs/protocol.md",
+    typed_for_the_text_function,
+)
+SPOKEN = Step(
+    "spoken turn",
+    "the words, and the first sound within 3 s of the last word (a real model costs some cents)",
+    "docs/providers.md",
+    spoken,
+)
+BARGE_IN = Step("barge-in", "the agent falls silent within 2 s", "docs/protocol.md", spoken_over)

@@ -1,0 +1,99 @@
+"""A visit to a deployment: where it is, who comes, and what is learnt on the way."""
+
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from segue.client import Client
+from smoke.call import Call
+from smoke.report import Line, State
+
+ANSWER_SECONDS = 60.0
+"""A model that takes longer does not answer."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Visit:
+    """What the steps share.
+
+    Attributes:
+        url: The deployment's WebSocket address.
+        token: A good token.
+        session: The session that is used.
+        idle_seconds: For the step that waits; 0 leaves it out.
+        call: The call that goes on through most steps; None before it.
+        rehearsal: True if the model has turned out to be the rehearsal.
+    """
+
+    url: str
+    token: str
+    session: str = field(default_factory=lambda: f"smoke-{secrets.token_hex(6)}")
+    idle_seconds: float = 0.0
+    call: Call | None = None
+    rehearsal: bool = False
+
+    @property
+    def emulated(self) -> bool:
+        """True for the local emulator, whose addresses have a path of its own."""
+        return "/_aws/execute-api/" in self.url
+
+    @property
+    def on_the_line(self) -> Call:
+        """The call that goes on."""
+        if self.call is None:
+            raise ConnectionError("there is no call")
+        return self.call
+
+    def client(self) -> Client:
+        """A client of the session."""
+        return Client(self.url, session=self.session, token=self.token)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What came of a step.
+
+    Attributes:
+        came: In words.
+        state: How it stands to what was expected.
+        figures: Measured values.
+    """
+
+    came: str
+    state: State = State.WELL
+    figures: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A part of the story.
+
+    Attributes:
+        name: Its name in the report.
+        expected: What a deployment that is well does.
+        page: The page that explains a difference.
+        work: Does it.
+        needed: True if nothing after it can be tried when it differs.
+    """
+
+    name: str
+    expected: str
+    page: str
+    work: Callable[[Visit], Awaitable[Outcome]]
+    needed: bool = False
+
+    def line(self, outcome: Outcome) -> Line:
+        """The line of the report."""
+        return Line(
+            step=self.name,
+            expected=self.expected,
+            came=outcome.came,
+            state=outcome.state,
+            page=self.page,
+            figures=outcome.figures,
+        )
+
+
+def in_time(seconds: float, expected: float) -> State:
+    """Well, or slow if it took longer than expected."""
+    return State.WELL if seconds <= expected else State.SLOW

@@ -1,0 +1,68 @@
+"""`make smoke` against the local stack: the whole story, a redeployment in it, and nothing left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from segue.lease.item import GuardItem
+from tests.support.stage import AWS_ENVIRONMENT
+
+ROOT = Path(__file__).resolve().parents[2]
+
+pytestmark = [pytest.mark.e2e, pytest.mark.emulator, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The command of a stack of its own."""
+    return [sys.executable, "-m", "local", "--home", str(tmp_path_factory.mktemp("smoke"))]
+
+
+@pytest.fixture(scope="module")
+def facts(local: list[str]) -> Iterator[dict[str, Any]]:
+    up = [*local, "up", "--detach", "--json"]
+    started = subprocess.run(up, cwd=ROOT, capture_output=True, text=True, timeout=320, check=False)
+    assert started.returncode == 0, started.stdout + started.stderr
+    try:
+        yield json.loads(started.stdout)
+    finally:
+        subprocess.run([*local, "down"], cwd=ROOT, capture_output=True, timeout=120, check=False)
+
+
+def test_the_story_is_as_expected_and_leaves_nothing_behind(local: list[str], facts: dict[str, Any]) -> None:
+    environment = {
+        **os.environ,
+        **AWS_ENVIRONMENT,
+        "AWS_ENDPOINT_URL": facts["endpoint_url"],
+        "SEGUE_TOKEN": facts["token"],
+    }
+    redeploy = " ".join([*local, "redeploy"])
+    command = [sys.executable, "-m", "smoke", "--url", facts["websocket_url"], "--stack", "Segue-local", "--json"]
+    options = ["--idle-seconds", "2", "--redeploy-with", redeploy]
+    played = subprocess.run(
+        [*command, *options], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=560, check=False
+    )
+
+    assert played.returncode == 0, played.stdout + played.stderr
+    report = json.loads(played.stdout)
+    states = {line["step"]: line["state"] for line in report["lines"]}
+    assert states["handshake with the token"] == "known", "the emulator echoes no subprotocol"
+    others = {name: state for name, state in states.items() if name != "handshake with the token"}
+    assert set(others.values()) <= {"well", "slow"}, report["lines"]
+    assert len(states) == 16
+    assert not report["notes"]
+    assert facts["token"] not in played.stdout + played.stderr
+    table = boto3.client("dynamodb", endpoint_url=facts["endpoint_url"], region_name="us-east-1")
+    items = table.scan(TableName=facts["lock_table"])["Items"]
+    left = [GuardItem.from_attributes(each) for each in items if "/smoke-" in each["session_key"]["S"]]
+    assert len(left) == 2
+    assert all(each.deleted for each in left)
