@@ -1,7 +1,7 @@
 # `make help` says what there is. Everything runs from this folder and writes only into it.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup local redeploy demo preflight smoke test coverage model lint format lock audit clean
+.PHONY: help setup local redeploy demo preflight smoke quick test coverage model lint format lock audit clean
 
 # Which Python makes the environments; empty: looked for (local/setup.sh).
 PYTHON ?=
@@ -44,6 +44,9 @@ preflight: setup ## before `npx cdk deploy`: ask the AWS account for what the se
 
 smoke: setup ## after it: play a story against the deployment at URL=… with TOKEN=… and report what came (three minutes)
 	@SEGUE_TOKEN="$${TOKEN:-$$SEGUE_TOKEN}" .venv/bin/python -m smoke --url '$(URL)' $(SMOKE)
+
+quick: setup ## lint of the files changed against main, and the unit tests that take no longer than a second
+	@local/quick.sh $(shell getconf _NPROCESSORS_ONLN)
 
 test: setup ## all tests
 	@$(PYTEST) $(PYTEST_ARGS)

@@ -14,6 +14,7 @@ from tests.chaos.call import ANSWER_SECONDS, Call
 from tests.chaos.fleet import LEASE_SECONDS
 from tests.chaos.plan import Outcome, Place, Plan
 from tests.chaos.wire import PATH_SECONDS, UNDER_WAY
+from tests.support.waiting import within
 
 LONGEST_PAUSE_SECONDS: Final = 1.0
 
@@ -130,7 +131,7 @@ class Adversary:
         Raises:
             TimeoutError: The call is lost.
         """
-        async with asyncio.timeout(ANSWER_SECONDS):
+        async with within(ANSWER_SECONDS):
             while True:
                 held = await asyncio.to_thread(session_holder, self._place.deployment, call.session, principal())
                 if held is not None and self._place.fleet.has(held[0]):

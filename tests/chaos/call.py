@@ -18,6 +18,7 @@ from tests.chaos.plan import Outcome, Place, Plan
 from tests.chaos.relays import SocketRelay
 from tests.chaos.weather import Sky
 from tests.chaos.wire import Wire
+from tests.support.waiting import within
 
 ANSWER_SECONDS: Final = 90.0
 """Far longer than anything takes: what is not answered by then never will be."""
@@ -121,14 +122,14 @@ class Call:
     async def caught_up(self) -> None:
         """Wait, bounded, until no more than usual is unacknowledged."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with within(ANSWER_SECONDS):
                 while self._client is None or self._client.unacknowledged > CAUGHT_UP_FRAMES:
                     await asyncio.sleep(0.1)
 
     async def speaking(self) -> None:
         """Wait, bounded, until the agent is in the middle of an answer."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with within(ANSWER_SECONDS):
                 while not self.wire.speaks(time.monotonic()):
                     await asyncio.sleep(0.02)
 

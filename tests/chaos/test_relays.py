@@ -13,7 +13,7 @@ from aiohttp import web
 
 from tests.chaos.relays import LOOPBACK, HttpRelay
 from tests.chaos.weather import CALM, Sky
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, within
 
 
 @dataclass
@@ -71,10 +71,9 @@ async def test_a_partition_swallows_requests_and_answers_until_it_heals(storage:
 
 
 async def test_a_relay_ends_in_a_partition(storage: Storage) -> None:
-    async with asyncio.timeout(10.0):
-        async with HttpRelay(storage.url, Sky(CALM, random.Random(1))) as relay:
-            relay.partition()
-            lost = asyncio.create_task(ask(relay.url))
-            await eventually(lambda: relay.swallowed)
+    async with within(10.0), HttpRelay(storage.url, Sky(CALM, random.Random(1))) as relay:
+        relay.partition()
+        lost = asyncio.create_task(ask(relay.url))
+        await eventually(lambda: relay.swallowed)
     with pytest.raises(aiohttp.ClientError):
         await lost

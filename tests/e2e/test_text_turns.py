@@ -24,7 +24,7 @@ from segue.client import Client
 from segue.lease.item import GuardItem
 from segue.wire.frames import Approval, Error, Modality, TextOutput, Tool, Transcript
 from tests.support.patient import PATIENT
-from tests.support.waiting import eventually, eventually_sync
+from tests.support.waiting import eventually, eventually_sync, within
 
 ROOT = Path(__file__).resolve().parents[2]
 SESSION = "mixed"
@@ -93,14 +93,14 @@ class Talk:
         await self._client.answer(asked, {request.id: response for request in asked.requests})
 
     async def refused(self, code: str) -> None:
-        async with asyncio.timeout(90), self._changed:
+        async with within(90), self._changed:
             await self._changed.wait_for(lambda: code in self.errors)
 
     async def say(self, text: str) -> None:
         await self._client.send_text(text)
 
     async def hear(self, answer: str, seen: int = 0) -> None:
-        async with asyncio.timeout(90), self._changed:
+        async with within(90), self._changed:
             await self._changed.wait_for(lambda: answer in [said for _, said in self.said[seen:]])
         await self._client.flush()
 

@@ -23,15 +23,19 @@ from typing import Any
 import pytest
 
 from tests.support.leftovers import Sweeper
+from tests.support.steady_clock import steady
 
 AGAIN_S = float(os.environ.get("SEGUE_TEST_AGAIN_S", "20"))
 """Seconds until an interrupted test that still runs is interrupted again: what its finalizers may take."""
 
+LONGEST = 2
+"""A limit counts seconds of the steady clock, but at most so many times as many of the real one."""
+
 INTERRUPTIONS = 6
 """Interruptions of one test. At one more its process is given up."""
 
-STANDSTILL_S = float(os.environ.get("SEGUE_TEST_STANDSTILL_S", "1200"))
-"""Seconds without the beginning or the end of any test. The longest limit of a test and its finalizers fit in twice."""
+STANDSTILL_S = float(os.environ.get("SEGUE_TEST_STANDSTILL_S", "1500"))
+"""Seconds without the beginning or the end of any test. The longest limit of a test and its interruptions fit in."""
 
 STANDSTILL_CODE = 3
 """pytest's own code of an internal error: the run has no result."""
@@ -101,9 +105,13 @@ def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> bool | None:
     if settings.method != "signal" or threading.current_thread() is not threading.main_thread():
         return None
     interruptions = 0
+    limit, longest = steady().now() + settings.timeout, time.monotonic() + LONGEST * settings.timeout
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         nonlocal interruptions
+        if (left := min(limit - steady().now(), longest - time.monotonic())) > 0:
+            signal.setitimer(signal.ITIMER_REAL, max(left, 0.1), AGAIN_S)
+            return
         if not item.stash.get(_interruptible, False):
             return  # pytest itself is at work between two phases; the next alarm comes
         interruptions += 1

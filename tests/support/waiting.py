@@ -1,10 +1,16 @@
-"""Waiting for a condition, bounded. The bound is for what never comes: a busy machine is not to reach it."""
+"""Waiting for a condition, bounded. Bounds are in seconds of the steady clock: a busy machine does not reach them."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TypeVar
+
+from tests.support.steady_clock import steady
+
+_T = TypeVar("_T")
 
 PATIENCE_S = 60.0
 """Half of what a test may take. A condition that holds costs nothing of it."""
@@ -12,15 +18,41 @@ PATIENCE_S = 60.0
 
 async def eventually(condition: Callable[[], object], seconds: float = PATIENCE_S) -> None:
     """Return as soon as a condition holds; fail if it does not in time."""
-    deadline = time.monotonic() + seconds
+    deadline = steady().now() + seconds
     while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s"
+        assert steady().now() < deadline, f"not within {seconds} s"
         await asyncio.sleep(0.005)
 
 
 def eventually_sync(condition: Callable[[], object], seconds: float = PATIENCE_S) -> None:
     """The same for tests without an event loop."""
-    deadline = time.monotonic() + seconds
+    deadline = steady().now() + seconds
     while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s"
+        assert steady().now() < deadline, f"not within {seconds} s"
         time.sleep(0.005)
+
+
+@contextlib.asynccontextmanager
+async def within(seconds: float = PATIENCE_S) -> AsyncIterator[None]:
+    """Do as ``asyncio.timeout``: raise TimeoutError in a block that takes longer."""
+    loop, deadline = asyncio.get_running_loop(), steady().now() + seconds
+    async with asyncio.timeout(None) as limit:
+
+        def look() -> None:
+            nonlocal timer
+            if (left := deadline - steady().now()) > 0:
+                timer = loop.call_later(max(left, 0.005), look)
+            else:
+                limit.reschedule(loop.time())
+
+        timer = loop.call_later(seconds, look)
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+
+async def promptly(awaited: Awaitable[_T], seconds: float = PATIENCE_S) -> _T:
+    """Do as ``asyncio.wait_for``: raise TimeoutError if that takes longer."""
+    async with within(seconds):
+        return await awaited

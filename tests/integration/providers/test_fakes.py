@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import ssl
 from typing import Any
@@ -17,6 +16,7 @@ from local.fakes.gemini import KEY as GEMINI_KEY
 from local.fakes.nova_mind import NovaMind
 from local.fakes.openai import KEY as OPENAI_KEY
 from local.fakes.schemas_nova import Envelope
+from tests.support.waiting import within
 
 PCM = {"type": "audio/pcm", "rate": 24000}
 SESSION = {
@@ -36,7 +36,7 @@ RESULT = {"toolResponse": {"functionResponses": [{"id": "i", "name": "n", "respo
 
 async def refused(address: str, messages: list[Any], **options: Any) -> None:
     """Send messages, and read until the fake has ended the connection."""
-    async with asyncio.timeout(10.0), connect(address, **options) as socket:
+    async with within(10.0), connect(address, **options) as socket:
         with pytest.raises(ConnectionClosed):
             for message in messages:
                 await socket.send(json.dumps(message))

@@ -17,6 +17,7 @@ from segue.session.runtime import Runtime
 from segue.session.session import Session
 from segue.storage.stores import Stores
 from segue.strands.file import file_stores
+from tests.support.steady_clock import steady_clock  # noqa: F401 - a fixture
 
 SHORT = LeaseSettings(duration=2.0, heartbeat=0.3, margin=0.3)
 """A lease that a test can outwait, and that its holder keeps on a busy machine."""

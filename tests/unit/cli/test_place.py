@@ -18,7 +18,7 @@ from segue.cli.location import Place
 from segue.cli.output import progress, waiting
 from segue.session.runtime import Runtime
 from segue.strands.s3 import open_stores
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, within
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -32,7 +32,7 @@ def test_ctrl_c_is_noticed_if_the_signal_does_not_wake_who_waits(directory):
         await eventually(lambda: sys._current_frames()[main].f_code is threading.Condition.wait.__code__)
         signal.pthread_kill(threading.get_ident(), signal.SIGINT)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(10):
+            async with within(10):
                 await over.wait()
         ended.set()
 

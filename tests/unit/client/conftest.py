@@ -38,6 +38,7 @@ from segue.wire.frames import (
 from segue.wire.output import OutputNumbering
 from segue.wire.sender import SenderSettings
 from segue.wire.sequence import Receiver
+from tests.support.waiting import within
 
 JUNK = '{"message": "Internal server error", "connectionId":"x", "requestId":"y"}'
 
@@ -150,7 +151,7 @@ class Server:
         self.connections[-1].transport.abort()
 
     async def heard_all(self, condition):
-        async with asyncio.timeout(20), self.said:
+        async with within(20), self.said:
             await self.said.wait_for(lambda: condition(self))
 
     async def greet(self, client_id, since):
@@ -272,7 +273,7 @@ async def server():
 async def events_until(client, condition):
     """The events up to the first that fits."""
     events = []
-    async with asyncio.timeout(20):
+    async with within(20):
         async for event in client.events():
             events.append(event)
             if condition(event):

@@ -38,6 +38,7 @@ from segue.wire.frames import (
     error_frame,
 )
 from segue.wire.sender import SenderSettings
+from tests.support.waiting import promptly, within
 from tests.unit.client.conftest import ASKS, Network, events_until, quick, records_of
 
 
@@ -122,7 +123,7 @@ async def test_hello_is_repeated_until_a_holder_is_ready(server):
     starting = asyncio.create_task(client_of(server).start())
     await server.heard_all(lambda server: len(of_kind(server.heard, Hello)) >= 3)
     server.answer_hello = True
-    await asyncio.wait_for(starting, 20)
+    await promptly(starting, 20)
 
 
 async def test_no_holder_ready_in_time(server):
@@ -147,11 +148,11 @@ async def test_refused_credentials(server, status):
 async def test_a_server_in_trouble_is_tried_again(server):
     server.refuse_with = 503
     starting = asyncio.create_task(client_of(server).start())
-    async with asyncio.timeout(20):
+    async with within(20):
         while len(server.handshakes) < 3:
             await asyncio.sleep(0)
     server.refuse_with = None
-    await asyncio.wait_for(starting, 20)
+    await promptly(starting, 20)
 
 
 async def test_headers_are_made_anew_for_each_connection(server):
@@ -282,7 +283,7 @@ async def test_the_reason_why_no_holder_was_ready(server, status):
 async def test_connections_are_renewed_before_they_end_unnoticed(server):
     said = []
     settings = {"connection_lifetime": 0.3, "overlap": 0.05, "hello_interval": 9.0, "longest_hello_interval": 9.0}
-    async with client_of(server, **settings) as client, asyncio.timeout(20):
+    async with client_of(server, **settings) as client, within(20):
         while client.connection < 3 or len(said) < 20:
             said.append(f"text {len(said)}")
             await client.send_text(said[-1])
@@ -315,7 +316,7 @@ async def test_a_connection_that_is_dead_without_a_word_is_replaced(server):
         server.inbound.random.choice = lambda fates: "lose"
         server.listeners.clear()  # not even noise
         await client.send_text("hi")
-        async with asyncio.timeout(20):
+        async with within(20):
             while len(server.handshakes) < 2:
                 await asyncio.sleep(0.01)
         server.inbound = Network()
@@ -351,7 +352,7 @@ async def test_a_plain_client_without_numbers_is_heard(server):
     async with connect(server.url) as socket:
         await socket.send('{"type":"hello","session":"s","client_id":"plain","connection":1}')
         await socket.send('{"type":"text","text":"hi"}')
-        async with asyncio.timeout(20):
+        async with within(20):
             async for message in socket:
                 if any(isinstance(frame, TextOutput) for frame in decode_server_message(message)):
                     break
@@ -425,7 +426,7 @@ async def test_closing_ends_a_flush(server):
         assert not flushing.done()
         await client.close()
         with pytest.raises(ClientClosed):
-            await asyncio.wait_for(flushing, 20)
+            await promptly(flushing, 20)
 
 
 async def test_leaving_with_a_dead_server_does_not_take_long(server):

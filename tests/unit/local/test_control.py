@@ -20,6 +20,7 @@ from local.progress import Event, Progress
 from local.stack import run_file
 from local.stack.control import Client, Server
 from local.stack.run_file import Run
+from tests.support.waiting import within
 
 
 class StandIn:
@@ -108,7 +109,7 @@ async def test_a_redeploy_that_fails_says_why(client, stack):
 async def test_a_redeploy_goes_on_without_its_terminal(client, stack):
     async with contextlib.aclosing(client.redeploy()) as events:
         await anext(events)
-    async with asyncio.timeout(10):
+    async with within(10):
         await stack.deployed.wait()
 
 
@@ -123,7 +124,7 @@ async def test_without_the_token_nothing_is_answered(server, stack):
 async def test_a_header_that_is_no_text_is_a_wrong_token(server):
     reader, writer = await asyncio.open_connection("127.0.0.1", int(server.url.rpartition(":")[2]))
     writer.write(b"GET /status HTTP/1.1\r\nHost: x\r\nAuthorization: \xff\xfe\r\n\r\n")
-    async with asyncio.timeout(10):
+    async with within(10):
         assert b" 403 " in await reader.readline()
     writer.close()
 

@@ -14,6 +14,7 @@ from local.processes import guard
 from local.processes.children import Guard, base_environment
 from local.processes.guard import Guarded
 from local.settings import ROOT
+from tests.support.waiting import within
 
 SUPERVISOR = """
 import asyncio, os, sys
@@ -74,7 +75,7 @@ async def test_a_child_that_ends_takes_what_it_started_with_it(tmp_path: Path):
     )
     assert await child.wait() == 0
     grandchild = int(log.read_text())
-    async with asyncio.timeout(10):
+    async with within(10):
         while Path(f"/proc/{grandchild}").exists() and "Z" not in Path(f"/proc/{grandchild}/stat").read_text():
             await asyncio.sleep(0.02)
     await keeper.stop()
@@ -85,7 +86,7 @@ async def test_stop_kills_what_does_not_listen(guard: Guard, tmp_path: Path):
     child = await guard.spawn(
         "deaf", [sys.executable, "-c", script], environment=base_environment(), log=tmp_path / "log", layer=0, grace=1
     )
-    async with asyncio.timeout(10):
+    async with within(10):
         while "deaf" not in child.log.read_text():
             await asyncio.sleep(0.02)
     assert await child.stop(0.1) == -signal.SIGKILL

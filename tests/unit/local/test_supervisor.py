@@ -14,6 +14,7 @@ from local.progress import Event, Progress
 from local.settings import Settings
 from local.workers.supervisor import Supervisor, restart_pause
 from local.workers.worker_process import Worker
+from tests.support.waiting import within
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ async def supervisor(settings: Settings, guard: Guard, events: list[Event]) -> A
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with within(20):
         while not condition():
             await asyncio.sleep(0.02)
 

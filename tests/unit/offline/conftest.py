@@ -14,6 +14,7 @@ from strands.bidi.types import AudioDelta
 from strands.bidi.types.events import BidiAudioDeltaEvent, BidiResponseStopEvent, BidiTranscriptBlockEvent
 
 from segue.testing.offline import Ear, OfflineVoiceModel, speak
+from tests.support.waiting import within
 
 PATIENCE_SECONDS = 20.0
 
@@ -42,7 +43,7 @@ class Conversation:
 
     async def until(self, kind: type[Any], **fields: Any) -> Any:
         """Wait for the next event of a kind, after the one that was waited for last."""
-        async with asyncio.timeout(PATIENCE_SECONDS), self._news:
+        async with within(PATIENCE_SECONDS), self._news:
             while True:
                 while self._seen < len(self.events):
                     event = self.events[self._seen]

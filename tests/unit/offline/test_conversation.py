@@ -24,6 +24,7 @@ from strands.bidi.types.events import (
 from strands.types.content import TextBlock
 
 from segue.testing.offline import HistoryRejected, OfflineVoiceModel, speak
+from tests.support.waiting import within
 
 
 def said(agent: Any) -> list[tuple[str, str]]:
@@ -152,7 +153,7 @@ async def test_a_tool_result_waits_until_nothing_is_being_said(converse: Any, he
     await talk.agent.send("Count to 3")
     await sleep.holding.wait()
     go_on.set()
-    async with asyncio.timeout(20):
+    async with within(20):
         while len(talk.agent.model.heard) < 3:
             await asyncio.sleep(0)
     sleep.release()

@@ -17,6 +17,7 @@ from strands.types.tools import ToolResultBlock
 
 import segue.testing.offline
 from segue.testing.offline import OfflineVoiceModel, speak
+from tests.support.waiting import promptly
 
 
 def typed(text: str) -> BidiMessage:
@@ -55,7 +56,7 @@ async def test_stop_ends_receive_and_what_is_being_said() -> None:
     await reached.wait()
     before = asyncio.all_tasks()
     await model.stop()
-    assert "bidi_response_stop" not in await asyncio.wait_for(reader, 5)
+    assert "bidi_response_stop" not in await promptly(reader, 5)
     left = asyncio.all_tasks() - {asyncio.current_task()}
     assert not left, (before, left)
 

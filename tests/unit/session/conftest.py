@@ -12,6 +12,7 @@ from segue import GuardedFileSessionManager, GuardedS3SessionManager
 from tests.support.crash import crash
 from tests.support.memory_manager import MemorySessionManager, MemoryStorage
 from tests.support.stage import Stage
+from tests.support.steady_clock import steady_clock  # noqa: F401 - a fixture
 
 
 @pytest.fixture

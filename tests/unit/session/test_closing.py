@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
@@ -15,7 +14,7 @@ from segue import SessionFenced, SessionHeld, StorageUnavailable
 from tests.support.crash import certainly_dead, crash
 from tests.support.memory_manager import MemoryStorage, Unavailable
 from tests.support.sessions import KEPT, SHORT, Sessions, item, started, texts
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, within
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +46,7 @@ async def test_orphans_that_cannot_be_listed_keep_nobody_from_letting_go(
     await agent.send("One")
     await eventually(lambda: outage.failed)
 
-    async with asyncio.timeout(5):
+    async with within(5):
         await getattr(manager, how)()
 
     assert not item(storage).held
@@ -64,7 +63,7 @@ async def test_orphans_that_cannot_be_listed_keep_nobody_from_deleting(
     await eventually(lambda: outage.failed)
 
     with pytest.raises(StorageUnavailable):  # whoever asked is told; the janitor deletes the objects
-        async with asyncio.timeout(5):
+        async with within(5):
             await manager.delete()
 
     assert item(storage).deleted
@@ -133,7 +132,7 @@ async def test_a_resume_while_storage_is_still_away_says_so(memory_sessions: Ses
         await manager.close()
 
     with pytest.raises(StorageUnavailable):
-        async with asyncio.timeout(5):
+        async with within(5):
             await manager.resume()
 
 
@@ -154,7 +153,7 @@ async def test_what_has_to_wait_for_a_commit_does_not_wait_without_end(
     await stuck(manager := memory_sessions(), outage)
 
     with pytest.raises(StorageUnavailable):
-        async with asyncio.timeout(5):
+        async with within(5):
             await getattr(manager, how)()
 
 

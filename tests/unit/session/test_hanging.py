@@ -15,7 +15,7 @@ from segue import LeaseSettings, SessionFenced, SessionHeld, StorageUnavailable
 from tests.support.crash import certainly_dead
 from tests.support.memory_manager import S3, Hang, MemoryStorage, kind_of
 from tests.support.sessions import Sessions, item, started, texts
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, within
 
 SHORT = LeaseSettings(duration=2.0, heartbeat=0.3, margin=0.3)
 """A lease that a test can outwait, and that a busy machine does not cost its holder."""
@@ -57,7 +57,7 @@ async def test_a_release_waits_for_no_heartbeat(memory_sessions: Sessions, stora
     storage.before = hang = Hang("beat")
     await eventually(lambda: hang.waiting)
 
-    async with asyncio.timeout(5):
+    async with within(5):
         await manager.close()
 
     assert not item(storage).held
@@ -211,7 +211,7 @@ async def test_a_close_ends_at_its_limit_and_the_lease_then_runs_out(
     await agent.send("One")
 
     with pytest.raises(StorageUnavailable, match="stay queued"):
-        async with asyncio.timeout(5):
+        async with within(5):
             await getattr(manager, how)(timeout=0.2)
 
     storage.before = Hang()
@@ -224,7 +224,7 @@ async def test_what_is_durable_is_released_while_s3_hangs(memory_sessions: Sessi
     await (manager := memory_sessions(lease=SHORT)).open()
     storage.before = s3 = Hang(*S3)
 
-    async with asyncio.timeout(5):
+    async with within(5):
         await manager.close()
 
     assert not item(storage).held
@@ -241,7 +241,7 @@ async def test_a_release_waits_not_long_for_what_has_to_be_deleted(
     await (manager := memory_sessions(probe=certainly_dead)).open()  # which collects what the dead one left
     await eventually(lambda: s3.waiting)
 
-    async with asyncio.timeout(5):
+    async with within(5):
         await manager.close()
 
     assert not item(storage).held

@@ -12,6 +12,7 @@ from segue import SessionHeld
 from segue.journal.records import unpack
 from tests.support.memory_manager import MemoryStorage, both
 from tests.support.sessions import KEPT, Sessions, item, started
+from tests.support.waiting import within
 
 SECRET = "the number is 4111"
 
@@ -39,7 +40,7 @@ async def test_the_holder_keeps_its_session_during_a_sweep(
     await sweeping.wait()
     try:
         with pytest.raises(SessionHeld):
-            async with asyncio.timeout(60):
+            async with within(60):
                 await memory_sessions(lease=KEPT, acquire_timeout=2 * KEPT.duration).open()
     finally:
         go.set()

@@ -15,7 +15,7 @@ from strands.hooks import BeforeToolCallEvent
 from tests.support.crash import certainly_dead
 from tests.support.memory_manager import Latch, MemoryStorage
 from tests.support.scripted_model import ScriptedModel, calling, calling_all, until
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, within
 
 Sessions = Callable[..., Any]
 
@@ -137,7 +137,7 @@ async def test_a_response_does_not_wait_for_a_hook_that_lets_no_tool_begin(memor
     agent = await talking(memory_sessions())
     agent.add_hook(before, BeforeToolCallEvent)
     agent.model.emit([BidiResponseStartEvent("r1"), *calling("clock", "t1"), BidiResponseStopEvent("r1")])
-    async with asyncio.timeout(10):
+    async with within(10):
         await until(agent, "bidi_response_stop")
     thought.set()
     await agent.stop()

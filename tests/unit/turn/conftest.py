@@ -21,6 +21,7 @@ from segue.wire.delivery import Delivery
 from segue.wire.frames import AnswerInput, Hello, ServerFrame, TextInput, decode_server_frame
 from tests.support.crash import certainly_dead, crash
 from tests.support.memory_manager import MemorySessionManager, MemoryStorage
+from tests.support.steady_clock import steady_clock  # noqa: F401 - a fixture
 from turn.post import Outcome
 from turn.sessions import Sessions
 from turn.turn import Attempt, TurnSettings

@@ -24,7 +24,7 @@ from segue.wire.frames import (
     decode_server_frame,
 )
 from tests.support.emf import metrics_told
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, within
 from tests.unit.turn.conftest import KEY, Person, Process, World, journal, messages
 from turn.post import Outcome
 from turn.speaker import Speaker, Unsaid
@@ -355,7 +355,7 @@ async def test_a_client_that_cannot_be_told_in_time_does_not_keep_the_session_he
     answered = threading.Event()
     world.refuse = lambda _: Outcome.DELIVERED if answered.wait(60) else Outcome.FAILED
     try:
-        async with asyncio.timeout(20):
+        async with within(20):
             with pytest.raises(Unsaid):
                 await process.take(delivery, seconds=0.5)
         assert not (await item(world)).held

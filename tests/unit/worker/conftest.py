@@ -16,6 +16,7 @@ from segue import LeaseSettings, SegueError
 from segue.wire.claims import Claim, ClientAddress
 from segue.wire.frames import Ready
 from tests.support.memory_manager import MemorySessionManager, MemoryStorage
+from tests.support.steady_clock import steady_clock  # noqa: F401 - a fixture
 from tests.support.waiting import eventually
 from tests.unit.worker.stand_ins import FakeConnections, HandledModel, address
 from worker.conversation.model_start import Beginning

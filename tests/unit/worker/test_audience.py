@@ -9,7 +9,7 @@ import pytest
 from segue.lease.item import Known
 from segue.wire.frames import AudioOutput, Ready, TextOutput
 from segue.wire.output import OutputOrder
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, promptly
 from tests.unit.worker.stand_ins import address, turns
 from worker.aws.poster import Outcome
 from worker.conversation.audience import Arrival, Audience
@@ -57,7 +57,7 @@ async def test_what_waits_goes_over_the_newer_connection_in_its_order_and_once(a
     assert audience.meet(NEW) is Arrival.NEW
     audience.send(speech(5))  # spoken before the ``ready`` of the newer connection
     audience.send(ready())
-    await asyncio.wait_for(audience.drained(), 5)
+    await promptly(audience.drained(), 5)
     numbers = [frame.seq for frame in clients.posted["new"]]
     assert numbers == [2, 3, 4, 5, 6, 7], "what was on its way keeps its number, and nothing is missing"
     assert [type(frame) for frame in heard(clients, "old", "new")] == [
@@ -79,7 +79,7 @@ async def test_what_a_hello_brings_again_is_not_moved_and_audio_is(audience, cli
     audience.meet(NEW, retold=True)
     for frame in (TextOutput(text="four", record=4), speech(5), ready(), TextOutput(text="two", record=2)):
         audience.send(frame)
-    await asyncio.wait_for(audience.drained(), 5)
+    await promptly(audience.drained(), 5)
     assert clients.kinds("new") == ["AudioOutput"] * 3 + ["Ready", "TextOutput"]
 
 
@@ -88,7 +88,7 @@ async def test_what_was_delivered_is_not_said_again(audience, clients):
     await audience.drained()
     audience.meet(NEW)
     audience.send(speech(2))
-    await asyncio.wait_for(audience.drained(), 5)
+    await promptly(audience.drained(), 5)
     assert [frame.audio for frame in clients.of("old", AudioOutput)] == [speech(1).audio]
     assert [frame.audio for frame in clients.of("new", AudioOutput)] == [speech(2).audio]
 
@@ -98,7 +98,7 @@ async def test_a_pause_after_a_429_is_not_lost_with_its_message(audience, client
     audience.send(speech(1))
     await eventually(lambda: clients.of("old", AudioOutput))
     audience.meet(NEW)
-    await asyncio.wait_for(audience.drained(), 5)
+    await promptly(audience.drained(), 5)
     assert [frame.seq for frame in clients.posted["new"]] == [2]
 
 
@@ -113,7 +113,7 @@ async def test_a_sender_that_waits_for_the_queue_waits_for_the_newer_connection_
     await turns()
     assert not drained.done()
     free.set()
-    await asyncio.wait_for(drained, 5)
+    await promptly(drained, 5)
 
 
 async def test_the_user_speaking_over_it_drops_the_audio_that_moved(audience, clients):
@@ -126,5 +126,5 @@ async def test_the_user_speaking_over_it_drops_the_audio_that_moved(audience, cl
     audience.meet(NEW)
     audience.drop_audio()
     free.set()
-    await asyncio.wait_for(audience.drained(), 5)
+    await promptly(audience.drained(), 5)
     assert clients.kinds("new") == ["TextOutput"]

@@ -11,7 +11,7 @@ from botocore.exceptions import EndpointConnectionError
 
 from segue import SessionHeld, StorageUnavailable
 from segue.wire.claims import Claim, decode_claim, encode_claim
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, promptly
 from tests.unit.worker.stand_ins import claim, turns
 from worker.aws.claims_queue import ClaimsQueue, QueuedClaim
 from worker.hosting import claims as claims_module
@@ -92,7 +92,7 @@ async def taker(queue, a_host):
     yield made
     made.stop()
     a_host.go.set()
-    await asyncio.wait_for(made.stopped(), 5)
+    await promptly(made.stopped(), 5)
 
 
 async def test_a_claim_that_was_taken_is_deleted(taker, queue, a_host):
@@ -145,7 +145,7 @@ async def test_claims_are_taken_only_when_there_is_room(queue, a_host):
     a_host.room_changed.set()
     await eventually(lambda: queue.wanted == [2])
     taker.stop()
-    await asyncio.wait_for(taker.stopped(), 5)
+    await promptly(taker.stopped(), 5)
 
 
 async def test_a_worker_without_room_can_leave(queue, a_host):
@@ -154,14 +154,14 @@ async def test_a_worker_without_room_can_leave(queue, a_host):
     taker.start()
     await asyncio.sleep(0)
     taker.stop()
-    await asyncio.wait_for(taker.stopped(), 5)
+    await promptly(taker.stopped(), 5)
 
 
 async def test_what_arrives_while_leaving_is_given_back(taker, queue, a_host):
     await eventually(lambda: queue.wanted)
     taker.stop()
     queue.add(encode_claim(claim("one")))
-    await asyncio.wait_for(taker.stopped(), 5)
+    await promptly(taker.stopped(), 5)
     assert queue.given_back == ["r1"]
     assert a_host.taken == []
 
@@ -176,7 +176,7 @@ async def test_leaving_waits_for_what_is_being_taken(taker, queue, a_host):
     await turns()
     assert not stopped.done()
     a_host.go.set()
-    await asyncio.wait_for(stopped, 5)
+    await promptly(stopped, 5)
     assert queue.deleted == ["r1"]
 
 

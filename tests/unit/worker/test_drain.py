@@ -11,7 +11,7 @@ from segue.wire import frames
 from segue.wire.frames import Bye, Ready, Transcript
 from tests.support.memory_manager import Latch, MemorySessionManager, kind_of
 from tests.support.scripted_model import spoken
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, promptly
 from tests.unit.worker.stand_ins import address, audio, claim, delivery, text, turns
 from tests.unit.worker.test_claims import FakeQueue
 from worker.conversation.session import HostedSession, Moved
@@ -71,12 +71,12 @@ async def leaving(world):
     made.claims.start()
     yield made
     made.claims.stop()
-    await asyncio.wait_for(made.claims.stopped(), 5)
+    await promptly(made.claims.stopped(), 5)
 
 
 async def test_frames_are_refused_before_the_release_and_the_claim_comes_last(leaving, world):
     session = await leaving.hold("talk", address(), address("c2", "k2"))
-    await asyncio.wait_for(leaving.drain.run(), 10)
+    await promptly(leaving.drain.run(), 10)
     assert leaving.happened == ["refuse talk", "release talk", "claim talk"]
     assert leaving.queue.sent == [claim("talk", address(), address("c2", "k2"), reason="handoff")]
     assert session.ended.is_set()
@@ -88,7 +88,7 @@ async def test_a_successor_goes_on_where_it_was(leaving, world, clients):
     session.deliver(delivery(text("My name is Alice", 1)))
     await eventually(lambda: world.models[0].texts)
     world.models[0].emit([BidiResponseStartEvent("r"), *spoken("Hello Alice."), BidiResponseStopEvent("r")])
-    await asyncio.wait_for(leaving.drain.run(), 10)
+    await promptly(leaving.drain.run(), 10)
     assert len(clients.of("k1", frames.Moved)) == 1
     world.begin()
     await world.host.take(leaving.queue.sent[0])
@@ -110,7 +110,7 @@ async def test_a_response_is_finished_before_the_session_goes(leaving, world, cl
         session.deliver(delivery(text("too late", 1)))
     await turns()
     world.models[0].emit([*spoken("Two", content_id="c2"), BidiResponseStopEvent("r")])
-    await asyncio.wait_for(draining, 10)
+    await promptly(draining, 10)
     assert leaving.happened == ["say One", "refuse talk", "say Two", "release talk", "claim talk"]
 
 
@@ -119,7 +119,7 @@ async def test_a_response_without_end_is_cut(leaving, world, monkeypatch):
     session = await leaving.hold()
     world.models[0].emit([BidiResponseStartEvent("r")])
     await eventually(lambda: not session.turn.at_boundary)
-    await asyncio.wait_for(leaving.drain.run(), 10)
+    await promptly(leaving.drain.run(), 10)
     assert leaving.happened == ["refuse talk", "release talk", "claim talk"]
 
 
@@ -130,7 +130,7 @@ async def test_a_second_signal_waits_for_no_turn(leaving, world):
     draining = asyncio.create_task(leaving.drain.run())
     await eventually(lambda: leaving.happened == ["refuse talk"])
     leaving.hurry.set()
-    await asyncio.wait_for(draining, 2)
+    await promptly(draining, 2)
     assert leaving.happened == ["refuse talk", "release talk", "claim talk"]
 
 
@@ -140,7 +140,7 @@ async def test_a_slow_client_holds_nothing_up_for_long(leaving, world, clients, 
     await leaving.hold()
     clients.hold("k1")
     world.models[0].emit([BidiResponseStartEvent("r"), *spoken("One"), BidiResponseStopEvent("r")])
-    await asyncio.wait_for(leaving.drain.run(), 10)
+    await promptly(leaving.drain.run(), 10)
     assert leaving.happened == ["refuse talk", "release talk", "claim talk"]
 
 
@@ -154,7 +154,7 @@ async def test_what_was_said_is_posted_before_the_release(leaving, world, client
     await eventually(lambda: leaving.happened == ["refuse talk"])
     await turns()
     slow.set()
-    await asyncio.wait_for(draining, 10)
+    await promptly(draining, 10)
     assert leaving.happened == ["refuse talk", "say One", "release talk", "claim talk"]
 
 
@@ -173,7 +173,7 @@ async def test_input_that_the_agent_was_not_given_is_left_to_the_successor(leavi
     await turns()
     assert world.models[0].texts == []
     leaving.hurry.set()
-    await asyncio.wait_for(draining, 10)
+    await promptly(draining, 10)
     world.begin()
     await world.host.take(leaving.queue.sent[0])
     await eventually(lambda: len(clients.of("k1", Ready)) == 2)
@@ -187,7 +187,7 @@ async def test_input_that_the_agent_was_not_given_is_left_to_the_successor(leavi
 async def test_a_session_without_clients_is_released_and_not_claimed(leaving, world):
     session = await leaving.hold()
     session.deliver(delivery(Bye()))
-    await asyncio.wait_for(leaving.drain.run(), 10)
+    await promptly(leaving.drain.run(), 10)
     assert leaving.happened == ["refuse talk", "release talk"]
 
 
@@ -208,7 +208,7 @@ async def test_a_session_that_was_lost_is_not_claimed(leaving, world, clients):
     world.models[0].emit(spoken("Too late"))
     await eventually(lambda: session.lost and not clients.under_way["k1"], seconds=3)
     world.models[0].emit([BidiResponseStopEvent("r")])
-    await asyncio.wait_for(draining, 10)
+    await promptly(draining, 10)
     assert leaving.queue.sent == []
     assert other.lease_is_fresh()
     await other.close()
@@ -221,7 +221,7 @@ async def test_all_sessions_leave_side_by_side(leaving, world, monkeypatch):
         world.models[number].emit([BidiResponseStartEvent("r")])
         await eventually(lambda one=session: not one.turn.at_boundary)
     started = asyncio.get_running_loop().time()
-    await asyncio.wait_for(leaving.drain.run(), 10)
+    await promptly(leaving.drain.run(), 10)
     assert asyncio.get_running_loop().time() - started < 1.2, "six turns in a row would take 1.8 s"
     assert sorted(one.session_id for one in leaving.queue.sent) == [f"s{number}" for number in range(6)]
 
@@ -233,7 +233,7 @@ async def test_a_session_that_is_being_opened_is_passed_on_too(leaving, world):
     draining = asyncio.create_task(leaving.drain.run())
     await turns()
     latch.go.set()
-    await asyncio.wait_for(asyncio.gather(opening, draining), 10)
+    await promptly(asyncio.gather(opening, draining), 10)
     assert [one.session_id for one in leaving.queue.sent] == ["late"]
     assert world.host.sessions == ()
 
@@ -255,7 +255,7 @@ async def test_a_session_that_opens_as_the_drain_begins_is_handed_over_exactly_o
     with monkeypatch.context() as patch:
         patch.setattr(Host, "sessions", property(growing))
         patch.setattr(Handoff, "run", run)
-        await asyncio.wait_for(leaving.drain.run(), 10)
+        await promptly(leaving.drain.run(), 10)
     assert len(reads) >= 2
     assert sorted(handed_over) == sorted(session.key for session in held[: len(reads)])
 
@@ -270,7 +270,7 @@ async def test_a_session_that_breaks_on_its_way_out_keeps_no_other_from_leaving(
 
     with monkeypatch.context() as patch:
         patch.setattr(world.host.find("default/s0"), step, broken)
-        await asyncio.wait_for(leaving.drain.run(), 10)
+        await promptly(leaving.drain.run(), 10)
     assert sorted(one.session_id for one in leaving.queue.sent) == ["s1", "s2"]
     left = {session.key for session in world.host.sessions}
     assert left == (set() if step == "say_moved" else {"default/s0"}), "what can be released is"
@@ -285,7 +285,7 @@ async def test_its_own_handoff_is_not_taken_back(leaving, world):
         leaving.queue.add("{}", "own")
 
     leaving.queue.send = send_and_receive
-    await asyncio.wait_for(leaving.drain.run(), 10)
+    await promptly(leaving.drain.run(), 10)
     assert leaving.queue.given_back == ["own"]
 
 
@@ -294,7 +294,7 @@ async def test_draining_ends_even_if_storage_does_not_answer(leaving, world, mon
     monkeypatch.setattr(drain_module, "HURRIED_SECONDS", 0.2)
     await leaving.hold()
     world.storage.before = latch = Latch("release")
-    await asyncio.wait_for(leaving.drain.run(), 5)
+    await promptly(leaving.drain.run(), 5)
     assert leaving.queue.sent == []
     latch.go.set()
     await eventually(lambda: "release talk" in leaving.happened)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from segue.client.conversation import Conversation
 from segue.client.settings import ClientSettings
 from segue.wire.frames import FrameError, Ready, Resume, TextInput, encode_frame, error_frame
 from segue.wire.rate import FrameRate
 from segue.wire.sender import SenderSettings
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, within
 from tests.unit.worker.stand_ins import delivery, turns
 from worker.conversation.intake import QUEUE_FRAMES
 from worker.conversation.receipts import INPUT_WINDOW
@@ -64,14 +62,14 @@ async def test_what_was_refused_is_sent_again_and_nothing_else(host, clients, mo
     caller = Caller(hosting, clients)
     words = [str(number) for number in range(1, QUEUE_FRAMES + 1 + TOO_MANY + 1)]
     caller.talk.say(*(TextInput(text=text) for text in words))
-    async with asyncio.timeout(30):
+    async with within(30):
         while len(caller.refused) < TOO_MANY:
             assert len(await caller.speak()) <= INPUT_WINDOW
     refused = caller.refused.copy()
     hosting.model.free.set()
     await eventually(lambda: clients.of("k1", Resume))
     again = []
-    async with asyncio.timeout(30):
+    async with within(30):
         while len(again) < TOO_MANY:
             again += await caller.speak()
         assert caller.talk.unacknowledged > TOO_MANY, "the rest has come, and is not done"

@@ -25,6 +25,7 @@ from segue.wire.frames import (
     Response,
     TextInput,
 )
+from tests.support.waiting import within
 from tests.unit.worker.stand_ins import delivery
 from tests.unit.worker.test_claims import FakeQueue
 from worker.conversation.session import Moved
@@ -161,7 +162,7 @@ def test_any_bytes_have_an_answer_or_an_end_and_the_next_request_is_served(worke
         try:
             writer.write(start + rest)
             writer.write_eof()
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with within(ANSWER_SECONDS):
                 answer = await reader.read()
         except ConnectionError:
             answer = b""

@@ -26,7 +26,7 @@ from segue.wire.frames import (
     TextInput,
 )
 from tests.support.memory_manager import MemoryStorage
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, promptly
 from tests.unit.worker.conftest import World
 from tests.unit.worker.stand_ins import FakeConnections, address, claim, delivery, text
 from tests.unit.worker.test_claims import FakeQueue
@@ -174,7 +174,7 @@ def test_a_conversation_goes_on_whatever_frames_come(talking, bodies):
                 assert refusal.error in MESSAGES
         await talking.goes_on()
 
-    talking.run(asyncio.wait_for(say(), ANSWER_SECONDS))
+    talking.run(promptly(say(), ANSWER_SECONDS))
 
 
 @FUZZ
@@ -199,4 +199,4 @@ def test_any_claim_is_taken_or_refused_and_hurts_no_other_session(talking, body,
         assert talking.host.room >= 0
         await talking.goes_on()
 
-    talking.run(asyncio.wait_for(ask(), ANSWER_SECONDS))
+    talking.run(promptly(ask(), ANSWER_SECONDS))

@@ -11,7 +11,7 @@ import pytest
 from segue import SessionFenced, StorageUnavailable
 from segue.lease.item import Known
 from segue.wire.frames import InputAck, Ready, TextOutput, Transcript
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, promptly
 from tests.unit.worker.stand_ins import turns
 from worker.conversation import output_gate
 from worker.conversation.output_gate import OutputGate
@@ -175,7 +175,7 @@ async def test_emptied_waits_for_what_waits(the_gate, journal, out):
     await turns()
     assert not emptied.done()
     journal.commit(1)
-    await asyncio.wait_for(emptied, 5)
+    await promptly(emptied, 5)
     assert words(out) == ["waiting"]
 
 

@@ -17,7 +17,7 @@ from segue.wire.frames import InputAck, Ready
 from shared.messages import unanswered
 from tests.support.memory_manager import Latch, kind_of
 from tests.support.scripted_model import spoken
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, promptly
 from tests.unit.worker.stand_ins import address, claim, delivery, text, turns
 from tests.unit.worker.test_claims import FakeQueue
 from worker.hosting import standby as preparation_module
@@ -90,7 +90,7 @@ async def drain(old: Worker, *others: Worker) -> None:
 
     async with Successors(peers) as successors:
         leaving = Drain(old.host, old.claims, old.queue, asyncio.Event(), successors, old.name)
-        await asyncio.wait_for(leaving.run(), 15)
+        await promptly(leaving.run(), 15)
 
 
 async def conversation(world, old: Worker, *said: str) -> Any:

@@ -10,7 +10,7 @@ import pytest
 from segue import SessionHeld, StorageUnavailable
 from segue.wire.frames import Bye, Ready
 from tests.support.memory_manager import Latch, MemorySessionManager, Unavailable
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, promptly
 from tests.unit.worker.stand_ins import address, claim, delivery, hello, text, turns
 
 
@@ -53,7 +53,7 @@ async def test_room_counts_what_is_being_opened(world):
     latch.go.set()
     await opening
     await host.find("default/one").stop()
-    await asyncio.wait_for(waiting, 5)
+    await promptly(waiting, 5)
     assert host.room == 1
 
 
@@ -143,7 +143,7 @@ async def test_a_session_whose_clients_are_gone_lingers_and_ends(world, clients)
     await host.take(claim())
     session = host.find("default/talk")
     session.deliver(delivery(Bye()))
-    await asyncio.wait_for(session.ended.wait(), 5)
+    await promptly(session.ended.wait(), 5)
     assert host.sessions == ()
     assert "acquire_id" not in await world.storage.guard.read("default/talk")
 
@@ -202,7 +202,7 @@ async def prepared_until(world, ends):
     await turns()
     assert not waiting.done()
     await ends()
-    await asyncio.wait_for(waiting, 5)
+    await promptly(waiting, 5)
     assert world.host.room == 1
 
 

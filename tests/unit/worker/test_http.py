@@ -13,7 +13,7 @@ import pytest
 from segue.wire.claims import CLAIMS_TOKEN_HEADER
 from segue.wire.delivery import MAX_DELIVERY_BYTES, ROUTE_TOKEN_HEADER, Refusal, decode_refusal, encode_delivery
 from segue.wire.frames import FrameError, Ready
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, within
 from tests.unit.worker.stand_ins import claim, delivery, hello, text
 from tests.unit.worker.test_claims import FakeQueue
 from worker.hosting.claims import ClaimTaker
@@ -102,7 +102,7 @@ class Raw:
         await self._writer.drain()
 
     async def status(self):
-        async with asyncio.timeout(10):
+        async with within(10):
             line = await self.reader.readuntil(b"\r\n")
         return int(line.split()[1])
 
@@ -171,7 +171,7 @@ async def test_a_body_that_trickles_is_ended(server, monkeypatch, path, code):
     async with Raw(server.port) as raw:
         await raw.say(asked(path, *tokens, length=1000), b"{")
         assert await raw.status() == 408
-        async with asyncio.timeout(10):
+        async with within(10):
             rest = await raw.reader.read()
     assert code.encode() in rest, "and the connection is closed"
 

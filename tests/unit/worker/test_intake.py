@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import tracemalloc
 from pathlib import Path
 
@@ -11,12 +10,13 @@ import pytest
 from segue.lease.item import Known
 from segue.wire.frames import FrameError
 from segue.wire.memory import kept_bytes
+from tests.support.waiting import within
 from tests.unit.worker.stand_ins import audio, text
 from worker.conversation.intake import ALL_EARLY_BYTES, CLIENTS, EARLY_BYTES, QUEUE_BYTES, QUEUE_FRAMES, Intake, Said
 
 
 async def taken(intake: Intake, count: int) -> list[Said]:
-    async with asyncio.timeout(5):
+    async with within(5):
         return [await intake.next() for _ in range(count)]
 
 

@@ -18,7 +18,7 @@ from segue.wire.frames import AudioOutput, InputAck, Ready
 from tests.support.emf import metrics_told
 from tests.support.memory_manager import Latch
 from tests.support.scripted_model import answered
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, within
 from tests.unit.worker.stand_ins import HandledModel, address, claim, delivery, text
 from tests.unit.worker.test_claims import FakeQueue
 from tests.unit.worker.test_handoff import Worker, conversation, drain
@@ -261,7 +261,7 @@ async def a_connection_that_is_nearly_over(monkeypatch, **_):
     await model.start(None, None, [])
     clock[0] += 90.0
     with pytest.raises(ConnectionTimeoutError, match="renewed between turns"):
-        async with asyncio.timeout(5.0):
+        async with within(5.0):
             async for _ in model.receive():
                 pass
 

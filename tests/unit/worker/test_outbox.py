@@ -11,7 +11,7 @@ import pytest
 from segue.wire.frames import AudioOutput, InputAck, Received, Resume, TextOutput, Transcript
 from segue.wire.memory import kept_bytes
 from segue.wire.output import OutputNumbering
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, promptly
 from tests.unit.worker.stand_ins import turns
 from worker.aws.poster import Outcome
 from worker.conversation import outbox
@@ -162,7 +162,7 @@ async def test_a_connection_that_is_gone_ends_the_outbox(box, clients):
     clients.answers["k1"].append(Outcome.GONE)
     made.put(said("one"))
     made.put(said("two"))
-    await asyncio.wait_for(made.begin(), 5)
+    await promptly(made.begin(), 5)
     assert len(clients.messages["k1"]) == 1
 
 
@@ -241,7 +241,7 @@ async def test_a_client_that_never_reads_is_disconnected(box, clients, monkeypat
     made = box()
     for number in range(12):
         made.put(said(str(number)))
-    await asyncio.wait_for(made.begin(), 5)
+    await promptly(made.begin(), 5)
     assert clients.closed == ["k1"]
 
 
@@ -254,7 +254,7 @@ async def test_what_must_not_be_dropped_is_bounded_in_bytes(box, clients, monkey
     made.put(said("x" * 30_000))
     made.put(said("late"))
     assert not made._waiting, "all of it is freed at once"
-    await asyncio.wait_for(made.begin(), 5)
+    await promptly(made.begin(), 5)
     assert clients.closed == ["k1"]
     assert clients.posted["k1"] == []
 
@@ -268,7 +268,7 @@ async def test_a_client_that_never_reads_is_given_up_also_while_a_post_gets_no_a
     await eventually(lambda: len(clients.posted["k1"]) > 3)
     for number in range(12):
         made.put(said(str(number)))
-    await asyncio.wait_for(sender, 5)
+    await promptly(sender, 5)
     assert clients.closed == ["k1"]
     assert {frame.text for frame in clients.posted["k1"]} == {"first"}
 
@@ -284,7 +284,7 @@ async def test_what_piled_up_is_not_taken_over_by_a_connection_that_is_not_told_
     told_again.begin()
     await told_again.drained()
     assert [frame.text for frame in clients.posted["k1"]] == ["again"]
-    await asyncio.wait_for(gone_on.begin(), 5)
+    await promptly(gone_on.begin(), 5)
     assert clients.closed == ["k1"], "it would hear what follows as if nothing were missing"
 
 
@@ -319,5 +319,5 @@ async def test_nothing_is_posted_once_the_session_is_not_ours(box, clients):
     await eventually(lambda: clients.posted["k1"])
     ours[0] = False
     slow.set()
-    await asyncio.wait_for(sender, 5)
+    await promptly(sender, 5)
     assert len(clients.posted["k1"]) == 1

@@ -21,7 +21,7 @@ from segue.wire.frames import (
 )
 from tests.support.memory_manager import S3, Hang, kind_of
 from tests.support.scripted_model import spoken
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, promptly
 from tests.unit.worker.stand_ins import address, delivery, hello, text
 from tests.unit.worker.test_drain import Leaving
 from tests.unit.worker.test_session import speech
@@ -143,6 +143,6 @@ async def test_a_worker_that_leaves_while_s3_hangs_keeps_the_conversation_until_
     assert leaving.happened == []
 
     s3.end()
-    await asyncio.wait_for(draining, 20)
+    await promptly(draining, 20)
     assert leaving.happened == ["refuse talk", "release talk", "claim talk"]
     assert address() in leaving.queue.sent[0].clients

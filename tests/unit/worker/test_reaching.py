@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from segue import StorageRefused, StorageUnavailable
 from segue.storage.aws import DynamoGuard, S3Objects
 from segue.testing import provision
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, promptly
 from worker.app import Service
 from worker.hosting import readiness
 from worker.hosting.readiness import reach_storage
@@ -89,7 +89,7 @@ async def test_being_told_to_stop_ends_the_asking(stores, monkeypatch, store, ha
     asking = asyncio.create_task(reach_storage(BUCKET, TABLE, "w1", stop))
     await eventually(lambda: silent.asked > (0 if hangs else 2))
     stop.set()
-    assert await asyncio.wait_for(asking, 5) is False
+    assert await promptly(asking, 5) is False
 
 
 @pytest.fixture
@@ -140,7 +140,7 @@ async def test_a_worker_is_ready_once_both_stores_answer(variables, monkeypatch,
     assert await health(variables) == 200
 
     os.kill(os.getpid(), signal.SIGTERM)
-    await asyncio.wait_for(running, 20)
+    await promptly(running, 20)
 
 
 async def test_a_worker_that_never_was_ready_ends_when_told_to(variables, monkeypatch):
@@ -148,12 +148,12 @@ async def test_a_worker_that_never_was_ready_ends_when_told_to(variables, monkey
     running = asyncio.create_task(Service(Environment.read(variables)).run())
     await eventually(lambda: running.done() or silent.asked > 0)
     os.kill(os.getpid(), signal.SIGTERM)
-    await asyncio.wait_for(running, 20)
+    await promptly(running, 20)
     assert not registered()
 
 
 async def test_a_worker_whose_bucket_is_refused_ends(variables):
     service = Service(Environment.read({**variables, "SEGUE_BUCKET": "another-bucket"}))
     with pytest.raises(StorageRefused, match="another-bucket"):
-        await asyncio.wait_for(service.run(), 20)
+        await promptly(service.run(), 20)
     assert not registered()

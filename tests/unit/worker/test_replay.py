@@ -15,7 +15,7 @@ from segue.wire.frames import AudioInput, InputAck, Ready, Restart, Transcript
 from segue.wire.memory import kept_bytes
 from tests.support.memory_manager import MemorySessionManager
 from tests.support.scripted_model import spoken
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, promptly, within
 from tests.unit.worker.conftest import LEASE
 from tests.unit.worker.stand_ins import address, audio, delivery
 from worker.conversation.audio_replay import (
@@ -257,7 +257,7 @@ async def test_stopping_the_feeding_during_a_restart_does_not_wait(host):
     await eventually(lambda: session._input._giving is not None)
     session._input._giving = None  # as ``_after_restart`` does
     session._feeding.cancel()
-    async with asyncio.timeout(2):
+    async with within(2):
         await session._stop_feeding()
 
 
@@ -278,4 +278,4 @@ async def test_a_connection_that_refuses_audio_and_is_not_replaced_ends_the_conv
     hosting = await host()
     hosting.model.refusal = ConnectionResetError("gone for good")
     hosting.session.deliver(delivery(audio(1, sample=LOUD)))
-    await asyncio.wait_for(hosting.session.ended.wait(), 5)
+    await promptly(hosting.session.ended.wait(), 5)

@@ -22,7 +22,7 @@ from segue.wire.claims import decode_claim, encode_claim
 from segue.wire.delivery import FRAMES_PATH, ROUTE_TOKEN_HEADER, encode_delivery
 from segue.wire.frames import InputAck, Ready, Transcript, decode_server_message
 from tests.conftest import ROOT
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, promptly
 from tests.unit.worker.stand_ins import address, claim, delivery, text
 from worker.app import PartEnded, Service
 from worker.aws.claims_queue import ClaimsQueue
@@ -113,7 +113,7 @@ async def test_from_ready_to_handed_over(stack, management, unused_port):
         assert management.of(InputAck)[-1].upto == 1
 
         os.kill(os.getpid(), signal.SIGTERM)
-        await asyncio.wait_for(running, 20)
+        await promptly(running, 20)
         assert await health() is None, "the listener is closed"
     assert not guard_item(stack).held
     assert "Item" not in registered(TableName="connections", Key=key)
@@ -146,7 +146,7 @@ async def test_a_part_that_breaks_does_not_leave_a_deaf_worker_behind(
     await eventually(lambda: management.of(Ready))
     broken.set()
     with pytest.raises(PartEnded, match=part) as ended:
-        await asyncio.wait_for(running, 30)
+        await promptly(running, 30)
     assert isinstance(ended.value.__cause__, ZeroDivisionError)
     assert not guard_item(stack).held, "its sessions were handed over"
     key = {"pk": {"S": "workers"}, "sk": {"S": "w1"}}
