@@ -28,6 +28,7 @@ class FakeQueue:
         self.sent: list[Claim] = []
         self.wanted: list[int] = []
         self.failures: list[Exception] = []
+        self.poll_seconds = 0.1
 
     def add(self, body: str, receipt: str = "r1") -> None:
         self.waiting.put_nowait(QueuedClaim(body, receipt))
@@ -37,7 +38,7 @@ class FakeQueue:
         if self.failures:
             raise self.failures.pop(0)
         try:
-            async with asyncio.timeout(0.1):
+            async with asyncio.timeout(self.poll_seconds):
                 return [await self.waiting.get()]
         except TimeoutError:
             return []
