@@ -61,8 +61,8 @@ class Conversations(Settings):
     retention_days: int = number(1, 3650, 365)
     """Days after its last use at which a session is deleted."""
     approval_seconds: int = number(10, 86_400, 300)
-    """How long a person may answer what an agent of text turns asks (Strands' interrupts). After it the tool is denied,
-    when the next input or `hello` comes."""
+    """Seconds in which a person may answer an approval of a text turn (Strands' interrupts). After them the next input
+    or `hello` denies the tool."""
 
 
 class Model(Settings):

@@ -1,4 +1,4 @@
-"""How many sessions a principal has open at a time: one item of the connections table for each principal.
+"""The sessions that a principal has open, counted: one item of the connections table for each principal.
 
     pk                      sk          attributes
     principal/<principal>   sessions    revision; open: {connection id: "<until> <counter> <client id> <session id>"}

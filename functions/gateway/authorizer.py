@@ -29,7 +29,7 @@ class Unavailable(Exception):  # noqa: N818 - says what is wrong, not that it is
 
 @cache
 def dependencies() -> Verifier:
-    """What the function needs, made at its first invocation; it keeps the issuer's keys while it is warm."""
+    """Make the verifier at the first invocation; it keeps the issuer's keys while the process is warm."""
     environment = read_environment(AuthorizerEnvironment)
     return Verifier(
         environment.token_issuer, environment.token_audience.split(","), published_keys(environment.token_keys_url)

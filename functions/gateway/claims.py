@@ -4,9 +4,9 @@ registry: newest version, most room ──POST /claims──▶ 202: taken
           │ refused, full                  ▲    │ no answer
           ▼                                └────┘ the next best, while there is time
        the next best ──POST /claims──▶ 202: taken
-          │ the same, or nobody there
+          │ refused again, or no answer
           ▼
-       the claims queue: whoever has room comes for it
+       the claims queue: a worker with room receives it
 """
 
 import math
@@ -85,7 +85,7 @@ class DirectClaims:
         return None
 
     def _taken(self, worker: Worker, body: bytes) -> bool | None:
-        """Whether it takes the claim; None if it does not answer."""
+        """Post the claim: true if the worker takes it, false if it refuses, None if it does not answer."""
         try:
             try:
                 answer = self._request(worker, body)
@@ -138,7 +138,7 @@ class Claims:
     def send(
         self, connection_id: str, binding: Binding, principal: str, reason: Reason, missed: Route | None = None
     ) -> bool:
-        """Claim the session for whoever has room; false if that was done a moment ago.
+        """Claim the session for a worker that has room; false if that was done a moment ago.
 
         Args:
             connection_id: of the client that waits.

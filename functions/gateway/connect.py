@@ -18,7 +18,7 @@ logger = Logger()
 
 @cache
 def dependencies() -> Connections:
-    """What the function needs, made at its first invocation."""
+    """Make the connections table's client at the first invocation."""
     return Connections(clients.dynamodb(), read_environment(ConnectEnvironment).connections_table)
 
 
@@ -37,9 +37,9 @@ def connect(event: dict[str, Any], connections: Connections) -> dict[str, Any]:
     context = event["requestContext"]
     known = context.get("authorizer") or {}
     principal, expires_at = str(known.get("principal", "")), str(known.get("expires_at", ""))
-    # Never so behind the authorizer; without it nobody may get in.
+    # Never so behind the authorizer; without it no client may connect.
     if not PRINCIPAL.fullmatch(principal) or not expires_at.isdecimal():
-        logger.warning("connection refused: the authorizer names nobody", connection=context["connectionId"])
+        logger.warning("connection refused: the authorizer names no principal", connection=context["connectionId"])
         return {"statusCode": 403}
     connections.store(context["connectionId"], principal, int(expires_at))
     logger.info("connected", connection=context["connectionId"], principal=principal)

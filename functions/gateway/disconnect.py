@@ -16,13 +16,13 @@ logger = Logger()
 
 @cache
 def dependencies() -> tuple[Connections, Admission]:
-    """What the function needs, made at its first invocation."""
+    """Make the table's clients at the first invocation."""
     table = read_environment(DisconnectEnvironment).connections_table
     return Connections(clients.dynamodb(), table), Admission(clients.dynamodb(), table)
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """Forget the connection; nobody waits for the answer."""
+    """Forget the connection. API Gateway does not read the answer."""
     try:
         context = event["requestContext"]
         logger.set_correlation_id(context.get("requestId"))
@@ -32,6 +32,6 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         if connection:  # bound or not: a hello that was refused after it was counted is counted still
             admission.leave(connection.principal, connection_id)
         logger.info("disconnected", connection=connection_id)
-    except Exception:  # nobody waits, and nobody could do anything about it
+    except Exception:  # API Gateway ignores an error of this route, and the item expires without this
         logger.exception("disconnect failed")
     return {"statusCode": 200}

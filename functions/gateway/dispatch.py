@@ -39,7 +39,8 @@ from segue.wire.frames import (
 from shared.connections import Binding
 
 HOLDER_WAIT_SECONDS: Final = 3.0
-"""How long a frame is kept for a holder to come. Longer would hold up frames behind it; a client says hello again."""
+"""Seconds that a frame waits for a holder. After it the client gets `no_worker` and says hello again; a longer wait
+would hold up the frames behind it."""
 
 FIRST_POLL_SECONDS: Final = 0.05
 LONGEST_POLL_SECONDS: Final = 0.4
@@ -54,7 +55,7 @@ SUSPECTS: Final = 512
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Who a frame comes from.
+    """The origin of a frame.
 
     Attributes:
         connection_id: API Gateway's id of the connection.
@@ -89,7 +90,7 @@ class Dispatch:
             claims: asks for one.
             clock: monotonic, in seconds.
             sleep: waits, in seconds.
-            turns: takes the text of sessions that nobody holds; None: workers are claimed for all.
+            turns: takes the text of sessions without a holder; None: workers are claimed for all.
         """
         self._routes = routes
         self._post = post
@@ -125,7 +126,7 @@ class Dispatch:
     def _without_holder(self, sender: Sender, frame: ClientFrame, body: bytes, missed: "Missed") -> Error | None:
         self._routes.forget(sender.binding.session_key)
         if isinstance(frame, Bye | OutputAck):
-            return None  # nobody needs to be fetched for these
+            return None  # these need no holder
         if self._turns is not None and self._turns.takes(sender.binding, frame):
             self._turns.send(sender.binding, frame, body)
             return None
@@ -152,7 +153,7 @@ class Dispatch:
             if not isinstance(outcome, Gone):
                 return outcome
             missed = Missed(route, outcome)
-            if outcome.reason == "unreachable":  # whoever came since has died as well
+            if outcome.reason == "unreachable":  # the holder that came since has died as well
                 self._claim(sender, missed)
         return Refused("no_worker")
 
@@ -173,7 +174,7 @@ class Dispatch:
 
 @dataclass(frozen=True, slots=True)
 class Missed:
-    """The last attempt that found nobody."""
+    """The last attempt that reached no holder."""
 
     route: Route | None
     outcome: Gone

@@ -1,4 +1,4 @@
-"""What the functions are told through environment variables: read once, at the first invocation."""
+"""Environment variables of the functions, read once at the first invocation."""
 
 from typing import Annotated, Final
 
@@ -9,10 +9,10 @@ FRAMES_PER_SECOND: Final = 150
 """Above what a client of the library sends when it catches up after a pause (`SenderSettings.rate`)."""
 
 FRAME_BURST: Final = 75
-"""What may come at once, when a network has held frames up."""
+"""Frames that may come at once, after a network has held them up; a connection that sends more is refused."""
 
 SPOKEN_FRAMES_PER_SECOND: Final = 10
-"""What comes of a session whose caller speaks, in pieces of 100 ms."""
+"""Frames a second of a session whose caller speaks, in pieces of 100 ms."""
 
 
 class DisconnectEnvironment(Struct, frozen=True):
@@ -53,7 +53,7 @@ class MessageEnvironment(Struct, frozen=True):
         sessions_per_principal: sessions that one principal may have open at a time.
         frames_per_second: frames that one connection may send.
         frame_burst: frames that one connection may send at once after a pause.
-        turns_queue_url: where text goes that nobody holds the session of; "": there are no text workers.
+        turns_queue_url: where the text of sessions without a holder goes; "": there is no text function.
     """
 
     connections_table: str

@@ -33,7 +33,7 @@ logger = Logger()
 
 @cache
 def dependencies() -> Router:
-    """What the function needs, made at its first invocation."""
+    """Make the router and its clients at the first invocation."""
     environment = read_environment(MessageEnvironment)
     dynamodb, table = clients.dynamodb(), environment.connections_table
     connections = Connections(dynamodb, table)

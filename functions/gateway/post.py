@@ -98,7 +98,7 @@ class HttpPost:
 
 
 def outcome_of(status: int, body: bytes) -> Outcome:
-    """What an answer means. Only the protocol's own codes go on to the client, never the worker's words."""
+    """Read a worker's answer. Only the protocol's own codes go on to the client, never the worker's words."""
     match status:
         case 202:
             return Accepted()

@@ -1,4 +1,4 @@
-"""What becomes of a message: the answer that goes straight back to the client, if any."""
+"""Routing of one message: the answer that goes straight back to the client, if any."""
 
 import time
 from collections import OrderedDict
@@ -123,7 +123,7 @@ class Router:
         return None
 
     def _refusal(self, known: Connection | Sender) -> Error | None:
-        """What a caller is told whose token has ended, or whose connections together send too much."""
+        """Return the error for a client whose token has expired, or whose principal sends too many frames."""
         if self._wall_clock() >= known.token_expires_at:
             return error_frame("expired")
         try:

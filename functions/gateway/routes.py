@@ -1,4 +1,4 @@
-"""Where a session's holder takes frames: read from the guard item, remembered while it works.
+"""Routes to the holders of sessions: read from the guard item, remembered while they work.
 
 The lease is the route: no second registry can disagree with it. A warm function asks the table once and then remembers,
 until a holder refuses or does not answer.
@@ -22,7 +22,7 @@ REMEMBERED: Final = 2048
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where the holder takes frames, and the secret that it wants to see."""
+    """The address at which a holder takes frames, and the secret that it asks for."""
 
     endpoint: str
     token: str = field(repr=False)
@@ -66,7 +66,7 @@ class Routes:
         return route
 
     def _route(self, attributes: "Mapping[str, AttributeValueTypeDef]") -> Route | None:
-        """The route, if somebody holds the session and takes frames.
+        """Read the route; None if the session has no holder that takes frames.
 
         No clock ends what is held (``segue.lease.item``): a holder that is dead shows when it is posted to.
         """

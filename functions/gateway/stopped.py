@@ -47,7 +47,7 @@ class StoppedEnvironment(Struct, frozen=True):
 
 
 class Task(Struct, frozen=True, rename="camel"):
-    """What ECS tells of a task.
+    """ECS's event about a task.
 
     Attributes:
         task_arn: which.
@@ -131,7 +131,7 @@ class Stopped:
 
 @cache
 def dependencies() -> Stopped:
-    """What the function needs, made at its first invocation."""
+    """Make the function's parts at the first invocation."""
     return Stopped(clients.dynamodb(), clients.sqs(), read_environment(StoppedEnvironment))
 
 

@@ -38,9 +38,10 @@ class Turns:
         self._wall_clock = wall_clock
 
     def takes(self, binding: Binding, frame: ClientFrame) -> bool:
-        """Whether a frame is one for a text worker: an image, too, because somebody has to say that it is not taken.
+        """Return true if a frame goes to the text function, for a session without a holder.
 
-        So is every answer to an approval, by whatever a client speaks: no other worker could go on with it.
+        An image does, too: the text function answers that it takes none. So does every answer to an approval, also of a
+        client that speaks: no voice worker could resume that turn.
         """
         if isinstance(frame, AnswerInput):
             return True

@@ -3,8 +3,8 @@
 pk         sk             attributes
 workers    <worker id>    endpoint, version, room, claims_token, …, seen_at, expires_at
 
-An item may outlive its worker by two minutes: whoever asks a worker of the list finds out. One that missed its last
-beats is asked last, or the dead would be first, since their room stays what it was.
+An item may outlive its worker by two minutes; a claim that is posted to the worker finds that out. A worker that missed
+its last beats is asked last: a dead worker's room stays what it was, and would put it first.
 """
 
 import time

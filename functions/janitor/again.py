@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 logger = Logger()
 
 DELAY_S = 900
-"""What SQS delays at most, in seconds."""
+"""Seconds, the longest delay of SQS."""
 
 ROUNDS = 4
 """Rounds of DELAY_S before the second sweep: an hour, longer than any client keeps a request alive."""
@@ -37,7 +37,7 @@ class Waiting(msgspec.Struct, frozen=True):
 
 
 class Queue:
-    """Where lives wait."""
+    """The queue of ended sessions that wait for their second sweep."""
 
     def __init__(self, sqs: SQSClient, url: str) -> None:
         """Use a queue."""
@@ -53,7 +53,7 @@ class Queue:
 
 @cache
 def dependencies() -> tuple[Sweeper, Queue]:
-    """What the functions need, made at the first invocation."""
+    """Make the functions' parts at the first invocation."""
     environment = read_environment(JanitorEnvironment)
     return Sweeper.from_environment(environment), Queue(boto3.client("sqs"), environment.sweeps_queue_url)
 

@@ -1,4 +1,4 @@
-"""What the janitor tells of its sweeps, as the other functions do (``shared.metrics``)."""
+"""Metrics of the janitor's sweeps, written as the other functions' (``shared.metrics``)."""
 
 from shared import metrics
 from shared.metrics import Count

@@ -1,4 +1,4 @@
-"""Deleting one life's objects, and finding lives that nobody knows."""
+"""Garbage collection: deletes an ended session's objects, and finds objects that no guard item names."""
 
 from __future__ import annotations
 

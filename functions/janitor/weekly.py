@@ -58,7 +58,7 @@ class Run(msgspec.Struct, frozen=True):
 
 
 class Runs:
-    """Where runs wait."""
+    """The queue of the weekly runs' remaining parts."""
 
     def __init__(self, sqs: SQSClient, url: str) -> None:
         """Use a queue."""
@@ -72,7 +72,7 @@ class Runs:
 
 @cache
 def dependencies() -> tuple[Sweeper, Queue, Runs]:
-    """What the function needs, made at the first invocation."""
+    """Make the function's parts at the first invocation."""
     environment = read_environment(WeeklyEnvironment)
     sqs = boto3.client("sqs")
     sweeper = Sweeper.from_environment(environment)
@@ -122,6 +122,6 @@ def _swept(sweeper: Sweeper, queue: Queue, life: Life) -> int:
 
 
 def _young(life: Life) -> bool:
-    """Whether a life began so lately that its item may still be on its way; ``born`` begins with the time."""
+    """Return true if the write of the guard item may still be in flight; ``born`` begins with the time."""
     stamp = life.born.partition("-")[0]
     return stamp > time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(time.time() - YOUNG_S))

@@ -1,4 +1,4 @@
-"""What the agent does, as frames for its clients.
+"""Frames that tell clients of an agent's events.
 
     event of the agent           frame                                    leaves
     audio delta                  audio                                    at once
@@ -60,7 +60,7 @@ and by 3, so that no sample and no base64 group is cut."""
 
 
 class Way(Enum):
-    """How a frame leaves."""
+    """The order in which a frame leaves."""
 
     AT_ONCE = auto()
     IN_ORDER = auto()

@@ -1,4 +1,4 @@
-"""What people are asked for a text agent, as frames; a voice agent never asks, and says what turns before it did."""
+"""Approvals of a text agent, as frames. A voice agent asks for none, and repeats those of earlier text turns."""
 
 from __future__ import annotations
 

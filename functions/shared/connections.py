@@ -52,7 +52,7 @@ BOUND_ONCE: Final = f"{EXISTS} AND ({UNBOUND} OR {BOUND_ALIKE})"
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """What a connection is bound to, since its `hello`."""
+    """The session and client that a connection belongs to since its `hello`."""
 
     session_key: str
     session_id: str

@@ -14,7 +14,7 @@ MOST_CUT: Final = 3
 
 
 def bidi_metadata(message: Any) -> dict[str, Any]:
-    """What BidiAgent notes about a message: its kind and, for streamed ones, its status."""
+    """BidiAgent's metadata of a message: its kind and, for streamed ones, its status."""
     return bidi_note(message)
 
 

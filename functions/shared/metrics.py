@@ -1,4 +1,4 @@
-"""What the functions count and measure, told to CloudWatch as log lines (Embedded Metric Format).
+"""Metrics of the functions, told to CloudWatch as log lines (Embedded Metric Format).
 
 Namespace ``Segue``, dimensions ``service`` and ``stage``, as the workers'. A line is written for what is rare: a line
 for every frame would cost more than the frame, and API Gateway and Lambda count those anyway.
@@ -17,7 +17,7 @@ for every frame would cost more than the frame, and API Gateway and Lambda count
     CommitLatency    Milliseconds  segue-turn     how long each took
     Restores         Count         segue-turn     sessions read, because no warm process had them as they are
     RestoreTime      Milliseconds  segue-turn     to take and read one, and to build its agent
-    Fenced           Count         segue-turn     turns whose session somebody else had taken meanwhile
+    Fenced           Count         segue-turn     turns whose session another holder acquired meanwhile
     Sweeps           Count         segue-janitor  sweeps done, of a life that ended or of the bucket each week
     ObjectsDeleted   Count         segue-janitor  objects that they deleted
     SweepFailures    Count         segue-janitor  sweeps that failed; they are tried again

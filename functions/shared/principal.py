@@ -1,4 +1,4 @@
-"""Whose a connection is: the one name that everything it may reach is kept under."""
+"""Principals: the one name that all sessions of a user are kept under."""
 
 import hashlib
 

@@ -29,7 +29,7 @@ _KEPT: Final = 256
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Where a message is in the journal.
+    """A message's position in the journal.
 
     Attributes:
         record: The number of its record, None if it has none.
@@ -68,7 +68,7 @@ class Marks:
         return {mark.record for mark in (*blocks, *self._tools.values(), *self._messages.values())}
 
     def of_block(self, kind: str, role: str, text: str) -> Mark | None:
-        """Where a completed text or transcript is. Each is found once, in order.
+        """Return the position of a completed text or transcript. Each is found once, in order.
 
         Args:
             kind: "text" or "transcript".
@@ -84,7 +84,7 @@ class Marks:
         return None
 
     def of_correction(self, tracking_id: str) -> Mark:
-        """Where the correction of a transcript is, which does not wait for what was recorded before it to come out.
+        """Return the position of a transcript's correction. It does not wait for earlier records to be shown.
 
         Args:
             tracking_id: Of the message that was corrected just now.
@@ -97,15 +97,15 @@ class Marks:
         return mark
 
     def unshown_before(self, record: int) -> bool:
-        """Whether the event of a lower record has yet to come out."""
+        """Return true if the event of a lower record has not been shown yet."""
         return any(one is not None and one < record for one in self.unshown)
 
     def of_tool_use(self, tool_use_id: str) -> Mark | None:
-        """Where a tool call is."""
+        """Return the position of a tool call."""
         return self._tools.pop(tool_use_id, None)
 
     def of_message(self, message: Any) -> Mark | None:
-        """Where the message with tool results is that an event carries."""
+        """Return the position of an event's message with tool results."""
         for block in message["content"]:
             if "toolResult" in block:  # its call came out before it; what is noted of that is the second recording
                 self._tools.pop(block["toolResult"]["toolUseId"], None)

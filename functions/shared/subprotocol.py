@@ -1,4 +1,4 @@
-"""What a caller offers in `Sec-WebSocket-Protocol`: the protocol's own name, and its token.
+"""The subprotocols that a client offers in `Sec-WebSocket-Protocol`: the protocol's own name, and its token.
 
 A browser can set no other header of a WebSocket handshake. The server must choose one of what is offered, or the
 browser gives the connection up; the token is never chosen, so that it is not sent back.

@@ -1,4 +1,4 @@
-"""Whose token is it? JSON Web Tokens (RFC 7519) of one issuer, checked against the keys that it publishes.
+"""JSON Web Tokens (RFC 7519) of one issuer, checked against the keys that it publishes.
 
 A token is good if one of the issuer's keys signed it with an algorithm of `ALGORITHMS`, it names this issuer, it was
 issued for one of the audiences, and now is between its `nbf` and its `exp`. The audience is `aud`, or `client_id` if
@@ -19,7 +19,7 @@ ALGORITHMS: Final = ("RS256", "ES256")
 """Signatures by a private key only: an HS256 one could be made with the published key."""
 
 LEEWAY_SECONDS: Final = 10
-"""How far the issuer's clock and this one may be apart."""
+"""Seconds by which the issuer's clock and this one may differ; a token beyond them is refused."""
 
 LONGEST_TOKEN: Final = 8192
 """Characters. API Gateway's headers end at 10,240 bytes; nothing longer is even decoded."""
@@ -52,7 +52,7 @@ class Keys(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Bearer:
-    """Who showed a good token.
+    """The bearer of a good token.
 
     Attributes:
         principal: see `principal_of`.

@@ -1,4 +1,4 @@
-"""What the function is told through environment variables: read once, at the first invocation."""
+"""Environment variables of the text function, read once at the first invocation."""
 
 import os
 from collections.abc import Mapping

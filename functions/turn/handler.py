@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 MOST_TRIES: Final = 5
-"""How often the queue gives a message before it is in the dead-letter queue (``infra.constructs.queues``)."""
+"""Times that the queue delivers a message before it goes to the dead-letter queue (``infra.constructs.queues``)."""
 
 LONGEST_PAUSE_SECONDS: Final = 30
 
@@ -61,7 +61,7 @@ def queue() -> "SQSClient":
 
 @cache
 def turns() -> Turns:
-    """What takes turns, made at the first invocation."""
+    """Make the parts that take turns at the first invocation."""
     settings = environment()
     lease = LeaseSettings(settings.lease_seconds, settings.heartbeat_seconds)
 

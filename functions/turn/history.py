@@ -1,7 +1,7 @@
-"""What a session's messages say to a text turn, whoever wrote them.
+"""A session's messages as a text turn reads them.
 
-A voice worker (``BidiAgent``) and a text turn (``Agent``) write one history. It is the agent's own, and stays as it is;
-what is made of it here is only what the text model is shown.
+A voice worker (``BidiAgent``) and a text turn (``Agent``) write one history. It belongs to the agent and is not changed
+here; only the text model is shown what this module makes of it.
 """
 
 from collections import Counter
@@ -18,7 +18,7 @@ BEGINNING: Final = "[the conversation begins]"
 
 
 def is_owed(messages: Sequence[Any]) -> bool:
-    """Whether the user, or a tool, has said something that the agent has not answered."""
+    """Return true if the agent has not answered the last message of the user or a tool."""
     return bool(messages) and messages[-1]["role"] == "user"
 
 

@@ -48,10 +48,10 @@ class Message:
         self._queue_url = queue_url
 
     def delivery(self) -> Delivery:
-        """What it brings.
+        """Decode the delivery.
 
         Raises:
-            FrameError: It was not put there by the message function.
+            FrameError: The message is not one of the message function's.
         """
         return decode_delivery(self._body.encode())
 

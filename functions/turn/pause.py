@@ -1,4 +1,4 @@
-"""Where a turn's agent stands with what it asks people, and how it goes on from there.
+"""The approvals of a turn's agent: their state, and the next step.
 
     interrupted ─▶ UNASKED ─┬─ its client can answer ──▶ asked ─▶ OPEN ─┬─ an answer ───────────▶ DECIDED ─▶ resumed
                             │                                           └─ its time is over ─▶ OVERDUE
@@ -28,7 +28,7 @@ GONE_ON: Final = "The session went on without an answer."
 
 
 class Step(Enum):
-    """What is to be done next."""
+    """The next step for a turn's approvals."""
 
     NOTHING = auto()
     """The agent does not wait."""
@@ -55,7 +55,7 @@ class Pause:
 
     @property
     def step(self) -> Step:
-        """What is to be done next."""
+        """The next step."""
         approvals, unanswered = self.approvals, self.approvals.unanswered
         if approvals.resumption is None:
             return Step.NOTHING

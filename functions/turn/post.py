@@ -20,7 +20,7 @@ logger = Logger()
 
 
 class Outcome(Enum):
-    """What became of a message."""
+    """The result of posting a message."""
 
     DELIVERED = auto()
     GONE = auto()

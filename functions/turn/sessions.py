@@ -1,7 +1,7 @@
 """The sessions of this process: one is held during its turn, the last few are kept for the next.
 
-take ── kept, and nobody wrote since ──▶ resumed: two requests to the lock table, none to the bucket
-   └─── all else ──────────────────────▶ opened: acquired, read, and the agent built anew
+take ── kept, and no record since ──▶ resumed: two requests to the lock table, none to the bucket
+   └─── all else ───────────────────▶ opened: acquired, read, and the agent built anew
 """
 
 import time
@@ -88,7 +88,7 @@ class Sessions:
         """Hold a session, as it is now.
 
         Raises:
-            SessionHeld: Somebody else holds it and lives.
+            SessionHeld: Another holder has it and lives.
             SegueError: It cannot be read now, or at all.
             Exception: The agent could not be built. The session was released again.
         """
@@ -97,7 +97,7 @@ class Sessions:
             try:
                 await session.manager.resume()
             except SessionFenced:
-                logger.debug("somebody wrote in between", session=session_key)
+                logger.debug("kept session is out of date, opening it anew", session=session_key)
             else:
                 return session
         return await self._open(session_key)
@@ -118,7 +118,7 @@ class Sessions:
         while len(self._kept) > self._limit:
             self._kept.popitem(last=False)
 
-    async def let_go(self, session: TextSession, seconds: float | None = None) -> None:
+    async def release(self, session: TextSession, seconds: float | None = None) -> None:
         """Release a session after a turn that did not go well: its agent may be ahead of the journal, or behind.
 
         Args:

@@ -1,4 +1,4 @@
-"""What a turn says to the clients of its session: in order, numbered within its epoch, one POST a client at a time.
+"""Frames of a turn to the clients of its session: in order, numbered within its epoch, one POST a client at a time.
 
 The agent never waits for a client: frames are queued, and each client has a sender. Every turn has an epoch of its own,
 so every turn begins to each client with ``ready``.
@@ -55,7 +55,7 @@ class Speaker:
 
     @property
     def client_ids(self) -> tuple[str, ...]:
-        """Who hears."""
+        """The clients that frames are sent to."""
         return tuple(self._queues)
 
     def say(self, client_id: str, frame: ServerFrame) -> None:

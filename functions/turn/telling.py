@@ -1,4 +1,4 @@
-"""What a turn tells the clients of its session: ``ready``, what each has not shown, and what becomes durable."""
+"""A turn's frames for the clients of its session: ``ready``, records that a client lacks, and what becomes durable."""
 
 from __future__ import annotations
 
@@ -119,6 +119,6 @@ class Telling:
         return retell(self._agent.messages, self._manager.record_of, record, asked)[-RETOLD_FRAMES:]
 
     def _still_asked(self, before: int) -> list[Approval]:
-        """What was asked before a record and is open: it is said after each ``ready``, also to who has just come."""
+        """Return the open approval that was asked before a record. It follows each ``ready``, also a new client's."""
         asked = self._approvals.open
         return [approval_frame(asked, self._wall_clock())] if asked is not None and asked.number < before else []

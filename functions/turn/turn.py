@@ -197,7 +197,7 @@ class Turn:
             self._session.denial = None
 
     def _was_cut(self) -> bool:
-        """Whether a try before this one resumed the agent, and ended before the agent did."""
+        """Return true if an earlier try resumed the agent, and ended before the agent did."""
         latest, said = latest_of(self._approvals.records), last_said(self._agent.messages)
         began = None if said is None else self._manager.record_of(said.get("tracking_id", ""))
         resumed = latest is not None and began is not None and latest.number > began
@@ -282,7 +282,7 @@ class Turn:
 
 
 def comes_of_storage(error: BaseException) -> bool:
-    """Whether a failure goes back to one of the session: Strands wraps what a hook raises."""
+    """Return true if the session caused a failure: Strands wraps what a hook raises."""
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, SegueError):
         cause = cause.__cause__ or cause.__context__

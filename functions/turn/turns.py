@@ -52,10 +52,10 @@ class Turns:
         """Take one turn, from acquiring to releasing.
 
         Raises:
-            SessionHeld: Somebody holds the session, and this is not the first try.
+            SessionHeld: Another holder has the session, and this is not the first try.
             OutOfTime: The rest is left to another invocation.
             Unsaid: The client could not be told.
-            SegueError: Storage did not allow it now, or somebody took the session over.
+            SegueError: Storage did not allow it now, or another holder acquired the session.
             Exception: What the agent raised.
         """
         delivery = attempt.delivery
@@ -72,7 +72,7 @@ class Turns:
             await self._sessions.give_back(session, _left(attempt))  # nothing is wrong with the session
             raise
         except BaseException:
-            await self._sessions.let_go(session, _left(attempt))
+            await self._sessions.release(session, _left(attempt))
             raise
         await self._sessions.give_back(session, _left(attempt))
 
@@ -95,12 +95,12 @@ class Turns:
         logger.info("turn taken", session=delivery.session_key, epoch=manager.epoch, client=delivery.client_id)
 
     def _leave_to_holder(self, delivery: Delivery, holder: str) -> None:
-        """Somebody holds the session and lives: a voice worker that came since this was queued.
+        """Leave a frame to the voice worker that acquired the session since the frame was queued.
 
-        From now on the message function posts to that holder. What has a number its client sends again, and the holder
-        hears it in its order; so it is not kept here, where it would come late.
+        From now on the message function posts to that holder. A client sends numbered frames again, and the holder
+        takes them in order; so they are not kept here, where they would come late.
         """
-        logger.info("held by somebody else", session=delivery.session_key, holder=holder)
+        logger.info("session is held by a worker, the turn is left to it", session=delivery.session_key, holder=holder)
         if isinstance(delivery.frame, TextInput | AnswerInput) and delivery.frame.seq is None:
             self.apologise(delivery, BUSY)
 

@@ -19,7 +19,7 @@ LOOK_SECONDS: Final = 0.5
 
 
 class Journal(Protocol):
-    """What of a session manager is looked at."""
+    """The part of a session manager that is read here."""
 
     @property
     def head(self) -> int:

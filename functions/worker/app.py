@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 ACQUIRE_SECONDS: Final = 15.0
-"""How long a claimed session is waited for: longer than a lease, so that a silent holder's session is taken over, and
-shorter than the queue's visibility timeout."""
+"""Seconds in which a claimed session must be acquired. Longer than a lease, so that a silent holder's session is taken
+over; shorter than the queue's visibility timeout, after which the claim comes again."""
 
 _CLIENT_CONFIG: Final = Config(
     connect_timeout=2, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 3}
@@ -161,7 +161,8 @@ class Service:
         telling = asyncio.create_task(reporter.run(environment.metrics_seconds), name="metrics")
         for part in (claims.start(), beating, telling):
             part.add_done_callback(self._must_go_on)
-        # What there is now stays: a full collection that looks at it all stops everybody's sound for some 70 ms.
+        # The objects of now live as long as the process. A full collection that visits them all would stop the sound of
+        # every session for some 70 ms.
         gc.collect()
         gc.freeze()
         self._status.ready = True

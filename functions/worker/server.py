@@ -1,4 +1,4 @@
-"""Where the gateway's functions and the other workers reach this worker.
+"""The HTTP server at which the gateway's functions and the other workers reach this worker.
 
     POST /frames    one frame of a client; see ``segue.wire.delivery`` for the body and the answers
     POST /claims    a session to open, or to make ready; see ``segue.wire.claims``
@@ -61,7 +61,7 @@ TOO_MUCH: Final = frozenset({"busy", "too_fast"})
 
 @dataclass(slots=True, kw_only=True)
 class Status:
-    """What ``/health`` says beside the numbers.
+    """The worker's part of ``/health``, beside the numbers.
 
     Attributes:
         worker_id: This process.
@@ -86,7 +86,7 @@ class Listener:
             host: Takes frames.
             status: What ``/health`` says.
             claims: Takes claims.
-            claims_token: What whoever posts a claim must show.
+            claims_token: The secret that a POST with a claim must carry.
         """
         self._host = host
         self._status = status
@@ -96,7 +96,7 @@ class Listener:
         app.router.add_post(FRAMES_PATH, self._frames)
         app.router.add_post(CLAIMS_PATH, self._claim)
         app.router.add_get("/health", self._health)
-        # No access log: a line for every 100 ms of everybody's speech says nothing.
+        # No access log: a line for every 100 ms of each caller's speech says nothing.
         self._runner = web.AppRunner(
             app,
             access_log=None,

@@ -21,7 +21,7 @@ class EnvironmentProblem(Exception):  # noqa: N818 - it names a situation for th
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
-    """What the process was told.
+    """The process's environment.
 
     Attributes:
         stage: Deployment stage, for log lines.

@@ -6,7 +6,7 @@ from typing import Any
 
 
 class State(StrEnum):
-    """How a finding stands, from the best to the worst."""
+    """A finding's state, from the best to the worst."""
 
     WELL = "well"
     """As the settings need it."""

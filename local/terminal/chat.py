@@ -154,7 +154,7 @@ class Conversation:
 
 
 def consent_in(line: str) -> bool | None:
-    """What a line says to a question that asks for consent; None if that is neither yes nor no."""
+    """Read the answer to a question that asks for consent; None if it is neither yes nor no."""
     word = line.strip().lower()
     if word in {"y", "yes", "n", "no"}:
         return word.startswith("y")

@@ -1,6 +1,6 @@
 """The claims queue (SQS), asked from threads of its own.
 
-A long poll must neither stop the event loop nor keep a thread from anybody else.
+A long poll must neither stop the event loop nor keep a thread of the shared pool from other work.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 POLL_SECONDS: Final = 1
-"""How long one poll waits. Short, because what a poll brings to a process that was killed lies invisible for half a
-minute, and because a worker that is told to stop waits for its last poll, whose claims it gives back."""
+"""Seconds that one poll waits. A claim that reaches a killed process stays invisible for half a minute, and a worker
+that stops waits for its last poll, whose claims it gives back; both want short polls."""
 
 BATCH: Final = 10
 """Messages a poll at most; SQS gives no more."""

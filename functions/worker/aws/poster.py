@@ -36,7 +36,7 @@ CONNECTIONS: Final = 256
 
 
 class Outcome(Enum):
-    """What became of a POST."""
+    """The result of a POST."""
 
     DELIVERED = auto()
     GONE = auto()

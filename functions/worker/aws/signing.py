@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from requests import PreparedRequest
 
 REFRESH_SECONDS: Final = 60.0
-"""How long credentials are used before they are asked for again. botocore renews temporary ones a quarter of an hour
-before they end, so a minute is never too long, and asking on every request would cost a thread each time."""
+"""Seconds for which credentials are used before they are read again. botocore renews temporary ones a quarter of an
+hour before they end, so a minute is safe; reading them for every request would cost a thread each time."""
 
 RETRY_SECONDS: Final = 5.0
 """After a renewal that failed: those of before hold for minutes still."""
@@ -33,7 +33,7 @@ class CredentialsMissing(Exception):  # noqa: N818 - it names a situation for th
 
 
 class CredentialSource(Protocol):
-    """What hands out credentials, refreshed as needed: botocore's ``Credentials`` and its kin."""
+    """A source of credentials that refreshes them as needed: botocore's ``Credentials`` and its kin."""
 
     def get_frozen_credentials(self) -> ReadOnlyCredentials:
         """Return credentials that hold for some minutes. May block on the network."""

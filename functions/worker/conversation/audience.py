@@ -28,7 +28,7 @@ a session whose client has vanished silently would be held for ever."""
 
 
 class Arrival(Enum):
-    """What an address means to the audience."""
+    """The meaning of a client's address for the audience."""
 
     NEW = auto()
     """A client that is to be greeted: it was not here, or comes on a newer connection."""
@@ -74,7 +74,7 @@ class Audience:
         may_speak: Callable[[], bool],
         on_change: Callable[[], None],
     ) -> None:
-        """Begin with nobody.
+        """Begin without clients.
 
         Args:
             epoch: Every frame says it.
@@ -91,7 +91,7 @@ class Audience:
 
     @property
     def addresses(self) -> tuple[ClientAddress, ...]:
-        """Where the clients are."""
+        """The clients' addresses."""
         return tuple(listener.address for listener in self._listeners.values())
 
     def meet(self, address: ClientAddress, *, retold: bool = False) -> Arrival:
@@ -134,7 +134,7 @@ class Audience:
 
         Args:
             frame: What to send; a ``Ready`` opens a client's ears.
-            client_id: To whom; None: to everybody who was greeted.
+            client_id: The client that it goes to; None: every client that was greeted.
         """
         if isinstance(frame, Error):
             metrics.error(frame.code)
@@ -145,7 +145,7 @@ class Audience:
             listener_.put(frame)
 
     def drop_audio(self) -> None:
-        """Forget the audio that waits, for everybody."""
+        """Forget the audio that waits, for every client."""
         for listener in self._listeners.values():
             listener.outbox.drop_audio()
 

@@ -3,8 +3,8 @@
     given ─▶ [quiet][quiet][loud][loud][quiet] ─┬─ a user's transcript is recorded ─▶ all of it is answered
                                                 ├─ the model's connection restarts ──▶ all of it is given again
                                                 └─ time passes: what is quiet and has nothing loud before it for 3 s,
-                                                   all after 10 s without anything loud, and whatever is 30 s old
-                                                                            ─────────▶ settled: nobody will answer it
+                                                   all after 10 s without anything loud, and all that is 30 s old
+                                                              ─────────▶ settled: no transcript of it is expected
 
 Clients keep audio until it is acknowledged, and a successor is given again what they keep. So an open microphone in a
 silent room must not fill them, and words that are still being spoken must not be forgotten.
@@ -21,16 +21,17 @@ from segue.wire.frames import AudioInput
 from segue.wire.memory import kept_bytes
 
 SILENCE_SECONDS: Final = 3.0
-"""How long silence is kept: providers want a little of it before the first word, and transcribe what they heard within
-a second or two of its end. Seconds of sound count as well: a successor is given at once what its predecessor waited
-for."""
+"""Seconds for which silence is kept; after them it is settled. Providers want a little silence before the first word,
+and transcribe speech within a second or two of its end. Seconds of sound count as well as seconds of time: a successor
+receives at once what its predecessor waited for."""
 
 ENDED_SECONDS: Final = 10.0
-"""How long what was said is kept after its end: a cough, a door or the last tenth of a word that was transcribed
-already have no transcript to come."""
+"""Seconds for which loud audio is kept after its end; after them it is settled. A cough, a door, or the last tenth of a
+word that was transcribed already never gets a transcript."""
 
 UNANSWERED_SECONDS: Final = 30.0
-"""How long anything is kept. Nobody speaks for longer without a transcript, and more would take too long to repeat."""
+"""Seconds for which any audio is kept; after them it is settled. No caller speaks for longer without a transcript, and
+more would take too long to repeat."""
 
 UNANSWERED_BYTES: Final = 8 * 1024 * 1024
 """Bytes that are kept at most, as they came: two minutes of one voice. More comes only from clients that send faster
@@ -55,7 +56,7 @@ class Given:
         client_id: Who said it.
         frame: What.
         at: When, on the event loop's clock.
-        loud: Whether somebody may be speaking in it.
+        loud: Whether it may contain speech.
         seconds: How long it is.
     """
 
@@ -91,7 +92,7 @@ class Unanswered:
         return dict(sorted(answered.items(), key=lambda one: -len(one[1])))
 
     def settled(self, now: float) -> dict[str, list[int]]:
-        """Forget what nobody will answer any more; returns the numbers by client."""
+        """Forget audio of which no transcript is expected any more; returns the numbers by client."""
         speaking: set[str] = set()
         settled: list[Given] = []
         kept: deque[Given] = deque()
@@ -125,7 +126,7 @@ class Unanswered:
 
 
 def is_loud(pcm: bytes) -> bool:
-    """Whether somebody may be speaking in PCM16 audio; not in none."""
+    """Return true if PCM16 audio may contain speech; false for empty audio."""
     if not pcm:
         return False
     samples = memoryview(pcm).cast("h")[::_STEP].tolist()

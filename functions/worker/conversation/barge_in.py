@@ -1,4 +1,4 @@
-"""Corrects the history: of an answer that somebody spoke over, it keeps what was heard."""
+"""Correction of the history after a barge-in: of the interrupted answer it keeps what was heard."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ async def correct(agent: BidiAgent, message: Any, heard: str, replaces: int | No
     """Put what was heard of an answer in the place of its transcript.
 
     It goes the way of every transcript that Strands' loop completes: in its place, under its id, past the hooks, so
-    that the session manager records it. The message says what it replaces, so that whoever says it again, in this
-    process or another, can say so too.
+    that the session manager records it. The message names the record that it replaces, so that a worker that sends it
+    to a client again can name it, too.
 
     Args:
         agent: Whose history it is.

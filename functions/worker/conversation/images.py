@@ -10,8 +10,8 @@ from segue.wire.images import MAX_IMAGE_BYTES, Image, ImageAssembler, ImageRefus
 from worker.conversation.intake import CLIENTS
 
 MOST_BYTES: Final = 4 * MAX_IMAGE_BYTES
-"""Of all unfinished images of a session: 17 MB. A process holds many sessions, and whoever begins an image may never
-end it."""
+"""Bytes of all unfinished images of a session: 17 MB; beyond them the least recently continued is dropped. A process
+holds many sessions, and a client that begins an image may never end it."""
 
 
 class UnfinishedImages:

@@ -47,7 +47,7 @@ RESTART_SECONDS: Final = 5.0
 
 
 class Replies(Protocol):
-    """What input is answered with. See ``worker.conversation.output.Output``; neither waits."""
+    """Replies to input, see ``worker.conversation.output.Output``; neither method waits."""
 
     def acknowledge(self, client_id: str) -> None:
         """Tell a client, once it is durable, what has been taken of its input."""
@@ -129,7 +129,7 @@ class Input:
         self._intake.forget_numbered()
 
     def settle(self) -> None:
-        """Record, and acknowledge, what nobody will answer any more: silence, and what was skipped."""
+        """Record and acknowledge input that will get no answer: silence, and skipped numbers."""
         settled = self._unanswered.settled(_now())
         for client_id, seqs in self._intake.skips().items():
             settled[client_id] = [*settled.get(client_id, ()), *seqs]
@@ -220,9 +220,9 @@ class Input:
             await self._agent.send(AudioDelta(format="pcm", source={"bytes": pcm}))
         except asyncio.CancelledError:
             if self._giving is said or self._feeder is None or self._feeder.uncancel():
-                raise  # by somebody else, or by somebody else as well
+                raise  # another task cancelled this one, alone or as well
             return  # the connection was replaced: it was put back
-        except ValueError:  # for its content: no connection takes it, and nobody will answer it
+        except ValueError:  # for its content: no connection takes it, so it will get no answer
             self._giving = None
             self._keep(said.client_id, frame)
             raise
@@ -234,7 +234,7 @@ class Input:
         self._keep(said.client_id, frame)
 
     async def _restarts(self) -> bool:
-        """Whether the connection that has just refused something is being replaced."""
+        """Wait for a restart of the connection that has just refused something; false if there is none."""
         self._refused = True
         self._restarted.clear()
         try:
@@ -287,7 +287,7 @@ class Input:
             self._manager.note_input(client_id, answered[client_id])
 
     def _after_record(self, event: MessageUpdatedEvent[Any]) -> None:
-        """Credit whoever else was heard since the last transcript, after it: at worst their audio is heard again."""
+        """Acknowledge the other clients heard since the last transcript, after it: at worst their audio comes again."""
         if not _is_user_transcript(event.message):
             return
         answered, self._answered = self._answered, {}

@@ -1,4 +1,4 @@
-"""What clients say, brought into one order for the agent.
+"""Clients' input, brought into one order for the agent.
 
     frames of a client ─▶ its Receiver (order, repeats) ─▶ AudioLimits ─▶ one bounded queue of the session ─▶ the agent
 
@@ -64,7 +64,7 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class _Client:
-    """What is known of one client's input so far."""
+    """The state of one client's input."""
 
     receiver: Receiver[InputFrame]
     limits: AudioLimits | None
@@ -154,7 +154,7 @@ class Intake:
         return relieved
 
     def forget_numbered(self) -> None:
-        """Drop what waits and will be sent again, to a successor, because nobody acknowledged it."""
+        """Drop the input that waits and is not acknowledged: clients send it again, to the successor."""
         self._turned_away.clear()
         self._queue = deque(said for said in self._queue if said.frame.seq is None)
         self._queued_bytes = sum(kept_bytes(said.frame) for said in self._queue)
@@ -177,7 +177,7 @@ class Intake:
         return self._blanks.pop(client_id, [])
 
     def skips(self) -> dict[str, list[int]]:
-        """Take the numbers of everybody's inputs that were skipped."""
+        """Take the skipped numbers of every client."""
         skips, self._blanks = self._blanks, {}
         return {client_id: seqs for client_id, seqs in skips.items() if seqs}
 

@@ -1,7 +1,7 @@
-"""A hosted session's hold on its lease: whether it may still speak, and letting go.
+"""A hosted session's hold on its lease: the right to send frames, and its release.
 
-held ─▶ releasing ─▶ released     our own doing: what became durable may still be said
-  └───────┴────────▶ lost         somebody else's, or perhaps: nothing more is said
+held ─▶ releasing ─▶ released     by this worker: frames that became durable may still go out
+  └───────┴────────▶ lost         another holder has it, or may have: no frame goes out any more
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ LOST_SECONDS: Final = 40.0
 
 
 class Hold:
-    """One session's.
+    """One session's hold on its lease.
 
     Attributes:
-        lost: Whether somebody else has the session, or may have.
-        released: Whether it was let go, and is nobody's by our doing.
+        lost: Whether another holder has the session, or may have.
+        released: Whether this worker released the session.
     """
 
     def __init__(self, manager: Manager, agent: BidiAgent) -> None:
@@ -48,22 +48,22 @@ class Hold:
 
     @property
     def leaving(self) -> bool:
-        """Whether it is being let go, or was: what is refused from then on is our own doing, and no loss."""
+        """True from the release on: a write that is refused from then on is no loss of the lease."""
         return self._releasing
 
     @property
     def firm(self) -> bool:
-        """Whether frames may still go out: ours by our own clock, or ours until we ourselves let go."""
+        """True if frames may still go out: the lease is fresh by this process's clock, or was until its release."""
         return not self.lost if self._releasing else self._manager.lease_is_fresh()
 
     async def leave(self) -> bool:
-        """Flush and release, with the agent still there: whatever it records from here on is refused."""
+        """Flush and release, with the agent still there: its records are refused from here on."""
         return await self._release(stop=False)
 
     async def stop(self) -> bool:
         """Stop the agent; flush and release, if that was not done. False if the session could not be released.
 
-        Done once, whoever asks first and in whatever state: two endings may meet.
+        Only the first call in any state does this: two endings may meet.
         """
         if self._stopped:
             return self.released
@@ -71,7 +71,7 @@ class Hold:
         return await self._release(stop=True)
 
     async def _release(self, *, stop: bool) -> bool:
-        # From here on an absent lease is our own doing. Should somebody take it all the same, ``on_lost`` says so.
+        # From here on a missing lease is this worker's release. If another holder acquires it first, ``on_lost`` tells.
         self._releasing, released_before = True, self.released
         try:
             async with asyncio.timeout(LOST_SECONDS if self.lost else STOP_SECONDS):
@@ -94,7 +94,7 @@ class Hold:
         except asyncio.CancelledError as error:
             if (task := asyncio.current_task()) is None or task.cancelling():
                 raise
-            await self._close_without(error)  # nobody cancels us: a provider's client has cancelled its own request
+            await self._close_without(error)  # not this task's: a provider's client cancelled its own request
         except Exception as error:  # noqa: BLE001 - models raise what they like
             await self._close_without(error)
 

@@ -1,7 +1,7 @@
-"""How an agent's model begins: with the history, and with the one text that nobody has answered.
+"""Model start: a model's connection opens with the history, and then hears the last text that has no answer.
 
 A text is acknowledged when the journal has it. If its holder then dies, or is cut short, before the answer, the journal
-ends with it, and nobody will send it again. So the successor asks it again:
+ends with the text, and no client will send it again. So the successor sends it to the model:
 
     journal      … user, assistant, user, assistant, user
     model.start( … user, assistant, user, assistant )        as if it had not been said yet
@@ -38,8 +38,8 @@ class Beginning:
     """Starts one agent, once.
 
     Attributes:
-        agent: Which.
-        unanswered: The user's last words, if nobody has answered them.
+        agent: The agent.
+        unanswered: The user's last words, if they have no answer.
     """
 
     def __init__(self, agent: BidiAgent) -> None:
@@ -69,7 +69,7 @@ class Beginning:
         self._started = True
 
     async def ask(self) -> None:
-        """Give the model what nobody has answered."""
+        """Give the model the text that has no answer."""
         text, self.unanswered = self.unanswered, None
         if text is None:
             return

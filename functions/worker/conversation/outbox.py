@@ -1,4 +1,4 @@
-"""What waits to be posted to one connection: one POST at a time, and nobody who puts something in ever waits.
+"""Outbox of one connection: frames wait here to be posted, one POST at a time; ``put`` never waits.
 
     put ─▶ [ack][audio][audio][final]… ─▶ stamp ─▶ POST ─▶ 200 next
                    │                                       429 or unknown: the same message again, after a pause
@@ -8,9 +8,9 @@ What waits for the same POST goes together, as an array: up to 32 KB, and up to 
 way cannot be dropped when the user speaks over it. While nothing waits each frame goes at once, the first audio of a
 response above all.
 
-A client that reads slowly loses audio and partial transcripts, which nobody wants late, oldest first. Texts, final
-transcripts, tools and acknowledgements are never dropped; should they pile up all the same, nobody is reading, and all
-is forgotten and the connection closed, so that the client comes back and asks for what it missed.
+A client that reads slowly loses audio and partial transcripts, which are useless when late, oldest first. Texts, final
+transcripts, tools and acknowledgements are never dropped. If they pass their limit, the client does not read: all is
+forgotten and the connection closed, so that the client comes back and asks for what it missed.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ LONGEST_PAUSE_SECONDS: Final = 2.0
 
 
 class Connections(Protocol):
-    """What posts: see ``worker.aws.poster.Poster``."""
+    """A poster to connections, see ``worker.aws.poster.Poster``."""
 
     async def post(self, connection_id: str, message: bytes) -> Outcome:
         """Send one message."""
@@ -265,12 +265,12 @@ class _Lasting:
 
 
 def is_retold(frame: ServerFrame) -> bool:
-    """Whether a ``ready`` that answers a ``hello`` brings a frame again: journal content, and the ``ready`` itself."""
+    """Return true if a new ``ready`` brings a frame again: journal content, and the ``ready`` itself."""
     return isinstance(frame, Ready) or getattr(frame, "record", None) is not None
 
 
 def _seconds(frame: ServerFrame) -> float:
-    """How long a frame sounds."""
+    """Return the seconds of sound in a frame."""
     return len(frame.audio) * 3 / 4 / 2 / frame.rate if isinstance(frame, AudioOutput) else 0.0
 
 

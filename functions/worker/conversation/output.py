@@ -32,10 +32,11 @@ from worker.providers import AnswerCut, ProviderError
 from worker.telemetry.tracing import TurnTraces
 
 RETOLD_FRAMES: Final = 1024
-"""Said again at most, newest first: far more than anybody misses, and less than what an outbox takes."""
+"""Frames that a ``ready`` brings again at most; older ones stay away. Fewer than an outbox takes, and far more than a
+client misses."""
 
 RETOLD_BYTES: Final = 4 * 1024 * 1024
-"""And what that takes: half of what an outbox does."""
+"""Bytes that they take at most: half of what an outbox does."""
 
 _STORAGE_PAUSE: Final = frames.Pause(active=True, reason="storage")
 
@@ -79,7 +80,7 @@ class Output:
             self._say(utterance)
 
     async def correct(self, cut: AnswerCut) -> None:
-        """Have the session and the clients know what was heard of an answer that somebody spoke over."""
+        """Record, and tell the clients, what was heard of an answer that a barge-in cut."""
         if (message := cut_message(self._agent, cut)) is None:
             return
         replaces = replaced_record(message)
@@ -196,7 +197,7 @@ class Output:
 
 
 def audio_formats(model: object) -> frames.AudioFormats | None:
-    """What a model hears and speaks, None if it does neither."""
+    """Return the audio formats that a model takes and gives, None if it has no audio."""
     if not isinstance(model, AudioCapable):
         return None
     config = model.get_audio_config()

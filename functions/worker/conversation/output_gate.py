@@ -37,11 +37,11 @@ and no caller wonders before a few have passed."""
 
 
 class Journal(Protocol):
-    """What the gate asks of the session manager."""
+    """The part of the session manager that the gate needs."""
 
     @property
     def head(self) -> int:
-        """How many records are committed."""
+        """Records committed."""
         ...
 
     async def durable(self, position: int | None = None) -> None:
@@ -54,9 +54,9 @@ class Waiting:
     """A frame at the gate.
 
     Attributes:
-        frame: What waits.
+        frame: The frame that waits.
         position: Records that must be durable before it leaves; None if it only keeps its place in the order.
-        client_id: Whom it is for, None for everybody.
+        client_id: The client that it is for, None for every client.
         since: When it came, on the monotonic clock.
     """
 
@@ -98,7 +98,7 @@ class OutputGate:
         Args:
             frame: The frame.
             position: Records that must be durable first, None if only the order matters.
-            client_id: Whom it is for, None for everybody.
+            client_id: The client that it is for, None for every client.
         """
         if self._closed:
             return

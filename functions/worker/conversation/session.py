@@ -33,8 +33,8 @@ from worker.telemetry.metrics import Count, metrics
 from worker.telemetry.tracing import TurnTraces
 
 SETTLE_SECONDS: Final = 2.5
-"""How often silence is recorded as dealt with. Each time costs one commit, in the place of a heartbeat. Any later, and
-clients would send it again, ten messages a second."""
+"""Seconds between two records of settled silence. Each costs one commit, in the place of a heartbeat. With a longer
+interval clients would send the silence again, ten messages a second."""
 
 FAREWELL_SECONDS: Final = 1.0
 """For posting what became durable only by the flush. The successor may be speaking by then, so later is too late."""
@@ -93,12 +93,12 @@ class HostedSession:
 
     @property
     def open(self) -> bool:
-        """Whether the agent runs and takes frames."""
+        """True while the agent runs and takes frames."""
         return self.state is State.OPEN
 
     @property
     def lost(self) -> bool:
-        """Whether somebody else has the session, or may have."""
+        """True if another holder has the session, or may have."""
         return self._hold.lost
 
     @property
@@ -108,7 +108,7 @@ class HostedSession:
 
     @property
     def clients(self) -> tuple[ClientAddress, ...]:
-        """Where the clients are."""
+        """The clients' addresses."""
         return self._audience.addresses
 
     async def start(self, clients: tuple[ClientAddress, ...]) -> None:
@@ -202,7 +202,7 @@ class HostedSession:
             SegueError: It will not be.
         """
         self._passing_on = True
-        if self.state is State.OPEN:  # a record of one that has ended would take the session again, for nobody
+        if self.state is State.OPEN:  # a record of one that has ended would acquire the session again, for no client
             self._input.settle()
         await self._manager.durable()
 
@@ -220,7 +220,7 @@ class HostedSession:
         self.refuse_frames()
         async with self._ending:
             try:
-                if self._feeding is not None:  # else it is being started, and whoever does that drops it
+                if self._feeding is not None:  # else it is being started, and the task that starts it drops it
                     await self._stop_agent()
                 if self.state is State.LEAVING:
                     with contextlib.suppress(TimeoutError):
@@ -229,7 +229,7 @@ class HostedSession:
             finally:
                 self._end()
 
-    async def let_go(self) -> bool:
+    async def release(self) -> bool:
         """Flush and release now, so that the successor need not wait for the model to stop; ``stop`` does the rest.
 
         Only between two turns: what the agent does from here on is refused. False if it was not released.
@@ -264,7 +264,7 @@ class HostedSession:
                 self._input.settle()
 
     async def _listen(self) -> None:
-        """Turn what the agent does into frames. Waits for nobody: a slow client must not slow the agent."""
+        """Turn the agent's events into frames. Waits for no client: a slow one must not slow the agent."""
         async for event in self._agent.receive():
             self.turn.saw(event)
             self._output.show(event)
@@ -281,14 +281,14 @@ class HostedSession:
         return False
 
     def _lose(self) -> None:
-        """Somebody else has the session, or may have: fall silent now, clean up next."""
+        """Fall silent at once, then clean up: another holder has the session, or may have."""
         if self._hold.released or self.state in {State.LOST, State.ENDED}:
             return
         logger.warning("session lost", session=self.key, epoch=self.epoch)
         metrics.count(Count.FENCED)
         before, self.state, self._hold.lost = self.state, State.LOST, True
         self._output.fall_silent()
-        if before is State.OPEN:  # otherwise whoever opens or stops it does the rest
+        if before is State.OPEN:  # otherwise the task that opens or stops it does the rest
             self._soon(self.drop())
 
     def _run(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
@@ -298,7 +298,7 @@ class HostedSession:
         try:
             await work
         except SessionFenced:
-            if not self._hold.leaving:  # else refused because it is being let go; ``on_lost`` tells of a loss
+            if not self._hold.leaving:  # else refused because it is being released; ``on_lost`` tells of a loss
                 self._lose()
         except Exception as error:  # noqa: BLE001 - whatever the user's agent raises concerns this session only
             if self.state is not State.OPEN:

@@ -1,4 +1,4 @@
-"""What the worker asks of a session manager. ``GuardedS3SessionManager`` answers it; tests answer it from memory."""
+"""The interface of a session manager that the worker uses: ``GuardedS3SessionManager``, or tests' own in memory."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Manager(Protocol):
         ...
 
     async def prepare(self) -> int:
-        """Read the session while somebody else holds it; returns how many records there were."""
+        """Read the session while another holder has it; returns the number of its records."""
         ...
 
     async def open(self) -> None:
@@ -66,7 +66,7 @@ class Manager(Protocol):
         ...
 
     def approvals(self, agent_id: str = "default") -> Approvals:
-        """What people are asked for an agent."""
+        """An agent's approvals."""
         ...
 
     def deny_approvals(self, why: str) -> None:
@@ -91,7 +91,7 @@ class Manager(Protocol):
 
     @property
     def restored_bytes(self) -> int:
-        """How many bytes were read when the session was opened."""
+        """Bytes read when the session was opened."""
         ...
 
     def on_commit(self, callback: Callable[[int, float], None]) -> None:
@@ -99,5 +99,5 @@ class Manager(Protocol):
         ...
 
     def lease_is_fresh(self) -> bool:
-        """Whether this holder may still speak for the session."""
+        """Return true if this holder may still send frames for the session."""
         ...

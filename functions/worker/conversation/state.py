@@ -1,8 +1,8 @@
-"""Where in its life a hosted session is.
+"""States of a hosted session.
 
     opening ─▶ open ─▶ leaving ─▶ ended     handed over, without clients, or broken: flushed and released
        │         │        │
-       └─────────┴────────┴─▶ lost ─▶ ended   somebody else has the session, or may have: silent at once
+       └─────────┴────────┴─▶ lost ─▶ ended   another holder has the session, or may have: silent at once
 
 Whatever the state in which it ends, its agent is stopped, and what is still held is released.
 """

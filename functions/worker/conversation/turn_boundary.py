@@ -1,9 +1,9 @@
-"""Where the conversation is between turns: nobody is owed an answer and none is being given.
+"""Turn boundaries of a conversation: moments at which no answer is owed or being given.
 
     user speaks or types ─▶ owed ─▶ response starts ─▶ speaking ─▶ response stops ─▶ boundary
                                                           └─ tools run ─▶ owed again
 
-A handoff waits for a boundary, bounded, because cutting there loses nothing of anybody's sentence.
+A handoff waits for a boundary, for a limited time: a cut there splits no sentence.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Turn:
 
     @property
     def at_boundary(self) -> bool:
-        """Whether the conversation could be handed over without cutting anything."""
+        """True if the conversation can be handed over without a cut."""
         return self._boundary.is_set()
 
     def asked(self) -> None:

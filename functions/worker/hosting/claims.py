@@ -1,12 +1,12 @@
-"""Takes claims, from the queue while there is room and straight from whoever posts them, and settles each.
+"""Takes claims, from the queue while there is room and from gateways and workers that post them, and settles each.
 
     held now, or held already           deleted
-    somebody else holds it and lives    deleted: that holder answers the clients
+    another holder has it and lives     deleted: that holder answers the clients
     storage does not answer             left: delivered again after the queue's visibility timeout
     anything else, or not a claim       left: after five deliveries it is in the dead-letter queue
     arrived while this worker leaves    given back at once
 
-A claim that was posted is put into the queue should its session not be opened here: whoever posted it has gone on.
+A posted claim whose session cannot be opened here goes into the queue: its sender does not wait for the result.
 
 Who writes a session is decided by its guard item alone, so a claim that comes twice or late does no harm.
 """
@@ -31,7 +31,7 @@ PAUSE_SECONDS: Final = 1.0
 
 
 class Queue(Protocol):
-    """What claims come from: see ``worker.aws.claims_queue.ClaimsQueue``."""
+    """The queue of claims, see ``worker.aws.claims_queue.ClaimsQueue``."""
 
     async def receive(self, most: int) -> list[QueuedClaim]:
         """Wait a short while for claims."""
@@ -42,7 +42,7 @@ class Queue(Protocol):
         ...
 
     async def give_back(self, claim: QueuedClaim) -> None:
-        """Let somebody else have one."""
+        """Make one visible to other workers at once."""
         ...
 
     async def send(self, claim: Claim) -> None:
@@ -147,7 +147,7 @@ class ClaimTaker:
             logger.warning("a claim could not be settled, it comes again", reason=reason_of(error))
 
     async def _take(self, queued: QueuedClaim) -> bool:
-        """Whether the claim is done with."""
+        """Take one claim; true if it is settled."""
         try:
             claim = decode_claim(queued.body)
         except ClaimError:
@@ -157,7 +157,7 @@ class ClaimTaker:
         return await self._taken(claim)
 
     async def _taken(self, claim: Claim) -> bool:
-        """Whether the session is held now, here or elsewhere."""
+        """Acquire the session; true if it is held now, here or elsewhere."""
         try:
             await self._host.take(claim)
         except SessionHeld as held:

@@ -1,4 +1,4 @@
-"""One session passed on: its successor is ready before it is let go.
+"""Handoff of one session: its successor is ready before this worker releases it.
 
     predecessor                                              successor
     all is saved
@@ -10,8 +10,8 @@
     claim ─────────────────────────────────────────────────▶ acquires: one write. Says `ready`  ┘
     the agent and its model are stopped
 
-Whoever fails on the way is only missed: without a successor, or should it not take the session, a claim goes into the
-queue; should this process die, the clients' next frames find that out, and what was made ready is used or thrown away.
+A failure on the way costs time only. Without a successor, or if it does not take the session, a claim goes into the
+queue. If this process dies, the clients' next frames find that out, and the standby is used or thrown away.
 """
 
 from __future__ import annotations
@@ -33,23 +33,23 @@ from worker.hosting.successors import Promise
 from worker.telemetry.metrics import Count, metrics
 
 SAVED_SECONDS: Final = 60.0
-"""For storage that hangs, while the conversation goes on: a successor could not read the session. Normally what is not
-saved yet is saved in a tenth of a second."""
+"""Seconds to wait until all is durable, while the conversation goes on; then the handoff begins anyway. A successor
+cannot read the session while storage hangs. The normal wait is a tenth of a second."""
 
 TURN_SECONDS: Final = 5.0
-"""Most answers are spoken in less. Cutting one is better than keeping a caller waiting for an old worker."""
+"""Seconds to wait for a turn boundary; then the answer is cut. Most answers are spoken in less, and a cut is better
+than a caller who waits for an old worker."""
 
 SPOKEN_SECONDS: Final = 5.0
-"""For the commit under way and the posts behind it: normally a tenth of a second. A provider speaks faster than real
-time, so the end of a long answer may still wait for its turn."""
+"""Seconds to wait for the commit in flight and the posts behind it: normally a tenth of a second. A provider speaks
+faster than real time, so the end of a long answer may still be in the queue then."""
 
 PREPARATIONS: Final = 3
-"""Times that a successor makes the session ready, as long as somebody says something meanwhile each time. After that it
-is let go all the same, and the successor begins anew in the gap."""
-
+"""Times that a successor makes the session ready, if records are added meanwhile each time. After the last one this
+worker releases the session, and the successor begins anew in the gap."""
 
 SUCCESSOR_SECONDS: Final = 25.0
-"""For finding one at all. Then whoever is ready for whatever takes it, or the queue."""
+"""Seconds to look for a successor. After them the one that was ready last takes the session, or the queue does."""
 
 
 class Bounded(Protocol):
@@ -81,11 +81,11 @@ class Handoff:
         """Keep the parts.
 
         Args:
-            session: What is passed on.
-            successors: Finds somebody; None: the queue does.
-            queue: Takes the claim if nobody else does.
+            session: The session that is handed over.
+            successors: Finds a successor; None: the queue does.
+            queue: Takes the claim if no successor does.
             bounded: Waits.
-            worker_id: Who passes it on.
+            worker_id: This worker.
         """
         self._session = session
         self._successors = successors
@@ -106,7 +106,7 @@ class Handoff:
         await self._bounded(session.spoken(), SPOKEN_SECONDS)
         clients, at_boundary, ended_before = session.clients, session.turn.at_boundary, session.ended.is_set()
         session.say_moved()
-        if promise is None or not await session.let_go():
+        if promise is None or not await session.release():
             await session.stop()
         if clients and not ended_before and not session.lost:
             paused_ms = (asyncio.get_running_loop().time() - begun) * 1000
@@ -123,7 +123,7 @@ class Handoff:
         await session.stop()
 
     async def _find_successor(self) -> None:
-        """Return at a turn boundary, if there is one in time, with a promise, if somebody gives one."""
+        """Return at a turn boundary if one comes in time, with a promise if a successor gives one."""
         session, successors = self._session, self._successors
         if successors is None:
             return
@@ -142,14 +142,14 @@ class Handoff:
                 return
 
     async def _quiet(self) -> None:
-        """Wait until nobody speaks, and what was said is durable and posted."""
+        """Wait for a turn boundary at which all that was said is durable and posted."""
         session = self._session
         while True:
             await session.turn.boundary()
             try:
                 await session.settle()
             except SegueError:
-                return  # lost, or storage does not answer: letting go shows which
+                return  # lost, or storage does not answer: the release shows which
             await session.spoken()
             if session.turn.at_boundary:
                 return

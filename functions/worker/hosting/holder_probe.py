@@ -1,7 +1,7 @@
-"""Whether the process that a lease names is certainly gone, so that nobody need wait for the lease to run out.
+"""Probe of a lease's holder: a process that is certainly dead is taken over before its lease expires.
 
     connection refused                          the host is there and the process is not          dead
-    another worker's identity answers           the address has passed on to somebody else        dead
+    another worker's identity answers           another process has the address now               dead
     two connection attempts of 250 ms time out  the host is gone (a vanished address refuses nothing)   dead
     anything else                               it may live: the lease decides                    not certain
 
@@ -21,7 +21,7 @@ CONNECT_TIMEOUT_SECONDS = 0.25
 """Inside one region a connection takes a few milliseconds; a lost SYN alone is sent again after a second."""
 
 CONNECT_ATTEMPTS = 2
-"""One attempt may meet a hiccup of the network; two in a row meet an address where nobody is."""
+"""Attempts before an unanswered address counts as gone: one may meet a hiccup of the network."""
 
 ANSWER_TIMEOUT_SECONDS = 1.0
 """A stopped process still accepts connections and never answers: that is the lease's case, waiting longer is idle."""
@@ -54,7 +54,7 @@ async def holder_is_dead(item: GuardItem) -> bool:
 
 
 async def _identity(endpoint: str) -> str | None:
-    """Who answers at ``endpoint``, None if it does not say."""
+    """Return the identity of the worker that answers at ``endpoint``, None if it does not say."""
     # A connection of its own for every look: a pooled one would say nothing about who listens there now.
     async with aiohttp.ClientSession(timeout=_TIMEOUT) as http, http.get(f"{endpoint}/health") as answer:
         health = json.loads(await answer.text())

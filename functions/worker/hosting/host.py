@@ -1,4 +1,4 @@
-"""The sessions that this process holds: found by key, opened from claims, ended when nobody needs them any more."""
+"""The sessions that this process holds: found by key, opened from claims, ended when they have no client any more."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Host:
     """Opens, keeps and ends sessions.
 
     Attributes:
-        preparations: Sessions that are ready and held by somebody else.
+        preparations: Standbys: sessions that are ready here while another worker holds them.
         on_held: Called with a session's key when it is held.
         on_left: Called with a session's key when it is held no more.
     """
@@ -81,7 +81,7 @@ class Host:
 
     @property
     def room(self) -> int:
-        """How many more sessions fit."""
+        """The number of sessions that still fit."""
         return max(0, self._capacity - len(self._sessions.keys() | self._opening.keys() | self.preparations.keys))
 
     def find(self, key: str) -> HostedSession | None:
@@ -104,11 +104,11 @@ class Host:
             await asyncio.wait(self._opening.values())
 
     def fits(self, key: str) -> bool:
-        """Whether there is room for a session, or it is here in some form already."""
+        """Return true if there is room for a session, or it is here in some form already."""
         return bool(self.room) or key in self._sessions.keys() | self._opening.keys() | self.preparations.keys
 
     async def prepare(self, claim: Claim) -> int:
-        """Make a session ready that somebody else still holds; ``take`` then goes on from there.
+        """Make a session ready that another worker still holds; ``take`` then goes on from there.
 
         Returns:
             The number of records that it is ready for.
@@ -126,7 +126,7 @@ class Host:
         """Hold the session that a claim names, and say ``ready`` to its clients. Held already: only the latter.
 
         Raises:
-            SessionHeld: Somebody else holds it and lives.
+            SessionHeld: Another holder has it and lives.
             StorageUnavailable: It could not be read now.
             Exception: The agent could not be built or started. The session was released again.
         """
@@ -255,7 +255,7 @@ class Host:
         logger.info("session ended", session=session.key, epoch=session.epoch)
 
     def _end(self, session: HostedSession) -> None:
-        """End a session that nobody has come back to."""
+        """End a session to which no client has come back."""
         self._lingering.pop(session.key, None)
         if not session.clients:
             logger.info("no client came back", session=session.key, epoch=session.epoch)

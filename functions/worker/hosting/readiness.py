@@ -1,4 +1,4 @@
-"""Whether the stores answer: a worker that cannot reach them is not ready."""
+"""Readiness: a worker that cannot reach the bucket and the lock table is not ready."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ async def reach_storage(
     Args:
         bucket: Of the journals.
         lock_table: Of the guard items.
-        worker_id: Names what is asked for, which nobody has.
+        worker_id: Names the item and the object that are asked for; neither exists.
         stop: Ends the asking.
         lease: Of the sessions: their connections go with it.
 
@@ -60,7 +60,7 @@ async def reach_storage(
 
 
 async def _ask(bucket: str, lock_table: str, worker_id: str, lease: LeaseSettings | None) -> None:
-    """Read an item and an object that nobody has.
+    """Read an item and an object that do not exist.
 
     Reading leaves nothing behind, and the answer tells: S3 says "no such key" only to those who may read objects and
     list the bucket, as a restore must, and all others that access is denied. The table is encrypted with the bucket's

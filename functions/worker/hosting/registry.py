@@ -4,9 +4,9 @@
     workers             <worker id>    endpoint, claims_token, host?, version, room, sessions, beat, seen_at, expires_at
     holder/<worker id>  <session key>  expires_at
 
-``host`` is the ARN of the worker's ECS task: when ECS tells that it has stopped, the second kind of item says whose
-callers wait for a successor. Whoever wants to hand a session to a worker asks the worker itself: only an answer shows
-that it lives, and ``expires_at`` only clears away what a killed one left.
+``host`` is the ARN of the worker's ECS task: when ECS tells that it has stopped, the second kind of item names the
+sessions whose clients wait for a successor. A handoff asks the successor itself: only an answer shows that it lives.
+``expires_at`` only clears away the items of a killed worker.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Registry:
     """Keeps this worker's items, and reads the others'.
 
     Attributes:
-        claims_token: The secret that callers with a claim show: whoever may read the table.
+        claims_token: The secret that a POST with a claim carries; those who may read the table know it.
     """
 
     def __init__(
@@ -155,7 +155,7 @@ class Registry:
 
 
 class Notes:
-    """Keeps the registry's notes of what this worker holds, in the background: nobody's call waits for them."""
+    """Keeps the registry's notes of what this worker holds, in the background: no call waits for them."""
 
     def __init__(self, registry: Registry) -> None:
         """Keep where to write."""

@@ -22,8 +22,8 @@ from worker.conversation.model_start import Beginning
 from worker.conversation.session_manager import Manager
 
 READY_SECONDS: Final = 30.0
-"""How long a session is kept ready. The predecessor needs a turn boundary, which it waits for 5 s at most; and an open
-model connection costs money, also if nobody speaks on it."""
+"""Seconds for which a standby is kept; after them it is discarded. The predecessor waits 5 s at most for a turn
+boundary, and an idle model connection costs money."""
 
 STOP_SECONDS: Final = 10.0
 """For a model that is not needed to end its connection."""
@@ -107,7 +107,7 @@ class Preparations:
             Exception: See ``Preparation.make``.
         """
         self.discard(self.take(key))
-        # A task of its own: whoever asks may go away, and what was made must not be forgotten then.
+        # A task of its own: the request that asks may be cancelled, and the standby must not be forgotten then.
         task = self._making[key] = asyncio.create_task(self._make(key, making), name=f"prepare {key}")
         await asyncio.wait({task})
         if task.cancelled():
@@ -115,7 +115,7 @@ class Preparations:
         return task.result()
 
     def take(self, key: str) -> Preparation | None:
-        """Return what is ready of a session, for whoever asks first; what is being made of it is too late."""
+        """Take a session's standby, None if there is none; one that is still being made is cancelled."""
         if (making := self._making.pop(key, None)) is not None:
             making.cancel()
         found = self._ready.pop(key, None)

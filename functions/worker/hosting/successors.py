@@ -1,13 +1,13 @@
-"""Whom a worker on its way out passes a session to: who beat a moment ago, then the newest version, then most room.
+"""Successors of a draining worker's sessions, in order: a fresh beat, then the newest version, then most room.
 
     registry ─▶ in this order ─▶ POST /claims prepare ─▶ 200: this one
                                    refused, draining, too slow ─▶ the next one, at most three
-                                   nobody there ─▶ the next one, for a second in all
-                nobody ─▶ the claims queue
+                                   no connection ─▶ the next one, for a second in all
+                no successor ─▶ the claims queue
 
-Nothing in the registry says that a worker lives, only its answer does: one that missed its last beats is asked last,
-and whether somebody is there shows when a connection is made. What is given away is counted against the room,
-so that the sessions of one worker spread over all that are equally new.
+The registry does not show that a worker lives, only its answer does. So a worker that missed its last beats is asked
+last. Each session that a worker was given counts against its room, so that the sessions of one worker spread over all
+workers of the newest version.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ SEARCH_SECONDS: Final = 1.0
 wait for it: of a lost zone there may be many."""
 
 LOOK_AGAIN_SECONDS: Final = 2.0
-"""How long what the registry said is used: less than a worker's beat, and one query for hundreds of sessions."""
+"""Seconds for which one answer of the registry is used: less than a worker's beat, and one query for hundreds of
+sessions."""
 
 CONNECT_SECONDS: Final = 0.25
 """Inside one region a connection takes a few milliseconds."""
@@ -50,7 +51,7 @@ IDLE_SECONDS: Final = 60.0
 """A connection that was unused for so long is not used again (see ``shared.kept``): its flow may have been dropped."""
 
 NO_ANSWER: Final = 0
-"""In the place of a status: somebody is there, and has not answered in time, or hung up."""
+"""In the place of a status: the worker was reached, and has not answered in time, or hung up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +96,10 @@ class Successors:
 
         Args:
             claim: The session.
-            again: Who has prepared it before, and should do so again.
+            again: The worker that has prepared it before, and should do so again.
 
         Returns:
-            Who, and for which records; None if nobody can.
+            The worker and the records that it is ready for; None if no worker can.
         """
         until = time.monotonic() + SEARCH_SECONDS
         refusals = 0
@@ -146,7 +147,7 @@ class Successors:
             return self._peers
 
     async def _post(self, peer: Peer, claim: Claim, seconds: float) -> tuple[int | None, bytes]:
-        """Send a claim; the status is None if nobody is there."""
+        """Send a claim; the status is None if no connection was made."""
         if self._http is None:
             raise RuntimeError("not open: use it as an async context manager")
         timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_SECONDS)

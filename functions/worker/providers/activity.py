@@ -1,4 +1,4 @@
-"""Whether a provider's connection is in the middle of something, as its events and what it is sent show."""
+"""Activity of a provider's connection: answers that are owed or under way, by its events and by what it is sent."""
 
 from __future__ import annotations
 
@@ -48,17 +48,17 @@ class Activity:
         self._speech: set[str] = set()
 
     def settled(self) -> None:
-        """What was said so far is known elsewhere, too."""
+        """Note that all that was said so far is known elsewhere, too."""
         self.changed = False
 
     @property
     def owed(self) -> bool:
-        """Whether something was typed, or a tool has returned something, and no response has begun."""
+        """True if something was typed, or a tool has returned something, and no response has begun."""
         return self._owed and not self.refused
 
     @property
     def responding(self) -> bool:
-        """Whether a response is being made."""
+        """True while a response is being made."""
         return self._responding
 
     def quiet_for(self) -> float:

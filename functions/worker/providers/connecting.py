@@ -40,7 +40,7 @@ class Connector:
 
     @property
     def how(self) -> str:
-        """How the present connection goes on, for log lines and metrics.
+        """The means by which the present connection continues, for log lines and metrics.
 
         Strands' model of Gemini restarts by the handle that it keeps itself, and then needs nothing of what is offered.
         """
@@ -86,11 +86,11 @@ class Connector:
         await self._connect(system_prompt, tools, messages, options, restarting=True)
 
     def taken(self) -> None:
-        """What was offered is taken: a later restart begins with the best again."""
+        """Note that the offer was taken: a later restart begins with the best again."""
         self._left = []
 
     def next_best(self, error: Exception) -> bool:
-        """Whether something else is left to offer after a refusal, and leave it to be offered.
+        """Choose the next offer after a refusal; false if none is left.
 
         Args:
             error: What the provider says.

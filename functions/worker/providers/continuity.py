@@ -42,13 +42,13 @@ from worker.providers.settings import Settings
 from worker.providers.transcripts import Sentences
 
 RENEWAL_SHARE: Final = 0.8
-"""From this part of a connection's time on it is renewed as soon as nobody speaks; Strands renews at the end of it."""
+"""The share of a connection's time after which it is renewed in the next silence. Strands renews at the end of it."""
 
 QUIET_SECONDS: Final = 1.5
-"""So long nothing has happened when nobody speaks: longer than a pause within a sentence."""
+"""Seconds without any event that count as silence: longer than a pause within a sentence."""
 
 NEXT_SECONDS: Final = 15.0
-"""How long what a lost connection refused waits for the one that replaces it."""
+"""Seconds for which input that a lost connection refused waits for the next connection; after them it fails."""
 
 
 class StreamLost(Exception):  # noqa: N818 - what happened
@@ -94,7 +94,7 @@ class ContinuousModel(BidiModel, AudioCapable):
 
     @property
     def _connection_id(self) -> str | None:
-        """What Strands' loop names in the event of a stop."""
+        """The id that Strands' loop names in the event of a stop."""
         return getattr(self.inner, "_connection_id", None)
 
     def get_config(self) -> Any:
@@ -130,15 +130,15 @@ class ContinuousModel(BidiModel, AudioCapable):
         self._on_connection = callback
 
     def leave_connection(self) -> None:
-        """Leave the recorded handle alone, before ``start``: somebody may still be connected with it.
+        """Leave the recorded handle alone, before ``start``: the predecessor may still be connected with it.
 
-        Gemini lets nobody resume a session that is connected: it ends the newer connection with an internal error.
+        Gemini refuses to resume a connected session: it ends the newer connection with an internal error.
         Source: https://github.com/aicc2025/sip-to-ai/pull/14, which found it by trying; Google's documents say nothing.
         """
         self._handles.forget()
 
     def forget_connection(self) -> None:
-        """Forget the provider's handle: it knows what nobody shall know any more."""
+        """Forget the provider's handle: the state behind it has content that must not be used any more."""
         self._handles.forget()
         self._activity.changed = True
 

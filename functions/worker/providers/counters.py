@@ -16,4 +16,4 @@ def count(metric: str, provider: str) -> None:
     if metric in Model:
         metrics.count(Model(metric))
     else:  # a conversation is worth more than a number
-        logger.error("nobody knows this metric", metric=metric, provider=provider)
+        logger.error("a provider counts an unknown metric, it is left out", metric=metric, provider=provider)

@@ -1,4 +1,4 @@
-"""What a provider's error means for the people who are talking, and for those who run this.
+"""Kinds of providers' errors: what a caller is told, and what an operator reads.
 
 Told apart by the names and numbers that errors carry, so that no provider's package has to be imported.
 """
@@ -13,7 +13,7 @@ from typing import Any, Final
 
 
 class Kind(Enum):
-    """What happened."""
+    """The kind of an error."""
 
     THROTTLED = "throttled"
     UNAVAILABLE = "unavailable"
@@ -27,7 +27,7 @@ class Kind(Enum):
 
 
 class Refusal(Exception):  # noqa: N818 - it says what the provider did
-    """What a provider said no to, where Strands has no error for it.
+    """A provider's refusal, where Strands has no error for it.
 
     Attributes:
         code: The provider's own code.
@@ -128,7 +128,7 @@ ERRORS: Final[Mapping[Kind, ProviderError]] = {
         ),
     )
 }
-"""What each kind is shown as. ``docs/providers.md`` has a line for each; a test compares the two."""
+"""The texts and codes of each kind. ``docs/providers.md`` has a line for each; a test compares the two."""
 
 _NAMES: Final[Mapping[str, Kind]] = {
     # Bedrock, as its client calls them: in answers and, with another prefix, within streams.
@@ -214,7 +214,7 @@ def classify(error: BaseException) -> ProviderError:
 
 
 def about_tools(error: BaseException) -> bool:
-    """Whether a refusal names the tools."""
+    """Return true if a refusal names the tools."""
     return any(re.search(r"tool|function", str(cause), re.IGNORECASE) for cause in _causes(error))
 
 

@@ -63,7 +63,7 @@ class Pump:
             reader = asyncio.current_task()
             if reader is None or reader.cancelling():
                 raise
-            # Nobody cancelled this task: the provider's client did so to one of its own, and the stream is over.
+            # This task was not cancelled: the provider's client cancelled one of its own, and the stream is over.
         except Exception as failure:  # noqa: BLE001 - passed on
             error = failure
         await self._queue.put((Ended(error), self._mark()))

@@ -13,13 +13,13 @@ from worker.providers.errors import Refusal
 from worker.providers.settings import Settings
 
 STOP_SECONDS: Final = 2.0
-"""For a connection to end: its client waits 10 s for the service's last word, and does not hear it as long as nobody
-reads what else the service still sends."""
+"""Seconds for a connection to end; after them it is abandoned. Its client waits 10 s for the service's last message,
+which stays behind other messages that are not read any more."""
 
 
 NOTHING_WRONG: Final = frozenset({Reason.TURN_COMPLETE_REASON_UNSPECIFIED, Reason.NEED_MORE_INPUT})
-"""Reasons for the end of a turn that are no trouble. All others but one say of content that it was refused: what was
-asked, or what would have been answered. So does whatever reason a later version adds, until somebody looks at it."""
+"""Reasons for the end of a turn that are no trouble. All others but one mean refused content: the question's, or the
+answer's. A reason that a later version adds counts as a refusal until this table names it."""
 
 
 class PromptGeminiLiveModel(GoogleGeminiLiveModel):

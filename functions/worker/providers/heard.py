@@ -1,4 +1,4 @@
-"""What of an answer was heard, when somebody speaks over it.
+"""The part of an answer that was heard before a barge-in.
 
 Providers speak faster than real time: most of an answer has been recorded long before it is heard. So a barge-in
 corrects the record, to what the provider says was spoken, or else to the words that came before the sound that has
@@ -40,7 +40,7 @@ class Spoken:
 
 @dataclass(frozen=True, slots=True)
 class SpeechBegan:
-    """Somebody begins to speak, and the provider does not say whether an answer is still being played."""
+    """A caller begins to speak, and the provider does not say whether an answer is still being played."""
 
 
 class AnswerCut(TypedEvent):
@@ -63,12 +63,12 @@ class AnswerCut(TypedEvent):
 
     @property
     def heard(self) -> str:
-        """What of it was heard."""
+        """The part of it that was heard."""
         return str(self["heard"])
 
     @property
     def alike(self) -> int:
-        """How many answers after it have a message with the same text."""
+        """The number of answers after it whose message has the same text."""
         return int(self["alike"])
 
 
@@ -107,7 +107,7 @@ class _Answer:
 class Heard:
     """Follows one conversation's answers, as they are passed on to the agent.
 
-    Not one connection's: what one has said may still be playing when the next hears that somebody speaks over it.
+    It outlives connections: an answer of one may still be playing when the next hears the barge-in.
     """
 
     def __init__(self, now: Callable[[], float]) -> None:

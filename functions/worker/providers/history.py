@@ -21,7 +21,7 @@ ELLIPSIS = "…"
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """What was done to a history.
+    """A cut of a history.
 
     Attributes:
         dropped: Oldest messages that were left out.
@@ -34,7 +34,7 @@ class Cut:
     tools: int = 0
 
     def __bool__(self) -> bool:
-        """Whether something is missing that the provider could have had."""
+        """True if something is missing that the provider could have had."""
         return bool(self.dropped or self.shortened)
 
 
@@ -65,7 +65,7 @@ def fit(messages: Iterable[Any], limits: Limits, share: float = 1.0) -> tuple[li
 
 
 def without_tools(limits: Limits) -> Limits:
-    """What a provider takes once it has refused the tools."""
+    """Return a provider's limits once it has refused the tools."""
     return replace(limits, text_only=True)
 
 

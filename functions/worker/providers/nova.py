@@ -21,10 +21,11 @@ from worker.providers.table import PROVIDERS
 PIECE_BYTES: Final = PROVIDERS["nova-sonic"].limits.piece_bytes.value or 0
 
 INTERRUPTED: Final = '{"interrupted":true}'
-"""What stands for the text in the block that says of an answer that it was cut off."""
+"""The text of the block that marks an answer as interrupted."""
 
 STOP_SECONDS: Final = 2.0
-"""For a stream to end: its client waits until what it has written is read, and on a lost connection nobody reads."""
+"""Seconds for a stream to end; after them it is abandoned. Its client waits until its writes are read, which a lost
+connection never does."""
 
 
 class PublishedNovaSonicModel(BedrockNovaSonicModel):

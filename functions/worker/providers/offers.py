@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What one attempt to connect carries.
+    """An offer: the state that one attempt to connect carries.
 
     Attributes:
         handle: The provider's own resumption handle; then nothing else is needed of the history.
@@ -24,7 +24,7 @@ class Offer:
 
     @property
     def how(self) -> str:
-        """How the conversation goes on, for log lines and metrics."""
+        """The means by which the conversation continues, for log lines and metrics."""
         return "handle" if self.handle is not None else "history" if self.share else "nothing"
 
 
@@ -45,7 +45,7 @@ def offers(*, handle: str | None, history: bool, tools: bool) -> list[Offer]:
 
 
 def after(refused: Offer, rest: list[Offer], *, about_tools: bool) -> list[Offer]:
-    """What is left to try after a refusal.
+    """Return the offers that are left after a refusal.
 
     Args:
         refused: What was refused.

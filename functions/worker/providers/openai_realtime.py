@@ -1,7 +1,7 @@
 """OpenAI Realtime: a WebSocket. Strands only logs what the service calls an error; here it is heard.
 
 Over a WebSocket the service does not know what of its speech was played, and it speaks faster than real time. So it is
-told after a barge-in, and somebody who speaks over the rest of a response that is complete is a barge-in, too. Source:
+told after a barge-in. A caller who speaks while a complete response is still being played is a barge-in, too. Source:
 https://developers.openai.com/api/docs/guides/realtime-conversations
 """
 
@@ -64,7 +64,7 @@ class ListeningRealtimeModel(OpenAIRealtimeModel):
         """Have the service forget the end of what it said.
 
         Args:
-            unplayed: Seconds of it that nobody heard.
+            unplayed: Seconds of it that were not heard.
         """
         while self._sounds and unplayed > 0:
             sound = self._sounds.pop()

@@ -1,4 +1,4 @@
-"""How often lost connections to a model are taken up again, and after how long; beyond that it is an outage."""
+"""Limits on reconnections to a model: their number and their delays; beyond them it is an outage."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Reconnections:
         self._lost: deque[float] = deque(maxlen=RECONNECTIONS)
 
     def may(self, kind: Kind) -> bool:
-        """Whether a connection that ended so is taken up again."""
+        """Return true if a connection that ended so is opened again."""
         while self._lost and self._now() - self._lost[0] > RECONNECTION_SECONDS:
             self._lost.popleft()
         return kind in _LOST and len(self._lost) < RECONNECTIONS

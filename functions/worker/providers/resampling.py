@@ -39,7 +39,7 @@ class Resampler:
 
     @property
     def idle(self) -> bool:
-        """Whether both rates are the same, and audio passes unchanged."""
+        """True if both rates are the same, and audio passes unchanged."""
         return self._stream is None
 
     def convert(self, pcm: bytes) -> bytes:
@@ -64,7 +64,7 @@ class Resampler:
         return rest
 
     def forget(self) -> None:
-        """Start anew without what the filter has kept: after a barge-in nobody is to hear it."""
+        """Start anew without the filter's rest: after a barge-in it must not be heard."""
         self._odd = b""
         self._stream = self._new()
 

@@ -1,4 +1,4 @@
-"""What a new connection is sent again, because the one before it has not answered it."""
+"""Input that a new connection is sent again, because the one before it has not answered it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from shared.messages import bidi_metadata, unanswered
 
 
 def spoken(messages: Messages) -> BidiMessage | None:
-    """The user's last words, if they were spoken and nobody has begun to answer: their audio is not given again."""
+    """Return the user's last words, if they were spoken and no answer has begun: their audio is not given again."""
     text, messages_back = unanswered(messages)
     if text is None or messages_back > 1 or bidi_metadata(messages[-1]).get("kind") != "transcript":
         return None

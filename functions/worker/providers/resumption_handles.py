@@ -20,7 +20,7 @@ MARGIN_SECONDS: Final = 60
 """A handle is not used so shortly before its end: clocks differ, and connecting takes its time."""
 
 _ATTRIBUTES: Final = {"GoogleGeminiLiveModel": "_live_session_handle"}
-"""Where Strands' models keep their handle; see the contract test."""
+"""The attributes in which Strands' models keep their handle; see the contract test."""
 
 
 @dataclass(frozen=True, slots=True)

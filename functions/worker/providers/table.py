@@ -1,4 +1,4 @@
-"""What each provider takes and keeps: one typed row a provider, each figure with where it is from.
+"""Limits of the providers: one typed row a provider, each figure with its source.
 
 ``docs/providers.md`` shows the same figures; a test compares the two.
 """
@@ -39,16 +39,16 @@ UNLIMITED: Final = Figure(None, "")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What a provider takes of a conversation so far.
+    """A provider's limits on the history that it is given.
 
     Attributes:
         text_only: Tool uses and results are not taken; they are left out.
         message_bytes: UTF-8 bytes of one message's text; what is longer is shortened.
         piece_bytes: UTF-8 bytes of text in one event; what is longer is sent in several.
         total_bytes: UTF-8 bytes of all texts; with tools, of the messages' JSON.
-        roles: Who may have spoken.
-        first_role: Who must have spoken first; None: anybody.
-        source: Where it is from what is taken, and by whom.
+        roles: The roles that it takes.
+        first_role: The role of the first message; None: either.
+        source: The page that says which content and roles it takes.
     """
 
     text_only: bool

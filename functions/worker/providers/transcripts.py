@@ -1,7 +1,7 @@
-"""What is said before and after a barge-in are sentences of their own, although some providers join them.
+"""Separate transcripts for what is said before and after a barge-in, although some providers join them.
 
-Gemini ends transcripts only with the turn. Who speaks over the answer is added to the sentence that is being answered,
-and the next answer to the one that was cut off; they would be recorded as one:
+Gemini ends transcripts only with the turn. It adds words over an answer to the question before it, and the next answer
+to the one that was cut; each pair would be recorded as one:
 
     of the provider   start a │ "what's the" "weather" │ … answer … │ barge-in         │ "stop"         │ stop a
     passed on         start a │ "what's the" "weather" │ … answer … │ stop a, barge-in │ start b "stop" │ stop b

@@ -1,4 +1,4 @@
-"""What this worker counts and measures, told to CloudWatch once a minute as log lines (Embedded Metric Format).
+"""Metrics of this worker, told to CloudWatch once a minute as log lines (Embedded Metric Format).
 
 Namespace ``Segue``, dimensions ``service`` and ``stage``; one line for the whole process, none in a minute without
 anything to tell. Counting is one addition on the event loop; only the line of each minute costs more.
@@ -15,8 +15,8 @@ anything to tell. Counting is one addition on the event loop; only the line of e
     Handoffs           Count          sessions passed on by this worker
     HandoffGap         Milliseconds   successor: from the predecessor's last frame to ``ready`` (see below)
     HandoffsPrepared   Count          of those, the ones whose successor was ready before
-    Takeovers          Count          sessions taken from a holder that had not let go
-    Fenced             Count          sessions that turned out to be somebody else's
+    Takeovers          Count          sessions taken over from a holder that had not released them
+    Fenced             Count          sessions that turned out to be another holder's
     LeaseLosses        Count          sessions given up because the lease could not be renewed in time
     FramesIn           Count          frames taken from clients
     FramesOut          Count          frames posted to clients
@@ -71,7 +71,7 @@ class Count(StrEnum):
 
 
 class Model(StrEnum):
-    """What becomes of connections to a model: how each began, and why it ended or was refused."""
+    """Counts of connections to a model: how each began, and why it ended or was refused."""
 
     BY_HANDLE = "ModelConnectedByHandle"
     BY_HISTORY = "ModelConnectedByHistory"
@@ -102,14 +102,14 @@ class Time(StrEnum):
 
 
 class Size(StrEnum):
-    """How much there was of something."""
+    """Distributions of sizes."""
 
     RECORDS = "RecordsPerCommit"
     RESTORE = "RestoreSize"
 
 
 class Level(StrEnum):
-    """How things stand."""
+    """Gauges: values of the moment."""
 
     ACTIVE_SESSIONS = "ActiveSessions"
 
@@ -202,7 +202,7 @@ class Reporter:
         """Tell again and again after so many seconds, until cancelled."""
         while True:
             await asyncio.sleep(seconds)
-            # In a thread: whoever reads the output may be slow.
+            # In a thread: the reader of the output may be slow.
             await asyncio.to_thread(self._write, *self._collected.take())
 
     def tell(self) -> None:

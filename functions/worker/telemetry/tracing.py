@@ -43,7 +43,7 @@ _NAME: Final = "segue.worker"
 
 
 class Tracing:
-    """Where spans go.
+    """The destination of spans.
 
     Attributes:
         tracer: Begins them.
@@ -116,7 +116,7 @@ class _Turn:
         self._reached = 0
         self._stage = self._begun(arrived_ns)
         carrier: dict[str, str] = {}
-        if trace or self._span.is_recording():  # what nobody began and nobody keeps would only make frames longer
+        if trace or self._span.is_recording():  # a trace that is neither a client's nor exported only lengthens frames
             _PROPAGATOR.inject(carrier, self._context)
         self.said = carrier.get("traceparent")
 
@@ -158,13 +158,13 @@ class TurnTraces:
 
     @property
     def of_input(self) -> str | None:
-        """What a frame carries that answers the input itself: an acknowledgement, a refusal."""
+        """The trace of a frame that answers the input itself: an acknowledgement, a refusal."""
         turn = self._asked or self._answered
         return turn.said if turn else self._said
 
     @property
     def of_answer(self) -> str | None:
-        """What a frame of the answer carries."""
+        """The trace of a frame of the answer."""
         turn = self._answered or self._asked
         return turn.said if turn else self._said
 

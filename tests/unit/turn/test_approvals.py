@@ -596,7 +596,7 @@ async def test_what_another_program_went_on_with_is_withdrawn(world, processes):
     session = await process.sessions.take("alice/talk")
     ids = session.manager.approvals().unanswered
     await session.agent.invoke_async([{"interruptResponse": {"interruptId": one, "response": True}} for one in ids])
-    await process.sessions.let_go(session)
+    await process.sessions.release(session)
     assert world.noted == ["tea"]
 
     await process.take(await person.put(process, answer_to(approval)))

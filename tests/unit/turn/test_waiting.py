@@ -58,7 +58,7 @@ async def test_a_turn_whose_storage_answers_says_nothing_of_it(world, processes,
 
 
 async def test_an_invocation_that_ends_while_s3_hangs_leaves_the_lease_to_run_out(world, processes, s3, monkeypatch):
-    """It must not be frozen while it waits, nor go on holding in a process that is thawed for somebody else's turn."""
+    """A Lambda process must not be frozen while it waits, nor hold the session when it thaws for another turn."""
     monkeypatch.setattr("turn.turn.LAST_CALL_SECONDS", 1.6)
     monkeypatch.setattr("turn.turn.RESERVE_SECONDS", 1.5)
     monkeypatch.setattr("turn.turns.END_SECONDS", 0.5)
