@@ -33,6 +33,15 @@ class SessionOrder:
         return self._count[tracking_id] > 0
 
     @property
+    def ids(self) -> list[str]:
+        """All of them, in order."""
+        return list(self._ids)
+
+    def is_shared(self, tracking_id: str) -> bool:
+        """Whether the session's history has several messages with an id."""
+        return self._count[tracking_id] > 1
+
+    @property
     def latest(self) -> str | None:
         """The last message's id, None if there is no message."""
         return self._ids[-1] if self._ids else None

@@ -136,8 +136,9 @@ class HeldMessages:
     def added(self, message: Message, inputs: Inputs) -> None:
         """Record a message that was added. One that has only begun is recorded when it is complete."""
         self._brought, end = [], len(self._seen)
-        known = has_id(message) and message["tracking_id"] not in self._outside
-        if known and self._seen.goes_on_with(self._current, message):
+        new = has_id(message) and message["tracking_id"] not in self._outside
+        new = new and message["tracking_id"] not in self._order
+        if new and self._seen.goes_on_with(self._current, message):
             self._seen.replace(slice(end, end), [message], [message["tracking_id"]])
             self._enter(end, inputs, None)
         elif not self.align(told=message, inputs=inputs) and inputs is not None:
@@ -190,7 +191,7 @@ class HeldMessages:
             self._put_aside()
         place = None if told is None else _last_place(self._current, told)
         gone, come = seen.difference(self._current)
-        self._name(come)
+        self._name(come, gone)
         messages = self._current[come]
         ids = [message["tracking_id"] if is_message(message) else str(uuid.uuid4()) for message in messages]
         if place is not None and come.stop == len(self._current):
@@ -332,12 +333,16 @@ class HeldMessages:
         if not is_message(message):
             self._seen.copies[place] = kept_copy(message)
             return
-        if message.get("tracking_id") != tracking_id:
+        sharing = self._sharing(place)
+        split = any(_are_different(message, self._seen.messages[other]) for other in sharing)
+        if split or message.get("tracking_id") != tracking_id:
             self._seen.replace(slice(place, place + 1), [], [])
             self._moved = True
             self.align()
             return
         copied = self._seen.copies[place] = kept_copy(message)
+        for other in sharing:
+            self._seen.copies[other] = copied
         if tracking_id not in self._order:
             if _content(copied) and not is_cut_speech(copied):  # the audio of that is sent again
                 self._put(copied, inputs, *self._following(place, place + 1))
@@ -345,6 +350,15 @@ class HeldMessages:
             self._moved = True
         elif inputs is not None or differ(copied, was):
             self._update(copied, inputs)
+            if sharing:  # an update is of the newest only
+                self._write("window", {"keep": self._order.ids})
+
+    def _sharing(self, place: int) -> list[int]:
+        """Other places with the id of a message."""
+        tracking_id = self._seen.ids[place]
+        if not self._order.is_shared(tracking_id):
+            return []
+        return [other for other, known in enumerate(self._seen.ids) if known == tracking_id and other != place]
 
     def _put(self, message: Message, inputs: Inputs, before: str | None) -> None:
         data: dict[str, Any] = {"message": message}
@@ -385,20 +399,37 @@ class HeldMessages:
             following = ids[place] if ids[place] in self._order else following
         return found[::-1]
 
-    def _name(self, part: slice) -> None:
+    def _name(self, part: slice, gone: slice) -> None:
         """Give messages without a tracking id one, in dictionaries of the agent's own.
 
-        One that the caller appended to the session before has the id that the session knows it by.
+        One that the caller appended to the session before has the id that the session knows it by. One that was copied
+        from another and changed gets an id of its own; as long as the two are equal, a redaction is of both.
+
+        Args:
+            part: The messages that have come.
+            gone: Those that were held in their place.
         """
         named: dict[int, Message] = {}
+        held = self._held_by_id(part, gone)
         for place in range(part.start, part.stop):
             message = self._current[place]
             if not is_message(message):
                 continue
             known = next((known for known, given in self._appended.items() if given is message), None)
-            if known != message.get("tracking_id") if known else not has_id(message):
+            if known is None and has_id(message):
+                shared = _are_different(message, held.get(message["tracking_id"]))
+                known = str(uuid.uuid4()) if shared else message["tracking_id"]
+            if known is None or known != message.get("tracking_id"):
                 own = named.setdefault(id(message), _named({**kept_copy(message), "tracking_id": known}))
-                self._writable()[place] = own
+                self._writable()[place] = message = own
+            held.setdefault(message["tracking_id"], message)
+
+    def _held_by_id(self, part: slice, gone: slice) -> dict[str, Message]:
+        """The messages that stay, by their ids, if one that has come may have the id of one."""
+        if not any(has_id(message) and message["tracking_id"] in self._order for message in self._current[part]):
+            return {}
+        stay = (*range(gone.start), *range(gone.stop, len(self._seen)))
+        return {self._seen.ids[place]: self._seen.messages[place] for place in stay}
 
     def _replace(self, place: int, message: Message) -> None:
         held = self._seen.messages[place]
@@ -426,6 +457,10 @@ def has_id(message: Message) -> bool:
 def _content(message: Any) -> Any:
     """What a message says; nothing yet if it only begins, or is none."""
     return message.get("content") if is_message(message) else None
+
+
+def _are_different(message: Message, other: Message | None) -> bool:
+    return other is not None and other is not message and differ(other, message)
 
 
 def _named(message: Message) -> Message:
