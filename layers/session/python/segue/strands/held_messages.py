@@ -451,7 +451,7 @@ def _last_place(messages: Sequence[Any], message: Message) -> int | None:
 
 def has_id(message: Message) -> bool:
     """Whether a message has a usable tracking id."""
-    return isinstance(message.get("tracking_id"), str)
+    return is_message(message) and isinstance(message.get("tracking_id"), str)
 
 
 def _content(message: Any) -> Any:
@@ -465,7 +465,7 @@ def _are_different(message: Message, other: Message | None) -> bool:
 
 def _named(message: Message) -> Message:
     """Return a message with a tracking id: the very same one if it has one."""
-    if not is_message(message) or has_id(message):
+    if has_id(message) or not is_message(message):
         return message
     known = message.get("tracking_id")
     return {**message, "tracking_id": str(uuid.uuid4() if known is None else known)}
