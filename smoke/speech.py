@@ -1,4 +1,4 @@
-"""The sound of a question: for a real model words, for the rehearsal model its tones.
+"""The sound of a question: for a real model words, for the offline model its tones.
 
 `question.wav` says "What is the capital of France?"; it was synthesized by eSpeak NG 1.52, PCM16 mono at 16 kHz.
 """
@@ -12,19 +12,19 @@ RECORDING: Final = Path(__file__).with_name("question.wav")
 PIECE_SECONDS: Final = 0.1
 
 
-def question(rate: int, *, rehearsal: bool, recording: Path = RECORDING) -> bytes:
+def question(rate: int, *, offline: bool, recording: Path = RECORDING) -> bytes:
     """A question as PCM16 mono.
 
     Args:
         rate: Samples a second.
-        rehearsal: True for the rehearsal model, which hears tones only (`worker.rehearsal.tones`).
+        offline: True for the offline model, which hears tones only (`segue.testing.offline.tones`).
         recording: A WAV file of PCM16 mono for the others.
 
     Raises:
         ValueError: The recording is not PCM16 mono.
     """
-    if rehearsal:
-        from worker.rehearsal import speak  # imports Strands
+    if offline:
+        from segue.testing.offline import speak  # imports Strands
 
         return speak(QUESTION, rate)
     with wave.open(str(recording)) as file:

@@ -13,8 +13,8 @@ from smoke.speech import RECORDING, question
 from smoke.visit import ANSWER_SECONDS, Outcome, Step, Visit, in_time
 
 GREETING: Final = "Say hello"
-REHEARSED: Final = f"You said: {GREETING}"
-"""The rehearsal model's answer; no other gives it."""
+OFFLINE: Final = f"You said: {GREETING}"
+"""The offline model's answer; no other gives it."""
 LONG_ANSWER: Final = "Please count to 60."
 
 
@@ -22,9 +22,9 @@ async def typed(visit: Visit) -> Outcome:
     """A typed turn, acknowledged as durable."""
     call = visit.on_the_line
     seconds, answer = await call.ask(GREETING, ANSWER_SECONDS)
-    visit.rehearsal = answer == REHEARSED
+    visit.offline = answer == OFFLINE
     await call.client.flush(ANSWER_SECONDS)
-    model = "the rehearsal model" if visit.rehearsal else "a model"
+    model = "the offline model" if visit.offline else "a model"
     return Outcome(
         came=f"{seconds * 1000:.0f} ms, {model} says {answer[:60]!r}; durable",
         state=in_time(seconds, 10.0),
@@ -52,7 +52,7 @@ async def spoken(visit: Visit, recording: Path = RECORDING) -> Outcome:
         return Outcome(came="the session has no audio", state=State.SKIPPED)
     await call.silence()
     place = len(call.heard)
-    async with call.speaking(question(call.rate, rehearsal=visit.rehearsal, recording=recording)) as ended:
+    async with call.speaking(question(call.rate, offline=visit.offline, recording=recording)) as ended:
         spoken_at = await ended
         first_at, _ = await call.first(lambda frame: isinstance(frame, AudioOutput), ANSWER_SECONDS, place)
         _, heard = await call.first(
@@ -78,7 +78,7 @@ async def spoken_over(visit: Visit, recording: Path = RECORDING) -> Outcome:
     await call.first(lambda frame: isinstance(frame, AudioOutput), ANSWER_SECONDS, place)
     await asyncio.sleep(1.0)  # a caller who has understood that it will be long
     place, began = len(call.heard), time.monotonic()
-    async with call.speaking(question(call.rate, rehearsal=visit.rehearsal, recording=recording)):
+    async with call.speaking(question(call.rate, offline=visit.offline, recording=recording)):
         at, _ = await call.first(lambda frame: isinstance(frame, BargeIn), ANSWER_SECONDS, place)
         place = len(call.heard)
         await call.first(is_answer, ANSWER_SECONDS, place)

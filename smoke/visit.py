@@ -22,7 +22,7 @@ class Visit:
         session: The session that is used.
         idle_seconds: For the step that waits; 0 leaves it out.
         call: The call that goes on through most steps; None before it.
-        rehearsal: True if the model has turned out to be the rehearsal.
+        offline: True if the model has turned out to be the offline one.
     """
 
     url: str
@@ -30,7 +30,7 @@ class Visit:
     session: str = field(default_factory=lambda: f"smoke-{secrets.token_hex(6)}")
     idle_seconds: float = 0.0
     call: Call | None = None
-    rehearsal: bool = False
+    offline: bool = False
 
     @property
     def emulated(self) -> bool:

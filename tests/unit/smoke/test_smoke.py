@@ -99,7 +99,7 @@ async def test_a_typed_turn_is_answered_and_durable():
     well = await in_a_call(turns.typed)
 
     assert well.state is State.WELL
-    assert "the rehearsal model says 'You said: Say hello'; durable" in well.came
+    assert "the offline model says 'You said: Say hello'; durable" in well.came
 
 
 async def test_a_spoken_turn_and_a_barge_in_are_heard_or_time_out():
@@ -208,8 +208,8 @@ def test_percentiles_are_times_that_were_measured():
 
 
 def test_the_recording_is_speech_at_any_rate(tmp_path):
-    at_16 = speech.question(16000, rehearsal=False)
-    at_24 = speech.question(24000, rehearsal=False)
+    at_16 = speech.question(16000, offline=False)
+    at_24 = speech.question(24000, offline=False)
 
     assert 1.0 < len(at_16) / 2 / 16000 < 4.0
     assert abs(len(at_24) / 24000 - len(at_16) / 16000) < 0.001
@@ -221,13 +221,13 @@ def test_the_recording_is_speech_at_any_rate(tmp_path):
         file.setframerate(16000)
         file.writeframes(bytes(400))
     with pytest.raises(ValueError, match="PCM16 mono"):
-        speech.question(16000, rehearsal=False, recording=stereo)
+        speech.question(16000, offline=False, recording=stereo)
 
 
-def test_the_rehearsal_model_hears_the_question_in_its_tones():
-    from worker.rehearsal import Ear
+def test_the_offline_model_hears_the_question_in_its_tones():
+    from segue.testing.offline import Ear
 
-    (heard,) = Ear(16000).feed(speech.question(16000, rehearsal=True) + bytes(16000))
+    (heard,) = Ear(16000).feed(speech.question(16000, offline=True) + bytes(16000))
     assert heard.text == speech.QUESTION
 
 
