@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-import segue.cli.staleness
+import segue.admin.stale_holders
 from segue.session.runtime import Runtime
 
 
@@ -148,12 +148,12 @@ def test_a_list_that_watches_nothing_says_of_no_holder_that_it_is_stale(keep, fa
 
 def test_a_holder_that_releases_while_it_is_watched_is_not_stale(keep, facts, said, monkeypatch):
     session = keep("alice/leaves", [said("a")], stay=True)
-    read = segue.cli.staleness._unmoved
+    read = segue.admin.stale_holders._unmoved
 
     async def released(stores, seen):
         await session.close()
         return await read(stores, seen)
 
-    monkeypatch.setattr(segue.cli.staleness, "_unmoved", released)
+    monkeypatch.setattr(segue.admin.stale_holders, "_unmoved", released)
 
     assert [one["stale"] for one in facts("list")] == [False]

@@ -12,7 +12,6 @@ import pytest
 from strands.bidi import BidiAgent
 
 from segue import GuardedS3SessionManager, SessionExists
-from segue.ids import session_key
 from segue.testing import provision
 from tests.support.programs import Programs
 from tests.support.scripted_model import ScriptedModel
@@ -74,7 +73,8 @@ async def test_going_back_and_copying_do_what_the_page_says(scope: dict[str, Any
         assert await held(session_id) == ["My name is Alice"], session_id
     assert scope["points"][-1].records > scope["alice"].records
     with pytest.raises(SessionExists):
-        await scope["fork"](scope["stores"], "default/user_123", session_key("default", "what if?"), scope["clock"])
+        scope["sessions"].fork("user_123", "what if?")
+    assert texts(scope["dashboard"].messages) == ["My name is Alice"]
 
 
 def texts(messages: Any) -> list[str]:

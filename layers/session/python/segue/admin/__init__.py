@@ -1,10 +1,33 @@
-"""Sessions looked after from outside of a conversation: listed, read, copied, checked, exported, deleted.
+"""Sessions looked after from outside of a conversation: listed, read, copied, checked, moved, deleted.
 
-    checks         what a session's objects and records must be
-    orphans        objects that no session has
-    verify         all checks of a session, or of all
-    skip_damaged   a record that makes readers pass over a damaged one
-    fork           a copy of a session, up to a point in time
+    checks            what a session's objects and records must be
+    orphans           objects that no session has
+    verify            all checks of a session
+    skip_damaged      a record that makes readers pass over a damaged one
+    fork              a copy of a session, up to a point in time
+    stale_holders     holders that have gone silent
+    listing           sessions from their guard items
+    delete_release    sessions deleted, and the leases of dead holders freed
+    read_only         a session manager that restores agents and writes nothing
+    sessions          ``Sessions``: all of it, for programs and the command line
 
-A module imports only those above it, and ``segue.history`` and ``segue.session``.
+A module imports only those above it, and what is below this room.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from segue.admin.sessions import Sessions
+
+__all__ = ["Sessions"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import ``Sessions`` when it is first asked for: the janitor uses this room without Strands."""
+    if name == "Sessions":
+        from segue.admin.sessions import Sessions
+
+        return Sessions
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

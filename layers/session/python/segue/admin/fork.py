@@ -67,7 +67,7 @@ def _unseen(done: int, total: int) -> None:
     """Nobody watches."""
 
 
-async def fork(
+async def fork(  # noqa: PLR0913 - all but four are optional
     stores: Stores,
     source: str,
     target: str,
@@ -77,6 +77,7 @@ async def fork(
     retention_s: int = RETENTION_S,
     progress: Progress = _unseen,
     damaged: list[JournalCorrupt] | None = None,
+    to: Stores | None = None,
 ) -> GuardItem:
     """Begin a new session as a copy of another one, at a point in time. The source may be in use meanwhile.
 
@@ -85,7 +86,7 @@ async def fork(
     is damaged keeps its number, and stands for nothing.
 
     Args:
-        stores: Where both are kept.
+        stores: Where the source is kept.
         source: The key of the session to copy: see ``segue.ids.session_key``.
         target: The new one. Its principal may be another: that is the caller's decision.
         clock: Where time comes from.
@@ -93,6 +94,7 @@ async def fork(
         retention_s: Seconds after which the copy expires if nobody uses it.
         progress: Told of every object written.
         damaged: Takes what is wrong with records that stand for nothing in the copy; default: it is logged.
+        to: Where the copy is kept; default: where the source is.
 
     Returns:
         The new session's guard item; nobody holds it.
@@ -112,7 +114,7 @@ async def fork(
         if end <= upto:
             segments.append(Segment(TailEntry(first, epoch, commit_id), tuple(bodies[first:end])))
         first = end
-    return await create(stores, target, segments, clock, retention_s=retention_s, progress=progress)
+    return await create(to or stores, target, segments, clock, retention_s=retention_s, progress=progress)
 
 
 def _usable(journal: Journal, upto: int, damaged: list[JournalCorrupt] | None) -> list[Record]:

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
+from dataclasses import asdict
 from typing import Any
 
 import click
 
+from segue.admin.listing import SessionFacts, list_sessions, mark_stale
 from segue.cli.location import Place, json_option, located
-from segue.cli.output import Advance, iso, iso_seconds, print_json, print_table, progress, waiting
+from segue.cli.output import iso, iso_seconds, print_json, print_table, progress, waiting
 from segue.cli.show_tail import read_journal, tell_damage
-from segue.cli.staleness import READS, Seen, silent_holders
-from segue.clock import Clock
-from segue.errors import JournalCorrupt
 from segue.history.points import points_of
 from segue.ids import shown
-from segue.lease.item import GuardItem
-from segue.lease.item_reader import Look, look
-from segue.storage.stores import Stores
 
 
 @click.command("list")
@@ -34,13 +29,12 @@ def list_(ctx: click.Context, place: Place, *, ended: bool, no_watch: bool, as_j
     """
     prefix = "" if place.principal is None else f"{place.principal}/"
     with progress("reading the guard") as advance:
-        found, held = place.run(lambda stores, clock: _read_all(stores, clock, prefix, advance))
-    if held and not no_watch:
-        with waiting(f"watching holders: {len(held)}"):
-            silent = place.run(lambda stores, clock: silent_holders(stores, clock, held))
-        for key in (seen.item.session_key for seen in held):
-            found[key]["stale"] = key in silent
-    shown_ones = [one for one in found.values() if ended or one["state"] not in {"deleted", "expired"}]
+        listing = place.run(lambda stores, clock: list_sessions(stores, clock, prefix, advance))
+    found = listing.found
+    if listing.held and not no_watch:
+        with waiting(f"watching holders: {len(listing.held)}"):
+            found = place.run(lambda stores, clock: mark_stale(stores, clock, listing))
+    shown_ones = [_facts(one) for one in found if ended or one.state not in {"deleted", "expired"}]
     if as_json:
         print_json(shown_ones)
     else:
@@ -59,68 +53,9 @@ def _print(found: list[dict[str, Any]]) -> None:
     print_table(columns, [[one[field] for field in fields] for one in told], "no sessions")
 
 
-async def _read_all(
-    stores: Stores, clock: Clock, prefix: str, advance: Advance
-) -> tuple[dict[str, dict[str, Any]], list[Seen]]:
-    """Read all guard items. Returns the facts by key, and the items that are held."""
-    keys = await stores.guard.keys(prefix)
-    found: dict[str, dict[str, Any]] = {}
-    held: list[Seen] = []
-    for start in range(0, len(keys), READS):
-        batch = keys[start : start + READS]
-        looks = await asyncio.gather(*(_look(stores, clock, key) for key in batch))
-        for key, one in zip(batch, looks, strict=True):
-            if isinstance(one, JournalCorrupt):
-                found[key] = _unreadable(key, one)
-            elif one.item is not None:  # else gone since the keys were listed
-                found[key] = facts_of(one.item, one.at, stores.prefix)
-                if found[key]["state"] == "held":
-                    held.append(Seen(one.item, clock.now()))
-        advance(start + len(batch), len(keys))
-    return found, held
-
-
-async def _look(stores: Stores, clock: Clock, key: str) -> Look | JournalCorrupt:
-    try:
-        return await look(stores.guard, key, clock)
-    except JournalCorrupt as error:
-        return error
-
-
-def _unreadable(key: str, error: JournalCorrupt) -> dict[str, Any]:
-    names = ("stale", "holder", "epoch", "head", "pages", "segments", "unswept", "expires_at", "born", "prefix")
-    nothing = dict.fromkeys(names)
-    return {"session": shown(key), "key": key, "state": "unreadable", **nothing, "problem": str(error)}
-
-
-def facts_of(item: GuardItem, at: float, prefix: str) -> dict[str, Any]:
-    """What a guard item says, under the names that ``--json`` promises.
-
-    Args:
-        item: The item.
-        at: When it was read, by storage's own clock.
-        prefix: Where its objects are looked for.
-    """
-    state = "held" if item.held else "free"
-    elsewhere = item.prefix not in {None, prefix}
-    if item.ended(at):
-        state = "deleted" if item.deleted else "expired"
-    return {
-        "session": shown(item.session_key),
-        "key": item.session_key,
-        "state": state,
-        "stale": None,
-        "holder": item.holder,
-        "epoch": item.epoch,
-        "head": item.head,
-        "pages": item.pages,
-        "segments": len(item.tail),
-        "unswept": item.scrub is not None,
-        "expires_at": iso_seconds(item.expires_at),
-        "born": item.born,
-        "prefix": item.prefix,
-        "problem": f"its records are under the prefix {item.prefix!r}, not under {prefix!r}" if elsewhere else None,
-    }
+def _facts(one: SessionFacts) -> dict[str, Any]:
+    """Return the facts under the names that ``--json`` promises."""
+    return {**asdict(one), "expires_at": None if one.expires_at is None else iso_seconds(one.expires_at)}
 
 
 @click.command()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Coroutine
-from concurrent.futures import wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -12,13 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from segue.admin.sessions import DEFAULT_PRINCIPAL, Sessions
 from segue.clock import Clock
-from segue.ids import session_key
-from segue.journal.keys import check_length
-from segue.session.runtime import Runtime
 from segue.storage.stores import Stores
-from segue.strands.file import file_stores
-from segue.strands.s3 import open_stores
 
 if TYPE_CHECKING:
     import boto3
@@ -27,12 +22,6 @@ _T = TypeVar("_T")
 
 Work = Callable[[Stores, Clock], Coroutine[Any, Any, _T]]
 """Something to do with sessions; runs on the storage loop."""
-
-DEFAULT_PRINCIPAL = "default"
-
-NOTICE_S = 0.5
-"""Seconds after which Ctrl-C is noticed at the latest. A signal that comes just before the main thread begins to wait
-for a lock does not wake it, and what ``tail`` waits for may never come."""
 
 _NOWHERE = (
     "say where the sessions are: --bucket and --lock-table, or --directory (or SEGUE_BUCKET, SEGUE_LOCK_TABLE, …)"
@@ -58,15 +47,10 @@ class Place:
         Raises:
             click.UsageError: It is not a valid name.
         """
-        named, slash, session_id = session.rpartition("/")
-        whose = named if slash else principal or self.principal or DEFAULT_PRINCIPAL
         try:
-            key = session_key(whose, session_id)
-            if self.directory is None:
-                check_length(self._prefix, key)
+            return self.sessions().key(session, principal)
         except ValueError as error:
             raise click.UsageError(str(error)) from error
-        return key
 
     def run(self, work: Work[_T], *, new: bool = False) -> _T:
         """Do something with the sessions, and wait for it.
@@ -75,40 +59,35 @@ class Place:
             work: What to do.
             new: Whether a directory that is not there may be made.
         """
-        runtime = Runtime.shared()
-        done = runtime.submit(work(self._stores(runtime, new=new), runtime.clock))
-        while wait((done,), NOTICE_S).not_done:
-            pass  # the interpreter has had its turn, and Ctrl-C with it
-        return done.result()
+        if self.directory is not None and not new and not self.directory.is_dir():
+            raise click.UsageError(f"there is no directory {str(self.directory)!r}")
+        return self.sessions().run(work)
 
-    @property
-    def _prefix(self) -> str:
-        return f"{self.prefix.strip('/')}/" if self.prefix.strip("/") else ""
+    def sessions(self) -> Sessions:
+        """The sessions that the options name.
+
+        Raises:
+            click.UsageError: They name none.
+        """
+        if self.directory is not None:
+            return Sessions.directory(self.directory, principal=self.principal)
+        if self.bucket is None or self.lock_table is None:
+            raise click.UsageError(_NOWHERE)
+        return Sessions.s3(
+            self.bucket,
+            self.lock_table,
+            prefix=self.prefix,
+            principal=self.principal,
+            boto_session=self.boto_session() if self.profile else None,
+            region_name=self.region,
+            endpoint_url=self.endpoint_url,
+        )
 
     def boto_session(self) -> boto3.Session:
         """The credentials and region that the options name."""
         import boto3  # half a second that only S3 pays
 
         return boto3.Session(profile_name=self.profile, region_name=self.region)
-
-    def _stores(self, runtime: Runtime, *, new: bool) -> Stores:
-        if self.directory is not None:
-            if not new and not self.directory.is_dir():
-                raise click.UsageError(f"there is no directory {str(self.directory)!r}")
-            return file_stores(runtime, self.directory)
-        if self.bucket is None or self.lock_table is None:
-            raise click.UsageError(_NOWHERE)
-        return runtime.run_sync(
-            open_stores(
-                runtime,
-                bucket=self.bucket,
-                lock_table=self.lock_table,
-                prefix=self._prefix,
-                boto_session=self.boto_session() if self.profile else None,
-                region_name=self.region,
-                endpoint_url=self.endpoint_url,
-            )
-        )
 
 
 _OPTIONS: tuple[Callable[[Any], Any], ...] = (
@@ -129,7 +108,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         "--principal",
         envvar="SEGUE_PRINCIPAL",
         show_envvar=True,
-        help=f"Whose sessions.  [default: {DEFAULT_PRINCIPAL}; for whole lists: everybody's]",
+        help=f"Whose sessions.  [default: {DEFAULT_PRINCIPAL}; for whole lists: all]",
     ),
 )
 

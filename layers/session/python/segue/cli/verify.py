@@ -8,10 +8,11 @@ from typing import Any
 import click
 
 from segue.admin.checks import Finding
+from segue.admin.delete_release import watching
 from segue.admin.skip_damaged import Skipped, skip_damaged
 from segue.admin.verify import Report
 from segue.admin.verify import verify as verify_session
-from segue.cli.delete_release import refusal, watching
+from segue.cli.delete_release import refusal
 from segue.cli.location import Place, json_option, located
 from segue.cli.output import clean, print_json, print_table, progress, waiting
 from segue.clock import Clock

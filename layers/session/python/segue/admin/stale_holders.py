@@ -1,4 +1,4 @@
-"""Which holders have gone silent. That is found out by watching them, since no two machines' clocks are compared."""
+"""Holders that have gone silent: they are watched, since no two machines' clocks are compared."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _POLL_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class WatchedHolder:
     """A held item and when it was read, on this process's own clock."""
 
     item: GuardItem
     at: float
 
 
-async def silent_holders(stores: Stores, clock: Clock, held: Sequence[Seen]) -> set[str]:
+async def silent_holders(stores: Stores, clock: Clock, held: Sequence[WatchedHolder]) -> set[str]:
     """Watch holders, each until it shows itself or has been silent for as long as its lease lasts.
 
     Returns:
@@ -36,7 +36,7 @@ async def silent_holders(stores: Stores, clock: Clock, held: Sequence[Seen]) -> 
     watched = list(held)
     while watched:
         await clock.sleep(_POLL_S)
-        still: list[Seen] = []
+        still: list[WatchedHolder] = []
         for start in range(0, len(watched), READS):
             batch = watched[start : start + READS]
             unmoved = await asyncio.gather(*(_unmoved(stores, seen) for seen in batch))
@@ -47,7 +47,7 @@ async def silent_holders(stores: Stores, clock: Clock, held: Sequence[Seen]) -> 
     return silent
 
 
-async def _unmoved(stores: Stores, seen: Seen) -> bool:
+async def _unmoved(stores: Stores, seen: WatchedHolder) -> bool:
     """Whether a session is still held as it was seen."""
     attributes = await stores.guard.read(seen.item.session_key)
     try:

@@ -1,0 +1,120 @@
+"""Sessions deleted, and dead holders' leases freed: both take the lease as any other program does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from segue.admin.fork import answered
+from segue.clock import Clock
+from segue.errors import SessionNotFound, StorageUnavailable
+from segue.ids import shown
+from segue.journal.garbage import finish_deletion, sweep_ended
+from segue.lease.item import GuardItem
+from segue.lease.item_reader import look, wall_of
+from segue.lease.lease import Lease
+from segue.session.options import this_process
+from segue.session.runtime import Runtime
+from segue.session.session import TOMBSTONE_S, Session
+from segue.storage.stores import Stores
+
+_PATIENCE_S = 2.0
+"""Seconds beyond a holder's lease that are waited: the item is read every quarter of a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """The outcome of a release.
+
+    Attributes:
+        needed: Whether there was a lease to free, or a redaction to finish.
+        before: The guard item as it was found.
+        after: The guard item now.
+    """
+
+    needed: bool
+    before: GuardItem
+    after: GuardItem
+
+
+def watching(item: GuardItem) -> float:
+    """Return the seconds of silence that show a holder to be dead."""
+    return item.lease_ms / 1000 + _PATIENCE_S
+
+
+async def item_of(stores: Stores, key: str, clock: Clock, *, living: bool = False) -> GuardItem:
+    """Read the guard item of a session that must be there.
+
+    Args:
+        stores: Where it is kept.
+        key: Its key.
+        clock: Where time comes from.
+        living: Whether a deleted or expired session counts as absent.
+
+    Raises:
+        SessionNotFound: It is not there.
+        JournalCorrupt: The item is damaged.
+        StorageUnavailable: Storage does not answer.
+    """
+    seen = await look(stores.guard, key, clock, stores.prefix)
+    item = seen.living if living else seen.item
+    if item is None:
+        raise SessionNotFound(key, shown(key))
+    return item
+
+
+async def finish(stores: Stores, key: str, clock: Clock) -> int | None:
+    """Delete what an unfinished deletion left.
+
+    Returns:
+        The number of objects deleted; None if there is no unfinished deletion.
+    """
+    return await finish_deletion(stores.guard, stores.objects, stores.prefix, key, clock)
+
+
+async def delete(stores: Stores, key: str, clock: Clock, *, wait: bool) -> int:
+    """Delete a session without reading it, so that a damaged one can be deleted too.
+
+    An expired session goes on if its holder comes back first. So a new incarnation is begun, and deleted.
+
+    Args:
+        stores: Where it is kept.
+        key: Its key.
+        clock: Where time comes from.
+        wait: Whether to wait until a silent holder's lease has expired.
+
+    Returns:
+        The number of objects deleted.
+
+    Raises:
+        SessionHeld: A holder has it.
+        SessionNotFound: It is not there.
+        StorageUnavailable: Storage does not answer. Whether it is deleted is unknown; try again.
+    """
+    item = await item_of(stores, key, clock)
+    lease = Lease(stores.guard, key, holder=f"segue delete on {this_process()}", prefix=stores.prefix, clock=clock)
+    await lease.acquire(watching(item) if wait else 0.0)
+    tombstone = await answered(clock, lambda: lease.bury(TOMBSTONE_S))
+    return await sweep_ended(stores.objects, stores.prefix, tombstone, wall_of(stores.guard, clock))
+
+
+async def release(stores: Stores, key: str, clock: Clock) -> Released:
+    """Free the lease of a dead holder, and finish a redaction that it left unfinished.
+
+    Raises:
+        SessionHeld: The holder lives.
+        SessionNotFound: The session is not there.
+        StorageUnavailable: Storage does not answer, or the release got no answer.
+    """
+    before = await item_of(stores, key, clock, living=True)
+    if not before.held and before.scrub is None:
+        return Released(needed=False, before=before, after=before)
+    holder = f"segue release on {this_process()}"
+    lease = Lease(stores.guard, key, holder=holder, prefix=stores.prefix, clock=clock)
+    session = Session(lease, stores, Runtime.shared().heartbeats, clock)
+    await session.open(watching(before))
+    await session.close()
+    after = await item_of(stores, key, clock)
+    if after.held and after.epoch == lease.epoch:
+        expires = f"the lease of {holder!r} expires within {watching(after):.0f} s"
+        raise StorageUnavailable(f"{shown(key)}: acquired, but its release was not answered; {expires}")
+    return Released(needed=True, before=before, after=after)

@@ -1,0 +1,396 @@
+"""Sessions looked after from a program: list, read, copy, check, move, delete.
+
+sessions = Sessions.s3("my-voice-sessions", "my-voice-locks")
+for one in sessions.list():
+print(one.session, one.state, one.head)
+history = sessions.read("user_123")
+print(history.agents["default"].messages)
+"""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from concurrent.futures import wait
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack
+
+from strands.session.session_manager import SessionManager
+
+from segue.admin import delete_release, listing
+from segue.admin import fork as forks
+from segue.admin import verify as checks
+from segue.admin.delete_release import Released
+from segue.admin.listing import SessionFacts
+from segue.admin.read_only import ReadOnlySessionManager
+from segue.admin.verify import Report
+from segue.clock import Clock
+from segue.errors import JournalCorrupt, SessionNotFound
+from segue.history.fold import History
+from segue.history.points import Point, find, history_at, points_of
+from segue.ids import session_key
+from segue.journal.keys import check_length
+from segue.journal.reader import Journal, read_unheld
+from segue.journal.records import Record
+from segue.session.options import SessionOptions
+from segue.session.options import Settings as Options
+from segue.session.runtime import Runtime
+from segue.storage.stores import Stores
+from segue.strands.file import directory_of, file_stores
+from segue.strands.s3 import open_stores
+from segue.strands.transfer import Kind, export, import_, portable
+from segue.strands.transfer_multi_agents import export_multi_agent, import_multi_agent
+
+if TYPE_CHECKING:
+    import boto3
+
+_T = TypeVar("_T")
+
+Progress = Callable[[int, int], None]
+"""Takes how much is done, and of how much."""
+
+DEFAULT_PRINCIPAL = "default"
+"""The principal of a session whose manager is given none."""
+
+_NOTICE_S = 0.5
+"""Seconds after which Ctrl-C is noticed at the latest. A signal that comes just before the main thread begins to wait
+for a lock does not wake it."""
+
+_DAY_S = 86_400
+
+
+def _unseen(_done: int, _total: int) -> None:
+    """Show no progress."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What an export wrote.
+
+    Attributes:
+        messages: The number of messages of each agent.
+        multi_agents: The Graphs and Swarms.
+        changes: What Strands' encoding cannot carry, and what stands for it, a sentence each.
+        damaged: Records that were left out.
+    """
+
+    messages: dict[str, int]
+    multi_agents: tuple[str, ...]
+    changes: tuple[str, ...]
+    damaged: tuple[JournalCorrupt, ...]
+
+
+class Sessions:
+    """All sessions of a bucket and a lock table, or of a directory.
+
+    Sessions are named by their id; ``principal`` is given once, for all of them, or as ``"principal/id"``. No method
+    but ``delete`` and ``release`` takes a lease, so holders notice nothing. Methods block: call them with
+    ``asyncio.to_thread`` where an event loop runs.
+
+    Each method raises:
+        ValueError: An id is not valid.
+        SessionNotFound: The session that is read is not there.
+        JournalCorrupt: It cannot be read.
+        StorageRefused: Storage says no: a name, region, permission or credential is wrong.
+        StorageUnavailable: Storage does not answer.
+    """
+
+    def __init__(
+        self, open_source: Callable[[Runtime], Awaitable[Stores]], principal: str | None, prefix: str | None
+    ) -> None:
+        """Keep how the stores are opened. Use ``Sessions.s3`` or ``Sessions.directory``."""
+        self._open_source = open_source
+        self._principal = principal
+        self._prefix = prefix
+
+    @classmethod
+    def s3(
+        cls,
+        bucket: str,
+        lock_table: str,
+        *,
+        prefix: str = "",
+        principal: str | None = None,
+        boto_session: boto3.Session | None = None,
+        region_name: str | None = None,
+        endpoint_url: str | None = None,
+        kms_key_id: str | None = None,
+    ) -> Sessions:
+        """Name the sessions that ``GuardedS3SessionManager`` keeps; no I/O. Arguments are named as there.
+
+        Args:
+            bucket: S3 bucket of the records.
+            lock_table: DynamoDB table of the guard.
+            prefix: Prefix of all object keys.
+            principal: Whose sessions; default: ``"default"``, and everyone's in ``list``.
+            boto_session: For credentials and region; default: a new ``boto3.Session()``.
+            region_name: AWS region.
+            endpoint_url: For emulators.
+            kms_key_id: Encrypt new objects with this key.
+        """
+        folder = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+
+        async def opened(runtime: Runtime) -> Stores:
+            return await open_stores(
+                runtime,
+                bucket=bucket,
+                lock_table=lock_table,
+                prefix=folder,
+                boto_session=boto_session,
+                region_name=region_name,
+                endpoint_url=endpoint_url,
+                kms_key_id=kms_key_id,
+            )
+
+        return cls(opened, principal, folder)
+
+    @classmethod
+    def directory(cls, path: str | Path | None = None, *, principal: str | None = None) -> Sessions:
+        """Name the sessions that ``GuardedFileSessionManager`` keeps; no I/O.
+
+        Args:
+            path: The directory; default: ``~/.strands/sessions``.
+            principal: Whose sessions; default: ``"default"``, and everyone's in ``list``.
+        """
+
+        async def opened(runtime: Runtime) -> Stores:
+            return file_stores(runtime, directory_of(path))
+
+        return cls(opened, principal, None)
+
+    def key(self, session_id: str, principal: str | None = None) -> str:
+        """Return the key of a session in storage.
+
+        Raises:
+            ValueError: The id or the principal is not valid, or the key is too long.
+        """
+        named, slash, name = session_id.rpartition("/")
+        key = session_key(named if slash else principal or self._principal or DEFAULT_PRINCIPAL, name)
+        if self._prefix is not None:
+            check_length(self._prefix, key)
+        return key
+
+    def run(self, work: Callable[[Stores, Clock], Coroutine[Any, Any, _T]]) -> _T:
+        """Run a coroutine with the stores on the storage loop, and return its result."""
+        runtime = Runtime.shared()
+
+        async def opened() -> _T:
+            return await work(await self._open_source(runtime), runtime.clock)
+
+        done = runtime.submit(opened())
+        while wait((done,), _NOTICE_S).not_done:
+            pass  # the interpreter has had its turn, and Ctrl-C with it
+        return done.result()
+
+    def list(
+        self, *, ended: bool = False, watch: bool = False, progress: Progress = _unseen
+    ) -> builtins.list[SessionFacts]:
+        """List sessions by their guard items.
+
+        Args:
+            ended: Also those that were deleted or have expired.
+            watch: Watch holders, each for its lease at most, and tell which are stale.
+            progress: Told of every item read.
+        """
+        prefix = "" if self._principal is None else f"{self._principal}/"
+        found = self.run(lambda stores, clock: listing.list_sessions(stores, clock, prefix, progress))
+        sessions = found.found
+        if watch and found.held:
+            sessions = self.run(lambda stores, clock: listing.mark_stale(stores, clock, found))
+        return [one for one in sessions if ended or one.state not in {"deleted", "expired"}]
+
+    def journal(self, session_id: str) -> Journal:
+        """Read all records of a session. Those that cannot be decoded are named in ``Journal.damaged``."""
+        key = self.key(session_id)
+        return self.run(lambda stores, clock: _journal(stores, key, clock))
+
+    def read(
+        self, session_id: str, *, at: int | str | None = None, damaged: builtins.list[JournalCorrupt] | None = None
+    ) -> History:
+        """Read a session's agents, Graphs and Swarms, as they are or were.
+
+        Args:
+            session_id: The session.
+            at: A point in time: a number of records, a commit id, or an ISO 8601 time (UTC); default: now.
+            damaged: Takes what is wrong with records that are left out; default: raise.
+
+        Raises:
+            ValueError: There is no such point.
+        """
+        journal = self.journal(session_id)
+        return history_at(journal, _records(journal, at), damaged)
+
+    def points(self, session_id: str) -> builtins.list[Point]:
+        """List the points in time of a session, oldest first: each commit is one."""
+        return points_of(self.journal(session_id))
+
+    def fork(
+        self,
+        source: str,
+        target: str,
+        *,
+        at: int | str | None = None,
+        to_principal: str | None = None,
+        retention_days: int = Options().retention_days,
+        progress: Progress = _unseen,
+        damaged: builtins.list[JournalCorrupt] | None = None,
+    ) -> int:
+        """Copy a session, as it is or was, to a new one. The source may be in use.
+
+        Args:
+            source: The session to copy.
+            target: The new one.
+            at: A point in time, as for ``read``; default: now.
+            to_principal: Whose the copy is; default: whose the source is.
+            retention_days: Days after its last use at which the copy expires.
+            progress: Told of every object written.
+            damaged: Takes what is wrong with records that stand for nothing in the copy; default: it is logged.
+
+        Returns:
+            The number of records that the copy begins with.
+
+        Raises:
+            SessionExists: The target is there already.
+        """
+        key = self.key(source)
+        copy = self.key(target, to_principal or key.partition("/")[0])
+        upto = None if at is None else _records(self.journal(source), at)
+        seconds = retention_days * _DAY_S
+        return self.run(
+            lambda stores, clock: forks.fork(
+                *(stores, key, copy, clock), at=upto, retention_s=seconds, progress=progress, damaged=damaged
+            )
+        ).head
+
+    def verify(self, session_id: str, *, progress: Progress = _unseen) -> Report:
+        """Check every object of a session. Changes nothing."""
+        key = self.key(session_id)
+        return self.run(lambda stores, clock: checks.verify(stores, key, clock, progress))
+
+    def export(
+        self,
+        session_id: str,
+        target: SessionManager[Any],
+        *,
+        agents: Sequence[str] | None = None,
+        at: int | str | None = None,
+        kind: Kind | None = None,
+    ) -> Exported:
+        """Write a session to one of Strands' own managers.
+
+        Args:
+            session_id: The session.
+            target: Strands' manager of the target session, which has none of the agents yet.
+            agents: Only these, and no Graph or Swarm; default: all.
+            at: A point in time, as for ``read``; default: now.
+            kind: Move agents as this kind; default: what they were.
+
+        Raises:
+            SessionExists: The target has such an agent already.
+            SessionNotFound: The session has no such agent.
+        """
+        journal = self.journal(session_id)
+        upto = _records(journal, at)
+        damaged: builtins.list[JournalCorrupt] = []
+        history = history_at(journal, upto, damaged)
+        changes: builtins.list[str] = []
+        messages = {}
+        for name in history.agents if agents is None else agents:
+            moving = portable(journal.records, name, upto=upto, kind=kind, damaged=[])
+            messages[name] = export(moving, target, None, changes)
+        multi_agents = history.multi_agents if agents is None else {}
+        for name, state in multi_agents.items():
+            export_multi_agent(name, state, target, changes)
+        return Exported(messages, tuple(multi_agents), tuple(changes), tuple(damaged))
+
+    def import_(
+        self,
+        source: SessionManager[Any],
+        session_id: str,
+        *,
+        agents: Sequence[str] = ("default",),
+        multi_agents: Sequence[str] = (),
+        kind: Kind | None = None,
+        retention_days: int = Options().retention_days,
+    ) -> int:
+        """Read a session of one of Strands' own managers into a new session.
+
+        Args:
+            source: Strands' manager of the source session.
+            session_id: The new session.
+            agents: The agents.
+            multi_agents: The Graphs and Swarms.
+            kind: Import agents as this kind; default: what the source says.
+            retention_days: Days after its last use at which the session expires.
+
+        Returns:
+            The number of records that it begins with.
+
+        Raises:
+            SessionExists: There is such a session already.
+            SessionNotFound: The source has no such agent.
+        """
+        key = self.key(session_id)
+        records: builtins.list[Record] = []
+        for name in agents:
+            records += import_(source, name, kind=kind)
+        for name in multi_agents:
+            records += import_multi_agent(source, name)
+        commits, seconds = forks.commits_of(records), retention_days * _DAY_S
+        return self.run(lambda stores, clock: forks.create(stores, key, commits, clock, retention_s=seconds)).head
+
+    def delete(self, session_id: str, *, wait: bool = False) -> int:
+        """Delete a session for good, or finish an unfinished deletion. The id may be used again.
+
+        Args:
+            session_id: The session.
+            wait: If it is held, wait until a silent holder's lease has expired.
+
+        Returns:
+            The number of objects deleted.
+
+        Raises:
+            SessionHeld: A holder has it. A holder that lives has to be stopped first.
+        """
+        key = self.key(session_id)
+        item = self.run(lambda stores, clock: delete_release.item_of(stores, key, clock))
+        if not item.deleted:
+            return self.run(lambda stores, clock: delete_release.delete(stores, key, clock, wait=wait))
+        swept = self.run(lambda stores, clock: delete_release.finish(stores, key, clock))
+        if not swept:
+            raise SessionNotFound(key, key)
+        return swept
+
+    def release(self, session_id: str) -> Released:
+        """Free the lease of a dead holder: watch it for its lease, and take the session if it was silent.
+
+        Raises:
+            SessionHeld: The holder lives.
+        """
+        key = self.key(session_id)
+        return self.run(lambda stores, clock: delete_release.release(stores, key, clock))
+
+    def read_only(
+        self, session_id: str, *, at: int | str | None = None, **options: Unpack[SessionOptions]
+    ) -> ReadOnlySessionManager:
+        """Return a session manager that restores agents without the lease, and writes nothing to the session.
+
+        Args:
+            session_id: The session.
+            at: A point in time, as for ``read``; default: now.
+            **options: See ``SessionOptions``.
+        """
+        key = self.key(session_id, options.get("principal"))
+        upto = None if at is None else _records(self.run(lambda stores, clock: _journal(stores, key, clock)), at)
+        principal, _, _ = key.partition("/")
+        merged: SessionOptions = {**options, "principal": principal}
+        return ReadOnlySessionManager(session_id.rpartition("/")[2], self._open_source, at=upto, **merged)
+
+
+async def _journal(stores: Stores, key: str, clock: Clock) -> Journal:
+    return await read_unheld(stores.guard, stores.objects, stores.prefix, key, clock, whole=False)
+
+
+def _records(journal: Journal, at: int | str | None) -> int | None:
+    return None if at is None else find(points_of(journal), str(at)).records
