@@ -42,6 +42,16 @@ def the_very_same_twice(agent: Agent) -> None:
     agent.messages[0]["content"][0]["text"] = "Edited in both places"
 
 
+def the_very_same_after_a_new_one(agent: Agent) -> None:
+    agent.messages += [other({"role": "assistant"}, "Between"), agent.messages[0]]
+
+
+def a_new_one_before_the_very_same_twice(agent: Agent) -> None:
+    agent.messages.insert(0, agent.messages[0])
+    agent._session_manager.flush_sync()  # type: ignore[union-attr]
+    agent.messages.insert(0, other({"role": "assistant"}, "First"))
+
+
 def a_prompt_with_an_id_that_is_known(agent: Agent) -> None:
     agent([other(agent.messages[0], "Once more")])
 
@@ -53,6 +63,8 @@ def a_prompt_with_an_id_that_is_known(agent: Agent) -> None:
         copy_at_the_beginning,
         copies_that_are_edited_later,
         the_very_same_twice,
+        the_very_same_after_a_new_one,
+        a_new_one_before_the_very_same_twice,
         a_prompt_with_an_id_that_is_known,
     ],
 )

@@ -364,6 +364,7 @@ class HeldMessages:
         data: dict[str, Any] = {"message": message}
         if before is not None:
             data["before"] = before
+            self._moved = self._moved or self._order.is_shared(before)  # then it is not clear before which
         self._say("message", data, inputs)
         self._order.put(message["tracking_id"], before)
 
@@ -391,12 +392,13 @@ class HeldMessages:
 
     def _following(self, start: int, stop: int) -> list[str | None]:
         """For each place of a part, the next message after it that is recorded already."""
-        ids = self._seen.ids
+        ids, copies = self._seen.ids, self._seen.copies
         following = next((ids[index] for index in range(stop, len(ids)) if ids[index] in self._order), None)
         found = []
         for place in range(stop - 1, start - 1, -1):
             found.append(following)
-            following = ids[place] if ids[place] in self._order else following
+            recorded = ids[place] in self._order and copies[place] is not UNSEEN  # it may be in another place only
+            following = ids[place] if recorded else following
         return found[::-1]
 
     def _name(self, part: slice, gone: slice) -> None:
