@@ -68,7 +68,7 @@ def test_a_held_session_is_not_deleted(keep, run, said, item):
 
     assert result.stderr == (
         "error: default/talk is held by 'a worker' at epoch 1: stop that first, or use --force to wait until its "
-        "lease has run out\n"
+        "lease has expired\n"
     )
     assert session.lease.held
     assert item().head == 1
