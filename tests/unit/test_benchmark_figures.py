@@ -76,6 +76,7 @@ def test_every_request_is_counted_delayed_and_weighed(stage: Any) -> None:
     assert meter.take() == Traffic()
 
 
+@pytest.mark.slow
 def test_the_tables_go_into_the_page_and_the_picture_into_its_file(tmp_path: Path) -> None:
     found = _run()
     page = tmp_path / "page.md"

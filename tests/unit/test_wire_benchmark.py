@@ -45,12 +45,14 @@ def test_targets_that_are_missed_are_said_to_be() -> None:
     assert "**missed**" in tables(_run())
 
 
+@pytest.mark.slow
 def test_what_was_not_measured_is_not_shown(tmp_path: Path) -> None:
     assert list(verdicts(Wire())) == []
     assert "takeover" not in tables(Wire())
     draw(Wire(), tmp_path / "none.png")
 
 
+@pytest.mark.slow
 def test_all_of_it_is_drawn(tmp_path: Path) -> None:
     draw(_run(), tmp_path / "wire.png")
     assert (tmp_path / "wire.png").read_bytes().startswith(b"\x89PNG")
@@ -64,6 +66,7 @@ def test_gaps_are_those_of_handoffs(tmp_path: Path) -> None:
     assert list(gaps(tmp_path)) == [25.0]
 
 
+@pytest.mark.slow
 def test_an_import_takes_time_and_memory() -> None:
     (found,) = measure(1, ["gateway.disconnect"])
     assert found.seconds.p50 > 0.01

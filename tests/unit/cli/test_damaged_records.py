@@ -87,6 +87,7 @@ def test_repair_makes_readers_skip_it_and_rewrites_nothing(
     assert run("verify", "--all").stdout.splitlines()[1].split()[1] == "sound"
 
 
+@pytest.mark.slow
 def test_repair_does_not_take_a_session_from_a_living_holder(
     keep: Any, run: Any, conversation: Any, directory: Path
 ) -> None:

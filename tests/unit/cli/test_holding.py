@@ -83,6 +83,7 @@ def test_without_force_the_command_does_not_wait(keep, run, said, item):
     assert item().head == 1
 
 
+@pytest.mark.slow
 def test_force_never_passes_over_a_living_holder(keep, run, said, item):
     session = keep(KEY, [said("a")], stay=True)
 
@@ -94,6 +95,7 @@ def test_force_never_passes_over_a_living_holder(keep, run, said, item):
     assert item().head == 2
 
 
+@pytest.mark.slow
 def test_force_waits_for_a_dead_holder(keep, run, said, item):
     keep(KEY, [said("a")], crash=True)
     assert item().held
@@ -128,6 +130,7 @@ def test_what_arrived_after_a_deletion_is_deleted_too(keep, run, facts, said, di
     assert "no session" in run("delete", "talk", code=1).stderr
 
 
+@pytest.mark.slow
 def test_release_frees_what_a_dead_holder_holds(keep, run, facts, said, item):
     keep(KEY, [said("a")], crash=True)
     assert item().held
@@ -145,6 +148,7 @@ def test_release_frees_what_a_dead_holder_holds(keep, run, facts, said, item):
     assert run("release", "talk").stdout == "default/talk is free already, at epoch 3\n"
 
 
+@pytest.mark.slow
 def test_release_forces_nothing(keep, run, said, item):
     session = keep(KEY, [said("a")], stay=True)
 
@@ -155,6 +159,7 @@ def test_release_forces_nothing(keep, run, said, item):
     assert item().holder == "a worker"
 
 
+@pytest.mark.slow
 def test_release_finishes_a_redaction(keep, run, said, item, directory):
     """The crash is between the commit and the sweep."""
     keep(KEY, *([said(f"secret {number}", key=str(number))] for number in range(60)))
@@ -174,6 +179,7 @@ def test_release_finishes_a_redaction(keep, run, said, item, directory):
     run("verify", "talk")
 
 
+@pytest.mark.slow
 def test_release_of_a_damaged_session_releases_and_says_so(keep, run, said, item, directory):
     keep(KEY, [said("a")], crash=True)
     for path in objects(directory):
@@ -199,6 +205,7 @@ def test_a_session_that_ends_under_the_question(keep, run, monkeypatch, said):
     assert "no session" in run("delete", "talk", code=1, input="y\n").stderr
 
 
+@pytest.mark.slow
 def test_records_are_untouched_by_a_release(keep, run, stores, said):
     keep(KEY, [said("a"), Record(kind="state", data={"n": 1})], crash=True)
     before = run("show", "talk", "--json").stdout

@@ -8,6 +8,7 @@ from segue.ids import session_key
 IDS = ["user@example.com", "+14155550123", "us-east-1:0f8b", "19:meeting_x@thread.v2", "a b", "[bold]", "[x", "Zoë"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("given", IDS)
 def test_a_session_is_named_and_shown_by_its_id_as_given(keep, run, facts, conversation, given, tmp_path):
     keep(session_key("alice", given), *conversation)

@@ -125,6 +125,7 @@ def test_a_session_that_is_not_there(run, command):
     assert result.stderr == "error: no session 'default/talk': check the id, or let an agent create it\n"
 
 
+@pytest.mark.slow
 def test_a_holder_that_is_silent_for_a_lease_is_stale_and_one_that_lives_is_not(keep, run, facts, said):
     keep("alice/dead", [said("a")], crash=True)
     keep("alice/free", [said("a")])

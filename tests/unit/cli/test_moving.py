@@ -266,6 +266,7 @@ def test_ids_that_are_none(keep, run, said, outside):
     run("fork", "talk", "..", code=2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", ["messages", "snapshot"])
 def test_to_and_from_a_bucket(keep, run, aws, conversation, layout):
     boto3.client("s3").create_bucket(Bucket="strands")

@@ -61,6 +61,7 @@ def in_bucket(stage):
     return at
 
 
+@pytest.mark.slow
 def test_a_bucket_and_a_table(keep, run, facts, conversation, bucket, in_bucket):
     keep("default/talk", *conversation, within=in_bucket())
 
@@ -73,6 +74,7 @@ def test_a_bucket_and_a_table(keep, run, facts, conversation, bucket, in_bucket)
     assert [one["state"] for one in facts("list", "--all", place=bucket)] == ["deleted", "free"]
 
 
+@pytest.mark.slow
 def test_a_prefix_is_written_in_any_way(keep, run, said, bucket, in_bucket):
     keep("default/talk", [said("hello")], within=in_bucket("team/voice/"))
 
@@ -191,6 +193,7 @@ def test_the_script_is_what_the_package_names():
     assert callable(getattr(import_module(module), name))
 
 
+@pytest.mark.slow
 def test_it_runs_as_a_module(keep, said, directory):
     keep("default/talk", [said("hello")])
     command = [sys.executable, "-m", "segue.cli", "sessions", "show", "talk", "--directory", str(directory)]

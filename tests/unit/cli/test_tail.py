@@ -213,6 +213,7 @@ def tail(directory) -> Iterator[Tail]:
         process.communicate()
 
 
+@pytest.mark.slow
 def test_tail_prints_what_is_committed_until_the_session_ends(keep, tail, said):
     session = keep(KEY, [said("first")], stay=True)
     process, line = tail()
@@ -247,6 +248,7 @@ def test_what_people_were_asked_is_a_line(data, line):
     assert list(record_line(Record(kind="approval", data=data, at=0))) == [Line("approval", line)]
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_it_quietly(keep, tail, said):
     keep(KEY, [said("first")])
     process, line = tail("--json", "--lines", "1")

@@ -1,5 +1,6 @@
 """Under any fault of network and holders, input takes effect once, journal content is shown once, all in order."""
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -205,4 +206,4 @@ class Continuity(RuleBasedStateMachine):
 
 
 Continuity.TestCase.settings = settings(max_examples=300, stateful_step_count=60, deadline=None)
-TestContinuity = Continuity.TestCase
+TestContinuity = pytest.mark.slow(Continuity.TestCase)

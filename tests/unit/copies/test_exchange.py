@@ -104,6 +104,7 @@ def moved(source: Any, target: Any, agent_id: str = "default") -> list[Record]:
     return records
 
 
+@pytest.mark.slow
 def test_an_agents_session_comes_back_the_same(layout):
     agent = agent_on(layout("talk"), "Hello.", tool_call("weather", "t1", city="Paris"), "Sunny.", state={"n": 1})
     agent("hi")
@@ -120,6 +121,7 @@ def test_an_agents_session_comes_back_the_same(layout):
     assert everything(agent_on(layout("again"))) == before
 
 
+@pytest.mark.slow
 async def test_a_voice_session_comes_back_the_same(layout):
     """It is the same as far as the layout kept it: message layouts lose streamed transcripts, and keep placeholders."""
     agent = bidi_on(layout("call"))
@@ -145,6 +147,7 @@ async def test_a_voice_session_comes_back_the_same(layout):
     assert "internal" not in {record.kind for record in records}
 
 
+@pytest.mark.slow
 def test_what_was_imported_is_a_segue_session(layout, tmp_path):
     agent = agent_on(layout("talk"), "Hello.", state={"n": 1})
     agent("hi")
@@ -297,6 +300,7 @@ def test_messages_keep_the_time_they_were_written(file_layout):
     ]
 
 
+@pytest.mark.slow
 def test_nothing_that_is_there_is_overwritten(layout):
     agent_on(layout("talk"))("hi")
     before = everything(agent_on(layout("talk")))
@@ -398,6 +402,7 @@ def resumed(manager: Any, result: Any, **options: Any) -> list[Any]:
     return agent.messages
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PAUSES)
 def test_a_pause_moves_into_segue_and_is_resumed_there(name: str, layout: Layout, tmp_path: Path) -> None:
     options = PAUSES[name]
@@ -417,6 +422,7 @@ def test_a_pause_moves_into_segue_and_is_resumed_there(name: str, layout: Layout
     again.close_sync()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PAUSES)
 def test_a_pause_moves_out_of_segue_and_is_resumed_there(name: str, layout: Layout, tmp_path: Path) -> None:
     options = PAUSES[name]

@@ -141,6 +141,7 @@ def test_the_torn_one_of_many_messages_is_named_whatever_is_missing_before_it(fo
         import_(file_layout(folder))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["half of it", "a number"])
 @pytest.mark.parametrize("layout", ["messages", "snapshot"])
 def test_a_torn_object_names_itself(layout: str, name: str) -> None:

@@ -53,6 +53,7 @@ async def scope(request: pytest.FixtureRequest, stage: Stage, tmp_path: Path, mo
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scope", PAGES, indirect=True)
 async def test_the_examples_of_a_page_run(scope: dict[str, Any]) -> None:
     manager = scope["session_manager"]
@@ -62,6 +63,7 @@ async def test_the_examples_of_a_page_run(scope: dict[str, Any]) -> None:
     assert not manager.lease_is_fresh(), "stop and close release"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scope", ["docs/sessions.md"], indirect=True)
 async def test_going_back_and_copying_do_what_the_page_says(scope: dict[str, Any]) -> None:
     async def held(session_id: str) -> list[str]:
@@ -92,6 +94,7 @@ asyncio.run(waits())
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("waits", WAITS)
 def test_the_program_of_the_page_that_is_ended_by_sigterm_releases(
     program: Programs, tmp_path: Path, waits: str

@@ -100,6 +100,7 @@ def test_a_repeated_hello_writes_nothing(admission, aws):
     assert item["revision"] == {"N": "1"}
 
 
+@pytest.mark.slow
 def test_leaving_twice_or_never_having_come_is_nothing(admission):
     admission.leave("alice", "c")
     admission.enter("alice", "c", bound("s"))
@@ -167,6 +168,7 @@ names = st.sampled_from("abcdef")
 steps = st.lists(st.tuples(names, names, names, st.integers(1, 3), st.integers(0, LIFETIME_SECONDS // 2)), max_size=40)
 
 
+@pytest.mark.slow
 @given(steps, st.integers(1, 4))
 def test_never_more_sessions_than_allowed_and_no_other_is_put_out(steps, most):
     entries, now = {}, 0

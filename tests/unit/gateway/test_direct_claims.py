@@ -151,6 +151,7 @@ def test_the_worker_that_has_just_failed_the_session_is_not_asked(gateway, worke
     assert taken.reason == "unreachable"
 
 
+@pytest.mark.slow
 def test_a_session_is_claimed_once_in_a_while(gateway, worker, claim, clock):
     gateway.register(worker, "w0", expires_at={"N": "9999999999"})
     claim()

@@ -221,6 +221,7 @@ def test_a_claim_names_every_client_of_the_session(gateway, deliver):
     }
 
 
+@pytest.mark.slow
 def test_clients_that_are_long_gone_crowd_no_other_client_out_of_a_claim(gateway, deliver):
     """DynamoDB deletes what has expired days late, and a query still finds it."""
     connections = gateway.connections

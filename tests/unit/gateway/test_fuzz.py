@@ -100,6 +100,7 @@ def is_safe(response):
     assert not any(secret in str(response) for secret in SECRETS)
 
 
+@pytest.mark.slow
 @FUZZ
 @given(bodies=st.lists(BODIES, min_size=1, max_size=5), connection_id=st.sampled_from(["c1", "c2", "unknown"]))
 def test_any_message_is_answered_with_a_frame_or_nothing(deployed, management, bodies, connection_id):
@@ -114,6 +115,7 @@ def test_any_message_is_answered_with_a_frame_or_nothing(deployed, management, b
             assert not any(secret in encode_frame(frame) for secret in SECRETS)
 
 
+@pytest.mark.slow
 @FUZZ
 @given(event=EVENTS, handler=st.sampled_from([message.handler, connect.handler, disconnect.handler]))
 def test_any_event_is_answered_with_a_status(deployed, event, handler):

@@ -99,6 +99,7 @@ def connecting(lines, query=None):
     }
 
 
+@pytest.mark.slow
 @FUZZ
 @given(event=CONNECTS)
 @example(event=connecting([f"segue.v1, bearer.{GOOD}"]))
@@ -137,6 +138,7 @@ STOPS = (
 )
 
 
+@pytest.mark.slow
 @FUZZ
 @given(event=STOPS)
 def test_any_event_of_a_task_is_taken_or_refused_as_none(aws, monkeypatch, event):

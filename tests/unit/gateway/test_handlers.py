@@ -206,6 +206,7 @@ def test_an_answer_that_would_be_too_long_is_no_error_from_inside(environment, m
     assert told.code in {"bad_frame", "internal"}
 
 
+@pytest.mark.slow
 def test_only_the_authorizer_pays_for_the_cryptography():
     program = (
         "import sys, gateway.connect, gateway.message, gateway.disconnect\n"
@@ -220,6 +221,7 @@ def test_only_the_authorizer_pays_for_the_cryptography():
     assert done.stdout.split() == ["[]", "True"]
 
 
+@pytest.mark.slow
 def test_the_functions_import_neither_strands_nor_the_client_library():
     program = (
         "import sys, gateway.authorizer, gateway.connect, gateway.message, gateway.disconnect\n"

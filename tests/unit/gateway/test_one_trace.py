@@ -239,6 +239,7 @@ async def test_a_trace_is_not_told_of_the_next_message(call, log):
     assert "trace_id" not in lines(log)[-1]
 
 
+@pytest.mark.slow
 def test_the_message_function_imports_nothing_of_opentelemetry():
     look = "import sys, gateway.message; sys.exit(any(name.startswith('opentelemetry') for name in sys.modules))"
     assert subprocess.run([sys.executable, "-c", look], check=False).returncode == 0

@@ -178,6 +178,7 @@ def test_what_a_warm_function_remembers_is_bounded(gateway, worker, say, monkeyp
     assert list(gateway.router._bound) == ["n3", "n4"]
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(max_size=100) | st.binary(max_size=100).map(lambda raw: raw.decode("latin-1")))
 def test_any_message_is_answered(gateway, clock, body):

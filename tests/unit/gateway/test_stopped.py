@@ -48,6 +48,7 @@ def left(world):
     return sorted((item["pk"]["S"], item["sk"]["S"]) for item in items if not item["pk"]["S"].startswith(("c", "s")))
 
 
+@pytest.mark.slow
 async def test_each_session_with_clients_is_claimed_once_and_the_worker_forgotten(world):
     await holding(world, "w1", TASK, *(f"alice/s{number}" for number in range(13)), "alice/quiet")
     await holding(world, "w2", TASK + "0", "bob/other")

@@ -143,6 +143,7 @@ def test_forged_tokens_are_refused(issuer, verifier, forged):
         verifier.check(forged(issuer))
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(
     st.text(max_size=200) | st.lists(st.from_regex(r"[A-Za-z0-9_-]{0,40}", fullmatch=True), max_size=4).map(".".join)
@@ -206,6 +207,7 @@ def test_unknown_names_do_not_become_a_flood_of_requests(issuer, fresh):
     assert fresh.requests == 1
 
 
+@pytest.mark.slow
 def test_a_new_key_is_found_after_the_pause(issuer, fresh, monkeypatch):
     monkeypatch.setattr(tokens, "REFETCH_PAUSE_SECONDS", 0)
     verifier = Verifier(ISSUER, [AUDIENCE], published_keys(fresh.url))

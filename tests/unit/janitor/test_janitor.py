@@ -111,6 +111,7 @@ def test_other_changes_end_no_life(images):
     assert ended.ended_life(stream(**images)["Records"][0]) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("session_id", ["user@example.com", "+14155550123", "a%2Fb", "a b", "Zoë"])
 def test_a_session_is_swept_whatever_its_id(aws, session_id):
     """The second incarnation of the bucket belongs to a session whose id is the first one's name in storage."""
@@ -146,6 +147,7 @@ def test_a_failure_is_reported_with_its_place_in_the_stream(aws, monkeypatch):
 CORRUPT = {"expires_at": 0}, {"pages": 10**18}, {"schema": 99}, {"head": "many"}, {"born": ""}, {"tail": "0.1.x"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", CORRUPT, ids=str)
 def test_an_item_that_cannot_be_right_is_named_and_nothing_of_it_is_deleted_and_the_others_are_swept(
     aws, change, caplog, monkeypatch

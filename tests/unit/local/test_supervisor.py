@@ -41,6 +41,7 @@ def moment(worker: Worker, what: str) -> float:
     return float(found[1])
 
 
+@pytest.mark.slow
 async def test_starts_as_many_as_wanted_and_tells_about_them(supervisor, make_deployment):
     await supervisor.start(make_deployment("7"))
     facts = await supervisor.facts()
@@ -61,6 +62,7 @@ async def test_a_killed_worker_is_replaced_by_one_with_a_new_name(supervisor, ma
     assert victim.id not in names
 
 
+@pytest.mark.slow
 async def test_new_workers_are_up_before_the_old_get_sigterm(supervisor, make_deployment):
     await supervisor.start(make_deployment("1"))
     old = supervisor.workers
@@ -71,6 +73,7 @@ async def test_new_workers_are_up_before_the_old_get_sigterm(supervisor, make_de
     assert max(moment(worker, "started") for worker in new) < min(moment(worker, "got SIGTERM") for worker in old)
 
 
+@pytest.mark.slow
 async def test_a_worker_that_does_not_drain_is_killed_after_the_stop_timeout(supervisor, make_deployment, events):
     await supervisor.start(make_deployment("1", drain="never"))
     old = supervisor.workers
@@ -88,6 +91,7 @@ async def test_a_stopped_worker_is_ended_too(supervisor, make_deployment):
     assert hung.child.exit_code == 0
 
 
+@pytest.mark.slow
 async def test_workers_that_do_not_come_up_leave_the_old_ones_at_work(supervisor, make_deployment):
     await supervisor.start(make_deployment("1"))
     old = supervisor.workers

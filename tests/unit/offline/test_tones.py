@@ -40,6 +40,7 @@ def test_audio_may_be_cut_anywhere(chunk_bytes: int) -> None:
     assert texts(listen(pcm, chunk_bytes=chunk_bytes)) == ["Hello", "there"]
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(st.text(st.characters(codec="utf-8"), min_size=1, max_size=40), st.integers(0, 2000), st.integers(1, 5000))
 def test_any_text_is_heard_wherever_it_begins(text: str, before: int, chunk_bytes: int) -> None:
@@ -66,6 +67,7 @@ def test_noise_and_silence_say_nothing() -> None:
     assert not ear.hearing
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["lost", "doubled", "swapped"])
 def test_damaged_audio_is_garbled_and_never_understood_wrongly(damage: str) -> None:
     dice = random.Random(damage)

@@ -78,6 +78,7 @@ def test_without_credentials_nothing_else_is_asked():
     assert [name for name, _ in ANSWERS.asked] == ["sts.GetCallerIdentity"]
 
 
+@pytest.mark.slow
 def test_a_question_that_hangs_is_unknown_and_the_others_are_answered():
     hanging, over = threading.Event(), threading.Event()
 

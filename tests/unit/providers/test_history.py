@@ -125,6 +125,7 @@ turn = st.one_of(
 )
 
 
+@pytest.mark.slow
 @given(
     st.lists(turn, max_size=8), st.booleans(), st.integers(1, 80), st.integers(0, 400), st.sampled_from([1.0, 0.5, 0.0])
 )

@@ -25,6 +25,7 @@ FOREIGN = {
 """Modules that belong to another provider. Not awscrt: boto3 imports it wherever it finds it."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", INSTALLED)
 def test_only_the_chosen_providers_packages_are_imported(name: str):
     program = (

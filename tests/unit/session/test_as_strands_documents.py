@@ -60,6 +60,7 @@ async def test_a_later_agent_remembers_the_name(sessions: Sessions) -> None:
     await agent.stop()
 
 
+@pytest.mark.slow
 async def test_each_message_response_tool_and_transcript_is_saved_as_it_comes(sessions: Sessions) -> None:
     manager = sessions()
     await manager.open()
@@ -81,6 +82,7 @@ async def test_each_message_response_tool_and_transcript_is_saved_as_it_comes(se
     assert len(saved) == 6
 
 
+@pytest.mark.slow
 async def test_a_restart_finds_all_saved_and_gets_the_full_history(sessions: Sessions) -> None:
     manager = sessions(durability="gate")
     await manager.open()
@@ -171,6 +173,7 @@ def plain(messages: Any) -> list[tuple[str, Any]]:
     return [(message["role"], message["content"]) for message in messages]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("talk", "conversation_manager"), TALKS, ids=lambda each: getattr(each, "__name__", ""))
 async def test_the_same_is_restored_as_from_file_session_manager(
     sessions: Sessions, tmp_path: Path, talk: Any, conversation_manager: Any
@@ -354,6 +357,7 @@ async def test_a_swarm_goes_on_with_the_node_that_was_handed_to(sessions: Sessio
     assert again.shared_context.context == {"researcher": {"sky": "blue"}}
 
 
+@pytest.mark.slow
 async def test_a_swarm_is_restored(sessions: Sessions) -> None:
     first = sessions()
     await first.open()

@@ -16,6 +16,7 @@ from tests.support.scripted_model import ScriptedModel
 Sessions = Callable[..., Any]
 
 
+@pytest.mark.slow
 async def test_a_message_is_written_with_two_and_a_half_times_its_size_at_most(
     memory_sessions: Sessions, storage: MemoryStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -59,6 +59,7 @@ def test_clients_are_shared_by_the_sessions_of_one_boto_session() -> None:
     assert client_of(stores_of(own)) is not client_of(stores_of())
 
 
+@pytest.mark.slow
 def test_clients_go_with_the_boto_session_that_they_are_of() -> None:
     gc.collect()
     before = len(segue.storage.clients._made)

@@ -95,6 +95,7 @@ async def written(manager: Any, agent: BidiAgent) -> None:
     await manager.flush()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("again", [resumed, written])
 async def test_a_session_that_was_forsaken_and_is_used_again_is_kept(
     memory_sessions: Sessions, outage: Unavailable, again: Callable[..., Awaitable[None]]
@@ -110,6 +111,7 @@ async def test_a_session_that_was_forsaken_and_is_used_again_is_kept(
     await memory_sessions().open()
 
 
+@pytest.mark.slow
 async def test_a_session_that_was_forsaken_runs_out_if_nobody_uses_it(
     memory_sessions: Sessions, outage: Unavailable
 ) -> None:

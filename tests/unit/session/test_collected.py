@@ -29,6 +29,7 @@ from tests.support.waiting import eventually, eventually_sync
 def storage() -> Iterator[MemoryStorage]:
     """Storage; no garbage collection happens by itself, so that tests see what needs one."""
     gc.collect()
+    gc.freeze()  # what other tests have left alive takes a second to look through
     gc.disable()
     yield MemoryStorage()
     gc.enable()
@@ -335,6 +336,7 @@ def test_a_holder_of_another_process_is_not_said_to_be_here(storage: MemoryStora
 # --- waits are told of
 
 
+@pytest.mark.slow
 async def test_a_wait_says_whose_holder_it_is_and_for_how_long(
     storage: MemoryStorage, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -357,6 +359,7 @@ async def test_a_wait_says_whose_holder_it_is_and_for_how_long(
     await second.close()
 
 
+@pytest.mark.slow
 async def test_a_wait_for_storage_is_told_of_too(storage: MemoryStorage, caplog: pytest.LogCaptureFixture) -> None:
     storage.before = outage = Unavailable()
     caplog.set_level(logging.WARNING)

@@ -179,11 +179,11 @@ async def test_storage_that_fails_for_a_while_costs_time_and_nothing_else(
 async def test_a_hook_says_so_when_storage_is_down_for_longer(
     memory_sessions: Sessions, storage: MemoryStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(segue.session.handle, "DURABLE_TIMEOUT_S", 0.2)
     agent = await talking(memory_sessions())
     storage.before = down = Unavailable("put")
 
-    with pytest.raises(StorageUnavailable, match="stay queued"):
+    with monkeypatch.context() as impatient, pytest.raises(StorageUnavailable, match="stay queued"):
+        impatient.setattr(segue.session.handle, "DURABLE_TIMEOUT_S", 0.2)
         await agent.send("Hi")
 
     down.on = False

@@ -40,6 +40,7 @@ def test_errors_that_are_made_without_a_session_say_none() -> None:
     assert str(SessionFenced(3, None)).startswith("session was ended")
 
 
+@pytest.mark.slow
 async def test_held_and_fenced_name_their_session(memory_sessions: Sessions, storage: MemoryStorage) -> None:
     agent = await started(first := memory_sessions())
     with pytest.raises(SessionHeld, match="'default/talk'") as held:

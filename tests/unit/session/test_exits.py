@@ -40,6 +40,7 @@ def texts(directory: Path) -> list[str]:
     return [message["content"][0]["text"] for message in messages]
 
 
+@pytest.mark.slow
 def test_three_short_programs_one_after_the_other_do_not_wait_for_each_other(program: Programs, tmp_path: Path) -> None:
     for number in range(3):
         ended = program(f"{AGENT}\nagent('Hello {number}')", tmp_path)
@@ -70,6 +71,7 @@ threading.Thread(target=late).start()
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ENDS)
 def test_a_program_that_ends_normally_releases(program: Programs, tmp_path: Path, name: str) -> None:
     end, code = ENDS[name]
@@ -79,6 +81,7 @@ def test_a_program_that_ends_normally_releases(program: Programs, tmp_path: Path
     assert texts(tmp_path)[0] == "Hello"
 
 
+@pytest.mark.slow
 def test_a_voice_agent_that_was_not_stopped_is_released(program: Programs, tmp_path: Path) -> None:
     program(
         """
@@ -99,6 +102,7 @@ def test_a_voice_agent_that_was_not_stopped_is_released(program: Programs, tmp_p
     assert texts(tmp_path) == [str(number) for number in range(50)]
 
 
+@pytest.mark.slow
 def test_what_changed_last_is_recorded(program: Programs, tmp_path: Path) -> None:
     program(f"{AGENT}\nagent('Hello')\nagent.state.set('seen', True)", tmp_path)
 
@@ -106,6 +110,7 @@ def test_what_changed_last_is_recorded(program: Programs, tmp_path: Path) -> Non
         assert manager.history.agents["default"].state == {"seen": True}
 
 
+@pytest.mark.slow
 def test_a_program_that_closed_everything_writes_nothing_at_its_end(program: Programs, tmp_path: Path) -> None:
     ended = program(
         f"""{AGENT}
@@ -137,6 +142,7 @@ storage.before = hang
 """
 
 
+@pytest.mark.slow
 def test_storage_that_hangs_is_waited_for_in_bounds_and_what_it_did_not_take_is_named(
     program: Programs, tmp_path: Path
 ) -> None:
@@ -149,6 +155,7 @@ def test_storage_that_hangs_is_waited_for_in_bounds_and_what_it_did_not_take_is_
     assert "default/other" not in ended.stderr
 
 
+@pytest.mark.slow
 def test_a_wait_at_the_end_is_told_of_after_a_second(program: Programs, tmp_path: Path) -> None:
     slow = HUNG.replace("0.3", "10.0").replace("await asyncio.Event().wait()", "await asyncio.sleep(1.2)")
 
@@ -157,6 +164,7 @@ def test_a_wait_at_the_end_is_told_of_after_a_second(program: Programs, tmp_path
     assert ended.stderr.startswith("the program ends, sessions that wait for storage: 1, for up to")
 
 
+@pytest.mark.slow
 def test_one_agent_that_cannot_be_recorded_keeps_no_other_from_storage(program: Programs, tmp_path: Path) -> None:
     ended = program(
         f"""{AGENT}
@@ -174,6 +182,7 @@ other._recorders["default"].state = fails
     assert texts(tmp_path)[0] == "Hello"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("notices", ["at its end", "before"])
 def test_a_session_that_another_has_taken_is_told_of_and_left_alone(
     program: Programs, tmp_path: Path, notices: str
@@ -240,6 +249,7 @@ def test_an_opening_that_nobody_waits_for_any_more_leaves_no_lease(program: Prog
     assert item(tmp_path).epoch == 1
 
 
+@pytest.mark.slow
 def test_the_library_installs_no_signal_handler(program: Programs, tmp_path: Path) -> None:
     program(
         f"""
@@ -255,6 +265,7 @@ def test_the_library_installs_no_signal_handler(program: Programs, tmp_path: Pat
     )
 
 
+@pytest.mark.slow
 def test_a_directory_that_the_program_made_for_itself_is_gone_after_it(program: Programs, tmp_path: Path) -> None:
     ended = program(
         """
@@ -289,6 +300,7 @@ FORKS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FORKS)
 def test_a_forked_child_that_ends_writes_nothing_of_its_parents_sessions(
     program: Programs, tmp_path: Path, name: str
@@ -316,6 +328,7 @@ else:
         assert not GuardItem.parse(json.loads(path.read_text())).held, path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_a_child_of_multiprocessing_releases_its_own_and_nothing_else(
     program: Programs, tmp_path: Path, method: str

@@ -31,6 +31,7 @@ async def outlive(storage: MemoryStorage, leases: float = 3.0) -> None:
     await eventually(lambda: beats(storage) >= enough, 30.0)
 
 
+@pytest.mark.slow
 async def test_a_commit_that_hangs_with_s3_costs_no_lease(memory_sessions: Sessions, storage: MemoryStorage) -> None:
     lost: list[bool] = []
     agent = await started(manager := memory_sessions(lease=SHORT))
@@ -90,6 +91,7 @@ async def test_a_heartbeat_that_the_release_overtakes_is_no_loss(
     await manager.resume()  # it is as it was left
 
 
+@pytest.mark.slow
 async def test_a_heartbeat_waits_for_no_other(memory_sessions: Sessions, storage: MemoryStorage) -> None:
     """One connection hangs. The next heartbeat goes over another."""
     await (manager := memory_sessions(lease=SHORT)).open()
@@ -108,6 +110,7 @@ async def test_a_heartbeat_waits_for_no_other(memory_sessions: Sessions, storage
     hung.end()
 
 
+@pytest.mark.slow
 async def test_answers_that_take_as_long_as_a_heartbeat_cost_no_lease(
     memory_sessions: Sessions, storage: MemoryStorage
 ) -> None:
@@ -164,6 +167,7 @@ async def records() -> list[Any]:
     return [Record(kind="message", data={"id": "one", "message": {"tracking_id": "one"}})]
 
 
+@pytest.mark.slow
 async def test_heartbeats_do_not_keep_a_session_for_ever_whose_commit_nobody_answers(
     memory_sessions: Sessions, storage: MemoryStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -186,6 +190,7 @@ async def test_heartbeats_do_not_keep_a_session_for_ever_whose_commit_nobody_ans
     await heir.close()
 
 
+@pytest.mark.slow
 async def test_what_nobody_answered_in_time_is_recorded_if_nobody_else_came(
     memory_sessions: Sessions, storage: MemoryStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -202,6 +207,7 @@ async def test_what_nobody_answered_in_time_is_recorded_if_nobody_else_came(
     assert await texts(memory_sessions) == ["One"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["close", "leave"])
 async def test_a_close_ends_at_its_limit_and_the_lease_then_runs_out(
     memory_sessions: Sessions, storage: MemoryStorage, how: str

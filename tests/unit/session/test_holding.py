@@ -15,6 +15,7 @@ from tests.support.sessions import KEPT, SHORT, Sessions, item, started, texts
 from tests.support.waiting import eventually
 
 
+@pytest.mark.slow
 async def test_two_managers_on_one_session_the_second_is_told_who_holds_it(s3_sessions: Sessions) -> None:
     first = s3_sessions(holder="worker-1")
     await first.open()
@@ -123,6 +124,7 @@ async def test_what_is_queued_while_someone_else_holds_is_not_lost(memory_sessio
     assert await texts(memory_sessions) == ["One", "Two"]
 
 
+@pytest.mark.slow
 async def test_a_writer_past_its_lease_is_fenced_and_nothing_of_the_others_is_lost(s3_sessions: Sessions) -> None:
     zombie = await started(s3_sessions(holder="zombie"))
     await zombie.send("One")
@@ -188,6 +190,7 @@ async def test_a_silent_holder_is_taken_over_after_its_lease(memory_sessions: Se
     assert second.epoch == 2
 
 
+@pytest.mark.slow
 async def test_a_living_holder_keeps_its_session_by_its_heartbeat(
     memory_sessions: Sessions, storage: MemoryStorage
 ) -> None:

@@ -33,6 +33,7 @@ async def known(sessions: Sessions, client_id: str = "page-1") -> Known | None:
     return heir.inputs.get(client_id)
 
 
+@pytest.mark.slow
 async def test_input_that_a_message_took_is_known_to_a_successor(s3_sessions: Sessions) -> None:
     agent = await talking(s3_sessions())
     manager = agent._session_manager

@@ -6,6 +6,8 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from segue.journal.committer import KNOWN_CLIENTS
 from segue.journal.records import PAGE_SEGMENTS, VOLUME_PAGES
 from segue.storage.attributes import Attributes, Value
@@ -72,6 +74,7 @@ async def test_the_item_of_a_long_conversation_with_many_clients_is_within_its_b
     assert size + volumes + digits <= BUDGET
 
 
+@pytest.mark.slow
 async def test_no_client_can_make_the_item_too_large(memory_sessions: Sessions, storage: MemoryStorage) -> None:
     """Every second frame of each window is missing: worse than what the worker, which waits for it, takes."""
     holes = list(range(LONG, LONG + WINDOW, 2))

@@ -79,6 +79,7 @@ async def talked(manager: GuardedSessionManager) -> Agent:
     return agent
 
 
+@pytest.mark.slow
 async def test_of_a_whole_session(
     s3_sessions: Sessions, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -50,6 +50,7 @@ def texts(agent: BidiAgent) -> list[str]:
     return [message["content"][0]["text"] for message in agent.messages]
 
 
+@pytest.mark.slow
 async def test_turn_after_turn_is_there_after_a_restore(talk: BidiAgent, restored: Any) -> None:
     turns = [f"turn {number}" for number in range(2 * LENGTH)]
     for text in turns:
@@ -83,6 +84,7 @@ async def test_an_old_message_that_another_takes_the_place_of_is_replaced(talk: 
     assert len(again.messages) == LENGTH + 2
 
 
+@pytest.mark.slow
 async def test_an_old_placeholder_that_is_completed_late_is_in_its_place(talk: BidiAgent, restored: Any) -> None:
     talk.model.emit(answered("kept waiting", content_id="late")[:3])  # begun, and not ended
     for number in range(LENGTH):

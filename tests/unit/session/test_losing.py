@@ -16,6 +16,7 @@ from tests.support.sessions import SHORT, Sessions, started
 from tests.support.waiting import eventually
 
 
+@pytest.mark.slow
 async def test_a_hung_loop_loses_its_lease(memory_sessions: Sessions, storage: MemoryStorage) -> None:
     released, hung = threading.Event(), threading.Event()
     lost = threading.Event()

@@ -355,6 +355,7 @@ async def test_a_deletion_by_hand(memory_sessions: Sessions, storage: MemoryStor
     assert not storage.objects.objects
 
 
+@pytest.mark.slow
 async def test_a_release_by_hand_says_so_if_it_is_not_known_to_be_released(
     memory_sessions: Sessions, storage: MemoryStorage
 ) -> None:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from strands.bidi import BidiAgent
 
 from segue.session.runtime import HEARTBEAT_THREADS, SPREAD, STORAGE_THREADS, HeartbeatSchedule, Runtime
@@ -23,6 +24,7 @@ def storage_threads() -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("segue-")]
 
 
+@pytest.mark.slow
 async def test_hundreds_of_sessions_share_threads_and_one_heartbeat_schedule(file_sessions: Sessions) -> None:
     shared = Runtime.shared()
     others = threading.active_count() - len(storage_threads())

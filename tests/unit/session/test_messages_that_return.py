@@ -116,6 +116,7 @@ def _change(agent: Any, recorder: AgentRecorder, away: list[Any], what: str, num
         messages[number % len(messages)]["content"] = [{"text": f"edited {number}"}]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("voice", [False, True], ids=["text", "voice"])
 @settings(deadline=None)
 @given(changes=_CHANGES)

@@ -147,6 +147,7 @@ async def test_the_first_record_that_is_escaped_raises_the_schema_in_its_own_com
     assert storage.guard.items["default/talk"] == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [b"\x00\x01", 2**80, -0.0, {"__bytes_encoded__": 1, "data": "AAE="}, {"$tuple": []}])
 async def test_a_session_without_such_values_stays_readable_by_older_releases(
     memory_sessions: Sessions, storage: MemoryStorage, value: Any
@@ -270,6 +271,7 @@ async def test_what_a_callback_with_an_odd_value_costs_is_one_record(memory_sess
     assert manager.position - position <= 9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("levels", [NESTING, NESTING + 10, 3000])
 async def test_what_is_nested_too_deeply_is_refused_and_never_met_at_a_restore(
     memory_sessions: Sessions, levels: int

@@ -56,6 +56,7 @@ async def test_a_close_that_is_given_up_still_lets_go(memory_sessions: Sessions,
     await eventually(lambda: not item(storage).held)
 
 
+@pytest.mark.slow
 async def test_the_session_is_not_lost_while_it_is_read(memory_sessions: Sessions, storage: MemoryStorage) -> None:
     writer = await started(memory_sessions())
     await writer.send("One")

@@ -261,6 +261,7 @@ class _World:
             self.recorder.redact(messages[place]["tracking_id"], "gone")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("voice", [False, True], ids=["text", "voice"])
 @settings(deadline=None)
 @given(changes=_CHANGES, outside=st.sets(st.integers(0, 9)))
@@ -350,6 +351,7 @@ async def test_a_fork_of_such_a_session_is_closed_to_earlier_releases_too(
     assert len(history.messages) == _LENGTH - 1
 
 
+@pytest.mark.slow
 @given(st.integers(0, 12), st.data())
 def test_a_window_by_what_it_lost_and_by_what_it_kept_are_the_same(outside: int, data: Any) -> None:
     ids = [f"m{number}" for number in range(12)]

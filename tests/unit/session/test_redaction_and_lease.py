@@ -17,6 +17,7 @@ from tests.support.waiting import within
 SECRET = "the number is 4111"
 
 
+@pytest.mark.slow
 async def test_the_holder_keeps_its_session_during_a_sweep(
     memory_sessions: Sessions, storage: MemoryStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

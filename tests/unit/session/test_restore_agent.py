@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import pytest
 from strands import Agent, tool
 from strands.agent.conversation_manager import SlidingWindowConversationManager, SummarizingConversationManager
 from strands.hooks import MessageAddedEvent
@@ -14,6 +15,7 @@ from tests.support.fake_model import FakeModel, GuardrailModel, tool_call
 from tests.support.sessions import Sessions, built
 
 
+@pytest.mark.slow
 async def test_a_conversation_is_equal_after_a_restore(s3_sessions: Sessions) -> None:
     first = s3_sessions()
     await first.open()

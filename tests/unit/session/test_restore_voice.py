@@ -221,6 +221,7 @@ async def test_a_restored_agent_gives_its_model_the_history(talk: BidiAgent, res
     await again.stop()
 
 
+@pytest.mark.slow
 async def test_many_restores_on_end_change_nothing(talk: BidiAgent, restored: Any) -> None:
     await talk.send("One")
     talk.model.emit(answered("Two"))
@@ -247,6 +248,7 @@ async def test_messages_that_an_agent_brings_are_recorded(s3_sessions: Sessions,
     assert (await restored()).messages == agent.messages
 
 
+@pytest.mark.slow
 async def test_what_the_session_has_wins_over_what_an_agent_brings(talk: BidiAgent, s3_sessions: Sessions) -> None:
     await talk.send("In the session")
     await talk.stop()

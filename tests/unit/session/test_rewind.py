@@ -169,6 +169,7 @@ def record_of(change: tuple[Any, ...], so_far: Sequence[Record], agent: str) -> 
     raise AssertionError(change)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(
     turns=st.lists(

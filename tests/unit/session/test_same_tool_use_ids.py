@@ -346,6 +346,7 @@ def test_a_note_is_closed_by_its_own_result_only() -> None:
 BLOCKS = st.lists(st.sampled_from(["a", "b"]), max_size=3)
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(BLOCKS, BLOCKS, st.booleans()), min_size=1, max_size=6))
 def test_every_use_has_one_result_however_often_ids_are_used(
     exchanges: list[tuple[list[str], list[str], bool]],

@@ -59,6 +59,7 @@ def test_an_id_is_encoded_for_keys_and_shown_as_given(memory_sessions: Sessions,
     assert shown(manager.session_key) == f"alice/{given_id}"
 
 
+@pytest.mark.slow
 @given(both)
 @example("=")
 @example("=3D")
@@ -87,12 +88,14 @@ def test_no_two_ids_meet(one: str, other: str) -> None:
         assert all(a == b or (a.isascii() and a.lower() == b.lower()) for a, b in zip(one, other, strict=True))
 
 
+@pytest.mark.slow
 @given(st.from_regex(VALID_BEFORE, fullmatch=True).filter(lambda text: text not in {".", ".."}), both)
 def test_an_id_that_was_valid_before_keeps_its_name_and_meets_no_other(before: str, other: str) -> None:
     assert session_name(before) == before
     assert other == before or session_name(other) != before
 
 
+@pytest.mark.slow
 @given(st.text(max_size=30) | st.text("=%4aA0/.", max_size=8))
 def test_a_name_that_no_id_has_is_none(name: str) -> None:
     try:
@@ -137,6 +140,7 @@ def test_a_prefix_that_leaves_no_room_for_the_objects_of_a_session_is_refused(st
     assert len(segment.encode()) <= MAX_KEY_BYTES
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("given_id", AS_PEOPLE_HAVE_THEM)
 @pytest.mark.parametrize("kind", ["s3", "file"])
 def test_a_session_of_any_id_is_kept_and_found_again(

@@ -10,6 +10,7 @@ from tests.support.scripted_model import ScriptedModel, answered, until
 from tests.support.sessions import Sessions, built
 
 
+@pytest.mark.slow
 async def test_several_agents_share_a_session_and_keep_their_own_history(s3_sessions: Sessions) -> None:
     first = s3_sessions()
     await first.open()

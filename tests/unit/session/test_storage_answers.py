@@ -247,6 +247,7 @@ async def test_a_client_that_cannot_be_made_is_refused(s3_sessions: Sessions, mo
         await s3_sessions(endpoint_url="not-a-url").open()
 
 
+@pytest.mark.slow
 async def test_throttling_is_waited_out(s3_sessions: Sessions) -> None:
     manager = s3_sessions()
     await manager.open()
@@ -282,6 +283,7 @@ class _Raw:
         return self.body
 
 
+@pytest.mark.slow
 async def test_every_object_is_encrypted_with_the_key_that_was_named(
     s3_sessions: Sessions, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -130,6 +130,7 @@ async def test_a_damaged_item_is_not_read(there: tuple[Stores, Answering]) -> No
         await stores.guard.read("a/b")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [301, 302, 400, 403, 404, 407, 412])
 async def test_what_s3_does_not_say_whole_is_asked_again(there: tuple[Stores, Answering], status: int) -> None:
     stores, answering = there
@@ -232,6 +233,7 @@ async def test_credentials_that_were_renewed_and_have_run_out_too_say_credential
         await stores.guard.read("a/b")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("accepted", [True, False])
 async def test_a_commit_whose_refusal_is_truncated_is_sent_again_as_it_was(s3_sessions: Any, accepted: bool) -> None:
     """It may have been accepted, its answer lost, and botocore's own repeat of it refused for that."""

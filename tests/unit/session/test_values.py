@@ -88,6 +88,7 @@ ANY = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(VALUES)
 def test_whatever_json_dumps_takes_and_bytes_are_equal_after_a_round_trip(value: Any) -> None:
     assert same(after(value), value)
@@ -101,6 +102,7 @@ def test_what_an_older_release_would_misread_is_escaped(value: Any) -> None:
         assert same(read_by_an_old_release(body), value)
 
 
+@pytest.mark.slow
 @given(
     st.recursive(st.none() | st.integers(-9, 9) | st.text(max_size=3) | st.binary(max_size=3), st.lists, max_leaves=5)
 )
@@ -112,6 +114,7 @@ def test_what_has_no_need_of_escapes_has_none_and_is_written_as_ever(value: Any)
     )
 
 
+@pytest.mark.slow
 @given(ANY)
 def test_every_value_is_recorded_or_refused_and_what_is_recorded_instead_can_be_read(value: Any) -> None:
     refused: ValueRefused | None = None
@@ -126,6 +129,7 @@ def test_every_value_is_recorded_or_refused_and_what_is_recorded_instead_can_be_
     assert refused is None or refused.path.startswith("internal")
 
 
+@pytest.mark.slow
 @given(ANY)
 def test_any_value_can_be_compared_and_measured(value: Any) -> None:
     assert json_bytes(value) == json_bytes(value)
@@ -142,6 +146,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(JSON)
 def test_a_record_of_an_older_release_is_read_as_it_was_recorded(tree: Any) -> None:
     """Whatever an older release acknowledged can be read: it wrote every value that JSON has as it is."""
@@ -180,6 +185,7 @@ def test_what_is_no_record_is_corrupt_and_nothing_else(body: bytes) -> None:
     assert wrong is None or (wrong.key, wrong.record) == ("some object", 7)
 
 
+@pytest.mark.slow
 @given(VALUES | JSON)
 def test_a_state_is_equal_after_a_round_trip_and_holds_no_bytes_that_it_did_not_hold(value: Any) -> None:
     assert same(decode_record(stored(value, "state")).data, value)

@@ -498,6 +498,7 @@ async def test_a_volume_that_a_dead_holder_left_is_not_read_and_does_not_keep_wh
 # Form and places.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["s3_sessions", "file_sessions"])
 async def test_volumes_in_a_bucket_and_in_a_directory(request: pytest.FixtureRequest, backend: str) -> None:
     sessions: Sessions = request.getfixturevalue(backend)

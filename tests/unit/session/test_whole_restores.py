@@ -566,6 +566,7 @@ def another(build: Any, manager: Any) -> Any:
     return builder.build()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("build", [a_graph, a_swarm])
 async def test_two_that_live_under_one_id_are_told_of(
     build: Any, memory_sessions: Sessions, caplog: pytest.LogCaptureFixture

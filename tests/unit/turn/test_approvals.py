@@ -609,6 +609,7 @@ async def test_what_another_program_went_on_with_is_withdrawn(world, processes):
 # --- crashes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("response", [True, False])
 async def test_whenever_a_process_dies_an_approval_is_asked_once_answered_once_and_applied_once(processes, response):
     died = 0
@@ -646,6 +647,7 @@ async def test_whenever_a_process_dies_an_approval_is_asked_once_answered_once_a
     assert died > 30
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("why", ["denied", "expired"])
 async def test_whenever_a_process_dies_a_denial_is_one(processes, why):
     died = 0

@@ -157,6 +157,7 @@ def is_readable(body: str) -> bool:
     return True
 
 
+@pytest.mark.slow
 @settings(
     max_examples=100,
     deadline=timedelta(seconds=CALL_SECONDS),

@@ -233,6 +233,7 @@ async def test_hello_says_again_what_was_not_shown(world, processes):
     assert world.frames()[-1] not in said
 
 
+@pytest.mark.slow
 async def test_text_of_a_session_that_a_living_worker_holds_is_left_to_it(world, processes):
     voice, process, person = processes(), processes(probe=None), Person(world)
     delivery = await person.say(process, "repeat after me tea")
@@ -455,6 +456,7 @@ async def test_a_process_keeps_only_so_many(world, processes):
 # --- crashes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["repeat after me tea", "Remember that I like tea"])
 async def test_whenever_a_process_dies_its_message_is_answered_exactly_once(text):
     died = 0

@@ -57,6 +57,7 @@ async def test_a_turn_whose_storage_answers_says_nothing_of_it(world, processes,
     assert not [frame for frame in world.frames() if isinstance(frame, Pause)]
 
 
+@pytest.mark.slow
 async def test_an_invocation_that_ends_while_s3_hangs_leaves_the_lease_to_run_out(world, processes, s3, monkeypatch):
     """A Lambda process must not be frozen while it waits, nor hold the session when it thaws for another turn."""
     monkeypatch.setattr("turn.turn.LAST_CALL_SECONDS", 1.6)

@@ -363,6 +363,7 @@ def test_any_message_decodes_or_is_refused(message):
     only_frame_error(message)
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(TYPED | JSON)
 def test_any_json_decodes_or_is_refused(value):
@@ -370,6 +371,7 @@ def test_any_json_decodes_or_is_refused(value):
     only_frame_error(json.dumps(value, ensure_ascii=False))
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.sampled_from(CLIENT_FRAMES), st.data())
 def test_any_damage_decodes_or_is_refused(frame, data):

@@ -128,6 +128,7 @@ def test_what_waits_is_bounded():
     assert order.offer(ack(1, 7), 0.0) == [GAP, ack(1, 3)]
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=300)
 @given(st.data())
 def test_any_arrival_gives_rising_places_without_repeats_and_gaps_where_something_is_missing(data):
@@ -155,6 +156,7 @@ def test_any_arrival_gives_rising_places_without_repeats_and_gaps_where_somethin
         before = item
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.data())
 def test_reordering_within_patience_loses_nothing(data):

@@ -88,6 +88,7 @@ VALUES = st.sampled_from([None, True, [], {}, *RESPONSES, [{"id": "", "response"
 NAMES = [*SAMPLES[0].__struct_fields__, "approval", "responses", "seq", "text", "part", "type", "x"]
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @example(SAMPLES[0], [("client_id", "c\n")])
 @given(
@@ -178,6 +179,7 @@ def test_each_kind_that_the_server_says_is_one_that_the_schema_allows(kind):
     said()
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.lists(st.one_of(SAID.values()), min_size=1, max_size=4))
 def test_what_the_server_says_is_what_the_schema_allows(said):

@@ -18,6 +18,7 @@ AUDIO = AudioInput.from_pcm(b"\0\0")
 # --- Receiver
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.data(), st.integers(0, 30), st.sets(st.integers(1, 40)))
 def test_any_order_with_repeats_gives_each_unknown_number_once_in_order(data, upto, beyond):
@@ -177,6 +178,7 @@ STEP = st.tuples(st.sampled_from(ACTIONS), st.integers(0, 1000))
 STEPS = st.lists(STEP, max_size=40) | st.lists(STEP, min_size=100, max_size=250)
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(STEPS, st.sampled_from([4, 256]))
 def test_reordering_loss_repeats_reconnects_and_takeovers_give_the_input_once_in_order(steps, window):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -83,6 +84,7 @@ def play(path: Path, changes: dict[int, bool], most_steps: int) -> int:
     raise AssertionError(f"{holder.expected - 1} of {count} have arrived")
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(
     per_second=st.sampled_from([12.0, 15.0, 30.0, 1000.0]),

@@ -34,6 +34,7 @@ async def waiting(storage: MemoryStorage) -> Approval:
     return asked
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prepared", [False, True])
 async def test_what_waits_is_denied_and_clients_hear_of_it_once(world: World, prepared: bool) -> None:
     asked = await waiting(world.storage)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from segue.client.conversation import Conversation
 from segue.client.settings import ClientSettings
 from segue.wire.frames import FrameError, Ready, Resume, TextInput, encode_frame, error_frame
@@ -47,6 +49,7 @@ class Caller:
         self.talk.received(encode_frame(frame), self.now, self.number)
 
 
+@pytest.mark.slow
 async def test_what_was_refused_is_sent_again_and_nothing_else(host, clients, monkeypatch):
     hosting = await host()
     send = hosting.model.send

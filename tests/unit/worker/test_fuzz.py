@@ -116,6 +116,7 @@ def is_safe(text):
     assert not any(secret in text for secret in ("Traceback", ".py", "Error:", "Exception", TOKEN))
 
 
+@pytest.mark.slow
 @FUZZ
 @given(body=BODIES, headers=HEADERS)
 def test_any_frame_is_taken_or_refused_with_a_code(worker, body, headers):
@@ -134,6 +135,7 @@ def test_any_frame_is_taken_or_refused_with_a_code(worker, body, headers):
         assert status in {400, 403, 410}
 
 
+@pytest.mark.slow
 @FUZZ
 @given(
     method=st.sampled_from(["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS"]),
@@ -150,6 +152,7 @@ def test_any_request_has_an_answer(worker, method, path, body):
     is_safe(answer.decode(errors="replace"))
 
 
+@pytest.mark.slow
 @FUZZ
 @given(
     start=st.sampled_from([b"POST /frames HTTP/1.1\r\n", b"GET /health HTTP/1.1\r\n", b""]),

@@ -160,6 +160,7 @@ def talking() -> Iterator[Talking]:
     assert made.complaints == []
 
 
+@pytest.mark.slow
 @FUZZ
 @given(bodies=st.lists(DELIVERIES, min_size=1, max_size=6))
 def test_a_conversation_goes_on_whatever_frames_come(talking, bodies):
@@ -177,6 +178,7 @@ def test_a_conversation_goes_on_whatever_frames_come(talking, bodies):
     talking.run(promptly(say(), ANSWER_SECONDS))
 
 
+@pytest.mark.slow
 @FUZZ
 @given(body=CLAIM_BODIES, token=st.sampled_from([CLAIMS_TOKEN] * 8 + ["wrong", ""]))
 @example(body=claim_with(("talk", {"prepare": True})), token=CLAIMS_TOKEN)

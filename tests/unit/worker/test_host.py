@@ -57,6 +57,7 @@ async def test_room_counts_what_is_being_opened(world):
     assert host.room == 1
 
 
+@pytest.mark.slow
 async def test_a_session_with_a_living_holder_is_refused(world):
     other = MemorySessionManager(storage=world.storage, holder="other")
     await other.open()

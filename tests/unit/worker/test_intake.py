@@ -112,6 +112,7 @@ def offered(intake: Intake, client_id: str, seq: int, words: str = LARGE) -> str
     return None
 
 
+@pytest.mark.slow
 async def test_what_waits_for_a_number_that_never_comes_is_bounded_in_bytes():
     """64 clients that send all numbers but the first had a process keep 490 MB for one session."""
     intake = Intake(lambda _: Known())

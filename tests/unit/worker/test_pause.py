@@ -59,6 +59,7 @@ async def outlived(storage, leases=3.0):
     await eventually(lambda: beats() >= enough, 60.0)
 
 
+@pytest.mark.slow
 async def test_a_hang_of_s3_pauses_the_conversation_and_costs_nothing(host, clients, storage, s3):
     hosting = await host(lease=LEASE)
     storage.before = s3
@@ -126,6 +127,7 @@ def test_what_is_written_is_what_the_protocol_says():
     assert decode_server_message(said.replace("false", "true").replace("storage", "something new"))
 
 
+@pytest.mark.slow
 async def test_a_worker_that_leaves_while_s3_hangs_keeps_the_conversation_until_it_is_saved(world, storage, s3):
     leaving = Leaving(world)
     leaving.claims.start()

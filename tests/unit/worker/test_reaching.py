@@ -127,6 +127,7 @@ def registered() -> bool:
     return boto3.client("dynamodb").scan(TableName="connections")["Count"] > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("store", STORES, ids=["bucket", "table"])
 async def test_a_worker_is_ready_once_both_stores_answer(variables, monkeypatch, store):
     silent = Silent(monkeypatch, store)

@@ -77,6 +77,7 @@ def stack(aws, management, monkeypatch):
     return SimpleNamespace(dynamodb=dynamodb, sqs=sqs, url=url, variables=variables)
 
 
+@pytest.mark.slow
 async def test_from_ready_to_handed_over(stack, management, unused_port):
     service = Service(Environment.read({**stack.variables, "SEGUE_WORKER_PORT": str(unused_port)}))
     running = asyncio.create_task(service.run())
@@ -126,6 +127,7 @@ def guard_item(stack: Any) -> GuardItem:
     return GuardItem.from_attributes(stack.dynamodb.get_item(TableName="service-locks", Key=key)["Item"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("works", "part"), [((ClaimsQueue, "receive"), "claims"), ((Registry, "beat"), "registry")])
 async def test_a_part_that_breaks_does_not_leave_a_deaf_worker_behind(
     stack, management, unused_port, monkeypatch, works, part
@@ -159,6 +161,7 @@ async def test_a_mistake_in_the_agent_stops_the_start(stack, monkeypatch):
         await Service(Environment.read(stack.variables)).run()
 
 
+@pytest.mark.slow
 def test_missing_variables_are_named_on_one_json_line_and_the_process_ends():
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SEGUE_")}
     path = os.pathsep.join([str(ROOT / "functions"), str(ROOT / "layers/session/python")])

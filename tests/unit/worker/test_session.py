@@ -227,6 +227,7 @@ async def test_a_full_queue_refuses_and_forgets_nothing(host, clients):
     assert hosting.model.texts == [str(number) for number in range(1, seq + 1)]
 
 
+@pytest.mark.slow
 async def test_only_a_refused_client_is_asked_again_and_once(host, clients, monkeypatch):
     hosting = await host(who=(address(), address("c2", "k2")))
     send = hosting.model.send
