@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Final
 
 from segue.history import approvals
@@ -27,7 +28,7 @@ def approval_frame(approval: approvals.Approval, now: float) -> frames.Approval:
             requests=tuple(_request(request) for request in approval.requests),
             tools=tuple(
                 frames.WaitingTool(
-                    tool_use_id=tool["toolUseId"], name=tool["name"], input=well_formed(tool.get("input"))
+                    tool_use_id=str(tool["toolUseId"]), name=tool["name"], input=_as_json(tool.get("input"))
                 )
                 for tool in approval.tools
             ),
@@ -40,9 +41,27 @@ def approval_frame(approval: approvals.Approval, now: float) -> frames.Approval:
 
 
 def _request(request: Any) -> frames.ApprovalRequest:
+    about = request["tool_use_id"]
     return frames.ApprovalRequest(
         id=request["id"],
         name=well_formed(request["name"]),
-        reason=well_formed(request["reason"]),
-        tool_use_id=request["tool_use_id"],
+        reason=_as_json(request["reason"]),
+        tool_use_id=None if about is None else str(about),
     )
+
+
+def _as_json(value: Any) -> Any:
+    """A value as JSON has it, for people: a journal keeps tuples, and keys that are not texts."""
+    match value:
+        case str():
+            return well_formed(value)
+        case dict():
+            return {_key(key): _as_json(inner) for key, inner in value.items()}
+        case list() | tuple():
+            return [_as_json(inner) for inner in value]
+        case _:
+            return value
+
+
+def _key(key: Any) -> str:
+    return str(well_formed(key)) if isinstance(key, str) else json.dumps(key)

@@ -677,3 +677,22 @@ async def test_whenever_a_process_dies_a_denial_is_one(processes, why):
         assert person.texts[0].startswith("The tool forget failed: The tool was not run"), f"died at step {step}"
         assert person.texts[1:] == (["tea"] if why == "expired" else []), f"died at step {step}"
     assert died > 15
+
+
+@pytest.mark.parametrize("reason", [{1: "a", None: ["b"], True: (1, "\ud800")}, ({"half \udfff": b"bytes"},)])
+async def test_a_reason_that_json_has_not_as_it_is_can_be_shown_and_answered(world, processes, reason):
+    @tool(context=True)
+    def forget(note: str, tool_context: ToolContext) -> str:
+        """Forget something.
+
+        Args:
+            note: What.
+        """
+        return f"forgotten {note}" if tool_context.interrupt("forget", reason=reason) else "kept"
+
+    world.tools = [forget]
+    process, person = processes(), able(world)
+    approval = await asked(process, person)
+    await process.take(await person.put(process, answer_to(approval)))
+    await person.settle(process)
+    assert person.texts == ["forgotten tea"]

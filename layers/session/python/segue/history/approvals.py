@@ -126,7 +126,7 @@ def approval(
 
 def _request(interrupt_id: str, name: str, state: Mapping[str, Any], uses: Collection[str]) -> dict[str, Any]:
     interrupt = (state.get("interrupts") or {}).get(interrupt_id) or {}
-    about = next((use for use in uses if use in interrupt_id.split(":")), None)
+    about = next((use for use in uses if str(use) in interrupt_id.split(":")), None)
     return {"id": interrupt_id, "name": name, "reason": interrupt.get("reason"), "tool_use_id": about}
 
 
