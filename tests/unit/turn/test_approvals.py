@@ -679,7 +679,7 @@ async def test_whenever_a_process_dies_a_denial_is_one(processes, why):
     assert died > 15
 
 
-@pytest.mark.parametrize("reason", [{1: "a", None: ["b"], True: (1, "\ud800")}, ({"half \udfff": b"bytes"},)])
+@pytest.mark.parametrize("reason", [{1: "a", None: ["b"], False: (1, "\ud800")}, ({"half \udfff": b"bytes"},)])
 async def test_a_reason_that_json_has_not_as_it_is_can_be_shown_and_answered(world, processes, reason):
     @tool(context=True)
     def forget(note: str, tool_context: ToolContext) -> str:
