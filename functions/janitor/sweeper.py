@@ -10,7 +10,7 @@ from botocore.config import Config
 from msgspec import Struct
 
 from segue.journal.garbage import orphans_among
-from segue.journal.keys import Keys
+from segue.journal.keys import ObjectKeys
 from segue.lease.item import GuardItem
 from segue.lease.item_reader import require_prefix
 from segue.storage.answers import read_whole
@@ -110,8 +110,8 @@ class Sweeper:
                 count += self._delete(orphans_among(listed, keys, item))
         return count
 
-    def _keys(self, life: Life) -> Keys:
-        return Keys(self.prefix, life.session_key, life.born)
+    def _keys(self, life: Life) -> ObjectKeys:
+        return ObjectKeys(self.prefix, life.session_key, life.born)
 
     def _listed(self, prefix: str) -> Iterator[list[str]]:
         pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._environment.bucket, Prefix=prefix)

@@ -14,7 +14,7 @@ BY_VOICE: Final = "The tool was not run: the conversation went on by voice, wher
 """The result of a tool whose approval was open when a voice worker took the session."""
 
 
-def approval_frame(approval: approvals.Approval, now: float) -> frames.Approval:
+def approval_frame(approval: approvals.RecordedApproval, now: float) -> frames.Approval:
     """Return the frame that shows an ``approval`` record.
 
     Args:

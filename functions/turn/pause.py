@@ -14,7 +14,7 @@ from collections.abc import Callable
 from enum import Enum, auto
 from typing import Final
 
-from segue.history.approvals import Approval
+from segue.history.approvals import RecordedApproval
 from segue.strands.approvals import Approvals
 from segue.wire.frames import MAX_APPROVALS, AnswerInput
 
@@ -74,7 +74,7 @@ class Pause:
         self.approvals.withdraw(GONE_ON)
         return True
 
-    def ask(self, *, can_answer: bool) -> Approval:
+    def ask(self, *, can_answer: bool) -> RecordedApproval:
         """Ask people, or deny what would be asked."""
         if len(self.approvals.unanswered) > MAX_APPROVALS:
             return self.approvals.deny("denied", TOO_MANY)
@@ -82,7 +82,7 @@ class Pause:
             return self.approvals.deny("denied", CANNOT_ANSWER)
         return self.approvals.ask(self._seconds)
 
-    def expire(self) -> Approval:
+    def expire(self) -> RecordedApproval:
         """Deny what was not answered in time."""
         asked = self.approvals.open
         return self.approvals.deny("expired", EXPIRED.format(seconds=asked.seconds if asked else self._seconds))

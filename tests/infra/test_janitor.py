@@ -152,8 +152,8 @@ GOES_ON = {
     "the first commit": (BEGUN, transitions.commit(GuardItem.parse(BEGUN), FIRST, int(WALL)).applied(BEGUN)),
     "redacted": (SCRUBBING, transitions.scrubbed(GuardItem.parse(SCRUBBING)).applied(SCRUBBING)),
     "released": (LIVING, FREE),
-    "taken": (FREE, transitions.take(GuardItem.parse(FREE), CANDIDATE, WALL).applied(FREE)),
-    "taken over": (LIVING, transitions.take(ITEM, CANDIDATE, WALL).applied(LIVING)),
+    "taken": (FREE, transitions.acquire(GuardItem.parse(FREE), CANDIDATE, WALL).applied(FREE)),
+    "taken over": (LIVING, transitions.acquire(ITEM, CANDIDATE, WALL).applied(LIVING)),
 }
 ENDS = {
     "removed": (LIVING, None),

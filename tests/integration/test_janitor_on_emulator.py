@@ -188,7 +188,7 @@ async def test_a_deletion_cut_short_is_finished_and_nothing_else_calls_the_funct
     kept_manager, kept = await talked(janitor, "kept")
     await kept_manager.close()
     manager, born = await talked(janitor, "deleted")
-    monkeypatch.setattr("segue.session.session.sweep_ended", _killed)
+    monkeypatch.setattr("segue.session.session.collect_ended", _killed)
     with pytest.raises(ConnectionAbortedError):
         await manager.delete()
     assert janitor.objects(born)

@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Callable
 
 from segue.history.fold import History
-from segue.journal.reader import Journal, read_unheld
+from segue.journal.reader import StoredJournal, read_unheld
 from segue.journal.records import Record
 from segue.lease.takeover import Probe
-from segue.session.standby import Prepared
+from segue.session.standby import Standby
 from tests.simulation.loop import Process
 from tests.simulation.network import GuardOverNetwork, Network, ObjectsOverNetwork
 from tests.simulation.truth import GONE, Owner, entry_of, secret
@@ -42,19 +42,19 @@ class Author:
         self._world, self._process = world, process
         self._ledger = world.ledger
         self._redacted: list[str] = []
-        self._prepared: Prepared | None = None
+        self._standby: Standby | None = None
 
     async def prepare(self) -> None:
         """Read while somebody else holds; what is appended from now on waits until this one does."""
         journal = await read(self._world, self._process, self.owner)
         self._know(journal.records)
         journal.records.clear()  # as a session manager does: what they add up to is all that it keeps
-        self._prepared = Prepared(journal, History())
+        self._standby = Standby(journal, History())
 
     async def open(self, probe: Probe | None = None, timeout: float = 15.0) -> None:
         """Acquire and read, unless what was read before is what was acquired."""
-        restored = await self.session.open(timeout, probe, self._prepared)
-        prepared, self._prepared = self._prepared, None
+        restored = await self.session.open(timeout, probe, self._standby)
+        prepared, self._standby = self._standby, None
         if prepared is None or not prepared.built_on:
             self._know(restored.records)
         elif prepared.records:
@@ -93,9 +93,9 @@ class Author:
         return Record(kind=kind, data={"id": name, "message": {"tracking_id": tracking_id, "text": text}})
 
     def _queue(self, records: list[Record]) -> None:
-        if self._prepared is not None:
-            self._prepared.built_on = True
-            position = self._prepared.append(*records)
+        if self._standby is not None:
+            self._standby.built_on = True
+            position = self._standby.append(*records)
         else:
             position = self.session.append(*records)
         self.owner.appended += [record.data["id"] for record in records]
@@ -103,7 +103,7 @@ class Author:
         self._redacted += [secret(one.data["message"]["tracking_id"]) for one in records if one.kind == "redact"]
 
 
-async def read(world: World, process: Process, owner: Owner) -> Journal:
+async def read(world: World, process: Process, owner: Owner) -> StoredJournal:
     """Read without the lease, and have it checked what was read."""
     guard = GuardOverNetwork(world.table, process, owner, world.ledger)
     objects = ObjectsOverNetwork(world.bucket, process, owner, world.ledger)

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from segue.errors import SegueError
 from segue.journal import records
-from segue.journal.keys import Keys
+from segue.journal.keys import ObjectKeys
 from segue.journal.records import Block, decode_block
 from segue.lease.item import GuardItem
 from segue.storage.attributes import Attributes
@@ -49,7 +49,7 @@ class Contents:
         """Hear that an object is written."""
 
     def check_new_objects(self, before: GuardItem, after: GuardItem) -> None:
-        keys = Keys("", self.key, after.born)
+        keys = ObjectKeys("", self.key, after.born)
         if after.pages not in {before.pages, before.pages + 1}:
             self.broken(f"pages moved from {before.pages} to {after.pages}")
         end = after.tail[0].first
@@ -69,7 +69,7 @@ class Contents:
                 self._check_content(after, block, f"segment {entry}")
 
     def _check_new_volumes(self, before: GuardItem, after: GuardItem) -> None:
-        keys = Keys("", self.key, after.born)
+        keys = ObjectKeys("", self.key, after.born)
         if not after.volumes.startswith(before.volumes) or len(after.volumes) * records.VOLUME_PAGES > after.pages:
             self.broken(f"volumes moved from {before.volumes!r} to {after.volumes!r} with {after.pages} pages")
             return

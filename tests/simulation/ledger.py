@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from segue.journal import records
-from segue.journal.keys import Keys
-from segue.journal.reader import Journal
+from segue.journal.keys import ObjectKeys
+from segue.journal.reader import StoredJournal
 from segue.journal.records import Block, decode_block, unpack
 from segue.lease.item import GuardItem
 from segue.storage.attributes import Attributes
@@ -121,7 +121,7 @@ class Ledger(Contents):
             self.broken(f"a life began over a holder that had shown itself {watched} s before")
 
     def _life_ends(self, life: Life) -> None:
-        root = Keys("", self.key, life.born).root
+        root = ObjectKeys("", self.key, life.born).root
         life.ended, life.ended_by = True, self.sender
         life.left = {key: body for key, body in self.objects.objects.items() if key.startswith(root)}
 
@@ -179,7 +179,7 @@ class Ledger(Contents):
             self.broken(f"head moved from {before.head} to {after.head}, the journal had {len(life.entries)}")
         if len(after.tail) > records.TAIL_LIMIT:
             self.broken(f"the tail has {len(after.tail)} segments")
-        fresh = self.block(after, after.tail[-1].first, Keys("", self.key, after.born).segment(after.tail[-1]))
+        fresh = self.block(after, after.tail[-1].first, ObjectKeys("", self.key, after.born).segment(after.tail[-1]))
         if fresh is None or (fresh.first, fresh.end) != (before.head, after.head):
             self.broken(f"I3: the segment of head {after.head} is not there, or not whole")
             return
@@ -222,7 +222,7 @@ class Ledger(Contents):
         item = self.item
         if item is None or item.deleted:
             return set()
-        keys = Keys("", self.key, item.born)
+        keys = ObjectKeys("", self.key, item.born)
         return set(keys.sealed(item)) | {keys.segment(entry) for entry in item.tail}
 
     def object_deleted(self, key: str) -> None:
@@ -235,7 +235,7 @@ class Ledger(Contents):
         if old != new:
             (self._strays.add if self.stray else self._strays.discard)(key)
         item = self.item
-        keys = None if item is None else Keys("", self.key, item.born)
+        keys = None if item is None else ObjectKeys("", self.key, item.born)
         if item is not None and not item.deleted and keys is not None and key.startswith((keys.pages, keys.volumes)):
             self._stays_away(item, key, new)
         if old is None or old == new or item is None or key not in self._live():
@@ -289,7 +289,7 @@ class Ledger(Contents):
         if owner.acquired == self.acquisitions and life is not None and not (life.ended or life.set_back):
             self.broken(f"{owner.name} was fenced, and nobody had acquired after it")
 
-    def seen(self, journal: Journal, *, final: bool = False) -> None:
+    def seen(self, journal: StoredJournal, *, final: bool = False) -> None:
         """Somebody read the session: it must be what was committed, up to some commit."""
         life, may_be_old = self.lives[journal.item.born], not final or journal.item.scrub is not None
         found = [entry_of(record) for record in journal.records]

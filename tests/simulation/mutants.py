@@ -17,16 +17,16 @@ from unittest import mock
 
 from segue.errors import SessionFenced, StorageUnavailable
 from segue.journal.committer import Committer
-from segue.journal.keys import Keys
+from segue.journal.keys import ObjectKeys
 from segue.journal.records import encode_page, encode_segment
 from segue.journal.writer import JournalWriter
 from segue.lease import transitions
 from segue.lease.item import GuardItem
 from segue.lease.lease import Lease
-from segue.lease.takeover import Watch
+from segue.lease.takeover import HolderWatch
 from segue.session import heartbeat, session
-from segue.session.heartbeat import Upkeep
-from segue.session.standby import Prepared
+from segue.session.heartbeat import Heartbeat
+from segue.session.standby import Standby
 from segue.storage.interface import Clause, ConditionalWrite, ConditionFailed
 from tests.simulation import network
 
@@ -75,13 +75,13 @@ def commit_without_the_head_clause() -> AbstractContextManager[Any]:
 @_mutant
 def acquire_without_the_exact_epoch() -> AbstractContextManager[Any]:
     """An acquisition that arrives late is accepted after others have come and gone."""
-    return mock.patch.object(transitions, "take", _without(transitions.take, "epoch", "beat"))
+    return mock.patch.object(transitions, "acquire", _without(transitions.acquire, "epoch", "beat"))
 
 
 @_mutant
 def acquire_without_the_beat() -> AbstractContextManager[Any]:
     """A former holder takes up where it left, while whoever holds now is just committing."""
-    return mock.patch.object(transitions, "take", _without(transitions.take, "beat"))
+    return mock.patch.object(transitions, "acquire", _without(transitions.acquire, "beat"))
 
 
 @_mutant
@@ -141,12 +141,12 @@ def held_life_ended_by_a_clock() -> AbstractContextManager[Any]:
     def ended(self: GuardItem, at: float, *, silent: bool = False) -> bool:
         return self.deleted or self.expires_at < at
 
-    async def may_try(self: Watch, seen: GuardItem | None) -> bool:
+    async def may_try(self: HolderWatch, seen: GuardItem | None) -> bool:
         expired = seen is not None and seen.ended(self._clock.wall())
         return expired or await original(self, seen)
 
-    original = Watch.may_try
-    return _both(mock.patch.object(GuardItem, "ended", ended), mock.patch.object(Watch, "may_try", may_try))
+    original = HolderWatch.may_try
+    return _both(mock.patch.object(GuardItem, "ended", ended), mock.patch.object(HolderWatch, "may_try", may_try))
 
 
 # The order of things.
@@ -202,7 +202,7 @@ def acknowledged_when_queued() -> AbstractContextManager[Any]:
 @_mutant
 def segment_key_used_again() -> AbstractContextManager[Any]:
     """A zombie's segment overwrites the winner's."""
-    return mock.patch.object(Keys, "segment", lambda self, entry: f"{self.root}segments/{entry.first}-0-x.json")
+    return mock.patch.object(ObjectKeys, "segment", lambda self, entry: f"{self.root}segments/{entry.first}-0-x.json")
 
 
 @_mutant
@@ -282,7 +282,7 @@ def deleted_when_the_tombstone_stands() -> AbstractContextManager[Any]:
     async def nothing(*_: Any) -> int:
         return 0
 
-    return mock.patch.object(session, "sweep_ended", nothing)
+    return mock.patch.object(session, "collect_ended", nothing)
 
 
 # Heartbeats.
@@ -291,13 +291,13 @@ def deleted_when_the_tombstone_stands() -> AbstractContextManager[Any]:
 @_mutant
 def no_heartbeat_while_a_commit_is_under_way() -> AbstractContextManager[Any]:
     """A hang of S3 costs the lease."""
-    original = Upkeep._beat
+    original = Heartbeat._beat_if_due
 
-    async def beat(self: Upkeep) -> float | None:
+    async def beat(self: Heartbeat) -> float | None:
         busy = self._lease.held and self.writer is not None and self.writer.draining
         return self._lease.settings.heartbeat if busy else await original(self)
 
-    return mock.patch.object(Upkeep, "_beat", beat)
+    return mock.patch.object(Heartbeat, "_beat_if_due", beat)
 
 
 @_mutant
@@ -312,10 +312,10 @@ def heartbeats_for_a_commit_that_nobody_answers() -> AbstractContextManager[Any]
 @_mutant
 def built_on_what_has_gone_on() -> AbstractContextManager[Any]:
     """A successor acquires whatever became of the session since it read it, and its agent knows nothing of that."""
-    return mock.patch.object(Prepared, "left", None)
+    return mock.patch.object(Standby, "left", None)
 
 
 @_mutant
 def prepared_taken_for_what_was_acquired() -> AbstractContextManager[Any]:
     """The same, and it writes on from the head and the tail that it has read."""
-    return mock.patch.multiple(Prepared, left=None, read_for=lambda self, item: replace(self.journal, item=item))
+    return mock.patch.multiple(Standby, left=None, read_for=lambda self, item: replace(self.journal, item=item))

@@ -9,7 +9,7 @@ from unittest import mock
 
 from segue.journal import committer, garbage, redaction
 from segue.journal.committer import Committer
-from segue.journal.keys import Keys
+from segue.journal.keys import ObjectKeys
 from segue.journal.volumes import Binder
 from segue.lease.item import GuardItem
 from tests.simulation import network
@@ -85,7 +85,7 @@ def collected_while_a_commit_is_under_way() -> AbstractContextManager[Any]:
     """What no read of the item names yet is not an orphan."""
     original = garbage.collect_orphans
 
-    async def all_of_them(objects: Any, keys: Keys, read_item: Any, *, own: bool = False) -> list[str]:
+    async def all_of_them(objects: Any, keys: ObjectKeys, read_item: Any, *, own: bool = False) -> list[str]:
         item = await read_item()
         listed = await objects.list(keys.segments)
         live = {keys.segment(entry) for entry in item.tail}
@@ -137,17 +137,17 @@ def uncommitted_volumes_left_alone() -> AbstractContextManager[Any]:
 @_mutant
 def next_volume_not_blanked() -> AbstractContextManager[Any]:
     """Redacted content comes back in a volume that was on its way when there was none to replace."""
-    return mock.patch.object(Keys, "vacant", lambda self, item: [self.page(item.pages)])
+    return mock.patch.object(ObjectKeys, "vacant", lambda self, item: [self.page(item.pages)])
 
 
 @_mutant
 def unbound_places_not_blanked() -> AbstractContextManager[Any]:
     """The same, where a successor had left the pages unbound."""
 
-    def vacant(self: Keys, item: GuardItem) -> list[str]:
+    def vacant(self: ObjectKeys, item: GuardItem) -> list[str]:
         return [self.page(item.pages), self.volume(len(item.volumes))]
 
-    return mock.patch.object(Keys, "vacant", vacant)
+    return mock.patch.object(ObjectKeys, "vacant", vacant)
 
 
 def _but_volumes(sweep: Callable[..., Any]) -> Callable[..., Any]:

@@ -159,17 +159,17 @@ async def taken_back_during_a_commit(world: World, name: str) -> None:
     world.fair = False
     first, second = world.process(f"{name}.first"), world.process(f"{name}.second")
     former, successor = Author(world, first, f"{name}.former"), Author(world, second, f"{name}.successor")
-    acquired, looked_at, committed = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    acquired, read_at, committed = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def evidence(item: GuardItem) -> bool:
-        looked_at.set()
+        read_at.set()
         await committed.wait()
         return True
 
     async def succeed() -> None:
         await successor.open()
         acquired.set()
-        await looked_at.wait()
+        await read_at.wait()
         successor.append(1)
         await successor.durable(None)
         committed.set()

@@ -7,7 +7,7 @@ import contextlib
 from typing import Final
 
 from segue import LeaseSettings, StorageUnavailable
-from segue.journal.keys import Keys
+from segue.journal.keys import ObjectKeys
 from segue.session.runtime import Runtime
 from segue.storage.interface import ObjectMissing
 from segue.strands.s3 import open_stores
@@ -69,4 +69,4 @@ async def _ask(bucket: str, lock_table: str, worker_id: str, lease: LeaseSetting
     stores = await open_stores(Runtime.shared(), bucket=bucket, lock_table=lock_table, lease=lease)
     await stores.guard.read(f"-/{worker_id}")
     with contextlib.suppress(ObjectMissing):
-        await stores.objects.get(Keys(stores.prefix, f"-/{worker_id}", "ready").page(0))
+        await stores.objects.get(ObjectKeys(stores.prefix, f"-/{worker_id}", "ready").page(0))

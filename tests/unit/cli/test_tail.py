@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from segue.cli.follow import Follower
-from segue.cli.transcript import Line, record_line
+from segue.cli.transcript import TranscriptLine, record_line
 from segue.errors import JournalCorrupt, SessionNotFound, StorageUnavailable
 from segue.journal.records import Record
 from segue.lease.lease import Lease
@@ -245,7 +245,7 @@ def test_tail_prints_what_is_committed_until_the_session_ends(keep, tail, said):
     ],
 )
 def test_what_people_were_asked_is_a_line(data, line):
-    assert list(record_line(Record(kind="approval", data=data, at=0))) == [Line("approval", line)]
+    assert list(record_line(Record(kind="approval", data=data, at=0))) == [TranscriptLine("approval", line)]
 
 
 @pytest.mark.slow

@@ -27,7 +27,7 @@ from segue.history.fold import fold
 from segue.journal.records import Record, decode_record, encode_record
 from segue.session.runtime import Runtime
 from segue.strands.file import file_stores
-from segue.strands.transfer import Portable, export, import_, portable
+from segue.strands.transfer import PortableAgent, export, import_, portable
 from tests.support.fake_model import FakeModel, tool_call
 from tests.support.scripted_model import ScriptedModel, answered, calling, spoken, until
 from tests.support.waiting import eventually
@@ -169,7 +169,7 @@ def test_what_was_imported_is_a_segue_session(layout, tmp_path):
 
 
 def test_the_system_prompt_moves_where_the_layout_has_it(layout, snapshot_layout, file_layout):
-    moving = Portable("default", "Agent", system_prompt=[{"text": "Be brief."}], state={"n": 1})
+    moving = PortableAgent("default", "Agent", system_prompt=[{"text": "Be brief."}], state={"n": 1})
     export(moving, layout("talk"))
 
     prompts = [record.data for record in import_(layout("talk")) if record.kind == "prompt"]
@@ -306,10 +306,10 @@ def test_nothing_that_is_there_is_overwritten(layout):
     before = everything(agent_on(layout("talk")))
 
     with pytest.raises(SessionExists, match="talk"):
-        export(Portable("default", "Agent", [{"role": "user", "content": [{"text": "new"}]}]), layout("talk"))
+        export(PortableAgent("default", "Agent", [{"role": "user", "content": [{"text": "new"}]}]), layout("talk"))
 
     assert everything(agent_on(layout("talk"))) == before
-    export(Portable("second", "Agent", [{"role": "user", "content": [{"text": "new"}]}]), layout("talk"))
+    export(PortableAgent("second", "Agent", [{"role": "user", "content": [{"text": "new"}]}]), layout("talk"))
     assert len(agent_on(layout("talk"), agent_id="second").messages) == 1
 
 
@@ -351,7 +351,10 @@ def test_progress_counts_messages(snapshot_layout):
     messages = [{"role": "user", "content": [{"text": str(number)}]} for number in range(3)]
     seen: list[tuple[int, int]] = []
 
-    assert export(Portable("default", "BidiAgent", messages), snapshot_layout("talk"), lambda *at: seen.append(at)) == 3
+    assert (
+        export(PortableAgent("default", "BidiAgent", messages), snapshot_layout("talk"), lambda *at: seen.append(at))
+        == 3
+    )
 
     assert seen == [(1, 3), (2, 3), (3, 3)]
 

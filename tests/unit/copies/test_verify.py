@@ -197,7 +197,7 @@ async def test_a_redaction_that_is_none(check, write, objects, data):
         ({"epoch": 0}, "epochs above its own"),
         ({"commit_id": "other"}, "its last commit is 'other'"),
         ({"session_key": "alice/elsewhere"}, "it is the item of 'alice/elsewhere'"),
-        ({"acquire_id": "x", "lease_ms": 10_000}, "nobody in particular"),
+        ({"acquire_id": "x", "lease_ms": 10_000}, "without a holder's name"),
         ({"head": "many"}, "its head is 'many'"),
         ({"pages": -1}, "its pages is -1"),
         ({"pages": 10**9}, "for 150 records"),

@@ -44,7 +44,7 @@ def sweep_again(aws, monkeypatch):  # noqa: F811
     again.handler(messages_of(aws), None)
 
 
-def sweep_ended():
+def collect_ended():
     ended.handler(stream(OldImage=item(OLD)), None)
 
 
@@ -55,7 +55,7 @@ def sweep_weekly(milliseconds=900_000):
 
 def test_a_life_that_ended(aws, told):  # noqa: F811
     put_objects(aws, OLD)
-    assert told(sweep_ended) == SWEPT
+    assert told(collect_ended) == SWEPT
 
 
 def test_a_life_once_more(aws, told, monkeypatch):  # noqa: F811
@@ -71,7 +71,7 @@ def test_every_week(aws, told, milliseconds):  # noqa: F811
 
 def test_failures(aws, told, broken, monkeypatch):  # noqa: F811
     put_objects(aws, OLD)
-    assert told(sweep_ended) == FAILED
+    assert told(collect_ended) == FAILED
     assert told(lambda: sweep_again(aws, monkeypatch)) == FAILED
     assert told(sweep_weekly) == {**FAILED, Count.SWEEPS: [1], Count.OBJECTS_DELETED: [0]}
 

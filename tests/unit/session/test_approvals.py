@@ -10,7 +10,7 @@ import pytest
 from strands import Agent, ToolContext, tool
 from strands.bidi import BidiAgent
 
-from segue.history.approvals import DENIAL, Approval
+from segue.history.approvals import DENIAL, RecordedApproval
 from segue.history.fold import fold
 from segue.journal.records import unpack
 from tests.support.crash import certainly_dead, crash
@@ -59,7 +59,7 @@ async def asked(manager: Any) -> Agent:
     return agent
 
 
-def statuses(approvals: list[Approval]) -> list[tuple[str, int | None]]:
+def statuses(approvals: list[RecordedApproval]) -> list[tuple[str, int | None]]:
     return [(one.status, one.of) for one in approvals]
 
 

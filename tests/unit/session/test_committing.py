@@ -35,12 +35,12 @@ async def test_a_callback_that_cannot_be_called_keeps_nobody_from_being_told(
 
 async def test_what_fails_after_a_commit_does_not_commit_it_again(memory_sessions: Sessions) -> None:
     def mistaken(records: int, seconds: float) -> None:
-        writer.when_committed(lambda _records, _seconds: None)
+        writer.on_committed(lambda _records, _seconds: None)
         raise KeyError("a mistake")
 
     agent = await started(memory_sessions())
     writer = agent._session_manager._session.writer
-    writer.when_committed(mistaken)
+    writer.on_committed(mistaken)
 
     with suppress(StorageUnavailable):  # unless the commit was over before it was waited for
         await agent.send("One")

@@ -250,9 +250,9 @@ BEGUN_IN_2099 = "20990101T000000Z-" + "0" * 32
         ({"epoch": 10**30}, "its epoch is 1000000000000000000000000000000"),
         ({"beat": None}, "its beat is None"),
         ({"lease_ms": 10**12}, "its lease_ms is 1000000000000"),
-        ({"acquire_id": "a", "holder": "h", "lease_ms": 0}, "nobody in particular"),
+        ({"acquire_id": "a", "holder": "h", "lease_ms": 0}, "without a holder's name"),
         ({"acquire_id": 7, "holder": "h"}, "its acquire_id is 7"),
-        ({"acquire_id": "a"}, "nobody in particular"),
+        ({"acquire_id": "a"}, "without a holder's name"),
         ({"acquire_id": "a", "holder": ["h"]}, "its holder is ['h']"),
         ({"endpoint": 7}, "its endpoint is 7"),
         ({"born": ""}, "its born is ''"),
@@ -347,7 +347,7 @@ async def test_a_holder_whose_item_was_spoilt_says_so_and_writes_nothing_more(
     spoilt = dict(vandal.items["default/talk"])
     with pytest.raises(JournalCorrupt, match="its pages is 1000000000000000000"):
         await manager.durable(manager.position + 1)
-    assert not manager._session.upkeep._beating
+    assert not manager._session.heartbeat._beating
     assert vandal.items["default/talk"] == spoilt
 
 

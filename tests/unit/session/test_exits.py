@@ -201,7 +201,7 @@ subprocess.run([sys.executable, "-c", '''if True:
 ''', sys.argv[1]], check=True)
 agent.state.set('late', True)
 if {notices == "before"}:
-    manager._runtime.run_sync(manager._session.upkeep._send())
+    manager._runtime.run_sync(manager._session.heartbeat._send())
 """,
         tmp_path,
     )

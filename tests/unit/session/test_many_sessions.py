@@ -43,7 +43,7 @@ async def test_hundreds_of_sessions_share_threads_and_one_heartbeat_schedule(fil
     async def due() -> set[Any]:
         return {session() for _, _, session in shared.heartbeats._due}
 
-    beating = {manager._session.upkeep for manager in managers}
+    beating = {manager._session.heartbeat for manager in managers}
     await eventually(lambda: beating <= shared.run_sync(due()))  # not there: whose heartbeat is just being sent
     assert shared.heartbeats._timer is not None, "one timer, for whoever is next"
     await asyncio.gather(*(manager.close() for manager in managers))
@@ -52,7 +52,7 @@ async def test_hundreds_of_sessions_share_threads_and_one_heartbeat_schedule(fil
 class Idle:
     """A session that has nothing to do."""
 
-    async def heartbeat(self) -> float | None:
+    async def beat(self) -> float | None:
         return None
 
 

@@ -40,11 +40,11 @@ async def _opened_without_a_loop(manager: Any) -> None:
     await asyncio.to_thread(manager.open_sync)
 
 
-async def _prepared(manager: Any) -> None:
+async def _standby(manager: Any) -> None:
     await manager.prepare()
 
 
-@pytest.mark.parametrize("ask", [_opened, _opened_without_a_loop, _prepared])
+@pytest.mark.parametrize("ask", [_opened, _opened_without_a_loop, _standby])
 async def test_a_refused_read_is_both(
     memory_sessions: Sessions, storage: MemoryStorage, ask: Callable[[Any], Awaitable[None]]
 ) -> None:

@@ -17,7 +17,7 @@ from segue import GuardedFileSessionManager, GuardedS3SessionManager, SessionExi
 from segue.admin.fork import create, fork
 from segue.clock import SystemClock
 from segue.ids import MAX_NAME, checked_key, session_id_of, session_key, session_name, shown
-from segue.journal.keys import MAX_KEY_BYTES, Keys
+from segue.journal.keys import MAX_KEY_BYTES, ObjectKeys
 from segue.journal.reader import read_unheld
 from segue.lease.item import GuardItem, TailEntry
 from segue.session.runtime import Runtime
@@ -136,7 +136,7 @@ def test_a_prefix_that_leaves_no_room_for_the_objects_of_a_session_is_refused(st
     taken = GuardedS3SessionManager(longest[1], **{**stage.options, "prefix": "x" * 500}, principal=longest[0])
 
     born = "20260101T000000Z-" + "0" * 32
-    segment = Keys(taken._prefix, taken.session_key, born).segment(TailEntry(10**20 - 1, 10**20 - 1, "c" * 22))
+    segment = ObjectKeys(taken._prefix, taken.session_key, born).segment(TailEntry(10**20 - 1, 10**20 - 1, "c" * 22))
     assert len(segment.encode()) <= MAX_KEY_BYTES
 
 

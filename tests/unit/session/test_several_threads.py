@@ -136,8 +136,8 @@ def test_what_is_recorded_while_a_prepared_session_is_opened_is_kept_in_order(me
     BidiAgent(model=ScriptedModel(), session_manager=first)
     first.close_sync()
     manager = memory_sessions(durability="gate")
-    manager._runtime.run_sync(_prepared(manager))
-    prepared = manager._prepared
+    manager._runtime.run_sync(_standby(manager))
+    prepared = manager._standby
     append, inside, opened = prepared.append, threading.Event(), threading.Event()
 
     def slowly(*records: Any) -> int:
@@ -159,9 +159,9 @@ def test_what_is_recorded_while_a_prepared_session_is_opened_is_kept_in_order(me
     assert (heir.inputs["c"].upto, heir.inputs["c"].beyond) == (2, ())
 
 
-async def _prepared(manager: Any) -> None:
-    manager._prepared = await manager._read_ahead()
-    manager._history = manager._prepared.history
+async def _standby(manager: Any) -> None:
+    manager._standby = await manager._read_ahead()
+    manager._history = manager._standby.history
 
 
 def test_a_flush_elsewhere_leaves_a_turn_that_runs_to_its_own_events(memory_sessions: Sessions) -> None:

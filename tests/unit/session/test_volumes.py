@@ -15,7 +15,7 @@ from segue import JournalCorrupt, SegueError
 from segue.admin.verify import verify
 from segue.history.points import read_at
 from segue.journal import records, volumes
-from segue.journal.keys import Keys
+from segue.journal.keys import ObjectKeys
 from segue.journal.records import Record, decode_block, unpack
 from segue.journal.volumes import Binder
 from segue.lease import item
@@ -513,7 +513,7 @@ async def test_volumes_in_a_bucket_and_in_a_directory(request: pytest.FixtureReq
     heir = await talking(sessions())
 
     assert heir.messages == agent.messages
-    keys = Keys(stores.prefix, "default/talk", item.born)
+    keys = ObjectKeys(stores.prefix, "default/talk", item.born)
     kept = await manager._runtime.run(stores.objects.list(keys.root))
     bodies = [(await manager._runtime.run(stores.objects.get(key))).body for key in kept]
     assert not any(SECRET.encode() in unpack(body) for body in bodies)

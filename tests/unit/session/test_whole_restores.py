@@ -168,7 +168,7 @@ async def test_a_restore_that_fails_on_what_was_prepared_leaves_nothing_to_be_qu
     with pytest.raises(ValueError, match="no"):
         an_agent(successor, conversation_manager=Unwilling())
 
-    assert not successor._prepared.built_on
+    assert not successor._standby.built_on
     await successor.open()
     await successor.close()
     assert await stored(memory_sessions) == before

@@ -16,7 +16,7 @@ from segue.journal.reader import read_unheld
 from segue.journal.records import Record
 from segue.lease import transitions
 from segue.lease.item import GuardItem
-from segue.lease.item_reader import look
+from segue.lease.item_reader import read_item
 from segue.lease.lease import Lease, LeaseSettings
 from segue.session.session import TOMBSTONE_S
 from segue.storage.attributes import Attributes
@@ -108,7 +108,7 @@ async def test_nobody_who_looks_takes_a_held_session_for_one_that_is_over(store:
     await leased(store, Wrong(0)).acquire(0.0)
     before = dict(store.items[KEY])
 
-    assert (await look(store, KEY, clock)).living is not None
+    assert (await read_item(store, KEY, clock)).current is not None
     assert (await read_unheld(store, stores.objects, "", KEY, clock)).records == []
     assert (await verify(stores, KEY, clock)).state == "held"
     assert facts_of(item(store), clock.wall(), "")["state"] == "held"
@@ -128,7 +128,7 @@ async def test_nobody_holds_it_and_the_machines_clock_is_wrong(off: float) -> No
     await before.release()
 
     for clock in (Wrong(0), Wrong(-off)):
-        assert (await look(store, KEY, clock)).living is not None
+        assert (await read_item(store, KEY, clock)).current is not None
         after = leased(store, clock)
         await after.acquire(0.0)
         assert after.mine.born == item(store).born
@@ -266,7 +266,7 @@ async def test_what_nobody_holds_expires_by_storages_own_time() -> None:
     await lease.release()
     store.now += RETENTION_S + 2
 
-    assert (await look(store, KEY, clock)).living is None
+    assert (await read_item(store, KEY, clock)).current is None
     with pytest.raises(SessionNotFound):
         await read_unheld(store, MemoryObjects(), "", KEY, clock)
     copy = await create(Stores(store, MemoryObjects()), KEY, commits_of([Record(data={})]), clock)

@@ -1,4 +1,4 @@
-"""Segue keeps a real-time agent's conversation in exactly one hand at a time.
+"""Sessions for Strands agents in S3, guarded by DynamoDB: one writer at a time, handed over live.
 
     from segue import GuardedS3SessionManager
 

@@ -16,7 +16,7 @@ _BOOT_CLOCK: int | None = getattr(time, "CLOCK_BOOTTIME", None)
 
 
 class Clock(Protocol):
-    """Where time comes from."""
+    """A source of time: the system's, or a test's."""
 
     def now(self) -> float:
         """Seconds on this process's own monotonic clock."""

@@ -1,15 +1,15 @@
-"""What can go wrong, and what the caller does about it.
+"""Segue's errors, each with the caller's next step.
 
     SegueError
-    ├── SessionHeld          someone else is writing this session: retry later
-    ├── SessionFenced        someone else has taken this session: discard this agent, never retry
+    ├── SessionHeld          another holder is writing this session: retry later
+    ├── SessionFenced        another holder has acquired this session: discard this agent, never retry
     ├── SessionNotFound      there is no such session: check the id, or create it
     ├── SessionExists        there is one already: choose another id, or delete it first
-    ├── JournalCorrupt       stored data is damaged: stop, page someone, run `segue sessions verify`
+    ├── JournalCorrupt       stored data is damaged: stop, page the data's owner, run `segue sessions verify`
     ├── RecordTooLarge       one record is over the limit: make it smaller; the session goes on without it
     ├── ValueRefused         a value has no JSON form: convert it; the session goes on without it
     ├── StorageUnavailable   S3 or DynamoDB do not answer: retry with backoff; nothing acknowledged is lost
-    └── StorageRefused       S3 or DynamoDB say no (permissions, credentials, a missing bucket or table): fix that
+    └── StorageRefused       S3 or DynamoDB refuse (permissions, credentials, a missing bucket or table): fix that
 
 Each error carries the facts as attributes, so that programs need not read the sentence.
 """
@@ -57,7 +57,7 @@ class SessionHeld(SegueError):  # noqa: N818 - public name fixed by the design
     """Another holder keeps the session alive. Retry later, or send the work to that holder.
 
     Attributes:
-        holder: Who holds it, as the holder named itself.
+        holder: The holder, as it named itself.
         epoch: The holder's fencing token.
         session_key: Which session, None if that was not said.
         here: Whether the holder is another session manager of this process.
@@ -81,11 +81,11 @@ RELEASED = "a holder that has released it since"
 
 
 class SessionFenced(SegueError):  # noqa: N818 - public name fixed by the design
-    """The session was taken by someone else. Discard this agent and never retry the write.
+    """The session was acquired by another holder. Discard this agent and never retry the write.
 
     Attributes:
         epoch: The epoch this writer had.
-        winner: Who took over (``RELEASED`` if they have let go since), or None if the session has ended.
+        winner: The later holder (``RELEASED`` if it has released since), or None if the session has ended.
         session_key: Which session, None if that was not said.
     """
 
@@ -126,16 +126,16 @@ class SessionExists(SegueError):  # noqa: N818 - reads as the others do
 
 
 class JournalCorrupt(SegueError):  # noqa: N818 - public name fixed by the design
-    """Stored data contradicts the guard. Stop and page someone: going on could lose more.
+    """Stored data contradicts the guard item. Stop and page the data's owner: going on could lose more.
 
     Attributes:
         key: The object or item that is wrong.
         record: The number of the record in it that is wrong; None if it is the object as a whole.
-        problem: What is wrong with it.
+        problem: The fault.
     """
 
     def __init__(self, key: str, problem: str, record: int | None = None) -> None:
-        """Name the object, what is wrong with it, and the record if it is one."""
+        """Name the object, the fault, and the record if it is one."""
         what = problem if record is None else f"record {record}: {problem}"
         super().__init__(f"{key}: {what}; stop writing, run 'segue sessions verify' and page the owner of the data")
         self.key = key
@@ -144,11 +144,11 @@ class JournalCorrupt(SegueError):  # noqa: N818 - public name fixed by the desig
 
 
 class RecordTooLarge(SegueError):  # noqa: N818 - reads as the others do
-    """One record is over the size limit and was not queued; everything before it stands.
+    """One record is over the size limit and was not queued; all records before it stay queued.
 
     Attributes:
         size: Encoded size in bytes.
-        limit: The largest size in bytes that is taken.
+        limit: The largest size in bytes that a record may have.
     """
 
     def __init__(self, size: int, limit: int) -> None:
@@ -164,12 +164,12 @@ class ValueRefused(SegueError):  # noqa: N818 - reads as the others do
     A message is recorded with a text in its place; a state stays as it was recorded last.
 
     Attributes:
-        path: Where it is, ``message.content[0].toolResult.content[0].json.price``.
-        reason: Why it is refused.
+        path: Its place, ``message.content[0].toolResult.content[0].json.price``.
+        reason: The reason of the refusal.
     """
 
     def __init__(self, path: str, reason: str) -> None:
-        """Say where it is and why it is refused."""
+        """Name the value's place and the reason of the refusal."""
         super().__init__(f"{path}: {reason}; make it what JSON has (a list of a set, a str of a Decimal)")
         self.path = path
         self.reason = reason
@@ -178,30 +178,29 @@ class ValueRefused(SegueError):  # noqa: N818 - reads as the others do
 class StorageUnavailable(SegueError):  # noqa: N818 - public name fixed by the design
     """Storage did not answer, or answered that it cannot now. Retry with backoff.
 
-    The outcome of the request that failed is unknown; what was acknowledged before is safe, and what
-    was not stays queued.
+    The outcome of the failed request is unknown. Acknowledged records are durable; all others stay queued.
     """
 
     def __init__(self, problem: str) -> None:
-        """Say what was asked of which bucket, table, file or session, and what came of it."""
+        """Name the bucket, table, file or session, the request and its outcome."""
         super().__init__(f"{problem}; nothing acknowledged is lost: retry with backoff")
 
 
 class StorageRefused(SegueError):  # noqa: N818 - reads as the others do
-    """Storage answered no, and retrying does not cure it: permissions, credentials, a missing bucket or table.
+    """Storage refused the request, and a retry cannot help: permissions, credentials, a missing bucket or table.
 
     Attributes:
-        resource: The bucket, table, or key that was asked for.
+        resource: The bucket, table, or key of the request.
     """
 
     def __init__(self, resource: str, reason: str, remedy: str | None = None) -> None:
-        """Name the resource, the reason and what to do; default: fix the name, region or permissions."""
+        """Name the resource, the reason and the remedy; default: fix the name, region or permissions."""
         super().__init__(f"{resource}: {reason}; {remedy or 'fix the name, region or permissions'}, then retry")
         self.resource = resource
 
 
 class FirstError:
-    """Lets each of several things be tried, also after one of them has failed, and raises the first error then.
+    """Collects the errors of several steps, of which each is tried, and raises the first at the end.
 
     Example:
         ```python
@@ -213,12 +212,12 @@ class FirstError:
     """
 
     def __init__(self) -> None:
-        """Begin without one."""
+        """Begin without an error."""
         self._error: SegueError | None = None
 
     @contextlib.contextmanager
     def kept(self) -> Iterator[None]:
-        """Go on after a ``SegueError``."""
+        """Keep a ``SegueError`` of the block instead of raising it."""
         try:
             yield
         except SegueError as error:

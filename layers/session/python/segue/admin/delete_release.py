@@ -8,9 +8,9 @@ from segue.admin.fork import answered
 from segue.clock import Clock
 from segue.errors import SessionNotFound, StorageUnavailable
 from segue.ids import shown
-from segue.journal.garbage import finish_deletion, sweep_ended
+from segue.journal.garbage import collect_ended, finish_deletion
 from segue.lease.item import GuardItem
-from segue.lease.item_reader import look, wall_of
+from segue.lease.item_reader import read_item, storage_time
 from segue.lease.lease import Lease
 from segue.session.options import this_process
 from segue.session.runtime import Runtime
@@ -41,22 +41,22 @@ def watching(item: GuardItem) -> float:
     return item.lease_ms / 1000 + _PATIENCE_S
 
 
-async def item_of(stores: Stores, key: str, clock: Clock, *, living: bool = False) -> GuardItem:
+async def item_of(stores: Stores, key: str, clock: Clock, *, current: bool = False) -> GuardItem:
     """Read the guard item of a session that must be there.
 
     Args:
         stores: Where it is kept.
         key: Its key.
         clock: Where time comes from.
-        living: Whether a deleted or expired session counts as absent.
+        current: Whether a deleted or expired session counts as absent.
 
     Raises:
         SessionNotFound: It is not there.
         JournalCorrupt: The item is damaged.
         StorageUnavailable: Storage does not answer.
     """
-    seen = await look(stores.guard, key, clock, stores.prefix)
-    item = seen.living if living else seen.item
+    seen = await read_item(stores.guard, key, clock, stores.prefix)
+    item = seen.current if current else seen.item
     if item is None:
         raise SessionNotFound(key, shown(key))
     return item
@@ -94,7 +94,7 @@ async def delete(stores: Stores, key: str, clock: Clock, *, wait: bool) -> int:
     lease = Lease(stores.guard, key, holder=f"segue delete on {this_process()}", prefix=stores.prefix, clock=clock)
     await lease.acquire(watching(item) if wait else 0.0)
     tombstone = await answered(clock, lambda: lease.bury(TOMBSTONE_S))
-    return await sweep_ended(stores.objects, stores.prefix, tombstone, wall_of(stores.guard, clock))
+    return await collect_ended(stores.objects, stores.prefix, tombstone, storage_time(stores.guard, clock))
 
 
 async def release(stores: Stores, key: str, clock: Clock) -> Released:
@@ -105,7 +105,7 @@ async def release(stores: Stores, key: str, clock: Clock) -> Released:
         SessionNotFound: The session is not there.
         StorageUnavailable: Storage does not answer, or the release got no answer.
     """
-    before = await item_of(stores, key, clock, living=True)
+    before = await item_of(stores, key, clock, current=True)
     if not before.held and before.scrub is None:
         return Released(needed=False, before=before, after=before)
     holder = f"segue release on {this_process()}"

@@ -23,8 +23,8 @@ from segue.errors import JournalCorrupt, RecordTooLarge, SegueError, SessionExis
 from segue.history.points import as_redacted, history_at, point_at, points_of
 from segue.ids import checked_key, new_born, new_id, shown
 from segue.journal.garbage import COPY_SECONDS
-from segue.journal.keys import Keys, check_length
-from segue.journal.reader import Journal, read_unheld
+from segue.journal.keys import ObjectKeys, check_length
+from segue.journal.reader import StoredJournal, read_unheld
 from segue.journal.records import (
     MAX_RECORD_BYTES,
     PAGE_BYTES,
@@ -41,7 +41,7 @@ from segue.journal.records import (
 )
 from segue.lease import transitions
 from segue.lease.item import ESCAPES_SCHEMA, FIRST_SCHEMA, GuardItem, TailEntry
-from segue.lease.item_reader import Look, look
+from segue.lease.item_reader import ItemReading, read_item
 from segue.storage.interface import ConditionFailed
 from segue.storage.stores import Stores
 
@@ -117,7 +117,7 @@ async def fork(  # noqa: PLR0913 - all but four are optional
     return await create(to or stores, target, segments, clock, retention_s=retention_s, progress=progress)
 
 
-def _usable(journal: Journal, upto: int, damaged: list[JournalCorrupt] | None) -> list[Record]:
+def _usable(journal: StoredJournal, upto: int, damaged: list[JournalCorrupt] | None) -> list[Record]:
     """Return a session's first records as they are now, with nothing in the place of those that are damaged."""
     wrong: list[JournalCorrupt] = []
     history_at(journal, upto, wrong)
@@ -233,7 +233,7 @@ def _any_misread(segments: Sequence[Segment]) -> bool:
 
 def _objects_of(plan: _Plan, prefix: str) -> dict[str, Callable[[], bytes]]:
     """The objects of a session, each made only when it is written."""
-    keys = Keys(prefix, plan.item.session_key, plan.item.born)
+    keys = ObjectKeys(prefix, plan.item.session_key, plan.item.born)
 
     def page(segments: tuple[Segment, ...]) -> Callable[[], bytes]:
         return lambda: encode_page(plan.item, segments)
@@ -269,15 +269,15 @@ async def _discard(stores: Stores, objects: dict[str, Callable[[], bytes]]) -> N
         await stores.objects.delete(list(objects))
 
 
-async def _vacant(stores: Stores, key: str, clock: Clock) -> Look:
+async def _vacant(stores: Stores, key: str, clock: Clock) -> ItemReading:
     """See that no session of that key lives: there is no item, or that of a life that is over."""
-    seen = await look(stores.guard, key, clock, stores.prefix)
-    if seen.living is not None:
+    seen = await read_item(stores.guard, key, clock, stores.prefix)
+    if seen.current is not None:
         raise SessionExists(key, shown(key))
     return seen
 
 
-async def _begin(stores: Stores, plan: _Plan, seen: Look, clock: Clock) -> GuardItem:
+async def _begin(stores: Stores, plan: _Plan, seen: ItemReading, clock: Clock) -> GuardItem:
     """Write the guard item, on the condition under which a new life may begin."""
     for _ in range(_ATTEMPTS):
         write = transitions.begin_with_records(plan.item, seen.item, seen.at)

@@ -12,7 +12,7 @@ from segue.clock import Clock
 from segue.errors import JournalCorrupt
 from segue.ids import shown
 from segue.lease.item import GuardItem
-from segue.lease.item_reader import Look, look
+from segue.lease.item_reader import ItemReading, read_item
 from segue.storage.stores import Stores
 
 State = Literal["held", "free", "deleted", "expired", "unreadable"]
@@ -92,9 +92,9 @@ async def list_sessions(stores: Stores, clock: Clock, prefix: str, progress: Cal
     return Listing(tuple(found), tuple(held))
 
 
-async def _read(stores: Stores, clock: Clock, key: str) -> Look | JournalCorrupt:
+async def _read(stores: Stores, clock: Clock, key: str) -> ItemReading | JournalCorrupt:
     try:
-        return await look(stores.guard, key, clock)
+        return await read_item(stores.guard, key, clock)
     except JournalCorrupt as error:
         return error
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 
 from segue.admin.checks import Finding
 from segue.journal.garbage import COPY_SECONDS
-from segue.journal.keys import Keys
+from segue.journal.keys import ObjectKeys
 from segue.lease.item import GuardItem
-from segue.lease.item_check import born_at, names_life
+from segue.lease.item_check import born_at, is_born
 
 _SEGMENT = re.compile(r"segments/\d+-(\d+)-[A-Za-z0-9_-]+\.json")
 _PAGE = re.compile(r"pages/(\d+)\.json")
@@ -19,7 +19,7 @@ _SAVED = re.compile(r"damaged/\d+-\d+-[A-Za-z0-9_-]+\.json")
 _NAMES = (_SEGMENT, _PAGE, _VOLUME, _SAVED)
 
 
-def find_leftovers(
+def find_orphans(
     listed: Sequence[str], root: str, prefix: str, session_key: str, item: GuardItem | None, at: float, *, over: bool
 ) -> list[Finding]:
     """Say what each object is that nothing names.
@@ -37,12 +37,12 @@ def find_leftovers(
     ended: Counter[str] = Counter()
     for key in listed:
         born, _, name = key.removeprefix(root).partition("/")
-        if not names_life(born) or not any(pattern.fullmatch(name) for pattern in _NAMES):
+        if not is_born(born) or not any(pattern.fullmatch(name) for pattern in _NAMES):
             findings.append(Finding("warning", "foreign", key, "not Segue's: nothing reads it, nothing deletes it"))
         elif item is None or born != item.born or over:
             ended[born] += 1
         else:
-            findings += _unnamed(key, name, item, Keys(prefix, session_key, born))
+            findings += _unnamed(key, name, item, ObjectKeys(prefix, session_key, born))
     return findings + [_ended(f"{root}{born}/", born, count, item, at) for born, count in ended.items()]
 
 
@@ -52,7 +52,7 @@ def pages_there(listed: Sequence[str], root: str, born: str) -> int:
     return 1 + max((int(page[1]) for name in names if (page := _PAGE.fullmatch(name))), default=-1)
 
 
-def _unnamed(key: str, name: str, item: GuardItem, keys: Keys) -> Iterator[Finding]:
+def _unnamed(key: str, name: str, item: GuardItem, keys: ObjectKeys) -> Iterator[Finding]:
     if page := _PAGE.fullmatch(name):
         under_way = item.held and int(page[1]) == item.pages
         if int(page[1]) >= item.pages and not under_way:

@@ -31,10 +31,10 @@ from segue.history.fold import History
 from segue.history.points import Point, find, history_at, points_of
 from segue.ids import session_key
 from segue.journal.keys import check_length
-from segue.journal.reader import Journal, read_unheld
+from segue.journal.reader import StoredJournal, read_unheld
 from segue.journal.records import Record
 from segue.session.options import SessionOptions
-from segue.session.options import Settings as Options
+from segue.session.options import SessionSettings as Options
 from segue.session.runtime import Runtime
 from segue.storage.stores import Stores
 from segue.strands.file import directory_of, file_stores
@@ -200,8 +200,8 @@ class Sessions:
             sessions = self.run(lambda stores, clock: listing.mark_stale(stores, clock, found))
         return [one for one in sessions if ended or one.state not in {"deleted", "expired"}]
 
-    def journal(self, session_id: str) -> Journal:
-        """Read all records of a session. Those that cannot be decoded are named in ``Journal.damaged``."""
+    def journal(self, session_id: str) -> StoredJournal:
+        """Read all records of a session. Those that cannot be decoded are named in ``StoredJournal.damaged``."""
         key = self.key(session_id)
         return self.run(lambda stores, clock: _journal(stores, key, clock))
 
@@ -388,9 +388,9 @@ class Sessions:
         return ReadOnlySessionManager(session_id.rpartition("/")[2], self._open_source, at=upto, **merged)
 
 
-async def _journal(stores: Stores, key: str, clock: Clock) -> Journal:
+async def _journal(stores: Stores, key: str, clock: Clock) -> StoredJournal:
     return await read_unheld(stores.guard, stores.objects, stores.prefix, key, clock, whole=False)
 
 
-def _records(journal: Journal, at: int | str | None) -> int | None:
+def _records(journal: StoredJournal, at: int | str | None) -> int | None:
     return None if at is None else find(points_of(journal), str(at)).records

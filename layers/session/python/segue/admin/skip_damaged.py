@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from segue.errors import JournalCorrupt
 from segue.history.damage import damage_of
 from segue.ids import new_id
-from segue.journal.keys import Keys
-from segue.journal.reader import Journal
+from segue.journal.keys import ObjectKeys
+from segue.journal.reader import StoredJournal
 from segue.journal.records import SKIP, Record, decode_block
 from segue.session.session import Session
 from segue.storage.stores import Stores
@@ -55,7 +55,7 @@ async def skip_damaged(session: Session, stores: Stores, timeout: float) -> list
     """
     journal = await session.open(timeout, whole=False)
     try:
-        keys = Keys(stores.prefix, journal.item.session_key, journal.item.born)
+        keys = ObjectKeys(stores.prefix, journal.item.session_key, journal.item.born)
         skipped = [await _saved(stores, journal, keys, error) for error in damage_of(journal)]
         if skipped:
             session.append(*(_skip(one) for one in skipped))
@@ -65,7 +65,7 @@ async def skip_damaged(session: Session, stores: Stores, timeout: float) -> list
     return skipped
 
 
-async def _saved(stores: Stores, journal: Journal, keys: Keys, error: JournalCorrupt) -> Skipped:
+async def _saved(stores: Stores, journal: StoredJournal, keys: ObjectKeys, error: JournalCorrupt) -> Skipped:
     number = error.record or 0
     block = decode_block(error.key, (await stores.objects.get(error.key)).body, journal.item)
     saved = keys.damaged(number, journal.item.epoch, new_id(64))

@@ -18,11 +18,11 @@ from typing import Literal
 import msgspec
 
 from segue.admin.checks import CheckedBlock, Finding, inspect_block, inspect_journal, inspect_volumes, problem_of
-from segue.admin.orphans import find_leftovers, pages_there
+from segue.admin.orphans import find_orphans, pages_there
 from segue.clock import Clock
 from segue.errors import JournalCorrupt, SessionNotFound, StorageRefused
 from segue.ids import shown
-from segue.journal.keys import Keys
+from segue.journal.keys import ObjectKeys
 from segue.journal.records import TAIL_LIMIT, Block, run, unpack
 from segue.lease.item import GuardItem, TailEntry
 from segue.lease.item_reader import require_prefix
@@ -131,7 +131,7 @@ async def _look(stores: Stores, session_key: str, clock: Clock, progress: Progre
     if item is None and not listed:
         raise SessionNotFound(session_key, shown(session_key))
     over = item is not None and item.ended(at) and not problems
-    leftovers = find_leftovers(listed, root, stores.prefix, session_key, item, at, over=over)
+    leftovers = find_orphans(listed, root, stores.prefix, session_key, item, at, over=over)
     orphans = [one for one in leftovers if one.code == "orphan"]
     if orphans:
         still = set(await stores.objects.list(root))  # a holder may just be deleting what it has folded
@@ -205,7 +205,7 @@ def _unfinished(item: GuardItem, session_key: str) -> list[Finding]:
 
 
 async def _blocks(stores: Stores, item: GuardItem, pages: int, progress: Progress) -> list[CheckedBlock]:
-    keys = Keys(stores.prefix, item.session_key, item.born)
+    keys = ObjectKeys(stores.prefix, item.session_key, item.born)
     named: list[tuple[str, TailEntry | None]] = [(keys.page(number), None) for number in range(pages)]
     named += [(keys.segment(entry), entry) for entry in item.tail]
     named += [(keys.volume(number), None) for number, bound in enumerate(item.volumes) if bound == "1"]

@@ -66,7 +66,7 @@ def release(place: Place, *, session: str, as_json: bool) -> None:
     an unfinished redaction, and releases. A holder that lives keeps the session.
     """
     key = place.key(session)
-    found = place.run(lambda stores, clock: item_of(stores, key, clock, living=True))
+    found = place.run(lambda stores, clock: item_of(stores, key, clock, current=True))
     with waiting(f"watching {found.holder or shown(key)} for {watching(found):.0f} s"):
         try:
             done = place.run(lambda stores, clock: release_session(stores, key, clock))

@@ -7,10 +7,10 @@ from itertools import chain
 from segue.clock import Clock
 from segue.errors import JournalCorrupt, SessionNotFound, StorageUnavailable
 from segue.ids import shown
-from segue.journal.keys import Keys
+from segue.journal.keys import ObjectKeys
 from segue.journal.records import Block, Record, decode_block, decode_records
 from segue.lease.item import GuardItem
-from segue.lease.item_reader import look
+from segue.lease.item_reader import read_item
 from segue.storage.interface import ObjectMissing
 from segue.storage.stores import Stores
 
@@ -83,11 +83,11 @@ class Follower:
             await self._clock.sleep(self._interval)
 
     async def _look(self) -> GuardItem | None:
-        return (await look(self._stores.guard, self._key, self._clock, self._stores.prefix)).living
+        return (await read_item(self._stores.guard, self._key, self._clock, self._stores.prefix)).current
 
     async def _read(self, item: GuardItem) -> list[tuple[int, Record]]:
         """Read back from the head until the position is reached."""
-        keys = Keys(self._stores.prefix, item.session_key, item.born)
+        keys = ObjectKeys(self._stores.prefix, item.session_key, item.born)
         segments = ((keys.segment(entry), entry.first) for entry in reversed(item.tail))
         pages = ((keys.page(number), None) for number in reversed(range(item.pages)))
         blocks: list[tuple[str, Block]] = []

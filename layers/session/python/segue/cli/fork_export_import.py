@@ -22,7 +22,7 @@ from segue.history.points import Point, history_at
 from segue.ids import shown
 from segue.journal.records import Record
 from segue.lease.item import GuardItem
-from segue.session.options import Settings
+from segue.session.options import SessionSettings
 from segue.storage.stores import Stores
 from segue.strands.transfer import Kind, export, import_, portable
 from segue.strands.transfer_multi_agents import export_multi_agent, import_multi_agent
@@ -36,7 +36,7 @@ DEFAULT_MULTI_AGENTS = ("default_graph", "default_swarm")
 retention_option = click.option(
     "--retention-days",
     type=click.IntRange(min=1),
-    default=Settings().retention_days,
+    default=SessionSettings().retention_days,
     help="Days after which the new session expires if nobody uses it.",
 )
 layout_option = click.option(

@@ -14,11 +14,11 @@ from segue.cli.output import clean, iso, output, print_json
 from segue.cli.transcript import number_of, print_agent, print_line, record_line
 from segue.clock import Clock
 from segue.errors import JournalCorrupt
-from segue.history.approvals import Approval
+from segue.history.approvals import RecordedApproval
 from segue.history.fold import AgentHistory, History
 from segue.history.points import Point, find, history_at, points_of
 from segue.ids import shown
-from segue.journal.reader import Journal, read_unheld
+from segue.journal.reader import StoredJournal, read_unheld
 from segue.journal.records import Record
 from segue.storage.stores import Stores
 
@@ -26,10 +26,10 @@ POLL_SECONDS = (0.2, 60.0)
 """Shortest and longest time between two looks at a session: a look costs half a read unit, people read slower."""
 
 
-def read_journal(place: Place, key: str) -> Journal:
+def read_journal(place: Place, key: str) -> StoredJournal:
     """Read a session without the lease, but for records that cannot be decoded."""
 
-    async def read(stores: Stores, clock: Clock) -> Journal:
+    async def read(stores: Stores, clock: Clock) -> StoredJournal:
         return await read_unheld(stores.guard, stores.objects, stores.prefix, key, clock, whole=False)
 
     return place.run(read)
@@ -48,7 +48,7 @@ def damage_facts(damaged: Sequence[JournalCorrupt]) -> dict[str, Any]:
     return {"damaged": found} if found else {}
 
 
-def point_named(journal: Journal, text: str | None) -> Point | None:
+def point_named(journal: StoredJournal, text: str | None) -> Point | None:
     """Return the point that an option names, None for the latest.
 
     Raises:
@@ -132,7 +132,7 @@ def _agent_facts(agent: AgentHistory, records: Sequence[Record], last: int | Non
     }
 
 
-def _approval_facts(approval: Approval) -> dict[str, Any]:
+def _approval_facts(approval: RecordedApproval) -> dict[str, Any]:
     facts: dict[str, Any] = {"record": approval.number, "at": iso(approval.at), "status": approval.status}
     if approval.status == "asked":
         until = iso(int(approval.until * 1000))
@@ -141,7 +141,7 @@ def _approval_facts(approval: Approval) -> dict[str, Any]:
     return facts | {name: value for name, value in optional.items() if value is not None}
 
 
-def _point_facts(journal: Journal, point: Point | None) -> dict[str, Any] | None:
+def _point_facts(journal: StoredJournal, point: Point | None) -> dict[str, Any] | None:
     if point is None:
         point = next(iter(points_of(journal)[-1:]), None)
     if point is None:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from segue.cli.output import clean, iso
-from segue.history.approvals import Approval, open_of
+from segue.history.approvals import RecordedApproval, open_of
 from segue.history.fold import AgentHistory, Message, under_way
 from segue.journal.records import Record
 
@@ -22,7 +22,7 @@ _VALUE_LENGTH = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class TranscriptLine:
     """One thing in a transcript.
 
     Attributes:
@@ -34,14 +34,14 @@ class Line:
     text: str
 
 
-def lines_of(message: Message) -> Iterator[Line]:
+def lines_of(message: Message) -> Iterator[TranscriptLine]:
     """Say what is in a message, block by block."""
     for block in message["content"]:
         yield _line_of(block, str(message["role"]))
 
 
-def _line_of(block: Mapping[str, Any], role: str) -> Line:
-    return Line("tool" if "toolResult" in block else role, _text_of(block))
+def _line_of(block: Mapping[str, Any], role: str) -> TranscriptLine:
+    return TranscriptLine("tool" if "toolResult" in block else role, _text_of(block))
 
 
 def _text_of(block: Mapping[str, Any]) -> str:
@@ -78,37 +78,37 @@ def _media(block: Mapping[str, Any]) -> str:
     return f"<{' '.join(map(str, filter(None, (kind, content.get('name'), content.get('format')))))}, {size}>"
 
 
-def record_line(record: Record) -> Iterator[Line]:
+def record_line(record: Record) -> Iterator[TranscriptLine]:
     """Say what a record changes."""
     try:
         yield from _told(record.kind, record.data)
     except (AttributeError, KeyError, TypeError):
-        yield Line(record.kind, "cannot be shown: run 'segue sessions verify'")
+        yield TranscriptLine(record.kind, "cannot be shown: run 'segue sessions verify'")
 
 
-def _told(kind: str, data: Any) -> Iterator[Line]:
+def _told(kind: str, data: Any) -> Iterator[TranscriptLine]:
     match kind:
         case "message":
             yield from lines_of(data["message"])
         case "update" | "redact":
-            yield from (Line(kind, f"{line.who}: {line.text}") for line in lines_of(data["message"]))
+            yield from (TranscriptLine(kind, f"{line.who}: {line.text}") for line in lines_of(data["message"]))
         case "agent":
-            yield Line(kind, f"{data['class']} {data.get('name') or ''}".strip())
+            yield TranscriptLine(kind, f"{data['class']} {data.get('name') or ''}".strip())
         case "tool":
             ended = f" {data['status']} in {data['ms']} ms" if "status" in data and "ms" in data else ""
-            yield Line(kind, f"{data['name']} {data['phase']}{ended}")
+            yield TranscriptLine(kind, f"{data['name']} {data['phase']}{ended}")
         case "connection":
-            yield Line(kind, " ".join(str(data[name]) for name in ("provider", "model_id") if data.get(name)))
+            yield TranscriptLine(kind, " ".join(str(data[name]) for name in ("provider", "model_id") if data.get(name)))
         case "window" if "drop" in data:
-            yield Line(kind, f"{len(data['drop'])} messages left the history")
+            yield TranscriptLine(kind, f"{len(data['drop'])} messages left the history")
         case "window":
-            yield Line(kind, f"the history is now {len(data['keep'])} messages")
+            yield TranscriptLine(kind, f"the history is now {len(data['keep'])} messages")
         case "approval":
-            yield Line(kind, _approval(data))
+            yield TranscriptLine(kind, _approval(data))
         case "rewind" | "skip" | "unreadable":
-            yield Line(kind, _of_records(kind, data))
+            yield TranscriptLine(kind, _of_records(kind, data))
         case _:
-            yield Line(kind, _short(data))
+            yield TranscriptLine(kind, _short(data))
 
 
 def _of_records(kind: str, data: Any) -> str:
@@ -130,7 +130,7 @@ def print_agent(console: Console, agent: AgentHistory, records: Sequence[Record]
     if agent.system_prompt:
         for block in agent.system_prompt:
             if "text" in block:
-                print_line(console, None, Line("system", str(block["text"])))
+                print_line(console, None, TranscriptLine("system", str(block["text"])))
     day = None
     for message in messages:
         number = number_of(agent, message)
@@ -144,15 +144,15 @@ def print_agent(console: Console, agent: AgentHistory, records: Sequence[Record]
         print_line(console, iso(since), unfinished)
 
 
-def _unfinished(agent: AgentHistory) -> Iterator[tuple[int | None, Line]]:
+def _unfinished(agent: AgentHistory) -> Iterator[tuple[int | None, TranscriptLine]]:
     """Say what has no end yet: tools that run, and what people are asked."""
     asked = open_of(agent.approvals)
     waiting = {tool["toolUseId"] for tool in asked.tools} if asked else set()
     for run in under_way(agent.tools):
         if run.get("tool_use_id") not in waiting:
-            yield run.get("started_at"), Line("tool", f"{run.get('name')} is under way, or was cut off")
+            yield run.get("started_at"), TranscriptLine("tool", f"{run.get('name')} is under way, or was cut off")
     if asked is not None:
-        yield from ((asked.at, Line("approval", text)) for text in _asked(asked))
+        yield from ((asked.at, TranscriptLine("approval", text)) for text in _asked(asked))
 
 
 def _approval(data: Mapping[str, Any]) -> str:
@@ -166,7 +166,7 @@ def _approval(data: Mapping[str, Any]) -> str:
             return f"{status}: {names}" + (f" ({data['why']})" if data.get("why") else "")
 
 
-def _asked(approval: Approval) -> Iterator[str]:
+def _asked(approval: RecordedApproval) -> Iterator[str]:
     """Say what people are asked, and until when."""
     until = iso(int(approval.until * 1000))
     for request in approval.requests:
@@ -181,7 +181,7 @@ def number_of(agent: AgentHistory, message: Message) -> int | None:
     return agent.numbers.get(message.get("tracking_id", ""))
 
 
-def print_line(console: Console, at: str | None, line: Line, number: int | None = None) -> None:
+def print_line(console: Console, at: str | None, line: TranscriptLine, number: int | None = None) -> None:
     """Print one thing that was said or done.
 
     Args:

@@ -41,7 +41,7 @@ DENIAL = "denied"
 
 
 @dataclass(frozen=True, slots=True)
-class Approval:
+class RecordedApproval:
     """One ``approval`` record, with what it is about.
 
     Attributes:
@@ -78,7 +78,7 @@ class Approval:
         """Until when it may be answered, in seconds since 1970."""
         return self.at / 1000 + self.seconds
 
-    def redacted(self, tracking_id: str) -> Approval:
+    def redacted(self, tracking_id: str) -> RecordedApproval:
         """Return it without content of a message."""
         if tracking_id != self.message:
             return self
@@ -92,7 +92,7 @@ def approval(
     data: Mapping[str, Any],
     inputs: tuple[str, tuple[int, ...]] | None,
     internal: Mapping[str, Any],
-) -> Approval:
+) -> RecordedApproval:
     """Read an ``approval`` record.
 
     Args:
@@ -103,7 +103,7 @@ def approval(
         internal: What was recorded of the agent's inner state before it.
     """
     names = dict(data.get("requests") or {})
-    made = Approval(
+    made = RecordedApproval(
         number=number,
         at=at,
         status=data["status"],
@@ -130,13 +130,13 @@ def _request(interrupt_id: str, name: str, state: Mapping[str, Any], uses: Colle
     return {"id": interrupt_id, "name": name, "reason": interrupt.get("reason"), "tool_use_id": about}
 
 
-def open_of(approvals: Sequence[Approval]) -> Approval | None:
+def open_of(approvals: Sequence[RecordedApproval]) -> RecordedApproval | None:
     """The approval that was asked last, if nothing has closed it."""
     latest = latest_of(approvals)
     return latest if latest is not None and latest.status == "asked" else None
 
 
-def latest_of(approvals: Sequence[Approval]) -> Approval | None:
+def latest_of(approvals: Sequence[RecordedApproval]) -> RecordedApproval | None:
     """The newest record that says something about an approval, and not about an input."""
     return next((one for one in reversed(approvals) if one.status != "refused"), None)
 

@@ -8,7 +8,7 @@ from segue.errors import JournalCorrupt
 from segue.history.fold import AgentHistory
 from segue.history.points import history_at
 from segue.journal.message_shape import id_of
-from segue.journal.reader import Journal
+from segue.journal.reader import StoredJournal
 from segue.journal.records import Record, skips
 from segue.journal.values import NESTING, depth_of
 
@@ -16,7 +16,7 @@ _DEEP = 200
 """Levels of a message that may be why the stack has run out."""
 
 
-def damage_of(journal: Journal) -> list[JournalCorrupt]:
+def damage_of(journal: StoredJournal) -> list[JournalCorrupt]:
     """Return what is wrong with single records of a session that was read, those that are skipped left out."""
     damaged: list[JournalCorrupt] = []
     history_at(journal, damaged=damaged)

@@ -32,7 +32,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from segue.errors import JournalCorrupt
-from segue.history.approvals import Approval, approval
+from segue.history.approvals import RecordedApproval, approval
 from segue.history.tool_uses import UNKNOWN, key_of
 from segue.journal.message_shape import Message as Message  # noqa: PLC0414 - it is this module's, too
 from segue.journal.message_shape import id_of, is_tool_use_id, replaced, usable
@@ -70,7 +70,7 @@ class AgentHistory:
     tools: dict[str, dict[str, Any]] = field(default_factory=dict)
     uses: dict[str, list[str]] = field(default_factory=dict)
     connection: dict[str, Any] = field(default_factory=dict)
-    approvals: list[Approval] = field(default_factory=list)
+    approvals: list[RecordedApproval] = field(default_factory=list)
     spare: list[Message] | None = field(default=None, repr=False)
     earlier: dict[str, Message] = field(default_factory=dict, repr=False)
     stash: dict[str, Any] | None = None

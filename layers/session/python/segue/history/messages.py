@@ -9,7 +9,7 @@ from segue.history.fold import AgentHistory, History, Message
 from segue.journal.message_shape import bidi_note
 
 
-class Given(list[Message]):
+class OwnMessages(list[Message]):
     """Messages that are the agent's own already: it may keep them as they are.
 
     ``load_snapshot`` copies deeply what it is given. For thousands of messages that takes a tenth of a second, in

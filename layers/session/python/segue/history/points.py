@@ -17,7 +17,7 @@ from typing import Any
 from segue.clock import Clock
 from segue.errors import JournalCorrupt
 from segue.history.fold import History, fold
-from segue.journal.reader import Journal, read_unheld
+from segue.journal.reader import StoredJournal, read_unheld
 from segue.journal.records import Record, skips
 from segue.journal.redaction import record_without, replacement_of
 from segue.storage.stores import Stores
@@ -51,7 +51,7 @@ async def points(stores: Stores, session_key: str, clock: Clock) -> list[Point]:
     return points_of(await read_unheld(stores.guard, stores.objects, stores.prefix, session_key, clock, whole=False))
 
 
-def points_of(journal: Journal) -> list[Point]:
+def points_of(journal: StoredJournal) -> list[Point]:
     """List the points in time of a journal that was read."""
     found, at = [], 0
     for end, epoch, commit_id in journal.commits:
@@ -81,7 +81,9 @@ async def read_at(stores: Stores, session_key: str, clock: Clock, records: int |
     return history_at(journal, records)
 
 
-def history_at(journal: Journal, records: int | None = None, damaged: list[JournalCorrupt] | None = None) -> History:
+def history_at(
+    journal: StoredJournal, records: int | None = None, damaged: list[JournalCorrupt] | None = None
+) -> History:
     """Add up a journal's first records; what was redacted since shows its redacted form.
 
     Args:

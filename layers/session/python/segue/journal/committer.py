@@ -4,8 +4,8 @@
     put page ────┴─▶ conditional write (head, tail, pages, …) ─▶ delete the folded segments
                      the only step that changes the session   ─▶ bind a volume, for a later commit to name
 
-Everything before that write can be repeated, lost or left behind without anyone seeing it; everything after it
-is cleaning up. Runs on the storage loop.
+Everything before that write can be repeated, lost or left behind without effect on the session; everything after it
+is clean-up. Runs on the storage loop.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from segue.errors import JournalCorrupt, SegueError, SessionFenced, StorageUnava
 from segue.ids import new_id
 from segue.journal import records
 from segue.journal.garbage import collect_orphans
-from segue.journal.keys import Keys
+from segue.journal.keys import ObjectKeys
 from segue.journal.message_shape import Replacements
-from segue.journal.reader import Journal
+from segue.journal.reader import StoredJournal
 from segue.journal.records import Record, Segment, decode_record, encode_page, encode_segment, full_page, is_misread
-from segue.journal.redaction import redact_segments, redacted, replacement_of, sweep_pages
+from segue.journal.redaction import redact_pages, redact_segments, redacted, replacement_of
 from segue.journal.volumes import Binder
 from segue.lease import transitions
 from segue.lease.item import (
@@ -46,10 +46,10 @@ from segue.storage.interface import ConditionalWrite, ConditionFailed, ObjectMis
 logger = logging.getLogger(__name__)
 
 KNOWN_CLIENTS = 16
-"""Clients whose input the guard item remembers; the one heard longest ago goes first."""
+"""Clients whose input the guard item keeps, at most; the client whose input is oldest is dropped first."""
 
 _BACKOFF_S = (0.05, 2.0)
-"""First and longest pause before an identical request is sent again."""
+"""Seconds of the first and the longest pause before an identical request is sent again."""
 
 _T = TypeVar("_T")
 
@@ -75,7 +75,7 @@ def remember(inputs: OrderedDict[str, Known], record: Record) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Attempt:
-    """A commit whose objects are put: from its first sending on, nothing else is sent until its outcome is known."""
+    """A commit whose objects are put. Once it is sent, no other commit is sent until its outcome is known."""
 
     group: Sequence[Queued]
     write: ConditionalWrite
@@ -89,37 +89,37 @@ class Committer:
     """Commits groups of records, one at a time, as the holder of a lease.
 
     Attributes:
-        answered_at: When storage last answered one of the requests that are repeated until it does.
+        answered_at: Time of storage's latest answer to a request that is repeated until it is answered.
     """
 
-    def __init__(self, lease: Lease, objects: ObjectStore, prefix: str, clock: Clock, restored: Journal) -> None:
-        """Go on from what was restored."""
+    def __init__(self, lease: Lease, objects: ObjectStore, prefix: str, clock: Clock, restored: StoredJournal) -> None:
+        """Go on from a restored journal."""
         self.answered_at = clock.now()
         self._lease = lease
         self._objects = objects
         self._clock = clock
-        self._keys = Keys(prefix, restored.item.session_key, restored.item.born)
+        self._keys = ObjectKeys(prefix, restored.item.session_key, restored.item.born)
         self._tail = restored.tail
         self._binder = Binder(objects, self._keys, self.answered, self._put_sealed)
         self._attempt: _Attempt | None = None
-        self._unswept: dict[str, Mapping[str, Any]] = {}
+        self._unfinished_redactions: dict[str, Mapping[str, Any]] = {}
         self._chores: set[asyncio.Task[None]] = set()
 
     @property
-    def undecided(self) -> Sequence[Queued]:
-        """The group of a commit that was sent and whose outcome is not known: it has to be committed first."""
+    def in_flight(self) -> Sequence[Queued]:
+        """The group of a commit in flight: it has to be committed first."""
         return self._attempt.group if self._attempt else ()
 
     @property
-    def unswept(self) -> bool:
-        """Whether a redaction was committed, and its old content is not known to be gone."""
-        return bool(self._unswept)
+    def unfinished_redactions(self) -> bool:
+        """Tell whether a redaction was committed, and its old content may still be in an object."""
+        return bool(self._unfinished_redactions)
 
     async def commit(self, group: Sequence[Queued]) -> SessionFenced | None:
         """Commit a group.
 
         Args:
-            group: The records; if there are any ``undecided``, those.
+            group: The records; if there are any ``in_flight``, those.
 
         Returns:
             None; or, if the group was accepted and the session taken over before its answer came, the error
@@ -136,16 +136,16 @@ class Committer:
         fenced = await self._decide(attempt.write, attempt.commit_id)
         self._attempt = None
         self._tail = attempt.tail
-        self._unswept.update(attempt.replacements)
+        self._unfinished_redactions.update(attempt.replacements)
         if attempt.folded and fenced is None:
             gone = [self._keys.segment(one.entry) for one in attempt.folded]
             self._chore(lambda: self._objects.delete(gone))
-        if fenced is None and not self._unswept and self._lease.held:
+        if fenced is None and not self._unfinished_redactions and self._lease.held:
             self._binder.begin(self._lease.mine)
         return fenced
 
     async def _prepare(self, group: Sequence[Queued]) -> _Attempt:
-        """Put what the commit makes part of the session."""
+        """Put the objects that the commit makes part of the session."""
         mine = self._lease.mine
         replacements = _replacements(group)
         bodies = tuple(redacted(one.body, replacements) for one in group)
@@ -181,11 +181,11 @@ class Committer:
         write = transitions.commit(mine, changes, self._lease.expires_at)
         return _Attempt(group, write, commit_id, tail, folded, replacements)
 
-    def owe(self, replacements: Replacements) -> None:
+    def resume_redactions(self, replacements: Replacements) -> None:
         """Take over a redaction that an earlier holder committed and could not finish."""
-        self._unswept.update(replacements)
+        self._unfinished_redactions.update(replacements)
 
-    async def sweep(self) -> None:
+    async def finish_redactions(self) -> None:
         """Finish redactions: no object holds the old content any more, then ``scrub`` is cleared.
 
         No commit may be under way.
@@ -193,21 +193,23 @@ class Committer:
         await self._binder.drop()  # it may have read pages as they were
         await self.answered(lambda: collect_orphans(self._objects, self._keys, self._held_item, own=True))
         await self.answered(
-            lambda: sweep_pages(self._objects, self._keys, self._lease.mine, self._unswept, self._lease.check)
+            lambda: redact_pages(
+                self._objects, self._keys, self._lease.mine, self._unfinished_redactions, self._lease.check
+            )
         )
         write, sent_at = transitions.scrubbed(self._lease.mine), self._clock.now()
         try:
             await self.answered(lambda: self._lease.write(write))
         except ConditionFailed as lost:
             self._lease.adopt(GuardItem.parse(lost.item or {}), sent_at)  # an answer was lost, the write was not
-        self._unswept.clear()
+        self._unfinished_redactions.clear()
 
     async def collect(self) -> None:
-        """Delete what earlier holders put and did not get to commit."""
+        """Delete the orphans of earlier holders."""
         await self.answered(lambda: collect_orphans(self._objects, self._keys, self._held_item))
 
     def collect_soon(self) -> None:
-        """The same, without anyone waiting."""
+        """Run ``collect`` in the background."""
         self._chore(self.collect)
 
     async def _held_item(self) -> GuardItem:
@@ -268,11 +270,11 @@ class Committer:
         await self._put_sealed(self._keys.page(mine.pages), encode_page(mine, segments, commit_id))
 
     async def _put_sealed(self, key: str, body: bytes) -> None:
-        """Create a page or a volume, or replace one that somebody put and did not get to commit.
+        """Create a page or a volume, or replace one that an earlier holder put and no commit names.
 
-        Any other one, equal or not, is replaced, and only as the version that was seen *before* the lease was
-        seen to be mine still. So whatever an earlier holder has on its way names a version that this one has
-        replaced; a later holder will replace this one (docs/rfcs/0002).
+        An existing object, equal or not, is replaced, and only as the version that was read *before* the lease was
+        checked. So a request that an earlier holder has in flight names a version that this one has replaced; a later
+        holder will replace this one (docs/rfcs/0002).
         """
 
         async def attempt() -> bool:
@@ -297,7 +299,7 @@ class Committer:
             try:
                 await work()
             except SegueError as error:
-                # What stays behind is an orphan, which the next collection finds.
+                # Objects that stay are orphans, which the next collection finds.
                 logger.info("chore failed", extra={"journal": self._keys.root, "error": type(error).__name__})
 
         task = asyncio.get_running_loop().create_task(quietly())
@@ -306,7 +308,7 @@ class Committer:
 
 
 async def _all_or_none(requests: Sequence[Coroutine[Any, Any, None]]) -> None:
-    """Run requests side by side. If one fails, none of the others goes on trying behind its back."""
+    """Run requests side by side. If one fails, the others are cancelled before its error is raised."""
     tasks = [asyncio.ensure_future(request) for request in requests]
     try:
         await asyncio.gather(*tasks)

@@ -1,6 +1,6 @@
-"""Turning values into the JSON of ``segue.journal.values``, and refusing what has none.
+"""Encoding of values as the JSON of ``segue.journal.values``, and refusal of values without such a form.
 
-Only what is not plain comes here, so it is written to be exact, and to say where something is.
+Only values that are not plain come here. So the encoder is exact, and names the place of a refused part.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ from segue.journal.values import (
 )
 
 PARTS = 11_000_000
-"""Values in a value at most: the largest record has no room for more. What shares its parts with itself may be small
-in memory, and would be written for hours."""
+"""Parts of a value, at most; beyond it RecordTooLarge. The largest record has no room for more. A value that shares
+its parts with itself may be small in memory, and would take hours to write."""
 
 SHALLOW = 32
-"""Levels that are left of a message in which something was nested too deeply."""
+"""Levels that are kept of a message in which a value was nested too deeply."""
 
 _KEYS = (str, int, float, type(None))
-"""What ``json.dumps`` takes as keys of a dictionary; a bool is an int."""
+"""Types that ``json.dumps`` takes as keys of a dictionary; a bool is an int."""
 
 _plain_json = msgspec.json.Encoder().encode
 
 Path = tuple[str | int, ...]
 OnRefused = Callable[[ValueRefused, Path], Any]
-"""Takes a refusal, and where it is, and gives what is recorded instead; or raises it."""
+"""Takes a refusal and its path, and returns the value to record instead; or raises the refusal."""
 
 
 def to_json(
@@ -246,7 +246,7 @@ class _Encoder:
 
 
 def _key_shown(key: Any, number: int) -> str | int:
-    """How a path shows a key of a dictionary, or the index in a list."""
+    """Return a dictionary's key, or a list's index, as a path shows it."""
     if isinstance(key, str):
         return str.__str__(key)
     if type(key) is int and key == number:
@@ -260,11 +260,11 @@ def _a(value: Any) -> str:
 
 
 _SHOWN = 12
-"""Keys of a path that are shown: the first ones say where to look."""
+"""Keys of a path that are shown; later keys are cut."""
 
 
 def shown_path(name: str, path: Path) -> str:
-    """Return how a path is shown, ``message.content[0].json['a key']…``."""
+    """Return a path as text, ``message.content[0].json['a key']…``."""
     keys = (f"[{key}]" if isinstance(key, int) else f".{key}" if key.isidentifier() else f"[{key!r}]" for key in path)
     shown = "".join(key for key, _ in zip(keys, range(_SHOWN), strict=False))
     return f"{name}{shown}" + ("…" if len(path) > _SHOWN else "")

@@ -1,11 +1,11 @@
-"""What the objects of a session are called.
+"""Object keys of a session.
 
-    sessions/<session_key>/<born>/segments/<first record>-<epoch>-<commit id>.json    what one commit wrote
+    sessions/<session_key>/<born>/segments/<first record>-<epoch>-<commit id>.json    the segment of one commit
     sessions/<session_key>/<born>/pages/<page number>.json                            segments, folded
     sessions/<session_key>/<born>/volumes/<volume number>.json                        a run of pages, copied together
     sessions/<session_key>/<born>/damaged/<record>-<epoch>-<id>.json                  a damaged record, saved (RFC 0010)
 
-A segment's name is never used twice. Those of pages and volumes are: see docs/rfcs/0002.
+A segment's key is never used twice. Those of pages and volumes are: see docs/rfcs/0002.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from segue.journal import records
 from segue.lease.item import VOLUMES_SCHEMA, GuardItem, TailEntry
 
 MAX_KEY_BYTES: Final = 1024
-"""Of an object key in S3, at most."""
+"""Longest object key of S3, in bytes; a prefix that would need more is refused when a session is opened."""
 
 _SEGMENT_BYTES: Final = 128
-"""Below a session's key, at most: ``born`` has 49 bytes, record and epoch 20 digits each, a commit id 22 characters."""
+"""Longest rest of a key after the session's, in bytes: ``born`` 49, record and epoch 20 each, a commit id 22."""
 
 
 def check_length(prefix: str, session_key: str) -> None:
@@ -37,16 +37,16 @@ def check_length(prefix: str, session_key: str) -> None:
         )
 
 
-class Keys:
-    """Object keys of one life of a session."""
+class ObjectKeys:
+    """Object keys of one incarnation of a session."""
 
     def __init__(self, prefix: str, session_key: str, born: str) -> None:
-        """Name the life.
+        """Name the incarnation.
 
         Args:
             prefix: The bucket's prefix, "" or ending in "/".
             session_key: The session.
-            born: Which life of it.
+            born: The incarnation.
         """
         self.root = f"{prefix}sessions/{session_key}/{born}/"
 
@@ -71,22 +71,22 @@ class Keys:
         return [*(self.page(number) for number in range(item.pages)), *self.bound(item)]
 
     def bound(self, item: GuardItem) -> dict[str, list[str]]:
-        """Keys of all volumes that an item names, and for each those of the pages that it is a second copy of."""
+        """Keys of all volumes that an item names, each with the keys of the pages that it copies."""
         numbers = (number for number, bound in enumerate(item.volumes) if bound == "1")
         return {self.volume(number): [self.page(page) for page in records.run(number)] for number in numbers}
 
     def vacant(self, item: GuardItem) -> list[str]:
-        """Keys at which somebody may have a page or a volume on its way that the item does not name."""
+        """Keys at which an earlier holder may have a page or a volume in flight that the item does not name."""
         if item.schema < VOLUMES_SCHEMA:
             return [self.page(item.pages)]
         unbound = [self.volume(number) for number, bound in enumerate(item.volumes) if bound != "1"]
         return [self.page(item.pages), *unbound, self.volume(len(item.volumes))]
 
     def shortest(self, item: GuardItem) -> Iterator[tuple[str, list[str]]]:
-        """Keys of the fewest objects that hold all records, in order; made one by one, however many an item names.
+        """Keys of the fewest objects that hold all records, in order; made one by one, so that any number fits.
 
         Returns:
-            Each key, and the keys of the pages that it is a second copy of: none but for a volume.
+            Each key, and for a volume the keys of the pages that it copies.
         """
         for number, bound in enumerate(item.volumes):
             pages = [self.page(page) for page in records.run(number)]

@@ -1,6 +1,6 @@
-"""The shape of a message, and what to make of one that has not that shape.
+"""The shape of a message, and the conversion of messages of another shape.
 
-A session may hold any: Strands checks none, an import brings what was there, and a record is read by later versions.
+A session may hold any shape: Strands checks none, an import copies its source, and later versions read the records.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def replaced(value: Any, replacements: Replacements) -> Any:
 
 
 def replacement_in(message: Mapping[str, Any], replacements: Replacements) -> Mapping[str, Any] | None:
-    """What stands in the place of a message, None if it is not redacted, or is what stands there already."""
+    """Return the replacement of a redacted message; None if it is not redacted, or is the replacement already."""
     if "tracking_id" not in message:
         return None
     replacement = replacements.get(id_of(message))

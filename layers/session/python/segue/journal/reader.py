@@ -3,15 +3,15 @@
     read item ─┬▶ conditional write: the lease ─┬▶ the session, if the item is what it was
                └▶ get all objects ──────────────┘
 
-The objects are asked for while the write that acquires the lease is on its way, since that write is accepted only
-on the very state that was read. What was got is used only if the answer names the same records.
+The objects are requested while the write that acquires the lease is in flight, since that write is accepted only
+on the very state that was read. They are used only if the answer names the same records.
 
 With the lease, the item cannot move, so a missing object is damage. Without it (list, show, export, fork),
 a writer may fold segments into a page and delete them between the two steps: then the item is read again,
 and only an unchanged item that names a missing object is damage.
 
-A record that cannot be decoded keeps its number. A holder refuses such a session, unless a later record says to skip
-it ("skip", which ``segue sessions verify --repair`` appends); whoever only looks reads the rest (docs/rfcs/0010).
+A record that cannot be decoded keeps its number. A holder refuses such a session, unless a later "skip" record passes
+it over (``segue sessions verify --repair`` appends one). A reader without the lease reads the rest (docs/rfcs/0010).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from typing import NamedTuple, TypeVar
 from segue.clock import Clock
 from segue.errors import JournalCorrupt, SessionNotFound
 from segue.ids import shown
-from segue.journal.keys import Keys
+from segue.journal.keys import ObjectKeys
 from segue.journal.records import (
     Block,
     Commit,
@@ -41,26 +41,26 @@ from segue.journal.records import (
     skips,
 )
 from segue.lease.item import GuardItem
-from segue.lease.item_reader import look
+from segue.lease.item_reader import read_item
 from segue.storage.interface import GuardStore, ObjectMissing, ObjectStore
 
 logger = logging.getLogger(__name__)
 
 _ATTEMPTS = 20
-"""Times that an unlocked reader follows a session that is being folded under it. A fold comes once in
-dozens of commits, so a second attempt is rare and a third unheard of."""
+"""Attempts of a reader without the lease, while a holder folds segments; after them, JournalCorrupt. A fold comes once
+in dozens of commits, so a second attempt is rare and a third unheard of."""
 
 
 _AT_ONCE = 64
-"""Objects that are asked for at once: twice as many as storage threads, so that none of these waits for a name. An
-item that names more than there are fails with the first that is missing, and takes no memory for the others."""
+"""Objects that are requested at once: twice as many as storage threads, so that no thread waits for a key. If the item
+names objects that are missing, the first of them ends the reading, and the others take no memory."""
 
 _What = TypeVar("_What")
 _Result = TypeVar("_Result")
 
 
 class _Got(NamedTuple):
-    """An object: its key, what it holds, how many bytes it has, and what is wrong with its records."""
+    """An object: its key, its content, its size in bytes, and the faults of its records."""
 
     name: str
     block: Block
@@ -70,7 +70,7 @@ class _Got(NamedTuple):
 
 
 class _Part(NamedTuple):
-    """What one key names: an object, or the pages in place of a volume, which has no other ``pages`` to go to then."""
+    """An object of one key, or the pages in place of a volume; then ``pages`` is empty."""
 
     name: str
     pages: list[str]
@@ -83,7 +83,7 @@ class _Part(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Journal:
+class StoredJournal:
     """A session's records as they were committed.
 
     Attributes:
@@ -91,10 +91,10 @@ class Journal:
         records: All records, in order; a record's number is its index.
         commits: Every commit as (records after it, epoch, commit id), in order.
         tail: The segments past the last page, as a holder needs them to fold the next page.
-        size: How many bytes its objects have, as they are stored.
-        objects: Which object holds which records, as (number of its first record, key), in order.
-        damaged: What is wrong with records that cannot be decoded and that no later record says to skip. Only who
-            asks to read the rest gets a journal with any.
+        size: Bytes of its objects, as they are stored.
+        objects: The objects as (number of the first record, key), in order.
+        damaged: Faults of the records that cannot be decoded and that no later record skips. Empty, unless the caller
+            asked for the readable rest.
     """
 
     item: GuardItem
@@ -112,8 +112,8 @@ class Journal:
             return error
         return JournalCorrupt(self.objects[index - 1][1], error.problem, error.record)
 
-    def under(self, item: GuardItem) -> Journal | None:
-        """Return this as what an acquired item names; None if the session has gone on or has a sweep to finish."""
+    def under(self, item: GuardItem) -> StoredJournal | None:
+        """Return this journal with an acquired item; None if the item names others, or a redaction to finish."""
         seen = self.item
         before = seen.born, seen.head, seen.commit_id, seen.pages, seen.tail
         if item.scrub or before != (item.born, item.head, item.commit_id, item.pages, item.tail):
@@ -122,22 +122,22 @@ class Journal:
 
 
 class ReadAhead:
-    """A session that is read before its lease is won. Used on the storage loop."""
+    """A session that is read before its lease is acquired. Used on the storage loop."""
 
     def __init__(self, objects: ObjectStore, prefix: str) -> None:
         """Prepare; no I/O."""
         self._objects = objects
         self._prefix = prefix
-        self._reading: asyncio.Task[Journal] | None = None
+        self._reading: asyncio.Task[StoredJournal] | None = None
 
     def begin(self, seen: GuardItem) -> None:
-        """Read what an item names, instead of what was begun before."""
+        """Begin to read the objects that an item names, and drop an earlier reading."""
         self.drop()
         if seen.scrub is None and seen.head:
             self._reading = asyncio.get_running_loop().create_task(read(self._objects, self._prefix, seen))
 
-    async def journal(self, item: GuardItem) -> Journal | None:
-        """Return what was read, if it is what the acquired item names. Any failure is for the holder's own reading."""
+    async def journal(self, item: GuardItem) -> StoredJournal | None:
+        """Return the journal, if the acquired item names it; None after a failure, which the holder's reading meets."""
         if self._reading is None:
             return None
         await asyncio.wait([self._reading])
@@ -146,20 +146,20 @@ class ReadAhead:
         return self._reading.result().under(item)
 
     def drop(self) -> None:
-        """Have no use for it any more."""
+        """Cancel the reading."""
         if self._reading is not None:
             self._reading.cancel()
             self._reading.add_done_callback(lambda done: done.cancelled() or done.exception())
         self._reading = None
 
 
-async def read(objects: ObjectStore, prefix: str, item: GuardItem, *, whole: bool = True) -> Journal:
+async def read(objects: ObjectStore, prefix: str, item: GuardItem, *, whole: bool = True) -> StoredJournal:
     """Read all records that an item names.
 
-    In place of a volume that is lost, damaged or another one, its pages are read, which hold the same.
+    In place of a volume that is lost, damaged or misplaced, its pages are read, which hold the same records.
 
     Args:
-        objects: Where the objects are.
+        objects: Store of the objects.
         prefix: The bucket's prefix.
         item: The guard item.
         whole: Refuse a session with a record that cannot be decoded, rather than read the rest.
@@ -168,7 +168,7 @@ async def read(objects: ObjectStore, prefix: str, item: GuardItem, *, whole: boo
         ObjectMissing: An object is not there.
         JournalCorrupt: An object is damaged or does not belong.
     """
-    keys = Keys(prefix, item.session_key, item.born)
+    keys = ObjectKeys(prefix, item.session_key, item.born)
     parts = await _each(keys.shortest(item), partial(_part, objects, item))
     while misplaced := [index for index in _beside_gaps(parts, item.head) if parts[index].pages]:
         for index in misplaced:
@@ -187,7 +187,7 @@ def _names(damaged: Sequence[JournalCorrupt], part: _Part) -> bool:
     return any(error.key == part.name for error in damaged)
 
 
-def _put_together(root: str, item: GuardItem, parts: Sequence[_Part]) -> Journal:
+def _put_together(root: str, item: GuardItem, parts: Sequence[_Part]) -> StoredJournal:
     found = [one for part in parts for one in part.got]
     end = 0
     for one in found:
@@ -202,7 +202,7 @@ def _put_together(root: str, item: GuardItem, parts: Sequence[_Part]) -> Journal
     records = [record for one in found for record in one.records]
     damaged = [error for one in found for error in one.damaged]
     skipped = skips(records) if damaged else ()
-    return Journal(
+    return StoredJournal(
         item,
         records=records,
         commits=[commit for one in found for commit in one.block.commits],
@@ -214,7 +214,7 @@ def _put_together(root: str, item: GuardItem, parts: Sequence[_Part]) -> Journal
 
 
 async def _get(objects: ObjectStore, item: GuardItem, name: str) -> _Got:
-    # Each is decoded when it comes, while others are on their way, and other sessions have their turn in between.
+    # Each object is decoded when it comes, while others are in flight: other sessions have their turn in between.
     body = (await objects.get(name)).body
     block = decode_block(name, body, item)
     records, damaged = decode_records(block, name)
@@ -232,18 +232,18 @@ async def _part(objects: ObjectStore, item: GuardItem, named: tuple[str, list[st
 
 
 async def _pages_of(objects: ObjectStore, item: GuardItem, volume: _Part, why: str) -> _Part:
-    """Read the pages of a volume; if they are missing, too, this is no accident."""
+    """Read the pages of a volume. Missing pages raise: the journal is damaged."""
     got = await _each(volume.pages, partial(_get, objects, item))
     pages = _Part(volume.name, [], got)
     if volume.got and volume.span == pages.span:
-        return pages  # the wrong one is beside it
+        return pages  # the misplaced object is its neighbour
     facts = {"journal": volume.name.partition("volumes/")[0], "object": volume.name, "error": why}
     logger.error("a volume is lost or damaged, its pages were read", extra=facts)
     return pages
 
 
 def _beside_gaps(parts: Sequence[_Part], head: int) -> set[int]:
-    """Which parts do not begin where the one before ends, or end where the next begins: one of the two is wrong."""
+    """Return the indices of parts on either side of a gap or an overlap: one of the two is misplaced."""
     beside, end = set(), 0
     for index, (first, after) in enumerate(part.span for part in parts):
         if first != end:
@@ -255,7 +255,7 @@ def _beside_gaps(parts: Sequence[_Part], head: int) -> set[int]:
 
 
 async def _each(whats: Iterable[_What], work: Callable[[_What], Awaitable[_Result]]) -> list[_Result]:
-    """Do something with each, so many at once, in order. The first failure is the end, whatever would come."""
+    """Do work for each, ``_AT_ONCE`` at a time, and return the results in order. The first failure ends all."""
     numbered = enumerate(whats)
     results: dict[int, _Result] = {}
 
@@ -273,7 +273,7 @@ async def _each(whats: Iterable[_What], work: Callable[[_What], Awaitable[_Resul
     return [results[index] for index in range(len(results))]
 
 
-async def read_held(objects: ObjectStore, prefix: str, item: GuardItem, *, whole: bool = True) -> Journal:
+async def read_held(objects: ObjectStore, prefix: str, item: GuardItem, *, whole: bool = True) -> StoredJournal:
     """Read a session as its holder; see ``read``.
 
     Raises:
@@ -287,17 +287,17 @@ async def read_held(objects: ObjectStore, prefix: str, item: GuardItem, *, whole
 
 async def read_unheld(
     guard: GuardStore, objects: ObjectStore, prefix: str, key: str, clock: Clock, *, whole: bool = True
-) -> Journal:
+) -> StoredJournal:
     """Read a session without the lease, while another may be writing it; see ``read``.
 
     Raises:
-        SessionNotFound: There is none, or its life is over.
-        JournalCorrupt: The guard names an object that is missing or damaged.
-        StorageRefused: Storage says no, or its objects are under another prefix.
+        SessionNotFound: There is none, or it has ended.
+        JournalCorrupt: The guard item names an object that is missing or damaged.
+        StorageRefused: Storage refuses, or its objects are under another prefix.
     """
     before: GuardItem | None = None
     for _ in range(_ATTEMPTS):
-        item = (await look(guard, key, clock, prefix)).living
+        item = (await read_item(guard, key, clock, prefix)).current
         if item is None:
             raise SessionNotFound(key, shown(key))
         same = before is not None and (before.born, before.pages, before.tail) == (item.born, item.pages, item.tail)

@@ -1,15 +1,14 @@
 """Records, and the objects that hold them: segments, pages and volumes, whose names ``segue.journal.keys`` makes.
 
-Each is one JSON object that names the life it belongs to, so that a truncated, swapped or foreign object is
-noticed, and that carries records whose numbers follow from their order:
+Each is one JSON object that names its incarnation, so that a truncated, swapped or foreign object is noticed. Its
+records have their numbers from their order:
 
     {"schema": 1, "born": …, "first": 40, "commits": [[42, 5, "<commit id>"]], "records": [{…}, {…}]}
 
 A record's values are as ``segue.journal.values`` says. One whose values need escapes begins with ``{"escaped":1,``.
 
 It is compressed (gzip): a message is written three times, and together that is little more than twice its size
-(docs/rfcs/0005, 0007). What is the default is left out: a record is a message's of the agent "default" if it says no
-more.
+(docs/rfcs/0005, 0007). Defaults are left out: a record without kind and agent is a message of the agent "default".
 
 ``commits`` gives each commit as (records after it, epoch, commit id): a segment has one, a page and a volume have
 those they were made from, so that every commit stays a point in time that can be restored.
@@ -32,31 +31,31 @@ from segue.lease.item import GuardItem, TailEntry
 from segue.storage.interface import GZIP
 
 SCHEMA = 1
-"""Version of the objects' form. Readers refuse a newer one."""
+"""Version of the objects' form. Readers refuse a newer one with JournalCorrupt."""
 
 PAGE_RECORDS = 256
 PAGE_BYTES = 256 * 1024
 PAGE_SEGMENTS = 48
-"""A page is full at the first commit that reaches one of these: fixed by the records, so that any two
-writers cut alike. Few segments keep the guard item small, since every write pays for all of it."""
+"""Records, bytes and segments of a page. The first commit that reaches one of them fills the page, so that any two
+writers make the same pages. Few segments keep the guard item small, since every write pays for all of it."""
 
 VOLUME_PAGES = 16
-"""Pages of a run. Volume n holds the pages from n times this on: part of the form in storage, never to be changed."""
+"""Pages of a volume: volume n begins with page n times this. Part of the stored format, never to be changed."""
 
 TAIL_LIMIT = 64
-"""Segments in ``tail`` at most; before it is passed, a page must have been sealed."""
+"""Segments in ``tail``, at most; a page is sealed before there are more."""
 
 MAX_RECORD_BYTES = 32 * 1024 * 1024
-"""One record at most. Strands' messages are kilobytes; images are megabytes; more is a mistake."""
+"""Bytes of a record, at most; a larger one raises RecordTooLarge. Messages are kilobytes, images megabytes."""
 
 
 class Record(msgspec.Struct, omit_defaults=True, frozen=True, kw_only=True):
     """One change to a session.
 
     Attributes:
-        kind: What changed: ``message``, ``update``, ``redact``, ``state``, … (see ``segue.history.fold``).
-        agent: Which agent of the session it concerns.
-        at: When it was queued, in milliseconds since 1970, for people.
+        kind: Kind of the change: ``message``, ``update``, ``redact``, ``state``, … (see ``segue.history.fold``).
+        agent: The agent of the session that it concerns.
+        at: Time at which it was queued, in milliseconds since 1970, for people.
         data: The change itself; its shape depends on the kind.
         inputs: Client input frames whose effect this record is, as (client id, sequence numbers).
         escaped: In storage only: the version of the escapes in ``data``, 0 if it needs none. It stands first there.
@@ -75,10 +74,10 @@ Commit = tuple[int, int, str]
 
 
 class Block(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
-    """A segment, a page or a volume: the form in storage, records left as the JSON they are.
+    """A segment, a page or a volume in the stored form, with its records as JSON.
 
     ``sealed`` is on pages and volumes only: the id of the attempt that made it. No two attempts have the same bytes,
-    so that its ETag tells whose it is (docs/rfcs/0002).
+    so that the ETag tells the attempt (docs/rfcs/0002).
     """
 
     schema: int
@@ -118,19 +117,19 @@ class Segment:
 
 
 LEVEL = 6
-"""Pages are tens of kilobytes, compressed off the agent's event loop: half a millisecond."""
+"""Level of gzip. A page of tens of kilobytes takes half a millisecond, off the agent's event loop."""
 
 SKIP = "skip"
 """Kind of a record that makes readers skip an earlier one, which is damaged."""
 
 UNREADABLE = "unreadable"
-"""Kind of what stands in memory, and in a copy of the session, in the place of a record that cannot be decoded."""
+"""Kind of the record in place of one that cannot be decoded, in memory and in a fork of the session."""
 
 _FOR_PROVIDERS = frozenset({"message", "update", "redact", "prompt"})
-"""Kinds that providers are shown, which take whole characters only."""
+"""Kinds whose text goes to providers, which take whole characters only: half a surrogate pair is replaced."""
 
 _WITHOUT_BYTES = frozenset({"state"})
-"""Kinds that never held bytes, since Strands takes none there. What looks like encoded ones is the user's own."""
+"""Kinds that never held bytes, since Strands takes none there. Data that looks like encoded bytes is the user's."""
 
 _encode = msgspec.json.Encoder().encode
 _decode_block = msgspec.json.Decoder(Block).decode
@@ -146,9 +145,9 @@ def encode_record(record: Record, *, stored: bool = False, unescaped: bool = Fal
 
     Args:
         record: The record.
-        stored: It was stored before, and is taken however deep it is.
-        unescaped: It was stored without escapes, and stays so if this release reads it equal: its item's schema may
-            let releases in that do not know of them.
+        stored: It was stored before, and may be of any depth.
+        unescaped: It was stored without escapes, and stays so if this release reads it equal: the item's schema may
+            admit releases without escapes.
 
     Raises:
         ValueRefused: Something in it has no JSON form.
@@ -174,7 +173,7 @@ def encode_record(record: Record, *, stored: bool = False, unescaped: bool = Fal
 
 
 def is_escaped(body: bytes | msgspec.Raw) -> bool:
-    """Whether a record's JSON has escapes: who does not know of them would take them for the user's own."""
+    """Tell whether a record's JSON has escapes, which earlier releases would read as the user's own dictionaries."""
     return bytes(body).startswith(_ESCAPED)
 
 
@@ -182,7 +181,7 @@ _DROPPING = b'{"kind":"window","data":{"drop":'
 
 
 def is_misread(body: bytes | msgspec.Raw) -> bool:
-    """Whether a release that knows no escapes, and no windows that say what they lost, would misread a record."""
+    """Tell whether a release without escapes, or without windows that ``drop``, would misread a record."""
     return is_escaped(body) or bytes(body).startswith(_DROPPING)
 
 
@@ -191,7 +190,7 @@ def decode_record(body: bytes | msgspec.Raw, key: str = "record", number: int | 
 
     Args:
         body: Its JSON.
-        key: The object that it is in, for the error.
+        key: Its object's key, for the error.
         number: Its number, for the error.
 
     Raises:
@@ -207,12 +206,12 @@ def decode_records(block: Block, key: str) -> tuple[list[Record], list[JournalCo
     """Read all records of a segment, page or volume, in one go.
 
     Returns:
-        The records, with an ``UNREADABLE`` one for each that is none; and what is wrong with those.
+        The records, with an ``UNREADABLE`` one for each that cannot be decoded; and the faults of those.
     """
     body = b"[" + b",".join(block.records) + b"]"
     try:
         records = _decode_records(body)
-        if _BYTES in body or _ESCAPED in body:  # most sessions have neither, and need not be looked through
+        if _BYTES in body or _ESCAPED in body:  # most sessions have neither, and need no second pass
             records = [_with_values(record, raw) for record, raw in zip(records, block.records, strict=True)]
     except (ValueError, RecursionError):
         return _readable(block, key)
@@ -232,12 +231,12 @@ def _readable(block: Block, key: str) -> tuple[list[Record], list[JournalCorrupt
 
 
 def unreadable(error: JournalCorrupt) -> Record:
-    """Return what stands in the place of a record that cannot be decoded."""
+    """Return the record in place of one that cannot be decoded."""
     return Record(kind=UNREADABLE, agent="", data={"problem": error.problem})
 
 
 def skips(records: Sequence[Record]) -> set[int]:
-    """Return the numbers of the records that later ones say to skip."""
+    """Return the numbers of the records that later "skip" records name."""
     found: set[int] = set()
     for number, record in enumerate(records):
         if record.kind == SKIP and isinstance(record.data, dict):
@@ -263,15 +262,15 @@ def encode_page(item: GuardItem, segments: Sequence[Segment], sealed: str = "") 
 
     Args:
         item: The guard item of the session.
-        segments: What is folded.
-        sealed: Id of the commit that folds it; "" where nobody else can write the same page (a copy).
+        segments: The segments to fold.
+        sealed: Id of the commit that folds it; "" where no other process can write the same page (a fork).
     """
     records = [record for segment in segments for record in segment.records]
     return pack(_block(item, segments[0].entry.first, [segment.commit for segment in segments], records, sealed))
 
 
 def encode_blank(item: GuardItem, sealed: str) -> bytes:
-    """Return what stands in the place of a page that nobody committed: nothing, but a version that was never there."""
+    """Return a page without records, to replace one that no commit names: its version is new."""
     return pack(_block(item, 0, [], [], sealed))
 
 
@@ -315,7 +314,7 @@ def decode_block(key: str, body: bytes, item: GuardItem, first: int | None = Non
         first: The record that it must begin with, if known.
 
     Raises:
-        JournalCorrupt: It is truncated, of another session or life, out of place, or of a newer schema.
+        JournalCorrupt: It is truncated, of another session or incarnation, out of place, or of a newer schema.
     """
     try:
         block = _decode_block(unpack(body))
@@ -334,7 +333,7 @@ def decode_block(key: str, body: bytes, item: GuardItem, first: int | None = Non
 
 
 def check_first(key: str, block: Block, first: int) -> None:
-    """See that a block begins where the one before it ends.
+    """Check that a block begins where the one before it ends.
 
     Raises:
         JournalCorrupt: It does not.

@@ -1,17 +1,17 @@
 r"""Redaction is physical: the old content leaves every object of the session.
 
     commit      the "redact" record, the tail's segments written anew without the content, and ``scrub``
-    sweep       segments that nothing names deleted; pages and volumes rewritten in place under If-Match; those that
-                nobody committed, and the places where one may still arrive, blanked
+    scrub       segments that nothing names deleted; pages and volumes rewritten in place under If-Match; those that
+                no commit names, and the keys where one may still arrive, blanked
     clear       ``scrub`` removed
 
-A crash between the steps leaves ``scrub`` behind, and whoever acquires next finishes the sweep. Earlier points
-in time show the redacted form, too.
+A crash between the steps leaves ``scrub`` behind, and the next holder finishes the redaction. Earlier points in time
+show the redacted form, too.
 
-A page or a volume is never deleted while the session lives: its key is used again, and a deletion that arrives late
-would hit the one that a later holder has made. Blanks refuse what is on its way, since every request for one
-names the version that it replaces, or that there is none (docs/rfcs/0002). A segment with the old content that
-is still on its way can only create an object that nothing names, which the next collection deletes.
+A page or a volume is never deleted before the session ends: its key is used again, and a deletion that arrives late
+would hit a later holder's object. A blank makes requests in flight fail, since each names the version that it
+replaces, or that there is none (docs/rfcs/0002). A segment in flight with the old content can only create an orphan,
+which the next collection deletes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import msgspec
 
 from segue.errors import JournalCorrupt
 from segue.ids import new_id
-from segue.journal.keys import Keys
+from segue.journal.keys import ObjectKeys
 from segue.journal.message_shape import Replacements, id_of, replaced, replacement_in
 from segue.journal.records import (
     Block,
@@ -48,15 +48,15 @@ logger = logging.getLogger(__name__)
 
 _HOLDING = frozenset({"message", "update", "redact"})
 _EMBEDDING = "internal"
-"""What Strands keeps of an ``Agent`` may hold messages, too: the summary of a conversation manager."""
+"""Kind of a record whose data may hold messages: Strands' state of an ``Agent``, such as a conversation summary."""
 
 
 _SIMPLE = re.compile(r"(?!(True|False|None|nan|-?inf)$)[A-Za-z0-9_:-]+")
-"""Tracking ids that JSON holds as they are, also if they were numbers. Others are looked for in what a record holds."""
+"""Tracking ids whose JSON holds their very text, numbers too. Records are decoded to find any other id."""
 
 
 def replacement_of(record: Record) -> dict[str, Any]:
-    """The replacement that a "redact" record makes, by tracking id."""
+    """Return the replacement that a "redact" record makes, by tracking id."""
     message = record.data["message"]
     if not isinstance(message["tracking_id"], str | int):
         raise TypeError(f"a {type(message['tracking_id']).__name__}, not a tracking id")
@@ -66,7 +66,7 @@ def replacement_of(record: Record) -> dict[str, Any]:
 def redacted(body: bytes, replacements: Replacements) -> bytes:
     """Return a record's JSON without redacted content; the very same bytes if it has none.
 
-    A record that cannot be decoded may hold it. If it names the message, nothing of it stays.
+    A record that cannot be decoded may hold such content. If it names the message, it is replaced as a whole.
     """
     if not any(not _SIMPLE.fullmatch(tracking_id) or tracking_id.encode() in body for tracking_id in replacements):
         return body
@@ -79,7 +79,7 @@ def redacted(body: bytes, replacements: Replacements) -> bytes:
 
 
 def _may_name(body: bytes, replacements: Replacements) -> bool:
-    """Whether the bytes of a record that cannot be decoded hold one of the tracking ids."""
+    """Tell whether the bytes of a record that cannot be decoded hold one of the tracking ids."""
     forms = (form for known in replacements for form in (msgspec.json.encode(known), json.dumps(known).encode()))
     return any(form[1:-1] in body for form in forms)
 
@@ -106,7 +106,7 @@ def _without_reasons_in(internal: Any, replacements: Replacements) -> Any:
 def without_reasons(state: dict[str, Any], redacted_ids: Collection[str]) -> dict[str, Any]:
     """Return an interrupt state without the reasons of interrupts that have stopped tools of a redacted message.
 
-    More often than not they repeat what the tools were called with. It is the very same state if it has none.
+    Reasons often repeat the tools' arguments. It is the very same state if it has none.
     """
     pending, interrupts = state.get("pending_tool_execution"), state.get("interrupts")
     message = pending.get("assistant_message") if isinstance(pending, dict) else None
@@ -134,26 +134,30 @@ def redact_segments(segments: Sequence[Segment], epoch: int, replacements: Repla
     return changed
 
 
-async def sweep_pages(
-    objects: ObjectStore, keys: Keys, item: GuardItem, replacements: Replacements, check: Callable[[], Awaitable[None]]
+async def redact_pages(
+    objects: ObjectStore,
+    keys: ObjectKeys,
+    item: GuardItem,
+    replacements: Replacements,
+    check: Callable[[], Awaitable[None]],
 ) -> int:
-    """Rewrite, in place, the pages and volumes that hold redacted content, and blank those that nobody committed.
+    """Rewrite, in place, the pages and volumes that hold redacted content, and blank those that no commit names.
 
-    A volume that is lost or damaged is bound again, of its pages: what it holds cannot be told. Copies of damaged
-    records are emptied, for the same reason.
+    A volume that is lost or damaged is bound again from its pages: its content is unknown. Copies of damaged records
+    are emptied, for the same reason.
 
     Args:
-        objects: Where they are.
-        keys: Object keys of this life.
+        objects: Store of the objects.
+        keys: Object keys of this incarnation.
         item: The guard item, as its holder.
-        replacements: What stands in place of what.
-        check: Sees that the lease is still mine; called between reading one and replacing that version.
+        replacements: The replacements by tracking id.
+        check: Checks the lease; called between reading an object and replacing that version.
 
     Returns:
-        How many were rewritten.
+        The number of objects that were rewritten.
 
     Raises:
-        SessionFenced: The lease is someone else's; the next holder finishes.
+        SessionFenced: Another holder has the lease; the next holder finishes.
         JournalCorrupt: A page cannot be read.
     """
     count, named, volumes = 0, keys.sealed(item), keys.bound(item)
@@ -179,7 +183,7 @@ async def _blank_page(objects: ObjectStore, key: str, item: GuardItem, check: Ca
 async def _bind_again(
     objects: ObjectStore, key: str, pages: Sequence[str], item: GuardItem, check: Callable[[], Awaitable[None]]
 ) -> None:
-    """Put a volume anew, of its pages, which are swept already."""
+    """Make a volume anew from its pages, which are redacted already."""
     blocks: list[Block] = []
     for page in pages:
         try:
@@ -192,7 +196,7 @@ async def _bind_again(
 
 
 async def _put_over(objects: ObjectStore, key: str, body: bytes, check: Callable[[], Awaitable[None]]) -> None:
-    """Put a page or a volume in the place of whatever is there."""
+    """Put a page or a volume in the place of any that is there."""
     while True:
         try:
             return await objects.put(key, body, if_absent=True)
@@ -213,7 +217,7 @@ async def _sweep_page(
         try:
             stored = await objects.get(key)
         except ObjectMissing as missing:
-            await check()  # if the session has ended meanwhile, that is why
+            await check()  # the session may have ended meanwhile
             raise JournalCorrupt(key, "named by the guard, but not there") from missing
         block = decode_block(key, stored.body, item)
         records = tuple(msgspec.Raw(redacted(bytes(raw), replacements)) for raw in block.records)

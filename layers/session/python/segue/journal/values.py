@@ -1,16 +1,16 @@
 """Values as JSON and back, equal and of the same type: all that ``json.dumps`` takes, and bytes.
 
     bytes                          {"__bytes_encoded__": true, "data": "AAE="}     Strands' own form
-    whatever else JSON has         as it is
+    all other values of JSON       as they are
 
-What that form cannot hold, or would be mistaken in it, is written *escaped*. Then an object whose only key begins with
-"$" stands for another value, and nothing else does:
+A value that this form cannot hold, or that it would read as another, is written *escaped*. In an escaped value an
+object whose only key begins with "$" stands for another value, and nothing else does:
 
     {"$bytes": "AAE="}   {"$tuple": [1, 2]}   {"$float": "nan"}   {"$text": "7aCA"}   {"$dict": [[1, "one"], …]}
 
-Which form it is stands beside the value (``Record.escaped``), so a value cannot pretend to be one. A subclass (an
+The form is noted beside the value (``Record.escaped``), so a user's value cannot pass for an escape. A subclass (an
 enumeration's member, a named tuple, an ``OrderedDict``) comes back as the built-in value that it equals.
-What has no JSON form is refused, see docs/rfcs/0010.
+A value without a JSON form is refused, see docs/rfcs/0010.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ ESCAPES = 1
 """Version of the escapes. Readers refuse a newer one."""
 
 NESTING = 490
-"""Levels of lists and dictionaries from which on a value is refused. ``copy.deepcopy``, which Strands restores with,
-takes two frames of Python's thousand for each."""
+"""Levels of lists and dictionaries at which a value is refused. Strands restores with ``copy.deepcopy``, which takes
+two of Python's thousand frames for each level."""
 
 ANY_NESTING = sys.maxsize
-"""No limit: earlier releases recorded deeper ones."""
+"""No limit, for stored values: earlier releases recorded deeper ones."""
 
 DIGITS = 4300
-"""Digits of an integer at most: what Python itself turns into a decimal text, and what msgspec reads."""
+"""Digits of an integer, at most; a longer one is refused. Python prints, and msgspec reads, no longer one."""
 
 CONTAINERS = 200_000
-"""Lists and dictionaries that are looked through quickly. Beyond that a value may contain itself, and is looked at part
+"""Lists and dictionaries in a value that is examined quickly. A larger value may contain itself, and is examined part
 by part."""
 
 BYTES = "__bytes_encoded__"
@@ -47,14 +47,14 @@ _BITS = _TOO_LONG.bit_length() - 1
 
 
 class Form(Enum):
-    """What has to be done with a value before it is JSON."""
+    """Kinds of values by the work that encoding them takes."""
 
     PLAIN = auto()
-    """Nothing: it is as JSON has it. Most are."""
+    """A value of JSON. Most are."""
     BINARY = auto()
-    """It holds bytes, and nothing else that JSON has not."""
+    """A value of JSON but for bytes in it."""
     ODD = auto()
-    """It has to be looked at part by part, to be escaped, converted or refused."""
+    """A value to be examined part by part, and escaped, converted or refused."""
 
 
 def form_of(value: Any, nesting: int = NESTING) -> Form:  # noqa: C901, PLR0912 - one loop, for every message's sake
@@ -105,7 +105,7 @@ def depth_of(value: Any) -> int:
 
 
 def is_readable(number: int) -> bool:
-    """Whether an integer has few enough digits to be read again."""
+    """Tell whether an integer has few enough digits to be read again."""
     return number.bit_length() < _BITS or -_TOO_LONG < number < _TOO_LONG
 
 
@@ -113,7 +113,7 @@ def from_json(tree: Any, escapes: int) -> Any:
     """Turn a tree into the value that it stands for.
 
     Args:
-        tree: What ``to_json`` gave, or an earlier version of Segue.
+        tree: JSON of ``to_json``, or of an earlier version of Segue.
         escapes: The version of the escapes in it.
 
     Raises:
@@ -127,7 +127,7 @@ def from_json(tree: Any, escapes: int) -> Any:
 
 
 def looks_like_bytes(value: dict[Any, Any]) -> bool:
-    """Whether releases before escapes take a dictionary for bytes: they do not look at its other keys, or its data."""
+    """Tell whether releases without escapes read a dictionary as bytes: they check neither other keys nor the data."""
     return bool(value.get(BYTES) is True and "data" in value)
 
 

@@ -1,11 +1,11 @@
 """Binding pages into volumes: a second copy of sixteen pages in one object, so that a restore asks for few.
 
-    pages    0 1 2 … 15   16 17 … 31   32 33 …      every record, for as long as the session lives
+    pages    0 1 2 … 15   16 17 … 31   32 33 …      every record, until the session ends
     volumes       0            1                    named by the guard's ``volumes`` once a commit has said so
 
 A volume is bound by the holder, beside its commits, and counts only from the commit that names it. Its pages stay:
-nothing has to be deleted, a reader needs no second look, and what is lost before that commit is a copy. A run that
-is large already is left as it is, since fewer requests would not help it (docs/rfcs/0007). Runs on the storage loop.
+nothing has to be deleted, a reader needs no second read, and a volume that is lost before that commit was a copy. A
+run of large pages is not bound, since fewer requests would not help it (docs/rfcs/0007). Runs on the storage loop.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import msgspec
 from segue.errors import SegueError
 from segue.ids import new_id
 from segue.journal import records
-from segue.journal.keys import Keys
+from segue.journal.keys import ObjectKeys
 from segue.journal.records import LEVEL, Block, decode_block
 from segue.lease.item import VOLUMES_SCHEMA, GuardItem
 from segue.storage.interface import ObjectMissing, ObjectStore, StoredObject
@@ -30,10 +30,11 @@ from segue.storage.interface import ObjectMissing, ObjectStore, StoredObject
 logger = logging.getLogger(__name__)
 
 VOLUME_BYTES = 1024 * 1024
-"""Records of a volume at most. Pages of more than 64 KiB each take longer to transfer than to ask for."""
+"""Bytes of a volume's records, at most; a larger run is not bound. Pages above 64 KiB take longer to transfer than to
+request."""
 
 _STEP = 64 * 1024
-"""Bytes that are compressed before other sessions have their turn: two milliseconds."""
+"""Bytes that are compressed at a stretch, two milliseconds; then other sessions have their turn."""
 
 _GZIP = 31
 """zlib's window bits for gzip."""
@@ -45,15 +46,15 @@ class Binder:
     def __init__(
         self,
         objects: ObjectStore,
-        keys: Keys,
+        keys: ObjectKeys,
         answered: Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]],
         put: Callable[[str, bytes], Awaitable[None]],
     ) -> None:
         """Prepare; no I/O.
 
         Args:
-            objects: Where the objects are.
-            keys: Object keys of this life.
+            objects: Store of the objects.
+            keys: Object keys of this incarnation.
             answered: Sends an identical request until storage answers it.
             put: Creates or replaces a page or a volume, as only the holder may.
         """
@@ -77,17 +78,17 @@ class Binder:
             self._binding = asyncio.get_running_loop().create_task(self._bind(item))
 
     def take(self) -> str:
-        """What the next commit has to add to ``volumes``; "" if there is nothing, or not yet."""
+        """Return the text that the next commit has to add to ``volumes``; "" if there is none yet."""
         if self._binding is None or not self._binding.done():
             return ""
         done, self._binding = self._binding, None
         return done.result()
 
     async def drop(self, patience: float = 0.0) -> None:
-        """Give up what is under way, and what no commit has named. What it has sent can arrive later.
+        """Drop a volume that is under way, or that no commit has named. A request in flight can arrive later.
 
         Args:
-            patience: Seconds to wait before that for what is under way, for whom nothing may arrive later.
+            patience: Seconds to wait first for a volume under way, where no request may arrive later.
         """
         dropped, self._binding = self._binding, None
         if dropped is not None:
@@ -114,7 +115,7 @@ class Binder:
         return ""
 
     async def _volume(self, item: GuardItem) -> Block | None:
-        """Read a run, a page at a time, since nobody waits for it; None if it is too large to be bound."""
+        """Read a run, a page at a time, since no caller waits for it; None if it is too large to be bound."""
         pages: list[Block] = []
         size = 0
         for number in records.run(len(item.volumes)):
@@ -128,12 +129,12 @@ class Binder:
 
 
 def small_enough(size: int) -> bool:
-    """Whether so many bytes of records make a volume."""
+    """Tell whether ``size`` bytes of records fit into a volume."""
     return size <= VOLUME_BYTES
 
 
 async def _packed(block: Block) -> bytes:
-    """Compress a volume as ``records.pack`` does, letting other sessions have their turn."""
+    """Compress a volume as ``records.pack`` does, in steps, between which other sessions have their turn."""
     plain = memoryview(msgspec.json.encode(block))
     compressor = zlib.compressobj(LEVEL, zlib.DEFLATED, _GZIP)
     parts: list[bytes] = []

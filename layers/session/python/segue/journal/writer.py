@@ -5,9 +5,8 @@ One commit is under way at a time; what arrives meanwhile goes into the next:
     append  r0 r1      r2 r3 r4            r5
     commit      [r0 r1]────────▶[r2 r3 r4]────────▶[r5]
 
-While a commit's outcome is unknown, only the identical attempt is sent again; records are never regrouped
-under way. What was acknowledged is durable; what was not stays queued, also when whoever waits for it stops
-waiting.
+While a commit's outcome is unknown, only the identical attempt is sent again; its records are never regrouped.
+Acknowledged records are durable; all others stay queued, also when their waiter is cancelled.
 
 Everything but ``append`` and the two counters runs on one event loop, the storage loop.
 """
@@ -25,7 +24,7 @@ from segue.clock import Clock
 from segue.errors import JournalCorrupt, RecordTooLarge, SegueError, SessionFenced, StorageUnavailable
 from segue.ids import shown
 from segue.journal.committer import Committer, Queued, remember
-from segue.journal.reader import Journal
+from segue.journal.reader import StoredJournal
 from segue.journal.records import MAX_RECORD_BYTES, Record, encode_record
 from segue.journal.redaction import replacement_of
 from segue.lease.item import Known
@@ -36,33 +35,33 @@ logger = logging.getLogger(__name__)
 
 _COMMIT_RECORDS = 256
 _COMMIT_BYTES = 4 * 1024 * 1024
-"""What one commit takes at most (a single larger record goes alone)."""
+"""Records and bytes of one commit, at most; a single larger record goes alone."""
 
 _FINAL = (SessionFenced, JournalCorrupt)
-"""Failures after which this writer never writes again."""
+"""Failures after which this writer refuses every write."""
 
 
 type OnCommit = Callable[[int, float], None]
-"""Takes how many records were committed, and how many seconds that took."""
+"""Takes the number of records that were committed, and the seconds that this took."""
 
 
 class JournalWriter:
     """Appends to the journal of one session, for as long as it holds the lease.
 
     Attributes:
-        between_commits: Held during a commit; whoever else holds it keeps the next one from beginning.
+        between_commits: Held during a commit; while another task holds it, no commit begins.
         head: Records committed, as far as this writer knows.
         position: Records committed or queued.
-        failure: Why the latest commit failed, or None.
-        left: Whether the session is left for good: nothing more is queued, and that is no loss to tell of.
+        failure: The error of the latest commit; None if it succeeded.
+        left: Whether the session was left for good: no record is queued any more, and no loss is told.
     """
 
-    def __init__(self, lease: Lease, objects: ObjectStore, prefix: str, clock: Clock, restored: Journal) -> None:
-        """Go on from what was restored; must be called on the storage loop."""
+    def __init__(self, lease: Lease, objects: ObjectStore, prefix: str, clock: Clock, restored: StoredJournal) -> None:
+        """Go on from a restored journal; must be called on the storage loop."""
         self.head = self.position = restored.item.head
         self.failure: SegueError | None = None
         self.left = False
-        self._accepted = self.head  # committed, maybe with a redaction whose sweep is not finished
+        self._accepted = self.head  # committed, maybe with a redaction that is not finished
         self._lease = lease
         self._committer = Committer(lease, objects, prefix, clock, restored)
         self._inputs: OrderedDict[str, Known] = OrderedDict(restored.item.inputs)
@@ -74,61 +73,61 @@ class JournalWriter:
         self._begun_at = 0.0
         self.between_commits = asyncio.Lock()
         self._reopen: Callable[[], Awaitable[None]] | None = None
-        self._when_fenced: Callable[[], None] | None = None
-        self._when_committed: OnCommit = lambda _records, _seconds: None
+        self._on_fenced: Callable[[], None] | None = None
+        self._on_committed: OnCommit = lambda _records, _seconds: None
         self._clock = clock
 
     @property
     def draining(self) -> bool:
-        """Whether what is queued is being committed, or a redaction swept: a loss is for that to tell."""
+        """Tell whether queued records are being committed, or a redaction finished: that task tells of a loss."""
         return self._draining is not None
 
     @property
     def queued(self) -> int:
-        """Records that are not known to be committed."""
+        """The number of records that are not known to be committed."""
         return len(self._queue)
 
     @property
     def ended(self) -> bool:
-        """Whether this writer never writes again."""
+        """Tell whether this writer refuses every write from now on."""
         return isinstance(self.failure, _FINAL)
 
     @property
     def unanswered_for(self) -> float:
-        """Seconds that what is being committed, or swept, has waited for any answer of storage; 0 if nothing is."""
+        """Seconds since storage answered any request of the present commit or redaction; 0 if there is none."""
         if self._draining is None or not self._lease.held:
             return 0.0
         return self._clock.now() - max(self._begun_at, self._committer.answered_at)
 
     @property
-    def undecided(self) -> bool:
-        """Whether a commit was sent, and whether it was accepted is not known."""
-        return bool(self._committer.undecided)
+    def in_flight(self) -> bool:
+        """Tell whether a commit is in flight: sent, and its outcome unknown."""
+        return bool(self._committer.in_flight)
 
     @property
     def inputs(self) -> dict[str, Known]:
-        """Which client input the records, committed or queued, contain."""
+        """The client input that the records, committed or queued, contain."""
         with self._lock:
             return dict(self._inputs)
 
     def reopen_with(self, reopen: Callable[[], Awaitable[None]]) -> None:
-        """Name what takes the lease again when something is written after a release."""
+        """Set the callback that acquires the lease again for a record that is queued after a release."""
         self._reopen = reopen
 
-    def when_fenced(self, callback: Callable[[], None]) -> None:
-        """Name what is told at once when the session turns out to be someone else's."""
-        self._when_fenced = callback
+    def on_fenced(self, callback: Callable[[], None]) -> None:
+        """Set the callback for the moment at which this writer is fenced."""
+        self._on_fenced = callback
 
-    def when_committed(self, callback: OnCommit) -> None:
-        """Name what is told of each commit."""
-        self._when_committed = callback
+    def on_committed(self, callback: OnCommit) -> None:
+        """Set the callback for commits."""
+        self._on_committed = callback
 
     def append(self, *records: Record) -> int:
         """Queue records, from any thread, and return the position after them.
 
         Raises:
             RecordTooLarge: One is over the limit; none was queued.
-            SessionFenced: The session is someone else's; nothing is queued any more.
+            SessionFenced: Another holder has the session; no record is queued any more.
         """
         queued = [Queued(encode_record(record), record) for record in records]
         for one in queued:
@@ -153,7 +152,7 @@ class JournalWriter:
         A redaction counts as committed once the old content is gone. Cancelling the wait withdraws nothing.
 
         Raises:
-            SegueError: Why they are not: fenced, held by someone else, storage refused, damage.
+            SegueError: They are not: the writer is fenced, another process holds the session, storage refuses, damage.
         """
         position = self.position if position is None else position
         if position <= self.head:
@@ -166,38 +165,38 @@ class JournalWriter:
         await waiter
 
     async def settle_chores(self, timeout: float, *, patience: float = 0.0) -> None:
-        """Wait for chores: what has to be deleted is, if storage answers in time.
+        """Wait for deletions that run in the background.
 
         Args:
-            timeout: Seconds to wait; then they are given up, and the next collection finds what stays behind. What
-                they have sent may arrive later: it deletes segments, whose keys are never used again.
-            patience: Seconds that a volume on its way is waited for; it has to arrive before what sweeps it begins.
+            timeout: Seconds to wait; then they are cancelled, and the next collection finds the orphans. A request in
+                flight may arrive later: it deletes segments, whose keys are never used again.
+            patience: Seconds to wait for a volume in flight; it has to arrive before the session's objects are deleted.
         """
         await self._committer.settle(timeout, patience)
 
     async def finish_redaction(self, numbers: Sequence[int], records: Sequence[Record]) -> None:
-        """Finish what an earlier holder began and could not.
+        """Finish redactions that an earlier holder committed and did not finish.
 
         Args:
             numbers: Numbers of the "redact" records, from the guard item's ``scrub``.
             records: All records of the session.
         """
-        self._committer.owe(_merged([records[number] for number in numbers]))
-        await self._committer.sweep()
+        self._committer.resume_redactions(_merged([records[number] for number in numbers]))
+        await self._committer.finish_redactions()
 
     def collect_soon(self) -> None:
-        """Delete, in the background, what an earlier holder left behind."""
+        """Delete, in the background, the orphans of an earlier holder."""
         self._committer.collect_soon()
 
     def fail(self, error: SegueError) -> None:
-        """Tell whoever waits why nothing is committed now."""
+        """Raise an error in every waiter of ``durable``, and refuse later ones if it is final."""
         self.failure = error
         waiters, self._waiters = self._waiters, []
         for _, waiter in waiters:
             if not waiter.done():
                 waiter.set_exception(error)
-        if isinstance(error, SessionFenced) and self._when_fenced is not None and not self.left:
-            self._when_fenced()
+        if isinstance(error, SessionFenced) and self._on_fenced is not None and not self.left:
+            self._on_fenced()
 
     def _drain_soon(self) -> None:
         if self._draining is None and self._unfinished and not isinstance(self.failure, _FINAL):
@@ -205,7 +204,7 @@ class JournalWriter:
 
     @property
     def _unfinished(self) -> bool:
-        return bool(self._queue) or self._committer.unswept
+        return bool(self._queue) or self._committer.unfinished_redactions
 
     async def _drain(self) -> None:
         try:
@@ -227,17 +226,17 @@ class JournalWriter:
 
     async def _commit_next(self) -> None:
         if isinstance(self.failure, _FINAL):
-            raise self.failure  # fenced or deleted since this was scheduled: not to be taken for let go
+            raise self.failure  # fenced or deleted since this was scheduled: a release must not be assumed
         if not self._lease.held:
             if self._lease.lost is not None or self._reopen is None:
                 raise self._lease.lost or self._lease.fenced(None)
             await self._reopen()
         self._begun_at = self._clock.now()
-        group = self._committer.undecided or self._next_group()
+        group = self._committer.in_flight or self._next_group()
         fenced = await self._commit(group) if group else None
-        if self._committer.unswept and fenced is None:
-            await self._committer.sweep()
-        if not self._committer.unswept:
+        if self._committer.unfinished_redactions and fenced is None:
+            await self._committer.finish_redactions()
+        if not self._committer.unfinished_redactions:
             self.head = self._accepted
         if not isinstance(self.failure, _FINAL):  # else a heartbeat has found out meanwhile
             self.failure = None
@@ -251,11 +250,11 @@ class JournalWriter:
         with self._lock:
             del self._queue[: len(group)]  # it is in the session: never sent again
         self._accepted += len(group)
-        self._when_committed(len(group), self._clock.now() - begun)
+        self._on_committed(len(group), self._clock.now() - begun)
         return fenced
 
     def _next_group(self) -> list[Queued]:
-        """The next group, left in the queue until it is committed."""
+        """Return the next group, which stays in the queue until it is committed."""
         with self._lock:
             size = 0
             for count, one in enumerate(self._queue[:_COMMIT_RECORDS]):

@@ -5,17 +5,17 @@
     born          identity of this life of the session; part of every S3 key
     epoch         fencing token; grows with every acquisition, release and deletion, never falls
     acquire_id    random, new with every acquisition, absent when free
-    holder        who that is, for people and routing
+    holder        that acquisition's process, for people and routing
     beat          counter that heartbeats and commits raise
     lease_ms      how long beat may stay the same before others may take over
     endpoint      where the holder takes frames
     route_token   the secret that its callers show
     head          committed records
     pages         sealed pages
-    volumes       what became of each full run of pages: "1" bound into a volume, "0" left as it is
+    volumes       for each full run of pages: "1" bound into a volume, "0" left as it is
     tail          segments past the last page, as "<first record>.<epoch>.<commit id>"
     commit_id     of the last accepted commit
-    inputs        what the records contain of each client's input, as "<client id> <upto> <beyond,…>", latest last
+    inputs        each client's input that the records contain, as "<client id> <upto> <beyond,…>", latest last
     scrub         a redaction whose sweep is not finished, as "<record>"
     deleted       present on a tombstone, which has no head
     expires_at    DynamoDB TTL, seconds since 1970 by DynamoDB's own clock
@@ -38,14 +38,14 @@ FIRST_SCHEMA = 1
 """Version that an item begins with."""
 
 VOLUMES_SCHEMA = 2
-"""From the moment that it may have volumes: who knows nothing of them must not redact there (docs/rfcs/0007)."""
+"""Version of an item that may have volumes: a release without volumes must not redact there (docs/rfcs/0007)."""
 
 ESCAPES_SCHEMA = 3
-"""From the first record with escapes on, or the first window that says what it lost: an earlier release would misread
+"""Version from the first record with escapes, or the first window with ``drop``: an earlier release would misread
 either (docs/rfcs/0010, 0013)."""
 
 SCHEMA = ESCAPES_SCHEMA
-"""Version of the item that this library writes at most, and of the newest that it reads."""
+"""Newest version that this library writes and reads. It refuses a newer one with JournalCorrupt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class Known:
     beyond: tuple[int, ...] = ()
 
     def __contains__(self, seq: int) -> bool:
-        """Whether a frame's effect is in the records."""
+        """Tell whether a frame's effect is in the records."""
         return seq <= self.upto or seq in self.beyond
 
     def adding(self, seqs: tuple[int, ...]) -> Known:
@@ -115,23 +115,23 @@ class GuardItem:
 
     @property
     def held(self) -> bool:
-        """Whether somebody has the lease (dead or alive)."""
+        """Tell whether the session has a holder, dead or alive."""
         return self.acquire_id is not None
 
     def ended(self, at: float, *, silent: bool = False) -> bool:
-        """Whether this life is over: deleted, or past its TTL though DynamoDB has not removed it yet.
+        """Tell whether the session has ended: deleted, or past its TTL though DynamoDB has not removed the item yet.
 
-        No clock ends the life of a session that is held: that takes a holder who stayed silent while it was watched.
+        No clock ends a held session: its holder has to be watched and stay silent for its lease first.
 
         Args:
-            at: When the item was read, by storage's own clock, in seconds since 1970.
-            silent: Whether its holder was watched, and did not beat for its lease.
+            at: Time of the reading, by storage's own clock, in seconds since 1970.
+            silent: Whether its holder was watched, and sent no heartbeat for its lease.
         """
         return self.deleted or (self.expires_at < int(at) and (silent or not self.held))
 
     @property
     def born_at(self) -> float:
-        """When this life began, in seconds since 1970, as its name says."""
+        """Time at which this incarnation began, in seconds since 1970, from ``born``."""
         return born_at(self.born)
 
     @classmethod

@@ -1,7 +1,7 @@
-"""What can be wrong with a guard item: its attributes by themselves, and what they say against each other.
+"""Checks of a guard item: each attribute by itself, and contradictions between them.
 
-An item is checked once, where it is read (``GuardItem.parse``), and everything after that relies on it. A number that
-cannot be right is named here, before anything is sized by it, and before a session is taken for one that is over.
+An item is checked once, where it is read (``GuardItem.parse``), and everything after that relies on it. An impossible
+number is refused here, before anything is sized by it, and before it makes a session look ended.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from segue.lease.item import GuardItem
 
 _MOST = 2**53
-"""No counter comes near: one change a microsecond for 285 years."""
+"""Largest value of a counter; a larger one is refused. One change a microsecond takes 285 years to reach it."""
 
 _MOST_RECORDS = 2**20
-"""Records of one commit at most; writers make it 256. It holds ``head`` near to what the tail says."""
+"""Records of one commit, at most; writers commit 256. A ``head`` farther from the tail's end is refused."""
 
 _LONGEST_LEASE_MS = 2**31 - 1
-"""24 days: beyond that a dead holder would keep its session for good."""
+"""Longest lease in milliseconds, 24 days; a longer one is refused, since a dead holder would keep its session."""
 
 _LAST_SECOND = 253_402_300_799
-"""The end of the year 9999, after which neither calendars nor DynamoDB's TTL go on."""
+"""Latest ``expires_at``, the end of the year 9999; Python's calendar ends there, and a later one is refused."""
 
 _NUMBERS = {
     "epoch": _MOST,
@@ -42,7 +42,7 @@ _LISTS = ("tail", "inputs")
 
 _ALWAYS = ("session_key", "born", "epoch", "expires_at", "beat", "lease_ms")
 _LIVING = ("head", "pages", "tail", "inputs")
-"""What a tombstone has not."""
+"""Attributes that a tombstone lacks."""
 
 _BORN = re.compile(r"(\d{8}T\d{6}Z)-[0-9a-f]{32}", re.ASCII)
 _COMMIT_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
@@ -56,19 +56,19 @@ _FORMS_OF_ELEMENTS = {"tail": _TAIL_ENTRY, "inputs": _INPUT}
 
 
 def born_at(born: str) -> float:
-    """When a life began, in seconds since 1970, as its name says.
+    """Return the time at which an incarnation began, in seconds since 1970, from ``born``.
 
     Raises:
-        ValueError: It is no name of a life.
+        ValueError: The text is not a ``born``.
     """
     named = _BORN.fullmatch(born)
     if named is None:
-        raise ValueError(f"{born!r} does not name a life")
+        raise ValueError(f"{born!r} does not name an incarnation")
     return datetime.strptime(named[1], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
 
 
-def names_life(born: str) -> bool:
-    """Whether a text is the name of a life."""
+def is_born(born: str) -> bool:
+    """Tell whether a text is a ``born``, the name of an incarnation."""
     try:
         return born_at(born) >= 0
     except ValueError:
@@ -76,10 +76,10 @@ def names_life(born: str) -> bool:
 
 
 def unreadable(attributes: Mapping[str, Any]) -> list[str]:
-    """Say which attributes are missing, or not what they can be, whatever the others say.
+    """List the attributes that are missing or have an impossible value, each by itself.
 
     Args:
-        attributes: Of a guard item whose schema is known.
+        attributes: Attributes of a guard item whose schema is known.
     """
     deleted = attributes.get("deleted", False)
     needed = _ALWAYS if deleted is True else _ALWAYS + _LIVING
@@ -112,16 +112,16 @@ def _problems_of(name: str, value: Any) -> Iterator[str]:
 
 def _has_form(name: str, value: str) -> bool:
     form = _FORMS.get(name)
-    return names_life(value) if name == "born" else form is None or bool(form.fullmatch(value))
+    return is_born(value) if name == "born" else form is None or bool(form.fullmatch(value))
 
 
 def contradictions(item: GuardItem) -> list[str]:
-    """Say what of a readable item contradicts the rest of it."""
+    """List the contradictions between the attributes of a readable item."""
     problems = {
         f"its expires_at of {item.expires_at} is before the time in its born, {item.born}": (
             item.expires_at < item.born_at
         ),
-        "it is held by nobody in particular": item.held and (item.holder is None or item.lease_ms < 1),
+        "it is held, without a holder's name or a lease": item.held and (item.holder is None or item.lease_ms < 1),
         "it is deleted, and held": item.deleted and item.held,
     }
     if not item.deleted:
@@ -152,6 +152,6 @@ def _contradictions_of_records(item: GuardItem) -> dict[str, bool]:
 
 
 def _shown(value: Any) -> str:
-    """A value for an error, however long it is."""
+    """Return a value as an error shows it, cut after 80 characters."""
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:80]}…"

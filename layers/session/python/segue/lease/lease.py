@@ -1,8 +1,8 @@
-"""The lease: the right to write a session, held by one holder, kept alive by a heartbeat.
+"""The lease: the right to write a session, held by one holder, renewed by heartbeats.
 
-Acquiring is: read the item, decide whether one may *try* (it is free, its ``beat`` stood still for
-``lease_ms`` of one's own watching, or there is evidence that its holder is dead), and write on the exact
-state that was read. Whether one may try is a matter of manners; that only one wins is the conditional write's.
+An acquisition reads the item, decides whether to *try*, and writes on the exact state that was read. It may try if the
+item is free, its ``beat`` stood still for ``lease_ms`` on the candidate's own clock, or a probe tells that the holder
+is dead. That decision is advisory: the conditional write lets only one candidate win.
 """
 
 from __future__ import annotations
@@ -16,32 +16,32 @@ from segue.errors import RELEASED, SessionFenced, StorageUnavailable
 from segue.ids import new_id, shown
 from segue.lease import transitions
 from segue.lease.item import GuardItem
-from segue.lease.item_reader import Look, look, wall_of
-from segue.lease.takeover import Probe, Trying, Watch
-from segue.lease.waiting import MakeWay, Waiting
+from segue.lease.item_reader import ItemReading, read_item, storage_time
+from segue.lease.takeover import HolderWatch, OnAttempt, Probe
+from segue.lease.waiting import AcquisitionWait, MakeWay
 from segue.storage.interface import ConditionalWrite, ConditionFailed, GuardStore
 
 logger = logging.getLogger(__name__)
 
 _POLL_S = 0.25
-"""Seconds between two looks at an item that somebody holds. A look is one consistent read (half a unit)."""
+"""Seconds between two readings of a held item. Each is a consistent read, half a read unit."""
 
 _BACKOFF_S = (0.05, 2.0)
-"""First and longest pause after storage failed."""
+"""Seconds of the first and the longest pause after a request that storage did not answer."""
 
 _SHORTEST_REQUEST_S = 6.0
 _SHORTEST_HEARTBEAT_S = 2.0
-"""However short a lease is: with less time than this, a busy machine's requests would be sent again for nothing. What
-keeps the lease is the next heartbeat, which does not wait for this one."""
+"""Seconds that a request, and a heartbeat, may take at least, however short the lease is. With less, a busy machine
+would retry requests that are about to be answered. The next heartbeat does not wait for a slow one."""
 
 
 @dataclass(frozen=True, slots=True)
 class LeaseSettings:
-    """How long a silent holder keeps a session, and how often a living one shows itself.
+    """Duration of a lease, and interval of the heartbeats that renew it.
 
     Attributes:
-        duration: Seconds that ``beat`` may stay the same before others may take over.
-        heartbeat: Seconds between two heartbeats at most while nothing is committed.
+        duration: Seconds that ``beat`` may stay the same before another process may take over.
+        heartbeat: Seconds between two heartbeats, at most, while nothing is committed.
         margin: Seconds before the end of the lease at which a holder that could not renew it falls silent.
     """
 
@@ -50,7 +50,7 @@ class LeaseSettings:
     margin: float = 1.0
 
     def __post_init__(self) -> None:
-        """Refuse settings with which a healthy holder would lose its lease."""
+        """Refuse settings by which a healthy holder would lose its lease."""
         if not 0 < self.heartbeat <= (self.duration - self.margin) / 2 or self.margin <= 0:
             raise ValueError(
                 f"lease of {self.duration} s, heartbeat every {self.heartbeat} s, margin of {self.margin} s: "
@@ -59,15 +59,15 @@ class LeaseSettings:
 
     @property
     def request_timeout(self) -> float:
-        """Seconds that a request to the guard may take, repeats of its client included.
+        """Seconds that a request for the guard item may take, retries included.
 
-        What is answered later comes when the holder has fallen silent.
+        A later answer comes after the holder has fallen silent.
         """
         return max(self.duration - self.margin, _SHORTEST_REQUEST_S)
 
     @property
     def heartbeat_timeout(self) -> float:
-        """Seconds that a heartbeat may take. What is answered later renews less than the next heartbeat does."""
+        """Seconds that a heartbeat may take. A later answer renews the lease for less than the next heartbeat does."""
         return max(self.duration - self.margin - self.heartbeat, _SHORTEST_HEARTBEAT_S)
 
 
@@ -75,11 +75,11 @@ class Lease:
     """One holder's lease on one session. Used on one event loop.
 
     Attributes:
-        session_key: Which session.
+        session_key: The session's key.
         item: The guard item as the last accepted write left it; None before the first acquisition.
         took_over: Whether the latest acquisition was from a holder that had not released.
-        lost: How it turned out that somebody else has the session; None while it did not.
-        releasing: Whether a release is under way: then a refusal is no loss, it may come of that.
+        lost: The error that showed that another holder has the session; None while none did.
+        releasing: Whether a release is under way: a refusal may then be the release's own effect, and is no loss.
     """
 
     def __init__(  # noqa: PLR0913 - each names one thing of a holder
@@ -99,16 +99,16 @@ class Lease:
         """Prepare; no I/O.
 
         Args:
-            store: Where the guard items are.
-            heartbeats: The same, for heartbeats; default: ``store``.
-            session_key: Which session, ``<principal>/<session_id>``.
+            store: Store of guard items.
+            heartbeats: The same items, for heartbeats; default: ``store``.
+            session_key: The session's key, ``<principal>/<session_id>``.
             settings: Duration and heartbeat.
-            holder: How the holder calls itself, for people.
-            endpoint: Where the holder takes frames, if it does.
-            retention_s: Seconds after the last sign of life at which the session expires.
-            prefix: Of the session's object keys, written into the item; None: whatever it says.
-            clock: Where time comes from.
-            make_way: Releases the session if it is this process that holds it, and nothing uses it any more.
+            holder: The holder's name, for people.
+            endpoint: Address at which the holder takes frames, if it does.
+            retention_s: Seconds after the last renewal or commit at which the session expires.
+            prefix: Prefix of the session's object keys, written into the item; None: the item's own.
+            clock: Source of time.
+            make_way: Releases the session if this process holds it and nothing uses it any more.
         """
         self.settings = settings or LeaseSettings()
         self.item: GuardItem | None = None
@@ -128,7 +128,7 @@ class Lease:
 
     @property
     def held(self) -> bool:
-        """Whether, for all this process knows, it is the holder. Only a conditional write is sure."""
+        """Tell whether this process is the holder, as far as it knows. Only a conditional write decides."""
         return self.item is not None and self.item.held
 
     @property
@@ -138,10 +138,10 @@ class Lease:
 
     @property
     def mine(self) -> GuardItem:
-        """The item, as its holder.
+        """The item of this holder.
 
         Raises:
-            SessionFenced: The lease was lost or let go.
+            SessionFenced: The lease was lost or released.
         """
         if self.item is None or not self.item.held:
             raise self.lost or self.fenced(None)
@@ -149,9 +149,9 @@ class Lease:
 
     @property
     def fresh_for(self) -> float:
-        """Seconds that the holder may still speak for the session; negative once it must fall silent.
+        """Seconds until the holder must fall silent; negative once it must.
 
-        Counted from *sending* the last renewal that succeeded: the answer may have been slow.
+        Counted from *sending* the last renewal that succeeded: its answer may have been slow.
         """
         return self._renewed_at + self.settings.duration - self.settings.margin - self._clock.now()
 
@@ -161,32 +161,32 @@ class Lease:
         return self._expiry(self._retention_s)
 
     def _expiry(self, seconds: int) -> int:
-        """So many seconds from now by storage's own clock, which is what the TTL is held against.
+        """Return the time in ``seconds``, by storage's own clock, which DynamoDB's TTL goes by.
 
-        Where storage tells no time, a machine's clock may be years behind; but a life that goes on has begun.
+        Where storage tells no time, this machine's clock may be years behind. So it counts from ``born`` at least.
         """
         began = 0.0 if self.item is None else self.item.born_at
-        return int(max(wall_of(self._store, self._clock), began)) + seconds
+        return int(max(storage_time(self._store, self._clock), began)) + seconds
 
     async def acquire(
-        self, timeout: float, probe: Probe | None = None, left: GuardItem | None = None, trying: Trying | None = None
+        self, timeout: float, probe: Probe | None = None, left: GuardItem | None = None, trying: OnAttempt | None = None
     ) -> GuardItem:
         """Become the holder.
 
         Args:
-            timeout: Seconds to wait for a session that somebody holds. 0 tries once.
-            probe: Evidence of death, asked once for each new state of a held item.
-            left: The item as this holder left it, if it wants to go on where it was.
-            trying: Told of each living item that an attempt is about to be made on, so that it can be read meanwhile.
+            timeout: Seconds to wait for a session that another process holds. 0 tries once.
+            probe: Evidence that the holder is dead, asked once for each new state of a held item.
+            left: The item as this holder released it, to go on from there.
+            trying: Called with the item of a session that has not ended, just before an attempt, to read meanwhile.
 
         Returns:
             The item as the acquisition left it. Restoring starts from it.
 
         Raises:
-            SessionHeld: Somebody kept it until the timeout.
-            SessionFenced: The session is not as it was ``left``: somebody wrote in between, or it ended.
+            SessionHeld: Another holder kept it until the timeout.
+            SessionFenced: The session is not as it was ``left``: another holder wrote in between, or it ended.
             JournalCorrupt: Its item cannot be right.
-            StorageRefused: Storage says no, or the session's objects are under another prefix.
+            StorageRefused: Storage refuses, or the session's objects are under another prefix.
             StorageUnavailable: Storage did not answer until the timeout.
         """
         candidate = transitions.Candidate(
@@ -198,8 +198,8 @@ class Lease:
             retention_s=self._retention_s,
             prefix=self._prefix,
         )
-        waiting = Waiting(self.session_key, self._clock, timeout, self._make_way)
-        watch = Watch(self._clock, probe)
+        waiting = AcquisitionWait(self.session_key, self._clock, timeout, self._make_way)
+        watch = HolderWatch(self._clock, probe)
         pause = _BACKOFF_S[0]
         while True:
             try:
@@ -222,15 +222,15 @@ class Lease:
             await self._clock.sleep(min(_POLL_S, max(0.01, waiting.left)))
 
     async def _attempt(
-        self, candidate: transitions.Candidate, watch: Watch, left: GuardItem | None, trying: Trying | None
+        self, candidate: transitions.Candidate, watch: HolderWatch, left: GuardItem | None, trying: OnAttempt | None
     ) -> GuardItem | None:
-        """Look, and try if that is allowed. Returns the item of whoever has it instead, None if it is mine now."""
+        """Read the item, and try to acquire it if the watch allows. Returns another holder's item; None on success."""
         found = await self._look()
         seen = found.item
         if seen is not None and seen.acquire_id == candidate.acquire_id:
-            self._won(seen, watch.looked_at)  # an answer was lost, the write was not
+            self._won(seen, watch.read_at)  # an answer was lost, the write was not
             return None
-        if left is not None and not self._as_left(found.living, left):
+        if left is not None and not self._as_left(found.current, left):
             raise self.fenced(_name_of(seen), left.epoch)
         if not await watch.may_try(seen):
             return seen
@@ -245,15 +245,15 @@ class Lease:
             winner = _winner(lost)
             if winner is None or winner.acquire_id != candidate.acquire_id:
                 return winner or seen
-            self._won(winner, watch.looked_at)
+            self._won(winner, watch.read_at)
         return None
 
     async def beat(self) -> None:
-        """Show that the holder lives.
+        """Send a heartbeat.
 
         Raises:
-            SessionFenced: It is the holder no more.
-            StorageUnavailable: Unknown; try again soon.
+            SessionFenced: This process is not the holder any more.
+            StorageUnavailable: The outcome is unknown; send another heartbeat soon.
         """
         await self._write(transitions.beat(self.mine, self.expires_at), self._heartbeats)
 
@@ -262,8 +262,8 @@ class Lease:
 
         Raises:
             SessionFenced: The session was acquired anew, or ended.
-            ConditionFailed: Something else than the holder differs (the caller knows what that means).
-            StorageUnavailable: Unknown; only the identical write may follow.
+            ConditionFailed: Another clause than the holder's failed; the caller knows its meaning.
+            StorageUnavailable: The outcome is unknown; only the identical write may follow.
         """
         return await self._write(write, self._store)
 
@@ -278,14 +278,14 @@ class Lease:
         return self._renewed(mine, answer, sent_at)
 
     def adopt(self, item: GuardItem, sent_at: float) -> None:
-        """Take an item that proves that an earlier write of mine was accepted, though its answer was lost."""
+        """Take over an item that proves that an earlier write was accepted, though its answer was lost."""
         self._renewed(self.mine, item, sent_at)
 
     async def release(self) -> None:
-        """Let go. Does nothing if the lease is lost already.
+        """Release the lease. Does nothing if it is not held.
 
         Raises:
-            StorageUnavailable: The outcome could not be learnt; the lease expires by itself.
+            StorageUnavailable: The outcome is unknown; the lease expires.
         """
         if self.item is None or not self.item.held:
             return
@@ -294,22 +294,22 @@ class Lease:
         try:
             self.item = GuardItem.parse(await self._store.write(write))
         except ConditionFailed:
-            self.forget()  # an answer was lost, or somebody else has it; acquiring again will tell
+            self.forget()  # an answer was lost, or another holder has it; acquiring again will tell
         finally:
             self.releasing = False
 
     async def bury(self, seconds: int) -> GuardItem:
-        """End the session's life, or learn that it has ended: the answer that said so may have been lost.
+        """End the session with a tombstone, or find the tombstone that an earlier call left, whose answer was lost.
 
         Args:
-            seconds: How long the tombstone stays.
+            seconds: Seconds that the tombstone stays.
 
         Returns:
             The tombstone.
 
         Raises:
-            SessionFenced: The session is someone else's.
-            StorageUnavailable: Unknown. Bury again: the second call finds a tombstone that stands.
+            SessionFenced: Another holder has the session.
+            StorageUnavailable: The outcome is unknown. Call again: a tombstone that stands is found.
         """
         try:
             while True:
@@ -326,11 +326,11 @@ class Lease:
             return seen
 
     async def check(self) -> None:
-        """Read the item and see that it is mine still.
+        """Read the item and check that this lease is still the session's.
 
         Raises:
             SessionFenced: It is not.
-            StorageUnavailable: Unknown.
+            StorageUnavailable: Storage does not answer.
         """
         mine = self.mine
         seen = (await self._look()).item
@@ -338,17 +338,17 @@ class Lease:
             raise self._lose(mine, seen)
 
     def fenced(self, winner: str | None, epoch: int | None = None) -> SessionFenced:
-        """The error for a writer of this session whose time is over; ``epoch``: if it is not the present one."""
+        """Return the error for a fenced writer of this session; ``epoch``: the writer's, default: the latest."""
         epoch = self.epoch if epoch is None else epoch
         return SessionFenced(epoch, winner, self.session_key, shown=shown(self.session_key))
 
     def forget(self) -> None:
-        """Be the holder no more, whatever the item says: it expires by itself."""
+        """Stop being the holder without a write: the lease expires."""
         if self.item is not None:
             self.item = replace(self.item, acquire_id=None)
 
     def _lose(self, mine: GuardItem, winner: GuardItem | None) -> SessionFenced:
-        """Know that the session is someone else's. A lease that was let go or taken anew meanwhile is none of this."""
+        """Note that another holder has the session, unless this lease was released or acquired anew meanwhile."""
         fenced = self.fenced(_name_of(winner), mine.epoch)
         if self.item is not None and self.item.acquire_id == mine.acquire_id and not self.releasing:
             self.forget()
@@ -360,8 +360,8 @@ class Lease:
             return False
         return (alive.born, alive.head, alive.commit_id) == (left.born, left.head, left.commit_id)
 
-    async def _look(self) -> Look:
-        return await look(self._store, self.session_key, self._clock, self._prefix)
+    async def _look(self) -> ItemReading:
+        return await read_item(self._store, self.session_key, self._clock, self._prefix)
 
     async def _try(
         self, seen: GuardItem | None, alive: GuardItem | None, candidate: transitions.Candidate, at: float
@@ -370,7 +370,7 @@ class Lease:
         if alive is None:
             write = transitions.begin_life(self.session_key, seen, candidate, at)
         else:
-            write = transitions.take(alive, candidate, at)
+            write = transitions.acquire(alive, candidate, at)
         self.took_over = alive is not None and alive.held  # if it is accepted: its answer may be lost
         self._won(GuardItem.parse(await self._store.write(write)), sent_at)
 
@@ -381,10 +381,10 @@ class Lease:
         logger.debug("lease acquired", extra=facts)
 
     def _renewed(self, mine: GuardItem, item: GuardItem, sent_at: float) -> GuardItem:
-        """Take an answer, unless it is older than what is known.
+        """Take an answer as the new item, unless a newer one is known.
 
-        A heartbeat's answer may come in after that of a commit sent later: ``beat`` tells. It may even come in
-        after a release, when there is nothing to renew any more.
+        A heartbeat's answer may come after that of a commit sent later: ``beat`` tells. It may even come after a
+        release, when there is no lease to renew.
         """
         known = self.item
         if known is not None and known.acquire_id == mine.acquire_id:
@@ -399,5 +399,5 @@ def _winner(lost: ConditionFailed) -> GuardItem | None:
 
 
 def _name_of(winner: GuardItem | None) -> str | None:
-    """Who took a session, None if its life is over."""
+    """Return the name of a session's later holder; None if the session has ended."""
     return None if winner is None or winner.deleted else winner.holder or RELEASED

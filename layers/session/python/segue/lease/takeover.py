@@ -1,6 +1,6 @@
-"""Whether one may try to acquire a session that somebody holds.
+"""The decision to attempt a takeover, from watching a held item.
 
-Apart from the lease because it decides nothing: it is a matter of manners, and the conditional write's who wins.
+Apart from the lease because it is advisory: it decides when to try; the conditional write decides who wins.
 """
 
 from __future__ import annotations
@@ -11,37 +11,37 @@ from segue.clock import Clock
 from segue.lease.item import GuardItem
 
 Probe = Callable[[GuardItem], Awaitable[bool]]
-"""Tells whether an item's holder is certainly dead. A wrong yes costs a call its holder and nothing else."""
+"""Tells that an item's holder is dead. A wrong "dead" costs a takeover, never data."""
 
-Trying = Callable[[GuardItem], None]
-"""Is told of an item just before the write that is to acquire it."""
+OnAttempt = Callable[[GuardItem], None]
+"""Called with an item just before the write that attempts to acquire it."""
 
 
-class Watch:
+class HolderWatch:
     """Times, on the observer's own clock, how long a held item stays the same.
 
     Attributes:
-        looked_at: When it was last told of the item, on that clock.
-        silent: Whether the holder that it was told of last has not beaten for its lease.
+        read_at: Time of the latest reading, on that clock.
+        silent: Whether the holder in the latest reading has sent no heartbeat for the lease's duration.
     """
 
     def __init__(self, clock: Clock, probe: Probe | None) -> None:
-        """Begin with nothing seen."""
+        """Begin without a reading."""
         self._clock = clock
         self._probe = probe
         self._state: tuple[str, str | None, int] | None = None
         self._since = clock.now()
-        self.looked_at = clock.now()
+        self.read_at = clock.now()
         self.silent = False
 
     async def may_try(self, seen: GuardItem | None) -> bool:
-        """Whether manners allow an attempt on what was just read."""
-        self.looked_at, self.silent = self._clock.now(), False
+        """Tell whether to attempt an acquisition now: the item is free, or its holder is silent or dead."""
+        self.read_at, self.silent = self._clock.now(), False
         if seen is None or not seen.held:
             return True
         state = (seen.born, seen.acquire_id, seen.beat)
         if state != self._state:
-            self._state, self._since = state, self.looked_at
+            self._state, self._since = state, self.read_at
             return self._probe is not None and await self._probe(seen)
-        self.silent = self.looked_at - self._since >= seen.lease_ms / 1000
+        self.silent = self.read_at - self._since >= seen.lease_ms / 1000
         return self.silent

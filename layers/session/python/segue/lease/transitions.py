@@ -28,33 +28,33 @@ from segue.storage.interface import Clause, ConditionalWrite
 
 
 def held_by(acquire_id: str) -> Clause:
-    """I am the holder: no later acquisition, release or deletion has happened."""
+    """The writer is the holder: no later acquisition, release or deletion has happened."""
     return Clause("acquire_id", "=", acquire_id)
 
 
 def free() -> Clause:
-    """Nobody is the holder."""
+    """The session has no holder."""
     return Clause("acquire_id", "absent")
 
 
 def head_is(head: int) -> Clause:
-    """Exactly the records that I know of are committed."""
+    """Exactly the records that the writer knows of are committed."""
     return Clause("head", "=", head)
 
 
 def unmoved(beat: int) -> Clause:
-    """The holder has not beaten since I looked."""
+    """The holder has sent no heartbeat since the item was read."""
     return Clause("beat", "=", beat)
 
 
 def at(born: str, epoch: int) -> tuple[Clause, Clause]:
-    """The item is in the very life and at the very epoch that I read."""
+    """The item is of the incarnation and the epoch that were read."""
     return Clause("born", "=", born), Clause("epoch", "=", epoch)
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """Who wants the lease, and what its item will say."""
+    """A process that wants the lease, as the item will describe it."""
 
     acquire_id: str
     holder: str
@@ -65,7 +65,7 @@ class Candidate:
     prefix: str | None = None
 
     def attributes(self, wall: float) -> Attributes:
-        """What an acquisition by this candidate writes, whatever was there before."""
+        """Return the attributes that every acquisition by this candidate writes."""
         fields: Attributes = {
             "acquire_id": self.acquire_id,
             "holder": self.holder,
@@ -81,15 +81,15 @@ class Candidate:
 
 
 def begin_life(key: str, seen: GuardItem | None, candidate: Candidate, wall: float) -> ConditionalWrite:
-    """Acquire a session that does not exist, was deleted, or is past its TTL: a new life begins.
+    """Acquire a session that does not exist, was deleted, or is past its TTL: a new incarnation begins.
 
-    The epoch goes on from an old item's, so that it never falls even across lives.
+    The epoch goes on from an old item's, so that it never falls, even across incarnations.
 
     Args:
-        key: The session's.
-        seen: The item of a life that is over, None if there is no item.
+        key: The session's key.
+        seen: The ended session's item, None if there is no item.
         candidate: The new holder.
-        wall: When that was read, by storage's own clock.
+        wall: Time of that reading, by storage's own clock.
     """
     unset = [name for name in ("endpoint", "prefix") if getattr(candidate, name) is None]
     return ConditionalWrite(
@@ -106,15 +106,15 @@ def begin_life(key: str, seen: GuardItem | None, candidate: Candidate, wall: flo
 
 
 def begin_with_records(item: GuardItem, seen: GuardItem | None, wall: float) -> ConditionalWrite:
-    """Begin a life that has records from its first moment, and no holder: a copy.
+    """Begin an incarnation that has records from its first moment, and no holder: a fork.
 
-    The epoch is above those of all copied commits and of any earlier life: the former, because a segment of the
+    The epoch is above those of all copied commits and of any earlier incarnation: the former, because a segment of the
     item's epoch could be one that its holder is about to commit.
 
     Args:
-        item: The copy, with the newest epoch of its commits.
-        seen: The item of a life that is over, None if there is no item.
-        wall: When that was read, by storage's own clock.
+        item: The fork's item, with the newest epoch of its commits.
+        seen: The ended session's item, None if there is no item.
+        wall: Time of that reading, by storage's own clock.
     """
     last = {"commit_id": item.commit_id} if item.commit_id else {}
     where = {} if item.prefix is None else {"prefix": item.prefix}
@@ -140,16 +140,16 @@ def begin_with_records(item: GuardItem, seen: GuardItem | None, wall: float) -> 
 
 
 _EMPTY: Attributes = {"schema": FIRST_SCHEMA, "beat": 0, "head": 0, "pages": 0, "tail": [], "inputs": []}
-"""What every life begins with, if nothing else is said."""
+"""Attributes that every incarnation begins with, unless the write gives others."""
 
 _HOLDING = ("acquire_id", "holder", "endpoint", "route_token")
-"""What only a held item has."""
+"""Attributes that only a held item has."""
 
 
 def _nothing_lives(seen: GuardItem | None, wall: float) -> tuple[Clause, ...]:
-    """There is no item, or the very one that was read, whose life is over.
+    """There is no item, or the very one that was read, of a session that has ended.
 
-    A holder that was silent for its lease, and beats after all just then, keeps its session.
+    A silent holder that sends a heartbeat before this write keeps its session.
     """
     if seen is None:
         return (Clause("session_key", "absent"),)
@@ -159,13 +159,13 @@ def _nothing_lives(seen: GuardItem | None, wall: float) -> tuple[Clause, ...]:
     return *at(seen.born, seen.epoch), Clause("expires_at", "<", int(wall)), *silent
 
 
-def take(seen: GuardItem, candidate: Candidate, wall: float) -> ConditionalWrite:
-    """Acquire an existing session: free, or held by someone who is silent or dead.
+def acquire(seen: GuardItem, candidate: Candidate, wall: float) -> ConditionalWrite:
+    """Acquire an existing session: a free one, or one whose holder is silent or dead.
 
     Args:
         seen: Its item.
         candidate: The new holder.
-        wall: When that was read, by storage's own clock. The session began before that, whatever a clock says.
+        wall: Time of that reading, by storage's own clock; ``born`` counts if it is later.
     """
     condition: tuple[Clause, ...] = at(seen.born, seen.epoch)
     condition += (unmoved(seen.beat),) if seen.held else (free(),)
@@ -179,10 +179,10 @@ def take(seen: GuardItem, candidate: Candidate, wall: float) -> ConditionalWrite
 
 
 def beat(mine: GuardItem, expires_at: int) -> ConditionalWrite:
-    """Show that the holder lives.
+    """Send a heartbeat.
 
-    One that arrives late sets the expiry back by as long as it was on its way. AWS refuses a request that was signed
-    a quarter of an hour ago, and a session lives for a day at least after its last use.
+    One that arrives late sets ``expires_at`` back by its delay. AWS refuses a request that was signed a quarter of an
+    hour ago, and retention is a day at least.
     """
     return ConditionalWrite(
         mine.session_key, (held_by(_own(mine)),), assign={"expires_at": expires_at}, add={"beat": 1}
@@ -190,11 +190,11 @@ def beat(mine: GuardItem, expires_at: int) -> ConditionalWrite:
 
 
 def commit(mine: GuardItem, changes: Attributes, expires_at: int) -> ConditionalWrite:
-    """Make what was put part of the session. Only this write moves ``head``.
+    """Make a put segment part of the session. Only this write moves ``head``.
 
     Args:
         mine: The item as the last accepted write left it.
-        changes: The new ``head``, ``tail``, ``commit_id`` and what else moves with them.
+        changes: The new ``head``, ``tail``, ``commit_id`` and all else that moves with them.
         expires_at: The item's new TTL.
     """
     return ConditionalWrite(
@@ -206,7 +206,7 @@ def commit(mine: GuardItem, changes: Attributes, expires_at: int) -> Conditional
 
 
 def scrubbed(mine: GuardItem) -> ConditionalWrite:
-    """Say that a redaction's sweep is finished."""
+    """Remove ``scrub``: the redaction is finished in every object."""
     return ConditionalWrite(
         mine.session_key,
         (held_by(_own(mine)), Clause("scrub", "=", mine.scrub or "")),
@@ -217,7 +217,7 @@ def scrubbed(mine: GuardItem) -> ConditionalWrite:
 
 
 def release(mine: GuardItem) -> ConditionalWrite:
-    """Let go. Raising the epoch refuses every acquisition that was on its way."""
+    """Release the lease. The raised epoch refuses every acquisition that is in flight."""
     return ConditionalWrite(
         mine.session_key,
         (held_by(_own(mine)),),
@@ -227,9 +227,9 @@ def release(mine: GuardItem) -> ConditionalWrite:
 
 
 def bury(mine: GuardItem, expires_at: int) -> ConditionalWrite:
-    """End this life: a tombstone without ``head`` stays until the sweeps are over.
+    """End the session: a tombstone without ``head`` stays until its objects are deleted.
 
-    One that arrives late, when its sender has given up and goes on writing, ends nothing.
+    One that arrives late, after its sender has given up and committed again, is refused by ``head``.
     """
     return ConditionalWrite(
         mine.session_key,
@@ -240,7 +240,7 @@ def bury(mine: GuardItem, expires_at: int) -> ConditionalWrite:
 
 
 def tail_value(tail: list[TailEntry]) -> Value:
-    """The form of a tail in the item."""
+    """Return a tail in the item's form."""
     return [str(entry) for entry in tail]
 
 

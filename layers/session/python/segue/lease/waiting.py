@@ -1,4 +1,4 @@
-"""A wait for a session that another holder has: how it is told of, and what ends it early."""
+"""Waiting for a session that another holder has: log lines, the timeout, and holders of this process."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from segue.lease.item import GuardItem
 logger = logging.getLogger(__name__)
 
 TOLD_AFTER_S = 1.0
-"""Seconds of waiting after which that is logged."""
+"""Seconds of waiting after which a warning is logged; a shorter wait is silent."""
 
 
-class Holder(enum.Enum):
-    """Where the holder of a session is, for one who wants it."""
+class HolderLocation(enum.Enum):
+    """Place of a session's holder, as a process sees it that wants the session."""
 
     ELSEWHERE = "in another process"
     HERE = "in this process, and in use"
@@ -29,25 +29,25 @@ class Holder(enum.Enum):
 class MakeWay(Protocol):
     """Releases a session of this process that nothing uses any more; see ``OpenHandles.make_way``."""
 
-    def __call__(self, acquire_id: str | None, *, collect: bool) -> Awaitable[Holder]:
-        """Tell where the holder is."""
+    def __call__(self, acquire_id: str | None, *, collect: bool) -> Awaitable[HolderLocation]:
+        """Release the session if nothing uses it any more, and tell the holder's place."""
         ...
 
 
-class Waiting:
-    """One wait. It says after a second whose holder it waits for, and at its end for how long it has waited.
+class AcquisitionWait:
+    """One wait for a lease. Logs the holder after ``TOLD_AFTER_S``, and the duration at its end.
 
-    The message has it all: a program that sets up no logging shows nothing but that.
+    The facts stand in the message: a program without a logging configuration shows only that.
     """
 
     def __init__(self, session_key: str, clock: Clock, timeout: float, make_way: MakeWay | None) -> None:
         """Begin.
 
         Args:
-            session_key: Which session.
-            clock: Where time comes from.
-            timeout: Seconds that are waited at most.
-            make_way: Asked whether the holder is in this process; None: it is not.
+            session_key: The session's key.
+            clock: Source of time.
+            timeout: Seconds to wait, at most.
+            make_way: Releases an unused session of this process; None: this process has none.
         """
         self._session_key = session_key
         self._shown = shown(session_key)
@@ -61,25 +61,25 @@ class Waiting:
 
     @property
     def over(self) -> bool:
-        """Whether the timeout has passed."""
+        """Tell whether the timeout has passed."""
         return self._clock.now() >= self._began + self._timeout
 
     @property
     def left(self) -> float:
-        """Seconds until then."""
+        """Seconds until the timeout."""
         return max(0.0, self._began + self._timeout - self._clock.now())
 
     async def released(self, held_by: GuardItem) -> bool:
-        """Have the session released if its holder is in this process and nothing uses it any more."""
+        """Release the session if its holder is in this process and nothing uses it; tell if it was released."""
         if self._make_way is None:
             return False
         where = await self._make_way(held_by.acquire_id, collect=self._collect)
-        self._collect = self._collect and where is Holder.ELSEWHERE  # once: it stops the process for a moment
-        self._here = where is Holder.HERE
-        return where is Holder.RELEASED
+        self._collect = self._collect and where is HolderLocation.ELSEWHERE  # once: it stops the process for a moment
+        self._here = where is HolderLocation.HERE
+        return where is HolderLocation.RELEASED
 
     def refusal(self, held_by: GuardItem) -> SessionHeld:
-        """The error for a wait that has come to nothing."""
+        """Return the error for a wait that has reached its timeout."""
         return SessionHeld(held_by.holder or "?", held_by.epoch, self._session_key, shown=self._shown, here=self._here)
 
     def held(self, held_by: GuardItem) -> None:
@@ -94,7 +94,7 @@ class Waiting:
         self._tell("cannot be acquired yet, storage does not answer")
 
     def ended(self) -> None:
-        """Tell for how long has been waited, if waiting was told of."""
+        """Log the duration of the wait, if its beginning was logged."""
         if self._told:
             waited = self._clock.now() - self._began
             facts = {"session": self._session_key, "seconds": round(waited, 1)}

@@ -1,7 +1,7 @@
 """One session in the hands of this process: the lease kept alive, records queued, the end in order.
 
     threads            the threads that storage is reached with
-    listeners          callbacks, each on the event loop that it came from; commit_ and loss_listeners use it
+    listeners          callbacks for commits, losses and refusals, each on the event loop that it came from
     client_inputs      what the records contain of each client's input
     refused_values     values that were not recorded as they are
     weak_references    references that keep no agent alive

@@ -13,7 +13,7 @@ from segue.session.open_handles import OpenHandles
 from segue.session.session import Session
 
 
-class Ending(ABC):
+class ContextManaged(ABC):
     """Opens with a block, closes with it, and releases what was not closed when it is collected."""
 
     _session: Session | None

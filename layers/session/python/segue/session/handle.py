@@ -26,17 +26,16 @@ from segue.journal.reader import read_unheld
 from segue.journal.records import Record
 from segue.lease.lease import Lease
 from segue.session.client_inputs import ClientInput
-from segue.session.commit_listeners import Committing
-from segue.session.context_manager import Ending
+from segue.session.context_manager import ContextManaged
 from segue.session.heartbeat import STORAGE_TIMEOUT_S
-from segue.session.loss_listeners import Losing
-from segue.session.opening import Opening
-from segue.session.options import Settings
-from segue.session.properties import SessionFacts
+from segue.session.listeners import CommitListeners, LossListeners
+from segue.session.opening import SharedOpening
+from segue.session.options import SessionSettings
+from segue.session.properties import SessionProperties
 from segue.session.refused_values import RefusedValues
 from segue.session.runtime import LoopWatch, Runtime
 from segue.session.session import Session
-from segue.session.standby import Prepared
+from segue.session.standby import Standby
 from segue.session.weak_references import weakly
 from segue.storage.stores import Stores
 
@@ -46,7 +45,7 @@ DURABLE_TIMEOUT_S = STORAGE_TIMEOUT_S
 """Seconds that a hook or ``flush`` waits for storage before it raises StorageUnavailable."""
 
 
-class SessionHandle(SessionFacts, ClientInput, Committing, Losing, RefusedValues, Ending):
+class SessionHandle(SessionProperties, ClientInput, CommitListeners, LossListeners, RefusedValues, ContextManaged):
     """One session of this process.
 
     Attributes:
@@ -55,7 +54,7 @@ class SessionHandle(SessionFacts, ClientInput, Committing, Losing, RefusedValues
         settings: The options it was made with.
     """
 
-    def __init__(self, session_id: str, settings: Settings) -> None:
+    def __init__(self, session_id: str, settings: SessionSettings) -> None:
         """Prepare; no I/O.
 
         Raises:
@@ -64,14 +63,14 @@ class SessionHandle(SessionFacts, ClientInput, Committing, Losing, RefusedValues
         self.session_id = session_id
         self.session_key = session_key(settings.principal, session_id)
         self.settings = settings
-        SessionFacts.__init__(self)
+        SessionProperties.__init__(self)
         ClientInput.__init__(self)
-        Committing.__init__(self)
-        Losing.__init__(self)
+        CommitListeners.__init__(self)
+        LossListeners.__init__(self)
         RefusedValues.__init__(self)
-        self._prepared: Prepared | None = None
+        self._standby: Standby | None = None
         self._going_live = threading.Lock()
-        self._opening = Opening(_release)
+        self._opening = SharedOpening(_release)
 
     @property
     def _runtime(self) -> Runtime:
@@ -128,11 +127,11 @@ class SessionHandle(SessionFacts, ClientInput, Committing, Losing, RefusedValues
             StorageUnavailable: Storage does not answer.
             StorageRefused: Storage says no: permissions, bucket or table.
         """
-        if self._session is not None or self._prepared is not None:
+        if self._session is not None or self._standby is not None:
             raise RuntimeError(f"session {self.session_id!r} is open or prepared already")
-        self._prepared = await self._run(self._read_ahead())
-        self._history = self._prepared.history
-        return self._prepared.head
+        self._standby = await self._run(self._read_ahead())
+        self._history = self._standby.history
+        return self._standby.head
 
     async def open(self) -> None:
         """Acquire the session and read it, without blocking the event loop. Building the agent then does no I/O.
@@ -281,15 +280,15 @@ class SessionHandle(SessionFacts, ClientInput, Committing, Losing, RefusedValues
     def _begin(self) -> Future[Session]:
         return self._runtime.submit(self._open())
 
-    async def _read_ahead(self) -> Prepared:
+    async def _read_ahead(self) -> Standby:
         """Runs on the storage loop."""
         stores = await self._stores()
         clock = self._runtime.clock
         journal = await read_unheld(stores.guard, stores.objects, stores.prefix, self.session_key, clock)
-        prepared = Prepared(journal, history_at(journal))
+        standby = Standby(journal, history_at(journal))
         journal.records.clear()
-        await self._spare(prepared.history)
-        return prepared
+        await self._spare(standby.history)
+        return standby
 
     async def _spare(self, history: History) -> None:
         """Make what agents will hold here, where nobody listens, instead of where they are built."""
@@ -297,18 +296,18 @@ class SessionHandle(SessionFacts, ClientInput, Committing, Losing, RefusedValues
 
     def _append(self, *records: Record) -> int:
         """Queue records, from any thread."""
-        if self._prepared is not None:
+        if self._standby is not None:
             with self._going_live:
-                if self._session is None and self._prepared is not None:
-                    self._prepared.built_on = True
-                    return self._prepared.append(*records)
+                if self._session is None and self._standby is not None:
+                    self._standby.built_on = True
+                    return self._standby.append(*records)
         return self._require().append(*records)
 
     @property
     def _next_number(self) -> int:
         """The number of the next record."""
-        if self._session is None and self._prepared is not None:
-            return self._prepared.head + len(self._prepared.records)
+        if self._session is None and self._standby is not None:
+            return self._standby.head + len(self._standby.records)
         return self.position
 
     def _go_live(self, session: Session) -> None:
@@ -316,10 +315,10 @@ class SessionHandle(SessionFacts, ClientInput, Committing, Losing, RefusedValues
         with self._going_live:
             self._session = session
             try:
-                if self._prepared is not None and self._prepared.records:
-                    session.append(*self._prepared.records)
+                if self._standby is not None and self._standby.records:
+                    session.append(*self._standby.records)
             finally:
-                self._prepared = None
+                self._standby = None
 
     async def _finish_deletion(self) -> bool:
         """Sweep what an earlier ``delete`` has left; False if the session is not deleted. Runs on the storage loop."""
@@ -351,11 +350,11 @@ class SessionHandle(SessionFacts, ClientInput, Committing, Losing, RefusedValues
             heartbeats=stores.heartbeats,
         )
         session = Session(lease, stores, self._runtime.heartbeats, self._runtime.clock)
-        session.upkeep.on_lost(weakly(self._lost, None))
-        prepared = self._prepared
-        journal = await session.open(self.settings.acquire_timeout, self.settings.probe, prepared)
-        session.live.when_committed(weakly(self._committed, None))
-        if prepared is not None and prepared.read_for(journal.item) is not None:
+        session.heartbeat.on_lost(weakly(self._lost, None))
+        standby = self._standby
+        journal = await session.open(self.settings.acquire_timeout, self.settings.probe, standby)
+        session.live.on_committed(weakly(self._committed, None))
+        if standby is not None and standby.read_for(journal.item) is not None:
             return session  # read and added up before
         try:
             self._history = history_at(journal)
@@ -377,12 +376,12 @@ class SessionHandle(SessionFacts, ClientInput, Committing, Losing, RefusedValues
                 with contextlib.suppress(SegueError):
                     alive._record_states()  # noqa: SLF001 - it is this very object, held weakly
 
-        self._session.upkeep.watch_loop(LoopWatch(asyncio.get_running_loop(), each_turn))
-        self._runtime.loop.call_soon_threadsafe(self._session.upkeep.beat_on)
+        self._session.heartbeat.watch_loop(LoopWatch(asyncio.get_running_loop(), each_turn))
+        self._runtime.loop.call_soon_threadsafe(self._session.heartbeat.restart)
 
     def _follow_loop(self) -> None:
         """An agent may live on one event loop after the other (``asyncio.run`` twice): the heartbeat goes with it."""
-        if self._session is not None and self._session.upkeep.loop_ended:
+        if self._session is not None and self._session.heartbeat.loop_ended:
             self._watch_loop()
 
 

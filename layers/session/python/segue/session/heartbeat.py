@@ -36,7 +36,7 @@ the last commit was accepted is not known."""
 _HUNG_LOOP_RETRY_S = 0.5
 
 
-class Upkeep:
+class Heartbeat:
     """Renews one session's lease, for as long as it is held and the agent's loop turns.
 
     Attributes:
@@ -72,23 +72,23 @@ class Upkeep:
         """Whether the event loop that heartbeats were tied to has ended, so that none are sent."""
         return self._watch is not None and self._watch.closed
 
-    def beat_on(self) -> None:
+    def restart(self) -> None:
         """Send heartbeats again if they ended with an event loop."""
         if self._lease.held and not self._beating:
             self._beating = True
             self._heartbeats.add(self, 0.0)
 
-    def forsake(self) -> None:
+    def let_expire(self) -> None:
         """Renew nothing any more: the lease expires, unless something is committed that is not written yet."""
         if self.writer is not None:
             self._forsaken_at = self.writer.position
 
     @property
-    def forsaken(self) -> bool:
+    def expiring(self) -> bool:
         """Whether the lease is left to expire."""
         return self._lease.held and self.writer is not None and self.writer.head <= self._forsaken_at
 
-    async def let_go(self) -> None:
+    async def release(self) -> None:
         """Release the lease; if storage does not answer, it expires."""
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
@@ -111,17 +111,17 @@ class Upkeep:
                 except Exception:
                     logger.exception("a callback for a lost session failed")
 
-    async def heartbeat(self) -> float | None:
+    async def beat(self) -> float | None:
         """Renew the lease if that is due. Called by the heartbeat schedule.
 
         Returns:
             Seconds until the next call, None once the lease is gone.
         """
-        delay = self._lease.settings.heartbeat if self.forsaken or self._lease.releasing else await self._beat()
+        delay = self._lease.settings.heartbeat if self.expiring or self._lease.releasing else await self._beat_if_due()
         self._beating = delay is not None
         return delay
 
-    async def _beat(self) -> float | None:
+    async def _beat_if_due(self) -> float | None:
         lease, settings = self._lease, self._lease.settings
         if not lease.held or self.loop_ended:
             return self._ended()  # let go; or the loop that the agent lived on has ended without a stop: it expires

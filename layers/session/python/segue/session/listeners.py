@@ -1,10 +1,15 @@
-"""Callbacks that are told of something, each on the event loop that it came from."""
+"""Callbacks for commits, for a lost session and for refused values, each on the event loop that it came from.
+
+Apart from the handle because callbacks may come before there is a session.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import Callable
+
+from segue.journal.writer import OnCommit
 
 logger = logging.getLogger(__name__)
 
@@ -16,7 +21,7 @@ class Listeners[*Told]:
         """Begin with none.
 
         Args:
-            of: What they are told of, for the log.
+            of: The event that they are told of, for the log.
         """
         self._of = of
         self._callbacks: list[tuple[asyncio.AbstractEventLoop | None, Callable[[*Told], None]]] = []
@@ -30,7 +35,7 @@ class Listeners[*Told]:
         self._callbacks.append((loop, callback))
 
     def tell(self, *told: *Told) -> None:
-        """Call all of them. One that fails keeps no other from being told."""
+        """Call all callbacks. One that fails is logged; the others are called."""
         for loop, callback in self._callbacks:
             try:
                 if loop is None:
@@ -41,3 +46,39 @@ class Listeners[*Told]:
                 pass  # its loop is closed
             except Exception:
                 logger.exception("a callback for %s failed", self._of)
+
+
+class CommitListeners:
+    """The callbacks for commits."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._commit_listeners: Listeners[int, float] = Listeners("commits")
+
+    def on_commit(self, callback: OnCommit) -> None:
+        """Call back after each commit, on the event loop that is running now: for metrics.
+
+        Code that has to wait for a commit awaits ``durable``.
+        """
+        self._commit_listeners.add(callback)
+
+    def _committed(self, records: int, seconds: float) -> None:
+        self._commit_listeners.tell(records, seconds)
+
+
+class LossListeners:
+    """The callbacks for a session that is, or may be, another holder's."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._lost_listeners: Listeners[()] = Listeners("a lost session")
+
+    def on_lost(self, callback: Callable[[], None]) -> None:
+        """Call back once when the session is, or may be, another holder's: fall silent and discard the agent.
+
+        The callback runs on the event loop that was running when this was called, or else on the storage loop.
+        """
+        self._lost_listeners.add(callback)
+
+    def _lost(self) -> None:
+        self._lost_listeners.tell()

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from segue.errors import SegueError, StorageUnavailable
 from segue.ids import shown
-from segue.lease.waiting import Holder
+from segue.lease.waiting import HolderLocation
 
 if TYPE_CHECKING:
     from segue.session.session import Session
@@ -128,7 +128,7 @@ class OpenHandles:
             self._releasing[session] = task = self._loop.create_task(_released(session, record_changes))
             task.add_done_callback(lambda _: self._releasing.pop(session, None))
 
-    async def make_way(self, acquire_id: str | None, *, collect: bool) -> Holder:
+    async def make_way(self, acquire_id: str | None, *, collect: bool) -> HolderLocation:
         """Release the session of an acquisition, if it is one of this process and no agent uses it any more.
 
         Args:
@@ -140,15 +140,15 @@ class OpenHandles:
             await self._loop.run_in_executor(self._executor, gc.collect)
         session = self._session_of(acquire_id)
         if session is None:
-            return Holder.ELSEWHERE
+            return HolderLocation.ELSEWHERE
         if session not in self._releasing:
             if not self._open[session].unused:
-                return Holder.HERE
+                return HolderLocation.HERE
             logger.info("released, no agent uses it any more", extra={"session": session.lease.session_key})
             self._release(session)  # its handle lives, and may use it again
         if (releasing := self._releasing.get(session)) is not None:
             await asyncio.wait({releasing}, timeout=_RELEASE_PATIENCE_S)
-        return Holder.HERE if session.lease.held else Holder.RELEASED
+        return HolderLocation.HERE if session.lease.held else HolderLocation.RELEASED
 
     def _session_of(self, acquire_id: str | None) -> Session | None:
         for session in (*self._open, *self._releasing):

@@ -1,6 +1,6 @@
-"""Opening a session once, however many ask for it at the same time, from whichever loop or thread.
+"""Opening a session once for all callers that ask at the same time, from any loop or thread.
 
-Apart from the handle because counting who waits is a matter of threads, and nothing else in the handle is.
+Apart from the handle because counting callers needs a lock, and nothing else in the handle does.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from collections.abc import Callable
 from concurrent.futures import Future
 
 
-class Opening[T]:
-    """What is opened while somebody waits for it. If all who wanted it give up, it is let go again."""
+class SharedOpening[T]:
+    """One opening that several callers wait for. If all of them give up, what was opened is released."""
 
-    def __init__(self, let_go: Callable[[T], None]) -> None:
+    def __init__(self, release: Callable[[T], None]) -> None:
         """Prepare; nothing is opened.
 
         Args:
-            let_go: Closes what was opened for nobody.
+            release: Releases what was opened after all callers had given up.
         """
-        self._let_go = let_go
+        self._release = release
         self._lock = threading.Lock()
         self._under_way: Future[T] | None = None
         self._waiting = 0
@@ -70,8 +70,8 @@ class Opening[T]:
                 return
             self._under_way = None
 
-        def opened_for_nobody(opened: Future[T]) -> None:
+        def release_unclaimed(opened: Future[T]) -> None:
             if opened.exception() is None:
-                self._let_go(opened.result())
+                self._release(opened.result())
 
-        opening.add_done_callback(opened_for_nobody)
+        opening.add_done_callback(release_unclaimed)

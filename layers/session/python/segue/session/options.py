@@ -50,7 +50,7 @@ def this_process() -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class SessionSettings:
     """The options with their defaults, checked. Fields as in ``SessionOptions``."""
 
     principal: str = "default"

@@ -11,7 +11,7 @@ from segue.lease.item import Known
 from segue.session.session import Session
 
 
-class SessionFacts:
+class SessionProperties:
     """One session of this process, to be looked at."""
 
     def __init__(self) -> None:

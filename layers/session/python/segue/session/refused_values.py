@@ -14,7 +14,7 @@ from segue.errors import ValueRefused
 from segue.session.listeners import Listeners
 
 
-class Refused(Protocol):
+class OnRefused(Protocol):
     """Takes a value that was not recorded as it is."""
 
     def __call__(self, whose: str, refused: ValueRefused, *, remember: bool) -> None:
@@ -27,7 +27,7 @@ class Refused(Protocol):
         """
 
 
-def raise_refused(whose: str, refused: ValueRefused, *, remember: bool) -> None:  # noqa: ARG001 - a ``Refused``
+def raise_refused(whose: str, refused: ValueRefused, *, remember: bool) -> None:  # noqa: ARG001 - a ``OnRefused``
     """Raise it at once."""
     raise refused
 
@@ -53,7 +53,7 @@ class RefusedValues:
         self._refused_listeners.add(callback)
 
     def _refuse_value(self, whose: str, refused: ValueRefused, *, remember: bool) -> None:
-        """Log and tell a refusal; see ``Refused``."""
+        """Log and tell a refusal; see ``OnRefused``."""
         facts = {"agent": whose, "path": refused.path, "reason": refused.reason}
         logger.warning("a value was not recorded as it is: convert it first", extra=facts)
         self._refused_listeners.tell(refused)

@@ -49,10 +49,10 @@ SPREAD = 0.1
 """Part of the time between two heartbeats over which those of a process are spread, each anew."""
 
 
-class Beating(Protocol):
+class Scheduled(Protocol):
     """Something that the heartbeat schedule keeps alive."""
 
-    async def heartbeat(self) -> float | None:
+    async def beat(self) -> float | None:
         """Do what is due. Return seconds until the next call, None to be left alone from now on."""
         ...
 
@@ -130,14 +130,14 @@ class HeartbeatSchedule:
         self._loop = loop
         self._clock = clock
         self._dice = dice or random.Random()  # noqa: S311 - spreads load, hides nothing
-        self._due: list[tuple[float, int, weakref.ref[Beating]]] = []
+        self._due: list[tuple[float, int, weakref.ref[Scheduled]]] = []
         self._order = itertools.count()
         self._timer: asyncio.TimerHandle | None = None
         self._running: set[asyncio.Task[None]] = set()
         self.lateness = 0.0
         """Seconds that the latest heartbeat was late, for the benchmarks."""
 
-    def add(self, session: Beating, delay: float) -> None:
+    def add(self, session: Scheduled, delay: float) -> None:
         """Call ``session`` after ``delay`` seconds at the latest; must be called on the schedule's loop."""
         due = self._clock.now() + delay * self._dice.uniform(1 - SPREAD, 1)
         heapq.heappush(self._due, (due, next(self._order), weakref.ref(session)))
@@ -160,9 +160,9 @@ class HeartbeatSchedule:
                 task.add_done_callback(self._running.discard)
         self._arm()
 
-    async def _beat(self, session: Beating) -> None:
+    async def _beat(self, session: Scheduled) -> None:
         try:
-            delay = await session.heartbeat()
+            delay = await session.beat()
         except Exception:
             logger.exception("heartbeat failed unexpectedly")
             delay = 1.0

@@ -1,4 +1,4 @@
-"""One session in the hands of this process: the lease, the journal, and their upkeep.
+"""One session of this process: the lease, its heartbeat and the journal.
 
     session = Session("alice/notes", stores, heartbeats=…, clock=…)
     await session.open(timeout=15)       acquire and read
@@ -20,17 +20,17 @@ from collections.abc import AsyncIterator
 from segue.clock import Clock
 from segue.errors import JournalCorrupt, SegueError, SessionFenced, StorageUnavailable
 from segue.ids import shown
-from segue.journal.garbage import sweep_ended
-from segue.journal.reader import Journal, ReadAhead, read_held, read_unheld
+from segue.journal.garbage import collect_ended
+from segue.journal.reader import ReadAhead, StoredJournal, read_held, read_unheld
 from segue.journal.records import Record
 from segue.journal.writer import JournalWriter
 from segue.lease.item import GuardItem
-from segue.lease.item_reader import wall_of
+from segue.lease.item_reader import storage_time
 from segue.lease.lease import Lease
 from segue.lease.takeover import Probe
-from segue.session.heartbeat import CLOSE_TIMEOUT_S, Upkeep
+from segue.session.heartbeat import CLOSE_TIMEOUT_S, Heartbeat
 from segue.session.runtime import HeartbeatSchedule
-from segue.session.standby import Prepared
+from segue.session.standby import Standby
 from segue.storage.stores import Stores
 
 logger = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ class Session:
 
     Attributes:
         lease: The right to write it.
-        upkeep: What keeps the lease alive.
+        heartbeat: Renews the lease.
         restored: What was read when it was opened.
         writer: Appends to it, once it is open.
     """
@@ -56,9 +56,9 @@ class Session:
     def __init__(self, lease: Lease, stores: Stores, heartbeats: HeartbeatSchedule, clock: Clock) -> None:
         """Prepare; no I/O."""
         self.lease = lease
-        self.restored: Journal | None = None
+        self.restored: StoredJournal | None = None
         self.writer: JournalWriter | None = None
-        self.upkeep = Upkeep(lease, heartbeats)
+        self.heartbeat = Heartbeat(lease, heartbeats)
         self._stores = stores
         self._clock = clock
         self._left: GuardItem | None = None
@@ -114,14 +114,14 @@ class Session:
         return self.writer
 
     async def open(
-        self, timeout: float, probe: Probe | None = None, prepared: Prepared | None = None, *, whole: bool = True
-    ) -> Journal:
+        self, timeout: float, probe: Probe | None = None, standby: Standby | None = None, *, whole: bool = True
+    ) -> StoredJournal:
         """Acquire the session and read it.
 
         Args:
             timeout: Seconds to wait for another holder, here and when a write after a release takes it again.
             probe: Evidence that a holder is dead.
-            prepared: What was read before.
+            standby: The session as it was read in advance.
             whole: Refuse a session with a record that cannot be decoded, rather than read the rest.
 
         Raises:
@@ -131,15 +131,15 @@ class Session:
             StorageUnavailable: Storage does not answer.
         """
         ahead = ReadAhead(self._stores.objects, self._stores.prefix)
-        left, trying = (prepared.left, None) if prepared else (None, ahead.begin if whole else None)
+        left, trying = (standby.left, None) if standby else (None, ahead.begin if whole else None)
         try:
             item = await self.lease.acquire(timeout, probe, left, trying)
         except BaseException:
             ahead.drop()
             raise
-        self.upkeep.begin()
+        self.heartbeat.begin()
         try:
-            known = prepared.read_for(item) if prepared else await ahead.journal(item)
+            known = standby.read_for(item) if standby else await ahead.journal(item)
             restored = known or await self._read(item, whole=whole)
             writer = JournalWriter(self.lease, self._stores.objects, self._stores.prefix, self._clock, restored)
             if item.scrub:
@@ -148,25 +148,25 @@ class Session:
             elif self.lease.took_over:
                 writer.collect_soon()
         except BaseException:
-            await self.upkeep.let_go()
+            await self.heartbeat.release()
             raise
         finally:
             ahead.drop()
         writer.reopen_with(self._reopen)
-        writer.when_fenced(self.upkeep.lost)
+        writer.on_fenced(self.heartbeat.lost)
         self._reopening = (timeout, probe)
         self.restored = restored
-        self.writer = self.upkeep.writer = writer
+        self.writer = self.heartbeat.writer = writer
         return restored
 
-    async def _read(self, item: GuardItem, *, whole: bool) -> Journal:
+    async def _read(self, item: GuardItem, *, whole: bool) -> StoredJournal:
         try:
             return await read_held(self._stores.objects, self._stores.prefix, item, whole=whole)
         except JournalCorrupt:
             await self.lease.check()  # whoever has taken over meanwhile may have folded what was being read
             raise
 
-    async def read(self, *, whole: bool = True) -> Journal:
+    async def read(self, *, whole: bool = True) -> StoredJournal:
         """Read everything that is committed, whether the lease is held or not.
 
         Args:
@@ -214,16 +214,16 @@ class Session:
             StorageUnavailable: Storage does not answer.
         """
         writer = self.live
-        if self.upkeep.forsaken:
+        if self.heartbeat.expiring:
             await self.durable(timeout=CLOSE_TIMEOUT_S)  # whether the last commit was accepted has to be known
         async with self._between_commits(writer):
             if (lost := self.lease.lost or writer.failure) and isinstance(lost, SessionFenced):
                 raise lost
             if not self.lease.held:
                 await self._reopen()
-            elif self.upkeep.forsaken:
+            elif self.heartbeat.expiring:
                 await self.lease.beat()
-                self.upkeep.begin()
+                self.heartbeat.begin()
 
     async def close(self, timeout: float | None = None) -> None:
         """Flush and release. The next write takes the session again, if nobody wrote in between.
@@ -267,16 +267,16 @@ class Session:
             logger.warning("not released, the lease expires", extra={"error": str(error)})
             if for_good:
                 writer.fail(self.lease.fenced(None))
-            self.upkeep.forsake()
+            self.heartbeat.let_expire()
 
     async def _release(self, writer: JournalWriter, timeout: float) -> None:
-        if writer.undecided:
+        if writer.in_flight:
             raise StorageUnavailable("whether the last commit was accepted is not known")
         await writer.settle_chores(min(CHORES_TIMEOUT_S, timeout))
         self._left = self.lease.item
         if writer.left:
             writer.fail(self.lease.fenced(None))
-        await self.upkeep.let_go()
+        await self.heartbeat.release()
 
     @contextlib.asynccontextmanager
     async def _between_commits(self, writer: JournalWriter, timeout: float | None = None) -> AsyncIterator[None]:
@@ -316,9 +316,9 @@ class Session:
                         await self._reopen()  # it was let go; if it has ended since, its tombstone tells
                 self._tombstone = await self.lease.bury(TOMBSTONE_S)
                 writer.fail(self.lease.fenced(None))
-        await sweep_ended(stores.objects, stores.prefix, self._tombstone, wall_of(stores.guard, self._clock))
+        await collect_ended(stores.objects, stores.prefix, self._tombstone, storage_time(stores.guard, self._clock))
 
     async def _reopen(self) -> None:
         timeout, probe = self._reopening
         await self.lease.acquire(timeout, probe, left=self._left)
-        self.upkeep.begin()
+        self.heartbeat.begin()

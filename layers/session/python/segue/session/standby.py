@@ -13,13 +13,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from segue.history.fold import History
-from segue.journal.reader import Journal
+from segue.journal.reader import StoredJournal
 from segue.journal.records import Record, decode_record, encode_record
 from segue.lease.item import GuardItem
 
 
 @dataclass(slots=True)
-class Prepared:
+class Standby:
     """What was read ahead of holding, and what was recorded on it.
 
     Attributes:
@@ -29,7 +29,7 @@ class Prepared:
         built_on: Whether an agent was made of it.
     """
 
-    journal: Journal
+    journal: StoredJournal
     history: History
     records: list[Record] = field(default_factory=list)
     built_on: bool = False
@@ -53,6 +53,6 @@ class Prepared:
         self.records += [decode_record(encode_record(record)) for record in records]
         return self.head + len(self.records)
 
-    def read_for(self, item: GuardItem) -> Journal | None:
+    def read_for(self, item: GuardItem) -> StoredJournal | None:
         """What was read, if it is what a newly acquired item names; None if the session has gone on."""
         return self.journal.under(item)

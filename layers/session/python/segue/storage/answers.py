@@ -1,6 +1,6 @@
-"""Errors that say what storage answered, and whether it answered at all.
+"""Errors of storage, translated by whether storage answered and what it answered.
 
-    decided    a condition that does not hold, a key that is not there   let through by ``segue.storage.aws``
+    decided    a condition that does not hold, a key that is not there   passed on by ``segue.storage.aws``
     passing    throttled, in conflict, damaged, 5xx                      StorageUnavailable: sent again
     unread     no code of the service: a truncated body, a proxy's page  StorageUnavailable: the outcome is not known
     refused    a code of the service that asking again does not change   StorageRefused, with its remedy
@@ -25,7 +25,7 @@ from segue.errors import SegueError, StorageRefused, StorageUnavailable
 OPERATIONS: Final = frozenset(
     {"GetItem", "UpdateItem", "Scan", "GetObject", "PutObject", "DeleteObjects", "ListObjectsV2"}
 )
-"""What Segue asks for. A refusal of anything else (AssumeRole, GetRoleCredentials) is one of credentials."""
+"""Operations that Segue calls. A refusal of any other (AssumeRole, GetRoleCredentials) is one of credentials."""
 
 RENEW: Final = "renew or replace the AWS credentials"
 COMPARE: Final = "check the AWS credentials and this machine's clock"
@@ -33,7 +33,7 @@ COMPARE: Final = "check the AWS credentials and this machine's clock"
 _BROKEN = 500
 _CONFLICT = 409  # S3: another conditional write of this key is under way; DynamoDB: a transaction is
 _CODE = re.compile(r"[A-Za-z][\w.]*")
-"""A code of AWS. Where botocore finds none it gives the status, or nothing."""
+"""The form of an AWS error code. Where botocore finds no code it gives the status, or nothing."""
 
 _PASSING = frozenset(  # answered with a status of 400 and the like, though nothing is wrong with the request
     {
@@ -91,40 +91,40 @@ _NOT_THERE = frozenset(  # by name: which of them there are depends on botocore'
         "UnknownCredentialError",
     }
 )
-_ASKED = frozenset({"CredentialRetrievalError", "HTTPClientError", "MetadataRetrievalError"})  # who gives credentials
+_ASKED = frozenset({"CredentialRetrievalError", "HTTPClientError", "MetadataRetrievalError"})  # of credential services
 _MISCONFIGURED = frozenset({"NoRegionError", "ParamValidationError"})
 
 
 AWS_ERRORS: Final = (BotoCoreError, ClientError, RuntimeError)
-"""Everything that a call of boto3 raises when AWS does not do what it is asked. botocore raises RuntimeError when the
-credentials that it was given anew have run out as well."""
+"""Errors that a call of boto3 raises when AWS does not carry it out. botocore raises RuntimeError when renewed
+credentials have expired, too."""
 
 
 class Unread(BotoCoreError):  # noqa: N818 - it names what came
-    """An answer that storage did not give like this: truncated, damaged, or another server's."""
+    """An answer that cannot be storage's own: truncated, damaged, or another server's."""
 
     fmt = "{problem}"
 
 
 def credentials_remedy(error: Exception) -> str | None:
-    """What to do about credentials, if it is them that an error of boto3 is about and that waiting does not cure it."""
+    """Return the remedy for credentials, if an error of boto3 is about them and waiting does not help; else None."""
     if isinstance(error, ClientError):
         foreign = error.operation_name.startswith(("Assume", "GetRole")) and not _passes(error)
         return remedy_of(code_of(error)) or (RENEW if foreign else None)
     if isinstance(error, RuntimeError) and "credentials" in str(error):
-        return RENEW  # botocore's: what it was given when it renewed them has run out, too
+        return RENEW  # botocore's: the credentials that it got when it renewed them have expired, too
     return RENEW if _kinds(error) & _NOT_THERE else None
 
 
 def remedy_of(code: str) -> str | None:
-    """What to do about a code of any service of AWS, if it is credentials that it is about."""
+    """Return the remedy for credentials, if an error code of any AWS service is about them; else None."""
     if code in _WRONGLY_SIGNED:
         return COMPARE
     return RENEW if code in _NOT_ACCEPTED else None
 
 
 def reason_of(error: Exception) -> str:
-    """Name an error in a log line: a service's code, and what to do if it is credentials that it is about."""
+    """Name an error in a log line: a service's code, and the remedy if it is about credentials."""
     name = (code_of(error) if isinstance(error, ClientError) else "") or type(error).__name__
     remedy = credentials_remedy(error)
     return f"{name}: {remedy}" if remedy else name
@@ -137,17 +137,17 @@ def code_of(error: ClientError) -> str:
 
 
 def is_answer(error: ClientError, codes: AbstractSet[str]) -> bool:
-    """Whether an error is an answer that decides, one of ``codes``."""
+    """Tell whether an error is an answer of storage with one of ``codes``: its outcome is known."""
     return code_of(error) in codes and error.operation_name in OPERATIONS
 
 
 def translated(error: Exception, resource: str, what: str) -> SegueError:
-    """Return what an error of boto3 means to a session.
+    """Translate an error of boto3 into Segue's.
 
     Args:
-        error: What the client raised.
+        error: The client's error.
         resource: The bucket or table.
-        what: What of it was asked for.
+        what: The key or operation, for the message.
     """
     if isinstance(error, ClientError):
         message = _told(error, what)
@@ -164,10 +164,10 @@ def translated(error: Exception, resource: str, what: str) -> SegueError:
 
 
 def not_made(error: Exception, resource: str) -> SegueError:
-    """Return what an error means that came when a client was made: no region, no such profile, credentials.
+    """Translate an error of making a client: no region, no such profile, credentials.
 
     Args:
-        error: What boto3 raised.
+        error: boto3's error.
         resource: The table that the client is for.
     """
     if isinstance(error, ClientError) or _kinds(error) & _ASKED:
@@ -176,7 +176,7 @@ def not_made(error: Exception, resource: str) -> SegueError:
 
 
 def _passes(error: ClientError) -> bool:
-    """Whether the same request may be answered otherwise in a moment, or was not answered by storage at all."""
+    """Tell whether a retry may be answered otherwise, or storage gave no answer at all."""
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", _BROKEN)
     code = code_of(error)
     return status >= _BROKEN or status == _CONFLICT or code in _PASSING or not code
@@ -195,10 +195,10 @@ def _kinds(error: Exception) -> set[str]:
 
 
 def read_whole[Client](client: Client) -> Client:
-    """Have a client of S3 or DynamoDB let no answer pass for "nothing there" that was truncated, or is a proxy's page.
+    """Make a client of S3 or DynamoDB refuse truncated answers and proxies' pages, which would read as "not there".
 
     Returns:
-        The same client. It raises ``Unread`` (a BotoCoreError) instead, whatever became of what was asked.
+        The same client. It raises ``Unread`` (a BotoCoreError) instead; the request's outcome is unknown then.
     """
     events: Any = client.meta.events  # type: ignore[attr-defined]  # all clients of boto3 have them
     events.register("before-parse", _must_be_whole)
@@ -209,12 +209,12 @@ _ROOTS: Final = {"ListObjectsV2": b"<ListBucketResult", "DeleteObjects": b"<Dele
 
 
 def _must_be_whole(operation_model: Any, response_dict: Mapping[str, Any], **_: Any) -> None:
-    """Look at an answer before it is read.
+    """Check an answer before botocore parses it.
 
     Raises:
-        Unread: It is not what the service says. What was asked may have been done.
+        Unread: It cannot be the service's. The request may have been carried out.
     """
-    if response_dict["status_code"] >= 300:  # of these the code tells
+    if response_dict["status_code"] >= 300:  # errors have a code, which decides
         return
     name, body = operation_model.name, response_dict["body"]
     if name in _ROOTS:

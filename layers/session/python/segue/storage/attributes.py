@@ -16,7 +16,7 @@ Attributes = dict[str, Value]
 
 
 def plain(attributes: Mapping[str, Mapping[str, Any]]) -> Attributes:
-    """Turn DynamoDB's typed attribute values into plain ones. What has no plain form is left, for ``parse`` to name."""
+    """Turn DynamoDB's typed attribute values into plain ones. A value without a plain form stays for ``parse``."""
     return {name: _plain(value) for name, value in attributes.items()}
 
 

@@ -1,8 +1,7 @@
 """DynamoDB and S3 behind the storage interface.
 
-boto3 blocks, so every call runs on the executor that it was given, never on an event loop. Its own retries
-send the identical request again, which conditional writes make safe: whoever finds the condition failed looks
-whether the winner is itself.
+boto3 blocks, so every call runs on an executor, never on an event loop. boto3's own retries send the identical
+request again, which conditional writes make safe: a writer whose condition failed checks whether the winner is itself.
 """
 
 from __future__ import annotations
@@ -90,7 +89,7 @@ class DynamoGuard:
 
     def _hear(self, answer: Any) -> None:
         date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
-        with contextlib.suppress(ValueError):  # what stands between may have taken it away
+        with contextlib.suppress(ValueError):  # a proxy may have removed the header
             self._told = parsedate_to_datetime(date).timestamp(), self._clock.now()
 
     async def keys(self, prefix: str) -> list[str]:
@@ -157,7 +156,7 @@ class S3Objects:
                 **options,
                 **self._encryption,
             )
-            _version(answer)  # S3 names it; who answers 200 without one has stored nothing
+            _version(answer)  # S3 names it; a server that answers 200 without one has stored nothing
 
         try:
             await self._call(request, key)
@@ -199,7 +198,7 @@ def _version(answer: Mapping[str, Any]) -> str:
     """The tag of an object's version.
 
     Raises:
-        Unread: There is none, so that it was not S3 that answered.
+        Unread: There is none, so the answer is not S3's.
     """
     if not (etag := answer.get("ETag")):
         raise Unread(problem="an answer without a version of the object: not by S3")
@@ -249,7 +248,7 @@ def update_request(table: str, write: ConditionalWrite) -> dict[str, Any]:
 
 
 async def _call(executor: Executor, request: Callable[[], _T], resource: str, what: str, answers: set[str]) -> _T:
-    """Run a blocking request about ``what``; let ``answers`` through and translate what went wrong."""
+    """Run a blocking request about ``what``; pass errors with a code of ``answers`` on, and translate all others."""
 
     def run() -> _T:
         try:
@@ -260,7 +259,7 @@ async def _call(executor: Executor, request: Callable[[], _T], resource: str, wh
             if is_answer(error, answers):
                 raise
             raise translated(error, resource, what) from error
-        except Exception as error:  # botocore's parsers raise what they like of an answer that is none
+        except Exception as error:  # botocore's parsers raise any error for an answer that they cannot parse
             raise translated(error, resource, what) from error
 
     return await asyncio.get_running_loop().run_in_executor(executor, run)

@@ -33,18 +33,18 @@ _LONGEST_BACKOFF_S = 20.0
 _OBJECT_ATTEMPTS = 3
 _GUARD_ATTEMPTS = 2
 _CONNECTING = 0.25
-"""Part of an attempt's time that the connection may take."""
+"""Fraction of an attempt's time that opening the connection may take; after it, the attempt has failed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Waits:
-    """How long the guard is waited for, in seconds.
+class GuardTimeouts:
+    """Time limits of requests for guard items, in seconds.
 
     Attributes:
         lease: The lease's duration, for messages.
-        request: A request, repeats included.
-        heartbeat: A heartbeat.
-        connections: Of heartbeats, at most.
+        request: Limit of a request, retries included.
+        heartbeat: Limit of a heartbeat.
+        connections: Connections for heartbeats, at most.
     """
 
     lease: float
@@ -54,18 +54,18 @@ class Waits:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """What clients are made with, but for credentials.
+class AwsClientSettings:
+    """Settings of the AWS clients, credentials excepted.
 
     Attributes:
-        waits: For the guard.
-        connections: At most, of objects and of the guard.
+        timeouts: Time limits of requests for guard items.
+        connections: Connections for objects, and for guard items, at most each.
         theirs: The user's own configuration, merged over Segue's.
-        region: AWS region, None as boto3 finds it.
-        endpoint_url: Of emulators.
+        region: AWS region; None: as boto3 finds it.
+        endpoint_url: URL of an emulator.
     """
 
-    waits: Waits
+    timeouts: GuardTimeouts
     connections: int
     theirs: Config | None = None
     region: str | None = None
@@ -73,42 +73,42 @@ class Settings:
 
     @property
     def objects(self) -> Config:
-        """Of the client for objects."""
+        """Configuration of the client for objects."""
         return self._merged(connect=2.0, read=5.0, attempts=_OBJECT_ATTEMPTS)
 
     @property
     def guard(self) -> Config:
-        """Of the client for the guard."""
-        attempt = (self.waits.request - _backoff(_GUARD_ATTEMPTS)) / _GUARD_ATTEMPTS
+        """Configuration of the client for guard items."""
+        attempt = (self.timeouts.request - _backoff(_GUARD_ATTEMPTS)) / _GUARD_ATTEMPTS
         connect = attempt * _CONNECTING
         return self._merged(connect=connect, read=attempt - connect, attempts=_GUARD_ATTEMPTS)
 
     @property
     def heartbeats(self) -> Config:
-        """Of the client for heartbeats: one attempt, since the next one comes soon."""
-        guard, connect = self.guard, self.waits.heartbeat * _CONNECTING
+        """Configuration of the client for heartbeats: one attempt, since the next heartbeat comes soon."""
+        guard, connect = self.guard, self.timeouts.heartbeat * _CONNECTING
         return guard.merge(
             Config(
                 connect_timeout=min(_of(guard, "connect_timeout"), connect),
-                read_timeout=min(_of(guard, "read_timeout"), self.waits.heartbeat - connect),
+                read_timeout=min(_of(guard, "read_timeout"), self.timeouts.heartbeat - connect),
                 retries={"mode": "standard", "total_max_attempts": 1},
-                max_pool_connections=self.waits.connections,
+                max_pool_connections=self.timeouts.connections,
             )
         )
 
     def check(self) -> None:
-        """See that the user's settings leave a holder its lease.
+        """Check that a request with the user's settings ends before the lease does.
 
         Raises:
             ValueError: A request to the guard may take longer than the lease.
         """
-        guard, waits = self.guard, self.waits
+        guard, timeouts = self.guard, self.timeouts
         attempts = _attempts(guard)
         longest = attempts * (_of(guard, "connect_timeout") + _of(guard, "read_timeout")) + _backoff(attempts)
-        if self.theirs is not None and longest > waits.request:
+        if self.theirs is not None and longest > timeouts.request:
             raise ValueError(
                 f"boto_client_config lets a request to DynamoDB take {longest:g} s ({attempts} attempts), and a lease "
-                f"of {waits.lease:g} s leaves {waits.request:g} s: lower connect_timeout, read_timeout or the "
+                f"of {timeouts.lease:g} s leaves {timeouts.request:g} s: lower connect_timeout, read_timeout or the "
                 "attempts in retries, or lengthen the lease"
             )
 
@@ -136,7 +136,7 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True)
-class Clients:
+class AwsClients:
     """The clients of a bucket and a table."""
 
     objects: S3Client
@@ -145,33 +145,33 @@ class Clients:
 
 
 class _DefaultSession:
-    """Stands for a new ``boto3.Session()``, where none is given."""
+    """The key of clients that were made from a new ``boto3.Session()``."""
 
 
 class _Made:
-    """Clients of one origin."""
+    """Clients that were made with the same credentials."""
 
     def __init__(self, origin: object, source: boto3.Session | None) -> None:
         """Begin with none.
 
         Args:
-            origin: What they are made from.
-            source: Makes them; None: the session that was given, which is not to be kept alive by this.
+            origin: The credentials, as ``_origin`` gives them.
+            source: Session that makes the clients; None: the caller's, which this must not keep alive.
         """
         self.origin = origin
         self._source = source
         self._clients: dict[tuple[Any, ...], Any] = {}
         self._lock = threading.Lock()
 
-    def client(self, service: str, given: boto3.Session | None, settings: Settings, config: Config) -> Any:
-        """Return a client that is there, or make it: credentials may have to be fetched for it."""
+    def client(self, service: str, given: boto3.Session | None, settings: AwsClientSettings, config: Config) -> Any:
+        """Return a client, made on its first use: credentials may have to be fetched for it."""
         key = service, repr(sorted(vars(config).items(), key=str)), settings.region, settings.endpoint_url
-        with self._lock:  # of its own: nobody else's credentials are waited for
+        with self._lock:  # one for each origin: no session waits for another's credentials
             if key not in self._clients:
                 self._clients[key] = self._new(service, given, settings, config)
             return self._clients[key]
 
-    def _new(self, service: str, given: boto3.Session | None, settings: Settings, config: Config) -> Any:
+    def _new(self, service: str, given: boto3.Session | None, settings: AwsClientSettings, config: Config) -> Any:
         source: Any = self._source or given
         client = source.client(service, config=config, region_name=settings.region, endpoint_url=settings.endpoint_url)
         if service == "s3":
@@ -181,24 +181,24 @@ class _Made:
 
 
 _made: WeakKeyDictionary[Any, _Made] = WeakKeyDictionary()
-"""By boto3 session: clients go with the session that somebody made for a role, say."""
+"""Clients by boto3 session: they are freed with the session that a caller made, for a role, say."""
 
 _lock = threading.Lock()
 
 
-def clients_of(boto_session: boto3.Session | None, settings: Settings) -> Clients:
-    """Return clients, those that are there already if they would be made anew from the same. Blocks.
+def clients_of(boto_session: boto3.Session | None, settings: AwsClientSettings) -> AwsClients:
+    """Return the clients of a boto3 session and settings, made once for each. Blocks.
 
     Args:
         boto_session: For credentials and region; None: a new ``boto3.Session()`` as the environment has it now.
-        settings: The rest.
+        settings: All else.
 
     Raises:
         BotoCoreError: No region, no such profile, and the like.
         ValueError: The endpoint is no URL.
     """
     made = _found(boto_session)
-    return Clients(
+    return AwsClients(
         made.client("s3", boto_session, settings, settings.objects),
         made.client("dynamodb", boto_session, settings, settings.guard),
         cast("DynamoDBClient", _Later(lambda: made.client("dynamodb", boto_session, settings, settings.heartbeats))),
@@ -206,7 +206,7 @@ def clients_of(boto_session: boto3.Session | None, settings: Settings) -> Client
 
 
 class _Later:
-    """A client that is made when it is first used."""
+    """A client that is made on its first use."""
 
     def __init__(self, make: Callable[[], Any]) -> None:
         self._make = make
@@ -219,7 +219,7 @@ class _Later:
 
 
 def _found(boto_session: boto3.Session | None) -> _Made:
-    """What was made from the same origin; what was made from an earlier one is forgotten."""
+    """Return the clients of a session's present credentials. Those of earlier credentials are dropped."""
     import boto3  # half a second that only a first open pays
 
     key, origin = boto_session or _DefaultSession, _origin(boto_session)
@@ -231,10 +231,10 @@ def _found(boto_session: boto3.Session | None) -> _Made:
 
 
 def _origin(boto_session: boto3.Session | None) -> object:
-    """What decides which credentials a client signs with.
+    """Return a value that differs when a client would sign with other credentials.
 
-    Of a session that was given: the credentials that it has now, which may be replaced. Else what a new session would
-    read: the environment, and the files of profiles. Those that renew themselves (roles, SSO) need no more than that.
+    For a caller's session: its present credentials, which it may replace. Otherwise the sources of a new session: the
+    environment, and the files of profiles. Credentials that renew themselves (roles, SSO) need no more.
     """
     if boto_session is not None:
         return boto_session.get_credentials()  # compares by identity
@@ -270,8 +270,8 @@ def _backoff(attempts: int) -> float:
 
 
 def _forget() -> None:
-    """Let a forked child make its own. Whoever held the lock is not there any more."""
-    global _lock  # noqa: PLW0603 - a lock cannot be made free by whoever does not hold it
+    """Drop all clients in a forked child, which makes its own. The thread that held the lock is not in the child."""
+    global _lock  # noqa: PLW0603 - only the thread that holds a lock can release it
     _lock = threading.Lock()
     _made.clear()
 

@@ -9,10 +9,10 @@ compare-and-write atomic, and the kernel drops it when its process dies. A file 
 written beside its place, synced, renamed, and the directory synced, so that kill -9 and power loss leave no
 half of one in a place that is read. Network file systems whose flock or rename is not atomic will not do.
 
-What is made here is its owner's alone: directories 0700, files 0600. A directory that is there stays as it is.
+New directories have mode 0700, new files 0600. The mode of an existing directory stays.
 
-A file system that does not tell upper from lower case takes the names of two sessions for one. The item says whose it
-is, so the second of them is refused, and reads and writes nothing of the first.
+On a file system that ignores case, two session ids may name one file. The item names its session, so the second
+session is refused, and neither reads nor writes records of the first.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ from segue.storage.interface import (
 _T = TypeVar("_T")
 
 _TEMPORARY = "~writing-"
-"""Begins the names of files that are being written. No id has a tilde, so no item or object is taken for one."""
+"""Prefix of the names of files that are being written. No id has a tilde, so no item or object has such a name."""
 
 LOCK_S = 2.0
-"""Seconds to wait for a lock. Who is stopped in the very middle of a write has it until it goes on or dies; a thread
-that waited for as long would be missing to all sessions of this process."""
+"""Seconds to wait for a file's lock, then StorageUnavailable. A process that is stopped in the middle of a write keeps
+its lock, and a thread that waits for it serves no other session."""
 
 _LOCK_POLL_S = 0.002
 
@@ -271,10 +271,10 @@ def _sync_directory(directory: Path) -> None:
 
 
 def _lock(descriptor: int, path: Path) -> None:
-    """Lock an open file; closing it lets go.
+    """Lock an open file; closing it releases the lock.
 
     Raises:
-        StorageUnavailable: Another process kept it for ``LOCK_S``.
+        StorageUnavailable: Another process kept the lock for ``LOCK_S``.
     """
     deadline = time.monotonic() + LOCK_S
     while True:
@@ -282,7 +282,7 @@ def _lock(descriptor: int, path: Path) -> None:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() >= deadline:
-                raise StorageUnavailable(f"{path}: locked for {LOCK_S} s by one that is slow or stopped") from None
+                raise StorageUnavailable(f"{path}: locked for {LOCK_S} s by a slow or stopped process") from None
             time.sleep(_LOCK_POLL_S)
         else:
             return

@@ -1,8 +1,8 @@
-"""What the protocol asks of storage: conditional writes on one item, and whole objects.
+"""Interface of storage: conditional writes on one item, and whole objects.
 
-Everything Segue promises rests on these few operations being atomic. DynamoDB and S3 give them; so do a
-local directory and, for simulations, a dictionary. The conditions are data, so that each implementation
-decides the very same race and a simulation can leave one out and watch what breaks.
+Segue's invariants rest on these few operations being atomic. DynamoDB and S3 give them; so do a local directory
+and, for simulations, a dictionary. The conditions are data, so that each implementation decides the very same race,
+and a simulation can leave one out and see which invariant breaks.
 """
 
 from __future__ import annotations
@@ -102,10 +102,10 @@ class GuardStore(Protocol):
         ...
 
     def wall(self) -> float | None:
-        """The time now by storage's own clock, in seconds since 1970.
+        """Return the time by storage's own clock, in seconds since 1970.
 
-        At the moment that a request is answered, it is the time of that answer. None: storage has no clock but this
-        machine's, or has not answered yet.
+        Directly after an answer, it is the time of that answer. None: storage has no clock but this machine's, or has
+        not answered yet.
         """
         ...
 

@@ -9,13 +9,13 @@ from segue.storage.interface import GuardStore, ObjectStore
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """Where a session is kept.
+    """The stores of one session.
 
     Attributes:
-        guard: Guard items.
-        objects: Objects.
-        prefix: Of all object keys: "" or ending in "/".
-        heartbeats: The same guard items, asked by heartbeats only, so that they wait for nothing else; None: ``guard``.
+        guard: Store of the guard item.
+        objects: Store of the objects.
+        prefix: Prefix of all object keys: "" or ending in "/".
+        heartbeats: Store of the guard item for heartbeats alone, which wait for nothing else there; None: ``guard``.
     """
 
     guard: GuardStore

@@ -17,7 +17,7 @@ from segue.history.approvals import (
     DENIED,
     KIND,
     NO_INTERRUPTS,
-    Approval,
+    RecordedApproval,
     approval,
     latest_of,
     open_of,
@@ -43,7 +43,7 @@ class Approvals:
         records: What people were asked, and what became of it, in order.
     """
 
-    def __init__(self, agent: WeakAgent, records: Sequence[Approval], record: Record) -> None:
+    def __init__(self, agent: WeakAgent, records: Sequence[RecordedApproval], record: Record) -> None:
         """Begin with what the session has.
 
         Args:
@@ -57,12 +57,12 @@ class Approvals:
         self._record = record
 
     @property
-    def open(self) -> Approval | None:
+    def open(self) -> RecordedApproval | None:
         """What was asked last, if nothing has closed it."""
         return open_of(self.records)
 
     @property
-    def told(self) -> list[Approval]:
+    def told(self) -> list[RecordedApproval]:
         """What clients are told of, in order."""
         return [one for one in self.records if one.status != "refused"]
 
@@ -90,7 +90,7 @@ class Approvals:
             return None
         return latest.why if waiting_tools(state) else None
 
-    def ask(self, seconds: float) -> Approval:
+    def ask(self, seconds: float) -> RecordedApproval:
         """Queue that people are asked for all that the agent waits for.
 
         Args:
@@ -98,7 +98,7 @@ class Approvals:
         """
         return self._add({"status": "asked", "requests": self.unanswered, "seconds": seconds}, None)
 
-    def answer(self, responses: Mapping[str, Any], inputs: Inputs = None) -> Approval:
+    def answer(self, responses: Mapping[str, Any], inputs: Inputs = None) -> RecordedApproval:
         """Queue that what was asked is answered, and give the agent the responses. Then resume it.
 
         Args:
@@ -108,7 +108,7 @@ class Approvals:
         self._put(with_responses(self._state, responses))
         return self._add(self._closing("answered", None), inputs)
 
-    def deny(self, status: str, why: str) -> Approval:
+    def deny(self, status: str, why: str) -> RecordedApproval:
         """Queue that what the agent waits for is denied.
 
         If tools wait, resume the agent: ``denial`` is their result. If none do, there is nothing to cancel, and nothing
@@ -127,7 +127,7 @@ class Approvals:
         answer = {"role": "assistant", "content": [{"text": why}], "tracking_id": str(uuid.uuid4())}
         return self._add(closing, None, answer)
 
-    def withdraw(self, why: str) -> Approval:
+    def withdraw(self, why: str) -> RecordedApproval:
         """Queue that what was asked is not waited for any more."""
         return self._add(self._closing("withdrawn", why), None)
 
@@ -172,7 +172,7 @@ class Approvals:
         closing |= {"of": asked.number} if asked else {}
         return closing | ({"why": why} if why else {})
 
-    def _add(self, data: dict[str, Any], inputs: Inputs, message: dict[str, Any] | None = None) -> Approval:
+    def _add(self, data: dict[str, Any], inputs: Inputs, message: dict[str, Any] | None = None) -> RecordedApproval:
         number, at = self._record(KIND, data, inputs, message)
         self.records.append(made := approval(number, at, data, inputs, {"interrupt_state": self._state}))
         return made

@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class BuiltWith:
+class AgentAsBuilt:
     """An agent as it was built, before anything was restored.
 
     Attributes:
@@ -34,7 +34,7 @@ class BuiltWith:
     prompt: Any
 
     @classmethod
-    def now(cls, agent: LocalAgent) -> BuiltWith:
+    def now(cls, agent: LocalAgent) -> AgentAsBuilt:
         """Look at an agent."""
         internal = copy.deepcopy(internal_of(agent)) if isinstance(agent, Agent) else {}
         return cls(internal, copy.deepcopy(agent.system_prompt_content))

@@ -45,7 +45,7 @@ class _NoModel(BidiModel):
         raise RuntimeError("this agent only carries a history: it cannot be run")
 
 
-class Carried(ConversationManager):
+class CarryingConversationManager(ConversationManager):
     """Keeps the state of any conversation manager as it is."""
 
     def __init__(self) -> None:
@@ -130,7 +130,7 @@ def carrying_agent(agent_id: str, manager: SessionManager[Any] | None = None) ->
         model=_NoModel(),
         agent_id=agent_id,
         session_manager=manager,
-        conversation_manager=Carried(),
+        conversation_manager=CarryingConversationManager(),
         callback_handler=None,
     )
 

@@ -51,10 +51,10 @@ from segue.history.repair import RepairReport, fit
 from segue.history.tool_uses import forget, remember, remembered
 from segue.journal.records import Record
 from segue.session.handle import SessionHandle, in_event_loop
-from segue.session.options import SessionOptions, Settings
+from segue.session.options import SessionOptions, SessionSettings
 from segue.session.weak_references import weakly
 from segue.strands.approvals import Approvals
-from segue.strands.built_agent import BuiltWith
+from segue.strands.built_agent import AgentAsBuilt
 from segue.strands.errors import SessionStorageRefused
 from segue.strands.interrupts import refuse_interrupts
 from segue.strands.multi_agents import MultiAgents
@@ -111,7 +111,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
         Raises:
             ValueError: An id or an option is not valid.
         """
-        super().__init__(session_id, Settings(**options))
+        super().__init__(session_id, SessionSettings(**options))
         self.report: dict[str, RepairReport] = {}
         self._recorders = Recorders(session_id, weakly(self._append, 0))
         self._multi_agents = MultiAgents(self.session_key, weakly(self._append, 0), weakly(self._refuse_value, None))
@@ -170,7 +170,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
         before = {recorder: recorder.snapshot() for recorder in self._recorders.all()}
         try:
             gone_back = [
-                self._restored(recorder.agent, _of(recorder.agent, history), recorder.built_with) for recorder in before
+                self._restored(recorder.agent, _of(recorder.agent, history), recorder.as_built) for recorder in before
             ]
             self._append(record, *(changed for _, records in gone_back for changed in records))
         except BaseException:
@@ -244,7 +244,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
         """
         with self._whole_or_not_at_all():
             refuse_interrupts(agent)
-            if self._prepared is None and self._session is None:
+            if self._standby is None and self._session is None:
                 if in_event_loop():
                     logger.warning(
                         "await session_manager.open() before building the agent, to keep the event loop free"
@@ -282,15 +282,15 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
     @contextmanager
     def _whole_or_not_at_all(self) -> Iterator[None]:
         """Release the session if an agent could not be restored, and no other lives on in it."""
-        prepared = self._prepared
-        built_on = prepared is not None and prepared.built_on
-        if prepared is not None:
-            prepared.built_on = True
+        standby = self._standby
+        built_on = standby is not None and standby.built_on
+        if standby is not None:
+            standby.built_on = True
         try:
             yield
         except BaseException:
-            if prepared is not None:
-                prepared.built_on = built_on
+            if standby is not None:
+                standby.built_on = built_on
             if self._session is not None and not (self._recorders.in_use or self._multi_agents):
                 releasing = self._runtime.submit(self._session.close())
                 if not in_event_loop():
@@ -434,29 +434,29 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
         return stored, records
 
     def _restored(
-        self, agent: LocalAgent, stored: AgentHistory, built_with: BuiltWith | None = None
+        self, agent: LocalAgent, stored: AgentHistory, as_built: AgentAsBuilt | None = None
     ) -> tuple[AgentRecorder, list[Record]]:
         """Give an agent what the session has of it; returns its recorder, and records that are to be queued.
 
         Args:
             agent: The agent.
             stored: What the session has of it.
-            built_with: The agent as it was built, if it goes back to a point where the session had less of it.
+            as_built: The agent as it was built, if it goes back to a point where the session had less of it.
 
         Raises:
             JournalCorrupt: A record is nested too deeply for what is left of the stack.
         """
         try:
-            return self._put_into(agent, stored, built_with)
+            return self._put_into(agent, stored, as_built)
         except RecursionError as error:
             if (found := deepest(stored)) is None:
                 raise
             raise self._located(found) from error
 
     def _put_into(
-        self, agent: LocalAgent, stored: AgentHistory, built_with: BuiltWith | None
+        self, agent: LocalAgent, stored: AgentHistory, as_built: AgentAsBuilt | None
     ) -> tuple[AgentRecorder, list[Record]]:
-        recorder = AgentRecorder(agent, stored, weakly(self._append, 0), weakly(self._refuse_value, None), built_with)
+        recorder = AgentRecorder(agent, stored, weakly(self._append, 0), weakly(self._refuse_value, None), as_built)
         own = replace(stored, messages=messages_of(stored))
         history = fit_to_use(own, can_resume=isinstance(agent, Agent))
         limits = {"max_messages": self.settings.max_messages, "max_bytes": self.settings.max_bytes}
@@ -470,11 +470,11 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
         if history.report:
             logger.info("history repaired", extra={"session": self.session_key, "dropped": history.report.dropped})
         with_prompt = self.settings.restore_system_prompt
-        return recorder, recorder.restore(history, stored, with_prompt=with_prompt, from_scratch=built_with is not None)
+        return recorder, recorder.restore(history, stored, with_prompt=with_prompt, from_scratch=as_built is not None)
 
     async def _keep_up(self) -> None:
         self._follow_loop()
-        if self._prepared is not None:
+        if self._standby is not None:
             return  # nothing is queued before the session is held
         writer = self._require().live
         if self.settings.durability == "await":

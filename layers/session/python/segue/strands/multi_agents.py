@@ -15,7 +15,7 @@ from strands.multiagent.base import MultiAgentBase, Status
 from segue.errors import ValueRefused
 from segue.journal.records import Record
 from segue.journal.values import from_json
-from segue.session.refused_values import Refused
+from segue.session.refused_values import OnRefused
 from segue.strands.errors import MultiAgentIdUsedTwice
 
 logger = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ class MultiAgents:
         known: Whether there ever was one.
     """
 
-    def __init__(self, session_key: str, append: Callable[[Record], object], refused: Refused) -> None:
+    def __init__(self, session_key: str, append: Callable[[Record], object], refused: OnRefused) -> None:
         """Begin with none.
 
         Args:

@@ -19,17 +19,17 @@ from strands.types.agent import LocalAgent
 
 from segue.errors import ValueRefused
 from segue.history.fold import AgentHistory, Message
-from segue.history.messages import Given, copy_of
+from segue.history.messages import OwnMessages, copy_of
 from segue.history.pauses import FitHistory, PauseNote, resume_own_message
 from segue.history.repair import is_dispatch, results_of
 from segue.history.tool_uses import ToolUse, ToolUses
 from segue.journal.encoder import json_bytes, without_refused
 from segue.journal.message_shape import replaced
 from segue.journal.records import Record, encode_record
-from segue.session.refused_values import Refused, raise_refused
+from segue.session.refused_values import OnRefused, raise_refused
 from segue.session.weak_references import WeakAgent, weakly
 from segue.strands.approvals import Approvals
-from segue.strands.built_agent import BuiltWith, accepted_by, held_still, internal_of
+from segue.strands.built_agent import AgentAsBuilt, accepted_by, held_still, internal_of
 from segue.strands.held_messages import RECENT, HeldMessages, Inputs
 from segue.strands.stash import StashRecorder
 
@@ -68,8 +68,8 @@ class AgentRecorder:
         agent: LocalAgent,
         stored: AgentHistory | None,
         append: Append,
-        refused: Refused = raise_refused,
-        built_with: BuiltWith | None = None,
+        refused: OnRefused = raise_refused,
+        as_built: AgentAsBuilt | None = None,
     ) -> None:
         """Begin with what the session has of the agent.
 
@@ -78,7 +78,7 @@ class AgentRecorder:
             stored: Its history in the session, None if it is new there.
             append: Queues records and returns the position after them.
             refused: Told of values that were not recorded as they are; default: they are raised.
-            built_with: The agent as it was built; default: as it is.
+            as_built: The agent as it was built; default: as it is.
         """
         self.agent_id = agent.agent_id
         self._weak = WeakAgent(agent)
@@ -87,7 +87,7 @@ class AgentRecorder:
         self._append = append
         self._refuse = refused
         self._connection: dict[str, Any] = dict(stored.connection) if stored else {}
-        self._built_with = built_with or BuiltWith.now(agent)
+        self._as_built = as_built or AgentAsBuilt.now(agent)
         self._turns = 0
         self._held = HeldMessages(self._weak, stored, weakly(self._record, 0), weakly(self._tell, None))
         self._state_seen: tuple[object, object] = None, None
@@ -134,9 +134,9 @@ class AgentRecorder:
         self._weak.meet(agent)
 
     @property
-    def built_with(self) -> BuiltWith:
+    def as_built(self) -> AgentAsBuilt:
         """The agent as it was built."""
-        return self._built_with
+        return self._as_built
 
     def turn_began(self) -> None:
         """Note that a turn of an ``Agent`` begins."""
@@ -193,11 +193,11 @@ class AgentRecorder:
         Returns:
             The records of what is not as it was recorded. They are to be queued once all agents are restored.
         """
-        data: dict[str, Any] = {"messages": Given(fit.messages), "state": stored.state}
+        data: dict[str, Any] = {"messages": OwnMessages(fit.messages), "state": stored.state}
         if with_prompt and (stored.system_prompt is not None or from_scratch):
-            data["system_prompt"] = self._built_with.prompt if stored.system_prompt is None else stored.system_prompt
+            data["system_prompt"] = self._as_built.prompt if stored.system_prompt is None else stored.system_prompt
         if isinstance(self.agent, Agent):
-            data |= (self._built_with.internal if from_scratch else {}) | copy_of(fit.internal)
+            data |= (self._as_built.internal if from_scratch else {}) | copy_of(fit.internal)
             if (manager_state := data.get("conversation_manager_state")) is not None:
                 data["conversation_manager_state"] = accepted_by(self.agent.conversation_manager, manager_state)
         snapshot = Snapshot(scope="agent", schema_version=SNAPSHOT_SCHEMA_VERSION, data=data, app_data={})

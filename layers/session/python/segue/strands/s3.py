@@ -13,7 +13,7 @@ from segue.session.options import SessionOptions
 from segue.session.runtime import HEARTBEAT_THREADS, STORAGE_THREADS, Runtime
 from segue.storage.answers import not_made
 from segue.storage.aws import DynamoGuard, S3Objects
-from segue.storage.clients import Settings, Waits, clients_of
+from segue.storage.clients import AwsClientSettings, GuardTimeouts, clients_of
 from segue.storage.stores import Stores
 from segue.strands.manager import GuardedSessionManager
 
@@ -98,10 +98,10 @@ class GuardedS3SessionManager(GuardedSessionManager):
 
 def client_settings(
     lease: LeaseSettings, config: Config | None = None, region_name: str | None = None, endpoint_url: str | None = None
-) -> Settings:
+) -> AwsClientSettings:
     """Return what boto3 clients are made with, for sessions of a lease."""
-    waits = Waits(lease.duration, lease.request_timeout, lease.heartbeat_timeout, HEARTBEAT_THREADS)
-    return Settings(waits, STORAGE_THREADS, config, region_name, endpoint_url)
+    timeouts = GuardTimeouts(lease.duration, lease.request_timeout, lease.heartbeat_timeout, HEARTBEAT_THREADS)
+    return AwsClientSettings(timeouts, STORAGE_THREADS, config, region_name, endpoint_url)
 
 
 async def open_stores(  # noqa: PLR0913 - each names one thing of AWS

@@ -42,7 +42,7 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Portable:
+class PortableAgent:
     """What moves of one agent.
 
     Attributes:
@@ -71,7 +71,7 @@ def portable(
     upto: int | None = None,
     kind: Kind | None = None,
     damaged: list[JournalCorrupt] | None = None,
-) -> Portable:
+) -> PortableAgent:
     """Gather what can move of an agent.
 
     Args:
@@ -96,7 +96,7 @@ def portable(
     removed = [one for one in whole.agents[agent_id].messages if id_of(one) not in kept]
     moving_as = kind or _recorded_kind(records, stored, agent_id)
     history = fit_to_use(stored, can_resume=moving_as == "Agent")
-    return Portable(
+    return PortableAgent(
         agent_id,
         moving_as,
         history.messages,
@@ -108,7 +108,7 @@ def portable(
 
 
 def export(
-    moving: Portable,
+    moving: PortableAgent,
     target: SessionManager[Any],
     progress: Progress | None = None,
     changes: list[str] | None = None,
@@ -154,13 +154,13 @@ def export(
     return len(log)
 
 
-def _carried(moving: Portable, changes: list[str] | None) -> Portable:
+def _carried(moving: PortableAgent, changes: list[str] | None) -> PortableAgent:
     fields = ("messages", "removed", "state", "system_prompt", "internal")
     names = {field: f"{moving.agent_id}.{field}" for field in fields}
     return replace(moving, **{field: carried(getattr(moving, field), name, changes) for field, name in names.items()})
 
 
-def _as_log(moving: Portable, internal: dict[str, Any]) -> tuple[list[Message], dict[str, Any]]:
+def _as_log(moving: PortableAgent, internal: dict[str, Any]) -> tuple[list[Message], dict[str, Any]]:
     """Arrange an ``Agent``'s history as the message layouts keep it.
 
     They keep every message ever added, skip those that were removed when they restore, and put a summary, which
@@ -196,7 +196,7 @@ def import_(source: SessionManager[Any], agent_id: str = "default", *, kind: Kin
     return list(_records(replace(found, kind=kind or found.kind), times))
 
 
-def _from_repository(source: RepositorySessionManager, agent_id: str) -> tuple[Portable, dict[str, int]]:
+def _from_repository(source: RepositorySessionManager, agent_id: str) -> tuple[PortableAgent, dict[str, int]]:
     """Read a message layout: also what its conversation manager removed, and when each message was written."""
     agent = carrying_agent(agent_id)
     with reading(agent_file(source, agent_id)):
@@ -214,7 +214,7 @@ def _from_repository(source: RepositorySessionManager, agent_id: str) -> tuple[P
         with reading(message_file(source, agent_id, entry.message_id)):
             times[message["tracking_id"]] = _milliseconds(entry.created_at)
     removed, live = log[: manager.removed_message_count], log[manager.removed_message_count :]
-    found = Portable(
+    found = PortableAgent(
         agent_id,
         "Agent" if stored.conversation_manager_state else "BidiAgent",
         [*ahead, *live],
@@ -225,7 +225,7 @@ def _from_repository(source: RepositorySessionManager, agent_id: str) -> tuple[P
     return found, times
 
 
-def _from_agent(source: SessionManager[Any], agent_id: str) -> Portable:
+def _from_agent(source: SessionManager[Any], agent_id: str) -> PortableAgent:
     """Read any other layout by letting it restore an agent."""
     with reading(snapshot_file(source.session_id, agent_id)):
         agent = carrying_agent(agent_id, source)
@@ -234,7 +234,7 @@ def _from_agent(source: SessionManager[Any], agent_id: str) -> Portable:
     if agent.restored is None and not agent.messages:
         raise SessionNotFound(f"{type(source).__name__} {source.session_id}, agent {agent_id}")
     is_agent = agent.restored is None or "conversation_manager_state" in agent.restored
-    return Portable(
+    return PortableAgent(
         agent_id,
         "Agent" if is_agent else "BidiAgent",
         messages,
@@ -245,7 +245,7 @@ def _from_agent(source: SessionManager[Any], agent_id: str) -> Portable:
     )
 
 
-def _records(found: Portable, times: dict[str, int]) -> Iterable[Record]:
+def _records(found: PortableAgent, times: dict[str, int]) -> Iterable[Record]:
     now = int(time.time() * 1000)
 
     def record(kind: str, data: Any, at: int = now) -> Record:
