@@ -23,6 +23,7 @@ from pydantic.fields import FieldInfo
 from infra.checks import ConfigurationError, allowed_values
 from infra.combinations import check_together
 from infra.settings import Access, Conversations, Deployment, Model, Network, Workers
+from infra.stages import with_stage
 from infra.targets import AWS, EMULATOR, Target
 
 LOCAL_STAGE: Final = "local"
@@ -137,6 +138,7 @@ def from_context(context: Mapping[str, Any], now: datetime | None = None) -> Con
     Raises:
         ConfigurationError: A setting is unknown, has a value that is not allowed, or does not go with another.
     """
+    context = with_stage(context, LOCAL_STAGE)
     given = {name: value for name, value in context.items() if re.fullmatch(r"[A-Za-z_]\w*", name)}
     given = {name: value for name, value in given.items() if value is not None}
     version = (now or datetime.now(UTC)).astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")

@@ -32,6 +32,14 @@ npx cdk deploy --all -c stage=prod -c worker_count=4
 {{ "context": {{ "stage": "prod", "worker_count": 4 }} }}
 ```
 
+Settings that differ by stage stand under `stages`, and `-c stage=prod` chooses them all. A setting beside `stages`
+holds for every stage and wins, as the command line does: so each belongs into one of the two. A stage that is not
+among them is refused:
+
+```json
+{{ "context": {{ "log_level": "INFO", "stages": {{ "dev": {{}}, "prod": {{ "worker_count": 4 }} }} }} }}
+```
+
 An impossible value ends the synthesis with its name, the value and what is allowed. An unknown name ends it with the
 nearest known one. Each stage has stacks of its own, `Segue-<stage>-Data` and `Segue-<stage>-Service`, so stages can
 share an account. [deploy.md](deploy.md) has whole examples.
