@@ -10,7 +10,7 @@ from typing import cast
 
 from aws_cdk import App, CfnElement, Environment, IPolicyValidationPlugin, Validations
 
-from infra import acknowledged
+from infra import acknowledged, node
 from infra.checks import ConfigurationError
 from infra.config import Config, from_context
 from infra.dependencies import LayerBuildError, ThirdParty, build_all
@@ -54,6 +54,7 @@ def main(*rules: Callable[[App], IPolicyValidationPlugin]) -> None:
     Args:
         rules: Rule packs that the templates have to pass; a finding ends it as well.
     """
+    node.tell_of_old()
     app = App()
     Validations.of(app).add_plugins(*(pack(app) for pack in rules))
     try:

@@ -4,6 +4,7 @@ import json
 from typing import TYPE_CHECKING, Final
 
 from infra.checks import ConfigurationError
+from infra.constants import ECR_IMAGE
 
 if TYPE_CHECKING:
     from infra.config import Config
@@ -60,6 +61,8 @@ def check_together(config: "Config") -> None:
         _check_domain,
         _check_network,
         _check_traces,
+        _check_rates,
+        _check_image,
     ):
         check(config)
 
@@ -134,6 +137,29 @@ def _check_domain(config: "Config") -> None:
 def _check_traces(config: "Config") -> None:
     if config.trace_endpoint and not config.trace_sampling_percent:
         _refuse(config, "trace_endpoint", "only with trace_sampling_percent")
+
+
+def _check_rates(config: "Config") -> None:
+    if (config.expected_frame_rate or 0) > config.account_message_rate:
+        allowed = f"at most account_message_rate ({config.account_message_rate}): ask AWS for more, then raise that"
+        _refuse(config, "expected_frame_rate", allowed)
+    reserved = config.message_concurrency
+    if reserved is None:
+        return
+    if reserved < config.environments:
+        allowed = (
+            f"at least {config.environments}, one for every ten of {config.frame_rate} frames a second at the most"
+        )
+        _refuse(config, "message_concurrency", f"{allowed}: or the function throttles its own callers")
+    if reserved < config.provisioned_concurrency:
+        _refuse(config, "message_concurrency", f"at least provisioned_concurrency ({config.provisioned_concurrency})")
+
+
+def _check_image(config: "Config") -> None:
+    image, made_here = config.worker_image, config.vpc_id is None
+    if image is not None and config.network == "private" and made_here and ECR_IMAGE.fullmatch(image) is None:
+        allowed = "with network=private one in ECR: endpoints lead there, and tasks have no address for others"
+        _refuse(config, "worker_image", allowed)
 
 
 def _check_network(config: "Config") -> None:

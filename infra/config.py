@@ -10,11 +10,11 @@ The stage `local` is the one for the emulator (see `infra.targets`); every other
 import difflib
 import json
 import math
+import os
 import platform
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Final, Self, get_args
 
 from pydantic import ValidationError, ValidationInfo, field_validator, model_validator
@@ -28,10 +28,14 @@ from infra.targets import AWS, EMULATOR, Target
 
 LOCAL_STAGE: Final = "local"
 
-DEFAULT_MODEL_ID: Final = {"nova-sonic": "amazon.nova-2-5-sonic"}
-"""The model that a provider is asked for when the setting `model_id` is not given."""
+DEFAULT_MODEL_ID: Final = {"nova-sonic": "amazon.nova-2-sonic-v1:0"}
+"""The model that a provider is asked for when the setting `model_id` is not given: one that AWS's documents name."""
 DEFAULT_TEXT_MODEL_ID: Final = {"nova-sonic": "amazon.nova-lite-v1:0"}
 """The same for text turns. With the offline model there is none, and it answers itself."""
+PROFILES: Final = {"us-gov-": "us-gov.", "us-": "us.", "eu-": "eu.", "ap-": "apac."}
+"""By the beginning of a region's name, the beginning of the names of its inference profiles
+(https://docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-support.html). A foundation model by its own
+name is in few regions."""
 
 LOCAL_KEYS_URL: Final = "http://127.0.0.1:9/.well-known/jwks.json"
 """An address without keys (port 9 discards); `local/` replaces it by the local issuer's."""
@@ -115,25 +119,32 @@ class Config(Network, Access, Workers, Model, Conversations, Deployment):
 
     @property
     def frame_rate(self) -> int:
-        """Frames a second that are expected from all clients together; 0 means unknown."""
+        """Frames a second at the most from all clients together; 0 means unknown."""
         if self.expected_frame_rate is not None:
             return self.expected_frame_rate
-        return min(self.worker_count * self.worker_capacity * FRAMES_PER_SESSION, 10_000)
+        if not self.voice:
+            return self.account_message_rate
+        return min(self.worker_maximum * self.worker_capacity * FRAMES_PER_SESSION, self.account_message_rate)
 
     @property
-    def message_concurrency(self) -> int | None:
-        """Execution environments that are reserved for the message function; None: as many as the account has."""
-        needed = math.ceil(self.frame_rate / REQUESTS_PER_ENVIRONMENT)
-        return max(needed, self.provisioned_concurrency) or None
+    def throttle_rate(self) -> int | None:
+        """Frames a second at which API Gateway refuses: twice what is expected, and no more than the account has."""
+        return min(2 * self.frame_rate, self.account_message_rate) or None
+
+    @property
+    def environments(self) -> int:
+        """Execution environments that the message function needs at the most."""
+        return math.ceil(self.frame_rate / REQUESTS_PER_ENVIRONMENT)
 
 
-def from_context(context: Mapping[str, Any], now: datetime | None = None) -> Config:
+def from_context(context: Mapping[str, Any], region: str | None = None) -> Config:
     """Read a configuration from the CDK context.
 
     Args:
         context: Names and values. What is not a setting's name by its form (`@aws-cdk/...`, `aws:cdk:...`) is left to
             CDK.
-        now: The time that stands for the version if none is given; default: the current time.
+        region: The caller's, for what depends on it where the setting `region` is not given. Default: what the CDK's
+            command line, or else the AWS one, says.
 
     Raises:
         ConfigurationError: A setting is unknown, has a value that is not allowed, or does not go with another.
@@ -141,17 +152,32 @@ def from_context(context: Mapping[str, Any], now: datetime | None = None) -> Con
     context = with_stage(context, LOCAL_STAGE)
     given = {name: value for name, value in context.items() if re.fullmatch(r"[A-Za-z_]\w*", name)}
     given = {name: value for name, value in given.items() if value is not None}
-    version = (now or datetime.now(UTC)).astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
-    defaults = {"version": version, **(local_defaults() if given.get("stage") == LOCAL_STAGE else {})}
-    settings = {**defaults, **given}
+    settings = {**(local_defaults() if given.get("stage") == LOCAL_STAGE else {}), **given}
     provider = settings.get("provider", Config.model_fields["provider"].default)
-    for name, known in (("model_id", DEFAULT_MODEL_ID), ("text_model_id", DEFAULT_TEXT_MODEL_ID)):
-        if provider in known:
-            settings.setdefault(name, known[provider])
+    if provider in DEFAULT_MODEL_ID:
+        settings.setdefault("model_id", DEFAULT_MODEL_ID[provider])
+    if provider in DEFAULT_TEXT_MODEL_ID and "text_model_id" not in settings:
+        where = settings.get("region") or region or _callers_region()
+        settings["text_model_id"] = regional(DEFAULT_TEXT_MODEL_ID[provider], where)
     try:
         return Config(**settings)
     except ValidationError as error:
         raise _explained(error) from None
+
+
+def regional(model: str, region: str | None) -> str:
+    """The inference profile of a model in a region; the model itself where none is known.
+
+    Args:
+        model: A foundation model's name.
+        region: None: not known at this synthesis.
+    """
+    return next((prefix + model for name, prefix in PROFILES.items() if str(region).startswith(name)), model)
+
+
+def _callers_region() -> str | None:
+    names = ("CDK_DEFAULT_REGION", "AWS_REGION", "AWS_DEFAULT_REGION")
+    return next((os.environ[name] for name in names if os.environ.get(name)), None)
 
 
 def _explained(error: ValidationError) -> ConfigurationError:

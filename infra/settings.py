@@ -27,9 +27,9 @@ class Deployment(Settings):
     stage: str = text(r"[a-z][a-z0-9-]{0,19}", "1 to 20 of a-z, 0-9 and '-', a letter first", "dev")
     """Part of the stacks' names and of the WebSocket address. `local` is the stage of the emulator: it leaves out what
     that refuses, and its defaults are others (see below)."""
-    version: str = text(r"[A-Za-z0-9._-]{1,64}", "1 to 64 of A-Z, a-z, 0-9, '.', '_' and '-'")
-    """Workers announce it and a later one sorts after an earlier one. It is part of the task definition, so that a new
-    version replaces the workers. Default: the time of the synthesis."""
+    version: str | None = text(r"[A-Za-z0-9._-]{1,64}", "1 to 64 of A-Z, a-z, 0-9, '.', '_' and '-'")
+    """A name for what the workers run. It is part of the task definition: a new one replaces the workers, also if
+    nothing else has changed. Default: a hash of the image's content and of the settings."""
     region: str | None = text(r"[a-z]{2}(-[a-z]+)+-\d", "an AWS region such as us-east-1")
     """AWS region of the deployment. Default: the region of the caller's credentials."""
     architecture: Literal["arm64", "x86_64"] = "arm64"
@@ -89,7 +89,8 @@ class Model(Settings):
     """Whatever else the provider's model takes: those in docs/providers.md. In `cdk.json` an object, on the command
     line its text."""
     text_model_id: str | None = text(r"[A-Za-z0-9._:/-]{1,140}", "the name of a model of Amazon Bedrock")
-    """The model of text turns. Default: the one in `infra/config.py`."""
+    """The model of text turns, or an inference profile. Default: the region's profile of the model in
+    `infra/config.py`."""
     provider_secret_arn: str | None = text(
         r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:[A-Za-z0-9/_+=.@-]+-[A-Za-z0-9]{6}",
         "the whole ARN of a secret in Secrets Manager, with its six characters at the end",
@@ -118,8 +119,9 @@ class Workers(Settings):
     worker_linger_seconds: int = number(0, 3600, 60)
     """Seconds that a session without clients is kept."""
     worker_image: str | None = text(IMAGE, "the address of a container image")
-    """A container image to run, public or in this account's ECR in the same region. Default: it is built from
-    `functions/worker/Dockerfile`."""
+    """A container image to run, public (not with `network=private`) or in this account's ECR in the same region.
+    Another image under the same address is not noticed: name it by its digest, or set `version`. Default: it is built
+    from `functions/worker/Dockerfile`."""
     worker_base_image: str | None = text(IMAGE, "the address of a container image")
     """Base of the worker image; with a digest it is the same every time. Default: the Dockerfile's own."""
 
@@ -146,10 +148,14 @@ class Access(Settings):
     """The certificate of `domain_name`, in the same region."""
     domain_zone_id: str | None = text(r"Z[A-Z0-9]{3,31}", "the id of a hosted zone of Route 53")
     """Hosted zone in which the stack writes the address record of `domain_name`. Default: you write it yourself."""
-    expected_frame_rate: int | None = number(0, 10_000, None)
-    """Frames a second from all clients together, at the busiest time. API Gateway throttles at twice of it, and the
-    message function gets an execution environment for every ten. 0: neither is limited. Default: ten a second for each
-    session that `worker_count` tasks take."""
+    expected_frame_rate: int | None = number(0, 1_000_000, None)
+    """Frames a second from all clients together, at the busiest time. API Gateway throttles at twice of it. 0: nothing
+    is throttled. Default: ten a second for each session that `worker_count_max` tasks take, or the account's rate."""
+    account_message_rate: int = number(100, 1_000_000, 10_000)
+    """Requests a second that API Gateway allows the account in this region: the throttle is never above it."""
+    message_concurrency: int | None = number(1, 100_000, None)
+    """Execution environments that are reserved for the message function, out of the account's: it never has more. It
+    needs one for every ten frames a second. Default: none is reserved, and it has as many as the account."""
     provisioned_concurrency: int = number(0, 1000, 0)
     """Environments of the message function that are kept warm."""
 

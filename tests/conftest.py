@@ -25,7 +25,7 @@ pytest_plugins = ["tests.support.limits", "tests.support.scheduling"]
 
 ROOT = Path(__file__).resolve().parent.parent
 
-os.environ.setdefault("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", "1")  # each process would say it at its end
+os.environ.setdefault("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", "18,20")  # each process would say it at its end
 
 
 def pytest_collection_finish() -> None:

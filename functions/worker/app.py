@@ -30,7 +30,7 @@ from worker.hosting.readiness import reach_storage
 from worker.hosting.registry import BEAT_SECONDS, Notes, Registry
 from worker.hosting.successors import Successors
 from worker.server import Listener, Status
-from worker.settings import Environment, EnvironmentProblem, advertised_host, task_arn
+from worker.settings import Environment, EnvironmentProblem, advertised_host, deployment, task_arn
 from worker.telemetry.metrics import Reporter, metrics
 
 if TYPE_CHECKING:
@@ -130,6 +130,7 @@ class Service:
             environment.worker_id,
             environment.worker_version,
             host=await task_arn(),
+            deployment=await deployment(environment),
         )
         claims = ClaimTaker(queue, host)
         listener = Listener(host, self._status, claims, registry.claims_token)

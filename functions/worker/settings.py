@@ -31,7 +31,7 @@ class Environment:
         bucket: S3 bucket of the journals.
         management_endpoint: Where API Gateway takes messages to clients, without the ``/@connections`` path.
         worker_id: This process's identity, on the lease and in ``/health``.
-        worker_version: The deployment's version; sorts newest last.
+        worker_version: What it runs: a hash of code, agent and settings, or what the deployment's settings say.
         worker_host: The address to advertise, None to find it out.
         worker_endpoint: The whole address to advertise (``http://host:port``), for a worker behind a port mapping or a
             proxy; None to put it together from ``worker_host`` and the port.
@@ -166,6 +166,20 @@ async def task_arn(variables: Mapping[str, str] | None = None) -> str | None:
     """
     metadata = await _ecs_metadata(variables) or {}
     return (metadata.get("Labels") or {}).get("com.amazonaws.ecs.task-arn")
+
+
+async def deployment(environment: Environment, variables: Mapping[str, str] | None = None) -> str:
+    """Find the name that all workers of this process's deployment have in common.
+
+    On ECS the revision of the task definition, which is a new one for each change; else SEGUE_WORKER_VERSION.
+
+    Raises:
+        EnvironmentProblem: ECS's metadata do not answer.
+    """
+    labels = (await _ecs_metadata(variables) or {}).get("Labels") or {}
+    names = (f"com.amazonaws.ecs.task-definition-{part}" for part in ("family", "version"))
+    known = [str(labels[name]) for name in names if labels.get(name)]
+    return ":".join(known) if len(known) == 2 else environment.worker_version
 
 
 async def _ecs_metadata(variables: Mapping[str, str] | None) -> dict[str, Any] | None:

@@ -66,7 +66,7 @@ class Auth(Construct):
             mfa=cognito.Mfa.OPTIONAL,
             mfa_second_factor=cognito.MfaSecondFactor(otp=True, sms=False),
             deletion_protection=keeps,
-            removal_policy=RemovalPolicy.RETAIN if keeps else RemovalPolicy.DESTROY,
+            removal_policy=RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE if keeps else RemovalPolicy.DESTROY,
         )
 
     def _client(self, pool: cognito.UserPool) -> cognito.UserPoolClient:

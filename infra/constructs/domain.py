@@ -33,6 +33,7 @@ class Domain(Construct):
             domain_name=name,
             certificate=acm.Certificate.from_certificate_arn(self, "Certificate", certificate),
             security_policy=apigateway.SecurityPolicy.TLS_1_2,
+            ip_address_type=apigateway.IpAddressType.DUAL_STACK,
         )
         apigateway.ApiMapping(self, "Mapping", api=api, domain_name=domain, stage=stage)
         self.url = f"wss://{name}"
@@ -42,6 +43,6 @@ class Domain(Construct):
                 self, "Zone", hosted_zone_id=config.domain_zone_id, zone_name=name
             )
             address = targets.ApiGatewayv2DomainProperties(domain.regional_domain_name, domain.regional_hosted_zone_id)
-            route53.ARecord(
-                self, "Address", zone=zone, record_name=f"{name}.", target=route53.RecordTarget.from_alias(address)
-            )
+            target = route53.RecordTarget.from_alias(address)
+            route53.ARecord(self, "Address", zone=zone, record_name=f"{name}.", target=target)
+            route53.AaaaRecord(self, "AddressV6", zone=zone, record_name=f"{name}.", target=target)

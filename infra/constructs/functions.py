@@ -81,6 +81,13 @@ def python_function(scope: Construct, config: Config, layers: Layers, entry: Ent
         },
         role=role,
         log_group=group,
+        # START, END and REPORT of every frame would cost a tenth of a voice hour. What goes wrong is still told.
+        logging_format=lambda_.LoggingFormat.JSON,
+        system_log_level_v2=lambda_.SystemLogLevel.WARN,
+        # Lines without a level count as INFO here, and metrics are such lines. The logger itself heeds LOG_LEVEL.
+        application_log_level_v2=lambda_.ApplicationLogLevel.DEBUG
+        if config.log_level == "DEBUG"
+        else lambda_.ApplicationLogLevel.INFO,
         # Lambda says how many (see `infra.constructs.tracing`).
         tracing=lambda_.Tracing.ACTIVE if config.trace_sampling_percent else None,
         **more,

@@ -86,8 +86,8 @@ class Gateway(Construct):
             stage_name=config.stage,
             auto_deploy=True,
             # Twice what is expected: a flood through this API leaves the account's other APIs something.
-            throttle=apigateway.ThrottleSettings(rate_limit=2 * config.frame_rate, burst_limit=config.frame_rate)
-            if config.frame_rate
+            throttle=apigateway.ThrottleSettings(rate_limit=config.throttle_rate, burst_limit=config.frame_rate)
+            if config.throttle_rate
             else None,
         )
         # Refusals and `pong`: the function says them to the connection, and may do nothing else with it.

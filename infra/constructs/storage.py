@@ -27,7 +27,7 @@ class Storage(Construct):
     def __init__(self, scope: Construct, construct_id: str, config: Config) -> None:
         super().__init__(scope, construct_id)
         keeps = config.target.keeps_data
-        removal = RemovalPolicy.RETAIN if keeps else RemovalPolicy.DESTROY
+        removal = RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE if keeps else RemovalPolicy.DESTROY
         self.key = kms.Key(
             self,
             "Key",

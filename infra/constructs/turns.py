@@ -15,7 +15,7 @@ from aws_cdk import aws_lambda_event_sources as sources
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from infra.config import Config
+from infra.config import DEFAULT_TEXT_MODEL_ID, Config
 from infra.constants import SESSION_PREFIX
 from infra.constructs.bedrock import model_arns
 from infra.constructs.functions import Entry, python_function
@@ -33,8 +33,6 @@ that has begun hides its own message for a few seconds at a time, so that one th
 
 MEMORY_MB: Final = 1769
 """One whole CPU: importing Strands is most of a cold start."""
-
-DEFAULT_MODEL_ID: Final = "amazon.nova-lite-v1:0"
 
 MODEL_ACTIONS: Final = ["bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream"]
 OBJECT_ACTIONS: Final = ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"]
@@ -114,7 +112,7 @@ class Turns(Construct):
         """
         super().__init__(scope, construct_id)
         self._config, self._parts = config, parts
-        self._model_id = config.text_model_id or DEFAULT_MODEL_ID
+        self._model_id = config.text_model_id or next(iter(DEFAULT_TEXT_MODEL_ID.values()))
         self.queue, self.dead_letters = parts.queue.queue, parts.queue.dead_letters
         entry = Entry(
             package="turn",

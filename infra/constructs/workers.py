@@ -1,9 +1,12 @@
 """The workers: a Fargate service whose tasks run agents, many sessions each."""
 
+import hashlib
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from aws_cdk import Aws, Duration, RemovalPolicy, Size
+from aws_cdk import Aws, Duration, RemovalPolicy, Size, Token
 from aws_cdk import aws_apigatewayv2 as apigateway
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_ecr_assets as ecr_assets
@@ -29,6 +32,8 @@ STOP_SECONDS: Final = 120
 
 WORKER_USER: Final = "10001"
 """An unprivileged user, as in the Dockerfile; an image from elsewhere runs as the same."""
+
+VERSION_DIGITS: Final = 12
 
 HEALTH_COMMAND: Final = (
     "import urllib.request as request; "
@@ -67,6 +72,7 @@ class Workers(Construct):
     """Cluster, task definition and service.
 
     Attributes:
+        version: What the tasks run (SEGUE_WORKER_VERSION).
         cluster: Holds the service.
         service: Replaced task by task at a deployment: new tasks are healthy before old ones get SIGTERM.
     """
@@ -74,6 +80,9 @@ class Workers(Construct):
     def __init__(self, scope: Construct, construct_id: str, config: Config, parts: WorkerParts) -> None:
         super().__init__(scope, construct_id)
         self._config, self._parts = config, parts
+        self._image, self._content = self._image_and_content()
+        self._variables = self._environment()
+        self.version = self._variables["SEGUE_WORKER_VERSION"]
         self.cluster = ecs.Cluster(self, "Cluster", vpc=parts.network.vpc)
         task = self._task()
         self._grant(task.task_role)
@@ -87,6 +96,8 @@ class Workers(Construct):
             min_healthy_percent=100,
             max_healthy_percent=200,
             circuit_breaker=ecs.DeploymentCircuitBreaker(rollback=True),
+            # ECS would replace tasks by itself to even out zones, and each one that goes hands its sessions over.
+            availability_zone_rebalancing=ecs.AvailabilityZoneRebalancing.DISABLED,
             assign_public_ip=parts.network.public,
             vpc_subnets=parts.network.worker_subnets,
             security_groups=[parts.network.workers],
@@ -143,8 +154,8 @@ class Workers(Construct):
         container = task.add_container(
             "worker",
             container_name="worker",
-            image=self._image(),
-            environment=self._environment(),
+            image=self._image,
+            environment=self._variables,
             secrets=self._secrets(),
             user=WORKER_USER,
             port_mappings=[ecs.PortMapping(container_port=WORKER_PORT, name="frames")],
@@ -169,18 +180,22 @@ class Workers(Construct):
         container.add_mount_points(ecs.MountPoint(container_path="/tmp", source_volume="tmp", read_only=False))  # noqa: S108
         return task
 
-    def _image(self) -> ecs.ContainerImage:
+    def _image_and_content(self) -> tuple[ecs.ContainerImage, str]:
+        """The image, and what tells it from another: of one that is built a hash of all that it is built from."""
         config = self._config
         if config.worker_image is not None:
-            return self._given_image(config.worker_image)
+            return self._given_image(config.worker_image), config.worker_image
         arm = config.architecture == "arm64"
-        return ecs.ContainerImage.from_asset(
-            str(ROOT),
+        asset = ecr_assets.DockerImageAsset(
+            self,
+            "Image",
+            directory=str(ROOT),
             file=WORKER_DOCKERFILE,
             exclude=context_excludes(),
             platform=ecr_assets.Platform.LINUX_ARM64 if arm else ecr_assets.Platform.LINUX_AMD64,
             build_args={"PYTHON_IMAGE": config.worker_base_image} if config.worker_base_image else None,
         )
+        return ecs.ContainerImage.from_docker_image_asset(asset), asset.asset_hash
 
     def _given_image(self, address: str) -> ecs.ContainerImage:
         private = ECR_IMAGE.fullmatch(address)
@@ -204,7 +219,6 @@ class Workers(Construct):
             "SEGUE_CONNECTIONS_TABLE": parts.storage.connections_table.table_name,
             "SEGUE_CLAIMS_QUEUE_URL": parts.claims.queue_url,
             "SEGUE_MANAGEMENT_ENDPOINT": parts.stage.callback_url,
-            "SEGUE_WORKER_VERSION": config.version,
             "SEGUE_BIND_HOST": "0.0.0.0",  # noqa: S104 - the security group decides who reaches it
             "SEGUE_WORKER_PORT": str(WORKER_PORT),
             "SEGUE_CAPACITY": str(config.worker_capacity),
@@ -216,7 +230,9 @@ class Workers(Construct):
             "POWERTOOLS_SERVICE_NAME": WORKER_METRIC_SERVICE,
             "LOG_LEVEL": config.log_level,
         }
-        return environment | self._model_environment() | trace_environment(config)
+        environment |= self._model_environment() | trace_environment(config)
+        # The same content and the same settings give the same task definition, and nothing is replaced.
+        return environment | {"SEGUE_WORKER_VERSION": config.version or _version(self._content, environment)}
 
     def _model_environment(self) -> dict[str, str]:
         """The model settings that were chosen; the worker takes the others from its own table."""
@@ -256,6 +272,12 @@ class Workers(Construct):
                 _allow(role, MODEL_ACTIONS, model)
         parts.storage.allow_key(role)
         allow_traces(role, self._config)
+
+
+def _version(content: str, environment: Mapping[str, str]) -> str:
+    """A short name for an image and its settings; those that are known at the deployment only are left out."""
+    settings = {name: value for name, value in environment.items() if not Token.is_unresolved(value)}
+    return hashlib.sha256(json.dumps([content, settings], sort_keys=True).encode()).hexdigest()[:VERSION_DIGITS]
 
 
 def _allow(role: iam.IRole, actions: list[str], resource: str) -> None:

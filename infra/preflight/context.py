@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from botocore.session import get_session
+
 from infra.config import Config, from_context
 from infra.constants import ROOT
 
@@ -37,4 +39,4 @@ def read(given: Iterable[str], files: Iterable[Path] = FILES) -> Config:
         if not separator:
             raise WrongUsageError(f"-c {each}: give it as name=value")
         context[name] = value
-    return from_context(context)
+    return from_context(context, region=get_session().get_config_variable("region"))

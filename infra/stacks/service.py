@@ -104,6 +104,7 @@ class ServiceStack(Stack):
         if self.workers:
             outputs["WorkerServiceName"] = self.workers.service.service_name
             outputs["ClusterName"] = self.workers.cluster.cluster_name
+            outputs["WorkerVersion"] = self.workers.version
         if self._config.domain_name:
             domain = Domain(self, "Domain", self._config, self.gateway.api, self.gateway.stage)
             outputs["WebSocketUrl"] = domain.url

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,6 @@ from infra.constants import ROOT
 from infra.dependencies import Dependencies, ThirdParty
 from infra.stacks.data import DataStack
 from infra.stacks.service import ServiceStack
-
-NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -60,7 +57,7 @@ def composed(folder: Path, **settings: Any) -> tuple[App, Config, tuple[DataStac
     functions, authorizer, turn = (Dependencies(folder=folder / "layer", digest=64 * digit) for digit in "012")
     flags = json.loads((ROOT / "cdk.json").read_text(encoding="utf-8"))["context"]
     app = App(context={**flags, **settings}, outdir=str(folder / "out"))
-    config = from_context(app.node.get_all_context(), now=NOW)
+    config = from_context(app.node.get_all_context(), region="us-east-1")
     return app, config, compose(app, config, ThirdParty(functions=functions, authorizer=authorizer, turn=turn))
 
 

@@ -107,7 +107,7 @@ ON_AWS: Final[Grants] = {
         )
     },
     "WorkersTaskTaskRole": {
-        _MODEL.format(model="amazon.nova-2-5-sonic"): _all(
+        _MODEL.format(model="amazon.nova-2-sonic-v1:0"): _all(
             "bedrock", "InvokeModel", "InvokeModelWithBidirectionalStream"
         )
     },
@@ -116,7 +116,11 @@ ON_AWS: Final[Grants] = {
         "*": {"ecr:GetAuthorizationToken"},
     },
     "TurnsHandlerRole": {
-        _MODEL.format(model="amazon.nova-lite-v1:0"): _all("bedrock", "InvokeModel", "InvokeModelWithResponseStream")
+        resource: _all("bedrock", "InvokeModel", "InvokeModelWithResponseStream")
+        for resource in (
+            "arn:<AWS::Partition>:bedrock:<AWS::Region>:<AWS::AccountId>:inference-profile/us.amazon.nova-lite-v1:0",
+            "arn:<AWS::Partition>:bedrock:*::foundation-model/amazon.nova-lite-v1:0",
+        )
     },
     # CDK's own, which empties the VPC's default security group once: its policy is in the role, not beside it.
     "CustomVpcRestrictDefaultSGCustomResourceProviderRole": {},

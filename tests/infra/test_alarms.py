@@ -57,6 +57,13 @@ def parts(slow, quick, late, minutes=5):
     return each_minute(minutes, *[slow], *[quick] * (late - 1))
 
 
+def test_each_description_says_for_how_many_minutes(dev):
+    for each in dev.service.of_type("AWS::CloudWatch::Alarm").values():
+        if "AlarmName" in each:
+            minutes = each["EvaluationPeriods"] * each["Period"] // 60
+            assert f" In {'one minute' if minutes == 1 else f'each of {minutes} minutes'}. " in each["AlarmDescription"]
+
+
 GIVEN_UP = ([counted(1, 1), each_minute(1, 7)], [NOTHING, each_minute(5, 0)])
 """A dead-letter queue's messages: the first one counts."""
 

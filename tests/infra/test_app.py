@@ -8,6 +8,7 @@ import sys
 import pytest
 from cfnlint.api import lint_file
 
+from infra import node
 from infra.constants import ROOT
 from infra.preflight.bootstrap import LEAST_VERSION
 
@@ -23,7 +24,6 @@ def test_a_wrong_setting_ends_the_synthesis_with_one_line(tmp_path):
         **os.environ,
         "CDK_CONTEXT_JSON": json.dumps({"stage": "dev", "worker_count": "none"}),
         "CDK_OUTDIR": str(tmp_path),
-        "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "1",
     }
     command = [sys.executable, "-m", "infra.app"]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=90, check=False)
@@ -33,6 +33,12 @@ def test_a_wrong_setting_ends_the_synthesis_with_one_line(tmp_path):
         "segue: setting worker_count='none' is not possible; allowed: a whole number from 1 to 1000"
     )
     assert "Traceback" not in done.stderr
+    assert len(done.stderr.splitlines()) <= 2, "and one about Node.js, in the place of a banner"
+
+
+def test_an_old_node_is_told_of_in_one_line():
+    assert "install 22 or 24" in str(node.old("v20.20.2\n"))
+    assert [node.old(version) for version in ("v22.1.0", "v24.0.0", "")] == [None, None, None]
 
 
 def test_stack_names_carry_the_stage(stage):

@@ -24,7 +24,7 @@ def test_by_default_a_user_pool_of_its_own(dev):
     assert pool["Policies"]["PasswordPolicy"]["MinimumLength"] >= 12
     assert pool["UsernameConfiguration"] == {"CaseSensitive": False}
     (resource,) = [each for each in dev.data.resources.values() if each["Type"] == "AWS::Cognito::UserPool"]
-    assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == ("Retain", "Retain")
+    assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
     assert {"UserPoolId", "UserPoolClientId"} <= dev.data.outputs
 
 

@@ -2,6 +2,9 @@
 
 import pytest
 
+from infra.checks import ConfigurationError
+from infra.config import from_context
+
 
 def reservations(stage):
     return {
@@ -35,16 +38,45 @@ def callable_by_the_default_route(stage):
     }
 
 
-def test_an_environment_for_each_ten_frames_a_second_is_reserved_for_the_message_function_alone(stage):
-    assert reservations(stage) == {"GatewayMessage": stage.config.frame_rate // 10}
+def test_nothing_is_reserved_by_default(stage):
+    """An account's first quota may be ten: a reservation would fail after image, network and service were made."""
+    assert reservations(stage) == {}
 
 
-@pytest.mark.parametrize(("rate", "reserved"), [("1", 1), ("10", 1), ("11", 2), ("995", 100)])
-def test_a_part_of_ten_takes_an_environment_as_well(synthesized, rate, reserved):
-    stage = synthesized(expected_frame_rate=rate, workers="text")
+def test_what_is_reserved_is_the_message_functions_alone(synthesized):
+    stage = synthesized(message_concurrency="100", expected_frame_rate="995", workers="text")
 
-    assert reservations(stage) == {"GatewayMessage": reserved}
-    assert route_settings(stage) == {"ThrottlingRateLimit": 2 * int(rate), "ThrottlingBurstLimit": int(rate)}
+    assert reservations(stage) == {"GatewayMessage": 100}
+    assert route_settings(stage) == {"ThrottlingRateLimit": 2 * 995, "ThrottlingBurstLimit": 995}
+
+
+def test_production_as_documented_is_not_throttled_by_itself():
+    """1,600 sessions of 40 workers send 16,000 frames a second: the account has the limit, or what it is told."""
+    production = {"worker_count": 4, "worker_count_max": 40}
+    config = from_context(production)
+    assert (config.frame_rate, config.throttle_rate) == (10_000, 10_000)
+    config = from_context({**production, "account_message_rate": 50_000})
+    assert (config.frame_rate, config.throttle_rate) == (16_000, 32_000)
+    config = from_context({**production, "workers": "text"})
+    assert config.throttle_rate == 10_000
+
+
+@pytest.mark.parametrize(
+    ("settings", "name", "why"),
+    [
+        ({"expected_frame_rate": 10_001}, "expected_frame_rate", "account_message_rate (10000)"),
+        ({"message_concurrency": 399}, "message_concurrency", "at least 400, one for every ten of 4000 frames"),
+        (
+            {"message_concurrency": 5, "expected_frame_rate": 0, "provisioned_concurrency": 6},
+            "message_concurrency",
+            "6",
+        ),
+    ],
+)
+def test_sizes_that_throttle_their_own_callers_are_refused(settings, name, why):
+    with pytest.raises(ConfigurationError, match=name) as refused:
+        from_context(settings)
+    assert why in str(refused.value)
 
 
 def test_an_unknown_rate_reserves_and_throttles_nothing(synthesized):
@@ -60,9 +92,8 @@ def test_without_the_setting_nothing_is_kept_warm(dev):
     assert (called_by_the_default_route(dev), dev.service.resources[name]["Type"]) == (name, "AWS::Lambda::Function")
 
 
-@pytest.mark.parametrize(("rate", "reserved"), [("20", 5), ("200", 20), ("0", 5)])
-def test_environments_kept_warm_are_those_that_the_route_calls(synthesized, rate, reserved):
-    stage = synthesized(provisioned_concurrency="5", expected_frame_rate=rate, workers="text")
+def test_environments_kept_warm_are_those_that_the_route_calls(synthesized):
+    stage = synthesized(provisioned_concurrency="5", workers="text")
 
     ((name, alias),) = stage.service.of_type("AWS::Lambda::Alias").items()
     assert alias["ProvisionedConcurrencyConfig"] == {"ProvisionedConcurrentExecutions": 5}
@@ -72,5 +103,4 @@ def test_environments_kept_warm_are_those_that_the_route_calls(synthesized, rate
     assert (version["Type"], version["Properties"]["FunctionName"]["Ref"]) == ("AWS::Lambda::Version", function)
     assert called_by_the_default_route(stage) == name
     assert callable_by_the_default_route(stage) == {name}
-    # Lambda refuses to keep more warm than are reserved.
-    assert reservations(stage) == {"GatewayMessage": reserved}
+    assert reservations(stage) == {}

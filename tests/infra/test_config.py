@@ -1,5 +1,3 @@
-from datetime import UTC, datetime
-
 import pytest
 from pydantic import ValidationError
 
@@ -16,26 +14,25 @@ def test_the_default_stage_is_for_aws():
     config = from_context({})
 
     assert (config.stage, config.target, config.provider, config.architecture) == ("dev", AWS, "nova-sonic", "arm64")
-    assert config.model_id == "amazon.nova-2-5-sonic"
+    assert config.model_id == "amazon.nova-2-sonic-v1:0"
     assert config.worker_image is None
 
 
 def test_what_follows_from_other_settings():
-    config = from_context({"worker_count": 4, "worker_capacity": 30})
+    config = from_context({"worker_count": 4, "worker_capacity": 30, "region": "eu-north-1"})
 
     assert (config.voice, config.text) == (True, True)
     assert config.worker_maximum == 20
-    # Ten frames a second for each of 120 sessions, and ten requests a second for each environment.
-    assert (config.frame_rate, config.message_concurrency) == (1200, 120)
+    # Ten frames a second for each of 600 sessions at the most, and ten requests a second for each environment.
+    assert (config.frame_rate, config.environments, config.message_concurrency) == (6000, 600, None)
     assert (config.auth.mode, config.auth.issuer) == ("cognito", None)
-    assert config.text_model_id == "amazon.nova-lite-v1:0"
+    assert config.text_model_id == "eu.amazon.nova-lite-v1:0"
 
 
 @pytest.mark.parametrize(
     ("settings", "rate", "environments"),
     [
-        ({"expected_frame_rate": 0}, 0, None),
-        ({"expected_frame_rate": 0, "provisioned_concurrency": 5}, 0, 5),
+        ({"expected_frame_rate": 0}, 0, 0),
         ({"expected_frame_rate": 91}, 91, 10),
         ({"worker_count": 1000}, 10_000, 1000),  # more than that no account takes without asking
     ],
@@ -43,7 +40,7 @@ def test_what_follows_from_other_settings():
 def test_environments_follow_the_frame_rate(settings, rate, environments):
     config = from_context(settings)
 
-    assert (config.frame_rate, config.message_concurrency) == (rate, environments)
+    assert (config.frame_rate, config.environments) == (rate, environments)
 
 
 def test_which_workers_there_are():
@@ -96,12 +93,34 @@ def test_what_belongs_to_cdk_is_left_alone():
     assert from_context(context).stage == "dev"
 
 
-def test_later_versions_sort_after_earlier_ones():
-    times = [datetime(2026, 9, 9, 9, 9, 9, tzinfo=UTC), datetime(2026, 10, 1, 0, 0, 0, tzinfo=UTC)]
-    versions = [from_context({}, now=time).version for time in times]
+@pytest.mark.parametrize(
+    ("region", "model"),
+    [
+        ("us-east-1", "us.amazon.nova-lite-v1:0"),
+        ("eu-north-1", "eu.amazon.nova-lite-v1:0"),
+        ("ap-southeast-2", "apac.amazon.nova-lite-v1:0"),
+        ("us-gov-west-1", "us-gov.amazon.nova-lite-v1:0"),
+        ("sa-east-1", "amazon.nova-lite-v1:0"),
+        (None, "amazon.nova-lite-v1:0"),
+    ],
+)
+def test_the_text_model_is_the_regions_inference_profile(monkeypatch, region, model):
+    for name in ("CDK_DEFAULT_REGION", "AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    assert from_context({}, region=region).text_model_id == model
+    assert from_context({"region": region}, region="me-south-1").text_model_id == model
+    assert from_context({"text_model_id": "mine"}, region=region).text_model_id == "mine"
+    if region:
+        monkeypatch.setenv("CDK_DEFAULT_REGION", region)
+        assert from_context({}).text_model_id == model
 
-    assert versions == ["20260909T090909Z", "20261001T000000Z"]
-    assert from_context({"version": "v7"}).version == "v7"
+
+def test_a_public_image_needs_a_way_to_its_registry():
+    with pytest.raises(ConfigurationError, match="worker_image"):
+        from_context({"network": "private", "worker_image": "public.ecr.aws/x/segue:7"})
+    ours = "123456789012.dkr.ecr.us-east-1.amazonaws.com/segue/worker:7"
+    assert from_context({"network": "private", "worker_image": ours}).worker_image == ours
+    assert from_context({"worker_image": "public.ecr.aws/x/segue:7"}).version is None
 
 
 @pytest.mark.parametrize(

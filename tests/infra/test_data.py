@@ -77,11 +77,15 @@ def test_the_stream_of_the_locks_tells_which_life_it_was(stage):
 
 def test_data_is_kept_and_protected_in_aws(dev):
     for kind in ("AWS::S3::Bucket", "AWS::DynamoDB::Table"):
-        dev.data.template.all_resources(kind, {"DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain"})
+        dev.data.template.all_resources(
+            kind, {"DeletionPolicy": "RetainExceptOnCreate", "UpdateReplacePolicy": "Retain"}
+        )
     for table in dev.data.of_type("AWS::DynamoDB::Table").values():
         assert table["DeletionProtectionEnabled"] is True
         assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
-    dev.data.template.all_resources("AWS::KMS::Key", {"DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain"})
+    dev.data.template.all_resources(
+        "AWS::KMS::Key", {"DeletionPolicy": "RetainExceptOnCreate", "UpdateReplacePolicy": "Retain"}
+    )
 
 
 def test_one_key_of_this_account_encrypts_everything(stage):

@@ -320,7 +320,7 @@ def test_text_alone_needs_no_tasks_and_no_network(synthesized):
 @pytest.mark.parametrize(
     ("model", "resources"),
     [
-        ("amazon.nova-2-5-sonic", ["::foundation-model/amazon.nova-2-5-sonic"]),
+        ("amazon.nova-2-sonic-v1:0", ["::foundation-model/amazon.nova-2-sonic-v1:0"]),
         ("arn:aws:bedrock:us-east-1:000000000000:provisioned-model/x", None),
         (
             "us.amazon.nova-lite-v1:0",

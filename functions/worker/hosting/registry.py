@@ -1,9 +1,11 @@
 """The workers' items in the connections table: who is there, how new it is, how much room it has, and what it holds.
 
     pk                  sk             attributes
-    workers             <worker id>    endpoint, claims_token, host?, version, room, sessions, beat, seen_at, expires_at
+    workers             <worker id>    endpoint, claims_token, host?, version, release?, room, sessions, beat, seen_at,
+                                       expires_at
     holder/<worker id>  <session key>  expires_at
 
+``version`` is the deployment's place (``worker.hosting.deployments``) and sorts newest last; ``release`` is for people.
 ``host`` is the ARN of the worker's ECS task: when ECS tells that it has stopped, the second kind of item names the
 sessions whose clients wait for a successor. A handoff asks the successor itself: only an answer shows that it lives.
 ``expires_at`` only clears away the items of a killed worker.
@@ -20,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from segue.storage.answers import AWS_ERRORS, reason_of
 from shared.log import logger
+from worker.hosting.deployments import announced, number_of
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -45,7 +48,7 @@ class Peer:
         worker_id: Who it is.
         endpoint: Where it takes frames and claims.
         claims_token: What callers with a claim show.
-        version: The deployment's version; sorts newest last.
+        version: Its deployment's place; sorts newest last.
         room: How many more sessions it took, at its last beat.
         fresh: Whether that was a moment ago.
     """
@@ -66,7 +69,14 @@ class Registry:
     """
 
     def __init__(
-        self, dynamodb: DynamoDBClient, table: str, worker_id: str, version: str, *, host: str | None = None
+        self,
+        dynamodb: DynamoDBClient,
+        table: str,
+        worker_id: str,
+        version: str,
+        *,
+        host: str | None = None,
+        deployment: str | None = None,
     ) -> None:
         """Keep what the item says.
 
@@ -74,8 +84,9 @@ class Registry:
             dynamodb: Client.
             table: The connections table.
             worker_id: This process.
-            version: The deployment's version.
+            version: What it runs.
             host: The ARN of its ECS task, if it runs in one.
+            deployment: The name of its deployment, whose place among the others is announced; None: ``version`` is.
         """
         self.claims_token = secrets.token_urlsafe(24)
         self._dynamodb = dynamodb
@@ -83,6 +94,8 @@ class Registry:
         self._worker_id = worker_id
         self._version = version
         self._host = host
+        self._deployment = deployment
+        self._announced: dict[str, Any] | None = None
         self._beat = 0
 
     async def beat(self, endpoint: str, *, room: int, sessions: int) -> None:
@@ -92,13 +105,17 @@ class Registry:
             endpoint: Where this worker takes frames and claims.
             room: How many more sessions it takes.
             sessions: How many it holds.
+
+        Raises:
+            BotoCoreError: The table does not answer.
+            ClientError: It does not let us.
         """
         self._beat += 1
         item: dict[str, Any] = {
             **self._key(),
             "endpoint": {"S": endpoint},
             "claims_token": {"S": self.claims_token},
-            "version": {"S": self._version},
+            **(await self._version_attributes()),
             "room": {"N": str(room)},
             "sessions": {"N": str(sessions)},
             "beat": {"N": str(self._beat)},
@@ -108,6 +125,16 @@ class Registry:
         if self._host:
             item["host"] = {"S": self._host}
         await asyncio.to_thread(self._dynamodb.put_item, TableName=self._table, Item=item)
+
+    async def _version_attributes(self) -> dict[str, Any]:
+        if self._announced is None:
+            version = {"S": self._version}
+            if self._deployment is None:
+                self._announced = {"version": version}
+            else:
+                number = await asyncio.to_thread(number_of, self._dynamodb, self._table, self._deployment)
+                self._announced = {"version": {"S": announced(number)}, "release": version}
+        return self._announced
 
     async def remove(self) -> None:
         """Take the item away. Failing is harmless: the TTL does it later."""

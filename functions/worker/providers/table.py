@@ -94,7 +94,7 @@ PROVIDERS: Final[Mapping[str, Provider]] = {
     for provider in (
         Provider(
             name="nova-sonic",
-            default_model="amazon.nova-2-5-sonic",
+            default_model="amazon.nova-2-sonic-v1:0",
             model_pattern=r"sonic|^arn:",
             options=("params", "connection", "region"),
             input_rates=(16000, 8000, 24000),

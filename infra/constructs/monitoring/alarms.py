@@ -40,10 +40,11 @@ class Alert:
     fewer: bool = False
 
 
-def described(config: Config, name: str, what: str) -> str:
-    """An alarm's description: what is wrong, and the page that says what to do."""
+def described(config: Config, name: str, what: str, minutes: int | None = None) -> str:
+    """An alarm's description: what is wrong, for how long, and the page that says what to do."""
     docs = (config.docs_url or DOCS).rstrip("/")
-    return f"{what} Runbook: {docs}/runbooks/{name}.md"
+    lasting = {None: "", 1: " In one minute."}.get(minutes, f" In each of {minutes} minutes.")
+    return f"{what}{lasting} Runbook: {docs}/runbooks/{name}.md"
 
 
 def _plain(metric: cloudwatch.Metric) -> cloudwatch.Metric:
@@ -88,7 +89,7 @@ class Alarms(Construct):
             self,
             "".join(word.capitalize() for word in alert.name.split("-")),
             alarm_name=f"segue-{self._config.stage}-{alert.name}",
-            alarm_description=described(self._config, alert.name, alert.what),
+            alarm_description=described(self._config, alert.name, alert.what, alert.minutes),
             metric=_plain(alert.metric),
             threshold=alert.threshold,
             evaluation_periods=alert.minutes,

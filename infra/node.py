@@ -1,0 +1,29 @@
+"""The Node.js that runs the CDK: told of in one line if it is too old."""
+
+import contextlib
+import subprocess
+import sys
+from typing import Final
+
+OLD: Final = ("18", "20")
+"""Versions past their end of life with which the CDK still works."""
+
+
+def old(version: str) -> str | None:
+    """The line about a Node.js that is too old; None if it is not.
+
+    Args:
+        version: As `node --version` prints it.
+    """
+    if version.strip().removeprefix("v").partition(".")[0] not in OLD:
+        return None
+    return f"segue: Node.js {version.strip()} gets no security updates any more: install 22 or 24 (docs/deploy.md)"
+
+
+def tell_of_old() -> None:
+    """Print that line, if there is one to print."""
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        command = ["node", "--version"]  # the one that jsii finds, too
+        asked = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)  # noqa: S603
+        if line := old(asked.stdout):
+            sys.stderr.write(f"{line}\n")
