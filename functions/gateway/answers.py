@@ -19,7 +19,7 @@ from urllib3.exceptions import HTTPError
 from segue.wire.frames import Error, Pong, encode_frame
 from shared import kept, metrics
 from shared.management import FORBIDDEN, connection_url
-from shared.metrics import Count
+from shared.metrics import FunctionCount
 
 if TYPE_CHECKING:
     from botocore.auth import SigV4Auth
@@ -38,7 +38,7 @@ REMEMBERED: Final = 2048
 logger = Logger()
 
 
-class Signer(Protocol):
+class PostSigner(Protocol):
     """Makes requests authentic."""
 
     def __call__(self, url: str, body: bytes) -> dict[str, str]:
@@ -49,7 +49,7 @@ class Signer(Protocol):
 class Answers:
     """Posts answers."""
 
-    def __init__(self, management: str, sign: Signer, clock: Callable[[], float]) -> None:
+    def __init__(self, management: str, sign: PostSigner, clock: Callable[[], float]) -> None:
         """Make the connection pool; no connection is opened yet.
 
         Args:
@@ -82,7 +82,7 @@ class Answers:
             return
         if status == 403:
             logger.error(FORBIDDEN, connection=connection_id)
-            metrics.count(Count.FAILURES)
+            metrics.count(FunctionCount.FAILURES)
         if status not in {200, 410}:  # 410: the client has gone meanwhile
             _lost(connection_id, str(status))
 
@@ -99,7 +99,7 @@ class Answers:
 
 
 def _lost(connection_id: str, reason: str) -> None:
-    metrics.count(Count.ANSWERS_LOST)
+    metrics.count(FunctionCount.ANSWERS_LOST)
     logger.warning("answer lost", connection=connection_id, reason=reason)
 
 

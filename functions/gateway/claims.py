@@ -22,9 +22,9 @@ from gateway.routes import Route
 from gateway.workers import Worker, Workers
 from segue.wire.claims import CLAIMS_PATH, CLAIMS_TOKEN_HEADER, Claim, ClientAddress, Reason, encode_claim
 from shared import kept, metrics
-from shared.connections import Binding, Connections
+from shared.connections import Binding, ConnectionsTable
 from shared.kept import ReusedConnectionLost
-from shared.metrics import Count
+from shared.metrics import FunctionCount
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -116,7 +116,7 @@ class Claims:
         client: "SQSClient",
         queue_url: str,
         direct: DirectClaims,
-        connections: Connections,
+        connections: ConnectionsTable,
         clock: Callable[[], float],
     ) -> None:
         """Put the parts together.
@@ -163,8 +163,8 @@ class Claims:
         worker = self._direct.post(body.encode(), missed.endpoint if missed else None)
         if worker is None:
             self._client.send_message(QueueUrl=self._queue_url, MessageBody=body)
-            metrics.count(Count.CLAIMS_QUEUED)
-        metrics.count(Count.CLAIMS)
+            metrics.count(FunctionCount.CLAIMS_QUEUED)
+        metrics.count(FunctionCount.CLAIMS)
         self._sent[binding.session_key] = (now, missed)
         self._sent.move_to_end(binding.session_key)
         if len(self._sent) > REMEMBERED:

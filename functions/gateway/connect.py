@@ -9,7 +9,7 @@ from aws_lambda_powertools import Logger
 from gateway.environment import ConnectEnvironment
 from segue.environment import read_environment
 from shared import clients, subprotocol
-from shared.connections import Connections
+from shared.connections import ConnectionsTable
 
 PRINCIPAL: Final = re.compile(r"[0-9a-f]{32}")
 
@@ -17,9 +17,9 @@ logger = Logger()
 
 
 @cache
-def dependencies() -> Connections:
+def dependencies() -> ConnectionsTable:
     """Make the connections table's client at the first invocation."""
-    return Connections(clients.dynamodb(), read_environment(ConnectEnvironment).connections_table)
+    return ConnectionsTable(clients.dynamodb(), read_environment(ConnectEnvironment).connections_table)
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
@@ -32,7 +32,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         return {"statusCode": 500}
 
 
-def connect(event: dict[str, Any], connections: Connections) -> dict[str, Any]:
+def connect(event: dict[str, Any], connections: ConnectionsTable) -> dict[str, Any]:
     """Store the connection with its principal and the end of its token."""
     context = event["requestContext"]
     known = context.get("authorizer") or {}

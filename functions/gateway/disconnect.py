@@ -9,16 +9,16 @@ from gateway.admission import Admission
 from gateway.environment import DisconnectEnvironment
 from segue.environment import read_environment
 from shared import clients
-from shared.connections import Connections
+from shared.connections import ConnectionsTable
 
 logger = Logger()
 
 
 @cache
-def dependencies() -> tuple[Connections, Admission]:
+def dependencies() -> tuple[ConnectionsTable, Admission]:
     """Make the table's clients at the first invocation."""
     table = read_environment(DisconnectEnvironment).connections_table
-    return Connections(clients.dynamodb(), table), Admission(clients.dynamodb(), table)
+    return ConnectionsTable(clients.dynamodb(), table), Admission(clients.dynamodb(), table)
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:

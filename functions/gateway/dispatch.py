@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.claims import Claims
-from gateway.post import Accepted, Gone, Outcome, Post, Refused
+from gateway.post import Accepted, FramePost, Gone, Outcome, Refused
 from gateway.routes import Route, Routes
-from gateway.turns import Turns
+from gateway.turns import TurnsQueue
 from segue.wire.delivery import Delivery, encode_delivery
 from segue.wire.frames import (
     AnswerInput,
@@ -54,7 +54,7 @@ SUSPECTS: Final = 512
 
 
 @dataclass(frozen=True, slots=True)
-class Sender:
+class FrameOrigin:
     """The origin of a frame.
 
     Attributes:
@@ -76,11 +76,11 @@ class Dispatch:
     def __init__(
         self,
         routes: Routes,
-        post: Post,
+        post: FramePost,
         claims: Claims,
         clock: Callable[[], float],
         sleep: Callable[[float], None],
-        turns: Turns | None = None,
+        turns: TurnsQueue | None = None,
     ) -> None:
         """Put the parts together.
 
@@ -100,7 +100,7 @@ class Dispatch:
         self._turns = turns
         self._suspects: OrderedDict[Route, float] = OrderedDict()
 
-    def deliver(self, sender: Sender, frame: ClientFrame) -> Error | None:
+    def deliver(self, sender: FrameOrigin, frame: ClientFrame) -> Error | None:
         """Bring one frame to the holder; return what the client is told, if anything."""
         key = sender.binding.session_key
         body = encode_delivery(
@@ -123,7 +123,7 @@ class Dispatch:
             return _told(outcome)
         return self._without_holder(sender, frame, body, Missed(route, outcome))
 
-    def _without_holder(self, sender: Sender, frame: ClientFrame, body: bytes, missed: "Missed") -> Error | None:
+    def _without_holder(self, sender: FrameOrigin, frame: ClientFrame, body: bytes, missed: "Missed") -> Error | None:
         self._routes.forget(sender.binding.session_key)
         if isinstance(frame, Bye | OutputAck):
             return None  # these need no holder
@@ -135,10 +135,10 @@ class Dispatch:
             return None
         return _told(self._wait(sender, frame, body, missed))
 
-    def _claim(self, sender: Sender, missed: "Missed") -> None:
+    def _claim(self, sender: FrameOrigin, missed: "Missed") -> None:
         self._claims.send(sender.connection_id, sender.binding, sender.principal, missed.outcome.reason, missed.route)
 
-    def _wait(self, sender: Sender, frame: ClientFrame, body: bytes, missed: "Missed") -> Accepted | Refused:
+    def _wait(self, sender: FrameOrigin, frame: ClientFrame, body: bytes, missed: "Missed") -> Accepted | Refused:
         """Deliver as soon as there is a holder, unless that takes too long."""
         deadline = self._clock() + HOLDER_WAIT_SECONDS
         pause = FIRST_POLL_SECONDS
@@ -181,7 +181,7 @@ class Missed:
 
 
 def _is_numbered(frame: ClientFrame) -> bool:
-    """Whether the holder takes it once, however often it comes."""
+    """Return true for a frame with a number, which the holder takes once, however often it comes."""
     return not isinstance(frame, Hello | Bye) and getattr(frame, "seq", None) is not None
 
 

@@ -18,15 +18,15 @@ from gateway.environment import MessageEnvironment
 from gateway.post import HttpPost
 from gateway.router import Router
 from gateway.routes import Routes
-from gateway.turns import Turns
+from gateway.turns import TurnsQueue
 from gateway.workers import Workers
 from segue.environment import read_environment
 from segue.wire.frames import Error, Pong, error_frame
 from segue.wire.rate import FrameRate
 from shared import clients, metrics
-from shared.connections import Connections
+from shared.connections import ConnectionsTable
 from shared.management import management_url
-from shared.metrics import Count
+from shared.metrics import FunctionCount
 
 logger = Logger()
 
@@ -36,7 +36,7 @@ def dependencies() -> Router:
     """Make the router and its clients at the first invocation."""
     environment = read_environment(MessageEnvironment)
     dynamodb, table = clients.dynamodb(), environment.connections_table
-    connections = Connections(dynamodb, table)
+    connections = ConnectionsTable(dynamodb, table)
     direct = DirectClaims(Workers(dynamodb, table), clock=time.monotonic)
     dispatch = Dispatch(
         routes=Routes(dynamodb, environment.lock_table),
@@ -44,7 +44,7 @@ def dependencies() -> Router:
         claims=Claims(clients.sqs(), environment.claims_queue_url, direct, connections, clock=time.monotonic),
         clock=time.monotonic,
         sleep=time.sleep,
-        turns=Turns(clients.sqs(), environment.turns_queue_url) if environment.turns_queue_url else None,
+        turns=TurnsQueue(clients.sqs(), environment.turns_queue_url) if environment.turns_queue_url else None,
     )
     admission = Admission(dynamodb, table, environment.sessions_per_principal)
     rate = FrameRate(time.monotonic, environment.frames_per_second, environment.frame_burst)
@@ -54,7 +54,7 @@ def dependencies() -> Router:
 
 @cache
 def answers() -> Answers:
-    """What tells clients of refusals, made when the first is told."""
+    """Make the poster of refusals, at the first one."""
     management = management_url(read_environment(MessageEnvironment).management_endpoint)
     return Answers(management, RoleSigner(), time.monotonic)
 
@@ -70,7 +70,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         logger.debug("message taken", connection=connection_id)
     except Exception:  # the text of an error that leaves the function would reach the client
         logger.exception("message failed")
-        metrics.count(Count.FAILURES)
+        metrics.count(FunctionCount.FAILURES)
         answer = error_frame("internal")
     if answer is not None and isinstance(connection_id, str):
         tell(connection_id, answer)
@@ -83,4 +83,4 @@ def tell(connection_id: str, frame: Error | Pong) -> None:
         answers().tell(connection_id, frame)
     except Exception:
         logger.exception("answer lost", connection=connection_id)
-        metrics.count(Count.ANSWERS_LOST)
+        metrics.count(FunctionCount.ANSWERS_LOST)

@@ -48,7 +48,7 @@ class Gone:
 type Outcome = Accepted | Refused | Gone
 
 
-class Post(Protocol):
+class FramePost(Protocol):
     """Posts one body to a route."""
 
     def __call__(self, route: Route, body: bytes, *, repeatable: bool) -> Outcome:

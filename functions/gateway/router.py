@@ -9,15 +9,15 @@ import msgspec
 from aws_lambda_powertools import Logger
 
 from gateway.admission import Admission
-from gateway.dispatch import Dispatch, Sender
+from gateway.dispatch import Dispatch, FrameOrigin
 from gateway.tracing import traced
 from segue.ids import session_key, valid_id
 from segue.wire.frames import ClientFrame, Error, FrameError, Hello, Ping, Pong, decode_client_frame, error_frame
 from segue.wire.rate import FrameRate
 from segue.wire.trace import trace_id
 from shared import metrics
-from shared.connections import Binding, Connection, Connections
-from shared.metrics import Count
+from shared.connections import Binding, Connection, ConnectionsTable
+from shared.metrics import FunctionCount
 
 REMEMBERED: Final = 4096
 """Bound connections that a warm function remembers; a binding never changes but for its counter."""
@@ -30,7 +30,7 @@ class Router:
 
     def __init__(
         self,
-        connections: Connections,
+        connections: ConnectionsTable,
         dispatch: Dispatch,
         admission: Admission,
         rate: FrameRate,
@@ -53,7 +53,7 @@ class Router:
         self._rate = rate
         self._principals = principals
         self._wall_clock = wall_clock
-        self._bound: OrderedDict[str, Sender] = OrderedDict()
+        self._bound: OrderedDict[str, FrameOrigin] = OrderedDict()
 
     def receive(self, connection_id: str, message: str) -> Error | Pong | None:
         """Take one message of a connection; return what the client is told at once, if anything."""
@@ -62,7 +62,7 @@ class Router:
             self._rate.admit(connection_id)
             frame = traced(decode_client_frame(message))
         except FrameError as error:
-            metrics.count(Count.REFUSED)
+            metrics.count(FunctionCount.REFUSED)
             logger.info("message refused", connection=connection_id, code=error.code)
             return error_frame(error.code, error.message)
         if isinstance(frame, Ping):
@@ -75,7 +75,7 @@ class Router:
         sender = self._bind(connection_id, frame) if isinstance(frame, Hello) else self._sender(connection_id)
         return sender if isinstance(sender, Error) else self._dispatch.deliver(sender, frame)
 
-    def _sender(self, connection_id: str) -> Sender | Error:
+    def _sender(self, connection_id: str) -> FrameOrigin | Error:
         sender = self._bound.get(connection_id)
         if sender:
             self._bound.move_to_end(connection_id)
@@ -89,7 +89,7 @@ class Router:
             return error_frame("hello_first")
         return self._remember(connection, connection.binding)
 
-    def _bind(self, connection_id: str, hello: Hello) -> Sender | Error:
+    def _bind(self, connection_id: str, hello: Hello) -> FrameOrigin | Error:
         connection = self._connections.find(connection_id)
         if connection is None:
             return error_frame("unknown_connection")
@@ -112,7 +112,7 @@ class Router:
         """Bind the connection; return the error code if it must not be bound."""
         refused = self._admission.enter(connection.principal, connection.connection_id, binding)
         if refused:
-            metrics.count(Count.REFUSED)
+            metrics.count(FunctionCount.REFUSED)
             logger.warning("hello refused", principal=connection.principal, code=refused)
             return refused
         if not self._connections.claim_client(connection.connection_id, binding):
@@ -122,20 +122,20 @@ class Router:
         logger.info("connection bound", session=binding.session_key, client=binding.client_id, counter=binding.counter)
         return None
 
-    def _refusal(self, known: Connection | Sender) -> Error | None:
+    def _refusal(self, known: Connection | FrameOrigin) -> Error | None:
         """Return the error for a client whose token has expired, or whose principal sends too many frames."""
         if self._wall_clock() >= known.token_expires_at:
             return error_frame("expired")
         try:
             self._principals.admit(known.principal)
         except FrameError as error:
-            metrics.count(Count.REFUSED)
+            metrics.count(FunctionCount.REFUSED)
             logger.info("message refused", principal=known.principal, code=error.code)
             return error_frame(error.code, error.message)
         return None
 
-    def _remember(self, connection: Connection, binding: Binding) -> Sender:
-        sender = Sender(connection.connection_id, connection.principal, connection.token_expires_at, binding)
+    def _remember(self, connection: Connection, binding: Binding) -> FrameOrigin:
+        sender = FrameOrigin(connection.connection_id, connection.principal, connection.token_expires_at, binding)
         self._bound[sender.connection_id] = sender
         self._bound.move_to_end(sender.connection_id)
         if len(self._bound) > REMEMBERED:

@@ -21,8 +21,8 @@ from msgspec import Struct, convert
 from segue.environment import read_environment
 from segue.wire.claims import Claim, encode_claim
 from shared import clients, metrics
-from shared.connections import Connections
-from shared.metrics import Count
+from shared.connections import ConnectionsTable
+from shared.metrics import FunctionCount
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -78,7 +78,7 @@ class Stopped:
         self._dynamodb = dynamodb
         self._sqs = sqs
         self._environment = environment
-        self._connections = Connections(dynamodb, environment.connections_table)
+        self._connections = ConnectionsTable(dynamodb, environment.connections_table)
 
     def offer(self, task_arn: str) -> int:
         """Offer the sessions of a task; return how many claims were sent.
@@ -99,7 +99,7 @@ class Stopped:
                     TableName=self._environment.connections_table, Key={"pk": item["pk"], "sk": item["sk"]}
                 )
             logger.info("task stopped", worker=worker_id, held=len(notes), claims=len(claims))
-            metrics.count(Count.SESSIONS_OFFERED, len(claims))
+            metrics.count(FunctionCount.SESSIONS_OFFERED, len(claims))
             sent += len(claims)
         return sent
 

@@ -22,7 +22,7 @@ REPEAT_SECONDS: Final = 4
 what a turn had to drop (its session was held, or a frame before it was missing) must be heard when it comes again."""
 
 
-class Turns:
+class TurnsQueue:
     """Puts frames into the queue."""
 
     def __init__(self, client: "SQSClient", queue_url: str, wall_clock: Callable[[], float] = time.time) -> None:

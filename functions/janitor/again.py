@@ -29,14 +29,14 @@ ROUNDS = 4
 """Rounds of DELAY_S before the second sweep: an hour, longer than any client keeps a request alive."""
 
 
-class Waiting(msgspec.Struct, frozen=True):
+class WaitingSweep(msgspec.Struct, frozen=True):
     """A life that waits for its second sweep."""
 
     life: Life
     rounds_left: int = ROUNDS
 
 
-class Queue:
+class SweepsQueue:
     """The queue of ended sessions that wait for their second sweep."""
 
     def __init__(self, sqs: SQSClient, url: str) -> None:
@@ -44,7 +44,7 @@ class Queue:
         self._sqs = sqs
         self._url = url
 
-    def put(self, waiting: Waiting) -> None:
+    def put(self, waiting: WaitingSweep) -> None:
         """Let a life wait for one more round."""
         self._sqs.send_message(
             QueueUrl=self._url, MessageBody=msgspec.json.encode(waiting).decode(), DelaySeconds=DELAY_S
@@ -52,10 +52,10 @@ class Queue:
 
 
 @cache
-def dependencies() -> tuple[Sweeper, Queue]:
+def dependencies() -> tuple[Sweeper, SweepsQueue]:
     """Make the functions' parts at the first invocation."""
     environment = read_environment(JanitorEnvironment)
-    return Sweeper.from_environment(environment), Queue(boto3.client("sqs"), environment.sweeps_queue_url)
+    return Sweeper.from_environment(environment), SweepsQueue(boto3.client("sqs"), environment.sweeps_queue_url)
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
@@ -64,9 +64,9 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     failures = []
     for message in event["Records"]:
         try:
-            waiting = msgspec.json.decode(message["body"], type=Waiting)
+            waiting = msgspec.json.decode(message["body"], type=WaitingSweep)
             if waiting.rounds_left > 1:
-                queue.put(Waiting(waiting.life, waiting.rounds_left - 1))
+                queue.put(WaitingSweep(waiting.life, waiting.rounds_left - 1))
             else:
                 count = sweeper.sweep(waiting.life)
                 logger.info("swept again", session=waiting.life.session_key, objects=count)

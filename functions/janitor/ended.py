@@ -6,7 +6,7 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
-from janitor.again import Queue, Waiting, dependencies
+from janitor.again import SweepsQueue, WaitingSweep, dependencies
 from janitor.counting import failed, swept
 from janitor.sweeper import Life
 from segue.errors import JournalCorrupt, StorageRefused
@@ -44,7 +44,7 @@ def ended_life(record: dict[str, Any], prefix: str | None = None) -> Life | None
     return Life(old.session_key, old.born)
 
 
-def _put_off(record: dict[str, Any], corrupt: JournalCorrupt, queue: Queue) -> None:
+def _put_off(record: dict[str, Any], corrupt: JournalCorrupt, queue: SweepsQueue) -> None:
     """Name an item that cannot be read, and let its life wait for the second sweep, which looks at the item again.
 
     Whether that life has ended is not known here, so nothing of it is deleted, and the other records go on.
@@ -54,7 +54,7 @@ def _put_off(record: dict[str, Any], corrupt: JournalCorrupt, queue: Queue) -> N
     logger.error("guard item cannot be read, swept later if its life is over", session=key, problem=str(corrupt))
     failed()
     if isinstance(key, str) and isinstance(born, str):
-        queue.put(Waiting(Life(key, born)))
+        queue.put(WaitingSweep(Life(key, born)))
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
@@ -71,7 +71,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
                 logger.warning("life of another prefix ended, left to its janitor", problem=str(elsewhere))
                 continue
             if life is not None:
-                queue.put(Waiting(life))
+                queue.put(WaitingSweep(life))
                 objects = sweeper.sweep(life)
                 logger.info("life ended", session=life.session_key, objects=objects)
                 swept(objects)

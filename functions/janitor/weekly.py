@@ -19,7 +19,7 @@ import msgspec
 from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 
-from janitor.again import Queue, Waiting
+from janitor.again import SweepsQueue, WaitingSweep
 from janitor.counting import failed, swept
 from janitor.sweeper import JanitorEnvironment, Life, Sweeper
 from segue.environment import read_environment
@@ -71,12 +71,12 @@ class Runs:
 
 
 @cache
-def dependencies() -> tuple[Sweeper, Queue, Runs]:
+def dependencies() -> tuple[Sweeper, SweepsQueue, Runs]:
     """Make the function's parts at the first invocation."""
     environment = read_environment(WeeklyEnvironment)
     sqs = boto3.client("sqs")
     sweeper = Sweeper.from_environment(environment)
-    return sweeper, Queue(sqs, environment.sweeps_queue_url), Runs(sqs, environment.weekly_queue_url)
+    return sweeper, SweepsQueue(sqs, environment.sweeps_queue_url), Runs(sqs, environment.weekly_queue_url)
 
 
 def handler(event: dict[str, Any], context: Any) -> None:
@@ -110,14 +110,14 @@ def sweep_all(run: Run, context: Any) -> None:
     swept(objects)
 
 
-def _swept(sweeper: Sweeper, queue: Queue, life: Life) -> int:
+def _swept(sweeper: Sweeper, queue: SweepsQueue, life: Life) -> int:
     """Sweep a life that has ended, or the orphans of one that goes on; a failure waits and holds up no other."""
     try:
         return sweeper.sweep(life) or sweeper.collect(life)
     except (BotoCoreError, ClientError, OSError, SegueError):
         logger.exception("sweep failed, tried again later", session=life.session_key)
         failed()
-        queue.put(Waiting(life, rounds_left=1))
+        queue.put(WaitingSweep(life, rounds_left=1))
         return 0
 
 

@@ -79,7 +79,7 @@ class Connection:
     binding: Binding | None = None
 
 
-class Connections:
+class ConnectionsTable:
     """Reads and writes connections."""
 
     def __init__(self, client: "DynamoDBClient", table: str, wall_clock: Callable[[], float] = time.time) -> None:

@@ -32,7 +32,7 @@ from aws_lambda_powertools.metrics import MetricUnit, single_metric
 NAMESPACE: Final = "Segue"
 
 
-class Count(StrEnum):
+class FunctionCount(StrEnum):
     """Things that happen."""
 
     CLAIMS = "Claims"
@@ -51,7 +51,7 @@ class Count(StrEnum):
     SWEEP_FAILURES = "SweepFailures"
 
 
-class Time(StrEnum):
+class FunctionTime(StrEnum):
     """Durations, counted in milliseconds."""
 
     TURN = "TurnTime"
@@ -59,12 +59,12 @@ class Time(StrEnum):
     RESTORE = "RestoreTime"
 
 
-def count(what: Count, times: int = 1) -> None:
+def count(what: FunctionCount, times: int = 1) -> None:
     """Something happened."""
     _tell(what, MetricUnit.Count, times)
 
 
-def time(what: Time, seconds: float) -> None:
+def time(what: FunctionTime, seconds: float) -> None:
     """Something took so long."""
     _tell(what, MetricUnit.Milliseconds, seconds * 1000)
 

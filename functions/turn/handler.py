@@ -23,8 +23,8 @@ from segue.environment import read_environment
 from segue.wire.frames import FrameError
 from segue.wire.trace import trace_id
 from shared import metrics
-from shared.connections import Connections
-from shared.metrics import Count, Time
+from shared.connections import ConnectionsTable
+from shared.metrics import FunctionCount, FunctionTime
 from turn.environment import TurnEnvironment
 from turn.message import Message
 from turn.post import CONFIG, ManagementApi
@@ -80,7 +80,7 @@ def turns() -> Turns:
     management = boto3.client("apigatewaymanagementapi", endpoint_url=settings.management_url(), config=CONFIG)
     return Turns(
         Sessions(new_manager, build_text_agent),
-        Connections(dynamodb, settings.connections_table),
+        ConnectionsTable(dynamodb, settings.connections_table),
         ManagementApi(management),
         TurnSettings(settings.approval_seconds),
     )
@@ -111,7 +111,7 @@ async def taken(turns: Turns, message: Message, seconds_left: Callable[[], float
     except FrameError as error:
         logger.append_keys(trace_id=None)
         logger.error("a message of the queue is no frame of a client", code=error.code)  # noqa: TRY400
-        metrics.count(Count.TURN_FAILURES)
+        metrics.count(FunctionCount.TURN_FAILURES)
         await message.give_back(0)  # to be a dead letter soon: its session's texts wait behind it
         return False
     logger.append_keys(trace_id=trace_id(delivery.frame.trace))
@@ -124,13 +124,13 @@ async def taken(turns: Turns, message: Message, seconds_left: Callable[[], float
         pause = 0
     except Exception as error:  # whatever it is, the message must come again, and soon
         logger.exception("turn failed", session=delivery.session_key, tries=tries)
-        metrics.count(Count.TURN_FAILURES)
+        metrics.count(FunctionCount.TURN_FAILURES)
         if isinstance(error, SessionFenced):
-            metrics.count(Count.FENCED)
+            metrics.count(FunctionCount.FENCED)
         pause = min(2**tries, LONGEST_PAUSE_SECONDS)
     else:
-        metrics.count(Count.TURNS)
-        metrics.time(Time.TURN, time.monotonic() - begun)
+        metrics.count(FunctionCount.TURNS)
+        metrics.time(FunctionTime.TURN, time.monotonic() - begun)
         return True
     if tries >= MOST_TRIES:
         turns.apologise(delivery)

@@ -38,7 +38,7 @@ class Step(Enum):
     DECIDED = auto()
 
 
-class Pause:
+class ApprovalPause:
     """Of one turn's agent."""
 
     def __init__(self, approvals: Approvals, seconds: float, wall_clock: Callable[[], float]) -> None:

@@ -19,7 +19,7 @@ CONFIG: Final = Config(connect_timeout=1, read_timeout=5, retries={"mode": "stan
 logger = Logger()
 
 
-class Outcome(Enum):
+class MessageOutcome(Enum):
     """The result of posting a message."""
 
     DELIVERED = auto()
@@ -29,10 +29,10 @@ class Outcome(Enum):
     """Not now: the turn is taken again, and says it again."""
 
 
-class Post(Protocol):
+class MessagePost(Protocol):
     """Posts one message to one connection."""
 
-    def __call__(self, connection_id: str, message: bytes) -> Outcome:
+    def __call__(self, connection_id: str, message: bytes) -> MessageOutcome:
         """Post, and say what came of it. Blocks; raises nothing for what the network does."""
         ...
 
@@ -44,19 +44,19 @@ class ManagementApi:
         """Use a client, made with ``CONFIG``."""
         self._client = client
 
-    def __call__(self, connection_id: str, message: bytes) -> Outcome:
+    def __call__(self, connection_id: str, message: bytes) -> MessageOutcome:
         """Post one message."""
         try:
             self._client.post_to_connection(ConnectionId=connection_id, Data=message)
         except ClientError as error:
             if error.response["ResponseMetadata"]["HTTPStatusCode"] == 410:
-                return Outcome.GONE
+                return MessageOutcome.GONE
             refused = error.response
             if refused["ResponseMetadata"]["HTTPStatusCode"] == 403 and not remedy_of(refused["Error"]["Code"]):
                 logger.error(FORBIDDEN, connection=connection_id)  # noqa: TRY400 - a trace says no more
             logger.warning("posting was refused", connection=connection_id, reason=reason_of(error))
-            return Outcome.FAILED
+            return MessageOutcome.FAILED
         except AWS_ERRORS as error:
             logger.warning("posting failed", connection=connection_id, reason=reason_of(error))
-            return Outcome.FAILED
-        return Outcome.DELIVERED
+            return MessageOutcome.FAILED
+        return MessageOutcome.DELIVERED

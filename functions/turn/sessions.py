@@ -18,7 +18,7 @@ from strands.middleware.stages import InvokeModelStage
 from segue import SegueError, SessionFenced
 from segue.strands.manager import GuardedSessionManager
 from shared import metrics
-from shared.metrics import Count, Time
+from shared.metrics import FunctionCount, FunctionTime
 from turn.history import shown_to_text_model
 
 KEPT: Final = 16
@@ -144,11 +144,11 @@ class Sessions:
         except BaseException:
             await manager.close()
             raise
-        metrics.count(Count.RESTORES)
-        metrics.time(Time.RESTORE, time.monotonic() - begun)
+        metrics.count(FunctionCount.RESTORES)
+        metrics.time(FunctionTime.RESTORE, time.monotonic() - begun)
         return session
 
 
 def _committed(_records: int, seconds: float) -> None:
-    metrics.count(Count.COMMITS)
-    metrics.time(Time.COMMIT, seconds)
+    metrics.count(FunctionCount.COMMITS)
+    metrics.time(FunctionTime.COMMIT, seconds)

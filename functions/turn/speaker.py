@@ -14,7 +14,7 @@ from segue.wire.claims import ClientAddress
 from segue.wire.cutting import encode_remnant
 from segue.wire.frames import FrameError, ServerFrame, encode_frame
 from segue.wire.output import OutputNumbering
-from turn.post import Outcome, Post
+from turn.post import MessageOutcome, MessagePost
 
 logger = Logger()
 
@@ -30,7 +30,7 @@ class Speaker:
         self,
         epoch: int,
         addresses: Iterable[ClientAddress],
-        post: Post,
+        post: MessagePost,
         may_speak: Callable[[], bool],
         trace: str | None = None,
     ) -> None:
@@ -48,7 +48,7 @@ class Speaker:
         self._may_speak = may_speak
         self._trace = trace
         self._queues: dict[str, asyncio.Queue[ServerFrame | None]] = {}
-        self._senders: dict[str, asyncio.Task[Outcome]] = {}
+        self._senders: dict[str, asyncio.Task[MessageOutcome]] = {}
         for address in addresses:
             queue = self._queues[address.client_id] = asyncio.Queue()
             self._senders[address.client_id] = asyncio.create_task(self._send(address, queue))
@@ -74,7 +74,7 @@ class Speaker:
         for queue in self._queues.values():
             queue.put_nowait(None)
         await asyncio.gather(*self._senders.values())
-        if self._senders[client_id].result() is Outcome.FAILED:
+        if self._senders[client_id].result() is MessageOutcome.FAILED:
             raise Unsaid
 
     def fall_silent(self) -> None:
@@ -82,15 +82,15 @@ class Speaker:
         for sender in self._senders.values():
             sender.cancel()
 
-    async def _send(self, address: ClientAddress, queue: asyncio.Queue[ServerFrame | None]) -> Outcome:
+    async def _send(self, address: ClientAddress, queue: asyncio.Queue[ServerFrame | None]) -> MessageOutcome:
         while (frame := await queue.get()) is not None:
             if not self._may_speak():
-                return Outcome.FAILED
+                return MessageOutcome.FAILED
             message = _encoded(self._numbering.stamp(address.client_id, frame))
             outcome = await asyncio.to_thread(self._post, address.connection_id, message)
-            if outcome is not Outcome.DELIVERED:
+            if outcome is not MessageOutcome.DELIVERED:
                 return outcome
-        return Outcome.DELIVERED
+        return MessageOutcome.DELIVERED
 
 
 def _encoded(frame: ServerFrame) -> bytes:

@@ -29,7 +29,7 @@ from segue.wire.delivery import Delivery
 from segue.wire.frames import AnswerInput, Hello, ImageInput, TextInput
 from shared.messages import text_of
 from turn.history import is_owed, last_said
-from turn.pause import Pause, Step
+from turn.pause import ApprovalPause, Step
 from turn.sessions import TextSession
 from turn.speaker import Speaker
 from turn.telling import Telling
@@ -95,7 +95,7 @@ class Turn:
         shown = frame.last_record if isinstance(frame, Hello | TextInput | AnswerInput) else None
         self._telling = Telling(session.manager, session.agent, speaker, (self._client_id, shown), settings.wall_clock)
         self._approvals = self._manager.approvals(self._agent.agent_id)
-        self._pause = Pause(self._approvals, settings.approval_seconds, settings.wall_clock)
+        self._pause = ApprovalPause(self._approvals, settings.approval_seconds, settings.wall_clock)
 
     async def run(self) -> None:
         """Take the turn. What it says may still be on its way when this returns.

@@ -13,7 +13,7 @@ from segue.session.heartbeat import STORAGE_TIMEOUT_S
 from segue.wire.claims import ClientAddress
 from segue.wire.delivery import Delivery
 from segue.wire.frames import AnswerInput, TextInput, encode_frame, error_frame
-from turn.post import Post
+from turn.post import MessagePost
 from turn.sessions import Sessions, TextSession
 from turn.speaker import Speaker, Unsaid
 from turn.turn import Attempt, Turn, TurnSettings
@@ -31,7 +31,7 @@ logger = Logger()
 
 
 class Clients(Protocol):
-    """Knows where a session's clients are: see ``shared.connections.Connections``."""
+    """Knows where a session's clients are: see ``shared.connections.ConnectionsTable``."""
 
     def clients(self, session_key: str) -> Iterable[ClientAddress]:
         """The newest connection of each client of a session."""
@@ -41,7 +41,9 @@ class Clients(Protocol):
 class Turns:
     """Takes turns, one at a time."""
 
-    def __init__(self, sessions: Sessions, clients: Clients, post: Post, settings: TurnSettings | None = None) -> None:
+    def __init__(
+        self, sessions: Sessions, clients: Clients, post: MessagePost, settings: TurnSettings | None = None
+    ) -> None:
         """Keep the parts."""
         self._sessions = sessions
         self._clients = clients

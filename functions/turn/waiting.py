@@ -18,7 +18,7 @@ LOOK_SECONDS: Final = 0.5
 """Between two looks at what is committed."""
 
 
-class Journal(Protocol):
+class CommittedJournal(Protocol):
     """The part of a session manager that is read here."""
 
     @property
@@ -33,7 +33,7 @@ class Journal(Protocol):
 
 
 @asynccontextmanager
-async def pauses_told(journal: Journal, speaker: Speaker) -> AsyncIterator[None]:
+async def pauses_told(journal: CommittedJournal, speaker: Speaker) -> AsyncIterator[None]:
     """Within this block, say ``pause`` to all clients when nothing becomes durable for long, and when it goes on."""
     watch = _Watch(journal, speaker)
     watching = asyncio.create_task(watch.run())
@@ -46,7 +46,7 @@ async def pauses_told(journal: Journal, speaker: Speaker) -> AsyncIterator[None]
 
 
 class _Watch:
-    def __init__(self, journal: Journal, speaker: Speaker) -> None:
+    def __init__(self, journal: CommittedJournal, speaker: Speaker) -> None:
         self._journal = journal
         self._speaker = speaker
         self._clock = asyncio.get_running_loop().time

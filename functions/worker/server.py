@@ -36,7 +36,7 @@ from segue.wire.delivery import (
 )
 from segue.wire.frames import FrameError
 from shared.log import logger
-from worker.conversation.session import HostedSession, Moved
+from worker.conversation.session import HostedSession, SessionMoved
 from worker.hosting.claims import ClaimTaker
 from worker.hosting.host import Host, NoRoom
 from worker.telemetry.metrics import metrics
@@ -134,7 +134,7 @@ class Listener:
             if session is not shown:
                 return _refused(403, "forbidden")
             session.deliver(delivery)
-        except Moved:
+        except SessionMoved:
             return _refused(410, "moved")
         except _BadRequest as bad:
             return _refused(bad.status, bad.code or "bad_frame")
@@ -173,7 +173,7 @@ class Listener:
     def _session(self, key: str) -> HostedSession:
         session = self._host.find(key)
         if session is None:
-            raise Moved
+            raise SessionMoved
         return session
 
     async def _health(self, _: web.Request) -> web.Response:

@@ -8,7 +8,7 @@ from infra.config import Config
 
 
 def management_endpoint(config: Config, stage: apigateway.WebSocketStage) -> str:
-    """Where a function finds it: a whole address, or a path on the endpoint of all services."""
+    """Return the management API's address: a whole one, or a path on the endpoint of all services."""
     if config.target.named_management:
         return stage.callback_url
     return f"/_aws/execute-api/{stage.api.api_id}/{stage.stage_name}"

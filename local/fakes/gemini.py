@@ -21,7 +21,7 @@ from local.fakes.fake import LOOPBACK
 from local.fakes.mind import Mind, result_text, spec_of
 from local.fakes.schemas_gemini import ClientContent, ClientMessage, Setup, ToolResponse
 from local.fakes.sockets import SocketFake
-from segue.testing.offline.history import Turn
+from segue.testing.offline.history import SpokenTurn
 
 KEY = "fake-gemini-key"
 
@@ -40,7 +40,7 @@ class FakeGemini(SocketFake):
 
     def __init__(self, *, pace: float = 0.0) -> None:
         super().__init__(pace=pace)
-        self.sessions: dict[str, list[Turn]] = {}
+        self.sessions: dict[str, list[SpokenTurn]] = {}
         self.holders: dict[str, GeminiMind] = {}
         self.merges = True
         self.updates = True
@@ -159,7 +159,7 @@ class GeminiMind(Mind):
             self._seeding = False
             for text, role in texts:
                 self.told.history.append(("assistant" if role == "model" else "user", text))
-                self.turns.append(Turn("assistant" if role == "model" else "user", text))
+                self.turns.append(SpokenTurn("assistant" if role == "model" else "user", text))
             await self._refused()
             return
         await self.heard_text(texts[-1][0])

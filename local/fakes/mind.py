@@ -8,8 +8,8 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
-from segue.testing.offline.answers import Answer, DropConnection, Known, Say, UseTool, answer, answer_tool
-from segue.testing.offline.history import Turn
+from segue.testing.offline.answers import Answer, DropConnection, KnownConversation, Say, UseTool, answer, answer_tool
+from segue.testing.offline.history import SpokenTurn
 from segue.testing.offline.tones import Ear, speak, words_in_time
 
 SAMPLE_BYTES = 2
@@ -52,7 +52,7 @@ class Mind(abc.ABC):
     def __init__(self, pace: float, filters: list[str]) -> None:
         self._filters = filters
         self.told = Told()
-        self.turns: list[Turn] = []
+        self.turns: list[SpokenTurn] = []
         self.live: list[str] = []
         self.spoken: list[str] = []
         self.results: list[tuple[str, str]] = []
@@ -166,8 +166,8 @@ class Mind(abc.ABC):
         if self._filters:
             await self.filtered(self._filters.pop(0))
             return
-        self.turns.append(Turn("user", text))
-        known = Known(self.turns, self.told.tools, self.told.prompt)
+        self.turns.append(SpokenTurn("user", text))
+        known = KnownConversation(self.turns, self.told.tools, self.told.prompt)
         await self._go(answer(known))
 
     async def _go(self, reply: Answer) -> None:
@@ -210,8 +210,8 @@ class Mind(abc.ABC):
 
     def forget_unheard(self, said: str, heard: str) -> None:
         """Remember of an answer only what was heard."""
-        at = max(index for index, turn in enumerate(self.turns) if turn == Turn("assistant", said))
-        self.turns[at] = Turn("assistant", heard)
+        at = max(index for index, turn in enumerate(self.turns) if turn == SpokenTurn("assistant", said))
+        self.turns[at] = SpokenTurn("assistant", heard)
 
     async def _silence(self) -> None:
         task, self._speaking = self._speaking, None
@@ -222,7 +222,7 @@ class Mind(abc.ABC):
 
     def _keep(self, text: str) -> None:
         if text:
-            self.turns.append(Turn("assistant", text))
+            self.turns.append(SpokenTurn("assistant", text))
             self.spoken.append(text)
 
 

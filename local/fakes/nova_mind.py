@@ -11,7 +11,7 @@ from local.fakes.fake import Fake
 from local.fakes.http2 import Stream
 from local.fakes.mind import Mind, result_text, spec_of
 from local.fakes.schemas_nova import Chunk, ContentStart, Envelope, PromptStart
-from segue.testing.offline.history import Turn
+from segue.testing.offline.history import SpokenTurn
 
 TEXT_BYTES = 1024
 HISTORY_BYTES = 40 * 1024
@@ -160,7 +160,7 @@ class NovaMind(Mind):
         if not text.strip() or self._history_bytes > HISTORY_BYTES:
             raise self._fake.broken("a history with a blank text, or of more than 40 KB")
         self.told.history.append((role, text))
-        self.turns.append(Turn(role, text))
+        self.turns.append(SpokenTurn(role, text))
 
     async def _maybe_refuse(self, at: str) -> None:
         self.told.config["at"] = at

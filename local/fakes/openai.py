@@ -23,7 +23,7 @@ from local.fakes.schemas_openai import (
     SessionUpdate,
 )
 from local.fakes.sockets import SocketFake
-from segue.testing.offline.history import Turn
+from segue.testing.offline.history import SpokenTurn
 
 KEY = "fake-openai-key"
 ALLOWED = {"user": "input_text", "assistant": "output_text", "system": "input_text"}
@@ -157,7 +157,7 @@ class OpenAIMind(Mind):
             if self._talking:
                 raise self._fake.broken("history in the middle of the conversation")
             self.told.history.append((role, text))
-            self.turns.append(Turn(role, text))  # type: ignore[arg-type]
+            self.turns.append(SpokenTurn(role, text))  # type: ignore[arg-type]
 
     def _output(self, item: FunctionOutputItem) -> None:
         if item.call_id not in self._calls:

@@ -70,7 +70,7 @@ def told():
     for service, names in SERVICES.items():
         with metrics_told(service=service, stage="dev") as lines:
             for name in names:
-                if isinstance(name, gateway_metrics.Time):
+                if isinstance(name, gateway_metrics.FunctionTime):
                     gateway_metrics.time(name, 0.1)
                 else:
                     gateway_metrics.count(name)
@@ -83,7 +83,7 @@ SERVICES = {
     "segue-turn": ["TURNS", "TURN_FAILURES", "TURN", "COMMITS", "COMMIT", "RESTORES", "RESTORE", "FENCED"],
     "segue-janitor": ["SWEEPS", "OBJECTS_DELETED", "SWEEP_FAILURES"],
 }
-FOUND = {each.name: each for each in (*gateway_metrics.Count, *gateway_metrics.Time)}
+FOUND = {each.name: each for each in (*gateway_metrics.FunctionCount, *gateway_metrics.FunctionTime)}
 SERVICES = {service: [FOUND[name] for name in names] for service, names in SERVICES.items()}
 
 

@@ -27,7 +27,7 @@ from segue.lease.item import GuardItem
 from segue.wire.claims import CLAIMS_PATH, CLAIMS_TOKEN_HEADER, Claim, ClientAddress, encode_claim
 from segue.wire.delivery import FRAMES_PATH, ROUTE_TOKEN_HEADER, Delivery, encode_delivery
 from segue.wire.frames import InputAck, Moved, Ready, ServerFrame, TextInput, Transcript, decode_server_message
-from shared.connections import Binding, Connections
+from shared.connections import Binding, ConnectionsTable
 from tests.conftest import ROOT
 from tests.support.stage import AWS_ENVIRONMENT, REGION, Stage
 from tests.support.waiting import eventually
@@ -190,7 +190,7 @@ class Fleet:
         """Bring a client's frames to its session's holder, as the client and the gateway do, until cancelled."""
         self.clients[client.address.connection_id] = client
         binding = Binding(client.key, client.session_id, "c", 1)
-        connections = Connections(self.dynamodb, self._connections)
+        connections = ConnectionsTable(self.dynamodb, self._connections)
         await asyncio.to_thread(connections.claim_client, client.address.connection_id, binding)
         while True:
             item = await asyncio.to_thread(self.item, client)

@@ -243,7 +243,7 @@ def test_a_late_object_is_deleted_by_the_second_sweep(janitor: Janitor, monkeypa
     janitor.put(f"a/late/{UNKNOWN}/segments/0-1-x.json")
     monkeypatch.setattr(again, "DELAY_S", 0)
 
-    again.Queue(janitor.sqs, janitor.sweeps).put(again.Waiting(Life("a/late", UNKNOWN), rounds_left=1))
+    again.SweepsQueue(janitor.sqs, janitor.sweeps).put(again.WaitingSweep(Life("a/late", UNKNOWN), rounds_left=1))
 
     eventually_sync(lambda: not janitor.objects(UNKNOWN), SECONDS)
 

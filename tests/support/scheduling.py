@@ -1,4 +1,4 @@
-"""How tests are dealt out to processes, as a plugin of pytest: whole files, those first that take longest."""
+"""Distribution of tests to processes, as a plugin of pytest: whole files, the longest first."""
 
 from __future__ import annotations
 

@@ -29,13 +29,13 @@ POST_TIMEOUT_SECONDS: Final = 5.0
 """API Gateway answers in 10 to 30 ms; after this the outcome counts as unknown."""
 
 FORBIDDEN_SECONDS: Final = 60.0
-"""How often it is said that posting is forbidden: every post is, and there are hundreds a second."""
+"""Seconds between two log lines that posting is forbidden: each of hundreds of posts a second is."""
 
 CONNECTIONS: Final = 256
 """Sockets to the management API at most: one POST in flight a client, a few clients a session."""
 
 
-class Outcome(Enum):
+class PostOutcome(Enum):
     """The result of a POST."""
 
     DELIVERED = auto()
@@ -46,11 +46,11 @@ class Outcome(Enum):
 
 
 _OUTCOMES: Final = {
-    200: Outcome.DELIVERED,
-    400: Outcome.REFUSED,
-    410: Outcome.GONE,
-    413: Outcome.REFUSED,
-    429: Outcome.LIMITED,
+    200: PostOutcome.DELIVERED,
+    400: PostOutcome.REFUSED,
+    410: PostOutcome.GONE,
+    413: PostOutcome.REFUSED,
+    429: PostOutcome.LIMITED,
 }
 
 
@@ -81,7 +81,7 @@ class Poster:
         if self._http is not None:
             await self._http.close()
 
-    async def post(self, connection_id: str, message: bytes) -> Outcome:
+    async def post(self, connection_id: str, message: bytes) -> PostOutcome:
         """Send one message to a client. Never raises for what a network does.
 
         Args:
@@ -90,15 +90,15 @@ class Poster:
         """
         return await self._request("POST", connection_id, message)
 
-    async def look(self, connection_id: str) -> Outcome:
+    async def look(self, connection_id: str) -> PostOutcome:
         """Ask whether a connection still exists, without sending anything: DELIVERED, GONE or UNKNOWN."""
         return await self._request("GET", connection_id)
 
-    async def disconnect(self, connection_id: str) -> Outcome:
+    async def disconnect(self, connection_id: str) -> PostOutcome:
         """Close a connection, so that its client notices and comes back."""
         return await self._request("DELETE", connection_id)
 
-    async def _request(self, method: str, connection_id: str, body: bytes = b"") -> Outcome:
+    async def _request(self, method: str, connection_id: str, body: bytes = b"") -> PostOutcome:
         if self._http is None:
             raise RuntimeError("the poster is not open: use it as an async context manager")
         url = connection_url(self._management, connection_id)
@@ -108,11 +108,15 @@ class Poster:
                 status, code = answer.status, answer.headers.get("x-amzn-errortype", "").split(":", 1)[0]
         except (aiohttp.ClientError, TimeoutError, *AWS_ERRORS) as error:
             logger.warning("posting failed", connection=connection_id, reason=reason_of(error))
-            return Outcome.UNKNOWN
-        outcome = Outcome.DELIVERED if method == "DELETE" and status == 204 else _OUTCOMES.get(status, Outcome.UNKNOWN)
+            return PostOutcome.UNKNOWN
+        outcome = (
+            PostOutcome.DELIVERED
+            if method == "DELETE" and status == 204
+            else _OUTCOMES.get(status, PostOutcome.UNKNOWN)
+        )
         if status == 403 and not remedy_of(code):
             self._say_forbidden()
-        if outcome in {Outcome.REFUSED, Outcome.UNKNOWN}:
+        if outcome in {PostOutcome.REFUSED, PostOutcome.UNKNOWN}:
             logger.warning(
                 "posting was refused", connection=connection_id, status=status, reason=": ".join(_reasons(code))
             )

@@ -18,8 +18,8 @@ from segue.wire.claims import ClientAddress
 from segue.wire.frames import Error, Pause, Ready, ServerFrame
 from segue.wire.output import OutputNumbering
 from shared.log import logger
-from worker.aws.poster import Outcome
-from worker.conversation.outbox import Connections, Outbox, is_retold
+from worker.aws.poster import PostOutcome
+from worker.conversation.outbox import ConnectionPoster, Outbox, is_retold
 from worker.telemetry.metrics import metrics
 
 QUIET_SECONDS: Final = 60.0
@@ -70,7 +70,7 @@ class Audience:
     def __init__(
         self,
         epoch: int,
-        connections: Connections,
+        connections: ConnectionPoster,
         may_speak: Callable[[], bool],
         on_change: Callable[[], None],
     ) -> None:
@@ -179,7 +179,7 @@ class Audience:
             for client_id, listener in list(self._listeners.items()):
                 if max(listener.heard_at, listener.outbox.delivered_at) > quiet_since:
                     continue
-                gone = await self._connections.look(listener.address.connection_id) is Outcome.GONE
+                gone = await self._connections.look(listener.address.connection_id) is PostOutcome.GONE
                 if gone and self._listeners.get(client_id) is listener:
                     self._remove(client_id)
 

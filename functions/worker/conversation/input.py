@@ -29,7 +29,7 @@ from worker.conversation.images import UnfinishedImages
 from worker.conversation.intake import Intake, Said
 from worker.conversation.receipts import Receipts
 from worker.conversation.session_manager import Manager
-from worker.conversation.turn_boundary import Turn
+from worker.conversation.turn_boundary import TurnBoundary
 from worker.telemetry.metrics import Count, metrics
 
 _IMAGE_FORMATS: Final[dict[MediaType, ImageFormat]] = {
@@ -73,7 +73,7 @@ class Input:
         receipts: Tells clients what has come.
     """
 
-    def __init__(self, manager: Manager, agent: BidiAgent, turn: Turn, output: Replies) -> None:
+    def __init__(self, manager: Manager, agent: BidiAgent, turn: TurnBoundary, output: Replies) -> None:
         """Keep the parts.
 
         Args:

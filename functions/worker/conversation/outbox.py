@@ -37,7 +37,7 @@ from segue.wire.frames import (
 )
 from segue.wire.memory import kept_bytes
 from shared.log import logger
-from worker.aws.poster import Outcome
+from worker.aws.poster import PostOutcome
 from worker.telemetry.metrics import Count, metrics
 
 FLEETING_BYTES: Final = 4 * 1024 * 1024
@@ -61,18 +61,18 @@ LONGEST_PAUSE_SECONDS: Final = 2.0
 """Pauses after 429 and after unknown outcomes: doubled each time, with jitter."""
 
 
-class Connections(Protocol):
+class ConnectionPoster(Protocol):
     """A poster to connections, see ``worker.aws.poster.Poster``."""
 
-    async def post(self, connection_id: str, message: bytes) -> Outcome:
+    async def post(self, connection_id: str, message: bytes) -> PostOutcome:
         """Send one message."""
         ...
 
-    async def look(self, connection_id: str) -> Outcome:
+    async def look(self, connection_id: str) -> PostOutcome:
         """Ask whether a connection is there."""
         ...
 
-    async def disconnect(self, connection_id: str) -> Outcome:
+    async def disconnect(self, connection_id: str) -> PostOutcome:
         """Close a connection."""
         ...
 
@@ -83,7 +83,7 @@ class Outbox:
     def __init__(
         self,
         connection_id: str,
-        connections: Connections,
+        connections: ConnectionPoster,
         stamp: Callable[[ServerFrame], ServerFrame],
         may_speak: Callable[[], bool],
     ) -> None:
@@ -195,13 +195,13 @@ class Outbox:
             if self._piled_up:
                 return True  # nothing of it is wanted any more: the connection is closed next
             match await self._connections.post(self.connection_id, message):
-                case Outcome.DELIVERED:
+                case PostOutcome.DELIVERED:
                     self.delivered_at = asyncio.get_running_loop().time()
                     metrics.count(Count.FRAMES_OUT, len(batch))
                     return True
-                case Outcome.REFUSED:
+                case PostOutcome.REFUSED:
                     return True
-                case Outcome.GONE:
+                case PostOutcome.GONE:
                     return False
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)

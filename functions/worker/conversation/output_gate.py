@@ -36,7 +36,7 @@ PAUSE_SECONDS = 3.0
 and no caller wonders before a few have passed."""
 
 
-class Journal(Protocol):
+class DurableJournal(Protocol):
     """The part of the session manager that the gate needs."""
 
     @property
@@ -50,7 +50,7 @@ class Journal(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class GatedFrame:
     """A frame at the gate.
 
     Attributes:
@@ -71,7 +71,7 @@ class OutputGate:
 
     def __init__(
         self,
-        journal: Journal,
+        journal: DurableJournal,
         release: Callable[[ServerFrame, str | None], None],
         pause: Callable[[bool], None],
     ) -> None:
@@ -86,7 +86,7 @@ class OutputGate:
         self._release = release
         self._pause = pause
         self._paused = False
-        self._waiting: deque[Waiting] = deque()
+        self._waiting: deque[GatedFrame] = deque()
         self._arrived = asyncio.Event()
         self._empty = asyncio.Event()
         self._empty.set()
@@ -105,7 +105,7 @@ class OutputGate:
         if not self._waiting and (position is None or position <= self._journal.head):
             self._release(frame, client_id)
             return
-        self._waiting.append(Waiting(frame, position, client_id, time.monotonic()))
+        self._waiting.append(GatedFrame(frame, position, client_id, time.monotonic()))
         self._empty.clear()
         self._arrived.set()
 

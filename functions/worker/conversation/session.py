@@ -23,11 +23,11 @@ from worker.conversation.input import Input
 from worker.conversation.intake import CLIENTS
 from worker.conversation.lease_hold import Hold
 from worker.conversation.model_start import Beginning
-from worker.conversation.outbox import Connections
+from worker.conversation.outbox import ConnectionPoster
 from worker.conversation.output import Output
 from worker.conversation.session_manager import Manager
 from worker.conversation.state import State
-from worker.conversation.turn_boundary import Turn
+from worker.conversation.turn_boundary import TurnBoundary
 from worker.providers import AnswerCut, classify
 from worker.telemetry.metrics import Count, metrics
 from worker.telemetry.tracing import TurnTraces
@@ -40,7 +40,7 @@ FAREWELL_SECONDS: Final = 1.0
 """For posting what became durable only by the flush. The successor may be speaking by then, so later is too late."""
 
 
-class Moved(Exception):  # noqa: N818 - an answer, not a fault
+class SessionMoved(Exception):  # noqa: N818 - an answer, not a fault
     """The session takes no frames here: it is on its way out."""
 
 
@@ -58,7 +58,7 @@ class HostedSession:
         on_ended: Called when it has ended.
     """
 
-    def __init__(self, manager: Manager, beginning: Beginning, connections: Connections) -> None:
+    def __init__(self, manager: Manager, beginning: Beginning, connections: ConnectionPoster) -> None:
         """Wire the parts; nothing runs yet.
 
         Args:
@@ -73,7 +73,7 @@ class HostedSession:
         self.route_token = manager.route_token
         self.state = State.OPENING
         self.ended = asyncio.Event()
-        self.turn = Turn(TurnTraces(self.key, self.epoch))
+        self.turn = TurnBoundary(TurnTraces(self.key, self.epoch))
         self.on_clients: Callable[[bool], None] = lambda _: None
         self.on_ended: Callable[[], None] = lambda: None
         self._manager = manager
@@ -160,7 +160,7 @@ class HostedSession:
             FrameError: The frame was not taken; its code says why.
         """
         if self.state not in {State.OPENING, State.OPEN}:
-            raise Moved
+            raise SessionMoved
         client_id, frame = delivery.client_id, delivery.frame
         if isinstance(frame, Bye):
             if self._audience.leave(client_id, delivery.connection_id):

@@ -29,7 +29,7 @@ from worker.telemetry.metrics import Time, metrics
 from worker.telemetry.tracing import TurnTraces
 
 
-class Turn:
+class TurnBoundary:
     """Follows one conversation by its input and by the agent's events.
 
     Attributes:

@@ -30,7 +30,7 @@ PAUSE_SECONDS: Final = 1.0
 """After the queue could not be asked."""
 
 
-class Queue(Protocol):
+class ClaimSource(Protocol):
     """The queue of claims, see ``worker.aws.claims_queue.ClaimsQueue``."""
 
     async def receive(self, most: int) -> list[QueuedClaim]:
@@ -53,7 +53,7 @@ class Queue(Protocol):
 class ClaimTaker:
     """Feeds a host from the queue."""
 
-    def __init__(self, queue: Queue, host: Host) -> None:
+    def __init__(self, queue: ClaimSource, host: Host) -> None:
         self._queue = queue
         self._host = host
         self._leaving = asyncio.Event()

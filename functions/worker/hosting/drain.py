@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from shared.log import logger
 from worker.conversation.session import HostedSession
-from worker.hosting.claims import ClaimTaker, Queue
+from worker.hosting.claims import ClaimSource, ClaimTaker
 from worker.hosting.handoff import Finder, Handoff
 from worker.hosting.host import Host
 from worker.telemetry.metrics import Count, metrics
@@ -44,7 +44,7 @@ class Drain:
         self,
         host: Host,
         claims: ClaimTaker,
-        queue: Queue,
+        queue: ClaimSource,
         hurry: asyncio.Event,
         successors: Finder | None = None,
         worker_id: str = "",

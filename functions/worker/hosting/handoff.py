@@ -27,7 +27,7 @@ from segue.storage.answers import AWS_ERRORS, reason_of
 from segue.wire.claims import Claim
 from shared.log import logger
 from worker.conversation.session import HostedSession
-from worker.hosting.claims import Queue
+from worker.hosting.claims import ClaimSource
 from worker.hosting.registry import Peer
 from worker.hosting.successors import Promise
 from worker.telemetry.metrics import Count, metrics
@@ -76,7 +76,7 @@ class Handoff:
     """Passes one session on."""
 
     def __init__(
-        self, session: HostedSession, successors: Finder | None, queue: Queue, bounded: Bounded, *, worker_id: str
+        self, session: HostedSession, successors: Finder | None, queue: ClaimSource, bounded: Bounded, *, worker_id: str
     ) -> None:
         """Keep the parts.
 

@@ -15,7 +15,7 @@ from segue.wire.claims import Claim
 from shared.approvals import BY_VOICE
 from shared.log import logger
 from worker.conversation.model_start import Beginning
-from worker.conversation.outbox import Connections
+from worker.conversation.outbox import ConnectionPoster
 from worker.conversation.session import HostedSession
 from worker.conversation.session_manager import Manager
 from worker.hosting.standby import Preparation, Preparations
@@ -45,7 +45,7 @@ class Host:
         self,
         new_manager: NewManager,
         new_agent: NewAgent,
-        connections: Connections,
+        connections: ConnectionPoster,
         *,
         capacity: int,
         linger_seconds: float,

@@ -33,9 +33,9 @@ from worker.providers import resending, resumption_handles
 from worker.providers.activity import Activity
 from worker.providers.connecting import Connector
 from worker.providers.counters import count
-from worker.providers.errors import Kind, ProviderError, Refusal, classify
+from worker.providers.errors import Kind, ProviderError, ProviderRefusal, classify
 from worker.providers.event_pump import Ended, Pump
-from worker.providers.heard import Heard, SpeechBegan, Spoken
+from worker.providers.heard import AnswerPlayback, SpeechBegan, Spoken
 from worker.providers.reconnections import Reconnections
 from worker.providers.resampling import Edges
 from worker.providers.settings import Settings
@@ -80,7 +80,7 @@ class ContinuousModel(BidiModel, AudioCapable):
         self._edges = Edges(self._client_rates, self._rates)
         self._connector = Connector(inner, settings.provider)
         self._activity = Activity(now)
-        self._heard = Heard(now)
+        self._heard = AnswerPlayback(now)
         self._handles = resumption_handles.Handles(inner, settings.provider)
         self._on_connection: Callable[[], None] = lambda: None
         self._reconnections = Reconnections(now)
@@ -236,7 +236,7 @@ class ContinuousModel(BidiModel, AudioCapable):
                     self._renew_if_due()
                 elif isinstance(event, Ended):
                     await self._ended(event.error)
-                elif isinstance(event, Refusal):
+                elif isinstance(event, ProviderRefusal):
                     self._trouble(event)
                 elif (meant := self._meaning(event)) is not None:
                     await self._forget_unplayed(meant)
@@ -327,7 +327,7 @@ class ContinuousModel(BidiModel, AudioCapable):
     def _trouble(self, error: Exception) -> None:
         """Report what the conversation survives."""
         meaning = classify(error)
-        code = error.code if isinstance(error, Refusal) else type(error).__name__
+        code = error.code if isinstance(error, ProviderRefusal) else type(error).__name__
         logger.warning("the model failed", provider=self.provider, kind=meaning.kind.value, code=code)
         count(meaning.metric, self.provider)
         self._activity.refused |= meaning.kind is Kind.CONTENT

@@ -26,7 +26,7 @@ class Kind(Enum):
     UNKNOWN = "unknown"
 
 
-class Refusal(Exception):  # noqa: N818 - it says what the provider did
+class ProviderRefusal(Exception):  # noqa: N818 - it says what the provider did
     """A provider's refusal, where Strands has no error for it.
 
     Attributes:
@@ -228,8 +228,8 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _kind(error: BaseException) -> Kind | None:
-    kind = _CODES.get(error.code) if isinstance(error, Refusal) else None
-    if kind is None and isinstance(error, Refusal):
+    kind = _CODES.get(error.code) if isinstance(error, ProviderRefusal) else None
+    if kind is None and isinstance(error, ProviderRefusal):
         kind = Kind.REQUEST
     if kind is None:
         kind = _NUMBERS.get(number) if (number := _number(error)) is not None else None

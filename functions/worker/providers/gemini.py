@@ -9,7 +9,7 @@ from google.genai.types import LiveServerContent
 from google.genai.types import TurnCompleteReason as Reason
 from strands.bidi.models.google import GoogleGeminiLiveModel
 
-from worker.providers.errors import Refusal
+from worker.providers.errors import ProviderRefusal
 from worker.providers.settings import Settings
 
 STOP_SECONDS: Final = 2.0
@@ -38,12 +38,14 @@ class PromptGeminiLiveModel(GoogleGeminiLiveModel):
             await super().stop()  # the connection is forgotten by now; this closes the rest
 
 
-def _failure(content: LiveServerContent | None) -> list[Refusal]:
+def _failure(content: LiveServerContent | None) -> list[ProviderRefusal]:
     """A turn that was refused, as a trouble for the wrapper to report; the conversation goes on."""
     reason = content.turn_complete_reason if content is not None else None
     if reason is None or reason in NOTHING_WRONG:
         return []
-    return [Refusal(reason.value if reason is Reason.MALFORMED_FUNCTION_CALL else "content_filter", reason.value)]
+    return [
+        ProviderRefusal(reason.value if reason is Reason.MALFORMED_FUNCTION_CALL else "content_filter", reason.value)
+    ]
 
 
 def make(settings: Settings) -> GoogleGeminiLiveModel:

@@ -104,7 +104,7 @@ class _Answer:
             yield AnswerCut(recorded, self.recorded, sum(one.says(recorded) for one in later))
 
 
-class Heard:
+class AnswerPlayback:
     """Follows one conversation's answers, as they are passed on to the agent.
 
     It outlives connections: an answer of one may still be playing when the next hears the barge-in.

@@ -16,7 +16,7 @@ from strands.bidi.models import ConnectionTimeoutError
 from strands.bidi.models.openai import realtime
 from strands.bidi.models.openai.realtime import OpenAIRealtimeModel
 
-from worker.providers.errors import Refusal
+from worker.providers.errors import ProviderRefusal
 from worker.providers.heard import SpeechBegan
 from worker.providers.settings import Settings
 
@@ -111,21 +111,21 @@ def _hear(code: str | None, kind: str | None, parameter: str) -> None:
     if code == EXPIRED:
         raise ConnectionTimeoutError("the session has reached its longest duration")
     if parameter.startswith("session") or kind in {"authentication_error", "insufficient_quota"}:
-        raise Refusal(code or kind or "error", parameter)
+        raise ProviderRefusal(code or kind or "error", parameter)
 
 
-def _failure(response: dict[str, Any]) -> list[Refusal]:
+def _failure(response: dict[str, Any]) -> list[ProviderRefusal]:
     """A response that failed or was filtered, as a trouble for the wrapper to report; the conversation goes on.
 
     Source for what a filtered one looks like: ``openai/types/realtime/realtime_response_status.py`` of OpenAI's client.
     """
     details = response.get("status_details") or {}
     if response.get("status") == "incomplete" and details.get("reason") == "content_filter":
-        return [Refusal("content_filter", "response")]
+        return [ProviderRefusal("content_filter", "response")]
     if response.get("status") != "failed":
         return []
     error = details.get("error") or {}
-    return [Refusal(error.get("code") or error.get("type") or "server_error", "response")]
+    return [ProviderRefusal(error.get("code") or error.get("type") or "server_error", "response")]
 
 
 def make(settings: Settings) -> OpenAIRealtimeModel:

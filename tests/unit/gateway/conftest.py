@@ -25,7 +25,7 @@ from segue.wire.delivery import FRAMES_PATH, ROUTE_TOKEN_HEADER, decode_delivery
 from segue.wire.frames import decode_server_frame
 from segue.wire.rate import FrameRate
 from shared import clients
-from shared.connections import Connections
+from shared.connections import ConnectionsTable
 
 CONNECTIONS = "connections"
 LOCKS = "locks"
@@ -183,7 +183,7 @@ class Management:
         return "http://{}:{}/dev".format(*self.server.server_address)
 
     def told(self, connection_id="c1"):
-        """What a connection was sent, once: it is forgotten."""
+        """Take the frames that a connection was sent."""
         found = [frame for connection, frame in self.posted if connection == connection_id]
         self.posted = [each for each in self.posted if each[0] != connection_id]
         return found
@@ -274,7 +274,7 @@ class Gateway:
     def __init__(self, aws, clock):
         self.aws = aws
         self.clock = clock
-        self.connections = Connections(aws.dynamodb, CONNECTIONS, wall_clock=clock)
+        self.connections = ConnectionsTable(aws.dynamodb, CONNECTIONS, wall_clock=clock)
         self.warm()
 
     def warm(self):

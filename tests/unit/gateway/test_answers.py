@@ -1,4 +1,4 @@
-"""What the message function says itself: posted to the connection, once, soon or not at all."""
+"""Answers of the message function itself: posted to the connection, once, soon or not at all."""
 
 import json
 import re

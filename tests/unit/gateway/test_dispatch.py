@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from gateway.dispatch import HOLDER_WAIT_SECONDS, SUSPECT_SECONDS, Sender
+from gateway.dispatch import HOLDER_WAIT_SECONDS, SUSPECT_SECONDS, FrameOrigin
 from gateway.post import Accepted, Gone, HttpPost, Refused, outcome_of
 from gateway.routes import Route, Routes
 from segue.lease.item import SCHEMA
@@ -17,7 +17,7 @@ from shared.connections import LIFETIME_SECONDS, MOST_CLIENTS, Binding
 
 FOR_LONG = 10**10
 KEY = "alice/s"
-SENDER = Sender("c1", "alice", FOR_LONG, Binding(KEY, "s", "c", 1))
+SENDER = FrameOrigin("c1", "alice", FOR_LONG, Binding(KEY, "s", "c", 1))
 HELLO = Hello(session="s", client_id="c", connection=1)
 TEXT = TextInput(text="hi", seq=1)
 PLAIN = TextInput(text="hi")
@@ -417,7 +417,7 @@ def test_what_a_warm_function_remembers_is_bounded(gateway, worker, monkeypatch)
         key = f"alice/{number}"
         gateway.hold(key, SimpleNamespace(endpoint=f"http://{number}", token="t"))
         assert gateway.routes.find(key)
-        dispatch.deliver(Sender("c", "alice", FOR_LONG, Binding(key, str(number), "c", 1)), TEXT)
+        dispatch.deliver(FrameOrigin("c", "alice", FOR_LONG, Binding(key, str(number), "c", 1)), TEXT)
         gateway.routes.find(key)
     assert len(gateway.routes._remembered) == 2
     assert len(dispatch._suspects) == 2

@@ -8,7 +8,7 @@ import pytest
 
 from gateway import connect, disconnect, message
 from segue.wire.frames import AudioInput, Error, Hello, Ping, Pong, TextInput, encode_frame
-from shared.connections import LIFETIME_SECONDS, Connections
+from shared.connections import LIFETIME_SECONDS, ConnectionsTable
 
 ALICE = "0123456789abcdef0123456789abcdef"
 FOR_LONG = "9999999999"
@@ -98,7 +98,7 @@ def test_disconnect_leaves_the_clients_newer_connection(aws, environment):
         connect.handler(event(connection_id), None)
         message.handler(event(connection_id, encode_frame(Hello(session="s", client_id="c", connection=counter))), None)
     disconnect.handler(event("c1"), None)
-    (address,) = Connections(aws.dynamodb, "connections").clients(f"{ALICE}/s")
+    (address,) = ConnectionsTable(aws.dynamodb, "connections").clients(f"{ALICE}/s")
     assert (address.connection_id, address.counter) == ("c2", 2)
 
 

@@ -7,7 +7,7 @@ from botocore.exceptions import ClientError
 
 from gateway.stopped import Stopped, StoppedEnvironment, dependencies, handler
 from segue.wire.claims import ClientAddress, decode_claim
-from shared.connections import Binding, Connections
+from shared.connections import Binding, ConnectionsTable
 from worker.hosting.registry import Registry
 
 TASK = "arn:aws:ecs:eu-west-1:111122223333:task/segue/0123456789abcdef"
@@ -33,7 +33,7 @@ async def holding(world, name, task, *sessions):
 
 def connected(world, session_key, connection_id="k1"):
     binding = Binding(session_key, session_key.partition("/")[2], "c1", 1)
-    assert Connections(world.dynamodb, "connections").claim_client(connection_id, binding)
+    assert ConnectionsTable(world.dynamodb, "connections").claim_client(connection_id, binding)
 
 
 def claims(world):

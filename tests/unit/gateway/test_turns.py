@@ -6,7 +6,7 @@ import json
 import boto3
 import pytest
 
-from gateway.turns import REPEAT_SECONDS, Turns
+from gateway.turns import REPEAT_SECONDS, TurnsQueue
 from segue.wire.delivery import Delivery, decode_delivery, encode_delivery
 from segue.wire.frames import (
     AnswerInput,
@@ -38,7 +38,7 @@ def queue(aws):
 
 @pytest.fixture
 def turns(queue, clock):
-    return Turns(*queue, clock)
+    return TurnsQueue(*queue, clock)
 
 
 def waiting(queue):

@@ -5,16 +5,16 @@ from types import SimpleNamespace
 import pytest
 
 from janitor import again, ended, weekly
-from janitor.again import Queue, Waiting
+from janitor.again import SweepsQueue, WaitingSweep
 from janitor.sweeper import Life
-from shared.metrics import Count
+from shared.metrics import FunctionCount
 from tests.support.emf import metrics_told
 from tests.unit.janitor.test_janitor import OLD, aws, item, messages_of, put_objects, stream  # noqa: F401 - a fixture
 
 SERVICE, STAGE = "segue-janitor", "test"
 BY = frozenset({("service", SERVICE), ("stage", STAGE)})
-SWEPT = {Count.SWEEPS: [1], Count.OBJECTS_DELETED: [2]}
-FAILED = {Count.SWEEP_FAILURES: [1]}
+SWEPT = {FunctionCount.SWEEPS: [1], FunctionCount.OBJECTS_DELETED: [2]}
+FAILED = {FunctionCount.SWEEP_FAILURES: [1]}
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def broken(aws, monkeypatch):  # noqa: F811 - the fixture of that name
 
 def sweep_again(aws, monkeypatch):  # noqa: F811
     monkeypatch.setattr(again, "DELAY_S", 0)
-    Queue(aws.sqs, aws.url).put(Waiting(Life("a/s", OLD), rounds_left=1))
+    SweepsQueue(aws.sqs, aws.url).put(WaitingSweep(Life("a/s", OLD), rounds_left=1))
     again.handler(messages_of(aws), None)
 
 
@@ -73,7 +73,7 @@ def test_failures(aws, told, broken, monkeypatch):  # noqa: F811
     put_objects(aws, OLD)
     assert told(collect_ended) == FAILED
     assert told(lambda: sweep_again(aws, monkeypatch)) == FAILED
-    assert told(sweep_weekly) == {**FAILED, Count.SWEEPS: [1], Count.OBJECTS_DELETED: [0]}
+    assert told(sweep_weekly) == {**FAILED, FunctionCount.SWEEPS: [1], FunctionCount.OBJECTS_DELETED: [0]}
 
 
 def test_what_ends_no_life_is_not_told(aws, told):  # noqa: F811

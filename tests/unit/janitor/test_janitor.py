@@ -11,7 +11,7 @@ from botocore.exceptions import BotoCoreError
 from moto import mock_aws
 
 from janitor import again, ended, weekly
-from janitor.again import ROUNDS, Queue, Waiting
+from janitor.again import ROUNDS, SweepsQueue, WaitingSweep
 from janitor.sweeper import JanitorEnvironment, Life, Sweeper
 from janitor.weekly import Runs, WeeklyEnvironment
 from segue.environment import EnvironmentInvalid, read_environment
@@ -36,7 +36,7 @@ def aws(monkeypatch):
         url, weekly_url = (sqs.create_queue(QueueName=name)["QueueUrl"] for name in ("sweeps", "weekly"))
         environment = JanitorEnvironment(bucket="bucket", lock_table="locks", sweeps_queue_url=url)
         sweeper = Sweeper(s3, dynamodb, environment)
-        queue = Queue(sqs, url)
+        queue = SweepsQueue(sqs, url)
         monkeypatch.setattr(again, "dependencies", lambda: (sweeper, queue))
         monkeypatch.setattr(ended, "dependencies", again.dependencies)
         monkeypatch.setattr(weekly, "dependencies", lambda: (sweeper, queue, Runs(sqs, weekly_url)))
@@ -204,7 +204,7 @@ def messages_of(aws, url=None):
 def test_the_second_sweep_comes_after_an_hour_of_rounds(aws, monkeypatch):
     monkeypatch.setattr(again, "DELAY_S", 0)
     put_objects(aws, OLD)
-    Queue(aws.sqs, aws.url).put(Waiting(Life("a/s", OLD)))
+    SweepsQueue(aws.sqs, aws.url).put(WaitingSweep(Life("a/s", OLD)))
     for _ in range(ROUNDS - 1):
         again.handler(messages_of(aws), None)
         assert objects(aws)

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from segue.testing.offline.answers import DropConnection, Known, Say, UseTool, answer, answer_tool
-from segue.testing.offline.history import Turn
+from segue.testing.offline.answers import DropConnection, KnownConversation, Say, UseTool, answer, answer_tool
+from segue.testing.offline.history import SpokenTurn
 
 
 def tool(name: str, required: tuple[str, ...] = (), **properties: str) -> Any:
@@ -16,8 +16,8 @@ def tool(name: str, required: tuple[str, ...] = (), **properties: str) -> Any:
 def reply(*said: str, tools: tuple[Any, ...] = (), instructions: str | None = None) -> Any:
     """Answer the last of the sentences, which the two sides say by turns, the user last."""
     roles: Any = ("user", "assistant")
-    turns = [Turn(roles[(len(said) - 1 - index) % 2], text) for index, text in enumerate(said)]
-    return answer(Known(turns, {spec["name"]: spec for spec in tools}, instructions))
+    turns = [SpokenTurn(roles[(len(said) - 1 - index) % 2], text) for index, text in enumerate(said)]
+    return answer(KnownConversation(turns, {spec["name"]: spec for spec in tools}, instructions))
 
 
 @pytest.mark.parametrize(

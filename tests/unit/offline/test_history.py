@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from segue.testing.offline import HistoryRejected
-from segue.testing.offline.history import Turn, check, read, tool_names
+from segue.testing.offline.history import SpokenTurn, check, read, tool_names
 
 
 def text(words: str, role: str = "user", **rest: Any) -> Any:
@@ -50,7 +50,11 @@ GOOD = [
 
 def test_what_strands_stores_is_accepted_and_read() -> None:
     check(GOOD, restarting=False)
-    assert read(GOOD) == [Turn("user", "My name is Alice"), Turn("assistant", "Hello Alice."), Turn("user", "So?")]
+    assert read(GOOD) == [
+        SpokenTurn("user", "My name is Alice"),
+        SpokenTurn("assistant", "Hello Alice."),
+        SpokenTurn("user", "So?"),
+    ]
     assert tool_names(GOOD) == {"a": "tool_a", "b": "tool_b"}
 
 
@@ -84,6 +88,6 @@ def test_what_a_provider_would_not_go_on_with_is_rejected(messages: list[Any], w
 
 def test_a_restart_may_show_what_is_still_under_way() -> None:
     check([text("x"), PENDING, use("a")], restarting=True)
-    assert read([text("x"), PENDING]) == [Turn("user", "x")]
+    assert read([text("x"), PENDING]) == [SpokenTurn("user", "x")]
     with pytest.raises(HistoryRejected, match="asked for"):
         check([use("a"), text("x")], restarting=True)

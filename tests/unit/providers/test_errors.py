@@ -15,7 +15,7 @@ from websockets.frames import Close
 from websockets.http11 import Headers, Response
 
 from worker.providers import classify
-from worker.providers.errors import ERRORS, Kind, Refusal, about_tools
+from worker.providers.errors import ERRORS, Kind, ProviderRefusal, about_tools
 
 DOCS = Path(__file__).resolve().parents[3] / "docs" / "providers.md"
 SECRET = "what the caller said"
@@ -68,10 +68,10 @@ def caused(error: BaseException) -> Exception:
         (ClientError(429, {"error": {"message": SECRET}}), Kind.THROTTLED),
         (ServerError(503, {"error": {"message": SECRET}}), Kind.UNAVAILABLE),
         (ModelThrottledException(SECRET), Kind.THROTTLED),
-        (Refusal("rate_limit_exceeded", "response"), Kind.THROTTLED),
-        (Refusal("insufficient_quota", "response"), Kind.THROTTLED),
-        (Refusal("invalid_api_key", "error"), Kind.CREDENTIALS),
-        (Refusal("invalid_value", "session.tools[0]"), Kind.REQUEST),
+        (ProviderRefusal("rate_limit_exceeded", "response"), Kind.THROTTLED),
+        (ProviderRefusal("insufficient_quota", "response"), Kind.THROTTLED),
+        (ProviderRefusal("invalid_api_key", "error"), Kind.CREDENTIALS),
+        (ProviderRefusal("invalid_value", "session.tools[0]"), Kind.REQUEST),
         (ConnectionRefusedError(SECRET), Kind.UNAVAILABLE),
         (ConnectionResetError(SECRET), Kind.DISCONNECTED),
         (TimeoutError(SECRET), Kind.UNAVAILABLE),
@@ -120,7 +120,7 @@ def test_a_loop_of_causes_ends():
 
 @pytest.mark.parametrize(
     ("error", "named"),
-    [(Refusal("invalid_value", "session.tools[0]"), True), (APIError(1007, "bad function declaration"), True),
+    [(ProviderRefusal("invalid_value", "session.tools[0]"), True), (APIError(1007, "bad function declaration"), True),
      (APIError(1007, "invalid argument"), False)],
 )  # fmt: skip
 def test_whether_tools_are_named(error: Any, named: bool):

@@ -13,7 +13,7 @@ from strands.bidi.types.events import (
     BidiTranscriptStartEvent,
 )
 
-from worker.providers.heard import NOTHING, AnswerCut, Heard, Spoken
+from worker.providers.heard import NOTHING, AnswerCut, AnswerPlayback, Spoken
 
 SECOND = BidiAudioDeltaEvent(base64.b64encode(bytes(2 * 16000)).decode(), "pcm", 16000, 1, "a")
 OVER = BidiBargeInEvent()
@@ -24,7 +24,7 @@ class Conversation:
 
     def __init__(self) -> None:
         self.now = 100.0
-        self.heard = Heard(lambda: self.now)
+        self.heard = AnswerPlayback(lambda: self.now)
         self.cuts: list[tuple[str, str]] = []
 
     def saw(self, *events: Any) -> None:

@@ -22,7 +22,7 @@ from segue.wire.frames import AnswerInput, Hello, ServerFrame, TextInput, decode
 from tests.support.crash import certainly_dead, crash
 from tests.support.memory_manager import MemorySessionManager, MemoryStorage
 from tests.support.steady_clock import steady_clock  # noqa: F401 - a fixture
-from turn.post import Outcome
+from turn.post import MessageOutcome
 from turn.sessions import Sessions
 from turn.turn import Attempt, TurnSettings
 from turn.turns import Turns
@@ -45,7 +45,7 @@ class World:
     posted: list[tuple[str, ServerFrame]] = field(default_factory=list)
     addresses: dict[str, ClientAddress] = field(default_factory=dict)
     noted: list[str] = field(default_factory=list)
-    refuse: Callable[[str], Outcome] = lambda _: Outcome.DELIVERED
+    refuse: Callable[[str], MessageOutcome] = lambda _: MessageOutcome.DELIVERED
     tools: list[Any] = field(default_factory=list)
     interventions: list[Any] = field(default_factory=list)
     prepare: Callable[[Agent], None] = lambda _: None
@@ -160,15 +160,15 @@ class Process:
         if not self._count():
             raise Ended("the process has ended")
 
-    def _post(self, connection_id: str, message: bytes) -> Outcome:
+    def _post(self, connection_id: str, message: bytes) -> MessageOutcome:
         if not self._count():
-            return Outcome.FAILED
-        if (outcome := self.world.refuse(connection_id)) is not Outcome.DELIVERED:
+            return MessageOutcome.FAILED
+        if (outcome := self.world.refuse(connection_id)) is not MessageOutcome.DELIVERED:
             return outcome
         frame = decode_server_frame(message)
         assert frame is not None
         self.world.posted.append((connection_id, frame))
-        return Outcome.DELIVERED if self._count() else Outcome.FAILED
+        return MessageOutcome.DELIVERED if self._count() else MessageOutcome.FAILED
 
 
 class Person:

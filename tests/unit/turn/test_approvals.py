@@ -33,7 +33,7 @@ from tests.support.fake_model import FakeModel, tool_call
 from tests.support.waiting import eventually
 from tests.unit.turn.conftest import APPROVAL_SECONDS, Person, Process, World, journal, messages
 from turn.pause import CANNOT_ANSWER, EXPIRED, TOO_MANY
-from turn.post import Outcome
+from turn.post import MessageOutcome
 
 FORGET = "use the tool forget with tea"
 
@@ -500,10 +500,10 @@ async def test_a_client_that_comes_while_it_is_open_is_shown_it_and_may_answer(w
 async def test_who_missed_it_is_shown_it_in_its_place_among_the_rest(world, processes):
     process, person = processes(), able(world)
     await person.settle(process)
-    world.refuse = lambda _: Outcome.GONE
+    world.refuse = lambda _: MessageOutcome.GONE
     delivery = await person.say(process, FORGET)
     await process.take(delivery)
-    world.refuse = lambda _: Outcome.DELIVERED
+    world.refuse = lambda _: MessageOutcome.DELIVERED
     await process.take(person.delivery(Hello(session="talk", client_id="c", connection=1, last_record=-1)))
     person.listen()
     kinds = [type(frame).__name__ for frame in person.shown if not isinstance(frame, Ready | InputAck)]

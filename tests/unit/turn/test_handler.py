@@ -25,7 +25,7 @@ from tests.support.waiting import eventually
 from turn import handler, post
 from turn.environment import TurnEnvironment
 from turn.message import HIDDEN_SECONDS, Message
-from turn.post import ManagementApi, Outcome
+from turn.post import ManagementApi, MessageOutcome
 from turn.turn import OutOfTime
 
 DELIVERY = Delivery(
@@ -237,7 +237,13 @@ async def test_a_session_ends_so_many_days_after_its_last_turn_as_the_deployment
 
 
 @pytest.mark.parametrize(
-    ("status", "outcome"), [(200, Outcome.DELIVERED), (410, Outcome.GONE), (429, Outcome.FAILED), (500, Outcome.FAILED)]
+    ("status", "outcome"),
+    [
+        (200, MessageOutcome.DELIVERED),
+        (410, MessageOutcome.GONE),
+        (429, MessageOutcome.FAILED),
+        (500, MessageOutcome.FAILED),
+    ],
 )
 def test_what_the_management_api_answers(status, outcome):
     class Client:
@@ -259,5 +265,5 @@ def test_a_forbidden_way_to_the_connections_is_a_configuration_error(monkeypatch
 
     errors = []
     monkeypatch.setattr(post.logger, "error", lambda text, **_: errors.append(text))
-    assert ManagementApi(Client())("c-1", b"{}") is Outcome.FAILED
+    assert ManagementApi(Client())("c-1", b"{}") is MessageOutcome.FAILED
     assert errors == said

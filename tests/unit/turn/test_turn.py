@@ -26,7 +26,7 @@ from segue.wire.frames import (
 from tests.support.emf import metrics_told
 from tests.support.waiting import eventually, within
 from tests.unit.turn.conftest import KEY, Person, Process, World, journal, messages
-from turn.post import Outcome
+from turn.post import MessageOutcome
 from turn.speaker import Speaker, Unsaid
 from turn.turn import OutOfTime
 
@@ -98,7 +98,7 @@ async def test_a_number_is_never_used_up_without_being_sent(world):
 
     def post(_, message):
         posted.append(decode_server_frame(message))
-        return Outcome.DELIVERED
+        return MessageOutcome.DELIVERED
 
     speaker = Speaker(3, [at], post, lambda: True)
     for words in ("before", '"' * 40_000, "after"):
@@ -179,10 +179,10 @@ async def test_a_client_without_numbers_is_answered_once_by_a_turn_that_is_tried
     process, person = processes(), Person(world)
     await person.settle(process)
     delivery = person.delivery(TextInput(text="repeat after me tea"))
-    world.refuse = lambda _: Outcome.FAILED
+    world.refuse = lambda _: MessageOutcome.FAILED
     with pytest.raises(Unsaid):
         await process.take(delivery)
-    world.refuse = lambda _: Outcome.DELIVERED
+    world.refuse = lambda _: MessageOutcome.DELIVERED
     await processes().take(delivery, repeated=True)
 
     assert [frame.text for frame in world.frames() if isinstance(frame, TextOutput)] == ["tea"]
@@ -212,8 +212,8 @@ async def test_all_that_a_turn_says_has_the_trace_of_its_text(world, processes):
 async def test_another_client_that_is_gone_or_stuck_holds_no_client_up(world, processes):
     process, person = processes(), Person(world)
     Person(world, "gone", "g-1"), Person(world, "stuck", "s-1")
-    outcomes = {"g-1": Outcome.GONE, "s-1": Outcome.FAILED}
-    world.refuse = lambda connection: outcomes.get(connection, Outcome.DELIVERED)
+    outcomes = {"g-1": MessageOutcome.GONE, "s-1": MessageOutcome.FAILED}
+    world.refuse = lambda connection: outcomes.get(connection, MessageOutcome.DELIVERED)
     await process.take(await person.say(process, "repeat after me tea"))
     await person.settle(process)
     assert person.texts == ["tea"]
@@ -286,7 +286,7 @@ async def test_nothing_is_posted_once_the_session_may_be_someone_elses():
         nonlocal mine
         mine = False
         posted.append(message)
-        return Outcome.DELIVERED
+        return MessageOutcome.DELIVERED
 
     address = ClientAddress(client_id="c", connection_id="c-1", counter=1)
     speaker = Speaker(7, [address], post, lambda: mine)
@@ -354,7 +354,7 @@ async def test_a_client_that_cannot_be_told_in_time_does_not_keep_the_session_he
     process, person = processes(), Person(world)
     delivery = await person.say(process, "repeat after me tea")
     answered = threading.Event()
-    world.refuse = lambda _: Outcome.DELIVERED if answered.wait(60) else Outcome.FAILED
+    world.refuse = lambda _: MessageOutcome.DELIVERED if answered.wait(60) else MessageOutcome.FAILED
     try:
         async with within(20):
             with pytest.raises(Unsaid):
@@ -374,7 +374,7 @@ async def test_an_agent_that_was_cut_off_is_not_kept_whatever_else_fails(world, 
     process, person = processes(), Person(world)
     delivery = await person.say(process, "repeat after me tea")
     process.think = asyncio.Event().wait
-    world.refuse = lambda _: Outcome.FAILED
+    world.refuse = lambda _: MessageOutcome.FAILED
     with pytest.raises(OutOfTime):
         await process.take(delivery, seconds=0.3)
     assert not process.sessions._kept

@@ -11,7 +11,7 @@ from segue.wire.claims import Claim, ClientAddress
 from segue.wire.delivery import Delivery
 from segue.wire.frames import AudioInput, ClientFrame, Hello, ServerFrame, TextInput, decode_server_message
 from tests.support.scripted_model import ScriptedModel
-from worker.aws.poster import Outcome
+from worker.aws.poster import PostOutcome
 
 PIECE_SAMPLES = 320
 """20 ms at the model's 16 kHz, the shortest piece that may be followed by another."""
@@ -34,7 +34,7 @@ class FakeConnections:
     def __init__(self) -> None:
         self.posted: defaultdict[str, list[ServerFrame]] = defaultdict(list)
         self.messages: defaultdict[str, list[list[ServerFrame]]] = defaultdict(list)
-        self.answers: defaultdict[str, deque[Outcome]] = defaultdict(deque)
+        self.answers: defaultdict[str, deque[PostOutcome]] = defaultdict(deque)
         self.gone: set[str] = set()
         self.closed: list[str] = []
         self.most_at_once = 0
@@ -47,11 +47,11 @@ class FakeConnections:
         self._slow[connection_id] = asyncio.Event()
         return self._slow[connection_id]
 
-    async def post(self, connection_id: str, message: bytes) -> Outcome:
+    async def post(self, connection_id: str, message: bytes) -> PostOutcome:
         frames = decode_server_message(message)
         assert frames, message
         if connection_id in self.gone:
-            return Outcome.GONE
+            return PostOutcome.GONE
         self.posted[connection_id] += frames
         self.messages[connection_id].append(frames)
         self.under_way[connection_id] += 1
@@ -68,14 +68,14 @@ class FakeConnections:
             return answers.popleft()
         for frame in frames:
             self.on_delivered(frame)
-        return Outcome.DELIVERED
+        return PostOutcome.DELIVERED
 
-    async def look(self, connection_id: str) -> Outcome:
-        return Outcome.GONE if connection_id in self.gone else Outcome.DELIVERED
+    async def look(self, connection_id: str) -> PostOutcome:
+        return PostOutcome.GONE if connection_id in self.gone else PostOutcome.DELIVERED
 
-    async def disconnect(self, connection_id: str) -> Outcome:
+    async def disconnect(self, connection_id: str) -> PostOutcome:
         self.closed.append(connection_id)
-        return Outcome.DELIVERED
+        return PostOutcome.DELIVERED
 
     def kinds(self, connection_id: str) -> list[str]:
         return [type(frame).__name__ for frame in self.posted[connection_id]]

@@ -11,7 +11,7 @@ from segue.wire.frames import AudioOutput, Ready, TextOutput
 from segue.wire.output import OutputOrder
 from tests.support.waiting import eventually, promptly
 from tests.unit.worker.stand_ins import address, turns
-from worker.aws.poster import Outcome
+from worker.aws.poster import PostOutcome
 from worker.conversation.audience import Arrival, Audience
 
 OLD, NEW = address(connection_id="old", counter=1), address(connection_id="new", counter=2)
@@ -94,7 +94,7 @@ async def test_what_was_delivered_is_not_said_again(audience, clients):
 
 
 async def test_a_pause_after_a_429_is_not_lost_with_its_message(audience, clients):
-    clients.answers["old"].extend([Outcome.LIMITED] * 100)
+    clients.answers["old"].extend([PostOutcome.LIMITED] * 100)
     audience.send(speech(1))
     await eventually(lambda: clients.of("old", AudioOutput))
     audience.meet(NEW)

@@ -17,8 +17,8 @@ from tests.unit.worker.stand_ins import claim
 from tests.unit.worker.test_claims import FakeHost, FakeQueue
 from tests.unit.worker.test_poster import CONNECTION, signer
 from turn.post import ManagementApi
-from turn.post import Outcome as Posted
-from worker.aws.poster import Outcome, Poster
+from turn.post import MessageOutcome as Posted
+from worker.aws.poster import Poster, PostOutcome
 from worker.hosting import claims as claims_module
 from worker.hosting.claims import ClaimTaker
 from worker.hosting.registry import Registry
@@ -75,7 +75,7 @@ async def test_a_post_that_is_refused_for_its_credentials_says_so(unused_port):
     await web.TCPSite(runner, "127.0.0.1", unused_port).start()
     with all_lines() as lines:
         async with Poster(f"http://127.0.0.1:{unused_port}/stage", signer()) as poster:
-            assert await poster.post(CONNECTION, b"{}") is Outcome.UNKNOWN
+            assert await poster.post(CONNECTION, b"{}") is PostOutcome.UNKNOWN
     await runner.cleanup()
     assert "ExpiredTokenException: renew or replace the AWS credentials" in lines.getvalue()
 

@@ -14,7 +14,7 @@ from tests.support.scripted_model import spoken
 from tests.support.waiting import PATIENCE_S, eventually, promptly
 from tests.unit.worker.stand_ins import address, audio, claim, delivery, text, turns
 from tests.unit.worker.test_claims import FakeQueue
-from worker.conversation.session import HostedSession, Moved
+from worker.conversation.session import HostedSession, SessionMoved
 from worker.hosting import drain as drain_module
 from worker.hosting import handoff as handoff_module
 from worker.hosting.claims import ClaimTaker
@@ -106,7 +106,7 @@ async def test_a_response_is_finished_before_the_session_goes(leaving, world, cl
     await eventually(lambda: leaving.happened == ["say One"])
     draining = asyncio.create_task(leaving.drain.run())
     await eventually(lambda: leaving.happened[-1] == "refuse talk")
-    with pytest.raises(Moved):
+    with pytest.raises(SessionMoved):
         session.deliver(delivery(text("too late", 1)))
     await turns()
     world.models[0].emit([*spoken("Two", content_id="c2"), BidiResponseStopEvent("r")])

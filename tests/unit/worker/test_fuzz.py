@@ -28,7 +28,7 @@ from segue.wire.frames import (
 from tests.support.waiting import within
 from tests.unit.worker.stand_ins import delivery
 from tests.unit.worker.test_claims import FakeQueue
-from worker.conversation.session import Moved
+from worker.conversation.session import SessionMoved
 from worker.hosting.claims import ClaimTaker
 from worker.server import Listener, Status
 
@@ -84,7 +84,7 @@ class StubSession:
         self.taken += 1
         match self.taken % 4:
             case 1:
-                raise Moved
+                raise SessionMoved
             case 2:
                 raise FrameError(["busy", "beyond_window", "too_fast", "superseded"][self.taken // 4 % 4])
 

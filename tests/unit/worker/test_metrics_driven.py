@@ -29,19 +29,19 @@ from worker.hosting.claims import ClaimTaker
 from worker.hosting.drain import Drain
 from worker.providers import continuity, reconnections
 from worker.providers.continuity import ContinuousModel
-from worker.providers.errors import ERRORS, Kind, Refusal, classify
+from worker.providers.errors import ERRORS, Kind, ProviderRefusal, classify
 from worker.providers.settings import Settings
 from worker.telemetry.metrics import Count, Level, Model, Reporter, Size, Time, metrics
 
 OF_EACH_KIND = {
-    Kind.THROTTLED: Refusal("rate_limit_exceeded", "response"),
+    Kind.THROTTLED: ProviderRefusal("rate_limit_exceeded", "response"),
     Kind.UNAVAILABLE: ConnectionRefusedError(),
     Kind.DISCONNECTED: ConnectionResetError(),
     Kind.ACCESS: type("AccessDeniedException", (Exception,), {})(),
-    Kind.REGION: Refusal("model_not_found", "session"),
-    Kind.CREDENTIALS: Refusal("invalid_api_key", "session"),
-    Kind.CONTENT: Refusal("content_filter", "response"),
-    Kind.REQUEST: Refusal("invalid_value", "session"),
+    Kind.REGION: ProviderRefusal("model_not_found", "session"),
+    Kind.CREDENTIALS: ProviderRefusal("invalid_api_key", "session"),
+    Kind.CONTENT: ProviderRefusal("content_filter", "response"),
+    Kind.REQUEST: ProviderRefusal("invalid_value", "session"),
     Kind.UNKNOWN: KeyError(),
 }
 """Raised by a model, as its provider's client would."""
@@ -246,8 +246,8 @@ async def a_history_that_is_too_long_for_its_provider(**_):
 @tells(Model.OFFER_REFUSED)
 async def a_provider_that_refuses_how_to_go_on(**_):
     inner = HandledModel()
-    inner.start_failure = Refusal("invalid_value", "session")
-    with pytest.raises(Refusal):
+    inner.start_failure = ProviderRefusal("invalid_value", "session")
+    with pytest.raises(ProviderRefusal):
         await connected(model_of("offline", inner), [message("user", "hello")])
 
 

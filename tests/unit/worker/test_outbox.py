@@ -13,7 +13,7 @@ from segue.wire.memory import kept_bytes
 from segue.wire.output import OutputNumbering
 from tests.support.waiting import eventually, promptly
 from tests.unit.worker.stand_ins import turns
-from worker.aws.poster import Outcome
+from worker.aws.poster import PostOutcome
 from worker.conversation import outbox
 from worker.conversation.outbox import Outbox
 
@@ -159,17 +159,17 @@ async def test_who_is_asked_again_hears_what_has_come_after_that(box, clients):
 
 async def test_a_connection_that_is_gone_ends_the_outbox(box, clients):
     made = box()
-    clients.answers["k1"].append(Outcome.GONE)
+    clients.answers["k1"].append(PostOutcome.GONE)
     made.put(said("one"))
     made.put(said("two"))
     await promptly(made.begin(), 5)
     assert len(clients.messages["k1"]) == 1
 
 
-@pytest.mark.parametrize("outcome", [Outcome.LIMITED, Outcome.UNKNOWN])
+@pytest.mark.parametrize("outcome", [PostOutcome.LIMITED, PostOutcome.UNKNOWN])
 async def test_the_same_frame_is_sent_again_until_its_outcome_is_known(box, clients, outcome):
     made = box()
-    clients.answers["k1"].extend([outcome, outcome, Outcome.DELIVERED])
+    clients.answers["k1"].extend([outcome, outcome, PostOutcome.DELIVERED])
     made.put(said("one"))
     made.put(said("two"))
     made.begin()
@@ -214,7 +214,7 @@ async def test_too_many_requests_back_the_connection_off(box, clients, monkeypat
         await sleep(0)
 
     made = box()
-    clients.answers["k1"].extend([Outcome.LIMITED] * 8)
+    clients.answers["k1"].extend([PostOutcome.LIMITED] * 8)
     made.put(said("one"))
     monkeypatch.setattr(outbox, "FIRST_PAUSE_SECONDS", 0.1)
     monkeypatch.setattr(outbox.asyncio, "sleep", note)
@@ -228,7 +228,7 @@ async def test_too_many_requests_back_the_connection_off(box, clients, monkeypat
 
 async def test_a_refused_frame_is_left_out(box, clients):
     made = box()
-    clients.answers["k1"].append(Outcome.REFUSED)
+    clients.answers["k1"].append(PostOutcome.REFUSED)
     made.put(said("one"))
     made.put(said("two"))
     made.begin()
@@ -262,7 +262,7 @@ async def test_what_must_not_be_dropped_is_bounded_in_bytes(box, clients, monkey
 async def test_a_client_that_never_reads_is_given_up_also_while_a_post_gets_no_answer(box, clients, monkeypatch):
     monkeypatch.setattr(outbox, "LASTING_FRAMES", 10)
     made = box()
-    clients.answers["k1"].extend([Outcome.UNKNOWN] * 10_000)
+    clients.answers["k1"].extend([PostOutcome.UNKNOWN] * 10_000)
     made.put(said("first"))
     sender = made.begin()
     await eventually(lambda: len(clients.posted["k1"]) > 3)
@@ -312,7 +312,7 @@ async def test_what_waits_is_counted_whatever_becomes_of_it(box, clients):
 async def test_nothing_is_posted_once_the_session_is_not_ours(box, clients):
     ours = [True]
     made = box(lambda: ours[0])
-    clients.answers["k1"].append(Outcome.LIMITED)
+    clients.answers["k1"].append(PostOutcome.LIMITED)
     slow = clients.hold("k1")
     made.put(said("one"))
     sender = made.begin()

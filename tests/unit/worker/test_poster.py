@@ -18,7 +18,7 @@ from botocore.exceptions import CredentialRetrievalError
 from shared.log import logger
 from shared.management import FORBIDDEN
 from tests.support.waiting import eventually
-from worker.aws.poster import Outcome, Poster
+from worker.aws.poster import Poster, PostOutcome
 from worker.aws.signing import REFRESH_SECONDS, RETRY_SECONDS, CredentialsMissing, Signer
 
 CONNECTION = "L0SM9cOFvHcCIhw="
@@ -70,14 +70,14 @@ def signer(**changes: Any) -> Signer:
 @pytest.mark.parametrize(
     ("status", "outcome"),
     [
-        (200, Outcome.DELIVERED),
-        (410, Outcome.GONE),
-        (429, Outcome.LIMITED),
-        (413, Outcome.REFUSED),
-        (400, Outcome.REFUSED),
-        (403, Outcome.UNKNOWN),
-        (500, Outcome.UNKNOWN),
-        (503, Outcome.UNKNOWN),
+        (200, PostOutcome.DELIVERED),
+        (410, PostOutcome.GONE),
+        (429, PostOutcome.LIMITED),
+        (413, PostOutcome.REFUSED),
+        (400, PostOutcome.REFUSED),
+        (403, PostOutcome.UNKNOWN),
+        (500, PostOutcome.UNKNOWN),
+        (503, PostOutcome.UNKNOWN),
     ],
 )
 async def test_what_an_answer_means(management, status, outcome):
@@ -104,20 +104,20 @@ async def test_a_forbidden_way_is_a_configuration_error_that_is_said_once_a_minu
 async def test_no_answer_is_an_unknown_outcome(management):
     management.slow.clear()
     async with Poster(management.endpoint, signer(), timeout=0.05) as poster:
-        assert await poster.post(CONNECTION, b"{}") is Outcome.UNKNOWN
+        assert await poster.post(CONNECTION, b"{}") is PostOutcome.UNKNOWN
 
 
 async def test_a_refused_connection_is_an_unknown_outcome(unused_port):
     async with Poster(f"http://127.0.0.1:{unused_port}/stage", signer()) as poster:
-        assert await poster.post(CONNECTION, b"{}") is Outcome.UNKNOWN
+        assert await poster.post(CONNECTION, b"{}") is PostOutcome.UNKNOWN
 
 
 async def test_looking_and_disconnecting(management):
     management.statuses = [200, 410, 204]
     async with Poster(management.endpoint, signer()) as poster:
-        assert await poster.look(CONNECTION) is Outcome.DELIVERED
-        assert await poster.look(CONNECTION) is Outcome.GONE
-        assert await poster.disconnect(CONNECTION) is Outcome.DELIVERED
+        assert await poster.look(CONNECTION) is PostOutcome.DELIVERED
+        assert await poster.look(CONNECTION) is PostOutcome.GONE
+        assert await poster.disconnect(CONNECTION) is PostOutcome.DELIVERED
     assert [request["method"] for request in management.requests] == ["GET", "GET", "DELETE"]
 
 
@@ -215,10 +215,10 @@ async def test_without_any_credentials_yet_the_outcome_is_unknown(management):
     source = Role()
     source.failure = CredentialRetrievalError(provider="container-role", error_msg="timed out")
     async with Poster(management.endpoint, Signer(source, "execute-api", "eu-central-1")) as poster:
-        assert await poster.post(CONNECTION, b"{}") is Outcome.UNKNOWN
+        assert await poster.post(CONNECTION, b"{}") is PostOutcome.UNKNOWN
         assert management.requests == []
         source.failure = None
-        assert await poster.post(CONNECTION, b"{}") is Outcome.DELIVERED
+        assert await poster.post(CONNECTION, b"{}") is PostOutcome.DELIVERED
 
 
 def test_missing_credentials_are_named():
@@ -232,4 +232,4 @@ async def test_connections_are_posted_to_side_by_side(management):
         posts = [asyncio.create_task(poster.post(f"k{number}", b"{}")) for number in range(40)]
         await eventually(lambda: len(management.requests) == 40)
         management.slow.set()
-        assert set(await asyncio.gather(*posts)) == {Outcome.DELIVERED}
+        assert set(await asyncio.gather(*posts)) == {PostOutcome.DELIVERED}

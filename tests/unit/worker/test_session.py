@@ -54,10 +54,10 @@ from tests.support.waiting import eventually
 from tests.unit.worker.stand_ins import address, audio, delivery, hello, text, turns
 from worker.conversation.intake import QUEUE_FRAMES
 from worker.conversation.receipts import CONFIRMED_FRAMES, INPUT_WINDOW
-from worker.conversation.session import Moved
+from worker.conversation.session import SessionMoved
 from worker.providers import AnswerCut
 from worker.providers.errors import ERRORS, Kind
-from worker.providers.heard import NOTHING, Heard, Spoken
+from worker.providers.heard import NOTHING, AnswerPlayback, Spoken
 
 
 def speech(samples: bytes = b"\1\0" * 80) -> BidiAudioDeltaEvent:
@@ -398,7 +398,7 @@ async def test_what_was_heard_of_an_answer_corrects_its_transcript(host, clients
 
 
 async def test_of_answers_that_say_the_same_the_one_that_was_heard_is_corrected(host, clients):
-    talk = Heard(lambda: 0.0)
+    talk = AnswerPlayback(lambda: 0.0)
     first, second = (
         [*begun, BidiAudioDeltaEvent(base64.b64encode(bytes(32000)).decode(), "pcm", 16000, 1, "a"), ended]
         for *begun, ended in (spoken("One two."), spoken("Three four.", content_id="c2"))
@@ -777,7 +777,7 @@ async def test_a_fenced_session_is_silent_at_once(host, clients, storage):
     await turns()
     assert clients.kinds("k1") == ["Ready"]
     assert hosting.session.lost
-    with pytest.raises(Moved):
+    with pytest.raises(SessionMoved):
         hosting.session.deliver(delivery(text("hello", 2)))
     assert other.lease_is_fresh()
     await other.close()
@@ -853,7 +853,7 @@ async def test_stopping_flushes_posts_and_releases(host, clients, storage):
     assert item is not None
     assert "acquire_id" not in item
     assert not hosting.model.running
-    with pytest.raises(Moved):
+    with pytest.raises(SessionMoved):
         hosting.session.deliver(delivery(text("hello", 1)))
 
 

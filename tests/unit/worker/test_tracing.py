@@ -32,7 +32,7 @@ from tests.support.spans import collected
 from tests.support.waiting import eventually
 from tests.unit.worker.stand_ins import delivery
 from worker.aws.signing import CredentialsMissing, RequestsSigner
-from worker.conversation.turn_boundary import Turn
+from worker.conversation.turn_boundary import TurnBoundary
 from worker.telemetry.tracing import XRAY, configure, tracing
 
 START, STOP, BARGE_IN = BidiResponseStartEvent("r"), BidiResponseStopEvent("r"), BidiBargeInEvent()
@@ -81,7 +81,7 @@ def spoke(trace):
     ],
 )
 async def test_what_is_said_has_the_trace_of_what_it_answers(spans, events, of_answer):
-    turn = Turn()
+    turn = TurnBoundary()
     for event in events:
         if callable(event):
             event(turn)
@@ -100,7 +100,7 @@ def cells(event):
 
 
 async def test_an_acknowledgement_belongs_to_what_was_asked_last():
-    turn = Turn()
+    turn = TurnBoundary()
     for event in (typed(A), START, typed(B)):
         event(turn) if callable(event) else turn.saw(event)
     assert (turn.traces.of_input, turn.traces.of_answer) == (B, A)
@@ -154,7 +154,7 @@ async def test_spans_go_to_the_endpoint_that_is_named(collector, monkeypatch):
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint)
     monkeypatch.setenv("OTEL_SERVICE_NAME", "segue-worker")
     provider = configure()
-    turn = Turn()
+    turn = TurnBoundary()
     for event in (typed(A), START, AGENT, STOP):
         event(turn) if callable(event) else turn.saw(event)
     provider.shutdown()

@@ -14,7 +14,7 @@ from strands.bidi.types.events import (
 )
 from strands.types._events import ToolResultMessageEvent
 
-from worker.conversation.turn_boundary import Turn
+from worker.conversation.turn_boundary import TurnBoundary
 
 START, STOP = BidiResponseStartEvent("r"), BidiResponseStopEvent("r")
 USER, AGENT = BidiTranscriptStartEvent("user", "u"), BidiTranscriptStartEvent("assistant", "a")
@@ -44,7 +44,7 @@ RESTART, BARGE_IN = BidiConnectionRestartEvent("timeout"), BidiBargeInEvent()
     ],
 )
 async def test_a_turn_is_over_when_nothing_is_owed_or_said(events, at_boundary):
-    turn = Turn()
+    turn = TurnBoundary()
     for event in events:
         if event == "typed":
             turn.asked()

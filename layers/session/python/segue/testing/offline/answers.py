@@ -1,4 +1,4 @@
-"""What the offline model answers: a table of sentences, tried from the top.
+"""Answers of the offline model: a table of sentences, tried from the top.
 
 For development and tests. It knows nothing but the conversation, so that a lost history shows in its answers.
 """
@@ -12,7 +12,7 @@ from typing import Any
 
 from strands.types.tools import ToolSpec
 
-from segue.testing.offline.history import Turn
+from segue.testing.offline.history import SpokenTurn
 
 INAUDIBLE = "[inaudible]"
 """The transcript of speech that was damaged on its way."""
@@ -47,16 +47,16 @@ Answer = Say | UseTool | DropConnection
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """What the model has to go by.
+class KnownConversation:
+    """The conversation, as the model knows it.
 
     Attributes:
-        turns: What was said, in the history and since, the sentence to answer last.
-        tools: What it may ask for, by name.
+        turns: The turns of the history and since; the last one is answered.
+        tools: The tools that it may ask for, by name.
         instructions: The system prompt.
     """
 
-    turns: list[Turn] = field(default_factory=list)
+    turns: list[SpokenTurn] = field(default_factory=list)
     tools: Mapping[str, ToolSpec] = field(default_factory=dict)
     instructions: str | None = None
 
@@ -75,7 +75,7 @@ class Known:
         return next((spec for name, spec in self.tools.items() if word in name.lower()), None)
 
 
-def answer(known: Known) -> Answer:
+def answer(known: KnownConversation) -> Answer:
     """Answer the last sentence of the conversation."""
     words = _plain(known.turns[-1].text)
     for pattern, reply in RULES:
@@ -91,55 +91,55 @@ def answer_tool(name: str, *, succeeded: bool, text: str) -> Say:
     return Say(_shorten(text.strip() or "Done."))
 
 
-def _greet(match: re.Match[str], _: Known) -> Answer:
+def _greet(match: re.Match[str], _: KnownConversation) -> Answer:
     return Say(f"Hello {match[1]}, nice to meet you.")
 
 
-def _name(_: re.Match[str], known: Known) -> Answer:
+def _name(_: re.Match[str], known: KnownConversation) -> Answer:
     name = known.last_said(_MY_NAME)
     return Say(f"Your name is {name}." if name else "I don't know your name.")
 
 
-def _count_messages(_: re.Match[str], known: Known) -> Answer:
+def _count_messages(_: re.Match[str], known: KnownConversation) -> Answer:
     count = len(known.turns) - 1  # without the question
     return Say(f"I remember {count} message{'' if count == 1 else 's'}.")
 
 
-def _repeat(match: re.Match[str], _: Known) -> Answer:
+def _repeat(match: re.Match[str], _: KnownConversation) -> Answer:
     return Say(_shorten(match[1]))
 
 
-def _count(match: re.Match[str], _: Known) -> Answer:
+def _count(match: re.Match[str], _: KnownConversation) -> Answer:
     last = min(int(match[1]), _LONGEST_COUNT)
     return Say(", ".join(str(number) for number in range(1, last + 1)) + "." if last else "There is nothing to count.")
 
 
-def _remember(match: re.Match[str], known: Known) -> Answer:
+def _remember(match: re.Match[str], known: KnownConversation) -> Answer:
     if spec := known.tool("remember"):
         return UseTool(spec["name"], _arguments(spec, match[1]))
     return Say(_shorten(f"I will remember {match[1]}."))
 
 
-def _recall(_: re.Match[str], known: Known) -> Answer:
+def _recall(_: re.Match[str], known: KnownConversation) -> Answer:
     if spec := known.tool("recall"):
         return UseTool(spec["name"], {})
     things = known.all_said(_REMEMBER)
     return Say(_shorten(f"You asked me to remember {'; '.join(things)}.") if things else "You did not ask me to.")
 
 
-def _forget(_: re.Match[str], known: Known) -> Answer:
+def _forget(_: re.Match[str], known: KnownConversation) -> Answer:
     spec = known.tool("forget")
     return Say("I forget nothing.") if spec is None else UseTool(spec["name"], {})
 
 
-def _time(match: re.Match[str], known: Known) -> Answer:
+def _time(match: re.Match[str], known: KnownConversation) -> Answer:
     spec = known.tool("time") or known.tool("clock")
     if spec is None:
         return Say("I have no clock.")
     return UseTool(spec["name"], _arguments(spec, match[1] or ""))
 
 
-def _use(match: re.Match[str], known: Known) -> Answer:
+def _use(match: re.Match[str], known: KnownConversation) -> Answer:
     spec = known.tools.get(match[1])
     if spec is None:
         return Say(f"I have no tool {match[1]}.")
@@ -150,14 +150,14 @@ def _use(match: re.Match[str], known: Known) -> Answer:
         return Say("I do not understand these arguments.")
 
 
-def _instructions(_: re.Match[str], known: Known) -> Answer:
+def _instructions(_: re.Match[str], known: KnownConversation) -> Answer:
     return Say(_shorten(f"My instructions are: {known.instructions}") if known.instructions else "I have none.")
 
 
 _MY_NAME = r"\bmy name(?:'s| is) ([^.,!?;:\n]+?)(?= and | but |[.,!?;:\n]|$)"
 _REMEMBER = r"^(?:please )?remember (?:that )?(.+?)[.!]*$"
 
-RULES: tuple[tuple[str, Callable[[re.Match[str], Known], Answer | None]], ...] = (
+RULES: tuple[tuple[str, Callable[[re.Match[str], KnownConversation], Answer | None]], ...] = (
     (r"^(?:please )?drop the line\b", lambda _, __: DropConnection()),
     (r"^(?:please )?repeat after me[:,]? (.+)", _repeat),
     (r"\bwhat (?:did I ask you|do you|should you|did you)(?: to)? (?:remember|note)\b", _recall),

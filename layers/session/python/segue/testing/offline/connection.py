@@ -30,27 +30,29 @@ from segue.testing.offline.answers import (
     SORRY,
     Answer,
     DropConnection,
-    Known,
+    KnownConversation,
     Say,
     UseTool,
     answer,
     answer_tool,
 )
-from segue.testing.offline.history import Turn
+from segue.testing.offline.history import SpokenTurn
 from segue.testing.offline.ledger import Ledger
-from segue.testing.offline.output_queue import Outbox
-from segue.testing.offline.response import Response, Voice
+from segue.testing.offline.output_queue import OutputQueue
+from segue.testing.offline.response import OfflineResponse, Voice
 from segue.testing.offline.tones import Ear, Heard, words_in_time
 
 
-class Line:
-    """What a provider keeps of a conversation while a connection lasts.
+class OfflineConnection:
+    """One connection: the state that a provider keeps of a conversation while it lasts.
 
     Attributes:
         id: Names the connection.
     """
 
-    def __init__(self, known: Known, tool_names: dict[str, str], ear: Ear, voice: Voice, ledger: Ledger) -> None:
+    def __init__(
+        self, known: KnownConversation, tool_names: dict[str, str], ear: Ear, voice: Voice, ledger: Ledger
+    ) -> None:
         """Open a connection.
 
         Args:
@@ -66,9 +68,9 @@ class Line:
         self._ear = ear
         self._voice = voice
         self._ledger = ledger
-        self._outbox = Outbox()
+        self._outbox = OutputQueue()
         self._answers: deque[Answer] = deque()
-        self._response: Response | None = None
+        self._response: OfflineResponse | None = None
         self._speaking: asyncio.Task[None] | None = None
         self._transcript_id: str | None = None  # of the user's speech under way
 
@@ -149,7 +151,7 @@ class Line:
         self._take_turn(text)
 
     def _take_turn(self, text: str | None) -> None:
-        self._known.turns.append(Turn("user", text or INAUDIBLE))
+        self._known.turns.append(SpokenTurn("user", text or INAUDIBLE))
         # Before the tool results that may be waiting: a person expects an answer to the last thing said.
         self._answers.appendleft(answer(self._known) if text else Say(SORRY))
         self._go_on()
@@ -172,14 +174,14 @@ class Line:
                 case DropConnection():
                     self.drop("the connection was dropped on request")
 
-    def _respond(self) -> Response:
-        return Response(self._outbox, asked=self._known.turns[-1].text if self._known.turns else "")
+    def _respond(self) -> OfflineResponse:
+        return OfflineResponse(self._outbox, asked=self._known.turns[-1].text if self._known.turns else "")
 
-    async def _speak(self, response: Response, text: str) -> None:
+    async def _speak(self, response: OfflineResponse, text: str) -> None:
         try:
             await response.speak(text, self._voice)
         except Exception as error:
-            # Whoever reads must learn of it: nobody else waits for this task.
+            # The reader of events must learn of it: no other code waits for this task.
             self._outbox.end(error)
             raise
         self._close_response(response)
@@ -197,11 +199,11 @@ class Line:
             self._speaking.cancel()
         self._response = self._speaking = None
 
-    def _close_response(self, response: Response) -> None:
+    def _close_response(self, response: OfflineResponse) -> None:
         response.close()
         self._response = self._speaking = None
         if response.said:
-            self._known.turns.append(Turn("assistant", response.said))
+            self._known.turns.append(SpokenTurn("assistant", response.said))
             self._ledger.note("said", text=response.said)
 
 

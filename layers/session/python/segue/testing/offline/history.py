@@ -22,11 +22,11 @@ class HistoryRejected(ValueError):  # noqa: N818 - it says what the provider did
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """What one side said.
+class SpokenTurn:
+    """One turn of a conversation.
 
     Attributes:
-        role: Who said it.
+        role: The speaker's role.
         text: The words.
     """
 
@@ -83,13 +83,13 @@ def _uses(message: Message) -> list[str]:
     return [block["toolUse"]["toolUseId"] for block in message["content"] if "toolUse" in block]
 
 
-def read(messages: Iterable[Message]) -> list[Turn]:
+def read(messages: Iterable[Message]) -> list[SpokenTurn]:
     """Read what was said, without tool blocks, reasoning, images, and speech that was never understood."""
     turns = []
     for message in messages:
         texts = [block["text"] for block in message["content"] if "text" in block]
         if texts and _note(message).get("status") not in {"pending", "incomplete"}:
-            turns.append(Turn(message["role"], "\n".join(texts)))
+            turns.append(SpokenTurn(message["role"], "\n".join(texts)))
     return turns
 
 
@@ -100,7 +100,7 @@ def tool_names(messages: Iterable[Message]) -> dict[str, str]:
 
 
 def _note(message: Message) -> dict[str, Any]:
-    """What Strands notes on a streamed message (see `strands.bidi.types.BidiContentMetadata`)."""
+    """Strands' metadata of a streamed message (see `strands.bidi.types.BidiContentMetadata`)."""
     custom = (message.get("metadata") or {}).get("custom") or {}
     return cast("dict[str, Any]", custom.get("bidi") or {})
 

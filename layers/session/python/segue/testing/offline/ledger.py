@@ -1,4 +1,4 @@
-"""What the offline model heard and said, for tests that count.
+"""A ledger of what the offline model heard and said, for tests that count.
 
 For development and tests. The file has one JSON object a line and may be shared by all workers of a machine:
 

@@ -8,7 +8,7 @@ from strands.bidi.types.events import BidiOutputEvent
 _ROOM = 4
 
 
-class Outbox:
+class OutputQueue:
     """Events in order, until it is ended."""
 
     def __init__(self) -> None:

@@ -19,7 +19,7 @@ from strands.bidi.types.events import (
     BidiUsageEvent,
 )
 
-from segue.testing.offline.output_queue import Outbox
+from segue.testing.offline.output_queue import OutputQueue
 from segue.testing.offline.tones import speak, words_in_time
 
 CHUNK_SECONDS = 0.1
@@ -29,7 +29,7 @@ LEAD_SECONDS = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """How the model speaks.
+    """The sound of the model's speech.
 
     Attributes:
         rate: Samples a second.
@@ -42,14 +42,14 @@ class Voice:
     sleep: Callable[[float], Awaitable[object]]
 
 
-class Response:
+class OfflineResponse:
     """Opened when made; then spoken, and closed once, whether all of it was said or not.
 
     Attributes:
         said: The words sent so far.
     """
 
-    def __init__(self, outbox: Outbox, *, asked: str) -> None:
+    def __init__(self, outbox: OutputQueue, *, asked: str) -> None:
         """Open a response.
 
         Args:

@@ -13,7 +13,7 @@ from strands.types.streaming import StreamEvent
 from strands.types.tools import ToolResult, ToolSpec
 
 from segue.testing.offline import history
-from segue.testing.offline.answers import DropConnection, Known, Say, UseTool, answer, answer_tool
+from segue.testing.offline.answers import DropConnection, KnownConversation, Say, UseTool, answer, answer_tool
 from segue.testing.offline.ledger import HeardInput, Ledger
 
 
@@ -98,7 +98,7 @@ class OfflineTextModel(Model):
         last = messages[-1]
         if not any("text" in block for block in last["content"]):
             return self._retell(last, history.tool_names(messages))
-        known = Known(history.read(messages), {spec["name"]: spec for spec in tools}, system_prompt)
+        known = KnownConversation(history.read(messages), {spec["name"]: spec for spec in tools}, system_prompt)
         self._ledger.hear("text", known.turns[-1].text)
         return answer(known)
 

@@ -55,7 +55,7 @@ class Heard:
 
     @property
     def garbled(self) -> bool:
-        """Whether the audio was damaged on its way."""
+        """True if the audio was damaged on its way."""
         return self.text is None
 
 

@@ -13,8 +13,8 @@ from strands.types.content import Messages, TextBlock
 from strands.types.tools import ToolResultBlock, ToolSpec
 
 from segue.testing.offline import history
-from segue.testing.offline.answers import Known
-from segue.testing.offline.connection import Line
+from segue.testing.offline.answers import KnownConversation
+from segue.testing.offline.connection import OfflineConnection
 from segue.testing.offline.ledger import HeardInput, Ledger
 from segue.testing.offline.response import Voice
 from segue.testing.offline.tones import Ear
@@ -24,8 +24,8 @@ class OfflineVoiceModel(BidiModel, AudioCapable):
     """Behaves as a provider does, and answers from a table.
 
     It speaks and hears in tones (`segue.testing.offline.tones`). Typed text and speech are answered by speech with a
-    transcript. Whoever types or begins to speak interrupts it. It asks for tools, checks and uses the history that it
-    is given, and forgets everything else when a connection ends. For development and tests.
+    transcript. New text or speech of the user interrupts it. It asks for tools, checks and uses the history that it is
+    given, and forgets everything else when a connection ends. For development and tests.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class OfflineVoiceModel(BidiModel, AudioCapable):
         self._sleep = sleep
         self._voice = Voice(output_rate, pace, sleep)
         self._ledger = Ledger(log or os.environ.get("SEGUE_REHEARSAL_LOG"))
-        self._line: Line | None = None
+        self._line: OfflineConnection | None = None
         self._limit: asyncio.TimerHandle | None = None
         self._connected_before = False
 
@@ -126,9 +126,9 @@ class OfflineVoiceModel(BidiModel, AudioCapable):
         history.check(messages, restarting=self._connected_before)
         if self._start_s:
             await self._sleep(self._start_s)
-        known = Known(history.read(messages), {spec["name"]: spec for spec in tools or []}, system_prompt)
+        known = KnownConversation(history.read(messages), {spec["name"]: spec for spec in tools or []}, system_prompt)
         ear = Ear(self._audio["input"]["sample_rate"])
-        self._line = line = Line(known, history.tool_names(messages), ear, self._voice, self._ledger)
+        self._line = line = OfflineConnection(known, history.tool_names(messages), ear, self._voice, self._ledger)
         self._connected_before = True
         self._ledger.note("started", connection=line.id, messages=len(messages), turns=len(known.turns))
         if self._limit_s is not None:
@@ -188,7 +188,7 @@ class OfflineVoiceModel(BidiModel, AudioCapable):
                 raise ValueError("the text is blank: no provider takes it, do not pass it on")
             line.hear_text(text)
 
-    def _connected(self, doing: str) -> Line:
+    def _connected(self, doing: str) -> OfflineConnection:
         if self._line is None:
             raise RuntimeError(f"model not started | call start before {doing}")
         return self._line
