@@ -32,6 +32,8 @@ ROUNDS: Final = 10
 ROUND_FRAMES: Final = 16
 """So many frames are answered with `received` at once (docs/protocol.md)."""
 SILENCE_SECONDS: Final = 0.02
+REPEAT_SECONDS: Final = 1.0
+"""In which an answer that comes twice comes again."""
 
 
 async def _ready(visit: Visit) -> Outcome:
@@ -123,7 +125,7 @@ async def _back(visit: Visit) -> Outcome:
             ANSWER_SECONDS,
             lambda frame: is_answer(frame) and (frame.record or 0) > shown,
         )
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(REPEAT_SECONDS)
         answers = [frame.record for _, frame in wire.frames if is_answer(frame)]  # type: ignore[union-attr]
     seconds = at - began
     twice = len(answers) != len(set(answers))

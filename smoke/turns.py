@@ -16,6 +16,8 @@ GREETING: Final = "Say hello"
 OFFLINE: Final = f"You said: {GREETING}"
 """The offline model's answer; no other gives it."""
 LONG_ANSWER: Final = "Please count to 60."
+LISTENING_SECONDS: Final = 1.0
+"""Until a caller has understood that the answer will be long."""
 
 
 async def typed(visit: Visit) -> Outcome:
@@ -76,7 +78,7 @@ async def spoken_over(visit: Visit, recording: Path = RECORDING) -> Outcome:
     place = len(call.heard)
     await call.client.send_text(LONG_ANSWER)
     await call.first(lambda frame: isinstance(frame, AudioOutput), ANSWER_SECONDS, place)
-    await asyncio.sleep(1.0)  # a caller who has understood that it will be long
+    await asyncio.sleep(LISTENING_SECONDS)
     place, began = len(call.heard), time.monotonic()
     async with call.speaking(question(call.rate, offline=visit.offline, recording=recording)):
         at, _ = await call.first(lambda frame: isinstance(frame, BargeIn), ANSWER_SECONDS, place)

@@ -71,6 +71,22 @@ def api_requests(account: Account, config: Config) -> Iterator[Finding]:
     )
 
 
+def throttle(account: Account, config: Config) -> Iterator[Finding]:
+    """The stage's throttle, capped by the setting `account_message_rate`, beside what the account really has."""
+    has, frames = _quota(account, "apigateway", API_REQUESTS), needs(config).frames
+    limit = config.throttle_rate
+    well = limit is None or frames <= limit <= has
+    yield Finding(
+        check="quotas",
+        subject="API Gateway, throttle of the stage",
+        state=State.WELL if well else State.SHORT,
+        needed=f"from {frames:g} frames, which come at the most, to {has:g}, which the account has",
+        found="none" if limit is None else f"{limit:g}, by account_message_rate={config.account_message_rate}",
+        mend=None if well else f"-c account_message_rate={has:g}, and ask for more if that is too few",
+        page="docs/configuration.md",
+    )
+
+
 def model_streams(account: Account, config: Config) -> Iterator[Finding]:
     """Streams of the voice model at once, which bind first of all (docs/scale.md)."""
     if not config.voice or config.provider != "nova-sonic":

@@ -52,6 +52,7 @@ CHECKS: Final = (
     Check("quotas", "Lambda, environments at once", quotas.lambda_concurrency),
     Check("quotas", "Fargate, vCPUs", quotas.fargate),
     Check("quotas", "API Gateway, requests a second", quotas.api_requests),
+    Check("quotas", "API Gateway, throttle of the stage", quotas.throttle),
     Check("quotas", "Bedrock, streams at once", quotas.model_streams),
     Check("quotas", "VPCs of the region", quotas.vpcs),
     Check("network", "ECS, dualStackIPv6", network.task_addresses),

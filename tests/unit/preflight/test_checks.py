@@ -371,6 +371,25 @@ CASES = [
         "2500",
         "--service-code apigateway --quota-code L-8A5B8E43 --desired-value 8000",
     ),
+    (quotas.throttle, {}, {}, [WELL], "8000, by account_message_rate=10000", None),
+    (quotas.throttle, {"expected_frame_rate": 0}, {}, [WELL], "none", None),
+    (
+        quotas.throttle,
+        {},
+        {"service_quotas__GetServiceQuota": quota(2500)},
+        [SHORT],
+        "8000, by account_message_rate=10000",
+        "-c account_message_rate=2500",
+    ),
+    # 40 tasks of 40 sessions: more frames than the setting lets through, and than the account takes
+    (
+        quotas.throttle,
+        {"worker_count": 4, "worker_count_max": 40},
+        {},
+        [SHORT],
+        "10000, by account_message_rate=10000",
+        "-c account_message_rate=20000",
+    ),
     (quotas.model_streams, SONIC, {}, [WELL], STREAMS, None),
     (
         quotas.model_streams,
@@ -726,13 +745,13 @@ def test_the_text_of_a_secret_is_in_no_finding():
     assert "sk-example" not in repr(found)
 
 
-def test_a_reservation_that_the_account_cannot_give_fails_unless_the_stack_has_it_already(monkeypatch):
-    monkeypatch.setattr("infra.config.Config.message_concurrency", 80)
-    answers = {"lambda__GetAccountSettings": limits(150, 150)}
-    fresh = of(quotas.lambda_concurrency, {}, **answers)
+def test_a_reservation_that_the_account_cannot_give_fails_unless_the_stack_has_it_already():
+    settings = {"message_concurrency": 400}
+    answers = {"lambda__GetAccountSettings": limits(450, 450)}
+    fresh = of(quotas.lambda_concurrency, settings, **answers)
     again = of(
         quotas.lambda_concurrency,
-        {},
+        settings,
         **answers,
         cloudformation__DescribeStacks=stack("Segue-dev-Service", "UPDATE_COMPLETE"),
     )

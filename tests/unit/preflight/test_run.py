@@ -79,6 +79,7 @@ def test_without_credentials_nothing_else_is_asked():
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_a_question_that_hangs_is_unknown_and_the_others_are_answered():
     hanging, over = threading.Event(), threading.Event()
 

@@ -28,11 +28,15 @@ FRAMES = {step.name: step.work for step in frames.STEPS}
 def quick(monkeypatch):
     """Steps wait less long for what does not come."""
     for module in (frames, turns, connections, redeploy):
-        monkeypatch.setattr(module, "ANSWER_SECONDS", 3.0)
+        monkeypatch.setattr(module, "ANSWER_SECONDS", 10.0)
     monkeypatch.setattr(frames, "READY_SECONDS", 1.0)
     monkeypatch.setattr(frames, "HELLO_SECONDS", 0.4)
     monkeypatch.setattr(frames, "STRAY_SECONDS", 0.3)
     monkeypatch.setattr(frames, "PING_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(frames, "REPEAT_SECONDS", 0.2)
+    monkeypatch.setattr(frames, "ROUNDS", 2)
+    monkeypatch.setattr(turns, "LISTENING_SECONDS", 0.0)
+    monkeypatch.setattr("smoke.call.PIECE_SECONDS", 0.02)
     monkeypatch.setattr(redeploy, "PAUSE_SECONDS", 0.0)
 
 
@@ -66,6 +70,7 @@ async def test_a_step_tells_a_deployment_that_is_well_from_one_that_is_not(work,
     assert came not in well.came
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["hello to ready", "echo of the gateway", "echo of the worker"])
 async def test_echoes_are_measured_and_a_session_that_is_never_ready_is_no_echo(name):
     well = await outcome(FRAMES[name])
@@ -102,12 +107,14 @@ async def test_a_typed_turn_is_answered_and_durable():
     assert "the offline model says 'You said: Say hello'; durable" in well.came
 
 
-async def test_a_spoken_turn_and_a_barge_in_are_heard_or_time_out():
+@pytest.mark.slow
+async def test_a_spoken_turn_and_a_barge_in_are_heard_or_time_out(monkeypatch):
     spoken, over = await in_a_call(turns.spoken), await in_a_call(turns.spoken_over)
 
     assert (spoken.state, over.state) == (State.WELL, State.WELL)
     assert "heard 'a question'" in spoken.came
     assert over.figures["barge_in"] < 2000
+    monkeypatch.setattr(turns, "ANSWER_SECONDS", 0.5)
     for work in (turns.spoken, turns.spoken_over):
         with pytest.raises(TimeoutError):
             await in_a_call(work, deaf=True)
@@ -131,6 +138,7 @@ async def test_a_pause_is_only_made_if_it_was_asked_for():
     assert "same connection and holder" in well.came
 
 
+@pytest.mark.slow
 async def test_a_redeployment_has_to_move_the_call(monkeypatch):
     async def nothing() -> None:
         return None
@@ -155,6 +163,7 @@ async def test_a_redeployment_by_a_command():
         await redeploy.by_command("echo no such stack; exit 3")
 
 
+@pytest.mark.slow
 async def test_the_whole_story_in_order_and_the_command_that_deletes_the_session():
     async with deployed() as there:
         seen: list[Line] = []
@@ -169,6 +178,7 @@ async def test_the_whole_story_in_order_and_the_command_that_deletes_the_session
     assert f"sessions delete PRINCIPAL/{report.session} --yes" in report.notes[0]
 
 
+@pytest.mark.slow
 async def test_after_a_step_that_all_others_need_they_say_that_they_were_not_tried():
     async with deployed(silent=True) as there:
         report = await Story(Visit(url=there.url, token="good")).play()
@@ -207,6 +217,7 @@ def test_percentiles_are_times_that_were_measured():
     assert percentiles([]) == {}
 
 
+@pytest.mark.slow
 def test_the_recording_is_speech_at_any_rate(tmp_path):
     at_16 = speech.question(16000, offline=False)
     at_24 = speech.question(24000, offline=False)
@@ -252,6 +263,7 @@ def test_the_principal_is_that_of_the_token():
     assert stack.principal(token) == principal("local")
 
 
+@pytest.mark.slow
 def test_the_command_that_deletes_is_one_that_there_is():
     command_line = stack.delete_command("p", "smoke-1", {"BucketName": "b", "LockTableName": "t"})
     from segue.cli.app import segue as main
