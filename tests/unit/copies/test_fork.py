@@ -329,3 +329,11 @@ def test_records_from_elsewhere_become_commits_of_bounded_size():
     assert [len(commit.records) for commit in large] == [1, 1, 1]
     with pytest.raises(RecordTooLarge):
         commits_of([Record(kind="state", data="x" * MAX_RECORD_BYTES)])
+
+
+async def test_a_copy_may_be_kept_for_ever(stores, clock, write, message, texts):
+    await write(SOURCE, [message("a")])
+
+    await fork(stores, SOURCE, TARGET, clock, retention_s=10**18)
+
+    assert texts(await read_at(stores, TARGET, clock)) == ["a"]

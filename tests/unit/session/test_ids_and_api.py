@@ -54,6 +54,10 @@ def test_an_id_that_is_safe_in_keys_is_taken(memory_sessions: Sessions, good: st
         {"retention_days": 1.5},
         {"acquire_timeout": -1.0},
         {"acquire_timeout": float("nan")},
+        {"acquire_timeout": "soon"},
+        {"holder": 4711},
+        {"holder": None},
+        {"endpoint": 8080},
         {"max_messages": -1},
         {"max_messages": "5"},
         {"max_messages": True},
@@ -73,6 +77,20 @@ def test_options_that_cannot_work_are_refused(memory_sessions: Sessions, options
 def test_a_lease_that_a_healthy_holder_would_lose_is_refused(duration: float, heartbeat: float, margin: float) -> None:
     with pytest.raises(ValueError, match="heartbeat"):
         LeaseSettings(duration=duration, heartbeat=heartbeat, margin=margin)
+
+
+@pytest.mark.parametrize("duration", [float("inf"), 1e300, 25 * 86_400])
+def test_a_lease_that_would_never_end_is_refused(duration: float) -> None:
+    with pytest.raises(ValueError, match="24 days"):
+        LeaseSettings(duration=duration)
+
+
+@pytest.mark.parametrize("days", [10**6, 10**9, sys.maxsize])
+def test_a_session_may_be_kept_for_ever(memory_sessions: Sessions, days: int) -> None:
+    for _ in range(2):
+        with memory_sessions(retention_days=days) as manager:
+            manager.record_input("client", [0])
+            manager.flush_sync()
 
 
 def test_the_public_names() -> None:

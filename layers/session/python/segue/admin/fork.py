@@ -41,6 +41,7 @@ from segue.journal.records import (
 )
 from segue.lease import transitions
 from segue.lease.item import ESCAPES_SCHEMA, FIRST_SCHEMA, GuardItem, TailEntry
+from segue.lease.item_check import expiry
 from segue.lease.item_reader import ItemReading, read_item
 from segue.storage.interface import ConditionFailed
 from segue.storage.stores import Stores
@@ -217,7 +218,7 @@ def _planned(key: str, segments: Sequence[Segment], at: float, retention_s: int,
         born=new_born(at),
         schema=ESCAPES_SCHEMA if _any_misread(segments) else FIRST_SCHEMA,
         epoch=max((segment.entry.epoch for segment in segments), default=0),
-        expires_at=int(at) + retention_s,
+        expires_at=expiry(at, retention_s),
         head=segments[-1].end if segments else 0,
         pages=len(pages),
         tail=tuple(segment.entry for segment in tail),

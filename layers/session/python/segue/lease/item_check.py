@@ -20,7 +20,7 @@ _MOST = 2**53
 _MOST_RECORDS = 2**20
 """Records of one commit, at most; writers commit 256. A ``head`` farther from the tail's end is refused."""
 
-_LONGEST_LEASE_MS = 2**31 - 1
+LONGEST_LEASE_MS = 2**31 - 1
 """Longest lease in milliseconds, 24 days; a longer one is refused, since a dead holder would keep its session."""
 
 _LAST_SECOND = 253_402_300_799
@@ -30,7 +30,7 @@ _NUMBERS = {
     "epoch": _MOST,
     "expires_at": _LAST_SECOND,
     "beat": _MOST,
-    "lease_ms": _LONGEST_LEASE_MS,
+    "lease_ms": LONGEST_LEASE_MS,
     "head": _MOST,
     "pages": _MOST,
 }
@@ -53,6 +53,11 @@ _VOLUMES = re.compile(r"[01]*")
 
 _FORMS = {"commit_id": _COMMIT_ID, "scrub": _SCRUB, "volumes": _VOLUMES}
 _FORMS_OF_ELEMENTS = {"tail": _TAIL_ENTRY, "inputs": _INPUT}
+
+
+def expiry(at: float, seconds: int) -> int:
+    """Return when a session expires that is not used for so long: "never" is the end of the year 9999."""
+    return min(int(at) + seconds, _LAST_SECOND)
 
 
 def born_at(born: str) -> float:

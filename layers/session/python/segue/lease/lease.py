@@ -16,6 +16,7 @@ from segue.errors import RELEASED, SessionFenced, StorageUnavailable
 from segue.ids import new_id, shown
 from segue.lease import transitions
 from segue.lease.item import GuardItem
+from segue.lease.item_check import LONGEST_LEASE_MS, expiry
 from segue.lease.item_reader import ItemReading, read_item, storage_time
 from segue.lease.takeover import HolderWatch, OnAttempt, Probe
 from segue.lease.waiting import AcquisitionWait, MakeWay
@@ -56,6 +57,8 @@ class LeaseSettings:
                 f"lease of {self.duration} s, heartbeat every {self.heartbeat} s, margin of {self.margin} s: "
                 "the heartbeat must be positive and fit twice into the duration less the margin"
             )
+        if self.duration * 1000 > LONGEST_LEASE_MS:
+            raise ValueError(f"lease of {self.duration} s: a dead holder would keep its sessions for more than 24 days")
 
     @property
     def request_timeout(self) -> float:
@@ -166,7 +169,7 @@ class Lease:
         Where storage tells no time, this machine's clock may be years behind. So it counts from ``born`` at least.
         """
         began = 0.0 if self.item is None else self.item.born_at
-        return int(max(storage_time(self._store, self._clock), began)) + seconds
+        return expiry(max(storage_time(self._store, self._clock), began), seconds)
 
     async def acquire(
         self, timeout: float, probe: Probe | None = None, left: GuardItem | None = None, trying: OnAttempt | None = None

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 
 from segue.ids import new_born
 from segue.lease.item import FIRST_SCHEMA, GuardItem, TailEntry
+from segue.lease.item_check import expiry
 from segue.storage.attributes import Attributes, Value
 from segue.storage.interface import Clause, ConditionalWrite
 
@@ -71,7 +72,7 @@ class Candidate:
             "holder": self.holder,
             "lease_ms": self.lease_ms,
             "route_token": self.route_token,
-            "expires_at": int(wall) + self.retention_s,
+            "expires_at": expiry(wall, self.retention_s),
         }
         if self.endpoint is not None:
             fields["endpoint"] = self.endpoint

@@ -69,14 +69,21 @@ class SessionSettings:
         """Refuse what cannot work."""
         if self.durability not in {"await", "gate"}:
             raise ValueError(f"durability {self.durability!r} is not valid: 'await' or 'gate'")
-        if not _whole(self.retention_days, 1) or not self.acquire_timeout >= 0:
+        if not _whole(self.retention_days, 1) or not _seconds(self.acquire_timeout):
             raise ValueError(
                 f"retention_days {self.retention_days!r}, acquire_timeout {self.acquire_timeout!r}: "
                 "whole days, 1 at least, and 0 seconds at least"
             )
+        for name, text in (("holder", self.holder), ("endpoint", self.endpoint)):
+            if not isinstance(text, str) and (name, text) != ("endpoint", None):
+                raise ValueError(f"{name} {text!r} is not valid: a text")
         for name, limit in (("max_messages", self.max_messages), ("max_bytes", self.max_bytes)):
             if limit is not None and not _whole(limit, 0):
                 raise ValueError(f"{name} {limit!r} is not valid: a whole number, 0 at least, or None for no limit")
+
+
+def _seconds(number: object) -> bool:
+    return isinstance(number, int | float) and number >= 0
 
 
 def _whole(number: object, least: int) -> bool:
