@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from segue.admin.fork import commits_of, create
+from segue.admin.listing import facts_of
 from segue.admin.verify import verify
 from segue.cli.follow import Follower
-from segue.cli.list_points import facts_of
 from segue.errors import SessionExists, SessionFenced, SessionHeld, SessionNotFound
 from segue.journal.reader import read_unheld
 from segue.journal.records import Record
@@ -111,7 +111,7 @@ async def test_nobody_who_looks_takes_a_held_session_for_one_that_is_over(store:
     assert (await read_item(store, KEY, clock)).current is not None
     assert (await read_unheld(store, stores.objects, "", KEY, clock)).records == []
     assert (await verify(stores, KEY, clock)).state == "held"
-    assert facts_of(item(store), clock.wall(), "")["state"] == "held"
+    assert facts_of(item(store), clock.wall(), "").state == "held"
     await Follower(stores, KEY, clock, 0.01).begin(0)
     with pytest.raises(SessionExists):
         await create(stores, KEY, commits_of([Record(data={})]), clock)
