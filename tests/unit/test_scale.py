@@ -19,12 +19,14 @@ def load():
     return run.simulate(10_000)
 
 
+@pytest.mark.slow
 def test_the_page_is_current():
     page = PAGE.read_text(encoding="utf-8")
 
     assert page == run.written(page), "run `python -m benchmarks.scale --docs docs/scale.md`"
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_load(load):
     assert run.simulate(10_000).seconds == load.seconds
     assert run.simulate(10_000, seed=2).seconds != load.seconds

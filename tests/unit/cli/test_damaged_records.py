@@ -51,6 +51,7 @@ def test_show_prints_the_rest_and_names_the_gap(damaged: Path, run: Any, facts: 
     assert (gap["record"], gap["object"].endswith(damaged.name)) == (1, True)
 
 
+@pytest.mark.slow
 def test_points_fork_export_and_tail_read_the_rest(damaged: Path, run: Any, facts: Any, tmp_path: Path) -> None:
     points = run("points", "talk")
     assert len(points.stdout.splitlines()) == 6
@@ -98,6 +99,7 @@ def test_repair_does_not_take_a_session_from_a_living_holder(
     assert "which lives" in run("verify", "talk", "--repair", code=1).stderr
 
 
+@pytest.mark.slow
 def test_repair_leaves_other_damage_to_people(keep: Any, run: Any, conversation: Any, directory: Path) -> None:
     keep(KEY, *conversation)
     (path,) = (directory / "sessions").rglob("segments/1-*.json")

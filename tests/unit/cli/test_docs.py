@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 import click
+import pytest
 from click.testing import CliRunner
 
 from segue.cli.app import segue, sessions
@@ -21,6 +22,7 @@ def examples():
             yield command, expected
 
 
+@pytest.mark.slow
 def test_the_examples_run(keep, conversation, directory, monkeypatch, tmp_path):
     keep("alice/call-17", *conversation)
     keep("alice/call-18", [Record(kind="state", data={})], stay=True, holder="worker-1")

@@ -83,6 +83,7 @@ def test_a_prefix_is_written_in_any_way(keep, run, said, bucket, in_bucket):
     run("show", "talk", place=bucket, code=1)
 
 
+@pytest.mark.slow
 def test_the_environment_says_it_too(keep, facts, said, stage, in_bucket, directory):
     keep("default/talk", [said("hello")], within=in_bucket("p/"))
     keep("alice/local", [said("hello")])
@@ -132,6 +133,7 @@ def test_wrong_usage(run, arguments):
     assert run(*arguments, code=2).stdout == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("missing", ["bucket", "table"])
 def test_a_bucket_or_table_that_is_not_there(keep, run, said, bucket, in_bucket, missing):
     keep("default/talk", [said("hello")], within=in_bucket())

@@ -46,6 +46,7 @@ def rewrite(objects, key, **changes):
     objects[key] = json.dumps({**json.loads(unpack(objects[key])), **changes}).encode()
 
 
+@pytest.mark.slow
 async def test_a_sound_session(check, paged, objects):
     seen = []
 
@@ -86,6 +87,7 @@ async def test_a_truncated_object(check, paged, objects, where):
     assert report.findings[1].problem.startswith(lost)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["/pages/", "/segments/"])
 async def test_a_missing_object(check, paged, objects, where):
     key = named(objects, where)[0]
@@ -109,6 +111,7 @@ async def test_swapped_objects(check, paged, objects, where):
     assert "lost" not in codes(report)
 
 
+@pytest.mark.slow
 async def test_one_object_over_another(check, paged, objects):
     first, second, _ = named(objects, "/pages/")
     objects[second] = objects[first]
@@ -119,6 +122,7 @@ async def test_one_object_over_another(check, paged, objects):
     assert report.findings[1].problem.startswith("records 48 to 95")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
@@ -139,6 +143,7 @@ async def test_an_object_that_is_not_the_sessions(check, paged, objects, changes
     assert problem in report.findings[0].problem
 
 
+@pytest.mark.slow
 async def test_a_record_that_is_none(check, paged, objects):
     key = named(objects, "/pages/")[1]
     records = json.loads(unpack(objects[key]))["records"]
@@ -323,6 +328,7 @@ async def test_an_expired_session_is_the_janitors(check, write, message, clock):
     assert codes(report) == codes(report, "note") == ["ended"]
 
 
+@pytest.mark.slow
 async def test_objects_that_no_item_names(check, paged, stores, clock):
     del stores.guard.items[KEY]
 
@@ -338,6 +344,7 @@ async def test_nothing_at_all(check):
         await check()
 
 
+@pytest.mark.slow
 async def test_an_unfinished_redaction(check, paged, write, message, objects, stores):
     page = named(objects, "/pages/")[0]
     unswept = objects[page]
@@ -374,6 +381,7 @@ async def test_a_session_that_is_folded_under_the_check(check, write, message, o
     await session.close()
 
 
+@pytest.mark.slow
 async def test_a_session_that_never_stands_still(check, paged, objects, stores, monkeypatch):
     real = stores.guard.read
 

@@ -54,11 +54,13 @@ def test_a_principal_has_so_many_sessions_and_no_more(gateway, worker, say, held
     assert gateway.connections.find(f"alice{SESSIONS}").binding is None
 
 
+@pytest.mark.slow
 def test_another_principal_is_not_affected(gateway, say, held):
     enter_all(gateway, say, SESSIONS)
     assert enter_all(gateway, say, 1, "bob") == [None]
 
 
+@pytest.mark.slow
 def test_a_second_client_and_a_reconnect_are_no_new_session(gateway, say, held):
     enter_all(gateway, say, SESSIONS)
     gateway.open("again", "alice")
@@ -67,6 +69,7 @@ def test_a_second_client_and_a_reconnect_are_no_new_session(gateway, say, held):
     assert say(hello("s1", "other"), "second") is None
 
 
+@pytest.mark.slow
 def test_a_session_that_ended_makes_room(gateway, say, held, admission):
     enter_all(gateway, say, SESSIONS)
     gateway.open("late", "alice")
@@ -75,6 +78,7 @@ def test_a_session_that_ended_makes_room(gateway, say, held, admission):
     assert say(hello("s9"), "late") is None
 
 
+@pytest.mark.slow
 def test_an_end_that_was_not_told_counts_until_the_connection_must_have_ended(gateway, clock, say, held):
     enter_all(gateway, say, SESSIONS)
     clock.now += LIFETIME_SECONDS - 1
@@ -123,6 +127,7 @@ class OneAtATime:
         return request
 
 
+@pytest.mark.slow
 def test_connections_that_come_at_the_same_time_are_all_counted(aws, clock):
     """Many read the same revision; each write is accepted for one of them."""
     start = threading.Barrier(8)

@@ -41,6 +41,7 @@ def test_the_newest_version_is_asked_first_then_the_most_room(gateway, aws, cloc
     assert "claims of" not in repr(found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [{"room": {"N": "0"}}, {"claims_token": None}, {"expires_at": {"N": "1000"}}],
@@ -53,6 +54,7 @@ def test_workers_that_are_not_asked(gateway, worker, claim, changes):
     assert len(gateway.claims()) == 1
 
 
+@pytest.mark.slow
 def test_the_best_worker_takes_it_and_the_queue_hears_nothing(gateway, workers, claim):
     gateway.register(workers[0], "w0", version={"S": "1"})
     gateway.register(workers[1], "w1", version={"S": "2"})
@@ -65,6 +67,7 @@ def test_the_best_worker_takes_it_and_the_queue_hears_nothing(gateway, workers, 
     assert gateway.claims() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [409, 403, 500, 307])
 def test_one_that_refuses_is_followed_by_the_next(gateway, workers, claim, status):
     gateway.register(workers[0], "w0", room={"N": "2"})
@@ -82,6 +85,7 @@ def test_a_wrong_token_is_refused_by_the_worker(gateway, worker, claim):
     assert len(gateway.claims()) == 1
 
 
+@pytest.mark.slow
 def test_two_are_asked_and_then_the_queue_is_told(gateway, workers, claim):
     for number, worker in enumerate(workers):
         gateway.register(worker, f"w{number}", room={"N": str(9 - number)})
@@ -100,6 +104,7 @@ def test_one_that_has_died_costs_a_refused_connection(gateway, workers, claim):
     assert len(workers[1].claims) == 1
 
 
+@pytest.mark.slow
 def test_the_dead_do_not_count_as_refusals_while_there_is_time(gateway, worker, claim, monkeypatch):
     """A zone that was lost leaves more in the registry than may refuse."""
     with socket.socket() as bound:
@@ -117,6 +122,7 @@ def test_the_dead_do_not_count_as_refusals_while_there_is_time(gateway, worker, 
     assert [queued.session_key for queued in gateway.claims()] == ["alice/other"]
 
 
+@pytest.mark.slow
 def test_those_that_missed_their_last_beats_are_asked_last(gateway, workers, claim, clock):
     """The room of the dead stays what it was, so they would be the first."""
     gateway.register(workers[0], "w0", room={"N": "9"}, seen_at={"N": str(clock.now - FRESH_SECONDS)})
@@ -126,6 +132,7 @@ def test_those_that_missed_their_last_beats_are_asked_last(gateway, workers, cla
     assert [len(worker.claims) for worker in workers] == [0, 0, 1]
 
 
+@pytest.mark.slow
 def test_one_that_hangs_costs_its_time_out(gateway, worker, claim, monkeypatch):
     monkeypatch.setattr(claims, "ANSWER_SECONDS", 0.1)
     with socket.socket() as listening:

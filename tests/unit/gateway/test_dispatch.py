@@ -58,6 +58,7 @@ def reads(gateway, monkeypatch):
 # --- the holder answers
 
 
+@pytest.mark.slow
 def test_the_route_is_read_once_and_remembered(gateway, worker, deliver, reads):
     gateway.hold(KEY, worker)
     for _ in range(3):
@@ -104,6 +105,7 @@ def test_outcomes():
     assert outcome_of(429, b'{"error":"the worker\'s own words"}') == Refused("busy")
 
 
+@pytest.mark.slow
 def test_a_kept_connection_that_the_worker_has_closed_is_opened_again(gateway, worker, deliver):
     gateway.hold(KEY, worker)
     assert deliver() is None
@@ -138,6 +140,7 @@ def test_what_has_no_number_is_sent_once_over_a_connection_of_its_own(gateway, w
     assert len(worker.requested) == posted + 1
 
 
+@pytest.mark.slow
 def test_a_worker_that_hangs_up_twice_is_not_reachable(gateway, worker, deliver):
     gateway.hold(KEY, worker)
     worker.answers = [(None, b""), (None, b"")]
@@ -234,6 +237,7 @@ def test_clients_that_are_long_gone_crowd_no_other_client_out_of_a_claim(gateway
     assert {client.client_id for client in claim.clients} == {"c", "zoe"}
 
 
+@pytest.mark.slow
 def test_a_claim_names_the_clients_that_came_last(gateway):
     for number in range(40):
         gateway.connections.claim_client(f"k{number}", Binding(KEY, "s", f"c{40 - number:02}", 1))
@@ -242,6 +246,7 @@ def test_a_claim_names_the_clients_that_came_last(gateway):
     assert named == {f"k{number}" for number in range(40 - MOST_CLIENTS, 40)}
 
 
+@pytest.mark.slow
 def test_how_much_is_read_for_a_claim_is_bounded(gateway, monkeypatch):
     monkeypatch.setattr("shared.connections.MOST_READ", 5)
     for number in range(40):
@@ -329,6 +334,7 @@ def test_waiting_goes_on_when_the_new_holder_passes_the_session_on(gateway, work
     assert worker.frames == []
 
 
+@pytest.mark.slow
 def test_a_holder_that_was_still_restoring_is_asked_again(gateway, worker, deliver):
     gateway.hold(KEY, worker)
     worker.answers = [MOVED, MOVED]
@@ -339,6 +345,7 @@ def test_a_holder_that_was_still_restoring_is_asked_again(gateway, worker, deliv
 # --- the holder does not answer
 
 
+@pytest.mark.slow
 def test_a_refused_connection_makes_a_claim_at_once(gateway, refusing, deliver):
     gateway.hold(KEY, refusing)
     started = time.monotonic()
@@ -355,6 +362,7 @@ def test_a_waiting_frame_goes_to_the_one_that_takes_over(gateway, refusing, work
     assert worker.frames == [PLAIN]
 
 
+@pytest.mark.slow
 def test_a_new_holder_that_is_dead_as_well_is_claimed_over_while_a_frame_waits(gateway, refusing, worker, deliver):
     dead_too = SimpleNamespace(endpoint=refusing.endpoint, token="another")
     gateway.hold(KEY, refusing)
@@ -375,6 +383,7 @@ def test_a_new_holder_that_is_dead_as_well_is_claimed_over_while_a_frame_waits(g
     assert gateway.claims() == []
 
 
+@pytest.mark.slow
 def test_a_hung_holder_costs_one_time_out_and_then_none(gateway, hung, deliver, monkeypatch):
     tried = []
     gateway.router._dispatch._post = HttpPost()
@@ -399,6 +408,7 @@ def test_a_suspect_that_lost_the_lease_does_not_delay_its_successor(gateway, ref
     assert worker.frames == [TEXT]
 
 
+@pytest.mark.slow
 def test_an_endpoint_that_is_no_address_is_no_crash(gateway, deliver):
     gateway.hold(KEY, SimpleNamespace(endpoint="http://[nonsense", token="t"))
     assert deliver() is None
@@ -408,6 +418,7 @@ def test_an_endpoint_that_is_no_address_is_no_crash(gateway, deliver):
 # --- bounds
 
 
+@pytest.mark.slow
 def test_what_a_warm_function_remembers_is_bounded(gateway, worker, monkeypatch):
     for name in ("gateway.routes.REMEMBERED", "gateway.claims.REMEMBERED", "gateway.dispatch.SUSPECTS"):
         monkeypatch.setattr(name, 2)

@@ -36,6 +36,7 @@ def items(aws):
     return aws.dynamodb.scan(TableName="connections")["Items"]
 
 
+@pytest.mark.slow
 def test_connect_stores_who_it_is_and_until_when(aws, environment):
     assert connect.handler(event(), None) == {"statusCode": 200, "headers": {}}
     (item,) = items(aws)
@@ -46,6 +47,7 @@ def test_connect_stores_who_it_is_and_until_when(aws, environment):
     assert int(item["expires_at"]["N"]) - int(item["connected_at"]["N"]) == LIFETIME_SECONDS >= 2 * 60 * 60
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("lines", "answer"),
     [
@@ -82,6 +84,7 @@ def test_connect_refuses_whom_the_authorizer_does_not_name(aws, environment, aut
     assert items(aws) == []
 
 
+@pytest.mark.slow
 def test_disconnect_forgets_the_connection_and_its_client(aws, environment):
     connect.handler(event(), None)
     message.handler(event(body=encode_frame(Hello(session="s", client_id="c", connection=1))), None)
@@ -93,6 +96,7 @@ def test_disconnect_forgets_the_connection_and_its_client(aws, environment):
     assert disconnect.handler(event(), None) == {"statusCode": 200}
 
 
+@pytest.mark.slow
 def test_disconnect_leaves_the_clients_newer_connection(aws, environment):
     for counter, connection_id in enumerate(("c1", "c2"), start=1):
         connect.handler(event(connection_id), None)
@@ -102,6 +106,7 @@ def test_disconnect_leaves_the_clients_newer_connection(aws, environment):
     assert (address.connection_id, address.counter) == ("c2", 2)
 
 
+@pytest.mark.slow
 def test_a_connection_that_was_superseded_counts_no_more_when_it_ends(aws, environment):
     """Its hello was counted, and then refused because the client has a newer connection."""
     for counter, connection_id in ((2, "c2"), (1, "c1")):

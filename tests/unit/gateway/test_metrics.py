@@ -17,6 +17,7 @@ def told(lines):
     return {name for namespace, name, by in lines.found if (namespace, by) == ("Segue", BY)}
 
 
+@pytest.mark.slow
 def test_a_claim_that_goes_to_the_queue(gateway):
     gateway.open("c-1", "alice")
     with metrics_told(service=SERVICE, stage=STAGE) as lines:

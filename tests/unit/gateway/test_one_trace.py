@@ -204,6 +204,7 @@ async def test_lambdas_own_trace_is_gone_on_with(call, spans, monkeypatch):
     assert format_trace_id(turns(spans)[1][0].context.trace_id) == trace_id(TRACE)
 
 
+@pytest.mark.slow
 async def test_what_is_spoken_is_left_to_the_workers_own_ratio(call, spans, monkeypatch):
     """Nothing is sampled here but what a frame says is; Lambda samples every invocation."""
     monkeypatch.setenv(VARIABLE, LAMBDAS)

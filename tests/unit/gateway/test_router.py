@@ -95,6 +95,7 @@ def test_a_connection_is_bound_once(gateway, worker, say):
     assert len(worker.deliveries) == 2
 
 
+@pytest.mark.slow
 def test_two_functions_bind_one_connection_at_the_same_time(gateway, say, monkeypatch):
     """Both have read it unbound; the write of the second must not win."""
     unbound = gateway.connections.find("c1")
@@ -115,12 +116,14 @@ def test_a_binding_does_not_bring_back_a_connection_that_ended(gateway, say, mon
     assert gateway.connections.find("c1") is None
 
 
+@pytest.mark.slow
 def test_a_table_that_fails_is_no_refusal(gateway, say):
     gateway.connections._table = "no-such-table"
     with pytest.raises(ClientError):
         gateway.connections.bind("c1", Binding("alice/s", "s", "c", 1))
 
 
+@pytest.mark.slow
 def test_an_older_connection_never_replaces_a_newer_one(gateway, worker, say):
     gateway.hold("alice/s", worker)
     assert say(hello(connection=2), "c2") is None
@@ -131,6 +134,7 @@ def test_an_older_connection_never_replaces_a_newer_one(gateway, worker, say):
     assert [delivery.connection_id for delivery in worker.deliveries] == ["c2"]
 
 
+@pytest.mark.slow
 def test_a_newer_connection_replaces_an_older_one(gateway, worker, say):
     gateway.hold("alice/s", worker)
     say(hello(connection=1), "c1")
@@ -139,6 +143,7 @@ def test_a_newer_connection_replaces_an_older_one(gateway, worker, say):
     assert (address.connection_id, address.counter) == ("c2", 2)
 
 
+@pytest.mark.slow
 def test_hello_may_be_repeated(gateway, worker, say):
     gateway.hold("alice/s", worker)
     for _ in range(3):
@@ -146,6 +151,7 @@ def test_hello_may_be_repeated(gateway, worker, say):
     assert len(worker.deliveries) == 3
 
 
+@pytest.mark.slow
 def test_two_clients_of_one_session_are_two_addresses(gateway, worker, say):
     gateway.hold("alice/s", worker)
     say(hello(client_id="a"), "c1")
@@ -169,6 +175,7 @@ def test_a_warm_function_reads_a_bound_connection_once(gateway, worker, say, mon
     assert [frame.seq for frame in worker.frames[1:]] == [1, 2, 3, 4, 5]
 
 
+@pytest.mark.slow
 def test_what_a_warm_function_remembers_is_bounded(gateway, worker, say, monkeypatch):
     monkeypatch.setattr("gateway.router.REMEMBERED", 2)
     gateway.hold("alice/s", worker)

@@ -53,6 +53,7 @@ def at_once(claims):
             for name, value in claims.items()}  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_good_token_says_who_bears_it_and_until_when(issuer, verifier):
     end = now() + 600
     bearer = verifier.check(issuer.token(exp=end))

@@ -86,6 +86,7 @@ def test_repeats_within_seconds_are_one_message_and_later_ones_are_heard(turns, 
     assert len(waiting(queue)) == 3
 
 
+@pytest.mark.slow
 def test_another_client_or_a_text_without_a_number_is_no_repeat(turns, queue):
     for _ in range(2):
         send(turns, TextInput(text="a"))
@@ -120,6 +121,7 @@ def frames(queue):
     return [decode_delivery(message["Body"].encode()).frame for message in waiting(queue)]
 
 
+@pytest.mark.slow
 def test_text_without_a_holder_waits_for_its_turn_and_makes_no_claim(texting, queue, clock):
     assert say(texting, TextInput(text="a", seq=1)) is None
     assert say(texting, Bye()) is None
@@ -127,6 +129,7 @@ def test_text_without_a_holder_waits_for_its_turn_and_makes_no_claim(texting, qu
     assert texting.claims() == []
 
 
+@pytest.mark.slow
 def test_another_function_knows_that_the_connection_is_one_of_text(texting, queue, turns):
     texting.warm()
     texting.router._dispatch._turns = turns
@@ -150,6 +153,7 @@ def test_text_goes_to_the_queue_once_that_worker_is_gone(texting, queue, worker)
     assert texting.claims() == []
 
 
+@pytest.mark.slow
 def test_a_turn_that_holds_takes_no_frames_so_they_wait_behind_it(texting, queue, worker):
     texting.hold("alice/talk", worker, endpoint=None)
     say(texting, TextInput(text="a", seq=1))
@@ -157,12 +161,14 @@ def test_a_turn_that_holds_takes_no_frames_so_they_wait_behind_it(texting, queue
     assert worker.frames == []
 
 
+@pytest.mark.slow
 def test_audio_of_a_client_of_text_asks_for_a_voice_worker(texting, queue):
     say(texting, AudioInput.from_pcm(b"ab", 1))
     assert [type(frame) for frame in frames(queue)] == [Hello]
     assert len(texting.claims()) == 1
 
 
+@pytest.mark.slow
 def test_an_image_waits_for_a_turn_that_refuses_it(texting, queue):
     image = ImageInput(image="AAAA", media_type="image/png", part=1, parts=1, seq=1)
     for _ in range(2):
@@ -175,6 +181,7 @@ def answer(seq=1):
     return AnswerInput(approval=3, responses=(Response(id="i", response=True),), seq=seq)
 
 
+@pytest.mark.slow
 def test_an_answer_waits_for_a_turn_once_for_each_number(texting, queue):
     for frame in (answer(1), answer(1), answer(2)):
         say(texting, frame)
@@ -182,6 +189,7 @@ def test_an_answer_waits_for_a_turn_once_for_each_number(texting, queue):
     assert texting.claims() == []
 
 
+@pytest.mark.slow
 def test_an_answer_of_a_client_of_voice_is_for_a_turn_as_well(gateway, turns, queue):
     gateway.open("c-1", "alice")
     gateway.router._dispatch._turns = turns
@@ -192,6 +200,7 @@ def test_an_answer_of_a_client_of_voice_is_for_a_turn_as_well(gateway, turns, qu
     assert gateway.claims() == [], "a voice worker would deny what it is an answer to"
 
 
+@pytest.mark.slow
 def test_where_there_are_no_turns_a_worker_is_claimed_for_an_answer_without_a_number_that_waits(gateway, worker):
     gateway.open("c-1", "alice")
     gateway.hold("alice/talk", worker)

@@ -68,6 +68,7 @@ ENDINGS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("body", [b"", b'{"Item":{"session_key":{"S":"a/', b"<html><body>Sign in</body></html>"])
 def test_half_an_item_does_not_pass_for_none(aws, body):
     """Else a living session's objects would be deleted."""
@@ -85,6 +86,7 @@ def test_half_an_item_does_not_pass_for_none(aws, body):
     assert len(objects(aws)) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("images", ENDINGS.values(), ids=ENDINGS.keys())
 def test_a_life_that_ended_is_swept_now_and_waits_to_be_swept_again(aws, images):
     if "NewImage" in images:
@@ -135,6 +137,7 @@ def test_a_life_that_goes_on_is_never_swept_whatever_the_event_says(aws):
     assert len(objects(aws)) == 2
 
 
+@pytest.mark.slow
 def test_a_failure_is_reported_with_its_place_in_the_stream(aws, monkeypatch):
     def fail(_life):
         raise OSError("no")
@@ -172,6 +175,7 @@ def test_an_item_that_cannot_be_right_is_named_and_nothing_of_it_is_deleted_and_
     assert len(objects(aws)) == 2
 
 
+@pytest.mark.slow
 def test_a_janitor_of_another_prefix_is_told_so_and_deletes_nothing(aws, monkeypatch):
     monkeypatch.setattr(again, "DELAY_S", 0)
     elsewhere = item(OLD, prefix="team-b/")
@@ -239,6 +243,7 @@ def test_the_weekly_sweep_takes_lives_that_no_item_knows(aws):
     assert not messages_of(aws, aws.weekly_url)["Records"]
 
 
+@pytest.mark.slow
 def test_the_weekly_sweep_takes_what_arrived_too_late_in_a_life_that_goes_on(aws):
     """An example is a segment that a redaction has replaced while the segment's own request was in flight."""
     live, late, under_way = (f"sessions/a/s/{OLD}/segments/{name}.json" for name in ("4-6-live", "2-5-late", "6-7-now"))
@@ -293,6 +298,7 @@ def test_runs_out_of_time_end_when_everything_was_seen(aws):
     assert len(objects(aws)) == 6
 
 
+@pytest.mark.slow
 def test_a_life_that_cannot_be_swept_holds_up_no_other_and_is_tried_again(aws, monkeypatch):
     monkeypatch.setattr(again, "DELAY_S", 0)
     # Whether this one lives is not known to a version that cannot read its item.

@@ -50,6 +50,7 @@ def gone(pid: int) -> bool:
     return not guard.alive(pid)
 
 
+@pytest.mark.slow
 def test_a_killed_supervisor_leaves_nothing_behind():
     supervisor = subprocess.Popen(
         [sys.executable, "-c", SUPERVISOR, OBEDIENT, DEAF], stdout=subprocess.PIPE, text=True, cwd=ROOT

@@ -82,6 +82,7 @@ async def test_a_worker_that_does_not_drain_is_killed_after_the_stop_timeout(sup
     assert sum("got SIGKILL" in event.text for event in events) == 2
 
 
+@pytest.mark.slow
 async def test_a_stopped_worker_is_ended_too(supervisor, make_deployment):
     await supervisor.start(make_deployment())
     hung = supervisor.workers[0]

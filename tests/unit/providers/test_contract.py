@@ -116,6 +116,7 @@ def test_the_events_have_their_fields(name: str, fields: set[str]):
     assert not missing, f"this version of Strands has no {name}.{missing}"
 
 
+@pytest.mark.slow
 def test_gemini_keeps_its_handle_where_it_is_read_and_takes_one_at_the_start():
     from worker.providers import resumption_handles
 

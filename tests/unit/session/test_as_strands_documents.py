@@ -218,6 +218,7 @@ BROKEN = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", BROKEN)
 async def test_broken_tool_pairs_are_mended_as_file_session_manager_does(
     sessions: Sessions, tmp_path: Path, case: str
@@ -330,6 +331,7 @@ async def test_a_graph_goes_on_after_the_node_that_was_last_done(sessions: Sessi
     assert again.nodes["researcher"].executor.model.asked == [], "what was done is not done again"
 
 
+@pytest.mark.slow
 async def test_a_swarm_goes_on_with_the_node_that_was_handed_to(sessions: Sessions) -> None:
     def swarm(manager: Any, writer_model: Any) -> Swarm:
         handing_over = tool_call(

@@ -161,6 +161,7 @@ def signer(boto_session: Any = None) -> set[str]:
     return {client._request_signer._credentials.access_key for client in clients_of(stores_of(boto_session))}
 
 
+@pytest.mark.slow
 def test_new_managers_sign_with_the_credentials_that_there_are_now(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     earlier = stores_of()
     assert signer() == {"FIRST"}

@@ -159,6 +159,7 @@ async def test_what_has_to_wait_for_a_commit_does_not_wait_without_end(
             await getattr(manager, how)()
 
 
+@pytest.mark.slow
 async def test_after_a_leave_that_could_not_release_nothing_is_written(
     memory_sessions: Sessions, outage: Unavailable
 ) -> None:

@@ -212,6 +212,7 @@ if {notices == "before"}:
     assert item(tmp_path).holder == "heir"
 
 
+@pytest.mark.slow
 def test_records_that_a_taken_session_still_has_are_named_with_the_reason(program: Programs) -> None:
     ended = program(
         f"""{HUNG}
@@ -228,6 +229,7 @@ manager._session.lease.forget()
     )
 
 
+@pytest.mark.slow
 def test_an_opening_that_nobody_waits_for_any_more_leaves_no_lease(program: Programs, tmp_path: Path) -> None:
     holder = program(f"{AGENT}\nagent('Hello')\nos._exit(0)", tmp_path)  # as a kill: its lease runs on
     assert holder.stderr == ""

@@ -78,6 +78,7 @@ async def test_a_conversation_is_equal_after_a_restore(files: Files) -> None:
     await heir.stop()
 
 
+@pytest.mark.slow
 async def test_the_same_guard_excludes_a_second_writer_and_fences_a_late_one(files: Files) -> None:
     agent = await talking(files())
     await agent.send("One")

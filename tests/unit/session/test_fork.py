@@ -97,6 +97,7 @@ def test_a_child_has_a_runtime_of_its_own(held: Any) -> None:
     assert in_a_child(lambda: [Runtime.shared() is parents, Runtime.shared().run_sync(alive())]) == [False, "alive"]
 
 
+@pytest.mark.slow
 def test_a_child_makes_clients_of_its_own(s3_sessions: Sessions) -> None:
     # Two processes on one connection read each other's answers.
     parent = s3_sessions("parents")

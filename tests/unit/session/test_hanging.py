@@ -134,6 +134,7 @@ async def test_answers_that_take_as_long_as_a_heartbeat_cost_no_lease(
     assert not lost
 
 
+@pytest.mark.slow
 async def test_a_hung_loop_loses_its_lease_though_a_commit_hangs(
     memory_sessions: Sessions, storage: MemoryStorage
 ) -> None:

@@ -45,6 +45,7 @@ async def test_other_sessions_and_other_principals_are_not_in_the_way(memory_ses
     assert len({manager.session_key for manager in managers}) == 3
 
 
+@pytest.mark.slow
 async def test_a_stop_lets_go_and_the_next_write_takes_the_session_again(s3_sessions: Sessions) -> None:
     manager = s3_sessions()
     agent = await started(manager)
@@ -179,6 +180,7 @@ async def test_a_writer_that_was_taken_over_commits_nothing_though_nobody_wrote_
     assert await texts(memory_sessions) == ["One", "Three"]
 
 
+@pytest.mark.slow
 async def test_a_silent_holder_is_taken_over_after_its_lease(memory_sessions: Sessions) -> None:
     first = memory_sessions(lease=SHORT)
     await first.open()

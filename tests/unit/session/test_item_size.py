@@ -62,6 +62,7 @@ async def largest(
     return found
 
 
+@pytest.mark.slow
 async def test_the_item_of_a_long_conversation_with_many_clients_is_within_its_budget(
     memory_sessions: Sessions, storage: MemoryStorage
 ) -> None:

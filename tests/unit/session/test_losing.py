@@ -39,6 +39,7 @@ async def test_a_hung_loop_loses_its_lease(memory_sessions: Sessions, storage: M
         await asyncio.to_thread(thread.join)
 
 
+@pytest.mark.slow
 async def test_a_loop_that_ended_without_a_stop_loses_its_lease(memory_sessions: Sessions) -> None:
     async def forgetful() -> None:
         await memory_sessions(lease=SHORT).open()

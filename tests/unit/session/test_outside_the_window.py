@@ -326,6 +326,7 @@ async def test_what_leaves_a_window_in_a_long_session_is_all_that_is_written_of_
     await manager.close()
 
 
+@pytest.mark.slow
 async def test_what_left_a_window_in_a_long_session_can_come_back(memory_sessions: Sessions) -> None:
     agent = await long_session(memory_sessions)
     whole = copy.deepcopy(agent.messages)

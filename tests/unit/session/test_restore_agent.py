@@ -188,6 +188,7 @@ async def test_input_that_was_merged_into_the_last_message_is_there_once(memory_
     assert len(again.messages) == 1
 
 
+@pytest.mark.slow
 def test_a_synchronous_agent_needs_no_event_loop(s3_sessions: Sessions) -> None:
     first = s3_sessions()
     agent = built(first)

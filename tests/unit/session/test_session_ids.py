@@ -71,6 +71,7 @@ def test_a_name_is_read_back_as_its_id(given_id: str) -> None:
     assert name not in {".", ".."}
 
 
+@pytest.mark.slow
 @given(both, both)
 @example("a@", "a=40")
 @example("é", "e\u0301")

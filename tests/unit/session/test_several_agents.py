@@ -81,6 +81,7 @@ async def test_a_conversation_goes_on_by_text_where_it_was_by_voice(memory_sessi
     assert BidiAgent(model=ScriptedModel(), session_manager=voice_again).messages == writer.messages
 
 
+@pytest.mark.slow
 def test_the_managers_of_a_process_share_their_clients(s3_sessions: Sessions) -> None:
     first, second = s3_sessions("one"), s3_sessions("two")
     first.open_sync()

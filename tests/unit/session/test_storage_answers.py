@@ -204,6 +204,7 @@ def test_a_write_is_one_conditional_update() -> None:
     }
 
 
+@pytest.mark.slow
 async def test_a_missing_bucket_is_refused_by_name_and_costs_no_lease(s3_sessions: Sessions, stage: Stage) -> None:
     manager = s3_sessions(bucket="no-such-bucket")
     await manager.open()
@@ -217,6 +218,7 @@ async def test_a_missing_bucket_is_refused_by_name_and_costs_no_lease(s3_session
     await s3_sessions().open()
 
 
+@pytest.mark.slow
 async def test_a_missing_table_is_refused_by_name(s3_sessions: Sessions) -> None:
     with pytest.raises(StorageRefused, match="ResourceNotFound") as refused:
         await s3_sessions(lock_table="no-such-table").open()
@@ -224,6 +226,7 @@ async def test_a_missing_table_is_refused_by_name(s3_sessions: Sessions) -> None
     assert refused.value.resource == "no-such-table"
 
 
+@pytest.mark.slow
 async def test_a_refusal_that_was_cured_costs_nothing(s3_sessions: Sessions) -> None:
     manager = s3_sessions(bucket="late-bucket")
     await manager.open()
@@ -238,6 +241,7 @@ async def test_a_refusal_that_was_cured_costs_nothing(s3_sessions: Sessions) -> 
     assert Agent(model=FakeModel(), session_manager=again, callback_handler=None).messages == agent.messages
 
 
+@pytest.mark.slow
 async def test_a_client_that_cannot_be_made_is_refused(s3_sessions: Sessions, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_DEFAULT_REGION")
     with pytest.raises(StorageRefused, match="region"):
@@ -311,6 +315,7 @@ async def test_every_object_is_encrypted_with_the_key_that_was_named(
         assert (found["ServerSideEncryption"], found["SSEKMSKeyId"]) == ("aws:kms", key), path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prefix", ["", "voices", "/voices/", "a/b"])
 async def test_objects_lie_under_the_prefix(s3_sessions: Sessions, stage: Stage, prefix: str) -> None:
     manager = s3_sessions(prefix=prefix, principal="alice")

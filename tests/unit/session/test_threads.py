@@ -75,6 +75,7 @@ def test_an_error_is_freed_without_a_collection(pool: DaemonExecutor) -> None:
         gc.enable()
 
 
+@pytest.mark.slow
 def test_calls_are_served_in_atexit_and_one_that_hangs_keeps_no_program_from_ending() -> None:
     program = """if True:
         import atexit, threading

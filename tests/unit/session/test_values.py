@@ -94,6 +94,7 @@ def test_whatever_json_dumps_takes_and_bytes_are_equal_after_a_round_trip(value:
     assert same(after(value), value)
 
 
+@pytest.mark.slow
 @given(VALUES)
 def test_what_an_older_release_would_misread_is_escaped(value: Any) -> None:
     body = stored(value)
@@ -174,6 +175,7 @@ def test_what_was_stored_without_escapes_is_rewritten_without(tree: Any) -> None
     assert same(decode_record(again).data, found.data)
 
 
+@pytest.mark.slow
 @given(st.binary(max_size=60) | JSON.map(lambda tree: json.dumps({"escaped": 1, "data": tree}).encode()))
 def test_what_is_no_record_is_corrupt_and_nothing_else(body: bytes) -> None:
     wrong: JournalCorrupt | None = None
@@ -191,6 +193,7 @@ def test_a_state_is_equal_after_a_round_trip_and_holds_no_bytes_that_it_did_not_
     assert same(decode_record(stored(value, "state")).data, value)
 
 
+@pytest.mark.slow
 @given(JSON)
 def test_a_state_of_an_older_release_holds_dictionaries_whatever_they_look_like(tree: Any) -> None:
     """Strands takes no bytes there: an agent could not be restored with them."""
@@ -279,6 +282,7 @@ def test_a_value_is_taken_up_to_a_nesting_that_can_be_restored(kind: type) -> No
             stored(nested(levels, kind))
 
 
+@pytest.mark.slow
 def test_a_value_that_contains_itself_is_refused() -> None:
     ring: list[Any] = []
     ring.append(ring)

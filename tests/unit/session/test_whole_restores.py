@@ -128,6 +128,7 @@ FAILING: dict[str, Callable[[Any], Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAILING)
 async def test_a_restore_that_fails_records_nothing_and_releases(name: str, memory_sessions: Sessions) -> None:
     past = all_of(await a_session_with_a_past(memory_sessions))

@@ -51,6 +51,7 @@ async def ask(process, person: Person, text: str) -> str:
     return person.texts[-1]
 
 
+@pytest.mark.slow
 async def test_each_knows_what_was_said_to_the_other(world, processes):
     process, person = texting(processes), Person(world)
     assert await call(world, "My name is Alice") == ["Hello Alice, nice to meet you."]

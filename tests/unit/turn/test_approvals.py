@@ -407,6 +407,7 @@ async def test_just_before_its_time_is_over_it_can_be_answered(world, processes)
 # --- other input while it is open
 
 
+@pytest.mark.slow
 async def test_text_while_an_approval_is_open_is_refused_with_a_code_and_holds_nothing_up(world, processes):
     process, person = processes(), able(world)
     approval = await asked(process, person)

@@ -42,6 +42,7 @@ def test_a_text_is_cut_by_what_it_takes_up_in_a_message(character):
     assert text == character * (TEXT_BYTES // cost) + "…", "no more than necessary"
 
 
+@pytest.mark.slow
 @given(st.text(), st.integers(1, 40))
 def test_a_text_that_fits_is_left_alone_and_any_other_is_as_long_as_possible(text, limit):
     def size(words):

@@ -284,6 +284,7 @@ def test_what_is_no_frame_is_left_out_of_a_message(message, tags):
 SIZES = st.lists(st.integers(0, 40_000), min_size=1, max_size=6)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(SIZES | st.lists(st.integers(0, 6000), max_size=20), st.integers(1, 2**53 - 20))
 def test_what_is_said_to_fit_fits_with_any_number_and_no_more_would(sizes, number):
@@ -306,6 +307,7 @@ def test_frames_that_have_their_numbers_are_measured_as_they_are():
     assert fitting(iter([]), limit=9) == 0
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.binary(max_size=200) | st.text(max_size=200) | st.lists(st.sampled_from(SERVER_FRAMES)).map(encode_batch))
 def test_any_server_message_is_frames_or_nothing(message):

@@ -76,6 +76,7 @@ def test_an_image_that_is_too_large_for_here_is_refused():
     assert refused(assembler, three) == (3,)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.lists(st.sampled_from([*parts_of(b"x" * 60_000), *parts_of(b"y" * 30_000, 4), *parts_of(b"z", 6)])))
 def test_whatever_comes_memory_is_bounded_and_every_number_is_accounted_for(frames):

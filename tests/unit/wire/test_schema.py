@@ -24,6 +24,7 @@ def test_the_document_is_what_the_code_says():
     assert KEPT.read_text() == render(), "run: python -m segue.wire.schema > docs/protocol.asyncapi.json"
 
 
+@pytest.mark.slow
 def test_the_document_is_asyncapi():
     published = json.loads(PUBLISHED.read_text())
     jsonschema.Draft7Validator(published).validate(document())

@@ -36,6 +36,7 @@ def test_any_order_with_repeats_gives_each_unknown_number_once_in_order(data, up
     assert not receiver._skipped
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.data(), st.integers(0, 9), st.sets(st.integers(1, 20)))
 def test_what_waits_is_counted_in_bytes_and_can_be_forgotten(data, upto, beyond):

@@ -214,6 +214,7 @@ async def test_a_session_that_was_lost_is_not_claimed(leaving, world, clients):
     await other.close()
 
 
+@pytest.mark.slow
 async def test_all_sessions_leave_side_by_side(leaving, world, monkeypatch):
     monkeypatch.setattr(handoff_module, "TURN_SECONDS", 0.3)
     for number in range(6):

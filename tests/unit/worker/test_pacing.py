@@ -112,6 +112,7 @@ def test_what_is_opened_after_the_others_have_begun_waits_for_no_other(handoffs)
     assert handoffs.begun["late0"] == pytest.approx(5.0, abs=0.01)
 
 
+@pytest.mark.slow
 def test_more_than_fit_at_that_rate_are_spread_over_the_time_that_there_is(handoffs):
     """A worker of a thousand sessions has to be faster: the platform does not wait."""
     drained(1000)

@@ -50,6 +50,7 @@ class Silent:
         raise StorageUnavailable("no answer")
 
 
+@pytest.mark.slow
 async def test_both_stores_are_asked_and_nothing_is_left_in_them(stores):
     assert await reach_storage(BUCKET, TABLE, "w1", asyncio.Event())
 

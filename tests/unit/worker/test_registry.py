@@ -75,6 +75,7 @@ async def test_one_that_missed_its_last_beats_is_known_by_it(dynamodb, monkeypat
     assert [peer.fresh for peer in await one.others()] == [False]
 
 
+@pytest.mark.slow
 async def test_one_that_was_killed_long_ago_is_not_among_them(dynamodb, monkeypatch):
     """DynamoDB deletes days after the TTL; newer versions that died would keep all who live from being asked."""
     one, two = (Registry(dynamodb, "connections", name, "1") for name in ("w1", "w2"))

@@ -137,6 +137,7 @@ async def test_a_successor_knows_what_was_taken(host, clients):
     assert second.model.texts == ["hello", "again"], "what had no answer is asked by the successor, not recorded"
 
 
+@pytest.mark.slow
 async def test_a_last_text_that_breaks_the_model_does_not_end_every_successor(host, clients):
     first = await host()
     first.session.deliver(delivery(text("poison", 1)))
@@ -209,6 +210,7 @@ async def test_input_that_the_model_refuses_is_answered_and_the_conversation_goe
     assert hosting.session.open
 
 
+@pytest.mark.slow
 async def test_a_full_queue_refuses_and_forgets_nothing(host, clients):
     hosting = await host()
     hosting.session._rate = FrameRate(lambda: 0.0, burst=2 * QUEUE_FRAMES)
@@ -482,6 +484,7 @@ async def test_a_correction_that_a_client_missed_says_what_it_replaces_after_a_h
         assert (again.record, again.replaces) == (corrections[-1].record, shown.record)
 
 
+@pytest.mark.slow
 async def test_a_slow_client_does_not_hold_up_the_agent_or_another_client(host, clients):
     hosting = await host(who=(address(), address("c2", "k2")))
     clients.hold("k1")
@@ -831,6 +834,7 @@ async def test_what_is_settled_for_a_handoff_does_not_take_a_session_again_that_
     assert "acquire_id" not in item, "held by a process that does not host it"
 
 
+@pytest.mark.slow
 async def test_sessions_that_begin_together_do_not_commit_together(host, monkeypatch):
     """Forty sessions of one handoff would, every 2.5 s, and all callers of the worker would hear a gap of 60 ms."""
     monkeypatch.setattr("worker.conversation.session.SETTLE_SECONDS", 1.0)
