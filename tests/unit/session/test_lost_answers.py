@@ -10,8 +10,8 @@ import pytest
 from strands.bidi import BidiAgent
 
 from segue import SessionFenced, StorageUnavailable
+from segue.admin import delete_release
 from segue.admin.fork import commits_of, create
-from segue.cli import delete_release
 from segue.journal.garbage import COPY_SECONDS
 from segue.journal.records import Record
 from segue.lease import transitions
@@ -348,7 +348,7 @@ async def test_a_deletion_by_hand(memory_sessions: Sessions, storage: MemoryStor
     else:
         storage.before = Resent(storage, "bury")
 
-    swept = await Runtime.shared().run(delete_release._delete(storage.stores(), KEY, CLOCK, wait=False))
+    swept = await Runtime.shared().run(delete_release.delete(storage.stores(), KEY, CLOCK, wait=False))
 
     assert swept > 0
     assert item(storage).deleted
@@ -362,14 +362,13 @@ async def test_a_release_by_hand_says_so_if_it_is_not_known_to_be_released(
     manager = memory_sessions(lease=SHORT)
     await talked(manager, "One")
     crash(manager)
-    before = item(storage)
     storage.before = down = Unavailable("release")
 
-    with pytest.raises(StorageUnavailable, match="taken, but its release was not answered"):
-        await Runtime.shared().run(delete_release._release(storage.stores(), before, CLOCK))
+    with pytest.raises(StorageUnavailable, match="acquired, but its release was not answered"):
+        await Runtime.shared().run(delete_release.release(storage.stores(), KEY, CLOCK))
 
     assert down.failed
     assert item(storage).held
     down.on, storage.after = False, Lost("release")
-    after = await Runtime.shared().run(delete_release._release(storage.stores(), item(storage), CLOCK))
-    assert (after.held, item(storage).held) == (False, False)
+    released = await Runtime.shared().run(delete_release.release(storage.stores(), KEY, CLOCK))
+    assert (released.after.held, item(storage).held) == (False, False)

@@ -10,9 +10,9 @@ import pytest
 from strands import Agent
 
 from segue import StorageRefused
+from segue.admin.delete_release import delete, item_of
 from segue.admin.fork import commits_of, create, fork
 from segue.admin.verify import verify
-from segue.cli.delete_release import _delete, _item_of, _living
 from segue.cli.follow import Follower
 from segue.history.points import points
 from segue.journal.reader import read_unheld
@@ -69,9 +69,9 @@ def attempts(other: Under) -> dict[str, Callable[[], Awaitable[Any]]]:
         "fork from": lambda: fork(stores, KEY, "default/new", CLOCK),
         "copy to": lambda: create(stores, KEY, commits_of([Record(data={})]), CLOCK),
         "tail": lambda: follower.begin(1),
-        "release by hand": lambda: _living(stores, KEY, CLOCK),
-        "delete by hand": lambda: _delete(stores, KEY, CLOCK, wait=False),
-        "look by hand": lambda: _item_of(stores, KEY, CLOCK),
+        "release by hand": lambda: item_of(stores, KEY, CLOCK, current=True),
+        "delete by hand": lambda: delete(stores, KEY, CLOCK, wait=False),
+        "look by hand": lambda: item_of(stores, KEY, CLOCK),
     }
 
 
