@@ -1,4 +1,4 @@
-"""What can be wrong with a session's objects, one by one and together."""
+"""Checks of a session's objects, one by one and together."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class CheckedBlock:
 
 
 def problem_of(error: JournalCorrupt) -> str:
-    """What is wrong, without where it is and what to do about it: a report says both once."""
+    """Return the fault of an error, without place and remedy: a report gives both once."""
     return error.problem if error.record is None else f"record {error.record}: {error.problem}"
 
 

@@ -3,9 +3,9 @@ r"""New sessions that begin with records: forks, and what comes from elsewhere.
     read the source, without the lease
     put the target's objects under a new ``born`` ──▶ one conditional write: the target's guard item
 
-The item is written last, and only if no session of that id lives: nobody sees half a copy, and a copy that is
-broken off leaves objects of a life that never began, which the sweep of such objects finds. That sweep leaves
-young lives alone (``COPY_SECONDS``), and a copy that takes longer is given up.
+The item is written last, and only if no session of that id exists or it has ended: no reader sees half a fork. A fork
+that is broken off leaves objects of an incarnation that no item names, which garbage collection deletes. It keeps
+young ones (``COPY_SECONDS``), and a fork that takes longer is given up.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from segue.storage.interface import ConditionFailed
 from segue.storage.stores import Stores
 
 RETENTION_S = 365 * 86_400
-"""Seconds after which a copy that nobody uses expires, as with sessions that agents begin."""
+"""Seconds after its last use at which a fork expires, as with sessions that agents begin."""
 
 logger = logging.getLogger(__name__)
 
@@ -56,16 +56,16 @@ _PUTS = 8
 
 _ATTEMPTS = 6
 _BACKOFF_S = (0.1, 3.0)
-"""How often an unanswered request is sent again, and the first and longest pause before that."""
+"""Attempts of an unanswered request, then StorageUnavailable; seconds of the first and the longest pause between."""
 
 _T = TypeVar("_T")
 
 Progress = Callable[[int, int], None]
-"""Told how much is done, and of how much."""
+"""Takes the number of objects that are done, and of all objects."""
 
 
 def _unseen(done: int, total: int) -> None:
-    """Nobody watches."""
+    """Show no progress."""
 
 
 async def fork(  # noqa: PLR0913 - all but four are optional
@@ -92,13 +92,13 @@ async def fork(  # noqa: PLR0913 - all but four are optional
         target: The new one. Its principal may be another: that is the caller's decision.
         clock: Where time comes from.
         at: ``Point.records``; default: the latest.
-        retention_s: Seconds after which the copy expires if nobody uses it.
+        retention_s: Seconds after its last use at which the fork expires.
         progress: Told of every object written.
         damaged: Takes what is wrong with records that stand for nothing in the copy; default: it is logged.
         to: Where the copy is kept; default: where the source is.
 
     Returns:
-        The new session's guard item; nobody holds it.
+        The new session's guard item, which has no holder.
 
     Raises:
         ValueError: There is no such point, or a key is not valid.
@@ -171,7 +171,7 @@ async def create(
         key: Its key: see ``segue.ids.session_key``.
         segments: Its commits, in order, from record 0.
         clock: Where time comes from.
-        retention_s: Seconds after which it expires if nobody uses it.
+        retention_s: Seconds after its last use at which it expires.
         progress: Told of every object written.
 
     Raises:

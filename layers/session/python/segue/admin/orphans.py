@@ -69,7 +69,8 @@ def _unnamed(key: str, name: str, item: GuardItem, keys: ObjectKeys) -> Iterator
         return
     epoch = int(segment[1])
     if epoch > item.epoch or (epoch == item.epoch and not item.held):
-        yield Finding("warning", "foreign", key, f"a segment of an epoch that nobody had; the guard is at {item.epoch}")
+        problem = f"a segment of an epoch that no holder had; the guard is at {item.epoch}"
+        yield Finding("warning", "foreign", key, problem)
     elif epoch < item.epoch:
         yield Finding("note", "orphan", key, "a segment that no commit names; the next takeover deletes it")
     # One of the holder's own epoch may be about to be committed.

@@ -66,7 +66,7 @@ def _unseen(_done: int, _total: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What an export wrote.
+    """The result of an export.
 
     Attributes:
         messages: The number of messages of each agent.

@@ -43,7 +43,7 @@ async def skip_damaged(session: Session, stores: Stores, timeout: float) -> list
     """Acquire a session, make readers pass over each damaged record, and release it.
 
     Args:
-        session: The session; nobody of this process has opened it.
+        session: The session, not opened in this process.
         stores: Where it is kept.
         timeout: Seconds to wait for another holder.
 

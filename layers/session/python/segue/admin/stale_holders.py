@@ -48,7 +48,7 @@ async def silent_holders(stores: Stores, clock: Clock, held: Sequence[WatchedHol
 
 
 async def _unmoved(stores: Stores, seen: WatchedHolder) -> bool:
-    """Whether a session is still held as it was seen."""
+    """Tell whether a session is still held as the earlier reading had it."""
     attributes = await stores.guard.read(seen.item.session_key)
     try:
         now = None if attributes is None else GuardItem.parse(attributes)

@@ -1,11 +1,11 @@
-"""Checking a session object by object, without the lease, whoever is writing it.
+"""Checking a session object by object, without the lease, while a holder may be writing it.
 
     guard item ─── readable? sane? ───┐
-    listing ───────────────────────── what is there that nothing names?
+    listing ───────────────────────── objects that nothing names?
     named objects ─ there? decode? belong? in place? records? commits? ─── head
 
-Every object is looked at, whatever was found before. An object that is missing, or a volume that differs from its
-pages, counts only if the guard item is the same afterwards: a writer may have folded or redacted it meanwhile.
+Every object is checked, also after a fault. An object that is missing, or a volume that differs from its pages,
+counts only if the guard item is the same afterwards: a writer may have folded or redacted it meanwhile.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from segue.storage.interface import ObjectMissing, StoredObject
 from segue.storage.stores import Stores
 
 State = Literal["held", "free", "deleted", "expired", "absent", "unreadable"]
-"""What the guard says of a session: a life that is held or free, one that is over, none, or nothing readable."""
+"""State of a session by its guard item: held or free, ended, absent, or not readable."""
 
 Progress = Callable[[int, int], None]
 """Told how many objects were checked, and of how many."""
@@ -47,11 +47,11 @@ _PASSING = frozenset({"missing", "volume"})
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a check found.
+    """The result of a check.
 
     Attributes:
         session_key: The session.
-        state: What the guard says of it.
+        state: Its state by the guard item.
         item: Its guard item, None if there is none or it cannot be read.
         objects: Objects that were checked.
         size: Their bytes.
@@ -69,7 +69,7 @@ class Report:
 
     @property
     def damage(self) -> tuple[Finding, ...]:
-        """What makes the session unreadable, or wrong, in part or as a whole."""
+        """The faults that make the session unreadable, or wrong, in part or as a whole."""
         return tuple(one for one in self.findings if one.severity == "damage")
 
     @property
@@ -84,12 +84,12 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing needs anybody's attention. Notes do not."""
+        """Tell whether no finding needs attention. Notes need none."""
         return all(one.severity == "note" for one in self.findings)
 
 
 def _unseen(done: int, total: int) -> None:
-    """Nobody watches."""
+    """Show no progress."""
 
 
 async def verify(stores: Stores, session_key: str, clock: Clock, progress: Progress = _unseen) -> Report:
@@ -220,7 +220,7 @@ async def _blocks(stores: Stores, item: GuardItem, pages: int, progress: Progres
 
 
 async def _is_blank(stores: Stores, key: str) -> bool:
-    """Whether an object is what a redaction leaves in the place of the next page or volume: as it should be."""
+    """Tell whether an object is the blank that a redaction leaves at the key of the next page or volume: no fault."""
     try:
         block = msgspec.json.decode(unpack((await stores.objects.get(key)).body), type=Block)
     except (ObjectMissing, StorageRefused, ValueError):

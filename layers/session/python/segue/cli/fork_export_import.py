@@ -37,7 +37,7 @@ retention_option = click.option(
     "--retention-days",
     type=click.IntRange(min=1),
     default=SessionSettings().retention_days,
-    help="Days after which the new session expires if nobody uses it.",
+    help="Days after its last use at which the new session expires.",
 )
 layout_option = click.option(
     "--layout",

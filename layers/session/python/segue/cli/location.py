@@ -1,4 +1,4 @@
-"""Where the sessions are: the options that every command has."""
+"""The options of every command for the place of its sessions."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _NOWHERE = (
 
 @dataclass(frozen=True)
 class Place:
-    """Where the sessions of a command are, as its options say."""
+    """The place of a command's sessions, from its options."""
 
     directory: Path | None
     bucket: str | None

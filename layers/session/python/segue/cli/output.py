@@ -1,4 +1,4 @@
-"""What commands print: tables and text for people, JSON for programs, progress on a terminal's error output."""
+"""Output of commands: tables and text for people, JSON for programs, progress on a terminal's error output."""
 
 from __future__ import annotations
 

@@ -158,7 +158,7 @@ def _point_facts(journal: StoredJournal, point: Point | None) -> dict[str, Any] 
 def tail(place: Place, *, session: str, lines: int, interval: float, as_json: bool) -> None:
     """Follow a SESSION: print its records as they are committed, until it ends or Ctrl-C.
 
-    Takes no lease: whoever holds the session notices nothing. With --json, one line a record.
+    Takes no lease, and the session's holder goes on undisturbed. With --json, one line a record.
     """
     key = place.key(session)
 

@@ -64,7 +64,7 @@ def _text_of(block: Mapping[str, Any]) -> str:
 
 
 def _parts_of(content: Any) -> str:
-    """What a tool has given: blocks as a rule, but it may have given anything."""
+    """Return a tool's result as text: blocks as a rule, but any value may come."""
     if not isinstance(content, list | tuple):
         return _short(content)
     return " ".join(_text_of(part) if isinstance(part, dict) else _short(part) for part in content)

@@ -98,7 +98,7 @@ class Client:
 
     @property
     def connection(self) -> int:
-        """How many connections there have been; the first is 1."""
+        """The number of connections so far; the first is 1."""
         return self._conversation.counter
 
     @property
@@ -118,22 +118,22 @@ class Client:
 
     @property
     def approval(self) -> Approval | None:
-        """What the agent waits for: an `Approval` that was `asked` and is open, as far as is known here."""
+        """The open request of an agent that waits, an `Approval` of status `asked`, as far as this client knows."""
         return self._conversation.approval
 
     @property
     def unacknowledged(self) -> int:
-        """How many inputs are not known to be durable."""
+        """The number of inputs that are not known to be durable."""
         return self._conversation.unacknowledged
 
     @property
     def audio_given_up(self) -> int:
-        """How many pieces of audio were dropped, the oldest first, because too much was unacknowledged."""
+        """The number of pieces of audio that were dropped, the oldest first, because too much was unacknowledged."""
         return self._conversation.given_up
 
     @property
     def events_dropped(self) -> int:
-        """How many events were dropped, audio and partial transcripts only, because `events()` was read too slowly."""
+        """The number of dropped events, audio and partial transcripts only, because `events()` was read too slowly."""
         return self._events.dropped
 
     async def __aenter__(self) -> Self:
@@ -154,7 +154,7 @@ class Client:
             HandshakeRefused: the server does not let this caller in, or the address is wrong.
             SessionRefused: the credentials are not accepted, or the client id is in use.
             ConnectionLost: what gets the token or makes the headers has failed.
-            NotReady: nobody said `Ready` within the ready timeout.
+            NotReady: no holder said `Ready` within the ready timeout.
         """
         if self._task is not None:
             raise ClientClosed("a client can be started once: use a new one")
@@ -279,7 +279,7 @@ class Client:
         return given_up
 
     def _reason(self) -> str:
-        """Why nobody was ready, as far as it is known."""
+        """Return the reason why no holder was ready, as far as it is known."""
         if (said := self._conversation.last_error) is not None:
             return f" ({said.code}: {said.message})"
         if isinstance(error := self._connections.last_error, InvalidStatus):

@@ -23,7 +23,7 @@ from segue.client.talk import Talk
 logger = logging.getLogger(__name__)
 
 LARGEST_MESSAGE_BYTES: Final = 128 * 1024
-"""What API Gateway may send at most; the protocol's own frames are smaller."""
+"""Bytes of API Gateway's largest message; a larger one ends the connection. The protocol's own frames are smaller."""
 
 CREDENTIALS_REFUSED: Final = frozenset({401, 403})
 ADDRESS_REFUSED: Final = frozenset({400, 404, 405, 410})
@@ -50,7 +50,7 @@ class Connections:
     ) -> None:
         """Prepare; nothing is opened yet."""
         self.last_error: Exception | None = None
-        self.progress = asyncio.Event()  # something that somebody may wait for
+        self.progress = asyncio.Event()  # set by every change that a caller may wait for
         self._url = url
         self._credentials = credentials
         self._conversation = conversation
@@ -113,7 +113,7 @@ class Connections:
         except Exception as error:
             if first:
                 raise
-            self.last_error = error  # whoever issues tokens may be away for a moment, as everybody
+            self.last_error = error  # the service that issues tokens may be away for a moment, too
             return None
         try:
             socket = await connect(
@@ -169,7 +169,7 @@ class Connections:
             task.exception()  # the newest connection's is raised where it is waited for, and says the same
 
     def _progressed(self) -> None:
-        """Something has arrived: whoever waits for it, and every connection, looks again."""
+        """Wake callers that wait, and every connection, after a change."""
         self.progress.set()
         self.wake()
 

@@ -116,7 +116,7 @@ class Conversation:
 
     @property
     def greeted(self) -> bool:
-        """Whether a holder has said `Ready` on this connection and not moved since."""
+        """Tell whether a holder has said `Ready` on this connection and not moved since."""
         return self._greeted_in is not None
 
     @property
@@ -131,16 +131,16 @@ class Conversation:
 
     @property
     def unacknowledged(self) -> int:
-        """How many inputs are not known to be durable."""
+        """The number of inputs that are not known to be durable."""
         return self._sender.unacknowledged
 
     @property
     def given_up(self) -> int:
-        """How many pieces of audio were dropped because too much was unacknowledged."""
+        """The number of pieces of audio that were dropped because too much was unacknowledged."""
         return self._sender.given_up
 
     def link(self, number: int) -> Link | None:
-        """What is known of a connection; `None` if it was replaced."""
+        """Return the state of a connection; `None` if it was replaced."""
         return self._links.find(number)
 
     def connected(self, now: float) -> int:
@@ -173,7 +173,7 @@ class Conversation:
         return self._sender.add(*frames)
 
     def outgoing(self, now: float, number: int) -> list[ClientFrame]:
-        """What to send over a connection now; it counts as sent."""
+        """Return the frames to send over a connection now; they count as sent."""
         link = self._links.find(number)
         if link is None or link.lost:
             return []
@@ -240,7 +240,7 @@ class Conversation:
 
     @property
     def _needs_hello(self) -> bool:
-        """Whether hello has to be said, again and again: no holder listens, or something shown may be incomplete."""
+        """Tell whether to repeat hello: no holder listens, or the shown output may be incomplete."""
         return not self.greeted or not self._cursor.complete or self._links.renewal is not None
 
     def _says_hello(self, link: Link) -> bool:
@@ -248,7 +248,7 @@ class Conversation:
 
     @property
     def _expecting(self) -> bool:
-        """Whether the other end owes a word."""
+        """Tell whether an answer of the server is due."""
         return self._needs_hello or self._sender.unacknowledged > 0
 
     def _output_ack(self, now: float) -> list[OutputAck]:
@@ -269,7 +269,7 @@ class Conversation:
         return frame.epoch is not None and epoch is not None and frame.epoch < epoch
 
     def _obey(self, frame: ServerFrame, now: float, link: Link | None) -> bool:
-        """Do what a frame asks, as soon as it is there: none of this depends on order. False: nobody else need know."""
+        """Apply a frame whose effect does not depend on order, on arrival. False: no caller needs to see it."""
         match frame:
             case Ready():
                 self._ready(frame, now, link)

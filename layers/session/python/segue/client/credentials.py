@@ -1,4 +1,4 @@
-"""How a client shows who it is: made anew for each connection, because signatures and tokens expire.
+"""A client's credentials, made anew for each connection, because signatures and tokens expire.
 
 A token goes as WebSocket subprotocols, ``segue.v1, bearer.<token>``: a browser can set nothing else. The server answers
 ``segue.v1``.
@@ -16,7 +16,7 @@ SUBPROTOCOL: Final = "segue.v1"
 BEARER: Final = "bearer."
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9._~+!#$%&'*^`|-]+")
-"""What a subprotocol may contain (RFC 9110, section 5.6.2). A JWT is made of fewer characters."""
+"""Characters of a subprotocol (RFC 9110, section 5.6.2). A JWT is made of fewer."""
 
 type Supply[T] = T | Callable[[], T] | Callable[[], Awaitable[T]]
 """A value, or a function that gets it for each connection."""
@@ -24,11 +24,11 @@ type Supply[T] = T | Callable[[], T] | Callable[[], Awaitable[T]]
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What a client was given.
+    """The credentials that a client was constructed with.
 
     Attributes:
-        token: a bearer token, or what gets one.
-        headers: for the handshake, or what makes them.
+        token: a bearer token, or a function that gets one.
+        headers: headers of the handshake, or a function that makes them.
     """
 
     token: Supply[str] | None = None
@@ -36,7 +36,7 @@ class Credentials:
 
     @property
     def renewable(self) -> bool:
-        """Whether the next connection's may be others."""
+        """Tell whether the next connection may have other credentials."""
         return callable(self.token) or callable(self.headers)
 
     async def fresh(self) -> tuple[Mapping[str, str] | None, Sequence[Subprotocol] | None]:

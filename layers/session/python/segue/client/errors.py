@@ -1,12 +1,12 @@
-"""What can go wrong for a client, and what its user does about it.
+"""The client's errors, each with its user's next step.
 
 SegueError
 ├── ClientError
-│   ├── HandshakeRefused   the server does not let this caller in: fix the credentials or the address
+│   ├── HandshakeRefused   the server refuses this caller: fix the credentials or the address
 │   ├── SessionRefused     the server does not give this caller this session: see the code; use a new client
 │   ├── NotReady           no holder has said ready in time: try again later (a TimeoutError)
 │   ├── ConnectionLost     no connection for too long: try again later with a new client (a ConnectionError)
-│   ├── EventsNotRead      so many events wait that nobody seems to read them: iterate over events()
+│   ├── EventsNotRead      too many events wait unread: iterate over events()
 │   └── ClientClosed       the client was closed: use a new one
 └── SenderFull             too much text is unacknowledged: wait (`flush`), then send it again
 """
@@ -54,7 +54,7 @@ class ConnectionLost(ClientError, ConnectionError):  # noqa: N818 - reads as the
 
 
 class EventsNotRead(ClientError):  # noqa: N818 - reads as the library's errors do
-    """So many events wait that nobody seems to read them."""
+    """Too many events wait unread: `lasting_capacity` is reached."""
 
 
 class ClientClosed(ClientError):  # noqa: N818 - reads as the library's errors do

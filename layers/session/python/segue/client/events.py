@@ -49,7 +49,7 @@ class EventBuffer:
         while (len(self._waiting) > self._capacity or self._bytes > self._capacity_bytes) and self._losable:
             self._drop_oldest_losable()
         if len(self._waiting) > self._lasting_capacity or self._bytes > self._capacity_bytes:
-            raise EventsNotRead("so many events wait that nobody seems to read them: iterate over events()")
+            raise EventsNotRead("too many events wait unread: iterate over events()")
         if self._waiting:
             self._arrived.set()
 

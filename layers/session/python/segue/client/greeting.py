@@ -1,4 +1,4 @@
-"""When to say hello: at once, then again and again until it is answered, and never too soon after the last one."""
+"""Pacing of hellos: at once, then repeated until one is answered, and never too soon after the last one."""
 
 from segue.client.settings import ClientSettings
 
@@ -23,7 +23,7 @@ class HelloTimer:
         self._said_at = float("-inf")
 
     def slow_down(self, now: float) -> None:
-        """Nobody has room for the session: ask no more often than must be."""
+        """Take the longest pause: no worker has room for the session."""
         self._pause = self._settings.longest_hello_interval
         self._at = now + self._pause
 

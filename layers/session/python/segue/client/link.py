@@ -1,7 +1,7 @@
-"""What a conversation knows of one of its connections, without any I/O: whether anybody is at the other end.
+"""The state of one connection of a conversation, without any I/O: open, or given up.
 
-A connection can die without a word: a laptop sleeps, a router forgets. Whoever has said something and hears nothing
-asks with a ping; whoever hears nothing after that is alone.
+A connection can die without a close: a laptop sleeps, a router drops its state. A client that gets no answer sends a
+ping; a connection on which nothing answers the ping is given up.
 """
 
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ class Link:
     Attributes:
         number: the client's connection counter.
         settings: the client's.
-        spoke_at: when something was said last; at first, when it was opened.
-        lost: it is of no use any more.
+        spoke_at: time of the latest frame that was sent; at first, of the opening.
+        lost: whether the connection was given up.
     """
 
     number: int
@@ -28,21 +28,21 @@ class Link:
     pinged_at: float | None = None
 
     def heard(self) -> None:
-        """Something came: somebody is there."""
+        """Note that a message came: the server is there."""
         self.unanswered_since = self.pinged_at = None
 
     def spoke(self, now: float) -> None:
-        """Something was said."""
+        """Note that a frame was sent."""
         self.spoke_at = now
         if self.unanswered_since is None:
             self.unanswered_since = now
 
     def ping(self, now: float, *, expecting: bool) -> bool:
-        """Whether to say ping now; it counts as said.
+        """Tell whether to send a ping now; it counts as sent.
 
         Args:
             now: the time.
-            expecting: whether what was said ought to be answered.
+            expecting: whether an answer to earlier frames is due.
         """
         if self.pinged_at is not None or self._ping_at(expecting) > now:
             return False

@@ -32,8 +32,8 @@ class ClientSettings:
         give_up_after: without a connection for so long, the client ends with `ConnectionLost`.
         close_timeout: for a clean end.
         event_capacity: events that wait for `events()`; beyond it the oldest audio and partial transcripts are dropped.
-        lasting_capacity: journal content and errors that wait for `events()`, which are never dropped; beyond it nobody
-            is reading, and the client ends.
+        lasting_capacity: journal content and errors that wait for `events()`, which are never dropped; beyond it the
+            client ends with `EventsNotRead`.
         event_bytes: what all of these take at most, in bytes; beyond it the same happens.
     """
 

@@ -87,8 +87,8 @@ class Talk:
     def _abort(self) -> None:
         """Wait for a dead peer no longer; nothing happens after a clean close.
 
-        A transport of asyncio's that had something left to write when it was closed does not know that it has ended,
-        and looks for the loop that it has let go.
+        A transport of asyncio's that was closed with data left to write does not notice its end, and still calls the
+        loop that it has dropped.
         """
         with contextlib.suppress(AttributeError):
             self._socket.transport.abort()

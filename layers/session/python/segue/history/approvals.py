@@ -178,7 +178,7 @@ def with_responses(state: Mapping[str, Any], responses: Mapping[str, Any]) -> di
 
 
 def resumption(state: Mapping[str, Any]) -> list[Any]:
-    """What an agent whose interrupts all have their responses is resumed with."""
+    """Return the input that resumes an agent whose interrupts all have their responses."""
     interrupts = (state.get("interrupts") or {}).items()
     return [
         {"interruptResponse": {"interruptId": one, "response": interrupt["response"]}}

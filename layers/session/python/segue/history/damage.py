@@ -1,4 +1,4 @@
-"""What is wrong with single records of a session that was read."""
+"""Faults of single records of a session that was read."""
 
 from __future__ import annotations
 

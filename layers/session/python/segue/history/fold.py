@@ -1,4 +1,4 @@
-"""What a session's records add up to: each agent's messages, state and the rest.
+"""Folding of a session's records into its history: each agent's messages, state and the rest.
 
 Kinds of records, and the shape of their ``data``:
 
@@ -181,7 +181,7 @@ def fold(records: Sequence[Record], upto: int | None = None, damaged: list[Journ
 
 
 _WRONG = (AttributeError, LookupError, TypeError, ValueError)
-"""What comes of data that has not the shape of its kind."""
+"""Errors that data of another shape than its kind's raises."""
 
 
 def _targets(

@@ -1,4 +1,4 @@
-"""What recording does with a message or a state: encode it, copy it, take its content out."""
+"""Messages and states as they are recorded and restored: copied, compared, emptied of content."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def messages_of(stored: AgentHistory) -> list[Message]:
 
 
 def kept_by_model(agent: Any) -> bool:
-    """Whether an agent's model keeps the conversation itself, so that Strands empties the history after each turn."""
+    """Tell whether an agent's model keeps the conversation itself; Strands then empties the history after each turn."""
     return getattr(getattr(agent, "model", None), "stateful", False) is True
 
 
 def is_cut_speech(message: Message) -> bool:
-    """Whether this stands for what a user said that was never transcribed, because the connection ended."""
+    """Tell whether a message stands for speech that was never transcribed, because the connection ended."""
     note = bidi_note(message)
     return message.get("role") == "user" and (note.get("kind"), note.get("status")) == ("transcript", "incomplete")
 
@@ -66,7 +66,7 @@ def kept_copy(message: Message) -> Message:
 
 
 def differ(one: Any, other: Any) -> bool:
-    """Whether two values differ. What cannot be compared, such as two arrays, differs unless it is the very same."""
+    """Tell whether two values differ. Two values that cannot be compared, such as arrays, differ unless identical."""
     try:
         return bool(one != other)
     except Exception:  # noqa: BLE001 - the types of a user's values may raise anything

@@ -29,7 +29,7 @@ class SessionOrder:
         self._count = Counter(self._ids)
 
     def __contains__(self, tracking_id: str) -> bool:
-        """Whether the session's history has a message."""
+        """Tell whether the session's history has a message."""
         return self._count[tracking_id] > 0
 
     @property
@@ -38,7 +38,7 @@ class SessionOrder:
         return list(self._ids)
 
     def is_shared(self, tracking_id: str) -> bool:
-        """Whether the session's history has several messages with an id."""
+        """Tell whether the session's history has several messages with an id."""
         return self._count[tracking_id] > 1
 
     @property
@@ -80,7 +80,7 @@ class SessionOrder:
         return {"keep": left}
 
     def _arranged(self, held: Sequence[str], outside: AbstractSet[str]) -> list[str]:
-        """What lies outside follows whatever it follows now, or what is left of that."""
+        """Messages outside the window follow the message that they follow now, or what is left of it."""
         inside = set(held)
         after: dict[str | None, list[str]] = {}
         anchor: str | None = None

@@ -30,7 +30,7 @@ PAUSE = "pause"
 """The key of an ``internal`` record that is Segue's. Strands ignores it, and so do earlier versions of Segue."""
 
 WAITING = "The tool call waits until it is approved or the agent is resumed. It has no result yet."
-"""What an agent that cannot resume a tool is told of it: a voice agent that goes on with the session."""
+"""Result of a tool for an agent that cannot resume it: a voice agent that goes on with the session."""
 
 _NO_INTERRUPTS: dict[str, Any] = {"interrupts": {}, "context": {}, "activated": False}
 
@@ -52,14 +52,14 @@ class FitHistory:
 
 @dataclass(frozen=True, slots=True)
 class _Pause:
-    """Where an agent was stopped on purpose.
+    """The point at which an agent was stopped on purpose.
 
     Attributes:
         at: Index of the message with its open tool uses.
-        waiting: Those uses that may still be resumed.
-        cut_off: Those that were running when their process died.
-        done: Result blocks of those that have ended, by tool use id.
-        resumable: Whether the history has not gone on since, and something is left to resume.
+        waiting: Uses that may still be resumed.
+        cut_off: Uses that were running when their process died.
+        done: Result blocks of the uses that have ended, by tool use id.
+        resumable: Whether the history has not gone on since, and a use is left to resume.
     """
 
     at: int
@@ -94,7 +94,7 @@ def fit_to_use(stored: AgentHistory, *, can_resume: bool) -> FitHistory:
 
 
 def waits_for_answer(event: BeforeToolCallEvent) -> bool:
-    """Whether a hook of a tool call has asked a person, so that the tool does not run now."""
+    """Tell whether a hook of a tool call has asked a person, so that the tool does not run now."""
     asked = getattr(event.agent, "_interrupt_state", None)
     unanswered = [] if asked is None else [each for each in asked.interrupts.values() if each.response is None]
     return any(event._interrupt_id(each.name) == each.id for each in unanswered)  # noqa: SLF001 - no public name
@@ -183,7 +183,7 @@ def _with_results(internal: dict[str, Any], cut_off: Sequence[str]) -> dict[str,
 
 
 def without_pause(internal: Mapping[str, Any]) -> dict[str, Any]:
-    """What Strands knows of an ``internal`` record."""
+    """Return an ``internal`` record's data without Segue's own part."""
     return {name: value for name, value in internal.items() if name != PAUSE}
 
 

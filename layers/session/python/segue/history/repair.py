@@ -19,12 +19,12 @@ from segue.journal.encoder import json_bytes
 from segue.journal.message_shape import bidi_note, text_in
 
 INTERRUPTED = "The tool call was interrupted before its result was recorded. It may or may not have run."
-"""What the model is told of a tool that a crash cut off."""
+"""Result that the model gets for a tool that a crash cut off."""
 
 
 @dataclass(frozen=True, slots=True)
 class RepairReport:
-    """What was done to a history.
+    """The changes that a repair made to a history.
 
     Attributes:
         placeholders: Messages dropped because their content never came, or is blank.
@@ -41,7 +41,7 @@ class RepairReport:
     paused: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        """Whether anything was done. To leave a use open is not."""
+        """Tell whether the repair changed anything. A use that is left open is no change."""
         return replace(self, paused=()) != RepairReport()
 
 
@@ -95,8 +95,8 @@ def fit(
 ) -> tuple[list[Message], RepairReport]:
     """Drop the oldest turns until a history is within a provider's limits.
 
-    A turn begins with something the user said; tool uses stay with their results. The newest turn is kept
-    even if it alone is over the limits: an agent that forgot what it was just asked helps nobody.
+    A turn begins with something the user said; tool uses stay with their results. The newest turn is kept even if it
+    alone is over the limits: without it the agent would not know the question.
 
     Args:
         messages: A repaired history.
@@ -150,7 +150,7 @@ def results_of(message: Message) -> list[str]:
 
 
 def is_dispatch(message: Message) -> bool:
-    """Whether this is BidiAgent's note that a tool was started, which stands for a result until it comes."""
+    """Tell whether a result is BidiAgent's note that a tool was started, which stands in until the result comes."""
     return bool(bidi_note(message).get("kind") == "tool_dispatch")
 
 

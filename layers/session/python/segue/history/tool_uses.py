@@ -44,12 +44,12 @@ class ToolUse:
 
     @property
     def key(self) -> str:
-        """What it is called where ids have to be told apart."""
+        """Its key where several uses have one id."""
         return key_of(self.tool_use_id, self.number)
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What its records say of it."""
+        """Facts of its records."""
         facts: dict[str, Any] = {"message": self.place} if self.place else {}
         return facts | ({"use": self.number} if self.number > 1 else {})
 

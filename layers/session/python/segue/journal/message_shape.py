@@ -50,7 +50,7 @@ def usable(message: Any) -> Message:
 
 
 def is_message(value: Any) -> bool:
-    """Whether something in an agent's list of messages is one at all, whatever is in it."""
+    """Tell whether an element of an agent's list of messages is a message, of any content."""
     return isinstance(value, dict)
 
 
@@ -61,7 +61,7 @@ def blocks_of(message: Any) -> list[dict[str, Any]]:
 
 
 def is_tool_use_id(tool_use_id: Any) -> bool:
-    """Whether a provider's id of a tool use is one that can be told from others: a text, or a number."""
+    """Tell whether a provider's id of a tool use can be told from others: a text, or a number."""
     return isinstance(tool_use_id, str | int | float)
 
 

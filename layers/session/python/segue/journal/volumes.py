@@ -68,7 +68,7 @@ class Binder:
     def begin(self, item: GuardItem) -> None:
         """Bind the next run, in the background, if it is full.
 
-        An item of an older schema is not touched: whoever acquires it may not know of volumes, and redact.
+        An item of an older schema gets no volume: its next holder may be a release without volumes, and redact.
 
         Args:
             item: The guard item as its holder's last write left it.

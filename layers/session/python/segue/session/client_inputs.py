@@ -1,6 +1,6 @@
-"""Whose input a record is the effect of: client frames, named before what they cause is recorded.
+"""The client frames whose effect a record is, noted before the effect is recorded.
 
-Apart from the handle because it needs no session: it is remembered until the next record takes it.
+Apart from the handle because it needs no session: the note waits for the next record.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How a session's handle ends: with a block, or when it is collected.
+"""Opening and closing of a session's handle with a block, and its release when Python collects it.
 
 Apart from the handle because a finalizer has rules of its own.
 """
@@ -14,11 +14,11 @@ from segue.session.session import Session
 
 
 class ContextManaged(ABC):
-    """Opens with a block, closes with it, and releases what was not closed when it is collected."""
+    """Opens and closes with a block. A handle that was not closed is released when Python collects it."""
 
     _session: Session | None
     _handles: OpenHandles | None = None
-    """Those of the process that opened the session."""
+    """Open handles of the process that opened the session."""
 
     @abstractmethod
     async def open(self) -> None:
@@ -38,7 +38,7 @@ class ContextManaged(ABC):
 
     @abstractmethod
     def _record_changes(self) -> None:
-        """Queue what changed and no hook has told of."""
+        """Queue changes that no hook has reported."""
 
     async def __aenter__(self) -> Self:
         """Open."""

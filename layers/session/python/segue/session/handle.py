@@ -1,4 +1,4 @@
-"""A session from outside: open it, wait for it, close it. Knows nothing of Strands.
+"""The handle of a session, for session managers: open, wait, close. Knows nothing of Strands.
 
 Callable from any event loop, from several threads, and from code without a loop; storage happens on the
 runtime's own loop.
@@ -50,7 +50,7 @@ class SessionHandle(SessionProperties, ClientInput, CommitListeners, LossListene
 
     Attributes:
         session_id: The session's id, as it was given.
-        session_key: What it is called in storage, ``<principal>/<name>`` (see ``segue.ids``).
+        session_key: Its key in storage, ``<principal>/<name>`` (see ``segue.ids``).
         settings: The options it was made with.
     """
 
@@ -74,11 +74,11 @@ class SessionHandle(SessionProperties, ClientInput, CommitListeners, LossListene
 
     @property
     def _runtime(self) -> Runtime:
-        """This process's; the handle may have been made before a fork."""
+        """The runtime of this process; the handle may have been made before a fork."""
         return Runtime.shared()
 
     def _refused(self, refused: StorageRefused) -> StorageRefused:
-        """Return the error by which callers hear that storage says no."""
+        """Return the error that callers get when storage refuses."""
         return refused
 
     @contextlib.contextmanager
@@ -98,34 +98,34 @@ class SessionHandle(SessionProperties, ClientInput, CommitListeners, LossListene
 
     @abstractmethod
     async def _stores(self) -> Stores:
-        """Say where the session is kept. Runs on the storage loop."""
+        """Return the session's stores. Runs on the storage loop."""
 
     @abstractmethod
     def _record_states(self) -> None:
-        """Queue what changed beside the messages and no hook has told of. Quick, however long the history is."""
+        """Queue changes beside the messages that no hook has reported. Takes the same time at any length of history."""
 
     @abstractmethod
     def _record_changes(self) -> None:
-        """Queue what changed, messages too, and no hook has told of."""
+        """Queue changes, messages too, that no hook has reported."""
 
     @abstractmethod
     async def _record_changes_in_steps(self) -> None:
-        """The same, between whose steps the event loop goes on. Runs where ``flush`` is called."""
+        """Queue the same in steps, between which the event loop goes on. Runs on the loop that calls ``flush``."""
 
     async def prepare(self) -> int:
-        """Read the session while somebody else holds it, so that ``open`` finds everything done.
+        """Read the session as a standby while another process holds it, so that ``open`` only has to acquire it.
 
-        An agent may be built and even started on it before ``open``; what it records waits until then.
+        An agent may be built and even started on it before ``open``; its records wait until then.
 
         Returns:
-            How many records were read.
+            The number of records that were read.
 
         Raises:
             RuntimeError: The session is open.
-            SessionNotFound: There is none yet, or its life is over.
+            SessionNotFound: There is none yet, or it has ended.
             JournalCorrupt: It cannot be read.
             StorageUnavailable: Storage does not answer.
-            StorageRefused: Storage says no: permissions, bucket or table.
+            StorageRefused: Storage refuses: permissions, bucket or table.
         """
         if self._session is not None or self._standby is not None:
             raise RuntimeError(f"session {self.session_id!r} is open or prepared already")
@@ -137,11 +137,11 @@ class SessionHandle(SessionProperties, ClientInput, CommitListeners, LossListene
         """Acquire the session and read it, without blocking the event loop. Building the agent then does no I/O.
 
         Raises:
-            SessionFenced: An agent was built on what was prepared, and the session has gone on since: discard it.
-            SessionHeld: Somebody else is writing it.
+            SessionFenced: An agent was built on the standby, and the session has gone on since: discard it.
+            SessionHeld: Another holder is writing it.
             JournalCorrupt: It cannot be read.
             StorageUnavailable: Storage does not answer.
-            StorageRefused: Storage says no: permissions, bucket or table.
+            StorageRefused: Storage refuses: permissions, bucket or table.
         """
         if self._session is None:
             with self._refusals():
@@ -155,17 +155,17 @@ class SessionHandle(SessionProperties, ClientInput, CommitListeners, LossListene
                 self._go_live(self._opening.wait_sync(self._begin))
 
     async def flush(self) -> None:
-        """Wait until all that the agents have is durable: what is queued, their state, and edits of their messages.
+        """Wait until all that the agents have is durable: queued records, their state, and edits of their messages.
 
         Raises:
-            ValueRefused: Something was not recorded as it is. All else is durable.
-            SegueError: Why it is not.
+            ValueRefused: A value was not recorded as it is. All else is durable.
+            SegueError: It is not durable: the session is fenced, or storage does not answer or refuses.
         """
         await self._flush()
         self._raise_refused_value()
 
     async def _flush(self) -> None:
-        """Do so for hooks, which raise what was refused themselves, or do not."""
+        """Flush for hooks, which decide themselves whether to raise refused values."""
         await self._record_changes_in_steps()
         if (session := self._mine()) is not None:
             await self._run(session.durable(timeout=DURABLE_TIMEOUT_S))
@@ -181,32 +181,32 @@ class SessionHandle(SessionProperties, ClientInput, CommitListeners, LossListene
             self._run_sync(session.durable(timeout=DURABLE_TIMEOUT_S))
 
     async def resume(self) -> None:
-        """Take the lease again after ``close``, without reading the session: it is as it was left.
+        """Acquire the lease again after ``close``, without reading the session, if it is as ``close`` left it.
 
         Raises:
-            SessionFenced: It is not: somebody wrote in between. Discard this manager and its agents.
-            SessionHeld: Somebody else is writing it.
+            SessionFenced: Another holder wrote in between. Discard this manager and its agents.
+            SessionHeld: Another holder is writing it.
             StorageUnavailable: Storage does not answer.
         """
         await self._run(self._require().resume())
         self._watch_loop()
 
     async def close(self, timeout: float | None = None) -> None:
-        """Flush and release the lease. The next write takes it again, unless somebody wrote in between.
+        """Flush and release the lease. The next write acquires it again, unless another holder wrote in between.
 
         Args:
-            timeout: Seconds to wait for storage; default: ``DURABLE_TIMEOUT_S``. Then what is queued is still tried,
-                but the lease is not renewed any more: it expires.
+            timeout: Seconds to wait for storage; default: ``DURABLE_TIMEOUT_S``. After it, queued records are still
+                tried, but the lease is not renewed any more: it expires.
 
         Raises:
-            ValueRefused: Something was not recorded as it is. All else is durable.
-            SegueError: What was queued could not be committed.
+            ValueRefused: A value was not recorded as it is. All else is durable.
+            SegueError: Queued records could not be committed.
         """
         await self._close(timeout)
         self._raise_refused_value()
 
     async def _close(self, timeout: float | None = None) -> None:
-        """Do so for hooks."""
+        """Close for hooks."""
         try:
             await self._record_changes_in_steps()
         finally:
@@ -223,13 +223,13 @@ class SessionHandle(SessionProperties, ClientInput, CommitListeners, LossListene
         self._raise_refused_value()
 
     async def leave(self, timeout: float | None = None) -> None:
-        """Flush, release, and write nothing any more: for a holder whose successor is waiting.
+        """Flush, release, and refuse later writes: for a holder whose successor is waiting.
 
         Args:
             timeout: As that of ``close``.
 
         Raises:
-            SegueError: What was queued could not be committed.
+            SegueError: Queued records could not be committed.
         """
         try:
             await self._record_changes_in_steps()
@@ -240,11 +240,11 @@ class SessionHandle(SessionProperties, ClientInput, CommitListeners, LossListene
     async def delete(self) -> None:
         """End the session: its records are deleted, and its id may begin anew. Opens it if it was not open.
 
-        Of a session that is deleted already, the objects that were left are deleted.
+        Of a session that is deleted already, remaining objects are deleted.
 
         Raises:
-            SessionHeld: Somebody is writing it.
-            StorageUnavailable: Storage does not answer. Delete again: what was begun is finished.
+            SessionHeld: Another holder is writing it.
+            StorageUnavailable: Storage does not answer. Delete again: the second call finishes the first.
         """
         if self._session is None and await self._run(self._finish_deletion()):
             return
@@ -255,7 +255,7 @@ class SessionHandle(SessionProperties, ClientInput, CommitListeners, LossListene
         """Wait until records are committed.
 
         Args:
-            position: How many from the beginning of the session; default: all that are queued now.
+            position: Number of records from the beginning of the session; default: all that are queued now.
 
         Raises:
             SessionFenced: They never will be.
@@ -266,13 +266,13 @@ class SessionHandle(SessionProperties, ClientInput, CommitListeners, LossListene
             await self._run(session.durable(position, DURABLE_TIMEOUT_S))
 
     def _unused(self) -> bool:
-        """Whether all that used the session through this handle is gone. What has used none may come yet."""
+        """Tell whether all users of the session through this handle are freed. False before the first user."""
         return False
 
     def record_input(self, client_id: str, seqs: Sequence[int]) -> None:
-        """Queue that a client's input frames have had all the effect that they will have: silence, say.
+        """Record a client's input frames that have no effect to record, such as silence.
 
-        They count as known, so that none after them waits.
+        They count as known, so that no later frame waits for them.
         """
         inputs = (valid_id(client_id, "client id"), tuple(seqs))
         self._append(Record(kind="input", agent="", at=int(time.time() * 1000), inputs=inputs))
@@ -291,7 +291,7 @@ class SessionHandle(SessionProperties, ClientInput, CommitListeners, LossListene
         return standby
 
     async def _spare(self, history: History) -> None:
-        """Make what agents will hold here, where nobody listens, instead of where they are built."""
+        """Copy messages for agents on a storage thread, so that building an agent does not block its event loop."""
         await asyncio.get_running_loop().run_in_executor(self._runtime.executor, make_spare, history)
 
     def _append(self, *records: Record) -> int:
@@ -311,7 +311,7 @@ class SessionHandle(SessionProperties, ClientInput, CommitListeners, LossListene
         return self.position
 
     def _go_live(self, session: Session) -> None:
-        """Queue what was recorded before the session was held. What comes meanwhile comes after it."""
+        """Queue the records that were made before the session was held. Records of other threads come after them."""
         with self._going_live:
             self._session = session
             try:
@@ -321,7 +321,10 @@ class SessionHandle(SessionProperties, ClientInput, CommitListeners, LossListene
                 self._standby = None
 
     async def _finish_deletion(self) -> bool:
-        """Sweep what an earlier ``delete`` has left; False if the session is not deleted. Runs on the storage loop."""
+        """Delete objects that an earlier ``delete`` has left; False if the session is not deleted.
+
+        Runs on the storage loop.
+        """
         stores = await self._stores()
         args = stores.guard, stores.objects, stores.prefix, self.session_key, self._runtime.clock
         return await finish_deletion(*args) is not None
@@ -358,7 +361,7 @@ class SessionHandle(SessionProperties, ClientInput, CommitListeners, LossListene
             return session  # read and added up before
         try:
             self._history = history_at(journal)
-        except BaseException:  # whatever it is: what cannot be restored is not held
+        except BaseException:  # a session that cannot be restored is not held
             await session.close()
             raise
         journal.records.clear()
@@ -380,19 +383,19 @@ class SessionHandle(SessionProperties, ClientInput, CommitListeners, LossListene
         self._runtime.loop.call_soon_threadsafe(self._session.heartbeat.restart)
 
     def _follow_loop(self) -> None:
-        """An agent may live on one event loop after the other (``asyncio.run`` twice): the heartbeat goes with it."""
+        """Tie the heartbeat to the running event loop after the agent's earlier one ended (``asyncio.run`` twice)."""
         if self._session is not None and self._session.heartbeat.loop_ended:
             self._watch_loop()
 
 
 def _release(session: Session) -> None:
-    """Release what was opened for nothing."""
+    """Release a session that was opened after all callers had given up."""
     runtime = Runtime.shared()
     runtime.loop.call_soon_threadsafe(runtime.handles.release, session)
 
 
 def in_event_loop() -> bool:
-    """Whether this code runs on an event loop."""
+    """Tell whether this code runs on an event loop."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:

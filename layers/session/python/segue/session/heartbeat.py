@@ -1,14 +1,14 @@
-"""Keeping a lease alive while its session is open, and telling when it is lost.
+"""The heartbeat: it renews a lease while its session is open, and tells when the lease is lost.
 
-Apart from the session because it has a rhythm of its own: the heartbeat schedule calls it, whatever the session does.
-Runs on the storage loop.
+Apart from the session because the heartbeat schedule calls it, independently of the session's own calls. Runs on the
+storage loop.
 
     due ──▶ heartbeat sent ──▶ answered            the next when it is due
-                          └──▶ not answered yet    the next all the same, over another connection
+                          └──▶ not answered yet    the next when it is due, over another connection
 
-A heartbeat waits for nothing: not for a commit, whose objects may hang with S3, not for a release, not for the one
-before it. It is not sent if the agent's loop has not turned, and not for a commit that nothing has answered for
-``STORAGE_TIMEOUT_S`` (docs/rfcs/0014).
+A heartbeat waits for no commit, whose objects may hang with S3, for no release, and for no earlier heartbeat. None is
+sent while the agent's loop does not turn, or after a commit went unanswered for ``STORAGE_TIMEOUT_S``
+(docs/rfcs/0014).
 """
 
 from __future__ import annotations
@@ -25,15 +25,16 @@ from segue.session.runtime import HeartbeatSchedule, LoopWatch
 logger = logging.getLogger(__name__)
 
 STORAGE_TIMEOUT_S = 90.0
-"""Seconds that storage is waited for, in hooks, in ``flush`` and in ``close``, and that heartbeats keep a lease whose
-commit storage does not answer. A hang of a minute is waited out. Then waits end with StorageUnavailable, what is queued
-stays queued, and the lease expires: a holder that has lost its way to S3 must not keep others from the session."""
+"""Seconds to wait for storage in hooks, ``flush`` and ``close``, and to keep a lease whose commit is not answered. A
+hang of a minute is waited out. After that, waits raise StorageUnavailable, queued records stay queued, and the lease
+expires: a holder without S3 must not keep others from the session."""
 
 CLOSE_TIMEOUT_S = STORAGE_TIMEOUT_S
-"""Seconds that a close, a leave or a deletion waits for storage. After that the lease is left to expire, since whether
-the last commit was accepted is not known."""
+"""Seconds that a close, a leave or a deletion waits for storage. After that the lease is left to expire, since the
+outcome of the last commit is unknown."""
 
 _HUNG_LOOP_RETRY_S = 0.5
+"""Seconds, at most, until a hung event loop is checked again; no heartbeat is sent meanwhile."""
 
 
 class Heartbeat:
@@ -57,7 +58,7 @@ class Heartbeat:
         self._sending: set[asyncio.Task[float | None]] = set()
 
     def begin(self) -> None:
-        """Keep a lease alive that was just acquired."""
+        """Renew a lease that was just acquired, from now on."""
         self._is_lost, self._forsaken_at = False, -1
         if not self._beating:
             self._beating = True
@@ -69,7 +70,7 @@ class Heartbeat:
 
     @property
     def loop_ended(self) -> bool:
-        """Whether the event loop that heartbeats were tied to has ended, so that none are sent."""
+        """Tell whether the event loop that heartbeats were tied to has ended, so that none are sent."""
         return self._watch is not None and self._watch.closed
 
     def restart(self) -> None:
@@ -79,13 +80,13 @@ class Heartbeat:
             self._heartbeats.add(self, 0.0)
 
     def let_expire(self) -> None:
-        """Renew nothing any more: the lease expires, unless something is committed that is not written yet."""
+        """Send no more heartbeats: the lease expires, unless a record that is queued later is committed."""
         if self.writer is not None:
             self._forsaken_at = self.writer.position
 
     @property
     def expiring(self) -> bool:
-        """Whether the lease is left to expire."""
+        """Tell whether the lease is left to expire."""
         return self._lease.held and self.writer is not None and self.writer.head <= self._forsaken_at
 
     async def release(self) -> None:
@@ -98,11 +99,11 @@ class Heartbeat:
             self._lease.forget()
 
     def on_lost(self, callback: Callable[[], None]) -> None:
-        """Call back once, on the storage loop, when the session is or may be someone else's."""
+        """Call back once, on the storage loop, when the session is or may be another holder's."""
         self._on_lost.append(callback)
 
     def lost(self) -> None:
-        """Tell that the session is or may be someone else's."""
+        """Tell that the session is or may be another holder's."""
         if not self._is_lost:
             self._is_lost = True
             for callback in self._on_lost:
@@ -124,7 +125,7 @@ class Heartbeat:
     async def _beat_if_due(self) -> float | None:
         lease, settings = self._lease, self._lease.settings
         if not lease.held or self.loop_ended:
-            return self._ended()  # let go; or the loop that the agent lived on has ended without a stop: it expires
+            return self._ended()  # released; or the agent's loop has ended without a stop, and the lease expires
         if lease.fresh_for <= 0:
             self.lost()
         turning = self._watch is None or self._watch.alive()
@@ -154,8 +155,8 @@ class Heartbeat:
                 self.writer.fail(fenced)
             self.lost()
             return None
-        except JournalCorrupt as corrupt:  # somebody has changed the item: nothing more is written into it
-            logger.error("guard item cannot be right, the lease runs out", extra={"epoch": lease.epoch})  # noqa: TRY400 - it is told
+        except JournalCorrupt as corrupt:  # another program has changed the item: nothing more is written into it
+            logger.error("guard item cannot be right, the lease expires", extra={"epoch": lease.epoch})  # noqa: TRY400 - it is told
             if self.writer is not None:
                 self.writer.fail(corrupt)
             self.lost()
@@ -166,7 +167,7 @@ class Heartbeat:
         return max(settings.heartbeat - (settings.duration - settings.margin - lease.fresh_for), settings.heartbeat / 4)
 
     def _hangs(self) -> bool:
-        """Whether a commit has gone unanswered for so long that the session is better off with another holder."""
+        """Tell whether a commit has gone unanswered for ``STORAGE_TIMEOUT_S``: another holder may do better."""
         before = self._hanging
         self._hanging = self.writer is not None and self.writer.unanswered_for > STORAGE_TIMEOUT_S
         if self._hanging and not before:
@@ -177,7 +178,7 @@ class Heartbeat:
         return self._hanging
 
     def _ended(self) -> float | None:
-        """Tell of a loss that a chore or the binding of a volume has found out: they tell nobody."""
+        """Tell of a loss that a background deletion or the binding of a volume met: those have no listener."""
         if self._lease.lost is None:
             return None
         self.lost()

@@ -69,7 +69,7 @@ class OpenHandle:
 
     @property
     def unused(self) -> bool:
-        """Whether all that used the handle is gone, and nothing is on its way."""
+        """Tell whether all users of the handle are freed, and no request is in flight."""
         return (unused := self._unused()) is not None and unused() and self.session.idle
 
 
@@ -239,7 +239,7 @@ def _went_well(task: asyncio.Task[None]) -> bool:
 
 
 def _why(task: asyncio.Task[None]) -> str:
-    """Why a release has come to nothing, at the end of the program: nothing is retried any more."""
+    """Return the reason of a release that failed at the end of the program: nothing is retried any more."""
     error = task.exception() if task.done() and not task.cancelled() else None
     return "storage does not answer" if error is None or isinstance(error, StorageUnavailable) else str(error)
 

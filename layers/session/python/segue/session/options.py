@@ -1,4 +1,4 @@
-"""What a session manager can be told, whatever its storage."""
+"""Options of all session managers."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What can be asked of a session from outside at any moment, without waiting for anything.
+"""Read-only, non-blocking session properties.
 
-Apart from the handle because none of it does anything: any thread may ask.
+Apart from the handle because none of them changes anything: any thread may read them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from segue.session.session import Session
 
 
 class SessionProperties:
-    """One session of this process, to be looked at."""
+    """The properties of one session of this process."""
 
     def __init__(self) -> None:
         """Begin with a session that was not opened."""
@@ -42,7 +42,7 @@ class SessionProperties:
 
     @property
     def restored_bytes(self) -> int:
-        """How many bytes were read when the session was opened, as they are stored; 0 if there was nothing yet."""
+        """Bytes that were read when the session was opened, as they are stored; 0 for a new session."""
         restored = self._session.restored if self._session else None
         return restored.size if restored else 0
 
@@ -57,7 +57,7 @@ class SessionProperties:
         return self._history
 
     def lease_is_fresh(self) -> bool:
-        """Whether this holder may still speak for the session, by its own clock."""
+        """Tell whether this holder may still send output for the session, by its own clock."""
         try:
             session = self._mine()
         except SessionFenced:

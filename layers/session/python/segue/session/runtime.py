@@ -50,10 +50,10 @@ SPREAD = 0.1
 
 
 class Scheduled(Protocol):
-    """Something that the heartbeat schedule keeps alive."""
+    """A session's heartbeat, as the schedule calls it."""
 
     async def beat(self) -> float | None:
-        """Do what is due. Return seconds until the next call, None to be left alone from now on."""
+        """Send the heartbeat that is due. Return seconds until the next call; None: call no more."""
         ...
 
 
@@ -121,8 +121,8 @@ class Runtime:
 class HeartbeatSchedule:
     """Calls each session's ``heartbeat`` when it is due; holds none of them alive.
 
-    Each call comes up to ``SPREAD`` of its delay early, at random. Sessions that were taken in one moment would
-    otherwise send all their heartbeats in one for ever, and whoever speaks through this process would hear it.
+    Each call comes up to ``SPREAD`` of its delay early, at random. Otherwise sessions that were acquired in one moment
+    would send all their heartbeats together, for ever, and callers of this process would hear the gap.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, clock: Clock, dice: random.Random | None = None) -> None:
@@ -189,11 +189,11 @@ class LoopWatch:
 
     @property
     def closed(self) -> bool:
-        """Whether the loop has ended for good."""
+        """Tell whether the loop has ended for good."""
         return self._loop.is_closed()
 
     def alive(self) -> bool:
-        """Whether the loop has turned since the last call."""
+        """Tell whether the loop has turned since the last call."""
         turned, self._turned = self._turned, False
         try:
             self._loop.call_soon_threadsafe(self._turn)

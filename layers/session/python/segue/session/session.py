@@ -36,20 +36,20 @@ from segue.storage.stores import Stores
 logger = logging.getLogger(__name__)
 
 CHORES_TIMEOUT_S = 10.0
-"""Seconds that a release waits for what has to be deleted. What is left of it is an orphan, which the next collection
-finds; a session must not be kept for it while S3 hangs."""
+"""Seconds that a release waits for deletions in the background. After that, the remaining objects are orphans, which
+the next collection finds: a hang of S3 must not keep the session held."""
 
 TOMBSTONE_S = 14 * 86_400
-"""Seconds that a tombstone stays: longer than any request is on its way, and than the weekly sweep is apart."""
+"""Seconds that a tombstone stays: longer than any request is in flight, and than a week between two collections."""
 
 
 class Session:
-    """Holds one session, from ``open`` to ``close`` or until someone takes it over.
+    """Holds one session, from ``open`` to ``close`` or until another process takes it over.
 
     Attributes:
         lease: The right to write it.
         heartbeat: Renews the lease.
-        restored: What was read when it was opened.
+        restored: The journal as it was read when the session was opened.
         writer: Appends to it, once it is open.
     """
 
@@ -78,21 +78,21 @@ class Session:
 
     @property
     def failure(self) -> SegueError | None:
-        """Why the latest commit failed; None if it did not."""
+        """The error of the latest commit; None if it succeeded."""
         return None if self.writer is None else self.writer.failure
 
     @property
     def unfinished(self) -> bool:
-        """Whether there is something to write or to release."""
+        """Tell whether there are records to write or a lease to release."""
         return self.lease.held or (self.writer is not None and bool(self.writer.queued) and not self.writer.ended)
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is on its way to storage."""
+        """Tell whether no record is queued or in flight."""
         return self.writer is not None and not self.writer.queued and not self.writer.draining
 
     def check_process(self) -> None:
-        """See that this is the process that opened the session.
+        """Check that this is the process that opened the session.
 
         Raises:
             SessionFenced: It is a child that was forked from it, which is never the holder.
@@ -125,9 +125,9 @@ class Session:
             whole: Refuse a session with a record that cannot be decoded, rather than read the rest.
 
         Raises:
-            SessionHeld: Somebody kept it.
-            SessionFenced: An agent was built on what was prepared, and the session has gone on. Nothing was acquired.
-            JournalCorrupt: It cannot be read. The lease is let go.
+            SessionHeld: Another holder kept it.
+            SessionFenced: An agent was built on the standby, and the session has gone on. Nothing was acquired.
+            JournalCorrupt: It cannot be read. The lease is released.
             StorageUnavailable: Storage does not answer.
         """
         ahead = ReadAhead(self._stores.objects, self._stores.prefix)
@@ -163,7 +163,7 @@ class Session:
         try:
             return await read_held(self._stores.objects, self._stores.prefix, item, whole=whole)
         except JournalCorrupt:
-            await self.lease.check()  # whoever has taken over meanwhile may have folded what was being read
+            await self.lease.check()  # a later holder may have folded the segments that were being read
             raise
 
     async def read(self, *, whole: bool = True) -> StoredJournal:
@@ -173,7 +173,7 @@ class Session:
             whole: Refuse a session with a record that cannot be decoded, rather than read the rest.
 
         Raises:
-            SessionNotFound: The session's life is over.
+            SessionNotFound: The session has ended.
             JournalCorrupt: It cannot be read.
             StorageUnavailable: Storage does not answer.
         """
@@ -206,11 +206,11 @@ class Session:
             ) from None
 
     async def resume(self) -> None:
-        """Take the lease again now instead of with the next write. Does nothing while it is held.
+        """Acquire the lease again now instead of with the next write. Does nothing while it is held.
 
         Raises:
-            SessionFenced: Somebody wrote in between, or the session ended.
-            SessionHeld: Somebody holds it.
+            SessionFenced: Another holder wrote in between, or the session ended.
+            SessionHeld: Another process holds it.
             StorageUnavailable: Storage does not answer.
         """
         writer = self.live
@@ -226,25 +226,25 @@ class Session:
                 self.heartbeat.begin()
 
     async def close(self, timeout: float | None = None) -> None:
-        """Flush and release. The next write takes the session again, if nobody wrote in between.
+        """Flush and release. The next write acquires the session again, if no other holder wrote in between.
 
         Args:
-            timeout: Seconds to wait for what is queued; default: ``CLOSE_TIMEOUT_S``. After that the lease expires.
+            timeout: Seconds to wait for queued records; default: ``CLOSE_TIMEOUT_S``. After that the lease expires.
 
         Raises:
-            SegueError: What was queued could not be committed.
+            SegueError: Queued records could not be committed.
         """
         if self.writer is not None:
             await self._flush_and_release(self.writer, timeout)
 
     async def leave(self, timeout: float | None = None) -> None:
-        """Flush, release, and write nothing any more: what is recorded later is refused.
+        """Flush, release, and refuse later records.
 
         Args:
             timeout: As that of ``close``.
 
         Raises:
-            SegueError: What was queued could not be committed.
+            SegueError: Queued records could not be committed.
         """
         await self._flush_and_release(self.live, timeout, for_good=True)
 
@@ -258,7 +258,7 @@ class Session:
             await self._release_between_commits(writer, max(0.0, until - clock()), for_good=for_good)
 
     async def _release_between_commits(self, writer: JournalWriter, timeout: float, *, for_good: bool) -> None:
-        """Let go when no commit is under way: its outcome would not be known to whoever takes the session again."""
+        """Release while no commit is in flight: the next holder could not know the outcome of one."""
         writer.left = writer.left or for_good
         try:
             async with self._between_commits(writer, timeout):
@@ -301,11 +301,11 @@ class Session:
             writer.between_commits.release()
 
     async def delete(self) -> None:
-        """End the session's life: a tombstone, then every object of it. Needs the lease.
+        """End the session: put a tombstone, then delete every object of it. Needs the lease.
 
         Raises:
-            SessionFenced: The session is someone else's.
-            StorageUnavailable: Storage does not answer. Delete again: what was begun is finished.
+            SessionFenced: Another holder has the session.
+            StorageUnavailable: Storage does not answer. Delete again: the second call finishes the first.
         """
         writer, stores = self.live, self._stores
         async with self._between_commits(writer):
@@ -313,7 +313,7 @@ class Session:
                 await writer.settle_chores(CHORES_TIMEOUT_S, patience=CLOSE_TIMEOUT_S)
                 if not self.lease.held and self.lease.lost is None:
                     with contextlib.suppress(SessionFenced):
-                        await self._reopen()  # it was let go; if it has ended since, its tombstone tells
+                        await self._reopen()  # it was released; if it has ended since, its tombstone tells
                 self._tombstone = await self.lease.bury(TOMBSTONE_S)
                 writer.fail(self.lease.fenced(None))
         await collect_ended(stores.objects, stores.prefix, self._tombstone, storage_time(stores.guard, self._clock))

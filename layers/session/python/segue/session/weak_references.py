@@ -43,7 +43,7 @@ class WeakAgent:
 
     @property
     def gone(self) -> bool:
-        """Whether the agent has been freed."""
+        """Tell whether the agent has been freed."""
         return self._reference() is None
 
     @property

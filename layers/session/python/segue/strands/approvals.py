@@ -58,12 +58,12 @@ class Approvals:
 
     @property
     def open(self) -> RecordedApproval | None:
-        """What was asked last, if nothing has closed it."""
+        """The latest request, if nothing has closed it."""
         return open_of(self.records)
 
     @property
     def told(self) -> list[RecordedApproval]:
-        """What clients are told of, in order."""
+        """The approvals that clients are told of, in order."""
         return [one for one in self.records if one.status != "refused"]
 
     @property
@@ -78,13 +78,13 @@ class Approvals:
 
     @property
     def resumption(self) -> list[Any] | None:
-        """What an agent whose interrupts have their responses is invoked with; None if it does not wait."""
+        """Return the input that resumes an agent whose interrupts have their responses; None if it does not wait."""
         state = self._state
         return resumption(state) if state.get("activated") else None
 
     @property
     def denial(self) -> str | None:
-        """Why the tools that wait must not run when the agent is resumed; None if they may."""
+        """Return the reason why waiting tools must not run when the agent is resumed; None if they may."""
         latest, state = latest_of(self.records), self._state
         if latest is None or latest.status not in DENIED or not latest.names.keys() <= state["interrupts"].keys():
             return None

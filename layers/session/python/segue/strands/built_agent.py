@@ -26,7 +26,7 @@ class AgentAsBuilt:
     """An agent as it was built, before anything was restored.
 
     Attributes:
-        internal: What Strands keeps of an ``Agent`` besides its messages and state.
+        internal: Strands' state of an ``Agent`` besides its messages and state.
         prompt: Its system prompt as content blocks.
     """
 
@@ -35,13 +35,13 @@ class AgentAsBuilt:
 
     @classmethod
     def now(cls, agent: LocalAgent) -> AgentAsBuilt:
-        """Look at an agent."""
+        """Copy the parts of an agent that a rewind may have to bring back."""
         internal = copy.deepcopy(internal_of(agent)) if isinstance(agent, Agent) else {}
         return cls(internal, copy.deepcopy(agent.system_prompt_content))
 
 
 def internal_of(agent: Agent) -> dict[str, Any]:
-    """What Strands keeps of an ``Agent`` besides its messages and state."""
+    """Return Strands' state of an ``Agent`` besides its messages and state."""
     data = agent.take_snapshot(include=["conversation_manager_state", "interrupt_state", "model_state"]).data
     return {**data, "interrupt_state": without_unasked(data["interrupt_state"])}
 

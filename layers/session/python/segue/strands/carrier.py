@@ -60,7 +60,7 @@ class CarryingConversationManager(ConversationManager):
         return [summary] if summary else None
 
     def get_state(self) -> dict[str, Any]:
-        """Give it back."""
+        """Return the state that was kept."""
         return self._state
 
     def apply_management(self, agent: Agent, **kwargs: Any) -> None:

@@ -91,7 +91,7 @@ class HeldMessages:
         self.numbers = {tracking_id: first + number for tracking_id, number in self.numbers.items()}
 
     def holds(self, tracking_id: str) -> bool:
-        """Whether the agent held a message when it was last looked at."""
+        """Tell whether the agent held a message at the latest comparison."""
         return tracking_id in self._seen.ids
 
     def named(self, message: Message) -> Message:
@@ -452,12 +452,12 @@ def _last_place(messages: Sequence[Any], message: Message) -> int | None:
 
 
 def has_id(message: Message) -> bool:
-    """Whether a message has a usable tracking id."""
+    """Tell whether a message has a usable tracking id."""
     return is_message(message) and isinstance(message.get("tracking_id"), str)
 
 
 def _content(message: Any) -> Any:
-    """What a message says; nothing yet if it only begins, or is none."""
+    """Return a message's content; empty if it only begins, or is no message."""
     return message.get("content") if is_message(message) else None
 
 

@@ -73,7 +73,7 @@ def _mentions(function: Any, name: str) -> bool:
 
 
 def _interrupts(function: Any) -> bool:
-    """Whether a function calls ``interrupt`` on one of its parameters, and does not tell agents apart before."""
+    """Tell whether a function calls ``interrupt`` on a parameter without checking the agent's class before."""
     code = _code_of(function)
     if code is None:
         return False

@@ -2,7 +2,7 @@
 
 Hooks run on the agent's event loop and only queue; storage happens elsewhere (``segue.session.runtime``). With
 ``durability="await"`` a hook returns when its record is durable, so that hooks after it see saved state; with
-``"gate"`` it returns at once, and whoever shows something to the outside awaits ``durable()`` first.
+``"gate"`` it returns at once, and code that sends output to clients awaits ``durable()`` first.
 """
 
 from __future__ import annotations
@@ -186,7 +186,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
         self._multi_agents.go_back(history.multi_agents)
 
     def approvals(self, agent_id: str = "default") -> Approvals:
-        """What people are asked for an agent of this session, and what becomes of it.
+        """Return the approvals of an agent of this session: requests to people, and their outcomes.
 
         Raises:
             KeyError: No such agent was built with this manager.
@@ -415,7 +415,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
                 self._recorder(event.agent).connection()  # its newest state, for a successor
             await self._flush()
         except SegueError:
-            # Raising keeps ``_on_stop`` from being called; let go all the same, as soon as storage allows it.
+            # After an error here ``_on_stop`` is not called, so release here, as soon as storage allows.
             if (session := self._mine()) is not None:
                 self._runtime.submit(session.close())
             raise
@@ -424,7 +424,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
         await self._close()
 
     def _denied(self, agent: LocalAgent, stored: AgentHistory) -> tuple[AgentHistory, list[Record]]:
-        """What the session has of an agent after what it waits for was denied, and the records of that."""
+        """Deny what an agent waits for. Return its history after that, and the records of it."""
         if self._denying is None or isinstance(agent, Agent):
             return stored, []
         records = denials(agent.agent_id, stored, self._denying)
@@ -460,7 +460,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
         own = replace(stored, messages=messages_of(stored))
         history = fit_to_use(own, can_resume=isinstance(agent, Agent))
         limits = {"max_messages": self.settings.max_messages, "max_bytes": self.settings.max_bytes}
-        if any(limit is not None for limit in limits.values()):  # otherwise nobody needs to know how large it is
+        if any(limit is not None for limit in limits.values()):  # measuring a history takes time
             messages, report = fit(history.messages, history.report, **limits)
             history = replace(history, messages=messages, report=report)
         if kept_by_model(agent):
@@ -514,9 +514,9 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
 
 
 def _result_follows(event: MessageAddedEvent) -> bool:
-    """Whether a tool's result is added directly after this: a voice agent adds both as one.
+    """Tell whether a tool's result is added directly after this message: a voice agent adds both as one.
 
-    A task that waited between them could be cancelled there, by ``stop()``, and the result would be in no history.
+    ``stop()`` could cancel a task that waited between them, and the result would be in no history.
     """
     agent: LocalAgent = event.agent
     return not isinstance(agent, Agent) and any("toolUse" in block for block in event.message["content"])

@@ -50,7 +50,7 @@ class MultiAgents:
         self._alive: weakref.WeakValueDictionary[str, MultiAgentBase] = weakref.WeakValueDictionary()
 
     def __bool__(self) -> bool:
-        """Whether one is alive."""
+        """Tell whether a Graph or Swarm is alive."""
         return bool(self._alive)
 
     def initialize(self, source: MultiAgentBase, opened_with: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""What of an agent is recorded already, and the records for what is not."""
+"""One agent's recorded state, and the records for its changes since."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ class AgentRecorder:
 
     @property
     def gone(self) -> bool:
-        """Whether the agent has been freed."""
+        """Tell whether the agent has been freed."""
         return self._weak.gone
 
     def meet(self, agent: LocalAgent) -> None:
@@ -308,7 +308,7 @@ class AgentRecorder:
             yield
 
     def _elsewhere(self) -> bool:
-        """Whether the agent is in a turn on another thread, whose own events tell of its messages."""
+        """Tell whether the agent is in a turn on another thread, whose own events report its messages."""
         thread = self._thread
         if self.gone or thread is None or thread is threading.current_thread() or not thread.is_alive():
             return False
@@ -320,7 +320,7 @@ class AgentRecorder:
     def state(self) -> None:
         """Record the agent's state, system prompt and inner state, where they changed.
 
-        What was refused as too large counts as changed until it is smaller: nobody shall take it for saved.
+        A state that was refused as too large counts as changed until it is smaller: it is not saved.
         """
         if not self.gone:
             self._state = self.agent.state
@@ -478,7 +478,7 @@ class AgentRecorder:
             return position
 
     def _rest_of(self, records: Sequence[Record]) -> list[Record]:
-        """What is not refused of records."""
+        """Return the records that are not refused."""
         for one in records:
             if one.kind in _MESSAGES:
                 self._held.recorded_in_part(one.data["message"]["tracking_id"])

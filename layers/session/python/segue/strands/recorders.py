@@ -54,12 +54,12 @@ class Recorders:
 
     @property
     def in_use(self) -> bool:
-        """Whether an agent is alive, or being built."""
+        """Tell whether an agent is alive, or being built."""
         return bool(self._building) or not all(recorder.gone for recorder in self.all())
 
     @property
     def known(self) -> bool:
-        """Whether there was an agent, and be it gone."""
+        """Tell whether there ever was an agent, freed ones included."""
         return bool(self._known)
 
     def see_that_none_has(self, agent_id: str) -> None:
@@ -83,7 +83,7 @@ class Recorders:
             self._building[agent] = recorder, records
 
     def is_building(self, agent: LocalAgent) -> bool:
-        """Whether an agent is being built."""
+        """Tell whether an agent is being built."""
         return agent in self._building
 
     def join(self, agent: LocalAgent) -> bool:

@@ -133,7 +133,7 @@ async def open_stores(  # noqa: PLR0913 - each names one thing of AWS
 
     Raises:
         StorageRefused: No clients can be made: no region, say, or credentials that have ended.
-        StorageUnavailable: Whoever gives credentials does not answer.
+        StorageUnavailable: The service that gives credentials does not answer.
         ValueError: ``config`` waits for longer than the lease allows.
     """
     settings = client_settings(lease or LeaseSettings(), config, region_name, endpoint_url)

@@ -33,20 +33,20 @@ class SeenMessages:
         self.copies: list[Message] = []
 
     def __len__(self) -> int:
-        """How many there are."""
+        """Return the number of messages."""
         return len(self.messages)
 
     def goes_on_with(self, messages: Sequence[Any], message: Message) -> bool:
-        """Whether an agent's list is this one and one message more, as far as its end shows."""
+        """Tell whether an agent's list is this one and one message more, judged by its end."""
         end = len(self.messages)
         if len(messages) != end + 1 or messages[end] is not message:
             return False
         return not end or messages[end - 1] is self.messages[end - 1]
 
     def equals(self, messages: Sequence[Any]) -> bool:
-        """Whether an agent's list is equal to this one, and at its ends the very same: fifty times as quick to say.
+        """Tell whether an agent's list is equal to this one, and has the very same messages at its ends.
 
-        A message in between that another, equal one has taken the place of is overlooked.
+        Fifty times as fast as a full comparison. An equal message in place of another in between is overlooked.
         """
         if len(messages) != len(self.messages) or differ(messages, self.messages):
             return False
@@ -85,6 +85,6 @@ class SeenMessages:
 
 
 def _common(one: Sequence[Any], other: Sequence[Any]) -> int:
-    """How many elements from the beginning on are the very same."""
+    """Return the number of leading elements that are the very same."""
     pairs = enumerate(zip(one, other, strict=False))
     return next((index for index, (a, b) in pairs if a is not b), min(len(one), len(other)))

@@ -70,7 +70,7 @@ class StashRecorder:
             _done(stash.store_message(message))  # type: ignore[arg-type]
 
     def changes(self, agent: LocalAgent, recorded: Container[str]) -> dict[str, Any] | None:
-        """What is in the stash and in no record, as the data of a record; None if there is nothing.
+        """Return the part of the stash that is in no record, as the data of a record; None if there is none.
 
         Args:
             agent: The agent.

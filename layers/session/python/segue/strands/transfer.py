@@ -43,11 +43,11 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class PortableAgent:
-    """What moves of one agent.
+    """One agent as it moves between Segue and Strands' layouts.
 
     Attributes:
         agent_id: Its id.
-        kind: Which kind of agent.
+        kind: Its class.
         messages: Its history, fit to use.
         removed: Messages that a conversation manager took out of the history, oldest first.
         state: Its state.
@@ -278,7 +278,7 @@ def _internal(agent: CarryingAgent) -> dict[str, Any]:
 
 
 def _recorded_kind(records: Sequence[Record], stored: AgentHistory, agent_id: str) -> Kind:
-    """A history that an ``Agent`` ever had has what only an ``Agent`` keeps, whoever began it."""
+    """Return the class for an export: ``Agent`` if an ``Agent`` ever had the history, which then has its state."""
     began = [one.data["class"] for one in records if one.kind == "agent" and one.agent == agent_id]
     return "Agent" if stored.internal or began[:1] == ["Agent"] else "BidiAgent"
 

@@ -1,8 +1,8 @@
-"""How long a piece of audio may be.
+"""Limits on the length of a piece of audio.
 
-Every message is billed and counts against the account's rate, so pieces must not be too short; and what waits for a
-long piece to fill waits too long. Only the last piece of an utterance may be shorter: which one that is shows when
-another follows it, so a short piece is refused if the one before it was short too.
+Every message is billed and counts against the account's rate, so pieces must not be too short. A long piece delays its
+first samples. Only the last piece of an utterance may be shorter. Which piece is the last shows when another follows
+it, so a short piece is refused if the one before it was short too.
 """
 
 from typing import Final

@@ -1,9 +1,9 @@
 """Claims: how a session that needs a holder is offered to the workers, by the gateway or a holder on its way out.
 
-A claim is a hint, never a right: who writes a session is decided by the guard item alone. Two claims for one session,
-or one that comes minutes late, cost a worker one read.
+A claim is a hint, never a right: the guard item alone decides which worker writes a session. Two claims for one
+session, or one that comes minutes late, cost a worker one read.
 
-Claims go to the worker that fits best, straight, and into the claims queue if that fails:
+Claims go straight to the worker that fits best, and into the claims queue if that fails:
 
 POST <endpoint>/claims                       endpoint and claims_token as in the worker's registry item
 x-segue-claims-token: <claims_token>
@@ -20,7 +20,7 @@ import msgspec
 from msgspec import Struct
 
 type Reason = Literal["no-holder", "handoff", "unreachable"]
-"""Why: nobody has the session; its holder is on its way out; its holder's address does not answer."""
+"""Reason of a claim: the session has no holder; its holder drains; its holder's address does not answer."""
 
 
 CLAIMS_PATH: Final = "/claims"
@@ -30,12 +30,12 @@ MAX_CLAIM_BYTES: Final = 64 * 1024
 
 
 class ClientAddress(Struct, frozen=True, kw_only=True):
-    """Where a client of the session can be reached.
+    """The address of a client of the session.
 
     Attributes:
         client_id: as in its `Hello`.
         connection_id: API Gateway's id of the connection.
-        counter: which of the client's connections that is; a higher one is newer.
+        counter: number of the client's connection; a higher one is newer.
     """
 
     client_id: str
@@ -53,8 +53,8 @@ class Claim(Struct, frozen=True, kw_only=True, omit_defaults=True):
         reason: why it needs one.
         clients: whom to greet.
         from_worker: the holder that passes it on, if one does.
-        prepare: make it ready, but do not take it yet: `from_worker` still holds it, and says so when it has let go.
-        paused_ms: how long the session had stood still when `from_worker` let go, in milliseconds on its clock.
+        prepare: make a standby, but do not acquire yet: `from_worker` still holds it, and tells when it has released.
+        paused_ms: the pause so far when `from_worker` released the session, in milliseconds on its clock.
     """
 
     session_key: str

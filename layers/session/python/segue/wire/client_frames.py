@@ -1,4 +1,4 @@
-"""What a client says. Each frame may carry `trace`, a W3C traceparent: whose work it is."""
+"""Frames of a client. Each may carry `trace`, a W3C traceparent: the work that it belongs to."""
 
 from collections.abc import Collection, Sequence
 from typing import Annotated, Any, Self
@@ -24,7 +24,7 @@ from segue.wire.fields import (
 
 
 class ClientStruct(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type"):
-    """What every client frame may carry.
+    """The fields that every client frame may carry.
 
     Attributes:
         trace: W3C traceparent.

@@ -58,7 +58,7 @@ RETRYABLE_CODES: Final = frozenset(
 
 
 def standard_text(code: str) -> str:
-    """What a code says to people; something general for one that is not known here."""
+    """Return a code's text for people; a general one for an unknown code."""
     return MESSAGES.get(code, "this was not taken")
 
 

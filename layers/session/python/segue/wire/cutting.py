@@ -1,7 +1,9 @@
-"""What is too long for a message, cut by what it takes up there: a quotation mark two bytes, a control character six.
+"""Cutting of frames that are too long for a message, by their size as encoded.
 
-A frame of a holder is numbered when it is sent, and a number that never comes makes the client ask again, and be told
-the same again, for ever. So something is sent for every frame, however large that is.
+A quotation mark takes two bytes there, a control character six.
+
+A frame of a holder is numbered when it is sent. A client asks again, for ever, for a number that never comes. So for
+a frame of any size a shorter one is sent.
 """
 
 from bisect import bisect_right
@@ -15,7 +17,7 @@ from segue.wire.fields import MAX_APPROVALS
 from segue.wire.server_frames import Approval, AudioOutput, ServerFrame, error_frame
 
 TEXT_BYTES: Final = 30_000
-"""Of a text in one frame, as encoded: leaves room for the other fields within 32 KB."""
+"""Bytes of a text in one frame, as encoded; a longer text is cut. Leaves room for other fields within 32 KB."""
 
 REMNANT_BYTES: Final = 4_000
 """Of each text of a frame that is too large all the same."""

@@ -18,7 +18,7 @@ _array_decoder: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _encoder: Final = msgspec.json.Encoder()
 
 _STAMP_BYTES: Final = len(_encoder.encode(Pong(epoch=MAX_NUMBER, seq=MAX_NUMBER))) - len(_encoder.encode(Pong()))
-"""What the largest epoch and number add to a frame that has neither."""
+"""Bytes that the largest epoch and number add to a frame that has neither."""
 
 
 class _Tagged(Struct):
@@ -47,12 +47,12 @@ def encode_batch(frames: Sequence[ServerFrame]) -> str:
 
 
 def fitting(frames: Iterable[ServerFrame], limit: int = MAX_FRAME_BYTES) -> int:
-    """How many of the first frames go into one message, whatever epoch and numbers they are given yet.
+    """Return how many of the first frames fit into one message, with any epoch and numbers that they may get.
 
-    At least one, if there is one: whether that is too large, `encode_frame` says.
+    At least one, if there is one; `encode_frame` refuses it if it is too large.
 
     Args:
-        frames: in the order of sending; looked at no further than needed.
+        frames: in the order of sending; read no further than needed.
         limit: bytes of the message.
     """
     count, size = 0, 1

@@ -1,4 +1,4 @@
-"""What the fields of frames may hold, and how large a frame may be."""
+"""Limits of the fields of frames, and of a frame's size."""
 
 import binascii
 from typing import Annotated, Final, Literal

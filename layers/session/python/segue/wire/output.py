@@ -8,8 +8,8 @@ content (final transcripts, texts, tools, approvals) also carry the number of th
                                                        │ Gap: something may be missing here
     ready(since), records from `since` on  ◀── hello(last_record) ◀─┘
 
-A gap loses audio and partial transcripts, which nobody wants late. Journal content after a gap is not shown until the
-holder has said again what is missing: otherwise it would be shown out of order.
+A gap loses audio and partial transcripts, which are of no use late. Journal content after a gap is not shown until the
+holder has sent the missing frames again: otherwise it would be shown out of order.
 """
 
 from collections import defaultdict
@@ -136,7 +136,7 @@ class OutputOrder:
         if self._epoch is not None:
             while self._waiting:
                 released += self._skip_gap()
-            released.append(GAP)  # nobody can tell how the old epoch ended
+            released.append(GAP)  # the end of the old epoch is unknown
         self._epoch = epoch
         self._expected = 1
         return released
@@ -163,9 +163,9 @@ class OutputOrder:
 
 
 class JournalCursor:
-    """What of the journal a client has shown, so that each record is shown once and in order.
+    """A client's position in the journal, by which each record is shown once and in order.
 
-    It is opened by the first `Ready`: what was committed before is history, not news.
+    The first `Ready` opens it: records that were committed before are history, not output.
     """
 
     KEPT: Final = 1024
@@ -191,7 +191,7 @@ class JournalCursor:
 
     @property
     def complete(self) -> bool:
-        """Whether nothing is missing as far as can be told; if not, `Hello` has to be said again."""
+        """Tell whether no record is known to be missing; if one is, `Hello` has to be said again."""
         return self._complete
 
     def gap(self) -> None:
@@ -199,7 +199,7 @@ class JournalCursor:
         self._complete = False
 
     def accept(self, frame: ServerFrame) -> bool:
-        """Whether to show a frame, taken in order."""
+        """Tell whether to show a frame, taken in order."""
         if isinstance(frame, Ready) and frame.since is not None and self._last is not None:
             self._complete = True
         if not isinstance(frame, Transcript | TextOutput | Tool | Approval) or frame.record is None:

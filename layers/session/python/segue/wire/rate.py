@@ -1,4 +1,4 @@
-"""How many frames a second: for whoever sends, and for whoever has to keep others from sending too many."""
+"""Rates of frames: for a sender to keep, and for a receiver to enforce."""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -7,10 +7,10 @@ from typing import Final
 from segue.wire.codes import FrameError
 
 FRAMES_PER_SECOND: Final = 150.0
-"""What a client may send: 10 pieces of audio a second, and a backlog at the client's own pace of 100."""
+"""Frames a second of a client, at most: 10 pieces of audio, and a backlog at the client's own pace of 100."""
 
 FRAME_BURST: Final = 75
-"""What may come at once, when a network has held frames up."""
+"""Frames that may come at once, after a network has held them up; any beyond are refused."""
 
 _WHOLE_TOKEN: Final = 1 - 1e-6
 """Refilling adds floats: one that is short by a rounding error must not make the caller wake up in vain."""
@@ -54,13 +54,13 @@ class FrameRate:
         burst: int = FRAME_BURST,
         senders: int = 4096,
     ) -> None:
-        """Begin with nobody.
+        """Begin without senders.
 
         Args:
             clock: monotonic, in seconds.
             rate: frames a second.
             burst: frames at once after a pause.
-            senders: how many are remembered.
+            senders: number of senders that are remembered.
         """
         self._clock = clock
         self._rate = rate

@@ -25,17 +25,17 @@ from segue.wire.client_frames import AnswerInput, AudioInput, ImageInput, InputF
 from segue.wire.rate import TokenBucket
 
 FRAME_BYTES: Final = 200
-"""What a frame costs beside its content, roughly."""
+"""Bytes of a frame beside its content, roughly; they count against the capacity."""
 
 PATIENCE_SECONDS: Final = 1.0
-"""What was sent so lately may still be on its way, though the holder misses it. Longer on a path that takes longer, and
-longer each time (RFC 6298 and Karn's algorithm do likewise): otherwise a slow path is filled with repeats."""
+"""Seconds after its sending within which a frame that the holder misses may be in flight, and is not sent again. Longer
+on a slower path, and longer each time (as RFC 6298 and Karn's algorithm have it): repeats would fill a slow path."""
 
 TOLD_SECONDS: Final = 1.0
-"""The holder may take so long to say what it has received."""
+"""Seconds that a holder may take to tell what it has received."""
 
 ROUNDS: Final = 2.0
-"""What has not arrived after so many times the time that others took is lost."""
+"""A frame is lost if it has not arrived after this many times the round trip of others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +49,8 @@ class SenderSettings:
         audio_timeout: the same for audio, which is acknowledged only when the turn it belongs to is committed.
         backoff: factor on the timeout for each time a frame was sent again.
         longest_timeout: seconds; where the backoff ends.
-        arrived_timeout: the same for audio that has arrived; longer than a holder keeps what nobody answers. The lowest
-            number is not given as long: whoever waits in silence must notice that the holder has died.
+        arrived_timeout: the same for audio that has arrived; longer than a holder keeps audio without an answer. The
+            lowest number has less time: a client that waits in silence must notice that the holder has died.
         rate: frames a second, first sendings and repeats together.
         burst: frames that may go at once after a pause.
         audio_bytes: unacknowledged audio (in base64) that is kept; beyond it the oldest is given up. The default is 30
@@ -111,7 +111,7 @@ class Sender:
 
     @property
     def unacknowledged(self) -> int:
-        """How many frames are kept."""
+        """The number of frames that are kept."""
         return len(self._unsent) + len(self._sent)
 
     def add(self, *frames: InputFrame) -> int:
@@ -234,7 +234,7 @@ class Sender:
             lowest.due_at = min(lowest.due_at, lowest.sent_at + self._timeout(lowest.frame, lowest.times - 1))
 
     def _room(self) -> int:
-        """How many more frames may be on their way."""
+        """Return how many more frames may be in flight."""
         if self.window is None:
             return self.unacknowledged
         return max(0, self.window - sum(sent.on_its_way for sent in self._sent.values()))

@@ -19,7 +19,8 @@ from segue.lease.item import Known
 from segue.wire.codes import FrameError
 
 WINDOW: Final = 256
-"""How far ahead of the first missing number a receiver keeps frames: 25 s of audio at 100 ms a frame."""
+"""Frames after the first missing number that a receiver keeps, 25 s of audio at 100 ms a frame; any beyond are
+refused."""
 
 
 class Receiver[T]:

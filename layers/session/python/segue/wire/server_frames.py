@@ -1,4 +1,4 @@
-"""What the server says: the holder of a session, and in few cases the gateway by itself."""
+"""Frames of the server: of a session's holder, and in few cases of the gateway itself."""
 
 from typing import Annotated, Any
 
@@ -21,7 +21,7 @@ from segue.wire.fields import (
 
 
 class AudioFormat(Struct, frozen=True, kw_only=True):
-    """How audio is coded: `rate` in samples a second, `channels`, and `format` ("pcm")."""
+    """The coding of audio: `rate` in samples a second, `channels`, and `format` ("pcm")."""
 
     rate: Annotated[int, Meta(gt=0)]
     channels: Annotated[int, Meta(gt=0)]
@@ -29,14 +29,14 @@ class AudioFormat(Struct, frozen=True, kw_only=True):
 
 
 class AudioFormats(Struct, frozen=True, kw_only=True):
-    """What the agent hears and what it speaks."""
+    """The audio formats of the agent's input and output."""
 
     input: AudioFormat
     output: AudioFormat
 
 
 class ServerStruct(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type"):
-    """What every server frame carries.
+    """The fields that every server frame carries.
 
     Attributes:
         epoch: of the holder that said it; `None` if the gateway itself answered.
@@ -105,9 +105,9 @@ class AudioOutput(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, t
 
 
 class Transcript(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="transcript"):
-    """What was heard or said, in words. Only a final one is journal content and carries `record`.
+    """A transcript of speech, of caller or agent. Only a final one is journal content and carries `record`.
 
-    With `replaces` it corrects the one with that `record`: somebody spoke over the answer, and this much was heard.
+    With `replaces` it corrects the one with that `record`: the caller barged in, and this much was heard.
     """
 
     role: Role

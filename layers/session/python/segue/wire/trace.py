@@ -1,4 +1,4 @@
-"""Whose work something is, as frames say it: a W3C traceparent in the field `trace`.
+"""The trace that a frame belongs to: a W3C traceparent in the field `trace`.
 
     00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
     │  trace id                         parent id        flags
