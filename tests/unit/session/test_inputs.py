@@ -151,6 +151,23 @@ async def test_a_client_id_that_would_break_the_guard_is_refused(memory_sessions
         manager.note_input(client_id, [1])
 
 
+@pytest.mark.parametrize("seq", [-1, 2**53, 10**17, True, 1.5, "1", None])
+async def test_a_sequence_number_that_would_break_the_guard_is_refused(memory_sessions: Sessions, seq: Any) -> None:
+    manager = memory_sessions()
+    await manager.open()
+
+    with pytest.raises(ValueError, match="sequence number"), manager.taking("client", seq):
+        pass
+    with pytest.raises(ValueError, match="sequence number"):
+        manager.note_input("client", [seq])
+    with pytest.raises(ValueError, match="sequence number"):
+        manager.record_input("client", [0, seq])
+
+    manager.record_input("client", [2**53 - 1])
+    await manager.close()
+    await memory_sessions().open()
+
+
 async def _records(sessions: Sessions) -> list[Any]:
     from segue.journal.reader import read_unheld
     from segue.session.runtime import Runtime

@@ -17,6 +17,22 @@ Input = tuple[str, tuple[int, ...]]
 _taking: contextvars.ContextVar[Input | None] = contextvars.ContextVar("segue_taking", default=None)
 
 
+MAX_SEQ = 2**53 - 1
+"""The largest sequence number, as in the wire protocol. A guard item that named a larger one could not be read."""
+
+
+def valid_input(client_id: str, seqs: Sequence[int]) -> Input:
+    """Check whose input it is.
+
+    Raises:
+        ValueError: The client's id or a sequence number is none.
+    """
+    for seq in seqs:
+        if type(seq) is not int or not 0 <= seq <= MAX_SEQ:
+            raise ValueError(f"sequence number {seq!r} is not valid: a whole number from 0 to {MAX_SEQ}")
+    return valid_id(client_id, "client id"), tuple(seqs)
+
+
 class ClientInput:
     """Remembers which client's frames the next record is the effect of."""
 
@@ -27,7 +43,7 @@ class ClientInput:
     @contextlib.contextmanager
     def taking(self, client_id: str, *seqs: int) -> Iterator[None]:
         """Say that what is recorded within, in this task, is the effect of a client's input frames."""
-        token = _taking.set((valid_id(client_id, "client id"), seqs))
+        token = _taking.set(valid_input(client_id, seqs))
         try:
             yield
         finally:
@@ -35,7 +51,7 @@ class ClientInput:
 
     def note_input(self, client_id: str, seqs: Sequence[int]) -> None:
         """Say that the next message recorded is the effect of a client's input frames."""
-        self._noted = (valid_id(client_id, "client id"), tuple(seqs))
+        self._noted = valid_input(client_id, seqs)
 
     def _take_inputs(self) -> Input | None:
         noted, self._noted = self._noted, None

@@ -20,12 +20,12 @@ from segue.errors import SegueError, StorageRefused
 from segue.history.fold import History
 from segue.history.messages import make_spare
 from segue.history.points import history_at
-from segue.ids import session_key, valid_id
+from segue.ids import session_key
 from segue.journal.garbage import finish_deletion
 from segue.journal.reader import read_unheld
 from segue.journal.records import Record
 from segue.lease.lease import Lease
-from segue.session.client_inputs import ClientInput
+from segue.session.client_inputs import ClientInput, valid_input
 from segue.session.context_manager import ContextManaged
 from segue.session.heartbeat import STORAGE_TIMEOUT_S
 from segue.session.listeners import CommitListeners, LossListeners
@@ -274,7 +274,7 @@ class SessionHandle(SessionProperties, ClientInput, CommitListeners, LossListene
 
         They count as known, so that no later frame waits for them.
         """
-        inputs = (valid_id(client_id, "client id"), tuple(seqs))
+        inputs = valid_input(client_id, seqs)
         self._append(Record(kind="input", agent="", at=int(time.time() * 1000), inputs=inputs))
 
     def _begin(self) -> Future[Session]:
