@@ -50,8 +50,14 @@ ASSUMED: Final = {
     "message function, GB": 0.5,
     "voice out, KB a second": 64.0,
     "sessions a task": 28.0,
+    "frames answered by the function itself": 0.005,
+    "KB of a frame to the worker and its answer": 5.5,
+    "frames to a worker in another zone": 0.5,
+    "KB of log lines an hour, worker and functions": 200.0,
 }
-"""Assumptions about how people talk, not measured here. 28 sessions a task are 70 % of `worker_capacity`."""
+"""Assumptions about how people talk, not measured here. 28 sessions a task are 70 % of `worker_capacity`. Of two zones
+half of the frames go to the other. The function itself answers a `ping` now and then and what it refuses; a frame that
+is passed on brings nothing back to the client, since the route has no response (RFC 0019)."""
 
 _BEATS: Final = 1 / (1 - SPREAD / 2)
 """Heartbeats that are sent for each that is due: they come early, at random."""
@@ -115,6 +121,8 @@ PRICES: Final = {
     "public IPv4 address, hour": 0.005,
     "SQS, FIFO request": 0.50 / 1e6,
     "data out, GB": 0.09,
+    "between zones, GB, each way": 0.01,
+    "log lines, GB": 0.50,
 }
 
 
@@ -153,6 +161,7 @@ def _asked(sessions: int, spoken: int, speaking: int, beating: float, joined: in
     """Requests of one second."""
     up = sessions * 1000 / ASSUMED["audio frame, ms"]
     down = speaking * 1000 / ASSUMED["audio a post, ms"] + sessions * ASSUMED["acks and transcripts a second"]
+    down += up * ASSUMED["frames answered by the function itself"]
     commits = spoken * ASSUMED["messages a turn of each"] * MEASURED["commits a message"]
     tasks = sessions / ASSUMED["sessions a task"]
     return {
@@ -194,6 +203,16 @@ def voice_hour(load: Load, sessions: int) -> dict[str, float]:
         "DynamoDB: commits, heartbeats": hour("table_writes") * DYNAMODB_WRITE_UNIT,
         "DynamoDB: routes read": hour("up") / 10 * DYNAMODB_READ_UNIT,
         "S3: commits, restores": hour("puts") * S3_WRITE + hour("gets") * S3_READ,
+        # Sent by one zone and received by the other: both are billed.
+        "between zones: frames to workers": hour("up")
+        * ASSUMED["KB of a frame to the worker and its answer"]
+        * ASSUMED["frames to a worker in another zone"]
+        / 1e6
+        * 2
+        * PRICES["between zones, GB, each way"],
+        "CloudWatch: log lines": ASSUMED["KB of log lines an hour, worker and functions"]
+        / 1e6
+        * PRICES["log lines, GB"],
         "data out: the voice": hour("speaking") * ASSUMED["voice out, KB a second"] / 1e6 * PRICES["data out, GB"],
     }
 

@@ -29,6 +29,7 @@ from worker.hosting.host import Host
 from worker.hosting.readiness import reach_storage
 from worker.hosting.registry import BEAT_SECONDS, Notes, Registry
 from worker.hosting.successors import Successors
+from worker.providers.access import check_access
 from worker.server import Listener, Status
 from worker.settings import Environment, EnvironmentProblem, advertised_host, deployment, task_arn
 from worker.telemetry.metrics import Reporter, metrics
@@ -140,7 +141,9 @@ class Service:
         try:
             # Both only to pay now what the first caller would wait for, and so that a mistake in agent.py, a wrong
             # bucket or table or a missing permission stops the deployment instead of a call.
-            await asyncio.to_thread(build_agent, None)
+            agent = await asyncio.to_thread(build_agent, None)
+            if environment.check_model:
+                await check_access(agent.model)
             if await reach_storage(
                 environment.bucket, environment.lock_table, environment.worker_id, self.stop, self._lease
             ):

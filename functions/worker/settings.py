@@ -44,6 +44,7 @@ class Environment:
         metrics_seconds: How often metrics are told. A minute is CloudWatch's own resolution: more often would cost more
             and show no more.
         retention_days: How long a session is kept after its last use.
+        check_model: Whether the model is tried before the worker is ready ("1").
     """
 
     stage: str
@@ -64,6 +65,7 @@ class Environment:
     linger_seconds: float
     retention_days: int
     metrics_seconds: float
+    check_model: bool = False
 
     @classmethod
     def read(cls, variables: Mapping[str, str] | None = None) -> Environment:
@@ -94,6 +96,7 @@ class Environment:
             heartbeat_seconds=reader.number("SEGUE_HEARTBEAT_SECONDS", 3.0, float, least=0.1),
             linger_seconds=reader.number("SEGUE_LINGER_SECONDS", 60.0, float, least=0.0),
             retention_days=reader.number("SEGUE_RETENTION_DAYS", 365, int, least=1),
+            check_model=reader.text("SEGUE_CHECK_MODEL", "0") == "1",
             metrics_seconds=reader.number("SEGUE_METRICS_SECONDS", 60.0, float, least=0.1),
         )
         reader.done()

@@ -231,6 +231,8 @@ class Workers(Construct):
             "LOG_LEVEL": config.log_level,
         }
         environment |= self._model_environment() | trace_environment(config)
+        if config.target.keeps_data and not config.offline:
+            environment["SEGUE_CHECK_MODEL"] = "1"
         # The same content and the same settings give the same task definition, and nothing is replaced.
         return environment | {"SEGUE_WORKER_VERSION": config.version or _version(self._content, environment)}
 

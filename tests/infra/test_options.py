@@ -269,10 +269,11 @@ def test_by_default_no_role_may_write_traces(dev):
 
 def test_an_address_of_its_own(private):
     (domain,) = private.service.of_type("AWS::ApiGatewayV2::DomainName").values()
-    (record,) = private.service.of_type("AWS::Route53::RecordSet").values()
+    records = private.service.of_type("AWS::Route53::RecordSet").values()
 
     assert domain["DomainNameConfigurations"][0]["SecurityPolicy"] == "TLS_1_2"
-    assert (record["Name"], record["HostedZoneId"]) == ("voice.example.com.", "Z0123456789")
+    assert {(each["Name"], each["HostedZoneId"]) for each in records} == {("voice.example.com.", "Z0123456789")}
+    assert sorted(each["Type"] for each in records) == ["A", "AAAA"]
     assert private.service.content["Outputs"]["WebSocketUrl"]["Value"] == "wss://voice.example.com"
 
 

@@ -3,7 +3,7 @@
 import pytest
 from aws_cdk import App, Stack
 
-from infra.constructs.turns import DEFAULT_MODEL_ID, model_arns
+from infra.constructs.bedrock import model_arns
 from tests.infra.test_permissions import called, granted, on
 from turn.handler import MOST_TRIES
 from turn.message import HIDDEN_SECONDS, RENEWAL_SECONDS
@@ -107,8 +107,8 @@ def test_the_text_worker_may_make_the_calls_that_it_and_the_library_make(stage):
 
 def test_models_and_profiles():
     stack = Stack(App(), "Any")
-    (one,) = stack.resolve(model_arns(DEFAULT_MODEL_ID))
-    assert one["Fn::Join"][1][-1] == f"::foundation-model/{DEFAULT_MODEL_ID}"
+    (one,) = stack.resolve(model_arns("amazon.nova-lite-v1:0"))
+    assert one["Fn::Join"][1][-1] == "::foundation-model/amazon.nova-lite-v1:0"
     profile, everywhere = stack.resolve(model_arns("eu.amazon.nova-lite-v1:0"))
     assert profile["Fn::Join"][1][-1] == ":inference-profile/eu.amazon.nova-lite-v1:0"
     assert everywhere["Fn::Join"][1][-1] == ":bedrock:*::foundation-model/amazon.nova-lite-v1:0"

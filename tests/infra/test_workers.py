@@ -94,9 +94,8 @@ def test_health_is_ready_or_not(container):
 def test_a_worker_knows_what_it_needs(stage, container):
     variables = {each["Name"]: each["Value"] for each in container["Environment"]}
 
-    optional = {"SEGUE_MODEL_ID"} if stage.config.provider == "nova-sonic" else set()
+    optional = {"SEGUE_MODEL_ID", "SEGUE_CHECK_MODEL"} if stage.config.provider == "nova-sonic" else set()
     assert set(variables) == ENVIRONMENT | optional
-    assert variables["SEGUE_WORKER_VERSION"] == "20260102T030405Z"
     assert variables["SEGUE_PROVIDER"] == ("offline" if stage.config.stage == "local" else "nova-sonic")
     assert (variables["SEGUE_BIND_HOST"], variables["SEGUE_WORKER_PORT"]) == ("0.0.0.0", "8080")
     endpoint = variables["SEGUE_MANAGEMENT_ENDPOINT"]["Fn::Join"][1]
