@@ -4,6 +4,7 @@ import json
 import sys
 
 import click
+from botocore.exceptions import BotoCoreError
 from rich.console import Console
 
 from infra.checks import ConfigurationError
@@ -25,13 +26,13 @@ def main(given: tuple[str, ...], *, as_json: bool, strict: bool) -> None:
     """
     try:
         config = read(given)
-    except (ConfigurationError, WrongUsageError) as error:
+        account = Account(config.region)
+    except (ConfigurationError, WrongUsageError, BotoCoreError) as error:  # the last: a profile that there is not
         click.echo(f"segue: {error}", err=True)
         sys.exit(2)
     if not config.target.keeps_data:
         click.echo("segue: the stage local needs no account: `make local`", err=True)
         sys.exit(2)
-    account = Account(config.region)
     findings = examine(account, config)
     if as_json:
         facts = {"stage": config.stage, "account": account.id, "region": account.region}

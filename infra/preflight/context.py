@@ -15,7 +15,7 @@ FILES = (Path.home() / ".cdk.json", ROOT / "cdk.context.json", ROOT / "cdk.json"
 
 
 class WrongUsageError(ValueError):
-    """An option of the command line is not `name=value`."""
+    """An option of the command line is not `name=value`, or a file of the context is no JSON object."""
 
 
 def read(given: Iterable[str], files: Iterable[Path] = FILES) -> Config:
@@ -27,12 +27,12 @@ def read(given: Iterable[str], files: Iterable[Path] = FILES) -> Config:
 
     Raises:
         ConfigurationError: As at a synthesis.
-        WrongUsageError: An option is not `name=value`.
+        WrongUsageError: An option is not `name=value`, or a file is no JSON object.
     """
     context: dict[str, Any] = {}
     for path in files:
         if path.is_file():
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = _object(path)
             context |= content if path.name == "cdk.context.json" else content.get("context", {})
     for each in given:
         name, separator, value = each.partition("=")
@@ -40,3 +40,13 @@ def read(given: Iterable[str], files: Iterable[Path] = FILES) -> Config:
             raise WrongUsageError(f"-c {each}: give it as name=value")
         context[name] = value
     return from_context(context, region=get_session().get_config_variable("region"))
+
+
+def _object(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise WrongUsageError(f"{path.name} is no JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise WrongUsageError(f"{path.name} is no JSON object")
+    return content

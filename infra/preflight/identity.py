@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from infra.config import Config
-from infra.preflight.account import DEFAULT_REGION, Account, NoCredentials
+from infra.preflight.account import DEFAULT_REGION, Account, NoCredentials, NotAnsweredError
 from infra.preflight.findings import Finding, State, judged
 
 
@@ -12,8 +12,10 @@ def caller(account: Account, _config: Config) -> Iterator[Finding]:
     needed = "valid credentials of a role or user"
     try:
         answer = account.ask("sts", "GetCallerIdentity")
-    except NoCredentials as error:
-        mend = "aws sso login (or aws configure, or export AWS_PROFILE=…)"
+    except NotAnsweredError as error:  # fails and is not unknown: nothing else can be asked
+        mend = "look at the network, and at proxies and endpoints that the environment names"
+        if isinstance(error, NoCredentials):
+            mend = "aws sso login (or aws configure, or export AWS_PROFILE=…)"
         yield Finding(
             check="identity", subject="credentials", state=State.FAILS, needed=needed, found=str(error), mend=mend
         )

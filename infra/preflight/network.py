@@ -144,7 +144,7 @@ def _private_dns(ways: Ways) -> Finding:
         found=f"there is one: {PRIVATE_API_SENTENCE}" if trap else "none with private DNS",
         mend="aws ec2 modify-vpc-endpoint --no-private-dns-enabled --vpc-endpoint-id "
         f"{trap or '…'} (or name subnets of another VPC)",
-        page="docs/security.md",
+        page="docs/deploy.md#a-vpc-of-your-own",
     )
 
 
@@ -152,12 +152,11 @@ def _tasks(ways: Ways, subnet: str, config: Config) -> Finding:
     public = config.network == "public"
     found = ways.default_route(subnet)
     holds = found.startswith("igw-") if public else bool(found) and not found.startswith("igw-")
-    holds = holds or bool(ways.default_route(subnet, ipv6=True))
     return judged(
         "network",
         f"tasks in {subnet}",
         holds=holds,
-        needed="a route to an internet gateway" if public else "a route to a NAT, transit or egress-only gateway",
+        needed=f"an IPv4 route to {'an internet gateway' if public else 'a NAT or transit gateway'}",
         found=_described(ways, subnet),
         mend=f"aws ec2 create-route --route-table-id {ways.table(subnet)} --destination-cidr-block 0.0.0.0/0 "
         + ("--gateway-id igw-…" if public else "--nat-gateway-id nat-…"),
@@ -166,12 +165,13 @@ def _tasks(ways: Ways, subnet: str, config: Config) -> Finding:
 
 def _function(ways: Ways, subnet: str) -> Finding:
     route = ways.default_route(subnet)
-    holds = (bool(route) and not route.startswith("igw-")) or bool(ways.default_route(subnet, ipv6=True))
+    # The stack gives addresses of IPv6 to functions and APIs only with a VPC of its own.
+    holds = bool(route) and not route.startswith("igw-")
     return judged(
         "network",
         f"message function in {subnet}",
         holds=holds,
-        needed="a way to the public endpoint of execute-api: NAT, transit or (IPv6) egress-only gateway",
+        needed="an IPv4 route to a NAT or transit gateway, for the public endpoint of execute-api",
         found=_described(ways, subnet) + ("; a function has no public address" if route.startswith("igw-") else ""),
         mend=f"aws ec2 create-route --route-table-id {ways.table(subnet)} --destination-cidr-block 0.0.0.0/0 "
         "--nat-gateway-id nat-…",

@@ -70,7 +70,7 @@ def examine(account: Account, config: Config, limit_seconds: float = LIMIT_SECON
     """Ask everything that the settings need, in the order of `CHECKS`."""
     began = time.monotonic()
     first = _answered(FIRST, account, config)
-    if any(finding.state is not State.WELL and account.id is None for finding in first):
+    if account.id is None:
         return first
     answers: dict[int, list[Finding]] = {}
 

@@ -532,10 +532,10 @@ CASES = [
     (
         network.routes,
         EXISTING_VPC,
-        {"ec2__DescribeRouteTables": tables([INTERNET], [INTERNET, EGRESS])},
-        [WELL, WELL, WELL],
-        None,
-        None,
+        {"ec2__DescribeRouteTables": tables([INTERNET], [EGRESS])},
+        [WELL, WELL, FAILS],
+        "IPv6 to eigw-1",
+        "--nat-gateway-id",
     ),
     (
         network.routes,
@@ -558,7 +558,7 @@ CASES = [
                 ]
             },
         },
-        [WELL, WELL, WELL, FAILS],
+        [WELL, FAILS, WELL, FAILS],
         None,
         f"com.amazonaws.{REGION}.bedrock-runtime",
     ),

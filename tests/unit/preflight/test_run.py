@@ -69,6 +69,18 @@ def test_a_caller_who_may_ask_for_nothing_is_told_each_permission():
     assert not [each for each in findings if each.state is State.FAILS], "nothing is guessed"
 
 
+def test_an_account_that_cannot_be_reached_fails_though_nothing_is_known():
+    there = account(sts__GetCallerIdentity=ConnectTimeoutError(endpoint_url="https://sts.amazonaws.com"))
+    there.id = None
+    (finding,) = examine(there, from_context({}))
+
+    assert (finding.state, finding.mend) == (
+        State.FAILS,
+        "look at the network, and at proxies and endpoints that the environment names",
+    )
+    assert "does not answer" in finding.found
+
+
 def test_without_credentials_nothing_else_is_asked():
     there = account(sts__GetCallerIdentity=Refusal("InvalidClientTokenId", "not valid", 403))
     there.id = None
@@ -159,6 +171,23 @@ def test_an_impossible_setting_ends_with_2(words):
 
     assert result.exit_code == 2
     assert result.output.startswith("segue: ")
+
+
+def test_a_profile_that_there_is_not_ends_with_2(monkeypatch):
+    monkeypatch.setenv("AWS_PROFILE", "no-such-profile")
+    result = CliRunner().invoke(command.main, [])
+
+    assert result.exit_code == 2
+    assert "no-such-profile" in result.output
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("content", ["{", "[]"])
+def test_a_file_of_the_context_that_is_no_object_is_named(tmp_path, content):
+    file = tmp_path / "cdk.json"
+    file.write_text(content)
+    with pytest.raises(WrongUsageError, match=r"cdk\.json is no JSON"):
+        read([], [file])
 
 
 def test_settings_are_read_as_a_synthesis_reads_them(tmp_path):
