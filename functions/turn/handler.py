@@ -28,7 +28,7 @@ from shared.metrics import FunctionCount, FunctionTime
 from turn.environment import TurnEnvironment
 from turn.message import Message
 from turn.post import CONFIG, ManagementApi
-from turn.sessions import Sessions
+from turn.sessions import TurnSessions
 from turn.turn import Attempt, OutOfTime, TurnSettings
 from turn.turns import Turns
 from worker.agent import build_text_agent
@@ -79,7 +79,7 @@ def turns() -> Turns:
     dynamodb = boto3.client("dynamodb", config=Config(connect_timeout=1, read_timeout=2))
     management = boto3.client("apigatewaymanagementapi", endpoint_url=settings.management_url(), config=CONFIG)
     return Turns(
-        Sessions(new_manager, build_text_agent),
+        TurnSessions(new_manager, build_text_agent),
         ConnectionsTable(dynamodb, settings.connections_table),
         ManagementApi(management),
         TurnSettings(settings.approval_seconds),

@@ -68,7 +68,7 @@ class TextSession:
             event.cancel, self.denial = self.denial, None
 
 
-class Sessions:
+class TurnSessions:
     """Takes sessions and gives them back."""
 
     def __init__(self, new_manager: NewManager, new_agent: NewAgent, kept: int = KEPT) -> None:

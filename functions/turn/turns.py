@@ -14,7 +14,7 @@ from segue.wire.claims import ClientAddress
 from segue.wire.delivery import Delivery
 from segue.wire.frames import AnswerInput, TextInput, encode_frame, error_frame
 from turn.post import MessagePost
-from turn.sessions import Sessions, TextSession
+from turn.sessions import TextSession, TurnSessions
 from turn.speaker import Speaker, Unsaid
 from turn.turn import Attempt, Turn, TurnSettings
 from turn.waiting import pauses_told
@@ -42,7 +42,7 @@ class Turns:
     """Takes turns, one at a time."""
 
     def __init__(
-        self, sessions: Sessions, clients: Clients, post: MessagePost, settings: TurnSettings | None = None
+        self, sessions: TurnSessions, clients: Clients, post: MessagePost, settings: TurnSettings | None = None
     ) -> None:
         """Keep the parts."""
         self._sessions = sessions

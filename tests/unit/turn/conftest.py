@@ -23,7 +23,7 @@ from tests.support.crash import certainly_dead, crash
 from tests.support.memory_manager import MemorySessionManager, MemoryStorage
 from tests.support.steady_clock import steady_clock  # noqa: F401 - a fixture
 from turn.post import MessageOutcome
-from turn.sessions import Sessions
+from turn.sessions import TurnSessions
 from turn.turn import Attempt, TurnSettings
 from turn.turns import Turns
 
@@ -92,7 +92,7 @@ class Process:
         self._dies_at = dies_at
         self._loop = asyncio.get_running_loop()
         self._options = {"acquire_timeout": 0.0, "lease": LEASE, "probe": certainly_dead, **options}
-        self.sessions = Sessions(self._manager, self._agent)
+        self.sessions = TurnSessions(self._manager, self._agent)
         self.turns = Turns(self.sessions, world, self._post, TurnSettings(APPROVAL_SECONDS, world.wall_clock))
 
     async def take(self, delivery: Delivery, *, repeated: bool = False, seconds: float = HOUR) -> None:

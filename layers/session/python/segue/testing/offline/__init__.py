@@ -1,11 +1,11 @@
 """Offline models of voice and text, for development and tests: no account, no network, no cost.
 
-    answers            a table of sentences and what is answered to each
     history            the history as a strict provider checks it
+    answers            a table of sentences and what is answered to each
     tone_scale, tones  the tones that stand in for speech
     ledger             a log of everything heard and said
-    response           one spoken response
     output_queue       events on their way to the reader
+    response           one spoken response
     connection         one connection, from start to stop
     voice_model        a ``BidiModel``; needs ``strands-agents[bidi]``
     text_model         a ``Model`` for an ``Agent``

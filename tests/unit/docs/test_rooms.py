@@ -1,0 +1,146 @@
+"""CONTRIBUTING.md's rules on rooms: imports point downwards, rooms stay small, a class name stands once."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+
+LIBRARY = ROOT / "layers/session/python"
+FUNCTIONS = ROOT / "functions"
+
+ORDER = {
+    "segue": "errors ids clock environment storage lease journal history session strands admin cli",
+    "benchmarks": "measuring sessions wire scale",
+    "worker": "aws telemetry providers conversation hosting",
+}
+"""Rooms in the order of their imports: each imports only rooms that stand before it."""
+
+LARGEST = 18
+"""Modules in a folder at most; more of them cannot be surveyed."""
+
+ROWS = {"functions/worker/providers"}
+"""Folders that are a row of alike modules, one a provider, and not a room."""
+
+
+def sources(*folders: str) -> Iterator[Path]:
+    for folder in folders:
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            if "dependencies" not in path.parts and "node_modules" not in path.parts:
+                yield path
+
+
+def module_of(path: Path, root: Path) -> str:
+    return ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
+
+
+ROOMS = ("storage", "lease", "journal", "history", "session", "strands", "admin", "testing/offline")
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Names that a module imports when it runs, also those of functions, but not those for type checkers only."""
+
+    def visit(node: ast.AST) -> Iterator[str]:
+        for child in ast.iter_child_nodes(node):
+            match child:
+                case ast.If(test=ast.Name(id="TYPE_CHECKING")):
+                    continue
+                case ast.Import(names=names):
+                    yield from (each.name for each in names)
+                case ast.ImportFrom(module=str() as module, names=names):
+                    yield from (f"{module}.{each.name}" for each in names)
+                    yield module
+            yield from visit(child)
+
+    yield from visit(ast.parse(path.read_text(encoding="utf-8")))
+
+
+def graph(root: Path, *folders: str) -> dict[str, set[str]]:
+    modules = {module_of(path, root): path for path in sources(*folders)}
+    return {name: {each for each in imported(path) if each in modules} - {name} for name, path in modules.items()}
+
+
+GRAPHS = {
+    "library": graph(LIBRARY, "layers/session/python/segue"),
+    "functions": graph(FUNCTIONS, "functions"),
+    "project": graph(ROOT, "infra", "local", "benchmarks"),
+}
+
+
+@pytest.mark.parametrize("part", GRAPHS)
+def test_no_modules_import_each_other_in_a_circle(part: str) -> None:
+    packages = {name: {each for each in found if each + "." not in name} for name, found in GRAPHS[part].items()}
+    try:
+        list(TopologicalSorter(packages).static_order())
+    except CycleError as circle:
+        pytest.fail(" -> ".join(circle.args[1]))
+
+
+@pytest.mark.parametrize("package", ORDER)
+def test_rooms_import_only_rooms_below_them(package: str) -> None:
+    order = ORDER[package].split()
+    upwards = []
+    for name, found in {name: found for each in GRAPHS.values() for name, found in each.items()}.items():
+        for other in found:
+            rooms = [each.split(".")[1] for each in (name, other) if each.startswith(f"{package}.")]
+            if len(rooms) == 2 and set(rooms) <= set(order) and order.index(rooms[1]) > order.index(rooms[0]):
+                upwards.append(f"{name} imports {other}")
+
+    assert not upwards
+
+
+def listed(page: str) -> list[str]:
+    """The modules that a room's page lists, in its order: the words before the gap of two spaces."""
+    rows = re.findall(r"^ {4}(\w+(?:, \w+)*)  +\S", page, flags=re.MULTILINE)
+    return [name for row in rows for name in row.split(", ")]
+
+
+@pytest.mark.parametrize(
+    "room", ["storage", "lease", "journal", "history", "session", "strands", "admin", "testing/offline"]
+)
+def test_a_rooms_page_lists_its_modules_in_the_order_of_imports(room: str) -> None:
+    folder = LIBRARY / "segue" / room
+    page = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8")), clean=False)
+    names = listed(page or "")
+    package = module_of(folder / "__init__.py", LIBRARY)
+
+    assert sorted(names) == sorted(path.stem for path in folder.glob("*.py") if path.stem != "__init__")
+    for position, name in enumerate(names):
+        later = {f"{package}.{each}" for each in names[position + 1 :]}
+        assert not GRAPHS["library"][f"{package}.{name}"] & later, f"{name} imports what is listed below it"
+
+
+def test_rooms_stay_small() -> None:
+    sizes: dict[str, int] = defaultdict(int)
+    for path in sources("layers/session", "functions", "infra", "local", "benchmarks"):
+        sizes[str(path.parent.relative_to(ROOT))] += path.stem != "__init__"
+
+    assert {folder: size for folder, size in sizes.items() if size > LARGEST and folder not in ROWS} == {}
+
+
+def test_a_class_name_stands_once() -> None:
+    places: dict[str, list[str]] = defaultdict(list)
+    for path in sources("layers/session", "functions"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places[node.name].append(str(path.relative_to(ROOT)))
+
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}
+
+
+def test_only_one_room_imports_what_strands_keeps_private() -> None:
+    private = re.compile(r"strands\.(?:.*\.)?_\w+")
+    found = {
+        str(path.relative_to(ROOT)): sorted(name for name in imported(path) if private.fullmatch(name))
+        for path in sources("layers/session")
+        if "segue/strands/" not in str(path)
+    }
+
+    assert {path: names for path, names in found.items() if names} == {}
