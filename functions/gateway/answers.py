@@ -8,7 +8,6 @@ An answer that does not arrive is counted and nothing else: the frame has had it
 """
 
 import os
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -16,6 +15,7 @@ from aws_lambda_powertools import Logger
 from urllib3 import Timeout
 from urllib3.exceptions import HTTPError
 
+from segue.bounded import BoundedDict
 from segue.wire.frames import Error, Pong, encode_frame
 from shared import kept, metrics
 from shared.management import FORBIDDEN, connection_url
@@ -61,7 +61,7 @@ class Answers:
         self._sign = sign
         self._clock = clock
         self._pool = kept.pool(Timeout(connect=CONNECT_SECONDS, total=TOTAL_SECONDS), hosts=1, connections=8)
-        self._told: OrderedDict[tuple[str, str], float] = OrderedDict()
+        self._told: BoundedDict[tuple[str, str], float] = BoundedDict(REMEMBERED)
 
     def tell(self, connection_id: str, frame: Error | Pong) -> None:
         """Post a frame to a connection; raises nothing for what the network or API Gateway does.
@@ -92,9 +92,6 @@ class Answers:
         if last is not None and now - last < SELDOM_SECONDS:
             return True
         self._told[key] = now
-        self._told.move_to_end(key)
-        if len(self._told) > REMEMBERED:
-            self._told.popitem(last=False)
         return False
 
 

@@ -10,7 +10,6 @@ registry: newest version, most room ──POST /claims──▶ 202: taken
 """
 
 import math
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
@@ -19,12 +18,14 @@ from aws_lambda_powertools import Logger
 from urllib3.exceptions import HTTPError
 
 from gateway.routes import Route
-from gateway.workers import Worker, Workers
+from gateway.workers import Workers
+from segue.bounded import BoundedDict
 from segue.wire.claims import CLAIMS_PATH, CLAIMS_TOKEN_HEADER, Claim, ClientAddress, Reason, encode_claim
 from shared import kept, metrics
 from shared.connections import Binding, ConnectionsTable
 from shared.kept import ReusedConnectionLost
 from shared.metrics import FunctionCount
+from shared.registered_worker import RegisteredWorker
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -84,7 +85,7 @@ class DirectClaims:
                 break
         return None
 
-    def _taken(self, worker: Worker, body: bytes) -> bool | None:
+    def _taken(self, worker: RegisteredWorker, body: bytes) -> bool | None:
         """Post the claim: true if the worker takes it, false if it refuses, None if it does not answer."""
         try:
             try:
@@ -98,7 +99,7 @@ class DirectClaims:
             logger.info("claim refused", worker=worker.worker_id, status=answer.status)
         return answer.status == 202
 
-    def _request(self, worker: Worker, body: bytes) -> urllib3.BaseHTTPResponse:
+    def _request(self, worker: RegisteredWorker, body: bytes) -> urllib3.BaseHTTPResponse:
         return self._pool.request(
             "POST",
             worker.endpoint + CLAIMS_PATH,
@@ -133,7 +134,7 @@ class Claims:
         self._direct = direct
         self._connections = connections
         self._clock = clock
-        self._sent: OrderedDict[str, tuple[float, Route | None]] = OrderedDict()
+        self._sent: BoundedDict[str, tuple[float, Route | None]] = BoundedDict(REMEMBERED)
 
     def send(
         self, connection_id: str, binding: Binding, principal: str, reason: Reason, missed: Route | None = None
@@ -166,9 +167,6 @@ class Claims:
             metrics.count(FunctionCount.CLAIMS_QUEUED)
         metrics.count(FunctionCount.CLAIMS)
         self._sent[binding.session_key] = (now, missed)
-        self._sent.move_to_end(binding.session_key)
-        if len(self._sent) > REMEMBERED:
-            self._sent.popitem(last=False)
         logger.info(
             "claim sent", session=binding.session_key, reason=reason, clients=len(claim.clients), worker=worker or "any"
         )

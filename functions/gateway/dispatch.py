@@ -14,7 +14,6 @@
 A frame with a `seq` is never waited with: the client sends it again, and the next holder asks for it anyway.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -23,6 +22,7 @@ from gateway.claims import Claims
 from gateway.post import Accepted, FramePost, Gone, Outcome, Refused
 from gateway.routes import Route, Routes
 from gateway.turns import TurnsQueue
+from segue.bounded import BoundedDict
 from segue.wire.delivery import Delivery, encode_delivery
 from segue.wire.frames import (
     AnswerInput,
@@ -98,7 +98,7 @@ class Dispatch:
         self._clock = clock
         self._sleep = sleep
         self._turns = turns
-        self._suspects: OrderedDict[Route, float] = OrderedDict()
+        self._suspects: BoundedDict[Route, float] = BoundedDict(SUSPECTS)
 
     def deliver(self, sender: FrameOrigin, frame: ClientFrame) -> Error | None:
         """Bring one frame to the holder; return what the client is told, if anything."""
@@ -166,9 +166,6 @@ class Dispatch:
         outcome = self._post(route, body, repeatable=_is_numbered(frame))
         if outcome == Gone("unreachable"):
             self._suspects[route] = self._clock() + SUSPECT_SECONDS
-            self._suspects.move_to_end(route)
-            if len(self._suspects) > SUSPECTS:
-                self._suspects.popitem(last=False)
         return outcome
 
 

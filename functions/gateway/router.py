@@ -1,7 +1,6 @@
 """Routing of one message: the answer that goes straight back to the client, if any."""
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
@@ -11,6 +10,7 @@ from aws_lambda_powertools import Logger
 from gateway.admission import Admission
 from gateway.dispatch import Dispatch, FrameOrigin
 from gateway.tracing import traced
+from segue.bounded import BoundedDict
 from segue.ids import session_key, valid_id
 from segue.wire.frames import ClientFrame, Error, FrameError, Hello, Ping, Pong, decode_client_frame, error_frame
 from segue.wire.rate import FrameRate
@@ -53,7 +53,7 @@ class Router:
         self._rate = rate
         self._principals = principals
         self._wall_clock = wall_clock
-        self._bound: OrderedDict[str, FrameOrigin] = OrderedDict()
+        self._bound: BoundedDict[str, FrameOrigin] = BoundedDict(REMEMBERED)
 
     def receive(self, connection_id: str, message: str) -> Error | Pong | None:
         """Take one message of a connection; return what the client is told at once, if anything."""
@@ -76,9 +76,8 @@ class Router:
         return sender if isinstance(sender, Error) else self._dispatch.deliver(sender, frame)
 
     def _sender(self, connection_id: str) -> FrameOrigin | Error:
-        sender = self._bound.get(connection_id)
+        sender = self._bound.use(connection_id)
         if sender:
-            self._bound.move_to_end(connection_id)
             return self._refusal(sender) or sender
         connection = self._connections.find(connection_id)
         if connection is None:
@@ -137,7 +136,4 @@ class Router:
     def _remember(self, connection: Connection, binding: Binding) -> FrameOrigin:
         sender = FrameOrigin(connection.connection_id, connection.principal, connection.token_expires_at, binding)
         self._bound[sender.connection_id] = sender
-        self._bound.move_to_end(sender.connection_id)
-        if len(self._bound) > REMEMBERED:
-            self._bound.popitem(last=False)
         return sender

@@ -7,10 +7,11 @@ Of the item only what makes a route is read, whatever its schema: workers are de
 still one version behind routes to them.
 """
 
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
+
+from segue.bounded import BoundedDict
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -40,15 +41,11 @@ class Routes:
         """
         self._client = client
         self._table = table
-        self._remembered: OrderedDict[str, Route] = OrderedDict()
+        self._remembered: BoundedDict[str, Route] = BoundedDict(REMEMBERED)
 
     def find(self, session_key: str) -> Route | None:
         """The remembered route, or the one on the lease; `None` if the session has no holder."""
-        route = self._remembered.get(session_key)
-        if route:
-            self._remembered.move_to_end(session_key)
-            return route
-        return self.read(session_key)
+        return self._remembered.use(session_key) or self.read(session_key)
 
     def read(self, session_key: str) -> Route | None:
         """The route on the lease now; remembered from here on."""
@@ -61,8 +58,6 @@ class Routes:
         if route is None:
             return None
         self._remembered[session_key] = route
-        if len(self._remembered) > REMEMBERED:
-            self._remembered.popitem(last=False)
         return route
 
     def _route(self, attributes: "Mapping[str, AttributeValueTypeDef]") -> Route | None:

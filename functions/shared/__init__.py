@@ -1,9 +1,12 @@
 """Parts that the gateway, the voice workers, the text function and the janitor share. It imports none of them.
 
     log                the process's JSON logger
+    background         tasks that no caller waits for, and the first of several
     metrics            counts and measures of the functions, as log lines (Embedded Metric Format)
     clients            AWS clients, made once a process, and conditional writes with them
     connections        the connections table
+    registered_worker  workers in it, as the gateway and other workers read them
+    encoding           messages for clients, of one frame or several
     principal          the one name that a caller's sessions are kept under
     subprotocol        the protocol's name and the token in `Sec-WebSocket-Protocol`
     tokens             JSON Web Tokens of one issuer, checked against its published keys

@@ -10,13 +10,14 @@ The frame made from the event shows record 41 and may leave when 42 records are 
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
 from strands.hooks import HookRegistry, MessageAddedEvent, MessageUpdatedEvent
 
+from segue.bounded import BoundedDict
 from shared.messages import bidi_metadata, text_of
 
 BEFORE_THE_MANAGER: Final = -1_000_000
@@ -52,8 +53,8 @@ class Marks:
         """
         self._record_of = record_of
         self._position = position
-        self._tools: OrderedDict[str, Mark] = OrderedDict()
-        self._messages: OrderedDict[str, Mark] = OrderedDict()
+        self._tools: BoundedDict[str, Mark] = BoundedDict(_KEPT)
+        self._messages: BoundedDict[str, Mark] = BoundedDict(_KEPT)
         self._blocks: deque[tuple[str, str, str, Mark]] = deque(maxlen=_KEPT)
 
     def register(self, hooks: HookRegistry) -> None:
@@ -117,11 +118,11 @@ class Marks:
     def _added(self, event: Any) -> None:
         message, mark = event.message, self._mark(event.message)
         if bidi_metadata(message).get("kind") == "tool_result":
-            _remember(self._messages, message.get("tracking_id", ""), mark)
+            self._messages[message.get("tracking_id", "")] = mark
         for block in message["content"]:
             # BidiAgent records a tool call twice: when it is made, and again next to its result. The first counts.
             if "toolUse" in block and block["toolUse"]["toolUseId"] not in self._tools:
-                _remember(self._tools, block["toolUse"]["toolUseId"], mark)
+                self._tools[block["toolUse"]["toolUseId"]] = mark
 
     def _updated(self, event: Any) -> None:
         metadata = bidi_metadata(event.message)
@@ -133,9 +134,3 @@ class Marks:
                 self._mark(event.message),
             )
             self._blocks.append(entry)
-
-
-def _remember(kept: OrderedDict[str, Mark], key: str, mark: Mark) -> None:
-    kept[key] = mark
-    while len(kept) > _KEPT:
-        kept.popitem(last=False)

@@ -5,7 +5,6 @@ take ── kept, and no record since ──▶ resumed: two requests to the loc
 """
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -16,6 +15,7 @@ from strands.hooks import BeforeToolsEvent, MessageAddedEvent
 from strands.middleware.stages import InvokeModelStage
 
 from segue import SegueError, SessionFenced
+from segue.bounded import BoundedDict
 from segue.strands.manager import GuardedSessionManager
 from shared import metrics
 from shared.metrics import FunctionCount, FunctionTime
@@ -81,8 +81,7 @@ class TurnSessions:
         """
         self._new_manager = new_manager
         self._new_agent = new_agent
-        self._limit = kept
-        self._kept: OrderedDict[str, TextSession] = OrderedDict()
+        self._kept: BoundedDict[str, TextSession] = BoundedDict(kept)
 
     async def take(self, session_key: str) -> TextSession:
         """Hold a session, as it is now.
@@ -115,8 +114,6 @@ class TurnSessions:
         session.on_durable = _nobody
         await session.manager.close(seconds)
         self._kept[session.manager.session_key] = session
-        while len(self._kept) > self._limit:
-            self._kept.popitem(last=False)
 
     async def release(self, session: TextSession, seconds: float | None = None) -> None:
         """Release a session after a turn that did not go well: its agent may be ahead of the journal, or behind.

@@ -11,9 +11,9 @@ import msgspec
 from aws_lambda_powertools import Logger
 
 from segue.wire.claims import ClientAddress
-from segue.wire.cutting import encode_remnant
-from segue.wire.frames import FrameError, ServerFrame, encode_frame
+from segue.wire.frames import ServerFrame
 from segue.wire.output import OutputNumbering
+from shared.encoding import encode_message
 from turn.post import MessageOutcome, MessagePost
 
 logger = Logger()
@@ -86,16 +86,8 @@ class Speaker:
         while (frame := await queue.get()) is not None:
             if not self._may_speak():
                 return MessageOutcome.FAILED
-            message = _encoded(self._numbering.stamp(address.client_id, frame))
+            message = encode_message([self._numbering.stamp(address.client_id, frame)], address.connection_id)
             outcome = await asyncio.to_thread(self._post, address.connection_id, message)
             if outcome is not MessageOutcome.DELIVERED:
                 return outcome
         return MessageOutcome.DELIVERED
-
-
-def _encoded(frame: ServerFrame) -> bytes:
-    try:
-        return encode_frame(frame).encode()
-    except FrameError:
-        logger.warning("a frame is too large and is cut short", frame=type(frame).__name__)
-        return encode_remnant(frame).encode()

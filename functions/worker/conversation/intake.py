@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
+from segue.bounded import BoundedDict
 from segue.lease.item import Known
 from segue.wire.audio import AudioLimits
 from segue.wire.frames import MAX_FRAME_BYTES, AudioInput, FrameError, InputFrame
@@ -97,7 +98,7 @@ class Intake:
         self._known = known
         self._limit = limit
         self._limits = limits
-        self._clients: OrderedDict[str, _Client] = OrderedDict()
+        self._clients: BoundedDict[str, _Client] = BoundedDict(CLIENTS)
         self._queue: deque[Said] = deque()
         self._queued_bytes = 0
         self._arrived = asyncio.Event()
@@ -189,9 +190,8 @@ class Intake:
             self._arrived.set()
 
     def _client(self, client_id: str) -> _Client:
-        if client_id not in self._clients:
-            self._clients[client_id] = _Client(Receiver(self._known(client_id), size=kept_bytes), self._limits())
-        self._clients.move_to_end(client_id)
-        while len(self._clients) > CLIENTS:
-            self._clients.popitem(last=False)
-        return self._clients[client_id]
+        client = self._clients.use(client_id)
+        if client is None:
+            client = _Client(Receiver(self._known(client_id), size=kept_bytes), self._limits())
+            self._clients[client_id] = client
+        return client

@@ -22,20 +22,18 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Final, Protocol
 
-from segue.wire.cutting import encode_remnant
 from segue.wire.frames import (
     AudioOutput,
-    FrameError,
     InputAck,
     Ready,
     Received,
     Resume,
     ServerFrame,
     Transcript,
-    encode_batch,
     fitting,
 )
 from segue.wire.memory import kept_bytes
+from shared.encoding import encode_message
 from shared.log import logger
 from worker.aws.poster import PostOutcome
 from worker.telemetry.metrics import Count, metrics
@@ -189,7 +187,7 @@ class Outbox:
 
     async def _send(self, batch: list[ServerFrame]) -> bool:
         """Post frames until the outcome is known; False ends the outbox."""
-        message = self._encoded(batch)
+        message = encode_message(batch, self.connection_id)
         pause = FIRST_PAUSE_SECONDS
         while self._may_speak():
             if self._piled_up:
@@ -206,14 +204,6 @@ class Outbox:
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
         return False
-
-    def _encoded(self, batch: list[ServerFrame]) -> bytes:
-        try:
-            return encode_batch(batch).encode()
-        except FrameError:  # what is too large goes alone
-            kind = type(batch[0]).__name__
-            logger.error("a frame is too large and is cut short", connection=self.connection_id, frame=kind)
-            return encode_remnant(batch[0]).encode()
 
     def _next_batch(self) -> list[ServerFrame]:
         """Take what goes into the next message."""

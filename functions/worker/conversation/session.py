@@ -17,6 +17,7 @@ from segue.wire.claims import ClientAddress
 from segue.wire.delivery import Delivery
 from segue.wire.frames import AnswerInput, AudioInput, Bye, FrameError, Hello, ImageInput, TextInput
 from segue.wire.rate import FrameRate
+from shared.background import BackgroundTasks
 from shared.log import logger
 from worker.conversation.audience import Arrival, Audience
 from worker.conversation.input import Input
@@ -88,7 +89,7 @@ class HostedSession:
         self._asked: dict[str, int] = {}
         self._feeding: asyncio.Task[None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self._endings: set[asyncio.Task[None]] = set()
+        self._endings = BackgroundTasks()
         self._ending = asyncio.Lock()
 
     @property
@@ -309,9 +310,7 @@ class HostedSession:
 
     def _soon(self, ending: Coroutine[Any, Any, None]) -> None:
         """Run an ending in a task of its own, because it ends the tasks that may have called for it."""
-        task = asyncio.create_task(ending, name=f"ending {self.key}")
-        self._endings.add(task)
-        task.add_done_callback(self._endings.discard)
+        self._endings.start(ending, f"ending {self.key}")
 
     async def _stop_agent(self) -> None:
         """Stop the agent, once, which flushes and releases if that was not done."""

@@ -14,14 +14,14 @@ Who writes a session is decided by its guard item alone, so a claim that comes t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import msgspec
 
 from segue import SessionHeld, StorageUnavailable
 from segue.storage.answers import AWS_ERRORS, reason_of
 from segue.wire.claims import Claim, ClaimError, decode_claim
+from shared.background import BackgroundTasks, first_of
 from shared.log import logger
 from worker.aws.claims_queue import QueuedClaim
 from worker.hosting.host import Host, NoRoom
@@ -57,7 +57,7 @@ class ClaimTaker:
         self._queue = queue
         self._host = host
         self._leaving = asyncio.Event()
-        self._taking: set[asyncio.Task[None]] = set()
+        self._taking = BackgroundTasks()
         self._polling: asyncio.Task[None] | None = None
 
     def start(self) -> asyncio.Task[None]:
@@ -77,7 +77,7 @@ class ClaimTaker:
         """
         self._may_take(claim)
         logger.debug("claim posted", session=claim.session_key, reason=claim.reason)
-        self._keep(self._take_offered(claim))
+        self._taking.start(self._take_offered(claim), "claim")
 
     async def prepare(self, claim: Claim) -> int:
         """Make a session ready for its predecessor, and say for how many records.
@@ -101,17 +101,11 @@ class ClaimTaker:
                 # The clients' next frames find no holder, and the gateway claims.
                 logger.warning("a claim could not be passed on", reason=reason_of(error))
 
-    def _keep(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work, name="claim")
-        self._taking.add(task)
-        task.add_done_callback(self._taking.discard)
-
     async def stopped(self) -> None:
         """Wait for the last poll, after ``stop``, and for what was being taken."""
         if self._polling is not None:
             await asyncio.wait({self._polling})
-        if self._taking:
-            await asyncio.wait(self._taking)
+        await self._taking.done()
 
     async def _poll(self) -> None:
         while await self._has_room():
@@ -122,18 +116,12 @@ class ClaimTaker:
                 await asyncio.sleep(PAUSE_SECONDS)
                 continue
             for claim in received:
-                self._keep(self._settle(claim))
+                self._taking.start(self._settle(claim), "claim")
             await asyncio.sleep(0)  # lets them take their room before it is counted again
 
     async def _has_room(self) -> bool:
         """Wait for room; False once the worker is leaving."""
-        room = asyncio.ensure_future(self._host.until_room())
-        leaving = asyncio.ensure_future(self._leaving.wait())
-        try:
-            await asyncio.wait({room, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            room.cancel()
-            leaving.cancel()
+        await first_of(self._host.until_room(), self._leaving.wait())
         return not self._leaving.is_set()
 
     async def _settle(self, queued: QueuedClaim) -> None:

@@ -13,6 +13,7 @@ import contextlib
 from collections.abc import Coroutine
 from typing import Any, Final
 
+from shared.background import first_of
 from shared.log import logger
 from worker.conversation.session import HostedSession
 from worker.hosting.claims import ClaimSource, ClaimTaker
@@ -121,19 +122,8 @@ class Drain:
 
     async def _until_settled(self, session: HostedSession) -> None:
         """Wait for a session that is on its way in or out to be open or gone."""
-        opened = asyncio.ensure_future(self._host.until_opened())
-        ended = asyncio.ensure_future(session.ended.wait())
-        try:
-            await asyncio.wait({opened, ended}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            opened.cancel()
-            ended.cancel()
+        await first_of(self._host.until_opened(), session.ended.wait())
 
     async def _bounded(self, work: Coroutine[Any, Any, Any], seconds: float) -> None:
         """Wait for ``work``, but no longer than ``seconds`` and not when in a hurry."""
-        task, hurry = asyncio.ensure_future(work), asyncio.ensure_future(self._hurry.wait())
-        try:
-            await asyncio.wait({task, hurry}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            task.cancel()
-            hurry.cancel()
+        await first_of(work, self._hurry.wait(), timeout=seconds)

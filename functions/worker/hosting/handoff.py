@@ -26,9 +26,9 @@ from segue import SegueError
 from segue.storage.answers import AWS_ERRORS, reason_of
 from segue.wire.claims import Claim
 from shared.log import logger
+from shared.registered_worker import RegisteredWorker
 from worker.conversation.session import HostedSession
 from worker.hosting.claims import ClaimSource
-from worker.hosting.registry import Peer
 from worker.hosting.successors import Promise
 from worker.telemetry.metrics import Count, metrics
 
@@ -63,11 +63,11 @@ class Bounded(Protocol):
 class Finder(Protocol):
     """Finds successors; see ``worker.hosting.successors.Successors``."""
 
-    async def prepare(self, claim: Claim, again: Peer | None = None) -> Promise | None:
+    async def prepare(self, claim: Claim, again: RegisteredWorker | None = None) -> Promise | None:
         """Have a session made ready."""
         ...
 
-    async def take(self, peer: Peer, claim: Claim) -> bool:
+    async def take(self, peer: RegisteredWorker, claim: Claim) -> bool:
         """Say that it is free."""
         ...
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
 
@@ -13,6 +13,7 @@ from segue import SessionFenced
 from segue.ids import session_key
 from segue.wire.claims import Claim
 from shared.approvals import BY_VOICE
+from shared.background import BackgroundTasks
 from shared.log import logger
 from worker.conversation.model_start import Beginning
 from worker.conversation.outbox import ConnectionPoster
@@ -68,7 +69,7 @@ class Host:
         self._shown: dict[bytes, HostedSession] = {}
         self._opening: dict[str, asyncio.Task[None]] = {}
         self._lingering: dict[str, asyncio.TimerHandle] = {}
-        self._endings: set[asyncio.Task[None]] = set()
+        self._endings = BackgroundTasks()
         self._room_changed = asyncio.Event()
         self.preparations = Preparations(self._room_changed.set)
         self.on_held: Callable[[str], None] = lambda _: None
@@ -259,12 +260,7 @@ class Host:
         self._lingering.pop(session.key, None)
         if not session.clients:
             logger.info("no client came back", session=session.key, epoch=session.epoch)
-            self._keep(session.stop())
-
-    def _keep(self, work: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(work)
-        self._endings.add(task)
-        task.add_done_callback(self._endings.discard)
+            self._endings.start(session.stop(), f"ending {session.key}")
 
 
 def _digest(token: bytes) -> bytes:

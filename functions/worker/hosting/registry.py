@@ -17,11 +17,11 @@ import asyncio
 import secrets
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from segue.storage.answers import AWS_ERRORS, reason_of
 from shared.log import logger
+from shared.registered_worker import RegisteredWorker, with_room
 from worker.hosting.deployments import announced, number_of
 
 if TYPE_CHECKING:
@@ -30,35 +30,11 @@ if TYPE_CHECKING:
 BEAT_SECONDS: Final = 3.0
 """As often as a lease's heartbeat: how old the room of an item may be."""
 
-FRESH_SECONDS: Final = 10.0
-"""Three beats. By two machines' wall clocks: if they disagree, only the order in which workers are asked is worse."""
-
 FORGET_SECONDS: Final = 120
 """A dead worker's item goes after this, by DynamoDB's TTL."""
 
 HELD_SECONDS: Final = 24 * 60 * 60
 """The same for what a worker holds: far longer than any call, since it is written once."""
-
-
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """Another worker, as it describes itself.
-
-    Attributes:
-        worker_id: Who it is.
-        endpoint: Where it takes frames and claims.
-        claims_token: What callers with a claim show.
-        version: Its deployment's place; sorts newest last.
-        room: How many more sessions it took, at its last beat.
-        fresh: Whether that was a moment ago.
-    """
-
-    worker_id: str
-    endpoint: str
-    claims_token: str = field(repr=False)
-    version: str
-    room: int
-    fresh: bool = True
 
 
 class Registry:
@@ -140,7 +116,7 @@ class Registry:
         """Take the item away. Failing is harmless: the TTL does it later."""
         await self._forgivingly(self._dynamodb.delete_item, Key=self._key())
 
-    async def others(self) -> list[Peer]:
+    async def others(self) -> list[RegisteredWorker]:
         """Read who else is there and has room. What a killed one left does not count, though the TTL deletes days late.
 
         Raises:
@@ -154,10 +130,7 @@ class Registry:
             ExpressionAttributeValues={":workers": {"S": "workers"}},
             ConsistentRead=True,
         )
-        now = time.time()
-        alive = [item for item in answer["Items"] if int(item["expires_at"]["N"]) > now]
-        found = [_peer(item, now) for item in alive if "claims_token" in item]
-        return [peer for peer in found if peer.room > 0 and peer.worker_id != self._worker_id]
+        return [peer for peer in with_room(answer["Items"], time.time()) if peer.worker_id != self._worker_id]
 
     async def holds(self, session_key: str) -> None:
         """Note that this worker holds a session. Failing is harmless: the session's next frame finds it out as well."""
@@ -216,18 +189,6 @@ class Notes:
     def _done(self, session_key: str, task: asyncio.Task[None]) -> None:
         if self._writing.get(session_key) is task:
             del self._writing[session_key]
-
-
-def _peer(item: dict[str, Any], now: float) -> Peer:
-    seen_at = float(item["seen_at"]["N"]) if "seen_at" in item else 0.0
-    return Peer(
-        worker_id=item["sk"]["S"],
-        endpoint=item["endpoint"]["S"],
-        claims_token=item["claims_token"]["S"],
-        version=item["version"]["S"],
-        room=int(item["room"]["N"]),
-        fresh=now - seen_at < FRESH_SECONDS,
-    )
 
 
 def _in(seconds: int) -> dict[str, str]:

@@ -17,6 +17,7 @@ from typing import Any, Final
 from strands.bidi import BidiAgent
 
 from shared.approvals import BY_VOICE
+from shared.background import BackgroundTasks
 from shared.log import logger
 from worker.conversation.model_start import Beginning
 from worker.conversation.session_manager import Manager
@@ -92,7 +93,7 @@ class Preparations:
         self._on_change = on_change
         self._making: dict[str, asyncio.Task[int]] = {}
         self._ready: dict[str, tuple[Preparation, asyncio.TimerHandle]] = {}
-        self._discarding: set[asyncio.Task[None]] = set()
+        self._discarding = BackgroundTasks()
 
     @property
     def keys(self) -> set[str]:
@@ -129,9 +130,7 @@ class Preparations:
     def discard(self, ready: Preparation | None) -> None:
         """Throw something away, in the background."""
         if ready is not None:
-            task = asyncio.create_task(ready.discard(), name="discard")
-            self._discarding.add(task)
-            task.add_done_callback(self._discarding.discard)
+            self._discarding.start(ready.discard(), "discard")
 
     async def clear(self) -> None:
         """Throw everything away, because this worker is leaving itself."""
@@ -141,8 +140,7 @@ class Preparations:
         await asyncio.gather(*making, return_exceptions=True)
         for key in list(self._ready):
             self.discard(self.take(key))
-        if self._discarding:
-            await asyncio.wait(self._discarding)
+        await self._discarding.done()
 
     async def _make(self, key: str, making: Coroutine[Any, Any, Preparation]) -> int:
         try:

@@ -25,7 +25,7 @@ import aiohttp
 from segue.storage.answers import AWS_ERRORS, reason_of
 from segue.wire.claims import CLAIMS_PATH, CLAIMS_TOKEN_HEADER, Claim, ClaimError, decode_prepared, encode_claim
 from shared.log import logger
-from worker.hosting.registry import Peer
+from shared.registered_worker import RegisteredWorker
 
 CANDIDATES: Final = 3
 """Workers that may refuse one session. The queue finds one as well, a little later."""
@@ -63,21 +63,21 @@ class Promise:
         head: The records that it is ready for; if there are more, it has to begin anew.
     """
 
-    peer: Peer
+    peer: RegisteredWorker
     head: int
 
 
 class Successors:
     """Finds them and talks with them. Use as an async context manager."""
 
-    def __init__(self, others: Callable[[], Awaitable[list[Peer]]]) -> None:
+    def __init__(self, others: Callable[[], Awaitable[list[RegisteredWorker]]]) -> None:
         """Keep where to look.
 
         Args:
             others: Reads the registry, without this worker.
         """
         self._others = others
-        self._peers: list[Peer] = []
+        self._peers: list[RegisteredWorker] = []
         self._looked_at = -float("inf")
         self._looking = asyncio.Lock()
         self._given: Counter[str] = Counter()
@@ -91,7 +91,7 @@ class Successors:
         if self._http is not None:
             await self._http.close()
 
-    async def prepare(self, claim: Claim, again: Peer | None = None) -> Promise | None:
+    async def prepare(self, claim: Claim, again: RegisteredWorker | None = None) -> Promise | None:
         """Have a session made ready by the best worker that can.
 
         Args:
@@ -118,12 +118,12 @@ class Successors:
                 break
         return None
 
-    async def take(self, peer: Peer, claim: Claim) -> bool:
+    async def take(self, peer: RegisteredWorker, claim: Claim) -> bool:
         """Tell a worker that a session is free for it; False if it does not take it."""
         status, _ = await self._post(peer, claim, TAKE_SECONDS)
         return status == 202
 
-    async def _candidates(self, again: Peer | None) -> list[Peer]:
+    async def _candidates(self, again: RegisteredWorker | None) -> list[RegisteredWorker]:
         if again is not None:
             self._given[again.worker_id] -= 1
             return [again]
@@ -133,7 +133,7 @@ class Successors:
         peers.sort(key=lambda peer: (peer.fresh, peer.version, peer.room - self._given[peer.worker_id]), reverse=True)
         return peers
 
-    async def _known(self) -> list[Peer]:
+    async def _known(self) -> list[RegisteredWorker]:
         async with self._looking:
             now = asyncio.get_running_loop().time()
             if now - self._looked_at > LOOK_AGAIN_SECONDS:
@@ -146,7 +146,7 @@ class Successors:
                 self._looked_at = now
             return self._peers
 
-    async def _post(self, peer: Peer, claim: Claim, seconds: float) -> tuple[int | None, bytes]:
+    async def _post(self, peer: RegisteredWorker, claim: Claim, seconds: float) -> tuple[int | None, bytes]:
         """Send a claim; the status is None if no connection was made."""
         if self._http is None:
             raise RuntimeError("not open: use it as an async context manager")

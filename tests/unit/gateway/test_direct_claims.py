@@ -7,8 +7,9 @@ from types import SimpleNamespace
 import pytest
 
 from gateway import claims
-from gateway.workers import FRESH_SECONDS, Workers
+from gateway.workers import Workers
 from segue.wire.frames import Hello, encode_frame
+from shared.registered_worker import FRESH_SECONDS
 from tests.unit.gateway.conftest import Worker
 
 

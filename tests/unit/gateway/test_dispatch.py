@@ -419,10 +419,10 @@ def test_an_endpoint_that_is_no_address_is_no_crash(gateway, deliver):
 
 
 @pytest.mark.slow
-def test_what_a_warm_function_remembers_is_bounded(gateway, worker, monkeypatch):
-    for name in ("gateway.routes.REMEMBERED", "gateway.claims.REMEMBERED", "gateway.dispatch.SUSPECTS"):
-        monkeypatch.setattr(name, 2)
+def test_what_a_warm_function_remembers_is_bounded(gateway, worker):
     dispatch = gateway.router._dispatch
+    for remembered in (gateway.routes._remembered, dispatch._suspects, dispatch._claims._sent):
+        remembered.most = 2
     dispatch._post = lambda route, body, repeatable: Gone("unreachable")
     for number in range(5):
         key = f"alice/{number}"

@@ -1,4 +1,4 @@
-"""Variables: read once, and the one that is missing is named."""
+"""Variables: read once, and all that are missing or wrong are named."""
 
 from pathlib import Path
 
@@ -53,8 +53,17 @@ def test_the_missing_variable_is_named(missing, how):
 
 def test_a_wrong_value_is_refused():
     for limit in ("none", "0", "101"):
-        with pytest.raises(EnvironmentInvalid, match="sessions_per_principal"):
+        with pytest.raises(EnvironmentInvalid, match="SEGUE_SESSIONS_PER_PRINCIPAL is wrong"):
             read_environment(MessageEnvironment, COMPLETE | {"SEGUE_SESSIONS_PER_PRINCIPAL": limit})
+
+
+def test_all_that_is_missing_or_wrong_is_named_at_once():
+    environ = {"SEGUE_LOCK_TABLE": "l", "SEGUE_MANAGEMENT_ENDPOINT": "https://api", "SEGUE_FRAME_BURST": "many"}
+    with pytest.raises(EnvironmentInvalid) as caught:
+        read_environment(MessageEnvironment, environ)
+    for problem in ("CONNECTIONS_TABLE is missing", "CLAIMS_QUEUE_URL is missing", "FRAME_BURST is wrong"):
+        assert f"SEGUE_{problem}" in str(caught.value)
+    assert "LOCK_TABLE" not in str(caught.value)
 
 
 def test_limits_may_be_changed():

@@ -176,8 +176,8 @@ def test_a_warm_function_reads_a_bound_connection_once(gateway, worker, say, mon
 
 
 @pytest.mark.slow
-def test_what_a_warm_function_remembers_is_bounded(gateway, worker, say, monkeypatch):
-    monkeypatch.setattr("gateway.router.REMEMBERED", 2)
+def test_what_a_warm_function_remembers_is_bounded(gateway, worker, say):
+    gateway.router._bound.most = 2
     gateway.hold("alice/s", worker)
     for number in range(5):
         gateway.open(f"n{number}", "alice")

@@ -15,6 +15,7 @@ from segue.wire import frames
 from segue.wire.claims import CLAIMS_PATH, CLAIMS_TOKEN_HEADER, encode_claim
 from segue.wire.frames import InputAck, Ready
 from shared.messages import unanswered
+from shared.registered_worker import RegisteredWorker
 from tests.support.memory_manager import Latch, kind_of
 from tests.support.scripted_model import spoken
 from tests.support.waiting import eventually, promptly
@@ -24,7 +25,6 @@ from worker.hosting import standby as preparation_module
 from worker.hosting.claims import ClaimTaker
 from worker.hosting.drain import Drain
 from worker.hosting.host import Host
-from worker.hosting.registry import Peer
 from worker.hosting.successors import Successors
 from worker.server import Listener, Status
 
@@ -62,8 +62,8 @@ class Worker:
         await self._listener.close()
 
     @property
-    def peer(self) -> Peer:
-        return Peer(self.name, self.endpoint, self.token, self.version, self.host.room)
+    def peer(self) -> RegisteredWorker:
+        return RegisteredWorker(self.name, self.endpoint, self.token, self.version, self.host.room)
 
     @property
     def session(self) -> Any:
@@ -85,7 +85,7 @@ async def new(world) -> AsyncIterator[Worker]:
 
 
 async def drain(old: Worker, *others: Worker) -> None:
-    async def peers() -> list[Peer]:
+    async def peers() -> list[RegisteredWorker]:
         return [other.peer for other in others if other.host.room]
 
     async with Successors(peers) as successors:
@@ -346,15 +346,15 @@ async def test_a_claim_without_room_is_refused(world, new):
 async def test_the_newest_version_comes_first_then_most_room(monkeypatch):
     asked: list[str] = []
 
-    async def peers() -> list[Peer]:
+    async def peers() -> list[RegisteredWorker]:
         return [
-            Peer(name, f"http://127.0.0.1:9/{name}", "t", version, room)
+            RegisteredWorker(name, f"http://127.0.0.1:9/{name}", "t", version, room)
             for name, version, room in (("a", "1", 40), ("b", "2", 3), ("c", "2", 9), ("d", "2", 9), ("e", "1", 5))
         ]
 
     async with Successors(peers) as successors:
 
-        async def post(peer: Peer, *_: Any) -> tuple[int, bytes]:
+        async def post(peer: RegisteredWorker, *_: Any) -> tuple[int, bytes]:
             asked.append(peer.worker_id)
             return 200, b'{"head": 1}'
 
@@ -370,13 +370,16 @@ async def test_the_dead_are_asked_last_and_do_not_count_as_refusals(monkeypatch)
     """Workers of a lost zone stay in the registry with the most room of all, and outnumber the refusals allowed."""
     asked: list[str] = []
 
-    async def peers() -> list[Peer]:
-        dead = [Peer(f"dead{number}", "http://127.0.0.1:9", "t", "2", 40, fresh=number > 0) for number in range(9)]
-        return [*dead, Peer("alive", "http://127.0.0.1:9/alive", "t", "2", 1)]
+    async def peers() -> list[RegisteredWorker]:
+        dead = [
+            RegisteredWorker(f"dead{number}", "http://127.0.0.1:9", "t", "2", 40, fresh=number > 0)
+            for number in range(9)
+        ]
+        return [*dead, RegisteredWorker("alive", "http://127.0.0.1:9/alive", "t", "2", 1)]
 
     async with Successors(peers) as successors:
 
-        async def post(peer: Peer, *_: Any) -> tuple[int | None, bytes]:
+        async def post(peer: RegisteredWorker, *_: Any) -> tuple[int | None, bytes]:
             asked.append(peer.worker_id)
             return (200, b'{"head": 1}') if peer.worker_id == "alive" else (None, b"")
 
@@ -390,13 +393,13 @@ async def test_the_dead_are_asked_last_and_do_not_count_as_refusals(monkeypatch)
 async def test_a_search_among_the_dead_ends(monkeypatch):
     monkeypatch.setattr("worker.hosting.successors.SEARCH_SECONDS", 0.0)
 
-    async def peers() -> list[Peer]:
-        return [Peer(f"dead{number}", "http://127.0.0.1:9", "t", "2", 40) for number in range(9)]
+    async def peers() -> list[RegisteredWorker]:
+        return [RegisteredWorker(f"dead{number}", "http://127.0.0.1:9", "t", "2", 40) for number in range(9)]
 
     async with Successors(peers) as successors:
         asked: list[str] = []
 
-        async def post(peer: Peer, *_: Any) -> tuple[None, bytes]:
+        async def post(peer: RegisteredWorker, *_: Any) -> tuple[None, bytes]:
             asked.append(peer.worker_id)
             return None, b""
 

@@ -7,7 +7,8 @@ import time
 import boto3
 import pytest
 
-from worker.hosting.registry import FORGET_SECONDS, Notes, Peer, Registry
+from shared.registered_worker import RegisteredWorker
+from worker.hosting.registry import FORGET_SECONDS, Notes, Registry
 
 
 @pytest.fixture
@@ -64,14 +65,14 @@ async def test_the_others_are_those_that_have_room(dynamodb):
     await one.beat("http://a", room=1, sessions=0)
     await two.beat("http://b", room=5, sessions=0)
     await full.beat("http://c", room=0, sessions=40)
-    assert await one.others() == [Peer("w2", "http://b", two.claims_token, "1", 5)]
+    assert await one.others() == [RegisteredWorker("w2", "http://b", two.claims_token, "1", 5)]
     assert one.claims_token != two.claims_token
 
 
 async def test_one_that_missed_its_last_beats_is_known_by_it(dynamodb, monkeypatch):
     one, two = (Registry(dynamodb, "connections", name, "1") for name in ("w1", "w2"))
     await two.beat("http://b", room=5, sessions=0)
-    monkeypatch.setattr("worker.hosting.registry.FRESH_SECONDS", 0.0)
+    monkeypatch.setattr("shared.registered_worker.FRESH_SECONDS", 0.0)
     assert [peer.fresh for peer in await one.others()] == [False]
 
 
@@ -99,4 +100,4 @@ async def test_held_sessions_are_noted_in_order_and_no_caller_waits(dynamodb):
 
 
 def test_a_peer_keeps_its_secret():
-    assert "hush" not in repr(Peer("w", "http://x", "hush", "1", 3))
+    assert "hush" not in repr(RegisteredWorker("w", "http://x", "hush", "1", 3))

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from shared.registered_worker import RegisteredWorker
 from tests.unit.worker.stand_ins import claim
-from worker.hosting.registry import Peer
 from worker.hosting.successors import CANDIDATES, Successors
 
 
@@ -42,13 +42,13 @@ def search(monkeypatch):
     async def among(endpoint: str) -> list[str]:
         asked: list[str] = []
 
-        async def peers() -> list[Peer]:
-            return [Peer(f"w{number}", endpoint, "t", "2", 40) for number in range(9)]
+        async def peers() -> list[RegisteredWorker]:
+            return [RegisteredWorker(f"w{number}", endpoint, "t", "2", 40) for number in range(9)]
 
         async with Successors(peers) as successors:
             post = successors._post
 
-            async def noted(peer: Peer, *rest: Any) -> tuple[int | None, bytes]:
+            async def noted(peer: RegisteredWorker, *rest: Any) -> tuple[int | None, bytes]:
                 asked.append(peer.worker_id)
                 return await post(peer, *rest)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -23,17 +23,20 @@ def read_environment(kind: type[_E], environ: Mapping[str, str] | None = None) -
         environ: Variables; those of the process if left out.
 
     Raises:
-        EnvironmentInvalid: Names the variable.
+        EnvironmentInvalid: Names all variables that are missing or wrong.
     """
     environ = os.environ if environ is None else environ
-    values: dict[str, str] = {}
+    values: dict[str, Any] = {}
+    problems: list[str] = []
     for field in msgspec.structs.fields(kind):
         variable = f"SEGUE_{field.name.upper()}"
-        if environ.get(variable):
-            values[field.name] = environ[variable]
+        if text := environ.get(variable):
+            try:
+                values[field.name] = msgspec.convert(text, type=field.type, strict=False)
+            except msgspec.ValidationError as error:
+                problems.append(f"{variable} is wrong: {error}")
         elif field.required:
-            raise EnvironmentInvalid(f"the environment variable {variable} is missing")
-    try:
-        return msgspec.convert(values, type=kind, strict=False)
-    except msgspec.ValidationError as error:
-        raise EnvironmentInvalid(f"an environment variable is wrong, in lower case without SEGUE_: {error}") from error
+            problems.append(f"{variable} is missing")
+    if problems:
+        raise EnvironmentInvalid(f"the environment does not fit {kind.__name__}: {'; '.join(problems)}")
+    return kind(**values)

@@ -1,9 +1,9 @@
 """Rates of frames: for a sender to keep, and for a receiver to enforce."""
 
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
+from segue.bounded import BoundedDict
 from segue.wire.codes import FrameError
 
 FRAMES_PER_SECOND: Final = 150.0
@@ -65,8 +65,7 @@ class FrameRate:
         self._clock = clock
         self._rate = rate
         self._burst = burst
-        self._senders = senders
-        self._buckets: OrderedDict[str, TokenBucket] = OrderedDict()
+        self._buckets: BoundedDict[str, TokenBucket] = BoundedDict(senders)
 
     def admit(self, sender: str) -> None:
         """Let one frame pass.
@@ -77,9 +76,8 @@ class FrameRate:
         Raises:
             FrameError: `too_fast`; the frame was not taken, and its sender sends it again.
         """
-        bucket = self._buckets.setdefault(sender, TokenBucket(self._rate, self._burst))
-        self._buckets.move_to_end(sender)
-        while len(self._buckets) > self._senders:
-            self._buckets.popitem(last=False)
+        bucket = self._buckets.use(sender)
+        if bucket is None:
+            bucket = self._buckets[sender] = TokenBucket(self._rate, self._burst)
         if not bucket.take(self._clock()):
             raise FrameError("too_fast")
