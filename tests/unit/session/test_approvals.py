@@ -229,3 +229,20 @@ async def test_an_approval_that_is_none_is_named(memory_sessions: Sessions, data
 
     with pytest.raises(JournalCorrupt, match="not a 'approval' record"):
         fold([Record(kind="approval", agent="default", at=0, data=data)])
+
+
+@pytest.mark.parametrize("seconds", [float("inf"), float("nan"), -1, 1e12, "soon", None])
+async def test_a_time_limit_that_is_none_is_refused_and_nothing_is_recorded(
+    memory_sessions: Sessions, seconds: Any
+) -> None:
+    manager = memory_sessions(probe=certainly_dead)
+    await manager.open()
+    agent = built(manager, tool_call("delete", "x", key="X"))
+    await agent.invoke_async("Delete X")
+    before = manager.position
+
+    with pytest.raises(ValueError, match="seconds for an approval"):
+        manager.approvals().ask(seconds)
+
+    assert manager.position == before
+    assert manager.approvals().ask(60).status == "asked"

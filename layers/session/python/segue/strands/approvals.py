@@ -33,6 +33,9 @@ from segue.session.weak_references import WeakAgent
 Inputs = tuple[str, tuple[int, ...]] | None
 """A client and its inputs, which a record is the effect of."""
 
+MOST_SECONDS = 100 * 365 * 86_400
+"""Seconds that an approval may be open, at most: until then there are calendars to show it in."""
+
 Record = Callable[[str, Any, Inputs, dict[str, Any] | None], tuple[int, int]]
 
 
@@ -94,8 +97,16 @@ class Approvals:
         """Queue that people are asked for all that the agent waits for.
 
         Args:
-            seconds: How long they may answer.
+            seconds: How long they may answer: ``MOST_SECONDS`` at most.
+
+        Raises:
+            ValueError: That is no time.
         """
+        limit: Any = seconds
+        if not isinstance(limit, int | float) or not 0 <= limit <= MOST_SECONDS:
+            raise ValueError(
+                f"{seconds!r} seconds for an approval: 0 at least, and {MOST_SECONDS:,} (100 years) at most"
+            )
         return self._add({"status": "asked", "requests": self.unanswered, "seconds": seconds}, None)
 
     def answer(self, responses: Mapping[str, Any], inputs: Inputs = None) -> RecordedApproval:
