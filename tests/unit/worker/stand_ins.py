@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections import defaultdict, deque
 from collections.abc import Callable
 from typing import Any
 
+from strands.bidi.types.events import BidiAudioDeltaEvent
+
 from segue.wire.claims import Claim, ClientAddress
 from segue.wire.delivery import Delivery
-from segue.wire.frames import AudioInput, ClientFrame, Hello, ServerFrame, TextInput, decode_server_message
+from segue.wire.frames import AudioInput, ClientFrame, Hello, ServerFrame, TextInput, Transcript, decode_server_message
+from tests.support.memory_manager import MemorySessionManager
 from tests.support.scripted_model import ScriptedModel
 from worker.aws.poster import PostOutcome
 
@@ -166,3 +170,25 @@ def audio(seq: int | None = None, sample: int = 1) -> AudioInput:
 
 def hello(last_record: int | None = None, *, client_id: str = "c1", connection: int = 1) -> Hello:
     return Hello(session="talk", client_id=client_id, connection=connection, last_record=last_record)
+
+
+def speech(samples: bytes = b"\1\0" * 80) -> BidiAudioDeltaEvent:
+    return BidiAudioDeltaEvent(base64.b64encode(samples).decode(), "pcm", 16000, 1, "a1")
+
+
+def finals(clients: Any, connection_id: str = "k1") -> list[str]:
+    return [frame.text for frame in clients.of(connection_id, Transcript) if frame.final]
+
+
+def said(hosting: Any, words: str) -> bool:
+    """Return true if the agent's history has these words."""
+    return any(block.get("text") == words for message in hosting.agent.messages for block in message["content"])
+
+
+async def taken_over(storage: Any) -> MemorySessionManager:
+    async def dead(_: Any) -> bool:
+        return True
+
+    other = MemorySessionManager(storage=storage, holder="other", probe=dead, acquire_timeout=5.0)
+    await other.open()
+    return other

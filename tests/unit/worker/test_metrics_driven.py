@@ -19,10 +19,9 @@ from tests.support.emf import metrics_told
 from tests.support.memory_manager import Latch
 from tests.support.scripted_model import answered
 from tests.support.waiting import eventually, within
-from tests.unit.worker.stand_ins import HandledModel, address, claim, delivery, text
+from tests.unit.worker.stand_ins import HandledModel, address, claim, delivery, speech, taken_over, text
 from tests.unit.worker.test_claims import FakeQueue
 from tests.unit.worker.test_handoff import Worker, conversation, drain
-from tests.unit.worker.test_session import speech, taken_over
 from worker.conversation import outbox as outbox_module
 from worker.hosting import drain as drain_module
 from worker.hosting.claims import ClaimTaker

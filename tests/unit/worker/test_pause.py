@@ -22,9 +22,8 @@ from segue.wire.frames import (
 from tests.support.memory_manager import S3, Hang, kind_of
 from tests.support.scripted_model import spoken
 from tests.support.waiting import eventually, promptly
-from tests.unit.worker.stand_ins import address, delivery, hello, text
+from tests.unit.worker.stand_ins import address, delivery, hello, speech, text
 from tests.unit.worker.test_drain import Leaving
-from tests.unit.worker.test_session import speech
 from worker.conversation import output_gate
 
 LEASE = LeaseSettings(duration=2.0, heartbeat=0.3, margin=0.3)
