@@ -15,8 +15,8 @@ from benchmarks.wire.figures import Handoffs, Wire
 from local.deployment.outputs import Deployment
 from local.settings import Settings
 from tests.chaos import calls
+from tests.chaos.faults import NO_FAULTS
 from tests.chaos.fleet import LEASE_SECONDS, Fleet
-from tests.chaos.weather import CALM
 
 MODEL_START_S = 0.5
 """Time of a provider to accept a connection with a history: some tenths of a second."""
@@ -86,8 +86,8 @@ async def _faults(
     variables = {"SEGUE_REHEARSAL_LOG": str(model_log), "SEGUE_REHEARSAL_START": str(start_s)}
     settings = replace(where.settings, home=home, worker_environment=variables)
     dice = random.Random(f"{start_s} {redeploys} {kills} {stops}")  # also names the sessions: each has its own
-    plan = calls.Plan(2, redeploys, kills, stops, lines=1, weather=CALM)
-    async with Fleet(settings, where.deployment, 2, CALM, dice) as fleet:
+    plan = calls.Plan(2, redeploys, kills, stops, lines=1, faults=NO_FAULTS)
+    async with Fleet(settings, where.deployment, 2, NO_FAULTS, dice) as fleet:
         outcome = await calls.play(plan, calls.Place(where.deployment, where.token, fleet, model_log, dice), where.say)
     if outcome.problems:
         raise click.ClickException(

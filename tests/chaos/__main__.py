@@ -1,4 +1,4 @@
-"""`python -m tests.chaos`: as many redeployments, kills and stops as wanted, in any weather."""
+"""`python -m tests.chaos`: as many redeployments, kills and stops as wanted, with or without faults."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pathlib import Path
 import click
 
 from tests.chaos.calls import Plan
+from tests.chaos.faults import NO_FAULTS, REQUEST_FAULTS, SOCKET_FAULTS
 from tests.chaos.stage import run
-from tests.chaos.weather import CALM, REQUEST_STORM, SOCKET_STORM
 
 
 @click.command()
@@ -57,8 +57,8 @@ def main(
         kills,
         stops,
         lines,
-        SOCKET_STORM if storm else CALM,
-        calm=not storm,
+        SOCKET_FAULTS if storm else NO_FAULTS,
+        fault_free=not storm,
         partitions=partitions,
         mixed=True,
         last_silence=True,
@@ -71,7 +71,7 @@ def main(
     tell(f"seed {seed}")
     with tempfile.TemporaryDirectory(prefix="segue-chaos-") as scratch:
         outcome = asyncio.run(
-            run(plan, REQUEST_STORM if storm else CALM, random.Random(seed), home or Path(scratch), tell)
+            run(plan, REQUEST_FAULTS if storm else NO_FAULTS, random.Random(seed), home or Path(scratch), tell)
         )
     tell("done")
     click.echo(

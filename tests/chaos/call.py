@@ -14,9 +14,9 @@ from local.demo.caller import Caller
 from local.demo.frames import Frames, read_log
 from local.demo.listener import Listener
 from segue.client import Client, ClientSettings
+from tests.chaos.faults import FaultInjector
 from tests.chaos.plan import Outcome, Place, Plan
 from tests.chaos.relays import SocketRelay
-from tests.chaos.weather import Sky
 from tests.chaos.wire import Wire
 from tests.support.waiting import within
 
@@ -57,8 +57,8 @@ class Call:
         self._place = place
         self._plan = plan
         self._dice = random.Random(place.dice.random())
-        sky, log = Sky(plan.weather, self._dice), place.model_log.with_name(f"{session}.jsonl")
-        self._relay = SocketRelay(place.deployment.websocket_url, sky, log)
+        injector, log = FaultInjector(plan.faults, self._dice), place.model_log.with_name(f"{session}.jsonl")
+        self._relay = SocketRelay(place.deployment.websocket_url, injector, log)
         self._client: Client | None = None
         self._caller: Caller | None = None
         self._companion: tuple[Client, Listener] | None = None
@@ -141,7 +141,7 @@ class Call:
         found = await account.read(self._place.deployment, self.session)
         frames = Frames(self._caller, self.listener, read_log(self._place.model_log), found.spoken)
         problems = [f"lost: {what}" for what in frames.lost] + [f"doubled: {what}" for what in frames.doubled]
-        problems += self.wire.problems(calm=self._plan.calm)
+        problems += self.wire.problems(fault_free=self._plan.fault_free)
         problems += judge_silence(self._caller, self.listener) + self._judge_companion(self.listener)
         epochs = [epoch for _, epoch, _ in found.commits]
         if epochs != sorted(epochs):

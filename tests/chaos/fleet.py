@@ -17,8 +17,8 @@ from local.processes.children import LAYER_WORKER, Guard, base_environment, free
 from local.settings import LOOPBACK, Settings
 from local.workers import worker_process
 from local.workers.worker_process import ORPHAN_GRACE_SECONDS, Worker
+from tests.chaos.faults import FaultInjector, FaultRates
 from tests.chaos.relays import HttpRelay
-from tests.chaos.weather import Sky, Weather
 
 STOP_SECONDS: Final = 120.0
 """Seconds from SIGTERM to SIGKILL, as in the task definition."""
@@ -48,11 +48,11 @@ class Fleet:
     """A service's workers.
 
     Attributes:
-        skies: The weather on each hop, by name.
+        injectors: The injector of faults on each hop, by name.
     """
 
     def __init__(
-        self, settings: Settings, deployment: Deployment, size: int, weather: Weather, dice: random.Random
+        self, settings: Settings, deployment: Deployment, size: int, faults: FaultRates, dice: random.Random
     ) -> None:
         """Prepare; nothing runs yet.
 
@@ -60,17 +60,17 @@ class Fleet:
             settings: Where things are.
             deployment: What is deployed.
             size: How many workers there are.
-            weather: On every hop.
+            faults: Rates of faults on every hop.
             dice: Decides everything.
         """
-        self.skies = {name: Sky(weather, dice) for name in ("frames", "connections", "storage")}
+        self.injectors = {name: FaultInjector(faults, dice) for name in ("frames", "connections", "storage")}
         self._settings = settings
         self._deployment = deployment
         self._size = size
         self._guard = Guard()
         self._members: list[Member] = []
         self._versions = itertools.count(1)
-        self._connections = HttpRelay(deployment.endpoint, self.skies["connections"])
+        self._connections = HttpRelay(deployment.endpoint, self.injectors["connections"])
         self._open = contextlib.AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -151,9 +151,9 @@ class Fleet:
 
     async def _start(self) -> Member:
         worker_id, port = f"w-{secrets.token_hex(3)}", free_port()
-        relay = HttpRelay(f"http://{LOOPBACK}:{port}", self.skies["frames"])
+        relay = HttpRelay(f"http://{LOOPBACK}:{port}", self.injectors["frames"])
         deployment = self._deployment
-        storage = HttpRelay(deployment.endpoint, self.skies["storage"])
+        storage = HttpRelay(deployment.endpoint, self.injectors["storage"])
         await relay.__aenter__()
         await storage.__aenter__()
         api_path = deployment.management_endpoint.removeprefix(deployment.endpoint)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from local.deployment.outputs import Deployment
+from tests.chaos.faults import FaultRates
 from tests.chaos.fleet import Fleet
-from tests.chaos.weather import Weather
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class Plan:
         kills: How often the worker of some call gets SIGKILL.
         stops: How often the worker of some call gets SIGSTOP, and later SIGCONT.
         lines: The least number of lines that each call says.
-        weather: On the clients' sockets.
-        calm: Whether the weather is calm on every hop, so that nothing comes twice and no number is missing.
+        faults: Rates of faults on the clients' sockets.
+        fault_free: Whether no hop has faults, so that no frame comes twice and no number is missing.
         partitions: How often the worker of some call reaches neither DynamoDB nor S3 nor SQS for longer than a lease.
         mixed: Whether calls differ (the first has a second client that listens, the next renews its connection all the
             time, the third is plain, and so on), and some faults do not wait for those before them. Measurements are
@@ -36,8 +36,8 @@ class Plan:
     kills: int
     stops: int
     lines: int
-    weather: Weather
-    calm: bool = True
+    faults: FaultRates
+    fault_free: bool = True
     partitions: int = 0
     mixed: bool = False
     last_silence: bool = False

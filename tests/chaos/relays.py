@@ -18,7 +18,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 from yarl import URL
 
-from tests.chaos.weather import Fate, Sky
+from tests.chaos.faults import Fate, FaultInjector
 from tests.chaos.wire import Wire
 
 LOOPBACK: Final = "127.0.0.1"
@@ -35,22 +35,22 @@ class SocketRelay:
 
     Attributes:
         url: Where clients connect; the path and query of the real one stay the same.
-        wire: What came, before the weather had its way with it.
+        wire: Messages as they came, before faults were applied.
     """
 
-    def __init__(self, upstream: str, sky: Sky, log: Path) -> None:
+    def __init__(self, upstream: str, injector: FaultInjector, log: Path) -> None:
         """Prepare.
 
         Args:
             upstream: The other server's address.
-            sky: The weather.
+            injector: Draws the faults.
             log: Gets a line of JSON for each frame: seconds, connection and direction, what became of it, and the frame
                 without its sound.
         """
         self.url = ""
         self.wire = Wire()
         self._upstream = upstream
-        self._sky = sky
+        self._injector = injector
         self._server: Server | None = None
         self._late: set[asyncio.Task[None]] = set()
         self._log = log.open("a")
@@ -99,7 +99,7 @@ class SocketRelay:
     ) -> None:
         with contextlib.suppress(ConnectionClosed):
             async for message in source:
-                fate = self._sky.draw()
+                fate = self._injector.draw()
                 self._note(connection, way, fate, message)
                 match fate:
                     case Fate.LOST:
@@ -127,7 +127,7 @@ class SocketRelay:
             print(json.dumps([round(now, 3), f"{connection} {way}", fate, frame]), file=self._log, flush=True)
 
     async def _send_late(self, sink: ClientConnection | ServerConnection, message: str | bytes) -> None:
-        await self._sky.linger()
+        await self._injector.linger()
         with contextlib.suppress(ConnectionClosed):
             await sink.send(message)
 
@@ -140,11 +140,11 @@ class HttpRelay:
         swallowed: Requests that a partition kept from their answers.
     """
 
-    def __init__(self, upstream: str, sky: Sky) -> None:
+    def __init__(self, upstream: str, injector: FaultInjector) -> None:
         self.url = ""
         self.swallowed = 0
         self._upstream = upstream
-        self._sky = sky
+        self._injector = injector
         self._runner: web.AppRunner | None = None
         self._http: aiohttp.ClientSession | None = None
         self._reachable = asyncio.Event()
@@ -182,7 +182,7 @@ class HttpRelay:
     async def _serve(self, request: web.Request) -> web.Response:
         if not self._reachable.is_set():
             return await self._swallow(request)
-        return await self._carry_out(request, self._sky.draw())
+        return await self._carry_out(request, self._injector.draw())
 
     async def _carry_out(self, request: web.Request, fate: Fate) -> web.Response:
         match fate:
@@ -193,7 +193,7 @@ class HttpRelay:
             case Fate.LOST:
                 return self._hang_up(request)
             case Fate.LATE:
-                await self._sky.linger()
+                await self._injector.linger()
             case _:
                 pass
         body = await request.read()

@@ -11,18 +11,18 @@ from local.progress import Progress
 from local.settings import Settings
 from local.stack.stack import Stack
 from tests.chaos.calls import Outcome, Place, Plan, play
+from tests.chaos.faults import FaultRates
 from tests.chaos.fleet import Fleet
-from tests.chaos.weather import Weather
 
 WORKERS = 2
 
 
-async def run(plan: Plan, weather: Weather, dice: random.Random, home: Path, tell: Callable[[str], None]) -> Outcome:
+async def run(plan: Plan, faults: FaultRates, dice: random.Random, home: Path, tell: Callable[[str], None]) -> Outcome:
     """Deploy to an emulator of its own and play.
 
     Args:
         plan: What is to happen.
-        weather: On every hop but the clients' sockets.
+        faults: Rates of faults on every hop but the clients' sockets.
         dice: Decides everything.
         home: Where state and logs go.
         tell: Takes a line about what is happening.
@@ -32,10 +32,10 @@ async def run(plan: Plan, weather: Weather, dice: random.Random, home: Path, tel
     settings = replace(Settings(), home=home, port=0, workers=0, worker_environment=variables)
     async with Stack(settings, Progress()) as stack:
         tell("deployed")
-        async with Fleet(settings, stack.deployment, WORKERS, weather, dice) as fleet:
+        async with Fleet(settings, stack.deployment, WORKERS, faults, dice) as fleet:
             tell("workers are ready")
             place = Place(stack.deployment, stack.issuer.token, fleet, model_log, dice)
             outcome = await play(plan, place, tell)
-            for name, sky in fleet.skies.items():
-                tell(f"{name}: " + ", ".join(f"{count} {fate}" for fate, count in sorted(sky.count.items())))
+            for name, injector in fleet.injectors.items():
+                tell(f"{name}: " + ", ".join(f"{count} {fate}" for fate, count in sorted(injector.count.items())))
             return outcome

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.calls import Plan
+from tests.chaos.faults import NO_FAULTS, REQUEST_FAULTS, SOCKET_FAULTS, FaultRates
 from tests.chaos.stage import run
-from tests.chaos.weather import CALM, REQUEST_STORM, SOCKET_STORM, Weather
 
 pytestmark = [
     pytest.mark.e2e,
@@ -21,23 +21,25 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize(("sockets", "requests"), [(CALM, CALM), (SOCKET_STORM, REQUEST_STORM)], ids=["calm", "storm"])
-async def test_no_frame_is_lost_or_doubled(sockets: Weather, requests: Weather, tmp_path: Path) -> None:
-    calls = 2 if requests is CALM else 1
+@pytest.mark.parametrize(
+    ("sockets", "requests"), [(NO_FAULTS, NO_FAULTS), (SOCKET_FAULTS, REQUEST_FAULTS)], ids=["calm", "storm"]
+)
+async def test_no_frame_is_lost_or_doubled(sockets: FaultRates, requests: FaultRates, tmp_path: Path) -> None:
+    calls = 2 if requests is NO_FAULTS else 1
     plan = Plan(
         calls=calls,
         redeploys=3,
         kills=1,
         stops=1,
         lines=3,
-        weather=sockets,
-        calm=requests is CALM,
+        faults=sockets,
+        fault_free=requests is NO_FAULTS,
         partitions=1,
         mixed=True,
     )
     outcome = await run(plan, requests, random.Random(1), tmp_path, print)
     assert outcome.problems == []
     assert outcome.lines >= plan.calls * plan.lines
-    if requests is CALM:  # one call's sockets are renewed all the time, the others' stay
+    if requests is NO_FAULTS:  # one call's sockets are renewed all the time, the others' stay
         assert outcome.connections == outcome.clients
         assert outcome.renewals > 0

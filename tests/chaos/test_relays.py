@@ -11,8 +11,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from tests.chaos.faults import NO_FAULTS, FaultInjector
 from tests.chaos.relays import LOOPBACK, HttpRelay
-from tests.chaos.weather import CALM, Sky
 from tests.support.waiting import eventually, within
 
 
@@ -53,7 +53,7 @@ async def ask(url: str) -> str:
 
 
 async def test_a_partition_swallows_requests_and_answers_until_it_heals(storage: Storage) -> None:
-    async with HttpRelay(storage.url, Sky(CALM, random.Random(1))) as relay:
+    async with HttpRelay(storage.url, FaultInjector(NO_FAULTS, random.Random(1))) as relay:
         under_way = asyncio.create_task(ask(f"{relay.url}/before"))
         await storage.came.wait()
         relay.partition()
@@ -71,7 +71,7 @@ async def test_a_partition_swallows_requests_and_answers_until_it_heals(storage:
 
 
 async def test_a_relay_ends_in_a_partition(storage: Storage) -> None:
-    async with within(10.0), HttpRelay(storage.url, Sky(CALM, random.Random(1))) as relay:
+    async with within(10.0), HttpRelay(storage.url, FaultInjector(NO_FAULTS, random.Random(1))) as relay:
         relay.partition()
         lost = asyncio.create_task(ask(relay.url))
         await eventually(lambda: relay.swallowed)

@@ -22,58 +22,60 @@ def wire_of(*messages: tuple[int, float, list[dict[str, Any]]]) -> Wire:
 
 def test_frames_in_their_order_are_right() -> None:
     wire = wire_of((1, 0.0, frames(7, 1)), (1, 0.1, frames(7, 2, 3)), (1, 0.2, frames(8, 1)), (1, 0.3, frames(8, 2)))
-    assert wire.problems(calm=True) == []
+    assert wire.problems(fault_free=True) == []
     assert wire.late() == []
 
 
 def test_the_post_under_way_may_be_late_on_each_connection_and_may_be_repeated() -> None:
     late = frames(7, 2, 3)
     wire = wire_of((1, 0.0, frames(7, 1)), (2, 1.0, frames(8, 1)), (1, 9.0, late), (2, 9.1, late), (2, 9.2, late))
-    assert wire.problems(calm=False) == []
+    assert wire.problems(fault_free=False) == []
     assert [seconds for _, seconds in wire.late()] == [8.0, 8.1, 8.2]
 
 
 def test_a_holder_that_speaks_without_its_lease_is_found() -> None:
     wire = wire_of((1, 0.0, frames(7, 1)), (1, 1.0, frames(8, 1)), (1, 1.1, frames(7, 2)), (1, 1.2, frames(7, 3)))
-    for calm in (True, False):
-        assert wire.problems(calm=calm) == ["epoch 7 spoke 2 times on connection 1 when a later one had begun"]
+    for fault_free in (True, False):
+        assert wire.problems(fault_free=fault_free) == [
+            "epoch 7 spoke 2 times on connection 1 when a later one had begun"
+        ]
 
 
 def test_it_is_found_whichever_client_heard_the_later_epoch_first() -> None:
     wire = wire_of((2, 0.0, frames(8, 1)), (1, 0.1, frames(7, 1)), (1, 0.2, frames(7, 2)))
-    assert wire.problems(calm=False) == ["epoch 7 spoke 2 times on connection 1 when a later one had begun"]
+    assert wire.problems(fault_free=False) == ["epoch 7 spoke 2 times on connection 1 when a later one had begun"]
 
 
 def test_a_holder_that_released_its_lease_may_finish_but_not_go_on() -> None:
     parted = [(1, 0.0, frames(7, 1)), (1, 1.0, frames(8, 1)), (1, 1.1, frames(7, 2, kind="moved"))]
-    assert wire_of(*parted, (1, 1.2, frames(7, 3)), (1, 1.3, frames(7, 4))).problems(calm=True) == []
+    assert wire_of(*parted, (1, 1.2, frames(7, 3)), (1, 1.3, frames(7, 4))).problems(fault_free=True) == []
     later = 1.0 + PARTING_SECONDS + 0.1
-    assert wire_of(*parted, (1, later, frames(7, 3)), (1, later, frames(7, 4))).problems(calm=True)
+    assert wire_of(*parted, (1, later, frames(7, 3)), (1, later, frames(7, 4))).problems(fault_free=True)
 
 
 def test_a_repeat_is_right_where_the_post_was_not_answered_and_nothing_was_changed() -> None:
     wire = wire_of((1, 0.0, frames(7, 1, 2)), (1, 0.1, frames(7, 1, 2)))
-    assert wire.problems(calm=False) == []
-    assert wire.problems(calm=True) == ["7.(1, 2) came twice on connection 1, once as (1, 2)"]
+    assert wire.problems(fault_free=False) == []
+    assert wire.problems(fault_free=True) == ["7.(1, 2) came twice on connection 1, once as (1, 2)"]
 
 
 def test_a_number_that_is_used_again_for_something_else_is_found() -> None:
     for again in (frames(7, 2), frames(7, 2, 3), frames(7, 1, 2, 3)):
-        assert wire_of((1, 0.0, frames(7, 1, 2)), (1, 0.1, again)).problems(calm=False)
+        assert wire_of((1, 0.0, frames(7, 1, 2)), (1, 0.1, again)).problems(fault_free=False)
 
 
 def test_what_was_under_way_comes_again_over_a_newer_connection() -> None:
-    assert wire_of((1, 0.0, frames(7, 1, 2)), (2, 0.1, frames(7, 1, 2))).problems(calm=True) == []
+    assert wire_of((1, 0.0, frames(7, 1, 2)), (2, 0.1, frames(7, 1, 2))).problems(fault_free=True) == []
 
 
 def test_a_number_that_never_came_is_found_where_nothing_can_be_lost() -> None:
     wire = wire_of((1, 0.0, frames(7, 1)), (1, 0.1, frames(7, 4, 5)))
-    assert wire.problems(calm=True) == ["epoch 7 never said [2, 3] to c"]
-    assert wire.problems(calm=False) == []
+    assert wire.problems(fault_free=True) == ["epoch 7 never said [2, 3] to c"]
+    assert wire.problems(fault_free=False) == []
 
 
 def test_what_was_posted_to_a_connection_that_was_left_is_missing() -> None:
-    assert wire_of((1, 0.0, frames(7, 1)), (2, 0.1, frames(7, 4))).problems(calm=True) == []
+    assert wire_of((1, 0.0, frames(7, 1)), (2, 0.1, frames(7, 4))).problems(fault_free=True) == []
 
 
 def test_clients_have_numbers_of_their_own_and_frames_of_the_gateway_have_none() -> None:
@@ -82,7 +84,7 @@ def test_clients_have_numbers_of_their_own_and_frames_of_the_gateway_have_none()
         wire.said(connection, [{"type": "ping"}, {"type": "hello", "client_id": client}])
         wire.heard(connection, [*frames(7, 1), {"type": "pong"}, {"message": "Forbidden"}], 0.0)
     wire.heard(2, frames(7, 3), 0.1)
-    assert wire.problems(calm=True) == ["epoch 7 never said [2] to b"]
+    assert wire.problems(fault_free=True) == ["epoch 7 never said [2] to b"]
 
 
 def test_what_a_holder_says_after_a_moment_is_counted_where_it_said_most() -> None:

@@ -87,15 +87,15 @@ class Wire:
         """Return true if sound is coming just now."""
         return any("audio" in one.kinds and now - one.at < SPEAKING_SECONDS for one in self.messages[-3:])
 
-    def problems(self, *, calm: bool) -> list[str]:
+    def problems(self, *, fault_free: bool) -> list[str]:
         """Return what should not have come, in words.
 
         Args:
-            calm: Whether nothing was lost, late or refused on any hop. Otherwise a POST whose outcome the worker never
-                learnt comes twice, and what went into a socket that broke is missing.
+            fault_free: Whether no hop loses, delays or refuses anything. Otherwise a POST of unknown outcome may come
+                twice, and frames that went into a broken socket are missing.
         """
-        found = self._spoken_without_lease() + self._repeated(calm=calm)
-        return found + self._missing() if calm else found
+        found = self._spoken_without_lease() + self._repeated(fault_free=fault_free)
+        return found + self._missing() if fault_free else found
 
     def late(self) -> list[tuple[Message, float]]:
         """Return each message of an epoch that was over, with the seconds since the first frame of a later one."""
@@ -122,13 +122,13 @@ class Wire:
             if len(numbers) > UNDER_WAY
         ]
 
-    def _repeated(self, *, calm: bool) -> list[str]:
+    def _repeated(self, *, fault_free: bool) -> list[str]:
         came: dict[tuple[int, int, int], tuple[int, ...]] = {}
         found = []
         for one in self.messages:
             before = [came.get((one.connection, one.epoch, number)) for number in one.numbers]
             again = [numbers for numbers in before if numbers is not None]
-            if again and (calm or any(numbers != one.numbers for numbers in before)):
+            if again and (fault_free or any(numbers != one.numbers for numbers in before)):
                 found.append(f"{one.epoch}.{one.numbers} came twice on connection {one.connection}, once as {again[0]}")
             came |= {(one.connection, one.epoch, number): one.numbers for number in one.numbers}
         return found

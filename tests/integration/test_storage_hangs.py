@@ -22,8 +22,8 @@ from strands.bidi import BidiAgent
 from segue import GuardedS3SessionManager, LeaseSettings, SessionHeld, StorageUnavailable
 from segue.lease.item import GuardItem
 from segue.session.runtime import STORAGE_THREADS, Runtime
+from tests.chaos.faults import NO_FAULTS, FaultInjector, FaultRates
 from tests.chaos.relays import HttpRelay
-from tests.chaos.weather import CALM, Sky, Weather
 from tests.support.scripted_model import ScriptedModel
 from tests.support.stage import Stage
 from tests.support.waiting import eventually
@@ -102,10 +102,10 @@ class Stores:
 @pytest.fixture
 async def stores(emulated: Stage, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stores]:
     assert emulated.endpoint_url is not None
-    late = Weather(late=1.0, longest_s=SLOW_S)
+    late = FaultRates(late=1.0, longest_s=SLOW_S)
     async with (
-        HttpRelay(emulated.endpoint_url, Sky(CALM, random.Random(1))) as s3,
-        HttpRelay(emulated.endpoint_url, Sky(late, random.Random(2))) as slow,
+        HttpRelay(emulated.endpoint_url, FaultInjector(NO_FAULTS, random.Random(1))) as s3,
+        HttpRelay(emulated.endpoint_url, FaultInjector(late, random.Random(2))) as slow,
     ):
         monkeypatch.setenv("AWS_ENDPOINT_URL_S3", s3.url)
         monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", emulated.endpoint_url)

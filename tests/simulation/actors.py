@@ -1,4 +1,4 @@
-"""Who writes, stalls, dies, lets go, watches.
+"""Actors of the simulation: writers, stalls, crashes, releases, readers.
 
 Each actor is a coroutine outside all processes, like an operating system or an operator; what it starts in a
 process is stopped and killed with the process.
@@ -24,12 +24,12 @@ _LONG_NAP_S = 90.0
 
 
 class Script:
-    """What a process does with the session, until it has written what it was told to.
+    """A process's work with the session, until it has written its messages.
 
     Attributes:
-        closing: How likely it lets go after writing something.
-        redacting: How likely it redacts a message, its own or an earlier holder's.
-        waiting: How likely it waits for what it wrote.
+        closing: Chance that it releases after a write.
+        redacting: Chance that it redacts a message, its own or an earlier holder's.
+        waiting: Chance that it waits for its records to be durable.
     """
 
     def __init__(self, world: World, process: Process, dice: random.Random, probe: Probe | None = None) -> None:
@@ -42,7 +42,7 @@ class Script:
         self._authors = 0
 
     async def write(self, count: int) -> None:
-        """Write so many messages, as as many authors as it takes, and let go."""
+        """Write ``count`` messages, with a new author after each loss, and release."""
         while count > 0:
             self._authors += 1
             author = Author(self._world, self._process, f"{self._process.name}:{self._authors}")
@@ -74,7 +74,7 @@ class Script:
                 async with asyncio.timeout(self._dice.choice((None, None, None, 0.25, 1.0))):
                     await author.open(self._probe, self._dice.choice((0.0, 2.0, 15.0)))
             except TimeoutError:
-                self._world.fair = False  # it may have been granted just then, to nobody
+                self._world.fair = False  # it may have been granted just then, and have no holder
                 raise
 
         await self._through_trouble(bounded)
@@ -92,7 +92,7 @@ class Script:
             closing = asyncio.ensure_future(self._through_trouble(author.close))
             if dice.random() < 0.3:
                 await self._nap()
-                author.append(1)  # while it is being let go
+                author.append(1)  # during the release
             await closing
             await self._nap()
         if dice.random() < self.deleting:
@@ -140,7 +140,7 @@ async def writer(world: World, name: str) -> None:
 
 
 async def releaser(world: World, name: str) -> None:
-    """Lets go all the time, and writes again."""
+    """Release again and again, and write in between."""
     dice = _dice(world, name)
     process = world.process(name)
     script = Script(world, process, dice)
@@ -200,7 +200,7 @@ async def usurper(world: World, name: str) -> None:
 
 
 async def deleter(world: World, name: str) -> None:
-    """Ends the session's life now and then; whoever writes next begins another."""
+    """End the session now and then; the next writer begins another incarnation."""
     dice = _dice(world, name)
     process = world.process(name)
     script = Script(world, process, dice)

@@ -45,7 +45,7 @@ class Author:
         self._standby: Standby | None = None
 
     async def prepare(self) -> None:
-        """Read while somebody else holds; what is appended from now on waits until this one does."""
+        """Read while another process holds; records that are appended from now on wait until this one does."""
         journal = await read(self._world, self._process, self.owner)
         self._know(journal.records)
         journal.records.clear()  # as a session manager does: what they add up to is all that it keeps
@@ -68,7 +68,7 @@ class Author:
         self.known += names
 
     def redact(self, tracking_id: str) -> None:
-        """Queue the redaction of an earlier message, whoever wrote it."""
+        """Queue the redaction of an earlier message, of this author or another."""
         name = f"{self.owner.name}.{len(self.owner.appended)}"
         self._queue([self._message(name, tracking_id, GONE, kind="redact")])
 

@@ -1,4 +1,4 @@
-"""What storage holds, and whether the objects that a commit names are what was committed.
+"""The contents of storage, and a check that the objects that a commit names hold what was committed.
 
 The dictionaries behind the ledger tell it of each change at the moment it is applied.
 """

@@ -38,7 +38,7 @@ class S3Hangs(Network):
 
 
 async def s3_hangs_during_a_commit(world: World, name: str) -> None:
-    """A holder commits when S3 begins to hang, for a minute. Somebody else waits for its lease to run out."""
+    """A holder commits when S3 begins to hang, for a minute. Another process waits for its lease to expire."""
     network, author, holding = await _holder(world, name)
     network.hang(_HANG_S)
     await holding.start(_append(author))

@@ -1,8 +1,8 @@
-"""What really happened, as only storage can tell, and what must never have happened.
+"""The ledger of all changes to storage, and the invariants that it checks.
 
-The ledger sits inside storage, behind the network. It sees each change at the moment it is applied, knows who
-sent it whatever the request says about itself, and keeps its own idea of what each session contains. It trusts
-none of the protocol's conditions: a write that the protocol lets through and should not have is a violation.
+The ledger sits inside storage, behind the network. It sees each change at the moment it is applied, knows the true
+sender of each request, and keeps its own record of each session's content. It trusts none of the protocol's
+conditions: a write that the protocol accepts and should have refused is a violation.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _T = TypeVar("_T")
 DAY_S = 86_400.0
 
 A_MOMENT_S = 0.01
-"""What is lost when times are rounded."""
+"""Seconds that rounding of times may lose."""
 
 EPOCH_S = 1_700_000_000
 """Seconds since 1970 at which every simulation begins."""
@@ -37,7 +37,7 @@ class Ledger(Contents):
     def __init__(self, key: str, *, verbose: bool = False) -> None:
         self.key = key
         super().__init__()
-        self.sender = Owner("nobody")
+        self.sender = Owner("no process")
         self.lives: dict[str, Life] = {}
         self.holder: Owner | None = None
         self.acquisitions = 0
@@ -173,7 +173,7 @@ class Ledger(Contents):
     def _committed(self, before: GuardItem, after: GuardItem) -> None:
         owner, life = self.sender, self.lives[after.born]
         if self.holder is not owner or before.acquire_id != after.acquire_id:
-            holder = self.holder.name if self.holder else "nobody"
+            holder = self.holder.name if self.holder else "no process"
             self.broken(f"I1: {owner.name} committed head {after.head} after {holder} had acquired")
         if after.head <= before.head or before.head != len(life.entries):
             self.broken(f"head moved from {before.head} to {after.head}, the journal had {len(life.entries)}")
@@ -287,10 +287,10 @@ class Ledger(Contents):
         """An owner was told that the session is someone else's."""
         life = self.life
         if owner.acquired == self.acquisitions and life is not None and not (life.ended or life.set_back):
-            self.broken(f"{owner.name} was fenced, and nobody had acquired after it")
+            self.broken(f"{owner.name} was fenced, and no process had acquired after it")
 
     def seen(self, journal: StoredJournal, *, final: bool = False) -> None:
-        """Somebody read the session: it must be what was committed, up to some commit."""
+        """Check a reading of the session: it must be what was committed, up to some commit."""
         life, may_be_old = self.lives[journal.item.born], not final or journal.item.scrub is not None
         found = [entry_of(record) for record in journal.records]
         expected = life.entries[: len(found)]

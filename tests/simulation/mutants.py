@@ -80,20 +80,20 @@ def acquire_without_the_exact_epoch() -> AbstractContextManager[Any]:
 
 @_mutant
 def acquire_without_the_beat() -> AbstractContextManager[Any]:
-    """A former holder takes up where it left, while whoever holds now is just committing."""
+    """A former holder acquires again while the present one is committing."""
     return mock.patch.object(transitions, "acquire", _without(transitions.acquire, "beat"))
 
 
 @_mutant
 def release_without_raising_the_epoch() -> AbstractContextManager[Any]:
-    """What was on its way to the old holder's epoch is still welcome."""
+    """A release leaves the epoch: requests in flight for the old epoch are still accepted."""
     original = transitions.release
     return mock.patch.object(transitions, "release", lambda mine: replace(original(mine), assign={"beat": mine.beat}))
 
 
 @_mutant
-def release_of_whoever_holds() -> AbstractContextManager[Any]:
-    """A late release lets go of somebody else's lease."""
+def release_of_any_holder() -> AbstractContextManager[Any]:
+    """A late release ends another holder's lease."""
     return mock.patch.object(transitions, "release", _without(transitions.release, "acquire_id"))
 
 
@@ -136,7 +136,7 @@ def expiry_by_the_machines_own_clock() -> AbstractContextManager[Any]:
 
 @_mutant
 def held_life_ended_by_a_clock() -> AbstractContextManager[Any]:
-    """Whether a life is over is asked of the clock, also while a holder beats."""
+    """A session ends by the clock, also while a holder sends heartbeats."""
 
     def ended(self: GuardItem, at: float, *, silent: bool = False) -> bool:
         return self.deleted or self.expires_at < at
@@ -207,7 +207,7 @@ def segment_key_used_again() -> AbstractContextManager[Any]:
 
 @_mutant
 def commit_id_fixed() -> AbstractContextManager[Any]:
-    """Whoever lost takes the winner's commit for its own."""
+    """The loser of a race takes the winner's commit for its own."""
     original = transitions.new_id
     return mock.patch.object(transitions, "new_id", lambda bits=128: "fixed" if bits == 64 else original(bits))
 
@@ -260,8 +260,8 @@ def _moved(write: ConditionalWrite, lost: ConditionFailed) -> dict[str, Any]:
 
 
 @_mutant
-def reopened_without_looking_what_was_left() -> AbstractContextManager[Any]:
-    """After a release, the next write goes on as if nobody could have written."""
+def reopened_without_comparing_the_item() -> AbstractContextManager[Any]:
+    """After a release, the next write goes on as if no other holder could have written."""
     return mock.patch.object(Lease, "_as_left", return_value=True)
 
 

@@ -50,7 +50,7 @@ def uncommitted_pages_deleted() -> AbstractContextManager[Any]:
 
 @_mutant
 def uncommitted_pages_left_alone() -> AbstractContextManager[Any]:
-    """Redacted content stays in a page that nobody committed."""
+    """Redacted content stays in a page that no commit names."""
 
     async def nothing(*_: Any) -> None:
         return None
@@ -82,7 +82,7 @@ def pages_not_swept() -> AbstractContextManager[Any]:
 
 @_mutant
 def collected_while_a_commit_is_under_way() -> AbstractContextManager[Any]:
-    """What no read of the item names yet is not an orphan."""
+    """A segment that the item did not name before the listing is taken for an orphan."""
     original = garbage.collect_orphans
 
     async def all_of_them(objects: Any, keys: ObjectKeys, read_item: Any, *, own: bool = False) -> list[str]:
@@ -130,7 +130,7 @@ def volume_bound_from_pages_as_they_were() -> AbstractContextManager[Any]:
 
 @_mutant
 def uncommitted_volumes_left_alone() -> AbstractContextManager[Any]:
-    """Redacted content stays in a volume that nobody committed, or comes back in one that was on its way."""
+    """Redacted content stays in a volume that no commit names, or comes back in one that was in flight."""
     return mock.patch.object(redaction, "_blank_page", _but_volumes(redaction._blank_page))
 
 

@@ -1,4 +1,4 @@
-"""What lies between a process and storage, at its worst.
+"""The network between a process and storage, with faults.
 
 Every request meets one fate:
 
@@ -6,7 +6,7 @@ Every request meets one fate:
     lost       not applied; its sender gives up
     unanswered applied; its sender gives up
     failed     not applied; 409, 500 or a throttle comes back
-    broken     applied; a 500 comes back all the same
+    broken     applied; a 500 comes back
     refused    not applied; "access denied" for a moment
     hung       in an outage: never answered; applied or not
     twice      applied, and again later, up to an hour; the first answer comes back
@@ -37,11 +37,11 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Weather:
-    """How bad it is, in this run.
+    """The faults of a run.
 
     Attributes:
-        fates: How likely each fate is; the rest are fine.
-        pause: How likely a request's sender is stopped around it.
+        fates: Chance of each fate; the rest are fine.
+        pause: Chance that a request's sender is stopped around it.
         pauses: Seconds that it may be stopped.
         latencies: Seconds that a request or an answer may take.
         patience: Seconds after which a sender gives up.
@@ -57,7 +57,7 @@ class Weather:
 
     @property
     def calm(self) -> bool:
-        """Whether nothing goes wrong: then nobody may be fenced either."""
+        """Tell whether the run has no faults: then no holder may be fenced either."""
         return not self.fates and not self.pause and self.outage[0] == self.outage[1]
 
 

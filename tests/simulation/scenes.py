@@ -1,7 +1,7 @@
 """Races that chance rarely brings about, staged: who does what, and when, follows from no dice.
 
-A scene's processes see what no process can, such as that a request of somebody else has just been applied. What
-they send goes through the same storage, ledger and checks as everything else.
+A scene's processes see what no process can, such as that another's request has just been applied. Their requests go
+through the same storage, ledger and checks as all others.
 """
 
 from __future__ import annotations
@@ -190,7 +190,7 @@ async def taken_back_during_a_commit(world: World, name: str) -> None:
 
 
 async def prepared_before_the_last_commit(world: World, name: str) -> None:
-    """A successor reads, and builds on it; its predecessor goes on, commits once more, and lets go."""
+    """A successor reads, and builds on it; its predecessor goes on, commits once more, and releases."""
     holding, reading = world.process(f"{name}.predecessor"), world.process(f"{name}.successor")
     predecessor, heir = Author(world, holding, f"{name}.predecessor"), Author(world, reading, f"{name}.heir")
 

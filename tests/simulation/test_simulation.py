@@ -37,11 +37,11 @@ def test_a_seed_replays_exactly(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", [11026, 23268, 24070])
 def test_seeds_that_once_broke_something(seed: int) -> None:
-    """What these were when they were found.
+    """Seeds that found a mistake once.
 
     11026: a heartbeat of an acquisition that was given up was refused after the same manager had acquired anew.
-    23268: the checker's own mistake: a page that arrives when its session is deleted is swept by nobody here.
-    24070: a reader was stopped after its look, and took a life for ended that its own late acquisition had extended.
+    23268: the checker's own mistake: no janitor runs here to delete a page that arrives after its session's deletion.
+    24070: a reader was stopped after reading, and took a session for ended that its own late acquisition had extended.
     """
     simulate(seed)
 

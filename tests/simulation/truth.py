@@ -1,4 +1,4 @@
-"""What a session must contain, and who put it there."""
+"""The content that a session must have, and the writer of each record."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from segue.journal.records import Block, Record, decode_record
 
 GONE = "gone"
-"""What stands in place of a redacted text."""
+"""Text in place of a redacted one."""
 
 HOUR_S = 3600.0
-"""How late a request may be executed."""
+"""Seconds that a request may be late, at most."""
 
 
 def secret(tracking_id: str) -> str:
@@ -24,7 +24,7 @@ class Violation(AssertionError):  # noqa: N818 - what it is called everywhere
 
 @dataclass
 class Owner:
-    """One session object of one process: whoever can be the holder. Never acquires as someone else.
+    """One session object of one process, which can be the holder. Never acquires as another.
 
     Attributes:
         appended: Ids of its records, in order, and the position that ``append`` gave each.
@@ -56,7 +56,7 @@ class Entry:
 
     @property
     def original(self) -> str:
-        """What the text was before a redaction."""
+        """Return the text before its redaction."""
         return secret(self.tracking_id)
 
     def __str__(self) -> str:
@@ -77,7 +77,7 @@ class Life:
         ended_by: Whose tombstone ended it.
         left: The objects that it had then, which are to go.
         set_back: Whether a late heartbeat has set its expiry back to within an hour, as can only be where sessions
-            live for a minute: whoever looks in between takes it for expired.
+            live for a minute: a reader in between takes it for expired.
     """
 
     born: str

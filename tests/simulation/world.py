@@ -69,12 +69,12 @@ APART = ((CALM, HANG), (CALM, HANG), (HANG, CALM), (CALM, STORM), (STORM, CALM),
 """Weathers of the table and of the bucket, where they are not the same."""
 
 CLOCKS_S = (0, -300, 300, 3 * 365 * 86_400, -3 * 365 * 86_400, -EPOCH_S)
-"""How far wall clocks are off where storage tells the time."""
+"""Seconds by which wall clocks are off, where storage tells the time."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run that broke nothing did, for those who wonder whether it did anything."""
+    """Figures of a run without violations, to show that it did something."""
 
     seed: int
     records: int
@@ -93,8 +93,8 @@ class World:
     Attributes:
         seed: Where all chance comes from.
         dice: Chance that belongs to no actor.
-        ledger: What really happened.
-        fair: Whether everybody is honest, awake and alive: then nobody may lose a lease.
+        ledger: All changes to storage.
+        fair: Whether all processes are honest, awake and alive: then no holder may lose a lease.
     """
 
     def __init__(self, seed: int, weather: Weather | None = None, *, verbose: bool = False) -> None:
@@ -106,7 +106,7 @@ class World:
         self.ledger.on_violation = self.loop.stop
         self._choose_weather(weather)
         self.settings = self.dice.choice((LeaseSettings(10.0, 3.0, 1.0), LeaseSettings(4.0, 1.0, 0.5)))
-        # In some runs sessions expire while nobody looks. Where storage does not tell the time, a directory say, the
+        # In some runs sessions expire between two readings. Where storage does not tell the time, a directory say, the
         # clocks are one machine's and agree somewhat, as years allow.
         self._skews: tuple[int, ...]
         self.retention_s, self._skews = self.dice.choice(((YEAR_S, (0, -300, 300)), (YEAR_S, (0,)), (60, (0,))))
@@ -197,14 +197,14 @@ class World:
         for process in self.processes:
             process.kill()
         if self.fair and self.ledger.takeovers:
-            self.ledger.broken("somebody lost a lease, though everybody was honest, awake and alive")
+            self.ledger.broken("a holder lost its lease, though all processes were honest, awake and alive")
         await self._inherit("first heir")
         while self.table.under_way or self.bucket.under_way:
             await asyncio.sleep(HOUR_S)
         await self._inherit("second heir")
 
     async def _inherit(self, name: str) -> None:
-        """Somebody in calm weather finds everything and can go on."""
+        """Check that a later process, without faults, finds all records and can go on."""
         if self.ledger.life is None:
             return
         owner, process = Owner(name), self.process(name)

@@ -62,7 +62,7 @@ def test_ended_sessions_are_listed_on_demand(keep, facts):
     ]
 
 
-def test_an_item_that_cannot_be_read_is_listed_all_the_same(keep, run, facts, directory):
+def test_an_unreadable_item_is_listed(keep, run, facts, directory):
     keep("alice/notes")
     (directory / "guard" / "alice" / "broken.json").write_text("{")
 

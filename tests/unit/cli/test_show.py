@@ -224,7 +224,7 @@ def test_what_was_denied_is_waited_for_no_more(keep, run, facts):
     }
 
 
-def test_what_has_not_the_shape_that_strands_gives_it_is_shown_all_the_same(keep, run):
+def test_values_of_another_shape_than_strands_own_are_shown(keep, run):
     contents = [
         *({"toolResult": {"toolUseId": "t", "content": given}} for given in (None, "abc", [5, None, {"text": None}])),
         *({"image": given} for given in (None, {"format": 5, "source": "x"})),

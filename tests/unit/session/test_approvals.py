@@ -1,4 +1,4 @@
-"""What people are asked for an agent is part of its session: recorded with the agent's state, restored, redacted."""
+"""Approvals are part of an agent's session: recorded with the agent's state, restored, redacted."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.scripted_model import ScriptedModel
 Sessions = Callable[..., Any]
 
 SECRET = "the number is 4111"
-WHY = "nobody was there"
+WHY = "the caller was away"
 
 asking = threading.Event()
 """That a tool asks; the other one ends after it."""

@@ -1,4 +1,4 @@
-"""What Strands' pages on session management promise of a session manager, held to both of these.
+"""The promises of Strands' pages on session management, kept by both managers.
 
 Where Strands' own managers keep the promise, the same conversation is given to them, and what they restore is compared.
 """

@@ -1,4 +1,4 @@
-"""How much is written for a message: in its segment, and once more in its page and in its volume."""
+"""Bytes written for a message: in its segment, and once more in its page and in its volume."""
 
 from __future__ import annotations
 

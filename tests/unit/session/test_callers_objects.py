@@ -1,4 +1,4 @@
-"""What a caller passed in is never written to: it may be a constant that other agents are built with, too."""
+"""A caller's objects are never written to: they may be constants that other agents are built with, too."""
 
 from __future__ import annotations
 

@@ -194,7 +194,7 @@ def test_a_boto_session_that_is_given_others_credentials_signs_with_those(home: 
     [
         (SSO, StorageRefused, "renew or replace the AWS credentials"),
         ("credential_process = false\n", StorageUnavailable, "retrieving credentials"),
-        ("role_arn = arn:x\nsource_profile = nobody\n", StorageRefused, "renew or replace the AWS credentials"),
+        ("role_arn = arn:x\nsource_profile = absent\n", StorageRefused, "renew or replace the AWS credentials"),
     ],
     ids=["SSO token", "process", "no source"],
 )
@@ -211,6 +211,6 @@ async def test_credentials_that_cannot_be_had_say_credentials(
 
 
 async def test_a_profile_that_is_not_there_says_credentials(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_PROFILE", "nobody")
-    with pytest.raises(StorageRefused, match=r"nobody.*credentials"):
+    monkeypatch.setenv("AWS_PROFILE", "absent")
+    with pytest.raises(StorageRefused, match=r"absent.*credentials"):
         await GuardedS3SessionManager("talk", bucket="b", lock_table="t", region_name="us-east-1").open()

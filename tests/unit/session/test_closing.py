@@ -1,4 +1,4 @@
-"""Letting go of a session while storage does not answer: it ends in time, and nobody is kept out."""
+"""Releasing a session while storage does not answer: it ends in time, and no other process is kept out."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def fails(outage: Unavailable, *kinds: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["close", "leave"])
-async def test_orphans_that_cannot_be_listed_keep_nobody_from_letting_go(
+async def test_the_lease_is_released_though_orphans_cannot_be_listed(
     memory_sessions: Sessions, storage: MemoryStorage, outage: Unavailable, how: str
 ) -> None:
     crash((await started(memory_sessions()))._session_manager)
@@ -54,7 +54,7 @@ async def test_orphans_that_cannot_be_listed_keep_nobody_from_letting_go(
     assert await texts(memory_sessions) == ["One"]
 
 
-async def test_orphans_that_cannot_be_listed_keep_nobody_from_deleting(
+async def test_a_session_is_deleted_though_orphans_cannot_be_listed(
     memory_sessions: Sessions, storage: MemoryStorage, outage: Unavailable
 ) -> None:
     crash((await started(memory_sessions()))._session_manager)
@@ -62,15 +62,15 @@ async def test_orphans_that_cannot_be_listed_keep_nobody_from_deleting(
     await (manager := memory_sessions(probe=certainly_dead)).open()
     await eventually(lambda: outage.failed)
 
-    with pytest.raises(StorageUnavailable):  # whoever asked is told; the janitor deletes the objects
+    with pytest.raises(StorageUnavailable):  # the caller is told; the janitor deletes the objects
         async with within(5):
             await manager.delete()
 
     assert item(storage).deleted
 
 
-async def forsaken(manager: Any, outage: Unavailable) -> BidiAgent:
-    """An agent whose session could not be let go, since nobody knows whether its last commit was accepted."""
+async def left_to_expire(manager: Any, outage: Unavailable) -> BidiAgent:
+    """Return an agent whose session could not be released: the outcome of its last commit was unknown."""
     agent = await started(manager)
     await manager.flush()  # that it begins is a commit of its own
     fails(outage, "commit")
@@ -97,10 +97,10 @@ async def written(manager: Any, agent: BidiAgent) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("again", [resumed, written])
-async def test_a_session_that_was_forsaken_and_is_used_again_is_kept(
+async def test_a_lease_left_to_expire_is_renewed_again_when_the_session_is_used(
     memory_sessions: Sessions, outage: Unavailable, again: Callable[..., Awaitable[None]]
 ) -> None:
-    agent = await forsaken(manager := memory_sessions(lease=KEPT), outage)
+    agent = await left_to_expire(manager := memory_sessions(lease=KEPT), outage)
 
     await again(manager, agent)
 
@@ -112,10 +112,10 @@ async def test_a_session_that_was_forsaken_and_is_used_again_is_kept(
 
 
 @pytest.mark.slow
-async def test_a_session_that_was_forsaken_runs_out_if_nobody_uses_it(
+async def test_a_lease_left_to_expire_expires_if_the_session_is_not_used(
     memory_sessions: Sessions, outage: Unavailable
 ) -> None:
-    agent = await forsaken(manager := memory_sessions(lease=SHORT), outage)
+    agent = await left_to_expire(manager := memory_sessions(lease=SHORT), outage)
 
     await memory_sessions(lease=SHORT, acquire_timeout=10).open()
 

@@ -1,4 +1,4 @@
-"""Who asks to be told of commits cannot do them any harm."""
+"""Callbacks for commits cannot harm the commits."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class _Loop:
         raise TypeError("no loop")
 
 
-async def test_a_callback_that_cannot_be_called_keeps_nobody_from_being_told(
+async def test_a_commit_callback_that_fails_keeps_no_other_from_being_called(
     memory_sessions: Sessions, caplog: pytest.LogCaptureFixture
 ) -> None:
     told: list[int] = []

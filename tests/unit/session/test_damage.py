@@ -61,7 +61,7 @@ async def vandal(storage: MemoryStorage, memory_sessions: Sessions) -> Vandal:
 
 async def corrupt(sessions: Sessions, key: str) -> JournalCorrupt:
     """The error that opening raises, which names the key and leaves no lease behind."""
-    for _ in range(2):  # the lease was let go, so that a second try gets as far
+    for _ in range(2):  # the lease was released, so that a second try gets as far
         with pytest.raises(JournalCorrupt) as found:
             await sessions().open()
         assert found.value.key == key

@@ -106,7 +106,7 @@ def texts(messages: list[Any]) -> list[str]:
 
 @pytest.fixture(params=["segments", "pages", "volumes"])
 def kept_in(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """What holds most of the session."""
+    """Return the key of the object that holds most of the session."""
     kind = str(request.param)
     if kind != "segments":
         monkeypatch.setattr(segue.journal.records, "PAGE_RECORDS", 2)
@@ -190,7 +190,7 @@ async def test_who_only_looks_reads_the_rest_and_names_the_gap(
 
 
 @pytest.mark.parametrize("damage", ALL.values(), ids=ALL)
-async def test_a_skipped_record_closes_the_session_to_nobody_any_more(
+async def test_a_session_with_a_skipped_record_can_be_opened(
     kept_in: str, memory_sessions: Sessions, talk: MemoryStorage, damage: Any
 ) -> None:
     await folded(memory_sessions, talk, kept_in)

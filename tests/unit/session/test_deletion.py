@@ -45,7 +45,7 @@ async def test_a_deleted_session_leaves_a_tombstone_and_no_objects(
     assert "head" not in storage.guard.items["default/talk"]
 
 
-async def test_whoever_had_it_can_write_no_more(memory_sessions: Sessions, storage: MemoryStorage) -> None:
+async def test_the_holder_of_a_deleted_session_cannot_write(memory_sessions: Sessions, storage: MemoryStorage) -> None:
     agent = await talked(memory_sessions(), "One")
     await agent._session_manager.delete()
 
@@ -81,7 +81,7 @@ async def test_a_session_that_is_not_open_is_acquired_to_be_deleted(
     assert item(storage).deleted
 
 
-async def test_a_session_that_somebody_holds_is_not_deleted(memory_sessions: Sessions, storage: MemoryStorage) -> None:
+async def test_a_held_session_is_not_deleted(memory_sessions: Sessions, storage: MemoryStorage) -> None:
     agent = await talked(memory_sessions(), "One")
 
     with pytest.raises(SessionHeld):

@@ -192,7 +192,7 @@ async def test_a_hook_says_so_when_storage_is_down_for_longer(
     await agent.stop()
 
 
-async def test_a_stop_lets_go_though_its_flush_failed(
+async def test_a_stop_releases_the_lease_though_its_flush_failed(
     memory_sessions: Sessions, storage: MemoryStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(segue.session.handle, "DURABLE_TIMEOUT_S", 0.2)
@@ -266,7 +266,7 @@ async def test_state_over_the_limit_is_never_taken_for_saved(memory_sessions: Se
     record = manager._recorders["default"]._record
     manager._recorders["default"]._record = lambda kind, *data: (tried.append(kind), record(kind, *data))[1]
     agent.state.set("all", "x" * (MAX_RECORD_BYTES + 1))
-    await eventually(lambda: "state" in tried)  # the heartbeat saw it first, and had nobody to tell
+    await eventually(lambda: "state" in tried)  # the heartbeat saw it first, without a caller to tell
 
     for _ in range(2):
         with pytest.raises(RecordTooLarge):

@@ -1,4 +1,4 @@
-"""What a program does to ``agent.messages`` is in the session at the next flush, close or sync."""
+"""A program's edits of ``agent.messages`` are in the session at the next flush, close or sync."""
 
 from __future__ import annotations
 

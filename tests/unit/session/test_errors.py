@@ -54,7 +54,7 @@ async def test_held_and_fenced_name_their_session(memory_sessions: Sessions, sto
     assert {one.value.session_key for one in (held, fenced, again)} == {first.session_key}
 
 
-async def test_whoever_writes_after_leaving_is_told_of_which_session(memory_sessions: Sessions) -> None:
+async def test_the_error_of_a_write_after_leave_names_the_session(memory_sessions: Sessions) -> None:
     agent = await started(manager := memory_sessions())
     await manager.leave()
 

@@ -27,13 +27,13 @@ def item(directory: Path) -> GuardItem:
 
 
 def written(directory: str) -> tuple[object, ...]:
-    """What only a holder's writes change, heartbeats left out."""
+    """Return the attributes that only a holder's writes change, heartbeats excepted."""
     found = item(Path(directory))
     return found.epoch, found.acquire_id, found.head, found.commit_id
 
 
 def texts(directory: Path) -> list[str]:
-    """What the session has; reading it needs a session that is free."""
+    """Return the session's texts; reading them needs a session that is free."""
     assert not item(directory).held
     with GuardedFileSessionManager("talk", directory, acquire_timeout=0.0) as manager:
         messages = manager.history.agents["default"].messages
@@ -230,7 +230,7 @@ manager._session.lease.forget()
 
 
 @pytest.mark.slow
-def test_an_opening_that_nobody_waits_for_any_more_leaves_no_lease(program: Programs, tmp_path: Path) -> None:
+def test_an_opening_whose_callers_gave_up_leaves_no_lease(program: Programs, tmp_path: Path) -> None:
     holder = program(f"{AGENT}\nagent('Hello')\nos._exit(0)", tmp_path)  # as a kill: its lease runs on
     assert holder.stderr == ""
 

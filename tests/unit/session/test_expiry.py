@@ -1,4 +1,4 @@
-"""A session expires while somebody is about to take it: whether its life is over is decided once, as it was read."""
+"""A session expires while a process is about to acquire it: its end is decided once, as it was read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RETENTION_S = 60
 
 
 class _Clock(ManualClock):
-    """Moves on by itself when somebody waits."""
+    """Advances by itself when a task waits."""
 
     async def sleep(self, seconds: float) -> None:
         await self.advance(seconds)

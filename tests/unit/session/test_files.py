@@ -300,7 +300,7 @@ async def test_an_item_is_listed_as_its_principals_whatever_the_directorys_lette
     assert await guard.keys("Alice/") == []
 
 
-async def test_nobody_waits_for_ever_for_one_that_was_stopped_in_the_middle_of_a_write(
+async def test_a_wait_for_a_process_stopped_in_the_middle_of_a_write_ends(
     files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(segue.storage.file, "LOCK_S", 0.05)

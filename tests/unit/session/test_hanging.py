@@ -138,7 +138,7 @@ async def test_answers_that_take_as_long_as_a_heartbeat_cost_no_lease(
 async def test_a_hung_loop_loses_its_lease_though_a_commit_hangs(
     memory_sessions: Sessions, storage: MemoryStorage
 ) -> None:
-    """What hangs with S3 is kept; a loop that hangs is not."""
+    """A lease is kept while S3 hangs; it is lost when the loop hangs."""
     released, hung = threading.Event(), threading.Event()
     storage.before = s3 = Hang(*S3)
 
@@ -154,7 +154,7 @@ async def test_a_hung_loop_loses_its_lease_though_a_commit_hangs(
     try:
         await asyncio.to_thread(hung.wait, 10)
         await eventually(lambda: s3.waiting)
-        storage.before = Hang()  # for whoever comes now
+        storage.before = Hang()  # for the next process
         await memory_sessions(lease=SHORT, acquire_timeout=10.0).open()
     finally:
         released.set()
@@ -169,7 +169,7 @@ async def records() -> list[Any]:
 
 
 @pytest.mark.slow
-async def test_heartbeats_do_not_keep_a_session_for_ever_whose_commit_nobody_answers(
+async def test_heartbeats_end_when_a_commit_is_not_answered(
     memory_sessions: Sessions, storage: MemoryStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A holder that has lost its way to S3 leaves the session to one that has not."""
@@ -192,7 +192,7 @@ async def test_heartbeats_do_not_keep_a_session_for_ever_whose_commit_nobody_ans
 
 
 @pytest.mark.slow
-async def test_what_nobody_answered_in_time_is_recorded_if_nobody_else_came(
+async def test_a_commit_that_timed_out_is_finished_if_no_other_holder_came(
     memory_sessions: Sessions, storage: MemoryStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(segue.session.heartbeat, "STORAGE_TIMEOUT_S", 0.5)

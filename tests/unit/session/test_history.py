@@ -1,4 +1,4 @@
-"""What records add up to."""
+"""Folding of records into a history."""
 
 from __future__ import annotations
 

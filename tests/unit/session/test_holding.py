@@ -1,4 +1,4 @@
-"""Who holds a session, when it is let go, and when it is taken again."""
+"""The holder of a session, its release, and the next acquisition."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def test_two_managers_on_one_session_the_second_is_told_who_holds_it(s3_se
     await first.close()
 
 
-async def test_a_second_manager_waits_for_the_first_to_let_go(memory_sessions: Sessions) -> None:
+async def test_a_second_manager_waits_for_the_first_to_release(memory_sessions: Sessions) -> None:
     first = memory_sessions()
     await first.open()
     waiting = asyncio.ensure_future(memory_sessions(acquire_timeout=10.0).open())
@@ -46,7 +46,7 @@ async def test_other_sessions_and_other_principals_are_not_in_the_way(memory_ses
 
 
 @pytest.mark.slow
-async def test_a_stop_lets_go_and_the_next_write_takes_the_session_again(s3_sessions: Sessions) -> None:
+async def test_a_stop_releases_and_the_next_write_acquires_again(s3_sessions: Sessions) -> None:
     manager = s3_sessions()
     agent = await started(manager)
     await agent.send("One")
@@ -75,7 +75,7 @@ async def test_a_release_raises_the_epoch(memory_sessions: Sessions, storage: Me
     assert not item(storage).held
 
 
-async def test_whoever_wrote_in_between_fences_the_one_who_let_go(s3_sessions: Sessions) -> None:
+async def test_a_write_in_between_fences_the_holder_that_had_released(s3_sessions: Sessions) -> None:
     manager = s3_sessions()
     agent = await started(manager)
     await agent.send("One")
@@ -93,7 +93,7 @@ async def test_whoever_wrote_in_between_fences_the_one_who_let_go(s3_sessions: S
     assert await texts(s3_sessions) == ["One", "Two"]
 
 
-async def test_whoever_only_looked_in_between_fences_nobody(memory_sessions: Sessions) -> None:
+async def test_a_read_in_between_fences_no_holder(memory_sessions: Sessions) -> None:
     agent = await started(memory_sessions())
     await agent.send("One")
     await agent.stop()
@@ -167,7 +167,7 @@ async def test_who_is_fenced_by_a_deletion_is_told_that_the_session_ended(memory
     assert fenced.value.winner is None
 
 
-async def test_a_writer_that_was_taken_over_commits_nothing_though_nobody_wrote_yet(memory_sessions: Sessions) -> None:
+async def test_a_fenced_writer_commits_nothing_before_its_successors_first_write(memory_sessions: Sessions) -> None:
     zombie = await started(memory_sessions())
     await zombie.send("One")
     heir = await started(memory_sessions(probe=certainly_dead))
@@ -206,7 +206,7 @@ async def test_a_living_holder_keeps_its_session_by_its_heartbeat(
     assert first.lease_is_fresh()
 
 
-async def test_the_item_says_who_holds_it_and_where_until_it_is_let_go(
+async def test_the_item_names_holder_and_endpoint_until_the_release(
     memory_sessions: Sessions, storage: MemoryStorage
 ) -> None:
     tokens = set()
@@ -221,7 +221,7 @@ async def test_the_item_says_who_holds_it_and_where_until_it_is_let_go(
         free = item(storage)
         assert (free.holder, free.endpoint, free.route_token, manager.route_token) == (None, None, None, "")
 
-    assert len(tokens) == 2, "whoever knew the way to an earlier holder does not know it to this one"
+    assert len(tokens) == 2, "an earlier holder's route token does not open this one's endpoint"
 
 
 async def test_a_successor_without_an_endpoint_leaves_none_of_the_old_one(

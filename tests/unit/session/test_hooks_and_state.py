@@ -1,4 +1,4 @@
-"""What the user's own hooks see, and what of an agent is kept besides its messages."""
+"""The state that the user's own hooks see, and an agent's state besides its messages."""
 
 from __future__ import annotations
 

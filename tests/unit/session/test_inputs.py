@@ -26,7 +26,7 @@ async def talking(manager: Any) -> BidiAgent:
 
 
 async def known(sessions: Sessions, client_id: str = "page-1") -> Known | None:
-    """What a successor knows of a client."""
+    """Return the client's inputs that a successor knows."""
     heir = sessions(probe=certainly_dead)
     await heir.open()
     await heir.close()

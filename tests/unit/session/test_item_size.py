@@ -1,4 +1,4 @@
-"""How large a guard item becomes: every write of it is paid for by the kilobyte, and DynamoDB takes 400 KB at most."""
+"""The size of a guard item: every write of it is paid for by the kilobyte, and DynamoDB takes 400 KB at most."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BUDGET = 4096
 LIMIT = 400 * 1024
 
 LONG = 1_000_000
-"""Messages of a conversation that nobody will ever have: 11 days without a pause, one a second."""
+"""Messages of a longer conversation than any real one: 11 days without a pause, one a second."""
 
 KEY = {"session_id": "x" * 64, "principal": "p" * 64}
 

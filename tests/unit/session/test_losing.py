@@ -99,7 +99,7 @@ async def test_on_lost_is_called_when_something_in_the_background_finds_out(
     await eventually(lambda: isinstance(manager._session.writer.failure, SessionFenced))
 
 
-async def test_a_callback_that_fails_keeps_nobody_from_being_told(memory_sessions: Sessions) -> None:
+async def test_a_loss_callback_that_fails_keeps_no_other_from_being_called(memory_sessions: Sessions) -> None:
     told = threading.Event()
     manager = memory_sessions(lease=SHORT)
     manager._lost_listeners._callbacks += [(None, lambda: 1 / 0), (None, told.set)]
@@ -109,9 +109,7 @@ async def test_a_callback_that_fails_keeps_nobody_from_being_told(memory_session
     await eventually(told.is_set)
 
 
-async def test_a_manager_that_nobody_knows_any_more_keeps_no_lease(
-    memory_sessions: Sessions, storage: MemoryStorage
-) -> None:
+async def test_a_manager_without_references_keeps_no_lease(memory_sessions: Sessions, storage: MemoryStorage) -> None:
     forgotten = MemorySessionManager(storage=storage, lease=SHORT)
     await forgotten.open()
     known = weakref.ref(forgotten._session)

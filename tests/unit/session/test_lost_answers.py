@@ -95,7 +95,7 @@ def assert_gone(storage: MemoryStorage, before: GuardItem) -> None:
     assert not storage.objects.objects
 
 
-@pytest.mark.parametrize("held", [True, False], ids=["held", "let go"])
+@pytest.mark.parametrize("held", [True, False], ids=["held", "released"])
 async def test_a_deletion_that_was_sent_again_knows_its_own_tombstone(
     memory_sessions: Sessions, storage: MemoryStorage, *, held: bool
 ) -> None:
@@ -181,7 +181,7 @@ async def test_what_a_process_left_that_died_during_its_deletion_is_deleted_by_a
     assert_gone(storage, before)
 
 
-async def test_a_session_that_somebody_else_has_deleted_meanwhile_is_deleted(
+async def test_a_session_that_another_process_has_deleted_meanwhile_is_deleted(
     memory_sessions: Sessions, storage: MemoryStorage
 ) -> None:
     zombie = await talked(memory_sessions(), "One")

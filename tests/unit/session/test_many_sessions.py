@@ -45,7 +45,7 @@ async def test_hundreds_of_sessions_share_threads_and_one_heartbeat_schedule(fil
 
     beating = {manager._session.heartbeat for manager in managers}
     await eventually(lambda: beating <= shared.run_sync(due()))  # not there: whose heartbeat is just being sent
-    assert shared.heartbeats._timer is not None, "one timer, for whoever is next"
+    assert shared.heartbeats._timer is not None, "one timer, for the next session"
     await asyncio.gather(*(manager.close() for manager in managers))
 
 

@@ -98,7 +98,7 @@ _CHANGES = st.lists(
     min_size=5,
     max_size=30,
 )
-"""What is done, to which message, and whether that is noticed before the next change."""
+"""The change, its message, and whether it is noticed before the next change."""
 
 
 def _change(agent: Any, recorder: AgentRecorder, away: list[Any], what: str, number: int) -> None:

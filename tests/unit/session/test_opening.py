@@ -42,7 +42,7 @@ async def test_an_open_that_is_given_up_leaves_no_lease_behind(
     await eventually(lambda: storage.guard.items and not item(storage).held)
 
 
-async def test_a_close_that_is_given_up_still_lets_go(memory_sessions: Sessions, storage: MemoryStorage) -> None:
+async def test_a_cancelled_close_releases_the_lease(memory_sessions: Sessions, storage: MemoryStorage) -> None:
     manager = memory_sessions()
     await manager.open()
     storage.before = latch = Latch("release")

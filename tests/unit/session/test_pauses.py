@@ -79,13 +79,13 @@ async def gate(context: Any, go_on: Any) -> Any:
 
 @dataclass
 class Scene:
-    """What happens, one invocation after the other, each in a process of its own.
+    """A series of invocations, each in a process of its own.
 
     Attributes:
         build: Makes the agent of a process, with the model's replies that are left.
-        replies: What the model says, in all.
-        answers: What the invocations after the first are given: answers by the interrupt's name, or None to resume
-            the checkpoint.
+        replies: The model's replies, of all invocations.
+        answers: Inputs of the invocations after the first: answers by the interrupt's name, or None to resume the
+            checkpoint.
     """
 
     build: Callable[[Any, list[Any]], Agent]
@@ -184,7 +184,7 @@ async def play(scene: Scene, manager_of: Callable[[], Any], *, leave: Callable[[
 
 
 def said(messages: list[Any]) -> list[Any]:
-    """What providers are shown of messages."""
+    """Return messages as providers get them."""
     return [(message["role"], message["content"]) for message in messages]
 
 

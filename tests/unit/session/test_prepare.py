@@ -1,4 +1,4 @@
-"""A successor that gets ready before its predecessor lets go."""
+"""A successor that gets ready before its predecessor releases."""
 
 from __future__ import annotations
 

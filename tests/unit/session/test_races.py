@@ -19,7 +19,7 @@ from tests.support.waiting import eventually
 
 
 @pytest.mark.parametrize("side", ["before", "after"], ids=["its request", "its answer"])
-async def test_a_heartbeat_that_is_late_when_the_session_is_let_go_fences_nobody_and_brings_no_lease_back(
+async def test_a_heartbeat_late_at_a_release_fences_no_holder_and_restores_no_lease(
     memory_sessions: Sessions, storage: MemoryStorage, side: str
 ) -> None:
     agent = await started(memory_sessions(lease=SHORT))

@@ -129,7 +129,7 @@ async def test_a_crash_in_the_middle_is_finished_by_the_next_holder(
 
     heir = await talking(memory_sessions(probe=certainly_dead))
 
-    if began:  # else the redaction was never committed, and nobody was told that it was
+    if began:  # else the redaction was never committed, and no caller was told that it was
         assert not holding(storage)
         assert item(storage).scrub is None
         assert heir.messages[1]["content"] == [{"text": "gone"}]
@@ -161,7 +161,7 @@ async def test_a_zombie_does_not_bring_the_content_back(memory_sessions: Session
     await heir.stop()
 
 
-async def test_an_old_segment_that_arrives_after_the_sweep_is_read_by_nobody_and_goes_with_the_next_takeover(
+async def test_an_old_segment_after_a_redaction_is_never_read_and_deleted_at_the_next_takeover(
     memory_sessions: Sessions, storage: MemoryStorage
 ) -> None:
     agent = await talking(memory_sessions())

@@ -115,7 +115,7 @@ async def test_what_a_summary_says_of_a_redacted_message_stays_until_the_summary
     assert swallowed != summary
 
     await manager.redact(swallowed)
-    assert holding(storage), "nobody can know what a summary was made of"
+    assert holding(storage), "a summary does not tell its sources"
     await manager.redact(summary)
 
     assert not holding(storage)

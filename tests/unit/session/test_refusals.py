@@ -1,4 +1,4 @@
-"""What Strands' own managers would raise a ``SessionException`` for is one here, too, and what it was before."""
+"""Errors for which Strands' managers raise ``SessionException`` are such here, too, and keep their own class."""
 
 from __future__ import annotations
 

@@ -176,7 +176,7 @@ def any_history(seed: int) -> list[Any]:
 
 
 def unfit(messages: list[Any]) -> list[str]:
-    """What a provider would refuse: Converse wants every use answered in the very next message, and nothing else."""
+    """Return the faults that a provider would refuse: Converse wants every use answered in the very next message."""
     problems = [f"{index} is empty" for index, message in enumerate(messages) if not message["content"]]
     asked: list[str] = []
     for index, message in enumerate([*messages, said("end")]):

@@ -1,4 +1,4 @@
-"""What a BidiAgent says and hears is there again after a restore."""
+"""A BidiAgent's transcripts are there again after a restore."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a context manager takes out of an agent's messages is there after a restore, as with Strands' snapshots."""
+"""Messages that a context manager offloads are there after a restore, as with Strands' snapshots."""
 
 from __future__ import annotations
 

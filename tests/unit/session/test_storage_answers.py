@@ -1,4 +1,4 @@
-"""What S3 and DynamoDB answer, and what becomes of it."""
+"""Answers of S3 and DynamoDB, and the errors that they become."""
 
 from __future__ import annotations
 

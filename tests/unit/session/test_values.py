@@ -44,7 +44,7 @@ def after(value: Any) -> Any:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two values are equal, and of the same types throughout; ``nan`` is equal to itself here."""
+    """Tell whether two values are equal, and of the same types throughout; ``nan`` is equal to itself here."""
     if type(one) is not type(other):
         return False
     if isinstance(one, dict):

@@ -350,7 +350,7 @@ async def test_with_a_page_of_it_a_lost_volume_is_damage(memory_sessions: Sessio
         await memory_sessions().open()
 
 
-async def test_a_session_that_is_let_go_waits_for_no_volume(memory_sessions: Sessions, storage: MemoryStorage) -> None:
+async def test_a_release_waits_for_no_volume(memory_sessions: Sessions, storage: MemoryStorage) -> None:
     agent = await talking(memory_sessions())
     storage.before = never = Latch("get")  # only the binding reads
     await reached(never, agent)
@@ -367,7 +367,7 @@ async def test_a_session_that_is_let_go_waits_for_no_volume(memory_sessions: Ses
 async def test_a_volume_that_is_being_written_does_not_outlive_its_session(
     file_sessions: Sessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a thread writes cannot be taken back: the tombstone waits for it, and the sweep finds it."""
+    """A thread's write cannot be cancelled: the tombstone waits for it, and the deletion finds it."""
     create, begun, deleted, written = file._create, threading.Event(), threading.Event(), threading.Event()
 
     def slow(path: Path, body: bytes) -> None:
@@ -453,7 +453,7 @@ async def test_a_crash_in_the_middle_is_finished_by_the_next_holder(
 
 @pytest.mark.parametrize("at", ["get", "put"])
 async def test_a_redaction_while_a_volume_is_bound(memory_sessions: Sessions, storage: MemoryStorage, at: str) -> None:
-    """Whether the pages were just read, or the volume is on its way, nothing of before comes back."""
+    """Redacted content does not come back, with the pages just read, or with the volume in flight."""
     agent = await talking(memory_sessions())
     await agent.send(SECRET)
     latch = Latch(at)

@@ -46,7 +46,7 @@ def approve(event: BeforeToolCallEvent) -> None:
 
 
 class Approvals(HookProvider):
-    """What a ``BidiAgent`` takes as a hook."""
+    """A hook as a ``BidiAgent`` takes it."""
 
     def register_hooks(self, registry: HookRegistry, **kwargs: Any) -> None:
         registry.add_callback(BeforeToolCallEvent, self.approve)
@@ -500,7 +500,7 @@ def a_swarm(manager: Any, first: FakeModel, second: FakeModel, *hooks: Any) -> A
 
 
 def asked(multi_agent: Any) -> list[str]:
-    """What the first node was asked in this object, if it was."""
+    """Return the first node's input in this object, if it had any."""
     return [str(messages) for messages in multi_agent.nodes["first"].executor.model.asked]
 
 
@@ -587,7 +587,7 @@ async def test_two_that_live_under_one_id_are_told_of(
     anew = build(manager, FakeModel(["First"]), FakeModel(["Second"]))  # of the same nodes: it may stand for the first
     assert f"live under the id {first.id!r} and share one state" in caplog.text
     del first, anew, told, again
-    assert another(build, manager).nodes.keys() == {"third"}, "one that is dropped is in nobody's way"
+    assert another(build, manager).nodes.keys() == {"third"}, "a dropped one hinders no other"
     await manager.close()
 
 

@@ -34,7 +34,7 @@ WRONG = [-40_000 * DAY, -400 * DAY, 400 * DAY, 40_000 * DAY]
 
 
 class Wrong(ManualClock):
-    """A machine's clock: counts seconds well, and is off by many. Moves on by itself when somebody waits."""
+    """A machine's clock: counts seconds well, and is off by many. Advances by itself when a task waits."""
 
     def __init__(self, off: float, between: Callable[[], Any] | None = None) -> None:
         super().__init__(NOW)
@@ -103,7 +103,7 @@ async def test_a_holder_whose_clock_is_wrong_keeps_its_session(store: MemoryGuar
 
 
 @pytest.mark.parametrize("off", WRONG)
-async def test_nobody_who_looks_takes_a_held_session_for_one_that_is_over(store: MemoryGuard, off: float) -> None:
+async def test_no_reader_takes_a_held_session_for_an_ended_one(store: MemoryGuard, off: float) -> None:
     stores, clock = Stores(store, MemoryObjects()), Wrong(off)
     await leased(store, Wrong(0)).acquire(0.0)
     before = dict(store.items[KEY])
@@ -120,7 +120,7 @@ async def test_nobody_who_looks_takes_a_held_session_for_one_that_is_over(store:
 
 
 @pytest.mark.parametrize("off", WRONG)
-async def test_nobody_holds_it_and_the_machines_clock_is_wrong(off: float) -> None:
+async def test_a_free_session_ends_by_storages_time_though_the_machines_clock_is_wrong(off: float) -> None:
     """Storage's own tells."""
     store = Telling()
     before = leased(store, Wrong(off))
@@ -259,7 +259,7 @@ async def test_a_machine_whose_clock_has_fallen_back_leaves_an_item_that_can_be_
     assert item(store).expires_at == NOW + TOMBSTONE_S
 
 
-async def test_what_nobody_holds_expires_by_storages_own_time() -> None:
+async def test_a_free_session_expires_by_storages_own_time() -> None:
     store, clock = Telling(), Wrong(-400 * DAY)
     lease = leased(store, clock)
     await lease.acquire(0.0)

@@ -22,7 +22,7 @@ class Fate(StrEnum):
 
 
 @dataclass(frozen=True)
-class Weather:
+class FaultRates:
     """Chances, for each message of a socket or each request.
 
     Attributes:
@@ -48,27 +48,27 @@ class Weather:
         return {fate: getattr(self, fate.value) for fate in Fate if fate is not Fate.FINE}
 
 
-CALM = Weather()
-SOCKET_STORM = Weather(lost=0.01, late=0.1, cut=0.0005, longest_s=0.2)
+NO_FAULTS = FaultRates()
+SOCKET_FAULTS = FaultRates(lost=0.01, late=0.1, cut=0.0005, longest_s=0.2)
 """API Gateway loses a frame when a function is throttled or fails. One in a hundred is far more than in production."""
-REQUEST_STORM = Weather(lost=0.003, late=0.05, refused=0.005, broken=0.005, unanswered=0.003, longest_s=0.1)
+REQUEST_FAULTS = FaultRates(lost=0.003, late=0.05, refused=0.005, broken=0.005, unanswered=0.003, longest_s=0.1)
 
 
-class Sky:
+class FaultInjector:
     """Draws fates, and counts them."""
 
-    def __init__(self, weather: Weather, dice: random.Random) -> None:
+    def __init__(self, rates: FaultRates, dice: random.Random) -> None:
         self.count: Counter[Fate] = Counter()
-        self._weather = weather
+        self._rates = rates
         self._dice = dice
 
     def draw(self) -> Fate:
-        """Decide what becomes of the next one."""
-        chances = self._weather._chances
+        """Draw the fate of the next message or request."""
+        chances = self._rates._chances
         drawn = self._dice.choices([*chances, Fate.FINE], [*chances.values(), max(0.0, 1.0 - sum(chances.values()))])[0]
         self.count[drawn] += 1
         return drawn
 
     async def linger(self) -> None:
-        """Take as long as something that is late takes."""
-        await asyncio.sleep(self._dice.uniform(0.0, self._weather.longest_s))
+        """Wait as long as a late message is delayed."""
+        await asyncio.sleep(self._dice.uniform(0.0, self._rates.longest_s))
