@@ -15,7 +15,7 @@ from rich.markup import escape
 
 
 class State(StrEnum):
-    """How what came stands to what was expected."""
+    """Relation of what came to what was expected."""
 
     WELL = "well"
     """As expected."""

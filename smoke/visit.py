@@ -14,7 +14,7 @@ ANSWER_SECONDS = 60.0
 
 @dataclass(slots=True, kw_only=True)
 class Visit:
-    """What the steps share.
+    """Facts that the steps share.
 
     Attributes:
         url: The deployment's WebSocket address.
@@ -51,7 +51,7 @@ class Visit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What came of a step.
+    """Result of a step.
 
     Attributes:
         came: In words.
