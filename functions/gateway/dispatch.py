@@ -22,6 +22,7 @@ from gateway.claims import Claims
 from gateway.post import Accepted, FramePost, Gone, Outcome, Refused
 from gateway.routes import Route, Routes
 from gateway.turns import TurnsQueue
+from segue.backoff import backoff
 from segue.bounded import BoundedDict
 from segue.wire.delivery import Delivery, encode_delivery
 from segue.wire.frames import (
@@ -141,10 +142,9 @@ class Dispatch:
     def _wait(self, sender: FrameOrigin, frame: ClientFrame, body: bytes, missed: "Missed") -> Accepted | Refused:
         """Deliver as soon as there is a holder, unless that takes too long."""
         deadline = self._clock() + HOLDER_WAIT_SECONDS
-        pause = FIRST_POLL_SECONDS
+        pauses = backoff(FIRST_POLL_SECONDS, LONGEST_POLL_SECONDS, jitter=False)
         while self._clock() < deadline:
-            self._sleep(pause)
-            pause = min(pause * 2, LONGEST_POLL_SECONDS)
+            self._sleep(next(pauses))
             route = self._routes.read(sender.binding.session_key)
             # The same holder may take it after all: it said "moved" while it was still restoring the session.
             if route is None or (route == missed.route and missed.outcome.reason != "handoff"):

@@ -16,12 +16,12 @@ forgotten and the connection closed, so that the client comes back and asks for 
 from __future__ import annotations
 
 import asyncio
-import random
 from collections import deque
 from collections.abc import Callable
 from itertools import islice
 from typing import Final, Protocol
 
+from segue.backoff import backoff
 from segue.wire.frames import (
     AudioOutput,
     InputAck,
@@ -188,7 +188,7 @@ class Outbox:
     async def _send(self, batch: list[ServerFrame]) -> bool:
         """Post frames until the outcome is known; False ends the outbox."""
         message = encode_message(batch, self.connection_id)
-        pause = FIRST_PAUSE_SECONDS
+        pauses = backoff(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
         while self._may_speak():
             if self._piled_up:
                 return True  # nothing of it is wanted any more: the connection is closed next
@@ -201,8 +201,7 @@ class Outbox:
                     return True
                 case PostOutcome.GONE:
                     return False
-            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
-            pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+            await asyncio.sleep(next(pauses))
         return False
 
     def _next_batch(self) -> list[ServerFrame]:

@@ -7,6 +7,7 @@ import contextlib
 from typing import Final
 
 from segue import LeaseSettings, StorageUnavailable
+from segue.backoff import backoff
 from segue.journal.keys import ObjectKeys
 from segue.session.runtime import Runtime
 from segue.storage.interface import ObjectMissing
@@ -36,7 +37,7 @@ async def reach_storage(
     Raises:
         StorageRefused: One of them says no, which asking again does not change.
     """
-    pause = FIRST_PAUSE_SECONDS
+    pauses = backoff(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, jitter=False)
     stopped = asyncio.create_task(stop.wait())
     try:
         while not stop.is_set():
@@ -52,8 +53,7 @@ async def reach_storage(
                 logger.warning("storage does not answer yet", reason=str(error))
             else:
                 return True
-            await asyncio.wait({stopped}, timeout=pause)
-            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+            await asyncio.wait({stopped}, timeout=next(pauses))
     finally:
         stopped.cancel()
     return False

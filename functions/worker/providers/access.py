@@ -1,4 +1,4 @@
-"""Whether the model lets this worker in, found out before the first caller does.
+"""Access to the model, tried at the start: a worker that the model refuses does not become ready.
 
 A model that does not exist where it is asked for, or is closed to this account or role, ends the worker's start, and
 with it the deployment. Anything else that may go wrong (too much to do, no answer in time) may be over when a caller

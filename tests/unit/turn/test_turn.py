@@ -447,7 +447,7 @@ async def test_a_warm_process_restores_when_another_process_wrote(world, process
 
 async def test_a_process_keeps_only_so_many(world, processes):
     process = processes()
-    process.sessions._limit = 2
+    process.sessions._kept.most = 2
     for name in "abc":
         await process.sessions.give_back(await process.sessions.take(f"alice/{name}"))
     assert list(process.sessions._kept) == ["alice/b", "alice/c"]

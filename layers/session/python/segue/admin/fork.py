@@ -13,11 +13,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from segue.backoff import backoff
 from segue.clock import Clock
 from segue.errors import JournalCorrupt, RecordTooLarge, SegueError, SessionExists, StorageUnavailable
 from segue.history.points import as_redacted, history_at, point_at, points_of
@@ -294,11 +294,10 @@ async def _begin(stores: Stores, plan: _Plan, seen: ItemReading, clock: Clock) -
 
 async def answered(clock: Clock, request: Callable[[], Awaitable[_T]]) -> _T:
     """Send the identical request until storage answers it, but not forever."""
-    pause = _BACKOFF_S[0]
+    pauses = backoff(*_BACKOFF_S)
     for _ in range(_ATTEMPTS - 1):
         try:
             return await request()
         except StorageUnavailable:
-            await clock.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
-            pause = min(pause * 2, _BACKOFF_S[1])
+            await clock.sleep(next(pauses))
     return await request()

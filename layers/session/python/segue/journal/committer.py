@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from segue.backoff import backoff
 from segue.clock import Clock
 from segue.errors import JournalCorrupt, SegueError, SessionFenced, StorageUnavailable
 from segue.ids import new_id
@@ -233,7 +233,7 @@ class Committer:
 
     async def answered(self, request: Callable[[], Awaitable[_T]]) -> _T:
         """Send the identical request until storage answers it."""
-        pause = _BACKOFF_S[0]
+        pauses = backoff(*_BACKOFF_S)
         while True:
             try:
                 answer = await request()
@@ -242,8 +242,7 @@ class Committer:
             else:
                 self.answered_at = self._clock.now()
                 return answer
-            await self._clock.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
-            pause = min(pause * 2, _BACKOFF_S[1])
+            await self._clock.sleep(next(pauses))
 
     async def _decide(self, write: ConditionalWrite, commit_id: str) -> SessionFenced | None:
         """Send the deciding write until its outcome is known."""

@@ -8,9 +8,9 @@ is dead. That decision is advisory: the conditional write lets only one candidat
 from __future__ import annotations
 
 import logging
-import random
 from dataclasses import dataclass, replace
 
+from segue.backoff import backoff
 from segue.clock import Clock, SystemClock
 from segue.errors import RELEASED, SessionFenced, StorageUnavailable
 from segue.ids import new_id, shown
@@ -203,7 +203,7 @@ class Lease:
         )
         waiting = AcquisitionWait(self.session_key, self._clock, timeout, self._make_way)
         watch = HolderWatch(self._clock, probe)
-        pause = _BACKOFF_S[0]
+        pauses = backoff(*_BACKOFF_S)
         while True:
             try:
                 held_by = await self._attempt(candidate, watch, left, trying)
@@ -211,8 +211,7 @@ class Lease:
                 if waiting.over:
                     raise
                 waiting.unanswered()
-                await self._clock.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
-                pause = min(pause * 2, _BACKOFF_S[1])
+                await self._clock.sleep(next(pauses))
                 continue
             if held_by is None:
                 waiting.ended()
