@@ -9,6 +9,9 @@ from typing import Final
 from aws_cdk import Acknowledgment, CfnElement, Stack, Validations
 from constructs import Construct
 
+from infra.config import Config
+from infra.constructs.bedrock import behind_a_profile
+
 _PACK: Final = "AwsSolutions"
 _RUNTIME: Final = (
     "Python 3.13 is what the layers are built for, what `.python-version` says, and what the tests run on; "
@@ -83,6 +86,7 @@ _OBJECTS: Final = (
     "Which sessions there will be is not known beforehand; a test lists what may be done with their objects."
 )
 _CONNECTIONS: Final = "Which connections there will be is not known beforehand; there is one action on them."
+_ANY_REGION: Final = "An inference profile chooses among its regions, and the model is named in full."
 _KEEPERS: Final = (
     "Workers/Task/TaskRole",
     "Turns/HandlerRole",
@@ -110,6 +114,25 @@ def under_a_prefix(data: Stack, service: Stack, api: CfnElement, stage: str) -> 
     for path, method in _POSTERS.items():
         reasons.setdefault(path, {})[f"IAM5[Resource::{of_api}/{method}/@connections/*]"] = _CONNECTIONS
     return reasons
+
+
+def under_profiles(service: Stack, config: Config) -> dict[str, dict[str, str]]:
+    """Grants on the models behind inference profiles, which choose the region themselves.
+
+    Args:
+        service: The stack with the roles.
+        config: Its configuration.
+    """
+    users = {
+        "Turns/HandlerRole": config.text_model_id if config.text and not config.offline else None,
+        "Workers/Task/TaskRole": config.model_id if config.voice and config.provider == "nova-sonic" else None,
+    }
+    partition = _shown(service.resolve(service.partition))
+    return {
+        path: {f"IAM5[Resource::arn:{partition}:bedrock:*::foundation-model/{model}]": _ANY_REGION}
+        for path, model_id in users.items()
+        if (model := behind_a_profile(model_id))
+    }
 
 
 def _shown(value: str | dict[str, str]) -> str:

@@ -43,6 +43,7 @@ def compose(app: App, config: Config, packages: ThirdParty) -> tuple[DataStack, 
     acknowledged.acknowledge(service, acknowledged.SERVICE)
     api = cast("CfnElement", service.gateway.api.node.default_child)
     acknowledged.acknowledge(service, acknowledged.under_a_prefix(data, service, api, config.stage))
+    acknowledged.acknowledge(service, acknowledged.under_profiles(service, config))
     if config.trace_sampling_percent:
         acknowledged.acknowledge(service, acknowledged.TRACED)
     return data, service

@@ -7,6 +7,12 @@ from aws_cdk import Aws
 _PROFILE = re.compile(r"(?:us|eu|apac|jp|au|ca|global|us-gov)\.(?P<model>.+)")
 
 
+def behind_a_profile(model_id: str | None) -> str | None:
+    """The model behind an inference profile; None if it is another name."""
+    profile = _PROFILE.fullmatch(model_id or "")
+    return profile["model"] if profile else None
+
+
 def model_arns(model_id: str) -> list[str]:
     """The resources that a policy has to name for a model: itself, or a cross-region profile and the model behind it.
 
