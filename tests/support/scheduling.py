@@ -1,4 +1,4 @@
-"""How tests are dealt out to processes, as a plugin of pytest.
+"""Distribution of tests to processes, as a plugin of pytest.
 
 Files stay whole. Those with the longest limits come early, so that no process is left alone with one at the end, and
 spread among the unit tests, so that no two cores carry four deployments at once.
@@ -20,7 +20,7 @@ APART = ("tests/simulation/", "tests/infra/test_documentation.py")
 """Files that do not stay whole: their tests compute for long and have nothing in common."""
 
 LIGHT = "tests/unit/"
-"""Where the files are that need a second or two."""
+"""Folders whose files need a second or two."""
 
 LIGHT_BETWEEN = 3
 """Light files after each of the others."""

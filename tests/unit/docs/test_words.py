@@ -1,0 +1,118 @@
+"""CONTRIBUTING.md's rules on words hold in code, log lines, error texts and docs."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+
+CODE = ("layers/session/python/segue", "functions", "infra", "local", "benchmarks", "tests")
+"""Folders whose Python files are read whole: names, comments, docstrings, log lines and error texts."""
+
+PAGES = ("README.md", "CONTRIBUTING.md", "docs", "functions")
+"""Pages that are read whole; of RFCs, whose bodies are frozen, only the first paragraph."""
+
+WITHOUT_A_SUBJECT = re.compile(r"\b(whoever|whomever|somebody|nobody|anybody|everybody)\b", re.IGNORECASE)
+"""Pronouns that hide which of worker, client, holder, gateway or caller is meant."""
+
+PRIVATE_WORDS = re.compile(
+    r"\b(let(?:s|ting)? go\b(?! of)|lets? it go|gives? back the (?:lease|session)|forsak\w*|upkeep|deeds?)\b",
+    re.IGNORECASE,
+)
+"""Words of this house only; docs/glossary.md has the field's own."""
+
+QUESTION = re.compile(r"(What|Who|Whose|Whom|Whether|Where|Why|How)\b")
+"""A docstring that opens with one of these names no thing and tells no action."""
+
+QUOTATION = re.compile(r"^\s*>")
+"""A quoted line of a page keeps its words."""
+
+WORDS_THAT_ARE_OUT = re.compile(r"(?<=\|)[^|]*\|\s*$")
+"""The last column of the glossary's tables: the words that the others stand in place of."""
+
+CODE_SPAN = re.compile(r"`[^`]*`")
+"""A word in a code span is spoken of, or stands in code."""
+
+
+def code() -> Iterator[Path]:
+    for folder in CODE:
+        yield from sorted((ROOT / folder).rglob("*.py"))
+
+
+def pages() -> Iterator[Path]:
+    for name in PAGES:
+        path = ROOT / name
+        yield from [path] if path.is_file() else sorted(path.rglob("*.md"))
+
+
+def shown(page: Path) -> Iterator[tuple[int, str]]:
+    """The lines of a page that its rules hold for."""
+    paragraphs = 0
+    frozen = page.parent.name == "rfcs" and page.name != "README.md"
+    for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), start=1):
+        paragraphs += bool(frozen and not line.strip())
+        if paragraphs > 3:  # the heading, the status, and the first paragraph
+            return
+        if not QUOTATION.match(line):
+            yield number, CODE_SPAN.sub("", WORDS_THAT_ARE_OUT.sub("", line) if page.name == "glossary.md" else line)
+
+
+def docstrings(path: Path) -> Iterator[tuple[int, str]]:
+    """Docstrings of modules, classes and functions, and those that stand under an attribute or a constant."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        body = getattr(node, "body", None)
+        for statement in body if isinstance(body, list) else ():
+            match statement:
+                case ast.Expr(value=ast.Constant(value=str() as text)):
+                    yield statement.lineno, text
+                case _:
+                    pass
+
+
+def offences(lines: Iterator[tuple[int, str]], path: Path, pattern: re.Pattern[str]) -> list[str]:
+    return [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()[:110]}" for number, line in lines if pattern.search(line)
+    ]
+
+
+@pytest.mark.parametrize("pattern", [WITHOUT_A_SUBJECT, PRIVATE_WORDS], ids=["pronouns", "private words"])
+def test_code_names_its_subjects(pattern: re.Pattern[str]) -> None:
+    found = [
+        offence
+        for path in code()
+        if path != Path(__file__)
+        for offence in offences(enumerate(path.read_text(encoding="utf-8").splitlines(), start=1), path, pattern)
+    ]
+
+    assert not found, f"{len(found)} lines, see docs/glossary.md:\n" + "\n".join(found)
+
+
+@pytest.mark.parametrize("pattern", [WITHOUT_A_SUBJECT, PRIVATE_WORDS], ids=["pronouns", "private words"])
+def test_pages_name_their_subjects(pattern: re.Pattern[str]) -> None:
+    found = [offence for page in pages() for offence in offences(shown(page), page, pattern)]
+
+    assert not found, f"{len(found)} lines, see docs/glossary.md:\n" + "\n".join(found)
+
+
+def test_the_changelog_of_what_is_unreleased_names_its_subjects() -> None:
+    changelog = ROOT / "CHANGELOG.md"
+    text = changelog.read_text(encoding="utf-8")
+    unreleased = re.split(r"^## \[(?!Unreleased)", text, maxsplit=1, flags=re.MULTILINE)[0]
+
+    assert not offences(enumerate(unreleased.splitlines(), start=1), changelog, WITHOUT_A_SUBJECT)
+
+
+def test_docstrings_open_with_an_imperative_or_a_noun_phrase() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{number}: {text.strip().splitlines()[0][:110]}"
+        for path in code()
+        for number, text in docstrings(path)
+        if text.strip() and QUESTION.match(text.strip())
+    ]
+
+    assert not found, f"{len(found)} docstrings:\n" + "\n".join(found)
