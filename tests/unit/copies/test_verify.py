@@ -306,7 +306,7 @@ async def test_objects_of_an_earlier_life(check, write, message, objects, clock)
     report = await check()
 
     assert codes(report, "warning") == ["ended"]
-    assert "1 object of a life that is over" in report.findings[0].problem
+    assert "1 object of an ended session" in report.findings[0].problem
     assert report.damage == ()
 
 

@@ -17,7 +17,7 @@ from segue.lease.item import GuardItem, TailEntry
 from segue.storage.interface import StoredObject
 
 Severity = Literal["damage", "warning", "note"]
-"""``damage``: records are lost or wrong, page someone. ``warning``: someone should look. ``note``: harmless."""
+"""``damage``: records are lost or wrong, page the owner. ``warning``: needs attention. ``note``: harmless."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +152,7 @@ def _wrong_records(
 def inspect_volumes(
     item: GuardItem, blocks: Sequence[CheckedBlock], volumes: Sequence[CheckedBlock]
 ) -> Iterator[Finding]:
-    """Check that volumes hold what their pages hold. A redaction that is being swept makes them differ for a while.
+    """Check that volumes hold what their pages hold. An unfinished redaction makes them differ for a while.
 
     Args:
         item: The guard item.

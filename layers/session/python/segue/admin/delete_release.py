@@ -101,7 +101,7 @@ async def release(stores: Stores, key: str, clock: Clock) -> Released:
     """Free the lease of a dead holder, and finish a redaction that it left unfinished.
 
     Raises:
-        SessionHeld: The holder lives.
+        SessionHeld: The holder is alive.
         SessionNotFound: The session is not there.
         StorageUnavailable: Storage does not answer, or the release got no answer.
     """

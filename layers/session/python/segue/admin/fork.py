@@ -266,12 +266,12 @@ async def _put_all(stores: Stores, objects: dict[str, Callable[[], bytes]], cloc
 
 
 async def _discard(stores: Stores, objects: dict[str, Callable[[], bytes]]) -> None:
-    with contextlib.suppress(SegueError):  # the sweep for objects of no life finds them
+    with contextlib.suppress(SegueError):  # garbage collection finds them
         await stores.objects.delete(list(objects))
 
 
 async def _vacant(stores: Stores, key: str, clock: Clock) -> ItemReading:
-    """See that no session of that key lives: there is no item, or that of a life that is over."""
+    """Check that the key is free: there is no item, or that of an ended session."""
     seen = await read_item(stores.guard, key, clock, stores.prefix)
     if seen.current is not None:
         raise SessionExists(key, shown(key))
@@ -279,7 +279,7 @@ async def _vacant(stores: Stores, key: str, clock: Clock) -> ItemReading:
 
 
 async def _begin(stores: Stores, plan: _Plan, seen: ItemReading, clock: Clock) -> GuardItem:
-    """Write the guard item, on the condition under which a new life may begin."""
+    """Write the guard item, on the condition under which a new incarnation may begin."""
     for _ in range(_ATTEMPTS):
         write = transitions.begin_with_records(plan.item, seen.item, seen.at)
         try:

@@ -31,7 +31,7 @@ def find_orphans(
         session_key: The session.
         item: The guard item, None if there is none.
         at: When it was read, by storage's own clock.
-        over: Whether the item's life is over.
+        over: Whether the session has ended.
     """
     findings: list[Finding] = []
     ended: Counter[str] = Counter()
@@ -47,7 +47,7 @@ def find_orphans(
 
 
 def pages_there(listed: Sequence[str], root: str, born: str) -> int:
-    """One more than the highest number of a page of a life that was listed."""
+    """One more than the highest number of a page that was listed of an incarnation."""
     names = (key.removeprefix(f"{root}{born}/") for key in listed)
     return 1 + max((int(page[1]) for name in names if (page := _PAGE.fullmatch(name))), default=-1)
 
@@ -81,5 +81,5 @@ def _ended(key: str, born: str, count: int, item: GuardItem | None, at: float) -
     if item is not None and born == item.born and not item.deleted:
         return Finding("note", "ended", key, f"{objects} of a session that has expired; the janitor deletes them")
     if (item is None or born != item.born) and at - born_at(born) < 2 * COPY_SECONDS:
-        return Finding("note", "ended", key, f"{objects} of a life that may be about to begin (a copy under way)")
-    return Finding("warning", "ended", key, f"{objects} of a life that is over, which the janitor has not deleted")
+        return Finding("note", "ended", key, f"{objects} of an incarnation about to begin (a fork under way)")
+    return Finding("warning", "ended", key, f"{objects} of an ended session, which the janitor has not deleted")

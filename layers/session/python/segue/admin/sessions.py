@@ -351,7 +351,7 @@ class Sessions:
             The number of objects deleted.
 
         Raises:
-            SessionHeld: A holder has it. A holder that lives has to be stopped first.
+            SessionHeld: A holder has it. A live holder has to be stopped first.
         """
         key = self.key(session_id)
         item = self.run(lambda stores, clock: delete_release.item_of(stores, key, clock))
@@ -366,7 +366,7 @@ class Sessions:
         """Free the lease of a dead holder: watch it for its lease, and take the session if it was silent.
 
         Raises:
-            SessionHeld: The holder lives.
+            SessionHeld: The holder is alive.
         """
         key = self.key(session_id)
         return self.run(lambda stores, clock: delete_release.release(stores, key, clock))

@@ -1,4 +1,4 @@
-"""Following a living session without its lease: the head is looked at, and only what is new is read."""
+"""Following a session without its lease: the head is read, and then only the new records."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ def existing(place: Place, layout: str, source: str, session_id: str) -> Session
 
 
 def _check(session_id: str) -> None:
-    """Strands' ids may have more characters than Segue's, but they are parts of paths all the same."""
+    """Check an id for Strands: it may have more characters than Segue's, but it is part of a path."""
     if not session_id.strip() or session_id in {".", ".."} or {"/", "\\"} & set(session_id):
         raise click.UsageError(f"{session_id!r} cannot be a session id of Strands: it is a path")
 

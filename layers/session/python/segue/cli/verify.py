@@ -42,7 +42,7 @@ def verify(
     number. A holder that lives keeps its session, and has to be stopped first. An object that is missing or damaged
     as a whole is not helped by this.
 
-    Exits with 1 if there is damage or something that someone should look at. Orphans and other notes are
+    Exits with 1 if there is damage or a warning. Orphans and other notes are
     harmless.
     """
     if everything == bool(session):
@@ -67,7 +67,7 @@ def _checked(place: Place, key: str) -> Report:
     with progress(f"checking {shown(key)}") as advance:
         try:
             return place.run(lambda stores, clock: verify_session(stores, key, clock, advance))
-        except SessionNotFound as error:  # the others that were named are checked all the same
+        except SessionNotFound as error:  # the other sessions that were named are still checked
             return Report(key, "absent", findings=(Finding("warning", "absent", key, str(error)),))
         except StorageRefused as error:
             return Report(key, "unreadable", findings=(Finding("warning", "refused", key, str(error)),))

@@ -37,7 +37,7 @@ DENIED: frozenset[str] = frozenset({"denied", "expired"})
 """Statuses after which what waits must not run."""
 
 DENIAL = "denied"
-"""The response to an interrupt that is not answered. Its tools are cancelled whatever the agent's code makes of it."""
+"""The response to an interrupt that is not answered. Its tools are cancelled, with any code of the agent's."""
 
 
 @dataclass(frozen=True, slots=True)

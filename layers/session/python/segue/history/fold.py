@@ -52,7 +52,7 @@ class AgentHistory:
         tools: Every tool run by tool use id, in order of their first start: what its records say, and
             ``started_at`` and ``ended_at`` in milliseconds since 1970. One without ``status`` was under way. Uses of
             one id are called as ``segue.history.tool_uses`` says.
-        uses: For each tool use id, where its uses stand, in order, whatever was rewound.
+        uses: For each tool use id, the places of its uses in order, those of rewound records included.
         connection: The latest connection record.
         approvals: What people were asked, and what became of it, in order.
         spare: The messages once more, for an agent to keep; made where the history is read.

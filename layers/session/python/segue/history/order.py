@@ -60,7 +60,7 @@ class SessionOrder:
 
         Args:
             held: Ids of what the agent holds, in order; all of them are in the session.
-            outside: Ids of what it has not been given, and that is in the session all the same.
+            outside: Ids of messages of the session that the agent does not have.
 
         Returns:
             The data of a "window" record, None if the session is in that order already.

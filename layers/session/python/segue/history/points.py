@@ -4,7 +4,7 @@
     point            2            5     6        named by the records before it
 
 A point is named by its number of records, which never changes. Its commit id can: a redaction writes segments
-anew. After a redaction earlier points show the redacted form, also while its sweep is not finished.
+anew. After a redaction earlier points show the redacted form, also while ``scrub`` is set.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def history_at(
 
 
 def as_redacted(records: Sequence[Record], damaged: list[JournalCorrupt] | None = None) -> list[Record]:
-    """Return the records as they are once every redaction among them has been swept.
+    """Return the records as they are once every redaction among them is finished.
 
     Args:
         records: All records of a session.

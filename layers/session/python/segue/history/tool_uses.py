@@ -1,13 +1,13 @@
 """Tool uses that have the same id, told apart.
 
-Providers may use an id again, and an imported session has whatever ids it has. Which use of its id one is follows from
+Providers may use an id again, and an imported session may have any ids. Which use of its id one is follows from
 the records: the first has the number 1, and each that stands in another message, or in another place of the same one,
 the next. Numbers are never used again, not after a rewind either.
 
     tool    {"tool_use_id": "call_0", "phase": "started", "message": "m1", …}
     tool    {"tool_use_id": "call_0", "phase": "started", "message": "m7", "use": 2, …}
 
-The same use has the same number however often it runs: tried again, resumed after an interrupt, restored. A voice
+The same use keeps its number in every run: tried again, resumed after an interrupt, restored. A voice
 agent records a use twice, and runs it once.
 """
 

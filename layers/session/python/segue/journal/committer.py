@@ -126,7 +126,7 @@ class Committer:
             that everything after this group has to end with.
 
         Raises:
-            SessionFenced: The session is someone else's, and the group is not in it.
+            SessionFenced: Another holder has the session, and the group is not in it.
             StorageRefused: Storage says no.
             JournalCorrupt: The guard contradicts what this holder wrote.
         """

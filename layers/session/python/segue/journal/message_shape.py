@@ -97,7 +97,7 @@ def _has_id(use_or_result: Any) -> bool:
 
 
 def replaced(value: Any, replacements: Replacements) -> Any:
-    """Return a value with the redacted messages in it replaced, however deep they are; the same if it has none."""
+    """Return a value with the redacted messages in it replaced, at any depth; the same if it has none."""
     if isinstance(value, dict):
         replacement = replacement_in(value, replacements) if "content" in value else None
         if replacement is not None:

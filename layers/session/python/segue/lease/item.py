@@ -2,7 +2,7 @@
 
     session_key   <principal>/<session's name>                 (partition key; see segue.ids)
     schema        version of this layout
-    born          identity of this life of the session; part of every S3 key
+    born          identity of this incarnation of the session; part of every S3 key
     epoch         fencing token; grows with every acquisition, release and deletion, never falls
     acquire_id    random, new with every acquisition, absent when free
     holder        that acquisition's process, for people and routing
@@ -16,7 +16,7 @@
     tail          segments past the last page, as "<first record>.<epoch>.<commit id>"
     commit_id     of the last accepted commit
     inputs        each client's input that the records contain, as "<client id> <upto> <beyond,…>", latest last
-    scrub         a redaction whose sweep is not finished, as "<record>"
+    scrub         a redaction that is not finished in every object, as "<record>"
     deleted       present on a tombstone, which has no head
     expires_at    DynamoDB TTL, seconds since 1970 by DynamoDB's own clock
     prefix        of the keys of its objects, "" or ending in "/"; absent on items of older releases

@@ -34,16 +34,16 @@ logger = logging.getLogger(__name__)
 
 EXIT_TIMEOUT_S = 10.0
 """Seconds that the end of a program waits for storage: as long as container runtimes wait between SIGTERM and SIGKILL.
-Storage that is well needs a fraction of one. What is not written by then is named on stderr."""
+Healthy storage needs a fraction of one. Records that are not written by then are named on stderr."""
 
 _RELEASE_S = 2.0
-"""Seconds of these that are kept for the releases themselves, if storage does not take what is queued."""
+"""Seconds of ``EXIT_TIMEOUT_S`` that are kept for the releases, if storage does not take the queued records."""
 
 _TOLD_AFTER_S = 1.0
-"""Seconds of waiting after which that is logged."""
+"""Seconds of waiting at the end of the program after which a warning is logged."""
 
 _RETRY_S = 1.0
-"""Seconds between two tries to write what a collected handle has left, while storage does not answer."""
+"""Seconds between two tries to write a collected handle's records, while storage does not answer."""
 
 _RELEASE_PATIENCE_S = 5.0
 """Seconds that an acquisition waits for a release that this process has begun, even if it waits for no other holder."""
@@ -63,7 +63,7 @@ class OpenHandle:
         self._unused = weakref.WeakMethod(unused)
 
     def record_changes(self) -> None:
-        """Queue what changed and no hook has told of."""
+        """Queue changes that no hook has reported."""
         if (record := self._record_changes()) is not None:
             record()
 
@@ -74,14 +74,14 @@ class OpenHandle:
 
 
 class OpenHandles:
-    """Those of one process. Made and used by its runtime; methods say where they may be called."""
+    """The open handles of one process. Made and used by its runtime; methods say where they may be called."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, executor: Executor) -> None:
         """Begin with none.
 
         Args:
             loop: The storage loop.
-            executor: Where the garbage collector may run: finalizers of other libraries may block.
+            executor: Threads for Python's garbage collector: finalizers of other libraries may block.
         """
         self._loop = loop
         self._executor = executor
@@ -102,7 +102,7 @@ class OpenHandles:
             self._opening.discard(task)
 
     def add(self, session: Session, record_changes: Callable[[], None], unused: Callable[[], bool]) -> None:
-        """Know of a session that was opened. Runs on the storage loop."""
+        """Add a session that was opened. Runs on the storage loop."""
         self._open[session] = OpenHandle(session, record_changes, unused)
 
     def collected(self, session: Session, record_changes: Callable[[], None]) -> None:
@@ -112,7 +112,7 @@ class OpenHandles:
 
         Args:
             session: The session.
-            record_changes: Queues what changed; keeps the handle for as long as that takes.
+            record_changes: Queues changes; keeps the handle alive for as long as that takes.
         """
         if not self._ended and os.getpid() == self._pid:
             with contextlib.suppress(RuntimeError):  # the loop is closed
@@ -132,7 +132,7 @@ class OpenHandles:
         """Release the session of an acquisition, if it is one of this process and no agent uses it any more.
 
         Args:
-            acquire_id: Of the acquisition, as the guard item has it.
+            acquire_id: The acquisition's id, as the guard item has it.
             collect: Whether to run the garbage collector first: an agent may be part of a cycle. It stops the process
                 for a moment.
         """
@@ -145,7 +145,7 @@ class OpenHandles:
             if not self._open[session].unused:
                 return HolderLocation.HERE
             logger.info("released, no agent uses it any more", extra={"session": session.lease.session_key})
-            self._release(session)  # its handle lives, and may use it again
+            self._release(session)  # its handle is alive, and may use it again
         if (releasing := self._releasing.get(session)) is not None:
             await asyncio.wait({releasing}, timeout=_RELEASE_PATIENCE_S)
         return HolderLocation.HERE if session.lease.held else HolderLocation.RELEASED
@@ -157,7 +157,7 @@ class OpenHandles:
         return None
 
     def end(self) -> None:
-        """Release all sessions, at the end of the program. Blocks, and says on stderr what was not written."""
+        """Release all sessions, at the end of the program. Blocks, and names unwritten records on stderr."""
         if self._ended or os.getpid() != self._pid:
             return
         self._ended = True
@@ -176,7 +176,7 @@ class OpenHandles:
             _say(line)
 
     async def _end_all(self) -> dict[Session, str]:
-        """Release all sessions. Returns why what was not written was not, as far as that is known."""
+        """Release all sessions. Returns the reasons of those that failed, as far as they are known."""
         deadline = self._loop.time() + EXIT_TIMEOUT_S
         for task in self._opening:
             task.cancel()
@@ -197,7 +197,7 @@ class OpenHandles:
 
 
 def at_exit(end: Callable[[], None]) -> None:
-    """Call back when this process ends normally, before what exists now is torn down."""
+    """Call back when this process ends normally, before modules that are loaded now are torn down."""
     atexit.unregister(end)  # a forked child inherits it, in its parent's order
     atexit.register(end)
     # A child that multiprocessing has forked ends without atexit; it has finalizers of its own instead.
@@ -208,7 +208,7 @@ def at_exit(end: Callable[[], None]) -> None:
 
 
 async def _released(session: Session, record_changes: Callable[[], None]) -> None:
-    """Flush and release, however often storage has to be asked."""
+    """Flush and release, with as many retries as it takes."""
     facts = {"session": session.lease.session_key, "epoch": session.epoch}
     try:
         record_changes()

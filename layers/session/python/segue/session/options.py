@@ -17,13 +17,13 @@ class SessionOptions(TypedDict, total=False):
     """Keyword arguments that all session managers share. All have defaults.
 
     Attributes:
-        principal: Whose session it is; part of its key. Default ``"default"``.
-        lease: How long a silent holder keeps the session. Default 10 s with a heartbeat every 3 s.
+        principal: The owner of the session; part of its key. Default ``"default"``.
+        lease: Duration of the lease, and interval of heartbeats. Default 10 s, with a heartbeat every 3 s.
         acquire_timeout: Seconds to wait for another holder before SessionHeld. Default 15.
         durability: ``"await"`` (default): hooks return when their record is durable. ``"gate"``: at once; await
             ``durable()`` before showing anything.
-        holder: How this process calls itself. Default: host and process id.
-        endpoint: Where this process takes frames, if it does.
+        holder: Name of this process, for people. Default: host and process id.
+        endpoint: Address at which this process takes frames, if it does.
         probe: Evidence that another holder is dead.
         retention_days: Days after its last use at which the session expires. Default 365.
         restore_system_prompt: Restore the recorded system prompt instead of the agent's own. Default False.
@@ -66,7 +66,7 @@ class SessionSettings:
     max_bytes: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what cannot work."""
+        """Refuse options that cannot work."""
         if self.durability not in {"await", "gate"}:
             raise ValueError(f"durability {self.durability!r} is not valid: 'await' or 'gate'")
         if not _whole(self.retention_days, 1) or not _seconds(self.acquire_timeout):

@@ -1,6 +1,6 @@
-"""Values that were not recorded as they are: logged and told at once, raised where the caller can be reached.
+"""Refused values, recorded in another form: logged and told at once, raised at the next call of the user's.
 
-Apart from the handle because it needs no session: a refusal is remembered until a caller is there to take it.
+Apart from the handle because it needs no session: a refusal is kept until a call can raise it.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from segue.session.listeners import Listeners
 
 
 class OnRefused(Protocol):
-    """Takes a value that was not recorded as it is."""
+    """Takes the refusal of a value."""
 
     def __call__(self, whose: str, refused: ValueRefused, *, remember: bool) -> None:
         """Log and tell it.
 
         Args:
             whose: The id of the agent, graph or swarm.
-            refused: What was refused.
-            remember: Raise it, too, where a caller can be reached.
+            refused: The refusal.
+            remember: Raise it, too, at the next call of the user's.
         """
 
 
@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 
 class RefusedValues:
-    """Remembers refusals. Each is raised once, however often its value is met again."""
+    """Remembers refusals. Each is raised once, also if its value is met again."""
 
     def __init__(self) -> None:
         """Begin with none."""

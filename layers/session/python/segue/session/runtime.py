@@ -33,11 +33,11 @@ logger = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 STORAGE_THREADS = 32
-"""Requests to the objects under way at once, for all sessions of a process, and as many to the guard. A restore uses
+"""Requests for objects in flight at once, for all sessions of a process, and as many for guard items. A restore uses
 all of the former for a moment; while S3 hangs, they are all taken. Further requests wait for a thread."""
 
 HEARTBEAT_THREADS = 128
-"""Heartbeats under way at once, for all sessions of a process. One takes milliseconds, so there are one or two threads;
+"""Heartbeats in flight at once, for all sessions of a process. One takes milliseconds, so there are one or two threads;
 there are more only while DynamoDB is slow. Beyond the limit heartbeats wait for each other."""
 
 SWITCH_INTERVAL_S = 0.0002
@@ -180,7 +180,7 @@ class LoopWatch:
         """Watch a loop, and use its turns.
 
         Args:
-            loop: The loop that the agent lives on.
+            loop: The agent's event loop.
             each_turn: Called on that loop at each turn that was asked for.
         """
         self._loop = loop

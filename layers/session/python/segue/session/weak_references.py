@@ -1,4 +1,4 @@
-"""References that do not keep alive what they lead to.
+"""Weak references to bound methods and agents.
 
 A session manager must be freed as soon as its agent is: then its session is released at once, and not when the
 garbage collector comes by (docs/rfcs/0016).
@@ -18,7 +18,7 @@ _T = TypeVar("_T")
 
 
 def weakly(method: Callable[_P, _T], otherwise: _T) -> Callable[_P, _T]:
-    """Return a function that calls a bound method for as long as its object lives, and then returns ``otherwise``."""
+    """Return a function that calls a bound method while its object is alive, and after that returns ``otherwise``."""
     reference = weakref.WeakMethod(method)
 
     def call(*args: _P.args, **kwargs: _P.kwargs) -> _T:
@@ -29,10 +29,10 @@ def weakly(method: Callable[_P, _T], otherwise: _T) -> Callable[_P, _T]:
 
 
 class WeakAgent:
-    """An agent, which is not kept alive."""
+    """A weak reference to an agent."""
 
     def __init__(self, agent: LocalAgent) -> None:
-        """Lead to an agent."""
+        """Refer to an agent."""
         self.agent_id = agent.agent_id
         self._reference = weakref.ref(agent)
 
@@ -58,6 +58,6 @@ class WeakAgent:
         return agent
 
     def meet(self, agent: LocalAgent) -> None:
-        """Lead to the agent again: while a cycle is freed, its hooks may run after references to it were cleared."""
+        """Refer to the agent again: while a cycle is freed, its hooks may run after references to it were cleared."""
         if self._reference() is not agent:
             self._reference = weakref.ref(agent)

@@ -1,8 +1,8 @@
 """Session managers for Strands Agents. This is the only room that imports Strands' private names.
 
     errors                     errors that are Strands' ``SessionException`` too
-    built_agent, stash         what Strands keeps of an agent besides its messages and its state
-    seen_messages, held_messages    what an agent had when it was last looked at
+    built_agent, stash         Strands' own state of an agent, besides its messages and its state
+    seen_messages, held_messages    an agent's messages at the latest comparison, and their changes since
     interrupts                 voice agents whose hooks would interrupt them, refused
     approvals                  the questions of an interrupted agent, while a manager has it
     recorder, recorders        the changes of one agent, and of all, as records

@@ -1,4 +1,4 @@
-"""Approvals asked of people for an ``Agent`` that an interrupt has stopped, while a session manager has it.
+"""Approvals for an ``Agent`` that an interrupt has stopped, while a session manager has it.
 
 ``segue.history.approvals`` describes the records. Each is made together with the agent's inner state, in one append.
 """
@@ -31,7 +31,7 @@ from segue.journal.redaction import without_reasons
 from segue.session.weak_references import WeakAgent
 
 Inputs = tuple[str, tuple[int, ...]] | None
-"""A client and its inputs, which a record is the effect of."""
+"""A client and its inputs, whose effect a record is."""
 
 MOST_SECONDS = 100 * 365 * 86_400
 """Seconds that an approval may be open, at most: until then there are calendars to show it in."""
@@ -40,14 +40,14 @@ Record = Callable[[str, Any, Inputs, dict[str, Any] | None], tuple[int, int]]
 
 
 class Approvals:
-    """Of one agent.
+    """The approvals of one agent.
 
     Attributes:
-        records: What people were asked, and what became of it, in order.
+        records: Requests to people, and their outcomes, in order.
     """
 
     def __init__(self, agent: WeakAgent, records: Sequence[RecordedApproval], record: Record) -> None:
-        """Begin with what the session has.
+        """Begin with the approvals of the session.
 
         Args:
             agent: The agent, which is not kept alive.
@@ -94,7 +94,7 @@ class Approvals:
         return latest.why if waiting_tools(state) else None
 
     def ask(self, seconds: float) -> RecordedApproval:
-        """Queue that people are asked for all that the agent waits for.
+        """Queue a request for all interrupts that the agent waits for.
 
         Args:
             seconds: How long they may answer: ``MOST_SECONDS`` at most.
@@ -110,7 +110,7 @@ class Approvals:
         return self._add({"status": "asked", "requests": self.unanswered, "seconds": seconds}, None)
 
     def answer(self, responses: Mapping[str, Any], inputs: Inputs = None) -> RecordedApproval:
-        """Queue that what was asked is answered, and give the agent the responses. Then resume it.
+        """Queue the answer to the open request, and give the agent the responses. Resume it after this.
 
         Args:
             responses: For each interrupt that waits, by its id; not None.
@@ -120,7 +120,7 @@ class Approvals:
         return self._add(self._closing("answered", None), inputs)
 
     def deny(self, status: str, why: str) -> RecordedApproval:
-        """Queue that what the agent waits for is denied.
+        """Queue the denial of all that the agent waits for.
 
         If tools wait, resume the agent: ``denial`` is their result. If none do, there is nothing to cancel, and nothing
         to judge a denial but the code that asks: the agent's turn ends here, with ``why`` as its answer.
@@ -139,20 +139,20 @@ class Approvals:
         return self._add(closing, None, answer)
 
     def withdraw(self, why: str) -> RecordedApproval:
-        """Queue that what was asked is not waited for any more."""
+        """Queue the withdrawal of the open request."""
         return self._add(self._closing("withdrawn", why), None)
 
     def refuse(self, code: str, inputs: Inputs) -> None:
-        """Queue that a client's input came at the wrong moment: its number is taken, and what it was told is known."""
+        """Queue the refusal of a client's input that came at the wrong moment: its number and its code are kept."""
         self._add({"status": "refused", "code": code}, inputs)
 
     def refusal_of(self, client_id: str, seq: int) -> str | None:
-        """The code with which an input was refused; None if it was not."""
+        """Return the code with which an input was refused; None if it was not."""
         given = (one for one in self.records if one.status == "refused" and one.inputs is not None)
         return next((one.code for one in given if one.inputs == (client_id, (seq,))), None)
 
     def redact(self, tracking_id: str) -> None:
-        """Take what a message says out of what was asked about its tools."""
+        """Remove a message's content from the requests about its tools."""
         self.records = [one.redacted(tracking_id) for one in self.records]
         state = self._state
         if (without := without_reasons(state, {tracking_id})) != state:
@@ -167,7 +167,7 @@ class Approvals:
         return state
 
     def _put(self, state: Mapping[str, Any]) -> None:
-        """Have the agent be in another interrupt state."""
+        """Put the agent into another interrupt state."""
         agent = self._weak.agent
         if not isinstance(agent, Agent):
             raise TypeError(f"agent {agent.agent_id!r} is no Agent: only an Agent waits for approvals")

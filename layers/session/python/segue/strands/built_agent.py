@@ -1,4 +1,4 @@
-"""An agent as it was built, and what Strands keeps of it besides its messages and its state.
+"""An agent as it was built, and Strands' own state of it, besides its messages and its state.
 
 Nothing here records anything: see ``segue.strands.recorder``.
 """
@@ -57,7 +57,7 @@ def accepted_by(manager: ConversationManager, state: dict[str, Any]) -> dict[str
         return state
     try:
         manager.restore_from_session(copy.deepcopy(state))
-    except Exception:  # noqa: BLE001 - however it says no
+    except Exception:  # noqa: BLE001 - it may refuse by any error
         dropped = sorted(state.keys() - {"__name__", "removed_message_count"})
         logger.info(
             "another conversation manager goes on, state of the former dropped",
@@ -69,7 +69,7 @@ def accepted_by(manager: ConversationManager, state: dict[str, Any]) -> dict[str
 
 @contextmanager
 def held_still(agent: LocalAgent, *, in_turn: bool) -> Iterator[None]:
-    """See that nothing runs in an agent that a change of its history would pull the rug from under.
+    """Check that nothing runs in an agent that relies on its present history.
 
     No turn of an ``Agent`` begins meanwhile.
 
@@ -97,7 +97,7 @@ def held_still(agent: LocalAgent, *, in_turn: bool) -> Iterator[None]:
 
 
 def _see_that_no_task_is_tracked(agent: Agent, name: str) -> None:
-    """Ask what ``load_snapshot`` asks, before anything is changed."""
+    """Make the checks of ``load_snapshot`` before anything is changed."""
     if (tasks := agent._background_tasks) is not None:  # noqa: SLF001 - no public name
         try:
             tasks.assert_can_load_snapshot()

@@ -1,6 +1,6 @@
 """Agents, Graphs and Swarms that only carry what a session has from one manager to another, and are never run.
 
-They accept whatever a session holds and give it back unchanged: which model, tools and conversation manager the
+They accept any session's content and return it unchanged: which model, tools and conversation manager the
 real agent has is not known where a history is moved.
 """
 
@@ -20,7 +20,7 @@ from strands.types._snapshot import Snapshot
 
 
 class _NoModel(BidiModel):
-    """Stands where Strands wants a model. Serves both kinds of agent, and neither calls it."""
+    """A model that is never called, for agents of both kinds."""
 
     def update_config(self, **model_config: Any) -> None:
         """Nothing to configure."""
@@ -71,7 +71,7 @@ class CarryingConversationManager(ConversationManager):
 
 
 class CarryingAgent(Agent):
-    """An ``Agent`` that remembers what it was restored from."""
+    """An ``Agent`` that keeps the snapshot that it was restored from."""
 
     restored: dict[str, Any] | None = None
 
@@ -82,7 +82,7 @@ class CarryingAgent(Agent):
 
 
 class CarryingBidiAgent(BidiAgent):
-    """A ``BidiAgent`` that remembers what it was restored from."""
+    """A ``BidiAgent`` that keeps the snapshot that it was restored from."""
 
     restored: dict[str, Any] | None = None
 
@@ -112,7 +112,7 @@ class CarryingMultiAgent(MultiAgentBase):
         self.hooks.add_callback(event_type, callback, order=order)
 
     def serialize_state(self) -> dict[str, Any]:
-        """Give the state back."""
+        """Return the state."""
         return self.state or {}
 
     def deserialize_state(self, payload: dict[str, Any]) -> None:

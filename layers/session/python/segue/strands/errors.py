@@ -11,10 +11,10 @@ from segue.errors import StorageRefused
 
 
 class SessionStorageRefused(StorageRefused, SessionException):
-    """Storage says no, as users of a session manager hear it. Its attributes are those of ``StorageRefused``."""
+    """A refusal of storage, for users of a session manager. Its attributes are those of ``StorageRefused``."""
 
     def __init__(self, refused: StorageRefused) -> None:
-        """Say what was refused."""
+        """Name the refused request."""
         Exception.__init__(self, *refused.args)
         vars(self).update(vars(refused))
 
@@ -70,7 +70,7 @@ class VoiceCannotPause(ValueError, SessionException):  # noqa: N818 - reads as t
     """
 
     def __init__(self, agent_id: str, names: tuple[str, ...]) -> None:
-        """Name the agent, and what interrupts it."""
+        """Name the agent, and the hooks and tools that interrupt it."""
         super().__init__(
             f"BidiAgent {agent_id!r} cannot be paused (Strands: tool interrupts are not supported in bidi), but "
             f"{', '.join(names)} would interrupt it: build the voice agent without, or have a hook return early "

@@ -45,7 +45,7 @@ class HeldMessages:
     """
 
     def __init__(self, agent: WeakAgent, stored: AgentHistory | None, write: Write, refuse: Refuse) -> None:
-        """Begin with what the session has of the agent.
+        """Begin with the session's history of the agent.
 
         Args:
             agent: The agent, which is not kept alive. Its list of messages is.
@@ -87,7 +87,7 @@ class HeldMessages:
         self.align()
 
     def count_from(self, first: int) -> None:
-        """Let the numbers of what was recorded begin with another one than 0: it was collected before it was queued."""
+        """Renumber collected records from ``number``: they got numbers from 0 before they were queued."""
         self.numbers = {tracking_id: first + number for tracking_id, number in self.numbers.items()}
 
     def holds(self, tracking_id: str) -> bool:
@@ -100,7 +100,7 @@ class HeldMessages:
         return _named(message)
 
     def add_recorded(self, message: Message, number: int) -> None:
-        """Give the agent a message that is recorded already, at the end of its history."""
+        """Append a message that is recorded already to the agent's history."""
         end, tracking_id = len(self._seen), message["tracking_id"]
         self._writable().append(message)
         self._seen.replace(slice(end, end), [message], [tracking_id])
@@ -109,7 +109,7 @@ class HeldMessages:
         self._order.put(tracking_id, None)
 
     def recorded_in_part(self, tracking_id: str) -> None:
-        """Note that something of a message was refused.
+        """Note that a part of a message was refused.
 
         It is not looked into any more, until it is replaced or told of again: what it holds may raise when it is
         compared.
@@ -117,7 +117,7 @@ class HeldMessages:
         self._odd.add(tracking_id)
 
     def restored(self, stored: Sequence[Message]) -> None:
-        """Take what the agent holds for what the session has: repairs and limits are no changes of the agent's.
+        """Take the agent's messages as recorded: repairs and limits are no changes of the agent's.
 
         Args:
             stored: The messages as the session has them, in dictionaries that are changed no more.
@@ -207,7 +207,7 @@ class HeldMessages:
         return place is not None
 
     def _put_aside(self) -> None:
-        """Let all that was held be part of the session, though the agent holds it no more."""
+        """Keep all held messages as part of the session, outside the agent's list."""
         self._outside.update(zip(self._seen.ids, self._seen.copies, strict=True))
         self._seen.replace(slice(0, len(self._seen)), [], [])
 

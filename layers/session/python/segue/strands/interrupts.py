@@ -26,7 +26,7 @@ _TELLS_AGENTS_APART = frozenset({"isinstance", "Agent"})
 
 
 def refuse_interrupts(agent: LocalAgent) -> None:
-    """See that nothing that a voice agent was built with interrupts it.
+    """Check that no hook or tool of a voice agent interrupts it.
 
     Raises:
         VoiceCannotPause: A hook or a tool does.
@@ -36,7 +36,7 @@ def refuse_interrupts(agent: LocalAgent) -> None:
 
 
 def _interrupting(agent: Any, *, in_tool: bool) -> Iterator[str]:
-    """Name what interrupts an agent: also inside the agents that are its tools, whose interrupts become its own."""
+    """Name hooks and tools that interrupt an agent, those of agents that are its tools included."""
     kinds = [BeforeToolCallEvent, BeforeToolsEvent] if in_tool else [BeforeToolCallEvent]
     for kind in kinds:
         for entry in agent.hooks._registered_callbacks.get(kind, ()):  # noqa: SLF001 - an event is needed otherwise

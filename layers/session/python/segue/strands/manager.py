@@ -1,4 +1,4 @@
-"""The session manager for Strands: what an agent says and does becomes records of the session.
+"""The session manager for Strands: an agent's messages, state and tool runs become records of the session.
 
 Hooks run on the agent's event loop and only queue; storage happens elsewhere (``segue.session.runtime``). With
 ``durability="await"`` a hook returns when its record is durable, so that hooks after it see saved state; with
@@ -71,10 +71,10 @@ AHEAD_LIMIT = 200
 one a second: when storage is down for minutes, the conversation has to pause and say so."""
 
 _SAVE_FIRST = HookOrder.SDK_FIRST - 1
-"""Before the user's hooks, which may have been registered earlier: they are to see saved and restored state."""
+"""Order before the user's hooks, which may have been registered earlier: they must see saved and restored state."""
 
 _SAVE_LAST = HookOrder.SDK_LAST + 1
-"""After the user's stop hooks, which may still change the agent's state."""
+"""Order after the user's stop hooks, which may still change the agent's state."""
 
 
 _SESSION_KEY = "segue_session_key"
@@ -87,7 +87,7 @@ def idempotency_key(tool_context: ToolContext) -> str:
     provider uses the id again for another use, that one's key ends with ``#2``, the next one's with ``#3``.
 
     Args:
-        tool_context: What Strands hands to a tool that asks for its context.
+        tool_context: Strands' context of the tool.
 
     Raises:
         KeyError: The agent has none of Segue's session managers.
@@ -102,7 +102,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
     Not used by itself: ``GuardedS3SessionManager`` and ``GuardedFileSessionManager`` name the storage.
 
     Attributes:
-        report: What had to be repaired in the restored history, by agent id.
+        report: The repairs of the restored history, by agent id.
     """
 
     def __init__(self, session_id: str, **options: Unpack[SessionOptions]) -> None:
@@ -122,8 +122,8 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
 
         Args:
             tracking_id: The message's ``tracking_id``.
-            replacement: Text that stands in its place.
-            agent_id: Whose message it is.
+            replacement: Text in place of the content.
+            agent_id: The message's agent.
 
         Raises:
             KeyError: The session has no such message.
@@ -196,8 +196,8 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
     def deny_approvals(self, why: str) -> None:
         """Deny what an ``Agent`` of this session waits for, when a ``BidiAgent`` is built that goes on with it.
 
-        That one cannot be resumed. Each tool that waits has ``why`` as its result. If this is not called, what waits is
-        left to an ``Agent``, for as long as nothing is said.
+        A ``BidiAgent`` cannot resume a tool. Each waiting tool has ``why`` as its result. Without this call, waiting
+        tools are left to an ``Agent``, until the next message.
 
         Args:
             why: In words, for people and for the model.
@@ -275,13 +275,13 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
         self.initialize(event.agent, built=False)
 
     def _on_initialized(self, event: AgentInitializedEvent) -> None:
-        """Record an agent only now: a hook of the user that came before may have raised out of its constructor."""
+        """Record an agent after all hooks of its constructor: an earlier hook of the user's may have raised."""
         if self._recorders.is_building(event.agent):
             self._built(event.agent)
 
     @contextmanager
     def _whole_or_not_at_all(self) -> Iterator[None]:
-        """Release the session if an agent could not be restored, and no other lives on in it."""
+        """Release the session if an agent could not be restored, and no other agent uses it."""
         standby = self._standby
         built_on = standby is not None and standby.built_on
         if standby is not None:
@@ -307,7 +307,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
         self._raise_refused_value(agent.agent_id)
 
     def sync_agent(self, agent: LocalAgent, **kwargs: Any) -> None:
-        """Queue what changed in the agent and no hook told of: its messages, state and system prompt."""
+        """Queue changes of the agent that no hook has reported: its messages, state and system prompt."""
         recorder = self._recorder(agent)
         recorder.reconcile()
         recorder.state()
@@ -319,7 +319,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
         Args:
             redact_message: The message, redacted already, as Strands gives it for a guardrail; or another one, which is
                 to stand in the place of the latest. It is not written to.
-            agent: Whose message it is.
+            agent: The message's agent.
             **kwargs: For Strands.
 
         Raises:
@@ -367,7 +367,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
         await self._keep_up()
 
     async def _on_tool_start(self, event: BeforeToolCallEvent) -> None:
-        """Before a tool runs, its intent is durable and the lease is known to be held."""
+        """Wait, before a tool runs, until its intent is durable, and check the lease."""
         recorder = self._told_by(event.agent)
         if not waits_for_answer(event):
             remember(event.invocation_state, event.tool_use, recorder.tool_started(event.tool_use))
@@ -400,7 +400,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
             self._raise_refused_value(event.agent.agent_id)
 
     async def _on_restart(self, event: BidiBeforeConnectionRestartEvent) -> None:
-        """Before the model connection restarts with the history, all of it is durable."""
+        """Wait, before the model connection restarts with the history, until all of it is durable."""
         recorder = self._told_by(event.agent)
         recorder.state()
         await self._flush()
@@ -409,7 +409,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
         self._told_by(event.agent).connection(restarted=event.exception is None)
 
     async def _on_stopping(self, event: BaseHookEvent) -> None:
-        """Let the user's stop hooks see saved state."""
+        """Save the state before the user's stop hooks, which must see it saved."""
         try:
             if isinstance(event, BidiAgentStopEvent):
                 self._recorder(event.agent).connection()  # its newest state, for a successor
@@ -436,11 +436,11 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
     def _restored(
         self, agent: LocalAgent, stored: AgentHistory, as_built: AgentAsBuilt | None = None
     ) -> tuple[AgentRecorder, list[Record]]:
-        """Give an agent what the session has of it; returns its recorder, and records that are to be queued.
+        """Restore an agent from the session; returns its recorder, and records that are to be queued.
 
         Args:
             agent: The agent.
-            stored: What the session has of it.
+            stored: Its history in the session.
             as_built: The agent as it was built, if it goes back to a point where the session had less of it.
 
         Raises:
@@ -500,7 +500,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
         return used and not (self._recorders.in_use or self._multi_agents)
 
     def _told_by(self, agent: LocalAgent) -> AgentRecorder:
-        """The recorder of an agent, one of whose hooks runs here."""
+        """Return the recorder of an agent, one of whose hooks runs here."""
         return self._recorder(agent).follow()
 
     def _record_states(self) -> None:

@@ -1,4 +1,4 @@
-"""The Graphs and Swarms of a session: what the session has of each, and those that are alive in this process."""
+"""The Graphs and Swarms of a session: the recorded state of each, and those that are alive in this process."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class MultiAgents:
         """Begin with none.
 
         Args:
-            session_key: Whose they are.
+            session_key: Their session.
             append: Queues a record.
             refused: Told of values that were not recorded.
         """
@@ -75,7 +75,7 @@ class MultiAgents:
         self._alive[source.id] = source
 
     def _must_not_be_two(self, source: MultiAgentBase) -> None:
-        """See that no other one lives under the same id. One that is built anew in its place may."""
+        """Check that no other one is alive under the same id, except one that was built in its place."""
         if source.id in self._alive:
             gc.collect()  # a Graph is a cycle: one that was dropped may only seem to live
         other = self._alive.get(source.id)
@@ -101,7 +101,7 @@ class MultiAgents:
             self._latest[source.id] = copy.deepcopy(state)
 
     def must_be_idle(self) -> None:
-        """See that none of them runs.
+        """Check that none of them runs.
 
         Raises:
             RuntimeError: One does.
@@ -119,7 +119,7 @@ class MultiAgents:
             source.deserialize_state(copy.deepcopy(states.get(source.id, _AS_BUILT)))
 
     def _all(self) -> list[MultiAgentBase]:
-        """All of now: others may be built in other threads."""
+        """Return those that are alive now: others may be built in other threads."""
         return [source for reference in self._alive.valuerefs() if (source := reference()) is not None]
 
 

@@ -40,7 +40,7 @@ _BEGINNING = 8
 """Turns of the loop in which a tool gets from its request to the hook before it. Strands 1.62 needs two."""
 
 _WHOLE = frozenset({"state", "internal"})
-"""Kinds of which half a record would be none."""
+"""Kinds whose records are refused as a whole: a record with a part of the data would be useless."""
 
 
 def _locked[**P, T](method: Callable[P, T]) -> Callable[P, T]:
@@ -56,11 +56,11 @@ def _locked[**P, T](method: Callable[P, T]) -> Callable[P, T]:
 
 
 class AgentRecorder:
-    """Turns one agent's changes into records. Any thread may use it: an agent may live on one, and a flush on another.
+    """Turns one agent's changes into records. Any thread may use it: the agent's, or one that flushes.
 
     Attributes:
         agent_id: The agent's id.
-        approvals: What people are asked for the agent.
+        approvals: The approvals of the agent.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class AgentRecorder:
         refused: OnRefused = raise_refused,
         as_built: AgentAsBuilt | None = None,
     ) -> None:
-        """Begin with what the session has of the agent.
+        """Begin with the session's history of the agent.
 
         Args:
             agent: The agent.
@@ -111,7 +111,7 @@ class AgentRecorder:
         return self._lock
 
     def follow(self) -> Self:
-        """Note that the agent lives on this thread: a hook of it runs here."""
+        """Note the thread of the agent: a hook of it runs here."""
         self._thread = threading.current_thread()
         return self
 
@@ -143,12 +143,12 @@ class AgentRecorder:
         self._turns += 1
 
     def held_still(self) -> AbstractContextManager[None]:
-        """See that nothing runs in the agent, and keep turns from beginning. See ``built_agent.held_still``."""
+        """Check that nothing runs in the agent, and keep turns from beginning. See ``built_agent.held_still``."""
         return held_still(self.agent, in_turn=self._turns > 0)
 
     @_locked
     def introduce(self) -> None:
-        """Record a new agent: that it exists, and what it already brings; all of it or nothing."""
+        """Record a new agent: its class and name, and the state that it was built with; all of it or nothing."""
         with self._collected() as records:
             self._record("agent", {"class": type(self.agent).__name__, "name": self.agent.name})
             self._held.introduce()
@@ -181,7 +181,7 @@ class AgentRecorder:
     def restore(
         self, fit: FitHistory, stored: AgentHistory, *, with_prompt: bool, from_scratch: bool = False
     ) -> list[Record]:
-        """Put what the session has into the agent, through its own snapshot schema.
+        """Restore the agent from the session, through its own snapshot schema.
 
         Args:
             fit: What the session has, fit to use, in dictionaries that the agent may keep.
@@ -221,7 +221,7 @@ class AgentRecorder:
         return self.agent.take_snapshot(preset="session", include=["system_prompt"])
 
     def put_back(self, snapshot: Snapshot) -> None:
-        """Give the agent back what it had before a change of its history that did not come about."""
+        """Restore the agent to its state before a change of its history that failed."""
         self.agent.load_snapshot(snapshot)
         asked(self.agent.model, "load_connection", copy_of(self._connection))
 
@@ -262,7 +262,7 @@ class AgentRecorder:
         self._forget(self._held.redact(tracking_id, replacement))
 
     def _forget(self, message: Message) -> None:
-        """Take a redacted message's content out of what is kept beside the history.
+        """Remove a redacted message's content from all state beside the history.
 
         A conversation manager has a summary twice, a context manager what it took out, a pause names the message whose
         tools wait, and the provider may keep the conversation.
@@ -282,12 +282,12 @@ class AgentRecorder:
             self.connection()
 
     def reconcile(self) -> None:
-        """Record what was done to the history without an event: messages put in, taken out, or changed in place."""
+        """Record changes of the history that no event reported: messages put in, taken out, or changed in place."""
         for _ in self._comparing():
             pass
 
     async def reconcile_in_steps(self) -> None:
-        """The same, between whose steps the event loop goes on, however long the history is."""
+        """Record the same in steps, between which the event loop goes on, at any length of the history."""
         for _ in self._comparing():
             await asyncio.sleep(0)
 
@@ -382,16 +382,16 @@ class AgentRecorder:
 
     @_locked
     def fill_stash(self, stored: AgentHistory) -> None:
-        """Put into a context manager's stash what the session has."""
+        """Fill a context manager's stash from the session."""
         self._stash.fill(self.agent, stored)
 
     def keep_stash_of(self, other: AgentRecorder) -> None:
-        """Go on from what another recorder of the same agent knew of its stash: that is not rewound."""
+        """Take over the stash's state from an earlier recorder of the agent: a stash is not rewound."""
         self._stash = other._stash
 
     @_locked
     def record_stash(self) -> None:
-        """Record what a context manager keeps and no other record has."""
+        """Record entries of a context manager's stash that no other record has."""
         if not (self.gone or self._elsewhere()):
             changes = self._stash.changes(self.agent, self.numbers)
             if changes is not None:
@@ -411,7 +411,7 @@ class AgentRecorder:
 
     @_locked
     def tool_started(self, tool_use: Any) -> ToolUse:
-        """Record that a tool is about to run, and say which use of its id that is."""
+        """Record that a tool is about to run, and return the use."""
         if isinstance(self.agent, Agent) and self._pause.started(tool_use["toolUseId"], internal_of(self.agent)):
             self.state()
         self._asked_for.discard(tool_use["toolUseId"])
@@ -423,7 +423,7 @@ class AgentRecorder:
 
     @_locked
     def tool_ended(self, tool_use: Any, result: Any) -> ToolUse:
-        """Record how a tool ended and how long it took, and say which use of its id that was."""
+        """Record how a tool ended and how long it took, and return the use."""
         use = self._uses.end(tool_use)
         started = self._tool_starts.pop(use.key, None)
         data = {"tool_use_id": use.tool_use_id, "name": tool_use["name"], "phase": "ended"}
@@ -510,5 +510,5 @@ def asked(model: Any, name: str, *arguments: Any) -> Any:
 
 
 def rewind_record(records: int) -> Record:
-    """Record that everything is again as it was after so many records."""
+    """Return the record that rewinds the session to its first ``records`` records."""
     return Record(kind="rewind", data={"to": records}, at=int(time.time() * 1000))

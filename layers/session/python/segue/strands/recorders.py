@@ -1,4 +1,4 @@
-"""The recorders of a session's agents, whichever threads the agents are built and used in."""
+"""The recorders of a session's agents, which may be built and used in any thread."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Recorders:
         return self._known.get(agent_id)
 
     def all(self) -> list[AgentRecorder]:
-        """All recorders of now."""
+        """Return all recorders at this moment."""
         with self._lock:
             return list(self._known.values())
 
@@ -63,7 +63,7 @@ class Recorders:
         return bool(self._known)
 
     def see_that_none_has(self, agent_id: str) -> None:
-        """See that no agent has an id.
+        """Check that no agent has an id.
 
         Raises:
             ValueError: One has.
@@ -72,7 +72,7 @@ class Recorders:
             raise AgentIdUsedTwice(agent_id, self._session_id)
 
     def begin(self, agent: LocalAgent, recorder: AgentRecorder, records: Sequence[Record] | None) -> None:
-        """Know of an agent that is being built.
+        """Note an agent that is being built.
 
         Args:
             agent: The agent.
@@ -123,14 +123,14 @@ class Recorders:
             self._known = {agent_id: recorder for agent_id, recorder in self._known.items() if not recorder.gone}
 
     def record_states(self) -> None:
-        """Queue what changed beside the messages. One agent's failure keeps no other from being recorded."""
+        """Queue changes beside the messages. After one agent's failure the others are still recorded."""
         with FirstError() as error:
             for recorder in self.all():
                 with error.kept():
                     recorder.state()
 
     def record_changes(self) -> None:
-        """Queue all that changed, messages too."""
+        """Queue all changes, messages too."""
         with FirstError() as error:
             for recorder in self.all():
                 with error.kept():
@@ -141,7 +141,7 @@ class Recorders:
                     recorder.record_stash()
 
     async def record_changes_in_steps(self) -> None:
-        """The same, between whose steps the event loop goes on."""
+        """Queue the same in steps, between which the event loop goes on."""
         with FirstError() as error:
             for recorder in self.all():
                 with error.kept():

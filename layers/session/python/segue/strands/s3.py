@@ -99,7 +99,7 @@ class GuardedS3SessionManager(GuardedSessionManager):
 def client_settings(
     lease: LeaseSettings, config: Config | None = None, region_name: str | None = None, endpoint_url: str | None = None
 ) -> AwsClientSettings:
-    """Return what boto3 clients are made with, for sessions of a lease."""
+    """Return the settings of boto3 clients for sessions of a lease."""
     timeouts = GuardTimeouts(lease.duration, lease.request_timeout, lease.heartbeat_timeout, HEARTBEAT_THREADS)
     return AwsClientSettings(timeouts, STORAGE_THREADS, config, region_name, endpoint_url)
 

@@ -46,7 +46,7 @@ class StashRecorder:
         self._names: dict[str, set[str]] = {}
 
     def fill(self, agent: LocalAgent, stored: AgentHistory) -> None:
-        """Put into a restored agent's stash what it had, and let go of the earlier versions of its messages."""
+        """Fill a restored agent's stash as it was, and drop the earlier versions of its messages."""
         if (stash := stash_of(agent)) is not None:
             for versions in stored.versions.values():
                 for version in versions:  # what came first is whole; later ones may be shortened, or have more blocks
