@@ -77,6 +77,7 @@ audit: setup ## ask PyPI's and npm's advisories about everything locked (says so
 
 clean: ## remove the environments and everything `make` wrote
 	rm -rf .venv .emulator node_modules .segue cdk.out layers/dependencies .mypy_cache .ruff_cache .pytest_cache
+	find . -name .git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV_STAMP): requirements/bootstrap.txt requirements/dev.txt pyproject.toml .python-version
 	@PYTHON='$(PYTHON)' local/setup.sh venv
