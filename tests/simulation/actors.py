@@ -132,7 +132,7 @@ def _dice(world: World, name: str) -> random.Random:
 
 
 async def writer(world: World, name: str) -> None:
-    """Writes, and is neither stopped nor killed, except by the weather."""
+    """Writes, and is neither stopped nor killed, except by injected faults."""
     dice = _dice(world, name)
     process = world.process(name)
     await asyncio.sleep(dice.choice(_NAPS_S))
@@ -239,7 +239,7 @@ def cast(world: World) -> list[Actor]:
     extras: list[Actor] = [observer, observer, deleter]
     dice = world.dice
     least = 1
-    if world.table.weather.calm and not world.bucket.weather.calm:
+    if world.table.faults.fault_free and not world.bucket.faults.fault_free:
         lead, least = [writer, writer, releaser], 2  # whatever the bucket does, none of them may lose its lease
     chosen = dice.choices(lead, k=dice.randint(least, 4)) + dice.sample(extras, k=dice.choice((0, 1, 1)))
     # Drawn apart, so that the seeds in which there is none mean what they always meant.

@@ -12,7 +12,7 @@ from tests.simulation.author import Author
 from tests.simulation.loop import Process
 from tests.simulation.network import Network
 from tests.simulation.truth import Owner
-from tests.simulation.world import CALM, World
+from tests.simulation.world import NO_FAULTS, World
 
 _HANG_S = 60.0
 _LONGER_S = 3 * STORAGE_TIMEOUT_S
@@ -24,7 +24,7 @@ class S3Hangs(Network):
     """Carries everything at once, but for requests about objects while S3 hangs: their senders give up."""
 
     def __init__(self, world: World) -> None:
-        super().__init__(world.loop, world.ledger, CALM, random.Random(0))
+        super().__init__(world.loop, world.ledger, NO_FAULTS, random.Random(0))
         self._until = 0.0
 
     def hang(self, seconds: float) -> None:
@@ -32,7 +32,7 @@ class S3Hangs(Network):
 
     async def request(self, sender: Owner, process: Process, what: str, apply: Callable[[], Any]) -> Any:
         if what.split(maxsplit=1)[0] in {"get", "put", "delete", "list"} and self._loop.time() < self._until:
-            await process.clock.sleep(self.weather.patience)
+            await process.clock.sleep(self.faults.patience)
             raise StorageUnavailable("timed out")
         return await super().request(sender, process, what, apply)
 

@@ -16,6 +16,7 @@ from typing import Any
 from unittest import mock
 
 from segue.errors import SessionFenced, StorageUnavailable
+from segue.journal import committer
 from segue.journal.committer import Committer
 from segue.journal.keys import ObjectKeys
 from segue.journal.records import encode_page, encode_segment
@@ -208,8 +209,8 @@ def segment_key_used_again() -> AbstractContextManager[Any]:
 @_mutant
 def commit_id_fixed() -> AbstractContextManager[Any]:
     """The loser of a race takes the winner's commit for its own."""
-    original = transitions.new_id
-    return mock.patch.object(transitions, "new_id", lambda bits=128: "fixed" if bits == 64 else original(bits))
+    original = committer.new_id
+    return mock.patch.object(committer, "new_id", lambda bits=128: "fixed" if bits == 64 else original(bits))
 
 
 # Unknown outcomes.

@@ -36,7 +36,7 @@ _T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
-class Weather:
+class FaultRates:
     """The faults of a run.
 
     Attributes:
@@ -56,7 +56,7 @@ class Weather:
     outage: tuple[float, float] = (0.0, 0.0)
 
     @property
-    def calm(self) -> bool:
+    def fault_free(self) -> bool:
         """Tell whether the run has no faults: then no holder may be fenced either."""
         return not self.fates and not self.pause and self.outage[0] == self.outage[1]
 
@@ -66,44 +66,44 @@ class Network:
 
     Attributes:
         under_way: Requests that have not arrived yet.
-        weather: How bad it is; may change.
+        faults: The faults of this network; may change.
     """
 
-    def __init__(self, loop: VirtualLoop, ledger: Ledger, weather: Weather, dice: random.Random) -> None:
+    def __init__(self, loop: VirtualLoop, ledger: Ledger, faults: FaultRates, dice: random.Random) -> None:
         self.under_way = 0
         self.closed = False
         self._loop = loop
         self._ledger = ledger
-        self.weather = weather
+        self.faults = faults
         self._dice = dice
 
     async def request(self, sender: Owner, process: Process, what: str, apply: Callable[[], _T]) -> _T:
         """Send a request; return or raise its answer, if there is one."""
         if self.closed:
             raise asyncio.CancelledError
-        weather, dice = self.weather, self._dice
-        if dice.random() < weather.pause:
-            process.stop(dice.choice(weather.pauses))
+        faults, dice = self.faults, self._dice
+        if dice.random() < faults.pause:
+            process.stop(dice.choice(faults.pauses))
             await asyncio.sleep(0)  # it is stopped here, with all it has decided, before it sends
-        begin, end = weather.outage
+        begin, end = faults.outage
         fate = "hung" if begin <= self._loop.time() < end else self._fate()
         answer: asyncio.Future[_T] = self._loop.create_future()
         self._ledger.note(process.name, f"sends {what}", "" if fate == "fine" else f"({fate})")
         getattr(self, f"_{fate}")(_Request(sender, what, apply, answer))
-        if dice.random() < weather.pause:
-            process.stop(dice.choice(weather.pauses))
+        if dice.random() < faults.pause:
+            process.stop(dice.choice(faults.pauses))
         return await answer
 
     def _fate(self) -> str:
         roll = self._dice.random()
-        for fate, likelihood in self.weather.fates.items():
+        for fate, likelihood in self.faults.fates.items():
             roll -= likelihood
             if roll < 0:
                 return fate
         return "fine"
 
     def _latency(self) -> float:
-        return self._dice.choice(self.weather.latencies)
+        return self._dice.choice(self.faults.latencies)
 
     def _much_later(self) -> float:
         return self._latency() + min(HOUR_S, 0.25 * 2 ** self._dice.uniform(0, 14))
@@ -167,7 +167,7 @@ class Network:
         self._loop.outside(delay, arrive)
 
     def _give_up(self, request: _Request) -> None:
-        self._answer(request, self.weather.patience, StorageUnavailable("timed out"))
+        self._answer(request, self.faults.patience, StorageUnavailable("timed out"))
 
     def _answer(self, request: _Request, delay: float, result: Any) -> None:
         self._loop.outside(delay, request.answered_with, result)

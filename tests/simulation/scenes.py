@@ -17,14 +17,14 @@ from segue.lease.item import GuardItem
 from tests.simulation.author import Author, until
 from tests.simulation.hanging import s3_hangs_during_a_commit, way_to_s3_lost
 from tests.simulation.loop import Process
-from tests.simulation.network import Network, Weather
+from tests.simulation.network import FaultRates, Network
 from tests.simulation.scenes_of_time import (
     clock_that_jumps,
     commit_that_arrives_when_its_session_has_expired,
     deletion_that_was_given_up,
 )
 from tests.simulation.truth import Owner
-from tests.simulation.world import CALM, Actor, World
+from tests.simulation.world import NO_FAULTS, Actor, World
 
 
 async def page_left_by_another_version(world: World, name: str) -> None:
@@ -43,7 +43,7 @@ async def page_left_by_another_version(world: World, name: str) -> None:
 async def page_on_its_way_from_another_version(world: World, name: str) -> None:
     """The same, but the page arrives only when the redaction is long over."""
     old = await _two_committed(world, f"{name}.old")
-    old.network.weather = Weather(latencies=(30.0,))
+    old.network.faults = FaultRates(latencies=(30.0,))
     await old.fold()
     await until(lambda: old.network.under_way > 1)
     old.process.kill()
@@ -83,7 +83,7 @@ class _SlowWithVolumes(Network):
 
     async def request(self, sender: Owner, process: Process, what: str, apply: Callable[[], Any]) -> Any:
         if "volumes/" in what:
-            self.weather = Weather(latencies=(30.0,))
+            self.faults = FaultRates(latencies=(30.0,))
         return await super().request(sender, process, what, apply)
 
 
@@ -92,12 +92,12 @@ async def _volume_on_its_way(world: World, name: str) -> Network:
     world.fair = False
     process = world.process(name)
     process.page_limits, process.volume_limit = (2, 99), 10_000
-    network = _SlowWithVolumes(world.loop, world.ledger, CALM, random.Random(0))
+    network = _SlowWithVolumes(world.loop, world.ledger, NO_FAULTS, random.Random(0))
     author = Author(world, process, name, network)
 
     async def write() -> None:
         await author.open()
-        while not network.weather.latencies[0] > 1:
+        while not network.faults.latencies[0] > 1:
             author.append(1)
             await author.durable(None)
             await process.clock.sleep(1.0)
@@ -127,7 +127,7 @@ async def _two_committed(world: World, name: str) -> _Old:
     world.fair = False
     process = world.process(name)
     process.page_limits = (2, 99)
-    network = Network(world.loop, world.ledger, CALM, random.Random(0))
+    network = Network(world.loop, world.ledger, NO_FAULTS, random.Random(0))
     author = Author(world, process, name, network)
 
     async def write() -> None:

@@ -10,9 +10,9 @@ from typing import Any
 from segue.errors import SessionHeld, StorageUnavailable
 from tests.simulation.author import Author, until
 from tests.simulation.loop import Process
-from tests.simulation.network import Network, Weather
+from tests.simulation.network import FaultRates, Network
 from tests.simulation.truth import Owner
-from tests.simulation.world import CALM, World
+from tests.simulation.world import NO_FAULTS, World
 
 
 async def clock_that_jumps(world: World, name: str) -> None:
@@ -71,8 +71,8 @@ async def commit_that_arrives_when_its_session_has_expired(world: World, name: s
     world.expire_after(60)
     world.fair = False
     slow, other = world.process(f"{name}.slow"), world.process(f"{name}.other")
-    network = _SlowWrites(world.loop, world.ledger, CALM, random.Random(0))
-    theirs = _Waiting(world.loop, world.ledger, CALM, random.Random(0))
+    network = _SlowWrites(world.loop, world.ledger, NO_FAULTS, random.Random(0))
+    theirs = _Waiting(world.loop, world.ledger, NO_FAULTS, random.Random(0))
     holder, heir = Author(world, slow, f"{name}.holder", network), Author(world, other, f"{name}.heir", theirs)
 
     async def write() -> None:
@@ -93,7 +93,7 @@ async def deletion_that_was_given_up(world: World, name: str) -> None:
     """A deletion that is not answered is given up; its sender goes on writing, and then it arrives."""
     world.fair = False
     process = world.process(f"{name}.process")
-    network = Network(world.loop, world.ledger, CALM, random.Random(0))
+    network = Network(world.loop, world.ledger, NO_FAULTS, random.Random(0))
     author = Author(world, process, f"{name}.author", network)
 
     async def write() -> None:
@@ -101,11 +101,11 @@ async def deletion_that_was_given_up(world: World, name: str) -> None:
         await author.durable(None)
 
     async def give_up() -> None:
-        network.weather = Weather(fates={"unanswered": 1.0}, latencies=(5.0,))
+        network.faults = FaultRates(fates={"unanswered": 1.0}, latencies=(5.0,))
         try:
             await author.session.delete()
         except StorageUnavailable:
-            network.weather = CALM
+            network.faults = NO_FAULTS
 
     await process.start(author.open())
     await process.start(write())

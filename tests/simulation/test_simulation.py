@@ -10,7 +10,7 @@ from tests.simulation.mutants import MUTANTS
 from tests.simulation.mutants_of_objects import MUTANTS_OF_OBJECTS
 from tests.simulation.scenes import SCENES
 from tests.simulation.truth import Violation
-from tests.simulation.world import CALM, simulate
+from tests.simulation.world import NO_FAULTS, simulate
 
 SEEDS = int(os.environ.get("SEGUE_SEEDS", "2400"))
 """Runs in all; `python -m tests.simulation --seeds N` does any number of them."""
@@ -49,7 +49,7 @@ def test_seeds_that_once_broke_something(seed: int) -> None:
 @pytest.mark.parametrize("scene", sorted(SCENES))
 @pytest.mark.parametrize("seed", range(5))
 def test_a_scene_breaks_nothing(scene: str, seed: int) -> None:
-    assert simulate(seed, [SCENES[scene]], CALM).acknowledged > 1
+    assert simulate(seed, [SCENES[scene]], NO_FAULTS).acknowledged > 1
 
 
 @pytest.mark.parametrize("name", sorted(MUTANTS | MUTANTS_OF_OBJECTS))
@@ -61,7 +61,7 @@ def test_a_broken_protocol_is_noticed(name: str) -> None:
             return True
         return False
 
-    staged = ([SCENES[name]], CALM) if name in SCENES else ()
+    staged = ([SCENES[name]], NO_FAULTS) if name in SCENES else ()
     with (MUTANTS | MUTANTS_OF_OBJECTS)[name]():
         for seed in range(MUTANT_SEEDS):
             if broken(seed):

@@ -22,7 +22,7 @@ from segue.session.session import Session
 from segue.storage.stores import Stores
 from tests.simulation.ledger import EPOCH_S, Ledger
 from tests.simulation.loop import Process, ProcessClock, VirtualLoop, current_process
-from tests.simulation.network import GuardOverNetwork, Network, ObjectsOverNetwork, Weather
+from tests.simulation.network import FaultRates, GuardOverNetwork, Network, ObjectsOverNetwork
 from tests.simulation.truth import HOUR_S, Owner, Violation, secret
 
 KEY = session_key("sim", "session")
@@ -33,8 +33,8 @@ YEAR_S = 365 * 86_400
 
 Actor = Callable[["World", str], Awaitable[None]]
 
-CALM = Weather()
-SHOWERS = Weather(
+NO_FAULTS = FaultRates()
+FEW_FAULTS = FaultRates(
     fates={
         "lost": 0.02,
         "unanswered": 0.03,
@@ -47,7 +47,7 @@ SHOWERS = Weather(
     },
     pause=0.005,
 )
-STORM = Weather(
+MANY_FAULTS = FaultRates(
     fates={
         "lost": 0.05,
         "unanswered": 0.1,
@@ -61,12 +61,19 @@ STORM = Weather(
     pause=0.02,
     latencies=(0.015625, 0.03125, 0.25, 2.0),
 )
-FREEZES = Weather(pause=0.06)
-LATE = Weather(fates={"late": 0.15, "twice": 0.15}, pause=0.01)
-WEATHERS = (CALM, SHOWERS, SHOWERS, STORM, STORM, FREEZES, LATE)
-HANG = Weather(outage=(5.0, 65.0), patience=5.0)
-APART = ((CALM, HANG), (CALM, HANG), (HANG, CALM), (CALM, STORM), (STORM, CALM), (SHOWERS, HANG))
-"""Weathers of the table and of the bucket, where they are not the same."""
+FREEZES = FaultRates(pause=0.06)
+LATE = FaultRates(fates={"late": 0.15, "twice": 0.15}, pause=0.01)
+FAULTS = (NO_FAULTS, FEW_FAULTS, FEW_FAULTS, MANY_FAULTS, MANY_FAULTS, FREEZES, LATE)
+HANG = FaultRates(outage=(5.0, 65.0), patience=5.0)
+APART = (
+    (NO_FAULTS, HANG),
+    (NO_FAULTS, HANG),
+    (HANG, NO_FAULTS),
+    (NO_FAULTS, MANY_FAULTS),
+    (MANY_FAULTS, NO_FAULTS),
+    (FEW_FAULTS, HANG),
+)
+"""Faults of the table and of the bucket, where they differ."""
 
 CLOCKS_S = (0, -300, 300, 3 * 365 * 86_400, -3 * 365 * 86_400, -EPOCH_S)
 """Seconds by which wall clocks are off, where storage tells the time."""
@@ -97,14 +104,14 @@ class World:
         fair: Whether all processes are honest, awake and alive: then no holder may lose a lease.
     """
 
-    def __init__(self, seed: int, weather: Weather | None = None, *, verbose: bool = False) -> None:
+    def __init__(self, seed: int, faults: FaultRates | None = None, *, verbose: bool = False) -> None:
         self.seed = seed
         self.dice = random.Random(f"{seed}/world")
         self.loop = VirtualLoop()
         self.ledger = Ledger(KEY, verbose=verbose)
         self.ledger.now = self.loop.time
         self.ledger.on_violation = self.loop.stop
-        self._choose_weather(weather)
+        self._choose_faults(faults)
         self.settings = self.dice.choice((LeaseSettings(10.0, 3.0, 1.0), LeaseSettings(4.0, 1.0, 0.5)))
         # In some runs sessions expire between two readings. Where storage does not tell the time, a directory say, the
         # clocks are one machine's and agree somewhat, as years allow.
@@ -119,15 +126,15 @@ class World:
         self._page_limits = [(self.dice.randint(2, 5), self.dice.randint(4, 12)) for _ in range(versions)]
         self._volume_limits = [self.dice.choice((10_000, 10_000, 1_000)) for _ in range(versions)]
         records.TAIL_LIMIT = max(segments for segments, _ in self._page_limits) + 1
-        self.fair = self.table.weather.calm and not self.bucket.weather.pause
+        self.fair = self.table.faults.fault_free and not self.bucket.faults.pause
         self.processes: list[Process] = []
         self._sessions: list[Session] = []
         self._schedules: dict[str, HeartbeatSchedule] = {}
 
-    def _choose_weather(self, weather: Weather | None) -> None:
+    def _choose_faults(self, faults: FaultRates | None) -> None:
         """Choose one for all, or one for the table and another for the bucket."""
-        apart = weather is None and self.dice.random() < 0.25
-        both = weather or self.dice.choice(WEATHERS)
+        apart = faults is None and self.dice.random() < 0.25
+        both = faults or self.dice.choice(FAULTS)
         table, bucket = self.dice.choice(APART) if apart else (both, both)
         self.table = Network(self.loop, self.ledger, table, random.Random(f"{self.seed}/table"))
         self.bucket = Network(self.loop, self.ledger, bucket, random.Random(f"{self.seed}/bucket"))
@@ -208,7 +215,7 @@ class World:
         if self.ledger.life is None:
             return
         owner, process = Owner(name), self.process(name)
-        network = Network(self.loop, self.ledger, CALM, random.Random(0))
+        network = Network(self.loop, self.ledger, NO_FAULTS, random.Random(0))
         session = self.session(process, owner, network)
         await process.start(self._read_and_go_on(session, owner, process, network))
         process.kill()
@@ -254,14 +261,14 @@ class World:
 
 
 def simulate(
-    seed: int, actors: Sequence[Actor] | None = None, weather: Weather | None = None, *, verbose: bool = False
+    seed: int, actors: Sequence[Actor] | None = None, faults: FaultRates | None = None, *, verbose: bool = False
 ) -> Outcome:
     """Run one seed.
 
     Args:
         seed: Decides everything; the same seed is the same run.
         actors: Who acts; default: as the seed casts them.
-        weather: How bad the network is; default: as the seed has it.
+        faults: Faults of the network; default: as the seed has them.
         verbose: Print what happened, request by request, if it breaks something.
 
     Raises:
@@ -270,7 +277,7 @@ def simulate(
     from tests.simulation.actors import cast  # actors need the world's type, the world only their names
 
     with _seeded(seed):
-        world = World(seed, weather, verbose=verbose)
+        world = World(seed, faults, verbose=verbose)
         try:
             return world.run(cast(world) if actors is None else actors)
         except (Violation, SegueError) as error:
