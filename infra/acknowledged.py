@@ -6,7 +6,7 @@ A test runs the rules over the default stage and fails on any other finding, and
 import json
 from typing import Final
 
-from aws_cdk import Acknowledgment, CfnElement, Stack, Validations
+from aws_cdk import Acknowledgment, Aws, CfnElement, Stack, Validations
 from constructs import Construct
 
 from infra.config import Config
@@ -127,7 +127,7 @@ def under_profiles(service: Stack, config: Config) -> dict[str, dict[str, str]]:
         "Turns/HandlerRole": config.text_model_id if config.text and not config.offline else None,
         "Workers/Task/TaskRole": config.model_id if config.voice and config.provider == "nova-sonic" else None,
     }
-    partition = _shown(service.resolve(service.partition))
+    partition = _shown(service.resolve(Aws.PARTITION))  # as in the grant, also where the region is named
     return {
         path: {f"IAM5[Resource::arn:{partition}:bedrock:*::foundation-model/{model}]": _ANY_REGION}
         for path, model_id in users.items()
