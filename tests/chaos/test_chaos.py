@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from pathlib import Path
 
@@ -19,6 +20,15 @@ pytestmark = [
     # asyncio's transport of a socket that a relay has cut, collected after its server has ended.
     pytest.mark.filterwarnings("ignore:.*_SelectorTransport.__del__:pytest.PytestUnraisableExceptionWarning"),
 ]
+
+
+def busy() -> bool:
+    """Return true if the machine has more to do than it has cores.
+
+    Then the POST of a `pong` may take longer than the second that it has, and its client opens another connection, by
+    which nothing is lost. On a quiet machine no client may need a second one.
+    """
+    return os.getloadavg()[0] > (os.cpu_count() or 1)
 
 
 @pytest.mark.parametrize(
@@ -41,5 +51,5 @@ async def test_no_frame_is_lost_or_doubled(sockets: FaultRates, requests: FaultR
     assert outcome.problems == []
     assert outcome.lines >= plan.calls * plan.lines
     if requests is NO_FAULTS:  # one call's sockets are renewed all the time, the others' stay
-        assert outcome.connections == outcome.clients
+        assert outcome.clients <= outcome.connections <= outcome.clients * (2 if busy() else 1)
         assert outcome.renewals > 0
