@@ -5,8 +5,9 @@ SHELL := /bin/sh
 
 # Which Python makes the environments; empty: looked for (local/setup.sh).
 PYTHON ?=
-# How many test processes run side by side (two a core: many tests wait), and what else pytest is told.
-TEST_PROCESSES ?= $(shell expr 2 '*' $$(getconf _NPROCESSORS_ONLN))
+# How many test processes run side by side, and what else pytest is told. Deployments keep a core busy each: with two
+# processes a core, their calls ran out of time.
+TEST_PROCESSES ?= $(shell getconf _NPROCESSORS_ONLN)
 PYTEST_ARGS ?=
 PYTEST = .venv/bin/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
 # The many interpreters that tests start would each compile everything that they import.

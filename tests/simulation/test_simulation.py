@@ -20,6 +20,7 @@ MUTANT_SEEDS = 300
 """Every mutant is found within a dozen or so; the rest is for changes of what a seed means."""
 
 
+@pytest.mark.timeout(400)  # half a minute on a quiet core
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 def test_seeds(chunk: int) -> None:
     size = SEEDS // CHUNKS
