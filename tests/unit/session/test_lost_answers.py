@@ -365,10 +365,10 @@ async def test_a_release_by_hand_says_so_if_it_is_not_known_to_be_released(
     storage.before = down = Unavailable("release")
 
     with pytest.raises(StorageUnavailable, match="acquired, but its release was not answered"):
-        await Runtime.shared().run(delete_release.release(storage.stores(), KEY, CLOCK))
+        await Runtime.shared().run(delete_release.release(storage.stores(), item(storage), CLOCK))
 
     assert down.failed
     assert item(storage).held
     down.on, storage.after = False, Lost("release")
-    released = await Runtime.shared().run(delete_release.release(storage.stores(), KEY, CLOCK))
+    released = await Runtime.shared().run(delete_release.release(storage.stores(), item(storage), CLOCK))
     assert (released.after.held, item(storage).held) == (False, False)

@@ -1,5 +1,6 @@
 """Sessions looked after from outside of a conversation: listed, read, copied, checked, moved, deleted.
 
+    progress          progress told to the caller
     checks            what a session's objects and records must be
     orphans           objects that no session has
     verify            all checks of a session

@@ -62,17 +62,18 @@ async def item_of(stores: Stores, key: str, clock: Clock, *, current: bool = Fal
     return item
 
 
-async def finish(stores: Stores, key: str, clock: Clock) -> int | None:
-    """Delete what an unfinished deletion left.
+def session_by_hand(stores: Stores, key: str, clock: Clock, command: str) -> Session:
+    """Return a session that a command of ``segue sessions`` acquires, and whose lease names it as the holder."""
+    return Session(_lease(stores, key, clock, command), stores, Runtime.shared().heartbeats, clock)
 
-    Returns:
-        The number of objects deleted; None if there is no unfinished deletion.
-    """
-    return await finish_deletion(stores.guard, stores.objects, stores.prefix, key, clock)
+
+def _lease(stores: Stores, key: str, clock: Clock, command: str) -> Lease:
+    holder = f"segue {command} on {this_process()}"
+    return Lease(stores.guard, key, holder=holder, prefix=stores.prefix, clock=clock)
 
 
 async def delete(stores: Stores, key: str, clock: Clock, *, wait: bool) -> int:
-    """Delete a session without reading it, so that a damaged one can be deleted too.
+    """Delete a session without reading it, so that a damaged one can be deleted too; or finish a deletion cut short.
 
     An expired session goes on if its holder comes back first. So a new incarnation is begun, and deleted.
 
@@ -87,34 +88,47 @@ async def delete(stores: Stores, key: str, clock: Clock, *, wait: bool) -> int:
 
     Raises:
         SessionHeld: A holder has it.
-        SessionNotFound: It is not there.
+        SessionNotFound: It is not there, or nothing of it is left.
         StorageUnavailable: Storage does not answer. Whether it is deleted is unknown; try again.
     """
     item = await item_of(stores, key, clock)
-    lease = Lease(stores.guard, key, holder=f"segue delete on {this_process()}", prefix=stores.prefix, clock=clock)
+    if item.deleted:
+        left = await finish_deletion(stores.guard, stores.objects, stores.prefix, key, clock)
+        if not left:
+            raise SessionNotFound(key, shown(key))
+        return left
+    lease = _lease(stores, key, clock, "delete")
     await lease.acquire(watching(item) if wait else 0.0)
     tombstone = await answered(clock, lambda: lease.bury(TOMBSTONE_S))
     return await collect_ended(stores.objects, stores.prefix, tombstone, storage_time(stores.guard, clock))
 
 
-async def release(stores: Stores, key: str, clock: Clock) -> Released:
+def needs_release(item: GuardItem) -> bool:
+    """Return true if a holder left its lease or a redaction."""
+    return item.held or item.scrub is not None
+
+
+async def release(stores: Stores, before: GuardItem, clock: Clock) -> Released:
     """Free the lease of a dead holder, and finish a redaction that it left unfinished.
+
+    Args:
+        stores: Where the session is kept.
+        before: Its guard item, as it was found.
+        clock: Where time comes from.
 
     Raises:
         SessionHeld: The holder is alive.
-        SessionNotFound: The session is not there.
+        SessionNotFound: The session is not there any more.
         StorageUnavailable: Storage does not answer, or the release got no answer.
     """
-    before = await item_of(stores, key, clock, current=True)
-    if not before.held and before.scrub is None:
+    if not needs_release(before):
         return Released(needed=False, before=before, after=before)
-    holder = f"segue release on {this_process()}"
-    lease = Lease(stores.guard, key, holder=holder, prefix=stores.prefix, clock=clock)
-    session = Session(lease, stores, Runtime.shared().heartbeats, clock)
+    key = before.session_key
+    session = session_by_hand(stores, key, clock, "release")
     await session.open(watching(before))
     await session.close()
     after = await item_of(stores, key, clock)
-    if after.held and after.epoch == lease.epoch:
-        expires = f"the lease of {holder!r} expires within {watching(after):.0f} s"
+    if after.held and after.epoch == session.epoch:
+        expires = f"the lease of {after.holder!r} expires within {watching(after):.0f} s"
         raise StorageUnavailable(f"{shown(key)}: acquired, but its release was not answered; {expires}")
     return Released(needed=True, before=before, after=after)

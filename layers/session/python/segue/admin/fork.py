@@ -17,14 +17,15 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from segue.admin.progress import Progress, no_progress
 from segue.backoff import backoff
 from segue.clock import Clock
 from segue.errors import JournalCorrupt, RecordTooLarge, SegueError, SessionExists, StorageUnavailable
-from segue.history.points import as_redacted, history_at, point_at, points_of
+from segue.history.points import as_redacted, history_at, point_at, points_of, read_journal
 from segue.ids import checked_key, new_born, new_id, shown
 from segue.journal.garbage import COPY_SECONDS
 from segue.journal.keys import ObjectKeys, check_length
-from segue.journal.reader import StoredJournal, read_unheld
+from segue.journal.reader import StoredJournal
 from segue.journal.records import (
     MAX_RECORD_BYTES,
     PAGE_BYTES,
@@ -60,13 +61,6 @@ _BACKOFF_S = (0.1, 3.0)
 
 _T = TypeVar("_T")
 
-Progress = Callable[[int, int], None]
-"""Takes the number of objects that are done, and of all objects."""
-
-
-def _unseen(done: int, total: int) -> None:
-    """Show no progress."""
-
 
 async def fork(  # noqa: PLR0913 - all but four are optional
     stores: Stores,
@@ -76,7 +70,7 @@ async def fork(  # noqa: PLR0913 - all but four are optional
     *,
     at: int | None = None,
     retention_s: int = RETENTION_S,
-    progress: Progress = _unseen,
+    progress: Progress = no_progress,
     damaged: list[JournalCorrupt] | None = None,
     to: Stores | None = None,
 ) -> GuardItem:
@@ -107,7 +101,7 @@ async def fork(  # noqa: PLR0913 - all but four are optional
         JournalCorrupt: An object of the source is missing or damaged.
         StorageUnavailable: Storage does not answer. Whether the copy came about is unknown.
     """
-    journal = await read_unheld(stores.guard, stores.objects, stores.prefix, checked_key(source), clock, whole=False)
+    journal = await read_journal(stores, checked_key(source), clock)
     upto = journal.item.head if at is None or at == journal.item.head else point_at(points_of(journal), at).records
     bodies = [encode_record(record, stored=True) for record in _usable(journal, upto, damaged)]
     segments, first = [], 0
@@ -162,7 +156,7 @@ async def create(
     clock: Clock,
     *,
     retention_s: int = RETENTION_S,
-    progress: Progress = _unseen,
+    progress: Progress = no_progress,
 ) -> GuardItem:
     """Begin a session that has records from its first moment.
 

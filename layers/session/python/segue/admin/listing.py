@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from segue.admin.progress import Progress
 from segue.admin.stale_holders import READS, WatchedHolder, silent_holders
 from segue.clock import Clock
 from segue.errors import JournalCorrupt
@@ -68,7 +68,7 @@ class Listing:
     held: tuple[WatchedHolder, ...]
 
 
-async def list_sessions(stores: Stores, clock: Clock, prefix: str, progress: Callable[[int, int], None]) -> Listing:
+async def list_sessions(stores: Stores, clock: Clock, prefix: str, progress: Progress) -> Listing:
     """Read the guard item of each session whose key has a prefix.
 
     Raises:

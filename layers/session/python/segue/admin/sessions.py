@@ -23,15 +23,16 @@ from segue.admin import fork as forks
 from segue.admin import verify as checks
 from segue.admin.delete_release import Released
 from segue.admin.listing import SessionFacts
+from segue.admin.progress import Progress, no_progress
 from segue.admin.read_only import ReadOnlySessionManager
 from segue.admin.verify import Report
 from segue.clock import Clock
-from segue.errors import JournalCorrupt, SessionNotFound
+from segue.errors import JournalCorrupt
 from segue.history.fold import History
-from segue.history.points import Point, find, history_at, points_of
+from segue.history.points import Point, find, history_at, points_of, read_journal
 from segue.ids import session_key
-from segue.journal.keys import check_length
-from segue.journal.reader import StoredJournal, read_unheld
+from segue.journal.keys import check_length, normal_prefix
+from segue.journal.reader import StoredJournal
 from segue.journal.records import Record
 from segue.session.options import SessionOptions
 from segue.session.options import SessionSettings as Options
@@ -47,9 +48,6 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-Progress = Callable[[int, int], None]
-"""Takes how much is done, and of how much."""
-
 DEFAULT_PRINCIPAL = "default"
 """The principal of a session whose manager is given none."""
 
@@ -58,10 +56,6 @@ _NOTICE_S = 0.5
 for a lock does not wake it."""
 
 _DAY_S = 86_400
-
-
-def _unseen(_done: int, _total: int) -> None:
-    """Show no progress."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +123,7 @@ class Sessions:
             endpoint_url: For emulators.
             kms_key_id: Encrypt new objects with this key.
         """
-        folder = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+        folder = normal_prefix(prefix)
 
         async def opened(runtime: Runtime) -> Stores:
             return await open_stores(
@@ -184,7 +178,7 @@ class Sessions:
         return done.result()
 
     def list(
-        self, *, ended: bool = False, watch: bool = False, progress: Progress = _unseen
+        self, *, ended: bool = False, watch: bool = False, progress: Progress = no_progress
     ) -> builtins.list[SessionFacts]:
         """List sessions by their guard items.
 
@@ -203,7 +197,7 @@ class Sessions:
     def journal(self, session_id: str) -> StoredJournal:
         """Read all records of a session. Those that cannot be decoded are named in ``StoredJournal.damaged``."""
         key = self.key(session_id)
-        return self.run(lambda stores, clock: _journal(stores, key, clock))
+        return self.run(lambda stores, clock: read_journal(stores, key, clock))
 
     def read(
         self, session_id: str, *, at: int | str | None = None, damaged: builtins.list[JournalCorrupt] | None = None
@@ -233,7 +227,7 @@ class Sessions:
         at: int | str | None = None,
         to_principal: str | None = None,
         retention_days: int = Options().retention_days,
-        progress: Progress = _unseen,
+        progress: Progress = no_progress,
         damaged: builtins.list[JournalCorrupt] | None = None,
     ) -> int:
         """Copy a session, as it is or was, to a new one. The source may be in use.
@@ -255,7 +249,7 @@ class Sessions:
         """
         key = self.key(source)
         copy = self.key(target, to_principal or key.partition("/")[0])
-        upto = None if at is None else _records(self.journal(source), at)
+        upto = _records(self.journal(source), at) if isinstance(at, str) else at
         seconds = retention_days * _DAY_S
         return self.run(
             lambda stores, clock: forks.fork(
@@ -263,7 +257,7 @@ class Sessions:
             )
         ).head
 
-    def verify(self, session_id: str, *, progress: Progress = _unseen) -> Report:
+    def verify(self, session_id: str, *, progress: Progress = no_progress) -> Report:
         """Check every object of a session. Changes nothing."""
         key = self.key(session_id)
         return self.run(lambda stores, clock: checks.verify(stores, key, clock, progress))
@@ -354,13 +348,7 @@ class Sessions:
             SessionHeld: A holder has it. A live holder has to be stopped first.
         """
         key = self.key(session_id)
-        item = self.run(lambda stores, clock: delete_release.item_of(stores, key, clock))
-        if not item.deleted:
-            return self.run(lambda stores, clock: delete_release.delete(stores, key, clock, wait=wait))
-        swept = self.run(lambda stores, clock: delete_release.finish(stores, key, clock))
-        if not swept:
-            raise SessionNotFound(key, key)
-        return swept
+        return self.run(lambda stores, clock: delete_release.delete(stores, key, clock, wait=wait))
 
     def release(self, session_id: str) -> Released:
         """Free the lease of a dead holder: watch it for its lease, and take the session if it was silent.
@@ -369,7 +357,8 @@ class Sessions:
             SessionHeld: The holder is alive.
         """
         key = self.key(session_id)
-        return self.run(lambda stores, clock: delete_release.release(stores, key, clock))
+        found = self.run(lambda stores, clock: delete_release.item_of(stores, key, clock, current=True))
+        return self.run(lambda stores, clock: delete_release.release(stores, found, clock))
 
     def read_only(
         self, session_id: str, *, at: int | str | None = None, **options: Unpack[SessionOptions]
@@ -382,14 +371,10 @@ class Sessions:
             **options: See ``SessionOptions``.
         """
         key = self.key(session_id, options.get("principal"))
-        upto = None if at is None else _records(self.run(lambda stores, clock: _journal(stores, key, clock)), at)
+        upto = None if at is None else _records(self.run(lambda stores, clock: read_journal(stores, key, clock)), at)
         principal, _, _ = key.partition("/")
         merged: SessionOptions = {**options, "principal": principal}
         return ReadOnlySessionManager(session_id.rpartition("/")[2], self._open_source, at=upto, **merged)
-
-
-async def _journal(stores: Stores, key: str, clock: Clock) -> StoredJournal:
-    return await read_unheld(stores.guard, stores.objects, stores.prefix, key, clock, whole=False)
 
 
 def _records(journal: StoredJournal, at: int | str | None) -> int | None:

@@ -11,7 +11,6 @@ counts only if the guard item is the same afterwards: a writer may have folded o
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -19,6 +18,7 @@ import msgspec
 
 from segue.admin.checks import CheckedBlock, Finding, inspect_block, inspect_journal, inspect_volumes, problem_of
 from segue.admin.orphans import find_orphans, pages_there
+from segue.admin.progress import Progress, no_progress
 from segue.clock import Clock
 from segue.errors import JournalCorrupt, SessionNotFound, StorageRefused
 from segue.ids import shown
@@ -31,9 +31,6 @@ from segue.storage.stores import Stores
 
 State = Literal["held", "free", "deleted", "expired", "absent", "unreadable"]
 """State of a session by its guard item: held or free, ended, absent, or not readable."""
-
-Progress = Callable[[int, int], None]
-"""Told how many objects were checked, and of how many."""
 
 _AT_ONCE = 16
 """Objects that are read at once; a page may be megabytes."""
@@ -88,11 +85,7 @@ class Report:
         return all(one.severity == "note" for one in self.findings)
 
 
-def _unseen(done: int, total: int) -> None:
-    """Show no progress."""
-
-
-async def verify(stores: Stores, session_key: str, clock: Clock, progress: Progress = _unseen) -> Report:
+async def verify(stores: Stores, session_key: str, clock: Clock, progress: Progress = no_progress) -> Report:
     """Check a session. Reads all of it and changes nothing.
 
     Args:

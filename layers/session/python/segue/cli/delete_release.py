@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import click
 
 from segue.admin.delete_release import delete as delete_session
-from segue.admin.delete_release import finish, item_of, watching
+from segue.admin.delete_release import item_of, needs_release, watching
 from segue.admin.delete_release import release as release_session
 from segue.cli.location import Place, json_option, located
 from segue.cli.output import print_json, waiting
-from segue.errors import SegueError, SessionHeld, SessionNotFound
+from segue.errors import SegueError, SessionHeld
 from segue.ids import shown
 
 
@@ -29,18 +30,13 @@ def delete(place: Place, *, session: str, yes: bool, force: bool, as_json: bool)
     """
     key = place.key(session)
     item = place.run(lambda stores, clock: item_of(stores, key, clock))
-    if item.deleted:
-        swept = place.run(lambda stores, clock: finish(stores, key, clock))
-        if not swept:
-            raise SessionNotFound(key, shown(key))
-    else:
-        if not yes:
-            click.confirm(f"Delete {shown(key)} with its {item.head} records for good?", abort=True, err=True)
-        with waiting(f"waiting for {item.holder or shown(key)}"):
-            try:
-                swept = place.run(lambda stores, clock: delete_session(stores, key, clock, wait=force))
-            except SessionHeld as held:
-                raise SegueError(refusal(key, held, waited=force)) from held
+    if not item.deleted and not yes:
+        click.confirm(f"Delete {shown(key)} with its {item.head} records for good?", abort=True, err=True)
+    with waiting(f"waiting for {item.holder or shown(key)}"):
+        try:
+            swept = place.run(lambda stores, clock: delete_session(stores, key, clock, wait=force))
+        except SessionHeld as held:
+            raise SegueError(refusal(key, held, waited=force)) from held
     if as_json:
         print_json({"session": shown(key), "deleted": True, "objects": swept})
     else:
@@ -66,13 +62,14 @@ def release(place: Place, *, session: str, as_json: bool) -> None:
     an unfinished redaction, and releases. A holder that lives keeps the session.
     """
     key = place.key(session)
-    found = place.run(lambda stores, clock: item_of(stores, key, clock, current=True))
-    with waiting(f"watching {found.holder or shown(key)} for {watching(found):.0f} s"):
+    before = place.run(lambda stores, clock: item_of(stores, key, clock, current=True))
+    watched = waiting(f"watching {before.holder or shown(key)} for {watching(before):.0f} s")
+    with watched if needs_release(before) else contextlib.nullcontext():
         try:
-            done = place.run(lambda stores, clock: release_session(stores, key, clock))
+            done = place.run(lambda stores, clock: release_session(stores, before, clock))
         except SessionHeld as held:
             raise SegueError(refusal(key, held, waited=True)) from held
-    before, after = done.before, done.after
+    after = done.after
     facts: dict[str, Any] = {
         "session": shown(key),
         "released": done.needed,

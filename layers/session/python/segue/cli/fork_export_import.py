@@ -14,7 +14,7 @@ from segue.admin.fork import commits_of, create, fork
 from segue.cli.layouts import LAYOUTS, existing, naming, new
 from segue.cli.location import Place, json_option, located
 from segue.cli.output import clean, print_json, print_table, progress, waiting
-from segue.cli.show_tail import at_option, chosen_agents, damage_facts, point_named, read_journal, tell_damage
+from segue.cli.show_tail import at_option, chosen_agents, damage_facts, journal_of, point_named, tell_damage
 from segue.clock import Clock
 from segue.errors import JournalCorrupt, SessionNotFound
 from segue.history.fold import History
@@ -76,7 +76,7 @@ def fork_command(
     target_key = place.key(target, to_principal or source_key.partition("/")[0])
     point: Point | None = None
     if at is not None:
-        point = point_named(read_journal(place, source_key), at)
+        point = point_named(journal_of(place, source_key), at)
     damaged: list[JournalCorrupt] = []
     with progress(f"copying to {shown(target_key)}") as advance:
 
@@ -129,7 +129,7 @@ def export_command(  # noqa: PLR0913 - one for each option
     The session may be in use, and stays as it is. An agent, Graph or Swarm that TARGET has already is not overwritten.
     """
     key = place.key(session)
-    journal = read_journal(place, key)
+    journal = journal_of(place, key)
     point = point_named(journal, at)
     upto = point.records if point else None
     damaged: list[JournalCorrupt] = []

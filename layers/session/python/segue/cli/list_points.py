@@ -10,7 +10,7 @@ import click
 from segue.admin.listing import SessionFacts, list_sessions, mark_stale
 from segue.cli.location import Place, json_option, located
 from segue.cli.output import iso, iso_seconds, print_json, print_table, progress, waiting
-from segue.cli.show_tail import read_journal, tell_damage
+from segue.cli.show_tail import journal_of, tell_damage
 from segue.history.points import points_of
 from segue.ids import shown
 
@@ -65,7 +65,7 @@ def _facts(one: SessionFacts) -> dict[str, Any]:
 def points(place: Place, *, session: str, as_json: bool) -> None:
     """List the points in time of a SESSION: each commit is one."""
     key = place.key(session)
-    journal = read_journal(place, key)
+    journal = journal_of(place, key)
     tell_damage(journal.damaged)
     found = points_of(journal)
     facts = [

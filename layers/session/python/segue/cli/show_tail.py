@@ -16,9 +16,9 @@ from segue.clock import Clock
 from segue.errors import JournalCorrupt
 from segue.history.approvals import RecordedApproval
 from segue.history.fold import AgentHistory, History
-from segue.history.points import Point, find, history_at, points_of
+from segue.history.points import Point, find, history_at, points_of, read_journal
 from segue.ids import shown
-from segue.journal.reader import StoredJournal, read_unheld
+from segue.journal.reader import StoredJournal
 from segue.journal.records import Record
 from segue.storage.stores import Stores
 
@@ -26,13 +26,9 @@ POLL_SECONDS = (0.2, 60.0)
 """Shortest and longest time between two looks at a session: a look costs half a read unit, people read slower."""
 
 
-def read_journal(place: Place, key: str) -> StoredJournal:
+def journal_of(place: Place, key: str) -> StoredJournal:
     """Read a session without the lease, but for records that cannot be decoded."""
-
-    async def read(stores: Stores, clock: Clock) -> StoredJournal:
-        return await read_unheld(stores.guard, stores.objects, stores.prefix, key, clock, whole=False)
-
-    return place.run(read)
+    return place.run(lambda stores, clock: read_journal(stores, key, clock))
 
 
 def tell_damage(damaged: Sequence[JournalCorrupt]) -> None:
@@ -80,7 +76,7 @@ def show(place: Place, *, session: str, at: str | None, agent: str | None, last:
     Prints what was said to the standard output, and to nothing else.
     """
     key = place.key(session)
-    journal = read_journal(place, key)
+    journal = journal_of(place, key)
     point = point_named(journal, at)
     damaged: list[JournalCorrupt] = []
     history = history_at(journal, point.records if point else None, damaged)

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from segue.admin.checks import Finding
-from segue.admin.delete_release import watching
+from segue.admin.delete_release import session_by_hand, watching
 from segue.admin.skip_damaged import Skipped, skip_damaged
 from segue.admin.verify import Report
 from segue.admin.verify import verify as verify_session
@@ -18,10 +18,6 @@ from segue.cli.output import clean, print_json, print_table, progress, waiting
 from segue.clock import Clock
 from segue.errors import JournalCorrupt, SegueError, SessionHeld, SessionNotFound, StorageRefused
 from segue.ids import shown
-from segue.lease.lease import Lease
-from segue.session.options import this_process
-from segue.session.runtime import Runtime
-from segue.session.session import Session
 from segue.storage.stores import Stores
 
 
@@ -96,10 +92,7 @@ def _repaired(place: Place, report: Report) -> Report:
 
 
 async def _skip(stores: Stores, key: str, clock: Clock, patience: float) -> list[Skipped]:
-    holder = f"segue verify on {this_process()}"
-    lease = Lease(stores.guard, key, holder=holder, prefix=stores.prefix, clock=clock)
-    session = Session(lease, stores, Runtime.shared().heartbeats, clock)
-    return await skip_damaged(session, stores, patience)
+    return await skip_damaged(session_by_hand(stores, key, clock, "verify"), stores, patience)
 
 
 def _facts(report: Report) -> dict[str, Any]:

@@ -40,6 +40,17 @@ class Point:
     at: int
 
 
+async def read_journal(stores: Stores, session_key: str, clock: Clock) -> StoredJournal:
+    """Read a session without the lease. Records that cannot be decoded are named in ``StoredJournal.damaged``.
+
+    Raises:
+        SessionNotFound: There is no such session.
+        JournalCorrupt: An object is missing or damaged.
+        StorageUnavailable: Storage does not answer.
+    """
+    return await read_unheld(stores.guard, stores.objects, stores.prefix, session_key, clock, whole=False)
+
+
 async def points(stores: Stores, session_key: str, clock: Clock) -> list[Point]:
     """List a session's points in time, oldest first, without the lease.
 
@@ -48,7 +59,7 @@ async def points(stores: Stores, session_key: str, clock: Clock) -> list[Point]:
         JournalCorrupt: It cannot be read.
         StorageUnavailable: Storage does not answer.
     """
-    return points_of(await read_unheld(stores.guard, stores.objects, stores.prefix, session_key, clock, whole=False))
+    return points_of(await read_journal(stores, session_key, clock))
 
 
 def points_of(journal: StoredJournal) -> list[Point]:

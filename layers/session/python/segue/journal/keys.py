@@ -23,6 +23,12 @@ _SEGMENT_BYTES: Final = 128
 """Longest rest of a key after the session's, in bytes: ``born`` 49, record and epoch 20 each, a commit id 22."""
 
 
+def normal_prefix(prefix: str) -> str:
+    """Return a prefix of object keys as it is used: "", or without a "/" in front and with one at its end."""
+    inner = prefix.strip("/")
+    return f"{inner}/" if inner else ""
+
+
 def check_length(prefix: str, session_key: str) -> None:
     """Refuse a prefix that leaves no room for the object keys of a session.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from segue.journal.keys import check_length
+from segue.journal.keys import check_length, normal_prefix
 from segue.lease.lease import LeaseSettings
 from segue.session.options import SessionOptions
 from segue.session.runtime import HEARTBEAT_THREADS, STORAGE_THREADS, Runtime
@@ -72,7 +72,7 @@ class GuardedS3SessionManager(GuardedSessionManager):
         super().__init__(session_id, **options)
         self._bucket = bucket
         self._lock_table = lock_table
-        self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+        self._prefix = normal_prefix(prefix)
         check_length(self._prefix, self.session_key)
         self._boto_session = boto_session
         client_settings(self.settings.lease, boto_client_config).check()
