@@ -97,15 +97,16 @@ def _check_provider(config: "Config") -> None:
 
 
 def _check_provider_formats(config: "Config") -> None:
+    provider = "offline" if config.offline else config.provider
     named = zip(
         ("provider_input_rate", "provider_output_rate"),
-        PROVIDER_RATES["offline" if config.offline else config.provider],
+        PROVIDER_RATES[provider],
         strict=True,
     )
     for name, rates in named:
         if getattr(config, name) not in {None, *rates}:
             _refuse(config, name, f"{', '.join(map(str, sorted(rates)))} (provider={config.provider})")
-    known = PROVIDER_OPTIONS["offline" if config.offline else config.provider]
+    known = PROVIDER_OPTIONS[provider]
     try:
         given = json.loads(config.provider_options or "{}")
     except ValueError:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 
 from segue.client import Client
 from segue.wire.frames import AudioOutput, BargeIn, ServerFrame, TextOutput, Transcript
+from smoke.background import running
 from smoke.speech import PIECE_SECONDS, pieces
 
 
@@ -79,12 +80,8 @@ class Call:
             The time at which the last piece of the speech was sent.
         """
         ended: asyncio.Future[float] = asyncio.get_running_loop().create_future()
-        talking = asyncio.create_task(self._talk(pcm, ended))
-        try:
+        async with running(self._talk(pcm, ended)):
             yield ended
-        finally:
-            talking.cancel()
-            await asyncio.wait({talking})
 
     async def _talk(self, pcm: bytes, ended: asyncio.Future[float]) -> None:
         rate = self.rate or 16000
@@ -105,12 +102,8 @@ async def calling(client: Client) -> AsyncIterator[Call]:
     """Connect, and listen while the block runs."""
     async with client:
         call = Call(client)
-        listening = asyncio.create_task(call.listen())
-        try:
+        async with running(call.listen()):
             yield call
-        finally:
-            listening.cancel()
-            await asyncio.wait({listening})
 
 
 def is_answer(frame: ServerFrame) -> bool:

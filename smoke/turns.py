@@ -10,7 +10,7 @@ from segue.wire.frames import AudioOutput, BargeIn, Transcript
 from smoke.call import calling, is_answer, words
 from smoke.report import State
 from smoke.speech import RECORDING, question
-from smoke.visit import ANSWER_SECONDS, Outcome, Step, Visit, in_time
+from smoke.visit import ANSWER_SECONDS, Outcome, Step, Visit, timed
 
 GREETING: Final = "Say hello"
 OFFLINE: Final = f"You said: {GREETING}"
@@ -27,11 +27,7 @@ async def typed(visit: Visit) -> Outcome:
     visit.offline = answer == OFFLINE
     await call.client.flush(ANSWER_SECONDS)
     model = "the offline model" if visit.offline else "a model"
-    return Outcome(
-        came=f"{seconds * 1000:.0f} ms, {model} says {answer[:60]!r}; durable",
-        state=in_time(seconds, 10.0),
-        figures={"answer": round(seconds * 1000, 1)},
-    )
+    return timed("answer", seconds, 10.0, f"{seconds * 1000:.0f} ms, {model} says {answer[:60]!r}; durable")
 
 
 async def typed_for_the_text_function(visit: Visit) -> Outcome:
@@ -40,11 +36,7 @@ async def typed_for_the_text_function(visit: Visit) -> Outcome:
     async with calling(client) as call:
         seconds, answer = await call.ask(GREETING, ANSWER_SECONDS)
         await call.client.flush(ANSWER_SECONDS)
-    return Outcome(
-        came=f"{seconds * 1000:.0f} ms, {answer[:60]!r}; durable",
-        state=in_time(seconds, 15.0),
-        figures={"answer": round(seconds * 1000, 1)},
-    )
+    return timed("answer", seconds, 15.0, f"{seconds * 1000:.0f} ms, {answer[:60]!r}; durable")
 
 
 async def spoken(visit: Visit, recording: Path = RECORDING) -> Outcome:
@@ -62,11 +54,8 @@ async def spoken(visit: Visit, recording: Path = RECORDING) -> Outcome:
         )
         _, answer = await call.first(is_answer, ANSWER_SECONDS, place)
     seconds = max(0.0, first_at - spoken_at)
-    return Outcome(
-        came=f"heard {words(heard)[:60]!r}, first sound after {seconds * 1000:.0f} ms, says {words(answer)[:60]!r}",
-        state=in_time(seconds, 3.0),
-        figures={"first_sound": round(seconds * 1000, 1)},
-    )
+    came = f"heard {words(heard)[:60]!r}, first sound after {seconds * 1000:.0f} ms, says {words(answer)[:60]!r}"
+    return timed("first_sound", seconds, 3.0, came)
 
 
 async def spoken_over(visit: Visit, recording: Path = RECORDING) -> Outcome:
@@ -85,11 +74,7 @@ async def spoken_over(visit: Visit, recording: Path = RECORDING) -> Outcome:
         place = len(call.heard)
         await call.first(is_answer, ANSWER_SECONDS, place)
     seconds = at - began
-    return Outcome(
-        came=f"silent {seconds * 1000:.0f} ms after the caller began",
-        state=in_time(seconds, 2.0),
-        figures={"barge_in": round(seconds * 1000, 1)},
-    )
+    return timed("barge_in", seconds, 2.0, f"silent {seconds * 1000:.0f} ms after the caller began")
 
 
 TYPED = Step("typed turn", "an answer within 10 s, and the input durable", "docs/deploy.md#the-first-call", typed)

@@ -94,6 +94,11 @@ class Step:
         )
 
 
+def timed(name: str, seconds: float, expected: float, came: str) -> Outcome:
+    """An outcome with a time under a name, well or slow by it."""
+    return Outcome(came=came, state=in_time(seconds, expected), figures={name: round(seconds * 1000, 1)})
+
+
 def in_time(seconds: float, expected: float) -> State:
     """Well, or slow if it took longer than expected."""
     return State.WELL if seconds <= expected else State.SLOW

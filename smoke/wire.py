@@ -11,6 +11,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
 from segue.wire.frames import ClientFrame, FrameError, ServerFrame, decode_server_message, encode_frame
+from smoke.background import running
 
 PROTOCOL: Final = "segue.v1"
 OPEN_SECONDS: Final = 15.0
@@ -93,12 +94,8 @@ async def opened(url: str, token: str) -> AsyncIterator[Wire]:
         url, subprotocols=offered, open_timeout=OPEN_SECONDS, max_size=LARGEST_MESSAGE_BYTES, compression=None
     ) as socket:
         wire = Wire(socket)
-        reading = asyncio.create_task(wire.read())
-        try:
+        async with running(wire.read()):
             yield wire
-        finally:
-            reading.cancel()
-            await asyncio.wait({reading})
 
 
 async def refusal(url: str, token: str | None) -> int | None:
