@@ -6,7 +6,6 @@ import asyncio
 import base64
 import hmac
 import json
-import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -30,6 +29,7 @@ from local.settings import Settings
 from segue.client import Client
 from segue.wire.delivery import FRAMES_PATH, ROUTE_TOKEN_HEADER
 from segue.wire.frames import MAX_FRAME_BYTES, Approval, Error, ServerFrame, TextOutput, Transcript
+from tests.support.local_stack import deployed
 from tests.support.patient import PATIENT
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,13 +47,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def facts(home: Path) -> Iterator[dict[str, Any]]:
     """The stack, deployed and running; where it is."""
     command = [sys.executable, "-m", "local", "--home", str(home)]
-    up = [*command, "up", "--detach", "--json"]
-    started = subprocess.run(up, cwd=ROOT, capture_output=True, text=True, timeout=320, check=False)
-    assert started.returncode == 0, started.stdout + started.stderr
-    try:
-        yield json.loads(started.stdout)
-    finally:
-        subprocess.run([*command, "down"], cwd=ROOT, capture_output=True, timeout=120, check=False)
+    with deployed(command) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ import boto3
 import pytest
 
 from segue.lease.item import GuardItem
+from tests.support.local_stack import deployed
 from tests.support.stage import AWS_ENVIRONMENT
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,13 +30,8 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 @pytest.fixture(scope="module")
 def facts(local: list[str]) -> Iterator[dict[str, Any]]:
-    up = [*local, "up", "--detach", "--json"]
-    started = subprocess.run(up, cwd=ROOT, capture_output=True, text=True, timeout=320, check=False)
-    assert started.returncode == 0, started.stdout + started.stderr
-    try:
-        yield json.loads(started.stdout)
-    finally:
-        subprocess.run([*local, "down"], cwd=ROOT, capture_output=True, timeout=120, check=False)
+    with deployed(local) as found:
+        yield found
 
 
 def test_the_story_is_as_expected_and_leaves_nothing_behind(local: list[str], facts: dict[str, Any]) -> None:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import base64
 import hmac
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
+
+from tests.support.http_server import LoopbackServer, QuietHandler
 
 ISSUER = "https://issuer.example"
 AUDIENCE = "segue"
@@ -88,27 +89,16 @@ def publishing(issuer: Issuer) -> Iterator[KeyServer]:
     """Serve an issuer's keys on a loopback port."""
     keys = KeyServer(lambda: (200, json.dumps(issuer.published()).encode()))
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler, BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             keys.requests += 1
             status, body = keys.answer()
-            self.send_response(status)
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
             with suppress(OSError):  # who asked may have gone
-                self.wfile.write(body)
+                self.answer(status, body)
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    keys.url = f"http://127.0.0.1:{server.server_address[1]}/.well-known/jwks.json"
+    server = LoopbackServer(Handler)
+    keys.url = f"{server.url}/.well-known/jwks.json"
     try:
         yield keys
     finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(5)
+        server.stop()

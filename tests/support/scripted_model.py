@@ -95,3 +95,11 @@ async def until(agent: Any, event_type: str, times: int = 1) -> list[Any]:
         if not times:
             return seen
     raise AssertionError(f"no {event_type} in {seen}")
+
+
+async def result_of(agent: Any, events: list[Any]) -> None:
+    """Emit events of a model that uses a tool, and receive until the agent has a result."""
+    agent.model.emit(events)
+    async for event in agent.receive():
+        if "message" in event and "toolResult" in event["message"]["content"][0]:
+            break

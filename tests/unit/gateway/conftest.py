@@ -4,7 +4,7 @@ import contextlib
 import io
 import socket
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from types import SimpleNamespace
 from urllib.parse import unquote
 
@@ -26,6 +26,7 @@ from segue.wire.frames import decode_server_frame
 from segue.wire.rate import FrameRate
 from shared import clients
 from shared.connections import ConnectionsTable
+from tests.support.http_server import LoopbackServer, QuietHandler
 
 CONNECTIONS = "connections"
 LOCKS = "locks"
@@ -70,7 +71,7 @@ class Worker:
         self.lock = threading.Lock()
         outer = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(QuietHandler, BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def setup(self):
@@ -88,22 +89,13 @@ class Worker:
                 if status is None:  # hang up without a word
                     self.close_connection = True
                     return
-                self.send_response(status)
-                self.send_header("content-length", str(len(answer)))
-                self.end_headers()
-                self.wfile.write(answer)
+                self.answer(status, answer)
 
-            def log_message(self, *_):
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-        self.thread.start()
+        self.server = LoopbackServer(Handler)
 
     @property
     def endpoint(self):
-        return "http://{}:{}".format(*self.server.server_address)
+        return self.server.url
 
     def take(self, path, headers, body):
         header, token = {
@@ -130,10 +122,8 @@ class Worker:
     def stop(self):
         """Stop as a killed process does: its port is closed, and every connection ends."""
         self.stopped.set()
-        if self.thread.is_alive():
-            self.server.shutdown()
-            self.server.server_close()
-            self.thread.join(5)
+        if self.server.running:
+            self.server.stop()
             for connection in self.connected:
                 with contextlib.suppress(OSError):
                     connection.shutdown(socket.SHUT_RDWR)
@@ -152,7 +142,7 @@ class Management:
         self.silent = threading.Event()
         outer = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(QuietHandler, BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def do_POST(self):
@@ -166,21 +156,13 @@ class Management:
                 if status == 200:
                     connection = unquote(self.path.rpartition("/@connections/")[2])
                     outer.posted.append((connection, decode_server_frame(body.decode())))
-                self.send_response(status)
-                self.send_header("content-length", "0")
-                self.end_headers()
+                self.answer(status)
 
-            def log_message(self, *_):
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-        self.thread.start()
+        self.server = LoopbackServer(Handler)
 
     @property
     def endpoint(self):
-        return "http://{}:{}/dev".format(*self.server.server_address)
+        return f"{self.server.url}/dev"
 
     def told(self, connection_id="c1"):
         """Take the frames that a connection was sent."""
@@ -190,9 +172,7 @@ class Management:
 
     def stop(self):
         self.silent.set()
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join(5)
+        self.server.stop()
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 from urllib3 import Timeout
@@ -10,6 +10,7 @@ from urllib3.exceptions import ReadTimeoutError
 
 from shared import kept
 from shared.kept import IDLE_SECONDS, REUSED_SECONDS, ReusedConnectionLost
+from tests.support.http_server import LoopbackServer, QuietHandler
 from tests.support.steady_clock import steady
 
 NEW_SECONDS = 20.0
@@ -25,7 +26,7 @@ class Server:
         self.hang_up = threading.Event()
         outer = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(QuietHandler, BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def setup(self):
@@ -38,17 +39,10 @@ class Server:
                     outer.hang_up.wait(NEW_SECONDS)
                     self.close_connection = True
                     return
-                self.send_response(200)
-                self.send_header("content-length", "0")
-                self.end_headers()
+                self.answer(200)
 
-            def log_message(self, *_):
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-        self.url = "http://{}:{}/".format(*self.server.server_address)
+        self.server = LoopbackServer(Handler)
+        self.url = f"{self.server.url}/"
 
 
 @pytest.fixture
@@ -56,8 +50,7 @@ def server():
     started = Server()
     yield started
     started.hang_up.set()
-    started.server.shutdown()
-    started.server.server_close()
+    started.server.stop()
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from segue.lease import item
 from segue.lease.item import GuardItem
 from tests.support.fake_model import FakeModel, tool_call
 from tests.support.memory_manager import MemoryStorage
-from tests.support.scripted_model import ScriptedModel, answered, calling, until
+from tests.support.scripted_model import ScriptedModel, answered, calling, result_of, until
 from tests.support.waiting import eventually
 
 Sessions = Callable[..., Any]
@@ -66,10 +66,7 @@ async def voice_agent(manager: Any, *tools: Any, **options: Any) -> BidiAgent:
 
 async def used(agent: BidiAgent, events: list[Any]) -> None:
     """Let tools run, and their results come."""
-    agent.model.emit(events)
-    async for event in agent.receive():
-        if "message" in event and "toolResult" in event["message"]["content"][0]:
-            break
+    await result_of(agent, events)
 
 
 def results(messages: list[Any]) -> list[Any]:

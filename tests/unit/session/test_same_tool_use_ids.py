@@ -25,7 +25,7 @@ from segue.strands.transfer import import_
 from tests.support.crash import certainly_dead, crash
 from tests.support.fake_model import FakeModel, tool_call
 from tests.support.memory_manager import MemoryStorage
-from tests.support.scripted_model import ScriptedModel, calling, calling_all
+from tests.support.scripted_model import ScriptedModel, calling, calling_all, result_of
 from tests.support.waiting import eventually
 
 Sessions = Callable[..., Any]
@@ -64,10 +64,7 @@ async def voice_agent(manager: Any, shop: Shop) -> BidiAgent:
 
 async def used(agent: BidiAgent, events: list[Any]) -> None:
     """Let tools run, and their results come."""
-    agent.model.emit(events)
-    async for event in agent.receive():
-        if "message" in event and "toolResult" in event["message"]["content"][0]:
-            break
+    await result_of(agent, events)
     await eventually(lambda: any(type(sent).__name__ == "BidiMessage" for sent in agent.model.sent))
     agent.model.sent.clear()
 

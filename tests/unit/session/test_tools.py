@@ -21,7 +21,7 @@ from segue.session.runtime import Runtime
 from tests.support.crash import certainly_dead, crash
 from tests.support.fake_model import FakeModel, tool_call
 from tests.support.memory_manager import Latch, MemoryStorage
-from tests.support.scripted_model import ScriptedModel, calling, calling_all, until
+from tests.support.scripted_model import ScriptedModel, calling, calling_all, result_of, until
 from tests.support.waiting import eventually
 
 Sessions = Callable[..., Any]
@@ -48,10 +48,7 @@ async def talking(manager: Any, *tools: Any) -> BidiAgent:
 
 async def used(agent: BidiAgent, events: list[Any]) -> None:
     """Let tools run, and the response end."""
-    agent.model.emit(events)
-    async for event in agent.receive():
-        if "message" in event and "toolResult" in event["message"]["content"][0]:
-            break
+    await result_of(agent, events)
     await eventually(lambda: any(type(sent).__name__ == "BidiMessage" for sent in agent.model.sent))
 
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import boto3
 import pytest
 from strands import tool
 from strands.bidi import BidiAgent
@@ -45,6 +46,19 @@ class Hosting:
     model: HandledModel
     agent: BidiAgent
     clients: FakeConnections
+
+
+@pytest.fixture
+def dynamodb(aws: None) -> Any:
+    """A client of a connections table that is there."""
+    client = boto3.client("dynamodb")
+    client.create_table(
+        TableName="connections",
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    return client
 
 
 @pytest.fixture

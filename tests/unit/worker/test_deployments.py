@@ -2,25 +2,12 @@
 
 from __future__ import annotations
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 
 from worker.hosting.deployments import announced, number_of
 from worker.hosting.registry import Registry
 from worker.hosting.successors import Successors
-
-
-@pytest.fixture
-def dynamodb(aws):
-    client = boto3.client("dynamodb")
-    client.create_table(
-        TableName="connections",
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
-        BillingMode="PAY_PER_REQUEST",
-    )
-    return client
 
 
 def test_workers_of_one_deployment_have_its_number(dynamodb):

@@ -4,23 +4,10 @@ from __future__ import annotations
 
 import time
 
-import boto3
 import pytest
 
 from shared.registered_worker import RegisteredWorker
 from worker.hosting.registry import FORGET_SECONDS, Notes, Registry
-
-
-@pytest.fixture
-def dynamodb(aws):
-    client = boto3.client("dynamodb")
-    client.create_table(
-        TableName="connections",
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
-        BillingMode="PAY_PER_REQUEST",
-    )
-    return client
 
 
 def items(dynamodb):

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from types import SimpleNamespace
 
 import pytest
@@ -28,6 +27,7 @@ from strands.types._events import ToolResultMessageEvent
 from segue.wire.frames import TextInput
 from segue.wire.trace import trace_id
 from shared.log import logger
+from tests.support.http_server import LoopbackServer, QuietHandler
 from tests.support.spans import collected
 from tests.support.waiting import eventually
 from tests.unit.worker.stand_ins import delivery
@@ -128,25 +128,16 @@ def collector():
     """An OTLP collector: keeps what it is posted."""
     posted = []
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler, BaseHTTPRequestHandler):
         def do_POST(self):
             posted.append(
                 (self.path, ExportTraceServiceRequest.FromString(self.rfile.read(int(self.headers["content-length"]))))
             )
-            self.send_response(200)
-            self.send_header("content-length", "0")
-            self.end_headers()
+            self.answer(200)
 
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    serving.start()
-    yield SimpleNamespace(endpoint=f"http://127.0.0.1:{server.server_address[1]}", posted=posted)
-    server.shutdown()
-    server.server_close()
-    serving.join(5)
+    server = LoopbackServer(Handler)
+    yield SimpleNamespace(endpoint=server.url, posted=posted)
+    server.stop()
     tracing.to(None)
 
 
