@@ -68,16 +68,14 @@ class SessionOrder:
         inside = set(held)
         gone = self._count.keys() - inside - outside
         left = [one for one in self._ids if one not in gone] if gone else self._ids
-        if [one for one in left if one in inside] != list(held):
-            left = self._arranged(held, outside)
-        elif not gone:
+        moved = [one for one in left if one in inside] != list(held)
+        if not gone and not moved:
             return None
-        elif len(left) > max(LONG, 2 * len(held)):
-            lost = [one for one in self._ids if one in gone]
-            self._ids, self._count = left, Counter(left)
-            return {"drop": lost}
-        self._ids, self._count = left, Counter(left)
-        return {"keep": left}
+        before, self._ids = self._ids, self._arranged(held, outside) if moved else left
+        self._count = Counter(self._ids)
+        if not moved and len(self._ids) > max(LONG, 2 * len(held)):
+            return {"drop": [one for one in before if one in gone]}
+        return {"keep": self._ids}
 
     def _arranged(self, held: Sequence[str], outside: AbstractSet[str]) -> list[str]:
         """Messages outside the window follow the message that they follow now, or what is left of it."""
