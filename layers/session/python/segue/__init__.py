@@ -11,7 +11,7 @@ importing Strands.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from segue.errors import (
     JournalCorrupt,
@@ -25,6 +25,7 @@ from segue.errors import (
     StorageUnavailable,
     ValueRefused,
 )
+from segue.lazy import lazily
 
 if TYPE_CHECKING:
     from segue.lease.lease import Lease, LeaseSettings
@@ -50,19 +51,14 @@ __all__ = [
     "idempotency_key",
 ]
 
-_LAZY = {
-    "GuardedFileSessionManager": "segue.strands.file",
-    "GuardedS3SessionManager": "segue.strands.s3",
-    "Lease": "segue.lease.lease",
-    "LeaseSettings": "segue.lease.lease",
-    "idempotency_key": "segue.strands.manager",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Import a manager when it is first asked for."""
-    if name in _LAZY:
-        from importlib import import_module
-
-        return getattr(import_module(_LAZY[name]), name)
-    raise AttributeError(f"module 'segue' has no attribute {name!r}")
+__getattr__ = lazily(
+    __name__,
+    {
+        "GuardedFileSessionManager": "segue.strands.file",
+        "GuardedS3SessionManager": "segue.strands.s3",
+        "Lease": "segue.lease.lease",
+        "LeaseSettings": "segue.lease.lease",
+        "idempotency_key": "segue.strands.manager",
+    },
+)
+"""Import a manager when it is first asked for."""

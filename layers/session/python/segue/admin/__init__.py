@@ -17,18 +17,14 @@ A module imports only those above it, and what is below this room.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from segue.lazy import lazily
 
 if TYPE_CHECKING:
     from segue.admin.sessions import Sessions
 
 __all__ = ["Sessions"]
 
-
-def __getattr__(name: str) -> Any:
-    """Import ``Sessions`` when it is first asked for: the janitor uses this room without Strands."""
-    if name == "Sessions":
-        from segue.admin.sessions import Sessions
-
-        return Sessions
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazily(__name__, {"Sessions": "segue.admin.sessions"})
+"""Import ``Sessions`` when it is first asked for: the janitor uses this room without Strands."""

@@ -15,8 +15,9 @@ The models are no assistants. They behave as a provider does: they refuse a hist
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from segue.lazy import lazily
 from segue.testing.offline.history import HistoryRejected
 from segue.testing.offline.ledger import HeardInput
 from segue.testing.offline.tones import Ear, Heard, speak
@@ -27,16 +28,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Ear", "Heard", "HeardInput", "HistoryRejected", "OfflineTextModel", "OfflineVoiceModel", "speak"]
 
-_LAZY = {
-    "OfflineTextModel": "segue.testing.offline.text_model",
-    "OfflineVoiceModel": "segue.testing.offline.voice_model",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Import a model when it is first asked for: the text model needs no audio packages."""
-    if name in _LAZY:
-        from importlib import import_module
-
-        return getattr(import_module(_LAZY[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazily(
+    __name__,
+    {
+        "OfflineTextModel": "segue.testing.offline.text_model",
+        "OfflineVoiceModel": "segue.testing.offline.voice_model",
+    },
+)
+"""Import a model when it is first asked for: the text model needs no audio packages."""
