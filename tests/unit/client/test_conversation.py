@@ -294,10 +294,26 @@ def test_silence_after_a_word_is_asked_about_and_then_taken_for_death():
     assert kinds(outgoing(client, 100.0)) == ["TextInput"]
     assert client.wakeup(100.0, 1) == pytest.approx(10.0)
     assert outgoing(client, 110.0) == [Ping()]
+    assert client.wakeup(110.0, 1) == pytest.approx(2.5)
+    assert outgoing(client, 112.5) == [Ping()], "a pong is posted once and may be lost"
+    assert outgoing(client, 112.6) == []
+    assert client.wakeup(112.5, 1) == pytest.approx(2.5)
     client.tick(114.9)
     assert not client.link(1).lost
     client.tick(115.0)
     assert client.link(1).lost
+
+
+def test_an_answer_to_the_second_question_is_one_to_both():
+    client = greeted(silence_timeout=10.0, pong_timeout=5.0, sender=SenderSettings(text_timeout=60.0))
+    client.say(TextInput(text="a"))
+    outgoing(client, 100.0)
+    assert [outgoing(client, at) for at in (110.0, 112.5)] == [[Ping()], [Ping()]]
+    hear(client, Pong(), now=113.0)
+    client.tick(130.0)
+    assert not client.link(1).lost
+    outgoing(client, 130.0)
+    assert Ping() in outgoing(client, 140.0), "and the next silence is asked about anew"
 
 
 def test_any_word_is_a_sign_of_life():

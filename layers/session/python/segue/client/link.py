@@ -1,10 +1,12 @@
 """The state of one connection of a conversation, without any I/O: open, or given up.
 
 A connection can die without a close: a laptop sleeps, a router drops its state. A client that gets no answer sends a
-ping; a connection on which nothing answers the ping is given up.
+ping, and a second one when half of the time for the answer is over: the gateway posts a `pong` once and tries no second
+time (RFC 0019). A connection on which nothing answers either is given up.
 """
 
 from dataclasses import dataclass
+from math import inf
 
 from segue.client.settings import ClientSettings
 
@@ -26,10 +28,12 @@ class Link:
     lost: bool = False
     unanswered_since: float | None = None
     pinged_at: float | None = None
+    asked_twice: bool = False
 
     def heard(self) -> None:
         """Note that a message came: the server is there."""
         self.unanswered_since = self.pinged_at = None
+        self.asked_twice = False
 
     def spoke(self, now: float) -> None:
         """Note that a frame was sent."""
@@ -44,9 +48,12 @@ class Link:
             now: the time.
             expecting: whether an answer to earlier frames is due.
         """
-        if self.pinged_at is not None or self._ping_at(expecting) > now:
+        if self._ping_at(expecting) > now:
             return False
-        self.pinged_at = now
+        if self.pinged_at is None:
+            self.pinged_at = now
+        else:
+            self.asked_twice = True
         return True
 
     def tick(self, now: float) -> None:
@@ -56,10 +63,16 @@ class Link:
 
     def wakeup(self, now: float, *, expecting: bool) -> float:
         """Seconds until `ping` or `tick` may have something to do."""
-        at = self._ping_at(expecting) if self.pinged_at is None else self.pinged_at + self.settings.pong_timeout
+        at = self._ping_at(expecting)
+        if self.pinged_at is not None:
+            at = min(at, self.pinged_at + self.settings.pong_timeout)
         return at - now
 
     def _ping_at(self, expecting: bool) -> float:  # noqa: FBT001 - passed on
+        if self.asked_twice:
+            return inf
+        if self.pinged_at is not None:
+            return self.pinged_at + self.settings.pong_timeout / 2
         keeping = self.spoke_at + self.settings.ping_interval
         if not expecting or self.unanswered_since is None:
             return keeping

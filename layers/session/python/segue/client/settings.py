@@ -21,7 +21,8 @@ class ClientSettings:
         ping_interval: API Gateway ends a connection after 10 idle minutes; a ping goes after so long without a word.
         silence_timeout: when something was said and nothing heard for so long, a ping asks whether the other end is
             there.
-        pong_timeout: a connection that is silent for so long after a ping is given up.
+        pong_timeout: a connection that is silent for so long after a ping is given up; after half of it, the client
+            asks once more.
         connection_lifetime: API Gateway ends a connection after 2 hours; after so long a new one is opened beside it.
         lifetime_jitter: up to this part of the lifetime is taken off by chance, so that clients that came together do
             not come back together.
