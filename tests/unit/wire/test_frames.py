@@ -26,12 +26,16 @@ from segue.wire.frames import (
     Error,
     FrameError,
     Hello,
+    HistoryLine,
+    HistoryOutput,
+    HistoryRequest,
     ImageInput,
     InputAck,
     Moved,
     OutputAck,
     Pause,
     Ping,
+    Played,
     Pong,
     Ready,
     Response,
@@ -64,6 +68,12 @@ CLIENT_FRAMES = [
     Hello(session="s", client_id="c-1", connection=1, approvals=True),
     AnswerInput(approval=7, responses=(Response(id="i", response={"approved": True}),), seq=6, last_record=7),
     OutputAck(epoch=3, seq=4),
+    OutputAck(epoch=3, seq=4, played=Played(seq=3, ms=60)),
+    OutputAck(epoch=3, seq=4, played=Played(seq=0, ms=0)),
+    AudioInput(audio="", seq=7, silence=True),
+    Hello(session="s", client_id="c-1", connection=1, history=True),
+    HistoryRequest(),
+    HistoryRequest(before=0, last_record=-1),
     Ping(trace=TRACE),
     Ping(),
     Bye(),
@@ -78,6 +88,7 @@ SERVER_FRAMES = [
         head=11,
         since=-1,
         audio=AudioFormats(input=PCM, output=PCM),
+        features=("history", "silence"),
     ),
     InputAck(epoch=2, seq=2, upto=3, beyond=(5,)),
     AudioOutput(epoch=2, seq=3, audio="AAAA", rate=24000),
@@ -97,6 +108,18 @@ SERVER_FRAMES = [
         record=7,
     ),
     Approval(epoch=2, seq=8, status="expired", of=7, reason="no answer", record=8),
+    HistoryOutput(
+        epoch=2,
+        seq=9,
+        lines=(
+            HistoryLine(record=3, role="user", kind="text", text="hi", input=4),
+            HistoryLine(record=5, role="assistant", kind="transcript", text="…", replaces=4),
+            HistoryLine(record=6, role="assistant", kind="tool", name="clock", tool_use_id="t1", status="started"),
+        ),
+        before=7,
+        more=False,
+    ),
+    HistoryOutput(epoch=2, seq=10, lines=(HistoryLine(record=8, role="user", kind="image"),)),
     Error(code="approval_open", message="wait", retryable=False, input=4),
     BargeIn(epoch=2, seq=7),
     Restart(epoch=2, seq=8, reason="timeout"),
@@ -388,3 +411,13 @@ def test_any_damage_decodes_or_is_refused(frame, data):
             case _:
                 message[position:position] = message[position : position + 3]
     only_frame_error(bytes(message))
+
+
+def test_a_marker_of_silence_has_a_number_and_no_audio():
+    assert refused('{"type":"audio","audio":"AAA=","silence":true,"seq":1}') == "bad_frame"
+    assert refused('{"type":"audio","audio":"","silence":true}') == "bad_frame"
+
+
+def test_a_line_has_its_place_where_it_was_first_shown():
+    assert HistoryLine(record=7, role="assistant", kind="transcript", text="…", replaces=4).place == 4
+    assert HistoryLine(record=7, role="user", kind="text", text="hi").place == 7

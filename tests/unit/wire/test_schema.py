@@ -71,12 +71,16 @@ OF_CLIENT = validator(kind.__name__ for kind in CLIENT)
 OF_SERVER = validator([*(kind.__name__ for kind in SERVER), "Batch"])
 
 SAMPLES = [
-    frames.Hello(session="s", client_id="c", connection=1, last_record=-1, modality="text", approvals=True),
+    frames.Hello(
+        session="s", client_id="c", connection=1, last_record=-1, modality="text", approvals=True, history=True
+    ),
     frames.TextInput(text="hi", seq=1, trace="00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
     frames.AudioInput(audio="AAA=", seq=2),
+    frames.AudioInput(audio="", seq=3, silence=True),
     frames.ImageInput(image="AAAA", media_type="image/gif", part=2, parts=2, seq=3),
     frames.AnswerInput(approval=3, responses=(frames.Response(id="i", response=True),), seq=4, last_record=-1),
-    frames.OutputAck(epoch=1, seq=1),
+    frames.OutputAck(epoch=1, seq=1, played=frames.Played(seq=1, ms=2)),
+    frames.HistoryRequest(before=3, last_record=-1),
     frames.Ping(),
     frames.Bye(),
 ]
@@ -130,6 +134,18 @@ ANY = st.sampled_from([None, True, 1, "yes", [], {"a": [1]}])
 REQUEST = st.builds(frames.ApprovalRequest, reason=ANY, tool_use_id=st.none() | st.just("t"))
 WAITING = st.builds(frames.WaitingTool, input=ANY)
 WINDOW = st.none() | st.integers(1, 1000)
+LINE = st.builds(
+    frames.HistoryLine,
+    record=COUNT,
+    role=st.sampled_from(["user", "assistant"]),
+    kind=st.sampled_from(["transcript", "text", "tool", "image"]),
+    text=st.none() | st.just("hi"),
+    name=st.none() | st.just("clock"),
+    tool_use_id=st.none() | st.just("t"),
+    status=st.none() | st.sampled_from(["started", "success", "error"]),
+    replaces=RECORD,
+    input=NUMBER,
+)
 FIELDS = {
     frames.Ready: {
         "known": st.builds(Known, COUNT),
@@ -138,6 +154,7 @@ FIELDS = {
         "since": SINCE,
         "audio": FORMATS,
         "window": WINDOW,
+        "features": st.lists(st.sampled_from(["history", "played", "silence"])).map(tuple),
     },
     frames.InputAck: {"upto": COUNT, "beyond": BEYOND},
     frames.Received: {"upto": COUNT, "beyond": BEYOND},
@@ -152,6 +169,11 @@ FIELDS = {
         "seconds": st.none() | st.floats(0, 1e6),
         "of": RECORD,
         "record": RECORD,
+    },
+    frames.HistoryOutput: {
+        "lines": st.lists(LINE, max_size=3).map(tuple),
+        "before": RECORD,
+        "more": st.none() | st.booleans(),
     },
     frames.BargeIn: {},
     frames.Restart: {},

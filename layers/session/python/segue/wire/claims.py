@@ -29,18 +29,20 @@ MAX_CLAIM_BYTES: Final = 64 * 1024
 """The largest body: a few hundred clients of one session."""
 
 
-class ClientAddress(Struct, frozen=True, kw_only=True):
+class ClientAddress(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The address of a client of the session.
 
     Attributes:
         client_id: as in its `Hello`.
         connection_id: API Gateway's id of the connection.
         counter: number of the client's connection; a higher one is newer.
+        history: whether its `Hello` asked for history.
     """
 
     client_id: str
     connection_id: str
     counter: int
+    history: bool = False
 
 
 class Claim(Struct, frozen=True, kw_only=True, omit_defaults=True):

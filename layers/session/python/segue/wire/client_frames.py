@@ -44,6 +44,7 @@ class Hello(ClientStruct, frozen=True, kw_only=True, omit_defaults=True, tag="he
             shown is said again. `None` when the client starts now and wants nothing said again.
         modality: what the client will mostly send.
         approvals: whether it can answer an `Approval`. For a client that cannot, what asks for one is denied.
+        history: whether it wants the conversation so far, and lines that other clients type, as `HistoryOutput`.
     """
 
     session: Annotated[str, Meta(max_length=128)]
@@ -52,6 +53,7 @@ class Hello(ClientStruct, frozen=True, kw_only=True, omit_defaults=True, tag="he
     last_record: RecordOrNone | None = None
     modality: Modality = "voice"
     approvals: bool = False
+    history: bool = False
 
 
 class TextInput(ClientStruct, frozen=True, kw_only=True, omit_defaults=True, tag="text"):
@@ -71,16 +73,25 @@ class AudioInput(ClientStruct, frozen=True, kw_only=True, omit_defaults=True, ta
     """A piece of speech: base64 of little-endian PCM16 mono at the rate that `Ready` names.
 
     An empty one has a number and nothing to hear: the client has given the piece up, and what follows must not wait.
+    With `silence` it is a marker: the microphone is silent from here on, and the holder gives the model silence.
+
+    Attributes:
+        audio: the samples.
+        seq: as in the other inputs.
+        silence: whether it is a marker; said only to holders whose `Ready` names the feature `silence`.
     """
 
     audio: Base64
     seq: Seq | None = None
+    silence: bool = False
 
     def __post_init__(self) -> None:
         """Reject what is not base64 of whole 16-bit samples, before it can reach a provider."""
         samples = from_base64(self.audio, "audio")
         if len(samples) % 2 or (not samples and self.seq is None):
             raise ValueError("audio is not whole 16-bit samples")
+        if samples and self.silence:
+            raise ValueError("a marker of silence has no audio")
 
     @classmethod
     def from_pcm(cls, pcm: bytes, seq: int | None = None) -> Self:
@@ -176,11 +187,42 @@ class AnswerInput(ClientStruct, frozen=True, kw_only=True, omit_defaults=True, t
     last_record: RecordOrNone | None = None
 
 
+class Played(Struct, frozen=True, kw_only=True):
+    """The end of what a client has played of one epoch's audio.
+
+    Attributes:
+        seq: of the last `AudioOutput` of which anything was played, 0 for none.
+        ms: milliseconds of that frame that were played.
+    """
+
+    seq: Count
+    ms: Count
+
+
 class OutputAck(ClientStruct, frozen=True, kw_only=True, omit_defaults=True, tag="ack"):
-    """All server frames of `epoch` up to `seq` have arrived or been given up."""
+    """All server frames of `epoch` up to `seq` have arrived or been given up.
+
+    Attributes:
+        epoch: of the frames.
+        seq: of the last of them.
+        played: how far the client's player has come; said at once when it has stopped after a `BargeIn`.
+    """
 
     epoch: Count
     seq: Seq
+    played: Played | None = None
+
+
+class HistoryRequest(ClientStruct, frozen=True, kw_only=True, omit_defaults=True, tag="history"):
+    """Asks for a page of the conversation so far, a `HistoryOutput`.
+
+    Attributes:
+        before: only lines whose place is before this record; `None` for the newest page.
+        last_record: as in `TextInput`.
+    """
+
+    before: Count | None = None
+    last_record: RecordOrNone | None = None
 
 
 class Ping(ClientStruct, frozen=True, kw_only=True, omit_defaults=True, tag="ping"):
@@ -197,5 +239,5 @@ def _within(value: Any) -> Collection[Any]:
     return value if isinstance(value, list) else ()
 
 
-type ClientFrame = Hello | TextInput | AudioInput | ImageInput | AnswerInput | OutputAck | Ping | Bye
+type ClientFrame = Hello | TextInput | AudioInput | ImageInput | AnswerInput | OutputAck | HistoryRequest | Ping | Bye
 type InputFrame = TextInput | AudioInput | ImageInput | AnswerInput

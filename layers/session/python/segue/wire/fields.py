@@ -38,6 +38,7 @@ type Modality = Literal["voice", "text"]
 type MediaType = Literal["image/jpeg", "image/png", "image/webp", "image/gif"]
 type Role = Literal["user", "assistant"]
 type ToolStatus = Literal["started", "success", "error"]
+type LineKind = Literal["transcript", "text", "tool", "image"]
 type ApprovalStatus = Literal["asked", "answered", "denied", "expired", "withdrawn"]
 
 

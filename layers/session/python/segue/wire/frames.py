@@ -1,9 +1,9 @@
 """Frames of the wire protocol: JSON text messages, told apart by the field `type`. Everything about them, in one place.
 
 Client to server (`segue.wire.client_frames`): `Hello`, `TextInput`, `AudioInput`, `ImageInput`, `AnswerInput`,
-`OutputAck`, `Ping`, `Bye`. Server to client (`segue.wire.server_frames`): `Ready`, `InputAck`, `Received`,
-`AudioOutput`, `Transcript`, `TextOutput`, `Tool`, `Approval`, `BargeIn`, `Restart`, `Moved`, `Pause`, `Resume`,
-`Error`, `Pong`.
+`OutputAck`, `HistoryRequest`, `Ping`, `Bye`. Server to client (`segue.wire.server_frames`): `Ready`, `InputAck`,
+`Received`, `AudioOutput`, `Transcript`, `TextOutput`, `Tool`, `Approval`, `HistoryOutput`, `BargeIn`, `Restart`,
+`Moved`, `Pause`, `Resume`, `Error`, `Pong`.
 
 Fields that a reader does not know are ignored, so that the two ends need not be deployed together. Fields that are
 `None` are left out. A frame that breaks a rule raises `FrameError`, whose code and message may be shown to the client.
@@ -15,10 +15,12 @@ from segue.wire.client_frames import (
     Bye,
     ClientFrame,
     Hello,
+    HistoryRequest,
     ImageInput,
     InputFrame,
     OutputAck,
     Ping,
+    Played,
     Response,
     TextInput,
 )
@@ -36,6 +38,7 @@ from segue.wire.fields import (
     MAX_FRAME_BYTES,
     MAX_NUMBER,
     ApprovalStatus,
+    LineKind,
     MediaType,
     Modality,
     Role,
@@ -49,6 +52,8 @@ from segue.wire.server_frames import (
     AudioOutput,
     BargeIn,
     Error,
+    HistoryLine,
+    HistoryOutput,
     InputAck,
     JournalFrame,
     Moved,
@@ -86,16 +91,21 @@ __all__ = [
     "Error",
     "FrameError",
     "Hello",
+    "HistoryLine",
+    "HistoryOutput",
+    "HistoryRequest",
     "ImageInput",
     "InputAck",
     "InputFrame",
     "JournalFrame",
+    "LineKind",
     "MediaType",
     "Modality",
     "Moved",
     "OutputAck",
     "Pause",
     "Ping",
+    "Played",
     "Pong",
     "Ready",
     "Received",

@@ -11,6 +11,7 @@ from segue.wire.fields import (
     ApprovalStatus,
     Base64,
     Count,
+    LineKind,
     RecordOrNone,
     Role,
     Seq,
@@ -62,6 +63,7 @@ class Ready(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="re
         audio: what the agent hears and speaks; `None` if it does neither.
         window: how many frames may be on their way, sent and not `Received`; `None` if the holder does not say what it
             has received.
+        features: optional parts of the protocol that this holder knows: `history`, `played`, `silence`. An open set.
     """
 
     session: str
@@ -71,6 +73,7 @@ class Ready(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="re
     since: RecordOrNone | None = None
     audio: AudioFormats | None = None
     window: Annotated[int, Meta(gt=0)] | None = None
+    features: tuple[str, ...] = ()
 
 
 class InputAck(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="ack"):
@@ -189,6 +192,51 @@ class Approval(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag=
     record: Count | None = None
 
 
+class HistoryLine(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One line of the conversation. Its place is `replaces`, or else `record`.
+
+    Attributes:
+        record: the journal's record that it shows.
+        role: whose it is; a tool is the assistant's.
+        kind: `transcript`, `text`, `tool`, or `image` for an image of the user, which is not in the line.
+        text: of a transcript or a text; a long one is cut.
+        name: of a tool.
+        tool_use_id: of a tool, as in `Tool`.
+        status: of a tool.
+        replaces: of a transcript that was shortened after a barge-in: the record that it was first shown with.
+        input: of what this client itself has typed: its `seq`.
+    """
+
+    record: Count
+    role: Role
+    kind: LineKind
+    text: str | None = None
+    name: str | None = None
+    tool_use_id: str | None = None
+    status: ToolStatus | None = None
+    replaces: Count | None = None
+    input: Seq | None = None
+
+    @property
+    def place(self) -> int:
+        """The record after whose predecessors it stands in the conversation."""
+        return self.record if self.replaces is None else self.replaces
+
+
+class HistoryOutput(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="history"):
+    """Lines of the conversation, for clients whose `Hello` asked for them: a page of it, or a line typed just now.
+
+    Attributes:
+        lines: in order.
+        before: of a page: as in the `HistoryRequest` that it answers.
+        more: of a page: whether there are lines before it. `None`: this is no page, but a line typed just now.
+    """
+
+    lines: tuple[HistoryLine, ...]
+    before: Count | None = None
+    more: bool | None = None
+
+
 class BargeIn(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="barge_in"):
     """The user spoke over the agent: stop playing and drop what is queued."""
 
@@ -254,6 +302,7 @@ type ServerFrame = (
     | TextOutput
     | Tool
     | Approval
+    | HistoryOutput
     | BargeIn
     | Restart
     | Moved
