@@ -1,7 +1,7 @@
 # `make help` says what there is. Everything runs from this folder and writes only into it.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup local redeploy demo preflight smoke quick test coverage model lint format lock audit clean
+.PHONY: help setup local redeploy demo preflight smoke web quick test test-web coverage model lint format lock audit clean
 
 # Which Python makes the environments; empty: looked for (local/setup.sh).
 PYTHON ?=
@@ -23,12 +23,13 @@ SMOKE ?=
 VENV_STAMP := .venv/.stamp
 EMULATOR_STAMP := .emulator/.stamp
 NODE_STAMP := node_modules/.stamp
+WEB_STAMP := web/node_modules/.stamp
 LOCKS := bootstrap layer worker turn authorizer emulator dev
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1|/p' Makefile | awk -F'|' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | awk -F'|' '{ printf "  make %-10s %s\n", $$1, $$2 }'
 
-setup: $(NODE_STAMP) $(VENV_STAMP) $(EMULATOR_STAMP) ## set up everything the other targets need (quick when nothing changed)
+setup: $(NODE_STAMP) $(WEB_STAMP) $(VENV_STAMP) $(EMULATOR_STAMP) ## set up everything the other targets need (quick when nothing changed)
 	@:
 
 local: setup ## deploy to a local AWS, start workers, open a conversation (Ctrl-C stops everything)
@@ -46,11 +47,17 @@ preflight: setup ## before `npx cdk deploy`: ask the AWS account for what the se
 smoke: setup ## after it: play a story against the deployment at URL=… with TOKEN=… and report what came (three minutes)
 	@SEGUE_TOKEN="$${TOKEN:-$$SEGUE_TOKEN}" .venv/bin/python -m smoke --url '$(URL)' $(SMOKE)
 
+web: setup ## build the TypeScript library and the page into web/*/dist
+	@cd web && npm run --silent build
+
 quick: setup ## lint of the files changed against main, and the unit tests that take no longer than a second
 	@local/quick.sh $(shell getconf _NPROCESSORS_ONLN)
 
 test: setup ## all tests
 	@$(PYTEST) $(PYTEST_ARGS)
+
+test-web: setup ## the tests of web/ alone: types, and the library's unit tests
+	@cd web && npm run --silent check && npm run --silent test
 
 coverage: setup ## all tests, and which lines and branches they reach (takes half as long again)
 	@$(PYTEST) --cov --cov-report=term $(PYTEST_ARGS)
@@ -71,13 +78,13 @@ lock: $(VENV_STAMP) ## resolve requirements/*.in again into hashed locks
 	@cd requirements && for name in $(LOCKS); do \
 	  ../.venv/bin/uv pip compile --quiet --universal --python-version 3.13 --generate-hashes --no-header \
 	    --no-emit-index-url --no-emit-find-links --annotation-style line $(LOCK_ARGS) $$name.in -o $$name.txt || exit 1; done
-	@! grep -n '://' requirements/*.txt package-lock.json
+	@! grep -n '://' requirements/*.txt package-lock.json web/package-lock.json
 
 audit: setup ## ask PyPI's and npm's advisories about everything locked (says so if they cannot be reached)
 	@.venv/bin/python -m local.audit
 
 clean: ## remove the environments and everything `make` wrote
-	rm -rf .venv .emulator node_modules .segue cdk.out layers/dependencies .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .emulator node_modules web/node_modules web/*/dist .segue cdk.out layers/dependencies .mypy_cache .ruff_cache .pytest_cache
 	find . -name .git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV_STAMP): requirements/bootstrap.txt requirements/dev.txt pyproject.toml .python-version
@@ -90,4 +97,8 @@ $(EMULATOR_STAMP): requirements/emulator.txt $(VENV_STAMP)
 
 $(NODE_STAMP): package-lock.json package.json
 	@local/setup.sh node
+	@touch $@
+
+$(WEB_STAMP): web/package-lock.json web/package.json
+	@local/setup.sh web
 	@touch $@

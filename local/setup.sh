@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes one of the environments that the Makefile's stamps ask for: venv, emulator or node.
+# Makes one of the environments that the Makefile's stamps ask for: venv, emulator, node or web.
 # Needs a Python of the Lambda runtime's version, Node with npm, and nothing else; uv comes from requirements/bootstrap.txt.
 set -eu
 cd "$(dirname "$0")/.."
@@ -61,19 +61,30 @@ make_emulator() {
 # The link mode is named because the cache and this folder may be on two file systems.
 uv_quiet() { UV_LINK_MODE=${UV_LINK_MODE:-copy} .venv/bin/uv --quiet --no-progress "$@"; }
 
-make_node() {
-    command -v node >/dev/null 2>&1 || fail "Node.js $node_least or newer is needed (for the CDK) and there is no node on the PATH."
-    command -v npm >/dev/null 2>&1 || fail "npm is needed (for the CDK) and is not on the PATH; it comes with Node.js."
+check_node() {
+    command -v node >/dev/null 2>&1 || fail "Node.js $node_least or newer is needed (for the CDK and the web client) and there is no node on the PATH."
+    command -v npm >/dev/null 2>&1 || fail "npm is needed (for the CDK and the web client) and is not on the PATH; it comes with Node.js."
     version=$(node --version)
     major=${version#v}
-    [ "${major%%.*}" -ge "$node_least" ] || fail "Node.js $node_least or newer is needed (for the CDK); this one is $version."
+    [ "${major%%.*}" -ge "$node_least" ] || fail "Node.js $node_least or newer is needed (for the CDK and the web client); this one is $version."
+}
+
+make_node() {
+    check_node
     say "installing the CDK command line that package-lock.json locks"
     npm ci --silent --no-audit --no-fund || fail "npm ci failed; run 'npm ci' to see why."
+}
+
+make_web() {
+    check_node
+    say "installing what web/package-lock.json locks"
+    (cd web && npm ci --silent --no-audit --no-fund) || fail "npm ci failed in web; run 'npm ci' there to see why."
 }
 
 case "${1:-}" in
     venv) make_venv ;;
     emulator) make_emulator ;;
     node) make_node ;;
-    *) fail "usage: local/setup.sh venv|emulator|node" ;;
+    web) make_web ;;
+    *) fail "usage: local/setup.sh venv|emulator|node|web" ;;
 esac

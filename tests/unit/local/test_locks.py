@@ -32,9 +32,10 @@ def test_what_ships_is_what_is_tested():
         assert {package: tested.get(package) for package in pins(name)} == pins(name)
 
 
-def test_the_npm_lock_has_hashes_and_no_host():
-    text = (ROOT / "package-lock.json").read_text()
-    assert "://" not in text
+@pytest.mark.parametrize("folder", [".", "web"])
+def test_the_npm_lock_has_hashes_and_no_host(folder):
+    text = (ROOT / folder / "package-lock.json").read_text()
+    assert "://" not in text, f"npm run lock (in {folder})"
     packages = {name: package for name, package in json.loads(text)["packages"].items() if name}
     assert packages
     assert all("integrity" in package and "resolved" not in package for package in packages.values())

@@ -1,0 +1,31 @@
+/** Characters that are turned at once: more arguments than this do not fit on a call's stack. */
+const CHUNK = 0x8000;
+
+/** Return bytes in the form that frames carry. */
+export function toBase64(bytes: Uint8Array): string {
+  let text = "";
+  for (let start = 0; start < bytes.length; start += CHUNK) {
+    text += String.fromCharCode(...bytes.subarray(start, start + CHUNK));
+  }
+  return btoa(text);
+}
+
+/** Return what a field carries. Throws if it is not base64. */
+export function fromBase64(text: string): Uint8Array<ArrayBuffer> {
+  const binary = atob(text);
+  const bytes = new Uint8Array(binary.length);
+  for (let index = 0; index < binary.length; index += 1) bytes[index] = binary.charCodeAt(index);
+  return bytes;
+}
+
+/** PCM16, little-endian, as the frames have it, as samples. Throws if it is not base64 of whole samples. */
+export function samplesOf(audio: string): Int16Array<ArrayBuffer> {
+  const bytes = fromBase64(audio);
+  if (bytes.length % 2) throw new RangeError("audio is not whole 16-bit samples");
+  return new Int16Array(bytes.buffer);
+}
+
+/** The bytes of samples, or of a buffer that has them already. */
+export function bytesOf(pcm: Int16Array | Uint8Array | ArrayBuffer): Uint8Array {
+  return pcm instanceof ArrayBuffer ? new Uint8Array(pcm) : new Uint8Array(pcm.buffer, pcm.byteOffset, pcm.byteLength);
+}

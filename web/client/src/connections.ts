@@ -1,0 +1,241 @@
+// Keeps a conversation connected: connects, connects again when a connection breaks, and before it is ended.
+//
+// ── connection 1 ───────────────────────────────┐ ready on 2: closed
+//                               ┌── hello ─ ready ┴─ connection 2 ───── … ✕   ┌── connection 3
+//                     lifetime ─┘                                         pause┘
+import type { Core } from "./core/core.js";
+import type { ClientSettings } from "./core/settings.js";
+import type { TokenSupply } from "./credentials.js";
+import { subprotocols } from "./credentials.js";
+import type { Change, Environment, SocketConstructor, SocketLike } from "./environment.js";
+import { socketConstructor } from "./environment.js";
+import { ConnectionLost, HandshakeRefused } from "./errors.js";
+import type { Ear } from "./talk.js";
+import { Talk } from "./talk.js";
+
+/** Statuses of a handshake that mean the caller or the address. Browsers tell none; the package `ws` does. */
+const REFUSED: ReadonlySet<number> = new Set([400, 401, 403, 404, 405, 410]);
+/** Handshakes in a row that may be refused once a first was not: a deployment is over by then. */
+const REFUSALS = 3;
+/** No attempt and the pause after it take longer than this by themselves; a longer time was slept through. */
+const LONGEST_ATTEMPT = 30_000;
+/** The clocks are compared so often, in milliseconds. */
+const WATCH_INTERVAL = 15_000;
+/** A timer that is later than this was asleep with its computer; a tab in the background has its turn every minute. */
+const ASLEEP = 75_000;
+
+/** The connections of one conversation. */
+export class Connections {
+  /** Why the last attempt failed, or the last connection broke. */
+  lastError: string | undefined;
+  private readonly talks = new Set<Talk>();
+  private refusals = 0;
+  private ending = false;
+  private attempt = 0;
+  /** Milliseconds without a connection so far. */
+  private down = 0;
+  private interrupt = (): void => undefined;
+
+  constructor(
+    private readonly url: string,
+    private readonly token: TokenSupply | undefined,
+    private readonly given: SocketConstructor | undefined,
+    private readonly core: Core,
+    private readonly settings: ClientSettings,
+    private readonly environment: Environment,
+    private readonly ear: Ear,
+  ) {}
+
+  /** There may be something to send. */
+  wake(): void {
+    for (const talk of this.talks) talk.wake();
+  }
+
+  /** Say good-bye and end. */
+  end(): void {
+    this.ending = true;
+    for (const talk of this.talks) talk.leave();
+    this.interrupt();
+  }
+
+  /** Stay connected until `end`. Rejects with what ends the client. */
+  async run(): Promise<void> {
+    const unwatch = this.environment.watch((change) => {
+      this.changed(change);
+    });
+    const unwatchSleep = this.watchSleep();
+    try {
+      await this.stayConnected();
+    } finally {
+      unwatch();
+      unwatchSleep();
+      for (const talk of this.talks) talk.leave();
+      await Promise.all([...this.talks].map((talk) => talk.over));
+    }
+  }
+
+  private async stayConnected(): Promise<void> {
+    const { environment } = this;
+    let since = environment.now();
+    while (!this.ending) {
+      const before = this.core.lastReady;
+      const socket = await this.open();
+      if (socket && (await this.talkOver(socket))) continue; // it has grown old and works: the next opens beside it
+      if (this.core.failure) throw this.core.failure;
+      if (this.core.lastReady !== before) this.attempt = this.down = 0;
+      else if (this.core.greeted || !environment.online()) this.down = 0;
+      else this.down += Math.min(environment.now() - since, LONGEST_ATTEMPT);
+      since = environment.now();
+      if (this.down > this.settings.giveUpAfter) {
+        throw new ConnectionLost(`no connection for too long (${this.lastError ?? "?"}); use a new client later`);
+      }
+      await this.pause();
+      this.attempt += 1;
+    }
+  }
+
+  /** One attempt to connect. */
+  private async open(): Promise<SocketLike | undefined> {
+    let constructor: SocketConstructor;
+    let protocols: string[];
+    try {
+      constructor = await socketConstructor(this.given);
+      protocols = await subprotocols(this.token);
+    } catch (error) {
+      if (this.core.counter === 0) throw new ConnectionLost(`no token: ${String(error)}`, { cause: error });
+      this.lastError = String(error); // the service that issues tokens may be away for a moment, too
+      return undefined;
+    }
+    if (this.ending) return undefined;
+    try {
+      const socket = await this.handshake(constructor, protocols);
+      this.refusals = 0;
+      return socket;
+    } catch (error) {
+      this.lastError = error instanceof Error ? error.message : String(error);
+      this.judge();
+      return undefined;
+    }
+  }
+
+  private handshake(constructor: SocketConstructor, protocols: string[]): Promise<SocketLike> {
+    return new Promise((resolve, reject) => {
+      const socket = new constructor(this.url, protocols);
+      const settle = (outcome: () => void): void => {
+        cancel();
+        this.interrupt = () => undefined;
+        socket.onopen = socket.onclose = null;
+        socket.onerror = () => undefined;
+        outcome();
+      };
+      const fail = (why: string): void => {
+        settle(() => {
+          reject(new Error(why));
+        });
+        socket.close();
+      };
+      const cancel = this.environment.later(this.settings.connectTimeout, () => {
+        fail("no answer to the handshake");
+      });
+      this.interrupt = () => {
+        if (this.ending) fail("closed");
+      };
+      let reason = "the handshake failed";
+      socket.binaryType = "arraybuffer";
+      socket.onopen = () => {
+        settle(() => {
+          resolve(socket);
+        });
+      };
+      socket.onerror = (event) => {
+        reason = (event as { message?: string }).message || reason;
+      };
+      socket.onclose = () => {
+        fail(reason);
+      };
+    });
+  }
+
+  /** Tell a refusal that lasts from a server in trouble. */
+  private judge(): void {
+    const status = Number(/server response: (\d{3})/.exec(this.lastError ?? "")?.[1]);
+    if (!REFUSED.has(status)) {
+      this.refusals = 0;
+      return;
+    }
+    this.refusals += 1;
+    if (this.core.counter === 0 || this.refusals >= REFUSALS) throw new HandshakeRefused(status);
+  }
+
+  /** Talk until the connection ends (false), or is so old that it needs a successor (true). */
+  private async talkOver(socket: SocketLike): Promise<boolean> {
+    const { environment, settings } = this;
+    const talk = new Talk(socket, this.core, settings, environment, this.ear);
+    this.talks.add(talk);
+    const over = talk.over.then(() => {
+      this.talks.delete(talk);
+      return false;
+    });
+    if (this.ending) talk.leave();
+    this.wake(); // an older connection need not say hello any more
+    let cancel = (): void => undefined;
+    const old = new Promise<boolean>((resolve) => {
+      const lifetime = settings.connectionLifetime * (1 - settings.lifetimeJitter * environment.random());
+      cancel = environment.later(lifetime, () => {
+        resolve(true);
+      });
+    });
+    const renew = await Promise.race([over, old]);
+    cancel();
+    if (!renew) this.lastError = talk.error ?? this.lastError;
+    return renew && !this.ending;
+  }
+
+  /** Wait before a new attempt, with full jitter: thousands of clients may have lost the same server. */
+  private pause(): Promise<void> {
+    const longest = Math.min(this.settings.firstBackoff * 2 ** Math.min(this.attempt, 16), this.settings.longestBackoff);
+    return new Promise((resolve) => {
+      if (this.ending) {
+        resolve();
+        return;
+      }
+      const cancel = this.environment.later(this.environment.random() * longest, () => {
+        this.interrupt();
+      });
+      this.interrupt = () => {
+        cancel();
+        this.interrupt = () => undefined;
+        resolve();
+      };
+    });
+  }
+
+  private changed(change: Change): void {
+    if (change !== "offline") this.retry();
+    this.core.doubt();
+    this.wake();
+    this.ear.progressed();
+  }
+
+  /** What was lost without fault of the server's need not wait. */
+  private retry(): void {
+    this.attempt = this.down = 0;
+    this.interrupt();
+  }
+
+  /** Notice that the computer was asleep: timers are late, and what was connected probably is no more. */
+  private watchSleep(): () => void {
+    let cancel = (): void => undefined;
+    const watch = (): void => {
+      const began = this.environment.wall();
+      cancel = this.environment.later(WATCH_INTERVAL, () => {
+        if (this.environment.wall() - began > ASLEEP) this.changed("shown");
+        watch();
+      });
+    };
+    watch();
+    return () => {
+      cancel();
+    };
+  }
+}

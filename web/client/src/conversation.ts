@@ -1,0 +1,338 @@
+import { bytesOf, toBase64 } from "./base64.js";
+import { Connections } from "./connections.js";
+import { Core } from "./core/core.js";
+import type { InputFrame, MediaType, Modality } from "./core/frames.js";
+import { imageParts, responsesTo } from "./core/inputs.js";
+import type { ClientSettings } from "./core/settings.js";
+import { DEFAULTS } from "./core/settings.js";
+import type { TokenSupply } from "./credentials.js";
+import type { Environment, SocketConstructor } from "./environment.js";
+import { surroundings } from "./environment.js";
+import { ClientClosed, ClientError, ConnectionLost, FrameError, NotReady, TimedOut } from "./errors.js";
+import type { EventName, Listener, State } from "./events.js";
+import { Emitter, EventBuffer } from "./events.js";
+import type { Approval, Ready, ServerFrame } from "./generated/protocol.js";
+
+/** How to open a conversation. */
+export interface ConnectOptions {
+  /** WebSocket address (`ws://…`, `wss://…`). */
+  readonly url: string;
+  /** Session id. */
+  readonly session: string;
+  /** A bearer token, or a function that gets one for each new connection: with it the client outlives its tokens. */
+  readonly token?: TokenSupply | undefined;
+  /** Identity of this client for as long as the page lives; random if left out. */
+  readonly clientId?: string | undefined;
+  /** What will mostly be sent. */
+  readonly modality?: Modality | undefined;
+  /** Whether the program answers an `approval`; if not, what asks for one is denied. */
+  readonly approvals?: boolean | undefined;
+  /** Returns the W3C traceparent that inputs carry from now on. */
+  readonly trace?: (() => string | undefined) | undefined;
+  /** Times (milliseconds) and limits that differ from `DEFAULTS`. */
+  readonly settings?: Partial<ClientSettings> | undefined;
+  /** The WebSocket to use: the platform's own if left out, else that of the package `ws`. */
+  readonly WebSocket?: SocketConstructor | undefined;
+  /** Clock, timers and network; tests bring their own. */
+  readonly environment?: Environment | undefined;
+}
+
+/**
+ * Open a conversation. It connects at once, and stays connected until `close()`: what is sent takes effect exactly
+ * once and in order, and journal content is shown exactly once and in order, across lost connections, redeploys and
+ * crashes of the other end. Register listeners before the next `await`.
+ *
+ * Throws `RangeError` if `session` or `clientId` is not one.
+ */
+export function connect(options: ConnectOptions): Conversation {
+  return new Conversation(options);
+}
+
+/** One client of a session. */
+export class Conversation {
+  readonly session: string;
+  readonly clientId: string;
+  private readonly options: ConnectOptions;
+  private readonly settings: ClientSettings;
+  private readonly environment: Environment;
+  private readonly core: Core;
+  private readonly connections: Connections;
+  private readonly emitter = new Emitter();
+  private readonly ended: Promise<void>;
+  private readonly waiters = new Set<() => void>();
+  private buffer: EventBuffer | undefined;
+  private closing = false;
+  private over = false;
+  private error: ClientError | undefined;
+  private shownState: State = "connecting";
+
+  /** See `connect`. */
+  constructor(options: ConnectOptions) {
+    this.options = options;
+    this.settings = { ...DEFAULTS, ...options.settings };
+    this.environment = options.environment ?? surroundings;
+    this.session = options.session;
+    this.clientId = options.clientId ?? randomId();
+    this.core = new Core(
+      {
+        session: this.session,
+        clientId: this.clientId,
+        modality: options.modality ?? "voice",
+        approvals: options.approvals ?? false,
+      },
+      this.settings,
+      typeof options.token === "function",
+    );
+    this.connections = new Connections(
+      options.url,
+      options.token,
+      options.WebSocket,
+      this.core,
+      this.settings,
+      this.environment,
+      {
+        shown: (events) => {
+          this.show(events);
+        },
+        progressed: () => {
+          this.progressed();
+        },
+      },
+    );
+    this.ended = this.run();
+  }
+
+  /** How the conversation is connected. */
+  get state(): State {
+    if (this.over) return this.error ? "failed" : "closed";
+    if (!this.environment.online()) return "offline";
+    if (this.core.greeted) return "ready";
+    if (!this.core.lastReady) return "connecting";
+    return this.core.moving ? "moving" : "reconnecting";
+  }
+
+  /** Epoch of the session's holder; grows when another takes over. */
+  get epoch(): number | undefined {
+    return this.core.epoch;
+  }
+
+  /** The newest `ready`: audio formats, head. */
+  get ready(): Ready | undefined {
+    return this.core.lastReady;
+  }
+
+  /** The open request of an agent that waits, as far as this client knows. */
+  get approval(): Approval | undefined {
+    return this.core.approval;
+  }
+
+  /** The last record of the journal that was shown without a gap before it, -1 for none. */
+  get lastRecord(): number | undefined {
+    return this.core.lastRecord;
+  }
+
+  /** The number of inputs that are not known to be durable. */
+  get unacknowledged(): number {
+    return this.core.unacknowledged;
+  }
+
+  /** The number of pieces of audio that were dropped, oldest first, because too much was unacknowledged. */
+  get audioGivenUp(): number {
+    return this.core.givenUp;
+  }
+
+  /** The number of events that `events()` has dropped, audio and partial transcripts only. */
+  get eventsDropped(): number {
+    return this.buffer?.dropped ?? 0;
+  }
+
+  /** The number of connections so far. */
+  get connection(): number {
+    return this.core.counter;
+  }
+
+  /** Milliseconds from a ping to its answer, the last time that there was one. */
+  get roundTrip(): number | undefined {
+    return this.core.roundTrip;
+  }
+
+  /** What ended the conversation, if it was not `close()`. */
+  get failure(): ClientError | undefined {
+    return this.error;
+  }
+
+  /** Call a listener for every event of a name. Returns how to stop; `signal` stops it, too. */
+  on<Name extends EventName>(name: Name, listener: Listener<Name>, options?: { signal?: AbortSignal }): () => void {
+    return this.emitter.on(name, listener, options);
+  }
+
+  /**
+   * The server's frames from the first call on, in order, for a program that would rather iterate. There is one stream,
+   * however often this is called. It ends when the conversation is closed, and throws what ended it otherwise.
+   */
+  events(): AsyncIterableIterator<ServerFrame> {
+    if (!this.buffer) {
+      this.buffer = new EventBuffer(this.settings.eventCapacity, this.settings.lastingCapacity, this.settings.eventBytes);
+      if (this.over) this.buffer.end(this.error);
+    }
+    return this.buffer;
+  }
+
+  /**
+   * Wait until a holder listens. Rejects with `NotReady` when that takes longer than `timeout` milliseconds: the
+   * conversation goes on trying. Rejects with the `ClientError` that ended it.
+   */
+  async whenReady(timeout = this.settings.readyTimeout): Promise<Ready> {
+    await this.until(
+      () => this.core.greeted,
+      timeout,
+      () => new NotReady(`session ${this.session} was not ready within ${timeout} ms${this.reason()}; it goes on trying`),
+    );
+    return this.core.lastReady as Ready;
+  }
+
+  /** Send text; it is kept and sent again until it is durable. Throws `FrameError`, `SenderFull` or `ClientError`. */
+  sendText(text: string): void {
+    if (!text) throw new FrameError("bad_frame", "there is no text");
+    this.say({ type: "text", text });
+  }
+
+  /**
+   * Send a piece of speech, best 100 ms at a time: PCM16 mono at the input rate of `ready.audio`, 20 to 250 ms; the
+   * last one of an utterance may be shorter. It is kept and sent again until a durable turn answers it.
+   *
+   * Returns how many older pieces were given up for it, because more is unacknowledged than is kept.
+   */
+  sendAudio(pcm: Int16Array | Uint8Array | ArrayBuffer): number {
+    const bytes = bytesOf(pcm);
+    if (!bytes.length || bytes.length % 2) throw new FrameError("bad_frame", "audio is not whole 16-bit samples");
+    return this.say({ type: "audio", audio: toBase64(bytes) });
+  }
+
+  /** Send an image, 4.3 MB at most, in as many frames as it takes; it is kept and sent again until it is durable. */
+  sendImage(image: Uint8Array | ArrayBuffer, mediaType: MediaType): void {
+    this.say(...imageParts(bytesOf(image), mediaType));
+  }
+
+  /**
+   * Answer an approval, all its requests together: for the id of each any JSON value but null. For Strands' own
+   * handlers `true`, "y" and "yes" are consent.
+   */
+  answer(approval: Approval, responses: Readonly<Record<string, unknown>>): void {
+    this.say(responsesTo(approval, responses));
+  }
+
+  /** Have the server answer; returns the milliseconds that it took. */
+  async ping(timeout = this.settings.pongTimeout): Promise<number> {
+    const before = this.core.pongs;
+    this.core.doubt();
+    this.connections.wake();
+    await this.until(() => this.core.pongs > before, timeout, () => new TimedOut(`no answer within ${timeout} ms`));
+    return this.core.roundTrip as number;
+  }
+
+  /** Wait until everything that was sent is durable. Audio is so with the turn that it belongs to. */
+  async flush(timeout = Infinity): Promise<void> {
+    await this.until(
+      () => !this.core.unacknowledged,
+      timeout,
+      () => new TimedOut(`${this.core.unacknowledged} inputs are unacknowledged after ${timeout} ms`),
+    );
+  }
+
+  /** Say good-bye and end. What is unacknowledged may not have taken effect: `flush` first if it must. */
+  async close(): Promise<void> {
+    this.closing = true;
+    this.connections.end();
+    await this.ended;
+  }
+
+  private say(...frames: InputFrame[]): number {
+    if (this.over || this.closing) throw this.error ?? new ClientClosed("the conversation was closed: open a new one");
+    const trace = this.options.trace?.();
+    const givenUp = this.core.say(...(trace === undefined ? frames : frames.map((frame) => ({ ...frame, trace }))));
+    this.connections.wake();
+    return givenUp;
+  }
+
+  private async run(): Promise<void> {
+    try {
+      await Promise.resolve(); // listeners are registered first
+      await this.connections.run();
+    } catch (error) {
+      this.error =
+        error instanceof ClientError ? error : new ConnectionLost(`the client broke off: ${String(error)}`, { cause: error });
+    }
+    this.finish();
+  }
+
+  private finish(): void {
+    if (this.over) return;
+    this.over = true;
+    this.buffer?.end(this.error);
+    this.progressed();
+    this.emitter.emit("end", { error: this.error });
+  }
+
+  private show(events: readonly ServerFrame[]): void {
+    for (const event of events) {
+      try {
+        this.buffer?.put(event);
+      } catch (error) {
+        this.error = error as ClientError;
+        this.connections.end();
+      }
+      this.emitter.show(event);
+    }
+  }
+
+  /** Tell callers that wait, every connection, and who watches the state, of a change. */
+  private progressed(): void {
+    this.connections.wake();
+    for (const waiter of [...this.waiters]) waiter();
+    const { state, shownState: previous } = this;
+    if (state === previous) return;
+    this.shownState = state;
+    this.emitter.emit("state", { state, previous });
+  }
+
+  private async until(condition: () => boolean, timeout: number, late: () => Error): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      let cancel = (): void => undefined;
+      const settle = (outcome: () => void): void => {
+        cancel();
+        this.waiters.delete(look);
+        outcome();
+      };
+      const look = (): void => {
+        if (condition()) settle(resolve);
+        else if (this.over || this.closing) {
+          settle(() => {
+            reject(this.error ?? new ClientClosed("the conversation was closed: open a new one"));
+          });
+        }
+      };
+      this.waiters.add(look);
+      if (timeout !== Infinity) {
+        cancel = this.environment.later(timeout, () => {
+          settle(() => {
+            reject(late());
+          });
+        });
+      }
+      look();
+    });
+  }
+
+  /** The reason why no holder was ready, as far as it is known. */
+  private reason(): string {
+    const said = this.core.lastError;
+    if (said) return ` (${said.code}: ${said.message})`;
+    return this.connections.lastError ? ` (${this.connections.lastError})` : "";
+  }
+}
+
+function randomId(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(8));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}

@@ -1,0 +1,120 @@
+// Frames as messages: JSON text, one frame in a client's message, one or several in a server's. A shape says what a
+// field may be (client/scripts/types.mjs makes them):
+//
+//     int:0  number:0  (with the least value)   text  bool  any   one:a|b   match:PATTERN   @Name   [shape-of-each
+import { FrameError } from "../errors.js";
+import type { AnswerInput, AudioInput, ClientFrame, ImageInput, ServerFrame, TextInput } from "../generated/protocol.js";
+import { SERVER_TYPES, SHAPES } from "../generated/protocol.js";
+
+export type InputFrame = TextInput | AudioInput | ImageInput | AnswerInput;
+export type MediaType = ImageInput["media_type"];
+export type Modality = "voice" | "text";
+
+/** The largest message either way. */
+export const MAX_FRAME_BYTES = 32 * 1024;
+/** Of an image in one frame: 30,000 characters of base64. Divisible by 3, so that no base64 group is cut. */
+export const IMAGE_PART_BYTES = 22_500;
+/** Frames of one image, together 4.3 MB. */
+export const MAX_IMAGE_PARTS = 192;
+/** Levels of lists and objects in a response. */
+export const MAX_RESPONSE_DEPTH = 32;
+
+const TEXT = new TextEncoder();
+
+/** Return the message for a frame. Throws `FrameError` (`oversize`). */
+export function encodeFrame(frame: ClientFrame): string {
+  const message = JSON.stringify(frame);
+  if (byteLength(message) > MAX_FRAME_BYTES) {
+    throw new FrameError("oversize", `a message may have ${MAX_FRAME_BYTES} bytes: send less at a time`);
+  }
+  return message;
+}
+
+/** Read what a server sent: a frame, or an array of them. What is not protocol is left out, in an array too. */
+export function decodeMessage(message: unknown): ServerFrame[] {
+  if (typeof message !== "string" || byteLength(message) > MAX_FRAME_BYTES) return [];
+  let said: unknown;
+  try {
+    said = JSON.parse(message);
+  } catch {
+    return [];
+  }
+  return (Array.isArray(said) ? said : [said]).map(readFrame).filter((frame) => frame !== undefined);
+}
+
+/** The bytes that a frame takes while it is kept, roughly: two a character, and the rest of the object. */
+export function keptBytes(frame: object): number {
+  let bytes = 200;
+  for (const value of Object.values(frame)) {
+    if (typeof value === "string") bytes += 2 * value.length;
+    else if (value !== null && typeof value === "object") bytes += 2 * JSON.stringify(value).length;
+  }
+  return bytes;
+}
+
+/** Bytes of a text in UTF-8; a text that cannot be long is not counted exactly. */
+function byteLength(text: string): number {
+  return text.length * 3 <= MAX_FRAME_BYTES || text.length > MAX_FRAME_BYTES ? text.length : TEXT.encode(text).length;
+}
+
+function readFrame(said: unknown): ServerFrame | undefined {
+  const type = isObject(said) ? said["type"] : undefined;
+  const name = typeof type === "string" && Object.hasOwn(SERVER_TYPES, type) ? SERVER_TYPES[type] : undefined;
+  return name === undefined ? undefined : (readObject(said, name) as ServerFrame | undefined);
+}
+
+function readObject(said: unknown, name: string): object | undefined {
+  const shape = SHAPES[name];
+  if (!isObject(said) || shape === undefined) return undefined;
+  const read: Record<string, unknown> = {};
+  for (const [field, [kind, fill]] of Object.entries(shape)) {
+    const optional = field.endsWith("?");
+    const key = optional ? field.slice(0, -1) : field;
+    const value = Object.hasOwn(said, key) ? said[key] : undefined;
+    if (value === undefined || (value === null && optional && fill === undefined)) {
+      if (!optional) return undefined;
+      if (fill !== undefined) read[key] = fill;
+      continue;
+    }
+    const found = readValue(value, kind);
+    if (found === undefined) return undefined;
+    read[key] = found;
+  }
+  return read;
+}
+
+function readValue(value: unknown, shape: string): unknown {
+  if (shape.startsWith("@")) return readObject(value, shape.slice(1));
+  if (shape.startsWith("[")) {
+    if (!Array.isArray(value)) return undefined;
+    const read = value.map((one) => readValue(one, shape.slice(1)));
+    return read.includes(undefined) ? undefined : read;
+  }
+  return fits(value, shape) ? value : undefined;
+}
+
+function fits(value: unknown, shape: string): boolean {
+  const colon = shape.indexOf(":");
+  const rule = colon < 0 ? "" : shape.slice(colon + 1);
+  const least = rule === "" ? -Infinity : Number(rule);
+  switch (colon < 0 ? shape : shape.slice(0, colon)) {
+    case "int":
+      return Number.isSafeInteger(value) && (value as number) >= least;
+    case "number":
+      return typeof value === "number" && Number.isFinite(value) && value >= least;
+    case "text":
+      return typeof value === "string";
+    case "bool":
+      return typeof value === "boolean";
+    case "one":
+      return typeof value === "string" && rule.split("|").includes(value);
+    case "match":
+      return typeof value === "string" && new RegExp(rule, "u").test(value);
+    default:
+      return true;
+  }
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

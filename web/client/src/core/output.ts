@@ -1,0 +1,145 @@
+// Output numbering: what a holder says is shown in order, and journal content exactly once. The model is
+// segue.wire.output in Python; docs/protocol.md has the rules.
+import type { Approval, ServerFrame, TextOutput, Tool, Transcript } from "../generated/protocol.js";
+import { keptBytes } from "./frames.js";
+
+export type JournalFrame = Transcript | TextOutput | Tool | Approval;
+
+/** Something may be missing here: numbers that never came, or the end of an old epoch. */
+export const GAP = Symbol("gap");
+export type Item = ServerFrame | typeof GAP;
+
+const JOURNAL_TYPES: ReadonlySet<string> = new Set(["transcript", "text", "tool", "approval"]);
+
+export function isJournalFrame(frame: ServerFrame): frame is JournalFrame {
+  return JOURNAL_TYPES.has(frame.type);
+}
+
+/** Puts frames in order, drops repeats and everything of an older epoch. A missing frame is waited for, but only so long. */
+export class OutputOrder {
+  epoch: number | undefined;
+  private expected = 1;
+  private bytes = 0;
+  private readonly waiting = new Map<number, { frame: ServerFrame; arrived: number }>();
+
+  constructor(
+    private readonly patience: number,
+    private readonly capacity = 1024,
+    private readonly capacityBytes = 8 * 1024 * 1024,
+  ) {}
+
+  /** The last number that was released or given up in this epoch. */
+  get released(): number {
+    return this.expected - 1;
+  }
+
+  /** Take a frame as it arrives; return what can be shown now. Frames without a number never wait. */
+  offer(frame: ServerFrame, now: number): Item[] {
+    if (frame.epoch === undefined || frame.seq === undefined) return [frame];
+    if (this.epoch !== undefined && frame.epoch < this.epoch) return [];
+    const released: Item[] = frame.epoch === this.epoch ? [] : this.begin(frame.epoch);
+    if (frame.seq < this.expected || this.waiting.has(frame.seq)) return released;
+    this.waiting.set(frame.seq, { frame, arrived: now });
+    this.bytes += keptBytes(frame);
+    if (frame.type === "ready" && frame.since !== undefined) {
+      while (this.expected < frame.seq) released.push(...this.skipGap());
+    }
+    released.push(...this.inOrder());
+    while (this.waiting.size > this.capacity || this.bytes > this.capacityBytes) released.push(...this.skipGap());
+    return released;
+  }
+
+  /** Give up what has been waited for long enough; return what can be shown now. */
+  expire(now: number): Item[] {
+    const released: Item[] = [];
+    while (this.waiting.size && this.oldest() + this.patience <= now) released.push(...this.skipGap());
+    return released;
+  }
+
+  /** Milliseconds until `expire` has something to do. */
+  wakeup(now: number): number {
+    return this.waiting.size ? Math.max(0, this.oldest() + this.patience - now) : Infinity;
+  }
+
+  private oldest(): number {
+    let oldest = Infinity;
+    for (const { arrived } of this.waiting.values()) oldest = Math.min(oldest, arrived);
+    return oldest;
+  }
+
+  private begin(epoch: number): Item[] {
+    const released: Item[] = [];
+    if (this.epoch !== undefined) {
+      while (this.waiting.size) released.push(...this.skipGap());
+      released.push(GAP); // the end of the old epoch is unknown
+    }
+    this.epoch = epoch;
+    this.expected = 1;
+    return released;
+  }
+
+  private skipGap(): Item[] {
+    let lowest = Infinity;
+    for (const seq of this.waiting.keys()) lowest = Math.min(lowest, seq);
+    const gap: Item[] = lowest > this.expected ? [GAP] : [];
+    this.expected = lowest;
+    return [...gap, ...this.inOrder()];
+  }
+
+  private inOrder(): Item[] {
+    const released: Item[] = [];
+    for (let next = this.waiting.get(this.expected); next; next = this.waiting.get(this.expected)) {
+      this.waiting.delete(this.expected);
+      this.bytes -= keptBytes(next.frame);
+      this.expected += 1;
+      released.push(next.frame);
+    }
+    return released;
+  }
+}
+
+/** Records below the last one for which repeats are told apart; older ones count as shown. */
+const KEPT_RECORDS = 1024;
+
+/** A client's position in the journal, by which each record is shown once and in order. */
+export class JournalCursor {
+  /** For `hello`: the last record shown without a gap before it, -1 for none; undefined before the first `ready`. */
+  lastRecord: number | undefined;
+  /** Whether no record is known to be missing; if one is, `hello` has to be said again. */
+  complete = false;
+  private floor = -1;
+  private shown = new Map<string, number>();
+
+  /** Begin after the first `head` records, as the first `ready` says on arrival; later ones change nothing. */
+  open(head: number): void {
+    if (this.lastRecord !== undefined) return;
+    this.lastRecord = this.floor = head - 1;
+    this.complete = true;
+  }
+
+  /** Something may be missing from here on; only a `ready` with `since` makes it complete again. */
+  gap(): void {
+    this.complete = false;
+  }
+
+  /** Tell whether to show a frame, taken in order. */
+  accept(frame: ServerFrame): boolean {
+    if (frame.type === "ready" && frame.since !== undefined && this.lastRecord !== undefined) this.complete = true;
+    if (!isJournalFrame(frame) || frame.record === undefined) return true;
+    // What is still asked is no history, however long ago it was asked: it is said again after every `ready`.
+    const stillAsked = frame.type === "approval" && frame.status === "asked";
+    if (!this.complete || (frame.record <= this.floor && !stillAsked)) return false;
+    const key = `${frame.record} ${frame.type} ${frame.type === "tool" ? frame.tool_use_id : ""}`;
+    if (this.shown.has(key)) return false;
+    this.shown.set(key, frame.record);
+    this.advance(frame.record);
+    return true;
+  }
+
+  private advance(record: number): void {
+    this.lastRecord = Math.max(this.lastRecord ?? record, record);
+    if (this.shown.size <= 2 * KEPT_RECORDS) return;
+    this.floor = Math.max(this.floor, this.lastRecord - KEPT_RECORDS);
+    for (const [key, shown] of this.shown) if (shown <= this.floor) this.shown.delete(key);
+  }
+}

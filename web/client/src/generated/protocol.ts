@@ -1,0 +1,503 @@
+// Made from docs/protocol.asyncapi.json by client/scripts/types.mjs (npm run types). Do not edit.
+
+/** Binds a connection to a session. Repeated until `Ready` comes; the first frame of every connection. */
+export interface Hello {
+  readonly type: "hello";
+  readonly trace?: string;
+  readonly session: string;
+  readonly client_id: string;
+  readonly connection: number;
+  readonly last_record?: number;
+  readonly modality?: "text" | "voice";
+  readonly approvals?: boolean;
+}
+
+/** Something typed. Without `seq` it is taken as it comes, with no promise. */
+export interface TextInput {
+  readonly type: "text";
+  readonly trace?: string;
+  readonly text: string;
+  readonly seq?: number;
+  readonly last_record?: number;
+}
+
+/** A piece of speech: base64 of little-endian PCM16 mono at the rate that `Ready` names. An empty one has a number and nothing to hear: the client has given the piece up, and what follows must not wait. */
+export interface AudioInput {
+  readonly type: "audio";
+  readonly trace?: string;
+  readonly audio: string;
+  readonly seq?: number;
+}
+
+/** A part of an image: base64 of its bytes. Parts go in order, with numbers of their own; see `ImageAssembler`. */
+export interface ImageInput {
+  readonly type: "image";
+  readonly trace?: string;
+  readonly image: string;
+  readonly media_type: "image/gif" | "image/jpeg" | "image/png" | "image/webp";
+  readonly part: number;
+  readonly parts: number;
+  readonly seq?: number;
+}
+
+/** The answer to an `Approval`: to all its requests together. */
+export interface AnswerInput {
+  readonly type: "answer";
+  readonly trace?: string;
+  readonly approval: number;
+  readonly responses: readonly Response[];
+  readonly seq?: number;
+  readonly last_record?: number;
+}
+
+/** The answer to one request of an `Approval`. */
+export interface Response {
+  readonly id: string;
+  readonly response: unknown;
+}
+
+/** All server frames of `epoch` up to `seq` have arrived or been given up. */
+export interface OutputAck {
+  readonly type: "ack";
+  readonly trace?: string;
+  readonly epoch: number;
+  readonly seq: number;
+}
+
+/** Keeps the connection open; the gateway itself answers `Pong`. */
+export interface Ping {
+  readonly type: "ping";
+  readonly trace?: string;
+}
+
+/** The client leaves on purpose and will not come back with this client id. */
+export interface Bye {
+  readonly type: "bye";
+  readonly trace?: string;
+}
+
+/** The holder of the session speaks to this client. */
+export interface Ready {
+  readonly type: "ready";
+  readonly epoch?: number;
+  readonly seq?: number;
+  readonly trace?: string;
+  readonly session: string;
+  readonly known: Known;
+  readonly history: number;
+  readonly head: number;
+  readonly since?: number;
+  readonly audio?: AudioFormats;
+  readonly window?: number;
+}
+
+/** Which of a client's input frames the records contain: all up to `upto`, and those in `beyond`. */
+export interface Known {
+  readonly upto: number;
+  readonly beyond: readonly number[];
+}
+
+/** The audio formats of the agent's input and output. */
+export interface AudioFormats {
+  readonly input: AudioFormat;
+  readonly output: AudioFormat;
+}
+
+/** The coding of audio: `rate` in samples a second, `channels`, and `format` ("pcm"). */
+export interface AudioFormat {
+  readonly rate: number;
+  readonly channels: number;
+  readonly format: string;
+}
+
+/** These inputs are durable: every seq up to `upto`, and those in `beyond`. */
+export interface InputAck {
+  readonly type: "ack";
+  readonly epoch?: number;
+  readonly seq?: number;
+  readonly trace?: string;
+  readonly upto: number;
+  readonly beyond: readonly number[];
+}
+
+/** These inputs have reached the holder, but need not be durable: keep them, and do not repeat them. */
+export interface Received {
+  readonly type: "received";
+  readonly epoch?: number;
+  readonly seq?: number;
+  readonly trace?: string;
+  readonly upto: number;
+  readonly beyond: readonly number[];
+}
+
+/** A piece of the agent's speech: base64 of PCM16 mono at `rate` samples a second. */
+export interface AudioOutput {
+  readonly type: "audio";
+  readonly epoch?: number;
+  readonly seq?: number;
+  readonly trace?: string;
+  readonly audio: string;
+  readonly rate: number;
+}
+
+/** A transcript of speech, of caller or agent. Only a final one is journal content and carries `record`. With `replaces` it corrects the one with that `record`: the caller barged in, and this much was heard. */
+export interface Transcript {
+  readonly type: "transcript";
+  readonly epoch?: number;
+  readonly seq?: number;
+  readonly trace?: string;
+  readonly role: "assistant" | "user";
+  readonly text: string;
+  readonly final: boolean;
+  readonly record?: number;
+  readonly replaces?: number;
+}
+
+/** Text of the agent that was never speech. */
+export interface TextOutput {
+  readonly type: "text";
+  readonly epoch?: number;
+  readonly seq?: number;
+  readonly trace?: string;
+  readonly text: string;
+  readonly record?: number;
+}
+
+/** A tool was started or has ended. */
+export interface Tool {
+  readonly type: "tool";
+  readonly epoch?: number;
+  readonly seq?: number;
+  readonly trace?: string;
+  readonly name: string;
+  readonly tool_use_id: string;
+  readonly status: "error" | "started" | "success";
+  readonly record?: number;
+}
+
+/** The agent waits for a person's answer (`asked`), or does not wait any more. While it waits, the one that was asked is said again after every `Ready`, whatever `since` says: show it once for each `record`. */
+export interface Approval {
+  readonly type: "approval";
+  readonly epoch?: number;
+  readonly seq?: number;
+  readonly trace?: string;
+  readonly status: "answered" | "asked" | "denied" | "expired" | "withdrawn";
+  readonly requests: readonly ApprovalRequest[];
+  readonly tools: readonly WaitingTool[];
+  readonly seconds?: number;
+  readonly of?: number;
+  readonly reason?: string;
+  readonly record?: number;
+}
+
+/** One of the questions of an `Approval`. */
+export interface ApprovalRequest {
+  readonly id: string;
+  readonly name: string;
+  readonly reason?: unknown;
+  readonly tool_use_id?: string;
+}
+
+/** A tool call that does not run before an `Approval` is answered. */
+export interface WaitingTool {
+  readonly tool_use_id: string;
+  readonly name: string;
+  readonly input: unknown;
+}
+
+/** The user spoke over the agent: stop playing and drop what is queued. */
+export interface BargeIn {
+  readonly type: "barge_in";
+  readonly epoch?: number;
+  readonly seq?: number;
+  readonly trace?: string;
+}
+
+/** The connection to the model was renewed; the conversation goes on. */
+export interface Restart {
+  readonly type: "restart";
+  readonly epoch?: number;
+  readonly seq?: number;
+  readonly trace?: string;
+  readonly reason: string;
+}
+
+/** The holder is handing the session over: hold input back until `Ready`. */
+export interface Moved {
+  readonly type: "moved";
+  readonly epoch?: number;
+  readonly seq?: number;
+  readonly trace?: string;
+}
+
+/** The holder waits for something (`active`), or does not wait any more. There is nothing to do, and nothing lost. It has no `seq`, so that a client that does not know it misses no number. Journal content, an `ack` or a `ready` that comes after it ends a pause, too. */
+export interface Pause {
+  readonly type: "pause";
+  readonly epoch?: number;
+  readonly seq?: number;
+  readonly trace?: string;
+  readonly active: boolean;
+  readonly reason: string;
+}
+
+/** There is room again for input that was refused: send everything unacknowledged again. A `Received` that follows it says what of that has come and need not be sent. */
+export interface Resume {
+  readonly type: "resume";
+  readonly epoch?: number;
+  readonly seq?: number;
+  readonly trace?: string;
+}
+
+/** A frame was refused, or something failed. `retryable`: the same may succeed later. */
+export interface ErrorFrame {
+  readonly type: "error";
+  readonly epoch?: number;
+  readonly seq?: number;
+  readonly trace?: string;
+  readonly code: string;
+  readonly message: string;
+  readonly retryable: boolean;
+  readonly input?: number;
+}
+
+/** The answer to `Ping`. */
+export interface Pong {
+  readonly type: "pong";
+  readonly epoch?: number;
+  readonly seq?: number;
+  readonly trace?: string;
+}
+
+/** What a client says. */
+export type ClientFrame =
+  | Hello
+  | TextInput
+  | AudioInput
+  | ImageInput
+  | AnswerInput
+  | OutputAck
+  | Ping
+  | Bye;
+
+/** What a server says. Fields with a default are filled in when a frame is read. */
+export type ServerFrame =
+  | Ready
+  | InputAck
+  | Received
+  | AudioOutput
+  | Transcript
+  | TextOutput
+  | Tool
+  | Approval
+  | BargeIn
+  | Restart
+  | Moved
+  | Pause
+  | Resume
+  | ErrorFrame
+  | Pong;
+
+/** The type of a frame of the server, and its shape. */
+export const SERVER_TYPES: Readonly<Record<string, string>> = {
+  ready: "Ready",
+  ack: "InputAck",
+  received: "Received",
+  audio: "AudioOutput",
+  transcript: "Transcript",
+  text: "TextOutput",
+  tool: "Tool",
+  approval: "Approval",
+  barge_in: "BargeIn",
+  restart: "Restart",
+  moved: "Moved",
+  pause: "Pause",
+  resume: "Resume",
+  error: "ErrorFrame",
+  pong: "Pong",
+};
+
+/** The shapes of what a server says: each field with its shape and default; "?" may be left out. */
+export const SHAPES: Readonly<Record<string, Readonly<Record<string, readonly [string, unknown?]>>>> = {
+  Ready: {
+    "type": ["one:ready"],
+    "epoch?": ["int:0"],
+    "seq?": ["int:1"],
+    "trace?": ["match:^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$"],
+    "session": ["text"],
+    "known": ["@Known"],
+    "history": ["int:0"],
+    "head": ["int:0"],
+    "since?": ["int:-1"],
+    "audio?": ["@AudioFormats"],
+    "window?": ["int:1"],
+  },
+  Known: {
+    "upto?": ["int:", 0],
+    "beyond?": ["[int:", []],
+  },
+  AudioFormats: {
+    "input": ["@AudioFormat"],
+    "output": ["@AudioFormat"],
+  },
+  AudioFormat: {
+    "rate": ["int:1"],
+    "channels": ["int:1"],
+    "format": ["text"],
+  },
+  InputAck: {
+    "type": ["one:ack"],
+    "epoch?": ["int:0"],
+    "seq?": ["int:1"],
+    "trace?": ["match:^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$"],
+    "upto": ["int:0"],
+    "beyond?": ["[int:1", []],
+  },
+  Received: {
+    "type": ["one:received"],
+    "epoch?": ["int:0"],
+    "seq?": ["int:1"],
+    "trace?": ["match:^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$"],
+    "upto": ["int:0"],
+    "beyond?": ["[int:1", []],
+  },
+  AudioOutput: {
+    "type": ["one:audio"],
+    "epoch?": ["int:0"],
+    "seq?": ["int:1"],
+    "trace?": ["match:^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$"],
+    "audio": ["text"],
+    "rate": ["int:1"],
+  },
+  Transcript: {
+    "type": ["one:transcript"],
+    "epoch?": ["int:0"],
+    "seq?": ["int:1"],
+    "trace?": ["match:^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$"],
+    "role": ["one:assistant|user"],
+    "text": ["text"],
+    "final": ["bool"],
+    "record?": ["int:0"],
+    "replaces?": ["int:0"],
+  },
+  TextOutput: {
+    "type": ["one:text"],
+    "epoch?": ["int:0"],
+    "seq?": ["int:1"],
+    "trace?": ["match:^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$"],
+    "text": ["text"],
+    "record?": ["int:0"],
+  },
+  Tool: {
+    "type": ["one:tool"],
+    "epoch?": ["int:0"],
+    "seq?": ["int:1"],
+    "trace?": ["match:^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$"],
+    "name": ["text"],
+    "tool_use_id": ["text"],
+    "status": ["one:error|started|success"],
+    "record?": ["int:0"],
+  },
+  Approval: {
+    "type": ["one:approval"],
+    "epoch?": ["int:0"],
+    "seq?": ["int:1"],
+    "trace?": ["match:^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$"],
+    "status": ["one:answered|asked|denied|expired|withdrawn"],
+    "requests?": ["[@ApprovalRequest", []],
+    "tools?": ["[@WaitingTool", []],
+    "seconds?": ["number:0"],
+    "of?": ["int:0"],
+    "reason?": ["text"],
+    "record?": ["int:0"],
+  },
+  ApprovalRequest: {
+    "id": ["text"],
+    "name": ["text"],
+    "reason?": ["any"],
+    "tool_use_id?": ["text"],
+  },
+  WaitingTool: {
+    "tool_use_id": ["text"],
+    "name": ["text"],
+    "input": ["any"],
+  },
+  BargeIn: {
+    "type": ["one:barge_in"],
+    "epoch?": ["int:0"],
+    "seq?": ["int:1"],
+    "trace?": ["match:^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$"],
+  },
+  Restart: {
+    "type": ["one:restart"],
+    "epoch?": ["int:0"],
+    "seq?": ["int:1"],
+    "trace?": ["match:^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$"],
+    "reason": ["text"],
+  },
+  Moved: {
+    "type": ["one:moved"],
+    "epoch?": ["int:0"],
+    "seq?": ["int:1"],
+    "trace?": ["match:^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$"],
+  },
+  Pause: {
+    "type": ["one:pause"],
+    "epoch?": ["int:0"],
+    "seq?": ["int:1"],
+    "trace?": ["match:^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$"],
+    "active": ["bool"],
+    "reason": ["text"],
+  },
+  Resume: {
+    "type": ["one:resume"],
+    "epoch?": ["int:0"],
+    "seq?": ["int:1"],
+    "trace?": ["match:^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$"],
+  },
+  ErrorFrame: {
+    "type": ["one:error"],
+    "epoch?": ["int:0"],
+    "seq?": ["int:1"],
+    "trace?": ["match:^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$"],
+    "code": ["text"],
+    "message": ["text"],
+    "retryable": ["bool"],
+    "input?": ["int:1"],
+  },
+  Pong: {
+    "type": ["one:pong"],
+    "epoch?": ["int:0"],
+    "seq?": ["int:1"],
+    "trace?": ["match:^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$"],
+  },
+};
+
+/** The error codes that the protocol knows. The set is open. */
+export type ErrorCode =
+  | "oversize"
+  | "bad_json"
+  | "unknown_type"
+  | "bad_frame"
+  | "bad_audio"
+  | "bad_image"
+  | "approval_open"
+  | "approval_closed"
+  | "bad_answer"
+  | "unauthorized"
+  | "expired"
+  | "bad_session"
+  | "hello_first"
+  | "already_bound"
+  | "superseded"
+  | "unknown_connection"
+  | "beyond_window"
+  | "too_fast"
+  | "busy"
+  | "too_many_sessions"
+  | "no_worker"
+  | "model_throttled"
+  | "model_unavailable"
+  | "model_failed"
+  | "model_access"
+  | "content_refused"
+  | "internal";

@@ -1,0 +1,186 @@
+// A world in which time stands still until a test moves it, and a server that says what the test says.
+import type { Change, ConnectOptions, Environment, ServerFrame, SocketLike } from "../src/index.js";
+import { connect, Conversation } from "../src/index.js";
+
+type Timer = { at: number; call: () => void };
+
+/** Time, network and chance in the hands of a test. */
+export class World implements Environment {
+  time = 1_000_000;
+  /** How far the wall clock is ahead of `time`. */
+  slept = 0;
+  connected = true;
+  readonly sockets: FakeSocket[] = [];
+  private readonly timers = new Set<Timer>();
+  private readonly watchers = new Set<(change: Change) => void>();
+
+  now = (): number => this.time;
+  wall = (): number => this.time + this.slept;
+  random = (): number => 1;
+  online = (): boolean => this.connected;
+
+  later(milliseconds: number, call: () => void): () => void {
+    const timer = { at: this.time + Math.max(0, milliseconds), call };
+    this.timers.add(timer);
+    return () => {
+      this.timers.delete(timer);
+    };
+  }
+
+  watch(listener: (change: Change) => void): () => void {
+    this.watchers.add(listener);
+    return () => {
+      this.watchers.delete(listener);
+    };
+  }
+
+  /** Timers that wait. */
+  get waiting(): number {
+    return this.timers.size;
+  }
+
+  change(change: Change): void {
+    if (change !== "shown") this.connected = change === "online";
+    for (const watcher of [...this.watchers]) watcher(change);
+  }
+
+  /** Let so much time pass; each timer has its turn when it is due. */
+  async pass(milliseconds: number): Promise<void> {
+    const until = this.time + milliseconds;
+    await settle();
+    for (;;) {
+      const due = [...this.timers].filter((timer) => timer.at <= until).sort((one, other) => one.at - other.at)[0];
+      if (!due) break;
+      this.timers.delete(due);
+      this.time = Math.max(this.time, due.at);
+      due.call();
+      await settle();
+    }
+    this.time = until;
+  }
+
+  /** A computer that sleeps: no timer has its turn before it is over, and then all that are due have. */
+  async sleep(milliseconds: number, { monotonic = true } = {}): Promise<void> {
+    if (monotonic) this.time += milliseconds;
+    else this.slept += milliseconds;
+    await this.pass(20_000);
+  }
+
+  /** The newest socket. */
+  get socket(): FakeSocket {
+    const socket = this.sockets.at(-1);
+    if (!socket) throw new Error("the client has opened no socket");
+    return socket;
+  }
+
+  /** A constructor of sockets that open at once, or as `admit` says. */
+  constructorOf(admit: (socket: FakeSocket) => void = (socket) => socket.open()): new (url: string, protocols?: string[]) => SocketLike {
+    const { sockets } = this;
+    return class extends FakeSocket {
+      constructor(url: string, protocols?: string[]) {
+        super(url, protocols);
+        sockets.push(this);
+        queueMicrotask(() => {
+          admit(this);
+        });
+      }
+    };
+  }
+
+  /** A conversation in this world, and the events that it shows. */
+  async talk(options: Partial<ConnectOptions> = {}): Promise<{ conversation: Conversation; events: ServerFrame[] }> {
+    const conversation = connect({
+      url: "ws://test",
+      session: "s",
+      clientId: "c",
+      WebSocket: this.constructorOf(),
+      environment: this,
+      ...options,
+    });
+    const events: ServerFrame[] = [];
+    conversation.on("frame", (frame) => {
+      events.push(frame);
+    });
+    await settle();
+    return { conversation, events };
+  }
+}
+
+/** One end of a connection; the test is the other. */
+export class FakeSocket implements SocketLike {
+  bufferedAmount = 0;
+  readyState = 0;
+  binaryType = "blob";
+  onopen: SocketLike["onopen"] = null;
+  onmessage: SocketLike["onmessage"] = null;
+  onerror: SocketLike["onerror"] = null;
+  onclose: SocketLike["onclose"] = null;
+  readonly said: any[] = [];
+  closed = false;
+
+  constructor(
+    readonly url: string,
+    readonly protocols: string[] = [],
+  ) {}
+
+  open(): void {
+    this.readyState = 1;
+    this.onopen?.({});
+  }
+
+  send(data: string): void {
+    if (this.readyState !== 1) throw new Error("the socket is not open");
+    this.said.push(JSON.parse(data));
+  }
+
+  close(): void {
+    this.closed = true;
+    if (this.readyState === 3) return;
+    this.readyState = 3;
+    queueMicrotask(() => this.onclose?.({ code: 1000 }));
+  }
+
+  /** Break without a word of either end. */
+  fail(message = "broken"): void {
+    this.readyState = 3;
+    this.onerror?.({ message });
+    this.onclose?.({ code: 1006 });
+  }
+
+  /** Say frames, one message each. */
+  async hear(...frames: object[]): Promise<void> {
+    for (const frame of frames) this.onmessage?.({ data: typeof frame === "string" ? frame : JSON.stringify(frame) });
+    await settle();
+  }
+
+  /** What the client has said of a type. */
+  of(type: string): any[] {
+    return this.said.filter((frame) => frame.type === type);
+  }
+}
+
+/** Let everything run that only waits for its turn. */
+export async function settle(): Promise<void> {
+  for (let turn = 0; turn < 50; turn += 1) await Promise.resolve();
+}
+
+export const ready = (epoch: number, seq = 1, more: object = {}): object => ({
+  type: "ready",
+  epoch,
+  seq,
+  session: "s",
+  known: { upto: 0, beyond: [] },
+  history: 0,
+  head: 0,
+  ...more,
+});
+
+export const said = (epoch: number, seq: number, record: number, text = `said ${record}`): object => ({
+  type: "transcript",
+  epoch,
+  seq,
+  role: "assistant",
+  text,
+  final: true,
+  record,
+});

@@ -1,0 +1,19 @@
+// The library as files: dist/segue.js, dist/audio.js, and a worklet's module beside them for each end of the sound.
+import { fileURLToPath } from "node:url";
+import { defineConfig } from "vite";
+
+const from = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+
+export default defineConfig({
+  root: from("."),
+  logLevel: "warn",
+  build: {
+    target: "es2022",
+    outDir: from("dist"),
+    emptyOutDir: true,
+    sourcemap: true,
+    minify: "esbuild",
+    lib: { entry: { segue: from("src/index.ts") }, formats: ["es"] },
+    rollupOptions: { output: { entryFileNames: "[name].js", chunkFileNames: "[name].js" } },
+  },
+});

@@ -1,0 +1,10 @@
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  test: {
+    include: ["client/test/**/*.test.ts", "page/test/**/*.test.ts"],
+    environment: "node",
+    pool: "threads",
+    watch: false,
+  },
+});
