@@ -83,7 +83,7 @@ class Call:
     async def go_on(self, ready: Preparation) -> Call:
         """Take the session with what was made ready for it, as the next worker does."""
         await ready.manager.open()
-        self.agent = ready.beginning.agent
+        self.agent = ready.model_start.agent
         self._listening = asyncio.create_task(self._listen())
         return self
 

@@ -15,7 +15,8 @@
     outbox            one connection: one POST at a time
     audience          all clients, and what waits for each
     output            from the agent's events to each client's queue
-    session           all of these together
+    parts             all of these, wired once for a conversation
+    session           one conversation, from its start to its end
 
 Each module imports only modules that stand above it here.
 """

@@ -65,14 +65,17 @@ class _Listener:
 
 
 class Audience:
-    """Delivers frames to clients."""
+    """Delivers frames to clients.
+
+    Attributes:
+        on_change: Called when a client came or went.
+    """
 
     def __init__(
         self,
         epoch: int,
         connections: ConnectionPoster,
         may_speak: Callable[[], bool],
-        on_change: Callable[[], None],
     ) -> None:
         """Begin without clients.
 
@@ -80,12 +83,11 @@ class Audience:
             epoch: Every frame says it.
             connections: What posts.
             may_speak: Whether the session is still this worker's to speak for.
-            on_change: Called when a client came or went.
         """
         self._numbering = OutputNumbering(epoch)
         self._connections = connections
         self._may_speak = may_speak
-        self._on_change = on_change
+        self.on_change: Callable[[], None] = lambda: None
         self._listeners: dict[str, _Listener] = {}
         self._silent = False
 
@@ -115,7 +117,7 @@ class Audience:
                 newer.listens = present.listens
                 newer.greeted = present.greeted and not retold
                 newer.outbox.go_on_from(present.outbox, retold=retold)
-            self._on_change()
+            self.on_change()
         return Arrival.NEW
 
     def leave(self, client_id: str, connection_id: str) -> bool:
@@ -209,4 +211,4 @@ class Audience:
         listener = self._listeners.pop(client_id, None)
         if listener is not None:
             listener.sender.cancel()
-            self._on_change()
+            self.on_change()

@@ -7,6 +7,7 @@ held ─▶ releasing ─▶ released     by this worker: frames that became dur
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 from strands.bidi import BidiAgent
@@ -30,6 +31,7 @@ class Hold:
     Attributes:
         lost: Whether another holder has the session, or may have.
         released: Whether this worker released the session.
+        on_stale: Called when frames may no longer go out although no loss was told of.
     """
 
     def __init__(self, manager: Manager, agent: BidiAgent) -> None:
@@ -41,6 +43,7 @@ class Hold:
         """
         self.lost = False
         self.released = False
+        self.on_stale: Callable[[], None] = lambda: None
         self._manager = manager
         self._agent = agent
         self._releasing = False
@@ -55,6 +58,13 @@ class Hold:
     def firm(self) -> bool:
         """True if frames may still go out: the lease is fresh by this process's clock, or was until its release."""
         return not self.lost if self._releasing else self._manager.lease_is_fresh()
+
+    def may_speak(self) -> bool:
+        """Return ``firm``, and tell ``on_stale`` if it is False."""
+        if self.firm:
+            return True
+        self.on_stale()
+        return False
 
     async def leave(self) -> bool:
         """Flush and release, with the agent still there: its records are refused from here on."""

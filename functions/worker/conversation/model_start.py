@@ -20,21 +20,24 @@ it was interrupted, is in the history, and the user decides.
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 from strands.bidi import BidiAgent
 from strands.bidi.types import BidiMessage
 from strands.types.content import TextBlock
 
+from shared.approvals import BY_VOICE
 from shared.log import logger
 from shared.messages import unanswered
+from worker.conversation.session_manager import Manager
 from worker.telemetry.metrics import Count, metrics
 
 START_SECONDS: Final = 20.0
 """For an agent's model to connect: normally a second or two. One that hangs must not keep the session from others."""
 
 
-class Beginning:
+class ModelStart:
     """Starts one agent, once.
 
     Attributes:
@@ -47,6 +50,17 @@ class Beginning:
         self.agent = agent
         self.unanswered, self._held_back = unanswered(agent.messages)
         self._started = False
+
+    @classmethod
+    async def build(cls, manager: Manager, new_agent: Callable[[Any], BidiAgent]) -> ModelStart:
+        """Build the agent of a session that was read.
+
+        Raises:
+            Exception: Whatever the user's ``build_agent`` raises.
+        """
+        manager.deny_approvals(BY_VOICE)
+        # In a thread: a long history, a model's client or a user's own code must not hold up the other sessions.
+        return cls(await asyncio.to_thread(new_agent, manager))
 
     async def start(self) -> None:
         """Start the agent, unless that was done.

@@ -19,19 +19,12 @@ from segue.wire.frames import AnswerInput, AudioInput, Bye, FrameError, Hello, I
 from segue.wire.rate import FrameRate
 from shared.background import BackgroundTasks
 from shared.log import logger
-from worker.conversation.audience import Arrival, Audience
-from worker.conversation.input import Input
+from worker.conversation.audience import Arrival
 from worker.conversation.intake import CLIENTS
-from worker.conversation.lease_hold import Hold
-from worker.conversation.model_start import Beginning
-from worker.conversation.outbox import ConnectionPoster
-from worker.conversation.output import Output
-from worker.conversation.session_manager import Manager
+from worker.conversation.parts import ConversationParts
 from worker.conversation.state import State
-from worker.conversation.turn_boundary import TurnBoundary
 from worker.providers import AnswerCut, classify
 from worker.telemetry.metrics import Count, metrics
-from worker.telemetry.tracing import TurnTraces
 
 SETTLE_SECONDS: Final = 2.5
 """Seconds between two records of settled silence. Each costs one commit, in the place of a heartbeat. With a longer
@@ -59,32 +52,32 @@ class HostedSession:
         on_ended: Called when it has ended.
     """
 
-    def __init__(self, manager: Manager, beginning: Beginning, connections: ConnectionPoster) -> None:
-        """Wire the parts; nothing runs yet.
+    def __init__(self, parts: ConversationParts) -> None:
+        """Keep the parts; nothing runs yet.
 
         Args:
-            manager: The session's manager, opened.
-            beginning: Of the agent that was built with that manager. It may be started already.
-            connections: What posts to clients.
+            parts: The conversation's, wired to each other.
         """
-        agent = beginning.agent
+        manager = parts.manager
         self.key = manager.session_key
         # Copies: releasing raises the manager's epoch and clears its token.
         self.epoch = manager.epoch
         self.route_token = manager.route_token
         self.state = State.OPENING
         self.ended = asyncio.Event()
-        self.turn = TurnBoundary(TurnTraces(self.key, self.epoch))
+        self.turn = parts.turn
         self.on_clients: Callable[[bool], None] = lambda _: None
         self.on_ended: Callable[[], None] = lambda: None
         self._manager = manager
-        self._agent = agent
-        self._beginning = beginning
+        self._agent = parts.agent
+        self._model_start = parts.model_start
         self._passing_on = False
-        self._hold = Hold(manager, agent)
-        self._audience = Audience(self.epoch, connections, self._may_speak, self._clients_changed)
-        self._output = Output(manager, agent, self._audience, self.turn.traces)
-        self._input = Input(manager, agent, self.turn, self._output)
+        self._hold = parts.hold
+        self._audience = parts.audience
+        self._output = parts.output
+        self._input = parts.input
+        parts.hold.on_stale = self._lose_stale
+        parts.audience.on_change = self._clients_changed
         self._rate = FrameRate(asyncio.get_running_loop().time, senders=CLIENTS)
         self._asked: dict[str, int] = {}
         self._feeding: asyncio.Task[None] | None = None
@@ -108,6 +101,11 @@ class HostedSession:
         return self._manager.position
 
     @property
+    def restored_bytes(self) -> int:
+        """Bytes read when the session was opened."""
+        return self._manager.restored_bytes
+
+    @property
     def clients(self) -> tuple[ClientAddress, ...]:
         """The clients' addresses."""
         return self._audience.addresses
@@ -127,7 +125,7 @@ class HostedSession:
             self._agent.model.on_trouble = self._output.apologise
         for client in clients:
             self._audience.meet(client)
-        await self._beginning.start()
+        await self._model_start.start()
         if self.state is not State.OPENING:
             raise SessionFenced(self.epoch, None)
         self.state = State.OPEN
@@ -144,7 +142,7 @@ class HostedSession:
             self._output.greet(client.client_id, self._asked.get(client.client_id))
         self._asked.clear()
         self._clients_changed()
-        if self._beginning.unanswered is not None:
+        if self._model_start.unanswered is not None:
             self.turn.asked()
 
     def welcome(self, clients: tuple[ClientAddress, ...]) -> None:
@@ -253,7 +251,7 @@ class HostedSession:
                 self._end()
 
     async def _feed(self) -> None:
-        await self._beginning.ask()
+        await self._model_start.ask()
         await self._input.feed()
 
     async def _settle(self) -> None:
@@ -274,12 +272,9 @@ class HostedSession:
         logger.info("the agent ended the conversation", session=self.key, epoch=self.epoch)
         self._soon(self.stop())
 
-    def _may_speak(self) -> bool:
-        if self._hold.firm:
-            return True
+    def _lose_stale(self) -> None:
         metrics.count(Count.LEASE_LOSSES, int(self.state is State.OPEN))
         self._lose()
-        return False
 
     def _lose(self) -> None:
         """Fall silent at once, then clean up: another holder has the session, or may have."""

@@ -5,6 +5,7 @@
     holder_probe   evidence that the process that a lease names is gone
     readiness      whether the stores answer
     standby        sessions made ready for a predecessor that still holds them
+    opening        a claim's way to a session that is open here
     host           the sessions of this process, by key
     claims         claims, from the queue and straight from other processes
     handoff        one session, passed to its successor

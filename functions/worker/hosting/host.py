@@ -5,28 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from hashlib import sha256
-from typing import Any
-
-from strands.bidi import BidiAgent
 
 from segue import SessionFenced
 from segue.ids import session_key
 from segue.wire.claims import Claim
-from shared.approvals import BY_VOICE
 from shared.background import BackgroundTasks
 from shared.log import logger
-from worker.conversation.model_start import Beginning
 from worker.conversation.outbox import ConnectionPoster
 from worker.conversation.session import HostedSession
-from worker.conversation.session_manager import Manager
-from worker.hosting.standby import Preparation, Preparations
+from worker.hosting.opening import NewAgent, NewManager, Opener
+from worker.hosting.standby import Preparations
 from worker.telemetry.metrics import Count, Level, Size, Time, metrics
-
-type NewManager = Callable[[Claim], Manager]
-"""Makes a manager for the session that a claim names; no I/O."""
-
-type NewAgent = Callable[[Any], BidiAgent]
-"""The user's ``build_agent``."""
 
 
 class NoRoom(Exception):  # noqa: N818 - an answer, not a fault
@@ -60,9 +49,7 @@ class Host:
             capacity: Sessions at once.
             linger_seconds: How long a session without clients is kept.
         """
-        self._new_manager = new_manager
-        self._new_agent = new_agent
-        self._connections = connections
+        self._opener = Opener(new_manager, new_agent, connections)
         self._capacity = capacity
         self._linger_seconds = linger_seconds
         self._sessions: dict[str, HostedSession] = {}
@@ -121,7 +108,7 @@ class Host:
         key = self._checked(claim)
         if key in self._sessions or key in self._opening or not self.fits(key):
             raise NoRoom(key)
-        return await self.preparations.make(key, Preparation.make(self._manager(claim), self._new_agent))
+        return await self.preparations.make(key, self._opener.prepare(claim))
 
     async def take(self, claim: Claim) -> None:
         """Hold the session that a claim names, and say ``ready`` to its clients. Held already: only the latter.
@@ -157,12 +144,7 @@ class Host:
     async def _open(self, claim: Claim) -> None:
         begun = asyncio.get_running_loop().time()
         prepared = await self._open_prepared(claim.session_key)
-        manager, beginning = prepared or await self._open_anew(claim)
-        try:
-            session = HostedSession(manager, beginning, self._connections)
-        except BaseException:
-            await manager.close()
-            raise
+        session = prepared or await self._opener.open(claim)
         self._sessions[claim.session_key] = session
         self._shown[_digest(session.route_token.encode())] = session
         self._watch(session)
@@ -172,16 +154,16 @@ class Host:
         except BaseException:
             await session.drop()
             raise
-        metrics.size(Size.RESTORE, manager.restored_bytes)
+        metrics.size(Size.RESTORE, session.restored_bytes)
         self._tell(claim, session, asyncio.get_running_loop().time() - begun, prepared=prepared is not None)
 
-    async def _open_prepared(self, key: str) -> tuple[Manager, Beginning] | None:
+    async def _open_prepared(self, key: str) -> HostedSession | None:
         """Go on with what is ready, if the session is still what it was."""
         ready = self.preparations.take(key)
         if ready is None:
             return None
         try:
-            await ready.manager.open()
+            return await self._opener.open_prepared(ready)
         except SessionFenced:
             logger.info("the session has gone on since it was prepared", session=key)
             self.preparations.discard(ready)
@@ -189,23 +171,6 @@ class Host:
         except BaseException:
             self.preparations.discard(ready)
             raise
-        return ready.manager, ready.beginning
-
-    async def _open_anew(self, claim: Claim) -> tuple[Manager, Beginning]:
-        manager = self._manager(claim)
-        await manager.open()
-        try:
-            manager.deny_approvals(BY_VOICE)
-            # In a thread: a long history, a model's client or a user's own code must not hold up the other sessions.
-            return manager, Beginning(await asyncio.to_thread(self._new_agent, manager))
-        except BaseException:
-            await manager.close()
-            raise
-
-    def _manager(self, claim: Claim) -> Manager:
-        manager = self._new_manager(claim)
-        manager.on_commit(metrics.committed)
-        return manager
 
     def _tell(self, claim: Claim, session: HostedSession, seconds: float, *, prepared: bool) -> None:
         handoff = claim.reason == "handoff"

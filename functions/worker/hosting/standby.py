@@ -16,10 +16,9 @@ from typing import Any, Final
 
 from strands.bidi import BidiAgent
 
-from shared.approvals import BY_VOICE
 from shared.background import BackgroundTasks
 from shared.log import logger
-from worker.conversation.model_start import Beginning
+from worker.conversation.model_start import ModelStart
 from worker.conversation.session_manager import Manager
 
 READY_SECONDS: Final = 30.0
@@ -37,16 +36,16 @@ class Unprepared(Exception):  # noqa: N818 - an answer, not a fault
 class Preparation:
     """One session that is ready."""
 
-    def __init__(self, manager: Manager, beginning: Beginning, head: int) -> None:
+    def __init__(self, manager: Manager, model_start: ModelStart, head: int) -> None:
         """Keep the parts.
 
         Args:
             manager: Prepared, not open.
-            beginning: Of the agent that was built on it, started.
+            model_start: Of the agent that was built on it, started.
             head: Records that were read.
         """
         self.manager = manager
-        self.beginning = beginning
+        self.model_start = model_start
         self.head = head
 
     @classmethod
@@ -59,14 +58,12 @@ class Preparation:
             Exception: Whatever the agent's code or its model raises.
         """
         head = await manager.prepare()
-        manager.deny_approvals(BY_VOICE)
-        agent = await asyncio.to_thread(new_agent, manager)
-        if (leave := getattr(agent.model, "leave_connection", None)) is not None:  # one of worker.providers
+        model_start = await ModelStart.build(manager, new_agent)
+        if (leave := getattr(model_start.agent.model, "leave_connection", None)) is not None:  # one of worker.providers
             leave()
-        beginning = Beginning(agent)
-        ready = cls(manager, beginning, head)
+        ready = cls(manager, model_start, head)
         try:
-            await beginning.start()
+            await model_start.start()
         except BaseException:
             await ready.discard()
             raise
@@ -76,7 +73,7 @@ class Preparation:
         """Stop the agent. Nothing of it was recorded."""
         try:
             async with asyncio.timeout(STOP_SECONDS):
-                await self.beginning.agent.stop()
+                await self.model_start.agent.stop()
         except Exception as error:  # noqa: BLE001 - models raise what they like, and nothing depends on this one
             logger.warning("a prepared model did not stop cleanly", reason=type(error).__name__)
 

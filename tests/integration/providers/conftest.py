@@ -15,7 +15,8 @@ from tests.support.memory_manager import MemoryStorage
 from tests.support.provider_calls import Call
 from tests.support.waiting import eventually
 from tests.unit.worker.stand_ins import FakeConnections, address
-from worker.conversation.model_start import Beginning
+from worker.conversation.model_start import ModelStart
+from worker.conversation.parts import ConversationParts
 from worker.conversation.session import HostedSession
 from worker.providers import Settings, build
 from worker.telemetry.metrics import Model, metrics
@@ -82,7 +83,7 @@ async def host(clients: FakeConnections) -> AsyncIterator[Host]:
     made: list[HostedSession] = []
 
     async def start(call: Call) -> HostedSession:
-        session = HostedSession(call.manager, Beginning(call.agent), clients)  # type: ignore[arg-type]
+        session = HostedSession(ConversationParts.wire(call.manager, ModelStart(call.agent), clients))  # type: ignore[arg-type]
         made.append(session)
         await session.start((address(),))
         await eventually(lambda: clients.of("k1", Ready))

@@ -20,7 +20,8 @@ from tests.support.memory_manager import MemorySessionManager, MemoryStorage
 from tests.support.steady_clock import steady_clock  # noqa: F401 - a fixture
 from tests.support.waiting import eventually
 from tests.unit.worker.stand_ins import FakeConnections, HandledModel, address
-from worker.conversation.model_start import Beginning
+from worker.conversation.model_start import ModelStart
+from worker.conversation.parts import ConversationParts
 from worker.conversation.session import HostedSession
 from worker.hosting.host import Host
 
@@ -83,7 +84,9 @@ async def host(storage: MemoryStorage, clients: FakeConnections) -> AsyncIterato
         await manager.open()
         model = HandledModel()
         agent = BidiAgent(model=model, tools=[weather], session_manager=manager)
-        hosting = Hosting(HostedSession(manager, Beginning(agent), clients), manager, model, agent, clients)
+        hosting = Hosting(
+            HostedSession(ConversationParts.wire(manager, ModelStart(agent), clients)), manager, model, agent, clients
+        )
         made.append(hosting)
         if start:
             await hosting.session.start(who)
@@ -144,13 +147,17 @@ class World:
             )
 
         def new_agent(manager: Any) -> BidiAgent:
-            model = HandledModel()
-            model.start_failure = self.fail_start
-            self.models.append(model)
-            return BidiAgent(model=model, tools=[weather], session_manager=manager)
+            return self.build_agent(manager)
 
         self.host = Host(new_manager, new_agent, self.clients, capacity=capacity, linger_seconds=linger_seconds)
         return self.host
+
+    def build_agent(self, manager: Any) -> BidiAgent:
+        """The user's function; tests put their own in its place."""
+        model = HandledModel()
+        model.start_failure = self.fail_start
+        self.models.append(model)
+        return BidiAgent(model=model, tools=[weather], session_manager=manager)
 
 
 @pytest.fixture

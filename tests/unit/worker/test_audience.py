@@ -36,7 +36,7 @@ def heard(clients, *connections):
 
 @pytest.fixture
 async def audience(clients):
-    made = Audience(7, clients, lambda: True, lambda: None)
+    made = Audience(7, clients, lambda: True)
     made.meet(OLD)
     made.send(ready())
     await eventually(lambda: clients.of("old", Ready))

@@ -103,14 +103,14 @@ async def test_an_agent_that_does_not_start_leaves_the_session_free(world, clien
 
 async def test_building_an_agent_does_not_hold_up_the_loop(world):
     building, go = threading.Event(), threading.Event()
-    build = world.host._new_agent
+    build = world.build_agent
 
     def slow(manager):
         building.set()
         assert go.wait(5)
         return build(manager)
 
-    world.host._new_agent = slow
+    world.build_agent = slow
     taking = asyncio.create_task(world.host.take(claim()))
     await eventually(building.is_set)
     go.set()
@@ -122,7 +122,7 @@ async def test_an_agent_that_cannot_be_built_leaves_the_session_free(world, clie
     def broken(_):
         raise ValueError("a mistake in agent.py")
 
-    world.host._new_agent = broken
+    world.build_agent = broken
     with pytest.raises(ValueError, match="mistake"):
         await world.host.take(claim())
     assert world.host.sessions == ()

@@ -26,7 +26,8 @@ from worker.conversation.audio_replay import (
     Unanswered,
     is_loud,
 )
-from worker.conversation.model_start import Beginning
+from worker.conversation.model_start import ModelStart
+from worker.conversation.parts import ConversationParts
 from worker.conversation.session import HostedSession
 
 LOUD = 9000
@@ -197,7 +198,7 @@ async def test_speech_that_a_restart_cuts_is_understood_whole(storage, clients):
     await manager.open()
     model = OfflineVoiceModel(pace=0)
     agent = BidiAgent(model=model, session_manager=manager)
-    session = HostedSession(manager, Beginning(agent), clients)
+    session = HostedSession(ConversationParts.wire(manager, ModelStart(agent), clients))
     await session.start((address(),))
     pcm = speak("My name is Alice", 16000) + bytes(2 * 16000)
     pieces = [pcm[at : at + 3200] for at in range(0, len(pcm), 3200)]

@@ -1,0 +1,91 @@
+"""A claim's way to a hosted session: its manager, its agent, its parts.
+
+    claim ─▶ manager ─┬─ open ──────────────▶ agent ─▶ parts ─▶ HostedSession
+                      └─ prepare ─▶ agent, model started ─▶ standby ─ open ─▶ parts ─▶ HostedSession
+
+On each of them a failure releases what was acquired.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from strands.bidi import BidiAgent
+
+from segue.wire.claims import Claim
+from worker.conversation.model_start import ModelStart
+from worker.conversation.outbox import ConnectionPoster
+from worker.conversation.parts import ConversationParts
+from worker.conversation.session import HostedSession
+from worker.conversation.session_manager import Manager
+from worker.hosting.standby import Preparation
+from worker.telemetry.metrics import metrics
+
+type NewManager = Callable[[Claim], Manager]
+"""Makes a manager for the session that a claim names; no I/O."""
+
+type NewAgent = Callable[[Any], BidiAgent]
+"""The user's ``build_agent``."""
+
+
+class Opener:
+    """Makes hosted sessions of claims and standbys."""
+
+    def __init__(self, new_manager: NewManager, new_agent: NewAgent, connections: ConnectionPoster) -> None:
+        """Keep what sessions are made of.
+
+        Args:
+            new_manager: Makes session managers.
+            new_agent: Builds agents.
+            connections: What posts to clients.
+        """
+        self._new_manager = new_manager
+        self._new_agent = new_agent
+        self._connections = connections
+
+    async def prepare(self, claim: Claim) -> Preparation:
+        """Make a session ready that another worker still holds.
+
+        Raises:
+            Exception: See ``Preparation.make``.
+        """
+        return await Preparation.make(self._manager(claim), self._new_agent)
+
+    async def open_prepared(self, ready: Preparation) -> HostedSession:
+        """Acquire a session that was prepared. If this raises, discard what is ready.
+
+        Raises:
+            SessionFenced: The session has gone on since it was prepared. Open it from the claim.
+            SegueError: It could not be acquired.
+        """
+        await ready.manager.open()
+        return await self._host(ready.manager, ready.model_start)
+
+    async def open(self, claim: Claim) -> HostedSession:
+        """Acquire and read a session, and build its agent.
+
+        Raises:
+            SegueError: It could not be acquired or read.
+            Exception: Its agent could not be built. The session was released again.
+        """
+        manager = self._manager(claim)
+        await manager.open()
+        try:
+            model_start = await ModelStart.build(manager, self._new_agent)
+        except BaseException:
+            await manager.close()
+            raise
+        return await self._host(manager, model_start)
+
+    async def _host(self, manager: Manager, model_start: ModelStart) -> HostedSession:
+        try:
+            return HostedSession(ConversationParts.wire(manager, model_start, self._connections))
+        except BaseException:
+            await manager.close()
+            raise
+
+    def _manager(self, claim: Claim) -> Manager:
+        manager = self._new_manager(claim)
+        manager.on_commit(metrics.committed)
+        return manager
