@@ -5,6 +5,7 @@ import type {
   AudioOutput,
   BargeIn,
   ErrorFrame,
+  HistoryOutput,
   InputAck,
   Moved,
   Pause,
@@ -35,6 +36,8 @@ export interface ConversationEvents {
   restart: Restart;
   moved: Moved;
   pause: Pause;
+  /** A page of the conversation so far (`more` is there), or lines that were typed just now. */
+  history: HistoryOutput;
   error: ErrorFrame;
   /** Inputs have become durable; `conversation.unacknowledged` has gone down. */
   acknowledged: InputAck;

@@ -10,6 +10,7 @@ export interface Hello {
   readonly last_record?: number;
   readonly modality?: "text" | "voice";
   readonly approvals?: boolean;
+  readonly history?: boolean;
 }
 
 /** Something typed. Without `seq` it is taken as it comes, with no promise. */
@@ -21,12 +22,13 @@ export interface TextInput {
   readonly last_record?: number;
 }
 
-/** A piece of speech: base64 of little-endian PCM16 mono at the rate that `Ready` names. An empty one has a number and nothing to hear: the client has given the piece up, and what follows must not wait. */
+/** A piece of speech: base64 of little-endian PCM16 mono at the rate that `Ready` names. An empty one has a number and nothing to hear: the client has given the piece up, and what follows must not wait. With `silence` it is a marker: the microphone is silent from here on, and the holder gives the model silence. */
 export interface AudioInput {
   readonly type: "audio";
   readonly trace?: string;
   readonly audio: string;
   readonly seq?: number;
+  readonly silence?: boolean;
 }
 
 /** A part of an image: base64 of its bytes. Parts go in order, with numbers of their own; see `ImageAssembler`. */
@@ -62,6 +64,21 @@ export interface OutputAck {
   readonly trace?: string;
   readonly epoch: number;
   readonly seq: number;
+  readonly played?: Played;
+}
+
+/** The end of what a client has played of one epoch's audio. */
+export interface Played {
+  readonly seq: number;
+  readonly ms: number;
+}
+
+/** Asks for a page of the conversation so far, a `HistoryOutput`. */
+export interface HistoryRequest {
+  readonly type: "history";
+  readonly trace?: string;
+  readonly before?: number;
+  readonly last_record?: number;
 }
 
 /** Keeps the connection open; the gateway itself answers `Pong`. */
@@ -89,6 +106,7 @@ export interface Ready {
   readonly since?: number;
   readonly audio?: AudioFormats;
   readonly window?: number;
+  readonly features: readonly string[];
 }
 
 /** Which of a client's input frames the records contain: all up to `upto`, and those in `beyond`. */
@@ -205,6 +223,30 @@ export interface WaitingTool {
   readonly input: unknown;
 }
 
+/** Lines of the conversation, for clients whose `Hello` asked for them: a page of it, or a line typed just now. */
+export interface HistoryOutput {
+  readonly type: "history";
+  readonly epoch?: number;
+  readonly seq?: number;
+  readonly trace?: string;
+  readonly lines: readonly HistoryLine[];
+  readonly before?: number;
+  readonly more?: boolean;
+}
+
+/** One line of the conversation. Its place is `replaces`, or else `record`. */
+export interface HistoryLine {
+  readonly record: number;
+  readonly role: "assistant" | "user";
+  readonly kind: "image" | "text" | "tool" | "transcript";
+  readonly text?: string;
+  readonly name?: string;
+  readonly tool_use_id?: string;
+  readonly status?: "error" | "started" | "success";
+  readonly replaces?: number;
+  readonly input?: number;
+}
+
 /** The user spoke over the agent: stop playing and drop what is queued. */
 export interface BargeIn {
   readonly type: "barge_in";
@@ -276,6 +318,7 @@ export type ClientFrame =
   | ImageInput
   | AnswerInput
   | OutputAck
+  | HistoryRequest
   | Ping
   | Bye;
 
@@ -289,6 +332,7 @@ export type ServerFrame =
   | TextOutput
   | Tool
   | Approval
+  | HistoryOutput
   | BargeIn
   | Restart
   | Moved
@@ -307,6 +351,7 @@ export const SERVER_TYPES: Readonly<Record<string, string>> = {
   text: "TextOutput",
   tool: "Tool",
   approval: "Approval",
+  history: "HistoryOutput",
   barge_in: "BargeIn",
   restart: "Restart",
   moved: "Moved",
@@ -330,6 +375,7 @@ export const SHAPES: Readonly<Record<string, Readonly<Record<string, readonly [s
     "since?": ["int:-1"],
     "audio?": ["@AudioFormats"],
     "window?": ["int:1"],
+    "features?": ["[text", []],
   },
   Known: {
     "upto?": ["int:", 0],
@@ -420,6 +466,26 @@ export const SHAPES: Readonly<Record<string, Readonly<Record<string, readonly [s
     "tool_use_id": ["text"],
     "name": ["text"],
     "input": ["any"],
+  },
+  HistoryOutput: {
+    "type": ["one:history"],
+    "epoch?": ["int:0"],
+    "seq?": ["int:1"],
+    "trace?": ["match:^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$"],
+    "lines": ["[@HistoryLine"],
+    "before?": ["int:0"],
+    "more?": ["bool"],
+  },
+  HistoryLine: {
+    "record": ["int:0"],
+    "role": ["one:assistant|user"],
+    "kind": ["one:image|text|tool|transcript"],
+    "text?": ["text"],
+    "name?": ["text"],
+    "tool_use_id?": ["text"],
+    "status?": ["one:error|started|success"],
+    "replaces?": ["int:0"],
+    "input?": ["int:1"],
   },
   BargeIn: {
     "type": ["one:barge_in"],
