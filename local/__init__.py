@@ -5,6 +5,7 @@ package or in the configuration of the `local` stage, never in the code that is 
 
     processes/    children that never outlive this process
     deployment/   emulator, issuer, CDK, what was deployed
+    page/         the page for browsers, its sign-in, its way to the WebSocket API
     workers/      worker processes, kept up as ECS would
     terminal/     lines in, transcript out, the chat
     stack/        all of it together, and how other terminals reach it

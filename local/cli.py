@@ -65,6 +65,10 @@ def main(ctx: click.Context, home: Path) -> None:
 @click.option("--detach", is_flag=True, help="Return once everything is up; `down` stops it.")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, envvar="SEGUE_PORT",
               help="Port of the emulator.  [default: the last one, or any free one]")  # fmt: skip
+@click.option("--page-port", type=click.IntRange(0, 65535), default=0, envvar="SEGUE_PAGE_PORT",
+              help="Port of the page.  [default: the last one, or any free one]")  # fmt: skip
+@click.option("--origin", "origins", multiple=True, metavar="ORIGIN",
+              help="Let a page of another origin use the page's WebSocket, as http://localhost:5173.")  # fmt: skip
 @click.option("--workers", type=click.IntRange(1, 20), default=2, show_default=True, envvar="SEGUE_WORKERS",
               help="Worker processes to keep up.")  # fmt: skip
 @click.option("--stop-timeout", type=click.FloatRange(min=0), default=DEFAULT_STOP_TIMEOUT_SECONDS, show_default=True,
@@ -234,3 +238,13 @@ def token(settings: Settings, /, subject: str, expires: int) -> None:
     from local.deployment.issuer import Issuer  # cryptography: a tenth of a second that `--help` need not wait for
 
     click.echo(Issuer(settings).token(subject, expires))
+
+
+@main.command()
+@click.option("--subject", default="local", show_default=True, help="Who signs in; each has its own sessions.")
+@click.option("--expires", type=click.IntRange(min=1), default=12 * 60 * 60, show_default=True, metavar="SECONDS",
+              help="How long each token of this sign-in is good; the page gets the next by itself.")  # fmt: skip
+@click.pass_obj
+def link(settings: Settings, /, *, subject: str, expires: int) -> None:
+    """Print a link to the page of a running stack. It signs in once: for the next browser, print another."""
+    click.echo(run(Client(run_file.require(settings)).link(subject, expires)))

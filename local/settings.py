@@ -24,6 +24,8 @@ class Settings:
     Attributes:
         home: Folder that everything is written to.
         port: TCP port of the emulator; 0 means the one used last time if it is free, else any free one.
+        page_port: TCP port of the page; 0 means the same for it.
+        origins: Origins of other web pages that may use the page's address, such as a development server's.
         workers: How many worker processes the service keeps up; 0 for a developer who starts their own.
         stop_timeout: Seconds between SIGTERM and SIGKILL of a worker.
         verbose: Show what the tools print, not only where they fail.
@@ -34,6 +36,8 @@ class Settings:
 
     home: Path = ROOT / ".segue"
     port: int = 0
+    page_port: int = 0
+    origins: tuple[str, ...] = ()
     workers: int = 2
     stop_timeout: float = DEFAULT_STOP_TIMEOUT_SECONDS
     verbose: bool = False
@@ -65,6 +69,11 @@ class Settings:
     def outputs(self) -> Path:
         """The stacks' outputs as the CDK writes them."""
         return self.home / "outputs.json"
+
+    @property
+    def page_port_file(self) -> Path:
+        """File that keeps the page's port: what a browser keeps for the page belongs to its address."""
+        return self.state / "page-port"
 
     @property
     def run_file(self) -> Path:

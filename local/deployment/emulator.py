@@ -17,7 +17,7 @@ from local.processes.children import (
     Child,
     Guard,
     base_environment,
-    free_port,
+    kept_port,
     port_is_free,
     tail,
 )
@@ -98,11 +98,7 @@ def choose_port(settings: Settings) -> int:
             )
             raise LocalError(msg)
         return settings.port
-    with contextlib.suppress(OSError, ValueError):
-        last = int(_port_file(settings).read_text(encoding="utf-8"))
-        if port_is_free(last):
-            return last
-    return free_port()
+    return kept_port(_port_file(settings))
 
 
 def _port_file(settings: Settings) -> Path:

@@ -43,15 +43,16 @@ class Issuer:
         self._make_home = settings.make_home
         self._file = settings.home / "issuer.pem"
 
-    def token(self, subject: str = SUBJECT, seconds: int = TOKEN_SECONDS) -> str:
+    def token(self, subject: str = SUBJECT, seconds: int = TOKEN_SECONDS, **more: str) -> str:
         """Return a token.
 
         Args:
             subject: Who shows it.
             seconds: How long it is good.
+            **more: Claims besides, such as the `nonce` of a sign-in.
         """
         now = int(time.time())
-        claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": subject, "iat": now, "exp": now + seconds}
+        claims = {**more, "iss": ISSUER, "aud": AUDIENCE, "sub": subject, "iat": now, "exp": now + seconds}
         return jwt.encode(claims, self._key, "ES256", headers={"kid": self._name})
 
     def published(self) -> dict[str, Any]:

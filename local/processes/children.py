@@ -45,6 +45,15 @@ def free_port() -> int:
         return port
 
 
+def kept_port(file: Path) -> int:
+    """Return the loopback TCP port that a file names if it is free, else any free one."""
+    with contextlib.suppress(OSError, ValueError):
+        last = int(file.read_text(encoding="utf-8"))
+        if port_is_free(last):
+            return last
+    return free_port()
+
+
 def port_is_free(port: int) -> bool:
     """Tell whether a loopback TCP port can be listened on."""
     with socket.socket() as probe:

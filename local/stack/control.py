@@ -4,6 +4,7 @@
     GET  /holder/ID  -> {"worker": id or null}, who holds a session
     POST /redeploy   -> a JSON event a line while it goes on; the last is {"state": "finished"} or {"state": "error", …}
     POST /kill       {"worker": id or null, "signal": "SIGKILL"} -> {"worker": id}
+    POST /link       {"subject": whom it signs in, "seconds": how long its tokens are good} -> {"link": for a browser}
     POST /down       -> 202; the process is gone when its `run.json` is
 
 A redeploy goes on when the terminal that asked for it goes away.
@@ -21,7 +22,7 @@ from typing import Any, Protocol
 import aiohttp
 from aiohttp import web
 
-from local.deployment.issuer import Issuer
+from local.deployment.issuer import SUBJECT, TOKEN_SECONDS, Issuer
 from local.errors import LocalError, NotRunningError
 from local.progress import Event, Progress
 from local.settings import KEYS_PATH, LOOPBACK
@@ -50,6 +51,9 @@ class Controlled(Protocol):
     def kill(self, worker_id: str | None, number: signal.Signals = signal.SIGKILL) -> str:
         """Send a signal to a worker, and return its name."""
 
+    def link(self, subject: str = SUBJECT, seconds: int = TOKEN_SECONDS) -> str:
+        """Make a link to the page that signs in once."""
+
 
 class Server:
     """Takes requests for a stack.
@@ -77,6 +81,7 @@ class Server:
             web.get("/holder/{session}", self._answer_holder),
             web.post("/redeploy", self._answer_redeploy),
             web.post("/kill", self._answer_kill),
+            web.post("/link", self._answer_link),
             web.post("/down", self._answer_down),
         ])  # fmt: skip
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
@@ -129,6 +134,14 @@ class Server:
             raise LocalError(msg) from error
         return web.json_response({"worker": self._stack.kill(worker, number)})
 
+    async def _answer_link(self, request: web.Request) -> web.Response:
+        try:
+            wanted = await request.json()
+            subject, seconds = str(wanted["subject"]), int(wanted["seconds"])
+        except (LookupError, TypeError, ValueError):
+            return web.json_response({"error": "say for whom, and for how many seconds."}, status=400)
+        return web.json_response({"link": self._stack.link(subject, seconds)})
+
     async def _answer_down(self, _: web.Request) -> web.Response:
         self._stack.stopping.set()
         return web.json_response({}, status=202)
@@ -180,6 +193,16 @@ class Client:
         """
         killed: str = (await self._ask("POST", "/kill", {"worker": worker, "signal": number}))["worker"]
         return killed
+
+    async def link(self, subject: str = SUBJECT, seconds: int = TOKEN_SECONDS) -> str:
+        """Return a link to the page that signs in once.
+
+        Args:
+            subject: Who signs in with it.
+            seconds: How long each token of that sign-in is good.
+        """
+        made: str = (await self._ask("POST", "/link", {"subject": subject, "seconds": seconds}))["link"]
+        return made
 
     async def down(self) -> None:
         """Ask the stack to stop."""

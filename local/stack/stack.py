@@ -10,10 +10,11 @@ from typing import IO, Any, Self
 
 from local.deployment.cdk import Toolkit
 from local.deployment.emulator import Emulator
-from local.deployment.issuer import Issuer, principal
+from local.deployment.issuer import SUBJECT, TOKEN_SECONDS, Issuer, principal
 from local.deployment.outputs import Deployment, read, session_holder
 from local.errors import AlreadyRunningError, LocalError
-from local.processes.children import Guard, prune_logs
+from local.page.server import PageServer
+from local.processes.children import Guard, kept_port, prune_logs
 from local.progress import Progress
 from local.settings import Settings
 from local.stack import control, run_file
@@ -51,6 +52,7 @@ class Stack:
         self._toolkit = Toolkit(settings, self._guard, progress)
         self._supervisor = Supervisor(settings, self._guard, progress)
         self._control = control.Server(self)
+        self._page = PageServer(self.issuer, lambda: self.deployment.websocket_url, origins=settings.origins)
         self._deployment: Deployment | None = None
         self._deploying = asyncio.Lock()
         self._lock: IO[str] | None = None
@@ -118,12 +120,23 @@ class Stack:
         held = await asyncio.to_thread(session_holder, self.deployment, session, principal())
         return held[0] if held else None
 
+    def link(self, subject: str = SUBJECT, seconds: int = TOKEN_SECONDS) -> str:
+        """Make a link to the page that signs in once.
+
+        Args:
+            subject: Who signs in with it.
+            seconds: How long each token of that sign-in is good.
+        """
+        return self._page.link(subject, seconds)
+
     async def facts(self) -> dict[str, Any]:
         """Return what `status` prints."""
         return {
             "running": True,
             "pid": os.getpid(),
             **self.deployment.facts(),
+            "page_url": self._page.url,
+            "browser_url": self._page.socket_url,
             "token": self.issuer.token(),
             "logs": str(self.settings.logs),
             "workers": await self._supervisor.facts(),
@@ -146,7 +159,17 @@ class Stack:
             self._deployment = await self._deploy()
             with self.progress.step(f"starting {settings.workers} workers"):
                 await self._supervisor.start(self._deployment)
+        await self._serve_page()
         run_file.write(settings, run_file.Run(os.getpid(), self._control.url, self._control.token))
+
+    async def _serve_page(self) -> None:
+        file = self.settings.page_port_file
+        try:
+            await self._page.start(self.settings.page_port or kept_port(file))
+        except OSError as error:
+            msg = f"the page cannot be served ({error.strerror}): choose another port with --page-port."
+            raise LocalError(msg) from error
+        file.write_text(f"{self._page.port}\n", encoding="utf-8")
 
     async def _deploy(self) -> Deployment:
         outputs = await self._toolkit.deploy(
@@ -192,6 +215,7 @@ class Stack:
         if self._watch is not None:
             self._watch.cancel()
         for stop in (
+            self._page.stop,
             self._control.stop,
             self._stop_workers,
             self._stop_emulator,

@@ -18,7 +18,7 @@ from local.settings import ROOT, Settings
 from local.stack import run_file
 from local.stack.control import Client
 from local.stack.stack import Stack
-from local.terminal.report import print_facts
+from local.terminal.report import print_facts, print_link
 
 PARENT_POLL_SECONDS = 0.5
 DOWN_SECONDS = 60.0
@@ -67,12 +67,14 @@ async def serve(settings: Settings, *, session: str | None, as_json: bool) -> in
 async def announce(stack: Stack, *, as_json: bool, hint: bool) -> None:
     """Say where things are."""
     facts = await stack.facts()
+    link = stack.link()
     if as_json:
-        click.echo(json.dumps({"state": "ready", **facts}))
+        click.echo(json.dumps({"state": "ready", **facts, "link": link}))
         return
     print_facts(facts)
+    print_link(link)
     click.echo(
-        "\nCtrl-C stops everything; from another terminal: python -m local chat | redeploy | kill | status"
+        "\nCtrl-C stops everything; from another terminal: python -m local chat | redeploy | kill | link | status"
         if hint
         else ""
     )
@@ -166,7 +168,8 @@ def detach(settings: Settings, *, as_json: bool) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
     command = [
         sys.executable, "-m", "local", "--home", settings.home, "up", "--port", settings.port,
-        "--workers", settings.workers, "--stop-timeout", settings.stop_timeout,
+        "--workers", settings.workers, "--stop-timeout", settings.stop_timeout, "--page-port", settings.page_port,
+        *(part for origin in settings.origins for part in ("--origin", origin)),
     ]  # fmt: skip
     with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603 - this very program
@@ -185,6 +188,7 @@ def detach(settings: Settings, *, as_json: bool) -> None:
         click.echo(json.dumps(facts, indent=2))
     else:
         print_facts(facts)
+        print_link(str(facts["link"]))
 
 
 async def _until_up(settings: Settings, process: subprocess.Popen[bytes]) -> dict[str, object]:
@@ -192,7 +196,8 @@ async def _until_up(settings: Settings, process: subprocess.Popen[bytes]) -> dic
     while time.monotonic() < deadline and process.poll() is None:
         running = run_file.read(settings)
         if running is not None and running.pid == process.pid:
-            return await Client(running).status()
+            client = Client(running)
+            return {**await client.status(), "link": await client.link()}
         await asyncio.sleep(0.2)
     text = (settings.logs / "up.log").read_text(encoding="utf-8", errors="replace")
     error = text.rpartition("error: ")[2].strip() or "it did not come up"

@@ -9,6 +9,7 @@ from rich.table import Table
 LABELS = {
     "websocket_url": "WebSocket URL",
     "endpoint_url": "AWS endpoint",
+    "browser_url": "for browsers",
     "bucket": "bucket",
     "lock_table": "lock table",
     "connections_table": "connections table",
@@ -32,3 +33,10 @@ def print_facts(facts: dict[str, Any], console: Console | None = None) -> None:
         sessions = "" if worker["sessions"] is None else str(worker["sessions"])
         workers.add_row(worker["id"], str(worker["pid"]), state, sessions, worker["version"])
     console.print(workers)
+
+
+def print_link(link: str, console: Console | None = None) -> None:
+    """Print where to click and talk."""
+    console = console or Console()
+    console.print(f"\n[bold]talk in a browser[/]: {escape(link)}", soft_wrap=True, highlight=False)
+    console.print("[dim]the link signs in once; python -m local link prints another[/]", soft_wrap=True)

@@ -45,6 +45,9 @@ class StandIn:
         self.killed.append((worker_id, number))
         return worker_id or "w1"
 
+    def link(self, subject: str, seconds: int) -> str:
+        return f"http://127.0.0.1:1/#code={subject}-{seconds}"
+
     async def redeploy(self) -> None:
         with self.progress.step("deploying the stacks"):
             if self.failing:
@@ -77,6 +80,7 @@ async def test_requests_are_answered(client, stack):
     assert await client.holder("bob") is None
     assert await client.kill("w2", "SIGSTOP") == "w2"
     assert stack.killed == [("w2", signal.SIGSTOP)]
+    assert await client.link("alice", 60) == "http://127.0.0.1:1/#code=alice-60"
     await client.down()
     assert stack.stopping.is_set()
 
@@ -137,6 +141,13 @@ async def test_what_is_no_request_to_kill_is_a_bad_request(server, stack, body):
     assert stack.killed == []
 
 
+@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"subject": "alice"}', b'{"subject": "a", "seconds": "x"}'])
+async def test_what_names_no_person_gets_no_link(server, body):
+    headers = {"authorization": f"Bearer {server.token}"}
+    async with aiohttp.ClientSession() as http, http.post(server.url + "/link", headers=headers, data=body) as answer:
+        assert answer.status == 400
+
+
 async def test_a_supervisor_that_does_not_answer_counts_as_not_running(server, client):
     await server.stop()
     with pytest.raises(NotRunningError, match="does not answer"):
@@ -157,7 +168,7 @@ def test_the_run_file_is_private_and_only_a_living_process_counts(settings):
     assert settings.run_file.exists()
 
 
-@pytest.mark.parametrize("command", ["chat", "redeploy", "kill", "status", "down"])
+@pytest.mark.parametrize("command", ["chat", "redeploy", "kill", "status", "down", "link"])
 def test_commands_without_a_running_stack_say_so_in_one_line(command, tmp_path):
     result = CliRunner().invoke(main, ["--home", str(tmp_path), command])
     assert result.exit_code == 3
