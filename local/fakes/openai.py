@@ -174,8 +174,9 @@ class OpenAIMind(Mind):
         self.truncated.append((event.item_id, event.audio_end_ms))
         self._sounds[event.item_id] = event.audio_end_ms * 48
         words = self._worded[event.item_id]
-        heard = "".join(word for word, at in words if at * 1000 < event.audio_end_ms)
-        self.forget_unheard("".join(word for word, _ in words), heard)
+        left = self._worded[event.item_id] = [(word, at) for word, at in words if at * 1000 < event.audio_end_ms]
+        if left != words:
+            self.forget_unheard("".join(word for word, _ in words), "".join(word for word, _ in left))
         where = {"item_id": event.item_id, "content_index": 0, "audio_end_ms": event.audio_end_ms}
         await self.send("conversation.item.truncated", **where)
 

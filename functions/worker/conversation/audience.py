@@ -9,16 +9,18 @@ of that if the ``ready`` on the newer one is followed by all that the client has
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
 from segue.wire.claims import ClientAddress
-from segue.wire.frames import Error, Pause, Ready, ServerFrame
+from segue.wire.frames import Error, OutputAck, Pause, Ready, ServerFrame
 from segue.wire.output import OutputNumbering
 from shared.log import logger
 from worker.aws.poster import PostOutcome
+from worker.conversation.barge_in import SentSound
 from worker.conversation.outbox import ConnectionPoster, Outbox, is_retold
 from worker.telemetry.metrics import metrics
 
@@ -84,7 +86,9 @@ class Audience:
             connections: What posts.
             may_speak: Whether the session is still this worker's to speak for.
         """
+        self._epoch = epoch
         self._numbering = OutputNumbering(epoch)
+        self._sounds: defaultdict[str, SentSound] = defaultdict(SentSound)  # as long as the numbers
         self._connections = connections
         self._may_speak = may_speak
         self.on_change: Callable[[], None] = lambda: None
@@ -95,6 +99,11 @@ class Audience:
     def addresses(self) -> tuple[ClientAddress, ...]:
         """The clients' addresses."""
         return tuple(listener.address for listener in self._listeners.values())
+
+    @property
+    def listening(self) -> list[str]:
+        """The clients that hear everything."""
+        return [client_id for client_id, listener in self._listeners.items() if listener.greeted]
 
     def meet(self, address: ClientAddress, *, retold: bool = False) -> Arrival:
         """Take note of where a client speaks from.
@@ -151,6 +160,15 @@ class Audience:
         for listener in self._listeners.values():
             listener.outbox.drop_audio()
 
+    def forget_sound(self) -> None:
+        """Forget what clients were sent of sound: no report of it is expected any more."""
+        for sound in self._sounds.values():
+            sound.over()
+
+    def unplayed(self, client_id: str, ack: OutputAck) -> float | None:
+        """Return the seconds before the last barge-in that a client has not played, None if it does not say."""
+        return self._sounds[client_id].unplayed(ack) if ack.epoch == self._epoch else None
+
     async def drained(self) -> None:
         """Wait until everything that waits was posted, or its client is gone."""
         for client_id in list(self._listeners):
@@ -192,6 +210,7 @@ class Audience:
             self._connections,
             lambda frame: self._numbering.stamp(client_id, frame),
             self._may_speak,
+            self._sounds[client_id],
         )
         sender = asyncio.create_task(outbox.run(), name=f"outbox {address.connection_id}")
         sender.add_done_callback(lambda task: self._ended(client_id, task))

@@ -24,6 +24,7 @@ from typing import Final, Protocol
 from segue.backoff import backoff
 from segue.wire.frames import (
     AudioOutput,
+    BargeIn,
     InputAck,
     Ready,
     Received,
@@ -36,6 +37,7 @@ from segue.wire.memory import kept_bytes
 from shared.encoding import encode_message
 from shared.log import logger
 from worker.aws.poster import PostOutcome
+from worker.conversation.barge_in import SentSound
 from worker.telemetry.metrics import Count, metrics
 
 FLEETING_BYTES: Final = 4 * 1024 * 1024
@@ -84,6 +86,7 @@ class Outbox:
         connections: ConnectionPoster,
         stamp: Callable[[ServerFrame], ServerFrame],
         may_speak: Callable[[], bool],
+        sound: SentSound | None = None,
     ) -> None:
         """Keep what sending needs.
 
@@ -92,12 +95,14 @@ class Outbox:
             connections: What posts.
             stamp: Gives a frame its epoch and number; called once for a frame, when its sending begins.
             may_speak: Whether the session is still this worker's to speak for, asked before every POST.
+            sound: Keeps account of the client's sound, over all its connections.
         """
         self.connection_id = connection_id
         self.delivered_at = asyncio.get_running_loop().time()
         self._connections = connections
         self._stamp = stamp
         self._may_speak = may_speak
+        self._sound = sound or SentSound()
         self._waiting: deque[ServerFrame] = deque()
         self._under_way: list[ServerFrame] = []
         self._fleeting = 0
@@ -111,6 +116,8 @@ class Outbox:
         """Queue a frame."""
         if self._piled_up:
             return
+        if isinstance(frame, BargeIn):
+            self._sound.cut()
         self._insert(frame)
         self._fleeting += _fleeting_bytes(frame)
         while self._fleeting > FLEETING_BYTES:
@@ -154,6 +161,7 @@ class Outbox:
         self._fleeting = left._fleeting
         self._lasting.add(*self._waiting)
         self._piled_up = left._piled_up and not retold
+        left._waiting.clear()
         left._forget()
         if self._under_way or self._waiting or self._piled_up:
             self._idle.clear()
@@ -161,6 +169,7 @@ class Outbox:
 
     def drop_audio(self) -> None:
         """Forget the audio that waits: the user spoke over it."""
+        self._sound.dropped(sum(map(_seconds, self._waiting)))
         self._waiting = deque(frame for frame in self._waiting if not isinstance(frame, AudioOutput))
         self._fleeting = sum(map(_fleeting_bytes, self._waiting))
 
@@ -178,12 +187,20 @@ class Outbox:
                     await self._connections.disconnect(self.connection_id)
                     return
                 if not self._under_way:
-                    self._under_way = [self._stamp(frame) for frame in self._next_batch()]
+                    self._under_way = [self._numbered(frame) for frame in self._next_batch()]
                 if not await self._send(self._under_way):
                     return
                 self._under_way = []
             self._arrived.clear()
             self._idle.set()
+
+    def _numbered(self, frame: ServerFrame) -> ServerFrame:
+        stamped = self._stamp(frame)
+        if isinstance(frame, AudioOutput):
+            self._sound.sent(stamped.seq or 0, _seconds(frame))
+        elif isinstance(frame, BargeIn):
+            self._sound.cut_sent(stamped.seq or 0)
+        return stamped
 
     async def _send(self, batch: list[ServerFrame]) -> bool:
         """Post frames until the outcome is known; False ends the outbox."""
@@ -223,10 +240,12 @@ class Outbox:
                 del self._waiting[index]
                 self._fleeting -= size
                 if isinstance(frame, AudioOutput):
+                    self._sound.dropped(_seconds(frame))
                     metrics.count(Count.DROPPED_AUDIO)
                 return
 
     def _forget(self) -> None:
+        self._sound.dropped(sum(map(_seconds, self._waiting)))
         self._waiting.clear()
         self._fleeting = 0
         self._lasting = _Lasting()
@@ -260,7 +279,9 @@ def is_retold(frame: ServerFrame) -> bool:
 
 def _seconds(frame: ServerFrame) -> float:
     """Return the seconds of sound in a frame."""
-    return len(frame.audio) * 3 / 4 / 2 / frame.rate if isinstance(frame, AudioOutput) else 0.0
+    if not isinstance(frame, AudioOutput):
+        return 0.0
+    return (len(frame.audio) * 3 // 4 - frame.audio.count("=", -2)) / 2 / frame.rate
 
 
 def _fleeting_bytes(frame: ServerFrame) -> int:

@@ -24,7 +24,7 @@ from shared.approvals import approval_frame
 from shared.messages import replaced_record
 from shared.record_positions import Marks
 from worker.conversation.audience import Audience
-from worker.conversation.barge_in import correct, cut_message
+from worker.conversation.barge_in import PlayedReports, correct, cut_message
 from worker.conversation.output_gate import OutputGate
 from worker.conversation.receipts import INPUT_WINDOW
 from worker.conversation.session_manager import Manager
@@ -37,6 +37,9 @@ client misses."""
 
 RETOLD_BYTES: Final = 4 * 1024 * 1024
 """Bytes that they take at most: half of what an outbox does."""
+
+PLAYED: Final = "played"
+"""A feature of the protocol, see ``worker.conversation.barge_in``."""
 
 _STORAGE_PAUSE: Final = frames.Pause(active=True, reason="storage")
 
@@ -68,6 +71,7 @@ class Output:
         self._marks = Marks(manager.record_of, lambda: manager.position)
         self._speech = Speech(self._marks)
         self._traces = traces or TurnTraces()
+        self._reports = PlayedReports(self._shorten)
         self._paused = False
 
     def register(self) -> None:
@@ -89,6 +93,16 @@ class Output:
         await correct(self._agent, message, cut.heard, replaces)
         for utterance in self._speech.corrected(message["tracking_id"], cut.heard, replaces):
             self._say(utterance)
+
+    def played(self, client_id: str, ack: frames.OutputAck) -> None:
+        """Take a client's account of what it has played, which counts after a barge-in."""
+        if (unplayed := self.audience.unplayed(client_id, ack)) is not None:
+            self._reports.take(client_id, unplayed)
+
+    def _shorten(self, unplayed: float) -> None:
+        """Have an answer corrected once more; the correction comes as the one before it did."""
+        self.audience.forget_sound()
+        self._agent.model.shorten(unplayed)  # type: ignore[attr-defined]  # one of worker.providers: its barge-in
 
     def greet(self, client_id: str, last_record: int | None) -> None:
         """Say ``ready``, and again what the client has not shown.
@@ -113,6 +127,7 @@ class Output:
             since=since,
             audio=audio_formats(self._agent.model),
             window=INPUT_WINDOW,
+            features=features(self._agent.model),
         )
         # Gated, because ``known`` and what is said again may be queued only.
         self.gate.put(ready, position, client_id)
@@ -152,6 +167,7 @@ class Output:
 
     def fall_silent(self) -> None:
         """Post nothing more, at once and for good."""
+        self._reports.forget()
         self.gate.close()
         self.audience.silence()
 
@@ -180,13 +196,21 @@ class Output:
         match utterance.way:
             case Way.AT_ONCE:
                 if isinstance(frame, frames.BargeIn):
-                    self.audience.drop_audio()
-                self.audience.send(frame)
+                    self._interrupt(frame)
+                else:
+                    self.audience.send(frame)
             case Way.IN_ORDER:
                 self.gate.put(frame, None)
             case Way.GATED:
                 position = self._manager.position if utterance.position is None else utterance.position
                 self.gate.put(frame, position)
+
+    def _interrupt(self, frame: frames.BargeIn) -> None:
+        self._reports.end()  # of a barge-in before this one
+        self.audience.drop_audio()
+        self.audience.send(frame)
+        if PLAYED in features(self._agent.model):
+            self._reports.begin(self.audience.listening)
 
     def _known(self, client_id: str) -> Known:
         return self._manager.inputs.get(client_id, Known())
@@ -194,6 +218,11 @@ class Output:
     def _pause(self, active: bool) -> None:  # noqa: FBT001 - a callback with one fact
         self._paused = active
         self.audience.send(msgspec.structs.replace(_STORAGE_PAUSE, active=active))
+
+
+def features(model: object) -> tuple[str, ...]:
+    """Return the optional parts of the protocol that a conversation with a model has."""
+    return (PLAYED,) if hasattr(model, "shorten") else ()
 
 
 def audio_formats(model: object) -> frames.AudioFormats | None:

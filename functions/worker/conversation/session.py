@@ -15,7 +15,7 @@ from segue import SegueError, SessionFenced
 from segue.wire import frames
 from segue.wire.claims import ClientAddress
 from segue.wire.delivery import Delivery
-from segue.wire.frames import AnswerInput, AudioInput, Bye, FrameError, Hello, ImageInput, TextInput
+from segue.wire.frames import AnswerInput, AudioInput, Bye, FrameError, Hello, ImageInput, OutputAck, TextInput
 from segue.wire.rate import FrameRate
 from shared.background import BackgroundTasks
 from shared.log import logger
@@ -176,6 +176,8 @@ class HostedSession:
             self._greet(client_id, frame.last_record if isinstance(frame, Hello) else None)
         if isinstance(frame, TextInput | AudioInput | ImageInput | AnswerInput):
             self._input.offer(client_id, frame)
+        elif isinstance(frame, OutputAck):
+            self._output.played(client_id, frame)
 
     def _greet(self, client_id: str, last_record: int | None) -> None:
         """Say ``ready``; while the session is opening, that waits until the agent has started."""

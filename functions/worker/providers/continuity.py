@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Final, cast
 
@@ -35,7 +36,7 @@ from worker.providers.connecting import Connector
 from worker.providers.counters import count
 from worker.providers.errors import Kind, ProviderError, ProviderRefusal, classify
 from worker.providers.event_pump import Ended, Pump
-from worker.providers.heard import AnswerPlayback, SpeechBegan, Spoken
+from worker.providers.heard import AnswerCut, AnswerPlayback, SpeechBegan, Spoken
 from worker.providers.reconnections import Reconnections
 from worker.providers.resampling import Edges
 from worker.providers.settings import Settings
@@ -81,6 +82,7 @@ class ContinuousModel(BidiModel, AudioCapable):
         self._connector = Connector(inner, settings.provider)
         self._activity = Activity(now)
         self._heard = AnswerPlayback(now)
+        self._shortened: deque[tuple[list[AnswerCut], float]] = deque()
         self._handles = resumption_handles.Handles(inner, settings.provider)
         self._on_connection: Callable[[], None] = lambda: None
         self._reconnections = Reconnections(now)
@@ -136,6 +138,18 @@ class ContinuousModel(BidiModel, AudioCapable):
         Source: https://github.com/aicc2025/sip-to-ai/pull/14, which found it by trying; Google's documents say nothing.
         """
         self._handles.forget()
+
+    def shorten(self, unplayed: float) -> None:
+        """Shorten what the last barge-in cut once more, if less was played than was taken to be.
+
+        The corrections come with the events, in their order, within half a second.
+
+        Args:
+            unplayed: Seconds of what had come by then that no client has played.
+        """
+        cuts, less = self._heard.shorten(unplayed)
+        if less:
+            self._shortened.append((cuts, less))
 
     def forget_connection(self) -> None:
         """Forget the provider's handle: the state behind it has content that must not be used any more."""
@@ -232,6 +246,8 @@ class ContinuousModel(BidiModel, AudioCapable):
             while True:
                 event, handle = await pump.next(timeout=QUIET_SECONDS / 3)
                 self._take_handle(handle)
+                for cut in await self._cut_again():
+                    yield cast("BidiOutputEvent", cut)
                 if event is None:
                     self._renew_if_due()
                 elif isinstance(event, Ended):
@@ -258,9 +274,20 @@ class ContinuousModel(BidiModel, AudioCapable):
     async def _forget_unplayed(self, event: Any) -> None:
         """Tell a provider that remembers what it generated how much of that was not heard."""
         truncate = getattr(self.inner, "truncate", None)
-        if truncate is not None and isinstance(event, BidiBargeInEvent) and (unplayed := self._heard.drop()):
+        if truncate is not None and isinstance(event, BidiBargeInEvent):
             with contextlib.suppress(Exception):  # of a connection that is lost: its stream ends, too
-                await truncate(unplayed)
+                await truncate(self._heard.drop())
+
+    async def _cut_again(self) -> list[AnswerCut]:
+        """Take the corrections that wait, and tell a provider that remembers."""
+        cuts: list[AnswerCut] = []
+        while self._shortened:
+            waiting, less = self._shortened.popleft()
+            cuts += waiting
+            if (truncate_more := getattr(self.inner, "truncate_more", None)) is not None:
+                with contextlib.suppress(Exception):  # as above
+                    await truncate_more(less)
+        return cuts
 
     def _connected(self) -> None:
         self._activity.began()

@@ -9,7 +9,8 @@ been played by then:
     played   ├──────────────┤                 if a client has played everything as soon as it came
     heard    [1, ][2, ]                       "told" if there is any, else the words that began within "played"
 
-``played`` is the most that can have been heard: clients hear everything a little later than it is sent.
+``played`` is the most that can have been heard: clients hear everything a little later than it is sent. A client that
+says how much it really was corrects once more, to less (``shorten``).
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ class AnswerCut(TypedEvent):
         return int(self["alike"])
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Answer:
     """One answer.
 
@@ -104,6 +105,23 @@ class _Answer:
             yield AnswerCut(recorded, self.recorded, sum(one.says(recorded) for one in later))
 
 
+@dataclass(slots=True)
+class _Interrupted:
+    """The answers that were being played at the last barge-in.
+
+    Attributes:
+        answers: In order.
+        sound: Seconds of sound that count as played.
+        dropped: Seconds after it that do not.
+        over: Whether there was sound again since.
+    """
+
+    answers: list[_Answer] = field(default_factory=list)
+    sound: float = 0.0
+    dropped: float = 0.0
+    over: bool = False
+
+
 class AnswerPlayback:
     """Follows one conversation's answers, as they are passed on to the agent.
 
@@ -120,6 +138,8 @@ class AnswerPlayback:
         self._sound = 0.0
         self._silent_at = 0.0
         self._answers: list[_Answer] = []
+        self._dropped = 0.0  # since the last sound that came
+        self._interrupted = _Interrupted(over=True)
 
     @property
     def unplayed(self) -> float:
@@ -130,6 +150,7 @@ class AnswerPlayback:
         """Drop what was not played; returns its seconds."""
         unplayed = self.unplayed
         self._sound -= unplayed
+        self._dropped += unplayed
         self._silent_at = self._now()
         return unplayed
 
@@ -155,18 +176,43 @@ class AnswerPlayback:
         if isinstance(event, BidiBargeInEvent):
             yield from self._cut()
 
+    def shorten(self, unplayed: float) -> tuple[list[AnswerCut], float]:
+        """Correct the answers that the last barge-in cut once more, if less of them was played than was taken to be.
+
+        Args:
+            unplayed: Seconds of what had come by then that were not played.
+
+        Returns:
+            The corrections, and by how many seconds that is less.
+        """
+        cut = self._interrupted
+        less = unplayed - cut.dropped
+        if less <= 0:
+            return [], 0.0
+        played = cut.sound - less
+        later = [*cut.answers, *(one for one in self._answers if one not in cut.answers)]
+        cuts: list[AnswerCut] = []
+        for number, answer in enumerate(cut.answers, 1):
+            if answer.ends > played or answer is cut.answers[-1]:
+                cuts += answer.cut(played, later[number:])
+        cut.sound, cut.dropped = played, unplayed
+        return cuts, less
+
     @property
     def _played(self) -> float:
         return self._sound - self.unplayed
 
     def _sounded(self, seconds: float) -> None:
         self._sound += seconds
+        self._dropped, self._interrupted.over = 0.0, True
         self._silent_at = max(self._silent_at, self._now()) + seconds
         if self._answers:
             self._answers[-1].ends = self._sound
 
     def _cut(self) -> Iterator[AnswerCut]:
         self.drop()
+        if self._interrupted.over:  # else told of twice: by the caller's speech, and by the response that it cut off
+            self._interrupted = _Interrupted(list(self._answers), self._sound, self._dropped)
         for number, answer in enumerate(self._answers, 1):
             # The newest also if all its sound was played: its words may go beyond that.
             if answer.recorded is None and (answer.ends > self._sound or answer is self._answers[-1]):

@@ -54,10 +54,12 @@ class ListeningRealtimeModel(OpenAIRealtimeModel):
         """Take what Strands' model takes."""
         super().__init__(**options)
         self._sounds: deque[_Sound] = deque(maxlen=SOUNDS)
+        self._truncated: deque[_Sound] = deque()
 
     async def start(self, *arguments: Any, **options: Any) -> None:
         """Connect; what was said on another connection cannot be truncated on this one."""
         self._sounds.clear()
+        self._truncated.clear()
         await super().start(*arguments, **options)
 
     async def truncate(self, unplayed: float) -> None:
@@ -66,19 +68,30 @@ class ListeningRealtimeModel(OpenAIRealtimeModel):
         Args:
             unplayed: Seconds of it that were not heard.
         """
-        while self._sounds and unplayed > 0:
-            sound = self._sounds.pop()
-            heard = max(0.0, sound.seconds - unplayed)
-            unplayed -= sound.seconds
-            await self._send_event(
-                {
-                    "type": "conversation.item.truncate",
-                    "item_id": sound.item_id,
-                    "content_index": sound.content_index,
-                    "audio_end_ms": int(heard * 1000),
-                }
-            )
-        self._sounds.clear()
+        self._truncated, self._sounds = self._sounds, deque(maxlen=SOUNDS)
+        await self.truncate_more(unplayed)
+
+    async def truncate_more(self, unplayed: float) -> None:
+        """Have the service forget more of what was truncated last.
+
+        Args:
+            unplayed: Seconds of what is left of it that were not heard.
+        """
+        for sound in reversed(self._truncated):
+            if unplayed <= 0:
+                return
+            lost = min(sound.seconds, unplayed)
+            sound.seconds -= lost
+            unplayed -= lost
+            if lost:
+                await self._send_event(
+                    {
+                        "type": "conversation.item.truncate",
+                        "item_id": sound.item_id,
+                        "content_index": sound.content_index,
+                        "audio_end_ms": int(sound.seconds * 1000),
+                    }
+                )
 
     def _convert_openai_event(self, openai_event: dict[str, Any], state: Any = None) -> Any:
         kind = openai_event.get("type")

@@ -10,6 +10,7 @@ from strands.bidi.types.events import BidiAudioDeltaEvent, BidiBargeInEvent
 from tests.support.provider_calls import Call, said
 from tests.support.waiting import eventually
 from worker.providers import AnswerCut
+from worker.providers.heard import NOTHING
 
 ALL = ["nova-sonic", "openai-realtime", "gemini-live"]
 HEARD_AFTER = ["nova-sonic", "openai-realtime"]
@@ -115,6 +116,18 @@ async def test_openai_is_told_how_much_of_its_speech_was_heard(new_fake, new_cal
     await begin(call, fake, 3)
     await interrupt(call)
     assert len(fake.mind.truncated) == 1, "the fake refuses more milliseconds than it has spoken"
+
+
+async def test_a_report_of_what_was_played_corrects_once_more(new_fake, new_call, storage):
+    fake = await new_fake("openai-realtime", pace=0.3)
+    call = await new_call(fake, storage)
+    await begin(call, fake, 3)
+    cut = await interrupt(call)
+    call.agent.model.shorten(60.0)
+    await eventually(lambda: call.of(AnswerCut)[-1] is not cut, 20)
+    again = call.of(AnswerCut)[-1]
+    assert (again.recorded, again.heard) == (cut.heard, NOTHING)
+    await eventually(lambda: len(fake.mind.truncated) == 2, 20)  # it is told as well
 
 
 async def test_what_an_ended_connection_said_may_be_spoken_over_on_the_next(new_fake, new_call, storage):

@@ -134,3 +134,71 @@ def test_after_a_barge_in_the_next_answer_begins_anew(talk):
 def test_what_was_typed_only_was_never_spoken(talk):
     talk.saw(SECOND, OVER)
     assert talk.cuts == []
+
+
+def shorten(talk, unplayed):
+    cuts, less = talk.heard.shorten(unplayed)
+    talk.cuts += [(cut.recorded, cut.heard) for cut in cuts]
+    return less
+
+
+def test_a_report_of_what_was_played_shortens_once_more(talk):
+    talk.says("one ", "two ", "three")
+    talk.now += 1.5
+    talk.saw(OVER)
+    assert shorten(talk, 2.2) == pytest.approx(0.7)
+    assert talk.cuts == [("one two three", "one two "), ("one two ", "one ")]
+
+
+@pytest.mark.parametrize("unplayed", [0.0, 1.0, 1.5])
+def test_a_report_never_lengthens(talk, unplayed):
+    talk.says("one ", "two ", "three")
+    talk.now += 1.5
+    talk.saw(OVER)
+    assert shorten(talk, unplayed) == 0
+    assert len(talk.cuts) == 1
+
+
+def test_a_report_that_comes_with_the_next_answer_is_about_the_one_that_was_cut(talk):
+    talk.says("one ", "two ", "three")
+    talk.now += 2.5
+    talk.saw(OVER)
+    talk.says("four ", "five")
+    shorten(talk, 3.0)
+    talk.now += 0.5
+    talk.saw(OVER)
+    assert talk.cuts == [("one two three", NOTHING), ("four five", "four ")]
+
+
+def test_an_answer_that_was_taken_to_be_played_is_cut_by_a_report(talk):
+    talk.says("one ", "two ")
+    talk.says("three")
+    talk.now += 2.5
+    talk.saw(OVER)
+    assert talk.cuts == []
+    shorten(talk, 1.5)
+    assert talk.cuts == [("three", NOTHING)], "of the first both words sound"
+    shorten(talk, 2.5)
+    assert talk.cuts[1:] == [("one two ", "one ")]
+
+
+def test_the_providers_account_counts_more_than_a_report(talk):
+    talk.says("One. ", "Two. ", "Three.")
+    talk.now += 2.5
+    talk.saw(Spoken("One."), Spoken("Two."), OVER)
+    shorten(talk, 2.9)
+    assert talk.cuts == [("One. Two. Three.", "One. Two.")]
+
+
+def test_a_barge_in_that_is_told_of_twice_is_one(talk):
+    talk.says("one ", "two ", "three")
+    talk.now += 1.5
+    talk.saw(OVER, OVER)
+    shorten(talk, 2.2)
+    assert talk.cuts[1:] == [("one two ", "one ")]
+
+
+def test_a_report_without_a_barge_in_changes_nothing(talk):
+    talk.says("one ", "two ")
+    assert shorten(talk, 5.0) == 5.0
+    assert talk.cuts == []
