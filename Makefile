@@ -1,7 +1,11 @@
 # `make help` says what there is. Everything runs from this folder and writes only into it.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
+<<<<<<< HEAD
 .PHONY: help setup local redeploy demo preflight smoke web quick test test-web coverage model lint format lock audit clean
+=======
+.PHONY: help setup local redeploy demo preflight smoke quick test coverage matrix model lint format lock audit clean
+>>>>>>> 7764aa1 (feat(segue): the library runs on Python 3.11 and Strands 1.58 and newer, and one module reaches what Strands keeps private)
 
 # Which Python makes the environments; empty: looked for (local/setup.sh).
 PYTHON ?=
@@ -19,6 +23,9 @@ SETTINGS ?=
 # Of `make smoke`: the deployment's address, a token (else SEGUE_TOKEN), and options such as SMOKE='--stack Segue-dev --long'.
 URL ?=
 SMOKE ?=
+# Of `make matrix`: releases of Strands (STRANDS=1.63.0: also the project's own tests) and interpreters; empty: the range.
+STRANDS ?=
+PYTHONS ?=
 
 VENV_STAMP := .venv/.stamp
 EMULATOR_STAMP := .emulator/.stamp
@@ -61,6 +68,9 @@ test-web: setup ## the tests of web/ alone: types, and the library's unit tests
 
 coverage: setup ## all tests, and which lines and branches they reach (takes half as long again)
 	@$(PYTEST) --cov --cov-report=term $(PYTEST_ARGS)
+
+matrix: setup ## the library on Python 3.11 to 3.14 and on each supported Strands; STRANDS=1.63.0 tries a new release
+	@.venv/bin/python -m tests.matrix $(if $(STRANDS),--strands $(STRANDS)) $(if $(PYTHONS),--python $(PYTHONS))
 
 model: setup ## search the Promela model of the guard exhaustively, find each of its mutants (needs spin and gcc)
 	@.venv/bin/python -m tests.model

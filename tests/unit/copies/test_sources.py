@@ -27,7 +27,7 @@ from segue.errors import SegueError, SessionExists, SessionNotFound
 from segue.history.fold import fold
 from segue.session.runtime import Runtime
 from segue.strands.file import file_stores
-from segue.strands.sources import SourceDamaged
+from segue.strands.layouts.sources import SourceDamaged
 from segue.strands.transfer import import_, portable
 from segue.strands.transfer_multi_agents import export_multi_agent, import_multi_agent
 from tests.support.fake_model import FakeModel, tool_call

@@ -41,7 +41,7 @@ def module_of(path: Path, root: Path) -> str:
     return ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
 
 
-ROOMS = ("storage", "lease", "journal", "history", "session", "strands", "admin", "testing/offline")
+ROOMS = ("storage", "lease", "journal", "history", "session", "strands", "strands/layouts", "admin", "testing/offline")
 
 
 def imported(path: Path) -> Iterator[str]:
@@ -102,9 +102,7 @@ def listed(page: str) -> list[str]:
     return [name for row in rows for name in row.split(", ")]
 
 
-@pytest.mark.parametrize(
-    "room", ["storage", "lease", "journal", "history", "session", "strands", "admin", "testing/offline"]
-)
+@pytest.mark.parametrize("room", ROOMS)
 def test_a_rooms_page_lists_its_modules_in_the_order_of_imports(room: str) -> None:
     folder = LIBRARY / "segue" / room
     page = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8")), clean=False)

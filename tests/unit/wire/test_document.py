@@ -15,8 +15,8 @@ from segue.wire.sender import SenderSettings
 from segue.wire.sequence import WINDOW
 
 DOCUMENT = (Path(__file__).parents[3] / "docs" / "protocol.md").read_text()
-CLIENT = typing.get_args(frames.ClientFrame.__value__)
-SERVER = typing.get_args(frames.ServerFrame.__value__)
+CLIENT = typing.get_args(frames.ClientFrame)
+SERVER = typing.get_args(frames.ServerFrame)
 SENDER = SenderSettings()
 EVERYWHERE = {"epoch", "seq", "trace"}
 EXAMPLES = re.findall(r"^([<>]) (.+)$", DOCUMENT.split("## Examples\n")[1].split("```")[1], re.MULTILINE)

@@ -16,8 +16,8 @@ from segue.wire.schema import document, render
 ROOT = Path(__file__).parents[3]
 KEPT = ROOT / "docs" / "protocol.asyncapi.json"
 PUBLISHED = ROOT / "node_modules" / "@asyncapi" / "specs" / "schemas" / "3.0.0.json"
-CLIENT = typing.get_args(frames.ClientFrame.__value__)
-SERVER = typing.get_args(frames.ServerFrame.__value__)
+CLIENT = typing.get_args(frames.ClientFrame)
+SERVER = typing.get_args(frames.ServerFrame)
 
 
 def test_the_document_is_what_the_code_says():

@@ -1,4 +1,4 @@
-"""The command line, ``segue``. Needs the extra of that name: ``pip install 'segue[cli]'``; no Lambda layer has it."""
+"""The command line, ``segue``. Needs the extra ``cli`` (docs/install.md); no Lambda layer has it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ def main() -> None:
     except ModuleNotFoundError as missing:
         if missing.name not in {"click", "rich"}:
             raise
-        sys.stderr.write("error: the command line needs click and rich: pip install 'segue[cli]'\n")
+        sys.stderr.write("error: the command line needs click and rich: pip install click rich\n")
         sys.exit(2)
     segue(prog_name="segue")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import platform
 from typing import Any
 
 import click
@@ -40,9 +42,33 @@ def _sentence(error: Exception) -> str:
     return f"{text}; check --profile, --region and --endpoint-url"
 
 
+def _version(ctx: click.Context, _option: click.Parameter, asked: bool) -> None:  # noqa: FBT001 - click passes it so
+    """Print the versions, and end."""
+    if not asked or ctx.resilient_parsing:
+        return
+    segue_version, strands = (_installed(package) for package in ("segue", "strands-agents"))
+    click.echo(f"segue {segue_version} (strands-agents {strands}, Python {platform.python_version()})")
+    ctx.exit()
+
+
+def _installed(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "of unknown version"
+
+
 @click.group(
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110, "show_default": True},
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_version,
+    help="Print the versions of Segue, Strands and Python.",
 )
 def segue() -> None:
     """Segue: conversations of real-time agents, each in exactly one hand at a time."""

@@ -17,7 +17,7 @@ from strands.types.exceptions import SessionException, SnapshotException, Storag
 from segue.cli.location import Place
 from segue.errors import SegueError, SessionNotFound, StorageRefused
 from segue.storage.file import make_private
-from segue.strands.sources import reading, session_file
+from segue.strands.layouts.sources import reading, session_file
 
 LAYOUTS = ("messages", "snapshot")
 """An object a message (``FileSessionManager``, ``S3SessionManager``), or one a session (``SnapshotSessionManager``)."""

@@ -8,17 +8,19 @@ import inspect
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias, TypeVar
 
 from websockets.typing import Subprotocol
 
 SUBPROTOCOL: Final = "segue.v1"
 BEARER: Final = "bearer."
 
+T = TypeVar("T")
+
 _TOKEN: Final = re.compile(r"[A-Za-z0-9._~+!#$%&'*^`|-]+")
 """Characters of a subprotocol (RFC 9110, section 5.6.2). A JWT is made of fewer."""
 
-type Supply[T] = T | Callable[[], T] | Callable[[], Awaitable[T]]
+Supply: TypeAlias = T | Callable[[], T] | Callable[[], Awaitable[T]]
 """A value, or a function that gets it for each connection."""
 
 
@@ -54,6 +56,6 @@ class Credentials:
         return headers, [Subprotocol(SUBPROTOCOL), Subprotocol(BEARER + token)]
 
 
-async def _supplied[T](supply: Supply[T] | None) -> T | None:
+async def _supplied(supply: Supply[T] | None) -> T | None:
     given = supply() if callable(supply) else supply
     return await given if inspect.isawaitable(given) else given

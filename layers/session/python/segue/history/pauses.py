@@ -20,9 +20,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from strands.agent.agent import Agent
-from strands.hooks.events import BeforeToolCallEvent
-
 from segue.history.fold import AgentHistory, Message
 from segue.history.repair import RepairReport, interrupted, repair, results_of, uses_of, without_blanks
 
@@ -91,25 +88,6 @@ def fit_to_use(stored: AgentHistory, *, can_resume: bool) -> FitHistory:
     internal = _with_results(stored.internal, pause.cut_off)
     cut_off = (*report.interrupted, *pause.cut_off)
     return FitHistory(messages, internal, replace(report, interrupted=cut_off, paused=tuple(pause.waiting)))
-
-
-def waits_for_answer(event: BeforeToolCallEvent) -> bool:
-    """Tell whether a hook of a tool call has asked a person, so that the tool does not run now."""
-    asked = getattr(event.agent, "_interrupt_state", None)
-    unanswered = [] if asked is None else [each for each in asked.interrupts.values() if each.response is None]
-    return any(event._interrupt_id(each.name) == each.id for each in unanswered)  # noqa: SLF001 - no public name
-
-
-def resume_own_message(agent: Agent) -> None:
-    """Let a restored pause name the message that the agent has, as it did when it began, and not a copy of it.
-
-    A redaction or an edit of that message then reaches both.
-    """
-    pending = agent._interrupt_state.pending_tool_execution  # noqa: SLF001 - no public name
-    tracking_id = None if pending is None else pending.assistant_message.get("tracking_id")
-    own = [message for message in agent.messages if tracking_id and message.get("tracking_id") == tracking_id]
-    if pending is not None and own:
-        pending.assistant_message = own[-1]
 
 
 def _repaired(

@@ -18,7 +18,7 @@ import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from segue.clock import Clock
 from segue.errors import JournalCorrupt, RecordTooLarge, SegueError, SessionFenced, StorageUnavailable
@@ -41,7 +41,7 @@ _FINAL = (SessionFenced, JournalCorrupt)
 """Failures after which this writer refuses every write."""
 
 
-type OnCommit = Callable[[int, float], None]
+OnCommit: TypeAlias = Callable[[int, float], None]
 """Takes the number of records that were committed, and the seconds that this took."""
 
 

@@ -8,13 +8,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from typing import Generic, TypeVarTuple
 
 from segue.journal.writer import OnCommit
 
 logger = logging.getLogger(__name__)
 
+Told = TypeVarTuple("Told")
 
-class Listeners[*Told]:
+
+class Listeners(Generic[*Told]):
     """Keeps callbacks, and calls them from any thread."""
 
     def __init__(self, of: str) -> None:

@@ -9,9 +9,12 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
 
 
-class SharedOpening[T]:
+class SharedOpening(Generic[T]):
     """One opening that several callers wait for. If all of them give up, what was opened is released."""
 
     def __init__(self, release: Callable[[T], None]) -> None:

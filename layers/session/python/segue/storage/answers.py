@@ -16,11 +16,13 @@ import re
 import zlib
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from segue.errors import SegueError, StorageRefused, StorageUnavailable
+
+Client = TypeVar("Client")
 
 OPERATIONS: Final = frozenset(
     {"GetItem", "UpdateItem", "Scan", "GetObject", "PutObject", "DeleteObjects", "ListObjectsV2"}
@@ -194,7 +196,7 @@ def _kinds(error: Exception) -> set[str]:
     return {kind.__name__ for kind in type(error).__mro__}
 
 
-def read_whole[Client](client: Client) -> Client:
+def read_whole(client: Client) -> Client:
     """Make a client of S3 or DynamoDB refuse truncated answers and proxies' pages, which would read as "not there".
 
     Returns:

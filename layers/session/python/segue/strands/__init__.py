@@ -1,5 +1,6 @@
-"""Session managers for Strands Agents. This is the only room that imports Strands' private names.
+"""Session managers for Strands Agents. ``private`` alone reaches Strands' private names.
 
+    private                    Strands' private names, and the check that the installed release has them
     errors                     errors that are Strands' ``SessionException`` too
     built_agent, stash         Strands' own state of an agent, besides its messages and its state
     seen_messages, held_messages    an agent's messages at the latest comparison, and their changes since
@@ -9,7 +10,9 @@
     multi_agents               Graphs and Swarms
     manager                    the hooks of a session manager
     s3, file                   the managers that users construct
-    carrier, sources, strands_json, transfer, transfer_multi_agents    to and from Strands' own layouts
+    transfer, transfer_multi_agents    to and from Strands' own layouts, whose parts are in ``layouts``
 
 A module imports only those above it, and ``segue.session`` and what is below that.
 """
+
+import segue.strands.private  # noqa: F401 - first: a release of Strands that lacks a name is refused in one line

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from strands.agent.agent import Agent
-from strands.types._snapshot import SNAPSHOT_SCHEMA_VERSION, Snapshot
 
 from segue.history.approvals import (
     DENIAL,
@@ -26,9 +25,9 @@ from segue.history.approvals import (
     waiting_tools,
     with_responses,
 )
-from segue.history.pauses import resume_own_message
 from segue.journal.redaction import without_reasons
 from segue.session.weak_references import WeakAgent
+from segue.strands.private import SNAPSHOT_SCHEMA_VERSION, Snapshot, resume_own_message
 
 Inputs = tuple[str, tuple[int, ...]] | None
 """A client and its inputs, whose effect a record is."""

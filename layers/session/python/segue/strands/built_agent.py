@@ -17,6 +17,7 @@ from strands.agent.conversation_manager import ConversationManager
 from strands.types.agent import LocalAgent
 
 from segue.history.approvals import without_unasked
+from segue.strands.private import invocations_of, is_started, see_that_no_task_is_tracked
 
 logger = logging.getLogger(__name__)
 
@@ -81,25 +82,19 @@ def held_still(agent: LocalAgent, *, in_turn: bool) -> Iterator[None]:
         RuntimeError: The agent is started, in a turn, or has tools that run in the background.
     """
     name = f"agent {agent.agent_id!r}"
-    if getattr(agent, "_started", False):
+    if is_started(agent):
         raise RuntimeError(f"{name} is started: stop it before its session is rewound")
     if not isinstance(agent, Agent):
         yield
         return
-    invocations = agent._concurrency  # noqa: SLF001 - there is no public name for "a turn runs"
-    if in_turn or not invocations.try_acquire_lock():
+    invocations = invocations_of(agent)
+    if in_turn or not invocations.try_acquire():
         raise RuntimeError(f"{name} is in the middle of a turn: let that end before its session is rewound")
     try:
-        _see_that_no_task_is_tracked(agent, name)
-        yield
-    finally:
-        invocations.release_lock()
-
-
-def _see_that_no_task_is_tracked(agent: Agent, name: str) -> None:
-    """Make the checks of ``load_snapshot`` before anything is changed."""
-    if (tasks := agent._background_tasks) is not None:  # noqa: SLF001 - no public name
         try:
-            tasks.assert_can_load_snapshot()
+            see_that_no_task_is_tracked(agent)
         except RuntimeError as error:
             raise RuntimeError(f"{name} has background tasks: let them end before its session is rewound") from error
+        yield
+    finally:
+        invocations.release()

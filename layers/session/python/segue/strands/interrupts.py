@@ -19,6 +19,7 @@ from strands.hooks.events import BeforeToolCallEvent, BeforeToolsEvent
 from strands.types.agent import LocalAgent
 
 from segue.strands.errors import VoiceCannotPause
+from segue.strands.private import callbacks_of, function_of, interventions_of
 
 _LOADS_ATTRIBUTE = frozenset({"LOAD_ATTR", "LOAD_METHOD"})
 _KNOWS_VOICE = frozenset({"BidiAgent"})
@@ -39,17 +40,17 @@ def _interrupting(agent: Any, *, in_tool: bool) -> Iterator[str]:
     """Name hooks and tools that interrupt an agent, those of agents that are its tools included."""
     kinds = [BeforeToolCallEvent, BeforeToolsEvent] if in_tool else [BeforeToolCallEvent]
     for kind in kinds:
-        for entry in agent.hooks._registered_callbacks.get(kind, ()):  # noqa: SLF001 - an event is needed otherwise
-            if _interrupts(entry.callback):
-                yield f"hook {_name(entry.callback)}"
-    for handler in agent._intervention_registry.handlers if in_tool else ():  # noqa: SLF001 - no public name
+        for callback in callbacks_of(agent, kind):
+            if _interrupts(callback):
+                yield f"hook {_name(callback)}"
+    for handler in interventions_of(agent) if in_tool else ():
         if _mentions(handler.before_tool_call, "Confirm"):
             yield f"intervention {handler.name!r}"
     for name, tool in agent.tool_registry.registry.items():
         inner = getattr(tool, "agent", None)
         if isinstance(inner, Agent):
             yield from (f"tool {name!r} ({found})" for found in _interrupting(inner, in_tool=True))
-        elif _interrupts(getattr(tool, "_tool_func", None)):
+        elif _interrupts(function_of(tool)):
             yield f"tool {name!r}"
 
 

@@ -45,7 +45,7 @@ from segue.history.approvals import denials
 from segue.history.damage import deepest
 from segue.history.fold import AgentHistory, History, Message, apply, fold
 from segue.history.messages import kept_by_model, messages_of
-from segue.history.pauses import fit_to_use, waits_for_answer
+from segue.history.pauses import fit_to_use
 from segue.history.points import Point, point_at, points_of
 from segue.history.repair import RepairReport, fit
 from segue.history.tool_uses import forget, remember, remembered
@@ -58,6 +58,7 @@ from segue.strands.built_agent import AgentAsBuilt
 from segue.strands.errors import SessionStorageRefused
 from segue.strands.interrupts import refuse_interrupts
 from segue.strands.multi_agents import MultiAgents
+from segue.strands.private import waits_for_answer
 from segue.strands.recorder import AgentRecorder, rewind_record
 from segue.strands.recorders import Recorders
 

@@ -9,18 +9,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, Self
+from typing import Any, ParamSpec, Self, TypeVar
 
 import msgspec
 from strands.agent.agent import Agent
 from strands.agent.agent_result import AgentResult
-from strands.types._snapshot import SNAPSHOT_SCHEMA_VERSION, Snapshot
 from strands.types.agent import LocalAgent
 
 from segue.errors import ValueRefused
 from segue.history.fold import AgentHistory, Message
 from segue.history.messages import OwnMessages, copy_of
-from segue.history.pauses import FitHistory, PauseNote, resume_own_message
+from segue.history.pauses import FitHistory, PauseNote
 from segue.history.repair import is_dispatch, results_of
 from segue.history.tool_uses import ToolUse, ToolUses
 from segue.journal.encoder import json_bytes, without_refused
@@ -31,9 +30,20 @@ from segue.session.weak_references import WeakAgent, weakly
 from segue.strands.approvals import Approvals
 from segue.strands.built_agent import AgentAsBuilt, accepted_by, held_still, internal_of
 from segue.strands.held_messages import RECENT, HeldMessages, Inputs
+from segue.strands.private import (
+    SNAPSHOT_SCHEMA_VERSION,
+    Snapshot,
+    invocations_of,
+    is_started,
+    resume_own_message,
+    state_version,
+)
 from segue.strands.stash import StashRecorder
 
 Append = Callable[..., int]
+
+P = ParamSpec("P")
+T = TypeVar("T")
 _MESSAGES = frozenset({"message", "update", "redact"})
 
 _BEGINNING = 8
@@ -43,7 +53,7 @@ _WHOLE = frozenset({"state", "internal"})
 """Kinds whose records are refused as a whole: a record with a part of the data would be useless."""
 
 
-def _locked[**P, T](method: Callable[P, T]) -> Callable[P, T]:
+def _locked(method: Callable[P, T]) -> Callable[P, T]:
     """Let one thread at a time into a recorder."""
 
     @functools.wraps(method)
@@ -313,8 +323,8 @@ class AgentRecorder:
         if self.gone or thread is None or thread is threading.current_thread() or not thread.is_alive():
             return False
         if isinstance(self.agent, Agent):
-            return self.agent._concurrency._invocation_lock.locked()  # noqa: SLF001 - nothing else says so
-        return bool(getattr(self.agent, "_started", False))
+            return invocations_of(self.agent).running
+        return is_started(self.agent)
 
     @_locked
     def state(self) -> None:
@@ -489,15 +499,15 @@ class AgentRecorder:
         ]
 
     def _tell(self, refused: ValueRefused) -> None:
-        talking = not self.gone and bool(getattr(self.agent, "_started", False))
+        talking = not self.gone and is_started(self.agent)
         self._refuse(self.agent_id, refused, remember=not talking)  # an error in a hook would end the conversation
 
     def _state_version(self) -> tuple[object, object]:
         """The state, held so that no other object is taken for it, and how often it was changed."""
         state = self._state
         # Strands counts changes; should it stop doing so, comparing the content does as well, only slower.
-        version = getattr(state, "_get_version", None)
-        return state, version() if version is not None else json_bytes(state.get())
+        version = state_version(state)
+        return state, json_bytes(state.get()) if version is None else version
 
 
 def asked(model: Any, name: str, *arguments: Any) -> Any:

@@ -13,27 +13,16 @@ wanted (docs/rfcs/0018).
 from __future__ import annotations
 
 from collections.abc import Container, Coroutine
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from strands.types.agent import LocalAgent
 
 from segue.history.fold import AgentHistory, Message
-
-if TYPE_CHECKING:
-    from strands._context_manager.stash import Stash
+from segue.strands.private import stash_of
 
 _T = TypeVar("_T")
 
 _ABSENT = object()
-
-
-def stash_of(agent: LocalAgent) -> Stash | None:
-    """The agent's stash, if it has one that is in this process's memory only."""
-    context_manager = getattr(agent, "context_manager", None)
-    if context_manager is None or context_manager.stash is None or context_manager.stash_is_durable:
-        return None
-    stash: Stash = context_manager.stash
-    return stash
 
 
 class StashRecorder:

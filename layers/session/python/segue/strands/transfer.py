@@ -21,7 +21,6 @@ from typing import Any, Literal
 from strands.agent.conversation_manager import SlidingWindowConversationManager
 from strands.session.repository_session_manager import RepositorySessionManager
 from strands.session.session_manager import SessionManager
-from strands.types._snapshot import SNAPSHOT_SCHEMA_VERSION, Snapshot
 
 from segue.errors import JournalCorrupt, SessionExists, SessionNotFound
 from segue.history.fold import AgentHistory, Message, fold
@@ -30,9 +29,18 @@ from segue.history.points import as_redacted
 from segue.history.repair import uses_of
 from segue.journal.message_shape import id_of
 from segue.journal.records import Record
-from segue.strands.carrier import CarryingAgent, carrying_agent, carrying_bidi_agent
-from segue.strands.sources import agent_file, message_file, messages_of, object_of, reading, snapshot_file, whole
-from segue.strands.strands_json import carried
+from segue.strands.layouts.carrier import CarryingAgent, carrying_agent, carrying_bidi_agent
+from segue.strands.layouts.sources import (
+    agent_file,
+    message_file,
+    messages_of,
+    object_of,
+    reading,
+    snapshot_file,
+    whole,
+)
+from segue.strands.layouts.strands_json import carried
+from segue.strands.private import SNAPSHOT_SCHEMA_VERSION, Snapshot
 
 Kind = Literal["Agent", "BidiAgent"]
 """Which of Strands' agents a history belongs to: their layouts differ in what is kept beside the messages."""
@@ -116,7 +124,7 @@ def export(
     """Write an agent's history into a Strands session that does not have that agent yet.
 
     If this fails midway, the target has a part of it: delete that and try again. What Strands' encoding cannot carry
-    is changed to what it can (see ``segue.strands.strands_json``), and named.
+    is changed to what it can (see ``segue.strands.layouts.strands_json``), and named.
 
     Args:
         moving: What moves.

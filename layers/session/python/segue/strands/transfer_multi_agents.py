@@ -25,9 +25,9 @@ from strands.types.session import encode_bytes_values
 from segue.errors import SessionExists, SessionNotFound
 from segue.journal.records import Record
 from segue.journal.values import from_json
-from segue.strands.carrier import CarryingMultiAgent
-from segue.strands.sources import SourceDamaged, reading, snapshot_file
-from segue.strands.strands_json import carried
+from segue.strands.layouts.carrier import CarryingMultiAgent
+from segue.strands.layouts.sources import SourceDamaged, reading, snapshot_file
+from segue.strands.layouts.strands_json import carried
 
 
 def import_multi_agent(source: SessionManager[Any], multi_agent_id: str) -> list[Record]:

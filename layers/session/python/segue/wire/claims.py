@@ -14,12 +14,12 @@ x-segue-claims-token: <claims_token>
 409  draining, no room, or it cannot be prepared: ask another         403  the token is not this worker's
 """
 
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import Struct
 
-type Reason = Literal["no-holder", "handoff", "unreachable"]
+Reason: TypeAlias = Literal["no-holder", "handoff", "unreachable"]
 """Reason of a claim: the session has no holder; its holder drains; its holder's address does not answer."""
 
 

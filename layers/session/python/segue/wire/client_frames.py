@@ -1,7 +1,7 @@
 """Frames of a client. Each may carry `trace`, a W3C traceparent: the work that it belongs to."""
 
 from collections.abc import Collection, Sequence
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, TypeAlias
 
 from msgspec import Meta, Struct
 
@@ -239,5 +239,7 @@ def _within(value: Any) -> Collection[Any]:
     return value if isinstance(value, list) else ()
 
 
-type ClientFrame = Hello | TextInput | AudioInput | ImageInput | AnswerInput | OutputAck | HistoryRequest | Ping | Bye
-type InputFrame = TextInput | AudioInput | ImageInput | AnswerInput
+ClientFrame: TypeAlias = (
+    Hello | TextInput | AudioInput | ImageInput | AnswerInput | OutputAck | HistoryRequest | Ping | Bye
+)
+InputFrame: TypeAlias = TextInput | AudioInput | ImageInput | AnswerInput

@@ -11,7 +11,7 @@ from segue.wire.codes import FrameError
 from segue.wire.fields import MAX_FRAME_BYTES, MAX_NUMBER
 from segue.wire.server_frames import Pong, ServerFrame
 
-_CLIENT_TYPES: Final = frozenset(frame.__struct_config__.tag for frame in get_args(ClientFrame.__value__))
+_CLIENT_TYPES: Final = frozenset(frame.__struct_config__.tag for frame in get_args(ClientFrame))
 _client_decoder: Final[msgspec.json.Decoder[ClientFrame]] = msgspec.json.Decoder(ClientFrame)
 _server_decoder: Final[msgspec.json.Decoder[ServerFrame]] = msgspec.json.Decoder(ServerFrame)
 _array_decoder: Final = msgspec.json.Decoder(list[msgspec.Raw])

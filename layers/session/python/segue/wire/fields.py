@@ -1,7 +1,7 @@
 """Limits of the fields of frames, and of a frame's size."""
 
 import binascii
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, TypeAlias
 
 from msgspec import Meta
 
@@ -27,19 +27,19 @@ MAX_RESPONSE_DEPTH: Final = 32
 TRACEPARENT: Final = r"\A(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}\Z"
 """W3C Trace Context, section 3.2: version, trace id, parent id, flags; neither id is all zeros."""
 
-type Seq = Annotated[int, Meta(ge=1, le=MAX_NUMBER)]
-type Count = Annotated[int, Meta(ge=0, le=MAX_NUMBER)]
-type RecordOrNone = Annotated[int, Meta(ge=-1, le=MAX_NUMBER)]
+Seq: TypeAlias = Annotated[int, Meta(ge=1, le=MAX_NUMBER)]
+Count: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_NUMBER)]
+RecordOrNone: TypeAlias = Annotated[int, Meta(ge=-1, le=MAX_NUMBER)]
 """A record's number, -1 for none yet."""
-type Base64 = Annotated[str, Meta(extra_json_schema={"contentEncoding": "base64"})]
-type ClientId = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9._-]{1,64}\Z")]
-type Trace = Annotated[str, Meta(pattern=TRACEPARENT)]
-type Modality = Literal["voice", "text"]
-type MediaType = Literal["image/jpeg", "image/png", "image/webp", "image/gif"]
-type Role = Literal["user", "assistant"]
-type ToolStatus = Literal["started", "success", "error"]
-type LineKind = Literal["transcript", "text", "tool", "image"]
-type ApprovalStatus = Literal["asked", "answered", "denied", "expired", "withdrawn"]
+Base64: TypeAlias = Annotated[str, Meta(extra_json_schema={"contentEncoding": "base64"})]
+ClientId: TypeAlias = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9._-]{1,64}\Z")]
+Trace: TypeAlias = Annotated[str, Meta(pattern=TRACEPARENT)]
+Modality: TypeAlias = Literal["voice", "text"]
+MediaType: TypeAlias = Literal["image/jpeg", "image/png", "image/webp", "image/gif"]
+Role: TypeAlias = Literal["user", "assistant"]
+ToolStatus: TypeAlias = Literal["started", "success", "error"]
+LineKind: TypeAlias = Literal["transcript", "text", "tool", "image"]
+ApprovalStatus: TypeAlias = Literal["asked", "answered", "denied", "expired", "withdrawn"]
 
 
 def to_base64(raw: bytes) -> str:

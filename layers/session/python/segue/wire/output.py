@@ -14,14 +14,16 @@ holder has sent the missing frames again: otherwise it would be shown out of ord
 
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias, TypeVar
 
 import msgspec
 
 from segue.wire.frames import Approval, Pause, Ready, ServerFrame, TextOutput, Tool, Transcript
 from segue.wire.memory import kept_bytes
 
-type Key = tuple[int, str, str]
+Key: TypeAlias = tuple[int, str, str]
+
+F = TypeVar("F", bound=ServerFrame)
 
 
 class OutputNumbering:
@@ -32,7 +34,7 @@ class OutputNumbering:
         self._epoch = epoch
         self._last: defaultdict[str, int] = defaultdict(int)
 
-    def stamp[F: ServerFrame](self, client_id: str, frame: F) -> F:
+    def stamp(self, client_id: str, frame: F) -> F:
         """Return the frame with the epoch and the client's next number.
 
         Stamp when the frame is certain to be sent and in the order of sending: after the output gate. A number that is

@@ -27,7 +27,7 @@ BATCH: Final = "Batch"
 def document() -> dict[str, Any]:
     """The whole AsyncAPI document, seen from the server: it receives client frames and sends server frames."""
     client, server = _names(ClientFrame), _names(ServerFrame)
-    schemas = _schemas((*get_args(ClientFrame.__value__), *get_args(ServerFrame.__value__)))
+    schemas = _schemas((*get_args(ClientFrame), *get_args(ServerFrame)))
     schemas[BATCH] = {
         "title": BATCH,
         "description": "Several frames that waited for the same sending, in order.",
@@ -71,7 +71,7 @@ def render() -> str:
 
 
 def _names(frames: Any) -> tuple[str, ...]:
-    return tuple(frame.__name__ for frame in get_args(frames.__value__))
+    return tuple(frame.__name__ for frame in get_args(frames))
 
 
 def _operation(action: str, summary: str, names: Iterable[str]) -> dict[str, Any]:

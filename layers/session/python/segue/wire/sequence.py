@@ -13,17 +13,19 @@ from what the journal contains (`Known`), so that nothing between the two has to
 """
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from segue.lease.item import Known
 from segue.wire.codes import FrameError
+
+T = TypeVar("T")
 
 WINDOW: Final = 256
 """Frames after the first missing number that a receiver keeps, 25 s of audio at 100 ms a frame; any beyond are
 refused."""
 
 
-class Receiver[T]:
+class Receiver(Generic[T]):
     """Puts one client's input in order and drops repeats.
 
     It knows what it has handed on, which is more than what is durable: acknowledge from the journal, not from here.

@@ -1,6 +1,6 @@
 """Frames of the server: of a session's holder, and in few cases of the gateway itself."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
 from msgspec import Meta, Struct
@@ -293,7 +293,7 @@ class Pong(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="pon
     """The answer to `Ping`."""
 
 
-type ServerFrame = (
+ServerFrame: TypeAlias = (
     Ready
     | InputAck
     | Received
@@ -311,7 +311,7 @@ type ServerFrame = (
     | Error
     | Pong
 )
-type JournalFrame = Transcript | TextOutput | Tool | Approval
+JournalFrame: TypeAlias = Transcript | TextOutput | Tool | Approval
 
 
 def error_frame(code: str, message: str | None = None, *, retryable: bool | None = None) -> Error:

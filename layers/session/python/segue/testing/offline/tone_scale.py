@@ -4,6 +4,8 @@ For development and tests. Note `k` is a tone of `k` times 40 Hz that lasts 25 m
 without a click, and none leaks into the measure of another.
 """
 
+from __future__ import annotations
+
 import math
 import sys
 import zlib

@@ -16,7 +16,8 @@ from strands.bidi.models import BidiModel
 from strands.hooks.registry import HookOrder, HookRegistry
 from strands.multiagent.base import MultiAgentBase
 from strands.session.session_manager import SessionManager
-from strands.types._snapshot import Snapshot
+
+from segue.strands.private import Snapshot
 
 
 class _NoModel(BidiModel):
