@@ -1,11 +1,7 @@
 # `make help` says what there is. Everything runs from this folder and writes only into it.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-<<<<<<< HEAD
-.PHONY: help setup local redeploy demo preflight smoke web quick test test-web coverage model lint format lock audit clean
-=======
-.PHONY: help setup local redeploy demo preflight smoke quick test coverage matrix model lint format lock audit clean
->>>>>>> 7764aa1 (feat(segue): the library runs on Python 3.11 and Strands 1.58 and newer, and one module reaches what Strands keeps private)
+.PHONY: help setup local redeploy demo preflight smoke web quick test test-web coverage matrix model lint format lock audit clean
 
 # Which Python makes the environments; empty: looked for (local/setup.sh).
 PYTHON ?=

@@ -133,12 +133,19 @@ def test_a_class_name_stands_once() -> None:
     assert {name: found for name, found in places.items() if len(found) > 1} == {}
 
 
-def test_only_one_room_imports_what_strands_keeps_private() -> None:
-    private = re.compile(r"strands\.(?:.*\.)?_\w+")
-    found = {
-        str(path.relative_to(ROOT)): sorted(name for name in imported(path) if private.fullmatch(name))
-        for path in sources("layers/session")
-        if "segue/strands/" not in str(path)
-    }
+PRIVATE = "layers/session/python/segue/strands/private.py"
 
+
+def test_only_one_module_reaches_what_strands_keeps_private() -> None:
+    name = re.compile(r"strands\.(?:.*\.)?_\w+")
+    attribute = re.compile(
+        r"\.(_concurrency|_background_tasks|_interrupt_state|_intervention_registry|_interrupt_id)\b"
+    )
+    found = {}
+    for path in sources("layers/session"):
+        private = [one for one in imported(path) if one.startswith("strands.") and name.fullmatch(one)]
+        private += attribute.findall(path.read_text(encoding="utf-8"))
+        found[str(path.relative_to(ROOT))] = sorted(private)
+
+    assert len(found.pop(PRIVATE)) > 5
     assert {path: names for path, names in found.items() if names} == {}

@@ -80,7 +80,7 @@ def _is_there(name: str) -> bool:
     return True
 
 
-def _check() -> None:
+def check() -> None:
     """Refuse a release of Strands that lacks a name.
 
     Raises:
@@ -97,7 +97,7 @@ def _check() -> None:
     raise ImportError(f"strands-agents {version} lacks {', '.join(lacking)}: pip install '{RANGE}', or a newer segue")
 
 
-_check()
+check()
 
 from strands.types._snapshot import SNAPSHOT_SCHEMA_VERSION, Snapshot  # noqa: E402 - after the check, which names it
 
@@ -119,7 +119,7 @@ class Invocations:
 
     @property
     def running(self) -> bool:
-        """Whether a turn runs, or is kept from beginning."""
+        """True while a turn runs, or is kept from beginning."""
         return bool(self._controller._invocation_lock.locked())  # noqa: SLF001 - nothing else says so
 
 
