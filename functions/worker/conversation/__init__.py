@@ -9,6 +9,7 @@
     images            images under way
     receipts          telling clients what has arrived
     audio_replay      audio that no transcript has answered yet
+    silence           silence that clients mark, given to the model
     input             from frames to the agent
     barge_in          shortening an interrupted answer to what was heard
     output_gate       journal content leaves when it is durable

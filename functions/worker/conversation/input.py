@@ -3,6 +3,7 @@
 Text is the effect of one frame: it is recorded inside ``manager.taking``. Audio has no record of its own: when a user's
 transcript is recorded, that record carries the audio heard since the last one. When the model's connection restarts,
 what no transcript has answered is given to the new one, before anything newer (``worker.conversation.audio_replay``).
+While nothing is said, the model is given the silence that clients mark (``worker.conversation.silence``).
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from worker.conversation.images import UnfinishedImages
 from worker.conversation.intake import Intake, Said
 from worker.conversation.receipts import Receipts
 from worker.conversation.session_manager import Manager
+from worker.conversation.silence import PIECE_SECONDS, MarkedSilence
 from worker.conversation.turn_boundary import TurnBoundary
 from worker.telemetry.metrics import Count, metrics
 
@@ -90,6 +92,7 @@ class Input:
         self.receipts = Receipts(self._intake.progress, output.confirm)
         self._images = UnfinishedImages()
         self._unanswered = Unanswered()
+        self._silence = MarkedSilence(_now)
         self._answered: dict[str, list[int]] = {}
         self._giving: Said | None = None
         self._feeder: asyncio.Task[Any] | None = None
@@ -121,12 +124,14 @@ class Input:
     def forget(self, client_id: str) -> None:
         """Free what is kept for a client that has left for good; what it said in its turn counts all the same."""
         self.receipts.forget(client_id)
+        self._silence.forget(client_id)
         self._intake.forget(client_id)
         self._intake.skipped(client_id, *self._images.forget(client_id))
 
     def leave_to_successor(self) -> None:
         """Forget what the agent was not given yet and its client will send again."""
         self._intake.forget_numbered()
+        self._silence.clear()
 
     def settle(self) -> None:
         """Record and acknowledge input that will get no answer: silence, and skipped numbers."""
@@ -141,7 +146,7 @@ class Input:
         """Give the agent what was said, one input at a time, until cancelled."""
         self._feeder = asyncio.current_task()
         while True:
-            said = await self._intake.next()
+            said = await self._next()
             for client_id in self._intake.relieved():
                 self._output.ask_again(client_id, *self._intake.progress(client_id))
             try:
@@ -155,6 +160,25 @@ class Input:
             if isinstance(said.frame, TextInput | ImageInput | AnswerInput) and said.frame.seq is not None:
                 self._output.acknowledge(said.client_id)
 
+    async def _next(self) -> Said:
+        """Return the next input. While there is none, the model is given the silence that clients mark."""
+        while True:
+            try:
+                async with asyncio.timeout(self._silence.due()):
+                    return await self._intake.next()
+            except TimeoutError:
+                if self._silence.take():
+                    await self._give_silence()
+
+    async def _give_silence(self) -> None:
+        self._refused = False
+        pcm = bytes(2 * int(self._rate * PIECE_SECONDS))
+        try:
+            await self._agent.send(AudioDelta(format="pcm", source={"bytes": pcm}))
+        except Exception:
+            if not await self._restarts():
+                raise
+
     async def _give(self, said: Said) -> None:
         frame = said.frame
         if said.refusal is not None:
@@ -167,7 +191,9 @@ class Input:
         if isinstance(frame, ImageInput):
             await self._give_image(said, frame)
         elif isinstance(frame, AudioInput) and not frame.audio:
-            self._keep(said.client_id, frame)  # given up by its client: only its number counts
+            self._keep(said.client_id, frame)  # a marker, or given up by its client: only its number counts
+            if frame.silence and isinstance(self._agent.model, AudioCapable):
+                self._silence.marked(said.client_id)
         elif isinstance(frame, AudioInput):
             await self._give_audio(said, frame)
         elif not frame.text.strip():
@@ -212,6 +238,7 @@ class Input:
 
     async def _give_audio(self, said: Said, frame: AudioInput) -> None:
         pcm = frame.pcm
+        self._silence.sounded(said.client_id)
         self._giving, self._refused = said, False
         self._turn.traces.heard(frame.trace)
         try:

@@ -39,7 +39,8 @@ RETOLD_BYTES: Final = 4 * 1024 * 1024
 """Bytes that they take at most: half of what an outbox does."""
 
 PLAYED: Final = "played"
-"""A feature of the protocol, see ``worker.conversation.barge_in``."""
+SILENCE: Final = "silence"
+"""Features of the protocol, see ``worker.conversation.barge_in`` and ``silence``."""
 
 _STORAGE_PAUSE: Final = frames.Pause(active=True, reason="storage")
 
@@ -222,7 +223,8 @@ class Output:
 
 def features(model: object) -> tuple[str, ...]:
     """Return the optional parts of the protocol that a conversation with a model has."""
-    return (PLAYED,) if hasattr(model, "shorten") else ()
+    known = {PLAYED: hasattr(model, "shorten"), SILENCE: isinstance(model, AudioCapable)}
+    return tuple(feature for feature, has in known.items() if has)
 
 
 def audio_formats(model: object) -> frames.AudioFormats | None:
