@@ -1,15 +1,15 @@
-"""The worker's settings, read once at the start from environment variables.
-
-Every variable that is missing or malformed is named in one error, so that a wrong deployment is put right in one go.
-"""
+"""The worker's settings, read once at the start from environment variables."""
 
 from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct, field, structs
+
+from segue.environment import EnvironmentInvalid, read_environment
 
 METADATA_TIMEOUT_SECONDS = 2.0
 """The ECS agent answers from the same host in milliseconds; longer means that something is wrong."""
@@ -19,9 +19,8 @@ class EnvironmentProblem(Exception):  # noqa: N818 - it names a situation for th
     """The process cannot run with these variables. The text names each one."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Environment:
-    """The process's environment.
+class Environment(Struct, frozen=True, kw_only=True):
+    """The process's environment: the field ``lock_table`` is SEGUE_LOCK_TABLE.
 
     Attributes:
         stage: Deployment stage, for log lines.
@@ -36,7 +35,7 @@ class Environment:
         worker_endpoint: The whole address to advertise (``http://host:port``), for a worker behind a port mapping or a
             proxy; None to put it together from ``worker_host`` and the port.
         bind_host: The address to listen on.
-        port: The port to listen on, 0 for any free one.
+        port: The port to listen on (SEGUE_WORKER_PORT), 0 for any free one.
         capacity: Sessions at once.
         lease_seconds: How long a silent holder keeps a session.
         heartbeat_seconds: How often a holder shows that it lives.
@@ -53,18 +52,18 @@ class Environment:
     claims_queue_url: str
     bucket: str
     management_endpoint: str
-    worker_id: str
-    worker_version: str
-    worker_host: str | None
-    worker_endpoint: str | None
-    bind_host: str
-    port: int
-    capacity: int
-    lease_seconds: float
-    heartbeat_seconds: float
-    linger_seconds: float
-    retention_days: int
-    metrics_seconds: float
+    worker_id: str = field(default_factory=lambda: f"worker-{secrets.token_hex(6)}")
+    worker_version: str = "0"
+    worker_host: str | None = None
+    worker_endpoint: str | None = None
+    bind_host: str = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0)] = field(default=0, name="worker_port")
+    capacity: Annotated[int, Meta(ge=1)] = 40
+    lease_seconds: Annotated[float, Meta(ge=0.5)] = 10.0
+    heartbeat_seconds: Annotated[float, Meta(ge=0.1)] = 3.0
+    linger_seconds: Annotated[float, Meta(ge=0.0)] = 60.0
+    retention_days: Annotated[int, Meta(ge=1)] = 365
+    metrics_seconds: Annotated[float, Meta(ge=0.1)] = 60.0
     check_model: bool = False
 
     @classmethod
@@ -77,66 +76,15 @@ class Environment:
         Raises:
             EnvironmentProblem: Variables are missing or malformed; the text names all of them.
         """
-        reader = _Reader(os.environ if variables is None else variables)
-        environment = cls(
-            stage=reader.text("SEGUE_STAGE"),
-            lock_table=reader.text("SEGUE_LOCK_TABLE"),
-            connections_table=reader.text("SEGUE_CONNECTIONS_TABLE"),
-            claims_queue_url=reader.text("SEGUE_CLAIMS_QUEUE_URL"),
-            bucket=reader.text("SEGUE_BUCKET"),
-            management_endpoint=reader.text("SEGUE_MANAGEMENT_ENDPOINT").rstrip("/"),
-            worker_id=reader.text("SEGUE_WORKER_ID", f"worker-{secrets.token_hex(6)}"),
-            worker_version=reader.text("SEGUE_WORKER_VERSION", "0"),
-            worker_host=reader.text("SEGUE_WORKER_HOST", "") or None,
-            worker_endpoint=reader.text("SEGUE_WORKER_ENDPOINT", "").rstrip("/") or None,
-            bind_host=reader.text("SEGUE_BIND_HOST", "127.0.0.1"),
-            port=reader.number("SEGUE_WORKER_PORT", 0, int, least=0),
-            capacity=reader.number("SEGUE_CAPACITY", 40, int, least=1),
-            lease_seconds=reader.number("SEGUE_LEASE_SECONDS", 10.0, float, least=0.5),
-            heartbeat_seconds=reader.number("SEGUE_HEARTBEAT_SECONDS", 3.0, float, least=0.1),
-            linger_seconds=reader.number("SEGUE_LINGER_SECONDS", 60.0, float, least=0.0),
-            retention_days=reader.number("SEGUE_RETENTION_DAYS", 365, int, least=1),
-            check_model=reader.text("SEGUE_CHECK_MODEL", "0") == "1",
-            metrics_seconds=reader.number("SEGUE_METRICS_SECONDS", 60.0, float, least=0.1),
-        )
-        reader.done()
-        return environment
-
-
-class _Reader:
-    """Reads variables and collects what is wrong with them."""
-
-    def __init__(self, variables: Mapping[str, str]) -> None:
-        self._variables = variables
-        self._problems: list[str] = []
-
-    def text(self, name: str, default: str | None = None) -> str:
-        value = self._variables.get(name, "")
-        if value:
-            return value
-        if default is None:
-            self._problems.append(f"{name} is not set")
-            return ""
-        return default
-
-    def number[Number: (int, float)](
-        self, name: str, default: Number, kind: Callable[[str], Number], *, least: Number
-    ) -> Number:
-        text = self._variables.get(name, "")
-        if not text:
-            return default
         try:
-            value = kind(text)
-        except ValueError:
-            self._problems.append(f"{name} is {text!r}, not a number")
-            return default
-        if not value >= least:
-            self._problems.append(f"{name} is {text}, less than {least}")
-        return value
+            return read_environment(cls, variables)
+        except EnvironmentInvalid as invalid:
+            raise EnvironmentProblem(f"the worker cannot start: {invalid}") from None
 
-    def done(self) -> None:
-        if self._problems:
-            raise EnvironmentProblem("the worker cannot start: " + "; ".join(self._problems))
+    def __post_init__(self) -> None:
+        """Take the slash off the ends of addresses: paths are added to them."""
+        structs.force_setattr(self, "management_endpoint", self.management_endpoint.rstrip("/"))
+        structs.force_setattr(self, "worker_endpoint", (self.worker_endpoint or "").rstrip("/") or None)
 
 
 async def advertised_host(environment: Environment, variables: Mapping[str, str] | None = None) -> str:

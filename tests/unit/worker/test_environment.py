@@ -44,7 +44,7 @@ def test_what_is_said_counts():
 
 @pytest.mark.parametrize("name", VARIABLES)
 def test_a_missing_variable_is_named(name):
-    with pytest.raises(EnvironmentProblem, match=f"{name} is not set"):
+    with pytest.raises(EnvironmentProblem, match=f"{name} is missing"):
         Environment.read({**VARIABLES, name: ""})
 
 

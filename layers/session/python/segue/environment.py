@@ -18,6 +18,8 @@ class EnvironmentInvalid(Exception):  # noqa: N818 - says what is wrong, not tha
 def read_environment(kind: type[_E], environ: Mapping[str, str] | None = None) -> _E:
     """Read the variables that a class names: the field ``lock_table`` is SEGUE_LOCK_TABLE.
 
+    A field whose variable has another name says that one: ``msgspec.field(name="worker_port")``.
+
     Args:
         kind: A struct whose fields are the variables. Fields with a default may be missing.
         environ: Variables; those of the process if left out.
@@ -29,7 +31,7 @@ def read_environment(kind: type[_E], environ: Mapping[str, str] | None = None) -
     values: dict[str, Any] = {}
     problems: list[str] = []
     for field in msgspec.structs.fields(kind):
-        variable = f"SEGUE_{field.name.upper()}"
+        variable = f"SEGUE_{field.encode_name.upper()}"
         if text := environ.get(variable):
             try:
                 values[field.name] = msgspec.convert(text, type=field.type, strict=False)
