@@ -137,7 +137,7 @@ async def test_the_connections_record_says_how_things_stand(new_fake, new_call, 
     await call.kill()
     reader = await new_call(fake, storage, opened=False)
     await reader.manager.open()
-    agent = reader.manager._history.agents["default"]
+    agent = reader.manager.history.agents["default"]
     stored = dict(agent.connection)
     given = stored.pop("handle")
     assert stored == {

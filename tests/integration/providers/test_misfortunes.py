@@ -67,7 +67,7 @@ async def test_an_old_handle_or_one_from_before_the_last_words_is_not_used(new_f
     await eventually(lambda: "handle" not in recorder._connection or call.model._activity.changed)
     await call.manager.durable()
     # As if it had been killed before anything later was recorded of the connection.
-    call.manager._require().append(Record(kind="connection", data=record, agent="default", at=0))
+    call.manager._slot.require().append(Record(kind="connection", data=record, agent="default", at=0))
     await call.kill()
     successor = await new_call(fake, storage)
     await successor.ask("What's my name?", "Your name is Bob")

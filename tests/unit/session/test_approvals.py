@@ -94,7 +94,7 @@ async def test_an_answer_and_the_agents_responses_are_kept_together_or_not_at_al
     first.approvals().answer({interrupt: "yes"}, ("c", (7,)))
     assert first.position == before + 2
     await first.flush()
-    records = (await first._runtime.run(first._require().read())).records
+    records = (await first._runtime.run(first._slot.require().read())).records
     assert [record.kind for record in records[before:]] == ["internal", "approval"]
     for upto in (before, before + 2):
         history = fold(records, upto).agents["default"]
@@ -190,7 +190,7 @@ async def test_a_prepared_successor_denies_when_it_takes_the_session_and_not_bef
     await first.close()
     await successor.open()
     await successor.flush()
-    records = (await successor._runtime.run(successor._require().read())).records
+    records = (await successor._runtime.run(successor._slot.require().read())).records
     assert [one.status for one in fold(records).agents["default"].approvals] == ["asked", "denied"]
     await successor.close()
 

@@ -145,7 +145,7 @@ async def test_a_hung_loop_loses_its_lease_though_a_commit_hangs(
     async def hang() -> None:
         manager = memory_sessions(lease=SHORT)
         await manager.open()
-        manager._require().append(*(await records()))
+        manager._slot.require().append(*(await records()))
         hung.set()
         released.wait(20)
 

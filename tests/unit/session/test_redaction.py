@@ -195,7 +195,7 @@ async def test_a_rewind_does_not_show_what_an_unfinished_sweep_has_left(
     manager = agent._session_manager
     storage.before = down = Unavailable("list")
     manager._recorders["default"].redact(tracking_id(agent), "gone")
-    manager._append(rewind_record(manager.head))
+    manager._slot.append(rewind_record(manager.head))
     await eventually(lambda: down.failed)
     crash(manager)
     down.on = False

@@ -137,7 +137,7 @@ def test_what_is_recorded_while_a_prepared_session_is_opened_is_kept_in_order(me
     first.close_sync()
     manager = memory_sessions(durability="gate")
     manager._runtime.run_sync(_standby(manager))
-    prepared = manager._standby
+    prepared = manager._slot.standby
     append, inside, opened = prepared.append, threading.Event(), threading.Event()
 
     def slowly(*records: Any) -> int:
@@ -160,8 +160,7 @@ def test_what_is_recorded_while_a_prepared_session_is_opened_is_kept_in_order(me
 
 
 async def _standby(manager: Any) -> None:
-    manager._standby = await manager._read_ahead()
-    manager._history = manager._standby.history
+    manager._slot.prepare(await manager._read_ahead())
 
 
 def test_a_flush_elsewhere_leaves_a_turn_that_runs_to_its_own_events(memory_sessions: Sessions) -> None:

@@ -50,7 +50,7 @@ def store(agent: Agent, name: str, value: bytes) -> str:
 
 def kinds(storage: MemoryStorage, sessions: Sessions) -> list[str]:
     with sessions() as manager:
-        return [record.kind for record in manager._runtime.run_sync(manager._require().read()).records]
+        return [record.kind for record in manager._runtime.run_sync(manager._slot.require().read()).records]
 
 
 def test_what_was_shortened_is_there_whole_after_a_restore(memory_sessions: Sessions) -> None:

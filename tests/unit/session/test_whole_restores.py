@@ -110,7 +110,7 @@ def all_of(agent: Agent) -> dict[str, Any]:
 async def stored(sessions: Sessions) -> list[Any]:
     manager = sessions()
     await manager.open()
-    records = (await manager._run(manager._require().read())).records
+    records = (await manager._run(manager._slot.require().read())).records
     await manager.close()
     return list(records)
 
@@ -169,7 +169,7 @@ async def test_a_restore_that_fails_on_what_was_prepared_leaves_nothing_to_be_qu
     with pytest.raises(ValueError, match="no"):
         an_agent(successor, conversation_manager=Unwilling())
 
-    assert not successor._standby.built_on
+    assert not successor._slot.standby.built_on
     await successor.open()
     await successor.close()
     assert await stored(memory_sessions) == before
@@ -661,7 +661,7 @@ async def test_a_session_that_cannot_be_added_up_is_released(
         raise RecursionError
 
     with monkeypatch.context() as patch:
-        patch.setattr("segue.session.handle.history_at", too_deep)
+        patch.setattr("segue.session.acquisition.history_at", too_deep)
         with pytest.raises(RecursionError):
             await memory_sessions().open()
 

@@ -269,7 +269,7 @@ async def journal(world: World) -> list[Any]:
     """All records of the session."""
     manager = MemorySessionManager("talk", principal="alice", storage=world.storage, acquire_timeout=0.0)
     await manager.open()
-    records = (await manager._runtime.run(manager._require().read())).records
+    records = (await manager._runtime.run(manager._slot.require().read())).records
     await manager.close()
     return records
 

@@ -11,7 +11,10 @@
     heartbeat          the lease kept alive, and what that depends on
     standby            a successor that has read the session before it acquires
     session            acquire, read, append, release
-    opening, context_manager, properties    parts of the handle
+    slot               the session of a handle: none yet, a standby, or opened
+    acquisition        a session acquired and read, or read in advance
+    facts              the side of a handle that does no I/O
+    opening, context_manager    one opening for several callers; a handle as a block
     handle             what a session manager has of its session, from any thread
 
 A module imports only those above it, and ``segue.history`` and what is below that.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import threading
 import time
 import weakref
 from abc import abstractmethod
@@ -17,23 +16,17 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from segue.errors import SegueError, StorageRefused
-from segue.history.fold import History
-from segue.history.messages import make_spare
-from segue.history.points import history_at
 from segue.ids import session_key
-from segue.journal.garbage import finish_deletion
-from segue.journal.reader import read_unheld
 from segue.journal.records import Record
-from segue.lease.lease import Lease
-from segue.session.client_inputs import ClientInput, valid_input
+from segue.session.acquisition import Acquisition
+from segue.session.client_inputs import valid_input
 from segue.session.context_manager import ContextManaged
+from segue.session.facts import HandleFacts
 from segue.session.heartbeat import STORAGE_TIMEOUT_S
-from segue.session.listeners import CommitListeners, LossListeners
+from segue.session.open_handles import OpenHandles
 from segue.session.opening import SharedOpening
 from segue.session.options import SessionSettings
-from segue.session.properties import SessionProperties
-from segue.session.refused_values import RefusedValues
-from segue.session.runtime import LoopWatch, Runtime
+from segue.session.runtime import LoopWatch, Runtime, in_event_loop
 from segue.session.session import Session
 from segue.session.standby import Standby
 from segue.session.weak_references import weakly
@@ -45,7 +38,7 @@ DURABLE_TIMEOUT_S = STORAGE_TIMEOUT_S
 """Seconds that a hook or ``flush`` waits for storage before it raises StorageUnavailable."""
 
 
-class SessionHandle(SessionProperties, ClientInput, CommitListeners, LossListeners, RefusedValues, ContextManaged):
+class SessionHandle(HandleFacts, ContextManaged):
     """One session of this process.
 
     Attributes:
@@ -54,23 +47,26 @@ class SessionHandle(SessionProperties, ClientInput, CommitListeners, LossListene
         settings: The options it was made with.
     """
 
+    _handles: OpenHandles | None = None
+    """Open handles of the process that opened the session."""
+
     def __init__(self, session_id: str, settings: SessionSettings) -> None:
         """Prepare; no I/O.
 
         Raises:
             ValueError: The id or the principal is not valid.
         """
+        super().__init__()
         self.session_id = session_id
         self.session_key = session_key(settings.principal, session_id)
         self.settings = settings
-        SessionProperties.__init__(self)
-        ClientInput.__init__(self)
-        CommitListeners.__init__(self)
-        LossListeners.__init__(self)
-        RefusedValues.__init__(self)
-        self._standby: Standby | None = None
-        self._going_live = threading.Lock()
+        self._acquisition = Acquisition(self.session_key, settings)
         self._opening = SharedOpening(_release)
+
+    def __del__(self) -> None:
+        """Queue the release of a session that was not closed."""
+        if self._handles is not None and self._session is not None:
+            self._handles.collected(self._session, self._record_changes)
 
     @property
     def _runtime(self) -> Runtime:
@@ -127,11 +123,11 @@ class SessionHandle(SessionProperties, ClientInput, CommitListeners, LossListene
             StorageUnavailable: Storage does not answer.
             StorageRefused: Storage refuses: permissions, bucket or table.
         """
-        if self._session is not None or self._standby is not None:
+        if self._session is not None or self._slot.standby is not None:
             raise RuntimeError(f"session {self.session_id!r} is open or prepared already")
-        self._standby = await self._run(self._read_ahead())
-        self._history = self._standby.history
-        return self._standby.head
+        standby = await self._run(self._read_ahead())
+        self._slot.prepare(standby)
+        return standby.head
 
     async def open(self) -> None:
         """Acquire the session and read it, without blocking the event loop. Building the agent then does no I/O.
@@ -145,14 +141,14 @@ class SessionHandle(SessionProperties, ClientInput, CommitListeners, LossListene
         """
         if self._session is None:
             with self._refusals():
-                self._go_live(await self._opening.wait(self._begin))
+                self._slot.go_live(await self._opening.wait(self._begin))
         self._watch_loop()
 
     def open_sync(self) -> None:
         """The same for code without an event loop; blocks this thread."""
         if self._session is None:
             with self._refusals():
-                self._go_live(self._opening.wait_sync(self._begin))
+                self._slot.go_live(self._opening.wait_sync(self._begin))
 
     async def flush(self) -> None:
         """Wait until all that the agents have is durable: queued records, their state, and edits of their messages.
@@ -162,22 +158,22 @@ class SessionHandle(SessionProperties, ClientInput, CommitListeners, LossListene
             SegueError: It is not durable: the session is fenced, or storage does not answer or refuses.
         """
         await self._flush()
-        self._raise_refused_value()
+        self._refused_values.raise_first()
 
     async def _flush(self) -> None:
         """Flush for hooks, which decide themselves whether to raise refused values."""
         await self._record_changes_in_steps()
-        if (session := self._mine()) is not None:
+        if (session := self._slot.mine()) is not None:
             await self._run(session.durable(timeout=DURABLE_TIMEOUT_S))
 
     def flush_sync(self) -> None:
         """The same for code without an event loop; blocks this thread."""
         self._flush_sync()
-        self._raise_refused_value()
+        self._refused_values.raise_first()
 
     def _flush_sync(self) -> None:
         self._record_changes()
-        if (session := self._mine()) is not None:
+        if (session := self._slot.mine()) is not None:
             self._run_sync(session.durable(timeout=DURABLE_TIMEOUT_S))
 
     async def resume(self) -> None:
@@ -188,7 +184,7 @@ class SessionHandle(SessionProperties, ClientInput, CommitListeners, LossListene
             SessionHeld: Another holder is writing it.
             StorageUnavailable: Storage does not answer.
         """
-        await self._run(self._require().resume())
+        await self._run(self._slot.require().resume())
         self._watch_loop()
 
     async def close(self, timeout: float | None = None) -> None:
@@ -203,14 +199,14 @@ class SessionHandle(SessionProperties, ClientInput, CommitListeners, LossListene
             SegueError: Queued records could not be committed.
         """
         await self._close(timeout)
-        self._raise_refused_value()
+        self._refused_values.raise_first()
 
     async def _close(self, timeout: float | None = None) -> None:
         """Close for hooks."""
         try:
             await self._record_changes_in_steps()
         finally:
-            if (session := self._mine()) is not None:
+            if (session := self._slot.mine()) is not None:
                 await self._run(session.close(timeout))
 
     def close_sync(self, timeout: float | None = None) -> None:
@@ -218,9 +214,9 @@ class SessionHandle(SessionProperties, ClientInput, CommitListeners, LossListene
         try:
             self._record_changes()
         finally:
-            if (session := self._mine()) is not None:
+            if (session := self._slot.mine()) is not None:
                 self._run_sync(session.close(timeout))
-        self._raise_refused_value()
+        self._refused_values.raise_first()
 
     async def leave(self, timeout: float | None = None) -> None:
         """Flush, release, and refuse later writes: for a holder whose successor is waiting.
@@ -234,7 +230,7 @@ class SessionHandle(SessionProperties, ClientInput, CommitListeners, LossListene
         try:
             await self._record_changes_in_steps()
         finally:
-            if (session := self._mine()) is not None:
+            if (session := self._slot.mine()) is not None:
                 await self._run(session.leave(timeout))
 
     async def delete(self) -> None:
@@ -249,7 +245,7 @@ class SessionHandle(SessionProperties, ClientInput, CommitListeners, LossListene
         if self._session is None and await self._run(self._finish_deletion()):
             return
         await self.open()
-        await self._run(self._require().delete())
+        await self._run(self._slot.require().delete())
 
     async def durable(self, position: int | None = None) -> None:
         """Wait until records are committed.
@@ -261,7 +257,7 @@ class SessionHandle(SessionProperties, ClientInput, CommitListeners, LossListene
             SessionFenced: They never will be.
             StorageUnavailable: Not within ``DURABLE_TIMEOUT_S``; they stay queued.
         """
-        session = self._require()
+        session = self._slot.require()
         if position is None or position > session.live.head:
             await self._run(session.durable(position, DURABLE_TIMEOUT_S))
 
@@ -275,97 +271,29 @@ class SessionHandle(SessionProperties, ClientInput, CommitListeners, LossListene
         They count as known, so that no later frame waits for them.
         """
         inputs = valid_input(client_id, seqs)
-        self._append(Record(kind="input", agent="", at=int(time.time() * 1000), inputs=inputs))
+        self._slot.append(Record(kind="input", agent="", at=int(time.time() * 1000), inputs=inputs))
 
     def _begin(self) -> Future[Session]:
         return self._runtime.submit(self._open())
 
     async def _read_ahead(self) -> Standby:
         """Runs on the storage loop."""
-        stores = await self._stores()
-        clock = self._runtime.clock
-        journal = await read_unheld(stores.guard, stores.objects, stores.prefix, self.session_key, clock)
-        standby = Standby(journal, history_at(journal))
-        journal.records.clear()
-        await self._spare(standby.history)
-        return standby
-
-    async def _spare(self, history: History) -> None:
-        """Copy messages for agents on a storage thread, so that building an agent does not block its event loop."""
-        await asyncio.get_running_loop().run_in_executor(self._runtime.executor, make_spare, history)
-
-    def _append(self, *records: Record) -> int:
-        """Queue records, from any thread."""
-        if self._standby is not None:
-            with self._going_live:
-                if self._session is None and self._standby is not None:
-                    self._standby.built_on = True
-                    return self._standby.append(*records)
-        return self._require().append(*records)
-
-    @property
-    def _next_number(self) -> int:
-        """The number of the next record."""
-        if self._session is None and self._standby is not None:
-            return self._standby.head + len(self._standby.records)
-        return self.position
-
-    def _go_live(self, session: Session) -> None:
-        """Queue the records that were made before the session was held. Records of other threads come after them."""
-        with self._going_live:
-            self._session = session
-            try:
-                if self._standby is not None and self._standby.records:
-                    session.append(*self._standby.records)
-            finally:
-                self._standby = None
+        return await self._acquisition.read_ahead(await self._stores())
 
     async def _finish_deletion(self) -> bool:
-        """Delete objects that an earlier ``delete`` has left; False if the session is not deleted.
-
-        Runs on the storage loop.
-        """
-        stores = await self._stores()
-        args = stores.guard, stores.objects, stores.prefix, self.session_key, self._runtime.clock
-        return await finish_deletion(*args) is not None
+        """Runs on the storage loop."""
+        return await self._acquisition.finish_deletion(await self._stores())
 
     async def _open(self) -> Session:
         """Runs on the storage loop."""
+        # Weakly: callbacks may refer to the manager, and the process refers to its open sessions.
+        told = weakly(self._lost_listeners.tell, None), weakly(self._commit_listeners.tell, None)
         handles = self._runtime.handles
         with handles.opening():
-            session = await self._acquire()
+            acquired = await self._acquisition.acquire(await self._stores(), self._slot.standby, *told)
+            session, self._slot.history = acquired
             self._handles = handles
             handles.add(session, self._record_changes, self._unused)
-        return session
-
-    async def _acquire(self) -> Session:
-        stores = await self._stores()
-        lease = Lease(
-            stores.guard,
-            self.session_key,
-            settings=self.settings.lease,
-            holder=self.settings.holder,
-            endpoint=self.settings.endpoint,
-            retention_s=self.settings.retention_days * 86_400,
-            prefix=stores.prefix,
-            clock=self._runtime.clock,
-            make_way=self._runtime.handles.make_way,
-            heartbeats=stores.heartbeats,
-        )
-        session = Session(lease, stores, self._runtime.heartbeats, self._runtime.clock)
-        session.heartbeat.on_lost(weakly(self._lost, None))
-        standby = self._standby
-        journal = await session.open(self.settings.acquire_timeout, self.settings.probe, standby)
-        session.live.on_committed(weakly(self._committed, None))
-        if standby is not None and standby.read_for(journal.item) is not None:
-            return session  # read and added up before
-        try:
-            self._history = history_at(journal)
-        except BaseException:  # a session that cannot be restored is not held
-            await session.close()
-            raise
-        journal.records.clear()
-        await self._spare(self._history)
         return session
 
     def _watch_loop(self) -> None:
@@ -392,12 +320,3 @@ def _release(session: Session) -> None:
     """Release a session that was opened after all callers had given up."""
     runtime = Runtime.shared()
     runtime.loop.call_soon_threadsafe(runtime.handles.release, session)
-
-
-def in_event_loop() -> bool:
-    """Tell whether this code runs on an event loop."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True

@@ -10,8 +10,6 @@ import logging
 from collections.abc import Callable
 from typing import Generic, TypeVarTuple
 
-from segue.journal.writer import OnCommit
-
 logger = logging.getLogger(__name__)
 
 Told = TypeVarTuple("Told")
@@ -49,39 +47,3 @@ class Listeners(Generic[*Told]):
                 pass  # its loop is closed
             except Exception:
                 logger.exception("a callback for %s failed", self._of)
-
-
-class CommitListeners:
-    """The callbacks for commits."""
-
-    def __init__(self) -> None:
-        """Begin with none."""
-        self._commit_listeners: Listeners[int, float] = Listeners("commits")
-
-    def on_commit(self, callback: OnCommit) -> None:
-        """Call back after each commit, on the event loop that is running now: for metrics.
-
-        Code that has to wait for a commit awaits ``durable``.
-        """
-        self._commit_listeners.add(callback)
-
-    def _committed(self, records: int, seconds: float) -> None:
-        self._commit_listeners.tell(records, seconds)
-
-
-class LossListeners:
-    """The callbacks for a session that is, or may be, another holder's."""
-
-    def __init__(self) -> None:
-        """Begin with none."""
-        self._lost_listeners: Listeners[()] = Listeners("a lost session")
-
-    def on_lost(self, callback: Callable[[], None]) -> None:
-        """Call back once when the session is, or may be, another holder's: fall silent and discard the agent.
-
-        The callback runs on the event loop that was running when this was called, or else on the storage loop.
-        """
-        self._lost_listeners.add(callback)
-
-    def _lost(self) -> None:
-        self._lost_listeners.tell()

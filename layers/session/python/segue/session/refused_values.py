@@ -40,30 +40,27 @@ class RefusedValues:
 
     def __init__(self) -> None:
         """Begin with none."""
-        self._refused_listeners: Listeners[ValueRefused] = Listeners("a refused value")
-        self._refused_lock = threading.Lock()
-        self._refused_met: set[tuple[str, str, str]] = set()
-        self._refused_values: list[tuple[str, ValueRefused]] = []
+        self._listeners: Listeners[ValueRefused] = Listeners("a refused value")
+        self._lock = threading.Lock()
+        self._met: set[tuple[str, str, str]] = set()
+        self._values: list[tuple[str, ValueRefused]] = []
 
     def on_refused(self, callback: Callable[[ValueRefused], None]) -> None:
-        """Call back whenever a value was not recorded as it is: it has no JSON form, or is nested too deeply.
+        """Call back whenever a value was not recorded as it is."""
+        self._listeners.add(callback)
 
-        The callback runs on the event loop that was running when this was called, or else where the value was met.
-        """
-        self._refused_listeners.add(callback)
-
-    def _refuse_value(self, whose: str, refused: ValueRefused, *, remember: bool) -> None:
+    def refuse(self, whose: str, refused: ValueRefused, *, remember: bool) -> None:
         """Log and tell a refusal; see ``OnRefused``."""
         facts = {"agent": whose, "path": refused.path, "reason": refused.reason}
         logger.warning("a value was not recorded as it is: convert it first", extra=facts)
-        self._refused_listeners.tell(refused)
+        self._listeners.tell(refused)
         met = (whose, refused.path, refused.reason)
-        with self._refused_lock:
-            if remember and met not in self._refused_met:
-                self._refused_met.add(met)
-                self._refused_values.append((whose, refused))
+        with self._lock:
+            if remember and met not in self._met:
+                self._met.add(met)
+                self._values.append((whose, refused))
 
-    def _raise_refused_value(self, whose: str | None = None) -> None:
+    def raise_first(self, whose: str | None = None) -> None:
         """Raise the first refusal that no caller has been told of.
 
         Args:
@@ -72,8 +69,8 @@ class RefusedValues:
         Raises:
             ValueRefused: There is one.
         """
-        with self._refused_lock:
-            mine = [refused for agent_id, refused in self._refused_values if whose in (None, agent_id)]
-            self._refused_values = [each for each in self._refused_values if whose not in (None, each[0])]
+        with self._lock:
+            mine = [refused for agent_id, refused in self._values if whose in (None, agent_id)]
+            self._values = [each for each in self._values if whose not in (None, each[0])]
         if mine:
             raise mine[0]

@@ -206,5 +206,14 @@ class LoopWatch:
         self._each_turn()
 
 
+def in_event_loop() -> bool:
+    """Tell whether this code runs on an event loop."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=Runtime.forget_after_fork)

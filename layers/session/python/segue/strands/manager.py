@@ -50,8 +50,9 @@ from segue.history.points import Point, point_at, points_of
 from segue.history.repair import RepairReport, fit
 from segue.history.tool_uses import forget, remember, remembered
 from segue.journal.records import Record
-from segue.session.handle import SessionHandle, in_event_loop
+from segue.session.handle import SessionHandle
 from segue.session.options import SessionOptions, SessionSettings
+from segue.session.runtime import in_event_loop
 from segue.session.weak_references import weakly
 from segue.strands.approvals import Approvals
 from segue.strands.built_agent import AgentAsBuilt
@@ -114,8 +115,10 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
         """
         super().__init__(session_id, SessionSettings(**options))
         self.report: dict[str, RepairReport] = {}
-        self._recorders = Recorders(session_id, weakly(self._append, 0))
-        self._multi_agents = MultiAgents(self.session_key, weakly(self._append, 0), weakly(self._refuse_value, None))
+        self._recorders = Recorders(session_id, weakly(self._slot.append, 0))
+        self._multi_agents = MultiAgents(
+            self.session_key, weakly(self._slot.append, 0), weakly(self._refused_values.refuse, None)
+        )
         self._denying: str | None = None
 
     async def redact(self, tracking_id: str, replacement: str = "[redacted]", agent_id: str = "default") -> None:
@@ -136,7 +139,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
     async def points(self) -> list[Point]:
         """List the points in time that the session can go back to, oldest first: every commit is one."""
         await self.flush()
-        return points_of(await self._run(self._require().read(whole=False)))
+        return points_of(await self._run(self._slot.require().read(whole=False)))
 
     async def rewind(self, point: Point) -> None:
         """Make the session what it was at a point in time, and its agents with it.
@@ -153,7 +156,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
         """
         while True:
             await self.flush()
-            journal = await self._run(self._require().read())
+            journal = await self._run(self._slot.require().read())
             point_at(points_of(journal), point.records)
             with ExitStack() as still:  # from here on, nothing else of this loop gets its turn
                 self._recorders.forget_gone()
@@ -173,12 +176,12 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
             gone_back = [
                 self._restored(recorder.agent, _of(recorder.agent, history), recorder.as_built) for recorder in before
             ]
-            self._append(record, *(changed for _, records in gone_back for changed in records))
+            self._slot.append(record, *(changed for _, records in gone_back for changed in records))
         except BaseException:
             for recorder, snapshot in before.items():
                 recorder.put_back(snapshot)
             raise
-        self._history = history
+        self._slot.history = history
         for known, (recorder, _) in zip(before, gone_back, strict=True):
             recorder.keep_stash_of(known)
         self._recorders.replace([recorder for recorder, _ in gone_back])
@@ -245,7 +248,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
         """
         with self._whole_or_not_at_all():
             refuse_interrupts(agent)
-            if self._standby is None and self._session is None:
+            if self._slot.standby is None and self._session is None:
                 if in_event_loop():
                     logger.warning(
                         "await session_manager.open() before building the agent, to keep the event loop free"
@@ -253,9 +256,11 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
                 self.open_sync()
             self._watch_loop()
             self._recorders.see_that_none_has(agent.agent_id)
-            stored = self._history.agents.get(agent.agent_id)
+            stored = self._slot.history.agents.get(agent.agent_id)
             if stored is None:
-                recorder = AgentRecorder(agent, None, weakly(self._append, 0), weakly(self._refuse_value, None))
+                recorder = AgentRecorder(
+                    agent, None, weakly(self._slot.append, 0), weakly(self._refused_values.refuse, None)
+                )
                 self._recorders.begin(agent, recorder, None)
             else:
                 denied, denying = self._denied(agent, stored)
@@ -283,7 +288,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
     @contextmanager
     def _whole_or_not_at_all(self) -> Iterator[None]:
         """Release the session if an agent could not be restored, and no other agent uses it."""
-        standby = self._standby
+        standby = self._slot.standby
         built_on = standby is not None and standby.built_on
         if standby is not None:
             standby.built_on = True
@@ -304,15 +309,15 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
 
         The hooks do this for what an agent says and does.
         """
-        self._recorder(agent).append(_plain(message), self._take_inputs())
-        self._raise_refused_value(agent.agent_id)
+        self._recorder(agent).append(_plain(message), self._client_input.take())
+        self._refused_values.raise_first(agent.agent_id)
 
     def sync_agent(self, agent: LocalAgent, **kwargs: Any) -> None:
         """Queue changes of the agent that no hook has reported: its messages, state and system prompt."""
         recorder = self._recorder(agent)
         recorder.reconcile()
         recorder.state()
-        self._raise_refused_value(agent.agent_id)
+        self._refused_values.raise_first(agent.agent_id)
 
     def redact_latest_message(self, redact_message: StrandsMessage, agent: LocalAgent, **kwargs: Any) -> None:
         """Queue the replacement of the latest message; the hook that follows waits for it, or ``flush``.
@@ -338,24 +343,24 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
         """
         with self._whole_or_not_at_all():
             self.open_sync()
-            self._multi_agents.initialize(source, self._history.multi_agents)
+            self._multi_agents.initialize(source, self._slot.history.multi_agents)
 
     def sync_multi_agent(self, source: MultiAgentBase, **kwargs: Any) -> None:
         """Queue a Graph's or Swarm's state. The hooks do this and wait; direct callers wait with ``flush``."""
         self._multi_agents.record(source)
-        self._raise_refused_value(source.id)
+        self._refused_values.raise_first(source.id)
 
     async def _on_node_end(self, event: AfterNodeCallEvent | AfterMultiAgentInvocationEvent) -> None:
         self._multi_agents.record(event.source)
         await self._keep_up()
-        self._raise_refused_value(event.source.id)
+        self._refused_values.raise_first(event.source.id)
 
     async def _on_message_added(self, event: MessageAddedEvent) -> None:
         recorder = self._told_by(event.agent)
         if not event.message.get("content"):
             recorder.message(_plain(event.message), None)
             return  # a streamed message begins; it is recorded when it is complete, and takes its input then
-        recorder.message(_plain(event.message), self._take_inputs())
+        recorder.message(_plain(event.message), self._client_input.take())
         recorder.state()
         recorder.stash_added(_plain(event.message))
         if not _result_follows(event):
@@ -363,7 +368,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
 
     async def _on_message_updated(self, event: MessageUpdatedEvent) -> None:
         recorder = self._told_by(event.agent)
-        recorder.update(_plain(event.message), self._take_inputs())
+        recorder.update(_plain(event.message), self._client_input.take())
         recorder.state()
         await self._keep_up()
 
@@ -398,7 +403,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
         # Told when the turn is whole: what was answered is recorded, and no error of the turn's own is hidden. An error
         # in a hook would end a voice conversation.
         if isinstance(event, AfterInvocationEvent) and event.result is not None:
-            self._raise_refused_value(event.agent.agent_id)
+            self._refused_values.raise_first(event.agent.agent_id)
 
     async def _on_restart(self, event: BidiBeforeConnectionRestartEvent) -> None:
         """Wait, before the model connection restarts with the history, until all of it is durable."""
@@ -417,7 +422,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
             await self._flush()
         except SegueError:
             # After an error here ``_on_stop`` is not called, so release here, as soon as storage allows.
-            if (session := self._mine()) is not None:
+            if (session := self._slot.mine()) is not None:
                 self._runtime.submit(session.close())
             raise
 
@@ -430,7 +435,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
             return stored, []
         records = denials(agent.agent_id, stored, self._denying)
         stored = stored.copy()
-        for number, record in enumerate(records, self._next_number):
+        for number, record in enumerate(records, self._slot.next_number):
             apply(stored, number, record)
         return stored, records
 
@@ -452,12 +457,14 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
         except RecursionError as error:
             if (found := deepest(stored)) is None:
                 raise
-            raise self._located(found) from error
+            raise self._slot.located(found) from error
 
     def _put_into(
         self, agent: LocalAgent, stored: AgentHistory, as_built: AgentAsBuilt | None
     ) -> tuple[AgentRecorder, list[Record]]:
-        recorder = AgentRecorder(agent, stored, weakly(self._append, 0), weakly(self._refuse_value, None), as_built)
+        recorder = AgentRecorder(
+            agent, stored, weakly(self._slot.append, 0), weakly(self._refused_values.refuse, None), as_built
+        )
         own = replace(stored, messages=messages_of(stored))
         history = fit_to_use(own, can_resume=isinstance(agent, Agent))
         limits = {"max_messages": self.settings.max_messages, "max_bytes": self.settings.max_bytes}
@@ -475,9 +482,9 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
 
     async def _keep_up(self) -> None:
         self._follow_loop()
-        if self._standby is not None:
+        if self._slot.standby is not None:
             return  # nothing is queued before the session is held
-        writer = self._require().live
+        writer = self._slot.require().live
         if self.settings.durability == "await":
             await self.durable(writer.position)
         elif writer.position - writer.head > AHEAD_LIMIT:
