@@ -30,7 +30,7 @@ from segue.lazy import lazily
 if TYPE_CHECKING:
     from segue.lease.lease import Lease, LeaseSettings
     from segue.strands.file import GuardedFileSessionManager
-    from segue.strands.manager import idempotency_key
+    from segue.strands.idempotency import idempotency_key
     from segue.strands.s3 import GuardedS3SessionManager
 
 __all__ = [
@@ -58,7 +58,7 @@ __getattr__ = lazily(
         "GuardedS3SessionManager": "segue.strands.s3",
         "Lease": "segue.lease.lease",
         "LeaseSettings": "segue.lease.lease",
-        "idempotency_key": "segue.strands.manager",
+        "idempotency_key": "segue.strands.idempotency",
     },
 )
 """Import a manager when it is first asked for."""

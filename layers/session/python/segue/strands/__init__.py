@@ -7,7 +7,9 @@
     interrupts                 voice agents whose hooks would interrupt them, refused
     approvals                  the questions of an interrupted agent, while a manager has it
     recorder, recorders        the changes of one agent, and of all, as records
+    restoring                  agents restored from the session
     multi_agents               Graphs and Swarms
+    idempotency                keys of a tool's outside effects
     manager                    the hooks of a session manager
     s3, file                   the managers that users construct
     transfer, transfer_multi_agents    to and from Strands' own layouts, whose parts are in ``layouts``

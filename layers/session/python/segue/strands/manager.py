@@ -11,7 +11,6 @@ import contextlib
 import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Unpack
 
 from strands.agent.agent import Agent
@@ -38,30 +37,26 @@ from strands.multiagent.base import MultiAgentBase
 from strands.session.session_manager import SessionManager
 from strands.types.agent import LocalAgent
 from strands.types.exceptions import SessionException
-from strands.types.tools import ToolContext
 
 from segue.errors import SegueError, StorageRefused
-from segue.history.approvals import denials
-from segue.history.damage import deepest
-from segue.history.fold import AgentHistory, History, Message, apply, fold
-from segue.history.messages import kept_by_model, messages_of
-from segue.history.pauses import fit_to_use
+from segue.history.fold import AgentHistory, History, Message, fold
 from segue.history.points import Point, point_at, points_of
-from segue.history.repair import RepairReport, fit
-from segue.history.tool_uses import forget, remember, remembered
+from segue.history.repair import RepairReport
+from segue.history.tool_uses import forget, remember
 from segue.journal.records import Record
 from segue.session.handle import SessionHandle
 from segue.session.options import SessionOptions, SessionSettings
 from segue.session.runtime import in_event_loop
 from segue.session.weak_references import weakly
 from segue.strands.approvals import Approvals
-from segue.strands.built_agent import AgentAsBuilt
 from segue.strands.errors import SessionStorageRefused
+from segue.strands.idempotency import SESSION_KEY
 from segue.strands.interrupts import refuse_interrupts
 from segue.strands.multi_agents import MultiAgents
 from segue.strands.private import waits_for_answer
 from segue.strands.recorder import AgentRecorder, rewind_record
 from segue.strands.recorders import Recorders
+from segue.strands.restoring import Restoring
 
 if TYPE_CHECKING:
     from strands.types.content import Message as StrandsMessage
@@ -79,32 +74,10 @@ _SAVE_LAST = HookOrder.SDK_LAST + 1
 """Order after the user's stop hooks, which may still change the agent's state."""
 
 
-_SESSION_KEY = "segue_session_key"
-
-
-def idempotency_key(tool_context: ToolContext) -> str:
-    """Return ``<session_key>/<tool use id>`` inside a tool: the same for every attempt of one tool use.
-
-    Outside effects of a tool are at least once. Give this key to what makes them, if it can tell repeats. If the
-    provider uses the id again for another use, that one's key ends with ``#2``, the next one's with ``#3``.
-
-    Args:
-        tool_context: Strands' context of the tool.
-
-    Raises:
-        KeyError: The agent has none of Segue's session managers.
-    """
-    state = tool_context.invocation_state
-    return f"{state[_SESSION_KEY]}/{remembered(state, tool_context.tool_use)}"
-
-
 class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
     """Keeps a session for a ``BidiAgent`` or an ``Agent``, and lets exactly one writer add to it.
 
     Not used by itself: ``GuardedS3SessionManager`` and ``GuardedFileSessionManager`` name the storage.
-
-    Attributes:
-        report: The repairs of the restored history, by agent id.
     """
 
     def __init__(self, session_id: str, **options: Unpack[SessionOptions]) -> None:
@@ -114,12 +87,15 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
             ValueError: An id or an option is not valid.
         """
         super().__init__(session_id, SessionSettings(**options))
-        self.report: dict[str, RepairReport] = {}
-        self._recorders = Recorders(session_id, weakly(self._slot.append, 0))
-        self._multi_agents = MultiAgents(
-            self.session_key, weakly(self._slot.append, 0), weakly(self._refused_values.refuse, None)
-        )
-        self._denying: str | None = None
+        append, refused = weakly(self._slot.append, 0), weakly(self._refused_values.refuse, None)
+        self._recorders = Recorders(session_id, append)
+        self._restoring = Restoring(self.session_key, self.settings, self._slot, append, refused)
+        self._multi_agents = MultiAgents(self.session_key, append, refused)
+
+    @property
+    def report(self) -> dict[str, RepairReport]:
+        """The repairs of the restored history, by agent id."""
+        return self._restoring.report
 
     async def redact(self, tracking_id: str, replacement: str = "[redacted]", agent_id: str = "default") -> None:
         """Take a message's content out of the agent's history and out of every object of the session.
@@ -174,7 +150,8 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
         before = {recorder: recorder.snapshot() for recorder in self._recorders.all()}
         try:
             gone_back = [
-                self._restored(recorder.agent, _of(recorder.agent, history), recorder.as_built) for recorder in before
+                self._restoring.restore(recorder.agent, _of(recorder.agent, history), recorder.as_built)
+                for recorder in before
             ]
             self._slot.append(record, *(changed for _, records in gone_back for changed in records))
         except BaseException:
@@ -206,7 +183,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
         Args:
             why: In words, for people and for the model.
         """
-        self._denying = why
+        self._restoring.denying = why
 
     def record_of(self, tracking_id: str, agent_id: str = "default") -> int | None:
         """Return the number of the record that last determined a message."""
@@ -256,17 +233,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
                 self.open_sync()
             self._watch_loop()
             self._recorders.see_that_none_has(agent.agent_id)
-            stored = self._slot.history.agents.get(agent.agent_id)
-            if stored is None:
-                recorder = AgentRecorder(
-                    agent, None, weakly(self._slot.append, 0), weakly(self._refused_values.refuse, None)
-                )
-                self._recorders.begin(agent, recorder, None)
-            else:
-                denied, denying = self._denied(agent, stored)
-                recorder, records = self._restored(agent, denied)
-                recorder.fill_stash(stored)
-                self._recorders.begin(agent, recorder, [*denying, *records])
+            self._recorders.begin(agent, *self._restoring.begin(agent))
         if built:
             self._built(agent)
 
@@ -377,7 +344,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
         recorder = self._told_by(event.agent)
         if not waits_for_answer(event):
             remember(event.invocation_state, event.tool_use, recorder.tool_started(event.tool_use))
-        event.invocation_state[_SESSION_KEY] = self.session_key
+        event.invocation_state[SESSION_KEY] = self.session_key
         await self.durable()
 
     async def _on_tool_end(self, event: AfterToolCallEvent) -> None:
@@ -428,57 +395,6 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
 
     async def _on_stop(self, event: BaseHookEvent) -> None:
         await self._close()
-
-    def _denied(self, agent: LocalAgent, stored: AgentHistory) -> tuple[AgentHistory, list[Record]]:
-        """Deny what an agent waits for. Return its history after that, and the records of it."""
-        if self._denying is None or isinstance(agent, Agent):
-            return stored, []
-        records = denials(agent.agent_id, stored, self._denying)
-        stored = stored.copy()
-        for number, record in enumerate(records, self._slot.next_number):
-            apply(stored, number, record)
-        return stored, records
-
-    def _restored(
-        self, agent: LocalAgent, stored: AgentHistory, as_built: AgentAsBuilt | None = None
-    ) -> tuple[AgentRecorder, list[Record]]:
-        """Restore an agent from the session; returns its recorder, and records that are to be queued.
-
-        Args:
-            agent: The agent.
-            stored: Its history in the session.
-            as_built: The agent as it was built, if it goes back to a point where the session had less of it.
-
-        Raises:
-            JournalCorrupt: A record is nested too deeply for what is left of the stack.
-        """
-        try:
-            return self._put_into(agent, stored, as_built)
-        except RecursionError as error:
-            if (found := deepest(stored)) is None:
-                raise
-            raise self._slot.located(found) from error
-
-    def _put_into(
-        self, agent: LocalAgent, stored: AgentHistory, as_built: AgentAsBuilt | None
-    ) -> tuple[AgentRecorder, list[Record]]:
-        recorder = AgentRecorder(
-            agent, stored, weakly(self._slot.append, 0), weakly(self._refused_values.refuse, None), as_built
-        )
-        own = replace(stored, messages=messages_of(stored))
-        history = fit_to_use(own, can_resume=isinstance(agent, Agent))
-        limits = {"max_messages": self.settings.max_messages, "max_bytes": self.settings.max_bytes}
-        if any(limit is not None for limit in limits.values()):  # measuring a history takes time
-            messages, report = fit(history.messages, history.report, **limits)
-            history = replace(history, messages=messages, report=report)
-        if kept_by_model(agent):
-            history = replace(history, messages=[])  # it would be shown twice what it has
-        # Another thread may be reading the old one.
-        self.report = {**self.report, agent.agent_id: history.report}
-        if history.report:
-            logger.info("history repaired", extra={"session": self.session_key, "dropped": history.report.dropped})
-        with_prompt = self.settings.restore_system_prompt
-        return recorder, recorder.restore(history, stored, with_prompt=with_prompt, from_scratch=as_built is not None)
 
     async def _keep_up(self) -> None:
         self._follow_loop()
