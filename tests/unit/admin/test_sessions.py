@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,9 @@ from strands.session import FileSessionManager
 from segue import GuardedFileSessionManager, SessionExists, SessionHeld, SessionNotFound
 from segue.admin import Sessions
 from segue.lease.lease import LeaseSettings
+from segue.session.runtime import Runtime
+from segue.storage.stores import Stores
+from tests.support.memory_manager import MemorySessionManager, MemoryStorage
 
 SHORT = LeaseSettings(duration=2.0, heartbeat=0.3, margin=0.3)
 
@@ -133,3 +137,32 @@ def test_the_janitor_needs_no_strands_for_this_room() -> None:
 
     code = "import sys, segue.admin.orphans; print('strands' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+def _fork(sessions: Sessions, at: str | None) -> None:
+    sessions.fork("talk", "copy", at=at)
+
+
+def _read_only(sessions: Sessions, at: str | None) -> None:
+    with sessions.read_only("talk", at=at):
+        pass
+
+
+@pytest.mark.parametrize("look", [_fork, _read_only])
+async def test_a_point_in_time_costs_no_second_reading_of_the_session(look: Callable[..., None]) -> None:
+    storage = MemoryStorage()
+    manager = MemorySessionManager("talk", storage=storage)
+    Agent(messages=list(EXCHANGE), session_manager=manager, callback_handler=None)  # type: ignore[arg-type]
+    await manager.close()
+
+    async def opened(_: Runtime) -> Stores:
+        return storage.stores()
+
+    async def requests(at: str | None) -> int:
+        """Count the requests for the session that is read."""
+        storage.requests.clear()
+        storage.guard.items.pop("default/copy", None)
+        await asyncio.to_thread(look, Sessions(opened, None, None), at)
+        return sum("talk" in str(what) for operation, what in storage.requests if operation in {"read", "get"})
+
+    assert await requests(str(manager.head)) == await requests(None) > 0

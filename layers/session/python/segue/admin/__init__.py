@@ -10,6 +10,7 @@
     listing           sessions from their guard items
     delete_release    sessions deleted, and the leases of dead holders freed
     read_only         a session manager that restores agents and writes nothing
+    exchange          agents, Graphs and Swarms to and from Strands' own managers
     sessions          ``Sessions``: all of it, for programs and the command line
 
 A module imports only those above it, and what is below this room.

@@ -21,7 +21,7 @@ from segue.admin.progress import Progress, no_progress
 from segue.backoff import backoff
 from segue.clock import Clock
 from segue.errors import JournalCorrupt, RecordTooLarge, SegueError, SessionExists, StorageUnavailable
-from segue.history.points import as_redacted, history_at, point_at, points_of, read_journal
+from segue.history.points import as_redacted, find, history_at, points_of, read_journal
 from segue.ids import checked_key, new_born, new_id, shown
 from segue.journal.garbage import COPY_SECONDS
 from segue.journal.keys import ObjectKeys, check_length
@@ -68,7 +68,7 @@ async def fork(  # noqa: PLR0913 - all but four are optional
     target: str,
     clock: Clock,
     *,
-    at: int | None = None,
+    at: int | str | None = None,
     retention_s: int = RETENTION_S,
     progress: Progress = no_progress,
     damaged: list[JournalCorrupt] | None = None,
@@ -85,7 +85,7 @@ async def fork(  # noqa: PLR0913 - all but four are optional
         source: The key of the session to copy: see ``segue.ids.session_key``.
         target: The new one. Its principal may be another: that is the caller's decision.
         clock: Where time comes from.
-        at: ``Point.records``; default: the latest.
+        at: A point in time: a number of records, a commit id, or an ISO 8601 time (UTC); default: the latest.
         retention_s: Seconds after its last use at which the fork expires.
         progress: Told of every object written.
         damaged: Takes what is wrong with records that stand for nothing in the copy; default: it is logged.
@@ -102,7 +102,9 @@ async def fork(  # noqa: PLR0913 - all but four are optional
         StorageUnavailable: Storage does not answer. Whether the copy came about is unknown.
     """
     journal = await read_journal(stores, checked_key(source), clock)
-    upto = journal.item.head if at is None or at == journal.item.head else point_at(points_of(journal), at).records
+    upto = journal.item.head
+    if at is not None and at != upto:
+        upto = find(points_of(journal), str(at)).records
     bodies = [encode_record(record, stored=True) for record in _usable(journal, upto, damaged)]
     segments, first = [], 0
     for end, epoch, commit_id in journal.commits:

@@ -25,7 +25,7 @@ class ReadOnlySessionManager(GuardedSessionManager):
         session_id: str,
         open_source: Callable[[Runtime], Awaitable[Stores]],
         *,
-        at: int | None = None,
+        at: int | str | None = None,
         **options: Unpack[SessionOptions],
     ) -> None:
         """Name the session; no I/O.
@@ -33,7 +33,7 @@ class ReadOnlySessionManager(GuardedSessionManager):
         Args:
             session_id: Its id.
             open_source: Opens the stores that the session is read from.
-            at: ``Point.records``: the session as it was then; default: as it is.
+            at: A point in time, as for ``Sessions.read``; default: now. ``open`` raises ValueError if it is none.
             **options: See ``SessionOptions``.
         """
         super().__init__(session_id, **options)

@@ -12,16 +12,16 @@ from __future__ import annotations
 import builtins
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import wait
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from strands.session.session_manager import SessionManager
 
-from segue.admin import delete_release, listing
+from segue.admin import delete_release, exchange, listing
 from segue.admin import fork as forks
 from segue.admin import verify as checks
 from segue.admin.delete_release import Released
+from segue.admin.exchange import Exported
 from segue.admin.listing import SessionFacts
 from segue.admin.progress import Progress, no_progress
 from segue.admin.read_only import ReadOnlySessionManager
@@ -33,15 +33,13 @@ from segue.history.points import Point, find, history_at, points_of, read_journa
 from segue.ids import session_key
 from segue.journal.keys import check_length, normal_prefix
 from segue.journal.reader import StoredJournal
-from segue.journal.records import Record
 from segue.session.options import SessionOptions
 from segue.session.options import SessionSettings as Options
 from segue.session.runtime import Runtime
 from segue.storage.stores import Stores
 from segue.strands.file import directory_of, file_stores
 from segue.strands.s3 import open_stores
-from segue.strands.transfer import Kind, export, import_, portable
-from segue.strands.transfer_multi_agents import export_multi_agent, import_multi_agent
+from segue.strands.transfer import Kind
 
 if TYPE_CHECKING:
     import boto3
@@ -56,23 +54,6 @@ _NOTICE_S = 0.5
 for a lock does not wake it."""
 
 _DAY_S = 86_400
-
-
-@dataclass(frozen=True, slots=True)
-class Exported:
-    """The result of an export.
-
-    Attributes:
-        messages: The number of messages of each agent.
-        multi_agents: The Graphs and Swarms.
-        changes: What Strands' encoding cannot carry, and what stands for it, a sentence each.
-        damaged: Records that were left out.
-    """
-
-    messages: dict[str, int]
-    multi_agents: tuple[str, ...]
-    changes: tuple[str, ...]
-    damaged: tuple[JournalCorrupt, ...]
 
 
 class Sessions:
@@ -249,11 +230,10 @@ class Sessions:
         """
         key = self.key(source)
         copy = self.key(target, to_principal or key.partition("/")[0])
-        upto = _records(self.journal(source), at) if isinstance(at, str) else at
         seconds = retention_days * _DAY_S
         return self.run(
             lambda stores, clock: forks.fork(
-                *(stores, key, copy, clock), at=upto, retention_s=seconds, progress=progress, damaged=damaged
+                *(stores, key, copy, clock), at=at, retention_s=seconds, progress=progress, damaged=damaged
             )
         ).head
 
@@ -270,6 +250,7 @@ class Sessions:
         agents: Sequence[str] | None = None,
         at: int | str | None = None,
         kind: Kind | None = None,
+        progress: Progress = no_progress,
     ) -> Exported:
         """Write a session to one of Strands' own managers.
 
@@ -279,6 +260,7 @@ class Sessions:
             agents: Only these, and no Graph or Swarm; default: all.
             at: A point in time, as for ``read``; default: now.
             kind: Move agents as this kind; default: what they were.
+            progress: Told of every message written, an agent at a time.
 
         Raises:
             SessionExists: The target has such an agent already.
@@ -289,14 +271,12 @@ class Sessions:
         damaged: builtins.list[JournalCorrupt] = []
         history = history_at(journal, upto, damaged)
         changes: builtins.list[str] = []
-        messages = {}
-        for name in history.agents if agents is None else agents:
-            moving = portable(journal.records, name, upto=upto, kind=kind, damaged=[])
-            messages[name] = export(moving, target, None, changes)
-        multi_agents = history.multi_agents if agents is None else {}
-        for name, state in multi_agents.items():
-            export_multi_agent(name, state, target, changes)
-        return Exported(messages, tuple(multi_agents), tuple(changes), tuple(damaged))
+        chosen = history.agents if agents is None else agents
+        multi_agents = tuple(history.multi_agents) if agents is None else ()
+        which: Any = {"agents": list(chosen), "multi_agents": multi_agents, "upto": upto, "kind": kind}
+        moved = exchange.write(journal, history, target, **which, changes=changes, progress=progress)
+        messages = {one.name: one.messages for one in moved if one.messages is not None}
+        return Exported(messages, multi_agents, tuple(changes), tuple(damaged), tuple(moved))
 
     def import_(
         self,
@@ -307,6 +287,7 @@ class Sessions:
         multi_agents: Sequence[str] = (),
         kind: Kind | None = None,
         retention_days: int = Options().retention_days,
+        progress: Progress = no_progress,
     ) -> int:
         """Read a session of one of Strands' own managers into a new session.
 
@@ -317,6 +298,7 @@ class Sessions:
             multi_agents: The Graphs and Swarms.
             kind: Import agents as this kind; default: what the source says.
             retention_days: Days after its last use at which the session expires.
+            progress: Told of every object written.
 
         Returns:
             The number of records that it begins with.
@@ -326,13 +308,15 @@ class Sessions:
             SessionNotFound: The source has no such agent.
         """
         key = self.key(session_id)
-        records: builtins.list[Record] = []
-        for name in agents:
-            records += import_(source, name, kind=kind)
-        for name in multi_agents:
-            records += import_multi_agent(source, name)
-        commits, seconds = forks.commits_of(records), retention_days * _DAY_S
-        return self.run(lambda stores, clock: forks.create(stores, key, commits, clock, retention_s=seconds)).head
+        found = [exchange.read_agent(source, name, kind) for name in agents]
+        found += [exchange.read_multi_agent(source, name) for name in multi_agents]
+        commits, seconds = (
+            forks.commits_of([record for one in found for record in one.records]),
+            retention_days * _DAY_S,
+        )
+        return self.run(
+            lambda stores, clock: forks.create(stores, key, commits, clock, retention_s=seconds, progress=progress)
+        ).head
 
     def delete(self, session_id: str, *, wait: bool = False) -> int:
         """Delete a session for good, or finish an unfinished deletion. The id may be used again.
@@ -367,14 +351,14 @@ class Sessions:
 
         Args:
             session_id: The session.
-            at: A point in time, as for ``read``; default: now.
+            at: A point in time, as for ``read``; default: now. The manager raises ValueError when it is opened if there
+                is no such point.
             **options: See ``SessionOptions``.
         """
         key = self.key(session_id, options.get("principal"))
-        upto = None if at is None else _records(self.run(lambda stores, clock: read_journal(stores, key, clock)), at)
         principal, _, _ = key.partition("/")
         merged: SessionOptions = {**options, "principal": principal}
-        return ReadOnlySessionManager(session_id.rpartition("/")[2], self._open_source, at=upto, **merged)
+        return ReadOnlySessionManager(session_id.rpartition("/")[2], self._open_source, at=at, **merged)
 
 
 def _records(journal: StoredJournal, at: int | str | None) -> int | None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import click
 from strands.session.session_manager import SessionManager
 
+from segue.admin.exchange import MovedPart, read_agent, read_multi_agent, write
 from segue.admin.fork import commits_of, create, fork
 from segue.cli.layouts import LAYOUTS, existing, naming, new
 from segue.cli.location import Place, json_option, located
@@ -18,14 +18,12 @@ from segue.cli.show_tail import at_option, chosen_agents, damage_facts, journal_
 from segue.clock import Clock
 from segue.errors import JournalCorrupt, SessionNotFound
 from segue.history.fold import History
-from segue.history.points import Point, history_at
+from segue.history.points import history_at
 from segue.ids import shown
-from segue.journal.records import Record
 from segue.lease.item import GuardItem
 from segue.session.options import SessionSettings
 from segue.storage.stores import Stores
-from segue.strands.transfer import Kind, export, import_, portable
-from segue.strands.transfer_multi_agents import export_multi_agent, import_multi_agent
+from segue.strands.transfer import Kind
 
 _DAY_S = 86_400
 
@@ -74,24 +72,18 @@ def fork_command(
     """Copy the SOURCE session, as it is or was, to a new one, TARGET. The source may be in use."""
     source_key = place.key(source)
     target_key = place.key(target, to_principal or source_key.partition("/")[0])
-    point: Point | None = None
-    if at is not None:
-        point = point_named(journal_of(place, source_key), at)
     damaged: list[JournalCorrupt] = []
     with progress(f"copying to {shown(target_key)}") as advance:
 
         async def copy(stores: Stores, clock: Clock) -> GuardItem:
-            upto = point.records if point else None
+            named = stores, source_key, target_key, clock
             seconds = retention_days * _DAY_S
-            return await fork(
-                *(stores, source_key, target_key, clock),
-                at=upto,
-                retention_s=seconds,
-                progress=advance,
-                damaged=damaged,
-            )
+            return await fork(*named, at=at, retention_s=seconds, progress=advance, damaged=damaged)
 
-        item = place.run(copy)
+        try:
+            item = place.run(copy)
+        except ValueError as error:  # there is no such point
+            raise click.UsageError(str(error)) from error
     tell_damage(damaged)
     if as_json:
         told = {"session": shown(target_key), "source": shown(source_key), "head": item.head, "epoch": item.epoch}
@@ -137,24 +129,16 @@ def export_command(  # noqa: PLR0913 - one for each option
     tell_damage(damaged)
     agents = chosen_agents(history, agent) if agent or not multi_agent else []
     orchestrators = _chosen_multi_agents(history, agent, multi_agent)
-    facts: list[dict[str, Any]] = []
     changes: list[str] = []
-    with naming(target):
+    with naming(target), progress(f"writing {target}") as advance:
         manager = new(place, layout, target, target_id or shown(key).partition("/")[2])
-        for name in agents:
-            moving = portable(journal.records, name, upto=upto, kind=kind, damaged=[])
-            with progress(f"writing {name}") as advance:
-                count = export(moving, manager, advance, changes)
-            facts.append({"agent": name, "kind": moving.kind, "messages": count, "target_session": manager.session_id})
-        for name in orchestrators:
-            export_multi_agent(name, history.multi_agents[name], manager, changes)
+        which: Any = {"agents": agents, "multi_agents": orchestrators, "upto": upto, "kind": kind}
+        moved = write(journal, history, manager, **which, changes=changes, progress=advance)
     for change in changes:
         click.echo(clean(f"changed, since Strands cannot carry it: {change}"), err=True)
-    moved: dict[str, Any] = {"session": shown(key), "layout": layout, "target": target, "agents": facts}
-    moved |= damage_facts(damaged) | ({"changes": changes} if changes else {})
-    if orchestrators:
-        moved["multi_agents"] = [_multi_agent_facts(name, history.multi_agents[name]) for name in orchestrators]
-    _print_moved(moved, as_json=as_json)
+    facts = {"session": shown(key), "layout": layout, "target": target}
+    facts |= _moved_facts(moved, target_session=manager.session_id)
+    _print_moved(facts | damage_facts(damaged) | ({"changes": changes} if changes else {}), as_json=as_json)
 
 
 @click.command("import")
@@ -189,7 +173,6 @@ def import_command(  # noqa: PLR0913 - one for each option
     with naming(source), waiting(f"reading {source}"):
         manager = existing(place, layout, source, source_id or shown(key).partition("/")[2])
         found = _found(manager, agent, multi_agent, kind)
-    agents, orchestrators = [one for one in found if one.is_agent], [one for one in found if not one.is_agent]
     records = [record for one in found for record in one.records]
     with progress(f"writing {shown(key)}") as advance:
 
@@ -198,28 +181,13 @@ def import_command(  # noqa: PLR0913 - one for each option
             return await create(stores, key, commits_of(records), clock, retention_s=seconds, progress=advance)
 
         item = place.run(begin, new=True)
-    moved = {"session": shown(key), "layout": layout, "source": source, "head": item.head}
-    moved["agents"] = [one.facts for one in agents]
-    if orchestrators:
-        moved["multi_agents"] = [one.facts for one in orchestrators]
-    _print_moved(moved, as_json=as_json)
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """An agent, Graph or Swarm that was read."""
-
-    records: list[Record]
-    facts: dict[str, Any]
-
-    @property
-    def is_agent(self) -> bool:
-        return "agent" in self.facts
+    facts = {"session": shown(key), "layout": layout, "source": source, "head": item.head}
+    _print_moved(facts | _moved_facts(found), as_json=as_json)
 
 
 def _found(
     manager: SessionManager[Any], agents: Sequence[str], multi_agents: Sequence[str], kind: Kind | None
-) -> list[_Found]:
+) -> list[MovedPart]:
     """Read what is named; else what is there under the ids that Strands gives by itself.
 
     Raises:
@@ -227,34 +195,30 @@ def _found(
     """
     if agents or multi_agents:
         return [
-            *(_found_agent(manager, name, kind) for name in dict.fromkeys(agents)),
-            *(_found_multi_agent(manager, name) for name in dict.fromkeys(multi_agents)),
+            *(read_agent(manager, name, kind) for name in dict.fromkeys(agents)),
+            *(read_multi_agent(manager, name) for name in dict.fromkeys(multi_agents)),
         ]
-    found: list[_Found] = []
+    found: list[MovedPart] = []
     with contextlib.suppress(SessionNotFound):
-        found.append(_found_agent(manager, DEFAULT_AGENT, kind))
+        found.append(read_agent(manager, DEFAULT_AGENT, kind))
     for name in DEFAULT_MULTI_AGENTS:
         with contextlib.suppress(SessionNotFound):
-            found.append(_found_multi_agent(manager, name))
+            found.append(read_multi_agent(manager, name))
     if not found:
         names = f"agent {DEFAULT_AGENT}, Graph or Swarm {' or '.join(DEFAULT_MULTI_AGENTS)}"
         raise SessionNotFound(f"{type(manager).__name__} {manager.session_id}, {names}")
     return found
 
 
-def _found_agent(manager: SessionManager[Any], name: str, kind: Kind | None) -> _Found:
-    records = import_(manager, name, kind=kind)
-    messages = sum(record.kind == "message" for record in records)
-    return _Found(records, {"agent": name, "kind": records[0].data["class"], "messages": messages})
-
-
-def _found_multi_agent(manager: SessionManager[Any], name: str) -> _Found:
-    records = import_multi_agent(manager, name)
-    return _Found(records, _multi_agent_facts(name, records[0].data["state"]))
-
-
-def _multi_agent_facts(name: str, state: dict[str, Any]) -> dict[str, Any]:
-    return {"id": name, "kind": str(state.get("type", "?")).capitalize(), "status": str(state.get("status", "?"))}
+def _moved_facts(moved: Sequence[MovedPart], **of_agents: str) -> dict[str, Any]:
+    """The facts of what moved, for programs."""
+    agents = [
+        {"agent": one.name, "kind": one.kind, "messages": one.messages, **of_agents}
+        for one in moved
+        if one.messages is not None
+    ]
+    multi_agents = [{"id": one.name, "kind": one.kind, "status": one.status} for one in moved if one.status is not None]
+    return {"agents": agents} | ({"multi_agents": multi_agents} if multi_agents else {})
 
 
 def _chosen_multi_agents(history: History, agents: Sequence[str], named: Sequence[str]) -> list[str]:
