@@ -1,7 +1,7 @@
-"""A life once more: requests that were on their way when it ended have arrived by now.
+"""An incarnation once more: requests that were on their way when it ended have arrived by now.
 
-SQS delays a message by 15 minutes at most, so a message goes round until an hour has passed. A life that the weekly
-sweep could not delete comes here too, for its last round: what fails here has attempts and a dead-letter queue.
+SQS delays a message by 15 minutes at most, so a message goes round until an hour has passed. An incarnation that the
+weekly sweep could not delete comes here too, for its last round: what fails here has attempts and a dead-letter queue.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import msgspec
 from aws_lambda_powertools import Logger
 
 from janitor.counting import failed, swept
-from janitor.sweeper import JanitorEnvironment, Life, Sweeper
+from janitor.sweeper import Incarnation, JanitorEnvironment, Sweeper
 from segue.environment import read_environment
 
 if TYPE_CHECKING:
@@ -30,9 +30,9 @@ ROUNDS = 4
 
 
 class WaitingSweep(msgspec.Struct, frozen=True):
-    """A life that waits for its second sweep."""
+    """An incarnation that waits for its second sweep."""
 
-    life: Life
+    incarnation: Incarnation = msgspec.field(name="life")  # as messages of earlier releases call it
     rounds_left: int = ROUNDS
 
 
@@ -45,7 +45,7 @@ class SweepsQueue:
         self._url = url
 
     def put(self, waiting: WaitingSweep) -> None:
-        """Let a life wait for one more round."""
+        """Let an incarnation wait for one more round."""
         self._sqs.send_message(
             QueueUrl=self._url, MessageBody=msgspec.json.encode(waiting).decode(), DelaySeconds=DELAY_S
         )
@@ -66,10 +66,10 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         try:
             waiting = msgspec.json.decode(message["body"], type=WaitingSweep)
             if waiting.rounds_left > 1:
-                queue.put(WaitingSweep(waiting.life, waiting.rounds_left - 1))
+                queue.put(WaitingSweep(waiting.incarnation, waiting.rounds_left - 1))
             else:
-                count = sweeper.sweep(waiting.life)
-                logger.info("swept again", session=waiting.life.session_key, objects=count)
+                count = sweeper.sweep(waiting.incarnation)
+                logger.info("swept again", session=waiting.incarnation.session_key, objects=count)
                 swept(count)
         except Exception:  # this message comes again, the others of the batch are done
             logger.exception("second sweep failed")

@@ -28,7 +28,7 @@ class JanitorEnvironment(Struct, frozen=True, kw_only=True):
     Attributes:
         bucket: Where the objects are.
         lock_table: Where the guard items are.
-        sweeps_queue_url: Where a life waits to be swept again.
+        sweeps_queue_url: Where an incarnation waits to be swept again.
         prefix: The bucket's prefix, "" or ending in "/".
     """
 
@@ -38,15 +38,15 @@ class JanitorEnvironment(Struct, frozen=True, kw_only=True):
     prefix: str = ""
 
 
-class Life(Struct, frozen=True):
-    """One life of a session."""
+class Incarnation(Struct, frozen=True):
+    """One incarnation of a session."""
 
     session_key: str
     born: str
 
 
 class Sweeper:
-    """Deletes the objects of lives that have ended, and the orphans of those that go on."""
+    """Deletes the objects of incarnations that have ended, and the orphans of those that go on."""
 
     def __init__(self, s3: S3Client, dynamodb: DynamoDBClient, environment: JanitorEnvironment) -> None:
         """Use two clients."""
@@ -65,36 +65,38 @@ class Sweeper:
         s3, dynamodb = boto3.client("s3", config=_CONFIG), boto3.client("dynamodb", config=_CONFIG)
         return cls(read_whole(s3), read_whole(dynamodb), environment)  # half an item must not pass for none
 
-    def item_of(self, life: Life) -> GuardItem | None:
-        """The guard item of a life that goes on, by a consistent read; None if it has ended.
+    def item_of(self, incarnation: Incarnation) -> GuardItem | None:
+        """The guard item of an incarnation that goes on, by a consistent read; None if it has ended.
 
         Raises:
-            JournalCorrupt: The item cannot be right, so that nothing is known of the life.
+            JournalCorrupt: The item cannot be right, so that nothing is known of the incarnation.
             StorageRefused: The session's objects are under another prefix than this janitor's.
         """
         answer = self._dynamodb.get_item(
-            TableName=self._environment.lock_table, Key={"session_key": {"S": life.session_key}}, ConsistentRead=True
+            TableName=self._environment.lock_table,
+            Key={"session_key": {"S": incarnation.session_key}},
+            ConsistentRead=True,
         )
         if "Item" not in answer:
             return None
         item = GuardItem.from_attributes(answer["Item"])
         require_prefix(item, self.prefix)
-        return item if item.born == life.born and not item.deleted else None
+        return item if item.born == incarnation.born and not item.deleted else None
 
-    def sweep(self, life: Life) -> int:
-        """Delete all objects of a life, if it has ended; returns how many there were.
+    def sweep(self, incarnation: Incarnation) -> int:
+        """Delete all objects of an incarnation, if it has ended; returns how many there were.
 
         Raises:
             ClientError: Storage refused; the event is delivered again.
             OSError: Some objects could not be deleted; the same.
             SegueError: See ``item_of``; nothing is deleted.
         """
-        if self.item_of(life) is not None:
+        if self.item_of(incarnation) is not None:
             return 0
-        return sum(map(self._delete, self._listed(self._keys(life).root)))
+        return sum(map(self._delete, self._listed(self._keys(incarnation).root)))
 
-    def collect(self, life: Life) -> int:
-        """Delete the orphans of a life that goes on; returns how many there were.
+    def collect(self, incarnation: Incarnation) -> int:
+        """Delete the orphans of an incarnation that goes on; returns how many there were.
 
         A former holder's request may have been on its way for so long that no later holder's collection saw it.
 
@@ -103,15 +105,15 @@ class Sweeper:
             OSError: Some objects could not be deleted.
             SegueError: See ``item_of``; nothing is deleted.
         """
-        keys, count = self._keys(life), 0
+        keys, count = self._keys(incarnation), 0
         for listed in self._listed(keys.segments):
-            item = self.item_of(life)  # after each listing: what was committed since is no orphan
+            item = self.item_of(incarnation)  # after each listing: what was committed since is no orphan
             if item is not None:
                 count += self._delete(orphans_among(listed, keys, item))
         return count
 
-    def _keys(self, life: Life) -> ObjectKeys:
-        return ObjectKeys(self.prefix, life.session_key, life.born)
+    def _keys(self, incarnation: Incarnation) -> ObjectKeys:
+        return ObjectKeys(self.prefix, incarnation.session_key, incarnation.born)
 
     def _listed(self, prefix: str) -> Iterator[list[str]]:
         pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._environment.bucket, Prefix=prefix)
@@ -128,8 +130,8 @@ class Sweeper:
                 raise OSError(f"{len(errors)} objects not deleted, the first: {errors[0].get('Code')}")
         return len(keys)
 
-    def all_lives(self, after: str = "") -> Iterator[Life]:
-        """Every life that has objects in the bucket, in the order of keys.
+    def all_incarnations(self, after: str = "") -> Iterator[Incarnation]:
+        """Every incarnation that has objects in the bucket, in the order of keys.
 
         Args:
             after: Go on behind this ``<session_key>/<born>``.
@@ -139,13 +141,13 @@ class Sweeper:
         pages = self._s3.get_paginator("list_objects_v2").paginate(
             Bucket=self._environment.bucket, Prefix=root, StartAfter=start
         )
-        latest: Life | None = None
+        latest: Incarnation | None = None
         for page in pages:
             for found in page.get("Contents", []):
                 parts = found["Key"].removeprefix(root).split("/")
                 if len(parts) < 4:  # <principal>/<session>/<born>/… is what Segue writes; the rest is not its own
                     continue
-                life = Life(f"{parts[0]}/{parts[1]}", parts[2])
-                if life != latest:
-                    latest = life
-                    yield life
+                incarnation = Incarnation(f"{parts[0]}/{parts[1]}", parts[2])
+                if incarnation != latest:
+                    latest = incarnation
+                    yield incarnation

@@ -1,4 +1,4 @@
-"""The weekly sweep: objects of lives that no guard item knows, and segments that no life needs, whatever was missed.
+"""The weekly sweep: objects of incarnations that no guard item names, and orphaned segments, whatever was missed.
 
     schedule ──{}──▶ queue ──▶ handler ──▶ … until the bucket was seen
                        ▲          │
@@ -21,7 +21,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from janitor.again import SweepsQueue, WaitingSweep
 from janitor.counting import failed, swept
-from janitor.sweeper import JanitorEnvironment, Life, Sweeper
+from janitor.sweeper import Incarnation, JanitorEnvironment, Sweeper
 from segue.environment import read_environment
 from segue.errors import SegueError
 
@@ -80,7 +80,7 @@ def dependencies() -> tuple[Sweeper, SweepsQueue, Runs]:
 
 
 def handler(event: dict[str, Any], context: Any) -> None:
-    """Sweep lives that are not known; the message comes again if that fails as a whole.
+    """Sweep incarnations that no item names; the message comes again if that fails as a whole.
 
     Args:
         event: Messages of the queue, each a `Run`.
@@ -98,11 +98,11 @@ def sweep_all(run: Run, context: Any) -> None:
     """Sweep what is behind a place, until everything was seen or time is short."""
     sweeper, queue, runs = dependencies()
     objects = 0
-    for life in sweeper.all_lives(run.after):
-        if not _young(life):
-            objects += _swept(sweeper, queue, life)
+    for incarnation in sweeper.all_incarnations(run.after):
+        if not _young(incarnation):
+            objects += _swept(sweeper, queue, incarnation)
         if context.get_remaining_time_in_millis() < RESERVE_MS:
-            runs.put(Run(f"{life.session_key}/{life.born}"))
+            runs.put(Run(f"{incarnation.session_key}/{incarnation.born}"))
             logger.info("weekly sweep goes on in another run", objects=objects)
             break
     else:
@@ -110,18 +110,18 @@ def sweep_all(run: Run, context: Any) -> None:
     swept(objects)
 
 
-def _swept(sweeper: Sweeper, queue: SweepsQueue, life: Life) -> int:
-    """Sweep a life that has ended, or the orphans of one that goes on; a failure waits and holds up no other."""
+def _swept(sweeper: Sweeper, queue: SweepsQueue, incarnation: Incarnation) -> int:
+    """Sweep an ended incarnation, or the orphans of one that goes on; a failure waits and holds up no other."""
     try:
-        return sweeper.sweep(life) or sweeper.collect(life)
+        return sweeper.sweep(incarnation) or sweeper.collect(incarnation)
     except (BotoCoreError, ClientError, OSError, SegueError):
-        logger.exception("sweep failed, tried again later", session=life.session_key)
+        logger.exception("sweep failed, tried again later", session=incarnation.session_key)
         failed()
-        queue.put(WaitingSweep(life, rounds_left=1))
+        queue.put(WaitingSweep(incarnation, rounds_left=1))
         return 0
 
 
-def _young(life: Life) -> bool:
+def _young(incarnation: Incarnation) -> bool:
     """Return true if the write of the guard item may still be in flight; ``born`` begins with the time."""
-    stamp = life.born.partition("-")[0]
+    stamp = incarnation.born.partition("-")[0]
     return stamp > time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(time.time() - YOUNG_S))

@@ -18,7 +18,7 @@ for every frame would cost more than the frame, and API Gateway and Lambda count
     Restores         Count         segue-turn     sessions read, because no warm process had them as they are
     RestoreTime      Milliseconds  segue-turn     to take and read one, and to build its agent
     Fenced           Count         segue-turn     turns whose session another holder acquired meanwhile
-    Sweeps           Count         segue-janitor  sweeps done, of a life that ended or of the bucket each week
+    Sweeps           Count         segue-janitor  sweeps done, of an incarnation that ended or of the bucket each week
     ObjectsDeleted   Count         segue-janitor  objects that they deleted
     SweepFailures    Count         segue-janitor  sweeps that failed; they are tried again
 """

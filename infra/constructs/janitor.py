@@ -1,9 +1,9 @@
-"""The janitor: three functions that delete the objects of sessions whose life has ended.
+"""The janitor: three functions that delete the objects of sessions that have ended.
 
     lock table's stream ──filters──▶ ended ──┬─▶ deletes
                                              └─▶ sweeps queue ──15 min, four times──▶ again ──▶ deletes once more
     Sunday night ──▶ weekly queue ──▶ weekly ──┬─▶ deletes what no guard item knows
-                          ▲                    ├─▶ sweeps queue: a life that could not be deleted
+                          ▲                    ├─▶ sweeps queue: an incarnation that could not be deleted
                           └─ where it ended ───┘
 
 It belongs to the service stack. While that stack is not there, the stream keeps what happened for a day (the next
@@ -30,7 +30,7 @@ from infra.constructs.queues import dead_letters, queue
 from infra.constructs.storage import Storage
 
 SWEEP_TIMEOUT: Final = Duration.minutes(2)
-"""One batch of lives. A request deletes a thousand objects, and a session of 100,000 messages has fewer."""
+"""One batch of incarnations. A request deletes a thousand objects, and a session of 100,000 messages has fewer."""
 WEEKLY_TIMEOUT: Final = Duration.minutes(15)
 """The most that Lambda gives; the function goes on in another invocation a minute before."""
 RECEIVES_PER_TIMEOUT: Final = 6
@@ -38,15 +38,15 @@ RECEIVES_PER_TIMEOUT: Final = 6
 BATCH: Final = 10
 STREAM_RETRIES: Final = 10
 STREAM_MAX_AGE: Final = Duration.hours(6)
-"""A record of the stream holds up those behind it, so it is given up; the weekly sweep finds that life."""
+"""A record of the stream holds up those behind it, so it is given up; the weekly sweep finds that incarnation."""
 
 ENDED_FILTERS: Final[tuple[dict[str, Any], ...]] = (
     # Gone: by TTL, or by hand.
     {"eventName": ["REMOVE"]},
     # A tombstone.
     {"dynamodb": {"NewImage": {"deleted": {"BOOL": [True]}}}},
-    # A new life over an expired item. No filter can say "born changed": it compares with constants only. But only
-    # the write that begins a life sets the beat to 0, and all later ones raise it, except the release of a
+    # A new incarnation over an expired item. No filter can say "born changed": it compares constants only. But only
+    # the write that begins an incarnation sets the beat to 0, and all later ones raise it, except the release of a
     # session in which nothing happened; the function finds that this is no end.
     {"dynamodb": {"NewImage": {"beat": {"N": ["0"]}}, "OldImage": {"born": {"S": [{"exists": True}]}}}},
 )
@@ -68,7 +68,7 @@ class Janitor(Construct):
     Attributes:
         functions: By name: ended, again, weekly.
         failures: By what failed, the queues that only a person empties: `ended` (records of the stream),
-            `sweeps` (lives) and `weekly` (runs).
+            `sweeps` (incarnations) and `weekly` (runs).
     """
 
     def __init__(self, scope: Construct, construct_id: str, config: Config, parts: JanitorParts) -> None:

@@ -56,7 +56,7 @@ class Storage(Construct):
             ],
             removal_policy=removal,
         )
-        # The stream tells the janitor which lives end; the old image tells which life it was.
+        # The stream tells the janitor which incarnations end; the old image tells which one it was.
         self.lock_table = self._table(
             "Locks",
             removal,

@@ -136,12 +136,12 @@ def record(old, new):
 
 WALL = 1_800_000_000.0
 CANDIDATE = Candidate("acquire-1", "holder-1", 10_000, None, "token", 3600)
-BEGUN = transitions.begin_life("a/s", None, CANDIDATE, WALL).applied(None)
+BEGUN = transitions.begin_incarnation("a/s", None, CANDIDATE, WALL).applied(None)
 LIVING = transitions.beat(GuardItem.parse(BEGUN), int(WALL) + 7200).applied(BEGUN)
 ITEM = GuardItem.parse(LIVING)
 FREE = transitions.release(ITEM).applied(LIVING)
 BURIED = transitions.bury(ITEM, int(WALL) + 9000).applied(LIVING)
-AGAIN = transitions.begin_life("a/s", ITEM, CANDIDATE, WALL + 90_000)
+AGAIN = transitions.begin_incarnation("a/s", ITEM, CANDIDATE, WALL + 90_000)
 FIRST = {"head": 1, "tail": ["0.1.x"], "commit_id": "x"}
 SCRUBBING = {**LIVING, **FIRST, "scrub": "0"}
 

@@ -27,7 +27,7 @@ from infra.constructs.janitor import ENDED_FILTERS
 from infra.constructs.layers import DEPENDENCIES_EXCLUDES, SESSION_EXCLUDES
 from infra.dependencies import build
 from janitor import again, weekly
-from janitor.sweeper import Life
+from janitor.sweeper import Incarnation
 from segue import GuardedS3SessionManager
 from segue.lease.item import GuardItem
 from tests.support.scripted_model import ScriptedModel
@@ -169,7 +169,7 @@ def _queue(sqs: Any, name: str) -> tuple[str, str]:
 
 
 async def talked(janitor: Janitor, session_id: str) -> tuple[GuardedS3SessionManager, str]:
-    """A session with a few commits; returns its manager and its life."""
+    """A session with a few commits; returns its manager and its incarnation."""
     manager = GuardedS3SessionManager(session_id=session_id, **janitor.stage.options)
     await manager.open()
     agent = BidiAgent(model=ScriptedModel(), session_manager=manager)
@@ -243,7 +243,9 @@ def test_a_late_object_is_deleted_by_the_second_sweep(janitor: Janitor, monkeypa
     janitor.put(f"a/late/{UNKNOWN}/segments/0-1-x.json")
     monkeypatch.setattr(again, "DELAY_S", 0)
 
-    again.SweepsQueue(janitor.sqs, janitor.sweeps).put(again.WaitingSweep(Life("a/late", UNKNOWN), rounds_left=1))
+    again.SweepsQueue(janitor.sqs, janitor.sweeps).put(
+        again.WaitingSweep(Incarnation("a/late", UNKNOWN), rounds_left=1)
+    )
 
     eventually_sync(lambda: not janitor.objects(UNKNOWN), SECONDS)
 

@@ -166,8 +166,8 @@ async def crasher(world: World, name: str) -> None:
     """Dies again and again, with requests under way, and is started anew."""
     dice = _dice(world, name)
     world.fair = False
-    for life in range(4):
-        process = world.process(f"{name}.{life}")
+    for number in range(4):
+        process = world.process(f"{name}.{number}")
         task = process.start(Script(world, process, dice).write(dice.randint(4, 10)))
         await asyncio.wait([task], timeout=dice.choice((0.125, 0.5, 1.5, 5.0, 20.0)))
         if task.done():

@@ -15,14 +15,14 @@ from segue.lease.item import GuardItem
 from segue.storage.attributes import Attributes
 from segue.storage.interface import ConditionalWrite
 from segue.storage.memory import MemoryGuard, MemoryObjects
-from tests.simulation.truth import Life, Violation, entries_of
+from tests.simulation.truth import Incarnation, Violation, entries_of
 
 
 class Contents:
     """Storage, and the check of what a commit has put there."""
 
     key: str
-    lives: dict[str, Life]
+    incarnations: dict[str, Incarnation]
 
     def __init__(self) -> None:
         self.guard = WatchedGuard(self)
@@ -90,7 +90,7 @@ class Contents:
         return self.block(item, None, key)
 
     def _check_content(self, item: GuardItem, block: Block, what: str) -> None:
-        expected = self.lives[item.born].entries[block.first : block.end]
+        expected = self.incarnations[item.born].entries[block.first : block.end]
         found = entries_of(block)
         same = [one.name for one in found] == [one.name for one in expected] and all(
             one.text == truth.text or (item.scrub and one.text == truth.original)

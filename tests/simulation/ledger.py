@@ -18,7 +18,7 @@ from segue.lease.item import GuardItem
 from segue.storage.attributes import Attributes
 from segue.storage.interface import ConditionalWrite
 from tests.simulation.contents import Contents
-from tests.simulation.truth import GONE, HOUR_S, Life, Owner, Violation, entries_of, entry_of
+from tests.simulation.truth import GONE, HOUR_S, Incarnation, Owner, Violation, entries_of, entry_of
 
 _T = TypeVar("_T")
 
@@ -38,7 +38,7 @@ class Ledger(Contents):
         self.key = key
         super().__init__()
         self.sender = Owner("no process")
-        self.lives: dict[str, Life] = {}
+        self.incarnations: dict[str, Incarnation] = {}
         self.holder: Owner | None = None
         self.acquisitions = 0
         self.takeovers = 0
@@ -81,10 +81,10 @@ class Ledger(Contents):
         return self._parsed[1]
 
     @property
-    def life(self) -> Life | None:
-        """The life that goes on now. One that has expired ends when its holder is found silent, if it is held."""
+    def incarnation(self) -> Incarnation | None:
+        """The present incarnation. One that has expired ends when its holder is found silent, if it is held."""
         item = self.item
-        return None if item is None or item.ended(self.wall(), silent=True) else self.lives[item.born]
+        return None if item is None or item.ended(self.wall(), silent=True) else self.incarnations[item.born]
 
     # What storage tells.
 
@@ -100,7 +100,7 @@ class Ledger(Contents):
         if before is None or before.beat != after.beat:
             self._moved_at = self.now()
         if after.deleted:
-            self._life_ends(self.lives[after.born])
+            self._incarnation_ends(self.incarnations[after.born])
             return
         self._expiry_set(before, after)
         if before is not None and before.head != after.head:
@@ -111,24 +111,24 @@ class Ledger(Contents):
             self._scrubbed(after)
 
     def _life_begins(self, before: GuardItem | None, after: GuardItem) -> None:
-        self.lives[after.born] = Life(after.born)
+        self.incarnations[after.born] = Incarnation(after.born)
         if before is None or before.deleted:
             return
         if before.expires_at > self.wall():
-            self.broken("a life began over one that was not over")
+            self.broken("an incarnation began over one that was not over")
         watched = (self.now() - self._moved_at) * self.sender.rate
         if before.held and watched < before.lease_ms / 1000 - A_MOMENT_S:
-            self.broken(f"a life began over a holder that had shown itself {watched} s before")
+            self.broken(f"an incarnation began over a holder that had shown itself {watched} s before")
 
-    def _life_ends(self, life: Life) -> None:
-        root = ObjectKeys("", self.key, life.born).root
-        life.ended, life.ended_by = True, self.sender
-        life.left = {key: body for key, body in self.objects.objects.items() if key.startswith(root)}
+    def _incarnation_ends(self, incarnation: Incarnation) -> None:
+        root = ObjectKeys("", self.key, incarnation.born).root
+        incarnation.ended, incarnation.ended_by = True, self.sender
+        incarnation.left = {key: body for key, body in self.objects.objects.items() if key.startswith(root)}
 
     def _expiry_set(self, before: GuardItem | None, after: GuardItem) -> None:
         """Storage's own time is what it is held against; requests, and clocks of another rate, may be hours off."""
         if before is not None and after.expires_at < min(before.expires_at, self.wall() + HOUR_S):
-            self.lives[after.born].set_back = True
+            self.incarnations[after.born].set_back = True
         off = after.expires_at - self.retention_s - self.wall()
         if (before is None or before.expires_at != after.expires_at) and self.tells_time and abs(off) > DAY_S:
             self.broken(f"an expiry was reckoned from a clock that is {off / DAY_S:.0f} days off")
@@ -171,44 +171,44 @@ class Ledger(Contents):
         self.holder = self.sender
 
     def _committed(self, before: GuardItem, after: GuardItem) -> None:
-        owner, life = self.sender, self.lives[after.born]
+        owner, incarnation = self.sender, self.incarnations[after.born]
         if self.holder is not owner or before.acquire_id != after.acquire_id:
             holder = self.holder.name if self.holder else "no process"
             self.broken(f"I1: {owner.name} committed head {after.head} after {holder} had acquired")
-        if after.head <= before.head or before.head != len(life.entries):
-            self.broken(f"head moved from {before.head} to {after.head}, the journal had {len(life.entries)}")
+        if after.head <= before.head or before.head != len(incarnation.entries):
+            self.broken(f"head moved from {before.head} to {after.head}, the journal had {len(incarnation.entries)}")
         if len(after.tail) > records.TAIL_LIMIT:
             self.broken(f"the tail has {len(after.tail)} segments")
         fresh = self.block(after, after.tail[-1].first, ObjectKeys("", self.key, after.born).segment(after.tail[-1]))
         if fresh is None or (fresh.first, fresh.end) != (before.head, after.head):
             self.broken(f"I3: the segment of head {after.head} is not there, or not whole")
             return
-        redactions = self._extend(owner, life, fresh)
-        life.ends.append(after.head)
-        for entry in life.entries:
+        redactions = self._extend(owner, incarnation, fresh)
+        incarnation.ends.append(after.head)
+        for entry in incarnation.entries:
             if entry.tracking_id in redactions:
                 entry.text = GONE
-                life.secrets.add(entry.original)
+                incarnation.secrets.add(entry.original)
         self.check_new_objects(before, after)
 
-    def _extend(self, owner: Owner, life: Life, block: Block) -> set[str]:
+    def _extend(self, owner: Owner, incarnation: Incarnation, block: Block) -> set[str]:
         """Take the new records into the journal; return the tracking ids that they redact."""
         redactions = set()
         for entry in entries_of(block):
             expected = f"{owner.name}.{owner.committed}"
             if entry.name != expected:
-                self.broken(f"I2: record {len(life.entries)} is {entry.name}, {expected} was next")
+                self.broken(f"I2: record {len(incarnation.entries)} is {entry.name}, {expected} was next")
             owner.committed += 1
-            owner.born = owner.born or life.born
+            owner.born = owner.born or incarnation.born
             if entry.redacts:
                 redactions.add(entry.tracking_id)
-            life.entries.append(entry)
+            incarnation.entries.append(entry)
         return redactions
 
     def _scrubbed(self, item: GuardItem) -> None:
-        life = self.lives[item.born]
-        life.gone |= life.secrets
-        for text in life.gone:
+        incarnation = self.incarnations[item.born]
+        incarnation.gone |= incarnation.secrets
+        for text in incarnation.gone:
             self._absent(text)
 
     def _absent(self, text: str) -> None:
@@ -240,20 +240,20 @@ class Ledger(Contents):
             self._stays_away(item, key, new)
         if old is None or old == new or item is None or key not in self._live():
             return
-        life, block = self.lives[item.born], decode_block(key, new, item)
+        incarnation, block = self.incarnations[item.born], decode_block(key, new, item)
         was, now = entries_of(decode_block(key, old, item)), entries_of(block)
         if len(was) != len(now):
             self.broken(f"I2: {key} was overwritten with {len(now)} records in place of {len(was)}")
-        for before, entry, truth in zip(was, now, life.entries[block.first :], strict=False):
+        for before, entry, truth in zip(was, now, incarnation.entries[block.first :], strict=False):
             if entry.name != truth.name or entry.text not in {truth.text, before.text}:
                 self.broken(f"I2: {key} was overwritten with {entry} in place of {truth}")
 
     def _stays_away(self, item: GuardItem, key: str, new: bytes) -> None:
         """No page or volume brings redacted content back, however late it arrives; a segment that nothing names may.
 
-        What arrives when the life is over is the janitor's: it sweeps again an hour later.
+        What arrives when the incarnation is over is the janitor's: it sweeps again an hour later.
         """
-        for text in self.lives[item.born].gone:
+        for text in self.incarnations[item.born].gone:
             if text.encode() in unpack(new):
                 self.broken(f"redacted {text} came back in {key}")
 
@@ -272,46 +272,52 @@ class Ledger(Contents):
 
     def deleted(self, owner: Owner) -> None:
         """An owner was told that the session is deleted."""
-        for life in self.lives.values():
-            there = [key for key, body in life.left.items() if self.objects.objects.get(key) is body]
-            if life.ended_by is owner and (there := [key for key in there if key not in self._strays]):
+        for incarnation in self.incarnations.values():
+            there = [key for key, body in incarnation.left.items() if self.objects.objects.get(key) is body]
+            if incarnation.ended_by is owner and (there := [key for key in there if key not in self._strays]):
                 self.broken(f"{owner.name} was told that the session is deleted, {there} are there")
 
     def deletion_refused(self, owner: Owner) -> None:
         """An owner was told, when it deleted the session, that it is someone else's."""
         item = self.item
-        if item is not None and item.deleted and self.lives[item.born].ended_by is owner:
+        if item is not None and item.deleted and self.incarnations[item.born].ended_by is owner:
             self.broken(f"{owner.name} was fenced by its own tombstone")
 
     def fenced(self, owner: Owner) -> None:
         """An owner was told that the session is someone else's."""
-        life = self.life
-        if owner.acquired == self.acquisitions and life is not None and not (life.ended or life.set_back):
+        incarnation = self.incarnation
+        if (
+            owner.acquired == self.acquisitions
+            and incarnation is not None
+            and not (incarnation.ended or incarnation.set_back)
+        ):
             self.broken(f"{owner.name} was fenced, and no process had acquired after it")
 
     def seen(self, journal: StoredJournal, *, final: bool = False) -> None:
         """Check a reading of the session: it must be what was committed, up to some commit."""
-        life, may_be_old = self.lives[journal.item.born], not final or journal.item.scrub is not None
+        incarnation, may_be_old = self.incarnations[journal.item.born], not final or journal.item.scrub is not None
         found = [entry_of(record) for record in journal.records]
-        expected = life.entries[: len(found)]
-        same = len(found) <= len(life.entries) and all(
+        expected = incarnation.entries[: len(found)]
+        same = len(found) <= len(incarnation.entries) and all(
             one.name == truth.name and (one.text == truth.text or (may_be_old and one.text == truth.original))
             for one, truth in zip(found, expected, strict=True)
         )
         if not same:
-            self.broken(f"I2: read {' '.join(map(str, found))}, committed was {' '.join(map(str, life.entries))}")
+            self.broken(
+                f"I2: read {' '.join(map(str, found))}, committed was {' '.join(map(str, incarnation.entries))}"
+            )
         ends = [end for end, _, _ in journal.commits]
-        if ends != life.ends[: len(ends)] or (ends[-1] if ends else 0) != len(found):
-            self.broken(f"I3: read commits {ends}, made were {life.ends}")
-        if final and len(found) != len(life.entries):
-            self.broken(f"I2: {len(found)} of {len(life.entries)} records are left")
+        if ends != incarnation.ends[: len(ends)] or (ends[-1] if ends else 0) != len(found):
+            self.broken(f"I3: read commits {ends}, made were {incarnation.ends}")
+        if final and len(found) != len(incarnation.entries):
+            self.broken(f"I2: {len(found)} of {len(incarnation.entries)} records are left")
 
     def check_acknowledged(self) -> None:
         """Each acknowledged record is there, once, in its place."""
         places: dict[tuple[str, str], list[int]] = {}
-        for life in self.lives.values():
-            for index, entry in enumerate(life.entries, start=1):
-                places.setdefault((life.born, entry.name), []).append(index)
+        for incarnation in self.incarnations.values():
+            for index, entry in enumerate(incarnation.entries, start=1):
+                places.setdefault((incarnation.born, entry.name), []).append(index)
         for owner in self.owners:
             for name, position in zip(owner.appended[: owner.acknowledged], owner.positions, strict=False):
                 if (found := places.get((owner.born, name))) != [position]:

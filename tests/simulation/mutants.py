@@ -116,8 +116,10 @@ def beat_without_the_holder_clause_taken_for_a_renewal() -> AbstractContextManag
 
 @_mutant
 def life_begun_without_the_beat() -> AbstractContextManager[Any]:
-    """A life begins over a holder that was silent for its lease, and has written just now."""
-    return mock.patch.object(transitions, "begin_life", _without(transitions.begin_life, "acquire_id", "beat"))
+    """An incarnation begins over a holder that was silent for its lease, and has written just now."""
+    return mock.patch.object(
+        transitions, "begin_incarnation", _without(transitions.begin_incarnation, "acquire_id", "beat")
+    )
 
 
 @_mutant

@@ -67,7 +67,7 @@ class _Waiting(Network):
 
 
 async def commit_that_arrives_when_its_session_has_expired(world: World, name: str) -> None:
-    """A commit that was on its way for longer than its session lives comes just before what begins a life over it."""
+    """A commit that was in flight for longer than its session is kept comes just before a new incarnation begins."""
     world.expire_after(60)
     world.fair = False
     slow, other = world.process(f"{name}.slow"), world.process(f"{name}.other")

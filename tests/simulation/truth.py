@@ -32,7 +32,7 @@ class Owner:
         acknowledged: How many of them it was told are durable.
         acquired: Number of its latest acquisition among all, None before the first.
         rate: How fast its process's clock runs.
-        born: The life that its records are in; an owner never sees more than one.
+        born: The incarnation that its records are in; an owner never sees more than one.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Entry:
 
 
 @dataclass
-class Life:
+class Incarnation:
     """A session between creation and deletion.
 
     Attributes:

@@ -90,7 +90,7 @@ class Outcome:
     takeovers: int
     folds: int
     volumes: int
-    lives: int
+    incarnations: int
     fingerprint: int
 
 
@@ -212,7 +212,7 @@ class World:
 
     async def _inherit(self, name: str) -> None:
         """Check that a later process, without faults, finds all records and can go on."""
-        if self.ledger.life is None:
+        if self.ledger.incarnation is None:
             return
         owner, process = Owner(name), self.process(name)
         network = Network(self.loop, self.ledger, NO_FAULTS, random.Random(0))
@@ -249,13 +249,13 @@ class World:
         ledger = self.ledger
         return Outcome(
             seed=self.seed,
-            records=sum(len(life.entries) for life in ledger.lives.values()),
+            records=sum(len(incarnation.entries) for incarnation in ledger.incarnations.values()),
             acknowledged=sum(owner.acknowledged for owner in ledger.owners),
             acquisitions=ledger.acquisitions,
             takeovers=ledger.takeovers,
             folds=ledger.folds,
             volumes=ledger.volumes,
-            lives=len(ledger.lives),
+            incarnations=len(ledger.incarnations),
             fingerprint=self.loop.turns,
         )
 

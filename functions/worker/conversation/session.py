@@ -45,7 +45,7 @@ class HostedSession:
         key: ``<principal>/<session id>``.
         epoch: The fencing token under which it is held.
         route_token: The secret that callers show.
-        state: Where in its life it is.
+        state: Where it is between its opening and its end.
         ended: Set when it is released or dropped.
         turn: Where the conversation is between turns.
         on_clients: Called with whether there are clients, whenever that may have changed.

@@ -6,7 +6,7 @@ import pytest
 
 from janitor import again, ended, weekly
 from janitor.again import SweepsQueue, WaitingSweep
-from janitor.sweeper import Life
+from janitor.sweeper import Incarnation
 from shared.metrics import FunctionCount
 from tests.support.emf import metrics_told
 from tests.unit.janitor.test_janitor import OLD, aws, item, messages_of, put_objects, stream  # noqa: F401 - a fixture
@@ -40,7 +40,7 @@ def broken(aws, monkeypatch):  # noqa: F811 - the fixture of that name
 
 def sweep_again(aws, monkeypatch):  # noqa: F811
     monkeypatch.setattr(again, "DELAY_S", 0)
-    SweepsQueue(aws.sqs, aws.url).put(WaitingSweep(Life("a/s", OLD), rounds_left=1))
+    SweepsQueue(aws.sqs, aws.url).put(WaitingSweep(Incarnation("a/s", OLD), rounds_left=1))
     again.handler(messages_of(aws), None)
 
 

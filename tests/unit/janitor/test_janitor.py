@@ -12,7 +12,7 @@ from moto import mock_aws
 
 from janitor import again, ended, weekly
 from janitor.again import ROUNDS, SweepsQueue, WaitingSweep
-from janitor.sweeper import JanitorEnvironment, Life, Sweeper
+from janitor.sweeper import Incarnation, JanitorEnvironment, Sweeper
 from janitor.weekly import Runs, WeeklyEnvironment
 from segue.environment import EnvironmentInvalid, read_environment
 from segue.errors import StorageRefused
@@ -82,7 +82,7 @@ def test_half_an_item_does_not_pass_for_none(aws, body):
 
     sweeper._dynamodb.meta.events.register_first("before-send.dynamodb.GetItem", cut)
     with pytest.raises(BotoCoreError):
-        sweeper.sweep(Life("a/s", OLD))
+        sweeper.sweep(Incarnation("a/s", OLD))
     assert len(objects(aws)) == 2
 
 
@@ -110,7 +110,7 @@ def test_a_life_that_ended_is_swept_now_and_waits_to_be_swept_again(aws, images)
     ids=["born", "committed", "tombstone removed"],
 )
 def test_other_changes_end_no_life(images):
-    assert ended.ended_life(stream(**images)["Records"][0]) is None
+    assert ended.ended_incarnation(stream(**images)["Records"][0]) is None
 
 
 @pytest.mark.slow
@@ -122,12 +122,12 @@ def test_a_session_is_swept_whatever_its_id(aws, session_id):
         put_objects(aws, OLD, key=each)
     aws.dynamodb.put_item(TableName="locks", Item={**item(OLD), "session_key": {"S": other}})
 
-    assert {life.session_key for life in aws.sweeper.all_lives()} == {key, other}
+    assert {incarnation.session_key for incarnation in aws.sweeper.all_incarnations()} == {key, other}
     old = {**item(OLD), "session_key": {"S": key}}
     assert ended.handler(stream(OldImage=old), None) == {"batchItemFailures": []}
 
-    assert {life.session_key for life in aws.sweeper.all_lives()} == {other}
-    assert list(aws.sweeper.all_lives(f"{other}/{OLD}")) == []
+    assert {incarnation.session_key for incarnation in aws.sweeper.all_incarnations()} == {other}
+    assert list(aws.sweeper.all_incarnations(f"{other}/{OLD}")) == []
 
 
 def test_a_life_that_goes_on_is_never_swept_whatever_the_event_says(aws):
@@ -183,10 +183,10 @@ def test_a_janitor_of_another_prefix_is_told_so_and_deletes_nothing(aws, monkeyp
     put_objects(aws, OLD)
     put_objects(aws, NEW)
     put_objects(aws, OLD, key="b/gone")
-    for life in (Life("a/s", OLD), Life("a/s", NEW)):
+    for incarnation in (Incarnation("a/s", OLD), Incarnation("a/s", NEW)):
         for act in (aws.sweeper.sweep, aws.sweeper.collect):
             with pytest.raises(StorageRefused, match="under the prefix 'team-b/', not under ''"):
-                act(life)
+                act(incarnation)
 
     event = {"Records": [each for images in ENDINGS.values() for each in stream(**images)["Records"]]}
     for record in event["Records"]:
@@ -208,7 +208,7 @@ def messages_of(aws, url=None):
 def test_the_second_sweep_comes_after_an_hour_of_rounds(aws, monkeypatch):
     monkeypatch.setattr(again, "DELAY_S", 0)
     put_objects(aws, OLD)
-    SweepsQueue(aws.sqs, aws.url).put(WaitingSweep(Life("a/s", OLD)))
+    SweepsQueue(aws.sqs, aws.url).put(WaitingSweep(Incarnation("a/s", OLD)))
     for _ in range(ROUNDS - 1):
         again.handler(messages_of(aws), None)
         assert objects(aws)
@@ -269,7 +269,7 @@ def test_what_is_committed_while_the_weekly_sweep_lists_is_no_orphan(aws, monkey
             yield keys
 
     monkeypatch.setattr(aws.sweeper, "_listed", listing_then_commit)
-    assert aws.sweeper.collect(Life("a/s", OLD)) == 0
+    assert aws.sweeper.collect(Incarnation("a/s", OLD)) == 0
     assert objects(aws) == [key]
 
 
@@ -294,7 +294,7 @@ def test_runs_out_of_time_end_when_everything_was_seen(aws):
         weekly.handler(event, context(1))
         event, rounds = messages_of(aws, aws.weekly_url), rounds + 1
         assert rounds < 10
-    assert rounds == 4  # one for each life that goes on, and one that finds nothing more
+    assert rounds == 4  # one for each incarnation that goes on, and one that finds nothing more
     assert len(objects(aws)) == 6
 
 

@@ -71,7 +71,7 @@ def _installed(package: str) -> str:
     help="Print the versions of Segue, Strands and Python.",
 )
 def segue() -> None:
-    """Segue: conversations of real-time agents, each in exactly one hand at a time."""
+    """Segue: conversations of real-time agents, each with exactly one holder at a time."""
 
 
 @segue.group()

@@ -370,7 +370,7 @@ class Lease:
     ) -> None:
         sent_at = self._clock.now()
         if alive is None:
-            write = transitions.begin_life(self.session_key, seen, candidate, at)
+            write = transitions.begin_incarnation(self.session_key, seen, candidate, at)
         else:
             write = transitions.acquire(alive, candidate, at)
         self.took_over = alive is not None and alive.held  # if it is accepted: its answer may be lost

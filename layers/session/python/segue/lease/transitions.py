@@ -81,7 +81,7 @@ class Candidate:
         return fields
 
 
-def begin_life(key: str, seen: GuardItem | None, candidate: Candidate, wall: float) -> ConditionalWrite:
+def begin_incarnation(key: str, seen: GuardItem | None, candidate: Candidate, wall: float) -> ConditionalWrite:
     """Acquire a session that does not exist, was deleted, or is past its TTL: a new incarnation begins.
 
     The epoch goes on from an old item's, so that it never falls, even across incarnations.
