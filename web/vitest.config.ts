@@ -6,5 +6,6 @@ export default defineConfig({
     environment: "node",
     pool: "threads",
     watch: false,
+    testTimeout: 120_000, // of a busy machine: tests move time themselves
   },
 });

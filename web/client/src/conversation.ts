@@ -1,17 +1,19 @@
 import { bytesOf, toBase64 } from "./base64.js";
 import { Connections } from "./connections.js";
+import type { PlayedAudio } from "./core/core.js";
 import { Core } from "./core/core.js";
 import type { InputFrame, MediaType, Modality } from "./core/frames.js";
 import { imageParts, responsesTo } from "./core/inputs.js";
 import type { ClientSettings } from "./core/settings.js";
 import { DEFAULTS } from "./core/settings.js";
+import { MARKER, SilenceGate } from "./core/silence.js";
 import type { TokenSupply } from "./credentials.js";
 import type { Environment, SocketConstructor } from "./environment.js";
 import { surroundings } from "./environment.js";
 import { ClientClosed, ClientError, ConnectionLost, FrameError, NotReady, TimedOut } from "./errors.js";
 import type { EventName, Listener, State } from "./events.js";
 import { Emitter, EventBuffer } from "./events.js";
-import type { Approval, Ready, ServerFrame } from "./generated/protocol.js";
+import type { Approval, AudioInput, HistoryOutput, Ready, ServerFrame } from "./generated/protocol.js";
 
 /** How to open a conversation. */
 export interface ConnectOptions {
@@ -27,6 +29,10 @@ export interface ConnectOptions {
   readonly modality?: Modality | undefined;
   /** Whether the program answers an `approval`; if not, what asks for one is denied. */
   readonly approvals?: boolean | undefined;
+  /** Whether to be shown the conversation so far, and what other clients type, as `history` events. */
+  readonly history?: boolean | undefined;
+  /** `mark` (the default): while the microphone is silent, markers go instead of frames, if the holder knows them. */
+  readonly silence?: "mark" | "send" | undefined;
   /** Returns the W3C traceparent that inputs carry from now on. */
   readonly trace?: (() => string | undefined) | undefined;
   /** Times (milliseconds) and limits that differ from `DEFAULTS`. */
@@ -35,6 +41,12 @@ export interface ConnectOptions {
   readonly WebSocket?: SocketConstructor | undefined;
   /** Clock, timers and network; tests bring their own. */
   readonly environment?: Environment | undefined;
+}
+
+/** The page to ask for, and for how long (milliseconds). */
+export interface HistoryOptions {
+  readonly before?: number | undefined;
+  readonly timeout?: number | undefined;
 }
 
 /**
@@ -58,6 +70,7 @@ export class Conversation {
   private readonly core: Core;
   private readonly connections: Connections;
   private readonly emitter = new Emitter();
+  private readonly gate = new SilenceGate();
   private readonly ended: Promise<void>;
   private readonly waiters = new Set<() => void>();
   private buffer: EventBuffer | undefined;
@@ -79,6 +92,7 @@ export class Conversation {
         clientId: this.clientId,
         modality: options.modality ?? "voice",
         approvals: options.approvals ?? false,
+        history: options.history ?? false,
       },
       this.settings,
       typeof options.token === "function",
@@ -200,13 +214,54 @@ export class Conversation {
   /**
    * Send a piece of speech, best 100 ms at a time: PCM16 mono at the input rate of `ready.audio`, 20 to 250 ms; the
    * last one of an utterance may be shorter. It is kept and sent again until a durable turn answers it.
+   * While it is silent, markers go instead (see `silence`); just go on giving what the microphone gives.
    *
    * Returns how many older pieces were given up for it, because more is unacknowledged than is kept.
    */
   sendAudio(pcm: Int16Array | Uint8Array | ArrayBuffer): number {
     const bytes = bytesOf(pcm);
     if (!bytes.length || bytes.length % 2) throw new FrameError("bad_frame", "audio is not whole 16-bit samples");
-    return this.say({ type: "audio", audio: toBase64(bytes) });
+    const marking = this.options.silence !== "send" && this.core.has("silence");
+    const pieces = this.gate.take(bytes, this.core.lastReady?.audio?.input.rate ?? Infinity, marking);
+    return this.say(
+      ...pieces.map((piece): AudioInput =>
+        piece === MARKER ? { type: "audio", audio: "", silence: true } : { type: "audio", audio: toBase64(piece) },
+      ),
+    );
+  }
+
+  /** The microphone was closed or muted: what comes next begins anew. */
+  endAudio(): void {
+    this.gate.open();
+  }
+
+  /**
+   * Say how far the player has come: `ms` milliseconds of the audio event `seq` of `epoch`. It goes with the next
+   * acknowledgement, or, when the player has `stopped` after `bargeIn`, at once: the holder corrects by it.
+   */
+  played(played: PlayedAudio, { stopped = false } = {}): void {
+    this.core.played(played, stopped, this.environment.now());
+    if (stopped) this.connections.wake();
+  }
+
+  /**
+   * Ask for a page of the conversation, for a client with `history: true`: the lines before a record, else the next
+   * older ones, or the newest if no page has come yet. One at a time. It comes as a `history` event, too; lines that
+   * were shown already are not in it. There are older ones for as long as a page says `more`.
+   */
+  async history({ before = this.core.pagedFrom, timeout = this.settings.readyTimeout }: HistoryOptions = {}): Promise<HistoryOutput> {
+    let page: HistoryOutput | undefined;
+    const off = this.on("history", (event) => {
+      if (event.more !== undefined && event.before === before) page = event;
+    });
+    try {
+      this.core.askHistory(before, this.environment.now());
+      this.connections.wake();
+      await this.until(() => page !== undefined, timeout, () => new TimedOut(`no page of the history within ${timeout} ms`));
+      return page as unknown as HistoryOutput;
+    } finally {
+      off();
+    }
   }
 
   /** Send an image, 4.3 MB at most, in as many frames as it takes; it is kept and sent again until it is durable. */

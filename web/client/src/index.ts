@@ -7,8 +7,9 @@
  *     conversation.sendText("What's my name?");
  */
 export { fromBase64, samplesOf, toBase64 } from "./base64.js";
-export type { ConnectOptions } from "./conversation.js";
+export type { ConnectOptions, HistoryOptions } from "./conversation.js";
 export { connect, Conversation } from "./conversation.js";
+export type { PlayedAudio } from "./core/core.js";
 export type { MediaType, Modality } from "./core/frames.js";
 export type { ClientSettings } from "./core/settings.js";
 export { DEFAULTS } from "./core/settings.js";

@@ -79,7 +79,10 @@ export class Talk {
     if (this.done) return;
     const now = this.environment.now();
     const late = this.core.tick(now);
-    if (late.length) this.ear.shown(late);
+    if (late.length) {
+      this.ear.shown(late);
+      this.ear.progressed();
+    }
     const link = this.core.link(this.number);
     if (link?.lost || this.core.failure) {
       this.hangUp();

@@ -8,10 +8,21 @@
 // A second connection that is opened beside the first is its renewal: hello goes over the new one, input over the old
 // one until `ready` comes over the new one, and what both bring is one stream, because its numbers are the client's.
 import { SessionRefused } from "../errors.js";
-import type { Approval, ClientFrame, ErrorFrame, Hello, OutputAck, Ready, ServerFrame } from "../generated/protocol.js";
+import type {
+  Approval,
+  ClientFrame,
+  ErrorFrame,
+  Hello,
+  HistoryOutput,
+  OutputAck,
+  Played,
+  Ready,
+  ServerFrame,
+} from "../generated/protocol.js";
 import type { InputFrame } from "./frames.js";
 import { decodeMessage, encodeFrame } from "./frames.js";
 import { HelloTimer } from "./greeting.js";
+import { HistoryRequests } from "./history.js";
 import { Link, Links } from "./link.js";
 import type { Item } from "./output.js";
 import { GAP, isJournalFrame, JournalCursor, OutputOrder } from "./output.js";
@@ -34,6 +45,14 @@ export interface Greeting {
   readonly clientId: string;
   readonly modality?: "voice" | "text";
   readonly approvals?: boolean;
+  readonly history?: boolean;
+}
+
+/** How far the player of a client has come: `ms` milliseconds of the audio frame `seq` of `epoch`. */
+export interface PlayedAudio {
+  readonly epoch: number;
+  readonly seq: number;
+  readonly ms: number;
 }
 
 /** One client id in one session, over any number of connections. */
@@ -60,6 +79,8 @@ export class Core {
   private readonly cursor = new JournalCursor();
   private readonly hellos: HelloTimer;
   private readonly links = new Links();
+  private readonly pages: HistoryRequests;
+  private playedAudio: PlayedAudio | undefined;
   private greetedIn: number | undefined; // the epoch that said ready on this connection: input may flow
   private holder: number | undefined; // the epoch that has what has arrived
   private askedAgainAt = 0; // what it said before that is no news any more
@@ -85,10 +106,12 @@ export class Core {
       connection: 1,
       ...(greeting.modality === "text" && { modality: "text" }),
       ...(greeting.approvals && { approvals: true }),
+      ...(greeting.history && { history: true }),
     };
     this.sender = new Sender(settings);
     this.order = new OutputOrder(settings.gapPatience);
     this.hellos = new HelloTimer(settings);
+    this.pages = new HistoryRequests(settings, greeting.history ?? false);
   }
 
   /** Tell whether a holder has said `ready` on this connection and not moved since. */
@@ -112,6 +135,27 @@ export class Core {
 
   get givenUp(): number {
     return this.sender.givenUp;
+  }
+
+  /** Tell whether the holder knows an optional part of the protocol. */
+  has(feature: string): boolean {
+    return this.lastReady?.features.includes(feature) ?? false;
+  }
+
+  /** The place from which on the conversation has been shown in pages; undefined before the first page. */
+  get pagedFrom(): number | undefined {
+    return this.cursor.pagedFrom === Infinity ? undefined : this.cursor.pagedFrom;
+  }
+
+  /** Ask for a page of the conversation: the lines before a record, or the newest. */
+  askHistory(before: number | undefined, now: number): void {
+    this.pages.ask(before, now);
+  }
+
+  /** Note how far the player has come; once it has `stopped` after a `barge_in`, the holder is told at once. */
+  played(played: PlayedAudio, stopped: boolean, now: number): void {
+    this.playedAudio = played;
+    if (stopped && this.has("played")) this.ackAt = now;
   }
 
   /** The state of a connection; undefined if it was replaced. */
@@ -161,6 +205,7 @@ export class Core {
     }
     if (link === this.links.current) {
       if (this.greeted) frames.push(...this.sender.due(now).map((frame) => this.placed(frame)));
+      if (this.greeted && this.has("history")) frames.push(...this.pages.due(now, this.cursor.lastRecord));
       frames.push(...this.outputAck(now));
     }
     if (frames.length) link.spoke(now);
@@ -197,6 +242,7 @@ export class Core {
       if (this.saysHello(link)) waits.push(this.hellos.wait(now));
       if (link === this.links.current) {
         if (this.greeted) waits.push(this.sender.wakeup(now));
+        if (this.greeted && this.has("history")) waits.push(this.pages.wakeup(now));
         waits.push(this.ackAt - now);
       }
     }
@@ -241,7 +287,15 @@ export class Core {
     this.ackAt = Infinity;
     const epoch = this.order.epoch;
     // Nothing was said yet in an epoch that has just begun.
-    return epoch === undefined || !this.order.released ? [] : [{ type: "ack", epoch, seq: this.order.released }];
+    if (epoch === undefined || !this.order.released) return [];
+    const played = this.playedIn(epoch);
+    return [{ type: "ack", epoch, seq: this.order.released, ...(played && { played }) }];
+  }
+
+  private playedIn(epoch: number): Played | undefined {
+    if (!this.playedAudio || !this.has("played")) return undefined;
+    const { epoch: of, seq, ms } = this.playedAudio;
+    return of === epoch ? { seq, ms: Math.max(0, Math.round(ms)) } : { seq: 0, ms: 0 };
   }
 
   private loseHolder(helloAt: number): void {
@@ -312,6 +366,7 @@ export class Core {
     }
     this.greetedIn = this.holder = frame.epoch;
     this.moving = false;
+    this.pages.ready(frame, now);
   }
 
   private error(frame: ErrorFrame, now: number, link: Link | undefined): boolean {
@@ -345,13 +400,20 @@ export class Core {
         continue;
       }
       if (item.type === "approval") this.follow(item, now);
-      if (!this.cursor.accept(item)) continue;
-      if (isJournalFrame(item) && item.record !== undefined && this.ackAt === Infinity) {
-        this.ackAt = now + this.settings.ackDelay;
-      }
-      if (item.type !== "pong") events.push(item);
+      const shown = item.type === "history" ? this.lines(item) : this.cursor.accept(item) ? item : undefined;
+      if (!shown) continue;
+      const isContent = (isJournalFrame(shown) && shown.record !== undefined) || shown.type === "history";
+      if (isContent && this.ackAt === Infinity) this.ackAt = now + this.settings.ackDelay;
+      if (shown.type !== "pong") events.push(shown);
     }
     return events;
+  }
+
+  /** Return what to show of lines of the conversation. A page is shown even if it brings nothing new: it was asked for. */
+  private lines(frame: HistoryOutput): HistoryOutput | undefined {
+    if (frame.more !== undefined) return this.cursor.page(frame, this.pages.came(frame.before));
+    const typed = this.cursor.typed(frame);
+    return typed?.lines.length ? typed : undefined;
   }
 
   /** Note what is waited for, and until when; said again it says the same. */

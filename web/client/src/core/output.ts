@@ -1,6 +1,6 @@
 // Output numbering: what a holder says is shown in order, and journal content exactly once. The model is
 // segue.wire.output in Python; docs/protocol.md has the rules.
-import type { Approval, ServerFrame, TextOutput, Tool, Transcript } from "../generated/protocol.js";
+import type { Approval, HistoryLine, HistoryOutput, ServerFrame, TextOutput, Tool, Transcript } from "../generated/protocol.js";
 import { keptBytes } from "./frames.js";
 
 export type JournalFrame = Transcript | TextOutput | Tool | Approval;
@@ -109,6 +109,8 @@ export class JournalCursor {
   complete = false;
   private floor = -1;
   private shown = new Map<string, number>();
+  /** The place in the conversation from which on pages have been shown. */
+  pagedFrom = Infinity;
 
   /** Begin after the first `head` records, as the first `ready` says on arrival; later ones change nothing. */
   open(head: number): void {
@@ -129,10 +131,34 @@ export class JournalCursor {
     // What is still asked is no history, however long ago it was asked: it is said again after every `ready`.
     const stillAsked = frame.type === "approval" && frame.status === "asked";
     if (!this.complete || (frame.record <= this.floor && !stillAsked)) return false;
-    const key = `${frame.record} ${frame.type} ${frame.type === "tool" ? frame.tool_use_id : ""}`;
+    return this.take(keyOf(frame), frame.record);
+  }
+
+  /** Return what to show of lines that were typed just now: journal content like any other. */
+  typed(frame: HistoryOutput): HistoryOutput | undefined {
+    if (!this.complete) return undefined;
+    return withLines(frame, (line) => line.record > this.floor && this.take(keyOfLine(line), line.record));
+  }
+
+  /**
+   * Return what to show of a page: what no other page, and no live frame, has shown. Lines of the page of the beginning
+   * count as shown live as well.
+   */
+  page(frame: HistoryOutput, opening: boolean): HistoryOutput {
+    const last = this.lastRecord;
+    const from = this.pagedFrom;
+    const page = withLines(frame, (line) => {
+      this.pagedFrom = Math.min(this.pagedFrom, line.replaces ?? line.record);
+      return line.record > this.floor ? this.take(keyOfLine(line), line.record) : (line.replaces ?? line.record) < from;
+    });
+    if (!opening || !this.complete) this.lastRecord = last;
+    return page;
+  }
+
+  private take(key: string, record: number): boolean {
     if (this.shown.has(key)) return false;
-    this.shown.set(key, frame.record);
-    this.advance(frame.record);
+    this.shown.set(key, record);
+    this.advance(record);
     return true;
   }
 
@@ -142,4 +168,26 @@ export class JournalCursor {
     this.floor = Math.max(this.floor, this.lastRecord - KEPT_RECORDS);
     for (const [key, shown] of this.shown) if (shown <= this.floor) this.shown.delete(key);
   }
+}
+
+/** What makes a line of the conversation this one, however it comes. */
+function keyOf(frame: JournalFrame): string {
+  switch (frame.type) {
+    case "tool":
+      return `${frame.record} tool ${frame.tool_use_id}`;
+    case "transcript":
+      return `${frame.record} transcript ${frame.role}`;
+    case "text":
+      return `${frame.record} text assistant`;
+    case "approval":
+      return `${frame.record} approval`;
+  }
+}
+
+function keyOfLine({ record, kind, role, tool_use_id: tool }: HistoryLine): string {
+  return kind === "tool" ? `${record} tool ${tool ?? ""}` : `${record} ${kind} ${role}`;
+}
+
+function withLines(frame: HistoryOutput, keep: (line: HistoryLine) => boolean): HistoryOutput {
+  return { ...frame, lines: frame.lines.filter(keep) };
 }

@@ -34,11 +34,13 @@ export interface ClientSettings {
   readonly ackDelay: number;
   /** No input for so long after the server said that it is busy, or that this is too fast. */
   readonly busyPause: number;
+  /** Without an answer for so long, a page of the history is asked for again; doubled with each time. */
+  readonly historyTimeout: number;
   /** A ping goes after so long without a word: API Gateway ends a connection after ten idle minutes. */
   readonly pingInterval: number;
   /** When something was said and nothing heard for so long, a ping asks for a sign of life. */
   readonly silenceTimeout: number;
-  /** A connection that is silent for so long after a ping is given up. */
+  /** A connection that is silent for so long after a ping is given up; after half of it, the client asks once more. */
   readonly pongTimeout: number;
   /** After so long the next connection is opened beside the present one: API Gateway ends each after two hours. */
   readonly connectionLifetime: number;
@@ -82,6 +84,7 @@ export const DEFAULTS: ClientSettings = {
   gapPatience: 500,
   ackDelay: 1_000,
   busyPause: 1_000,
+  historyTimeout: 2_000,
   pingInterval: 240_000,
   silenceTimeout: 10_000,
   pongTimeout: 5_000,

@@ -1,0 +1,72 @@
+// Silence need not cost: after a second of real quiet audio a marker goes instead of frames (docs/protocol.md, Silence).
+//
+//     speech ── 1 s of quiet, sent ── marker ── 2 s ── marker ── … ── loud: the last 300 ms that were not sent, then live
+//
+// Time is that of the audio itself, so a throttled timer changes nothing.
+
+/** Audio that is given in place of pieces: the microphone is open and silent. */
+export const MARKER = Symbol("silence");
+
+/** Quiet audio that still goes, in milliseconds: the provider has to hear the end of an utterance. */
+const TRAILING = 1_000;
+/** Between two markers. */
+const INTERVAL = 2_000;
+/** Of what was not sent, so much goes before the first loud piece. */
+const PRE_ROLL = 300;
+/** A piece with a sample beyond this is loud. */
+const LOUD = 400;
+/** The pre-roll goes in pieces of about this length. */
+const PIECE = 150;
+
+/** Decides what of a microphone's audio is sent. */
+export class SilenceGate {
+  private quiet = 0;
+  private sinceMarker = Infinity;
+  private kept = new Uint8Array(0);
+
+  /** Take a piece of PCM16 at `rate`; return what to send. Without `marking` everything goes. */
+  take(piece: Uint8Array, rate: number, marking: boolean): (Uint8Array | typeof MARKER)[] {
+    const milliseconds = (piece.length / 2 / rate) * 1000;
+    if (!marking || isLoud(piece)) {
+      const before = this.preRoll(rate);
+      this.open();
+      return [...before, piece];
+    }
+    if (this.quiet < TRAILING) {
+      this.quiet += milliseconds;
+      return [piece];
+    }
+    this.keep(piece, rate);
+    this.sinceMarker += milliseconds;
+    if (this.sinceMarker < INTERVAL) return [];
+    this.sinceMarker = 0;
+    return [MARKER];
+  }
+
+  /** The microphone was closed, or opened: what was kept is old. */
+  open(): void {
+    this.quiet = 0;
+    this.sinceMarker = Infinity;
+    this.kept = new Uint8Array(0);
+  }
+
+  private keep(piece: Uint8Array, rate: number): void {
+    const most = 2 * Math.round((rate * PRE_ROLL) / 1000);
+    const whole = new Uint8Array(this.kept.length + piece.length);
+    whole.set(this.kept);
+    whole.set(piece, this.kept.length);
+    this.kept = whole.slice(Math.max(0, whole.length - most));
+  }
+
+  private preRoll(rate: number): Uint8Array[] {
+    const count = Math.ceil(this.kept.length / 2 / ((rate * PIECE) / 1000));
+    const samples = Math.ceil(this.kept.length / 2 / Math.max(count, 1));
+    return Array.from({ length: count }, (_, index) => this.kept.subarray(2 * index * samples, 2 * (index + 1) * samples));
+  }
+}
+
+function isLoud(piece: Uint8Array): boolean {
+  const view = new DataView(piece.buffer, piece.byteOffset, piece.byteLength);
+  for (let at = 0; at + 1 < piece.length; at += 2) if (Math.abs(view.getInt16(at, true)) > LOUD) return true;
+  return false;
+}
