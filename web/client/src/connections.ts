@@ -79,8 +79,8 @@ export class Connections {
     let since = environment.now();
     while (!this.ending) {
       const before = this.core.lastReady;
-      const socket = await this.open();
-      if (socket && (await this.talkOver(socket))) continue; // it has grown old and works: the next opens beside it
+      const talk = await this.open();
+      if (talk && (await this.untilItIsOld(talk))) continue; // it has grown old and works: the next opens beside it
       if (this.core.failure) throw this.core.failure;
       if (this.core.lastReady !== before) this.attempt = this.down = 0;
       else if (this.core.greeted || !environment.online()) this.down = 0;
@@ -95,7 +95,7 @@ export class Connections {
   }
 
   /** One attempt to connect. */
-  private async open(): Promise<SocketLike | undefined> {
+  private async open(): Promise<Talk | undefined> {
     let constructor: SocketConstructor;
     let protocols: string[];
     try {
@@ -108,9 +108,9 @@ export class Connections {
     }
     if (this.ending) return undefined;
     try {
-      const socket = await this.handshake(constructor, protocols);
+      const talk = await this.handshake(constructor, protocols);
       this.refusals = 0;
-      return socket;
+      return talk;
     } catch (error) {
       this.lastError = error instanceof Error ? error.message : String(error);
       this.judge();
@@ -118,7 +118,7 @@ export class Connections {
     }
   }
 
-  private handshake(constructor: SocketConstructor, protocols: string[]): Promise<SocketLike> {
+  private handshake(constructor: SocketConstructor, protocols: string[]): Promise<Talk> {
     return new Promise((resolve, reject) => {
       const socket = new constructor(this.url, protocols);
       const settle = (outcome: () => void): void => {
@@ -144,7 +144,7 @@ export class Connections {
       socket.binaryType = "arraybuffer";
       socket.onopen = () => {
         settle(() => {
-          resolve(socket);
+          resolve(this.join(socket)); // at once: the first message may come with the opening
         });
       };
       socket.onerror = (event) => {
@@ -167,17 +167,19 @@ export class Connections {
     if (this.core.counter === 0 || this.refusals >= REFUSALS) throw new HandshakeRefused(status);
   }
 
-  /** Talk until the connection ends (false), or is so old that it needs a successor (true). */
-  private async talkOver(socket: SocketLike): Promise<boolean> {
-    const { environment, settings } = this;
-    const talk = new Talk(socket, this.core, settings, environment, this.ear);
+  private join(socket: SocketLike): Talk {
+    const talk = new Talk(socket, this.core, this.settings, this.environment, this.ear);
     this.talks.add(talk);
-    const over = talk.over.then(() => {
-      this.talks.delete(talk);
-      return false;
-    });
+    void talk.over.then(() => this.talks.delete(talk));
     if (this.ending) talk.leave();
     this.wake(); // an older connection need not say hello any more
+    return talk;
+  }
+
+  /** Wait until the connection ends (false), or is so old that it needs a successor (true). */
+  private async untilItIsOld(talk: Talk): Promise<boolean> {
+    const { environment, settings } = this;
+    const over = talk.over.then(() => false);
     let cancel = (): void => undefined;
     const old = new Promise<boolean>((resolve) => {
       const lifetime = settings.connectionLifetime * (1 - settings.lifetimeJitter * environment.random());

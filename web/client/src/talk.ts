@@ -50,7 +50,7 @@ export class Talk {
       this.end(`closed with code ${code ?? "?"}${reason ? ` (${String(reason)})` : ""}`);
     };
     socket.onerror = () => undefined; // a close follows
-    this.wake();
+    this.pump(); // hello is the first word, whatever comes
   }
 
   /** There may be something to send. */

@@ -1,0 +1,149 @@
+"""The scripted end of the wire: one WebSocket server for all cases, each at a path of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any, Self
+
+from websockets.asyncio.server import Server as SocketServer
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
+from websockets.typing import Subprotocol
+
+from segue.wire.frames import MAX_FRAME_BYTES
+from tests.conformance.cases import Case
+from tests.conformance.judging import Judge
+
+LAG_TICK_S = 0.01
+
+
+class Stage:
+    """What a server and a client have said in one case.
+
+    Attributes:
+        judge: of what came.
+        sockets: by the number of the connection, from 1.
+        ended: numbers of connections that the client has closed, or that broke.
+        tokens: what each handshake showed.
+        unmatched: frames of the client that no step has taken yet, with the number of their connection.
+    """
+
+    def __init__(self, case: Case, changed: Callable[[], None]) -> None:
+        self.judge = Judge(free=case.free)
+        self.sockets: dict[int, ServerConnection] = {}
+        self.ended: set[int] = set()
+        self.tokens: list[str] = []
+        self.unmatched: list[tuple[int, dict[str, Any]]] = []
+        self.handshakes = list(case.handshakes)
+        self._pongs = case.pongs
+        self._session = case.open.get("session", case.name)
+        self._changed = changed
+
+    async def say(self, message: Any, over: int | None, *, raw: bool) -> None:
+        """Say a frame, a batch, or with `raw` the text itself."""
+        if raw:
+            text = message
+        else:
+            frames = [self._completed(frame) for frame in (message if isinstance(message, list) else [message])]
+            for frame in frames:
+                self.judge.server_says(frame)
+            text = json.dumps(frames if isinstance(message, list) else frames[0])
+        await self.sockets[over or max(self.sockets)].send(text)
+
+    async def cut(self, over: int | None) -> None:
+        """Break a connection without a word."""
+        self.judge.connection_broke()
+        self.sockets[over or max(self.sockets)].transport.abort()
+
+    async def hear(self, socket: ServerConnection, lag: Callable[[], float]) -> None:
+        """Take a connection of the client, as long as it lasts."""
+        number = len(self.sockets) + 1
+        self.sockets[number] = socket
+        self._changed()
+        loop = asyncio.get_running_loop()
+        try:
+            async for message in socket:
+                if (frame := self.judge.client_says(message, number, loop.time(), lag())) is not None:
+                    self.unmatched.append((number, frame))
+                    if frame["type"] == "ping" and self._pongs:
+                        await socket.send('{"type":"pong"}')
+                self._changed()
+        except ConnectionClosed:
+            pass
+        finally:
+            self.ended.add(number)
+            self._changed()
+
+    def _completed(self, frame: Any) -> Any:
+        """Fill in what every `ready` has, so that cases need not say it."""
+        if isinstance(frame, dict) and frame.get("type") == "ready":
+            return {"session": self._session, "known": {"upto": 0, "beyond": []}, "history": 0, "head": 0} | frame
+        return frame
+
+
+class ScriptedServer:
+    """A server on a loopback port, with a stage for each case."""
+
+    def __init__(self) -> None:
+        self._stages: dict[str, Stage] = {}
+        self._server: SocketServer | None = None
+        self._lag = 0.0
+        self._watch: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._server = await serve(
+            self._hear,
+            "127.0.0.1",
+            0,
+            process_request=self._admit,
+            select_subprotocol=lambda _, offered: Subprotocol("segue.v1") if "segue.v1" in offered else None,
+            max_size=2 * MAX_FRAME_BYTES,
+            compression=None,
+            ping_interval=None,
+        )
+        self._watch = asyncio.create_task(self._measure_lag())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._server is not None
+        assert self._watch is not None
+        self._watch.cancel()
+        self._server.close()
+        await self._server.wait_closed()
+
+    def address(self, case: str) -> str:
+        """The URL at which a case is played."""
+        assert self._server is not None
+        port = next(iter(self._server.sockets)).getsockname()[1]
+        return f"ws://127.0.0.1:{port}/{case}"
+
+    def play(self, case: str, stage: Stage) -> None:
+        """Have a stage at a case's address."""
+        self._stages[case] = stage
+
+    def _admit(self, socket: ServerConnection, request: Request) -> Response | None:
+        stage = self._stages.get(request.path.strip("/").split("?")[0])
+        if stage is None:
+            return socket.respond(HTTPStatus.NOT_FOUND, "no such case\n")
+        offered = [part.strip() for part in request.headers.get("Sec-WebSocket-Protocol", "").split(",")]
+        stage.tokens.append(next((part.removeprefix("bearer.") for part in offered if part.startswith("bearer.")), ""))
+        status = stage.handshakes.pop(0) if stage.handshakes else 101
+        return None if status == HTTPStatus.SWITCHING_PROTOCOLS else socket.respond(HTTPStatus(status), "refused\n")
+
+    async def _hear(self, socket: ServerConnection) -> None:
+        assert socket.request is not None
+        await self._stages[socket.request.path.strip("/").split("?")[0]].hear(socket, lambda: self._lag)
+
+    async def _measure_lag(self) -> None:
+        """Note the longest time without a turn: what was sent meanwhile comes all at once."""
+        loop = asyncio.get_running_loop()
+        before = loop.time()
+        while True:
+            await asyncio.sleep(LAG_TICK_S)
+            now = loop.time()
+            self._lag = max(self._lag, now - before - LAG_TICK_S)
+            before = now
