@@ -25,8 +25,9 @@ class Unfulfilled(Exception):  # noqa: N818 - reads as what happened
 class Play:
     """One case with one program."""
 
-    def __init__(self, case: Case, program: Program, server: ScriptedServer) -> None:
+    def __init__(self, case: Case, program: Program, server: ScriptedServer, patience: float = PATIENCE_S) -> None:
         self._case = case
+        self._patience = patience
         self._program = program
         self._server = server
         self._moved = asyncio.Event()
@@ -39,7 +40,7 @@ class Play:
 
     async def run(self) -> list[str]:
         """Play it; return what was wrong."""
-        faults = []
+        faults: list[str] = []
         self._server.play(self._case.name, self._stage)
         self._program.listen(self._case.name, self._report)
         options = {"url": self._server.address(self._case.name), "session": self._case.name, "client_id": "c"}
@@ -153,7 +154,7 @@ class Play:
 
     async def _until(self, condition: Callable[[], bool], complaint: str) -> None:
         try:
-            async with within(PATIENCE_S):
+            async with within(self._patience):
                 while not condition():
                     if self._broken:
                         raise Unfulfilled(f"the program: {self._broken}")

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from tests.conformance.cases import Case
-from tests.conformance.playing import Play
+from tests.conformance.playing import PATIENCE_S, Play
 from tests.conformance.program import Program
 from tests.conformance.server import ScriptedServer
 
@@ -32,8 +32,8 @@ class Verdict:
         return {case: faults for case, faults in self.faults.items() if faults}
 
 
-async def judge(command: str, cases: Iterable[Case]) -> Verdict:
-    """Play cases with the program that a command starts."""
+async def judge(command: str, cases: Iterable[Case], patience: float = PATIENCE_S) -> Verdict:
+    """Play cases with the program that a command starts; a step may take `patience` seconds."""
     program = await Program.start(command)
     verdict = Verdict(program.name)
     try:
@@ -43,7 +43,7 @@ async def judge(command: str, cases: Iterable[Case]) -> Verdict:
                 if missing := case.needs - program.can:
                     verdict.skipped[case.name] = missing
                 else:
-                    tasks[case.name] = group.create_task(Play(case, program, server).run())
+                    tasks[case.name] = group.create_task(Play(case, program, server, patience).run())
             for name, task in tasks.items():
                 verdict.faults[name] = await task
     finally:
