@@ -81,7 +81,7 @@ class Judge:
                 self._flying.clear()
 
     def connection_broke(self) -> None:
-        """What was on its way is lost."""
+        """Take in that a connection broke: frames on their way are lost."""
         self._flying.clear()
 
     def client_says(self, message: str | bytes, over: int, at: float, lag: float) -> dict[str, Any] | None:

@@ -32,11 +32,11 @@ def forgets_input() -> None:
 
 
 def skips_numbers() -> None:
-    """Leave a number out."""
+    """Leave the first number out."""
     due = Sender.due
 
     def mutant(sender: Sender, now: float) -> Any:
-        sender._next_seq += sender._next_seq == 2
+        sender._next_seq = max(sender._next_seq, 2)
         return due(sender, now)
 
     Sender.due = mutant  # type: ignore[method-assign]

@@ -19,7 +19,7 @@ PATIENCE_S = 45.0
 
 
 class Unfulfilled(Exception):  # noqa: N818 - reads as what happened
-    """What a step expects has not come, or what must not come has."""
+    """A step waits in vain, or saw a frame that must not come."""
 
 
 class Play:
@@ -69,6 +69,7 @@ class Play:
         over = step.get("over")
         match step:
             case {"do": command}:
+                self._paused = False
                 self._program.tell(self._case.name, _with_sound(command))
                 if command["do"] == "pause":
                     await self._until(lambda: self._paused, "the program does not say that it has paused")

@@ -22,7 +22,7 @@ LAG_TICK_S = 0.01
 
 
 class Stage:
-    """What a server and a client have said in one case.
+    """The server's and the client's words in one case.
 
     Attributes:
         judge: of what came.
