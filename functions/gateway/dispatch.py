@@ -111,6 +111,7 @@ class Dispatch:
                 client_id=sender.binding.client_id,
                 counter=sender.binding.counter,
                 approvals=sender.binding.approvals,
+                history=sender.binding.history,
                 frame=frame,
             )
         )

@@ -99,7 +99,13 @@ class Router:
         except ValueError:
             return error_frame("bad_session")
         binding = Binding(
-            key, hello.session, hello.client_id, hello.connection, hello.modality, approvals=hello.approvals
+            key,
+            hello.session,
+            hello.client_id,
+            hello.connection,
+            hello.modality,
+            approvals=hello.approvals,
+            history=hello.history,
         )
         before = connection.binding
         if before and (before.session_key, before.client_id) != (key, hello.client_id):

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from segue.wire.frames import AnswerInput, ClientFrame, Hello, ImageInput, TextInput
+from segue.wire.frames import AnswerInput, ClientFrame, Hello, HistoryRequest, ImageInput, TextInput
 from shared.connections import Binding
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class TurnsQueue:
         """
         if isinstance(frame, AnswerInput):
             return True
-        return binding.modality == "text" and isinstance(frame, Hello | TextInput | ImageInput)
+        return binding.modality == "text" and isinstance(frame, Hello | TextInput | ImageInput | HistoryRequest)
 
     def send(self, binding: Binding, frame: ClientFrame, body: bytes) -> None:
         """Queue a frame.
@@ -63,7 +63,7 @@ class TurnsQueue:
         )
 
     def _identity(self, binding: Binding, frame: ClientFrame, body: bytes) -> str:
-        """The same for repeats: of input by its number, of a hello by all it says. Input without one has none."""
+        """The same for repeats: of input by its number, else by all it says. Input without a number has none."""
         if isinstance(frame, TextInput | ImageInput | AnswerInput):
             if frame.seq is None:
                 return secrets.token_hex(16)

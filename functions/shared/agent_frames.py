@@ -8,6 +8,7 @@
     text block                   text, with record                        gated
     tool calls                   tool, started, with record               gated
     tool results                 tool, success or error, with record      gated
+    (what a client typed)        history, with its line                   gated
     connection restart           restart                                  gated
 
 A partial transcript carries all the words so far: partials may be lost on the way, and the next one makes up for it.
@@ -17,7 +18,7 @@ A text that no message holds is cut here; the journal has it all.
 from __future__ import annotations
 
 import binascii
-from collections import deque
+from bisect import insort
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -42,6 +43,8 @@ from segue.wire.frames import (
     Approval,
     AudioOutput,
     BargeIn,
+    HistoryLine,
+    HistoryOutput,
     JournalFrame,
     Restart,
     Role,
@@ -69,11 +72,19 @@ class Way(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """A frame and how it leaves. Without ``position`` a gated one waits for all that is queued."""
+    """A frame and how it leaves.
+
+    Attributes:
+        frame: The frame.
+        way: The order in which it leaves.
+        position: Records that a gated one waits for; None: all that are queued.
+        author: Of a line that was typed: the client that typed it.
+    """
 
     frame: ServerFrame
     way: Way
     position: int | None = None
+    author: str | None = None
 
 
 class Speech:
@@ -84,7 +95,7 @@ class Speech:
         self._partials: dict[str, str] = {}
         self._tools: dict[str, str] = {}
         self._warned = False
-        self._corrections: deque[tuple[int, Utterance]] = deque()
+        self._corrections: list[tuple[int, Utterance]] = []  # and typed lines, which are no events either
 
     @property
     def unshown(self) -> set[int | None]:
@@ -96,7 +107,7 @@ class Speech:
         for utterance in self._of(event):
             record = getattr(utterance.frame, "record", None)
             while self._corrections and record is not None and self._corrections[0][0] < record:
-                yield self._corrections.popleft()[1]
+                yield self._corrections.pop(0)[1]
             yield utterance
         yield from self._due()
 
@@ -140,12 +151,28 @@ class Speech:
         if mark.record is None:  # what is not recorded has no place in the order of records
             yield _gated(_transcript("assistant", text, None, replaces), mark)
             return
-        self._corrections.append((mark.record, _gated(_transcript("assistant", text, mark.record, replaces), mark)))
+        self._wait((mark.record, _gated(_transcript("assistant", text, mark.record, replaces), mark)))
         yield from self._due()
+
+    def typed(self, message: Any, mark: Mark, author: tuple[str, int] | None) -> Iterator[Utterance]:
+        """Yield the line that shows what was typed, unless something recorded before it has to come first.
+
+        Args:
+            message: The user's, just recorded.
+            mark: Its position.
+            author: The client that typed it, and its number there.
+        """
+        if mark.record is not None and (lines := typed_lines(message, mark.record, author and author[1])):
+            frame = HistoryOutput(lines=lines)
+            self._wait((mark.record, Utterance(frame, Way.GATED, mark.position, author and author[0])))
+        yield from self._due()
+
+    def _wait(self, waiting: tuple[int, Utterance]) -> None:
+        insort(self._corrections, waiting, key=lambda one: one[0])
 
     def _due(self) -> Iterator[Utterance]:
         while self._corrections and not self._marks.unshown_before(self._corrections[0][0]):
-            yield self._corrections.popleft()[1]
+            yield self._corrections.pop(0)[1]
 
     def _audio(self, event: BidiAudioDeltaEvent) -> Iterator[AudioOutput]:
         if event.format != "pcm" or event.channels != 1:
@@ -180,6 +207,7 @@ def retell(
     record_of: Callable[[str], int | None],
     since: int,
     approvals: Iterable[Approval] = (),
+    typed: Callable[[Any, int], tuple[HistoryLine, ...]] = lambda *_: (),
 ) -> list[JournalFrame]:
     """Say again what the journal has: the frames of all recorded messages from record ``since`` on, in order.
 
@@ -188,6 +216,7 @@ def retell(
         record_of: Returns the record of the message with a tracking id.
         since: The first record wanted; -1 is the same as 0.
         approvals: What people were asked, of which only those records are wanted, too.
+        typed: Returns the lines of what a user typed, for a client that wants them; see ``typed_lines``.
     """
     names: dict[str, str] = {}
     told: list[tuple[int, JournalFrame]] = [
@@ -195,14 +224,37 @@ def retell(
     ]
     for message in messages:
         record = record_of(message.get("tracking_id", ""))
-        frames = list(_frames(message, record, names))
+        frames = list(frames_of(message, record, names))
         if record is not None and record >= since:
             told += ((record, frame) for frame in frames)
+            if lines := typed(message, record):
+                told.append((record, HistoryOutput(lines=lines)))
     return [frame for _, frame in sorted(told, key=lambda one: one[0])]
 
 
-def _frames(message: Any, record: int | None, names: dict[str, str]) -> Iterator[JournalFrame]:
-    """The frames that a message was shown with, and its tool calls into ``names``."""
+def typed_lines(message: Any, record: int, seq: int | None = None) -> tuple[HistoryLine, ...]:
+    """Return the lines that show what a user typed or sent as an image; none for any other message.
+
+    Args:
+        message: Of a session.
+        record: Its record.
+        seq: Its number, for the client that typed it.
+    """
+    content = message["content"]
+    if message["role"] != "user" or bidi_metadata(message).get("kind") not in {None, "text"}:
+        return ()
+    if any("toolResult" in block for block in content):
+        return ()
+    lines: list[HistoryLine] = []
+    if (text := text_of(message)).strip():
+        lines.append(HistoryLine(record=record, role="user", kind="text", text=_shown(text), input=seq))
+    if any("image" in block for block in content):
+        lines.append(HistoryLine(record=record, role="user", kind="image", input=seq))
+    return tuple(lines)
+
+
+def frames_of(message: Any, record: int | None, names: dict[str, str]) -> Iterator[JournalFrame]:
+    """Yield the frames that a message was shown with, and put its tool calls into ``names``."""
     for block in message["content"]:
         if "toolUse" in block and block["toolUse"]["toolUseId"] not in names:
             use = block["toolUse"]

@@ -2,8 +2,8 @@
 
     pk                       sk                    attributes
     connection/<id>          connection            principal, token_expires_at, connected_at; after hello: session_key,
-                                                   session_id, client_id, counter, modality, approvals
-    session/<session_key>    client/<client_id>    connection_id, counter: the client's newest connection
+                                                   session_id, client_id, counter, modality, approvals, history
+    session/<session_key>    client/<client_id>    connection_id, counter, history: the client's newest connection
     principal/<principal>    sessions              see `gateway.admission`
     workers                  <worker id>           see `gateway.workers`
 
@@ -60,6 +60,7 @@ class Binding:
     counter: int
     modality: str = "voice"
     approvals: bool = False
+    history: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +122,7 @@ class ConnectionsTable:
                 **_client_key(binding.session_key, binding.client_id),
                 "connection_id": {"S": connection_id},
                 "counter": {"N": str(binding.counter)},
+                "history": {"BOOL": binding.history},
                 "expires_at": self._expiry(),
             },
             ConditionExpression=NEVER_OLDER,
@@ -139,7 +141,7 @@ class ConnectionsTable:
             Key=_connection_key(connection_id),
             UpdateExpression=(
                 "SET session_key = :session_key, session_id = :session_id, client_id = :client_id, #counter = :counter,"
-                " modality = :modality, approvals = :approvals"
+                " modality = :modality, approvals = :approvals, history = :history"
             ),
             ConditionExpression=BOUND_ONCE,
             ExpressionAttributeNames={"#counter": "counter"},
@@ -150,6 +152,7 @@ class ConnectionsTable:
                 ":counter": {"N": str(binding.counter)},
                 ":modality": {"S": binding.modality},
                 ":approvals": {"BOOL": binding.approvals},
+                ":history": {"BOOL": binding.history},
             },
         )
 
@@ -168,6 +171,7 @@ class ConnectionsTable:
                 client_id=item["sk"]["S"].removeprefix("client/"),
                 connection_id=item["connection_id"]["S"],
                 counter=int(item["counter"]["N"]),
+                history=item.get("history", {"BOOL": False})["BOOL"],
             )
             for item in nlargest(MOST_CLIENTS, items, key=lambda item: int(item["expires_at"]["N"]))
         )
@@ -212,5 +216,6 @@ def _connection(connection_id: str, item: dict[str, Any] | None) -> Connection |
             counter=int(item["counter"]["N"]),
             modality=item.get("modality", {"S": "voice"})["S"],
             approvals=item.get("approvals", {"BOOL": False})["BOOL"],
+            history=item.get("history", {"BOOL": False})["BOOL"],
         )
     return Connection(connection_id, item["principal"]["S"], int(item["token_expires_at"]["N"]), binding)

@@ -42,7 +42,11 @@ class Mark:
 
 
 class Marks:
-    """Notes the place of each message as it is recorded, for the event that follows."""
+    """Notes the place of each message as it is recorded, for the event that follows.
+
+    Attributes:
+        on_user: Called with each message of the user that was recorded whole, of which no event follows, and its place.
+    """
 
     def __init__(self, record_of: Callable[[str], int | None], position: Callable[[], int]) -> None:
         """Keep where to look.
@@ -55,6 +59,7 @@ class Marks:
         self._position = position
         self._tools: BoundedDict[str, Mark] = BoundedDict(_KEPT)
         self._messages: BoundedDict[str, Mark] = BoundedDict(_KEPT)
+        self.on_user: Callable[[Any, Mark], None] = lambda *_: None
         self._blocks: deque[tuple[str, str, str, Mark]] = deque(maxlen=_KEPT)
 
     def register(self, hooks: HookRegistry) -> None:
@@ -117,6 +122,8 @@ class Marks:
 
     def _added(self, event: Any) -> None:
         message, mark = event.message, self._mark(event.message)
+        if message["role"] == "user":
+            self.on_user(message, mark)
         if bidi_metadata(message).get("kind") == "tool_result":
             self._messages[message.get("tracking_id", "")] = mark
         for block in message["content"]:

@@ -24,7 +24,11 @@ class Unsaid(Exception):  # noqa: N818 - it names what is left to do
 
 
 class Speaker:
-    """Speaks for one turn."""
+    """Speaks for one turn.
+
+    Attributes:
+        asking_history: The clients that asked for history.
+    """
 
     def __init__(
         self,
@@ -49,7 +53,10 @@ class Speaker:
         self._trace = trace
         self._queues: dict[str, asyncio.Queue[ServerFrame | None]] = {}
         self._senders: dict[str, asyncio.Task[MessageOutcome]] = {}
+        self.asking_history: set[str] = set()
         for address in addresses:
+            if address.history:
+                self.asking_history.add(address.client_id)
             queue = self._queues[address.client_id] = asyncio.Queue()
             self._senders[address.client_id] = asyncio.create_task(self._send(address, queue))
 

@@ -13,6 +13,7 @@ from segue.strands.manager import GuardedSessionManager
 from segue.wire.frames import Approval, InputAck, JournalFrame, Ready, error_frame
 from shared.agent_frames import retell
 from shared.approvals import approval_frame
+from shared.history_pages import HISTORY, RecordedMessages
 from turn.history import last_said
 from turn.speaker import Speaker
 
@@ -63,7 +64,7 @@ class Telling:
         if not self._greeted:
             self.greet_all()
         for client_id in self._greeted:
-            for frame in self._journal_since(self._told[client_id]):
+            for frame in self._journal_since(self._told[client_id], client_id):
                 self._speaker.say(client_id, frame)
             self._told[client_id] = self._manager.head
             self._acknowledge(client_id)
@@ -77,6 +78,10 @@ class Telling:
         if not self._greeted:
             self._greet((self._client_id,))
 
+    def tell_page(self, before: int | None) -> None:
+        """Tell the client whose turn it is a page of the conversation, after ``ready``."""
+        self._speaker.say(self._client_id, self._recorded.page(self._client_id, before))
+
     def refuse(self, code: str, seq: int | None, message: str | None = None) -> None:
         """Tell the client whose turn it is that its input was refused, after ``ready``."""
         self.greet()
@@ -89,7 +94,7 @@ class Telling:
         for client_id in client_ids:
             asked = self._last_record if client_id == self._client_id else None
             since = self._from if asked is None else asked
-            again = self._journal_since(since)
+            again = self._journal_since(since, client_id)
             known = self._known(client_id)
             ready = Ready(
                 session=self._manager.session_id,
@@ -97,6 +102,7 @@ class Telling:
                 history=self._history,
                 head=self._manager.head,
                 since=again[0].record if asked is not None and len(again) == RETOLD_FRAMES else asked,
+                features=(HISTORY,),
             )
             for frame in (ready, *self._still_asked(since), *again):
                 self._speaker.say(client_id, frame)
@@ -113,10 +119,16 @@ class Telling:
     def _known(self, client_id: str) -> Known:
         return self._manager.inputs.get(client_id, Known())
 
-    def _journal_since(self, record: int) -> list[JournalFrame]:
+    @property
+    def _recorded(self) -> RecordedMessages:
+        return RecordedMessages(self._agent.messages, self._manager.record_of, self._manager.author_of)
+
+    def _journal_since(self, record: int, client_id: str) -> list[JournalFrame]:
         now = self._wall_clock()
         asked = [approval_frame(one, now) for one in self._approvals.told]
-        return retell(self._agent.messages, self._manager.record_of, record, asked)[-RETOLD_FRAMES:]
+        recorded = self._recorded
+        typed = {"typed": recorded.typed_by(client_id)} if client_id in self._speaker.asking_history else {}
+        return retell(recorded.messages, recorded.record_of, record, asked, **typed)[-RETOLD_FRAMES:]
 
     def _still_asked(self, before: int) -> list[Approval]:
         """Return the open approval that was asked before a record. It follows each ``ready``, also a new client's."""

@@ -5,7 +5,8 @@
     text, recorded, not answered ──▶ ready, ack ──▶ the agent goes on from its history, nothing is recorded twice
     text, recorded and answered ───▶ ready, ack, and the answer again from the journal
     text, one before it missing ───▶ nothing: its client sends both again
-    hello ─────────────────────────▶ ready, and what it has not shown
+    hello ─────────────────────────▶ ready, and what it has not shown, or a page of the conversation
+    history ───────────────────────▶ ready, and a page
     image ─────────────────────────▶ error: a turn is of text; its number counts as taken, so that texts may follow
     text, an approval is open ─────▶ error: the same
     answer to an open approval ────▶ durable ──▶ ready, ack ──▶ the agent is resumed with it
@@ -26,7 +27,7 @@ from segue import SegueError
 from segue.history.approvals import latest_of
 from segue.lease.item import Known
 from segue.wire.delivery import Delivery
-from segue.wire.frames import AnswerInput, Hello, ImageInput, TextInput
+from segue.wire.frames import AnswerInput, Hello, HistoryRequest, ImageInput, TextInput
 from shared.messages import text_of
 from turn.history import is_owed, last_said
 from turn.pause import ApprovalPause, Step
@@ -92,7 +93,7 @@ class Turn:
         self._attempt = attempt
         self._client_id = attempt.delivery.client_id
         frame = attempt.delivery.frame
-        shown = frame.last_record if isinstance(frame, Hello | TextInput | AnswerInput) else None
+        shown = frame.last_record if isinstance(frame, Hello | TextInput | AnswerInput | HistoryRequest) else None
         self._telling = Telling(session.manager, session.agent, speaker, (self._client_id, shown), settings.wall_clock)
         self._approvals = self._manager.approvals(self._agent.agent_id)
         self._pause = ApprovalPause(self._approvals, settings.approval_seconds, settings.wall_clock)
@@ -105,9 +106,14 @@ class Turn:
             Exception: What the agent raised.
         """
         match self._attempt.delivery.frame:
-            case Hello():
+            case Hello() as hello:
                 await self._go_on()
                 self._telling.greet()
+                if hello.history and hello.last_record is None:
+                    self._telling.tell_page(None)
+            case HistoryRequest() as request:
+                self._telling.greet()
+                self._telling.tell_page(request.before)
             case TextInput() as frame:
                 await self._take(frame)
             case AnswerInput() as frame:

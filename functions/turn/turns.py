@@ -117,7 +117,10 @@ class Turns:
         known = addresses.get(delivery.client_id)
         if known is None or known.counter < delivery.counter:
             addresses[delivery.client_id] = ClientAddress(
-                client_id=delivery.client_id, connection_id=delivery.connection_id, counter=delivery.counter
+                client_id=delivery.client_id,
+                connection_id=delivery.connection_id,
+                counter=delivery.counter,
+                history=delivery.history,
             )
         return list(addresses.values())
 

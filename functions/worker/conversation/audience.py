@@ -105,6 +105,15 @@ class Audience:
         """The clients that hear everything."""
         return [client_id for client_id, listener in self._listeners.items() if listener.greeted]
 
+    @property
+    def asking_history(self) -> list[str]:
+        """The clients that asked for history."""
+        return [client_id for client_id, listener in self._listeners.items() if listener.address.history]
+
+    def wants_history(self, client_id: str) -> bool:
+        """Tell if a client asked for history."""
+        return client_id in self.asking_history
+
     def meet(self, address: ClientAddress, *, retold: bool = False) -> Arrival:
         """Take note of where a client speaks from.
 
@@ -116,6 +125,8 @@ class Audience:
         if present is not None:
             present.heard_at = asyncio.get_running_loop().time()
             if address.connection_id == present.address.connection_id:
+                if address.history:
+                    present.address = address
                 return Arrival.PRESENT
             if address.counter < present.address.counter:
                 return Arrival.SUPERSEDED

@@ -21,8 +21,9 @@ from segue.wire import frames
 from segue.wire.memory import kept_bytes
 from shared.agent_frames import Speech, Utterance, Way, retell
 from shared.approvals import approval_frame
+from shared.history_pages import HISTORY, RecordedMessages
 from shared.messages import replaced_record
-from shared.record_positions import Marks
+from shared.record_positions import Mark, Marks
 from worker.conversation.audience import Audience
 from worker.conversation.barge_in import PlayedReports, correct, cut_message
 from worker.conversation.output_gate import OutputGate
@@ -40,7 +41,8 @@ RETOLD_BYTES: Final = 4 * 1024 * 1024
 
 PLAYED: Final = "played"
 SILENCE: Final = "silence"
-"""Features of the protocol, see ``worker.conversation.barge_in`` and ``silence``."""
+"""Features of the protocol that a conversation has with some models; see ``worker.conversation.barge_in``, ``silence``.
+"""
 
 _STORAGE_PAUSE: Final = frames.Pause(active=True, reason="storage")
 
@@ -70,6 +72,7 @@ class Output:
         self._agent = agent
         self._history = len(agent.messages)
         self._marks = Marks(manager.record_of, lambda: manager.position)
+        self._marks.on_user = self._typed
         self._speech = Speech(self._marks)
         self._traces = traces or TurnTraces()
         self._reports = PlayedReports(self._shorten)
@@ -105,13 +108,14 @@ class Output:
         self.audience.forget_sound()
         self._agent.model.shorten(unplayed)  # type: ignore[attr-defined]  # one of worker.providers: its barge-in
 
-    def greet(self, client_id: str, last_record: int | None) -> None:
+    def greet(self, client_id: str, hello: frames.Hello | None = None) -> None:
         """Say ``ready``, and again what the client has not shown.
 
         Args:
             client_id: Whom to greet.
-            last_record: As its ``hello`` says; None when nothing is to be said again.
+            hello: What it said; None if it said none.
         """
+        last_record = None if hello is None else hello.last_record
         if self._paused:
             self.audience.send(_STORAGE_PAUSE, client_id)  # `ready` waits too, and the caller wonders
         waiting = self.gate.greeting(client_id)
@@ -119,7 +123,7 @@ class Output:
             return  # that answers this one, too: while storage hangs a client says hello again and again
         manager = self._manager
         known, position = self._known(client_id), manager.position
-        again, since = self._again(last_record)
+        again, since = self._again(client_id, last_record)
         ready = frames.Ready(
             session=manager.session_id,
             known=known,
@@ -134,6 +138,13 @@ class Output:
         self.gate.put(ready, position, client_id)
         for frame in again:
             self.gate.put(frame, position, client_id)
+        if hello is not None and hello.history and last_record is None:
+            self.tell_page(client_id, None)
+
+    def tell_page(self, client_id: str, before: int | None) -> None:
+        """Tell a client a page of the conversation: what has been shown so far and was first shown before a record."""
+        page = self._recorded.page(client_id, before, self._speech.unshown)
+        self.gate.put(page, self._manager.position, client_id)
 
     def acknowledge(self, client_id: str) -> None:
         """Tell a client what the journal has of its input, once the journal has it for good."""
@@ -172,13 +183,25 @@ class Output:
         self.gate.close()
         self.audience.silence()
 
-    def _again(self, last_record: int | None) -> tuple[list[frames.JournalFrame], int | None]:
+    @property
+    def _recorded(self) -> RecordedMessages:
+        return RecordedMessages(self._agent.messages, self._manager.record_of, self._manager.author_of)
+
+    def _typed(self, message: Any, mark: Mark) -> None:
+        """Show what a client has typed to those that asked for history."""
+        author = self._manager.author_of(message.get("tracking_id", ""))
+        for utterance in self._speech.typed(message, mark, author):
+            self._say(utterance)
+
+    def _again(self, client_id: str, last_record: int | None) -> tuple[list[frames.JournalFrame], int | None]:
         """Return what a client missed, without what all will hear in a moment, and the record from which on that is."""
         if last_record is None:
             return [], None
         unshown = self._speech.unshown
         asked = [approval_frame(one, time.time()) for one in self._manager.approvals(self._agent.agent_id).told]
-        missed = retell(self._agent.messages, self._manager.record_of, last_record, asked)
+        recorded = self._recorded
+        typed = {"typed": recorded.typed_by(client_id)} if self.audience.wants_history(client_id) else {}
+        missed = retell(recorded.messages, recorded.record_of, last_record, asked, **typed)
         again: deque[frames.JournalFrame] = deque()
         room = RETOLD_BYTES
         for frame in reversed(missed):
@@ -204,7 +227,17 @@ class Output:
                 self.gate.put(frame, None)
             case Way.GATED:
                 position = self._manager.position if utterance.position is None else utterance.position
-                self.gate.put(frame, position)
+                if isinstance(frame, frames.HistoryOutput):
+                    self._tell_line(frame, position, utterance.author)
+                else:
+                    self.gate.put(frame, position)
+
+    def _tell_line(self, frame: frames.HistoryOutput, position: int, author: str | None) -> None:
+        """Tell what was typed to each client that asked for history: its number to the one that typed it."""
+        anothers = tuple(msgspec.structs.replace(line, input=None) for line in frame.lines)
+        for client_id in self.audience.asking_history:
+            own = frame if client_id == author else msgspec.structs.replace(frame, lines=anothers)
+            self.gate.put(own, position, client_id)
 
     def _interrupt(self, frame: frames.BargeIn) -> None:
         self._reports.end()  # of a barge-in before this one
@@ -223,7 +256,7 @@ class Output:
 
 def features(model: object) -> tuple[str, ...]:
     """Return the optional parts of the protocol that a conversation with a model has."""
-    known = {PLAYED: hasattr(model, "shorten"), SILENCE: isinstance(model, AudioCapable)}
+    known = {HISTORY: True, PLAYED: hasattr(model, "shorten"), SILENCE: isinstance(model, AudioCapable)}
     return tuple(feature for feature, has in known.items() if has)
 
 

@@ -15,7 +15,17 @@ from segue import SegueError, SessionFenced
 from segue.wire import frames
 from segue.wire.claims import ClientAddress
 from segue.wire.delivery import Delivery
-from segue.wire.frames import AnswerInput, AudioInput, Bye, FrameError, Hello, ImageInput, OutputAck, TextInput
+from segue.wire.frames import (
+    AnswerInput,
+    AudioInput,
+    Bye,
+    FrameError,
+    Hello,
+    HistoryRequest,
+    ImageInput,
+    OutputAck,
+    TextInput,
+)
 from segue.wire.rate import FrameRate
 from shared.background import BackgroundTasks
 from shared.log import logger
@@ -29,6 +39,10 @@ from worker.telemetry.metrics import Count, metrics
 SETTLE_SECONDS: Final = 2.5
 """Seconds between two records of settled silence. Each costs one commit, in the place of a heartbeat. With a longer
 interval clients would send the silence again, ten messages a second."""
+
+PAGES_PER_SECOND: Final = 10.0
+PAGES_AT_ONCE: Final = 20
+"""Pages of the conversation that one client is told; more are refused with ``too_fast``. Each is 30 KB at most."""
 
 FAREWELL_SECONDS: Final = 1.0
 """For posting what became durable only by the flush. The successor may be speaking by then, so later is too late."""
@@ -79,7 +93,8 @@ class HostedSession:
         parts.hold.on_stale = self._lose_stale
         parts.audience.on_change = self._clients_changed
         self._rate = FrameRate(asyncio.get_running_loop().time, senders=CLIENTS)
-        self._asked: dict[str, int] = {}
+        self._pages = FrameRate(asyncio.get_running_loop().time, PAGES_PER_SECOND, PAGES_AT_ONCE, senders=CLIENTS)
+        self._asked: dict[str, Hello] = {}
         self._feeding: asyncio.Task[None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._endings = BackgroundTasks()
@@ -149,7 +164,7 @@ class HostedSession:
         """Add clients that a claim names, and say ``ready`` to each."""
         for client in clients:
             if self._audience.meet(client) is not Arrival.SUPERSEDED:
-                self._greet(client.client_id, None)
+                self._greet(client.client_id)
 
     def deliver(self, delivery: Delivery) -> None:
         """Take a frame from the gateway. Never waits.
@@ -167,24 +182,33 @@ class HostedSession:
             return
         self._rate.admit(client_id)
         arrival = self._audience.meet(
-            ClientAddress(client_id=client_id, connection_id=delivery.connection_id, counter=delivery.counter),
+            ClientAddress(
+                client_id=client_id,
+                connection_id=delivery.connection_id,
+                counter=delivery.counter,
+                history=delivery.history or (isinstance(frame, Hello) and frame.history),
+            ),
             retold=isinstance(frame, Hello) and frame.last_record is not None,
         )
         if isinstance(frame, Hello) and arrival is Arrival.SUPERSEDED:
             raise FrameError("superseded")
         if isinstance(frame, Hello) or arrival is Arrival.NEW:
-            self._greet(client_id, frame.last_record if isinstance(frame, Hello) else None)
+            self._greet(client_id, frame if isinstance(frame, Hello) else None)
         if isinstance(frame, TextInput | AudioInput | ImageInput | AnswerInput):
             self._input.offer(client_id, frame)
         elif isinstance(frame, OutputAck):
             self._output.played(client_id, frame)
+        elif isinstance(frame, HistoryRequest):
+            self._pages.admit(client_id)
+            if self.state is State.OPEN:
+                self._output.tell_page(client_id, frame.before)
 
-    def _greet(self, client_id: str, last_record: int | None) -> None:
+    def _greet(self, client_id: str, hello: Hello | None = None) -> None:
         """Say ``ready``; while the session is opening, that waits until the agent has started."""
         if self.state is State.OPEN:
-            self._output.greet(client_id, last_record)
-        elif last_record is not None:
-            self._asked[client_id] = last_record
+            self._output.greet(client_id, hello)
+        elif hello is not None:
+            self._asked[client_id] = hello
 
     def refuse_frames(self) -> None:
         """Take no more input: what the agent was not given yet is left to the successor."""

@@ -65,6 +65,10 @@ class Manager(Protocol):
         """Return the record of a message."""
         ...
 
+    def author_of(self, tracking_id: str) -> tuple[str, int] | None:
+        """Return the client whose input a message is the effect of, and the number of its last frame."""
+        ...
+
     def approvals(self, agent_id: str = "default") -> Approvals:
         """An agent's approvals."""
         ...

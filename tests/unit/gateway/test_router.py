@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from segue.wire.frames import (
     Error,
     Hello,
+    HistoryRequest,
     OutputAck,
     Ping,
     Pong,
@@ -160,6 +161,20 @@ def test_two_clients_of_one_session_are_two_addresses(gateway, worker, say):
         "a": "c1",
         "b": "c2",
     }
+
+
+@pytest.mark.slow
+def test_who_asked_for_history_is_told_to_the_holder_and_named_in_claims(gateway, worker, say):
+    gateway.hold("alice/s", worker)
+    say(hello(client_id="a", history=True), "c1")
+    say(HistoryRequest(before=3), "c1")
+    say(hello(client_id="b"), "c2")
+    assert [delivery.history for delivery in worker.deliveries] == [True, True, False]
+    assert {address.client_id: address.history for address in gateway.connections.clients("alice/s")} == {
+        "a": True,
+        "b": False,
+    }
+    assert worker.deliveries[1].frame == HistoryRequest(before=3)
 
 
 def test_a_warm_function_reads_a_bound_connection_once(gateway, worker, say, monkeypatch):

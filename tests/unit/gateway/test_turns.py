@@ -13,6 +13,7 @@ from segue.wire.frames import (
     AudioInput,
     Bye,
     Hello,
+    HistoryRequest,
     ImageInput,
     OutputAck,
     Response,
@@ -57,7 +58,9 @@ def send(turns, frame, binding=BINDING):
 def test_hello_and_text_of_clients_that_want_text(turns):
     hello = Hello(session="talk", client_id="c", connection=1, modality="text")
     voice = Binding("alice/talk", "talk", "c", 1)
-    assert [turns.takes(BINDING, frame) for frame in (hello, TextInput(text="a", seq=1))] == [True, True]
+    assert [turns.takes(BINDING, frame) for frame in (hello, TextInput(text="a", seq=1), HistoryRequest())] == [
+        True
+    ] * 3
     for frame in (AudioInput.from_pcm(b"ab", 1), Bye(), OutputAck(epoch=1, seq=1)):
         assert not turns.takes(BINDING, frame)
     assert not turns.takes(voice, TextInput(text="a", seq=1))

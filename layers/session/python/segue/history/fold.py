@@ -46,6 +46,7 @@ class AgentHistory:
     Attributes:
         messages: Its messages in order, as they were recorded.
         numbers: For each message's tracking id, the record that last determined it.
+        authors: For the tracking id of what a client said, the client's id and the number of its last input.
         state: Its state.
         system_prompt: Its system prompt as content blocks, None if it never had one.
         internal: Further Strands state of an ``Agent``.
@@ -64,6 +65,7 @@ class AgentHistory:
 
     messages: list[Message] = field(default_factory=list)
     numbers: dict[str, int] = field(default_factory=dict)
+    authors: dict[str, tuple[str, int]] = field(default_factory=dict)
     state: dict[str, Any] = field(default_factory=dict)
     system_prompt: list[dict[str, Any]] | None = None
     internal: dict[str, Any] = field(default_factory=dict)
@@ -82,6 +84,7 @@ class AgentHistory:
             self,
             messages=list(self.messages),
             numbers=dict(self.numbers),
+            authors=dict(self.authors),
             tools=dict(self.tools),
             uses=dict(self.uses),
             approvals=list(self.approvals),
@@ -90,6 +93,11 @@ class AgentHistory:
             versions={tracking_id: list(versions) for tracking_id, versions in self.versions.items()},
             spare=None,  # it is of the messages as they were
         )
+
+    def note_author(self, tracking_id: str, inputs: tuple[str, tuple[int, ...]] | None) -> None:
+        """Note whose input a message is the effect of, if it is of any."""
+        if inputs is not None and inputs[1]:
+            self.authors[tracking_id] = inputs[0], inputs[1][-1]
 
     def remember(self, message: Message, *, only: bool = False) -> None:
         """Keep a version of a message, if they are wanted; ``only``: and none of the earlier ones."""
@@ -216,6 +224,7 @@ def _rewound(left: History, history: History) -> History:
     for agent_id, agent in left.agents.items():
         entered = history.agents.setdefault(agent_id, AgentHistory())
         entered.numbers = {**agent.numbers, **entered.numbers}
+        entered.authors = {**agent.authors, **entered.authors}
         entered.uses = agent.uses
         entered.earlier = {**entered.earlier, **agent.earlier, **_by_id(agent.messages)}
     return history
@@ -242,12 +251,14 @@ def apply(agent: AgentHistory, number: int, record: Record, *, gaps: bool = Fals
             message = usable(data["message"])
             _insert(agent, message, data.get("before"))
             agent.numbers[id_of(message)] = number
+            agent.note_author(id_of(message), record.inputs)
             agent.remember(message)
         case "update" | "redact":
             message = usable(data["message"])
             # A prompt that was tried again is in the history twice, and neither may show redacted content.
             if agent.replace(message, everywhere=record.kind == "redact"):
                 agent.numbers[id_of(message)] = number
+                agent.note_author(id_of(message), record.inputs)
             agent.remember(message, only=record.kind == "redact")
             if record.kind == "redact":
                 agent.internal = replaced(agent.internal, {id_of(message): message})

@@ -42,6 +42,7 @@ class HeldMessages:
 
     Attributes:
         numbers: For each message's tracking id, the record that last determined it.
+        authors: For the tracking id of what a client said, the client's id and the number of its last input.
     """
 
     def __init__(self, agent: WeakAgent, stored: AgentHistory | None, write: Write, refuse: Refuse) -> None:
@@ -54,6 +55,7 @@ class HeldMessages:
             refuse: Told of what the agent holds that is no message.
         """
         self.numbers: dict[str, int] = dict(stored.numbers) if stored else {}
+        self.authors: dict[str, tuple[str, int]] = dict(stored.authors) if stored else {}
         self._agent = agent
         self._list: list[Any] = agent.agent.messages
         self._write = write
@@ -374,6 +376,8 @@ class HeldMessages:
     def _say(self, kind: str, data: dict[str, Any], inputs: Inputs = None) -> None:
         tracking_id = data["message"]["tracking_id"]
         self._odd.discard(tracking_id)
+        if inputs is not None and inputs[1]:
+            self.authors[tracking_id] = inputs[0], inputs[1][-1]
         self.numbers[tracking_id] = self._write(kind, data, inputs)
         if tracking_id in self._odd:
             for place, known in enumerate(self._seen.ids):

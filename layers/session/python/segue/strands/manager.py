@@ -190,6 +190,11 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
         recorder = self._recorders.get(agent_id)
         return None if recorder is None else recorder.numbers.get(tracking_id)
 
+    def author_of(self, tracking_id: str, agent_id: str = "default") -> tuple[str, int] | None:
+        """Return the client whose input a message is the effect of, and the number of its last frame."""
+        recorder = self._recorders.get(agent_id)
+        return None if recorder is None else recorder.authors.get(tracking_id)
+
     def register_hooks(self, registry: HookRegistry, **kwargs: Any) -> None:
         """Register with an agent's hooks."""
         registry.add_callback(AgentInitializedEvent, self._on_initializing, order=_SAVE_FIRST)

@@ -116,6 +116,11 @@ class AgentRecorder:
         """For each recorded message's tracking id, the record that last determined it."""
         return self._held.numbers
 
+    @property
+    def authors(self) -> dict[str, tuple[str, int]]:
+        """For the tracking id of what a client said, the client's id and the number of its last input."""
+        return self._held.authors
+
     def alone(self) -> AbstractContextManager[object]:
         """Keep all other threads out."""
         return self._lock

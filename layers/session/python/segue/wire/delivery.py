@@ -33,6 +33,7 @@ class Delivery(Struct, frozen=True, kw_only=True):
         counter: which of the client's connections that is; a higher one is newer.
         frame: the frame.
         approvals: whether the client can answer an `Approval`, as its `Hello` said.
+        history: whether its `Hello` asked for history.
     """
 
     session_key: str
@@ -41,6 +42,7 @@ class Delivery(Struct, frozen=True, kw_only=True):
     counter: int
     frame: ClientFrame
     approvals: bool = False
+    history: bool = False
 
 
 class Refusal(Struct, frozen=True, kw_only=True):

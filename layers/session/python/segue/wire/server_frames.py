@@ -236,6 +236,11 @@ class HistoryOutput(ServerStruct, frozen=True, kw_only=True, omit_defaults=True,
     before: Count | None = None
     more: bool | None = None
 
+    @property
+    def record(self) -> int | None:
+        """The record of a line that was typed just now; `None` for a page."""
+        return self.lines[0].record if self.lines and self.more is None else None
+
 
 class BargeIn(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="barge_in"):
     """The user spoke over the agent: stop playing and drop what is queued."""
@@ -311,7 +316,7 @@ ServerFrame: TypeAlias = (
     | Error
     | Pong
 )
-JournalFrame: TypeAlias = Transcript | TextOutput | Tool | Approval
+JournalFrame: TypeAlias = Transcript | TextOutput | Tool | Approval | HistoryOutput
 
 
 def error_frame(code: str, message: str | None = None, *, retryable: bool | None = None) -> Error:
