@@ -84,10 +84,16 @@ describe("history", () => {
     const older = conversation.history();
     await settle();
     expect(world.socket.of("history")).toEqual([{ type: "history", before: 6, last_record: 8 }]);
-    await world.socket.hear(page(3, [4, 5, 6], { before: 6 }));
+    await world.socket.hear(page(3, [4, 8, 5], { before: 6, more: true })); // 8 was redacted: its record is a later one
+    expect((await older).lines.map((one) => one.record)).toEqual([4, 8, 5]);
+    await world.socket.hear(page(4, [4, 8, 5], { before: 6, more: true })); // asked for twice, and answered twice
+    const oldest = conversation.history();
+    await settle();
+    expect(world.socket.of("history").at(-1)).toMatchObject({ before: 4 });
+    await world.socket.hear(page(5, [0, 1], { before: 4 }));
+    expect((await oldest).more).toBe(false);
 
-    expect((await older).lines.map((one) => one.record)).toEqual([4, 5]);
-    expect(shown(events).slice(-2)).toEqual(["line 4", "line 5"]);
+    expect(shown(events)).toEqual(["line 6", "line 7", "line 8", "line 4", "line 8", "line 5", "line 0", "line 1"]);
   });
 
   test("is shown once, whether a line came in a page or live", async () => {

@@ -146,11 +146,10 @@ export class JournalCursor {
    */
   page(frame: HistoryOutput, opening: boolean): HistoryOutput {
     const last = this.lastRecord;
-    const from = this.pagedFrom;
-    const page = withLines(frame, (line) => {
-      this.pagedFrom = Math.min(this.pagedFrom, line.replaces ?? line.record);
-      return line.record > this.floor ? this.take(keyOfLine(line), line.record) : (line.replaces ?? line.record) < from;
-    });
+    // Pages join: one that begins where the last one ended has no line of it. One that comes twice brings nothing new.
+    const joins = opening || frame.before === this.pagedFrom || this.pagedFrom === Infinity;
+    const page = withLines(frame, (line) => (line.record > this.floor ? this.take(keyOfLine(line), line.record) : joins));
+    for (const line of joins ? frame.lines : []) this.pagedFrom = Math.min(this.pagedFrom, line.replaces ?? line.record);
     if (!opening || !this.complete) this.lastRecord = last;
     return page;
   }
