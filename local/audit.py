@@ -46,7 +46,9 @@ def audit(root: Path = ROOT) -> int:
         options = ["--require-hashes", "--disable-pip", "--format", "json", "--requirement", str(lock)]
         known |= _told(lock.name, python_findings(_output([str(uv), "tool", "run", PIP_AUDIT, *options], root)))
     npm = shutil.which("npm")
-    known |= _told("package-lock.json", node_findings(_output([npm, "audit", "--json"], root)) if npm else None)
+    for folder in ("", "web/"):
+        findings = node_findings(_output([npm, "audit", "--json"], root / folder)) if npm else None
+        known |= _told(f"{folder}package-lock.json", findings)
     return int(known)
 
 

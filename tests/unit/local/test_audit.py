@@ -44,6 +44,7 @@ def test_what_is_known_fails_and_silence_is_said(monkeypatch, tmp_path, capsys):
     assert audit.audit(tmp_path) == 1
     said = capsys.readouterr().out
     assert "layer.txt: a 1.0: PYSEC-1" in said
-    assert "package-lock.json: skipped" in said
+    assert "\npackage-lock.json: skipped" in said
+    assert "web/package-lock.json: skipped" in said
     answers["uv"] = ""
     assert audit.audit(tmp_path) == 0
