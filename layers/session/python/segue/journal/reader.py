@@ -23,6 +23,7 @@ import operator
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain, islice
 from typing import NamedTuple, TypeVar
 
 from segue.clock import Clock
@@ -256,14 +257,14 @@ def _beside_gaps(parts: Sequence[_Part], head: int) -> set[int]:
 
 async def _each(whats: Iterable[_What], work: Callable[[_What], Awaitable[_Result]]) -> list[_Result]:
     """Do work for each, ``_AT_ONCE`` at a time, and return the results in order. The first failure ends all."""
-    numbered = enumerate(whats)
+    numbered = enumerate(whats)  # an item that is wrong may name so many that no list holds them
     results: dict[int, _Result] = {}
 
-    async def some() -> None:
-        for index, what in numbered:
+    async def some(*first: tuple[int, _What]) -> None:
+        for index, what in chain(first, numbered):
             results[index] = await work(what)
 
-    workers = [asyncio.ensure_future(some()) for _ in range(_AT_ONCE)]
+    workers = [asyncio.ensure_future(some(first)) for first in islice(numbered, _AT_ONCE)]
     try:
         await asyncio.gather(*workers)
     finally:

@@ -6,8 +6,9 @@ number is refused here, before anything is sized by it, and before it makes a se
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +61,7 @@ def expiry(at: float, seconds: int) -> int:
     return min(int(at) + seconds, _LAST_SECOND)
 
 
+@functools.lru_cache(maxsize=1024)  # each reading of an item asks for its own several times
 def born_at(born: str) -> float:
     """Return the time at which an incarnation began, in seconds since 1970, from ``born``.
 
@@ -91,28 +93,40 @@ def unreadable(attributes: Mapping[str, Any]) -> list[str]:
     problems = [f"its {name} is missing" for name in needed if name not in attributes]
     if not isinstance(deleted, bool):
         problems.append(f"its deleted is {_shown(deleted)}, not true or false")
-    for name in attributes:
-        problems += _problems_of(name, attributes[name])
+    for name, value in attributes.items():
+        if (check := _CHECKS.get(name)) is not None and (problem := check(name, value)) is not None:
+            problems.append(f"its {name} {problem}")
     return problems
 
 
-def _problems_of(name: str, value: Any) -> Iterator[str]:
-    if (most := _NUMBERS.get(name)) is not None:
-        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
-            yield f"its {name} is {_shown(value)}, not a whole number from 0 to {most}"
-    elif name in _TEXTS:
-        if not isinstance(value, str):
-            yield f"its {name} is {_shown(value)}, not a text"
-        elif not _has_form(name, value):
-            yield f"its {name} is {_shown(value)}, which cannot be read"
-    elif name in _LISTS:
-        if not isinstance(value, list):
-            yield f"its {name} is {_shown(value)}, not a list"
-            return
-        form = _FORMS_OF_ELEMENTS[name]
-        odd = next((one for one in value if not isinstance(one, str) or not form.fullmatch(one)), None)
-        if odd is not None:
-            yield f"its {name} has {_shown(odd)}, which cannot be read"
+def _problem_of_number(name: str, value: Any) -> str | None:
+    most = _NUMBERS[name]
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most:
+        return None
+    return f"is {_shown(value)}, not a whole number from 0 to {most}"
+
+
+def _problem_of_text(name: str, value: Any) -> str | None:
+    if not isinstance(value, str):
+        return f"is {_shown(value)}, not a text"
+    return None if _has_form(name, value) else f"is {_shown(value)}, which cannot be read"
+
+
+def _problem_of_list(name: str, value: Any) -> str | None:
+    if not isinstance(value, list):
+        return f"is {_shown(value)}, not a list"
+    form = _FORMS_OF_ELEMENTS[name]
+    for one in value:
+        if not isinstance(one, str) or not form.fullmatch(one):
+            return f"has {_shown(one)}, which cannot be read"
+    return None
+
+
+_CHECKS: Mapping[str, Callable[[str, Any], str | None]] = {
+    **dict.fromkeys(_NUMBERS, _problem_of_number),
+    **dict.fromkeys(_TEXTS, _problem_of_text),
+    **dict.fromkeys(_LISTS, _problem_of_list),
+}
 
 
 def _has_form(name: str, value: str) -> bool:
@@ -122,38 +136,47 @@ def _has_form(name: str, value: str) -> bool:
 
 def contradictions(item: GuardItem) -> list[str]:
     """List the contradictions between the attributes of a readable item."""
-    problems = {
-        f"its expires_at of {item.expires_at} is before the time in its born, {item.born}": (
-            item.expires_at < item.born_at
-        ),
-        "it is held, without a holder's name or a lease": item.held and (item.holder is None or item.lease_ms < 1),
-        "it is deleted, and held": item.deleted and item.held,
-    }
-    if not item.deleted:
-        problems |= _contradictions_of_records(item)
-    return [problem for problem, wrong in problems.items() if wrong]
+    return [*_contradictions_of_holder(item), *(() if item.deleted else _contradictions_of_records(item))]
 
 
-def _contradictions_of_records(item: GuardItem) -> dict[str, bool]:
-    firsts = [entry.first for entry in item.tail]
-    late = [str(entry) for entry in item.tail if entry.epoch > item.epoch]
+def _contradictions_of_holder(item: GuardItem) -> Iterator[str]:
+    if item.expires_at < item.born_at:
+        yield f"its expires_at of {item.expires_at} is before the time in its born, {item.born}"
+    if item.held and (item.holder is None or item.lease_ms < 1):
+        yield "it is held, without a holder's name or a lease"
+    if item.deleted and item.held:
+        yield "it is deleted, and held"
+
+
+def _contradictions_of_records(item: GuardItem) -> Iterator[str]:
+    yield from _contradictions_of_tail(item)
+    if item.head and not item.tail:
+        yield f"its tail has no commit of its {item.head} records"
     last = item.tail[-1].commit_id if item.tail else None
-    objects = item.pages + len(item.tail)
-    unknown = [number for number in (item.scrub or "").split() if int(number) >= item.head]
-    return {
-        f"its tail is out of order: {_shown(firsts)}": firsts != sorted(set(firsts)),
-        f"its tail goes beyond its head of {item.head}": any(first >= item.head for first in firsts),
-        f"its tail begins with record {firsts[:1]}, after {item.pages} pages": bool(firsts)
-        and (firsts[0] < item.pages or (item.pages == 0) != (firsts[0] == 0)),
-        f"its tail has no commit of its {item.head} records": bool(item.head) and not item.tail,
-        f"its tail ends at record {firsts[-1:]}, its head at {item.head}": bool(firsts)
-        and item.head - firsts[-1] > _MOST_RECORDS,
-        f"its tail names epochs above its own of {item.epoch}: {_shown(late)}": bool(late),
-        f"its last commit is {_shown(item.commit_id)}, its tail ends with {_shown(last)}": last != item.commit_id,
-        f"it names {objects} objects for {item.head} records": objects > item.head,
-        f"its volumes are {_shown(item.volumes)}, of {item.pages} pages": len(item.volumes) > item.pages,
-        f"its scrub names records {_shown(unknown)}, its head is {item.head}": bool(unknown),
-    }
+    if last != item.commit_id:
+        yield f"its last commit is {_shown(item.commit_id)}, its tail ends with {_shown(last)}"
+    if (objects := item.pages + len(item.tail)) > item.head:
+        yield f"it names {objects} objects for {item.head} records"
+    if len(item.volumes) > item.pages:
+        yield f"its volumes are {_shown(item.volumes)}, of {item.pages} pages"
+    if unknown := [number for number in (item.scrub or "").split() if int(number) >= item.head]:
+        yield f"its scrub names records {_shown(unknown)}, its head is {item.head}"
+
+
+def _contradictions_of_tail(item: GuardItem) -> Iterator[str]:
+    if not item.tail:
+        return
+    firsts = [entry.first for entry in item.tail]
+    if firsts != sorted(set(firsts)):
+        yield f"its tail is out of order: {_shown(firsts)}"
+    if max(firsts) >= item.head:
+        yield f"its tail goes beyond its head of {item.head}"
+    if firsts[0] < item.pages or (item.pages == 0) != (firsts[0] == 0):
+        yield f"its tail begins with record {firsts[:1]}, after {item.pages} pages"
+    if item.head - firsts[-1] > _MOST_RECORDS:
+        yield f"its tail ends at record {firsts[-1:]}, its head at {item.head}"
+    if late := [str(entry) for entry in item.tail if entry.epoch > item.epoch]:
+        yield f"its tail names epochs above its own of {item.epoch}: {_shown(late)}"
 
 
 def _shown(value: Any) -> str:
