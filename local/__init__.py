@@ -19,6 +19,7 @@ Everything written lives in `.segue/` beside the sources:
       state/          what the emulator keeps over a clean stop: tables, objects, queues, deployed functions
       logs/           emulator.log, worker-<id>.log, and the full output of every cdk command
       cdk.out/        the synthesized templates and assets of the last deployment
+      assemblies/     the same, kept for the next deployment of the same sources
       outputs.json    the stacks' outputs
       run.json        where the running supervisor is found (present while it runs)
 """

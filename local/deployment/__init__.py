@@ -2,6 +2,7 @@
 
     emulator   MiniStack as a child process
     issuer     this machine's issuer of tokens
+    assemblies cloud assemblies, kept as long as no source changes
     cdk        `cdk synth`, `cdk bootstrap` and `cdk deploy` against the emulator
     outputs    stack outputs and the worker's task definition, read back from the emulator
 

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from local.deployment.assemblies import Assemblies
 from local.deployment.issuer import AUDIENCE, ISSUER
 from local.errors import LocalError
 from local.processes.children import AWS_ENVIRONMENT, LAYER_TOOL, Child, Guard, base_environment, tail
@@ -15,6 +16,9 @@ from local.settings import ACCOUNT, REGION, STAGE, Settings
 
 TOOL_GRACE_SECONDS = 5.0
 FOLLOW_SECONDS = 0.2
+VERSION_PLACE = "VERSION-OF-THE-DEPLOYMENT"
+KEYS_PLACE = "http://127.0.0.1:0/ADDRESS-OF-THE-KEYS"
+"""Values of the settings that each deployment has its own of, in an assembly that deployments share."""
 
 
 def environment(settings: Settings, endpoint: str, inherited: Mapping[str, str]) -> dict[str, str]:
@@ -50,6 +54,8 @@ class Toolkit:
         self._settings = settings
         self._guard = guard
         self._progress = progress
+        self._assemblies = Assemblies(settings.root)
+        self._bootstrapped: set[str] = set()
 
     def check(self) -> None:
         """Say early what is missing.
@@ -65,7 +71,7 @@ class Toolkit:
             raise LocalError(msg)
 
     async def deploy(self, endpoint: str, version: str, workers: int, keys_url: str) -> dict[str, str]:
-        """Synthesize once, bootstrap and deploy all stacks.
+        """Synthesize once, if a source has changed; bootstrap an emulator once; deploy all stacks.
 
         Args:
             endpoint: URL of the emulator.
@@ -80,25 +86,35 @@ class Toolkit:
             LocalError: A cdk command failed; the message ends with the end of its output.
         """
         assembly = self._settings.assembly
-        context = [
-            f"stage={STAGE}",
-            f"version={version}",
-            f"worker_count={workers}",
-            f"auth_issuer={ISSUER}",
-            f"auth_audience={AUDIENCE}",
-            f"auth_jwks_url={keys_url}",
-            # The emulator waits 50 ms after each invocation for a line of log, and goes on when it has one.
-            "log_level=DEBUG",
-        ]
         with self._progress.step("synthesizing the stacks"):
-            given = [part for value in context for part in ("--context", value)]
-            await self._cdk("synth", ["--quiet", *given, "--output", str(assembly)], endpoint)
-        with self._progress.step("bootstrapping the local account"):
-            await self._cdk("bootstrap", ["--app", str(assembly), f"aws://{ACCOUNT}/{REGION}"], endpoint)
+            await self._write_assembly(endpoint, workers, {VERSION_PLACE: version, KEYS_PLACE: keys_url})
+        if endpoint not in self._bootstrapped:
+            with self._progress.step("bootstrapping the local account"):
+                await self._cdk("bootstrap", ["--app", str(assembly), f"aws://{ACCOUNT}/{REGION}"], endpoint)
+            self._bootstrapped.add(endpoint)
         with self._progress.step("deploying the stacks"):
             target = ["--app", str(assembly), "--all", "--outputs-file", str(self._settings.outputs)]
             await self._cdk("deploy", [*target, "--require-approval", "never"], endpoint)
         return read_outputs(self._settings.outputs)
+
+    async def _write_assembly(self, endpoint: str, workers: int, values: Mapping[str, str]) -> None:
+        context = [
+            f"stage={STAGE}",
+            f"version={VERSION_PLACE}",
+            f"worker_count={workers}",
+            f"auth_issuer={ISSUER}",
+            f"auth_audience={AUDIENCE}",
+            f"auth_jwks_url={KEYS_PLACE}",
+            # The emulator waits 50 ms after each invocation for a line of log, and goes on when it has one.
+            "log_level=DEBUG",
+        ]
+        options = ["--quiet", *(part for value in context for part in ("--context", value))]
+
+        async def synthesize(folder: Path) -> None:
+            await self._cdk("synth", [*options, "--output", str(folder)], endpoint)
+
+        variables = environment(self._settings, endpoint, base_environment())
+        await self._assemblies.write(self._settings.assembly, options, variables, values, synthesize)
 
     async def _cdk(self, action: str, options: Sequence[str], endpoint: str) -> None:
         log = self._settings.logs / f"cdk-{action}.log"

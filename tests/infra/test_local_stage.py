@@ -2,6 +2,8 @@
 
 import json
 
+from local.deployment.cdk import KEYS_PLACE, VERSION_PLACE
+
 REFUSED = (
     "AWS::ApplicationAutoScaling::",
     "AWS::ApiGatewayV2::Deployment",
@@ -35,3 +37,20 @@ def test_nothing_has_to_be_built_by_docker(local):
 
 def test_the_message_function_is_outside_the_network(local):
     assert "VpcConfig" not in local.service.named("AWS::Lambda::Function", "GatewayMessage")
+
+
+def test_a_deployments_version_and_address_of_keys_change_nothing_but_themselves(local, synthesized):
+    """Deployments of the local stack share an assembly, in which these two are filled in (`local.deployment.cdk`)."""
+    shared = synthesized(stage="local", version=VERSION_PLACE, auth_jwks_url=KEYS_PLACE)
+
+    own, given = (leaves([stage.data.content, stage.service.content]) for stage in (local, shared))
+    assert not own.keys() ^ given.keys()
+    assert {given[place] for place in own if given[place] != own[place]} == {VERSION_PLACE, KEYS_PLACE}
+
+
+def leaves(content, place=()):
+    """The values in a template, by their places."""
+    if not isinstance(content, dict | list):
+        return {place: content}
+    parts = content.items() if isinstance(content, dict) else enumerate(content)
+    return {where: leaf for name, part in parts for where, leaf in leaves(part, (*place, name)).items()}
