@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,8 +9,7 @@ from typing import Any
 
 import pytest
 from strands import Agent, ToolContext, tool
-from strands.bidi import BidiAgent
-from strands.hooks import AfterInvocationEvent, BeforeToolCallEvent, BeforeToolsEvent
+from strands.hooks import AfterInvocationEvent, BeforeToolsEvent
 from strands.interventions import Confirm, InterventionHandler, Proceed
 from strands.middleware._agent_stream import AgentStreamStage
 from strands.session import FileSessionManager, SnapshotSessionManager
@@ -20,43 +18,21 @@ from strands.storage import LocalFileStorage
 from segue.admin.fork import fork
 from segue.clock import SystemClock
 from segue.history.fold import AgentHistory
-from segue.history.pauses import WAITING, fit_to_use
-from segue.history.repair import INTERRUPTED
+from segue.history.pauses import fit_to_use
 from tests.support.crash import certainly_dead, crash
-from tests.support.fake_model import FakeModel, tool_call
+from tests.support.fake_model import tool_call
 from tests.support.memory_manager import MemoryStorage
-from tests.support.scripted_model import ScriptedModel
-
-Sessions = Callable[..., Any]
-
-
-@tool
-def delete(key: str) -> str:
-    """Delete something."""
-    return f"{key} is gone"
-
-
-@tool
-def look(key: str) -> str:
-    """Look at something."""
-    return f"{key} is there"
-
-
-@tool(context=True)
-def ask(question: str, tool_context: ToolContext) -> str:
-    """Ask a person."""
-    return f"They say {tool_context.interrupt('ask', reason=question)}"
-
-
-@tool(context=True)
-def ask_twice(tool_context: ToolContext) -> str:
-    """Ask a person two things."""
-    return f"{tool_context.interrupt('name')} {tool_context.interrupt('age')}"
-
-
-def approve_deletions(event: BeforeToolCallEvent) -> None:
-    if event.tool_use["name"] == "delete" and event.interrupt("approve", reason=event.tool_use["input"]) != "yes":
-        event.cancel_tool = "not approved"
+from tests.unit.session.pauses import (
+    Sessions,
+    X,
+    Y,
+    an_agent,
+    answers,
+    approve_deletions,
+    paused,
+    results_of,
+    said,
+)
 
 
 def approve_all_tools(event: BeforeToolsEvent) -> None:
@@ -93,23 +69,6 @@ class Scene:
     answers: list[dict[str, str] | None] = field(default_factory=list)
 
 
-def an_agent(*hooks: Any, tools: Any = (delete, look, ask, ask_twice), **options: Any) -> Callable[..., Agent]:
-    def build(manager: Any, replies: list[Any]) -> Agent:
-        model = FakeModel()
-        model._replies = replies
-        return Agent(
-            model=model,
-            tools=list(tools),
-            hooks=list(hooks),
-            session_manager=manager,
-            agent_id="default",
-            callback_handler=None,
-            **options,
-        )
-
-    return build
-
-
 def a_boss(manager: Any, replies: list[Any]) -> Agent:
     """An agent whose tool is an agent that asks for approval."""
     worker = an_agent(approve_deletions)(None, replies)
@@ -121,8 +80,6 @@ def a_gated_agent(manager: Any, replies: list[Any]) -> Agent:
     agent.add_middleware(AgentStreamStage, gate)
     return agent
 
-
-X, Y = tool_call("delete", "x", key="X"), tool_call("delete", "y", key="Y")
 
 SCENES = {
     "approved": Scene(an_agent(approve_deletions), [X, "Done"], [{"approve": "yes"}]),
@@ -183,11 +140,6 @@ async def play(scene: Scene, manager_of: Callable[[], Any], *, leave: Callable[[
     return messages
 
 
-def said(messages: list[Any]) -> list[Any]:
-    """Return messages as providers get them."""
-    return [(message["role"], message["content"]) for message in messages]
-
-
 async def nothing_to_do(_: Any) -> None:
     pass
 
@@ -221,160 +173,6 @@ async def test_a_pause_ends_as_with_the_session_managers_of_strands(
     heir = scene.build(memory_sessions(probe=certainly_dead), [])
     assert heir.messages == live
     assert not heir._session_manager.report["default"]  # type: ignore[attr-defined]
-
-
-async def paused(sessions: Sessions, replies: list[Any], *, build: Any = None, **options: Any) -> Any:
-    """Let an agent stop for approvals, and its process end; return the result that it stopped with."""
-    agent = (build or an_agent(approve_deletions))(sessions(probe=certainly_dead, **options), replies)
-    result = await agent.invoke_async("Delete X")
-    assert result.stop_reason == "interrupt"
-    crash(agent._session_manager)
-    return result
-
-
-def answers(result: Any, response: str = "yes") -> list[Any]:
-    return [{"interruptResponse": {"interruptId": each.id, "response": response}} for each in result.interrupts]
-
-
-def results_of(messages: list[Any]) -> dict[str, str]:
-    """Of each tool use the text of its result. Fails if there are two, or one that is not beside its use."""
-    found: dict[str, str] = {}
-    for before, message in zip([{"content": []}, *messages], messages, strict=False):
-        uses = {block["toolUse"]["toolUseId"] for block in before["content"] if "toolUse" in block}
-        results = [block["toolResult"] for block in message["content"] if "toolResult" in block]
-        assert {result["toolUseId"] for result in results} == uses
-        assert not found.keys() & uses
-        found |= {result["toolUseId"]: result["content"][0]["text"] for result in results}
-    assert not any("toolUse" in block for block in messages[-1]["content"])
-    return found
-
-
-def cut_off_by(running: asyncio.Event, *others: Any) -> Callable[..., Agent]:
-    """An agent whose deletion runs for ever."""
-
-    @tool(name="delete")
-    async def endless(key: str) -> str:
-        """Delete something."""
-        running.set()
-        await asyncio.Event().wait()
-        return key
-
-    return an_agent(approve_deletions, tools=[endless, look, *others])
-
-
-async def run_into_a_crash(build: Any, manager: Any, prompt: Any, running: asyncio.Event) -> None:
-    agent = build(manager, [])
-    turn = asyncio.create_task(agent.invoke_async(prompt))
-    await running.wait()
-    crash(manager)
-    turn.cancel()
-    await asyncio.wait({turn})
-
-
-async def test_a_crash_of_an_approved_tool_stays_one(memory_sessions: Sessions) -> None:
-    result = await paused(memory_sessions, [X])
-    running = asyncio.Event()
-    await run_into_a_crash(cut_off_by(running), memory_sessions(probe=certainly_dead), answers(result), running)
-
-    heir = an_agent(approve_deletions)(memory_sessions(probe=certainly_dead), ["It may be gone"])
-
-    assert results_of(heir.messages) == {"x": INTERRUPTED}
-    assert heir._session_manager.report["default"].interrupted == ("x",)  # type: ignore[attr-defined]
-    await heir.invoke_async(None)  # nothing waits any more
-    await heir._session_manager.close()  # type: ignore[union-attr]
-    next_one = an_agent(approve_deletions)(memory_sessions(), [])
-    assert said(next_one.messages) == said(heir.messages)
-
-
-async def test_a_crash_of_one_tool_leaves_the_other_to_be_answered(memory_sessions: Sessions) -> None:
-    result = await paused(memory_sessions, [[X, tool_call("look", "l", key="L"), Y]])
-    of_x, of_y = answers(result)
-    running = asyncio.Event()
-    await run_into_a_crash(cut_off_by(running), memory_sessions(probe=certainly_dead), [of_x], running)
-
-    for _ in range(2):  # also after a restore of which nothing came
-        heir = an_agent(approve_deletions)(manager := memory_sessions(probe=certainly_dead), ["Done"])
-        assert manager.report["default"].interrupted == ("x",)
-        assert manager.report["default"].paused == ("y",)
-        crash(manager)
-    heir = an_agent(approve_deletions)(memory_sessions(probe=certainly_dead), ["Done"])
-    await heir.invoke_async([of_y])
-
-    assert results_of(heir.messages) == {"x": INTERRUPTED, "l": "L is there", "y": "Y is gone"}
-    await heir._session_manager.close()  # type: ignore[union-attr]
-    assert an_agent()(memory_sessions(), []).messages == heir.messages
-
-
-async def test_a_crash_after_a_checkpoint_was_resumed_stays_one(memory_sessions: Sessions) -> None:
-    running = asyncio.Event()
-    build = cut_off_by(running)
-    first = Agent(
-        model=FakeModel([X]),
-        tools=[delete],
-        session_manager=memory_sessions(probe=certainly_dead),
-        checkpointing=True,
-        callback_handler=None,
-        agent_id="default",
-    )
-    result = await first.invoke_async("Delete X")
-    assert result.checkpoint is not None
-    crash(first._session_manager)  # type: ignore[arg-type]
-
-    def resuming(manager: Any, replies: list[Any]) -> Agent:
-        agent = build(manager, replies)
-        agent._checkpointing = True
-        agent.hooks._registered_callbacks[BeforeToolCallEvent] = [
-            entry
-            for entry in agent.hooks._registered_callbacks[BeforeToolCallEvent]
-            if entry.callback is not approve_deletions
-        ]
-        return agent
-
-    prompt = {"checkpointResume": {"checkpoint": result.checkpoint.to_dict()}}
-    await run_into_a_crash(resuming, memory_sessions(probe=certainly_dead), prompt, running)
-
-    assert results_of(an_agent()(memory_sessions(probe=certainly_dead), []).messages) == {"x": INTERRUPTED}
-
-
-async def test_a_crash_without_a_pause_stays_one(memory_sessions: Sessions) -> None:
-    running = asyncio.Event()
-    unasked = an_agent(tools=cut_off_by(running)(None, []).tool_registry.registry.values())
-    manager = memory_sessions(probe=certainly_dead)
-    turn = asyncio.create_task(unasked(manager, [X]).invoke_async("Delete X"))
-    await running.wait()
-    crash(manager)
-    turn.cancel()
-    await asyncio.wait({turn})
-
-    assert results_of(an_agent()(memory_sessions(probe=certainly_dead), []).messages) == {"x": INTERRUPTED}
-
-
-async def test_a_voice_agent_is_told_of_what_waits_and_the_text_agent_resumes_it(memory_sessions: Sessions) -> None:
-    result = await paused(memory_sessions, [[tool_call("look", "l", key="L"), X]])
-    voice = BidiAgent(model=ScriptedModel(), session_manager=memory_sessions(probe=certainly_dead), agent_id="default")
-    assert results_of(voice.messages) == {"l": "L is there", "x": WAITING}
-    await voice._session_manager.close()  # type: ignore[union-attr]
-
-    heir = an_agent(approve_deletions)(memory_sessions(), ["Done"])
-    await heir.invoke_async(answers(result))
-
-    assert results_of(heir.messages) == {"l": "L is there", "x": "X is gone"}
-
-
-@pytest.mark.slow
-async def test_what_waited_is_over_once_the_conversation_has_gone_on(memory_sessions: Sessions) -> None:
-    result = await paused(memory_sessions, [[tool_call("look", "l", key="L"), X]])
-    voice = BidiAgent(model=ScriptedModel(), session_manager=memory_sessions(probe=certainly_dead), agent_id="default")
-    await voice.start()
-    await voice.send("Never mind")
-    await voice.stop()
-
-    heir = an_agent(approve_deletions)(memory_sessions(), [])
-
-    assert results_of(heir.messages) == {"l": "L is there", "x": INTERRUPTED}
-    with pytest.raises(ValueError, match="not in interrupt state"):
-        await heir.invoke_async(answers(result))
-    await heir.invoke_async("Hello?")
 
 
 async def test_a_redaction_of_what_waits_reaches_what_strands_resumes(

@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
-import contextlib
-import threading
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 from strands.bidi import BidiAgent
 
-from segue import JournalCorrupt, SegueError
-from segue.admin.verify import verify
+from segue import JournalCorrupt
 from segue.history.points import read_at
 from segue.journal import records, volumes
 from segue.journal.keys import ObjectKeys
-from segue.journal.records import Record, decode_block, unpack
-from segue.journal.volumes import Binder
+from segue.journal.records import Record, unpack
 from segue.lease import item
 from segue.lease.item import GuardItem
-from segue.storage import file
-from segue.storage.memory import MemoryObjects
-from tests.support.crash import certainly_dead, crash
-from tests.support.memory_manager import Latch, MemoryStorage, Unavailable
-from tests.support.scripted_model import ScriptedModel
-from tests.support.waiting import eventually
-
-Sessions = Callable[..., Any]
-
-SECRET = "the number is 4111"
+from tests.support.memory_manager import MemoryStorage
+from tests.unit.session.volumes import (
+    SECRET,
+    Sessions,
+    bound,
+    item_of,
+    settled,
+    talking,
+    texts,
+    tracking_id,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -37,56 +32,6 @@ def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two pages of two messages make a volume."""
     monkeypatch.setattr(records, "PAGE_RECORDS", 2)
     monkeypatch.setattr(records, "VOLUME_PAGES", 2)
-
-
-def item_of(storage: MemoryStorage) -> GuardItem:
-    return GuardItem.parse(storage.guard.items["default/talk"])
-
-
-def holding(storage: MemoryStorage, part: str = "") -> list[str]:
-    found = storage.objects.objects.items()
-    return [key for key, body in found if part in key and SECRET.encode() in unpack(body)]
-
-
-def texts(agent: BidiAgent) -> list[str]:
-    return [message["content"][0]["text"] for message in agent.messages]
-
-
-async def talking(manager: Any) -> BidiAgent:
-    await manager.open()
-    agent = BidiAgent(model=ScriptedModel(), session_manager=manager)
-    await agent.start()
-    return agent
-
-
-async def bound(agent: BidiAgent, storage: MemoryStorage, volumes: str) -> None:
-    """Speak until the guard says so."""
-    for number in range(100):
-        if item_of(storage).volumes.startswith(volumes):
-            return
-        await agent.send(f"{number}")
-        await settled(agent)
-    pytest.fail(f"volumes are {item_of(storage).volumes!r} after 100 messages")
-
-
-async def settled(agent: BidiAgent) -> None:
-    """Wait for the binding that is under way, if there is one."""
-    binder = agent._session_manager._session.writer._committer._binder
-    await eventually(lambda: binder._binding is None or binder._binding.done())
-
-
-async def reached(latch: Latch, agent: BidiAgent) -> None:
-    """Speak until a request is held up."""
-    for _ in range(100):
-        if latch._taken:
-            return await latch.reached.wait()
-        await agent.send("on")
-    pytest.fail("nothing was bound in 100 messages")
-
-
-def tracking_id(agent: BidiAgent) -> str:
-    (found,) = [message for message in agent.messages if message["content"][0].get("text") == SECRET]
-    return str(found["tracking_id"])
 
 
 async def test_a_restore_asks_for_volumes_in_place_of_their_pages(
@@ -203,296 +148,6 @@ async def test_a_new_life_begins_without_volumes(memory_sessions: Sessions, stor
     await talking(memory_sessions())
 
     assert (item_of(storage).schema, item_of(storage).volumes) == (1, "")
-
-
-# What goes wrong.
-
-
-async def test_a_volume_that_cannot_be_written_costs_nothing_and_is_tried_again(
-    memory_sessions: Sessions, storage: MemoryStorage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    refused: list[str] = []
-    put = MemoryObjects.put
-
-    async def refuse(self: MemoryObjects, key: str, body: bytes, **conditions: Any) -> None:
-        if "/volumes/" in key and len(refused) < 2:
-            refused.append(key)
-            raise SegueError("no")
-        await put(self, key, body, **conditions)
-
-    monkeypatch.setattr(MemoryObjects, "put", refuse)
-    agent = await talking(memory_sessions())
-    await bound(agent, storage, "1")
-
-    assert len(refused) == 2
-    await agent.stop()
-    assert texts(await talking(memory_sessions())) == texts(agent)
-
-
-async def test_a_mistake_of_the_binding_breaks_no_commit(
-    memory_sessions: Sessions, storage: MemoryStorage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    async def mistaken(*_: Any) -> None:
-        raise KeyError("a mistake")
-
-    monkeypatch.setattr(Binder, "_volume", mistaken)
-    agent = await talking(memory_sessions())
-    for number in range(12):
-        await agent.send(f"{number}")
-        await settled(agent)
-    await agent.stop()
-
-    assert "volume not bound, unexpectedly" in caplog.text
-    assert item_of(storage).volumes == ""
-    assert len((await talking(memory_sessions())).messages) == 12
-
-
-@pytest.mark.parametrize("damage", [None, b"", b"{}"], ids=["lost", "empty", "of another shape"])
-async def test_in_place_of_a_lost_or_damaged_volume_its_pages_are_read(
-    memory_sessions: Sessions, storage: MemoryStorage, damage: bytes | None, caplog: pytest.LogCaptureFixture
-) -> None:
-    agent = await talking(memory_sessions())
-    await bound(agent, storage, "111")
-    await agent.stop()
-    (key,) = [key for key in storage.objects.objects if key.endswith("/volumes/1.json")]
-    del storage.objects.objects[key]
-    if damage is not None:
-        storage.objects.objects[key] = damage
-
-    heir = await talking(memory_sessions())
-
-    assert heir.messages == agent.messages
-    (told,) = [record for record in caplog.records if record.levelname == "ERROR"]
-    assert told.object == key
-    await heir.send("on")
-    await heir.stop()
-    assert texts(await talking(memory_sessions())) == [*texts(agent), "on"]
-
-
-@pytest.mark.parametrize("instead", ["/volumes/2.json", "/pages/2.json", "/pages/0.json", "/segments/"])
-@pytest.mark.parametrize("place", ["/volumes/0.json", "/volumes/1.json", "/volumes/2.json"])
-async def test_in_place_of_a_volume_that_is_another_object_of_the_session_its_pages_are_read(
-    memory_sessions: Sessions, storage: MemoryStorage, place: str, instead: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    agent = await talking(memory_sessions())
-    await bound(agent, storage, "111")
-    await agent.stop()
-    objects = storage.objects.objects
-    key, other = (next(key for key in sorted(objects) if part in key) for part in (place, instead))
-    objects[key] = objects[other]
-
-    heir = await talking(memory_sessions())
-
-    assert texts(heir) == texts(agent)
-    assert [record.object for record in caplog.records if record.levelname == "ERROR"] == [key] * (key != other)
-    await heir.send("on")
-    await heir.stop()
-    assert texts(await talking(memory_sessions())) == [*texts(agent), "on"]
-
-
-@pytest.mark.parametrize(("one", "another"), [(0, 1), (0, 2), (1, 2)])
-async def test_volumes_that_changed_places_are_read_as_their_pages(
-    memory_sessions: Sessions, storage: MemoryStorage, one: int, another: int
-) -> None:
-    agent = await talking(memory_sessions())
-    await bound(agent, storage, "111")
-    await agent.stop()
-    objects, root = storage.objects.objects, f"sessions/default/talk/{item_of(storage).born}/volumes/"
-    first, second = f"{root}{one}.json", f"{root}{another}.json"
-    objects[first], objects[second] = objects[second], objects[first]
-
-    assert texts(await talking(memory_sessions())) == texts(agent)
-
-
-@pytest.mark.parametrize("damage", [None, b"", b"{}"], ids=["lost", "empty", "of another shape"])
-@pytest.mark.parametrize("begun", [False, True], ids=["by this holder", "by the one before"])
-async def test_a_redaction_binds_a_lost_or_damaged_volume_again(
-    memory_sessions: Sessions, storage: MemoryStorage, damage: bytes | None, *, begun: bool
-) -> None:
-    agent = await talking(memory_sessions())
-    await agent.send(SECRET)
-    await bound(agent, storage, "111")
-    objects = storage.objects.objects
-    key = next(key for key in objects if key.endswith("/volumes/0.json"))
-    before = decode_block(key, objects.pop(key), item_of(storage))
-    if damage is not None:
-        objects[key] = damage
-    manager, down = agent._session_manager, Unavailable("list")
-    down.on, storage.before = begun, down
-
-    manager._recorders["default"].redact(tracking_id(agent), "gone")
-    if begun:
-        await eventually(lambda: down.failed)
-        crash(manager)
-        down.on = False
-        assert item_of(storage).scrub is not None
-    else:
-        await agent.stop()
-    heir = await talking(memory_sessions(probe=certainly_dead))
-
-    assert texts(heir)[0] == "gone"
-    assert not holding(storage)
-    again = decode_block(key, objects[key], item_of(storage))
-    assert (again.first, again.commits, len(again.records)) == (before.first, before.commits, len(before.records))
-    await heir.stop()
-    report = await verify(storage.stores(), "default/talk", manager._runtime.clock)
-    assert not report.damage
-
-
-async def test_with_a_page_of_it_a_lost_volume_is_damage(memory_sessions: Sessions, storage: MemoryStorage) -> None:
-    agent = await talking(memory_sessions())
-    await bound(agent, storage, "1")
-    await agent.stop()
-    root = f"sessions/default/talk/{item_of(storage).born}/"
-    del storage.objects.objects[f"{root}volumes/0.json"], storage.objects.objects[f"{root}pages/1.json"]
-
-    with pytest.raises(JournalCorrupt, match=r"pages/1\.json"):
-        await memory_sessions().open()
-
-
-async def test_a_release_waits_for_no_volume(memory_sessions: Sessions, storage: MemoryStorage) -> None:
-    agent = await talking(memory_sessions())
-    storage.before = never = Latch("get")  # only the binding reads
-    await reached(never, agent)
-
-    await agent.stop()
-
-    assert item_of(storage).acquire_id is None
-    never.go.set()
-    heir = await talking(memory_sessions())
-    await bound(heir, storage, "1")
-    await heir.stop()
-
-
-async def test_a_volume_that_is_being_written_does_not_outlive_its_session(
-    file_sessions: Sessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A thread's write cannot be cancelled: the tombstone waits for it, and the deletion finds it."""
-    create, begun, deleted, written = file._create, threading.Event(), threading.Event(), threading.Event()
-
-    def slow(path: Path, body: bytes) -> None:
-        if "volumes" in path.parts:
-            begun.set()
-            deleted.wait(0.5)
-        create(path, body)
-        if "volumes" in path.parts:
-            written.set()
-
-    monkeypatch.setattr(file, "_create", slow)
-    manager = file_sessions()
-    agent = await talking(manager)
-    for _ in range(100):
-        if not begun.is_set():
-            await agent.send("on")
-    await eventually(begun.is_set)
-
-    await manager.delete()
-
-    deleted.set()
-    await eventually(written.is_set)
-    assert not list((tmp_path / "segue" / "sessions").rglob("*.json"))
-
-
-# Redaction.
-
-
-@pytest.mark.parametrize("more", ["1", "11"], ids=["a volume", "two volumes"])
-async def test_redacted_content_is_in_no_volume(memory_sessions: Sessions, storage: MemoryStorage, more: str) -> None:
-    agent = await talking(memory_sessions())
-    await agent.send(SECRET)
-    await bound(agent, storage, more)
-    assert holding(storage, "/volumes/")
-
-    await agent._session_manager.redact(tracking_id(agent))
-
-    assert not holding(storage)
-    await bound(agent, storage, more + "1")
-    assert not holding(storage)
-    await agent.stop()
-    heir = await talking(memory_sessions())
-    assert heir.messages == agent.messages
-    assert texts(heir)[0] == "[redacted]"
-    await heir.stop()
-
-
-@pytest.mark.parametrize("kind", ["commit", "list", "get", "put", "beat"])
-@pytest.mark.parametrize("side", ["before", "after"])
-@pytest.mark.parametrize("part", ["/pages/", "/volumes/"])
-async def test_a_crash_in_the_middle_is_finished_by_the_next_holder(
-    memory_sessions: Sessions, storage: MemoryStorage, kind: str, side: str, part: str
-) -> None:
-    agent = await talking(memory_sessions())
-    await agent.send(SECRET)
-    await bound(agent, storage, "11")
-    manager = agent._session_manager
-    redacted = tracking_id(agent)
-    down = Unavailable(kind)
-
-    async def there(operation: str, what: Any) -> None:
-        if operation not in {"get", "put"} or part in what:
-            await down(operation, what)
-
-    setattr(storage, side, there)
-    manager._recorders["default"].redact(redacted, "gone")
-    await eventually(lambda: down.failed)
-    crash(manager)
-    down.on = False
-    began = item_of(storage).scrub is not None
-
-    heir = await talking(memory_sessions(probe=certainly_dead))
-
-    if began:
-        assert not holding(storage)
-    assert item_of(storage).scrub is None
-    assert (texts(heir)[0] == SECRET) == bool(holding(storage))
-    await bound(heir, storage, "111")
-    with contextlib.suppress(SegueError):
-        await agent.stop()
-    await heir.stop()
-
-
-@pytest.mark.parametrize("at", ["get", "put"])
-async def test_a_redaction_while_a_volume_is_bound(memory_sessions: Sessions, storage: MemoryStorage, at: str) -> None:
-    """Redacted content does not come back, with the pages just read, or with the volume in flight."""
-    agent = await talking(memory_sessions())
-    await agent.send(SECRET)
-    latch = Latch(at)
-
-    async def binding(operation: str, what: Any) -> None:
-        if operation == "get" or (operation == "put" and "/volumes/" in what):
-            await latch(operation, what)
-
-    setattr(storage, {"get": "after", "put": "before"}[at], binding)
-    await reached(latch, agent)
-
-    await agent._session_manager.redact(tracking_id(agent))
-    latch.go.set()
-    assert not holding(storage)
-    await bound(agent, storage, "1")
-
-    assert not holding(storage)
-    await agent.stop()
-    assert texts(await talking(memory_sessions()))[0] == "[redacted]"
-
-
-async def test_a_volume_that_a_dead_holder_left_is_not_read_and_does_not_keep_what_is_redacted(
-    memory_sessions: Sessions, storage: MemoryStorage
-) -> None:
-    agent = await talking(memory_sessions())
-    await agent.send(SECRET)
-    while not holding(storage, "/volumes/"):
-        await agent.send("on")
-        await settled(agent)
-    crash(agent._session_manager)
-    assert item_of(storage).volumes == ""
-
-    heir = await talking(memory_sessions(probe=certainly_dead))
-    await heir._session_manager.redact(tracking_id(heir))
-
-    assert not holding(storage)
-    await bound(heir, storage, "1")
-    await heir.stop()
-    assert texts(await talking(memory_sessions()))[0] == "[redacted]"
 
 
 # Form and places.

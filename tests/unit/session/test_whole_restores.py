@@ -4,45 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import pickle
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from strands import Agent, tool
+from strands import Agent
 from strands.agent.conversation_manager import (
     NullConversationManager,
     SlidingWindowConversationManager,
     SummarizingConversationManager,
 )
 from strands.bidi import BidiAgent
-from strands.hooks import AfterInvocationEvent, AgentInitializedEvent, BeforeToolCallEvent, HookProvider, HookRegistry
-from strands.multiagent import GraphBuilder, Swarm
-from strands.multiagent.base import Status
+from strands.hooks import AgentInitializedEvent, BeforeToolCallEvent, HookProvider, HookRegistry
 from strands.session import FileSessionManager
-from strands.types.agent import ConcurrentInvocationMode
 
-from segue.errors import RecordTooLarge, SessionFenced
+from segue.errors import RecordTooLarge
 from segue.journal.records import MAX_RECORD_BYTES
-from segue.strands.errors import MultiAgentIdUsedTwice
-from tests.support.crash import certainly_dead, crash
-from tests.support.fake_model import FakeModel, tool_call
+from tests.support.fake_model import tool_call
 from tests.support.scripted_model import ScriptedModel
 from tests.support.waiting import eventually
-
-Sessions = Callable[..., Any]
-
-
-@tool
-def delete(key: str) -> str:
-    """Delete something."""
-    return f"{key} is gone"
-
-
-def approve(event: BeforeToolCallEvent) -> None:
-    event.interrupt("approve")
+from tests.unit.session.whole_sessions import (
+    Sessions,
+    Wandering,
+    all_of,
+    an_agent,
+    approve,
+    stored,
+)
 
 
 class Approvals(HookProvider):
@@ -62,13 +51,6 @@ class Unwilling(SlidingWindowConversationManager):
         raise ValueError("no")
 
 
-class Wandering(SlidingWindowConversationManager):
-    """Takes the state of any other."""
-
-    def restore_from_session(self, state: dict[str, Any]) -> Any:
-        return super().restore_from_session({**state, "__name__": "Wandering"})
-
-
 class UnwillingModel(ScriptedModel):
     """Cannot go on with a connection."""
 
@@ -77,18 +59,6 @@ class UnwillingModel(ScriptedModel):
 
     def connection_state(self, messages: Any) -> dict[str, Any]:
         return {"handle": "another"}
-
-
-def an_agent(manager: Any, *replies: Any, **options: Any) -> Agent:
-    options = {"conversation_manager": SlidingWindowConversationManager(window_size=4), **options}
-    return Agent(
-        model=FakeModel(replies),
-        session_manager=manager,
-        tools=[delete],
-        callback_handler=None,
-        agent_id="default",
-        **options,
-    )
 
 
 async def a_session_with_a_past(sessions: Sessions) -> Agent:
@@ -101,18 +71,6 @@ async def a_session_with_a_past(sessions: Sessions) -> Agent:
     assert (await agent.invoke_async("Delete X")).stop_reason == "interrupt"
     await manager.close()
     return agent
-
-
-def all_of(agent: Agent) -> dict[str, Any]:
-    return agent.take_snapshot(preset="session").data
-
-
-async def stored(sessions: Sessions) -> list[Any]:
-    manager = sessions()
-    await manager.open()
-    records = (await manager._run(manager._slot.require().read())).records
-    await manager.close()
-    return list(records)
 
 
 async def is_released(manager: Any) -> None:
@@ -284,368 +242,6 @@ async def test_strands_refuses_another_conversation_manager(tmp_path: Path) -> N
         an_agent(
             FileSessionManager("talk", storage_dir=str(tmp_path)), conversation_manager=SummarizingConversationManager()
         )
-
-
-# Going back.
-
-
-async def test_going_back_to_where_strands_kept_nothing_resets_what_it_keeps(memory_sessions: Sessions) -> None:
-    voice = BidiAgent(model=ScriptedModel(), session_manager=memory_sessions(), agent_id="default")
-    await voice.start()
-    await voice.send("Hi")
-    await voice.stop()
-    manager = memory_sessions()
-    await manager.open()
-    point = (await manager.points())[-1]
-    assert manager.history.agents["default"].internal == {}
-    agent = an_agent(manager, tool_call("delete", "x", key="X"), "Hello", hooks=[approve], system_prompt="Be brief")
-    built = all_of(agent)
-    agent._model_state = {"response_id": "r-1"}
-    assert (await agent.invoke_async("Delete X")).stop_reason == "interrupt"
-    agent.conversation_manager.removed_message_count = 7
-
-    await manager.rewind(point)
-
-    assert all_of(agent) == built
-    assert (await agent.invoke_async("Hello?")).stop_reason == "end_turn"
-    await manager.close()
-    heir = an_agent(memory_sessions(), hooks=[approve])
-    assert all_of(heir) == all_of(agent)
-    assert not heir._interrupt_state.activated
-
-
-async def test_a_pause_is_gone_back_to_and_resumed(memory_sessions: Sessions) -> None:
-    manager = memory_sessions()
-    await manager.open()
-    agent = an_agent(manager, tool_call("delete", "x", key="X"), "Done", "Done again", hooks=[approve])
-    result = await agent.invoke_async("Delete X")
-    point = (await manager.points())[-1]
-    answer = [{"interruptResponse": {"interruptId": result.interrupts[0].id, "response": "yes"}}]
-    await agent.invoke_async(answer)
-    resumed = [message["content"] for message in agent.messages]
-
-    await manager.rewind(point)
-    await agent.invoke_async(answer)
-
-    assert [message["content"] for message in agent.messages] == [*resumed[:-1], [{"text": "Done again"}]]
-    await manager.close()
-    assert an_agent(memory_sessions()).messages == agent.messages
-
-
-@pytest.mark.parametrize("mode", ConcurrentInvocationMode)
-async def test_a_turn_is_not_rewound_while_it_runs(memory_sessions: Sessions, mode: ConcurrentInvocationMode) -> None:
-    manager = memory_sessions()
-    await manager.open()
-    going, go_on = asyncio.Event(), asyncio.Event()
-
-    @tool
-    async def wait() -> str:
-        """Wait."""
-        going.set()
-        await go_on.wait()
-        return "waited"
-
-    agent = Agent(
-        model=FakeModel(["Hello", tool_call("wait", "w"), "Done"]),
-        tools=[wait],
-        session_manager=manager,
-        callback_handler=None,
-        agent_id="default",
-        concurrent_invocation_mode=mode,
-    )
-    await agent.invoke_async("Hi")
-    point = (await manager.points())[-1]
-    turn = asyncio.create_task(agent.invoke_async("Wait"))
-    await going.wait()
-    await manager.flush()
-    before = manager.position
-
-    with pytest.raises(RuntimeError, match="in the middle of a turn"):
-        await manager.rewind(point)
-
-    assert manager.position == before
-    go_on.set()
-    assert (await turn).stop_reason == "end_turn"
-    await manager.rewind(point)
-    assert [message["content"][0]["text"] for message in agent.messages] == ["Hi", "Hello"]
-    assert (await agent.invoke_async("Again")).stop_reason == "end_turn"
-    await manager.close()
-
-
-async def test_a_turn_whose_hook_failed_is_over(memory_sessions: Sessions) -> None:
-    manager = memory_sessions()
-    await manager.open()
-
-    def fail(event: AfterInvocationEvent) -> None:
-        raise ValueError("a hook of the user")
-
-    agent = an_agent(manager, "Hello", concurrent_invocation_mode="unsafe_reentrant")
-    await agent.invoke_async("Hi")
-    point = (await manager.points())[-1]
-    agent.hooks.add_callback(AfterInvocationEvent, fail)
-    with pytest.raises(ValueError, match="a hook of the user"):
-        await agent.invoke_async("Hi again")
-
-    await manager.rewind(point)
-
-    assert len(agent.messages) == 2
-    await manager.close()
-
-
-async def test_a_background_task_keeps_a_session_where_it_is(memory_sessions: Sessions) -> None:
-    manager = memory_sessions()
-    await manager.open()
-    release = asyncio.Event()
-
-    @tool
-    async def slow() -> str:
-        """Take long."""
-        await release.wait()
-        return "slow"
-
-    agent = Agent(
-        model=FakeModel(["Hello", tool_call("slow", "s"), "It runs"]),
-        tools=[slow],
-        session_manager=manager,
-        callback_handler=None,
-        agent_id="default",
-        background_tasks={"always": ["slow"], "wait_for_completion": False},
-    )
-    await agent.invoke_async("Hi")
-    point = (await manager.points())[-1]
-    await agent.invoke_async("Be slow")
-    await manager.flush()
-    before = manager.position
-
-    with pytest.raises(RuntimeError, match="background tasks"):
-        await manager.rewind(point)
-
-    await manager.flush()
-    assert manager.position == before
-    release.set()
-    await agent._background_tasks._manager.wait_for_idle()
-    await manager.close()
-
-
-async def test_a_rewind_that_an_agent_cannot_follow_changes_no_agent_and_no_session(
-    memory_sessions: Sessions,
-) -> None:
-    manager = memory_sessions()
-    await manager.open()
-    one = an_agent(manager, "Hello", "Hello again")
-    other = Agent(
-        model=FakeModel(["Hi"]),
-        session_manager=manager,
-        callback_handler=None,
-        agent_id="other",
-        conversation_manager=(stubborn := Wandering()),
-    )
-    await one.invoke_async("Hi")
-    point = (await manager.points())[-1]
-    await one.invoke_async("Hi again")
-    await other.invoke_async("Hi")
-    await manager.flush()
-    had = all_of(one), all_of(other)
-    restores = iter([False, True])
-
-    def restore(state: dict[str, Any]) -> Any:
-        if not next(restores, True):
-            raise ValueError("no")
-
-    stubborn.restore_from_session = restore  # type: ignore[method-assign]
-    with pytest.raises(ValueError, match="no"):
-        await manager.rewind(point)
-
-    assert (all_of(one), all_of(other)) == had
-    await one.invoke_async("And again")
-    await manager.close()
-    assert "rewind" not in [record.kind for record in await stored(memory_sessions)]
-    assert an_agent(memory_sessions()).messages == one.messages
-
-
-# Graphs and Swarms.
-
-
-class PowerCut(FakeModel):
-    """The process ends when this model is asked."""
-
-    def __init__(self, end: Callable[[], None]) -> None:
-        super().__init__()
-        self._end = end
-
-    async def stream(self, *args: Any, **options: Any) -> Any:
-        self._end()
-        raise RuntimeError("power cut")
-        yield  # a generator, as the interface wants it
-
-
-def a_node(name: str, model: FakeModel, *hooks: Any) -> Agent:
-    return Agent(name=name, agent_id=name, model=model, callback_handler=None, tools=[delete], hooks=list(hooks))
-
-
-def a_graph(manager: Any, first: FakeModel, second: FakeModel, *hooks: Any) -> Any:
-    builder = GraphBuilder()
-    builder.add_node(a_node("first", first), "first")
-    builder.add_node(a_node("second", second, *hooks), "second")
-    builder.add_edge("first", "second")
-    builder.set_entry_point("first")
-    builder.set_session_manager(manager)
-    builder.set_max_node_executions(5)
-    return builder.build()
-
-
-def a_swarm(manager: Any, first: FakeModel, second: FakeModel, *hooks: Any) -> Any:
-    first._replies.insert(0, tool_call("handoff_to_agent", "h", agent_name="second", message="Go on"))
-    return Swarm([a_node("first", first), a_node("second", second, *hooks)], session_manager=manager)
-
-
-def asked(multi_agent: Any) -> list[str]:
-    """Return the first node's input in this object, if it had any."""
-    return [str(messages) for messages in multi_agent.nodes["first"].executor.model.asked]
-
-
-class Processes:
-    """Managers of one session, each in a process of its own."""
-
-    def __init__(self, memory_sessions: Sessions | None, folder: Path) -> None:
-        self._memory_sessions = memory_sessions
-        self._folder = folder
-        self._manager: Any = None
-
-    def manager(self) -> Any:
-        if self._memory_sessions is not None:
-            self._manager = self._memory_sessions(probe=certainly_dead)
-        else:
-            self._manager = FileSessionManager("talk", storage_dir=str(self._folder))
-        return self._manager
-
-    def end(self) -> None:
-        """End the process: what it still does is not stored."""
-        if self._memory_sessions is not None:
-            crash(self._manager)
-        else:
-            self._folder = Path(shutil.copytree(self._folder, self._folder.with_name(self._folder.name + "+")))
-
-
-@pytest.fixture(params=["segue", "strands"])
-def processes(request: pytest.FixtureRequest, memory_sessions: Sessions, tmp_path: Path) -> Processes:
-    """Segue's, and Strands' own: Graphs and Swarms have to behave the same."""
-    return Processes(memory_sessions if request.param == "segue" else None, tmp_path / "talk")
-
-
-@pytest.mark.parametrize("build", [a_graph, a_swarm])
-async def test_one_built_anew_on_the_same_manager_runs_its_new_task(build: Any, processes: Processes) -> None:
-    with pytest.raises((SessionFenced, RuntimeError)):
-        result = await build(processes.manager(), FakeModel(["First"]), PowerCut(processes.end)).invoke_async(
-            "The old task"
-        )
-        assert result.status is Status.FAILED
-        raise RuntimeError("a Swarm says so")
-    manager = processes.manager()
-    gone_on = build(manager, FakeModel(["First"]), FakeModel(["Second"]))
-    result = await gone_on.invoke_async("The old task")
-    assert result.status is Status.COMPLETED
-    assert asked(gone_on) == []
-
-    anew = build(manager, FakeModel(["First anew"]), FakeModel(["Second anew"]))
-    result = await anew.invoke_async("The new task")
-
-    assert result.status is Status.COMPLETED
-    assert "The new task" in asked(anew)[0]
-    assert "The old task" not in str(anew.nodes["second"].executor.model.asked)
-    processes.end()
-
-
-def another(build: Any, manager: Any) -> Any:
-    """One of other nodes, under the same default id."""
-    if build is a_swarm:
-        return Swarm([a_node("third", FakeModel())], session_manager=manager)
-    builder = GraphBuilder()
-    builder.add_node(a_node("third", FakeModel()), "third")
-    builder.set_session_manager(manager)
-    builder.set_max_node_executions(5)
-    return builder.build()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("build", [a_graph, a_swarm])
-async def test_two_that_live_under_one_id_are_told_of(
-    build: Any, memory_sessions: Sessions, caplog: pytest.LogCaptureFixture
-) -> None:
-    manager = memory_sessions()
-    await manager.open()
-    first = build(manager, FakeModel(["First"]), FakeModel(["Second"]))
-
-    with pytest.raises(MultiAgentIdUsedTwice, match="give each its own") as told:
-        another(build, manager)
-
-    assert (told.value.multi_agent_id, told.value.session_key) == (first.id, manager.session_key)
-    assert isinstance(told.value, ValueError)
-    again = pickle.loads(pickle.dumps(told.value))
-    assert (str(again), vars(again)) == (str(told.value), vars(told.value))
-    assert "share one state" not in caplog.text
-    anew = build(manager, FakeModel(["First"]), FakeModel(["Second"]))  # of the same nodes: it may stand for the first
-    assert f"live under the id {first.id!r} and share one state" in caplog.text
-    del first, anew, told, again
-    assert another(build, manager).nodes.keys() == {"third"}, "a dropped one hinders no other"
-    await manager.close()
-
-
-@pytest.mark.parametrize("build", [a_graph, a_swarm])
-async def test_one_that_waits_for_an_answer_gets_it_in_another_process(build: Any, processes: Processes) -> None:
-    call = tool_call("delete", "x", key="X")
-    first = build(processes.manager(), FakeModel(["First"]), FakeModel([call]), approve)
-    result = await first.invoke_async("Delete X")
-    assert result.status is Status.INTERRUPTED
-    processes.end()
-
-    heir = build(processes.manager(), FakeModel(["First"]), FakeModel(["Second"]), approve)
-    answer = [{"interruptResponse": {"interruptId": each.id, "response": "yes"}} for each in result.interrupts]
-    result = await heir.invoke_async(answer)
-
-    assert result.status is Status.COMPLETED
-    assert asked(heir) == []
-    (shown,) = heir.nodes["second"].executor.model.asked
-    assert str(shown).count("'toolResult'") == 1
-    assert "X is gone" in str(shown)
-    processes.end()
-
-
-async def test_a_graph_goes_back_with_its_session(memory_sessions: Sessions) -> None:
-    manager = memory_sessions()
-    await manager.open()
-    graph = a_graph(manager, FakeModel(["First", "First anew"]), FakeModel(["Second"]))
-    point = (await manager.points())[-1]
-    await graph.invoke_async("The task")
-
-    await manager.rewind(point)
-
-    assert graph.state.status is Status.PENDING
-    built = a_graph(manager, FakeModel(["First"]), FakeModel(["Second"]))
-    assert built.state.status is Status.PENDING
-    await manager.close()
-
-
-async def test_a_graph_in_the_middle_of_its_task_is_not_rewound(memory_sessions: Sessions) -> None:
-    manager = memory_sessions()
-    await manager.open()
-    refused: list[str] = []
-
-    class Rewinding(FakeModel):
-        async def stream(self, *args: Any, **options: Any) -> Any:
-            try:
-                await manager.rewind((await manager.points())[0])
-            except RuntimeError as error:
-                refused.append(str(error))
-            async for event in super().stream(*args, **options):
-                yield event
-
-    graph = a_graph(manager, FakeModel(["First"]), Rewinding(["Second"]))
-    assert (await graph.invoke_async("The task")).status is Status.COMPLETED
-
-    (text,) = refused
-    assert "in the middle of a task" in text
-    await manager.close()
 
 
 # Opening.

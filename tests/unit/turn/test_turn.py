@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 
 import msgspec
 import pytest
 
 from segue import SessionFenced, SessionHeld
-from segue.lease.item import GuardItem
 from segue.testing.offline.answers import Say
 from segue.wire.claims import ClientAddress
 from segue.wire.frames import (
@@ -23,18 +21,10 @@ from segue.wire.frames import (
     Tool,
     decode_server_frame,
 )
-from tests.support.emf import metrics_told
-from tests.support.waiting import eventually, within
-from tests.unit.turn.conftest import KEY, Person, Process, World, journal, messages
+from tests.unit.turn.conftest import KEY, Person, journal, messages
+from tests.unit.turn.items import item
 from turn.post import MessageOutcome
 from turn.speaker import Speaker, Unsaid
-from turn.turn import OutOfTime
-
-
-async def item(world: World) -> GuardItem:
-    attributes = await world.storage.guard.read(KEY)
-    assert attributes is not None
-    return GuardItem.parse(attributes)
 
 
 def kinds(frames):
@@ -295,193 +285,3 @@ async def test_nothing_is_posted_once_the_session_may_be_someone_elses():
     with pytest.raises(Unsaid):
         await speaker.spoken("c")
     assert [decode_server_frame(message) for message in posted] == [TextOutput(text="one", epoch=7, seq=1)]
-
-
-# --- time
-
-
-async def test_no_further_call_of_the_model_begins_near_the_end(world, processes, monkeypatch):
-    monkeypatch.setattr("turn.turn.LAST_CALL_SECONDS", 5.0)
-    monkeypatch.setattr("turn.turn.RESERVE_SECONDS", 1.0)
-    process, person = processes(), Person(world)
-    delivery = await person.say(process, "Remember that I like tea")
-    first = True
-
-    async def think() -> None:  # the first answer, a tool call, comes when the last call is over
-        nonlocal first
-        if first:
-            first = False
-            await asyncio.sleep(0.2)
-
-    process.think = think
-    with pytest.raises(OutOfTime):
-        await process.take(delivery, seconds=5.1)
-    assert not (await item(world)).held
-    assert messages(await journal(world)) == [
-        ("user", "Remember that I like tea"),
-        ("assistant", "toolUse"),
-        ("user", "toolResult"),
-    ]
-
-    await processes().take(delivery, repeated=True)
-    await person.settle(processes())
-    assert person.texts == ["noted 1"]
-    assert world.noted == ["I like tea"]
-
-
-async def test_a_call_that_takes_too_long_is_cut_off_and_made_again(world, processes, monkeypatch):
-    monkeypatch.setattr("turn.turn.LAST_CALL_SECONDS", 0.2)
-    monkeypatch.setattr("turn.turn.RESERVE_SECONDS", 0.1)
-    process, person = processes(), Person(world)
-    delivery = await person.say(process, "repeat after me tea")
-    process.think = asyncio.Event().wait
-    with pytest.raises(OutOfTime):
-        await process.take(delivery, seconds=0.3)
-    assert not (await item(world)).held
-    person.listen()
-    assert person.conversation.unacknowledged == 0  # the text is durable, the answer is owed
-    assert messages(await journal(world)) == [("user", "repeat after me tea")]
-
-    await processes().take(delivery, repeated=True)
-    await person.settle(processes())
-    assert person.texts == ["tea"]
-    assert messages(await journal(world)) == [("user", "repeat after me tea"), ("assistant", "tea")]
-
-
-async def test_a_client_that_cannot_be_told_in_time_does_not_keep_the_session_held(world, processes, monkeypatch):
-    monkeypatch.setattr("turn.turn.LAST_CALL_SECONDS", 0.0)
-    monkeypatch.setattr("turn.turns.RELEASE_SECONDS", 0.1)
-    process, person = processes(), Person(world)
-    delivery = await person.say(process, "repeat after me tea")
-    answered = threading.Event()
-    world.refuse = lambda _: MessageOutcome.DELIVERED if answered.wait(60) else MessageOutcome.FAILED
-    try:
-        async with within(20):
-            with pytest.raises(Unsaid):
-                await process.take(delivery, seconds=0.5)
-        assert not (await item(world)).held
-    finally:
-        answered.set()
-    await process.take(delivery, repeated=True)
-    await person.settle(process)
-    assert person.texts == ["tea"]
-    assert len(messages(await journal(world))) == 2
-
-
-async def test_an_agent_that_was_cut_off_is_not_kept_whatever_else_fails(world, processes, monkeypatch):
-    monkeypatch.setattr("turn.turn.LAST_CALL_SECONDS", 0.2)
-    monkeypatch.setattr("turn.turn.RESERVE_SECONDS", 0.1)
-    process, person = processes(), Person(world)
-    delivery = await person.say(process, "repeat after me tea")
-    process.think = asyncio.Event().wait
-    world.refuse = lambda _: MessageOutcome.FAILED
-    with pytest.raises(OutOfTime):
-        await process.take(delivery, seconds=0.3)
-    assert not process.sessions._kept
-
-
-async def test_a_model_that_fails_leaves_its_turn_to_the_next_try(world, processes):
-    process, person = processes(), Person(world)
-    delivery = await person.say(process, "repeat after me tea")
-
-    async def fail() -> None:
-        raise RuntimeError("the provider has a bad day")
-
-    process.think = fail
-    with pytest.raises(RuntimeError):
-        await process.take(delivery)
-    assert not (await item(world)).held
-    process.think = process._step
-    await process.take(delivery, repeated=True)
-    await person.settle(process)
-    assert person.texts == ["tea"]
-    assert [role for role, _ in messages(await journal(world))] == ["user", "assistant"]
-
-
-# --- warm
-
-
-async def test_a_warm_process_reads_nothing_when_no_other_process_wrote(world, processes):
-    process, person = processes(), Person(world)
-    await process.take(await person.say(process, "My name is Alice"))
-    await person.settle(process)
-    delivery = await person.say(process, "What is my name?")
-    process.storage.requests.clear()
-    await process.take(delivery)
-
-    asked = [operation for operation, _ in process.storage.requests]
-    assert asked.count("get") == asked.count("list") == 0
-    assert asked.count("read") == 1
-    # acquire; the user's message; the answer; release
-    assert (asked.count("put"), asked.count("write")) == (2, 4)
-    await person.settle(process)
-    assert person.texts[-1] == "Your name is Alice."
-
-
-async def test_commits_and_restores_are_told(world, processes):
-    process, person = processes(), Person(world)
-    with metrics_told(service="segue-turn", stage="test") as lines:
-        await process.take(await person.say(process, "My name is Alice"))
-        await eventually(lambda: "CommitLatency" in lines.values)
-    assert {name for _, name, _ in lines.found} == {"Commits", "CommitLatency", "Restores", "RestoreTime"}
-    delivery = await person.say(process, "What is my name?")
-    with metrics_told(service="segue-turn", stage="test") as lines:
-        await process.take(delivery)
-        await eventually(lambda: "CommitLatency" in lines.values)
-    assert {name for _, name, _ in lines.found} == {"Commits", "CommitLatency"}, "a warm process reads nothing"
-
-
-async def test_a_warm_process_restores_when_another_process_wrote(world, processes):
-    warm, other, person = processes(), processes(), Person(world)
-    await warm.take(await person.say(warm, "My name is Alice"))
-    await other.take(await person.say(warm, "My name is Bob"))
-    delivery = await person.say(other, "What is my name?")
-    warm.storage.requests.clear()
-    await warm.take(delivery)
-
-    assert "get" in [operation for operation, _ in warm.storage.requests]
-    await person.settle(warm)
-    assert person.texts[-1] == "Your name is Bob."
-    assert len(messages(await journal(world))) == 6
-
-
-async def test_a_process_keeps_only_so_many(world, processes):
-    process = processes()
-    process.sessions._kept.most = 2
-    for name in "abc":
-        await process.sessions.give_back(await process.sessions.take(f"alice/{name}"))
-    assert list(process.sessions._kept) == ["alice/b", "alice/c"]
-
-
-# --- crashes
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("text", ["repeat after me tea", "Remember that I like tea"])
-async def test_whenever_a_process_dies_its_message_is_answered_exactly_once(text):
-    died = 0
-    for step in range(1, 200):
-        world = World()
-        first = Process(world)
-        person = Person(world)
-        delivery = await person.say(first, text)
-        doomed = Process(world, dies_at=step)
-        await doomed.take(delivery)
-        if not doomed.died.is_set():
-            break
-        died += 1
-        await eventually(lambda: not any(manager.lease_is_fresh() for manager in doomed.managers))  # noqa: B023
-        second = Process(world)
-        await second.take(delivery, repeated=True)
-        await person.settle(second)
-
-        answer = "tea" if text.startswith("repeat") else person.texts[-1]
-        assert person.texts == [answer], f"died at step {step}"
-        assert person.conversation.unacknowledged == 0
-        recorded = messages(await journal(world))
-        assert recorded.count(("user", text)) == 1, f"died at step {step}: {recorded}"
-        assert [role for role, what in recorded if what == answer] == ["assistant"], f"died at step {step}"
-        assert [frame.status for frame in person.shown if isinstance(frame, Tool)][:1] in ([], ["started"])
-        for process in (first, doomed, second):
-            process.crash()
-    assert died > 15

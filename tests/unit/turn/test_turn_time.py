@@ -1,0 +1,115 @@
+"""Text turns whose time is short, and models that fail."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+from tests.support.waiting import within
+from tests.unit.turn.conftest import Person, journal, messages
+from tests.unit.turn.items import item
+from turn.post import MessageOutcome
+from turn.speaker import Unsaid
+from turn.turn import OutOfTime
+
+# --- time
+
+
+async def test_no_further_call_of_the_model_begins_near_the_end(world, processes, monkeypatch):
+    monkeypatch.setattr("turn.turn.LAST_CALL_SECONDS", 5.0)
+    monkeypatch.setattr("turn.turn.RESERVE_SECONDS", 1.0)
+    process, person = processes(), Person(world)
+    delivery = await person.say(process, "Remember that I like tea")
+    first = True
+
+    async def think() -> None:  # the first answer, a tool call, comes when the last call is over
+        nonlocal first
+        if first:
+            first = False
+            await asyncio.sleep(0.2)
+
+    process.think = think
+    with pytest.raises(OutOfTime):
+        await process.take(delivery, seconds=5.1)
+    assert not (await item(world)).held
+    assert messages(await journal(world)) == [
+        ("user", "Remember that I like tea"),
+        ("assistant", "toolUse"),
+        ("user", "toolResult"),
+    ]
+
+    await processes().take(delivery, repeated=True)
+    await person.settle(processes())
+    assert person.texts == ["noted 1"]
+    assert world.noted == ["I like tea"]
+
+
+async def test_a_call_that_takes_too_long_is_cut_off_and_made_again(world, processes, monkeypatch):
+    monkeypatch.setattr("turn.turn.LAST_CALL_SECONDS", 0.2)
+    monkeypatch.setattr("turn.turn.RESERVE_SECONDS", 0.1)
+    process, person = processes(), Person(world)
+    delivery = await person.say(process, "repeat after me tea")
+    process.think = asyncio.Event().wait
+    with pytest.raises(OutOfTime):
+        await process.take(delivery, seconds=0.3)
+    assert not (await item(world)).held
+    person.listen()
+    assert person.conversation.unacknowledged == 0  # the text is durable, the answer is owed
+    assert messages(await journal(world)) == [("user", "repeat after me tea")]
+
+    await processes().take(delivery, repeated=True)
+    await person.settle(processes())
+    assert person.texts == ["tea"]
+    assert messages(await journal(world)) == [("user", "repeat after me tea"), ("assistant", "tea")]
+
+
+async def test_a_client_that_cannot_be_told_in_time_does_not_keep_the_session_held(world, processes, monkeypatch):
+    monkeypatch.setattr("turn.turn.LAST_CALL_SECONDS", 0.0)
+    monkeypatch.setattr("turn.turns.RELEASE_SECONDS", 0.1)
+    process, person = processes(), Person(world)
+    delivery = await person.say(process, "repeat after me tea")
+    answered = threading.Event()
+    world.refuse = lambda _: MessageOutcome.DELIVERED if answered.wait(60) else MessageOutcome.FAILED
+    try:
+        async with within(20):
+            with pytest.raises(Unsaid):
+                await process.take(delivery, seconds=0.5)
+        assert not (await item(world)).held
+    finally:
+        answered.set()
+    await process.take(delivery, repeated=True)
+    await person.settle(process)
+    assert person.texts == ["tea"]
+    assert len(messages(await journal(world))) == 2
+
+
+async def test_an_agent_that_was_cut_off_is_not_kept_whatever_else_fails(world, processes, monkeypatch):
+    monkeypatch.setattr("turn.turn.LAST_CALL_SECONDS", 0.2)
+    monkeypatch.setattr("turn.turn.RESERVE_SECONDS", 0.1)
+    process, person = processes(), Person(world)
+    delivery = await person.say(process, "repeat after me tea")
+    process.think = asyncio.Event().wait
+    world.refuse = lambda _: MessageOutcome.FAILED
+    with pytest.raises(OutOfTime):
+        await process.take(delivery, seconds=0.3)
+    assert not process.sessions._kept
+
+
+async def test_a_model_that_fails_leaves_its_turn_to_the_next_try(world, processes):
+    process, person = processes(), Person(world)
+    delivery = await person.say(process, "repeat after me tea")
+
+    async def fail() -> None:
+        raise RuntimeError("the provider has a bad day")
+
+    process.think = fail
+    with pytest.raises(RuntimeError):
+        await process.take(delivery)
+    assert not (await item(world)).held
+    process.think = process._step
+    await process.take(delivery, repeated=True)
+    await person.settle(process)
+    assert person.texts == ["tea"]
+    assert [role for role, _ in messages(await journal(world))] == ["user", "assistant"]
