@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from segue.wire.audio import is_loud
 from segue.wire.frames import AudioInput
 from segue.wire.memory import kept_bytes
 
@@ -37,15 +38,8 @@ UNANSWERED_BYTES: Final = 8 * 1024 * 1024
 """Bytes that are kept at most, as they came: two minutes of one voice. More comes only from clients that send faster
 than people speak, or from very many at once; then the oldest is settled."""
 
-QUIET_PEAK: Final = 400
-"""Samples of 16 bits below this are silence: about -38 dB of full scale, below which no provider hears a voice, and
-above the noise of a microphone."""
-
 _HAIR: Final = 1e-6
 """Thirty frames of 100 ms are three seconds."""
-
-_STEP: Final = 4
-"""Every fourth sample tells as well how loud a tenth of a second was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,14 +117,6 @@ class Unanswered:
     def _forget(self) -> None:
         self._kept.clear()
         self._bytes = 0
-
-
-def is_loud(pcm: bytes) -> bool:
-    """Return true if PCM16 audio may contain speech; false for empty audio."""
-    if not pcm:
-        return False
-    samples = memoryview(pcm).cast("h")[::_STEP].tolist()
-    return max(samples, default=0) > QUIET_PEAK or min(samples, default=0) < -QUIET_PEAK
 
 
 def _spoken(given: Iterable[Given]) -> Iterable[tuple[str, int | None]]:

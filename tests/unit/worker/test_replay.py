@@ -11,6 +11,7 @@ from strands.bidi import BidiAgent
 from strands.bidi.models import ConnectionTimeoutError
 
 from segue.testing.offline import OfflineVoiceModel, speak
+from segue.wire.audio import QUIET_PEAK, is_loud
 from segue.wire.frames import AudioInput, InputAck, Ready, Restart, Transcript
 from segue.wire.memory import kept_bytes
 from tests.support.memory_manager import MemorySessionManager
@@ -20,11 +21,9 @@ from tests.unit.worker.conftest import LEASE
 from tests.unit.worker.stand_ins import address, audio, delivery
 from worker.conversation.audio_replay import (
     ENDED_SECONDS,
-    QUIET_PEAK,
     SILENCE_SECONDS,
     UNANSWERED_SECONDS,
     Unanswered,
-    is_loud,
 )
 from worker.conversation.model_start import ModelStart
 from worker.conversation.parts import ConversationParts

@@ -17,6 +17,7 @@ from segue.client.errors import (
     ConnectionLost,
     EventsNotRead,
     HandshakeRefused,
+    NotOffered,
     NotReady,
     SessionRefused,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "ConnectionLost",
     "EventsNotRead",
     "HandshakeRefused",
+    "NotOffered",
     "NotReady",
     "SenderFull",
     "SessionRefused",

@@ -4,7 +4,7 @@ import asyncio
 import secrets
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import msgspec
 from websockets.exceptions import InvalidStatus
@@ -12,14 +12,19 @@ from websockets.exceptions import InvalidStatus
 from segue.client.connections import Connections
 from segue.client.conversation import Conversation
 from segue.client.credentials import Credentials, Supply
-from segue.client.errors import ClientClosed, ClientError, ConnectionLost, NotReady
+from segue.client.errors import ClientClosed, ClientError, ConnectionLost, NotOffered, NotReady
 from segue.client.events import EventBuffer, EventStream
+from segue.client.microphone import MARKER, SILENCE, Microphone
+from segue.client.pages import HISTORY
 from segue.client.settings import ClientSettings
 from segue.wire.frames import (
+    MAX_NUMBER,
     AnswerInput,
     Approval,
     AudioInput,
+    AudioOutput,
     FrameError,
+    HistoryOutput,
     ImageInput,
     InputFrame,
     MediaType,
@@ -46,6 +51,8 @@ class Client:
         headers: Supply[Mapping[str, str]] | None = None,
         modality: Modality = "voice",
         approvals: bool = False,
+        history: bool = False,
+        silence: Literal["send", "mark"] = "send",
         trace: Callable[[], str | None] | None = None,
         settings: ClientSettings | None = None,
     ) -> None:
@@ -59,6 +66,9 @@ class Client:
             headers: for the handshake, or a function, async or not, that makes them for each new connection.
             modality: what will mostly be sent.
             approvals: whether this program answers an `Approval`; if not, what asks for one is denied.
+            history: whether to tell the conversation so far, and what other clients type, as `HistoryOutput` events.
+            silence: "mark" for an open microphone: `send_audio` sends a marker every two seconds in place of its
+                silence, where the session's holder knows it.
             trace: returns the W3C traceparent that inputs carry from now on, `None` for none.
             settings: times and limits.
 
@@ -77,7 +87,9 @@ class Client:
             self._settings,
             renewable=credentials.renewable,
             approvals=approvals,
+            history=history,
         )
+        self._microphone = Microphone() if silence == "mark" else None
         self._events = EventBuffer(
             self._settings.event_capacity, self._settings.lasting_capacity, self._settings.event_bytes
         )
@@ -197,6 +209,8 @@ class Client:
             pcm: PCM16 mono, little-endian, at the input rate of `ready.audio`; 20 to 250 ms, the last one of an
                 utterance may be shorter.
 
+        Of an open microphone (`silence="mark"`) what is silent for longer than a second is not sent.
+
         Returns:
             How many older pieces were given up for it, because more is unacknowledged than is kept: 0 unless the
             session has no holder for long.
@@ -205,7 +219,53 @@ class Client:
             ValueError: it is no whole samples, or more than fits into a frame (`FrameError`).
             ClientError: the client has ended.
         """
-        return self._send(msgspec.structs.replace(AudioInput.from_pcm(pcm), trace=self._trace()))
+        trace = self._trace()
+        piece = msgspec.structs.replace(AudioInput.from_pcm(pcm), trace=trace)
+        if self._microphone is None or self.ready is None or self.ready.audio is None:
+            return self._send(piece)
+        marks = self._conversation.offers(SILENCE)
+        pieces = self._microphone.take(piece.pcm, self.ready.audio.input.rate, marks=marks)
+        return self._send(*(_audio(one, trace) for one in pieces))
+
+    async def played(self, frame: AudioOutput | None, milliseconds: float) -> None:
+        """Say how far this program's player has come; after a `BargeIn`, once it has stopped.
+
+        The holder then shortens the answer that was interrupted to what was heard. It may be called while playing, too.
+
+        Args:
+            frame: the last `AudioOutput` of which anything was played; `None` if there is none.
+            milliseconds: how much of that frame.
+
+        Raises:
+            ClientError: the client has ended.
+        """
+        self._check()
+        self._conversation.played(frame, milliseconds, asyncio.get_running_loop().time())
+        self._connections.wake()
+
+    async def history(self, before: int | None = None, timeout: float | None = None) -> HistoryOutput:
+        """Return a page of the conversation so far, without the lines that were shown as they came.
+
+        Args:
+            before: the smallest place of the page after it; the newest page if left out.
+            timeout: seconds; for ever if left out.
+
+        Raises:
+            NotOffered: the holder tells no history.
+            TimeoutError: it took longer.
+            ClientError: the client has ended.
+        """
+        self._check()
+        pages = self._conversation.pages
+        pages.ask(before, asyncio.get_running_loop().time())
+        self._connections.wake()
+        try:
+            await self._until(lambda: before in pages.come or not self._conversation.offers(HISTORY), timeout)
+            if before not in pages.come:
+                raise NotOffered("the holder of this session tells no history: go on without it")
+            return pages.come[before]
+        finally:
+            pages.drop(before)
 
     async def send_image(self, image: bytes, media_type: MediaType) -> None:
         """Send an image, in as many frames as it takes; it is kept and sent again until it is durable.
@@ -269,11 +329,14 @@ class Client:
         """
         return EventStream(self._events)
 
-    def _send(self, *frames: InputFrame) -> int:
+    def _check(self) -> None:
         if self._failure:
             raise self._failure
         if self._closing or self._task is None:
             raise ClientClosed("the client is not running")
+
+    def _send(self, *frames: InputFrame) -> int:
+        self._check()
         given_up = self._conversation.say(*frames)
         self._connections.wake()
         return given_up
@@ -308,3 +371,9 @@ class Client:
         finally:
             self._events.end(self._failure)
             self._connections.progress.set()
+
+
+def _audio(piece: bytes, trace: str | None) -> AudioInput:
+    if piece == MARKER:
+        return AudioInput(audio="", seq=MAX_NUMBER, silence=True, trace=trace)  # it gets its number when it is sent
+    return msgspec.structs.replace(AudioInput.from_pcm(piece), trace=trace)

@@ -13,15 +13,20 @@ import msgspec
 from segue.client.errors import SessionRefused
 from segue.client.greeting import HelloTimer
 from segue.client.link import Link, Links
+from segue.client.pages import HISTORY, Pages
+from segue.client.player import PLAYED, Player
 from segue.client.settings import ClientSettings
 from segue.ids import valid_id
 from segue.wire.frames import (
     MAX_NUMBER,
     AnswerInput,
     Approval,
+    AudioOutput,
+    BargeIn,
     ClientFrame,
     Error,
     Hello,
+    HistoryOutput,
     InputAck,
     InputFrame,
     Modality,
@@ -63,6 +68,7 @@ class Conversation:
         last_error: the newest `Error` since then.
         failure: why nothing more will come of this, if so.
         approval: what the agent waits for, as it was shown; `None` if it waits for nothing.
+        pages: the pages of the conversation so far that this client asks for.
     """
 
     def __init__(
@@ -74,6 +80,7 @@ class Conversation:
         *,
         renewable: bool = False,
         approvals: bool = False,
+        history: bool = False,
     ) -> None:
         """Start without a connection.
 
@@ -84,6 +91,7 @@ class Conversation:
             settings: times and limits.
             renewable: whether each new connection has new credentials, so that expired ones are no end.
             approvals: whether this client can answer approvals.
+            history: whether this client wants the conversation so far, and what others type.
 
         Raises:
             ValueError: `session` or `client_id` is not one.
@@ -94,6 +102,7 @@ class Conversation:
             connection=1,
             modality=modality,
             approvals=approvals,
+            history=history,
         )
         decode_client_frame(encode_frame(self._greeting))
         self.counter = 0
@@ -104,6 +113,8 @@ class Conversation:
         self._settings = settings
         self._renewable = renewable
         self._sender = Sender(settings.sender)
+        self.pages = Pages(settings, wanted=history)
+        self._player = Player()
         self._order = OutputOrder(settings.gap_patience)
         self._cursor = JournalCursor()
         self._hellos = HelloTimer(settings)
@@ -138,6 +149,21 @@ class Conversation:
     def given_up(self) -> int:
         """The number of pieces of audio that were dropped because too much was unacknowledged."""
         return self._sender.given_up
+
+    def offers(self, feature: str) -> bool:
+        """Tell if the latest `Ready` names a feature."""
+        return self.last_ready is not None and feature in self.last_ready.features
+
+    def played(self, frame: AudioOutput | None, ms: float, now: float) -> None:
+        """Note how far the player has come; told at once if it has stopped after a `BargeIn`.
+
+        Args:
+            frame: the last one of which anything was played, `None` if there is none.
+            ms: milliseconds of it that were played.
+            now: seconds.
+        """
+        if self._order.epoch is not None and self._player.came(frame, ms, self._order.epoch):
+            self._ack_at = now
 
     def link(self, number: int) -> Link | None:
         """Return the state of a connection; `None` if it was replaced."""
@@ -189,6 +215,8 @@ class Conversation:
         if link is self._links.current:
             frames += map(self._placed, self._sender.due(now) if self.greeted else [])
             frames += self._output_ack(now)
+            if self.greeted and self.offers(HISTORY):
+                frames += self.pages.due(now, self._cursor.last_record)
         if frames:
             link.spoke(now)
         if link.ping(now, expecting=self._expecting):
@@ -223,6 +251,7 @@ class Conversation:
         if link is not None and link is self._links.current:
             waits.append(self._sender.wakeup(now) if self.greeted else None)
             waits.append(None if self._ack_at is None else self._ack_at - now)
+            waits.append(self.pages.wakeup(now) if self.greeted and self.offers(HISTORY) else None)
         return min((max(0.0, wait) for wait in waits if wait is not None), default=None)
 
     def _placed(self, frame: InputFrame) -> InputFrame:
@@ -257,7 +286,8 @@ class Conversation:
         self._ack_at = None
         if self._order.epoch is None or not self._order.released:
             return []  # nothing yet, in an epoch that has just begun
-        return [OutputAck(epoch=self._order.epoch, seq=self._order.released)]
+        played = self._player.report(self._order.epoch) if self.offers(PLAYED) else None
+        return [OutputAck(epoch=self._order.epoch, seq=self._order.released, played=played)]
 
     def _lose_holder(self, hello_at: float) -> None:
         if not self._needs_hello:
@@ -311,6 +341,7 @@ class Conversation:
         elif self._greeted_in != frame.epoch:
             self._sender.resend_lost()  # a dead connection may have swallowed some
         self._greeted_in = self._holder = frame.epoch
+        self.pages.greeted(now)
 
     def _error(self, frame: Error, now: float, link: Link | None) -> bool:
         if link is None or (frame.code == "superseded" and link.number < self.counter):
@@ -348,10 +379,15 @@ class Conversation:
                 continue
             if isinstance(item, Approval):
                 self._follow(item, now)
+            elif isinstance(item, BargeIn):
+                self._player.barge_in(item.epoch)
+            elif isinstance(item, HistoryOutput) and item.more is not None:
+                events += self.pages.take(self._cursor.accept_page(item))
+                continue
             if not self._cursor.accept(item):
                 continue
             if (
-                isinstance(item, Transcript | TextOutput | Tool | Approval)
+                isinstance(item, Transcript | TextOutput | Tool | Approval | HistoryOutput)
                 and item.record is not None
                 and self._ack_at is None
             ):

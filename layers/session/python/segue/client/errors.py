@@ -6,6 +6,7 @@ SegueError
 │   ├── SessionRefused     the server does not give this caller this session: see the code; use a new client
 │   ├── NotReady           no holder has said ready in time: try again later (a TimeoutError)
 │   ├── ConnectionLost     no connection for too long: try again later with a new client (a ConnectionError)
+│   ├── NotOffered         the holder does not know this part of the protocol: do without it
 │   ├── EventsNotRead      too many events wait unread: iterate over events()
 │   └── ClientClosed       the client was closed: use a new one
 └── SenderFull             too much text is unacknowledged: wait (`flush`), then send it again
@@ -51,6 +52,10 @@ class NotReady(ClientError, TimeoutError):  # noqa: N818 - reads as the library'
 
 class ConnectionLost(ClientError, ConnectionError):  # noqa: N818 - reads as the library's errors do
     """There was no connection for too long. What was not acknowledged may not have taken effect."""
+
+
+class NotOffered(ClientError):  # noqa: N818 - reads as the library's errors do
+    """The session's holder does not know a part of the protocol. Do without it; the client goes on."""
 
 
 class EventsNotRead(ClientError):  # noqa: N818 - reads as the library's errors do

@@ -15,6 +15,7 @@ class ClientSettings:
         hello_interval: between two hellos that were not answered, at first; it grows by half each time.
         longest_hello_interval: where it stops growing.
         shortest_hello_interval: two hellos are never closer together.
+        page_timeout: how long a page of the conversation is waited for before it is asked for again.
         gap_patience: how long a server frame waits for those before it.
         ack_delay: how long journal content that was shown may go unacknowledged; acknowledgements add up.
         busy_pause: no input for so long after the server said that it is busy, or that this is too fast.
@@ -43,6 +44,7 @@ class ClientSettings:
     hello_interval: float = 2.0
     longest_hello_interval: float = 6.0
     shortest_hello_interval: float = 0.25
+    page_timeout: float = 4.5
     gap_patience: float = 0.5
     ack_delay: float = 1.0
     busy_pause: float = 1.0

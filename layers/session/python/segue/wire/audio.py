@@ -1,4 +1,4 @@
-"""Limits on the length of a piece of audio.
+"""Audio's loudness, and limits on the length of a piece of it.
 
 Every message is billed and counts against the account's rate, so pieces must not be too short. A long piece delays its
 first samples. Only the last piece of an utterance may be shorter. Which piece is the last shows when another follows
@@ -12,6 +12,21 @@ from segue.wire.codes import FrameError
 SHORTEST_SECONDS: Final = 0.02
 LONGEST_SECONDS: Final = 0.25
 SAMPLE_BYTES: Final = 2
+
+QUIET_PEAK: Final = 400
+"""Samples of 16 bits below this are silence: about -38 dB of full scale, below which no provider hears a voice, and
+above the noise of a microphone."""
+
+_STEP: Final = 4
+"""Every fourth sample tells as well how loud a tenth of a second was."""
+
+
+def is_loud(pcm: bytes) -> bool:
+    """Return true if PCM16 audio may contain speech; false for empty audio."""
+    if not pcm:
+        return False
+    samples = memoryview(pcm).cast("h")[::_STEP].tolist()
+    return max(samples, default=0) > QUIET_PEAK or min(samples, default=0) < -QUIET_PEAK
 
 
 class AudioLimits:

@@ -18,7 +18,17 @@ from typing import Final, TypeAlias, TypeVar
 
 import msgspec
 
-from segue.wire.frames import Approval, Pause, Ready, ServerFrame, TextOutput, Tool, Transcript
+from segue.wire.frames import (
+    Approval,
+    HistoryLine,
+    HistoryOutput,
+    Pause,
+    Ready,
+    ServerFrame,
+    TextOutput,
+    Tool,
+    Transcript,
+)
 from segue.wire.memory import kept_bytes
 
 Key: TypeAlias = tuple[int, str, str]
@@ -204,21 +214,56 @@ class JournalCursor:
         """Tell whether to show a frame, taken in order."""
         if isinstance(frame, Ready) and frame.since is not None and self._last is not None:
             self._complete = True
-        if not isinstance(frame, Transcript | TextOutput | Tool | Approval) or frame.record is None:
+        if not isinstance(frame, Transcript | TextOutput | Tool | Approval | HistoryOutput) or frame.record is None:
             return True
         # What is still asked is no history, however long ago it was asked: it is said again after every `Ready`.
         still_asked = isinstance(frame, Approval) and frame.status == "asked"
         if not self._complete or (frame.record <= self._floor and not still_asked):
             return False
-        key = (frame.record, type(frame).__name__, frame.tool_use_id if isinstance(frame, Tool) else "")
-        if key in self._shown:
+        keys = _keys_of(frame, frame.record)
+        if not self._shown.isdisjoint(keys):
             return False
-        self._shown.add(key)
+        self._shown |= keys
         self._advance(frame.record)
         return True
+
+    def accept_page(self, page: HistoryOutput) -> HistoryOutput:
+        """Return a page, taken in order, without the lines that were shown; they count as shown from here on."""
+        lines = []
+        for line in page.lines:
+            key = _key_of(line)
+            if key in self._shown:
+                continue
+            lines.append(line)
+            if line.record > self._floor:
+                self._shown.add(key)
+        if page.before is None and self._complete and page.lines:
+            self._advance(max(line.record for line in page.lines))
+        return msgspec.structs.replace(page, lines=tuple(lines))
 
     def _advance(self, record: int) -> None:
         self._last = record if self._last is None else max(self._last, record)
         if len(self._shown) > 2 * self.KEPT:
             self._floor = max(self._floor, self._last - self.KEPT)
             self._shown = {key for key in self._shown if key[0] > self._floor}
+
+
+_LIVE: Final = {
+    ("transcript", "user"): "Transcript",
+    ("transcript", "assistant"): "Transcript",
+    ("text", "assistant"): "TextOutput",
+    ("tool", "assistant"): "Tool",
+}
+"""The frame that shows live what a line shows; what a user typed is shown by lines."""
+
+
+def _key_of(line: HistoryLine) -> Key:
+    if (live := _LIVE.get((line.kind, line.role))) is not None:
+        return line.record, live, line.tool_use_id or ""
+    return line.record, "HistoryOutput", line.kind
+
+
+def _keys_of(frame: Transcript | TextOutput | Tool | Approval | HistoryOutput, record: int) -> set[Key]:
+    if isinstance(frame, HistoryOutput):
+        return set(map(_key_of, frame.lines))
+    return {(record, type(frame).__name__, frame.tool_use_id if isinstance(frame, Tool) else "")}

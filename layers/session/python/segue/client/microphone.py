@@ -1,0 +1,66 @@
+"""A microphone's silence: marked, instead of sent, where the holder knows the marker.
+
+loud ─▶ quiet 1 s ─▶ marker ── 2 s ── marker …      sent
+                      [ … 300 ms]                   kept, and sent before the next loud piece
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+from segue.wire.audio import SAMPLE_BYTES, is_loud
+
+SILENCE: Final = "silence"
+"""The feature's name in `Ready`."""
+
+TRAILING_SECONDS: Final = 1.0
+"""Seconds of quiet audio that are sent after the last loud piece: a provider has to hear the end of an utterance."""
+
+MARKER_SECONDS: Final = 2.0
+"""Seconds of silence between two markers."""
+
+PREROLL_SECONDS: Final = 0.3
+"""Seconds of silence that are kept, and sent before the sound that ends it; the holder leaves out as much."""
+
+_HAIR: Final = 1e-6
+"""Tenths of a second do not add up exactly."""
+
+MARKER: Final = b""
+"""Stands for a marker among the pieces to send."""
+
+
+class Microphone:
+    """Decides what of one microphone's audio is sent. It counts the audio's own time: a muted one marks nothing."""
+
+    def __init__(self) -> None:
+        """Begin with silence that counts as the end of an utterance."""
+        self._quiet = 0.0
+        self._marked = float("inf")
+        self._kept: deque[tuple[bytes, float]] = deque()
+
+    def take(self, pcm: bytes, rate: int, *, marks: bool) -> list[bytes]:
+        """Take a piece, and return what to send: pieces, and `MARKER`.
+
+        Args:
+            pcm: PCM16 mono.
+            rate: samples a second.
+            marks: whether the latest `Ready` knows markers; otherwise all is sent.
+        """
+        seconds = len(pcm) / SAMPLE_BYTES / rate
+        if not marks or is_loud(pcm):
+            before = [piece for piece, _ in self._kept]
+            self._kept.clear()
+            self._quiet, self._marked = 0.0, float("inf")
+            return [*before, pcm]
+        self._quiet += seconds
+        if self._quiet <= TRAILING_SECONDS + _HAIR:
+            return [pcm]
+        self._kept.append((pcm, seconds))
+        while sum(length for _, length in self._kept) > PREROLL_SECONDS + _HAIR:
+            self._kept.popleft()
+        self._marked += seconds
+        if self._marked + _HAIR < MARKER_SECONDS:
+            return []
+        self._marked = 0.0
+        return [MARKER]

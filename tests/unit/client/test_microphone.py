@@ -1,0 +1,46 @@
+"""An open microphone: its silence is marked, and a second of it after the last sound is sent."""
+
+from __future__ import annotations
+
+import pytest
+
+from segue.client.microphone import MARKER, Microphone
+
+RATE = 16_000
+QUIET = b"\3\0" * (RATE // 10)
+LOUD = b"\x10\x27" * (RATE // 10)
+
+
+def sent(pieces: list[bytes], *, marks: bool = True, microphone: Microphone | None = None) -> str:
+    microphone = microphone or Microphone()
+    names = {MARKER: "m", QUIET: "q", LOUD: "L"}
+    return " ".join("".join(names[one] for one in microphone.take(piece, RATE, marks=marks)) for piece in pieces)
+
+
+def test_a_second_of_silence_is_sent_and_then_a_marker_every_two():
+    assert sent([LOUD, *[QUIET] * 52]).replace(" ", "") == "L" + "q" * 10 + "mmm"
+    assert sent([LOUD, *[QUIET] * 52]).split(" ").index("m") == 11
+    assert [at for at, one in enumerate(sent([LOUD, *[QUIET] * 52]).split(" ")) if one == "m"] == [11, 31, 51]
+
+
+def test_the_last_300_ms_come_before_the_sound():
+    assert sent([LOUD, *[QUIET] * 20, LOUD, QUIET]).split(" ")[-2:] == ["qqqL", "q"]
+    assert sent([LOUD, *[QUIET] * 12, LOUD]).split(" ")[-1] == "qqL", "no more than was kept back"
+    assert sent([LOUD, *[QUIET] * 10, LOUD]).split(" ")[-1] == "L"
+
+
+def test_a_microphone_that_was_silent_from_the_beginning():
+    assert sent([QUIET] * 12).replace(" ", "") == "q" * 10 + "m"
+
+
+@pytest.mark.parametrize("pieces", [3, 25])
+def test_where_the_holder_knows_no_marker_all_is_sent(pieces):
+    microphone = Microphone()
+    assert sent([LOUD, *[QUIET] * pieces], marks=False, microphone=microphone).replace(" ", "") == "L" + "q" * pieces
+
+
+def test_after_a_ready_without_it_real_audio_goes_again():
+    microphone = Microphone()
+    sent([LOUD, *[QUIET] * 30], microphone=microphone)
+    assert sent([QUIET, QUIET], marks=False, microphone=microphone) == "qqqq q"
+    assert sent([QUIET] * 12, microphone=microphone).replace(" ", "") == "q" * 10 + "m"
