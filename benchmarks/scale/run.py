@@ -18,6 +18,7 @@ from typing import Final
 import numpy as np
 
 from benchmarks.measuring.prices import DYNAMODB_READ_UNIT, DYNAMODB_WRITE_UNIT, S3_READ, S3_WRITE
+from segue.client.microphone import MARKER_SECONDS, PREROLL_SECONDS, TRAILING_SECONDS
 from segue.session.runtime import SPREAD
 
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
@@ -126,12 +127,13 @@ PRICES: Final = {
 }
 
 
-def simulate(sessions: int, seed: int = 1) -> Load:
+def simulate(sessions: int, seed: int = 1, *, marks: bool = False) -> Load:
     """Let so many people talk for two minutes.
 
     Args:
         sessions: Conversations at once.
         seed: Of the random numbers; the same seed gives the same load.
+        marks: Whether clients mark their microphones' silence instead of sending it.
     """
     count = min(sessions, SIMULATED)
     factor = sessions / count
@@ -145,6 +147,7 @@ def simulate(sessions: int, seed: int = 1) -> Load:
     )
     lengths = np.array([ASSUMED[name] for name in names])
     state = random.choice(4, size=count, p=lengths / lengths.sum())
+    quiet = np.where(state == 0, 0.0, np.inf)  # seconds since the person spoke
     load = Load()
     for second in range(SECONDS):
         ending = random.random(count) < 1 / lengths[state]
@@ -152,14 +155,24 @@ def simulate(sessions: int, seed: int = 1) -> Load:
         speaking = int(np.count_nonzero(state == 2))
         beating = np.count_nonzero((np.arange(count) + second) % int(ASSUMED["heartbeat, s"]) == 0) * _BEATS
         joined = random.poisson(count / (60 * ASSUMED["length of a call, min"]))
-        load.add(**{name: value * factor for name, value in _asked(count, spoken, speaking, beating, joined).items()})
+        up = _frames(state, quiet, ending) if marks else count * 1000 / ASSUMED["audio frame, ms"]
+        asked = _asked(count, up, spoken, speaking, beating, joined)
+        load.add(**{name: value * factor for name, value in asked.items()})
         state = np.where(ending, (state + 1) % 4, state)
+        quiet = np.where(state == 0, 0.0, quiet + 1)
     return load
 
 
-def _asked(sessions: int, spoken: int, speaking: int, beating: float, joined: int) -> dict[str, float]:
+def _frames(state: np.ndarray, quiet: np.ndarray, ending: np.ndarray) -> float:
+    """Frames and markers of one second from microphones whose silence is marked."""
+    sending = int(np.count_nonzero(quiet <= TRAILING_SECONDS))
+    beginning = int(np.count_nonzero(ending & (state == 3)))
+    audio = (sending + beginning * PREROLL_SECONDS) * 1000 / ASSUMED["audio frame, ms"]
+    return audio + (len(state) - sending) / MARKER_SECONDS
+
+
+def _asked(sessions: int, up: float, spoken: int, speaking: int, beating: float, joined: int) -> dict[str, float]:
     """Requests of one second."""
-    up = sessions * 1000 / ASSUMED["audio frame, ms"]
     down = speaking * 1000 / ASSUMED["audio a post, ms"] + sessions * ASSUMED["acks and transcripts a second"]
     down += up * ASSUMED["frames answered by the function itself"]
     commits = spoken * ASSUMED["messages a turn of each"] * MEASURED["commits a message"]
@@ -242,6 +255,7 @@ def tables() -> str:
     loads = {size: simulate(size) for size in SIZES}
     parts = [
         _costs("A voice hour", voice_hour(loads[10_000], 10_000), 1, "an hour"),
+        _silence(loads[10_000], simulate(10_000, marks=True)),
         _costs("A text turn", text_turn(), 1000, "1,000 turns"),
         "### What each size asks for",
         "",
@@ -259,6 +273,17 @@ def _costs(title: str, components: Mapping[str, float], times: int, unit: str) -
     rows = [f"| {name} | {cost * times:.5f} | {cost / total:.0%} |" for name, cost in ordered]
     sums = f"| **in all, without the model** | **{total * times:.4f}** | |"
     return "\n".join([f"### {title}", "", f"| | US dollars {unit} | |", "|---|--:|--:|", *rows, sums, ""])
+
+
+def _silence(sent: Load, marked: Load) -> str:
+    def row(name: str, load: Load) -> str:
+        hour = {key: load.mean(key) / 10_000 * 3600 for key in ("up", "messages")}
+        cost = sum(voice_hour(load, 10_000).values())
+        return f"| {name} | {hour['up']:,.0f} | {hour['messages']:,.0f} | {cost:.4f} |"
+
+    head = "| the microphone's silence | messages up | messages in all | US dollars |"
+    rows = [row("is sent", sent), row("is marked", marked)]
+    return "\n".join(["### A voice hour with and without silence", "", head, "|---|--:|--:|--:|", *rows, ""])
 
 
 _RATES: Final = {

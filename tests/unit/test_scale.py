@@ -41,6 +41,17 @@ def test_people_talk_as_assumed(load):
     assert load.mean("connects") == pytest.approx(10_000 / 300, rel=0.1)
 
 
+def test_clients_that_mark_silence_send_what_is_spoken_and_little_more(load):
+    marked = run.simulate(10_000, marks=True)
+    # Of 13 seconds 4 are spoken and one trails; 0.3 s come before the next word, and a marker every 2 s in between.
+    assert marked.mean("up") / 10_000 == pytest.approx((5 * 10 + 3 + 8 / 2) / 13, rel=0.1)
+    assert marked.mean("speaking") == load.mean("speaking")
+    assert (
+        run.voice_hour(marked, 10_000)["API Gateway: messages"]
+        < 0.65 * (run.voice_hour(load, 10_000)["API Gateway: messages"])
+    )
+
+
 def section(title):
     """The rows of a table of the benchmark's page, by their first cell."""
     _, _, rest = BENCHMARKS.read_text(encoding="utf-8").partition(f"### {title}\n")
