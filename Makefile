@@ -27,12 +27,14 @@ VENV_STAMP := .venv/.stamp
 EMULATOR_STAMP := .emulator/.stamp
 NODE_STAMP := node_modules/.stamp
 WEB_STAMP := web/node_modules/.stamp
+PAGE_STAMP := web/page/dist/index.html
+PAGE_SOURCES := $(shell find web/page web/client/src -name dist -prune -o -type f -print)
 LOCKS := bootstrap layer worker turn authorizer emulator dev
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | awk -F'|' '{ printf "  make %-10s %s\n", $$1, $$2 }'
 
-setup: $(NODE_STAMP) $(WEB_STAMP) $(VENV_STAMP) $(EMULATOR_STAMP) ## set up everything the other targets need (quick when nothing changed)
+setup: $(NODE_STAMP) $(PAGE_STAMP) $(VENV_STAMP) $(EMULATOR_STAMP) ## set up everything the other targets need (quick when nothing changed)
 	@:
 
 local: setup ## deploy to a local AWS, start workers, open a conversation (Ctrl-C stops everything)
@@ -59,7 +61,7 @@ quick: setup ## lint of the files changed against main, and the unit tests that 
 test: setup ## all tests
 	@$(PYTEST) $(PYTEST_ARGS)
 
-test-web: setup ## the tests of web/ alone: types, and the library's unit tests
+test-web: setup ## the tests of web/ alone: types, the library's and the page's unit tests, the page in a browser
 	@cd web && npm run --silent check && npm run --silent test
 
 coverage: setup ## all tests, and which lines and branches they reach (takes half as long again)
@@ -104,6 +106,10 @@ $(EMULATOR_STAMP): requirements/emulator.txt $(VENV_STAMP)
 $(NODE_STAMP): package-lock.json package.json
 	@local/setup.sh node
 	@touch $@
+
+$(PAGE_STAMP): $(WEB_STAMP) $(PAGE_SOURCES)
+	@echo 'setup: building the page'
+	@cd web && npm run --silent page
 
 $(WEB_STAMP): web/package-lock.json web/package.json
 	@local/setup.sh web

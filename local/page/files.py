@@ -43,12 +43,13 @@ class Files:
         self._folder = folder
         self._socket_path = socket_path
 
-    def routes(self) -> list[web.AbstractRouteDef]:
+    def routes(self) -> list[web.RouteDef]:
         """The routes to add."""
-        found: list[web.AbstractRouteDef] = [web.get("/", self.page), web.get("/settings.json", self.settings)]
-        if (self._folder / "assets").is_dir():
-            found.append(web.static("/assets", self._folder / "assets"))
-        return found
+        return [
+            web.get("/", self.page),
+            web.get("/settings.json", self.settings),
+            web.get(r"/assets/{name:[\w.-]+}", self.asset),
+        ]
 
     async def page(self, request: web.Request) -> web.StreamResponse:
         """Answer with the page."""
@@ -57,6 +58,13 @@ class Files:
             return web.Response(status=503, text=NOT_BUILT)
         policy = POLICY.format(socket=self._socket(request))
         return web.FileResponse(index, headers={"Cache-Control": "no-cache", "Content-Security-Policy": policy})
+
+    async def asset(self, request: web.Request) -> web.StreamResponse:
+        """Answer with a part of the page; its name changes with its content."""
+        file = self._folder / "assets" / request.match_info["name"]
+        if not file.is_file():
+            return web.Response(status=404, text="there is no such part of the page.\n")
+        return web.FileResponse(file, headers={"Cache-Control": "public, max-age=31536000, immutable"})
 
     async def settings(self, request: web.Request) -> web.Response:
         """Answer with what the service stack writes in AWS."""

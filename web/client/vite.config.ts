@@ -13,7 +13,15 @@ export default defineConfig({
     emptyOutDir: true,
     sourcemap: true,
     minify: "esbuild",
-    lib: { entry: { segue: from("src/index.ts") }, formats: ["es"] },
+    lib: {
+      entry: {
+        segue: from("src/index.ts"),
+        audio: from("src/audio/index.ts"),
+        "worklets/capture": from("src/audio/capture.worklet.ts"),
+        "worklets/playback": from("src/audio/playback.worklet.ts"),
+      },
+      formats: ["es"],
+    },
     rollupOptions: { output: { entryFileNames: "[name].js", chunkFileNames: "[name].js" } },
   },
 });

@@ -1,0 +1,36 @@
+// The loudspeaker's end: frames from the page, and how far they were played, back to it.
+import type { Piece } from "./player.js";
+import { Player } from "./player.js";
+import { loudness } from "./resampler.js";
+import { REPORTS_A_SECOND, scope } from "./worklet.js";
+
+class Playback extends scope.AudioWorkletProcessor {
+  private readonly player = new Player(scope.sampleRate);
+  private level = 0;
+  private since = 0;
+
+  constructor() {
+    super();
+    this.port.onmessage = ({ data }: MessageEvent<{ piece?: Piece; stop?: number }>) => {
+      if (data.piece) this.player.push(data.piece);
+      if (data.stop !== undefined) this.port.postMessage({ stopped: data.stop, place: this.player.stop() });
+    };
+  }
+
+  process(_: Float32Array[][], [channels]: Float32Array[][]): boolean {
+    const [first, ...more] = channels ?? [];
+    if (!first) return true;
+    this.player.pull(first);
+    for (const channel of more) channel.set(first);
+    this.level = Math.max(this.level, loudness(first));
+    this.since += first.length;
+    if (this.since >= scope.sampleRate / REPORTS_A_SECOND) {
+      this.port.postMessage({ level: this.level, place: this.player.place });
+      this.level = 0;
+      this.since = 0;
+    }
+    return true;
+  }
+}
+
+scope.registerProcessor("segue-playback", Playback);

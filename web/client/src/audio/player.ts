@@ -1,0 +1,117 @@
+import { Resampler } from "./resampler.js";
+
+/** Where in the server's audio the player is: `ms` milliseconds of the frame `seq` of `epoch`. */
+export interface Place {
+  readonly epoch: number;
+  readonly seq: number;
+  readonly ms: number;
+}
+
+/** A frame of audio as it came. */
+export interface Piece {
+  readonly epoch: number;
+  readonly seq: number;
+  readonly rate: number;
+  readonly pcm: Int16Array;
+}
+
+/** A frame that waits, or is being played. */
+interface Waiting {
+  readonly epoch: number;
+  readonly seq: number;
+  readonly samples: Float32Array;
+}
+
+/** Milliseconds of sound that are waited for before playing begins, so that one late frame makes no hole. */
+const LEAD_MS = 80;
+
+/** Milliseconds after which it begins with less: an answer may be shorter than the lead. */
+const PATIENCE_MS = 120;
+
+/** Milliseconds in which sound that is stopped fades: without that it clicks. */
+const FADE_MS = 5;
+
+/** Plays frames one after the other: a queue of sound between the network and the loudspeaker. No I/O. */
+export class Player {
+  private readonly queue: Waiting[] = [];
+  /** Samples played of the first of the queue. */
+  private offset = 0;
+  private waiting = 0;
+  private playing = false;
+  /** Samples since something began to wait. */
+  private waited = 0;
+  private fading: Float32Array = new Float32Array(0);
+  private resampler: Resampler | undefined;
+  private last: Place | undefined;
+
+  /** `rate`: samples a second of the loudspeaker. */
+  constructor(private readonly rate: number) {}
+
+  /** How far it has come; undefined if nothing was played yet. */
+  get place(): Place | undefined {
+    return this.last;
+  }
+
+  /** Take a frame. */
+  push({ epoch, seq, rate, pcm }: Piece): void {
+    if (this.resampler?.from !== rate) this.resampler = new Resampler(rate, this.rate);
+    const samples = this.resampler.push(Float32Array.from(pcm, (sample) => sample / 32768));
+    if (!samples.length) return;
+    if (!this.queue.length) this.waited = 0;
+    this.queue.push({ epoch, seq, samples });
+    this.waiting += samples.length;
+  }
+
+  /** Drop all that waits, and fall silent. Returns how far it has come. */
+  stop(): Place | undefined {
+    const first = this.queue[0];
+    const length = Math.round((this.rate * FADE_MS) / 1000);
+    this.fading =
+      this.playing && first
+        ? first.samples.slice(this.offset, this.offset + length).map((sample, index) => sample * (1 - index / length))
+        : new Float32Array(0);
+    this.queue.length = 0;
+    this.offset = 0;
+    this.waiting = 0;
+    this.playing = false;
+    this.resampler = undefined;
+    return this.last;
+  }
+
+  /** Fill a block with what is to be heard now. */
+  pull(block: Float32Array): void {
+    block.fill(0);
+    let filled = 0;
+    if (this.fading.length) {
+      const some = this.fading.subarray(0, block.length);
+      block.set(some);
+      this.fading = this.fading.slice(some.length);
+      filled = some.length;
+    }
+    if (!this.playing && !this.begins(block.length)) return;
+    while (filled < block.length && this.queue.length) filled += this.take(block, filled);
+    if (!this.queue.length) this.playing = false; // it has run dry: wait for a lead again
+  }
+
+  private begins(length: number): boolean {
+    if (!this.queue.length) return false;
+    this.waited += length;
+    const enough = this.waiting >= (this.rate * LEAD_MS) / 1000 || this.waited >= (this.rate * PATIENCE_MS) / 1000;
+    this.playing = enough;
+    return enough;
+  }
+
+  private take(block: Float32Array, filled: number): number {
+    const { epoch, seq, samples } = this.queue[0] as Waiting;
+    const some = samples.subarray(this.offset, this.offset + block.length - filled);
+    block.set(some, filled);
+    this.offset += some.length;
+    this.waiting -= some.length;
+    this.last = { epoch, seq, ms: Math.round((this.offset * 1000) / this.rate) };
+    if (this.offset >= samples.length) {
+      this.queue.shift();
+      this.offset = 0;
+    }
+    return some.length;
+  }
+}

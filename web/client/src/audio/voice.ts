@@ -1,0 +1,247 @@
+import { samplesOf } from "../base64.js";
+import type { Conversation } from "../conversation.js";
+import { AudioUnsupported, microphoneError } from "./errors.js";
+import type { Place } from "./player.js";
+
+/** How to open the sound of a conversation. */
+export interface VoiceOptions {
+  /** Address of the module `capture.worklet`. */
+  readonly captureUrl: string | URL;
+  /** Address of the module `playback.worklet`. */
+  readonly playbackUrl: string | URL;
+  /** Whether there is a microphone; without it answers are heard all the same. */
+  readonly microphone?: boolean | undefined;
+  /** Whether the browser takes the loudspeaker's sound out of the microphone's. */
+  readonly echoCancellation?: boolean | undefined;
+  /** Which microphone; the browser's choice if left out. */
+  readonly deviceId?: string | undefined;
+  /** Which loudspeaker; the browser's choice if left out. */
+  readonly outputId?: string | undefined;
+}
+
+/** The devices that there are. Their names are empty before the user has allowed a microphone. */
+export interface Devices {
+  readonly microphones: readonly MediaDeviceInfo[];
+  readonly speakers: readonly MediaDeviceInfo[];
+}
+
+export interface VoiceEvents {
+  /** Root mean square of both sides, 0 to 1, about 20 times a second. */
+  level: { readonly input: number; readonly output: number };
+  /** The microphone is gone (unplugged, or taken back), and there is no other. */
+  ended: undefined;
+}
+
+type Listeners = { [Name in keyof VoiceEvents]: Set<(event: VoiceEvents[Name]) => void> };
+
+/** Open the sound of a conversation. Call it from a click or a key. Throws `AudioError`. */
+export async function openVoice(conversation: Conversation, options: VoiceOptions): Promise<Voice> {
+  if (typeof AudioWorkletNode === "undefined") {
+    throw new AudioUnsupported("unsupported", "this browser has no AudioWorklet, or the page is not from https or loopback");
+  }
+  const context = new AudioContext({ latencyHint: "interactive" });
+  const voice = new Voice(conversation, context, options);
+  try {
+    await voice.start();
+  } catch (error) {
+    await voice.close();
+    throw error;
+  }
+  return voice;
+}
+
+/** The sound of one conversation. `openVoice` makes it. */
+export class Voice {
+  private readonly listeners: Listeners = { level: new Set(), ended: new Set() };
+  private readonly stopping = new AbortController();
+  private level = { input: 0, output: 0 };
+  private playback: AudioWorkletNode | undefined;
+  private capture: AudioWorkletNode | undefined;
+  private source: MediaStreamAudioSourceNode | undefined;
+  private stream: MediaStream | undefined;
+  private silenced = false;
+  private closed = false;
+  private stops = 0;
+  private captureRate = 0;
+
+  constructor(
+    private readonly conversation: Conversation,
+    private readonly context: AudioContext,
+    private readonly options: VoiceOptions,
+  ) {}
+
+  /** Whether the microphone is muted. */
+  get muted(): boolean {
+    return this.silenced;
+  }
+
+  /** Call a listener for every event of a name. Returns how to stop. */
+  on<Name extends keyof VoiceEvents>(name: Name, listener: (event: VoiceEvents[Name]) => void): () => void {
+    this.listeners[name].add(listener);
+    return () => {
+      this.listeners[name].delete(listener);
+    };
+  }
+
+  /** Begin; `openVoice` calls it. */
+  async start(): Promise<void> {
+    const { context, options, conversation } = this;
+    // Asked first: a refusal must not wait for modules.
+    const stream = options.microphone === false ? undefined : await this.open(options.deviceId);
+    this.stream = stream;
+    await Promise.all([context.audioWorklet.addModule(options.playbackUrl), context.audioWorklet.addModule(options.captureUrl)]);
+    void context.resume();
+    this.playback = new AudioWorkletNode(context, "segue-playback", { numberOfInputs: 0, outputChannelCount: [1] });
+    this.playback.port.onmessage = ({ data }: MessageEvent<{ level?: number; place?: Place; stopped?: number }>) => {
+      this.hear(data);
+    };
+    this.playback.connect(context.destination);
+    if (options.outputId !== undefined) await this.useSpeaker(options.outputId);
+    if (stream) this.listenTo(stream);
+    const { signal } = this.stopping;
+    conversation.on("audio", (frame) => {
+      const { epoch = 0, seq = 0, rate } = frame;
+      this.playback?.port.postMessage({ piece: { epoch, seq, rate, pcm: samplesOf(frame.audio) } });
+    }, { signal });
+    conversation.on("bargeIn", () => {
+      this.stops += 1;
+      this.playback?.port.postMessage({ stop: this.stops });
+    }, { signal });
+    conversation.on("ready", () => {
+      this.tuneCapture();
+    }, { signal });
+    // Telephone calls and the like suspend a context; the page comes back, and so does the sound.
+    document.addEventListener("visibilitychange", () => void (document.visibilityState === "visible" && context.resume()), { signal });
+  }
+
+  /** Mute the microphone, or open it again. Its light may stay on; `close()` gives it back. */
+  mute(muted: boolean): void {
+    this.silenced = muted;
+    for (const track of this.stream?.getAudioTracks() ?? []) track.enabled = !muted;
+    if (muted) this.conversation.endAudio();
+  }
+
+  /** Speak into another microphone, or into the browser's choice. Throws `AudioError`; then the present one stays. */
+  async useMicrophone(deviceId?: string): Promise<void> {
+    const stream = await this.open(deviceId);
+    if (this.closed) {
+      end(stream);
+      return;
+    }
+    this.conversation.endAudio();
+    end(this.stream);
+    this.stream = stream;
+    this.listenTo(stream);
+  }
+
+  /** Hear from another loudspeaker. Throws `AudioUnsupported` where browsers do not let pages choose. */
+  async useSpeaker(deviceId: string): Promise<void> {
+    const context = this.context as AudioContext & { setSinkId?: (id: string) => Promise<void> };
+    if (!context.setSinkId) throw new AudioUnsupported("unsupported", "this browser lets no page choose the loudspeaker");
+    // "default" is the name of the browser's choice in the list of devices; here it is the empty text.
+    await context.setSinkId(deviceId === "default" ? "" : deviceId);
+  }
+
+  /** The devices that there are. */
+  async devices(): Promise<Devices> {
+    const all = await navigator.mediaDevices.enumerateDevices();
+    return {
+      microphones: all.filter(({ kind }) => kind === "audioinput"),
+      speakers: all.filter(({ kind }) => kind === "audiooutput"),
+    };
+  }
+
+  /** Give the devices back. */
+  async close(): Promise<void> {
+    if (this.closed) return;
+    this.closed = true;
+    this.stopping.abort();
+    this.conversation.endAudio();
+    end(this.stream);
+    await this.context.close();
+  }
+
+  private async open(deviceId: string | undefined): Promise<MediaStream> {
+    const devices = navigator.mediaDevices as MediaDevices | undefined;
+    if (!devices) throw microphoneError(undefined);
+    try {
+      return await devices.getUserMedia({
+        audio: {
+          echoCancellation: this.options.echoCancellation ?? true,
+          noiseSuppression: true,
+          autoGainControl: true,
+          channelCount: 1,
+          ...(deviceId === undefined ? {} : { deviceId: { exact: deviceId } }),
+        },
+      });
+    } catch (error) {
+      throw microphoneError(error);
+    }
+  }
+
+  private listenTo(stream: MediaStream): void {
+    const { context } = this;
+    this.source?.disconnect();
+    this.capture?.disconnect();
+    for (const track of stream.getAudioTracks()) {
+      track.enabled = !this.silenced;
+      track.onended = () => void this.replace();
+    }
+    this.source = context.createMediaStreamSource(stream);
+    const capture = new AudioWorkletNode(context, "segue-capture", { outputChannelCount: [1] });
+    capture.port.onmessage = ({ data }: MessageEvent<{ piece?: Int16Array; level?: number }>) => {
+      if (this.capture !== capture || this.closed) return;
+      if (data.level !== undefined) this.report({ input: this.silenced ? 0 : data.level });
+      if (data.piece && !this.silenced) this.send(data.piece);
+    };
+    this.capture = capture;
+    this.captureRate = 0;
+    this.tuneCapture();
+    // Its output is silence: browsers run what leads to the loudspeaker.
+    this.source.connect(capture).connect(context.destination);
+  }
+
+  /** The microphone is gone: take the browser's choice. */
+  private async replace(): Promise<void> {
+    try {
+      await this.useMicrophone();
+    } catch {
+      this.report({ input: 0 });
+      for (const listener of [...this.listeners.ended]) listener(undefined);
+    }
+  }
+
+  private tuneCapture(): void {
+    const rate = this.conversation.ready?.audio?.input.rate;
+    if (rate === undefined || rate === this.captureRate) return;
+    this.captureRate = rate;
+    this.capture?.port.postMessage({ rate });
+  }
+
+  private send(piece: Int16Array): void {
+    try {
+      this.conversation.sendAudio(piece);
+    } catch {
+      // The conversation has ended: its `end` says why.
+    }
+  }
+
+  private hear(data: { level?: number; place?: Place; stopped?: number }): void {
+    if (data.level !== undefined) this.report({ output: data.level });
+    const stopped = data.stopped !== undefined;
+    const place = data.place ?? { epoch: this.conversation.epoch ?? 0, seq: 0, ms: 0 };
+    if (data.place ?? stopped) this.conversation.played(place, { stopped });
+  }
+
+  private report(some: { input?: number; output?: number }): void {
+    this.level = { ...this.level, ...some };
+    for (const listener of [...this.listeners.level]) listener(this.level);
+  }
+}
+
+function end(stream: MediaStream | undefined): void {
+  for (const track of stream?.getTracks() ?? []) {
+    track.onended = null;
+    track.stop();
+  }
+}

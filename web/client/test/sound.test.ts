@@ -1,0 +1,108 @@
+import { describe, expect, it } from "vitest";
+import { Pieces } from "../src/audio/pieces.js";
+import { Player } from "../src/audio/player.js";
+import { Resampler, loudness } from "../src/audio/resampler.js";
+
+function tone(hertz: number, rate: number, seconds: number): Float32Array {
+  return Float32Array.from({ length: Math.round(rate * seconds) }, (_, index) => 0.5 * Math.sin((2 * Math.PI * hertz * index) / rate));
+}
+
+function inBlocks(resampler: Resampler, samples: Float32Array, size: number): Float32Array {
+  const blocks: number[] = [];
+  for (let at = 0; at < samples.length; at += size) blocks.push(...resampler.push(samples.subarray(at, at + size)));
+  return Float32Array.from(blocks);
+}
+
+/** Share of the energy at one frequency. */
+function share(samples: Float32Array, hertz: number, rate: number): number {
+  let cosine = 0;
+  let sine = 0;
+  samples.forEach((sample, index) => {
+    cosine += sample * Math.cos((2 * Math.PI * hertz * index) / rate);
+    sine += sample * Math.sin((2 * Math.PI * hertz * index) / rate);
+  });
+  return (2 * (cosine ** 2 + sine ** 2)) / samples.length / samples.reduce((sum, sample) => sum + sample ** 2, 0);
+}
+
+describe("a change of the rate", () => {
+  it.each([[48_000, 16_000], [44_100, 24_000], [24_000, 48_000], [16_000, 44_100], [24_000, 24_000]])(
+    "from %i to %i keeps tones and their length",
+    (from, to) => {
+      const samples = inBlocks(new Resampler(from, to), tone(1000, from, 1), 128);
+      expect(Math.abs(samples.length - to)).toBeLessThan(to / 100);
+      const middle = samples.subarray(1000, samples.length - 1000);
+      expect(share(middle, 1000, to)).toBeGreaterThan(0.999);
+      expect(loudness(middle)).toBeCloseTo(0.5 / Math.SQRT2, 2);
+    },
+  );
+
+  it("lets nothing through that the lower rate cannot carry", () => {
+    const samples = inBlocks(new Resampler(48_000, 16_000), tone(11_000, 48_000, 0.5), 128);
+    expect(loudness(samples.subarray(500))).toBeLessThan(0.001);
+  });
+
+  it("does not depend on how the stream is cut", () => {
+    const samples = tone(700, 44_100, 0.3);
+    const whole = new Resampler(44_100, 16_000).push(samples);
+    const cut = inBlocks(new Resampler(44_100, 16_000), samples, 77);
+    expect(Math.max(...whole.map((value, index) => Math.abs(value - (cut[index] ?? 0))))).toBeLessThan(1e-5);
+  });
+});
+
+it("cuts the microphone's sound into pieces of 100 ms and does not overflow", () => {
+  const pieces = new Pieces(48_000, 16_000);
+  const made = [];
+  for (let block = 0; block < 375; block += 1) made.push(...pieces.push(new Float32Array(128).fill(1.5)));
+  expect(made.map(({ length }) => length)).toEqual(Array(9).fill(1600));
+  expect(made[3]?.every((sample) => sample === 32767)).toBe(true);
+});
+
+describe("the player", () => {
+  const RATE = 24_000;
+  const frame = (seq: number, ms = 100, epoch = 7) => ({ epoch, seq, rate: RATE, pcm: new Int16Array((RATE * ms) / 1000).fill(16384) });
+  const pull = (player: Player, ms: number): Float32Array => {
+    const heard: number[] = [];
+    const block = new Float32Array(120); // 5 ms
+    for (let at = 0; at < ms; at += 5) {
+      player.pull(block);
+      heard.push(...block);
+    }
+    return Float32Array.from(heard);
+  };
+
+  it("begins when there is enough, and plays without a hole", () => {
+    const player = new Player(RATE);
+    player.push(frame(1, 50));
+    expect(loudness(pull(player, 50))).toBe(0);
+    player.push(frame(2, 50));
+    const heard = pull(player, 100);
+    expect(heard.every((sample) => sample === 0.5)).toBe(true);
+    expect(player.place).toEqual({ epoch: 7, seq: 2, ms: 50 });
+  });
+
+  it("plays what is shorter than its lead after 120 ms", () => {
+    const player = new Player(RATE);
+    player.push(frame(1, 20));
+    expect(loudness(pull(player, 115))).toBe(0);
+    expect(loudness(pull(player, 20))).toBeGreaterThan(0);
+  });
+
+  it("falls silent within 30 ms, says how far it came, and plays nothing of what waited", () => {
+    const player = new Player(RATE);
+    for (let seq = 1; seq <= 5; seq += 1) player.push(frame(seq));
+    pull(player, 150);
+    expect(player.stop()).toEqual({ epoch: 7, seq: 2, ms: 50 });
+    const after = pull(player, 300);
+    expect(loudness(after.subarray(0, (RATE * 5) / 1000))).toBeGreaterThan(0);
+    expect(loudness(after.subarray((RATE * 30) / 1000))).toBe(0);
+    player.push(frame(9, 100, 8));
+    pull(player, 60);
+    expect(player.place?.epoch).toBe(8);
+  });
+
+  it("has nothing to say before it has played", () => {
+    const player = new Player(RATE);
+    expect(player.place).toBeUndefined();
+    expect(player.stop()).toBeUndefined();
+  });
+});

@@ -1,0 +1,264 @@
+/**
+ * Signing in: OpenID Connect's code flow with PKCE.
+ *
+ * Tokens live in this tab's session storage, so that a reload keeps them and the end of the tab ends them. Another tab
+ * of the same page asks this one over a broadcast channel, which no other origin can hear.
+ */
+import * as oauth from "oauth4webapi";
+import type { Settings } from "./settings.js";
+
+const TOKENS = "segue.tokens";
+const REQUEST = "segue.sign-in";
+const CHANNEL = "segue.sign-in";
+
+/** Milliseconds that other tabs have to answer. */
+const OTHER_TABS = 250;
+
+/** A token is renewed when it has less than this left (milliseconds), or a tenth of its time. */
+const MARGIN = 60_000;
+
+interface Tokens {
+  readonly idToken: string;
+  readonly refreshToken: string | undefined;
+  /** On the wall clock, milliseconds: made, and over. */
+  readonly from: number;
+  readonly until: number;
+}
+
+interface Request {
+  readonly verifier: string;
+  readonly state: string;
+  readonly nonce: string;
+  /** What stood behind the `#` before the way to the issuer. */
+  readonly hash: string;
+}
+
+/** No one is signed in, and the text says how to change that. */
+export class SignedOut extends Error {
+  constructor(
+    readonly reason: "needed" | "link" | "refused" | "expired" | "unreachable",
+    message: string,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}
+
+/** The sign-in of this tab. */
+export class SignIn {
+  private server: oauth.AuthorizationServer | undefined;
+  private renewing: Promise<Tokens> | undefined;
+  private readonly client: oauth.Client;
+  private readonly channel = new BroadcastChannel(CHANNEL);
+
+  constructor(private readonly settings: Settings) {
+    this.client = { client_id: settings.clientId };
+    this.channel.onmessage = ({ data }: MessageEvent<{ ask?: string; tokens?: Tokens }>) => {
+      const tokens = this.tokens;
+      if (data.ask === settings.issuer && tokens) this.channel.postMessage({ tokens });
+    };
+  }
+
+  /**
+   * Find out who is signed in: by what the issuer sent back, this tab's tokens, another tab's, or a one-time code in
+   * the address. Returns false if a person has to sign in. Throws `SignedOut` if that was tried and failed.
+   */
+  async resume(): Promise<boolean> {
+    const address = new URL(location.href);
+    if (address.searchParams.has("state")) return this.finish(address);
+    const code = new URLSearchParams(address.hash.slice(1)).get("code");
+    if (code !== null) {
+      history.replaceState(null, "", address.pathname);
+      await this.start(code);
+      return new Promise(() => undefined); // the browser leaves the page
+    }
+    if (this.tokens) return true;
+    const other = await this.askOtherTabs();
+    if (other) this.tokens = other;
+    return Boolean(other);
+  }
+
+  /** Leave for the issuer. */
+  async start(oneTimeCode?: string): Promise<void> {
+    const server = await this.discover();
+    if (!server.authorization_endpoint) throw new SignedOut("unreachable", "The sign-in service has no address to sign in at.");
+    const request: Request = {
+      verifier: oauth.generateRandomCodeVerifier(),
+      state: oauth.generateRandomState(),
+      nonce: oauth.generateRandomNonce(),
+      hash: location.hash,
+    };
+    sessionStorage.setItem(REQUEST, JSON.stringify(request));
+    const target = new URL(server.authorization_endpoint);
+    target.search = new URLSearchParams({
+      response_type: "code",
+      client_id: this.settings.clientId,
+      redirect_uri: here(),
+      scope: this.settings.scopes.join(" "),
+      state: request.state,
+      nonce: request.nonce,
+      code_challenge: await oauth.calculatePKCECodeChallenge(request.verifier),
+      code_challenge_method: "S256",
+      ...(oneTimeCode === undefined ? {} : { login_hint: oneTimeCode }),
+    }).toString();
+    location.assign(target);
+  }
+
+  /** A token that is good now; renewed when its time is nearly over. Throws `SignedOut`. */
+  token = async (): Promise<string> => {
+    const tokens = this.tokens;
+    if (!tokens) throw new SignedOut("needed", "You are signed out.");
+    const left = tokens.until - Date.now();
+    if (left > Math.min(MARGIN, (tokens.until - tokens.from) / 10)) return tokens.idToken;
+    this.renewing ??= this.renew(tokens).finally(() => {
+      this.renewing = undefined;
+    });
+    return (await this.renewing).idToken;
+  };
+
+  /** A short name of who is signed in, if the token has one. */
+  get who(): string | undefined {
+    const tokens = this.tokens;
+    if (!tokens) return undefined;
+    try {
+      const claims = JSON.parse(atob((tokens.idToken.split(".")[1] ?? "").replaceAll("-", "+").replaceAll("_", "/"))) as Record<string, unknown>;
+      const name = claims["email"] ?? claims["name"] ?? claims["sub"];
+      return typeof name === "string" ? name : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Forget the tokens, and end the issuer's own session where it has one. */
+  async end(): Promise<void> {
+    sessionStorage.removeItem(TOKENS);
+    const server = await this.discover().catch(() => undefined);
+    if (!server?.end_session_endpoint) {
+      location.assign(here());
+      return;
+    }
+    const target = new URL(server.end_session_endpoint);
+    target.search = new URLSearchParams({
+      client_id: this.settings.clientId,
+      logout_uri: here(), // Cognito's name for it
+      post_logout_redirect_uri: here(),
+    }).toString();
+    location.assign(target);
+  }
+
+  private async finish(address: URL): Promise<boolean> {
+    const request = JSON.parse(sessionStorage.getItem(REQUEST) ?? "null") as Request | null;
+    sessionStorage.removeItem(REQUEST);
+    history.replaceState(null, "", address.pathname + (request?.hash ?? ""));
+    if (!request) return Boolean(this.tokens); // an old address, loaded again
+    try {
+      const server = await this.discover();
+      const answer = oauth.validateAuthResponse(server, this.client, address, request.state);
+      const response = await oauth.authorizationCodeGrantRequest(
+        server, this.client, oauth.None(), answer, here(), request.verifier, this.options,
+      );
+      const found = await oauth.processAuthorizationCodeResponse(server, this.client, response, {
+        expectedNonce: request.nonce,
+        requireIdToken: true,
+      });
+      this.keep(found, undefined);
+      return true;
+    } catch (error) {
+      throw asSignedOut(error);
+    }
+  }
+
+  private async renew(tokens: Tokens): Promise<Tokens> {
+    if (!tokens.refreshToken) {
+      if (tokens.until > Date.now()) return tokens;
+      throw this.expired();
+    }
+    try {
+      const server = await this.discover();
+      const response = await oauth.refreshTokenGrantRequest(
+        server, this.client, oauth.None(), tokens.refreshToken, this.options,
+      );
+      return this.keep(await oauth.processRefreshTokenResponse(server, this.client, response), tokens);
+    } catch (error) {
+      if (error instanceof oauth.ResponseBodyError) throw this.expired();
+      if (tokens.until > Date.now()) return tokens; // the network is away for a moment
+      throw error;
+    }
+  }
+
+  private expired(): SignedOut {
+    sessionStorage.removeItem(TOKENS);
+    return new SignedOut("expired", "Your sign-in has ended. Sign in again, and the conversation goes on where it was.");
+  }
+
+  private keep(found: oauth.TokenEndpointResponse, before: Tokens | undefined): Tokens {
+    const idToken = found.id_token ?? before?.idToken ?? "";
+    const now = Date.now();
+    const seconds = found.expires_in ?? 3600;
+    const tokens: Tokens = {
+      idToken,
+      refreshToken: found.refresh_token ?? before?.refreshToken,
+      from: now,
+      until: now + seconds * 1000,
+    };
+    this.tokens = tokens;
+    return tokens;
+  }
+
+  private async discover(): Promise<oauth.AuthorizationServer> {
+    if (this.server) return this.server;
+    const { issuer, discovery } = this.settings;
+    const address = discovery ?? `${issuer.replace(/\/$/, "")}/.well-known/openid-configuration`;
+    try {
+      const response = await fetch(address, { headers: { accept: "application/json" } });
+      this.server = await oauth.processDiscoveryResponse(new URL(issuer), response);
+      return this.server;
+    } catch (error) {
+      throw new SignedOut("unreachable", "The sign-in service does not answer. Check the network, then try again.", { cause: error });
+    }
+  }
+
+  private get options(): oauth.TokenEndpointRequestOptions {
+    // On loopback there is no one between: browsers count it as secure, too.
+    const loopback = ["127.0.0.1", "localhost", "[::1]"].includes(location.hostname);
+    return loopback ? { [oauth.allowInsecureRequests]: true } : {};
+  }
+
+  private get tokens(): Tokens | undefined {
+    return (JSON.parse(sessionStorage.getItem(TOKENS) ?? "null") as Tokens | null) ?? undefined;
+  }
+
+  private set tokens(tokens: Tokens) {
+    sessionStorage.setItem(TOKENS, JSON.stringify(tokens));
+  }
+
+  private askOtherTabs(): Promise<Tokens | undefined> {
+    const channel = new BroadcastChannel(CHANNEL);
+    return new Promise((resolve) => {
+      const done = (tokens?: Tokens): void => {
+        channel.close();
+        resolve(tokens);
+      };
+      channel.onmessage = ({ data }: MessageEvent<{ tokens?: Tokens }>) => {
+        if (data.tokens) done(data.tokens);
+      };
+      channel.postMessage({ ask: this.settings.issuer });
+      setTimeout(done, OTHER_TABS);
+    });
+  }
+}
+
+/** The one address that is registered: the page's own, without query. */
+function here(): string {
+  return location.origin + location.pathname;
+}
+
+function asSignedOut(error: unknown): SignedOut {
+  if (error instanceof oauth.AuthorizationResponseError) {
+    return error.error === "login_required"
+      ? new SignedOut("link", "This link has been used already, or belongs to a stack that has stopped.")
+      : new SignedOut("refused", "The sign-in was broken off. Try again.");
+  }
+  if (error instanceof SignedOut) return error;
+  return new SignedOut("refused", "The sign-in did not succeed. Try again.");
+}

@@ -1,0 +1,102 @@
+/** Microphone, text, images and devices. */
+import { useEffect, useRef, useState } from "preact/hooks";
+import type { Talk } from "../talk.js";
+import { Devices } from "./Devices.js";
+
+export function Dock({ talk, onVoice }: { readonly talk: Talk; readonly onVoice: () => void }) {
+  return (
+    <div class="dock">
+      <Microphone talk={talk} onVoice={onVoice} />
+      <Composer talk={talk} />
+    </div>
+  );
+}
+
+function Microphone({ talk, onVoice }: { readonly talk: Talk; readonly onVoice: () => void }) {
+  const { sound } = talk;
+  const state = sound.microphone.value;
+  const on = state === "on" || state === "muted";
+  const press = (): void => {
+    if (talk.modality === "text") onVoice();
+    else if (on) sound.mute(state === "on");
+    else void sound.talk();
+  };
+  useEffect(() => {
+    const key = (event: KeyboardEvent): void => {
+      if (!event.altKey || event.code !== "KeyM") return;
+      event.preventDefault();
+      press();
+    };
+    addEventListener("keydown", key);
+    return () => { removeEventListener("keydown", key); };
+  });
+  const label = { off: "Start talking", starting: "Starting…", on: "Mute", muted: "Unmute" }[state];
+  return (
+    <div class="voice">
+      <button
+        type="button" class={`microphone ${state}`} onClick={press} disabled={state === "starting"}
+        aria-pressed={on ? state === "muted" : undefined} title={`${label} (Alt+M)`} data-microphone={state}
+      >
+        <MicrophoneIcon muted={state === "muted"} /><span>{label}</span>
+      </button>
+      <Meter name="You" side="input" talk={talk} />
+      <Meter name="Agent" side="output" talk={talk} />
+      {on && <button type="button" class="plain" onClick={() => void sound.hangUp()}>Stop talking</button>}
+      <Devices talk={talk} />
+    </div>
+  );
+}
+
+/** A level, drawn without the page being rendered anew twenty times a second. */
+function Meter({ name, side, talk }: { readonly name: string; readonly side: "input" | "output"; readonly talk: Talk }) {
+  const bar = useRef<HTMLSpanElement>(null);
+  useEffect(() => talk.sound.level.subscribe((level) => {
+    bar.current?.style.setProperty("--level", String(Math.min(1, Math.sqrt(level[side]))));
+  }), [talk, side]);
+  return <span class={`meter ${side}`} aria-hidden="true"><span class="meter-name">{name}</span><span class="meter-bar" ref={bar} /></span>;
+}
+
+function Composer({ talk }: { readonly talk: Talk }) {
+  const [text, setText] = useState("");
+  const field = useRef<HTMLTextAreaElement>(null);
+  const files = useRef<HTMLInputElement>(null);
+  const send = (): void => {
+    if (talk.type(text)) setText("");
+    field.current?.focus();
+    if (talk.modality === "voice") void talk.sound.listen();
+  };
+  return (
+    <form class="composer" onSubmit={(event) => { event.preventDefault(); send(); }}>
+      <label class="unseen" for="words">Type to the agent</label>
+      <textarea
+        id="words" ref={field} rows={1} value={text} placeholder="Type instead" enterkeyhint="send"
+        onInput={(event) => { setText(event.currentTarget.value); }}
+        onKeyDown={(event) => {
+          if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+          event.preventDefault();
+          send();
+        }}
+        onPaste={(event) => {
+          const pasted = [...(event.clipboardData?.files ?? [])];
+          if (pasted.length) { event.preventDefault(); void talk.send(pasted); }
+        }}
+      />
+      <input
+        ref={files} type="file" accept="image/*" multiple class="unseen" tabIndex={-1} aria-hidden="true"
+        onChange={({ currentTarget: input }) => { void talk.send([...(input.files ?? [])]); input.value = ""; }}
+      />
+      <button type="button" class="plain icon" title="Show an image (or drop one anywhere)" aria-label="Show an image" onClick={() => files.current?.click()}>
+        <svg viewBox="0 0 24 24" aria-hidden="true"><rect x="3.5" y="4.5" width="17" height="15" rx="2" /><circle cx="9" cy="10" r="1.6" /><path d="M4 17l5-4 3.5 2.5L16 12l4.5 4" /></svg>
+      </button>
+      <button type="submit" class="second" disabled={!text.trim()}>Send</button>
+    </form>
+  );
+}
+
+function MicrophoneIcon({ muted }: { readonly muted: boolean }) {
+  return (
+    <svg viewBox="0 0 24 24" aria-hidden="true">
+      <rect x="9" y="3" width="6" height="11" rx="3" /><path d="M5.5 11.5a6.5 6.5 0 0 0 13 0M12 18v3" />{muted && <path d="M4 4l16 16" />}
+    </svg>
+  );
+}

@@ -1,0 +1,80 @@
+/** What went wrong, in words of people: what happened, and what to do. */
+import type { ErrorFrame, State } from "../../client/src/index.js";
+
+export const STATES: Readonly<Record<State, string>> = {
+  connecting: "Connecting",
+  ready: "Connected",
+  moving: "Changing hands",
+  reconnecting: "Reconnecting",
+  offline: "No network",
+  closed: "Ended",
+  failed: "Ended",
+};
+
+const CODES: Readonly<Record<string, string>> = {
+  approval_open: "Answer the question above first, then say it again.",
+  approval_closed: "That question is not open any more.",
+  bad_answer: "That answer did not fit the question. Answer it again.",
+  bad_image: "That image could not be taken here. Try a JPEG or PNG below 4 MB, in a voice session.",
+  content_refused: "The model does not take that. Say it in another way.",
+  model_throttled: "The model is asked too often at the moment. Wait a little, then try again.",
+  model_unavailable: "The model does not answer at the moment. The session goes on; try again soon.",
+  model_failed: "The model broke off. The session goes on; say it again.",
+  model_access: "This service may not use its model. The person who runs it has to allow that.",
+  no_worker: "No worker is free yet. One has been asked for; this goes on trying.",
+  too_many_sessions: "You have too many sessions open. Close another one; this goes on trying.",
+  busy: "The service is busy for a moment. What you said is kept.",
+  too_fast: "That was a lot at once. What you said is kept, and follows in a moment.",
+  internal: "Something went wrong in the service. The session goes on; try again.",
+};
+
+/** Codes that the client deals with by itself; a person need not hear of them. */
+const QUIET = new Set(["expired", "unknown_connection", "beyond_window", "hello_first", "too_fast", "busy", "superseded"]);
+
+/** Say what an error of the service means; undefined if the client sees to it by itself. */
+export function saidOf({ code, message }: ErrorFrame): string | undefined {
+  if (QUIET.has(code)) return undefined;
+  return CODES[code] ?? `The service says: ${message}.`;
+}
+
+/** Say why a conversation ended. */
+export function endOf(error: Error): string {
+  const { name } = error;
+  if (name === "SessionRefused") return "This session cannot be opened: its name is not one, or another tab has taken this one's place. Start it again.";
+  if (name === "HandshakeRefused") return "The service does not let you in. Sign in again.";
+  if (name === "ConnectionLost" || name === "NotReady") return "There was no connection for too long. Check the network, then go on.";
+  return "The conversation broke off. Go on to continue it.";
+}
+
+/** Say what is wrong with the sound. */
+export function soundOf(error: unknown): string {
+  switch ((error as Error).name) {
+    case "MicrophoneDenied":
+    case "NotAllowedError":
+      return "The microphone is blocked for this page. Allow it beside the address, then start talking again. You can type meanwhile.";
+    case "MicrophoneMissing":
+    case "NotFoundError":
+      return "There is no microphone. Plug one in, then start talking again. You can type meanwhile.";
+    case "MicrophoneBusy":
+    case "NotReadableError":
+      return "Another program is using the microphone. Close it there, then start talking again.";
+    case "AudioUnsupported":
+      return "This browser cannot handle the sound. Try a recent Chrome, Edge, Firefox or Safari. You can type meanwhile.";
+    default:
+      return "The sound could not be started. Try again, or type meanwhile.";
+  }
+}
+
+/** Say why something typed or dropped was not taken. */
+export function inputOf(error: unknown): string {
+  switch ((error as Error).name) {
+    case "SenderFull":
+      return "There is a lot on its way already. Wait until it has arrived, then send this again.";
+    case "FrameError":
+      return "That is too long for one message. Send it in smaller pieces.";
+    case "ImageProblem":
+      return (error as Error).message;
+    default:
+      return "That could not be sent. Try it again.";
+  }
+}

@@ -1,0 +1,45 @@
+import { expect, it } from "vitest";
+import type { ErrorCode } from "../../client/src/index.js";
+import { isSessionName, newSessionName, sessionOf } from "../src/sessions.js";
+import { NotSetUp, readSettings } from "../src/settings.js";
+import { endOf, saidOf, soundOf } from "../src/words.js";
+
+const error = (code: string) => ({ type: "error", code, message: "inner words", retryable: true }) as const;
+
+it("says errors in sentences, without codes", () => {
+  const codes: ErrorCode[] = ["no_worker", "model_throttled", "approval_open", "content_refused", "internal", "too_many_sessions"];
+  for (const code of codes) {
+    expect(saidOf(error(code))).toMatch(/^[A-Z].*\.$/);
+    expect(saidOf(error(code))).not.toContain("_");
+  }
+});
+
+it("keeps quiet about what the client sees to, and shows what it does not know", () => {
+  expect(saidOf(error("expired"))).toBeUndefined();
+  expect(saidOf(error("brand_new"))).toContain("inner words");
+});
+
+it("knows what to do about a microphone", () => {
+  const named = (name: string) => Object.assign(new Error("x"), { name });
+  expect(soundOf(named("MicrophoneDenied"))).toContain("Allow it");
+  expect(soundOf(named("MicrophoneMissing"))).toContain("Plug one in");
+  expect(soundOf(new Error("x"))).toContain("type meanwhile");
+  expect(endOf(named("HandshakeRefused"))).toContain("Sign in again");
+});
+
+it("takes the names that the protocol takes", () => {
+  for (const name of ["user_123", "a.b-c", "x".repeat(128), newSessionName()]) expect(isSessionName(name)).toBe(true);
+  for (const name of ["", ".", "..", "a b", "ä", "x".repeat(129), "a/b"]) expect(isSessionName(name)).toBe(false);
+  expect(sessionOf("#session=user_123")).toBe("user_123");
+  expect(sessionOf("#session=a/b")).toBeUndefined();
+  expect(sessionOf("#code=x")).toBeUndefined();
+});
+
+it("reads its settings, and says what is wrong with them", async () => {
+  const answer = (body: unknown, status = 200) => () => Promise.resolve(new Response(JSON.stringify(body), { status }));
+  const good = { url: "wss://x/dev", login: "oidc", issuer: "https://i", clientId: "c", scopes: ["openid"], new: 1 };
+  expect(await readSettings(answer(good))).toEqual({ url: "wss://x/dev", issuer: "https://i", clientId: "c", scopes: ["openid"] });
+  await expect(readSettings(answer({}, 403))).rejects.toThrow("Deploy that stack");
+  await expect(readSettings(answer({ url: 1 }))).rejects.toThrow(NotSetUp);
+  await expect(readSettings(() => Promise.reject(new Error("no")))).rejects.toThrow("does not answer");
+});

@@ -1,0 +1,23 @@
+// The page as files: dist/index.html, and everything else under dist/assets with its hash in its name.
+import { fileURLToPath } from "node:url";
+import { defineConfig } from "vite";
+
+const from = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+
+export default defineConfig({
+  root: from("."),
+  base: "./",
+  logLevel: "warn",
+  esbuild: { jsx: "automatic", jsxImportSource: "preact" },
+  build: {
+    target: "es2022",
+    outDir: from("dist"),
+    emptyOutDir: true,
+    // The Content-Security-Policy takes files of this origin alone: no data: scripts, no worklets in the code.
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+  },
+  worker: { format: "es" },
+  // `npx vite page` beside a running stack: `make local`'s server does the rest.
+  server: { host: "127.0.0.1", strictPort: true },
+});
