@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import inspect
 import json
 import sys
 from typing import Any
@@ -16,7 +15,7 @@ import click
 import msgspec
 
 from segue.client import Client, ClientError, ClientSettings, HandshakeRefused, SenderFull, SessionRefused
-from segue.wire.frames import FrameError
+from segue.wire.frames import AudioOutput, FrameError, HistoryOutput
 from segue.wire.sender import SenderSettings
 from tests.conformance.mutants import MUTANTS
 
@@ -49,6 +48,7 @@ class Driver:
         self._reading = asyncio.Event()
         self._reading.set()
         self._approvals: dict[int, Any] = {}
+        self._oldest: int | None = None
         self.task = asyncio.create_task(self._run())
 
     def take(self, command: dict[str, Any]) -> None:
@@ -57,7 +57,7 @@ class Driver:
     async def _run(self) -> None:
         options = await self._commands.get()
         given = {name: options[name] for name in ("session", "client_id", "modality", "approvals") if name in options}
-        given |= {name: options[name] for name in ("history", "silence") if name in options and name in abilities()}
+        given |= {"history": options.get("history", False), "silence": options.get("silence", "mark")}
         tokens = options.get("tokens")
         token = (lambda: tokens.pop(0) if len(tokens) > 1 else tokens[0]) if tokens else options.get("token")
         client = Client(options["url"], token=token, settings=settings(options.get("settings", {})), **given)
@@ -80,6 +80,9 @@ class Driver:
                 shown = msgspec.to_builtins(event)
                 if shown["type"] == "approval" and "record" in shown:
                     self._approvals[shown["record"]] = event
+                if isinstance(event, HistoryOutput):
+                    places = [line.place for line in event.lines]
+                    self._oldest = min([*places, *([] if self._oldest is None else [self._oldest])], default=None)
                 self._say(shown=shown)
         except HandshakeRefused:
             why = "handshake_refused"
@@ -101,15 +104,21 @@ class Driver:
                 case {"do": "answer", "approval": record, "responses": responses}:
                     await client.answer(self._approvals[record], responses)
                 case {"do": "history"}:
-                    self._page = asyncio.create_task(client.history())
+                    self._page = asyncio.create_task(self._older(client))
                 case {"do": "played", "epoch": epoch, "seq": seq, "ms": ms}:
-                    client.played(epoch=epoch, seq=seq, ms=ms, stopped=True)
+                    await client.played(AudioOutput(epoch=epoch, seq=seq, audio="", rate=24_000), ms)
                 case _:
                     self._reading_is(command["do"])
         except (FrameError, SenderFull) as error:
             self._say(refused=type(error).__name__)
         except ClientError:
             pass  # `ended` tells of it
+
+    async def _older(self, client: Client) -> None:
+        """Ask for the page before all that was shown, and show it."""
+        page = await client.history(self._oldest)
+        self._oldest = min((line.place for line in page.lines), default=self._oldest)
+        self._say(shown=msgspec.to_builtins(page))
 
     def _reading_is(self, command: str) -> None:
         if command == "pause":
@@ -131,11 +140,8 @@ def say(report: dict[str, Any]) -> None:
 
 
 def abilities() -> list[str]:
-    """Abilities of this client; the newer ones are known by its options."""
-    options = inspect.signature(Client).parameters
-    return ["settings", "status", *(name for name in ("history", "silence") if name in options)] + [
-        "played" for _ in range(hasattr(Client, "played"))
-    ]
+    """Abilities of this client."""
+    return ["settings", "status", "history", "silence", "played"]
 
 
 async def drive() -> None:
