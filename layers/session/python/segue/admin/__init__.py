@@ -7,8 +7,10 @@
     skip_damaged      a record that makes readers pass over a damaged one
     fork              a copy of a session, up to a point in time
     stale_holders     holders that have gone silent
+    key_pages         session keys, page by page
     listing           sessions from their guard items
     delete_release    sessions deleted, and the leases of dead holders freed
+    principals        everything of one principal, deleted
     read_only         a session manager that restores agents and writes nothing
     exchange          agents, Graphs and Swarms to and from Strands' own managers
     sessions          ``Sessions``: all of it, for programs and the command line

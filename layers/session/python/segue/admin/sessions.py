@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from strands.session.session_manager import SessionManager
 
-from segue.admin import delete_release, exchange, listing
+from segue.admin import delete_release, exchange, listing, principals
 from segue.admin import fork as forks
 from segue.admin import verify as checks
 from segue.admin.delete_release import Released
 from segue.admin.exchange import Exported
 from segue.admin.listing import SessionFacts
+from segue.admin.principals import DeletedPrincipal
 from segue.admin.progress import Progress, no_progress
 from segue.admin.read_only import ReadOnlySessionManager
 from segue.admin.verify import Report
@@ -30,7 +31,7 @@ from segue.clock import Clock
 from segue.errors import JournalCorrupt
 from segue.history.fold import History
 from segue.history.points import Point, find, history_at, points_of, read_journal
-from segue.ids import session_key
+from segue.ids import session_key, valid_id
 from segue.journal.keys import check_length, normal_prefix
 from segue.journal.reader import StoredJournal
 from segue.session.options import SessionOptions
@@ -333,6 +334,24 @@ class Sessions:
         """
         key = self.key(session_id)
         return self.run(lambda stores, clock: delete_release.delete(stores, key, clock, wait=wait))
+
+    def delete_principal(
+        self, principal: str, *, wait: bool = False, progress: Progress = no_progress
+    ) -> DeletedPrincipal:
+        """Delete every session of one principal for good. If it was cut short, call it again: it does the rest.
+
+        Args:
+            principal: Whose.
+            wait: Wait for holders that are silent, each for its lease. Holders that live keep their sessions.
+            progress: Told of every session, and of how many were found so far.
+
+        Returns:
+            What was deleted, and what was left.
+        """
+        whose = valid_id(principal, "principal")
+        return self.run(
+            lambda stores, clock: principals.delete_principal(stores, clock, whose, wait=wait, progress=progress)
+        )
 
     def release(self, session_id: str) -> Released:
         """Free the lease of a dead holder: watch it for its lease, and take the session if it was silent.

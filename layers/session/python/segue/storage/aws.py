@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -94,13 +94,17 @@ class DynamoGuard:
 
     async def keys(self, prefix: str) -> list[str]:
         """List session keys: a scan of the whole table. Each page is a request of its own, and no thread's for long."""
+        return sorted([key async for page in self.key_pages(prefix) for key in page])
+
+    async def key_pages(self, prefix: str) -> AsyncIterator[list[str]]:
+        """List session keys page by page, as the scan of the table finds them."""
         request: dict[str, Any] = {"TableName": self._table, "ProjectionExpression": "session_key"}
-        found: list[str] = []
         while True:
             page = await self._call(lambda: self._client.scan(**request), "its items")
-            found += (str(item["session_key"]["S"]) for item in page["Items"])
+            keys = (str(item["session_key"]["S"]) for item in page["Items"])
+            yield sorted(key for key in keys if key.startswith(prefix))
             if (last := page.get("LastEvaluatedKey")) is None:
-                return sorted(key for key in found if key.startswith(prefix))
+                return
             request["ExclusiveStartKey"] = last
 
     async def _call(self, request: Callable[[], _T], what: str) -> _T:
