@@ -26,7 +26,7 @@ from segue.storage.stores import Stores
 
 @dataclass(slots=True)
 class DeletedPrincipal:
-    """What became of a principal's sessions.
+    """The outcome of the deletion of a principal's sessions.
 
     Attributes:
         sessions: Sessions that were deleted now.
