@@ -124,6 +124,28 @@ def chat(settings: Settings, /, session: str, *, text: bool, url: str | None, as
     run(work())
 
 
+@main.command()
+@session_option
+@click.option("--url", help="Talk to the deployment at this address, with the token in SEGUE_TOKEN; nothing runs here.")
+@click.pass_obj
+def talk(settings: Settings, /, session: str, *, url: str | None) -> None:
+    """Speak with the agent of a running stack, by microphone and loudspeaker; Ctrl-D ends it.
+
+    Needs PortAudio, by the package sounddevice. Speak over an answer to interrupt it.
+    """
+    given = (url, _given_token()) if url else None
+    from local.terminal.sound import sound_card
+    from local.terminal.talk import SpokenConversation  # takes half a second
+
+    card = sound_card()
+
+    async def work() -> None:
+        address, token = given or await _here(settings)
+        await SpokenConversation(address, session, token, card).run()
+
+    run(work())
+
+
 async def _here(settings: Settings) -> tuple[str, Callable[[], str]]:
     """Endpoint of the running stack, and the source of its tokens."""
     from local.deployment.issuer import Issuer

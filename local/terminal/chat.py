@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -59,21 +59,26 @@ class Conversation:
             LocalError: The server does not answer.
         """
         try:
-            client = Client(
-                self._url,
-                session=self._session,
-                token=self._token,
-                modality=self._modality,
-                approvals=self._modality == "text",
-            )
-            async with client:
+            async with self._client() as client:
                 await self._talk(client)
         except ClientError as error:
             msg = f"the conversation at {self._url} ended: {error}"
             raise LocalError(msg) from error
 
+    def _client(self) -> Client:
+        return Client(
+            self._url,
+            session=self._session,
+            token=self._token,
+            modality=self._modality,
+            approvals=self._modality == "text",
+        )
+
+    async def _hear(self, client: Client, frame: frames.ServerFrame) -> None:
+        """Do what else is to be done about a frame."""
+
     async def _talk(self, client: Client) -> None:
-        listening = asyncio.create_task(self._listen(client.events()))
+        listening = asyncio.create_task(self._listen(client))
         sending = asyncio.create_task(self._send(client))
         try:
             await asyncio.wait({listening, sending}, return_when=asyncio.FIRST_COMPLETED)
@@ -87,8 +92,9 @@ class Conversation:
             if self.interactive:
                 _write("\n")
 
-    async def _listen(self, events: AsyncIterator[frames.ServerFrame]) -> None:
-        async for frame in events:
+    async def _listen(self, client: Client) -> None:
+        async for frame in client.events():
+            await self._hear(client, frame)
             self._show(frame)
             async with self._changed:
                 self._turn.saw(frame)
