@@ -32,6 +32,7 @@ def test_the_facts_have_fixed_names(keep, facts, stores, said):
             "stale": None,
             "holder": None,
             "epoch": 2,
+            "beat": item["beat"],
             "head": 2,
             "pages": 0,
             "segments": 2,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Protocol, runtime_checkable
 
 from segue.storage.interface import GuardStore
@@ -17,7 +17,7 @@ class PagedGuard(Protocol):
         ...
 
 
-async def key_pages(guard: GuardStore, prefix: str) -> AsyncIterator[list[str]]:
+async def key_pages(guard: GuardStore, prefix: str) -> AsyncGenerator[list[str], None]:
     """Yield session keys that begin with a prefix, in pages; a guard without pages gives one.
 
     Raises:

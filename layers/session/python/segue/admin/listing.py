@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from segue.admin.key_pages import key_pages
 from segue.admin.progress import Progress
 from segue.admin.stale_holders import READS, WatchedHolder, silent_holders
 from segue.clock import Clock
@@ -29,6 +32,7 @@ class SessionFacts:
         stale: Whether its holder was silent for as long as its lease lasts; None: not watched.
         holder: The name of the process that holds it, or held it last.
         epoch: Its fencing token.
+        beat: Counter that heartbeats and commits raise.
         head: Committed records.
         pages: Sealed pages.
         segments: Segments past the last page.
@@ -45,6 +49,7 @@ class SessionFacts:
     stale: bool | None = None
     holder: str | None = None
     epoch: int | None = None
+    beat: int | None = None
     head: int | None = None
     pages: int | None = None
     segments: int | None = None
@@ -80,15 +85,47 @@ async def list_sessions(stores: Stores, clock: Clock, prefix: str, progress: Pro
     held: list[WatchedHolder] = []
     for start in range(0, len(keys), READS):
         batch = keys[start : start + READS]
-        looks = await asyncio.gather(*(_read(stores, clock, key) for key in batch))
-        for key, one in zip(batch, looks, strict=True):
-            if isinstance(one, JournalCorrupt):
-                found.append(SessionFacts(shown(key), key, "unreadable", problem=str(one)))
-            elif one.item is not None:  # else gone since the keys were listed
-                found.append(facts_of(one.item, one.at, stores.prefix))
-                if found[-1].state == "held":
-                    held.append(WatchedHolder(one.item, clock.now()))
+        looked = await _look(stores, clock, batch)
+        found += looked.found
+        held += looked.held
         progress(start + len(batch), len(keys))
+    return Listing(tuple(found), tuple(held))
+
+
+async def stream_sessions(
+    stores: Stores, clock: Clock, prefix: str, tell: Callable[[Sequence[SessionFacts]], bool]
+) -> None:
+    """Tell of sessions while the table is still being scanned, in the order in which they are found.
+
+    Args:
+        stores: Where the sessions are kept.
+        clock: Where time comes from.
+        prefix: Of their keys.
+        tell: Takes some sessions; False if it wants no more.
+
+    Raises:
+        StorageUnavailable: Storage does not answer.
+        StorageRefused: Storage says no.
+    """
+    async with contextlib.aclosing(key_pages(stores.guard, prefix)) as pages:
+        async for keys in pages:
+            for start in range(0, len(keys), READS):
+                if not tell((await _look(stores, clock, keys[start : start + READS])).found):
+                    return
+
+
+async def _look(stores: Stores, clock: Clock, keys: Sequence[str]) -> Listing:
+    """Read some guard items side by side."""
+    found: list[SessionFacts] = []
+    held: list[WatchedHolder] = []
+    looks = await asyncio.gather(*(_read(stores, clock, key) for key in keys))
+    for key, one in zip(keys, looks, strict=True):
+        if isinstance(one, JournalCorrupt):
+            found.append(SessionFacts(shown(key), key, "unreadable", problem=str(one)))
+        elif one.item is not None:  # else gone since the keys were listed
+            found.append(facts_of(one.item, one.at, stores.prefix))
+            if found[-1].state == "held":
+                held.append(WatchedHolder(one.item, clock.now()))
     return Listing(tuple(found), tuple(held))
 
 
@@ -128,6 +165,7 @@ def facts_of(item: GuardItem, at: float, prefix: str) -> SessionFacts:
         state=state,
         holder=item.holder,
         epoch=item.epoch,
+        beat=item.beat,
         head=item.head,
         pages=item.pages,
         segments=len(item.tail),

@@ -15,6 +15,7 @@ from segue.cli.list_points import list_, points
 from segue.cli.principals import principals
 from segue.cli.show_tail import show, tail
 from segue.cli.verify import verify
+from segue.cli.watch import watch
 from segue.errors import SegueError
 
 FAILED = 1
@@ -88,6 +89,7 @@ def sessions() -> None:
 
 for command in (
     list_,
+    watch,
     show,
     points,
     tail,
