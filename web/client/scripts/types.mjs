@@ -14,7 +14,7 @@ const nameOf = (reference) => {
   return RENAMED[name] ?? name;
 };
 
-/** What is left of a schema when `null`, which never travels, is taken off. */
+/** The rest of a schema when `null`, which never travels, is taken off. */
 function bare(schema) {
   if (!schema.anyOf) return schema;
   const rest = schema.anyOf.filter((one) => one.type !== "null");
@@ -124,11 +124,11 @@ function render(whole) {
   return `// Made from docs/protocol.asyncapi.json by client/scripts/types.mjs (npm run types). Do not edit.
 
 ${interfaces.join("\n")}
-/** What a client says. */
+/** A frame of a client. */
 export type ClientFrame =
 ${union(client)};
 
-/** What a server says. Fields with a default are filled in when a frame is read. */
+/** A frame of a server. Fields with a default are filled in when a frame is read. */
 export type ServerFrame =
 ${union(server)};
 

@@ -26,7 +26,7 @@ const ASLEEP = 75_000;
 
 /** The connections of one conversation. */
 export class Connections {
-  /** Why the last attempt failed, or the last connection broke. */
+  /** The reason why the last attempt failed, or the last connection broke. */
   lastError: string | undefined;
   private readonly talks = new Set<Talk>();
   private refusals = 0;
@@ -219,7 +219,7 @@ export class Connections {
     this.ear.progressed();
   }
 
-  /** What was lost without fault of the server's need not wait. */
+  /** Try again at once: a loss without fault of the server's need not wait. */
   private retry(): void {
     this.attempt = this.down = 0;
     this.interrupt();

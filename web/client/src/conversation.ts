@@ -15,7 +15,7 @@ import type { EventName, Listener, State } from "./events.js";
 import { Emitter, EventBuffer } from "./events.js";
 import type { Approval, AudioInput, HistoryOutput, Ready, ServerFrame } from "./generated/protocol.js";
 
-/** How to open a conversation. */
+/** Options of a conversation. */
 export interface ConnectOptions {
   /** WebSocket address (`ws://…`, `wss://…`). */
   readonly url: string;
@@ -25,11 +25,11 @@ export interface ConnectOptions {
   readonly token?: TokenSupply | undefined;
   /** Identity of this client for as long as the page lives; random if left out. */
   readonly clientId?: string | undefined;
-  /** What will mostly be sent. */
+  /** The kind of input that will mostly be sent. */
   readonly modality?: Modality | undefined;
-  /** Whether the program answers an `approval`; if not, what asks for one is denied. */
+  /** True if the program answers an `approval`; if not, what asks for one is denied. */
   readonly approvals?: boolean | undefined;
-  /** Whether to be shown the conversation so far, and what other clients type, as `history` events. */
+  /** True to be shown the conversation so far, and what other clients type, as `history` events. */
   readonly history?: boolean | undefined;
   /** `mark` (the default): while the microphone is silent, markers go instead of frames, if the holder knows them. */
   readonly silence?: "mark" | "send" | undefined;
@@ -116,7 +116,7 @@ export class Conversation {
     this.ended = this.run();
   }
 
-  /** How the conversation is connected. */
+  /** The state of the connection. */
   get state(): State {
     if (this.over) return this.error ? "failed" : "closed";
     if (!this.environment.online()) return "offline";
@@ -170,7 +170,7 @@ export class Conversation {
     return this.core.roundTrip;
   }
 
-  /** What ended the conversation, if it was not `close()`. */
+  /** The error that ended the conversation, if it was not `close()`. */
   get failure(): ClientError | undefined {
     return this.error;
   }

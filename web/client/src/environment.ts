@@ -1,4 +1,4 @@
-/** What is needed of a WebSocket, as browsers and the package `ws` have it. */
+/** The part of a WebSocket that is needed, as browsers and the package `ws` have it. */
 export interface SocketLike {
   readonly bufferedAmount: number;
   readonly readyState: number;
@@ -16,7 +16,7 @@ export type SocketConstructor = new (url: string, protocols?: string[]) => Socke
 /** A change of the surroundings after which a connection may be dead, or may be had again. */
 export type Change = "online" | "offline" | "shown";
 
-/** What a client uses of the place it runs in; tests bring their own. */
+/** The clock, timers and network of the place that a client runs in; tests bring their own. */
 export interface Environment {
   /** A monotonic clock, in milliseconds. */
   now(): number;
@@ -25,7 +25,7 @@ export interface Environment {
   /** Call once, after so many milliseconds; returns how to take it back. */
   later(milliseconds: number, call: () => void): () => void;
   random(): number;
-  /** Whether there is a network, as far as is known. */
+  /** Tell whether there is a network, as far as is known. */
   online(): boolean;
   /** Hear of changes; returns how to stop. */
   watch(listener: (change: Change) => void): () => void;

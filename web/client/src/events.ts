@@ -19,7 +19,7 @@ import type {
 import { keptBytes } from "./core/frames.js";
 
 /**
- * How the conversation is connected: `connecting` until the first `ready`; `moving` from one holder to the next;
+ * The state of the connection: `connecting` until the first `ready`; `moving` from one holder to the next;
  * `reconnecting` after a connection broke, `offline` while there is no network; `closed` or `failed` at the end.
  */
 export type State = "connecting" | "ready" | "moving" | "reconnecting" | "offline" | "closed" | "failed";
@@ -91,7 +91,7 @@ export class Emitter {
 
 /** A queue that never makes the connection wait: when it is full, the oldest of what may be lost goes. */
 export class EventBuffer implements AsyncIterableIterator<ServerFrame> {
-  /** How many have gone. */
+  /** The number of events that have gone. */
   dropped = 0;
   private waiting: ServerFrame[] = [];
   private bytes = 0;

@@ -6,7 +6,7 @@ import type { ServerFrame } from "./generated/protocol.js";
 
 /** Bytes that the socket may keep for a slow network before no more is handed to it. */
 const MOST_BUFFERED = 128 * 1024;
-/** A socket tells nobody that it has room again: it is looked at so often, in milliseconds. */
+/** A socket has no event for room that it has again: it is looked at so often, in milliseconds. */
 const ROOM_INTERVAL = 50;
 
 export interface Ear {
@@ -18,7 +18,7 @@ export interface Ear {
 
 /** One WebSocket of a conversation, from its opening to its end. */
 export class Talk {
-  /** Why the connection ended, as far as the socket tells. */
+  /** The reason why the connection ended, as far as the socket tells. */
   error: string | undefined;
   /** Resolves when nothing more comes of it. */
   readonly over: Promise<void>;

@@ -7,7 +7,7 @@ type Timer = { at: number; call: () => void };
 /** Time, network and chance in the hands of a test. */
 export class World implements Environment {
   time = 1_000_000;
-  /** How far the wall clock is ahead of `time`. */
+  /** The wall clock's lead over `time`. */
   slept = 0;
   connected = true;
   readonly sockets: FakeSocket[] = [];
@@ -153,7 +153,7 @@ export class FakeSocket implements SocketLike {
     await settle();
   }
 
-  /** What the client has said of a type. */
+  /** The client's frames of a type. */
   of(type: string): any[] {
     return this.said.filter((frame) => frame.type === type);
   }

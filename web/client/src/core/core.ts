@@ -39,7 +39,7 @@ const OVERDUE = 500;
 const SESSION = /^(?!\.{1,2}$)[A-Za-z0-9._-]{1,128}$/;
 const CLIENT_ID = /^[A-Za-z0-9._-]{1,64}$/;
 
-/** What a core says in every hello. */
+/** The content of every hello. */
 export interface Greeting {
   readonly session: string;
   readonly clientId: string;
@@ -48,7 +48,7 @@ export interface Greeting {
   readonly history?: boolean;
 }
 
-/** How far the player of a client has come: `ms` milliseconds of the audio frame `seq` of `epoch`. */
+/** The place that the player of a client has come to: `ms` milliseconds of the audio frame `seq` of `epoch`. */
 export interface PlayedAudio {
   readonly epoch: number;
   readonly seq: number;
@@ -63,11 +63,11 @@ export class Core {
   lastReady: Ready | undefined;
   /** The newest `error` since then. */
   lastError: ErrorFrame | undefined;
-  /** Why nothing more will come of this, if so. */
+  /** The reason why nothing more will come of this, if so. */
   failure: SessionRefused | undefined;
-  /** What the agent waits for, as it was shown. */
+  /** The approval that the agent waits for, as it was shown. */
   approval: Approval | undefined;
-  /** Whether the holder has said `moved`, and none has said `ready` since. */
+  /** True if the holder has said `moved`, and none has said `ready` since. */
   moving = false;
   /** Milliseconds from the last ping that was answered to its answer. */
   roundTrip: number | undefined;
@@ -268,7 +268,7 @@ export class Core {
     this.cursor.gap(); // what was on its way on the last connection is gone
   }
 
-  /** Whether to repeat hello: no holder listens, or the shown output may be incomplete. */
+  /** True if hello is to be repeated: no holder listens, or the shown output may be incomplete. */
   private get needsHello(): boolean {
     return !this.greeted || !this.cursor.complete || this.links.renewal !== undefined;
   }
@@ -277,7 +277,7 @@ export class Core {
     return this.needsHello && link === this.links.newest;
   }
 
-  /** Whether an answer of the server is due. */
+  /** True if an answer of the server is due. */
   private get expecting(): boolean {
     return this.needsHello || this.sender.unacknowledged > 0;
   }

@@ -13,7 +13,7 @@ export class HistoryRequests {
     private first: boolean,
   ) {}
 
-  /** Whether the newest page of the beginning has not come yet. */
+  /** True while the newest page of the beginning has not come yet. */
   get opening(): boolean {
     return this.first;
   }

@@ -6,7 +6,7 @@ import type { ClientSettings } from "./settings.js";
 
 /** One connection. */
 export class Link {
-  /** Whether the connection was given up. */
+  /** True if the connection was given up. */
   lost = false;
   private unansweredSince: number | undefined;
   private pingedAt: number | undefined;

@@ -105,7 +105,7 @@ const KEPT_RECORDS = 1024;
 export class JournalCursor {
   /** For `hello`: the last record shown without a gap before it, -1 for none; undefined before the first `ready`. */
   lastRecord: number | undefined;
-  /** Whether no record is known to be missing; if one is, `hello` has to be said again. */
+  /** True if no record is known to be missing; if one is, `hello` has to be said again. */
   complete = false;
   private floor = -1;
   private shown = new Map<string, number>();
@@ -169,7 +169,7 @@ export class JournalCursor {
   }
 }
 
-/** What makes a line of the conversation this one, however it comes. */
+/** The identity of a line of the conversation, however it comes. */
 function keyOf(frame: JournalFrame): string {
   switch (frame.type) {
     case "tool":

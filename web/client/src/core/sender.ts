@@ -26,16 +26,16 @@ interface Sent {
   frame: InputFrame;
   dueAt: number;
   sentAt: number;
-  /** How often since the first sending, or since everything was asked for again. */
+  /** The number of sendings since the first, or since everything was asked for again. */
   times: number;
   arrived: boolean;
 }
 
 /** Numbers a client's input and keeps it until it is durable. */
 export class Sender {
-  /** How many pieces of audio were dropped because too much was unacknowledged. */
+  /** The number of pieces of audio that were dropped because too much was unacknowledged. */
   givenUp = 0;
-  /** How many frames may be on their way; undefined for any number. */
+  /** The number of frames that may be on their way; undefined for any number. */
   window: number | undefined;
   private readonly pace: TokenBucket;
   private nextSeq = 1;

@@ -8,7 +8,7 @@ export interface ClientSettings {
   readonly audioTimeout: number;
   /** Factor on the timeout for each time a frame was sent again. */
   readonly backoff: number;
-  /** Where the backoff ends. */
+  /** The end of the backoff. */
   readonly longestTimeout: number;
   /** The timeout of audio that has arrived: longer than a holder keeps audio without an answer. */
   readonly arrivedTimeout: number;
@@ -24,13 +24,13 @@ export interface ClientSettings {
   readonly readyTimeout: number;
   /** Between two hellos that were not answered, at first; it grows by half each time. */
   readonly helloInterval: number;
-  /** Where it stops growing. */
+  /** The longest that it grows to. */
   readonly longestHelloInterval: number;
   /** Two hellos are never closer together. */
   readonly shortestHelloInterval: number;
-  /** How long a frame of the server waits for those before it. */
+  /** The time that a frame of the server waits for those before it. */
   readonly gapPatience: number;
-  /** How long journal content that was shown may go unacknowledged; acknowledgements add up. */
+  /** The time that journal content that was shown may go unacknowledged; acknowledgements add up. */
   readonly ackDelay: number;
   /** No input for so long after the server said that it is busy, or that this is too fast. */
   readonly busyPause: number;
@@ -46,13 +46,13 @@ export interface ClientSettings {
   readonly connectionLifetime: number;
   /** Up to this part of the lifetime is taken off by chance, so that clients that came together part. */
   readonly lifetimeJitter: number;
-  /** How long the old connection is still listened to once the new one has taken over. */
+  /** The time that the old connection is still listened to once the new one has taken over. */
   readonly overlap: number;
   /** For one attempt to connect. */
   readonly connectTimeout: number;
   /** The longest pause before the first new attempt; doubled for each after it, with full jitter. */
   readonly firstBackoff: number;
-  /** Where it stops growing. */
+  /** The longest that it grows to. */
   readonly longestBackoff: number;
   /** Without a connection for so long the client ends. Time offline, and time asleep, does not count. */
   readonly giveUpAfter: number;
@@ -62,7 +62,7 @@ export interface ClientSettings {
   readonly eventCapacity: number;
   /** Journal content and errors that wait for `events()`, never dropped; beyond it the client ends. */
   readonly lastingCapacity: number;
-  /** What all of these take at most, in bytes; beyond it the same happens. */
+  /** The bytes that all of these take at most; beyond it the same happens. */
   readonly eventBytes: number;
 }
 

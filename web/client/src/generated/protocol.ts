@@ -310,7 +310,7 @@ export interface Pong {
   readonly trace?: string;
 }
 
-/** What a client says. */
+/** A frame of a client. */
 export type ClientFrame =
   | Hello
   | TextInput
@@ -322,7 +322,7 @@ export type ClientFrame =
   | Ping
   | Bye;
 
-/** What a server says. Fields with a default are filled in when a frame is read. */
+/** A frame of a server. Fields with a default are filled in when a frame is read. */
 export type ServerFrame =
   | Ready
   | InputAck
