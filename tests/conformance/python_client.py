@@ -15,7 +15,7 @@ import click
 import msgspec
 
 from segue.client import Client, ClientError, ClientSettings, HandshakeRefused, SenderFull, SessionRefused
-from segue.wire.frames import AudioOutput, FrameError, HistoryOutput
+from segue.wire.frames import FrameError
 from segue.wire.sender import SenderSettings
 from tests.conformance.mutants import MUTANTS
 
@@ -28,6 +28,9 @@ CLIENT_SECONDS = {
     "give_up_after_ms": "give_up_after",
 }
 CLIENT_COUNTS = {"event_capacity": "event_capacity"}
+
+OPTIONS = ("session", "client_id", "modality", "approvals", "history", "silence")
+"""Options of a conversation that the client has under the same name."""
 
 
 def settings(given: dict[str, int]) -> ClientSettings:
@@ -48,7 +51,7 @@ class Driver:
         self._reading = asyncio.Event()
         self._reading.set()
         self._approvals: dict[int, Any] = {}
-        self._oldest: int | None = None
+        self._sounds: dict[tuple[int, int], Any] = {}
         self.task = asyncio.create_task(self._run())
 
     def take(self, command: dict[str, Any]) -> None:
@@ -56,8 +59,7 @@ class Driver:
 
     async def _run(self) -> None:
         options = await self._commands.get()
-        given = {name: options[name] for name in ("session", "client_id", "modality", "approvals") if name in options}
-        given |= {"history": options.get("history", False), "silence": options.get("silence", "mark")}
+        given = {name: options[name] for name in OPTIONS if name in options}
         tokens = options.get("tokens")
         token = (lambda: tokens.pop(0) if len(tokens) > 1 else tokens[0]) if tokens else options.get("token")
         client = Client(options["url"], token=token, settings=settings(options.get("settings", {})), **given)
@@ -80,9 +82,8 @@ class Driver:
                 shown = msgspec.to_builtins(event)
                 if shown["type"] == "approval" and "record" in shown:
                     self._approvals[shown["record"]] = event
-                if isinstance(event, HistoryOutput):
-                    places = [line.place for line in event.lines]
-                    self._oldest = min([*places, *([] if self._oldest is None else [self._oldest])], default=None)
+                if shown["type"] == "audio":
+                    self._sounds[shown["epoch"], shown["seq"]] = event
                 self._say(shown=shown)
         except HandshakeRefused:
             why = "handshake_refused"
@@ -104,9 +105,9 @@ class Driver:
                 case {"do": "answer", "approval": record, "responses": responses}:
                     await client.answer(self._approvals[record], responses)
                 case {"do": "history"}:
-                    self._page = asyncio.create_task(self._older(client))
+                    self._page = asyncio.create_task(self._show_page(client, command.get("before")))
                 case {"do": "played", "epoch": epoch, "seq": seq, "ms": ms}:
-                    await client.played(AudioOutput(epoch=epoch, seq=seq, audio="", rate=24_000), ms)
+                    await client.played(self._sounds.get((epoch, seq)), ms)
                 case _:
                     self._reading_is(command["do"])
         except (FrameError, SenderFull) as error:
@@ -114,11 +115,8 @@ class Driver:
         except ClientError:
             pass  # `ended` tells of it
 
-    async def _older(self, client: Client) -> None:
-        """Ask for the page before all that was shown, and show it."""
-        page = await client.history(self._oldest)
-        self._oldest = min((line.place for line in page.lines), default=self._oldest)
-        self._say(shown=msgspec.to_builtins(page))
+    async def _show_page(self, client: Client, before: int | None) -> None:
+        self._say(shown=msgspec.to_builtins(await client.history(before)))
 
     def _reading_is(self, command: str) -> None:
         if command == "pause":
@@ -139,14 +137,9 @@ def say(report: dict[str, Any]) -> None:
     sys.stdout.flush()
 
 
-def abilities() -> list[str]:
-    """Abilities of this client."""
-    return ["settings", "status", "history", "silence", "played"]
-
-
 async def drive() -> None:
     """Take commands until there are no more."""
-    say({"client": "segue.client", "can": abilities()})
+    say({"client": "segue.client", "can": ["settings", "status", "history", "silence", "played"]})
     drivers: dict[str, Driver] = {}
     loop = asyncio.get_running_loop()
     while line := await loop.run_in_executor(None, sys.stdin.readline):

@@ -47,8 +47,8 @@ def library() -> Path:
 async def test_the_python_client_passes_all_cases() -> None:
     verdict = await judge(PYTHON_CLIENT, read_cases())
 
-    assert verdict.failed == verdict.skipped == {}
-    assert verdict.faults
+    assert verdict.failed == {}
+    assert verdict.skipped == {}
 
 
 async def test_the_typescript_client_passes_all_cases(library: Path) -> None:

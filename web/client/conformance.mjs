@@ -70,7 +70,7 @@ class Driver {
       case "answer":
         return conversation.answer(this.#approvals.get(command.approval), command.responses);
       case "history":
-        return void conversation.history().catch(() => undefined);
+        return void conversation.history({ before: command.before }).catch(() => undefined);
       case "played":
         return conversation.played({ epoch: command.epoch, seq: command.seq, ms: command.ms }, { stopped: true });
       case "pause":
