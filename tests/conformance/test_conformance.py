@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import re
 import shlex
 import subprocess
 import sys
@@ -58,8 +59,25 @@ async def test_the_typescript_client_passes_all_cases(library: Path) -> None:
     assert verdict.skipped == {}
 
 
+def files_of(entry: Path) -> set[Path]:
+    """Return a module of the library and all that it imports."""
+    found = {entry}
+    for name in re.findall(r'(?:from|import) ?"(\.[^"]+)"', entry.read_text()):
+        found |= files_of((entry.parent / name).resolve())
+    return found
+
+
 def test_the_library_for_browsers_is_small(library: Path) -> None:
-    assert len(gzip.compress(library.read_bytes(), 9)) <= MOST_BYTES
+    assert len(files_of(library)) > 1, "it shares code with the module for sound"
+    assert sum(len(gzip.compress(path.read_bytes(), 9)) for path in files_of(library)) <= MOST_BYTES
+
+
+def test_sound_has_modules_of_its_own(library: Path) -> None:
+    worklets = [library.parent / "worklets" / f"{name}.js" for name in ("capture", "playback")]
+
+    for worklet in worklets:
+        assert "registerProcessor" in worklet.read_text()
+    assert "registerProcessor" not in "".join(path.read_text() for path in files_of(library.parent / "audio.js"))
 
 
 async def test_each_mutant_is_found() -> None:

@@ -1,4 +1,5 @@
 // The library as files: dist/segue.js, dist/audio.js, and a worklet's module beside them for each end of the sound.
+// They share chunks, which lie beside them, too.
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vite";
 
