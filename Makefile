@@ -63,6 +63,7 @@ test: setup ## all tests
 
 test-web: setup ## the tests of web/ alone: types, the library's and the page's unit tests, the page in a browser
 	@cd web && npm run --silent check && npm run --silent test
+	@.venv/bin/python -m pytest -n0 $(PYTEST_ARGS) tests/browser
 
 coverage: setup ## all tests, and which lines and branches they reach (takes half as long again)
 	@$(PYTEST) --cov --cov-report=term $(PYTEST_ARGS)

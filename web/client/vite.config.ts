@@ -8,6 +8,8 @@ const from = (path: string): string => fileURLToPath(new URL(path, import.meta.u
 export default defineConfig({
   root: from("."),
   logLevel: "warn",
+  // Errors say their names also where the code is minified.
+  esbuild: { keepNames: true },
   build: {
     target: "es2022",
     outDir: from("dist"),

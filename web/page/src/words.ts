@@ -1,5 +1,8 @@
 /** What went wrong, in words of people: what happened, and what to do. */
+import { AudioUnsupported, MicrophoneBusy, MicrophoneDenied, MicrophoneMissing } from "../../client/src/audio/index.js";
 import type { ErrorFrame, State } from "../../client/src/index.js";
+import { ConnectionLost, FrameError, HandshakeRefused, NotReady, SenderFull, SessionRefused } from "../../client/src/index.js";
+import { ImageProblem } from "./images.js";
 
 export const STATES: Readonly<Record<State, string>> = {
   connecting: "Connecting",
@@ -10,6 +13,11 @@ export const STATES: Readonly<Record<State, string>> = {
   closed: "Ended",
   failed: "Ended",
 };
+
+/** The gap of a handoff; of a takeover only the most that it can have been is known. */
+export function gapOf({ gap, planned }: { readonly gap: number; readonly planned: boolean }): string {
+  return planned ? `${gap} ms` : `≤ ${gap} ms`;
+}
 
 const CODES: Readonly<Record<string, string>> = {
   approval_open: "Answer the question above first, then say it again.",
@@ -39,42 +47,37 @@ export function saidOf({ code, message }: ErrorFrame): string | undefined {
 
 /** Say why a conversation ended. */
 export function endOf(error: Error): string {
-  const { name } = error;
-  if (name === "SessionRefused") return "This session cannot be opened: its name is not one, or another tab has taken this one's place. Start it again.";
-  if (name === "HandshakeRefused") return "The service does not let you in. Sign in again.";
-  if (name === "ConnectionLost" || name === "NotReady") return "There was no connection for too long. Check the network, then go on.";
+  if (error instanceof SessionRefused) {
+    return "This session cannot be opened: its name is not one, or another tab has taken this one's place. Start it again.";
+  }
+  if (error instanceof HandshakeRefused) return "The service does not let you in. Sign in again.";
+  if (error instanceof ConnectionLost || error instanceof NotReady) {
+    return "There was no connection for too long. Check the network, then go on.";
+  }
   return "The conversation broke off. Go on to continue it.";
 }
 
 /** Say what is wrong with the sound. */
 export function soundOf(error: unknown): string {
-  switch ((error as Error).name) {
-    case "MicrophoneDenied":
-    case "NotAllowedError":
-      return "The microphone is blocked for this page. Allow it beside the address, then start talking again. You can type meanwhile.";
-    case "MicrophoneMissing":
-    case "NotFoundError":
-      return "There is no microphone. Plug one in, then start talking again. You can type meanwhile.";
-    case "MicrophoneBusy":
-    case "NotReadableError":
-      return "Another program is using the microphone. Close it there, then start talking again.";
-    case "AudioUnsupported":
-      return "This browser cannot handle the sound. Try a recent Chrome, Edge, Firefox or Safari. You can type meanwhile.";
-    default:
-      return "The sound could not be started. Try again, or type meanwhile.";
+  if (error instanceof MicrophoneDenied) {
+    return "The microphone is blocked for this page. Allow it beside the address, then start talking again. You can type meanwhile.";
   }
+  if (error instanceof MicrophoneMissing) {
+    return "There is no microphone. Plug one in, then start talking again. You can type meanwhile.";
+  }
+  if (error instanceof MicrophoneBusy) {
+    return "Another program is using the microphone. Close it there, then start talking again.";
+  }
+  if (error instanceof AudioUnsupported) {
+    return "This browser cannot handle the sound. Try a recent Chrome, Edge, Firefox or Safari. You can type meanwhile.";
+  }
+  return "The sound could not be started. Try again, or type meanwhile.";
 }
 
 /** Say why something typed or dropped was not taken. */
 export function inputOf(error: unknown): string {
-  switch ((error as Error).name) {
-    case "SenderFull":
-      return "There is a lot on its way already. Wait until it has arrived, then send this again.";
-    case "FrameError":
-      return "That is too long for one message. Send it in smaller pieces.";
-    case "ImageProblem":
-      return (error as Error).message;
-    default:
-      return "That could not be sent. Try it again.";
-  }
+  if (error instanceof SenderFull) return "There is a lot on its way already. Wait until it has arrived, then send this again.";
+  if (error instanceof FrameError) return "That is too long for one message. Send it in smaller pieces.";
+  if (error instanceof ImageProblem) return error.message;
+  return "That could not be sent. Try it again.";
 }

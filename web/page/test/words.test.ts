@@ -1,8 +1,10 @@
 import { expect, it } from "vitest";
+import { MicrophoneDenied, MicrophoneMissing } from "../../client/src/audio/index.js";
 import type { ErrorCode } from "../../client/src/index.js";
+import { HandshakeRefused, SenderFull } from "../../client/src/index.js";
 import { isSessionName, newSessionName, sessionOf } from "../src/sessions.js";
 import { NotSetUp, readSettings } from "../src/settings.js";
-import { endOf, saidOf, soundOf } from "../src/words.js";
+import { endOf, inputOf, saidOf, soundOf } from "../src/words.js";
 
 const error = (code: string) => ({ type: "error", code, message: "inner words", retryable: true }) as const;
 
@@ -19,12 +21,12 @@ it("keeps quiet about what the client sees to, and shows what it does not know",
   expect(saidOf(error("brand_new"))).toContain("inner words");
 });
 
-it("knows what to do about a microphone", () => {
-  const named = (name: string) => Object.assign(new Error("x"), { name });
-  expect(soundOf(named("MicrophoneDenied"))).toContain("Allow it");
-  expect(soundOf(named("MicrophoneMissing"))).toContain("Plug one in");
+it("knows what to do about a microphone, and about an end", () => {
+  expect(soundOf(new MicrophoneDenied("denied", "x"))).toContain("Allow it");
+  expect(soundOf(new MicrophoneMissing("missing", "x"))).toContain("Plug one in");
   expect(soundOf(new Error("x"))).toContain("type meanwhile");
-  expect(endOf(named("HandshakeRefused"))).toContain("Sign in again");
+  expect(endOf(new HandshakeRefused(403))).toContain("Sign in again");
+  expect(inputOf(new SenderFull("x"))).toContain("Wait");
 });
 
 it("takes the names that the protocol takes", () => {

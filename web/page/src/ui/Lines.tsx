@@ -2,6 +2,7 @@
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import type { Talk } from "../talk.js";
 import type { Line } from "../transcript.js";
+import { gapOf } from "../words.js";
 
 /** Pixels from the end within which the view follows what comes. */
 const NEAR_END = 80;
@@ -72,7 +73,7 @@ function OneLine({ line }: { readonly line: Line }) {
     case "change":
       return (
         <li class={`change${line.planned ? "" : " broken"}`}>
-          <span>{line.planned ? "handed over" : "taken over"}, epoch {line.from} to {line.to}, {line.gap} ms</span>
+          <span>{line.planned ? "handed over" : "taken over"}, epoch {line.from} to {line.to}, {gapOf(line)}</span>
         </li>
       );
   }

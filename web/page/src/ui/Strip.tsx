@@ -1,6 +1,6 @@
 /** Who holds the session, and how it came there: what the page's frame is about. */
 import type { Talk } from "../talk.js";
-import { STATES } from "../words.js";
+import { STATES, gapOf } from "../words.js";
 
 /** Handoffs that fit into the line. */
 const SHOWN = 6;
@@ -31,7 +31,7 @@ export function Strip({ talk }: { readonly talk: Talk }) {
               key={handoff.to} class={`bar joined${handoff.planned ? "" : " broken"}`} data-gap={handoff.gap}
               title={handoff.planned ? "handed over by its holder" : "taken over: the holder said nothing more"}
             >
-              <span class="gap">{handoff.gap} ms</span><span class="number">{handoff.to}</span>
+              <span class="gap">{gapOf(handoff)}</span><span class="number">{handoff.to}</span>
             </li>
           ))}
         </ol>

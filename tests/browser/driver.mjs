@@ -1,0 +1,159 @@
+// A browser that is told what to do: a JSON command a line on stdin, a JSON answer a line on stdout.
+//
+//     {"id": 1, "page": "a", "do": "click", "with": {"role": "button", "name": "Talk"}}  ->  {"id": 1, "value": null}
+//
+// Options come as JSON in the first argument: the browser's path, its flags, and its folder.
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { createInterface } from "node:readline";
+
+const { web, executable, flags, profile } = JSON.parse(process.argv[2]);
+const require = createRequire(`${web}/package.json`);
+const { chromium } = require("playwright-core");
+
+/** Keeps what the page plays: whatever is connected to the loudspeaker is connected to a recorder, too. */
+function record() {
+  globalThis.__heard = { rate: 0, samples: [] };
+  const connect = AudioNode.prototype.connect;
+  const recorders = new WeakMap();
+  AudioNode.prototype.connect = function (target, ...more) {
+    if (target instanceof AudioDestinationNode && !(this instanceof ScriptProcessorNode)) {
+      const context = target.context;
+      let recorder = recorders.get(context);
+      if (!recorder) {
+        recorder = context.createScriptProcessor(4096, 1, 1);
+        recorder.onaudioprocess = ({ inputBuffer }) => {
+          globalThis.__heard.rate = context.sampleRate;
+          globalThis.__heard.samples.push(inputBuffer.getChannelData(0).slice());
+        };
+        connect.call(recorder, target);
+        recorders.set(context, recorder);
+      }
+      connect.call(this, recorder);
+    }
+    return connect.call(this, target, ...more);
+  };
+}
+
+/** The offline model's speech is a melody: what cleans up speech takes it for noise. Its ear wants round rates. */
+function plainSound() {
+  const open = MediaDevices.prototype.getUserMedia;
+  MediaDevices.prototype.getUserMedia = function (wanted) {
+    const plain = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
+    return open.call(this, wanted?.audio ? { ...wanted, audio: { ...wanted.audio, ...plain } } : wanted);
+  };
+  const Context = globalThis.AudioContext;
+  globalThis.AudioContext = class extends Context {
+    constructor(options) {
+      super({ ...options, sampleRate: 48_000, latencyHint: "playback" }); // a busy machine must not make holes
+    }
+  };
+}
+
+/** What was played since the last call: PCM16 as base64, and its rate. */
+function played() {
+  const { rate, samples } = globalThis.__heard;
+  globalThis.__heard.samples = [];
+  const pcm = new Int16Array(samples.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const piece of samples) for (const sample of piece) pcm[at++] = Math.max(-1, Math.min(1, sample)) * 32767;
+  const bytes = new Uint8Array(pcm.buffer);
+  let text = "";
+  for (let i = 0; i < bytes.length; i += 32768) text += String.fromCharCode(...bytes.subarray(i, i + 32768));
+  return { rate, pcm: btoa(text) };
+}
+
+const browser = await chromium.launch({ executablePath: executable, headless: true, args: flags, env: { ...process.env, HOME: profile } });
+const contexts = new Map();
+const pages = new Map();
+const problems = [];
+
+const element = (page, { role, name, selector }) =>
+  selector ? page.locator(selector) : page.getByRole(role, { name, exact: true });
+
+/** A page that is just being left, by a redirect, has nothing to say yet. */
+function leaving(error) {
+  if (!/context was destroyed|Cannot find context/.test(error.message)) throw error;
+}
+
+const actions = {
+  async open(_, { page: name, context: of, options = {}, permissions = [] }) {
+    let context = contexts.get(of);
+    if (!context) {
+      context = await browser.newContext(options);
+      await context.grantPermissions(permissions);
+      await context.addInitScript(record);
+      await context.addInitScript(plainSound);
+      contexts.set(of, context);
+    }
+    const page = await context.newPage();
+    page.setDefaultTimeout(90_000);
+    page.on("console", (message) => {
+      if (message.type() === "error") problems.push(`${name}: ${message.text()}`);
+    });
+    page.on("pageerror", (error) => problems.push(`${name}: ${error.stack ?? error}`));
+    pages.set(name, page);
+  },
+  goto: (page, { url }) => page.goto(url),
+  reload: (page) => page.reload(),
+  click: (page, what) => element(page, what).click({ timeout: what.timeout }),
+  fill: (page, { text, ...what }) => element(page, what).fill(text),
+  press: (page, { key, ...what }) => element(page, what).press(key),
+  key: (page, { key }) => page.keyboard.press(key),
+  choose: (page, { label, ...what }) => element(page, what).selectOption({ label }),
+  texts: (page, what) => element(page, what).allInnerTexts(),
+  async wait(page, { condition, argument, timeout }) {
+    // Evaluated from outside: waitForFunction compiles text within the page, which its policy forbids.
+    const call = `(${condition})(${JSON.stringify(argument ?? null)})`;
+    for (const end = Date.now() + timeout; ; await new Promise((resolve) => setTimeout(resolve, 50))) {
+      const value = await page.evaluate(call).catch(leaving);
+      if (value) return value;
+      if (Date.now() > end) throw new Error(`not so within ${timeout} ms; the page: ${await page.evaluate("document.body.innerText")}`);
+    }
+  },
+  evaluate: (page, { expression }) => page.evaluate(expression),
+  drop: (page, { file, type, selector }) =>
+    page.evaluate(
+      ([data, kind, target]) => {
+        const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
+        const transfer = new DataTransfer();
+        transfer.items.add(new File([bytes], "image", { type: kind }));
+        const at = document.querySelector(target);
+        for (const event of ["dragenter", "dragover", "drop"]) {
+          at.dispatchEvent(new DragEvent(event, { bubbles: true, cancelable: true, dataTransfer: transfer }));
+        }
+      },
+      [readFileSync(file).toString("base64"), type, selector],
+    ),
+  screenshot: (page, { path, options = {} }) => page.screenshot({ path, ...options }).then(() => null),
+  emulate: (page, { media, size }) =>
+    Promise.all([media && page.emulateMedia(media), size && page.setViewportSize(size)]).then(() => null),
+  network: (page, { offline }) => page.context().setOffline(offline),
+  permissions: async (page, { granted }) => {
+    await page.context().clearPermissions();
+    await page.context().grantPermissions(granted);
+  },
+  played: (page) => page.evaluate(played),
+  async accessibility(page) {
+    await page.evaluate(readFileSync(require.resolve("axe-core/axe.min.js"), "utf8"));
+    const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
+    return violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map(({ html }) => html.slice(0, 120)).join(" | ")}`);
+  },
+  problems: async () => problems.splice(0),
+  close: (page) => page.close(),
+};
+
+async function obey({ id, page, do: name, with: options = {} }) {
+  try {
+    const value = await actions[name](pages.get(page), { page, ...options });
+    return { id, value: value === undefined || typeof value?.url === "function" ? null : value };
+  } catch (error) {
+    return { id, error: String(error?.message ?? error) };
+  }
+}
+
+process.stdout.write(`${JSON.stringify({ version: browser.version() })}\n`);
+for await (const line of createInterface({ input: process.stdin })) {
+  process.stdout.write(`${JSON.stringify(await obey(JSON.parse(line)))}\n`);
+}
+await browser.close();
