@@ -77,7 +77,7 @@ describe("the player", () => {
     player.push(frame(2, 50));
     const heard = pull(player, 100);
     expect(heard.every((sample) => sample === 0.5)).toBe(true);
-    expect(player.place).toEqual({ epoch: 7, seq: 2, ms: 50 });
+    expect(player.heard()).toEqual({ epoch: 7, seq: 2, ms: 50 });
   });
 
   it("plays what is shorter than its lead after 120 ms", () => {
@@ -97,12 +97,24 @@ describe("the player", () => {
     expect(loudness(after.subarray((RATE * 30) / 1000))).toBe(0);
     player.push(frame(9, 100, 8));
     pull(player, 60);
-    expect(player.place?.epoch).toBe(8);
+    expect(player.heard()?.epoch).toBe(8);
+  });
+
+  it("counts as played only what has come to the ear", () => {
+    const player = new Player(RATE);
+    for (let seq = 1; seq <= 3; seq += 1) player.push(frame(seq));
+    pull(player, 150);
+    expect(player.heard(20)).toEqual({ epoch: 7, seq: 2, ms: 30 });
+    expect(player.heard(80)).toEqual({ epoch: 7, seq: 1, ms: 70 });
+    expect(player.heard(200)).toBeUndefined();
+    pull(player, 400); // it has run dry, 250 ms ago
+    expect(player.stop(180)).toEqual({ epoch: 7, seq: 3, ms: 100 });
+    expect(player.heard(5_000)).toEqual(player.heard(1_000));
   });
 
   it("has nothing to say before it has played", () => {
     const player = new Player(RATE);
-    expect(player.place).toBeUndefined();
+    expect(player.heard()).toBeUndefined();
     expect(player.stop()).toBeUndefined();
   });
 });

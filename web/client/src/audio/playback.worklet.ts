@@ -8,12 +8,15 @@ class Playback extends scope.AudioWorkletProcessor {
   private readonly player = new Player(scope.sampleRate);
   private level = 0;
   private since = 0;
+  /** Milliseconds from here to the ear. */
+  private latency = 0;
 
   constructor() {
     super();
-    this.port.onmessage = ({ data }: MessageEvent<{ piece?: Piece; stop?: number }>) => {
+    this.port.onmessage = ({ data }: MessageEvent<{ piece?: Piece; stop?: number; latency: number }>) => {
+      this.latency = data.latency;
       if (data.piece) this.player.push(data.piece);
-      if (data.stop !== undefined) this.port.postMessage({ stopped: data.stop, place: this.player.stop() });
+      if (data.stop !== undefined) this.port.postMessage({ stopped: data.stop, place: this.player.stop(data.latency) });
     };
   }
 
@@ -25,7 +28,7 @@ class Playback extends scope.AudioWorkletProcessor {
     this.level = Math.max(this.level, loudness(first));
     this.since += first.length;
     if (this.since >= scope.sampleRate / REPORTS_A_SECOND) {
-      this.port.postMessage({ level: this.level, place: this.player.place });
+      this.port.postMessage({ level: this.level, place: this.player.heard(this.latency) });
       this.level = 0;
       this.since = 0;
     }

@@ -31,6 +31,20 @@ const PATIENCE_MS = 120;
 /** Milliseconds in which sound that is stopped fades: without that it clicks. */
 const FADE_MS = 5;
 
+/** Milliseconds between this player and the loudspeaker that can be looked back on; wireless ones have up to half of it. */
+const LOOK_BACK_MS = 1_000;
+
+/** A stretch of one frame that was handed to the loudspeaker. */
+interface Stretch {
+  readonly epoch: number;
+  readonly seq: number;
+  /** Samples of the frame up to its end. */
+  readonly end: number;
+  readonly length: number;
+  /** The player's clock at its end. */
+  readonly at: number;
+}
+
 /** Plays frames one after the other: a queue of sound between the network and the loudspeaker. No I/O. */
 export class Player {
   private readonly queue: Waiting[] = [];
@@ -42,14 +56,24 @@ export class Player {
   private waited = 0;
   private fading: Float32Array = new Float32Array(0);
   private resampler: Resampler | undefined;
-  private last: Place | undefined;
+  /** Samples that were pulled so far, silence included. */
+  private clock = 0;
+  /** What was handed over lately, oldest first. */
+  private readonly trail: Stretch[] = [];
 
   /** `rate`: samples a second of the loudspeaker. */
   constructor(private readonly rate: number) {}
 
-  /** How far it has come; undefined if nothing was played yet. */
-  get place(): Place | undefined {
-    return this.last;
+  /**
+   * The place that is heard now, when sound takes `latency` milliseconds from here to the ear; undefined if nothing was
+   * heard yet.
+   */
+  heard(latency = 0): Place | undefined {
+    const now = this.clock - (Math.min(latency, LOOK_BACK_MS) * this.rate) / 1000;
+    const stretch = this.trail.findLast(({ at, length }) => at - length < now);
+    if (!stretch) return undefined;
+    const { epoch, seq, end, at } = stretch;
+    return { epoch, seq, ms: Math.round(((end - Math.max(0, at - now)) * 1000) / this.rate) };
   }
 
   /** Take a frame. */
@@ -62,8 +86,8 @@ export class Player {
     this.waiting += samples.length;
   }
 
-  /** Drop all that waits, and fall silent. Returns how far it has come. */
-  stop(): Place | undefined {
+  /** Drop all that waits, and fall silent. Returns the place that is heard now. */
+  stop(latency = 0): Place | undefined {
     const first = this.queue[0];
     const length = Math.round((this.rate * FADE_MS) / 1000);
     this.fading =
@@ -75,12 +99,14 @@ export class Player {
     this.waiting = 0;
     this.playing = false;
     this.resampler = undefined;
-    return this.last;
+    return this.heard(latency);
   }
 
   /** Fill a block with what is to be heard now. */
   pull(block: Float32Array): void {
     block.fill(0);
+    const began = this.clock;
+    this.clock += block.length;
     let filled = 0;
     if (this.fading.length) {
       const some = this.fading.subarray(0, block.length);
@@ -89,7 +115,7 @@ export class Player {
       filled = some.length;
     }
     if (!this.playing && !this.begins(block.length)) return;
-    while (filled < block.length && this.queue.length) filled += this.take(block, filled);
+    while (filled < block.length && this.queue.length) filled += this.take(block, filled, began);
     if (!this.queue.length) this.playing = false; // it has run dry: wait for a lead again
   }
 
@@ -101,13 +127,15 @@ export class Player {
     return enough;
   }
 
-  private take(block: Float32Array, filled: number): number {
+  private take(block: Float32Array, filled: number, began: number): number {
     const { epoch, seq, samples } = this.queue[0] as Waiting;
     const some = samples.subarray(this.offset, this.offset + block.length - filled);
     block.set(some, filled);
     this.offset += some.length;
     this.waiting -= some.length;
-    this.last = { epoch, seq, ms: Math.round((this.offset * 1000) / this.rate) };
+    this.trail.push({ epoch, seq, end: this.offset, length: some.length, at: began + filled + some.length });
+    const oldest = this.clock - (LOOK_BACK_MS * this.rate) / 1000;
+    while (this.trail.length > 1 && (this.trail[1] as Stretch).at < oldest) this.trail.shift();
     if (this.offset >= samples.length) {
       this.queue.shift();
       this.offset = 0;

@@ -101,11 +101,11 @@ export class Voice {
     const { signal } = this.stopping;
     conversation.on("audio", (frame) => {
       const { epoch = 0, seq = 0, rate } = frame;
-      this.playback?.port.postMessage({ piece: { epoch, seq, rate, pcm: samplesOf(frame.audio) } });
+      this.playback?.port.postMessage({ piece: { epoch, seq, rate, pcm: samplesOf(frame.audio) }, latency: this.latency });
     }, { signal });
     conversation.on("bargeIn", () => {
       this.stops += 1;
-      this.playback?.port.postMessage({ stop: this.stops });
+      this.playback?.port.postMessage({ stop: this.stops, latency: this.latency });
     }, { signal });
     conversation.on("ready", () => {
       this.tuneCapture();
@@ -224,6 +224,11 @@ export class Voice {
     } catch {
       // The conversation has ended: its `end` says why.
     }
+  }
+
+  /** Milliseconds from the worklet to the ear, as far as the browser knows: much with wireless loudspeakers. */
+  private get latency(): number {
+    return ((this.context.baseLatency || 0) + (this.context.outputLatency || 0)) * 1000;
   }
 
   private hear(data: { level?: number; place?: Place; stopped?: number }): void {
