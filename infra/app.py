@@ -11,6 +11,7 @@ from typing import cast
 from aws_cdk import App, CfnElement, Environment, IPolicyValidationPlugin, Validations
 
 from infra import acknowledged, node
+from infra.agent import AgentError, check_agent
 from infra.checks import ConfigurationError
 from infra.config import Config, from_context
 from infra.dependencies import LayerBuildError, ThirdParty, build_all
@@ -60,8 +61,9 @@ def main(*rules: Callable[[App], IPolicyValidationPlugin]) -> None:
     Validations.of(app).add_plugins(*(pack(app) for pack in rules))
     try:
         config = from_context(app.node.get_all_context())
+        check_agent(config)
         compose(app, config, build_all(config))
-    except (ConfigurationError, LayerBuildError) as error:
+    except (AgentError, ConfigurationError, LayerBuildError) as error:
         sys.exit(f"segue: {error}")
     app.synth()
 
