@@ -101,6 +101,11 @@ class Config(Network, Access, Workers, Model, Conversations, Deployment):
         return self.workers != "voice"
 
     @property
+    def hidden_tool_errors(self) -> str | None:
+        """SEGUE_TOOL_ERRORS; None: the default, which need not be said."""
+        return self.tool_errors if self.tool_errors == "hidden" else None
+
+    @property
     def offline(self) -> bool:
         """True if the offline model stands in for a provider."""
         return self.provider in {"offline", "rehearsal"}

@@ -66,7 +66,11 @@ class Conversations(Settings):
 
 
 class Model(Settings):
-    """The model that answers."""
+    """The model that answers, and what it is told."""
+
+    tool_errors: Literal["shown", "hidden"] = "shown"
+    """The result that the model gets of a tool that raised. `shown`: the error's text, so that it can correct its
+    input or say what is wrong. `hidden`: one sentence without it. The log has both text and traceback."""
 
     provider: Literal["nova-sonic", "openai-realtime", "openai-live", "gemini-live", "offline", "rehearsal"] = (
         "nova-sonic"

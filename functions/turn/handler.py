@@ -23,6 +23,7 @@ from segue.environment import read_environment
 from segue.wire.frames import FrameError
 from segue.wire.trace import trace_id
 from shared import metrics
+from shared.agent_code import AgentFailed
 from shared.connections import ConnectionsTable
 from shared.metrics import FunctionCount, FunctionTime
 from turn.environment import TurnEnvironment
@@ -122,6 +123,12 @@ async def taken(turns: Turns, message: Message, seconds_left: Callable[[], float
     except OutOfTime:
         logger.info("out of time, goes on in another invocation", session=delivery.session_key, tries=tries)
         pause = 0
+    except AgentFailed:  # the log has it already; another deployment may have a better one
+        logger.info("the turn waits for an agent", session=delivery.session_key, tries=tries)
+        metrics.count(FunctionCount.TURN_FAILURES)
+        turns.apologise(delivery, "agent_failed")
+        await message.give_back(min(2**tries, LONGEST_PAUSE_SECONDS))
+        return False
     except Exception as error:  # whatever it is, the message must come again, and soon
         logger.exception("turn failed", session=delivery.session_key, tries=tries)
         metrics.count(FunctionCount.TURN_FAILURES)

@@ -18,6 +18,7 @@ from segue import SegueError, SessionFenced
 from segue.bounded import BoundedDict
 from segue.strands.manager import GuardedSessionManager
 from shared import metrics
+from shared.agent_code import build
 from shared.metrics import FunctionCount, FunctionTime
 from turn.history import shown_to_text_model
 
@@ -89,7 +90,7 @@ class TurnSessions:
         Raises:
             SessionHeld: Another holder has it and lives.
             SegueError: It cannot be read now, or at all.
-            Exception: The agent could not be built. The session was released again.
+            AgentFailed: The user's code could not build the agent. The session was released again.
         """
         session = self._kept.pop(session_key, None)
         if session is not None:
@@ -136,7 +137,7 @@ class TurnSessions:
         manager.on_commit(_committed)
         await manager.open()
         try:
-            session = TextSession(manager, self._new_agent(manager))
+            session = TextSession(manager, build(self._new_agent, manager, logger))
             session.listen()
         except BaseException:
             await manager.close()

@@ -23,11 +23,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aws_lambda_powertools import Logger
 
-from segue import SegueError
 from segue.history.approvals import latest_of
 from segue.lease.item import Known
 from segue.wire.delivery import Delivery
 from segue.wire.frames import AnswerInput, Hello, HistoryRequest, ImageInput, TextInput
+from shared.agent_code import comes_of_storage
 from shared.messages import text_of
 from turn.history import is_owed, last_said
 from turn.pause import ApprovalPause, Step
@@ -285,11 +285,3 @@ class Turn:
     @property
     def _known(self) -> Known:
         return self._manager.inputs.get(self._client_id, Known())
-
-
-def comes_of_storage(error: BaseException) -> bool:
-    """Return true if the session caused a failure: Strands wraps what a hook raises."""
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, SegueError):
-        cause = cause.__cause__ or cause.__context__
-    return cause is not None

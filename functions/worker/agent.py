@@ -38,10 +38,13 @@ DEFAULT_TEXT_MODEL_ID = "amazon.nova-lite-v1:0"
 
 # Tools are plain functions with the tool decorator: the docstring tells the model what they do and when to use them.
 # With context=True they are given the agent; what they put into agent.state is saved with the conversation.
+# If a tool raises, the log has the traceback, and the model gets the error's text, which it may say to the user. Keep
+# secrets out of it, or let the setting tool_errors=hidden keep the text from the model. More packages: make add
+# PACKAGE=httpx. A tool that waits long has to be async and await, or a plain def: those run in a thread of their own.
 
 
 @tool(context=True)
-def remember(note: str, tool_context: ToolContext) -> str:  # noqa: D417 - the docstring is for the model
+def remember(note: str, tool_context: ToolContext) -> str:
     """Write something down for later in this conversation.
 
     Args:

@@ -32,6 +32,7 @@ from worker.hosting.successors import Successors
 from worker.providers.access import check_access
 from worker.server import Listener, Status
 from worker.settings import Environment, EnvironmentProblem, advertised_host, deployment, task_arn
+from worker.telemetry.loop_watch import watched_loop
 from worker.telemetry.metrics import Reporter, metrics
 
 if TYPE_CHECKING:
@@ -147,7 +148,8 @@ class Service:
             if await reach_storage(
                 environment.bucket, environment.lock_table, environment.worker_id, self.stop, self._lease
             ):
-                await self._serve(host, queue, claims, registry)
+                with watched_loop():
+                    await self._serve(host, queue, claims, registry)
         finally:
             await listener.close()
         logger.info("worker ended", worker=environment.worker_id, left=len(host.sessions))

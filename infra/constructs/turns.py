@@ -145,6 +145,8 @@ class Turns(Construct):
             "SEGUE_APPROVAL_SECONDS": str(config.approval_seconds),
             "SEGUE_PROVIDER": config.provider,
         }
+        if config.hidden_tool_errors:
+            environment["SEGUE_TOOL_ERRORS"] = config.hidden_tool_errors
         return environment if config.offline else environment | {"SEGUE_TEXT_MODEL_ID": self._model_id}
 
     def _grant(self, function: lambda_.Function) -> None:

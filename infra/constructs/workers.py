@@ -247,6 +247,7 @@ class Workers(Construct):
             "SEGUE_INPUT_RATE": config.client_input_rate,
             "SEGUE_OUTPUT_RATE": config.client_output_rate,
             "SEGUE_PROVIDER_OPTIONS": config.provider_options,
+            "SEGUE_TOOL_ERRORS": config.hidden_tool_errors,
         }
         return {name: str(value) for name, value in chosen.items() if value}
 

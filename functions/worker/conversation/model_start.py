@@ -27,6 +27,7 @@ from strands.bidi import BidiAgent
 from strands.bidi.types import BidiMessage
 from strands.types.content import TextBlock
 
+from shared.agent_code import build
 from shared.approvals import BY_VOICE
 from shared.log import logger
 from shared.messages import unanswered
@@ -56,11 +57,12 @@ class ModelStart:
         """Build the agent of a session that was read.
 
         Raises:
-            Exception: Whatever the user's ``build_agent`` raises.
+            AgentFailed: The user's ``build_agent`` raised, or returned no agent.
+            Exception: What the session raised while it was restored.
         """
         manager.deny_approvals(BY_VOICE)
         # In a thread: a long history, a model's client or a user's own code must not hold up the other sessions.
-        return cls(await asyncio.to_thread(new_agent, manager))
+        return cls(await asyncio.to_thread(build, new_agent, manager, logger))
 
     async def start(self) -> None:
         """Start the agent, unless that was done.

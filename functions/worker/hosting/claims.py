@@ -21,6 +21,7 @@ import msgspec
 from segue import SessionHeld, StorageUnavailable
 from segue.storage.answers import AWS_ERRORS, reason_of
 from segue.wire.claims import Claim, ClaimError, decode_claim
+from shared.agent_code import AgentFailed
 from shared.background import BackgroundTasks, first_of
 from shared.log import logger
 from worker.aws.claims_queue import QueuedClaim
@@ -153,6 +154,9 @@ class ClaimTaker:
             return True
         except StorageUnavailable:
             logger.warning("session could not be opened, storage does not answer", session=claim.session_key)
+            return False
+        except AgentFailed:
+            logger.warning("session could not be opened without an agent", session=claim.session_key)
             return False
         except Exception:  # noqa: BLE001 - whatever the user's agent raises concerns this session only
             logger.exception("session could not be opened", session=claim.session_key)

@@ -8,12 +8,15 @@ On each of them a failure releases what was acquired.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
 from strands.bidi import BidiAgent
 
 from segue.wire.claims import Claim
+from segue.wire.frames import encode_frame, error_frame
+from shared.agent_code import AgentFailed
 from worker.conversation.model_start import ModelStart
 from worker.conversation.outbox import ConnectionPoster
 from worker.conversation.parts import ConversationParts
@@ -67,12 +70,16 @@ class Opener:
 
         Raises:
             SegueError: It could not be acquired or read.
-            Exception: Its agent could not be built. The session was released again.
+            AgentFailed: The user's code could not build its agent. The session was released, its clients were told.
         """
         manager = self._manager(claim)
         await manager.open()
         try:
             model_start = await ModelStart.build(manager, self._new_agent)
+        except AgentFailed:
+            await manager.close()
+            await self._apologise(claim)
+            raise
         except BaseException:
             await manager.close()
             raise
@@ -84,6 +91,12 @@ class Opener:
         except BaseException:
             await manager.close()
             raise
+
+    async def _apologise(self, claim: Claim) -> None:
+        """Tell the clients of a session that has no agent. Its claim comes again: a new deployment may have one."""
+        metrics.error("agent_failed")
+        message = encode_frame(error_frame("agent_failed")).encode()
+        await asyncio.gather(*(self._connections.post(client.connection_id, message) for client in claim.clients))
 
     def _manager(self, claim: Claim) -> Manager:
         manager = self._new_manager(claim)

@@ -1,7 +1,8 @@
 """Observability of a worker.
 
-    metrics   counts and measures for CloudWatch
-    tracing   one trace from a client's frame to the model and back (OpenTelemetry)
+    metrics      counts and measures for CloudWatch
+    loop_watch   code that blocks the event loop, named and counted
+    tracing      one trace from a client's frame to the model and back (OpenTelemetry)
 
-Neither imports the other.
+Of these only ``loop_watch`` imports another, ``metrics``.
 """

@@ -26,6 +26,7 @@ anything to tell. Counting is one addition on the event loop; only the line of e
     FirstAudioLatency  Milliseconds   from a text, or a user's transcript, to the first audio of the answer
     Unanswered         Count          texts found without an answer after a restore, and given to the model again
     DrainOverruns      Count          sessions that were not passed on before the drain's time was up
+    LoopBlocked        Count          times that code held the event loop for more than half a second; the log has where
     Errors             Count          errors shown to clients; ``Errors.<code>`` for each kind
     Model…             Count          what became of model connections, see ``Model`` and docs/providers.md
 
@@ -68,6 +69,7 @@ class Count(StrEnum):
     UNANSWERED = "Unanswered"
     DRAIN_OVERRUNS = "DrainOverruns"
     ERRORS = "Errors"
+    LOOP_BLOCKED = "LoopBlocked"
 
 
 class Model(StrEnum):

@@ -93,8 +93,9 @@ def _cut_off(config: Config, watched: Watched) -> list[Graph]:
         ("Functions: errors", [each.metric_errors(period=MINUTE) for each in functions.values()]),
     ]
     if watched.workers:
-        cut = ("DrainOverruns", "LeaseLosses", "DroppedAudio", "ModelRestarts", "Unanswered", "Resends")
-        codes = ("model_throttled", "model_unavailable", "model_failed", "model_access", "content_refused", "internal")
+        cut = ("DrainOverruns", "LeaseLosses", "DroppedAudio", "ModelRestarts", "Unanswered", "Resends", "LoopBlocked")
+        model = ("model_throttled", "model_unavailable", "model_failed", "model_access", "content_refused")
+        codes = (*model, "agent_failed", "internal")
         gaps = [said(config, "HandoffGap", statistic) for statistic in ("p50", "p95", "Maximum")]
         passed = ("Handoffs", "HandoffsPrepared", "Takeovers")
         errors = [said(config, name) for name in ("Errors", *(f"Errors.{code}" for code in codes))]

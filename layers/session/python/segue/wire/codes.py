@@ -30,6 +30,7 @@ MESSAGES: Final[dict[str, str]] = {
     "too_many_sessions": "too many sessions are open: end one, or try again later",
     # the other end
     "no_worker": "no worker has taken the session yet: try again",
+    "agent_failed": "the agent of this conversation could not be built: it is tried again",
     "model_throttled": "the model is asked too often: try again in a moment",
     "model_unavailable": "the model does not answer now: try again",
     "model_failed": "the model has failed: try again",
@@ -48,6 +49,7 @@ RETRYABLE_CODES: Final = frozenset(
         "busy",
         "too_many_sessions",
         "no_worker",
+        "agent_failed",
         "model_throttled",
         "model_unavailable",
         "model_failed",

@@ -1,0 +1,140 @@
+"""A watch over the event loop: code that blocks it, a user's tool above all, is named while it does so.
+
+    loop      ─ turn ─ turn ─ turn ───────────── blocked ──────────────────── turn ─▶ counted, and how long it was
+    thread      look   look   look   look   look: no turn for 0.5 s ─▶ the stack of the loop's thread, once
+
+A loop that waits for the system is not blocked, whatever time it takes: it has not been given a core. The same is true
+if the thread itself comes late.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import selectors
+import sys
+import sysconfig
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from typing import Final, Protocol
+
+from shared.log import logger
+from worker.telemetry.metrics import Count, metrics
+
+BLOCKED_SECONDS: Final = 0.5
+"""A loop that stood still for longer is told of: callers hear it, since 20 ms of sound are due every 20 ms."""
+
+LOOK_SECONDS: Final = 0.1
+STACK_FRAMES: Final = 12
+"""Innermost frames that the log has."""
+
+_LIBRARIES: Final = tuple(
+    path for name in ("stdlib", "purelib", "platlib") if (path := sysconfig.get_paths().get(name)) is not None
+)
+
+
+class BlockLog(Protocol):
+    """A logger."""
+
+    def error(self, message: str, **keys: object) -> None:
+        """Write a line."""
+
+    def warning(self, message: str, **keys: object) -> None:
+        """Write a line."""
+
+
+class LoopWatch:
+    """Watches the loop that it is started on, from a thread."""
+
+    def __init__(
+        self,
+        log: BlockLog,
+        *,
+        blocked_seconds: float = BLOCKED_SECONDS,
+        look_seconds: float = LOOK_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Watch nothing yet.
+
+        Args:
+            log: Where blocks are written.
+            blocked_seconds: Seconds without a turn that are a block.
+            look_seconds: Seconds between two looks, and between two turns of an idle loop.
+            clock: Seconds.
+        """
+        self._log = log
+        self._blocked_seconds = blocked_seconds
+        self._look_seconds = look_seconds
+        self._clock = clock
+        self._turned = clock()
+        self._told = False
+        self._stopped = threading.Event()
+        self._loop_thread = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """Watch the running loop."""
+        self._loop_thread = threading.get_ident()
+        self._turn()
+        threading.Thread(target=self._look, name="loop watch", daemon=True).start()
+
+    def stop(self) -> None:
+        """Watch no more."""
+        self._stopped.set()
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _turn(self) -> None:
+        now = self._clock()
+        if self._told:
+            self._told = False
+            metrics.count(Count.LOOP_BLOCKED)
+            self._log.warning("the event loop turns again", blocked_ms=round((now - self._turned) * 1000))
+        self._turned = now
+        self._timer = asyncio.get_running_loop().call_later(self._look_seconds, self._turn)
+
+    def _look(self) -> None:
+        before = self._clock()
+        while not self._stopped.wait(self._look_seconds):
+            now = self._clock()
+            late, before = now - before > self._blocked_seconds / 2, now
+            if not late and not self._told and now - self._turned > self._blocked_seconds:
+                self._tell()
+
+    def _tell(self) -> None:
+        frame = sys._current_frames().get(self._loop_thread)  # noqa: SLF001 - the one way to another thread's stack
+        stack = traceback.extract_stack(frame)
+        if not stack or stack[-1].filename == selectors.__file__:
+            return  # it waits for the system, and was not given a core
+        self._told = True
+        place = culprit(stack)
+        self._log.error(
+            "the event loop is blocked",
+            at=f"{place.filename}:{place.lineno}",
+            code=place.line or "",
+            action="await what takes long, or make the tool a plain def: Strands runs those in a thread",
+            stack=[f"{each.filename}:{each.lineno} {each.name}" for each in stack[-STACK_FRAMES:]],
+        )
+
+
+@contextlib.contextmanager
+def watched_loop() -> Iterator[None]:
+    """Watch the running loop while the block lasts; not where a debugger stops it on purpose (SEGUE_DEBUG)."""
+    if os.environ.get("SEGUE_DEBUG"):
+        yield
+        return
+    watch = LoopWatch(logger)
+    watch.start()
+    try:
+        yield
+    finally:
+        watch.stop()
+
+
+def culprit(stack: traceback.StackSummary) -> traceback.FrameSummary:
+    """Return the innermost frame that is neither Python's own nor a package's: the line that blocks."""
+    own = [frame for frame in stack if not frame.filename.startswith((*_LIBRARIES, "<"))]
+    return own[-1] if own else stack[-1]
