@@ -1,7 +1,7 @@
 # `make help` says what there is. Everything runs from this folder and writes only into it.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup local redeploy demo preflight smoke web quick test test-web coverage matrix model lint format lock audit clean
+.PHONY: help setup local redeploy demo preflight smoke web quick test test-web coverage matrix model lint format lock audit clean check add
 
 # Which Python makes the environments; empty: looked for (local/setup.sh).
 PYTHON ?=
@@ -14,6 +14,13 @@ PYTEST = .venv/bin/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
 unexport PYTHONDONTWRITEBYTECODE
 # Model provider of `make local` (a real one, see docs/providers.md) and `make demo` (its fake); empty: the offline model.
 PROVIDER ?=
+# Of `make local`: WATCH=1 deploys at each save; WORKERS=1 is how many workers it keeps up; DEBUG=1 runs one in which
+# breakpoint() and debugpy work.
+WATCH ?=
+DEBUG ?=
+WORKERS ?=
+# Of `make add`.
+PACKAGE ?=
 # Settings of `make preflight`, as for `npx cdk deploy`: SETTINGS='-c stage=prod -c worker_count=4'.
 SETTINGS ?=
 # Of `make smoke`: the deployment's address, a token (else SEGUE_TOKEN), and options such as SMOKE='--stack Segue-dev --long'.
@@ -38,10 +45,18 @@ setup: $(NODE_STAMP) $(PAGE_STAMP) $(VENV_STAMP) $(EMULATOR_STAMP) ## set up eve
 	@:
 
 local: setup ## deploy to a local AWS, start workers, open a conversation (Ctrl-C stops everything)
-	@.venv/bin/python -m local up --chat $(if $(PROVIDER),--provider $(PROVIDER))
+	@.venv/bin/python -m local up --chat $(if $(PROVIDER),--provider $(PROVIDER)) $(if $(WORKERS),--workers $(WORKERS)) \
+	  $(if $(WATCH),--watch) $(if $(DEBUG),--debug)
 
-redeploy: setup ## deploy again and replace the workers of a running `make local`
+redeploy: setup ## deploy what has changed and replace the workers of a running `make local`
 	@.venv/bin/python -m local redeploy
+
+check: setup ## import functions/worker/agent.py and build its agents; each mistake with file and line
+	@.venv/bin/python -m local check
+
+add: setup ## add a package for your agent: make add PACKAGE=httpx (image, text function, local environment)
+	@.venv/bin/python -m local add '$(PACKAGE)'
+	@$(MAKE) --no-print-directory setup
 
 demo: setup ## one call through three redeployments, a killed worker and a stopped one; every frame is accounted for
 	@.venv/bin/python -m local demo $(if $(PROVIDER),--provider $(PROVIDER))

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from local.developing.commands import COMMANDS
 from local.errors import LocalError, NotRunningError
 from local.progress import renderer
 from local.settings import DEFAULT_STOP_TIMEOUT_SECONDS, Settings
@@ -73,6 +74,8 @@ def main(ctx: click.Context, home: Path) -> None:
               help="Worker processes to keep up.")  # fmt: skip
 @click.option("--stop-timeout", type=click.FloatRange(min=0), default=DEFAULT_STOP_TIMEOUT_SECONDS, show_default=True,
               help="Seconds a worker has between SIGTERM and SIGKILL.")  # fmt: skip
+@click.option("--debug", is_flag=True, help="One worker, in which breakpoint() and debugpy work and leases wait.")
+@click.option("--watch", is_flag=True, help="Deploy what has changed at each save of a source file.")
 @click.option("--verbose", is_flag=True, help="Show what the CDK prints.")
 @click.option(
     "--provider", envvar="SEGUE_PROVIDER", help="Talk to this model provider, with keys from the environment."
@@ -82,7 +85,9 @@ def main(ctx: click.Context, home: Path) -> None:
 @session_option
 @json_option
 @click.pass_obj
-def up(settings: Settings, /, *, chat: bool, detach: bool, session: str, as_json: bool, **options: Any) -> None:
+def up(
+    settings: Settings, /, *, chat: bool, detach: bool, watch: bool, session: str, as_json: bool, **options: Any
+) -> None:
     """Start the emulator, deploy to it, start the workers; stop everything on Ctrl-C.
 
     State is kept over a clean stop: sessions are there again at the next start.
@@ -92,7 +97,7 @@ def up(settings: Settings, /, *, chat: bool, detach: bool, session: str, as_json
     from local.stack import up as foreground
 
     chosen = {name: options.pop(name) for name in ("provider", "model_id", "voice")}
-    settings = replace(settings, **options)
+    settings = replace(settings, **{**options, **({"workers": 1} if options["debug"] else {})})
     if chosen["provider"] is not None:
         from local.stack import provider  # imports boto3
 
@@ -100,7 +105,7 @@ def up(settings: Settings, /, *, chat: bool, detach: bool, session: str, as_json
     if detach:
         foreground.detach(settings, as_json=as_json)
     else:
-        sys.exit(run(foreground.serve(settings, session=session if chat else None, as_json=as_json)))
+        sys.exit(run(foreground.serve(settings, session=session if chat else None, as_json=as_json, watch=watch)))
 
 
 @main.command()
@@ -163,17 +168,19 @@ def _given_token() -> Callable[[], str]:
 
 
 @main.command()
+@click.option("--all", "everything", is_flag=True, help="Synthesize and deploy both stacks, whatever has changed.")
 @json_option
 @click.pass_obj
-def redeploy(settings: Settings, /, *, as_json: bool) -> None:
-    """Deploy the sources as they are now and replace the workers; conversations go on.
+def redeploy(settings: Settings, /, *, everything: bool, as_json: bool) -> None:
+    """Deploy what has changed in the sources and replace the workers; conversations go on.
 
-    New workers are up and healthy first, then the old ones get SIGTERM, and SIGKILL when their stop timeout is over.
+    If only the agent, workers or the text function have changed, nothing is synthesized. New workers are up
+    and healthy first, then the old ones get SIGTERM, and SIGKILL when their stop timeout is over.
     """
     show = renderer(as_json=as_json)
 
     async def work() -> None:
-        async for event in Client(run_file.require(settings)).redeploy():
+        async for event in Client(run_file.require(settings)).redeploy(everything=everything):
             show(event)
 
     try:
@@ -270,3 +277,7 @@ def token(settings: Settings, /, subject: str, expires: int) -> None:
 def link(settings: Settings, /, *, subject: str, expires: int) -> None:
     """Print a link to the page of a running stack. It signs in once: for the next browser, print another."""
     click.echo(run(Client(run_file.require(settings)).link(subject, expires)))
+
+
+for command in COMMANDS:
+    main.add_command(command)

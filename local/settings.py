@@ -28,6 +28,7 @@ class Settings:
         origins: Origins of other web pages that may use the page's address, such as a development server's.
         workers: How many worker processes the service keeps up; 0 for a developer who starts their own.
         stop_timeout: Seconds between SIGTERM and SIGKILL of a worker.
+        debug: Run workers where `breakpoint()` and debugpy work, with leases that wait for a person.
         verbose: Show what the tools print, not only where they fail.
         python: Interpreter that runs workers and the CDK app.
         root: Root of the checkout.
@@ -40,6 +41,7 @@ class Settings:
     origins: tuple[str, ...] = ()
     workers: int = 2
     stop_timeout: float = DEFAULT_STOP_TIMEOUT_SECONDS
+    debug: bool = False
     verbose: bool = False
     python: Path = ROOT / ".venv" / "bin" / "python"
     root: Path = field(default=ROOT)

@@ -70,14 +70,26 @@ class Toolkit:
             msg = "the CDK command line is not installed: run `make setup`."
             raise LocalError(msg)
 
-    async def deploy(self, endpoint: str, version: str, workers: int, keys_url: str) -> dict[str, str]:
-        """Synthesize once, if a source has changed; bootstrap an emulator once; deploy all stacks.
+    async def synthesize(self, endpoint: str, version: str, workers: int, keys_url: str) -> None:
+        """Write the templates and assets of all stacks; synthesize them, if a source has changed.
 
         Args:
             endpoint: URL of the emulator.
             version: Of this deployment.
             workers: How many workers the service asks for.
             keys_url: Where the issuer of tokens publishes its keys.
+
+        Raises:
+            LocalError: It failed; the message ends with the end of its output.
+        """
+        with self._progress.step("synthesizing the stacks"):
+            await self._write_assembly(endpoint, workers, {VERSION_PLACE: version, KEYS_PLACE: keys_url})
+
+    async def deploy(self, endpoint: str) -> dict[str, str]:
+        """Deploy all stacks as they were synthesized; bootstrap an emulator once.
+
+        Args:
+            endpoint: URL of the emulator.
 
         Returns:
             The outputs of all stacks, by output name.
@@ -86,8 +98,6 @@ class Toolkit:
             LocalError: A cdk command failed; the message ends with the end of its output.
         """
         assembly = self._settings.assembly
-        with self._progress.step("synthesizing the stacks"):
-            await self._write_assembly(endpoint, workers, {VERSION_PLACE: version, KEYS_PLACE: keys_url})
         if endpoint not in self._bootstrapped:
             with self._progress.step("bootstrapping the local account"):
                 await self._cdk("bootstrap", ["--app", str(assembly), f"aws://{ACCOUNT}/{REGION}"], endpoint)

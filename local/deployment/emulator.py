@@ -11,6 +11,7 @@ from pathlib import Path
 import aiohttp
 
 from local.errors import LocalError
+from local.patience import patient
 from local.processes.children import (
     AWS_ENVIRONMENT,
     LAYER_EMULATOR,
@@ -166,10 +167,11 @@ class Emulator:
             grace=STOP_SECONDS,
         )
         try:
-            async with asyncio.timeout(START_SECONDS):
+            limit = patient(START_SECONDS)
+            async with asyncio.timeout(limit):
                 await self._until_ready()
         except TimeoutError as error:
-            msg = f"the emulator did not answer on {self.url} within {START_SECONDS:.0f} s; its output: {self.log}"
+            msg = f"the emulator did not answer on {self.url} within {limit:.0f} s; its output: {self.log}"
             raise LocalError(msg) from error
 
     async def _until_ready(self) -> None:

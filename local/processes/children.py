@@ -188,6 +188,7 @@ class Guard:
         log: Path,
         layer: int,
         grace: float,
+        on_terminal: bool = False,
     ) -> Child:
         """Start a child in a session and process group of its own, with its output in a file.
 
@@ -198,6 +199,7 @@ class Guard:
             log: File its output is appended to.
             layer: When the guard would end it (`LAYER_…`).
             grace: Seconds the guard would give it between SIGTERM and SIGKILL.
+            on_terminal: Leave it in this process's session, so that it may take the terminal for a while.
 
         Raises:
             LocalError: The program cannot be started.
@@ -212,7 +214,8 @@ class Guard:
                     stderr=asyncio.subprocess.STDOUT,
                     cwd=ROOT,
                     env=dict(environment),
-                    start_new_session=True,
+                    start_new_session=not on_terminal,
+                    process_group=0 if on_terminal else None,
                 )
             except OSError as error:
                 msg = f"{name} cannot be started ({error}); run `make setup`."

@@ -2,7 +2,8 @@
 
     GET  /status     -> facts
     GET  /holder/ID  -> {"worker": id or null}, who holds a session
-    POST /redeploy   -> a JSON event a line while it goes on; the last is {"state": "finished"} or {"state": "error", …}
+    POST /redeploy?everything=0|1
+                     -> a JSON event a line while it goes on; the last is {"state": "finished"} or {"state": "error", …}
     POST /kill       {"worker": id or null, "signal": "SIGKILL"} -> {"worker": id}
     POST /link       {"subject": whom it signs in, "seconds": how long its tokens are good} -> {"link": for a browser}
     POST /down       -> 202; the process is gone when its `run.json` is
@@ -45,8 +46,8 @@ class Controlled(Protocol):
     async def holder(self, session: str) -> str | None:
         """Return the worker that holds a session."""
 
-    async def redeploy(self) -> None:
-        """Deploy again and replace the workers."""
+    async def redeploy(self, *, everything: bool = True) -> None:
+        """Deploy again, everything or what has changed, and replace the workers."""
 
     def kill(self, worker_id: str | None, number: signal.Signals = signal.SIGKILL) -> str:
         """Send a signal to a worker, and return its name."""
@@ -147,11 +148,12 @@ class Server:
         return web.json_response({}, status=202)
 
     async def _answer_redeploy(self, request: web.Request) -> web.StreamResponse:
+        everything = request.query.get("everything", "1") != "0"
         events: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
         answer = web.StreamResponse(headers={"content-type": "application/x-ndjson"})
         await answer.prepare(request)
         with self._stack.progress.listening(lambda event: events.put_nowait(event.as_dict())):
-            redeploy = asyncio.create_task(self._stack.redeploy())
+            redeploy = asyncio.create_task(self._stack.redeploy(everything=everything))
             self._redeploys.add(redeploy)
             redeploy.add_done_callback(lambda _: events.put_nowait(None))
             redeploy.add_done_callback(self._redeploys.discard)
@@ -208,13 +210,16 @@ class Client:
         """Ask the stack to stop."""
         await self._ask("POST", "/down")
 
-    async def redeploy(self) -> AsyncIterator[Event]:
+    async def redeploy(self, *, everything: bool = True) -> AsyncIterator[Event]:
         """Deploy again and yield what happens.
+
+        Args:
+            everything: False: only what has changed since the last deployment.
 
         Raises:
             LocalError: It failed; the workers that were there go on.
         """
-        async with self._request("POST", "/redeploy", None, seconds=None) as answer:
+        async with self._request("POST", f"/redeploy?everything={int(everything)}", None, seconds=None) as answer:
             await _raise_for_error(answer)
             async for line in answer.content:
                 event = json.loads(line)

@@ -5,13 +5,17 @@ import contextlib
 import fcntl
 import os
 import signal
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import IO, Any, Self
 
+from local.deployment import sources, text_function
 from local.deployment.cdk import Toolkit
 from local.deployment.emulator import Emulator
 from local.deployment.issuer import SUBJECT, TOKEN_SECONDS, Issuer, principal
 from local.deployment.outputs import Deployment, read, session_holder
+from local.deployment.sources import Change, Sources
+from local.developing.check import check
 from local.errors import AlreadyRunningError, LocalError
 from local.page.server import PageServer
 from local.processes.children import Guard, kept_port, prune_logs
@@ -54,6 +58,9 @@ class Stack:
         self._control = control.Server(self)
         self._page = PageServer(self.issuer, lambda: self.deployment.websocket_url, origins=settings.origins)
         self._deployment: Deployment | None = None
+        self._deployed: Sources = {}
+        self._checked: Sources = {}
+        self._text_code, self._replaced_code = b"", False
         self._deploying = asyncio.Lock()
         self._lock: IO[str] | None = None
         self._watch: asyncio.Task[None] | None = None
@@ -92,20 +99,32 @@ class Stack:
         """Let the stop that is under way not wait for workers any more."""
         self._supervisor.kill_all()
 
-    async def redeploy(self) -> None:
+    async def redeploy(self, *, everything: bool = True) -> None:
         """Deploy what the sources say now, and replace all workers.
 
+        Args:
+            everything: Synthesize and deploy both stacks, also if only workers and the text function have changed.
+
         Raises:
-            LocalError: A redeploy is under way, the deployment failed, or the new workers did not come up. In all of
-                these cases the workers there are go on.
+            LocalError: A redeploy is under way, agent.py has mistakes, the deployment failed, or the new workers did
+                not come up. In all of these cases the workers there are go on.
         """
         if self._deploying.locked():
             msg = "a deployment is under way already."
             raise LocalError(msg)
         async with self._deploying:
-            new = await self._deploy()
-            await self._supervisor.replace(new)
-            self._deployment = new
+            now = await asyncio.to_thread(sources.read, self.settings.root)
+            if everything or sources.change(self._deployed, now) is Change.EVERYTHING:
+                new = await self._deploy(now)
+                await self._supervisor.replace(new)
+            else:
+                new = await self._replace_agents(now)
+            self._deployment, self._deployed = new, now
+
+    async def change(self) -> Change:
+        """Return the part of the deployment that is not what the sources say now."""
+        now = await asyncio.to_thread(sources.read, self.settings.root)
+        return sources.change(self._deployed, now)
 
     def kill(self, worker_id: str | None, number: signal.Signals = signal.SIGKILL) -> str:
         """Send a signal to a worker (default: to the first one) and return its id.
@@ -156,7 +175,8 @@ class Stack:
         self._watch = asyncio.create_task(self._watch_emulator())
         await self._control.start()  # publishes the issuer's keys
         async with self._deploying:
-            self._deployment = await self._deploy()
+            now = await asyncio.to_thread(sources.read, settings.root)
+            self._deployment, self._deployed = await self._deploy(now), now
             with self.progress.step(f"starting {settings.workers} workers"):
                 await self._supervisor.start(self._deployment)
         await self._serve_page()
@@ -171,11 +191,48 @@ class Stack:
             raise LocalError(msg) from error
         file.write_text(f"{self._page.port}\n", encoding="utf-8")
 
-    async def _deploy(self) -> Deployment:
-        outputs = await self._toolkit.deploy(
+    async def _deploy(self, now: Sources) -> Deployment:
+        """Deploy everything; agent.py is checked while the stacks are synthesized."""
+        synthesis = self._toolkit.synthesize(
             self._emulator.url, new_version(), max(1, self.settings.workers), self._control.keys_url
         )
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._check(now))
+                group.create_task(synthesis)
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from failed
+        outputs = await self._toolkit.deploy(self._emulator.url)
+        code = await asyncio.to_thread(sources.text_function, self.settings.root)
+        if self._replaced_code:  # the template may be that of before, and then CloudFormation leaves the function alone
+            await asyncio.to_thread(text_function.replace_code, self._emulator.url, code)
+        self._text_code, self._replaced_code = code, False
         return await asyncio.to_thread(read, self._emulator.url, outputs)
+
+    async def _replace_agents(self, now: Sources) -> Deployment:
+        """Replace the text function's code and the workers; all else stays as it was deployed."""
+        await self._check(now)
+        before, code = self._text_code, await asyncio.to_thread(sources.text_function, self.settings.root)
+        present = self.deployment
+        new = replace(present, worker_environment={**present.worker_environment, "SEGUE_WORKER_VERSION": new_version()})
+        self._replaced_code = True
+        with self.progress.step("updating the text function"):
+            await asyncio.to_thread(text_function.replace_code, self._emulator.url, code)
+        try:
+            await self._supervisor.replace(new)
+        except LocalError:
+            await asyncio.to_thread(text_function.replace_code, self._emulator.url, before)
+            raise
+        self._text_code = code
+        return new
+
+    async def _check(self, now: Sources) -> None:
+        """Check agent.py, unless it and all that it imports are as they were."""
+        if now == self._checked:
+            return
+        with self.progress.step("checking agent.py"):
+            await check(self.settings, self._guard)
+        self._checked = now
 
     async def _take_lock(self) -> IO[str]:
         # Open for as long as this process and its guard live: the system lets go of the lock with the last of them.

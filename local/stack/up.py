@@ -8,17 +8,24 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 import click
 
+from local.developing.watch import watching
 from local.errors import AlreadyRunningError, LocalError
+from local.patience import patient
 from local.progress import Event, Progress, Renderer, renderer
 from local.settings import ROOT, Settings
 from local.stack import run_file
 from local.stack.control import Client
 from local.stack.stack import Stack
 from local.terminal.report import print_facts, print_link
+
+if TYPE_CHECKING:
+    from local.terminal.chat import Conversation
+    from local.terminal.lines import Lines
 
 PARENT_POLL_SECONDS = 0.5
 DOWN_SECONDS = 60.0
@@ -27,13 +34,14 @@ NO_PARENT = "SEGUE_LOCAL_DETACHED"
 """Set for a supervisor that is meant to outlive the command that started it."""
 
 
-async def serve(settings: Settings, *, session: str | None, as_json: bool) -> int:
+async def serve(settings: Settings, *, session: str | None, as_json: bool, watch: bool = False) -> int:
     """Run the stack until Ctrl-C, SIGTERM, `down`, the end of the conversation, or the end of the parent process.
 
     Args:
         settings: What to run.
         session: Session to open a conversation in; None for none.
         as_json: Print events and facts as JSON lines.
+        watch: Deploy again whenever sources are saved.
 
     Returns:
         The exit code: 0 after a stop that was asked for, 128 + signal number if it came before everything was up.
@@ -43,6 +51,8 @@ async def serve(settings: Settings, *, session: str | None, as_json: bool) -> in
     """
     show = renderer(as_json=as_json)
     progress = Progress(show)
+    if settings.debug:  # a debugger takes the terminal for a while; reading then must not stop this process
+        signal.signal(signal.SIGTTIN, signal.SIG_IGN)
     stack = Stack(settings, progress)
     interruption = Interruption(stack.hurry)
     is_up = False
@@ -51,8 +61,9 @@ async def serve(settings: Settings, *, session: str | None, as_json: bool) -> in
             async with stack:
                 is_up = True
                 await announce(stack, as_json=as_json, hint=session is None)
-                if session is None or not await _talk(stack, show, session, as_json=as_json):
-                    await stack.stopping.wait()
+                async with watching(stack, wanted=watch):
+                    if session is None or not await _talk(stack, show, session, as_json=as_json):
+                        await stack.stopping.wait()
                 if stack.failure is not None:
                     raise stack.failure
     except asyncio.CancelledError:
@@ -81,10 +92,42 @@ async def announce(stack: Stack, *, as_json: bool, hint: bool) -> None:
 
 
 async def _talk(stack: Stack, show: Renderer, session: str, *, as_json: bool) -> bool:
-    """Hold a conversation; return whether its end is the end of everything."""
-    from local.terminal.chat import Conversation
+    """Hold conversations until one ends well; return whether that is the end of everything.
 
-    conversation = Conversation(stack.deployment.websocket_url, session, stack.issuer.token, json_lines=as_json)
+    One that fails is no reason to stop what was built: the reason is said, and the next line is said in another one.
+    """
+    from local.terminal.chat import Conversation
+    from local.terminal.lines import Lines
+
+    lines = Lines(sys.stdin.fileno())
+    while True:
+        conversation = Conversation(
+            stack.deployment.websocket_url, session, stack.issuer.token, json_lines=as_json, lines=lines
+        )
+        try:
+            await _converse(stack, show, conversation)
+        except LocalError as error:
+            show(Event("note", f"{error} The stack stays up; logs: {stack.settings.logs}"))
+            if not conversation.interactive and conversation.lines_read == 0:
+                show(Event("note", "no conversation can be opened; Ctrl-C stops everything"))
+                return False
+            if conversation.interactive:
+                show(Event("note", "Enter tries again, Ctrl-D ends everything"))
+                if not await _one_line(stack, lines):
+                    return True
+            continue
+        if conversation.lines_read == 0 and not conversation.interactive:
+            show(Event("note", "there is no input to talk with; Ctrl-C stops everything"))
+            return False
+        return True
+
+
+async def _converse(stack: Stack, show: Renderer, conversation: "Conversation") -> None:
+    """Hold one conversation, until its end or the stack's.
+
+    Raises:
+        LocalError: It failed.
+    """
     show.close()  # no spinner beside a prompt
 
     def tell(event: Event) -> None:
@@ -92,20 +135,28 @@ async def _talk(stack: Stack, show: Renderer, session: str, *, as_json: bool) ->
             conversation.note(event.text)
 
     with stack.progress.listening(tell, instead_of=show):
-        talking = asyncio.create_task(conversation.run())
-        stopping = asyncio.create_task(stack.stopping.wait())
-        try:
-            await asyncio.wait({talking, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if talking.done():
-                await talking
-        finally:
-            for task in (talking, stopping):
-                task.cancel()
-            await asyncio.gather(talking, stopping, return_exceptions=True)
-    if conversation.lines_read == 0 and not conversation.interactive:
-        show(Event("note", "there is no input to talk with; Ctrl-C stops everything"))
+        await _until_stopping(stack, conversation.run())
+
+
+async def _one_line(stack: Stack, lines: "Lines") -> bool:
+    """Wait for a line; false at the input's end, or when the stack stops."""
+    try:
+        return await _until_stopping(stack, anext(lines)) is not None
+    except StopAsyncIteration:
         return False
-    return True
+
+
+async def _until_stopping[Result](stack: Stack, work: Awaitable[Result]) -> Result | None:
+    """Do something until it is done, or until the stack is to stop."""
+    working = asyncio.ensure_future(work)
+    stopping = asyncio.create_task(stack.stopping.wait())
+    try:
+        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        return working.result() if working.done() else None
+    finally:
+        for task in (working, stopping):
+            task.cancel()
+        await asyncio.gather(working, stopping, return_exceptions=True)
 
 
 class Interruption:
@@ -192,7 +243,7 @@ def detach(settings: Settings, *, as_json: bool) -> None:
 
 
 async def _until_up(settings: Settings, process: subprocess.Popen[bytes]) -> dict[str, object]:
-    deadline = time.monotonic() + DETACHED_START_SECONDS
+    deadline = time.monotonic() + patient(DETACHED_START_SECONDS)
     while time.monotonic() < deadline and process.poll() is None:
         running = run_file.read(settings)
         if running is not None and running.pid == process.pid:
@@ -213,14 +264,15 @@ async def stop_other(settings: Settings) -> None:
 
     Raises:
         NotRunningError: Nothing is running.
-        LocalError: It is still there after a minute.
+        LocalError: It is still there after a minute (on a slow or busy machine several).
     """
     running = run_file.require(settings)
     await Client(running).down()
-    deadline = time.monotonic() + DOWN_SECONDS
+    limit = patient(DOWN_SECONDS)
+    deadline = time.monotonic() + limit
     while time.monotonic() < deadline:
         if run_file.lock_owner(settings) != running.pid:
             return
         await asyncio.sleep(0.1)
-    msg = f"process {running.pid} has not stopped within {DOWN_SECONDS:.0f} s; its logs: {settings.logs}"
+    msg = f"process {running.pid} has not stopped within {limit:.0f} s; its logs: {settings.logs}"
     raise LocalError(msg)

@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 
 from local.errors import LocalError
-from local.terminal import lines
+from local.patience import patient
+from local.terminal.lines import Lines
 from local.terminal.transcript import Turn, View
 from segue.client import Client, ClientError, SenderFull
 from segue.wire import frames
@@ -35,8 +36,10 @@ class Conversation:
         *,
         json_lines: bool = False,
         modality: frames.Modality = "voice",
+        lines: Lines | None = None,
     ) -> None:
         self.lines_read = 0
+        self._lines = lines
         self._token = token
         self._url = url
         self._session = session
@@ -58,6 +61,7 @@ class Conversation:
         Raises:
             LocalError: The server does not answer.
         """
+        self.note("connecting")  # the first answer of a text function takes seconds
         try:
             async with self._client() as client:
                 await self._talk(client)
@@ -110,7 +114,7 @@ class Conversation:
 
     async def _send(self, client: Client) -> None:
         self._view.prompt()
-        async for line in lines.lines(sys.stdin.fileno()):
+        async for line in self._lines or Lines(sys.stdin.fileno()):
             self.lines_read += 1
             if not line.strip():
                 continue
@@ -140,13 +144,14 @@ class Conversation:
         return True
 
     async def _answer(self) -> None:
+        limit = patient(ANSWER_SECONDS)
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with asyncio.timeout(limit):
                 while not await self._quiet():
                     async with self._changed:
                         await self._changed.wait_for(lambda: self._turn.answered)
         except TimeoutError as error:
-            msg = f"no answer within {ANSWER_SECONDS:.0f} s."
+            msg = f"no answer within {limit:.0f} s."
             raise LocalError(msg) from error
 
     async def _quiet(self) -> bool:

@@ -18,7 +18,7 @@ from local.errors import LocalError
 from local.processes.children import Guard
 from local.progress import Progress
 from local.settings import Settings
-from local.workers import worker_process
+from local.workers import error_lines, worker_process
 from local.workers.worker_process import Worker, ending
 
 CRASH_WINDOW_SECONDS = 60.0
@@ -137,6 +137,7 @@ class Supervisor:
                 workers.append(await worker_process.start(self._settings, self._guard, deployment, worker_id))
                 self._workers.append(workers[-1])
                 self._spawn(self._watch(workers[-1]), "watch")
+                self._spawn(error_lines.follow(workers[-1].child, worker_id, self._progress.note), "errors")
             await asyncio.gather(*(worker.until_ready() for worker in workers))
         except BaseException:
             for worker in workers:
@@ -145,6 +146,11 @@ class Supervisor:
             raise
         for worker in workers:
             worker.state = "running"
+            if worker.debug_port is not None:
+                self._progress.note(
+                    f"{worker.id}: breakpoint() opens pdb in the terminal of `make local`; an editor attaches to "
+                    f"127.0.0.1:{worker.debug_port} (debugpy)"
+                )
         return workers
 
     async def _drain(self, workers: list[Worker], seconds: float) -> None:

@@ -13,8 +13,10 @@ import aiohttp
 
 from local.deployment.outputs import Deployment
 from local.errors import LocalError
+from local.patience import patient
 from local.processes.children import AWS_ENVIRONMENT, LAYER_WORKER, Child, Guard, base_environment, free_port, tail
 from local.settings import LOOPBACK, REGION, Settings
+from local.workers.debugged import LEASE_SECONDS
 
 READY_SECONDS = 60.0
 HEALTH_SECONDS = 1.0
@@ -53,6 +55,18 @@ def environment(
         "SEGUE_BIND_HOST": LOOPBACK,
         "SEGUE_WORKER_PORT": str(port),
         **settings.worker_environment,
+        **(debug_environment(settings) if settings.debug else {}),
+    }
+
+
+def debug_environment(settings: Settings) -> dict[str, str]:
+    """Return what a worker gets besides, so that a person may look at it while it stands still."""
+    folders = (settings.root, settings.root / "functions", settings.root / "layers/session/python")
+    return {
+        "PYTHONPATH": os.pathsep.join(map(str, folders)),
+        "SEGUE_DEBUG": "1",
+        "SEGUE_DEBUG_PORT": str(free_port()),
+        "SEGUE_LEASE_SECONDS": str(LEASE_SECONDS),
     }
 
 
@@ -67,6 +81,7 @@ class Worker:
         child: The process.
         state: Where it is in its life; `draining` from its SIGTERM on.
         started: When, for people.
+        debug_port: Loopback port at which an editor may attach; None: it runs without a debugger.
     """
 
     id: str
@@ -75,6 +90,7 @@ class Worker:
     child: Child
     state: State = "starting"
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
+    debug_port: int | None = None
 
     async def health(self) -> dict[str, Any] | None:
         """Ask the worker how it is; None if it does not answer within a second or is not ready."""
@@ -92,10 +108,11 @@ class Worker:
         """Wait for its first good answer.
 
         Raises:
-            LocalError: It ended, or did not become ready within a minute.
+            LocalError: It ended, or did not become ready within a minute (on a slow or busy machine several).
         """
+        limit = patient(READY_SECONDS)
         try:
-            async with asyncio.timeout(READY_SECONDS):
+            async with asyncio.timeout(limit):
                 while self.child.exit_code is None:
                     answer = await self.health()
                     # Another process may have got the port between its choice and its use.
@@ -103,7 +120,7 @@ class Worker:
                         return
                     await asyncio.sleep(POLL_SECONDS)
         except TimeoutError as error:
-            msg = f"worker {self.id} was not ready within {READY_SECONDS:.0f} s; its output: {self.child.log}"
+            msg = f"worker {self.id} was not ready within {limit:.0f} s; its output: {self.child.log}"
             raise LocalError(msg) from error
         msg = f"worker {self.id} {ending(self.child.exit_code)} before it was ready:\n{tail(self.child.log)}"
         raise LocalError(msg)
@@ -136,12 +153,17 @@ def ending(exit_code: int | None) -> str:
 async def start(settings: Settings, guard: Guard, deployment: Deployment, worker_id: str) -> Worker:
     """Start a worker; it is not ready yet when this returns."""
     port = free_port()
+    variables = environment(settings, deployment, worker_id, port, base_environment())
     child = await guard.spawn(
         f"worker {worker_id}",
-        [settings.python, "-m", "worker"],
-        environment=environment(settings, deployment, worker_id, port, base_environment()),
+        [settings.python, "-Xfrozen_modules=off", "-m", "local.workers.debugged"]
+        if settings.debug
+        else [settings.python, "-m", "worker"],
+        environment=variables,
         log=settings.logs / f"worker-{worker_id}.log",
         layer=LAYER_WORKER,
         grace=ORPHAN_GRACE_SECONDS,
+        on_terminal=settings.debug,
     )
-    return Worker(id=worker_id, deployment=deployment, port=port, child=child)
+    debug_port = int(variables["SEGUE_DEBUG_PORT"]) if settings.debug else None
+    return Worker(id=worker_id, deployment=deployment, port=port, child=child, debug_port=debug_port)

@@ -48,7 +48,8 @@ class StandIn:
     def link(self, subject: str, seconds: int) -> str:
         return f"http://127.0.0.1:1/#code={subject}-{seconds}"
 
-    async def redeploy(self) -> None:
+    async def redeploy(self, *, everything: bool = True) -> None:
+        self.everything = everything
         with self.progress.step("deploying the stacks"):
             if self.failing:
                 raise LocalError("cdk deploy failed")
@@ -99,6 +100,12 @@ async def test_a_redeploy_tells_what_happens(client):
         ("done", "deploying the stacks"),
         ("note", "w3 is ready"),
     ]
+
+
+async def test_a_redeploy_of_what_has_changed_is_asked_for_as_such(client, stack):
+    for everything in (True, False):
+        assert [event async for event in client.redeploy(everything=everything)]
+        assert stack.everything is everything
 
 
 async def test_a_redeploy_that_fails_says_why(client, stack):

@@ -1,0 +1,64 @@
+"""The check of agent.py (`worker.agent_check`) in a process of its own, with the surroundings of a local worker."""
+
+import os
+from collections.abc import Mapping
+
+from local.errors import LocalError
+from local.processes.children import AWS_ENVIRONMENT, LAYER_TOOL, Guard, base_environment
+from local.settings import REGION, Settings
+
+KILL_GRACE_SECONDS = 1.0
+
+LOCKS = ("worker.txt", "turn.txt")
+"""What the image and the text function's layer have."""
+
+
+def command(settings: Settings) -> list[str]:
+    """Return the command of the check: exit code 1 if a mistake was found, each on a line."""
+    locks = [settings.root / "requirements" / name for name in LOCKS]
+    return [str(settings.python), "-m", "worker.agent_check", *(f"--lock={lock}" for lock in locks if lock.exists())]
+
+
+def environment(settings: Settings, inherited: Mapping[str, str]) -> dict[str, str]:
+    """Return the check's environment: the one in which a local worker builds its agents.
+
+    Args:
+        settings: Where the code is, and which provider was chosen.
+        inherited: The part of the caller's environment that children get.
+    """
+    root = settings.root
+    return {
+        **inherited,
+        **AWS_ENVIRONMENT,
+        "PYTHONPATH": os.pathsep.join(str(path) for path in (root / "functions", root / "layers/session/python")),
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
+        "SEGUE_PROVIDER": "offline",
+        **settings.worker_environment,
+    }
+
+
+async def check(settings: Settings, guard: Guard) -> None:
+    """Check the file as it is now.
+
+    Raises:
+        LocalError: It has mistakes; the message has one a line, with file and line.
+    """
+    log = settings.logs / "check.log"
+    log.unlink(missing_ok=True)
+    child = await guard.spawn(
+        "the check of agent.py",
+        command(settings),
+        environment=environment(settings, base_environment()),
+        log=log,
+        layer=LAYER_TOOL,
+        grace=KILL_GRACE_SECONDS,
+    )
+    try:
+        code = await child.wait()
+    finally:
+        child.kill()
+    if code != 0:
+        found = log.read_text(encoding="utf-8", errors="replace").strip()
+        msg = f"agent.py has mistakes, and nothing was replaced:\n{found}"
+        raise LocalError(msg)
