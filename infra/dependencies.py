@@ -27,11 +27,13 @@ from infra.constants import AUTHORIZER_LOCK, LAYER_LOCK, PYTHON_VERSION, ROOT, T
 from infra.targets import EMULATOR
 
 FOLDER: Final = ROOT / "layers" / "dependencies"
-SERVICES: Final = frozenset({"apigatewaymanagementapi", "bedrock-runtime", "dynamodb", "s3", "sqs", "sts"})
-"""AWS services that the functions of the stack call. The descriptions of the others are nine tenths of the layer's
-files, and every cold start unpacks them."""
+SERVICES: Final = frozenset(
+    {"apigatewaymanagementapi", "bedrock-agent-runtime", "bedrock-runtime", "dynamodb", "s3", "sqs", "sts"}
+)
+"""AWS services that the functions of the stack, and the tools of text agents, call. The descriptions of the others are
+nine tenths of the layer's files, and every cold start unpacks them."""
 
-RECIPE: Final = "3"
+RECIPE: Final = "4"
 """Raised when this module builds something else from the same lock."""
 TIMEOUT_SECONDS: Final = 300
 

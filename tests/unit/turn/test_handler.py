@@ -19,6 +19,7 @@ from segue.testing import provision
 from segue.wire.delivery import Delivery, encode_delivery
 from segue.wire.frames import TextInput
 from segue.wire.trace import trace_id
+from shared.agent_code import AgentFailed
 from shared.management import FORBIDDEN
 from tests.support.emf import metrics_told
 from tests.support.waiting import eventually
@@ -80,8 +81,8 @@ class Turns:
         if self.error is not None:
             raise self.error
 
-    def apologise(self, delivery):
-        self.apologies.append(delivery)
+    def apologise(self, delivery, code=None):
+        self.apologies.append(delivery if code is None else (delivery, code))
 
 
 class Context:
@@ -145,12 +146,21 @@ def test_a_turn_that_failed_is_tried_again_later_and_its_client_told_at_last(inv
     assert turns.apologies == ([DELIVERY] if tries == handler.MOST_TRIES else [])
 
 
+@pytest.mark.parametrize(("tries", "pause"), [(1, 2), (5, 30)])
+def test_the_client_of_a_session_whose_agent_cannot_be_built_is_told_each_time(invoke, queue, tries, pause):
+    turns = Turns(AgentFailed("alice/talk"))
+    assert invoke(turns, tries=tries) == {"batchItemFailures": [{"itemIdentifier": "m-1"}]}
+    assert queue.hidden == [HIDDEN_SECONDS, pause]
+    assert turns.apologies == [(DELIVERY, "agent_failed")]
+
+
 @pytest.mark.parametrize(
     ("error", "names"),
     [
         (None, {"Turns", "TurnTime"}),
         (RuntimeError("a bad day"), {"TurnFailures"}),
         (SessionFenced(2, "another"), {"TurnFailures", "Fenced"}),
+        (AgentFailed("alice/talk"), {"TurnFailures"}),
         (OutOfTime(), set()),
     ],
 )
