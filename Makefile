@@ -1,7 +1,7 @@
 # `make help` says what there is. Everything runs from this folder and writes only into it.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup local redeploy demo preflight smoke web quick test test-web coverage matrix model lint format lock audit clean check add
+.PHONY: help setup local redeploy demo preflight smoke web quick test test-web coverage matrix model lint format lock audit clean check add docs
 
 # Which Python makes the environments; empty: looked for (local/setup.sh).
 PYTHON ?=
@@ -89,6 +89,10 @@ matrix: setup ## the library on Python 3.11 to 3.14 and on each supported Strand
 model: setup ## search the Promela model of the guard exhaustively, find each of its mutants (needs spin and gcc)
 	@.venv/bin/python -m tests.model
 
+docs: setup ## the documentation's site, with the API from the docstrings, into site/ (links are checked)
+	@.venv/bin/python -m mkdocs build --strict --quiet --site-dir site
+	@echo "site/index.html"
+
 lint: setup ## ruff and mypy
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
@@ -108,7 +112,7 @@ audit: setup ## ask PyPI's and npm's advisories about everything locked (says so
 	@.venv/bin/python -m local.audit
 
 clean: ## remove the environments and everything `make` wrote
-	rm -rf .venv .emulator node_modules web/node_modules web/*/dist .segue cdk.out layers/dependencies .mypy_cache .ruff_cache .pytest_cache
+	rm -rf site .venv .emulator node_modules web/node_modules web/*/dist .segue cdk.out layers/dependencies .mypy_cache .ruff_cache .pytest_cache
 	find . -name .git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV_STAMP): requirements/bootstrap.txt requirements/dev.txt pyproject.toml .python-version

@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 from rich.console import Console
 from rich.markup import escape
 from rich.status import Status
+from rich.text import Text
 
 
 @dataclass(frozen=True)
@@ -88,18 +89,33 @@ class Renderer(Protocol):
         """Show nothing any more; leave the terminal as it was."""
 
 
+class Elapsed:
+    """A step under way and the seconds it has taken so far, drawn anew with each turn of a spinner."""
+
+    def __init__(self, text: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._text = text
+        self._clock = clock
+        self._started = clock()
+
+    def __rich__(self) -> Text:
+        """Return the line as it is now."""
+        return Text(f"{self._text} … {self._clock() - self._started:.0f} s")
+
+
 class TerminalRenderer:
-    """A line for each finished step; on a terminal also a spinner for the one under way."""
+    """A line for each finished step; on a terminal also a spinner for the one under way, with its seconds."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._under_way: list[str] = []
+        self._elapsed: dict[str, Elapsed] = {}
         self._status: Status | None = None
 
     def __call__(self, event: Event) -> None:
         """Show one event."""
         if event.state == "started":
             self._under_way.append(event.text)
+            self._elapsed[event.text] = Elapsed(event.text)
         elif event.state != "note" and event.text in self._under_way:
             self._under_way.remove(event.text)
         self._print(event)
@@ -128,7 +144,7 @@ class TerminalRenderer:
                 self._status.stop()
                 self._status = None
             return
-        text = f"{escape(self._under_way[-1])} …"
+        text = self._elapsed[self._under_way[-1]]
         if self._status is None:
             self._status = self._console.status(text)
             self._status.start()

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from local.progress import Event, Progress, TerminalRenderer
+from local.progress import Elapsed, Event, Progress, TerminalRenderer
 
 
 def test_a_step_tells_its_start_and_its_end():
@@ -63,3 +63,16 @@ def test_without_a_terminal_there_is_a_plain_line_for_each_finished_step():
     renderer(Event("failed", "draining", 0.5))
     renderer.close()
     assert output.getvalue() == "✓ deploying [stack] 1.2 s\n· w1 is ready\n✗ draining 0.5 s\n"
+
+
+def test_a_step_under_way_shows_its_seconds():
+    now = [100.0]
+    elapsed = Elapsed("deploying [the] stacks", lambda: now[0])
+    now[0] += 61.4
+    assert elapsed.__rich__().plain == "deploying [the] stacks … 61 s"
+    console = Console(file=io.StringIO(), force_terminal=True)
+    show = TerminalRenderer(console)
+    show(Event("started", "deploying the stacks"))
+    show(Event("done", "deploying the stacks", 1.0))
+    show.close()
+    assert "deploying the stacks … 0 s" in console.file.getvalue()

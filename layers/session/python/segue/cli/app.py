@@ -12,6 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from segue.cli.delete_release import delete, release
 from segue.cli.fork_export_import import export_command, fork_command, import_command
 from segue.cli.list_points import list_, points
+from segue.cli.principal import principal
 from segue.cli.principals import principals
 from segue.cli.show_tail import show, tail
 from segue.cli.verify import verify
@@ -102,3 +103,4 @@ for command in (
 ):
     sessions.add_command(command)
 segue.add_command(principals)
+segue.add_command(principal)
