@@ -100,7 +100,7 @@ class LoopWatch:
         before = self._clock()
         while not self._stopped.wait(self._look_seconds):
             now = self._clock()
-            late, before = now - before > self._blocked_seconds / 2, now
+            late, before = now - before > self._blocked_seconds, now
             if not late and not self._told and now - self._turned > self._blocked_seconds:
                 self._tell()
 

@@ -8,6 +8,7 @@ import pytest
 from strands.agent.conversation_manager import SlidingWindowConversationManager
 
 from segue.wire.frames import TextInput
+from shared.agent_code import AgentFailed
 from tests.support.memory_manager import MemorySessionManager
 from tests.unit.turn.conftest import KEY, Person, Process, World
 
@@ -44,8 +45,9 @@ async def test_an_agent_that_cannot_be_restored_records_nothing_at_any_try() -> 
 
     process.sessions._new_agent = redeployed
     for _ in range(3):
-        with pytest.raises(ValueError, match="another release"):
+        with pytest.raises(AgentFailed) as failed:
             await process.sessions.take(KEY)
+        assert "another release" in str(failed.value.__cause__)
 
     assert await records(world) == before
     process.sessions._new_agent = build
