@@ -70,7 +70,8 @@ def _is_read(call: ast.Call) -> bool:
 def _default(given: list[ast.expr]) -> str:
     if not given:
         return "needed"
-    return f"`{given[0].value}`" if isinstance(given[0], ast.Constant) and given[0].value != "" else ""
+    default = str(given[0].value) if isinstance(given[0], ast.Constant) else ""
+    return f"`{default}`" if default else ""
 
 
 def _meanings(docstring: str) -> dict[str, str]:

@@ -8,12 +8,13 @@ a tool raises ───────▶ log, with traceback ──▶ the model g
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 import pydantic
 import strands
+from aws_lambda_powertools import Logger
 from strands.hooks import AfterToolCallEvent
 
 from segue import SegueError
@@ -34,19 +35,12 @@ class Hooked(Protocol):
     hooks: Any
 
 
-class FailureLog(Protocol):
-    """A logger: the worker's or the text function's."""
-
-    def error(self, message: str, **keys: Any) -> None:
-        """Write a line."""
-
-
 def hidden(variables: Mapping[str, str] | None = None) -> bool:
     """Return true if the texts of tools' errors are kept from the model (SEGUE_TOOL_ERRORS)."""
     return (os.environ if variables is None else variables).get("SEGUE_TOOL_ERRORS") == "hidden"
 
 
-def watch_tools(agent: Hooked, log: FailureLog, session: str) -> None:
+def watch_tools(agent: Hooked, log: Logger, session: str) -> None:
     """Log each tool of an agent that raises, and keep the error's text from the model if that was chosen.
 
     Args:
@@ -88,7 +82,7 @@ def comes_of_storage(error: BaseException) -> bool:
     return cause is not None
 
 
-def build[Agent: Hooked](new_agent: Any, manager: Any, log: FailureLog) -> Agent:
+def build[Agent: Hooked](new_agent: Callable[[Any], Agent], manager: Any, log: Logger) -> Agent:
     """Let the user's code build the agent of one conversation, and watch its tools.
 
     Args:
@@ -102,7 +96,7 @@ def build[Agent: Hooked](new_agent: Any, manager: Any, log: FailureLog) -> Agent
     """
     session = str(manager.session_key)
     try:
-        agent: Agent = new_agent(manager)
+        agent = new_agent(manager)
         watch_tools(agent, log, session)
     except Exception as error:
         if comes_of_storage(error):

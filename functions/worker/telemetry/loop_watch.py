@@ -19,7 +19,9 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from typing import Final, Protocol
+from typing import Final
+
+from aws_lambda_powertools import Logger
 
 from shared.log import logger
 from worker.telemetry.metrics import Count, metrics
@@ -36,22 +38,12 @@ _LIBRARIES: Final = tuple(
 )
 
 
-class BlockLog(Protocol):
-    """A logger."""
-
-    def error(self, message: str, **keys: object) -> None:
-        """Write a line."""
-
-    def warning(self, message: str, **keys: object) -> None:
-        """Write a line."""
-
-
 class LoopWatch:
     """Watches the loop that it is started on, from a thread."""
 
     def __init__(
         self,
-        log: BlockLog,
+        log: Logger,
         *,
         blocked_seconds: float = BLOCKED_SECONDS,
         look_seconds: float = LOOK_SECONDS,

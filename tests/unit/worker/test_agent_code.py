@@ -156,7 +156,7 @@ async def test_a_loop_that_waits_is_not_blocked(watched):
 
 async def test_a_debugger_may_block_it(monkeypatch):
     started = []
-    monkeypatch.setattr(LoopWatch, "start", started.append)
+    monkeypatch.setattr(LoopWatch, "start", lambda _: started.append("a watch"))
     monkeypatch.setenv("SEGUE_DEBUG", "1")
     with watched_loop():
         assert started == []

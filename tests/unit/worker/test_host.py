@@ -9,6 +9,7 @@ import pytest
 
 from segue import SessionHeld, StorageUnavailable
 from segue.wire.frames import Bye, Ready
+from shared.agent_code import AgentFailed
 from tests.support.memory_manager import Latch, MemorySessionManager, Unavailable
 from tests.support.waiting import eventually, promptly
 from tests.unit.worker.stand_ins import address, claim, delivery, hello, text, turns
@@ -123,8 +124,9 @@ async def test_an_agent_that_cannot_be_built_leaves_the_session_free(world, clie
         raise ValueError("a mistake in agent.py")
 
     world.build_agent = broken
-    with pytest.raises(ValueError, match="mistake"):
+    with pytest.raises(AgentFailed) as failed:
         await world.host.take(claim())
+    assert "mistake" in str(failed.value.__cause__)
     assert world.host.sessions == ()
     assert "acquire_id" not in await world.storage.guard.read("default/talk")
 
