@@ -75,7 +75,7 @@ def _default(given: list[ast.expr]) -> str:
 
 
 def _meanings(docstring: str) -> dict[str, str]:
-    """What a class's docstring says of each attribute, in Markdown."""
+    """Meanings of attributes as a class's docstring gives them, in Markdown."""
     listed = docstring.partition("Attributes:\n")[2]
     found = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", listed, flags=re.MULTILINE)
     return {name: " ".join(text.replace("``", "`").split()) for name, text in found}

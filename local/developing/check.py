@@ -10,7 +10,7 @@ from local.settings import REGION, Settings
 KILL_GRACE_SECONDS = 1.0
 
 LOCKS = ("worker.txt", "turn.txt")
-"""What the image and the text function's layer have."""
+"""Packages of the image, and of the text function's layer."""
 
 
 def command(settings: Settings) -> list[str]:

@@ -38,7 +38,7 @@ _LIBRARIES: Final = tuple(
 )
 
 
-class LoopWatch:
+class BlockedLoopWatch:
     """Watches the loop that it is started on, from a thread."""
 
     def __init__(
@@ -118,7 +118,7 @@ def watched_loop() -> Iterator[None]:
     if os.environ.get("SEGUE_DEBUG"):
         yield
         return
-    watch = LoopWatch(logger)
+    watch = BlockedLoopWatch(logger)
     watch.start()
     try:
         yield

@@ -15,7 +15,7 @@ from segue.wire.frames import Error, Ready
 from shared.agent_code import HIDDEN_TEXT, AgentFailed, build, watch_tools
 from tests.support.waiting import eventually
 from tests.unit.worker.stand_ins import address, claim
-from worker.telemetry.loop_watch import LoopWatch, watched_loop
+from worker.telemetry.loop_watch import BlockedLoopWatch, watched_loop
 from worker.telemetry.metrics import Count, metrics
 
 
@@ -122,7 +122,7 @@ async def test_clients_of_a_session_without_an_agent_are_told_and_the_session_is
 def watched():
     """A watch on the running loop, quick enough for a test."""
     log = Log()
-    watch = LoopWatch(log, blocked_seconds=0.15, look_seconds=0.02)
+    watch = BlockedLoopWatch(log, blocked_seconds=0.15, look_seconds=0.02)
     yield log, watch
     watch.stop()
 
@@ -156,7 +156,7 @@ async def test_a_loop_that_waits_is_not_blocked(watched):
 
 async def test_a_debugger_may_block_it(monkeypatch):
     started = []
-    monkeypatch.setattr(LoopWatch, "start", lambda _: started.append("a watch"))
+    monkeypatch.setattr(BlockedLoopWatch, "start", lambda _: started.append("a watch"))
     monkeypatch.setenv("SEGUE_DEBUG", "1")
     with watched_loop():
         assert started == []
