@@ -9,9 +9,10 @@ package or in the configuration of the `local` stage, never in the code that is 
     workers/      worker processes, kept up as ECS would
     terminal/     lines in, transcript out, the chat
     stack/        all of it together, and how other terminals reach it
+    developing/   mistakes found early, packages added, edits deployed at each save
     demo/         one call through redeployments and kills, every frame accounted for
     fakes/        the model providers' protocols, offline
-    settings, errors, progress, audit, cli
+    settings, errors, progress, patience, audit, cli
 
 Everything written lives in `.segue/` beside the sources:
 

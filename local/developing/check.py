@@ -1,13 +1,20 @@
 """The check of agent.py (`worker.agent_check`) in a process of its own, with the surroundings of a local worker."""
 
+import contextlib
+import hashlib
+import json
 import os
 from collections.abc import Mapping
 
+from local.deployment.sources import Sources
 from local.errors import LocalError
 from local.processes.children import AWS_ENVIRONMENT, LAYER_TOOL, Guard, base_environment
 from local.settings import REGION, Settings
 
 KILL_GRACE_SECONDS = 1.0
+
+CHECKED = "checked"
+"""File in `.segue` of the checkout with a hash of the sources that were found right last."""
 
 LOCKS = ("worker.txt", "turn.txt")
 """Packages of the image, and of the text function's layer."""
@@ -38,12 +45,33 @@ def environment(settings: Settings, inherited: Mapping[str, str]) -> dict[str, s
     }
 
 
-async def check(settings: Settings, guard: Guard) -> None:
-    """Check the file as it is now.
+async def check(settings: Settings, guard: Guard, sources: Sources) -> None:
+    """Check the file as it is now, unless it was found right already, with all that it may import.
+
+    Args:
+        settings: Where the code is, and which provider was chosen.
+        guard: Ends the check if this process dies.
+        sources: As they are now.
 
     Raises:
         LocalError: It has mistakes; the message has one a line, with file and line.
     """
+    key, file = _key(settings, sources), settings.root / ".segue" / CHECKED
+    with contextlib.suppress(OSError):
+        if file.read_text(encoding="ascii") == key:
+            return
+    await _run(settings, guard)
+    with contextlib.suppress(OSError):  # it is only there to save time
+        file.write_text(key, encoding="ascii")
+
+
+def _key(settings: Settings, sources: Sources) -> str:
+    """A name for the sources, and for the settings of the model that is built."""
+    facts = [sorted(sources.items()), sorted(settings.worker_environment.items())]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+async def _run(settings: Settings, guard: Guard) -> None:
     log = settings.logs / "check.log"
     log.unlink(missing_ok=True)
     child = await guard.spawn(

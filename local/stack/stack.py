@@ -59,7 +59,6 @@ class Stack:
         self._page = PageServer(self.issuer, lambda: self.deployment.websocket_url, origins=settings.origins)
         self._deployment: Deployment | None = None
         self._deployed: Sources = {}
-        self._checked: Sources = {}
         self._text_code, self._replaced_code = b"", False
         self._deploying = asyncio.Lock()
         self._lock: IO[str] | None = None
@@ -227,12 +226,8 @@ class Stack:
         return new
 
     async def _check(self, now: Sources) -> None:
-        """Check agent.py, unless it and all that it imports are as they were."""
-        if now == self._checked:
-            return
         with self.progress.step("checking agent.py"):
-            await check(self.settings, self._guard)
-        self._checked = now
+            await check(self.settings, self._guard, now)
 
     async def _take_lock(self) -> IO[str]:
         # Open for as long as this process and its guard live: the system lets go of the lock with the last of them.

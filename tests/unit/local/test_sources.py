@@ -80,9 +80,21 @@ async def test_mistakes_are_told_with_the_place_of_each(settings, guard):
         "import sys\nsys.stderr.write('/agent.py:3: SyntaxError: invalid syntax\\n')\nsys.exit(1)\n"
     )
     with pytest.raises(LocalError, match=r"nothing was replaced:\n/agent.py:3: SyntaxError: invalid syntax"):
-        await check.check(settings, guard)
+        await check.check(settings, guard, {})
     (settings.root / "functions/worker/agent_check.py").write_text("")
-    await check.check(settings, guard)
+    await check.check(settings, guard, {})
+
+
+async def test_sources_that_were_found_right_are_not_checked_again(settings, guard):
+    (settings.root / ".segue").mkdir()
+    file = settings.root / "functions/worker/agent_check.py"
+    file.write_text("")
+    await check.check(settings, guard, {"functions/worker/agent.py": "1"})
+    file.write_text("import sys\nsys.exit(1)\n")
+    await check.check(settings, guard, {"functions/worker/agent.py": "1"})
+    for changed in (settings, replace(settings, worker_environment={"SEGUE_PROVIDER": "gemini-live"})):
+        with pytest.raises(LocalError):
+            await check.check(changed, guard, {"functions/worker/agent.py": "1" if changed != settings else "2"})
 
 
 class StandIn:
