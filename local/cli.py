@@ -94,6 +94,8 @@ def up(
     """
     from dataclasses import replace
 
+    if detach and (watch or options["debug"]):
+        raise click.UsageError("--watch and --debug need the terminal that --detach gives back: leave one of them out.")
     from local.stack import up as foreground
 
     chosen = {name: options.pop(name) for name in ("provider", "model_id", "voice")}
