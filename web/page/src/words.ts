@@ -25,6 +25,7 @@ const CODES: Readonly<Record<string, string>> = {
   bad_answer: "That answer did not fit the question. Answer it again.",
   bad_image: "That image could not be taken here. Try a JPEG or PNG below 4 MB, in a voice session.",
   content_refused: "The model does not take that. Say it in another way.",
+  agent_failed: "The assistant could not be started. It is tried again; the person who runs this service can see why.",
   model_throttled: "The model is asked too often at the moment. Wait a little, then try again.",
   model_unavailable: "The model does not answer at the moment. The session goes on; try again soon.",
   model_failed: "The model broke off. The session goes on; say it again.",

@@ -561,6 +561,7 @@ export type ErrorCode =
   | "busy"
   | "too_many_sessions"
   | "no_worker"
+  | "agent_failed"
   | "model_throttled"
   | "model_unavailable"
   | "model_failed"
