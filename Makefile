@@ -76,9 +76,9 @@ quick: setup ## lint of the files changed against main, and the unit tests that 
 test: setup ## all tests
 	@$(PYTEST) $(PYTEST_ARGS)
 
-test-web: setup ## the tests of web/ alone: types, the library's and the page's unit tests, the page in a browser
+test-web: setup ## the tests of web/ alone: types, unit tests, the conformance kit, the page in a browser
 	@cd web && npm run --silent check && npm run --silent test
-	@.venv/bin/python -m pytest -n0 $(PYTEST_ARGS) tests/browser
+	@.venv/bin/python -m pytest -n0 $(PYTEST_ARGS) tests/conformance tests/browser
 
 coverage: setup ## all tests, and which lines and branches they reach (takes half as long again)
 	@$(PYTEST) --cov --cov-report=term $(PYTEST_ARGS)
