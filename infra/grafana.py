@@ -19,7 +19,7 @@ HEIGHT: Final = 8
 
 _REFERENCE: Final = re.compile(r"<([A-Za-z0-9.:]+)>")
 _HASH: Final = re.compile(r"(?:[0-9A-F]{8})+$")
-"""What CDK puts behind a logical id."""
+"""The hash that CDK puts behind a logical id."""
 
 
 def grafana(template: dict[str, Any]) -> dict[str, Any]:
