@@ -67,6 +67,8 @@ class Play:
 
     async def _step(self, step: Mapping[str, Any]) -> None:
         over = step.get("over")
+        if over == "newest":
+            over = max(self._stage.sockets)
         match step:
             case {"do": command}:
                 self._paused = False
