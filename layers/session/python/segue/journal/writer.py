@@ -29,6 +29,7 @@ from segue.journal.records import MAX_RECORD_BYTES, Record, encode_record
 from segue.journal.redaction import replacement_of
 from segue.lease.item import Known
 from segue.lease.lease import Lease
+from segue.observers import tell
 from segue.storage.interface import ObjectStore
 
 logger = logging.getLogger(__name__)
@@ -250,7 +251,9 @@ class JournalWriter:
         with self._lock:
             del self._queue[: len(group)]  # it is in the session: never sent again
         self._accepted += len(group)
-        self._on_committed(len(group), self._clock.now() - begun)
+        seconds = self._clock.now() - begun
+        tell("committed", seconds, len(group))
+        self._on_committed(len(group), seconds)
         return fenced
 
     def _next_group(self) -> list[Queued]:

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from segue.errors import JournalCorrupt, SessionFenced, StorageRefused, StorageUnavailable
 from segue.journal.writer import JournalWriter
 from segue.lease.lease import Lease
+from segue.observers import tell
 from segue.session.runtime import HeartbeatSchedule, LoopWatch
 
 logger = logging.getLogger(__name__)
@@ -106,6 +107,7 @@ class Heartbeat:
         """Tell that the session is or may be another holder's."""
         if not self._is_lost:
             self._is_lost = True
+            tell("lost")
             for callback in self._on_lost:
                 try:
                     callback()

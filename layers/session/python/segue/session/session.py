@@ -18,7 +18,7 @@ import os
 from collections.abc import AsyncIterator
 
 from segue.clock import Clock
-from segue.errors import JournalCorrupt, SegueError, SessionFenced, StorageUnavailable
+from segue.errors import JournalCorrupt, SegueError, SessionFenced, SessionHeld, StorageUnavailable
 from segue.ids import shown
 from segue.journal.garbage import collect_ended
 from segue.journal.reader import ReadAhead, StoredJournal, read_held, read_unheld
@@ -28,6 +28,7 @@ from segue.lease.item import GuardItem
 from segue.lease.item_reader import storage_time
 from segue.lease.lease import Lease
 from segue.lease.takeover import Probe
+from segue.observers import tell
 from segue.session.heartbeat import CLOSE_TIMEOUT_S, Heartbeat
 from segue.session.runtime import HeartbeatSchedule
 from segue.session.standby import Standby
@@ -132,11 +133,16 @@ class Session:
         """
         ahead = ReadAhead(self._stores.objects, self._stores.prefix)
         left, trying = (standby.left, None) if standby else (None, ahead.begin if whole else None)
+        begun = self._clock.now()
         try:
             item = await self.lease.acquire(timeout, probe, left, trying)
-        except BaseException:
+        except BaseException as error:
             ahead.drop()
+            if isinstance(error, SessionHeld):
+                tell("held")
             raise
+        acquired = self._clock.now()
+        tell("acquired", acquired - begun)
         self.heartbeat.begin()
         try:
             known = standby.read_for(item) if standby else await ahead.journal(item)
@@ -157,6 +163,7 @@ class Session:
         self._reopening = (timeout, probe)
         self.restored = restored
         self.writer = self.heartbeat.writer = writer
+        tell("restored", self._clock.now() - acquired)
         return restored
 
     async def _read(self, item: GuardItem, *, whole: bool) -> StoredJournal:
