@@ -30,8 +30,8 @@ from local.settings import ROOT
 RECIPE = "1"
 """Raised when this module makes something else of the same sources."""
 
-SOURCES = ("infra", "functions", "layers/session", "requirements")
-"""Folders that a synthesis reads, or imports code from."""
+SOURCES = ("infra", "functions", "layers/session", "requirements", "web/page/dist")
+"""Folders that a synthesis reads, or imports code from. Some of them need not be there."""
 
 FILES = (
     *("cdk.json", "cdk.context.json", "package.json", "package-lock.json", "node_modules/.package-lock.json"),

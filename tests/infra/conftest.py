@@ -74,8 +74,22 @@ def _stack(template: Template, folder: Path) -> Stack:
 
 @pytest.fixture(scope="session")
 def synthesized(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Stage]:
-    """Synthesizes a stage with the given settings."""
-    return lambda **settings: synthesize(tmp_path_factory.mktemp("stage"), **settings)
+    """Synthesizes a stage with the given settings, once in each process."""
+    made: dict[str, Stage] = {}
+
+    def stage(**settings: Any) -> Stage:
+        key = json.dumps(settings, sort_keys=True)
+        if key not in made:
+            made[key] = synthesize(tmp_path_factory.mktemp("stage"), **settings)
+        return made[key]
+
+    return stage
+
+
+@pytest.fixture
+def synthesized_anew(tmp_path: Path) -> Stage:
+    """The default stage, synthesized for one test alone."""
+    return synthesize(tmp_path)
 
 
 @pytest.fixture(scope="session")

@@ -13,10 +13,10 @@ def variables(stage):
     return {each["Name"]: each["Value"] for each in container["Environment"]}
 
 
-def test_the_same_content_is_the_same_task_definition(dev, synthesized):
+def test_the_same_content_is_the_same_task_definition(dev, synthesized_anew):
     """Whatever the time: ECS replaces nothing if the definition stays."""
-    again = synthesized()
-    assert task(again) == task(dev)
+    assert synthesized_anew is not dev
+    assert task(synthesized_anew) == task(dev)
     assert len(variables(dev)["SEGUE_WORKER_VERSION"]) == 12
     assert dev.service.content["Outputs"]["WorkerVersion"]["Value"] == variables(dev)["SEGUE_WORKER_VERSION"]
 

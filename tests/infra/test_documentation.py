@@ -4,11 +4,11 @@ import re
 import shlex
 
 import pytest
-from cfnlint.api import lint_file
 
 from infra.config import Config, settings_by_name
 from infra.configuration_page import COMMAND, PAGE, page
 from infra.constants import ROOT
+from tests.infra.accepted import problems
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 COMMANDS = re.compile(r"npx cdk (?:deploy|synth)\b(?:\\\n|[^\n`|])*")
@@ -43,6 +43,4 @@ def test_an_example_synthesizes_and_cloudformation_accepts_it(synthesized, setti
     stage = synthesized(**settings)
 
     for template in stage.data.folder.glob("*.template.json"):
-        # As for the default stage: CDK's redundant dependencies, and an action that the list of actions lacks.
-        found = lint_file(template, config={"ignore_checks": ["W3005", "W3037"]})
-        assert not found, [f"{each.rule.id} {each.message} {each.path}" for each in found]
+        assert not problems(template)

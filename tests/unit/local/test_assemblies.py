@@ -4,13 +4,17 @@ import asyncio
 import hashlib
 import json
 import os
+import re
 import time
+from pathlib import Path
 
 import pytest
 
+from infra import constants
 from local.deployment import assemblies
 from local.deployment.assemblies import Assemblies, fingerprint
 from local.errors import LocalError
+from local.settings import ROOT
 
 OPTIONS = ["--context", "version=PLACE"]
 
@@ -103,6 +107,17 @@ def test_options_and_nothing_of_a_single_stack_are_in_the_key(root, environment)
     (root / "infra" / "__pycache__").mkdir()
     (root / "infra" / "__pycache__" / "app.pyc").touch()
     assert fingerprint(root, OPTIONS, environment) == key
+
+
+def test_all_that_the_app_reads_or_imports_of_the_checkout_is_in_the_key():
+    read = {path for path in vars(constants).values() if isinstance(path, Path)} - {ROOT}
+    imports = re.compile(r"^(?:from|import) (\w+)", re.MULTILINE)
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "infra").rglob("*.py")]
+    imported = {ROOT / name for text in texts for name in imports.findall(text) if (ROOT / name).is_dir()}
+
+    folders = [ROOT / source for source in assemblies.SOURCES]
+    assert ROOT / "infra" in imported
+    assert not [path for path in read | imported if not any(path.is_relative_to(folder) for folder in folders)]
 
 
 async def test_each_deployment_has_values_of_its_own_and_templates_are_named_by_their_content(
