@@ -189,6 +189,7 @@ async def test_who_only_looks_reads_the_rest_and_names_the_gap(
     assert texts(history_at(copied).agents["default"].messages) == rest
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ALL.values(), ids=ALL)
 async def test_a_session_with_a_skipped_record_can_be_opened(
     kept_in: str, memory_sessions: Sessions, talk: MemoryStorage, damage: Any

@@ -158,7 +158,16 @@ def by_name(edit: Edit) -> str:
     return edit.__name__
 
 
-@pytest.mark.parametrize("how", ["flush", "close", "sync", "flush_sync", "close_sync", "leave"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        "flush",
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("close", "sync", "flush_sync", "close_sync", "leave")
+        ),
+    ],
+)
 @pytest.mark.parametrize("edit", EDITS, ids=by_name)
 async def test_an_edit_between_turns_is_in_the_session(
     memory_sessions: Sessions, build: Build, edit: Edit, how: str

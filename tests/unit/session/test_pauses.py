@@ -152,6 +152,7 @@ async def end_without_a_word(manager: Any) -> None:
     crash(manager)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SCENES)
 @pytest.mark.parametrize("leave", [close, end_without_a_word])
 async def test_a_pause_ends_as_with_the_session_managers_of_strands(
