@@ -52,26 +52,29 @@ def own() -> Iterator[tuple[str, str, str]]:
     tree = ast.parse(SETTINGS.read_text(encoding="utf-8"))
     (environment,) = (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Environment")
     meanings = _meanings(ast.get_docstring(environment) or "")
-    (read,) = (node for node in environment.body if isinstance(node, ast.FunctionDef) and node.name == "read")
-    for node in ast.walk(read):
-        if not isinstance(node, ast.keyword) or node.arg not in meanings:
+    for node in environment.body:
+        if not isinstance(node, ast.AnnAssign) or not isinstance(node.target, ast.Name):
             continue
-        calls = [each for each in ast.walk(node.value) if isinstance(each, ast.Call) and _is_read(each)]
-        for call in calls:
-            name, *given = call.args
-            if isinstance(name, ast.Constant):
-                yield str(name.value), _default(given), meanings[node.arg]
+        given = _given(node.value)
+        name = given.get("name", node.target.id)
+        yield f"SEGUE_{str(name).upper()}", _default(given), meanings[node.target.id]
 
 
-def _is_read(call: ast.Call) -> bool:
-    return isinstance(call.func, ast.Attribute) and call.func.attr in {"text", "number"}
+def _given(value: ast.expr | None) -> dict[str, object]:
+    """What a field's declaration gives: a name in the environment, and a default, as far as they are constants."""
+    if value is None:
+        return {}
+    if not isinstance(value, ast.Call):
+        return {"default": ast.literal_eval(value)}
+    constants = {each.arg: each.value.value for each in value.keywords if isinstance(each.value, ast.Constant)}
+    return {"default": None} | {str(name): constant for name, constant in constants.items()}
 
 
-def _default(given: list[ast.expr]) -> str:
-    if not given:
+def _default(given: dict[str, object]) -> str:
+    if "default" not in given:
         return "needed"
-    default = str(given[0].value) if isinstance(given[0], ast.Constant) else ""
-    return f"`{default}`" if default else ""
+    default = "0" if given["default"] is False else given["default"]
+    return "" if default is None else f"`{default}`"
 
 
 def _meanings(docstring: str) -> dict[str, str]:
