@@ -15,6 +15,7 @@ from strands.bidi.types.events import BidiConnectionStartEvent
 
 import worker
 from segue.wire.frames import AudioOutput, InputAck, Ready
+from shared.log import logger
 from tests.support.emf import metrics_told
 from tests.support.memory_manager import Latch
 from tests.support.scripted_model import answered
@@ -30,6 +31,7 @@ from worker.providers import continuity, reconnections
 from worker.providers.continuity import ContinuousModel
 from worker.providers.errors import ERRORS, Kind, ProviderRefusal, classify
 from worker.providers.settings import Settings
+from worker.telemetry.loop_watch import BlockedLoopWatch
 from worker.telemetry.metrics import Count, Level, Model, Reporter, Size, Time, metrics
 
 OF_EACH_KIND = {
@@ -271,6 +273,20 @@ async def an_error_of_each_kind(monkeypatch, **_):
     for kind, error in OF_EACH_KIND.items():
         assert classify(error) is ERRORS[kind]
         await connected(model_of("offline", HandledModel()), (), error)
+
+
+@tells(Count.LOOP_BLOCKED)
+async def code_that_blocks_the_loop(**_):
+    watch = BlockedLoopWatch(logger, blocked_seconds=0.15, look_seconds=0.02)
+    watch.start()
+    try:
+        await asyncio.sleep(0.05)
+        ended = time.monotonic() + 60
+        while not watch._told and time.monotonic() < ended:
+            time.sleep(0.01)  # noqa: ASYNC251 - it blocks the loop
+        await eventually(lambda: not watch._told)
+    finally:
+        watch.stop()
 
 
 @pytest.mark.parametrize("scenario", DRIVEN, ids=lambda scenario: scenario.__name__)
