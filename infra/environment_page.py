@@ -61,7 +61,7 @@ def own() -> Iterator[tuple[str, str, str]]:
 
 
 def _given(value: ast.expr | None) -> dict[str, object]:
-    """What a field's declaration gives: a name in the environment, and a default, as far as they are constants."""
+    """Name in the environment and default of a declared field, as far as they are constants."""
     if value is None:
         return {}
     if not isinstance(value, ast.Call):
