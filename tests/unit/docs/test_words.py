@@ -35,6 +35,9 @@ QUOTATION = re.compile(r"^\s*>")
 WORDS_THAT_ARE_OUT = re.compile(r"(?<=\|)[^|]*\|\s*$")
 """The last column of the glossary's tables: the words that the others stand in place of."""
 
+SINGLE_BACKTICKS = re.compile(r"(?<![`\\])`[^`\n]+`(?!`)")
+"""A code span as Markdown has it; docstrings of the library have two backticks."""
+
 CODE_SPAN = re.compile(r"`[^`]*`")
 """A word in a code span is spoken of, or stands in code."""
 
@@ -116,3 +119,16 @@ def test_docstrings_open_with_an_imperative_or_a_noun_phrase() -> None:
     ]
 
     assert not found, f"{len(found)} docstrings:\n" + "\n".join(found)
+
+
+def test_code_spans_of_docstrings_have_two_backticks() -> None:
+    library = ROOT / "layers"
+    found = [
+        f"{path.relative_to(ROOT)}:{number}: {span.group()}"
+        for path in code()
+        if path.is_relative_to(library)
+        for number, text in docstrings(path)
+        for span in SINGLE_BACKTICKS.finditer(text)
+    ]
+
+    assert not found, f"{len(found)} code spans:\n" + "\n".join(found)

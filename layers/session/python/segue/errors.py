@@ -5,7 +5,7 @@
     ├── SessionFenced        another holder has acquired this session: discard this agent, never retry
     ├── SessionNotFound      there is no such session: check the id, or create it
     ├── SessionExists        there is one already: choose another id, or delete it first
-    ├── JournalCorrupt       stored data is damaged: stop, page the data's owner, run `segue sessions verify`
+    ├── JournalCorrupt       stored data is damaged: stop, page the data's owner, run ``segue sessions verify``
     ├── RecordTooLarge       one record is over the limit: make it smaller; the session goes on without it
     ├── ValueRefused         a value has no JSON form: convert it; the session goes on without it
     ├── StorageUnavailable   S3 or DynamoDB do not answer: retry with backoff; nothing acknowledged is lost

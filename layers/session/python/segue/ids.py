@@ -1,10 +1,10 @@
 """Ids as people have them, and what they are called in storage.
 
-    user_123           user_123               letters and digits of ASCII, `.`, `_` and `-` stand for themselves
-    user@example.com   user=40example.com     each byte of another character's UTF-8: `=` and two digits, 0-9 A-F
-    a=40b              a=3D40b                so does `=` itself
+    user_123           user_123               letters and digits of ASCII, ``.``, ``_`` and ``-`` stand for themselves
+    user@example.com   user=40example.com     each byte of another character's UTF-8: ``=`` and two digits, 0-9 A-F
+    a=40b              a=3D40b                so does ``=`` itself
 
-No two ids have one name, and each name is read back as its id. `=` is in no name that an earlier release made, so an
+No two ids have one name, and each name is read back as its id. ``=`` is in no name that an earlier release made, so an
 id that was valid then keeps its name and meets none of the others. Names are ASCII: no file system's normalisation of
 Unicode makes two of them one. See docs/rfcs/0017.
 

@@ -6,9 +6,12 @@
             ...
 
 What is sent reaches the session exactly once and in order, and what the session's journal contains is shown exactly
-once and in order, across lost connections, redeploys and crashes of the other end. `token=` takes a bearer token or a
-function that gets one for each connection, `headers=` other ways to show who one is. Needs the package `websockets`.
+once and in order, across lost connections, redeploys and crashes of the other end. ``token=`` takes a bearer token or a
+function that gets one for each connection, ``headers=`` other ways to show who one is. Needs the package
+``websockets``.
 """
+
+from __future__ import annotations
 
 from segue.client.client import Client
 from segue.client.errors import (

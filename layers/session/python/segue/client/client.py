@@ -1,4 +1,6 @@
-"""The client: a `Conversation` on WebSockets that are renewed before they end and whenever they break."""
+"""The client: a ``Conversation`` on WebSockets that are renewed before they end and whenever they break."""
+
+from __future__ import annotations
 
 import asyncio
 import secrets
@@ -59,21 +61,21 @@ class Client:
         """Prepare; nothing is sent yet.
 
         Args:
-            url: WebSocket address (`ws://…`, `wss://…`).
+            url: WebSocket address (``ws://…``, ``wss://…``).
             session: session id.
             client_id: identity of this client for as long as the object lives; random if left out.
             token: a bearer token, or a function, async or not, that gets one for each new connection (they expire).
             headers: for the handshake, or a function, async or not, that makes them for each new connection.
             modality: what will mostly be sent.
-            approvals: whether this program answers an `Approval`; if not, what asks for one is denied.
-            history: whether to tell the conversation so far, and what other clients type, as `HistoryOutput` events.
-            silence: "mark" for an open microphone: `send_audio` sends a marker every two seconds in place of its
+            approvals: whether this program answers an ``Approval``; if not, what asks for one is denied.
+            history: whether to tell the conversation so far, and what other clients type, as ``HistoryOutput`` events.
+            silence: "mark" for an open microphone: ``send_audio`` sends a marker every two seconds in place of its
                 silence, where the session's holder knows it.
-            trace: returns the W3C traceparent that inputs carry from now on, `None` for none.
+            trace: returns the W3C traceparent that inputs carry from now on, ``None`` for none.
             settings: times and limits.
 
         Raises:
-            ValueError: `session` or `client_id` is not one.
+            ValueError: ``session`` or ``client_id`` is not one.
         """
         self._settings = settings or ClientSettings()
         self._session = session
@@ -115,12 +117,12 @@ class Client:
 
     @property
     def epoch(self) -> int | None:
-        """Epoch of the session's holder; grows when another takes over. `None` before the first `Ready`."""
+        """Epoch of the session's holder; grows when another takes over. ``None`` before the first ``Ready``."""
         return self._conversation.epoch
 
     @property
     def ready(self) -> Ready | None:
-        """The newest `Ready`: audio formats, history, head."""
+        """The newest ``Ready``: audio formats, history, head."""
         return self._conversation.last_ready
 
     @property
@@ -130,7 +132,7 @@ class Client:
 
     @property
     def approval(self) -> Approval | None:
-        """The open request of an agent that waits, an `Approval` of status `asked`, as far as this client knows."""
+        """The open request of an agent that waits, an ``Approval`` of status ``asked``, as far as this client knows."""
         return self._conversation.approval
 
     @property
@@ -145,7 +147,7 @@ class Client:
 
     @property
     def events_dropped(self) -> int:
-        """The number of dropped events, audio and partial transcripts only, because `events()` was read too slowly."""
+        """The number of events, audio and partial transcripts only, dropped since ``events()`` was read too slowly."""
         return self._events.dropped
 
     async def __aenter__(self) -> Self:
@@ -166,7 +168,7 @@ class Client:
             HandshakeRefused: the server does not let this caller in, or the address is wrong.
             SessionRefused: the credentials are not accepted, or the client id is in use.
             ConnectionLost: what gets the token or makes the headers has failed.
-            NotReady: no holder said `Ready` within the ready timeout.
+            NotReady: no holder said ``Ready`` within the ready timeout.
         """
         if self._task is not None:
             raise ClientClosed("a client can be started once: use a new one")
@@ -182,7 +184,7 @@ class Client:
             raise
 
     async def close(self) -> None:
-        """Say good-bye and end. What is unacknowledged may not have taken effect: `flush` first if it must."""
+        """Say good-bye and end. What is unacknowledged may not have taken effect: ``flush`` first if it must."""
         self._closing = True
         self._connections.end()
         task = self._task
@@ -196,8 +198,8 @@ class Client:
         """Send text; it is kept and sent again until it is durable.
 
         Raises:
-            FrameError: `oversize`, or `bad_frame` if there is none.
-            SenderFull: too much is unacknowledged; nothing was taken. `flush`, then try again.
+            FrameError: ``oversize``, or ``bad_frame`` if there is none.
+            SenderFull: too much is unacknowledged; nothing was taken. ``flush``, then try again.
             ClientError: the client has ended.
         """
         self._send(TextInput(text=text, trace=self._trace()))
@@ -206,17 +208,17 @@ class Client:
         """Send a piece of speech, best 100 ms at a time; it is kept and sent again until a durable turn answers it.
 
         Args:
-            pcm: PCM16 mono, little-endian, at the input rate of `ready.audio`; 20 to 250 ms, the last one of an
+            pcm: PCM16 mono, little-endian, at the input rate of ``ready.audio``; 20 to 250 ms, the last one of an
                 utterance may be shorter.
 
-        Of an open microphone (`silence="mark"`) what is silent for longer than a second is not sent.
+        Of an open microphone (``silence="mark"``) what is silent for longer than a second is not sent.
 
         Returns:
             How many older pieces were given up for it, because more is unacknowledged than is kept: 0 unless the
             session has no holder for long.
 
         Raises:
-            ValueError: it is no whole samples, or more than fits into a frame (`FrameError`).
+            ValueError: it is no whole samples, or more than fits into a frame (``FrameError``).
             ClientError: the client has ended.
         """
         trace = self._trace()
@@ -228,12 +230,12 @@ class Client:
         return self._send(*(_audio(one, trace) for one in pieces))
 
     async def played(self, frame: AudioOutput | None, milliseconds: float) -> None:
-        """Say how far this program's player has come; after a `BargeIn`, once it has stopped.
+        """Say how far this program's player has come; after a ``BargeIn``, once it has stopped.
 
         The holder then shortens the answer that was interrupted to what was heard. It may be called while playing, too.
 
         Args:
-            frame: the last `AudioOutput` of which anything was played; `None` if there is none.
+            frame: the last ``AudioOutput`` of which anything was played; ``None`` if there is none.
             milliseconds: how much of that frame.
 
         Raises:
@@ -276,7 +278,7 @@ class Client:
 
         Raises:
             ValueError: it is too large, or empty.
-            SenderFull: too much is unacknowledged; nothing was taken. `flush`, then try again.
+            SenderFull: too much is unacknowledged; nothing was taken. ``flush``, then try again.
             ClientError: the client has ended.
         """
         trace = self._trace()
@@ -286,14 +288,14 @@ class Client:
         """Answer an approval, all its requests together; it is kept and sent again until it is durable.
 
         Args:
-            approval: the event that asks, with status `asked`.
-            responses: for the id of each of its requests any JSON value but `None`. What it means is up to the agent:
-                Strands' own handlers take `True`, "y" and "yes" for consent, and everything else for a refusal.
+            approval: the event that asks, with status ``asked``.
+            responses: for the id of each of its requests any JSON value but ``None``. What it means is up to the agent:
+                Strands' own handlers take ``True``, "y" and "yes" for consent, and everything else for a refusal.
 
         Raises:
             ValueError: a request has no response, or a response no request.
-            FrameError: `oversize`, or `bad_frame` for what JSON does not have; nothing was taken.
-            SenderFull: too much is unacknowledged; nothing was taken. `flush`, then try again.
+            FrameError: ``oversize``, or ``bad_frame`` for what JSON does not have; nothing was taken.
+            SenderFull: too much is unacknowledged; nothing was taken. ``flush``, then try again.
             ClientError: the client has ended.
         """
         asked = {request.id for request in approval.requests}

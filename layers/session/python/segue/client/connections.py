@@ -5,6 +5,8 @@
                     lifetime ─┘                                         pause┘
 """
 
+from __future__ import annotations
+
 import asyncio
 import logging
 import random
@@ -72,7 +74,7 @@ class Connections:
             talk.end()
 
     async def run(self) -> None:
-        """Stay connected until `end`.
+        """Stay connected until ``end``.
 
         Raises:
             ClientError: Nothing more will come of it.

@@ -5,8 +5,10 @@ connected ──▶ hello ──▶ (repeated) ──▶ ready ──▶ input, 
                 └── a gap, a new epoch, moved ◀───┘   hello carries what was shown: the rest is said again
 
 A second connection that is opened beside the first is its renewal: hello goes over the new one, input over the old one
-until `ready` comes over the new one, and what both bring is one stream, because its numbers are the client's.
+until ``ready`` comes over the new one, and what both bring is one stream, because its numbers are the client's.
 """
+
+from __future__ import annotations
 
 import msgspec
 
@@ -64,10 +66,10 @@ class Conversation:
 
     Attributes:
         counter: connections so far.
-        last_ready: the newest `Ready`; `None` before the first.
-        last_error: the newest `Error` since then.
+        last_ready: the newest ``Ready``; ``None`` before the first.
+        last_error: the newest ``Error`` since then.
         failure: why nothing more will come of this, if so.
-        approval: what the agent waits for, as it was shown; `None` if it waits for nothing.
+        approval: what the agent waits for, as it was shown; ``None`` if it waits for nothing.
         pages: the pages of the conversation so far that this client asks for.
     """
 
@@ -94,7 +96,7 @@ class Conversation:
             history: whether this client wants the conversation so far, and what others type.
 
         Raises:
-            ValueError: `session` or `client_id` is not one.
+            ValueError: ``session`` or ``client_id`` is not one.
         """
         self._greeting = Hello(
             session=valid_id(session, "session id"),
@@ -127,7 +129,7 @@ class Conversation:
 
     @property
     def greeted(self) -> bool:
-        """Tell whether a holder has said `Ready` on this connection and not moved since."""
+        """Tell whether a holder has said ``Ready`` on this connection and not moved since."""
         return self._greeted_in is not None
 
     @property
@@ -137,7 +139,7 @@ class Conversation:
 
     @property
     def last_record(self) -> int | None:
-        """The last record shown without a gap before it, -1 for none; `None` before the first `Ready`."""
+        """The last record shown without a gap before it, -1 for none; ``None`` before the first ``Ready``."""
         return self._cursor.last_record
 
     @property
@@ -151,14 +153,14 @@ class Conversation:
         return self._sender.given_up
 
     def offers(self, feature: str) -> bool:
-        """Tell if the latest `Ready` names a feature."""
+        """Tell if the latest ``Ready`` names a feature."""
         return self.last_ready is not None and feature in self.last_ready.features
 
     def played(self, frame: AudioOutput | None, ms: float, now: float) -> None:
-        """Note how far the player has come; told at once if it has stopped after a `BargeIn`.
+        """Note how far the player has come; told at once if it has stopped after a ``BargeIn``.
 
         Args:
-            frame: the last one of which anything was played, `None` if there is none.
+            frame: the last one of which anything was played, ``None`` if there is none.
             ms: milliseconds of it that were played.
             now: seconds.
         """
@@ -166,7 +168,7 @@ class Conversation:
             self._ack_at = now
 
     def link(self, number: int) -> Link | None:
-        """Return the state of a connection; `None` if it was replaced."""
+        """Return the state of a connection; ``None`` if it was replaced."""
         return self._links.find(number)
 
     def connected(self, now: float) -> int:
@@ -191,7 +193,7 @@ class Conversation:
             How many older pieces of audio were given up for it.
 
         Raises:
-            FrameError: `oversize` or `bad_frame`: the server would not take it.
+            FrameError: ``oversize`` or ``bad_frame``: the server would not take it.
             SenderFull: too much text is unacknowledged.
         """
         for frame in frames:  # before they get numbers that must not be skipped
@@ -241,7 +243,7 @@ class Conversation:
         return self._show(self._order.expire(now), now)
 
     def wakeup(self, now: float, number: int) -> float | None:
-        """Seconds until `tick` or `outgoing` may have something; `None` for not before something happens."""
+        """Seconds until ``tick`` or ``outgoing`` may have something; ``None`` for not before something happens."""
         waits = [self._order.wakeup(now)]
         link = self._links.find(number)
         if link is not None:

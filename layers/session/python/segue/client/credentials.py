@@ -4,6 +4,8 @@ A token goes as WebSocket subprotocols, ``segue.v1, bearer.<token>``: a browser 
 ``segue.v1``.
 """
 
+from __future__ import annotations
+
 import inspect
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence

@@ -9,8 +9,10 @@ SegueError
 │   ├── NotOffered         the holder does not know this part of the protocol: do without it
 │   ├── EventsNotRead      too many events wait unread: iterate over events()
 │   └── ClientClosed       the client was closed: use a new one
-└── SenderFull             too much text is unacknowledged: wait (`flush`), then send it again
+└── SenderFull             too much text is unacknowledged: wait (``flush``), then send it again
 """
+
+from __future__ import annotations
 
 from segue.errors import SegueError
 
@@ -59,7 +61,7 @@ class NotOffered(ClientError):  # noqa: N818 - reads as the library's errors do
 
 
 class EventsNotRead(ClientError):  # noqa: N818 - reads as the library's errors do
-    """Too many events wait unread: `lasting_capacity` is reached."""
+    """Too many events wait unread: ``lasting_capacity`` is reached."""
 
 
 class ClientClosed(ClientError):  # noqa: N818 - reads as the library's errors do

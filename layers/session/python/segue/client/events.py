@@ -1,5 +1,7 @@
 """The events that wait for the user's loop."""
 
+from __future__ import annotations
+
 import asyncio
 from collections import deque
 from collections.abc import Iterable
@@ -54,7 +56,7 @@ class EventBuffer:
             self._arrived.set()
 
     def end(self, failure: ClientError | None) -> None:
-        """Nothing more will come; `failure` is raised after the last event."""
+        """Nothing more will come; ``failure`` is raised after the last event."""
         if not self._ended:
             self._ended = True
             self._failure = failure

@@ -1,5 +1,7 @@
 """Pacing of hellos: at once, then repeated until one is answered, and never too soon after the last one."""
 
+from __future__ import annotations
+
 from segue.client.settings import ClientSettings
 
 

@@ -1,9 +1,11 @@
 """The state of one connection of a conversation, without any I/O: open, or given up.
 
 A connection can die without a close: a laptop sleeps, a router drops its state. A client that gets no answer sends a
-ping, and a second one when half of the time for the answer is over: the gateway posts a `pong` once and tries no second
-time (RFC 0019). A connection on which nothing answers either is given up.
+ping, and a second one when half of the time for the answer is over: the gateway posts a ``pong`` once and tries no
+second time (RFC 0019). A connection on which nothing answers either is given up.
 """
+
+from __future__ import annotations
 
 from dataclasses import dataclass
 from math import inf
@@ -62,7 +64,7 @@ class Link:
             self.lost = True
 
     def wakeup(self, now: float, *, expecting: bool) -> float:
-        """Seconds until `ping` or `tick` may have something to do."""
+        """Seconds until ``ping`` or ``tick`` may have something to do."""
         at = self._ping_at(expecting)
         if self.pinged_at is not None:
             at = min(at, self.pinged_at + self.settings.pong_timeout)
@@ -83,8 +85,8 @@ class Links:
     """A conversation's connections: the current one, which input goes over, and the one that is to replace it.
 
     Attributes:
-        current: `None` while there is none.
-        renewal: opened beside `current`; `None` most of the time.
+        current: ``None`` while there is none.
+        renewal: opened beside ``current``; ``None`` most of the time.
     """
 
     def __init__(self) -> None:
@@ -98,7 +100,7 @@ class Links:
         return self.renewal or self.current
 
     def find(self, number: int) -> Link | None:
-        """A connection by its number; `None` if it is gone or was replaced."""
+        """A connection by its number; ``None`` if it is gone or was replaced."""
         return next((link for link in (self.current, self.renewal) if link and link.number == number), None)
 
     def promote(self) -> None:

@@ -12,7 +12,7 @@ from typing import Final
 from segue.wire.audio import SAMPLE_BYTES, is_loud
 
 SILENCE: Final = "silence"
-"""The feature's name in `Ready`."""
+"""The feature's name in ``Ready``."""
 
 TRAILING_SECONDS: Final = 1.0
 """Seconds of quiet audio that are sent after the last loud piece: a provider has to hear the end of an utterance."""
@@ -40,12 +40,12 @@ class Microphone:
         self._kept: deque[tuple[bytes, float]] = deque()
 
     def take(self, pcm: bytes, rate: int, *, marks: bool) -> list[bytes]:
-        """Take a piece, and return what to send: pieces, and `MARKER`.
+        """Take a piece, and return what to send: pieces, and ``MARKER``.
 
         Args:
             pcm: PCM16 mono.
             rate: samples a second.
-            marks: whether the latest `Ready` knows markers; otherwise all is sent.
+            marks: whether the latest ``Ready`` knows markers; otherwise all is sent.
         """
         seconds = len(pcm) / SAMPLE_BYTES / rate
         if not marks or is_loud(pcm):

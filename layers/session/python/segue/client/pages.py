@@ -1,6 +1,6 @@
 """The pages of the conversation so far that a client asks for: each again until it comes.
 
-The first one is not asked for: it follows the `Ready` that answers the first hello. If it does not come, it is.
+The first one is not asked for: it follows the ``Ready`` that answers the first hello. If it does not come, it is.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from segue.client.settings import ClientSettings
 from segue.wire.frames import HistoryOutput, HistoryRequest
 
 HISTORY = "history"
-"""The feature's name in `Ready`."""
+"""The feature's name in ``Ready``."""
 
 
 class Pages:
@@ -20,7 +20,7 @@ class Pages:
     """
 
     def __init__(self, settings: ClientSettings, *, wanted: bool) -> None:
-        """Begin before the first `Ready`.
+        """Begin before the first ``Ready``.
 
         Args:
             settings: times.
@@ -45,7 +45,7 @@ class Pages:
             self._due.pop(before, None)
 
     def greeted(self, now: float) -> None:
-        """Note a `Ready`: what was asked for before it may be lost, and the first page may follow it."""
+        """Note a ``Ready``: what was asked for before it may be lost, and the first page may follow it."""
         if self._first:
             self._due.setdefault(None, now + self._settings.page_timeout)
         for before, due in self._due.items():
@@ -61,7 +61,7 @@ class Pages:
         return frames
 
     def wakeup(self, now: float) -> float | None:
-        """Seconds until `due` has something, `None` while nothing is asked for."""
+        """Seconds until ``due`` has something, ``None`` while nothing is asked for."""
         return min((due - now for due in self._due.values()), default=None)
 
     def take(self, page: HistoryOutput) -> list[HistoryOutput]:

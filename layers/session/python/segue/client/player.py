@@ -1,11 +1,11 @@
-"""The end of what a client's player has played, as it is told after a `BargeIn`."""
+"""The end of what a client's player has played, as it is told after a ``BargeIn``."""
 
 from __future__ import annotations
 
 from segue.wire.frames import AudioOutput, Played
 
 PLAYED = "played"
-"""The feature's name in `Ready`."""
+"""The feature's name in ``Ready``."""
 
 
 class Player:
@@ -17,14 +17,14 @@ class Player:
         self._interrupted_in: int | None = None
 
     def barge_in(self, epoch: int | None) -> None:
-        """Note a `BargeIn`: the next account is the end of what was played."""
+        """Note a ``BargeIn``: the next account is the end of what was played."""
         self._interrupted_in = epoch
 
     def came(self, frame: AudioOutput | None, ms: float, epoch: int) -> bool:
         """Note how far it has come; return whether that is to be told at once.
 
         Args:
-            frame: the last one of which anything was played, `None` if there is none.
+            frame: the last one of which anything was played, ``None`` if there is none.
             ms: milliseconds of it that were played.
             epoch: the present one.
         """
@@ -35,5 +35,5 @@ class Player:
         return interrupted
 
     def report(self, epoch: int) -> Played | None:
-        """The account of an epoch; `None` if there is none."""
+        """The account of an epoch; ``None`` if there is none."""
         return self._played[1] if self._played is not None and self._played[0] == epoch else None

@@ -1,5 +1,7 @@
 """When the client does what. All times in seconds."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
 
 from segue.wire.sender import SenderSettings
@@ -11,7 +13,7 @@ class ClientSettings:
 
     Attributes:
         sender: when input is sent again, how fast, and how much of it is kept.
-        ready_timeout: for the first `Ready`.
+        ready_timeout: for the first ``Ready``.
         hello_interval: between two hellos that were not answered, at first; it grows by half each time.
         longest_hello_interval: where it stops growing.
         shortest_hello_interval: two hellos are never closer together.
@@ -31,11 +33,12 @@ class ClientSettings:
         connect_timeout: for one attempt to connect.
         first_backoff: the longest pause before the first new attempt; doubled for each after it, with full jitter.
         longest_backoff: where it stops growing.
-        give_up_after: without a connection for so long, the client ends with `ConnectionLost`.
+        give_up_after: without a connection for so long, the client ends with ``ConnectionLost``.
         close_timeout: for a clean end.
-        event_capacity: events that wait for `events()`; beyond it the oldest audio and partial transcripts are dropped.
-        lasting_capacity: journal content and errors that wait for `events()`, which are never dropped; beyond it the
-            client ends with `EventsNotRead`.
+        event_capacity: events that wait for ``events()``; beyond it the oldest audio and partial transcripts are
+            dropped.
+        lasting_capacity: journal content and errors that wait for ``events()``, which are never dropped; beyond it the
+            client ends with ``EventsNotRead``.
         event_bytes: what all of these take at most, in bytes; beyond it the same happens.
     """
 

@@ -1,5 +1,7 @@
 """One WebSocket of a conversation, from its opening to its end."""
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 from collections.abc import Callable
@@ -58,7 +60,7 @@ class Talk:
         self._wake.set()
 
     async def run(self) -> None:
-        """Talk until the connection breaks, is of no use any more, or `end` was called."""
+        """Talk until the connection breaks, is of no use any more, or ``end`` was called."""
         reader = asyncio.create_task(self._read())
         reader.add_done_callback(lambda _: self._wake.set())
         try:
@@ -73,7 +75,7 @@ class Talk:
         except AttributeError as error:
             if self._socket.state is not State.CLOSED:
                 raise
-            self.error = error  # see `_abort`: sending and closing abort as well
+            self.error = error  # see ``_abort``: sending and closing abort as well
         finally:
             self._abort()
             reader.cancel()

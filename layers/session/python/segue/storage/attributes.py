@@ -26,7 +26,7 @@ def _plain(value: Mapping[str, Any]) -> Value:
         case "N":
             return int(content) if _WHOLE.fullmatch(content) else content
         case "L":
-            return [_plain(element) for element in content]  # type: ignore[misc]  # texts, or what `parse` refuses
+            return [_plain(element) for element in content]  # type: ignore[misc]  # texts, or what ``parse`` refuses
         case _:
             return content  # type: ignore[no-any-return]  # S and BOOL hold what they say
 

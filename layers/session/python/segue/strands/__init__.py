@@ -17,4 +17,6 @@
 A module imports only those above it, and ``segue.session`` and what is below that.
 """
 
+from __future__ import annotations
+
 import segue.strands.private  # noqa: F401 - first: a release of Strands that lacks a name is refused in one line

@@ -5,6 +5,8 @@ first samples. Only the last piece of an utterance may be shorter. Which piece i
 it, so a short piece is refused if the one before it was short too.
 """
 
+from __future__ import annotations
+
 from typing import Final
 
 from segue.wire.codes import FrameError
@@ -30,13 +32,13 @@ def is_loud(pcm: bytes) -> bool:
 
 
 class AudioLimits:
-    """Checks one client's audio, in the order of its numbers: after `Receiver`."""
+    """Checks one client's audio, in the order of its numbers: after ``Receiver``."""
 
     def __init__(self, rate: int) -> None:
         """Begin before the first piece.
 
         Args:
-            rate: samples a second, as `Ready` says.
+            rate: samples a second, as ``Ready`` says.
         """
         self._shortest = SHORTEST_SECONDS * rate * SAMPLE_BYTES
         self._longest = LONGEST_SECONDS * rate * SAMPLE_BYTES
@@ -49,7 +51,7 @@ class AudioLimits:
             pcm_bytes: how large it is, in bytes of PCM16 mono.
 
         Raises:
-            FrameError: `bad_audio`. The piece counts as taken: its number must not keep back what follows.
+            FrameError: ``bad_audio``. The piece counts as taken: its number must not keep back what follows.
         """
         if not pcm_bytes:
             return

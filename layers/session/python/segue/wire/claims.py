@@ -10,9 +10,11 @@ x-segue-claims-token: <claims_token>
 {"session_key": …, "session_id": …, "principal": …, "reason": …, "clients": […]}
 
 202  taken: this worker opens it now, or puts it into the queue should it fail
-200  {"head": 41}: prepared, if the claim says `prepare`; 41 records were read
+200  {"head": 41}: prepared, if the claim says ``prepare``; 41 records were read
 409  draining, no room, or it cannot be prepared: ask another         403  the token is not this worker's
 """
+
+from __future__ import annotations
 
 from typing import Final, Literal, TypeAlias
 
@@ -33,10 +35,10 @@ class ClientAddress(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The address of a client of the session.
 
     Attributes:
-        client_id: as in its `Hello`.
+        client_id: as in its ``Hello``.
         connection_id: API Gateway's id of the connection.
         counter: number of the client's connection; a higher one is newer.
-        history: whether its `Hello` asked for history.
+        history: whether its ``Hello`` asked for history.
     """
 
     client_id: str
@@ -46,17 +48,17 @@ class ClientAddress(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Claim(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One session that needs a holder, and the clients that the new holder greets with `Ready`.
+    """One session that needs a holder, and the clients that the new holder greets with ``Ready``.
 
     Attributes:
-        session_key: `<principal>/<session_id>`.
-        session_id: as in the client's `Hello`.
+        session_key: ``<principal>/<session_id>``.
+        session_id: as in the client's ``Hello``.
         principal: whose session it is.
         reason: why it needs one.
         clients: whom to greet.
         from_worker: the holder that passes it on, if one does.
-        prepare: make a standby, but do not acquire yet: `from_worker` still holds it, and tells when it has released.
-        paused_ms: the pause so far when `from_worker` released the session, in milliseconds on its clock.
+        prepare: make a standby, but do not acquire yet: ``from_worker`` still holds it, and tells when it has released.
+        paused_ms: the pause so far when ``from_worker`` released the session, in milliseconds on its clock.
     """
 
     session_key: str
@@ -70,7 +72,7 @@ class Claim(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Prepared(Struct, frozen=True, kw_only=True):
-    """The answer to a claim that says `prepare`.
+    """The answer to a claim that says ``prepare``.
 
     Attributes:
         head: records that were read; if the session has more by now, it is worth preparing again.

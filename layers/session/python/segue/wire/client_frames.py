@@ -1,4 +1,6 @@
-"""Frames of a client. Each may carry `trace`, a W3C traceparent: the work that it belongs to."""
+"""Frames of a client. Each may carry ``trace``, a W3C traceparent: the work that it belongs to."""
+
+from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from typing import Annotated, Any, Self, TypeAlias
@@ -34,17 +36,17 @@ class ClientStruct(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fi
 
 
 class Hello(ClientStruct, frozen=True, kw_only=True, omit_defaults=True, tag="hello"):
-    """Binds a connection to a session. Repeated until `Ready` comes; the first frame of every connection.
+    """Binds a connection to a session. Repeated until ``Ready`` comes; the first frame of every connection.
 
     Attributes:
         session: session id, within the caller's own principal.
-        client_id: random, lives as long as the page or the `Client` object.
+        client_id: random, lives as long as the page or the ``Client`` object.
         connection: 1 for the client's first connection and one more for each after it.
         last_record: the last record that the client has shown without a gap before it, -1 for none: what it has not
-            shown is said again. `None` when the client starts now and wants nothing said again.
+            shown is said again. ``None`` when the client starts now and wants nothing said again.
         modality: what the client will mostly send.
-        approvals: whether it can answer an `Approval`. For a client that cannot, what asks for one is denied.
-        history: whether it wants the conversation so far, and lines that other clients type, as `HistoryOutput`.
+        approvals: whether it can answer an ``Approval``. For a client that cannot, what asks for one is denied.
+        history: whether it wants the conversation so far, and lines that other clients type, as ``HistoryOutput``.
     """
 
     session: Annotated[str, Meta(max_length=128)]
@@ -57,11 +59,11 @@ class Hello(ClientStruct, frozen=True, kw_only=True, omit_defaults=True, tag="he
 
 
 class TextInput(ClientStruct, frozen=True, kw_only=True, omit_defaults=True, tag="text"):
-    """Something typed. Without `seq` it is taken as it comes, with no promise.
+    """Something typed. Without ``seq`` it is taken as it comes, with no promise.
 
     Attributes:
-        last_record: as in `Hello`. A holder of one turn, whose epoch is new to the client, answers with what the client
-            has not shown, so that it need not ask.
+        last_record: as in ``Hello``. A holder of one turn, whose epoch is new to the client, answers with what the
+            client has not shown, so that it need not ask.
     """
 
     text: Annotated[str, Meta(min_length=1)]
@@ -70,15 +72,15 @@ class TextInput(ClientStruct, frozen=True, kw_only=True, omit_defaults=True, tag
 
 
 class AudioInput(ClientStruct, frozen=True, kw_only=True, omit_defaults=True, tag="audio"):
-    """A piece of speech: base64 of little-endian PCM16 mono at the rate that `Ready` names.
+    """A piece of speech: base64 of little-endian PCM16 mono at the rate that ``Ready`` names.
 
     An empty one has a number and nothing to hear: the client has given the piece up, and what follows must not wait.
-    With `silence` it is a marker: the microphone is silent from here on, and the holder gives the model silence.
+    With ``silence`` it is a marker: the microphone is silent from here on, and the holder gives the model silence.
 
     Attributes:
         audio: the samples.
         seq: as in the other inputs.
-        silence: whether it is a marker; said only to holders whose `Ready` names the feature `silence`.
+        silence: whether it is a marker; said only to holders whose ``Ready`` names the feature ``silence``.
     """
 
     audio: Base64
@@ -105,12 +107,12 @@ class AudioInput(ClientStruct, frozen=True, kw_only=True, omit_defaults=True, ta
 
 
 class ImageInput(ClientStruct, frozen=True, kw_only=True, omit_defaults=True, tag="image"):
-    """A part of an image: base64 of its bytes. Parts go in order, with numbers of their own; see `ImageAssembler`.
+    """A part of an image: base64 of its bytes. Parts go in order, with numbers of their own; see ``ImageAssembler``.
 
     Attributes:
         image: this part; each is base64 by itself.
         media_type: the same in all parts.
-        part: from 1 to `parts`.
+        part: from 1 to ``parts``.
         parts: how many there are.
         seq: as in the other inputs.
     """
@@ -149,11 +151,11 @@ class ImageInput(ClientStruct, frozen=True, kw_only=True, omit_defaults=True, ta
 
 
 class Response(Struct, frozen=True, kw_only=True):
-    """The answer to one request of an `Approval`.
+    """The answer to one request of an ``Approval``.
 
     Attributes:
         id: of the request.
-        response: any JSON value but null; what it means is up to who asked. `True`, "y" and "yes" are Strands' own
+        response: any JSON value but null; what it means is up to who asked. ``True``, "y" and "yes" are Strands' own
             words of consent.
     """
 
@@ -172,13 +174,13 @@ class Response(Struct, frozen=True, kw_only=True):
 
 
 class AnswerInput(ClientStruct, frozen=True, kw_only=True, omit_defaults=True, tag="answer"):
-    """The answer to an `Approval`: to all its requests together.
+    """The answer to an ``Approval``: to all its requests together.
 
     Attributes:
-        approval: `record` of the `Approval`.
+        approval: ``record`` of the ``Approval``.
         responses: one for each of its requests.
         seq: as in the other inputs.
-        last_record: as in `TextInput`.
+        last_record: as in ``TextInput``.
     """
 
     approval: Count
@@ -191,7 +193,7 @@ class Played(Struct, frozen=True, kw_only=True):
     """The end of what a client has played of one epoch's audio.
 
     Attributes:
-        seq: of the last `AudioOutput` of which anything was played, 0 for none.
+        seq: of the last ``AudioOutput`` of which anything was played, 0 for none.
         ms: milliseconds of that frame that were played.
     """
 
@@ -200,12 +202,12 @@ class Played(Struct, frozen=True, kw_only=True):
 
 
 class OutputAck(ClientStruct, frozen=True, kw_only=True, omit_defaults=True, tag="ack"):
-    """All server frames of `epoch` up to `seq` have arrived or been given up.
+    """All server frames of ``epoch`` up to ``seq`` have arrived or been given up.
 
     Attributes:
         epoch: of the frames.
         seq: of the last of them.
-        played: how far the client's player has come; said at once when it has stopped after a `BargeIn`.
+        played: how far the client's player has come; said at once when it has stopped after a ``BargeIn``.
     """
 
     epoch: Count
@@ -214,11 +216,11 @@ class OutputAck(ClientStruct, frozen=True, kw_only=True, omit_defaults=True, tag
 
 
 class HistoryRequest(ClientStruct, frozen=True, kw_only=True, omit_defaults=True, tag="history"):
-    """Asks for a page of the conversation so far, a `HistoryOutput`.
+    """Asks for a page of the conversation so far, a ``HistoryOutput``.
 
     Attributes:
-        before: only lines whose place is before this record; `None` for the newest page.
-        last_record: as in `TextInput`.
+        before: only lines whose place is before this record; ``None`` for the newest page.
+        last_record: as in ``TextInput``.
     """
 
     before: Count | None = None
@@ -226,7 +228,7 @@ class HistoryRequest(ClientStruct, frozen=True, kw_only=True, omit_defaults=True
 
 
 class Ping(ClientStruct, frozen=True, kw_only=True, omit_defaults=True, tag="ping"):
-    """Keeps the connection open; the gateway itself answers `Pong`."""
+    """Keeps the connection open; the gateway itself answers ``Pong``."""
 
 
 class Bye(ClientStruct, frozen=True, kw_only=True, omit_defaults=True, tag="bye"):

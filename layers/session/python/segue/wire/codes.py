@@ -1,5 +1,7 @@
 """Error codes: what can be wrong with a frame, a connection or a turn, as a client is told."""
 
+from __future__ import annotations
+
 from typing import Final
 
 from segue.wire.fields import MAX_FRAME_BYTES
@@ -39,7 +41,7 @@ MESSAGES: Final[dict[str, str]] = {
     "internal": "something went wrong inside: try again",
 }
 """The codes that the protocol knows, with their standard texts. The set is open: a reader takes others for what
-`retryable` says."""
+``retryable`` says."""
 
 RETRYABLE_CODES: Final = frozenset(
     {
@@ -68,7 +70,7 @@ class FrameError(ValueError):
     """A frame that breaks the protocol or is not taken now; the connection stays usable.
 
     Attributes:
-        code: one of the codes of `MESSAGES`, or another.
+        code: one of the codes of ``MESSAGES``, or another.
         message: for people, without anything from inside the server.
     """
 

@@ -6,6 +6,8 @@ A frame of a holder is numbered when it is sent. A client asks again, for ever, 
 a frame of any size a shorter one is sent.
 """
 
+from __future__ import annotations
+
 from bisect import bisect_right
 from typing import Any, Final
 
@@ -31,7 +33,7 @@ NAME_BYTES: Final = 128
 
 
 def cut(text: str, limit: int = TEXT_BYTES) -> str:
-    """Return a text, or as much of it as takes `limit` bytes in a message, and `…`."""
+    """Return a text, or as much of it as takes ``limit`` bytes in a message, and ``…``."""
     if _size(text) <= limit:
         return text
     # Each character takes at least one byte.
@@ -58,9 +60,9 @@ def _cut_value(value: Any, limit: int) -> Any:
 
 
 def encode_remnant(frame: ServerFrame) -> str:
-    """Return a message with the number of a frame that `encode_frame` refuses: the same with little of its texts.
+    """Return a message with the number of a frame that ``encode_frame`` refuses: the same with little of its texts.
 
-    Should something else of it be large, an `error` takes its place.
+    Should something else of it be large, an ``error`` takes its place.
     """
     fields = msgspec.structs.asdict(frame).items()
     texts = {name: cut(text, REMNANT_BYTES) for name, text in fields if isinstance(text, str)}

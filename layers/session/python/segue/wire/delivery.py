@@ -10,6 +10,8 @@ x-segue-route-token: <route_token of the lease>
 429  {"error": "busy" or "too_fast"}
 """
 
+from __future__ import annotations
+
 from typing import Final
 
 import msgspec
@@ -29,11 +31,11 @@ class Delivery(Struct, frozen=True, kw_only=True):
     Attributes:
         session_key: of the session that the connection is bound to.
         connection_id: API Gateway's id of the connection that it came in on.
-        client_id: as in the client's `Hello`.
+        client_id: as in the client's ``Hello``.
         counter: which of the client's connections that is; a higher one is newer.
         frame: the frame.
-        approvals: whether the client can answer an `Approval`, as its `Hello` said.
-        history: whether its `Hello` asked for history.
+        approvals: whether the client can answer an ``Approval``, as its ``Hello`` said.
+        history: whether its ``Hello`` asked for history.
     """
 
     session_key: str
@@ -66,7 +68,7 @@ def decode_delivery(body: bytes) -> Delivery:
     """Read a request body.
 
     Raises:
-        FrameError: `oversize`, `bad_json` or `bad_frame`.
+        FrameError: ``oversize``, ``bad_json`` or ``bad_frame``.
     """
     if len(body) > MAX_DELIVERY_BYTES:
         raise FrameError("oversize")
@@ -84,7 +86,7 @@ def encode_refusal(code: str, message: str = "") -> bytes:
 
 
 def decode_refusal(body: bytes) -> Refusal | None:
-    """Read the body of an answer that refuses; `None` if it is not one of ours."""
+    """Read the body of an answer that refuses; ``None`` if it is not one of ours."""
     try:
         return _refusal_decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

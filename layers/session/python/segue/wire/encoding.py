@@ -1,5 +1,7 @@
 """Frames as messages: JSON text, one frame in a client's message, one or several in a server's."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Sequence
 from typing import Final, get_args
 
@@ -32,16 +34,16 @@ def encode_frame(frame: ClientFrame | ServerFrame) -> str:
     """Return the message for a frame.
 
     Raises:
-        FrameError: `oversize`.
+        FrameError: ``oversize``.
     """
     return _bounded(_encoder.encode(frame))
 
 
 def encode_batch(frames: Sequence[ServerFrame]) -> str:
-    """Return one message for one or several frames of the server; `fitting` says how many go into one.
+    """Return one message for one or several frames of the server; ``fitting`` says how many go into one.
 
     Raises:
-        FrameError: `oversize`.
+        FrameError: ``oversize``.
     """
     return encode_frame(frames[0]) if len(frames) == 1 else _bounded(_encoder.encode(frames))
 
@@ -49,7 +51,7 @@ def encode_batch(frames: Sequence[ServerFrame]) -> str:
 def fitting(frames: Iterable[ServerFrame], limit: int = MAX_FRAME_BYTES) -> int:
     """Return how many of the first frames fit into one message, with any epoch and numbers that they may get.
 
-    At least one, if there is one; `encode_frame` refuses it if it is too large.
+    At least one, if there is one; ``encode_frame`` refuses it if it is too large.
 
     Args:
         frames: in the order of sending; read no further than needed.
@@ -69,7 +71,7 @@ def decode_client_frame(message: bytes | str) -> ClientFrame:
     """Read what a client sent.
 
     Raises:
-        FrameError: `oversize`, `bad_json`, `unknown_type` or `bad_frame`; nothing else, whatever the message.
+        FrameError: ``oversize``, ``bad_json``, ``unknown_type`` or ``bad_frame``; nothing else, whatever the message.
     """
     raw = _checked(message)
     try:
@@ -81,7 +83,7 @@ def decode_client_frame(message: bytes | str) -> ClientFrame:
 
 
 def decode_server_frame(message: bytes | str) -> ServerFrame | None:
-    """Read one frame of a server; `None` if it is not protocol.
+    """Read one frame of a server; ``None`` if it is not protocol.
 
     API Gateway hands its own error messages to the client, and a newer server may say what is not known here yet.
     """

@@ -1,5 +1,7 @@
 """Limits of the fields of frames, and of a frame's size."""
 
+from __future__ import annotations
+
 import binascii
 from typing import Annotated, Final, Literal, TypeAlias
 
@@ -51,7 +53,7 @@ def from_base64(text: str, what: str) -> bytes:
     """Return what a field carries.
 
     Raises:
-        ValueError: It is not base64, or not in its one canonical form; `what` names the field.
+        ValueError: It is not base64, or not in its one canonical form; ``what`` names the field.
     """
     try:
         return binascii.a2b_base64(text, strict_mode=True)

@@ -1,13 +1,16 @@
-"""Frames of the wire protocol: JSON text messages, told apart by the field `type`. Everything about them, in one place.
+"""Frames of the wire protocol: JSON text messages, told apart by the field ``type``. All of them, in one place.
 
-Client to server (`segue.wire.client_frames`): `Hello`, `TextInput`, `AudioInput`, `ImageInput`, `AnswerInput`,
-`OutputAck`, `HistoryRequest`, `Ping`, `Bye`. Server to client (`segue.wire.server_frames`): `Ready`, `InputAck`,
-`Received`, `AudioOutput`, `Transcript`, `TextOutput`, `Tool`, `Approval`, `HistoryOutput`, `BargeIn`, `Restart`,
-`Moved`, `Pause`, `Resume`, `Error`, `Pong`.
+Client to server (``segue.wire.client_frames``): ``Hello``, ``TextInput``, ``AudioInput``, ``ImageInput``,
+``AnswerInput``, ``OutputAck``, ``HistoryRequest``, ``Ping``, ``Bye``. Server to client (``segue.wire.server_frames``):
+``Ready``, ``InputAck``, ``Received``, ``AudioOutput``, ``Transcript``, ``TextOutput``, ``Tool``, ``Approval``,
+``HistoryOutput``, ``BargeIn``, ``Restart``, ``Moved``, ``Pause``, ``Resume``, ``Error``, ``Pong``.
 
 Fields that a reader does not know are ignored, so that the two ends need not be deployed together. Fields that are
-`None` are left out. A frame that breaks a rule raises `FrameError`, whose code and message may be shown to the client.
+``None`` are left out. A frame that breaks a rule raises ``FrameError``, whose code and message may be shown to the
+client.
 """
+
+from __future__ import annotations
 
 from segue.wire.client_frames import (
     AnswerInput,

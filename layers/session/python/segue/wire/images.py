@@ -1,9 +1,11 @@
-"""Images, put together from their parts in the order of their numbers, after `Receiver`.
+"""Images, put together from their parts in the order of their numbers, after ``Receiver``.
 
     image 1/3 ─▶ image 2/3 ─▶ (audio, text: not looked at) ─▶ image 3/3 ─▶ Image, with the numbers of all its parts
 
 One image of a client is under way at a time, so memory is bounded by one image a client.
 """
+
+from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Final
@@ -21,7 +23,7 @@ class Image:
     """A whole image.
 
     Attributes:
-        data: its bytes, in the format that `media_type` names.
+        data: its bytes, in the format that ``media_type`` names.
         media_type: "image/png" and so on.
         seqs: the numbers of the frames that it came in: durable together, or not at all.
     """
@@ -32,7 +34,7 @@ class Image:
 
 
 class ImageRefused(FrameError):  # noqa: N818 - reads as what happened
-    """`bad_image`: the parts do not make an image.
+    """``bad_image``: the parts do not make an image.
 
     Attributes:
         seqs: the numbers of the frames that were dropped. They count as taken: nothing better will come under them.

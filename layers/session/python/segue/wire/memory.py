@@ -3,6 +3,8 @@
 A frame has up to 32 KB on the wire, and a text with one emoji in it takes four bytes a character in Python.
 """
 
+from __future__ import annotations
+
 import sys
 from typing import Any, Final
 

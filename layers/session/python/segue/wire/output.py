@@ -1,16 +1,18 @@
 """Output numbering: what a holder says reaches each client in order, and journal content exactly once.
 
-Every frame of a holder carries its epoch and a `seq`, from 1, per client id within the epoch. Frames that show journal
-content (final transcripts, texts, tools, approvals) also carry the number of the record that they show.
+Every frame of a holder carries its epoch and a ``seq``, from 1, per client id within the epoch. Frames that show
+journal content (final transcripts, texts, tools, approvals) also carry the number of the record that they show.
 
     holder                                                 client
     OutputNumbering.stamp ── (epoch, seq) ──▶ … ──▶ OutputOrder.offer ──▶ JournalCursor.accept ──▶ shown
                                                        │ Gap: something may be missing here
-    ready(since), records from `since` on  ◀── hello(last_record) ◀─┘
+    ready(since), records from ``since`` on  ◀── hello(last_record) ◀─┘
 
 A gap loses audio and partial transcripts, which are of no use late. Journal content after a gap is not shown until the
 holder has sent the missing frames again: otherwise it would be shown out of order.
 """
+
+from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -40,7 +42,7 @@ class OutputNumbering:
     """The holder's side: gives every frame its epoch and number."""
 
     def __init__(self, epoch: int) -> None:
-        """Number for the holder of `epoch`, every client from 1."""
+        """Number for the holder of ``epoch``, every client from 1."""
         self._epoch = epoch
         self._last: defaultdict[str, int] = defaultdict(int)
 
@@ -48,7 +50,7 @@ class OutputNumbering:
         """Return the frame with the epoch and the client's next number.
 
         Stamp when the frame is certain to be sent and in the order of sending: after the output gate. A number that is
-        given and never sent makes the client wait. A `Pause` gets none.
+        given and never sent makes the client wait. A ``Pause`` gets none.
         """
         if isinstance(frame, Pause):
             return msgspec.structs.replace(frame, epoch=self._epoch)
@@ -56,7 +58,7 @@ class OutputNumbering:
         return msgspec.structs.replace(frame, epoch=self._epoch, seq=self._last[client_id])
 
     def forget(self, client_id: str) -> None:
-        """Drop a client that said `Bye`. One that may reconnect keeps its numbering: it would take 1 for a repeat."""
+        """Drop a client that said ``Bye``. One that may reconnect keeps its numbering: it would take 1 for a repeat."""
         self._last.pop(client_id, None)
 
 
@@ -77,8 +79,8 @@ class _Waiting:
 class OutputOrder:
     """The client's side: puts frames in order, drops repeats and everything of an older epoch.
 
-    A missing frame is waited for, but only so long. A `Ready` with `since` ends the wait at once: what came before it
-    on an older connection is gone, and its journal content follows again.
+    A missing frame is waited for, but only so long. A ``Ready`` with ``since`` ends the wait at once: what came before
+    it on an older connection is gone, and its journal content follows again.
     """
 
     def __init__(self, patience: float = 0.5, capacity: int = 1024, capacity_bytes: int = 8 * 1024 * 1024) -> None:
@@ -99,7 +101,7 @@ class OutputOrder:
 
     @property
     def epoch(self) -> int | None:
-        """The highest epoch seen; `None` before the first numbered frame."""
+        """The highest epoch seen; ``None`` before the first numbered frame."""
         return self._epoch
 
     @property
@@ -135,7 +137,7 @@ class OutputOrder:
         return released
 
     def wakeup(self, now: float) -> float | None:
-        """Seconds until `expire` has something to do; `None` when nothing waits."""
+        """Seconds until ``expire`` has something to do; ``None`` when nothing waits."""
         if not self._waiting:
             return None
         return max(0.0, self._oldest() + self._patience - now)
@@ -177,7 +179,7 @@ class OutputOrder:
 class JournalCursor:
     """A client's position in the journal, by which each record is shown once and in order.
 
-    The first `Ready` opens it: records that were committed before are history, not output.
+    The first ``Ready`` opens it: records that were committed before are history, not output.
     """
 
     KEPT: Final = 1024
@@ -192,22 +194,22 @@ class JournalCursor:
 
     @property
     def last_record(self) -> int | None:
-        """For `Hello`: the last record shown without a gap before it, -1 for none; `None` before the first `Ready`."""
+        """For ``Hello``: the last record shown without a gap, -1: none; ``None``: before the first ``Ready``."""
         return self._last
 
     def open(self, head: int) -> None:
-        """Begin after the first `head` records, as the first `Ready` says on arrival; later ones change nothing."""
+        """Begin after the first ``head`` records, as the first ``Ready`` says on arrival; later ones change nothing."""
         if self._last is None:
             self._last = self._floor = head - 1
             self._complete = True
 
     @property
     def complete(self) -> bool:
-        """Tell whether no record is known to be missing; if one is, `Hello` has to be said again."""
+        """Tell whether no record is known to be missing; if one is, ``Hello`` has to be said again."""
         return self._complete
 
     def gap(self) -> None:
-        """Something may be missing from here on; only a `Ready` with `since` makes it complete again."""
+        """Something may be missing from here on; only a ``Ready`` with ``since`` makes it complete again."""
         self._complete = False
 
     def accept(self, frame: ServerFrame) -> bool:
@@ -216,7 +218,7 @@ class JournalCursor:
             self._complete = True
         if not isinstance(frame, Transcript | TextOutput | Tool | Approval | HistoryOutput) or frame.record is None:
             return True
-        # What is still asked is no history, however long ago it was asked: it is said again after every `Ready`.
+        # What is still asked is no history, however long ago it was asked: it is said again after every ``Ready``.
         still_asked = isinstance(frame, Approval) and frame.status == "asked"
         if not self._complete or (frame.record <= self._floor and not still_asked):
             return False

@@ -1,5 +1,7 @@
 """Rates of frames: for a sender to keep, and for a receiver to enforce."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Final
 
@@ -17,7 +19,7 @@ _WHOLE_TOKEN: Final = 1 - 1e-6
 
 
 class TokenBucket:
-    """A pace: `rate` a second, `burst` at once after a pause. Time is an argument, in seconds."""
+    """A pace: ``rate`` a second, ``burst`` at once after a pause. Time is an argument, in seconds."""
 
     def __init__(self, rate: float, burst: int) -> None:
         """Begin full."""
@@ -74,7 +76,7 @@ class FrameRate:
             sender: whose frame it is: a connection, a client, a principal.
 
         Raises:
-            FrameError: `too_fast`; the frame was not taken, and its sender sends it again.
+            FrameError: ``too_fast``; the frame was not taken, and its sender sends it again.
         """
         bucket = self._buckets.use(sender)
         if bucket is None:

@@ -6,6 +6,8 @@ What JSON Schema cannot say is checked by the code alone: that base64 is canonic
 message has at most 32 KB, what follows what.
 """
 
+from __future__ import annotations
+
 import json
 import sys
 from collections.abc import Iterable
@@ -21,7 +23,7 @@ from segue.wire.server_frames import ServerFrame
 REFERENCE: Final = "#/components/schemas/{name}"
 
 BATCH: Final = "Batch"
-"""The name of a message with several server frames. It is no type: `decode_server_message` takes it apart."""
+"""The name of a message with several server frames. It is no type: ``decode_server_message`` takes it apart."""
 
 
 def document() -> dict[str, Any]:
@@ -98,7 +100,7 @@ def _schemas(types: Iterable[Any]) -> dict[str, Any]:
 
 
 def _portable(schema: Any) -> Any:
-    """Python's regular expressions as JSON Schema's, and of a docstring its summary."""
+    """Python's regular expressions as JSON Schema's, and of a docstring its summary, in Markdown."""
     if isinstance(schema, list):
         return [_portable(one) for one in schema]
     if not isinstance(schema, dict):
@@ -107,7 +109,8 @@ def _portable(schema: Any) -> Any:
     if isinstance(pattern := portable.get("pattern"), str):
         portable["pattern"] = pattern.replace(r"\A", "^").replace(r"\Z", "$")
     if isinstance(description := portable.get("description"), str):
-        portable["description"] = " ".join(description.partition("\n\nAttributes:")[0].split())
+        summary = " ".join(description.partition("\n\nAttributes:")[0].split())
+        portable["description"] = summary.replace("``", "`")  # as Markdown has it
     return portable
 
 

@@ -1,4 +1,4 @@
-"""The client's side of the input numbering: what is not acknowledged is kept and sent again. See `segue.wire.sequence`.
+"""The client's side of the input numbering: what is not acknowledged is sent again. See ``segue.wire.sequence``.
 
     add ─▶ unsent ──due──▶ sent, with a number ──ack──▶ forgotten
               │                │  ▲ timeout, missing, new holder, resume
@@ -12,6 +12,8 @@ filled with more than it carries; and what it has received waits there for its t
 
 Time is an argument everywhere: seconds on the caller's own monotonic clock.
 """
+
+from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Iterable
@@ -92,7 +94,7 @@ class Sender:
 
     Attributes:
         given_up: how many pieces of audio were dropped because too much was unacknowledged.
-        window: how many frames may be on their way; `None` for any number.
+        window: how many frames may be on their way; ``None`` for any number.
     """
 
     def __init__(self, settings: SenderSettings | None = None) -> None:
@@ -115,7 +117,7 @@ class Sender:
         return len(self._unsent) + len(self._sent)
 
     def add(self, *frames: InputFrame) -> int:
-        """Keep frames; `due` gives each its number and hands it out.
+        """Keep frames; ``due`` gives each its number and hands it out.
 
         Returns:
             How many older pieces of audio were given up for it.
@@ -190,7 +192,7 @@ class Sender:
                 sent.due_at, sent.times = float("-inf"), 0
 
     def hold(self, until: float) -> None:
-        """Send nothing before `until`: the other end is busy."""
+        """Send nothing before ``until``: the other end is busy."""
         self._held_until = max(self._held_until, until)
 
     def due(self, now: float) -> list[InputFrame]:
@@ -217,7 +219,7 @@ class Sender:
         return frames
 
     def wakeup(self, now: float) -> float | None:
-        """Seconds until `due` may have something, 0 for at once, `None` when nothing is kept."""
+        """Seconds until ``due`` may have something, 0 for at once, ``None`` when nothing is kept."""
         room = self._room()
         self._probe()
         due = [sent.due_at for sent in self._sent.values() if sent.times or room]

@@ -3,14 +3,16 @@
     client                                          holder of the session
     Sender.add ── seq 1, 2, 3 … ──▶ (lost, doubled, reordered) ──▶ Receiver.offer ──▶ agent ──▶ journal
        ▲                                                                                          │
-       └───────────── acknowledged once durable: every seq up to `upto`, and `beyond` ────────────┘
+       └───────────── acknowledged once durable: every seq up to ``upto``, and ``beyond`` ────────────┘
 
 All kinds share one number space per client id. Whatever is not acknowledged, the sender keeps and sends again:
-after a timeout, and all of it when a holder says `Ready` in a new epoch or `Resume`. A successor starts its receiver
-from what the journal contains (`Known`), so that nothing between the two has to be durable.
+after a timeout, and all of it when a holder says ``Ready`` in a new epoch or ``Resume``. A successor starts its
+receiver from what the journal contains (``Known``), so that nothing between the two has to be durable.
 
-`Sender` is in `segue.wire.sender`.
+``Sender`` is in ``segue.wire.sender``.
 """
+
+from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Final, Generic, TypeVar
@@ -39,7 +41,7 @@ class Receiver(Generic[T]):
         Args:
             known: this client's input in the committed records; nothing if left out.
             window: numbers from the first missing one on that are kept.
-            size: what a frame takes while it waits, in bytes; for `waiting_bytes`.
+            size: what a frame takes while it waits, in bytes; for ``waiting_bytes``.
         """
         known = known or Known()
         self._expected = known.upto + 1
@@ -81,7 +83,7 @@ class Receiver(Generic[T]):
             The frames whose turn has come, in order; often one, none for a repeat or for one that came too early.
 
         Raises:
-            FrameError: `beyond_window`; nothing has changed, and the client sends it again later.
+            FrameError: ``beyond_window``; nothing has changed, and the client sends it again later.
         """
         if seq < self._expected or seq in self._skipped or seq in self._waiting:
             return []

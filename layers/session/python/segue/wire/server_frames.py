@@ -1,5 +1,7 @@
 """Frames of the server: of a session's holder, and in few cases of the gateway itself."""
 
+from __future__ import annotations
+
 from typing import Annotated, Any, TypeAlias
 
 import msgspec
@@ -22,7 +24,7 @@ from segue.wire.fields import (
 
 
 class AudioFormat(Struct, frozen=True, kw_only=True):
-    """The coding of audio: `rate` in samples a second, `channels`, and `format` ("pcm")."""
+    """The coding of audio: ``rate`` in samples a second, ``channels``, and ``format`` ("pcm")."""
 
     rate: Annotated[int, Meta(gt=0)]
     channels: Annotated[int, Meta(gt=0)]
@@ -40,7 +42,7 @@ class ServerStruct(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fi
     """The fields that every server frame carries.
 
     Attributes:
-        epoch: of the holder that said it; `None` if the gateway itself answered.
+        epoch: of the holder that said it; ``None`` if the gateway itself answered.
         seq: from 1, per client id within the epoch.
         trace: W3C traceparent of what it belongs to, if that is known.
     """
@@ -58,12 +60,13 @@ class Ready(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="re
         known: which of this client's input the committed records contain.
         history: how many messages the agent started with.
         head: how many records are committed.
-        since: `last_record` of the `Hello` that this answers: the frames of that record and of all after it follow,
-            said again. `None` if that had none, and when the holder speaks unasked (it has just taken the session).
-        audio: what the agent hears and speaks; `None` if it does neither.
-        window: how many frames may be on their way, sent and not `Received`; `None` if the holder does not say what it
-            has received.
-        features: optional parts of the protocol that this holder knows: `history`, `played`, `silence`. An open set.
+        since: ``last_record`` of the ``Hello`` that this answers: the frames of that record and of all after it follow,
+            said again. ``None`` if that had none, and when the holder speaks unasked (it has just taken the session).
+        audio: what the agent hears and speaks; ``None`` if it does neither.
+        window: how many frames may be on their way, sent and not ``Received``; ``None`` if the holder does not say
+            what it has received.
+        features: optional parts of the protocol that this holder knows: ``history``, ``played``, ``silence``. An open
+            set.
     """
 
     session: str
@@ -77,7 +80,7 @@ class Ready(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="re
 
 
 class InputAck(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="ack"):
-    """These inputs are durable: every seq up to `upto`, and those in `beyond`."""
+    """These inputs are durable: every seq up to ``upto``, and those in ``beyond``."""
 
     upto: Count
     beyond: tuple[Seq, ...] = msgspec.field(default=())
@@ -96,7 +99,7 @@ class Received(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag=
 
 
 class AudioOutput(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="audio"):
-    """A piece of the agent's speech: base64 of PCM16 mono at `rate` samples a second."""
+    """A piece of the agent's speech: base64 of PCM16 mono at ``rate`` samples a second."""
 
     audio: Base64
     rate: Annotated[int, Meta(gt=0)]
@@ -108,9 +111,9 @@ class AudioOutput(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, t
 
 
 class Transcript(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="transcript"):
-    """A transcript of speech, of caller or agent. Only a final one is journal content and carries `record`.
+    """A transcript of speech, of caller or agent. Only a final one is journal content and carries ``record``.
 
-    With `replaces` it corrects the one with that `record`: the caller barged in, and this much was heard.
+    With ``replaces`` it corrects the one with that ``record``: the caller barged in, and this much was heard.
     """
 
     role: Role
@@ -137,7 +140,7 @@ class Tool(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="too
 
 
 class ApprovalRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One of the questions of an `Approval`.
+    """One of the questions of an ``Approval``.
 
     Attributes:
         id: names it in the answer.
@@ -153,10 +156,10 @@ class ApprovalRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class WaitingTool(Struct, frozen=True, kw_only=True):
-    """A tool call that does not run before an `Approval` is answered.
+    """A tool call that does not run before an ``Approval`` is answered.
 
     Attributes:
-        tool_use_id: as in its `Tool`.
+        tool_use_id: as in its ``Tool``.
         name: of the tool.
         input: what it is called with; a long one is cut.
     """
@@ -167,18 +170,18 @@ class WaitingTool(Struct, frozen=True, kw_only=True):
 
 
 class Approval(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="approval"):
-    """The agent waits for a person's answer (`asked`), or does not wait any more.
+    """The agent waits for a person's answer (``asked``), or does not wait any more.
 
-    While it waits, the one that was asked is said again after every `Ready`, whatever `since` says: show it once for
-    each `record`.
+    While it waits, the one that was asked is said again after every ``Ready``, whatever ``since`` says: show it once
+    for each ``record``.
 
     Attributes:
-        status: `asked`; `answered` by a client; `denied`, because no client can answer; `expired`, because none did in
-            time; `withdrawn`, because the session went on without it.
-        requests: with `asked`: what is asked. All are answered together.
-        tools: with `asked`: the tool calls that wait.
-        seconds: with `asked`: how long it can still be answered. Afterwards say `Hello`, and it is denied.
-        of: otherwise: `record` of what was asked, if it was asked at all.
+        status: ``asked``; ``answered`` by a client; ``denied``, because no client can answer; ``expired``, because
+            none did in time; ``withdrawn``, because the session went on without it.
+        requests: with ``asked``: what is asked. All are answered together.
+        tools: with ``asked``: the tool calls that wait.
+        seconds: with ``asked``: how long it can still be answered. Afterwards say ``Hello``, and it is denied.
+        of: otherwise: ``record`` of what was asked, if it was asked at all.
         reason: otherwise: in words, why.
         record: the journal's record that this shows.
     """
@@ -193,18 +196,18 @@ class Approval(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag=
 
 
 class HistoryLine(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One line of the conversation. Its place is `replaces`, or else `record`.
+    """One line of the conversation. Its place is ``replaces``, or else ``record``.
 
     Attributes:
         record: the journal's record that it shows.
         role: whose it is; a tool is the assistant's.
-        kind: `transcript`, `text`, `tool`, or `image` for an image of the user, which is not in the line.
+        kind: ``transcript``, ``text``, ``tool``, or ``image`` for an image of the user, which is not in the line.
         text: of a transcript or a text; a long one is cut.
         name: of a tool.
-        tool_use_id: of a tool, as in `Tool`.
+        tool_use_id: of a tool, as in ``Tool``.
         status: of a tool.
         replaces: of a transcript that was shortened after a barge-in: the record that it was first shown with.
-        input: of what this client itself has typed: its `seq`.
+        input: of what this client itself has typed: its ``seq``.
     """
 
     record: Count
@@ -224,12 +227,12 @@ class HistoryLine(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class HistoryOutput(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="history"):
-    """Lines of the conversation, for clients whose `Hello` asked for them: a page of it, or a line typed just now.
+    """Lines of the conversation, for clients whose ``Hello`` asked for them: a page of it, or a line typed just now.
 
     Attributes:
         lines: in order.
-        before: of a page: as in the `HistoryRequest` that it answers.
-        more: of a page: whether there are lines before it. `None`: this is no page, but a line typed just now.
+        before: of a page: as in the ``HistoryRequest`` that it answers.
+        more: of a page: whether there are lines before it. ``None``: this is no page, but a line typed just now.
     """
 
     lines: tuple[HistoryLine, ...]
@@ -238,7 +241,7 @@ class HistoryOutput(ServerStruct, frozen=True, kw_only=True, omit_defaults=True,
 
     @property
     def record(self) -> int | None:
-        """The record of a line that was typed just now; `None` for a page."""
+        """The record of a line that was typed just now; ``None`` for a page."""
         return self.lines[0].record if self.lines and self.more is None else None
 
 
@@ -253,18 +256,18 @@ class Restart(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="
 
 
 class Moved(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="moved"):
-    """The holder is handing the session over: hold input back until `Ready`."""
+    """The holder is handing the session over: hold input back until ``Ready``."""
 
 
 class Pause(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="pause"):
-    """The holder waits for something (`active`), or does not wait any more. There is nothing to do, and nothing lost.
+    """The holder waits for something (``active``), or does not wait any more. There is nothing to do, and nothing lost.
 
-    It has no `seq`, so that a client that does not know it misses no number. Journal content, an `ack` or a `ready`
-    that comes after it ends a pause, too.
+    It has no ``seq``, so that a client that does not know it misses no number. Journal content, an ``ack`` or a
+    ``ready`` that comes after it ends a pause, too.
 
     Attributes:
         active: whether it waits.
-        reason: for what: `storage` is slow to save what was said, so that what shows it waits. The set is open.
+        reason: for what: ``storage`` is slow to save what was said, so that what shows it waits. The set is open.
     """
 
     active: bool
@@ -274,18 +277,18 @@ class Pause(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="pa
 class Resume(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="resume"):
     """There is room again for input that was refused: send everything unacknowledged again.
 
-    A `Received` that follows it says what of that has come and need not be sent.
+    A ``Received`` that follows it says what of that has come and need not be sent.
     """
 
 
 class Error(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="error"):
-    """A frame was refused, or something failed. `retryable`: the same may succeed later.
+    """A frame was refused, or something failed. ``retryable``: the same may succeed later.
 
     Attributes:
-        code: one of `segue.wire.frames.MESSAGES`, or another.
+        code: one of ``segue.wire.frames.MESSAGES``, or another.
         message: for people.
         retryable: whether the same may succeed later.
-        input: `seq` of the input that was refused, where the holder says so.
+        input: ``seq`` of the input that was refused, where the holder says so.
     """
 
     code: str
@@ -295,7 +298,7 @@ class Error(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="er
 
 
 class Pong(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="pong"):
-    """The answer to `Ping`."""
+    """The answer to ``Ping``."""
 
 
 ServerFrame: TypeAlias = (
@@ -323,7 +326,7 @@ def error_frame(code: str, message: str | None = None, *, retryable: bool | None
     """The frame that tells a client of an error.
 
     Args:
-        code: one of the codes of `MESSAGES`, or another.
+        code: one of the codes of ``MESSAGES``, or another.
         message: for people; the code's own text if left out.
         retryable: whether the same may succeed later; what the code says if left out, and no for one that is not known.
     """

@@ -3,6 +3,8 @@
 For development and tests. It knows nothing but the conversation, so that a lost history shows in its answers.
 """
 
+from __future__ import annotations
+
 import json
 import re
 import zoneinfo
@@ -173,7 +175,7 @@ RULES: tuple[tuple[str, Callable[[re.Match[str], KnownConversation], Answer | No
     (r"^(?:hello|hi)\b", lambda _, __: Say("Hello.")),
     (r"^(?:please )?(?:stop|be quiet)\b", lambda _, __: Say("Okay.")),
 )
-"""Patterns, and what to answer; None means to try the next. A match is anywhere in the sentence unless it says `^`."""
+"""Patterns, and what to answer; None: try the next. A match is anywhere in the sentence unless it says ``^``."""
 
 
 def _arguments(spec: ToolSpec, words: str) -> dict[str, Any]:

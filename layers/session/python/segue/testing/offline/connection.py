@@ -8,6 +8,8 @@
 For development and tests.
 """
 
+from __future__ import annotations
+
 import asyncio
 import json
 import uuid

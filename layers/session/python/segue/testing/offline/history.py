@@ -4,9 +4,11 @@ For development and tests. Real providers skip some faults and fail later on oth
 so that a session which was restored wrongly shows when it is restored.
 
 Strands passes its live list, so a restart within a process may show what is still under way: placeholders of streams
-that the old connection did not finish, and a `toolUse` whose result is being appended. After a restore from storage
+that the old connection did not finish, and a ``toolUse`` whose result is being appended. After a restore from storage
 there is no such excuse.
 """
+
+from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -42,8 +44,8 @@ def check(messages: Sequence[Message], *, restarting: bool) -> None:
         restarting: Whether the same model was connected before, so that something may still be under way.
 
     Raises:
-        HistoryRejected: A message is malformed, empty, a left-over placeholder or there twice, or a `toolUse` and its
-            `toolResult` are not side by side.
+        HistoryRejected: A message is malformed, empty, a left-over placeholder or there twice, or a ``toolUse`` and its
+            ``toolResult`` are not side by side.
     """
     seen: set[str] = set()
     asked: list[str] = []
@@ -64,7 +66,7 @@ def check(messages: Sequence[Message], *, restarting: bool) -> None:
 
 
 def check_for_answer(messages: Sequence[Message]) -> None:
-    """Reject what a provider of text would not answer, beside what `check` rejects.
+    """Reject what a provider of text would not answer, beside what ``check`` rejects.
 
     Raises:
         HistoryRejected: User and assistant do not take turns, or the user has neither the first word nor the last.
@@ -94,13 +96,13 @@ def read(messages: Iterable[Message]) -> list[SpokenTurn]:
 
 
 def tool_names(messages: Iterable[Message]) -> dict[str, str]:
-    """List the tool calls in a history: names by `toolUseId`."""
+    """List the tool calls in a history: names by ``toolUseId``."""
     blocks = [block["toolUse"] for message in messages for block in message["content"] if "toolUse" in block]
     return {use["toolUseId"]: use["name"] for use in blocks}
 
 
 def _note(message: Message) -> dict[str, Any]:
-    """Strands' metadata of a streamed message (see `strands.bidi.types.BidiContentMetadata`)."""
+    """Strands' metadata of a streamed message (see ``strands.bidi.types.BidiContentMetadata``)."""
     custom = (message.get("metadata") or {}).get("custom") or {}
     return cast("dict[str, Any]", custom.get("bidi") or {})
 

@@ -5,6 +5,8 @@ For development and tests. The file has one JSON object a line and may be shared
     {"at": 1765432100.1, "event": "heard", "kind": "speech", "text": "My name is Alice", "worker": "w1", "pid": 4711}
 """
 
+from __future__ import annotations
+
 import json
 import os
 import time

@@ -1,5 +1,7 @@
 """The way from the offline model to its reader. For development and tests."""
 
+from __future__ import annotations
+
 import asyncio
 from collections import deque
 
@@ -53,7 +55,7 @@ class OutputQueue:
             The event, or None at the end.
 
         Raises:
-            Exception: What `end` was given, once.
+            Exception: What ``end`` was given, once.
         """
         while not self._events and not self.ended:
             self._arrived.clear()

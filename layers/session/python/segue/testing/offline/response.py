@@ -1,5 +1,7 @@
 """One response of the offline model: the events of a provider that speaks. For development and tests."""
 
+from __future__ import annotations
+
 import asyncio
 import base64
 import uuid

@@ -1,4 +1,6 @@
-"""A `Model` of text that works offline: the same answers for an `Agent`. For development and tests."""
+"""A ``Model`` of text that works offline: the same answers for an ``Agent``. For development and tests."""
+
+from __future__ import annotations
 
 import json
 import os
@@ -22,14 +24,14 @@ class ConnectionDropped(ConnectionError):  # noqa: N818 - it says what the provi
 
 
 class OfflineTextModel(Model):
-    """Behaves as a provider of text does, and answers from the same table as `OfflineVoiceModel`."""
+    """Behaves as a provider of text does, and answers from the same table as ``OfflineVoiceModel``."""
 
     def __init__(self, *, model_id: str = "offline-text", log: str | Path | None = None) -> None:
         """Make a model.
 
         Args:
             model_id: What to call it.
-            log: As in `OfflineVoiceModel`.
+            log: As in ``OfflineVoiceModel``.
         """
         self._config: dict[str, Any] = {"model_id": model_id}
         self._ledger = Ledger(log or os.environ.get("SEGUE_REHEARSAL_LOG"))

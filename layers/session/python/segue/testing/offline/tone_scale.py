@@ -1,6 +1,6 @@
 """The notes that the stand-in for speech is made of: how each sounds, and how it is told from the others.
 
-For development and tests. Note `k` is a tone of `k` times 40 Hz that lasts 25 ms, so `k` whole cycles: notes join
+For development and tests. Note ``k`` is a tone of ``k`` times 40 Hz that lasts 25 ms, so ``k`` whole cycles: notes join
 without a click, and none leaks into the measure of another.
 """
 
@@ -67,7 +67,7 @@ def unseal(nibbles: Sequence[int]) -> str | None:
 
 
 def play(notes: Sequence[int], length: int) -> array[int]:
-    """Render notes as PCM16 samples, each of them `length` samples long, with soft ends."""
+    """Render notes as PCM16 samples, each of them ``length`` samples long, with soft ends."""
     samples = array("h")
     for note in notes:
         samples.extend(_wave(note, length))

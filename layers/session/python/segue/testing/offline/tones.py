@@ -11,6 +11,8 @@ An utterance is a row of notes of 25 ms each, two for a byte of UTF-8 (20 bytes 
 All notes belong to one harmonic series and one pentatonic scale: it sounds like a music box in a hurry.
 """
 
+from __future__ import annotations
+
 from array import array
 from dataclasses import dataclass
 

@@ -1,4 +1,6 @@
-"""A `BidiModel` that works offline, for development and tests. See `segue.testing.offline`."""
+"""A ``BidiModel`` that works offline, for development and tests. See ``segue.testing.offline``."""
+
+from __future__ import annotations
 
 import asyncio
 import os
@@ -23,7 +25,7 @@ from segue.testing.offline.tones import Ear
 class OfflineVoiceModel(BidiModel, AudioCapable):
     """Behaves as a provider does, and answers from a table.
 
-    It speaks and hears in tones (`segue.testing.offline.tones`). Typed text and speech are answered by speech with a
+    It speaks and hears in tones (``segue.testing.offline.tones``). Typed text and speech are answered by speech with a
     transcript. New text or speech of the user interrupts it. It asks for tools, checks and uses the history that it is
     given, and forgets everything else when a connection ends. For development and tests.
     """
@@ -53,7 +55,7 @@ class OfflineVoiceModel(BidiModel, AudioCapable):
             sleep: Waits a number of seconds, between two pieces of audio and, if SEGUE_REHEARSAL_START says so, before
                 a connection is there.
             log: File to which a line of JSON is added for everything heard and said (see
-                `segue.testing.offline.ledger`). None takes SEGUE_REHEARSAL_LOG, or else writes none.
+                ``segue.testing.offline.ledger``). None takes SEGUE_REHEARSAL_LOG, or else writes none.
 
         Raises:
             ValueError: A rate does not fit, or the pace is negative or no number.
@@ -82,7 +84,7 @@ class OfflineVoiceModel(BidiModel, AudioCapable):
         """Change the configuration.
 
         Args:
-            **model_config: `model_id`, `params` or `connection`.
+            **model_config: ``model_id``, ``params`` or ``connection``.
 
         Raises:
             ValueError: Something else was given, or an empty model id.
@@ -113,7 +115,7 @@ class OfflineVoiceModel(BidiModel, AudioCapable):
             system_prompt: Instructions.
             tools: Tools that it may ask for.
             messages: The conversation so far. It is copied: what is added to it later is not seen.
-            **_: Options of a `ConnectionTimeoutError` that led to a restart; there are none.
+            **_: Options of a ``ConnectionTimeoutError`` that led to a restart; there are none.
 
         Raises:
             RuntimeError: There is a connection.
