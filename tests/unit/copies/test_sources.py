@@ -114,6 +114,7 @@ def torn(path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(("layout", "file", "name"), TORN)
+@pytest.mark.slow
 def test_a_torn_file_names_itself(folder: Path, layout: str, file: str, name: str) -> None:
     talk(LAYOUTS[layout](folder))
     (path,) = folder.rglob(file)

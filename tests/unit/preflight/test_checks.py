@@ -29,6 +29,7 @@ CASES = [*cases_of_account.CASES, *cases_of_models.CASES, *cases_of_network.CASE
 
 
 @pytest.mark.parametrize(("check", "settings", "answers", "states", "found", "mend"), CASES)
+@pytest.mark.slow
 def test_a_check_says_how_it_stands_and_the_command_that_mends_it(check, settings, answers, states, found, mend):
     findings = of(check, settings, **answers)
 

@@ -187,6 +187,7 @@ SAID = {kind: st.builds(kind, **PLACE, **fields) for kind, fields in FIELDS.item
 
 
 @pytest.mark.parametrize("kind", SERVER)
+@pytest.mark.slow
 def test_each_kind_that_the_server_says_is_one_that_the_schema_allows(kind):
     assert kind in SAID, "say here how it is made"
     alone = validator([kind.__name__])
