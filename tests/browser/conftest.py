@@ -1,4 +1,4 @@
-"""The stack and the browser that all scenes share. A scene that fails leaves a picture of its page."""
+"""The stack and the browser that all scenes share."""
 
 from __future__ import annotations
 
@@ -11,17 +11,10 @@ from tests.browser.chromium import HOW_TO_GET_IT, Page, executable, started
 from tests.browser.scenes import DESK, Scenes, Stack
 from tests.support.local_stack import deployed
 
-MISSING = executable() is None
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if MISSING:
-        terminalreporter.write_line(HOW_TO_GET_IT, red=True, bold=True)
-
 
 @pytest.fixture(scope="module")
 def scenes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scenes]:
-    if MISSING:
+    if executable() is None:
         pytest.skip(HOW_TO_GET_IT)
     folder = tmp_path_factory.mktemp("browser")
     microphone = folder / "microphone.wav"

@@ -148,6 +148,28 @@ def test_a_microphone_that_is_denied_leaves_the_keyboard(scenes: Scenes) -> None
     scenes.note("microphone denied: typed instead")
 
 
+def test_an_image_that_is_dropped_is_shown(scenes: Scenes, page: Page) -> None:
+    picture = ROOT / "web" / "page" / "test" / "picture.png"
+    page.do("drop", file=str(picture), type="image/png", selector=".room")
+    page.wait("() => document.querySelector('.picture')?.naturalWidth > 0")
+    page.do("drop", file=str(ROOT / "LICENSE"), type="text/plain", selector=".room")
+    page.wait("() => document.querySelector('.notices')?.innerText.includes('Only images can be sent')")
+
+
+def test_a_tool_that_asks_first_is_allowed_with_a_click(scenes: Scenes, page: Page) -> None:
+    page.click("Leave")
+    scenes.enter(page, "typed", how="Only type")
+    page.write("Remember the milk")
+    page.wait("() => document.querySelector('.tool.success[data-tool=remember]')")
+    page.write("Forget everything")
+    page.wait("() => document.querySelector('[role=alertdialog]')?.innerText.includes('Forget all notes?')")
+    assert page.do("accessibility") == []
+    scenes.picture(page, "approval")
+    page.click("Allow")
+    scenes.answered(page, "Everything is forgotten")
+    scenes.note("a tool asked, and was allowed")
+
+
 def test_tokens_that_end_are_renewed(scenes: Scenes) -> None:
     short = scenes.chromium.page("short", context="short")
     short.goto(scenes.stack.link("--expires", "4"))

@@ -18,6 +18,4 @@ export default defineConfig({
     modulePreload: { polyfill: false },
   },
   worker: { format: "es" },
-  // `npx vite page` beside a running stack: `make local`'s server does the rest.
-  server: { host: "127.0.0.1", strictPort: true },
 });

@@ -92,7 +92,7 @@ export function App() {
       {now.at === "problem" && <Problem text={now.text} />}
       {now.at === "welcome" && <Welcome reason={now.reason} onSignIn={() => void start()} />}
       {now.at === "lobby" && <Lobby onEnter={(session, aloud) => void open(session, aloud)} />}
-      {now.at === "room" && <Room key={now.talk.conversation.clientId} talk={now.talk} onAgain={() => enter(now.talk.session, now.talk.modality)} onVoice={() => void speak(now.talk)} />}
+      {now.at === "room" && <Room key={now.talk.conversation.clientId} talk={now.talk} onAgain={() => void again(now.talk)} onVoice={() => void speak(now.talk)} />}
     </>
   );
 }
@@ -108,6 +108,12 @@ async function start(): Promise<void> {
 async function open(session: string, aloud: boolean): Promise<void> {
   const talk = enter(session, aloud ? "voice" : "text");
   if (aloud) await talk?.sound.talk();
+}
+
+/** Go on with a conversation that has ended. */
+async function again(talk: Talk): Promise<void> {
+  enter(talk.session, talk.modality);
+  await talk.leave();
 }
 
 /** Go on by voice with a session that was typed in. */
