@@ -167,6 +167,7 @@ def test_a_tool_that_asks_first_is_allowed_with_a_click(scenes: Scenes, page: Pa
     scenes.picture(page, "approval")
     page.click("Allow")
     scenes.answered(page, "Everything is forgotten")
+    assert scenes.handoffs(page) == 0, "each turn of text has a holder of its own"
     scenes.note("a tool asked, and was allowed")
 
 

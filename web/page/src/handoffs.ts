@@ -10,11 +10,21 @@ export interface Handoff {
   readonly planned: boolean;
 }
 
+/** What is needed of a frame. */
+export interface Seen {
+  readonly type: string;
+  readonly epoch?: number;
+  /** Of a `ready`: the formats of an agent that speaks. A turn of text has none. */
+  readonly audio?: unknown;
+}
+
 export class Handoffs {
   /** Epoch of the present holder; undefined until the first `ready`. */
   epoch: number | undefined;
   /** The changes so far, oldest first. */
   readonly all: Handoff[] = [];
+  /** Whether the present holder is a turn of text, which has the session for its own time alone. */
+  private turn = false;
   private movedAt: number | undefined;
   private lastAt = 0;
 
@@ -22,26 +32,31 @@ export class Handoffs {
    * Take note of a frame.
    *
    * The gap of a planned change lasts from the old holder's farewell to the new one's `ready`. A holder that dies says
-   * nothing: there it lasts from the last that was heard of it, so it is the longest that it can have been.
+   * nothing: there it lasts from the last that was heard of it, so it is the longest that it can have been. Each turn
+   * of text has a holder of its own; that one follows another there is no handoff.
    */
-  saw(frame: { readonly type: string; readonly epoch?: number }, now: number): Handoff | undefined {
+  saw(frame: Seen, now: number): Handoff | undefined {
     const { epoch } = frame;
     if (epoch === undefined) return undefined;
+    const before = this.turn;
+    if (frame.type === "ready" && epoch >= (this.epoch ?? 0)) this.turn = frame.audio === undefined;
     if (this.epoch === undefined || epoch <= this.epoch) {
       if (frame.type === "moved") this.movedAt = now;
       this.epoch ??= epoch;
       this.lastAt = now;
       return undefined;
     }
-    const change: Handoff = {
-      from: this.epoch,
-      to: epoch,
-      gap: Math.max(0, Math.round(now - (this.movedAt ?? this.lastAt))),
-      planned: this.movedAt !== undefined,
-    };
+    const between = { from: this.epoch, planned: this.movedAt !== undefined, since: this.movedAt ?? this.lastAt };
     this.epoch = epoch;
     this.movedAt = undefined;
     this.lastAt = now;
+    if (before || this.turn) return undefined;
+    const change: Handoff = {
+      from: between.from,
+      to: epoch,
+      gap: Math.max(0, Math.round(now - between.since)),
+      planned: between.planned,
+    };
     this.all.push(change);
     return change;
   }

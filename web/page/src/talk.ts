@@ -2,7 +2,7 @@
 import { batch, computed, signal } from "@preact/signals";
 import type { Approval, ClientError, Conversation, State } from "../../client/src/index.js";
 import { connect } from "../../client/src/index.js";
-import type { Handoff } from "./handoffs.js";
+import type { Handoff, Seen } from "./handoffs.js";
 import { Handoffs } from "./handoffs.js";
 import { readImage } from "./images.js";
 import type { Settings } from "./settings.js";
@@ -181,7 +181,7 @@ export class Talk {
     }, options);
   }
 
-  private follow(frame: { readonly type: string; readonly epoch?: number }): void {
+  private follow(frame: Seen): void {
     const change = this.changes.saw(frame, performance.now());
     this.epoch.value = this.changes.epoch;
     this.unsaved.value = this.conversation.unacknowledged;
