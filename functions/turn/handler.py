@@ -6,6 +6,8 @@ What cannot be done now goes back to the queue and blocks its group, so that not
     storage, model or client fail   again after a pause
     five times                      its client is told, and it is in the dead-letter queue
     not a frame of a client         again at once, and so a dead letter soon
+
+An event without records is the test invocation of a deployment: see `turn.trial`.
 """
 
 import asyncio
@@ -95,6 +97,11 @@ def runner() -> asyncio.Runner:
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Take the turns of a batch, which has one; say which are to come again."""
+    if "Records" not in event:
+        from turn.trial import try_version  # of no use to a turn, and a cold start waits for imports
+
+        environment()  # a variable that is missing fails here, too
+        return runner().run(try_version(build_text_agent))
     messages = [Message(queue(), environment().turns_queue_url, record) for record in event["Records"]]
 
     def seconds_left() -> float:

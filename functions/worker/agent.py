@@ -100,7 +100,8 @@ def build_text_agent(session_manager: SessionManager[Any] | None) -> Agent:
     Used by the text workers. It goes on in the same conversation: what was said to one agent the other one knows.
 
     Args:
-        session_manager: As in ``build_agent``.
+        session_manager: As in ``build_agent``. It is None once for each version that is deployed, and that agent's
+            model is asked for one word.
     """
     return Agent(
         model=build_text_model(),

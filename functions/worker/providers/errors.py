@@ -195,6 +195,7 @@ _WORDS: Final[tuple[tuple[str, Kind], ...]] = (
     (r"quota|too many requests|rate limit|throttl", Kind.THROTTLED),
     (r"api[ _]key|security token|credentials|unauthenticated|signature", Kind.CREDENTIALS),
     (r"not found for api|model identifier|is not supported for|does(?:n't| not) exist|unknown model", Kind.REGION),
+    (r"on-demand throughput", Kind.REGION),  # Bedrock's word for a model that an inference profile alone reaches
     (r"access to the model|not authorized|permission", Kind.ACCESS),
     (r"safety|content (?:policy|filter)|blocked|guardrail|prohibited", Kind.CONTENT),
 )

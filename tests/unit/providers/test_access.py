@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from tests.support.steady_clock import steady
-from worker.providers.access import check_access
+from worker.providers.access import GREETING, check_access, check_text_access
 from worker.settings import EnvironmentProblem
 
 
@@ -84,3 +84,44 @@ async def test_one_that_hangs_is_not_waited_for():
     await check_access(model, limit=0.01)
     assert steady().now() - begun < 5
     assert model.stopped == 1
+
+
+class TextModel:
+    """Answers, refuses, or says nothing."""
+
+    def __init__(self, error=None, *, hangs=False):
+        self.error, self.hangs = error, hangs
+        self.asked = []
+
+    def get_config(self):
+        return {"model_id": "amazon.nova-9"}
+
+    async def stream(self, messages):
+        self.asked.append(messages)
+        if self.hangs:
+            await asyncio.Event().wait()
+        if self.error:
+            raise self.error
+        yield {"messageStop": {"stopReason": "end_turn"}}
+
+
+PROFILE_ONLY = error("ValidationException", "Invocation of model ID a with on-demand throughput isn't supported.")
+
+
+@pytest.mark.parametrize("refusal", [*REFUSALS, PROFILE_ONLY], ids=lambda each: f"{type(each).__name__} {each}"[:50])
+async def test_an_unknown_or_closed_text_model_is_named(refusal):
+    with pytest.raises(EnvironmentProblem, match=r"amazon\.nova-9 cannot be used.*preflight.*text_model_id"):
+        await check_text_access(TextModel(refusal))
+
+
+@pytest.mark.parametrize("trouble", [None, *PASSING], ids=lambda each: type(each).__name__)
+async def test_a_text_model_that_is_only_busy_passes(trouble):
+    model = TextModel(trouble)
+    await check_text_access(model)
+    assert model.asked == [[GREETING]]
+
+
+async def test_a_text_model_that_hangs_is_not_waited_for():
+    begun = steady().now()
+    await check_text_access(TextModel(hangs=True), limit=0.01)
+    assert steady().now() - begun < 5
