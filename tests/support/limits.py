@@ -71,6 +71,7 @@ class Run:
         self._running.pop(nodeid, None)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        end_jsii()
         for left in self._sweeper.sweep():
             terminalreporter.write_line(f"ended what a test had left behind: {left}", yellow=True)
 
@@ -161,3 +162,9 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
     if item.stash.get(_passed_limit, False) and report.passed and report.when != "setup":
         report.outcome, report.longrepr = "failed", "passed its limit; something swallowed the interruption"
     return report
+
+
+def end_jsii() -> None:
+    """End the CDK's runtime, if a test has started it: it would end with this process, after the sweep."""
+    if (runtime := sys.modules.get("jsii._runtime")) is not None:
+        runtime.kernel.provider._process.stop()
