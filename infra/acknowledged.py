@@ -70,6 +70,23 @@ SERVICE: Final[dict[str, dict[str, str]]] = {
 }
 """The same for the service stack."""
 
+WEB: Final[dict[str, dict[str, str]]] = {
+    "Page/Files": {
+        "S1": "CloudFront alone reads the bucket, and what it reads is public.",
+    },
+    "Page/Distribution": {
+        "CFR1": "Callers may be anywhere; where they may not is the account's decision.",
+        "CFR2": "The page is a few public files. Callers are known, and throttled, at the WebSocket API.",
+        "CFR3": "Access logs would keep the addresses of all who open the page. CloudFront's metrics are watched.",
+        "CFR4": "CloudFront's own domain name has its own certificate, whose TLS versions cannot be chosen.",
+    },
+}
+"""The same for the web stack."""
+
+UPLOADER: Final = "Custom::CDKBucketDeployment8693BB64968944B69AAFB0CC9EB8756C"
+"""CDK's own function that unpacks files into a bucket."""
+_UPLOADS: Final = "CDK's own function: it reads what the deployment uploaded, and writes the page's bucket."
+
 TRACED: Final[dict[str, dict[str, str]]] = {
     path: {"IAM5[Resource::*]": "Writing traces takes no resource."}
     for path in (
@@ -95,6 +112,10 @@ _KEEPERS: Final = (
 _POSTERS: Final = {"Workers/Task/TaskRole": "*", "Turns/HandlerRole": "POST", "Gateway/MessageRole": "POST"}
 _BUCKET_OUTPUT: Final = "PublishOutputFnGetAttStorageSessionsFCE686BDArnC7CD3A97"
 """As CDK names it after the bucket's logical id, which never changes: that would be another bucket."""
+_PAGE_FILES: Final = "PageFiles79CCA538"
+"""The logical id of the page's bucket, likewise."""
+_QUALIFIER: Final = "hnb659fds"
+"""Of the CDK's bootstrap."""
 
 
 def under_a_prefix(data: Stack, service: Stack, api: CfnElement, stage: str) -> dict[str, dict[str, str]]:
@@ -114,6 +135,33 @@ def under_a_prefix(data: Stack, service: Stack, api: CfnElement, stage: str) -> 
     for path, method in _POSTERS.items():
         reasons.setdefault(path, {})[f"IAM5[Resource::{of_api}/{method}/@connections/*]"] = _CONNECTIONS
     return reasons
+
+
+def uploading(stack: Stack, web: Stack) -> dict[str, dict[str, str]]:
+    """Grants of CDK's function that puts files into the page's bucket.
+
+    Args:
+        stack: The stack with the function.
+        web: The stack with the bucket.
+    """
+    partition, region = (_shown(stack.resolve(each)) for each in (stack.partition, stack.region))
+    bucket = f"<{_PAGE_FILES}.Arn>"
+    if stack is not web:
+        output = f"PublishOutputFnGetAtt{_PAGE_FILES}Arn12A6ACFB"
+        outer = {"StackName": web.stack_name, "Region": stack.resolve(web.region), "OutputName": output}
+        bucket = json.dumps({"Fn::GetStackOutput": outer}, separators=(",", ":"))
+    assets = f"arn:{partition}:s3:::cdk-{_QUALIFIER}-assets-<AWS::AccountId>-{region}"
+    # As CDK writes it, also where the region is named.
+    log = f"arn:{_shown(stack.resolve(Aws.PARTITION))}:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"
+    wide = [f"Action::s3:{action}*" for action in ("GetBucket", "GetObject", "List", "Abort", "DeleteObject")]
+    wide += [f"Resource::{each}/*" for each in (assets, bucket)]
+    return {
+        UPLOADER: {"L1": "The runtime is CDK's choice for its own function."},
+        f"{UPLOADER}/ServiceRole": {
+            f"IAM4[Policy::{log}]": "CDK's own function writes a log by the policy that AWS keeps for it.",
+            **{f"IAM5[{each}]": _UPLOADS for each in wide},
+        },
+    }
 
 
 def under_profiles(service: Stack, config: Config) -> dict[str, dict[str, str]]:

@@ -6,6 +6,7 @@ npx cdk deploy --all -c stage=prod      another stage, with stacks of its own
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import cast
 
 from aws_cdk import App, CfnElement, Environment, IPolicyValidationPlugin, Validations
@@ -15,21 +16,34 @@ from infra.agent import AgentError, check_agent
 from infra.checks import ConfigurationError
 from infra.config import Config, from_context
 from infra.dependencies import LayerBuildError, ThirdParty, build_all
+from infra.page import PageMissingError, built_page
 from infra.stacks.data import DataStack
 from infra.stacks.service import ServiceStack
+from infra.stacks.web import WebStack
 
 
-def compose(app: App, config: Config, packages: ThirdParty) -> tuple[DataStack, ServiceStack]:
-    """Add both stacks of a deployment to an app.
+def compose(
+    app: App, config: Config, packages: ThirdParty, page: Path | None = None
+) -> tuple[DataStack, WebStack | None, ServiceStack]:
+    """Add all stacks of a deployment to an app.
 
     Args:
         app: What is synthesized.
         config: The deployment.
         packages: The built folders of the functions' third-party layers.
+        page: The folder of the built page; None: there is no page.
+
+    Returns:
+        The stacks in their order; None for one that the deployment leaves out.
     """
     # The account is left to the caller's credentials: then nothing has to be looked up at synthesis.
     environment = Environment(region=config.region)
     data = DataStack(app, f"Segue-{config.stage}-Data", config, env=environment)
+    web = None
+    if page is not None:
+        web = WebStack(app, f"Segue-{config.stage}-Web", config, auth=data.auth, files=page, env=environment)
+        web.add_stack_dependency(data)
+        acknowledged.acknowledge(web, {**acknowledged.WEB, **acknowledged.uploading(web, web)})
     service = ServiceStack(
         app,
         f"Segue-{config.stage}-Service",
@@ -37,17 +51,20 @@ def compose(app: App, config: Config, packages: ThirdParty) -> tuple[DataStack, 
         storage=data.storage,
         auth=data.auth,
         packages=packages,
+        web=web,
         env=environment,
     )
-    service.add_stack_dependency(data)
+    service.add_stack_dependency(web or data)
     acknowledged.acknowledge(data, acknowledged.DATA)
     acknowledged.acknowledge(service, acknowledged.SERVICE)
     api = cast("CfnElement", service.gateway.api.node.default_child)
     acknowledged.acknowledge(service, acknowledged.under_a_prefix(data, service, api, config.stage))
     acknowledged.acknowledge(service, acknowledged.under_profiles(service, config))
+    if web is not None:
+        acknowledged.acknowledge(service, acknowledged.uploading(service, web))
     if config.trace_sampling_percent:
         acknowledged.acknowledge(service, acknowledged.TRACED)
-    return data, service
+    return data, web, service
 
 
 def main(*rules: Callable[[App], IPolicyValidationPlugin]) -> None:
@@ -62,8 +79,8 @@ def main(*rules: Callable[[App], IPolicyValidationPlugin]) -> None:
     try:
         config = from_context(app.node.get_all_context())
         check_agent(config)
-        compose(app, config, build_all(config))
-    except (AgentError, ConfigurationError, LayerBuildError) as error:
+        compose(app, config, build_all(config), built_page(config))
+    except (AgentError, ConfigurationError, LayerBuildError, PageMissingError) as error:
         sys.exit(f"segue: {error}")
     app.synth()
 

@@ -123,6 +123,9 @@ def _check_auth(config: "Config") -> None:
             _refuse(config, name, f"{'needed' if oidc else 'only'} with auth=oidc")
     if config.auth_jwks_url and not oidc:
         _refuse(config, "auth_jwks_url", "only with auth=oidc")
+    for name in ("web_client_id", "web_login_origins"):
+        if getattr(config, name) and not oidc:
+            _refuse(config, name, "only with auth=oidc: a user pool of the deployment's own has its client")
     if config.target.keeps_data and (config.auth_jwks_url or "https:").startswith("http:"):
         _refuse(config, "auth_jwks_url", "an https address; others are for the stage local")
 

@@ -22,7 +22,7 @@ from pydantic.fields import FieldInfo
 
 from infra.checks import ConfigurationError, allowed_values
 from infra.combinations import check_together
-from infra.settings import Access, Conversations, Deployment, Model, Network, Workers
+from infra.settings import Access, Conversations, Deployment, Model, Network, Web, Workers
 from infra.stages import with_stage
 from infra.targets import AWS, EMULATOR, Target
 
@@ -64,20 +64,22 @@ class AuthConfig:
     jwks_url: str | None = None
 
 
-class Config(Network, Access, Workers, Model, Conversations, Deployment):
+class Config(Network, Web, Access, Workers, Model, Conversations, Deployment):
     """One deployment."""
 
     @field_validator("*", mode="before")
     @classmethod
     def _from_the_command_line(cls, value: Any, info: ValidationInfo) -> Any:
         """Take numbers as text, as the command line gives them, and refuse what Python takes for a number."""
-        if isinstance(value, bool):
-            raise ValueError("no setting is true or false")  # noqa: TRY004 - pydantic wants this one
+        words = get_args(cls.model_fields[str(info.field_name)].annotation)
+        if isinstance(value, bool):  # as cdk.json has it; on the command line it is a text
+            value = str(value).lower()
+            if value not in words:
+                raise ValueError("this setting is not true or false")
         if isinstance(value, dict):  # as cdk.json has it; on the command line it is a text
             return json.dumps(value)
         if isinstance(value, float) and value.is_integer():  # numbers in cdk.json may arrive as 3.0
             value = int(value)
-        words = get_args(cls.model_fields[str(info.field_name)].annotation)
         return next((word for word in words if str(word) == str(value)), value)
 
     @model_validator(mode="after")
@@ -109,6 +111,12 @@ class Config(Network, Access, Workers, Model, Conversations, Deployment):
     def offline(self) -> bool:
         """True if the offline model stands in for a provider."""
         return self.provider in {"offline", "rehearsal"}
+
+    @property
+    def page(self) -> bool:
+        """True if there is a page to talk on."""
+        signs_in = self.auth_mode == "cognito" or self.web_client_id is not None
+        return self.target.web and self.web == "true" and signs_in
 
     @property
     def auth(self) -> AuthConfig:

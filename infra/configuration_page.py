@@ -41,8 +41,8 @@ among them is refused:
 ```
 
 An impossible value ends the synthesis with its name, the value and what is allowed. An unknown name ends it with the
-nearest known one. Each stage has stacks of its own, `Segue-<stage>-Data` and `Segue-<stage>-Service`, so stages can
-share an account. [deploy.md](deploy.md) has whole examples.
+nearest known one. Each stage has stacks of its own, `Segue-<stage>-Data`, `Segue-<stage>-Web` and
+`Segue-<stage>-Service`, so stages can share an account. [deploy.md](deploy.md) has whole examples.
 """
 
 _OTHERS: Final = {

@@ -10,6 +10,8 @@ SESSION_LAYER: Final = ROOT / "layers" / "session"
 LAYER_LOCK: Final = ROOT / "requirements" / "layer.txt"
 AUTHORIZER_LOCK: Final = ROOT / "requirements" / "authorizer.txt"
 TURN_LOCK: Final = ROOT / "requirements" / "turn.txt"
+WEB_PAGE: Final = ROOT / "web" / "page" / "dist"
+"""Folder that `make web` writes."""
 WORKER_DOCKERFILE: Final = "functions/worker/Dockerfile"
 
 ECR_IMAGE: Final = re.compile(

@@ -164,6 +164,22 @@ class Access(Settings):
     """Environments of the message function that are kept warm."""
 
 
+class Web(Settings):
+    """The page to talk on, in a browser."""
+
+    web: Literal["true", "false"] = "true"
+    """The page, in a stack of its own; `false` leaves it out. With `auth=oidc` there is one only if `web_client_id`
+    is given."""
+    web_client_id: str | None = text(r"[!-~]{1,200}", "the id of a public client at the issuer")
+    """The client with which the page signs people in at the issuer, by code and PKCE, without a secret. The output
+    `PageUrl`, with `/` at its end, is the address that the client has to allow. With `auth=oidc`."""
+    web_login_origins: str | None = text(
+        r"https://[A-Za-z0-9.:-]{1,255}(?:,https://[A-Za-z0-9.:-]{1,255}){0,7}", "https origins, with commas"
+    )
+    """Origins that the page calls at sign-in beside the issuer's, such as that of its token endpoint. With
+    `auth=oidc`."""
+
+
 class Network(Settings):
     """Network of the workers."""
 
@@ -180,5 +196,5 @@ class Network(Settings):
     """Private subnets of the message function, one for each zone."""
 
 
-GROUPS = (Deployment, Conversations, Model, Workers, Access, Network)
+GROUPS = (Deployment, Conversations, Model, Workers, Access, Web, Network)
 """In the order of the documentation."""

@@ -20,6 +20,9 @@ class Target:
         scaling: Whether the service has capacity providers, and grows and shrinks by itself.
         saved_monitoring: Whether there are composite alarms and saved queries of logs.
         keeps_data: Whether bucket and tables outlive their stack and are protected from deletion.
+        versions: Whether traffic reaches functions through an alias that moves to a new version last, the text
+            function's after a test invocation.
+        web: Whether the page to talk on is deployed.
     """
 
     network_isolation: bool
@@ -27,6 +30,8 @@ class Target:
     scaling: bool
     saved_monitoring: bool
     keeps_data: bool
+    versions: bool
+    web: bool
 
 
 AWS: Final = Target(
@@ -35,6 +40,8 @@ AWS: Final = Target(
     scaling=True,
     saved_monitoring=True,
     keeps_data=True,
+    versions=True,
+    web=True,
 )
 
 EMULATOR: Final = Target(
@@ -43,6 +50,8 @@ EMULATOR: Final = Target(
     scaling=False,
     saved_monitoring=False,
     keeps_data=False,
+    versions=False,
+    web=False,
 )
 """MiniStack: it has no `AWS::EC2::EgressOnlyInternetGateway`, `VPCCidrBlock`, `SecurityGroupIngress` and
 `SecurityGroupEgress`, no `AWS::ApplicationAutoScaling` and `AWS::ECS::ClusterCapacityProviderAssociations`,

@@ -25,13 +25,15 @@ class Auth(Construct):
         issuer: What tokens name as their issuer.
         audience: For whom they must be; several with commas between them.
         keys_url: Where the issuer publishes its keys.
+        pool: The user pool; None with another issuer.
     """
 
     def __init__(self, scope: Construct, construct_id: str, config: Config) -> None:
         super().__init__(scope, construct_id)
         auth = config.auth
+        self.pool: cognito.UserPool | None = None
         if auth.issuer is None or auth.audience is None:
-            pool = self._pool(config)
+            self.pool = pool = self._pool(config)
             client = self._client(pool)
             self.issuer = f"https://cognito-idp.{Stack.of(self).region}.{Stack.of(self).url_suffix}/{pool.user_pool_id}"
             self.audience = client.user_pool_client_id

@@ -94,14 +94,22 @@ def python_function(scope: Construct, config: Config, layers: Layers, entry: Ent
     )
 
 
-def kept_warm(function: lambda_.Function, config: Config) -> lambda_.IFunction:
-    """The target of an API: the function, or an alias of it whose environments are started before the first call."""
-    if not config.provisioned_concurrency:
+def live(function: lambda_.Function, config: Config, *, kept_warm: int = 0) -> lambda_.Function | lambda_.Alias:
+    """The alias `live` of a function, through which it is called; where there are no versions, the function itself.
+
+    A deployment changes the function first, whose newest code nothing calls, and moves the alias last (RFC 0021).
+
+    Args:
+        function: The function.
+        config: The deployment.
+        kept_warm: Environments that are started before the first call.
+    """
+    if not config.target.versions:
         return function
     return lambda_.Alias(
         function,
         "Live",
         alias_name="live",
         version=function.current_version,
-        provisioned_concurrent_executions=config.provisioned_concurrency,
+        provisioned_concurrent_executions=kept_warm or None,
     )

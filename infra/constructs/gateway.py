@@ -15,7 +15,7 @@ from constructs import Construct
 
 from infra.config import Config
 from infra.constructs.auth import Auth
-from infra.constructs.functions import Entry, kept_warm, python_function
+from infra.constructs.functions import Entry, live, python_function
 from infra.constructs.layers import Layers
 from infra.constructs.management import allow_connections, management_endpoint
 from infra.constructs.network import Network
@@ -46,6 +46,7 @@ class GatewayParts:
     layers: Layers
     network: Network | None
     turns: sqs.IQueue | None = None
+    page_client_id: str | None = None
 
 
 class Gateway(Construct):
@@ -55,6 +56,7 @@ class Gateway(Construct):
         api: The WebSocket API.
         stage: Its only stage, named after the deployment's.
         functions: By name: authorizer, connect, message, disconnect.
+        entries: Resources through which they are called, by the same names: of the message function its alias.
     """
 
     def __init__(self, scope: Construct, construct_id: str, config: Config, parts: GatewayParts) -> None:
@@ -70,6 +72,8 @@ class Gateway(Construct):
             "message": message,
             "disconnect": disconnect,
         }
+        warm = config.provisioned_concurrency
+        self.entries = {**self.functions, "message": live(message, config, kept_warm=warm)}
         connections = parts.storage.connections_table
         connections.grant(connect, "dynamodb:PutItem")
         connections.grant(disconnect, "dynamodb:DeleteItem", "dynamodb:UpdateItem")
@@ -78,7 +82,7 @@ class Gateway(Construct):
         for queue in (parts.claims, parts.turns):
             if queue is not None:
                 queue.grant(message, "sqs:SendMessage")
-        self.api = self._api(self.functions)
+        self.api = self._api(self.entries)
         self.stage = apigateway.WebSocketStage(
             self,
             "Stage",
@@ -99,7 +103,7 @@ class Gateway(Construct):
         """The functions that use the tables: all but the authorizer."""
         return [function for name, function in self.functions.items() if name != "authorizer"]
 
-    def _api(self, functions: Mapping[str, lambda_.Function]) -> apigateway.WebSocketApi:
+    def _api(self, entries: Mapping[str, lambda_.IFunction]) -> apigateway.WebSocketApi:
         network = self._parts.network
         return apigateway.WebSocketApi(
             self,
@@ -109,30 +113,28 @@ class Gateway(Construct):
             # From inside the VPC the connections are reached over IPv6.
             ip_address_type=apigateway.IpAddressType.DUAL_STACK if network and network.ipv6 else None,
             connect_route_options=apigateway.WebSocketRouteOptions(
-                integration=integrations.WebSocketLambdaIntegration("Connect", functions["connect"]),
+                integration=integrations.WebSocketLambdaIntegration("Connect", entries["connect"]),
                 # No identity source: the token comes in one place or the other, and API Gateway refuses a caller who
                 # lacks any of those that are named.
                 authorizer=authorizers.WebSocketLambdaAuthorizer(
-                    "Authorizer", functions["authorizer"], identity_source=[]
+                    "Authorizer", entries["authorizer"], identity_source=[]
                 ),
             ),
             default_route_options=apigateway.WebSocketRouteOptions(
-                integration=integrations.WebSocketLambdaIntegration(
-                    "Message", kept_warm(functions["message"], self._config)
-                ),
+                integration=integrations.WebSocketLambdaIntegration("Message", entries["message"]),
                 # No response: with one, a client gets a message for each of its frames. See RFC 0019.
             ),
             disconnect_route_options=apigateway.WebSocketRouteOptions(
-                integration=integrations.WebSocketLambdaIntegration("Disconnect", functions["disconnect"])
+                integration=integrations.WebSocketLambdaIntegration("Disconnect", entries["disconnect"])
             ),
         )
 
     def _authorizer_function(self) -> lambda_.Function:
         # It sees no table and no queue, and is outside the VPC: it fetches the issuer's keys.
-        auth = self._parts.auth
+        auth, page = self._parts.auth, self._parts.page_client_id
         variables = {
             "SEGUE_TOKEN_ISSUER": auth.issuer,
-            "SEGUE_TOKEN_AUDIENCE": auth.audience,
+            "SEGUE_TOKEN_AUDIENCE": ",".join(filter(None, [auth.audience, page])),
             "SEGUE_TOKEN_KEYS_URL": auth.keys_url,
         }
         entry = Entry(

@@ -1,8 +1,8 @@
 """Log groups: one a function and one for the workers, each with an end to how long lines are kept."""
 
-from typing import Final
+from typing import Final, cast
 
-from aws_cdk import RemovalPolicy
+from aws_cdk import CfnResource, RemovalPolicy, Stack
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
@@ -36,3 +36,18 @@ def log_group(scope: Construct, construct_id: str, config: Config, name: str) ->
         retention=_RETENTION[config.log_retention_days],
         removal_policy=RemovalPolicy.DESTROY,
     )
+
+
+def end_logs_of_cdks_own(scope: Construct, construct_id: str, config: Config, provider: str, name: str) -> None:
+    """Give one of CDK's own helper functions a log group of ours: its own would keep lines without an end.
+
+    Args:
+        scope: Where the log group is added.
+        construct_id: Under which name.
+        config: The deployment.
+        provider: The name of the helper in its stack.
+        name: Of the log group, after `/segue/<stage>/cdk/`.
+    """
+    handler = cast("CfnResource", Stack.of(scope).node.find_child(provider).node.find_child("Handler"))
+    group = log_group(scope, construct_id, config, f"cdk/{name}")
+    handler.add_property_override("LoggingConfig.LogGroup", group.log_group_name)

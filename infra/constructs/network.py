@@ -10,18 +10,20 @@ out: S3 and DynamoDB through gateway endpoints, the rest over the tasks' own add
 gateway. In `public` nothing is paid for by the hour but the tasks' public addresses.
 """
 
-from typing import Any, Final, cast
+from typing import Any, Final
 
-from aws_cdk import Acknowledgment, Aws, CfnResource, Stack, Validations
+from aws_cdk import Acknowledgment, Aws, Validations
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct, IDependable
 
 from infra.config import Config
 from infra.constants import WORKER_PORT
-from infra.constructs.log_groups import log_group
+from infra.constructs.log_groups import end_logs_of_cdks_own
 
 HTTPS: Final = 443
 _SERVICES: Final = ec2.InterfaceVpcEndpointAwsService
+_DEFAULT_GROUP: Final = "Custom::VpcRestrictDefaultSGCustomResourceProvider"
+"""CDK's function that empties the default security group."""
 _ROUTES_UNKNOWN: Final = Acknowledgment(
     id="Annotation::@aws-cdk/aws-ec2:noSubnetRouteTableId",
     reason="Nothing is added to the routes of a VPC that was there.",
@@ -50,7 +52,7 @@ class Network(Construct):
         self.ipv6 = self._isolated and config.vpc_id is None
         self.vpc = self._new() if config.vpc_id is None else self._existing(config.vpc_id)
         if self._isolated and config.vpc_id is None:
-            _end_logs_of_cdks_own(self, config)
+            end_logs_of_cdks_own(self, "DefaultGroupLogs", config, _DEFAULT_GROUP, "default-security-group")
         self.worker_subnets = self._subnets("Workers", config.vpc_worker_subnets)
         # Out: AWS, the model's provider, and whatever the tools of the user's agent call.
         self.workers = ec2.SecurityGroup(
@@ -184,11 +186,3 @@ class Network(Construct):
         if config.trace_sampling_percent and not config.trace_endpoint:
             services["Traces"] = _SERVICES.XRAY
         return dict(services)
-
-
-def _end_logs_of_cdks_own(scope: Construct, config: Config) -> None:
-    """Give the function that empties the default security group a log group of ours: its own would have no end."""
-    provider = Stack.of(scope).node.find_child("Custom::VpcRestrictDefaultSGCustomResourceProvider")
-    handler = cast("CfnResource", provider.node.find_child("Handler"))
-    group = log_group(scope, "DefaultGroupLogs", config, "cdk/default-security-group")
-    handler.add_property_override("LoggingConfig.LogGroup", group.log_group_name)

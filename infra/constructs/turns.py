@@ -2,12 +2,14 @@
 
 message function ──▶ queue, a group a session ──▶ handler ──▶ sessions, locks, clients
                        └─ tried five times ──▶ dead letters
+
+A new version takes turns only after a test invocation of it: `turn.trial` builds the agent and tries its model.
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
-from aws_cdk import Duration
+from aws_cdk import CfnElement, CustomResource, Duration, triggers
 from aws_cdk import aws_apigatewayv2 as apigateway
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
@@ -18,8 +20,9 @@ from constructs import Construct
 from infra.config import DEFAULT_TEXT_MODEL_ID, Config
 from infra.constants import SESSION_PREFIX
 from infra.constructs.bedrock import model_arns
-from infra.constructs.functions import Entry, python_function
+from infra.constructs.functions import Entry, live, python_function
 from infra.constructs.layers import Layers
+from infra.constructs.log_groups import end_logs_of_cdks_own
 from infra.constructs.management import allow_connections, management_endpoint
 from infra.constructs.queues import RECEIVES_BEFORE_DEAD_LETTER
 from infra.constructs.storage import Storage
@@ -33,6 +36,12 @@ that has begun hides its own message for a few seconds at a time, so that one th
 
 MEMORY_MB: Final = 1769
 """One whole CPU: importing Strands is most of a cold start."""
+
+TRIAL_TIMEOUT: Final = Duration.seconds(150)
+"""Longer than the function's own, which then says what takes so long."""
+
+_TRIGGERS: Final = "AWSCDK.TriggerCustomResourceProviderCustomResourceProvider"
+"""CDK's function that invokes a version."""
 
 MODEL_ACTIONS: Final = ["bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream"]
 OBJECT_ACTIONS: Final = ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"]
@@ -88,6 +97,8 @@ class Turns(Construct):
 
     Attributes:
         function: Takes turns.
+        live: Where texts go: the version of it that passed its test invocation.
+        trial: The test invocation; None where there are no versions.
         queue: Where they wait.
         dead_letters: Where they end that could not be taken.
     """
@@ -126,10 +137,21 @@ class Turns(Construct):
         self.function = python_function(
             self, config, parts.layers, entry, reserved_concurrent_executions=reserved_concurrency
         )
-        self.function.add_event_source(
-            sources.SqsEventSource(self.queue, batch_size=1, report_batch_item_failures=True)
-        )
         self._grant(self.function)
+        self.live = live(self.function, config)
+        self.live.add_event_source(sources.SqsEventSource(self.queue, batch_size=1, report_batch_item_failures=True))
+        self.trial = self._trial(self.function, self.live) if config.target.versions else None
+
+    def _trial(self, function: lambda_.Function, live: lambda_.Function | lambda_.Alias) -> triggers.Trigger:
+        """Invoke a new version once; if that fails, the alias stays and the stack goes back."""
+        trial = triggers.Trigger(self, "Trial", handler=function, timeout=TRIAL_TIMEOUT, execute_before=[live])
+        # Named after the version: it is another resource each time. An update would be undone by invoking the version
+        # before, which fails too where the model is at fault, and the stack could not go back.
+        version = cast("CfnElement", function.current_version.node.default_child)
+        resource = cast("CfnElement", cast("CustomResource", trial.node.default_child).node.default_child)
+        resource.override_logical_id(f"Trial{version.logical_id}")
+        end_logs_of_cdks_own(self, "TrialLogs", self._config, _TRIGGERS, "trial")
+        return trial
 
     def _environment(self) -> dict[str, str]:
         config, storage, stage = self._config, self._parts.storage, self._parts.stage

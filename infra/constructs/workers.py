@@ -1,12 +1,9 @@
 """The workers: a Fargate service whose tasks run agents, many sessions each."""
 
-import hashlib
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from aws_cdk import Aws, Duration, RemovalPolicy, Size, Token
+from aws_cdk import Aws, Duration, RemovalPolicy, Size
 from aws_cdk import aws_apigatewayv2 as apigateway
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_ecr_assets as ecr_assets
@@ -26,14 +23,14 @@ from infra.constructs.network import Network
 from infra.constructs.scaling import scale
 from infra.constructs.storage import Storage
 from infra.constructs.tracing import allow_traces, trace_environment
+from infra.worker_version import parts as version_parts
+from infra.worker_version import version
 
 STOP_SECONDS: Final = 120
 """From SIGTERM to SIGKILL; the most that Fargate allows. Sessions are handed off within 90 of them."""
 
 WORKER_USER: Final = "10001"
 """An unprivileged user, as in the Dockerfile; an image from elsewhere runs as the same."""
-
-VERSION_DIGITS: Final = 12
 
 HEALTH_COMMAND: Final = (
     "import urllib.request as request; "
@@ -73,6 +70,7 @@ class Workers(Construct):
 
     Attributes:
         version: What the tasks run (SEGUE_WORKER_VERSION).
+        parts: The same in parts, for a comparison.
         cluster: Holds the service.
         service: Replaced task by task at a deployment: new tasks are healthy before old ones get SIGTERM.
     """
@@ -81,8 +79,11 @@ class Workers(Construct):
         super().__init__(scope, construct_id)
         self._config, self._parts = config, parts
         self._image, self._content = self._image_and_content()
-        self._variables = self._environment()
-        self.version = self._variables["SEGUE_WORKER_VERSION"]
+        variables = self._environment()
+        # The same content and the same settings give the same task definition, and nothing is replaced.
+        self.version = config.version or version(self._content, variables)
+        self.parts = version_parts(config, self._content, variables)
+        self._variables = variables | {"SEGUE_WORKER_VERSION": self.version}
         self.cluster = ecs.Cluster(self, "Cluster", vpc=parts.network.vpc)
         task = self._task()
         self._grant(task.task_role)
@@ -233,8 +234,7 @@ class Workers(Construct):
         environment |= self._model_environment() | trace_environment(config)
         if config.target.keeps_data and not config.offline:
             environment["SEGUE_CHECK_MODEL"] = "1"
-        # The same content and the same settings give the same task definition, and nothing is replaced.
-        return environment | {"SEGUE_WORKER_VERSION": config.version or _version(self._content, environment)}
+        return environment
 
     def _model_environment(self) -> dict[str, str]:
         """The model settings that were chosen; the worker takes the others from its own table."""
@@ -275,12 +275,6 @@ class Workers(Construct):
                 _allow(role, MODEL_ACTIONS, model)
         parts.storage.allow_key(role)
         allow_traces(role, self._config)
-
-
-def _version(content: str, environment: Mapping[str, str]) -> str:
-    """A short name for an image and its settings; those that are known at the deployment only are left out."""
-    settings = {name: value for name, value in environment.items() if not Token.is_unresolved(value)}
-    return hashlib.sha256(json.dumps([content, settings], sort_keys=True).encode()).hexdigest()[:VERSION_DIGITS]
 
 
 def _allow(role: iam.IRole, actions: list[str], resource: str) -> None:

@@ -1,7 +1,9 @@
 """The service stack: everything that can be made again over the same data."""
 
+from typing import cast
+
 from aws_cdk import CfnOutput, Environment, Stack
-from constructs import Construct
+from constructs import Construct, IDependable
 
 from infra.config import Config
 from infra.constructs.auth import Auth
@@ -16,8 +18,10 @@ from infra.constructs.network import Network
 from infra.constructs.stopped import Stopped, StoppedParts
 from infra.constructs.storage import Storage
 from infra.constructs.turns import TurnParts, Turns, TurnsQueue
+from infra.constructs.web.settings_file import SettingsFile
 from infra.constructs.workers import WorkerParts, Workers
 from infra.dependencies import ThirdParty
+from infra.stacks.web import WebStack
 
 
 class ServiceStack(Stack):
@@ -32,6 +36,7 @@ class ServiceStack(Stack):
         storage: Storage,
         auth: Auth,
         packages: ThirdParty,
+        web: WebStack | None,
         env: Environment,
     ) -> None:
         super().__init__(scope, construct_id, env=env, description="Segue: gateway, workers and janitor")
@@ -47,6 +52,7 @@ class ServiceStack(Stack):
             layers=layers,
             network=network,
             turns=turns.queue if turns else None,
+            page_client_id=web.client_id if web else None,
         )
         self.gateway = Gateway(self, "Gateway", config, gateway_parts)
         for function in self.gateway.with_tables:
@@ -58,30 +64,52 @@ class ServiceStack(Stack):
             parts = TurnParts(storage=storage, layers=layers, stage=self.gateway.stage, queue=turns)
             self.turns = Turns(self, "Turns", config, parts)
             storage.allow_key(self.turns.function)
-        self._workers_before_the_gateway()
+        self._in_order()
         self.janitor = Janitor(self, "Janitor", config, JanitorParts(storage=storage, layers=layers))
-        self._watch(storage)
-        self._outputs()
+        self._watch(storage, web)
+        url = self._outputs()
+        if web:
+            self._tell_the_page(web, url, auth)
 
     def _workers(self, network: Network, storage: Storage) -> Workers:
         parts = WorkerParts(storage=storage, claims=self._claims.queue, network=network, stage=self.gateway.stage)
         return Workers(self, "Workers", self._config, parts)
 
-    def _workers_before_the_gateway(self) -> None:
-        """Of voice and of text: new workers understand what old functions send.
+    def _in_order(self) -> None:
+        """Put what may fail first, then the workers, then what callers reach.
 
-        And if they do not come up, the deployment ends before a function of the gateway has changed.
+        The message function's newest code and its reservation, and the test of the text function: nothing is called
+        there yet. Then the voice workers, which understand what old functions send. Last the functions of the gateway
+        and the aliases: if anything before them does not come up, nothing that callers reach has changed.
         """
+        early: list[IDependable] = [self.turns.trial] if self.turns and self.turns.trial else []
+        if self._config.target.versions:
+            # Of the function alone: its alias waits for the workers.
+            early.append(cast("IDependable", self.gateway.functions["message"].node.default_child))
         voice = [self.workers.service] if self.workers else []
-        text = [self.turns.function] if self.turns else []
-        for function in self.gateway.functions.values():
-            function.node.add_dependency(*voice, *text)
+        text = [self.turns.live] if self.turns else []
+        for service in voice:
+            service.node.add_dependency(*early)
+        for alias in text if early else []:
+            alias.node.add_dependency(*voice)
+        for entry in self.gateway.entries.values():
+            entry.node.add_dependency(*voice, *text)
 
     def _stopped(self, workers: Workers, storage: Storage, layers: Layers) -> Stopped:
         parts = StoppedParts(storage=storage, layers=layers, claims=self._claims.queue, workers=workers)
         return Stopped(self, "Stopped", self._config, parts)
 
-    def _watch(self, storage: Storage) -> None:
+    def _tell_the_page(self, web: WebStack, url: str, auth: Auth) -> None:
+        SettingsFile(
+            self,
+            "PageSettings",
+            self._config,
+            bucket=web.files.bucket,
+            content={"url": url, "issuer": auth.issuer, "clientId": web.client_id},
+            after=[*self.gateway.entries.values(), *([self.domain] if self.domain else [])],
+        )
+
+    def _watch(self, storage: Storage, web: WebStack | None) -> None:
         watched = Watched(
             gateway=self.gateway,
             storage=storage,
@@ -90,10 +118,12 @@ class ServiceStack(Stack):
             workers=self.workers,
             stopped=self.stopped,
             turns=self.turns,
+            distribution_id=web.files.distribution.distribution_id if web else None,
         )
         Monitoring(self, "Monitoring", self._config, watched)
 
-    def _outputs(self) -> None:
+    def _outputs(self) -> str:
+        """Add the outputs; returns the address at which clients connect."""
         outputs = {
             "WebSocketUrl": self.gateway.stage.url,
             "ManagementEndpoint": self.gateway.stage.callback_url,
@@ -105,9 +135,12 @@ class ServiceStack(Stack):
             outputs["WorkerServiceName"] = self.workers.service.service_name
             outputs["ClusterName"] = self.workers.cluster.cluster_name
             outputs["WorkerVersion"] = self.workers.version
+            outputs["WorkerParts"] = self.workers.parts
+        self.domain = None
         if self._config.domain_name:
-            domain = Domain(self, "Domain", self._config, self.gateway.api, self.gateway.stage)
-            outputs["WebSocketUrl"] = domain.url
-            outputs["DomainTarget"] = domain.target
+            self.domain = Domain(self, "Domain", self._config, self.gateway.api, self.gateway.stage)
+            outputs["WebSocketUrl"] = self.domain.url
+            outputs["DomainTarget"] = self.domain.target
         for name, value in outputs.items():
             CfnOutput(self, name, value=value)
+        return outputs["WebSocketUrl"]

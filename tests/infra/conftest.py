@@ -14,8 +14,10 @@ from infra.app import compose
 from infra.config import Config, from_context
 from infra.constants import ROOT
 from infra.dependencies import Dependencies, ThirdParty
+from infra.page import built_page
 from infra.stacks.data import DataStack
 from infra.stacks.service import ServiceStack
+from infra.stacks.web import WebStack
 
 
 @dataclass(frozen=True)
@@ -48,24 +50,35 @@ class Stage:
     config: Config
     data: Stack
     service: Stack
+    web: Stack | None
+
+    @property
+    def stacks(self) -> list[Stack]:
+        return [each for each in (self.data, self.web, self.service) if each]
 
 
-def composed(folder: Path, **settings: Any) -> tuple[App, Config, tuple[DataStack, ServiceStack]]:
-    """The app as `npx cdk synth -c ...` composes it, but for an empty third-party layer."""
+def composed(folder: Path, **settings: Any) -> tuple[App, Config, tuple[DataStack, WebStack | None, ServiceStack]]:
+    """The app as `npx cdk synth -c ...` composes it, but for an empty third-party layer and a page of three lines."""
     (folder / "layer" / "python").mkdir(parents=True)
     (folder / "layer" / "python" / "placeholder.py").touch()
+    (folder / "page" / "assets").mkdir(parents=True)
+    (folder / "page" / "index.html").write_text('<!doctype html>\n<title>Page</title>\n<script src="/assets/a.js">')
+    (folder / "page" / "assets" / "a.js").touch()
     functions, authorizer, turn = (Dependencies(folder=folder / "layer", digest=64 * digit) for digit in "012")
     flags = json.loads((ROOT / "cdk.json").read_text(encoding="utf-8"))["context"]
     app = App(context={**flags, **settings}, outdir=str(folder / "out"))
     config = from_context(app.node.get_all_context(), region="us-east-1")
-    return app, config, compose(app, config, ThirdParty(functions=functions, authorizer=authorizer, turn=turn))
+    packages = ThirdParty(functions=functions, authorizer=authorizer, turn=turn)
+    return app, config, compose(app, config, packages, built_page(config, folder / "page"))
 
 
 def synthesize(folder: Path, **settings: Any) -> Stage:
     """Synthesize a stage."""
     _, config, stacks = composed(folder, **settings)
-    data, service = (_stack(Template.from_stack(each), folder / "out") for each in stacks)
-    return Stage(config, data, service)
+    data, web, service = (each and _stack(Template.from_stack(each), folder / "out") for each in stacks)
+    assert data
+    assert service
+    return Stage(config, data, service, web)
 
 
 def _stack(template: Template, folder: Path) -> Stack:

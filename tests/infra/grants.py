@@ -28,6 +28,7 @@ _IMAGES: Final = (
     "arn:<AWS::Partition>:ecr:<AWS::Region>:<AWS::AccountId>:repository/"
     "cdk-hnb659fds-container-assets-${AWS::AccountId}-${AWS::Region}"
 )
+_ASSETS: Final = "arn:<AWS::Partition>:s3:::cdk-hnb659fds-assets-${AWS::AccountId}-${AWS::Region}"
 _SWEEPER: Final = {
     "<StorageLocks>": {"dynamodb:GetItem"},
     "<StorageSessions>/sessions/*": {"s3:DeleteObject"},
@@ -122,7 +123,19 @@ ON_AWS: Final[Grants] = {
             "arn:<AWS::Partition>:bedrock:*::foundation-model/amazon.nova-lite-v1:0",
         )
     },
-    # CDK's own, which empties the VPC's default security group once: its policy is in the role, not beside it.
+    # CDK's own, which empties the VPC's default security group once, and which makes test invocations: their policies
+    # are in the roles, not beside them.
     "CustomVpcRestrictDefaultSGCustomResourceProviderRole": {},
+    "AWSCDKTriggerCustomResourceProviderCustomResourceProviderRole": {},
+    # CDK's own, which writes the page's settings: it reads what the deployment uploaded.
+    "CustomCDKBucketDeployment8693BB64968944B69AAFB0CC9EB8756CServiceRole": {
+        resource: _all("s3", "GetBucket*", "GetObject*", "List*") for resource in (_ASSETS, f"{_ASSETS}/*")
+    }
+    | {
+        resource: _all("s3", "Abort*", "DeleteObject*", "GetBucket*", "GetObject*", "List*")
+        | _all("s3", "PutObject", "PutObjectLegalHold", "PutObjectRetention", "PutObjectTagging")
+        | _all("s3", "PutObjectVersionTagging")
+        for resource in ("<PageFiles>", "<PageFiles>/*")
+    },
 }
 """Grants that the default settings add: for the VPC, the models and the image, which the emulator's stage lacks."""

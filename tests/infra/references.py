@@ -4,7 +4,7 @@ from typing import Any
 
 
 def simplified(value: Any) -> str:
-    """A value with logical ids for references, and `Data.` for the other stack."""
+    """A value with logical ids for references, and `Data.` or `Web.` for those of another stack."""
     if isinstance(value, str):
         return value
     if "Ref" in value:
@@ -12,7 +12,8 @@ def simplified(value: Any) -> str:
     if "Fn::GetAtt" in value:
         return f"<{value['Fn::GetAtt'][0]}>"
     if "Fn::GetStackOutput" in value:
-        return f"<Data.{value['Fn::GetStackOutput']['OutputName']}>"
+        output = value["Fn::GetStackOutput"]
+        return f"<{output['StackName'].rpartition('-')[2]}.{output['OutputName']}>"
     if "Fn::Sub" in value:
         return value["Fn::Sub"]
     return value["Fn::Join"][0].join(simplified(each) for each in value["Fn::Join"][1])

@@ -15,7 +15,12 @@ COMPARISONS = {
     "LessThanThreshold": operator.lt,
     "LessThanOrEqualToThreshold": operator.le,
 }
-STATISTICS = {"Sum": sum, "Maximum": max, "SampleCount": len}
+STATISTICS = {
+    "Average": lambda samples: sum(samples) / len(samples),
+    "Sum": sum,
+    "Maximum": max,
+    "SampleCount": len,
+}
 
 
 def statistic(alarm, samples):
@@ -87,6 +92,10 @@ CASES = {
     "messages-throttled": ([counted(10, 3)], [counted(9, 3), [*counted(99, 2), []], NOTHING]),
     "authorizer-fails": ([counted(5, 3)], [counted(4, 3), [*counted(99, 2), []], NOTHING]),
     "objects-left": GIVEN_UP,
+    "page-fails": (
+        [each_minute(5, 5.0), each_minute(5, 100.0)],
+        [each_minute(5, 4.9), [*each_minute(4, 50.0), [0.0]], NOTHING],
+    ),
     "sessions-cut-by-a-drain": ([counted(1, 1)], [NOTHING, each_minute(3, 0)]),
     "sessions-not-offered": GIVEN_UP,
     "stream-given-up": GIVEN_UP,

@@ -46,14 +46,17 @@ def test_stack_names_carry_the_stage(stage):
     assert {each.name.removesuffix(".template.json") for each in stage.data.folder.glob("*.template.json")} == {
         f"Segue-{name}-Data",
         f"Segue-{name}-Service",
+        *([f"Segue-{name}-Web"] if stage.web else []),
     }
 
 
 def test_data_is_deployed_before_what_uses_it(stage):
     manifest = json.loads((stage.data.folder / "manifest.json").read_text(encoding="utf-8"))
 
-    service = manifest["artifacts"][f"Segue-{stage.config.stage}-Service"]
-    assert f"Segue-{stage.config.stage}-Data" in service["dependencies"]
+    data, web, service = (f"Segue-{stage.config.stage}-{part}" for part in ("Data", "Web", "Service"))
+    needed = {name: each.get("dependencies", []) for name, each in manifest["artifacts"].items()}
+    assert (web if stage.web else data) in needed[service]
+    assert data in needed[web if stage.web else service]
 
 
 @pytest.mark.parametrize(("name", "protected"), [("dev", True), ("local", False)])

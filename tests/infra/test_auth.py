@@ -47,7 +47,7 @@ def test_the_authorizer_trusts_that_pool_and_its_client(dev):
     issuer = found["SEGUE_TOKEN_ISSUER"]
     assert issuer.startswith("https://cognito-idp.<AWS::Region>.<AWS::URLSuffix>/<Data.PublishOutputRefAuthUsers")
     assert found["SEGUE_TOKEN_KEYS_URL"] == f"{issuer}/.well-known/jwks.json"
-    assert found["SEGUE_TOKEN_AUDIENCE"].startswith("<Data.PublishOutputRefAuthUsersClient")
+    assert found["SEGUE_TOKEN_AUDIENCE"].startswith("<Data.PublishOutputRefAuthUsersClient"), "test_web has the page's"
 
 
 def test_locally_the_issuer_is_this_machines(local):
@@ -87,9 +87,9 @@ def test_the_page_on_deploying_makes_a_user_that_the_pool_takes(dev):
 
 def test_the_page_on_deploying_reads_outputs_that_are_there(dev):
     text = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
-    read = re.findall(r"\$\(output (Data|Service) (\w+)\)", text)
+    read = re.findall(r"\$\(output (Data|Web|Service) (\w+)\)", text)
     signing_in = {"UserPoolId", "UserPoolClientId", "WebSocketUrl"}
-    left_over = {"BucketName", "LockTableName", "ConnectionsTableName", "UserPoolId"}
+    left_over = {"BucketName", "LockTableName", "ConnectionsTableName", "UserPoolId", "PageBucketName"}
     assert {name for _, name in read} == signing_in | left_over
-    stacks = {"Data": dev.data, "Service": dev.service}
+    stacks = {"Data": dev.data, "Web": dev.web, "Service": dev.service}
     assert all(name in stacks[stack].content["Outputs"] for stack, name in read)

@@ -86,21 +86,28 @@ def test_an_unknown_rate_reserves_and_throttles_nothing(synthesized):
     assert route_settings(stage) is None
 
 
-def test_without_the_setting_nothing_is_kept_warm(dev):
-    assert not dev.service.of_type("AWS::Lambda::Alias")
-    (name,) = callable_by_the_default_route(dev)
-    assert (called_by_the_default_route(dev), dev.service.resources[name]["Type"]) == (name, "AWS::Lambda::Function")
-
-
-def test_environments_kept_warm_are_those_that_the_route_calls(synthesized):
-    stage = synthesized(provisioned_concurrency="5", workers="text")
-
-    ((name, alias),) = stage.service.of_type("AWS::Lambda::Alias").items()
-    assert alias["ProvisionedConcurrencyConfig"] == {"ProvisionedConcurrentExecutions": 5}
+def test_the_route_calls_the_alias_and_nothing_else(dev):
+    ((name, alias),) = [each for each in dev.service.of_type("AWS::Lambda::Alias").items() if "Message" in each[0]]
+    assert (called_by_the_default_route(dev), callable_by_the_default_route(dev)) == (name, {name})
     function = alias["FunctionName"]["Ref"]
     assert function.startswith("GatewayMessage")
-    version = stage.service.resources[alias["FunctionVersion"]["Fn::GetAtt"][0]]
+    version = dev.service.resources[alias["FunctionVersion"]["Fn::GetAtt"][0]]
     assert (version["Type"], version["Properties"]["FunctionName"]["Ref"]) == ("AWS::Lambda::Version", function)
-    assert called_by_the_default_route(stage) == name
-    assert callable_by_the_default_route(stage) == {name}
+    assert "ProvisionedConcurrencyConfig" not in alias
+
+
+def test_environments_are_kept_warm_where_the_route_calls(synthesized):
+    stage = synthesized(provisioned_concurrency="5", workers="text")
+
+    warm = {"ProvisionedConcurrentExecutions": 5}
+    assert stage.service.named("AWS::Lambda::Alias", "Message")["ProvisionedConcurrencyConfig"] == warm
+    assert "ProvisionedConcurrencyConfig" not in stage.service.named("AWS::Lambda::Alias", "Turns")
     assert reservations(stage) == {}
+
+
+def test_the_emulator_has_no_aliases(local):
+    (name,) = callable_by_the_default_route(local)
+    assert (called_by_the_default_route(local), local.service.resources[name]["Type"]) == (
+        name,
+        "AWS::Lambda::Function",
+    )

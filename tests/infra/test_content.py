@@ -1,6 +1,7 @@
 """The content decides whether workers are replaced: a deployment that changes nothing replaces none."""
 
-from infra.constructs.workers import _version
+from infra.preflight.replaced import synthesized_workers
+from infra.worker_version import changed, version
 
 
 def task(stage):
@@ -40,9 +41,25 @@ def test_a_version_that_is_named_replaces_them(synthesized):
 
 def test_another_image_is_another_version():
     settings = {"SEGUE_STAGE": "dev", "SEGUE_BUCKET": "${Token[BUCKET.1]}"}
-    assert _version("a", settings) == _version("a", {**settings, "SEGUE_BUCKET": "${Token[BUCKET.2]}"})
-    assert _version("a", settings) != _version("b", settings)
-    assert _version("a", settings) != _version("a", {**settings, "SEGUE_STAGE": "prod"})
+    assert version("a", settings) == version("a", {**settings, "SEGUE_BUCKET": "${Token[BUCKET.2]}"})
+    assert version("a", settings) != version("b", settings)
+    assert version("a", settings) != version("a", {**settings, "SEGUE_STAGE": "prod"})
+
+
+def test_preflight_names_the_version_that_a_synthesis_has(dev):
+    """Without synthesizing all stacks: it is done before a deployment, beside other questions."""
+    outputs = dev.service.content["Outputs"]
+    workers = synthesized_workers(dev.config)
+
+    assert (workers.version, workers.parts) == (outputs["WorkerVersion"]["Value"], outputs["WorkerParts"]["Value"])
+
+
+def test_a_difference_is_named_by_its_part():
+    before = "agent=1,image=2,settings=3"
+    assert changed(before, before) == []
+    assert changed(before, "agent=9,image=9,settings=3") == ["agent.py"]
+    assert changed(before, "agent=1,image=9,settings=3") == ["code, locks or the base image"]
+    assert changed(before, "agent=1,image=2,settings=9") == ["settings"]
 
 
 def test_ecs_does_not_replace_tasks_to_even_out_zones(stage):
@@ -52,7 +69,7 @@ def test_ecs_does_not_replace_tasks_to_even_out_zones(stage):
 
 def test_no_line_of_log_for_each_invocation(stage):
     for name, function in stage.service.of_type("AWS::Lambda::Function").items():
-        if "Environment" not in function:
+        if "Description" not in function:  # CDK's own
             continue
         logging = function["LoggingConfig"]
         assert (logging["LogFormat"], logging["SystemLogLevel"]) == ("JSON", "WARN"), name

@@ -20,8 +20,9 @@ FOLDER = Path(__file__).parent / "inventory"
 RENEW = "SEGUE_RENEW_INVENTORY"
 
 
-@pytest.mark.parametrize("name", ["dev", "local"])
-@pytest.mark.parametrize("stack", ["data", "service"])
+@pytest.mark.parametrize(
+    ("name", "stack"), [("dev", "data"), ("dev", "web"), ("dev", "service"), ("local", "data"), ("local", "service")]
+)
 def test_the_stack_has_the_resources_permissions_and_alarms_that_were_reviewed(request, name, stack):
     text = inventory(getattr(request.getfixturevalue(name), stack).resources)
     page = FOLDER / f"{name}-{stack}.txt"

@@ -4,10 +4,13 @@ import pytest
 from aws_cdk import App, Stack
 
 from infra.constructs.bedrock import model_arns
+from infra.constructs.turns import TRIAL_TIMEOUT, TURN_TIMEOUT
 from tests.infra.test_permissions import called, granted, on
 from turn.handler import MOST_TRIES
 from turn.message import HIDDEN_SECONDS, RENEWAL_SECONDS
+from turn.trial import PAUSES_SECONDS
 from turn.turn import LAST_CALL_SECONDS, RESERVE_SECONDS
+from worker.providers.access import LIMIT_SECONDS
 
 ENVIRONMENT = {
     "SEGUE_STAGE",
@@ -66,6 +69,11 @@ def test_one_turn_an_invocation(stage):
     assert source["EventSourceArn"] == {"Fn::GetAtt": [queues(stage)[0], "Arn"]}
     assert (source["BatchSize"], source["FunctionResponseTypes"]) == (1, ["ReportBatchItemFailures"])
     assert "MaximumBatchingWindowInSeconds" not in source
+
+
+def test_all_tries_of_a_closed_model_fit_into_the_test_invocation():
+    longest = sum(PAUSES_SECONDS) + (len(PAUSES_SECONDS) + 1) * LIMIT_SECONDS
+    assert longest + 10 < TURN_TIMEOUT.to_seconds() < TRIAL_TIMEOUT.to_seconds()
 
 
 def test_the_function_and_its_code(stage, function):

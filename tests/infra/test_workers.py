@@ -157,15 +157,16 @@ def test_workers_come_before_the_functions_that_call_them(synthesized, workers):
     resources = synthesized(workers=workers).service.resources
 
     services = {name for name, each in resources.items() if each["Type"] == "AWS::ECS::Service"}
-    first = services | {name for name in resources if re.fullmatch(r"TurnsHandler[0-9A-F]{8}", name)}
+    first = services | {name for name in resources if re.fullmatch(r"TurnsHandlerLive[0-9A-F]{8}", name)}
     assert len(first) == (2 if workers == "both" else 1)
-    functions = {
+    entries = {
         name: each
         for name, each in resources.items()
-        if each["Type"] == "AWS::Lambda::Function" and name.startswith("Gateway")
+        if re.fullmatch(r"Gateway(Authorizer|Connect|Disconnect|MessageLive)[0-9A-F]{8}", name)
     }
-    assert len(functions) == 4
-    assert all(first <= set(each["DependsOn"]) for each in functions.values())
+    assert {each["Type"] for each in entries.values()} == {"AWS::Lambda::Function", "AWS::Lambda::Alias"}
+    assert len(entries) == 4
+    assert all(first <= set(each["DependsOn"]) for each in entries.values())
 
 
 def test_the_service_is_made_after_its_capacity_providers_and_deleted_before_them(dev):

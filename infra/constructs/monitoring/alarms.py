@@ -1,8 +1,9 @@
 """Alarms, and who is told of them."""
 
 from dataclasses import dataclass
+from typing import cast
 
-from aws_cdk import Stack
+from aws_cdk import Aws, CfnCondition, CfnResource, Fn, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_iam as iam
@@ -29,6 +30,7 @@ class Alert:
         minutes: For how long, out of as many.
         callers: Whether callers notice.
         fewer: Whether too little is wrong, and nothing at all too.
+        region: The only region whose CloudWatch has the metric; None: each deployment's own.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Alert:
     minutes: int = 1
     callers: bool = False
     fewer: bool = False
+    region: str | None = None
 
 
 def described(config: Config, name: str, what: str, minutes: int | None = None) -> str:
@@ -100,6 +103,9 @@ class Alarms(Construct):
             if alert.fewer
             else cloudwatch.TreatMissingData.NOT_BREACHING,
         )
+        if alert.region:
+            here = CfnCondition(self, f"In-{alert.region}", expression=Fn.condition_equals(Aws.REGION, alert.region))
+            cast("CfnResource", alarm.node.default_child).cfn_options.condition = here
         if alert.callers:
             self._affecting.append(alarm)
         if not (alert.callers and self._config.target.saved_monitoring):

@@ -6,7 +6,16 @@ from typing import Final
 from infra.config import Config
 from infra.constants import GATEWAY_METRIC_SERVICE
 from infra.constructs.monitoring.alarms import Alert
-from infra.constructs.monitoring.watched import MINUTE, Watched, oldest, said, table, waiting
+from infra.constructs.monitoring.watched import (
+    MINUTE,
+    PAGE_METRICS_REGION,
+    Watched,
+    oldest,
+    page,
+    said,
+    table,
+    waiting,
+)
 from infra.constructs.turns import Turns
 from infra.constructs.workers import Workers
 
@@ -18,6 +27,7 @@ FIRST_AUDIO_MS: Final = 3_000
 HANDOFF_GAP_MS: Final = 5_000
 COMMIT_MS: Final = 1_000
 """Of the slowest twentieth: what is said waits for it."""
+PAGE_ERRORS_PERCENT: Final = 5
 
 
 def alerts(config: Config, watched: Watched) -> Iterator[Alert]:
@@ -29,6 +39,15 @@ def alerts(config: Config, watched: Watched) -> Iterator[Alert]:
         yield from _workers(config, watched, watched.workers)
     if watched.turns:
         yield from _turns(watched.turns)
+    if watched.distribution_id:
+        yield Alert(
+            name="page-fails",
+            what="One request in twenty for the page's files fails.",
+            metric=page(watched.distribution_id, "5xxErrorRate", "Average"),
+            threshold=PAGE_ERRORS_PERCENT,
+            minutes=5,
+            region=PAGE_METRICS_REGION,
+        )
 
 
 def _gateway(config: Config, watched: Watched) -> Iterator[Alert]:

@@ -9,7 +9,7 @@ from constructs import Construct
 from infra.config import Config
 from infra.constants import GATEWAY_METRIC_SERVICE, JANITOR_METRIC_SERVICE, TURN_METRIC_SERVICE
 from infra.constructs.monitoring.costs import cost_per_hour
-from infra.constructs.monitoring.watched import MINUTE, Watched, api, oldest, said, table, waiting
+from infra.constructs.monitoring.watched import MINUTE, Watched, api, oldest, page, said, table, waiting
 
 WIDTH: Final = 24
 IN_A_ROW: Final = 3
@@ -81,6 +81,10 @@ def _heard(config: Config, watched: Watched) -> list[Graph]:
             ("Text turns: time (ms)", times),
             ("Texts: seconds that the oldest waits", [oldest(watched.turns.queue, "oldest text")]),
         ]
+    if watched.distribution_id:
+        requests = page(watched.distribution_id, "Requests", "Sum")
+        errors = [page(watched.distribution_id, name, "Average") for name in ("4xxErrorRate", "5xxErrorRate")]
+        graphs += [("Page: requests", [requests]), ("Page: errors (%)", errors)]
     return graphs
 
 

@@ -19,6 +19,7 @@ from infra.constructs.turns import Turns
 from infra.constructs.workers import Workers
 
 MINUTE: Final = Duration.minutes(1)
+PAGE_METRICS_REGION: Final = "us-east-1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +33,7 @@ class Watched:
     workers: Workers | None
     stopped: Stopped | None
     turns: Turns | None
+    distribution_id: str | None
 
 
 def said(
@@ -73,3 +75,16 @@ def oldest(queue: sqs.IQueue, label: str) -> cloudwatch.Metric:
 def table(of: dynamodb.Table, name: str, label: str) -> cloudwatch.Metric:
     """A metric of a table."""
     return of.metric(name, period=MINUTE, statistic="Sum", label=label)
+
+
+def page(distribution_id: str, name: str, statistic: str) -> cloudwatch.Metric:
+    """A metric of the page's distribution: CloudFront tells it in one region, wherever the deployment is."""
+    return cloudwatch.Metric(
+        namespace="AWS/CloudFront",
+        metric_name=name,
+        dimensions_map={"DistributionId": distribution_id, "Region": "Global"},
+        region=PAGE_METRICS_REGION,
+        period=MINUTE,
+        statistic=statistic,
+        label=name,
+    )

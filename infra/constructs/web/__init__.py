@@ -1,0 +1,1 @@
+"""The page to talk on: its files at CloudFront, sign-in, and the settings file that the service stack writes."""
