@@ -10,9 +10,8 @@ from rich.console import Console
 from infra.checks import ConfigurationError
 from infra.preflight.account import Account
 from infra.preflight.context import WrongUsageError, read
-from infra.preflight.findings import State
+from infra.preflight.findings import State, show
 from infra.preflight.run import examine
-from infra.preflight.table import show
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

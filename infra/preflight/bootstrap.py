@@ -77,7 +77,7 @@ def deploy_role(account: Account, _config: Config) -> Iterator[Finding]:
 
 def stacks(account: Account, config: Config) -> Iterator[Finding]:
     """The deployment's own stacks: absent, or in a state that takes an update."""
-    for part in ("Data", "Service"):
+    for part in ("Data", *(("Web",) if config.page else ()), "Service"):
         name = f"Segue-{config.stage}-{part}"
         stack = _stack(account, name) or {}
         found = str(stack.get("StackStatus", "absent"))
@@ -113,13 +113,18 @@ def _parameter(account: Account) -> int | None:
 
 
 def _output(account: Account) -> int | None:
-    stack = _stack(account, TOOLKIT)
-    if stack is None:
+    if _stack(account, TOOLKIT) is None:
         return None
-    outputs = {each["OutputKey"]: each["OutputValue"] for each in stack.get("Outputs", [])}
-    if "BootstrapVersion" not in outputs:
+    found = outputs(account, TOOLKIT)
+    if "BootstrapVersion" not in found:
         raise NotAnsweredError(f"the stack {TOOLKIT} names no version")
-    return int(outputs["BootstrapVersion"])
+    return int(found["BootstrapVersion"])
+
+
+def outputs(account: Account, name: str) -> dict[str, str]:
+    """A stack's outputs; none if there is no such stack."""
+    stack = _stack(account, name) or {}
+    return {each["OutputKey"]: each["OutputValue"] for each in stack.get("Outputs", [])}
 
 
 def status(account: Account, name: str) -> str:

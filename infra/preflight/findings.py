@@ -1,8 +1,13 @@
-"""The answer of a check: one line of the report, and how bad it is."""
+"""The answer of a check: one line of the report, and how bad it is. The report for people."""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
 
 
 class State(StrEnum):
@@ -62,3 +67,31 @@ def judged(check: str, subject: str, *, holds: bool, needed: str, found: str, me
     return Finding(
         check=check, subject=subject, state=state, needed=needed, found=found, mend=None if holds else mend, **more
     )
+
+
+COLOURS = {State.WELL: "green", State.SHORT: "yellow", State.UNKNOWN: "cyan", State.FAILS: "bold red"}
+MEANINGS = {
+    State.WELL: "as needed",
+    State.SHORT: "deploys, with less than the settings say",
+    State.UNKNOWN: "could not be asked",
+    State.FAILS: "the deployment or the first call fails",
+}
+
+
+def show(console: Console, findings: Sequence[Finding]) -> None:
+    """Print all findings, a line each and below it the command that mends it, and how many there are of each kind."""
+    for each in findings:
+        colour = COLOURS[each.state]
+        console.print(
+            f"[{colour}]{each.state.value:<8}[/]{each.check:<10} [bold]{escape(each.subject)}[/]: {escape(each.found)}",
+            highlight=False,
+            soft_wrap=True,
+        )
+        if each.mend:
+            for text in (f"needed: {each.needed}", f"→ {each.mend}", f"see {each.page}"):
+                console.print(f"{'':<19}{escape(text)}", highlight=False, soft_wrap=True)
+    counts = Counter(each.state for each in findings)
+    console.print()
+    for state in State:
+        if counts[state]:
+            console.print(f"[{COLOURS[state]}]{counts[state]:>3} {state.value}[/] ({MEANINGS[state]})", highlight=False)

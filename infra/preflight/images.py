@@ -1,4 +1,4 @@
-"""The worker's image: a builder on this machine for the architecture, or the image that is named."""
+"""Things that this machine builds: the worker's image (or the one that is named), and the page."""
 
 import os
 import platform
@@ -10,6 +10,7 @@ from typing import Final
 
 from infra.config import Config
 from infra.constants import ECR_IMAGE
+from infra.page import PageMissingError, built_page
 from infra.preflight.account import Account, RefusedError
 from infra.preflight.findings import Finding, State, judged
 
@@ -48,6 +49,26 @@ def builder(account: Account, config: Config) -> Iterator[Finding]:
         + ("" if same else ", by emulation" if emulated else ", without emulation"),
         mend=f"{program} run --privileged --rm tonistiigi/binfmt --install "
         f"{'arm64' if config.architecture == 'arm64' else 'amd64'} (or deploy with -c architecture={other})",
+    )
+
+
+def page(account: Account, config: Config) -> Iterator[Finding]:
+    """The page's files, which the CDK uploads as they are."""
+    del account
+    if not config.page:
+        return
+    try:
+        built_page(config)
+        found = "built"
+    except PageMissingError:
+        found = "not built"
+    yield judged(
+        "image",
+        "page",
+        holds=found == "built",
+        needed="built before the synthesis",
+        found=found,
+        mend="make web (or leave it out with -c web=false)",
     )
 
 

@@ -7,7 +7,19 @@ from dataclasses import dataclass
 from typing import Final
 
 from infra.config import Config
-from infra.preflight import bootstrap, domain, identity, images, models, network, quotas, roles, secret, traces
+from infra.preflight import (
+    bootstrap,
+    domain,
+    identity,
+    images,
+    models,
+    network,
+    quotas,
+    replaced,
+    roles,
+    secret,
+    traces,
+)
 from infra.preflight.account import Account, NotAllowedError, NotAnsweredError
 from infra.preflight.findings import Finding, State
 
@@ -43,6 +55,7 @@ CHECKS: Final = (
     Check("bootstrap", "stacks", bootstrap.stacks),
     Check("image", "builder", images.builder),
     Check("image", "worker_image", images.given),
+    Check("image", "page", images.page),
     Check("roles", "AWSServiceRoleForECS", roles.containers),
     Check("roles", "AWSServiceRoleForApplicationAutoScaling_ECSService", roles.scaling),
     Check("roles", "AWSServiceRoleForAPIGateway", roles.domains),
@@ -63,6 +76,7 @@ CHECKS: Final = (
     Check("domain", "hosted zone", domain.zone),
     Check("domain", "address record", domain.record),
     Check("traces", "Transaction Search", traces.transaction_search),
+    Check("workers", replaced.SUBJECT, replaced.workers),
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from infra.preflight import bootstrap, identity, quotas, roles, traces
+from infra.preflight import bootstrap, identity, quotas, replaced, roles, traces
 from infra.preflight.findings import State
 from tests.support.answers import REGION, Refusal
 from tests.unit.preflight.conftest import (
@@ -98,12 +98,12 @@ CASES = [
         "may not assume",
         "sts:AssumeRole",
     ),
-    (bootstrap.stacks, {}, {}, [WELL, WELL], "absent", None),
+    (bootstrap.stacks, {}, {}, 3 * [WELL], "absent", None),
     (
         bootstrap.stacks,
         {},
         {"cloudformation__DescribeStacks": stack("x", "UPDATE_COMPLETE")},
-        [WELL, WELL],
+        3 * [WELL],
         "UPDATE_COMPLETE",
         None,
     ),
@@ -111,7 +111,7 @@ CASES = [
         bootstrap.stacks,
         {"stage": "prod"},
         {"cloudformation__DescribeStacks": stack("x", "ROLLBACK_COMPLETE")},
-        [SHORT, SHORT],
+        3 * [SHORT],
         "ROLLBACK_COMPLETE",
         "aws cloudformation delete-stack --stack-name Segue-prod-Data",
     ),
@@ -119,7 +119,7 @@ CASES = [
         bootstrap.stacks,
         {},
         {"cloudformation__DescribeStacks": stack("x", "UPDATE_IN_PROGRESS")},
-        [FAILS, FAILS],
+        3 * [FAILS],
         "UPDATE_IN_PROGRESS",
         "wait",
     ),
@@ -138,7 +138,7 @@ CASES = [
                 ]
             }
         },
-        [FAILS, FAILS],
+        3 * [FAILS],
         "ROLLBACK_COMPLETE",
         "--no-enable-termination-protection --stack-name Segue-dev-Data; aws cloudformation delete-stack",
     ),
@@ -146,7 +146,7 @@ CASES = [
         bootstrap.stacks,
         {},
         {"cloudformation__DescribeStacks": stack("x", "UPDATE_ROLLBACK_FAILED")},
-        [FAILS, FAILS],
+        3 * [FAILS],
         "UPDATE_ROLLBACK_FAILED",
         "aws cloudformation continue-update-rollback --stack-name Segue-dev-Service",
     ),
@@ -154,10 +154,13 @@ CASES = [
         bootstrap.stacks,
         {},
         {"cloudformation__DescribeStacks": stack("x", "REVIEW_IN_PROGRESS")},
-        [WELL, WELL],
+        3 * [WELL],
         "REVIEW_IN_PROGRESS",
         None,
     ),
+    (bootstrap.stacks, {"web": "false"}, {}, [WELL, WELL], "absent", None),
+    (replaced.workers, {}, {}, [WELL], "no: none run yet", None),
+    (replaced.workers, {"workers": "text"}, {}, [], None, None),
     # service-linked roles
     (roles.containers, {}, {}, [WELL], "is there", None),
     (

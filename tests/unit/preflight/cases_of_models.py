@@ -135,6 +135,8 @@ CASES = [
     # image
     (images.builder, {}, {}, [WELL], "docker 28.1", None),
     (images.builder, ECR, {}, [], None, None),
+    (images.page, {}, {}, [WELL], "built", None),
+    (images.page, {"web": "false"}, {}, [], None, None),
     (images.given, {}, {}, [], None, None),
     (images.given, ECR, {}, [WELL], "is there", None),
     (

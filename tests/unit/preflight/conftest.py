@@ -165,6 +165,7 @@ def on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("platform.machine", lambda: "aarch64")
     monkeypatch.setattr("platform.system", lambda: "Linux")
+    monkeypatch.setattr("infra.preflight.images.built_page", lambda _config: None)
     monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
     monkeypatch.setattr(
         "infra.preflight.images.subprocess.run",

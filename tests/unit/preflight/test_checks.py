@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from infra.preflight import bootstrap, domain, identity, images, network, quotas, roles, secret
+from infra.page import PageMissingError
+from infra.preflight import bootstrap, domain, identity, images, network, quotas, replaced, roles, secret
 from infra.preflight.account import Account, NotAllowedError
 from infra.preflight.findings import State
 from tests.support.answers import REGION, Refusal
@@ -49,7 +50,8 @@ def test_every_check_is_tried_in_both_states():
     tried = {}
     for check, _settings, _answers, states, _found, _mend in CASES:
         tried.setdefault(check, set()).update(states)
-    elsewhere = {identity.region, images.builder}  # they depend on this machine: the tests below
+    # They depend on this machine, or are never wrong: the tests below.
+    elsewhere = {identity.region, images.builder, images.page, replaced.workers}
     for check in (FIRST, *CHECKS):
         assert WELL in tried[check.work], check
         assert check.work in elsewhere or tried[check.work] - {WELL}, check
@@ -142,3 +144,41 @@ def test_a_permission_that_is_missing_is_named_by_its_action():
         with pytest.raises(NotAllowedError) as refused:
             of(check, EXISTING_VPC, **answers)
         assert refused.value.action == action
+
+
+def test_a_page_that_is_not_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(_config: Any) -> None:
+        raise PageMissingError
+
+    monkeypatch.setattr(images, "built_page", missing)
+    (finding,) = of(images.page, {})
+    assert (finding.state, finding.mend) == (FAILS, "make web (or leave it out with -c web=false)")
+
+
+class Workers:
+    """Workers as a synthesis makes them."""
+
+    version, parts = "9f8e7d6c5b4a", "agent=1,image=2,settings=3"
+
+
+@pytest.mark.parametrize(
+    ("outputs", "found"),
+    [
+        ({}, "no: none run yet"),
+        ({"WorkerVersion": Workers.version, "WorkerParts": Workers.parts}, "no: they run 9f8e7d6c5b4a already"),
+        (
+            {"WorkerVersion": "000000000000", "WorkerParts": "agent=0,image=0,settings=3"},
+            "yes, changed: agent.py (000000000000 → 9f8e7d6c5b4a)",
+        ),
+        (
+            {"WorkerVersion": "000000000000", "WorkerParts": "agent=1,image=0,settings=0"},
+            "yes, changed: code, locks or the base image, settings (000000000000 → 9f8e7d6c5b4a)",
+        ),
+    ],
+)
+def test_whether_workers_will_be_replaced(monkeypatch: pytest.MonkeyPatch, outputs: dict[str, str], found: str) -> None:
+    monkeypatch.setattr(replaced, "synthesized_workers", lambda _config: Workers)
+    deployed = stack("Segue-dev-Service", "UPDATE_COMPLETE", **outputs)
+    (finding,) = of(replaced.workers, {}, cloudformation__DescribeStacks=deployed)
+
+    assert (finding.subject, finding.state, finding.found) == ("workers will be replaced", WELL, found)

@@ -63,6 +63,7 @@ def test_a_caller_who_may_ask_for_nothing_is_told_each_permission():
         "credentials": State.WELL,
         "region": State.WELL,
         "builder": State.WELL,
+        "page": State.WELL,
         "deploy role": State.SHORT,
     }
     assert all("may not ask (" in each.found and str(each.mend).startswith("allow ") for each in unknown)
