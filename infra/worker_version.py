@@ -41,7 +41,7 @@ def parts(config: Config, content: str, variables: Mapping[str, str]) -> str:
         content: As for `version`.
         variables: As for `version`.
     """
-    task = [config.worker_cpu, config.worker_memory, config.architecture, config.provider_secret_arn, config.version]
+    task = [config.worker_cpu, config.worker_memory, config.architecture, config.provider_secret_arn]
     named = {
         # An image from elsewhere has an agent of its own.
         "agent": "" if config.worker_image else AGENT.read_text(encoding="utf-8"),

@@ -33,7 +33,7 @@ def workers(account: Account, config: Config) -> Iterator[Finding]:
         if now.version == deployed and not reasons:
             found = f"no: they run {deployed} already"
         else:
-            found = f"yes, changed: {', '.join(reasons)} ({deployed} → {now.version})"
+            found = f"yes, changed: {', '.join(reasons) or 'version'} ({deployed} → {now.version})"
     yield Finding(
         check="workers",
         subject=SUBJECT,

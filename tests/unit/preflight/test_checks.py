@@ -174,6 +174,7 @@ class Workers:
             {"WorkerVersion": "000000000000", "WorkerParts": "agent=1,image=0,settings=0"},
             "yes, changed: code, locks or the base image, settings (000000000000 → 9f8e7d6c5b4a)",
         ),
+        ({"WorkerVersion": "v6", "WorkerParts": Workers.parts}, "yes, changed: version (v6 → 9f8e7d6c5b4a)"),
     ],
 )
 def test_whether_workers_will_be_replaced(monkeypatch: pytest.MonkeyPatch, outputs: dict[str, str], found: str) -> None:
