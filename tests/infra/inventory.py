@@ -109,8 +109,8 @@ def _listed(value: Any) -> Iterable[Any]:
 
 
 def _named(logical_id: str) -> str:
-    """Take off the eight digits that CDK adds."""
-    return DIGITS.sub("", logical_id)
+    """Take off the eight digits that CDK adds, and mask the hash of a version."""
+    return _masked(DIGITS.sub("", logical_id))
 
 
 def _masked(text: str) -> str:

@@ -69,7 +69,7 @@ def test_ecs_does_not_replace_tasks_to_even_out_zones(stage):
 
 def test_no_line_of_log_for_each_invocation(stage):
     for name, function in stage.service.of_type("AWS::Lambda::Function").items():
-        if "Description" not in function:  # CDK's own
+        if not function.get("Description", "").startswith("Segue"):  # CDK's own
             continue
         logging = function["LoggingConfig"]
         assert (logging["LogFormat"], logging["SystemLogLevel"]) == ("JSON", "WARN"), name
