@@ -5,7 +5,7 @@ import json
 import pytest
 
 from infra.constructs.janitor import ENDED_FILTERS
-from janitor.ended import ended_life
+from janitor.ended import ended_incarnation
 from segue.lease import transitions
 from segue.lease.item import GuardItem
 from segue.lease.transitions import Candidate
@@ -172,13 +172,13 @@ ENDS = {
 @pytest.mark.parametrize("images", GOES_ON.values(), ids=GOES_ON)
 def test_what_happens_all_the_time_invokes_nothing(images):
     assert not invoked(record(*images))
-    assert ended_life(record(*images)) is None
+    assert ended_incarnation(record(*images)) is None
 
 
 @pytest.mark.parametrize("images", ENDS.values(), ids=ENDS)
 def test_every_end_of_a_life_invokes_the_function(images):
     assert invoked(record(*images))
-    assert ended_life(record(*images)) is not None
+    assert ended_incarnation(record(*images)) is not None
 
 
 def test_the_filters_are_those_of_the_template(stage):
@@ -193,4 +193,4 @@ def test_what_is_invoked_for_nothing_is_rare_and_harmless():
     released = transitions.release(GuardItem.parse(BEGUN)).applied(BEGUN)
     for images in ((BEGUN, released), (BURIED, None), (BURIED, AGAIN.applied(BURIED))):
         assert invoked(record(*images))
-        assert ended_life(record(*images)) is None
+        assert ended_incarnation(record(*images)) is None
