@@ -15,8 +15,8 @@ from infra import acknowledged, node
 from infra.agent import AgentError, check_agent
 from infra.checks import ConfigurationError
 from infra.config import Config, from_context
+from infra.constructs.web.built import PageMissingError, built_page
 from infra.dependencies import LayerBuildError, ThirdParty, build_all
-from infra.page import PageMissingError, built_page
 from infra.stacks.data import DataStack
 from infra.stacks.service import ServiceStack
 from infra.stacks.web import WebStack

@@ -10,7 +10,7 @@ from typing import Final
 
 from infra.config import Config
 from infra.constants import ECR_IMAGE
-from infra.page import PageMissingError, built_page
+from infra.constructs.web.built import PageMissingError, built_page
 from infra.preflight.account import Account, RefusedError
 from infra.preflight.findings import Finding, State, judged
 

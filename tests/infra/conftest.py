@@ -13,8 +13,8 @@ from aws_cdk.assertions import Template
 from infra.app import compose
 from infra.config import Config, from_context
 from infra.constants import ROOT
+from infra.constructs.web.built import built_page
 from infra.dependencies import Dependencies, ThirdParty
-from infra.page import built_page
 from infra.stacks.data import DataStack
 from infra.stacks.service import ServiceStack
 from infra.stacks.web import WebStack

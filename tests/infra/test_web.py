@@ -7,7 +7,7 @@ import pytest
 from infra.checks import ConfigurationError
 from infra.config import from_context
 from infra.constants import ROOT
-from infra.page import PageMissingError, built_page
+from infra.constructs.web.built import PageMissingError, built_page
 from tests.infra.references import simplified
 from tests.infra.test_order import before
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from infra.page import PageMissingError
+from infra.constructs.web.built import PageMissingError
 from infra.preflight import bootstrap, domain, identity, images, network, quotas, replaced, roles, secret
 from infra.preflight.account import Account, NotAllowedError
 from infra.preflight.findings import State
