@@ -7,6 +7,7 @@ import asyncio
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -14,7 +15,6 @@ import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
-import boto3
 import pytest
 from botocore.stub import Stubber
 from click.testing import CliRunner
@@ -178,30 +178,28 @@ def service():
 
 MCP_SERVER = """
 import sys
-from mcp.server.fastmcp import FastMCP
+from mcp.server.mcpserver import MCPServer
 
-server = FastMCP("calendar", host="127.0.0.1", port=int(sys.argv[1]), log_level="ERROR")
+server = MCPServer("calendar", log_level="ERROR")
 
 @server.tool()
 def appointments(day: str) -> str:
     '''List the appointments of a day.'''
     return f"On {day}: dentist at 9."
 
-server.run(transport="streamable-http")
+server.run(transport="streamable-http", host="127.0.0.1", port=int(sys.argv[1]))
 """
 
 
 @pytest.fixture
-async def calendar(unused_tcp_port_factory=None):
-    import socket
-
+async def calendar():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     server = await asyncio.create_subprocess_exec(sys.executable, "-c", MCP_SERVER, str(port))
     try:
         async with within(60):
-            while True:
+            while server.returncode is None:
                 try:
                     _, writer = await asyncio.open_connection("127.0.0.1", port)
                 except OSError:
@@ -211,7 +209,8 @@ async def calendar(unused_tcp_port_factory=None):
                     break
         yield f"http://127.0.0.1:{port}/mcp"
     finally:
-        server.kill()
+        if server.returncode is None:
+            server.kill()
         await server.wait()
 
 
@@ -233,7 +232,6 @@ async def test_the_tools_of_the_page_of_packages_work(service, calendar, monkeyp
     for code in blocks("packages.md"):
         exec(compile(code, "packages.md", "exec"), scope)
     knowledge = scope["knowledge"]
-    assert isinstance(knowledge, type(boto3.client("bedrock-agent-runtime", region_name="us-east-1"))) or knowledge
     with Stubber(knowledge) as stubbed:
         stubbed.add_response(
             "retrieve",
