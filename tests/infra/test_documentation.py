@@ -14,6 +14,9 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 COMMANDS = re.compile(r"npx cdk (?:deploy|synth)\b(?:\\\n|[^\n`|])*")
 
 
+DESTROYS = re.compile(r"npx cdk destroy [^\n`|#&]*")
+
+
 def examples():
     """The settings of each `npx cdk deploy -c …` in the documentation, once each."""
     found = {}
@@ -35,6 +38,15 @@ def test_the_documentation_shows_each_kind_of_deployment():
     shown = {name for example in examples() for name in example.values[0]}
 
     assert {"stage", "network", "vpc_id", "auth", "domain_name", "provider", "workers", "worker_image"} <= shown
+
+
+def test_taking_a_stack_away_takes_none_that_comes_after_it():
+    """`cdk destroy` takes the stacks that depend on the named one as well, unless it is told not to."""
+    shown = [command for path in PAGES for command in DESTROYS.findall(path.read_text(encoding="utf-8"))]
+    followed = [command for command in shown if re.search(r"-(?:Data|Web)\b", command)]
+
+    assert followed
+    assert [command for command in followed if "--exclusively" not in command] == []
 
 
 @pytest.mark.slow
