@@ -40,6 +40,8 @@ class WebStack(Stack):
         ]
         self.files = PageFiles(self, "Page", config, files=files, connects_to=list(filter(None, origins)))
         self.client_id = login.client(self.files.url) if login else str(config.web_client_id)
+        if login:
+            self.files.upload.node.add_dependency(login)
         CfnOutput(self, "PageUrl", value=self.files.url)
         CfnOutput(self, "PageClientId", value=self.client_id)
         CfnOutput(self, "PageBucketName", value=self.files.bucket.bucket_name)

@@ -87,6 +87,32 @@ def test_a_deployment_keeps_files_that_open_pages_use(dev):
         assert one(stack, "Custom::CDKBucketDeployment")["Prune"] is False
 
 
+def test_names_that_the_account_has_once_are_another_regions_own(dev):
+    """CloudFront is one for all regions: the same stage in a second region would find these names taken."""
+    names = [
+        next(value for key, value in next(iter(each.values())).items() if key == "Name")
+        for kind in ("ResponseHeadersPolicy", "OriginAccessControl")
+        for each in dev.web.of_type(f"AWS::CloudFront::{kind}").values()
+    ]
+    assert sorted(simplified(each) for each in names) == [
+        "segue-dev-<AWS::Region>",
+        "segue-dev-<AWS::Region>-assets",
+        "segue-dev-<AWS::Region>-page",
+    ]
+
+
+def test_files_come_last_so_that_a_first_deployment_can_go_back(dev):
+    """A bucket with files in it cannot be taken away."""
+    (upload,) = [each for each in dev.web.resources.values() if each["Type"] == "Custom::CDKBucketDeployment"]
+    kinds = {dev.web.resources[name]["Type"] for name in upload["DependsOn"]}
+    assert {
+        "AWS::CloudFront::Distribution",
+        "AWS::Cognito::ManagedLoginBranding",
+        "AWS::Cognito::UserPoolClient",
+        "AWS::Cognito::UserPoolDomain",
+    } <= kinds
+
+
 def test_nothing_but_the_pages_own_files_runs(dev):
     found = directives(dev)
     assert found["default-src"] == found["frame-ancestors"] == found["base-uri"] == found["form-action"] == {"'none'"}

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from aws_cdk import RemovalPolicy
+from aws_cdk import Aws, RemovalPolicy
 from aws_cdk import aws_cloudfront as cloudfront
 from aws_cdk import aws_cloudfront_origins as origins
 from aws_cdk import aws_s3 as s3
@@ -22,6 +22,8 @@ class PageFiles(Construct):
         bucket: The files; read by the distribution alone.
         distribution: Where browsers find them.
         url: The page's address, without the `/` at its end.
+        upload: Fills the bucket. What else may fail has to come before it: a bucket with files in it cannot be taken
+            away, and a first deployment could not go back.
     """
 
     def __init__(
@@ -50,7 +52,7 @@ class PageFiles(Construct):
         )
         self.distribution = self._distribution(config, content_security_policy(connects_to))
         self.url = f"https://{self.distribution.distribution_domain_name}"
-        deployment.BucketDeployment(
+        self.upload = deployment.BucketDeployment(
             self,
             "Upload",
             sources=[deployment.Source.asset(str(files))],
@@ -59,9 +61,13 @@ class PageFiles(Construct):
             prune=False,
             log_group=log_group(self, "UploadLogs", config, "cdk/page"),
         )
+        self.upload.node.add_dependency(self.distribution)
 
     def _distribution(self, config: Config, policy: str) -> cloudfront.Distribution:
-        origin = origins.S3BucketOrigin.with_origin_access_control(self.bucket)
+        # CloudFront's names are the account's, in all regions together; CDK's own say the stack and not the region.
+        name = f"segue-{config.stage}-{Aws.REGION}"
+        access = cloudfront.S3OriginAccessControl(self, "Access", origin_access_control_name=name)
+        origin = origins.S3BucketOrigin.with_origin_access_control(self.bucket, origin_access_control=access)
 
         def behavior(
             cache: cloudfront.ICachePolicy, answers: cloudfront.ResponseHeadersPolicy
@@ -74,8 +80,12 @@ class PageFiles(Construct):
                 response_headers_policy=answers,
             )
 
-        page = behavior(cloudfront.CachePolicy.CACHING_DISABLED, headers(self, "PageHeaders", policy, FRESH))
-        assets = behavior(cloudfront.CachePolicy.CACHING_OPTIMIZED, headers(self, "AssetHeaders", policy, FOREVER))
+        page = behavior(
+            cloudfront.CachePolicy.CACHING_DISABLED, headers(self, "PageHeaders", f"{name}-page", policy, FRESH)
+        )
+        assets = behavior(
+            cloudfront.CachePolicy.CACHING_OPTIMIZED, headers(self, "AssetHeaders", f"{name}-assets", policy, FOREVER)
+        )
         return cloudfront.Distribution(
             self,
             "Distribution",

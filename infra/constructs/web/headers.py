@@ -47,12 +47,15 @@ def content_security_policy(connects_to: Sequence[str]) -> str:
     return "; ".join(f"{directive} {sources}" for directive, sources in policy.items())
 
 
-def headers(scope: Construct, construct_id: str, policy: str, caching: str) -> cloudfront.ResponseHeadersPolicy:
+def headers(
+    scope: Construct, construct_id: str, name: str, policy: str, caching: str
+) -> cloudfront.ResponseHeadersPolicy:
     """Headers of every answer.
 
     Args:
         scope: Where they are added.
         construct_id: Under which name.
+        name: Its name in the account, in all regions together.
         policy: The content security policy.
         caching: `Cache-Control`.
     """
@@ -64,6 +67,7 @@ def headers(scope: Construct, construct_id: str, policy: str, caching: str) -> c
     return cloudfront.ResponseHeadersPolicy(
         scope,
         construct_id,
+        response_headers_policy_name=name,
         comment="Segue: the page to talk on",
         security_headers_behavior=cloudfront.ResponseSecurityHeadersBehavior(
             content_security_policy=cloudfront.ResponseHeadersContentSecurityPolicy(
