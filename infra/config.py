@@ -30,8 +30,11 @@ LOCAL_STAGE: Final = "local"
 
 DEFAULT_MODEL_ID: Final = {"nova-sonic": "amazon.nova-2-sonic-v1:0"}
 """The model that a provider is asked for when the setting `model_id` is not given: one that AWS's documents name."""
-DEFAULT_TEXT_MODEL_ID: Final = {"nova-sonic": "amazon.nova-lite-v1:0"}
-"""The same for text turns. With the offline model there is none, and it answers itself."""
+DEFAULT_TEXT_MODEL_ID: Final = dict.fromkeys(
+    ("nova-sonic", "openai-realtime", "openai-live", "gemini-live"), "amazon.nova-lite-v1:0"
+)
+"""The same for text turns, which a model of Amazon Bedrock takes also where another provider has the voice. With the
+offline model there is none, and it answers itself."""
 PROFILES: Final = {"us-gov-": "us-gov.", "us-": "us.", "eu-": "eu.", "ap-": "apac."}
 """By the beginning of a region's name, the beginning of the names of its inference profiles
 (https://docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-support.html). A foundation model by its own

@@ -70,7 +70,10 @@ def _row(name: str, field: FieldInfo) -> str:
 
 def _default(name: str, field: FieldInfo) -> str:
     if name in _OTHERS:
-        return ", ".join(f"with {provider}: `{model}`" for provider, model in _OTHERS[name].items())
+        by_model: dict[str, list[str]] = {}
+        for provider, model in _OTHERS[name].items():
+            by_model.setdefault(model, []).append(provider)
+        return ", ".join(f"with {' or '.join(providers)}: `{model}`" for model, providers in by_model.items())
     return "" if field.default is None else f"`{field.default}`"
 
 

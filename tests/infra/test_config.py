@@ -115,6 +115,14 @@ def test_the_text_model_is_the_regions_inference_profile(monkeypatch, region, mo
         assert from_context({}).text_model_id == model
 
 
+@pytest.mark.parametrize("provider", ["openai-realtime", "gemini-live"])
+def test_another_provider_of_the_voice_leaves_the_text_model_as_it_is(provider):
+    secret = "arn:aws:secretsmanager:eu-north-1:123456789012:secret:key-AbCdEf"
+    settings = {"provider": provider, "provider_secret_arn": secret, "region": "eu-north-1"}
+    assert from_context(settings).text_model_id == "eu.amazon.nova-lite-v1:0"
+    assert from_context({"provider": "offline", "region": "eu-north-1"}).text_model_id is None
+
+
 def test_a_public_image_needs_a_way_to_its_registry():
     with pytest.raises(ConfigurationError, match="worker_image"):
         from_context({"network": "private", "worker_image": "public.ecr.aws/x/segue:7"})
