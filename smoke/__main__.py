@@ -3,8 +3,10 @@
 import asyncio
 import json
 import os
+import re
 import sys
 from functools import partial
+from typing import Final
 
 import click
 from rich.console import Console
@@ -16,6 +18,8 @@ from smoke.visit import Visit
 
 LONG_SECONDS = 600.0
 """API Gateway ends a connection after ten idle minutes; flows inside a VPC are dropped earlier."""
+
+ADDRESS: Final = re.compile(r"wss?://[^/\s]+\S*")
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -47,6 +51,10 @@ def main(
     The token comes from SEGUE_TOKEN. A spoken turn talks to the deployment's own model, which costs some cents.
     Exit codes: 0 nothing differs, 1 something does, 2 wrong usage.
     """
+    if not ADDRESS.fullmatch(url):
+        raise click.UsageError(
+            f"--url {url!r} is no WebSocket address: `make smoke URL=wss://…` with the output WebSocketUrl."
+        )
     token = os.environ.get("SEGUE_TOKEN")
     if not token:
         raise click.UsageError("SEGUE_TOKEN is not set: it holds the token (docs/deploy.md says how to get one).")
@@ -61,7 +69,7 @@ def main(
 
     async def work() -> Story:
         story = Story(visit, show)
-        there = await stack.find(name) if name else None
+        there = await _found(name) if name else None
         replace = partial(redeploy.by_command, command) if command else None
         if is_redeployed and there is not None:
             replace = there.redeploy  # type: ignore[assignment]  # takes nothing either
@@ -74,6 +82,13 @@ def main(
     else:
         report.show(Console())
     sys.exit(0 if report.well else 1)
+
+
+async def _found(name: str) -> stack.Stack:
+    try:
+        return await stack.find(name)
+    except OSError as error:
+        raise click.UsageError(f"--stack {name}: {error}") from None
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import os
 import shlex
 import sys
 import time
@@ -32,8 +33,10 @@ class Stack:
 
         Raises:
             TimeoutError: It is not over in time.
-            OSError: ECS has rolled it back.
+            OSError: ECS has rolled it back, or there are no workers.
         """
+        if "WorkerServiceName" not in self.outputs:
+            raise OSError("the deployment has no workers to replace (workers=text)")
         ecs = _client("ecs")
         named = {"cluster": self.outputs["ClusterName"], "service": self.outputs["WorkerServiceName"]}
         await asyncio.to_thread(ecs.update_service, **named, forceNewDeployment=True)
@@ -79,12 +82,25 @@ async def find(name: str) -> Stack:
 
     Args:
         name: The stacks' name without its end, such as `Segue-dev`.
+
+    Raises:
+        OSError: There are no credentials, no region or no such stacks.
     """
-    cloudformation = _client("cloudformation")
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    # The CDK and the AWS command line know it by the first name, boto3 by the second alone; so does what is started.
+    if region := os.environ.get("AWS_REGION"):
+        os.environ["AWS_DEFAULT_REGION"] = region
     outputs: dict[str, str] = {}
-    for part in ("Data", "Service"):
-        found = await asyncio.to_thread(cloudformation.describe_stacks, StackName=f"{name}-{part}")
-        outputs |= {each["OutputKey"]: each["OutputValue"] for each in found["Stacks"][0].get("Outputs", [])}
+    try:
+        cloudformation = _client("cloudformation")
+        for part in ("Data", "Service"):
+            found = await asyncio.to_thread(cloudformation.describe_stacks, StackName=f"{name}-{part}")
+            outputs |= {each["OutputKey"]: each["OutputValue"] for each in found["Stacks"][0].get("Outputs", [])}
+    except (BotoCoreError, ClientError) as error:
+        raise OSError(
+            f"{error} (needed: credentials and AWS_REGION of the deployment, stacks {name}-Data and {name}-Service)"
+        ) from None
     return Stack(outputs)
 
 

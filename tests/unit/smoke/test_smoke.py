@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import wave
 from array import array
 from functools import partial
@@ -280,6 +281,8 @@ def test_the_command_that_deletes_is_one_that_there_is():
         (["--url", "wss://a.example/dev"], "", "SEGUE_TOKEN is not set"),
         (["--url", "wss://a.example/dev", "--redeploy"], "x", "--redeploy needs --stack"),
         ([], "x", "--url"),
+        (["--url", ""], "x", "make smoke URL=wss://"),
+        (["--url", "https://a.example/dev"], "x", "is no WebSocket address"),
     ],
 )
 def test_wrong_usage_ends_with_2(monkeypatch, words, token, said):
@@ -288,6 +291,33 @@ def test_wrong_usage_ends_with_2(monkeypatch, words, token, said):
 
     assert result.exit_code == 2
     assert said in result.output
+
+
+@pytest.mark.parametrize(
+    ("region", "said"), [(None, "You must specify a region"), ("eu-west-1", "Unable to locate credentials")]
+)
+def test_a_stack_that_cannot_be_read_ends_with_2_and_what_to_do(monkeypatch, tmp_path, region, said):
+    for name in [each for each in os.environ if each.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "")
+    monkeypatch.delenv("AWS_DEFAULT_REGION")  # what the command sets is taken back at the end
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    monkeypatch.setattr("boto3.DEFAULT_SESSION", None)
+    if region:
+        monkeypatch.setenv("AWS_REGION", region)
+    monkeypatch.setenv("SEGUE_TOKEN", "x")
+    result = CliRunner().invoke(command.main, ["--url", "wss://a.example/dev", "--stack", "Segue-dev"])
+
+    assert result.exit_code == 2
+    assert said in result.output
+    assert "Segue-dev-Service" in result.output
+
+
+async def test_a_deployment_of_text_alone_has_no_workers_to_replace():
+    with pytest.raises(OSError, match="workers=text"):
+        await stack.Stack({"BucketName": "b"}).redeploy()
 
 
 class Ecs:
