@@ -50,6 +50,15 @@ _CLIENTS = ClientConfig(
 )
 
 
+def callers_region(configured: str | None) -> str | None:
+    """The region that the CDK's command line would take; None if none is set.
+
+    Args:
+        configured: What boto3 finds, the profile's among it.
+    """
+    return next(filter(None, map(os.environ.get, REGION_VARIABLES)), None) or configured
+
+
 class NotAnsweredError(Exception):
     """A question has no answer; the text says why."""
 
@@ -100,7 +109,7 @@ class Account:
             session: The caller's credentials; None: as boto3 finds them.
         """
         session = session or boto3.Session()
-        found = region or next(filter(None, map(os.environ.get, REGION_VARIABLES)), None) or session.region_name
+        found = region or callers_region(session.region_name)
         self.region, self.region_given = found or DEFAULT_REGION, found is not None
         self.id: str | None = None
         self.partition = botocore.session.get_session().get_partition_for_region(self.region)

@@ -9,6 +9,7 @@ from botocore.session import get_session
 
 from infra.config import Config, from_context
 from infra.constants import ROOT
+from infra.preflight.account import DEFAULT_REGION, callers_region
 
 FILES = (Path.home() / ".cdk.json", ROOT / "cdk.context.json", ROOT / "cdk.json")
 """From the weakest to the strongest, as the CDK's command line merges them."""
@@ -39,7 +40,8 @@ def read(given: Iterable[str], files: Iterable[Path] = FILES) -> Config:
         if not separator:
             raise WrongUsageError(f"-c {each}: give it as name=value")
         context[name] = value
-    return from_context(context, region=get_session().get_config_variable("region"))
+    configured: str | None = get_session().get_config_variable("region")
+    return from_context(context, region=callers_region(configured) or DEFAULT_REGION)
 
 
 def _object(path: Path) -> dict[str, Any]:

@@ -6,13 +6,14 @@ import json
 import threading
 
 import pytest
+from boto3 import Session
 from botocore.exceptions import ConnectTimeoutError
 from click.testing import CliRunner
 
 from infra.checks import ConfigurationError
 from infra.config import from_context
 from infra.preflight import __main__ as command
-from infra.preflight.account import Account
+from infra.preflight.account import REGION_VARIABLES, Account
 from infra.preflight.context import WrongUsageError, read
 from infra.preflight.findings import State
 from infra.preflight.run import examine
@@ -204,6 +205,24 @@ def test_settings_are_read_as_a_synthesis_reads_them(tmp_path):
         read(["worker_counts=5"], [project])
     with pytest.raises(WrongUsageError):
         read(["worker_count"], [project])
+
+
+@pytest.mark.parametrize(
+    ("variables", "region", "model"),
+    [
+        ({}, "us-east-1", "us.amazon.nova-lite-v1:0"),
+        ({"AWS_DEFAULT_REGION": "ap-south-1"}, "ap-south-1", "apac.amazon.nova-lite-v1:0"),
+        ({"AWS_DEFAULT_REGION": "ap-south-1", "AWS_REGION": "eu-west-1"}, "eu-west-1", "eu.amazon.nova-lite-v1:0"),
+    ],
+)
+def test_models_are_looked_for_where_the_cdk_deploys_to(monkeypatch, tmp_path, variables, region, model):
+    for name in (*REGION_VARIABLES, "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+    assert (Account(session=Session()).region, read([], []).text_model_id) == (region, model)
 
 
 def test_the_default_account_has_short_time_outs():
