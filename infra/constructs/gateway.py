@@ -83,6 +83,7 @@ class Gateway(Construct):
             if queue is not None:
                 queue.grant(message, "sqs:SendMessage")
         self.api = self._api(self.entries)
+        self._permitted_first()
         self.stage = apigateway.WebSocketStage(
             self,
             "Stage",
@@ -128,6 +129,14 @@ class Gateway(Construct):
                 integration=integrations.WebSocketLambdaIntegration("Disconnect", entries["disconnect"])
             ),
         )
+
+    def _permitted_first(self) -> None:
+        """Let the API call a function before it does: frames of an upgrade would be errors in between."""
+        for route in self.api.node.children:
+            parts = route.node.find_all()
+            permissions = [each for each in parts if isinstance(each, lambda_.CfnPermission)]
+            for integration in (each for each in parts if isinstance(each, apigateway.CfnIntegration)):
+                integration.node.add_dependency(*permissions)
 
     def _authorizer_function(self) -> lambda_.Function:
         # It sees no table and no queue, and is outside the VPC: it fetches the issuer's keys.

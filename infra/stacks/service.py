@@ -106,7 +106,7 @@ class ServiceStack(Stack):
             self._config,
             bucket=web.files.bucket,
             content={"url": url, "issuer": auth.issuer, "clientId": web.client_id},
-            after=[*self.gateway.entries.values(), *([self.domain] if self.domain else [])],
+            after=[*self.gateway.entries.values(), self.gateway.api, *([self.domain] if self.domain else [])],
         )
 
     def _watch(self, storage: Storage, web: WebStack | None) -> None:

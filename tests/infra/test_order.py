@@ -104,3 +104,23 @@ def test_on_the_emulator_workers_come_before_the_gateway(local):
     for name in ("Authorizer", "Connect", "Disconnect", "Message"):
         found = before(local, only(local, "function", f"Gateway{name}"))
         assert {workers, only(local, "function", "TurnsHandler")} <= found
+
+
+def test_the_api_may_call_a_function_before_it_does(dev):
+    """The upgrade to an alias changes permission and integration, and frames come in between."""
+    resources = dev.service.resources
+    routes = ("connect", "default", "disconnect")
+    for route in routes:
+        of_it = {name: each["Type"] for name, each in resources.items() if f"Api{route}Route" in name}
+        (integration,) = [name for name, kind in of_it.items() if kind == "AWS::ApiGatewayV2::Integration"]
+        (permission,) = [name for name, kind in of_it.items() if kind == "AWS::Lambda::Permission"]
+        assert permission in before(dev, integration)
+
+
+def test_a_page_that_finds_its_settings_finds_all_routes(dev):
+    (settings,) = [
+        name for name, each in dev.service.resources.items() if each["Type"] == "Custom::CDKBucketDeployment"
+    ]
+    routes = {name for name, each in dev.service.resources.items() if each["Type"] == "AWS::ApiGatewayV2::Route"}
+    assert len(routes) == 3
+    assert routes <= before(dev, settings)
