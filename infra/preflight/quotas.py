@@ -27,7 +27,9 @@ def lambda_concurrency(account: Account, config: Config) -> Iterator[Finding]:
     """Environments of functions at once; a new account may have ten."""
     limit = account.ask("lambda", "GetAccountSettings")["AccountLimit"]
     all_of_them, free = limit["ConcurrentExecutions"], limit["UnreservedConcurrentExecutions"]
-    most, reserved = needs(config).environments, config.message_concurrency or 0
+    most = needs(config).environments
+    # What is kept warm is taken as what is reserved, or out of it.
+    reserved = max(config.message_concurrency or 0, config.provisioned_concurrency)
     state = State.WELL if free >= most else State.SHORT
     if (reserved and free - reserved < UNRESERVED) or not free:
         # A service stack that is there may have reserved them before.
@@ -37,7 +39,8 @@ def lambda_concurrency(account: Account, config: Config) -> Iterator[Finding]:
         check="quotas",
         subject="Lambda, environments at once",
         state=state,
-        needed=f"{most} at the most" + (f", {reserved} of them reserved and {UNRESERVED} left" if reserved else ""),
+        needed=f"{most} at the most"
+        + (f", {reserved} of them reserved or kept warm and {UNRESERVED} left" if reserved else ""),
         found=f"{all_of_them}, {free} of them unreserved",
         mend=None if state is State.WELL else _increase("lambda", LAMBDA_CONCURRENCY, wanted),
         page="docs/scale.md",
