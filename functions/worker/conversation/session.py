@@ -181,6 +181,10 @@ class HostedSession:
                 self._input.forget(client_id)
             return
         self._rate.admit(client_id)
+        if isinstance(frame, HistoryRequest) or (
+            isinstance(frame, Hello) and frame.history and frame.last_record is None
+        ):
+            self._pages.admit(client_id)  # a ``hello`` that is answered with a page, too
         arrival = self._audience.meet(
             ClientAddress(
                 client_id=client_id,
@@ -198,10 +202,8 @@ class HostedSession:
             self._input.offer(client_id, frame)
         elif isinstance(frame, OutputAck):
             self._output.played(client_id, frame)
-        elif isinstance(frame, HistoryRequest):
-            self._pages.admit(client_id)
-            if self.state is State.OPEN:
-                self._output.tell_page(client_id, frame.before)
+        elif isinstance(frame, HistoryRequest) and self.state is State.OPEN:
+            self._output.tell_page(client_id, frame.before)
 
     def _greet(self, client_id: str, hello: Hello | None = None) -> None:
         """Say ``ready``; while the session is opening, that waits until the agent has started."""

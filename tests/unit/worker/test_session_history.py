@@ -115,6 +115,16 @@ async def test_older_pages_are_told_on_request_and_not_too_many(talk, clients):
     assert refused.value.code == "too_fast"
 
 
+async def test_pages_behind_hello_count_as_well(talk, clients):
+    with pytest.raises(FrameError, match="too many") as refused:
+        for _ in range(3 * PAGES_AT_ONCE):
+            talk.session.deliver(delivery(asking()))
+    assert refused.value.code == "too_fast"
+    await eventually(lambda: pages(clients))
+    assert len(pages(clients)) <= PAGES_AT_ONCE + 1
+    talk.session.deliver(delivery(asking("c1", 0)))  # one that gets no page
+
+
 async def test_redacted_content_is_in_no_page(talk, clients):
     await talk.manager.redact(talk.agent.messages[0]["tracking_id"], "[gone]")
     talk.session.deliver(delivery(asking("c2"), **SECOND))
