@@ -9,12 +9,12 @@ of that if the ``ready`` on the newer one is followed by all that the client has
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
+from segue.bounded import BoundedDict
 from segue.wire.claims import ClientAddress
 from segue.wire.frames import Error, OutputAck, Pause, Ready, ServerFrame
 from segue.wire.output import OutputNumbering
@@ -27,6 +27,10 @@ from worker.telemetry.metrics import metrics
 QUIET_SECONDS: Final = 60.0
 """A connection over which nothing went for so long is asked for: API Gateway reports disconnects on a best effort, and
 a session whose client has vanished silently would be held for ever."""
+
+SOUNDS: Final = 16
+"""Clients whose sound is remembered: more do not play it at once. Of others, and of one that has not come back for so
+many, no account is taken. Each page that is loaded again is a new client, and its sound takes half a megabyte."""
 
 
 class Arrival(Enum):
@@ -88,7 +92,7 @@ class Audience:
         """
         self._epoch = epoch
         self._numbering = OutputNumbering(epoch)
-        self._sounds: defaultdict[str, SentSound] = defaultdict(SentSound)  # as long as the numbers
+        self._sounds: BoundedDict[str, SentSound] = BoundedDict(SOUNDS)
         self._connections = connections
         self._may_speak = may_speak
         self.on_change: Callable[[], None] = lambda: None
@@ -149,6 +153,7 @@ class Audience:
         if listener is not None and listener.address.connection_id != connection_id:
             return False
         self._remove(client_id)
+        self._sounds.pop(client_id, None)
         return True
 
     def send(self, frame: ServerFrame, client_id: str | None = None) -> None:
@@ -178,7 +183,8 @@ class Audience:
 
     def unplayed(self, client_id: str, ack: OutputAck) -> float | None:
         """Return the seconds before the last barge-in that a client has not played, None if it does not say."""
-        return self._sounds[client_id].unplayed(ack) if ack.epoch == self._epoch else None
+        sound = self._sounds.get(client_id)
+        return sound.unplayed(ack) if sound is not None and ack.epoch == self._epoch else None
 
     async def drained(self) -> None:
         """Wait until everything that waits was posted, or its client is gone."""
@@ -216,12 +222,15 @@ class Audience:
 
     def _listen(self, address: ClientAddress) -> _Listener:
         client_id = address.client_id
+        sound = self._sounds.use(client_id)
+        if sound is None:
+            sound = self._sounds[client_id] = SentSound()
         outbox = Outbox(
             address.connection_id,
             self._connections,
             lambda frame: self._numbering.stamp(client_id, frame),
             self._may_speak,
-            self._sounds[client_id],
+            sound,
         )
         sender = asyncio.create_task(outbox.run(), name=f"outbox {address.connection_id}")
         sender.add_done_callback(lambda task: self._ended(client_id, task))

@@ -12,7 +12,7 @@ from segue.wire.output import OutputOrder
 from tests.support.waiting import eventually, promptly
 from tests.unit.worker.stand_ins import address, turns
 from worker.aws.poster import PostOutcome
-from worker.conversation.audience import Arrival, Audience
+from worker.conversation.audience import SOUNDS, Arrival, Audience
 
 OLD, NEW = address(connection_id="old", counter=1), address(connection_id="new", counter=2)
 
@@ -128,3 +128,19 @@ async def test_the_user_speaking_over_it_drops_the_audio_that_moved(audience, cl
     free.set()
     await promptly(audience.drained(), 5)
     assert clients.kinds("new") == ["TextOutput"]
+
+
+async def test_the_sound_of_clients_that_are_gone_is_not_kept_for_ever(clients):
+    """Each page that is loaded again is a new client."""
+    audience = Audience(7, clients, lambda: True)
+    for number in range(2 * SOUNDS):
+        audience.meet(address(client_id=f"c{number}", connection_id=f"k{number}"))
+        audience.send(ready())
+        audience.send(speech(1))
+        await promptly(audience.drained(), 5)
+        if number % 2:
+            audience.leave(f"c{number}", f"k{number}")
+    assert len(audience._sounds) <= SOUNDS
+    assert f"c{2 * SOUNDS - 1}" not in audience._sounds, "it said that it will not come back"
+    audience.silence()
+    await turns(3)
