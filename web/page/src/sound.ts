@@ -17,7 +17,8 @@ export class Sound {
   readonly speakers = signal<readonly MediaDeviceInfo[]>([]);
   readonly chosen = signal<{ readonly microphone?: string; readonly speaker?: string }>({});
   private voice: Voice | undefined;
-  private opening: Promise<void> | undefined;
+  private closed = false;
+  private opening = Promise.resolve();
 
   constructor(
     private readonly conversation: Conversation,
@@ -27,13 +28,15 @@ export class Sound {
 
   /** Start talking. Call it from a click or a key. */
   async talk(): Promise<void> {
-    if (this.microphone.value !== "off") return;
+    if (this.closed || this.microphone.value !== "off") return;
     this.microphone.value = "starting";
     try {
       await this.open(true);
+      if (this.isClosed()) return; // while the user was asked
       this.microphone.value = "on";
       this.tell(undefined);
     } catch (error) {
+      if (this.isClosed()) return;
       this.microphone.value = "off";
       this.tell(soundOf(error));
       await this.listen();
@@ -56,7 +59,7 @@ export class Sound {
   /** Give the microphone back; answers are heard on. */
   async hangUp(): Promise<void> {
     if (this.microphone.value === "off") return;
-    await this.close();
+    await this.fallSilent();
     await this.listen();
   }
 
@@ -80,8 +83,17 @@ export class Sound {
     }
   }
 
-  /** Switch off all sound. */
+  /** Switch off all sound, for good. */
   async close(): Promise<void> {
+    this.closed = true;
+    await this.fallSilent();
+  }
+
+  private isClosed(): boolean {
+    return this.closed;
+  }
+
+  private async fallSilent(): Promise<void> {
     const { voice } = this;
     this.voice = undefined;
     this.microphone.value = "off";
@@ -90,26 +102,33 @@ export class Sound {
     await voice?.close();
   }
 
-  private async open(microphone: boolean): Promise<void> {
-    await this.opening?.catch(() => undefined);
+  /** One after the other: the user may just be asked for the microphone. */
+  private open(microphone: boolean): Promise<void> {
+    this.opening = this.opening.catch(() => undefined).then(() => this.openNow(microphone));
+    return this.opening;
+  }
+
+  private async openNow(microphone: boolean): Promise<void> {
+    if (this.closed || (this.voice && !microphone)) return;
     await this.voice?.close();
     this.voice = undefined;
-    this.opening = (async () => {
-      const { microphone: deviceId, speaker: outputId } = this.chosen.value;
-      const voice = await openVoice(this.conversation, {
-        captureUrl,
-        playbackUrl,
-        microphone,
-        ...(deviceId === undefined ? {} : { deviceId }),
-        ...(outputId === undefined ? {} : { outputId }),
-      });
-      voice.on("level", (level) => {
-        this.level.value = level;
-      });
-      this.voice = voice;
-      navigator.mediaDevices?.addEventListener("devicechange", this.look);
-    })();
-    await this.opening;
+    const { microphone: deviceId, speaker: outputId } = this.chosen.value;
+    const voice = await openVoice(this.conversation, {
+      captureUrl,
+      playbackUrl,
+      microphone,
+      ...(deviceId === undefined ? {} : { deviceId }),
+      ...(outputId === undefined ? {} : { outputId }),
+    });
+    if (this.isClosed()) {
+      await voice.close(); // or else the microphone would stay open
+      return;
+    }
+    voice.on("level", (level) => {
+      this.level.value = level;
+    });
+    this.voice = voice;
+    navigator.mediaDevices?.addEventListener("devicechange", this.look);
   }
 
   /** Look which devices there are. */
