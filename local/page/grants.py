@@ -2,7 +2,7 @@
 
 one-time code      in the link that the terminal prints; good once
 authorization code for the page that asked; good once, for a minute, with the verifier of its challenge (RFC 7636)
-refresh token      good until the stack stops
+refresh token      good until the page signs out, or the stack stops
 """
 
 from __future__ import annotations

@@ -49,6 +49,7 @@ class SignInRoutes:
             web.get(PREFIX + KEYS_PATH, self.keys),
             web.get(f"{PREFIX}/authorize", self.authorize),
             web.post(f"{PREFIX}/token", self.token),
+            web.post(f"{PREFIX}/revoke", self.revoke),
             web.get(f"{PREFIX}/logout", self.log_out),
         ]
 
@@ -59,6 +60,7 @@ class SignInRoutes:
             "issuer": ISSUER,
             "authorization_endpoint": f"{here}/authorize",
             "token_endpoint": f"{here}/token",
+            "revocation_endpoint": f"{here}/revoke",
             "jwks_uri": f"{here}{KEYS_PATH}",
             "end_session_endpoint": f"{here}/logout",
             "response_types_supported": ["code"],
@@ -132,8 +134,16 @@ class SignInRoutes:
             headers=NO_STORE,
         )
 
+    async def revoke(self, request: web.Request) -> web.Response:
+        """Forget a refresh token (RFC 7009); the answer is the same for one that is none."""
+        form = await request.post()
+        if form.get("client_id") != CLIENT_ID:
+            return _refused("invalid_client")
+        self._grants.revoke(str(form.get("token", "")))
+        return web.Response(headers=NO_STORE)
+
     async def log_out(self, request: web.Request) -> web.Response:
-        """Send the browser back to the page. Nothing is kept in it, so there is nothing to end here."""
+        """Send the browser back to the page, which has had its refresh token revoked."""
         target = request.query.get("post_logout_redirect_uri") or request.query.get("logout_uri", "")
         if target != _page(request):
             return web.Response(status=400, text="the address to go back to is not the page's.\n")

@@ -2,7 +2,8 @@
  * Signing in: OpenID Connect's code flow with PKCE.
  *
  * Tokens live in this tab's session storage, so that a reload keeps them and the end of the tab ends them. Another tab
- * of the same page asks this one over a broadcast channel, which no other origin can hear.
+ * of the same page asks this one over a broadcast channel, which no other origin can hear. A sign-out is one of all tabs:
+ * else the next tab would be given the tokens of the user before.
  */
 import * as oauth from "oauth4webapi";
 import type { Settings } from "./settings.js";
@@ -11,8 +12,18 @@ const TOKENS = "segue.tokens";
 const REQUEST = "segue.sign-in";
 const CHANNEL = "segue.sign-in";
 
+/** What tabs of the page say to each other. `ended`: of which issuer someone has signed out. */
+interface Word {
+  readonly ask?: string;
+  readonly tokens?: Tokens;
+  readonly ended?: string;
+}
+
 /** Milliseconds that other tabs have to answer. */
 const OTHER_TABS = 250;
+
+/** Milliseconds that the issuer has to forget a refresh token; the tabs have forgotten it already. */
+const REVOCATION = 2000;
 
 /** A token is renewed when it has less than this left (milliseconds), or a tenth of its time. */
 const MARGIN = 60_000;
@@ -48,14 +59,24 @@ export class SignedOut extends Error {
 export class SignIn {
   private server: oauth.AuthorizationServer | undefined;
   private renewing: Promise<Tokens> | undefined;
+  /** Sign-outs so far: what was under way at one is no sign-in any more. */
+  private ends = 0;
   private readonly client: oauth.Client;
   private readonly channel = new BroadcastChannel(CHANNEL);
 
-  constructor(private readonly settings: Settings) {
+  /** `onEnd`: told that another tab has signed out, and so this one. */
+  constructor(
+    private readonly settings: Settings,
+    private readonly onEnd: (reason: SignedOut) => void = () => undefined,
+    private readonly storage: Storage = sessionStorage,
+  ) {
     this.client = { client_id: settings.clientId };
-    this.channel.onmessage = ({ data }: MessageEvent<{ ask?: string; tokens?: Tokens }>) => {
+    this.channel.onmessage = ({ data }: MessageEvent<Word>) => {
       const tokens = this.tokens;
-      if (data.ask === settings.issuer && tokens) this.channel.postMessage({ tokens });
+      if (data.ask === settings.issuer && tokens) this.channel.postMessage({ tokens } satisfies Word);
+      if (data.ended !== settings.issuer || !tokens) return;
+      this.forget();
+      this.onEnd(new SignedOut("needed", "You have signed out in another tab."));
     };
   }
 
@@ -88,7 +109,7 @@ export class SignIn {
       nonce: oauth.generateRandomNonce(),
       hash: location.hash,
     };
-    sessionStorage.setItem(REQUEST, JSON.stringify(request));
+    this.storage.setItem(REQUEST, JSON.stringify(request));
     const target = new URL(server.authorization_endpoint);
     target.search = new URLSearchParams({
       response_type: "code",
@@ -107,7 +128,7 @@ export class SignIn {
   /** A token that is good now; renewed when its time is nearly over. Throws `SignedOut`. */
   token = async (): Promise<string> => {
     const tokens = this.tokens;
-    if (!tokens) throw new SignedOut("needed", "You are signed out.");
+    if (!tokens) throw signedOut();
     const left = tokens.until - Date.now();
     if (left > Math.min(MARGIN, (tokens.until - tokens.from) / 10)) return tokens.idToken;
     this.renewing ??= this.renew(tokens).finally(() => {
@@ -129,10 +150,18 @@ export class SignIn {
     }
   }
 
-  /** Forget the tokens, and end the issuer's own session where it has one. */
+  /** Forget the tokens in all tabs, and end the issuer's own session where it has one. */
   async end(): Promise<void> {
-    sessionStorage.removeItem(TOKENS);
+    const refreshToken = this.tokens?.refreshToken;
+    this.forget();
+    this.channel.postMessage({ ended: this.settings.issuer } satisfies Word);
     const server = await this.discover().catch(() => undefined);
+    if (server?.revocation_endpoint && refreshToken) {
+      await oauth.revocationRequest(server, this.client, oauth.None(), refreshToken, {
+        ...this.options,
+        signal: AbortSignal.timeout(REVOCATION),
+      }).catch(() => undefined);
+    }
     if (!server?.end_session_endpoint) {
       location.assign(here());
       return;
@@ -147,8 +176,8 @@ export class SignIn {
   }
 
   private async finish(address: URL): Promise<boolean> {
-    const request = JSON.parse(sessionStorage.getItem(REQUEST) ?? "null") as Request | null;
-    sessionStorage.removeItem(REQUEST);
+    const request = JSON.parse(this.storage.getItem(REQUEST) ?? "null") as Request | null;
+    this.storage.removeItem(REQUEST);
     history.replaceState(null, "", address.pathname + (request?.hash ?? ""));
     if (!request) return Boolean(this.tokens); // an old address, loaded again
     try {
@@ -168,7 +197,13 @@ export class SignIn {
     }
   }
 
+  private forget(): void {
+    this.ends += 1;
+    this.storage.removeItem(TOKENS);
+  }
+
   private async renew(tokens: Tokens): Promise<Tokens> {
+    const { ends } = this;
     if (!tokens.refreshToken) {
       if (tokens.until > Date.now()) return tokens;
       throw this.expired();
@@ -178,16 +213,19 @@ export class SignIn {
       const response = await oauth.refreshTokenGrantRequest(
         server, this.client, oauth.None(), tokens.refreshToken, this.options,
       );
-      return this.keep(await oauth.processRefreshTokenResponse(server, this.client, response), tokens);
+      const found = await oauth.processRefreshTokenResponse(server, this.client, response);
+      if (ends === this.ends) return this.keep(found, tokens);
     } catch (error) {
+      if (ends !== this.ends) throw signedOut();
       if (error instanceof oauth.ResponseBodyError) throw this.expired();
       if (tokens.until > Date.now()) return tokens; // the network is away for a moment
       throw error;
     }
+    throw signedOut();
   }
 
   private expired(): SignedOut {
-    sessionStorage.removeItem(TOKENS);
+    this.storage.removeItem(TOKENS);
     return new SignedOut("expired", "Your sign-in has ended. Sign in again, and the conversation goes on where it was.");
   }
 
@@ -225,11 +263,11 @@ export class SignIn {
   }
 
   private get tokens(): Tokens | undefined {
-    return (JSON.parse(sessionStorage.getItem(TOKENS) ?? "null") as Tokens | null) ?? undefined;
+    return (JSON.parse(this.storage.getItem(TOKENS) ?? "null") as Tokens | null) ?? undefined;
   }
 
   private set tokens(tokens: Tokens) {
-    sessionStorage.setItem(TOKENS, JSON.stringify(tokens));
+    this.storage.setItem(TOKENS, JSON.stringify(tokens));
   }
 
   private askOtherTabs(): Promise<Tokens | undefined> {
@@ -239,10 +277,10 @@ export class SignIn {
         channel.close();
         resolve(tokens);
       };
-      channel.onmessage = ({ data }: MessageEvent<{ tokens?: Tokens }>) => {
+      channel.onmessage = ({ data }: MessageEvent<Word>) => {
         if (data.tokens) done(data.tokens);
       };
-      channel.postMessage({ ask: this.settings.issuer });
+      channel.postMessage({ ask: this.settings.issuer } satisfies Word);
       setTimeout(done, OTHER_TABS);
     });
   }
@@ -251,6 +289,10 @@ export class SignIn {
 /** The one address that is registered: the page's own, without query. */
 function here(): string {
   return location.origin + location.pathname;
+}
+
+function signedOut(): SignedOut {
+  return new SignedOut("needed", "You are signed out.");
 }
 
 function asSignedOut(error: unknown): SignedOut {

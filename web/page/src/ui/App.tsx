@@ -25,7 +25,10 @@ let signIn: SignIn | undefined;
 async function begin(): Promise<void> {
   try {
     settings = await readSettings();
-    signIn = new SignIn(settings);
+    signIn = new SignIn(settings, (reason) => {
+      if (view.value.at === "room") void view.value.talk.leave();
+      view.value = { at: "welcome", reason };
+    });
     if (!(await signIn.resume())) view.value = { at: "welcome", reason: undefined };
     else enterFromAddress();
   } catch (error) {
