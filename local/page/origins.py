@@ -43,7 +43,8 @@ def refusal(request: web.Request, allowed: Collection[str] = ()) -> str | None:
         return None if len(origins) == 1 and origins[0] in {own, *allowed} else "Origin is another website"
     site = request.headers.get("Sec-Fetch-Site", "none")
     # A link on another website may open the page, as a whole; nothing of it may be loaded into another page.
-    opens_page = request.headers.get("Sec-Fetch-Mode") == "navigate" and request.method == "GET"
+    whole = request.headers.get("Sec-Fetch-Dest", "document") == "document"  # and no frame of another page
+    opens_page = whole and request.headers.get("Sec-Fetch-Mode") == "navigate" and request.method == "GET"
     if site in {"cross-site", "same-site"} and not opens_page:
         return "Sec-Fetch-Site is another website"
     return None

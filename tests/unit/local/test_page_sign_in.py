@@ -182,6 +182,20 @@ async def test_a_refresh_token_that_was_revoked_is_good_no_more(browser):
     assert tokens["refresh_token"] != kept
 
 
+async def test_a_page_that_signs_out_has_its_refresh_token_revoked(browser):
+    code = answered(await browser.authorize(browser.code(browser.server.link())))["code"]
+    _, tokens = await browser.exchange(code)
+    kept = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"]}
+    assert (await browser.token(**kept))[0] == 200
+    async with browser.http.get(f"{browser.origin}/issuer/.well-known/openid-configuration") as answer:
+        address = (await answer.json())["revocation_endpoint"]
+    for client_id, status in [("other", 400), (AUDIENCE, 200), (AUDIENCE, 200)]:
+        form = {"client_id": client_id, "token": tokens["refresh_token"]}
+        async with browser.http.post(address, data=form) as answer:
+            assert answer.status == status
+    assert (await browser.token(**kept))[0] == 400
+
+
 def test_the_oldest_is_forgotten_when_there_are_too_many():
     store = Store[int](most=2)
     names = [store.put(number) for number in range(3)]
@@ -200,6 +214,8 @@ def test_the_oldest_is_forgotten_when_there_are_too_many():
         {"Origin": "http://127.0.0.1:1"},  # another server of this machine's
         {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"},
         {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "cors"},
+        {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "iframe"},
+        {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "object"},
     ],
 )
 @pytest.mark.parametrize("path", ["/", "/settings.json", "/issuer/authorize", "/issuer/token", "/socket"])
