@@ -230,9 +230,15 @@ export class Conversation {
     );
   }
 
-  /** The microphone was closed or muted: what comes next begins anew. */
+  /**
+   * The microphone was closed or muted. What is lacking of a second of quiet after the last words goes, because the
+   * provider answers when it hears their end. What comes next begins anew.
+   */
   endAudio(): void {
-    this.gate.open();
+    const quiet = this.gate.end(this.core.lastReady?.audio?.input.rate ?? 0);
+    if (!this.over && !this.closing && quiet[0]?.length) {
+      this.say(...quiet.map((piece): AudioInput => ({ type: "audio", audio: toBase64(piece) })));
+    }
   }
 
   /**

@@ -71,3 +71,30 @@ test.each([
   expect(frames.map((frame) => frame.seq)).toEqual(Array.from({ length: 11 }, (_, index) => index + 1));
   expect(frames.findIndex((frame) => frame.silence)).toBe(from || -1);
 });
+
+test("a microphone that is muted after a word ends the utterance with what is lacking of a second of quiet", () => {
+  const gate = new SilenceGate();
+  expect(gate.end(RATE)).toEqual([]); // nothing was said
+  gate.take(loud, RATE, true);
+  for (let count = 0; count < 3; count += 1) gate.take(quiet, RATE, true);
+  expect(gate.end(RATE)).toEqual(Array(7).fill(piece(0)));
+  expect(gate.end(RATE)).toEqual([]);
+  gate.take(loud, RATE, true);
+  for (let count = 0; count < 10; count += 1) gate.take(quiet, RATE, true);
+  expect(gate.end(RATE)).toEqual([]); // it has heard the end
+  gate.take(loud, RATE, false);
+  expect(gate.end(RATE)).toHaveLength(10);
+});
+
+test("endAudio sends it, and nothing once the conversation is closed", async () => {
+  const world = new World();
+  const { conversation } = await world.talk();
+  await world.socket.hear(ready(1, 1, { features: ["silence"], audio: AUDIO }));
+  conversation.sendAudio(new Int16Array(loud.buffer));
+  conversation.endAudio();
+  await settle();
+  expect(world.socket.of("audio").map((frame) => frame.seq)).toEqual(Array.from({ length: 11 }, (_, index) => index + 1));
+  conversation.sendAudio(new Int16Array(loud.buffer));
+  void conversation.close();
+  expect(() => { conversation.endAudio(); }).not.toThrow();
+});

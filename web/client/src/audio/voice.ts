@@ -128,7 +128,6 @@ export class Voice {
       end(stream);
       return;
     }
-    this.conversation.endAudio();
     end(this.stream);
     this.stream = stream;
     this.listenTo(stream);

@@ -17,12 +17,16 @@ const PRE_ROLL = 300;
 const LOUD = 400;
 /** The pre-roll goes in pieces of about this length. */
 const PIECE = 150;
+/** The quiet at the end goes in pieces of this length. */
+const END_PIECE = 100;
 
 /** Decides what of a microphone's audio is sent. */
 export class SilenceGate {
   private quiet = 0;
   private sinceMarker = Infinity;
   private kept = new Uint8Array(0);
+  /** True if something was sent, and less than `TRAILING` of quiet audio after it. */
+  private sounding = false;
 
   /** Take a piece of PCM16 at `rate`; return what to send. Without `marking` everything goes. */
   take(piece: Uint8Array, rate: number, marking: boolean): (Uint8Array | typeof MARKER)[] {
@@ -30,10 +34,12 @@ export class SilenceGate {
     if (!marking || isLoud(piece)) {
       const before = this.preRoll(rate);
       this.open();
+      this.sounding = true;
       return [...before, piece];
     }
     if (this.quiet < TRAILING) {
       this.quiet += milliseconds;
+      if (this.quiet >= TRAILING) this.sounding = false;
       return [piece];
     }
     this.keep(piece, rate);
@@ -48,6 +54,14 @@ export class SilenceGate {
     this.quiet = 0;
     this.sinceMarker = Infinity;
     this.kept = new Uint8Array(0);
+    this.sounding = false;
+  }
+
+  /** The microphone was closed or muted: return the quiet that the provider lacks to hear the end of an utterance. */
+  end(rate: number): Uint8Array[] {
+    const lacking = this.sounding ? Math.ceil((TRAILING - this.quiet) / END_PIECE) : 0;
+    this.open();
+    return Array.from({ length: lacking }, () => new Uint8Array(2 * Math.round((rate * END_PIECE) / 1000)));
   }
 
   private keep(piece: Uint8Array, rate: number): void {
