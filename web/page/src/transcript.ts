@@ -161,7 +161,7 @@ export class TranscriptLines {
       this.insert<Picture>({ kind: "image", url: undefined, durable: true }, place);
       return;
     }
-    if (line.input !== undefined && this.settleTyped(text, place)) return;
+    if (line.input !== undefined && this.settleTyped(text, place, true)) return;
     this.insert<Said>(
       {
         kind: "said", role, text, partial: false, typed: kind === "text", cutOff: line.replaces !== undefined, durable: true, record,
@@ -200,19 +200,19 @@ export class TranscriptLines {
     return true;
   }
 
-  /** Give a line that was typed here its place. Lines become durable in the order in which they were typed. */
-  private settleTyped(text: string, place: number | undefined): boolean {
-    const line = this.lines.find(
-      (each): each is Said =>
-        each.kind === "said" && each.role === "user" && each.typed && each.record === undefined && each.text.trim() === text.trim(),
-    );
+  /**
+   * Give a line that was typed here its place. Lines become durable in the order in which they were typed. `own`: it is
+   * one of them, also if its text is another by now: cut, or redacted.
+   */
+  private settleTyped(text: string, place: number | undefined, own = false): boolean {
+    const open = this.lines
+      .filter((each): each is Said => each.kind === "said" && each.role === "user" && each.typed && each.record === undefined)
+      .sort((one, other) => one.id - other.id);
+    const line = open.find((each) => each.text.trim() === text.trim()) ?? (own ? open[0] : undefined);
     if (!line) return false;
-    this.settle({ ...line, durable: true, record: place }, place ?? line.place);
+    this.settle({ ...line, text, durable: true, record: place }, place ?? line.place);
     // What was typed after it stands after it.
-    for (const each of this.lines) {
-      const open = each.kind === "said" && each.typed && each.record === undefined && each.role === "user";
-      if (open && each.id > line.id && place !== undefined && each.place < place) this.settle(each, place);
-    }
+    for (const each of open) if (each.id > line.id && place !== undefined && each.place < place) this.settle(each, place);
     return true;
   }
 

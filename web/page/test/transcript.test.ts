@@ -68,6 +68,18 @@ describe("what is said now", () => {
 });
 
 describe("what is typed", () => {
+  it("is shown as the journal has it, once, also if it was redacted or cut there", () => {
+    const lines = new TranscriptLines();
+    lines.typed("my card is 1234");
+    lines.typed("a long story");
+    lines.remembered([line(3, "user", "[redacted]", { kind: "text", input: 1 })]);
+    expect(shown(lines)).toEqual(["U [redacted]", "U? a long story"]);
+    lines.remembered([line(5, "user", "a long …", { kind: "text", input: 2 })]);
+    expect(shown(lines)).toEqual(["U [redacted]", "U a long …"]);
+    lines.remembered([line(6, "user", "another device's", { kind: "text" })]);
+    expect(shown(lines)).toHaveLength(3);
+  });
+
   it("is shown at once, and is the same line when it is durable", () => {
     const lines = new TranscriptLines();
     lines.typed("hello");
