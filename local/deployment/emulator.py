@@ -24,6 +24,9 @@ from local.processes.children import (
 )
 from local.settings import LOOPBACK, REGION, Settings
 
+PROGRAM = ("-P", str(Path(__file__).with_name("emulator_door.py")))
+"""Arguments of the emulator's Python: MiniStack, closed to websites."""
+
 START_SECONDS = 30.0
 STOP_SECONDS = 20.0
 POLL_SECONDS = 0.05
@@ -160,7 +163,7 @@ class Emulator:
         self.url = f"http://{LOOPBACK}:{port}"
         self.child = await self._guard.spawn(
             "emulator",
-            [settings.emulator_python, "-m", "ministack"],
+            [settings.emulator_python, *PROGRAM],
             environment=environment(settings, port, scratch, base_environment()),
             log=self.log,
             layer=LAYER_EMULATOR,
