@@ -112,6 +112,18 @@ describe("the player", () => {
     expect(player.heard(5_000)).toEqual(player.heard(1_000));
   });
 
+  it("fades when it runs dry in the middle of a sound, and when it is stopped then", () => {
+    const player = new Player(RATE);
+    player.push(frame(1, 102));
+    const heard = [...pull(player, 105)];
+    player.stop();
+    heard.push(...pull(player, 50));
+    const steps = heard.slice(1).map((sample, index) => Math.abs(sample - (heard[index] as number)));
+    expect(Math.max(...steps)).toBeLessThan(0.01);
+    expect(heard.filter((sample) => sample === 0.5)).toHaveLength((RATE * 102) / 1000);
+    expect(player.heard(100)).toEqual({ epoch: 7, seq: 1, ms: 55 });
+  });
+
   it("has nothing to say before it has played", () => {
     const player = new Player(RATE);
     expect(player.heard()).toBeUndefined();

@@ -28,7 +28,7 @@ const LEAD_MS = 80;
 /** Milliseconds after which it begins with less: an answer may be shorter than the lead. */
 const PATIENCE_MS = 120;
 
-/** Milliseconds in which sound that is stopped fades: without that it clicks. */
+/** Milliseconds in which sound that is stopped, or has run dry, fades: without that it clicks. */
 const FADE_MS = 5;
 
 /** Milliseconds between this player and the loudspeaker that can be looked back on; wireless ones have up to half of it. */
@@ -89,11 +89,11 @@ export class Player {
   /** Drop all that waits, and fall silent. Returns the place that is heard now. */
   stop(latency = 0): Place | undefined {
     const first = this.queue[0];
-    const length = Math.round((this.rate * FADE_MS) / 1000);
+    const length = this.fadeLength;
     this.fading =
       this.playing && first
         ? first.samples.slice(this.offset, this.offset + length).map((sample, index) => sample * (1 - index / length))
-        : new Float32Array(0);
+        : this.fading;
     this.queue.length = 0;
     this.offset = 0;
     this.waiting = 0;
@@ -107,16 +107,27 @@ export class Player {
     block.fill(0);
     const began = this.clock;
     this.clock += block.length;
-    let filled = 0;
-    if (this.fading.length) {
-      const some = this.fading.subarray(0, block.length);
-      block.set(some);
-      this.fading = this.fading.slice(some.length);
-      filled = some.length;
-    }
+    let filled = this.fade(block, 0);
     if (!this.playing && !this.begins(block.length)) return;
     while (filled < block.length && this.queue.length) filled += this.take(block, filled, began);
-    if (!this.queue.length) this.playing = false; // it has run dry: wait for a lead again
+    if (this.queue.length) return;
+    this.playing = false; // it has run dry: wait for a lead again
+    const last = block[filled - 1] ?? 0;
+    this.fading = new Float32Array(this.fadeLength).map((_, index) => last * (1 - (index + 1) / this.fadeLength));
+    this.fade(block, filled);
+  }
+
+  private get fadeLength(): number {
+    return Math.round((this.rate * FADE_MS) / 1000);
+  }
+
+  /** Put what fades into a block; returns the samples. */
+  private fade(block: Float32Array, filled: number): number {
+    if (!this.fading.length) return 0;
+    const some = this.fading.subarray(0, block.length - filled);
+    block.set(some, filled);
+    this.fading = this.fading.slice(some.length);
+    return some.length;
   }
 
   private begins(length: number): boolean {
