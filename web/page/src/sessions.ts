@@ -39,6 +39,15 @@ export function rememberSession(name: string): void {
   }
 }
 
+/** Forget them: the next user of this browser is another one. */
+export function forgetSessions(): void {
+  try {
+    localStorage.removeItem(RECENT);
+  } catch {
+    // As above.
+  }
+}
+
 /** A name for a new session: today, and four letters by chance. */
 export function newSessionName(today = new Date()): string {
   const letters = crypto.getRandomValues(new Uint8Array(4));

@@ -1,8 +1,8 @@
-import { expect, it } from "vitest";
+import { expect, it, vi } from "vitest";
 import { MicrophoneDenied, MicrophoneMissing } from "../../client/src/audio/index.js";
 import type { ErrorCode } from "../../client/src/index.js";
 import { HandshakeRefused, SenderFull } from "../../client/src/index.js";
-import { isSessionName, newSessionName, sessionOf } from "../src/sessions.js";
+import { forgetSessions, isSessionName, newSessionName, recentSessions, rememberSession, sessionOf } from "../src/sessions.js";
 import { NotSetUp, readSettings } from "../src/settings.js";
 import { endOf, inputOf, saidOf, soundOf } from "../src/words.js";
 
@@ -44,4 +44,21 @@ it("reads its settings, and says what is wrong with them", async () => {
   await expect(readSettings(answer({}, 403))).rejects.toThrow("Deploy that stack");
   await expect(readSettings(answer({ url: 1 }))).rejects.toThrow(NotSetUp);
   await expect(readSettings(() => Promise.reject(new Error("no")))).rejects.toThrow("does not answer");
+});
+
+it("forgets the names of sessions at a sign-out, and does without storage", () => {
+  const kept = new Map<string, string>();
+  vi.stubGlobal("localStorage", {
+    getItem: (name: string) => kept.get(name) ?? null,
+    setItem: (name: string, value: string) => void kept.set(name, value),
+    removeItem: (name: string) => void kept.delete(name),
+  });
+  rememberSession("mine");
+  expect(recentSessions()).toEqual(["mine"]);
+  forgetSessions();
+  expect([...kept.values()].join()).not.toContain("mine");
+  expect(recentSessions()).toEqual([]);
+  vi.stubGlobal("localStorage", undefined);
+  expect(() => { forgetSessions(); }).not.toThrow();
+  vi.unstubAllGlobals();
 });

@@ -1,7 +1,7 @@
 /** The page: from its settings over the sign-in and the choice of a session to the conversation. */
 import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import { nameInAddress, rememberSession, sessionOf } from "../sessions.js";
+import { forgetSessions, nameInAddress, rememberSession, sessionOf } from "../sessions.js";
 import type { Settings } from "../settings.js";
 import { readSettings } from "../settings.js";
 import { SignedOut, SignIn } from "../sign-in.js";
@@ -27,6 +27,7 @@ async function begin(): Promise<void> {
     settings = await readSettings();
     signIn = new SignIn(settings, (reason) => {
       if (view.value.at === "room") void view.value.talk.leave();
+      nameInAddress(undefined);
       view.value = { at: "welcome", reason };
     });
     if (!(await signIn.resume())) view.value = { at: "welcome", reason: undefined };
@@ -74,6 +75,7 @@ async function leave(talk: Talk): Promise<void> {
 async function signOut(): Promise<void> {
   if (view.value.at === "room") await view.value.talk.leave();
   nameInAddress(undefined);
+  forgetSessions();
   await signIn?.end();
 }
 
