@@ -152,7 +152,7 @@ def test_the_worker_starts_from_what_the_steps_make_and_names_what_it_lacks(imag
     done = image.attempt("python", "-m", "worker")
 
     assert done.returncode == 2, done.stderr
-    assert "SEGUE_BUCKET is not set" in done.stdout + done.stderr
+    assert "SEGUE_BUCKET is missing" in done.stdout + done.stderr
     where = image.run("python", "-c", "import segue, strands, sys; print(segue.__file__, strands.__file__, sys.prefix)")
     assert all(path.startswith(str(image.root)) for path in where.stdout.split())
 

@@ -175,5 +175,5 @@ def test_missing_variables_are_named_on_one_json_line_and_the_process_ends():
     )
     assert ended.returncode == 2
     (line,) = ended.stdout.splitlines()
-    assert "SEGUE_BUCKET is not set" in json.loads(line)["message"]
+    assert "SEGUE_BUCKET is missing" in json.loads(line)["message"]
     assert ended.stderr == ""
