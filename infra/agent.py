@@ -57,14 +57,11 @@ def _environment(config: Config) -> dict[str, str]:
     """The settings of the deployment's model; instead of its key, which is a secret, a word that is none."""
     given = {
         "SEGUE_PROVIDER": config.provider,
-        "SEGUE_MODEL_ID": config.model_id,
-        "SEGUE_VOICE": config.model_voice,
-        "SEGUE_PROVIDER_OPTIONS": config.provider_options,
         "SEGUE_TEXT_MODEL_ID": config.text_model_id,
-        "SEGUE_PROVIDER_INPUT_RATE": config.provider_input_rate,
-        "SEGUE_PROVIDER_OUTPUT_RATE": config.provider_output_rate,
         "AWS_REGION": config.region or "us-east-1",
         PROVIDER_KEYS.get(config.provider, "SEGUE_NO_KEY"): "checked-without-a-key",
     }
     path = os.pathsep.join((str(FUNCTIONS), str(SESSION_LAYER / "python")))
-    return {name: str(value) for name, value in given.items() if value} | {"PYTHONPATH": path}
+    return (
+        config.model_environment | {name: str(value) for name, value in given.items() if value} | {"PYTHONPATH": path}
+    )

@@ -111,6 +111,21 @@ class Config(Network, Web, Access, Workers, Model, Conversations, Deployment):
         return self.tool_errors if self.tool_errors == "hidden" else None
 
     @property
+    def model_environment(self) -> dict[str, str]:
+        """Variables of the model settings that were chosen; the worker takes the others from its own table."""
+        chosen = {
+            "SEGUE_MODEL_ID": self.model_id,
+            "SEGUE_VOICE": self.model_voice,
+            "SEGUE_PROVIDER_INPUT_RATE": self.provider_input_rate,
+            "SEGUE_PROVIDER_OUTPUT_RATE": self.provider_output_rate,
+            "SEGUE_INPUT_RATE": self.client_input_rate,
+            "SEGUE_OUTPUT_RATE": self.client_output_rate,
+            "SEGUE_PROVIDER_OPTIONS": self.provider_options,
+            "SEGUE_TOOL_ERRORS": self.hidden_tool_errors,
+        }
+        return {name: str(value) for name, value in chosen.items() if value}
+
+    @property
     def offline(self) -> bool:
         """True if the offline model stands in for a provider."""
         return self.provider in {"offline", "rehearsal"}

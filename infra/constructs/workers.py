@@ -231,25 +231,10 @@ class Workers(Construct):
             "POWERTOOLS_SERVICE_NAME": WORKER_METRIC_SERVICE,
             "LOG_LEVEL": config.log_level,
         }
-        environment |= self._model_environment() | trace_environment(config)
+        environment |= self._config.model_environment | trace_environment(config)
         if config.target.keeps_data and not config.offline:
             environment["SEGUE_CHECK_MODEL"] = "1"
         return environment
-
-    def _model_environment(self) -> dict[str, str]:
-        """The model settings that were chosen; the worker takes the others from its own table."""
-        config = self._config
-        chosen = {
-            "SEGUE_MODEL_ID": config.model_id,
-            "SEGUE_VOICE": config.model_voice,
-            "SEGUE_PROVIDER_INPUT_RATE": config.provider_input_rate,
-            "SEGUE_PROVIDER_OUTPUT_RATE": config.provider_output_rate,
-            "SEGUE_INPUT_RATE": config.client_input_rate,
-            "SEGUE_OUTPUT_RATE": config.client_output_rate,
-            "SEGUE_PROVIDER_OPTIONS": config.provider_options,
-            "SEGUE_TOOL_ERRORS": config.hidden_tool_errors,
-        }
-        return {name: str(value) for name, value in chosen.items() if value}
 
     def _secrets(self) -> dict[str, ecs.Secret] | None:
         """The provider's key: ECS reads it when a task starts, and no template has it."""
