@@ -18,8 +18,9 @@ from typing import Final
 import numpy as np
 
 from benchmarks.measuring.prices import DYNAMODB_READ_UNIT, DYNAMODB_WRITE_UNIT, S3_READ, S3_WRITE
-from segue.client.microphone import MARKER_SECONDS, PREROLL_SECONDS, TRAILING_SECONDS
+from segue.client.microphone import MARKER_SECONDS, TRAILING_SECONDS
 from segue.session.runtime import SPREAD
+from segue.wire.audio import PREROLL_SECONDS
 
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 SIZES: Final = (100, 10_000, 1_000_000)

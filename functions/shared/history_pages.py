@@ -20,9 +20,6 @@ from segue.wire.frames import HistoryLine, HistoryOutput, JournalFrame, Tool, Tr
 from shared.agent_frames import frames_of, typed_lines
 from shared.messages import replaced_record
 
-HISTORY: Final = "history"
-"""The feature's name in ``ready``."""
-
 LINES: Final = 50
 """Lines of a page at most, unless one record alone has more."""
 

@@ -10,10 +10,11 @@ from strands import Agent
 
 from segue.lease.item import Known
 from segue.strands.manager import GuardedSessionManager
+from segue.wire.fields import HISTORY
 from segue.wire.frames import Approval, InputAck, JournalFrame, Ready, error_frame
 from shared.agent_frames import retell
 from shared.approvals import approval_frame
-from shared.history_pages import HISTORY, RecordedMessages
+from shared.history_pages import RecordedMessages
 from turn.history import last_said
 from turn.speaker import Speaker
 

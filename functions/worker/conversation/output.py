@@ -18,10 +18,11 @@ from strands.bidi.models import AudioCapable
 
 from segue.lease.item import Known
 from segue.wire import frames
+from segue.wire.fields import HISTORY, PLAYED, SILENCE
 from segue.wire.memory import kept_bytes
 from shared.agent_frames import Speech, Utterance, Way, retell
 from shared.approvals import approval_frame
-from shared.history_pages import HISTORY, RecordedMessages
+from shared.history_pages import RecordedMessages
 from shared.messages import replaced_record
 from shared.record_positions import Mark, Marks
 from worker.conversation.audience import Audience
@@ -38,11 +39,6 @@ client misses."""
 
 RETOLD_BYTES: Final = 4 * 1024 * 1024
 """Bytes that they take at most: half of what an outbox does."""
-
-PLAYED: Final = "played"
-SILENCE: Final = "silence"
-"""Features of the protocol that a conversation has with some models; see ``worker.conversation.barge_in``, ``silence``.
-"""
 
 _STORAGE_PAUSE: Final = frames.Pause(active=True, reason="storage")
 

@@ -13,12 +13,10 @@ from collections.abc import Callable
 from typing import Final
 
 from segue.bounded import BoundedDict
+from segue.wire.audio import PREROLL_SECONDS
 
 PIECE_SECONDS: Final = 0.1
 """Length of a piece of silence."""
-
-PREROLL_SECONDS: Final = 0.3
-"""Seconds that are given late: a client begins its audio so much before the sound that ends the silence."""
 
 MARKED_SECONDS: Final = 5.0
 """Seconds after a marker within which the next one has to come; then nothing more is given for that client."""

@@ -16,9 +16,9 @@ from segue.client.conversation import Conversation
 from segue.client.credentials import Credentials, Supply
 from segue.client.errors import ClientClosed, ClientError, ConnectionLost, NotOffered, NotReady
 from segue.client.events import EventBuffer, EventStream
-from segue.client.microphone import MARKER, SILENCE, Microphone
-from segue.client.pages import HISTORY
+from segue.client.microphone import MARKER, Microphone
 from segue.client.settings import ClientSettings
+from segue.wire.fields import HISTORY, SILENCE
 from segue.wire.frames import (
     MAX_NUMBER,
     AnswerInput,

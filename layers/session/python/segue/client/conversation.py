@@ -15,10 +15,11 @@ import msgspec
 from segue.client.errors import SessionRefused
 from segue.client.greeting import HelloTimer
 from segue.client.link import Link, Links
-from segue.client.pages import HISTORY, Pages
-from segue.client.player import PLAYED, Player
+from segue.client.pages import Pages
+from segue.client.player import Player
 from segue.client.settings import ClientSettings
 from segue.ids import valid_id
+from segue.wire.fields import HISTORY, PLAYED
 from segue.wire.frames import (
     MAX_NUMBER,
     AnswerInput,

@@ -9,19 +9,13 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
-from segue.wire.audio import SAMPLE_BYTES, is_loud
-
-SILENCE: Final = "silence"
-"""The feature's name in ``Ready``."""
+from segue.wire.audio import PREROLL_SECONDS, SAMPLE_BYTES, is_loud
 
 TRAILING_SECONDS: Final = 1.0
 """Seconds of quiet audio that are sent after the last loud piece: a provider has to hear the end of an utterance."""
 
 MARKER_SECONDS: Final = 2.0
 """Seconds of silence between two markers."""
-
-PREROLL_SECONDS: Final = 0.3
-"""Seconds of silence that are kept, and sent before the sound that ends it; the holder leaves out as much."""
 
 _HAIR: Final = 1e-6
 """Tenths of a second do not add up exactly."""

@@ -8,9 +8,6 @@ from __future__ import annotations
 from segue.client.settings import ClientSettings
 from segue.wire.frames import HistoryOutput, HistoryRequest
 
-HISTORY = "history"
-"""The feature's name in ``Ready``."""
-
 
 class Pages:
     """The pages of one client.

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from segue.wire.frames import AudioOutput, Played
 
-PLAYED = "played"
-"""The feature's name in ``Ready``."""
-
 
 class Player:
     """Follows one player."""

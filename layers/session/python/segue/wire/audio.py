@@ -19,6 +19,10 @@ QUIET_PEAK: Final = 400
 """Samples of 16 bits below this are silence: about -38 dB of full scale, below which no provider hears a voice, and
 above the noise of a microphone."""
 
+PREROLL_SECONDS: Final = 0.3
+"""Seconds of marked silence that a client sends after all, before the sound that ends it. The holder gives the model
+silence so much behind, and leaves out what the client sends."""
+
 _STEP: Final = 4
 """Every fourth sample tells as well how loud a tenth of a second was."""
 

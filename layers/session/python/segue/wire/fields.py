@@ -26,6 +26,11 @@ MAX_APPROVALS: Final = 32
 MAX_RESPONSE_DEPTH: Final = 32
 """Levels of lists and objects in a response: what is recorded of it is read by code that calls itself."""
 
+HISTORY: Final = "history"
+PLAYED: Final = "played"
+SILENCE: Final = "silence"
+"""Optional parts of the protocol, as ``features`` of ``ready`` names them."""
+
 TRACEPARENT: Final = r"\A(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}\Z"
 """W3C Trace Context, section 3.2: version, trace id, parent id, flags; neither id is all zeros."""
 
