@@ -7,7 +7,6 @@ import asyncio
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import textwrap
@@ -22,6 +21,7 @@ from strands import Agent
 from strands.bidi import BidiAgent
 
 from infra.environment_page import COMMAND, PAGE, page
+from local.processes.children import free_port
 from segue import GuardedFileSessionManager
 from segue.cli.app import segue
 from segue.testing.offline import OfflineVoiceModel
@@ -193,9 +193,7 @@ server.run(transport="streamable-http", host="127.0.0.1", port=int(sys.argv[1]))
 
 @pytest.fixture
 async def calendar():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     server = await asyncio.create_subprocess_exec(sys.executable, "-c", MCP_SERVER, str(port))
     try:
         async with within(60):
