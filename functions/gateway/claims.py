@@ -17,12 +17,12 @@ import urllib3
 from aws_lambda_powertools import Logger
 from urllib3.exceptions import HTTPError
 
-from gateway.routes import Route
 from gateway.workers import Workers
 from segue.bounded import BoundedDict
 from segue.wire.claims import CLAIMS_PATH, CLAIMS_TOKEN_HEADER, Claim, ClientAddress, Reason, encode_claim
 from shared import kept, metrics
 from shared.connections import Binding, ConnectionsTable
+from shared.ingress.routes import Route
 from shared.kept import ReusedConnectionLost
 from shared.metrics import FunctionCount
 from shared.registered_worker import RegisteredWorker

@@ -5,11 +5,11 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
-from gateway.admission import Admission
 from gateway.environment import DisconnectEnvironment
 from segue.environment import read_environment
 from shared import clients
 from shared.connections import ConnectionsTable
+from shared.ingress.admission import Admission
 
 logger = Logger()
 

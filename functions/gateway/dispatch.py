@@ -19,8 +19,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.claims import Claims
-from gateway.post import Accepted, FramePost, Gone, Outcome, Refused
-from gateway.routes import Route, Routes
+from gateway.post import FramePost
 from gateway.turns import TurnsQueue
 from segue.backoff import backoff
 from segue.bounded import BoundedDict
@@ -38,6 +37,8 @@ from segue.wire.frames import (
     error_frame,
 )
 from shared.connections import Binding
+from shared.ingress.outcomes import Accepted, Gone, Outcome, Refused
+from shared.ingress.routes import Route, Routes
 
 HOLDER_WAIT_SECONDS: Final = 3.0
 """Seconds that a frame waits for a holder. After it the client gets `no_worker` and says hello again; a longer wait

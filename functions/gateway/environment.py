@@ -1,18 +1,10 @@
 """Environment variables of the functions, read once at the first invocation."""
 
-from typing import Annotated, Final
+from typing import Annotated
 
 from msgspec import Meta, Struct
 
-SESSIONS_PER_PRINCIPAL: Final = 20
-FRAMES_PER_SECOND: Final = 150
-"""Above what a client of the library sends when it catches up after a pause (`SenderSettings.rate`)."""
-
-FRAME_BURST: Final = 75
-"""Frames that may come at once, after a network has held them up; a connection that sends more is refused."""
-
-SPOKEN_FRAMES_PER_SECOND: Final = 10
-"""Frames a second of a session whose caller speaks, in pieces of 100 ms."""
+from shared.ingress.limits import FRAME_BURST, FRAMES_PER_SECOND, SESSIONS_PER_PRINCIPAL, of_principal
 
 
 class DisconnectEnvironment(Struct, frozen=True):
@@ -68,13 +60,9 @@ class MessageEnvironment(Struct, frozen=True):
     @property
     def principal_frames_per_second(self) -> int:
         """Frames that all connections of one principal may send together: one catches up, in the others one speaks."""
-        return self.frames_per_second + self._of_other_sessions
+        return of_principal(self.frames_per_second, self.sessions_per_principal)
 
     @property
     def principal_frame_burst(self) -> int:
         """The same, at once after a pause: what one may send, and a second of the others."""
-        return self.frame_burst + self._of_other_sessions
-
-    @property
-    def _of_other_sessions(self) -> int:
-        return (self.sessions_per_principal - 1) * SPOKEN_FRAMES_PER_SECOND
+        return of_principal(self.frame_burst, self.sessions_per_principal)

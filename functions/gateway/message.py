@@ -10,14 +10,12 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
-from gateway.admission import Admission
 from gateway.answers import Answers, RoleSigner
 from gateway.claims import Claims, DirectClaims
 from gateway.dispatch import Dispatch
 from gateway.environment import MessageEnvironment
 from gateway.post import HttpPost
 from gateway.router import Router
-from gateway.routes import Routes
 from gateway.turns import TurnsQueue
 from gateway.workers import Workers
 from segue.environment import read_environment
@@ -25,6 +23,8 @@ from segue.wire.frames import Error, Pong, error_frame
 from segue.wire.rate import FrameRate
 from shared import clients, metrics
 from shared.connections import ConnectionsTable
+from shared.ingress.admission import Admission
+from shared.ingress.routes import Routes
 from shared.management import management_url
 from shared.metrics import FunctionCount
 

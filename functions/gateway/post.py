@@ -1,17 +1,15 @@
 """Posting one frame to a worker, and what its answer means."""
 
-from dataclasses import dataclass
 from typing import Final, Protocol
 
 import urllib3
 from aws_lambda_powertools import Logger
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
-from gateway.routes import Route
-from segue.wire.claims import Reason
-from segue.wire.delivery import FRAMES_PATH, ROUTE_TOKEN_HEADER, decode_refusal
-from segue.wire.frames import MESSAGES
+from segue.wire.delivery import FRAMES_PATH, ROUTE_TOKEN_HEADER
 from shared import kept
+from shared.ingress.outcomes import Gone, Outcome, outcome_of
+from shared.ingress.routes import Route
 from shared.kept import REUSED_SECONDS, ReusedConnectionLost
 
 CONNECT_SECONDS: Final = 0.25
@@ -24,28 +22,6 @@ AGAIN_SECONDS: Final = READ_SECONDS - REUSED_SECONDS
 """The same, after a connection that was used before has brought no answer."""
 
 logger = Logger()
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """The holder has the frame."""
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """The holder does not want the frame: `code` is one of the protocol's error codes."""
-
-    code: str
-
-
-@dataclass(frozen=True, slots=True)
-class Gone:
-    """There is no holder at this route."""
-
-    reason: Reason
-
-
-type Outcome = Accepted | Refused | Gone
 
 
 class FramePost(Protocol):
@@ -95,29 +71,6 @@ class HttpPost:
             redirect=False,
         )
         return outcome_of(answer.status, answer.data)
-
-
-def outcome_of(status: int, body: bytes) -> Outcome:
-    """Read a worker's answer. Only the protocol's own codes go on to the client, never the worker's words."""
-    match status:
-        case 202:
-            return Accepted()
-        case 400:
-            return Refused(_code_in(body, "bad_frame"))
-        case 403:
-            return Gone("unreachable")  # another worker has this address now, or the lease has changed
-        case 410:
-            return Gone("handoff")
-        case 429:
-            return Refused(_code_in(body, "busy"))
-        case _:
-            logger.warning("worker gave an unexpected answer", status=status)
-            return Refused("internal")
-
-
-def _code_in(body: bytes, otherwise: str) -> str:
-    refusal = decode_refusal(body)
-    return refusal.error if refusal and refusal.error in MESSAGES else otherwise
 
 
 def _unreachable(route: Route, error: HTTPError) -> Gone:

@@ -7,16 +7,16 @@ from typing import Final
 import msgspec
 from aws_lambda_powertools import Logger
 
-from gateway.admission import Admission
 from gateway.dispatch import Dispatch, FrameOrigin
 from gateway.tracing import traced
 from segue.bounded import BoundedDict
-from segue.ids import session_key, valid_id
 from segue.wire.frames import ClientFrame, Error, FrameError, Hello, Ping, Pong, decode_client_frame, error_frame
 from segue.wire.rate import FrameRate
 from segue.wire.trace import trace_id
 from shared import metrics
 from shared.connections import Binding, Connection, ConnectionsTable
+from shared.ingress.admission import Admission
+from shared.ingress.binding import binding_of
 from shared.metrics import FunctionCount
 
 REMEMBERED: Final = 4096
@@ -95,22 +95,10 @@ class Router:
         if refusal := self._refusal(connection):
             return refusal
         try:
-            key = session_key(connection.principal, valid_id(hello.session, "session id"))
-        except ValueError:
-            return error_frame("bad_session")
-        binding = Binding(
-            key,
-            hello.session,
-            hello.client_id,
-            hello.connection,
-            hello.modality,
-            approvals=hello.approvals,
-            history=hello.history,
-        )
-        before = connection.binding
-        if before and (before.session_key, before.client_id) != (key, hello.client_id):
-            return error_frame("already_bound")
-        refused = self._take(connection, binding) if before != binding else None
+            binding = binding_of(connection.principal, hello, connection.binding)
+        except FrameError as error:
+            return error_frame(error.code)
+        refused = self._take(connection, binding) if connection.binding != binding else None
         return error_frame(refused) if refused else self._remember(connection, binding)
 
     def _take(self, connection: Connection, binding: Binding) -> str | None:

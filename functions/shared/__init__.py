@@ -14,6 +14,7 @@
     record_positions   the journal record that a message or a frame belongs to
     approvals          approvals of tools, as frames
     agent_frames       frames for clients, made from an agent's events
+    ingress            the way in for frames: limits, admission, routes
 
 Each module imports only modules that stand above it here.
 """

@@ -4,7 +4,7 @@
     connection/<id>          connection            principal, token_expires_at, connected_at; after hello: session_key,
                                                    session_id, client_id, counter, modality, approvals, history
     session/<session_key>    client/<client_id>    connection_id, counter, history: the client's newest connection
-    principal/<principal>    sessions              see `gateway.admission`
+    principal/<principal>    sessions              see `shared.ingress.admission`
     workers                  <worker id>           see `gateway.workers`
 
 The second kind of item lets a claim name every client of a session, also those that are silent just now. Every item has

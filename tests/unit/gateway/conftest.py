@@ -13,12 +13,10 @@ import pytest
 from moto import mock_aws
 
 from gateway import connect, disconnect, message
-from gateway.admission import Admission
 from gateway.claims import Claims, DirectClaims
 from gateway.dispatch import Dispatch
 from gateway.post import HttpPost
 from gateway.router import Router
-from gateway.routes import Routes
 from gateway.workers import Workers
 from segue.wire.claims import CLAIMS_PATH, CLAIMS_TOKEN_HEADER, decode_claim
 from segue.wire.delivery import FRAMES_PATH, ROUTE_TOKEN_HEADER, decode_delivery
@@ -26,6 +24,8 @@ from segue.wire.frames import decode_server_frame
 from segue.wire.rate import FrameRate
 from shared import clients
 from shared.connections import ConnectionsTable
+from shared.ingress.admission import Admission
+from shared.ingress.routes import Routes
 from tests.support.http_server import LoopbackServer, QuietHandler
 
 CONNECTIONS = "connections"

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.admission import ATTEMPTS, CONNECTIONS_PER_SESSION, Admission, entered
 from segue.wire.frames import Hello, Ping, Pong, TextInput, encode_frame, error_frame
 from segue.wire.rate import FrameRate
 from shared.connections import LIFETIME_SECONDS, Binding
+from shared.ingress.admission import ATTEMPTS, CONNECTIONS_PER_SESSION, Admission, entered
 from tests.unit.gateway.conftest import FRAMES_OF_A_PRINCIPAL, FRAMES_PER_SECOND, SESSIONS
 
 

@@ -6,13 +6,14 @@ from types import SimpleNamespace
 import pytest
 
 from gateway.dispatch import HOLDER_WAIT_SECONDS, SUSPECT_SECONDS, FrameOrigin
-from gateway.post import Accepted, Gone, HttpPost, Refused, outcome_of
-from gateway.routes import Route, Routes
+from gateway.post import HttpPost
 from segue.lease.item import SCHEMA
 from segue.wire.claims import ClientAddress
 from segue.wire.delivery import encode_refusal
 from segue.wire.frames import AudioInput, Bye, Hello, OutputAck, TextInput, error_frame
 from shared.connections import LIFETIME_SECONDS, MOST_CLIENTS, Binding
+from shared.ingress.outcomes import Accepted, Gone, Refused, outcome_of
+from shared.ingress.routes import Route, Routes
 from tests.support.steady_clock import steady
 
 FOR_LONG = 10**10

@@ -17,9 +17,9 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from gateway.environment import SESSIONS_PER_PRINCIPAL
 from shared.clients import conditionally
 from shared.connections import LIFETIME_SECONDS, Binding
+from shared.ingress.limits import SESSIONS_PER_PRINCIPAL
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -1,0 +1,56 @@
+"""Outcomes of posting a frame to a holder, read from the answer of its worker."""
+
+from dataclasses import dataclass
+
+from aws_lambda_powertools import Logger
+
+from segue.wire.claims import Reason
+from segue.wire.delivery import decode_refusal
+from segue.wire.frames import MESSAGES
+
+logger = Logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The holder has the frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The holder does not want the frame: `code` is one of the protocol's error codes."""
+
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """There is no holder at this route."""
+
+    reason: Reason
+
+
+type Outcome = Accepted | Refused | Gone
+
+
+def outcome_of(status: int, body: bytes) -> Outcome:
+    """Read a worker's answer. Only the protocol's own codes go on to the client, never the worker's words."""
+    match status:
+        case 202:
+            return Accepted()
+        case 400:
+            return Refused(_code_in(body, "bad_frame"))
+        case 403:
+            return Gone("unreachable")  # another worker has this address now, or the lease has changed
+        case 410:
+            return Gone("handoff")
+        case 429:
+            return Refused(_code_in(body, "busy"))
+        case _:
+            logger.warning("worker gave an unexpected answer", status=status)
+            return Refused("internal")
+
+
+def _code_in(body: bytes, otherwise: str) -> str:
+    refusal = decode_refusal(body)
+    return refusal.error if refusal and refusal.error in MESSAGES else otherwise
