@@ -10,9 +10,9 @@ from aws_lambda_powertools import Logger
 from gateway.dispatch import Dispatch, FrameOrigin
 from gateway.tracing import traced
 from segue.bounded import BoundedDict
+from segue.wire.fields import trace_id
 from segue.wire.frames import ClientFrame, Error, FrameError, Hello, Ping, Pong, decode_client_frame, error_frame
 from segue.wire.rate import FrameRate
-from segue.wire.trace import trace_id
 from shared import metrics
 from shared.connections import Binding, Connection, ConnectionsTable
 from shared.ingress.admission import Admission

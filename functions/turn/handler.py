@@ -22,8 +22,8 @@ from botocore.config import Config
 
 from segue import GuardedS3SessionManager, LeaseSettings, SessionFenced
 from segue.environment import read_environment
+from segue.wire.fields import trace_id
 from segue.wire.frames import FrameError
-from segue.wire.trace import trace_id
 from shared import metrics
 from shared.agent_code import AgentFailed
 from shared.connections import ConnectionsTable

@@ -15,6 +15,7 @@ from gateway import message
 from gateway.tracing import VARIABLE, traceparent
 from segue.testing.offline import OfflineVoiceModel, speak
 from segue.wire.claims import Claim
+from segue.wire.fields import trace_id
 from segue.wire.frames import (
     AudioInput,
     AudioOutput,
@@ -25,7 +26,6 @@ from segue.wire.frames import (
     Transcript,
     encode_frame,
 )
-from segue.wire.trace import trace_id
 from tests.support.memory_manager import MemorySessionManager, MemoryStorage
 from tests.support.spans import collected
 from tests.support.waiting import eventually

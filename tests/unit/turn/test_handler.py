@@ -17,8 +17,8 @@ from segue import SessionFenced
 from segue.environment import EnvironmentInvalid, read_environment
 from segue.testing import provision
 from segue.wire.delivery import Delivery, encode_delivery
+from segue.wire.fields import trace_id
 from segue.wire.frames import TextInput
-from segue.wire.trace import trace_id
 from shared.agent_code import AgentFailed
 from shared.management import FORBIDDEN
 from tests.support.emf import metrics_told

@@ -5,8 +5,10 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import Struct, structs
+from msgspec.json import decode as json_decode
 
-from segue.wire.claims import Claim, ClaimError, ClientAddress, decode_claim, encode_claim
+from segue.wire.claims import Claim, ClaimError, ClientAddress, DirectAddress, decode_claim, encode_claim
 from segue.wire.delivery import (
     MAX_DELIVERY_BYTES,
     Delivery,
@@ -101,3 +103,41 @@ def test_refusals_survive_the_answer():
     )
     for other in (b"", b"<html>", b'{"detail":"no"}', b"\xff"):
         assert decode_refusal(other) is None
+
+
+SECRET = "5c1f0e8a9b"
+DIRECT = DirectAddress(endpoint="http://10.0.0.7:8080", socket="s1", secret=SECRET)
+
+
+def test_a_direct_address_travels_with_claim_and_delivery():
+    client = structs.replace(CLAIM.clients[0], direct=DIRECT)
+    claim = structs.replace(CLAIM, clients=(client,))
+    delivery = structs.replace(DELIVERY, direct=DIRECT)
+
+    assert decode_claim(encode_claim(claim)) == claim
+    assert decode_delivery(encode_delivery(delivery)) == delivery
+
+
+def test_the_secret_of_a_socket_is_in_no_text_that_a_log_could_have():
+    claim = structs.replace(CLAIM, clients=(structs.replace(CLAIM.clients[0], direct=DIRECT),))
+
+    for text in (repr(DIRECT), str(DIRECT), repr(claim), f"{structs.replace(DELIVERY, direct=DIRECT)}"):
+        assert SECRET not in text
+        assert "http://10.0.0.7:8080" in text
+    assert SECRET not in str(list(DIRECT.__rich_repr__()))
+
+
+def test_a_release_before_reads_a_claim_with_a_direct_address():
+    class OldAddress(Struct, frozen=True, kw_only=True):
+        client_id: str
+        connection_id: str
+        counter: int
+
+    class OldClaim(Struct, frozen=True, kw_only=True):
+        session_key: str
+        clients: tuple[OldAddress, ...] = ()
+
+    claim = structs.replace(CLAIM, clients=(structs.replace(CLAIM.clients[0], direct=DIRECT),))
+    old = json_decode(encode_claim(claim), type=OldClaim)
+
+    assert old.clients == (OldAddress(client_id="c", connection_id="abc=", counter=2),)

@@ -72,7 +72,14 @@ OF_SERVER = validator([*(kind.__name__ for kind in SERVER), "Batch"])
 
 SAMPLES = [
     frames.Hello(
-        session="s", client_id="c", connection=1, last_record=-1, modality="text", approvals=True, history=True
+        session="s",
+        client_id="c",
+        connection=1,
+        last_record=-1,
+        modality="text",
+        approvals=True,
+        history=True,
+        binary=True,
     ),
     frames.TextInput(text="hi", seq=1, trace="00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
     frames.AudioInput(audio="AAA=", seq=2),
@@ -181,6 +188,7 @@ FIELDS = {
     frames.Pause: {},
     frames.Resume: {},
     frames.Error: {"input": NUMBER},
+    frames.Reconnect: {"after_ms": COUNT},
     frames.Pong: {},
 }
 SAID = {kind: st.builds(kind, **PLACE, **fields) for kind, fields in FIELDS.items()}

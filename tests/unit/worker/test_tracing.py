@@ -24,8 +24,8 @@ from strands.bidi.types.events import (
 )
 from strands.types._events import ToolResultMessageEvent
 
+from segue.wire.fields import trace_id
 from segue.wire.frames import TextInput
-from segue.wire.trace import trace_id
 from shared.log import logger
 from tests.support.http_server import LoopbackServer, QuietHandler
 from tests.support.spans import collected

@@ -11,6 +11,7 @@ export interface Hello {
   readonly modality?: "text" | "voice";
   readonly approvals?: boolean;
   readonly history?: boolean;
+  readonly binary?: boolean;
 }
 
 /** Something typed. Without `seq` it is taken as it comes, with no promise. */
@@ -302,6 +303,15 @@ export interface ErrorFrame {
   readonly input?: number;
 }
 
+/** The worker that owns this connection ends soon: open the next connection beside it, and say `Hello` there. Like `Pong` it is of the connection, not of the session, and has neither epoch nor number. */
+export interface Reconnect {
+  readonly type: "reconnect";
+  readonly epoch?: number;
+  readonly seq?: number;
+  readonly trace?: string;
+  readonly after_ms: number;
+}
+
 /** The answer to `Ping`. */
 export interface Pong {
   readonly type: "pong";
@@ -339,6 +349,7 @@ export type ServerFrame =
   | Pause
   | Resume
   | ErrorFrame
+  | Reconnect
   | Pong;
 
 /** The type of a frame of the server, and its shape. */
@@ -358,6 +369,7 @@ export const SERVER_TYPES: Readonly<Record<string, string>> = {
   pause: "Pause",
   resume: "Resume",
   error: "ErrorFrame",
+  reconnect: "Reconnect",
   pong: "Pong",
 };
 
@@ -529,6 +541,13 @@ export const SHAPES: Readonly<Record<string, Readonly<Record<string, readonly [s
     "message": ["text"],
     "retryable": ["bool"],
     "input?": ["int:1"],
+  },
+  Reconnect: {
+    "type": ["one:reconnect"],
+    "epoch?": ["int:0"],
+    "seq?": ["int:1"],
+    "trace?": ["match:^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$"],
+    "after_ms?": ["int:0", 0],
   },
   Pong: {
     "type": ["one:pong"],

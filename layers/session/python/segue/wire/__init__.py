@@ -5,6 +5,7 @@ clock. The gateway functions, the workers and the client library share these mod
 boto3.
 
 - ``segue.wire.frames``: what client and server say to each other, and how it is encoded
+- ``segue.wire.binary``: audio as binary messages, where the transport takes them
 - ``segue.wire.images``, ``.audio``, ``.rate``: images in parts, the length of pieces of audio, frames a second
 - ``segue.wire.cutting``: texts that are too long for a message
 - ``segue.wire.delivery``: what the gateway posts to a worker

@@ -16,7 +16,7 @@ x-segue-claims-token: <claims_token>
 
 from __future__ import annotations
 
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import Struct
@@ -31,20 +31,44 @@ MAX_CLAIM_BYTES: Final = 64 * 1024
 """The largest body: a few hundred clients of one session."""
 
 
+class DirectAddress(Struct, frozen=True, kw_only=True):
+    """The address of a client's socket at a worker. Output to it needs all three, and the session key of the socket.
+
+    Attributes:
+        endpoint: http address of the worker that owns the socket, as other workers reach it.
+        socket: the socket's id at that worker.
+        secret: random, of that socket alone. Never logged: ``repr`` and ``str`` leave it out.
+    """
+
+    endpoint: str
+    socket: str
+    secret: str
+
+    def __repr__(self) -> str:
+        """All but the secret, which would otherwise come into logs and tracebacks."""
+        return f"DirectAddress(endpoint={self.endpoint!r}, socket={self.socket!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """The same for rich, whose tracebacks show local variables."""
+        return [("endpoint", self.endpoint), ("socket", self.socket)]
+
+
 class ClientAddress(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The address of a client of the session.
 
     Attributes:
         client_id: as in its ``Hello``.
-        connection_id: API Gateway's id of the connection.
+        connection_id: API Gateway's id of the connection; of a direct socket one of its own, ``direct-…``.
         counter: number of the client's connection; a higher one is newer.
         history: whether its ``Hello`` asked for history.
+        direct: where its socket is, if it has one at a worker.
     """
 
     client_id: str
     connection_id: str
     counter: int
     history: bool = False
+    direct: DirectAddress | None = None
 
 
 class Claim(Struct, frozen=True, kw_only=True, omit_defaults=True):

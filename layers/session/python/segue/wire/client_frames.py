@@ -47,6 +47,7 @@ class Hello(ClientStruct, frozen=True, kw_only=True, omit_defaults=True, tag="he
         modality: what the client will mostly send.
         approvals: whether it can answer an ``Approval``. For a client that cannot, what asks for one is denied.
         history: whether it wants the conversation so far, and lines that other clients type, as ``HistoryOutput``.
+        binary: whether it reads audio in binary messages (``segue.wire.binary``).
     """
 
     session: Annotated[str, Meta(max_length=128)]
@@ -56,6 +57,7 @@ class Hello(ClientStruct, frozen=True, kw_only=True, omit_defaults=True, tag="he
     modality: Modality = "voice"
     approvals: bool = False
     history: bool = False
+    binary: bool = False
 
 
 class TextInput(ClientStruct, frozen=True, kw_only=True, omit_defaults=True, tag="text"):

@@ -60,6 +60,12 @@ RETRYABLE_CODES: Final = frozenset(
 )
 """Codes after which the same frame may succeed later."""
 
+SERVICE_RESTART: Final = 1012
+"""WebSocket close code of a worker that ends: come back at once, over a connection to another one."""
+
+TRY_AGAIN_LATER: Final = 1013
+"""WebSocket close code of a worker that is full or ends soon: another one may have room, so try at once, twice."""
+
 
 def standard_text(code: str) -> str:
     """Return a code's text for people; a general one for an unknown code."""

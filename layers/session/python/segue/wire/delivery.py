@@ -2,7 +2,8 @@
 
 POST <endpoint>/frames
 x-segue-route-token: <route_token of the lease>
-{"session_key": …, "connection_id": …, "client_id": …, "counter": …, "approvals": …, "frame": {…}}
+{"session_key": …, "connection_id": …, "client_id": …, "counter": …, "approvals": …, "direct": …,
+ "frame": {…}}
 
 202  accepted                                 403  the token is that of another session
 400  {"error": code, "message": …}            410  {"error": "moved"}: no session here has this token, or it is on its
@@ -17,6 +18,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from segue.wire.claims import DirectAddress
 from segue.wire.frames import MAX_FRAME_BYTES, ClientFrame, FrameError
 
 FRAMES_PATH: Final = "/frames"
@@ -30,12 +32,13 @@ class Delivery(Struct, frozen=True, kw_only=True):
 
     Attributes:
         session_key: of the session that the connection is bound to.
-        connection_id: API Gateway's id of the connection that it came in on.
+        connection_id: API Gateway's id of the connection that it came in on; of a direct socket ``direct-…``.
         client_id: as in the client's ``Hello``.
         counter: which of the client's connections that is; a higher one is newer.
         frame: the frame.
         approvals: whether the client can answer an ``Approval``, as its ``Hello`` said.
         history: whether its ``Hello`` asked for history.
+        direct: where the client's socket is, if it has one at a worker.
     """
 
     session_key: str
@@ -45,6 +48,7 @@ class Delivery(Struct, frozen=True, kw_only=True):
     frame: ClientFrame
     approvals: bool = False
     history: bool = False
+    direct: DirectAddress | None = None
 
 
 class Refusal(Struct, frozen=True, kw_only=True):

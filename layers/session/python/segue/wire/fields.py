@@ -29,7 +29,10 @@ MAX_RESPONSE_DEPTH: Final = 32
 HISTORY: Final = "history"
 PLAYED: Final = "played"
 SILENCE: Final = "silence"
-"""Optional parts of the protocol, as ``features`` of ``ready`` names them."""
+DIRECT: Final = "direct"
+BINARY: Final = "binary"
+"""Optional parts of the protocol, as ``features`` of ``ready`` names them. ``direct`` and ``binary`` are said of the
+connection that the ``ready`` comes over, the others of the holder."""
 
 TRACEPARENT: Final = r"\A(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}\Z"
 """W3C Trace Context, section 3.2: version, trace id, parent id, flags; neither id is all zeros."""
@@ -64,3 +67,18 @@ def from_base64(text: str, what: str) -> bytes:
         return binascii.a2b_base64(text, strict_mode=True)
     except ValueError:
         raise ValueError(f"{what} is not base64") from None
+
+
+def trace_id(trace: str | None) -> str | None:
+    """The trace id of a frame's ``trace``, by which log lines and spans are found.
+
+        00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+        │  trace id                         parent id        flags
+        version
+
+    Of a later version, these four parts come first (Trace Context, section 3.2.4).
+
+    Args:
+        trace: as a decoded frame has it, which was checked.
+    """
+    return None if trace is None else trace.split("-")[1]

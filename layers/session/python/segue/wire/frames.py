@@ -3,7 +3,8 @@
 Client to server (``segue.wire.client_frames``): ``Hello``, ``TextInput``, ``AudioInput``, ``ImageInput``,
 ``AnswerInput``, ``OutputAck``, ``HistoryRequest``, ``Ping``, ``Bye``. Server to client (``segue.wire.server_frames``):
 ``Ready``, ``InputAck``, ``Received``, ``AudioOutput``, ``Transcript``, ``TextOutput``, ``Tool``, ``Approval``,
-``HistoryOutput``, ``BargeIn``, ``Restart``, ``Moved``, ``Pause``, ``Resume``, ``Error``, ``Pong``.
+``HistoryOutput``, ``BargeIn``, ``Restart``, ``Moved``, ``Pause``, ``Resume``, ``Error``,
+``Reconnect``, ``Pong``.
 
 Fields that a reader does not know are ignored, so that the two ends need not be deployed together. Fields that are
 ``None`` are left out. A frame that breaks a rule raises ``FrameError``, whose code and message may be shown to the
@@ -64,6 +65,7 @@ from segue.wire.server_frames import (
     Pong,
     Ready,
     Received,
+    Reconnect,
     Restart,
     Resume,
     ServerFrame,
@@ -112,6 +114,7 @@ __all__ = [
     "Pong",
     "Ready",
     "Received",
+    "Reconnect",
     "Response",
     "Restart",
     "Resume",

@@ -65,8 +65,8 @@ class Ready(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="re
         audio: what the agent hears and speaks; ``None`` if it does neither.
         window: how many frames may be on their way, sent and not ``Received``; ``None`` if the holder does not say
             what it has received.
-        features: optional parts of the protocol that this holder knows: ``history``, ``played``, ``silence``. An open
-            set.
+        features: optional parts of the protocol that this holder knows (``history``, ``played``, ``silence``) or this
+            connection takes (``direct``, ``binary``). An open set.
     """
 
     session: str
@@ -281,6 +281,18 @@ class Resume(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="r
     """
 
 
+class Reconnect(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="reconnect"):
+    """The worker that owns this connection ends soon: open the next connection beside it, and say ``Hello`` there.
+
+    Like ``Pong`` it is of the connection, not of the session, and has neither epoch nor number.
+
+    Attributes:
+        after_ms: milliseconds to wait before, so that a worker's clients do not all come at once.
+    """
+
+    after_ms: Count = 0
+
+
 class Error(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="error"):
     """A frame was refused, or something failed. ``retryable``: the same may succeed later.
 
@@ -317,6 +329,7 @@ ServerFrame: TypeAlias = (
     | Pause
     | Resume
     | Error
+    | Reconnect
     | Pong
 )
 JournalFrame: TypeAlias = Transcript | TextOutput | Tool | Approval | HistoryOutput
