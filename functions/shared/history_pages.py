@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
-from segue.wire.frames import HistoryLine, HistoryOutput, JournalFrame, Tool, Transcript
+from segue.wire.frames import Hello, HistoryLine, HistoryOutput, HistoryRequest, JournalFrame, Tool, Transcript
 from shared.agent_frames import frames_of, typed_lines
 from shared.messages import replaced_record
 
@@ -26,6 +26,18 @@ LINES: Final = 50
 PAGE_BYTES: Final = 30_000
 """Bytes of a page's lines at most, as encoded; leaves room for the rest of the frame. A single line fits, because its
 text is cut; of a single record with more lines than that, the first ones are in the page."""
+
+
+PAGES_PER_SECOND: Final = 10.0
+PAGES_AT_ONCE: Final = 20
+"""Pages of the conversation that one client is told; more are refused with ``too_fast``. Each is 30 KB at most."""
+
+
+def asks_for_page(frame: object) -> bool:
+    """Tell whether a frame is answered with a page: a ``hello`` of a client that comes new, too."""
+    return isinstance(frame, HistoryRequest) or (
+        isinstance(frame, Hello) and frame.history and frame.last_record is None
+    )
 
 
 @dataclass(frozen=True, slots=True)

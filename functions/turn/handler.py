@@ -11,6 +11,7 @@ An event without records is the test invocation of a deployment: see `turn.trial
 """
 
 import asyncio
+import secrets
 import time
 from collections.abc import Callable
 from functools import cache
@@ -67,6 +68,7 @@ def turns() -> Turns:
     """Make the parts that take turns at the first invocation."""
     settings = environment()
     lease = LeaseSettings(settings.lease_seconds, settings.heartbeat_seconds)
+    holder = f"text-{secrets.token_hex(4)}"  # clients are shown it: the default names the host
 
     def new_manager(principal: str, session_id: str) -> GuardedS3SessionManager:
         return GuardedS3SessionManager(
@@ -75,6 +77,7 @@ def turns() -> Turns:
             lock_table=settings.lock_table,
             principal=principal,
             lease=lease,
+            holder=holder,
             acquire_timeout=lease.duration + ACQUIRE_MARGIN_SECONDS,
             retention_days=settings.retention_days,
         )

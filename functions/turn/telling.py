@@ -10,7 +10,7 @@ from strands import Agent
 
 from segue.lease.item import Known
 from segue.strands.manager import GuardedSessionManager
-from segue.wire.fields import HISTORY
+from segue.wire.fields import HISTORY, shown_holder
 from segue.wire.frames import Approval, InputAck, JournalFrame, Ready, error_frame
 from shared.agent_frames import retell
 from shared.approvals import approval_frame
@@ -104,6 +104,7 @@ class Telling:
                 head=self._manager.head,
                 since=again[0].record if asked is not None and len(again) == RETOLD_FRAMES else asked,
                 features=(HISTORY,),
+                holder=shown_holder(self._manager.holder),
             )
             for frame in (ready, *self._still_asked(since), *again):
                 self._speaker.say(client_id, frame)

@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
 import msgspec
@@ -12,7 +13,9 @@ from segue import SessionHeld
 from segue.session.heartbeat import STORAGE_TIMEOUT_S
 from segue.wire.claims import ClientAddress
 from segue.wire.delivery import Delivery
-from segue.wire.frames import AnswerInput, TextInput, encode_frame, error_frame
+from segue.wire.frames import AnswerInput, FrameError, TextInput, encode_frame, error_frame
+from segue.wire.rate import FrameRate
+from shared.history_pages import PAGES_AT_ONCE, PAGES_PER_SECOND, asks_for_page
 from turn.post import MessagePost
 from turn.sessions import TextSession, TurnSessions
 from turn.speaker import Speaker, Unsaid
@@ -42,13 +45,19 @@ class Turns:
     """Takes turns, one at a time."""
 
     def __init__(
-        self, sessions: TurnSessions, clients: Clients, post: MessagePost, settings: TurnSettings | None = None
+        self,
+        sessions: TurnSessions,
+        clients: Clients,
+        post: MessagePost,
+        settings: TurnSettings | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Keep the parts."""
+        """Keep the parts; ``clock`` paces the pages of history."""
         self._sessions = sessions
         self._clients = clients
         self._post = post
         self._settings = settings or TurnSettings()
+        self._pages = FrameRate(clock, PAGES_PER_SECOND, PAGES_AT_ONCE)
 
     async def take(self, attempt: Attempt) -> None:
         """Take one turn, from acquiring to releasing.
@@ -61,6 +70,12 @@ class Turns:
             Exception: What the agent raised.
         """
         delivery = attempt.delivery
+        if asks_for_page(delivery.frame):
+            try:
+                self._pages.admit(f"{delivery.session_key} {delivery.client_id}")
+            except FrameError as refused:  # before the session is acquired, which is most of what a page costs
+                self.apologise(delivery, refused.code)
+                return
         try:
             session = await self._sessions.take(delivery.session_key)
         except SessionHeld as held:

@@ -29,7 +29,8 @@ class Environment(Struct, frozen=True, kw_only=True):
         claims_queue_url: SQS queue of sessions that need a holder.
         bucket: S3 bucket of the journals.
         management_endpoint: Where API Gateway takes messages to clients, without the ``/@connections`` path.
-        worker_id: This process's identity, on the lease and in ``/health``.
+        worker_id: This process's identity, on the lease and in ``/health``. Clients are told it in ``ready``, unless it
+            has dots, colons or slashes, as addresses do.
         worker_version: What it runs: a hash of code, agent and settings, or what the deployment's settings say.
         worker_host: The address to advertise, None to find it out.
         worker_endpoint: The whole address to advertise (``http://host:port``), for a worker behind a port mapping or a

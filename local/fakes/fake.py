@@ -27,6 +27,7 @@ class Fake(abc.ABC):
         reject: HTTP status to answer the next connections with.
         plays: Whether it takes its answers to be played in real time, and speech over one that is still being played
             for an interruption. Otherwise only what is still being generated can be interrupted.
+        idle_seconds: Seconds without audio after which it ends a connection, None for never.
         failing: Codes with which the next responses fail, where the provider has such.
         filtering: What the provider says of the next answers in their place: its filter has found something in them.
     """
@@ -40,6 +41,7 @@ class Fake(abc.ABC):
         self.filtering: list[str] = []
         self.pace = pace
         self.plays = False
+        self.idle_seconds: float | None = None
 
     @property
     def mind(self) -> Any:
@@ -89,6 +91,8 @@ class Fake(abc.ABC):
     async def lasting(self, mind: Mind) -> AsyncIterator[None]:
         """Keep a connection while it lasts; its talk ends with it, and a mistake in here is a problem, too."""
         self.minds.append(mind)
+        if self.idle_seconds is not None:
+            mind.watch(self.idle_seconds)
         try:
             yield
         except ConnectionError:

@@ -13,6 +13,7 @@ from segue.testing.offline.history import SpokenTurn
 from segue.testing.offline.tones import Ear, speak, words_in_time
 
 SAMPLE_BYTES = 2
+IDLE_STEP_SECONDS = 0.1
 
 
 @dataclass
@@ -47,6 +48,7 @@ class Mind(abc.ABC):
         live: What was typed or spoken on this connection.
         spoken: What it has said on this connection.
         closed: Set when the connection has ended.
+        idle: Set when it was without audio for too long, and was ended for that.
     """
 
     def __init__(self, pace: float, filters: list[str]) -> None:
@@ -57,7 +59,9 @@ class Mind(abc.ABC):
         self.spoken: list[str] = []
         self.results: list[tuple[str, str]] = []
         self.closed = asyncio.Event()
+        self.idle = asyncio.Event()
         self.audio_bytes = 0
+        self._watch: asyncio.Task[None] | None = None
         self._pace = pace
         self._ear: Ear | None = None
         self._output_rate = 24000
@@ -83,6 +87,18 @@ class Mind(abc.ABC):
     def listen(self, input_rate: int, output_rate: int) -> None:
         """Set the audio formats."""
         self._ear, self._output_rate = Ear(input_rate), output_rate
+
+    def watch(self, seconds: float) -> None:
+        """End the connection once no audio came for so long, counted in steps that a busy machine makes longer."""
+        self._watch = asyncio.create_task(self._watch_audio(round(seconds / IDLE_STEP_SECONDS)))
+
+    async def _watch_audio(self, most: int) -> None:
+        heard = steps = 0
+        while steps < most:
+            await asyncio.sleep(IDLE_STEP_SECONDS)
+            heard, steps = self.audio_bytes, steps + 1 if heard == self.audio_bytes else 0
+        self.idle.set()
+        await self.drop()
 
     async def heard_text(self, text: str) -> None:
         """Take typed words, and answer them."""
@@ -113,6 +129,8 @@ class Mind(abc.ABC):
 
     async def finish(self) -> None:
         """Stop talking: the connection has ended."""
+        if self._watch is not None:
+            self._watch.cancel()
         await self._silence()
         self.closed.set()
 

@@ -162,6 +162,10 @@ class Scenes:
         """The number of handoffs that the page has seen."""
         return int(page.evaluate("document.querySelector('[data-handoffs]').dataset.handoffs"))
 
+    def holder(self, page: Page) -> str:
+        """The name of the session's holder, as the page shows it."""
+        return str(page.evaluate("document.querySelector('[data-holder]').dataset.holder"))
+
     def answered(self, page: Page, text: str) -> None:
         """Wait until the last answer contains a text."""
         try:

@@ -69,8 +69,13 @@ def test_a_redeploy_under_the_call_is_heard_by_no_one(scenes: Scenes, page: Page
 
 def test_a_killed_holder_is_followed_by_another(scenes: Scenes, page: Page) -> None:
     before = scenes.handoffs(page)
-    scenes.note(scenes.stack.run("kill", "--session", SESSION).strip())
+    holder = scenes.holder(page)
+    killed = scenes.stack.run("kill", "--session", SESSION).strip()
+    scenes.note(killed)
+    assert killed.endswith(holder), f"the page says that {holder} holds the session"
     scenes.handoff(page, before + 1)
+    scenes.ready(page)
+    assert scenes.holder(page) != holder
     assert page.texts(".change")[-1].startswith("taken over")
     scenes.ask(page, "What's my name?", "Your name is Alice.")
     assert page.evaluate("globalThis.__same")
@@ -157,7 +162,11 @@ def test_an_image_that_is_dropped_is_shown(scenes: Scenes, page: Page) -> None:
 
 
 def test_a_tool_that_asks_first_is_allowed_with_a_click(scenes: Scenes, page: Page) -> None:
+    picture = page.evaluate("document.querySelector('.picture').src")
     page.click("Leave")
+    page.wait("() => document.querySelector('#session')")
+    gone = "(src) => new Promise((done) => { const at = new Image(); at.onload = () => done(false);"
+    page.wait(f"{gone} at.onerror = () => done(true); at.src = src; }})", picture)  # the browser keeps no image of it
     scenes.enter(page, "typed", how="Only type")
     page.write("Remember the milk")
     page.wait("() => document.querySelector('.tool.success[data-tool=remember]')")

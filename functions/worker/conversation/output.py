@@ -18,7 +18,7 @@ from strands.bidi.models import AudioCapable
 
 from segue.lease.item import Known
 from segue.wire import frames
-from segue.wire.fields import HISTORY, PLAYED, SILENCE
+from segue.wire.fields import HISTORY, PLAYED, SILENCE, shown_holder
 from segue.wire.memory import kept_bytes
 from shared.agent_frames import Speech, Utterance, Way, retell
 from shared.approvals import approval_frame
@@ -129,6 +129,7 @@ class Output:
             audio=audio_formats(self._agent.model),
             window=INPUT_WINDOW,
             features=features(self._agent.model),
+            holder=shown_holder(manager.holder),
         )
         # Gated, because ``known`` and what is said again may be queued only.
         self.gate.put(ready, position, client_id)

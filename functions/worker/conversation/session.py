@@ -28,6 +28,7 @@ from segue.wire.frames import (
 )
 from segue.wire.rate import FrameRate
 from shared.background import BackgroundTasks
+from shared.history_pages import PAGES_AT_ONCE, PAGES_PER_SECOND, asks_for_page
 from shared.log import logger
 from worker.conversation.audience import Arrival
 from worker.conversation.intake import CLIENTS
@@ -39,10 +40,6 @@ from worker.telemetry.metrics import Count, metrics
 SETTLE_SECONDS: Final = 2.5
 """Seconds between two records of settled silence. Each costs one commit, in the place of a heartbeat. With a longer
 interval clients would send the silence again, ten messages a second."""
-
-PAGES_PER_SECOND: Final = 10.0
-PAGES_AT_ONCE: Final = 20
-"""Pages of the conversation that one client is told; more are refused with ``too_fast``. Each is 30 KB at most."""
 
 FAREWELL_SECONDS: Final = 1.0
 """For posting what became durable only by the flush. The successor may be speaking by then, so later is too late."""
@@ -181,10 +178,8 @@ class HostedSession:
                 self._input.forget(client_id)
             return
         self._rate.admit(client_id)
-        if isinstance(frame, HistoryRequest) or (
-            isinstance(frame, Hello) and frame.history and frame.last_record is None
-        ):
-            self._pages.admit(client_id)  # a ``hello`` that is answered with a page, too
+        if asks_for_page(frame):
+            self._pages.admit(client_id)
         arrival = self._audience.meet(
             ClientAddress(
                 client_id=client_id,

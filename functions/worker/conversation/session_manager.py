@@ -27,6 +27,11 @@ class Manager(Protocol):
         ...
 
     @property
+    def holder(self) -> str:
+        """The name of this process."""
+        ...
+
+    @property
     def head(self) -> int:
         """Records committed."""
         ...

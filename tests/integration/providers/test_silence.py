@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from segue.testing.offline.tones import speak
-from segue.wire.frames import AudioInput, BargeIn
+from segue.wire.frames import AudioInput, BargeIn, Bye
 from tests.support.waiting import eventually
 from tests.unit.worker.stand_ins import delivery
 
@@ -28,6 +28,9 @@ class Microphone:
 
     def mark(self) -> None:
         self._deliver("", silence=True)
+
+    def leave(self) -> None:
+        self._session.deliver(delivery(Bye()))
 
     def _deliver(self, audio: str, *, silence: bool = False) -> None:
         self._seq += 1
@@ -52,3 +55,23 @@ async def test_the_turn_ends_the_provider_is_never_without_audio_and_hears_a_bar
     await eventually(lambda: clients.of("k1", BargeIn), 20)
     microphone.mark()
     await eventually(lambda: fake.mind.live == ["count to 30", "My name is Bob"], 20)
+
+
+@pytest.mark.parametrize("name", ALL)
+async def test_the_provider_does_not_take_marked_silence_for_a_connection_that_is_idle(
+    name, new_fake, new_call, storage, host
+):
+    fake = await new_fake(name)
+    fake.idle_seconds = 0.6
+    call = await new_call(fake, storage, connect=False)
+    microphone = Microphone(call, await host(call))
+    microphone.say("count to 3")
+    await eventually(lambda: fake.minds and fake.mind.spoken, 20)
+    first, heard = fake.mind, fake.mind.audio_bytes
+    microphone.mark()
+    rate = call.model.get_audio_config()["input"]["sample_rate"]
+    await eventually(lambda: first.audio_bytes >= heard + 3 * rate, 20)  # one and a half second, of silence alone
+    assert not first.idle.is_set()
+    assert fake.minds == [first]
+    microphone.leave()
+    await eventually(first.idle.is_set, 20)  # which shows that it would have been noticed

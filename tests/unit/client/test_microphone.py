@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from array import array
+
 import pytest
 
+from infra.constants import ROOT
 from segue.client.microphone import MARKER, Microphone
+from segue.wire.audio import is_loud
 
 RATE = 16_000
 QUIET = b"\3\0" * (RATE // 10)
@@ -44,3 +49,19 @@ def test_after_a_ready_without_it_real_audio_goes_again():
     sent([LOUD, *[QUIET] * 30], microphone=microphone)
     assert sent([QUIET, QUIET], marks=False, microphone=microphone) == "qqqq q"
     assert sent([QUIET] * 12, microphone=microphone).replace(" ", "") == "q" * 10 + "m"
+
+
+def test_pieces_of_another_length_make_a_whole_second_too():
+    piece = b"\3\0" * (RATE * 15 // 100)
+    microphone = Microphone()
+    microphone.take(LOUD, RATE, marks=True)
+    taken = [microphone.take(piece, RATE, marks=True) for _ in range(8)]
+    assert taken == [[piece]] * 7 + [[MARKER]], "1.05 s"
+
+
+PIECES = json.loads((ROOT / "tests" / "conformance" / "loudness.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("piece", PIECES, ids=lambda piece: piece["about"])
+def test_loudness_is_the_same_in_both_languages(piece):
+    assert is_loud(array("h", piece["samples"]).tobytes()) is piece["loud"]

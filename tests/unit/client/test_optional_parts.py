@@ -97,10 +97,47 @@ def test_each_content_is_shown_once_in_a_page_or_as_it_comes():
     assert requests(client, 9.0) == [HistoryRequest(last_record=5)]
     newest = (line(2), line(3, "a", kind="transcript"), line(4, "b", "assistant"), line(5, "c"), line(5, kind="image"))
     hear(client, page(6, *newest), now=9.0)
-    assert client.pages.come[None].lines == (line(2), line(5, kind="image"))
+    assert client.pages.come[None].lines == (line(5, kind="image"),)
     again = msgspec.structs.replace(typed, seq=8)
     since = msgspec.structs.replace(ready_with(*ALL, seq=7, head=6), since=5)
     assert hear(client, since, again) == [since], "said again behind ready"
+
+
+def test_lines_of_an_older_page_that_is_asked_for_again_are_shown_once():
+    client = talking(*ALL, head=9)
+    hear(client, page(2, line(6), line(7), line(8), more=True))
+    redacted = line(8, "[redacted]", "assistant")  # of the record 8, and yet between 4 and 5
+    shown = []
+    for seq, before, lines in (
+        (3, 6, (line(4), redacted, line(5))),
+        (4, 6, (line(4), redacted, line(5))),
+        (5, 5, (line(3), line(4))),
+        (6, 2, (line(0), line(1))),
+        (7, 3, (line(1), line(2))),
+    ):
+        client.pages.ask(before, 1.0)
+        hear(client, page(seq, *lines, before=before, more=True), now=1.0)
+        shown.append(client.pages.come.pop(before).lines)
+    assert shown == [
+        (line(4), redacted, line(5)),
+        (),
+        (line(3),),
+        (line(0), line(1)),  # from further back, as it was asked for
+        (line(1), line(2)),
+    ]
+
+
+def test_lines_of_a_page_that_comes_too_late_are_in_the_one_that_is_asked_for_next():
+    client = talking(*ALL)
+    hear(client, page(2, line(0)))
+    hear(client, TextOutput(epoch=1, seq=3, text="b", record=3))
+    client.pages.ask(None, 1.0)
+    client.pages.drop(None)  # the caller's time was over
+    late = page(4, line(0), line(3, "b", "assistant"), line(4))
+    hear(client, late)
+    client.pages.ask(None, 2.0)
+    hear(client, msgspec.structs.replace(late, seq=5), now=2.0)
+    assert client.pages.come[None].lines == (line(4),)
 
 
 def test_typed_lines_wait_behind_a_gap_as_all_journal_content():

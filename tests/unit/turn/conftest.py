@@ -93,7 +93,9 @@ class Process:
         self._loop = asyncio.get_running_loop()
         self._options = {"acquire_timeout": 0.0, "lease": LEASE, "probe": certainly_dead, **options}
         self.sessions = TurnSessions(self._manager, self._agent)
-        self.turns = Turns(self.sessions, world, self._post, TurnSettings(APPROVAL_SECONDS, world.wall_clock))
+        self.turns = Turns(
+            self.sessions, world, self._post, TurnSettings(APPROVAL_SECONDS, world.wall_clock), lambda: world.later
+        )
 
     async def take(self, delivery: Delivery, *, repeated: bool = False, seconds: float = HOUR) -> None:
         """Take a turn; a process that dies meanwhile leaves everything as it is."""

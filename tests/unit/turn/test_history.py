@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from segue.wire.frames import Hello, HistoryOutput, HistoryRequest, Ready
+from segue.wire.frames import Error, Hello, HistoryOutput, HistoryRequest, Ready
+from shared.history_pages import PAGES_AT_ONCE
 from tests.unit.turn.conftest import Person, World
 
 
@@ -34,3 +35,24 @@ async def test_what_is_typed_reaches_the_clients_that_asked(world, processes):
     await process.take(await person.say(process, "My name is Alice"))
     assert lines(world, "d-1", page=False) == [["My name is Alice"]]
     assert lines(world, "c-1", page=False) == []
+
+
+async def test_a_client_that_asks_too_fast_for_pages_costs_no_acquisition(world, processes):
+    process, person = processes(), Person(world)
+    await process.take(await person.say(process, "My name is Alice"))
+    said = len(world.frames())
+
+    async def ask(times: int, client: Person = person) -> list[str]:
+        told = len(world.posted)
+        for _ in range(times):
+            await process.take(client.delivery(HistoryRequest(before=1)))
+        return [frame.code for _, frame in world.posted[told:] if isinstance(frame, Error)]
+
+    assert await ask(PAGES_AT_ONCE) == []
+    acquired = len(process.storage.requests)
+    assert await ask(5) == ["too_fast"] * 5
+    assert len(process.storage.requests) == acquired
+    assert await ask(1, Person(world, "d", "d-1")) == [], "another client's pages are its own"
+    world.later += 0.2
+    assert await ask(3) == ["too_fast"], "ten a second"
+    assert len([frame for frame in world.frames()[said:] if isinstance(frame, HistoryOutput)]) == PAGES_AT_ONCE + 2

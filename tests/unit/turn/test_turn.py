@@ -285,3 +285,9 @@ async def test_nothing_is_posted_once_the_session_may_be_someone_elses():
     with pytest.raises(Unsaid):
         await speaker.spoken("c")
     assert [decode_server_frame(message) for message in posted] == [TextOutput(text="one", epoch=7, seq=1)]
+
+
+async def test_a_client_is_told_which_process_takes_its_turn(world, processes):
+    process, person = processes(holder="text-3f2a"), Person(world)
+    await process.take(await person.say(process, "hello"))
+    assert world.frames()[0].holder == "text-3f2a"

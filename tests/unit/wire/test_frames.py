@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segue.lease.item import Known
-from segue.wire import encoding
+from segue.wire import encoding, fields
 from segue.wire.frames import (
     MAX_FRAME_BYTES,
     MESSAGES,
@@ -421,3 +421,21 @@ def test_a_marker_of_silence_has_a_number_and_no_audio():
 def test_a_line_has_its_place_where_it_was_first_shown():
     assert HistoryLine(record=7, role="assistant", kind="transcript", text="…", replaces=4).place == 4
     assert HistoryLine(record=7, role="user", kind="text", text="hi").place == 7
+
+
+@pytest.mark.parametrize(
+    ("holder", "shown"),
+    [
+        ("worker-3f2a", True),
+        ("segue-worker-7d9f_x", True),
+        ("ip-10-0-3-7.ec2.internal", False),
+        ("10.0.3.7", False),
+        ("fd00::7", False),
+        ("http://host/", False),
+        ("host:4711", False),
+        ("", False),
+        ("w" * 65, False),
+    ],
+)
+def test_a_holder_is_told_by_name_and_never_by_address(holder, shown):
+    assert fields.shown_holder(holder) == (holder if shown else None)

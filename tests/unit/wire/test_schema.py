@@ -162,6 +162,7 @@ FIELDS = {
         "audio": FORMATS,
         "window": WINDOW,
         "features": st.lists(st.sampled_from(["history", "played", "silence"])).map(tuple),
+        "holder": st.none() | st.just("worker-7f3a"),
     },
     frames.InputAck: {"upto": COUNT, "beyond": BEYOND},
     frames.Received: {"upto": COUNT, "beyond": BEYOND},

@@ -274,3 +274,9 @@ async def test_acknowledgements_of_output_need_no_answer(host, clients):
     hosting.session.deliver(delivery(text("hi", 1)))
     await eventually(lambda: clients.of("k1", InputAck))
     assert not clients.of("k1", Error)
+
+
+@pytest.mark.parametrize(("holder", "told"), [("w1-3f2a", "w1-3f2a"), ("10.0.3.7:8080", None)])
+async def test_a_client_is_told_which_worker_holds_its_session(host, clients, holder, told):
+    await host(holder=holder)
+    assert clients.of("k1", Ready)[0].holder == told

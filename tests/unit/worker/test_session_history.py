@@ -6,11 +6,11 @@ import pytest
 
 from segue.wire.claims import ClientAddress
 from segue.wire.frames import FrameError, Hello, HistoryOutput, HistoryRequest, Ready, Transcript
+from shared.history_pages import PAGES_AT_ONCE
 from tests.support.memory_manager import Latch
 from tests.support.scripted_model import answered, spoken
 from tests.support.waiting import eventually
 from tests.unit.worker.stand_ins import delivery, finals, text
-from worker.conversation.session import PAGES_AT_ONCE
 
 SECOND = {"client_id": "c2", "connection_id": "k2"}
 

@@ -1,5 +1,6 @@
+import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { MARKER, SilenceGate } from "../src/core/silence.js";
+import { MARKER, SilenceGate, isLoud } from "../src/core/silence.js";
 import { ready, settle, World } from "./world.js";
 
 const RATE = 16_000;
@@ -97,4 +98,14 @@ test("endAudio sends it, and nothing once the conversation is closed", async () 
   conversation.sendAudio(new Int16Array(loud.buffer));
   void conversation.close();
   expect(() => { conversation.endAudio(); }).not.toThrow();
+});
+
+const PIECES = JSON.parse(readFileSync(new URL("../../../tests/conformance/loudness.json", import.meta.url), "utf8")) as {
+  about: string;
+  samples: number[];
+  loud: boolean;
+}[];
+
+test.each(PIECES)("is loud or not, as for the Python client: $about", ({ samples, loud: expected }) => {
+  expect(isLoud(new Uint8Array(new Int16Array(samples).buffer))).toBe(expected);
 });

@@ -1,7 +1,11 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
+import { HeldSound } from "../src/audio/held.js";
 import { Pieces } from "../src/audio/pieces.js";
+import type { Piece } from "../src/audio/player.js";
 import { Player } from "../src/audio/player.js";
 import { Resampler, loudness } from "../src/audio/resampler.js";
+import { Voice } from "../src/audio/voice.js";
+import { ready, World } from "./world.js";
 
 function tone(hertz: number, rate: number, seconds: number): Float32Array {
   return Float32Array.from({ length: Math.round(rate * seconds) }, (_, index) => 0.5 * Math.sin((2 * Math.PI * hertz * index) / rate));
@@ -129,4 +133,53 @@ describe("the player", () => {
     expect(player.heard()).toBeUndefined();
     expect(player.stop()).toBeUndefined();
   });
+});
+
+describe("a loudspeaker that the browser has suspended", () => {
+  const sound = (seq: number, ms = 100): Piece => ({ epoch: 1, seq, rate: 16_000, pcm: new Int16Array(16 * ms) });
+
+  it("has the newest ten seconds wait, and no more", () => {
+    const held = new HeldSound();
+    for (let seq = 1; seq <= 150; seq += 1) held.push(sound(seq));
+    const taken = held.take();
+    expect([taken[0]?.seq, taken.at(-1)?.seq, taken.length]).toEqual([51, 150, 100]);
+    expect(held.take()).toEqual([]);
+    held.push(sound(151, 20_000));
+    expect(held.take().map(({ seq }) => seq)).toEqual([151]); // one alone stays whole
+  });
+
+  it("is given nothing until it runs, then what was kept, and nothing from before a barge-in", async () => {
+    const posted: { piece?: Piece; stop?: number }[] = [];
+    const context = Object.assign(new EventTarget(), {
+      state: "suspended",
+      audioWorklet: { addModule: async () => undefined },
+      resume: async () => undefined,
+      destination: {},
+    });
+    vi.stubGlobal("AudioWorkletNode", class {
+      readonly port = { postMessage: (message: object) => posted.push(message), onmessage: undefined };
+      connect(): void { /* to the loudspeaker */ }
+    });
+    vi.stubGlobal("document", new EventTarget());
+    const world = new World();
+    const { conversation } = await world.talk();
+    const voice = new Voice(conversation, context as unknown as AudioContext, { captureUrl: "c", playbackUrl: "p", microphone: false });
+    await voice.start();
+    const audio = (seq: number): object => ({ type: "audio", epoch: 1, seq, audio: "AAA=", rate: 16_000 });
+
+    await world.socket.hear(ready(1), audio(2), { type: "barge_in", epoch: 1, seq: 3 }, audio(4), audio(5));
+    expect(posted.map(({ piece, stop }) => piece?.seq ?? `stop ${stop ?? ""}`)).toEqual(["stop 1"]);
+    context.state = "running";
+    context.dispatchEvent(new Event("statechange"));
+    await world.socket.hear(audio(6));
+    expect(posted.slice(1).map(({ piece }) => piece?.seq)).toEqual([4, 5, 6]);
+    vi.unstubAllGlobals();
+  });
+});
+
+it("keeps no more than five minutes of sound that are still to be played", () => {
+  const player = new Player(8_000);
+  for (let seq = 1; seq <= 310; seq += 1) player.push({ epoch: 1, seq, rate: 8_000, pcm: new Int16Array(8_000).fill(9_000) });
+  player.pull(new Float32Array(800));
+  expect(player.heard()).toEqual({ epoch: 1, seq: 11, ms: 100 });
 });

@@ -45,6 +45,8 @@ export class Talk {
   private readonly transcript = new TranscriptLines();
   private readonly changes = new Handoffs();
   private readonly stop = new AbortController();
+  /** Addresses of the images that were sent: they are shown for as long as the session is. */
+  private readonly pictures: string[] = [];
   private count = 0;
 
   constructor(
@@ -83,7 +85,9 @@ export class Talk {
       try {
         const { bytes, type } = await readImage(file);
         this.conversation.sendImage(bytes, type);
-        this.transcript.pictured(URL.createObjectURL(file));
+        const url = URL.createObjectURL(file);
+        this.pictures.push(url);
+        this.transcript.pictured(url);
         this.show();
       } catch (error) {
         this.tell(inputOf(error), true);
@@ -133,6 +137,7 @@ export class Talk {
   /** Leave the session; it stays as it is. */
   async leave(): Promise<void> {
     this.stop.abort();
+    for (const url of this.pictures.splice(0)) URL.revokeObjectURL(url); // or else the browser keeps each image
     await this.sound.close();
     await this.conversation.close();
   }
@@ -157,7 +162,7 @@ export class Talk {
     }), options);
     conversation.on("ready", (frame) => {
       this.speaks.value = frame.audio !== undefined;
-      this.holder.value = (frame as { holder?: string }).holder;
+      this.holder.value = frame.holder;
       this.paused.value = false;
     }, options);
     conversation.on("approval", (frame) => {

@@ -34,6 +34,9 @@ const FADE_MS = 5;
 /** Milliseconds between this player and the loudspeaker that can be looked back on; wireless ones have up to half of it. */
 const LOOK_BACK_MS = 1_000;
 
+/** Milliseconds of sound that wait at most: no answer is as long. The oldest of what is beyond is not heard. */
+const LONGEST_MS = 300_000;
+
 /** A stretch of one frame that was handed to the loudspeaker. */
 interface Stretch {
   readonly epoch: number;
@@ -84,6 +87,7 @@ export class Player {
     if (!this.queue.length) this.waited = 0;
     this.queue.push({ epoch, seq, samples });
     this.waiting += samples.length;
+    while (this.waiting > (this.rate * LONGEST_MS) / 1000 && this.queue.length > 1) this.skip();
   }
 
   /** Drop all that waits, and fall silent. Returns the place that is heard now. */
@@ -115,6 +119,12 @@ export class Player {
     const last = block[filled - 1] ?? 0;
     this.fading = new Float32Array(this.fadeLength).map((_, index) => last * (1 - (index + 1) / this.fadeLength));
     this.fade(block, filled);
+  }
+
+  /** Give up the rest of the first of the queue. */
+  private skip(): void {
+    this.waiting -= (this.queue.shift() as Waiting).samples.length - this.offset;
+    this.offset = 0;
   }
 
   private get fadeLength(): number {

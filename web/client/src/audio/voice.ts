@@ -1,7 +1,8 @@
 import { samplesOf } from "../base64.js";
 import type { Conversation } from "../conversation.js";
 import { AudioUnsupported, microphoneError } from "./errors.js";
-import type { Place } from "./player.js";
+import { HeldSound } from "./held.js";
+import type { Piece, Place } from "./player.js";
 
 /** How to open the sound of a conversation. */
 export interface VoiceOptions {
@@ -54,6 +55,7 @@ export async function openVoice(conversation: Conversation, options: VoiceOption
 export class Voice {
   private readonly listeners: Listeners = { level: new Set(), ended: new Set() };
   private readonly stopping = new AbortController();
+  private readonly held = new HeldSound();
   private level = { input: 0, output: 0 };
   private playback: AudioWorkletNode | undefined;
   private capture: AudioWorkletNode | undefined;
@@ -101,10 +103,14 @@ export class Voice {
     const { signal } = this.stopping;
     conversation.on("audio", (frame) => {
       const { epoch = 0, seq = 0, rate } = frame;
-      this.playback?.port.postMessage({ piece: { epoch, seq, rate, pcm: samplesOf(frame.audio) }, latency: this.latency });
+      this.play({ epoch, seq, rate, pcm: samplesOf(frame.audio) });
+    }, { signal });
+    context.addEventListener("statechange", () => {
+      if (context.state === "running") for (const piece of this.held.take()) this.play(piece);
     }, { signal });
     conversation.on("bargeIn", () => {
       this.stops += 1;
+      this.held.take();
       this.playback?.port.postMessage({ stop: this.stops, latency: this.latency });
     }, { signal });
     conversation.on("ready", () => {
@@ -215,6 +221,12 @@ export class Voice {
     if (rate === undefined || rate === this.captureRate) return;
     this.captureRate = rate;
     this.capture?.port.postMessage({ rate });
+  }
+
+  /** Play a piece; a suspended loudspeaker takes none, and what would be posted to it would pile up. */
+  private play(piece: Piece): void {
+    if (this.context.state !== "running") this.held.push(piece);
+    else this.playback?.port.postMessage({ piece, latency: this.latency });
   }
 
   private send(piece: Int16Array): void {

@@ -146,10 +146,14 @@ export class JournalCursor {
    */
   page(frame: HistoryOutput, opening: boolean): HistoryOutput {
     const last = this.lastRecord;
-    // Pages join: one that begins where the last one ended has no line of it. One that comes twice brings nothing new.
-    const joins = opening || frame.before === this.pagedFrom || this.pagedFrom === Infinity;
-    const page = withLines(frame, (line) => (line.record > this.floor ? this.take(keyOfLine(line), line.record) : joins));
-    for (const line of joins ? frame.lines : []) this.pagedFrom = Math.min(this.pagedFrom, line.replaces ?? line.record);
+    // Pages join, so of the older ones only the place is kept from which on they have shown the conversation. A page from
+    // further back, which leaves something out, does not move that place.
+    const from = this.pagedFrom;
+    const places = placesOf(frame.lines);
+    const page = withLines(frame, (line, index) =>
+      line.record > this.floor ? this.take(keyOfLine(line), line.record) : (places[index] ?? 0) < from,
+    );
+    if (frame.before === undefined || from === Infinity || frame.before >= from) this.pagedFrom = Math.min(from, places[0] ?? from);
     if (!opening || !this.complete) this.lastRecord = last;
     return page;
   }
@@ -187,6 +191,11 @@ function keyOfLine({ record, kind, role, tool_use_id: tool }: HistoryLine): stri
   return kind === "tool" ? `${record} tool ${tool ?? ""}` : `${record} ${kind} ${role}`;
 }
 
-function withLines(frame: HistoryOutput, keep: (line: HistoryLine) => boolean): HistoryOutput {
+/** The place of each line of a page. One that was redacted, say, has a later record: it stands with the next. */
+function placesOf(lines: readonly HistoryLine[]): number[] {
+  return lines.map((_, index) => lines.slice(index).reduce((least, { record, replaces }) => Math.min(least, replaces ?? record), Infinity));
+}
+
+function withLines(frame: HistoryOutput, keep: (line: HistoryLine, index: number) => boolean): HistoryOutput {
   return { ...frame, lines: frame.lines.filter(keep) };
 }

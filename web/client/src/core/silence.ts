@@ -13,8 +13,10 @@ const TRAILING = 1_000;
 const INTERVAL = 2_000;
 /** Of what was not sent, so much goes before the first loud piece. */
 const PRE_ROLL = 300;
-/** A piece with a sample beyond this is loud. */
+/** A piece with a sample beyond this is loud; so segue.wire.audio has it in Python. */
 const LOUD = 400;
+/** Every fourth sample tells as well how loud a tenth of a second was. */
+const STEP = 4;
 /** The pre-roll goes in pieces of about this length. */
 const PIECE = 150;
 /** The quiet at the end goes in pieces of this length. */
@@ -79,8 +81,9 @@ export class SilenceGate {
   }
 }
 
-function isLoud(piece: Uint8Array): boolean {
+/** Tell whether PCM16 audio may contain speech; tests/conformance/loudness.json says what is. */
+export function isLoud(piece: Uint8Array): boolean {
   const view = new DataView(piece.buffer, piece.byteOffset, piece.byteLength);
-  for (let at = 0; at + 1 < piece.length; at += 2) if (Math.abs(view.getInt16(at, true)) > LOUD) return true;
+  for (let at = 0; at + 1 < piece.length; at += 2 * STEP) if (Math.abs(view.getInt16(at, true)) > LOUD) return true;
   return false;
 }

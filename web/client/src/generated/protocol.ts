@@ -108,6 +108,7 @@ export interface Ready {
   readonly audio?: AudioFormats;
   readonly window?: number;
   readonly features: readonly string[];
+  readonly holder?: string;
 }
 
 /** Which of a client's input frames the records contain: all up to `upto`, and those in `beyond`. */
@@ -388,6 +389,7 @@ export const SHAPES: Readonly<Record<string, Readonly<Record<string, readonly [s
     "audio?": ["@AudioFormats"],
     "window?": ["int:1"],
     "features?": ["[text", []],
+    "holder?": ["text"],
   },
   Known: {
     "upto?": ["int:", 0],

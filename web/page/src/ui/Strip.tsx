@@ -17,7 +17,7 @@ export function Strip({ talk }: { readonly talk: Talk }) {
           <dt>Connection</dt>
           <dd><span class="dot" aria-hidden="true" />{talk.paused.value ? "Storage is slow" : STATES[state]}</dd>
         </div>
-        <div class="fact"><dt>Held by</dt><dd>{epoch === undefined ? "–" : (talk.holder.value ?? (talk.speaks.value ? "voice worker" : "text function"))}</dd></div>
+        <div class="fact"><dt>Held by</dt><dd data-holder={talk.holder.value}>{epoch === undefined ? "–" : (talk.holder.value ?? (talk.speaks.value ? "voice worker" : "text function"))}</dd></div>
         <div class="fact"><dt>Epoch</dt><dd class="number" data-epoch={epoch}>{epoch ?? "–"}</dd></div>
         <div class="fact"><dt>Round trip</dt><dd class="number">{talk.roundTrip.value === undefined ? "–" : `${talk.roundTrip.value} ms`}</dd></div>
         <div class="fact"><dt>In flight</dt><dd class="number">{talk.unsaved.value}</dd></div>

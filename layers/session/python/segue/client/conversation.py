@@ -385,7 +385,8 @@ class Conversation:
             elif isinstance(item, BargeIn):
                 self._player.barge_in(item.epoch)
             elif isinstance(item, HistoryOutput) and item.more is not None:
-                events += self.pages.take(self._cursor.accept_page(item))
+                if self.pages.wants(item.before):
+                    events += self.pages.take(self._cursor.accept_page(item))
                 continue
             if not self._cursor.accept(item):
                 continue

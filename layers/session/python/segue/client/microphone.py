@@ -12,7 +12,8 @@ from typing import Final
 from segue.wire.audio import PREROLL_SECONDS, SAMPLE_BYTES, is_loud
 
 TRAILING_SECONDS: Final = 1.0
-"""Seconds of quiet audio that are sent after the last loud piece: a provider has to hear the end of an utterance."""
+"""Seconds of quiet audio that are sent after the last loud piece, at least: a provider has to hear where an utterance
+ends."""
 
 MARKER_SECONDS: Final = 2.0
 """Seconds of silence between two markers."""
@@ -47,8 +48,8 @@ class Microphone:
             self._kept.clear()
             self._quiet, self._marked = 0.0, float("inf")
             return [*before, pcm]
-        self._quiet += seconds
-        if self._quiet <= TRAILING_SECONDS + _HAIR:
+        if self._quiet + _HAIR < TRAILING_SECONDS:
+            self._quiet += seconds
             return [pcm]
         self._kept.append((pcm, seconds))
         while sum(length for _, length in self._kept) > PREROLL_SECONDS + _HAIR:

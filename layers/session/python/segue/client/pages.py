@@ -61,6 +61,10 @@ class Pages:
         """Seconds until ``due`` has something, ``None`` while nothing is asked for."""
         return min((due - now for due in self._due.values()), default=None)
 
+    def wants(self, before: int | None) -> bool:
+        """Tell whether a page that has come is waited for. The lines of any other count as not shown."""
+        return before in self._asked or (before is None and self._first)
+
     def take(self, page: HistoryOutput) -> list[HistoryOutput]:
         """Take a page that has come; return it if it is the first one, which is an event of its own."""
         self._due.pop(page.before, None)

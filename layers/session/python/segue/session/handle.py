@@ -69,6 +69,11 @@ class SessionHandle(HandleFacts, ContextManaged):
             self._handles.collected(self._session, self._record_changes)
 
     @property
+    def holder(self) -> str:
+        """The name of this process, for people, as the guard item has it while the session is held."""
+        return self.settings.holder
+
+    @property
     def _runtime(self) -> Runtime:
         """The runtime of this process; the handle may have been made before a fork."""
         return Runtime.shared()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import binascii
+import re
 from typing import Annotated, Final, Literal, TypeAlias
 
 from msgspec import Meta
@@ -43,6 +44,7 @@ RecordOrNone: TypeAlias = Annotated[int, Meta(ge=-1, le=MAX_NUMBER)]
 """A record's number, -1 for none yet."""
 Base64: TypeAlias = Annotated[str, Meta(extra_json_schema={"contentEncoding": "base64"})]
 ClientId: TypeAlias = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9._-]{1,64}\Z")]
+HolderName: TypeAlias = Annotated[str, Meta(max_length=64)]
 Trace: TypeAlias = Annotated[str, Meta(pattern=TRACEPARENT)]
 Modality: TypeAlias = Literal["voice", "text"]
 MediaType: TypeAlias = Literal["image/jpeg", "image/png", "image/webp", "image/gif"]
@@ -50,6 +52,14 @@ Role: TypeAlias = Literal["user", "assistant"]
 ToolStatus: TypeAlias = Literal["started", "success", "error"]
 LineKind: TypeAlias = Literal["transcript", "text", "tool", "image"]
 ApprovalStatus: TypeAlias = Literal["asked", "answered", "denied", "expired", "withdrawn"]
+
+
+_SHOWN_HOLDER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+
+
+def shown_holder(holder: str) -> str | None:
+    """Return a holder's name as clients are told it; ``None`` for one with dots, colons or slashes: an address."""
+    return holder if _SHOWN_HOLDER.fullmatch(holder) else None
 
 
 def to_base64(raw: bytes) -> str:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Final, TypeAlias, TypeVar
 
 import msgspec
@@ -191,6 +192,7 @@ class JournalCursor:
         self._floor = -1
         self._shown: set[Key] = set()
         self._complete = False
+        self._paged_from: int | None = None  # pages have shown the conversation from this place on
 
     @property
     def last_record(self) -> int | None:
@@ -230,15 +232,24 @@ class JournalCursor:
         return True
 
     def accept_page(self, page: HistoryOutput) -> HistoryOutput:
-        """Return a page, taken in order, without the lines that were shown; they count as shown from here on."""
+        """Return a page, taken in order, without the lines that were shown; they count as shown from here on.
+
+        Pages join, so of the older ones only the place is kept from which on they have shown the conversation. A page
+        from further back, which leaves something out, does not move that place.
+        """
         lines = []
-        for line in page.lines:
+        paged_from, places = self._paged_from, places_of(page)
+        for line, place in zip(page.lines, places, strict=True):
             key = _key_of(line)
             if key in self._shown:
                 continue
-            lines.append(line)
             if line.record > self._floor:
                 self._shown.add(key)
+            elif paged_from is not None and place >= paged_from:
+                continue
+            lines.append(line)
+        if places and (page.before is None or paged_from is None or page.before >= paged_from):
+            self._paged_from = places[0] if paged_from is None else min(paged_from, places[0])
         if page.before is None and self._complete and page.lines:
             self._advance(max(line.record for line in page.lines))
         return msgspec.structs.replace(page, lines=tuple(lines))
@@ -248,6 +259,12 @@ class JournalCursor:
         if len(self._shown) > 2 * self.KEPT:
             self._floor = max(self._floor, self._last - self.KEPT)
             self._shown = {key for key in self._shown if key[0] > self._floor}
+
+
+def places_of(page: HistoryOutput) -> list[int]:
+    """Return the place of each line of a page: one that was redacted has a later record, and stands with the next."""
+    own = [line.record if line.replaces is None else line.replaces for line in page.lines]
+    return list(accumulate(reversed(own), min))[::-1]
 
 
 _LIVE: Final = {

@@ -13,6 +13,7 @@ from segue.wire.fields import (
     ApprovalStatus,
     Base64,
     Count,
+    HolderName,
     LineKind,
     RecordOrNone,
     Role,
@@ -67,6 +68,7 @@ class Ready(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="re
             what it has received.
         features: optional parts of the protocol that this holder knows (``history``, ``played``, ``silence``) or this
             connection takes (``direct``, ``binary``). An open set.
+        holder: the name of the process that holds the session, for people; ``None`` if that is not said.
     """
 
     session: str
@@ -77,6 +79,7 @@ class Ready(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="re
     audio: AudioFormats | None = None
     window: Annotated[int, Meta(gt=0)] | None = None
     features: tuple[str, ...] = ()
+    holder: HolderName | None = None
 
 
 class InputAck(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="ack"):
