@@ -1,7 +1,8 @@
 """Cases: what the server says, what the program is told, what is expected. They are JSON files in `cases/`.
 
 A case has `name`, `about`, `open` (for the program) and `steps`. It may have `needs` (abilities of the client),
-`handshakes` (a status each; 101 admits), `tokens` (one for each connection), `pongs` (whether the server answers
+`handshakes` (a status each; 101 admits, and a
+close code admits and closes at once), `tokens` (one for each connection), `pongs` (whether the server answers
 pings), `journal` (what must have been shown, in order), and `free` (rules that the case breaks on purpose). Each step
 has one key that names it; docs/clients.md lists them.
 """
@@ -19,7 +20,7 @@ FOLDER = Path(__file__).parent / "cases"
 STEPS = frozenset({"do", "expect", "never", "say", "break", "shows", "ends", "counts"})
 """The keys that name a step."""
 
-OPTIONS = frozenset({"over", "before", "times", "at_most", "field", "is", "raw"})
+OPTIONS = frozenset({"over", "before", "times", "at_most", "field", "is", "raw", "binary"})
 """The keys that a step may have beside its name."""
 
 

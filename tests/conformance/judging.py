@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from segue.wire.frames import FrameError, decode_client_frame
+from segue.wire.binary import decode_binary_client
+from segue.wire.frames import FrameError, decode_client_frame, encode_frame
 
 INPUTS: Final = frozenset({"text", "audio", "image", "answer"})
 CONTENT: Final = {"text": "text", "audio": "audio", "image": "image", "answer": "responses"}
@@ -41,6 +42,7 @@ class Judge:
     _left: bool = False
     _greeted: set[int] = field(default_factory=set)
     _ready: bool = False
+    _binary: set[int] = field(default_factory=set)
     _contents: dict[int, Any] = field(default_factory=dict)
     _flying: set[int] = field(default_factory=set)
     _window: int | None = None
@@ -60,7 +62,7 @@ class Judge:
         """Tell whether the client has said anything over a connection: before that, no server speaks."""
         return over in self._greeted
 
-    def server_says(self, frame: Any) -> None:
+    def server_says(self, frame: Any, over: int) -> None:
         """Take in what the server says; what it says is right by definition."""
         if not isinstance(frame, dict):
             return
@@ -70,6 +72,8 @@ class Judge:
         match frame:
             case {"type": "ready"}:
                 self._ready = True
+                if "binary" in frame.get("features", ()):
+                    self._binary.add(over)
                 self._window = frame.get("window")
                 if epoch != self._epoch:
                     self._flying.clear()
@@ -87,11 +91,10 @@ class Judge:
     def client_says(self, message: str | bytes, over: int, at: float, lag: float) -> dict[str, Any] | None:
         """Take in a message of the client; return its frame if it is one."""
         try:
-            decode_client_frame(message)
+            frame = self._read(message, over)
         except FrameError as error:
             self.blame("valid", f"over {over}: {error}: {message[:200]!r}")
             return None
-        frame: dict[str, Any] = json.loads(message)
         self.said.append(Said(over=over, at=at, frame=frame))
         self._pace(frame, at, lag)
         if self._left and frame["type"] != "bye":
@@ -110,6 +113,15 @@ class Judge:
             case kind if kind in INPUTS:
                 self._input(frame)
         return frame
+
+    def _read(self, message: str | bytes, over: int) -> dict[str, Any]:
+        """Return a frame as cases name it; one of a binary message has `binary`."""
+        if isinstance(message, str):
+            decode_client_frame(message)
+            return dict(json.loads(message))
+        if over not in self._binary:
+            self.blame("valid", f"a binary message over {over}, whose ready does not name it")
+        return {**json.loads(encode_frame(decode_binary_client(message))), "binary": True}
 
     def _hello(self, frame: dict[str, Any], over: int) -> None:
         if frame["connection"] != over:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from segue.client.conversation import Conversation
+from segue.client.link import Link
 from segue.wire.output import JournalCursor, OutputOrder
 from segue.wire.sender import Sender
 
@@ -52,7 +53,20 @@ def knows_no_window() -> None:
     Sender._room = lambda sender: sender.unacknowledged  # type: ignore[method-assign]
 
 
+def ignores_reconnect() -> None:
+    """Stay on a connection whose worker says that it ends."""
+    Link.succeed = lambda link, at: None  # type: ignore[method-assign]
+
+
 MUTANTS: dict[str, Callable[[], None]] = {
     mutant.__name__: mutant
-    for mutant in (shows_repeats, ignores_order, forgets_input, skips_numbers, speaks_too_early, knows_no_window)
+    for mutant in (
+        shows_repeats,
+        ignores_order,
+        forgets_input,
+        skips_numbers,
+        speaks_too_early,
+        knows_no_window,
+        ignores_reconnect,
+    )
 }

@@ -78,11 +78,14 @@ class Play:
             case {"say": message}:
                 await self._until(lambda: self._stage.judge.has_heard(over or 1), f"no hello over {over or 1}")
                 try:
-                    await self._stage.say(message, over, raw=step.get("raw", False))
+                    raw, binary = step.get("raw", False), step.get("binary", False)
+                    await self._stage.say(message, over, raw=raw, binary=binary)
                 except ConnectionClosed:
                     raise Unfulfilled("the client has closed the connection") from None
             case {"break": "abort"}:
                 await self._stage.cut(over)
+            case {"break": int(code)}:
+                await self._stage.close(code, over)
             case _:
                 await self._check(step, over)
 

@@ -139,7 +139,7 @@ def say(report: dict[str, Any]) -> None:
 
 async def drive() -> None:
     """Take commands until there are no more."""
-    say({"client": "segue.client", "can": ["settings", "status", "history", "silence", "played"]})
+    say({"client": "segue.client", "can": ["settings", "status", "history", "silence", "played", "binary"]})
     drivers: dict[str, Driver] = {}
     loop = asyncio.get_running_loop()
     while line := await loop.run_in_executor(None, sys.stdin.readline):

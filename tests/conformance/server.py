@@ -8,17 +8,22 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Self
 
+import msgspec
 from websockets.asyncio.server import Server as SocketServer
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
-from segue.wire.frames import MAX_FRAME_BYTES
+from segue.wire.binary import encode_binary
+from segue.wire.frames import MAX_FRAME_BYTES, AudioOutput
 from tests.conformance.cases import Case
 from tests.conformance.judging import Judge
 
 LAG_TICK_S = 0.01
+
+FIRST_CLOSE_CODE = 1000
+"""From here on a case's handshake is no HTTP status, but a WebSocket close code."""
 
 
 class Stage:
@@ -39,25 +44,45 @@ class Stage:
         self.tokens: list[str] = []
         self.unmatched: list[tuple[int, dict[str, Any]]] = []
         self.handshakes = list(case.handshakes)
+        self._codes: dict[int, int] = {}
+        self._admitted = 0
         self._pongs = case.pongs
         self._session = case.open.get("session", case.name)
         self._changed = changed
 
-    async def say(self, message: Any, over: int | None, *, raw: bool) -> None:
-        """Say a frame, a batch, or with `raw` the text itself."""
+    def admit(self) -> int:
+        """Take the next handshake; return its status. One with a close code is admitted, and closed at once."""
+        status = self.handshakes.pop(0) if self.handshakes else int(HTTPStatus.SWITCHING_PROTOCOLS)
+        if status >= FIRST_CLOSE_CODE or status == HTTPStatus.SWITCHING_PROTOCOLS:
+            self._admitted += 1
+        if status >= FIRST_CLOSE_CODE:
+            self._codes[self._admitted] = status
+            return int(HTTPStatus.SWITCHING_PROTOCOLS)
+        return status
+
+    async def say(self, message: Any, over: int | None, *, raw: bool, binary: bool) -> None:
+        """Say a frame, a batch, with `binary` an `audio` frame as a binary message, or with `raw` the text itself."""
+        over = over or max(self.sockets)
         if raw:
-            text = message
+            sent = message
         else:
             frames = [self._completed(frame) for frame in (message if isinstance(message, list) else [message])]
             for frame in frames:
-                self.judge.server_says(frame)
-            text = json.dumps(frames if isinstance(message, list) else frames[0])
-        await self.sockets[over or max(self.sockets)].send(text)
+                self.judge.server_says(frame, over)
+            sent = json.dumps(frames if isinstance(message, list) else frames[0])
+            if binary:
+                sent = encode_binary(msgspec.convert(frames[0], AudioOutput))
+        await self.sockets[over].send(sent)
 
     async def cut(self, over: int | None) -> None:
         """Break a connection without a word."""
         self.judge.connection_broke()
         self.sockets[over or max(self.sockets)].transport.abort()
+
+    async def close(self, code: int, over: int | None) -> None:
+        """Close a connection with a code."""
+        self.judge.connection_broke()
+        await self.sockets[over or max(self.sockets)].close(code)
 
     async def hear(self, socket: ServerConnection, lag: Callable[[], float]) -> None:
         """Take a connection of the client, as long as it lasts."""
@@ -66,6 +91,8 @@ class Stage:
         self._changed()
         loop = asyncio.get_running_loop()
         try:
+            if (code := self._codes.pop(number, None)) is not None:
+                await socket.close(code)
             async for message in socket:
                 if (frame := self.judge.client_says(message, number, loop.time(), lag())) is not None:
                     self.unmatched.append((number, frame))
@@ -131,7 +158,7 @@ class ScriptedServer:
             return socket.respond(HTTPStatus.NOT_FOUND, "no such case\n")
         offered = [part.strip() for part in request.headers.get("Sec-WebSocket-Protocol", "").split(",")]
         stage.tokens.append(next((part.removeprefix("bearer.") for part in offered if part.startswith("bearer.")), ""))
-        status = stage.handshakes.pop(0) if stage.handshakes else 101
+        status = stage.admit()
         return None if status == HTTPStatus.SWITCHING_PROTOCOLS else socket.respond(HTTPStatus(status), "refused\n")
 
     async def _hear(self, socket: ServerConnection) -> None:

@@ -30,6 +30,7 @@ FOUND_BY = {
     "skips_numbers": "window",
     "speaks_too_early": "greeting",
     "knows_no_window": "window",
+    "ignores_reconnect": "reconnect",
 }
 """The case that finds a mutant."""
 

@@ -89,7 +89,7 @@ class Driver {
 }
 
 const drivers = new Map();
-say({ client: "web/client", can: ["settings", "status", "history", "silence", "played"] });
+say({ client: "web/client", can: ["settings", "status", "history", "silence", "played", "binary"] });
 for await (const line of createInterface({ input: process.stdin })) {
   const { case: name, ...command } = JSON.parse(line);
   if (command.do === "open") {

@@ -2,7 +2,7 @@
 //
 // ── connection 1 ───────────────────────────────┐ ready on 2: closed
 //                               ┌── hello ─ ready ┴─ connection 2 ───── … ✕   ┌── connection 3
-//                     lifetime ─┘                                         pause┘
+//      lifetime, reconnect, silence                                       pause┘
 import type { Core } from "./core/core.js";
 import type { ClientSettings } from "./core/settings.js";
 import type { TokenSupply } from "./credentials.js";
@@ -11,6 +11,7 @@ import type { Change, Environment, SocketConstructor, SocketLike } from "./envir
 import { socketConstructor } from "./environment.js";
 import { ConnectionLost, HandshakeRefused } from "./errors.js";
 import type { Ear } from "./talk.js";
+import { Retries } from "./core/retries.js";
 import { Talk } from "./talk.js";
 
 /** Statuses of a handshake that mean the caller or the address. Browsers tell none; the package `ws` does. */
@@ -31,7 +32,9 @@ export class Connections {
   private readonly talks = new Set<Talk>();
   private refusals = 0;
   private ending = false;
-  private attempt = 0;
+  private readonly retries: Retries;
+  /** Close code of the connection that ended last. */
+  private closeCode: number | undefined;
   /** Milliseconds without a connection so far. */
   private down = 0;
   private interrupt = (): void => undefined;
@@ -44,7 +47,9 @@ export class Connections {
     private readonly settings: ClientSettings,
     private readonly environment: Environment,
     private readonly ear: Ear,
-  ) {}
+  ) {
+    this.retries = new Retries(settings, () => environment.random());
+  }
 
   /** There may be something to send. */
   wake(): void {
@@ -79,18 +84,18 @@ export class Connections {
     let since = environment.now();
     while (!this.ending) {
       const before = this.core.lastReady;
+      this.closeCode = undefined;
       const talk = await this.open();
-      if (talk && (await this.untilItIsOld(talk))) continue; // it has grown old and works: the next opens beside it
+      if (talk && (await this.untilItIsOld(talk))) continue; // it works, but needs a successor: the next opens beside it
       if (this.core.failure) throw this.core.failure;
-      if (this.core.lastReady !== before) this.attempt = this.down = 0;
+      if (this.core.lastReady !== before) this.begin();
       else if (this.core.greeted || !environment.online()) this.down = 0;
       else this.down += Math.min(environment.now() - since, LONGEST_ATTEMPT);
       since = environment.now();
       if (this.down > this.settings.giveUpAfter) {
         throw new ConnectionLost(`no connection for too long (${this.lastError ?? "?"}); use a new client later`);
       }
-      await this.pause();
-      this.attempt += 1;
+      await this.pause(this.retries.pause(this.closeCode));
     }
   }
 
@@ -134,7 +139,7 @@ export class Connections {
         });
         socket.close();
       };
-      const cancel = this.environment.later(this.settings.connectTimeout, () => {
+      const cancel = this.environment.later(this.connectTimeout, () => {
         fail("no answer to the handshake");
       });
       this.interrupt = () => {
@@ -154,6 +159,10 @@ export class Connections {
         fail(reason);
       };
     });
+  }
+
+  private get connectTimeout(): number {
+    return this.core.has("direct") ? this.settings.directConnectTimeout : this.settings.connectTimeout;
   }
 
   /** Tell a refusal that lasts from a server in trouble. */
@@ -176,7 +185,7 @@ export class Connections {
     return talk;
   }
 
-  /** Wait until the connection ends (false), or is so old that it needs a successor (true). */
+  /** Wait until the connection ends (false), or is so old, or so silent, that it needs a successor (true). */
   private async untilItIsOld(talk: Talk): Promise<boolean> {
     const { environment, settings } = this;
     const over = talk.over.then(() => false);
@@ -187,21 +196,23 @@ export class Connections {
         resolve(true);
       });
     });
-    const renew = await Promise.race([over, old]);
+    const renew = await Promise.race([over, old, talk.old.then(() => true)]);
     cancel();
-    if (!renew) this.lastError = talk.error ?? this.lastError;
+    if (!renew) {
+      this.closeCode = talk.closeCode;
+      this.lastError = talk.error ?? this.lastError;
+    }
     return renew && !this.ending;
   }
 
-  /** Wait before a new attempt, with full jitter: thousands of clients may have lost the same server. */
-  private pause(): Promise<void> {
-    const longest = Math.min(this.settings.firstBackoff * 2 ** Math.min(this.attempt, 16), this.settings.longestBackoff);
+  /** Wait before a new attempt. */
+  private pause(milliseconds: number): Promise<void> {
     return new Promise((resolve) => {
       if (this.ending) {
         resolve();
         return;
       }
-      const cancel = this.environment.later(this.environment.random() * longest, () => {
+      const cancel = this.environment.later(milliseconds, () => {
         this.interrupt();
       });
       this.interrupt = () => {
@@ -221,8 +232,14 @@ export class Connections {
 
   /** Try again at once: a loss without fault of the server's need not wait. */
   private retry(): void {
-    this.attempt = this.down = 0;
+    this.begin();
     this.interrupt();
+  }
+
+  /** What comes now is the first attempt. */
+  private begin(): void {
+    this.retries.succeeded();
+    this.down = 0;
   }
 
   /** Notice that the computer was asleep: timers are late, and what was connected probably is no more. */

@@ -20,6 +20,10 @@ export interface Ear {
 export class Talk {
   /** The reason why the connection ended, as far as the socket tells. */
   error: string | undefined;
+  /** WebSocket close code of the end, as far as the socket tells. */
+  closeCode: number | undefined;
+  /** Resolves when the next connection is to be opened beside this one. */
+  readonly old: Promise<void>;
   /** Resolves when nothing more comes of it. */
   readonly over: Promise<void>;
   private readonly number: number;
@@ -30,6 +34,7 @@ export class Talk {
   private woken = false;
   private cancelTimer = (): void => undefined;
   private finish = (): void => undefined;
+  private grewOld = (): void => undefined;
 
   /** Join the conversation. `socket` has just opened. */
   constructor(
@@ -42,11 +47,15 @@ export class Talk {
     this.over = new Promise((resolve) => {
       this.finish = resolve;
     });
+    this.old = new Promise((resolve) => {
+      this.grewOld = resolve;
+    });
     this.number = core.connected(environment.now());
     socket.onmessage = ({ data }) => {
       if (!this.done) this.hear(data);
     };
     socket.onclose = ({ code, reason }) => {
+      this.closeCode ??= code;
       this.end(`closed with code ${code ?? "?"}${reason ? ` (${String(reason)})` : ""}`);
     };
     socket.onerror = () => undefined; // a close follows
@@ -96,12 +105,13 @@ export class Talk {
 
   private speak(now: number): void {
     if (this.closing) return;
+    if (this.core.wantsSuccessor(now, this.number)) this.grewOld();
     if (this.socket.bufferedAmount > MOST_BUFFERED && !this.ending) {
       this.sleep(Math.min(ROOM_INTERVAL, this.core.wakeup(now, this.number) || ROOM_INTERVAL));
       return;
     }
     try {
-      for (const frame of this.core.outgoing(now, this.number)) this.socket.send(encodeFrame(frame));
+      for (const frame of this.core.outgoing(now, this.number)) this.socket.send(this.core.message(frame, this.number));
       if (this.ending) this.socket.send(encodeFrame({ type: "bye" }));
     } catch (error) {
       this.end(String(error));

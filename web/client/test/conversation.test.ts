@@ -15,7 +15,7 @@ describe("opening", () => {
 
     expect(world.socket.protocols).toEqual(["segue.v1", "bearer.t.o.k"]);
     expect(world.socket.said).toEqual([
-      { type: "hello", session: "s", client_id: "c", connection: 1, modality: "text", approvals: true },
+      { type: "hello", session: "s", client_id: "c", connection: 1, modality: "text", approvals: true, binary: true },
     ]);
     expect(conversation.state).toBe("connecting");
     await world.socket.hear(ready(7));

@@ -128,9 +128,9 @@ export class FakeSocket implements SocketLike {
     this.onopen?.({});
   }
 
-  send(data: string): void {
+  send(data: string | Uint8Array): void {
     if (this.readyState !== 1) throw new Error("the socket is not open");
-    this.said.push(JSON.parse(data));
+    this.said.push(typeof data === "string" ? JSON.parse(data) : readBinary(data));
   }
 
   close(): void {
@@ -147,9 +147,19 @@ export class FakeSocket implements SocketLike {
     this.onclose?.({ code: 1006 });
   }
 
+  /** The server closes with a code. */
+  async leave(code: number): Promise<void> {
+    this.readyState = 3;
+    this.onclose?.({ code });
+    await settle();
+  }
+
   /** Say frames, one message each. */
   async hear(...frames: object[]): Promise<void> {
-    for (const frame of frames) this.onmessage?.({ data: typeof frame === "string" ? frame : JSON.stringify(frame) });
+    for (const frame of frames) {
+      const ready = typeof frame === "string" || frame instanceof ArrayBuffer;
+      this.onmessage?.({ data: ready ? frame : JSON.stringify(frame) });
+    }
     await settle();
   }
 
@@ -157,6 +167,17 @@ export class FakeSocket implements SocketLike {
   of(type: string): any[] {
     return this.said.filter((frame) => frame.type === type);
   }
+}
+
+/** A binary message: length of the header, header, samples. */
+export function binary(header: object, samples: readonly number[]): ArrayBuffer {
+  const text = new TextEncoder().encode(JSON.stringify(header));
+  return new Uint8Array([text.length >> 8, text.length & 255, ...text, ...samples]).buffer;
+}
+
+function readBinary(message: Uint8Array): object {
+  const end = 2 + (message[0] as number) * 256 + (message[1] as number);
+  return { ...JSON.parse(new TextDecoder().decode(message.subarray(2, end))), samples: [...message.subarray(end)] };
 }
 
 /** Let everything run that only waits for its turn. */

@@ -6,7 +6,8 @@
 //                 └── a gap, a new epoch, moved ◀───┘   hello carries what was shown: the rest is said again
 //
 // A second connection that is opened beside the first is its renewal: hello goes over the new one, input over the old
-// one until `ready` comes over the new one, and what both bring is one stream, because its numbers are the client's.
+// one until `ready` comes over the new one, and what both bring is one stream, because its numbers are the client's. It
+// is opened before the first grows old, when its worker says `reconnect`, and when a worker does not confirm what was sent.
 import { SessionRefused } from "../errors.js";
 import type {
   Approval,
@@ -20,7 +21,7 @@ import type {
   ServerFrame,
 } from "../generated/protocol.js";
 import type { InputFrame } from "./frames.js";
-import { decodeMessage, encodeFrame } from "./frames.js";
+import { decodeMessage, encodeBinary, encodeFrame } from "./frames.js";
 import { HelloTimer } from "./greeting.js";
 import { HistoryRequests } from "./history.js";
 import { Link, Links } from "./link.js";
@@ -86,6 +87,7 @@ export class Core {
   private askedAgainAt = 0; // what it said before that is no news any more
   private ackAt = Infinity;
   private overdueAt = Infinity; // when the approval's time is over
+  private silences = 0; // successors in a row that were opened because nothing was confirmed
 
   /** `renewable`: whether each new connection has new credentials, so that expired ones are no end. */
   constructor(
@@ -107,6 +109,7 @@ export class Core {
       ...(greeting.modality === "text" && { modality: "text" }),
       ...(greeting.approvals && { approvals: true }),
       ...(greeting.history && { history: true }),
+      binary: true,
     };
     this.sender = new Sender(settings);
     this.order = new OutputOrder(settings.gapPatience);
@@ -216,13 +219,28 @@ export class Core {
     return frames;
   }
 
+  /** Return the message for a frame, as the connection takes it. */
+  message(frame: ClientFrame, number: number): string | Uint8Array<ArrayBuffer> {
+    return frame.type === "audio" && frame.audio && this.links.find(number)?.binary ? encodeBinary(frame) : encodeFrame(frame);
+  }
+
+  /** Tell, once for each connection, whether the next one is to be opened beside it now. */
+  wantsSuccessor(now: number, number: number): boolean {
+    const link = this.links.newest;
+    if (link?.number !== number || !link.wantsSuccessor(now, this.silentAt(link))) return false;
+    if (link.silent) this.silences += 1;
+    return true;
+  }
+
   /** Take a message of a connection; return the events that it makes, in order. */
   received(message: unknown, now: number, number: number): ServerFrame[] {
     const link = this.links.find(number);
     link?.heard();
     const events: ServerFrame[] = [];
     for (const frame of decodeMessage(message)) {
-      if (!this.isStale(frame) && this.obey(frame, now, link)) events.push(...this.show(this.order.offer(frame, now), now));
+      if (this.isStale(frame)) continue;
+      if (link && frame.type !== "pong" && frame.type !== "reconnect") link.toldAt = now;
+      if (this.obey(frame, now, link)) events.push(...this.show(this.order.offer(frame, now), now));
     }
     return events;
   }
@@ -239,6 +257,7 @@ export class Core {
     const link = this.links.find(number);
     if (link) {
       waits.push(link.wakeup(now, this.expecting), this.overdueAt - now);
+      if (link === this.links.newest) waits.push(link.successorWait(now, this.silentAt(link)));
       if (this.saysHello(link)) waits.push(this.hellos.wait(now));
       if (link === this.links.current) {
         if (this.greeted) waits.push(this.sender.wakeup(now));
@@ -282,6 +301,16 @@ export class Core {
     return this.needsHello || this.sender.unacknowledged > 0;
   }
 
+  /**
+   * The time when a direct connection's holder is silent for too long: what was sent is confirmed in a second. Where there
+   * is a gateway, that one finds a holder that hangs. A holder without a window confirms nothing.
+   */
+  private silentAt(link: Link): number {
+    const confirms = link.direct && link === this.links.current && this.greeted && this.sender.window !== undefined;
+    if (!confirms) return Infinity;
+    return Math.max(this.sender.unheardSince, link.toldAt) + this.sender.grown(this.settings.receivedTimeout, this.silences);
+  }
+
   private outputAck(now: number): OutputAck[] {
     if (this.ackAt > now) return [];
     this.ackAt = Infinity;
@@ -314,9 +343,14 @@ export class Core {
         this.ready(frame, now, link);
         return true;
       case "ack":
+        this.silences = 0;
         this.sender.ack(frame.upto, frame.beyond, now);
         return true;
+      case "reconnect":
+        link?.succeed(now + frame.after_ms);
+        return false;
       case "received":
+        this.silences = 0;
         if (frame.epoch === this.greetedIn && (frame.seq ?? 0) > this.askedAgainAt) {
           this.sender.arrived(frame.upto, frame.beyond, now);
         }
@@ -352,7 +386,10 @@ export class Core {
       if (this.greetedIn !== frame.epoch) this.loseHolder(now);
       return;
     }
+    link.greeted(frame.features);
     if (link === this.links.renewal) {
+      // The silent connection may have swallowed some.
+      if (this.links.current?.silent) this.sender.resendLost();
       this.links.promote();
       // The holder has not heard hello here: what waited for the old one may be gone.
       if (frame.since === undefined) this.missing(now);

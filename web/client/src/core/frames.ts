@@ -2,6 +2,7 @@
 // field may be (client/scripts/types.mjs makes them):
 //
 //     int:0  number:0  (with the least value)   text  bool  any   one:a|b   match:PATTERN   @Name   [shape-of-each
+import { fromBase64, toBase64 } from "../base64.js";
 import { FrameError } from "../errors.js";
 import type { AnswerInput, AudioInput, ClientFrame, ImageInput, ServerFrame, TextInput } from "../generated/protocol.js";
 import { SERVER_TYPES, SHAPES } from "../generated/protocol.js";
@@ -19,6 +20,9 @@ export const MAX_IMAGE_PARTS = 192;
 /** Levels of lists and objects in a response. */
 export const MAX_RESPONSE_DEPTH = 32;
 
+/** Bytes of the length of a binary message's header. */
+const LENGTH_BYTES = 2;
+
 const TEXT = new TextEncoder();
 
 /** Return the message for a frame. Throws `FrameError` (`oversize`). */
@@ -30,8 +34,20 @@ export function encodeFrame(frame: ClientFrame): string {
   return message;
 }
 
+/** Return the binary message for a piece of audio: length of the header, the frame without `audio`, raw samples. */
+export function encodeBinary({ audio, ...rest }: AudioInput): Uint8Array<ArrayBuffer> {
+  const header = TEXT.encode(JSON.stringify(rest));
+  const samples = fromBase64(audio);
+  const message = new Uint8Array(LENGTH_BYTES + header.length + samples.length);
+  new DataView(message.buffer).setUint16(0, header.length);
+  message.set(header, LENGTH_BYTES);
+  message.set(samples, LENGTH_BYTES + header.length);
+  return message;
+}
+
 /** Read what a server sent: a frame, or an array of them. What is not protocol is left out, in an array too. */
 export function decodeMessage(message: unknown): ServerFrame[] {
+  if (message instanceof ArrayBuffer) return decodeBinary(new Uint8Array(message));
   if (typeof message !== "string" || byteLength(message) > MAX_FRAME_BYTES) return [];
   let said: unknown;
   try {
@@ -40,6 +56,19 @@ export function decodeMessage(message: unknown): ServerFrame[] {
     return [];
   }
   return (Array.isArray(said) ? said : [said]).map(readFrame).filter((frame) => frame !== undefined);
+}
+
+function decodeBinary(message: Uint8Array<ArrayBuffer>): ServerFrame[] {
+  if (message.length < LENGTH_BYTES || message.length > MAX_FRAME_BYTES) return [];
+  const end = LENGTH_BYTES + new DataView(message.buffer).getUint16(0);
+  try {
+    const header: unknown = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(message.subarray(LENGTH_BYTES, end)));
+    const samples = message.subarray(end);
+    if (end > message.length || samples.length % 2 || !isObject(header) || header["type"] !== "audio") return [];
+    return [readFrame({ ...header, audio: toBase64(samples) })].filter((frame) => frame !== undefined);
+  } catch {
+    return [];
+  }
 }
 
 /** The bytes that a frame takes while it is kept, roughly: two a character, and the rest of the object. */

@@ -2,12 +2,25 @@
 // close: a laptop sleeps, a router drops its state. A client that gets no answer sends a ping, and a second one when half
 // of the time for the answer is over: the gateway posts a `pong` once and tries no second time (RFC 0019). A connection on
 // which nothing answers either is given up.
+//
+// A connection may need a successor while it still works: its worker has said `reconnect`, or on a direct connection
+// nothing confirms what was sent. The next one is then opened beside it (RFC 0026).
 import type { ClientSettings } from "./settings.js";
 
 /** One connection. */
 export class Link {
   /** True if the connection was given up. */
   lost = false;
+  /** True if it leads to a worker itself, as its `ready` said. */
+  direct = false;
+  /** True if it takes binary messages, as its `ready` said. */
+  binary = false;
+  /** The time of the latest frame that was more than a `pong`; at first, of the opening. */
+  toldAt: number;
+  /** True if it needs a successor because nothing confirms what was sent over it. */
+  silent = false;
+  private succeeded = false;
+  private successorAt = Infinity;
   private unansweredSince: number | undefined;
   private pingedAt: number | undefined;
   private askedTwice = false;
@@ -18,7 +31,33 @@ export class Link {
     readonly number: number,
     private readonly settings: ClientSettings,
     private spokeAt: number,
-  ) {}
+  ) {
+    this.toldAt = spokeAt;
+  }
+
+  /** Note what the connection's `ready` says of it. */
+  greeted(features: readonly string[]): void {
+    this.direct = features.includes("direct");
+    this.binary = features.includes("binary");
+  }
+
+  /** Have the next connection opened beside this one at a time; the earliest counts. */
+  succeed(at: number): void {
+    this.successorAt = Math.min(this.successorAt, at);
+  }
+
+  /** Tell, once, whether the next connection is to be opened now. At `silentAt` the holder is silent for too long. */
+  wantsSuccessor(now: number, silentAt: number): boolean {
+    if (this.successorWait(now, silentAt) > 0) return false;
+    this.succeeded = true;
+    this.silent = silentAt <= now;
+    return true;
+  }
+
+  /** Milliseconds until `wantsSuccessor` may be true. */
+  successorWait(now: number, silentAt: number): number {
+    return this.succeeded ? Infinity : Math.min(this.successorAt, silentAt) - now;
+  }
 
   /** A message came: the server is there. */
   heard(): void {

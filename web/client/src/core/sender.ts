@@ -26,6 +26,8 @@ interface Sent {
   frame: InputFrame;
   dueAt: number;
   sentAt: number;
+  /** The first sending, or the first since everything was asked for again. */
+  firstSentAt: number;
   /** The number of sendings since the first, or since everything was asked for again. */
   times: number;
   arrived: boolean;
@@ -53,6 +55,13 @@ export class Sender {
   /** The number of frames that are kept. */
   get unacknowledged(): number {
     return this.unsent.length + this.sent.size;
+  }
+
+  /** The time of the oldest sending that the holder has not confirmed with `received`; Infinity if it has all. */
+  get unheardSince(): number {
+    let since = Infinity;
+    for (const sent of this.sent.values()) if (sent.times > 0 && !sent.arrived) since = Math.min(since, sent.firstSentAt);
+    return since;
   }
 
   /** Keep frames; `due` gives each its number. Returns how many older pieces of audio were given up for it. */
@@ -142,7 +151,10 @@ export class Sender {
     for (const sent of this.sent.values()) {
       if (sent.dueAt > now || !(room || sent.times)) continue;
       if (!this.pace.take(now)) return frames;
-      if (!sent.times) room -= 1;
+      if (!sent.times) {
+        room -= 1;
+        sent.firstSentAt = now;
+      }
       sent.sentAt = now;
       sent.dueAt = now + this.timeout(sent.frame, sent.times);
       sent.times += 1;
@@ -153,7 +165,8 @@ export class Sender {
       room -= 1;
       const frame = { ...(this.unsent[taken] as InputFrame), seq: this.nextSeq };
       taken += 1;
-      this.sent.set(this.nextSeq, { frame, dueAt: now + this.timeout(frame, 0), sentAt: now, times: 1, arrived: false });
+      const dueAt = now + this.timeout(frame, 0);
+      this.sent.set(this.nextSeq, { frame, dueAt, sentAt: now, firstSentAt: now, times: 1, arrived: false });
       this.nextSeq += 1;
       frames.push(frame);
     }
@@ -210,8 +223,8 @@ export class Sender {
     return this.grown(frame.type === "audio" ? audioTimeout : frame.type === "image" ? imageTimeout : textTimeout, times);
   }
 
-  /** A time that is longer on a slow path, and longer each time. */
-  private grown(first: number, times: number): number {
+  /** A time that is longer on a slow path, and longer each time that it has passed in vain. */
+  grown(first: number, times: number): number {
     const grown = Math.max(first, ROUNDS * this.delay) * this.settings.backoff ** Math.min(Math.max(times, 0), 32);
     return Math.min(grown, this.settings.longestTimeout);
   }

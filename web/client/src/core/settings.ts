@@ -42,6 +42,11 @@ export interface ClientSettings {
   readonly silenceTimeout: number;
   /** A connection that is silent for so long after a ping is given up; after half of it, the client asks once more. */
   readonly pongTimeout: number;
+  /**
+   * On a direct connection, input that is not confirmed for so long opens the next one beside it; longer on a slow path,
+   * and doubled each time in a row.
+   */
+  readonly receivedTimeout: number;
   /** After so long the next connection is opened beside the present one: API Gateway ends each after two hours. */
   readonly connectionLifetime: number;
   /** Up to this part of the lifetime is taken off by chance, so that clients that came together part. */
@@ -50,6 +55,8 @@ export interface ClientSettings {
   readonly overlap: number;
   /** For one attempt to connect. */
   readonly connectTimeout: number;
+  /** The same after a direct connection: a worker that hangs answers no handshake, and the next may lead to another. */
+  readonly directConnectTimeout: number;
   /** The longest pause before the first new attempt; doubled for each after it, with full jitter. */
   readonly firstBackoff: number;
   /** The longest that it grows to. */
@@ -88,10 +95,12 @@ export const DEFAULTS: ClientSettings = {
   pingInterval: 240_000,
   silenceTimeout: 10_000,
   pongTimeout: 5_000,
+  receivedTimeout: 1_500,
   connectionLifetime: 110 * 60_000,
   lifetimeJitter: 0.1,
   overlap: 1_000,
   connectTimeout: 10_000,
+  directConnectTimeout: 3_000,
   firstBackoff: 250,
   longestBackoff: 10_000,
   giveUpAfter: 300_000,

@@ -90,6 +90,7 @@ class Client:
             renewable=credentials.renewable,
             approvals=approvals,
             history=history,
+            binary=True,
         )
         self._microphone = Microphone() if silence == "mark" else None
         self._events = EventBuffer(

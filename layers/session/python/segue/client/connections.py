@@ -2,7 +2,7 @@
 
 ── connection 1 ───────────────────────────────┐ ready on 2: closed
                               ┌── hello ─ ready ┴─ connection 2 ───── … ✕   ┌── connection 3
-                    lifetime ─┘                                         pause┘
+     lifetime, reconnect, silence                                       pause┘
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ from segue.client.conversation import Conversation
 from segue.client.credentials import Credentials
 from segue.client.errors import ConnectionLost, HandshakeRefused
 from segue.client.events import EventBuffer
+from segue.client.retries import Retries
 from segue.client.settings import ClientSettings
 from segue.client.talk import Talk
+from segue.wire.fields import DIRECT
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +63,8 @@ class Connections:
         self._talks: dict[asyncio.Task[None], Talk] = {}
         self._ending = asyncio.Event()
         self._refusals = 0
+        self._retries = Retries(settings)
+        self._close_code: int | None = None  # of the connection that ended last
 
     def wake(self) -> None:
         """There may be something to send."""
@@ -90,22 +94,22 @@ class Connections:
 
     async def _stay_connected(self) -> None:
         now = asyncio.get_running_loop().time
-        attempt, connected_at = 0, now()
+        connected_at = now()
         while not self._ending.is_set():
             ready_before = self._conversation.last_ready
+            self._close_code = None
             socket = await self._open()
             if socket is not None and await self._talk_over(socket):
-                continue  # it has grown old and works: the next is opened beside it
+                continue  # it works, but needs a successor: the next is opened beside it
             if self._conversation.failure:
                 raise self._conversation.failure
             if self._conversation.last_ready is not ready_before:
-                attempt = 0
-            if self._conversation.greeted or attempt == 0:
+                self._retries.succeeded()
+            if self._conversation.greeted or self._retries.first:
                 connected_at = now()
             if now() - connected_at > self._settings.give_up_after:
                 raise ConnectionLost("no connection for too long; use a new client later") from self.last_error
-            await self._pause(attempt)
-            attempt += 1
+            await self._pause(self._retries.pause(self._close_code))
 
     async def _open(self) -> ClientConnection | None:
         """One attempt to connect."""
@@ -122,7 +126,7 @@ class Connections:
                 self._url,
                 additional_headers=headers,
                 subprotocols=subprotocols,
-                open_timeout=self._settings.connect_timeout,
+                open_timeout=self._connect_timeout,
                 close_timeout=self._settings.close_timeout,
                 max_size=LARGEST_MESSAGE_BYTES,
                 compression=None,  # API Gateway does not speak it
@@ -137,6 +141,11 @@ class Connections:
             return socket
         return None
 
+    @property
+    def _connect_timeout(self) -> float:
+        direct = self._conversation.offers(DIRECT)
+        return self._settings.direct_connect_timeout if direct else self._settings.connect_timeout
+
     def _judge(self, error: InvalidStatus, *, first: bool) -> None:
         """Tell a refusal that lasts from a server in trouble."""
         status = error.response.status_code
@@ -148,7 +157,7 @@ class Connections:
             raise HandshakeRefused(status) from error
 
     async def _talk_over(self, socket: ClientConnection) -> bool:
-        """Talk until the connection ends (False), or is so old that it needs a successor (True)."""
+        """Talk until the connection ends (False), or is so old, or so silent, that it needs a successor (True)."""
         talk = Talk(socket, self._conversation, self._events, self._settings, self._progressed)
         task = asyncio.create_task(talk.run(), name=f"segue-client-{self._conversation.counter}")
         self._talks[task] = talk
@@ -157,10 +166,15 @@ class Connections:
             talk.end()
         self.wake()  # an older connection need not say hello any more
         lifetime = self._settings.connection_lifetime * random.uniform(1 - self._settings.lifetime_jitter, 1)  # noqa: S311
-        await asyncio.wait({task}, timeout=lifetime)
+        old = asyncio.create_task(talk.old.wait())
+        try:
+            await asyncio.wait({task, old}, timeout=lifetime, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            old.cancel()
         if not task.done():
             return True
         task.result()
+        self._close_code = talk.close_code
         self.last_error = talk.error or self.last_error
         logger.info("connection %d ended: %r", self._conversation.counter, talk.error)
         return False
@@ -175,11 +189,10 @@ class Connections:
         self.progress.set()
         self.wake()
 
-    async def _pause(self, attempt: int) -> None:
-        """Wait before a new attempt, with full jitter: thousands of clients may have lost the same server."""
-        longest = min(self._settings.first_backoff * 2 ** min(attempt, 16), self._settings.longest_backoff)
+    async def _pause(self, seconds: float) -> None:
+        """Wait before a new attempt."""
         try:
-            async with asyncio.timeout(random.uniform(0, longest)):  # noqa: S311 - jitter, not a secret
+            async with asyncio.timeout(seconds):
                 await self._ending.wait()
         except TimeoutError:
             pass

@@ -5,10 +5,13 @@ connected ──▶ hello ──▶ (repeated) ──▶ ready ──▶ input, 
                 └── a gap, a new epoch, moved ◀───┘   hello carries what was shown: the rest is said again
 
 A second connection that is opened beside the first is its renewal: hello goes over the new one, input over the old one
-until ``ready`` comes over the new one, and what both bring is one stream, because its numbers are the client's.
+until ``ready`` comes over the new one, and what both bring is one stream, because its numbers are the client's. It is
+opened before the first grows old, when its worker says ``reconnect``, and when a worker does not confirm what was sent.
 """
 
 from __future__ import annotations
+
+from math import inf
 
 import msgspec
 
@@ -19,11 +22,13 @@ from segue.client.pages import Pages
 from segue.client.player import Player
 from segue.client.settings import ClientSettings
 from segue.ids import valid_id
+from segue.wire.binary import decode_binary_server, encode_binary
 from segue.wire.fields import HISTORY, PLAYED
 from segue.wire.frames import (
     MAX_NUMBER,
     AnswerInput,
     Approval,
+    AudioInput,
     AudioOutput,
     BargeIn,
     ClientFrame,
@@ -39,6 +44,7 @@ from segue.wire.frames import (
     Pong,
     Ready,
     Received,
+    Reconnect,
     Resume,
     ServerFrame,
     TextInput,
@@ -84,6 +90,7 @@ class Conversation:
         renewable: bool = False,
         approvals: bool = False,
         history: bool = False,
+        binary: bool = False,
     ) -> None:
         """Start without a connection.
 
@@ -95,6 +102,7 @@ class Conversation:
             renewable: whether each new connection has new credentials, so that expired ones are no end.
             approvals: whether this client can answer approvals.
             history: whether this client wants the conversation so far, and what others type.
+            binary: whether binary messages are taken.
 
         Raises:
             ValueError: ``session`` or ``client_id`` is not one.
@@ -106,6 +114,7 @@ class Conversation:
             modality=modality,
             approvals=approvals,
             history=history,
+            binary=binary,
         )
         decode_client_frame(encode_frame(self._greeting))
         self.counter = 0
@@ -127,6 +136,7 @@ class Conversation:
         self._asked_again_at = 0  # what it said before that is no news any more
         self._ack_at: float | None = None
         self._overdue_at: float | None = None  # when the approval's time is over
+        self._silences = 0  # successors in a row that were opened because nothing was confirmed
 
     @property
     def greeted(self) -> bool:
@@ -227,14 +237,33 @@ class Conversation:
             frames.append(Ping())
         return frames
 
+    def message(self, frame: ClientFrame, number: int) -> str | bytes:
+        """Return the message for a frame, as the connection takes it."""
+        link = self._links.find(number)
+        if link is not None and link.binary and isinstance(frame, AudioInput) and frame.audio:
+            return encode_binary(frame)
+        return encode_frame(frame)
+
+    def wants_successor(self, now: float, number: int) -> bool:
+        """Tell, once for each connection, whether the next one is to be opened beside it now."""
+        link = self._links.newest
+        if link is None or link.number != number or not link.wants_successor(now, self._silent_at(link)):
+            return False
+        self._silences += link.silent
+        return True
+
     def received(self, message: str | bytes, now: float, number: int) -> list[ServerFrame]:
         """Take a message of a connection; return the events that it makes, in order."""
         link = self._links.find(number)
         if link is not None:
             link.heard()
         events: list[ServerFrame] = []
-        for frame in decode_server_message(message):
-            if not self._is_stale(frame) and self._obey(frame, now, link):
+        for frame in _frames_of(message):
+            if self._is_stale(frame):
+                continue
+            if link is not None and not isinstance(frame, Pong | Reconnect):
+                link.told_at = now
+            if self._obey(frame, now, link):
                 events += self._show(self._order.offer(frame, now), now)
         return events
 
@@ -251,11 +280,13 @@ class Conversation:
             waits.append(link.wakeup(now, expecting=self._expecting))
             waits.append(self._hellos.wait(now) if self._says_hello(link) else None)
             waits.append(None if self._overdue_at is None else self._overdue_at - now)
+        if link is not None and link is self._links.newest:
+            waits.append(link.successor_wait(now, self._silent_at(link)))
         if link is not None and link is self._links.current:
             waits.append(self._sender.wakeup(now) if self.greeted else None)
             waits.append(None if self._ack_at is None else self._ack_at - now)
             waits.append(self.pages.wakeup(now) if self.greeted and self.offers(HISTORY) else None)
-        return min((max(0.0, wait) for wait in waits if wait is not None), default=None)
+        return min((max(0.0, wait) for wait in waits if wait is not None and wait < inf), default=None)
 
     def _placed(self, frame: InputFrame) -> InputFrame:
         """Say with an input what was shown before it, where each turn may have a holder of its own."""
@@ -283,6 +314,18 @@ class Conversation:
         """Tell whether an answer of the server is due."""
         return self._needs_hello or self._sender.unacknowledged > 0
 
+    def _silent_at(self, link: Link) -> float:
+        """The time when a direct connection's holder is silent for too long: what was sent is confirmed in a second.
+
+        Where there is a gateway, that one finds a holder that hangs. A holder without a window confirms nothing.
+        """
+        since = self._sender.unheard_since
+        if since is None or not link.direct or link is not self._links.current or not self.greeted:
+            return inf
+        if self._sender.window is None:
+            return inf
+        return max(since, link.told_at) + self._sender.grown(self._settings.received_timeout, self._silences)
+
     def _output_ack(self, now: float) -> list[OutputAck]:
         if self._ack_at is None or self._ack_at > now:
             return []
@@ -307,8 +350,14 @@ class Conversation:
             case Ready():
                 self._ready(frame, now, link)
             case InputAck():
+                self._silences = 0
                 self._sender.ack(frame.upto, frame.beyond, now=now)
+            case Reconnect():
+                if link is not None:
+                    link.succeed(now + frame.after_ms / 1000)
+                return False
             case Received():
+                self._silences = 0
                 if frame.epoch == self._greeted_in and (frame.seq or 0) > self._asked_again_at:
                     self._sender.arrived(frame.upto, frame.beyond, now=now)
             case Resume():
@@ -333,7 +382,10 @@ class Conversation:
             if self._greeted_in != frame.epoch:
                 self._lose_holder(hello_at=now)
             return
+        link.greeted(frame.features)
         if link is self._links.renewal:
+            if self._links.current is not None and self._links.current.silent:
+                self._sender.resend_lost()  # the silent connection may have swallowed some
             self._links.promote()
             if frame.since is None:
                 self._missing(now)  # the holder has not heard hello here: what waited for the old one may be gone
@@ -407,3 +459,10 @@ class Conversation:
             self._overdue_at = now + (frame.seconds or 0.0) + OVERDUE_SECONDS
         else:
             self.approval = self._overdue_at = None
+
+
+def _frames_of(message: str | bytes) -> list[ServerFrame]:
+    if isinstance(message, str):
+        return decode_server_message(message)
+    frame = decode_binary_server(message)
+    return [] if frame is None else [frame]

@@ -3,14 +3,19 @@
 A connection can die without a close: a laptop sleeps, a router drops its state. A client that gets no answer sends a
 ping, and a second one when half of the time for the answer is over: the gateway posts a ``pong`` once and tries no
 second time (RFC 0019). A connection on which nothing answers either is given up.
+
+A connection may need a successor while it still works: its worker has said ``Reconnect``, or on a direct connection
+nothing confirms what was sent. The next one is then opened beside it (RFC 0026).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, field
 from math import inf
 
 from segue.client.settings import ClientSettings
+from segue.wire.fields import BINARY, DIRECT
 
 
 @dataclass(slots=True, kw_only=True)
@@ -22,6 +27,10 @@ class Link:
         settings: the client's.
         spoke_at: time of the latest frame that was sent; at first, of the opening.
         lost: whether the connection was given up.
+        direct: whether it leads to a worker itself, as its ``Ready`` said.
+        binary: whether it takes binary messages, as its ``Ready`` said.
+        told_at: time of the latest frame that was more than a ``Pong``; at first, of the opening.
+        silent: whether it needs a successor because nothing confirms what was sent over it.
     """
 
     number: int
@@ -31,6 +40,40 @@ class Link:
     unanswered_since: float | None = None
     pinged_at: float | None = None
     asked_twice: bool = False
+    direct: bool = False
+    binary: bool = False
+    told_at: float = field(init=False)
+    silent: bool = False
+    successor_at: float = inf
+    succeeded: bool = False
+
+    def __post_init__(self) -> None:
+        """Count silence from the opening."""
+        self.told_at = self.spoke_at
+
+    def greeted(self, features: Collection[str]) -> None:
+        """Note what the connection's ``Ready`` says of it."""
+        self.direct, self.binary = DIRECT in features, BINARY in features
+
+    def succeed(self, at: float) -> None:
+        """Have the next connection opened beside this one at a time; the earliest counts."""
+        self.successor_at = min(self.successor_at, at)
+
+    def wants_successor(self, now: float, silent_at: float) -> bool:
+        """Tell whether the next connection is to be opened now; it counts as told, and is told once.
+
+        Args:
+            now: the time.
+            silent_at: when the silence of the holder has lasted too long.
+        """
+        if self.succeeded or min(self.successor_at, silent_at) > now:
+            return False
+        self.succeeded, self.silent = True, silent_at <= now
+        return True
+
+    def successor_wait(self, now: float, silent_at: float) -> float:
+        """Seconds until ``wants_successor`` may be true."""
+        return inf if self.succeeded else min(self.successor_at, silent_at) - now
 
     def heard(self) -> None:
         """Note that a message came: the server is there."""

@@ -26,11 +26,15 @@ class ClientSettings:
             there.
         pong_timeout: a connection that is silent for so long after a ping is given up; after half of it, the client
             asks once more.
+        received_timeout: on a direct connection, input that is not confirmed for so long opens the next one beside it;
+            longer on a slow path, and doubled each time in a row.
         connection_lifetime: API Gateway ends a connection after 2 hours; after so long a new one is opened beside it.
         lifetime_jitter: up to this part of the lifetime is taken off by chance, so that clients that came together do
             not come back together.
         overlap: how long the old connection is still listened to once the new one has taken over.
         connect_timeout: for one attempt to connect.
+        direct_connect_timeout: the same after a direct connection: a worker that hangs answers no handshake, and the
+            next attempt may lead to another.
         first_backoff: the longest pause before the first new attempt; doubled for each after it, with full jitter.
         longest_backoff: where it stops growing.
         give_up_after: without a connection for so long, the client ends with ``ConnectionLost``.
@@ -54,10 +58,12 @@ class ClientSettings:
     ping_interval: float = 240.0
     silence_timeout: float = 10.0
     pong_timeout: float = 5.0
+    received_timeout: float = 1.5
     connection_lifetime: float = 110 * 60.0
     lifetime_jitter: float = 0.1
     overlap: float = 1.0
     connect_timeout: float = 10.0
+    direct_connect_timeout: float = 3.0
     first_backoff: float = 0.25
     longest_backoff: float = 10.0
     give_up_after: float = 300.0

@@ -21,6 +21,7 @@ class Talk:
 
     Attributes:
         error: what broke the connection, if it did.
+        old: set when the next connection is to be opened beside this one.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Talk:
             on_progress: called when something has arrived.
         """
         self.error: Exception | None = None
+        self.old = asyncio.Event()
         self._socket = socket
         self._conversation = conversation
         self._events = events
@@ -49,6 +51,11 @@ class Talk:
         self._wake = asyncio.Event()
         self._ending = False
         self._number = conversation.connected(asyncio.get_running_loop().time())
+
+    @property
+    def close_code(self) -> int | None:
+        """WebSocket close code of the server's end; ``None`` if it broke off, or has not ended."""
+        return self._socket.close_code
 
     def wake(self) -> None:
         """There may be something to send."""
@@ -117,8 +124,10 @@ class Talk:
     async def _write(self) -> None:
         now = asyncio.get_running_loop().time()
         self._events.put(self._conversation.tick(now))
+        if self._conversation.wants_successor(now, self._number):
+            self.old.set()
         for frame in self._conversation.outgoing(now, self._number):
-            await self._socket.send(encode_frame(frame))
+            await self._socket.send(self._conversation.message(frame, self._number))
 
     async def _rest(self) -> None:
         """Until something happens, or it is time for something."""

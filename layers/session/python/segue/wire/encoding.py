@@ -94,7 +94,7 @@ def decode_server_frame(message: bytes | str) -> ServerFrame | None:
 
 
 def decode_server_message(message: bytes | str) -> list[ServerFrame]:
-    """Read what a server sent: a frame, or an array of frames that waited for the same sending.
+    """Read a text message of a server: a frame, or an array of frames that waited for the same sending.
 
     What is not protocol is left out, in an array too.
     """

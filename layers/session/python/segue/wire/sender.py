@@ -81,6 +81,7 @@ class _Sent:
     frame: InputFrame
     due_at: float
     sent_at: float
+    first_sent_at: float
     times: int = 1  # how often since the first sending, or since everything was asked for again
     arrived: bool = False
 
@@ -115,6 +116,14 @@ class Sender:
     def unacknowledged(self) -> int:
         """The number of frames that are kept."""
         return len(self._unsent) + len(self._sent)
+
+    @property
+    def unheard_since(self) -> float | None:
+        """The time of the oldest sending that the holder has not confirmed with ``Received``; ``None`` if it has all.
+
+        Counted from the first sending, or from the first since everything was asked for again.
+        """
+        return min((sent.first_sent_at for sent in self._sent.values() if sent.on_its_way), default=None)
 
     def add(self, *frames: InputFrame) -> int:
         """Keep frames; ``due`` gives each its number and hands it out.
@@ -159,7 +168,7 @@ class Sender:
         for seq, sent in self._sent.items():
             if seq <= upto or seq in here:
                 self._has_arrived(sent, now)
-            elif seq < highest and sent.sent_at + self._grown(PATIENCE_SECONDS, sent.times - 1) <= now:
+            elif seq < highest and sent.sent_at + self.grown(PATIENCE_SECONDS, sent.times - 1) <= now:
                 sent.due_at = min(sent.due_at, now)
                 if seq == upto + 1:  # all the others wait for it: it does not wait for room
                     sent.times = max(sent.times, 1)
@@ -206,14 +215,18 @@ class Sender:
             if sent.due_at <= now and (room or sent.times):
                 if not self._pace.take(now):
                     return frames
-                room -= not sent.times
+                if not sent.times:
+                    room -= 1
+                    sent.first_sent_at = now
                 sent.sent_at, sent.due_at = now, now + self._timeout(sent.frame, sent.times)
                 sent.times += 1
                 frames.append(sent.frame)
         while self._unsent and room and self._pace.take(now):
             room -= 1
             frame = msgspec.structs.replace(self._unsent.popleft(), seq=self._next_seq)
-            self._sent[self._next_seq] = _Sent(frame, due_at=now + self._timeout(frame, 0), sent_at=now)
+            self._sent[self._next_seq] = _Sent(
+                frame, due_at=now + self._timeout(frame, 0), sent_at=now, first_sent_at=now
+            )
             self._next_seq += 1
             frames.append(frame)
         return frames
@@ -249,10 +262,15 @@ class Sender:
                 first = self._settings.image_timeout
             case AudioInput():
                 first = self._settings.audio_timeout
-        return self._grown(first, times)
+        return self.grown(first, times)
 
-    def _grown(self, first: float, times: int) -> float:
-        """A time that is longer on a slow path, and longer each time."""
+    def grown(self, first: float, times: int) -> float:
+        """Return a time that is longer on a slow path, and longer each time.
+
+        Args:
+            first: seconds, on a path that takes none, the first time.
+            times: how often it has passed in vain.
+        """
         # The exponent is bounded: a float overflows after some thousand attempts.
         grown = max(first, ROUNDS * self._delay) * self._settings.backoff ** min(max(times, 0), 32)
         return min(grown, self._settings.longest_timeout)

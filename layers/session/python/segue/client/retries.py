@@ -1,0 +1,48 @@
+"""Pauses between attempts to connect, without any I/O.
+
+With full jitter, doubled each time: thousands of clients may have lost the same server. A worker that ends or is full
+says so as it closes; another one may have room, so the first attempts after that are made at once (RFC 0026).
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Final
+
+from segue.client.settings import ClientSettings
+from segue.wire.codes import SERVICE_RESTART, TRY_AGAIN_LATER
+
+AT_ONCE: Final = 2
+"""Attempts in a row without a pause; all workers may be full."""
+
+
+class Retries:
+    """Attempts since a holder last said ``Ready``."""
+
+    def __init__(self, settings: ClientSettings) -> None:
+        """Begin with none."""
+        self._settings = settings
+        self._attempt = 0
+        self._at_once = 0
+
+    def succeeded(self) -> None:
+        """A holder has said ``Ready``: the next failure is the first."""
+        self._attempt = self._at_once = 0
+
+    @property
+    def first(self) -> bool:
+        """Tell whether there was no pause since then."""
+        return self._attempt == 0
+
+    def pause(self, close_code: int | None) -> float:
+        """Seconds until the next attempt.
+
+        Args:
+            close_code: of the connection that has ended; ``None`` if none was had, or it broke off.
+        """
+        if close_code in {SERVICE_RESTART, TRY_AGAIN_LATER} and self._at_once < AT_ONCE:
+            self._at_once += 1
+            return 0.0
+        longest = min(self._settings.first_backoff * 2 ** min(self._attempt, 16), self._settings.longest_backoff)
+        self._attempt += 1
+        return random.uniform(0, longest)  # noqa: S311 - jitter, not a secret

@@ -1,0 +1,185 @@
+// The next connection is opened beside the present one: when a worker says so, and when one does not answer.
+import { beforeEach, describe, expect, test } from "vitest";
+import { Retries } from "../src/core/retries.js";
+import { DEFAULTS } from "../src/index.js";
+import { binary, ready, World } from "./world.js";
+
+let world: World;
+beforeEach(() => {
+  world = new World();
+});
+
+const DIRECT = { features: ["direct", "binary"], window: 16 };
+const received = (seq: number, upto: number): object => ({ type: "received", epoch: 1, seq, upto, beyond: [] });
+
+/** A conversation over a direct connection. */
+async function talking(answer: object = ready(1, 1, DIRECT)): Promise<Awaited<ReturnType<World["talk"]>>> {
+  const talk = await world.talk();
+  await world.socket.hear(answer);
+  return talk;
+}
+
+describe("reconnect", () => {
+  test("opens the next connection beside the present one, and is no event", async () => {
+    const { conversation, events } = await talking();
+    const [old] = world.sockets;
+    await old!.hear({ type: "reconnect" });
+    await world.pass(0);
+
+    expect(world.sockets).toHaveLength(2);
+    expect(world.socket.of("hello")).toMatchObject([{ connection: 2, last_record: -1 }]);
+    conversation.sendText("over the old one");
+    await world.pass(0);
+    expect(old!.of("text")).toMatchObject([{ seq: 1 }]);
+    await world.socket.hear(ready(1, 2, { ...DIRECT, since: -1 }));
+    conversation.sendText("over the new one");
+    await world.pass(0);
+    expect(world.socket.of("text")).toMatchObject([{ seq: 2 }]);
+    expect(events.map(({ type }) => type)).toEqual(["ready", "ready"]);
+    await world.pass(1_000);
+    expect(old!.closed).toBe(true);
+  });
+
+  test("waits for its time, and means one connection however often it is said", async () => {
+    await talking();
+    await world.socket.hear({ type: "reconnect", after_ms: 3_000 }, { type: "reconnect", after_ms: 400 });
+    await world.pass(399);
+    expect(world.sockets).toHaveLength(1);
+    await world.pass(1);
+    expect(world.sockets).toHaveLength(2);
+    await world.sockets[0]!.hear({ type: "reconnect" });
+    await world.pass(3_000);
+    expect(world.sockets).toHaveLength(2);
+  });
+
+  test("over a successor that is not ready yet opens one more", async () => {
+    await talking();
+    await world.socket.hear({ type: "reconnect" });
+    await world.pass(0);
+    await world.socket.hear({ type: "reconnect" });
+    await world.pass(0);
+
+    expect(world.sockets).toHaveLength(3);
+    expect(world.sockets[0]!.closed).toBe(false);
+  });
+});
+
+describe("silence", () => {
+  test("of a direct connection opens the next one beside it", async () => {
+    const { conversation } = await talking();
+    conversation.sendText("hello?");
+    await world.pass(1_499);
+    expect(world.sockets).toHaveLength(1);
+    await world.pass(1);
+    expect(world.sockets).toHaveLength(2);
+    await world.socket.hear(ready(1, 2, { ...DIRECT, since: -1 }));
+    await world.pass(0);
+    expect(world.socket.of("text")).toMatchObject([{ seq: 1 }]);
+  });
+
+  test("is ended by a confirmation, or by any other word of the holder", async () => {
+    const { conversation } = await talking();
+    conversation.sendText("hello?");
+    await world.pass(1_000);
+    await world.socket.hear({ type: "error", code: "busy", message: "later", retryable: true }, { type: "pong" });
+    await world.pass(1_400);
+    expect(world.sockets).toHaveLength(1);
+    await world.socket.hear(received(2, 1));
+    await world.pass(9_000);
+    expect(world.sockets).toHaveLength(1);
+  });
+
+  test.each([
+    ["of a gateway", { window: 16 }],
+    ["of a holder that confirms nothing", { features: ["direct"] }],
+  ])("%s opens none", async (_, more) => {
+    const { conversation } = await talking(ready(1, 1, more));
+    conversation.sendText("hello?");
+    await world.pass(9_000);
+    expect(world.sockets).toHaveLength(1);
+  });
+
+  test("is given twice the time when it comes again", async () => {
+    const { conversation } = await talking();
+    conversation.sendText("hello?");
+    await world.pass(1_500);
+    await world.socket.hear(ready(1, 2, { ...DIRECT, since: -1 }));
+    await world.pass(2_999);
+    expect(world.sockets).toHaveLength(2);
+    await world.pass(1);
+    expect(world.sockets).toHaveLength(3);
+  });
+});
+
+describe("binary messages", () => {
+  test("carry audio where the connection takes them", async () => {
+    const { conversation } = await talking();
+    expect(world.socket.of("hello")).toMatchObject([{ binary: true }]);
+    conversation.sendAudio(new Uint8Array([1, 2, 3, 4]));
+    await world.pass(0);
+
+    expect(world.socket.of("audio")).toEqual([{ type: "audio", seq: 1, samples: [1, 2, 3, 4] }]);
+  });
+
+  test("carry none elsewhere", async () => {
+    const { conversation } = await talking(ready(1));
+    conversation.sendAudio(new Uint8Array([1, 2, 3, 4]));
+    await world.pass(0);
+
+    expect(world.socket.of("audio")).toEqual([{ type: "audio", seq: 1, audio: "AQIDBA==" }]);
+  });
+
+  test("are read like others, and what is none is left out", async () => {
+    const { events } = await talking();
+    const audio = { type: "audio", epoch: 1, seq: 2, rate: 8_000 };
+    await world.socket.hear(
+      binary(audio, [1, 2, 3]),
+      binary({ ...audio, rate: 0 }, [1, 2]),
+      binary({ ...audio, type: "text" }, [1, 2]),
+      new Uint8Array([0]).buffer,
+      new Uint8Array([255, 255, 1]).buffer,
+      binary(audio, [1, 2]),
+    );
+
+    expect(events.slice(1)).toEqual([{ ...audio, audio: "AQI=" }]);
+  });
+});
+
+describe("a worker that ends or is full", () => {
+  test.each([1012, 1013])("is left at once, twice in a row (%i)", (code) => {
+    const retries = new Retries(DEFAULTS, () => 1);
+
+    expect([1, 2, 3, 4].map(() => retries.pause(code))).toEqual([0, 0, 250, 500]);
+    retries.succeeded();
+    expect([1, 2, 3].map(() => retries.pause(code))).toEqual([0, 0, 250]);
+  });
+
+  test.each([undefined, 1000, 1001, 1006, 1011])("is not one that breaks (%s)", (code) => {
+    expect(new Retries(DEFAULTS, () => 1).pause(code)).toBe(250);
+  });
+
+  test("may be the one that the next connection leads to: the present one goes on", async () => {
+    const { conversation } = await talking();
+    await world.socket.hear({ type: "reconnect" });
+    await world.pass(0);
+    await world.socket.leave(1013);
+    await world.pass(0);
+    expect(world.sockets).toHaveLength(3);
+    await world.socket.leave(1013);
+    await world.pass(0);
+    expect(world.sockets).toHaveLength(4);
+    await world.socket.leave(1013);
+    await world.pass(249);
+    expect(world.sockets).toHaveLength(4);
+    expect(conversation.state).toBe("ready");
+    await world.pass(1);
+    expect(world.sockets).toHaveLength(5);
+  });
+
+  test("closes with 1012, and the client is back at once", async () => {
+    await talking();
+    await world.socket.leave(1012);
+    await world.pass(0);
+    expect(world.sockets).toHaveLength(2);
+  });
+});
