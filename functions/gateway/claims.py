@@ -45,8 +45,8 @@ SEARCH_SECONDS: Final = 1.0
 lost zone there may be many."""
 
 CONNECT_SECONDS: Final = 0.25
-ANSWER_SECONDS: Final = 1.0
-"""A worker answers as soon as it has noted the claim."""
+ANSWER_SECONDS: Final = 0.5
+"""A worker answers as soon as it has noted the claim. The caller waits, and the next worker may be a better one."""
 
 logger = Logger()
 

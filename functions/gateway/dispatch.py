@@ -4,19 +4,23 @@
               │ yes
               ▼
             post ── accepted or refused ──▶ done
-              │ gone (refused connection, no answer, not mine any more)
+              ├ no answer for 0.5 s ──▶ claim, beside the post
+              │ gone (refused connection, no answer in 2 s, not mine any more)
               ▼
         read the lease again ── another route ──▶ post once more
               │ the same, or none
               ▼
             claim …
 
-A frame with a `seq` is never waited with: the client sends it again, and the next holder asks for it anyway.
+A frame with a `seq` is never waited with: the client sends it again, and the next holder asks for it anyway. One
+without is posted to another holder only after the post to the one before has ended.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
+
+from aws_lambda_powertools import Logger
 
 from gateway.claims import Claims
 from gateway.post import FramePost
@@ -53,6 +57,8 @@ SUSPECT_SECONDS: Final = 3.0
 
 SUSPECTS: Final = 512
 """Routes that are remembered as not answering."""
+
+logger = Logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,26 +123,37 @@ class Dispatch:
             )
         )
         route = self._routes.find(key)
-        outcome = self._try(route, frame, body)
+        outcome = self._try(route, sender, frame, body)
         if isinstance(outcome, Gone) and route is not None:
             previous, route = route, self._routes.read(key)
             if route != previous:
-                outcome = self._try(route, frame, body)
+                outcome = self._try(route, sender, frame, body)
         if not isinstance(outcome, Gone):
             return _told(outcome)
         return self._without_holder(sender, frame, body, Missed(route, outcome))
 
     def _without_holder(self, sender: FrameOrigin, frame: ClientFrame, body: bytes, missed: "Missed") -> Error | None:
         self._routes.forget(sender.binding.session_key)
-        if isinstance(frame, Bye | OutputAck):
-            return None  # these need no holder
-        if self._turns is not None and self._turns.takes(sender.binding, frame):
-            self._turns.send(sender.binding, frame, body)
+        if not _needs_holder(frame):
             return None
-        self._claim(sender, missed)
-        if not _is_waited_with(frame):
-            return None
-        return _told(self._wait(sender, frame, body, missed))
+        turns = self._turns if self._turns is not None and self._turns.takes(sender.binding, frame) else None
+        if turns is None or missed.outcome.reason == "unreachable":  # a worker held it: another one goes on
+            self._claim(sender, missed)
+            outcome = self._wait(sender, frame, body, missed) if _is_waited_with(frame) else None
+            if turns is None or outcome not in (None, Refused("no_worker")):
+                return _told(outcome)
+        turns.send(sender.binding, frame, body)
+        return None
+
+    def _search(self, sender: FrameOrigin, frame: ClientFrame, route: Route) -> None:
+        """Claim the session of a holder that has not answered yet; what fails is tried again once the post has."""
+        if not _needs_holder(frame):
+            return
+        logger.warning("worker has not answered yet", endpoint=route.endpoint, session=sender.binding.session_key)
+        try:
+            self._claim(sender, Missed(route, Gone("unreachable")))
+        except Exception:
+            logger.exception("claim failed", session=sender.binding.session_key)
 
     def _claim(self, sender: FrameOrigin, missed: "Missed") -> None:
         self._claims.send(sender.connection_id, sender.binding, sender.principal, missed.outcome.reason, missed.route)
@@ -151,7 +168,7 @@ class Dispatch:
             # The same holder may take it after all: it said "moved" while it was still restoring the session.
             if route is None or (route == missed.route and missed.outcome.reason != "handoff"):
                 continue
-            outcome = self._try(route, frame, body)
+            outcome = self._try(route, sender, frame, body)
             if not isinstance(outcome, Gone):
                 return outcome
             missed = Missed(route, outcome)
@@ -159,13 +176,15 @@ class Dispatch:
                 self._claim(sender, missed)
         return Refused("no_worker")
 
-    def _try(self, route: Route | None, frame: ClientFrame, body: bytes) -> Outcome:
+    def _try(self, route: Route | None, sender: FrameOrigin, frame: ClientFrame, body: bytes) -> Outcome:
         if route is None:
             return Gone("no-holder")
         suspect_until = self._suspects.get(route)
         if suspect_until is not None and self._clock() < suspect_until:
             return Gone("unreachable")
-        outcome = self._post(route, body, repeatable=_is_numbered(frame))
+        outcome = self._post(
+            route, body, repeatable=_is_numbered(frame), search=lambda: self._search(sender, frame, route)
+        )
         if outcome == Gone("unreachable"):
             self._suspects[route] = self._clock() + SUSPECT_SECONDS
         return outcome
@@ -184,11 +203,15 @@ def _is_numbered(frame: ClientFrame) -> bool:
     return not isinstance(frame, Hello | Bye) and getattr(frame, "seq", None) is not None
 
 
+def _needs_holder(frame: ClientFrame) -> bool:
+    return not isinstance(frame, Bye | OutputAck)
+
+
 def _is_waited_with(frame: ClientFrame) -> bool:
     if isinstance(frame, TextInput | AudioInput | ImageInput | AnswerInput):
         return frame.seq is None
     return isinstance(frame, Hello)
 
 
-def _told(outcome: Accepted | Refused) -> Error | None:
+def _told(outcome: Accepted | Refused | None) -> Error | None:
     return error_frame(outcome.code) if isinstance(outcome, Refused) else None

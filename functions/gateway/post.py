@@ -1,12 +1,19 @@
-"""Posting one frame to a worker, and what its answer means."""
+"""Posting one frame to a worker, and what its answer means.
 
+0 s      sent
+0.4 s    no answer over a connection that was used before: a new one is tried
+0.5 s    no answer yet: another holder is looked for, beside the post
+2.0 s    no answer: there is no holder at this route
+"""
+
+from collections.abc import Callable
 from typing import Final, Protocol
 
 import urllib3
 from aws_lambda_powertools import Logger
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
-from segue.wire.delivery import FRAMES_PATH, ROUTE_TOKEN_HEADER
+from segue.wire.delivery import FRAMES_PATH, ROUTE_TOKEN_HEADER, SEARCH_AFTER_SECONDS
 from shared import kept
 from shared.ingress.outcomes import Gone, Outcome, outcome_of
 from shared.ingress.routes import Route
@@ -27,13 +34,14 @@ logger = Logger()
 class FramePost(Protocol):
     """Posts one body to a route."""
 
-    def __call__(self, route: Route, body: bytes, *, repeatable: bool) -> Outcome:
+    def __call__(self, route: Route, body: bytes, *, repeatable: bool, search: Callable[[], None]) -> Outcome:
         """Post and say what came of it; raises nothing for what the network or the worker does.
 
         Args:
             route: Where to.
             body: What.
             repeatable: Whether it may be sent twice: the holder takes it once, by its number.
+            search: Looks for another holder, beside the post, once that has waited for ``SEARCH_AFTER_SECONDS``.
         """
         ...
 
@@ -51,15 +59,16 @@ class HttpPost:
         self._kept = kept.pool(timeout, hosts=64, connections=8)
         self._new = kept.pool(timeout, hosts=64, used_again=False)
 
-    def __call__(self, route: Route, body: bytes, *, repeatable: bool) -> Outcome:
+    def __call__(self, route: Route, body: bytes, *, repeatable: bool, search: Callable[[], None]) -> Outcome:
         """Post and say what came of it."""
-        try:
+        with kept.meanwhile(search, SEARCH_AFTER_SECONDS):
             try:
-                return self._send(self._kept if repeatable else self._new, route, body, READ_SECONDS)
-            except ReusedConnectionLost:
-                return self._send(self._new, route, body, AGAIN_SECONDS)
-        except HTTPError as error:
-            return _unreachable(route, error)
+                try:
+                    return self._send(self._kept if repeatable else self._new, route, body, READ_SECONDS)
+                except ReusedConnectionLost:
+                    return self._send(self._new, route, body, AGAIN_SECONDS)
+            except HTTPError as error:
+                return _unreachable(route, error)
 
     def _send(self, pool: urllib3.PoolManager, route: Route, body: bytes, seconds: float) -> Outcome:
         answer = pool.request(

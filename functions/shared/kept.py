@@ -4,11 +4,15 @@ A flow on which nothing was said for some minutes may be dropped on its way with
 tracked flows): what is sent into it is neither answered nor refused. So
 
     unused for 60 s          a connection is not used again
-    used before              it has half a second to answer; then ``ReusedConnectionLost`` says that a new one may
-    new                      it has all the time that its caller gives it
+    used before              it has 0.4 s to answer; then ``ReusedConnectionLost`` says that a new one may
+    new                      it has all the time that its caller gives it; ``meanwhile`` gives that time a second use
 """
 
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from http.client import HTTPException
 from typing import Final, override
 
@@ -16,16 +20,65 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager, Timeou
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ProtocolError
 from urllib3.response import HTTPResponse
+from urllib3.util import wait_for_read
 
 IDLE_SECONDS: Final = 60.0
 """Of two clocks the one that says more: while a function lies frozen, the monotonic one may stand still."""
 
-REUSED_SECONDS: Final = 0.5
-"""For the answer over a connection that was used before. A living one answers in some milliseconds."""
+REUSED_SECONDS: Final = 0.4
+"""For the answer over a connection that was used before. A living one answers in some milliseconds. Below the half
+second after which a search for another holder begins (``gateway.post``): a flow that was dropped causes none."""
+
+LEAST_SECONDS: Final = 0.05
+"""For an answer after what was done meanwhile, however long that took: it may lie there already."""
 
 
 class ReusedConnectionLost(ProtocolError):  # noqa: N818 - an answer, not a fault
     """A connection that was used before brought no answer. The request may have arrived; a new connection tells."""
+
+
+@dataclass(slots=True)
+class _Meanwhile:
+    """A call that is due once no answer has come by a time of the monotonic clock."""
+
+    at: float
+    call: Callable[[], None]
+    called: bool = False
+
+
+_meanwhile: ContextVar[_Meanwhile | None] = ContextVar("meanwhile", default=None)
+
+
+@contextmanager
+def meanwhile(call: Callable[[], None], after_seconds: float) -> Iterator[None]:
+    """Do something else beside the requests of this block, once, if they have brought no answer for so long.
+
+    The request stays sent while ``call`` runs, on this thread, and its answer is read afterwards. So nothing is
+    aborted, and no thread is left over that a frozen function would keep.
+
+    Args:
+        call: Done beside the request; counts as a part of the request's own time. It raises nothing.
+        after_seconds: From here on, connecting included.
+    """
+    token = _meanwhile.set(_Meanwhile(time.monotonic() + after_seconds, call))
+    try:
+        yield
+    finally:
+        _meanwhile.reset(token)
+
+
+def _use_the_wait(connection: HTTPConnection) -> None:
+    """Wait for the first byte of an answer, and do what is to be done meanwhile if it does not come in time."""
+    due, limit = _meanwhile.get(), connection.timeout
+    if due is None or due.called or connection.sock is None or not limit:
+        return
+    until = time.monotonic() + limit
+    wait = max(0.0, due.at - time.monotonic())
+    if wait >= limit or wait_for_read(connection.sock, wait):
+        return
+    due.called = True
+    due.call()
+    connection.timeout = max(LEAST_SECONDS, until - time.monotonic())
 
 
 class _Aging(HTTPConnection):
@@ -48,6 +101,7 @@ class _Aging(HTTPConnection):
     @override
     def getresponse(self) -> HTTPResponse:  # type: ignore[override] # urllib3 answers with a class of its own
         if self._answered_at is None:
+            _use_the_wait(self)
             answer = super().getresponse()
         else:
             self.timeout = min(self.timeout or REUSED_SECONDS, REUSED_SECONDS)
@@ -71,6 +125,11 @@ class _New(HTTPConnection):
     @override
     def is_connected(self) -> bool:
         return False
+
+    @override
+    def getresponse(self) -> HTTPResponse:  # type: ignore[override] # urllib3 answers with a class of its own
+        _use_the_wait(self)
+        return super().getresponse()
 
 
 class _AgingTls(_Aging, HTTPSConnection):

@@ -24,7 +24,7 @@ from worker.aws.signing import Signer
 from worker.conversation.session_manager import Manager
 from worker.hosting.claims import ClaimTaker
 from worker.hosting.drain import Drain
-from worker.hosting.holder_probe import holder_is_dead
+from worker.hosting.holder_probe import HolderProbes
 from worker.hosting.host import Host
 from worker.hosting.readiness import reach_storage
 from worker.hosting.registry import BEAT_SECONDS, Notes, Registry
@@ -92,6 +92,7 @@ class Service:
         self.hurry = asyncio.Event()
         self._environment = environment
         self._lease = LeaseSettings(duration=environment.lease_seconds, heartbeat=environment.heartbeat_seconds)
+        self._probes = HolderProbes()
         self._ended: asyncio.Task[None] | None = None
         self._endpoint = ""
         self._status = Status(worker_id=environment.worker_id, version=environment.worker_version)
@@ -148,7 +149,7 @@ class Service:
             if await reach_storage(
                 environment.bucket, environment.lock_table, environment.worker_id, self.stop, self._lease
             ):
-                with watched_loop():
+                with watched_loop() as watch, listener.answers_from_thread(watch):
                     await self._serve(host, queue, claims, registry)
         finally:
             await listener.close()
@@ -197,7 +198,7 @@ class Service:
             durability="gate",
             holder=environment.worker_id,
             endpoint=self._endpoint,
-            probe=holder_is_dead,
+            probe=self._probes.for_claim(claim),
             retention_days=environment.retention_days,
         )
 

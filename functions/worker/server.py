@@ -2,7 +2,8 @@
 
     POST /frames    one frame of a client; see ``segue.wire.delivery`` for the body and the answers
     POST /claims    a session to open, or to make ready; see ``segue.wire.claims``
-    GET  /health    200 {"worker_id", "version", "sessions", "room", "draining", "ready"}, 503 until ready
+    GET  /health    200 {"worker_id", "version", "sessions", "room", "draining", "ready", "stood_still_ms"}, 503 until
+                    ready; while the loop stands still a thread answers (``worker.telemetry.stall_answers``)
 
 The token in the header is looked at before any of the body is read. A body has ``BODY_SECONDS`` to arrive, and is taken
 as it is: no gateway compresses one. Nothing of what a frame says, and no error text from inside, is in an answer.
@@ -11,9 +12,12 @@ as it is: no gateway compresses one. Nothing of what a frame says, and no error 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hmac
+import json
+import socket
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import web
 
@@ -35,11 +39,14 @@ from segue.wire.delivery import (
     encode_refusal,
 )
 from segue.wire.frames import FrameError
+from shared.background import BackgroundTasks
 from shared.log import logger
 from worker.conversation.session import HostedSession, SessionMoved
 from worker.hosting.claims import ClaimTaker
 from worker.hosting.host import Host, NoRoom
+from worker.telemetry.loop_watch import BlockedLoopWatch
 from worker.telemetry.metrics import metrics
+from worker.telemetry.stall_answers import UNWELL_SECONDS, StallAnswers
 
 GRACE_SECONDS: Final = 1.0
 """For requests under way when the listener closes, which is after the last session was released."""
@@ -92,6 +99,8 @@ class Listener:
         self._status = status
         self._claims = claims
         self._claims_token = claims_token
+        self._listening: socket.socket | None = None
+        self._kept = BackgroundTasks()
         app = web.Application(client_max_size=max(MAX_DELIVERY_BYTES, MAX_CLAIM_BYTES))
         app.router.add_post(FRAMES_PATH, self._frames)
         app.router.add_post(CLAIMS_PATH, self._claim)
@@ -117,8 +126,37 @@ class Listener:
             The port.
         """
         await self._runner.setup()
-        await web.TCPSite(self._runner, address, port).start()
-        return int(self._runner.addresses[0][1])
+        found = await asyncio.get_running_loop().getaddrinfo(
+            address or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        family, *_, sockaddr = found[0]
+        self._listening = socket.create_server(sockaddr, family=family)
+        await web.SockSite(self._runner, self._listening).start()
+        return int(self._listening.getsockname()[1])
+
+    def answers_from_thread(self, watch: BlockedLoopWatch | None) -> contextlib.AbstractContextManager[None]:
+        """Answer ``GET /health`` from a thread whenever the watched loop stands still, while the block lasts."""
+        if self._listening is None or watch is None:
+            return contextlib.nullcontext()
+        loop = asyncio.get_running_loop()
+
+        def keep(accepted: socket.socket) -> None:
+            loop.call_soon_threadsafe(self._keep, accepted)
+
+        answers = StallAnswers(self._listening, stood_still=watch.stood_still, health=self._stalled_health, keep=keep)
+        return answers.running()
+
+    def _keep(self, accepted: socket.socket) -> None:
+        self._kept.start(self._take(accepted), "a connection that was kept")
+
+    async def _take(self, accepted: socket.socket) -> None:
+        """Serve a connection that a thread has accepted while the loop stood still."""
+        accepted.settimeout(0.0)
+        server = self._runner.server
+        if server is None:
+            accepted.close()
+            return
+        await asyncio.get_running_loop().connect_accepted_socket(server, accepted)
 
     async def close(self) -> None:
         """Stop listening, after the requests under way."""
@@ -177,16 +215,24 @@ class Listener:
         return session
 
     async def _health(self, _: web.Request) -> web.Response:
+        return web.json_response(self._facts(0.0), status=200 if self._status.ready else 503)
+
+    def _stalled_health(self, stood_still: float) -> tuple[int, bytes]:
+        """Return status and body for a loop that stands still. Called on a thread, while the loop changes nothing."""
+        well = self._status.ready and stood_still < UNWELL_SECONDS
+        return 200 if well else 503, json.dumps(self._facts(stood_still)).encode()
+
+    def _facts(self, stood_still: float) -> dict[str, Any]:
         status = self._status
-        facts = {
+        return {
             "worker_id": status.worker_id,
             "version": status.version,
             "sessions": len(self._host.sessions),
             "room": self._host.room if status.ready and not status.draining else 0,
             "draining": status.draining,
             "ready": status.ready,
+            "stood_still_ms": round(1000 * stood_still),
         }
-        return web.json_response(facts, status=200 if status.ready else 503)
 
 
 class _BadRequest(Exception):  # noqa: N818 - an answer

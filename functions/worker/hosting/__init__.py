@@ -2,7 +2,8 @@
 
     registry       the workers' items in the connections table
     successors     the workers that a draining one hands sessions to
-    holder_probe   evidence that the process that a lease names is gone
+    holder_probe   evidence that the process that a lease names is gone, or hung
+    search_beside  a post to a holder, and the search for another one beside it
     readiness      whether the stores answer
     standby        sessions made ready for a predecessor that still holds them
     opening        a claim's way to a session that is open here

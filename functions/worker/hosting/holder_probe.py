@@ -1,62 +1,244 @@
-"""Probe of a lease's holder: a process that is certainly dead is taken over before its lease expires.
+"""Probe of a lease's holder: evidence to try a takeover before its lease expires, or to give the wait up.
 
-    connection refused                          the host is there and the process is not          dead
-    another worker's identity answers           another process has the address now               dead
-    two connection attempts of 250 ms time out  the host is gone (a vanished address refuses nothing)   dead
-    anything else                               it may live: the lease decides                    not certain
+    connection refused                            the host is there and the process is not                 dead
+    another worker's identity answers             another process has the address now                      dead
+    two connection attempts of 250 ms time out    the host is gone (a vanished address refuses nothing)    dead
+    two requests, no answer in 0.5 s each         the process is stopped, or hangs with all its threads    hung
+    its loop has stood still for over 2 s         code blocks it (``worker.telemetry.stall_answers``)      hung
+    its loop has stood still for less             a tool may hold it up for a moment                       not certain
+    it answers as ever                            it lives                                                 lives
+    anything else                                 it may live: the lease decides                           not certain
 
-Wrong evidence would cost a call its holder and nothing else: conditional writes decide who may write.
+What was not certain is asked again half a second later (``segue.lease.takeover``). Wrong evidence would cost a call its
+holder and nothing else: conditional writes decide who may write. A heartbeat or a commit that the holder sent while it
+was probed makes the takeover's write fail, too.
+
+Evidence against a holder is none against a prober that had no turns itself: if a probe took longer than its time-outs
+allow, it was this process that stood still, and nothing is certain.
 """
 
 from __future__ import annotations
 
+import enum
 import errno
 import json
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
 
 import aiohttp
 
+from segue import SessionHeld
+from segue.bounded import BoundedDict
 from segue.lease.item import GuardItem
+from segue.lease.takeover import Probe
+from segue.wire.claims import Claim
+from shared.log import logger
 
-CONNECT_TIMEOUT_SECONDS = 0.25
+CONNECT_TIMEOUT_SECONDS: Final = 0.25
 """Inside one region a connection takes a few milliseconds; a lost SYN alone is sent again after a second."""
 
-CONNECT_ATTEMPTS = 2
-"""Attempts before an unanswered address counts as gone: one may meet a hiccup of the network."""
+ANSWER_TIMEOUT_SECONDS: Final = 0.5
+"""A worker answers in some milliseconds, also while its loop is blocked. A stopped process accepts connections and
+never answers."""
 
-ANSWER_TIMEOUT_SECONDS = 1.0
-"""A stopped process still accepts connections and never answers: that is the lease's case, waiting longer is idle."""
+ATTEMPTS: Final = 2
+"""Requests before no answer is evidence: one may meet a hiccup of the network."""
+
+STOOD_STILL_SECONDS: Final = 2.0
+"""Seconds for which a holder's loop may stand still. Calls of longer blocks are better off elsewhere."""
+
+LATE_SECONDS: Final = 0.25
+"""A probe that ended so much later than its time-outs allow was held up here, and proves nothing."""
+
+TAKEOVERS_A_MINUTE: Final = 60
+"""Takeovers from one holder that is hung, by this worker. More than a holder has sessions by default; beyond it the
+lease decides. A holder whose evidence was wrong loses its sessions once, and not again and again."""
+
+HOLDERS: Final = 256
+"""Holders whose takeovers are counted."""
 
 _TIMEOUT = aiohttp.ClientTimeout(sock_connect=CONNECT_TIMEOUT_SECONDS, sock_read=ANSWER_TIMEOUT_SECONDS)
 
 
-async def holder_is_dead(item: GuardItem) -> bool:
-    """Decide whether the holder of ``item`` is certainly dead.
+class HolderState(enum.Enum):
+    """State of a holder, as far as a probe can tell."""
+
+    DEAD = "dead"
+    HUNG = "hung"
+    LIVES = "lives"
+    UNCERTAIN = "not certain"
+
+
+class NotReached(Exception):  # noqa: N818 - an observation
+    """No connection came about in time."""
+
+
+class NotAnswered(Exception):  # noqa: N818 - an observation
+    """The connection was accepted, and nothing was answered in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """A worker's answer to ``GET /health``.
+
+    Attributes:
+        worker_id: Its identity; None if it did not say.
+        stood_still: Seconds for which its event loop had not turned.
+    """
+
+    worker_id: str | None
+    stood_still: float = 0.0
+
+
+type Ask = Callable[[str], Awaitable[Health]]
+"""Asks the worker at an endpoint how it is."""
+
+
+async def ask_health(endpoint: str) -> Health:
+    """Ask the worker at ``endpoint`` how it is.
+
+    Raises:
+        NotReached: No connection came about.
+        NotAnswered: It did not answer.
+        ConnectionRefusedError: No process listens there.
+        aiohttp.ClientError: Something else went wrong.
+        ValueError: The answer is no worker's.
+    """
+    try:
+        # A connection of its own for every look: a pooled one would say nothing about who listens there now.
+        async with aiohttp.ClientSession(timeout=_TIMEOUT) as http, http.get(f"{endpoint}/health") as answer:
+            said = json.loads(await answer.text())
+    except aiohttp.ConnectionTimeoutError:
+        raise NotReached from None
+    except aiohttp.ClientConnectorError as error:
+        if error.os_error.errno == errno.ECONNREFUSED:
+            raise ConnectionRefusedError from error
+        raise
+    except TimeoutError:
+        raise NotAnswered from None
+    if not isinstance(said, dict):
+        raise ValueError("no worker's answer")  # noqa: TRY004 - the bytes are what is wrong
+    identity, stood_still_ms = said.get("worker_id"), said.get("stood_still_ms")
+    return Health(
+        worker_id=identity if isinstance(identity, str) else None,
+        stood_still=stood_still_ms / 1000 if isinstance(stood_still_ms, int | float) else 0.0,
+    )
+
+
+async def holder_state(
+    item: GuardItem, ask: Ask = ask_health, clock: Callable[[], float] = time.monotonic
+) -> HolderState:
+    """Probe the holder of ``item``.
 
     Args:
         item: A guard item that is held.
-
-    Returns:
-        True only on evidence; False when the holder lives, hangs, or cannot be judged.
+        ask: Asks a worker how it is.
+        clock: Seconds.
     """
     if item.endpoint is None:
-        return False
-    for _ in range(CONNECT_ATTEMPTS):
+        return HolderState.UNCERTAIN
+    silent = HolderState.DEAD
+    for _ in range(ATTEMPTS):
+        began = clock()
         try:
-            identity = await _identity(item.endpoint)
-        except aiohttp.ConnectionTimeoutError:
-            continue
-        except aiohttp.ClientConnectorError as error:
-            return error.os_error.errno == errno.ECONNREFUSED
+            health = await ask(item.endpoint)
+        except ConnectionRefusedError:
+            return HolderState.DEAD
+        except NotReached:
+            pass
+        except NotAnswered:
+            silent = HolderState.HUNG
         except (aiohttp.ClientError, TimeoutError, ValueError):
+            return HolderState.UNCERTAIN
+        else:
+            return _judge(health, item)
+        if clock() - began > CONNECT_TIMEOUT_SECONDS + ANSWER_TIMEOUT_SECONDS + LATE_SECONDS:
+            return HolderState.UNCERTAIN
+    return silent
+
+
+def _judge(health: Health, item: GuardItem) -> HolderState:
+    if health.worker_id is None:
+        return HolderState.UNCERTAIN
+    if health.worker_id != item.holder:
+        return HolderState.DEAD
+    if health.stood_still > STOOD_STILL_SECONDS:
+        return HolderState.HUNG
+    return HolderState.UNCERTAIN if health.stood_still else HolderState.LIVES
+
+
+class TakeoverBudget:
+    """Bounds how many sessions this worker takes over from one holder that is hung."""
+
+    def __init__(self, clock: Callable[[], float], a_minute: int = TAKEOVERS_A_MINUTE) -> None:
+        """Begin with none.
+
+        Args:
+            clock: Seconds.
+            a_minute: Takeovers from one holder in any minute.
+        """
+        self._clock = clock
+        self._a_minute = a_minute
+        self._tried: BoundedDict[str, deque[float]] = BoundedDict(HOLDERS)
+
+    def allows(self, holder: str) -> bool:
+        """Count one more attempt at a holder's session; false if there were too many within a minute."""
+        tried = self._tried[holder] = self._tried.get(holder) or deque(maxlen=self._a_minute)
+        now = self._clock()
+        if len(tried) == self._a_minute and now - tried[0] < 60.0:
             return False
-        return identity is not None and identity != item.holder
-    return True
+        tried.append(now)
+        return True
 
 
-async def _identity(endpoint: str) -> str | None:
-    """Return the identity of the worker that answers at ``endpoint``, None if it does not say."""
-    # A connection of its own for every look: a pooled one would say nothing about who listens there now.
-    async with aiohttp.ClientSession(timeout=_TIMEOUT) as http, http.get(f"{endpoint}/health") as answer:
-        health = json.loads(await answer.text())
-    identity = health.get("worker_id") if isinstance(health, dict) else None
-    return identity if isinstance(identity, str) else None
+class HolderProbes:
+    """Makes the probe of each claimed session's holder."""
+
+    def __init__(self, ask: Ask = ask_health, clock: Callable[[], float] = time.monotonic) -> None:
+        """Have taken nothing over.
+
+        Args:
+            ask: Asks a worker how it is.
+            clock: Seconds.
+        """
+        self._ask = ask
+        self._clock = clock
+        self._budget = TakeoverBudget(clock)
+
+    def for_claim(self, claim: Claim) -> Probe:
+        """Make the probe of one acquisition.
+
+        If the claim says that the holder did not answer, and the holder answers as ever and renews its lease, the wait
+        for it ends with ``SessionHeld``: its clients are heard again, and this worker needs the room.
+        """
+        seen_alive: GuardItem | None = None
+
+        async def is_dead(item: GuardItem) -> bool:
+            nonlocal seen_alive
+            state = await holder_state(item, self._ask, self._clock)
+            if state is HolderState.LIVES and claim.reason == "unreachable":
+                if seen_alive is not None and _renewed(seen_alive, item):
+                    raise SessionHeld(item.holder or "?", item.epoch, item.session_key)
+                seen_alive = seen_alive or item
+            return state is HolderState.DEAD or (state is HolderState.HUNG and self._may_take(item))
+
+        return is_dead
+
+    def _may_take(self, item: GuardItem) -> bool:
+        allowed = self._budget.allows(item.holder or "")
+        logger.warning(
+            "holder is hung",
+            session=item.session_key,
+            holder=item.holder,
+            epoch=item.epoch,
+            action="takes over" if allowed else "waits for its lease to end: too many takeovers from it",
+        )
+        return allowed
+
+
+def _renewed(before: GuardItem, item: GuardItem) -> bool:
+    """Tell whether the holder has renewed the lease of this very acquisition in between."""
+    return (before.born, before.acquire_id) == (item.born, item.acquire_id) and item.beat > before.beat

@@ -5,6 +5,9 @@
 
 A loop that waits for the system is not blocked, whatever time it takes: it has not been given a core. The same is true
 if the thread itself comes late.
+
+A watch only tells. The sessions of a blocked loop are not handed over from another thread: the reasons are in
+docs/rfcs/0029.
 """
 
 from __future__ import annotations
@@ -79,6 +82,10 @@ class BlockedLoopWatch:
         if self._timer is not None:
             self._timer.cancel()
 
+    def stood_still(self) -> float:
+        """Seconds for which the loop has taken no turn that was due; 0 while it turns. Any thread may ask."""
+        return max(0.0, self._clock() - self._turned - self._look_seconds)
+
     def _turn(self) -> None:
         now = self._clock()
         if self._told:
@@ -113,15 +120,15 @@ class BlockedLoopWatch:
 
 
 @contextlib.contextmanager
-def watched_loop() -> Iterator[None]:
+def watched_loop() -> Iterator[BlockedLoopWatch | None]:
     """Watch the running loop while the block lasts; not where a debugger stops it on purpose (SEGUE_DEBUG)."""
     if os.environ.get("SEGUE_DEBUG"):
-        yield
+        yield None
         return
     watch = BlockedLoopWatch(logger)
     watch.start()
     try:
-        yield
+        yield watch
     finally:
         watch.stop()
 

@@ -63,6 +63,7 @@ class Worker:
         self.answers = []
         self.deliveries = []
         self.claims = []
+        self.claimed = threading.Event()
         self.connected = []
         self.requested = []
         self.swallow = 0
@@ -113,6 +114,7 @@ class Worker:
                 self.deliveries.append(decode_delivery(body))
             else:
                 self.claims.append(decode_claim(body))
+                self.claimed.set()
             return 202, b""
 
     @property
@@ -327,5 +329,7 @@ class Gateway:
 
 
 @pytest.fixture
-def gateway(aws, clock):
+def gateway(aws, clock, monkeypatch):
+    # A machine that is busy must not look like a holder that hangs; tests of the search say when it begins.
+    monkeypatch.setattr("gateway.post.SEARCH_AFTER_SECONDS", 30.0)
     return Gateway(aws, clock)

@@ -4,6 +4,7 @@ import socket
 from types import SimpleNamespace
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
 from gateway.dispatch import HOLDER_WAIT_SECONDS, SUSPECT_SECONDS, FrameOrigin
 from gateway.post import HttpPost
@@ -384,6 +385,85 @@ def test_a_new_holder_that_is_dead_as_well_is_claimed_over_while_a_frame_waits(g
     assert gateway.claims() == []
 
 
+@pytest.fixture
+def quick_search(gateway, monkeypatch):
+    """The search for another holder begins soon, so that its test does."""
+    monkeypatch.setattr("gateway.post.SEARCH_AFTER_SECONDS", 0.05)
+
+
+@pytest.fixture
+def slow(worker, other_worker, monkeypatch):
+    """A holder that answers a frame only once another worker was asked to take over."""
+    take = worker.take
+
+    def take_late(*request):
+        assert other_worker.claimed.wait(30)
+        return take(*request)
+
+    monkeypatch.setattr(worker, "take", take_late)
+    return worker
+
+
+@pytest.mark.parametrize("frame", [TEXT, PLAIN, HELLO], ids=["numbered", "plain", "hello"])
+def test_another_holder_is_looked_for_beside_a_post_that_waits(
+    gateway, slow, other_worker, deliver, quick_search, frame
+):
+    gateway.hold(KEY, slow)
+    gateway.register(other_worker, "w2")
+    assert deliver(frame) is None
+    assert slow.frames == [frame], "its answer counts after all"
+    (claim,) = other_worker.claims
+    assert (claim.reason, claim.session_key) == ("unreachable", KEY)
+    assert other_worker.frames == [], "nothing is sent twice"
+    assert deliver(TEXT) is None
+    assert slow.frames == [frame, TEXT], "nor is a holder suspected that has answered"
+
+
+@pytest.mark.parametrize("frame", [TEXT, PLAIN, HELLO], ids=["numbered", "plain", "hello"])
+@pytest.mark.usefixtures("quick_search")
+def test_a_holder_that_was_found_beside_the_post_gets_the_frame_once_that_has_ended(
+    gateway, hung, other_worker, deliver, monkeypatch, frame
+):
+    monkeypatch.setattr("gateway.post.READ_SECONDS", 0.2)
+    gateway.hold(KEY, hung)
+    gateway.register(other_worker, "w2")
+    take = other_worker.take
+
+    def take_over(path, headers, body):
+        answer = take(path, headers, body)
+        gateway.hold(KEY, other_worker, epoch=2)
+        return answer
+
+    monkeypatch.setattr(other_worker, "take", take_over)
+    assert deliver(frame) is None
+    assert [claim.reason for claim in other_worker.claims] == ["unreachable"]
+    assert other_worker.frames == [frame]
+    assert gateway.clock.slept == []
+
+
+@pytest.mark.parametrize("frame", [Bye(), OutputAck(epoch=1, seq=1)], ids=lambda frame: type(frame).__name__)
+def test_no_holder_is_looked_for_that_a_frame_does_not_need(gateway, hung, deliver, quick_search, monkeypatch, frame):
+    monkeypatch.setattr("gateway.post.READ_SECONDS", 0.1)
+    gateway.hold(KEY, hung)
+    assert deliver(frame) is None
+    assert gateway.claims() == []
+
+
+def test_a_claim_that_fails_beside_the_post_is_sent_after_it(gateway, hung, deliver, quick_search, monkeypatch):
+    monkeypatch.setattr("gateway.post.READ_SECONDS", 0.1)
+    claims, tried = gateway.router._dispatch._claims, []
+
+    def fail_once(*claim):
+        tried.append(claim)
+        if len(tried) == 1:
+            raise EndpointConnectionError(endpoint_url="http://sqs")
+
+    monkeypatch.setattr(claims, "send", fail_once)
+    gateway.hold(KEY, hung)
+    assert deliver() is None
+    assert len(tried) == 2
+
+
 @pytest.mark.slow
 def test_a_hung_holder_costs_one_time_out_and_then_none(gateway, hung, deliver, monkeypatch):
     tried = []
@@ -424,7 +504,7 @@ def test_what_a_warm_function_remembers_is_bounded(gateway, worker):
     dispatch = gateway.router._dispatch
     for remembered in (gateway.routes._remembered, dispatch._suspects, dispatch._claims._sent):
         remembered.most = 2
-    dispatch._post = lambda route, body, repeatable: Gone("unreachable")
+    dispatch._post = lambda route, body, repeatable, search: Gone("unreachable")
     for number in range(5):
         key = f"alice/{number}"
         gateway.hold(key, SimpleNamespace(endpoint=f"http://{number}", token="t"))

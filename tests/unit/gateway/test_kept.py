@@ -1,4 +1,4 @@
-"""Kept-alive connections: not used after a minute, and trusted for half a second."""
+"""Kept-alive connections: not used after a minute, trusted for 0.4 s, and what is done while a new one waits."""
 
 import threading
 import time
@@ -23,6 +23,8 @@ class Server:
         self.connected = 0
         self.asked = 0
         self.speaks = True
+        self.late_status = 0
+        """Status of the answer after a silence; 0: none."""
         self.hang_up = threading.Event()
         outer = self
 
@@ -38,6 +40,8 @@ class Server:
                 if not outer.speaks:
                     outer.hang_up.wait(NEW_SECONDS)
                     self.close_connection = True
+                    if outer.late_status:
+                        self.answer(outer.late_status)
                     return
                 self.answer(200)
 
@@ -81,7 +85,7 @@ def test_one_that_was_unused_for_a_minute_is_not(server, pool, clocks, clock):
     assert (server.asked, server.connected) == (2, 2)
 
 
-def test_a_flow_that_was_dropped_costs_half_a_second(server, pool):
+def test_a_flow_that_was_dropped_costs_less_than_half_a_second(server, pool):
     pool.request("GET", server.url)
     server.speaks = False
     begun, steadily = time.monotonic(), steady().now()
@@ -100,3 +104,55 @@ def test_a_new_connection_has_all_the_time_that_was_given(server):
     with pytest.raises(ReadTimeoutError):
         kept.pool(Timeout(connect=5.0, read=0.05), hosts=1).request("GET", server.url)
     assert server.asked == 1
+
+
+# --- what is done meanwhile
+
+
+@pytest.fixture(params=[True, False], ids=["kept", "used once"])
+def new_connections(request):
+    return kept.pool(Timeout(connect=5.0, read=NEW_SECONDS), hosts=4, used_again=request.param)
+
+
+def test_something_is_done_beside_a_request_that_waits_and_its_answer_is_read(server, new_connections):
+    """The server answers because of what is done: a request that waited alone would never end."""
+    server.speaks = False
+    done = []
+
+    def answer_now():
+        done.append(server.asked)
+        server.hang_up.set()
+
+    server.late_status = 204
+    with kept.meanwhile(answer_now, 0.05):
+        assert new_connections.request("GET", server.url).status == 204
+    assert done == [1], "once, while the request was under way"
+
+
+def test_nothing_is_done_beside_a_request_that_is_answered_in_time(server, new_connections):
+    with kept.meanwhile(lambda: pytest.fail("it was answered"), NEW_SECONDS / 2):
+        assert new_connections.request("GET", server.url).status == 200
+
+
+def test_what_is_done_meanwhile_is_part_of_the_time_that_the_request_has(server):
+    server.speaks = False
+    pool, waited = kept.pool(Timeout(connect=5.0, read=0.2), hosts=1), threading.Event()
+    begun = time.monotonic()
+    with kept.meanwhile(lambda: waited.wait(0.3), 0.05), pytest.raises(ReadTimeoutError, match=f"{0.2}"):
+        pool.request("GET", server.url)
+    assert time.monotonic() - begun >= 0.35
+    assert server.asked == 1
+
+
+def test_requests_that_are_made_meanwhile_do_nothing_beside_themselves(server, new_connections):
+    server.speaks, server.late_status = False, 200
+    other, asked = Server(), []
+
+    def ask():
+        asked.append(kept.pool(Timeout(connect=5.0, read=NEW_SECONDS), hosts=1).request("GET", other.url).status)
+        server.hang_up.set()
+
+    with kept.meanwhile(ask, 0.05):
+        new_connections.request("GET", server.url)
+    other.server.stop()
+    assert asked == [200]

@@ -23,6 +23,7 @@ from segue.wire.frames import (
 from shared.connections import Binding
 
 BINDING = Binding("alice/talk", "talk", "c", 1, "text")
+HELLO = Hello(session="talk", client_id="c", connection=1, modality="text")
 
 
 @pytest.fixture
@@ -148,12 +149,30 @@ def test_text_of_a_session_that_a_voice_worker_holds_goes_to_that_worker(texting
     assert [type(frame) for frame in frames(queue)] == [Hello]
 
 
-def test_text_goes_to_the_queue_once_that_worker_is_gone(texting, queue, worker):
+def test_once_that_worker_is_gone_another_is_asked_and_text_is_in_the_queue_should_none_come(texting, queue, worker):
     texting.hold("alice/talk", worker)
     worker.stop()
     say(texting, TextInput(text="a", seq=1))
     assert TextInput(text="a", seq=1) in frames(queue)
-    assert texting.claims() == []
+    assert [claim.reason for claim in texting.claims()] == ["unreachable"]
+
+
+@pytest.mark.parametrize("frame", [HELLO, TextInput(text="a")], ids=lambda frame: type(frame).__name__)
+def test_what_has_no_number_waits_for_that_other_worker(texting, queue, worker, other_worker, clock, frame):
+    texting.hold("alice/talk", worker)
+    worker.stop()
+    clock.on_sleep = lambda: texting.hold("alice/talk", other_worker, epoch=2)
+    assert say(texting, frame) is None
+    assert other_worker.frames == [frame]
+    assert frames(queue) == [HELLO], "that of the beginning only"
+
+
+@pytest.mark.slow
+def test_what_has_no_number_is_in_the_queue_if_no_other_worker_comes(texting, queue, worker):
+    texting.hold("alice/talk", worker)
+    worker.stop()
+    assert say(texting, TextInput(text="a")) is None
+    assert TextInput(text="a") in frames(queue)
 
 
 @pytest.mark.slow

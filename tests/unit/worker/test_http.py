@@ -231,6 +231,7 @@ async def test_health_says_who_is_there(server):
         "room": 9,
         "draining": False,
         "ready": True,
+        "stood_still_ms": 0,
     }
 
 

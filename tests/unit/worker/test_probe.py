@@ -1,4 +1,4 @@
-"""Evidence that a holder is certainly dead. Every case is a real socket on loopback."""
+"""Evidence that a holder is dead or hung. What the network does is real sockets on loopback; what follows is not."""
 
 from __future__ import annotations
 
@@ -6,17 +6,37 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
-from aiohttp import web
+from aiohttp import ClientPayloadError, ClientTimeout, web
 
+from segue import SessionHeld
 from segue.lease.item import GuardItem
+from tests.unit.worker.stand_ins import claim
 from worker.hosting import holder_probe
-from worker.hosting.holder_probe import holder_is_dead
+from worker.hosting.holder_probe import (
+    ANSWER_TIMEOUT_SECONDS,
+    CONNECT_TIMEOUT_SECONDS,
+    LATE_SECONDS,
+    STOOD_STILL_SECONDS,
+    Health,
+    HolderProbes,
+    HolderState,
+    NotAnswered,
+    NotReached,
+    TakeoverBudget,
+    holder_state,
+)
+
+DEAD, HUNG, LIVES, UNCERTAIN = HolderState.DEAD, HolderState.HUNG, HolderState.LIVES, HolderState.UNCERTAIN
 
 
-def held(endpoint: str | None, holder: str = "w1") -> GuardItem:
-    return GuardItem("default/talk", "b", 3, 2**40, acquire_id="a", holder=holder, endpoint=endpoint)
+def held(endpoint: str | None = "http://w1", holder: str = "w1", beat: int = 1) -> GuardItem:
+    return GuardItem("default/talk", "b", 3, 2**40, acquire_id="a", holder=holder, endpoint=endpoint, beat=beat)
+
+
+# --- on real sockets
 
 
 @pytest.fixture
@@ -57,56 +77,166 @@ def deaf() -> Iterator[str]:
 
 
 async def test_a_refused_connection_is_death(unused_port):
-    assert await holder_is_dead(held(f"http://127.0.0.1:{unused_port}"))
+    assert await holder_state(held(f"http://127.0.0.1:{unused_port}")) is DEAD
 
 
 async def test_another_identity_is_death(answering):
-    assert await holder_is_dead(held(await answering('{"worker_id": "w2"}')))
+    assert await holder_state(held(await answering('{"worker_id": "w2"}'))) is DEAD
 
 
 @pytest.mark.parametrize("status", [200, 503])
-async def test_the_holder_itself_lives_whatever_it_says_of_its_health(answering, status):
-    assert not await holder_is_dead(held(await answering('{"worker_id": "w1"}', status)))
+async def test_the_holder_itself_lives_whatever_its_status(answering, status):
+    assert await holder_state(held(await answering('{"worker_id": "w1"}', status))) is LIVES
 
 
 @pytest.mark.parametrize("body", ["", "hello", "[]", "{}", '{"worker_id": 7}'])
 async def test_an_answer_without_identity_proves_nothing(answering, body):
-    assert not await holder_is_dead(held(await answering(body)))
+    assert await holder_state(held(await answering(body))) is UNCERTAIN
 
 
-async def test_a_holder_that_accepts_and_never_answers_may_live(monkeypatch):
-    monkeypatch.setattr(holder_probe, "_TIMEOUT", holder_probe.aiohttp.ClientTimeout(sock_connect=0.25, sock_read=0.05))
+@pytest.mark.parametrize(
+    ("stood_still", "state"),
+    [("0", LIVES), ("400", UNCERTAIN), ("2000", UNCERTAIN), ("2100", HUNG), ('"long"', LIVES)],
+)
+async def test_a_loop_may_stand_still_for_two_seconds(answering, stood_still, state):
+    answer = f'{{"worker_id": "w1", "stood_still_ms": {stood_still}}}'
+    assert await holder_state(held(await answering(answer, 503))) is state
+
+
+async def test_a_holder_that_accepts_and_never_answers_twice_is_hung(monkeypatch):
+    monkeypatch.setattr(holder_probe, "_TIMEOUT", ClientTimeout(sock_connect=0.25, sock_read=0.05))
     with socket.socket() as stopped:
         stopped.bind(("127.0.0.1", 0))
         stopped.listen(5)
-        assert not await holder_is_dead(held(f"http://127.0.0.1:{stopped.getsockname()[1]}"))
+        assert await holder_state(held(f"http://127.0.0.1:{stopped.getsockname()[1]}")) is HUNG
 
 
 async def test_two_connection_attempts_that_time_out_are_death():
     with deaf() as endpoint:
         started = asyncio.get_running_loop().time()
-        assert await holder_is_dead(held(endpoint))
+        assert await holder_state(held(endpoint), clock=lambda: 0.0) is DEAD
         taken = asyncio.get_running_loop().time() - started
-    assert 0.45 <= taken < 2.0, "two attempts of 250 ms"
-
-
-async def test_one_attempt_that_times_out_is_not_death(monkeypatch):
-    attempts = []
-
-    async def identity(endpoint: str) -> str:
-        attempts.append(endpoint)
-        if len(attempts) == 1:
-            raise holder_probe.aiohttp.ConnectionTimeoutError
-        return "w1"
-
-    monkeypatch.setattr(holder_probe, "_identity", identity)
-    assert not await holder_is_dead(held("http://w1"))
-    assert len(attempts) == 2
+    assert taken >= 0.45, "two attempts of 250 ms"
 
 
 async def test_a_holder_without_an_address_cannot_be_judged():
-    assert not await holder_is_dead(held(None))
+    assert await holder_state(held(None)) is UNCERTAIN
 
 
 async def test_an_unreachable_name_proves_nothing():
-    assert not await holder_is_dead(held("http://no-such-host.invalid:80"))
+    assert await holder_state(held("http://no-such-host.invalid:80")) is UNCERTAIN
+
+
+# --- what follows from answers
+
+
+class Asked:
+    """Answers a probe by script, the last answer over and over; each takes its time on the clock."""
+
+    def __init__(self, *answers: Health | Exception, seconds: float = 0.0) -> None:
+        self.now = 0.0
+        self.endpoints: list[str] = []
+        self._answers = list(answers)
+        self._seconds = seconds
+
+    def clock(self) -> float:
+        return self.now
+
+    async def __call__(self, endpoint: str) -> Health:
+        self.endpoints.append(endpoint)
+        self.now += self._seconds
+        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+WELL = Health("w1")
+
+
+@pytest.mark.parametrize("first", [NotReached(), NotAnswered()], ids=repr)
+async def test_one_attempt_without_an_answer_proves_nothing(first):
+    ask = Asked(first, WELL)
+    assert await holder_state(held(), ask) is LIVES
+    assert ask.endpoints == ["http://w1"] * 2
+
+
+@pytest.mark.parametrize("answers", [(NotReached(), NotAnswered()), (NotAnswered(), NotReached())], ids=repr)
+async def test_two_of_either_kind_are_a_hung_holder(answers):
+    assert await holder_state(held(), Asked(*answers)) is HUNG
+
+
+async def test_an_answer_that_breaks_off_proves_nothing():
+    assert await holder_state(held(), Asked(ClientPayloadError())) is UNCERTAIN
+
+
+@pytest.mark.parametrize("silence", [NotReached(), NotAnswered()], ids=repr)
+async def test_a_prober_that_was_stopped_itself_proves_nothing(silence):
+    """Its time-outs end when it goes on, and the answers may lie there unread."""
+    limit = CONNECT_TIMEOUT_SECONDS + ANSWER_TIMEOUT_SECONDS
+    within, beyond = (Asked(silence, seconds=limit + late) for late in (LATE_SECONDS / 2, LATE_SECONDS * 2))
+    assert await holder_state(held(), within, within.clock) in {DEAD, HUNG}
+    assert await holder_state(held(), beyond, beyond.clock) is UNCERTAIN
+
+
+# --- what a claim does with it
+
+
+def probe_of(ask: Asked, reason: str = "unreachable"):
+    probes = HolderProbes(ask, ask.clock)
+    return probes.for_claim(claim(reason=reason))
+
+
+async def test_dead_and_hung_holders_are_taken_over():
+    assert await probe_of(Asked(ConnectionRefusedError()))(held())
+    assert await probe_of(Asked(NotAnswered()))(held())
+    assert await probe_of(Asked(Health("w1", STOOD_STILL_SECONDS + 0.1)))(held())
+
+
+async def test_a_holder_that_answers_and_renews_its_lease_ends_the_wait_of_a_claim_that_suspected_it():
+    is_dead = probe_of(Asked(WELL))
+    assert not await is_dead(held())
+    assert not await is_dead(held()), "its process answers, which says nothing of this session yet"
+    with pytest.raises(SessionHeld, match="w1"):
+        await is_dead(held(beat=2))
+
+
+async def test_another_acquisition_by_the_same_worker_is_no_renewal():
+    is_dead = probe_of(Asked(WELL))
+    assert not await is_dead(held())
+    assert not await is_dead(replace(held(beat=2), acquire_id="another"))
+
+
+@pytest.mark.parametrize("reason", ["handoff", "no-holder"])
+async def test_other_claims_wait_for_a_living_holder(reason):
+    """A predecessor lives until it has released."""
+    is_dead = probe_of(Asked(WELL), reason)
+    assert [await is_dead(held(beat=beat)) for beat in (1, 2, 3)] == [False] * 3
+
+
+async def test_a_holder_whose_loop_has_just_stood_still_is_waited_for():
+    is_dead = probe_of(Asked(WELL, Health("w1", 0.3)))
+    assert [await is_dead(held(beat=beat)) for beat in (1, 2, 3)] == [False] * 3
+
+
+async def test_takeovers_from_one_hung_holder_are_bounded():
+    ask = Asked(NotAnswered())
+    probes = HolderProbes(ask, ask.clock)
+    probes._budget = TakeoverBudget(ask.clock, a_minute=2)
+
+    async def taken(holder: str) -> bool:
+        return await probes.for_claim(claim())(held(holder=holder))
+
+    assert [await taken("w1") for _ in range(3)] == [True, True, False]
+    assert await taken("w2"), "another holder is counted by itself"
+    ask.now += 59.0
+    assert not await taken("w1")
+    ask.now += 1.0
+    assert [await taken("w1") for _ in range(3)] == [True, True, False]
+
+
+async def test_takeovers_from_a_dead_holder_are_not():
+    ask = Asked(ConnectionRefusedError())
+    probes = HolderProbes(ask, ask.clock)
+    probes._budget = TakeoverBudget(ask.clock, a_minute=1)
+    assert [await probes.for_claim(claim())(held()) for _ in range(3)] == [True] * 3

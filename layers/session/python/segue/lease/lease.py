@@ -178,7 +178,7 @@ class Lease:
 
         Args:
             timeout: Seconds to wait for a session that another process holds. 0 tries once.
-            probe: Evidence that the holder is dead, asked once for each new state of a held item.
+            probe: Evidence that the holder is dead, asked for each new state of a held item, and again while it stays.
             left: The item as this holder released it, to go on from there.
             trying: Called with the item of a session that has not ended, just before an attempt, to read meanwhile.
 

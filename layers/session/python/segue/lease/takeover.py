@@ -11,7 +11,11 @@ from segue.clock import Clock
 from segue.lease.item import GuardItem
 
 Probe = Callable[[GuardItem], Awaitable[bool]]
-"""Tells that an item's holder is dead. A wrong "dead" costs a takeover, never data."""
+"""Tells that an item's holder is dead. A wrong "dead" costs a takeover, never data. ``SessionHeld``, raised by a probe
+that is sure of the opposite, ends the wait."""
+
+PROBE_AGAIN_S = 0.5
+"""Seconds after a probe that was not sure before the same state is probed again: a holder may have died since."""
 
 OnAttempt = Callable[[GuardItem], None]
 """Called with an item just before the write that attempts to acquire it."""
@@ -31,6 +35,7 @@ class HolderWatch:
         self._probe = probe
         self._state: tuple[str, str | None, int] | None = None
         self._since = clock.now()
+        self._probed_at = clock.now()
         self.read_at = clock.now()
         self.silent = False
 
@@ -42,6 +47,14 @@ class HolderWatch:
         state = (seen.born, seen.acquire_id, seen.beat)
         if state != self._state:
             self._state, self._since = state, self.read_at
-            return self._probe is not None and await self._probe(seen)
+            return await self._is_dead(seen)
         self.silent = self.read_at - self._since >= seen.lease_ms / 1000
-        return self.silent
+        return self.silent or (self.read_at - self._probed_at >= PROBE_AGAIN_S and await self._is_dead(seen))
+
+    async def _is_dead(self, seen: GuardItem) -> bool:
+        if self._probe is None:
+            return False
+        try:
+            return await self._probe(seen)
+        finally:
+            self._probed_at = self._clock.now()

@@ -25,6 +25,9 @@ FRAMES_PATH: Final = "/frames"
 ROUTE_TOKEN_HEADER: Final = "x-segue-route-token"  # noqa: S105 - the name of the header, not a token
 MAX_DELIVERY_BYTES: Final = MAX_FRAME_BYTES + 4 * 1024
 """The largest body: a frame and the names around it."""
+SEARCH_AFTER_SECONDS: Final = 0.5
+"""Without an answer for so long, another holder is looked for beside the post. A wrong suspicion costs a claim: its
+worker asks the holder itself before it tries to take over."""
 
 
 class Delivery(Struct, frozen=True, kw_only=True):
