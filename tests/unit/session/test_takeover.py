@@ -44,7 +44,7 @@ async def test_a_holder_that_dies_while_it_is_watched_is_found_out_before_its_le
 
     async def dead_later(_: GuardItem) -> bool:
         asked.append(clock.now() - began)
-        return asked[-1] >= 2.0
+        return bool(asked[-1] >= 2.0)
 
     taken = await lease("new").acquire(15.0, dead_later)
 
