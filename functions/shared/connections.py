@@ -3,9 +3,13 @@
     pk                       sk                    attributes
     connection/<id>          connection            principal, token_expires_at, connected_at; after hello: session_key,
                                                    session_id, client_id, counter, modality, approvals, history
-    session/<session_key>    client/<client_id>    connection_id, counter, history: the client's newest connection
+    session/<session_key>    client/<client_id>    connection_id, counter, history, direct: the client's newest
+                                                   connection
     principal/<principal>    sessions              see `shared.ingress.admission`
     workers                  <worker id>           see `gateway.workers`
+
+A socket at a worker has no item of the first kind; `direct` is its endpoint, name and secret (RFC 0026), and the worker
+renews its items while it is open.
 
 The second kind of item lets a claim name every client of a session, also those that are silent just now. Every item has
 `expires_at` (TTL, seconds since 1970), because `$disconnect` comes on a best effort only.
@@ -17,7 +21,7 @@ from dataclasses import dataclass
 from heapq import nlargest
 from typing import TYPE_CHECKING, Any, Final
 
-from segue.wire.claims import ClientAddress
+from segue.wire.claims import ClientAddress, DirectAddress
 from shared.clients import conditionally
 
 if TYPE_CHECKING:
@@ -25,6 +29,9 @@ if TYPE_CHECKING:
 
 LIFETIME_SECONDS: Final = 3 * 60 * 60
 """API Gateway ends a connection after two hours; one more for what is still on its way."""
+
+DIRECT_LIFETIME_SECONDS: Final = 15 * 60
+"""Items of a socket at a worker, which renews them every four minutes: a killed worker's count no longer than this."""
 
 MOST_CLIENTS: Final = 32
 """Clients of one session that a claim names: keeps the claim far below what a queue message may have."""
@@ -113,8 +120,15 @@ class ConnectionsTable:
         answer = self._client.get_item(TableName=self._table, Key=_connection_key(connection_id), ConsistentRead=True)
         return _connection(connection_id, answer.get("Item"))
 
-    def claim_client(self, connection_id: str, binding: Binding) -> bool:
-        """Make this the client's newest connection; false if a newer one is."""
+    def claim_client(self, connection_id: str, binding: Binding, direct: DirectAddress | None = None) -> bool:
+        """Make this the client's newest connection; false if a newer one is.
+
+        Args:
+            connection_id: which.
+            binding: what it is to be bound to.
+            direct: where its socket is, if it has one at a worker.
+        """
+        at: dict[str, Any] = {} if direct is None else {"direct": {"M": _direct_item(direct)}}
         return conditionally(
             self._client.put_item,
             TableName=self._table,
@@ -123,7 +137,8 @@ class ConnectionsTable:
                 "connection_id": {"S": connection_id},
                 "counter": {"N": str(binding.counter)},
                 "history": {"BOOL": binding.history},
-                "expires_at": self._expiry(),
+                "expires_at": self._expiry(direct=direct is not None),
+                **at,
             },
             ConditionExpression=NEVER_OLDER,
             ExpressionAttributeNames={"#counter": "counter"},
@@ -131,6 +146,30 @@ class ConnectionsTable:
                 ":connection_id": {"S": connection_id},
                 ":counter": {"N": str(binding.counter)},
             },
+        )
+
+    def renew_client(self, connection_id: str, binding: Binding) -> bool:
+        """Keep the item of a socket at a worker; false if a newer connection of the client has taken its place."""
+        return conditionally(
+            self._client.update_item,
+            TableName=self._table,
+            Key=_client_key(binding.session_key, binding.client_id),
+            UpdateExpression="SET expires_at = :expires_at",
+            ConditionExpression=SAME_CONNECTION,
+            ExpressionAttributeValues={
+                ":connection_id": {"S": connection_id},
+                ":expires_at": self._expiry(direct=True),
+            },
+        )
+
+    def leave_client(self, connection_id: str, binding: Binding) -> None:
+        """Delete a client's address, if it is this connection's."""
+        conditionally(
+            self._client.delete_item,
+            TableName=self._table,
+            Key=_client_key(binding.session_key, binding.client_id),
+            ConditionExpression=SAME_CONNECTION,
+            ExpressionAttributeValues={":connection_id": {"S": connection_id}},
         )
 
     def bind(self, connection_id: str, binding: Binding) -> bool:
@@ -172,6 +211,7 @@ class ConnectionsTable:
                 connection_id=item["connection_id"]["S"],
                 counter=int(item["counter"]["N"]),
                 history=item.get("history", {"BOOL": False})["BOOL"],
+                direct=_direct_address(item),
             )
             for item in nlargest(MOST_CLIENTS, items, key=lambda item: int(item["expires_at"]["N"]))
         )
@@ -183,17 +223,29 @@ class ConnectionsTable:
         )
         connection = _connection(connection_id, answer.get("Attributes"))
         if connection and connection.binding:
-            conditionally(
-                self._client.delete_item,
-                TableName=self._table,
-                Key=_client_key(connection.binding.session_key, connection.binding.client_id),
-                ConditionExpression=SAME_CONNECTION,
-                ExpressionAttributeValues={":connection_id": {"S": connection_id}},
-            )
+            self.leave_client(connection_id, connection.binding)
         return connection
 
-    def _expiry(self) -> Any:
-        return {"N": str(int(self._wall_clock()) + LIFETIME_SECONDS)}
+    def _expiry(self, *, direct: bool = False) -> Any:
+        return {"N": str(int(self._wall_clock()) + (DIRECT_LIFETIME_SECONDS if direct else LIFETIME_SECONDS))}
+
+
+def _direct_item(direct: DirectAddress) -> dict[str, Any]:
+    return {
+        "endpoint": {"S": direct.endpoint},
+        "socket": {"S": direct.socket},
+        "secret": {"S": direct.secret},
+        "binary": {"BOOL": direct.binary},
+    }
+
+
+def _direct_address(item: dict[str, Any]) -> DirectAddress | None:
+    if "direct" not in item:
+        return None
+    at = item["direct"]["M"]
+    return DirectAddress(
+        endpoint=at["endpoint"]["S"], socket=at["socket"]["S"], secret=at["secret"]["S"], binary=at["binary"]["BOOL"]
+    )
 
 
 def _connection_key(connection_id: str) -> dict[str, Any]:

@@ -127,7 +127,10 @@ class Turns:
         self._post(delivery.connection_id, encode_frame(error).encode())
 
     def _addresses(self, delivery: Delivery) -> list[ClientAddress]:
-        """All clients of the session; the one whose turn it is in any case."""
+        """All clients of the session; the one whose turn it is in any case.
+
+        Not those at a worker's socket, which this function cannot reach: the journal tells them with their next hello.
+        """
         addresses = {address.client_id: address for address in self._clients.clients(delivery.session_key)}
         known = addresses.get(delivery.client_id)
         if known is None or known.counter < delivery.counter:
@@ -137,7 +140,7 @@ class Turns:
                 counter=delivery.counter,
                 history=delivery.history,
             )
-        return list(addresses.values())
+        return [address for address in addresses.values() if address.direct is None]
 
 
 def _left(attempt: Attempt) -> float:

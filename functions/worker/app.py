@@ -7,6 +7,7 @@ import contextlib
 import gc
 import os
 import signal
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,6 +23,9 @@ from worker.aws.claims_queue import ClaimsQueue
 from worker.aws.poster import Poster
 from worker.aws.signing import Signer
 from worker.conversation.session_manager import Manager
+from worker.direct.poster import ClientPoster
+from worker.direct.sockets import ClientSockets
+from worker.direct.transport import DirectTransport, sockets_of
 from worker.hosting.claims import ClaimTaker
 from worker.hosting.drain import Drain
 from worker.hosting.holder_probe import HolderProbes
@@ -96,6 +100,7 @@ class Service:
         self._ended: asyncio.Task[None] | None = None
         self._endpoint = ""
         self._status = Status(worker_id=environment.worker_id, version=environment.worker_version)
+        self._sockets: ClientSockets = sockets_of(environment)
 
     async def run(self) -> None:
         """Serve until told to stop, then hand every session over.
@@ -112,11 +117,15 @@ class Service:
         signer = Signer(aws.credentials, "execute-api", aws.region)
         queue = ClaimsQueue(aws.sqs, environment.claims_queue_url)
         try:
-            async with Poster(environment.management_endpoint, signer) as poster:
+            async with contextlib.AsyncExitStack() as stack:
+                gateway = None
+                if environment.management_endpoint:
+                    gateway = await stack.enter_async_context(Poster(environment.management_endpoint, signer))
+                poster = ClientPoster(gateway, self._sockets, lambda: self._endpoint)
                 host = Host(
                     self._new_manager,
                     build_agent,
-                    poster,
+                    await stack.enter_async_context(poster),
                     capacity=environment.capacity,
                     linger_seconds=environment.linger_seconds,
                 )
@@ -136,7 +145,7 @@ class Service:
             deployment=await deployment(environment),
         )
         claims = ClaimTaker(queue, host)
-        listener = Listener(host, self._status, claims, registry.claims_token)
+        listener = Listener(host, self._status, claims, registry.claims_token, self._sockets)
         address = "" if environment.worker_endpoint else await advertised_host(environment)
         port = await listener.start(environment.bind_host, environment.port)
         self._endpoint = environment.worker_endpoint or f"http://{address}:{port}"
@@ -149,15 +158,24 @@ class Service:
             if await reach_storage(
                 environment.bucket, environment.lock_table, environment.worker_id, self.stop, self._lease
             ):
-                with watched_loop() as watch, listener.answers_from_thread(watch):
-                    await self._serve(host, queue, claims, registry)
+                async with Successors(registry.others) as successors:
+                    with watched_loop() as watch, listener.answers_from_thread(watch):
+                        await self._serve(host, queue, claims, registry, successors, aws)
         finally:
             await listener.close()
         logger.info("worker ended", worker=environment.worker_id, left=len(host.sessions))
         if self._ended is not None:
             raise PartEnded(self._ended.get_name()) from self._ended.exception()
 
-    async def _serve(self, host: Host, queue: ClaimsQueue, claims: ClaimTaker, registry: Registry) -> None:
+    async def _serve(
+        self,
+        host: Host,
+        queue: ClaimsQueue,
+        claims: ClaimTaker,
+        registry: Registry,
+        successors: Successors,
+        aws: Aws,
+    ) -> None:
         environment = self._environment
         worker_id = environment.worker_id
         notes = Notes(registry)
@@ -168,23 +186,55 @@ class Service:
         telling = asyncio.create_task(reporter.run(environment.metrics_seconds), name="metrics")
         for part in (claims.start(), beating, telling):
             part.add_done_callback(self._must_go_on)
-        # The objects of now live as long as the process. A full collection that visits them all would stop the sound of
-        # every session for some 70 ms.
-        gc.collect()
-        gc.freeze()
-        self._status.ready = True
-        logger.info("worker ready", worker=worker_id, endpoint=self._endpoint, stage=environment.stage)
-        await self.stop.wait()
-        self._status.ready, self._status.draining = False, True
-        logger.info("worker draining", worker=worker_id, sessions=len(host.sessions))
-        async with Successors(registry.others) as successors:
+        async with self._direct(host, queue, claims, successors, aws) as direct:
+            # The objects of now live as long as the process. A full collection that visits them all would stop the
+            # sound of every session for some 70 ms.
+            gc.collect()
+            gc.freeze()
+            self._status.ready = True
+            logger.info(
+                "worker ready",
+                worker=worker_id,
+                endpoint=self._endpoint,
+                stage=environment.stage,
+                sockets_port=self._status.sockets_port,
+            )
+            await self.stop.wait()
+            self._status.ready, self._status.draining = False, True
+            logger.info("worker draining", worker=worker_id, sessions=len(host.sessions), sockets=len(self._sockets))
             drain = Drain(host, claims, queue, self.hurry, successors, worker_id)
+            if direct is not None:
+                drain.before = direct.gone_over
+                await direct.begin_to_leave()
             await asyncio.gather(asyncio.wait({beating}), drain.run())
+            if direct is not None:
+                await direct.leave(self.hurry)
         await notes.written()
         # Until here it said that there is no room, and whose callers wait should this process die.
         await registry.remove()
         telling.cancel()
         reporter.tell()
+
+    @contextlib.asynccontextmanager
+    async def _direct(
+        self, host: Host, queue: ClaimsQueue, claims: ClaimTaker, successors: Successors, aws: Aws
+    ) -> AsyncIterator[DirectTransport | None]:
+        """Let clients connect to this process, if the transport says so."""
+        if not self._environment.has_sockets:
+            yield None
+            return
+        async with DirectTransport.open(
+            self._environment,
+            sockets=self._sockets,
+            host=host,
+            claims=claims,
+            queue=queue,
+            successors=successors,
+            dynamodb=aws.dynamodb,
+            endpoint=self._endpoint,
+        ) as direct:
+            self._status.sockets_port = direct.port
+            yield direct
 
     def _new_manager(self, claim: Claim) -> Manager:
         environment = self._environment

@@ -3,7 +3,9 @@
     POST /frames    one frame of a client; see ``segue.wire.delivery`` for the body and the answers
     POST /claims    a session to open, or to make ready; see ``segue.wire.claims``
     GET  /health    200 {"worker_id", "version", "sessions", "room", "draining", "ready", "stood_still_ms"}, 503 until
-                    ready; while the loop stands still a thread answers (``worker.telemetry.stall_answers``)
+                    ready, with direct sockets also "sockets_port" and "sockets"; while the loop stands still a thread
+                    answers (``worker.telemetry.stall_answers``)
+    …    /sockets   output for clients that are connected to this worker; see ``worker.direct.output_routes``
 
 The token in the header is looked at before any of the body is read. A body has ``BODY_SECONDS`` to arrive, and is taken
 as it is: no gateway compresses one. Nothing of what a frame says, and no error text from inside, is in an answer.
@@ -42,6 +44,8 @@ from segue.wire.frames import FrameError
 from shared.background import BackgroundTasks
 from shared.log import logger
 from worker.conversation.session import HostedSession, SessionMoved
+from worker.direct.output_routes import OutputRoutes
+from worker.direct.sockets import ClientSockets
 from worker.hosting.claims import ClaimTaker
 from worker.hosting.host import Host, NoRoom
 from worker.telemetry.loop_watch import BlockedLoopWatch
@@ -75,18 +79,27 @@ class Status:
         version: The deployment's version.
         ready: Whether it takes sessions.
         draining: Whether it is handing its sessions over.
+        sockets_port: Where clients connect directly; None if they do not.
     """
 
     worker_id: str
     version: str
     ready: bool = False
     draining: bool = False
+    sockets_port: int | None = None
 
 
 class Listener:
     """The HTTP server."""
 
-    def __init__(self, host: Host, status: Status, claims: ClaimTaker, claims_token: str) -> None:
+    def __init__(
+        self,
+        host: Host,
+        status: Status,
+        claims: ClaimTaker,
+        claims_token: str,
+        sockets: ClientSockets | None = None,
+    ) -> None:
         """Keep who answers.
 
         Args:
@@ -94,6 +107,7 @@ class Listener:
             status: What ``/health`` says.
             claims: Takes claims.
             claims_token: The secret that a POST with a claim must carry.
+            sockets: Those of clients that are connected directly; None: there are none.
         """
         self._host = host
         self._status = status
@@ -105,6 +119,9 @@ class Listener:
         app.router.add_post(FRAMES_PATH, self._frames)
         app.router.add_post(CLAIMS_PATH, self._claim)
         app.router.add_get("/health", self._health)
+        self._sockets = sockets
+        if sockets is not None:
+            OutputRoutes(sockets).add_to(app.router)
         # No access log: a line for every 100 ms of each caller's speech says nothing.
         self._runner = web.AppRunner(
             app,
@@ -232,7 +249,12 @@ class Listener:
             "draining": status.draining,
             "ready": status.ready,
             "stood_still_ms": round(1000 * stood_still),
+            **self._direct_facts(),
         }
+
+    def _direct_facts(self) -> dict[str, int]:
+        port = self._status.sockets_port
+        return {} if port is None or self._sockets is None else {"sockets_port": port, "sockets": len(self._sockets)}
 
 
 class _BadRequest(Exception):  # noqa: N818 - an answer

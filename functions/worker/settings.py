@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta, Struct, field, structs
 
@@ -13,6 +13,11 @@ from segue.environment import EnvironmentInvalid, read_environment
 
 METADATA_TIMEOUT_SECONDS = 2.0
 """The ECS agent answers from the same host in milliseconds; longer means that something is wrong."""
+
+_GATEWAY: Final = ("SEGUE_MANAGEMENT_ENDPOINT",)
+_SOCKETS: Final = ("SEGUE_TOKEN_ISSUER", "SEGUE_TOKEN_AUDIENCE", "SEGUE_TOKEN_KEYS_URL")
+NEEDED: Final[Mapping[str, tuple[str, ...]]] = {"api": _GATEWAY, "direct": _SOCKETS, "both": _GATEWAY + _SOCKETS}
+"""Variables that one transport needs and another does not."""
 
 
 class EnvironmentProblem(Exception):  # noqa: N818 - it names a situation for the person who deploys
@@ -28,7 +33,9 @@ class Environment(Struct, frozen=True, kw_only=True):
         connections_table: DynamoDB table that holds the worker registry.
         claims_queue_url: SQS queue of sessions that need a holder.
         bucket: S3 bucket of the journals.
-        management_endpoint: Where API Gateway takes messages to clients, without the ``/@connections`` path.
+        management_endpoint: Where API Gateway takes messages to clients, without the ``/@connections`` path. Needed
+            unless all clients connect directly.
+        worker_id: This process's identity, on the lease and in ``/health``.
         worker_id: This process's identity, on the lease and in ``/health``. Clients are told it in ``ready``, unless it
             has dots, colons or slashes, as addresses do.
         worker_version: What it runs: a hash of code, agent and settings, or what the deployment's settings say.
@@ -45,6 +52,17 @@ class Environment(Struct, frozen=True, kw_only=True):
             and show no more.
         retention_days: How long a session is kept after its last use.
         check_model: Whether the model is tried before the worker is ready ("1").
+        transport: The doors: ``api`` (API Gateway), ``direct`` (this process's own WebSockets), ``both``.
+        direct_port: The port of those WebSockets, 0 for any free one.
+        direct_sockets: Sockets at once; with one more a client is sent to another worker.
+        direct_origins: Pages that may connect, with commas; "": any.
+        token_issuer: Whose tokens are good; this and the next two as the authorizer's, needed with ``direct`` and
+            ``both``.
+        token_audience: For whom a token must be; several with commas between them.
+        token_keys_url: Where the issuer publishes its keys.
+        sessions_per_principal: Sessions that one principal may have open at a time.
+        frames_per_second: Frames that one socket may send.
+        frame_burst: Frames that one socket may send at once after a pause.
     """
 
     stage: str
@@ -52,7 +70,7 @@ class Environment(Struct, frozen=True, kw_only=True):
     connections_table: str
     claims_queue_url: str
     bucket: str
-    management_endpoint: str
+    management_endpoint: str = ""
     worker_id: str = field(default_factory=lambda: f"worker-{secrets.token_hex(6)}")
     worker_version: str = "0"
     worker_host: str | None = None
@@ -66,6 +84,21 @@ class Environment(Struct, frozen=True, kw_only=True):
     retention_days: Annotated[int, Meta(ge=1)] = 365
     metrics_seconds: Annotated[float, Meta(ge=0.1)] = 60.0
     check_model: bool = False
+    transport: Literal["api", "direct", "both"] = "api"
+    direct_port: Annotated[int, Meta(ge=0, le=65535)] = 0
+    direct_sockets: Annotated[int, Meta(ge=1)] = 160
+    direct_origins: str = ""
+    token_issuer: str = ""
+    token_audience: str = ""
+    token_keys_url: str = ""
+    sessions_per_principal: Annotated[int, Meta(ge=1, le=100)] = 20
+    frames_per_second: Annotated[int, Meta(ge=1)] = 150
+    frame_burst: Annotated[int, Meta(ge=1)] = 75
+
+    @property
+    def has_sockets(self) -> bool:
+        """True if clients connect to this process itself."""
+        return self.transport != "api"
 
     @classmethod
     def read(cls, variables: Mapping[str, str] | None = None) -> Environment:
@@ -77,10 +110,16 @@ class Environment(Struct, frozen=True, kw_only=True):
         Raises:
             EnvironmentProblem: Variables are missing or malformed; the text names all of them.
         """
+        variables = os.environ if variables is None else variables
+        needed = NEEDED.get(variables.get("SEGUE_TRANSPORT") or "api", ())
+        missing = [f"{name} is missing" for name in needed if not variables.get(name)]
         try:
-            return read_environment(cls, variables)
+            read = read_environment(cls, variables)
         except EnvironmentInvalid as invalid:
-            raise EnvironmentProblem(f"the worker cannot start: {invalid}") from None
+            raise EnvironmentProblem("; ".join([f"the worker cannot start: {invalid}", *missing])) from None
+        if missing:
+            raise EnvironmentProblem(f"the worker cannot start: {'; '.join(missing)}")
+        return read
 
     def __post_init__(self) -> None:
         """Take the slash off the ends of addresses: paths are added to them."""

@@ -46,6 +46,7 @@ class Admission:
         table: str,
         most: int = SESSIONS_PER_PRINCIPAL,
         wall_clock: Callable[[], float] = time.time,
+        lifetime_seconds: int = LIFETIME_SECONDS,
     ) -> None:
         """Use a table.
 
@@ -54,7 +55,9 @@ class Admission:
             table: name of the connections table.
             most: sessions that a principal may have open.
             wall_clock: seconds since 1970.
+            lifetime_seconds: after which an entry counts no more, unless it is renewed.
         """
+        self._lifetime_seconds = lifetime_seconds
         self._client = client
         self._table = table
         self._most = most
@@ -70,12 +73,29 @@ class Admission:
             answer = self._client.get_item(TableName=self._table, Key=_key(principal), ConsistentRead=True)
             item = answer.get("Item")
             before = {name: value["S"] for name, value in item["open"]["M"].items()} if item else {}
-            after = entered(before, connection_id, binding, int(self._wall_clock()), self._most)
+            after = entered(before, connection_id, binding, int(self._wall_clock()), self._most, self._lifetime_seconds)
             if after is None:
                 return "too_many_sessions"
             if after == before or self._write(principal, int(item["revision"]["N"]) if item else None, after):
                 return None
         return "busy"
+
+    def renew(self, principal: str, connection_id: str, binding: Binding) -> bool:
+        """Count a connection further, which lives longer than its entry; false if it is not counted any more."""
+        now = int(self._wall_clock())
+        return conditionally(
+            self._client.update_item,
+            TableName=self._table,
+            Key=_key(principal),
+            UpdateExpression="SET #open.#connection = :entry, expires_at = :expires_at ADD revision :one",
+            ConditionExpression=LISTED,
+            ExpressionAttributeNames={"#open": "open", "#connection": connection_id},
+            ExpressionAttributeValues={
+                ":entry": {"S": f"{now + self._lifetime_seconds} {_entry(binding)}"},
+                ":expires_at": {"N": str(now + LIFETIME_SECONDS)},
+                ":one": {"N": "1"},
+            },
+        )
 
     def leave(self, principal: str, connection_id: str) -> None:
         """Count a connection no more."""
@@ -109,7 +129,14 @@ class Admission:
         )
 
 
-def entered(entries: Open, connection_id: str, binding: Binding, now: int, most: int) -> Open | None:
+def entered(
+    entries: Open,
+    connection_id: str,
+    binding: Binding,
+    now: int,
+    most: int,
+    lifetime_seconds: int = LIFETIME_SECONDS,
+) -> Open | None:
     """The entries with one more connection, without those that have ended or that it replaces; `None` if too many.
 
     Args:
@@ -118,12 +145,13 @@ def entered(entries: Open, connection_id: str, binding: Binding, now: int, most:
         binding: what it is to be bound to.
         now: seconds since 1970.
         most: sessions that there may be.
+        lifetime_seconds: after which the new entry counts no more.
     """
-    mine = f"{binding.counter} {binding.client_id} {binding.session_id}"
+    mine = _entry(binding)
     if entries.get(connection_id, "").partition(" ")[2] == mine:
         return entries
     after = {name: entry for name, entry in entries.items() if not _is_over(entry, binding, now)}
-    after[connection_id] = f"{now + LIFETIME_SECONDS} {mine}"
+    after[connection_id] = f"{now + lifetime_seconds} {mine}"
     sessions = {entry.rpartition(" ")[2] for entry in after.values()}
     return after if len(sessions) <= most and len(after) <= most * CONNECTIONS_PER_SESSION else None
 
@@ -132,6 +160,10 @@ def _is_over(entry: str, newer: Binding, now: int) -> bool:
     until, counter, client_id, session_id = entry.split(" ")
     replaced = (client_id, session_id) == (newer.client_id, newer.session_id) and int(counter) < newer.counter
     return replaced or int(until) <= now
+
+
+def _entry(binding: Binding) -> str:
+    return f"{binding.counter} {binding.client_id} {binding.session_id}"
 
 
 def _key(principal: str) -> dict[str, Any]:

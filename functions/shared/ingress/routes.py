@@ -49,16 +49,27 @@ class Routes:
 
     def read(self, session_key: str) -> Route | None:
         """The route on the lease now; remembered from here on."""
-        self._remembered.pop(session_key, None)
+        self.forget(session_key)
+        route = self.look(session_key)
+        if route is not None:
+            self.remember(session_key, route)
+        return route
+
+    def look(self, session_key: str) -> Route | None:
+        """The route on the lease now. Nothing is remembered, so that any thread may ask."""
         answer = self._client.get_item(
             TableName=self._table, Key={"session_key": {"S": session_key}}, ConsistentRead=True
         )
         attributes = answer.get("Item")
-        route = self._route(attributes) if attributes else None
-        if route is None:
-            return None
+        return self._route(attributes) if attributes else None
+
+    def remembered(self, session_key: str) -> Route | None:
+        """The remembered route."""
+        return self._remembered.use(session_key)
+
+    def remember(self, session_key: str, route: Route) -> None:
+        """Use this route until it is forgotten."""
         self._remembered[session_key] = route
-        return route
 
     def _route(self, attributes: "Mapping[str, AttributeValueTypeDef]") -> Route | None:
         """Read the route; None if the session has no holder that takes frames.

@@ -114,6 +114,11 @@ class Audience:
         """The clients that asked for history."""
         return [client_id for client_id, listener in self._listeners.items() if listener.address.history]
 
+    def is_direct(self, client_id: str) -> bool:
+        """Tell if a client's connection is a socket at a worker."""
+        listener = self._listeners.get(client_id)
+        return listener is not None and listener.address.direct is not None
+
     def wants_history(self, client_id: str) -> bool:
         """Tell if a client asked for history."""
         return client_id in self.asking_history
@@ -216,7 +221,7 @@ class Audience:
             for client_id, listener in list(self._listeners.items()):
                 if max(listener.heard_at, listener.outbox.delivered_at) > quiet_since:
                     continue
-                gone = await self._connections.look(listener.address.connection_id) is PostOutcome.GONE
+                gone = await self._connections.look(listener.address) is PostOutcome.GONE
                 if gone and self._listeners.get(client_id) is listener:
                     self._remove(client_id)
 
@@ -226,7 +231,7 @@ class Audience:
         if sound is None:
             sound = self._sounds[client_id] = SentSound()
         outbox = Outbox(
-            address.connection_id,
+            address,
             self._connections,
             lambda frame: self._numbering.stamp(client_id, frame),
             self._may_speak,

@@ -22,6 +22,7 @@ from itertools import islice
 from typing import Final, Protocol
 
 from segue.backoff import backoff
+from segue.wire.claims import ClientAddress
 from segue.wire.frames import (
     AudioOutput,
     BargeIn,
@@ -34,7 +35,7 @@ from segue.wire.frames import (
     fitting,
 )
 from segue.wire.memory import kept_bytes
-from shared.encoding import encode_message
+from shared.encoding import encode_message, encode_messages
 from shared.log import logger
 from worker.aws.poster import PostOutcome
 from worker.conversation.barge_in import SentSound
@@ -62,18 +63,26 @@ LONGEST_PAUSE_SECONDS: Final = 2.0
 
 
 class ConnectionPoster(Protocol):
-    """A poster to connections, see ``worker.aws.poster.Poster``."""
+    """A poster to the connections of one session's clients, see ``worker.direct.poster.SessionPoster``."""
 
-    async def post(self, connection_id: str, message: bytes) -> PostOutcome:
+    async def post(self, address: ClientAddress, message: bytes) -> PostOutcome:
         """Send one message."""
         ...
 
-    async def look(self, connection_id: str) -> PostOutcome:
+    async def look(self, address: ClientAddress) -> PostOutcome:
         """Ask whether a connection is there."""
         ...
 
-    async def disconnect(self, connection_id: str) -> PostOutcome:
+    async def disconnect(self, address: ClientAddress) -> PostOutcome:
         """Close a connection."""
+        ...
+
+
+class Posters(Protocol):
+    """Posters for all sessions of a process, see ``worker.direct.poster.ClientPoster``."""
+
+    def of_session(self, session_key: str) -> ConnectionPoster:
+        """Return what posts for one session."""
         ...
 
 
@@ -82,7 +91,7 @@ class Outbox:
 
     def __init__(
         self,
-        connection_id: str,
+        address: ClientAddress,
         connections: ConnectionPoster,
         stamp: Callable[[ServerFrame], ServerFrame],
         may_speak: Callable[[], bool],
@@ -91,13 +100,13 @@ class Outbox:
         """Keep what sending needs.
 
         Args:
-            connection_id: API Gateway's id.
+            address: Where the client is.
             connections: What posts.
             stamp: Gives a frame its epoch and number; called once for a frame, when its sending begins.
             may_speak: Whether the session is still this worker's to speak for, asked before every POST.
             sound: Keeps account of the client's sound, over all its connections.
         """
-        self.connection_id = connection_id
+        self.address = address
         self.delivered_at = asyncio.get_running_loop().time()
         self._connections = connections
         self._stamp = stamp
@@ -183,8 +192,10 @@ class Outbox:
             await self._arrived.wait()
             while self._under_way or self._waiting or self._piled_up:
                 if self._piled_up:
-                    logger.warning("a client does not read, closing its connection", connection=self.connection_id)
-                    await self._connections.disconnect(self.connection_id)
+                    logger.warning(
+                        "a client does not read, closing its connection", connection=self.address.connection_id
+                    )
+                    await self._connections.disconnect(self.address)
                     return
                 if not self._under_way:
                     self._under_way = [self._numbered(frame) for frame in self._next_batch()]
@@ -204,15 +215,25 @@ class Outbox:
 
     async def _send(self, batch: list[ServerFrame]) -> bool:
         """Post frames until the outcome is known; False ends the outbox."""
-        message = encode_message(batch, self.connection_id)
+        connection_id, direct = self.address.connection_id, self.address.direct
+        if direct is None or not direct.binary:
+            return await self._post(encode_message(batch, connection_id), len(batch))
+        sent = len(batch)
+        for message in encode_messages(batch, connection_id):
+            if not await self._post(message, sent):
+                return False
+            sent = 0  # counted once
+        return True
+
+    async def _post(self, message: bytes, frames: int) -> bool:
         pauses = backoff(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
         while self._may_speak():
             if self._piled_up:
                 return True  # nothing of it is wanted any more: the connection is closed next
-            match await self._connections.post(self.connection_id, message):
+            match await self._connections.post(self.address, message):
                 case PostOutcome.DELIVERED:
                     self.delivered_at = asyncio.get_running_loop().time()
-                    metrics.count(Count.FRAMES_OUT, len(batch))
+                    metrics.count(Count.FRAMES_OUT, frames)
                     return True
                 case PostOutcome.REFUSED:
                     return True

@@ -18,7 +18,7 @@ from strands.bidi.models import AudioCapable
 
 from segue.lease.item import Known
 from segue.wire import frames
-from segue.wire.fields import HISTORY, PLAYED, SILENCE, shown_holder
+from segue.wire.fields import BINARY, DIRECT, HISTORY, PLAYED, SILENCE, shown_holder
 from segue.wire.memory import kept_bytes
 from shared.agent_frames import Speech, Utterance, Way, retell
 from shared.approvals import approval_frame
@@ -128,7 +128,7 @@ class Output:
             since=since,
             audio=audio_formats(self._agent.model),
             window=INPUT_WINDOW,
-            features=features(self._agent.model),
+            features=features(self._agent.model, direct=self.audience.is_direct(client_id)),
             holder=shown_holder(manager.holder),
         )
         # Gated, because ``known`` and what is said again may be queued only.
@@ -251,9 +251,21 @@ class Output:
         self.audience.send(msgspec.structs.replace(_STORAGE_PAUSE, active=active))
 
 
-def features(model: object) -> tuple[str, ...]:
-    """Return the optional parts of the protocol that a conversation with a model has."""
-    known = {HISTORY: True, PLAYED: hasattr(model, "shorten"), SILENCE: isinstance(model, AudioCapable)}
+def features(model: object, *, direct: bool = False) -> tuple[str, ...]:
+    """Return the optional parts of the protocol that a conversation has.
+
+    Args:
+        model: Of its agent.
+        direct: Whether the client's connection is a socket at a worker.
+    """
+    audible = isinstance(model, AudioCapable)
+    known = {
+        HISTORY: True,
+        PLAYED: hasattr(model, "shorten"),
+        SILENCE: audible,
+        DIRECT: direct,
+        BINARY: direct and audible,
+    }
     return tuple(feature for feature, has in known.items() if has)
 
 

@@ -17,7 +17,7 @@ from worker.conversation.audience import Audience
 from worker.conversation.input import Input
 from worker.conversation.lease_hold import Hold
 from worker.conversation.model_start import ModelStart
-from worker.conversation.outbox import ConnectionPoster
+from worker.conversation.outbox import Posters
 from worker.conversation.output import Output
 from worker.conversation.session_manager import Manager
 from worker.conversation.turn_boundary import TurnBoundary
@@ -47,7 +47,7 @@ class ConversationParts:
     input: Input
 
     @classmethod
-    def wire(cls, manager: Manager, model_start: ModelStart, connections: ConnectionPoster) -> ConversationParts:
+    def wire(cls, manager: Manager, model_start: ModelStart, connections: Posters) -> ConversationParts:
         """Make the parts of a session that was opened.
 
         Args:
@@ -58,7 +58,7 @@ class ConversationParts:
         agent = model_start.agent
         hold = Hold(manager, agent)
         turn = TurnBoundary(TurnTraces(manager.session_key, manager.epoch))
-        audience = Audience(manager.epoch, connections, hold.may_speak)
+        audience = Audience(manager.epoch, connections.of_session(manager.session_key), hold.may_speak)
         output = Output(manager, agent, audience, turn.traces)
         return cls(manager, model_start, hold, turn, audience, output, Input(manager, agent, turn, output))
 

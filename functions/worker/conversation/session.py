@@ -61,6 +61,7 @@ class HostedSession:
         turn: Where the conversation is between turns.
         on_clients: Called with whether there are clients, whenever that may have changed.
         on_ended: Called when it has ended.
+        on_hello: Called with the address of a client that said ``hello``.
     """
 
     def __init__(self, parts: ConversationParts) -> None:
@@ -79,6 +80,7 @@ class HostedSession:
         self.turn = parts.turn
         self.on_clients: Callable[[bool], None] = lambda _: None
         self.on_ended: Callable[[], None] = lambda: None
+        self.on_hello: Callable[[ClientAddress], None] = lambda _: None
         self._manager = manager
         self._agent = parts.agent
         self._model_start = parts.model_start
@@ -180,25 +182,25 @@ class HostedSession:
         self._rate.admit(client_id)
         if asks_for_page(frame):
             self._pages.admit(client_id)
-        arrival = self._audience.meet(
-            ClientAddress(
-                client_id=client_id,
-                connection_id=delivery.connection_id,
-                counter=delivery.counter,
-                history=delivery.history or (isinstance(frame, Hello) and frame.history),
-            ),
-            retold=isinstance(frame, Hello) and frame.last_record is not None,
-        )
-        if isinstance(frame, Hello) and arrival is Arrival.SUPERSEDED:
-            raise FrameError("superseded")
-        if isinstance(frame, Hello) or arrival is Arrival.NEW:
-            self._greet(client_id, frame if isinstance(frame, Hello) else None)
+        self._meet(delivery)
         if isinstance(frame, TextInput | AudioInput | ImageInput | AnswerInput):
             self._input.offer(client_id, frame)
         elif isinstance(frame, OutputAck):
             self._output.played(client_id, frame)
         elif isinstance(frame, HistoryRequest) and self.state is State.OPEN:
             self._output.tell_page(client_id, frame.before)
+
+    def _meet(self, delivery: Delivery) -> None:
+        """Take note of where a client is, and greet it if it says ``hello`` or is here for the first time."""
+        hello = delivery.frame if isinstance(delivery.frame, Hello) else None
+        address = _address(delivery)
+        arrival = self._audience.meet(address, retold=hello is not None and hello.last_record is not None)
+        if hello is not None and arrival is Arrival.SUPERSEDED:
+            raise FrameError("superseded")
+        if hello is not None or arrival is Arrival.NEW:
+            self._greet(delivery.client_id, hello)
+        if hello is not None:
+            self.on_hello(address)
 
     def _greet(self, client_id: str, hello: Hello | None = None) -> None:
         """Say ``ready``; while the session is opening, that waits until the agent has started."""
@@ -227,6 +229,10 @@ class HostedSession:
         if self.state is State.OPEN:  # a record of one that has ended would acquire the session again, for no client
             self._input.settle()
         await self._manager.durable()
+
+    def stay(self) -> None:
+        """After ``settle``: there is no handoff after all."""
+        self._passing_on = False
 
     async def saved(self) -> None:
         """Wait until all that happened so far is durable, or is known not to become it."""
@@ -279,9 +285,10 @@ class HostedSession:
 
     async def _settle(self) -> None:
         pause = SETTLE_SECONDS * random.random()  # noqa: S311 - sessions of one moment do not commit in one for ever
-        while not self._passing_on:  # or else what a successor has made ready would be out of date
+        while True:
             await asyncio.sleep(pause)
             pause = SETTLE_SECONDS
+            # Not while it is passed on, or else what a successor has made ready would be out of date.
             if self.state is State.OPEN and not self._passing_on:
                 self._input.settle()
 
@@ -353,3 +360,15 @@ class HostedSession:
 
     def _clients_changed(self) -> None:
         self.on_clients(bool(self._audience.addresses))
+
+
+def _address(delivery: Delivery) -> ClientAddress:
+    """Return where a frame's client is."""
+    frame = delivery.frame
+    return ClientAddress(
+        client_id=delivery.client_id,
+        connection_id=delivery.connection_id,
+        counter=delivery.counter,
+        history=delivery.history or (isinstance(frame, Hello) and frame.history),
+        direct=delivery.direct,
+    )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from shared.background import first_of
@@ -39,7 +39,11 @@ HURRIED_SECONDS: Final = 8.0
 
 
 class Drain:
-    """Passes a host's sessions on."""
+    """Passes a host's sessions on.
+
+    Attributes:
+        before: Waits, in bounded time, for what a session's handoff should come after.
+    """
 
     def __init__(
         self,
@@ -67,6 +71,7 @@ class Drain:
         self._successors = successors
         self._worker_id = worker_id
         self._next_at = 0.0
+        self.before: Callable[[HostedSession], Coroutine[Any, Any, None]] = _nothing
 
     async def run(self) -> None:
         """Drain, in bounded time. What was not passed on by then is left to the leases."""
@@ -109,6 +114,7 @@ class Drain:
 
     async def _hand_over(self, session: HostedSession, wait: float) -> None:
         await self._bounded(asyncio.sleep(wait), wait)
+        await self._bounded(self.before(session), OPENING_SECONDS)
         if not session.open:
             await self._bounded(self._until_settled(session), OPENING_SECONDS)
         successors = None if self._hurry.is_set() else self._successors
@@ -127,3 +133,7 @@ class Drain:
     async def _bounded(self, work: Coroutine[Any, Any, Any], seconds: float) -> None:
         """Wait for ``work``, but no longer than ``seconds`` and not when in a hurry."""
         await first_of(work, self._hurry.wait(), timeout=seconds)
+
+
+async def _nothing(_session: HostedSession) -> None:
+    """Without sockets at this worker there is nothing to wait for."""

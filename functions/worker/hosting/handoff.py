@@ -40,6 +40,9 @@ TURN_SECONDS: Final = 5.0
 """Seconds to wait for a turn boundary; then the answer is cut. Most answers are spoken in less, and a cut is better
 than a caller who waits for an old worker."""
 
+FOLLOW_SECONDS: Final = 30.0
+"""The same for a handoff that nothing presses for. A session that speaks longer stays."""
+
 SPOKEN_SECONDS: Final = 5.0
 """Seconds to wait for the commit in flight and the posts behind it: normally a tenth of a second. A provider speaks
 faster than real time, so the end of a long answer may still be in the queue then."""
@@ -95,11 +98,29 @@ class Handoff:
         self._promise: Promise | None = None
 
     async def run(self) -> None:
-        """Pass it on."""
+        """Pass it on, whatever that takes."""
+        await self._bounded(self._session.saved(), SAVED_SECONDS)
+        await self._bounded(self._find_successor(TURN_SECONDS), SUCCESSOR_SECONDS)
+        await self._pass(self._promise)
+
+    async def follow(self) -> bool:
+        """Pass it on if a successor is ready and the conversation is between turns; else leave all as it is.
+
+        Returns:
+            True if it was passed on; False if it stays.
+        """
         session = self._session
-        await self._bounded(session.saved(), SAVED_SECONDS)
-        await self._bounded(self._find_successor(), SUCCESSOR_SECONDS)
+        await self._find_successor(FOLLOW_SECONDS)
         promise = self._promise
+        ready = promise is not None and session.turn.at_boundary and session.position == promise.head
+        if not ready or not session.open:
+            session.stay()
+            return False
+        await self._pass(promise)
+        return True
+
+    async def _pass(self, promise: Promise | None) -> None:
+        session = self._session
         begun = asyncio.get_running_loop().time()
         session.refuse_frames()
         await self._bounded(session.turn.boundary(), TURN_SECONDS)
@@ -122,13 +143,13 @@ class Handoff:
             )
         await session.stop()
 
-    async def _find_successor(self) -> None:
+    async def _find_successor(self, turn_seconds: float) -> None:
         """Return at a turn boundary if one comes in time, with a promise if a successor gives one."""
         session, successors = self._session, self._successors
         if successors is None:
             return
         for _ in range(PREPARATIONS):
-            await self._bounded(self._quiet(), TURN_SECONDS)
+            await self._bounded(self._quiet(), turn_seconds)
             if not session.open or not session.clients:
                 return
             claim = msgspec.structs.replace(self._claim(), prepare=True)
@@ -136,7 +157,7 @@ class Handoff:
             self._promise = await successors.prepare(claim, earlier)
             if self._promise is None:
                 return
-            await self._bounded(self._quiet(), TURN_SECONDS)
+            await self._bounded(self._quiet(), turn_seconds)
             if session.turn.at_boundary and session.position == self._promise.head:
                 metrics.count(Count.HANDOFFS_PREPARED)
                 return

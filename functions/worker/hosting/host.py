@@ -8,10 +8,10 @@ from hashlib import sha256
 
 from segue import SessionFenced
 from segue.ids import session_key
-from segue.wire.claims import Claim
+from segue.wire.claims import Claim, ClientAddress
 from shared.background import BackgroundTasks
 from shared.log import logger
-from worker.conversation.outbox import ConnectionPoster
+from worker.conversation.outbox import Posters
 from worker.conversation.session import HostedSession
 from worker.hosting.opening import NewAgent, NewManager, Opener
 from worker.hosting.standby import Preparations
@@ -29,13 +29,14 @@ class Host:
         preparations: Standbys: sessions that are ready here while another worker holds them.
         on_held: Called with a session's key when it is held.
         on_left: Called with a session's key when it is held no more.
+        on_hello: Called with a session and the address of a client that said ``hello`` to it.
     """
 
     def __init__(
         self,
         new_manager: NewManager,
         new_agent: NewAgent,
-        connections: ConnectionPoster,
+        connections: Posters,
         *,
         capacity: int,
         linger_seconds: float,
@@ -61,6 +62,7 @@ class Host:
         self.preparations = Preparations(self._room_changed.set)
         self.on_held: Callable[[str], None] = lambda _: None
         self.on_left: Callable[[str], None] = lambda _: None
+        self.on_hello: Callable[[HostedSession, ClientAddress], None] = lambda _, __: None
 
     @property
     def sessions(self) -> tuple[HostedSession, ...]:
@@ -208,6 +210,7 @@ class Host:
 
         session.on_clients = clients_changed
         session.on_ended = lambda: self._forget(session)
+        session.on_hello = lambda address: self.on_hello(session, address)
 
     def _forget(self, session: HostedSession) -> None:
         if (timer := self._lingering.pop(session.key, None)) is not None:

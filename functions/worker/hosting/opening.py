@@ -18,7 +18,7 @@ from segue.wire.claims import Claim
 from segue.wire.frames import encode_frame, error_frame
 from shared.agent_code import AgentFailed
 from worker.conversation.model_start import ModelStart
-from worker.conversation.outbox import ConnectionPoster
+from worker.conversation.outbox import Posters
 from worker.conversation.parts import ConversationParts
 from worker.conversation.session import HostedSession
 from worker.conversation.session_manager import Manager
@@ -35,7 +35,7 @@ type NewAgent = Callable[[Any], BidiAgent]
 class Opener:
     """Makes hosted sessions of claims and standbys."""
 
-    def __init__(self, new_manager: NewManager, new_agent: NewAgent, connections: ConnectionPoster) -> None:
+    def __init__(self, new_manager: NewManager, new_agent: NewAgent, connections: Posters) -> None:
         """Keep what sessions are made of.
 
         Args:
@@ -96,7 +96,8 @@ class Opener:
         """Tell the clients of a session that has no agent. Its claim comes again: a new deployment may have one."""
         metrics.error("agent_failed")
         message = encode_frame(error_frame("agent_failed")).encode()
-        await asyncio.gather(*(self._connections.post(client.connection_id, message) for client in claim.clients))
+        connections = self._connections.of_session(claim.session_key)
+        await asyncio.gather(*(connections.post(client, message) for client in claim.clients))
 
     def _manager(self, claim: Claim) -> Manager:
         manager = self._new_manager(claim)

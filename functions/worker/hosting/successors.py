@@ -1,4 +1,6 @@
-"""Successors of a draining worker's sessions, in order: a fresh beat, then the newest version, then most room.
+"""Successors of a draining worker's sessions.
+
+In order: the worker of a client's socket, a fresh beat, then the newest version, then most room.
 
     registry ─▶ in this order ─▶ POST /claims prepare ─▶ 200: this one
                                    refused, draining, too slow ─▶ the next one, at most three
@@ -103,7 +105,7 @@ class Successors:
         """
         until = time.monotonic() + SEARCH_SECONDS
         refusals = 0
-        for peer in await self._candidates(again):
+        for peer in await self._candidates(again, claim):
             self._given[peer.worker_id] += 1
             status, body = await self._post(peer, claim, PREPARE_SECONDS)
             if status == 200:
@@ -118,12 +120,43 @@ class Successors:
                 break
         return None
 
+    async def prepare_at(self, peer: RegisteredWorker, claim: Claim) -> Promise | None:
+        """Have a session made ready by one worker and no other."""
+        self._given[peer.worker_id] += 1
+        return await self.prepare(claim, peer)
+
     async def take(self, peer: RegisteredWorker, claim: Claim) -> bool:
         """Tell a worker that a session is free for it; False if it does not take it."""
         status, _ = await self._post(peer, claim, TAKE_SECONDS)
         return status == 202
 
-    async def _candidates(self, again: RegisteredWorker | None) -> list[RegisteredWorker]:
+    async def give(self, claim: Claim, *, avoid: str | None = None) -> RegisteredWorker | None:
+        """Have the best worker take a session that is free; None if none of those that were asked does.
+
+        Args:
+            claim: The session.
+            avoid: Endpoint that has just failed the session.
+        """
+        until = time.monotonic() + SEARCH_SECONDS
+        refusals = 0
+        for peer in await self._candidates(None, claim):
+            if peer.endpoint == avoid:
+                continue
+            self._given[peer.worker_id] += 1
+            status, _ = await self._post(peer, claim, TAKE_SECONDS)
+            if status == 202:
+                return peer
+            self._given[peer.worker_id] -= 1
+            refusals += status is not None
+            if refusals == CANDIDATES or time.monotonic() >= until:
+                break
+        return None
+
+    async def at(self, endpoint: str) -> RegisteredWorker | None:
+        """Return the worker with this address, if it has room; None if not."""
+        return next((peer for peer in await self._known() if peer.endpoint == endpoint), None)
+
+    async def _candidates(self, again: RegisteredWorker | None, claim: Claim) -> list[RegisteredWorker]:
         if again is not None:
             self._given[again.worker_id] -= 1
             return [again]
@@ -131,6 +164,9 @@ class Successors:
         # Shuffled, so that several workers that leave at once do not all begin with the same of two equals.
         random.shuffle(peers)
         peers.sort(key=lambda peer: (peer.fresh, peer.version, peer.room - self._given[peer.worker_id]), reverse=True)
+        # First the worker that a client of the session is connected to: it may leave no other to forward to.
+        sockets = {client.direct.endpoint for client in claim.clients if client.direct is not None}
+        peers.sort(key=lambda peer: peer.endpoint not in sockets)
         return peers
 
     async def _known(self) -> list[RegisteredWorker]:

@@ -27,6 +27,13 @@ anything to tell. Counting is one addition on the event loop; only the line of e
     Unanswered         Count          texts found without an answer after a restore, and given to the model again
     DrainOverruns      Count          sessions that were not passed on before the drain's time was up
     LoopBlocked        Count          times that code held the event loop for more than half a second; the log has where
+    Sockets            Count          clients' sockets at this worker (direct transport), when the minute ends
+    SocketsOpened      Count          sockets that were let in
+    SocketsTurnedAway  Count          those that were closed with 1013: this worker was full, or leaving
+    HandshakesExpired  Count          connections over which no request came in time
+    FramesForwarded    Count          frames of this worker's sockets passed to holders on other workers
+    OutputForwarded    Count          messages of this worker's sessions passed to sockets of other workers
+    SessionsFollowed   Count          sessions handed to the worker where their client's socket is
     Errors             Count          errors shown to clients; ``Errors.<code>`` for each kind
     Model…             Count          what became of model connections, see ``Model`` and docs/providers.md
 
@@ -70,6 +77,12 @@ class Count(StrEnum):
     DRAIN_OVERRUNS = "DrainOverruns"
     ERRORS = "Errors"
     LOOP_BLOCKED = "LoopBlocked"
+    SOCKETS_OPENED = "SocketsOpened"
+    SOCKETS_TURNED_AWAY = "SocketsTurnedAway"
+    HANDSHAKES_EXPIRED = "HandshakesExpired"
+    FRAMES_FORWARDED = "FramesForwarded"
+    OUTPUT_FORWARDED = "OutputForwarded"
+    SESSIONS_FOLLOWED = "SessionsFollowed"
 
 
 class Model(StrEnum):
@@ -114,6 +127,7 @@ class Level(StrEnum):
     """Gauges: values of the moment."""
 
     ACTIVE_SESSIONS = "ActiveSessions"
+    SOCKETS = "Sockets"
 
 
 UNITS: Final[dict[str, MetricUnit]] = {

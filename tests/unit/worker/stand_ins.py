@@ -51,7 +51,11 @@ class FakeConnections:
         self._slow[connection_id] = asyncio.Event()
         return self._slow[connection_id]
 
-    async def post(self, connection_id: str, message: bytes) -> PostOutcome:
+    def of_session(self, _session_key: str) -> FakeConnections:
+        return self
+
+    async def post(self, address: ClientAddress, message: bytes) -> PostOutcome:
+        connection_id = address.connection_id
         frames = decode_server_message(message)
         assert frames, message
         if connection_id in self.gone:
@@ -74,11 +78,11 @@ class FakeConnections:
             self.on_delivered(frame)
         return PostOutcome.DELIVERED
 
-    async def look(self, connection_id: str) -> PostOutcome:
-        return PostOutcome.GONE if connection_id in self.gone else PostOutcome.DELIVERED
+    async def look(self, address: ClientAddress) -> PostOutcome:
+        return PostOutcome.GONE if address.connection_id in self.gone else PostOutcome.DELIVERED
 
-    async def disconnect(self, connection_id: str) -> PostOutcome:
-        self.closed.append(connection_id)
+    async def disconnect(self, address: ClientAddress) -> PostOutcome:
+        self.closed.append(address.connection_id)
         return PostOutcome.DELIVERED
 
     def kinds(self, connection_id: str) -> list[str]:

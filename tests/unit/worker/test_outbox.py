@@ -12,7 +12,7 @@ from segue.wire.frames import AudioOutput, InputAck, Received, Resume, TextOutpu
 from segue.wire.memory import kept_bytes
 from segue.wire.output import OutputNumbering
 from tests.support.waiting import eventually, promptly
-from tests.unit.worker.stand_ins import turns
+from tests.unit.worker.stand_ins import address, turns
 from worker.aws.poster import PostOutcome
 from worker.conversation import outbox
 from worker.conversation.outbox import Outbox
@@ -26,7 +26,7 @@ def box(clients):
     class Made(Outbox):
         def __init__(self, may_speak: Any = lambda: True) -> None:
             numbering = OutputNumbering(7)
-            super().__init__("k1", clients, lambda frame: numbering.stamp("c1", frame), may_speak)
+            super().__init__(address(), clients, lambda frame: numbering.stamp("c1", frame), may_speak)
 
         def begin(self) -> asyncio.Task[None]:
             tasks.append(asyncio.create_task(self.run()))

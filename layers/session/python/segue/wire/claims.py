@@ -31,18 +31,20 @@ MAX_CLAIM_BYTES: Final = 64 * 1024
 """The largest body: a few hundred clients of one session."""
 
 
-class DirectAddress(Struct, frozen=True, kw_only=True):
+class DirectAddress(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The address of a client's socket at a worker. Output to it needs all three, and the session key of the socket.
 
     Attributes:
         endpoint: http address of the worker that owns the socket, as other workers reach it.
         socket: the socket's id at that worker.
         secret: random, of that socket alone. Never logged: ``repr`` and ``str`` leave it out.
+        binary: whether its client reads audio in binary messages, as its ``Hello`` said.
     """
 
     endpoint: str
     socket: str
     secret: str
+    binary: bool = False
 
     def __repr__(self) -> str:
         """All but the secret, which would otherwise come into logs and tracebacks."""

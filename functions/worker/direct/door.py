@@ -1,0 +1,187 @@
+"""The server that clients' WebSockets end at, behind a balancer that ends TLS.
+
+    GET /health       200 as long as the process can take or refuse sockets, also while it leaves
+    GET anything else an upgrade (``worker.direct.handshake``), else 426
+
+    bytes of the request within HANDSHAKE_SECONDS ─▶ token ─▶ `hello` within HELLO_SECONDS ─▶ frames, one by one
+
+A ping every PING_SECONDS keeps what lies between from dropping the flow, and finds clients that have vanished.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final, override
+
+from aiohttp import WSMsgType, hdrs, web
+from aiohttp.web_protocol import RequestHandler
+
+from segue.wire.codes import TRY_AGAIN_LATER
+from segue.wire.frames import MAX_FRAME_BYTES
+from shared.log import logger
+from worker.direct.handshake import Handshake, chosen
+from worker.direct.router import SocketRouter
+from worker.direct.rows import SocketRows
+from worker.direct.sockets import ClientSocket, ClientSockets
+from worker.telemetry.metrics import Count, metrics
+
+HANDSHAKE_SECONDS: Final = 1.0
+"""For the bytes of a request to arrive: the balancer has ended TLS, and a client sends them at once."""
+
+HELLO_SECONDS: Final = 10.0
+"""For the first `hello` of a socket; then it is closed. Until then it belongs to no session that would be counted."""
+
+PING_SECONDS: Final = 30.0
+"""Below every idle time-out on the way: 350 s at a Network Load Balancer, about a minute in some networks."""
+
+MAX_MESSAGE_BYTES: Final = 4 * MAX_FRAME_BYTES
+"""A longer message ends the socket (1009), as API Gateway does; of those between this and a frame's the client is told
+(``oversize``)."""
+
+NO_HELLO: Final = 1008
+"""WebSocket close code for a socket that says no `hello`."""
+
+SHUTDOWN_SECONDS: Final = 1.0
+REQUEST_HEAD_BYTES: Final = 16 * 1024
+"""One line of the head: a token has 8 KB at most."""
+
+
+class SocketDoor:
+    """Takes upgrades, and reads what comes in over them."""
+
+    def __init__(
+        self, sockets: ClientSockets, handshake: Handshake, router: SocketRouter, rows: SocketRows, endpoint: str
+    ) -> None:
+        """Put the parts together.
+
+        Args:
+            sockets: Those that are open.
+            handshake: Decides who may open one.
+            router: Takes messages.
+            rows: Forgets what has closed.
+            endpoint: Where other workers reach this one.
+        """
+        self._sockets = sockets
+        self._handshake = handshake
+        self._router = router
+        self._rows = rows
+        self._endpoint = endpoint
+        self._server: _PunctualServer | None = None
+        self._runner: web.ServerRunner | None = None
+
+    async def start(self, address: str, port: int) -> int:
+        """Listen.
+
+        Args:
+            address: The local address.
+            port: The port, 0 for any free one.
+
+        Returns:
+            The port.
+        """
+        self._server = _PunctualServer(
+            self._take, access_log=None, max_line_size=REQUEST_HEAD_BYTES, max_field_size=REQUEST_HEAD_BYTES
+        )
+        self._runner = web.ServerRunner(self._server, shutdown_timeout=SHUTDOWN_SECONDS)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, address, port).start()
+        return int(self._runner.addresses[0][1])
+
+    async def close(self) -> None:
+        """Stop listening, and end what is left."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _take(self, request: web.BaseRequest) -> web.StreamResponse:
+        if self._server is not None:
+            self._server.arrived(request.protocol)
+        try:
+            if request.path == "/health":
+                return _last(web.json_response({"sockets": len(self._sockets), "leaving": self._sockets.leaving}))
+            if request.headers.get(hdrs.UPGRADE, "").lower() != "websocket":
+                return _last(web.Response(status=426, headers={hdrs.UPGRADE: "websocket"}))
+            if self._sockets.full:
+                return await self._turn_away(request)
+            return await self._serve(request)
+        except web.HTTPException as answer:
+            return _last(web.Response(status=answer.status))
+
+    async def _turn_away(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Say by a close code that another worker may have a place: a browser sees no other answer."""
+        ws = web.WebSocketResponse(protocols=chosen(request), timeout=HANDSHAKE_SECONDS)
+        await ws.prepare(request)
+        metrics.count(Count.SOCKETS_TURNED_AWAY)
+        await ws.close(code=TRY_AGAIN_LATER, drain=False)
+        return ws
+
+    async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        bearer = await self._handshake.bearer_of(request)
+        if self._sockets.full:  # meanwhile
+            return await self._turn_away(request)
+        ws = web.WebSocketResponse(
+            protocols=chosen(request), heartbeat=PING_SECONDS, max_msg_size=MAX_MESSAGE_BYTES, compress=False
+        )
+        await ws.prepare(request)
+        transport = request.transport
+        if transport is None:
+            return ws
+        socket = ClientSocket(ws, transport, bearer, self._endpoint)
+        self._sockets.add(socket)
+        metrics.count(Count.SOCKETS_OPENED)
+        hello = asyncio.create_task(self._until_hello(socket), name=f"hello {socket.connection_id}")
+        try:
+            await self._read(ws, socket)
+        finally:
+            hello.cancel()
+            self._sockets.remove(socket)
+            self._rows.leave(socket)
+            logger.info("socket closed", connection=socket.connection_id, code=ws.close_code)
+        return ws
+
+    async def _read(self, ws: web.WebSocketResponse, socket: ClientSocket) -> None:
+        async for message in ws:
+            if message.type not in {WSMsgType.TEXT, WSMsgType.BINARY}:
+                break
+            told = await self._router.receive(socket, message.data)
+            if told is not None:
+                await socket.say(told)
+
+    async def _until_hello(self, socket: ClientSocket) -> None:
+        await asyncio.sleep(HELLO_SECONDS)
+        if socket.binding is None:
+            await socket.close(NO_HELLO)
+
+
+class _PunctualServer(web.Server):
+    """Drops connections over which no request comes in time."""
+
+    def __init__(self, handler: object, **options: object) -> None:
+        super().__init__(handler, **options)  # type: ignore[arg-type] # aiohttp's own, passed on
+        self._waiting: dict[RequestHandler, asyncio.TimerHandle] = {}
+
+    @override
+    def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
+        super().connection_made(handler, transport)
+        self._waiting[handler] = asyncio.get_running_loop().call_later(HANDSHAKE_SECONDS, self._expire, handler)
+
+    @override
+    def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
+        self.arrived(handler)
+        super().connection_lost(handler, exc)
+
+    def arrived(self, handler: RequestHandler | None) -> None:
+        """A request is there, whole."""
+        if handler is not None and (timer := self._waiting.pop(handler, None)) is not None:
+            timer.cancel()
+
+    def _expire(self, handler: RequestHandler) -> None:
+        self._waiting.pop(handler, None)
+        metrics.count(Count.HANDSHAKES_EXPIRED)
+        if handler.transport is not None:
+            handler.transport.abort()
+
+
+def _last(answer: web.Response) -> web.Response:
+    """Let an answer be the last of its connection: the next request would have no limit of time."""
+    answer.force_close()
+    return answer

@@ -1,0 +1,115 @@
+"""Sessions go to where their client's socket is.
+
+    a client says `hello` at a worker that does not hold its session
+      ─▶ the holder has a socket of the session itself?  stays
+      ─▶ else, at a turn boundary: the handoff of a deployment, to that worker and no other, once for each `hello`
+
+If that worker has no room, or is not ready in time, nothing is released and frames are forwarded as before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, Final
+
+from segue.bounded import BoundedDict
+from segue.wire.claims import Claim, ClientAddress
+from shared.background import first_of
+from shared.log import logger
+from shared.registered_worker import RegisteredWorker
+from worker.conversation.session import HostedSession
+from worker.hosting.claims import ClaimSource
+from worker.hosting.handoff import Handoff
+from worker.hosting.successors import Promise, Successors
+from worker.telemetry.metrics import Count, metrics
+
+REMEMBERED: Final = 4096
+"""Connections whose `hello` has been followed, or tried to."""
+
+
+class Following:
+    """Hands sessions to the workers of their sockets."""
+
+    def __init__(self, successors: Successors, queue: ClaimSource, endpoint: str, worker_id: str) -> None:
+        """Keep the parts.
+
+        Args:
+            successors: Talks with the other workers.
+            queue: Takes the claim of a session that was released after all and not taken.
+            endpoint: This worker's address.
+            worker_id: This worker.
+        """
+        self._successors = successors
+        self._queue = queue
+        self._endpoint = endpoint
+        self._worker_id = worker_id
+        self._seen: BoundedDict[str, bool] = BoundedDict(REMEMBERED)
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._stopped = asyncio.Event()
+        self._heard = asyncio.Event()
+
+    def hello(self, session: HostedSession, address: ClientAddress) -> None:
+        """Consider one `hello`; never waits."""
+        self._heard.set()
+        if address.direct is None or self._stopped.is_set() or self._seen.use(address.connection_id):
+            return
+        self._seen[address.connection_id] = True
+        if session.key in self._running or self.owns_socket_of(session):
+            return
+        task = asyncio.create_task(self._follow(session, address.direct.endpoint), name=f"follow {session.key}")
+        self._running[session.key] = task
+        task.add_done_callback(lambda _: self._running.pop(session.key, None))
+
+    def owns_socket_of(self, session: HostedSession) -> bool:
+        """Return true if a client of the session has its socket at this worker."""
+        here = self._endpoint
+        return any(client.direct is not None and client.direct.endpoint == here for client in session.clients)
+
+    async def heard_hello(self) -> None:
+        """Wait for the next `hello` to any session of this worker."""
+        self._heard.clear()
+        await self._heard.wait()
+
+    async def stop(self) -> None:
+        """Begin no more, because this worker drains; wait for those that are under way."""
+        self._stopped.set()
+        if self._running:
+            await asyncio.wait(self._running.values())
+
+    async def _follow(self, session: HostedSession, endpoint: str) -> None:
+        only = OnlyWorker(self._successors, endpoint)
+        handoff = Handoff(session, only, self._queue, self._bounded, worker_id=self._worker_id)
+        try:
+            if await handoff.follow():
+                metrics.count(Count.SESSIONS_FOLLOWED)
+                logger.info("session has followed its socket", session=session.key, epoch=session.epoch)
+        except Exception as error:  # noqa: BLE001 - concerns this session only, which is held or has been released
+            logger.exception("session could not follow its socket", session=session.key, kind=type(error).__name__)
+
+    async def _bounded(self, work: Coroutine[Any, Any, Any], seconds: float) -> None:
+        """Wait for ``work``, but no longer than ``seconds`` and not while this worker drains."""
+        await first_of(work, self._stopped.wait(), timeout=seconds)
+
+
+class OnlyWorker:
+    """Finds one worker as successor, and no other."""
+
+    def __init__(self, successors: Successors, endpoint: str) -> None:
+        """Keep which.
+
+        Args:
+            successors: Talks with it.
+            endpoint: Its address.
+        """
+        self._successors = successors
+        self._endpoint = endpoint
+
+    async def prepare(self, claim: Claim, again: RegisteredWorker | None = None) -> Promise | None:
+        """Have a session made ready there; None if it has no room, or is not known yet."""
+        peer = again or await self._successors.at(self._endpoint)
+        return None if peer is None else await self._successors.prepare_at(peer, claim)
+
+    async def take(self, peer: RegisteredWorker, claim: Claim) -> bool:
+        """Say that it is free."""
+        return await self._successors.take(peer, claim)

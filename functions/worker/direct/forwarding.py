@@ -1,0 +1,282 @@
+"""Frames of this worker's sockets, brought to the holders of their sessions.
+
+    held here ──▶ the session
+    route remembered or on the lease ──POST /frames──▶ holder
+          gone (refused connection, no answer, not mine any more) ──▶ read the lease again, once more
+    no holder ──▶ claim; wait for one with `hello` and with frames without `seq`
+
+A frame with a `seq` is never waited with: the client sends it again, and the next holder asks for it anyway.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Final, Self
+
+import aiohttp
+
+from segue.backoff import backoff
+from segue.bounded import BoundedDict
+from segue.wire.delivery import FRAMES_PATH, ROUTE_TOKEN_HEADER, Delivery, encode_delivery
+from segue.wire.frames import (
+    AnswerInput,
+    AudioInput,
+    Bye,
+    ClientFrame,
+    Error,
+    FrameError,
+    Hello,
+    ImageInput,
+    OutputAck,
+    TextInput,
+    error_frame,
+)
+from shared.connections import Binding
+from shared.ingress.outcomes import Accepted, Gone, Outcome, Refused, outcome_of
+from shared.ingress.routes import Route, Routes
+from shared.log import logger
+from worker.conversation.session import SessionMoved
+from worker.direct.claiming import Claiming
+from worker.direct.rows import SocketRows
+from worker.direct.sockets import ClientSocket
+from worker.hosting.host import Host
+from worker.telemetry.metrics import Count, metrics
+
+CONNECT_SECONDS: Final = 0.25
+"""A task that has vanished does not refuse, it just never answers: do not wait for it longer than this."""
+
+ANSWER_SECONDS: Final = 2.0
+"""A holder answers as soon as it has queued the frame. One that takes longer hangs."""
+
+IDLE_SECONDS: Final = 60.0
+"""A connection that was unused for so long is not used again (see ``shared.kept``)."""
+
+HOLDER_WAIT_SECONDS: Final = 3.0
+"""Seconds that a frame waits for a holder. After it the client gets `no_worker` and says hello again; a longer wait
+would hold up the frames behind it."""
+
+FIRST_POLL_SECONDS: Final = 0.02
+LONGEST_POLL_SECONDS: Final = 0.3
+"""This worker's own sessions and the lease are looked at at growing intervals."""
+
+SUSPECT_SECONDS: Final = 3.0
+"""A route that did not answer is left alone this long: a hung worker must not cost every frame a time-out."""
+
+SUSPECTS: Final = 512
+"""Routes that are remembered as not answering."""
+
+
+@dataclass(frozen=True, slots=True)
+class HolderMissed:
+    """The last attempt that reached no holder."""
+
+    route: Route | None
+    outcome: Gone
+
+
+class HolderPost:
+    """Posts frames to holders on other workers. Use as an async context manager."""
+
+    def __init__(self) -> None:
+        """Open nothing yet."""
+        self._http: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS, sock_connect=CONNECT_SECONDS)
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_SECONDS)
+        self._http = aiohttp.ClientSession(connector=connector, timeout=timeout)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._http is not None:
+            await self._http.close()
+
+    async def __call__(self, route: Route, body: bytes, *, repeatable: bool) -> Outcome:
+        """Post and say what came of it; raises nothing for what the network or the worker does.
+
+        Args:
+            route: Where to.
+            body: What.
+            repeatable: Whether it may be sent twice: the holder takes it once, by its number.
+        """
+        try:
+            try:
+                return await self._send(route, body)
+            except aiohttp.ServerDisconnectedError:  # a connection that was used before, closed meanwhile
+                if not repeatable:
+                    raise
+                return await self._send(route, body)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            logger.warning("worker does not answer", endpoint=route.endpoint, error=type(error).__name__)
+            return Gone("unreachable")
+
+    async def _send(self, route: Route, body: bytes) -> Outcome:
+        if self._http is None:
+            raise RuntimeError("not open: use it as an async context manager")
+        metrics.count(Count.FRAMES_FORWARDED)
+        headers = {"content-type": "application/json", ROUTE_TOKEN_HEADER: route.token}
+        async with self._http.post(f"{route.endpoint}{FRAMES_PATH}", data=body, headers=headers) as answer:
+            return outcome_of(answer.status, b"" if answer.status == 202 else await answer.read())
+
+
+class Forwarding:
+    """Brings frames to holders."""
+
+    def __init__(
+        self,
+        host: Host,
+        routes: Routes,
+        post: HolderPost,
+        claiming: Claiming,
+        rows: SocketRows,
+        endpoint: str,
+    ) -> None:
+        """Put the parts together.
+
+        Args:
+            host: The sessions that are held here.
+            routes: Finds a session's holder.
+            post: Posts to it.
+            claiming: Asks for one.
+            rows: Its threads ask the table.
+            endpoint: This worker's address.
+        """
+        self._host = host
+        self._routes = routes
+        self._post = post
+        self._claiming = claiming
+        self._rows = rows
+        self._endpoint = endpoint
+        self._suspects: BoundedDict[Route, float] = BoundedDict(SUSPECTS)
+
+    async def deliver(self, socket: ClientSocket, binding: Binding, frame: ClientFrame) -> Error | None:
+        """Bring one frame to the holder; return what the client is told, if anything.
+
+        Raises:
+            BotoCoreError: The table does not answer.
+            ClientError: It does not let us.
+        """
+        delivery = Delivery(
+            session_key=binding.session_key,
+            connection_id=socket.connection_id,
+            client_id=binding.client_id,
+            counter=binding.counter,
+            approvals=binding.approvals,
+            history=binding.history,
+            frame=frame,
+            direct=socket.address,
+        )
+        outcome, route = self._here(delivery), None
+        if isinstance(outcome, Gone):
+            outcome, route = await self._elsewhere(delivery, outcome)
+        if not isinstance(outcome, Gone):
+            return _told(outcome)
+        return await self._without_holder(socket, binding, delivery, HolderMissed(route, outcome))
+
+    def _here(self, delivery: Delivery) -> Outcome:
+        """Give a frame to a session of this worker; Gone if it is not here."""
+        session = self._host.find(delivery.session_key)
+        if session is None:
+            return Gone("no-holder")
+        try:
+            session.deliver(delivery)
+        except SessionMoved:
+            return Gone("handoff")
+        except FrameError as error:
+            metrics.error(error.code)
+            return Refused(error.code)
+        return Accepted()
+
+    async def _elsewhere(self, delivery: Delivery, here: Gone) -> tuple[Outcome, Route | None]:
+        key = delivery.session_key
+        route = self._routes.remembered(key) or await self._read(key)
+        outcome = await self._try(route, delivery)
+        if isinstance(outcome, Gone) and route is not None:
+            previous, route = route, await self._read(key)
+            if route != previous:
+                outcome = await self._try(route, delivery)
+        if isinstance(outcome, Gone) and here.reason == "handoff" and (route is None or self._is_here(route)):
+            outcome = here
+        return outcome, route
+
+    async def _without_holder(
+        self, socket: ClientSocket, binding: Binding, delivery: Delivery, missed: HolderMissed
+    ) -> Error | None:
+        self._routes.forget(binding.session_key)
+        frame = delivery.frame
+        if isinstance(frame, Bye | OutputAck):
+            return None  # these need no holder
+        await self._claim(socket, binding, missed)
+        if not _is_waited_with(frame):
+            return None
+        return _told(await self._wait(socket, binding, delivery, missed))
+
+    async def _claim(self, socket: ClientSocket, binding: Binding, missed: HolderMissed) -> None:
+        endpoint = missed.route.endpoint if missed.route else None
+        await self._claiming.claim(socket, binding, missed.outcome.reason, endpoint)
+
+    async def _wait(
+        self, socket: ClientSocket, binding: Binding, delivery: Delivery, missed: HolderMissed
+    ) -> Accepted | Refused:
+        """Deliver as soon as there is a holder, unless that takes too long."""
+        deadline = _now() + HOLDER_WAIT_SECONDS
+        pauses = backoff(FIRST_POLL_SECONDS, LONGEST_POLL_SECONDS, jitter=False)
+        while _now() < deadline and not socket.closed:
+            await asyncio.sleep(next(pauses))
+            outcome = self._here(delivery)
+            if not isinstance(outcome, Gone):
+                return outcome
+            route = await self._read(binding.session_key)
+            # The same holder may take it after all: it said "moved" while it was still restoring the session.
+            if route is None or (route == missed.route and missed.outcome.reason != "handoff"):
+                await self._claim(socket, binding, missed)
+                continue
+            outcome = await self._try(route, delivery)
+            if not isinstance(outcome, Gone):
+                return outcome
+            missed = HolderMissed(route, outcome)
+            await self._claim(socket, binding, missed)
+        return Refused("no_worker")
+
+    async def _try(self, route: Route | None, delivery: Delivery) -> Outcome:
+        if route is None:
+            return Gone("no-holder")
+        if self._is_here(route):
+            return Gone("unreachable")  # being opened, or left by a process that had this address before
+        suspect_until = self._suspects.get(route)
+        if suspect_until is not None and _now() < suspect_until:
+            return Gone("unreachable")
+        outcome = await self._post(route, encode_delivery(delivery), repeatable=_is_numbered(delivery.frame))
+        if outcome == Gone("unreachable"):
+            self._suspects[route] = _now() + SUSPECT_SECONDS
+        return outcome
+
+    def _is_here(self, route: Route) -> bool:
+        return route.endpoint == self._endpoint
+
+    async def _read(self, session_key: str) -> Route | None:
+        self._routes.forget(session_key)
+        route = await self._rows.call(self._routes.look, session_key)
+        if route is not None:
+            self._routes.remember(session_key, route)
+        return route
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _is_numbered(frame: ClientFrame) -> bool:
+    """Return true for a frame with a number, which the holder takes once, however often it comes."""
+    return not isinstance(frame, Hello | Bye) and getattr(frame, "seq", None) is not None
+
+
+def _is_waited_with(frame: ClientFrame) -> bool:
+    if isinstance(frame, TextInput | AudioInput | ImageInput | AnswerInput):
+        return frame.seq is None
+    return isinstance(frame, Hello)
+
+
+def _told(outcome: Accepted | Refused) -> Error | None:
+    return error_frame(outcome.code) if isinstance(outcome, Refused) else None

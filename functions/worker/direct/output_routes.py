@@ -1,0 +1,85 @@
+"""Output of sessions that other workers hold, for sockets of this worker.
+
+POST   /sockets/<socket>    one message: JSON text, or binary audio     200 written
+GET    /sockets/<socket>    is it open?                                 200
+DELETE /sockets/<socket>    close it: its client does not read          204
+x-segue-socket-secret: <secret>          410  it is not open here
+x-segue-session-key: <session key>       403  the secret or the session is not this socket's
+429  its client reads too slowly: wait
+408  the body did not arrive
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from aiohttp import web
+
+from segue.wire.claims import DirectAddress
+from worker.aws.poster import PostOutcome
+from worker.direct.sockets import ClientSocket, ClientSockets
+
+SOCKETS_PATH: Final = "/sockets"
+SECRET_HEADER: Final = "x-segue-socket-secret"  # noqa: S105 - the name of the header, not a secret
+SESSION_HEADER: Final = "x-segue-session-key"
+
+BODY_SECONDS: Final = 2.0
+"""For a message to arrive, whole, from another worker."""
+
+SLOW_READER: Final = 1008
+"""WebSocket close code for a client that does not read what it is sent."""
+
+_STATUS: Final = {PostOutcome.DELIVERED: 200, PostOutcome.LIMITED: 429, PostOutcome.GONE: 410}
+
+
+def url_of(address: DirectAddress) -> str:
+    """Return where output for a socket is posted to."""
+    return f"{address.endpoint}{SOCKETS_PATH}/{address.socket}"
+
+
+def headers_of(address: DirectAddress, session_key: str) -> dict[str, str]:
+    """Return the headers that show a right to write into a socket."""
+    return {SECRET_HEADER: address.secret, SESSION_HEADER: session_key}
+
+
+class OutputRoutes:
+    """Takes output for sockets of this worker."""
+
+    def __init__(self, sockets: ClientSockets) -> None:
+        """Keep where it goes."""
+        self._sockets = sockets
+
+    def add_to(self, router: web.UrlDispatcher) -> None:
+        """Add the routes to the worker's own server, which no client reaches."""
+        path = f"{SOCKETS_PATH}/{{socket}}"
+        router.add_post(path, self._post)
+        router.add_get(path, self._look, allow_head=False)
+        router.add_delete(path, self._close)
+
+    async def _post(self, request: web.Request) -> web.Response:
+        socket = self._admitted(request)
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                message = await request.read()
+        except TimeoutError:
+            return web.Response(status=408)
+        if not message:
+            return web.Response(status=400)
+        return web.Response(status=_STATUS[await socket.send(message)])
+
+    async def _look(self, request: web.Request) -> web.Response:
+        return web.Response(status=410 if self._admitted(request).closed else 200)
+
+    async def _close(self, request: web.Request) -> web.Response:
+        await self._admitted(request).close(SLOW_READER)
+        return web.Response(status=204)
+
+    def _admitted(self, request: web.Request) -> ClientSocket:
+        socket = self._sockets.find(request.match_info["socket"])
+        if socket is None:
+            raise web.HTTPGone
+        secret, key = request.headers.get(SECRET_HEADER, ""), request.headers.get(SESSION_HEADER, "")
+        if not secret.isascii() or not socket.admits(secret, key):
+            raise web.HTTPForbidden
+        return socket

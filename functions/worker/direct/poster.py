@@ -1,0 +1,148 @@
+"""Posts to clients wherever their connections are.
+
+direct, of this worker       into the socket
+direct, of another worker    POST <endpoint>/sockets/<socket>, with the socket's secret and the session key
+else                         API Gateway's management API
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, Self
+
+import aiohttp
+from yarl import URL
+
+from segue.storage.answers import reason_of
+from segue.wire.claims import ClientAddress, DirectAddress
+from shared.log import logger
+from worker.aws.poster import Poster, PostOutcome
+from worker.direct.output_routes import SLOW_READER, headers_of, url_of
+from worker.direct.sockets import ClientSockets
+from worker.telemetry.metrics import Count, metrics
+
+POST_SECONDS: Final = 2.0
+"""Another worker writes into its socket in a millisecond; after this the outcome counts as unknown."""
+
+CONNECT_SECONDS: Final = 0.25
+"""Inside one region a connection takes a few milliseconds."""
+
+IDLE_SECONDS: Final = 60.0
+"""A connection that was unused for so long is not used again (see ``shared.kept``)."""
+
+_OUTCOMES: Final = {
+    200: PostOutcome.DELIVERED,
+    204: PostOutcome.DELIVERED,
+    400: PostOutcome.REFUSED,
+    403: PostOutcome.GONE,
+    404: PostOutcome.GONE,
+    410: PostOutcome.GONE,
+    413: PostOutcome.REFUSED,
+    429: PostOutcome.LIMITED,
+}
+
+
+class ClientPoster:
+    """Knows both kinds of address. Use as an async context manager."""
+
+    def __init__(self, gateway: Poster | None, sockets: ClientSockets, endpoint: Callable[[], str]) -> None:
+        """Keep the ways.
+
+        Args:
+            gateway: API Gateway's; None: there is none, and its connections are gone.
+            sockets: Of this worker.
+            endpoint: Returns this worker's address.
+        """
+        self._gateway = gateway
+        self._sockets = sockets
+        self._endpoint = endpoint
+        self._http: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        timeout = aiohttp.ClientTimeout(total=POST_SECONDS, sock_connect=CONNECT_SECONDS)
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_SECONDS)
+        self._http = aiohttp.ClientSession(connector=connector, timeout=timeout)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._http is not None:
+            await self._http.close()
+
+    def of_session(self, session_key: str) -> SessionPoster:
+        """Return what posts for one session."""
+        return SessionPoster(self, session_key)
+
+    async def post(self, session_key: str, address: ClientAddress, message: bytes) -> PostOutcome:
+        """Send one message. Never raises for what a network does."""
+        if address.direct is None:
+            if self._gateway is None:
+                return PostOutcome.GONE
+            return await self._gateway.post(address.connection_id, message)
+        if address.direct.endpoint != self._endpoint():
+            metrics.count(Count.OUTPUT_FORWARDED)
+            return await self._request("POST", session_key, address.direct, message)
+        socket = self._sockets.find(address.direct.socket)
+        if socket is None or not socket.admits(address.direct.secret, session_key):
+            return PostOutcome.GONE
+        return await socket.send(message)
+
+    async def look(self, session_key: str, address: ClientAddress) -> PostOutcome:
+        """Ask whether a connection is there."""
+        if address.direct is None:
+            return PostOutcome.GONE if self._gateway is None else await self._gateway.look(address.connection_id)
+        if address.direct.endpoint != self._endpoint():
+            return await self._request("GET", session_key, address.direct)
+        socket = self._sockets.find(address.direct.socket)
+        return PostOutcome.GONE if socket is None or socket.closed else PostOutcome.DELIVERED
+
+    async def disconnect(self, session_key: str, address: ClientAddress) -> PostOutcome:
+        """Close a connection, so that its client notices and comes back."""
+        if address.direct is None:
+            return PostOutcome.GONE if self._gateway is None else await self._gateway.disconnect(address.connection_id)
+        if address.direct.endpoint != self._endpoint():
+            return await self._request("DELETE", session_key, address.direct)
+        socket = self._sockets.find(address.direct.socket)
+        if socket is None or not socket.admits(address.direct.secret, session_key):
+            return PostOutcome.GONE
+        await socket.close(SLOW_READER)
+        return PostOutcome.DELIVERED
+
+    async def _request(
+        self, method: str, session_key: str, address: DirectAddress, body: bytes | None = None
+    ) -> PostOutcome:
+        if self._http is None:
+            raise RuntimeError("the poster is not open: use it as an async context manager")
+        headers = headers_of(address, session_key)
+        try:
+            async with self._http.request(method, URL(url_of(address)), data=body, headers=headers) as answer:
+                return _OUTCOMES.get(answer.status, PostOutcome.UNKNOWN)
+        except aiohttp.ClientConnectorError as error:
+            if isinstance(error.os_error, ConnectionRefusedError):
+                return PostOutcome.GONE  # its process has ended, and its sockets with it
+            return self._unknown(address, error)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            return self._unknown(address, error)
+
+    def _unknown(self, address: DirectAddress, error: Exception) -> PostOutcome:
+        logger.warning("a worker takes no output", endpoint=address.endpoint, reason=reason_of(error))
+        return PostOutcome.UNKNOWN
+
+
+class SessionPoster:
+    """Posts for one session: the sockets of its clients take nothing for another one."""
+
+    def __init__(self, poster: ClientPoster, session_key: str) -> None:
+        self._poster = poster
+        self._session_key = session_key
+
+    async def post(self, address: ClientAddress, message: bytes) -> PostOutcome:
+        """Send one message."""
+        return await self._poster.post(self._session_key, address, message)
+
+    async def look(self, address: ClientAddress) -> PostOutcome:
+        """Ask whether a connection is there."""
+        return await self._poster.look(self._session_key, address)
+
+    async def disconnect(self, address: ClientAddress) -> PostOutcome:
+        """Close a connection, so that its client notices and comes back."""
+        return await self._poster.disconnect(self._session_key, address)

@@ -1,0 +1,125 @@
+"""One message of a socket: read, bounded, bound to a session, and brought to its holder."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from segue.bounded import BoundedDict
+from segue.storage.answers import AWS_ERRORS, reason_of
+from segue.wire.binary import decode_binary_client
+from segue.wire.frames import (
+    ClientFrame,
+    Error,
+    FrameError,
+    Hello,
+    Ping,
+    Pong,
+    decode_client_frame,
+    error_frame,
+)
+from segue.wire.rate import FrameRate
+from shared.connections import Binding
+from shared.ingress.binding import binding_of
+from shared.log import logger
+from worker.direct.forwarding import Forwarding
+from worker.direct.rows import SocketRows
+from worker.direct.sockets import ClientSocket
+from worker.telemetry.metrics import metrics
+
+SELDOM: Final = frozenset({"expired", "too_fast"})
+"""Errors that the answer to one frame is as good as to fifty."""
+
+SELDOM_SECONDS: Final = 1.0
+REMEMBERED: Final = 2048
+"""Sockets for which it is known when they were last told such an error."""
+
+
+class SocketRouter:
+    """Takes messages of sockets, one after the other of each."""
+
+    def __init__(
+        self,
+        forwarding: Forwarding,
+        rows: SocketRows,
+        rate: FrameRate,
+        principals: FrameRate,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Put the parts together.
+
+        Args:
+            forwarding: Brings frames to holders.
+            rows: Counts sessions.
+            rate: Refuses what comes too fast over one socket.
+            principals: Refuses what comes too fast over all sockets of one principal at this worker.
+            wall_clock: Seconds since 1970, for the ends of tokens.
+        """
+        self._forwarding = forwarding
+        self._rows = rows
+        self._rate = rate
+        self._principals = principals
+        self._wall_clock = wall_clock
+        self._told: BoundedDict[tuple[str, str], float] = BoundedDict(REMEMBERED)
+
+    async def receive(self, socket: ClientSocket, message: str | bytes) -> Error | Pong | None:
+        """Take one message; return what the client is told at once, if anything. Raises nothing.
+
+        Args:
+            socket: Where it came in.
+            message: JSON text, or binary audio.
+        """
+        trace = None
+        try:
+            self._rate.admit(socket.id)
+            frame = decode_binary_client(message) if isinstance(message, bytes) else decode_client_frame(message)
+            trace = frame.trace
+            if isinstance(frame, Ping):
+                return Pong(trace=trace)
+            told = await self._take(socket, frame)
+        except FrameError as error:
+            told = error_frame(error.code, error.message)
+        except AWS_ERRORS as error:
+            logger.error("a message could not be taken", connection=socket.connection_id, reason=reason_of(error))
+            told = error_frame("internal")
+        except Exception:  # noqa: BLE001 - one message of one client must not end the socket
+            logger.exception("message failed", connection=socket.connection_id)
+            told = error_frame("internal")
+        if told is None or self._was_told(socket, told.code):
+            return None
+        metrics.error(told.code)
+        return msgspec.structs.replace(told, trace=trace) if trace else told
+
+    async def _take(self, socket: ClientSocket, frame: ClientFrame) -> Error | None:
+        if self._wall_clock() >= socket.token_expires_at:
+            raise FrameError("expired")
+        self._principals.admit(socket.principal)
+        binding = await self._bind(socket, frame) if isinstance(frame, Hello) else socket.binding
+        if binding is None:
+            raise FrameError("hello_first")
+        return await self._forwarding.deliver(socket, binding, frame)
+
+    async def _bind(self, socket: ClientSocket, hello: Hello) -> Binding:
+        binding = binding_of(socket.principal, hello, socket.binding)
+        if binding == socket.binding:
+            return binding
+        if refused := await self._rows.enter(socket, binding):
+            logger.warning("hello refused", principal=socket.principal, code=refused)
+            raise FrameError(refused)
+        socket.bind(binding, binary=hello.binary)
+        logger.info("socket bound", session=binding.session_key, client=binding.client_id, counter=binding.counter)
+        return binding
+
+    def _was_told(self, socket: ClientSocket, code: str) -> bool:
+        if code not in SELDOM:
+            return False
+        key, now = (socket.id, code), asyncio.get_running_loop().time()
+        last = self._told.get(key)
+        if last is not None and now - last < SELDOM_SECONDS:
+            return True
+        self._told[key] = now
+        return False
