@@ -5,8 +5,8 @@ SHELL := /bin/sh
 
 # Which Python makes the environments; empty: looked for (local/setup.sh).
 PYTHON ?=
-# How many test processes run side by side, and what else pytest is told. Deployments keep a core busy each: with two
-# processes a core, their calls ran out of time.
+# How many test processes compute side by side, and what else pytest is told. Others, which mostly wait, come beside them
+# (tests/support/scheduling.py).
 TEST_PROCESSES ?= $(shell getconf _NPROCESSORS_ONLN)
 PYTEST_ARGS ?=
 PYTEST = .venv/bin/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
