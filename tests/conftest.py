@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import gc
 import os
 import signal
@@ -21,7 +20,7 @@ from tests.support.programs import Programs
 from tests.support.stage import AWS_ENVIRONMENT, REGION, Stage, provisioned
 from tests.support.waiting import PATIENCE_S
 
-pytest_plugins = ["tests.support.limits", "tests.support.scheduling"]
+pytest_plugins = ["tests.support.limits", "tests.support.scheduling", "tests.support.service_models"]
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -41,24 +40,6 @@ def aws_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
     for name, value in AWS_ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
-
-
-@pytest.fixture(autouse=True, scope="session")
-def service_models() -> Iterator[None]:
-    """Share what botocore reads of its services among all its sessions: each would parse the same megabytes again."""
-    import botocore.loaders
-    import botocore.session
-
-    loader = functools.cache(botocore.session.create_loader)
-
-    def shared(data_path: str | None = None) -> botocore.loaders.Loader:
-        paths = loader(data_path).search_paths
-        paths[:] = dict.fromkeys(paths)  # each of boto3's sessions appends its own
-        return loader(data_path)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(botocore.session, "create_loader", shared)
-        yield
 
 
 @pytest.fixture(scope="session")

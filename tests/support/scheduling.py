@@ -38,7 +38,7 @@ PLACES = {
 """Beginnings of the paths of each kind's tests; the first that fits decides, and all others are to be computed."""
 
 NICE = 4
-"""How much a process that computes gives way, so that calls and heartbeats of those that wait are in time."""
+"""Niceness of a process that computes: it gives way, so that calls and heartbeats of those that wait are in time."""
 
 MOST_DEPLOYING, MOST_WAITING = 4, 2
 """Processes beside those that compute, at most: a deployment takes 500 MB."""
