@@ -1,0 +1,132 @@
+"""Recipes for workers elsewhere, and the figures of the FAQ: what the pages say is what the code has."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from configparser import RawConfigParser
+from typing import Any
+
+import pytest
+import yaml
+
+from infra.config import Config
+from infra.constants import ROOT, WORKER_PORT
+from infra.constructs.turns import TURN_TIMEOUT
+from infra.constructs.workers import STOP_SECONDS
+from infra.environment_page import OTHERS, own
+from segue import LeaseSettings
+from segue.journal.committer import KNOWN_CLIENTS
+from segue.journal.records import MAX_RECORD_BYTES
+from segue.wire.fields import MAX_FRAME_BYTES
+from shared.connections import MOST_CLIENTS
+from shared.ingress.limits import SESSIONS_PER_PRINCIPAL
+from worker.settings import Environment
+
+PAGE = (ROOT / "docs" / "running-elsewhere.md").read_text(encoding="utf-8")
+DOCKERFILE = (ROOT / "functions" / "worker" / "Dockerfile").read_text(encoding="utf-8")
+KNOWN = {name for name, _, _ in own()} | {one for names in OTHERS for one in names.split(", ")}
+
+
+def recipe(title: str) -> str:
+    """The first block of code below a heading."""
+    found = re.search(rf"^## {title}\n.*?^```\w+\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    assert found, f"no recipe below {title}"
+    return found[1]
+
+
+@pytest.fixture
+def compose() -> dict[str, Any]:
+    (service,) = yaml.safe_load(recipe("Compose"))["services"].values()
+    return service
+
+
+@pytest.fixture
+def deployment() -> dict[str, Any]:
+    return yaml.safe_load(recipe("EKS"))
+
+
+@pytest.fixture
+def unit() -> RawConfigParser:
+    parser = RawConfigParser(strict=False)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser.read_string(re.sub(r"^Environment=", "Environment+=", recipe("EC2"), flags=re.MULTILINE))
+    return parser
+
+
+def environment(variables: dict[str, str]) -> Environment:
+    """What a worker reads, with what a deployment gives it besides."""
+    assert variables.keys() <= KNOWN
+    needed = {name: "x" for name, default, _ in own() if default == "needed"}
+    return Environment.read(needed | variables)
+
+
+def reachable(variables: dict[str, str]) -> None:
+    read = environment(variables)
+    assert (read.bind_host, read.port) == ("0.0.0.0", WORKER_PORT)
+    assert read.worker_host, "each worker has an address of its own"
+
+
+def test_the_compose_file_runs_the_image_and_gives_it_its_time(compose):
+    assert (ROOT / compose["build"]["context"] / compose["build"]["dockerfile"]).is_file()
+    reachable(compose["environment"])
+    assert compose["ports"] == [f"{WORKER_PORT}:{WORKER_PORT}"]
+    assert compose["stop_grace_period"] == f"{STOP_SECONDS}s"
+    assert compose["read_only"]
+    assert compose["tmpfs"] == ["/tmp"], "the image's volume"
+    assert "VOLUME /tmp" in DOCKERFILE
+
+
+def test_the_manifest_starts_new_workers_first_and_gives_the_old_ones_their_time(deployment):
+    assert (deployment["apiVersion"], deployment["kind"]) == ("apps/v1", "Deployment")
+    spec = deployment["spec"]
+    template = spec["template"]
+    assert spec["selector"]["matchLabels"] == template["metadata"]["labels"]
+    assert spec["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": "100%"}
+    pod = template["spec"]
+    (container,) = pod["containers"]
+    assert pod["terminationGracePeriodSeconds"] == STOP_SECONDS
+    assert container["ports"] == [{"containerPort": WORKER_PORT}]
+    assert container["readinessProbe"]["httpGet"] == {"path": "/health", "port": WORKER_PORT}
+    assert f"USER {container['securityContext']['runAsUser']}" in DOCKERFILE
+    assert {mount["name"] for mount in container["volumeMounts"]} == {volume["name"] for volume in pod["volumes"]}
+    reachable({one["name"]: one.get("value", "10.0.1.17") for one in container["env"]})
+
+
+def test_the_unit_starts_a_worker_and_gives_it_its_time(unit):
+    service = unit["Service"]
+    assert unit.sections() == ["Unit", "Service", "Install"]
+    assert (service["KillSignal"], service["TimeoutStopSec"]) == ("SIGTERM", str(STOP_SECONDS))
+    shell, option, command = shlex.split(service["ExecStart"])
+    assert (shell, option) == ("/bin/sh", "-c")
+    assert command.endswith("python -m worker"), "exec: the signal reaches the worker"
+    assert " exec " in command
+    assert [name for name in re.findall(r"\b([A-Z][A-Z_]+)=", command) if name not in KNOWN] == []
+    lines = re.findall(r"^Environment=(.*)$", recipe("EC2"), re.MULTILINE)
+    given = dict(one.split("=", 1) for line in lines for one in shlex.split(line))
+    for folder in given.pop("PYTHONPATH").split(":"):
+        assert (ROOT / folder).is_dir()
+    reachable(given | {"SEGUE_WORKER_HOST": "10.0.1.17"})
+    assert (ROOT / "requirements" / "worker.txt").is_file()
+    assert "requirements/worker.txt" in PAGE
+
+
+MIB = 1024 * 1024
+LIMITS = {
+    "frame of a client": f"{MAX_FRAME_BYTES // 1024} KB",
+    "one record (a message with its images)": f"{MAX_RECORD_BYTES // MIB} MiB",
+    "sessions of a worker": f"`worker_capacity`, {Config().worker_capacity}",
+    "sessions that one user has open": str(SESSIONS_PER_PRINCIPAL),
+    "clients of a session whose input is told apart": str(KNOWN_CLIENTS),
+    "clients of a session that a new holder greets": str(MOST_CLIENTS),
+    "a turn of text": f"as many invocations as it takes, {TURN_TIMEOUT.to_minutes():.0f} minutes each",
+}
+
+
+def test_the_limits_of_the_faq_are_those_of_the_code():
+    faq = (ROOT / "docs" / "faq.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| ([^|]+) \| ([^|]*) \|", faq, re.MULTILINE))
+    assert {name: rows.get(name) for name in LIMITS} == LIMITS
+    lease = LeaseSettings()
+    assert f"the rest of the lease ({lease.duration:.0f} s)" in faq
+    assert {3.0: "a heartbeat every three seconds"}[lease.heartbeat] in faq
