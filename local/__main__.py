@@ -3,4 +3,4 @@
 from local.cli import main
 
 if __name__ == "__main__":
-    main(prog_name="python -m local")
+    main(prog_name=".venv/bin/python -m local")

@@ -7,7 +7,7 @@
     cdk        `cdk synth`, `cdk bootstrap` and `cdk deploy` against the emulator
     outputs    stack outputs and the worker's task definition, read back from the emulator
     sources    the sources as they were deployed, and what has changed since
-    text_function   the text function's code, replaced without a deployment of its stack
+    text_function   the text function's code, replaced without a deployment of its stack, and its log
 
 Each module imports only modules that stand above it here.
 """

@@ -1,5 +1,6 @@
-"""The deployed text function's code, replaced without a deployment of its stack."""
+"""The deployed text function: its code, replaced without a deployment of its stack, and its log."""
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from local.deployment.outputs import client
@@ -32,6 +33,27 @@ def replace_code(endpoint: str, code: bytes) -> None:
             functions.update_alias(FunctionName=name, Name=alias["Name"], FunctionVersion=version)
 
 
+def log_events(endpoint: str) -> Callable[[int], Sequence[Mapping[str, Any]]]:
+    """Return what reads the function's log group from a time on, in milliseconds since 1970. Does blocking I/O.
+
+    Raises:
+        LocalError: There is no text function.
+    """
+    functions, logs = client("lambda", endpoint), client("logs", endpoint)
+    name = _function(endpoint, functions)
+    configuration = functions.get_function_configuration(FunctionName=name)
+    group = configuration.get("LoggingConfig", {}).get("LogGroup") or f"/aws/lambda/{name}"
+
+    def events(since: int) -> Sequence[Mapping[str, Any]]:
+        try:
+            found: Sequence[Mapping[str, Any]] = logs.filter_log_events(logGroupName=group, startTime=since)["events"]
+        except logs.exceptions.ResourceNotFoundException:  # nothing was logged yet
+            return ()
+        return found
+
+    return events
+
+
 def _function(endpoint: str, functions: Any) -> str:
     """Find the function among the stack's by its handler: its name has a random part."""
     pages = client("cloudformation", endpoint).get_paginator("list_stack_resources").paginate(StackName=STACK)
@@ -42,5 +64,6 @@ def _function(endpoint: str, functions: Any) -> str:
             name: str = resource["PhysicalResourceId"]
             if functions.get_function_configuration(FunctionName=name)["Handler"] == HANDLER:
                 return name
-    msg = f"stack {STACK} has no function with the handler {HANDLER}: deploy it whole (python -m local redeploy --all)."
+    whole = ".venv/bin/python -m local redeploy --all"
+    msg = f"stack {STACK} has no function with the handler {HANDLER}: deploy it whole ({whole})."
     raise LocalError(msg)

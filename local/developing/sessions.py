@@ -5,10 +5,10 @@ Principals are hashes. Here the one of the chosen subject is shown, and may be t
 
 import contextlib
 import difflib
-import io
 import re
+import sys
 from collections.abc import Iterable, MutableMapping, Sequence
-from typing import Any
+from typing import Any, TextIO, cast
 
 import click
 
@@ -65,29 +65,38 @@ def run(arguments: Sequence[str], facts: dict[str, Any], subject: str, environme
         arguments = [named if one == typed else one for one in arguments]
         if "/" not in named:
             check_session(named, [one.session.rpartition("/")[2] for one in _all(environment)])
-    if "--json" in arguments or not {"list"} & set(arguments[:1]):
-        return _called(segue, arguments)
-    told = io.StringIO()
-    with contextlib.redirect_stdout(told):
-        code = _called(segue, arguments)
-    click.echo(readable(told.getvalue(), subject), nl=False)
-    return code
-
-
-def _called(segue: click.Command, arguments: Sequence[str]) -> int:
-    try:
-        segue(["sessions", *arguments], prog_name="python -m local")
-    except SystemExit as ended:
-        return ended.code if isinstance(ended.code, int) else 1
+    out = sys.stdout if "--json" in arguments else cast("TextIO", ReadableOutput(sys.stdout, subject))
+    with contextlib.redirect_stdout(out):
+        try:
+            segue(["sessions", *arguments], prog_name=".venv/bin/python -m local")
+        except SystemExit as ended:
+            return ended.code if isinstance(ended.code, int) else 1
     return 0
 
 
-def readable(table: str, subject: str) -> str:
-    """Return a table with the subject's name in the place of its principal, columns where they were."""
+class ReadableOutput:
+    """Standard output on which a subject's name stands in the place of its principal; nothing is held back."""
+
+    def __init__(self, out: TextIO, subject: str) -> None:
+        self._out = out
+        self._subject = subject
+
+    def write(self, text: str) -> int:
+        """Write a text, made readable."""
+        self._out.write(readable(text, self._subject))
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._out, name)
+
+
+def readable(text: str, subject: str) -> str:
+    """Return a text with the subject's name in the place of its principal; a table's columns stay where they were."""
     prefix = f"{principal(subject)}/"
     short = f"{subject}/"
     gap = " " * max(0, len(prefix) - len(short))
-    return re.sub(rf"^{prefix}(\S+)", lambda row: f"{short}{row[1]}{gap}", table, flags=re.MULTILINE)
+    table = re.sub(rf"^{prefix}(\S+)(?=  )", lambda row: f"{short}{row[1]}{gap}", text, flags=re.MULTILINE)
+    return table.replace(prefix, short)
 
 
 def keyed(session: str) -> str:

@@ -50,7 +50,7 @@ def require(settings: Settings) -> Run:
     """
     run = read(settings)
     if run is None:
-        msg = "nothing is running here: start it with `make local` or `python -m local up`."
+        msg = "nothing is running here: start it with `make local` or `.venv/bin/python -m local up`."
         raise NotRunningError(msg)
     return run
 

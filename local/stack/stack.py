@@ -22,6 +22,7 @@ from local.processes.children import Guard, kept_port, prune_logs
 from local.progress import Progress
 from local.settings import Settings
 from local.stack import control, run_file
+from local.workers import text_log
 from local.workers.supervisor import Supervisor
 from local.workers.worker_process import ending
 
@@ -63,6 +64,7 @@ class Stack:
         self._deploying = asyncio.Lock()
         self._lock: IO[str] | None = None
         self._watch: asyncio.Task[None] | None = None
+        self._text_log: asyncio.Task[None] | None = None
 
     @property
     def deployment(self) -> Deployment:
@@ -178,6 +180,8 @@ class Stack:
             self._deployment, self._deployed = await self._deploy(now), now
             with self.progress.step(f"starting {settings.workers} workers"):
                 await self._supervisor.start(self._deployment)
+        follow = text_log.follow(self._emulator.url, settings.logs, self.progress.note)
+        self._text_log = asyncio.create_task(follow)
         await self._serve_page()
         run_file.write(settings, run_file.Run(os.getpid(), self._control.url, self._control.token))
 
@@ -249,7 +253,8 @@ class Stack:
             raise LocalError(msg)
         msg = (
             f"the stack of this folder is already up (process {owner}): "
-            "open a conversation with `python -m local chat`, or stop it with `python -m local down`."
+            "open a conversation with `.venv/bin/python -m local chat`, "
+            "or stop it with `.venv/bin/python -m local down`."
         )
         raise AlreadyRunningError(msg)
 
@@ -264,8 +269,9 @@ class Stack:
 
     async def _stop(self) -> None:
         run_file.remove(self.settings, os.getpid())
-        if self._watch is not None:
-            self._watch.cancel()
+        for task in (self._watch, self._text_log):
+            if task is not None:
+                task.cancel()
         for stop in (
             self._page.stop,
             self._control.stop,

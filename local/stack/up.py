@@ -85,7 +85,8 @@ async def announce(stack: Stack, *, as_json: bool, hint: bool) -> None:
     print_facts(facts)
     print_link(link)
     click.echo(
-        "\nCtrl-C stops everything; from another terminal: python -m local chat | redeploy | kill | link | status"
+        "\nCtrl-C stops everything; from another terminal: "
+        ".venv/bin/python -m local chat | redeploy | kill | link | status"
         if hint
         else ""
     )

@@ -39,4 +39,4 @@ def print_link(link: str, console: Console | None = None) -> None:
     """Print where to click and talk."""
     console = console or Console()
     console.print(f"\n[bold]talk in a browser[/]: {escape(link)}", soft_wrap=True, highlight=False)
-    console.print("[dim]the link signs in once; python -m local link prints another[/]", soft_wrap=True)
+    console.print("[dim]the link signs in once; .venv/bin/python -m local link prints another[/]", soft_wrap=True)

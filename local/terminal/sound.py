@@ -126,5 +126,6 @@ def opened(
         ):
             yield lambda: float(loudspeaker.latency)
     except card.PortAudioError as error:
-        msg = f"no microphone or loudspeaker can be used ({error}): connect one, or type: python -m local chat."
+        typed = ".venv/bin/python -m local chat"
+        msg = f"no microphone or loudspeaker can be used ({error}): connect one, or type: {typed}."
         raise LocalError(msg) from None

@@ -26,7 +26,7 @@ class SpokenConversation(Conversation):
 
     async def _talk(self, client: Client) -> None:
         if client.ready is None or client.ready.audio is None:
-            msg = "this agent neither hears nor speaks: type to it, with python -m local chat."
+            msg = "this agent neither hears nor speaks: type to it, with .venv/bin/python -m local chat."
             raise LocalError(msg)
         pieces: asyncio.Queue[bytes] = asyncio.Queue()
         self.note("speak, best with headphones: nothing here takes the loudspeaker out of the microphone. Ctrl-D ends")

@@ -82,8 +82,8 @@ class View:
             self._write(f"{USER_PROMPT}{text}\n")
 
     def prompt(self) -> None:
-        """Show that it is the user's turn."""
-        if self._interactive and not self._prompting:
+        """Show that it is the user's turn, unless an answer is being shown: another client may have asked for it."""
+        if self._interactive and not self._prompting and not self._streaming:
             self._write(USER_PROMPT)
             self._prompting = True
 

@@ -3,6 +3,7 @@
     debugged         a worker under a debugger: the program that runs then
     worker_process   one worker, started from the deployed task definition
     error_lines      a worker's errors, for the terminal
+    text_log         what the text function logs, and its errors for the terminal
     supervisor       as many workers as wanted; replaces crashed ones, and all of them on a deployment
 
 Each module imports only modules that stand above it here.

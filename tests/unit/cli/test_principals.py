@@ -92,3 +92,11 @@ def test_objects_of_no_session_are_deleted_when_they_are_old(keep, conversation,
 def test_a_principal_that_cannot_be_one_is_refused(directory) -> None:
     arguments = ["principals", "delete", "a/b", "--directory", str(directory), "--yes"]
     assert CliRunner().invoke(segue, arguments).exit_code == 2
+
+
+def test_a_users_principal_is_named_by_either_command():
+    of = ["--issuer", "https://issuer.example", "--subject", "alice"]
+    told = {CliRunner().invoke(segue, [*command, *of]).output for command in (["principal"], ["principals", "name"])}
+    assert told == {"57946ba88450cba6975a58227a0ec28d\n"}
+    overview = CliRunner().invoke(segue, ["--help"]).output
+    assert "The same as `principals name`" in overview, "which of the two to use"

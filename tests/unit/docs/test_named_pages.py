@@ -26,3 +26,11 @@ def test_a_page_that_a_report_names_is_there(named):
 
     assert (ROOT / page).is_file()
     assert not anchor or anchor in headings(page)
+
+
+def test_the_address_of_the_repository_is_left_open_in_one_place():
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    texts = {page.name: page.read_text(encoding="utf-8") for page in pages}
+    assert [name for name, text in texts.items() for _ in re.findall("<address of", text)] == ["install.md"]
+    for name, text in texts.items():
+        assert "$REPOSITORY" not in text or "(install.md)" in text or name == "install.md"

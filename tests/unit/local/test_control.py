@@ -179,7 +179,8 @@ def test_the_run_file_is_private_and_only_a_living_process_counts(settings):
 def test_commands_without_a_running_stack_say_so_in_one_line(command, tmp_path):
     result = CliRunner().invoke(main, ["--home", str(tmp_path), command])
     assert result.exit_code == 3
-    assert result.stderr == "error: nothing is running here: start it with `make local` or `python -m local up`.\n"
+    start = "start it with `make local` or `.venv/bin/python -m local up`"
+    assert result.stderr == f"error: nothing is running here: {start}.\n"
     assert result.stdout == ""
 
 

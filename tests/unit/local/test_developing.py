@@ -126,6 +126,8 @@ def test_sessions_have_the_subjects_name_in_the_place_of_the_hash():
     assert shown[1] == f"local/conversation{' ' * 27}  free"
     assert shown[1].index("free") == table.splitlines()[1].index("free")
     assert shown[2].startswith("0" * 32)
+    told = sessions.readable(f"deleted {key}/a, {key}/b\n", "local")
+    assert told == "deleted local/a, local/b\n"
     assert sessions.keyed("local/conversation") == f"{key}/conversation"
     assert sessions.keyed(f"{key}/conversation") == f"{key}/conversation"
     assert sessions.keyed("conversation") == "conversation"

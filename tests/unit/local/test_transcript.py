@@ -50,6 +50,14 @@ def test_a_final_form_that_differs_replaces_what_was_streamed(terminal):
     assert terminal.text == f"agent> Hello, Ellis{CLEAR_LINE}agent> Hello, Alice.\n"
 
 
+def test_no_prompt_stands_in_an_answer_to_another_client(terminal):
+    terminal.view.prompt()
+    for frame in (said("Your", final=False), said("Your name", final=False), said("Your name is Alice.")):
+        terminal.view.show(frame)
+        terminal.view.prompt()
+    assert terminal.text == f"you> {CLEAR_LINE}agent> Your name is Alice.\nyou> "
+
+
 def test_a_pipe_gets_whole_answers_and_no_control_characters(pipe):
     pipe.view.typed("hi")
     for frame in (said("hi", role="user"), said("Hello, ", final=False), said("Hello, Alice."), ready(4)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.metadata
 import platform
 from typing import Any
@@ -104,3 +105,6 @@ for command in (
     sessions.add_command(command)
 segue.add_command(principals)
 segue.add_command(principal)
+named = copy.copy(principal)
+named.short_help = "Print a user's principal."
+principals.add_command(named, "name")

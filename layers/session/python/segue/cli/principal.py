@@ -1,4 +1,4 @@
-"""``segue principal``: the name under which a deployment keeps the sessions of a user."""
+"""``segue principals name``, which is ``segue principal`` too: the name under which a user's sessions are kept."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ import click
 from segue.ids import principal_of
 
 
-@click.command()
+@click.command(short_help="The same as `principals name`: print a user's principal.")
 @click.option("--issuer", required=True, help="As the `iss` of the user's tokens names it.")
 @click.option("--subject", required=True, help="The `sub` of the user's tokens.")
 def principal(*, issuer: str, subject: str) -> None:
-    """Print the principal of a user, for --principal: a hash of the issuer and the subject of its tokens."""
+    """Print a user's principal: a hash of the issuer and the subject of its tokens.
+
+    It is what --principal takes, and `segue principals delete`. `segue principal` and `segue principals name` are one
+    command.
+    """
     click.echo(principal_of(issuer, subject))

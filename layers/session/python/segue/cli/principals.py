@@ -1,4 +1,4 @@
-"""``principals delete``: everything of one person."""
+"""``segue principals``: the name of a user's principal, and the deletion of everything that it has."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from segue.cli.output import print_json, progress
 
 @click.group()
 def principals() -> None:
-    """Look after everything that one principal has.
+    """Name the principal of a user (`name`), and delete everything that it has (`delete`).
+
+    A principal owns sessions: one user of a deployment, by a name that is made from the user's tokens.
 
     Exit codes: 0 done, 1 failed or something is left, 2 wrong usage.
     """
