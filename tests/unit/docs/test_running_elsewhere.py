@@ -55,7 +55,7 @@ def unit() -> RawConfigParser:
 
 
 def environment(variables: dict[str, str]) -> Environment:
-    """What a worker reads, with what a deployment gives it besides."""
+    """The settings that a worker reads, with those that every deployment gives it."""
     assert variables.keys() <= KNOWN
     needed = {name: "x" for name, default, _ in own() if default == "needed"}
     return Environment.read(needed | variables)

@@ -13,7 +13,7 @@ from segue.ids import principal_of
 def principal(*, issuer: str, subject: str) -> None:
     """Print a user's principal: a hash of the issuer and the subject of its tokens.
 
-    It is what --principal takes, and `segue principals delete`. `segue principal` and `segue principals name` are one
+    It is what --principal and "segue principals delete" take. "segue principal" and "segue principals name" are one
     command.
     """
     click.echo(principal_of(issuer, subject))

@@ -13,7 +13,7 @@ from segue.cli.output import print_json, progress
 
 @click.group()
 def principals() -> None:
-    """Name the principal of a user (`name`), and delete everything that it has (`delete`).
+    """Print the principal of a user, and delete everything that it has.
 
     A principal owns sessions: one user of a deployment, by a name that is made from the user's tokens.
 
