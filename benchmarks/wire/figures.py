@@ -68,14 +68,14 @@ class Handoffs(msgspec.Struct, kw_only=True):
     """Planned handoffs of calls under way.
 
     Attributes:
-        name: With which model.
-        start_ms: What its connection takes to start.
+        name: With which model and callers.
+        judged: Whether they are held against the target.
         gap_ms: From when the predecessor takes no more frames to the successor's `ready`, by the workers' own account.
         seen_ms: From a `moved` to the successor's `ready`, as the client sees it.
     """
 
     name: str
-    start_ms: float
+    judged: bool = True
     gap_ms: Spread | None
     seen_ms: Spread | None
 
@@ -146,9 +146,8 @@ def tables(run: Wire) -> str:
 def verdicts(run: Wire) -> Iterator[Verdict]:
     """Compare a run with the targets."""
     for one in run.handoffs:
-        if one.seen_ms:
-            figure = f"planned handoff seen by the client, model start excluded, {one.name}"
-            yield handoff(figure, one.seen_ms, one.start_ms)
+        if one.seen_ms and one.judged:
+            yield handoff(f"planned handoff seen by the client, model start included, {one.name}", one.seen_ms)
     if run.killed_ms:
         yield dead(run.killed_ms)
     if run.stopped_ms:

@@ -22,13 +22,52 @@ MODEL_START_S = 0.5
 """Time of a provider to accept a connection with a history: some tenths of a second."""
 
 
+CALLER_PAUSE_S = 2.0
+"""Time, about, for which callers who pause say nothing after an answer: half of it at least."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A kind of planned handoff.
+
+    Attributes:
+        name: Of its model and callers.
+        start_s: Time that the model takes to start.
+        additions: Whether the model can be told, once it is connected, what was said since.
+        pause_s: Time for which callers say nothing after an answer.
+        judged: Whether it is held against the target.
+    """
+
+    name: str
+    start_s: float
+    additions: bool = True
+    pause_s: float = 0.0
+    judged: bool = True
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The worker's variables. A model by another name takes no additions; see ``worker.providers.table``."""
+        plain = {} if self.additions else {"SEGUE_MODEL_ID": "offline-without-additions"}
+        return {"SEGUE_REHEARSAL_START": str(self.start_s), **plain}
+
+
+AT_ONCE = Scene("a model that is there at once", 0.0)
+_SLOW = f"a model that takes {MODEL_START_S:g} s to start"
+SCENES = (
+    AT_ONCE,
+    Scene(f"{_SLOW} and takes additions", MODEL_START_S),
+    Scene(f"{_SLOW}, callers who pause", MODEL_START_S, additions=False, pause_s=CALLER_PAUSE_S),
+    Scene(f"{_SLOW}, callers who never pause", MODEL_START_S, additions=False, judged=False),
+)
+
+
 @dataclass(frozen=True)
 class Faults:
     """Faults of the calls.
 
     Attributes:
         redeploys: Planned handoffs of both calls, with a model that is there at once.
-        slow_redeploys: The same with a model whose connection takes its time.
+        slow_redeploys: The same with a model whose connection takes its time, in each such scene.
         kills: Holders killed.
         stops: Holders stopped.
     """
@@ -51,29 +90,32 @@ class Where:
 
 async def measure(where: Where, faults: Faults, run: Wire) -> None:
     """Measure handoffs and takeovers as two callers see them."""
-    for name, redeploys, start_s in (
-        ("a model that is there at once", faults.redeploys, 0.0),
-        (f"a model that takes {MODEL_START_S:g} s to start", faults.slow_redeploys, MODEL_START_S),
-    ):
-        where.say(f"{redeploys} redeployments, {name}")
-        outcome, gaps = await _faults(where, start_s, redeploys=redeploys)
-        run.handoffs.append(
-            Handoffs(
-                name=name,
-                start_ms=1000 * start_s,
-                seen_ms=_milliseconds(outcome.gaps),
-                gap_ms=Spread.of(gaps) if gaps else None,
-            )
-        )
+    await measure_handoffs(where, faults, run)
     where.say(f"{faults.kills} kills, {faults.stops} stops")
-    killed, _ = await _faults(where, 0.0, kills=faults.kills)
-    stopped, _ = await _faults(where, 0.0, stops=faults.stops)
+    killed, _ = await _faults(where, AT_ONCE, kills=faults.kills)
+    stopped, _ = await _faults(where, AT_ONCE, stops=faults.stops)
     run.killed_ms, run.stopped_ms = _milliseconds(killed.killed), _milliseconds(stopped.stopped)
     run.lease_ms = round(1000 * LEASE_SECONDS)
 
 
+async def measure_handoffs(where: Where, faults: Faults, run: Wire) -> None:
+    """Measure planned handoffs, whatever their model takes to start."""
+    for scene in SCENES:
+        redeploys = faults.slow_redeploys if scene.start_s else faults.redeploys
+        where.say(f"{redeploys} redeployments, {scene.name}")
+        outcome, gaps = await _faults(where, scene, redeploys=redeploys)
+        run.handoffs.append(
+            Handoffs(
+                name=scene.name,
+                judged=scene.judged,
+                seen_ms=_milliseconds(outcome.gaps),
+                gap_ms=Spread.of(gaps) if gaps else None,
+            )
+        )
+
+
 async def _faults(
-    where: Where, start_s: float, *, redeploys: int = 0, kills: int = 0, stops: int = 0
+    where: Where, scene: Scene, *, redeploys: int = 0, kills: int = 0, stops: int = 0
 ) -> tuple[calls.Outcome, list[float]]:
     """Have two calls live through something; also return the gaps of handoffs that the workers measured, in ms.
 
@@ -83,10 +125,10 @@ async def _faults(
     home = where.settings.home / f"faults-{random.randbytes(3).hex()}"
     (home / "logs").mkdir(parents=True)
     model_log = home / "heard.jsonl"
-    variables = {"SEGUE_REHEARSAL_LOG": str(model_log), "SEGUE_REHEARSAL_START": str(start_s)}
+    variables = {"SEGUE_REHEARSAL_LOG": str(model_log), **scene.variables}
     settings = replace(where.settings, home=home, worker_environment=variables)
-    dice = random.Random(f"{start_s} {redeploys} {kills} {stops}")  # also names the sessions: each has its own
-    plan = calls.Plan(2, redeploys, kills, stops, lines=1, faults=NO_FAULTS)
+    dice = random.Random(f"{scene} {redeploys} {kills} {stops}")  # also names the sessions: each has its own
+    plan = calls.Plan(2, redeploys, kills, stops, lines=1, faults=NO_FAULTS, pause_s=scene.pause_s)
     async with Fleet(settings, where.deployment, 2, NO_FAULTS, dice) as fleet:
         outcome = await calls.play(plan, calls.Place(where.deployment, where.token, fleet, model_log, dice), where.say)
     if outcome.problems:

@@ -58,7 +58,7 @@ class Extent:
         crowds: Sessions on a worker.
         crowd_s: Seconds for each.
         redeploys: Planned handoffs of two calls each, with a model that is there at once.
-        slow_redeploys: The same with a model whose connection takes its time.
+        slow_redeploys: The same with a model whose connection takes its time, in each such scene.
         kills: Holders killed.
         stops: Holders stopped.
         imports: Interpreters for each function.
@@ -260,9 +260,12 @@ async def measure(home: Path, extent: Extent, parts: Sequence[str]) -> Wire:
             for sessions in extent.crowds:
                 say(f"{sessions} sessions")
                 run.crowds += await crowd(here, sessions, extent.crowd_s)
+        faults = pauses.Faults(extent.redeploys, extent.slow_redeploys, extent.kills, extent.stops)
+        where = pauses.Where(here.settings, here.deployment, here.token, say)
         if "pauses" in parts:
-            faults = pauses.Faults(extent.redeploys, extent.slow_redeploys, extent.kills, extent.stops)
-            await pauses.measure(pauses.Where(here.settings, here.deployment, here.token, say), faults, run)
+            await pauses.measure(where, faults, run)
+        elif HANDOFFS in parts:
+            await pauses.measure_handoffs(where, faults, run)
     return run
 
 
@@ -281,11 +284,15 @@ def put_into(path: Path, text: str) -> None:
 
 
 PARTS = ("imports", "echo", "crowd", "pauses")
+HANDOFFS = "handoffs"
+"""Of the pauses, those that are planned."""
 
 
 @click.command()
 @click.option("--quick", is_flag=True, help="A small run, to see that it works.")
-@click.option("--part", "parts", type=click.Choice(PARTS), multiple=True, help="Only this; may be repeated.")
+@click.option(
+    "--part", "parts", type=click.Choice([*PARTS, HANDOFFS]), multiple=True, help="Only this; may be repeated."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 @click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Write a plot (PNG).")
 @click.option(

@@ -29,7 +29,6 @@ from segue.wire.claims import (
     MAX_CLAIM_BYTES,
     Claim,
     ClaimError,
-    Prepared,
     decode_claim,
     encode_prepared,
 )
@@ -217,13 +216,13 @@ class Listener:
 
     async def _prepare(self, claim: Claim) -> web.Response:
         try:
-            head = await self._claims.prepare(claim)
+            prepared = await self._claims.prepare(claim)
         except NoRoom:
             raise
         except Exception as error:  # noqa: BLE001 - whatever the agent's code raises: another worker may do better
             logger.warning("session could not be prepared", session=claim.session_key, reason=type(error).__name__)
             return _refused(409, "unprepared")
-        return web.Response(status=200, body=encode_prepared(Prepared(head=head)), content_type="application/json")
+        return web.Response(status=200, body=encode_prepared(prepared), content_type="application/json")
 
     def _session(self, key: str) -> HostedSession:
         session = self._host.find(key)

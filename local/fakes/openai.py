@@ -66,6 +66,7 @@ class OpenAIMind(Mind):
 
     Attributes:
         truncated: For what was truncated of its speech: item and milliseconds that are left.
+        items: The items of the history that it was given, in order.
     """
 
     def __init__(self, fake: FakeOpenAI, socket: ServerConnection) -> None:
@@ -77,6 +78,7 @@ class OpenAIMind(Mind):
         self._sounds: dict[str, int] = {}
         self._worded: dict[str, list[tuple[str, float]]] = {}
         self.truncated: list[tuple[str, int]] = []
+        self.items: list[str] = []
         self._configured = self._talking = False
         self._last: Any = None
         request = socket.request
@@ -91,7 +93,7 @@ class OpenAIMind(Mind):
                 case SessionUpdate():
                     await self._configure(event)
                 case ItemCreate():
-                    await self._add(event.item)
+                    await self._add(event.item, event.event_id)
                 case ItemTruncate():
                     await self._truncate(event)
                 case AudioAppend():
@@ -122,7 +124,7 @@ class OpenAIMind(Mind):
             return
         await self.send("session.updated", session={"id": "sess_1", "type": "realtime"})
 
-    async def _add(self, item: MessageItem | FunctionCallItem | FunctionOutputItem) -> None:
+    async def _add(self, item: MessageItem | FunctionCallItem | FunctionOutputItem, event_id: str | None) -> None:
         if not self._configured:
             raise self._fake.broken("an item before the session was configured")
         fields: dict[str, Any] = {"id": item.id or self._id("item"), "type": item.__struct_config__.tag}
@@ -134,7 +136,7 @@ class OpenAIMind(Mind):
                 text = "\n".join(part.text or "" for part in item.content)
                 if text in self._fake.refused_items:
                     error = {"type": "invalid_request_error", "code": "invalid_value", "param": "item.content"}
-                    await self.send("error", error={**error, "message": "no"})
+                    await self.send("error", error={**error, "message": "no", "event_id": event_id})
                     return
                 fields["role"] = item.role
                 self._message(item.role, text, live=item.id is not None)
@@ -142,6 +144,7 @@ class OpenAIMind(Mind):
                 if item.call_id in self._calls:
                     raise self._fake.broken(f"function call {item.call_id} twice")
                 self._calls[item.call_id] = item.name
+                self.items.append(f"call {item.call_id}")
                 json.loads(item.arguments)
             case FunctionOutputItem():
                 self._output(item)
@@ -157,6 +160,7 @@ class OpenAIMind(Mind):
             if self._talking:
                 raise self._fake.broken("history in the middle of the conversation")
             self.told.history.append((role, text))
+            self.items.append(f"{role}: {text}")
             self.turns.append(SpokenTurn(role, text))  # type: ignore[arg-type]
 
     def _output(self, item: FunctionOutputItem) -> None:
@@ -165,6 +169,7 @@ class OpenAIMind(Mind):
         text = result_text(json.loads(item.output))
         if item.id is None:
             self.told.calls.append((item.call_id, self._calls[item.call_id], text))
+            self.items.append(f"output {item.call_id}")
         else:
             self._last = ("result", item.call_id, text)
 

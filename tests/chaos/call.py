@@ -118,6 +118,7 @@ class Call:
             text = f"{self.session} line {number}"
             spoken = self._dice.random() < 0.7
             await caller.say(text, f"You said: {text}", ANSWER_SECONDS, spoken=spoken)
+            await asyncio.sleep(self._plan.pause_s * self._dice.uniform(0.5, 1.5))
 
     async def caught_up(self) -> None:
         """Wait, bounded, until no more than usual is unacknowledged."""

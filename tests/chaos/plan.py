@@ -28,6 +28,7 @@ class Plan:
         mixed: Whether calls differ (the first has a second client that listens, the next renews its connection all the
             time, the third is plain, and so on), and some faults do not wait for those before them. Measurements are
             made without.
+        pause_s: Seconds, about, for which a caller says nothing after an answer.
         last_silence: Whether a call goes on at its end until its last silence is acknowledged, which takes seconds.
     """
 
@@ -40,6 +41,7 @@ class Plan:
     fault_free: bool = True
     partitions: int = 0
     mixed: bool = False
+    pause_s: float = 0.0
     last_silence: bool = False
 
 

@@ -84,6 +84,7 @@ class Call:
         """Take the session with what was made ready for it, as the next worker does."""
         await ready.manager.open()
         self.agent = ready.model_start.agent
+        await ready.model_start.start()
         self._listening = asyncio.create_task(self._listen())
         return self
 

@@ -15,12 +15,16 @@ before it is asked again, for as long as few answers to it were cut.
 
 A turn that was cut after it had asked for a tool is not asked again, because the tool may have run: its result, or that
 it was interrupted, is in the history, and the user decides.
+
+A standby's model is opened in advance, before its agent starts. If the session goes on meanwhile, another agent is
+built on what it has become, and goes on with the connection: the model is told what it does not know (RFC 0028).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 from strands.bidi import BidiAgent
@@ -32,6 +36,7 @@ from shared.approvals import BY_VOICE
 from shared.log import logger
 from shared.messages import unanswered
 from worker.conversation.session_manager import Manager
+from worker.providers import ContinuousModel
 from worker.telemetry.metrics import Count, metrics
 
 START_SECONDS: Final = 20.0
@@ -73,16 +78,50 @@ class ModelStart:
         """
         if self._started:
             return
+        with self._without_the_unanswered():
+            async with asyncio.timeout(START_SECONDS):
+                await self.agent.start()
+        self._started = True
+
+    @property
+    def takes_additions(self) -> bool:
+        """True if the model, once it is open, can be told what is said until its agent starts."""
+        model = self.agent.model
+        return isinstance(model, ContinuousModel) and model.takes_additions
+
+    async def open_ahead(self) -> None:
+        """Open the model's connection for an agent that is started later, while another worker holds the session.
+
+        A model that is none of ``worker.providers`` is started with its agent.
+
+        Raises:
+            TimeoutError: It does not connect.
+            Exception: Whatever it raises.
+        """
+        agent, model = self.agent, self.agent.model
+        if not isinstance(model, ContinuousModel):
+            await self.start()
+            return
+        model.leave_connection()
+        with self._without_the_unanswered():
+            async with asyncio.timeout(START_SECONDS):
+                await model.open_ahead(agent.system_prompt, agent.tool_registry.get_all_tool_specs(), agent.messages)
+
+    def go_on_from(self, earlier: ModelStart) -> None:
+        """Use the connection that was opened for an earlier state of the session, if it is fit for this one."""
+        if isinstance(self.agent.model, ContinuousModel) and isinstance(earlier.agent.model, ContinuousModel):
+            self.agent.model.go_on_from(earlier.agent.model)
+
+    @contextmanager
+    def _without_the_unanswered(self) -> Iterator[None]:
         messages = self.agent.messages
         kept = len(messages) - self._held_back
         held_back = messages[kept:]
         del messages[kept:]
         try:
-            async with asyncio.timeout(START_SECONDS):
-                await self.agent.start()
+            yield
         finally:
             messages.extend(held_back)
-        self._started = True
 
     async def ask(self) -> None:
         """Give the model the text that has no answer."""

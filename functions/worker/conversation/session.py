@@ -228,6 +228,14 @@ class HostedSession:
         self._passing_on = True
         if self.state is State.OPEN:  # a record of one that has ended would acquire the session again, for no client
             self._input.settle()
+        await self.durable()
+
+    async def durable(self) -> None:
+        """Wait until all that happened so far is durable.
+
+        Raises:
+            SegueError: It will not be.
+        """
         await self._manager.durable()
 
     def stay(self) -> None:
@@ -237,7 +245,7 @@ class HostedSession:
     async def saved(self) -> None:
         """Wait until all that happened so far is durable, or is known not to become it."""
         with contextlib.suppress(SegueError):
-            await self._manager.durable()
+            await self.durable()
 
     async def spoken(self) -> None:
         """Wait until everything that was said so far has been posted."""

@@ -20,7 +20,7 @@ import msgspec
 
 from segue import SessionHeld, StorageUnavailable
 from segue.storage.answers import AWS_ERRORS, reason_of
-from segue.wire.claims import Claim, ClaimError, decode_claim
+from segue.wire.claims import Claim, ClaimError, Prepared, decode_claim
 from shared.agent_code import AgentFailed
 from shared.background import BackgroundTasks, first_of
 from shared.log import logger
@@ -80,7 +80,7 @@ class ClaimTaker:
         logger.debug("claim posted", session=claim.session_key, reason=claim.reason)
         self._taking.start(self._take_offered(claim), "claim")
 
-    async def prepare(self, claim: Claim) -> int:
+    async def prepare(self, claim: Claim) -> Prepared:
         """Make a session ready for its predecessor, and say for how many records.
 
         Raises:

@@ -4,7 +4,7 @@
     all is saved
     at a turn boundary ─▶ prepare ─────────────────────────▶ restores, builds the agent, connects its model
     (the conversation goes on)  ◀──────────────────────────  ready for 41 records
-    the next boundary: still 41? otherwise once more
+    the next boundary: still 41? otherwise once more: ─────▶ its model is told what is new, or another one is started
     frames are refused (410 moved), `moved` is said          ┐
     flush and release                                        │ the gap
     claim ─────────────────────────────────────────────────▶ acquires: one write. Says `ready`  ┘
@@ -48,8 +48,12 @@ SPOKEN_SECONDS: Final = 5.0
 faster than real time, so the end of a long answer may still be in the queue then."""
 
 PREPARATIONS: Final = 3
-"""Times that a successor makes the session ready, if records are added meanwhile each time. After the last one this
-worker releases the session, and the successor begins anew in the gap."""
+"""Times that a successor makes the session ready, if records are added meanwhile each time and its model takes
+additions. After the last one this worker releases the session, and the rest is added in the gap."""
+
+STARTS: Final = 8
+"""The same for a model that takes none. Each is another start of it, in one more silence: which one is the longest, and
+long enough, shows only when it is over. A start in the gap is what callers hear."""
 
 SUCCESSOR_SECONDS: Final = 25.0
 """Seconds to look for a successor. After them the one that was ready last takes the session, or the queue does."""
@@ -148,8 +152,8 @@ class Handoff:
         session, successors = self._session, self._successors
         if successors is None:
             return
-        for _ in range(PREPARATIONS):
-            await self._bounded(self._quiet(), turn_seconds)
+        for preparations in range(1, STARTS + 1):
+            await self._bounded(self._quiet(settle=True), turn_seconds)
             if not session.open or not session.clients:
                 return
             claim = msgspec.structs.replace(self._claim(), prepare=True)
@@ -157,18 +161,24 @@ class Handoff:
             self._promise = await successors.prepare(claim, earlier)
             if self._promise is None:
                 return
-            await self._bounded(self._quiet(), turn_seconds)
+            await self._bounded(self._quiet(settle=False), turn_seconds)
             if session.turn.at_boundary and session.position == self._promise.head:
                 metrics.count(Count.HANDOFFS_PREPARED)
                 return
+            if self._promise.additions and preparations >= PREPARATIONS:
+                return
 
-    async def _quiet(self) -> None:
-        """Wait for a turn boundary at which all that was said is durable and posted."""
+    async def _quiet(self, *, settle: bool) -> None:
+        """Wait for a turn boundary at which all that was said is durable and posted.
+
+        Args:
+            settle: Whether silence is dealt with. Its record would make a successor that is ready out of date.
+        """
         session = self._session
         while True:
             await session.turn.boundary()
             try:
-                await session.settle()
+                await (session.settle() if settle else session.durable())
             except SegueError:
                 return  # lost, or storage does not answer: the release shows which
             await session.spoken()

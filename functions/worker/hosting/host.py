@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from hashlib import sha256
 
 from segue import SessionFenced
 from segue.ids import session_key
-from segue.wire.claims import Claim, ClientAddress
+from segue.wire.claims import Claim, ClientAddress, Prepared
 from shared.background import BackgroundTasks
 from shared.log import logger
 from worker.conversation.outbox import Posters
 from worker.conversation.session import HostedSession
 from worker.hosting.opening import NewAgent, NewManager, Opener
-from worker.hosting.standby import Preparations
+from worker.hosting.standby import Preparation, Preparations
 from worker.telemetry.metrics import Count, Level, Size, Time, metrics
 
 
@@ -97,11 +98,8 @@ class Host:
         """Return true if there is room for a session, or it is here in some form already."""
         return bool(self.room) or key in self._sessions.keys() | self._opening.keys() | self.preparations.keys
 
-    async def prepare(self, claim: Claim) -> int:
+    async def prepare(self, claim: Claim) -> Prepared:
         """Make a session ready that another worker still holds; ``take`` then goes on from there.
-
-        Returns:
-            The number of records that it is ready for.
 
         Raises:
             NoRoom: There is none.
@@ -110,7 +108,7 @@ class Host:
         key = self._checked(claim)
         if key in self._sessions or key in self._opening or not self.fits(key):
             raise NoRoom(key)
-        return await self.preparations.make(key, self._opener.prepare(claim))
+        return await self.preparations.make(key, partial(self._opener.prepare, claim))
 
     async def take(self, claim: Claim) -> None:
         """Hold the session that a claim names, and say ``ready`` to its clients. Held already: only the latter.
@@ -145,8 +143,19 @@ class Host:
 
     async def _open(self, claim: Claim) -> None:
         begun = asyncio.get_running_loop().time()
-        prepared = await self._open_prepared(claim.session_key)
-        session = prepared or await self._opener.open(claim)
+        ready = self.preparations.take(claim.session_key)
+        prepared: HostedSession | None = None
+        try:
+            prepared = None if ready is None else await self._open_prepared(ready)
+            session = prepared or await self._opener.open(claim, ready)
+            await self._start(session, claim)
+        finally:
+            if prepared is None:  # not before the start, which may take over its connection
+                self.preparations.discard(ready)
+        metrics.size(Size.RESTORE, session.restored_bytes)
+        self._tell(claim, session, asyncio.get_running_loop().time() - begun, prepared=prepared is not None)
+
+    async def _start(self, session: HostedSession, claim: Claim) -> None:
         self._sessions[claim.session_key] = session
         self._shown[_digest(session.route_token.encode())] = session
         self._watch(session)
@@ -156,23 +165,14 @@ class Host:
         except BaseException:
             await session.drop()
             raise
-        metrics.size(Size.RESTORE, session.restored_bytes)
-        self._tell(claim, session, asyncio.get_running_loop().time() - begun, prepared=prepared is not None)
 
-    async def _open_prepared(self, key: str) -> HostedSession | None:
+    async def _open_prepared(self, ready: Preparation) -> HostedSession | None:
         """Go on with what is ready, if the session is still what it was."""
-        ready = self.preparations.take(key)
-        if ready is None:
-            return None
         try:
             return await self._opener.open_prepared(ready)
         except SessionFenced:
-            logger.info("the session has gone on since it was prepared", session=key)
-            self.preparations.discard(ready)
+            logger.info("the session has gone on since it was prepared", session=ready.manager.session_key)
             return None
-        except BaseException:
-            self.preparations.discard(ready)
-            raise
 
     def _tell(self, claim: Claim, session: HostedSession, seconds: float, *, prepared: bool) -> None:
         handoff = claim.reason == "handoff"

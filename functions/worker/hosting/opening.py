@@ -1,7 +1,7 @@
 """A claim's way to a hosted session: its manager, its agent, its parts.
 
     claim ─▶ manager ─┬─ open ──────────────▶ agent ─▶ parts ─▶ HostedSession
-                      └─ prepare ─▶ agent, model started ─▶ standby ─ open ─▶ parts ─▶ HostedSession
+                      └─ prepare ─▶ agent, model open ─▶ standby ─ open ─▶ parts ─▶ HostedSession
 
 On each of them a failure releases what was acquired.
 """
@@ -47,13 +47,17 @@ class Opener:
         self._new_agent = new_agent
         self._connections = connections
 
-    async def prepare(self, claim: Claim) -> Preparation:
+    async def prepare(self, claim: Claim, earlier: Preparation | None = None) -> Preparation:
         """Make a session ready that another worker still holds.
+
+        Args:
+            claim: The session.
+            earlier: What is ready of it.
 
         Raises:
             Exception: See ``Preparation.make``.
         """
-        return await Preparation.make(self._manager(claim), self._new_agent)
+        return await Preparation.make(self._manager(claim), self._new_agent, earlier)
 
     async def open_prepared(self, ready: Preparation) -> HostedSession:
         """Acquire a session that was prepared. If this raises, discard what is ready.
@@ -65,8 +69,12 @@ class Opener:
         await ready.manager.open()
         return await self._host(ready.manager, ready.model_start)
 
-    async def open(self, claim: Claim) -> HostedSession:
+    async def open(self, claim: Claim, earlier: Preparation | None = None) -> HostedSession:
         """Acquire and read a session, and build its agent.
+
+        Args:
+            claim: The session.
+            earlier: What was ready of it, before it went on. Discard it once the session has started.
 
         Raises:
             SegueError: It could not be acquired or read.
@@ -83,6 +91,8 @@ class Opener:
         except BaseException:
             await manager.close()
             raise
+        if earlier is not None:
+            model_start.go_on_from(earlier.model_start)
         return await self._host(manager, model_start)
 
     async def _host(self, manager: Manager, model_start: ModelStart) -> HostedSession:

@@ -1,11 +1,13 @@
 """Sessions that this worker has ready for a predecessor that still holds them.
 
     POST /claims prepare ─▶ read without the lease ─▶ build the agent ─▶ open the model's connection ─▶ 200
-    POST /claims         ─▶ acquire, and go on
+    POST /claims prepare ─▶ read, build another agent ─▶ tell the open connection what was said since ─▶ 200
+    POST /claims         ─▶ acquire, start the agent, and go on
        (30 s without one ─▶ thrown away)
 
 What is ready counts only if the session is still what was read: then nothing is left to do but one conditional write.
-If it has gone on, what is ready is thrown away and the session is opened as any other.
+If it has gone on, the session is opened as any other, and its agent takes over the connection. Of a model that takes no
+additions, the connection is used only if its part of the history is the same (RFC 0028).
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from typing import Any, Final
 
 from strands.bidi import BidiAgent
 
+from segue.wire.claims import Prepared
 from shared.background import BackgroundTasks
 from shared.log import logger
 from worker.conversation.model_start import ModelStart
@@ -49,8 +52,15 @@ class Preparation:
         self.head = head
 
     @classmethod
-    async def make(cls, manager: Manager, new_agent: Callable[[Any], BidiAgent]) -> Preparation:
+    async def make(
+        cls, manager: Manager, new_agent: Callable[[Any], BidiAgent], earlier: Preparation | None = None
+    ) -> Preparation:
         """Read the session, build the agent, open the model's connection.
+
+        Args:
+            manager: Neither prepared nor open.
+            new_agent: Builds the agent.
+            earlier: What was ready before, whose connection may be taken over. Discard it afterwards.
 
         Raises:
             SegueError: The session cannot be read.
@@ -59,11 +69,11 @@ class Preparation:
         """
         head = await manager.prepare()
         model_start = await ModelStart.build(manager, new_agent)
-        if (leave := getattr(model_start.agent.model, "leave_connection", None)) is not None:  # one of worker.providers
-            leave()
+        if earlier is not None:
+            model_start.go_on_from(earlier.model_start)
         ready = cls(manager, model_start, head)
         try:
-            await model_start.start()
+            await model_start.open_ahead()
         except BaseException:
             await ready.discard()
             raise
@@ -88,7 +98,7 @@ class Preparations:
             on_change: Called when the room that they take up may have changed.
         """
         self._on_change = on_change
-        self._making: dict[str, asyncio.Task[int]] = {}
+        self._making: dict[str, asyncio.Task[Prepared]] = {}
         self._ready: dict[str, tuple[Preparation, asyncio.TimerHandle]] = {}
         self._discarding = BackgroundTasks()
 
@@ -97,16 +107,24 @@ class Preparations:
         """Sessions that take up room."""
         return self._making.keys() | self._ready.keys()
 
-    async def make(self, key: str, making: Coroutine[Any, Any, Preparation]) -> int:
-        """Make a session ready, in the place of what is ready of it; returns for how many records.
+    async def make(
+        self, key: str, prepare: Callable[[Preparation | None], Coroutine[Any, Any, Preparation]]
+    ) -> Prepared:
+        """Make a session ready, in the place of what is ready of it.
+
+        Args:
+            key: The session's.
+            prepare: Makes it ready, given what is ready of it.
 
         Raises:
             Unprepared: It was asked for anew, or claimed, meanwhile.
             Exception: See ``Preparation.make``.
         """
-        self.discard(self.take(key))
+        earlier = self.take(key)
+        making = prepare(earlier)
         # A task of its own: the request that asks may be cancelled, and the standby must not be forgotten then.
         task = self._making[key] = asyncio.create_task(self._make(key, making), name=f"prepare {key}")
+        task.add_done_callback(lambda _: self.discard(earlier))
         await asyncio.wait({task})
         if task.cancelled():
             raise Unprepared(key)
@@ -139,7 +157,7 @@ class Preparations:
             self.discard(self.take(key))
         await self._discarding.done()
 
-    async def _make(self, key: str, making: Coroutine[Any, Any, Preparation]) -> int:
+    async def _make(self, key: str, making: Coroutine[Any, Any, Preparation]) -> Prepared:
         try:
             ready = await making
         finally:
@@ -147,7 +165,7 @@ class Preparations:
                 del self._making[key]
             self._on_change()
         self._ready[key] = ready, asyncio.get_running_loop().call_later(READY_SECONDS, self._expire, key)
-        return ready.head
+        return Prepared(head=ready.head, additions=ready.model_start.takes_additions)
 
     def _expire(self, key: str) -> None:
         logger.info("a prepared session was not taken", session=key)

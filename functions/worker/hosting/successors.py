@@ -62,11 +62,13 @@ class Promise:
 
     Attributes:
         peer: Who.
-        head: The records that it is ready for; if there are more, it has to begin anew.
+        head: The records that it is ready for.
+        additions: Whether its model can be told what was said since; if not, a session with more records starts anew.
     """
 
     peer: RegisteredWorker
     head: int
+    additions: bool = False
 
 
 class Successors:
@@ -110,7 +112,8 @@ class Successors:
             status, body = await self._post(peer, claim, PREPARE_SECONDS)
             if status == 200:
                 try:
-                    return Promise(peer, decode_prepared(body).head)
+                    prepared = decode_prepared(body)
+                    return Promise(peer, prepared.head, prepared.additions)
                 except ClaimError:
                     logger.error("a worker's answer cannot be read", successor=peer.worker_id)
             self._given[peer.worker_id] -= 1

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 from strands.bidi.models import BidiModel, Restartable
@@ -22,6 +23,7 @@ class Connector:
     """Makes a model's connections.
 
     Attributes:
+        inner: Strands' model.
         offer: What the present connection was opened with.
     """
 
@@ -33,10 +35,15 @@ class Connector:
             provider: What it takes.
         """
         self.offer: Offer = FULL
-        self._inner = inner
+        self.inner = inner
         self._provider = provider
         self._left: list[Offer] = []
         self._resumed = False
+
+    @property
+    def provider(self) -> str:
+        """The provider's name."""
+        return self._provider.name
 
     @property
     def how(self) -> str:
@@ -81,9 +88,22 @@ class Connector:
         Tools that were refused are not named again.
         """
         if not self._left:
-            best = offers(handle=None, history=bool(messages), tools=bool(tools))
-            self._left = [offer for offer in best if offer.tools <= self.offer.tools] or best
+            self._begin_again(history=bool(messages), tools=bool(tools))
         await self._connect(system_prompt, tools, messages, options, restarting=True)
+
+    async def add(self, messages: Sequence[Any], *, tools: bool) -> None:
+        """Tell the model what was said since it was connected. If that is refused later, the whole history is next.
+
+        Args:
+            messages: What it has not been told.
+            tools: Whether there are tools.
+
+        Raises:
+            Exception: It does not take them; what it knows now is not known.
+        """
+        await self.inner.add(messages)  # type: ignore[attr-defined]  # the table says which models have it
+        self._begin_again(history=True, tools=tools)
+        self.offer = replace(self.offer, added=True)
 
     def taken(self) -> None:
         """Note that the offer was taken: a later restart begins with the best again."""
@@ -117,7 +137,7 @@ class Connector:
     ) -> None:
         while True:
             self.offer, *self._left = self._left
-            told = cast("Messages", self._told(messages))
+            told = cast("Messages", self.told(messages))
             given = (system_prompt, tools if self.offer.tools else None, told)
             more = dict(options)
             if self.offer.handle is not None:
@@ -128,13 +148,18 @@ class Connector:
                 if not self.next_best(error):
                     raise
             else:
-                self._resumed = restarting and resumption_handles.of_model(self._inner) is not None
+                self._resumed = restarting and resumption_handles.of_model(self.inner) is not None
                 return
             restarting = False
             with contextlib.suppress(Exception):  # of a connection that was never one
-                await self._inner.stop()
+                await self.inner.stop()
 
-    def _told(self, messages: Messages) -> list[Any]:
+    def _begin_again(self, *, history: bool, tools: bool) -> None:
+        best = offers(handle=None, history=history, tools=tools)
+        self._left = [offer for offer in best if offer.tools <= self.offer.tools] or best
+
+    def told(self, messages: Messages) -> list[Any]:
+        """Return what the present offer tells of a history."""
         limits = self._provider.limits
         told, cut = history.fit(
             messages, limits if self.offer.tools else history.without_tools(limits), self.offer.share
@@ -145,9 +170,9 @@ class Connector:
         return told
 
     async def _open(self, given: tuple[Any, ...], options: dict[str, Any], *, restarting: bool) -> None:
-        if restarting and isinstance(self._inner, Restartable):
-            await self._inner.restart(*given, **options)
+        if restarting and isinstance(self.inner, Restartable):
+            await self.inner.restart(*given, **options)
             return
         if restarting:
-            await self._inner.stop()
-        await self._inner.start(*given, **options)
+            await self.inner.stop()
+        await self.inner.start(*given, **options)

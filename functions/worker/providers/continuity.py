@@ -29,14 +29,16 @@ from strands.bidi.types.events import BidiBargeInEvent, BidiConnectionStartEvent
 from strands.types.content import Messages
 from strands.types.tools import ToolSpec
 
+from shared.background import BackgroundTasks
 from shared.log import logger
 from worker.providers import resending, resumption_handles
 from worker.providers.activity import Activity
 from worker.providers.connecting import Connector
 from worker.providers.counters import count
-from worker.providers.errors import Kind, ProviderError, ProviderRefusal, classify
+from worker.providers.errors import AdditionRefused, Kind, ProviderError, ProviderRefusal, classify
 from worker.providers.event_pump import Ended, Pump
 from worker.providers.heard import AnswerCut, AnswerPlayback, SpeechBegan, Spoken
+from worker.providers.opened import OpenedConnection
 from worker.providers.reconnections import Reconnections
 from worker.providers.resampling import Edges
 from worker.providers.settings import Settings
@@ -74,6 +76,7 @@ class ContinuousModel(BidiModel, AudioCapable):
         """
         self.inner = inner
         self.on_trouble: Callable[[ProviderError], None] = lambda _: None
+        self._settings = settings
         self._provider = settings.provider
         self._client_rates = settings.client_input_rate, settings.client_output_rate
         config = cast("AudioCapable", inner).get_audio_config()
@@ -88,6 +91,15 @@ class ContinuousModel(BidiModel, AudioCapable):
         self._reconnections = Reconnections(now)
         self._next = asyncio.Event()
         self._waiting: BidiMessage | None = None
+        self._opened: OpenedConnection | None = None
+        self._pump: Pump | None = None
+        self._given_away = False
+        self._closing = BackgroundTasks()
+
+    @property
+    def takes_additions(self) -> bool:
+        """True if more of the history can be told to a connection that is open."""
+        return self._provider.additions.taken_by(self.model_id)
 
     @property
     def provider(self) -> str:
@@ -174,10 +186,56 @@ class ContinuousModel(BidiModel, AudioCapable):
         Raises:
             Exception: What the provider refused last, after everything was tried.
         """
-        messages = messages or []
-        handle = self._handles.usable(self.model_id, messages)
-        await self._connector.start(system_prompt, tools, messages, kwargs, handle)
+        await self._open(system_prompt, tools, messages or [], kwargs)
         self._connected()
+
+    async def open_ahead(self, system_prompt: str | None, tools: list[ToolSpec] | None, messages: Messages) -> None:
+        """Open the connection before ``start``, which goes on with it if it is given the same, or that and more.
+
+        Args:
+            system_prompt: Instructions.
+            tools: What the model may ask for.
+            messages: The conversation so far.
+
+        Raises:
+            Exception: As with ``start``.
+        """
+        await self._open(system_prompt, tools, messages, {})
+        pump, self._pump = self._pump or self._new_pump(), None
+        likeness = self._settings, self.get_config()
+        self._opened = OpenedConnection.now(self._connector, pump, likeness, (system_prompt, tools, messages))
+
+    def go_on_from(self, earlier: ContinuousModel) -> None:
+        """Take a connection that another model has opened in advance, to use it if what is told next goes on with it.
+
+        Args:
+            earlier: A model of an earlier state of the session.
+        """
+        self._opened = earlier.give_away()
+
+    def give_away(self) -> OpenedConnection | None:
+        """Leave the connection that was opened in advance to another model, which closes it; None if there is none."""
+        opened, self._opened = self._opened, None
+        self._given_away = opened is not None
+        return opened
+
+    async def _open(
+        self, system_prompt: str | None, tools: list[ToolSpec] | None, messages: Messages, options: dict[str, Any]
+    ) -> None:
+        """Go on with what was opened in advance, or connect."""
+        if (opened := self._opened) is not None:
+            given, likeness = (system_prompt, tools, messages), (self._settings, self.get_config())
+            fits = await opened.go_on(likeness, given, additions=self.takes_additions)
+            self._opened = None
+            if fits:
+                self.inner, self._connector, self._pump = opened.inner, opened.connector, opened.pump
+                return
+            if opened.inner is self.inner:
+                await opened.close()
+            else:
+                self._closing.start(opened.close(), "close")
+        handle = self._handles.usable(self.model_id, messages)
+        await self._connector.start(system_prompt, tools, messages, options, handle)
 
     async def restart(
         self,
@@ -208,8 +266,18 @@ class ContinuousModel(BidiModel, AudioCapable):
             await self.inner.send(owed)
 
     async def stop(self) -> None:
-        """Close the connection."""
-        await self.inner.stop()
+        """Close the connection, unless it was given away."""
+        opened, self._opened = self._opened, None
+        pump, self._pump = self._pump, None
+        try:
+            if opened is not None:
+                await opened.close()
+            if not self._given_away and (opened is None or opened.inner is not self.inner):
+                await self.inner.stop()
+        finally:
+            if pump is not None:
+                await pump.end()
+            await self._closing.done()
 
     async def send(self, content: BidiMessage | BidiContentDelta) -> None:
         """Send to the provider; if the connection has just been lost, to the next one.
@@ -242,7 +310,8 @@ class ContinuousModel(BidiModel, AudioCapable):
             Exception: The provider's error, if another connection would not help.
         """
         sentences = Sentences()
-        async with Pump(self.inner.receive(), lambda: resumption_handles.of_model(self.inner)) as pump:
+        pump, self._pump = self._pump or self._new_pump(), None
+        async with pump:
             while True:
                 event, handle = await pump.next(timeout=QUIET_SECONDS / 3)
                 self._take_handle(handle)
@@ -289,6 +358,10 @@ class ContinuousModel(BidiModel, AudioCapable):
                     await truncate_more(less)
         return cuts
 
+    def _new_pump(self) -> Pump:
+        inner = self.inner
+        return Pump(inner.receive(), lambda: resumption_handles.of_model(inner))
+
     def _connected(self) -> None:
         self._activity.began()
         self._edges.forget()
@@ -307,6 +380,11 @@ class ContinuousModel(BidiModel, AudioCapable):
         error = StreamLost() if error is None else error
         if isinstance(error, ConnectionTimeoutError):
             raise error
+        if isinstance(error, AdditionRefused):
+            self._connector.taken()  # not a half of the history: nothing is wrong with the whole
+            logger.warning("the model does not take additions", kind=error.code)
+            count("ModelOfferRefused", self.provider)
+            raise ConnectionTimeoutError("the provider refused an addition to its history") from error
         meaning = classify(error)
         # Of a filter it has to be told whether it is about what was said on this connection, or about the history.
         said = meaning.kind is Kind.CONTENT and (self._activity.heard_of or self._activity.owed)

@@ -41,6 +41,10 @@ class ProviderRefusal(Exception):  # noqa: N818 - it says what the provider did
         self.about = about
 
 
+class AdditionRefused(ProviderRefusal):
+    """A provider's refusal of a message that was added to its connection: it does not know the whole history."""
+
+
 @dataclass(frozen=True, slots=True)
 class ProviderError:
     """An error as clients, dashboards and log lines show it.

@@ -30,12 +30,21 @@ class Pump:
         self._queue: asyncio.Queue[Any] = asyncio.Queue(maxsize=1)
         self._task: asyncio.Task[None] | None = None
 
+    def begin(self) -> None:
+        """Begin to read, unless that was done."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._read(), name="model events")
+
     async def __aenter__(self) -> Self:
         """Begin to read."""
-        self._task = asyncio.create_task(self._read(), name="model events")
+        self.begin()
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        """Stop reading."""
+        await self.end()
+
+    async def end(self) -> None:
         """Stop reading."""
         if self._task is not None:
             self._task.cancel()

@@ -1,6 +1,8 @@
 """With what a provider is asked to go on, best first: what it refuses leads to the next best, not to a dead call.
 
 handle ─▶ history and tools ─▶ half the history ─▶ no tools ─▶ no history ─▶ neither
+
+A connection that was opened in advance, and was given by additions what has been said since, comes before all of these.
 """
 
 from __future__ import annotations
@@ -16,15 +18,19 @@ class Offer:
         handle: The provider's own resumption handle; then nothing else is needed of the history.
         share: How much of the history that fits is replayed, 0 to 1.
         tools: Whether the tools are named.
+        added: Whether the end of the history came as additions to a connection that was opened in advance.
     """
 
     handle: str | None = None
     share: float = 1.0
     tools: bool = True
+    added: bool = False
 
     @property
     def how(self) -> str:
         """The means by which the conversation continues, for log lines and metrics."""
+        if self.added:
+            return "additions"
         return "handle" if self.handle is not None else "history" if self.share else "nothing"
 
 

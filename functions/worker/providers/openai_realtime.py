@@ -8,15 +8,18 @@ https://developers.openai.com/api/docs/guides/realtime-conversations
 from __future__ import annotations
 
 import base64
+import uuid
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from strands.bidi.models import ConnectionTimeoutError
 from strands.bidi.models.openai import realtime
 from strands.bidi.models.openai.realtime import OpenAIRealtimeModel
+from strands.types.content import Messages
 
-from worker.providers.errors import ProviderRefusal
+from worker.providers.errors import AdditionRefused, ProviderRefusal
 from worker.providers.heard import SpeechBegan
 from worker.providers.settings import Settings
 
@@ -30,6 +33,9 @@ URL: Final = realtime.OPENAI_REALTIME_URL
 EXPIRED: Final = "session_expired"
 """The code with which the service ends a session after its 60 minutes."""
 
+
+ADDITION: Final = "addition-"
+"""The event ids of additions begin so, and an error names the event that it is about."""
 
 RATE: Final = 24000
 """Samples a second, of 16 bits each: the service speaks at no other rate."""
@@ -55,12 +61,31 @@ class ListeningRealtimeModel(OpenAIRealtimeModel):
         super().__init__(**options)
         self._sounds: deque[_Sound] = deque(maxlen=SOUNDS)
         self._truncated: deque[_Sound] = deque()
+        self._adding = False
 
     async def start(self, *arguments: Any, **options: Any) -> None:
         """Connect; what was said on another connection cannot be truncated on this one."""
         self._sounds.clear()
         self._truncated.clear()
         await super().start(*arguments, **options)
+
+    async def add(self, messages: Sequence[Any]) -> None:
+        """Have the service take more of the history. It answers nothing: that takes a ``response.create``.
+
+        Args:
+            messages: What was said since the connection was opened.
+
+        Raises:
+            Exception: The connection is lost. What the service refuses, ``receive`` raises.
+        """
+        self._adding = True
+        try:
+            await self._add_conversation_history(cast("Messages", messages))
+        finally:
+            self._adding = False
+
+    async def _send_event(self, event: dict[str, Any]) -> None:
+        await super()._send_event({**event, "event_id": f"{ADDITION}{uuid.uuid4().hex}"} if self._adding else event)
 
     async def truncate(self, unplayed: float) -> None:
         """Have the service forget the end of what it said.
@@ -97,6 +122,8 @@ class ListeningRealtimeModel(OpenAIRealtimeModel):
         kind = openai_event.get("type")
         if kind == "error":
             error = openai_event.get("error") or {}
+            if str(error.get("event_id") or "").startswith(ADDITION):
+                raise AdditionRefused(error.get("code") or error.get("type") or "error", "addition")
             _hear(error.get("code"), error.get("type"), str(error.get("param") or ""))
         if kind == "response.output_audio.delta":
             self._sounded(openai_event)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -19,6 +20,10 @@ NOVA_GUIDE: Final = "https://docs.aws.amazon.com/nova/latest/nova2-userguide/son
 NOVA_SESSION: Final = "https://github.com/pipecat-ai/pipecat/pull/4015"
 OPENAI_GUIDE: Final = "https://developers.openai.com/api/docs/guides/realtime-conversations"
 GEMINI_GUIDE: Final = "https://ai.google.dev/gemini-api/docs/live-session"
+OPENAI_ITEMS: Final = (
+    "https://learn.microsoft.com/en-us/javascript/api/@azure/ai-projects/realtimeclienteventconversationitemcreate"
+)
+GEMINI_SEEDING: Final = "https://github.com/google/adk-python/issues/5018"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,23 @@ class Figure:
 
 
 UNLIMITED: Final = Figure(None, "")
+
+
+@dataclass(frozen=True, slots=True)
+class Additions:
+    """Models of a provider that take messages of the history after their connection was opened.
+
+    Attributes:
+        models: A regular expression that such a model's id matches; None: no model does.
+        source: Who says so.
+    """
+
+    models: str | None
+    source: str
+
+    def taken_by(self, model_id: str) -> bool:
+        """Return true if a model takes them."""
+        return self.models is not None and re.search(self.models, model_id) is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +95,7 @@ class Provider:
         input_rates: Samples a second that the provider hears, its usual one first; empty: any.
         output_rates: Samples a second that it speaks, its usual one first.
         limits: What it takes of a conversation so far.
+        additions: Whether it takes more of it later; see RFC 0028.
         connection_seconds: How long it keeps a connection.
         handle_seconds: How long its resumption handle is good after the connection; None: it has no handle.
     """
@@ -85,6 +108,7 @@ class Provider:
     input_rates: tuple[int, ...]
     output_rates: tuple[int, ...]
     limits: Limits
+    additions: Additions
     connection_seconds: Figure
     handle_seconds: Figure | None = None
 
@@ -108,6 +132,7 @@ PROVIDERS: Final[Mapping[str, Provider]] = {
                 first_role="user",
                 source=STRANDS_NOVA,
             ),
+            additions=Additions(None, NOVA_GUIDE),
             connection_seconds=Figure(8 * 60, NOVA_SESSION),
         ),
         Provider(
@@ -124,6 +149,7 @@ PROVIDERS: Final[Mapping[str, Provider]] = {
                 total_bytes=Figure(None, OPENAI_GUIDE),
                 source=STRANDS_OPENAI,
             ),
+            additions=Additions(r"realtime", OPENAI_ITEMS),
             connection_seconds=Figure(60 * 60, OPENAI_GUIDE),
         ),
         Provider(
@@ -140,6 +166,7 @@ PROVIDERS: Final[Mapping[str, Provider]] = {
                 total_bytes=Figure(None, STRANDS_LIVE),
                 source=STRANDS_LIVE,
             ),
+            additions=Additions(None, STRANDS_LIVE),
             connection_seconds=Figure(None, STRANDS_LIVE),
         ),
         Provider(
@@ -156,6 +183,7 @@ PROVIDERS: Final[Mapping[str, Provider]] = {
                 total_bytes=Figure(None, GEMINI_GUIDE),
                 source=STRANDS_GEMINI,
             ),
+            additions=Additions(None, GEMINI_SEEDING),
             connection_seconds=Figure(10 * 60, GEMINI_GUIDE),
             handle_seconds=Figure(2 * 60 * 60, GEMINI_GUIDE),
         ),
@@ -163,7 +191,7 @@ PROVIDERS: Final[Mapping[str, Provider]] = {
             name="offline",
             default_model="offline",
             model_pattern=r"",
-            options=("limit_s", "pace", "connection"),
+            options=("limit_s", "pace", "connection", "start_s", "additions"),
             input_rates=(16000, 8000, 24000, 48000),
             output_rates=(16000, 8000, 24000, 48000),
             limits=Limits(
@@ -172,6 +200,7 @@ PROVIDERS: Final[Mapping[str, Provider]] = {
                 total_bytes=Figure(None, "segue.testing.offline"),
                 source="segue.testing.offline",
             ),
+            additions=Additions(r"^offline$", "segue.testing.offline"),
             connection_seconds=Figure(None, "segue.testing.offline"),
         ),
     )

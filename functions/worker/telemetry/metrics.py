@@ -90,6 +90,7 @@ class Model(StrEnum):
 
     BY_HANDLE = "ModelConnectedByHandle"
     BY_HISTORY = "ModelConnectedByHistory"
+    BY_ADDITIONS = "ModelConnectedByAdditions"
     BY_NOTHING = "ModelConnectedByNothing"
     HANDLE_UNUSABLE = "ModelHandleUnusable"
     HISTORY_CUT = "ModelHistoryCut"

@@ -26,6 +26,7 @@ JANITOR: Final = ("Sweeps", "ObjectsDeleted", "SweepFailures")
 MODEL_BEGAN: Final = (
     "ModelConnectedByHandle",
     "ModelConnectedByHistory",
+    "ModelConnectedByAdditions",
     "ModelConnectedByNothing",
     "ModelHandleUnusable",
     "ModelHistoryCut",

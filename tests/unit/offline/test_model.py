@@ -16,7 +16,7 @@ from strands.types.media import ImageBlock
 from strands.types.tools import ToolResultBlock
 
 import segue.testing.offline
-from segue.testing.offline import OfflineVoiceModel, speak
+from segue.testing.offline import HistoryRejected, OfflineVoiceModel, speak
 from tests.support.waiting import promptly
 
 
@@ -189,3 +189,57 @@ def test_the_public_names() -> None:
         "OfflineVoiceModel",
         "speak",
     ]
+
+
+def turns_of(*texts: str) -> Any:
+    return [
+        {"role": role, "content": [{"text": text}]} for role, text in zip(("user", "assistant"), texts, strict=True)
+    ]
+
+
+async def test_more_of_the_history_can_be_told_later_and_is_not_answered() -> None:
+    model = OfflineVoiceModel(pace=0)
+    with pytest.raises(RuntimeError, match="call start before adding"):
+        await model.add([])
+    await model.start(messages=turns_of("Hello", "Hello there"))
+    await model.add(turns_of("My name is Alice", "Hello Alice"))
+    await model.send(typed("What's my name?"))
+    said = ""
+    async for event in model.receive():
+        said += event["delta"] if event["type"] == "bidi_transcript_delta" else ""
+        if event["type"] == "bidi_response_stop":
+            break
+    assert said == "Your name is Alice."
+    assert [heard.text for heard in model.heard] == ["What's my name?"]
+    await model.stop()
+
+
+async def test_what_does_not_go_on_with_the_history_is_not_added() -> None:
+    model = OfflineVoiceModel()
+    twice: Any = [{"role": "user", "content": [{"text": "Hello"}], "tracking_id": "m1"}]
+    await model.start(messages=twice)
+    with pytest.raises(HistoryRejected, match="message 1 is there twice"):
+        await model.add(twice)
+    await model.stop()
+
+
+async def test_additions_can_be_refused() -> None:
+    model = OfflineVoiceModel(additions=False)
+    await model.start()
+    with pytest.raises(HistoryRejected, match="start another connection"):
+        await model.add(turns_of("Hello", "Hello there"))
+    await model.stop()
+
+
+async def test_a_start_takes_its_time() -> None:
+    waited: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
+
+    model = OfflineVoiceModel(start_s=0.5, sleep=sleep)
+    await model.start()
+    assert waited == [0.5]
+    await model.stop()
+    with pytest.raises(ValueError, match="start_s=-1"):
+        OfflineVoiceModel(start_s=-1)

@@ -49,3 +49,17 @@ def test_every_figures_source_is_documented(name: str):
     provider = PROVIDERS[name]
     for figure in (provider.limits.total_bytes, provider.connection_seconds, provider.handle_seconds):
         assert figure is None or figure.source in DOCS
+
+
+@pytest.mark.parametrize("name", list(PROVIDERS))
+def test_which_models_take_additions_is_documented_with_its_source(name: str):
+    additions = PROVIDERS[name].additions
+    models = "none" if additions.models is None else f"`{additions.models}`"
+    (row,) = [line for line in DOCS.splitlines() if line.startswith(f"| {name} | {models} | {additions.source}")]
+    assert row
+
+
+def test_additions_are_a_property_of_the_model_too():
+    offline, nova = PROVIDERS["offline"].additions, PROVIDERS["nova-sonic"].additions
+    assert [offline.taken_by(name) for name in ("offline", "offline-without-additions")] == [True, False]
+    assert not nova.taken_by("amazon.nova-2-sonic-v1:0")

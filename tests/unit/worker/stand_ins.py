@@ -196,3 +196,24 @@ async def taken_over(storage: Any) -> MemorySessionManager:
     other = MemorySessionManager(storage=storage, holder="other", probe=dead, acquire_timeout=5.0)
     await other.open()
     return other
+
+
+class AddingModel(HandledModel):
+    """The same, and it takes additions as the offline provider's model does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._model_id = "offline"
+        self.added: list[list[Any]] = []
+        self.add_failure: Exception | None = None
+
+    async def add(self, messages: Any) -> None:
+        if self.add_failure is not None:
+            raise self.add_failure
+        self.added.append([dict(message) for message in messages])
+
+    @property
+    def told(self) -> list[str]:
+        """Texts of its newest connection's history, additions too."""
+        messages = [*self.started_with[-1], *(message for added in self.added for message in added)]
+        return [block["text"] for message in messages for block in message["content"] if "text" in block]

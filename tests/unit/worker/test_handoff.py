@@ -12,7 +12,7 @@ from aiohttp import ClientSession
 from strands.bidi.types.events import BidiResponseStartEvent, BidiResponseStopEvent
 
 from segue.wire import frames
-from segue.wire.claims import CLAIMS_PATH, CLAIMS_TOKEN_HEADER, encode_claim
+from segue.wire.claims import CLAIMS_PATH, CLAIMS_TOKEN_HEADER, Prepared, encode_claim
 from segue.wire.frames import InputAck, Ready
 from shared.messages import unanswered
 from shared.registered_worker import RegisteredWorker
@@ -24,6 +24,7 @@ from tests.unit.worker.test_claims import FakeQueue
 from worker.hosting import standby as preparation_module
 from worker.hosting.claims import ClaimTaker
 from worker.hosting.drain import Drain
+from worker.hosting.handoff import STARTS
 from worker.hosting.host import Host
 from worker.hosting.successors import Successors
 from worker.server import Listener, Status
@@ -44,7 +45,7 @@ class Worker:
         self._listener = Listener(self.host, Status(worker_id=name, version=version), self.claims, self.token)
         prepare = self.claims.prepare
 
-        async def noted(one: Any) -> int:
+        async def noted(one: Any) -> Prepared:
             self.posted.append(one.prepare)
             return await prepare(one)
 
@@ -202,15 +203,15 @@ async def test_a_conversation_without_a_pause_goes_over_all_the_same(world, old,
     session = old.session
     prepare = new.claims.prepare
 
-    async def spoken_meanwhile(one: Any) -> int:
-        head = await prepare(one)
-        session._manager.record_input("c1", (900 + head,))
-        return head
+    async def spoken_meanwhile(one: Any) -> Prepared:
+        prepared = await prepare(one)
+        session._manager.record_input("c1", (900 + prepared.head,))
+        return prepared
 
     new.claims.prepare = spoken_meanwhile
     await drain(old, new)
     await eventually(lambda: len(world.clients.of("k1", Ready)) == 2)
-    assert len(new.posted) == 3
+    assert len(new.posted) == STARTS
     assert new.session.open
     assert old.queue.sent == []
 
@@ -237,12 +238,12 @@ async def test_a_successor_that_dies_when_it_is_ready_is_replaced_by_the_queue(w
     await conversation(world, old, "one")
     prepare = new.claims.prepare
 
-    async def last_words(one: Any) -> int:
-        head = await prepare(one)
+    async def last_words(one: Any) -> Prepared:
+        prepared = await prepare(one)
         asyncio.get_running_loop().call_soon(new._listener._runner.server.close)
         for site in list(new._listener._runner.sites):
             asyncio.get_running_loop().create_task(site.stop())
-        return head
+        return prepared
 
     new.claims.prepare = last_words
     offer = new.claims.offer
@@ -256,8 +257,8 @@ async def test_a_successor_that_dies_when_it_is_ready_is_replaced_by_the_queue(w
 async def test_a_predecessor_that_dies_leaves_a_successor_that_is_ready(world, old, new, storage):
     """The gateway finds it dead and claims: what is ready is used."""
     await conversation(world, old, "one")
-    head = await new.host.prepare(claim(reason="handoff"))
-    assert head == old.session.position
+    prepared = await new.host.prepare(claim(reason="handoff"))
+    assert prepared.head == old.session.position
     world.probe = _dead
     await new.host.preparations.clear()
     await new.host.prepare(claim(reason="handoff"))

@@ -20,7 +20,7 @@ from tests.support.emf import metrics_told
 from tests.support.memory_manager import Latch
 from tests.support.scripted_model import answered
 from tests.support.waiting import eventually, within
-from tests.unit.worker.stand_ins import HandledModel, address, claim, delivery, speech, taken_over, text
+from tests.unit.worker.stand_ins import AddingModel, HandledModel, address, claim, delivery, speech, taken_over, text
 from tests.unit.worker.test_claims import FakeQueue
 from tests.unit.worker.test_handoff import Worker, conversation, drain
 from worker.conversation import outbox as outbox_module
@@ -228,6 +228,13 @@ async def a_model_that_resumes_by_handle(**_):
     model = model_of("gemini-live", HandledModel())
     model.load_connection(handle(model, time.time()))
     await connected(model, [message("user", "hello")])
+
+
+@tells(Model.BY_ADDITIONS)
+async def a_model_that_was_opened_in_advance(**_):
+    model = model_of("offline", AddingModel())
+    await model.open_ahead(None, None, [message("user", "hello")])
+    await connected(model, [message("user", "hello"), message("assistant", "hello")])
 
 
 @tells(Model.HANDLE_UNUSABLE, Model.BY_HISTORY)

@@ -10,7 +10,7 @@ x-segue-claims-token: <claims_token>
 {"session_key": …, "session_id": …, "principal": …, "reason": …, "clients": […]}
 
 202  taken: this worker opens it now, or puts it into the queue should it fail
-200  {"head": 41}: prepared, if the claim says ``prepare``; 41 records were read
+200  {"head": 41, "additions": true}: prepared, if the claim says ``prepare``; 41 records were read
 409  draining, no room, or it cannot be prepared: ask another         403  the token is not this worker's
 """
 
@@ -102,9 +102,12 @@ class Prepared(Struct, frozen=True, kw_only=True):
 
     Attributes:
         head: records that were read; if the session has more by now, it is worth preparing again.
+        additions: whether the model that was connected takes what is said from then on. Otherwise preparing again
+            connects another, and so does taking a session that has more records.
     """
 
     head: int
+    additions: bool = False
 
 
 class ClaimError(ValueError):

@@ -14,7 +14,7 @@ import asyncio
 import json
 import uuid
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 
 from strands.bidi.models import ConnectionTimeoutError
 from strands.bidi.types.events import (
@@ -84,6 +84,16 @@ class OfflineConnection:
         """
         while (event := await self._outbox.take()) is not None:
             yield event
+
+    def add(self, turns: Iterable[SpokenTurn], tool_names: dict[str, str]) -> None:
+        """Take turns that were taken elsewhere, and answer none of them.
+
+        Args:
+            turns: What was said.
+            tool_names: Tool uses among them, names by id.
+        """
+        self._known.turns.extend(turns)
+        self._tool_names.update(tool_names)
 
     def hear_text(self, text: str) -> None:
         """Take typed words, and answer them at once. What is being said is cut off."""

@@ -59,7 +59,7 @@ class Ledger:
         """Write one line.
 
         Args:
-            event: What happened: "heard", "said", "started", "dropped" or "stopped".
+            event: What happened: "heard", "said", "started", "added", "dropped" or "stopped".
             **facts: What else is to be known, JSON-serialisable.
 
         Raises:

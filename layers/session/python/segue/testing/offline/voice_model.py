@@ -30,7 +30,7 @@ class OfflineVoiceModel(BidiModel, AudioCapable):
     given, and forgets everything else when a connection ends. For development and tests.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - options, most of them seldom given
         self,
         *,
         model_id: str = "offline",
@@ -41,6 +41,8 @@ class OfflineVoiceModel(BidiModel, AudioCapable):
         output_rate: int = 16000,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         log: str | Path | None = None,
+        start_s: float | None = None,
+        additions: bool = True,
     ) -> None:
         """Make a model that is not connected.
 
@@ -52,22 +54,29 @@ class OfflineVoiceModel(BidiModel, AudioCapable):
                 SEGUE_REHEARSAL_PACE, or else 1.0.
             input_rate: Samples a second of the audio that is sent to it, a multiple of 40 and at least 8000.
             output_rate: Samples a second of the audio that it sends, likewise.
-            sleep: Waits a number of seconds, between two pieces of audio and, if SEGUE_REHEARSAL_START says so, before
-                a connection is there.
+            sleep: Waits a number of seconds, between two pieces of audio and before a connection is there.
             log: File to which a line of JSON is added for everything heard and said (see
                 ``segue.testing.offline.ledger``). None takes SEGUE_REHEARSAL_LOG, or else writes none.
+            start_s: Seconds until a connection is there. None takes SEGUE_REHEARSAL_START, or else 0.
+            additions: Whether ``add`` is not refused.
 
         Raises:
-            ValueError: A rate does not fit, or the pace is negative or no number.
+            ValueError: A rate does not fit, or the pace or ``start_s`` is negative or no number.
         """
         if pace is None:
             pace = float(os.environ.get("SEGUE_REHEARSAL_PACE") or 1.0)
         if not pace >= 0:
             raise ValueError(f"pace={pace}: the pace must be 0 or more")
+        if start_s is None:
+            start_s = float(os.environ.get("SEGUE_REHEARSAL_START") or 0.0)
+        if not start_s >= 0:
+            raise ValueError(f"start_s={start_s}: the time to start must be 0 or more")
         self._config = ModelConfig(model_id=model_id, params={}, connection=connection or {})
         self._audio = AudioConfig(input=_stream(input_rate), output=_stream(output_rate))
         self._limit_s = limit_s
-        self._start_s = float(os.environ.get("SEGUE_REHEARSAL_START") or 0.0)
+        self._start_s = start_s
+        self._additions = additions
+        self._told: list[Any] = []
         self._sleep = sleep
         self._voice = Voice(output_rate, pace, sleep)
         self._ledger = Ledger(log or os.environ.get("SEGUE_REHEARSAL_LOG"))
@@ -132,10 +141,29 @@ class OfflineVoiceModel(BidiModel, AudioCapable):
         ear = Ear(self._audio["input"]["sample_rate"])
         self._line = line = OfflineConnection(known, history.tool_names(messages), ear, self._voice, self._ledger)
         self._connected_before = True
+        self._told = list(messages)
         self._ledger.note("started", connection=line.id, messages=len(messages), turns=len(known.turns))
         if self._limit_s is not None:
             reason = f"the connection reached its limit of {self._limit_s} seconds"
             self._limit = asyncio.get_running_loop().call_later(self._limit_s, line.drop, reason)
+
+    async def add(self, messages: Messages) -> None:
+        """Take more of the history, as if it had been given at the start. Nothing is answered.
+
+        Args:
+            messages: What was said since, elsewhere.
+
+        Raises:
+            RuntimeError: There is no connection.
+            HistoryRejected: Additions are refused, or these do not go on with the conversation.
+        """
+        line = self._connected("adding")
+        if not self._additions:
+            raise history.HistoryRejected("this model takes no additions: start another connection with all of it")
+        history.check([*self._told, *messages], restarting=False)
+        self._told += messages
+        line.add(history.read(messages), history.tool_names(messages))
+        self._ledger.note("added", connection=line.id, messages=len(messages))
 
     async def stop(self) -> None:
         """Close the connection, if there is one: it falls silent, and receive ends."""
