@@ -1,4 +1,4 @@
-"""What was said since a successor's model was connected: real clients of the providers tell it to their fakes."""
+"""Additions: real clients of the providers tell the fakes what was said since a successor's model was connected."""
 
 from __future__ import annotations
 
