@@ -104,7 +104,7 @@ class Handoff:
     async def run(self) -> None:
         """Pass it on, whatever that takes."""
         await self._bounded(self._session.saved(), SAVED_SECONDS)
-        await self._bounded(self._find_successor(TURN_SECONDS), SUCCESSOR_SECONDS)
+        await self._bounded(self._find_successor(TURN_SECONDS, STARTS), SUCCESSOR_SECONDS)
         await self._pass(self._promise)
 
     async def follow(self) -> bool:
@@ -114,7 +114,7 @@ class Handoff:
             True if it was passed on; False if it stays.
         """
         session = self._session
-        await self._find_successor(FOLLOW_SECONDS)
+        await self._find_successor(FOLLOW_SECONDS, PREPARATIONS)
         promise = self._promise
         ready = promise is not None and session.turn.at_boundary and session.position == promise.head
         if not ready or not session.open:
@@ -147,12 +147,17 @@ class Handoff:
             )
         await session.stop()
 
-    async def _find_successor(self, turn_seconds: float) -> None:
-        """Return at a turn boundary if one comes in time, with a promise if a successor gives one."""
+    async def _find_successor(self, turn_seconds: float, starts: int) -> None:
+        """Return at a turn boundary if one comes in time, with a promise if a successor gives one.
+
+        Args:
+            turn_seconds: Seconds to wait for a turn boundary, each time.
+            starts: Times that a model may be started in vain, if it takes no additions.
+        """
         session, successors = self._session, self._successors
         if successors is None:
             return
-        for preparations in range(1, STARTS + 1):
+        for preparations in range(1, starts + 1):
             await self._bounded(self._quiet(settle=True), turn_seconds)
             if not session.open or not session.clients:
                 return
