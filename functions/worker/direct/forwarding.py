@@ -2,7 +2,8 @@
 
     held here ──▶ the session
     route remembered or on the lease ──POST /frames──▶ holder
-          gone (refused connection, no answer, not mine any more) ──▶ read the lease again, once more
+          no answer for 0.5 s ──▶ claim, beside the post (``worker.hosting.search_beside``)
+          gone (refused connection, no answer in 2 s, not mine any more) ──▶ read the lease again, once more
     no holder ──▶ claim; wait for one with `hello` and with frames without `seq`
 
 A frame with a `seq` is never waited with: the client sends it again, and the next holder asks for it anyway.
@@ -41,6 +42,7 @@ from worker.direct.claiming import Claiming
 from worker.direct.rows import SocketRows
 from worker.direct.sockets import ClientSocket
 from worker.hosting.host import Host
+from worker.hosting.search_beside import SearchesBeside
 from worker.telemetry.metrics import Count, metrics
 
 CONNECT_SECONDS: Final = 0.25
@@ -65,6 +67,14 @@ SUSPECT_SECONDS: Final = 3.0
 
 SUSPECTS: Final = 512
 """Routes that are remembered as not answering."""
+
+
+@dataclass(frozen=True, slots=True)
+class SocketOrigin:
+    """The origin of a frame: a socket, and what it is bound to."""
+
+    socket: ClientSocket
+    binding: Binding
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +158,7 @@ class Forwarding:
         self._claiming = claiming
         self._rows = rows
         self._endpoint = endpoint
+        self._searches = SearchesBeside()
         self._suspects: BoundedDict[Route, float] = BoundedDict(SUSPECTS)
 
     async def deliver(self, socket: ClientSocket, binding: Binding, frame: ClientFrame) -> Error | None:
@@ -167,12 +178,13 @@ class Forwarding:
             frame=frame,
             direct=socket.address,
         )
+        origin = SocketOrigin(socket, binding)
         outcome, route = self._here(delivery), None
         if isinstance(outcome, Gone):
-            outcome, route = await self._elsewhere(delivery, outcome)
+            outcome, route = await self._elsewhere(origin, delivery, outcome)
         if not isinstance(outcome, Gone):
             return _told(outcome)
-        return await self._without_holder(socket, binding, delivery, HolderMissed(route, outcome))
+        return await self._without_holder(origin, delivery, HolderMissed(route, outcome))
 
     def _here(self, delivery: Delivery) -> Outcome:
         """Give a frame to a session of this worker; Gone if it is not here."""
@@ -188,58 +200,53 @@ class Forwarding:
             return Refused(error.code)
         return Accepted()
 
-    async def _elsewhere(self, delivery: Delivery, here: Gone) -> tuple[Outcome, Route | None]:
+    async def _elsewhere(self, origin: SocketOrigin, delivery: Delivery, here: Gone) -> tuple[Outcome, Route | None]:
         key = delivery.session_key
         route = self._routes.remembered(key) or await self._read(key)
-        outcome = await self._try(route, delivery)
+        outcome = await self._try(route, origin, delivery)
         if isinstance(outcome, Gone) and route is not None:
             previous, route = route, await self._read(key)
             if route != previous:
-                outcome = await self._try(route, delivery)
+                outcome = await self._try(route, origin, delivery)
         if isinstance(outcome, Gone) and here.reason == "handoff" and (route is None or self._is_here(route)):
             outcome = here
         return outcome, route
 
-    async def _without_holder(
-        self, socket: ClientSocket, binding: Binding, delivery: Delivery, missed: HolderMissed
-    ) -> Error | None:
-        self._routes.forget(binding.session_key)
-        frame = delivery.frame
-        if isinstance(frame, Bye | OutputAck):
-            return None  # these need no holder
-        await self._claim(socket, binding, missed)
-        if not _is_waited_with(frame):
+    async def _without_holder(self, origin: SocketOrigin, delivery: Delivery, missed: HolderMissed) -> Error | None:
+        self._routes.forget(delivery.session_key)
+        if not _needs_holder(delivery.frame):
             return None
-        return _told(await self._wait(socket, binding, delivery, missed))
+        await self._claim(origin, missed)
+        if not _is_waited_with(delivery.frame):
+            return None
+        return _told(await self._wait(origin, delivery, missed))
 
-    async def _claim(self, socket: ClientSocket, binding: Binding, missed: HolderMissed) -> None:
+    async def _claim(self, origin: SocketOrigin, missed: HolderMissed) -> None:
         endpoint = missed.route.endpoint if missed.route else None
-        await self._claiming.claim(socket, binding, missed.outcome.reason, endpoint)
+        await self._claiming.claim(origin.socket, origin.binding, missed.outcome.reason, endpoint)
 
-    async def _wait(
-        self, socket: ClientSocket, binding: Binding, delivery: Delivery, missed: HolderMissed
-    ) -> Accepted | Refused:
+    async def _wait(self, origin: SocketOrigin, delivery: Delivery, missed: HolderMissed) -> Accepted | Refused:
         """Deliver as soon as there is a holder, unless that takes too long."""
         deadline = _now() + HOLDER_WAIT_SECONDS
         pauses = backoff(FIRST_POLL_SECONDS, LONGEST_POLL_SECONDS, jitter=False)
-        while _now() < deadline and not socket.closed:
+        while _now() < deadline and not origin.socket.closed:
             await asyncio.sleep(next(pauses))
             outcome = self._here(delivery)
             if not isinstance(outcome, Gone):
                 return outcome
-            route = await self._read(binding.session_key)
+            route = await self._read(delivery.session_key)
             # The same holder may take it after all: it said "moved" while it was still restoring the session.
             if route is None or (route == missed.route and missed.outcome.reason != "handoff"):
-                await self._claim(socket, binding, missed)
+                await self._claim(origin, missed)
                 continue
-            outcome = await self._try(route, delivery)
+            outcome = await self._try(route, origin, delivery)
             if not isinstance(outcome, Gone):
                 return outcome
             missed = HolderMissed(route, outcome)
-            await self._claim(socket, binding, missed)
+            await self._claim(origin, missed)
         return Refused("no_worker")
 
-    async def _try(self, route: Route | None, delivery: Delivery) -> Outcome:
+    async def _try(self, route: Route | None, origin: SocketOrigin, delivery: Delivery) -> Outcome:
         if route is None:
             return Gone("no-holder")
         if self._is_here(route):
@@ -247,7 +254,12 @@ class Forwarding:
         suspect_until = self._suspects.get(route)
         if suspect_until is not None and _now() < suspect_until:
             return Gone("unreachable")
-        outcome = await self._post(route, encode_delivery(delivery), repeatable=_is_numbered(delivery.frame))
+        post = self._post(route, encode_delivery(delivery), repeatable=_is_numbered(delivery.frame))
+        if _needs_holder(delivery.frame):
+            missed = HolderMissed(route, Gone("unreachable"))
+            outcome = await self._searches.post(delivery.session_key, post, lambda: self._claim(origin, missed))
+        else:
+            outcome = await post
         if outcome == Gone("unreachable"):
             self._suspects[route] = _now() + SUSPECT_SECONDS
         return outcome
@@ -270,6 +282,10 @@ def _now() -> float:
 def _is_numbered(frame: ClientFrame) -> bool:
     """Return true for a frame with a number, which the holder takes once, however often it comes."""
     return not isinstance(frame, Hello | Bye) and getattr(frame, "seq", None) is not None
+
+
+def _needs_holder(frame: ClientFrame) -> bool:
+    return not isinstance(frame, Bye | OutputAck)
 
 
 def _is_waited_with(frame: ClientFrame) -> bool:

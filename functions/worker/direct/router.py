@@ -107,10 +107,11 @@ class SocketRouter:
         binding = binding_of(socket.principal, hello, socket.binding)
         if binding == socket.binding:
             return binding
-        if refused := await self._rows.enter(socket, binding):
+        address = msgspec.structs.replace(socket.address, binary=hello.binary)
+        if refused := await self._rows.enter(socket, binding, address):
             logger.warning("hello refused", principal=socket.principal, code=refused)
             raise FrameError(refused)
-        socket.bind(binding, binary=hello.binary)
+        socket.bind(binding, address)
         logger.info("socket bound", session=binding.session_key, client=binding.client_id, counter=binding.counter)
         return binding
 

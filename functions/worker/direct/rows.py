@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from segue.storage.answers import AWS_ERRORS, reason_of
-from segue.wire.claims import ClientAddress
+from segue.wire.claims import ClientAddress, DirectAddress
 from shared.background import BackgroundTasks
 from shared.connections import Binding, ConnectionsTable
 from shared.ingress.admission import Admission
@@ -47,7 +47,7 @@ class SocketRows:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="rows")
         self._removing = BackgroundTasks()
 
-    async def enter(self, socket: ClientSocket, binding: Binding) -> str | None:
+    async def enter(self, socket: ClientSocket, binding: Binding, address: DirectAddress) -> str | None:
         """Count a socket that is to be bound, and make it the client's newest; return the code if it must not be.
 
         Raises:
@@ -57,7 +57,7 @@ class SocketRows:
         refused = await self.call(self._admission.enter, socket.principal, socket.connection_id, binding)
         if refused:
             return refused
-        newest = await self.call(self._connections.claim_client, socket.connection_id, binding, socket.address)
+        newest = await self.call(self._connections.claim_client, socket.connection_id, binding, address)
         if not newest:
             return "superseded"
         socket.renewed_at = asyncio.get_running_loop().time()

@@ -15,7 +15,6 @@ from collections import Counter
 from typing import Final
 
 from aiohttp import WSMsgType, web
-from msgspec import structs
 
 from segue.wire.claims import ClientAddress, DirectAddress
 from segue.wire.codes import SERVICE_RESTART
@@ -101,15 +100,9 @@ class ClientSocket:
         """True if nothing can be sent any more."""
         return self._ws.closed or self._transport.is_closing()
 
-    def bind(self, binding: Binding, *, binary: bool) -> None:
-        """Note the session and client that it belongs to.
-
-        Args:
-            binding: As its ``hello`` asked for, and as was granted.
-            binary: Whether the client reads audio in binary messages.
-        """
-        self.binding = binding
-        self.address = structs.replace(self.address, binary=binary)
+    def bind(self, binding: Binding, address: DirectAddress) -> None:
+        """Note the session and client that it belongs to, and the address that was given out for it."""
+        self.binding, self.address = binding, address
 
     def admits(self, secret: str, session_key: str) -> bool:
         """Return true if output with this secret may be written, for this session."""

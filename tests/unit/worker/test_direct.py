@@ -18,8 +18,10 @@ from segue.testing import provision
 from segue.wire.binary import decode_binary_server
 from segue.wire.frames import (
     ClientFrame,
+    Error,
     Hello,
     Ready,
+    Reconnect,
     ServerFrame,
     TextInput,
     Transcript,
@@ -193,3 +195,81 @@ def test_a_sockets_limits_are_those_of_the_gateway() -> None:
     assert limits["sessions_per_principal"] == SESSIONS_PER_PRINCIPAL
     assert limits["frames_per_second"] == FRAMES_PER_SECOND
     assert limits["frame_burst"] == FRAME_BURST
+
+
+@pytest.mark.slow
+async def test_a_session_goes_to_where_its_socket_is_between_two_turns(workers: Workers) -> None:
+    await workers.start("w1")
+    first = await workers.connect("w1")
+    await first.say(hello())
+    await eventually(lambda: first.of(Ready))
+    await first.say(TextInput(text="repeat after me: one.", seq=1))
+    await eventually(lambda: first.heard)
+    await workers.start("w2")
+    second = await workers.connect("w2")  # the same client, as after a network's change
+    await second.say(hello(2, last_record=first.of(Ready)[0].head - 1))
+    await eventually(lambda: workers.item().holder == "w2", 60)
+    await first.ws.close()
+    await second.say(TextInput(text="repeat after me: two.", seq=2))
+    await eventually(lambda: "two." in second.heard)
+    assert [one.holder for one in second.of(Ready)][-1] == "w2"
+    assert workers.services["w1"]._sockets.full is False
+
+
+@pytest.mark.slow
+async def test_a_worker_that_ends_asks_its_clients_to_go_over_and_then_closes_what_is_left(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.direct.transport.LAST_SECONDS", 1.0)
+    await workers.start("w1")
+    moving, staying = await workers.connect("w1"), await workers.connect("w1")
+    await moving.say(hello(session="moving"))
+    await staying.say(hello(session="staying"))
+    await eventually(lambda: moving.of(Ready) and staying.of(Ready))
+    await workers.start("w2", SEGUE_WORKER_VERSION="1")
+    workers.services["w1"].stop.set()
+    await eventually(lambda: moving.of(Reconnect) and staying.of(Reconnect))
+    late = await workers.http.ws_connect(f"http://127.0.0.1:{workers.port('w1')}/", protocols=("segue.v1",))
+    assert (await promptly(late.receive(), 10)).data == 1013
+    beside = await workers.connect("w2")
+    await beside.say(hello(2, session="moving"))
+    await eventually(lambda: beside.of(Ready))
+    await moving.ws.close()
+    await beside.say(TextInput(text="repeat after me: here.", seq=1))
+    await eventually(lambda: beside.heard == ["here."], 60)
+    await eventually(lambda: workers.item("moving").holder == "w2", 60)
+    # The other one does not know `reconnect`: its session goes over, its frames too, and at the end it is told.
+    await eventually(lambda: workers.item("staying").holder == "w2", 60)
+    if staying.ws.close_code is None:
+        await staying.say(TextInput(text="repeat after me: still.", seq=1))
+    await promptly(workers.running["w1"], 60)
+    await eventually(lambda: staying.ws.close_code == 1012)
+    assert not [one for one in staying.of(Error) if not one.retryable]
+
+
+@pytest.mark.slow
+async def test_a_worker_without_room_passes_the_claim_on_and_forwards(workers: Workers) -> None:
+    await workers.start("w1", SEGUE_CAPACITY="1")
+    first = await workers.connect("w1")
+    await first.say(hello(session="first"))
+    await eventually(lambda: first.of(Ready))
+    await workers.start("w2")
+    second = await workers.connect("w1")
+    await second.say(hello(session="second"))
+    await eventually(lambda: second.of(Ready), 60)
+    assert workers.item("second").holder == "w2"
+    await second.say(TextInput(text="repeat after me: far.", seq=1))
+    await eventually(lambda: second.heard == ["far."])
+
+
+@pytest.mark.slow
+async def test_another_principal_of_the_same_session_id_has_another_session(workers: Workers) -> None:
+    await workers.start("w1")
+    alice, bob = await workers.connect("w1"), await workers.connect("w1", subject="bob")
+    for caller in (alice, bob):
+        await caller.say(hello())
+    await eventually(lambda: alice.of(Ready) and bob.of(Ready))
+    await alice.say(TextInput(text="repeat after me: secret.", seq=1))
+    await eventually(lambda: alice.heard)
+    assert bob.heard == []
+    assert len(workers.services["w1"]._sockets) == 2
