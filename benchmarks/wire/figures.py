@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from benchmarks.measuring.figures import Spread
 from benchmarks.measuring.targets import Verdict, dead, handoff, hung
 from gateway.post import READ_SECONDS
+
+BARE = "strands, boto3"
+"""Import that the text function's is held against."""
+
+_IMPORTS = (("gateway.message", "gateway.authorizer", 1.4), ("turn.handler", BARE, 1.2))
+"""Each with what it is held against, and how many times that it may take."""
 
 NOTICE_MS = 1000 * READ_SECONDS
 """Seconds before which no observer can notice that a stopped process does not answer."""
@@ -55,7 +61,7 @@ class Entry(msgspec.Struct, kw_only=True):
 
     Attributes:
         name: The module.
-        seconds: From the interpreter's start to its end, less that of an interpreter that imports nothing.
+        seconds: Processor time, less that of an interpreter that imports nothing.
         memory_mib: Largest resident memory.
     """
 
@@ -129,7 +135,7 @@ def tables(run: Wire) -> str:
         if spread_or_none is not None:
             one = spread_or_none
             lines.append(f"| {name} | {one.p50:.0f} ms | {one.p99:.0f} ms | {one.max:.0f} ms | {one.count} |")
-    lines += ["", "| import of | p50 | longest | memory |", "|---|--:|--:|--:|"]
+    lines += ["", "| import of | processor time, p50 | longest | memory |", "|---|--:|--:|--:|"]
     lines += [
         f"| `{one.name}` | {1000 * one.seconds.p50:.0f} ms | {1000 * one.seconds.max:.0f} ms | "
         f"{one.memory_mib:.0f} MiB |"
@@ -143,8 +149,23 @@ def tables(run: Wire) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _imports(entries: Sequence[Entry]) -> Iterator[Verdict]:
+    """Compare the medians of one run: how long an import takes depends on the machine, and how much longer hardly."""
+    seconds = {one.name: one.seconds.p50 for one in entries}
+    for name, beside, most in _IMPORTS:
+        if seconds.get(name) and seconds.get(beside):
+            times = seconds[name] / seconds[beside]
+            yield Verdict(
+                figure=f"import of `{name}` beside `import {beside}`",
+                target=f"≤ {most:g} x",
+                measured=f"{times:.2f} x ({1000 * seconds[name]:.0f} and {1000 * seconds[beside]:.0f} ms)",
+                met=times <= most,
+            )
+
+
 def verdicts(run: Wire) -> Iterator[Verdict]:
     """Compare a run with the targets."""
+    yield from _imports(run.entries)
     for one in run.handoffs:
         if one.seen_ms and one.judged:
             yield handoff(f"planned handoff seen by the client, model start included, {one.name}", one.seen_ms)

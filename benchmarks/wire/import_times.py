@@ -1,16 +1,20 @@
-"""Import time and memory of each function's handler, in interpreters of their own; its byte code is there already."""
+"""Import of each function's handler: processor time and memory, in interpreters of their own.
+
+Byte code is there already. Modules take turns, so that what else a machine does meets all of them alike, and processor
+time counts, so that it is not measured itself.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from typing import Final
 
 from benchmarks.measuring.figures import Spread
-from benchmarks.wire.figures import Entry
+from benchmarks.wire.figures import BARE, Entry
 from local.settings import ROOT
 
 MODULES: Final = (
@@ -22,34 +26,49 @@ MODULES: Final = (
     "janitor.ended",
     "janitor.again",
     "janitor.weekly",
+    BARE,
     "turn.handler",
     "worker.app",
 )
-# Not getrusage: its largest memory begins with that of the process that started this one.
+# Not getrusage's memory: its largest begins with that of the process that started this one.
 _REPORT: Final = """
+import json, os
+used = os.times()
 with open("/proc/self/status", encoding="ascii") as status:
-    print(next(line.split()[1] for line in status if line.startswith("VmHWM")))
+    memory = next(line.split()[1] for line in status if line.startswith("VmHWM"))
+print(json.dumps([used.user + used.system, int(memory)]))
 """
+_SETTLED: Final = 1
+"""Rounds that do not count: they compile, and bring files into memory."""
 
 
 def measure(times: int, modules: Sequence[str] = MODULES) -> list[Entry]:
-    """Import each module in fresh interpreters; those that are not there are left out."""
-    nothing = Spread.of([_import("")[0] for _ in range(times)]).p50
-    found = []
-    for module in modules:
-        if not (ROOT / "functions" / (module.replace(".", "/") + ".py")).exists():
-            continue
-        samples = [_import(f"import {module}") for _ in range(times + 1)][1:]  # the first one compiles
-        seconds = [max(0.0, took - nothing) for took, _ in samples]
-        found.append(Entry(name=module, seconds=Spread.of(seconds), memory_mib=max(used for _, used in samples)))
-    return found
+    """Import each module in fresh interpreters, one after the other, and again.
+
+    Args:
+        times: Rounds.
+        modules: What is imported, as after ``import``.
+    """
+    samples: dict[str, list[tuple[float, int]]] = {name: [] for name in ("", *modules)}
+    for _ in range(_SETTLED + times):
+        for name, found in samples.items():
+            found.append(_import(f"import {name}" if name else ""))
+    nothing = Spread.of([seconds for seconds, _ in samples.pop("")[_SETTLED:]]).p50
+    return [
+        Entry(
+            name=name,
+            seconds=Spread.of([max(0.0, seconds - nothing) for seconds, _ in found[_SETTLED:]]),
+            memory_mib=max(memory for _, memory in found) / 1024,
+        )
+        for name, found in samples.items()
+    ]
 
 
-def _import(statement: str) -> tuple[float, float]:
+def _import(statement: str) -> tuple[float, int]:
     path = os.pathsep.join(str(ROOT / folder) for folder in ("functions", "layers/session/python"))
     environment = {**os.environ, "PYTHONPATH": path, "AWS_REGION": "us-east-1", "POWERTOOLS_SERVICE_NAME": "benchmark"}
-    began = time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-c", statement + _REPORT], env=environment, capture_output=True, text=True, check=True
     )
-    return time.perf_counter() - began, int(done.stdout) / 1024
+    seconds, memory = json.loads(done.stdout.splitlines()[-1])
+    return float(seconds), int(memory)

@@ -9,7 +9,7 @@ An answer that does not arrive is counted and nothing else: the frame has had it
 
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
 
 from aws_lambda_powertools import Logger
 from urllib3 import Timeout
@@ -18,11 +18,10 @@ from urllib3.exceptions import HTTPError
 from segue.bounded import BoundedDict
 from segue.wire.frames import Error, Pong, encode_frame
 from shared import kept, metrics
+from shared.aws.credentials import ProcessKeys
+from shared.aws.signing import SignatureV4
 from shared.management import FORBIDDEN, connection_url
 from shared.metrics import FunctionCount
-
-if TYPE_CHECKING:
-    from botocore.auth import SigV4Auth
 
 CONNECT_SECONDS: Final = 0.25
 TOTAL_SECONDS: Final = 1.0
@@ -101,24 +100,13 @@ def _lost(connection_id: str, reason: str) -> None:
 
 
 class RoleSigner:
-    """Signs with the function's own credentials, which Lambda leaves as they are while the process lives."""
+    """Signs with the function's own credentials."""
 
     def __init__(self) -> None:
         """Ask for nothing yet."""
-        self._auth: SigV4Auth | None = None
+        self._keys = ProcessKeys()
+        self._signature = SignatureV4("execute-api", os.environ["AWS_REGION"])
 
     def __call__(self, url: str, body: bytes) -> dict[str, str]:
         """Return the headers of a POST."""
-        # Not at the top: most processes never say anything themselves.
-        from botocore.auth import SigV4Auth
-        from botocore.awsrequest import AWSRequest
-        from botocore.session import get_session
-
-        if self._auth is None:
-            credentials = get_session().get_credentials()
-            if credentials is None:
-                raise LookupError("no AWS credentials found: give the function a role, or set AWS_ACCESS_KEY_ID")
-            self._auth = SigV4Auth(credentials, "execute-api", os.environ["AWS_REGION"])
-        request = AWSRequest(method="POST", url=url, data=body, headers={"content-type": "application/json"})
-        self._auth.add_auth(request)
-        return dict(request.headers.items())
+        return self._signature.headers(self._keys(), "POST", url, body, {"content-type": "application/json"})

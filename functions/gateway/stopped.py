@@ -84,8 +84,8 @@ class Stopped:
         """Offer the sessions of a task; return how many claims were sent.
 
         Raises:
-            ClientError: DynamoDB or SQS refused; nothing is forgotten.
-            OSError: SQS did not take some claims; the same.
+            ServiceRefused: DynamoDB or SQS refused; nothing is forgotten.
+            OSError: One of them did not answer, or SQS did not take some claims; the same.
         """
         sent = 0
         for worker in [item for item in self._items("workers") if item.get("host", {}).get("S") == task_arn]:
@@ -104,13 +104,12 @@ class Stopped:
         return sent
 
     def _items(self, pk: str) -> Iterator[dict[str, Any]]:
-        pages = self._dynamodb.get_paginator("query").paginate(
+        return clients.query_items(
+            self._dynamodb,
             TableName=self._environment.connections_table,
             KeyConditionExpression="pk = :pk",
             ExpressionAttributeValues={":pk": {"S": pk}},
         )
-        for page in pages:
-            yield from page["Items"]
 
     def _claim(self, session_key: str) -> Claim:
         principal, _, session_id = session_key.partition("/")

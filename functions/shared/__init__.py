@@ -3,6 +3,7 @@
     log                the process's JSON logger
     background         tasks that no caller waits for, and the first of several
     metrics            counts and measures of the functions, as log lines (Embedded Metric Format)
+    aws                requests to AWS services without an SDK
     clients            AWS clients, made once a process, and conditional writes with them
     connections        the connections table
     registered_worker  workers in it, as the gateway and other workers read them

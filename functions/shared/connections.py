@@ -22,7 +22,7 @@ from heapq import nlargest
 from typing import TYPE_CHECKING, Any, Final
 
 from segue.wire.claims import ClientAddress, DirectAddress
-from shared.clients import conditionally
+from shared.clients import conditionally, query_items
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -197,14 +197,15 @@ class ConnectionsTable:
 
     def clients(self, session_key: str) -> tuple[ClientAddress, ...]:
         """The newest connection of each client of a session; of many those that said `hello` last."""
-        pages = self._client.get_paginator("query").paginate(
+        found = query_items(
+            self._client,
+            MOST_READ,
             TableName=self._table,
             KeyConditionExpression="pk = :pk AND begins_with(sk, :client)",
             ExpressionAttributeValues={":pk": {"S": f"session/{session_key}"}, ":client": {"S": "client/"}},
-            PaginationConfig={"MaxItems": MOST_READ},
         )
         now = self._wall_clock()
-        items = [item for page in pages for item in page["Items"] if int(item["expires_at"]["N"]) > now]
+        items = [item for item in found if int(item["expires_at"]["N"]) > now]
         return tuple(
             ClientAddress(
                 client_id=item["sk"]["S"].removeprefix("client/"),

@@ -28,7 +28,15 @@ def _run() -> Wire:
     return Wire(
         echoes=[Echo(name="the floor", milliseconds=_spread(4.0), lost=0)],
         crowds=[Crowd(name=name, sessions=10, **crowd) for name in ("segue", "plain")],
-        entries=[Entry(name="gateway.message", seconds=_spread(0.2), memory_mib=40.0)],
+        entries=[
+            Entry(name=name, seconds=_spread(seconds), memory_mib=40.0)
+            for name, seconds in {
+                "gateway.authorizer": 0.15,
+                "gateway.message": 0.2,
+                "strands, boto3": 1.0,
+                "turn.handler": 1.25,
+            }.items()
+        ],
         handoffs=[Handoffs(name="a model", gap_ms=_spread(30.0), seen_ms=_spread(30.0, 700.0))],
         killed_ms=_spread(90.0, 220.0),
         stopped_ms=_spread(4000.0 + NOTICE_MS),
@@ -38,6 +46,8 @@ def _run() -> Wire:
 
 def test_targets_that_are_missed_are_said_to_be() -> None:
     assert [(one.figure, one.met) for one in verdicts(_run())] == [
+        ("import of `gateway.message` beside `import gateway.authorizer`", True),
+        ("import of `turn.handler` beside `import strands, boto3`", False),
         ("planned handoff seen by the client, model start included, a model", False),
         ("takeover, holder dead", True),
         ("takeover, holder hung", True),

@@ -27,6 +27,7 @@ from shared.connections import ConnectionsTable
 from shared.ingress.admission import Admission
 from shared.ingress.routes import Routes
 from tests.support.http_server import LoopbackServer, QuietHandler
+from tests.support.moto_http import MotoService
 
 CONNECTIONS = "connections"
 LOCKS = "locks"
@@ -231,8 +232,14 @@ def aws(monkeypatch):
         table(dynamodb, LOCKS, "session_key")
         table(dynamodb, CONNECTIONS, "pk", "sk")
         queue_url = sqs.create_queue(QueueName="claims")["QueueUrl"]
+        # For the functions' own clients (`shared.aws`), which moto does not catch; the two above are made already.
+        services = {name: MotoService(name, "us-east-1") for name in ("dynamodb", "sqs")}
+        for name, service in services.items():
+            monkeypatch.setenv(f"AWS_ENDPOINT_URL_{name.upper()}", service.url)
         yield SimpleNamespace(dynamodb=dynamodb, sqs=sqs, queue_url=queue_url)
         forget_dependencies()
+        for service in services.values():
+            service.stop()
 
 
 def forget_dependencies():

@@ -1,8 +1,6 @@
 """The handlers as Lambda calls them: events in, responses out, nothing from inside in between."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 
@@ -209,31 +207,3 @@ def test_an_answer_that_would_be_too_long_is_no_error_from_inside(environment, m
     assert message.handler(event(body=body), None) == {"statusCode": 200}
     (told,) = management.told()
     assert told.code in {"bad_frame", "internal"}
-
-
-@pytest.mark.slow
-def test_only_the_authorizer_pays_for_the_cryptography():
-    program = (
-        "import sys, gateway.connect, gateway.message, gateway.disconnect\n"
-        "print([name for name in sys.modules if name.split('.')[0] in {'jwt', 'cryptography'}])\n"
-        "import gateway.authorizer\n"
-        "print('jwt' in sys.modules)"
-    )
-    path = ":".join(entry for entry in sys.path if entry)
-    done = subprocess.run(
-        [sys.executable, "-c", program], env={"PYTHONPATH": path}, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.split() == ["[]", "True"]
-
-
-@pytest.mark.slow
-def test_the_functions_import_neither_strands_nor_the_client_library():
-    program = (
-        "import sys, gateway.authorizer, gateway.connect, gateway.message, gateway.disconnect\n"
-        "print([name for name in sys.modules if name.split('.')[0] in {'strands', 'websockets', 'aiohttp', 'numpy'}])"
-    )
-    path = ":".join(entry for entry in sys.path if entry)
-    done = subprocess.run(
-        [sys.executable, "-c", program], env={"PYTHONPATH": path}, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.strip() == "[]"

@@ -33,7 +33,6 @@ from strands.hooks.events import (
     MultiAgentInitializedEvent,
 )
 from strands.hooks.registry import BaseHookEvent, HookOrder, HookRegistry
-from strands.multiagent.base import MultiAgentBase
 from strands.session.session_manager import SessionManager
 from strands.types.agent import LocalAgent
 from strands.types.exceptions import SessionException
@@ -59,6 +58,7 @@ from segue.strands.recorders import Recorders
 from segue.strands.restoring import Restoring
 
 if TYPE_CHECKING:
+    from strands.multiagent.base import MultiAgentBase  # Graphs and Swarms: a cold start of an agent has neither
     from strands.types.content import Message as StrandsMessage
 
 logger = logging.getLogger(__name__)

@@ -8,15 +8,16 @@ import logging
 import time
 import weakref
 from collections.abc import Callable, Mapping
-from typing import Any
-
-from strands.multiagent.base import MultiAgentBase, Status
+from typing import TYPE_CHECKING, Any
 
 from segue.errors import ValueRefused
 from segue.journal.records import Record
 from segue.journal.values import from_json
 from segue.session.refused_values import OnRefused
 from segue.strands.errors import MultiAgentIdUsedTwice
+
+if TYPE_CHECKING:
+    from strands.multiagent.base import MultiAgentBase
 
 logger = logging.getLogger(__name__)
 
@@ -107,6 +108,8 @@ class MultiAgents:
             RuntimeError: One does.
         """
         for source in self._all():
+            from strands.multiagent.base import Status  # it is there when one of them is: no cold start imports it
+
             if source.state.status is Status.EXECUTING:  # type: ignore[attr-defined]  # Graph and Swarm have it
                 raise RuntimeError(
                     f"{source.id!r} is in the middle of a task: let that end before its session is rewound"

@@ -1,4 +1,7 @@
-"""From settings to a model. Only the chosen provider's packages are imported: each takes a second and 80 MB."""
+"""The chosen provider's model, made from its settings.
+
+Only the chosen provider's packages are imported: each takes a second and 80 MB.
+"""
 
 from __future__ import annotations
 
