@@ -43,7 +43,7 @@ class ProcessKeys:
         return AwsKeys(frozen.access_key or "", frozen.secret_key or "", frozen.token or None)
 
     def _renewed(self) -> Credentials:
-        """What botocore finds, once; it renews what ends."""
+        """Credentials as botocore finds them, once; it renews what ends."""
         if self._found is None:
             from botocore.session import get_session  # a cold start of a function never comes here
 

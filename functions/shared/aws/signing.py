@@ -70,10 +70,10 @@ class SignatureV4:
         if parts.query:
             raise ValueError("a URL with a query is not signed: send what it says in the body")
         now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(self._wall_clock()))
-        sent = {**headers, "x-amz-date": now}
+        host = parts.netloc.removesuffix(_PORTS.get(parts.scheme, "\n"))
+        sent, signed = {**headers, "X-Amz-Date": now}, {**headers, "host": host, "x-amz-date": now}
         if keys.token:
-            sent["x-amz-security-token"] = keys.token
-        signed = {**sent, "host": parts.netloc.removesuffix(_PORTS.get(parts.scheme, "\n"))}
+            sent["X-Amz-Security-Token"] = signed["x-amz-security-token"] = keys.token
         names = sorted(signed)
         listed = ";".join(names)
         lines = "".join(f"{name}:{' '.join(signed[name].split())}\n" for name in names)
@@ -82,7 +82,7 @@ class SignatureV4:
         scope = f"{now[:8]}/{self._region}/{self._service}/aws4_request"
         text = f"{ALGORITHM}\n{now}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
         signature = hmac.digest(self._key(now[:8], keys), text.encode(), "sha256").hex()
-        sent["authorization"] = (
+        sent["Authorization"] = (
             f"{ALGORITHM} Credential={keys.access_key}/{scope}, SignedHeaders={listed}, Signature={signature}"
         )
         return sent

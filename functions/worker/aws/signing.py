@@ -100,7 +100,7 @@ class Signer:
                 raise
             logger.warning("credentials could not be renewed", reason=reason_of(error))
             return before, RETRY_SECONDS
-        return AwsKeys(frozen.access_key, frozen.secret_key, frozen.token), REFRESH_SECONDS
+        return AwsKeys(frozen.access_key or "", frozen.secret_key or "", frozen.token), REFRESH_SECONDS
 
 
 class RequestsSigner:
