@@ -5,6 +5,7 @@ emulator ── every 2 s, what is new ──▶ logs/text-function.log ──�
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,9 @@ from segue.storage.answers import AWS_ERRORS
 NAME: Final = "text function"
 FILE: Final = "text-function.log"
 POLL_SECONDS: Final = 2.0
+
+_UNPACKED: Final = re.compile(rb'[^" ]*/ministack-lambda-[^/" ]+/code/')
+"""Folder into which the emulator unpacks a function: people know its files by the folder in the checkout."""
 
 type Events = Sequence[Mapping[str, Any]]
 
@@ -58,7 +62,7 @@ class TextLog:
         lines = "".join(f"{event['message']}\n" for event in new).encode()
         with self._log.open("ab") as file:
             file.write(lines)
-        self._errors.feed(lines, NAME, self._log)
+        self._errors.feed(_UNPACKED.sub(b"functions/", lines), NAME, self._log)
 
 
 async def follow(endpoint: str, folder: Path, show: Callable[[str], None]) -> None:

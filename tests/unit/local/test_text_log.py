@@ -4,7 +4,8 @@ import json
 
 from local.workers.text_log import FILE, TextLog
 
-ERROR = json.dumps({"level": "ERROR", "message": "turn failed", "exception": "Traceback\nKeyError: 'x'"})
+PLACE = 'File "/dev/shm/segue-0-5d/ministack-lambda-Segue-Turns-h6/code/worker/agent.py", line 63, in recall'
+ERROR = json.dumps({"level": "ERROR", "message": "turn failed", "exception": f"Traceback\n  {PLACE}\nKeyError: 'x'"})
 INFO = json.dumps({"level": "INFO", "message": "turn taken"})
 
 
@@ -29,6 +30,6 @@ def test_what_was_logged_is_copied_once_and_its_errors_are_shown(tmp_path):
     group += invocation("c", 12_000, INFO)
     text.copy()
     text.copy()
-    assert shown == [f"text function: turn failed: KeyError: 'x'; log: {log}"]
+    assert shown == [f"text function: turn failed: KeyError: 'x': at functions/worker/agent.py:63; log: {log}"]
     copied = log.read_text().splitlines()
     assert [line for line in copied if line.startswith("START")] == ["START a", "START b", "START c"]
