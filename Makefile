@@ -19,6 +19,8 @@ PROVIDER ?=
 WATCH ?=
 DEBUG ?=
 WORKERS ?=
+# Of `make local` and `make demo`: TRANSPORT=direct connects clients to the workers themselves, TRANSPORT=both lets them choose.
+TRANSPORT ?=
 # Of `make add`.
 PACKAGE ?=
 # Settings of `make preflight`, as for `npx cdk deploy`: SETTINGS='-c stage=prod -c worker_count=4'.
@@ -46,7 +48,7 @@ setup: $(NODE_STAMP) $(PAGE_STAMP) $(VENV_STAMP) $(EMULATOR_STAMP) ## set up eve
 
 local: setup ## deploy to a local AWS, start workers, open a conversation (Ctrl-C stops everything)
 	@.venv/bin/python -m local up --chat $(if $(PROVIDER),--provider $(PROVIDER)) $(if $(WORKERS),--workers $(WORKERS)) \
-	  $(if $(WATCH),--watch) $(if $(DEBUG),--debug)
+	  $(if $(WATCH),--watch) $(if $(DEBUG),--debug) $(if $(TRANSPORT),--transport $(TRANSPORT))
 
 redeploy: setup ## deploy what has changed and replace the workers of a running `make local`
 	@.venv/bin/python -m local redeploy
@@ -59,7 +61,7 @@ add: setup ## add a package for your agent: make add PACKAGE=httpx (image, text 
 	@$(MAKE) --no-print-directory setup
 
 demo: setup ## one call through three redeployments, a killed worker and a stopped one; every frame is accounted for
-	@.venv/bin/python -m local demo $(if $(PROVIDER),--provider $(PROVIDER))
+	@.venv/bin/python -m local demo $(if $(PROVIDER),--provider $(PROVIDER)) $(if $(TRANSPORT),--transport $(TRANSPORT))
 
 preflight: setup ## before `npx cdk deploy`: ask the AWS account for what the settings need (SETTINGS='-c stage=prod'); changes nothing
 	@.venv/bin/python -m infra.preflight $(SETTINGS)

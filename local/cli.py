@@ -20,6 +20,8 @@ from local.stack.control import Client
 DEFAULT_SESSION = "conversation"
 SIGNALS = ("KILL", "TERM", "STOP", "CONT")
 
+TRANSPORTS = click.Choice(("api", "direct", "both"))
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print facts as JSON.")
 session_option = click.option("--session", default=DEFAULT_SESSION, show_default=True, help="Which session to talk in.")
 
@@ -74,6 +76,8 @@ def main(ctx: click.Context, home: Path) -> None:
               help="Worker processes to keep up.")  # fmt: skip
 @click.option("--stop-timeout", type=click.FloatRange(min=0), default=DEFAULT_STOP_TIMEOUT_SECONDS, show_default=True,
               help="Seconds a worker has between SIGTERM and SIGKILL.")  # fmt: skip
+@click.option("--transport", type=TRANSPORTS, default="api", show_default=True, envvar="SEGUE_TRANSPORT",
+              help="How clients reach the agent: by the API, or directly, at the workers' own sockets.")  # fmt: skip
 @click.option("--debug", is_flag=True, help="One worker, in which breakpoint() and debugpy work and leases wait.")
 @click.option("--watch", is_flag=True, help="Deploy what has changed at each save of a source file.")
 @click.option("--verbose", is_flag=True, help="Show what the CDK prints.")
@@ -248,14 +252,19 @@ def down(settings: Settings, /) -> None:
 @main.command()
 @click.option("--provider", type=click.Choice(("nova-sonic", "openai-realtime", "gemini-live")),
               help="Talk to a fake of this provider, over its real protocol.  [default: offline model]")  # fmt: skip
+@click.option("--transport", type=TRANSPORTS, default="api", show_default=True, envvar="SEGUE_TRANSPORT",
+              help="How the client reaches the agent: by the API, or directly.")  # fmt: skip
 @click.pass_obj
-def demo(settings: Settings, /, *, provider: str | None) -> None:
+def demo(settings: Settings, /, *, provider: str | None, transport: str) -> None:
     """Play the whole story without a person and check it: talk, redeploy, ask, kill a worker, ask again.
 
     Deploys a stack of its own below the home folder. Exit code 0 only if every answer was right and nothing was lost.
     """
+    from dataclasses import replace
+
     from local.demo import run as play
 
+    settings = replace(settings, transport=transport)
     sys.exit(0 if run(play(settings, renderer(as_json=False), provider)) else 1)
 
 

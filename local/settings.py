@@ -28,6 +28,8 @@ class Settings:
         origins: Origins of other web pages that may use the page's address, such as a development server's.
         workers: How many worker processes the service keeps up; 0 for a developer who starts their own.
         stop_timeout: Seconds between SIGTERM and SIGKILL of a worker.
+        transport: How clients reach the agent: `api` (the emulator's WebSocket API), `direct` (the workers' own sockets
+            behind a balancer), or `both`.
         debug: Run workers where `breakpoint()` and debugpy work, with leases that wait for a person.
         verbose: Show what the tools print, not only where they fail.
         python: Interpreter that runs workers and the CDK app.
@@ -41,6 +43,7 @@ class Settings:
     origins: tuple[str, ...] = ()
     workers: int = 2
     stop_timeout: float = DEFAULT_STOP_TIMEOUT_SECONDS
+    transport: str = "api"
     debug: bool = False
     verbose: bool = False
     python: Path = ROOT / ".venv" / "bin" / "python"
@@ -76,6 +79,11 @@ class Settings:
     def page_port_file(self) -> Path:
         """File that keeps the page's port: what a browser keeps for the page belongs to its address."""
         return self.state / "page-port"
+
+    @property
+    def direct_port_file(self) -> Path:
+        """File that keeps the balancer's port."""
+        return self.state / "direct-port"
 
     @property
     def run_file(self) -> Path:

@@ -22,6 +22,7 @@ from local.processes.children import Guard, kept_port, prune_logs
 from local.progress import Progress
 from local.settings import Settings
 from local.stack import control, run_file
+from local.stack.doors import Doors
 from local.workers import text_log
 from local.workers.supervisor import Supervisor
 from local.workers.worker_process import ending
@@ -57,7 +58,8 @@ class Stack:
         self._toolkit = Toolkit(settings, self._guard, progress)
         self._supervisor = Supervisor(settings, self._guard, progress)
         self._control = control.Server(self)
-        self._page = PageServer(self.issuer, lambda: self.deployment.websocket_url, origins=settings.origins)
+        self._doors = Doors(settings, lambda: self._supervisor.workers)
+        self._page = PageServer(self.issuer, lambda: self.websocket_url, origins=settings.origins)
         self._deployment: Deployment | None = None
         self._deployed: Sources = {}
         self._text_code, self._replaced_code = b"", False
@@ -77,6 +79,16 @@ class Stack:
             msg = "nothing is deployed yet."
             raise LocalError(msg)
         return self._deployment
+
+    @property
+    def websocket_url(self) -> str:
+        """Address that clients connect to."""
+        return self._doors.url(self.deployment)
+
+    @property
+    def direct_url(self) -> str | None:
+        """Address of the balancer before the workers' own sockets; None if they take no connections."""
+        return self._doors.direct_url
 
     @property
     def supervisor(self) -> Supervisor:
@@ -155,6 +167,7 @@ class Stack:
             "running": True,
             "pid": os.getpid(),
             **self.deployment.facts(),
+            **self._doors.facts(self.deployment),
             "page_url": self._page.url,
             "browser_url": self._page.socket_url,
             "token": self.issuer.token(),
@@ -180,6 +193,7 @@ class Stack:
             self._deployment, self._deployed = await self._deploy(now), now
             with self.progress.step(f"starting {settings.workers} workers"):
                 await self._supervisor.start(self._deployment)
+        await self._doors.open()
         follow = text_log.follow(self._emulator.url, settings.logs, self.progress.note)
         self._text_log = asyncio.create_task(follow)
         await self._serve_page()
@@ -210,7 +224,8 @@ class Stack:
         if self._replaced_code:  # the template may be that of before, and then CloudFormation leaves the function alone
             await asyncio.to_thread(text_function.replace_code, self._emulator.url, code)
         self._text_code, self._replaced_code = code, False
-        return await asyncio.to_thread(read, self._emulator.url, outputs)
+        deployment = await asyncio.to_thread(read, self._emulator.url, outputs)
+        return self._doors.equip(deployment, self._control.keys_url)
 
     async def _replace_agents(self, now: Sources) -> Deployment:
         """Replace the text function's code and the workers; all else stays as it was deployed."""
@@ -275,6 +290,7 @@ class Stack:
         for stop in (
             self._page.stop,
             self._control.stop,
+            self._doors.close,  # workers wait for open connections, and need not
             self._stop_workers,
             self._stop_emulator,
             self._guard.stop,

@@ -102,9 +102,7 @@ async def _talk(stack: Stack, show: Renderer, session: str, *, as_json: bool) ->
 
     lines = Lines(sys.stdin.fileno())
     while True:
-        conversation = Conversation(
-            stack.deployment.websocket_url, session, stack.issuer.token, json_lines=as_json, lines=lines
-        )
+        conversation = Conversation(stack.websocket_url, session, stack.issuer.token, json_lines=as_json, lines=lines)
         try:
             await _converse(stack, show, conversation)
         except LocalError as error:
@@ -221,6 +219,7 @@ def detach(settings: Settings, *, as_json: bool) -> None:
     command = [
         sys.executable, "-m", "local", "--home", settings.home, "up", "--port", settings.port,
         "--workers", settings.workers, "--stop-timeout", settings.stop_timeout, "--page-port", settings.page_port,
+        "--transport", settings.transport,
         *(part for origin in settings.origins for part in ("--origin", origin)),
     ]  # fmt: skip
     with log.open("wb") as output:

@@ -8,6 +8,7 @@ from rich.table import Table
 
 LABELS = {
     "websocket_url": "WebSocket URL",
+    "direct_url": "direct URL",
     "endpoint_url": "AWS endpoint",
     "browser_url": "for browsers",
     "bucket": "bucket",
@@ -23,6 +24,8 @@ def print_facts(facts: dict[str, Any], console: Console | None = None) -> None:
     """Print where things are and how the workers do."""
     console = console or Console()
     for name, label in LABELS.items():
+        if name not in facts:
+            continue
         # Plain lines: a table would cut addresses to the width of the terminal.
         console.print(f"[bold]{label:<18}[/]{escape(str(facts[name]))}", soft_wrap=True, highlight=False)
     workers = Table(

@@ -82,6 +82,7 @@ class Worker:
         state: Where it is in its life; `draining` from its SIGTERM on.
         started: When, for people.
         debug_port: Loopback port at which an editor may attach; None: it runs without a debugger.
+        sockets_port: Loopback port at which it takes clients' connections, once ready; None: it takes none.
     """
 
     id: str
@@ -91,6 +92,7 @@ class Worker:
     state: State = "starting"
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
     debug_port: int | None = None
+    sockets_port: int | None = None
 
     async def health(self) -> dict[str, Any] | None:
         """Ask the worker how it is; None if it does not answer within a second or is not ready."""
@@ -117,6 +119,7 @@ class Worker:
                     answer = await self.health()
                     # Another process may have got the port between its choice and its use.
                     if answer is not None and answer.get("worker_id") == self.id:
+                        self.sockets_port = answer.get("sockets_port")
                         return
                     await asyncio.sleep(POLL_SECONDS)
         except TimeoutError as error:

@@ -61,7 +61,7 @@ def talk(monkeypatch, settings):
         monkeypatch.setattr("sys.stdin", SimpleNamespace(fileno=lambda: reader))
         told: list[Event] = []
         stack = SimpleNamespace(
-            deployment=SimpleNamespace(websocket_url="ws://x"),
+            websocket_url="ws://x",
             issuer=SimpleNamespace(token=lambda: "t"),
             progress=Progress(),
             stopping=asyncio.Event(),
