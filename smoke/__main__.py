@@ -23,7 +23,9 @@ ADDRESS: Final = re.compile(r"wss?://[^/\s]+\S*")
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.option("--url", required=True, help="The deployment's WebSocket address: the output WebSocketUrl.")
+@click.option(
+    "--url", required=True, help="The deployment's WebSocket address: the output WebSocketUrl or DirectEndpoint."
+)
 @click.option(
     "--stack",
     "name",

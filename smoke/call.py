@@ -6,7 +6,8 @@ import time
 from collections.abc import AsyncIterator, Callable
 
 from segue.client import Client
-from segue.wire.frames import AudioOutput, BargeIn, ServerFrame, TextOutput, Transcript
+from segue.wire.fields import DIRECT
+from segue.wire.frames import AudioOutput, BargeIn, Ready, ServerFrame, TextOutput, Transcript
 from smoke.background import running
 from smoke.speech import PIECE_SECONDS, pieces
 
@@ -111,6 +112,11 @@ def is_answer(frame: ServerFrame) -> bool:
     return isinstance(frame, TextOutput) or (
         isinstance(frame, Transcript) and frame.final and frame.role == "assistant" and frame.replaces is None
     )
+
+
+def is_direct(ready: Ready | None) -> bool:
+    """True if the connection leads to a worker itself."""
+    return ready is not None and DIRECT in ready.features
 
 
 def words(frame: ServerFrame) -> str:

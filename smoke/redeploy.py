@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from smoke.call import is_answer
+from smoke.call import is_answer, is_direct
 from smoke.report import State, in_words, percentiles
 from smoke.visit import ANSWER_SECONDS, Outcome, Step, Visit
 
@@ -24,7 +24,7 @@ def step(redeploy: Redeploy) -> Step:
 
     return Step(
         "a redeployment during the call",
-        "another holder, every text answered once, on the same connection",
+        "another holder, every text answered once, on the same connection unless it leads to a worker itself",
         "docs/operations.md",
         work,
     )
@@ -50,15 +50,15 @@ async def redeployed(visit: Visit, redeploy: Redeploy) -> Outcome:
     records = [getattr(frame, "record", None) for _, frame in call.heard[place:] if is_answer(frame)]
     figures = percentiles(times)
     moved, once = (call.client.epoch or 0) > epoch, len(records) == len(set(records))
-    same = call.client.connection == connection
+    same, direct = call.client.connection == connection, is_direct(call.client.ready)
     came = [
         f"{len(times)} texts answered {'once each' if once else 'more than once'} ({in_words(figures)})",
         f"holder of epoch {call.client.epoch} after {epoch}",
-        "same connection" if same else "another connection",
+        "same connection" if same else "a connection to another worker" if direct else "another connection",
     ]
     if not over:
         came.append(f"the redeployment is not over after {REDEPLOYED_SECONDS:g} s")
-    holds = over and moved and once and same
+    holds = over and moved and once and (same or direct)
     return Outcome(came=", ".join(came), state=State.WELL if holds else State.DIFFERS, figures=figures)
 
 

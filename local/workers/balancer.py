@@ -21,7 +21,7 @@ import aiohttp
 from local.settings import LOOPBACK
 
 CHECK_SECONDS: Final = 0.5
-"""Between two checks of a worker; AWS's shortest are 5 s, and nobody wants to wait for them here."""
+"""Between two checks of a worker; AWS's shortest is 5 s, too long for a developer who waits."""
 
 ANSWER_SECONDS: Final = 1.0
 """A check that takes longer has failed."""

@@ -35,6 +35,13 @@ from tests.chaos.stage import run
 @click.option("--lines", type=click.IntRange(min=1), default=3, show_default=True, help="Least lines a call says.")
 @click.option("--storm/--calm", default=False, help="Lose, delay, reorder, refuse and break on every hop.")
 @click.option(
+    "--transport",
+    type=click.Choice(("api", "direct", "both")),
+    default="api",
+    show_default=True,
+    help="How calls reach their workers; `both`: every second one directly.",
+)
+@click.option(
     "--home", type=click.Path(path_type=Path), help="Where state and logs go; a temporary folder if left out."
 )
 def main(
@@ -47,6 +54,7 @@ def main(
     partitions: int,
     lines: int,
     storm: bool,
+    transport: str,
     home: Path | None,
 ) -> None:
     """Hold calls while their workers are replaced, killed and stopped; account for every frame at the end."""
@@ -71,7 +79,14 @@ def main(
     tell(f"seed {seed}")
     with tempfile.TemporaryDirectory(prefix="segue-chaos-") as scratch:
         outcome = asyncio.run(
-            run(plan, REQUEST_FAULTS if storm else NO_FAULTS, random.Random(seed), home or Path(scratch), tell)
+            run(
+                plan,
+                REQUEST_FAULTS if storm else NO_FAULTS,
+                random.Random(seed),
+                home or Path(scratch),
+                tell,
+                transport,
+            )
         )
     tell("done")
     click.echo(

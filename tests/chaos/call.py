@@ -49,7 +49,7 @@ class Call:
         listener: What it hears; None until then.
     """
 
-    def __init__(self, session: str, kind: Kind, place: Place, plan: Plan) -> None:
+    def __init__(self, session: str, kind: Kind, url: str, place: Place, plan: Plan) -> None:
         self.session = session
         self.connected = asyncio.Event()
         self.listener: Listener | None = None
@@ -58,7 +58,7 @@ class Call:
         self._plan = plan
         self._dice = random.Random(place.dice.random())
         injector, log = FaultInjector(plan.faults, self._dice), place.model_log.with_name(f"{session}.jsonl")
-        self._relay = SocketRelay(place.deployment.websocket_url, injector, log)
+        self._relay = SocketRelay(url, injector, log)
         self._client: Client | None = None
         self._caller: Caller | None = None
         self._companion: tuple[Client, Listener] | None = None

@@ -17,7 +17,7 @@ async def play(plan: Plan, place: Place, tell: Callable[[str], None]) -> Outcome
     over = asyncio.Event()
     kinds = list(Kind) if plan.mixed else [Kind.PLAIN]
     calls = [
-        Call(f"call-{place.dice.randbytes(4).hex()}", kinds[number % len(kinds)], place, plan)
+        Call(f"call-{place.dice.randbytes(4).hex()}", kinds[number % len(kinds)], place.url_of(number), place, plan)
         for number in range(plan.calls)
     ]
     adversary = Adversary(plan, place, calls, tell)

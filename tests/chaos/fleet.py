@@ -15,7 +15,9 @@ from local.deployment.outputs import Deployment
 from local.errors import LocalError
 from local.processes.children import LAYER_WORKER, Guard, base_environment, free_port
 from local.settings import LOOPBACK, Settings
+from local.stack.doors import targets_of
 from local.workers import worker_process
+from local.workers.balancer import Balancer
 from local.workers.worker_process import ORPHAN_GRACE_SECONDS, Worker
 from tests.chaos.faults import FaultInjector, FaultRates
 from tests.chaos.relays import HttpRelay
@@ -71,7 +73,13 @@ class Fleet:
         self._members: list[Member] = []
         self._versions = itertools.count(1)
         self._connections = HttpRelay(deployment.endpoint, self.injectors["connections"])
+        self._balancer = Balancer(lambda: targets_of(member.worker for member in self._members), dice)
         self._open = contextlib.AsyncExitStack()
+
+    @property
+    def direct_url(self) -> str:
+        """Address of the balancer before the workers' own sockets, where they have some."""
+        return self._balancer.url
 
     async def __aenter__(self) -> Self:
         await self._guard.start()
@@ -79,6 +87,8 @@ class Fleet:
         try:
             await self._open.enter_async_context(self._connections)
             await self._launch()
+            self._open.push_async_callback(self._balancer.stop)
+            await self._balancer.start()
         except BaseException:
             await self._open.aclose()
             raise
@@ -175,6 +185,7 @@ class Fleet:
         return Member(Worker(id=worker_id, deployment=deployment, port=port, child=child), relay, storage)
 
     async def _drain(self, member: Member) -> None:
+        member.worker.state = "draining"
         await member.worker.child.stop(STOP_SECONDS)
         await self._bury(member)
 

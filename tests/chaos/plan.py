@@ -91,6 +91,7 @@ class Place:
         fleet: The workers.
         model_log: What their models heard.
         dice: Decides everything.
+        urls: Addresses of the doors, which calls take in turn; the API's alone if left out.
     """
 
     deployment: Deployment
@@ -98,3 +99,9 @@ class Place:
     fleet: Fleet
     model_log: Path
     dice: random.Random
+    urls: tuple[str, ...] = ()
+
+    def url_of(self, number: int) -> str:
+        """Return the address that a call connects to."""
+        urls = self.urls or (self.deployment.websocket_url,)
+        return urls[number % len(urls)]

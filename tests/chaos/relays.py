@@ -8,7 +8,7 @@ import itertools
 import json
 import time
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import aiohttp
 from aiohttp import web
@@ -18,6 +18,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 from yarl import URL
 
+from segue.wire.binary import LENGTH_BYTES
+from segue.wire.codes import SERVICE_RESTART, TRY_AGAIN_LATER
 from tests.chaos.faults import Fate, FaultInjector
 from tests.chaos.wire import Wire
 
@@ -26,6 +28,9 @@ LOOPBACK: Final = "127.0.0.1"
 CONNECT_SECONDS: Final = 0.25
 """The gateway's own: it connects to the relay at once, and must not wait longer for the worker behind it. One that is
 killed while a connection is made may leave it without an answer for the kernel's second."""
+
+TOLD_CODES: Final = frozenset({SERVICE_RESTART, TRY_AGAIN_LATER})
+"""Close codes that tell a client what to do next; all others are passed on as an ordinary end."""
 
 _HOP_BY_HOP: Final = frozenset({"transfer-encoding", "connection", "keep-alive", "content-length", "content-encoding"})
 
@@ -89,6 +94,8 @@ class SocketRelay:
                 for pump in pumps:
                     pump.cancel()
                 await asyncio.wait(pumps)
+                if server.close_code in TOLD_CODES:
+                    await client.close(server.close_code)
 
     async def _pump(
         self,
@@ -115,8 +122,7 @@ class SocketRelay:
                         await sink.send(message)
 
     def _note(self, connection: int, way: str, fate: Fate, message: str | bytes) -> None:
-        said, now = json.loads(message), time.monotonic()
-        frames = said if isinstance(said, list) else [said]
+        now, frames = time.monotonic(), _frames_of(message)
         if way == "in":
             self.wire.said(connection, frames)
         else:
@@ -130,6 +136,15 @@ class SocketRelay:
         await self._injector.linger()
         with contextlib.suppress(ConnectionClosed):
             await sink.send(message)
+
+
+def _frames_of(message: str | bytes) -> list[dict[str, Any]]:
+    """Return the frames of a message; of a binary one its header, with the length of its sound."""
+    if isinstance(message, str):
+        said = json.loads(message)
+        return said if isinstance(said, list) else [said]
+    end = LENGTH_BYTES + int.from_bytes(message[:LENGTH_BYTES])
+    return [{**json.loads(message[LENGTH_BYTES:end]), "audio": len(message) - end}]
 
 
 class HttpRelay:

@@ -25,6 +25,7 @@ from segue.wire.frames import (
     Pong,
     Ready,
     Received,
+    Reconnect,
     TextInput,
     Transcript,
     decode_client_frame,
@@ -48,6 +49,9 @@ class Deployment:
         says_twice: After a lost connection, the answer comes twice.
         forgets: No history for those who come back.
         moves: The holder's epoch grows with every text.
+        mute: The session has no audio.
+        direct: Connections lead to workers themselves.
+        leaves: With every text, clients are asked to open their next connection.
         url: Where it listens.
     """
 
@@ -60,6 +64,8 @@ class Deployment:
     forgets: bool = False
     moves: bool = False
     mute: bool = False
+    direct: bool = False
+    leaves: bool = False
     url: str = ""
     epoch: int = 1
     records: int = 0
@@ -116,6 +122,7 @@ class Conversation:
             head=deployment.records,
             since=hello.last_record,
             audio=None if deployment.mute else AudioFormats(input=FORMAT, output=FORMAT),
+            features=("direct",) if deployment.direct else (),
         )
         await self._say(ready)
         if hello.last_record is not None:
@@ -138,8 +145,11 @@ class Conversation:
                     history=2,
                     head=deployment.records,
                     audio=AudioFormats(input=FORMAT, output=FORMAT),
+                    features=("direct",) if deployment.direct else (),
                 )
             )
+        if deployment.leaves:
+            await self._socket.send(encode_frame(Reconnect()))
         deployment.records += 1
         answer = f"You said: {text}"
         deployment.answers.append((deployment.records, answer))

@@ -158,6 +158,31 @@ async def test_a_redeployment_has_to_move_the_call(monkeypatch):
         await in_a_call(partial(redeploy.redeployed, redeploy=fails), moves=True)
 
 
+@pytest.mark.slow
+async def test_only_a_call_to_a_worker_itself_may_be_on_another_connection_after_a_redeployment(monkeypatch):
+    async def nothing() -> None:
+        return None
+
+    monkeypatch.setattr(redeploy, "REDEPLOYED_SECONDS", 0.5)
+    work = partial(redeploy.redeployed, redeploy=nothing)
+
+    async def twice(visit: Visit) -> Outcome:
+        await work(visit)
+        return await work(visit)  # the next connection is the present one by now
+
+    direct, gateway = [await in_a_call(twice, moves=True, leaves=True, direct=leads) for leads in (True, False)]
+
+    assert direct.state is State.WELL, direct
+    assert gateway.state is State.DIFFERS, gateway
+
+
+async def test_a_session_that_follows_its_socket_is_waited_for(monkeypatch):
+    monkeypatch.setattr(frames, "FOLLOW_SECONDS", 0.2)
+    well = await outcome(FRAMES["echo of the worker"], direct=True)
+
+    assert well.state is State.WELL
+
+
 async def test_a_redeployment_by_a_command():
     await redeploy.by_command("exit 0")
     with pytest.raises(OSError, match="ended with 3: no such stack"):
