@@ -21,7 +21,7 @@ from segue.journal.records import MAX_RECORD_BYTES
 from segue.wire.fields import MAX_FRAME_BYTES
 from shared.connections import MOST_CLIENTS
 from shared.ingress.limits import SESSIONS_PER_PRINCIPAL
-from worker.settings import Environment
+from worker.settings import NEEDED, Environment
 
 PAGE = (ROOT / "docs" / "running-elsewhere.md").read_text(encoding="utf-8")
 DOCKERFILE = (ROOT / "functions" / "worker" / "Dockerfile").read_text(encoding="utf-8")
@@ -57,7 +57,7 @@ def unit() -> RawConfigParser:
 def environment(variables: dict[str, str]) -> Environment:
     """The settings that a worker reads, with those that every deployment gives it."""
     assert variables.keys() <= KNOWN
-    needed = {name: "x" for name, default, _ in own() if default == "needed"}
+    needed = {name: "x" for name, default, _ in own() if default == "needed"} | dict.fromkeys(NEEDED["api"], "x")
     return Environment.read(needed | variables)
 
 
