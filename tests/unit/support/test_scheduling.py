@@ -27,6 +27,8 @@ def test_heavy_files_are_spread_among_the_light_ones() -> None:
     assert list(spread("", "12")) == list("12")
 
 
+PLUGINS = ["-p", "xdist.plugin", "-p", "tests.support.scheduling"]
+
 FILES = {
     "tests/e2e/test_deployed.py": """
         def test_first(): pass
@@ -47,13 +49,13 @@ def test_all_tests_are_run_each_by_a_process_of_its_kind(tmp_path: Path) -> None
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(f"import os\n{re.sub('^ {8}', '', module, flags=re.MULTILINE)}")
     (tmp_path / "pytest.ini").write_text("[pytest]\ntestpaths = tests\naddopts = --import-mode=importlib\n")
-    command = [sys.executable, "-m", "pytest", "-p", "tests.support.scheduling", "-p", "no:cacheprovider", "-v", "-n1"]
+    command = [sys.executable, "-m", "pytest", *PLUGINS, "-p", "no:cacheprovider", "-v", "-n1"]
     environment = {name: value for name, value in os.environ.items() if name not in {MARK, "PYTEST_ADDOPTS"}}
 
     done = subprocess.run(
         [*command, "--dist", "loadfile"],
         cwd=tmp_path,
-        env={**environment, "PYTHONPATH": str(ROOT)},
+        env={**environment, "PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
         text=True,
         check=False,
