@@ -83,6 +83,7 @@ def test_an_import_takes_time_and_memory() -> None:
     assert found.memory_mib > 10
 
 
+@pytest.mark.slow
 def test_a_process_tells_how_late_its_loop_is(tmp_path: Path) -> None:
     busy = (
         "import asyncio, time\nfrom benchmarks.measuring import lag\nasync def main():\n"

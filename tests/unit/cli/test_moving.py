@@ -141,6 +141,7 @@ def test_an_earlier_point_goes_out(keep, run, conversation, outside):
     assert texts(voice(FileSessionManager("talk", str(outside)))) == ["What is the weather in Paris?"]
 
 
+@pytest.mark.slow
 def test_which_agents_move(keep, run, facts, conversation, outside):
     both = [[record.__replace__(agent=name) for record in group] for name in ("one", "two") for group in conversation]
     keep(KEY, *both)

@@ -37,6 +37,7 @@ def lint(path: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
+@pytest.mark.slow
 def test_the_workflow_is_one_that_github_takes(tmp_path: Path) -> None:
     good = lint(WORKFLOW)
     assert good.returncode == 0, good.stdout + good.stderr

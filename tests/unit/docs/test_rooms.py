@@ -130,6 +130,7 @@ def test_rooms_stay_small() -> None:
     assert {folder: size for folder, size in sizes.items() if size > LARGEST and folder not in ROWS} == {}
 
 
+@pytest.mark.slow
 def test_a_class_name_stands_once() -> None:
     places: dict[str, list[str]] = defaultdict(list)
     for path in sources("layers/session", "functions"):
@@ -143,6 +144,7 @@ def test_a_class_name_stands_once() -> None:
 PRIVATE = "layers/session/python/segue/strands/private.py"
 
 
+@pytest.mark.slow
 def test_only_one_module_reaches_what_strands_keeps_private() -> None:
     name = re.compile(r"strands\.(?:.*\.)?_\w+")
     attribute = re.compile(

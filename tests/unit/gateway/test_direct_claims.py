@@ -170,6 +170,7 @@ def test_a_session_is_claimed_once_in_a_while(gateway, worker, claim, clock):
     assert len(worker.claims) == 2
 
 
+@pytest.mark.slow
 def test_the_secret_is_not_logged(gateway, worker, claim, log):
     gateway.register(worker, "w0", claims_token={"S": "the-secret"})
     claim()

@@ -273,6 +273,7 @@ def test_what_is_committed_while_the_weekly_sweep_lists_is_no_orphan(aws, monkey
     assert objects(aws) == [key]
 
 
+@pytest.mark.slow
 def test_a_weekly_sweep_that_runs_out_of_time_goes_on_in_another_run(aws):
     put_objects(aws, OLD, key="a/one")
     put_objects(aws, OLD, key="b/two")

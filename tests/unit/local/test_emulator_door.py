@@ -86,6 +86,7 @@ runpy.run_path(sys.argv[1], run_name="__main__")
 """
 
 
+@pytest.mark.slow
 def test_the_stack_starts_the_emulator_behind_it():
     assert PROGRAM[-1] == emulator_door.__file__
     emulator = Settings().emulator_python

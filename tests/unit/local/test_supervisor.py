@@ -51,6 +51,7 @@ async def test_starts_as_many_as_wanted_and_tells_about_them(supervisor, make_de
     assert len({fact["id"] for fact in facts}) == 2
 
 
+@pytest.mark.slow
 async def test_a_killed_worker_is_replaced_by_one_with_a_new_name(supervisor, make_deployment):
     await supervisor.start(make_deployment())
     victim, other = supervisor.workers

@@ -46,6 +46,7 @@ def sessions(request: pytest.FixtureRequest) -> Sessions:
 # The page on bidirectional streaming.
 
 
+@pytest.mark.slow
 async def test_a_later_agent_remembers_the_name(sessions: Sessions) -> None:
     agent = BidiAgent(model=ScriptedModel(), session_manager=sessions("user_123"))
     await agent.start()
@@ -255,6 +256,7 @@ async def test_broken_tool_pairs_are_mended_as_file_session_manager_does(
     assert shape(ours) == shape(theirs)
 
 
+@pytest.mark.slow
 async def test_direct_calls_of_the_session_manager_interface(sessions: Sessions) -> None:
     manager = sessions()
     await manager.open()

@@ -44,6 +44,7 @@ def writes(storage: MemoryStorage) -> list[str]:
     return [kind_of(what) for operation, what in storage.requests if operation == "write"]
 
 
+@pytest.mark.slow
 def test_an_agent_that_a_request_has_made_is_released_when_the_request_returns(storage: MemoryStorage) -> None:
     def request(text: str) -> int:
         agent = built(manager(storage))

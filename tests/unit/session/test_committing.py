@@ -33,6 +33,7 @@ async def test_a_commit_callback_that_fails_keeps_no_other_from_being_called(
     assert await texts(memory_sessions) == ["One"]
 
 
+@pytest.mark.slow
 async def test_what_fails_after_a_commit_does_not_commit_it_again(memory_sessions: Sessions) -> None:
     def mistaken(records: int, seconds: float) -> None:
         writer.on_committed(lambda _records, _seconds: None)

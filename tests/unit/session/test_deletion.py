@@ -81,6 +81,7 @@ async def test_a_session_that_is_not_open_is_acquired_to_be_deleted(
     assert item(storage).deleted
 
 
+@pytest.mark.slow
 async def test_a_held_session_is_not_deleted(memory_sessions: Sessions, storage: MemoryStorage) -> None:
     agent = await talked(memory_sessions(), "One")
 

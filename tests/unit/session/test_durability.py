@@ -259,6 +259,7 @@ async def test_a_record_over_the_limit_stays_out_when_the_history_changes(memory
     assert [m["content"][0]["text"] for m in restored.messages] == ["Hello"]
 
 
+@pytest.mark.slow
 async def test_state_over_the_limit_is_never_taken_for_saved(memory_sessions: Sessions) -> None:
     agent = await talking(memory_sessions(lease=SHORT))
     manager = agent._session_manager

@@ -282,6 +282,7 @@ async def test_what_was_not_edited_writes_nothing(memory_sessions: Sessions, bui
     assert manager.position == head
 
 
+@pytest.mark.slow
 async def test_an_edit_that_is_too_large_is_told_once_and_keeps_nothing_else_from_being_saved(
     memory_sessions: Sessions, build: Build
 ) -> None:

@@ -27,6 +27,7 @@ async def test_two_managers_on_one_session_the_second_is_told_who_holds_it(s3_se
     await first.close()
 
 
+@pytest.mark.slow
 async def test_a_second_manager_waits_for_the_first_to_release(memory_sessions: Sessions) -> None:
     first = memory_sessions()
     await first.open()
@@ -75,6 +76,7 @@ async def test_a_release_raises_the_epoch(memory_sessions: Sessions, storage: Me
     assert not item(storage).held
 
 
+@pytest.mark.slow
 async def test_a_write_in_between_fences_the_holder_that_had_released(s3_sessions: Sessions) -> None:
     manager = s3_sessions()
     agent = await started(manager)
@@ -282,6 +284,7 @@ async def test_resuming_takes_the_lease_again_and_reads_nothing(
     assert not item(storage).held
 
 
+@pytest.mark.slow
 async def test_resuming_tells_who_holds_and_who_wrote(memory_sessions: Sessions) -> None:
     manager, other = memory_sessions(), memory_sessions(holder="worker-2")
     agent = await started(manager)

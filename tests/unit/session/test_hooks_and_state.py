@@ -170,6 +170,7 @@ async def test_state_that_a_stop_hook_sets_is_kept(memory_sessions: Sessions) ->
     assert (await restored(memory_sessions))[0].state.get("ended") == "well"
 
 
+@pytest.mark.slow
 async def test_state_set_with_a_message_is_durable_with_it(memory_sessions: Sessions) -> None:
     manager = memory_sessions()
     await manager.open()

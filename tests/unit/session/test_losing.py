@@ -109,6 +109,7 @@ async def test_a_loss_callback_that_fails_keeps_no_other_from_being_called(memor
     await eventually(told.is_set)
 
 
+@pytest.mark.slow
 async def test_a_manager_without_references_keeps_no_lease(memory_sessions: Sessions, storage: MemoryStorage) -> None:
     forgotten = MemorySessionManager(storage=storage, lease=SHORT)
     await forgotten.open()

@@ -42,6 +42,7 @@ def figures(reader: InMemoryMetricReader) -> dict[str, Any]:
     return {name: getattr(point, "count", None) or getattr(point, "value", None) for name, point in points.items()}
 
 
+@pytest.mark.slow
 async def test_a_session_is_measured(memory_sessions: Sessions, reader: InMemoryMetricReader) -> None:
     first = memory_sessions()
     await first.open()

@@ -128,6 +128,7 @@ def test_the_longest_id_fits_into_a_file_name(tmp_path: Path) -> None:
     assert max(len(path.name) for path in tmp_path.rglob("*.lock")) == 255
 
 
+@pytest.mark.slow
 def test_a_prefix_that_leaves_no_room_for_the_objects_of_a_session_is_refused(stage: Stage) -> None:
     longest = "p" * 128, "@" * (MAX_NAME // 3)
     with pytest.raises(ValueError, match=f"prefix of .* {MAX_KEY_BYTES} bytes"):

@@ -45,6 +45,7 @@ def checked(tmp_path, monkeypatch, capsys):
     return check
 
 
+@pytest.mark.slow
 def test_the_file_as_it_is_delivered_is_fine(monkeypatch, capsys):
     monkeypatch.setenv("SEGUE_PROVIDER", "offline")
     locks = [f"--lock={ROOT / 'requirements' / name}" for name in ("worker.txt", "turn.txt")]
@@ -129,6 +130,7 @@ def test_what_only_the_deployment_has_is_a_note_elsewhere(checked, lacking, text
     assert "cannot be told here" in said
 
 
+@pytest.mark.slow
 def test_an_import_that_is_not_locked_is_found_although_it_works_here(checked, tmp_path):
     lock = tmp_path / "turn.txt"
     lock.write_text("strands-agents==1.62.0 \\\n    --hash=sha256:0\n")

@@ -64,6 +64,7 @@ async def test_what_is_not_there_is_not_waited_for(stores, bucket, table):
         await reach_storage(bucket, table, "w1", asyncio.Event())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("code", "status"), [("AccessDenied", 403), ("KMS.DisabledException", 400)])
 async def test_a_bucket_that_refuses_is_not_waited_for(stores, monkeypatch, code, status):
     """A missing key is "access denied" to those who may not list, and a worker that may not cannot restore."""

@@ -124,6 +124,7 @@ def test_silence_that_comes_all_at_once_is_as_old_as_it_is_long():
     assert kept.settled(0.0) == {"a": list(range(9))}, "all but the last three seconds"
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.booleans(), st.booleans()), max_size=60))
 def test_every_frame_is_settled_or_answered_exactly_once(steps):
     kept, accounted, now = Unanswered(), [], 0.0
