@@ -8,7 +8,7 @@ import pytest
 
 from segue import StorageUnavailable
 from tests.support.sessions import Sessions, started, texts
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, promptly
 
 
 class _Loop:
@@ -33,7 +33,6 @@ async def test_a_commit_callback_that_fails_keeps_no_other_from_being_called(
     assert await texts(memory_sessions) == ["One"]
 
 
-@pytest.mark.slow
 async def test_what_fails_after_a_commit_does_not_commit_it_again(memory_sessions: Sessions) -> None:
     def mistaken(records: int, seconds: float) -> None:
         writer.on_committed(lambda _records, _seconds: None)
@@ -50,3 +49,28 @@ async def test_what_fails_after_a_commit_does_not_commit_it_again(memory_session
     await agent.stop()
     assert await texts(memory_sessions) == ["One", "Two"]
     assert writer.head == writer.position
+
+
+async def test_what_was_committed_before_a_failure_is_durable_for_one_who_asks_later(
+    memory_sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = await started(memory_sessions())
+    writer = agent._session_manager._session.writer
+    durable = writer.durable
+
+    def mistaken(records: int, seconds: float) -> None:
+        writer.on_committed(lambda _records, _seconds: None)
+        raise KeyError("a mistake")
+
+    async def later(position: int | None = None) -> None:
+        await eventually(lambda: writer._draining is None and not writer._unfinished)
+        await durable(position)
+
+    writer.on_committed(mistaken)
+    monkeypatch.setattr(writer, "durable", later)
+
+    await promptly(agent.send("One"), 10)
+
+    assert writer.head == writer.position
+    await agent.stop()
+    assert await texts(memory_sessions) == ["One"]

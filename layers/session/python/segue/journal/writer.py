@@ -217,6 +217,8 @@ class JournalWriter:
             self.fail(error)
         except Exception as error:
             logger.exception("commit failed unexpectedly")
+            if not self._committer.unfinished_redactions:
+                self.head = self._accepted  # durable, whatever failed after it: who asks later is not to wait for ever
             self.fail(
                 StorageUnavailable(
                     f"{shown(self._lease.session_key)}: commit failed unexpectedly, {type(error).__name__}"
