@@ -137,15 +137,24 @@ def _shorten(message: Message, limit: int | None) -> Message:
 
 def _newest(messages: Sequence[Message], total: int | None, limits: Limits) -> list[Message]:
     """Keep the newest whole turns; of the very newest, when it alone is too long, its newest exchanges."""
-    kept = [list(turn) for turn in turns(messages)]
-    while len(kept) > 1 and total is not None and sum(_bytes(turn, limits) for turn in kept) > total:
-        kept.pop(0)
-    groups = [group for turn in kept for group in _groups(turn)]
-    while len(groups) > 1 and total is not None and sum(_bytes(group, limits) for group in groups) > total:
-        groups.pop(0)
-    while groups and limits.first_role is not None and groups[0][0]["role"] != limits.first_role:
-        groups.pop(0)
-    return [] if total == 0 else [message for group in groups for message in group]
+    kept = _last([list(turn) for turn in turns(messages)], total, limits)
+    groups = _last([group for turn in kept for group in _groups(turn)], total, limits)
+    first = limits.first_role
+    start = next((at for at, group in enumerate(groups) if first is None or group[0]["role"] == first), len(groups))
+    return [] if total == 0 else [message for group in groups[start:] for message in group]
+
+
+def _last(parts: list[list[Message]], total: int | None, limits: Limits) -> list[list[Message]]:
+    """Keep so many of the last parts as fit, one at least. Each is measured once: a history may have thousands."""
+    if total is None:
+        return parts
+    room, start = total, len(parts)
+    while start > 0:
+        room -= _bytes(parts[start - 1], limits)
+        if room < 0 and start < len(parts):
+            break
+        start -= 1
+    return parts[start:]
 
 
 def _groups(messages: Iterable[Message]) -> Iterator[list[Message]]:

@@ -53,7 +53,7 @@ METHODS = {
         "restart", "_send_nova_events", "_convert_nova_event", "_get_connection_end_event",
     ],
     ("strands.bidi.models.openai.realtime", "OpenAIRealtimeModel"): [
-        "restart", "_convert_openai_event", "_send_event",
+        "restart", "_convert_openai_event", "_send_event", "_add_conversation_history",
     ],
     ("strands.bidi.models.google", "GoogleGeminiLiveModel"): ["restart", "_convert_gemini_live_event"],
 }  # fmt: skip

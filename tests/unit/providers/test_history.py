@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from worker.providers import history
 from worker.providers.history import Cut, fit, without_tools
 from worker.providers.table import PROVIDERS, Figure, Limits
 
@@ -177,3 +178,21 @@ def test_what_has_not_the_shape_that_strands_gives_it_keeps_no_model_from_starti
     assert fitted[0]["content"] == [{"text": "a"}]
     parts = [part for m in fitted for block in m["content"] for part in block.get("toolResult", {}).get("content", ())]
     assert all(isinstance(part["text"], str) for part in parts)
+
+
+def test_a_long_history_is_measured_once(monkeypatch):
+    """An event loop waits meanwhile: measured anew for each turn that is left out, an hour's talk took seconds."""
+    measured = 0
+
+    def counted(*given):
+        nonlocal measured
+        measured += 1
+        return bytes_of(*given)
+
+    bytes_of = history._bytes
+    monkeypatch.setattr(history, "_bytes", counted)
+    whole = [user("word " * 20), agent("word " * 20)] * 1000
+    told, cut = fit(whole, PROVIDERS["nova-sonic"].limits)
+    assert len(told) + cut.dropped == len(whole)
+    assert cut.dropped > 1000
+    assert measured < len(whole)

@@ -8,7 +8,17 @@ from hypothesis import strategies as st
 from msgspec import Struct, structs
 from msgspec.json import decode as json_decode
 
-from segue.wire.claims import Claim, ClaimError, ClientAddress, DirectAddress, decode_claim, encode_claim
+from segue.wire.claims import (
+    Claim,
+    ClaimError,
+    ClientAddress,
+    DirectAddress,
+    Prepared,
+    decode_claim,
+    decode_prepared,
+    encode_claim,
+    encode_prepared,
+)
 from segue.wire.delivery import (
     MAX_DELIVERY_BYTES,
     Delivery,
@@ -141,3 +151,8 @@ def test_a_release_before_reads_a_claim_with_a_direct_address():
     old = json_decode(encode_claim(claim), type=OldClaim)
 
     assert old.clients == (OldAddress(client_id="c", connection_id="abc=", counter=2),)
+
+
+def test_a_promise_survives_the_answer_and_one_of_the_release_before_has_no_additions():
+    assert decode_prepared(encode_prepared(Prepared(head=41, additions=True))) == Prepared(head=41, additions=True)
+    assert decode_prepared(b'{"head":41}') == Prepared(head=41, additions=False)
