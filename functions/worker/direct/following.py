@@ -71,11 +71,14 @@ class Following:
         self._heard.clear()
         await self._heard.wait()
 
-    async def stop(self) -> None:
-        """Begin no more, because this worker drains; wait for those that are under way."""
+    def stop(self) -> None:
+        """Begin no more, because this worker drains; those that are under way wait for nothing any more."""
         self._stopped.set()
-        if self._running:
-            await asyncio.wait(self._running.values())
+
+    async def settled(self, session: HostedSession) -> None:
+        """Wait until a session has followed its socket, or stays, if it was about to."""
+        if (running := self._running.get(session.key)) is not None:
+            await asyncio.wait({running})
 
     async def _follow(self, session: HostedSession, endpoint: str) -> None:
         only = OnlyWorker(self._successors, endpoint)

@@ -7,12 +7,14 @@ else                         API Gateway's management API
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Final, Self
 
 import aiohttp
 from yarl import URL
 
+from segue.bounded import BoundedDict
 from segue.storage.answers import reason_of
 from segue.wire.claims import ClientAddress, DirectAddress
 from shared.log import logger
@@ -26,6 +28,12 @@ POST_SECONDS: Final = 2.0
 
 CONNECT_SECONDS: Final = 0.25
 """Inside one region a connection takes a few milliseconds."""
+
+VANISHED_SECONDS: Final = 30.0
+"""A worker that has not answered for so long has no sockets any more: their clients found it silent long before."""
+
+REMEMBERED: Final = 512
+"""Workers of which it is known since when they do not answer."""
 
 IDLE_SECONDS: Final = 60.0
 """A connection that was unused for so long is not used again (see ``shared.kept``)."""
@@ -57,6 +65,7 @@ class ClientPoster:
         self._sockets = sockets
         self._endpoint = endpoint
         self._http: aiohttp.ClientSession | None = None
+        self._silent_since: BoundedDict[str, float] = BoundedDict(REMEMBERED)
 
     async def __aenter__(self) -> Self:
         timeout = aiohttp.ClientTimeout(total=POST_SECONDS, sock_connect=CONNECT_SECONDS)
@@ -115,15 +124,23 @@ class ClientPoster:
         headers = headers_of(address, session_key)
         try:
             async with self._http.request(method, URL(url_of(address)), data=body, headers=headers) as answer:
+                self._silent_since.pop(address.endpoint, None)
                 return _OUTCOMES.get(answer.status, PostOutcome.UNKNOWN)
         except aiohttp.ClientConnectorError as error:
             if isinstance(error.os_error, ConnectionRefusedError):
                 return PostOutcome.GONE  # its process has ended, and its sockets with it
-            return self._unknown(address, error)
+            return self._no_answer(address, error)
         except (aiohttp.ClientError, TimeoutError) as error:
-            return self._unknown(address, error)
+            return self._no_answer(address, error)
 
-    def _unknown(self, address: DirectAddress, error: Exception) -> PostOutcome:
+    def _no_answer(self, address: DirectAddress, error: Exception) -> PostOutcome:
+        """Unknown at first; a worker that is silent for long has vanished, and its sockets with it."""
+        now = asyncio.get_running_loop().time()
+        since = self._silent_since.use(address.endpoint)
+        if since is None:
+            self._silent_since[address.endpoint] = since = now
+        if now - since >= VANISHED_SECONDS:
+            return PostOutcome.GONE
         logger.warning("a worker takes no output", endpoint=address.endpoint, reason=reason_of(error))
         return PostOutcome.UNKNOWN
 

@@ -139,13 +139,15 @@ class DirectTransport:
         """Take no more sockets, and ask those that are open to go over; call it when the worker is told to stop."""
         self._leaving_since = _now()
         self._sockets.leaving = True
-        await self._following.stop()
+        self._following.stop()
         self._asked_until = _now() + await self._sockets.say_reconnect()
 
     async def gone_over(self, session: HostedSession) -> None:
         """Wait until no client of a session has its socket here, or until they have had the time for it."""
-        while self._following.owns_socket_of(session) and _now() < self._asked_until + GONE_OVER_SECONDS:
-            await first_of(self._following.heard_hello(), timeout=GONE_OVER_SECONDS)
+        await self._following.settled(session)
+        until = self._asked_until + GONE_OVER_SECONDS
+        while self._following.owns_socket_of(session) and _now() < until:
+            await first_of(self._following.heard_hello(), timeout=until - _now())
 
     async def leave(self, hurry: asyncio.Event) -> None:
         """Wait for the sockets to close, in bounded time, and close what is left; call it after the last session."""

@@ -7,19 +7,20 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import aiohttp
 import pytest
-from aiohttp import WSMsgType, WSServerHandshakeError
+from aiohttp import WSMsgType, WSServerHandshakeError, web
 from msgspec import structs
 
 from segue.wire.binary import decode_binary_server, encode_binary
 from segue.wire.claims import ClientAddress
-from segue.wire.delivery import Delivery
+from segue.wire.delivery import Delivery, decode_delivery
 from segue.wire.frames import (
     MAX_FRAME_BYTES,
     AudioOutput,
+    ClientFrame,
     Error,
     Hello,
     Moved,
@@ -440,6 +441,139 @@ async def test_the_socket_of_a_process_that_has_ended_is_gone(door: Door, unused
     ws, socket = await door.bound()
     at = client_of(socket, endpoint=f"http://127.0.0.1:{unused_port}")
     assert await door.poster.post(KEY, at, b"{}") is PostOutcome.GONE
+    assert not ws.closed
+
+
+# Holders elsewhere
+
+
+class Holder:
+    """Another worker's address: it answers as told, or not at all.
+
+    Attributes:
+        answers: Statuses, used up one by one; then the last one. None: no answer.
+        taken: The deliveries that came.
+    """
+
+    def __init__(self, *answers: int | None) -> None:
+        self.answers = list(answers)
+        self.taken: list[Delivery] = []
+        self.endpoint = ""
+        self._over = asyncio.Event()
+        app = web.Application()
+        app.router.add_post("/frames", self._take)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+
+    async def __aenter__(self) -> Self:
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        self.endpoint = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._over.set()
+        await self._runner.cleanup()
+
+    async def _take(self, request: web.Request) -> web.Response:
+        self.taken.append(decode_delivery(await request.read()))
+        status = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if status is None:
+            await self._over.wait()
+        return web.Response(status=status or 500)
+
+
+@pytest.fixture
+def held_at(dynamodb: Any) -> Callable[[str], None]:
+    """Has the lease of the session name a holder; nothing of it is in the storage of the door's worker."""
+
+    def hold(endpoint: str) -> None:
+        item = {"session_key": KEY, "acquire_id": "a", "endpoint": endpoint, "route_token": "t"}
+        dynamodb.put_item(TableName="locks", Item={name: {"S": value} for name, value in item.items()})
+
+    return hold
+
+
+async def until_ready(ws: Any) -> Ready:
+    while True:
+        for frame in await frames(ws):
+            if isinstance(frame, Ready):
+                return frame
+
+
+async def test_a_holder_elsewhere_is_given_frames_in_order_with_the_sockets_address(
+    door: Door, held_at: Callable[[str], None]
+) -> None:
+    async with Holder(202) as holder:
+        held_at(holder.endpoint)
+        ws = await door.connect()
+        said: list[ClientFrame] = [
+            hello(approvals=True),
+            *(TextInput(text=str(number), seq=number) for number in range(1, 9)),
+        ]
+        for frame in said:
+            await ws.send_str(encode_frame(frame))
+        await eventually(lambda: len(holder.taken) == len(said))
+        (socket,) = door.sockets.all()
+        assert [one.frame for one in holder.taken] == said
+        assert {one.session_key for one in holder.taken} == {KEY}
+        assert {(one.direct.endpoint, one.direct.socket) for one in holder.taken if one.direct} == {
+            (door.endpoint, socket.id)
+        }
+        assert all(one.approvals for one in holder.taken)
+
+
+async def test_a_holder_that_hangs_is_looked_past_while_the_post_goes_on(
+    door: Door, held_at: Callable[[str], None]
+) -> None:
+    async with Holder(None) as holder:
+        held_at(holder.endpoint)
+        ws = await door.connect()
+        await ws.send_str(encode_frame(hello()))
+        await until_ready(ws)
+        assert door.world.host.find(KEY) is not None
+        assert len(holder.taken) == 1, "a hello is not given to two holders at once, nor twice to one"
+
+
+async def test_a_holder_that_is_dead_is_replaced_by_this_worker(
+    door: Door, held_at: Callable[[str], None], unused_port: int
+) -> None:
+    held_at(f"http://127.0.0.1:{unused_port}")
+    ws = await door.connect()
+    await ws.send_str(encode_frame(hello()))
+    await until_ready(ws)
+    await ws.send_str(encode_frame(TextInput(text="hi", seq=1)))
+    await eventually(lambda: door.world.models[0].texts == ["hi"])
+
+
+async def test_a_session_that_was_just_released_is_left_to_its_successor(
+    door: Door, held_at: Callable[[str], None]
+) -> None:
+    async with Holder(202, 410) as predecessor, Holder(202) as successor:
+        held_at(predecessor.endpoint)
+        ws = await door.connect()
+        await ws.send_str(encode_frame(hello()))
+        await eventually(lambda: len(predecessor.taken) == 1)
+        await ws.send_str(encode_frame(TextInput(text="one", seq=1)))
+        await eventually(lambda: len(predecessor.taken) >= 2)
+        held_at(successor.endpoint)
+        await ws.send_str(encode_frame(TextInput(text="one", seq=1)))
+        await eventually(lambda: successor.taken)
+        assert door.world.host.find(KEY) is None, "no claim has overtaken the handoff"
+
+
+async def test_a_vanished_workers_sockets_are_gone_after_a_while(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worker.direct.poster.VANISHED_SECONDS", 0.2)
+    ws, socket = await door.bound()
+    silent = await asyncio.start_server(lambda *_: asyncio.sleep(0), "127.0.0.1", 0)
+    port = silent.sockets[0].getsockname()[1]
+    door.poster._http._timeout = aiohttp.ClientTimeout(total=0.1)  # type: ignore[union-attr]
+    at = client_of(socket, endpoint=f"http://127.0.0.1:{port}")
+    outcomes = [await door.poster.post(KEY, at, b"{}")]
+    while outcomes[-1] is PostOutcome.UNKNOWN:
+        outcomes.append(await door.poster.post(KEY, at, b"{}"))
+    assert len(outcomes) > 1
+    assert outcomes[-1] is PostOutcome.GONE
+    silent.close()
     assert not ws.closed
 
 
