@@ -96,7 +96,8 @@ class RecordedMessages:
         the place of the next one, and so its page.
         """
         place, here = float("inf"), list[tuple[int, int]]()
-        for index in range(len(self.messages) - 1, -1, -1):
+        last = len(self.messages) - 1 if before is None else self._last(before)
+        for index in range(last, -1, -1):
             message = self.messages[index]
             record = self.record_of(message.get("tracking_id", ""))
             if record is None or record in unshown:
@@ -112,27 +113,56 @@ class RecordedMessages:
         if here:
             yield here
 
+    def _last(self, before: int) -> int:
+        """Return the index of the last message whose own place is before a record, -1 if there is none.
+
+        All that come after it are passed by here: an older page of a long history costs little more than the newest.
+        """
+        record_of, messages = self.record_of, self.messages
+        for index in range(len(messages) - 1, -1, -1):
+            message = messages[index]
+            record = record_of(message.get("tracking_id", ""))
+            if record is None:
+                continue
+            if record < before:  # its place is this, or an earlier one
+                return index
+            if "segue" in ((message.get("metadata") or {}).get("custom") or {}):
+                replaces = replaced_record(message)
+                if replaces is not None and replaces < before:
+                    return index
+        return -1
+
 
 class _ToolUses:
-    """The tool uses of a history: a voice agent records each twice, and clients are shown the first record."""
+    """The tool uses of a history: a voice agent records each twice, and clients are shown the first record.
+
+    They are looked for once a page has one: most pages of a long history have none.
+    """
 
     def __init__(self, messages: Sequence[Any]) -> None:
-        self._uses: dict[str, tuple[int, str]] = {}
-        for index, message in enumerate(messages):
-            for block in message["content"]:
-                if "toolUse" in block:
-                    use = block["toolUse"]
-                    self._uses.setdefault(use["toolUseId"], (index, use["name"]))
+        self._messages = messages
+        self._found: dict[str, tuple[int, str]] | None = None
 
     def frames_of(self, message: Any, record: int, index: int) -> Iterator[JournalFrame]:
         """Yield the frames that a message was shown with."""
         known = {}
         for block in message["content"]:
             for kind in ("toolUse", "toolResult"):
-                first = self._uses.get(block.get(kind, {}).get("toolUseId", ""))
+                first = self._uses.get(block[kind].get("toolUseId", "")) if kind in block else None
                 if first is not None and first[0] < index:
                     known[block[kind]["toolUseId"]] = first[1]
         return frames_of(message, record, known)
+
+    @property
+    def _uses(self) -> dict[str, tuple[int, str]]:
+        """The index and the name of the first use of each id."""
+        if self._found is None:
+            self._found = {}
+            for index, message in enumerate(self._messages):
+                for block in message["content"]:
+                    if "toolUse" in block:
+                        self._found.setdefault(block["toolUse"]["toolUseId"], (index, block["toolUse"]["name"]))
+        return self._found
 
 
 def _line(frame: JournalFrame) -> HistoryLine:

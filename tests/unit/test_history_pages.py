@@ -115,3 +115,18 @@ def test_of_a_record_with_more_lines_than_a_page_holds_the_first_are_shown():
     assert 50 < len(page.lines) < 300
     assert page.more
     assert len(encode_frame(page).encode()) <= MAX_FRAME_BYTES
+
+
+def test_an_older_page_looks_at_no_content_of_what_is_newer():
+    newer = [{"role": "user", "tracking_id": f"m{number}"} for number in range(120, 200)]
+    history = RecordedMessages([*LONG.messages, *newer], LONG.record_of, LONG.author_of)
+    assert texts(history.page("c", 60)) == [f"line {number}" for number in range(10, 60)]
+
+
+def test_an_older_page_has_what_was_shortened_and_redacted_beside_its_end():
+    numbers = {"m57": 300, "m59": 301, "m61": 302}  # redacted, all three
+    shortened = message("assistant", 303, "short", segue={"replaces": 58})
+    messages = [*LONG.messages[:58], shortened, *LONG.messages[59:]]
+    history = RecordedMessages(messages, lambda one: numbers.get(one, int(one[1:])), lambda _: None)
+    assert texts(history.page("c", 60))[-3:] == ["line 56", "line 57", "short"], "59 is behind what begins at 60"
+    assert texts(history.page("c", 58))[-1] == "line 56"

@@ -263,8 +263,7 @@ class JournalCursor:
 
 def places_of(page: HistoryOutput) -> list[int]:
     """Return the place of each line of a page: one that was redacted has a later record, and stands with the next."""
-    own = [line.record if line.replaces is None else line.replaces for line in page.lines]
-    return list(accumulate(reversed(own), min))[::-1]
+    return list(accumulate((line.place for line in reversed(page.lines)), min))[::-1]
 
 
 _LIVE: Final = {
