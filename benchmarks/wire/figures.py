@@ -7,17 +7,13 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from benchmarks.measuring.figures import Spread
-from benchmarks.measuring.targets import Verdict, dead, handoff, hung
-from gateway.post import READ_SECONDS
+from benchmarks.measuring.targets import FOUND_DEAD_MS, Verdict, dead, handoff, replaced
 
 BARE = "strands, boto3"
 """Import that the text function's is held against."""
 
 _IMPORTS = (("gateway.message", "gateway.authorizer", 1.4), ("turn.handler", BARE, 1.2))
 """Each with what it is held against, and how many times that it may take."""
-
-NOTICE_MS = 1000 * READ_SECONDS
-"""Seconds before which no observer can notice that a stopped process does not answer."""
 
 
 class Echo(msgspec.Struct, kw_only=True):
@@ -94,9 +90,10 @@ class Wire(msgspec.Struct, kw_only=True):
         crowds: By server and number of sessions.
         entries: By function.
         handoffs: By model.
-        killed_ms: From SIGKILL of the holder to the successor's `ready`, with a frame every 100 ms.
+        killed_ms: From SIGKILL of the holder to the successor's `ready`, with a frame every 100 ms: the first one that
+            reaches the message function after the signal does so within these.
         stopped_ms: The same for SIGSTOP.
-        lease_ms: How long a silent holder keeps a session in that.
+        lease_ms: How long a silent holder keeps a session in that, unless it is shown to be dead or hung.
     """
 
     echoes: list[Echo] = []
@@ -170,7 +167,6 @@ def verdicts(run: Wire) -> Iterator[Verdict]:
         if one.seen_ms and one.judged:
             yield handoff(f"planned handoff seen by the client, model start included, {one.name}", one.seen_ms)
     if run.killed_ms:
-        yield dead(run.killed_ms)
+        yield dead(run.killed_ms, FOUND_DEAD_MS)
     if run.stopped_ms:
-        how = f" ({run.stopped_ms.max:,.0f} ms from the signal)"
-        yield hung(run.stopped_ms.max - NOTICE_MS, run.lease_ms, how)
+        yield replaced(run.stopped_ms, run.lease_ms)

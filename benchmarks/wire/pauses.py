@@ -14,9 +14,12 @@ from benchmarks.measuring.figures import Spread
 from benchmarks.wire.figures import Handoffs, Wire
 from local.deployment.outputs import Deployment
 from local.settings import Settings
+from segue import LeaseSettings
 from tests.chaos import calls
 from tests.chaos.faults import NO_FAULTS
-from tests.chaos.fleet import LEASE_SECONDS, Fleet
+from tests.chaos.fleet import Fleet
+
+DEFAULT_LEASE = LeaseSettings()
 
 MODEL_START_S = 0.5
 """Time of a provider to accept a connection with a history: some tenths of a second."""
@@ -95,7 +98,7 @@ async def measure(where: Where, faults: Faults, run: Wire) -> None:
     killed, _ = await _faults(where, AT_ONCE, kills=faults.kills)
     stopped, _ = await _faults(where, AT_ONCE, stops=faults.stops)
     run.killed_ms, run.stopped_ms = _milliseconds(killed.killed), _milliseconds(stopped.stopped)
-    run.lease_ms = round(1000 * LEASE_SECONDS)
+    run.lease_ms = round(1000 * DEFAULT_LEASE.duration)
 
 
 async def measure_handoffs(where: Where, faults: Faults, run: Wire) -> None:
@@ -129,7 +132,7 @@ async def _faults(
     settings = replace(where.settings, home=home, worker_environment=variables)
     dice = random.Random(f"{scene} {redeploys} {kills} {stops}")  # also names the sessions: each has its own
     plan = calls.Plan(2, redeploys, kills, stops, lines=1, faults=NO_FAULTS, pause_s=scene.pause_s)
-    async with Fleet(settings, where.deployment, 2, NO_FAULTS, dice) as fleet:
+    async with Fleet(settings, where.deployment, 2, NO_FAULTS, dice, lease=DEFAULT_LEASE) as fleet:
         outcome = await calls.play(plan, calls.Place(where.deployment, where.token, fleet, model_log, dice), where.say)
     if outcome.problems:
         raise click.ClickException(

@@ -19,6 +19,7 @@ from local.stack.doors import targets_of
 from local.workers import worker_process
 from local.workers.balancer import Balancer
 from local.workers.worker_process import ORPHAN_GRACE_SECONDS, Worker
+from segue import LeaseSettings
 from tests.chaos.faults import FaultInjector, FaultRates
 from tests.chaos.relays import HttpRelay
 
@@ -26,7 +27,7 @@ STOP_SECONDS: Final = 120.0
 """Seconds from SIGTERM to SIGKILL, as in the task definition."""
 
 LEASE_SECONDS: Final = 4.0
-HEARTBEAT_SECONDS: Final = 1.0
+SHORT_LEASE: Final = LeaseSettings(LEASE_SECONDS, heartbeat=1.0)
 
 
 @dataclass(eq=False)
@@ -54,7 +55,14 @@ class Fleet:
     """
 
     def __init__(
-        self, settings: Settings, deployment: Deployment, size: int, faults: FaultRates, dice: random.Random
+        self,
+        settings: Settings,
+        deployment: Deployment,
+        size: int,
+        faults: FaultRates,
+        dice: random.Random,
+        *,
+        lease: LeaseSettings = SHORT_LEASE,
     ) -> None:
         """Prepare; nothing runs yet.
 
@@ -64,7 +72,9 @@ class Fleet:
             size: How many workers there are.
             faults: Rates of faults on every hop.
             dice: Decides everything.
+            lease: Of the workers' sessions; default: a short one, so that waiting for its end takes no long run.
         """
+        self._lease = lease
         self.injectors = {name: FaultInjector(faults, dice) for name in ("frames", "connections", "storage")}
         self._settings = settings
         self._deployment = deployment
@@ -171,8 +181,8 @@ class Fleet:
             "AWS_ENDPOINT_URL": storage.url,
             "SEGUE_MANAGEMENT_ENDPOINT": f"{self._connections.url}{api_path}",
             "SEGUE_WORKER_ENDPOINT": relay.url,
-            "SEGUE_LEASE_SECONDS": str(LEASE_SECONDS),
-            "SEGUE_HEARTBEAT_SECONDS": str(HEARTBEAT_SECONDS),
+            "SEGUE_LEASE_SECONDS": str(self._lease.duration),
+            "SEGUE_HEARTBEAT_SECONDS": str(self._lease.heartbeat),
         }
         child = await self._guard.spawn(
             worker_id,

@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import statistics
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -136,6 +137,32 @@ async def test_a_text_whose_holder_is_killed_before_the_answer_is_answered_once(
     client.say("how many messages do you remember")
     await eventually(lambda: len(said_by("assistant", client)) == 2, 30)
     assert said_by("assistant", client)[1] == "I remember 2 messages.", "one question, one answer"
+
+
+LONG_LEASE = {"SEGUE_LEASE_SECONDS": "600"}
+"""Longer than a test may take: what is taken over within it was taken over on evidence."""
+
+
+async def test_a_holder_that_is_stopped_is_replaced_on_evidence_and_finds_itself_fenced(
+    world: Fleet, clients: list[Client]
+) -> None:
+    await world.start("old", "1", **LONG_LEASE)
+    await talk(clients, 1)
+    await world.start("new", "2", **LONG_LEASE)
+    before = [client.epoch for client in clients]
+    world.signal("old", signal.SIGSTOP)
+    stopped_at = time.monotonic()
+    await talk(clients, 1)
+    assert {holder(world, client) for client in clients} == {"new"}
+    assert {line["holder"] for line in lines(world, "new", "holder is hung")} == {"old"}
+    ready = [
+        min(at for at, frame in client.received if isinstance(frame, Ready) and (frame.epoch or 0) > epoch)
+        for client, epoch in zip(clients, before, strict=True)
+    ]
+    print(f"\nfrom SIGSTOP to ready, {len(ready)} sessions: {max(ready) - stopped_at:.1f} s at most")
+    world.signal("old", signal.SIGCONT)
+    await eventually(lambda: len(lines(world, "old", "session ended")) == len(clients), 60)
+    await account(clients, 2)
 
 
 async def account(clients: list[Client], turns: int) -> None:

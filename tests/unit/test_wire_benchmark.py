@@ -13,7 +13,7 @@ import pytest
 
 from benchmarks.measuring import lag
 from benchmarks.measuring.figures import Spread
-from benchmarks.wire.figures import NOTICE_MS, Crowd, Echo, Entry, Handoffs, Wire, tables, verdicts
+from benchmarks.wire.figures import Crowd, Echo, Entry, Handoffs, Wire, tables, verdicts
 from benchmarks.wire.import_times import measure
 from benchmarks.wire.pauses import gaps
 from benchmarks.wire.plot import draw
@@ -39,8 +39,8 @@ def _run() -> Wire:
         ],
         handoffs=[Handoffs(name="a model", gap_ms=_spread(30.0), seen_ms=_spread(30.0, 700.0))],
         killed_ms=_spread(90.0, 220.0),
-        stopped_ms=_spread(4000.0 + NOTICE_MS),
-        lease_ms=4000,
+        stopped_ms=_spread(1800.0, 2600.0),
+        lease_ms=10_000,
     )
 
 
