@@ -9,7 +9,7 @@ of that if the ``ready`` on the newer one is followed by all that the client has
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
@@ -81,7 +81,7 @@ class Audience:
         self,
         epoch: int,
         connections: ConnectionPoster,
-        may_speak: Callable[[], bool],
+        may_speak: Callable[[], Awaitable[bool]],
     ) -> None:
         """Begin without clients.
 

@@ -2,6 +2,10 @@
 
 held ─▶ releasing ─▶ released     by this worker: frames that became durable may still go out
   └───────┴────────▶ lost         another holder has it, or may have: no frame goes out any more
+
+A process that has stood still may have been taken for dead, and its sessions taken over long before their leases ended
+(``worker.hosting.holder_probe``). So it renews a lease before it speaks again: a write that storage accepts shows that
+no other process has the session, and defeats those that are about to try.
 """
 
 from __future__ import annotations
@@ -16,10 +20,14 @@ from segue import SegueError
 from segue.session.heartbeat import STORAGE_TIMEOUT_S
 from shared.log import logger
 from worker.conversation.session_manager import Manager
+from worker.telemetry.loop_watch import standstills
 
 STOP_SECONDS: Final = STORAGE_TIMEOUT_S + 20.0
 """For stopping an agent: its model, then flush and release, which wait for storage for so long. A worker that drains
 waits less: see ``worker.hosting.drain``."""
+
+RENEW_AGAIN_SECONDS: Final = 0.5
+"""After a renewal that storage did not confirm. Until one is, or the lease has ended, nothing is said."""
 
 LOST_SECONDS: Final = 40.0
 """The same for a session that is lost: its callers may come back to this worker, and wait for the end of it."""
@@ -59,10 +67,13 @@ class Hold:
         """True if frames may still go out: the lease is fresh by this process's clock, or was until its release."""
         return not self.lost if self._releasing else self._manager.lease_is_fresh()
 
-    def may_speak(self) -> bool:
-        """Return ``firm``, and tell ``on_stale`` if it is False."""
-        if self.firm:
-            return True
+    async def may_speak(self) -> bool:
+        """Return ``firm``, after a standstill once the lease is renewed, and tell ``on_stale`` if it is False."""
+        while self.firm:
+            if self._releasing or self._manager.lease_renewed_at > standstills.latest():
+                return True
+            if not await self._manager.renew_lease() and self.firm:
+                await asyncio.sleep(RENEW_AGAIN_SECONDS)
         self.on_stale()
         return False
 

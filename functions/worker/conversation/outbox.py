@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from itertools import islice
 from typing import Final, Protocol
 
@@ -94,7 +94,7 @@ class Outbox:
         address: ClientAddress,
         connections: ConnectionPoster,
         stamp: Callable[[ServerFrame], ServerFrame],
-        may_speak: Callable[[], bool],
+        may_speak: Callable[[], Awaitable[bool]],
         sound: SentSound | None = None,
     ) -> None:
         """Keep what sending needs.
@@ -227,7 +227,7 @@ class Outbox:
 
     async def _post(self, message: bytes, frames: int) -> bool:
         pauses = backoff(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
-        while self._may_speak():
+        while await self._may_speak():
             if self._piled_up:
                 return True  # nothing of it is wanted any more: the connection is closed next
             match await self._connections.post(self.address, message):

@@ -99,6 +99,15 @@ class Manager(Protocol):
         ...
 
     @property
+    def lease_renewed_at(self) -> float:
+        """Time at which the last renewal was sent that succeeded."""
+        ...
+
+    async def renew_lease(self) -> bool:
+        """Renew the lease at once; False if that was not confirmed."""
+        ...
+
+    @property
     def restored_bytes(self) -> int:
         """Bytes read when the session was opened."""
         ...

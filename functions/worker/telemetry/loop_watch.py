@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 import selectors
 import sys
@@ -26,11 +27,15 @@ from typing import Final
 
 from aws_lambda_powertools import Logger
 
+from segue.session.runtime import Runtime
 from shared.log import logger
 from worker.telemetry.metrics import Count, metrics
 
 BLOCKED_SECONDS: Final = 0.5
 """A loop that stood still for longer is told of: callers hear it, since 20 ms of sound are due every 20 ms."""
+
+STANDSTILL_SECONDS: Final = 0.75
+"""A process that stood still for longer may have been taken for dead: less than two probes of half a second take."""
 
 LOOK_SECONDS: Final = 0.1
 STACK_FRAMES: Final = 12
@@ -65,6 +70,7 @@ class BlockedLoopWatch:
         self._look_seconds = look_seconds
         self._clock = clock
         self._turned = clock()
+        self._went_on = -math.inf
         self._told = False
         self._stopped = threading.Event()
         self._loop_thread = 0
@@ -86,8 +92,16 @@ class BlockedLoopWatch:
         """Seconds for which the loop has taken no turn that was due; 0 while it turns. Any thread may ask."""
         return max(0.0, self._clock() - self._turned - self._look_seconds)
 
+    def standstill_ended_at(self) -> float:
+        """Time at which the loop went on after its last standstill; minus infinity if there was none.
+
+        That is now, as long as the loop has taken no turn since: what asks may be the first that runs.
+        """
+        return self._clock() if self.stood_still() > STANDSTILL_SECONDS else self._went_on
+
     def _turn(self) -> None:
         now = self._clock()
+        self._went_on = self.standstill_ended_at()
         if self._told:
             self._told = False
             metrics.count(Count.LOOP_BLOCKED)
@@ -119,17 +133,39 @@ class BlockedLoopWatch:
         )
 
 
+class Standstills:
+    """Standstills of this process, by the clock of its sessions. Not known where no watch runs.
+
+    Attributes:
+        watch: The watch over the process's loop.
+    """
+
+    def __init__(self) -> None:
+        """Know of none."""
+        self.watch: BlockedLoopWatch | None = None
+
+    def latest(self) -> float:
+        """Time at which the last one ended; minus infinity if there was none."""
+        return -math.inf if self.watch is None else self.watch.standstill_ended_at()
+
+
+standstills: Final = Standstills()
+"""Those of this process."""
+
+
 @contextlib.contextmanager
 def watched_loop() -> Iterator[BlockedLoopWatch | None]:
     """Watch the running loop while the block lasts; not where a debugger stops it on purpose (SEGUE_DEBUG)."""
     if os.environ.get("SEGUE_DEBUG"):
         yield None
         return
-    watch = BlockedLoopWatch(logger)
+    watch = BlockedLoopWatch(logger, clock=Runtime.shared().clock.now)
     watch.start()
+    standstills.watch = watch
     try:
         yield watch
     finally:
+        standstills.watch = None
         watch.stop()
 
 

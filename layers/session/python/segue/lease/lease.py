@@ -151,6 +151,11 @@ class Lease:
         return self.item
 
     @property
+    def renewed_at(self) -> float:
+        """The time, on the lease's clock, at which the last write was sent that storage accepted from this holder."""
+        return self._renewed_at
+
+    @property
     def fresh_for(self) -> float:
         """Seconds until the holder must fall silent; negative once it must.
 

@@ -69,6 +69,15 @@ class HandleFacts:
         """Tell whether this holder may still send output for the session, by its own clock."""
         return self._slot.lease_is_fresh
 
+    @property
+    def lease_renewed_at(self) -> float:
+        """Time at which the last renewal was sent that succeeded, in seconds on the clock of this process's sessions.
+
+        A process that was stopped since then, or whose event loop stood still, may have been taken for dead meanwhile:
+        see ``renew_lease``.
+        """
+        return self._slot.lease_renewed_at
+
     def on_commit(self, callback: OnCommit) -> None:
         """Call back after each commit, on the event loop that is running now: for metrics.
 

@@ -266,6 +266,18 @@ class SessionHandle(HandleFacts, ContextManaged):
         if position is None or position > session.live.head:
             await self._run(session.durable(position, DURABLE_TIMEOUT_S))
 
+    async def renew_lease(self) -> bool:
+        """Renew the lease at once, and find out whether it is still this holder's.
+
+        For a process that was stopped, or whose event loop stood still, before it sends output again: another holder
+        may have acquired the session on that evidence, before the lease ended.
+
+        Returns:
+            False if the session is another holder's, which ``on_lost`` tells, or if storage did not answer.
+        """
+        session = self._slot.mine()
+        return session is not None and await self._run(session.heartbeat.renew())
+
     def _unused(self) -> bool:
         """Tell whether all users of the session through this handle are freed. False before the first user."""
         return False

@@ -124,6 +124,19 @@ class Heartbeat:
         self._beating = delay is not None
         return delay
 
+    async def renew(self) -> bool:
+        """Renew the lease now, whatever the schedule says; tells a loss.
+
+        Returns:
+            Whether storage has accepted a write of this holder since the call.
+        """
+        lease = self._lease
+        if not lease.held:
+            return False
+        before = lease.mine.beat
+        await self._send()
+        return lease.held and lease.mine.beat > before
+
     async def _beat_if_due(self) -> float | None:
         lease, settings = self._lease, self._lease.settings
         if not lease.held or self.loop_ended:

@@ -8,6 +8,7 @@ Apart from the handle because any thread may read its facts and append to it, wh
 
 from __future__ import annotations
 
+import math
 import threading
 
 from segue.errors import JournalCorrupt, SessionFenced
@@ -81,6 +82,11 @@ class SessionSlot:
         except SessionFenced:
             return False
         return session is not None and session.lease.held and session.lease.fresh_for > 0
+
+    @property
+    def lease_renewed_at(self) -> float:
+        """Time of the last renewal that succeeded, on the runtime's clock; minus infinity without a lease."""
+        return -math.inf if self.session is None else self.session.lease.renewed_at
 
     def mine(self) -> Session | None:
         """Return the session, if it was opened; never a parent process's."""
