@@ -130,12 +130,10 @@ class Heartbeat:
         Returns:
             Whether storage has accepted a write of this holder since the call.
         """
-        lease = self._lease
-        if not lease.held:
-            return False
-        before = lease.mine.beat
-        await self._send()
-        return lease.held and lease.mine.beat > before
+        before = self._lease.renewed_at
+        if self._lease.held:
+            await self._send()
+        return self._lease.renewed_at > before
 
     async def _beat_if_due(self) -> float | None:
         lease, settings = self._lease, self._lease.settings
