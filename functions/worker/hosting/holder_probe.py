@@ -194,38 +194,48 @@ class TakeoverBudget:
         return True
 
 
-class HolderProbes:
-    """Makes the probe of each claimed session's holder."""
+class ClaimProbe:
+    """Probe of a claimed session's holder, for one acquisition."""
 
-    def __init__(self, ask: Ask = ask_health, clock: Callable[[], float] = time.monotonic) -> None:
-        """Have taken nothing over.
+    def __init__(self, ask: Ask, clock: Callable[[], float], budget: TakeoverBudget, *, suspected: bool) -> None:
+        """Have seen nothing.
 
         Args:
             ask: Asks a worker how it is.
             clock: Seconds.
+            budget: Of takeovers from hung holders.
+            suspected: Whether the claim says that the holder did not answer. Then the first evidence that it hangs
+                counts. And if it answers as ever and renews its lease, the wait for it ends with ``SessionHeld``: its
+                clients are heard again, and this worker needs the room. Without a suspicion the evidence has to be
+                there twice: a predecessor that is about to release may be slow.
         """
         self._ask = ask
         self._clock = clock
-        self._budget = TakeoverBudget(clock)
+        self._budget = budget
+        self._suspected = suspected
+        self._hung: GuardItem | None = None
+        self._alive: GuardItem | None = None
 
-    def for_claim(self, claim: Claim) -> Probe:
-        """Make the probe of one acquisition.
+    async def __call__(self, item: GuardItem) -> bool:
+        """Tell whether to try a takeover.
 
-        If the claim says that the holder did not answer, and the holder answers as ever and renews its lease, the wait
-        for it ends with ``SessionHeld``: its clients are heard again, and this worker needs the room.
+        Raises:
+            SessionHeld: The holder that was suspected lives.
         """
-        seen_alive: GuardItem | None = None
+        state = await holder_state(item, self._ask, self._clock)
+        if state is HolderState.LIVES and self._suspected:
+            self._note_life(item)
+        return state is HolderState.DEAD or (state is HolderState.HUNG and self._is_enough(item))
 
-        async def is_dead(item: GuardItem) -> bool:
-            nonlocal seen_alive
-            state = await holder_state(item, self._ask, self._clock)
-            if state is HolderState.LIVES and claim.reason == "unreachable":
-                if seen_alive is not None and _renewed(seen_alive, item):
-                    raise SessionHeld(item.holder or "?", item.epoch, item.session_key)
-                seen_alive = seen_alive or item
-            return state is HolderState.DEAD or (state is HolderState.HUNG and self._may_take(item))
+    def _note_life(self, item: GuardItem) -> None:
+        before, self._alive = self._alive, self._alive or item
+        if before is not None and _same_holder(before, item) and item.beat > before.beat:
+            raise SessionHeld(item.holder or "?", item.epoch, item.session_key)
 
-        return is_dead
+    def _is_enough(self, item: GuardItem) -> bool:
+        before, self._hung = self._hung, item
+        twice = before is not None and _same_holder(before, item) and item.beat == before.beat
+        return (self._suspected or twice) and self._may_take(item)
 
     def _may_take(self, item: GuardItem) -> bool:
         allowed = self._budget.allows(item.holder or "")
@@ -239,6 +249,25 @@ class HolderProbes:
         return allowed
 
 
-def _renewed(before: GuardItem, item: GuardItem) -> bool:
-    """Tell whether the holder has renewed the lease of this very acquisition in between."""
-    return (before.born, before.acquire_id) == (item.born, item.acquire_id) and item.beat > before.beat
+class HolderProbes:
+    """Makes the probes of this worker's acquisitions."""
+
+    def __init__(self, ask: Ask = ask_health, clock: Callable[[], float] = time.monotonic) -> None:
+        """Have taken nothing over.
+
+        Args:
+            ask: Asks a worker how it is.
+            clock: Seconds.
+        """
+        self._ask = ask
+        self._clock = clock
+        self._budget = TakeoverBudget(clock)
+
+    def for_claim(self, claim: Claim) -> Probe:
+        """Make the probe of one acquisition."""
+        return ClaimProbe(self._ask, self._clock, self._budget, suspected=claim.reason == "unreachable")
+
+
+def _same_holder(before: GuardItem, item: GuardItem) -> bool:
+    """Tell whether both items are of the same acquisition."""
+    return (before.born, before.acquire_id) == (item.born, item.acquire_id)

@@ -214,6 +214,12 @@ async def test_other_claims_wait_for_a_living_holder(reason):
     assert [await is_dead(held(beat=beat)) for beat in (1, 2, 3)] == [False] * 3
 
 
+async def test_other_claims_need_the_evidence_twice_without_a_renewal_in_between():
+    """A predecessor that is about to release may be slow."""
+    is_dead = probe_of(Asked(NotAnswered()), "handoff")
+    assert [await is_dead(held(beat=beat)) for beat in (1, 2, 2)] == [False, False, True]
+
+
 async def test_a_holder_whose_loop_has_just_stood_still_is_waited_for():
     is_dead = probe_of(Asked(WELL, Health("w1", 0.3)))
     assert [await is_dead(held(beat=beat)) for beat in (1, 2, 3)] == [False] * 3
@@ -225,7 +231,7 @@ async def test_takeovers_from_one_hung_holder_are_bounded():
     probes._budget = TakeoverBudget(ask.clock, a_minute=2)
 
     async def taken(holder: str) -> bool:
-        return await probes.for_claim(claim())(held(holder=holder))
+        return await probes.for_claim(claim(reason="unreachable"))(held(holder=holder))
 
     assert [await taken("w1") for _ in range(3)] == [True, True, False]
     assert await taken("w2"), "another holder is counted by itself"
