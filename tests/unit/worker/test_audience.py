@@ -34,9 +34,13 @@ def heard(clients, *connections):
     return [frame for frame in frames if not isinstance(frame, Ready)]
 
 
+async def may_speak():
+    return True
+
+
 @pytest.fixture
 async def audience(clients):
-    made = Audience(7, clients, lambda: True)
+    made = Audience(7, clients, may_speak)
     made.meet(OLD)
     made.send(ready())
     await eventually(lambda: clients.of("old", Ready))
@@ -132,7 +136,7 @@ async def test_the_user_speaking_over_it_drops_the_audio_that_moved(audience, cl
 
 async def test_the_sound_of_clients_that_are_gone_is_not_kept_for_ever(clients):
     """Each page that is loaded again is a new client."""
-    audience = Audience(7, clients, lambda: True)
+    audience = Audience(7, clients, may_speak)
     for number in range(2 * SOUNDS):
         audience.meet(address(client_id=f"c{number}", connection_id=f"k{number}"))
         audience.send(ready())

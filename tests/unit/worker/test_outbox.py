@@ -24,7 +24,10 @@ def box(clients):
     tasks: list[asyncio.Task[None]] = []
 
     class Made(Outbox):
-        def __init__(self, may_speak: Any = lambda: True) -> None:
+        def __init__(self, ours: Any = lambda: True) -> None:
+            async def may_speak() -> bool:
+                return bool(ours())
+
             numbering = OutputNumbering(7)
             super().__init__(address(), clients, lambda frame: numbering.stamp("c1", frame), may_speak)
 
