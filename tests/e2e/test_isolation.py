@@ -35,6 +35,9 @@ from tests.support.patient import PATIENT
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 90.0
 
+BY_THE_API, AT_THE_WORKERS = "websocket_url", "direct_url"
+"""Doors, by the fact that has the address."""
+
 pytestmark = [pytest.mark.e2e, pytest.mark.emulator, pytest.mark.timeout(420)]
 
 
@@ -44,21 +47,27 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def facts(home: Path) -> Iterator[dict[str, Any]]:
-    """The stack, deployed and running; where it is."""
+def stack(home: Path) -> Iterator[dict[str, Any]]:
+    """The stack with both doors, deployed and running; where it is."""
     command = [sys.executable, "-m", "local", "--home", str(home)]
-    with deployed(command) as found:
+    with deployed(command, "--transport", "both") as found:
         yield found
 
 
+@pytest.fixture(params=[BY_THE_API, AT_THE_WORKERS])
+def facts(stack: dict[str, Any], request: pytest.FixtureRequest) -> dict[str, Any]:
+    """The stack, entered by one of its doors."""
+    return {**stack, "door": request.param, "websocket_url": stack[request.param]}
+
+
 @pytest.fixture(scope="module")
-def issuer(home: Path, facts: dict[str, Any]) -> Issuer:
+def issuer(home: Path, stack: dict[str, Any]) -> Issuer:
     return Issuer(replace(Settings(), home=home))
 
 
 @pytest.fixture
-def dynamodb(facts: dict[str, Any]) -> Any:
-    return boto3.client("dynamodb", endpoint_url=facts["endpoint_url"])
+def dynamodb(stack: dict[str, Any]) -> Any:
+    return boto3.client("dynamodb", endpoint_url=stack["endpoint_url"])
 
 
 # --- who is let in
@@ -124,6 +133,9 @@ async def test_a_caller_without_a_good_token_is_not_let_in(
         async with connect(url, subprotocols=offered):
             pass
     assert refused.value.response.status_code == 403
+    if facts["door"] == AT_THE_WORKERS:
+        assert not refused.value.response.body, "no reason"
+        return
     told = json.loads(refused.value.response.body or b"{}")
     assert set(told) == {"message", "connectionId", "requestId"}, "API Gateway's own words and nothing else"
     assert "explicit deny" in told["message"]
@@ -154,6 +166,11 @@ async def greeted(socket: ClientConnection, said: dict[str, Any]) -> dict[str, A
     return told
 
 
+def named(session: str, facts: dict[str, Any]) -> str:
+    """A session of its own for each door."""
+    return f"{session}-{facts['door']}"
+
+
 def hello(session: str, **more: Any) -> dict[str, Any]:
     return {"type": "hello", "session": session, "client_id": "c", "connection": 1, **more}
 
@@ -171,18 +188,18 @@ async def asked(client: Client, text: str) -> str:
 async def test_the_same_id_of_another_principal_is_another_session(
     facts: dict[str, Any], issuer: Issuer, dynamodb: Any
 ) -> None:
-    url = facts["websocket_url"]
-    async with Client(url, session="same", token=issuer.token("alice"), settings=PATIENT) as alice:
+    url, same = facts["websocket_url"], named("same", facts)
+    async with Client(url, session=same, token=issuer.token("alice"), settings=PATIENT) as alice:
         assert "Alice" in await asked(alice, "My name is Alice")
-        async with Client(url, session="same", token=issuer.token("bob"), settings=PATIENT) as bob:
+        async with Client(url, session=same, token=issuer.token("bob"), settings=PATIENT) as bob:
             assert bob.ready is not None
             # The record that introduces the agent may be committed by now. Alice's session has three and more.
             assert bob.ready.history == 0
-            assert bob.ready.head <= 1 < head_of(dynamodb, facts, f"{principal('alice')}/same")
+            assert bob.ready.head <= 1 < head_of(dynamodb, facts, f"{principal('alice')}/{same}")
             assert "Alice" not in await asked(bob, "What's my name?")
             assert "Bob" in await asked(bob, "My name is Bob")
         assert "Alice" in await asked(alice, "What's my name?")
-    keys = {f"{principal(name)}/same" for name in ("alice", "bob")}
+    keys = {f"{principal(name)}/{same}" for name in ("alice", "bob")}
     held = {
         key: dynamodb.get_item(TableName=facts["lock_table"], Key={"session_key": {"S": key}})["Item"]["born"]["S"]
         for key in keys
@@ -204,6 +221,7 @@ async def heard(client: Client, kind: type[ServerFrame], status: str = "") -> An
     pytest.fail("the conversation ended")
 
 
+@pytest.mark.parametrize("facts", [BY_THE_API], indirect=True)  # a voice worker asks for no approval
 async def test_another_principals_answer_to_an_approval_is_refused(facts: dict[str, Any], issuer: Issuer) -> None:
     def client(name: str) -> Client:
         token = issuer.token(name)
@@ -223,7 +241,9 @@ async def test_another_principals_answer_to_an_approval_is_refused(facts: dict[s
         await mallory.answer(approval, {request.id: True for request in approval.requests})
         assert (await heard(mallory, Error)).code in {"approval_closed", "bad_answer"}
 
-        assert alice.approval == approval, "still open, and no client was told anything"
+        still = alice.approval  # said again by another turn, it has less time left
+        assert still is not None
+        assert (still.record, still.requests) == (approval.record, approval.requests), "no client was told anything"
         await alice.answer(approval, {request.id: "no" for request in approval.requests})
         answered = await heard(alice, Approval, "answered")
         assert answered.of == approval.record
@@ -252,12 +272,11 @@ async def test_ids_that_are_none_are_refused(facts: dict[str, Any], issuer: Issu
 async def test_no_field_names_another_principal(facts: dict[str, Any], issuer: Issuer, dynamodb: Any) -> None:
     other = principal("bob")
     async with connected(facts, issuer.token("mallory")) as socket:
-        told = await greeted(
-            socket, hello("fields", principal=other, session_key=f"{other}/same", connection_id="c", authorizer={})
-        )
+        claimed = {"principal": other, "session_key": f"{other}/same", "connection_id": "c", "authorizer": {}}
+        told = await greeted(socket, hello(named("fields", facts), **claimed))
         assert (told["type"], told["history"]) == ("ready", 0)
         assert told["head"] <= 1, "of the agent's introduction alone, which may be committed by now"
-    key = {"session_key": {"S": f"{principal('mallory')}/fields"}}
+    key = {"session_key": {"S": f"{principal('mallory')}/{named('fields', facts)}"}}
     assert "Item" in dynamodb.get_item(TableName=facts["lock_table"], Key=key)
 
 
@@ -280,8 +299,9 @@ async def test_what_a_frame_breaks_is_named_and_nothing_else_is_told(facts: dict
 
 
 async def test_a_stale_route_token_is_worth_nothing(facts: dict[str, Any], issuer: Issuer, dynamodb: Any) -> None:
-    async with Client(facts["websocket_url"], session="route", token=issuer.token("alice"), settings=PATIENT):
-        key = f"{principal('alice')}/route"
+    url, route = facts["websocket_url"], named("route", facts)
+    async with Client(url, session=route, token=issuer.token("alice"), settings=PATIENT):
+        key = f"{principal('alice')}/{route}"
         item = dynamodb.get_item(TableName=facts["lock_table"], Key={"session_key": {"S": key}}, ConsistentRead=True)
         endpoint, token = (item["Item"][name]["S"] for name in ("endpoint", "route_token"))
         delivery = {
@@ -303,14 +323,39 @@ async def test_a_stale_route_token_is_worth_nothing(facts: dict[str, Any], issue
             for stale in (None, "", token[:-1], token + "x", token.swapcase()):
                 assert await status(stale) == 410
             # The right token of this session opens no other.
-            other = f"{principal('bob')}/route"
+            other = f"{principal('bob')}/{route}"
             assert await status(token, session_key=other) == 410
-            async with Client(
-                facts["websocket_url"], session="route", token=issuer.token("bob"), settings=PATIENT
-            ) as bob:
+            async with Client(url, session=route, token=issuer.token("bob"), settings=PATIENT) as bob:
                 assert bob.ready is not None
                 if _endpoint(dynamodb, facts, other) == endpoint:
                     assert await status(token, session_key=other) == 403
+
+
+async def test_output_needs_the_secret_and_the_session_of_the_socket(
+    stack: dict[str, Any], issuer: Issuer, dynamodb: Any
+) -> None:
+    """Another worker, or one that has learnt where workers are, writes into no socket but those of its own sessions."""
+    facts = {"websocket_url": stack[AT_THE_WORKERS]}
+    async with connected(facts, issuer.token("alice")) as socket:
+        assert (await greeted(socket, hello("socket")))["type"] == "ready"
+        key, other = (f"{principal(name)}/socket" for name in ("alice", "bob"))
+        at = {"pk": {"S": f"session/{key}"}, "sk": {"S": "client/c"}}
+        item = dynamodb.get_item(TableName=stack["connections_table"], Key=at, ConsistentRead=True)["Item"]
+        endpoint, name, secret = (item["direct"]["M"][part]["S"] for part in ("endpoint", "socket", "secret"))
+        async with aiohttp.ClientSession() as http:
+
+            async def status(shown: str | None, session_key: str, name: str = name) -> int:
+                headers = {"x-segue-session-key": session_key}
+                headers |= {} if shown is None else {"x-segue-socket-secret": shown}
+                forged = json.dumps({"type": "text", "text": "Not from your agent"})
+                async with http.post(f"{endpoint}/sockets/{name}", data=forged, headers=headers) as told:
+                    return told.status
+
+            for wrong in (None, "", secret[:-1], secret + "x", secret.swapcase()):
+                assert await status(wrong, key) == 403
+            assert await status(secret, other) == 403
+            assert await status(secret, key, name="f" * len(name)) == 410
+        assert (await answer(socket, {"type": "ping"}))["type"] == "pong", "nothing came before it"
 
 
 def _endpoint(dynamodb: Any, facts: dict[str, Any], key: str) -> str:
@@ -318,18 +363,22 @@ def _endpoint(dynamodb: Any, facts: dict[str, Any], key: str) -> str:
     return str(item["Item"]["endpoint"]["S"])
 
 
-async def test_the_tokens_end_is_the_end_of_the_right_to_send(facts: dict[str, Any], issuer: Issuer) -> None:
-    async with connected(facts, issuer.token("alice", 20)) as socket:
-        assert (await greeted(socket, hello("ends")))["type"] == "ready"
-        told: dict[str, Any] = {}
-        deadline = time.monotonic() + SECONDS
-        while told.get("code") != "expired":
-            assert time.monotonic() < deadline
-            told = await answer(socket, hello("ends"))
-            await asyncio.sleep(0.2)
-        assert told["retryable"] is False
-    async with connected(facts, issuer.token("alice")) as socket:
-        assert (await greeted(socket, hello("ends", connection=2)))["type"] == "ready"
+async def test_the_tokens_end_is_the_end_of_the_right_to_send(stack: dict[str, Any], issuer: Issuer) -> None:
+    async def ends(door: str) -> None:
+        facts, session = {"websocket_url": stack[door]}, f"ends-{door}"
+        async with connected(facts, issuer.token("alice", 20)) as socket:
+            assert (await greeted(socket, hello(session)))["type"] == "ready"
+            told: dict[str, Any] = {}
+            deadline = time.monotonic() + SECONDS
+            while told.get("code") != "expired":
+                assert time.monotonic() < deadline
+                told = await answer(socket, hello(session))
+                await asyncio.sleep(0.2)
+            assert told["retryable"] is False
+        async with connected(facts, issuer.token("alice")) as socket:
+            assert (await greeted(socket, hello(session, connection=2)))["type"] == "ready"
+
+    await asyncio.gather(ends(BY_THE_API), ends(AT_THE_WORKERS))
 
 
 async def test_more_sessions_than_allowed_are_refused(facts: dict[str, Any], issuer: Issuer, dynamodb: Any) -> None:
@@ -345,8 +394,8 @@ async def test_more_sessions_than_allowed_are_refused(facts: dict[str, Any], iss
         },
     )
     async with connected(facts, issuer.token("greedy")) as socket:
-        told = await answer(socket, hello("one-more"))
+        told = await answer(socket, hello(named("one-more", facts)))
         assert (told["code"], told["retryable"]) == ("too_many_sessions", True)
         assert (await answer(socket, {"type": "text", "text": "hi"}))["code"] == "hello_first"
     async with connected(facts, issuer.token("modest")) as socket:
-        assert (await greeted(socket, hello("one-more")))["type"] == "ready"
+        assert (await greeted(socket, hello(named("one-more", facts))))["type"] == "ready"

@@ -12,13 +12,14 @@ from infra.constants import ROOT
 
 
 @contextmanager
-def deployed(command: Sequence[str]) -> Iterator[dict[str, Any]]:
+def deployed(command: Sequence[str], *options: str) -> Iterator[dict[str, Any]]:
     """Deploy and run it; what `up` says of it.
 
     Args:
         command: `python -m local`, with the folder.
+        *options: Of `up`.
     """
-    up = [*command, "up", "--detach", "--json"]
+    up = [*command, "up", "--detach", "--json", *options]
     started = subprocess.run(up, cwd=ROOT, capture_output=True, text=True, timeout=320, check=False)
     assert started.returncode == 0, started.stdout + started.stderr
     try:
