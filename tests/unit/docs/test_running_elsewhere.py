@@ -1,23 +1,29 @@
-"""Recipes for workers elsewhere, and the figures of the FAQ: what the pages say is what the code has."""
+"""Recipes for workers elsewhere, places and limits: what the pages say is what the code has."""
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from configparser import RawConfigParser
 from typing import Any
 
+import boto3
 import pytest
 import yaml
+from botocore.client import BaseClient
+from strands import Agent
 
 from infra.config import Config
 from infra.constants import ROOT, WORKER_PORT
 from infra.constructs.turns import TURN_TIMEOUT
 from infra.constructs.workers import STOP_SECONDS
 from infra.environment_page import OTHERS, own
-from segue import LeaseSettings
+from segue import GuardedS3SessionManager, LeaseSettings
 from segue.journal.committer import KNOWN_CLIENTS
 from segue.journal.records import MAX_RECORD_BYTES
+from segue.testing import provision
+from segue.testing.offline import OfflineTextModel
 from segue.wire.fields import MAX_FRAME_BYTES
 from shared.connections import MOST_CLIENTS
 from shared.ingress.limits import SESSIONS_PER_PRINCIPAL
@@ -111,6 +117,43 @@ def test_the_unit_starts_a_worker_and_gives_it_its_time(unit):
     assert "requirements/worker.txt" in PAGE
 
 
+PLACEMENT = (ROOT / "docs" / "placement.md").read_text(encoding="utf-8")
+
+
+def test_a_table_that_is_made_by_hand_is_the_one_that_the_library_makes(aws):
+    provision("my-bucket", "my-locks")
+    made = boto3.client("dynamodb").describe_table(TableName="my-locks")["Table"]
+    expiry = boto3.client("dynamodb").describe_time_to_live(TableName="my-locks")["TimeToLiveDescription"]
+    (key,) = made["KeySchema"]
+    name, expires = re.escape(key["AttributeName"]), re.escape(expiry["AttributeName"])
+    assert re.search(rf"--attribute-definitions AttributeName={name},AttributeType=S ", PLACEMENT)
+    assert re.search(rf"--key-schema AttributeName={name},KeyType={key['KeyType']}\n", PLACEMENT)
+    assert re.search(rf"Enabled=true,AttributeName={expires}\n", PLACEMENT)
+
+
+async def test_the_permissions_are_all_that_a_session_needs(aws, monkeypatch):
+    """Each request of a session's whole life is one that the policy of the page allows."""
+    (policy,) = re.findall(r"```json\n(.*?)```", PLACEMENT, re.DOTALL)
+    actions = [statement["Action"] for statement in json.loads(policy)["Statement"]]
+    allowed = {one.partition(":")[2] for action in actions for one in ([action] if isinstance(action, str) else action)}
+    asked: set[str] = set()
+    ask = BaseClient._make_api_call
+    monkeypatch.setattr(
+        BaseClient, "_make_api_call", lambda self, name, arguments: asked.add(name) or ask(self, name, arguments)
+    )
+    provision("my-bucket", "my-locks")
+    asked.clear()
+    place = {"bucket": "my-bucket", "lock_table": "my-locks", "prefix": "agents/"}
+    for text in ("My name is Alice", "What is my name?"):
+        async with GuardedS3SessionManager("talk", **place) as manager:
+            await Agent(model=OfflineTextModel(), session_manager=manager, callback_handler=None).invoke_async(text)
+    async with GuardedS3SessionManager("talk", **place) as manager:
+        await manager.delete()
+    names = {name.replace("ListObjectsV2", "ListBucket").replace("DeleteObjects", "DeleteObject") for name in asked}
+    assert names <= allowed
+    assert names >= {"GetItem", "UpdateItem", "PutObject"}
+
+
 MIB = 1024 * 1024
 LIMITS = {
     "frame of a client": f"{MAX_FRAME_BYTES // 1024} KB",
@@ -123,10 +166,11 @@ LIMITS = {
 }
 
 
-def test_the_limits_of_the_faq_are_those_of_the_code():
-    faq = (ROOT / "docs" / "faq.md").read_text(encoding="utf-8")
-    rows = dict(re.findall(r"^\| ([^|]+) \| ([^|]*) \|", faq, re.MULTILINE))
+def test_the_limits_are_those_of_the_code():
+    rows = dict(re.findall(r"^\| ([^|]+) \| ([^|]*) \|", PLACEMENT, re.MULTILINE))
     assert {name: rows.get(name) for name in LIMITS} == LIMITS
+    faq = (ROOT / "docs" / "faq.md").read_text(encoding="utf-8")
+    assert f"A frame has {LIMITS['frame of a client']}, a record {MAX_RECORD_BYTES // MIB} MiB" in faq
     lease = LeaseSettings()
     assert f"the rest of the lease ({lease.duration:.0f} s)" in faq
     assert {3.0: "a heartbeat every three seconds"}[lease.heartbeat] in faq
