@@ -74,8 +74,7 @@ def test_a_killed_holder_is_followed_by_another(scenes: Scenes, page: Page) -> N
     scenes.note(killed)
     assert killed.endswith(holder), f"the page says that {holder} holds the session"
     scenes.handoff(page, before + 1)
-    scenes.ready(page)
-    assert scenes.holder(page) != holder
+    page.wait("(old) => document.querySelector('[data-holder]').dataset.holder !== old", holder)
     assert page.texts(".change")[-1].startswith("taken over")
     scenes.ask(page, "What's my name?", "Your name is Alice.")
     assert page.evaluate("globalThis.__same")
@@ -163,10 +162,12 @@ def test_an_image_that_is_dropped_is_shown(scenes: Scenes, page: Page) -> None:
 
 def test_a_tool_that_asks_first_is_allowed_with_a_click(scenes: Scenes, page: Page) -> None:
     picture = page.evaluate("document.querySelector('.picture').src")
+    page.evaluate(
+        "(() => { const free = URL.revokeObjectURL, freed = globalThis.__freed = [];"
+        "URL.revokeObjectURL = (url) => { freed.push(url); free.call(URL, url); }; })()"
+    )
     page.click("Leave")
-    page.wait("() => document.querySelector('#session')")
-    gone = "(src) => new Promise((done) => { const at = new Image(); at.onload = () => done(false);"
-    page.wait(f"{gone} at.onerror = () => done(true); at.src = src; }})", picture)  # the browser keeps no image of it
+    page.wait("(src) => globalThis.__freed.includes(src)", picture)  # or else the browser keeps each image
     scenes.enter(page, "typed", how="Only type")
     page.write("Remember the milk")
     page.wait("() => document.querySelector('.tool.success[data-tool=remember]')")
