@@ -70,6 +70,18 @@ SERVICE: Final[dict[str, dict[str, str]]] = {
 }
 """The same for the service stack."""
 
+DIRECT: Final[dict[str, dict[str, str]]] = {
+    "Network/BalancerGroup": {
+        "EC23": "Clients come from anywhere, and each shows a token; the group lets them reach the TLS listener alone.",
+    },
+    "Workers/Direct/Balancer": {
+        "ELB2": "Access logs of a TLS listener are a line a connection with the caller's address, kept where sessions "
+        "that were deleted have left nothing; metrics are watched.",
+    },
+    "Keys/Keys": {"L1": _RUNTIME},
+}
+"""The same for a service stack with the direct transport."""
+
 WEB: Final[dict[str, dict[str, str]]] = {
     "Page/Files": {
         "S1": "CloudFront alone reads the bucket, and what it reads is public.",
@@ -118,20 +130,22 @@ _QUALIFIER: Final = "hnb659fds"
 """Of the CDK's bootstrap."""
 
 
-def under_a_prefix(data: Stack, service: Stack, api: CfnElement, stage: str) -> dict[str, dict[str, str]]:
+def under_a_prefix(data: Stack, service: Stack, api: CfnElement | None, stage: str) -> dict[str, dict[str, str]]:
     """Grants under a prefix: cdk-nag wants each named as its template names it.
 
     Args:
         data: The stack with the bucket.
         service: The stack with the roles.
-        api: The WebSocket API.
+        api: The WebSocket API; None without one.
         stage: The deployment's, which is the API's.
     """
     bucket = {"StackName": data.stack_name, "Region": service.resolve(data.region), "OutputName": _BUCKET_OUTPUT}
     objects = f"{json.dumps({'Fn::GetStackOutput': bucket}, separators=(',', ':'))}/sessions/*"
     partition, region = (_shown(service.resolve(each)) for each in (service.partition, service.region))
-    of_api = f"arn:{partition}:execute-api:{region}:<AWS::AccountId>:<{service.get_logical_id(api)}>/{stage}"
     reasons = {path: {f"IAM5[Resource::{objects}]": _OBJECTS} for path in _KEEPERS}
+    if api is None:
+        return reasons
+    of_api = f"arn:{partition}:execute-api:{region}:<AWS::AccountId>:<{service.get_logical_id(api)}>/{stage}"
     for path, method in _POSTERS.items():
         reasons.setdefault(path, {})[f"IAM5[Resource::{of_api}/{method}/@connections/*]"] = _CONNECTIONS
     return reasons

@@ -57,11 +57,13 @@ def compose(
     service.add_stack_dependency(web or data)
     acknowledged.acknowledge(data, acknowledged.DATA)
     acknowledged.acknowledge(service, acknowledged.SERVICE)
-    api = cast("CfnElement", service.gateway.api.node.default_child)
+    api = cast("CfnElement", service.gateway.api.node.default_child) if service.gateway else None
     acknowledged.acknowledge(service, acknowledged.under_a_prefix(data, service, api, config.stage))
     acknowledged.acknowledge(service, acknowledged.under_profiles(service, config))
     if web is not None:
         acknowledged.acknowledge(service, acknowledged.uploading(service, web))
+    if config.direct:
+        acknowledged.acknowledge(service, acknowledged.DIRECT)
     if config.trace_sampling_percent:
         acknowledged.acknowledge(service, acknowledged.TRACED)
     return data, web, service

@@ -43,7 +43,17 @@ PROVIDER_OPTIONS: Final = {
     "offline": ("limit_s", "pace", "connection"),
 }
 """The keys that `provider_options` may contain, likewise."""
-VPC_PARTS: Final = ("vpc_zones", "vpc_worker_subnets", "vpc_function_subnets")
+VPC_PARTS: Final = ("vpc_zones", "vpc_worker_subnets", "vpc_function_subnets", "vpc_balancer_subnets")
+DIRECT_PARTS: Final = ("direct_domain_name", "direct_certificate_arn")
+"""Settings that a load balancer needs."""
+DIRECT_OPTIONS: Final = ("direct_zone_id", "direct_origins", "direct_sockets", "vpc_balancer_subnets")
+API_PARTS: Final = (
+    "domain_name",
+    "expected_frame_rate",
+    "message_concurrency",
+    "vpc_function_subnets",
+)
+"""Settings of the WebSocket API and of its message function."""
 
 
 def check_together(config: "Config") -> None:
@@ -60,6 +70,7 @@ def check_together(config: "Config") -> None:
         _check_auth,
         _check_domain,
         _check_network,
+        _check_transport,
         _check_traces,
         _check_rates,
         _check_image,
@@ -172,10 +183,46 @@ def _check_network(config: "Config") -> None:
         if given:
             _refuse(config, given[0], "only with vpc_id")
         return
-    if len(given) < len(VPC_PARTS):
-        missing = next(name for name in VPC_PARTS if name not in given)
-        _refuse(config, missing, "needed with vpc_id")
+    for name in _needed_of_a_vpc(config):
+        if name not in given:
+            _refuse(config, name, "needed with vpc_id")
     zones = len(str(config.vpc_zones).split(","))
-    for name in VPC_PARTS[1:]:
+    for name in given:
         if len(getattr(config, name).split(",")) != zones:
             _refuse(config, name, f"one subnet for each of vpc_zones ({zones})")
+
+
+def _needed_of_a_vpc(config: "Config") -> list[str]:
+    needed = ["vpc_zones", "vpc_worker_subnets"]
+    if config.api:
+        needed.append("vpc_function_subnets")
+    if config.direct and config.network == "private":  # those of the tasks are not public there
+        needed.append("vpc_balancer_subnets")
+    return needed
+
+
+def _check_transport(config: "Config") -> None:
+    if not config.direct:
+        for name in (*DIRECT_PARTS, *DIRECT_OPTIONS):
+            if getattr(config, name) is not None:
+                _refuse(config, name, "only with transport=direct or transport=both")
+        return
+    if not config.target.network_isolation:
+        _refuse(config, "transport", "api with stage=local; `make local TRANSPORT=direct` connects to workers there")
+    if not config.voice:
+        _refuse(config, "transport", "api with workers=text: clients connect to voice workers, and there are none")
+    for name in DIRECT_PARTS:
+        if getattr(config, name) is None:
+            _refuse(config, name, f"needed with transport={config.transport}")
+    if config.direct_domain_name == config.domain_name:
+        _refuse(config, "direct_domain_name", "another name than domain_name: each leads to one place")
+    if not config.api:
+        _check_no_api(config)
+
+
+def _check_no_api(config: "Config") -> None:
+    for name in API_PARTS:
+        if getattr(config, name) is not None:
+            _refuse(config, name, "only with a WebSocket API: transport=api or transport=both")
+    if config.provisioned_concurrency:
+        _refuse(config, "provisioned_concurrency", "0 with transport=direct: there is no message function")

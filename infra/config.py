@@ -22,7 +22,7 @@ from pydantic.fields import FieldInfo
 
 from infra.checks import ConfigurationError, allowed_values
 from infra.combinations import check_together
-from infra.settings import Access, Conversations, Deployment, Model, Network, Web, Workers
+from infra.settings import Access, Conversations, Deployment, Direct, Model, Network, Web, Workers
 from infra.stages import with_stage
 from infra.targets import AWS, EMULATOR, Target
 
@@ -45,6 +45,9 @@ LOCAL_KEYS_URL: Final = "http://127.0.0.1:9/.well-known/jwks.json"
 
 FRAMES_PER_SESSION: Final = 10
 """Frames a second of a caller who speaks: 100 ms of audio each."""
+SOCKETS_PER_SESSION: Final = 4
+"""Direct sockets of a worker for each session that it takes: other devices, clients whose session is elsewhere, and,
+at a deployment, those that come over from a worker that drains."""
 REQUESTS_PER_ENVIRONMENT: Final = 10
 """Requests a second that Lambda gives to one execution environment
 (https://docs.aws.amazon.com/lambda/latest/dg/lambda-concurrency.html)."""
@@ -67,7 +70,7 @@ class AuthConfig:
     jwks_url: str | None = None
 
 
-class Config(Network, Web, Access, Workers, Model, Conversations, Deployment):
+class Config(Network, Web, Direct, Access, Workers, Model, Conversations, Deployment):
     """One deployment."""
 
     @field_validator("*", mode="before")
@@ -102,8 +105,23 @@ class Config(Network, Web, Access, Workers, Model, Conversations, Deployment):
 
     @property
     def text(self) -> bool:
-        """True if there are functions for text turns."""
-        return self.workers != "voice"
+        """True if there are functions for text turns: the API's message function sends them."""
+        return self.workers != "voice" and self.api
+
+    @property
+    def api(self) -> bool:
+        """True if there is a WebSocket API."""
+        return self.transport != "direct"
+
+    @property
+    def direct(self) -> bool:
+        """True if clients connect to the workers by a load balancer."""
+        return self.transport != "api"
+
+    @property
+    def sockets(self) -> int:
+        """The direct sockets that one worker takes at most."""
+        return self.direct_sockets or SOCKETS_PER_SESSION * self.worker_capacity
 
     @property
     def hidden_tool_errors(self) -> str | None:

@@ -22,6 +22,8 @@ ECR_IMAGE: Final = re.compile(
 
 PYTHON_VERSION: Final = "3.13"
 WORKER_PORT: Final = 8080
+WORKER_SOCKETS_PORT: Final = 8443
+"""Port of a worker's direct sockets: plain TCP, behind the load balancer's TLS."""
 SESSION_PREFIX: Final = "sessions/"
 """Prefix of all sessions in the bucket."""
 

@@ -12,6 +12,9 @@ from infra.checks import number, text
 IMAGE = r"[A-Za-z0-9][A-Za-z0-9./:@_-]{0,511}"
 DOMAIN = r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}"
 SUBNETS = r"subnet-[0-9a-f]{8,17}(?:,subnet-[0-9a-f]{8,17}){0,5}"
+CERTIFICATE = r"arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate/[0-9a-f-]{36}"
+_ORIGIN = r"https?://[A-Za-z0-9.-]{1,253}(?::\d{1,5})?"
+ORIGINS = rf"{_ORIGIN}(?:,{_ORIGIN}){{0,15}}"
 ZONES = r"[a-z]{2}(?:-[a-z]+)+-\d[a-z](?:,[a-z]{2}(?:-[a-z]+)+-\d[a-z]){0,5}"
 
 
@@ -146,9 +149,7 @@ class Access(Settings):
     """Address of the issuer's keys. Default: `/.well-known/jwks.json` below its address."""
     domain_name: str | None = text(DOMAIN, "a domain name such as voice.example.com")
     """An address of your own for the WebSocket API. Needs `domain_certificate_arn`."""
-    domain_certificate_arn: str | None = text(
-        r"arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate/[0-9a-f-]{36}", "the ARN of a certificate in ACM"
-    )
+    domain_certificate_arn: str | None = text(CERTIFICATE, "the ARN of a certificate in ACM")
     """The certificate of `domain_name`, in the same region."""
     domain_zone_id: str | None = text(r"Z[A-Z0-9]{3,31}", "the id of a hosted zone of Route 53")
     """Hosted zone in which the stack writes the address record of `domain_name`. Default: you write it yourself."""
@@ -162,6 +163,26 @@ class Access(Settings):
     needs one for every ten frames a second. Default: none is reserved, and it has as many as the account."""
     provisioned_concurrency: int = number(0, 1000, 0)
     """Environments of the message function that are kept warm."""
+
+
+class Direct(Settings):
+    """The direct transport: a load balancer to the workers' own WebSockets, beside the API or instead of it."""
+
+    transport: Literal["api", "direct", "both"] = "api"
+    """How clients connect. `api`: by the WebSocket API, where nothing is paid for while no client talks. `direct`: by a
+    Network Load Balancer to the workers, and there is no API. `both`: both lead to the same sessions."""
+    direct_domain_name: str | None = text(DOMAIN, "a domain name such as live.example.com")
+    """The load balancer's address, another than `domain_name`. Needed with `transport=direct` and `both`."""
+    direct_certificate_arn: str | None = text(CERTIFICATE, "the ARN of a certificate in ACM")
+    """The certificate of `direct_domain_name`, in the same region."""
+    direct_zone_id: str | None = text(r"Z[A-Z0-9]{3,31}", "the id of a hosted zone of Route 53")
+    """Hosted zone in which the stack writes the address record of `direct_domain_name`. Default: you write it
+    yourself, to the output `DirectTarget`."""
+    direct_origins: str | None = text(ORIGINS, "one to sixteen web origins, with commas")
+    """Websites whose browsers may connect directly, beside the deployment's own page. Requests without an `Origin`,
+    as programs send them, are not checked. Default: the page's own; without a page, any."""
+    direct_sockets: int | None = number(1, 10_000, None)
+    """Direct sockets that one worker takes at most. Default: four times `worker_capacity`."""
 
 
 class Web(Settings):
@@ -187,14 +208,17 @@ class Network(Settings):
     """`public`: tasks have public addresses and nothing is paid for by the hour but these. `private`: tasks have none;
     interface endpoints lead to AWS, and an egress-only gateway (IPv6) to the rest."""
     vpc_id: str | None = text(r"vpc-[0-9a-f]{8,17}", "the id of a VPC")
-    """A VPC that is there. Needs the next three, and its own ways to AWS and to the provider. Default: one is made."""
+    """A VPC that is there. Needs the next three (without an API the first two), and its own ways to AWS and to the
+    provider. Default: one is made."""
     vpc_zones: str | None = text(ZONES, "one to six availability zones, with commas")
     """The availability zones of its subnets, in the same order as these."""
     vpc_worker_subnets: str | None = text(SUBNETS, "one to six ids of subnets, with commas")
     """Subnets of the tasks, one for each zone: public ones with `network=public`."""
     vpc_function_subnets: str | None = text(SUBNETS, "one to six ids of subnets, with commas")
-    """Private subnets of the message function, one for each zone."""
+    """Private subnets of the message function, one for each zone. Not with `transport=direct`."""
+    vpc_balancer_subnets: str | None = text(SUBNETS, "one to six ids of subnets, with commas")
+    """Public subnets of the load balancer, one for each zone. Default with `network=public`: those of the tasks."""
 
 
-GROUPS = (Deployment, Conversations, Model, Workers, Access, Web, Network)
+GROUPS = (Deployment, Conversations, Model, Workers, Access, Direct, Web, Network)
 """In the order of the documentation."""

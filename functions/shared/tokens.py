@@ -130,8 +130,15 @@ def published_keys(url: str) -> Keys:
     """The keys that an issuer publishes (RFC 7517), fetched when they are needed and kept for a while.
 
     Args:
-        url: of the key set, `https` (or `http` on one machine). Redirects are not followed.
+        url: of the key set, `https` (or `http` on one machine). Redirects are not followed. `lambda:<name>` is a
+            function that fetches them, where the issuer cannot be reached.
     """
+    if url.startswith("lambda:"):
+        from shared.invoked_keys import SCHEME, InvokedKeys  # the authorizer has no SDK
+
+        return InvokedKeys(
+            url.removeprefix(SCHEME), lifespan=KEYS_KEPT_SECONDS, cooldown_duration=REFETCH_PAUSE_SECONDS
+        )
     return jwt.PyJWKClient(
         url, lifespan=KEYS_KEPT_SECONDS, cooldown_duration=REFETCH_PAUSE_SECONDS, timeout=FETCH_SECONDS
     )

@@ -43,6 +43,10 @@ class Auth(Construct):
             self.issuer, self.audience = auth.issuer, auth.audience
         self.keys_url = auth.jwks_url or f"{self.issuer}/.well-known/jwks.json"
 
+    def audiences(self, page_client_id: str | None) -> str:
+        """The audiences of tokens that let a caller in, the page's among them; with commas between them."""
+        return ",".join(filter(None, [self.audience, page_client_id]))
+
     def _pool(self, config: Config) -> cognito.UserPool:
         keeps = config.target.keeps_data
         return cognito.UserPool(

@@ -140,10 +140,10 @@ class Gateway(Construct):
 
     def _authorizer_function(self) -> lambda_.Function:
         # It sees no table and no queue, and is outside the VPC: it fetches the issuer's keys.
-        auth, page = self._parts.auth, self._parts.page_client_id
+        auth = self._parts.auth
         variables = {
             "SEGUE_TOKEN_ISSUER": auth.issuer,
-            "SEGUE_TOKEN_AUDIENCE": ",".join(filter(None, [auth.audience, page])),
+            "SEGUE_TOKEN_AUDIENCE": auth.audiences(self._parts.page_client_id),
             "SEGUE_TOKEN_KEYS_URL": auth.keys_url,
         }
         entry = Entry(

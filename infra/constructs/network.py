@@ -3,11 +3,13 @@
     network=public   public subnets     tasks, each with addresses of its own
                      private subnets    the message function
     network=private  private subnets    tasks and the message function, and interface endpoints to AWS
+                     public subnets     with `transport=direct` or `both`: the load balancer
     vpc_id           the subnets that are named; how they lead to AWS and to the provider is the VPC's business
 
-Whichever it is, only the message function and other workers reach a task, on the one port where it takes frames. Ways
-out: S3 and DynamoDB through gateway endpoints, the rest over the tasks' own addresses or IPv6 through an egress-only
-gateway. In `public` nothing is paid for by the hour but the tasks' public addresses.
+Whichever it is, only the message function and other workers reach a task on the port where it takes frames, and only
+the load balancer on the port where it takes clients' sockets. Ways out: S3 and DynamoDB through gateway endpoints, the
+rest over the tasks' own addresses or IPv6 through an egress-only gateway. In `public` nothing is paid for by the hour
+but the tasks' public addresses, and the load balancer, where there is one.
 """
 
 from typing import Any, Final
@@ -17,10 +19,14 @@ from aws_cdk import aws_ec2 as ec2
 from constructs import Construct, IDependable
 
 from infra.config import Config
-from infra.constants import WORKER_PORT
+from infra.constants import WORKER_PORT, WORKER_SOCKETS_PORT
 from infra.constructs.log_groups import end_logs_of_cdks_own
 
 HTTPS: Final = 443
+ZONES: Final = 2
+"""Availability zones of a VPC that is made here."""
+BALANCER: Final = "Balancer"
+"""Name of the public subnets that a private network has for its load balancer."""
 _SERVICES: Final = ec2.InterfaceVpcEndpointAwsService
 _DEFAULT_GROUP: Final = "Custom::VpcRestrictDefaultSGCustomResourceProvider"
 """CDK's function that empties the default security group."""
@@ -37,7 +43,9 @@ class Network(Construct):
         vpc: Made here, or the one that was there.
         workers: The security group of worker tasks.
         worker_subnets: Where tasks run.
-        message: The security group of the message function; None where the function is outside the VPC.
+        message: The security group of the message function; None where the function is outside the VPC, or is not.
+        balancer: The security group of the load balancer; None without one.
+        balancer_subnets: Public subnets of the load balancer; None without one.
         public: Whether tasks have public addresses.
         ipv6: Whether the way out is over IPv6, and so the API's own address must be.
         function_environment: What the message function has to know to find its way out.
@@ -63,12 +71,21 @@ class Network(Construct):
             allow_all_outbound=True,
             allow_all_ipv6_outbound=True if self._isolated else None,
         )
-        self.message = self._message_group() if self._isolated else None
+        self.message = self._message_group() if self._isolated and config.api else None
+        if self._isolated:
+            self.workers.add_ingress_rule(self.workers, ec2.Port.tcp(WORKER_PORT), "handoffs between workers")
+        self.balancer = self._balancer_group() if config.direct else None
+        self.balancer_subnets = self._balancer_subnets() if config.direct else None
         # DynamoDB has a gateway endpoint; SQS has none, so that it is called over IPv6 or by an interface endpoint.
         by_ipv6 = self.ipv6 and self.public
         self.function_environment = {"AWS_ENDPOINT_URL_SQS": f"https://sqs.{Aws.REGION}.api.aws"} if by_ipv6 else {}
         if self.ipv6 and not self.public:
             self._add_interface_endpoints()
+
+    @property
+    def reaches_issuers(self) -> bool:
+        """True if tasks reach any issuer of tokens: not those whose only way out is IPv6."""
+        return self.public or not self.ipv6
 
     @property
     def ways_out(self) -> list[IDependable]:
@@ -97,12 +114,15 @@ class Network(Construct):
             ec2.SubnetConfiguration(name="Workers", subnet_type=workers, cidr_mask=20),
             ec2.SubnetConfiguration(name="Functions", subnet_type=kinds.PRIVATE_WITH_EGRESS, cidr_mask=20),
         ]
+        if self._config.direct and not self.public:
+            # Behind the others, so that none of these is renumbered, which would replace it.
+            subnets.append(ec2.SubnetConfiguration(name=BALANCER, subnet_type=kinds.PUBLIC, cidr_mask=24))
         return ec2.Vpc(
             self,
             "Vpc",
             ip_addresses=ec2.IpAddresses.cidr("10.0.0.0/16"),
             ip_protocol=ec2.IpProtocol.DUAL_STACK if self._isolated else ec2.IpProtocol.IPV4_ONLY,
-            max_azs=2,
+            max_azs=ZONES,
             nat_gateways=0,
             subnet_configuration=subnets if self._isolated else subnets[:1],
             restrict_default_security_group=self._isolated,
@@ -139,12 +159,31 @@ class Network(Construct):
         )
         frames = ec2.Port.tcp(WORKER_PORT)
         message.connections.allow_to(self.workers, frames, "frames to the worker that holds the session")
-        self.workers.add_ingress_rule(self.workers, frames, "handoffs between workers")
         message.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(HTTPS), "S3 and DynamoDB by gateway endpoints")
         message.add_egress_rule(
             ec2.Peer.any_ipv6(), ec2.Port.tcp(HTTPS), "SQS and the connections, by dual-stack endpoints"
         )
         return message
+
+    def _balancer_subnets(self) -> ec2.SubnetSelection:
+        if self.public and self._config.vpc_balancer_subnets is None:
+            return self.worker_subnets
+        return self._subnets(BALANCER, self._config.vpc_balancer_subnets)
+
+    def _balancer_group(self) -> ec2.SecurityGroup:
+        balancer = ec2.SecurityGroup(
+            self,
+            "BalancerGroup",
+            vpc=self.vpc,
+            description="The load balancer: takes connections of clients, and passes them to worker tasks",
+            allow_all_outbound=False,
+        )
+        balancer.add_ingress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(HTTPS), "clients")
+        # By the group, not by addresses: with the client's address preserved a rule on addresses would have to let in
+        # everyone, past the balancer too.
+        sockets = ec2.Port.tcp(WORKER_SOCKETS_PORT)
+        balancer.connections.allow_to(self.workers, sockets, "sockets of clients, and health checks")
+        return balancer
 
     def _add_interface_endpoints(self) -> None:
         """Services that tasks without public addresses call and that have no way over IPv6."""

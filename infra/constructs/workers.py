@@ -15,8 +15,18 @@ from constructs import Construct
 
 from infra.combinations import PROVIDER_KEYS
 from infra.config import Config
-from infra.constants import ECR_IMAGE, ROOT, SESSION_PREFIX, WORKER_DOCKERFILE, WORKER_METRIC_SERVICE, WORKER_PORT
+from infra.constants import (
+    ECR_IMAGE,
+    ROOT,
+    SESSION_PREFIX,
+    WORKER_DOCKERFILE,
+    WORKER_METRIC_SERVICE,
+    WORKER_PORT,
+    WORKER_SOCKETS_PORT,
+)
 from infra.constructs.bedrock import model_arns
+from infra.constructs.direct.balancer import Balancer
+from infra.constructs.direct.door import Door
 from infra.constructs.log_groups import log_group
 from infra.constructs.management import allow_connections
 from infra.constructs.network import Network
@@ -28,6 +38,10 @@ from infra.worker_version import version
 
 STOP_SECONDS: Final = 120
 """From SIGTERM to SIGKILL; the most that Fargate allows. Sessions are handed off within 90 of them."""
+
+CONTAINER: Final = "worker"
+GRACE: Final = Duration.minutes(3)
+"""From a task's start until ECS heeds the load balancer's opinion of it: registering takes one to three minutes."""
 
 WORKER_USER: Final = "10001"
 """An unprivileged user, as in the Dockerfile; an image from elsewhere runs as the same."""
@@ -57,12 +71,18 @@ MODEL_ACTIONS: Final = ["bedrock:InvokeModel", "bedrock:InvokeModelWithBidirecti
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerParts:
-    """Resources that the workers are connected to."""
+    """Resources that the workers are connected to.
+
+    Attributes:
+        stage: Of the WebSocket API; None without one.
+        door: The direct transport; None without it.
+    """
 
     storage: Storage
     claims: sqs.IQueue
     network: Network
-    stage: apigateway.WebSocketStage
+    stage: apigateway.WebSocketStage | None = None
+    door: Door | None = None
 
 
 class Workers(Construct):
@@ -73,6 +93,7 @@ class Workers(Construct):
         parts: The same in parts, for a comparison.
         cluster: Holds the service.
         service: Replaced task by task at a deployment: new tasks are healthy before old ones get SIGTERM.
+        balancer: The load balancer before their sockets; None without the direct transport.
     """
 
     def __init__(self, scope: Construct, construct_id: str, config: Config, parts: WorkerParts) -> None:
@@ -104,8 +125,12 @@ class Workers(Construct):
             security_groups=[parts.network.workers],
             propagate_tags=ecs.PropagatedTagSource.SERVICE,
             enable_ecs_managed_tags=True,
+            health_check_grace_period=GRACE if parts.door else None,
             **self._capacity(),
         )
+        self.balancer = Balancer(self, "Direct", config, parts.network) if parts.door else None
+        if self.balancer:
+            self.balancer.serve(self.service, CONTAINER)
         if config.target.scaling:
             scale(self.service, config, parts.claims)
             # The cluster's own property makes the same without an order: a service may then be made before its
@@ -153,13 +178,13 @@ class Workers(Construct):
         # A replaced revision would be deregistered, and there would be no going back to it by hand.
         task.apply_removal_policy(RemovalPolicy.RETAIN)
         container = task.add_container(
-            "worker",
-            container_name="worker",
+            CONTAINER,
+            container_name=CONTAINER,
             image=self._image,
             environment=self._variables,
             secrets=self._secrets(),
             user=WORKER_USER,
-            port_mappings=[ecs.PortMapping(container_port=WORKER_PORT, name="frames")],
+            port_mappings=[ecs.PortMapping(container_port=port, name=name) for name, port in self._ports().items()],
             stop_timeout=Duration.seconds(STOP_SECONDS),
             readonly_root_filesystem=True,
             health_check=ecs.HealthCheck(
@@ -180,6 +205,10 @@ class Workers(Construct):
         # Where libraries may put temporary files; all else is read-only.
         container.add_mount_points(ecs.MountPoint(container_path="/tmp", source_volume="tmp", read_only=False))  # noqa: S108
         return task
+
+    def _ports(self) -> dict[str, int]:
+        frames = {"frames": WORKER_PORT}
+        return frames | {"sockets": WORKER_SOCKETS_PORT} if self._parts.door else frames
 
     def _image_and_content(self) -> tuple[ecs.ContainerImage, str]:
         """The image, and what tells it from another: of one that is built a hash of all that it is built from."""
@@ -219,7 +248,7 @@ class Workers(Construct):
             "SEGUE_LOCK_TABLE": parts.storage.lock_table.table_name,
             "SEGUE_CONNECTIONS_TABLE": parts.storage.connections_table.table_name,
             "SEGUE_CLAIMS_QUEUE_URL": parts.claims.queue_url,
-            "SEGUE_MANAGEMENT_ENDPOINT": parts.stage.callback_url,
+            **({"SEGUE_MANAGEMENT_ENDPOINT": parts.stage.callback_url} if parts.stage else {}),
             "SEGUE_BIND_HOST": "0.0.0.0",  # noqa: S104 - the security group decides who reaches it
             "SEGUE_WORKER_PORT": str(WORKER_PORT),
             "SEGUE_CAPACITY": str(config.worker_capacity),
@@ -231,6 +260,8 @@ class Workers(Construct):
             "POWERTOOLS_SERVICE_NAME": WORKER_METRIC_SERVICE,
             "LOG_LEVEL": config.log_level,
         }
+        if parts.door is not None:
+            environment |= parts.door.variables
         environment |= self._config.model_environment | trace_environment(config)
         if config.target.keeps_data and not config.offline:
             environment["SEGUE_CHECK_MODEL"] = "1"
@@ -254,7 +285,10 @@ class Workers(Construct):
         # On the bucket as a whole: with a condition on the prefix, reading a missing object would be answered with
         # "access denied", because such a read names no prefix, and a restore could not tell the two apart.
         _allow(role, ["s3:ListBucket"], bucket.bucket_arn)
-        allow_connections(role, parts.stage, "*")
+        if parts.stage is not None:
+            allow_connections(role, parts.stage, "*")
+        if parts.door is not None:
+            parts.door.allow(role)
         if self._config.provider == "nova-sonic":
             for model in model_arns(str(self._config.model_id)):
                 _allow(role, MODEL_ACTIONS, model)

@@ -1,4 +1,7 @@
-"""The service stack: everything that can be made again over the same data."""
+"""The service stack: everything that can be made again over the same data.
+
+Clients come by the WebSocket API, by a load balancer to the workers, or by both (the setting `transport`).
+"""
 
 from typing import cast
 
@@ -8,6 +11,8 @@ from constructs import Construct, IDependable
 from infra.config import Config
 from infra.constructs.auth import Auth
 from infra.constructs.claims import Claims
+from infra.constructs.direct.door import Door
+from infra.constructs.direct.keys import Keys
 from infra.constructs.domain import Domain
 from infra.constructs.gateway import Gateway, GatewayParts
 from infra.constructs.janitor import Janitor, JanitorParts
@@ -42,38 +47,62 @@ class ServiceStack(Stack):
         super().__init__(scope, construct_id, env=env, description="Segue: gateway, workers and janitor")
         self._config = config
         self._claims = Claims(self, "Claims")
-        layers = Layers(self, "Layers", config, packages)
+        self._layers = Layers(self, "Layers", config, packages)
         network = Network(self, "Network", config) if config.voice else None
-        turns = TurnsQueue(self, "TurnsQueue") if config.text else None
-        gateway_parts = GatewayParts(
-            storage=storage,
-            auth=auth,
-            claims=self._claims.queue,
-            layers=layers,
-            network=network,
-            turns=turns.queue if turns else None,
-            page_client_id=web.client_id if web else None,
-        )
-        self.gateway = Gateway(self, "Gateway", config, gateway_parts)
-        for function in self.gateway.with_tables:
-            storage.allow_key(function)
-        self.workers = self._workers(network, storage) if network else None
-        self.stopped = self._stopped(self.workers, storage, layers) if self.workers else None
-        self.turns = None
-        if turns:
-            parts = TurnParts(storage=storage, layers=layers, stage=self.gateway.stage, queue=turns)
-            self.turns = Turns(self, "Turns", config, parts)
-            storage.allow_key(self.turns.function)
+        self.gateway = self._gateway(storage, auth, network, web) if config.api else None
+        self.workers = self._workers(network, storage, auth, web) if network else None
+        self.stopped = self._stopped(self.workers, storage) if self.workers else None
+        self.turns = self._turns(self.gateway, storage) if self.gateway else None
         self._in_order()
-        self.janitor = Janitor(self, "Janitor", config, JanitorParts(storage=storage, layers=layers))
+        self.janitor = Janitor(self, "Janitor", config, JanitorParts(storage=storage, layers=self._layers))
         self._watch(storage, web)
         url = self._outputs()
         if web:
             self._tell_the_page(web, url, auth)
 
-    def _workers(self, network: Network, storage: Storage) -> Workers:
-        parts = WorkerParts(storage=storage, claims=self._claims.queue, network=network, stage=self.gateway.stage)
+    def _gateway(self, storage: Storage, auth: Auth, network: Network | None, web: WebStack | None) -> Gateway:
+        self._turns_queue = TurnsQueue(self, "TurnsQueue") if self._config.text else None
+        parts = GatewayParts(
+            storage=storage,
+            auth=auth,
+            claims=self._claims.queue,
+            layers=self._layers,
+            network=network,
+            turns=self._turns_queue.queue if self._turns_queue else None,
+            page_client_id=web.client_id if web else None,
+        )
+        gateway = Gateway(self, "Gateway", self._config, parts)
+        for function in gateway.with_tables:
+            storage.allow_key(function)
+        return gateway
+
+    def _turns(self, gateway: Gateway, storage: Storage) -> Turns | None:
+        if self._turns_queue is None:
+            return None
+        parts = TurnParts(storage=storage, layers=self._layers, stage=gateway.stage, queue=self._turns_queue)
+        turns = Turns(self, "Turns", self._config, parts)
+        storage.allow_key(turns.function)
+        return turns
+
+    def _workers(self, network: Network, storage: Storage, auth: Auth, web: WebStack | None) -> Workers:
+        parts = WorkerParts(
+            storage=storage,
+            claims=self._claims.queue,
+            network=network,
+            stage=self.gateway.stage if self.gateway else None,
+            door=self._door(network, auth, web) if self._config.direct else None,
+        )
         return Workers(self, "Workers", self._config, parts)
+
+    def _door(self, network: Network, auth: Auth, web: WebStack | None) -> Door:
+        keys = None if network.reaches_issuers else Keys(self, "Keys", self._config, auth, self._layers)
+        return Door(
+            self._config,
+            auth,
+            keys=keys,
+            page_url=web.files.url if web else None,
+            page_client_id=web.client_id if web else None,
+        )
 
     def _in_order(self) -> None:
         """Put what may fail first, then the workers, then what callers reach.
@@ -83,7 +112,7 @@ class ServiceStack(Stack):
         and the aliases: if anything before them does not come up, nothing that callers reach has changed.
         """
         early: list[IDependable] = [self.turns.trial] if self.turns and self.turns.trial else []
-        if self._config.target.versions:
+        if self._config.target.versions and self.gateway:
             # Of the function alone: its alias waits for the workers.
             early.append(cast("IDependable", self.gateway.functions["message"].node.default_child))
         voice = [self.workers.service] if self.workers else []
@@ -92,21 +121,26 @@ class ServiceStack(Stack):
             service.node.add_dependency(*early)
         for alias in text if early else []:
             alias.node.add_dependency(*voice)
-        for entry in self.gateway.entries.values():
+        for entry in self.gateway.entries.values() if self.gateway else []:
             entry.node.add_dependency(*voice, *text)
 
-    def _stopped(self, workers: Workers, storage: Storage, layers: Layers) -> Stopped:
-        parts = StoppedParts(storage=storage, layers=layers, claims=self._claims.queue, workers=workers)
+    def _stopped(self, workers: Workers, storage: Storage) -> Stopped:
+        parts = StoppedParts(storage=storage, layers=self._layers, claims=self._claims.queue, workers=workers)
         return Stopped(self, "Stopped", self._config, parts)
 
     def _tell_the_page(self, web: WebStack, url: str, auth: Auth) -> None:
+        after: list[IDependable] = [self.domain] if self.domain else []
+        if self.gateway:
+            after = [*self.gateway.entries.values(), self.gateway.api, *after]
+        elif self.workers:
+            after = [self.workers.service]
         SettingsFile(
             self,
             "PageSettings",
             self._config,
             bucket=web.files.bucket,
             content={"url": url, "issuer": auth.issuer, "clientId": web.client_id},
-            after=[*self.gateway.entries.values(), self.gateway.api, *([self.domain] if self.domain else [])],
+            after=after,
         )
 
     def _watch(self, storage: Storage, web: WebStack | None) -> None:
@@ -123,24 +157,35 @@ class ServiceStack(Stack):
         Monitoring(self, "Monitoring", self._config, watched)
 
     def _outputs(self) -> str:
-        """Add the outputs; returns the address at which clients connect."""
-        outputs = {
-            "WebSocketUrl": self.gateway.stage.url,
-            "ManagementEndpoint": self.gateway.stage.callback_url,
-            "ApiId": self.gateway.api.api_id,
-            "StageName": self.gateway.stage.stage_name,
-            "ClaimsQueueUrl": self._claims.queue.queue_url,
-        }
-        if self.workers:
-            outputs["WorkerServiceName"] = self.workers.service.service_name
-            outputs["ClusterName"] = self.workers.cluster.cluster_name
-            outputs["WorkerVersion"] = self.workers.version
-            outputs["WorkerParts"] = self.workers.parts
+        """Add the outputs; returns the address at which the page connects: the API's, where there is one."""
+        outputs = {"ClaimsQueueUrl": self._claims.queue.queue_url}
         self.domain = None
-        if self._config.domain_name:
-            self.domain = Domain(self, "Domain", self._config, self.gateway.api, self.gateway.stage)
-            outputs["WebSocketUrl"] = self.domain.url
-            outputs["DomainTarget"] = self.domain.target
+        if self.gateway:
+            outputs |= self._outputs_of_api(self.gateway)
+        if self.workers:
+            outputs |= {
+                "WorkerServiceName": self.workers.service.service_name,
+                "ClusterName": self.workers.cluster.cluster_name,
+                "WorkerVersion": self.workers.version,
+                "WorkerParts": self.workers.parts,
+            }
+            if self.workers.balancer:
+                outputs |= {
+                    "DirectEndpoint": self.workers.balancer.url,
+                    "DirectTarget": self.workers.balancer.target,
+                }
         for name, value in outputs.items():
             CfnOutput(self, name, value=value)
-        return outputs["WebSocketUrl"]
+        return outputs["WebSocketUrl"] if self.gateway else outputs["DirectEndpoint"]
+
+    def _outputs_of_api(self, gateway: Gateway) -> dict[str, str]:
+        outputs = {
+            "WebSocketUrl": gateway.stage.url,
+            "ManagementEndpoint": gateway.stage.callback_url,
+            "ApiId": gateway.api.api_id,
+            "StageName": gateway.stage.stage_name,
+        }
+        if self._config.domain_name:
+            self.domain = Domain(self, "Domain", self._config, gateway.api, gateway.stage)
+            outputs |= {"WebSocketUrl": self.domain.url, "DomainTarget": self.domain.target}
+        return outputs

@@ -48,7 +48,9 @@ class WebStack(Stack):
         CfnOutput(self, "DistributionId", value=self.files.distribution.distribution_id)
 
     def _api(self, config: Config) -> str:
-        """The API's origin; it has no name yet, unless it is one of your own."""
+        """The origin that the page connects to; an API has no name yet, unless it is one of your own."""
+        if not config.api:
+            return f"wss://{config.direct_domain_name}"
         return f"wss://{config.domain_name or f'*.execute-api.{self.region}.{self.url_suffix}'}"
 
     def _issuer(self, config: Config) -> str:

@@ -18,6 +18,7 @@ from infra.dependencies import Dependencies, ThirdParty
 from infra.stacks.data import DataStack
 from infra.stacks.service import ServiceStack
 from infra.stacks.web import WebStack
+from tests.infra.doors import ALONE, BOTH
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,16 @@ def dev(synthesized: Callable[..., Stage]) -> Stage:
 @pytest.fixture(scope="session")
 def local(synthesized: Callable[..., Stage]) -> Stage:
     return synthesized(stage="local")
+
+
+@pytest.fixture(scope="session")
+def alone(synthesized: Callable[..., Stage]) -> Stage:
+    return synthesized(**ALONE)
+
+
+@pytest.fixture(scope="session")
+def both(synthesized: Callable[..., Stage]) -> Stage:
+    return synthesized(**BOTH)
 
 
 @pytest.fixture(params=["dev", "local"], scope="session")

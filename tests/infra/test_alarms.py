@@ -19,6 +19,7 @@ STATISTICS = {
     "Average": lambda samples: sum(samples) / len(samples),
     "Sum": sum,
     "Maximum": max,
+    "Minimum": min,
     "SampleCount": len,
 }
 

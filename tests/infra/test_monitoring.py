@@ -29,6 +29,18 @@ AWS = {
     },
     "AWS/ECS": {("ClusterName", "ServiceName"): {"CPUUtilization", "MemoryUtilization"}},
     "AWS/Lambda": {("FunctionName",): {"Duration", "Errors", "Invocations", "IteratorAge", "Throttles"}},
+    "AWS/NetworkELB": {
+        ("LoadBalancer",): {
+            "ActiveFlowCount_TLS",
+            "ClientTLSNegotiationErrorCount",
+            "NewFlowCount_TLS",
+            "ProcessedBytes_TLS",
+            "RejectedFlowCount",
+            "TCP_ELB_Reset_Count",
+            "TCP_Target_Reset_Count",
+        },
+        ("LoadBalancer", "TargetGroup"): {"HealthyHostCount", "UnHealthyHostCount"},
+    },
     "AWS/SQS": {("QueueName",): {"ApproximateAgeOfOldestMessage", "ApproximateNumberOfMessagesVisible"}},
 }
 """Metrics that AWS emits by these dimensions, as its documentation says: namespace, dimensions, names."""
@@ -39,9 +51,11 @@ def kind(namespace):
         "ApiId": "AWS::ApiGatewayV2::Api",
         "ClusterName": "AWS::ECS::Cluster",
         "FunctionName": "AWS::Lambda::Function",
+        "LoadBalancer": "AWS::ElasticLoadBalancingV2::LoadBalancer",
         "QueueName": "AWS::SQS::Queue",
         "ServiceName": "AWS::ECS::Service",
         "TableName": "AWS::DynamoDB::Table",
+        "TargetGroup": "AWS::ElasticLoadBalancingV2::TargetGroup",
     }[namespace]
 
 
@@ -149,9 +163,19 @@ def test_every_metric_of_the_dashboard_is_told(stage, told):
         check(stage, told, metric)
 
 
-def test_all_that_the_code_tells_can_be_seen(dev, told):
+@pytest.mark.parametrize("name", ["alone", "both"])
+def test_a_stage_with_the_direct_transport_watches_what_is_told(request, told, name):
+    stage = request.getfixturevalue(name)
+    metrics = [*in_alarms(stage), *on_dashboard(stage)]
+    assert {"AWS/NetworkELB", "Segue"} <= {namespace for namespace, _, _ in metrics}
+    assert ("AWS/ApiGateway" in {namespace for namespace, _, _ in metrics}) == (name == "both")
+    for metric in metrics:
+        check(stage, told, metric)
+
+
+def test_all_that_the_code_tells_can_be_seen(both, told):
     """Errors of kinds that only the gateway shows are an exception: `Refused` counts them."""
-    seen = {name for namespace, name, _ in on_dashboard(dev) if namespace == "Segue"}
+    seen = {name for namespace, name, _ in on_dashboard(both) if namespace == "Segue"}
     assert {name for _, name, _ in told if not name.startswith("Errors.")} <= seen
 
 
@@ -178,9 +202,9 @@ def pages():
     return {path.stem for path in (ROOT / "docs" / "runbooks").glob("*.md")} - {"README"}
 
 
-def test_every_alarm_has_a_runbook_and_every_runbook_an_alarm(dev):
-    every = {**alarms(dev)}
-    for composite in dev.service.of_type("AWS::CloudWatch::CompositeAlarm").values():
+def test_every_alarm_has_a_runbook_and_every_runbook_an_alarm(both):
+    every = {**alarms(both)}
+    for composite in both.service.of_type("AWS::CloudWatch::CompositeAlarm").values():
         every[composite["AlarmName"]] = composite
     names = {name.removeprefix("segue-dev-") for name in every}
     for name, alarm in every.items():

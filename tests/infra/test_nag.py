@@ -12,6 +12,7 @@ from cdk_nag import AwsSolutionsChecks
 from infra import acknowledged
 from infra.constants import ROOT
 from tests.infra.accepted import problems
+from tests.infra.doors import ALONE
 
 CHECKED = ".venv/bin/python -m infra.nag"
 
@@ -57,6 +58,7 @@ OPTIONS = {
         "vpc_worker_subnets": "subnet-01234567,subnet-11234567",
         "vpc_function_subnets": "subnet-21234567,subnet-31234567",
     },
+    "no API, and workers without addresses": ALONE,
     "text": {"workers": "text", "web": "false"},
     "another stage in a region that is named": {"stage": "prod", "region": "eu-north-1"},
 }

@@ -5,6 +5,8 @@ from typing import Final
 
 from infra.config import Config
 from infra.constants import GATEWAY_METRIC_SERVICE
+from infra.constructs.direct.balancer import Balancer
+from infra.constructs.gateway import Gateway
 from infra.constructs.monitoring.alarms import Alert
 from infra.constructs.monitoring.watched import (
     MINUTE,
@@ -14,6 +16,7 @@ from infra.constructs.monitoring.watched import (
     page,
     said,
     table,
+    targets,
     waiting,
 )
 from infra.constructs.turns import Turns
@@ -32,11 +35,14 @@ PAGE_ERRORS_PERCENT: Final = 5
 
 def alerts(config: Config, watched: Watched) -> Iterator[Alert]:
     """Every alarm of a deployment with these parts."""
-    yield from _gateway(config, watched)
+    if watched.gateway:
+        yield from _gateway(config, watched.gateway)
     yield from _storage(watched)
     yield from _leftovers(watched)
     if watched.workers:
         yield from _workers(config, watched, watched.workers)
+        if watched.workers.balancer:
+            yield from _direct(watched.workers.balancer)
     if watched.turns:
         yield from _turns(watched.turns)
     if watched.distribution_id:
@@ -50,8 +56,8 @@ def alerts(config: Config, watched: Watched) -> Iterator[Alert]:
         )
 
 
-def _gateway(config: Config, watched: Watched) -> Iterator[Alert]:
-    message = watched.gateway.functions["message"]
+def _gateway(config: Config, gateway: Gateway) -> Iterator[Alert]:
+    message = gateway.functions["message"]
     yield Alert(
         name="messages-fail",
         what="Messages of clients end in an error inside the gateway.",
@@ -71,7 +77,7 @@ def _gateway(config: Config, watched: Watched) -> Iterator[Alert]:
     yield Alert(
         name="authorizer-fails",
         what="The authorizer fails: no client can connect.",
-        metric=watched.gateway.functions["authorizer"].metric_errors(period=MINUTE, statistic="Sum"),
+        metric=gateway.functions["authorizer"].metric_errors(period=MINUTE, statistic="Sum"),
         threshold=5,
         minutes=3,
         callers=True,
@@ -149,6 +155,25 @@ def _workers(config: Config, watched: Watched, workers: Workers) -> Iterator[Ale
         threshold=COMMIT_MS,
         minutes=5,
         callers=True,
+    )
+
+
+def _direct(balancer: Balancer) -> Iterator[Alert]:
+    yield Alert(
+        name="no-way-to-workers",
+        what="No worker is healthy behind the load balancer: no client can connect directly.",
+        metric=targets(balancer, "HealthyHostCount", "Maximum"),
+        threshold=1,
+        minutes=2,
+        callers=True,
+        fewer=True,
+    )
+    yield Alert(
+        name="workers-not-reached",
+        what="The load balancer does not reach the sockets of a worker, or the worker does not answer it.",
+        metric=targets(balancer, "UnHealthyHostCount", "Minimum"),
+        threshold=1,
+        minutes=5,
     )
 
 

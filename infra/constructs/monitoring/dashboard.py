@@ -8,8 +8,21 @@ from constructs import Construct
 
 from infra.config import Config
 from infra.constants import GATEWAY_METRIC_SERVICE, JANITOR_METRIC_SERVICE, TURN_METRIC_SERVICE
+from infra.constructs.direct.balancer import Balancer
+from infra.constructs.gateway import Gateway
 from infra.constructs.monitoring.costs import cost_per_hour
-from infra.constructs.monitoring.watched import MINUTE, Watched, api, oldest, page, said, table, waiting
+from infra.constructs.monitoring.watched import (
+    MINUTE,
+    Watched,
+    api,
+    balanced,
+    oldest,
+    page,
+    said,
+    table,
+    targets,
+    waiting,
+)
 
 WIDTH: Final = 24
 IN_A_ROW: Final = 3
@@ -63,9 +76,17 @@ def dashboard(scope: Construct, config: Config, watched: Watched) -> cloudwatch.
 
 
 def _heard(config: Config, watched: Watched) -> list[Graph]:
-    graphs: list[Graph] = [
-        ("Connections opened, messages", [api(watched, "ConnectCount"), api(watched, "MessageCount")])
-    ]
+    graphs: list[Graph] = []
+    if watched.gateway:
+        counts = [api(watched.gateway, name) for name in ("ConnectCount", "MessageCount")]
+        graphs.append(("Connections opened, messages", counts))
+    if watched.workers and watched.workers.balancer:
+        balancer = watched.workers.balancer
+        opened = [balanced(balancer, "NewFlowCount_TLS"), balanced(balancer, "ActiveFlowCount_TLS", "Average")]
+        graphs += [
+            ("Direct connections: opened, open", opened),
+            ("Direct connections: bytes", [balanced(balancer, "ProcessedBytes_TLS")]),
+        ]
     if watched.workers:
         first = [said(config, "FirstAudioLatency", statistic) for statistic in ("p50", "p95")]
         sessions = [said(config, "ActiveSessions", statistic) for statistic in ("Sum", "Average")]
@@ -90,13 +111,9 @@ def _heard(config: Config, watched: Watched) -> list[Graph]:
 
 
 def _cut_off(config: Config, watched: Watched) -> list[Graph]:
-    functions = watched.gateway.functions
-    refused = [said(config, name, service=GATEWAY_METRIC_SERVICE) for name in ("Failures", "Refused", "AnswersLost")]
-    graphs: list[Graph] = [
-        ("Gateway: errors", [api(watched, name) for name in ("ClientError", "IntegrationError", "ExecutionError")]),
-        ("Messages: failed, refused", refused),
-        ("Functions: errors", [each.metric_errors(period=MINUTE) for each in functions.values()]),
-    ]
+    graphs: list[Graph] = _cut_off_at_the_gateway(config, watched.gateway) if watched.gateway else []
+    if watched.workers and watched.workers.balancer:
+        graphs += _cut_off_at_the_balancer(watched.workers.balancer)
     if watched.workers:
         cut = ("DrainOverruns", "LeaseLosses", "DroppedAudio", "ModelRestarts", "Unanswered", "Resends", "LoopBlocked")
         model = ("model_throttled", "model_unavailable", "model_failed", "model_access", "content_refused")
@@ -123,6 +140,24 @@ def _cut_off(config: Config, watched: Watched) -> list[Graph]:
         given_up.append(waiting(watched.stopped.failures, "stopped tasks"))
     graphs.append(("Given up, waiting for a person", given_up))
     return graphs
+
+
+def _cut_off_at_the_gateway(config: Config, gateway: Gateway) -> list[Graph]:
+    refused = [said(config, name, service=GATEWAY_METRIC_SERVICE) for name in ("Failures", "Refused", "AnswersLost")]
+    return [
+        ("Gateway: errors", [api(gateway, name) for name in ("ClientError", "IntegrationError", "ExecutionError")]),
+        ("Messages: failed, refused", refused),
+        ("Functions: errors", [each.metric_errors(period=MINUTE) for each in gateway.functions.values()]),
+    ]
+
+
+def _cut_off_at_the_balancer(balancer: Balancer) -> list[Graph]:
+    reached = [targets(balancer, "HealthyHostCount", "Minimum"), targets(balancer, "UnHealthyHostCount", "Maximum")]
+    ended = ("ClientTLSNegotiationErrorCount", "TCP_Target_Reset_Count", "TCP_ELB_Reset_Count", "RejectedFlowCount")
+    return [
+        ("Load balancer: workers reached, not reached", reached),
+        ("Load balancer: handshakes failed, connections reset", [balanced(balancer, name) for name in ended]),
+    ]
 
 
 def _writing(config: Config, watched: Watched) -> list[Graph]:
@@ -161,7 +196,7 @@ def _writing(config: Config, watched: Watched) -> list[Graph]:
 
 
 def _cost(config: Config, watched: Watched) -> list[Graph]:
-    functions = {**watched.gateway.functions, **watched.janitor.functions}
+    functions = {**(watched.gateway.functions if watched.gateway else {}), **watched.janitor.functions}
     if watched.turns:
         functions["turns"] = watched.turns.function
     invocations = [each.metric_invocations(period=MINUTE, label=name) for name, each in functions.items()]
@@ -179,7 +214,7 @@ def _cost(config: Config, watched: Watched) -> list[Graph]:
     graphs: list[Graph] = [
         ("US dollars an hour, without the model (estimate)", cost_per_hour(config, watched)),
         ("Functions: invocations", invocations),
-        ("Functions: time, slowest in a hundred (ms)", durations),
+        *([("Functions: time, slowest in a hundred (ms)", durations)] if durations else []),
         ("Tables: units", units),
     ]
     if watched.workers:

@@ -63,7 +63,7 @@ QUERIES: Final = (
     ),
     Query(
         name="who was refused",
-        groups=(AUTHORIZER, MESSAGE),
+        groups=(AUTHORIZER, MESSAGE, WORKER),
         lines=(
             "filter message in ['connection refused', 'hello refused', 'message refused']",
             "stats count(*) as times by message, reason, code, bin(5m)",
@@ -79,7 +79,8 @@ QUERIES: Final = (
 
 def save_queries(scope: Construct, config: Config) -> None:
     """Save each query as `segue/<stage>/<name>`, without the groups that the deployment does not have."""
-    missing = {*(() if config.voice else (WORKER,)), *(() if config.text else (TURN,))}
+    kept = ((config.voice, (WORKER,)), (config.text, (TURN,)), (config.api, (MESSAGE, AUTHORIZER)))
+    missing = {group for is_there, groups in kept if not is_there for group in groups}
     for number, query in enumerate(QUERIES):
         groups = [f"/segue/{config.stage}/{group}" for group in query.groups if group not in missing]
         if not groups:

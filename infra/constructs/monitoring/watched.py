@@ -11,6 +11,7 @@ from aws_cdk import aws_sqs as sqs
 from infra.config import Config
 from infra.constants import METRIC_DIMENSIONS, METRIC_NAMESPACE, WORKER_METRIC_SERVICE
 from infra.constructs.claims import Claims
+from infra.constructs.direct.balancer import Balancer
 from infra.constructs.gateway import Gateway
 from infra.constructs.janitor import Janitor
 from infra.constructs.stopped import Stopped
@@ -26,7 +27,7 @@ PAGE_METRICS_REGION: Final = "us-east-1"
 class Watched:
     """The parts of a service stack; None for those that it does without."""
 
-    gateway: Gateway
+    gateway: Gateway | None
     storage: Storage
     claims: Claims
     janitor: Janitor
@@ -57,9 +58,30 @@ def said(
     )
 
 
-def api(watched: Watched, name: str, statistic: str = "Sum") -> cloudwatch.Metric:
+def api(gateway: Gateway, name: str, statistic: str = "Sum") -> cloudwatch.Metric:
     """A metric of the WebSocket API."""
-    return watched.gateway.api.metric(name, period=MINUTE, statistic=statistic, label=name)
+    return gateway.api.metric(name, period=MINUTE, statistic=statistic, label=name)
+
+
+def targets(balancer: Balancer, name: str, statistic: str) -> cloudwatch.Metric:
+    """A metric of the workers as the load balancer's targets."""
+    return _of_balancer(name, statistic, balancer, {"TargetGroup": balancer.group.target_group_full_name})
+
+
+def balanced(balancer: Balancer, name: str, statistic: str = "Sum") -> cloudwatch.Metric:
+    """A metric of the load balancer."""
+    return _of_balancer(name, statistic, balancer, {})
+
+
+def _of_balancer(name: str, statistic: str, balancer: Balancer, more: dict[str, str]) -> cloudwatch.Metric:
+    return cloudwatch.Metric(
+        namespace="AWS/NetworkELB",
+        metric_name=name,
+        dimensions_map={"LoadBalancer": balancer.balancer.load_balancer_full_name, **more},
+        period=MINUTE,
+        statistic=statistic,
+        label=name,
+    )
 
 
 def waiting(queue: sqs.Queue, label: str) -> cloudwatch.Metric:

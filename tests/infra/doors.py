@@ -1,0 +1,8 @@
+"""Settings of stages with the direct transport."""
+
+CERTIFICATE = "arn:aws:acm:us-east-1:000000000000:certificate/01234567-0123-0123-0123-0123456789ab"
+DOOR = {"direct_domain_name": "live.example.com", "direct_certificate_arn": CERTIFICATE}
+ALONE = {"transport": "direct", "network": "private", "direct_zone_id": "Z0123456789", **DOOR}
+"""No API, and tasks without addresses."""
+BOTH = {"transport": "both", "direct_origins": "https://app.example.com", "direct_sockets": "99", **DOOR}
+"""Both doors, and a website of one's own."""
