@@ -1,16 +1,13 @@
 """The issuer's keys by way of a function, for a process that cannot reach the issuer (`gateway.keys`, RFC 0026)."""
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 
 import boto3
 import jwt
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from jwt.exceptions import PyJWKClientConnectionError
-
-if TYPE_CHECKING:
-    from mypy_boto3_lambda import LambdaClient
 
 SCHEME: Final = "lambda:"
 """Beginning of an address of keys that names a function instead."""
@@ -20,10 +17,18 @@ ANSWER_SECONDS: Final = 10.0
 """The function's own limit: one that starts anew takes a second before it asks the issuer."""
 
 
+class Functions(Protocol):
+    """Lambda, as far as it is used here."""
+
+    def invoke(self, *, FunctionName: str) -> Any:  # noqa: N803 - the API's name
+        """Call a function and wait for its answer."""
+        ...
+
+
 class InvokedKeys(jwt.PyJWKClient):
     """The keys that an issuer publishes, fetched by a function and kept for a while."""
 
-    def __init__(self, function: str, *, client: "LambdaClient | None" = None, **more: Any) -> None:
+    def __init__(self, function: str, *, client: Functions | None = None, **more: Any) -> None:
         """Remember the function.
 
         Args:
@@ -34,7 +39,7 @@ class InvokedKeys(jwt.PyJWKClient):
         super().__init__("https://invalid.invalid", **more)  # not asked: `fetch_data` is another
         self._function = function
         limits = Config(connect_timeout=CONNECT_SECONDS, read_timeout=ANSWER_SECONDS, retries={"total_max_attempts": 2})
-        self._client: LambdaClient = client or boto3.client("lambda", config=limits)
+        self._client: Functions = client or boto3.client("lambda", config=limits)
 
     def fetch_data(self) -> Any:
         """Invoke the function.

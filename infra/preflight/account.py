@@ -40,7 +40,7 @@ INVALID_CREDENTIALS: Final = frozenset(
     }
 )
 
-_SERVICE_PREFIXES: Final = {"service-quotas": "servicequotas"}
+_SERVICE_PREFIXES: Final = {"service-quotas": "servicequotas", "elbv2": "elasticloadbalancing"}
 
 _CLIENTS = ClientConfig(
     connect_timeout=3,

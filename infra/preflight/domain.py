@@ -1,17 +1,62 @@
-"""An address of one's own: the certificate is issued and fits, the zone is the name's, the record is free."""
+"""Addresses of one's own: the certificate is issued and fits, the zone is the name's, the record is free.
+
+The API has one, and the load balancer of the direct transport another.
+"""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from infra.config import Config
 from infra.preflight.account import Account, RefusedError
 from infra.preflight.findings import Finding, State, judged
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """A name of the deployment.
+
+    Attributes:
+        name: The name.
+        certificate: ARN of its certificate.
+        zone_id: Its hosted zone; None: its record is written by hand.
+        setting: Beginning of its settings' names.
+        of: What follows the subject in a finding.
+    """
+
+    name: str
+    certificate: str | None
+    zone_id: str | None
+    setting: str
+    of: str = ""
+
+
+def addresses(config: Config) -> Iterator[Address]:
+    """The names that the settings give."""
+    if config.domain_name is not None:
+        yield Address(
+            name=config.domain_name,
+            certificate=config.domain_certificate_arn,
+            zone_id=config.domain_zone_id,
+            setting="domain",
+        )
+    if config.direct_domain_name is not None:
+        yield Address(
+            name=config.direct_domain_name,
+            certificate=config.direct_certificate_arn,
+            zone_id=config.direct_zone_id,
+            setting="direct",
+            of=f" of {config.direct_domain_name}",
+        )
+
+
 def certificate(account: Account, config: Config) -> Iterator[Finding]:
-    """The certificate of `domain_name`."""
-    arn, name = config.domain_certificate_arn, config.domain_name
-    if arn is None or name is None:
-        return
+    """The certificate of each address."""
+    for address in addresses(config):
+        yield _certificate(account, address)
+
+
+def _certificate(account: Account, address: Address) -> Finding:
+    arn, name = str(address.certificate), address.name
     needed = f"issued for {name}, in {account.region}"
     mend = f"aws acm request-certificate --domain-name {name} --validation-method DNS --region {account.region}"
     region = arn.split(":")[3]
@@ -30,33 +75,41 @@ def certificate(account: Account, config: Config) -> Iterator[Finding]:
             found = described["Status"] if fits else f"for {', '.join(sorted(names))}"
             if found == "PENDING_VALIDATION":
                 mend = f"write the record that aws acm describe-certificate --certificate-arn {arn} names"
-    yield judged("domain", "certificate", holds=found == "ISSUED", needed=needed, found=found, mend=mend)
+    subject = f"certificate{address.of}"
+    return judged("domain", subject, holds=found == "ISSUED", needed=needed, found=found, mend=mend)
 
 
 def zone(account: Account, config: Config) -> Iterator[Finding]:
-    """The hosted zone in which the stack writes the record."""
-    if config.domain_zone_id is None or config.domain_name is None:
-        return
-    needed = f"a public zone above {config.domain_name}"
-    mend = "aws route53 list-hosted-zones --query 'HostedZones[].[Id,Name]', then -c domain_zone_id=…"
+    """The hosted zones in which the stack writes records."""
+    for address in addresses(config):
+        if address.zone_id is not None:
+            yield _zone(account, address, address.zone_id)
+
+
+def _zone(account: Account, address: Address, zone_id: str) -> Finding:
+    subject, needed = f"hosted zone{address.of}", f"a public zone above {address.name}"
+    mend = f"aws route53 list-hosted-zones --query 'HostedZones[].[Id,Name]', then -c {address.setting}_zone_id=…"
     try:
-        found = account.ask("route53", "GetHostedZone", Id=config.domain_zone_id)["HostedZone"]
+        found = account.ask("route53", "GetHostedZone", Id=zone_id)["HostedZone"]
     except RefusedError as error:
         if error.code != "NoSuchHostedZone":
             raise
-        yield judged("domain", "hosted zone", holds=False, needed=needed, found="does not exist", mend=mend)
-        return
+        return judged("domain", subject, holds=False, needed=needed, found="does not exist", mend=mend)
     private = found.get("Config", {}).get("PrivateZone", False)
-    above = f".{config.domain_name}.".endswith(f".{found['Name'].rstrip('.')}.")
+    above = f".{address.name}.".endswith(f".{found['Name'].rstrip('.')}.")
     text = f"{found['Name']}{', private' if private else ''}"
-    yield judged("domain", "hosted zone", holds=above and not private, needed=needed, found=text, mend=mend)
+    return judged("domain", subject, holds=above and not private, needed=needed, found=text, mend=mend)
 
 
 def record(account: Account, config: Config) -> Iterator[Finding]:
-    """The address record: one that is there and not this stack's makes the deployment fail."""
-    zone_id, name = config.domain_zone_id, f"{config.domain_name}."
-    if zone_id is None:
-        return
+    """The address records: one that is there and not this stack's makes the deployment fail."""
+    for address in addresses(config):
+        if address.zone_id is not None:
+            yield from _record(account, address, address.zone_id)
+
+
+def _record(account: Account, address: Address, zone_id: str) -> Iterator[Finding]:
+    name = f"{address.name}."
     try:
         listed = account.ask(
             "route53", "ListResourceRecordSets", HostedZoneId=zone_id, StartRecordName=name, MaxItems="10"
@@ -69,7 +122,7 @@ def record(account: Account, config: Config) -> Iterator[Finding]:
     taken = sorted({"A", "AAAA", "CNAME"} & set(kinds))
     yield judged(
         "domain",
-        "address record",
+        f"address record{address.of}",
         holds=not taken,
         needed="none, or this stack's own",
         found=", ".join(taken) or "none",

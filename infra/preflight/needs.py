@@ -18,9 +18,10 @@ class Needs:
 
     Attributes:
         sessions: Voice sessions at once, and so streams of the model.
-        frames: Frames a second from all clients.
+        frames: Frames a second from all clients of the API.
         requests: Requests a second of API Gateway, frames and messages to clients.
         environments: Environments of the message function at once.
+        targets: Targets of the load balancer during a deployment at the busiest time.
         vcpus: vCPUs of Fargate on demand during a deployment at the busiest time.
         first_vcpus: The same for the first deployment and every other at a quiet time.
         spot_vcpus: vCPUs of Fargate Spot during a deployment at the busiest time.
@@ -30,6 +31,7 @@ class Needs:
     frames: int
     requests: int
     environments: int
+    targets: int
     vcpus: float
     first_vcpus: float
     spot_vcpus: float
@@ -37,8 +39,9 @@ class Needs:
 
 def needs(config: Config) -> Needs:
     """The needs of a deployment at its most."""
+    tasks = config.worker_maximum if config.voice else 0
     sessions = config.worker_maximum * config.worker_capacity if config.voice else 0
-    frames = config.expected_frame_rate or sessions * FRAMES_PER_SESSION
+    frames = (config.expected_frame_rate or sessions * FRAMES_PER_SESSION) if config.api else 0
     task, spot = config.worker_cpu / 1024, config.worker_spot_percent / 100
     most = ROLLING * config.worker_maximum * task if config.voice else 0.0
     first = ROLLING * config.worker_count * task if config.voice else 0.0
@@ -47,6 +50,7 @@ def needs(config: Config) -> Needs:
         frames=frames,
         requests=frames * (1 + CALLBACKS_PER_FRAME),
         environments=max(math.ceil(frames / REQUESTS_PER_ENVIRONMENT), config.provisioned_concurrency),
+        targets=ROLLING * tasks if config.direct else 0,
         vcpus=most * (1 - spot),
         first_vcpus=first * (1 - spot),
         spot_vcpus=most * spot,

@@ -76,8 +76,9 @@ def subnets(account: Account, config: Config) -> Iterator[Finding]:
     zones = str(config.vpc_zones).split(",")
     named = {
         subnet: zone
-        for part in (config.vpc_worker_subnets, config.vpc_function_subnets)
-        for subnet, zone in zip(str(part).split(","), zones, strict=True)
+        for part in (config.vpc_worker_subnets, config.vpc_function_subnets, config.vpc_balancer_subnets)
+        if part is not None
+        for subnet, zone in zip(part.split(","), zones, strict=True)
     }
     try:
         found = account.ask("ec2", "DescribeSubnets", SubnetIds=list(named))["Subnets"]
@@ -110,15 +111,18 @@ def subnets(account: Account, config: Config) -> Iterator[Finding]:
 
 
 def routes(account: Account, config: Config) -> Iterator[Finding]:
-    """Ways out of the subnets: of the tasks to AWS and the provider, of the message function to the public endpoint."""
+    """Ways out of the subnets: of tasks to AWS and the provider, of function and load balancer to where they lead."""
     if not config.voice or config.vpc_id is None:
         return
     ways = ways_out(account, config.vpc_id)
-    yield _private_dns(ways)
+    if config.api:
+        yield _private_dns(ways)
     for subnet in str(config.vpc_worker_subnets).split(","):
         yield _tasks(ways, subnet, config)
-    for subnet in str(config.vpc_function_subnets).split(","):
+    for subnet in filter(None, (config.vpc_function_subnets or "").split(",")):
         yield _function(ways, subnet)
+    for subnet in filter(None, (config.vpc_balancer_subnets or "").split(",")):
+        yield _balancer(ways, subnet)
     wanted = _services(config)
     for subnet in str(config.vpc_worker_subnets).split(","):
         missing = ways.unreachable(subnet, wanted, public=config.network == "public")
@@ -175,6 +179,18 @@ def _function(ways: Ways, subnet: str) -> Finding:
         found=_described(ways, subnet) + ("; a function has no public address" if route.startswith("igw-") else ""),
         mend=f"aws ec2 create-route --route-table-id {ways.table(subnet)} --destination-cidr-block 0.0.0.0/0 "
         "--nat-gateway-id nat-…",
+    )
+
+
+def _balancer(ways: Ways, subnet: str) -> Finding:
+    return judged(
+        "network",
+        f"load balancer in {subnet}",
+        holds=ways.default_route(subnet).startswith("igw-"),
+        needed="an IPv4 route to an internet gateway: a public subnet",
+        found=_described(ways, subnet),
+        mend=f"aws ec2 create-route --route-table-id {ways.table(subnet)} --destination-cidr-block 0.0.0.0/0 "
+        "--gateway-id igw-…",
     )
 
 

@@ -25,6 +25,8 @@ UNRESERVED: Final = 100
 
 def lambda_concurrency(account: Account, config: Config) -> Iterator[Finding]:
     """Environments of functions at once; a new account may have ten."""
+    if not config.api:
+        return  # the few others wait for one, and no caller with them
     limit = account.ask("lambda", "GetAccountSettings")["AccountLimit"]
     all_of_them, free = limit["ConcurrentExecutions"], limit["UnreservedConcurrentExecutions"]
     most = needs(config).environments
@@ -60,6 +62,8 @@ def fargate(account: Account, config: Config) -> Iterator[Finding]:
 
 def api_requests(account: Account, config: Config) -> Iterator[Finding]:
     """Requests a second of API Gateway, of all APIs together."""
+    if not config.api:
+        return
     wanted = needs(config)
     has = _quota(account, "apigateway", API_REQUESTS)
     enough = has >= wanted.requests
@@ -76,6 +80,8 @@ def api_requests(account: Account, config: Config) -> Iterator[Finding]:
 
 def throttle(account: Account, config: Config) -> Iterator[Finding]:
     """The stage's throttle, capped by the setting `account_message_rate`, beside what the account really has."""
+    if not config.api:
+        return
     has, frames = _quota(account, "apigateway", API_REQUESTS), needs(config).frames
     limit = config.throttle_rate
     well = limit is None or frames <= limit <= has

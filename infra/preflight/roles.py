@@ -26,6 +26,13 @@ def domains(account: Account, config: Config) -> Iterator[Finding]:
         yield _role(account, "AWSServiceRoleForAPIGateway", "ops.apigateway.amazonaws.com", State.SHORT)
 
 
+def balancers(account: Account, config: Config) -> Iterator[Finding]:
+    """Elastic Load Balancing's role, made with the first load balancer."""
+    if config.direct:
+        name = "AWSServiceRoleForElasticLoadBalancing"
+        yield _role(account, name, "elasticloadbalancing.amazonaws.com", State.SHORT)
+
+
 def _role(account: Account, name: str, service: str, missing: State) -> Finding:
     try:
         account.ask("iam", "GetRole", RoleName=name)

@@ -8,6 +8,7 @@ from typing import Final
 
 from infra.config import Config
 from infra.preflight import (
+    balancer,
     bootstrap,
     domain,
     identity,
@@ -59,6 +60,7 @@ CHECKS: Final = (
     Check("roles", "AWSServiceRoleForECS", roles.containers),
     Check("roles", "AWSServiceRoleForApplicationAutoScaling_ECSService", roles.scaling),
     Check("roles", "AWSServiceRoleForAPIGateway", roles.domains),
+    Check("roles", "AWSServiceRoleForElasticLoadBalancing", roles.balancers),
     Check("models", "voice model", models.voice),
     Check("models", "text model", models.text),
     Check("secret", secret.SUBJECT, secret.key),
@@ -68,6 +70,8 @@ CHECKS: Final = (
     Check("quotas", "API Gateway, throttle of the stage", quotas.throttle),
     Check("quotas", "Bedrock, streams at once", quotas.model_streams),
     Check("quotas", "VPCs of the region", quotas.vpcs),
+    Check("balancer", "Network Load Balancers of the region", balancer.room),
+    Check("balancer", "targets of the load balancer", balancer.targets),
     Check("network", "ECS, dualStackIPv6", network.task_addresses),
     Check("network", "DNS", network.names),
     Check("network", "subnets", network.subnets),

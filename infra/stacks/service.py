@@ -46,6 +46,8 @@ class ServiceStack(Stack):
     ) -> None:
         super().__init__(scope, construct_id, env=env, description="Segue: gateway, workers and janitor")
         self._config = config
+        self._turns_queue: TurnsQueue | None = None
+        self.domain: Domain | None = None
         self._claims = Claims(self, "Claims")
         self._layers = Layers(self, "Layers", config, packages)
         network = Network(self, "Network", config) if config.voice else None
@@ -61,7 +63,8 @@ class ServiceStack(Stack):
             self._tell_the_page(web, url, auth)
 
     def _gateway(self, storage: Storage, auth: Auth, network: Network | None, web: WebStack | None) -> Gateway:
-        self._turns_queue = TurnsQueue(self, "TurnsQueue") if self._config.text else None
+        if self._config.text:
+            self._turns_queue = TurnsQueue(self, "TurnsQueue")
         parts = GatewayParts(
             storage=storage,
             auth=auth,
@@ -159,7 +162,6 @@ class ServiceStack(Stack):
     def _outputs(self) -> str:
         """Add the outputs; returns the address at which the page connects: the API's, where there is one."""
         outputs = {"ClaimsQueueUrl": self._claims.queue.queue_url}
-        self.domain = None
         if self.gateway:
             outputs |= self._outputs_of_api(self.gateway)
         if self.workers:

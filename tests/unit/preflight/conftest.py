@@ -153,6 +153,14 @@ def well() -> dict[str, Answer]:
             }
         },
         "route53.ListResourceRecordSets": {"ResourceRecordSets": [], "IsTruncated": False, "MaxItems": "10"},
+        "elbv2.DescribeAccountLimits": {
+            "Limits": [
+                {"Name": "network-load-balancers", "Max": "50"},
+                {"Name": "targets-per-availability-zone-per-network-load-balancer", "Max": "500"},
+                {"Name": "targets-per-network-load-balancer", "Max": "3000"},
+            ]
+        },
+        "elbv2.DescribeLoadBalancers": {"LoadBalancers": [{"Type": "network"}, {"Type": "application"}]},
         "xray.GetTraceSegmentDestination": {"Destination": "CloudWatchLogs", "Status": "ACTIVE"},
         "ecr.DescribeImages": {"imageDetails": []},
     }

@@ -12,7 +12,7 @@ from infra.preflight import bootstrap, domain, identity, images, network, quotas
 from infra.preflight.account import Account, NotAllowedError
 from infra.preflight.findings import State
 from tests.support.answers import REGION, Refusal
-from tests.unit.preflight import cases_of_account, cases_of_models, cases_of_network
+from tests.unit.preflight import cases_of_account, cases_of_direct, cases_of_models, cases_of_network
 from tests.unit.preflight.cases_of_account import limits
 from tests.unit.preflight.cases_of_models import DOMAIN, GEMINI
 from tests.unit.preflight.conftest import (
@@ -26,7 +26,7 @@ from tests.unit.preflight.conftest import (
 
 WELL, SHORT, UNKNOWN, FAILS = State.WELL, State.SHORT, State.UNKNOWN, State.FAILS
 
-CASES = [*cases_of_account.CASES, *cases_of_models.CASES, *cases_of_network.CASES]
+CASES = [*cases_of_account.CASES, *cases_of_models.CASES, *cases_of_network.CASES, *cases_of_direct.CASES]
 
 
 @pytest.mark.parametrize(("check", "settings", "answers", "states", "found", "mend"), CASES)

@@ -28,6 +28,10 @@ EVERYTHING = {
     "domain_name": "voice.example.com",
     "domain_certificate_arn": CERTIFICATE,
     "domain_zone_id": "Z0123456789",
+    "transport": "both",
+    "direct_domain_name": "live.example.com",
+    "direct_certificate_arn": CERTIFICATE,
+    "direct_zone_id": "Z0123456789",
 }
 
 
