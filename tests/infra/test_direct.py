@@ -10,7 +10,7 @@ from infra.constants import WORKER_PORT, WORKER_SOCKETS_PORT
 from infra.constructs.direct.balancer import TARGETS, crosses_zones
 from tests.infra.doors import CERTIFICATE, DOOR
 from tests.infra.references import simplified
-from tests.infra.test_alarms import NOTHING, each_minute, goes_off
+from tests.infra.test_alarms import NOTHING, counted, each_minute, goes_off
 from tests.infra.test_permissions import granted
 
 VPC = {
@@ -328,6 +328,8 @@ CASES = {
         [NOTHING, each_minute(2, 0, 0)],
         [each_minute(2, 1, 2), [*each_minute(1, 0), [1]], each_minute(2, 0, 1)],
     ),
+    # A deployment turns away for some minutes, two clients in each of their first tries.
+    "sockets-turned-away": ([counted(50, 5)], [counted(49, 5), [*counted(300, 4), []], NOTHING]),
     "workers-not-reached": (
         [each_minute(5, 1), each_minute(5, 2, 1)],
         [NOTHING, each_minute(5, 0, 2), [*each_minute(4, 3), [0]]],

@@ -42,7 +42,7 @@ def alerts(config: Config, watched: Watched) -> Iterator[Alert]:
     if watched.workers:
         yield from _workers(config, watched, watched.workers)
         if watched.workers.balancer:
-            yield from _direct(watched.workers.balancer)
+            yield from _direct(config, watched.workers.balancer)
     if watched.turns:
         yield from _turns(watched.turns)
     if watched.distribution_id:
@@ -158,7 +158,15 @@ def _workers(config: Config, watched: Watched, workers: Workers) -> Iterator[Ale
     )
 
 
-def _direct(balancer: Balancer) -> Iterator[Alert]:
+def _direct(config: Config, balancer: Balancer) -> Iterator[Alert]:
+    yield Alert(
+        name="sockets-turned-away",
+        what="Workers send clients away that connect directly: they are full, or they leave.",
+        metric=said(config, "SocketsTurnedAway"),
+        threshold=50,
+        minutes=5,
+        callers=True,
+    )
     yield Alert(
         name="no-way-to-workers",
         what="No worker is healthy behind the load balancer: no client can connect directly.",

@@ -83,9 +83,13 @@ def _heard(config: Config, watched: Watched) -> list[Graph]:
     if watched.workers and watched.workers.balancer:
         balancer = watched.workers.balancer
         opened = [balanced(balancer, "NewFlowCount_TLS"), balanced(balancer, "ActiveFlowCount_TLS", "Average")]
+        sockets = [said(config, name) for name in ("SocketsOpened", "Sockets")]
+        passed = [said(config, name) for name in ("FramesForwarded", "OutputForwarded", "SessionsFollowed")]
         graphs += [
-            ("Direct connections: opened, open", opened),
-            ("Direct connections: bytes", [balanced(balancer, "ProcessedBytes_TLS")]),
+            ("Load balancer: connections opened, open", opened),
+            ("Load balancer: bytes", [balanced(balancer, "ProcessedBytes_TLS")]),
+            ("Direct sockets: let in, open", sockets),
+            ("Direct: passed between workers, sessions that followed", passed),
         ]
     if watched.workers:
         first = [said(config, "FirstAudioLatency", statistic) for statistic in ("p50", "p95")]
@@ -113,7 +117,7 @@ def _heard(config: Config, watched: Watched) -> list[Graph]:
 def _cut_off(config: Config, watched: Watched) -> list[Graph]:
     graphs: list[Graph] = _cut_off_at_the_gateway(config, watched.gateway) if watched.gateway else []
     if watched.workers and watched.workers.balancer:
-        graphs += _cut_off_at_the_balancer(watched.workers.balancer)
+        graphs += _cut_off_at_the_balancer(config, watched.workers.balancer)
     if watched.workers:
         cut = ("DrainOverruns", "LeaseLosses", "DroppedAudio", "ModelRestarts", "Unanswered", "Resends", "LoopBlocked")
         model = ("model_throttled", "model_unavailable", "model_failed", "model_access", "content_refused")
@@ -151,10 +155,12 @@ def _cut_off_at_the_gateway(config: Config, gateway: Gateway) -> list[Graph]:
     ]
 
 
-def _cut_off_at_the_balancer(balancer: Balancer) -> list[Graph]:
+def _cut_off_at_the_balancer(config: Config, balancer: Balancer) -> list[Graph]:
+    sent_away = [said(config, name) for name in ("SocketsTurnedAway", "HandshakesExpired")]
     reached = [targets(balancer, "HealthyHostCount", "Minimum"), targets(balancer, "UnHealthyHostCount", "Maximum")]
     ended = ("ClientTLSNegotiationErrorCount", "TCP_Target_Reset_Count", "TCP_ELB_Reset_Count", "RejectedFlowCount")
     return [
+        ("Direct sockets: turned away, no request in time", sent_away),
         ("Load balancer: workers reached, not reached", reached),
         ("Load balancer: handshakes failed, connections reset", [balanced(balancer, name) for name in ended]),
     ]

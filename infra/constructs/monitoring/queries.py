@@ -65,7 +65,7 @@ QUERIES: Final = (
         name="who was refused",
         groups=(AUTHORIZER, MESSAGE, WORKER),
         lines=(
-            "filter message in ['connection refused', 'hello refused', 'message refused']",
+            "filter message in ['connection refused', 'socket refused', 'hello refused', 'message refused']",
             "stats count(*) as times by message, reason, code, bin(5m)",
         ),
     ),
