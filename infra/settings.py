@@ -169,7 +169,7 @@ class Direct(Settings):
     """The direct transport: a load balancer to the workers' own WebSockets, beside the API or instead of it."""
 
     transport: Literal["api", "direct", "both"] = "api"
-    """How clients connect. `api`: by the WebSocket API, where nothing is paid for while no client talks. `direct`: by a
+    """The way in for clients. `api`: the WebSocket API, where nothing is paid for while no client talks. `direct`: a
     Network Load Balancer to the workers, and there is no API. `both`: both lead to the same sessions."""
     direct_domain_name: str | None = text(DOMAIN, "a domain name such as live.example.com")
     """The load balancer's address, another than `domain_name`. Needed with `transport=direct` and `both`."""

@@ -3,86 +3,22 @@
 python -m benchmarks.scale                          prints the tables
 python -m benchmarks.scale --docs docs/scale.md     writes them into the page
 
-Conversations are simulated second by second: callers come and go, and in each call people and the assistant take turns.
-What each second asks of AWS follows from that, from the figures in `MEASURED`, and from the assumptions in `ASSUMED`.
+Conversations are simulated second by second (`benchmarks.scale.load`); the direct transport has a module of its own.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-
 from benchmarks.measuring.prices import DYNAMODB_READ_UNIT, DYNAMODB_WRITE_UNIT, S3_READ, S3_WRITE
-from segue.client.microphone import MARKER_SECONDS, TRAILING_SECONDS
-from segue.session.runtime import SPREAD
-from segue.wire.audio import PREROLL_SECONDS
+from benchmarks.scale import direct
+from benchmarks.scale.load import ASSUMED, MEASURED, SIZES, Load, simulate
 
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
-SIZES: Final = (100, 10_000, 1_000_000)
-SECONDS: Final = 120
-SIMULATED: Final = 20_000
-"""Sessions that are simulated at most; of larger numbers each second is multiplied."""
-
-MEASURED: Final = {
-    "commits a message": 0.61,
-    "S3 PUT a commit": 1.04,
-    "DynamoDB write units a commit": 1.0,
-    "restore: objects of 1,000 messages": 22,
-    "core for 1,000 quiet sessions": 0.66,
-}
-"""From docs/benchmarks.md: streamed turns and 1,000 sessions, durability "gate"."""
-
-ASSUMED: Final = {
-    "audio frame, ms": 100,
-    "audio a post, ms": 200,
-    "turn of a person, s": 4.0,
-    "turn of the assistant, s": 6.0,
-    "silence before the assistant, s": 1.0,
-    "silence before the person, s": 2.0,
-    "messages a turn of each": 1.0,
-    "acks and transcripts a second": 0.5,
-    "length of a call, min": 5.0,
-    "heartbeat, s": 3.0,
-    "message function, ms": 15.0,
-    "message function, GB": 0.5,
-    "voice out, KB a second": 64.0,
-    "sessions a task": 28.0,
-    "frames answered by the function itself": 0.005,
-    "KB of a frame to the worker and its answer": 5.5,
-    "frames to a worker in another zone": 0.5,
-    "KB of log lines an hour, worker and functions": 200.0,
-}
-"""Assumptions about how people talk, not measured here. 28 sessions a task are 70 % of `worker_capacity`. Of two zones
-half of the frames go to the other. The function itself answers a `ping` now and then and what it refuses; a frame that
-is passed on brings nothing back to the client, since the route has no response (RFC 0019)."""
-
-_BEATS: Final = 1 / (1 - SPREAD / 2)
-"""Heartbeats that are sent for each that is due: they come early, at random."""
-
-
-@dataclass
-class Load:
-    """Requests of each simulated second; names as in `QUOTAS`."""
-
-    seconds: dict[str, list[float]] = field(default_factory=dict)
-
-    def add(self, **amounts: float) -> None:
-        """Add a second."""
-        for name, amount in amounts.items():
-            self.seconds.setdefault(name, []).append(float(amount))
-
-    def mean(self, name: str) -> float:
-        """A second on average."""
-        return float(np.mean(self.seconds[name]))
-
-    def peak(self, name: str) -> float:
-        """The busiest second."""
-        return max(self.seconds[name])
 
 
 @dataclass(frozen=True)
@@ -108,7 +44,7 @@ QUOTAS: Final = (
     Quota("environments", "Lambda: environments at once", 1_000, "more on request; then a load balancer"),
     Quota("table_writes", "DynamoDB: write units a second and table", 40_000, "a heartbeat a worker; more on request"),
     Quota("puts", "S3: PUTs a second and prefix", 3_500, "prefixes split by themselves; principals spread"),
-    Quota("vcpus", "Fargate: vCPUs, an account that has grown", 4_000, "more on request; accounts as cells"),
+    Quota("vcpus", "Fargate: vCPUs on demand", 6, "more on request, and with use; accounts as cells"),
     Quota("addresses", "VPC: addresses of two /20 subnets", 8_182, "larger subnets"),
     Quota("streams", "Model: streams at once (look it up)", 20, "more on request; several regions or providers"),
 )
@@ -126,76 +62,6 @@ PRICES: Final = {
     "between zones, GB, each way": 0.01,
     "log lines, GB": 0.50,
 }
-
-
-def simulate(sessions: int, seed: int = 1, *, marks: bool = False) -> Load:
-    """Let so many people talk for two minutes.
-
-    Args:
-        sessions: Conversations at once.
-        seed: Of the random numbers; the same seed gives the same load.
-        marks: Whether clients mark their microphones' silence instead of sending it.
-    """
-    count = min(sessions, SIMULATED)
-    factor = sessions / count
-    random = np.random.default_rng(seed)
-    # 0 the person speaks, 1 silence, 2 the assistant speaks, 3 silence
-    names = (
-        "turn of a person, s",
-        "silence before the assistant, s",
-        "turn of the assistant, s",
-        "silence before the person, s",
-    )
-    lengths = np.array([ASSUMED[name] for name in names])
-    state = random.choice(4, size=count, p=lengths / lengths.sum())
-    quiet = np.where(state == 0, 0.0, np.inf)  # seconds since the person spoke
-    load = Load()
-    for second in range(SECONDS):
-        ending = random.random(count) < 1 / lengths[state]
-        spoken = int(np.count_nonzero(ending & ((state == 0) | (state == 2))))
-        speaking = int(np.count_nonzero(state == 2))
-        beating = np.count_nonzero((np.arange(count) + second) % int(ASSUMED["heartbeat, s"]) == 0) * _BEATS
-        joined = random.poisson(count / (60 * ASSUMED["length of a call, min"]))
-        up = _frames(state, quiet, ending) if marks else count * 1000 / ASSUMED["audio frame, ms"]
-        asked = _asked(count, up, spoken, speaking, beating, joined)
-        load.add(**{name: value * factor for name, value in asked.items()})
-        state = np.where(ending, (state + 1) % 4, state)
-        quiet = np.where(state == 0, 0.0, quiet + 1)
-    return load
-
-
-def _frames(state: np.ndarray, quiet: np.ndarray, ending: np.ndarray) -> float:
-    """Frames and markers of one second from microphones whose silence is marked."""
-    sending = int(np.count_nonzero(quiet <= TRAILING_SECONDS))
-    beginning = int(np.count_nonzero(ending & (state == 3)))
-    audio = (sending + beginning * PREROLL_SECONDS) * 1000 / ASSUMED["audio frame, ms"]
-    return audio + (len(state) - sending) / MARKER_SECONDS
-
-
-def _asked(sessions: int, up: float, spoken: int, speaking: int, beating: float, joined: int) -> dict[str, float]:
-    """Requests of one second."""
-    down = speaking * 1000 / ASSUMED["audio a post, ms"] + sessions * ASSUMED["acks and transcripts a second"]
-    down += up * ASSUMED["frames answered by the function itself"]
-    commits = spoken * ASSUMED["messages a turn of each"] * MEASURED["commits a message"]
-    tasks = sessions / ASSUMED["sessions a task"]
-    return {
-        "messages": up + down,
-        "up": up,
-        "speaking": speaking,
-        "connects": joined,
-        # Lambda gives an environment ten requests a second, however short they are.
-        "environments": up / 10,
-        "commits": commits,
-        "beats": beating,
-        # A session that begins is acquired, and one ends for it: two writes.
-        "table_writes": commits * MEASURED["DynamoDB write units a commit"] + beating + 2 * joined,
-        "beats_a_worker": tasks / ASSUMED["heartbeat, s"] * _BEATS,
-        "puts": commits * MEASURED["S3 PUT a commit"],
-        "gets": joined * MEASURED["restore: objects of 1,000 messages"],
-        "vcpus": tasks,
-        "addresses": tasks,
-        "streams": sessions,
-    }
 
 
 def voice_hour(load: Load, sessions: int) -> dict[str, float]:
@@ -218,8 +84,10 @@ def voice_hour(load: Load, sessions: int) -> dict[str, float]:
         "DynamoDB: routes read": hour("up") / 10 * DYNAMODB_READ_UNIT,
         "S3: commits, restores": hour("puts") * S3_WRITE + hour("gets") * S3_READ,
         # Sent by one zone and received by the other: both are billed.
-        "between zones: frames to workers": hour("up")
-        * ASSUMED["KB of a frame to the worker and its answer"]
+        "between zones: frames to workers": (
+            hour("sound") * ASSUMED["voice in, KB a second"]
+            + hour("up") * ASSUMED["KB of a post to the worker and its answer, beside the sound"]
+        )
         * ASSUMED["frames to a worker in another zone"]
         / 1e6
         * 2
@@ -256,7 +124,14 @@ def tables() -> str:
     loads = {size: simulate(size) for size in SIZES}
     parts = [
         _costs("A voice hour", voice_hour(loads[10_000], 10_000), 1, "an hour"),
-        _silence(loads[10_000], simulate(10_000, marks=True)),
+        _silence(
+            {
+                "is sent": loads[10_000],
+                "is marked": simulate(10_000, marks=True),
+                "is marked, frames of 200 ms": simulate(10_000, marks=True, frame_ms=200),
+            }
+        ),
+        *direct.sections(loads[10_000], simulate(10_000, marks=True), 10_000, voice_hour),
         _costs("A text turn", text_turn(), 1000, "1,000 turns"),
         "### What each size asks for",
         "",
@@ -276,14 +151,14 @@ def _costs(title: str, components: Mapping[str, float], times: int, unit: str) -
     return "\n".join([f"### {title}", "", f"| | US dollars {unit} | |", "|---|--:|--:|", *rows, sums, ""])
 
 
-def _silence(sent: Load, marked: Load) -> str:
+def _silence(loads: Mapping[str, Load]) -> str:
     def row(name: str, load: Load) -> str:
         hour = {key: load.mean(key) / 10_000 * 3600 for key in ("up", "messages")}
         cost = sum(voice_hour(load, 10_000).values())
         return f"| {name} | {hour['up']:,.0f} | {hour['messages']:,.0f} | {cost:.4f} |"
 
     head = "| the microphone's silence | messages up | messages in all | US dollars |"
-    rows = [row("is sent", sent), row("is marked", marked)]
+    rows = [row(name, load) for name, load in loads.items()]
     return "\n".join(["### A voice hour with and without silence", "", head, "|---|--:|--:|--:|", *rows, ""])
 
 

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from infra.config import Config
+from infra.constructs.direct.balancer import crosses_zones
+from infra.constructs.network import ZONES
 from infra.preflight import bootstrap
 from infra.preflight.account import Account, NotAnsweredError, RefusedError
 from infra.preflight.findings import Finding, State
@@ -21,6 +23,17 @@ VPCS: Final = "L-F678F1CE"
 
 UNRESERVED: Final = 100
 """Environments that Lambda keeps for functions that reserve none."""
+
+OF_A_GROUP: Final = 1_000
+"""Targets of a target group, by AWS's default; `DescribeAccountLimits` does not tell it."""
+BALANCERS: Final = "network-load-balancers"
+IN_A_ZONE: Final = "targets-per-availability-zone-per-network-load-balancer"
+IN_ALL: Final = "targets-per-network-load-balancer"
+_MORE_OF_BALANCERS: Final = (
+    "aws service-quotas list-service-quotas --service-code elasticloadbalancing "
+    "--query \"Quotas[?contains(QuotaName, 'Network Load Balancer')].[QuotaCode,QuotaName,Value]\", "
+    "then aws service-quotas request-service-quota-increase"
+)
 
 
 def lambda_concurrency(account: Account, config: Config) -> Iterator[Finding]:
@@ -122,6 +135,45 @@ def vpcs(account: Account, config: Config) -> Iterator[Finding]:
     )
 
 
+def balancers(account: Account, config: Config) -> Iterator[Finding]:
+    """Room for one more Network Load Balancer, unless the service stack has made its own before."""
+    if not config.direct:
+        return
+    has = _limits_of_balancers(account)[BALANCERS]
+    listed = account.ask("elbv2", "DescribeLoadBalancers", PageSize=400)["LoadBalancers"]
+    found = sum(each["Type"] == "network" for each in listed)
+    made = found >= has and bootstrap.status(account, f"Segue-{config.stage}-Service") != "absent"
+    state = State.WELL if found < has else State.SHORT if made else State.FAILS
+    yield Finding(
+        check="quotas",
+        subject="Network Load Balancers of the region",
+        state=state,
+        needed="room for one more, or the stack's own among them",
+        found=f"{found} of {has}",
+        mend=None if state is State.WELL else _MORE_OF_BALANCERS,
+    )
+
+
+def targets(account: Account, config: Config) -> Iterator[Finding]:
+    """Targets: each task, and at a deployment its successor beside it."""
+    if not config.direct:
+        return
+    limits = _limits_of_balancers(account)
+    zones = len(config.vpc_zones.split(",")) if config.vpc_zones else ZONES
+    has = limits[IN_A_ZONE] if crosses_zones(config) else min(zones * limits[IN_A_ZONE], limits[IN_ALL], OF_A_GROUP)
+    most = needs(config).targets
+    enough = has >= most
+    yield Finding(
+        check="quotas",
+        subject="targets of the load balancer",
+        state=State.WELL if enough else State.SHORT,
+        needed=f"{most}, while a deployment replaces all tasks",
+        found=f"{has}" + ("" if crosses_zones(config) else f", {limits[IN_A_ZONE]} in each of {zones} zones"),
+        mend=None if enough else _MORE_OF_BALANCERS,
+        page="docs/scale.md",
+    )
+
+
 def _vcpus(account: Account, code: str, subject: str, most: float, first: float) -> Finding:
     has = _quota(account, "fargate", code)
     state = State.WELL if has >= most else State.SHORT if has >= first else State.FAILS
@@ -171,6 +223,15 @@ def _quota(account: Account, service: str, code: str) -> float:
             raise
         answer = account.ask("service-quotas", "GetAWSDefaultServiceQuota", ServiceCode=service, QuotaCode=code)
     return float(answer["Quota"]["Value"])
+
+
+def _limits_of_balancers(account: Account) -> dict[str, int]:
+    limits = account.ask("elbv2", "DescribeAccountLimits", PageSize=400)["Limits"]
+    found = {each["Name"]: int(each["Max"]) for each in limits}
+    for name in (BALANCERS, IN_A_ZONE, IN_ALL):
+        if name not in found:
+            raise NotAnsweredError(f"DescribeAccountLimits does not tell {name}")
+    return found
 
 
 def _increase(service: str, code: str, value: float) -> str:

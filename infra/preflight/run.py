@@ -8,7 +8,6 @@ from typing import Final
 
 from infra.config import Config
 from infra.preflight import (
-    balancer,
     bootstrap,
     domain,
     identity,
@@ -70,8 +69,8 @@ CHECKS: Final = (
     Check("quotas", "API Gateway, throttle of the stage", quotas.throttle),
     Check("quotas", "Bedrock, streams at once", quotas.model_streams),
     Check("quotas", "VPCs of the region", quotas.vpcs),
-    Check("balancer", "Network Load Balancers of the region", balancer.room),
-    Check("balancer", "targets of the load balancer", balancer.targets),
+    Check("quotas", "Network Load Balancers of the region", quotas.balancers),
+    Check("quotas", "targets of the load balancer", quotas.targets),
     Check("network", "ECS, dualStackIPv6", network.task_addresses),
     Check("network", "DNS", network.names),
     Check("network", "subnets", network.subnets),

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.measuring import prices
-from benchmarks.scale import run
+from benchmarks.scale import direct, run
+from benchmarks.scale import load as load_module
 from infra.settings import Conversations, Workers
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -88,7 +89,7 @@ def test_the_assumptions_are_the_defaults_of_a_deployment():
 
 
 def test_more_than_is_simulated_is_multiplied():
-    large, small = run.simulate(run.SIMULATED * 10), run.simulate(run.SIMULATED)
+    large, small = run.simulate(load_module.SIMULATED * 10), run.simulate(load_module.SIMULATED)
 
     assert large.mean("puts") == pytest.approx(10 * small.mean("puts"))
 
@@ -97,7 +98,7 @@ def test_what_binds_first_at_each_size():
     first = {size: [quota.key for quota, used in run.binding(run.simulate(size)) if used >= 1] for size in run.SIZES}
 
     assert first[100] == ["streams"]
-    assert first[10_000] == ["streams", "messages", "environments"]
+    assert first[10_000] == ["streams", "vcpus", "messages", "environments"]
     assert set(first[1_000_000]) == {quota.key for quota in run.QUOTAS}
 
 
@@ -114,3 +115,65 @@ def test_costs_are_sums_of_their_parts(load):
     assert voice["API Gateway: messages"] == pytest.approx(12.8 * 3600 / 1e6, rel=0.02)
     assert 0.05 < sum(voice.values()) < 0.1
     assert sum(text.values()) < 0.001
+
+
+@pytest.fixture(scope="module")
+def hours(load):
+    whole = run.voice_hour(load, 10_000)
+    stored = {name: whole[name] for name in direct.STORED}
+    return {calls: direct.voice_hour(load, 10_000, calls, stored) for calls in direct.CALLS}
+
+
+def test_a_voice_hour_is_within_its_targets(hours):
+    assert sum(hours[1_000].values()) <= 0.02
+    assert sum(run.voice_hour(run.simulate(10_000, marks=True, frame_ms=200), 10_000).values()) <= 0.05
+    # What is paid by the hour is shared by few.
+    assert sum(hours[10].values()) > sum(hours[1_000].values()) > sum(hours[10_000].values())
+
+
+def test_a_load_balancer_is_billed_by_the_largest_of_three(load, hours):
+    traffic = direct.Traffic.of(load, 10_000)
+    found = direct.units(traffic, 1_000, load.mean("connects") / 10)
+    # 32 KB/s of sound in, 48 KB/s out for 6 of 13 seconds, and some headers: 0.2 GB an hour.
+    assert found["GB an hour"] == pytest.approx(1_000 * 0.205, rel=0.05)
+    assert found["connections"] == pytest.approx(1 / 3)
+    assert found["new connections a second"] == pytest.approx(1_000 / 300 / 50, rel=0.1)
+    assert hours[1_000]["load balancer: capacity units"] == pytest.approx(0.006 * 0.205, rel=0.05)
+    assert hours[10]["load balancer: its hour"] == pytest.approx(0.00225)
+    assert hours[10]["public addresses of the load balancer"] == pytest.approx(0.001)
+
+
+def test_few_calls_have_the_tasks_that_run_anyway(hours):
+    assert direct.tasks(10) == 2
+    assert direct.tasks(1_000) == 36
+    assert hours[10]["Fargate: tasks"] == pytest.approx(2 * 0.0395 / 10)
+
+
+def test_a_large_deployment_pays_for_no_sound_between_zones(hours):
+    across = {calls: hour["between zones: to workers, among workers"] for calls, hour in hours.items()}
+    assert across[10] == pytest.approx(across[1_000])
+    assert across[10_000] < across[1_000] / 10
+
+
+def test_a_quota_that_was_not_found_is_unknown_and_not_passed(load):
+    found = direct.bounds(load, 10_000)
+    page = PAGE.read_text(encoding="utf-8")
+    for each in found:
+        assert (each.calls is None) == (each.limit is None) == (not each.source), each
+    known = [each.calls for each in found if each.calls is not None]
+    assert known == sorted(known)
+    assert all(each.calls is None for each in found[len(known) :])
+    # Beside Fargate's, which every account has to ask for, ten thousand calls are within all that are known.
+    first, second = found[0], found[1]
+    assert (first.what.partition(":")[0], first.calls, first.adjustable) == ("Fargate", 84, True)
+    assert second.calls >= 10_000
+    assert page.count("| unknown | unknown |") == len(found) - len(known) > 0
+
+
+def test_prices_and_quotas_of_the_load_balancer_are_those_of_the_stack():
+    from infra.constructs.monitoring import costs
+
+    assert direct.PRICES["load balancer, hour"] == costs.BALANCER_HOUR
+    assert direct.PRICES["load balancer, unit hour"] == costs.BALANCER_GB
+    assert costs.ADDRESS_HOUR == direct.PRICES["public IPv4 address, hour"] == run.PRICES["public IPv4 address, hour"]
+    assert direct.PRICES["data out, GB"] == run.PRICES["data out, GB"]

@@ -6,12 +6,12 @@ import time
 from http.server import BaseHTTPRequestHandler
 from types import SimpleNamespace
 
+import boto3
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from gateway import keys
-from shared import invoked_keys
-from shared.tokens import IssuerUnavailable, TokenRefused, Verifier, published_keys
+from shared.tokens import FETCH_SECONDS, IssuerUnavailable, TokenRefused, Verifier, published_keys
 from tests.support.http_server import LoopbackServer, QuietHandler
 from tests.support.issuer import AUDIENCE, ISSUER, Issuer, publishing
 
@@ -54,10 +54,10 @@ def function(monkeypatch, published):
 @pytest.fixture
 def verifier(monkeypatch, function):
     def client(service, config):
-        assert (service, config.connect_timeout) == ("lambda", invoked_keys.CONNECT_SECONDS)
+        assert (service, config.connect_timeout) == ("lambda", FETCH_SECONDS)
         return function
 
-    monkeypatch.setattr(invoked_keys.boto3, "client", client)
+    monkeypatch.setattr(boto3, "client", client)
     return Verifier(ISSUER, [AUDIENCE], published_keys("lambda:segue-keys"))
 
 
@@ -96,7 +96,7 @@ def refusing(error):
     ids=["the function fails", "throttled", "no way to it", "no JSON", "no object", "no keys"],
 )
 def test_without_keys_nothing_is_known_about_a_token(issuer, monkeypatch, client):
-    monkeypatch.setattr(invoked_keys.boto3, "client", lambda *_args, **_more: client)
+    monkeypatch.setattr(boto3, "client", lambda *_args, **_more: client)
     verifier = Verifier(ISSUER, [AUDIENCE], published_keys("lambda:segue-keys"))
 
     with pytest.raises((IssuerUnavailable, TokenRefused)) as refused:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from infra.preflight import balancer, domain, network, quotas, roles
-from infra.preflight.balancer import BALANCERS, IN_A_ZONE, IN_ALL
+from infra.preflight import domain, network, quotas, roles
 from infra.preflight.findings import State
+from infra.preflight.quotas import BALANCERS, IN_A_ZONE, IN_ALL
 from tests.support.answers import Refusal
 from tests.unit.preflight.conftest import CERTIFICATE, EXISTING_VPC, WORKERS, route, table
 
@@ -53,10 +53,10 @@ def routes_of_the_balancer(*routes: dict[str, Any]) -> dict[str, Any]:
 
 CASES = [
     # check, settings, answers, states, words of what was found, words of the command
-    (balancer.room, {}, {}, [], None, None),
-    (balancer.room, DIRECT, {}, [WELL], "1 of 50", None),
+    (quotas.balancers, {}, {}, [], None, None),
+    (quotas.balancers, DIRECT, {}, [WELL], "1 of 50", None),
     (
-        balancer.room,
+        quotas.balancers,
         DIRECT,
         {"elbv2__DescribeLoadBalancers": balancers(50)},
         [FAILS],
@@ -64,7 +64,7 @@ CASES = [
         "list-service-quotas --service-code elasticloadbalancing",
     ),
     (
-        balancer.room,
+        quotas.balancers,
         DIRECT,
         {
             "elbv2__DescribeLoadBalancers": balancers(50),
@@ -76,14 +76,14 @@ CASES = [
         "50 of 50",
         None,
     ),
-    (balancer.targets, {}, {}, [], None, None),
-    (balancer.targets, DIRECT, {}, [WELL], "500", None),
+    (quotas.targets, {}, {}, [], None, None),
+    (quotas.targets, DIRECT, {}, [WELL], "500", None),
     # 200 tasks beside as many: one quota for all zones; 400 beside as many: one in each.
-    (balancer.targets, {**DIRECT, "worker_count_max": 200}, {}, [WELL], "500", None),
-    (balancer.targets, {**DIRECT, "worker_count_max": 400}, {}, [WELL], "1000, 500 in each of 2 zones", None),
-    (balancer.targets, {**DIRECT, "worker_count_max": 501}, {}, [SHORT], "1000, 500 in each", "request-service-quota"),
+    (quotas.targets, {**DIRECT, "worker_count_max": 200}, {}, [WELL], "500", None),
+    (quotas.targets, {**DIRECT, "worker_count_max": 400}, {}, [WELL], "1000, 500 in each of 2 zones", None),
+    (quotas.targets, {**DIRECT, "worker_count_max": 501}, {}, [SHORT], "1000, 500 in each", "request-service-quota"),
     (
-        balancer.targets,
+        quotas.targets,
         {**DIRECT, "worker_count_max": 200},
         {"elbv2__DescribeAccountLimits": limits(**{IN_A_ZONE: 300})},
         [SHORT],
