@@ -26,7 +26,7 @@ PRICES: Final = {
     "Fargate, task hour (arm64, 1 vCPU, 2 GB)": 0.03238 + 2 * 0.00356,
 }
 UNIT: Final = {"GB an hour": 1.0, "connections": 3_000.0, "new connections a second": 50.0}
-"""What one unit of a Network Load Balancer's capacity is with TLS; the largest of the three is billed."""
+"""One unit of a Network Load Balancer's capacity with TLS; the largest of the three is billed."""
 
 ASSUMED: Final = {
     "sound in, KB a second": 32.0,

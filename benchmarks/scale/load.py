@@ -1,7 +1,7 @@
 """The simulated load: so many people talk, and what each second of it asks of AWS.
 
-Callers come and go, and in each call people and the assistant take turns. What a second asks for follows from that, from
-the figures in `MEASURED`, and from the assumptions in `ASSUMED`.
+Callers come and go, and in each call people and the assistant take turns. What a second asks for follows from that,
+from the figures in `MEASURED`, and from the assumptions in `ASSUMED`.
 """
 
 from __future__ import annotations
