@@ -43,6 +43,9 @@ NICE = 4
 MOST_DEPLOYING, MOST_WAITING = 4, 2
 """Processes beside those that compute, at most: a deployment takes 500 MB."""
 
+TOGETHER = "tests/infra/"
+"""Folder whose other files are one: a stage that several of them synthesize is synthesized once in a process."""
+
 LIGHT = "tests/unit/"
 """Folders whose files need a second or two."""
 
@@ -92,7 +95,9 @@ class Files(LoadFileScheduling):
         return fatal
 
     def _split_scope(self, nodeid: str) -> str:
-        return nodeid if nodeid.startswith(APART) else super()._split_scope(nodeid)
+        if nodeid.startswith(APART):
+            return nodeid
+        return TOGETHER if nodeid.startswith(TOGETHER) else super()._split_scope(nodeid)
 
     def _reschedule(self, node: WorkerController) -> None:
         if node.shutting_down or node not in self.registered_collections:
