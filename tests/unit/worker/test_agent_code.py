@@ -130,7 +130,6 @@ def watched():
 async def test_code_that_blocks_the_loop_is_named_while_it_does_so_and_counted(watched):
     log, watch = watched
     watch.start()
-    await asyncio.sleep(0.05)
     before = metrics._counts[Count.LOOP_BLOCKED]
     ended = time.monotonic() + 60
     while not log.lines and time.monotonic() < ended:

@@ -11,6 +11,7 @@ import pytest
 from segue import SessionFenced, StorageUnavailable
 from segue.lease.item import Known
 from segue.wire.frames import InputAck, Ready, TextOutput, Transcript
+from tests.simulation.loop import VirtualLoop
 from tests.support.waiting import eventually, promptly
 from tests.unit.worker.stand_ins import turns
 from worker.conversation import output_gate
@@ -133,20 +134,24 @@ async def test_a_pause_is_told_when_nothing_is_saved_for_long_and_when_it_goes_o
     assert stalls == [True, False]
 
 
-async def test_no_pause_is_told_of_what_is_saved_in_time_or_ends(journal, out, stalls, monkeypatch):
-    monkeypatch.setattr(output_gate, "PAUSE_SECONDS", 0.3)
-    made = OutputGate(journal, lambda frame, client_id: out.append(frame), stalls.append)
-    running = asyncio.create_task(made.run())
-    made.put(final("saved"), 1)
-    await turns()
-    journal.commit(1)
-    await made.emptied()
-    made.put(final("never"), 2)
-    await turns()
-    running.cancel()
-    await asyncio.wait({running})
-    await asyncio.sleep(0.5)  # as long as a notice would take
+def test_no_pause_is_told_of_what_is_saved_in_time_or_ends(journal, out, stalls):
+    async def run() -> None:
+        made = OutputGate(journal, lambda frame, client_id: out.append(frame), stalls.append)
+        running = asyncio.create_task(made.run())
+        made.put(final("saved"), 1)
+        await asyncio.sleep(0.9 * output_gate.PAUSE_SECONDS)
+        journal.commit(1)
+        await made.emptied()
+        made.put(final("never"), 2)
+        await turns()
+        running.cancel()
+        await asyncio.wait({running})
+        await asyncio.sleep(2 * output_gate.PAUSE_SECONDS)  # of virtual time: a notice would have come
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        runner.run(run())
     assert stalls == []
+    assert [frame.text for frame in out] == ["saved"]
 
 
 async def test_a_fenced_journal_ends_the_gate(journal, out):
