@@ -5,6 +5,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from segue.wire.frames import Reconnect, encode_frame
 from tests.unit.client.world import JUNK, World
 
 DICE = st.integers(0, 1000)
@@ -58,6 +59,13 @@ class Continuity(RuleBasedStateMachine):
         page = self.some_page(dice)
         if len(page.links) < 3:
             page.connect(self.world.now)
+
+    @rule(dice=DICE)
+    def reconnect(self, dice):
+        """The worker of some connection is about to end."""
+        links = list(self.some_page(dice).links.values())
+        if links and len(links) < 3:
+            links[dice % len(links)].to_client.append(encode_frame(Reconnect(after_ms=dice % 3 * 300)))
 
     @rule(dice=DICE)
     def tidy(self, dice):
