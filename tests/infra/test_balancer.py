@@ -12,6 +12,7 @@ from tests.infra.doors import CERTIFICATE, DOOR
 from tests.infra.references import simplified
 from tests.infra.test_alarms import NOTHING, counted, each_minute, goes_off
 from tests.infra.test_permissions import granted
+from worker.settings import Environment
 
 VPC = {
     "vpc_id": "vpc-01234567",
@@ -347,3 +348,14 @@ def test_an_alarm_goes_off_when_clients_cannot_reach_workers_and_only_then(alarm
     for name, (on, silent) in CASES.items():
         assert [goes_off(alarms[name], minutes) for minutes in on] == [True] * len(on), name
         assert [goes_off(alarms[name], minutes) for minutes in silent] == [False] * len(silent), name
+
+
+def test_a_worker_starts_with_what_the_stack_tells_it(stage):
+    given = {name: value if isinstance(value, str) else "https://x.example" for name, value in variables(stage).items()}
+    environment = Environment.read(given)
+
+    assert environment.has_sockets
+    assert (environment.transport, environment.direct_port) == (stage.config.transport, WORKER_SOCKETS_PORT)
+    assert environment.direct_sockets == stage.config.sockets
+    assert environment.token_issuer
+    assert environment.token_keys_url
