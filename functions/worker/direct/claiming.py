@@ -61,8 +61,10 @@ class Claiming:
             missed: Endpoint of the holder that has just failed the session; it is not asked.
         """
         key, now = binding.session_key, asyncio.get_running_loop().time()
-        if reason == "handoff" and self._is_left_to_its_successor(key, now):
-            return
+        if reason == "handoff":
+            self._note_move(key, now)
+        if reason != "unreachable" and now - self._moving.get(key, -math.inf) < HANDOFF_SECONDS:
+            return  # left to its successor
         last, missed_then = self._claimed.get(key, (-math.inf, None))
         another_died = reason == "unreachable" and missed != missed_then
         if now - last < QUIET_SECONDS and not another_died:
@@ -78,11 +80,10 @@ class Claiming:
         where = await self._place(claim, missed)
         logger.info("claim made", session=key, reason=reason, clients=len(claim.clients), worker=where)
 
-    def _is_left_to_its_successor(self, key: str, now: float) -> bool:
-        began = self._moving.get(key)
-        if began is None or now - began > 2 * HANDOFF_SECONDS:  # this handoff has begun just now
-            self._moving[key] = began = now
-        return now - began < HANDOFF_SECONDS
+    def _note_move(self, key: str, now: float) -> None:
+        """Note when the session's handoff was first seen; one of long before was another."""
+        if now - self._moving.get(key, -math.inf) > 2 * HANDOFF_SECONDS:
+            self._moving[key] = now
 
     async def _place(self, claim: Claim, missed: str | None) -> str:
         try:

@@ -206,6 +206,8 @@ class Forwarding:
         outcome = await self._try(route, origin, delivery)
         if isinstance(outcome, Gone) and route is not None:
             previous, route = route, await self._read(key)
+            if route is None and outcome.reason == "handoff":
+                return outcome, None  # released a moment ago: its successor acquires it next
             if route != previous:
                 outcome = await self._try(route, origin, delivery)
         if isinstance(outcome, Gone) and here.reason == "handoff" and (route is None or self._is_here(route)):
@@ -250,7 +252,8 @@ class Forwarding:
         if route is None:
             return Gone("no-holder")
         if self._is_here(route):
-            return Gone("unreachable")  # being opened, or left by a process that had this address before
+            # Else left by a process that had this address before.
+            return Gone("handoff" if self._host.is_opening(delivery.session_key) else "unreachable")
         suspect_until = self._suspects.get(route)
         if suspect_until is not None and _now() < suspect_until:
             return Gone("unreachable")

@@ -108,11 +108,8 @@ class DirectTransport:
         admission = Admission(dynamodb, table, environment.sessions_per_principal, time.time, DIRECT_LIFETIME_SECONDS)
         rows = SocketRows(ConnectionsTable(dynamodb, table), admission)
         following = Following(successors, queue, endpoint, environment.worker_id)
-        verifier = Verifier(
-            environment.token_issuer,
-            environment.token_audience.split(","),
-            published_keys(environment.token_keys_url),
-        )
+        keys = await asyncio.to_thread(published_keys, environment.token_keys_url)  # may make a client of AWS
+        verifier = Verifier(environment.token_issuer, environment.token_audience.split(","), keys)
         handshake = Handshake(verifier, sockets, [each for each in environment.direct_origins.split(",") if each])
         async with AsyncExitStack() as stack:
             stack.callback(handshake.close)

@@ -83,6 +83,10 @@ class Host:
         """Return the session whose route token this is. How long that takes tells nothing of the token."""
         return self._shown.get(_digest(route_token))
 
+    def is_opening(self, key: str) -> bool:
+        """Return true if a session is being opened here: its lease may name this worker already."""
+        return key in self._opening
+
     async def until_room(self) -> None:
         """Wait until another session fits."""
         while not self.room:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import aiohttp
 import boto3
@@ -13,6 +14,8 @@ import msgspec
 import pytest
 from aiohttp import WSMsgType
 
+from local.workers.balancer import Balancer, Target
+from segue.client import Client
 from segue.lease.item import GuardItem
 from segue.testing import provision
 from segue.wire.binary import decode_binary_server
@@ -188,6 +191,73 @@ async def test_frames_go_to_a_holder_elsewhere_and_its_output_comes_back(workers
     await eventually(lambda: second.heard and first.heard)
     assert first.heard == second.heard == ["from afar."]
     assert workers.item().holder == "w1", "its holder has a socket of the session"
+
+
+class Talk:
+    """Clients of the library behind the local stack's balancer, and the answers that each has shown."""
+
+    def __init__(self, workers: Workers, count: int) -> None:
+        self.workers = workers
+        self.heard: list[list[str]] = [[] for _ in range(count)]
+        self.said = 0
+        self._balancer = Balancer(self._targets)
+        self._stack = contextlib.AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        await self._balancer.start()
+        self._stack.push_async_callback(self._balancer.stop)
+        self._clients = [await self._client(number) for number in range(len(self.heard))]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    async def turn(self) -> None:
+        """Have each client say something, and wait for the answers."""
+        for number, client in enumerate(self._clients):
+            await client.send_text(f"repeat after me: {number} {self.said}.")
+        self.said += 1
+        await eventually(lambda: all(len(words) >= self.said for words in self.heard), 60)
+
+    async def _client(self, number: int) -> Client:
+        client = Client(self._balancer.url, session=f"talk{number}", token=self.workers.issuer.token)
+        await self._stack.enter_async_context(client)
+        listening = asyncio.create_task(self._listen(number, client))
+        self._stack.callback(listening.cancel)
+        return client
+
+    async def _listen(self, number: int, client: Client) -> None:
+        async for event in client.events():
+            if isinstance(event, Transcript) and event.final and event.role == "assistant":
+                self.heard[number].append(event.text)
+
+    def _targets(self) -> list[Target]:
+        running = {name: one for name, one in self.workers.services.items() if not self.workers.running[name].done()}
+        return [
+            Target(name, port, one._status.draining)
+            for name, one in running.items()
+            if (port := one._status.sockets_port) is not None
+        ]
+
+
+@pytest.mark.slow
+async def test_clients_go_through_redeployments_and_dead_sockets_without_losing_or_doubling_a_word(
+    workers: Workers,
+) -> None:
+    await workers.start("w1")
+    async with Talk(workers, 3) as talk:
+        await talk.turn()
+        for leaving, coming in (("w1", "w2"), ("w2", "w3")):
+            await workers.start(coming, SEGUE_WORKER_VERSION=coming[1:])
+            workers.services[leaving].stop.set()
+            while not workers.running[leaving].done():
+                await talk.turn()
+            await talk.turn()
+        assert len(workers.services["w3"]._sockets) == 3
+        for socket in workers.services["w3"]._sockets.all():
+            socket._transport.abort()  # as if a router had dropped them all
+        await talk.turn()
+    assert talk.heard == [[f"{number} {turn}." for turn in range(talk.said)] for number in range(3)]
 
 
 def test_a_sockets_limits_are_those_of_the_gateway() -> None:

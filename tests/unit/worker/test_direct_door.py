@@ -487,7 +487,8 @@ def held_at(dynamodb: Any) -> Callable[[str], None]:
     """Has the lease of the session name a holder; nothing of it is in the storage of the door's worker."""
 
     def hold(endpoint: str) -> None:
-        item = {"session_key": KEY, "acquire_id": "a", "endpoint": endpoint, "route_token": "t"}
+        holder = {"acquire_id": "a", "endpoint": endpoint, "route_token": "t"} if endpoint else {}
+        item = {"session_key": KEY, **holder}
         dynamodb.put_item(TableName="locks", Item={name: {"S": value} for name, value in item.items()})
 
     return hold
@@ -555,6 +556,12 @@ async def test_a_session_that_was_just_released_is_left_to_its_successor(
         await eventually(lambda: len(predecessor.taken) == 1)
         await ws.send_str(encode_frame(TextInput(text="one", seq=1)))
         await eventually(lambda: len(predecessor.taken) >= 2)
+        held_at("")  # released, and not acquired yet
+        for _ in range(3):
+            await ws.send_str(encode_frame(TextInput(text="one", seq=1)))
+        await ws.send_str(encode_frame(Ping()))
+        while Pong() not in await frames(ws):
+            pass
         held_at(successor.endpoint)
         await ws.send_str(encode_frame(TextInput(text="one", seq=1)))
         await eventually(lambda: successor.taken)
