@@ -38,10 +38,15 @@ class Activity:
         self.changed = False
         self.began()
 
-    def began(self) -> None:
-        """A new connection: nothing is under way on it."""
+    def began(self, since: float | None = None) -> None:
+        """A new connection: nothing is under way on it.
+
+        Args:
+            since: When it was opened, if that was not now.
+        """
         self.heard_of = self.refused = False
-        self._since = self._last = self._now()
+        self._last = self._now()
+        self._since = self._last if since is None else since
         self._responding = False
         self._owed = self.unanswered is not None
         self._tools: set[str] = set()

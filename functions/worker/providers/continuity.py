@@ -76,6 +76,7 @@ class ContinuousModel(BidiModel, AudioCapable):
         """
         self.inner = inner
         self.on_trouble: Callable[[ProviderError], None] = lambda _: None
+        self._now = now
         self._settings = settings
         self._provider = settings.provider
         self._client_rates = settings.client_input_rate, settings.client_output_rate
@@ -186,8 +187,7 @@ class ContinuousModel(BidiModel, AudioCapable):
         Raises:
             Exception: What the provider refused last, after everything was tried.
         """
-        await self._open(system_prompt, tools, messages or [], kwargs)
-        self._connected()
+        self._connected(await self._open(system_prompt, tools, messages or [], kwargs))
 
     async def open_ahead(self, system_prompt: str | None, tools: list[ToolSpec] | None, messages: Messages) -> None:
         """Open the connection before ``start``, which goes on with it if it is given the same, or that and more.
@@ -200,10 +200,10 @@ class ContinuousModel(BidiModel, AudioCapable):
         Raises:
             Exception: As with ``start``.
         """
-        await self._open(system_prompt, tools, messages, {})
+        at = await self._open(system_prompt, tools, messages, {})
         pump, self._pump = self._pump or self._new_pump(), None
         likeness = self._settings, self.get_config()
-        self._opened = OpenedConnection.now(self._connector, pump, likeness, (system_prompt, tools, messages))
+        self._opened = OpenedConnection.now(self._connector, pump, likeness, (system_prompt, tools, messages), at)
 
     def go_on_from(self, earlier: ContinuousModel) -> None:
         """Take a connection that another model has opened in advance, to use it if what is told next goes on with it.
@@ -221,21 +221,22 @@ class ContinuousModel(BidiModel, AudioCapable):
 
     async def _open(
         self, system_prompt: str | None, tools: list[ToolSpec] | None, messages: Messages, options: dict[str, Any]
-    ) -> None:
-        """Go on with what was opened in advance, or connect."""
+    ) -> float:
+        """Go on with what was opened in advance, or connect; returns when the connection was opened."""
         if (opened := self._opened) is not None:
             given, likeness = (system_prompt, tools, messages), (self._settings, self.get_config())
             fits = await opened.go_on(likeness, given, additions=self.takes_additions)
             self._opened = None
             if fits:
                 self.inner, self._connector, self._pump = opened.inner, opened.connector, opened.pump
-                return
+                return opened.at
             if opened.inner is self.inner:
                 await opened.close()
             else:
                 self._closing.start(opened.close(), "close")
         handle = self._handles.usable(self.model_id, messages)
         await self._connector.start(system_prompt, tools, messages, options, handle)
+        return self._now()
 
     async def restart(
         self,
@@ -362,8 +363,8 @@ class ContinuousModel(BidiModel, AudioCapable):
         inner = self.inner
         return Pump(inner.receive(), lambda: resumption_handles.of_model(inner))
 
-    def _connected(self) -> None:
-        self._activity.began()
+    def _connected(self, since: float | None = None) -> None:
+        self._activity.began(since)
         self._edges.forget()
         self._next.set()
         self._next = asyncio.Event()

@@ -49,6 +49,7 @@ class OpenedConnection:
         tools: What the model may ask for.
         messages: The history, as the agent has it.
         told: The history, as the provider was given it.
+        at: When it was opened, on its model's clock.
     """
 
     connector: Connector
@@ -58,15 +59,18 @@ class OpenedConnection:
     tools: list[ToolSpec] | None
     messages: list[Any]
     told: list[Message]
+    at: float
 
     @classmethod
-    def now(cls, connector: Connector, pump: Pump, likeness: Likeness, given: Given) -> OpenedConnection:
+    def now(cls, connector: Connector, pump: Pump, likeness: Likeness, given: Given, at: float) -> OpenedConnection:
         """Note what a connection has just been told, and begin to read it."""
         system_prompt, tools, messages = given
         pump.begin()
         settings, config = likeness
         told = connector.told(messages)
-        return cls(connector, pump, (settings, copy_of(config)), system_prompt, copy_of(tools), list(messages), told)
+        return cls(
+            connector, pump, (settings, copy_of(config)), system_prompt, copy_of(tools), list(messages), told, at
+        )
 
     @property
     def inner(self) -> BidiModel:

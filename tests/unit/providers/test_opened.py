@@ -157,3 +157,17 @@ async def test_one_that_was_given_to_a_model_that_never_started_is_closed_by_it(
     assert inner(opened).stops == 0
     await later.stop()
     assert inner(opened).stops == 1
+
+
+async def test_it_is_as_old_as_it_is():
+    """It is renewed before the provider ends it, however long it waited for its agent."""
+    clock = [0.0]
+    settings = Settings.from_environment({"SEGUE_PROVIDER": "offline"})
+    first, second = (ContinuousModel(AddingModel(), settings, lambda: clock[0]) for _ in range(2))
+    await first.open_ahead("prompt", TOOLS, list(BEFORE))
+    clock[0] = 20.0
+    second = await next_of(first, second)
+    await second.open_ahead("prompt", TOOLS, [*BEFORE, *SINCE])
+    clock[0] = 40.0
+    await second.start("prompt", TOOLS, [*BEFORE, *SINCE])
+    assert second._activity.age() == 40.0
