@@ -15,6 +15,7 @@ import runpy
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from types import FrameType
 from typing import Any, Final
@@ -23,6 +24,7 @@ from local.settings import LOOPBACK
 
 LEASE_SECONDS: Final = 3600
 TERMINAL: Final = "/dev/tty"
+EDITOR_SECONDS: Final = 0.2
 
 
 class TerminalPdb(pdb.Pdb):
@@ -72,23 +74,27 @@ def stop_here(*_: Any, **__: Any) -> None:
 
 
 def let_attach(port: int) -> None:
-    """Let an editor attach; from then on `breakpoint()` stops there."""
+    """Let an editor attach; while it is there, `breakpoint()` stops in it."""
     import debugpy
 
     debugpy.listen((LOOPBACK, port), in_process_debug_adapter=True)
+    threading.Thread(target=follow_editor, name="debugpy", daemon=True).start()
 
-    def attached() -> None:
-        debugpy.wait_for_client()
-        sys.breakpointhook = debugpy.breakpoint
 
-    threading.Thread(target=attached, name="debugpy", daemon=True).start()
+def follow_editor() -> None:
+    """Let `breakpoint()` stop in the editor, and in the terminal again once that has gone."""
+    import debugpy
+
+    while True:
+        sys.breakpointhook = debugpy.breakpoint if debugpy.is_client_connected() else stop_here
+        time.sleep(EDITOR_SECONDS)
 
 
 def main() -> None:
     """Run the worker in this process."""
     signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # else taking the terminal from the background would stop it
     let_attach(int(os.environ["SEGUE_DEBUG_PORT"]))
-    sys.breakpointhook = stop_here  # after debugpy, which has put one of its own there
+    sys.breakpointhook = stop_here  # debugpy has put one of its own there
     sys.argv = ["worker"]
     runpy.run_module("worker", run_name="__main__", alter_sys=True)
 

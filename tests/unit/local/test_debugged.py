@@ -5,11 +5,12 @@ import pty
 import subprocess
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from local.settings import ROOT
-from local.workers import worker_process
+from local.workers import debugged, worker_process
 
 PROGRAM = """
 import os, signal, sys
@@ -26,6 +27,27 @@ if child == 0:
 os.waitpid(child, 0)
 print("terminal is back:", os.tcgetpgrp(0) == os.getpgrp(), flush=True)
 """
+
+
+class Over(Exception):  # noqa: N818 - the end of a test
+    """No editor comes or goes any more."""
+
+
+def test_a_breakpoint_stops_in_the_editor_while_it_is_there(monkeypatch):
+    there, hooks = iter([False, True, False]), []
+
+    def next_look(_: float) -> None:
+        hooks.append(sys.breakpointhook)
+        if len(hooks) == 3:
+            raise Over
+
+    editor = SimpleNamespace(is_client_connected=lambda: next(there), breakpoint=lambda: None)
+    monkeypatch.setitem(sys.modules, "debugpy", editor)
+    monkeypatch.setattr(debugged.time, "sleep", next_look)
+    monkeypatch.setattr(sys, "breakpointhook", None)
+    with pytest.raises(Over):
+        debugged.follow_editor()
+    assert hooks == [debugged.stop_here, editor.breakpoint, debugged.stop_here]
 
 
 @pytest.mark.slow
