@@ -208,7 +208,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     heavy = sorted(
         (name for name in files if not name.startswith(LIGHT)), key=lambda name: (-_limit(files[name]), name)
     )
-    light = sorted((name for name in files if name.startswith(LIGHT)), key=lambda name: (-len(files[name]), name))
+    light = sorted(
+        (name for name in files if name.startswith(LIGHT)),
+        key=lambda name: (-_limit(files[name]), -len(files[name]), name),
+    )
     items[:] = [item for name in spread(heavy, light) for item in files[name]]
 
 

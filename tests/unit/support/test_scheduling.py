@@ -16,7 +16,16 @@ from typing import cast
 import pytest
 
 from tests.support.leftovers import MARK
-from tests.support.scheduling import COMPUTES, DEPLOYS, WAITS, kind_of_test, pytest_cmdline_main, spread
+from tests.support.scheduling import (
+    COMPUTES,
+    DEPLOYS,
+    PLACES,
+    WAITS,
+    has_tests_for,
+    kind_of_test,
+    pytest_cmdline_main,
+    spread,
+)
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -43,6 +52,16 @@ FILES = {
     "tests/infra/test_app.py": "def test_stack(): pass",
     "tests/infra/test_auth.py": "def test_stack(): pass",
 }
+
+
+def test_the_folders_of_each_file_are_looked_into_by_processes_of_its_kind() -> None:
+    assert all((ROOT / place).exists() for places in PLACES.values() for place in places)
+    files = [path.relative_to(ROOT) for path in (ROOT / "tests").rglob("test_*.py")]
+    kinds = {file: kind_of_test(file.as_posix()) for file in files}
+    assert set(kinds.values()) == {COMPUTES, DEPLOYS, WAITS}
+    for file, kind in kinds.items():
+        folders = [f"{folder.as_posix()}/" for folder in file.parents if folder.name]
+        assert [folder for folder in folders if not has_tests_for(folder, kind)] == [], file
 
 
 @pytest.mark.slow
