@@ -114,7 +114,7 @@ class Page:
         """Close connections that are of no use any more; open the next when the newest is gone, or asks for it."""
         for number in [number for number in self.links if (link := self.talk.link(number)) is None or link.lost]:
             self.cut(number)
-        if self.talk.counter not in self.links or self.talk.wants_successor(now, self.talk.counter):
+        if self.talk.counter not in self.links or self.talk.wants_renewal(now, self.talk.counter):
             self.connect(now)
 
     @property

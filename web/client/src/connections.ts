@@ -86,7 +86,7 @@ export class Connections {
       const before = this.core.lastReady;
       this.closeCode = undefined;
       const talk = await this.open();
-      if (talk && (await this.untilItIsOld(talk))) continue; // it works, but needs a successor: the next opens beside it
+      if (talk && (await this.untilItIsOld(talk))) continue; // it works, but needs a renewal: the next opens beside it
       if (this.core.failure) throw this.core.failure;
       if (this.core.lastReady !== before) this.begin();
       else if (this.core.greeted || !environment.online()) this.down = 0;
@@ -185,7 +185,7 @@ export class Connections {
     return talk;
   }
 
-  /** Wait until the connection ends (false), or is so old, or so silent, that it needs a successor (true). */
+  /** Wait until the connection ends (false), or is so old, or so silent, that it needs a renewal (true). */
   private async untilItIsOld(talk: Talk): Promise<boolean> {
     const { environment, settings } = this;
     const over = talk.over.then(() => false);

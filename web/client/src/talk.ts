@@ -105,7 +105,7 @@ export class Talk {
 
   private speak(now: number): void {
     if (this.closing) return;
-    if (this.core.wantsSuccessor(now, this.number)) this.grewOld();
+    if (this.core.wantsRenewal(now, this.number)) this.grewOld();
     if (this.socket.bufferedAmount > MOST_BUFFERED && !this.ending) {
       this.sleep(Math.min(ROOM_INTERVAL, this.core.wakeup(now, this.number) || ROOM_INTERVAL));
       return;

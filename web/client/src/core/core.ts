@@ -87,7 +87,7 @@ export class Core {
   private askedAgainAt = 0; // what it said before that is no news any more
   private ackAt = Infinity;
   private overdueAt = Infinity; // when the approval's time is over
-  private silences = 0; // successors in a row that were opened because nothing was confirmed
+  private silences = 0; // renewals in a row that were opened because nothing was confirmed
 
   /** `renewable`: whether each new connection has new credentials, so that expired ones are no end. */
   constructor(
@@ -225,9 +225,9 @@ export class Core {
   }
 
   /** Tell, once for each connection, whether the next one is to be opened beside it now. */
-  wantsSuccessor(now: number, number: number): boolean {
+  wantsRenewal(now: number, number: number): boolean {
     const link = this.links.newest;
-    if (link?.number !== number || !link.wantsSuccessor(now, this.silentAt(link))) return false;
+    if (link?.number !== number || !link.wantsRenewal(now, this.silentAt(link))) return false;
     if (link.silent) this.silences += 1;
     return true;
   }
@@ -257,7 +257,7 @@ export class Core {
     const link = this.links.find(number);
     if (link) {
       waits.push(link.wakeup(now, this.expecting), this.overdueAt - now);
-      if (link === this.links.newest) waits.push(link.successorWait(now, this.silentAt(link)));
+      if (link === this.links.newest) waits.push(link.renewalWait(now, this.silentAt(link)));
       if (this.saysHello(link)) waits.push(this.hellos.wait(now));
       if (link === this.links.current) {
         if (this.greeted) waits.push(this.sender.wakeup(now));
@@ -347,7 +347,7 @@ export class Core {
         this.sender.ack(frame.upto, frame.beyond, now);
         return true;
       case "reconnect":
-        link?.succeed(now + frame.after_ms);
+        link?.renew(now + frame.after_ms);
         return false;
       case "received":
         this.silences = 0;

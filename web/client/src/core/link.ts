@@ -3,7 +3,7 @@
 // of the time for the answer is over: the gateway posts a `pong` once and tries no second time (RFC 0019). A connection on
 // which nothing answers either is given up.
 //
-// A connection may need a successor while it still works: its worker has said `reconnect`, or on a direct connection
+// A connection may need a renewal while it still works: its worker has said `reconnect`, or on a direct connection
 // nothing confirms what was sent. The next one is then opened beside it (RFC 0026).
 import type { ClientSettings } from "./settings.js";
 
@@ -17,10 +17,10 @@ export class Link {
   binary = false;
   /** The time of the latest frame that was more than a `pong`; at first, of the opening. */
   toldAt: number;
-  /** True if it needs a successor because nothing confirms what was sent over it. */
+  /** True if it needs a renewal because nothing confirms what was sent over it. */
   silent = false;
-  private succeeded = false;
-  private successorAt = Infinity;
+  private renewed = false;
+  private renewAt = Infinity;
   private unansweredSince: number | undefined;
   private pingedAt: number | undefined;
   private askedTwice = false;
@@ -42,21 +42,21 @@ export class Link {
   }
 
   /** Have the next connection opened beside this one at a time; the earliest counts. */
-  succeed(at: number): void {
-    this.successorAt = Math.min(this.successorAt, at);
+  renew(at: number): void {
+    this.renewAt = Math.min(this.renewAt, at);
   }
 
   /** Tell, once, whether the next connection is to be opened now. At `silentAt` the holder is silent for too long. */
-  wantsSuccessor(now: number, silentAt: number): boolean {
-    if (this.successorWait(now, silentAt) > 0) return false;
-    this.succeeded = true;
+  wantsRenewal(now: number, silentAt: number): boolean {
+    if (this.renewalWait(now, silentAt) > 0) return false;
+    this.renewed = true;
     this.silent = silentAt <= now;
     return true;
   }
 
-  /** Milliseconds until `wantsSuccessor` may be true. */
-  successorWait(now: number, silentAt: number): number {
-    return this.succeeded ? Infinity : Math.min(this.successorAt, silentAt) - now;
+  /** Milliseconds until `wantsRenewal` may be true. */
+  renewalWait(now: number, silentAt: number): number {
+    return this.renewed ? Infinity : Math.min(this.renewAt, silentAt) - now;
   }
 
   /** A message came: the server is there. */

@@ -100,7 +100,7 @@ class Connections:
             self._close_code = None
             socket = await self._open()
             if socket is not None and await self._talk_over(socket):
-                continue  # it works, but needs a successor: the next is opened beside it
+                continue  # it works, but needs a renewal: the next is opened beside it
             if self._conversation.failure:
                 raise self._conversation.failure
             if self._conversation.last_ready is not ready_before:
@@ -157,7 +157,7 @@ class Connections:
             raise HandshakeRefused(status) from error
 
     async def _talk_over(self, socket: ClientConnection) -> bool:
-        """Talk until the connection ends (False), or is so old, or so silent, that it needs a successor (True)."""
+        """Talk until the connection ends (False), or is so old, or so silent, that it needs a renewal (True)."""
         talk = Talk(socket, self._conversation, self._events, self._settings, self._progressed)
         task = asyncio.create_task(talk.run(), name=f"segue-client-{self._conversation.counter}")
         self._talks[task] = talk

@@ -136,7 +136,7 @@ class Conversation:
         self._asked_again_at = 0  # what it said before that is no news any more
         self._ack_at: float | None = None
         self._overdue_at: float | None = None  # when the approval's time is over
-        self._silences = 0  # successors in a row that were opened because nothing was confirmed
+        self._silences = 0  # renewals in a row that were opened because nothing was confirmed
 
     @property
     def greeted(self) -> bool:
@@ -244,10 +244,10 @@ class Conversation:
             return encode_binary(frame)
         return encode_frame(frame)
 
-    def wants_successor(self, now: float, number: int) -> bool:
+    def wants_renewal(self, now: float, number: int) -> bool:
         """Tell, once for each connection, whether the next one is to be opened beside it now."""
         link = self._links.newest
-        if link is None or link.number != number or not link.wants_successor(now, self._silent_at(link)):
+        if link is None or link.number != number or not link.wants_renewal(now, self._silent_at(link)):
             return False
         self._silences += link.silent
         return True
@@ -281,7 +281,7 @@ class Conversation:
             waits.append(self._hellos.wait(now) if self._says_hello(link) else None)
             waits.append(None if self._overdue_at is None else self._overdue_at - now)
         if link is not None and link is self._links.newest:
-            waits.append(link.successor_wait(now, self._silent_at(link)))
+            waits.append(link.renewal_wait(now, self._silent_at(link)))
         if link is not None and link is self._links.current:
             waits.append(self._sender.wakeup(now) if self.greeted else None)
             waits.append(None if self._ack_at is None else self._ack_at - now)
@@ -354,7 +354,7 @@ class Conversation:
                 self._sender.ack(frame.upto, frame.beyond, now=now)
             case Reconnect():
                 if link is not None:
-                    link.succeed(now + frame.after_ms / 1000)
+                    link.renew(now + frame.after_ms / 1000)
                 return False
             case Received():
                 self._silences = 0

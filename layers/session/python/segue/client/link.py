@@ -4,7 +4,7 @@ A connection can die without a close: a laptop sleeps, a router drops its state.
 ping, and a second one when half of the time for the answer is over: the gateway posts a ``pong`` once and tries no
 second time (RFC 0019). A connection on which nothing answers either is given up.
 
-A connection may need a successor while it still works: its worker has said ``Reconnect``, or on a direct connection
+A connection may need a renewal while it still works: its worker has said ``Reconnect``, or on a direct connection
 nothing confirms what was sent. The next one is then opened beside it (RFC 0026).
 """
 
@@ -30,7 +30,7 @@ class Link:
         direct: whether it leads to a worker itself, as its ``Ready`` said.
         binary: whether it takes binary messages, as its ``Ready`` said.
         told_at: time of the latest frame that was more than a ``Pong``; at first, of the opening.
-        silent: whether it needs a successor because nothing confirms what was sent over it.
+        silent: whether it needs a renewal because nothing confirms what was sent over it.
     """
 
     number: int
@@ -44,8 +44,8 @@ class Link:
     binary: bool = False
     told_at: float = field(init=False)
     silent: bool = False
-    successor_at: float = inf
-    succeeded: bool = False
+    renew_at: float = inf
+    renewed: bool = False
 
     def __post_init__(self) -> None:
         """Count silence from the opening."""
@@ -55,25 +55,25 @@ class Link:
         """Note what the connection's ``Ready`` says of it."""
         self.direct, self.binary = DIRECT in features, BINARY in features
 
-    def succeed(self, at: float) -> None:
+    def renew(self, at: float) -> None:
         """Have the next connection opened beside this one at a time; the earliest counts."""
-        self.successor_at = min(self.successor_at, at)
+        self.renew_at = min(self.renew_at, at)
 
-    def wants_successor(self, now: float, silent_at: float) -> bool:
+    def wants_renewal(self, now: float, silent_at: float) -> bool:
         """Tell whether the next connection is to be opened now; it counts as told, and is told once.
 
         Args:
             now: the time.
             silent_at: when the silence of the holder has lasted too long.
         """
-        if self.succeeded or min(self.successor_at, silent_at) > now:
+        if self.renewed or min(self.renew_at, silent_at) > now:
             return False
-        self.succeeded, self.silent = True, silent_at <= now
+        self.renewed, self.silent = True, silent_at <= now
         return True
 
-    def successor_wait(self, now: float, silent_at: float) -> float:
-        """Seconds until ``wants_successor`` may be true."""
-        return inf if self.succeeded else min(self.successor_at, silent_at) - now
+    def renewal_wait(self, now: float, silent_at: float) -> float:
+        """Seconds until ``wants_renewal`` may be true."""
+        return inf if self.renewed else min(self.renew_at, silent_at) - now
 
     def heard(self) -> None:
         """Note that a message came: the server is there."""

@@ -124,7 +124,7 @@ class Talk:
     async def _write(self) -> None:
         now = asyncio.get_running_loop().time()
         self._events.put(self._conversation.tick(now))
-        if self._conversation.wants_successor(now, self._number):
+        if self._conversation.wants_renewal(now, self._number):
             self.old.set()
         for frame in self._conversation.outgoing(now, self._number):
             await self._socket.send(self._conversation.message(frame, self._number))

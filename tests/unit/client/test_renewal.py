@@ -57,11 +57,11 @@ def typed(client, now, over=1):
 # --- reconnect
 
 
-def test_reconnect_asks_for_a_successor_once_and_is_no_event():
+def test_reconnect_asks_for_a_renewal_once_and_is_no_event():
     client = greeted()
     assert hear(client, Reconnect(), now=5.0) == []
     assert client.wakeup(5.0, 1) == 0.0
-    assert [client.wants_successor(5.0, 1), client.wants_successor(5.0, 1)] == [True, False]
+    assert [client.wants_renewal(5.0, 1), client.wants_renewal(5.0, 1)] == [True, False]
     assert client.wakeup(5.0, 1) > 1, "the connection is not asked over and over while the next is opened"
 
 
@@ -69,29 +69,29 @@ def test_reconnect_waits_for_its_time_and_the_earliest_counts():
     client = greeted()
     hear(client, Reconnect(after_ms=3000), Reconnect(after_ms=500), Reconnect(after_ms=2000), now=5.0)
     assert client.wakeup(5.0, 1) == 0.5
-    assert not client.wants_successor(5.4, 1)
-    assert client.wants_successor(5.5, 1)
+    assert not client.wants_renewal(5.4, 1)
+    assert client.wants_renewal(5.5, 1)
 
 
 def test_input_goes_over_the_old_connection_until_ready_comes_over_the_new_one():
     client = greeted()
     hear(client, Reconnect(), now=1.0)
-    assert client.wants_successor(1.0, 1)
+    assert client.wants_renewal(1.0, 1)
     assert client.connected(1.1) == 2
     assert typed(client, 1.2) == [1]
     hear(client, ready(seq=2, since=-1), now=1.3, over=2)
     assert typed(client, 1.4, over=2) == [2]
 
 
-def test_a_successor_whose_worker_ends_too_gets_one_of_its_own():
+def test_a_renewal_whose_worker_ends_too_gets_one_of_its_own():
     client = greeted()
     hear(client, Reconnect(), now=1.0)
-    assert client.wants_successor(1.0, 1)
+    assert client.wants_renewal(1.0, 1)
     client.connected(1.1)
     hear(client, Reconnect(), now=1.2, over=1)
-    assert not client.wants_successor(1.2, 1), "the next is open already"
+    assert not client.wants_renewal(1.2, 1), "the next is open already"
     hear(client, Reconnect(), now=1.3, over=2)
-    assert client.wants_successor(1.3, 2)
+    assert client.wants_renewal(1.3, 2)
 
 
 def test_reconnect_over_a_replaced_connection_means_nothing():
@@ -99,18 +99,18 @@ def test_reconnect_over_a_replaced_connection_means_nothing():
     client.connected(1.0)
     hear(client, ready(seq=2, since=-1), now=1.1, over=2)
     hear(client, Reconnect(), now=1.2, over=1)
-    assert not client.wants_successor(9.0, 2)
+    assert not client.wants_renewal(9.0, 2)
 
 
 # --- silence
 
 
-def test_a_direct_connection_over_which_nothing_is_confirmed_gets_a_successor():
+def test_a_direct_connection_over_which_nothing_is_confirmed_is_renewed():
     client = greeted()
     assert typed(client, 1.0) == [1]
     assert client.wakeup(1.0, 1) == 1.5
-    assert not client.wants_successor(2.4, 1)
-    assert client.wants_successor(2.5, 1)
+    assert not client.wants_renewal(2.4, 1)
+    assert client.wants_renewal(2.5, 1)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_what_is_confirmed_in_time_needs_none(answer):
     client = greeted()
     typed(client, 1.0)
     hear(client, answer, now=2.0)
-    assert not client.wants_successor(60.0, 1)
+    assert not client.wants_renewal(60.0, 1)
 
 
 @pytest.mark.parametrize("sign", [TextOutput(epoch=1, seq=2, text="x"), error_frame("busy")], ids=["output", "error"])
@@ -130,51 +130,51 @@ def test_any_word_of_the_holder_is_a_sign_of_life(sign):
     client = greeted()
     typed(client, 1.0)
     hear(client, sign, now=2.0)
-    assert not client.wants_successor(3.4, 1)
-    assert client.wants_successor(3.5, 1)
+    assert not client.wants_renewal(3.4, 1)
+    assert client.wants_renewal(3.5, 1)
 
 
 def test_a_pong_is_none():
     client = greeted()
     typed(client, 1.0)
     hear(client, Pong(), now=2.4)
-    assert client.wants_successor(2.5, 1)
+    assert client.wants_renewal(2.5, 1)
 
 
 @pytest.mark.parametrize(
     "answer", [ready(features=("binary",)), ready(window=None)], ids=["gateway", "confirms nothing"]
 )
-def test_elsewhere_silence_asks_for_no_successor(answer):
+def test_elsewhere_silence_asks_for_no_renewal(answer):
     client = greeted(answer)
     typed(client, 1.0)
-    assert not client.wants_successor(60.0, 1)
+    assert not client.wants_renewal(60.0, 1)
 
 
 def test_silence_without_anything_to_confirm_is_none():
     client = greeted()
-    assert not client.wants_successor(500.0, 1)
+    assert not client.wants_renewal(500.0, 1)
 
 
 def test_each_silence_in_a_row_is_given_more_time():
     client = greeted()
     typed(client, 1.0)
-    assert client.wants_successor(2.5, 1)
+    assert client.wants_renewal(2.5, 1)
     client.connected(2.6)
     hear(client, ready(seq=2, since=-1), now=2.7, over=2)
     assert [frame.seq for frame in client.outgoing(2.7, 2) if isinstance(frame, TextInput)] == [1]
-    assert not client.wants_successor(5.6, 2)
-    assert client.wants_successor(5.7, 2)
+    assert not client.wants_renewal(5.6, 2)
+    assert client.wants_renewal(5.7, 2)
     hear(client, InputAck(epoch=1, seq=3, upto=1), now=5.8, over=2)
     client.connected(5.9)
     hear(client, ready(seq=4, since=-1), now=6.0, over=3)
     typed(client, 7.0, over=3)
-    assert client.wants_successor(8.5, 3), "a confirmation ends the row"
+    assert client.wants_renewal(8.5, 3), "a confirmation ends the row"
 
 
 def test_what_a_silent_connection_has_swallowed_goes_at_once_over_the_next():
     client = greeted()
     typed(client, 1.0)
-    assert client.wants_successor(2.5, 1)
+    assert client.wants_renewal(2.5, 1)
     client.outgoing(2.5, 1)
     client.connected(2.6)
     client.outgoing(2.6, 2)

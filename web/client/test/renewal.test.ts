@@ -52,7 +52,7 @@ describe("reconnect", () => {
     expect(world.sockets).toHaveLength(2);
   });
 
-  test("over a successor that is not ready yet opens one more", async () => {
+  test("over a renewal that is not ready yet opens one more", async () => {
     await talking();
     await world.socket.hear({ type: "reconnect" });
     await world.pass(0);
