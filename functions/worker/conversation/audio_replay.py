@@ -70,9 +70,18 @@ class Unanswered:
         self._bytes = 0
         self._crowded_out: list[tuple[str, int | None]] = []
 
-    def add(self, client_id: str, frame: AudioInput, now: float, seconds: float) -> None:
-        """Keep a frame that was given just now, on the event loop's clock, and lasts for so many seconds."""
-        self._kept.append(Given(client_id, frame, now, is_loud(frame.pcm), seconds))
+    def add(self, client_id: str, frame: AudioInput, now: float, seconds: float, pcm: bytes | None = None) -> None:
+        """Keep a frame that was given just now, on the event loop's clock, and lasts for so many seconds.
+
+        Args:
+            client_id: Who said it.
+            frame: What.
+            now: When.
+            seconds: How long it is.
+            pcm: Its samples, where they are decoded already.
+        """
+        loud = is_loud(frame.pcm if pcm is None else pcm)
+        self._kept.append(Given(client_id, frame, now, loud, seconds))
         self._bytes += kept_bytes(frame)
         while self._bytes > UNANSWERED_BYTES:
             oldest = self._kept.popleft()
@@ -104,7 +113,7 @@ class Unanswered:
             silence = max(age, left[given.client_id]) > SILENCE_SECONDS + _HAIR and given.client_id not in speaking
             (settled if silence or age > UNANSWERED_SECONDS else kept).append(given)
         self._kept = kept
-        self._bytes = sum(kept_bytes(given.frame) for given in kept)
+        self._bytes -= sum(kept_bytes(given.frame) for given in settled)
         crowded_out, self._crowded_out = self._crowded_out, []
         return _numbers([*crowded_out, *_spoken(settled)])
 

@@ -191,7 +191,7 @@ class Input:
         if isinstance(frame, ImageInput):
             await self._give_image(said, frame)
         elif isinstance(frame, AudioInput) and not frame.audio:
-            self._keep(said.client_id, frame)  # a marker, or given up by its client: only its number counts
+            self._keep(said.client_id, frame, b"")  # a marker, or given up by its client: only its number counts
             if frame.silence and isinstance(self._agent.model, AudioCapable):
                 self._silence.marked(said.client_id)
         elif isinstance(frame, AudioInput):
@@ -251,14 +251,14 @@ class Input:
             return  # the connection was replaced: it was put back
         except ValueError:  # for its content: no connection takes it, so it will get no answer
             self._giving = None
-            self._keep(said.client_id, frame)
+            self._keep(said.client_id, frame, pcm)
             raise
         except Exception:
             if not await self._restarts():
                 raise
             return  # it was put back
         self._giving = None
-        self._keep(said.client_id, frame)
+        self._keep(said.client_id, frame, pcm)
 
     async def _restarts(self) -> bool:
         """Wait for a restart of the connection that has just refused something; false if there is none."""
@@ -299,8 +299,8 @@ class Input:
     def _seconds(self, pcm: bytes) -> float:
         return len(pcm) / 2 / self._rate if pcm and isinstance(self._agent.model, AudioCapable) else 0.0
 
-    def _keep(self, client_id: str, frame: AudioInput) -> None:
-        self._unanswered.add(client_id, frame, _now(), self._seconds(frame.pcm))
+    def _keep(self, client_id: str, frame: AudioInput, pcm: bytes) -> None:
+        self._unanswered.add(client_id, frame, _now(), self._seconds(pcm), pcm)
 
     def _known(self, client_id: str) -> Known:
         return self._manager.inputs.get(client_id, Known())

@@ -73,7 +73,7 @@ class _Client:
     def said(self, client_id: str, frame: InputFrame) -> Said:
         if self.limits is not None and isinstance(frame, AudioInput):
             try:
-                self.limits.check(len(frame.pcm))
+                self.limits.check(frame.pcm_bytes)
             except FrameError as refusal:
                 return Said(client_id, frame, refusal=refusal)
         return Said(client_id, frame)

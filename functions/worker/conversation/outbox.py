@@ -23,6 +23,7 @@ from typing import Final, Protocol
 
 from segue.backoff import backoff
 from segue.wire.claims import ClientAddress
+from segue.wire.fields import decoded_bytes
 from segue.wire.frames import (
     AudioOutput,
     BargeIn,
@@ -245,7 +246,8 @@ class Outbox:
     def _next_batch(self) -> list[ServerFrame]:
         """Take what goes into the next message."""
         count, audio = 0, 0.0
-        for frame in islice(self._waiting, fitting(self._waiting)):
+        together = 1 if len(self._waiting) == 1 else fitting(self._waiting)  # which encodes them to know
+        for frame in islice(self._waiting, together):
             audio += _seconds(frame)
             if count and audio > AUDIO_SECONDS + _HAIR:
                 break
@@ -302,7 +304,7 @@ def _seconds(frame: ServerFrame) -> float:
     """Return the seconds of sound in a frame."""
     if not isinstance(frame, AudioOutput):
         return 0.0
-    return (len(frame.audio) * 3 // 4 - frame.audio.count("=", -2)) / 2 / frame.rate
+    return decoded_bytes(frame.audio) / 2 / frame.rate
 
 
 def _fleeting_bytes(frame: ServerFrame) -> int:

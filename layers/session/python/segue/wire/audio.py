@@ -27,12 +27,23 @@ _STEP: Final = 4
 """Every fourth sample tells as well how loud a tenth of a second was."""
 
 
+_TOPS: Final = range(-128, 128)
+"""High bytes of samples, signed: that of a sample from 256 x top to 256 x top + 255."""
+
+_MAY_BE_QUIET: Final = bytes(top & 0xFF for top in _TOPS if -QUIET_PEAK - 255 <= 256 * top <= QUIET_PEAK)
+_IS_QUIET: Final = bytes(top & 0xFF for top in _TOPS if -QUIET_PEAK <= 256 * top <= QUIET_PEAK - 255)
+
+
 def is_loud(pcm: bytes) -> bool:
     """Return true if PCM16 audio may contain speech; false for empty audio."""
-    if not pcm:
+    # High bytes alone decide nearly always, and a tenth of the time: a holder asks ten times a second for each caller.
+    tops = pcm[1 :: SAMPLE_BYTES * _STEP]
+    if tops.translate(None, _MAY_BE_QUIET):
+        return True
+    if not tops.translate(None, _IS_QUIET):
         return False
     samples = memoryview(pcm).cast("h")[::_STEP].tolist()
-    return max(samples, default=0) > QUIET_PEAK or min(samples, default=0) < -QUIET_PEAK
+    return max(samples) > QUIET_PEAK or min(samples) < -QUIET_PEAK
 
 
 class AudioLimits:

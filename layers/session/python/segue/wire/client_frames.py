@@ -20,6 +20,7 @@ from segue.wire.fields import (
     RecordOrNone,
     Seq,
     Trace,
+    decoded_bytes,
     from_base64,
     to_base64,
 )
@@ -104,8 +105,13 @@ class AudioInput(ClientStruct, frozen=True, kw_only=True, omit_defaults=True, ta
 
     @property
     def pcm(self) -> bytes:
-        """The raw samples."""
+        """The raw samples, decoded anew each time."""
         return from_base64(self.audio, "audio")
+
+    @property
+    def pcm_bytes(self) -> int:
+        """Length of ``pcm``, without decoding it."""
+        return decoded_bytes(self.audio)
 
 
 class ImageInput(ClientStruct, frozen=True, kw_only=True, omit_defaults=True, tag="image"):

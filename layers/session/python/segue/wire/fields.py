@@ -67,6 +67,11 @@ def to_base64(raw: bytes) -> str:
     return binascii.b2a_base64(raw, newline=False).decode("ascii")
 
 
+def decoded_bytes(text: str) -> int:
+    """Return how many bytes a base64 text is of."""
+    return len(text) * 3 // 4 - text.count("=", -2)
+
+
 def from_base64(text: str, what: str) -> bytes:
     """Return what a field carries.
 
