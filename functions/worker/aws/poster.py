@@ -1,7 +1,8 @@
 """Posts messages to API Gateway connections (``POST …/@connections/{id}``).
 
-aiohttp and botocore's signer instead of boto3 in a pool of threads: a POST in flight costs a socket and no thread, so
-a slow connection can never use up what the others need, and the event loop keeps the interpreter to itself.
+Kept connections and a signer of the project's own instead of boto3 in a pool of threads: a POST in flight costs a
+socket and no thread, so a slow connection can never use up what the others need, and the event loop keeps the
+interpreter to itself.
 
     200            delivered to the gateway
     410            the connection is gone
@@ -17,12 +18,10 @@ import math
 from enum import Enum, auto
 from typing import Final, Self
 
-import aiohttp
-from yarl import URL
-
 from segue.storage.answers import AWS_ERRORS, reason_of, remedy_of
 from shared.log import logger
 from shared.management import FORBIDDEN, connection_url
+from worker.aws.kept_connections import HTTP_ERRORS, KeptConnections
 from worker.aws.signing import Signer
 
 POST_TIMEOUT_SECONDS: Final = 5.0
@@ -33,6 +32,9 @@ FORBIDDEN_SECONDS: Final = 60.0
 
 CONNECTIONS: Final = 256
 """Sockets to the management API at most: one POST in flight a client, a few clients a session."""
+
+IDLE_SECONDS: Final = 60.0
+"""Seconds for which a connection that is unused may be used again (see ``shared.kept``)."""
 
 
 class PostOutcome(Enum):
@@ -67,13 +69,13 @@ class Poster:
         """
         self._management = endpoint
         self._signer = signer
-        self._timeout = aiohttp.ClientTimeout(total=timeout)
-        self._http: aiohttp.ClientSession | None = None
+        self._timeout = timeout
+        self._http: KeptConnections | None = None
         self._forbidden_until = -math.inf
 
     async def __aenter__(self) -> Self:
-        self._http = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=60), timeout=self._timeout
+        self._http = KeptConnections(
+            self._management, most=CONNECTIONS, idle_seconds=IDLE_SECONDS, seconds=self._timeout
         )
         return self
 
@@ -104,11 +106,11 @@ class Poster:
         url = connection_url(self._management, connection_id)
         try:
             headers = await self._signer.headers(method, url, body)
-            async with self._http.request(method, URL(url, encoded=True), data=body, headers=headers) as answer:
-                status, code = answer.status, answer.headers.get("x-amzn-errortype", "").split(":", 1)[0]
-        except (aiohttp.ClientError, TimeoutError, *AWS_ERRORS) as error:
+            status, answered = await self._http.request(method, url, headers, body)
+        except (*HTTP_ERRORS, *AWS_ERRORS) as error:
             logger.warning("posting failed", connection=connection_id, reason=reason_of(error))
             return PostOutcome.UNKNOWN
+        code = answered.get("x-amzn-errortype", "").split(":", 1)[0]
         outcome = (
             PostOutcome.DELIVERED
             if method == "DELETE" and status == 204

@@ -1,4 +1,4 @@
-"""Signature version 4 for requests that aiohttp sends.
+"""Signature version 4 for requests of the event loop.
 
 boto3 would sign by itself, but costs a thread and about a millisecond of interpreter time a request; a worker posts
 hundreds of frames a second beside running its agents on one event loop. The project's signer (RFC 0027) takes a
