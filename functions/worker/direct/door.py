@@ -11,6 +11,7 @@ A ping every PING_SECONDS keeps what lies between from dropping the flow, and fi
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Final, override
 
 from aiohttp import WSMsgType, hdrs, web
@@ -40,6 +41,11 @@ MAX_MESSAGE_BYTES: Final = 4 * MAX_FRAME_BYTES
 
 NO_HELLO: Final = 1008
 """WebSocket close code for a socket that says no `hello`."""
+
+_SILENT: Final = logging.getLogger("worker.direct.requests")
+"""For the server itself. It would quote what it cannot read, with a stack trace each: callers without a token must not
+be able to fill the log."""
+_SILENT.setLevel(logging.CRITICAL + 1)
 
 SHUTDOWN_SECONDS: Final = 1.0
 REQUEST_HEAD_BYTES: Final = 16 * 1024
@@ -80,7 +86,11 @@ class SocketDoor:
             The port.
         """
         self._server = _PunctualServer(
-            self._take, access_log=None, max_line_size=REQUEST_HEAD_BYTES, max_field_size=REQUEST_HEAD_BYTES
+            self._take,
+            access_log=None,
+            logger=_SILENT,
+            max_line_size=REQUEST_HEAD_BYTES,
+            max_field_size=REQUEST_HEAD_BYTES,
         )
         self._runner = web.ServerRunner(self._server, shutdown_timeout=SHUTDOWN_SECONDS)
         await self._runner.setup()
@@ -105,6 +115,9 @@ class SocketDoor:
             return await self._serve(request)
         except web.HTTPException as answer:
             return _last(web.Response(status=answer.status))
+        except Exception:  # noqa: BLE001 - one client's connection must not end the door
+            logger.exception("a socket could not be served")
+            return _last(web.Response(status=500))
 
     async def _turn_away(self, request: web.BaseRequest) -> web.StreamResponse:
         """Say by a close code that another worker may have a place: a browser sees no other answer."""

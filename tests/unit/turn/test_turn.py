@@ -9,7 +9,7 @@ import pytest
 
 from segue import SessionFenced, SessionHeld
 from segue.testing.offline.answers import Say
-from segue.wire.claims import ClientAddress
+from segue.wire.claims import ClientAddress, DirectAddress
 from segue.wire.frames import (
     Error,
     Hello,
@@ -291,3 +291,13 @@ async def test_a_client_is_told_which_process_takes_its_turn(world, processes):
     process, person = processes(holder="text-3f2a"), Person(world)
     await process.take(await person.say(process, "hello"))
     assert world.frames()[0].holder == "text-3f2a"
+
+
+async def test_a_client_at_a_workers_socket_is_left_out_and_learns_from_the_journal(world, processes):
+    process, person = processes(), Person(world)
+    at = DirectAddress(endpoint="http://w1", socket="s", secret="hush")
+    world.addresses["d"] = ClientAddress(client_id="d", connection_id="direct-s", counter=1, direct=at)
+    await process.take(await person.say(process, "repeat after me tea"))
+    await person.settle(process)
+    assert person.texts == ["tea"]
+    assert {to for to, _ in world.posted} == {"c-1"}

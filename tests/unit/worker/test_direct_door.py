@@ -625,8 +625,14 @@ async def test_neither_token_nor_secret_comes_into_the_log(
     (socket,) = door.sockets.all()
     await door.poster.post(KEY, client_of(socket, endpoint="http://127.0.0.1:1"), b"{}")
     repr((socket, socket.address, socket.client, Delivery))
+    port = int(door.url.rstrip("/").rpartition(":")[2])
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET /?token=" + token.encode() + b"x" * 20_000 + b" HTTP/1.1\r\n\r\n")  # too long to be read
+    await writer.drain()
     await ws.close()
     await eventually(lambda: len(door.sockets) == 0)
+    writer.close()
     seen = caplog.text + "".join(capfd.readouterr()) + repr(socket.client)
     assert token not in seen
+    assert "aiohttp" not in seen, "what cannot be read fills no log"
     assert socket.address.secret not in seen
