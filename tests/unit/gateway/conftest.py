@@ -339,4 +339,5 @@ class Gateway:
 def gateway(aws, clock, monkeypatch):
     # A machine that is busy must not look like a holder that hangs; tests of the search say when it begins.
     monkeypatch.setattr("gateway.post.SEARCH_AFTER_SECONDS", 30.0)
+    monkeypatch.setattr("gateway.claims.ANSWER_SECONDS", 5.0)
     return Gateway(aws, clock)

@@ -40,8 +40,9 @@ def held(endpoint: str | None = "http://w1", holder: str = "w1", beat: int = 1) 
 
 
 @pytest.fixture
-async def answering():
-    """Starts servers that answer /health with a status and a body."""
+async def answering(monkeypatch):
+    """Starts servers that answer /health with a status and a body, and waits for them on a busy machine, too."""
+    monkeypatch.setattr(holder_probe, "_TIMEOUT", ClientTimeout(sock_connect=30, sock_read=30))
     runners = []
 
     async def start(body: str, status: int = 200) -> str:
@@ -108,7 +109,7 @@ async def test_a_holder_that_accepts_and_never_answers_twice_is_hung(monkeypatch
     with socket.socket() as stopped:
         stopped.bind(("127.0.0.1", 0))
         stopped.listen(5)
-        assert await holder_state(held(f"http://127.0.0.1:{stopped.getsockname()[1]}")) is HUNG
+        assert await holder_state(held(f"http://127.0.0.1:{stopped.getsockname()[1]}"), clock=lambda: 0.0) is HUNG
 
 
 async def test_two_connection_attempts_that_time_out_are_death():
