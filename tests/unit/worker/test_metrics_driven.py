@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -13,14 +14,16 @@ from strands.bidi.models import ConnectionTimeoutError
 from strands.bidi.types.events import BidiConnectionStartEvent
 
 import worker
-from segue.wire.frames import AudioOutput, InputAck, Ready
+from segue.wire.frames import AudioOutput, Hello, InputAck, Ready
 from shared.log import logger
 from tests.support.emf import metrics_told
 from tests.support.memory_manager import Latch
 from tests.support.scripted_model import answered
-from tests.support.waiting import eventually, within
+from tests.support.waiting import eventually, promptly, within
 from tests.unit.worker.stand_ins import AddingModel, HandledModel, address, claim, delivery, speech, taken_over, text
 from tests.unit.worker.test_claims import FakeQueue
+from tests.unit.worker.test_direct_door import closed, keys, open_door  # noqa: F401 - two are fixtures
+from tests.unit.worker.test_direct_workers import issuer, workers  # noqa: F401 - fixtures
 from tests.unit.worker.test_handoff import Worker, conversation, drain
 from worker.conversation import outbox as outbox_module
 from worker.hosting import drain as drain_module
@@ -298,9 +301,42 @@ async def test_what_happens_is_told(scenario, told, surroundings):
     assert told() >= DRIVEN[scenario]
 
 
+AT_THE_DOOR = {Count.SOCKETS_OPENED, Count.SOCKETS_TURNED_AWAY, Count.HANDSHAKES_EXPIRED, Level.SOCKETS}
+BETWEEN_WORKERS = {Count.FRAMES_FORWARDED, Count.OUTPUT_FORWARDED, Count.SESSIONS_FOLLOWED}
+
+
+async def test_what_happens_at_a_workers_own_door_is_told(open_door, told, monkeypatch):  # noqa: F811 - a fixture
+    monkeypatch.setattr("worker.direct.door.HANDSHAKE_SECONDS", 0.05)
+    door = await open_door(SEGUE_DIRECT_SOCKETS="1")
+    first = await door.connect()
+    assert await closed(await door.connect()) == 1013
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(door.url.rstrip("/").rpartition(":")[2]))
+    writer.write(b"GET / HTTP/1.1")
+    with contextlib.suppress(ConnectionResetError):
+        assert await promptly(reader.read(), 10) == b""
+    writer.close()
+    await first.close()
+    await eventually(lambda: len(door.sockets) == 0)
+    assert told() >= AT_THE_DOOR
+
+
+@pytest.mark.slow
+async def test_what_happens_between_workers_is_told(workers, told):  # noqa: F811 - a fixture
+    await workers.start("w1")
+    first = await workers.connect("w1")
+    await first.say(Hello(session="talk", client_id="c1", connection=1))
+    await eventually(lambda: first.of(Ready))
+    await workers.start("w2")
+    second = await workers.connect("w2")  # the same client: its session follows it
+    await second.say(Hello(session="talk", client_id="c1", connection=2))
+    await eventually(lambda: metrics._counts[Count.SESSIONS_FOLLOWED])
+    assert told() >= BETWEEN_WORKERS
+
+
 def test_every_metric_is_driven():
     every = {*Count, *Time, *Size, *Level, *Model}
-    assert every == {name for names in DRIVEN.values() for name in names} & every
+    driven = {name for names in DRIVEN.values() for name in names} & every
+    assert every == driven | AT_THE_DOOR | BETWEEN_WORKERS
 
 
 def test_what_providers_count_is_known():
