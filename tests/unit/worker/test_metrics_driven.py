@@ -306,10 +306,10 @@ BETWEEN_WORKERS = {Count.FRAMES_FORWARDED, Count.OUTPUT_FORWARDED, Count.SESSION
 
 
 async def test_what_happens_at_a_workers_own_door_is_told(open_door, told, monkeypatch):  # noqa: F811 - a fixture
-    monkeypatch.setattr("worker.direct.door.HANDSHAKE_SECONDS", 0.05)
     door = await open_door(SEGUE_DIRECT_SOCKETS="1")
     first = await door.connect()
     assert await closed(await door.connect()) == 1013
+    monkeypatch.setattr("worker.direct.door.HANDSHAKE_SECONDS", 0.05)
     reader, writer = await asyncio.open_connection("127.0.0.1", int(door.url.rstrip("/").rpartition(":")[2]))
     writer.write(b"GET / HTTP/1.1")
     with contextlib.suppress(ConnectionResetError):
