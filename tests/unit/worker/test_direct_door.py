@@ -111,7 +111,7 @@ async def closed(ws: Any) -> int:
     return int(ws.close_code)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def keys() -> Iterator[tuple[Issuer, KeyServer]]:
     made = Issuer()
     with publishing(made) as server:
@@ -214,8 +214,10 @@ async def test_a_caller_without_a_good_token_is_refused_before_the_upgrade(door:
     assert len(door.sockets) == 0
 
 
-async def test_an_issuer_that_does_not_answer_is_not_the_callers_fault(door: Door) -> None:
-    door.keys.answer = lambda: (500, b"")
+async def test_an_issuer_that_does_not_answer_is_not_the_callers_fault(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(door.keys, "answer", lambda: (500, b""))
     assert await refused(door.connect()) == 503
 
 
@@ -309,6 +311,7 @@ async def test_a_message_that_is_far_too_long_ends_the_socket(door: Door) -> Non
     assert await closed(ws) == 1009
 
 
+@pytest.mark.slow
 async def test_frames_that_come_too_fast_are_refused_and_told_of_seldom(
     open_door: Callable[..., Awaitable[Door]],
 ) -> None:
@@ -374,6 +377,7 @@ def client_of(bound: ClientSocket, **changes: str) -> ClientAddress:
     return ClientAddress(client_id="c1", connection_id=bound.connection_id, counter=1, direct=direct)
 
 
+@pytest.mark.slow
 async def test_output_of_another_worker_needs_the_secret_and_the_session_of_the_socket(door: Door) -> None:
     ws, socket = await door.bound()
     message = encode_frame(Moved()).encode()
@@ -421,6 +425,7 @@ async def test_this_workers_own_sessions_need_the_same(door: Door) -> None:
     assert not ws.closed
 
 
+@pytest.mark.slow
 async def test_a_client_that_does_not_read_holds_up_nothing(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("worker.direct.sockets.BUFFER_BYTES", 64 * 1024)
     ws, socket = await door.bound()
@@ -523,6 +528,7 @@ async def test_a_holder_elsewhere_is_given_frames_in_order_with_the_sockets_addr
         assert all(one.approvals for one in holder.taken)
 
 
+@pytest.mark.slow
 async def test_a_holder_that_hangs_is_looked_past_while_the_post_goes_on(
     door: Door, held_at: Callable[[str], None]
 ) -> None:
@@ -568,6 +574,7 @@ async def test_a_session_that_was_just_released_is_left_to_its_successor(
         assert door.world.host.find(KEY) is None, "no claim has overtaken the handoff"
 
 
+@pytest.mark.slow
 async def test_a_vanished_workers_sockets_are_gone_after_a_while(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("worker.direct.poster.VANISHED_SECONDS", 0.2)
     ws, socket = await door.bound()
@@ -587,6 +594,7 @@ async def test_a_vanished_workers_sockets_are_gone_after_a_while(door: Door, mon
 # Rows and logs
 
 
+@pytest.mark.slow
 async def test_rows_are_written_renewed_and_taken_away(
     door: Door, dynamodb: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

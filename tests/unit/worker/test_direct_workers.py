@@ -119,7 +119,7 @@ def hello(connection: int = 1, *, client_id: str = "c1", session: str = "talk", 
     return Hello(session=session, client_id=client_id, connection=connection, **more)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def issuer() -> Iterator[tuple[Issuer, str]]:
     made = Issuer()
     with publishing(made) as keys:
