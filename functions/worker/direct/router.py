@@ -73,7 +73,7 @@ class SocketRouter:
             socket: Where it came in.
             message: JSON text, or binary audio.
         """
-        trace = None
+        trace, by_holder = None, False
         try:
             self._rate.admit(socket.id)
             frame = decode_binary_client(message) if isinstance(message, bytes) else decode_client_frame(message)
@@ -81,6 +81,7 @@ class SocketRouter:
             if isinstance(frame, Ping):
                 return Pong(trace=trace)
             told = await self._take(socket, frame)
+            by_holder = told is not None and told.code != "no_worker"
         except FrameError as error:
             told = error_frame(error.code, error.message)
         except AWS_ERRORS as error:
@@ -91,7 +92,8 @@ class SocketRouter:
             told = error_frame("internal")
         if told is None or self._was_told(socket, told.code):
             return None
-        metrics.error(told.code)
+        if not by_holder:  # which counts its own
+            metrics.error(told.code)
         return msgspec.structs.replace(told, trace=trace) if trace else told
 
     async def _take(self, socket: ClientSocket, frame: ClientFrame) -> Error | None:

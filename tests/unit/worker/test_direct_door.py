@@ -13,7 +13,9 @@ import aiohttp
 import pytest
 from aiohttp import WSMsgType, WSServerHandshakeError, web
 from msgspec import structs
+from strands.bidi.types.events import BidiResponseStartEvent, BidiResponseStopEvent
 
+from segue.lease.item import Known
 from segue.wire.binary import decode_binary_server, encode_binary
 from segue.wire.claims import ClientAddress
 from segue.wire.delivery import Delivery, decode_delivery
@@ -28,13 +30,16 @@ from segue.wire.frames import (
     Pong,
     Ready,
     TextInput,
+    Transcript,
     decode_server_message,
     encode_frame,
 )
+from segue.wire.output import OutputOrder
 from shared.connections import ConnectionsTable
 from shared.principal import principal_of
 from tests.support.issuer import AUDIENCE, ISSUER, Issuer, KeyServer, publishing
-from tests.support.memory_manager import MemoryStorage
+from tests.support.memory_manager import MemorySessionManager, MemoryStorage
+from tests.support.scripted_model import spoken
 from tests.support.waiting import eventually, promptly
 from tests.unit.worker.conftest import World
 from tests.unit.worker.stand_ins import audio, speech
@@ -589,6 +594,41 @@ async def test_a_vanished_workers_sockets_are_gone_after_a_while(door: Door, mon
     assert outcomes[-1] is PostOutcome.GONE
     silent.close()
     assert not ws.closed
+
+
+@pytest.mark.slow
+async def test_of_a_holder_that_was_fenced_no_journal_content_reaches_the_socket(door: Door) -> None:
+    async def dead(_: Any) -> bool:
+        return True
+
+    ws, socket = await door.bound()
+    model = door.world.models[0]
+    session = door.world.host.find(KEY)
+    assert session is not None
+    other = MemorySessionManager(
+        "talk",
+        principal=principal_of(ISSUER, "alice"),
+        storage=door.world.storage,
+        holder="other",
+        probe=dead,
+        acquire_timeout=5.0,
+    )
+    await other.open()
+    model.emit([BidiResponseStartEvent("r"), *spoken("stale"), speech(), BidiResponseStopEvent("r")])
+    await promptly(session.ended.wait(), 30)
+    order = OutputOrder()
+    successor = Ready(session="talk", known=Known(), history=0, head=0, epoch=other.epoch, seq=1)
+    assert await door.poster.post(KEY, client_of(socket), encode_frame(successor).encode()) is PostOutcome.DELIVERED
+    came: list[Any] = []
+    while successor not in came:
+        came += await frames(ws)
+    assert not [one for one in came if isinstance(one, Transcript) and one.final], "it was never durable"
+    late = AudioOutput(audio="AAAA", rate=24000, epoch=session.epoch, seq=99)
+    await door.poster.post(KEY, client_of(socket), encode_frame(late).encode())
+    came += await frames(ws)
+    assert late in came
+    assert late not in [shown for frame in came for shown in order.offer(frame, 0.0)], "a client drops it"
+    await other.close()
 
 
 # Rows and logs
