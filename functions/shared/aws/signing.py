@@ -15,6 +15,7 @@ import hmac
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 from urllib.parse import quote, urlsplit
 
@@ -66,18 +67,14 @@ class SignatureV4:
         Raises:
             ValueError: The URL has a query.
         """
-        parts = urlsplit(url)
-        if parts.query:
-            raise ValueError("a URL with a query is not signed: send what it says in the body")
+        host, path = _signed_parts(url)
         now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(self._wall_clock()))
-        host = parts.netloc.removesuffix(_PORTS.get(parts.scheme, "\n"))
         sent, signed = {**headers, "X-Amz-Date": now}, {**headers, "host": host, "x-amz-date": now}
         if keys.token:
             sent["X-Amz-Security-Token"] = signed["x-amz-security-token"] = keys.token
         names = sorted(signed)
         listed = ";".join(names)
         lines = "".join(f"{name}:{' '.join(signed[name].split())}\n" for name in names)
-        path = quote(parts.path or "/", safe="/~")
         canonical = f"{method}\n{path}\n\n{lines}\n{listed}\n{hashlib.sha256(body).hexdigest()}"
         scope = f"{now[:8]}/{self._region}/{self._service}/aws4_request"
         text = f"{ALGORITHM}\n{now}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
@@ -97,3 +94,12 @@ class SignatureV4:
             key = hmac.digest(key, part.encode(), "sha256")
         self._derived = day, keys, key
         return key
+
+
+@lru_cache(maxsize=1024)
+def _signed_parts(url: str) -> tuple[str, str]:
+    """Return host and path of a URL as they are signed. A worker signs for each of its connections again and again."""
+    parts = urlsplit(url)
+    if parts.query:
+        raise ValueError("a URL with a query is not signed: send what it says in the body")
+    return parts.netloc.removesuffix(_PORTS.get(parts.scheme, "\n")), quote(parts.path or "/", safe="/~")

@@ -162,13 +162,14 @@ class Input:
 
     async def _next(self) -> Said:
         """Return the next input. While there is none, the model is given the silence that clients mark."""
-        while True:
+        while (due := self._silence.due()) is not None:
             try:
-                async with asyncio.timeout(self._silence.due()):
+                async with asyncio.timeout(due):
                     return await self._intake.next()
             except TimeoutError:
                 if self._silence.take():
                     await self._give_silence()
+        return await self._intake.next()  # only another marker would change that, and it comes this way
 
     async def _give_silence(self) -> None:
         self._refused = False
