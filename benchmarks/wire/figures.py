@@ -12,6 +12,14 @@ from benchmarks.measuring.targets import FOUND_DEAD_MS, Verdict, dead, handoff, 
 BARE = "strands, boto3"
 """Import that the text function's is held against."""
 
+PLAIN_TIMES = 3.0
+"""Times the processor of a plain server that a worker may take for as many sessions."""
+
+ALL_BACK = 0.99
+"""Share of the frames that has to come back: a worker that drops them takes little of the processor."""
+
+ECHO_MS = 10.0
+
 _IMPORTS = (("gateway.message", "gateway.authorizer", 1.4), ("turn.handler", BARE, 1.2))
 """Each with what it is held against, and how many times that it may take."""
 
@@ -160,9 +168,32 @@ def _imports(entries: Sequence[Entry]) -> Iterator[Verdict]:
             )
 
 
+def _crowds(crowds: Sequence[Crowd]) -> Iterator[Verdict]:
+    """Compare a worker with the plain server that had as many sessions in the same run."""
+    plain = {one.sessions: one for one in crowds if one.name == "plain"}
+    for one in crowds:
+        beside = plain.get(one.sessions)
+        if one is beside or beside is None or not beside.cpu:
+            continue
+        times, p99 = one.cpu / beside.cpu, one.round_trip_ms.p99
+        yield Verdict(
+            figure=f"processor of {one.sessions} sessions through the gateway beside a plain server",
+            target=f"≤ {PLAIN_TIMES:g} x, and all frames come back",
+            measured=f"{times:.2f} x, {100 * one.back:.1f} % came back",
+            met=times <= PLAIN_TIMES and one.back >= ALL_BACK,
+        )
+        yield Verdict(
+            figure=f"echo with {one.sessions} sessions on the worker",
+            target=f"p99 ≤ {ECHO_MS:g} ms",
+            measured=f"{p99:.1f} ms",
+            met=p99 <= ECHO_MS,
+        )
+
+
 def verdicts(run: Wire) -> Iterator[Verdict]:
     """Compare a run with the targets."""
     yield from _imports(run.entries)
+    yield from _crowds(run.crowds)
     for one in run.handoffs:
         if one.seen_ms and one.judged:
             yield handoff(f"planned handoff seen by the client, model start included, {one.name}", one.seen_ms)

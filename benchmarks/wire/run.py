@@ -75,7 +75,7 @@ class Extent:
 
 
 WHOLE = Extent(
-    echoes=200, crowds=(10, 20, 40), crowd_s=8.0, redeploys=15, slow_redeploys=8, kills=10, stops=6, imports=5
+    echoes=200, crowds=(10, 40, 80), crowd_s=8.0, redeploys=15, slow_redeploys=8, kills=10, stops=6, imports=5
 )
 QUICK = Extent(echoes=50, crowds=(10,), crowd_s=5.0, redeploys=2, slow_redeploys=2, kills=1, stops=1, imports=2)
 

@@ -48,11 +48,36 @@ def test_targets_that_are_missed_are_said_to_be() -> None:
     assert [(one.figure, one.met) for one in verdicts(_run())] == [
         ("import of `gateway.message` beside `import gateway.authorizer`", True),
         ("import of `turn.handler` beside `import strands, boto3`", False),
+        ("processor of 10 sessions through the gateway beside a plain server", True),
+        ("echo with 10 sessions on the worker", True),
         ("planned handoff seen by the client, model start included, a model", False),
         ("takeover, holder dead", True),
         ("takeover, holder hung", True),
     ]
     assert "**missed**" in tables(_run())
+
+
+def test_a_worker_is_held_against_the_plain_server_of_its_own_run() -> None:
+
+    def crowd(name: str, sessions: int, cpu: float, back: float = 1.0) -> Crowd:
+        return Crowd(
+            name=name,
+            sessions=sessions,
+            cpu=cpu,
+            back=back,
+            memory_mib=100.0,
+            lag_ms=_spread(0.5),
+            round_trip_ms=_spread(11.0),
+        )
+
+    def met(cpu: float, back: float) -> list[bool]:
+        ours = crowd("segue", 40, cpu, back)
+        others = [crowd("plain", count, 0.1) for count in (10, 40)]
+        return [one.met for one in verdicts(Wire(crowds=[ours, *others]))]
+
+    assert met(0.29, 1.0) == [True, False]
+    assert met(0.31, 1.0) == [False, False]
+    assert met(0.29, 0.5) == [False, False], "it dropped half of them"
 
 
 @pytest.mark.slow
