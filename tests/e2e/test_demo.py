@@ -14,11 +14,15 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.mark.e2e
 @pytest.mark.emulator
 @pytest.mark.timeout(420)
-@pytest.mark.parametrize("options", [(), ("--provider", "openai-realtime")], ids=["offline", "openai-realtime"])
+@pytest.mark.parametrize(
+    "options",
+    [("--transport", "direct"), ("--provider", "openai-realtime")],
+    ids=["offline, directly", "openai-realtime, by the API"],
+)
 def test_a_call_goes_on_through_redeployments_a_killed_worker_and_a_stopped_one(
     options: tuple[str, ...], tmp_path: Path
 ) -> None:
-    """With one fake of a provider besides: each takes a minute, and the others' are run by hand (docs/providers.md)."""
+    """Each takes a minute: by the API with one fake of a provider, the others' are run by hand (docs/providers.md)."""
     command = [sys.executable, "-m", "local", "--home", str(tmp_path), "demo", *options]
     played = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=400, check=False)
     assert played.returncode == 0, played.stdout + played.stderr
