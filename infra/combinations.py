@@ -40,7 +40,7 @@ PROVIDER_OPTIONS: Final = {
     "openai-realtime": ("params", "connection", "transcription_model_id", "organization", "project", "timeout_s"),
     "openai-live": ("connection", "delegation_model_id"),
     "gemini-live": ("params", "connection", "client_args"),
-    "offline": ("limit_s", "pace", "connection"),
+    "offline": ("limit_s", "pace", "connection", "start_s", "additions"),
 }
 """The keys that `provider_options` may contain, likewise."""
 VPC_PARTS: Final = ("vpc_zones", "vpc_worker_subnets", "vpc_function_subnets", "vpc_balancer_subnets")
