@@ -290,7 +290,7 @@ async def test_a_session_goes_to_where_its_socket_is_between_two_turns(workers: 
 async def test_a_worker_that_ends_asks_its_clients_to_go_over_and_then_closes_what_is_left(
     workers: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("worker.direct.transport.LAST_SECONDS", 1.0)
+    monkeypatch.setattr("worker.direct.transport.LAST_SECONDS", 600.0)
     await workers.start("w1")
     moving, staying = await workers.connect("w1"), await workers.connect("w1")
     await moving.say(hello(session="moving"))
@@ -310,8 +310,11 @@ async def test_a_worker_that_ends_asks_its_clients_to_go_over_and_then_closes_wh
     await eventually(lambda: workers.item("moving").holder == "w2", 60)
     # The other one does not know `reconnect`: its session goes over, its frames too, and at the end it is told.
     await eventually(lambda: workers.item("staying").holder == "w2", 60)
-    if staying.ws.close_code is None:
+    while not staying.heard:
         await staying.say(TextInput(text="repeat after me: still.", seq=1))
+        await asyncio.sleep(0.1)
+    assert staying.heard == ["still."]
+    workers.services["w1"].hurry.set()
     await promptly(workers.running["w1"], 60)
     await eventually(lambda: staying.ws.close_code == 1012)
     assert not [one for one in staying.of(Error) if not one.retryable]
