@@ -10,7 +10,7 @@
         read the lease again ── another route ──▶ post once more
               │ the same, or none
               ▼
-            claim …
+            claim …, but not for 2 s if the session is handed over to a worker that has it ready
 
 A frame with a `seq` is never waited with: the client sends it again, and the next holder asks for it anyway. One
 without is posted to another holder only after the post to the one before has ended.
@@ -23,6 +23,7 @@ from typing import Final
 from aws_lambda_powertools import Logger
 
 from gateway.claims import Claims
+from gateway.handovers import Handovers
 from gateway.post import FramePost
 from gateway.turns import TurnsQueue
 from segue.backoff import backoff
@@ -106,6 +107,7 @@ class Dispatch:
         self._clock = clock
         self._sleep = sleep
         self._turns = turns
+        self._handovers = Handovers(clock)
         self._suspects: BoundedDict[Route, float] = BoundedDict(SUSPECTS)
 
     def deliver(self, sender: FrameOrigin, frame: ClientFrame) -> Error | None:
@@ -126,7 +128,8 @@ class Dispatch:
         outcome = self._try(route, sender, frame, body)
         if isinstance(outcome, Gone) and route is not None:
             previous, route = route, self._routes.read(key)
-            if route != previous:
+            released = route is None and outcome.to_successor
+            if route != previous and not released:
                 outcome = self._try(route, sender, frame, body)
         if not isinstance(outcome, Gone):
             return _told(outcome)
@@ -156,15 +159,24 @@ class Dispatch:
             logger.exception("claim failed", session=sender.binding.session_key)
 
     def _claim(self, sender: FrameOrigin, missed: "Missed") -> None:
+        """Claim the session, unless it is left to a successor that has it ready."""
+        key = sender.binding.session_key
+        if missed.outcome.to_successor:
+            self._handovers.note(key)
+        if missed.outcome.reason != "unreachable" and self._handovers.left(key):
+            return
         self._claims.send(sender.connection_id, sender.binding, sender.principal, missed.outcome.reason, missed.route)
 
     def _wait(self, sender: FrameOrigin, frame: ClientFrame, body: bytes, missed: "Missed") -> Accepted | Refused:
         """Deliver as soon as there is a holder, unless that takes too long."""
         deadline = self._clock() + HOLDER_WAIT_SECONDS
         pauses = backoff(FIRST_POLL_SECONDS, LONGEST_POLL_SECONDS, jitter=False)
+        key = sender.binding.session_key
         while self._clock() < deadline:
             self._sleep(next(pauses))
-            route = self._routes.read(sender.binding.session_key)
+            route = self._routes.read(key)
+            if route is None and self._handovers.noted(key):
+                self._claim(sender, missed)
             # The same holder may take it after all: it said "moved" while it was still restoring the session.
             if route is None or (route == missed.route and missed.outcome.reason != "handoff"):
                 continue
@@ -172,7 +184,8 @@ class Dispatch:
             if not isinstance(outcome, Gone):
                 return outcome
             missed = Missed(route, outcome)
-            if outcome.reason == "unreachable":  # the holder that came since has died as well
+            # The holder that came since has died as well, or the one that hands the session over takes too long.
+            if outcome.reason == "unreachable" or self._handovers.noted(key):
                 self._claim(sender, missed)
         return Refused("no_worker")
 

@@ -34,6 +34,7 @@ from segue.wire.claims import (
 )
 from segue.wire.delivery import (
     FRAMES_PATH,
+    HANDED_OVER,
     MAX_DELIVERY_BYTES,
     ROUTE_TOKEN_HEADER,
     decode_delivery,
@@ -189,7 +190,7 @@ class Listener:
                 return _refused(403, "forbidden")
             session.deliver(delivery)
         except SessionMoved:
-            return _refused(410, "moved")
+            return _refused(410, HANDED_OVER if shown is not None and shown.successor_ready else "moved")
         except _BadRequest as bad:
             return _refused(bad.status, bad.code or "bad_frame")
         except FrameError as error:

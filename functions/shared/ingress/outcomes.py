@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from aws_lambda_powertools import Logger
 
 from segue.wire.claims import Reason
-from segue.wire.delivery import decode_refusal
+from segue.wire.delivery import HANDED_OVER, decode_refusal
 from segue.wire.frames import MESSAGES
 
 logger = Logger()
@@ -25,9 +25,15 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """There is no holder at this route."""
+    """There is no holder at this route.
+
+    Attributes:
+        reason: Why.
+        to_successor: Whether another worker has the session ready, and acquires it next.
+    """
 
     reason: Reason
+    to_successor: bool = False
 
 
 type Outcome = Accepted | Refused | Gone
@@ -43,7 +49,7 @@ def outcome_of(status: int, body: bytes) -> Outcome:
         case 403:
             return Gone("unreachable")  # another worker has this address now, or the lease has changed
         case 410:
-            return Gone("handoff")
+            return Gone("handoff", to_successor=_word_in(body) == HANDED_OVER)
         case 429:
             return Refused(_code_in(body, "busy"))
         case _:
@@ -52,5 +58,10 @@ def outcome_of(status: int, body: bytes) -> Outcome:
 
 
 def _code_in(body: bytes, otherwise: str) -> str:
+    word = _word_in(body)
+    return word if word in MESSAGES else otherwise
+
+
+def _word_in(body: bytes) -> str:
     refusal = decode_refusal(body)
-    return refusal.error if refusal and refusal.error in MESSAGES else otherwise
+    return refusal.error if refusal else ""

@@ -59,6 +59,7 @@ class HostedSession:
         state: Where it is between its opening and its end.
         ended: Set when it is released or dropped.
         turn: Where the conversation is between turns.
+        successor_ready: Whether another worker has it ready, and acquires it once it is released.
         on_clients: Called with whether there are clients, whenever that may have changed.
         on_ended: Called when it has ended.
         on_hello: Called with the address of a client that said ``hello``.
@@ -78,6 +79,7 @@ class HostedSession:
         self.state = State.OPENING
         self.ended = asyncio.Event()
         self.turn = parts.turn
+        self.successor_ready = False
         self.on_clients: Callable[[bool], None] = lambda _: None
         self.on_ended: Callable[[], None] = lambda: None
         self.on_hello: Callable[[ClientAddress], None] = lambda _: None

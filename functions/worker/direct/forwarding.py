@@ -206,7 +206,7 @@ class Forwarding:
         outcome = await self._try(route, origin, delivery)
         if isinstance(outcome, Gone) and route is not None:
             previous, route = route, await self._read(key)
-            if route is None and outcome.reason == "handoff":
+            if route is None and outcome.to_successor:
                 return outcome, None  # released a moment ago: its successor acquires it next
             if route != previous:
                 outcome = await self._try(route, origin, delivery)

@@ -5,7 +5,7 @@
     at a turn boundary ─▶ prepare ─────────────────────────▶ restores, builds the agent, connects its model
     (the conversation goes on)  ◀──────────────────────────  ready for 41 records
     the next boundary: still 41? otherwise once more: ─────▶ its model is told what is new, or another one is started
-    frames are refused (410 moved), `moved` is said          ┐
+    frames are refused (410), `moved` is said                ┐
     flush and release                                        │ the gap
     claim ─────────────────────────────────────────────────▶ acquires: one write. Says `ready`  ┘
     the agent and its model are stopped
@@ -126,6 +126,7 @@ class Handoff:
     async def _pass(self, promise: Promise | None) -> None:
         session = self._session
         begun = asyncio.get_running_loop().time()
+        session.successor_ready = promise is not None
         session.refuse_frames()
         await self._bounded(session.turn.boundary(), TURN_SECONDS)
         await self._bounded(session.spoken(), SPOKEN_SECONDS)

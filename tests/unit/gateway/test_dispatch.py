@@ -7,10 +7,11 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from gateway.dispatch import HOLDER_WAIT_SECONDS, SUSPECT_SECONDS, FrameOrigin
+from gateway.handovers import HANDOVER_SECONDS
 from gateway.post import HttpPost
 from segue.lease.item import SCHEMA
 from segue.wire.claims import ClientAddress
-from segue.wire.delivery import encode_refusal
+from segue.wire.delivery import HANDED_OVER, encode_refusal
 from segue.wire.frames import AudioInput, Bye, Hello, OutputAck, TextInput, error_frame
 from shared.connections import LIFETIME_SECONDS, MOST_CLIENTS, Binding
 from shared.ingress.outcomes import Accepted, Gone, Refused, outcome_of
@@ -24,6 +25,7 @@ HELLO = Hello(session="s", client_id="c", connection=1)
 TEXT = TextInput(text="hi", seq=1)
 PLAIN = TextInput(text="hi")
 MOVED = (410, encode_refusal("moved"))
+LEAVING = (410, encode_refusal(HANDED_OVER))
 
 
 @pytest.fixture
@@ -101,7 +103,8 @@ def test_what_the_holder_refuses_is_told_in_the_protocols_own_words(gateway, wor
 def test_outcomes():
     assert outcome_of(202, b"") == Accepted()
     assert outcome_of(403, b"") == Gone("unreachable")
-    assert outcome_of(410, b"") == Gone("handoff")
+    assert outcome_of(410, b"") == outcome_of(*MOVED) == Gone("handoff")
+    assert outcome_of(*LEAVING) == Gone("handoff", to_successor=True)
     assert outcome_of(429, b"") == Refused("busy")
     assert outcome_of(429, b'{"error":"too_fast"}') == Refused("too_fast")
     assert outcome_of(429, b'{"error":"the worker\'s own words"}') == Refused("busy")
@@ -182,6 +185,87 @@ def test_two_moves_in_a_row_end_in_a_claim(gateway, worker, other_worker, delive
     assert claim.reason == "handoff"
     assert deliver() is None
     assert other_worker.frames == [TEXT]
+
+
+# --- the session is handed over, and its successor is ready
+
+
+@pytest.mark.parametrize("released", [True, False], ids=["released", "still held"])
+def test_a_session_that_is_handed_over_is_left_to_its_successor_for_a_while(
+    gateway, worker, other_worker, deliver, released
+):
+    gateway.hold(KEY, worker)
+    assert deliver() is None
+    gateway.register(other_worker, "w2")
+    worker.answers = [LEAVING] * 9
+    if released:
+        gateway.free(KEY)
+    for _ in range(3):
+        assert deliver() is None
+    gateway.clock.now += HANDOVER_SECONDS - 0.1
+    assert deliver() is None
+    assert other_worker.claims == [], "no claim overtakes the handoff"
+    gateway.clock.now += 0.2
+    assert deliver() is None
+    assert len(other_worker.claims) == 1, "a successor that does not come is not waited for"
+
+
+@pytest.mark.parametrize("frame", [HELLO, PLAIN], ids=lambda frame: type(frame).__name__)
+def test_a_frame_that_waits_is_given_to_the_successor(gateway, worker, other_worker, deliver, frame):
+    gateway.hold(KEY, worker)
+    assert deliver() is None
+    worker.answers = [LEAVING]
+    gateway.free(KEY)
+    gateway.clock.on_sleep = lambda: gateway.hold(KEY, other_worker, epoch=2)
+    assert deliver(frame) is None
+    assert other_worker.frames == [frame]
+    assert gateway.claims() == []
+
+
+@pytest.mark.parametrize("released", [True, False], ids=["released", "still held"])
+def test_a_frame_that_waits_claims_a_session_whose_successor_does_not_come(gateway, worker, deliver, released):
+    gateway.hold(KEY, worker)
+    assert deliver() is None
+    worker.answers = [LEAVING] * 99
+    if released:
+        gateway.free(KEY)
+    started, claimed = gateway.clock.now, []
+    gateway.clock.on_sleep = lambda: claimed.extend(gateway.clock.now - started for _ in gateway.claims())
+    assert deliver(HELLO) == error_frame("no_worker")
+    claimed.extend(gateway.clock.now - started for _ in gateway.claims())
+    assert len(claimed) == 1
+    assert claimed[0] > HANDOVER_SECONDS
+
+
+def test_a_session_that_only_ended_is_claimed_at_once(gateway, worker, deliver):
+    """Its client comes back after a while, and this function remembers where it was."""
+    gateway.hold(KEY, worker)
+    assert deliver() is None
+    worker.answers = [MOVED]
+    gateway.free(KEY)
+    assert deliver() is None
+    assert len(gateway.claims()) == 1
+
+
+def test_a_later_handoff_is_another_one(gateway, worker, deliver):
+    gateway.hold(KEY, worker)
+    worker.answers = [LEAVING]
+    assert deliver() is None
+    gateway.clock.now += 60
+    worker.answers = [LEAVING]
+    assert deliver() is None
+    assert gateway.claims() == []
+
+
+def test_a_predecessor_that_dies_while_it_hands_over_is_claimed_over(gateway, refusing, worker, deliver):
+    gateway.hold(KEY, worker)
+    worker.answers = [LEAVING]
+    assert deliver() is None
+    gateway.hold(KEY, refusing)
+    assert deliver() is None
+    worker.stop()
+    assert deliver() is None
+    assert [claim.reason for claim in gateway.claims()] == ["unreachable"]
 
 
 # --- without a holder
@@ -502,7 +586,8 @@ def test_an_endpoint_that_is_no_address_is_no_crash(gateway, deliver):
 @pytest.mark.slow
 def test_what_a_warm_function_remembers_is_bounded(gateway, worker):
     dispatch = gateway.router._dispatch
-    for remembered in (gateway.routes._remembered, dispatch._suspects, dispatch._claims._sent):
+    remembering = (gateway.routes._remembered, dispatch._suspects, dispatch._claims._sent, dispatch._handovers._since)
+    for remembered in remembering:
         remembered.most = 2
     dispatch._post = lambda route, body, repeatable, search: Gone("unreachable")
     for number in range(5):
@@ -514,6 +599,10 @@ def test_what_a_warm_function_remembers_is_bounded(gateway, worker):
     assert len(gateway.routes._remembered) == 2
     assert len(dispatch._suspects) == 2
     assert len(dispatch._claims._sent) == 2
+    dispatch._post = lambda route, body, repeatable, search: Gone("handoff", to_successor=True)
+    for number in range(5):
+        dispatch.deliver(FrameOrigin("c", "alice", FOR_LONG, Binding(f"alice/{number}", str(number), "c", 1)), TEXT)
+    assert len(dispatch._handovers._since) == 2
 
 
 def test_a_route_keeps_its_secret():

@@ -19,7 +19,7 @@ from strands.bidi.types.events import BidiResponseStartEvent, BidiResponseStopEv
 from segue.lease.item import Known
 from segue.wire.binary import decode_binary_server, encode_binary
 from segue.wire.claims import ClientAddress
-from segue.wire.delivery import Delivery, decode_delivery
+from segue.wire.delivery import HANDED_OVER, Delivery, decode_delivery, encode_refusal
 from segue.wire.frames import (
     MAX_FRAME_BYTES,
     AudioOutput,
@@ -463,12 +463,14 @@ class Holder:
     Attributes:
         answers: Statuses, used up one by one; then the last one. None: no answer.
         taken: The deliveries that came.
+        hands_over: Whether 410 says that a successor is ready.
     """
 
     def __init__(self, *answers: int | None) -> None:
         self.answers = list(answers)
         self.taken: list[Delivery] = []
         self.endpoint = ""
+        self.hands_over = False
         self._over = asyncio.Event()
         app = web.Application()
         app.router.add_post("/frames", self._take)
@@ -489,7 +491,8 @@ class Holder:
         status = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if status is None:
             await self._over.wait()
-        return web.Response(status=status or 500)
+        body = encode_refusal(HANDED_OVER if self.hands_over else "moved")
+        return web.Response(status=status or 500, body=body if status == 410 else b"")
 
 
 @pytest.fixture
@@ -562,6 +565,7 @@ async def test_a_session_that_was_just_released_is_left_to_its_successor(
 ) -> None:
     monkeypatch.setattr("worker.direct.claiming.HANDOFF_SECONDS", 600.0)
     async with Holder(202, 410) as predecessor, Holder(202) as successor:
+        predecessor.hands_over = True
         held_at(predecessor.endpoint)
         ws = await door.connect()
         await ws.send_str(encode_frame(hello()))
@@ -578,6 +582,17 @@ async def test_a_session_that_was_just_released_is_left_to_its_successor(
         await ws.send_str(encode_frame(TextInput(text="one", seq=1)))
         await eventually(lambda: successor.taken)
         assert door.world.host.find(KEY) is None, "no claim has overtaken the handoff"
+
+
+async def test_a_session_that_only_ended_elsewhere_is_taken_at_once(door: Door, held_at: Callable[[str], None]) -> None:
+    async with Holder(202, 410) as holder:
+        held_at(holder.endpoint)
+        ws = await door.connect()
+        await ws.send_str(encode_frame(hello()))
+        await eventually(lambda: len(holder.taken) == 1)
+        held_at("")
+        await ws.send_str(encode_frame(TextInput(text="one", seq=1)))
+        await eventually(lambda: door.world.host.find(KEY) is not None)
 
 
 @pytest.mark.slow

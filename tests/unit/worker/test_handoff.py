@@ -13,7 +13,9 @@ from strands.bidi.types.events import BidiResponseStartEvent, BidiResponseStopEv
 
 from segue.wire import frames
 from segue.wire.claims import CLAIMS_PATH, CLAIMS_TOKEN_HEADER, Prepared, encode_claim
+from segue.wire.delivery import FRAMES_PATH, ROUTE_TOKEN_HEADER, encode_delivery
 from segue.wire.frames import InputAck, Ready
+from shared.ingress.outcomes import Gone, outcome_of
 from shared.messages import unanswered
 from shared.registered_worker import RegisteredWorker
 from tests.support.memory_manager import Latch, kind_of
@@ -130,6 +132,24 @@ async def test_between_the_release_and_ready_there_is_one_read_and_one_write(wor
     assert (ready.known.upto, ready.history) == (2, 4)
     new.session.deliver(delivery(text("three", 3)))
     await eventually(lambda: world.models[1].texts == ["three"])
+
+
+@pytest.mark.parametrize("ready", [True, False], ids=["ready", "none"])
+async def test_frames_in_the_gap_are_refused_with_whether_a_successor_is_ready(world, old, new, ready):
+    """The gateway claims no session whose successor acquires it next."""
+    await conversation(world, old, "one")
+    token = old.session.route_token
+    latch = Latch("release")
+    world.storage.before = latch
+    draining = asyncio.create_task(drain(old, *([new] if ready else [])))
+    await latch.reached.wait()
+    async with ClientSession() as http:
+        frame = encode_delivery(delivery(text("two", 2)))
+        answer = await http.post(f"{old.endpoint}{FRAMES_PATH}", data=frame, headers={ROUTE_TOKEN_HEADER: token})
+        told = outcome_of(answer.status, await answer.read())
+    latch.go.set()
+    await draining
+    assert told == Gone("handoff", to_successor=ready)
 
 
 async def test_the_predecessors_model_is_stopped_only_after_the_successor_speaks(world, old, new):

@@ -8,7 +8,7 @@ x-segue-route-token: <route_token of the lease>
 202  accepted                                 403  the token is that of another session
 400  {"error": code, "message": …}            410  {"error": "moved"}: no session here has this token, or it is on its
 408  the body did not arrive                        way out
-429  {"error": "busy" or "too_fast"}
+429  {"error": "busy" or "too_fast"}               {"error": "handed_over"}: to a successor that has it ready
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from segue.wire.frames import MAX_FRAME_BYTES, ClientFrame, FrameError
 
 FRAMES_PATH: Final = "/frames"
 ROUTE_TOKEN_HEADER: Final = "x-segue-route-token"  # noqa: S105 - the name of the header, not a token
+HANDED_OVER: Final = "handed_over"
+"""With 410: another worker has the session ready and acquires it next. It is not claimed for a third one."""
 MAX_DELIVERY_BYTES: Final = MAX_FRAME_BYTES + 4 * 1024
 """The largest body: a frame and the names around it."""
 SEARCH_AFTER_SECONDS: Final = 0.5

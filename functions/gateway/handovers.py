@@ -1,0 +1,51 @@
+"""Sessions that are handed over by plan, and left to their successors.
+
+    410 handed_over ─▶ noted ── 2 s: no claim ── the successor holds it
+                                          └───── no holder still: claimed as any other
+
+A claim in the gap would race the successor, which has the session ready, for a worker that has to begin anew. What a
+function remembers is no more than a reason to wait: another one, or this one after its start, claims at once.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from segue.bounded import BoundedDict
+
+HANDOVER_SECONDS: Final = 2.0
+"""For the successor to acquire the session. It takes some tenths of a second."""
+
+REMEMBERED: Final = 512
+"""Sessions that are being handed over, as far as one function sees them."""
+
+
+class Handovers:
+    """Sessions that are left to their successors."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        """Know of none.
+
+        Args:
+            clock: monotonic, in seconds.
+        """
+        self._clock = clock
+        self._since: BoundedDict[str, float] = BoundedDict(REMEMBERED)
+
+    def note(self, session_key: str) -> None:
+        """Note that a session is handed over; one that was noted long before was another handoff."""
+        now = self._clock()
+        since = self._since.get(session_key)
+        if since is None or now - since > 2 * HANDOVER_SECONDS:
+            self._since[session_key] = now
+
+    def noted(self, session_key: str) -> bool:
+        """Return true if a session was noted and has not been given up as left."""
+        return session_key in self._since
+
+    def left(self, session_key: str) -> bool:
+        """Return true if a session is left to its successor; false, and forget it, once that has taken too long."""
+        since = self._since.get(session_key)
+        if since is not None and self._clock() - since < HANDOVER_SECONDS:
+            return True
+        self._since.pop(session_key, None)
+        return False
