@@ -3,8 +3,9 @@
 Files stay whole. Those with the longest limits come early, so that no process is left alone with one at the end.
 
 A run of all tests has processes of three kinds, and each collects its own tests only. As many as the run was told
-compute. Beside them, as many take the tests that deploy: deployments need half a core each, and with more of them at
-once their calls run out of time. And some take the tests that wait for leases to run out, and would leave a core idle.
+compute. Beside them, half as many take the tests that deploy: a deployment keeps about a core busy while it begins, and
+with more of them its calls run out of time. As many take the tests that wait for leases to run out, and would leave a
+core idle.
 """
 
 from __future__ import annotations
@@ -115,7 +116,8 @@ class Kinds:
     """Tells each process which tests it takes, and the run how many there are."""
 
     def __init__(self, computing: int) -> None:
-        deploying, waiting = min(computing, MOST_DEPLOYING), min((computing + 1) // 2, MOST_WAITING)
+        half = (computing + 1) // 2
+        deploying, waiting = min(half, MOST_DEPLOYING), min(half, MOST_WAITING)
         self._free = [WAITS] * waiting + [DEPLOYS] * deploying + [COMPUTES] * computing
         self.processes = len(self._free)
         self._counts: dict[str, int] = {}

@@ -98,7 +98,7 @@ def test_all_tests_are_run_each_by_a_process_of_its_kind(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("told", "source", "dist", "run"),
     [
-        (2, pytest.Config.ArgsSource.TESTPATHS, "loadfile", 5),
+        (2, pytest.Config.ArgsSource.TESTPATHS, "loadfile", 4),
         (1, pytest.Config.ArgsSource.TESTPATHS, "loadfile", 3),
         (16, pytest.Config.ArgsSource.TESTPATHS, "loadfile", 22),
         (2, pytest.Config.ArgsSource.ARGS, "loadfile", 2),
