@@ -60,6 +60,7 @@ class HostedSession:
         ended: Set when it is released or dropped.
         turn: Where the conversation is between turns.
         successor_ready: Whether another worker has it ready, and acquires it once it is released.
+        handed_over_at: When another worker handed it over to this one, on the loop's clock; None: it did not.
         on_clients: Called with whether there are clients, whenever that may have changed.
         on_ended: Called when it has ended.
         on_hello: Called with the address of a client that said ``hello``.
@@ -80,6 +81,7 @@ class HostedSession:
         self.ended = asyncio.Event()
         self.turn = parts.turn
         self.successor_ready = False
+        self.handed_over_at: float | None = None
         self.on_clients: Callable[[bool], None] = lambda _: None
         self.on_ended: Callable[[], None] = lambda: None
         self.on_hello: Callable[[ClientAddress], None] = lambda _: None

@@ -4,7 +4,9 @@
       ─▶ the holder has a socket of the session itself?  stays
       ─▶ else, at a turn boundary: the handoff of a deployment, to that worker and no other, once for each `hello`
 
-If that worker has no room, or is not ready in time, nothing is released and frames are forwarded as before.
+If that worker has no room, or is not ready in time, nothing is released and frames are forwarded as before. A session
+that was handed over a moment ago stays for a while first: what was not answered is sent again to each holder, and a
+caller whose connections break every few seconds would else never be answered.
 """
 
 from __future__ import annotations
@@ -26,6 +28,10 @@ from worker.telemetry.metrics import Count, metrics
 
 REMEMBERED: Final = 4096
 """Connections whose `hello` has been followed, or tried to."""
+
+
+SETTLED_SECONDS: Final = 10.0
+"""For a session that was handed over to hear again what was not answered, and to answer it, before it goes on."""
 
 
 class Following:
@@ -57,7 +63,7 @@ class Following:
         self._seen[address.connection_id] = True
         if session.key in self._running or self.owns_socket_of(session):
             return
-        task = asyncio.create_task(self._follow(session, address.direct.endpoint), name=f"follow {session.key}")
+        task = asyncio.create_task(self._follow(session), name=f"follow {session.key}")
         self._running[session.key] = task
         task.add_done_callback(lambda _: self._running.pop(session.key, None))
 
@@ -80,7 +86,11 @@ class Following:
         if (running := self._running.get(session.key)) is not None:
             await asyncio.wait({running})
 
-    async def _follow(self, session: HostedSession, endpoint: str) -> None:
+    async def _follow(self, session: HostedSession) -> None:
+        await self._settle(session)
+        endpoint = next((client.direct.endpoint for client in session.clients if client.direct is not None), None)
+        if endpoint is None or self._stopped.is_set() or not session.open or self.owns_socket_of(session):
+            return
         only = OnlyWorker(self._successors, endpoint)
         handoff = Handoff(session, only, self._queue, self._bounded, worker_id=self._worker_id)
         try:
@@ -89,6 +99,14 @@ class Following:
                 logger.info("session has followed its socket", session=session.key, epoch=session.epoch)
         except Exception as error:  # noqa: BLE001 - concerns this session only, which is held or has been released
             logger.exception("session could not follow its socket", session=session.key, kind=type(error).__name__)
+
+    async def _settle(self, session: HostedSession) -> None:
+        """Wait until a session that was handed over has been here for a while; not while this worker drains."""
+        if session.handed_over_at is None:
+            return
+        left = session.handed_over_at + SETTLED_SECONDS - asyncio.get_running_loop().time()
+        if left > 0:
+            await first_of(session.ended.wait(), self._stopped.wait(), timeout=left)
 
     async def _bounded(self, work: Coroutine[Any, Any, Any], seconds: float) -> None:
         """Wait for ``work``, but no longer than ``seconds`` and not while this worker drains."""

@@ -163,6 +163,8 @@ class Host:
         self._sessions[claim.session_key] = session
         self._shown[_digest(session.route_token.encode())] = session
         self._watch(session)
+        if claim.reason == "handoff":
+            session.handed_over_at = asyncio.get_running_loop().time()
         self.on_held(session.key)
         try:
             await session.start(claim.clients)
