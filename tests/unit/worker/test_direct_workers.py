@@ -108,7 +108,9 @@ class Workers:
 
     def item(self, session: str = "talk") -> GuardItem:
         key = {"session_key": {"S": f"{PRINCIPAL}/{session}"}}
-        return GuardItem.from_attributes(self.dynamodb.get_item(TableName="direct-locks", Key=key)["Item"])
+        while True:
+            with contextlib.suppress(RuntimeError):  # moto's dictionaries change under a reader of another thread
+                return GuardItem.from_attributes(self.dynamodb.get_item(TableName="direct-locks", Key=key)["Item"])
 
     async def stop(self, name: str) -> None:
         self.services[name].stop.set()
