@@ -36,7 +36,7 @@ class Session(SimpleNamespace):
 
 @pytest.fixture
 def went(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Where sessions were handed over to."""
+    """Addresses that sessions were handed over to."""
     found: list[str] = []
 
     class Handed:
