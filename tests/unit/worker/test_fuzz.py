@@ -76,6 +76,7 @@ class StubSession:
     """Takes frames, or raises what real sessions raise."""
 
     route_token = TOKEN
+    successor_ready = False
 
     def __init__(self) -> None:
         self.taken = 0
