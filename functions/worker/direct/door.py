@@ -14,7 +14,7 @@ import asyncio
 import logging
 from typing import Final, override
 
-from aiohttp import WSMsgType, hdrs, web
+from aiohttp import WSCloseCode, WSMsgType, hdrs, web
 from aiohttp.web_protocol import RequestHandler
 
 from segue.wire.codes import TRY_AGAIN_LATER
@@ -91,6 +91,7 @@ class SocketDoor:
             logger=_SILENT,
             max_line_size=REQUEST_HEAD_BYTES,
             max_field_size=REQUEST_HEAD_BYTES,
+            lingering_time=HANDSHAKE_SECONDS,
         )
         self._runner = web.ServerRunner(self._server, shutdown_timeout=SHUTDOWN_SECONDS)
         await self._runner.setup()
@@ -115,8 +116,9 @@ class SocketDoor:
             return await self._serve(request)
         except web.HTTPException as answer:
             return _last(web.Response(status=answer.status))
-        except Exception:  # noqa: BLE001 - one client's connection must not end the door
-            logger.exception("a socket could not be served")
+        except Exception as error:  # noqa: BLE001 - one client's connection must not end the door
+            if not isinstance(error, ConnectionError):  # else it left before its socket was open: no fault of ours
+                logger.exception("a socket could not be served")
             return _last(web.Response(status=500))
 
     async def _turn_away(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -148,6 +150,8 @@ class SocketDoor:
             hello.cancel()
             self._sockets.remove(socket)
             self._rows.leave(socket)
+            if ws.close_code == WSCloseCode.ABNORMAL_CLOSURE:
+                transport.abort()  # what waits for a client that has vanished would stay until TCP gives up
             logger.info("socket closed", connection=socket.connection_id, code=ws.close_code)
         return ws
 

@@ -252,6 +252,9 @@ class Forwarding:
         if route is None:
             return Gone("no-holder")
         if self._is_here(route):
+            outcome = self._here(delivery)  # opened while the lease was read, or while the holder before did not answer
+            if outcome != Gone("no-holder"):
+                return outcome
             # Else left by a process that had this address before.
             return Gone("handoff" if self._host.is_opening(delivery.session_key) else "unreachable")
         suspect_until = self._suspects.get(route)

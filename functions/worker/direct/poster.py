@@ -32,6 +32,10 @@ CONNECT_SECONDS: Final = 0.25
 VANISHED_SECONDS: Final = 30.0
 """A worker that has not answered for so long has no sockets any more: their clients found it silent long before."""
 
+FORGOTTEN_SECONDS: Final = 300.0
+"""Two silences of a worker that are so far apart are not one: it may have answered others in between. Above the time
+between two looks for a client that is quiet (``worker.conversation.audience``)."""
+
 REMEMBERED: Final = 512
 """Workers of which it is known since when they do not answer."""
 
@@ -65,7 +69,7 @@ class ClientPoster:
         self._sockets = sockets
         self._endpoint = endpoint
         self._http: aiohttp.ClientSession | None = None
-        self._silent_since: BoundedDict[str, float] = BoundedDict(REMEMBERED)
+        self._silent: BoundedDict[str, tuple[float, float]] = BoundedDict(REMEMBERED)
 
     async def __aenter__(self) -> Self:
         timeout = aiohttp.ClientTimeout(total=POST_SECONDS, sock_connect=CONNECT_SECONDS)
@@ -124,7 +128,7 @@ class ClientPoster:
         headers = headers_of(address, session_key)
         try:
             async with self._http.request(method, URL(url_of(address)), data=body, headers=headers) as answer:
-                self._silent_since.pop(address.endpoint, None)
+                self._silent.pop(address.endpoint, None)
                 return _OUTCOMES.get(answer.status, PostOutcome.UNKNOWN)
         except aiohttp.ClientConnectorError as error:
             if isinstance(error.os_error, ConnectionRefusedError):
@@ -136,9 +140,10 @@ class ClientPoster:
     def _no_answer(self, address: DirectAddress, error: Exception) -> PostOutcome:
         """Unknown at first; a worker that is silent for long has vanished, and its sockets with it."""
         now = asyncio.get_running_loop().time()
-        since = self._silent_since.use(address.endpoint)
-        if since is None:
-            self._silent_since[address.endpoint] = since = now
+        since, last = self._silent.use(address.endpoint) or (now, now)
+        if now - last > FORGOTTEN_SECONDS:
+            since = now
+        self._silent[address.endpoint] = since, now
         if now - since >= VANISHED_SECONDS:
             return PostOutcome.GONE
         logger.warning("a worker takes no output", endpoint=address.endpoint, reason=reason_of(error))

@@ -114,7 +114,11 @@ class Handoff:
             True if it was passed on; False if it stays.
         """
         session = self._session
-        await self._find_successor(FOLLOW_SECONDS, PREPARATIONS)
+        try:
+            await self._find_successor(FOLLOW_SECONDS, PREPARATIONS)
+        except BaseException:
+            session.stay()
+            raise
         promise = self._promise
         ready = promise is not None and session.turn.at_boundary and session.position == promise.head
         if not ready or not session.open:

@@ -18,10 +18,11 @@ from strands.bidi.types.events import BidiResponseStartEvent, BidiResponseStopEv
 
 from segue.lease.item import Known
 from segue.wire.binary import decode_binary_server, encode_binary
-from segue.wire.claims import ClientAddress
+from segue.wire.claims import Claim, ClientAddress, DirectAddress
 from segue.wire.delivery import HANDED_OVER, Delivery, decode_delivery, encode_refusal
 from segue.wire.frames import (
     MAX_FRAME_BYTES,
+    AudioInput,
     AudioOutput,
     ClientFrame,
     Error,
@@ -38,6 +39,7 @@ from segue.wire.frames import (
 from segue.wire.output import OutputOrder
 from segue.wire.rate import FrameRate
 from shared.connections import ConnectionsTable
+from shared.ingress.routes import Routes
 from shared.principal import principal_of
 from tests.support.issuer import AUDIENCE, ISSUER, Issuer, KeyServer, publishing
 from tests.support.memory_manager import MemorySessionManager, MemoryStorage
@@ -47,6 +49,8 @@ from tests.unit.worker.conftest import World
 from tests.unit.worker.stand_ins import audio, speech
 from tests.unit.worker.test_claims import FakeQueue
 from worker.aws.poster import PostOutcome
+from worker.direct import door as door_module
+from worker.direct.handshake import Handshake
 from worker.direct.output_routes import SECRET_HEADER, SESSION_HEADER
 from worker.direct.poster import ClientPoster
 from worker.direct.router import SocketRouter
@@ -283,6 +287,63 @@ async def test_a_socket_without_a_hello_is_closed(door: Door, monkeypatch: pytes
     assert await closed(await door.connect()) == 1008
 
 
+UPGRADE = (
+    b"GET / HTTP/1.1\r\nHost: w\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: segue.v1, bearer.%s\r\n\r\n"
+)
+
+
+def port_of(door: Door) -> int:
+    return int(door.url.rstrip("/").rpartition(":")[2])
+
+
+async def test_a_caller_that_leaves_while_its_token_is_checked_is_no_fault_of_this_worker(
+    door: Door, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    came, may_answer, answered = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    bearer_of = Handshake.bearer_of
+
+    async def slow(handshake: Handshake, request: web.BaseRequest) -> Any:
+        came.set()
+        await may_answer.wait()
+        answered.set()
+        return await bearer_of(handshake, request)
+
+    monkeypatch.setattr(Handshake, "bearer_of", slow)
+    ended = door_answers(monkeypatch)
+    _, writer = await asyncio.open_connection("127.0.0.1", port_of(door))
+    writer.write(UPGRADE % door.issuer.token().encode())
+    await promptly(came.wait(), 10)
+    writer.transport.abort()
+    may_answer.set()
+    await promptly(answered.wait(), 10)
+    await promptly(ended.wait(), 10)
+    assert len(door.sockets) == 0
+    assert "could not be served" not in caplog.text
+
+
+def door_answers(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """Set when the door has answered a request."""
+    ended, last = asyncio.Event(), door_module._last
+
+    def noted(answer: web.Response) -> web.Response:
+        ended.set()
+        return last(answer)
+
+    monkeypatch.setattr(door_module, "_last", noted)
+    return ended
+
+
+async def test_a_body_that_does_not_come_holds_no_connection(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port_of(door))
+    writer.write(b"POST / HTTP/1.1\r\nHost: w\r\nContent-Length: 1000\r\n\r\nx")
+    assert b"426" in await promptly(reader.readline(), 10)
+    async with asyncio.timeout(5):  # aiohttp's own is 10
+        with contextlib.suppress(ConnectionResetError):
+            await reader.read()
+    writer.close()
+
+
 # What may be said
 
 
@@ -447,6 +508,21 @@ async def test_a_client_that_does_not_read_holds_up_nothing(door: Door, monkeypa
     assert await door.poster.post(KEY, here, message) is PostOutcome.GONE
 
 
+async def test_what_waits_for_a_client_that_has_vanished_is_given_up(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.direct.door.PING_SECONDS", 0.2)
+    _, writer = await asyncio.open_connection("127.0.0.1", port_of(door), limit=1024)
+    writer.write(UPGRADE % door.issuer.token().encode())
+    await eventually(lambda: len(door.sockets) == 1)
+    (socket,) = door.sockets.all()
+    while await socket.send(b"{" + b" " * 32_000) is PostOutcome.DELIVERED:
+        await asyncio.sleep(0)  # it does not read, and answers no ping
+    await eventually(lambda: len(door.sockets) == 0)
+    await eventually(lambda: socket._transport.get_write_buffer_size() == 0)
+    writer.transport.abort()
+
+
 async def test_the_socket_of_a_process_that_has_ended_is_gone(door: Door, unused_port: int) -> None:
     ws, socket = await door.bound()
     at = client_of(socket, endpoint=f"http://127.0.0.1:{unused_port}")
@@ -593,6 +669,50 @@ async def test_a_session_that_only_ended_elsewhere_is_taken_at_once(door: Door, 
         held_at("")
         await ws.send_str(encode_frame(TextInput(text="one", seq=1)))
         await eventually(lambda: door.world.host.find(KEY) is not None)
+
+
+async def test_the_loudest_binary_message_reaches_a_holder_elsewhere_too(
+    door: Door, held_at: Callable[[str], None]
+) -> None:
+    async with Holder(202) as holder:
+        held_at(holder.endpoint)
+        ws = await door.connect()
+        await ws.send_str(encode_frame(hello(binary=True)))
+        loud = AudioInput.from_pcm(bytes(MAX_FRAME_BYTES - 100), seq=1)
+        await ws.send_bytes(encode_binary(loud))
+        await eventually(lambda: len(holder.taken) == 2)
+        assert holder.taken[-1].frame == loud
+
+
+async def test_a_session_that_opens_here_while_its_lease_is_read_is_not_claimed_anew(
+    door: Door, held_at: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held_at(door.endpoint)
+    look, loop, claims = Routes.look, asyncio.get_running_loop(), []
+    principal, _, session_id = KEY.partition("/")
+    claim = Claim(session_key=KEY, session_id=session_id, principal=principal, reason="no-holder")
+
+    def opened_meanwhile(routes: Routes, key: str) -> Any:
+        asyncio.run_coroutine_threadsafe(door.world.host.take(claim), loop).result(10)
+        return look(routes, key)
+
+    async def noted(*args: Any) -> None:
+        claims.append(args)
+
+    monkeypatch.setattr(Routes, "look", opened_meanwhile)
+    monkeypatch.setattr("worker.direct.claiming.Claiming.claim", noted)
+    ws = await door.connect()
+    await ws.send_str(encode_frame(hello()))
+    await until_ready(ws)
+    assert not claims, "a claim as of a dead holder would greet all clients once more, and drop this frame"
+
+
+async def test_silences_of_a_worker_that_are_far_apart_are_not_one(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worker.direct.poster.VANISHED_SECONDS", 1e-9)
+    monkeypatch.setattr("worker.direct.poster.FORGOTTEN_SECONDS", 1e-9, raising=False)
+    at = DirectAddress(endpoint="http://127.0.0.1:1", socket="s", secret="s")
+    for _ in range(3):
+        assert door.poster._no_answer(at, TimeoutError()) is PostOutcome.UNKNOWN
 
 
 @pytest.mark.slow

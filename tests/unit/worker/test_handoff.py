@@ -26,7 +26,7 @@ from tests.unit.worker.test_claims import FakeQueue
 from worker.hosting import standby as preparation_module
 from worker.hosting.claims import ClaimTaker
 from worker.hosting.drain import Drain
-from worker.hosting.handoff import STARTS
+from worker.hosting.handoff import STARTS, Handoff
 from worker.hosting.host import Host
 from worker.hosting.successors import Successors
 from worker.server import Listener, Status
@@ -488,3 +488,22 @@ def test_only_the_last_words_of_a_user_are_without_an_answer():
     assert unanswered([message("user", words), message("assistant", use), cut]) == (None, 0)
     assert unanswered([cut]) == (None, 0)
     assert unanswered([{"role": "user", "content": [words]}]) == ("hello", 1)
+
+
+async def test_a_session_that_could_not_follow_deals_with_silence_as_before(world, old):
+    await conversation(world, old)
+
+    class Broken:
+        async def prepare(self, _claim: Any, _again: Any = None) -> None:
+            assert old.session._passing_on
+            raise RuntimeError("the registry cannot be read")
+
+        async def take(self, _peer: Any, _claim: Any) -> bool:
+            raise AssertionError
+
+    async def bounded(work: Any, seconds: float) -> None:
+        await asyncio.wait_for(work, seconds)
+
+    with pytest.raises(RuntimeError):
+        await Handoff(old.session, Broken(), old.queue, bounded, worker_id=old.name).follow()
+    assert not old.session._passing_on

@@ -25,8 +25,8 @@ FRAMES_PATH: Final = "/frames"
 ROUTE_TOKEN_HEADER: Final = "x-segue-route-token"  # noqa: S105 - the name of the header, not a token
 HANDED_OVER: Final = "handed_over"
 """With 410: another worker has the session ready and acquires it next. It is not claimed for a third one."""
-MAX_DELIVERY_BYTES: Final = MAX_FRAME_BYTES + 4 * 1024
-"""The largest body: a frame and the names around it."""
+MAX_DELIVERY_BYTES: Final = MAX_FRAME_BYTES * 4 // 3 + 4 * 1024
+"""The largest body: a frame and the names around it. What came as a binary message is base64 here, a third more."""
 SEARCH_AFTER_SECONDS: Final = 0.5
 """Without an answer for so long, another holder is looked for beside the post. A wrong suspicion costs a claim: its
 worker asks the holder itself before it tries to take over."""
