@@ -6,7 +6,6 @@ there is no `aud`: Cognito's access tokens are so, and API Gateway's own JWT aut
 (https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-jwt-authorizer.html).
 """
 
-import json
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
@@ -33,13 +32,6 @@ REFETCH_PAUSE_SECONDS: Final = 30
 
 FETCH_SECONDS: Final = 2.0
 """For each answer of the issuer's: a person waits."""
-
-
-BY_FUNCTION: Final = "lambda:"
-"""Beginning of an address of keys that names a function instead (`gateway.keys`, RFC 0026)."""
-
-INVOKE_SECONDS: Final = 10.0
-"""The function's own limit: one that starts anew takes a second before it asks the issuer."""
 
 
 class TokenRefused(Exception):  # noqa: N818 - says what became of the token
@@ -138,60 +130,8 @@ def published_keys(url: str) -> Keys:
     """The keys that an issuer publishes (RFC 7517), fetched when they are needed and kept for a while.
 
     Args:
-        url: of the key set, `https` (or `http` on one machine). Redirects are not followed. `lambda:<name>` is a
-            function that fetches them, for a process that cannot reach the issuer.
+        url: of the key set, `https` (or `http` on one machine). Redirects are not followed.
     """
-    kept: Any = {"lifespan": KEYS_KEPT_SECONDS, "cooldown_duration": REFETCH_PAUSE_SECONDS}
-    if url.startswith(BY_FUNCTION):
-        return InvokedKeys(url.removeprefix(BY_FUNCTION), **kept)
-    return jwt.PyJWKClient(url, timeout=FETCH_SECONDS, **kept)
-
-
-class Functions(Protocol):
-    """Lambda, as far as it is used here."""
-
-    def invoke(self, *, FunctionName: str) -> Any:  # noqa: N803 - the API's name
-        """Call a function and wait for its answer."""
-        ...
-
-
-class InvokedKeys(jwt.PyJWKClient):
-    """The keys that an issuer publishes, fetched by a function, for a process that cannot reach the issuer."""
-
-    def __init__(self, function: str, *, client: Functions | None = None, **kept: Any) -> None:
-        """Remember the function.
-
-        Args:
-            function: its name.
-            client: calls it; None: one is made, which heeds AWS_ENDPOINT_URL_LAMBDA.
-            kept: for how long keys are, as for `jwt.PyJWKClient`.
-        """
-        super().__init__("https://issuer.invalid", **kept)  # not asked: `fetch_data` is another
-        self._function = function
-        self._client = client or _functions()
-
-    def fetch_data(self) -> Any:
-        """Invoke the function.
-
-        Raises:
-            PyJWKClientConnectionError: it could not be invoked, it failed, or its answer is no JSON.
-        """
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        try:
-            answer = self._client.invoke(FunctionName=self._function)
-            said = json.loads(answer["Payload"].read())
-        except (ClientError, BotoCoreError, OSError, ValueError) as error:
-            raise PyJWKClientConnectionError(f"{self._function}: {type(error).__name__}") from error
-        if "FunctionError" in answer:
-            raise PyJWKClientConnectionError(f"{self._function} failed")
-        return said
-
-
-def _functions() -> Functions:
-    import boto3  # not above: the authorizer has no SDK
-    from botocore.config import Config
-
-    limits = Config(connect_timeout=FETCH_SECONDS, read_timeout=INVOKE_SECONDS, retries={"total_max_attempts": 2})
-    client: Functions = boto3.client("lambda", config=limits)
-    return client
+    return jwt.PyJWKClient(
+        url, lifespan=KEYS_KEPT_SECONDS, cooldown_duration=REFETCH_PAUSE_SECONDS, timeout=FETCH_SECONDS
+    )

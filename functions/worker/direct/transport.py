@@ -23,13 +23,14 @@ from shared.ingress.admission import CONNECTIONS_PER_SESSION, Admission
 from shared.ingress.limits import of_principal
 from shared.ingress.routes import Routes
 from shared.log import logger
-from shared.tokens import Verifier, published_keys
+from shared.tokens import Verifier
 from worker.conversation.session import HostedSession
 from worker.direct.claiming import Claiming
 from worker.direct.door import SocketDoor
 from worker.direct.following import Following
 from worker.direct.forwarding import Forwarding, HolderPost
 from worker.direct.handshake import Handshake
+from worker.direct.issuer_keys import issuer_keys
 from worker.direct.router import SocketRouter
 from worker.direct.rows import SocketRows
 from worker.direct.sockets import ClientSockets
@@ -108,7 +109,7 @@ class DirectTransport:
         admission = Admission(dynamodb, table, environment.sessions_per_principal, time.time, DIRECT_LIFETIME_SECONDS)
         rows = SocketRows(ConnectionsTable(dynamodb, table), admission)
         following = Following(successors, queue, endpoint, environment.worker_id)
-        keys = await asyncio.to_thread(published_keys, environment.token_keys_url)  # may make a client of AWS
+        keys = await asyncio.to_thread(issuer_keys, environment.token_keys_url)  # may make a client of AWS
         verifier = Verifier(environment.token_issuer, environment.token_audience.split(","), keys)
         handshake = Handshake(verifier, sockets, [each for each in environment.direct_origins.split(",") if each])
         async with AsyncExitStack() as stack:

@@ -11,9 +11,10 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from gateway import keys
-from shared.tokens import FETCH_SECONDS, IssuerUnavailable, TokenRefused, Verifier, published_keys
+from shared.tokens import FETCH_SECONDS, IssuerUnavailable, TokenRefused, Verifier
 from tests.support.http_server import LoopbackServer, QuietHandler
 from tests.support.issuer import AUDIENCE, ISSUER, Issuer, publishing
+from worker.direct.issuer_keys import issuer_keys
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +59,7 @@ def verifier(monkeypatch, function):
         return function
 
     monkeypatch.setattr(boto3, "client", client)
-    return Verifier(ISSUER, [AUDIENCE], published_keys("lambda:segue-keys"))
+    return Verifier(ISSUER, [AUDIENCE], issuer_keys("lambda:segue-keys"))
 
 
 def test_a_token_is_checked_against_keys_that_the_function_fetched(issuer, verifier, function):
@@ -97,7 +98,7 @@ def refusing(error):
 )
 def test_without_keys_nothing_is_known_about_a_token(issuer, monkeypatch, client):
     monkeypatch.setattr(boto3, "client", lambda *_args, **_more: client)
-    verifier = Verifier(ISSUER, [AUDIENCE], published_keys("lambda:segue-keys"))
+    verifier = Verifier(ISSUER, [AUDIENCE], issuer_keys("lambda:segue-keys"))
 
     with pytest.raises((IssuerUnavailable, TokenRefused)) as refused:
         verifier.check(issuer.token(exp=int(time.time()) + 600))
