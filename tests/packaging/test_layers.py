@@ -128,8 +128,10 @@ import importlib, json, sys
 import segue, segue.lease.item, segue.wire, segue.wire.claims, segue.wire.frames
 names = {names}
 handlers = [callable(importlib.import_module(name).handler) for name in names]
-modules = {{name: sys.modules[name].__file__ for name in ("segue", "msgspec", "boto3", names[0])}}
-print(json.dumps({{"modules": modules, "handlers": handlers, "strands": "strands" in sys.modules}}))
+strands = "strands" in sys.modules
+named = ("segue", "msgspec", "boto3", names[0])
+modules = {{name: importlib.import_module(name).__file__ for name in named}}  # the gateway imports no boto3
+print(json.dumps({{"modules": modules, "handlers": handlers, "strands": strands}}))
 """
 
 
