@@ -8,15 +8,18 @@ from smoke.visit import ANSWER_SECONDS, Outcome, Step, Visit, in_time
 
 
 async def returned(visit: Visit) -> Outcome:
-    """A new client of the session finds what was said before."""
+    """A new client of the session finds what was said before, at whichever holder.
+
+    The committed records are counted: ``history`` is what the holder's agent started with, nothing if it is the same.
+    """
     async with calling(visit.client()) as call:
         ready = call.client.ready
-        history = ready.history if ready else 0
+        records = ready.head if ready else 0
         seconds, _ = await call.ask("Say hello again", ANSWER_SECONDS)
     return Outcome(
-        came=f"{history} messages before, the next answer after {seconds * 1000:.0f} ms",
-        state=State.WELL if history >= 2 else State.DIFFERS,
-        figures={"history": history},
+        came=f"{records} records before, the next answer after {seconds * 1000:.0f} ms",
+        state=State.WELL if records >= 2 else State.DIFFERS,
+        figures={"records": records},
     )
 
 

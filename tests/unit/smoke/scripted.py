@@ -47,7 +47,7 @@ class Deployment:
         silent: Never ready.
         deaf: Hears no speech: no barge-in, no answer.
         says_twice: After a lost connection, the answer comes twice.
-        forgets: No history for those who come back.
+        forgets: No records for those who come back.
         moves: The holder's epoch grows with every text.
         mute: The session has no audio.
         direct: Connections lead to workers themselves.
@@ -118,8 +118,8 @@ class Conversation:
         ready = Ready(
             session=hello.session,
             known=Known(upto=self._upto),
-            history=0 if deployment.forgets else len(deployment.answers) * 2,
-            head=deployment.records,
+            history=0,  # the holder is the same
+            head=0 if deployment.forgets else deployment.records,
             since=hello.last_record,
             audio=None if deployment.mute else AudioFormats(input=FORMAT, output=FORMAT),
             features=("direct",) if deployment.direct else (),
@@ -150,7 +150,7 @@ class Conversation:
             )
         if deployment.leaves:
             await self._socket.send(encode_frame(Reconnect()))
-        deployment.records += 1
+        deployment.records += 2  # the text's, and the answer's
         answer = f"You said: {text}"
         deployment.answers.append((deployment.records, answer))
         await self._say(Received(upto=seq))
