@@ -27,37 +27,18 @@ from gateway.handovers import Handovers
 from gateway.post import FramePost
 from gateway.turns import TurnsQueue
 from segue.backoff import backoff
-from segue.bounded import BoundedDict
-from segue.wire.delivery import Delivery, encode_delivery
-from segue.wire.frames import (
-    AnswerInput,
-    AudioInput,
-    Bye,
-    ClientFrame,
-    Error,
-    Hello,
-    ImageInput,
-    OutputAck,
-    TextInput,
-    error_frame,
-)
+from segue.wire.delivery import encode_delivery
+from segue.wire.frames import ClientFrame, Error
 from shared.connections import Binding
-from shared.ingress.outcomes import Accepted, Gone, Outcome, Refused
+from shared.ingress.binding import delivery_of
+from shared.ingress.frame_needs import HOLDER_WAIT_SECONDS, is_numbered, is_waited_with, needs_holder
+from shared.ingress.outcomes import Accepted, Gone, Missed, Outcome, Refused, told
 from shared.ingress.routes import Route, Routes
-
-HOLDER_WAIT_SECONDS: Final = 3.0
-"""Seconds that a frame waits for a holder. After it the client gets `no_worker` and says hello again; a longer wait
-would hold up the frames behind it."""
+from shared.ingress.suspects import Suspects
 
 FIRST_POLL_SECONDS: Final = 0.05
 LONGEST_POLL_SECONDS: Final = 0.4
 """The lease is read at growing intervals: a free worker takes a claim within some tenths of a second."""
-
-SUSPECT_SECONDS: Final = 3.0
-"""A route that did not answer is left alone this long: a hung worker must not cost every frame a time-out."""
-
-SUSPECTS: Final = 512
-"""Routes that are remembered as not answering."""
 
 logger = Logger()
 
@@ -108,22 +89,12 @@ class Dispatch:
         self._sleep = sleep
         self._turns = turns
         self._handovers = Handovers(clock)
-        self._suspects: BoundedDict[Route, float] = BoundedDict(SUSPECTS)
+        self._suspects = Suspects(clock)
 
     def deliver(self, sender: FrameOrigin, frame: ClientFrame) -> Error | None:
         """Bring one frame to the holder; return what the client is told, if anything."""
         key = sender.binding.session_key
-        body = encode_delivery(
-            Delivery(
-                session_key=key,
-                connection_id=sender.connection_id,
-                client_id=sender.binding.client_id,
-                counter=sender.binding.counter,
-                approvals=sender.binding.approvals,
-                history=sender.binding.history,
-                frame=frame,
-            )
-        )
+        body = encode_delivery(delivery_of(sender.connection_id, sender.binding, frame))
         route = self._routes.find(key)
         outcome = self._try(route, sender, frame, body)
         if isinstance(outcome, Gone) and route is not None:
@@ -132,25 +103,25 @@ class Dispatch:
             if route != previous and not released:
                 outcome = self._try(route, sender, frame, body)
         if not isinstance(outcome, Gone):
-            return _told(outcome)
+            return told(outcome)
         return self._without_holder(sender, frame, body, Missed(route, outcome))
 
-    def _without_holder(self, sender: FrameOrigin, frame: ClientFrame, body: bytes, missed: "Missed") -> Error | None:
+    def _without_holder(self, sender: FrameOrigin, frame: ClientFrame, body: bytes, missed: Missed) -> Error | None:
         self._routes.forget(sender.binding.session_key)
-        if not _needs_holder(frame):
+        if not needs_holder(frame):
             return None
         turns = self._turns if self._turns is not None and self._turns.takes(sender.binding, frame) else None
         if turns is None or missed.outcome.reason == "unreachable":  # a worker held it: another one goes on
             self._claim(sender, missed)
-            outcome = self._wait(sender, frame, body, missed) if _is_waited_with(frame) else None
+            outcome = self._wait(sender, frame, body, missed) if is_waited_with(frame) else None
             if turns is None or outcome not in (None, Refused("no_worker")):
-                return _told(outcome)
+                return told(outcome)
         turns.send(sender.binding, frame, body)
         return None
 
     def _search(self, sender: FrameOrigin, frame: ClientFrame, route: Route) -> None:
         """Claim the session of a holder that has not answered yet; what fails is tried again once the post has."""
-        if not _needs_holder(frame):
+        if not needs_holder(frame):
             return
         logger.warning("worker has not answered yet", endpoint=route.endpoint, session=sender.binding.session_key)
         try:
@@ -158,7 +129,7 @@ class Dispatch:
         except Exception:
             logger.exception("claim failed", session=sender.binding.session_key)
 
-    def _claim(self, sender: FrameOrigin, missed: "Missed") -> None:
+    def _claim(self, sender: FrameOrigin, missed: Missed) -> None:
         """Claim the session, unless it is left to a successor that has it ready."""
         key = sender.binding.session_key
         if missed.outcome.to_successor:
@@ -167,7 +138,7 @@ class Dispatch:
             return
         self._claims.send(sender.connection_id, sender.binding, sender.principal, missed.outcome.reason, missed.route)
 
-    def _wait(self, sender: FrameOrigin, frame: ClientFrame, body: bytes, missed: "Missed") -> Accepted | Refused:
+    def _wait(self, sender: FrameOrigin, frame: ClientFrame, body: bytes, missed: Missed) -> Accepted | Refused:
         """Deliver as soon as there is a holder, unless that takes too long."""
         deadline = self._clock() + HOLDER_WAIT_SECONDS
         pauses = backoff(FIRST_POLL_SECONDS, LONGEST_POLL_SECONDS, jitter=False)
@@ -192,39 +163,11 @@ class Dispatch:
     def _try(self, route: Route | None, sender: FrameOrigin, frame: ClientFrame, body: bytes) -> Outcome:
         if route is None:
             return Gone("no-holder")
-        suspect_until = self._suspects.get(route)
-        if suspect_until is not None and self._clock() < suspect_until:
+        if route in self._suspects:
             return Gone("unreachable")
         outcome = self._post(
-            route, body, repeatable=_is_numbered(frame), search=lambda: self._search(sender, frame, route)
+            route, body, repeatable=is_numbered(frame), search=lambda: self._search(sender, frame, route)
         )
         if outcome == Gone("unreachable"):
-            self._suspects[route] = self._clock() + SUSPECT_SECONDS
+            self._suspects.note(route)
         return outcome
-
-
-@dataclass(frozen=True, slots=True)
-class Missed:
-    """The last attempt that reached no holder."""
-
-    route: Route | None
-    outcome: Gone
-
-
-def _is_numbered(frame: ClientFrame) -> bool:
-    """Return true for a frame with a number, which the holder takes once, however often it comes."""
-    return not isinstance(frame, Hello | Bye) and getattr(frame, "seq", None) is not None
-
-
-def _needs_holder(frame: ClientFrame) -> bool:
-    return not isinstance(frame, Bye | OutputAck)
-
-
-def _is_waited_with(frame: ClientFrame) -> bool:
-    if isinstance(frame, TextInput | AudioInput | ImageInput | AnswerInput):
-        return frame.seq is None
-    return isinstance(frame, Hello)
-
-
-def _told(outcome: Accepted | Refused | None) -> Error | None:
-    return error_frame(outcome.code) if isinstance(outcome, Refused) else None

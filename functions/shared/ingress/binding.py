@@ -1,7 +1,9 @@
-"""The session and client that a connection's `hello` names."""
+"""The session and client that a connection's `hello` names, and what is delivered in their name."""
 
 from segue.ids import session_key, valid_id
-from segue.wire.frames import FrameError, Hello
+from segue.wire.claims import DirectAddress
+from segue.wire.delivery import Delivery
+from segue.wire.frames import ClientFrame, FrameError, Hello
 from shared.connections import Binding
 
 
@@ -30,4 +32,27 @@ def binding_of(principal: str, hello: Hello, before: Binding | None) -> Binding:
         hello.modality,
         approvals=hello.approvals,
         history=hello.history,
+    )
+
+
+def delivery_of(
+    connection_id: str, binding: Binding, frame: ClientFrame, direct: DirectAddress | None = None
+) -> Delivery:
+    """The delivery of a frame.
+
+    Args:
+        connection_id: of the connection that it came over.
+        binding: what that is bound to.
+        frame: the frame.
+        direct: the address of the socket, for a connection at a worker.
+    """
+    return Delivery(
+        session_key=binding.session_key,
+        connection_id=connection_id,
+        client_id=binding.client_id,
+        counter=binding.counter,
+        approvals=binding.approvals,
+        history=binding.history,
+        frame=frame,
+        direct=direct,
     )

@@ -6,7 +6,8 @@ from aws_lambda_powertools import Logger
 
 from segue.wire.claims import Reason
 from segue.wire.delivery import HANDED_OVER, decode_refusal
-from segue.wire.frames import MESSAGES
+from segue.wire.frames import MESSAGES, Error, error_frame
+from shared.ingress.routes import Route
 
 logger = Logger()
 
@@ -37,6 +38,19 @@ class Gone:
 
 
 type Outcome = Accepted | Refused | Gone
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """The last attempt that reached no holder."""
+
+    route: Route | None
+    outcome: Gone
+
+
+def told(outcome: Accepted | Refused | None) -> Error | None:
+    """Return what the client is told of an outcome, if anything."""
+    return error_frame(outcome.code) if isinstance(outcome, Refused) else None
 
 
 def outcome_of(status: int, body: bytes) -> Outcome:

@@ -18,55 +18,30 @@ from typing import Final, Self
 import aiohttp
 
 from segue.backoff import backoff
-from segue.bounded import BoundedDict
 from segue.wire.delivery import FRAMES_PATH, ROUTE_TOKEN_HEADER, Delivery, encode_delivery
-from segue.wire.frames import (
-    AnswerInput,
-    AudioInput,
-    Bye,
-    ClientFrame,
-    Error,
-    FrameError,
-    Hello,
-    ImageInput,
-    OutputAck,
-    TextInput,
-    error_frame,
-)
+from segue.wire.frames import ClientFrame, Error, FrameError
 from shared.connections import Binding
-from shared.ingress.outcomes import Accepted, Gone, Outcome, Refused, outcome_of
+from shared.ingress.binding import delivery_of
+from shared.ingress.frame_needs import HOLDER_WAIT_SECONDS, is_numbered, is_waited_with, needs_holder
+from shared.ingress.outcomes import Accepted, Gone, Missed, Outcome, Refused, outcome_of, told
 from shared.ingress.routes import Route, Routes
+from shared.ingress.suspects import Suspects
 from shared.log import logger
 from worker.conversation.session import SessionMoved
 from worker.direct.claiming import Claiming
 from worker.direct.rows import SocketRows
 from worker.direct.sockets import ClientSocket
+from worker.direct.worker_http import session_to_workers
 from worker.hosting.host import Host
 from worker.hosting.search_beside import SearchesBeside
 from worker.telemetry.metrics import Count, metrics
 
-CONNECT_SECONDS: Final = 0.25
-"""A task that has vanished does not refuse, it just never answers: do not wait for it longer than this."""
-
 ANSWER_SECONDS: Final = 2.0
 """A holder answers as soon as it has queued the frame. One that takes longer hangs."""
-
-IDLE_SECONDS: Final = 60.0
-"""A connection that was unused for so long is not used again (see ``shared.kept``)."""
-
-HOLDER_WAIT_SECONDS: Final = 3.0
-"""Seconds that a frame waits for a holder. After it the client gets `no_worker` and says hello again; a longer wait
-would hold up the frames behind it."""
 
 FIRST_POLL_SECONDS: Final = 0.02
 LONGEST_POLL_SECONDS: Final = 0.3
 """This worker's own sessions and the lease are looked at at growing intervals."""
-
-SUSPECT_SECONDS: Final = 3.0
-"""A route that did not answer is left alone this long: a hung worker must not cost every frame a time-out."""
-
-SUSPECTS: Final = 512
-"""Routes that are remembered as not answering."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +52,6 @@ class SocketOrigin:
     binding: Binding
 
 
-@dataclass(frozen=True, slots=True)
-class HolderMissed:
-    """The last attempt that reached no holder."""
-
-    route: Route | None
-    outcome: Gone
-
-
 class HolderPost:
     """Posts frames to holders on other workers. Use as an async context manager."""
 
@@ -93,9 +60,7 @@ class HolderPost:
         self._http: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS, sock_connect=CONNECT_SECONDS)
-        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_SECONDS)
-        self._http = aiohttp.ClientSession(connector=connector, timeout=timeout)
+        self._http = session_to_workers(ANSWER_SECONDS)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -159,7 +124,7 @@ class Forwarding:
         self._rows = rows
         self._endpoint = endpoint
         self._searches = SearchesBeside()
-        self._suspects: BoundedDict[Route, float] = BoundedDict(SUSPECTS)
+        self._suspects = Suspects(_now)
 
     async def deliver(self, socket: ClientSocket, binding: Binding, frame: ClientFrame) -> Error | None:
         """Bring one frame to the holder; return what the client is told, if anything.
@@ -168,23 +133,14 @@ class Forwarding:
             BotoCoreError: The table does not answer.
             ClientError: It does not let us.
         """
-        delivery = Delivery(
-            session_key=binding.session_key,
-            connection_id=socket.connection_id,
-            client_id=binding.client_id,
-            counter=binding.counter,
-            approvals=binding.approvals,
-            history=binding.history,
-            frame=frame,
-            direct=socket.address,
-        )
+        delivery = delivery_of(socket.connection_id, binding, frame, socket.address)
         origin = SocketOrigin(socket, binding)
         outcome, route = self._here(delivery), None
         if isinstance(outcome, Gone):
             outcome, route = await self._elsewhere(origin, delivery, outcome)
         if not isinstance(outcome, Gone):
-            return _told(outcome)
-        return await self._without_holder(origin, delivery, HolderMissed(route, outcome))
+            return told(outcome)
+        return await self._without_holder(origin, delivery, Missed(route, outcome))
 
     def _here(self, delivery: Delivery) -> Outcome:
         """Give a frame to a session of this worker; Gone if it is not here."""
@@ -214,20 +170,20 @@ class Forwarding:
             outcome = here
         return outcome, route
 
-    async def _without_holder(self, origin: SocketOrigin, delivery: Delivery, missed: HolderMissed) -> Error | None:
+    async def _without_holder(self, origin: SocketOrigin, delivery: Delivery, missed: Missed) -> Error | None:
         self._routes.forget(delivery.session_key)
-        if not _needs_holder(delivery.frame):
+        if not needs_holder(delivery.frame):
             return None
         await self._claim(origin, missed)
-        if not _is_waited_with(delivery.frame):
+        if not is_waited_with(delivery.frame):
             return None
-        return _told(await self._wait(origin, delivery, missed))
+        return told(await self._wait(origin, delivery, missed))
 
-    async def _claim(self, origin: SocketOrigin, missed: HolderMissed) -> None:
+    async def _claim(self, origin: SocketOrigin, missed: Missed) -> None:
         endpoint = missed.route.endpoint if missed.route else None
         await self._claiming.claim(origin.socket, origin.binding, missed.outcome.reason, endpoint)
 
-    async def _wait(self, origin: SocketOrigin, delivery: Delivery, missed: HolderMissed) -> Accepted | Refused:
+    async def _wait(self, origin: SocketOrigin, delivery: Delivery, missed: Missed) -> Accepted | Refused:
         """Deliver as soon as there is a holder, unless that takes too long."""
         deadline = _now() + HOLDER_WAIT_SECONDS
         pauses = backoff(FIRST_POLL_SECONDS, LONGEST_POLL_SECONDS, jitter=False)
@@ -244,7 +200,7 @@ class Forwarding:
             outcome = await self._try(route, origin, delivery)
             if not isinstance(outcome, Gone):
                 return outcome
-            missed = HolderMissed(route, outcome)
+            missed = Missed(route, outcome)
             await self._claim(origin, missed)
         return Refused("no_worker")
 
@@ -257,17 +213,16 @@ class Forwarding:
                 return outcome
             # Else left by a process that had this address before.
             return Gone("handoff" if self._host.is_opening(delivery.session_key) else "unreachable")
-        suspect_until = self._suspects.get(route)
-        if suspect_until is not None and _now() < suspect_until:
+        if route in self._suspects:
             return Gone("unreachable")
-        post = self._post(route, encode_delivery(delivery), repeatable=_is_numbered(delivery.frame))
-        if _needs_holder(delivery.frame):
-            missed = HolderMissed(route, Gone("unreachable"))
+        post = self._post(route, encode_delivery(delivery), repeatable=is_numbered(delivery.frame))
+        if needs_holder(delivery.frame):
+            missed = Missed(route, Gone("unreachable"))
             outcome = await self._searches.post(delivery.session_key, post, lambda: self._claim(origin, missed))
         else:
             outcome = await post
         if outcome == Gone("unreachable"):
-            self._suspects[route] = _now() + SUSPECT_SECONDS
+            self._suspects.note(route)
         return outcome
 
     def _is_here(self, route: Route) -> bool:
@@ -283,22 +238,3 @@ class Forwarding:
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
-
-
-def _is_numbered(frame: ClientFrame) -> bool:
-    """Return true for a frame with a number, which the holder takes once, however often it comes."""
-    return not isinstance(frame, Hello | Bye) and getattr(frame, "seq", None) is not None
-
-
-def _needs_holder(frame: ClientFrame) -> bool:
-    return not isinstance(frame, Bye | OutputAck)
-
-
-def _is_waited_with(frame: ClientFrame) -> bool:
-    if isinstance(frame, TextInput | AudioInput | ImageInput | AnswerInput):
-        return frame.seq is None
-    return isinstance(frame, Hello)
-
-
-def _told(outcome: Accepted | Refused) -> Error | None:
-    return error_frame(outcome.code) if isinstance(outcome, Refused) else None

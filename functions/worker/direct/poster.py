@@ -21,13 +21,11 @@ from shared.log import logger
 from worker.aws.poster import Poster, PostOutcome
 from worker.direct.output_routes import SLOW_READER, headers_of, url_of
 from worker.direct.sockets import ClientSockets
+from worker.direct.worker_http import session_to_workers
 from worker.telemetry.metrics import Count, metrics
 
 POST_SECONDS: Final = 2.0
 """Another worker writes into its socket in a millisecond; after this the outcome counts as unknown."""
-
-CONNECT_SECONDS: Final = 0.25
-"""Inside one region a connection takes a few milliseconds."""
 
 VANISHED_SECONDS: Final = 30.0
 """A worker that has not answered for so long has no sockets any more: their clients found it silent long before."""
@@ -38,9 +36,6 @@ between two looks for a client that is quiet (``worker.conversation.audience``).
 
 REMEMBERED: Final = 512
 """Workers of which it is known since when they do not answer."""
-
-IDLE_SECONDS: Final = 60.0
-"""A connection that was unused for so long is not used again (see ``shared.kept``)."""
 
 _OUTCOMES: Final = {
     200: PostOutcome.DELIVERED,
@@ -72,9 +67,7 @@ class ClientPoster:
         self._silent: BoundedDict[str, tuple[float, float]] = BoundedDict(REMEMBERED)
 
     async def __aenter__(self) -> Self:
-        timeout = aiohttp.ClientTimeout(total=POST_SECONDS, sock_connect=CONNECT_SECONDS)
-        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_SECONDS)
-        self._http = aiohttp.ClientSession(connector=connector, timeout=timeout)
+        self._http = session_to_workers(POST_SECONDS)
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from gateway.dispatch import HOLDER_WAIT_SECONDS, SUSPECT_SECONDS, FrameOrigin
+from gateway.dispatch import FrameOrigin
 from gateway.handovers import HANDOVER_SECONDS
 from gateway.post import HttpPost
 from segue.lease.item import SCHEMA
@@ -14,8 +14,10 @@ from segue.wire.claims import ClientAddress
 from segue.wire.delivery import HANDED_OVER, encode_refusal
 from segue.wire.frames import AudioInput, Bye, Hello, OutputAck, TextInput, error_frame
 from shared.connections import LIFETIME_SECONDS, MOST_CLIENTS, Binding
+from shared.ingress.frame_needs import HOLDER_WAIT_SECONDS
 from shared.ingress.outcomes import Accepted, Gone, Refused, outcome_of
 from shared.ingress.routes import Route, Routes
+from shared.ingress.suspects import SUSPECT_SECONDS
 from tests.support.steady_clock import steady
 
 FOR_LONG = 10**10
@@ -586,7 +588,12 @@ def test_an_endpoint_that_is_no_address_is_no_crash(gateway, deliver):
 @pytest.mark.slow
 def test_what_a_warm_function_remembers_is_bounded(gateway, worker):
     dispatch = gateway.router._dispatch
-    remembering = (gateway.routes._remembered, dispatch._suspects, dispatch._claims._sent, dispatch._handovers._since)
+    remembering = (
+        gateway.routes._remembered,
+        dispatch._suspects._until,
+        dispatch._claims._sent,
+        dispatch._handovers._since,
+    )
     for remembered in remembering:
         remembered.most = 2
     dispatch._post = lambda route, body, repeatable, search: Gone("unreachable")
@@ -597,7 +604,7 @@ def test_what_a_warm_function_remembers_is_bounded(gateway, worker):
         dispatch.deliver(FrameOrigin("c", "alice", FOR_LONG, Binding(key, str(number), "c", 1)), TEXT)
         gateway.routes.find(key)
     assert len(gateway.routes._remembered) == 2
-    assert len(dispatch._suspects) == 2
+    assert len(dispatch._suspects._until) == 2
     assert len(dispatch._claims._sent) == 2
     dispatch._post = lambda route, body, repeatable, search: Gone("handoff", to_successor=True)
     for number in range(5):

@@ -1,0 +1,35 @@
+"""Routes that have not answered, for as long as they are left alone."""
+
+from collections.abc import Callable
+from typing import Final
+
+from segue.bounded import BoundedDict
+from shared.ingress.routes import Route
+
+SUSPECT_SECONDS: Final = 3.0
+"""A route that did not answer is left alone this long: a hung worker must not cost every frame a time-out."""
+
+SUSPECTS: Final = 512
+"""Routes that are remembered as not answering."""
+
+
+class Suspects:
+    """Remembers them."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        """Begin with none.
+
+        Args:
+            clock: monotonic, in seconds.
+        """
+        self._clock = clock
+        self._until: BoundedDict[Route, float] = BoundedDict(SUSPECTS)
+
+    def note(self, route: Route) -> None:
+        """A route has not answered."""
+        self._until[route] = self._clock() + SUSPECT_SECONDS
+
+    def __contains__(self, route: Route) -> bool:
+        """Return true if a route is to be left alone now."""
+        until = self._until.get(route)
+        return until is not None and self._clock() < until
