@@ -35,7 +35,6 @@ class Environment(Struct, frozen=True, kw_only=True):
         bucket: S3 bucket of the journals.
         management_endpoint: Where API Gateway takes messages to clients, without the ``/@connections`` path. Needed
             unless all clients connect directly.
-        worker_id: This process's identity, on the lease and in ``/health``.
         worker_id: This process's identity, on the lease and in ``/health``. Clients are told it in ``ready``, unless it
             has dots, colons or slashes, as addresses do.
         worker_version: What it runs: a hash of code, agent and settings, or what the deployment's settings say.
