@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 
 import pytest
 
 from segue import StorageUnavailable
+from segue.journal.records import Record
 from tests.support.sessions import Sessions, started, texts
 from tests.support.waiting import eventually, promptly
 
@@ -51,26 +53,23 @@ async def test_what_fails_after_a_commit_does_not_commit_it_again(memory_session
     assert writer.head == writer.position
 
 
-async def test_what_was_committed_before_a_failure_is_durable_for_one_who_asks_later(
-    memory_sessions: Sessions, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    agent = await started(memory_sessions())
-    writer = agent._session_manager._session.writer
-    durable = writer.durable
-
+async def test_what_was_committed_before_a_failure_is_durable_for_one_who_asks_later(memory_sessions: Sessions) -> None:
     def mistaken(records: int, seconds: float) -> None:
         writer.on_committed(lambda _records, _seconds: None)
         raise KeyError("a mistake")
 
-    async def later(position: int | None = None) -> None:
-        await eventually(lambda: writer._draining is None and not writer._unfinished)
-        await durable(position)
-
+    agent = await started(memory_sessions())
+    await agent.send("One")
+    writer = agent._session_manager._session.writer
+    await eventually(lambda: not writer.draining and not writer.queued)
     writer.on_committed(mistaken)
-    monkeypatch.setattr(writer, "durable", later)
 
-    await promptly(agent.send("One"), 10)
+    position = writer.append(
+        Record(data={"message": {"role": "user", "content": [{"text": "Two"}]}})
+    )  # and nothing beside it
+    await eventually(lambda: writer.failure and not writer.draining)
 
+    await promptly(asyncio.wrap_future(asyncio.run_coroutine_threadsafe(writer.durable(position), writer._loop)), 10)
     assert writer.head == writer.position
     await agent.stop()
-    assert await texts(memory_sessions) == ["One"]
+    assert await texts(memory_sessions) == ["One", "Two"]
