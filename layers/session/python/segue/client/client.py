@@ -9,30 +9,28 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 import msgspec
-from websockets.exceptions import InvalidStatus
 
+from segue.client.approvals import answer_to
 from segue.client.connections import Connections
 from segue.client.conversation import Conversation
 from segue.client.credentials import Credentials, Supply
-from segue.client.errors import ClientClosed, ClientError, ConnectionLost, NotOffered, NotReady
+from segue.client.errors import NotOffered
 from segue.client.events import EventBuffer, EventStream
+from segue.client.lifetime import Lifetime
 from segue.client.microphone import MARKER, Microphone
 from segue.client.settings import ClientSettings
 from segue.wire.fields import HISTORY, SILENCE
 from segue.wire.frames import (
     MAX_NUMBER,
-    AnswerInput,
     Approval,
     AudioInput,
     AudioOutput,
-    FrameError,
     HistoryOutput,
     ImageInput,
     InputFrame,
     MediaType,
     Modality,
     Ready,
-    Response,
     TextInput,
 )
 
@@ -97,9 +95,7 @@ class Client:
             self._settings.event_capacity, self._settings.lasting_capacity, self._settings.event_bytes
         )
         self._connections = Connections(url, credentials, self._conversation, self._events, self._settings)
-        self._task: asyncio.Task[None] | None = None
-        self._closing = False
-        self._failure: ClientError | None = None
+        self._lifetime = Lifetime(self._connections, self._conversation, self._events, self._settings)
 
     @property
     def session(self) -> str:
@@ -171,29 +167,11 @@ class Client:
             ConnectionLost: what gets the token or makes the headers has failed.
             NotReady: no holder said ``Ready`` within the ready timeout.
         """
-        if self._task is not None:
-            raise ClientClosed("a client can be started once: use a new one")
-        self._task = asyncio.create_task(self._run(), name=f"segue-client-{self._client_id}")
-        try:
-            await self._until(lambda: self._conversation.greeted, self._settings.ready_timeout)
-        except TimeoutError:
-            await self.close()
-            waited = f"session {self._session!r} was not ready within {self._settings.ready_timeout:g} s"
-            raise NotReady(f"{waited}{self._reason()}; try again") from self._connections.last_error
-        except BaseException:
-            await self.close()
-            raise
+        await self._lifetime.start(self._session, self._client_id)
 
     async def close(self) -> None:
         """Say good-bye and end. What is unacknowledged may not have taken effect: ``flush`` first if it must."""
-        self._closing = True
-        self._connections.end()
-        task = self._task
-        if task is not None and not task.done():
-            await asyncio.wait({task}, timeout=self._settings.close_timeout)
-            task.cancel()
-            await asyncio.wait({task})
-        self._events.end(self._failure)
+        await self._lifetime.close()
 
     async def send_text(self, text: str) -> None:
         """Send text; it is kept and sent again until it is durable.
@@ -242,7 +220,7 @@ class Client:
         Raises:
             ClientError: the client has ended.
         """
-        self._check()
+        self._lifetime.check()
         self._conversation.played(frame, milliseconds, asyncio.get_running_loop().time())
         self._connections.wake()
 
@@ -258,12 +236,12 @@ class Client:
             TimeoutError: it took longer.
             ClientError: the client has ended.
         """
-        self._check()
+        self._lifetime.check()
         pages = self._conversation.pages
         pages.ask(before, asyncio.get_running_loop().time())
         self._connections.wake()
         try:
-            await self._until(lambda: before in pages.come or not self._conversation.offers(HISTORY), timeout)
+            await self._lifetime.until(lambda: before in pages.come or not self._conversation.offers(HISTORY), timeout)
             if before not in pages.come:
                 raise NotOffered("the holder of this session tells no history: go on without it")
             return pages.come[before]
@@ -299,16 +277,7 @@ class Client:
             SenderFull: too much is unacknowledged; nothing was taken. ``flush``, then try again.
             ClientError: the client has ended.
         """
-        asked = {request.id for request in approval.requests}
-        if approval.record is None or asked != responses.keys():
-            raise ValueError(f"answer each request of an approval that asks: {sorted(asked)}, not {sorted(responses)}")
-        try:
-            answers = tuple(Response(id=name, response=response) for name, response in responses.items())
-            self._send(AnswerInput(approval=approval.record, responses=answers, trace=self._trace()))
-        except FrameError:
-            raise
-        except (TypeError, ValueError) as error:
-            raise FrameError("bad_frame", f"a response is no JSON that is taken: {error}") from error
+        self._send(answer_to(approval, responses, self._trace()))
 
     async def flush(self, timeout: float | None = None) -> None:
         """Wait until everything that was sent is durable.
@@ -322,7 +291,7 @@ class Client:
             TimeoutError: it took longer.
             ClientError: the client has ended.
         """
-        await self._until(lambda: not self._conversation.unacknowledged, timeout)
+        await self._lifetime.until(lambda: not self._conversation.unacknowledged, timeout)
 
     def events(self) -> EventStream:
         """The server's frames, in order, without repeats and without anything of an old epoch.
@@ -332,48 +301,11 @@ class Client:
         """
         return EventStream(self._events)
 
-    def _check(self) -> None:
-        if self._failure:
-            raise self._failure
-        if self._closing or self._task is None:
-            raise ClientClosed("the client is not running")
-
     def _send(self, *frames: InputFrame) -> int:
-        self._check()
+        self._lifetime.check()
         given_up = self._conversation.say(*frames)
         self._connections.wake()
         return given_up
-
-    def _reason(self) -> str:
-        """Return the reason why no holder was ready, as far as it is known."""
-        if (said := self._conversation.last_error) is not None:
-            return f" ({said.code}: {said.message})"
-        if isinstance(error := self._connections.last_error, InvalidStatus):
-            return f" (the server answers with status {error.response.status_code})"
-        return f" ({error})" if error else ""
-
-    async def _until(self, condition: Callable[[], bool], timeout: float | None) -> None:
-        async with asyncio.timeout(timeout):
-            while not condition():
-                if self._failure:
-                    raise self._failure
-                if self._closing or self._task is None:
-                    raise ClientClosed("the client is not running")
-                self._connections.progress.clear()
-                await self._connections.progress.wait()
-
-    async def _run(self) -> None:
-        """Stay connected until the client is closed or has failed."""
-        try:
-            await self._connections.run()
-        except ClientError as failure:
-            self._failure = failure
-        except Exception as error:  # noqa: BLE001 - whatever it is, the user's loops must hear of it
-            self._failure = ConnectionLost(f"the client broke off: {error!r}")
-            self._failure.__cause__ = error
-        finally:
-            self._events.end(self._failure)
-            self._connections.progress.set()
 
 
 def _audio(piece: bytes, trace: str | None) -> AudioInput:

@@ -14,7 +14,16 @@ SegueError
 
 from __future__ import annotations
 
+from typing import Final
+
 from segue.errors import SegueError
+from segue.wire.frames import Error
+
+FATAL_CODES: Final = frozenset({"bad_session", "already_bound", "superseded"})
+"""After these the server will refuse whatever this client says."""
+
+CREDENTIAL_CODES: Final = frozenset({"unauthorized", "expired"})
+"""After these it refuses what comes over this connection."""
 
 
 class ClientError(SegueError):
@@ -66,3 +75,15 @@ class EventsNotRead(ClientError):  # noqa: N818 - reads as the library's errors 
 
 class ClientClosed(ClientError):  # noqa: N818 - reads as the library's errors do
     """The client was closed or never started."""
+
+
+def refusal_of(frame: Error, *, renewable: bool) -> SessionRefused | None:
+    """Return the refusal that ends the client; ``None`` if another connection, or another time, may help.
+
+    Args:
+        frame: what the server said.
+        renewable: whether the next connection has new credentials, and the present ones were accepted.
+    """
+    if frame.code in FATAL_CODES or (frame.code in CREDENTIAL_CODES and not renewable):
+        return SessionRefused(frame.code, frame.message)
+    return None

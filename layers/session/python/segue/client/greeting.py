@@ -1,8 +1,15 @@
-"""Pacing of hellos: at once, then repeated until one is answered, and never too soon after the last one."""
+"""Hellos: repeated until a holder listens and nothing is missing of what is shown, over the newest connection."""
 
 from __future__ import annotations
 
+import msgspec
+
+from segue.client.input_delivery import InputDelivery
+from segue.client.link import Link, Links
 from segue.client.settings import ClientSettings
+from segue.client.shown_output import ShownOutput
+from segue.ids import valid_id
+from segue.wire.frames import AnswerInput, Hello, InputFrame, TextInput, decode_client_frame, encode_frame
 
 
 class HelloTimer:
@@ -38,3 +45,78 @@ class HelloTimer:
     def wait(self, now: float) -> float:
         """Seconds until the next one is due; not positive if it is."""
         return self._at - now
+
+
+class Greeting:
+    """Says hello for a client, as long as it is needed."""
+
+    def __init__(
+        self, hello: Hello, settings: ClientSettings, links: Links, delivery: InputDelivery, output: ShownOutput
+    ) -> None:
+        """Begin without a connection.
+
+        Args:
+            hello: what each hello says of the client.
+            settings: times.
+            links: the client's connections.
+            delivery: its input, which stops without a holder.
+            output: what it shows.
+
+        Raises:
+            ValueError: the session id or the client id is not one.
+        """
+        valid_id(hello.session, "session id")
+        decode_client_frame(encode_frame(hello))
+        self._hello = hello
+        self._timer = HelloTimer(settings)
+        self._links = links
+        self._input = delivery
+        self._output = output
+        output.on_gap = self.expect
+
+    @property
+    def needed(self) -> bool:
+        """Tell whether to repeat hello: no holder listens, or the shown output may be incomplete."""
+        return not self._input.greeted or not self._output.complete or self._links.renewal is not None
+
+    def due(self, now: float, link: Link) -> list[Hello]:
+        """Return the hello to send over a connection now, if one is due; it counts as sent."""
+        wait = self.wait(now, link)
+        if wait is None or wait > 0:
+            return []
+        self._timer.said(now)
+        return [msgspec.structs.replace(self._hello, connection=link.number, last_record=self._output.last_record)]
+
+    def wait(self, now: float, link: Link) -> float | None:
+        """Seconds until a hello is due over a connection, ``None`` while none is needed over it."""
+        return self._timer.wait(now) if self.needed and link is self._links.newest else None
+
+    def expect(self, at: float) -> None:
+        """Say hello at a time, unless hellos are being said already."""
+        if not self.needed:
+            self._timer.restart(at)
+
+    def lose_holder(self, hello_at: float) -> None:
+        """Send no more input until a holder says ``Ready``, which hello asks for from a time on."""
+        self.expect(hello_at)
+        self._input.stop()
+
+    def miss_output(self, now: float) -> None:
+        """Show no more content of the journal until what may be missing was said again."""
+        self.expect(now)
+        self._output.gap()
+
+    def connected(self, now: float) -> None:
+        """Say hello over a new connection at once."""
+        self._timer.forget()
+        self._timer.restart(now)
+
+    def slow_down(self, now: float) -> None:
+        """Take the longest pause: no worker has room for the session."""
+        self._timer.slow_down(now)
+
+    def placed(self, frame: InputFrame) -> InputFrame:
+        """Say with an input what was shown before it, where each turn may have a holder of its own."""
+        if isinstance(frame, AnswerInput) or (self._hello.modality == "text" and isinstance(frame, TextInput)):
+            return msgspec.structs.replace(frame, last_record=self._output.last_record)
+        return frame

@@ -15,7 +15,9 @@ from dataclasses import dataclass, field
 from math import inf
 
 from segue.client.settings import ClientSettings
+from segue.wire.binary import encode_binary
 from segue.wire.fields import BINARY, DIRECT
+from segue.wire.frames import AudioInput, ClientFrame, encode_frame
 
 
 @dataclass(slots=True, kw_only=True)
@@ -54,6 +56,12 @@ class Link:
     def greeted(self, features: Collection[str]) -> None:
         """Note what the connection's ``Ready`` says of it."""
         self.direct, self.binary = DIRECT in features, BINARY in features
+
+    def message(self, frame: ClientFrame) -> str | bytes:
+        """Return the message for a frame, as the connection takes it."""
+        if self.binary and isinstance(frame, AudioInput) and frame.audio:
+            return encode_binary(frame)
+        return encode_frame(frame)
 
     def renew(self, at: float) -> None:
         """Have the next connection opened beside this one at a time; the earliest counts."""

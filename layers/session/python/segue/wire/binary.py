@@ -18,8 +18,9 @@ from msgspec import Meta
 
 from segue.wire.client_frames import AudioInput, ClientStruct
 from segue.wire.codes import FrameError
+from segue.wire.encoding import decode_server_message
 from segue.wire.fields import MAX_FRAME_BYTES, Seq, to_base64
-from segue.wire.server_frames import AudioOutput, ServerStruct
+from segue.wire.server_frames import AudioOutput, ServerFrame, ServerStruct
 
 LENGTH_BYTES: Final = 2
 """Bytes of the header's length."""
@@ -86,6 +87,14 @@ def decode_binary_server(message: bytes) -> AudioOutput | None:
     return AudioOutput(
         audio=to_base64(samples), rate=fields.rate, epoch=fields.epoch, seq=fields.seq, trace=fields.trace
     )
+
+
+def decode_message(message: str | bytes) -> list[ServerFrame]:
+    """Read a message of a server, text or binary; what is not protocol is left out."""
+    if isinstance(message, str):
+        return decode_server_message(message)
+    frame = decode_binary_server(message)
+    return [] if frame is None else [frame]
 
 
 @overload
