@@ -42,7 +42,18 @@ def module_of(path: Path, root: Path) -> str:
     return ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
 
 
-ROOMS = ("storage", "lease", "journal", "history", "session", "strands", "strands/layouts", "admin", "testing/offline")
+ROOMS = (
+    "storage",
+    "lease",
+    "journal",
+    "history",
+    "session",
+    "strands",
+    "strands/layouts",
+    "admin",
+    "client",
+    "testing/offline",
+)
 
 
 def imported(path: Path) -> Iterator[str]:

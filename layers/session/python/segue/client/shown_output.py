@@ -29,7 +29,7 @@ from segue.wire.output import Gap, JournalCursor, OutputOrder
 
 
 class ShownOutput:
-    """What one client has shown, whichever connection and holder it came from.
+    """The output that one client has shown, whichever connection and holder it came from.
 
     Attributes:
         pages: the pages of the conversation so far that this client asks for.
