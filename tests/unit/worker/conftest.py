@@ -5,37 +5,25 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import boto3
 import pytest
-from strands import tool
 from strands.bidi import BidiAgent
 
-from segue import LeaseSettings, SegueError
-from segue.wire.claims import Claim, ClientAddress
+from segue import SegueError
+from segue.wire.claims import ClientAddress
 from segue.wire.frames import Ready
 from tests.support.memory_manager import MemorySessionManager, MemoryStorage
 from tests.support.steady_clock import steady_clock  # noqa: F401 - a fixture
 from tests.support.waiting import eventually
+from tests.unit.worker.doors import door, issuer_keys, open_door  # noqa: F401 - fixtures
 from tests.unit.worker.stand_ins import FakeConnections, HandledModel, address
+from tests.unit.worker.worlds import LEASE, World, weather
 from worker.conversation.model_start import ModelStart
 from worker.conversation.parts import ConversationParts
 from worker.conversation.session import HostedSession
-from worker.hosting.host import Host
-
-LEASE = LeaseSettings(duration=5.0, heartbeat=1.0, margin=0.5)
-
-
-@tool
-def weather(city: str) -> str:
-    """Say what the weather is.
-
-    Args:
-        city: Where.
-    """
-    return f"sunny in {city}"
 
 
 @dataclass
@@ -109,55 +97,6 @@ def unused_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-@dataclass
-class World:
-    """A host and everything that its sessions touch.
-
-    Attributes:
-        host: Under test.
-        storage: Shared by all session managers.
-        clients: What posts.
-        models: Every model that was built, in order.
-        happened: What tests want in order: filled by hooks that they install.
-        fail_start: Raised by the models that are built from now on.
-    """
-
-    storage: MemoryStorage
-    clients: FakeConnections
-    models: list[HandledModel] = field(default_factory=list)
-    happened: list[str] = field(default_factory=list)
-    fail_start: Exception | None = None
-    probe: Any = None
-    host: Host = field(init=False)
-
-    def begin(self, *, capacity: int = 10, linger_seconds: float = 30.0, acquire_timeout: float = 0.0) -> Host:
-        def new_manager(claim: Claim) -> MemorySessionManager:
-            return MemorySessionManager(
-                claim.session_id,
-                principal=claim.principal,
-                storage=self.storage,
-                durability="gate",
-                lease=LEASE,
-                acquire_timeout=acquire_timeout,
-                holder="w1",
-                endpoint="http://w1",
-                probe=self.probe,
-            )
-
-        def new_agent(manager: Any) -> BidiAgent:
-            return self.build_agent(manager)
-
-        self.host = Host(new_manager, new_agent, self.clients, capacity=capacity, linger_seconds=linger_seconds)
-        return self.host
-
-    def build_agent(self, manager: Any) -> BidiAgent:
-        """The user's function; tests put their own in its place."""
-        model = HandledModel()
-        model.start_failure = self.fail_start
-        self.models.append(model)
-        return BidiAgent(model=model, tools=[weather], session_manager=manager)
 
 
 @pytest.fixture

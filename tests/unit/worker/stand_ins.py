@@ -1,4 +1,4 @@
-"""Stand-ins of worker tests for the world: clients behind the management API, and a model with a handle."""
+"""Stand-ins of worker tests: the management API and its clients, a model with a handle, the queue of claims."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from segue.wire.delivery import Delivery
 from segue.wire.frames import AudioInput, ClientFrame, Hello, ServerFrame, TextInput, Transcript, decode_server_message
 from tests.support.memory_manager import MemorySessionManager
 from tests.support.scripted_model import ScriptedModel
+from worker.aws.claims_queue import QueuedClaim
 from worker.aws.poster import PostOutcome
 
 PIECE_SAMPLES = 320
@@ -217,3 +218,38 @@ class AddingModel(HandledModel):
         """Texts of its newest connection's history, additions too."""
         messages = [*self.started_with[-1], *(message for added in self.added for message in added)]
         return [block["text"] for message in messages for block in message["content"] if "text" in block]
+
+
+class FakeQueue:
+    """A queue in memory: a poll waits until there is something, or for a moment."""
+
+    def __init__(self) -> None:
+        self.waiting: asyncio.Queue[QueuedClaim] = asyncio.Queue()
+        self.deleted: list[str] = []
+        self.given_back: list[str] = []
+        self.sent: list[Claim] = []
+        self.wanted: list[int] = []
+        self.failures: list[Exception] = []
+        self.poll_seconds = 0.1
+
+    def add(self, body: str, receipt: str = "r1") -> None:
+        self.waiting.put_nowait(QueuedClaim(body, receipt))
+
+    async def receive(self, most: int) -> list[QueuedClaim]:
+        self.wanted.append(most)
+        if self.failures:
+            raise self.failures.pop(0)
+        try:
+            async with asyncio.timeout(self.poll_seconds):
+                return [await self.waiting.get()]
+        except TimeoutError:
+            return []
+
+    async def delete(self, queued: QueuedClaim) -> None:
+        self.deleted.append(queued.receipt)
+
+    async def give_back(self, queued: QueuedClaim) -> None:
+        self.given_back.append(queued.receipt)
+
+    async def send(self, sent: Claim) -> None:
+        self.sent.append(sent)

@@ -12,8 +12,8 @@ from shared.approvals import BY_VOICE
 from tests.support.fake_model import FakeModel, tool_call
 from tests.support.memory_manager import MemorySessionManager, MemoryStorage
 from tests.support.waiting import eventually
-from tests.unit.worker.conftest import World
 from tests.unit.worker.stand_ins import address, claim, delivery
+from tests.unit.worker.worlds import World
 
 
 @tool(context=True)

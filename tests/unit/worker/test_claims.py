@@ -12,45 +12,10 @@ from botocore.exceptions import EndpointConnectionError
 from segue import SessionHeld, StorageUnavailable
 from segue.wire.claims import Claim, decode_claim, encode_claim
 from tests.support.waiting import eventually, promptly
-from tests.unit.worker.stand_ins import claim, turns
-from worker.aws.claims_queue import ClaimsQueue, QueuedClaim
+from tests.unit.worker.stand_ins import FakeQueue, claim, turns
+from worker.aws.claims_queue import ClaimsQueue
 from worker.hosting import claims as claims_module
 from worker.hosting.claims import ClaimTaker
-
-
-class FakeQueue:
-    """A queue in memory: a poll waits until there is something, or for a moment."""
-
-    def __init__(self) -> None:
-        self.waiting: asyncio.Queue[QueuedClaim] = asyncio.Queue()
-        self.deleted: list[str] = []
-        self.given_back: list[str] = []
-        self.sent: list[Claim] = []
-        self.wanted: list[int] = []
-        self.failures: list[Exception] = []
-        self.poll_seconds = 0.1
-
-    def add(self, body: str, receipt: str = "r1") -> None:
-        self.waiting.put_nowait(QueuedClaim(body, receipt))
-
-    async def receive(self, most: int) -> list[QueuedClaim]:
-        self.wanted.append(most)
-        if self.failures:
-            raise self.failures.pop(0)
-        try:
-            async with asyncio.timeout(self.poll_seconds):
-                return [await self.waiting.get()]
-        except TimeoutError:
-            return []
-
-    async def delete(self, queued: QueuedClaim) -> None:
-        self.deleted.append(queued.receipt)
-
-    async def give_back(self, queued: QueuedClaim) -> None:
-        self.given_back.append(queued.receipt)
-
-    async def send(self, sent: Claim) -> None:
-        self.sent.append(sent)
 
 
 class FakeHost:

@@ -13,8 +13,8 @@ from segue.storage.answers import reason_of
 from segue.wire.claims import encode_claim
 from tests.support.log_lines import all_lines
 from tests.support.waiting import eventually
-from tests.unit.worker.stand_ins import claim
-from tests.unit.worker.test_claims import FakeHost, FakeQueue
+from tests.unit.worker.stand_ins import FakeQueue, claim
+from tests.unit.worker.test_claims import FakeHost
 from tests.unit.worker.test_poster import CONNECTION, signer
 from turn.post import ManagementApi
 from turn.post import MessageOutcome as Posted

@@ -13,8 +13,7 @@ from tests.support.memory_manager import Latch, MemorySessionManager, kind_of
 from tests.support.scripted_model import spoken
 from tests.support.steady_clock import steady
 from tests.support.waiting import PATIENCE_S, eventually, promptly
-from tests.unit.worker.stand_ins import address, audio, claim, delivery, text, turns
-from tests.unit.worker.test_claims import FakeQueue
+from tests.unit.worker.stand_ins import FakeQueue, address, audio, claim, delivery, text, turns
 from worker.conversation.session import HostedSession, SessionMoved
 from worker.hosting import drain as drain_module
 from worker.hosting import handoff as handoff_module

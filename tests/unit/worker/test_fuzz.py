@@ -26,8 +26,7 @@ from segue.wire.frames import (
     TextInput,
 )
 from tests.support.waiting import within
-from tests.unit.worker.stand_ins import delivery
-from tests.unit.worker.test_claims import FakeQueue
+from tests.unit.worker.stand_ins import FakeQueue, delivery
 from worker.conversation.session import SessionMoved
 from worker.hosting.claims import ClaimTaker
 from worker.server import Listener, Status

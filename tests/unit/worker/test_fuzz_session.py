@@ -27,10 +27,9 @@ from segue.wire.frames import (
 )
 from tests.support.memory_manager import MemoryStorage
 from tests.support.waiting import eventually, promptly
-from tests.unit.worker.conftest import World
-from tests.unit.worker.stand_ins import FakeConnections, address, claim, delivery, text
-from tests.unit.worker.test_claims import FakeQueue
+from tests.unit.worker.stand_ins import FakeConnections, FakeQueue, address, claim, delivery, text
 from tests.unit.worker.test_fuzz import ANSWER_SECONDS, BODIES, FRAMES, JSON, LEAVES, _client, is_safe
+from tests.unit.worker.worlds import World
 from worker.hosting.claims import ClaimTaker
 from worker.server import Listener, Status
 

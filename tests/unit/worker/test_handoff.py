@@ -21,8 +21,7 @@ from shared.registered_worker import RegisteredWorker
 from tests.support.memory_manager import Latch, kind_of
 from tests.support.scripted_model import spoken
 from tests.support.waiting import eventually, promptly
-from tests.unit.worker.stand_ins import address, claim, delivery, text, turns
-from tests.unit.worker.test_claims import FakeQueue
+from tests.unit.worker.stand_ins import FakeQueue, address, claim, delivery, text, turns
 from worker.hosting import standby as preparation_module
 from worker.hosting.claims import ClaimTaker
 from worker.hosting.drain import Drain

@@ -14,8 +14,7 @@ from segue.wire.claims import CLAIMS_TOKEN_HEADER
 from segue.wire.delivery import MAX_DELIVERY_BYTES, ROUTE_TOKEN_HEADER, Refusal, decode_refusal, encode_delivery
 from segue.wire.frames import FrameError, Ready
 from tests.support.waiting import eventually, within
-from tests.unit.worker.stand_ins import claim, delivery, hello, text
-from tests.unit.worker.test_claims import FakeQueue
+from tests.unit.worker.stand_ins import FakeQueue, claim, delivery, hello, text
 from worker.hosting.claims import ClaimTaker
 from worker.server import Listener, Status
 

@@ -20,9 +20,18 @@ from tests.support.emf import metrics_told
 from tests.support.memory_manager import Latch
 from tests.support.scripted_model import answered
 from tests.support.waiting import eventually, promptly, within
-from tests.unit.worker.stand_ins import AddingModel, HandledModel, address, claim, delivery, speech, taken_over, text
-from tests.unit.worker.test_claims import FakeQueue
-from tests.unit.worker.test_direct_door import closed, keys, open_door  # noqa: F401 - two are fixtures
+from tests.unit.worker.doors import closed
+from tests.unit.worker.stand_ins import (
+    AddingModel,
+    FakeQueue,
+    HandledModel,
+    address,
+    claim,
+    delivery,
+    speech,
+    taken_over,
+    text,
+)
 from tests.unit.worker.test_direct_workers import issuer, workers  # noqa: F401 - fixtures
 from tests.unit.worker.test_handoff import Worker, conversation, drain
 from worker.conversation import outbox as outbox_module
@@ -305,7 +314,7 @@ AT_THE_DOOR = {Count.SOCKETS_OPENED, Count.SOCKETS_TURNED_AWAY, Count.HANDSHAKES
 BETWEEN_WORKERS = {Count.FRAMES_FORWARDED, Count.OUTPUT_FORWARDED, Count.SESSIONS_FOLLOWED}
 
 
-async def test_what_happens_at_a_workers_own_door_is_told(open_door, told, monkeypatch):  # noqa: F811 - a fixture
+async def test_what_happens_at_a_workers_own_door_is_told(open_door, told, monkeypatch):
     door = await open_door(SEGUE_DIRECT_SOCKETS="1")
     first = await door.connect()
     assert await closed(await door.connect()) == 1013

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.simulation.loop import VirtualLoop
-from tests.unit.worker.test_claims import FakeQueue
+from tests.unit.worker.stand_ins import FakeQueue
 from worker.hosting import drain as drain_module
 from worker.hosting.drain import HANDOFFS_A_SECOND, PACED_SECONDS, Drain
 

@@ -17,8 +17,8 @@ from segue.wire.memory import kept_bytes
 from tests.support.memory_manager import MemorySessionManager
 from tests.support.scripted_model import spoken
 from tests.support.waiting import eventually, promptly, within
-from tests.unit.worker.conftest import LEASE
 from tests.unit.worker.stand_ins import address, audio, delivery
+from tests.unit.worker.worlds import LEASE
 from worker.conversation.audio_replay import (
     ENDED_SECONDS,
     SILENCE_SECONDS,

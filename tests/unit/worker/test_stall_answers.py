@@ -20,7 +20,7 @@ from segue.lease.item import GuardItem
 from segue.wire.delivery import FRAMES_PATH, ROUTE_TOKEN_HEADER
 from shared.log import logger
 from tests.support.waiting import eventually
-from tests.unit.worker.test_claims import FakeQueue
+from tests.unit.worker.stand_ins import FakeQueue
 from worker.hosting.claims import ClaimTaker
 from worker.hosting.holder_probe import HolderState, holder_state
 from worker.server import Listener, Status

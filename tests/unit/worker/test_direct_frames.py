@@ -1,0 +1,112 @@
+"""Frames over a worker's own socket: those that are refused, and its bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from aiohttp import WSMsgType
+
+from segue.wire.binary import decode_binary_server, encode_binary
+from segue.wire.frames import (
+    MAX_FRAME_BYTES,
+    Error,
+    Ping,
+    Pong,
+    TextInput,
+    encode_frame,
+)
+from segue.wire.rate import FrameRate
+from tests.support.waiting import eventually, promptly
+from tests.unit.worker.doors import Door, closed, frames, hello
+from tests.unit.worker.stand_ins import audio, speech
+from worker.direct.router import SocketRouter
+
+
+async def test_a_frame_before_the_hello_and_after_the_tokens_end_is_refused(door: Door) -> None:
+    ws = await door.connect()
+    await ws.send_str(encode_frame(TextInput(text="hi", seq=1)))
+    assert [one.code for one in await frames(ws)] == ["hello_first"]
+    (socket,) = door.sockets.all()
+    socket.token_expires_at = 0
+    await ws.send_str(encode_frame(hello()))
+    assert [one.code for one in await frames(ws)] == ["expired"]
+    await ws.send_str(encode_frame(Ping()))
+    while Pong() not in await frames(ws):  # the socket stays
+        pass
+
+
+async def test_what_breaks_the_protocol_is_told_and_the_socket_stays(door: Door) -> None:
+    ws = await door.connect()
+    for message, code in (
+        ("{", "bad_json"),
+        ('{"type": "nonsense"}', "unknown_type"),
+        ("x" * (MAX_FRAME_BYTES + 1), "oversize"),
+        (encode_frame(hello(session="a/b")), "bad_session"),
+    ):
+        await ws.send_str(message)
+        assert [one.code for one in await frames(ws)] == [code]
+    await ws.send_bytes(b"\xff\xff")
+    assert [one.code for one in await frames(ws)] == ["bad_frame"]
+
+
+async def test_a_message_that_is_far_too_long_ends_the_socket(door: Door) -> None:
+    ws = await door.connect()
+    await ws.send_str("x" * (4 * MAX_FRAME_BYTES + 1))
+    assert await closed(ws) == 1009
+
+
+async def test_frames_that_come_too_fast_are_refused_and_told_of_seldom(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worker.direct.router.SELDOM_SECONDS", 3600.0)
+    rate, nothing, socket = FrameRate(lambda: 0.0, 1, 3), cast("Any", None), cast("Any", SimpleNamespace(id="s"))
+    router = SocketRouter(nothing, nothing, rate, FrameRate(lambda: 0.0))
+    answers = [await router.receive(socket, encode_frame(Ping())) for _ in range(50)]
+    assert answers[:3] == [Pong()] * 3
+    assert isinstance(answers[3], Error)
+    assert answers[3].code == "too_fast"
+    assert answers[4:] == [None] * 46
+    another = cast("Any", SimpleNamespace(id="t"))
+    assert await router.receive(another, encode_frame(Ping())) == Pong()
+
+
+async def test_a_second_session_over_one_socket_is_refused(door: Door) -> None:
+    ws, _ = await door.bound()
+    await ws.send_str(encode_frame(hello(session="another")))
+    told: list[str] = []
+    while not told:
+        told = [one.code for one in await frames(ws) if isinstance(one, Error)]
+    assert told == ["already_bound"]
+
+
+async def test_a_principal_has_so_many_sessions(open_door: Callable[..., Awaitable[Door]]) -> None:
+    door = await open_door(SEGUE_SESSIONS_PER_PRINCIPAL="1")
+    first, _ = await door.bound()
+    ws = await door.connect()
+    await ws.send_str(encode_frame(hello(client_id="c2", session="another")))
+    assert [one.code for one in await frames(ws)] == ["too_many_sessions"]
+    assert not first.closed
+
+
+async def test_an_older_connection_of_a_client_is_superseded(door: Door) -> None:
+    newer, _ = await door.bound(connection=2)
+    ws = await door.connect()
+    await ws.send_str(encode_frame(hello(connection=1)))
+    assert [one.code for one in await frames(ws)] == ["superseded"]
+    assert not newer.closed
+
+
+async def test_audio_goes_both_ways_without_base64(door: Door) -> None:
+    ws, _ = await door.bound(binary=True)
+    await ws.send_bytes(encode_binary(audio(1)))
+    model = door.world.models[0]
+    await eventually(lambda: model.audio)
+    assert model.audio[0] == audio(1).pcm
+    model.emit([speech()])
+    while (message := await promptly(ws.receive(), 10)).type is not WSMsgType.BINARY:
+        pass
+    spoken = decode_binary_server(message.data)
+    assert spoken is not None
+    assert spoken.pcm == b"\1\0" * 80
+    assert spoken.epoch == 1

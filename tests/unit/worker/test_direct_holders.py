@@ -1,0 +1,201 @@
+"""Frames of a worker's sockets for sessions that are held elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Self
+
+import pytest
+from aiohttp import web
+
+from segue.wire.binary import encode_binary
+from segue.wire.claims import Claim
+from segue.wire.delivery import HANDED_OVER, Delivery, decode_delivery, encode_refusal
+from segue.wire.frames import (
+    MAX_FRAME_BYTES,
+    AudioInput,
+    ClientFrame,
+    Ping,
+    Pong,
+    Ready,
+    TextInput,
+    encode_frame,
+)
+from shared.ingress.routes import Routes
+from tests.support.waiting import eventually
+from tests.unit.worker.doors import KEY, Door, frames, hello
+
+
+class Holder:
+    """Another worker's address: it answers as told, or not at all.
+
+    Attributes:
+        answers: Statuses, used up one by one; then the last one. None: no answer.
+        taken: The deliveries that came.
+        hands_over: Whether 410 says that a successor is ready.
+    """
+
+    def __init__(self, *answers: int | None) -> None:
+        self.answers = list(answers)
+        self.taken: list[Delivery] = []
+        self.endpoint = ""
+        self.hands_over = False
+        self._over = asyncio.Event()
+        app = web.Application()
+        app.router.add_post("/frames", self._take)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+
+    async def __aenter__(self) -> Self:
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        self.endpoint = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._over.set()
+        await self._runner.cleanup()
+
+    async def _take(self, request: web.Request) -> web.Response:
+        self.taken.append(decode_delivery(await request.read()))
+        status = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if status is None:
+            await self._over.wait()
+        body = encode_refusal(HANDED_OVER if self.hands_over else "moved")
+        return web.Response(status=status or 500, body=body if status == 410 else b"")
+
+
+@pytest.fixture
+def held_at(dynamodb: Any) -> Callable[[str], None]:
+    """Has the lease of the session name a holder; nothing of it is in the storage of the door's worker."""
+
+    def hold(endpoint: str) -> None:
+        holder = {"acquire_id": "a", "endpoint": endpoint, "route_token": "t"} if endpoint else {}
+        item = {"session_key": KEY, **holder}
+        dynamodb.put_item(TableName="locks", Item={name: {"S": value} for name, value in item.items()})
+
+    return hold
+
+
+async def until_ready(ws: Any) -> Ready:
+    while True:
+        for frame in await frames(ws):
+            if isinstance(frame, Ready):
+                return frame
+
+
+async def test_a_holder_elsewhere_is_given_frames_in_order_with_the_sockets_address(
+    door: Door, held_at: Callable[[str], None]
+) -> None:
+    async with Holder(202) as holder:
+        held_at(holder.endpoint)
+        ws = await door.connect()
+        said: list[ClientFrame] = [
+            hello(approvals=True),
+            *(TextInput(text=str(number), seq=number) for number in range(1, 9)),
+        ]
+        for frame in said:
+            await ws.send_str(encode_frame(frame))
+        await eventually(lambda: len(holder.taken) == len(said))
+        (socket,) = door.sockets.all()
+        assert [one.frame for one in holder.taken] == said
+        assert {one.session_key for one in holder.taken} == {KEY}
+        assert {(one.direct.endpoint, one.direct.socket) for one in holder.taken if one.direct} == {
+            (door.endpoint, socket.id)
+        }
+        assert all(one.approvals for one in holder.taken)
+
+
+@pytest.mark.slow
+async def test_a_holder_that_hangs_is_looked_past_while_the_post_goes_on(
+    door: Door, held_at: Callable[[str], None]
+) -> None:
+    async with Holder(None) as holder:
+        held_at(holder.endpoint)
+        ws = await door.connect()
+        await ws.send_str(encode_frame(hello()))
+        await until_ready(ws)
+        assert door.world.host.find(KEY) is not None
+        assert len(holder.taken) == 1, "a hello is not given to two holders at once, nor twice to one"
+
+
+async def test_a_holder_that_is_dead_is_replaced_by_this_worker(
+    door: Door, held_at: Callable[[str], None], unused_port: int
+) -> None:
+    held_at(f"http://127.0.0.1:{unused_port}")
+    ws = await door.connect()
+    await ws.send_str(encode_frame(hello()))
+    await until_ready(ws)
+    await ws.send_str(encode_frame(TextInput(text="hi", seq=1)))
+    await eventually(lambda: door.world.models[0].texts == ["hi"])
+
+
+async def test_a_session_that_was_just_released_is_left_to_its_successor(
+    door: Door, held_at: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.direct.claiming.HANDOFF_SECONDS", 600.0)
+    async with Holder(202, 410) as predecessor, Holder(202) as successor:
+        predecessor.hands_over = True
+        held_at(predecessor.endpoint)
+        ws = await door.connect()
+        await ws.send_str(encode_frame(hello()))
+        await eventually(lambda: len(predecessor.taken) == 1)
+        await ws.send_str(encode_frame(TextInput(text="one", seq=1)))
+        await eventually(lambda: len(predecessor.taken) >= 2)
+        held_at("")  # released, and not acquired yet
+        for _ in range(3):
+            await ws.send_str(encode_frame(TextInput(text="one", seq=1)))
+        await ws.send_str(encode_frame(Ping()))
+        while Pong() not in await frames(ws):
+            pass
+        held_at(successor.endpoint)
+        await ws.send_str(encode_frame(TextInput(text="one", seq=1)))
+        await eventually(lambda: successor.taken)
+        assert door.world.host.find(KEY) is None, "no claim has overtaken the handoff"
+
+
+async def test_a_session_that_only_ended_elsewhere_is_taken_at_once(door: Door, held_at: Callable[[str], None]) -> None:
+    async with Holder(202, 410) as holder:
+        held_at(holder.endpoint)
+        ws = await door.connect()
+        await ws.send_str(encode_frame(hello()))
+        await eventually(lambda: len(holder.taken) == 1)
+        held_at("")
+        await ws.send_str(encode_frame(TextInput(text="one", seq=1)))
+        await eventually(lambda: door.world.host.find(KEY) is not None)
+
+
+async def test_the_loudest_binary_message_reaches_a_holder_elsewhere_too(
+    door: Door, held_at: Callable[[str], None]
+) -> None:
+    async with Holder(202) as holder:
+        held_at(holder.endpoint)
+        ws = await door.connect()
+        await ws.send_str(encode_frame(hello(binary=True)))
+        loud = AudioInput.from_pcm(bytes(MAX_FRAME_BYTES - 100), seq=1)
+        await ws.send_bytes(encode_binary(loud))
+        await eventually(lambda: len(holder.taken) == 2)
+        assert holder.taken[-1].frame == loud
+
+
+async def test_a_session_that_opens_here_while_its_lease_is_read_is_not_claimed_anew(
+    door: Door, held_at: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held_at(door.endpoint)
+    look, loop, claims = Routes.look, asyncio.get_running_loop(), []
+    principal, _, session_id = KEY.partition("/")
+    claim = Claim(session_key=KEY, session_id=session_id, principal=principal, reason="no-holder")
+
+    def opened_meanwhile(routes: Routes, key: str) -> Any:
+        asyncio.run_coroutine_threadsafe(door.world.host.take(claim), loop).result(10)
+        return look(routes, key)
+
+    async def noted(*args: Any) -> None:
+        claims.append(args)
+
+    monkeypatch.setattr(Routes, "look", opened_meanwhile)
+    monkeypatch.setattr("worker.direct.claiming.Claiming.claim", noted)
+    ws = await door.connect()
+    await ws.send_str(encode_frame(hello()))
+    await until_ready(ws)
+    assert not claims, "a claim as of a dead holder would greet all clients once more, and drop this frame"

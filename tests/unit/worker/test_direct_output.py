@@ -1,0 +1,180 @@
+"""Output of sessions that other workers hold, for sockets of this one."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import aiohttp
+import pytest
+from strands.bidi.types.events import BidiResponseStartEvent, BidiResponseStopEvent
+
+from segue.lease.item import Known
+from segue.wire.binary import encode_binary
+from segue.wire.claims import DirectAddress
+from segue.wire.frames import (
+    AudioOutput,
+    Moved,
+    Ping,
+    Pong,
+    Ready,
+    Transcript,
+    encode_frame,
+)
+from segue.wire.output import OutputOrder
+from shared.principal import principal_of
+from tests.support.issuer import ISSUER
+from tests.support.memory_manager import MemorySessionManager
+from tests.support.scripted_model import spoken
+from tests.support.waiting import eventually, promptly
+from tests.unit.worker.doors import KEY, UPGRADE, Door, client_of, frames, port_of
+from tests.unit.worker.stand_ins import speech
+from worker.aws.poster import PostOutcome
+from worker.direct.output_routes import SECRET_HEADER, SESSION_HEADER
+
+
+@pytest.mark.slow
+async def test_output_of_another_worker_needs_the_secret_and_the_session_of_the_socket(door: Door) -> None:
+    ws, socket = await door.bound()
+    message = encode_frame(Moved()).encode()
+    post = door.poster.post
+    assert await post(KEY, client_of(socket), message) is PostOutcome.DELIVERED
+    while Moved() not in await frames(ws):
+        pass
+    url, headers = f"{door.endpoint}/sockets/{socket.id}", {SESSION_HEADER: KEY}
+    for changed in ({}, {SECRET_HEADER: "wrong"}, {SECRET_HEADER: "\xfc"}):
+        async with door.http.post(url, data=message, headers={**headers, **changed}) as answer:
+            assert answer.status == 403
+    secret = socket.address.secret
+    for key in ("", KEY + "2", KEY.replace("talk", "another"), f"{principal_of(ISSUER, 'bob')}/talk"):
+        for method in ("POST", "GET", "DELETE"):
+            async with door.http.request(
+                method, url, data=message, headers={SECRET_HEADER: secret, SESSION_HEADER: key}
+            ) as answer:
+                assert answer.status == 403, (method, key)
+    assert await post(KEY, client_of(socket, secret="wrong"), message) is PostOutcome.GONE
+    assert await post(KEY, client_of(socket, socket="another"), message) is PostOutcome.GONE
+    await ws.send_str(encode_frame(Ping()))
+    came = []
+    while Pong() not in came:
+        came += await frames(ws)
+    assert {type(one) for one in came} <= {Ready, Pong}, "nothing of all that has come"
+
+
+async def test_a_socket_before_its_hello_takes_no_output(door: Door) -> None:
+    ws = await door.connect()
+    (socket,) = door.sockets.all()
+    assert not ws.closed
+    headers = {SECRET_HEADER: socket.address.secret, SESSION_HEADER: KEY}
+    async with door.http.post(f"{door.endpoint}/sockets/{socket.id}", data=b"{}", headers=headers) as answer:
+        assert answer.status == 403
+
+
+async def test_this_workers_own_sessions_need_the_same(door: Door) -> None:
+    ws, socket = await door.bound()
+    own = door.world.clients.of_session(KEY)
+    another = door.world.clients.of_session(KEY + "2")
+    here = client_of(socket)
+    assert await own.look(here) is PostOutcome.DELIVERED
+    assert await another.post(here, b"{}") is PostOutcome.GONE
+    assert await own.post(client_of(socket, secret="wrong"), b"{}") is PostOutcome.GONE
+    assert not ws.closed
+
+
+@pytest.mark.slow
+async def test_a_client_that_does_not_read_holds_up_nothing(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worker.direct.sockets.BUFFER_BYTES", 64 * 1024)
+    ws, socket = await door.bound()
+    message = encode_binary(AudioOutput(audio="AAAA" * 4000, rate=24000))
+    here, outcomes = client_of(socket), []
+    for _ in range(2000):  # more than all sockets' buffers on the way take
+        outcomes.append(await promptly(door.poster.post(KEY, here, message), 10))
+        if outcomes[-1] is not PostOutcome.DELIVERED:
+            break
+    assert outcomes[-1] is PostOutcome.LIMITED
+    assert not ws.closed
+    assert await door.poster.disconnect(KEY, here) is PostOutcome.DELIVERED
+    await eventually(lambda: len(door.sockets) == 0)
+    assert await door.poster.post(KEY, here, message) is PostOutcome.GONE
+
+
+async def test_what_waits_for_a_client_that_has_vanished_is_given_up(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.direct.door.PING_SECONDS", 0.2)
+    _, writer = await asyncio.open_connection("127.0.0.1", port_of(door), limit=1024)
+    writer.write(UPGRADE % door.issuer.token().encode())
+    await eventually(lambda: len(door.sockets) == 1)
+    (socket,) = door.sockets.all()
+    while await socket.send(b"{" + b" " * 32_000) is PostOutcome.DELIVERED:
+        await asyncio.sleep(0)  # it does not read, and answers no ping
+    await eventually(lambda: len(door.sockets) == 0)
+    await eventually(lambda: socket._transport.get_write_buffer_size() == 0)
+    writer.transport.abort()
+
+
+async def test_the_socket_of_a_process_that_has_ended_is_gone(door: Door, unused_port: int) -> None:
+    ws, socket = await door.bound()
+    at = client_of(socket, endpoint=f"http://127.0.0.1:{unused_port}")
+    assert await door.poster.post(KEY, at, b"{}") is PostOutcome.GONE
+    assert not ws.closed
+
+
+async def test_silences_of_a_worker_that_are_far_apart_are_not_one(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worker.direct.poster.VANISHED_SECONDS", 1e-9)
+    monkeypatch.setattr("worker.direct.poster.FORGOTTEN_SECONDS", 1e-9, raising=False)
+    at = DirectAddress(endpoint="http://127.0.0.1:1", socket="s", secret="s")
+    for _ in range(3):
+        assert door.poster._no_answer(at, TimeoutError()) is PostOutcome.UNKNOWN
+
+
+@pytest.mark.slow
+async def test_a_vanished_workers_sockets_are_gone_after_a_while(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worker.direct.poster.VANISHED_SECONDS", 0.2)
+    ws, socket = await door.bound()
+    silent = await asyncio.start_server(lambda *_: asyncio.sleep(0), "127.0.0.1", 0)
+    port = silent.sockets[0].getsockname()[1]
+    door.poster._http._timeout = aiohttp.ClientTimeout(total=0.1)  # type: ignore[union-attr]
+    at = client_of(socket, endpoint=f"http://127.0.0.1:{port}")
+    outcomes = [await door.poster.post(KEY, at, b"{}")]
+    while outcomes[-1] is PostOutcome.UNKNOWN:
+        outcomes.append(await door.poster.post(KEY, at, b"{}"))
+    assert len(outcomes) > 1
+    assert outcomes[-1] is PostOutcome.GONE
+    silent.close()
+    assert not ws.closed
+
+
+@pytest.mark.slow
+async def test_of_a_holder_that_was_fenced_no_journal_content_reaches_the_socket(door: Door) -> None:
+    async def dead(_: Any) -> bool:
+        return True
+
+    ws, socket = await door.bound()
+    model = door.world.models[0]
+    session = door.world.host.find(KEY)
+    assert session is not None
+    other = MemorySessionManager(
+        "talk",
+        principal=principal_of(ISSUER, "alice"),
+        storage=door.world.storage,
+        holder="other",
+        probe=dead,
+        acquire_timeout=5.0,
+    )
+    await other.open()
+    model.emit([BidiResponseStartEvent("r"), *spoken("stale"), speech(), BidiResponseStopEvent("r")])
+    await promptly(session.ended.wait(), 30)
+    order = OutputOrder()
+    successor = Ready(session="talk", known=Known(), history=0, head=0, epoch=other.epoch, seq=1)
+    assert await door.poster.post(KEY, client_of(socket), encode_frame(successor).encode()) is PostOutcome.DELIVERED
+    came: list[Any] = []
+    while successor not in came:
+        came += await frames(ws)
+    assert not [one for one in came if isinstance(one, Transcript) and one.final], "it was never durable"
+    late = AudioOutput(audio="AAAA", rate=24000, epoch=session.epoch, seq=99)
+    await door.poster.post(KEY, client_of(socket), encode_frame(late).encode())
+    came += await frames(ws)
+    assert late in came
+    assert late not in [shown for frame in came for shown in order.offer(frame, 0.0)], "a client drops it"
+    await other.close()
