@@ -82,8 +82,8 @@ class ConnectionPoster(Protocol):
 class Posters(Protocol):
     """Posters for all sessions of a process, see ``worker.direct.poster.ClientPoster``."""
 
-    def of_session(self, session_key: str) -> ConnectionPoster:
-        """Return what posts for one session."""
+    def of_session(self, session_key: str, epoch: int | None = None) -> ConnectionPoster:
+        """Return what posts for one session, and for its holder of an epoch."""
         ...
 
 

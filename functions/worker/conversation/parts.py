@@ -58,7 +58,7 @@ class ConversationParts:
         agent = model_start.agent
         hold = Hold(manager, agent)
         turn = TurnBoundary(TurnTraces(manager.session_key, manager.epoch))
-        audience = Audience(manager.epoch, connections.of_session(manager.session_key), hold.may_speak)
+        audience = Audience(manager.epoch, connections.of_session(manager.session_key, manager.epoch), hold.may_speak)
         output = Output(manager, agent, audience, turn.traces)
         return cls(manager, model_start, hold, turn, audience, output, Input(manager, agent, turn, output))
 

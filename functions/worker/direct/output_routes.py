@@ -5,8 +5,12 @@ GET    /sockets/<socket>    is it open?                                 200
 DELETE /sockets/<socket>    close it: its client does not read          204
 x-segue-socket-secret: <secret>          410  it is not open here
 x-segue-session-key: <session key>       403  the secret or the session is not this socket's
+x-segue-place: <epoch> <number>          400  a place that is none
 429  its client reads too slowly: wait
 408  the body did not arrive
+
+A message is posted again until its outcome is known, and any attempt may arrive late. Its place tells: 200 if it was
+written before, 410 if a later holder of the session has spoken. Workers of the releases before say none.
 """
 
 from __future__ import annotations
@@ -18,11 +22,12 @@ from aiohttp import web
 
 from segue.wire.claims import DirectAddress
 from worker.aws.poster import PostOutcome
-from worker.direct.sockets import ClientSocket, ClientSockets
+from worker.direct.sockets import ClientSocket, ClientSockets, MessagePlace
 
 SOCKETS_PATH: Final = "/sockets"
 SECRET_HEADER: Final = "x-segue-socket-secret"  # noqa: S105 - the name of the header, not a secret
 SESSION_HEADER: Final = "x-segue-session-key"
+PLACE_HEADER: Final = "x-segue-place"
 
 BODY_SECONDS: Final = 2.0
 """For a message to arrive, whole, from another worker."""
@@ -38,9 +43,10 @@ def url_of(address: DirectAddress) -> str:
     return f"{address.endpoint}{SOCKETS_PATH}/{address.socket}"
 
 
-def headers_of(address: DirectAddress, session_key: str) -> dict[str, str]:
-    """Return the headers that show a right to write into a socket."""
-    return {SECRET_HEADER: address.secret, SESSION_HEADER: session_key}
+def headers_of(address: DirectAddress, session_key: str, place: MessagePlace | None = None) -> dict[str, str]:
+    """Return the headers that show a right to write into a socket, and a message's place."""
+    headers = {SECRET_HEADER: address.secret, SESSION_HEADER: session_key}
+    return headers if place is None else {**headers, PLACE_HEADER: f"{place.epoch} {place.number}"}
 
 
 class OutputRoutes:
@@ -66,7 +72,7 @@ class OutputRoutes:
             return web.Response(status=408)
         if not message:
             return web.Response(status=400)
-        return web.Response(status=_STATUS[await socket.send(message)])
+        return web.Response(status=_STATUS[await socket.write(message, _place(request))])
 
     async def _look(self, request: web.Request) -> web.Response:
         return web.Response(status=410 if self._admitted(request).closed else 200)
@@ -83,3 +89,15 @@ class OutputRoutes:
         if not secret.isascii() or not socket.admits(secret, key):
             raise web.HTTPForbidden
         return socket
+
+
+def _place(request: web.Request) -> MessagePlace | None:
+    """Read the place of a message."""
+    said = request.headers.get(PLACE_HEADER)
+    if said is None:
+        return None
+    match said.split(" "):
+        case [epoch, number] if epoch.isdecimal() and number.isdecimal() and said.isascii():
+            return MessagePlace(int(epoch), int(number))
+        case _:
+            raise web.HTTPBadRequest

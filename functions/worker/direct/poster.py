@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from itertools import count
 from typing import Final, Self
 
 import aiohttp
@@ -20,7 +21,7 @@ from segue.wire.claims import ClientAddress, DirectAddress
 from shared.log import logger
 from worker.aws.poster import Poster, PostOutcome
 from worker.direct.output_routes import SLOW_READER, headers_of, url_of
-from worker.direct.sockets import ClientSockets
+from worker.direct.sockets import ClientSockets, MessagePlace
 from worker.direct.worker_http import session_to_workers
 from worker.telemetry.metrics import Count, metrics
 
@@ -36,6 +37,9 @@ between two looks for a client that is quiet (``worker.conversation.audience``).
 
 REMEMBERED: Final = 512
 """Workers of which it is known since when they do not answer."""
+
+UNKNOWN: Final = 64
+"""Connections of a session to which a message is under way whose outcome is not known: twice as many as clients."""
 
 _OUTCOMES: Final = {
     200: PostOutcome.DELIVERED,
@@ -74,23 +78,37 @@ class ClientPoster:
         if self._http is not None:
             await self._http.close()
 
-    def of_session(self, session_key: str) -> SessionPoster:
-        """Return what posts for one session."""
-        return SessionPoster(self, session_key)
+    def of_session(self, session_key: str, epoch: int | None = None) -> SessionPoster:
+        """Return what posts for one session.
 
-    async def post(self, session_key: str, address: ClientAddress, message: bytes) -> PostOutcome:
-        """Send one message. Never raises for what a network does."""
+        Args:
+            session_key: The session.
+            epoch: Of its holder; None: what is posted has no place among the holders' messages.
+        """
+        return SessionPoster(self, session_key, epoch)
+
+    async def post(
+        self, session_key: str, address: ClientAddress, message: bytes, place: MessagePlace | None = None
+    ) -> PostOutcome:
+        """Send one message. Never raises for what a network does.
+
+        Args:
+            session_key: The session.
+            address: Where the client is.
+            message: One encoded message.
+            place: By which a socket takes it once.
+        """
         if address.direct is None:
             if self._gateway is None:
                 return PostOutcome.GONE
             return await self._gateway.post(address.connection_id, message)
         if address.direct.endpoint != self._endpoint():
             metrics.count(Count.OUTPUT_FORWARDED)
-            return await self._request("POST", session_key, address.direct, message)
+            return await self._request("POST", session_key, address.direct, message, place)
         socket = self._sockets.find(address.direct.socket)
         if socket is None or not socket.admits(address.direct.secret, session_key):
             return PostOutcome.GONE
-        return await socket.send(message)
+        return await socket.write(message, place)
 
     async def look(self, session_key: str, address: ClientAddress) -> PostOutcome:
         """Ask whether a connection is there."""
@@ -114,11 +132,16 @@ class ClientPoster:
         return PostOutcome.DELIVERED
 
     async def _request(
-        self, method: str, session_key: str, address: DirectAddress, body: bytes | None = None
+        self,
+        method: str,
+        session_key: str,
+        address: DirectAddress,
+        body: bytes | None = None,
+        place: MessagePlace | None = None,
     ) -> PostOutcome:
         if self._http is None:
             raise RuntimeError("the poster is not open: use it as an async context manager")
-        headers = headers_of(address, session_key)
+        headers = headers_of(address, session_key, place)
         try:
             async with self._http.request(method, URL(url_of(address)), data=body, headers=headers) as answer:
                 self._silent.pop(address.endpoint, None)
@@ -144,15 +167,31 @@ class ClientPoster:
 
 
 class SessionPoster:
-    """Posts for one session: the sockets of its clients take nothing for another one."""
+    """Posts for one session: the sockets of its clients take nothing for another one.
 
-    def __init__(self, poster: ClientPoster, session_key: str) -> None:
+    A message whose outcome is not known is sent again as it was (``worker.conversation.outbox``), and has the same
+    place: its socket writes it once.
+    """
+
+    def __init__(self, poster: ClientPoster, session_key: str, epoch: int | None) -> None:
         self._poster = poster
         self._session_key = session_key
+        self._epoch = epoch
+        self._numbers = count(1)
+        self._unknown: BoundedDict[str, tuple[bytes, MessagePlace]] = BoundedDict(UNKNOWN)
 
     async def post(self, address: ClientAddress, message: bytes) -> PostOutcome:
         """Send one message."""
-        return await self._poster.post(self._session_key, address, message)
+        if address.direct is None or self._epoch is None:
+            return await self._poster.post(self._session_key, address, message)
+        connection = address.connection_id
+        before, place = self._unknown.pop(connection, (b"", MessagePlace(0, 0)))
+        if before != message:
+            place = MessagePlace(self._epoch, next(self._numbers))
+        outcome = await self._poster.post(self._session_key, address, message, place)
+        if outcome is PostOutcome.UNKNOWN or (outcome is PostOutcome.LIMITED and before == message):
+            self._unknown[connection] = message, place
+        return outcome
 
     async def look(self, address: ClientAddress) -> PostOutcome:
         """Ask whether a connection is there."""

@@ -12,7 +12,7 @@ import asyncio
 import hmac
 import secrets
 from collections import Counter
-from typing import Final
+from typing import Final, NamedTuple
 
 from aiohttp import WSMsgType, web
 
@@ -40,6 +40,18 @@ RECONNECTS_A_SECOND: Final = 20.0
 
 RECONNECT_SECONDS: Final = 10.0
 """In which all are asked, however many there are."""
+
+
+class MessagePlace(NamedTuple):
+    """The place of a holder's message among all that are sent to a session's clients: that of a later one is greater.
+
+    Attributes:
+        epoch: The holder's.
+        number: Counts what it sends. One that is sent again keeps its number.
+    """
+
+    epoch: int
+    number: int
 
 
 class ClientSocket:
@@ -70,6 +82,7 @@ class ClientSocket:
         self.token_expires_at = bearer.expires_at
         self.binding: Binding | None = None
         self.renewed_at = 0.0
+        self._last = MessagePlace(0, 0)
         self._secret = secrets.token_urlsafe(24)
         self._ws = ws
         self._transport = transport
@@ -124,6 +137,29 @@ class ClientSocket:
         except ConnectionError:
             return PostOutcome.GONE
         return PostOutcome.DELIVERED
+
+    async def write(self, message: bytes, place: MessagePlace | None) -> PostOutcome:
+        """Write a holder's message once, in its place, whenever its attempts arrive.
+
+        An attempt may arrive when its sender has given it up, and after messages that were sent later.
+
+        Args:
+            message: As for ``send``.
+            place: None: of a worker that does not say it, and written as it comes.
+
+        Returns:
+            As of ``send``; DELIVERED for one that was written before, GONE if a later holder has spoken here.
+        """
+        if place is None:
+            return await self.send(message)
+        last = self._last
+        if place <= last:
+            return PostOutcome.DELIVERED if place.epoch == last.epoch else PostOutcome.GONE
+        self._last = place  # at once: nothing comes between the look and the write
+        outcome = await self.send(message)
+        if outcome is not PostOutcome.DELIVERED:
+            self._last = last
+        return outcome
 
     async def say(self, frame: ServerFrame) -> None:
         """Tell the client something that this worker itself has to say."""

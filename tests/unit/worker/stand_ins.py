@@ -52,7 +52,7 @@ class FakeConnections:
         self._slow[connection_id] = asyncio.Event()
         return self._slow[connection_id]
 
-    def of_session(self, _session_key: str) -> FakeConnections:
+    def of_session(self, _session_key: str, _epoch: int | None = None) -> FakeConnections:
         return self
 
     async def post(self, address: ClientAddress, message: bytes) -> PostOutcome:

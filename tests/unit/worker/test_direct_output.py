@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 from strands.bidi.types.events import BidiResponseStartEvent, BidiResponseStopEvent
 
 from segue.lease.item import Known
@@ -21,7 +23,7 @@ from segue.wire.frames import (
     Transcript,
     encode_frame,
 )
-from segue.wire.output import OutputOrder
+from segue.wire.output import OutputNumbering, OutputOrder
 from shared.principal import principal_of
 from tests.support.issuer import ISSUER
 from tests.support.memory_manager import MemorySessionManager
@@ -30,7 +32,9 @@ from tests.support.waiting import eventually, promptly
 from tests.unit.worker.doors import KEY, UPGRADE, Door, client_of, frames, port_of
 from tests.unit.worker.stand_ins import speech
 from worker.aws.poster import PostOutcome
-from worker.direct.output_routes import SECRET_HEADER, SESSION_HEADER
+from worker.conversation.outbox import Outbox
+from worker.direct.output_routes import PLACE_HEADER, SECRET_HEADER, SESSION_HEADER, OutputRoutes
+from worker.direct.sockets import ClientSocket
 
 
 @pytest.mark.slow
@@ -79,6 +83,92 @@ async def test_this_workers_own_sessions_need_the_same(door: Door) -> None:
     assert await another.post(here, b"{}") is PostOutcome.GONE
     assert await own.post(client_of(socket, secret="wrong"), b"{}") is PostOutcome.GONE
     assert not ws.closed
+
+
+class Stopped:
+    """The other end of posts, which takes them and goes on only later."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.taken = self.answered = 0
+        self.goes_on = asyncio.Event()
+        post, stopped = OutputRoutes._post, self
+
+        async def late(routes: OutputRoutes, request: web.Request) -> web.Response:
+            stopped.taken += 1
+            await request.read()
+            await stopped.goes_on.wait()
+            try:
+                return await post(routes, request)
+            finally:
+                stopped.answered += 1
+
+        monkeypatch.setattr(OutputRoutes, "_post", late)
+
+
+async def until_pong(ws: Any, socket: ClientSocket) -> list[Any]:
+    """All that came before a mark."""
+    await socket.say(Pong())
+    came: list[Any] = []
+    while Pong() not in came:
+        came += await frames(ws)
+    return came
+
+
+async def test_a_message_whose_answer_comes_too_late_is_written_once(
+    open_door: Callable[..., Awaitable[Door]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.direct.poster.POST_SECONDS", 0.1)
+    stopped = Stopped(monkeypatch)
+    door = await open_door()
+    ws, socket = await door.bound()
+    numbering = OutputNumbering(2)
+    outbox = Outbox(
+        client_of(socket), door.poster.of_session(KEY, 2), lambda frame: numbering.stamp("c1", frame), always
+    )
+    sending = asyncio.create_task(outbox.run())
+    outbox.put(Moved())
+    await eventually(lambda: stopped.taken > 1)
+    stopped.goes_on.set()
+    await promptly(outbox.drained(), 10)
+    await eventually(lambda: stopped.answered == stopped.taken)
+    sending.cancel()
+
+    assert [one for one in await until_pong(ws, socket) if isinstance(one, Moved)] == [Moved(epoch=2, seq=1)]
+
+
+async def always() -> bool:
+    return True
+
+
+async def test_a_late_attempt_is_not_written_after_the_next_message_nor_after_the_next_holders(door: Door) -> None:
+    ws, socket = await door.bound()
+    secret = {SECRET_HEADER: socket.address.secret, SESSION_HEADER: KEY}
+
+    async def post(place: str | None, number: int) -> int:
+        headers = secret if place is None else {**secret, PLACE_HEADER: place}
+        message = encode_frame(Moved(epoch=9, seq=number)).encode()
+        async with door.http.post(f"{door.endpoint}/sockets/{socket.id}", data=message, headers=headers) as answer:
+            return answer.status
+
+    assert [await post(*each) for each in (("2 1", 1), ("2 2", 2), ("2 1", 3))] == [200, 200, 200]
+    assert [await post(*each) for each in (("3 1", 4), ("2 3", 5), ("3 1", 6))] == [200, 410, 200]
+    assert await post(None, 7) == 200, "from a worker of the release before"
+    assert [await post(place, 8) for place in ("", "3", "3 x", "3 2 1", "-3 2", "\xb2 1")] == [400] * 6
+    came = [one.seq for one in await until_pong(ws, socket) if isinstance(one, Moved)]
+    assert came == [1, 2, 4, 7]
+
+
+async def test_what_a_slow_client_could_not_take_is_written_when_it_can(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ws, socket = await door.bound()
+    poster, message = door.poster.of_session(KEY, 2), encode_frame(Moved()).encode()
+    monkeypatch.setattr("worker.direct.sockets.BUFFER_BYTES", -1)
+    assert await poster.post(client_of(socket), message) is PostOutcome.LIMITED
+    monkeypatch.setattr("worker.direct.sockets.BUFFER_BYTES", 2**20)
+    assert await poster.post(client_of(socket), message) is PostOutcome.DELIVERED
+    assert await poster.post(client_of(socket), message) is PostOutcome.DELIVERED, "equal, and said again"
+    assert (await until_pong(ws, socket)).count(Moved()) == 2
 
 
 @pytest.mark.slow
