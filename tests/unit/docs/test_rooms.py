@@ -49,6 +49,7 @@ ROOMS = (
     "history",
     "session",
     "strands",
+    "strands/recording",
     "strands/layouts",
     "admin",
     "client",

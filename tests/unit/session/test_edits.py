@@ -14,7 +14,7 @@ from strands.bidi import BidiAgent
 from strands.bidi.hooks.events import BidiAgentStopEvent
 from strands.types.exceptions import SessionException
 
-import segue.strands.held_messages
+import segue.strands.recording.held_messages
 from segue import RecordTooLarge
 from segue.journal.records import MAX_RECORD_BYTES, unpack
 from tests.support.crash import certainly_dead, crash
@@ -246,7 +246,7 @@ async def test_an_old_message_of_a_long_history_is_compared_too(
 ) -> None:
     manager = memory_sessions()
     await manager.open()
-    build(manager, messages=[said(f"m{number}") for number in range(2 * segue.strands.held_messages.STEP)])
+    build(manager, messages=[said(f"m{number}") for number in range(2 * segue.strands.recording.held_messages.STEP)])
     await manager.close()
     manager = memory_sessions()
     await manager.open()
@@ -263,7 +263,9 @@ async def test_an_old_message_of_a_long_history_is_compared_too(
 async def test_what_was_not_edited_writes_nothing(memory_sessions: Sessions, build: Build) -> None:
     manager = memory_sessions()
     await manager.open()
-    agent = build(manager, messages=[said(f"m{number}") for number in range(2 * segue.strands.held_messages.STEP)])
+    agent = build(
+        manager, messages=[said(f"m{number}") for number in range(2 * segue.strands.recording.held_messages.STEP)]
+    )
     await turn(agent, "one")
     await manager.close()
     head = manager.position

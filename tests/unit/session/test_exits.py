@@ -168,7 +168,7 @@ def test_a_wait_at_the_end_is_told_of_after_a_second(program: Programs, tmp_path
 def test_one_agent_that_cannot_be_recorded_keeps_no_other_from_storage(program: Programs, tmp_path: Path) -> None:
     ended = program(
         f"""{AGENT}
-from segue.strands.recorder import AgentRecorder
+from segue.strands.recording.recorder import AgentRecorder
 agent('Hello')
 other = GuardedFileSessionManager("other", sys.argv[1], acquire_timeout=0.0)
 broken = Agent(model=FakeModel(), session_manager=other, callback_handler=None)

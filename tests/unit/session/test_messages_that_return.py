@@ -14,7 +14,7 @@ from strands.bidi import BidiAgent
 
 from segue.history.fold import fold
 from segue.journal.records import Record
-from segue.strands.recorder import AgentRecorder
+from segue.strands.recording.recorder import AgentRecorder
 from tests.support.fake_model import FakeModel
 from tests.support.scripted_model import ScriptedModel
 

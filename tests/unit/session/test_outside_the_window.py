@@ -26,7 +26,7 @@ from segue.history.points import read_at
 from segue.history.repair import RepairReport
 from segue.journal.records import Record, encode_record
 from segue.lease.item import ESCAPES_SCHEMA, FIRST_SCHEMA, GuardItem
-from segue.strands.recorder import AgentRecorder
+from segue.strands.recording.recorder import AgentRecorder
 from tests.support.fake_model import FakeModel
 from tests.support.memory_manager import MemoryStorage
 from tests.support.scripted_model import ScriptedModel

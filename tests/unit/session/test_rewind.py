@@ -15,7 +15,7 @@ from segue.errors import JournalCorrupt
 from segue.history.fold import AgentHistory, History, fold
 from segue.history.points import Point
 from segue.journal.records import Record, unpack
-from segue.strands.recorder import rewind_record
+from segue.strands.recording.recorder import rewind_record
 from tests.support.memory_manager import MemoryStorage
 from tests.support.scripted_model import ScriptedModel
 

@@ -2,17 +2,17 @@
 
     private                    Strands' private names, and the check that the installed release has them
     errors                     errors that are Strands' ``SessionException`` too
-    built_agent, stash         Strands' own state of an agent, besides its messages and its state
-    seen_messages, held_messages    an agent's messages at the latest comparison, and their changes since
+    built_agent                Strands' own state of an agent, besides its messages and its state
     interrupts                 voice agents whose hooks would interrupt them, refused
     approvals                  the questions of an interrupted agent, while a manager has it
-    recorder, recorders        the changes of one agent, and of all, as records
     restoring                  agents restored from the session
     multi_agents               Graphs and Swarms
     idempotency                keys of a tool's outside effects
     manager                    the hooks of a session manager
     s3, file                   the managers that users construct
     transfer, transfer_multi_agents    to and from Strands' own layouts, whose parts are in ``layouts``
+
+The changes of agents become records in ``recording``, below ``restoring``.
 
 A module imports only those above it, and ``segue.session`` and what is below that.
 """

@@ -1,6 +1,6 @@
 """An agent as it was built, and Strands' own state of it, besides its messages and its state.
 
-Nothing here records anything: see ``segue.strands.recorder``.
+Nothing here records anything: see ``segue.strands.recording.recorder``.
 """
 
 from __future__ import annotations

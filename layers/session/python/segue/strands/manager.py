@@ -53,8 +53,8 @@ from segue.strands.idempotency import SESSION_KEY
 from segue.strands.interrupts import refuse_interrupts
 from segue.strands.multi_agents import MultiAgents
 from segue.strands.private import waits_for_answer
-from segue.strands.recorder import AgentRecorder, rewind_record
-from segue.strands.recorders import Recorders
+from segue.strands.recording.recorder import AgentRecorder, rewind_record
+from segue.strands.recording.recorders import Recorders
 from segue.strands.restoring import Restoring
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from segue.session.options import SessionSettings
 from segue.session.refused_values import OnRefused
 from segue.session.slot import SessionSlot
 from segue.strands.built_agent import AgentAsBuilt
-from segue.strands.recorder import AgentRecorder, Append
+from segue.strands.recording.recorder import AgentRecorder, Append
 
 logger = logging.getLogger(__name__)
 

@@ -29,7 +29,6 @@ from segue.session.refused_values import OnRefused, raise_refused
 from segue.session.weak_references import WeakAgent, weakly
 from segue.strands.approvals import Approvals
 from segue.strands.built_agent import AgentAsBuilt, accepted_by, held_still, internal_of
-from segue.strands.held_messages import RECENT, HeldMessages, Inputs
 from segue.strands.private import (
     SNAPSHOT_SCHEMA_VERSION,
     Snapshot,
@@ -38,7 +37,8 @@ from segue.strands.private import (
     resume_own_message,
     state_version,
 )
-from segue.strands.stash import StashRecorder
+from segue.strands.recording.held_messages import RECENT, HeldMessages, Inputs
+from segue.strands.recording.stash import StashRecorder
 
 Append = Callable[..., int]
 

@@ -19,7 +19,7 @@ from segue.history.messages import copy_of, differ, is_cut_speech, kept_by_model
 from segue.history.order import SessionOrder
 from segue.journal.message_shape import id_of, is_message
 from segue.session.weak_references import WeakAgent
-from segue.strands.seen_messages import UNSEEN, SeenMessages
+from segue.strands.recording.seen_messages import UNSEEN, SeenMessages
 
 Inputs = tuple[str, tuple[int, ...]] | None
 
