@@ -62,7 +62,7 @@ async def handle_recorded(call: Call, fake: Any) -> None:
     """The newest one: it comes a moment after the turn's end."""
     recorder = call.manager._recorders["default"]
     await eventually(lambda: list(fake.sessions.values())[-1] == fake.mind.turns)
-    await eventually(lambda: recorder._connection.get("handle", {}).get("value") == list(fake.sessions)[-1])
+    await eventually(lambda: recorder._connection.recorded.get("handle", {}).get("value") == list(fake.sessions)[-1])
     await call.manager.durable()
 
 

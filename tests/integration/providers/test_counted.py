@@ -31,7 +31,7 @@ async def talk(call: Call, fake: Any) -> Any:
     await call.ask("My name is Alice", "Hello Alice")
     recorder: Any = call.manager._recorders["default"]
     if hasattr(fake, "sessions"):
-        await eventually(lambda: "handle" in recorder._connection)
+        await eventually(lambda: "handle" in recorder._connection.recorded)
     await call.manager.durable()
     return recorder
 
@@ -132,7 +132,7 @@ async def test_the_connections_record_says_how_things_stand(new_fake, new_call, 
     await call.ask("What's my name?", "Your name is Alice")
     await eventually(lambda: list(fake.sessions.values())[-1] == fake.mind.turns)
     recorder: Any = call.manager._recorders["default"]
-    await eventually(lambda: recorder._connection.get("handle", {}).get("value") == list(fake.sessions)[-1])
+    await eventually(lambda: recorder._connection.recorded.get("handle", {}).get("value") == list(fake.sessions)[-1])
     await call.manager.durable()
     await call.kill()
     reader = await new_call(fake, storage, opened=False)

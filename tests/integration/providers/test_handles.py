@@ -17,7 +17,7 @@ TOLD = [("user", "My name is Alice"), ("assistant", "Hello Alice, nice to meet y
 async def talk(call: Call) -> None:
     await call.ask("My name is Alice", "Hello Alice")
     recorder: Any = call.manager._recorders["default"]
-    await eventually(lambda: "handle" in recorder._connection)
+    await eventually(lambda: "handle" in recorder._connection.recorded)
     await call.manager.durable()
 
 

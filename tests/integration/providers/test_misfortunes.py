@@ -45,7 +45,7 @@ async def test_a_refused_handle_leads_to_the_history(new_fake, new_call, storage
     call = await new_call(fake, storage)
     await call.ask("My name is Alice", "Hello Alice")
     recorder = call.manager._recorders["default"]
-    await eventually(lambda: "handle" in recorder._connection)
+    await eventually(lambda: "handle" in recorder._connection.recorded)
     await call.stop()
     fake.sessions.clear()  # the provider knows it no more
     fake.updates = False
@@ -60,11 +60,11 @@ async def test_an_old_handle_or_one_from_before_the_last_words_is_not_used(new_f
     call = await new_call(fake, storage)
     await call.ask("My name is Alice", "Hello Alice")
     recorder = call.manager._recorders["default"]
-    await eventually(lambda: "handle" in recorder._connection)
-    record = dict(recorder._connection)
+    await eventually(lambda: "handle" in recorder._connection.recorded)
+    record = dict(recorder._connection.recorded)
     fake.updates = False
     await call.ask("My name is Bob", "Hello Bob")
-    await eventually(lambda: "handle" not in recorder._connection or call.model._activity.changed)
+    await eventually(lambda: "handle" not in recorder._connection.recorded or call.model._activity.changed)
     await call.manager.durable()
     # As if it had been killed before anything later was recorded of the connection.
     call.manager._slot.require().append(Record(kind="connection", data=record, agent="default", at=0))
@@ -79,9 +79,9 @@ async def test_redaction_forgets_the_handle(new_fake, new_call, storage):
     call = await new_call(fake, storage)
     await call.ask("My name is Alice", "Hello Alice")
     recorder = call.manager._recorders["default"]
-    await eventually(lambda: "handle" in recorder._connection)
+    await eventually(lambda: "handle" in recorder._connection.recorded)
     await call.manager.redact(call.agent.messages[0]["tracking_id"])
-    assert "handle" not in recorder._connection
+    assert "handle" not in recorder._connection.recorded
     await call.stop()
     await new_call(fake, storage)
     assert fake.mind.told.handle is None

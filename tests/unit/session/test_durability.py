@@ -264,8 +264,9 @@ async def test_state_over_the_limit_is_never_taken_for_saved(memory_sessions: Se
     agent = await talking(memory_sessions(lease=SHORT))
     manager = agent._session_manager
     tried: list[str] = []
-    record = manager._recorders["default"]._record
-    manager._recorders["default"]._record = lambda kind, *data: (tried.append(kind), record(kind, *data))[1]
+    records = manager._recorders["default"]._records
+    record = records.record
+    records.record = lambda kind, *data: (tried.append(kind), record(kind, *data))[1]
     agent.state.set("all", "x" * (MAX_RECORD_BYTES + 1))
     await eventually(lambda: "state" in tried)  # the heartbeat saw it first, without a caller to tell
 

@@ -11,9 +11,9 @@ from strands.bidi import BidiAgent
 
 import segue.journal.records
 from segue import SegueError
+from segue.history.points import rewind_record
 from segue.journal.records import unpack
 from segue.lease.item import GuardItem
-from segue.strands.recording.recorder import rewind_record
 from tests.support.crash import certainly_dead, crash
 from tests.support.memory_manager import MemoryStorage, Unavailable
 from tests.support.scripted_model import ScriptedModel

@@ -13,9 +13,8 @@ from strands.bidi import BidiAgent
 import segue.history.fold
 from segue.errors import JournalCorrupt
 from segue.history.fold import AgentHistory, History, fold
-from segue.history.points import Point
+from segue.history.points import Point, rewind_record
 from segue.journal.records import Record, unpack
-from segue.strands.recording.recorder import rewind_record
 from tests.support.memory_manager import MemoryStorage
 from tests.support.scripted_model import ScriptedModel
 

@@ -105,7 +105,7 @@ def test_of_two_threads_the_later_state_is_recorded_last(memory_sessions: Sessio
     agent = agent_of(manager)
     manager.flush_sync()
     recorder: Any = manager._recorders["default"]
-    append, first = recorder._append, threading.Event()
+    append, first = recorder._records.append, threading.Event()
     overtaken: list[bool] = []
 
     def slowly(*records: Any) -> int:
@@ -120,7 +120,7 @@ def test_of_two_threads_the_later_state_is_recorded_last(memory_sessions: Sessio
         agent.state.set("count", 2)
         manager.flush_sync()
 
-    recorder._append = slowly
+    recorder._records.append = slowly
     agent.state.set("count", 1)
     manager.flush_sync()
     manager.close_sync()

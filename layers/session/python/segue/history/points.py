@@ -9,6 +9,7 @@ anew. After a redaction earlier points show the redacted form, also while ``scru
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -186,3 +187,8 @@ def find(points: Sequence[Point], text: str) -> Point:
     if not earlier:
         raise ValueError(f"the session has no point as early as {text}")
     return earlier[-1]
+
+
+def rewind_record(records: int) -> Record:
+    """Return the record that rewinds the session to its first ``records`` records."""
+    return Record(kind="rewind", data={"to": records}, at=int(time.time() * 1000))

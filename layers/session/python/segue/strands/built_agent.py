@@ -17,7 +17,17 @@ from strands.agent.conversation_manager import ConversationManager
 from strands.types.agent import LocalAgent
 
 from segue.history.approvals import without_unasked
-from segue.strands.private import invocations_of, is_started, see_that_no_task_is_tracked
+from segue.history.fold import AgentHistory, Message
+from segue.history.messages import OwnMessages, copy_of
+from segue.history.pauses import FitHistory
+from segue.journal.message_shape import replaced
+from segue.strands.private import (
+    SNAPSHOT_SCHEMA_VERSION,
+    Snapshot,
+    invocations_of,
+    is_started,
+    see_that_no_task_is_tracked,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +49,28 @@ class AgentAsBuilt:
         """Copy the parts of an agent that a rewind may have to bring back."""
         internal = copy.deepcopy(internal_of(agent)) if isinstance(agent, Agent) else {}
         return cls(internal, copy.deepcopy(agent.system_prompt_content))
+
+    def load_into(
+        self, agent: LocalAgent, fit: FitHistory, stored: AgentHistory, *, with_prompt: bool, from_scratch: bool
+    ) -> None:
+        """Give an agent what its session has, through Strands' own snapshot schema.
+
+        Args:
+            agent: The agent.
+            fit: What the session has, fit to use, in dictionaries that the agent may keep.
+            stored: The same as it was recorded.
+            with_prompt: Whether the system prompt is restored, too.
+            from_scratch: Whether what the session has not is as it was when the agent was built. Otherwise it is left
+                as it is.
+        """
+        data: dict[str, Any] = {"messages": OwnMessages(fit.messages), "state": stored.state}
+        if with_prompt and (stored.system_prompt is not None or from_scratch):
+            data["system_prompt"] = self.prompt if stored.system_prompt is None else stored.system_prompt
+        if isinstance(agent, Agent):
+            data |= (self.internal if from_scratch else {}) | copy_of(fit.internal)
+            if (manager_state := data.get("conversation_manager_state")) is not None:
+                data["conversation_manager_state"] = accepted_by(agent.conversation_manager, manager_state)
+        agent.load_snapshot(Snapshot(scope="agent", schema_version=SNAPSHOT_SCHEMA_VERSION, data=data, app_data={}))
 
 
 def internal_of(agent: Agent) -> dict[str, Any]:
@@ -66,6 +98,14 @@ def accepted_by(manager: ConversationManager, state: dict[str, Any]) -> dict[str
         )
         return {**own, "removed_message_count": state.get("removed_message_count", 0)}
     return state
+
+
+def replace_in_summary(manager: ConversationManager, message: Message) -> None:
+    """Put a redacted message in the place of itself in a conversation manager's state, if it has it there."""
+    kept = manager.get_state()
+    without = replaced(kept, {message["tracking_id"]: message})
+    if without != kept:
+        manager.restore_from_session(without)
 
 
 @contextmanager

@@ -39,7 +39,7 @@ from strands.types.exceptions import SessionException
 
 from segue.errors import SegueError, StorageRefused
 from segue.history.fold import AgentHistory, History, Message, fold
-from segue.history.points import Point, point_at, points_of
+from segue.history.points import Point, point_at, points_of, rewind_record
 from segue.history.repair import RepairReport
 from segue.history.tool_uses import forget, remember
 from segue.journal.records import Record
@@ -53,7 +53,7 @@ from segue.strands.idempotency import SESSION_KEY
 from segue.strands.interrupts import refuse_interrupts
 from segue.strands.multi_agents import MultiAgents
 from segue.strands.private import waits_for_answer
-from segue.strands.recording.recorder import AgentRecorder, rewind_record
+from segue.strands.recording.recorder import AgentRecorder
 from segue.strands.recording.recorders import Recorders
 from segue.strands.restoring import Restoring
 
@@ -137,7 +137,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
             with ExitStack() as still:  # from here on, nothing else of this loop gets its turn
                 self._recorders.forget_gone()
                 for recorder in self._recorders.all():
-                    still.enter_context(recorder.held_still())
+                    still.enter_context(recorder.turns.held_still())
                 self._multi_agents.must_be_idle()
                 if self.position == len(journal.records):  # otherwise something was recorded while it was read
                     record = rewind_record(point.records)
@@ -358,7 +358,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
         recorder.state()
 
     async def _on_turn_begin(self, event: BeforeInvocationEvent) -> None:
-        self._told_by(event.agent).turn_began()
+        self._told_by(event.agent).turns.began()
 
     async def _on_turn_over(self, event: AfterInvocationEvent) -> None:
         """Note how a turn ended before the user's hooks come, one of which may raise."""
@@ -367,7 +367,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
     async def _on_turn_end(self, event: BidiResponseStopEvent | AfterInvocationEvent) -> None:
         recorder = self._told_by(event.agent)
         if isinstance(event, BidiResponseStopEvent):
-            await recorder.tools_begin()
+            await recorder.tools.begin()
         await recorder.reconcile_turn()
         recorder.state()
         recorder.record_stash()
@@ -430,7 +430,9 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
 
     def _told_by(self, agent: LocalAgent) -> AgentRecorder:
         """Return the recorder of an agent, one of whose hooks runs here."""
-        return self._recorder(agent).follow()
+        recorder = self._recorder(agent)
+        recorder.turns.follow()
+        return recorder
 
     def _record_states(self) -> None:
         self._recorders.record_states()

@@ -25,7 +25,8 @@ from segue.session.options import SessionSettings
 from segue.session.refused_values import OnRefused
 from segue.session.slot import SessionSlot
 from segue.strands.built_agent import AgentAsBuilt
-from segue.strands.recording.recorder import AgentRecorder, Append
+from segue.strands.recording.agent_records import Append
+from segue.strands.recording.recorder import AgentRecorder
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,8 @@ from strands.types.agent import LocalAgent
 from segue.errors import FirstError
 from segue.journal.records import Record
 from segue.strands.errors import AgentIdUsedTwice
-from segue.strands.recording.recorder import AgentRecorder, Append
+from segue.strands.recording.agent_records import Append
+from segue.strands.recording.recorder import AgentRecorder
 
 
 class Recorders:

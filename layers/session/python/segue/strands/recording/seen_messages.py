@@ -76,6 +76,10 @@ class SeenMessages:
         self.messages[part] = messages
         self.ids[part] = ids
 
+    def places(self, tracking_id: str) -> list[int]:
+        """Return the places of the messages with an id."""
+        return [place for place, known in enumerate(self.ids) if known == tracking_id]
+
     def place(self, message: Message, copied: Message, near: int) -> int | None:
         """Find a message of which just this was seen, first where it was before."""
         for index in (near, *range(len(self.messages))):
