@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Final
 
 import msgspec
@@ -31,12 +32,32 @@ from worker.direct.rows import SocketRows
 from worker.direct.sockets import ClientSocket
 from worker.telemetry.metrics import metrics
 
+PONG_SECONDS: Final = 0.75
+"""While a `hello` waits for its holder, its client hears so often that this worker lives: it leaves one from which
+nothing comes for 1.5 s. The pings behind the `hello` are read after it only."""
+
 SELDOM: Final = frozenset({"expired", "too_fast"})
 """Errors that the answer to one frame is as good as to fifty."""
 
 SELDOM_SECONDS: Final = 1.0
 REMEMBERED: Final = 2048
 """Sockets for which it is known when they were last told such an error."""
+
+
+@asynccontextmanager
+async def _saying_pong(socket: ClientSocket) -> AsyncIterator[None]:
+    """Show a client now and then that its worker lives, for as long as something is done for it."""
+
+    async def say() -> None:
+        while True:
+            await asyncio.sleep(PONG_SECONDS)
+            await socket.say(Pong())
+
+    saying = asyncio.create_task(say(), name=f"pong {socket.connection_id}")
+    try:
+        yield
+    finally:
+        saying.cancel()
 
 
 class SocketRouter:
@@ -103,7 +124,10 @@ class SocketRouter:
         binding = await self._bind(socket, frame) if isinstance(frame, Hello) else socket.binding
         if binding is None:
             raise FrameError("hello_first")
-        return await self._forwarding.deliver(socket, binding, frame)
+        if not isinstance(frame, Hello):
+            return await self._forwarding.deliver(socket, binding, frame)
+        async with _saying_pong(socket):
+            return await self._forwarding.deliver(socket, binding, frame)
 
     async def _bind(self, socket: ClientSocket, hello: Hello) -> Binding:
         binding = binding_of(socket.principal, hello, socket.binding)

@@ -10,7 +10,10 @@ from segue.wire.binary import encode_binary
 from segue.wire.frames import (
     AudioInput,
     AudioOutput,
+    Hello,
     InputAck,
+    Moved,
+    Ping,
     Pong,
     Ready,
     Received,
@@ -180,6 +183,61 @@ def test_what_a_silent_connection_has_swallowed_goes_at_once_over_the_next():
     client.outgoing(2.6, 2)
     hear(client, ready(seq=2, since=-1), now=2.7, over=2)
     assert [frame.seq for frame in client.outgoing(2.7, 2) if isinstance(frame, TextInput)] == [1]
+
+
+# --- hello
+
+
+def moved(client, now=10.0):
+    """Until the hello that is said when no successor says `ready`."""
+    hear(client, Moved(epoch=1, seq=2), now=now)
+    at = now + client.wakeup(now, 1)
+    return at, [type(frame) for frame in client.outgoing(at, 1)]
+
+
+def test_a_worker_that_answers_no_hello_is_left_for_another():
+    client = greeted()
+    at, said = moved(client)
+    assert said == [Hello, Ping], "a worker that lives answers the ping at once, whatever becomes of the hello"
+    assert client.wakeup(at, 1) == 1.5
+    assert not client.wants_renewal(at + 1.4, 1)
+    assert client.wants_renewal(at + 1.5, 1)
+    client.connected(at + 1.6)
+    assert [type(frame) for frame in client.outgoing(at + 1.6, 2)] == [Hello, Ping]
+    assert not client.wants_renewal(at + 4.5, 2), "the next one has more time"
+    assert client.wants_renewal(at + 4.6, 2)
+
+
+def test_a_worker_that_looks_for_a_holder_is_not():
+    client = greeted()
+    at, _ = moved(client)
+    hear(client, Pong(), now=at + 1.4)
+    assert not client.wants_renewal(at + 1.5, 1)
+    client.outgoing(at + 2.0, 1)  # the next hello
+    assert not client.wants_renewal(at + 3.4, 1)
+    assert client.wants_renewal(at + 3.5, 1)
+
+
+def test_a_connection_that_follows_a_broken_one_is_left_too():
+    client = greeted()
+    client.disconnected(1)
+    client.connected(5.0)
+    client.outgoing(5.0, 2)
+    assert client.wants_renewal(6.5, 2)
+
+
+@pytest.mark.parametrize("answer", [ready(features=()), None], ids=["gateway", "not known yet"])
+def test_elsewhere_a_hello_goes_alone_and_waits(answer):
+    client = Conversation("s", "c", "voice", ClientSettings())
+    client.connected(0.0)
+    said = client.outgoing(0.0, 1)
+    if answer is not None:
+        hear(client, answer, now=0.0)
+        at, kinds = moved(client)
+        assert kinds == [Hello]
+        assert not client.wants_renewal(at + 60.0, 1)
+    assert [type(frame) for frame in said] == [Hello]
+    assert not client.wants_renewal(60.0, 1)
 
 
 # --- binary messages

@@ -119,6 +119,18 @@ async def test_a_holder_that_hangs_is_looked_past_while_the_post_goes_on(
         assert len(holder.taken) == 1, "a hello is not given to two holders at once, nor twice to one"
 
 
+async def test_a_client_whose_hello_waits_hears_that_its_worker_lives(
+    door: Door, held_at: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.direct.router.PONG_SECONDS", 0.01)
+    async with Holder(None) as holder:
+        held_at(holder.endpoint)
+        ws = await door.connect()
+        await ws.send_str(encode_frame(hello()))
+        assert await frames(ws) == [Pong()]
+    await eventually(lambda: not any(task.get_name().startswith("pong ") for task in asyncio.all_tasks()))
+
+
 async def test_a_holder_that_is_dead_is_replaced_by_this_worker(
     door: Door, held_at: Callable[[str], None], unused_port: int
 ) -> None:

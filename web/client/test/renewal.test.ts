@@ -47,6 +47,7 @@ describe("reconnect", () => {
     expect(world.sockets).toHaveLength(1);
     await world.pass(1);
     expect(world.sockets).toHaveLength(2);
+    await world.socket.hear({ type: "pong" });
     await world.sockets[0]!.hear({ type: "reconnect" });
     await world.pass(3_000);
     expect(world.sockets).toHaveLength(2);
@@ -96,6 +97,28 @@ describe("silence", () => {
     const { conversation } = await talking(ready(1, 1, more));
     conversation.sendText("hello?");
     await world.pass(9_000);
+    expect(world.sockets).toHaveLength(1);
+  });
+
+  test("after a hello opens the next one beside it, unless the worker says pong", async () => {
+    await talking();
+    await world.socket.hear({ type: "moved", epoch: 1, seq: 2 });
+    await world.pass(DEFAULTS.helloInterval);
+    expect(world.socket.said.map(({ type }) => type as string)).toEqual(["hello", "hello", "ping"]);
+    await world.pass(1_400);
+    await world.socket.hear({ type: "pong" });
+    await world.pass(2_099);
+    expect(world.sockets).toHaveLength(1);
+    await world.pass(1);
+    expect(world.sockets).toHaveLength(2);
+    expect(world.socket.said.map(({ type }) => type as string)).toEqual(["hello", "ping"]);
+  });
+
+  test("after a hello to a gateway opens none", async () => {
+    await talking(ready(1, 1, { window: 16 }));
+    await world.socket.hear({ type: "moved", epoch: 1, seq: 2 });
+    await world.pass(9_000);
+    expect(world.socket.of("ping")).toHaveLength(0);
     expect(world.sockets).toHaveLength(1);
   });
 

@@ -198,6 +198,7 @@ export class Core {
     const link = this.links.find(number);
     if (!link || link.lost) return [];
     const frames: ClientFrame[] = [];
+    let asks = false;
     if (this.overdueAt <= now) {
       this.overdueAt = Infinity;
       this.missing(now); // nothing runs between two turns: the hello has the approval denied
@@ -205,6 +206,8 @@ export class Core {
     if (this.saysHello(link) && this.hellos.wait(now) <= 0) {
       this.hellos.said(now);
       frames.push(this.hello(link));
+      asks = this.has("direct"); // `ready` may take its time, the pong of a worker that lives does not
+      if (asks) link.asks(now);
     }
     if (link === this.links.current) {
       if (this.greeted) frames.push(...this.sender.due(now).map((frame) => this.placed(frame)));
@@ -214,8 +217,9 @@ export class Core {
     if (frames.length) link.spoke(now);
     if (link.ping(now, this.expecting)) {
       link.spoke(now);
-      frames.push({ type: "ping" });
+      asks = true;
     }
+    if (asks) frames.push({ type: "ping" });
     return frames;
   }
 
@@ -301,14 +305,24 @@ export class Core {
     return this.needsHello || this.sender.unacknowledged > 0;
   }
 
-  /**
-   * The time when a direct connection's holder is silent for too long: what was sent is confirmed in a second. Where there
-   * is a gateway, that one finds a holder that hangs. A holder without a window confirms nothing.
-   */
+  /** The time when a direct connection is silent for too long. Where there is a gateway, that finds who hangs. */
   private silentAt(link: Link): number {
+    const since = Math.min(this.unheardSince(link), this.unansweredSince(link));
+    return since + this.sender.grown(this.settings.receivedTimeout, this.silences);
+  }
+
+  /**
+   * The time from which on the holder is silent: what was sent is confirmed in a second. A holder without a window
+   * confirms nothing.
+   */
+  private unheardSince(link: Link): number {
     const confirms = link.direct && link === this.links.current && this.greeted && this.sender.window !== undefined;
-    if (!confirms) return Infinity;
-    return Math.max(this.sender.unheardSince, link.toldAt) + this.sender.grown(this.settings.receivedTimeout, this.silences);
+    return confirms ? Math.max(this.sender.unheardSince, link.toldAt) : Infinity;
+  }
+
+  /** The time from which on the worker of the socket is silent: it answers the ping that goes with a hello. */
+  private unansweredSince(link: Link): number {
+    return this.saysHello(link) && this.has("direct") ? (link.unansweredSince ?? Infinity) : Infinity;
   }
 
   private outputAck(now: number): OutputAck[] {
@@ -368,12 +382,18 @@ export class Core {
       case "error":
         return this.error(frame, now, link);
       case "pong":
-        this.pongs += 1;
-        this.roundTrip = link?.answered(now) ?? this.roundTrip;
+        this.answered(link?.answered(now));
         return true;
       default:
         return true;
     }
+  }
+
+  /** Note the milliseconds that a ping took. A worker that looks for a holder says `pong` without one, too. */
+  private answered(took: number | undefined): void {
+    if (took === undefined) return;
+    this.pongs += 1;
+    this.roundTrip = took;
   }
 
   private ready(frame: Ready, now: number, link: Link | undefined): void {

@@ -19,9 +19,10 @@ export class Link {
   toldAt: number;
   /** True if it needs a renewal because nothing confirms what was sent over it. */
   silent = false;
+  /** The time of the oldest frame since which nothing has come. */
+  unansweredSince: number | undefined;
   private renewed = false;
   private renewAt = Infinity;
-  private unansweredSince: number | undefined;
   private pingedAt: number | undefined;
   private askedTwice = false;
   private asked = false;
@@ -74,6 +75,11 @@ export class Link {
   /** Have a ping go as soon as it can: the network has changed, or the computer was asleep. */
   ask(): void {
     this.asked ||= this.pingedAt === undefined;
+  }
+
+  /** A ping goes with a hello. */
+  asks(now: number): void {
+    this.askedAt ??= now;
   }
 
   /** An answer to a ping came; returns the milliseconds that it took. */

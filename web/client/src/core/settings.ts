@@ -43,8 +43,8 @@ export interface ClientSettings {
   /** A connection that is silent for so long after a ping is given up; after half of it, the client asks once more. */
   readonly pongTimeout: number;
   /**
-   * On a direct connection, input that is not confirmed for so long opens the next one beside it; longer on a slow path,
-   * and doubled each time in a row.
+   * On a direct connection, input that is not confirmed, or a hello that nothing answers, for so long opens the next one
+   * beside it; longer on a slow path, and doubled each time in a row.
    */
   readonly receivedTimeout: number;
   /** After so long the next connection is opened beside the present one: API Gateway ends each after two hours. */

@@ -23,7 +23,7 @@ from segue.client.pages import Pages
 from segue.client.settings import ClientSettings
 from segue.client.shown_output import ShownOutput
 from segue.wire.binary import decode_message
-from segue.wire.fields import HISTORY, PLAYED
+from segue.wire.fields import DIRECT, HISTORY, PLAYED
 from segue.wire.frames import (
     MAX_NUMBER,
     Approval,
@@ -194,6 +194,7 @@ class Conversation:
         if self._output.approval.overdue(now):
             self._greeting.miss_output(now)  # nothing runs between two turns: the hello has the approval denied
         frames += self._greeting.due(now, link)
+        asks = bool(frames) and self.offers(DIRECT)  # a worker that lives answers it at once, whatever the holder does
         if link is self._links.current:
             frames += map(self._greeting.placed, self._input.due(now) if self.greeted else [])
             frames += self._output.acks(now, played=self.offers(PLAYED))
@@ -203,8 +204,8 @@ class Conversation:
             link.spoke(now)
         if link.ping(now, expecting=self._expecting):
             link.spoke(now)
-            frames.append(Ping())
-        return frames
+            asks = True
+        return [*frames, Ping()] if asks else frames
 
     def message(self, frame: ClientFrame, number: int) -> str | bytes:
         """Return the message for a frame, as the connection takes it."""
@@ -268,12 +269,14 @@ class Conversation:
         return self._greeting.needed or self.unacknowledged > 0
 
     def _silent_at(self, link: Link) -> float:
-        """The time when a direct connection's holder is silent for too long.
+        """The time when a direct connection is silent for too long. Where there is a gateway, that finds who hangs.
 
-        Where there is a gateway, that one finds a holder that hangs.
+        Its holder confirms what was sent, and the worker of its socket answers the ping behind a hello.
         """
-        direct = link.direct and link is self._links.current
-        return self._input.silent_at(link.told_at) if direct else inf
+        confirms = link.direct and link is self._links.current
+        answers = link.unanswered_since if self._greeting.needs(link) and self.offers(DIRECT) else None
+        unheard = self._input.silent_at(link.told_at) if confirms else inf
+        return min(unheard, inf if answers is None else answers + self._input.patience)
 
     def _obey(self, frame: ServerFrame, now: float, link: Link | None) -> bool:
         """Apply a frame whose effect does not depend on order, on arrival. False: no caller needs to see it."""

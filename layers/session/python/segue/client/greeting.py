@@ -89,7 +89,11 @@ class Greeting:
 
     def wait(self, now: float, link: Link) -> float | None:
         """Seconds until a hello is due over a connection, ``None`` while none is needed over it."""
-        return self._timer.wait(now) if self.needed and link is self._links.newest else None
+        return self._timer.wait(now) if self.needs(link) else None
+
+    def needs(self, link: Link) -> bool:
+        """Tell whether hello is repeated over a connection."""
+        return self.needed and link is self._links.newest
 
     def expect(self, at: float) -> None:
         """Say hello at a time, unless hellos are being said already."""

@@ -76,7 +76,12 @@ class InputDelivery:
         since = self._sender.unheard_since
         if since is None or not self.greeted or self._sender.window is None:
             return inf
-        return max(since, told_at) + self._sender.grown(self._settings.received_timeout, self._silences)
+        return max(since, told_at) + self.patience
+
+    @property
+    def patience(self) -> float:
+        """Seconds that a direct connection may be silent: longer on a slow path, and longer each time in a row."""
+        return self._sender.grown(self._settings.received_timeout, self._silences)
 
     def renewed(self, *, silent: bool) -> None:
         """Note that a connection gets a renewal, which is given longer if the last ones were silent, too."""

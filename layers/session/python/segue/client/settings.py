@@ -26,8 +26,8 @@ class ClientSettings:
             there.
         pong_timeout: a connection that is silent for so long after a ping is given up; after half of it, the client
             asks once more.
-        received_timeout: on a direct connection, input that is not confirmed for so long opens the next one beside it;
-            longer on a slow path, and doubled each time in a row.
+        received_timeout: on a direct connection, input that is not confirmed, or a hello that nothing answers, for so
+            long opens the next one beside it; longer on a slow path, and doubled each time in a row.
         connection_lifetime: API Gateway ends a connection after 2 hours; after so long a new one is opened beside it.
         lifetime_jitter: up to this part of the lifetime is taken off by chance, so that clients that came together do
             not come back together.
