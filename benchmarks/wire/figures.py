@@ -12,13 +12,27 @@ from benchmarks.measuring.targets import FOUND_DEAD_MS, Verdict, dead, handoff, 
 BARE = "strands, boto3"
 """Import that the text function's is held against."""
 
-PLAIN_TIMES = 3.0
+GATEWAY, DIRECT, PLAIN = "gateway", "direct", "plain"
+"""Servers of the crowd."""
+
+PLAIN_TIMES = {DIRECT: 2.0, GATEWAY: 3.0}
 """Times the processor of a plain server that a worker may take for as many sessions."""
 
 ALL_BACK = 0.99
 """Share of the frames that has to come back: a worker that drops them takes little of the processor."""
 
 ECHO_MS = 10.0
+ECHO_TIMES = 1.3
+"""Times the p99 of a server of the same transport that does nothing but send back what it is sent."""
+
+GATEWAY_FLOOR = "gateway, a function that posts it back: the floor"
+GATEWAY_ECHO = "gateway, worker, agent"
+BARE_ECHO = "a bare WebSocket server that sends it back"
+AGENT_ECHO = "a plain WebSocket server, agent"
+DIRECT_ECHO = "direct: a worker's socket, agent"
+
+_ECHOES = ((GATEWAY_ECHO, GATEWAY_FLOOR), (DIRECT_ECHO, BARE_ECHO), (DIRECT_ECHO, AGENT_ECHO))
+"""Each with what it is held against."""
 
 _IMPORTS = (("gateway.message", "gateway.authorizer", 1.4), ("turn.handler", BARE, 1.2))
 """Each with what it is held against, and how many times that it may take."""
@@ -42,7 +56,7 @@ class Crowd(msgspec.Struct, kw_only=True):
     """Many sessions on one process, ten frames a second each way.
 
     Attributes:
-        name: Which server.
+        name: ``GATEWAY``, ``DIRECT`` or ``PLAIN``.
         sessions: How many.
         cpu: Share of one processor.
         lag_ms: How late the event loop was.
@@ -118,14 +132,16 @@ def tables(run: Wire) -> str:
     lines = ["| echo of a 100 ms audio frame | p50 | p99 | frames | lost |", "|---|--:|--:|--:|--:|"]
     for echo in run.echoes:
         spread = echo.milliseconds
-        lines.append(f"| {echo.name} | {spread.p50:.1f} ms | {spread.p99:.1f} ms | {spread.count} | {echo.lost} |")
+        lines.append(f"| {echo.name} | {spread.p50:.2f} ms | {spread.p99:.2f} ms | {spread.count} | {echo.lost} |")
     lines += [
         "",
-        "| sessions | server | processor | memory | loop late, p50 / p99 / max | echo p50 | echo p99 | came back |",
-        "|--:|---|--:|--:|--:|--:|--:|--:|",
+        "| sessions | server | processor | times plain | memory | loop late, p50 / p99 / max | echo p50 | p99 | back |",
+        "|--:|---|--:|--:|--:|--:|--:|--:|--:|",
     ]
+    plain = {one.sessions: one.cpu for one in run.crowds if one.name == PLAIN}
     lines += [
-        f"| {one.sessions} | {one.name} | {100 * one.cpu:.0f} % | {one.memory_mib:.0f} MiB | "
+        f"| {one.sessions} | {one.name} | {100 * one.cpu:.1f} % | {_times(one.cpu, plain.get(one.sessions))} | "
+        f"{one.memory_mib:.0f} MiB | "
         f"{one.lag_ms.p50:.1f} / {one.lag_ms.p99:.1f} / {one.lag_ms.max:.1f} ms | "
         f"{one.round_trip_ms.p50:.1f} ms | {one.round_trip_ms.p99:.1f} ms | {100 * one.back:.1f} % |"
         for one in run.crowds
@@ -154,6 +170,10 @@ def tables(run: Wire) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _times(cpu: float, plain: float | None) -> str:
+    return f"{cpu / plain:.2f} x" if plain else "-"
+
+
 def _imports(entries: Sequence[Entry]) -> Iterator[Verdict]:
     """Compare the medians of one run: how long an import takes depends on the machine, and how much longer hardly."""
     seconds = {one.name: one.seconds.p50 for one in entries}
@@ -168,22 +188,36 @@ def _imports(entries: Sequence[Entry]) -> Iterator[Verdict]:
             )
 
 
+def _echoes(echoes: Sequence[Echo]) -> Iterator[Verdict]:
+    """Compare ways that took turns in one run."""
+    p99 = {one.name: one.milliseconds.p99 for one in echoes}
+    for name, beside in _ECHOES:
+        if name in p99 and p99.get(beside):
+            times = p99[name] / p99[beside]
+            yield Verdict(
+                figure=f"echo, {name}, beside {beside}",
+                target=f"p99 ≤ {ECHO_TIMES:g} x",
+                measured=f"{times:.2f} x ({p99[name]:.2f} and {p99[beside]:.2f} ms)",
+                met=times <= ECHO_TIMES,
+            )
+
+
 def _crowds(crowds: Sequence[Crowd]) -> Iterator[Verdict]:
     """Compare a worker with the plain server that had as many sessions in the same run."""
-    plain = {one.sessions: one for one in crowds if one.name == "plain"}
+    plain = {one.sessions: one for one in crowds if one.name == PLAIN}
     for one in crowds:
-        beside = plain.get(one.sessions)
-        if one is beside or beside is None or not beside.cpu:
+        beside, most = plain.get(one.sessions), PLAIN_TIMES.get(one.name)
+        if most is None or beside is None or not beside.cpu:
             continue
         times, p99 = one.cpu / beside.cpu, one.round_trip_ms.p99
         yield Verdict(
-            figure=f"processor of {one.sessions} sessions through the gateway beside a plain server",
-            target=f"≤ {PLAIN_TIMES:g} x, and all frames come back",
+            figure=f"processor of {one.sessions} sessions, {one.name}, beside a plain server",
+            target=f"≤ {most:g} x, and all frames come back",
             measured=f"{times:.2f} x, {100 * one.back:.1f} % came back",
-            met=times <= PLAIN_TIMES and one.back >= ALL_BACK,
+            met=times <= most and one.back >= ALL_BACK,
         )
         yield Verdict(
-            figure=f"echo with {one.sessions} sessions on the worker",
+            figure=f"echo with {one.sessions} sessions on the worker, {one.name}",
             target=f"p99 ≤ {ECHO_MS:g} ms",
             measured=f"{p99:.1f} ms",
             met=p99 <= ECHO_MS,
@@ -193,6 +227,7 @@ def _crowds(crowds: Sequence[Crowd]) -> Iterator[Verdict]:
 def verdicts(run: Wire) -> Iterator[Verdict]:
     """Compare a run with the targets."""
     yield from _imports(run.entries)
+    yield from _echoes(run.echoes)
     yield from _crowds(run.crowds)
     for one in run.handoffs:
         if one.seen_ms and one.judged:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import zipfile
 from typing import Any
 
@@ -67,8 +66,3 @@ def _layers(functions: Any) -> list[str]:
     found = functions.list_functions()["Functions"]
     message = next(one for one in found if "Message" in one["FunctionName"])
     return [layer["Arn"] for layer in message.get("Layers", [])]
-
-
-def message(number: int, audio: str) -> str:
-    """A message of the same size as an audio frame."""
-    return json.dumps({"type": "audio", "seq": number, "audio": audio}, separators=(",", ":"))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.wire.figures import Wire
+from benchmarks.wire.figures import DIRECT, GATEWAY, PLAIN, Wire
 
-_COLOURS = {"segue": "#0b6e4f", "plain": "#9a9a9a"}
+_COLOURS = {GATEWAY: "#0b6e4f", DIRECT: "#d98324", PLAIN: "#9a9a9a"}
 
 
 def draw(run: Wire, path: Path) -> None:
@@ -44,7 +44,7 @@ def draw(run: Wire, path: Path) -> None:
         if run.crowds:
             axis.legend(frameon=False)
     imports.barh(
-        [one.name for one in run.entries], [1000 * one.seconds.p50 for one in run.entries], color=_COLOURS["segue"]
+        [one.name for one in run.entries], [1000 * one.seconds.p50 for one in run.entries], color=_COLOURS[GATEWAY]
     )
     imports.set(title="import, p50, ms")
     path.parent.mkdir(parents=True, exist_ok=True)

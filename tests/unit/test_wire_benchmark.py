@@ -8,15 +8,24 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from websockets.asyncio.server import Server, ServerConnection, serve
 
 from benchmarks.measuring import lag
 from benchmarks.measuring.figures import Spread
+from benchmarks.wire import echoes, figures
+from benchmarks.wire.callers import PCM, DirectCaller, PlainCaller
+from benchmarks.wire.crowds import RoundTrips
+from benchmarks.wire.echoes import Way, take_turns
 from benchmarks.wire.figures import Crowd, Echo, Entry, Handoffs, Wire, tables, verdicts
 from benchmarks.wire.import_times import measure
 from benchmarks.wire.pauses import gaps
 from benchmarks.wire.plot import draw
+from segue.lease.item import Known
+from segue.wire.binary import decode_binary_client, encode_binary
+from segue.wire.frames import AudioOutput, Bye, Ready, decode_client_frame, encode_frame
 
 
 def _spread(*values: float) -> Spread:
@@ -26,8 +35,11 @@ def _spread(*values: float) -> Spread:
 def _run() -> Wire:
     crowd = {"cpu": 0.5, "memory_mib": 100.0, "round_trip_ms": _spread(1.0, 9.0), "back": 1.0, "lag_ms": _spread(0.5)}
     return Wire(
-        echoes=[Echo(name="the floor", milliseconds=_spread(4.0), lost=0)],
-        crowds=[Crowd(name=name, sessions=10, **crowd) for name in ("segue", "plain")],
+        echoes=[
+            Echo(name=name, milliseconds=_spread(p99), lost=0)
+            for name, p99 in {figures.BARE_ECHO: 0.5, figures.AGENT_ECHO: 0.9, figures.DIRECT_ECHO: 1.1}.items()
+        ],
+        crowds=[Crowd(name=name, sessions=10, **crowd) for name in (figures.GATEWAY, figures.DIRECT, figures.PLAIN)],
         entries=[
             Entry(name=name, seconds=_spread(seconds), memory_mib=40.0)
             for name, seconds in {
@@ -48,8 +60,12 @@ def test_targets_that_are_missed_are_said_to_be() -> None:
     assert [(one.figure, one.met) for one in verdicts(_run())] == [
         ("import of `gateway.message` beside `import gateway.authorizer`", True),
         ("import of `turn.handler` beside `import strands, boto3`", False),
-        ("processor of 10 sessions through the gateway beside a plain server", True),
-        ("echo with 10 sessions on the worker", True),
+        (f"echo, {figures.DIRECT_ECHO}, beside {figures.BARE_ECHO}", False),
+        (f"echo, {figures.DIRECT_ECHO}, beside {figures.AGENT_ECHO}", True),
+        ("processor of 10 sessions, gateway, beside a plain server", True),
+        ("echo with 10 sessions on the worker, gateway", True),
+        ("processor of 10 sessions, direct, beside a plain server", True),
+        ("echo with 10 sessions on the worker, direct", True),
         ("planned handoff seen by the client, model start included, a model", False),
         ("takeover, holder dead", True),
         ("takeover, holder hung", True),
@@ -70,14 +86,23 @@ def test_a_worker_is_held_against_the_plain_server_of_its_own_run() -> None:
             round_trip_ms=_spread(11.0),
         )
 
-    def met(cpu: float, back: float) -> list[bool]:
-        ours = crowd("segue", 40, cpu, back)
-        others = [crowd("plain", count, 0.1) for count in (10, 40)]
+    def met(name: str, cpu: float, back: float = 1.0) -> list[bool]:
+        ours = crowd(name, 40, cpu, back)
+        others = [crowd(figures.PLAIN, count, 0.1) for count in (10, 40)]
         return [one.met for one in verdicts(Wire(crowds=[ours, *others]))]
 
-    assert met(0.29, 1.0) == [True, False]
-    assert met(0.31, 1.0) == [False, False]
-    assert met(0.29, 0.5) == [False, False], "it dropped half of them"
+    assert met(figures.GATEWAY, 0.29) == [True, False]
+    assert met(figures.GATEWAY, 0.31) == [False, False]
+    assert met(figures.GATEWAY, 0.29, 0.5) == [False, False], "it dropped half of them"
+    assert met(figures.DIRECT, 0.19) == [True, False]
+    assert met(figures.DIRECT, 0.21) == [False, False]
+
+
+def test_the_table_says_how_many_times_the_plain_server_a_worker_takes() -> None:
+    assert "| 10 | direct | 50.0 % | 1.00 x |" in tables(_run())
+    alone = Wire(crowds=_run().crowds[:1])
+    assert "| 10 | gateway | 50.0 % | - |" in tables(alone), "no plain server was measured"
+    assert list(verdicts(alone)) == []
 
 
 @pytest.mark.slow
@@ -126,6 +151,31 @@ def test_a_process_tells_how_late_its_loop_is(tmp_path: Path) -> None:
             process.kill()
 
 
+@pytest.mark.slow
+def test_a_ticker_that_rests_takes_no_turns_of_the_loop(tmp_path: Path) -> None:
+    idle = (
+        "import asyncio\nfrom benchmarks.measuring import lag\nasync def main():\n"
+        "    task = asyncio.create_task(lag.keep())\n    await asyncio.sleep(0)\n    print('ready', flush=True)\n"
+        "    await asyncio.sleep(60)\nasyncio.run(main())"
+    )
+    told = tmp_path / "lag.json"
+    environment = {**os.environ, lag.VARIABLE: str(told)}
+    with subprocess.Popen([sys.executable, "-c", idle], env=environment, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        try:
+            process.stdout.readline()
+            lag.ask(process.pid, told)
+            lag.rest(process.pid)
+            lag.ask(process.pid, told)  # the tick that was under way, and those before it rested
+            lag.rest(process.pid)
+            at_rest = lag.ask(process.pid, told)
+            assert at_rest.count <= 2
+            while lag.ask(process.pid, told).max == 0.0:  # until it has ticked again: its limit ends the test
+                pass
+        finally:
+            process.kill()
+
+
 def test_a_process_that_does_not_tell_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lag, "_ANSWER_S", 0.05)
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True) as process:
@@ -133,3 +183,83 @@ def test_a_process_that_does_not_tell_is_given_up(tmp_path: Path, monkeypatch: p
         process.wait()
         with pytest.raises((TimeoutError, ProcessLookupError)):
             lag.ask(process.pid, tmp_path / "none")
+
+
+class _Echo:
+    """Sends back what it is sent, at once or never."""
+
+    def __init__(self, order: list[str], name: str, *, deaf: bool = False) -> None:
+        self._order, self._name, self._deaf = order, name, deaf
+
+    async def send(self) -> None:
+        self._order.append(self._name)
+
+    async def hear(self) -> float:
+        if self._deaf:
+            await asyncio.Event().wait()
+        return 0.1
+
+
+async def test_ways_take_turns_and_what_does_not_come_back_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(echoes, "LOST_SECONDS", 0.01)
+    monkeypatch.setattr(echoes, "FRAME_S", 0.0)
+    order: list[str] = []
+    found = await take_turns([Way("a", _Echo(order, "a")), Way("b", _Echo(order, "b", deaf=True))], 3)
+    assert order == ["a", "b"] * 3
+    assert [(one.name, one.lost) for one in found] == [("a", 0), ("b", 3)]
+    assert found[0].milliseconds.count == 2, "the first one opens connections, and does not count"
+    assert found[1].milliseconds.p99 == float("inf")
+
+
+def test_two_frames_that_come_back_in_one_message_are_two_round_trips() -> None:
+    trips = RoundTrips()
+    for _ in range(3):
+        trips.sent(7)
+    trips.back(7, 0.2)
+    trips.back(8, 0.1)  # nothing was sent there
+    assert len(trips.took) == 2
+    trips.forget()
+    trips.back(7, 0.1)
+    assert trips.took == [], "it was sent before"
+
+
+async def test_a_caller_of_a_plain_server_hears_what_it_sent() -> None:
+    async def send_back(socket: ServerConnection) -> None:
+        async for message in socket:
+            await socket.send(message)
+
+    async with serve(send_back, "127.0.0.1", 0) as server, PlainCaller.of(_url(server)) as caller:
+        await caller.send()
+        assert await caller.hear() == pytest.approx(0.1, abs=1e-3)
+
+
+async def test_a_direct_caller_says_hello_and_numbers_its_binary_frames() -> None:
+    said: list[Any] = []
+
+    async def hold(socket: ServerConnection) -> None:
+        said.append(decode_client_frame(await socket.recv()))
+        ready = Ready(session="talk", known=Known(), history=0, head=0, features=("binary",), epoch=1, seq=1)
+        await socket.send(encode_frame(ready))
+        async for message in socket:
+            if isinstance(message, str):
+                said.append(decode_client_frame(message))
+            else:
+                said.append(decode_binary_client(message))
+                await socket.send(encode_binary(AudioOutput(audio=said[-1].audio, rate=16000, epoch=1, seq=2)))
+
+    async with serve(hold, "127.0.0.1", 0) as server:
+        async with DirectCaller.of(_url(server), "token", "talk") as caller:
+            for _ in range(2):
+                await caller.send()
+                assert await caller.hear() == pytest.approx(0.1)
+        server.close()
+        await server.wait_closed()
+    hello, first, second, bye = said
+    assert (hello.session, hello.binary) == ("talk", True)
+    assert [first.seq, second.seq] == [1, 2]
+    assert first.pcm == PCM
+    assert bye == Bye(), "else the next worker would be given the session"
+
+
+def _url(server: Server) -> str:
+    return f"ws://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}"
