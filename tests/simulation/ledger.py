@@ -51,7 +51,7 @@ class Ledger(Contents):
         self.tells_time = True
         self.retention_s = 0
         self._moved_at = 0.0
-        self._verbose = verbose
+        self.verbose = verbose
         self._strays: set[str] = set()
         self._epochs: set[tuple[str, int]] = set()
         self._parsed: tuple[Attributes | None, GuardItem | None] = (None, None)
@@ -62,7 +62,7 @@ class Ledger(Contents):
 
     def note(self, who: str, what: str, outcome: str = "") -> None:
         """Remember an event for the timeline."""
-        if self._verbose:
+        if self.verbose:
             self.timeline.append(f"{self.now():10.3f}  {who:<12} {what}  {outcome}")
 
     def broken(self, why: str) -> None:

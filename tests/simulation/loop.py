@@ -11,11 +11,11 @@ never goes on.
 from __future__ import annotations
 
 import asyncio
-import heapq
 import math
-from asyncio.events import Handle
+from collections import deque
 from collections.abc import Callable, Coroutine
-from contextvars import Context, ContextVar
+from contextvars import Context, ContextVar, copy_context
+from heapq import heappop, heappush
 from typing import Any
 
 _TICKS_PER_S = 1024
@@ -36,8 +36,57 @@ def current_process() -> Process:
     return process
 
 
+class VirtualHandle(float):
+    """A callback, and the virtual time at which it is due: asyncio's handle, compared as the float that it is.
+
+    A run has thousands of them, and asyncio makes, compares and runs its own in Python, with debugging in mind.
+
+    Attributes:
+        callback: What is called.
+        args: What with.
+        context: Where.
+        is_cancelled: Whether it is not called any more.
+    """
+
+    __slots__ = ("args", "callback", "context", "is_cancelled")
+
+    callback: Callable[..., Any]
+    args: tuple[Any, ...]
+    context: Context
+    is_cancelled: bool
+
+    def cancel(self) -> None:
+        """Let it not be called."""
+        self.is_cancelled = True
+        self.callback, self.args = _nothing, ()  # keeps nothing alive
+
+    def cancelled(self) -> bool:
+        """Tell whether it was cancelled."""
+        return self.is_cancelled
+
+    def when(self) -> float:
+        """Return the virtual time at which it is due."""
+        return float(self)
+
+
+def _handle(when: float, callback: Callable[..., Any], args: tuple[Any, ...], context: Context | None) -> VirtualHandle:
+    handle = VirtualHandle(when)
+    handle.callback, handle.args = callback, args
+    handle.context = copy_context() if context is None else context
+    handle.is_cancelled = False
+    return handle
+
+
+def _nothing() -> None:
+    """Stand in for a callback that was cancelled."""
+
+
 class VirtualLoop(asyncio.BaseEventLoop):
     """An event loop on virtual time, without any I/O."""
+
+    _ready: deque[VirtualHandle]
+    _scheduled: list[VirtualHandle]
+    _stopping: bool
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,49 +98,73 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def time(self) -> float:
         return self.virtual_now
 
+    def call_soon(  # type: ignore[override]
+        self, callback: Callable[..., Any], *args: Any, context: Context | None = None
+    ) -> VirtualHandle:
+        handle = _handle(self.virtual_now, callback, args, context)
+        self._ready.append(handle)
+        return handle
+
+    call_soon_threadsafe = call_soon  # type: ignore[assignment]  # nothing sleeps that would have to be woken
+
+    def call_later(  # type: ignore[override]
+        self, delay: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
+    ) -> VirtualHandle:
+        return self.call_at(self.virtual_now + delay, callback, *args, context=context)
+
     def call_at(  # type: ignore[override]
         self, when: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
-    ) -> asyncio.TimerHandle:
-        return super().call_at(math.ceil(when * _TICKS_PER_S) / _TICKS_PER_S, callback, *args, context=context)
+    ) -> VirtualHandle:
+        handle = _handle(math.ceil(when * _TICKS_PER_S) / _TICKS_PER_S, callback, args, context)
+        heappush(self._scheduled, handle)
+        return handle
 
     def outside(self, delay: float, callback: Callable[..., Any], *args: Any) -> None:
         """Schedule what no process does: the network, or fate."""
-        self.call_later(delay, callback, *args, context=Context())
-
-    def _write_to_self(self) -> None:
-        """Nothing sleeps that would have to be woken."""
+        self.call_at(self.virtual_now + delay, callback, *args, context=Context())
 
     def _run_once(self) -> None:
-        ready, timers = self._ready, self._scheduled  # type: ignore[attr-defined]
-        while timers and timers[0]._cancelled:
-            heapq.heappop(timers)._scheduled = False
-            self._timer_cancelled_count -= 1  # type: ignore[attr-defined]
-        if not ready and not self._stopping:  # type: ignore[attr-defined]
+        """Take turns until the loop is stopped."""
+        ready = self._ready
+        while True:
+            self._let_time_pass()
+            self.turns += 1
+            if self.turns > _TURNS_AT_MOST:
+                raise RuntimeError(f"livelock: {self.turns} turns, {self.virtual_now:.3f} virtual seconds")
+            for _ in range(len(ready)):
+                self._run_handle(ready.popleft())
+            if self._stopping:
+                return
+
+    def _let_time_pass(self) -> None:
+        """Make ready what is due; if nothing was ready, what is due next."""
+        ready, timers = self._ready, self._scheduled
+        while timers and timers[0].is_cancelled:
+            heappop(timers)
+        if not ready and not self._stopping:
             if not timers:
                 raise RuntimeError("deadlock: nothing is left that could happen")
-            self.virtual_now = max(self.virtual_now, timers[0]._when)
-        while timers and timers[0]._when <= self.virtual_now:
-            timer = heapq.heappop(timers)
-            timer._scheduled = False
-            ready.append(timer)
-        self.turns += 1
-        if self.turns > _TURNS_AT_MOST:
-            raise RuntimeError(f"livelock: {self.turns} turns, {self.virtual_now:.3f} virtual seconds")
-        for _ in range(len(ready)):
-            self._run_handle(ready.popleft())
+            self.virtual_now = max(self.virtual_now, timers[0].when())
+        while timers and timers[0] <= self.virtual_now:
+            ready.append(heappop(timers))
 
-    def _run_handle(self, handle: Handle) -> None:
-        if handle._cancelled:  # type: ignore[attr-defined]
+    def _run_handle(self, handle: VirtualHandle) -> None:
+        if handle.is_cancelled:
             return
-        process = handle._context.get(_current)  # type: ignore[attr-defined]
+        process = handle.context.get(_current)
         if process is not None and process.put_aside is not None:
             process.put_aside.append(handle)
             return
-        handle._run()  # type: ignore[attr-defined]
+        try:
+            handle.context.run(handle.callback, *handle.args)
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # noqa: BLE001 - as asyncio's loops do
+            self.call_exception_handler({"message": f"exception in {handle.callback!r}", "exception": error})
 
-    def put_back(self, handles: list[Handle]) -> None:
+    def put_back(self, handles: list[VirtualHandle]) -> None:
         """Let callbacks run that were put aside."""
-        self._ready.extend(handles)  # type: ignore[attr-defined]
+        self._ready.extend(handles)
 
     def end_all_tasks(self) -> None:
         """Cancel what is left, also what stopped and killed processes left behind, so that nothing leaks."""
@@ -142,7 +215,7 @@ class Process:
         self.page_limits = page_limits
         self.volume_limit = 10_000
         self.killed = False
-        self.put_aside: list[Handle] | None = None
+        self.put_aside: list[VirtualHandle] | None = None
         self._loop = loop
         self._context = Context()
         self._context.run(_current.set, self)

@@ -88,7 +88,8 @@ class Network:
         begin, end = faults.outage
         fate = "hung" if begin <= self._loop.time() < end else self._fate()
         answer: asyncio.Future[_T] = self._loop.create_future()
-        self._ledger.note(process.name, f"sends {what}", "" if fate == "fine" else f"({fate})")
+        if self._ledger.verbose:
+            self._ledger.note(process.name, f"sends {what}", "" if fate == "fine" else f"({fate})")
         getattr(self, f"_{fate}")(_Request(sender, what, apply, answer))
         if dice.random() < faults.pause:
             process.stop(dice.choice(faults.pauses))
@@ -158,8 +159,9 @@ class Network:
                 result = request.apply()
             except Exception as refusal:  # noqa: BLE001 - ConditionFailed and its like are answers
                 result = refusal
-            outcome = type(result).__name__ if isinstance(result, Exception) else "done"
-            self._ledger.note("storage", f"{request.what} of {request.sender.name}", outcome)
+            if self._ledger.verbose:
+                outcome = type(result).__name__ if isinstance(result, Exception) else "done"
+                self._ledger.note("storage", f"{request.what} of {request.sender.name}", outcome)
             if back is not None:
                 self._answer(request, back, result)
 

@@ -17,7 +17,10 @@ SEEDS = int(os.environ.get("SEGUE_SEEDS", "2400"))
 
 CHUNKS = 12
 MUTANT_SEEDS = 300
-"""Every mutant is found within a dozen or so; the rest is for changes of what a seed means."""
+"""Almost every mutant is found within a dozen or so; the rest is for changes of what a seed means."""
+
+TRIED_FIRST = {"own_tombstone_taken_for_someone_elses": 147, "page_replaced_whatever_is_there": 79}
+"""The first seeds that find what hides long. A change of what a seed means costs time here, and nothing else."""
 
 
 @pytest.mark.timeout(400)  # half a minute on a quiet core
@@ -64,7 +67,6 @@ def test_a_broken_protocol_is_noticed(name: str) -> None:
 
     staged = ([SCENES[name]], NO_FAULTS) if name in SCENES else ()
     with (MUTANTS | MUTANTS_OF_OBJECTS)[name]():
-        for seed in range(MUTANT_SEEDS):
-            if broken(seed):
-                return
+        if any(broken(seed) for seed in (TRIED_FIRST.get(name, 0), *range(MUTANT_SEEDS))):
+            return
     pytest.fail(f"{name}: not noticed in {MUTANT_SEEDS} seeds")

@@ -11,14 +11,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from unittest import mock
 
+import msgspec
+
 from segue.errors import SegueError
 from segue.ids import session_key
 from segue.journal import committer, records, volumes, writer
 from segue.journal.reader import read_unheld
 from segue.lease import lease
+from segue.lease.item import GuardItem
 from segue.lease.lease import Lease, LeaseSettings
 from segue.session.runtime import HeartbeatSchedule
 from segue.session.session import Session
+from segue.storage.attributes import Attributes
 from segue.storage.stores import Stores
 from tests.simulation.ledger import EPOCH_S, Ledger
 from tests.simulation.loop import Process, ProcessClock, VirtualLoop, current_process
@@ -306,12 +310,26 @@ def _seeded(seed: int) -> Iterator[None]:
         mock.patch.object(committer, "full_page", full_page_of_this_version),
         mock.patch.object(writer, "_COMMIT_RECORDS", dice.randint(1, 6)),
         mock.patch.object(lease, "_POLL_S", 1.0),  # waiting for a lease would be half of all requests
+        mock.patch.object(GuardItem, "parse", _parsed_once()),
         mock.patch.object(secrets, "token_urlsafe", lambda count: dice.randbytes(count).hex()),
         mock.patch.object(secrets, "token_hex", lambda count: dice.randbytes(count).hex()),
         mock.patch.object(random, "uniform", dice.uniform),
         _errors_of_the_library(),
     ):
         yield
+
+
+def _parsed_once() -> Callable[[Attributes], GuardItem]:
+    """Parse each state of an item once: all who wait for a lease read the same ones, again and again."""
+    parse, known = GuardItem.parse, dict[bytes, GuardItem]()
+
+    def parsed(attributes: Attributes) -> GuardItem:
+        written = msgspec.msgpack.encode(attributes)
+        if (item := known.get(written)) is None:
+            item = known[written] = parse(attributes)
+        return item
+
+    return parsed
 
 
 @contextmanager
