@@ -1,25 +1,28 @@
 """HTTP/1.1 over kept-alive connections to one origin, for a small request that is made hundreds of times a second.
 
 aiohttp's client takes two to three times as long for one: it is ready for cookies, redirects and proxies each time.
-Here a request is one write. aiohttp's parser reads the answer, of which only status and headers are wanted.
+Here a request is one write. aiohttp's parser reads the answer, whose body is small.
 
     idle ─▶ taken, the latest first ─▶ request ─▶ answer, its body has ended ─▶ idle
                                           └ an error, a cancellation, ``connection: close`` ─▶ closed
 
-Nothing is sent twice: the caller knows what may be.
+Nothing is sent twice unless the caller says that it may be.
 """
 
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections import deque
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
+from aiohappyeyeballs import start_connection
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http import HttpProcessingError, HttpResponseParser, RawResponseMessage
+from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
 HTTP_ERRORS: Final = (OSError, HttpProcessingError)
 """Errors of a request that brought no answer, or one that cannot be read. A ``TimeoutError`` is an ``OSError``."""
@@ -31,10 +34,27 @@ ATTEMPT_SECONDS: Final = 0.25
 """Seconds after which the next of a host's addresses is tried beside the one before."""
 
 
+type _Address = tuple[Any, ...]
+
+
+class NotConnected(TimeoutError):  # noqa: N818 - an observation
+    """No connection came about in time; nothing was sent."""
+
+
+class Answer(NamedTuple):
+    """The answer to a request."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
 class KeptConnections:
     """Makes requests of one origin."""
 
-    def __init__(self, url: str, *, most: int, idle_seconds: float, seconds: float) -> None:
+    def __init__(
+        self, url: str, *, most: int, idle_seconds: float, seconds: float, connect_seconds: float | None = None
+    ) -> None:
         """Open no connection yet.
 
         Args:
@@ -42,49 +62,107 @@ class KeptConnections:
             most: Connections at once; further requests wait.
             idle_seconds: How long one that is unused may be used again.
             seconds: For a request, its wait for a connection included.
+            connect_seconds: For a new connection; None: as long as the request has.
+
+        Raises:
+            ValueError: It is no URL of a host.
         """
         parts = urlsplit(url)
-        self._host = parts.hostname or ""
+        if not parts.hostname:
+            raise ValueError("the URL has no host")
+        self._host = parts.hostname
         self._tls = ssl.create_default_context() if parts.scheme == "https" else None
         self._port = parts.port or (443 if self._tls else 80)
         usual = parts.port in {None, 443 if self._tls else 80}
         self._netloc = parts.netloc.rpartition(":")[0] if usual and parts.port else parts.netloc
         self._idle_seconds = idle_seconds
         self._seconds = seconds
+        self._connect_seconds = connect_seconds
         self._free = asyncio.Semaphore(most)
         self._idle: deque[tuple[float, _Connection]] = deque()
 
     async def request(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes
-    ) -> tuple[int, Mapping[str, str]]:
-        """Make one request; return the answer's status and headers.
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        *,
+        repeatable: bool = False,
+        new: bool = False,
+        seconds: float | None = None,
+    ) -> Answer:
+        """Make one request.
 
         Args:
             method: The HTTP method.
             url: A URL of the origin, percent-encoded.
             headers: Beside ``host`` and ``content-length``.
             body: Empty: there is none.
+            repeatable: Whether it may be sent twice: if a kept connection ends without an answer, a new one follows.
+            new: Whether it needs a new connection: one that was used before may have ended.
+            seconds: For this request; None: as long as any.
 
         Raises:
+            NotConnected: There was no connection within ``connect_seconds``.
             OSError: There was no answer; what was sent may have had its effect.
             HttpProcessingError: The same: the answer is none.
+            ValueError: A header's value cannot be one. Nothing was sent.
         """
-        parts = urlsplit(url)
+        request = self._encoded(method, url, headers, body)
+        async with asyncio.timeout(self._seconds if seconds is None else seconds), self._free:
+            kept = None if new else self._kept()
+            if kept is None:
+                return await self._exchange(await self._connect(), request)
+            try:
+                return await self._exchange(kept, request)
+            except ConnectionError:
+                if not repeatable:
+                    raise
+            return await self._exchange(await self._connect(), request)
+
+    async def once(self, url: str, seconds: float) -> Answer:
+        """Ask for something over a connection that is new, and is closed after it.
+
+        Args:
+            url: A URL of the origin, percent-encoded.
+            seconds: For the answer, whole, from when the connection is there.
+
+        Raises:
+            NotConnected: There was no connection within ``connect_seconds``.
+            TimeoutError: There was no answer in time.
+            OSError: There was no answer.
+            HttpProcessingError: The answer is none.
+        """
+        request = self._encoded("GET", url, {"connection": "close"}, b"")
+        connection = await self._connect()
+        try:
+            async with asyncio.timeout(seconds):
+                message, body = await connection.exchange(request)
+        finally:
+            connection.close()
+        return Answer(message.code, message.headers, body)
+
+    def _encoded(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> bytes:
+        if not all(map(str.isprintable, headers.values())):
+            raise ValueError("a header's value has characters that end it")
+        path = urlsplit(url).path or "/"
         length = f"content-length: {len(body)}\r\n" if body or method == "POST" else ""
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        head = f"{method} {parts.path or '/'} HTTP/1.1\r\nhost: {self._netloc}\r\n{length}{lines}\r\n"
-        async with asyncio.timeout(self._seconds), self._free:
-            connection = self._kept() or await self._connect()
-            try:
-                answer = await connection.exchange(head.encode("latin-1") + body)
-            except BaseException:
-                connection.close()
-                raise
-        if answer.should_close:
+        head = f"{method} {path} HTTP/1.1\r\nhost: {self._netloc}\r\n{length}{lines}\r\n"
+        return head.encode("latin-1") + body
+
+    async def _exchange(self, connection: _Connection, request: bytes) -> Answer:
+        try:
+            message, body = await connection.exchange(request)
+        except BaseException:
+            connection.close()
+            raise
+        if message.should_close:
             connection.close()
         else:
             self._idle.append((asyncio.get_running_loop().time(), connection))
-        return answer.code, answer.headers
+        return Answer(message.code, message.headers, body)
 
     async def close(self) -> None:
         """Close the connections that are idle."""
@@ -105,16 +183,27 @@ class KeptConnections:
 
     async def _connect(self) -> _Connection:
         loop = asyncio.get_running_loop()
+        addresses = await self._resolved(loop)
+        limit = asyncio.timeout(self._connect_seconds)
+        try:
+            async with limit:
+                connected = await start_connection(addresses, happy_eyeballs_delay=ATTEMPT_SECONDS, loop=loop)
+        except TimeoutError:
+            if limit.expired():
+                raise NotConnected("no connection in time") from None
+            raise
         name = self._host if self._tls else None
         _, connection = await loop.create_connection(
-            lambda: _Connection(loop),
-            self._host,
-            self._port,
-            ssl=self._tls,
-            server_hostname=name,
-            happy_eyeballs_delay=ATTEMPT_SECONDS,
+            lambda: _Connection(loop), sock=connected, ssl=self._tls, server_hostname=name
         )
         return connection
+
+    async def _resolved(self, loop: asyncio.AbstractEventLoop) -> list[_Address]:
+        """Look the host up, which is no part of the time for a connection; an address needs no thread for it."""
+        try:
+            return socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+        except socket.gaierror:
+            return await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
 
 
 class _Connection(BaseProtocol):
@@ -125,16 +214,18 @@ class _Connection(BaseProtocol):
         self._reader = HttpResponseParser(self, loop, BODY_BYTES, read_until_eof=True, auto_decompress=False)
         self._parser = self._reader  # which the base class pauses
         self._message: RawResponseMessage | None = None
+        self._body: StreamReader = EMPTY_PAYLOAD
         self._answer: asyncio.Future[RawResponseMessage] | None = None
 
-    async def exchange(self, request: bytes) -> RawResponseMessage:
-        """Send a request; return the head of its answer when its body has ended."""
+    async def exchange(self, request: bytes) -> tuple[RawResponseMessage, bytes]:
+        """Send a request; return the head of its answer and its body, when that has ended."""
         if self.transport is None:
             raise ConnectionResetError("the connection was closed")
         self._message = None
         self._answer = self._loop.create_future()
         self.transport.write(request)
-        return await self._answer
+        message = await self._answer
+        return message, self._body.read_nowait()
 
     def close(self) -> None:
         """End the connection, whatever is under way."""
@@ -152,14 +243,17 @@ class _Connection(BaseProtocol):
             if self._answer is None or self._message is not None:
                 self._fail(ConnectionResetError("an answer that nothing asked for"))
                 return
-            self._message = message
+            self._message, self._body = message, payload
             payload.on_eof(self._ended)
 
     def connection_lost(self, error: BaseException | None) -> None:
         """End the request under way: a body without a length ends with its connection."""
         super().connection_lost(error)
         if error is None and self._message is not None:
-            self._reader.feed_eof()
+            try:
+                self._reader.feed_eof()
+            except Exception as incomplete:  # noqa: BLE001 - the parser's own kinds
+                self._fail(incomplete)
         self._fail(ConnectionResetError("the connection was closed before the answer"))
 
     def _ended(self) -> None:

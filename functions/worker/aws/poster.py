@@ -106,7 +106,7 @@ class Poster:
         url = connection_url(self._management, connection_id)
         try:
             headers = await self._signer.headers(method, url, body)
-            status, answered = await self._http.request(method, url, headers, body)
+            status, answered, _ = await self._http.request(method, url, headers, body)
         except (*HTTP_ERRORS, *AWS_ERRORS) as error:
             logger.warning("posting failed", connection=connection_id, reason=reason_of(error))
             return PostOutcome.UNKNOWN

@@ -7,7 +7,6 @@
 
     sockets         the open sockets of this process
     output_routes   output of other workers' sessions for sockets of this one
-    worker_http     the HTTP client to other workers
     poster          posts to clients: here, at another worker, or through API Gateway
     rows            addresses and counts of sockets in the connections table
     claiming        a worker for a session that has none: this one, another, or the queue's

@@ -15,8 +15,6 @@ import asyncio
 from dataclasses import dataclass
 from typing import Final, Self
 
-import aiohttp
-
 from segue.backoff import backoff
 from segue.wire.delivery import FRAMES_PATH, ROUTE_TOKEN_HEADER, Delivery, encode_delivery
 from segue.wire.frames import ClientFrame, Error, FrameError
@@ -27,13 +25,14 @@ from shared.ingress.outcomes import Accepted, Gone, Missed, Outcome, Refused, ou
 from shared.ingress.routes import Route, Routes
 from shared.ingress.suspects import Suspects
 from shared.log import logger
+from worker.aws.kept_connections import HTTP_ERRORS
 from worker.conversation.session import SessionMoved
 from worker.direct.claiming import Claiming
 from worker.direct.rows import SocketRows
 from worker.direct.sockets import ClientSocket
-from worker.direct.worker_http import session_to_workers
 from worker.hosting.host import Host
 from worker.hosting.search_beside import SearchesBeside
+from worker.hosting.worker_http import WorkerHttp
 from worker.telemetry.metrics import Count, metrics
 
 ANSWER_SECONDS: Final = 2.0
@@ -57,15 +56,14 @@ class HolderPost:
 
     def __init__(self) -> None:
         """Open nothing yet."""
-        self._http: aiohttp.ClientSession | None = None
+        self._http = WorkerHttp(ANSWER_SECONDS)
 
     async def __aenter__(self) -> Self:
-        self._http = session_to_workers(ANSWER_SECONDS)
+        await self._http.__aenter__()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._http is not None:
-            await self._http.close()
+        await self._http.__aexit__()
 
     async def __call__(self, route: Route, body: bytes, *, repeatable: bool) -> Outcome:
         """Post and say what came of it; raises nothing for what the network or the worker does.
@@ -75,24 +73,14 @@ class HolderPost:
             body: What.
             repeatable: Whether it may be sent twice: the holder takes it once, by its number.
         """
-        try:
-            try:
-                return await self._send(route, body)
-            except aiohttp.ServerDisconnectedError:  # a connection that was used before, closed meanwhile
-                if not repeatable:
-                    raise
-                return await self._send(route, body)
-        except (aiohttp.ClientError, TimeoutError) as error:
-            logger.warning("worker does not answer", endpoint=route.endpoint, error=type(error).__name__)
-            return Gone("unreachable")
-
-    async def _send(self, route: Route, body: bytes) -> Outcome:
-        if self._http is None:
-            raise RuntimeError("not open: use it as an async context manager")
         metrics.count(Count.FRAMES_FORWARDED)
         headers = {"content-type": "application/json", ROUTE_TOKEN_HEADER: route.token}
-        async with self._http.post(f"{route.endpoint}{FRAMES_PATH}", data=body, headers=headers) as answer:
-            return outcome_of(answer.status, b"" if answer.status == 202 else await answer.read())
+        try:
+            answer = await self._http.request("POST", route.endpoint, FRAMES_PATH, headers, body, repeatable=repeatable)
+        except HTTP_ERRORS as error:
+            logger.warning("worker does not answer", endpoint=route.endpoint, error=type(error).__name__)
+            return Gone("unreachable")
+        return outcome_of(answer.status, answer.body)
 
 
 class Forwarding:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import Final
+from urllib.parse import quote
 
 from aiohttp import web
 
@@ -38,9 +39,9 @@ SLOW_READER: Final = 1008
 _STATUS: Final = {PostOutcome.DELIVERED: 200, PostOutcome.LIMITED: 429, PostOutcome.GONE: 410}
 
 
-def url_of(address: DirectAddress) -> str:
-    """Return where output for a socket is posted to."""
-    return f"{address.endpoint}{SOCKETS_PATH}/{address.socket}"
+def path_of(address: DirectAddress) -> str:
+    """Return where output for a socket is posted to, at its worker."""
+    return f"{SOCKETS_PATH}/{quote(address.socket, safe='')}"
 
 
 def headers_of(address: DirectAddress, session_key: str, place: MessagePlace | None = None) -> dict[str, str]:

@@ -12,17 +12,15 @@ from collections.abc import Callable
 from itertools import count
 from typing import Final, Self
 
-import aiohttp
-from yarl import URL
-
 from segue.bounded import BoundedDict
 from segue.storage.answers import reason_of
 from segue.wire.claims import ClientAddress, DirectAddress
 from shared.log import logger
+from worker.aws.kept_connections import HTTP_ERRORS
 from worker.aws.poster import Poster, PostOutcome
-from worker.direct.output_routes import SLOW_READER, headers_of, url_of
+from worker.direct.output_routes import SLOW_READER, headers_of, path_of
 from worker.direct.sockets import ClientSockets, MessagePlace
-from worker.direct.worker_http import session_to_workers
+from worker.hosting.worker_http import WorkerHttp
 from worker.telemetry.metrics import Count, metrics
 
 POST_SECONDS: Final = 2.0
@@ -67,16 +65,15 @@ class ClientPoster:
         self._gateway = gateway
         self._sockets = sockets
         self._endpoint = endpoint
-        self._http: aiohttp.ClientSession | None = None
+        self._http = WorkerHttp(POST_SECONDS)
         self._silent: BoundedDict[str, tuple[float, float]] = BoundedDict(REMEMBERED)
 
     async def __aenter__(self) -> Self:
-        self._http = session_to_workers(POST_SECONDS)
+        await self._http.__aenter__()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._http is not None:
-            await self._http.close()
+        await self._http.__aexit__()
 
     def of_session(self, session_key: str, epoch: int | None = None) -> SessionPoster:
         """Return what posts for one session.
@@ -136,22 +133,18 @@ class ClientPoster:
         method: str,
         session_key: str,
         address: DirectAddress,
-        body: bytes | None = None,
+        body: bytes = b"",
         place: MessagePlace | None = None,
     ) -> PostOutcome:
-        if self._http is None:
-            raise RuntimeError("the poster is not open: use it as an async context manager")
-        headers = headers_of(address, session_key, place)
+        path, headers = path_of(address), headers_of(address, session_key, place)
         try:
-            async with self._http.request(method, URL(url_of(address)), data=body, headers=headers) as answer:
-                self._silent.pop(address.endpoint, None)
-                return _OUTCOMES.get(answer.status, PostOutcome.UNKNOWN)
-        except aiohttp.ClientConnectorError as error:
-            if isinstance(error.os_error, ConnectionRefusedError):
-                return PostOutcome.GONE  # its process has ended, and its sockets with it
+            answer = await self._http.request(method, address.endpoint, path, headers, body, repeatable=True)
+        except ConnectionRefusedError:
+            return PostOutcome.GONE  # its process has ended, and its sockets with it
+        except HTTP_ERRORS as error:
             return self._no_answer(address, error)
-        except (aiohttp.ClientError, TimeoutError) as error:
-            return self._no_answer(address, error)
+        self._silent.pop(address.endpoint, None)
+        return _OUTCOMES.get(answer.status, PostOutcome.UNKNOWN)
 
     def _no_answer(self, address: DirectAddress, error: Exception) -> PostOutcome:
         """Unknown at first; a worker that is silent for long has vanished, and its sockets with it."""

@@ -1,6 +1,7 @@
 """The sessions of one worker process: how they come, and how they go.
 
     registry       the workers' items in the connections table
+    worker_http    HTTP to the other workers, over connections that are kept
     successors     the workers that a draining one hands sessions to
     holder_probe   evidence that the process that a lease names is gone, or hung
     search_beside  a post to a holder, and the search for another one beside it

@@ -20,7 +20,6 @@ allow, it was this process that stood still, and nothing is certain.
 from __future__ import annotations
 
 import enum
-import errno
 import json
 import time
 from collections import deque
@@ -28,21 +27,20 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
-import aiohttp
-
 from segue import SessionHeld
 from segue.bounded import BoundedDict
 from segue.lease.item import GuardItem
 from segue.lease.takeover import Probe
 from segue.wire.claims import Claim
 from shared.log import logger
+from worker.aws.kept_connections import HTTP_ERRORS, KeptConnections, NotConnected
 
 CONNECT_TIMEOUT_SECONDS: Final = 0.25
 """Inside one region a connection takes a few milliseconds; a lost SYN alone is sent again after a second."""
 
 ANSWER_TIMEOUT_SECONDS: Final = 0.5
-"""A worker answers in some milliseconds, also while its loop is blocked. A stopped process accepts connections and
-never answers."""
+"""For an answer, whole. A worker answers in some milliseconds, also while its loop is blocked. A stopped process takes
+connections and never answers."""
 
 ATTEMPTS: Final = 2
 """Requests before no answer is evidence: one may meet a hiccup of the network."""
@@ -59,8 +57,6 @@ lease decides. A holder whose evidence was wrong loses its sessions once, and no
 
 HOLDERS: Final = 256
 """Holders whose takeovers are counted."""
-
-_TIMEOUT = aiohttp.ClientTimeout(sock_connect=CONNECT_TIMEOUT_SECONDS, sock_read=ANSWER_TIMEOUT_SECONDS)
 
 
 class HolderState(enum.Enum):
@@ -104,21 +100,21 @@ async def ask_health(endpoint: str) -> Health:
         NotReached: No connection came about.
         NotAnswered: It did not answer.
         ConnectionRefusedError: No process listens there.
-        aiohttp.ClientError: Something else went wrong.
+        OSError: Something else went wrong.
+        HttpProcessingError: The answer is none.
         ValueError: The answer is no worker's.
     """
+    holder = KeptConnections(
+        endpoint, most=1, idle_seconds=0.0, seconds=ANSWER_TIMEOUT_SECONDS, connect_seconds=CONNECT_TIMEOUT_SECONDS
+    )
     try:
-        # A connection of its own for every look: a pooled one would say nothing about who listens there now.
-        async with aiohttp.ClientSession(timeout=_TIMEOUT) as http, http.get(f"{endpoint}/health") as answer:
-            said = json.loads(await answer.text())
-    except aiohttp.ConnectionTimeoutError:
+        # A connection of its own for every look: a kept one would say nothing about who listens there now.
+        answer = await holder.once(f"{endpoint}/health", ANSWER_TIMEOUT_SECONDS)
+    except NotConnected:
         raise NotReached from None
-    except aiohttp.ClientConnectorError as error:
-        if error.os_error.errno == errno.ECONNREFUSED:
-            raise ConnectionRefusedError from error
-        raise
     except TimeoutError:
         raise NotAnswered from None
+    said = json.loads(answer.body)
     if not isinstance(said, dict):
         raise ValueError("no worker's answer")  # noqa: TRY004 - the bytes are what is wrong
     identity, stood_still_ms = said.get("worker_id"), said.get("stood_still_ms")
@@ -151,7 +147,7 @@ async def holder_state(
             pass
         except NotAnswered:
             silent = HolderState.HUNG
-        except (aiohttp.ClientError, TimeoutError, ValueError):
+        except (*HTTP_ERRORS, ValueError):
             return HolderState.UNCERTAIN
         else:
             return _judge(health, item)

@@ -22,12 +22,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, Self
 
-import aiohttp
-
 from segue.storage.answers import AWS_ERRORS, reason_of
 from segue.wire.claims import CLAIMS_PATH, CLAIMS_TOKEN_HEADER, Claim, ClaimError, decode_prepared, encode_claim
 from shared.log import logger
 from shared.registered_worker import RegisteredWorker
+from worker.aws.kept_connections import HTTP_ERRORS
+from worker.hosting.worker_http import WorkerHttp, was_sent
 
 CANDIDATES: Final = 3
 """Workers that may refuse one session. The queue finds one as well, a little later."""
@@ -40,17 +40,11 @@ LOOK_AGAIN_SECONDS: Final = 2.0
 """Seconds for which one answer of the registry is used: less than a worker's beat, and one query for hundreds of
 sessions."""
 
-CONNECT_SECONDS: Final = 0.25
-"""Inside one region a connection takes a few milliseconds."""
-
 PREPARE_SECONDS: Final = 10.0
 """For the restore and the start of a model's connection: normally a second or two. The caller goes on talking."""
 
 TAKE_SECONDS: Final = 1.0
 """For an answer without any work before it. The caller waits."""
-
-IDLE_SECONDS: Final = 60.0
-"""A connection that was unused for so long is not used again (see ``shared.kept``): its flow may have been dropped."""
 
 NO_ANSWER: Final = 0
 """In the place of a status: the worker was reached, and has not answered in time, or hung up."""
@@ -85,15 +79,14 @@ class Successors:
         self._looked_at = -float("inf")
         self._looking = asyncio.Lock()
         self._given: Counter[str] = Counter()
-        self._http: aiohttp.ClientSession | None = None
+        self._http = WorkerHttp(PREPARE_SECONDS)
 
     async def __aenter__(self) -> Self:
-        self._http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(keepalive_timeout=IDLE_SECONDS))
+        await self._http.__aenter__()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._http is not None:
-            await self._http.close()
+        await self._http.__aexit__()
 
     async def prepare(self, claim: Claim, again: RegisteredWorker | None = None) -> Promise | None:
         """Have a session made ready by the best worker that can.
@@ -187,15 +180,12 @@ class Successors:
 
     async def _post(self, peer: RegisteredWorker, claim: Claim, seconds: float) -> tuple[int | None, bytes]:
         """Send a claim; the status is None if no connection was made."""
-        if self._http is None:
-            raise RuntimeError("not open: use it as an async context manager")
-        timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_SECONDS)
         headers = {CLAIMS_TOKEN_HEADER: peer.claims_token}
-        url = f"{peer.endpoint}{CLAIMS_PATH}"
+        body = encode_claim(claim).encode()
         try:
-            async with self._http.post(url, data=encode_claim(claim), headers=headers, timeout=timeout) as answer:
-                return answer.status, await answer.read()
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL):
-            return None, b""
-        except (aiohttp.ClientError, TimeoutError):
-            return NO_ANSWER, b""
+            answer = await self._http.request(
+                "POST", peer.endpoint, CLAIMS_PATH, headers, body, repeatable=True, seconds=seconds
+            )
+        except HTTP_ERRORS as error:
+            return NO_ANSWER if was_sent(error) else None, b""
+        return answer.status, answer.body

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import aiohttp
 import pytest
 from aiohttp import web
 from strands.bidi.types.events import BidiResponseStartEvent, BidiResponseStopEvent
@@ -219,12 +218,15 @@ async def test_silences_of_a_worker_that_are_far_apart_are_not_one(door: Door, m
 
 
 @pytest.mark.slow
-async def test_a_vanished_workers_sockets_are_gone_after_a_while(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_vanished_workers_sockets_are_gone_after_a_while(
+    open_door: Callable[..., Awaitable[Door]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("worker.direct.poster.VANISHED_SECONDS", 0.2)
+    monkeypatch.setattr("worker.direct.poster.POST_SECONDS", 0.1)
+    door = await open_door()
     ws, socket = await door.bound()
     silent = await asyncio.start_server(lambda *_: asyncio.sleep(0), "127.0.0.1", 0)
     port = silent.sockets[0].getsockname()[1]
-    door.poster._http._timeout = aiohttp.ClientTimeout(total=0.1)  # type: ignore[union-attr]
     at = client_of(socket, endpoint=f"http://127.0.0.1:{port}")
     outcomes = [await door.poster.post(KEY, at, b"{}")]
     while outcomes[-1] is PostOutcome.UNKNOWN:

@@ -75,27 +75,37 @@ async def test_a_request_is_what_was_asked_for(origin, http):
 
 
 @pytest.mark.parametrize(
-    ("parts", "kept"),
+    ("parts", "said", "kept"),
     [
-        ((b"HTTP/1.1 410 Gone\r\nx-amzn-ErrorType: GoneException:\r\ncontent-length: 4\r\n\r\n", b"go", b"ne"), True),
-        ((b"HTTP/1.1 410 Go", b"ne\r\nX-AMZN-ERRORTYPE: GoneException:\r\nContent-Length: 0\r", b"\n\r\n"), True),
+        (
+            (b"HTTP/1.1 410 Gone\r\nx-amzn-ErrorType: GoneException:\r\ncontent-length: 4\r\n\r\n", b"go", b"ne"),
+            b"gone",
+            True,
+        ),
+        ((b"HTTP/1.1 410 Go", b"ne\r\nX-AMZN-ERRORTYPE: GoneException:\r\nContent-Length: 0\r", b"\n\r\n"), b"", True),
         (
             (
                 b"HTTP/1.1 410 Gone\r\nx-amzn-errortype: GoneException:\r\ntransfer-encoding: chunked\r\n\r\n",
                 b"2\r\ngo\r\n2\r\nne",
                 b"\r\n0\r\n\r\n",
             ),
+            b"gone",
             True,
         ),
-        ((b"HTTP/1.1 410 Gone\r\nx-amzn-errortype: GoneException:\r\nconnection: close\r\n\r\ngone", b""), False),
-        ((b"HTTP/1.0 410 Gone\r\nx-amzn-errortype: GoneException:\r\ncontent-length: 0\r\n\r\n",), False),
+        (
+            (b"HTTP/1.1 410 Gone\r\nx-amzn-errortype: GoneException:\r\nconnection: close\r\n\r\ngone", b""),
+            b"gone",
+            False,
+        ),
+        ((b"HTTP/1.0 410 Gone\r\nx-amzn-errortype: GoneException:\r\ncontent-length: 0\r\n\r\n",), b"", False),
     ],
     ids=["length", "in pieces", "chunked", "until its end", "HTTP/1.0"],
 )
-async def test_an_answer_is_read_to_its_end_and_its_connection_kept_if_it_may_be(origin, http, parts, kept):
+async def test_an_answer_is_read_to_its_end_and_its_connection_kept_if_it_may_be(origin, http, parts, said, kept):
     origin.answers = [parts]
-    status, headers = await http.request("POST", url(origin), {}, b"{}")
+    status, headers, body = await http.request("POST", url(origin), {}, b"{}")
     assert (status, headers["x-amzn-errortype"]) == (410, "GoneException:")
+    assert body == said
     assert (await http.request("POST", url(origin), {}, b"{}"))[0] == 200
     assert origin.connected == (1 if kept else 2)
 
@@ -112,8 +122,9 @@ async def test_an_answer_is_read_to_its_end_and_its_connection_kept_if_it_may_be
 )
 async def test_what_is_no_answer_is_an_error_and_sent_once(origin, http, parts):
     origin.answers = [parts]
-    with pytest.raises(HTTP_ERRORS):
+    with pytest.raises(HTTP_ERRORS) as error:
         await http.request("POST", url(origin), {}, b"{}")
+    assert not isinstance(error.value, TimeoutError)
     assert len(origin.asked) == 1
     assert (await http.request("POST", url(origin), {}, b"{}"))[0] == 200
     assert origin.connected == 2
@@ -132,7 +143,7 @@ async def test_an_answer_that_does_not_come_is_waited_for_so_long(origin):
 
 async def test_requests_beyond_the_connections_wait(origin, http):
     answers = await asyncio.gather(*(http.request("POST", url(origin), {}, b"{}") for _ in range(6)))
-    assert [status for status, _ in answers] == [200] * 6
+    assert [answer.status for answer in answers] == [200] * 6
     assert origin.connected == 2
 
 
@@ -142,6 +153,32 @@ async def test_a_connection_that_was_unused_for_long_is_not_used_again(origin):
         assert (await http.request("POST", url(origin), {}, b"{}"))[0] == 200
     assert origin.connected == 2
     await http.close()
+
+
+async def test_what_may_be_sent_twice_is_if_a_kept_connection_has_ended(origin, http):
+    origin.answers = [(EMPTY,), None]
+    for _ in range(2):
+        assert (await http.request("POST", url(origin), {}, b"{}", repeatable=True)).status == 200
+    assert (len(origin.asked), origin.connected) == (3, 2)
+
+
+async def test_a_new_connection_that_hangs_up_is_not_tried_twice(origin, http):
+    origin.answers = [None]
+    with pytest.raises(HTTP_ERRORS):
+        await http.request("POST", url(origin), {}, b"{}", repeatable=True)
+    assert len(origin.asked) == 1
+
+
+async def test_what_may_not_be_sent_twice_can_have_a_new_connection(origin, http):
+    for _ in range(2):
+        assert (await http.request("POST", url(origin), {}, b"{}", new=True)).status == 200
+    assert origin.connected == 2
+
+
+async def test_a_header_that_would_end_its_line_is_not_sent(origin, http):
+    with pytest.raises(ValueError, match="header"):
+        await http.request("POST", url(origin), {"x-a": "1\r\nx-b: 2"}, b"{}")
+    assert origin.connected == 0
 
 
 async def test_a_request_that_is_cancelled_ends_its_connection(origin, http):

@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from aiohttp import ClientPayloadError, ClientTimeout, web
+from aiohttp import web
 
 from segue import SessionHeld
 from segue.lease.item import GuardItem
+from tests.support.waiting import promptly
 from tests.unit.worker.stand_ins import claim
 from worker.hosting import holder_probe
 from worker.hosting.holder_probe import (
@@ -42,7 +43,8 @@ def held(endpoint: str | None = "http://w1", holder: str = "w1", beat: int = 1) 
 @pytest.fixture
 async def answering(monkeypatch):
     """Starts servers that answer /health with a status and a body, and waits for them on a busy machine, too."""
-    monkeypatch.setattr(holder_probe, "_TIMEOUT", ClientTimeout(sock_connect=30, sock_read=30))
+    monkeypatch.setattr(holder_probe, "CONNECT_TIMEOUT_SECONDS", 30.0)
+    monkeypatch.setattr(holder_probe, "ANSWER_TIMEOUT_SECONDS", 30.0)
     runners = []
 
     async def start(body: str, status: int = 200) -> str:
@@ -105,11 +107,27 @@ async def test_a_loop_may_stand_still_for_two_seconds(answering, stood_still, st
 
 
 async def test_a_holder_that_accepts_and_never_answers_twice_is_hung(monkeypatch):
-    monkeypatch.setattr(holder_probe, "_TIMEOUT", ClientTimeout(sock_connect=0.25, sock_read=0.05))
+    monkeypatch.setattr(holder_probe, "ANSWER_TIMEOUT_SECONDS", 0.05)
     with socket.socket() as stopped:
         stopped.bind(("127.0.0.1", 0))
         stopped.listen(5)
         assert await holder_state(held(f"http://127.0.0.1:{stopped.getsockname()[1]}"), clock=lambda: 0.0) is HUNG
+
+
+async def test_a_holder_whose_answer_trickles_is_hung(monkeypatch):
+    async def trickle(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n")
+        with contextlib.suppress(ConnectionError):
+            while not writer.is_closing():
+                writer.write(b" ")
+                await writer.drain()
+                await asyncio.sleep(0.01)
+
+    monkeypatch.setattr(holder_probe, "ANSWER_TIMEOUT_SECONDS", 0.05)
+    server = await asyncio.start_server(trickle, "127.0.0.1", 0)
+    endpoint = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    assert await promptly(holder_state(held(endpoint), clock=lambda: 0.0), 10) is HUNG
+    server.close()
 
 
 async def test_two_connection_attempts_that_time_out_are_death():
@@ -168,7 +186,7 @@ async def test_two_of_either_kind_are_a_hung_holder(answers):
 
 
 async def test_an_answer_that_breaks_off_proves_nothing():
-    assert await holder_state(held(), Asked(ClientPayloadError())) is UNCERTAIN
+    assert await holder_state(held(), Asked(ConnectionResetError())) is UNCERTAIN
 
 
 @pytest.mark.parametrize("silence", [NotReached(), NotAnswered()], ids=repr)

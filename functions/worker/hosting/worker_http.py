@@ -1,0 +1,105 @@
+"""HTTP to the other workers, over connections that are kept.
+
+repeatable       over a kept connection; if that has ended without an answer, once more over a new one
+not repeatable   over a new one: a kept one may have ended, and then the request may have arrived or not
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Final, Self
+
+from aiohttp.http import HttpProcessingError
+
+from worker.aws.kept_connections import Answer, KeptConnections, NotConnected
+
+CONNECT_SECONDS: Final = 0.25
+"""A task that has vanished does not refuse, it just never answers; inside one region a connection takes a few
+milliseconds."""
+
+IDLE_SECONDS: Final = 60.0
+"""A connection that was unused for so long is not used again (see ``shared.kept``): its flow may have been dropped."""
+
+CONNECTIONS: Final = 1024
+"""Connections to one worker at most: each of its sockets' clients has a message under way. Further requests wait."""
+
+WORKERS: Final = 512
+"""Workers to which connections are kept; those of the one that was asked longest ago are closed."""
+
+
+def was_sent(error: Exception) -> bool:
+    """Return true if a request that failed may have arrived; false if no connection came about."""
+    if isinstance(error, NotConnected | ConnectionRefusedError):
+        return False
+    return isinstance(error, ConnectionError | TimeoutError | HttpProcessingError)  # else the network's: no route
+
+
+class WorkerHttp:
+    """Makes requests of other workers. Use as an async context manager."""
+
+    def __init__(self, seconds: float) -> None:
+        """Open no connection yet.
+
+        Args:
+            seconds: For a request.
+        """
+        self._seconds = seconds
+        self._workers: OrderedDict[str, KeptConnections] = OrderedDict()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        while self._workers:
+            await self._workers.popitem()[1].close()
+
+    async def request(
+        self,
+        method: str,
+        endpoint: str,
+        path: str,
+        headers: dict[str, str],
+        body: bytes = b"",
+        *,
+        repeatable: bool,
+        seconds: float | None = None,
+    ) -> Answer:
+        """Make one request.
+
+        Args:
+            method: The HTTP method.
+            endpoint: The worker's address.
+            path: Below it, percent-encoded.
+            headers: Beside ``host`` and ``content-length``.
+            body: Empty: there is none.
+            repeatable: Whether it may be sent twice.
+            seconds: For this request; None: as long as any.
+
+        Raises:
+            NotConnected: No connection came about in time, or the address is none. Nothing was sent.
+            ConnectionRefusedError: No process listens there.
+            OSError: There was no answer; the request may have had its effect.
+            HttpProcessingError: The same: the answer is none.
+        """
+        try:
+            connections = await self._to(endpoint)
+            return await connections.request(
+                method, endpoint + path, headers, body, repeatable=repeatable, new=not repeatable, seconds=seconds
+            )
+        except ValueError as error:
+            raise NotConnected("no address of a worker") from error
+
+    async def _to(self, endpoint: str) -> KeptConnections:
+        if (known := self._workers.get(endpoint)) is not None:
+            self._workers.move_to_end(endpoint)
+            return known
+        made = self._workers[endpoint] = KeptConnections(
+            endpoint,
+            most=CONNECTIONS,
+            idle_seconds=IDLE_SECONDS,
+            seconds=self._seconds,
+            connect_seconds=CONNECT_SECONDS,
+        )
+        if len(self._workers) > WORKERS:
+            await self._workers.popitem(last=False)[1].close()
+        return made

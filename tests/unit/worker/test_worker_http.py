@@ -1,0 +1,74 @@
+"""Requests of other workers: whom they reach, and which of them may be sent twice."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from aiohttp.http import HttpProcessingError
+
+from tests.unit.worker.test_kept_connections import EMPTY, Origin
+from worker.aws.kept_connections import NotConnected
+from worker.hosting import worker_http
+from worker.hosting.worker_http import WorkerHttp, was_sent
+
+
+@pytest.fixture
+async def origin() -> AsyncIterator[Origin]:
+    made = Origin()
+    server = await asyncio.start_server(made.serve, "127.0.0.1", 0)
+    made.port = server.sockets[0].getsockname()[1]
+    yield made
+    server.close()
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[WorkerHttp]:
+    async with WorkerHttp(5.0) as made:
+        yield made
+
+
+@pytest.mark.parametrize(("repeatable", "asked"), [(True, 3), (False, 2)])
+async def test_only_what_may_be_sent_twice_goes_over_a_kept_connection(
+    origin: Origin, http: WorkerHttp, repeatable: bool, asked: int
+) -> None:
+    endpoint = f"http://127.0.0.1:{origin.port}"
+    assert (await http.request("POST", endpoint, "/frames", {}, b"{}", repeatable=True)).status == 200
+    origin.answers = [None, (EMPTY,)] if repeatable else []
+    assert (await http.request("POST", endpoint, "/frames", {}, b"{}", repeatable=repeatable)).status == 200
+    assert (len(origin.asked), origin.connected) == (asked, 2)
+
+
+@pytest.mark.parametrize("endpoint", ["http://[nonsense", "http://w:port", "w1"])
+async def test_an_address_that_is_none_is_not_connected_to(http: WorkerHttp, endpoint: str) -> None:
+    with pytest.raises(NotConnected) as refused:
+        await http.request("POST", endpoint, "/frames", {}, b"{}", repeatable=True)
+    assert not was_sent(refused.value)
+
+
+async def test_connections_are_kept_to_so_many_workers(
+    origin: Origin, http: WorkerHttp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_http, "WORKERS", 1)
+    for name in ("127.0.0.1", "localhost", "127.0.0.1"):
+        endpoint = f"http://{name}:{origin.port}"
+        assert (await http.request("GET", endpoint, "/health", {}, repeatable=True)).status == 200
+    assert origin.connected == 3
+    assert len(http._workers) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "sent"),
+    [
+        (NotConnected(), False),
+        (ConnectionRefusedError(), False),
+        (OSError(113, "no route to host"), False),
+        (TimeoutError(), True),
+        (ConnectionResetError(), True),
+        (HttpProcessingError(), True),
+    ],
+    ids=repr,
+)
+def test_a_request_that_failed_may_have_arrived(error: Exception, sent: bool) -> None:
+    assert was_sent(error) is sent
