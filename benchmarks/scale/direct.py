@@ -1,4 +1,4 @@
-"""The direct transport at the same load: a voice hour at 10, 1,000 and 10,000 calls, and the calls that quotas allow.
+"""The direct transport at the same load: a voice hour at 10, 1,000 and 10,000 calls.
 
 client ══TLS══▶ Network Load Balancer ──▶ worker, any ──(until the session has followed)──▶ holder
 """
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from benchmarks.measuring.prices import DYNAMODB_WRITE_UNIT
+from benchmarks.scale.bounds import bounds, bounds_section
 from benchmarks.scale.load import ASSUMED as ALL
 from benchmarks.scale.load import Load
 from infra.constructs.direct.balancer import ROLLING, TARGETS
@@ -137,66 +138,6 @@ STORED: Final = ("DynamoDB: commits, heartbeats", "S3: commits, restores", "Clou
 """Components of a voice hour that do not depend on the transport."""
 
 
-@dataclass(frozen=True)
-class Bound:
-    """A quota of the direct transport.
-
-    Attributes:
-        what: For people.
-        limit: An account's without asking; None: no page was found that says it.
-        need: Of one call, at the busiest.
-        adjustable: Whether AWS raises it on request.
-        source: Where the limit is from; empty if it is unknown.
-    """
-
-    what: str
-    limit: float | None
-    need: float
-    adjustable: bool = True
-    source: str = ""
-
-    @property
-    def calls(self) -> int | None:
-        """Calls at once that it allows."""
-        return None if self.limit is None else math.floor(self.limit / self.need)
-
-
-_ELB: Final = "https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-limits.html"
-_ECS: Final = "https://docs.aws.amazon.com/general/latest/gr/ecs-service.html"
-_BATCH: Final = "https://docs.aws.amazon.com/batch/latest/APIReference/API_ResourceRequirement.html"
-_TABLES: Final = "https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ServiceQuotas.html"
-_S3: Final = "https://repost.aws/knowledge-center/s3-object-key-naming-pattern"
-
-
-def bounds(load: Load, sessions: int) -> list[Bound]:
-    """The quotas, the tightest first; those that are not known last."""
-    task = 1 / ALL["sessions a task"]
-    each = {name: load.peak(name) / sessions for name in ("table_writes", "puts")}
-    zones = int(ASSUMED["zones"])
-    known = [
-        Bound("Fargate: vCPUs on demand, twice at a deployment", 6, ROLLING * task, source=_BATCH),
-        Bound("load balancer: targets of a group, twice at a deployment", 1_000, ROLLING * task, source=_ELB),
-        Bound(f"load balancer: targets in {zones} zones, likewise", 500 * zones, ROLLING * task, source=_ELB),
-        Bound("ECS: tasks of a service, likewise", 5_000, ROLLING * task, source=_ECS),
-        Bound(
-            "VPC: addresses of two /20 subnets, likewise",
-            8_182,
-            ROLLING * task,
-            adjustable=False,
-            source="`infra/constructs/network.py`",
-        ),
-        Bound("DynamoDB: write units a second and table", 40_000, each["table_writes"], source=_TABLES),
-        Bound("S3: PUTs a second and prefix", 3_500, each["puts"], adjustable=False, source=_S3),
-    ]
-    unknown = [
-        Bound("load balancer: connections, and new ones a second", None, 1.0),
-        Bound("load balancer: how fast its capacity grows", None, 1.0),
-        Bound("Fargate: tracked connections of a task's network interface", None, 1.0),
-        Bound("VPC: network interfaces of a region", None, ROLLING * task),
-    ]
-    return sorted(known, key=lambda each: each.calls or 0) + unknown
-
-
 def sections(
     sent: Load, marked: Load, sessions: int, through_api: Callable[[Load, int], dict[str, float]]
 ) -> list[str]:
@@ -211,7 +152,7 @@ def sections(
     whole = through_api(sent, sessions)
     stored = {name: whole[name] for name in STORED}
     hours = {calls: voice_hour(sent, sessions, calls, stored) for calls in CALLS}
-    return [_hours(hours), _ways(sent, marked, sessions, stored), _bounds(bounds(sent, sessions)), ""]
+    return [_hours(hours), _ways(sent, marked, sessions, stored), bounds_section(bounds(sent, sessions)), ""]
 
 
 def _hours(hours: dict[int, Hour]) -> str:
@@ -235,26 +176,3 @@ def _ways(sent: Load, marked: Load, sessions: int, stored: Hour) -> str:
     ]
     head = f"| US dollars an hour of each call | {' | '.join(f'{calls:,} calls' for calls in CALLS)} |"
     return "\n".join([head, "|---|" + "--:|" * len(CALLS), *rows, ""])
-
-
-def _bounds(found: list[Bound]) -> str:
-    rows = [
-        f"| {each.what} | {_limit(each)} | {_calls(each)} | {'yes' if each.adjustable else 'no'} | {_source(each)} |"
-        for each in found
-    ]
-    head = ["| quota | without asking | calls at once | more on request | source |", "|---|--:|--:|---|---|"]
-    return "\n".join(["### Calls of an account on the direct transport", "", *head, *rows, ""])
-
-
-def _limit(each: Bound) -> str:
-    return "unknown" if each.limit is None else f"{each.limit:,.0f}"
-
-
-def _calls(each: Bound) -> str:
-    return "unknown" if each.calls is None else f"{each.calls:,}"
-
-
-def _source(each: Bound) -> str:
-    if not each.source:
-        return "no page was found"
-    return f"<{each.source}>" if each.source.startswith("https:") else each.source

@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 
+from benchmarks.scale.commits import AGAIN, HEARTBEAT_SECONDS, IS_ANSWERED, SILENT_BEFORE, SPEAKS, Sessions
 from segue.client.microphone import MARKER_SECONDS, TRAILING_SECONDS
 from segue.session.runtime import SPREAD
 from segue.wire.audio import PREROLL_SECONDS
@@ -39,7 +40,7 @@ ASSUMED: Final = {
     "messages a turn of each": 1.0,
     "acks and transcripts a second": 0.5,
     "length of a call, min": 5.0,
-    "heartbeat, s": 3.0,
+    "heartbeat, s": HEARTBEAT_SECONDS,
     "message function, ms": 15.0,
     "message function, GB": 0.5,
     "voice out, KB a second": 64.0,
@@ -53,6 +54,9 @@ ASSUMED: Final = {
 """Assumptions about how people talk, not measured here. 28 sessions a task are 70 % of `worker_capacity`. Of two zones
 half of the frames go to the other. The function itself answers a `ping` now and then and what it refuses; a frame that
 is passed on brings nothing back to the client, since the route has no response (RFC 0019)."""
+
+COMMITS_A_TURN: Final = ASSUMED["messages a turn of each"] * MEASURED["commits a message"]
+"""Commits of what was said in a turn."""
 
 _BEATS: Final = 1 / (1 - SPREAD / 2)
 """Heartbeats that are sent for each that is due: they come early, at random."""
@@ -91,7 +95,6 @@ def simulate(sessions: int, seed: int = 1, *, marks: bool = False, frame_ms: flo
     count = min(sessions, SIMULATED)
     factor = sessions / count
     random = np.random.default_rng(seed)
-    # 0 the person speaks, 1 silence, 2 the assistant speaks, 3 silence
     names = (
         "turn of a person, s",
         "silence before the assistant, s",
@@ -100,50 +103,64 @@ def simulate(sessions: int, seed: int = 1, *, marks: bool = False, frame_ms: flo
     )
     lengths = np.array([ASSUMED[name] for name in names])
     state = random.choice(4, size=count, p=lengths / lengths.sum())
-    quiet = np.where(state == 0, 0.0, np.inf)  # seconds since the person spoke
+    quiet = np.where(state == SPEAKS, 0.0, np.inf)  # seconds since the person spoke
+    held = Sessions(state, random)
     load = Load()
     for second in range(SECONDS):
         ending = random.random(count) < 1 / lengths[state]
-        spoken = int(np.count_nonzero(ending & ((state == 0) | (state == 2))))
-        speaking = int(np.count_nonzero(state == 2))
-        beating = np.count_nonzero((np.arange(count) + second) % int(ASSUMED["heartbeat, s"]) == 0) * _BEATS
+        said = ending & ((state == SPEAKS) | (state == IS_ANSWERED))
+        speaking = int(np.count_nonzero(state == IS_ANSWERED))
+        settled, beating = held.second(second)
+        held.goes_on(second + 1, state, ending, said & (random.random(count) < COMMITS_A_TURN))
         joined = random.poisson(count / (60 * ASSUMED["length of a call, min"]))
         sound, markers = _sound(state, quiet, ending) if marks else (float(count), 0.0)
-        asked = _asked(count, sound * per_second + markers, spoken, speaking, beating, joined) | {"sound": sound}
+        commits = int(np.count_nonzero(said)) * COMMITS_A_TURN
+        asked = {
+            **_frames(count, sound * per_second + markers + settled * AGAIN, speaking),
+            **_storage(count, commits, settled, beating, joined),
+            "sound": sound,
+        }
         load.add(**{name: value * factor for name, value in asked.items()})
         state = np.where(ending, (state + 1) % 4, state)
-        quiet = np.where(state == 0, 0.0, quiet + 1)
+        quiet = np.where(state == SPEAKS, 0.0, quiet + 1)
     return load
 
 
 def _sound(state: np.ndarray, quiet: np.ndarray, ending: np.ndarray) -> tuple[float, float]:
     """Seconds of sound, and markers, that microphones whose silence is marked send in one second."""
     sending = int(np.count_nonzero(quiet <= TRAILING_SECONDS))
-    beginning = int(np.count_nonzero(ending & (state == 3)))
+    beginning = int(np.count_nonzero(ending & (state == SILENT_BEFORE)))
     return sending + beginning * PREROLL_SECONDS, (len(state) - sending) / MARKER_SECONDS
 
 
-def _asked(sessions: int, up: float, spoken: int, speaking: int, beating: float, joined: int) -> dict[str, float]:
-    """Requests of one second."""
+def _frames(sessions: int, up: float, speaking: int) -> dict[str, float]:
+    """Frames of one second, and the places that they need."""
     down = speaking * 1000 / ASSUMED["audio a post, ms"] + sessions * ASSUMED["acks and transcripts a second"]
     down += up * ASSUMED["frames answered by the function itself"]
-    commits = spoken * ASSUMED["messages a turn of each"] * MEASURED["commits a message"]
     tasks = sessions / ASSUMED["sessions a task"]
     return {
         "messages": up + down,
         "up": up,
         "speaking": speaking,
-        "connects": joined,
         # Lambda gives an environment ten requests a second, however short they are.
         "environments": up / 10,
-        "commits": commits,
-        "beats": beating,
-        # A session that begins is acquired, and one ends for it: two writes.
-        "table_writes": commits * MEASURED["DynamoDB write units a commit"] + beating + 2 * joined,
-        "beats_a_worker": tasks / ASSUMED["heartbeat, s"] * _BEATS,
-        "puts": commits * MEASURED["S3 PUT a commit"],
-        "gets": joined * MEASURED["restore: objects of 1,000 messages"],
         "vcpus": tasks,
         "addresses": tasks,
         "streams": sessions,
+    }
+
+
+def _storage(sessions: int, commits: float, settled: int, beating: int, joined: int) -> dict[str, float]:
+    """Requests to storage in one second."""
+    every = commits + settled
+    return {
+        "connects": joined,
+        "commits": commits,
+        "settled": settled,
+        "beats": beating,
+        # A session that begins is acquired, and one ends for it: two writes.
+        "table_writes": every * MEASURED["DynamoDB write units a commit"] + beating + 2 * joined,
+        "beats_a_worker": sessions / ASSUMED["sessions a task"] / ASSUMED["heartbeat, s"] * _BEATS,
+        "puts": every * MEASURED["S3 PUT a commit"],
+        "gets": joined * MEASURED["restore: objects of 1,000 messages"],
     }

@@ -37,6 +37,7 @@ AWS = {
             "ProcessedBytes_TLS",
             "RejectedFlowCount",
             "TCP_ELB_Reset_Count",
+            "TCP_Client_Reset_Count",
             "TCP_Target_Reset_Count",
         },
         ("LoadBalancer", "TargetGroup"): {"HealthyHostCount", "UnHealthyHostCount"},

@@ -4,12 +4,15 @@ import re
 import statistics
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks.measuring import prices
-from benchmarks.scale import direct, run
+from benchmarks.scale import commits, direct, run
 from benchmarks.scale import load as load_module
+from benchmarks.scale.bounds import More, bounds, verdict
 from infra.settings import Conversations, Workers
+from segue.wire.sender import SenderSettings
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGE, BENCHMARKS = DOCS / "scale.md", DOCS / "benchmarks.md"
@@ -102,9 +105,52 @@ def test_what_binds_first_at_each_size():
     assert set(first[1_000_000]) == {quota.key for quota in run.QUOTAS}
 
 
-def test_a_heartbeat_a_worker_is_what_the_table_needs(load):
-    assert load.mean("beats") > 3 * load.mean("commits")
-    assert load.mean("beats") / load.mean("beats_a_worker") == pytest.approx(run.ASSUMED["sessions a task"])
+class Alone:
+    """One session, second by second, in states that are given."""
+
+    def __init__(self, state):
+        self.now, self.state = 0, np.array([state])
+        self.session = commits.Sessions(self.state, np.random.default_rng(1))
+
+    def lasts(self, seconds):
+        """Return commits of silence and heartbeats in so many seconds, after which the state ends."""
+        counted = np.zeros(2)
+        for left in range(seconds, 0, -1):
+            counted += self.session.second(self.now)
+            self.now += 1
+            self.session.goes_on(self.now, self.state, np.array([left == 1]), np.array([False]))
+        self.state = (self.state + 1) % 4
+        return [int(each) for each in counted]
+
+
+def test_silence_is_committed_as_often_as_workers_do_and_speech_is_not(load):
+    call = Alone(commits.SPEAKS)
+    settled, beats = call.lasts(60)
+    assert settled == 0, "what is spoken waits for its transcript"
+    assert beats == pytest.approx(60 / 3 / 0.95, abs=2)
+
+    quiet = [call.lasts(20)[0] for _ in range(3)]
+    assert sum(quiet) == pytest.approx((60 - commits.SILENCE_SECONDS) / commits.SETTLE_SECONDS, abs=1)
+
+    settled, _ = call.lasts(60)
+    assert settled <= 2, "only the silence before the first word"
+    # All sessions, of which each is silent for 9 of 13 seconds, with a rest of 3 s before.
+    assert load.mean("settled") / 10_000 == pytest.approx(9 / 13 / commits.SETTLE_SECONDS, rel=0.15)
+    assert load.mean("puts") > 2 * load.mean("commits")
+
+
+def test_a_commit_takes_the_place_of_a_heartbeat(load):
+    due = 10_000 / run.ASSUMED["heartbeat, s"]
+    assert 0.5 * due < load.mean("beats") < 0.8 * due
+    assert load.mean("beats_a_worker") * run.ASSUMED["sessions a task"] == pytest.approx(due / 0.95)
+
+
+def test_silence_is_settled_before_clients_send_all_of_it_again():
+    oldest = commits.SILENCE_SECONDS + commits.SETTLE_SECONDS
+    assert oldest < SenderSettings().arrived_timeout / 2
+    # The oldest frame is sent again to show that the holder lives: once for each commit, and the load counts it.
+    assert SenderSettings().audio_timeout < oldest < SenderSettings().audio_timeout * SenderSettings().backoff
+    assert commits.AGAIN == 1
 
 
 def test_costs_are_sums_of_their_parts(load):
@@ -156,18 +202,26 @@ def test_a_large_deployment_pays_for_no_sound_between_zones(hours):
 
 
 def test_a_quota_that_was_not_found_is_unknown_and_not_passed(load):
-    found = direct.bounds(load, 10_000)
+    found = bounds(load, 10_000)
     page = PAGE.read_text(encoding="utf-8")
     for each in found:
         assert (each.calls is None) == (each.limit is None) == (not each.source), each
     known = [each.calls for each in found if each.calls is not None]
     assert known == sorted(known)
     assert all(each.calls is None for each in found[len(known) :])
+    assert page.count("| unknown | unknown | unknown |") == len(found) - len(known) > 0
+
+
+def test_which_quota_binds_first_with_and_without_asking(load):
+    found = bounds(load, 10_000)
+    first, second = found[:2]
+    assert (first.what.partition(":")[0], first.calls, first.more) == ("Fargate", 84, More.REQUEST)
     # Beside Fargate's, which every account has to ask for, ten thousand calls are within all that are known.
-    first, second = found[0], found[1]
-    assert (first.what.partition(":")[0], first.calls, first.adjustable) == ("Fargate", 84, True)
     assert second.calls >= 10_000
-    assert page.count("| unknown | unknown |") == len(found) - len(known) > 0
+    said = verdict(found)
+    assert "at 84 calls. The target of 10,000 is missed" in said
+    assert f"at {second.calls:,} calls. The target is met" in said
+    assert said in PAGE.read_text(encoding="utf-8")
 
 
 def test_prices_and_quotas_of_the_load_balancer_are_those_of_the_stack():

@@ -37,9 +37,9 @@ from worker.conversation.state import State
 from worker.providers import AnswerCut, classify
 from worker.telemetry.metrics import Count, metrics
 
-SETTLE_SECONDS: Final = 2.5
-"""Seconds between two records of settled silence. Each costs one commit, in the place of a heartbeat. With a longer
-interval clients would send the silence again, ten messages a second."""
+SETTLE_SECONDS: Final = 5.0
+"""Seconds between two records of settled silence. Each costs a commit, with an object in S3, and a call is silent for
+most of its time (docs/scale.md). With a longer interval clients keep more, and send more again to a successor."""
 
 FAREWELL_SECONDS: Final = 1.0
 """For posting what became durable only by the flush. The successor may be speaking by then, so later is too late."""

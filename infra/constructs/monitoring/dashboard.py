@@ -84,11 +84,13 @@ def _heard(config: Config, watched: Watched) -> list[Graph]:
         balancer = watched.workers.balancer
         opened = [balanced(balancer, "NewFlowCount_TLS"), balanced(balancer, "ActiveFlowCount_TLS", "Average")]
         sockets = [said(config, name) for name in ("SocketsOpened", "Sockets")]
+        at_each = [said(config, "Sockets", statistic) for statistic in ("Average", "Maximum")]
         passed = [said(config, name) for name in ("FramesForwarded", "OutputForwarded", "SessionsFollowed")]
         graphs += [
             ("Load balancer: connections opened, open", opened),
             ("Load balancer: bytes", [balanced(balancer, "ProcessedBytes_TLS")]),
             ("Direct sockets: let in, open", sockets),
+            ("Direct sockets: open at a worker, at the fullest", at_each),
             ("Direct: passed between workers, sessions that followed", passed),
         ]
     if watched.workers:
@@ -158,11 +160,12 @@ def _cut_off_at_the_gateway(config: Config, gateway: Gateway) -> list[Graph]:
 def _cut_off_at_the_balancer(config: Config, balancer: Balancer) -> list[Graph]:
     sent_away = [said(config, name) for name in ("SocketsTurnedAway", "HandshakesExpired")]
     reached = [targets(balancer, "HealthyHostCount", "Minimum"), targets(balancer, "UnHealthyHostCount", "Maximum")]
-    ended = ("ClientTLSNegotiationErrorCount", "TCP_Target_Reset_Count", "TCP_ELB_Reset_Count", "RejectedFlowCount")
+    failed = [balanced(balancer, name) for name in ("ClientTLSNegotiationErrorCount", "RejectedFlowCount")]
+    reset = [balanced(balancer, f"TCP_{side}_Reset_Count") for side in ("Client", "Target", "ELB")]
     return [
         ("Direct sockets: turned away, no request in time", sent_away),
         ("Load balancer: workers reached, not reached", reached),
-        ("Load balancer: handshakes failed, connections reset", [balanced(balancer, name) for name in ended]),
+        ("Load balancer: handshakes failed, connections reset", [*failed, *reset]),
     ]
 
 
