@@ -7,8 +7,11 @@
     approvals                  the questions of an interrupted agent, while a manager has it
     restoring                  agents restored from the session
     multi_agents               Graphs and Swarms
+    rewinding                  a session, and all that runs on it, made what it was
+    agents                     the agents of a session: built, used, gone
     idempotency                keys of a tool's outside effects
-    manager                    the hooks of a session manager
+    hooks                      what an agent's hooks record, and wait for
+    manager                    a session manager, as Strands calls it
     s3, file                   the managers that users construct
     transfer, transfer_multi_agents    to and from Strands' own layouts, whose parts are in ``layouts``
 
