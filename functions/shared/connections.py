@@ -219,10 +219,13 @@ class ConnectionsTable:
 
     def forget(self, connection_id: str) -> Connection | None:
         """Delete a connection that has ended, and the client's address if it was this one; return what it was."""
+        # The answer to the deletion may be lost, and that to the next attempt has nothing; but it alone knows of a
+        # `hello` that came meanwhile.
+        before = self.find(connection_id)
         answer = self._client.delete_item(
             TableName=self._table, Key=_connection_key(connection_id), ReturnValues="ALL_OLD"
         )
-        connection = _connection(connection_id, answer.get("Attributes"))
+        connection = _connection(connection_id, answer.get("Attributes")) or before
         if connection and connection.binding:
             self.leave_client(connection_id, connection.binding)
         return connection

@@ -76,7 +76,7 @@ class Gateway(Construct):
         self.entries = {**self.functions, "message": live(message, config, kept_warm=warm)}
         connections = parts.storage.connections_table
         connections.grant(connect, "dynamodb:PutItem")
-        connections.grant(disconnect, "dynamodb:DeleteItem", "dynamodb:UpdateItem")
+        connections.grant(disconnect, "dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:UpdateItem")
         connections.grant(message, "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem")
         parts.storage.lock_table.grant(message, "dynamodb:GetItem")
         for queue in (parts.claims, parts.turns):

@@ -43,7 +43,7 @@ def everywhere(stage: str) -> Grants:
         "GatewayConnectRole": {"<GatewayConnectLogs>": _LOG, "<StorageConnections>": {"dynamodb:PutItem"}},
         "GatewayDisconnectRole": {
             "<GatewayDisconnectLogs>": _LOG,
-            "<StorageConnections>": _all("dynamodb", "DeleteItem", "UpdateItem"),
+            "<StorageConnections>": _all("dynamodb", "DeleteItem", "GetItem", "UpdateItem"),
         },
         "GatewayMessageRole": {
             "<GatewayMessageLogs>": _LOG,

@@ -95,6 +95,34 @@ def test_disconnect_forgets_the_connection_and_its_client(aws, environment):
 
 
 @pytest.mark.slow
+def test_disconnect_is_done_though_the_answer_to_the_deletion_is_lost(aws, environment, monkeypatch):
+    connect.handler(event(), None)
+    message.handler(event(body=encode_frame(Hello(session="s", client_id="c", connection=1))), None)
+    table, _ = disconnect.dependencies()
+    delete = table._client.delete_item
+
+    def lost_once(**request):
+        delete(**request)
+        return delete(**request)
+
+    monkeypatch.setattr(table, "_client", Overridden(table._client, delete_item=lost_once))
+    disconnect.handler(event(), None)
+    (left,) = items(aws)
+    assert left["open"] == {"M": {}}, "its session counts no more"
+
+
+class Overridden:
+    """A client with some methods replaced."""
+
+    def __init__(self, client, **methods):
+        self._client = client
+        self.__dict__.update(methods)
+
+    def __getattr__(self, name):
+        return getattr(self._client, name)
+
+
+@pytest.mark.slow
 def test_disconnect_leaves_the_clients_newer_connection(aws, environment):
     for counter, connection_id in enumerate(("c1", "c2"), start=1):
         connect.handler(event(connection_id), None)
