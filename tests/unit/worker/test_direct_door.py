@@ -56,7 +56,7 @@ async def test_what_is_no_upgrade_is_told_so_and_health_is_well(door: Door) -> N
     async with door.http.get(door.url) as answer:
         assert answer.status == 426
     async with door.http.get(f"{door.url}health") as answer:
-        assert (answer.status, await answer.json()) == (200, {"sockets": 0, "leaving": False})
+        assert (answer.status, await answer.read()) == (200, b""), "everyone can ask: it says no figures"
     door.sockets.leaving = True
     async with door.http.get(f"{door.url}health") as answer:
         assert answer.status == 200, "a worker that leaves refuses sockets in words"
