@@ -1,12 +1,14 @@
 """Sessions go to where their client's socket is.
 
-    a client says `hello` at a worker that does not hold its session
+    a client says `hello` at a worker that does not hold its session, or a session is opened for a client with a socket
+    elsewhere
       ─▶ the holder has a socket of the session itself?  stays
-      ─▶ else, at a turn boundary: the handoff of a deployment, to that worker and no other, once for each `hello`
+      ─▶ that worker has no room?  looked again later
+      ─▶ else, at a turn boundary: the handoff of a deployment, to that worker and no other, once for each connection
 
-If that worker has no room, or is not ready in time, nothing is released and frames are forwarded as before. A session
-that was handed over a moment ago stays for a while first: what was not answered is sent again to each holder, and a
-caller whose connections break every few seconds would else never be answered.
+If that worker is not ready in time, nothing is released and frames are forwarded as before. A session that was handed
+over a moment ago stays for a while first: what was not answered is sent again to each holder, and a caller whose
+connections break every few seconds would else never be answered.
 """
 
 from __future__ import annotations
@@ -27,11 +29,16 @@ from worker.hosting.successors import Promise, Successors
 from worker.telemetry.metrics import Count, metrics
 
 REMEMBERED: Final = 4096
-"""Connections whose `hello` has been followed, or tried to."""
-
+"""Connections that have been followed, or tried to."""
 
 SETTLED_SECONDS: Final = 10.0
 """For a session that was handed over to hear again what was not answered, and to answer it, before it goes on."""
+
+LOOK_AGAIN_SECONDS: Final = 30.0
+"""Between two looks at whether the worker of a client's socket has room for its session."""
+
+TRIES: Final = 5
+"""Times that such a worker is asked, if it refuses: what the registry says of its room is some seconds old."""
 
 
 class Following:
@@ -52,20 +59,37 @@ class Following:
         self._worker_id = worker_id
         self._seen: BoundedDict[str, bool] = BoundedDict(REMEMBERED)
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._changed: dict[str, asyncio.Event] = {}
         self._stopped = asyncio.Event()
         self._heard = asyncio.Event()
 
     def hello(self, session: HostedSession, address: ClientAddress) -> None:
         """Consider one `hello`; never waits."""
         self._heard.set()
+        self.consider(session, address)
+
+    def consider(self, session: HostedSession, address: ClientAddress) -> None:
+        """Consider one client of a session, if its connection is seen for the first time; never waits."""
         if address.direct is None or self._stopped.is_set() or self._seen.use(address.connection_id):
             return
         self._seen[address.connection_id] = True
-        if session.key in self._running or self.owns_socket_of(session):
+        if (changed := self._changed.get(session.key)) is not None:
+            changed.set()
             return
+        if self.owns_socket_of(session):
+            return
+        self._changed[session.key] = asyncio.Event()
         task = asyncio.create_task(self._follow(session), name=f"follow {session.key}")
         self._running[session.key] = task
-        task.add_done_callback(lambda _: self._running.pop(session.key, None))
+        task.add_done_callback(lambda _: self._end(session.key))
+
+    def _end(self, key: str) -> None:
+        del self._running[key], self._changed[key]
+
+    def opened(self, session: HostedSession) -> None:
+        """Consider the clients that a session was opened for: of a claim no `hello` need follow; never waits."""
+        for client in session.clients:
+            self.consider(session, client)
 
     def owns_socket_of(self, session: HostedSession) -> bool:
         """Return true if a client of the session has its socket at this worker."""
@@ -88,9 +112,14 @@ class Following:
 
     async def _follow(self, session: HostedSession) -> None:
         await self._settle(session)
-        endpoint = next((client.direct.endpoint for client in session.clients if client.direct is not None), None)
-        if endpoint is None or self._stopped.is_set() or not session.open or self.owns_socket_of(session):
-            return
+        for _ in range(TRIES):
+            endpoint = await self._with_room(session)
+            if endpoint is None or not await self._is_refused(session, endpoint):
+                return
+            await self._pause(session)
+
+    async def _is_refused(self, session: HostedSession, endpoint: str) -> bool:
+        """Hand a session over, if all goes well; true if that worker has not even prepared it."""
         only = OnlyWorker(self._successors, endpoint)
         handoff = Handoff(session, only, self._queue, self._bounded, worker_id=self._worker_id)
         try:
@@ -99,6 +128,28 @@ class Following:
                 logger.info("session has followed its socket", session=session.key, epoch=session.epoch)
         except Exception as error:  # noqa: BLE001 - concerns this session only, which is held or has been released
             logger.exception("session could not follow its socket", session=session.key, kind=type(error).__name__)
+        return only.refused
+
+    async def _with_room(self, session: HostedSession) -> str | None:
+        """Return the address of the worker of a client's socket, once it has room; None if the session stays."""
+        while (endpoint := self._elsewhere(session)) is not None:
+            self._changed[session.key].clear()
+            if await self._successors.at(endpoint) is None:
+                await self._pause(session)
+            elif endpoint == self._elsewhere(session):
+                return endpoint
+        return None
+
+    async def _pause(self, session: HostedSession) -> None:
+        """Wait until it is worth another look."""
+        changed = self._changed[session.key]
+        await first_of(session.ended.wait(), self._stopped.wait(), changed.wait(), timeout=LOOK_AGAIN_SECONDS)
+
+    def _elsewhere(self, session: HostedSession) -> str | None:
+        """Return the address of the worker of a client's socket; None if the session stays."""
+        if self._stopped.is_set() or not session.open or self.owns_socket_of(session):
+            return None
+        return next((client.direct.endpoint for client in session.clients if client.direct is not None), None)
 
     async def _settle(self, session: HostedSession) -> None:
         """Wait until a session that was handed over has been here for a while; not while this worker drains."""
@@ -114,7 +165,11 @@ class Following:
 
 
 class OnlyWorker:
-    """Finds one worker as successor, and no other."""
+    """Finds one worker as successor, and no other.
+
+    Attributes:
+        refused: Whether it was asked last in vain.
+    """
 
     def __init__(self, successors: Successors, endpoint: str) -> None:
         """Keep which.
@@ -125,11 +180,14 @@ class OnlyWorker:
         """
         self._successors = successors
         self._endpoint = endpoint
+        self.refused = False
 
     async def prepare(self, claim: Claim, again: RegisteredWorker | None = None) -> Promise | None:
         """Have a session made ready there; None if it has no room, or is not known yet."""
         peer = again or await self._successors.at(self._endpoint)
-        return None if peer is None else await self._successors.prepare_at(peer, claim)
+        promise = None if peer is None else await self._successors.prepare_at(peer, claim)
+        self.refused = promise is None
+        return promise
 
     async def take(self, peer: RegisteredWorker, claim: Claim) -> bool:
         """Say that it is free."""

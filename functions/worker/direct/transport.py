@@ -130,7 +130,7 @@ class DirectTransport:
             transport.port = await door.start(environment.bind_host, environment.direct_port)
             keeping = asyncio.create_task(rows.keep(sockets), name="rows")
             stack.callback(keeping.cancel)
-            host.on_hello = following.hello
+            host.on_hello, host.on_opened = following.hello, following.opened
             yield transport
 
     async def begin_to_leave(self) -> None:

@@ -31,6 +31,7 @@ class Host:
         on_held: Called with a session's key when it is held.
         on_left: Called with a session's key when it is held no more.
         on_hello: Called with a session and the address of a client that said ``hello`` to it.
+        on_opened: Called with a session that was opened for the clients of a claim.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Host:
         self.on_held: Callable[[str], None] = lambda _: None
         self.on_left: Callable[[str], None] = lambda _: None
         self.on_hello: Callable[[HostedSession, ClientAddress], None] = lambda _, __: None
+        self.on_opened: Callable[[HostedSession], None] = lambda _: None
 
     @property
     def sessions(self) -> tuple[HostedSession, ...]:
@@ -158,6 +160,7 @@ class Host:
                 self.preparations.discard(ready)
         metrics.size(Size.RESTORE, session.restored_bytes)
         self._tell(claim, session, asyncio.get_running_loop().time() - begun, prepared=prepared is not None)
+        self.on_opened(session)
 
     async def _start(self, session: HostedSession, claim: Claim) -> None:
         self._sessions[claim.session_key] = session

@@ -1,4 +1,4 @@
-"""A session that was handed over a moment ago stays for a while before it follows its socket."""
+"""Sessions that follow their sockets: which do, when, and to which worker."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from segue.wire.claims import ClientAddress, DirectAddress
 from tests.support.waiting import eventually, promptly
 from worker.direct import following as module
-from worker.direct.following import Following
+from worker.direct.following import TRIES, Following
 
 HERE = "http://here"
 
@@ -41,6 +41,7 @@ def went(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     class Handed:
         def __init__(self, _: Any, only: Any, *__: Any, **___: Any) -> None:
+            self.only = only
             found.append(only._endpoint)
 
         async def follow(self) -> bool:
@@ -50,9 +51,26 @@ def went(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return found
 
 
+class Room:
+    """The other workers, some of them full."""
+
+    def __init__(self) -> None:
+        self.full: set[str] = set()
+        self.looked: list[str] = []
+
+    async def at(self, endpoint: str) -> str | None:
+        self.looked.append(endpoint)
+        return None if endpoint in self.full else endpoint
+
+
 @pytest.fixture
-def following() -> Following:
-    return Following(None, None, HERE, "w1")  # type: ignore[arg-type]  # the handoff is a stand-in
+def room() -> Room:
+    return Room()
+
+
+@pytest.fixture
+def following(room: Room) -> Following:
+    return Following(room, None, HERE, "w1")  # type: ignore[arg-type]  # the handoff is a stand-in
 
 
 def now() -> float:
@@ -100,3 +118,88 @@ async def test_what_happens_meanwhile_keeps_it(
     await promptly(following.settled(session))
 
     assert went == []
+
+
+async def test_one_that_was_opened_for_a_client_elsewhere_goes_without_a_hello(
+    following: Following, went: list[str]
+) -> None:
+    session = Session("http://there", None)
+    following.opened(session)
+    following.hello(session, session.clients[0])
+    await promptly(following.settled(session))
+
+    assert went == ["http://there"], "once for each connection"
+
+
+async def test_one_that_was_opened_for_a_client_here_stays(following: Following, went: list[str]) -> None:
+    session = Session(HERE, None)
+    following.opened(session)
+    await promptly(following.settled(session))
+
+    assert went == []
+
+
+async def test_one_goes_when_the_worker_of_its_socket_has_room(
+    following: Following, room: Room, went: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOOK_AGAIN_SECONDS", 0.01)
+    room.full = {"http://there"}
+    session = Session("http://there", None)
+    following.opened(session)
+    await eventually(lambda: len(room.looked) > 1)
+    assert went == []
+    room.full.clear()
+    await promptly(following.settled(session))
+
+    assert went == ["http://there"]
+
+
+async def test_one_that_waits_for_room_goes_at_once_to_where_its_next_socket_is(
+    following: Following, room: Room, went: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOOK_AGAIN_SECONDS", 3600.0)
+    room.full = {"http://there"}
+    session = Session("http://there", None)
+    following.opened(session)
+    await eventually(lambda: room.looked)
+    session.clients = (client("http://elsewhere", 2),)
+    following.hello(session, session.clients[0])
+    await promptly(following.settled(session))
+
+    assert went == ["http://elsewhere"]
+
+
+@pytest.mark.parametrize("end", ["drains", "ended"])
+async def test_one_that_waits_for_room_does_so_no_longer_than_it_can_go(
+    following: Following, room: Room, went: list[str], end: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOOK_AGAIN_SECONDS", 3600.0)
+    room.full = {"http://there"}
+    session = Session("http://there", None)
+    following.opened(session)
+    await eventually(lambda: room.looked)
+    if end == "drains":
+        following.stop()
+    else:
+        session.ended.set()
+    await promptly(following.settled(session))
+
+    assert went == []
+
+
+@pytest.mark.parametrize(("refusals", "asked"), [(1, 2), (100, TRIES)])
+async def test_a_worker_that_refuses_is_asked_again_and_not_for_ever(
+    following: Following, went: list[str], refusals: int, asked: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOOK_AGAIN_SECONDS", 0.01)
+
+    async def follow(self: Any) -> bool:
+        self.only.refused = len(went) <= refusals
+        return not self.only.refused
+
+    monkeypatch.setattr(module.Handoff, "follow", follow)
+    session = Session("http://there", None)
+    following.opened(session)
+    await promptly(following.settled(session))
+
+    assert went == ["http://there"] * asked

@@ -20,6 +20,7 @@ from segue.lease.item import GuardItem
 from segue.testing import provision
 from segue.wire.binary import decode_binary_server
 from segue.wire.frames import (
+    Bye,
     ClientFrame,
     Error,
     Hello,
@@ -323,8 +324,11 @@ async def test_a_worker_that_ends_asks_its_clients_to_go_over_and_then_closes_wh
 
 
 @pytest.mark.slow
-async def test_a_worker_without_room_passes_the_claim_on_and_forwards(workers: Workers) -> None:
-    await workers.start("w1", SEGUE_CAPACITY="1")
+async def test_a_worker_without_room_passes_the_claim_on_and_forwards_until_it_has_room(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.direct.following.LOOK_AGAIN_SECONDS", 1.0)
+    await workers.start("w1", SEGUE_CAPACITY="1", SEGUE_LINGER_SECONDS="0")
     first = await workers.connect("w1")
     await first.say(hello(session="first"))
     await eventually(lambda: first.of(Ready))
@@ -335,6 +339,10 @@ async def test_a_worker_without_room_passes_the_claim_on_and_forwards(workers: W
     assert workers.item("second").holder == "w2"
     await second.say(TextInput(text="repeat after me: far.", seq=1))
     await eventually(lambda: second.heard == ["far."])
+    await first.say(Bye())
+    await eventually(lambda: workers.item("second").holder == "w1", 60)
+    await second.say(TextInput(text="repeat after me: near.", seq=2))
+    await eventually(lambda: second.heard == ["far.", "near."])
 
 
 @pytest.mark.slow
