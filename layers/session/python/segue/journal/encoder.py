@@ -53,7 +53,7 @@ def to_json(
     replacing_halves: bool = False,
     nesting: int = NESTING,
     unescaped: bool = False,
-    escaping: bool = False,
+    escaping_bytes: bool = False,
 ) -> tuple[Any, int]:
     """Turn a value into what JSON has, in lists and dictionaries of its own.
 
@@ -64,7 +64,7 @@ def to_json(
         replacing_halves: Replace halves of surrogate pairs, which UTF-8 has no form for, instead of escaping them.
         nesting: Levels from which on a value is refused.
         unescaped: It was stored without escapes, and stays so if this release reads it equal.
-        escaping: Escape in any case.
+        escaping_bytes: Escape a value with bytes in it: readers take Strands' form of them for a dictionary.
 
     Returns:
         The tree, and the version of the escapes in it: 0 if there are none.
@@ -74,7 +74,7 @@ def to_json(
         RecordTooLarge: It has more parts than the largest record.
     """
     reason = "nested too deeply for what is left of the stack"
-    for escapes in (True,) if escaping else (False, True):
+    for escapes in (False, True):
         encoder = _Encoder(
             name,
             on_refused or _raise,
@@ -82,6 +82,7 @@ def to_json(
             replacing_halves=replacing_halves,
             is_mistaken=_is_read_as_bytes if unescaped else looks_like_bytes,
             escaping=escapes,
+            escaping_bytes=escaping_bytes,
         )
         try:
             return encoder.tree(value), ESCAPES if escapes else 0
@@ -162,6 +163,7 @@ class _Encoder:
         replacing_halves: bool,
         is_mistaken: Callable[[dict[Any, Any]], bool],
         escaping: bool,
+        escaping_bytes: bool,
     ) -> None:
         self._name = name
         self._on_refused = on_refused
@@ -169,6 +171,7 @@ class _Encoder:
         self._replacing_halves = replacing_halves
         self._is_mistaken = is_mistaken
         self._escaping = escaping
+        self._escaping_bytes = escaping or escaping_bytes
         self._path: list[str | int] = []
         self._around: set[int] = set()
         self._parts = 0
@@ -210,7 +213,7 @@ class _Encoder:
             return real if math.isfinite(real) else self._escape("$float", repr(real))
         if isinstance(value, bytes):
             data = base64.b64encode(value).decode()
-            return self._escape("$bytes", data) if self._escaping else {BYTES: True, "data": data}
+            return self._escape("$bytes", data) if self._escaping_bytes else {BYTES: True, "data": data}
         return self._refuse(f"{_a(value)} has no JSON form")
 
     def _dictionary(self, value: dict[Any, Any], pairs: list[tuple[Any, Any]]) -> Any:

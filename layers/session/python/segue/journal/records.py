@@ -166,7 +166,7 @@ def encode_record(record: Record, *, stored: bool = False, unescaped: bool = Fal
         record.kind,
         nesting=nesting,
         unescaped=unescaped,
-        escaping=record.kind in _WITHOUT_BYTES and binary,
+        escaping_bytes=record.kind in _WITHOUT_BYTES,
         replacing_halves=record.kind in _FOR_PROVIDERS,
     )
     return _encode(msgspec.structs.replace(record, data=data, escaped=escaped))
