@@ -22,6 +22,7 @@ from segue.journal.keys import ObjectKeys
 from segue.journal.records import encode_page, encode_segment
 from segue.journal.writer import JournalWriter
 from segue.lease import transitions
+from segue.lease.attempts import AcquisitionAttempts
 from segue.lease.item import GuardItem
 from segue.lease.lease import Lease
 from segue.lease.takeover import HolderWatch
@@ -265,7 +266,7 @@ def _moved(write: ConditionalWrite, lost: ConditionFailed) -> dict[str, Any]:
 @_mutant
 def reopened_without_comparing_the_item() -> AbstractContextManager[Any]:
     """After a release, the next write goes on as if no other holder could have written."""
-    return mock.patch.object(Lease, "_as_left", return_value=True)
+    return mock.patch.object(AcquisitionAttempts, "_as_left", return_value=True)
 
 
 @_mutant

@@ -17,9 +17,10 @@ from segue.errors import SegueError
 from segue.ids import session_key
 from segue.journal import committer, records, volumes, writer
 from segue.journal.reader import read_unheld
-from segue.lease import lease
+from segue.lease import attempts
 from segue.lease.item import GuardItem
-from segue.lease.lease import Lease, LeaseSettings
+from segue.lease.lease import Lease
+from segue.lease.settings import LeaseSettings
 from segue.session.runtime import HeartbeatSchedule
 from segue.session.session import Session
 from segue.storage.attributes import Attributes
@@ -309,7 +310,7 @@ def _seeded(seed: int) -> Iterator[None]:
         mock.patch.multiple(records, PAGE_SEGMENTS=0, PAGE_RECORDS=0, TAIL_LIMIT=0),  # put back in the end
         mock.patch.object(committer, "full_page", full_page_of_this_version),
         mock.patch.object(writer, "_COMMIT_RECORDS", dice.randint(1, 6)),
-        mock.patch.object(lease, "_POLL_S", 1.0),  # waiting for a lease would be half of all requests
+        mock.patch.object(attempts, "_POLL_S", 1.0),  # waiting for a lease would be half of all requests
         mock.patch.object(GuardItem, "parse", _parsed_once()),
         mock.patch.object(secrets, "token_urlsafe", lambda count: dice.randbytes(count).hex()),
         mock.patch.object(secrets, "token_hex", lambda count: dice.randbytes(count).hex()),

@@ -12,7 +12,7 @@ from strands.session import FileSessionManager
 
 from segue import GuardedFileSessionManager, SessionExists, SessionHeld, SessionNotFound
 from segue.admin import Sessions
-from segue.lease.lease import LeaseSettings
+from segue.lease.settings import LeaseSettings
 from segue.session.runtime import Runtime
 from segue.storage.stores import Stores
 from tests.support.memory_manager import MemorySessionManager, MemoryStorage

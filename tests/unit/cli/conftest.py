@@ -12,7 +12,8 @@ from click.testing import CliRunner, Result
 
 from segue.cli.app import segue
 from segue.journal.records import Record
-from segue.lease.lease import Lease, LeaseSettings
+from segue.lease.lease import Lease
+from segue.lease.settings import LeaseSettings
 from segue.session.runtime import Runtime
 from segue.session.session import Session
 from segue.storage.stores import Stores

@@ -24,7 +24,8 @@ from segue.journal.reader import read_unheld
 from segue.journal.records import Block, Record, encode_record, pack, unpack
 from segue.journal.values import NESTING
 from segue.lease.item import GuardItem
-from segue.lease.lease import Lease, LeaseSettings
+from segue.lease.lease import Lease
+from segue.lease.settings import LeaseSettings
 from segue.session.runtime import Runtime
 from segue.session.session import Session
 from segue.strands.transfer import export, portable

@@ -10,7 +10,8 @@ import pytest
 
 from segue.errors import SessionHeld
 from segue.lease.item import GuardItem
-from segue.lease.lease import Lease, LeaseSettings
+from segue.lease.lease import Lease
+from segue.lease.settings import LeaseSettings
 from segue.lease.takeover import PROBE_AGAIN_S
 from segue.storage.memory import MemoryGuard
 from segue.testing import ManualClock

@@ -17,7 +17,8 @@ from segue.journal.records import Record
 from segue.lease import transitions
 from segue.lease.item import GuardItem
 from segue.lease.item_reader import read_item
-from segue.lease.lease import Lease, LeaseSettings
+from segue.lease.lease import Lease
+from segue.lease.settings import LeaseSettings
 from segue.session.session import TOMBSTONE_S
 from segue.storage.attributes import Attributes
 from segue.storage.interface import ConditionalWrite

@@ -28,7 +28,8 @@ from segue.errors import (
 from segue.lazy import lazily
 
 if TYPE_CHECKING:
-    from segue.lease.lease import Lease, LeaseSettings
+    from segue.lease.lease import Lease
+    from segue.lease.settings import LeaseSettings
     from segue.strands.file import GuardedFileSessionManager
     from segue.strands.idempotency import idempotency_key
     from segue.strands.s3 import GuardedS3SessionManager
@@ -57,7 +58,7 @@ __getattr__ = lazily(
         "GuardedFileSessionManager": "segue.strands.file",
         "GuardedS3SessionManager": "segue.strands.s3",
         "Lease": "segue.lease.lease",
-        "LeaseSettings": "segue.lease.lease",
+        "LeaseSettings": "segue.lease.settings",
         "idempotency_key": "segue.strands.idempotency",
     },
 )

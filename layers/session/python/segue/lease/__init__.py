@@ -6,6 +6,9 @@
     transitions    the conditional writes: acquire, heartbeat, commit, release, delete
     takeover       the watch over a holder, before an acquisition may be tried
     waiting        a wait for a session that another holder has
+    settings       durations of a lease
+    fencing        the loser of a conditional write, told of the winner
+    attempts       attempts to acquire a lease, until one is accepted
     lease          acquire, keep, release: the object that a process holds
 
 A module imports only those above it, and ``segue.storage``. Nothing here knows objects, records or Strands.

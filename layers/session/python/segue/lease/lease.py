@@ -8,70 +8,23 @@ is dead. That decision is advisory: the conditional write lets only one candidat
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from segue.backoff import backoff
 from segue.clock import Clock, SystemClock
-from segue.errors import RELEASED, SessionFenced, StorageUnavailable
-from segue.ids import new_id, shown
+from segue.errors import SessionFenced
+from segue.ids import new_id
 from segue.lease import transitions
+from segue.lease.attempts import AcceptedAttempt, AcquisitionAttempts
+from segue.lease.fencing import fenced, name_of, winner_of
 from segue.lease.item import GuardItem
-from segue.lease.item_check import LONGEST_LEASE_MS, expiry
+from segue.lease.item_check import expiry
 from segue.lease.item_reader import ItemReading, read_item, storage_time
-from segue.lease.takeover import HolderWatch, OnAttempt, Probe
+from segue.lease.settings import LeaseSettings
+from segue.lease.takeover import OnAttempt, Probe
 from segue.lease.waiting import AcquisitionWait, MakeWay
 from segue.storage.interface import ConditionalWrite, ConditionFailed, GuardStore
 
 logger = logging.getLogger(__name__)
-
-_POLL_S = 0.25
-"""Seconds between two readings of a held item. Each is a consistent read, half a read unit."""
-
-_BACKOFF_S = (0.05, 2.0)
-"""Seconds of the first and the longest pause after a request that storage did not answer."""
-
-_SHORTEST_REQUEST_S = 6.0
-_SHORTEST_HEARTBEAT_S = 2.0
-"""Seconds that a request, and a heartbeat, may take at least, however short the lease is. With less, a busy machine
-would retry requests that are about to be answered. The next heartbeat does not wait for a slow one."""
-
-
-@dataclass(frozen=True, slots=True)
-class LeaseSettings:
-    """Duration of a lease, and interval of the heartbeats that renew it.
-
-    Attributes:
-        duration: Seconds that ``beat`` may stay the same before another process may take over.
-        heartbeat: Seconds between two heartbeats, at most, while nothing is committed.
-        margin: Seconds before the end of the lease at which a holder that could not renew it falls silent.
-    """
-
-    duration: float = 10.0
-    heartbeat: float = 3.0
-    margin: float = 1.0
-
-    def __post_init__(self) -> None:
-        """Refuse settings by which a healthy holder would lose its lease."""
-        if not 0 < self.heartbeat <= (self.duration - self.margin) / 2 or self.margin <= 0:
-            raise ValueError(
-                f"lease of {self.duration} s, heartbeat every {self.heartbeat} s, margin of {self.margin} s: "
-                "the heartbeat must be positive and fit twice into the duration less the margin"
-            )
-        if self.duration * 1000 > LONGEST_LEASE_MS:
-            raise ValueError(f"lease of {self.duration} s: a dead holder would keep its sessions for more than 24 days")
-
-    @property
-    def request_timeout(self) -> float:
-        """Seconds that a request for the guard item may take, retries included.
-
-        A later answer comes after the holder has fallen silent.
-        """
-        return max(self.duration - self.margin, _SHORTEST_REQUEST_S)
-
-    @property
-    def heartbeat_timeout(self) -> float:
-        """Seconds that a heartbeat may take. A later answer renews the lease for less than the next heartbeat does."""
-        return max(self.duration - self.margin - self.heartbeat, _SHORTEST_HEARTBEAT_S)
 
 
 class Lease:
@@ -206,54 +159,12 @@ class Lease:
             retention_s=self._retention_s,
             prefix=self._prefix,
         )
+        attempts = AcquisitionAttempts(
+            self._store, self.session_key, self._clock, candidate, probe=probe, left=left, trying=trying
+        )
         waiting = AcquisitionWait(self.session_key, self._clock, timeout, self._make_way)
-        watch = HolderWatch(self._clock, probe)
-        pauses = backoff(*_BACKOFF_S)
-        while True:
-            try:
-                held_by = await self._attempt(candidate, watch, left, trying)
-            except StorageUnavailable:
-                if waiting.over:
-                    raise
-                waiting.unanswered()
-                await self._clock.sleep(next(pauses))
-                continue
-            if held_by is None:
-                waiting.ended()
-                return self.mine
-            if await waiting.released(held_by):
-                continue
-            if waiting.over:
-                raise waiting.refusal(held_by)
-            waiting.held(held_by)
-            await self._clock.sleep(min(_POLL_S, max(0.01, waiting.left)))
-
-    async def _attempt(
-        self, candidate: transitions.Candidate, watch: HolderWatch, left: GuardItem | None, trying: OnAttempt | None
-    ) -> GuardItem | None:
-        """Read the item, and try to acquire it if the watch allows. Returns another holder's item; None on success."""
-        found = await self._look()
-        seen = found.item
-        if seen is not None and seen.acquire_id == candidate.acquire_id:
-            self._won(seen, watch.read_at)  # an answer was lost, the write was not
-            return None
-        if left is not None and not self._as_left(found.current, left):
-            raise self.fenced(_name_of(seen), left.epoch)
-        if not await watch.may_try(seen):
-            return seen
-        alive = None if seen is None or seen.ended(found.at, silent=watch.silent) else seen
-        if left is not None and alive is None:
-            raise self.fenced(None, left.epoch)
-        if trying is not None and alive is not None:
-            trying(alive)
-        try:
-            await self._try(seen, alive, candidate, found.at)
-        except ConditionFailed as lost:
-            winner = _winner(lost)
-            if winner is None or winner.acquire_id != candidate.acquire_id:
-                return winner or seen
-            self._won(winner, watch.read_at)
-        return None
+        self._won(await attempts.run(waiting))
+        return self.mine
 
     async def beat(self) -> None:
         """Send a heartbeat.
@@ -279,7 +190,7 @@ class Lease:
         try:
             answer = GuardItem.parse(await store.write(write))
         except ConditionFailed as lost:
-            if (winner := _winner(lost)) is not None and winner.acquire_id == mine.acquire_id:
+            if (winner := winner_of(lost)) is not None and winner.acquire_id == mine.acquire_id:
                 raise
             raise self._lose(mine, winner) from lost
         return self._renewed(mine, answer, sent_at)
@@ -346,8 +257,7 @@ class Lease:
 
     def fenced(self, winner: str | None, epoch: int | None = None) -> SessionFenced:
         """Return the error for a fenced writer of this session; ``epoch``: the writer's, default: the latest."""
-        epoch = self.epoch if epoch is None else epoch
-        return SessionFenced(epoch, winner, self.session_key, shown=shown(self.session_key))
+        return fenced(self.session_key, self.epoch if epoch is None else epoch, winner)
 
     def forget(self) -> None:
         """Stop being the holder without a write: the lease expires."""
@@ -356,35 +266,19 @@ class Lease:
 
     def _lose(self, mine: GuardItem, winner: GuardItem | None) -> SessionFenced:
         """Note that another holder has the session, unless this lease was released or acquired anew meanwhile."""
-        fenced = self.fenced(_name_of(winner), mine.epoch)
+        error = self.fenced(name_of(winner), mine.epoch)
         if self.item is not None and self.item.acquire_id == mine.acquire_id and not self.releasing:
             self.forget()
-            self.lost = fenced
-        return fenced
-
-    def _as_left(self, alive: GuardItem | None, left: GuardItem) -> bool:
-        if alive is None:
-            return False
-        return (alive.born, alive.head, alive.commit_id) == (left.born, left.head, left.commit_id)
+            self.lost = error
+        return error
 
     async def _look(self) -> ItemReading:
         return await read_item(self._store, self.session_key, self._clock, self._prefix)
 
-    async def _try(
-        self, seen: GuardItem | None, alive: GuardItem | None, candidate: transitions.Candidate, at: float
-    ) -> None:
-        sent_at = self._clock.now()
-        if alive is None:
-            write = transitions.begin_incarnation(self.session_key, seen, candidate, at)
-        else:
-            write = transitions.acquire(alive, candidate, at)
-        self.took_over = alive is not None and alive.held  # if it is accepted: its answer may be lost
-        self._won(GuardItem.parse(await self._store.write(write)), sent_at)
-
-    def _won(self, item: GuardItem, sent_at: float) -> None:
-        self.item, self.lost = item, None
-        self._renewed_at = sent_at
-        facts = {"session": self.session_key, "epoch": item.epoch, "takeover": self.took_over}
+    def _won(self, accepted: AcceptedAttempt) -> None:
+        self.item, self.took_over, self.lost = accepted.item, accepted.took_over, None
+        self._renewed_at = accepted.sent_at
+        facts = {"session": self.session_key, "epoch": accepted.item.epoch, "takeover": self.took_over}
         logger.debug("lease acquired", extra=facts)
 
     def _renewed(self, mine: GuardItem, item: GuardItem, sent_at: float) -> GuardItem:
@@ -399,12 +293,3 @@ class Lease:
                 self.item = item
             self._renewed_at = max(self._renewed_at, sent_at)
         return item
-
-
-def _winner(lost: ConditionFailed) -> GuardItem | None:
-    return None if lost.item is None else GuardItem.parse(lost.item)
-
-
-def _name_of(winner: GuardItem | None) -> str | None:
-    """Return the name of a session's later holder; None if the session has ended."""
-    return None if winner is None or winner.deleted else winner.holder or RELEASED

@@ -7,7 +7,7 @@ import socket
 from dataclasses import dataclass, field
 from typing import Literal, TypedDict
 
-from segue.lease.lease import LeaseSettings
+from segue.lease.settings import LeaseSettings
 from segue.lease.takeover import Probe
 
 Durability = Literal["await", "gate"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Unpack
 from botocore.exceptions import BotoCoreError, ClientError
 
 from segue.journal.keys import check_length, normal_prefix
-from segue.lease.lease import LeaseSettings
+from segue.lease.settings import LeaseSettings
 from segue.session.options import SessionOptions
 from segue.session.runtime import HEARTBEAT_THREADS, STORAGE_THREADS, Runtime
 from segue.storage.answers import not_made
