@@ -145,7 +145,7 @@ class Call:
             over: Over what is still being played; otherwise as if all of it had been.
         """
         if not over:
-            self.model._heard._silent_at = 0.0
+            self.model._unheard.playback._silent_at = 0.0
         rate = self.model.get_audio_config()["input"]["sample_rate"]
         pcm = bytes(rate // 5 * 2) + speak(text, rate) + bytes(rate // 2 * 2)
         for at in range(0, len(pcm), rate // 10 * 2):

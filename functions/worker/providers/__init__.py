@@ -1,12 +1,30 @@
 """The model providers: chosen by configuration, each with the same continuity.
 
-settings    what was chosen, checked            table        what each provider takes and keeps
-chosen      settings → a model                  history      a conversation cut to that
-continuity  what is put around Strands' model   offers       handle, history, tools: the next best after a refusal
-handles     resumption handles                  activity     whether something is under way on a connection
-audio       resampling                          transcripts  one sentence, one message
-heard       what was heard before a barge-in    again        what a new connection is sent again
-errors      what a provider's error means       counting     metrics
+    counters            metrics
+    errors              what a provider's error means
+    table               what each provider takes and keeps
+    settings            what was chosen, checked
+    history             a conversation cut to what a provider takes
+    offers              handle, history, tools: the next best after a refusal
+    resumption_handles  handles by which a connection goes on
+    connecting          a connection with the best that the provider takes
+    event_pump          a model's events, read in one task
+    opened              a connection that is open before its agent starts
+    connection          all of these: opened, taken over, closed
+    activity            whether something is under way on a connection
+    reconnections       how many lost connections are replaced, and when
+    endings             what the end of a connection means
+    heard               the part of an answer that was heard before a barge-in
+    unheard             the rest of it, told to providers that remember
+    resending           input that a new connection is sent again
+    resampling          the client's rates and the provider's
+    transcripts         one sentence, one message
+    continuity          a model of Strands' with all of this around it
+    access              whether the provider lets this account in
+    chosen              from settings to a model
+
+and a module for each provider whose model of Strands' needs more: ``gemini``, ``nova``, ``openai_live``,
+``openai_realtime``, ``offline``.
 
 Nothing here imports a provider's package; ``chosen`` imports the chosen one's. The names below are imported when they
 are first asked for: ``worker.agent`` names this package, and the text function has no use for a voice model.
