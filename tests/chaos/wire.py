@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from worker.conversation.session import FAREWELL_SECONDS
+from worker.conversation.lifecycle import FAREWELL_SECONDS
 
 UNDER_WAY: Final = 1
 """Messages that a worker which has lost its lease may still deliver over each connection: it asks before every POST

@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Final
 
 from segue import SegueError, SessionFenced
 from segue.wire import frames
@@ -27,22 +27,17 @@ from segue.wire.frames import (
     TextInput,
 )
 from segue.wire.rate import FrameRate
-from shared.background import BackgroundTasks
 from shared.history_pages import PAGES_AT_ONCE, PAGES_PER_SECOND, asks_for_page
 from shared.log import logger
 from worker.conversation.audience import Arrival
 from worker.conversation.intake import CLIENTS
+from worker.conversation.lifecycle import Lifecycle, State
 from worker.conversation.parts import ConversationParts
-from worker.conversation.state import State
-from worker.providers import AnswerCut, classify
-from worker.telemetry.metrics import Count, metrics
+from worker.providers import AnswerCut
 
 SETTLE_SECONDS: Final = 5.0
 """Seconds between two records of settled silence. Each costs a commit, with an object in S3, and a call is silent for
 most of its time (docs/scale.md). With a longer interval clients keep more, and send more again to a successor."""
-
-FAREWELL_SECONDS: Final = 1.0
-"""For posting what became durable only by the flush. The successor may be speaking by then, so later is too late."""
 
 
 class SessionMoved(Exception):  # noqa: N818 - an answer, not a fault
@@ -56,7 +51,7 @@ class HostedSession:
         key: ``<principal>/<session id>``.
         epoch: The fencing token under which it is held.
         route_token: The secret that callers show.
-        state: Where it is between its opening and its end.
+        lifecycle: Where it is between its opening and its end.
         ended: Set when it is released or dropped.
         turn: Where the conversation is between turns.
         successor_ready: Whether another worker has it ready, and acquires it once it is released.
@@ -77,8 +72,9 @@ class HostedSession:
         # Copies: releasing raises the manager's epoch and clears its token.
         self.epoch = manager.epoch
         self.route_token = manager.route_token
-        self.state = State.OPENING
-        self.ended = asyncio.Event()
+        self.lifecycle = Lifecycle(parts)
+        self.lifecycle.on_ended = self._tell_end
+        self.ended = self.lifecycle.ended
         self.turn = parts.turn
         self.successor_ready = False
         self.handed_over_at: float | None = None
@@ -93,15 +89,15 @@ class HostedSession:
         self._audience = parts.audience
         self._output = parts.output
         self._input = parts.input
-        parts.hold.on_stale = self._lose_stale
         parts.audience.on_change = self._clients_changed
         self._rate = FrameRate(asyncio.get_running_loop().time, senders=CLIENTS)
         self._pages = FrameRate(asyncio.get_running_loop().time, PAGES_PER_SECOND, PAGES_AT_ONCE, senders=CLIENTS)
         self._asked: dict[str, Hello] = {}
-        self._feeding: asyncio.Task[None] | None = None
-        self._tasks: list[asyncio.Task[None]] = []
-        self._endings = BackgroundTasks()
-        self._ending = asyncio.Lock()
+
+    @property
+    def state(self) -> State:
+        """The state between its opening and its end."""
+        return self.lifecycle.state
 
     @property
     def open(self) -> bool:
@@ -138,7 +134,7 @@ class HostedSession:
         """
         self._input.register()
         self._output.register()
-        self._manager.on_lost(self._lose)
+        self._manager.on_lost(self.lifecycle.lose)
         if hasattr(self._agent.model, "on_trouble"):  # one of worker.providers
             self._agent.model.on_trouble = self._output.apologise
         for client in clients:
@@ -146,16 +142,14 @@ class HostedSession:
         await self._model_start.start()
         if self.state is not State.OPENING:
             raise SessionFenced(self.epoch, None)
-        self.state = State.OPEN
-        self._feeding = self._run(self._feed(), "feed")
-        self._tasks = [
-            self._feeding,
-            self._run(self._listen(), "listen"),
-            self._run(self._output.gate.run(), "gate"),
-            self._run(self._audience.watch(), "watch"),
-            self._run(self._settle(), "settle"),
-            self._run(self._input.receipts.run(), "receipts"),
-        ]
+        self.lifecycle.open(
+            self._feed(),
+            listen=self._listen(),
+            gate=self._output.gate.run(),
+            watch=self._audience.watch(),
+            settle=self._settle(),
+            receipts=self._input.receipts.run(),
+        )
         for client in self._audience.addresses:
             self._output.greet(client.client_id, self._asked.get(client.client_id))
         self._asked.clear()
@@ -215,9 +209,7 @@ class HostedSession:
 
     def refuse_frames(self) -> None:
         """Take no more input: what the agent was not given yet is left to the successor."""
-        if self.state is State.OPEN:
-            self.state = State.LEAVING
-            self._input.leave_to_successor()
+        self.lifecycle.refuse_frames()
 
     def say_moved(self) -> None:
         """Tell the clients to hold their input back until the successor says ``ready``."""
@@ -257,39 +249,18 @@ class HostedSession:
 
     async def stop(self) -> None:
         """Stop the agent, flush and release, and post what became durable by that."""
-        self.refuse_frames()
-        async with self._ending:
-            try:
-                if self._feeding is not None:  # else it is being started, and the task that starts it drops it
-                    await self._stop_agent()
-                if self.state is State.LEAVING:
-                    with contextlib.suppress(TimeoutError):
-                        async with asyncio.timeout(FAREWELL_SECONDS):
-                            await self.spoken()
-            finally:
-                self._end()
+        await self.lifecycle.stop()
 
     async def release(self) -> bool:
         """Flush and release now, so that the successor need not wait for the model to stop; ``stop`` does the rest.
 
         Only between two turns: what the agent does from here on is refused. False if it was not released.
         """
-        async with self._ending:
-            if self.state is not State.LEAVING or not self.turn.at_boundary:
-                return False
-            await self._stop_feeding()
-            if not await self._hold.leave():
-                self._output.fall_silent()
-            return self._hold.released
+        return await self.lifecycle.release()
 
     async def drop(self) -> None:
         """Give up on a session that is lost or never started: silent, and released if it is still ours."""
-        self._output.fall_silent()
-        async with self._ending:
-            try:
-                await self._stop_agent()
-            finally:
-                self._end()
+        await self.lifecycle.drop()
 
     async def _feed(self) -> None:
         await self._model_start.ask()
@@ -312,63 +283,10 @@ class HostedSession:
             if isinstance(event, AnswerCut):
                 await self._output.correct(event)
         logger.info("the agent ended the conversation", session=self.key, epoch=self.epoch)
-        self._soon(self.stop())
+        self.lifecycle.stop_soon()
 
-    def _lose_stale(self) -> None:
-        metrics.count(Count.LEASE_LOSSES, int(self.state is State.OPEN))
-        self._lose()
-
-    def _lose(self) -> None:
-        """Fall silent at once, then clean up: another holder has the session, or may have."""
-        if self._hold.released or self.state in {State.LOST, State.ENDED}:
-            return
-        logger.warning("session lost", session=self.key, epoch=self.epoch)
-        metrics.count(Count.FENCED)
-        before, self.state, self._hold.lost = self.state, State.LOST, True
-        self._output.fall_silent()
-        if before is State.OPEN:  # otherwise the task that opens or stops it does the rest
-            self._soon(self.drop())
-
-    def _run(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-        return asyncio.create_task(self._until_failure(work), name=f"{name} {self.key}")
-
-    async def _until_failure(self, work: Coroutine[Any, Any, None]) -> None:
-        try:
-            await work
-        except SessionFenced:
-            if not self._hold.leaving:  # else refused because it is being released; ``on_lost`` tells of a loss
-                self._lose()
-        except Exception as error:  # noqa: BLE001 - whatever the user's agent raises concerns this session only
-            if self.state is not State.OPEN:
-                return
-            logger.exception("the conversation broke", session=self.key, epoch=self.epoch, kind=type(error).__name__)
-            self._output.apologise(classify(error))
-            self._soon(self.stop())
-
-    def _soon(self, ending: Coroutine[Any, Any, None]) -> None:
-        """Run an ending in a task of its own, because it ends the tasks that may have called for it."""
-        self._endings.start(ending, f"ending {self.key}")
-
-    async def _stop_agent(self) -> None:
-        """Stop the agent, once, which flushes and releases if that was not done."""
-        await self._stop_feeding()
-        if not await self._hold.stop():
-            self._output.fall_silent()
-
-    async def _stop_feeding(self) -> None:
-        if self._feeding is not None:
-            self._feeding.cancel()
-            await asyncio.wait({self._feeding})
-
-    def _end(self) -> None:
-        if self.state is not State.ENDED:
-            self.state = State.ENDED
-            self._output.fall_silent()
-            for task in self._tasks:
-                task.cancel()
-            self.turn.traces.close()
-            self.ended.set()
-            self.on_ended()
+    def _tell_end(self) -> None:
+        self.on_ended()
 
     def _clients_changed(self) -> None:
         self.on_clients(bool(self._audience.addresses))

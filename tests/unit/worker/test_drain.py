@@ -136,7 +136,7 @@ async def test_a_second_signal_waits_for_no_turn(leaving, world):
 
 async def test_a_slow_client_holds_nothing_up_for_long(leaving, world, clients, monkeypatch):
     monkeypatch.setattr(handoff_module, "SPOKEN_SECONDS", 0.05)
-    monkeypatch.setattr("worker.conversation.session.FAREWELL_SECONDS", 0.05)
+    monkeypatch.setattr("worker.conversation.lifecycle.FAREWELL_SECONDS", 0.05)
     await leaving.hold()
     clients.hold("k1")
     world.models[0].emit([BidiResponseStartEvent("r"), *spoken("One"), BidiResponseStopEvent("r")])

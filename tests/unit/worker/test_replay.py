@@ -257,9 +257,9 @@ async def test_stopping_the_feeding_during_a_restart_does_not_wait(host):
     session.deliver(delivery(audio(1, sample=LOUD)))
     await eventually(lambda: session._input._giving is not None)
     session._input._giving = None  # as ``_after_restart`` does
-    session._feeding.cancel()
+    session.lifecycle._feeding.cancel()
     async with within(2):
-        await session._stop_feeding()
+        await session.lifecycle.stop_feeding()
 
 
 async def test_a_connection_that_refuses_audio_just_before_it_is_replaced_breaks_nothing(host):

@@ -228,7 +228,7 @@ async def test_a_session_that_is_lost_while_it_leaves_is_stopped_and_released(ho
     hosting = await host()
     monkeypatch.setattr(hosting.manager, "lease_is_fresh", lambda: False)
     hosting.session.refuse_frames()
-    hosting.session._lose()
+    hosting.session.lifecycle.lose()
     await hosting.session.stop()
     assert hosting.session.ended.is_set()
     assert not hosting.model.running
@@ -237,8 +237,8 @@ async def test_a_session_that_is_lost_while_it_leaves_is_stopped_and_released(ho
 
 async def test_a_session_that_ends_and_is_lost_in_the_same_moment_is_stopped_and_released(host, storage):
     hosting = await host()
-    hosting.session._soon(hosting.session.stop())
-    hosting.session._lose()
+    hosting.session.lifecycle.stop_soon()
+    hosting.session.lifecycle.lose()
     await hosting.session.ended.wait()
     assert hosting.model.stops == 1
     assert await is_free(storage)
