@@ -103,7 +103,7 @@ class Connector:
         """
         await self.inner.add(messages)  # type: ignore[attr-defined]  # the table says which models have it
         self._begin_again(history=True, tools=tools)
-        self.offer = replace(self.offer, added=True)
+        self.offer = replace(self.offer, history=True, added=True)
 
     def taken(self) -> None:
         """Note that the offer was taken: a later restart begins with the best again."""

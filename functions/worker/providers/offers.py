@@ -18,12 +18,14 @@ class Offer:
         handle: The provider's own resumption handle; then nothing else is needed of the history.
         share: How much of the history that fits is replayed, 0 to 1.
         tools: Whether the tools are named.
+        history: Whether there was one to replay when it was made.
         added: Whether the end of the history came as additions to a connection that was opened in advance.
     """
 
     handle: str | None = None
     share: float = 1.0
     tools: bool = True
+    history: bool = True
     added: bool = False
 
     @property
@@ -31,11 +33,12 @@ class Offer:
         """The means by which the conversation continues, for log lines and metrics."""
         if self.added:
             return "additions"
-        return "handle" if self.handle is not None else "history" if self.share else "nothing"
+        return "handle" if self.handle is not None else "history" if self.share and self.history else "nothing"
 
 
 FULL = Offer()
 _REPLAYS = (FULL, Offer(share=0.5), Offer(tools=False), Offer(share=0.0), Offer(share=0.0, tools=False))
+_WITHOUT_HISTORY = (Offer(history=False), Offer(history=False, tools=False))
 
 
 def offers(*, handle: str | None, history: bool, tools: bool) -> list[Offer]:
@@ -46,7 +49,7 @@ def offers(*, handle: str | None, history: bool, tools: bool) -> list[Offer]:
         history: Whether there is a history.
         tools: Whether there are tools.
     """
-    replays = [offer for offer in _REPLAYS if (history or not offer.share) and (tools or offer.tools)]
+    replays = [offer for offer in (_REPLAYS if history else _WITHOUT_HISTORY) if tools or offer.tools]
     return replays if handle is None else [Offer(handle=handle), *replays]
 
 

@@ -84,6 +84,8 @@ class OpenedConnection:
             return None
         if len(messages) == len(self.messages) and all(map(operator.is_, messages, self.messages)):
             return []  # the same agent's, which is what a caller waits for
+        if not self.connector.offer.share:
+            return None  # the provider took no history, and may take this one
         history = self.connector.told(messages)
         known = len(self.told)
         if len(history) < known or any(_says_else(*pair) for pair in zip(history[:known], self.told, strict=True)):

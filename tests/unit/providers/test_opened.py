@@ -10,7 +10,7 @@ from strands.bidi.models import ConnectionTimeoutError
 from tests.support.waiting import eventually, promptly
 from tests.unit.worker.stand_ins import AddingModel
 from worker.providers.continuity import ContinuousModel
-from worker.providers.errors import AdditionRefused
+from worker.providers.errors import AdditionRefused, ProviderRefusal
 from worker.providers.settings import Settings
 
 
@@ -145,6 +145,34 @@ async def test_an_addition_that_is_refused_later_leads_to_a_restart_with_everyth
     await later.restart("prompt", TOOLS, [*BEFORE, *SINCE])
     assert inner(later).started_with[-1] == [*BEFORE, *SINCE], "and not with a half of it"
     assert len(inner(later).started_with) == 2
+
+
+async def test_one_that_was_opened_before_anything_was_said_is_told_all_that_was():
+    first = model()
+    await first.open_ahead("prompt", TOOLS, [])
+    later = await next_of(first)
+    await later.start("prompt", TOOLS, list(BEFORE))
+    assert inner(later) is inner(first)
+    assert inner(later).told == ["one", "Yes, one"]
+    assert len(inner(later).started_with) == 1
+
+
+async def test_one_whose_provider_took_no_history_is_not_gone_on_with_when_there_is_more(monkeypatch):
+    first = model()
+    start = inner(first).start
+
+    async def refuse(prompt: Any, tools: Any, messages: Any, **options: Any) -> None:
+        if messages:
+            raise ProviderRefusal("invalid_value", "history")
+        await start(prompt, tools, messages, **options)
+
+    monkeypatch.setattr(inner(first), "start", refuse)
+    await first.open_ahead("prompt", TOOLS, list(BEFORE))
+    assert inner(first).started_with == [[]]
+    later = await next_of(first)
+    await later.start("prompt", TOOLS, [*BEFORE, *SINCE])
+    assert inner(later).started_with == [[*BEFORE, *SINCE]]
+    await eventually(lambda: inner(first).stops)
 
 
 async def test_one_that_is_not_used_is_closed(opened):
