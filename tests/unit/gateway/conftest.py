@@ -28,6 +28,10 @@ from shared.ingress.admission import Admission
 from shared.ingress.routes import Routes
 from tests.support.http_server import LoopbackServer, QuietHandler
 from tests.support.moto_http import MotoService
+from tests.unit.gateway.dispatching import (
+    deliver,  # noqa: F401 - a fixture
+    refusing,  # noqa: F401 - a fixture
+)
 
 CONNECTIONS = "connections"
 LOCKS = "locks"

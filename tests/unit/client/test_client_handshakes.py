@@ -1,0 +1,174 @@
+"""The client against a server that refuses: credentials, addresses, sessions, and servers in trouble."""
+
+import asyncio
+
+import pytest
+
+from segue.client import (
+    Client,
+    ClientClosed,
+    ConnectionLost,
+    HandshakeRefused,
+    NotReady,
+    SessionRefused,
+)
+from segue.wire.frames import (
+    Error,
+    Hello,
+    encode_frame,
+    error_frame,
+)
+from tests.support.waiting import promptly, within
+from tests.unit.client.clients import client_of, of_kind
+from tests.unit.client.conftest import events_until, quick
+
+
+async def test_no_holder_ready_in_time(server):
+    server.answer_hello = False
+    client = client_of(server, ready_timeout=0.2)
+    with pytest.raises(NotReady, match="'s' was not ready"):
+        await client.start()
+    with pytest.raises(TimeoutError):
+        await client_of(server, ready_timeout=0.01).start()
+    with pytest.raises(ClientClosed):
+        await client.start()
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_refused_credentials(server, status):
+    server.refuse_with = status
+    with pytest.raises(HandshakeRefused) as caught:
+        await client_of(server).start()
+    assert caught.value.status == status
+
+
+async def test_a_server_in_trouble_is_tried_again(server):
+    server.refuse_with = 503
+    starting = asyncio.create_task(client_of(server).start())
+    async with within(20):
+        while len(server.handshakes) < 3:
+            await asyncio.sleep(0)
+    server.refuse_with = None
+    await promptly(starting, 20)
+
+
+async def test_headers_are_made_anew_for_each_connection(server):
+    numbers = iter(range(1, 10))
+    client = Client(server.url, session="s", headers=lambda: {"x-signed": str(next(numbers))}, settings=quick())
+    async with client:
+        server.cut()
+        await server.heard_all(lambda server: len(of_kind(server.heard, Hello)) == 2)
+    assert [headers["x-signed"] for headers in server.handshakes] == ["1", "2"]
+
+
+async def test_headers_that_cannot_be_made_end_the_client(server):
+    def headers():
+        raise RuntimeError("no credentials")
+
+    with pytest.raises(ConnectionLost, match="no credentials"):
+        await Client(server.url, session="s", headers=headers, settings=quick()).start()
+
+
+async def test_a_refused_session_ends_the_client(server):
+    async with client_of(server) as client:
+        await server.connections[0].send(encode_frame(error_frame("superseded")))
+        shown = await events_until(client, lambda event: isinstance(event, Error))
+        assert shown[-1].code == "superseded"
+        with pytest.raises(SessionRefused) as caught:
+            await events_until(client, lambda _: False)
+        assert caught.value.code == "superseded"
+        with pytest.raises(SessionRefused):
+            await client.send_text("still there?")
+
+
+async def test_an_unknown_connection_is_replaced(server):
+    async with client_of(server) as client:
+        await server.connections[0].send(encode_frame(error_frame("unknown_connection")))
+        await server.heard_all(lambda server: len(of_kind(server.heard, Hello)) == 2)
+        await client.send_text("hi")
+        await client.flush(timeout=20)
+        assert client.connection == 2
+
+
+# --- who is there
+
+
+async def test_a_token_is_got_for_each_connection_and_goes_as_a_subprotocol(server):
+    tokens = iter(["first.a-b_c.1", "second.a-b_c.2"])
+
+    async def token():
+        return next(tokens)
+
+    async with Client(server.url, session="s", token=token, settings=quick()) as client:
+        server.cut()
+        await server.heard_all(lambda server: len(of_kind(server.heard, Hello)) == 2)
+        assert client.connection == 2
+    offered = [headers["Sec-WebSocket-Protocol"] for headers in server.handshakes]
+    assert offered == ["segue.v1, bearer.first.a-b_c.1", "segue.v1, bearer.second.a-b_c.2"]
+    assert server.connections[0].subprotocol == "segue.v1"
+
+
+async def test_a_token_that_cannot_be_sent_is_no_token(server):
+    with pytest.raises(ConnectionLost, match="should be a JWT"):
+        await Client(server.url, session="s", token="a, bearer.b", settings=quick()).start()
+    assert server.handshakes == []
+
+
+async def test_expired_credentials_are_replaced_if_they_can_be(server):
+    async with Client(server.url, session="s", token=lambda: "new", settings=quick()) as client:
+        await server.connections[0].send(encode_frame(error_frame("expired")))
+        await server.heard_all(lambda server: len(of_kind(server.heard, Hello)) == 2)
+        await client.send_text("hi")
+        await client.flush(timeout=20)
+
+
+async def test_expired_credentials_that_cannot_be_replaced_end_the_client(server):
+    async with Client(server.url, session="s", token="old", settings=quick()) as client:
+        await server.connections[0].send(encode_frame(error_frame("expired")))
+        with pytest.raises(SessionRefused, match="expired"):
+            await events_until(client, lambda _: False)
+
+
+async def test_a_client_that_was_let_in_once_is_refused_for_good_only_the_third_time(server):
+    async with client_of(server) as client:
+        server.refusals = [403, 401]
+        server.cut()
+        await server.heard_all(lambda server: len(of_kind(server.heard, Hello)) == 2)
+        server.refuse_with = 403
+        server.cut()
+        with pytest.raises(HandshakeRefused, match="missing, wrong or expired"):
+            await events_until(client, lambda _: False)
+
+
+async def test_who_issues_tokens_may_be_away_for_a_moment(server):
+    answers = iter(["one", OSError("no route"), "two"])
+
+    def token():
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async with Client(server.url, session="s", token=token, settings=quick()):
+        server.cut()
+        await server.heard_all(lambda server: len(of_kind(server.heard, Hello)) == 2)
+
+
+async def test_a_wrong_address_is_not_tried_again(server):
+    server.refuse_with = 404
+    with pytest.raises(HandshakeRefused, match="check the address"):
+        await client_of(server).start()
+    assert len(server.handshakes) == 1
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+async def test_the_reason_why_no_holder_was_ready(server, status):
+    server.refuse_with = status
+    with pytest.raises(NotReady, match=f"status {status}"):
+        await client_of(server, ready_timeout=0.2).start()
+    server.refuse_with, server.answer_hello = None, False
+    starting = asyncio.create_task(client_of(server, ready_timeout=0.5).start())
+    await server.heard_all(lambda server: server.connections)
+    await server.connections[-1].send(encode_frame(error_frame("too_many_sessions")))
+    with pytest.raises(NotReady, match="too_many_sessions: "):
+        await starting
