@@ -16,6 +16,16 @@ from segue.session.session import Session
 from segue.storage.memory import MemoryGuard, MemoryObjects
 from segue.storage.stores import Stores
 from segue.testing import ManualClock
+from tests.unit.copies.exchanging import (
+    file_layout,  # noqa: F401 - a fixture
+    layout,  # noqa: F401 - a fixture
+    snapshot_layout,  # noqa: F401 - a fixture
+)
+from tests.unit.copies.verifying import (
+    check,  # noqa: F401 - a fixture
+    objects,  # noqa: F401 - a fixture
+    paged,  # noqa: F401 - a fixture
+)
 
 Write = Callable[..., Awaitable[Session]]
 

@@ -13,6 +13,8 @@ from tests.support.crash import crash
 from tests.support.memory_manager import MemorySessionManager, MemoryStorage
 from tests.support.stage import Stage
 from tests.support.steady_clock import steady_clock  # noqa: F401 - a fixture
+from tests.unit.session.damage import talk  # noqa: F401 - a fixture
+from tests.unit.session.edits import build  # noqa: F401 - a fixture
 
 
 @pytest.fixture

@@ -1,0 +1,108 @@
+"""Objects that no session needs: orphans, earlier lives, ended sessions."""
+
+import pytest
+
+from segue.admin.fork import COPY_SECONDS
+from segue.errors import SessionNotFound
+from tests.unit.copies.verifying import KEY, codes, named
+
+
+async def test_orphans_and_foreign_objects_are_told_apart(check, paged, objects):
+    segment, page = named(objects, "/segments/")[0], named(objects, "/pages/")[0]
+    orphan = segment.rsplit("/", 1)[0] + "/10-1-neverCommitted.json"
+    ahead = page.replace("/0.json", "/3.json")
+    future = segment.rsplit("/", 1)[0] + "/10-77-fromNowhere.json"
+    unheld = segment.rsplit("/", 1)[0] + "/10-2-fromNobody.json"
+    strangers = [
+        page.replace("pages/0.json", "notes.json"),
+        page.replace("0.json", "zero.json"),
+        f"kept/sessions/{KEY}/a.json",
+    ]
+    for key in (orphan, ahead, future, unheld, *strangers):
+        objects[key] = b"{}"
+    objects["kept/sessions/alice/notes2/other.json"] = b"{}"
+
+    report = await check()
+
+    assert sorted(one.key for one in report.orphans) == sorted([orphan, ahead])
+    assert sorted(one.key for one in report.foreign) == sorted([future, unheld, *strangers])
+    assert report.damage == ()
+    assert not report.ok
+    for key in (future, unheld, *strangers):
+        del objects[key]
+    assert (await check()).ok
+
+
+async def test_what_a_holder_is_about_to_commit_is_no_orphan(check, write, message, objects):
+    session = await write(KEY, [message("a")], stay=True)
+    (segment,) = named(objects, "/segments/")
+    objects[segment.rsplit("/", 1)[0] + f"/1-{session.epoch}-underWay.json"] = b"{}"
+    objects[segment.rsplit("/", 2)[0] + "/pages/0.json"] = b"{}"
+
+    assert (await check()).findings == ()
+    await session.close()
+    assert codes(await check()) == ["orphan", "orphan"]
+
+
+async def test_an_orphan_that_is_gone_the_next_moment(check, paged, objects, stores, monkeypatch):
+    """A holder deletes what it has folded only after the commit."""
+    orphan = named(objects, "/segments/")[0].rsplit("/", 1)[0] + "/10-1-folded.json"
+    objects[orphan] = b"{}"
+    real = stores.guard.read
+
+    async def then_deleted(key):
+        objects.pop(orphan, None)
+        return await real(key)
+
+    monkeypatch.setattr(stores.guard, "read", then_deleted)
+
+    assert (await check()).findings == ()
+
+
+async def test_objects_of_an_earlier_life(check, write, message, objects, clock):
+    session = await write(KEY, [message("old")], stay=True)
+    old = dict(objects)
+    await session.delete()
+    assert (await check_deleted(check, objects, old)) == ["ended"]
+
+    clock._now += 3 * COPY_SECONDS
+    await write(KEY, [message("new")])
+    report = await check()
+
+    assert codes(report, "warning") == ["ended"]
+    assert "1 object of an ended session" in report.findings[0].problem
+    assert report.damage == ()
+
+
+async def check_deleted(check, objects, old):
+    assert (await check()).findings == ()
+    objects.update(old)
+    report = await check()
+    assert report.state == "deleted"
+    return codes(report, "warning")
+
+
+async def test_an_expired_session_is_the_janitors(check, write, message, clock):
+    await write(KEY, [message("a")])
+    clock._now += 366 * 86_400
+
+    report = await check()
+
+    assert report.state == "expired"
+    assert codes(report) == codes(report, "note") == ["ended"]
+
+
+@pytest.mark.slow
+async def test_objects_that_no_item_names(check, paged, stores, clock):
+    del stores.guard.items[KEY]
+
+    report = await check()
+    assert (report.state, codes(report, "note")) == ("absent", ["ended"])  # a copy may be under way
+
+    clock._now += 3 * COPY_SECONDS
+    assert codes(await check(), "warning") == ["ended"]
+
+
+async def test_nothing_at_all(check):
+    with pytest.raises(SessionNotFound):
+        await check()
