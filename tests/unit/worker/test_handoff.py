@@ -106,6 +106,7 @@ async def conversation(world, old: Worker, *said: str) -> Any:
         model.emit(stream)
     if said:
         await eventually(lambda: old.session.turn.at_boundary and world.clients.of("k1", InputAck))
+        await old.session.durable()  # the acknowledged text may be, and its answer not yet
     return model
 
 
