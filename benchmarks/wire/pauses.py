@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import heapq
 import json
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Final
 
 import click
 
@@ -24,6 +26,9 @@ DEFAULT_LEASE = LeaseSettings()
 MODEL_START_S = 0.5
 """Time of a provider to accept a connection with a history: some tenths of a second."""
 
+
+SHOWN: Final = 3
+"""Handoffs of each kind, the slowest, of which the parts are told."""
 
 CALLER_PAUSE_S = 2.0
 """Time, about, for which callers who pause say nothing after an answer: half of it at least."""
@@ -138,16 +143,30 @@ async def _faults(
         raise click.ClickException(
             "frames were lost or doubled, so there are no figures:\n" + "\n".join(outcome.problems)
         )
+    for line in slowest(settings.logs):
+        where.say(line)
     return outcome, list(gaps(settings.logs))
 
 
 def gaps(logs: Path) -> Iterator[float]:
     """From the first frame that the predecessor refused to the successor's `ready`, as the workers' logs have it."""
+    return (float(line["gap_ms"]) for line in _opened(logs))
+
+
+def slowest(logs: Path, count: int = SHOWN) -> Iterator[str]:
+    """Return what the longest of these gaps consist of, in words."""
+    for line in heapq.nlargest(count, _opened(logs), key=lambda line: line["gap_ms"]):
+        parts = {"refused to claim": round(line["gap_ms"] - line["ms"]), **line["parts_ms"]}
+        ready = "ready" if line["prepared"] else "out of date" if line["opened_ahead"] else "not ready"
+        yield f"{line['gap_ms']} ms, {ready}: " + ", ".join(f"{part} {spent}" for part, spent in parts.items())
+
+
+def _opened(logs: Path) -> Iterator[dict[str, Any]]:
     for log in logs.glob("worker-*.log"):
         for line in log.read_text(encoding="utf-8").splitlines():
             # Of the calls only: sessions of the crowd that were in the queue are taken as well.
             if '"session opened"' in line and '"reason":"handoff"' in line and "/call-" in line:
-                yield float(json.loads(line)["gap_ms"])
+                yield json.loads(line)
 
 
 def _milliseconds(seconds: Sequence[float]) -> Spread | None:

@@ -181,9 +181,10 @@ class Listener:
 
     async def _frames(self, request: web.Request) -> web.Response:
         try:
-            shown = self._host.holding(_token(request, ROUTE_TOKEN_HEADER))
+            token = _token(request, ROUTE_TOKEN_HEADER)
+            shown = self._host.holding(token)
             if shown is None:  # also if it is held: who has not its token does not learn that
-                return _refused(410, "moved")
+                return _refused(410, HANDED_OVER if self._host.handed_over_by(token) else "moved")
             delivery = decode_delivery(await _body(request))
             session = self._session(delivery.session_key)
             if session is not shown:

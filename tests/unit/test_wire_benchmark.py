@@ -21,7 +21,7 @@ from benchmarks.wire.crowds import RoundTrips
 from benchmarks.wire.echoes import Way, take_turns
 from benchmarks.wire.figures import Crowd, Echo, Entry, Handoffs, Wire, tables, verdicts
 from benchmarks.wire.import_times import measure
-from benchmarks.wire.pauses import gaps
+from benchmarks.wire.pauses import gaps, slowest
 from benchmarks.wire.plot import draw
 from segue.lease.item import Known
 from segue.wire.binary import decode_binary_client, encode_binary
@@ -124,6 +124,25 @@ def test_gaps_are_those_of_handoffs(tmp_path: Path) -> None:
     text = "\n".join(json.dumps(line, separators=(",", ":")) for line in lines)
     (tmp_path / "worker-w1.log").write_text(f"{text}\nnot JSON\n")
     assert list(gaps(tmp_path)) == [25.0]
+
+
+def test_the_slowest_handoffs_are_told_by_their_parts(tmp_path: Path) -> None:
+    quick = {"message": "session opened", "session": "p/call-1", "reason": "handoff", "prepared": True}
+    quick |= {"opened_ahead": True, "gap_ms": 45, "ms": 30, "parts_ms": {"lease": 20, "model": 10}}
+    late = {
+        "prepared": False,
+        "gap_ms": 130,
+        "ms": 120,
+        "parts_ms": {"lease": 9, "restore": 90, "agent": 5, "model": 16},
+    }
+    lost = {"prepared": False, "opened_ahead": False, "gap_ms": 667, "ms": 667, "parts_ms": {"model": 510}}
+    lines = "\n".join(json.dumps(line, separators=(",", ":")) for line in (quick, quick | late, quick | lost))
+    (tmp_path / "worker-w1.log").write_text(lines)
+    assert list(slowest(tmp_path)) == [
+        "667 ms, not ready: refused to claim 0, model 510",
+        "130 ms, out of date: refused to claim 10, lease 9, restore 90, agent 5, model 16",
+        "45 ms, ready: refused to claim 15, lease 20, model 10",
+    ]
 
 
 @pytest.mark.slow

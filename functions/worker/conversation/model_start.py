@@ -89,6 +89,11 @@ class ModelStart:
         model = self.agent.model
         return isinstance(model, ContinuousModel) and model.takes_additions
 
+    @property
+    def opened_ahead(self) -> bool:
+        """True if the agent was started on a connection that was opened in advance."""
+        return isinstance(self.agent.model, ContinuousModel) and self.agent.model.opened_ahead
+
     async def open_ahead(self) -> None:
         """Open the model's connection for an agent that is started later, while another worker holds the session.
 

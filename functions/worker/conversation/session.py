@@ -120,6 +120,11 @@ class HostedSession:
         return self._manager.restored_bytes
 
     @property
+    def opened_ahead(self) -> bool:
+        """True if its model's connection was opened before the session was acquired."""
+        return self._model_start.opened_ahead
+
+    @property
     def clients(self) -> tuple[ClientAddress, ...]:
         """The clients' addresses."""
         return self._audience.addresses

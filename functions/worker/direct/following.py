@@ -192,3 +192,7 @@ class OnlyWorker:
     async def take(self, peer: RegisteredWorker, claim: Claim) -> bool:
         """Say that it is free."""
         return await self._successors.take(peer, claim)
+
+    async def give(self, claim: Claim, *, avoid: str | None = None) -> RegisteredWorker | None:
+        """Say so to any worker: the session is released, and the one that it was to go to does not take it."""
+        return await self._successors.give(claim, avoid=avoid)

@@ -134,7 +134,7 @@ class Forwarding:
         """Give a frame to a session of this worker; Gone if it is not here."""
         session = self._host.find(delivery.session_key)
         if session is None:
-            return Gone("no-holder")
+            return Gone("handoff" if self._host.handed_over(delivery.session_key) else "no-holder")
         try:
             session.deliver(delivery)
         except SessionMoved:
@@ -180,6 +180,8 @@ class Forwarding:
             outcome = self._here(delivery)
             if not isinstance(outcome, Gone):
                 return outcome
+            if outcome.reason == "handoff":  # it came while this frame waited, and goes on
+                missed = Missed(missed.route, outcome)
             route = await self._read(delivery.session_key)
             # The same holder may take it after all: it said "moved" while it was still restoring the session.
             if route is None or (route == missed.route and missed.outcome.reason != "handoff"):

@@ -10,8 +10,9 @@
     claim ─────────────────────────────────────────────────▶ acquires: one write. Says `ready`  ┘
     the agent and its model are stopped
 
-A failure on the way costs time only. Without a successor, or if it does not take the session, a claim goes into the
-queue. If this process dies, the clients' next frames find that out, and the standby is used or thrown away.
+A failure on the way costs time only. A successor that does not take what it has ready is replaced by the best of the
+others; if there is none, or none was ready, a claim goes into the queue. If this process dies, the clients' next frames
+find that out, and the standby is used or thrown away.
 """
 
 from __future__ import annotations
@@ -76,6 +77,10 @@ class Finder(Protocol):
 
     async def take(self, peer: RegisteredWorker, claim: Claim) -> bool:
         """Say that it is free."""
+        ...
+
+    async def give(self, claim: Claim, *, avoid: str | None = None) -> RegisteredWorker | None:
+        """Say so to the best worker."""
         ...
 
 
@@ -166,17 +171,20 @@ class Handoff:
             await self._bounded(self._quiet(settle=True), turn_seconds)
             if not session.open or not session.clients:
                 return
-            claim = msgspec.structs.replace(self._claim(), prepare=True)
-            earlier = self._promise.peer if self._promise else None
-            self._promise = await successors.prepare(claim, earlier)
-            if self._promise is None:
-                return
+            before = self._promise
+            await self._bounded(self._prepare(successors), SUCCESSOR_SECONDS)
+            if self._promise is None or self._promise is before:
+                return  # none is ready, or it was not waited for any longer
             await self._bounded(self._quiet(settle=False), turn_seconds)
             if session.turn.at_boundary and session.position == self._promise.head:
                 metrics.count(Count.HANDOFFS_PREPARED)
                 return
             if self._promise.additions and preparations >= PREPARATIONS:
                 return
+
+    async def _prepare(self, successors: Finder) -> None:
+        claim = msgspec.structs.replace(self._claim(), prepare=True)
+        self._promise = await successors.prepare(claim, self._promise.peer if self._promise else None)
 
     async def _quiet(self, *, settle: bool) -> None:
         """Wait for a turn boundary at which all that was said is durable and posted.
@@ -196,8 +204,12 @@ class Handoff:
                 return
 
     async def _pass_on(self, promise: Promise | None, claim: Claim) -> None:
-        if promise is not None and self._successors is not None and await self._successors.take(promise.peer, claim):
-            return
+        if promise is not None and self._successors is not None:
+            if await self._successors.take(promise.peer, claim):
+                return
+            # Its place in the queue may be with the very worker that hangs, which polled before.
+            if await self._successors.give(claim, avoid=promise.peer.endpoint) is not None:
+                return
         try:
             await self._queue.send(msgspec.structs.replace(claim, from_worker=None, paused_ms=0.0))
         except AWS_ERRORS as error:

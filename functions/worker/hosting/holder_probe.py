@@ -19,6 +19,7 @@ allow, it was this process that stood still, and nothing is certain.
 
 from __future__ import annotations
 
+import asyncio
 import enum
 import json
 import time
@@ -57,6 +58,9 @@ lease decides. A holder whose evidence was wrong loses its sessions once, and no
 
 HOLDERS: Final = 256
 """Holders whose takeovers are counted."""
+
+LOOK_SECONDS: Final = 1.0
+"""Between two looks at a worker that is asked for something that may take its time."""
 
 
 class HolderState(enum.Enum):
@@ -124,6 +128,32 @@ async def ask_health(endpoint: str) -> Health:
     )
 
 
+async def until_hung(endpoint: str, ask: Ask = ask_health, clock: Callable[[], float] = time.monotonic) -> None:
+    """Return when a worker has not answered two looks in a row, or its loop stands still. What is uncertain is no sign.
+
+    Args:
+        endpoint: The worker's.
+        ask: Asks it how it is.
+        clock: Seconds.
+    """
+    silent = 0
+    while silent < ATTEMPTS:
+        await asyncio.sleep(LOOK_SECONDS)
+        began = clock()
+        try:
+            hung = (await ask(endpoint)).stood_still > STOOD_STILL_SECONDS
+        except (NotReached, NotAnswered):
+            hung = not _was_held_up(clock() - began)
+        except (*HTTP_ERRORS, ValueError):
+            hung = False  # the request to it ends as well, or brings an answer
+        silent = silent + 1 if hung else 0
+
+
+def _was_held_up(seconds: float) -> bool:
+    """Tell whether a look took longer than its time-outs allow: it was this process that had no turn."""
+    return seconds > CONNECT_TIMEOUT_SECONDS + ANSWER_TIMEOUT_SECONDS + LATE_SECONDS
+
+
 async def holder_state(
     item: GuardItem, ask: Ask = ask_health, clock: Callable[[], float] = time.monotonic
 ) -> HolderState:
@@ -151,7 +181,7 @@ async def holder_state(
             return HolderState.UNCERTAIN
         else:
             return _judge(health, item)
-        if clock() - began > CONNECT_TIMEOUT_SECONDS + ANSWER_TIMEOUT_SECONDS + LATE_SECONDS:
+        if _was_held_up(clock() - began):
             return HolderState.UNCERTAIN
     return silent
 

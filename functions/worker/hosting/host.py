@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from functools import partial
 from hashlib import sha256
@@ -14,8 +15,10 @@ from shared.background import BackgroundTasks
 from shared.log import logger
 from worker.conversation.outbox import Posters
 from worker.conversation.session import HostedSession
+from worker.hosting.handed_over import HandedOver
 from worker.hosting.opening import NewAgent, NewManager, Opener
 from worker.hosting.standby import Preparation, Preparations
+from worker.hosting.stopwatch import Stopwatch
 from worker.telemetry.metrics import Count, Level, Size, Time, metrics
 
 
@@ -59,6 +62,7 @@ class Host:
         self._shown: dict[bytes, HostedSession] = {}
         self._opening: dict[str, asyncio.Task[None]] = {}
         self._lingering: dict[str, asyncio.TimerHandle] = {}
+        self._handed_over = HandedOver(time.monotonic)
         self._endings = BackgroundTasks()
         self._room_changed = asyncio.Event()
         self.preparations = Preparations(self._room_changed.set)
@@ -84,6 +88,14 @@ class Host:
     def holding(self, route_token: bytes) -> HostedSession | None:
         """Return the session whose route token this is. How long that takes tells nothing of the token."""
         return self._shown.get(_digest(route_token))
+
+    def handed_over(self, key: str) -> bool:
+        """Return true if a session was just released to a successor that has it ready."""
+        return key in self._handed_over
+
+    def handed_over_by(self, route_token: bytes) -> bool:
+        """Return the same for the session whose route token this was."""
+        return _digest(route_token) in self._handed_over
 
     def is_opening(self, key: str) -> bool:
         """Return true if a session is being opened here: its lease may name this worker already."""
@@ -148,18 +160,20 @@ class Host:
         return claim.session_key
 
     async def _open(self, claim: Claim) -> None:
-        begun = asyncio.get_running_loop().time()
+        watch = Stopwatch(asyncio.get_running_loop().time)
         ready = self.preparations.take(claim.session_key)
         prepared: HostedSession | None = None
         try:
             prepared = None if ready is None else await self._open_prepared(ready)
-            session = prepared or await self._opener.open(claim, ready)
+            watch.ended("lease")
+            session = prepared or await self._opener.open(claim, watch, ready)
             await self._start(session, claim)
+            watch.ended("model")
         finally:
             if prepared is None:  # not before the start, which may take over its connection
                 self.preparations.discard(ready)
         metrics.size(Size.RESTORE, session.restored_bytes)
-        self._tell(claim, session, asyncio.get_running_loop().time() - begun, prepared=prepared is not None)
+        self._tell(claim, session, watch, prepared=prepared is not None)
         self.on_opened(session)
 
     async def _start(self, session: HostedSession, claim: Claim) -> None:
@@ -183,8 +197,8 @@ class Host:
             logger.info("the session has gone on since it was prepared", session=ready.manager.session_key)
             return None
 
-    def _tell(self, claim: Claim, session: HostedSession, seconds: float, *, prepared: bool) -> None:
-        handoff = claim.reason == "handoff"
+    def _tell(self, claim: Claim, session: HostedSession, watch: Stopwatch, *, prepared: bool) -> None:
+        handoff, seconds = claim.reason == "handoff", watch.seconds
         if handoff:
             metrics.time(Time.HANDOFF_GAP, seconds + claim.paused_ms / 1000)
         elif claim.reason == "unreachable":
@@ -198,7 +212,9 @@ class Host:
             reason=claim.reason,
             clients=len(claim.clients),
             prepared=prepared,
+            opened_ahead=session.opened_ahead,
             ms=round(seconds * 1000),
+            parts_ms=watch.parts_ms,
             gap_ms=round(seconds * 1000 + claim.paused_ms) if handoff else None,
         )
 
@@ -224,7 +240,10 @@ class Host:
     def _forget(self, session: HostedSession) -> None:
         if (timer := self._lingering.pop(session.key, None)) is not None:
             timer.cancel()
-        self._shown.pop(_digest(session.route_token.encode()), None)
+        shown = _digest(session.route_token.encode())
+        self._shown.pop(shown, None)
+        if session.successor_ready:
+            self._handed_over.note(session.key, shown)
         if self._sessions.get(session.key) is session:
             del self._sessions[session.key]
             self.on_left(session.key)

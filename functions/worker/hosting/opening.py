@@ -23,6 +23,7 @@ from worker.conversation.parts import ConversationParts
 from worker.conversation.session import HostedSession
 from worker.conversation.session_manager import Manager
 from worker.hosting.standby import Preparation
+from worker.hosting.stopwatch import Stopwatch
 from worker.telemetry.metrics import metrics
 
 type NewManager = Callable[[Claim], Manager]
@@ -69,11 +70,12 @@ class Opener:
         await ready.manager.open()
         return await self._host(ready.manager, ready.model_start)
 
-    async def open(self, claim: Claim, earlier: Preparation | None = None) -> HostedSession:
+    async def open(self, claim: Claim, watch: Stopwatch, earlier: Preparation | None = None) -> HostedSession:
         """Acquire and read a session, and build its agent.
 
         Args:
             claim: The session.
+            watch: Measures what takes how long.
             earlier: What was ready of it, before it went on. Discard it once the session has started.
 
         Raises:
@@ -82,8 +84,10 @@ class Opener:
         """
         manager = self._manager(claim)
         await manager.open()
+        watch.ended("restore")
         try:
             model_start = await ModelStart.build(manager, self._new_agent)
+            watch.ended("agent")
         except AgentFailed:
             await manager.close()
             await self._apologise(claim)

@@ -3,7 +3,7 @@
 In order: the worker of a client's socket, a fresh beat, then the newest version, then most room.
 
     registry ─▶ in this order ─▶ POST /claims prepare ─▶ 200: this one
-                                   refused, draining, too slow ─▶ the next one, at most three
+                                   refused, draining, too slow, hung ─▶ the next one, at most three
                                    no connection ─▶ the next one, for a second in all
                 no successor ─▶ the claims queue
 
@@ -18,15 +18,17 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
 from segue.storage.answers import AWS_ERRORS, reason_of
 from segue.wire.claims import CLAIMS_PATH, CLAIMS_TOKEN_HEADER, Claim, ClaimError, decode_prepared, encode_claim
+from shared.background import first_of
 from shared.log import logger
 from shared.registered_worker import RegisteredWorker
 from worker.aws.kept_connections import HTTP_ERRORS
+from worker.hosting.holder_probe import until_hung
 from worker.hosting.worker_http import WorkerHttp, was_sent
 
 CANDIDATES: Final = 3
@@ -41,7 +43,8 @@ LOOK_AGAIN_SECONDS: Final = 2.0
 sessions."""
 
 PREPARE_SECONDS: Final = 10.0
-"""For the restore and the start of a model's connection: normally a second or two. The caller goes on talking."""
+"""For the restore and the start of a model's connection: normally a second or two. The caller goes on talking. A worker
+that hangs meanwhile is given up within three seconds, as a holder is."""
 
 TAKE_SECONDS: Final = 1.0
 """For an answer without any work before it. The caller waits."""
@@ -93,16 +96,28 @@ class Successors:
 
         Args:
             claim: The session.
-            again: The worker that has prepared it before, and should do so again.
+            again: The worker that has prepared it before, and is asked first.
 
         Returns:
             The worker and the records that it is ready for; None if no worker can.
         """
+        others = await self._candidates(claim)
+        if again is None:
+            return await self._prepare(others, claim)
+        self._given[again.worker_id] -= 1  # it is counted anew
+        others = [peer for peer in others if peer.worker_id != again.worker_id]
+        return await self._prepare([again, *others], claim)
+
+    async def prepare_at(self, peer: RegisteredWorker, claim: Claim) -> Promise | None:
+        """Have a session made ready by one worker and no other."""
+        return await self._prepare([peer], claim)
+
+    async def _prepare(self, peers: Sequence[RegisteredWorker], claim: Claim) -> Promise | None:
         until = time.monotonic() + SEARCH_SECONDS
         refusals = 0
-        for peer in await self._candidates(again, claim):
+        for peer in peers:
             self._given[peer.worker_id] += 1
-            status, body = await self._post(peer, claim, PREPARE_SECONDS)
+            status, body = await self._post_unless_hung(peer, claim)
             if status == 200:
                 try:
                     prepared = decode_prepared(body)
@@ -115,11 +130,6 @@ class Successors:
             if refusals == CANDIDATES or (status is None and time.monotonic() >= until):
                 break
         return None
-
-    async def prepare_at(self, peer: RegisteredWorker, claim: Claim) -> Promise | None:
-        """Have a session made ready by one worker and no other."""
-        self._given[peer.worker_id] += 1
-        return await self.prepare(claim, peer)
 
     async def take(self, peer: RegisteredWorker, claim: Claim) -> bool:
         """Tell a worker that a session is free for it; False if it does not take it."""
@@ -135,7 +145,7 @@ class Successors:
         """
         until = time.monotonic() + SEARCH_SECONDS
         refusals = 0
-        for peer in await self._candidates(None, claim):
+        for peer in await self._candidates(claim):
             if peer.endpoint == avoid:
                 continue
             self._given[peer.worker_id] += 1
@@ -152,10 +162,7 @@ class Successors:
         """Return the worker with this address, if it has room; None if not."""
         return next((peer for peer in await self._known() if peer.endpoint == endpoint), None)
 
-    async def _candidates(self, again: RegisteredWorker | None, claim: Claim) -> list[RegisteredWorker]:
-        if again is not None:
-            self._given[again.worker_id] -= 1
-            return [again]
+    async def _candidates(self, claim: Claim) -> list[RegisteredWorker]:
         peers = [peer for peer in await self._known() if peer.room > self._given[peer.worker_id]]
         # Shuffled, so that several workers that leave at once do not all begin with the same of two equals.
         random.shuffle(peers)
@@ -177,6 +184,12 @@ class Successors:
                 self._given.clear()  # the room that is told now is less by what was taken
                 self._looked_at = now
             return self._peers
+
+    async def _post_unless_hung(self, peer: RegisteredWorker, claim: Claim) -> tuple[int | None, bytes]:
+        """Have a session made ready, and give a worker up that hangs: a start may take seconds, its health may not."""
+        posting = asyncio.ensure_future(self._post(peer, claim, PREPARE_SECONDS))
+        await first_of(posting, until_hung(peer.endpoint))
+        return posting.result() if posting.done() and not posting.cancelled() else (NO_ANSWER, b"")
 
     async def _post(self, peer: RegisteredWorker, claim: Claim, seconds: float) -> tuple[int | None, bytes]:
         """Send a claim; the status is None if no connection was made."""

@@ -26,6 +26,7 @@ class ModelConnection:
         inner: Strands' model; that of another model, whose connection was taken over.
         connector: Connects it.
         handles: Its resumption handles.
+        opened_ahead: Whether it went on with a connection that was opened in advance.
     """
 
     def __init__(self, inner: BidiModel, provider: Provider, now: Callable[[], float]) -> None:
@@ -39,6 +40,7 @@ class ModelConnection:
         self.inner = inner
         self.connector = Connector(inner, provider)
         self.handles = resumption_handles.Handles(inner, provider)
+        self.opened_ahead = False
         self._now = now
         self._pump: Pump | None = None
         self._opened: OpenedConnection | None = None
@@ -64,6 +66,7 @@ class ModelConnection:
             fits = await opened.go_on(likeness, given, additions=additions)
             self._opened = None
             if fits:
+                self.opened_ahead = True
                 self.inner, self.connector, self._pump = opened.inner, opened.connector, opened.pump
                 return opened.at
             if opened.inner is self.inner:

@@ -85,6 +85,11 @@ class ContinuousModel(BidiModel, AudioCapable):
         return self._connection.inner
 
     @property
+    def opened_ahead(self) -> bool:
+        """True if it went on with a connection that was opened in advance."""
+        return self._connection.opened_ahead
+
+    @property
     def takes_additions(self) -> bool:
         """True if more of the history can be told to a connection that is open."""
         return self._provider.additions.taken_by(self.model_id)

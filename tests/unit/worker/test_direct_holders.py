@@ -166,6 +166,32 @@ async def test_a_session_that_was_just_released_is_left_to_its_successor(
         assert door.world.host.find(KEY) is None, "no claim has overtaken the handoff"
 
 
+@pytest.mark.parametrize("ready", [True, False], ids=["ready", "none"])
+async def test_a_session_that_ended_here_is_left_to_a_successor_that_has_it_ready(
+    door: Door, ready: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.direct.claiming.HANDOFF_SECONDS", 600.0)
+    monkeypatch.setattr("worker.hosting.handed_over.ACQUIRED_SECONDS", 600.0)
+    ws, _ = await door.bound()
+    await ws.send_str(encode_frame(Ping()))
+    while Pong() not in await frames(ws):  # the hello waits no longer
+        pass
+    monkeypatch.setattr("worker.direct.claiming.QUIET_SECONDS", 0.0)
+    session = door.world.host.find(KEY)
+    assert session is not None
+    session.successor_ready = ready
+    await session.stop()
+    await ws.send_str(encode_frame(TextInput(text="one", seq=1)))
+    await ws.send_str(encode_frame(Ping()))
+    while Pong() not in await frames(ws):
+        pass
+    if ready:
+        assert not door.world.host.is_opening(KEY), "a claim would race the successor"
+        assert door.world.host.find(KEY) is None
+    else:
+        await eventually(lambda: door.world.host.find(KEY) is not None)
+
+
 async def test_a_session_that_only_ended_elsewhere_is_taken_at_once(door: Door, held_at: Callable[[str], None]) -> None:
     async with Holder(202, 410) as holder:
         held_at(holder.endpoint)

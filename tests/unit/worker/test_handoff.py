@@ -15,6 +15,7 @@ from segue.wire import frames
 from segue.wire.claims import CLAIMS_PATH, CLAIMS_TOKEN_HEADER, Prepared, encode_claim
 from segue.wire.delivery import FRAMES_PATH, ROUTE_TOKEN_HEADER, encode_delivery
 from segue.wire.frames import InputAck, Ready
+from shared.background import first_of
 from shared.ingress.outcomes import Gone, outcome_of
 from shared.messages import unanswered
 from shared.registered_worker import RegisteredWorker
@@ -146,10 +147,13 @@ async def test_frames_in_the_gap_are_refused_with_whether_a_successor_is_ready(w
     async with ClientSession() as http:
         frame = encode_delivery(delivery(text("two", 2)))
         answer = await http.post(f"{old.endpoint}{FRAMES_PATH}", data=frame, headers={ROUTE_TOKEN_HEADER: token})
-        told = outcome_of(answer.status, await answer.read())
-    latch.go.set()
-    await draining
-    assert told == Gone("handoff", to_successor=ready)
+        told = [outcome_of(answer.status, await answer.read())]
+        latch.go.set()
+        await draining
+        await eventually(lambda: old.session is None)
+        answer = await http.post(f"{old.endpoint}{FRAMES_PATH}", data=frame, headers={ROUTE_TOKEN_HEADER: token})
+        told.append(outcome_of(answer.status, await answer.read()))
+    assert told == [Gone("handoff", to_successor=ready)] * 2, "also once it has ended, and may not be acquired yet"
 
 
 async def test_the_predecessors_model_is_stopped_only_after_the_successor_speaks(world, old, new):
@@ -246,6 +250,64 @@ async def test_a_successor_that_refuses_is_passed_by(world, old, new):
         assert full.session is None
     finally:
         await full.end()
+
+
+async def test_a_successor_that_refuses_the_second_time_is_replaced_by_another(world, old, new):
+    await conversation(world, old, "one")
+    third = await Worker(world, "third", "1").begin()
+    prepare = new.claims.prepare
+
+    async def once(one: Any) -> Prepared:
+        prepared = await prepare(one)
+        old.session._manager.record_input("c1", (901,))  # so that it has to be made ready once more
+        new.claims.stop()
+        return prepared
+
+    new.claims.prepare = once
+    try:
+        await drain(old, new, third)
+        await eventually(lambda: third.session and third.session.open)
+        assert third.posted == [True], "it was ready before the session was released"
+        assert old.queue.sent == []
+    finally:
+        await third.end()
+
+
+async def test_a_successor_that_does_not_take_what_it_has_ready_is_replaced_by_another(world, old, new):
+    await conversation(world, old, "one")
+    third = await Worker(world, "third", "1").begin()
+    new.claims.offer = lambda _: (_ for _ in ()).throw(RuntimeError("dead"))
+    try:
+        await drain(old, new, third)
+        await eventually(lambda: third.session and third.session.open)
+        assert old.queue.sent == [], "a worker that hangs may have asked the queue before"
+    finally:
+        await third.end()
+
+
+async def test_a_session_that_follows_waits_for_no_worker_once_its_own_drains(world, old):
+    await conversation(world, old)
+    asked, draining = asyncio.Event(), asyncio.Event()
+
+    class Slow:
+        async def prepare(self, _claim: Any, _again: Any = None) -> None:
+            asked.set()
+            await asyncio.Event().wait()
+
+        async def take(self, _peer: Any, _claim: Any) -> bool:
+            raise AssertionError
+
+        async def give(self, _claim: Any, *, avoid: str | None = None) -> None:
+            raise AssertionError(avoid)
+
+    async def bounded(work: Any, seconds: float) -> None:
+        await first_of(work, draining.wait(), timeout=seconds)
+
+    following = asyncio.create_task(Handoff(old.session, Slow(), old.queue, bounded, worker_id=old.name).follow())
+    await asked.wait()
+    draining.set()
+    assert await promptly(following) is False
+    assert old.session.open
 
 
 async def test_without_another_worker_the_claim_goes_into_the_queue(world, old):
@@ -500,6 +562,9 @@ async def test_a_session_that_could_not_follow_deals_with_silence_as_before(worl
 
         async def take(self, _peer: Any, _claim: Any) -> bool:
             raise AssertionError
+
+        async def give(self, _claim: Any, *, avoid: str | None = None) -> None:
+            raise AssertionError(avoid)
 
     async def bounded(work: Any, seconds: float) -> None:
         await asyncio.wait_for(work, seconds)

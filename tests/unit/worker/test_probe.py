@@ -13,7 +13,7 @@ from aiohttp import web
 
 from segue import SessionHeld
 from segue.lease.item import GuardItem
-from tests.support.waiting import promptly
+from tests.support.waiting import eventually, promptly
 from tests.unit.worker.stand_ins import claim
 from worker.hosting import holder_probe
 from worker.hosting.holder_probe import (
@@ -28,6 +28,7 @@ from worker.hosting.holder_probe import (
     NotReached,
     TakeoverBudget,
     holder_state,
+    until_hung,
 )
 
 DEAD, HUNG, LIVES, UNCERTAIN = HolderState.DEAD, HolderState.HUNG, HolderState.LIVES, HolderState.UNCERTAIN
@@ -265,3 +266,21 @@ async def test_takeovers_from_a_dead_holder_are_not():
     probes = HolderProbes(ask, ask.clock)
     probes._budget = TakeoverBudget(ask.clock, a_minute=1)
     assert [await probes.for_claim(claim())(held()) for _ in range(3)] == [True] * 3
+
+
+@pytest.mark.parametrize("silence", [NotReached(), NotAnswered(), Health("w1", 2.5)], ids=repr)
+async def test_a_worker_that_is_asked_for_something_hangs_after_two_silent_looks_in_a_row(monkeypatch, silence):
+    monkeypatch.setattr(holder_probe, "LOOK_SECONDS", 0.0)
+    ask = Asked(silence, WELL, silence, OSError(), silence, Health("w1", 0.5), silence, silence)
+    await promptly(until_hung("http://w1", ask, ask.clock))
+    assert len(ask.endpoints) == 8
+
+
+async def test_looks_of_a_process_that_stood_still_itself_prove_nothing(monkeypatch):
+    monkeypatch.setattr(holder_probe, "LOOK_SECONDS", 0.0)
+    late = CONNECT_TIMEOUT_SECONDS + ANSWER_TIMEOUT_SECONDS + LATE_SECONDS * 2
+    ask = Asked(NotAnswered(), seconds=late)
+    looking = asyncio.create_task(until_hung("http://w1", ask, ask.clock))
+    await eventually(lambda: len(ask.endpoints) > 4)
+    assert not looking.done()
+    looking.cancel()

@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 
 from shared.registered_worker import RegisteredWorker
+from tests.support.waiting import promptly
 from tests.unit.worker.stand_ins import claim
 from worker.hosting.successors import CANDIDATES, Successors
 
@@ -25,6 +26,7 @@ async def slow() -> AsyncIterator[str]:
 
     app = web.Application()
     app.router.add_post("/claims", answer)
+    app.router.add_get("/health", answer)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -61,6 +63,13 @@ def search(monkeypatch):
 
 async def test_one_that_is_there_and_too_slow_has_refused_and_the_next_one_is_asked(search, slow):
     assert len(await search(slow)) == CANDIDATES
+
+
+async def test_one_that_hangs_is_given_up_long_before_a_start_would_be(search, slow, monkeypatch):
+    monkeypatch.setattr("worker.hosting.successors.PREPARE_SECONDS", 600.0)
+    monkeypatch.setattr("worker.hosting.holder_probe.LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("worker.hosting.holder_probe.ANSWER_TIMEOUT_SECONDS", 0.05)
+    assert len(await promptly(search(slow))) == CANDIDATES
 
 
 async def test_one_that_is_not_there_is_the_last_when_the_time_is_over(search, unused_port):
