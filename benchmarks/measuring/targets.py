@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from benchmarks.measuring.figures import STALL_MS, Cell, Load, Run, Spread
-from segue.journal.records import VOLUME_PAGES
+from segue.journal.blocks import VOLUME_PAGES
 
 STALL_SHARE = 0.01
 BYTES_RATIO = 2.5

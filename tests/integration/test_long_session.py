@@ -10,7 +10,7 @@ import pytest
 from strands.bidi import BidiAgent
 
 from segue import GuardedS3SessionManager
-from segue.journal.records import PAGE_SEGMENTS, TAIL_LIMIT
+from segue.journal.blocks import PAGE_SEGMENTS, TAIL_LIMIT
 from tests.integration.conftest import Shelf
 from tests.integration.writer import Writer
 from tests.support.scripted_model import ScriptedModel

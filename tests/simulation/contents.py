@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from segue.errors import SegueError
-from segue.journal import records
+from segue.journal import blocks
+from segue.journal.blocks import Block, decode_block
 from segue.journal.keys import ObjectKeys
-from segue.journal.records import Block, decode_block
 from segue.lease.item import GuardItem
 from segue.storage.attributes import Attributes
 from segue.storage.interface import ConditionalWrite
@@ -70,7 +70,7 @@ class Contents:
 
     def _check_new_volumes(self, before: GuardItem, after: GuardItem) -> None:
         keys = ObjectKeys("", self.key, after.born)
-        if not after.volumes.startswith(before.volumes) or len(after.volumes) * records.VOLUME_PAGES > after.pages:
+        if not after.volumes.startswith(before.volumes) or len(after.volumes) * blocks.VOLUME_PAGES > after.pages:
             self.broken(f"volumes moved from {before.volumes!r} to {after.volumes!r} with {after.pages} pages")
             return
         if after.volumes and after.schema < 2:
@@ -79,7 +79,7 @@ class Contents:
             if after.volumes[number] != "1":
                 continue
             self.volumes += 1
-            first, *_, last = (self._any_block(after, keys.page(page)) for page in records.run(number))
+            first, *_, last = (self._any_block(after, keys.page(page)) for page in blocks.run(number))
             block = self._any_block(after, keys.volume(number))
             if block is None or not first or not last or (block.first, block.end) != (first.first, last.end):
                 self.broken(f"I2: volume {number} is not there, or not the records of its pages")

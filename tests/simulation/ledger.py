@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from segue.journal import records
+from segue.journal import blocks
+from segue.journal.blocks import Block, decode_block, unpack
 from segue.journal.keys import ObjectKeys
 from segue.journal.reader import StoredJournal
-from segue.journal.records import Block, decode_block, unpack
 from segue.lease.item import GuardItem
 from segue.storage.attributes import Attributes
 from segue.storage.interface import ConditionalWrite
@@ -177,7 +177,7 @@ class Ledger(Contents):
             self.broken(f"I1: {owner.name} committed head {after.head} after {holder} had acquired")
         if after.head <= before.head or before.head != len(incarnation.entries):
             self.broken(f"head moved from {before.head} to {after.head}, the journal had {len(incarnation.entries)}")
-        if len(after.tail) > records.TAIL_LIMIT:
+        if len(after.tail) > blocks.TAIL_LIMIT:
             self.broken(f"the tail has {len(after.tail)} segments")
         fresh = self.block(after, after.tail[-1].first, ObjectKeys("", self.key, after.born).segment(after.tail[-1]))
         if fresh is None or (fresh.first, fresh.end) != (before.head, after.head):

@@ -17,9 +17,9 @@ from unittest import mock
 
 from segue.errors import SessionFenced, StorageUnavailable
 from segue.journal import committer
+from segue.journal.blocks import encode_page, encode_segment
 from segue.journal.committer import Committer
 from segue.journal.keys import ObjectKeys
-from segue.journal.records import encode_page, encode_segment
 from segue.journal.writer import JournalWriter
 from segue.lease import transitions
 from segue.lease.attempts import AcquisitionAttempts

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from segue.journal.records import Block, Record, decode_record
+from segue.journal.blocks import Block
+from segue.journal.records import Record, decode_record
 
 GONE = "gone"
 """Text in place of a redacted one."""

@@ -15,8 +15,9 @@ import msgspec
 
 from segue.errors import SegueError
 from segue.ids import session_key
-from segue.journal import committer, records, volumes, writer
+from segue.journal import blocks, committer, volumes, writer
 from segue.journal.reader import read_unheld
+from segue.journal.records import Record
 from segue.lease import attempts
 from segue.lease.item import GuardItem
 from segue.lease.lease import Lease
@@ -130,7 +131,7 @@ class World:
         versions = self.dice.choice((1, 1, 2))
         self._page_limits = [(self.dice.randint(2, 5), self.dice.randint(4, 12)) for _ in range(versions)]
         self._volume_limits = [self.dice.choice((10_000, 10_000, 1_000)) for _ in range(versions)]
-        records.TAIL_LIMIT = max(segments for segments, _ in self._page_limits) + 1
+        blocks.TAIL_LIMIT = max(segments for segments, _ in self._page_limits) + 1
         self.fair = self.table.faults.fault_free and not self.bucket.faults.pause
         self.processes: list[Process] = []
         self._sessions: list[Session] = []
@@ -230,7 +231,7 @@ class World:
         self.ledger.seen(await session.open(timeout=60.0), final=True)
         name = f"{owner.name}.0"
         message = {"tracking_id": name, "text": secret(name)}
-        position = session.append(records.Record(kind="message", data={"id": name, "message": message}))
+        position = session.append(Record(kind="message", data={"id": name, "message": message}))
         owner.appended.append(name)
         owner.positions.append(position)
         await session.close()
@@ -295,19 +296,19 @@ def simulate(
 def _seeded(seed: int) -> Iterator[None]:
     """Make the library small and quiet, and draw all its chance from the seed."""
     dice = random.Random(f"{seed}/library")
-    full_page = records.full_page
+    full_page = blocks.full_page
 
-    def full_page_of_this_version(segments: Sequence[records.Segment]) -> int:
-        records.PAGE_SEGMENTS, records.PAGE_RECORDS = current_process().page_limits
+    def full_page_of_this_version(segments: Sequence[blocks.Segment]) -> int:
+        blocks.PAGE_SEGMENTS, blocks.PAGE_RECORDS = current_process().page_limits
         return full_page(segments)
 
     def small_enough_for_this_version(size: int) -> bool:
         return size <= current_process().volume_limit
 
     with (
-        mock.patch.object(records, "VOLUME_PAGES", 2),
+        mock.patch.object(blocks, "VOLUME_PAGES", 2),
         mock.patch.object(volumes, "small_enough", small_enough_for_this_version),
-        mock.patch.multiple(records, PAGE_SEGMENTS=0, PAGE_RECORDS=0, TAIL_LIMIT=0),  # put back in the end
+        mock.patch.multiple(blocks, PAGE_SEGMENTS=0, PAGE_RECORDS=0, TAIL_LIMIT=0),  # put back in the end
         mock.patch.object(committer, "full_page", full_page_of_this_version),
         mock.patch.object(writer, "_COMMIT_RECORDS", dice.randint(1, 6)),
         mock.patch.object(attempts, "_POLL_S", 1.0),  # waiting for a lease would be half of all requests

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from segue.journal.records import Record, unpack
+from segue.journal.blocks import unpack
+from segue.journal.records import Record
 from tests.unit.cli.conftest import NOON
 
 KEY = "default/talk"

@@ -2,7 +2,8 @@ import json
 
 import pytest
 
-from segue.journal.records import Record, unpack
+from segue.journal.blocks import unpack
+from segue.journal.records import Record
 from segue.lease.item import GuardItem
 from segue.session.runtime import Runtime
 from segue.storage.file import FileGuard

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from segue.journal.records import unpack
+from segue.journal.blocks import unpack
 from segue.lease.item import SCHEMA
 
 KEY = "default/talk"

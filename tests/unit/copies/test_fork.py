@@ -4,8 +4,9 @@ from segue.admin.fork import COPY_SECONDS, commits_of, create, fork
 from segue.admin.verify import verify
 from segue.errors import JournalCorrupt, RecordTooLarge, SessionExists, SessionNotFound, StorageUnavailable
 from segue.history.points import points, read_at
+from segue.journal.blocks import PAGE_RECORDS, unpack
 from segue.journal.reader import read_held
-from segue.journal.records import MAX_RECORD_BYTES, PAGE_RECORDS, Record, unpack
+from segue.journal.records import MAX_RECORD_BYTES, Record
 from segue.lease.item import GuardItem, Known
 
 SOURCE, TARGET = "alice/notes", "bob/copy"

@@ -5,8 +5,9 @@ import pytest
 from segue.errors import SessionNotFound
 from segue.history.fold import fold
 from segue.history.points import Point, as_redacted, find, history_at, points, read_at
+from segue.journal.blocks import unpack
 from segue.journal.reader import read_unheld
-from segue.journal.records import Record, encode_record, unpack
+from segue.journal.records import Record, encode_record
 from segue.journal.redaction import redacted, replacement_of
 
 KEY = "alice/notes"

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from segue.journal.records import Record, unpack
+from segue.journal.blocks import unpack
+from segue.journal.records import Record
 from segue.lease.item import SCHEMA
 from tests.unit.copies.verifying import KEY, codes, named
 

@@ -6,8 +6,8 @@ import pytest
 
 from segue.admin.fork import fork
 from segue.admin.verify import verify
-from segue.journal import records
-from segue.journal.records import unpack
+from segue.journal import blocks
+from segue.journal.blocks import unpack
 from segue.lease.item import GuardItem
 
 KEY = "alice/notes"
@@ -16,8 +16,8 @@ KEY = "alice/notes"
 @pytest.fixture(autouse=True)
 def small_pages(monkeypatch):
     """Two pages of two messages make a volume."""
-    monkeypatch.setattr(records, "PAGE_RECORDS", 2)
-    monkeypatch.setattr(records, "VOLUME_PAGES", 2)
+    monkeypatch.setattr(blocks, "PAGE_RECORDS", 2)
+    monkeypatch.setattr(blocks, "VOLUME_PAGES", 2)
 
 
 @pytest.fixture

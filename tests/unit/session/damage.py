@@ -11,8 +11,8 @@ from strands import Agent
 
 from segue.admin.skip_damaged import Skipped, skip_damaged
 from segue.admin.verify import Report, verify
+from segue.journal.blocks import Block, pack, unpack
 from segue.journal.reader import read_unheld
-from segue.journal.records import Block, pack, unpack
 from segue.lease.lease import Lease
 from segue.session.runtime import Runtime
 from segue.session.session import Session

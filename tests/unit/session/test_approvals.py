@@ -12,7 +12,7 @@ from strands.bidi import BidiAgent
 
 from segue.history.approvals import DENIAL, RecordedApproval
 from segue.history.fold import fold
-from segue.journal.records import unpack
+from segue.journal.blocks import unpack
 from tests.support.crash import certainly_dead, crash
 from tests.support.fake_model import FakeModel, tool_call
 from tests.support.memory_manager import MemoryStorage

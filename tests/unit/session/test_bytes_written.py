@@ -9,7 +9,7 @@ import pytest
 from strands.bidi import BidiAgent
 
 from benchmarks.sessions.conversations import messages, own_size
-from segue.journal.records import PAGE_SEGMENTS, VOLUME_PAGES
+from segue.journal.blocks import PAGE_SEGMENTS, VOLUME_PAGES
 from tests.support.memory_manager import MemoryStorage
 from tests.support.scripted_model import ScriptedModel
 

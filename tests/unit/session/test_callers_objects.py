@@ -11,7 +11,7 @@ from strands import Agent, tool
 from strands.bidi import BidiAgent
 from strands.hooks import MessageAddedEvent
 
-from segue.journal.records import unpack
+from segue.journal.blocks import unpack
 from tests.support.fake_model import FakeModel, tool_call
 from tests.support.memory_manager import MemoryStorage
 from tests.support.scripted_model import ScriptedModel, calling

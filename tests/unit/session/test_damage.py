@@ -9,7 +9,8 @@ import pytest
 from strands import Agent
 
 from segue import JournalCorrupt
-from segue.journal.records import PAGE_RECORDS, Record, decode_block, decode_record, encode_record, unpack
+from segue.journal.blocks import PAGE_RECORDS, decode_block, unpack
+from segue.journal.records import Record, decode_record, encode_record
 from segue.lease.item import GuardItem
 from tests.support.fake_model import FakeModel
 from tests.support.memory_manager import MemoryStorage

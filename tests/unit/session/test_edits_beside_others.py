@@ -8,7 +8,8 @@ import pytest
 from strands.types.exceptions import SessionException
 
 from segue import RecordTooLarge
-from segue.journal.records import MAX_RECORD_BYTES, unpack
+from segue.journal.blocks import unpack
+from segue.journal.records import MAX_RECORD_BYTES
 from tests.support.memory_manager import MemoryStorage
 from tests.unit.session.edits import Build, Sessions, restored, said, turn
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from segue.journal.blocks import PAGE_SEGMENTS, VOLUME_PAGES
 from segue.journal.committer import KNOWN_CLIENTS
-from segue.journal.records import PAGE_SEGMENTS, VOLUME_PAGES
 from segue.storage.attributes import Attributes, Value
 from segue.wire.sequence import WINDOW
 from tests.support.memory_manager import MemoryStorage

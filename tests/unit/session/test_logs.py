@@ -12,7 +12,7 @@ import pytest
 from strands import Agent, tool
 from strands.types.exceptions import ContextWindowOverflowException
 
-import segue.journal.records
+import segue.journal.blocks
 from segue import SegueError
 from segue.strands.manager import GuardedSessionManager
 from tests.support.crash import certainly_dead
@@ -83,7 +83,7 @@ async def talked(manager: GuardedSessionManager) -> Agent:
 async def test_of_a_whole_session(
     s3_sessions: Sessions, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(segue.journal.records, "PAGE_RECORDS", 4)
+    monkeypatch.setattr(segue.journal.blocks, "PAGE_RECORDS", 4)
     first = s3_sessions()
     agent = await talked(first)
     assert SECRET in str(agent.messages)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from segue import JournalCorrupt
-from segue.journal.records import PAGE_SEGMENTS
+from segue.journal.blocks import PAGE_SEGMENTS
 from tests.support.memory_manager import Latch, MemoryStorage, both
 from tests.support.sessions import Sessions, item, settled, started
 from tests.support.waiting import eventually

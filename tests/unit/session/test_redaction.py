@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from strands.bidi import BidiAgent
 
-import segue.journal.records
+import segue.journal.blocks
 from segue import SegueError
 from segue.history.points import rewind_record
-from segue.journal.records import unpack
+from segue.journal.blocks import unpack
 from segue.lease.item import GuardItem
 from tests.support.crash import certainly_dead, crash
 from tests.support.memory_manager import MemoryStorage, Unavailable
@@ -26,7 +26,7 @@ SECRET = "the number is 4111"
 
 @pytest.fixture(autouse=True)
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(segue.journal.records, "PAGE_RECORDS", 4)
+    monkeypatch.setattr(segue.journal.blocks, "PAGE_RECORDS", 4)
 
 
 def holding(storage: MemoryStorage) -> list[str]:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-import segue.journal.records
+import segue.journal.blocks
 from segue import SessionHeld
-from segue.journal.records import unpack
+from segue.journal.blocks import unpack
 from tests.support.memory_manager import MemoryStorage, both
 from tests.support.sessions import KEPT, Sessions, item, started
 from tests.support.waiting import within
@@ -21,7 +21,7 @@ SECRET = "the number is 4111"
 async def test_the_holder_keeps_its_session_during_a_sweep(
     memory_sessions: Sessions, storage: MemoryStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(segue.journal.records, "PAGE_SEGMENTS", 2)
+    monkeypatch.setattr(segue.journal.blocks, "PAGE_SEGMENTS", 2)
     agent = await started(manager := memory_sessions(lease=KEPT))
     lost: list[bool] = []
     manager.on_lost(lambda: lost.append(True))

@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strands.bidi import BidiAgent
 
+import segue.journal.blocks
 import segue.journal.records
-from segue.journal.records import Record, decode_record, encode_record, unpack
+from segue.journal.blocks import unpack
+from segue.journal.records import Record, decode_record, encode_record
 from segue.journal.redaction import record_without, redacted, replacement_of
 from tests.support.memory_manager import MemoryStorage
 from tests.support.scripted_model import ScriptedModel
@@ -39,7 +41,7 @@ async def test_the_content_is_in_no_object_whatever_the_id_is(
     tracking_id: Any,
     pages: int,
 ) -> None:
-    monkeypatch.setattr(segue.journal.records, "PAGE_RECORDS", pages)
+    monkeypatch.setattr(segue.journal.blocks, "PAGE_RECORDS", pages)
     manager = memory_sessions()
     await manager.open()
     first = [message(tracking_id, SECRET), message("another", "stays")]

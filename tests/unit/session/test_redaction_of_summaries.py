@@ -10,8 +10,8 @@ from strands import Agent
 from strands.agent.conversation_manager import SummarizingConversationManager
 from strands.types.exceptions import ContextWindowOverflowException
 
-import segue.journal.records
-from segue.journal.records import unpack
+import segue.journal.blocks
+from segue.journal.blocks import unpack
 from tests.support.crash import certainly_dead, crash
 from tests.support.fake_model import FakeModel
 from tests.support.memory_manager import MemoryStorage, Unavailable
@@ -24,7 +24,7 @@ SECRET = "they paid with card 4111"
 
 @pytest.fixture(autouse=True)
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(segue.journal.records, "PAGE_RECORDS", 4)
+    monkeypatch.setattr(segue.journal.blocks, "PAGE_RECORDS", 4)
 
 
 def holding(storage: MemoryStorage) -> list[str]:

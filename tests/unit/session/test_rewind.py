@@ -14,7 +14,8 @@ import segue.history.fold
 from segue.errors import JournalCorrupt
 from segue.history.fold import AgentHistory, History, fold
 from segue.history.points import Point, rewind_record
-from segue.journal.records import Record, unpack
+from segue.journal.blocks import unpack
+from segue.journal.records import Record
 from tests.support.memory_manager import MemoryStorage
 from tests.support.scripted_model import ScriptedModel
 

@@ -9,9 +9,11 @@ import msgspec
 import pytest
 from strands import Agent
 
+import segue.journal.blocks
 import segue.journal.records
 from segue import SessionHeld
-from segue.journal.records import Block, Record, encode_record, unpack
+from segue.journal.blocks import Block, unpack
+from segue.journal.records import Record, encode_record
 from segue.lease.item import GuardItem
 from segue.lease.settings import LeaseSettings
 from tests.support.fake_model import FakeModel
@@ -38,9 +40,9 @@ def kept_in(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     """Return the key of the object that holds most of the session."""
     kind = str(request.param)
     if kind != "segments":
-        monkeypatch.setattr(segue.journal.records, "PAGE_RECORDS", 2)
+        monkeypatch.setattr(segue.journal.blocks, "PAGE_RECORDS", 2)
     if kind == "volumes":
-        monkeypatch.setattr(segue.journal.records, "VOLUME_PAGES", 2)
+        monkeypatch.setattr(segue.journal.blocks, "VOLUME_PAGES", 2)
     return kind
 
 
@@ -106,8 +108,8 @@ def block_of(storage: MemoryStorage, record: int) -> Block:
 async def test_a_page_whose_volume_is_whole_needs_no_skip(
     monkeypatch: pytest.MonkeyPatch, memory_sessions: Sessions, talk: MemoryStorage
 ) -> None:
-    monkeypatch.setattr(segue.journal.records, "PAGE_RECORDS", 2)
-    monkeypatch.setattr(segue.journal.records, "VOLUME_PAGES", 2)
+    monkeypatch.setattr(segue.journal.blocks, "PAGE_RECORDS", 2)
+    monkeypatch.setattr(segue.journal.blocks, "VOLUME_PAGES", 2)
     await folded(memory_sessions, talk, "volumes")
     number = await number_of(talk, "One")
     spoil(talk, number, UNDECODABLE["not UTF-8"], "volumes/")

@@ -9,7 +9,7 @@ import boto3
 import pytest
 from strands import Agent
 
-import segue.journal.records
+import segue.journal.blocks
 from segue import StorageRefused
 from tests.support.fake_model import FakeModel
 from tests.support.stage import Stage
@@ -104,8 +104,8 @@ class _Raw:
 async def test_every_object_is_encrypted_with_the_key_that_was_named(
     s3_sessions: Sessions, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(segue.journal.records, "PAGE_RECORDS", 4)
-    monkeypatch.setattr(segue.journal.records, "VOLUME_PAGES", 2)
+    monkeypatch.setattr(segue.journal.blocks, "PAGE_RECORDS", 4)
+    monkeypatch.setattr(segue.journal.blocks, "VOLUME_PAGES", 2)
     key = boto3.client("kms").create_key()["KeyMetadata"]["Arn"]
     manager = s3_sessions(kms_key_id=key)
     await manager.open()

@@ -10,8 +10,8 @@ import pytest
 
 from segue import JournalCorrupt, SegueError
 from segue.admin.verify import verify
-from segue.journal import records
-from segue.journal.records import decode_block
+from segue.journal import blocks
+from segue.journal.blocks import decode_block
 from segue.journal.volumes import Binder
 from segue.storage import file
 from segue.storage.memory import MemoryObjects
@@ -35,8 +35,8 @@ from tests.unit.session.volumes import (
 @pytest.fixture(autouse=True)
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two pages of two messages make a volume."""
-    monkeypatch.setattr(records, "PAGE_RECORDS", 2)
-    monkeypatch.setattr(records, "VOLUME_PAGES", 2)
+    monkeypatch.setattr(blocks, "PAGE_RECORDS", 2)
+    monkeypatch.setattr(blocks, "VOLUME_PAGES", 2)
 
 
 async def test_a_volume_that_cannot_be_written_costs_nothing_and_is_tried_again(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from segue import SegueError
-from segue.journal import records
+from segue.journal import blocks
 from tests.support.crash import certainly_dead, crash
 from tests.support.memory_manager import Latch, MemoryStorage, Unavailable
 from tests.support.waiting import eventually
@@ -29,8 +29,8 @@ from tests.unit.session.volumes import (
 @pytest.fixture(autouse=True)
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two pages of two messages make a volume."""
-    monkeypatch.setattr(records, "PAGE_RECORDS", 2)
-    monkeypatch.setattr(records, "VOLUME_PAGES", 2)
+    monkeypatch.setattr(blocks, "PAGE_RECORDS", 2)
+    monkeypatch.setattr(blocks, "VOLUME_PAGES", 2)
 
 
 @pytest.mark.parametrize("more", ["1", "11"], ids=["a volume", "two volumes"])

@@ -9,9 +9,10 @@ from strands.bidi import BidiAgent
 
 from segue import JournalCorrupt
 from segue.history.points import read_at
-from segue.journal import records, volumes
+from segue.journal import blocks, volumes
+from segue.journal.blocks import unpack
 from segue.journal.keys import ObjectKeys
-from segue.journal.records import Record, unpack
+from segue.journal.records import Record, decode_record
 from segue.lease import item
 from segue.lease.item import GuardItem
 from tests.support.memory_manager import MemoryStorage
@@ -30,8 +31,8 @@ from tests.unit.session.volumes import (
 @pytest.fixture(autouse=True)
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two pages of two messages make a volume."""
-    monkeypatch.setattr(records, "PAGE_RECORDS", 2)
-    monkeypatch.setattr(records, "VOLUME_PAGES", 2)
+    monkeypatch.setattr(blocks, "PAGE_RECORDS", 2)
+    monkeypatch.setattr(blocks, "VOLUME_PAGES", 2)
 
 
 async def test_a_restore_asks_for_volumes_in_place_of_their_pages(
@@ -69,7 +70,7 @@ async def test_a_session_of_pages_only_is_restored_and_bound_little_by_little(
     memory_sessions: Sessions, storage: MemoryStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as before_volumes:
-        before_volumes.setattr(records, "VOLUME_PAGES", 1000)
+        before_volumes.setattr(blocks, "VOLUME_PAGES", 1000)
         agent = await talking(memory_sessions())
         for number in range(20):
             await agent.send(f"old {number}")
@@ -125,8 +126,8 @@ async def test_a_run_that_is_large_is_left_as_it_is(
     monkeypatch.setattr(volumes, "VOLUME_BYTES", 10)
     await bound(agent, storage, "0")
     monkeypatch.undo()
-    monkeypatch.setattr(records, "PAGE_RECORDS", 2)
-    monkeypatch.setattr(records, "VOLUME_PAGES", 2)
+    monkeypatch.setattr(blocks, "PAGE_RECORDS", 2)
+    monkeypatch.setattr(blocks, "VOLUME_PAGES", 2)
     await bound(agent, storage, "01")
     await agent.stop()
 
@@ -195,14 +196,14 @@ async def test_a_volume_has_the_form_of_a_page(memory_sessions: Sessions, storag
     agent = await talking(memory_sessions())
     await bound(agent, storage, "1")
     (key,) = [key for key in storage.objects.objects if key.endswith("/volumes/0.json")]
-    block = records.decode_block(key, storage.objects.objects[key], item_of(storage), first=0)
+    block = blocks.decode_block(key, storage.objects.objects[key], item_of(storage), first=0)
     pages = [
-        records.decode_block(
+        blocks.decode_block(
             "page", storage.objects.objects[key.replace("volumes/0", f"pages/{number}")], item_of(storage)
         )
         for number in range(2)
     ]
     assert block.commits == pages[0].commits + pages[1].commits
     assert block.records == pages[0].records + pages[1].records
-    assert all(isinstance(records.decode_record(raw), Record) for raw in block.records)
+    assert all(isinstance(decode_record(raw), Record) for raw in block.records)
     await agent.stop()

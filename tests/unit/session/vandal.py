@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from segue import JournalCorrupt
-from segue.journal.records import unpack
+from segue.journal.blocks import unpack
 from tests.support.memory_manager import MemoryStorage
 
 Sessions = Callable[..., Any]

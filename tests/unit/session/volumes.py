@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from strands.bidi import BidiAgent
 
-from segue.journal.records import unpack
+from segue.journal.blocks import unpack
 from segue.lease.item import GuardItem
 from tests.support.memory_manager import Latch, MemoryStorage
 from tests.support.scripted_model import ScriptedModel

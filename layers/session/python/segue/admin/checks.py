@@ -12,7 +12,8 @@ from segue.errors import JournalCorrupt
 from segue.history.damage import too_deep
 from segue.history.fold import fold
 from segue.history.points import as_redacted
-from segue.journal.records import Block, Record, decode_block, decode_records, encode_record, run, skips
+from segue.journal.blocks import Block, decode_block, run
+from segue.journal.records import Record, decode_records, encode_record, skips
 from segue.lease.item import GuardItem, TailEntry
 from segue.storage.interface import StoredObject
 
@@ -83,7 +84,7 @@ def inspect_block(key: str, found: StoredObject | Finding, item: GuardItem, entr
     except JournalCorrupt as error:
         finding = Finding("damage", "damaged", key, problem_of(error))
         return CheckedBlock(key, entry, size=len(found.body), findings=(finding,))
-    records, damaged = decode_records(block, key)
+    records, damaged = decode_records(block.records, block.first, key)
     findings = tuple(_commits_of(key, block, item, entry))
     numbered = dict(enumerate(records, start=block.first))
     return CheckedBlock(key, entry, block, len(found.body), numbered, tuple(damaged), findings)

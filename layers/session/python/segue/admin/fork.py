@@ -23,23 +23,11 @@ from segue.clock import Clock
 from segue.errors import JournalCorrupt, RecordTooLarge, SegueError, SessionExists, StorageUnavailable
 from segue.history.points import as_redacted, find, history_at, points_of, read_journal
 from segue.ids import checked_key, new_born, new_id, shown
+from segue.journal.blocks import PAGE_BYTES, PAGE_RECORDS, Segment, encode_page, encode_segment, full_page
 from segue.journal.garbage import COPY_SECONDS
 from segue.journal.keys import ObjectKeys, check_length
 from segue.journal.reader import StoredJournal
-from segue.journal.records import (
-    MAX_RECORD_BYTES,
-    PAGE_BYTES,
-    PAGE_RECORDS,
-    Record,
-    Segment,
-    encode_page,
-    encode_record,
-    encode_segment,
-    full_page,
-    is_misread,
-    skips,
-    unreadable,
-)
+from segue.journal.records import MAX_RECORD_BYTES, Record, encode_record, is_misread, skips, unreadable
 from segue.lease import transitions
 from segue.lease.item import ESCAPES_SCHEMA, FIRST_SCHEMA, GuardItem, TailEntry
 from segue.lease.item_check import expiry

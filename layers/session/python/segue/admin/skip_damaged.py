@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from segue.errors import JournalCorrupt
 from segue.history.damage import damage_of
 from segue.ids import new_id
+from segue.journal.blocks import decode_block
 from segue.journal.keys import ObjectKeys
 from segue.journal.reader import StoredJournal
-from segue.journal.records import SKIP, Record, decode_block
+from segue.journal.records import SKIP, Record
 from segue.session.session import Session
 from segue.storage.stores import Stores
 

@@ -22,8 +22,8 @@ from segue.admin.progress import Progress, no_progress
 from segue.clock import Clock
 from segue.errors import JournalCorrupt, SessionNotFound, StorageRefused
 from segue.ids import shown
+from segue.journal.blocks import TAIL_LIMIT, Block, run, unpack
 from segue.journal.keys import ObjectKeys
-from segue.journal.records import TAIL_LIMIT, Block, run, unpack
 from segue.lease.item import GuardItem, TailEntry
 from segue.lease.item_reader import require_prefix
 from segue.storage.interface import ObjectMissing, StoredObject

@@ -7,8 +7,9 @@ from itertools import chain
 from segue.clock import Clock
 from segue.errors import JournalCorrupt, SessionNotFound, StorageUnavailable
 from segue.ids import shown
+from segue.journal.blocks import Block, decode_block
 from segue.journal.keys import ObjectKeys
-from segue.journal.records import Block, Record, decode_block, decode_records
+from segue.journal.records import Record, decode_records
 from segue.lease.item import GuardItem
 from segue.lease.item_reader import read_item
 from segue.storage.interface import ObjectMissing
@@ -103,6 +104,6 @@ class Follower:
         return [
             (number, record)
             for name, block in reversed(blocks)
-            for number, record in enumerate(decode_records(block, name)[0], start=block.first)
+            for number, record in enumerate(decode_records(block.records, block.first, name)[0], start=block.first)
             if number >= self.position
         ]

@@ -2,7 +2,8 @@
 
     values, encoder   values of any type as JSON, with marks for what JSON lacks
     message_shape     messages, their tracking ids, and what stands in the place of a redacted one
-    records           records, and the segments, pages and volumes that hold them
+    records           records as JSON
+    blocks            segments, pages and volumes, the objects that hold records
     keys              the object keys of a session
     garbage           objects that nothing names any more
     redaction         content that leaves every object

@@ -21,12 +21,13 @@ from segue.backoff import backoff
 from segue.clock import Clock
 from segue.errors import JournalCorrupt, SegueError, SessionFenced, StorageUnavailable
 from segue.ids import new_id
-from segue.journal import records
+from segue.journal import blocks
+from segue.journal.blocks import Segment, encode_page, encode_segment, full_page
 from segue.journal.garbage import collect_orphans
 from segue.journal.keys import ObjectKeys
 from segue.journal.message_shape import Replacements
 from segue.journal.reader import StoredJournal
-from segue.journal.records import Record, Segment, decode_record, encode_page, encode_segment, full_page, is_misread
+from segue.journal.records import Record, decode_record, is_misread
 from segue.journal.redaction import redact_pages, redact_segments, redacted, replacement_of
 from segue.journal.volumes import Binder
 from segue.lease import transitions
@@ -321,7 +322,7 @@ def _schema_for(mine: GuardItem, written: Sequence[bytes]) -> int:
     """The schema that keeps out who would misread what is written, or redact without knowing of volumes."""
     if any(is_misread(body) for body in written):
         return ESCAPES_SCHEMA
-    return VOLUMES_SCHEMA if mine.pages >= records.VOLUME_PAGES else FIRST_SCHEMA
+    return VOLUMES_SCHEMA if mine.pages >= blocks.VOLUME_PAGES else FIRST_SCHEMA
 
 
 def _replacements(group: Sequence[Queued]) -> Mapping[str, Mapping[str, Any]]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from segue.journal import records
+from segue.journal import blocks
 from segue.lease.item import VOLUMES_SCHEMA, GuardItem, TailEntry
 
 MAX_KEY_BYTES: Final = 1024
@@ -79,7 +79,7 @@ class ObjectKeys:
     def bound(self, item: GuardItem) -> dict[str, list[str]]:
         """Keys of all volumes that an item names, each with the keys of the pages that it copies."""
         numbers = (number for number, bound in enumerate(item.volumes) if bound == "1")
-        return {self.volume(number): [self.page(page) for page in records.run(number)] for number in numbers}
+        return {self.volume(number): [self.page(page) for page in blocks.run(number)] for number in numbers}
 
     def vacant(self, item: GuardItem) -> list[str]:
         """Keys at which an earlier holder may have a page or a volume in flight that the item does not name."""
@@ -95,9 +95,9 @@ class ObjectKeys:
             Each key, and for a volume the keys of the pages that it copies.
         """
         for number, bound in enumerate(item.volumes):
-            pages = [self.page(page) for page in records.run(number)]
+            pages = [self.page(page) for page in blocks.run(number)]
             yield from ((self.volume(number), pages),) if bound == "1" else ((page, []) for page in pages)
-        yield from ((self.page(number), []) for number in range(records.run(len(item.volumes)).start, item.pages))
+        yield from ((self.page(number), []) for number in range(blocks.run(len(item.volumes)).start, item.pages))
         yield from ((self.segment(entry), []) for entry in item.tail)
 
     @property

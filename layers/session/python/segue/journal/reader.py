@@ -29,18 +29,9 @@ from typing import NamedTuple, TypeVar
 from segue.clock import Clock
 from segue.errors import JournalCorrupt, SessionNotFound
 from segue.ids import shown
+from segue.journal.blocks import Block, Commit, Segment, check_first, decode_block, segments_of
 from segue.journal.keys import ObjectKeys
-from segue.journal.records import (
-    Block,
-    Commit,
-    Record,
-    Segment,
-    check_first,
-    decode_block,
-    decode_records,
-    segments_of,
-    skips,
-)
+from segue.journal.records import Record, decode_records, skips
 from segue.lease.item import GuardItem
 from segue.lease.item_reader import read_item
 from segue.storage.interface import GuardStore, ObjectMissing, ObjectStore
@@ -218,7 +209,7 @@ async def _get(objects: ObjectStore, item: GuardItem, name: str) -> _Got:
     # Each object is decoded when it comes, while others are in flight: other sessions have their turn in between.
     body = (await objects.get(name)).body
     block = decode_block(name, body, item)
-    records, damaged = decode_records(block, name)
+    records, damaged = decode_records(block.records, block.first, name)
     return _Got(name, block, records, len(body), damaged)
 
 

@@ -26,21 +26,10 @@ import msgspec
 
 from segue.errors import JournalCorrupt
 from segue.ids import new_id
+from segue.journal.blocks import Block, Segment, bind, decode_block, encode_blank, pack
 from segue.journal.keys import ObjectKeys
 from segue.journal.message_shape import Replacements, id_of, replaced, replacement_in
-from segue.journal.records import (
-    Block,
-    Record,
-    Segment,
-    bind,
-    decode_block,
-    decode_record,
-    encode_blank,
-    encode_record,
-    is_escaped,
-    pack,
-    unreadable,
-)
+from segue.journal.records import Record, decode_record, encode_record, is_escaped, unreadable
 from segue.lease.item import GuardItem, TailEntry
 from segue.storage.interface import ObjectMissing, ObjectStore, PreconditionFailed
 

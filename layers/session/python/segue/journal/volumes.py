@@ -21,9 +21,9 @@ import msgspec
 
 from segue.errors import SegueError
 from segue.ids import new_id
-from segue.journal import records
+from segue.journal import blocks
+from segue.journal.blocks import LEVEL, Block, decode_block
 from segue.journal.keys import ObjectKeys
-from segue.journal.records import LEVEL, Block, decode_block
 from segue.lease.item import VOLUMES_SCHEMA, GuardItem
 from segue.storage.interface import ObjectMissing, ObjectStore, StoredObject
 
@@ -73,7 +73,7 @@ class Binder:
         Args:
             item: The guard item as its holder's last write left it.
         """
-        full = item.pages >= records.run(len(item.volumes)).stop
+        full = item.pages >= blocks.run(len(item.volumes)).stop
         if full and item.schema >= VOLUMES_SCHEMA and self._binding is None and self._failed_at != item.pages:
             self._binding = asyncio.get_running_loop().create_task(self._bind(item))
 
@@ -118,14 +118,14 @@ class Binder:
         """Read a run, a page at a time, since no caller waits for it; None if it is too large to be bound."""
         pages: list[Block] = []
         size = 0
-        for number in records.run(len(item.volumes)):
+        for number in blocks.run(len(item.volumes)):
             key = self._keys.page(number)
             stored: StoredObject = await self._answered(partial(self._objects.get, key))
             pages.append(decode_block(key, stored.body, item, first=pages[-1].end if pages else None))
             size += sum(len(bytes(raw)) for raw in pages[-1].records)
             if not small_enough(size):
                 return None
-        return records.bind(pages, new_id(64))
+        return blocks.bind(pages, new_id(64))
 
 
 def small_enough(size: int) -> bool:
@@ -134,7 +134,7 @@ def small_enough(size: int) -> bool:
 
 
 async def _packed(block: Block) -> bytes:
-    """Compress a volume as ``records.pack`` does, in steps, between which other sessions have their turn."""
+    """Compress a volume as ``blocks.pack`` does, in steps, between which other sessions have their turn."""
     plain = memoryview(msgspec.json.encode(block))
     compressor = zlib.compressobj(LEVEL, zlib.DEFLATED, _GZIP)
     parts: list[bytes] = []
