@@ -145,11 +145,11 @@ class Dispatch:
         key = sender.binding.session_key
         while self._clock() < deadline:
             self._sleep(next(pauses))
-            route = self._routes.read(key)
-            if route is None and self._handovers.noted(key):
+            found = self._routes.read(key)
+            if found is None and self._handovers.noted(key):
                 self._claim(sender, missed)
-            # The same holder may take it after all: it said "moved" while it was still restoring the session.
-            if route is None or (route == missed.route and missed.outcome.reason != "handoff"):
+            route = missed.another(found)
+            if route is None:
                 continue
             outcome = self._try(route, sender, frame, body)
             if not isinstance(outcome, Gone):

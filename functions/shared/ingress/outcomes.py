@@ -47,6 +47,13 @@ class Missed:
     route: Route | None
     outcome: Gone
 
+    def another(self, route: Route | None) -> Route | None:
+        """Return a route that was found since, if it is worth an attempt.
+
+        The same holder may take the frame after all: it said "moved" while it was still restoring the session.
+        """
+        return None if route == self.route and self.outcome.reason != "handoff" else route
+
 
 def told(outcome: Accepted | Refused | None) -> Error | None:
     """Return what the client is told of an outcome, if anything."""

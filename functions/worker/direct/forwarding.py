@@ -182,9 +182,8 @@ class Forwarding:
                 return outcome
             if outcome.reason == "handoff":  # it came while this frame waited, and goes on
                 missed = Missed(missed.route, outcome)
-            route = await self._read(delivery.session_key)
-            # The same holder may take it after all: it said "moved" while it was still restoring the session.
-            if route is None or (route == missed.route and missed.outcome.reason != "handoff"):
+            route = missed.another(await self._read(delivery.session_key))
+            if route is None:
                 await self._claim(origin, missed)
                 continue
             outcome = await self._try(route, origin, delivery)
