@@ -13,6 +13,7 @@
     principals        everything of one principal, deleted
     read_only         a session manager that restores agents and writes nothing
     exchange          agents, Graphs and Swarms to and from Strands' own managers
+    source            the stores that sessions are looked after in, and their keys
     sessions          ``Sessions``: all of it, for programs and the command line
 
 A module imports only those above it, and what is below this room.

@@ -14,6 +14,7 @@ from strands.session.session_manager import SessionManager
 from segue.admin.progress import Progress, no_progress
 from segue.errors import JournalCorrupt
 from segue.history.fold import History
+from segue.history.points import history_at
 from segue.journal.reader import StoredJournal
 from segue.journal.records import Record
 from segue.strands.transfer import Kind, export, import_, portable
@@ -120,6 +121,54 @@ def read_multi_agent(source: SessionManager[Any], name: str) -> MovedPart:
     """
     records = import_multi_agent(source, name)
     return _multi_agent(name, records[0].data["state"], records)
+
+
+def write_session(
+    journal: StoredJournal,
+    target: SessionManager[Any],
+    *,
+    agents: Sequence[str] | None = None,
+    upto: int | None = None,
+    kind: Kind | None = None,
+    progress: Progress = no_progress,
+) -> Exported:
+    """Write a session to one of Strands' own managers, without the records that cannot be read.
+
+    Args:
+        journal: The session, as it was read.
+        target: Strands' manager of the target session.
+        agents: Only these, and no Graph or Swarm; default: all.
+        upto: As it was after so many records; default: as it is.
+        kind: Move agents as this kind; default: what they were.
+        progress: Told of every message written, an agent at a time.
+
+    Raises:
+        SessionExists: The target has one of them already.
+        SessionNotFound: The session has no such agent.
+    """
+    damaged: list[JournalCorrupt] = []
+    changes: list[str] = []
+    history = history_at(journal, upto, damaged)
+    chosen = list(history.agents if agents is None else agents)
+    multi_agents = tuple(history.multi_agents) if agents is None else ()
+    which: Any = {"agents": chosen, "multi_agents": multi_agents, "upto": upto, "kind": kind}
+    moved = write(journal, history, target, **which, changes=changes, progress=progress)
+    messages = {one.name: one.messages for one in moved if one.messages is not None}
+    return Exported(messages, multi_agents, tuple(changes), tuple(damaged), tuple(moved))
+
+
+def read_session(
+    source: SessionManager[Any], agents: Sequence[str], multi_agents: Sequence[str], kind: Kind | None = None
+) -> list[Record]:
+    """Read agents, Graphs and Swarms of one of Strands' own managers, as the records of one session.
+
+    Raises:
+        SessionNotFound: The source has no such agent, Graph or Swarm.
+        SourceDamaged: What it has cannot be read.
+    """
+    found = [read_agent(source, name, kind) for name in agents]
+    found += [read_multi_agent(source, name) for name in multi_agents]
+    return [record for one in found for record in one.records]
 
 
 def _multi_agent(name: str, state: dict[str, Any], records: Sequence[Record] = ()) -> MovedPart:

@@ -10,8 +10,7 @@ print(history.agents["default"].messages)
 from __future__ import annotations
 
 import builtins
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from concurrent.futures import wait
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
@@ -26,33 +25,24 @@ from segue.admin.listing import SessionFacts
 from segue.admin.principals import DeletedPrincipal
 from segue.admin.progress import Progress, no_progress
 from segue.admin.read_only import ReadOnlySessionManager
+from segue.admin.source import OpenSource, SessionSource, in_bucket, in_directory
 from segue.admin.verify import Report
 from segue.clock import Clock
 from segue.errors import JournalCorrupt
 from segue.history.fold import History
 from segue.history.points import Point, find, history_at, points_of, read_journal
-from segue.ids import session_key, valid_id
-from segue.journal.keys import check_length, normal_prefix
+from segue.ids import valid_id
+from segue.journal.keys import normal_prefix
 from segue.journal.reader import StoredJournal
 from segue.session.options import SessionOptions
 from segue.session.options import SessionSettings as Options
-from segue.session.runtime import Runtime
 from segue.storage.stores import Stores
-from segue.strands.file import directory_of, file_stores
-from segue.strands.s3 import open_stores
 from segue.strands.transfer import Kind
 
 if TYPE_CHECKING:
     import boto3
 
 _T = TypeVar("_T")
-
-DEFAULT_PRINCIPAL = "default"
-"""The principal of a session whose manager is given none."""
-
-_NOTICE_S = 0.5
-"""Seconds after which Ctrl-C is noticed at the latest. A signal that comes just before the main thread begins to wait
-for a lock does not wake it."""
 
 _DAY_S = 86_400
 
@@ -72,13 +62,9 @@ class Sessions:
         StorageUnavailable: Storage does not answer.
     """
 
-    def __init__(
-        self, open_source: Callable[[Runtime], Awaitable[Stores]], principal: str | None, prefix: str | None
-    ) -> None:
+    def __init__(self, open_source: OpenSource, principal: str | None, prefix: str | None) -> None:
         """Keep how the stores are opened. Use ``Sessions.s3`` or ``Sessions.directory``."""
-        self._open_source = open_source
-        self._principal = principal
-        self._prefix = prefix
+        self._source = SessionSource(open_source, principal, prefix)
 
     @classmethod
     def s3(
@@ -106,20 +92,16 @@ class Sessions:
             kms_key_id: Encrypt new objects with this key.
         """
         folder = normal_prefix(prefix)
-
-        async def opened(runtime: Runtime) -> Stores:
-            return await open_stores(
-                runtime,
-                bucket=bucket,
-                lock_table=lock_table,
-                prefix=folder,
-                boto_session=boto_session,
-                region_name=region_name,
-                endpoint_url=endpoint_url,
-                kms_key_id=kms_key_id,
-            )
-
-        return cls(opened, principal, folder)
+        source = in_bucket(
+            bucket,
+            lock_table,
+            prefix=folder,
+            boto_session=boto_session,
+            region_name=region_name,
+            endpoint_url=endpoint_url,
+            kms_key_id=kms_key_id,
+        )
+        return cls(source, principal, folder)
 
     @classmethod
     def directory(cls, path: str | Path | None = None, *, principal: str | None = None) -> Sessions:
@@ -129,11 +111,7 @@ class Sessions:
             path: The directory; default: ``~/.strands/sessions``.
             principal: Whose sessions; default: ``"default"``, and everyone's in ``list``.
         """
-
-        async def opened(runtime: Runtime) -> Stores:
-            return file_stores(runtime, directory_of(path))
-
-        return cls(opened, principal, None)
+        return cls(in_directory(path), principal, None)
 
     def key(self, session_id: str, principal: str | None = None) -> str:
         """Return the key of a session in storage.
@@ -141,23 +119,11 @@ class Sessions:
         Raises:
             ValueError: The id or the principal is not valid, or the key is too long.
         """
-        named, slash, name = session_id.rpartition("/")
-        key = session_key(named if slash else principal or self._principal or DEFAULT_PRINCIPAL, name)
-        if self._prefix is not None:
-            check_length(self._prefix, key)
-        return key
+        return self._source.key(session_id, principal)
 
     def run(self, work: Callable[[Stores, Clock], Coroutine[Any, Any, _T]]) -> _T:
         """Run a coroutine with the stores on the storage loop, and return its result."""
-        runtime = Runtime.shared()
-
-        async def opened() -> _T:
-            return await work(await self._open_source(runtime), runtime.clock)
-
-        done = runtime.submit(opened())
-        while wait((done,), _NOTICE_S).not_done:
-            pass  # the interpreter has had its turn, and Ctrl-C with it
-        return done.result()
+        return self._source.run(work)
 
     def list(
         self, *, ended: bool = False, watch: bool = False, progress: Progress = no_progress
@@ -169,7 +135,7 @@ class Sessions:
             watch: Watch holders, each for its lease at most, and tell which are stale.
             progress: Told of every item read.
         """
-        prefix = "" if self._principal is None else f"{self._principal}/"
+        prefix = "" if self._source.principal is None else f"{self._source.principal}/"
         found = self.run(lambda stores, clock: listing.list_sessions(stores, clock, prefix, progress))
         sessions = found.found
         if watch and found.held:
@@ -268,16 +234,9 @@ class Sessions:
             SessionNotFound: The session has no such agent.
         """
         journal = self.journal(session_id)
-        upto = _records(journal, at)
-        damaged: builtins.list[JournalCorrupt] = []
-        history = history_at(journal, upto, damaged)
-        changes: builtins.list[str] = []
-        chosen = history.agents if agents is None else agents
-        multi_agents = tuple(history.multi_agents) if agents is None else ()
-        which: Any = {"agents": list(chosen), "multi_agents": multi_agents, "upto": upto, "kind": kind}
-        moved = exchange.write(journal, history, target, **which, changes=changes, progress=progress)
-        messages = {one.name: one.messages for one in moved if one.messages is not None}
-        return Exported(messages, multi_agents, tuple(changes), tuple(damaged), tuple(moved))
+        return exchange.write_session(
+            journal, target, agents=agents, upto=_records(journal, at), kind=kind, progress=progress
+        )
 
     def import_(
         self,
@@ -309,12 +268,8 @@ class Sessions:
             SessionNotFound: The source has no such agent.
         """
         key = self.key(session_id)
-        found = [exchange.read_agent(source, name, kind) for name in agents]
-        found += [exchange.read_multi_agent(source, name) for name in multi_agents]
-        commits, seconds = (
-            forks.commits_of([record for one in found for record in one.records]),
-            retention_days * _DAY_S,
-        )
+        records = exchange.read_session(source, agents, multi_agents, kind)
+        commits, seconds = forks.commits_of(records), retention_days * _DAY_S
         return self.run(
             lambda stores, clock: forks.create(stores, key, commits, clock, retention_s=seconds, progress=progress)
         ).head
@@ -377,7 +332,7 @@ class Sessions:
         key = self.key(session_id, options.get("principal"))
         principal, _, _ = key.partition("/")
         merged: SessionOptions = {**options, "principal": principal}
-        return ReadOnlySessionManager(session_id.rpartition("/")[2], self._open_source, at=at, **merged)
+        return ReadOnlySessionManager(session_id.rpartition("/")[2], self._source.open, at=at, **merged)
 
 
 def _records(journal: StoredJournal, at: int | str | None) -> int | None:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from segue.admin.sessions import DEFAULT_PRINCIPAL, Sessions
+from segue.admin.sessions import Sessions
+from segue.admin.source import DEFAULT_PRINCIPAL
 from segue.clock import Clock
 from segue.storage.stores import Stores
 
