@@ -107,17 +107,24 @@ class Dispatch:
         return self._without_holder(sender, frame, body, Missed(route, outcome))
 
     def _without_holder(self, sender: FrameOrigin, frame: ClientFrame, body: bytes, missed: Missed) -> Error | None:
-        self._routes.forget(sender.binding.session_key)
+        key = sender.binding.session_key
+        self._routes.forget(key)
         if not needs_holder(frame):
             return None
         turns = self._turns if self._turns is not None and self._turns.takes(sender.binding, frame) else None
-        if turns is None or missed.outcome.reason == "unreachable":  # a worker held it: another one goes on
+        if turns is None or self._is_for_worker(key, missed):
             self._claim(sender, missed)
             outcome = self._wait(sender, frame, body, missed) if is_waited_with(frame) else None
             if turns is None or outcome not in (None, Refused("no_worker")):
                 return told(outcome)
+            if is_numbered(frame) and self._handovers.noted(key):
+                return None  # its client sends it again to the successor; a turn would take the session from that
         turns.send(sender.binding, frame, body)
         return None
+
+    def _is_for_worker(self, key: str, missed: Missed) -> bool:
+        """Return true if a worker held the session, so that another one goes on with it, and no turn."""
+        return missed.outcome.reason == "unreachable" or missed.outcome.to_successor or self._handovers.left(key)
 
     def _search(self, sender: FrameOrigin, frame: ClientFrame, route: Route) -> None:
         """Claim the session of a holder that has not answered yet; what fails is tried again once the post has."""

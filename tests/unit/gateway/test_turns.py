@@ -6,6 +6,7 @@ import json
 import boto3
 import pytest
 
+from gateway.handovers import HANDOVER_SECONDS
 from gateway.turns import REPEAT_SECONDS, TurnsQueue
 from segue.wire.delivery import Delivery, decode_delivery, encode_delivery
 from segue.wire.frames import (
@@ -21,6 +22,7 @@ from segue.wire.frames import (
     encode_frame,
 )
 from shared.connections import Binding
+from tests.unit.gateway.dispatching import LEAVING
 
 BINDING = Binding("alice/talk", "talk", "c", 1, "text")
 HELLO = Hello(session="talk", client_id="c", connection=1, modality="text")
@@ -173,6 +175,41 @@ def test_what_has_no_number_is_in_the_queue_if_no_other_worker_comes(texting, qu
     worker.stop()
     assert say(texting, TextInput(text="a")) is None
     assert TextInput(text="a") in frames(queue)
+
+
+def leaving(texting, worker):
+    """A worker that held the session, and has just released it to a successor that is ready."""
+    texting.hold("alice/talk", worker)
+    say(texting, TextInput(text="a", seq=1))
+    worker.answers = [LEAVING] * 2
+    texting.free("alice/talk")
+
+
+def test_text_of_a_session_that_is_handed_over_is_left_to_the_successor(texting, queue, worker, other_worker, clock):
+    leaving(texting, worker)
+    for _ in range(2):  # the second finds no holder, and no refusal
+        assert say(texting, TextInput(text="b", seq=2)) is None
+    assert frames(queue) == [HELLO], "a turn would take the session from the successor"
+    texting.hold("alice/talk", other_worker, epoch=2)
+    assert say(texting, TextInput(text="b", seq=2)) is None
+    assert other_worker.frames == [TextInput(text="b", seq=2)]
+    assert texting.claims() == []
+
+
+def test_text_without_a_number_waits_for_the_successor(texting, queue, worker, other_worker, clock):
+    leaving(texting, worker)
+    clock.on_sleep = lambda: texting.hold("alice/talk", other_worker, epoch=2)
+    assert say(texting, TextInput(text="b")) is None
+    assert other_worker.frames == [TextInput(text="b")]
+    assert frames(queue) == [HELLO]
+
+
+def test_text_is_in_the_queue_should_no_successor_come(texting, queue, worker, clock):
+    leaving(texting, worker)
+    assert say(texting, TextInput(text="b", seq=2)) is None
+    clock.now += HANDOVER_SECONDS
+    assert say(texting, TextInput(text="b", seq=2)) is None
+    assert frames(queue) == [HELLO, TextInput(text="b", seq=2)]
 
 
 @pytest.mark.slow

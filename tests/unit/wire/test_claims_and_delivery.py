@@ -153,6 +153,33 @@ def test_a_release_before_reads_a_claim_with_a_direct_address():
     assert old.clients == (OldAddress(client_id="c", connection_id="abc=", counter=2),)
 
 
+def test_a_release_before_reads_a_delivery_with_a_direct_address():
+    class OldDelivery(Struct, frozen=True, kw_only=True):
+        session_key: str
+        connection_id: str
+        client_id: str
+        counter: int
+        frame: TextInput
+        history: bool = False
+
+    old = json_decode(encode_delivery(structs.replace(DELIVERY, direct=DIRECT)), type=OldDelivery)
+
+    assert old == OldDelivery(
+        session_key="p/s", connection_id="abc=", client_id="c", counter=2, frame=TextInput(text="hé", seq=1)
+    )
+
+
+def test_addresses_of_a_release_before_and_of_one_to_come_are_read():
+    """Those before have no `direct`; of those to come what is not known is left out."""
+    before = json.loads(encode_claim(CLAIM))
+    assert decode_claim(json.dumps(before)).clients[0].direct is None
+
+    at = {"endpoint": DIRECT.endpoint, "socket": "s1", "secret": SECRET, "codec": "opus"}
+    client = {**before["clients"][0], "direct": at, "relay": {"by": "another way"}}
+    found = decode_claim(json.dumps({**before, "clients": [client], "priority": 3}))
+    assert found.clients == (structs.replace(CLAIM.clients[0], direct=DIRECT),)
+
+
 def test_a_promise_survives_the_answer_and_one_of_the_release_before_has_no_additions():
     assert decode_prepared(encode_prepared(Prepared(head=41, additions=True))) == Prepared(head=41, additions=True)
     assert decode_prepared(b'{"head":41}') == Prepared(head=41, additions=False)

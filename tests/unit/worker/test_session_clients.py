@@ -6,8 +6,12 @@ import asyncio
 from typing import Any
 
 import pytest
+from msgspec import Struct
+from msgspec.json import decode as json_decode
+from msgspec.structs import replace
 from strands.hooks import MessageUpdatedEvent
 
+from segue.wire.claims import DirectAddress, encode_claim
 from segue.wire.frames import (
     AudioOutput,
     Bye,
@@ -23,7 +27,7 @@ from segue.wire.frames import (
 from tests.support.memory_manager import Latch
 from tests.support.scripted_model import answered, calling
 from tests.support.waiting import eventually
-from tests.unit.worker.stand_ins import address, delivery, finals, hello, speech, text
+from tests.unit.worker.stand_ins import address, claim, delivery, finals, hello, speech, text
 
 
 async def test_a_reconnecting_client_is_told_again_what_it_missed(host, clients):
@@ -242,6 +246,32 @@ async def test_bye_and_gone_connections_leave_no_client(host, clients):
     await eventually(lambda: left[-1] is False)
     hosting.session.deliver(delivery(Bye(), connection_id="another"))
     assert hosting.session.clients == ()
+
+
+class OldAddress(Struct, frozen=True, kw_only=True):
+    """A client's address, as releases before the direct transport read it."""
+
+    client_id: str
+    connection_id: str
+    counter: int
+
+
+class OldClaim(Struct, frozen=True, kw_only=True):
+    """The clients of a claim, as they read it."""
+
+    clients: tuple[OldAddress, ...] = ()
+
+
+async def test_to_a_release_before_the_address_of_a_socket_is_a_connection_that_is_gone(host, clients):
+    """It reads no `direct` in a claim, and API Gateway knows no connection by that name: its other clients go on."""
+    at = DirectAddress(endpoint="http://10.0.0.7:8080", socket="s1", secret="hush")
+    body = encode_claim(claim("talk", address(), replace(address("c2", "direct-s1"), direct=at)))
+    read = json_decode(body, type=OldClaim)
+    clients.gone.add("direct-s1")
+    hosting = await host(who=tuple(address(one.client_id, one.connection_id, one.counter) for one in read.clients))
+    await eventually(lambda: hosting.session.clients == (address(),))
+    await eventually(lambda: clients.kinds("k1") == ["Ready"])
+    assert clients.posted.get("direct-s1", []) == []
 
 
 async def test_a_client_that_vanished_silently_is_found_out(host, clients, monkeypatch):
