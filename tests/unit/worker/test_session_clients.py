@@ -267,11 +267,11 @@ async def test_to_a_release_before_the_address_of_a_socket_is_a_connection_that_
     at = DirectAddress(endpoint="http://10.0.0.7:8080", socket="s1", secret="hush")
     body = encode_claim(claim("talk", address(), replace(address("c2", "direct-s1"), direct=at)))
     read = json_decode(body, type=OldClaim)
-    clients.gone.add("direct-s1")
     hosting = await host(who=tuple(address(one.client_id, one.connection_id, one.counter) for one in read.clients))
+    clients.gone.add("direct-s1")
+    hosting.model.emit([speech()])
     await eventually(lambda: hosting.session.clients == (address(),))
-    await eventually(lambda: clients.kinds("k1") == ["Ready"])
-    assert clients.posted.get("direct-s1", []) == []
+    await eventually(lambda: clients.kinds("k1") == ["Ready", "AudioOutput"])
 
 
 async def test_a_client_that_vanished_silently_is_found_out(host, clients, monkeypatch):
