@@ -20,10 +20,10 @@ from __future__ import annotations
 import binascii
 from bisect import insort
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Final
 
+from msgspec import Struct
 from strands.bidi.types.events import (
     BidiAudioDeltaEvent,
     BidiBargeInEvent,
@@ -70,8 +70,7 @@ class Way(Enum):
     GATED = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Utterance:
+class Utterance(Struct, frozen=True):
     """A frame and how it leaves.
 
     Attributes:

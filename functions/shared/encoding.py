@@ -37,6 +37,9 @@ def encode_messages(frames: Sequence[ServerFrame], connection_id: str) -> Iterat
         frames: As many as ``segue.wire.frames.fitting`` allows.
         connection_id: The connection's id, for the log line.
     """
+    if len(frames) == 1:  # as nearly always
+        yield _audio_message(frames[0], connection_id)
+        return
     for is_audio, alike in groupby(frames, lambda frame: isinstance(frame, AudioOutput)):
         if is_audio:
             yield from (_audio_message(frame, connection_id) for frame in alike)

@@ -123,6 +123,25 @@ class Audience:
         """Tell if a client asked for history."""
         return client_id in self.asking_history
 
+    def hears(self, client_id: str, connection_id: str, *, history: bool) -> bool:
+        """Note that a client spoke, if all that ``meet`` would note is known: nearly every frame comes so.
+
+        Args:
+            client_id: The client.
+            connection_id: Over which it spoke.
+            history: Whether it asked for history.
+
+        Returns:
+            False if ``meet`` has to be asked.
+        """
+        listener = self._listeners.get(client_id)
+        if listener is None or listener.address.connection_id != connection_id:
+            return False
+        if history and not listener.address.history:
+            return False
+        listener.heard_at = asyncio.get_running_loop().time()
+        return True
+
     def meet(self, address: ClientAddress, *, retold: bool = False) -> Arrival:
         """Take note of where a client speaks from.
 

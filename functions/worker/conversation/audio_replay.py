@@ -14,8 +14,9 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from segue.wire.audio import is_loud
 from segue.wire.frames import AudioInput
@@ -42,8 +43,7 @@ _HAIR: Final = 1e-6
 """Thirty frames of 100 ms are three seconds."""
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
+class Given(Struct, frozen=True):
     """One frame that the model was given.
 
     Attributes:

@@ -12,9 +12,9 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any, Final
 
+from msgspec import Struct
 from strands.bidi import BidiAgent
 
 from segue.wire.frames import OutputAck
@@ -29,8 +29,7 @@ KEPT_SOUNDS: Final = 4096
 oldest."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Sound:
+class _Sound(Struct, frozen=True):
     """A frame of sound that a client was sent.
 
     Attributes:

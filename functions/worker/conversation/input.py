@@ -98,6 +98,8 @@ class Input:
         self._feeder: asyncio.Task[Any] | None = None
         self._refused = False
         self._restarted = asyncio.Event()
+        self._rated: object = None
+        self._rate_of_rated = 0
 
     def register(self) -> None:
         """Look before and after the session manager at what is recorded, and see the model's connection restart."""
@@ -112,12 +114,12 @@ class Input:
         Raises:
             FrameError: It was not taken; its code says why.
         """
-        self._intake.offer(client_id, frame)
+        in_turn = self._intake.offer(client_id, frame)
         metrics.count(Count.FRAMES_IN)
         if frame.seq is None:
             return
         self.receipts.note(client_id)
-        if frame.seq in self._known(client_id):
+        if not in_turn and frame.seq in self._known(client_id):
             metrics.count(Count.RESENDS)
             self._output.acknowledge(client_id)  # sent again although it is recorded: the acknowledgement was lost
 
@@ -149,6 +151,7 @@ class Input:
             said = await self._next()
             for client_id in self._intake.relieved():
                 self._output.ask_again(client_id, *self._intake.progress(client_id))
+            frame = said.frame
             try:
                 await self._give(said)
             except FrameError as error:
@@ -157,7 +160,7 @@ class Input:
                 # What a model raises for content that it does not take. It is recorded, so it counts as taken.
                 logger.warning("the model does not take an input", client=said.client_id, reason=type(error).__name__)
                 self._output.refuse(said.client_id)
-            if isinstance(said.frame, TextInput | ImageInput | AnswerInput) and said.frame.seq is not None:
+            if not isinstance(frame, AudioInput) and frame.seq is not None:
                 self._output.acknowledge(said.client_id)
 
     async def _next(self) -> Said:
@@ -185,18 +188,19 @@ class Input:
         if said.refusal is not None:
             self._intake.skipped(said.client_id, frame.seq)
             raise said.refusal
+        if isinstance(frame, AudioInput) and frame.audio:  # nearly all
+            await self._give_audio(said, frame)
+            return
         if isinstance(frame, AnswerInput):
             # A voice agent never waits for an approval, and what a text agent waited for was denied at the restore.
             self._intake.skipped(said.client_id, frame.seq)
             raise FrameError("approval_closed")
         if isinstance(frame, ImageInput):
             await self._give_image(said, frame)
-        elif isinstance(frame, AudioInput) and not frame.audio:
-            self._keep(said.client_id, frame, b"")  # a marker, or given up by its client: only its number counts
-            if frame.silence and isinstance(self._agent.model, AudioCapable):
-                self._silence.marked(said.client_id)
         elif isinstance(frame, AudioInput):
-            await self._give_audio(said, frame)
+            self._keep(said.client_id, frame, b"")  # a marker, or given up by its client: only its number counts
+            if frame.silence and self._rate:
+                self._silence.marked(said.client_id)
         elif not frame.text.strip():
             # No model takes blank text, but its number must not be missing: the next text's record carries it.
             self._intake.skipped(said.client_id, frame.seq)
@@ -289,16 +293,22 @@ class Input:
             self._feeder.cancel()  # it waits for the new connection, and would be heard first
 
     def _audio_limits(self) -> AudioLimits | None:
-        return AudioLimits(self._rate) if isinstance(self._agent.model, AudioCapable) else None
+        return AudioLimits(self._rate) if self._rate else None
 
     @property
     def _rate(self) -> int:
-        """Samples a second of the audio that the model takes."""
-        config: Any = self._agent.model.get_audio_config()  # type: ignore[attr-defined]  # only models that hear get audio
-        return int(config["input"]["sample_rate"])
+        """Samples a second of the audio that the model takes, 0 for one that does not hear."""
+        model = self._agent.model
+        if (
+            model is not self._rated
+        ):  # asked once: each frame needs it, and a protocol's check takes longer than all else
+            self._rated = model
+            config = model.get_audio_config() if isinstance(model, AudioCapable) else None
+            self._rate_of_rated = int(config["input"]["sample_rate"]) if config else 0
+        return self._rate_of_rated
 
     def _seconds(self, pcm: bytes) -> float:
-        return len(pcm) / 2 / self._rate if pcm and isinstance(self._agent.model, AudioCapable) else 0.0
+        return len(pcm) / 2 / self._rate if pcm and self._rate else 0.0
 
     def _keep(self, client_id: str, frame: AudioInput, pcm: bytes) -> None:
         self._unanswered.add(client_id, frame, _now(), self._seconds(pcm), pcm)

@@ -15,9 +15,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct, field
 
 from segue.bounded import BoundedDict
 from segue.lease.item import Known
@@ -44,8 +46,7 @@ CLIENTS: Final = 64
 """Clients whose order is kept. One that falls out is taken up again from what the journal contains."""
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+class Said(Struct, frozen=True):
     """One input in its turn.
 
     Attributes:
@@ -105,8 +106,11 @@ class Intake:
         self._turned_away: set[str] = set()
         self._blanks: dict[str, list[int]] = {}
 
-    def offer(self, client_id: str, frame: InputFrame) -> None:
+    def offer(self, client_id: str, frame: InputFrame) -> bool:
         """Take a frame as it arrives.
+
+        Returns:
+            False for one that waits for a missing number, and for a repeat.
 
         Raises:
             FrameError: ``busy`` or ``beyond_window``; nothing was taken.
@@ -119,7 +123,12 @@ class Intake:
         if frame.seq is not None and client.receiver.is_early(frame.seq):
             self._admit_early(client.receiver, frame)
         ready = [frame] if frame.seq is None else client.receiver.offer(frame.seq, frame)
-        self._enqueue(client.said(client_id, one) for one in ready)
+        for one in ready:
+            self._queue.append(client.said(client_id, one))
+            self._queued_bytes += kept_bytes(one)
+        if ready:
+            self._arrived.set()
+        return bool(ready)
 
     def _admit_early(self, receiver: Receiver[InputFrame], frame: InputFrame) -> None:
         if receiver.waiting_bytes + kept_bytes(frame) > EARLY_BYTES:
@@ -136,7 +145,7 @@ class Intake:
     def progress(self, client_id: str) -> tuple[int, tuple[int, ...]]:
         """The number up to which all of a client's input has come, and those above it that have."""
         receiver = self._client(client_id).receiver
-        return receiver.expected - 1, receiver.beyond
+        return receiver.expected - 1, receiver.beyond if receiver.has_gap else ()
 
     async def next(self) -> Said:
         """Return the input whose turn it is, when there is one."""
@@ -181,13 +190,6 @@ class Intake:
         """Take the skipped numbers of every client."""
         skips, self._blanks = self._blanks, {}
         return {client_id: seqs for client_id, seqs in skips.items() if seqs}
-
-    def _enqueue(self, said: Iterable[Said]) -> None:
-        for one in said:
-            self._queue.append(one)
-            self._queued_bytes += kept_bytes(one.frame)
-        if self._queue:
-            self._arrived.set()
 
     def _client(self, client_id: str) -> _Client:
         client = self._clients.use(client_id)

@@ -126,9 +126,12 @@ class Outbox:
         """Queue a frame."""
         if self._piled_up:
             return
-        if isinstance(frame, BargeIn):
-            self._sound.cut()
-        self._insert(frame)
+        if isinstance(frame, AudioOutput):  # nearly all
+            self._waiting.append(frame)
+        else:
+            if isinstance(frame, BargeIn):
+                self._sound.cut()
+            self._insert(frame)
         self._fleeting += _fleeting_bytes(frame)
         while self._fleeting > FLEETING_BYTES:
             self._drop_oldest_fleeting()
@@ -245,17 +248,23 @@ class Outbox:
 
     def _next_batch(self) -> list[ServerFrame]:
         """Take what goes into the next message."""
+        count = 1 if len(self._waiting) == 1 else self._going_together()
+        batch = [self._waiting.popleft() for _ in range(count)]
+        for frame in batch:
+            if size := _fleeting_bytes(frame):
+                self._fleeting -= size
+            else:
+                self._lasting.remove(frame)
+        return batch
+
+    def _going_together(self) -> int:
         count, audio = 0, 0.0
-        together = 1 if len(self._waiting) == 1 else fitting(self._waiting)  # which encodes them to know
-        for frame in islice(self._waiting, together):
+        for frame in islice(self._waiting, fitting(self._waiting)):  # which encodes them to know
             audio += _seconds(frame)
             if count and audio > AUDIO_SECONDS + _HAIR:
                 break
             count += 1
-        batch = [self._waiting.popleft() for _ in range(count)]
-        self._fleeting -= sum(map(_fleeting_bytes, batch))
-        self._lasting.remove(*batch)
-        return batch
+        return count
 
     def _drop_oldest_fleeting(self) -> None:
         for index, frame in enumerate(self._waiting):
@@ -309,10 +318,8 @@ def _seconds(frame: ServerFrame) -> float:
 
 def _fleeting_bytes(frame: ServerFrame) -> int:
     """The size of a frame that may be dropped, 0 for one that may not."""
-    match frame:
-        case AudioOutput(audio=audio):
-            return max(1, len(audio))
-        case Transcript(final=False, text=text):
-            return max(1, len(text))
-        case _:
-            return 0
+    if isinstance(frame, AudioOutput):
+        return max(1, len(frame.audio))
+    if isinstance(frame, Transcript) and not frame.final:
+        return max(1, len(frame.text))
+    return 0

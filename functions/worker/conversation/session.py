@@ -175,7 +175,7 @@ class HostedSession:
             Moved: The session is on its way out.
             FrameError: The frame was not taken; its code says why.
         """
-        if self.state not in {State.OPENING, State.OPEN}:
+        if self.state is not State.OPEN and self.state is not State.OPENING:
             raise SessionMoved
         client_id, frame = delivery.client_id, delivery.frame
         if isinstance(frame, Bye):
@@ -183,10 +183,15 @@ class HostedSession:
                 self._input.forget(client_id)
             return
         self._rate.admit(client_id)
+        if isinstance(frame, AudioInput):  # nearly all
+            if not self._audience.hears(client_id, delivery.connection_id, history=delivery.history):
+                self._meet(delivery)
+            self._input.offer(client_id, frame)
+            return
         if asks_for_page(frame):
             self._pages.admit(client_id)
         self._meet(delivery)
-        if isinstance(frame, TextInput | AudioInput | ImageInput | AnswerInput):
+        if isinstance(frame, TextInput | ImageInput | AnswerInput):
             self._input.offer(client_id, frame)
         elif isinstance(frame, OutputAck):
             self._output.played(client_id, frame)

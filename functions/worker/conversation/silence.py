@@ -76,6 +76,8 @@ class MarkedSilence:
 
     def due(self) -> float | None:
         """Seconds until the next piece is to be given, 0 for at once, None if there is no silence."""
+        if not self._until:
+            return None
         now = self._now()
         self._expire(now)
         if not self._until:

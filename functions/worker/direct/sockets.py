@@ -59,6 +59,7 @@ class ClientSocket:
 
     Attributes:
         id: Its name at this worker.
+        connection_id: Its name among all connections, also those of API Gateway.
         principal: Whose it is.
         token_expires_at: When the right to send ends; seconds since 1970.
         binding: The session and client, since its ``hello``.
@@ -78,6 +79,7 @@ class ClientSocket:
             endpoint: Where other workers reach this one.
         """
         self.id = secrets.token_hex(16)
+        self.connection_id = f"direct-{self.id}"
         self.principal = bearer.principal
         self.token_expires_at = bearer.expires_at
         self.binding: Binding | None = None
@@ -88,11 +90,6 @@ class ClientSocket:
         self._transport = transport
         self.address = DirectAddress(endpoint=endpoint, socket=self.id, secret=self._secret)
         transport.set_write_buffer_limits(high=NEVER_PAUSED_BYTES)
-
-    @property
-    def connection_id(self) -> str:
-        """Its name among all connections, also those of API Gateway."""
-        return f"direct-{self.id}"
 
     @property
     def client(self) -> ClientAddress | None:

@@ -10,15 +10,23 @@ from typing import Any, Final
 
 import msgspec
 
-from segue.wire.client_frames import ClientFrame
-from segue.wire.server_frames import ServerFrame
+from segue.wire.client_frames import AudioInput, ClientFrame
+from segue.wire.server_frames import AudioOutput, ServerFrame
 
 FRAME_BYTES: Final = 200
 """Of a frame beside its content, roughly."""
 
+AUDIO_FRAME_BYTES: Final = FRAME_BYTES + 200
+"""Of a frame of audio beside its samples: with the heads of two texts, and a trace."""
+
+
+_AUDIO: Final = (AudioInput, AudioOutput)
+
 
 def kept_bytes(frame: ClientFrame | ServerFrame) -> int:
     """Return the bytes that a frame takes while it is kept, roughly."""
+    if isinstance(frame, _AUDIO):  # nearly all frames, several times each
+        return AUDIO_FRAME_BYTES + len(frame.audio)
     return FRAME_BYTES + sum(map(_content, msgspec.structs.astuple(frame)))
 
 

@@ -63,6 +63,11 @@ class Receiver(Generic[T]):
         return tuple(sorted(self._waiting))
 
     @property
+    def has_gap(self) -> bool:
+        """True if a number is missing below one that has come."""
+        return bool(self._waiting)
+
+    @property
     def waiting_bytes(self) -> int:
         """Bytes that the frames take which wait for a missing one."""
         return self._waiting_bytes
@@ -85,6 +90,9 @@ class Receiver(Generic[T]):
         Raises:
             FrameError: ``beyond_window``; nothing has changed, and the client sends it again later.
         """
+        if seq == self._expected and not self._waiting and not self._skipped:  # as nearly always
+            self._expected += 1
+            return [frame]
         if seq < self._expected or seq in self._skipped or seq in self._waiting:
             return []
         if seq >= self._expected + self._window:
