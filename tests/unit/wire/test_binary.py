@@ -1,5 +1,7 @@
 """Audio as binary messages: what a text message says, without base64."""
 
+import base64
+import binascii
 import json
 from contextlib import suppress
 
@@ -14,7 +16,7 @@ from segue.wire.binary import (
     decode_binary_server,
     encode_binary,
 )
-from segue.wire.fields import to_base64
+from segue.wire.fields import from_base64, to_base64
 from segue.wire.frames import MAX_FRAME_BYTES, AudioInput, AudioOutput, FrameError
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -100,3 +102,21 @@ def test_a_frame_that_is_too_large_is_not_sent():
     with pytest.raises(FrameError) as refused:
         encode_binary(AudioOutput(audio=to_base64(bytes(MAX_FRAME_BYTES)), rate=24000))
     assert refused.value.code == "oversize"
+
+
+@given(st.binary(max_size=64))
+def test_base64_is_that_of_the_standard(raw):
+    assert to_base64(raw) == base64.b64encode(raw).decode()
+    assert to_base64(bytearray(raw)) == to_base64(memoryview(raw)) == to_base64(raw)
+    assert from_base64(to_base64(raw), "audio") == raw
+
+
+@given(st.text("ABCDwxyz0189+/=-_ \né\ud800", max_size=9))
+def test_base64_is_read_as_strictly_as_binascii_can(text):
+    try:
+        expected = binascii.a2b_base64(text, strict_mode=True)
+    except ValueError:
+        with pytest.raises(ValueError, match="audio is not base64"):
+            from_base64(text, "audio")
+    else:
+        assert from_base64(text, "audio") == expected

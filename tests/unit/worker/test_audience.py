@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
 import pytest
 
 from segue.lease.item import Known
@@ -148,3 +149,14 @@ async def test_the_sound_of_clients_that_are_gone_is_not_kept_for_ever(clients):
     assert f"c{2 * SOUNDS - 1}" not in audience._sounds, "it said that it will not come back"
     audience.silence()
     await turns(3)
+
+
+async def test_only_a_client_that_is_here_and_has_asked_for_nothing_new_need_not_be_met(audience):
+    before = audience._listeners["c1"].heard_at
+    assert audience.hears("c1", "old", history=False)
+    assert audience._listeners["c1"].heard_at >= before
+    assert not audience.hears("c1", "old", history=True), "it is noted that it wants history"
+    assert not audience.hears("c1", "new", history=False), "it is on another connection now"
+    assert not audience.hears("c2", "old", history=False), "it was not met yet"
+    audience.meet(msgspec.structs.replace(OLD, history=True))
+    assert audience.hears("c1", "old", history=True)

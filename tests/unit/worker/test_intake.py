@@ -35,6 +35,15 @@ async def test_clients_are_ordered_each_by_its_own_numbers():
     assert [said.frame.text for said in await taken(intake, 3)] == ["b1", "a1", "a2"]
 
 
+async def test_a_frame_that_waits_and_a_repeat_are_not_taken_now():
+    intake = Intake(lambda _: Known(1, (5,)))
+    taken_now = {seq: intake.offer("a", text(str(seq), seq)) for seq in (3, 2, 4, 6)}
+    assert taken_now == {3: False, 2: True, 4: True, 6: True}
+    assert [intake.offer("a", text("again", seq)) for seq in (1, 4, 5)] == [False, False, False]
+    assert intake.offer("a", text("no number"))
+    assert intake.progress("a") == (6, ())
+
+
 async def test_what_the_journal_contains_is_not_taken_again():
     intake = Intake(lambda _: Known(2, (4,)))
     for seq in (1, 2, 3, 4, 5):

@@ -137,6 +137,23 @@ async def test_frames_without_numbers_are_taken_as_they_come(host, clients):
     assert hosting.manager.inputs == {}
 
 
+async def test_the_model_is_not_asked_for_its_rate_with_every_frame(host, clients):
+    hosting = await host()
+    asked = 0
+    asking = hosting.model.get_audio_config
+
+    def count():
+        nonlocal asked
+        asked += 1
+        return asking()
+
+    hosting.model.get_audio_config = count
+    for seq in range(1, 6):
+        hosting.session.deliver(delivery(audio(seq)))
+    await eventually(lambda: len(hosting.model.audio) == 5)
+    assert asked == 1
+
+
 async def test_blank_text_is_not_given_to_the_model_and_leaves_no_hole(host, clients):
     hosting = await host()
     hosting.session.deliver(delivery(text(" \n", 1)))
