@@ -1,4 +1,4 @@
-"""The AWS CDK app of the stack: everything that `cdk deploy` creates."""
+"""The AWS CDK app of the stack: everything that ``cdk deploy`` creates."""
 
 import os
 

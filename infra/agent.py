@@ -1,6 +1,6 @@
 """The check of agent.py at synthesis: a file that cannot be imported, or builds no agent, is not deployed.
 
-The emulator's stage leaves it out: `python -m local` has checked the file by then.
+The emulator's stage leaves it out: ``python -m local`` has checked the file by then.
 """
 
 import os

@@ -1,6 +1,6 @@
-"""The CDK app. `cdk.json` names it, so that `npx cdk synth` and `npx cdk deploy` find it.
+"""The CDK app. ``cdk.json`` names it, so that ``npx cdk synth`` and ``npx cdk deploy`` find it.
 
-npx cdk deploy --all                    the stage `dev`
+npx cdk deploy --all                    the stage ``dev``
 npx cdk deploy --all -c stage=prod      another stage, with stacks of its own
 """
 

@@ -7,7 +7,7 @@ from pydantic.fields import FieldInfo
 
 
 class ConfigurationError(ValueError):
-    """A setting cannot be used: change it (`-c name=value`, or `context` in `cdk.json`) and synthesize again."""
+    """A setting cannot be used: change it (``-c name=value``, or ``context`` in ``cdk.json``) and synthesize again."""
 
     def __init__(self, name: str, value: object, allowed: str) -> None:
         self.name, self.value, self.allowed = name, value, allowed
@@ -26,7 +26,7 @@ def text(pattern: str, allowed: str, default: str | None = None) -> Any:
 
 
 def number(low: int, high: int, default: int | None) -> Any:
-    """A whole number from `low` to `high`."""
+    """A whole number from ``low`` to ``high``."""
     return Field(default, ge=low, le=high)
 
 

@@ -33,7 +33,7 @@ PROVIDER_RATES: Final = {
     "gemini-live": ((16000, 8000, 24000, 48000), (24000,)),
     "offline": ((16000, 8000, 24000, 48000), (16000, 8000, 24000, 48000)),
 }
-"""Samples a second that each provider hears and speaks, as in `worker.providers.table`, which this cannot import: it
+"""Samples a second that each provider hears and speaks, as in ``worker.providers.table``, which this cannot import: it
 would bring Strands with it. A test compares the two."""
 PROVIDER_OPTIONS: Final = {
     "nova-sonic": ("params", "connection", "region"),
@@ -42,7 +42,7 @@ PROVIDER_OPTIONS: Final = {
     "gemini-live": ("params", "connection", "client_args"),
     "offline": ("limit_s", "pace", "connection", "start_s", "additions"),
 }
-"""The keys that `provider_options` may contain, likewise."""
+"""The keys that ``provider_options`` may contain, likewise."""
 VPC_PARTS: Final = ("vpc_zones", "vpc_worker_subnets", "vpc_function_subnets", "vpc_balancer_subnets")
 DIRECT_PARTS: Final = ("direct_domain_name", "direct_certificate_arn")
 """Settings that a load balancer needs."""

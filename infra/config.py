@@ -1,10 +1,10 @@
 """The configuration of a deployment: one frozen, typed object, read from the CDK context.
 
-A setting comes from the command line (`npx cdk deploy -c stage=prod -c worker_count=4`), else from `context` in
-`cdk.json`, else from its default in `infra.settings`. A wrong one ends the synthesis with its name, its value and what
-is allowed. docs/configuration.md is generated from all of this.
+A setting comes from the command line (``npx cdk deploy -c stage=prod -c worker_count=4``), else from ``context`` in
+``cdk.json``, else from its default in ``infra.settings``. A wrong one ends the synthesis with its name, its value and
+what is allowed. docs/configuration.md is generated from all of this.
 
-The stage `local` is the one for the emulator (see `infra.targets`); every other stage is for AWS.
+The stage ``local`` is the one for the emulator (see ``infra.targets``); every other stage is for AWS.
 """
 
 import difflib
@@ -29,7 +29,7 @@ from infra.targets import AWS, EMULATOR, Target
 LOCAL_STAGE: Final = "local"
 
 DEFAULT_MODEL_ID: Final = {"nova-sonic": "amazon.nova-2-sonic-v1:0"}
-"""The model that a provider is asked for when the setting `model_id` is not given: one that AWS's documents name."""
+"""The model that a provider is asked for when the setting ``model_id`` is not given: one that AWS's documents name."""
 DEFAULT_TEXT_MODEL_ID: Final = dict.fromkeys(
     ("nova-sonic", "openai-realtime", "openai-live", "gemini-live"), "amazon.nova-lite-v1:0"
 )
@@ -41,7 +41,7 @@ PROFILES: Final = {"us-gov-": "us-gov.", "us-": "us.", "eu-": "eu.", "ap-": "apa
 name is in few regions."""
 
 LOCAL_KEYS_URL: Final = "http://127.0.0.1:9/.well-known/jwks.json"
-"""An address without keys (port 9 discards); `local/` replaces it by the local issuer's."""
+"""An address without keys (port 9 discards); ``local/`` replaces it by the local issuer's."""
 
 FRAMES_PER_SESSION: Final = 10
 """Frames a second of a caller who speaks: 100 ms of audio each."""
@@ -58,10 +58,10 @@ class AuthConfig:
     """The issuer whose tokens let a caller in.
 
     Attributes:
-        mode: `cognito` (a user pool of the deployment's own) or `oidc` (the issuer that is named here).
+        mode: ``cognito`` (a user pool of the deployment's own) or ``oidc`` (the issuer that is named here).
         issuer: What tokens name as their issuer.
-        audience: What they name as their audience (or as `client_id`); several with commas between them.
-        jwks_url: Where the issuer's keys are; None: at `/.well-known/jwks.json` below the issuer's address.
+        audience: What they name as their audience (or as ``client_id``); several with commas between them.
+        jwks_url: Where the issuer's keys are; None: at ``/.well-known/jwks.json`` below the issuer's address.
     """
 
     mode: str = "cognito"
@@ -190,9 +190,9 @@ def from_context(context: Mapping[str, Any], region: str | None = None) -> Confi
     """Read a configuration from the CDK context.
 
     Args:
-        context: Names and values. What is not a setting's name by its form (`@aws-cdk/...`, `aws:cdk:...`) is left to
-            CDK.
-        region: The caller's, for what depends on it where the setting `region` is not given. Default: what the CDK's
+        context: Names and values. What is not a setting's name by its form (``@aws-cdk/...``, ``aws:cdk:...``) is left
+            to CDK.
+        region: The caller's, for what depends on it where the setting ``region`` is not given. Default: what the CDK's
             command line, or else the AWS one, says.
 
     Raises:
@@ -249,7 +249,7 @@ def settings_by_name() -> dict[str, FieldInfo]:
 
 
 def local_defaults() -> dict[str, Any]:
-    """Properties left out on the stage `local`."""
+    """Properties left out on the stage ``local``."""
     return {
         "architecture": "arm64" if platform.machine().lower() in {"arm64", "aarch64"} else "x86_64",
         "provider": "offline",

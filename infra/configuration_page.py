@@ -59,11 +59,16 @@ def page() -> str:
 def _section(group: type[Any]) -> str:
     rows = [_row(field.alias or name, field) for name, field in group.model_fields.items()]
     head = ["| setting | default | allowed | |", "|---|---|---|---|"]
-    return "\n".join([f"## {group.__name__}", "", inspect.getdoc(group) or "", "", *head, *rows, ""])
+    return "\n".join([f"## {group.__name__}", "", _markdown(inspect.getdoc(group) or ""), "", *head, *rows, ""])
+
+
+def _markdown(docstring: str) -> str:
+    """Return a docstring with code spans as Markdown has them."""
+    return docstring.replace("``", "`")
 
 
 def _row(name: str, field: FieldInfo) -> str:
-    description = " ".join((field.description or "").split())
+    description = _markdown(" ".join((field.description or "").split()))
     allowed = allowed_values(field).replace("|", "\\|")
     return f"| `{name}` | {_default(name, field)} | {allowed} | {description} |"
 

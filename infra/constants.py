@@ -11,7 +11,7 @@ LAYER_LOCK: Final = ROOT / "requirements" / "layer.txt"
 AUTHORIZER_LOCK: Final = ROOT / "requirements" / "authorizer.txt"
 TURN_LOCK: Final = ROOT / "requirements" / "turn.txt"
 WEB_PAGE: Final = ROOT / "web" / "page" / "dist"
-"""Folder that `make web` writes."""
+"""Folder that ``make web`` writes."""
 WORKER_DOCKERFILE: Final = "functions/worker/Dockerfile"
 
 ECR_IMAGE: Final = re.compile(
@@ -39,4 +39,4 @@ TURN_METRIC_SERVICE: Final = "segue-turn"
 JANITOR_METRIC_SERVICE: Final = "segue-janitor"
 
 DOCS: Final = "docs"
-"""Folder of runbooks that alarm descriptions link to, seen from the repository's root; `docs_url` overrides it."""
+"""Folder of runbooks that alarm descriptions link to, seen from the repository's root; ``docs_url`` overrides it."""

@@ -2,8 +2,8 @@
 
     .venv/bin/python -m infra.dashboard_picture TEMPLATE LOGS PICTURE
 
-TEMPLATE is the service stack's as synthesized, LOGS a folder with logs (`.segue/demo/logs` after `make demo`). AWS's
-own metrics are not in there: their graphs are left out, and the picture says so.
+TEMPLATE is the service stack's as synthesized, LOGS a folder with logs (``.segue/demo/logs`` after ``make demo``).
+AWS's own metrics are not in there: their graphs are left out, and the picture says so.
 """
 
 import json

@@ -47,7 +47,7 @@ class Dependencies:
     """A built layer folder.
 
     Attributes:
-        folder: Holds `python/`.
+        folder: Holds ``python/``.
         digest: The same for the same packages on every machine.
     """
 
@@ -74,7 +74,7 @@ def build_all(config: Config) -> ThirdParty:
     """Make sure that all layers' folders are there and as their locks say.
 
     Raises:
-        LayerBuildError: See `build`.
+        LayerBuildError: See ``build``.
     """
     return ThirdParty(
         functions=build(config),

@@ -51,7 +51,7 @@ def own() -> Iterator[tuple[str, str, str]]:
     """Name, default and meaning of each variable that the worker's settings read."""
     tree = ast.parse(SETTINGS.read_text(encoding="utf-8"))
     (environment,) = (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Environment")
-    meanings = _meanings(ast.get_docstring(environment) or "")
+    meanings = _meanings((ast.get_docstring(environment) or "").replace("``", "`"))
     for node in environment.body:
         if not isinstance(node, ast.AnnAssign) or not isinstance(node.target, ast.Name):
             continue

@@ -51,7 +51,7 @@ def grafana(template: dict[str, Any]) -> dict[str, Any]:
 
 
 def _text(body: Any) -> str:
-    """Return the body with `<logical id>` for references."""
+    """Return the body with ``<logical id>`` for references."""
     match body:
         case str():
             return body

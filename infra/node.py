@@ -13,7 +13,7 @@ def old(version: str) -> str | None:
     """The line about a Node.js that is too old; None if it is not.
 
     Args:
-        version: As `node --version` prints it.
+        version: As ``node --version`` prints it.
     """
     if version.strip().removeprefix("v").partition(".")[0] not in OLD:
         return None

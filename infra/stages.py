@@ -1,4 +1,4 @@
-"""Settings of each stage, kept in `cdk.json`, so that a deployment is named by its stage alone.
+"""Settings of each stage, kept in ``cdk.json``, so that a deployment is named by its stage alone.
 
     "context": {
       "alarm_email": "voice-team@example.com",
@@ -8,8 +8,8 @@
       }
     }
 
-`-c stage=prod` then stands for all of prod's settings. The CDK hands over one context in which the command line and
-`cdk.json` are merged, so a setting beside `stages` wins over the stage's, as one on the command line does.
+``-c stage=prod`` then stands for all of prod's settings. The CDK hands over one context in which the command line and
+``cdk.json`` are merged, so a setting beside ``stages`` wins over the stage's, as one on the command line does.
 """
 
 from collections.abc import Mapping

@@ -53,9 +53,9 @@ EMULATOR: Final = Target(
     versions=False,
     web=False,
 )
-"""MiniStack: it has no `AWS::EC2::EgressOnlyInternetGateway`, `VPCCidrBlock`, `SecurityGroupIngress` and
-`SecurityGroupEgress`, no `AWS::ApplicationAutoScaling` and `AWS::ECS::ClusterCapacityProviderAssociations`,
-no `AWS::CloudWatch::CompositeAlarm` and `AWS::Logs::QueryDefinition`. It sends to the client what the function of any
-route returns as `body`. Its custom resources wait for ever, and a data folder that is deleted is deleted on purpose.
-The janitor runs there as it is, but TTL, which a template does not even turn on there, leaves no record in a table's
-stream (the weekly sweep finds these sessions), and a stream's batch that reports failures counts as done."""
+"""MiniStack: it has no ``AWS::EC2::EgressOnlyInternetGateway``, ``VPCCidrBlock``, ``SecurityGroupIngress`` and
+``SecurityGroupEgress``, no ``AWS::ApplicationAutoScaling`` and ``AWS::ECS::ClusterCapacityProviderAssociations``,
+no ``AWS::CloudWatch::CompositeAlarm`` and ``AWS::Logs::QueryDefinition``. It sends to the client what the function of
+any route returns as ``body``. Its custom resources wait for ever, and a data folder that is deleted is deleted on
+purpose. The janitor runs there as it is, but TTL, which a template does not even turn on there, leaves no record in a
+table's stream (the weekly sweep finds these sessions), and a stream's batch that reports failures counts as done."""

@@ -20,7 +20,7 @@ VERSION_DIGITS: Final = 12
 PART_DIGITS: Final = 8
 AGENT: Final = FUNCTIONS / "worker" / "agent.py"
 REASONS: Final = {"agent": "agent.py", "image": "code, locks or the base image", "settings": "settings"}
-"""By part of `WorkerParts`, in the order in which they are named."""
+"""By part of ``WorkerParts``, in the order in which they are named."""
 
 
 def version(content: str, variables: Mapping[str, str]) -> str:
@@ -38,8 +38,8 @@ def parts(config: Config, content: str, variables: Mapping[str, str]) -> str:
 
     Args:
         config: The deployment.
-        content: As for `version`.
-        variables: As for `version`.
+        content: As for ``version``.
+        variables: As for ``version``.
     """
     task = [config.worker_cpu, config.worker_memory, config.architecture, config.provider_secret_arn]
     named = {
@@ -55,7 +55,7 @@ def changed(before: str, now: str) -> list[str]:
     """The parts that differ, in words; empty if nothing does.
 
     Args:
-        before: `WorkerParts` of the deployed stack.
+        before: ``WorkerParts`` of the deployed stack.
         now: Of the synthesis.
     """
     old, new = (dict(each.partition("=")[::2] for each in given.split(",")) for given in (before, now))

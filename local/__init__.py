@@ -1,7 +1,7 @@
 """The same stack on one machine: emulator, worker supervisor and terminal client.
 
-`python -m local --help` lists the commands. What the emulator does differently from AWS is worked around in this
-package or in the configuration of the `local` stage, never in the code that is deployed.
+``python -m local --help`` lists the commands. What the emulator does differently from AWS is worked around in this
+package or in the configuration of the ``local`` stage, never in the code that is deployed.
 
     processes/    children that never outlive this process
     deployment/   emulator, issuer, CDK, what was deployed
@@ -14,7 +14,7 @@ package or in the configuration of the `local` stage, never in the code that is 
     fakes/        the model providers' protocols, offline
     settings, errors, progress, patience, audit, cli
 
-Everything written lives in `.segue/` beside the sources:
+Everything written lives in ``.segue/`` beside the sources:
 
     .segue/
       state/          what the emulator keeps over a clean stop: tables, objects, queues, deployed functions

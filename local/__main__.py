@@ -1,4 +1,4 @@
-"""`python -m local`."""
+"""``python -m local``."""
 
 from local.cli import main
 

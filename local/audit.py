@@ -1,4 +1,4 @@
-"""Ask public advisories about everything that is locked: `make audit`.
+"""Ask public advisories about everything that is locked: ``make audit``.
 
 Exit codes: 0 nothing is known, or no advisory service could be reached (which is said); 1 something is known.
 """

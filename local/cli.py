@@ -1,4 +1,4 @@
-"""The command line: `python -m local`. Commands only parse, call one thing and print; a new one goes to the end."""
+"""The command line: ``python -m local``. Commands only parse, call one thing and print; a new one goes to the end."""
 
 import asyncio
 import json
@@ -202,7 +202,7 @@ def redeploy(settings: Settings, /, *, everything: bool, as_json: bool) -> None:
 @json_option
 @click.pass_obj
 def kill(settings: Settings, /, worker: str | None, session: str | None, name: str, *, as_json: bool) -> None:
-    """Send a signal to WORKER (an id from `status`; default: the first). A dead worker is replaced.
+    """Send a signal to WORKER (an id from ``status``; default: the first). A dead worker is replaced.
 
     STOP and CONT make it hang and go on.
     """
@@ -274,7 +274,7 @@ def demo(settings: Settings, /, *, provider: str | None, transport: str) -> None
               help="How long it is good.")  # fmt: skip
 @click.pass_obj
 def token(settings: Settings, /, subject: str, expires: int) -> None:
-    """Print a token that lets a client in, as the subprotocol `bearer.TOKEN` or in the query, `?token=TOKEN`."""
+    """Print a token that lets a client in, as the subprotocol ``bearer.TOKEN`` or in the query, ``?token=TOKEN``."""
     from local.deployment.issuer import Issuer  # cryptography: a tenth of a second that `--help` need not wait for
 
     click.echo(Issuer(settings).token(subject, expires))

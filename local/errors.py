@@ -13,12 +13,12 @@ class LocalError(Exception):
 
 
 class NotRunningError(LocalError):
-    """The command talks to a running stack and there is none. Start it with `make local`."""
+    """The command talks to a running stack and there is none. Start it with ``make local``."""
 
     exit_code = 3
 
 
 class AlreadyRunningError(LocalError):
-    """The stack of this folder is already up. Use it, or stop it with `python -m local down`."""
+    """The stack of this folder is already up. Use it, or stop it with ``python -m local down``."""
 
     exit_code = 4

@@ -36,7 +36,7 @@ Listener = Callable[[Event], None]
 
 
 class Progress:
-    """Hands events to the present listeners: the terminal that ran `up`, and terminals that asked for a redeploy."""
+    """Hands events to the present listeners: the terminal that ran ``up``, and terminals that asked for a redeploy."""
 
     def __init__(self, *listeners: Listener) -> None:
         self._listeners = list(listeners)

@@ -28,9 +28,9 @@ class Settings:
         origins: Origins of other web pages that may use the page's address, such as a development server's.
         workers: How many worker processes the service keeps up; 0 for a developer who starts their own.
         stop_timeout: Seconds between SIGTERM and SIGKILL of a worker.
-        transport: How clients reach the agent: `api` (the emulator's WebSocket API), `direct` (the workers' own sockets
-            behind a balancer), or `both`.
-        debug: Run workers where `breakpoint()` and debugpy work, with leases that wait for a person.
+        transport: How clients reach the agent: ``api`` (the emulator's WebSocket API), ``direct`` (the workers' own
+            sockets behind a balancer), or ``both``.
+        debug: Run workers where ``breakpoint()`` and debugpy work, with leases that wait for a person.
         verbose: Show what the tools print, not only where they fail.
         python: Interpreter that runs workers and the CDK app.
         root: Root of the checkout.
@@ -67,7 +67,7 @@ class Settings:
 
     @property
     def assembly(self) -> Path:
-        """The cloud assembly that `cdk synth` writes."""
+        """The cloud assembly that ``cdk synth`` writes."""
         return self.home / "cdk.out"
 
     @property

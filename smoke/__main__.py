@@ -1,4 +1,4 @@
-"""`python -m smoke --url wss://…`, the token in SEGUE_TOKEN: after a deployment."""
+"""``python -m smoke --url wss://…``, the token in SEGUE_TOKEN: after a deployment."""
 
 import asyncio
 import json

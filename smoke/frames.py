@@ -1,4 +1,4 @@
-"""Frames on a bare WebSocket: `hello` to `ready`, stray messages, echoes, and the way back after a lost connection."""
+"""Frames on a bare WebSocket: ``hello`` to ``ready``, stray messages, echoes, and coming back after a lost one."""
 
 import asyncio
 import secrets
@@ -32,7 +32,7 @@ PINGS: Final = 60
 PING_PAUSE_SECONDS: Final = 0.15
 ROUNDS: Final = 10
 ROUND_FRAMES: Final = 16
-"""So many frames are answered with `received` at once (docs/protocol.md)."""
+"""So many frames are answered with ``received`` at once (docs/protocol.md)."""
 SILENCE_SECONDS: Final = 0.02
 REPEAT_SECONDS: Final = 1.0
 """In which an answer that comes twice comes again."""
@@ -159,7 +159,7 @@ async def _greeted(
 
 
 async def _settled(wire: Wire, ready: Ready) -> Ready:
-    """Wait until the session has followed its socket, if it does: its next holder says `ready` again."""
+    """Wait until the session has followed its socket, if it does: its next holder says ``ready`` again."""
     while True:
         place = len(wire.frames)
         try:

@@ -1,6 +1,6 @@
 """The sound of a question: for a real model words, for the offline model its tones.
 
-`question.wav` says "What is the capital of France?"; it was synthesized by eSpeak NG 1.52, PCM16 mono at 16 kHz.
+``question.wav`` says "What is the capital of France?"; it was synthesized by eSpeak NG 1.52, PCM16 mono at 16 kHz.
 """
 
 import wave
@@ -17,7 +17,7 @@ def question(rate: int, *, offline: bool, recording: Path = RECORDING) -> bytes:
 
     Args:
         rate: Samples a second.
-        offline: True for the offline model, which hears tones only (`segue.testing.offline.tones`).
+        offline: True for the offline model, which hears tones only (``segue.testing.offline.tones``).
         recording: A WAV file of PCM16 mono for the others.
 
     Raises:

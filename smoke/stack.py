@@ -15,7 +15,7 @@ from shared.principal import principal_of
 POLL_SECONDS: Final = 5.0
 DEPLOYED_SECONDS: Final = 900.0
 DELETE_SECONDS: Final = 240.0
-"""A voice worker keeps a session for a while after its last client (`worker_linger_seconds`)."""
+"""A voice worker keeps a session for a while after its last client (``worker_linger_seconds``)."""
 
 
 class Stack:
@@ -81,7 +81,7 @@ async def find(name: str) -> Stack:
     """Read the outputs of a deployment's stacks.
 
     Args:
-        name: The stacks' name without its end, such as `Segue-dev`.
+        name: The stacks' name without its end, such as ``Segue-dev``.
 
     Raises:
         OSError: There are no credentials, no region or no such stacks.
@@ -126,7 +126,7 @@ def shown(command: list[str]) -> str:
 
 
 def principal(token: str) -> str:
-    """The principal of a token, or `PRINCIPAL` if the token does not say it."""
+    """The principal of a token, or ``PRINCIPAL`` if the token does not say it."""
     try:
         content = token.split(".")[1]
         claims = json.loads(base64.urlsafe_b64decode(content + "=" * (-len(content) % 4)))

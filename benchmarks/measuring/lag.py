@@ -2,8 +2,8 @@
 
 The process keeps the lateness of a ticker; on SIGUSR1 it writes what it has kept since the last time into a file. On
 SIGUSR2 the ticker rests until the next SIGUSR1: two hundred turns of the loop a second are a part of the process's
-processor time that is not the server's. Timers of `epoll` are rounded up to whole milliseconds, which is part of every
-figure.
+processor time that is not the server's. Timers of ``epoll`` are rounded up to whole milliseconds, which is part of
+every figure.
 """
 
 from __future__ import annotations

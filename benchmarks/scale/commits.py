@@ -6,7 +6,7 @@
          └─ 3 s ─▶ a commit every 5 s ──────── 3 s ─▶│            some in the place of heartbeats
 
 An open microphone sends audio, or markers, to which no transcript will come. The worker records it as settled, so that
-clients may forget it (`worker.conversation.session`). Each record is a commit, and a commit renews the lease.
+clients may forget it (``worker.conversation.session``). Each record is a commit, and a commit renews the lease.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Sessions:
         return int(np.count_nonzero(settled)), beating
 
     def _beat(self, now: float, committed: np.ndarray) -> int:
-        """Call the heartbeats that are due, as `segue.session.heartbeat` does after a recent commit."""
+        """Call the heartbeats that are due, as ``segue.session.heartbeat`` does after a recent commit."""
         called = self._due < now + 1
         before = np.where(committed <= self._due, np.maximum(self._renewed, committed), self._renewed)
         recently = self._due - before

@@ -42,13 +42,13 @@ ASSUMED: Final = {
     "writes of a call's rows": 4.0,
     "seconds between renewals of a row": 240.0,
 }
-"""Assumptions beside those of `benchmarks.scale.load`. Sound is PCM of 16 bits, 16 kHz in and 24 kHz out. A frame costs
-headers of its own, of the WebSocket, of TLS and of TCP. A twentieth of the frames reaches a worker that is not the
-holder: a session is taken by the worker where its call arrives, and follows its socket when that has moved."""
+"""Assumptions beside those of ``benchmarks.scale.load``. Sound is PCM of 16 bits, 16 kHz in and 24 kHz out. A frame
+costs headers of its own, of the WebSocket, of TLS and of TCP. A twentieth of the frames reaches a worker that is not
+the holder: a session is taken by the worker where its call arrives, and follows its socket when that has moved."""
 
 
 def crosses(calls: int) -> bool:
-    """True if the load balancer spreads over all zones: as `infra.constructs.direct.balancer` decides."""
+    """True if the load balancer spreads over all zones: as ``infra.constructs.direct.balancer`` decides."""
     return ROLLING * tasks(calls) <= TARGETS
 
 

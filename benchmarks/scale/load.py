@@ -1,7 +1,7 @@
 """The simulated load: so many people talk, and what each second of it asks of AWS.
 
 Callers come and go, and in each call people and the assistant take turns. What a second asks for follows from that,
-from the figures in `MEASURED`, and from the assumptions in `ASSUMED`.
+from the figures in ``MEASURED``, and from the assumptions in ``ASSUMED``.
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ ASSUMED: Final = {
     "frames to a worker in another zone": 0.5,
     "KB of log lines an hour, worker and functions": 200.0,
 }
-"""Assumptions about how people talk, not measured here. 28 sessions a task are 70 % of `worker_capacity`. Of two zones
-half of the frames go to the other. The function itself answers a `ping` now and then and what it refuses; a frame that
-is passed on brings nothing back to the client, since the route has no response (RFC 0019)."""
+"""Assumptions about how people talk, not measured here. 28 sessions a task are 70 % of ``worker_capacity``. Of two
+zones half of the frames go to the other. The function itself answers a ``ping`` now and then and what it refuses; a
+frame that is passed on brings nothing back to the client, since the route has no response (RFC 0019)."""
 
 COMMITS_A_TURN: Final = ASSUMED["messages a turn of each"] * MEASURED["commits a message"]
 """Commits of what was said in a turn."""
@@ -64,7 +64,7 @@ _BEATS: Final = 1 / (1 - SPREAD / 2)
 
 @dataclass
 class Load:
-    """Requests of each simulated second; names as in `QUOTAS`."""
+    """Requests of each simulated second; names as in ``QUOTAS``."""
 
     seconds: dict[str, list[float]] = field(default_factory=dict)
 

@@ -3,7 +3,7 @@
 python -m benchmarks.scale                          prints the tables
 python -m benchmarks.scale --docs docs/scale.md     writes them into the page
 
-Conversations are simulated second by second (`benchmarks.scale.load`); the direct transport has a module of its own.
+Conversations are simulated second by second (``benchmarks.scale.load``); the direct transport has a module of its own.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Callers over a WebSocket that cost the measuring process little: raw sockets, and frames that are made beforehand.
 
 PlainCaller    base64 in JSON, as the plain servers take it
-DirectCaller   a worker's socket: `hello`, then numbered frames in binary messages, as ``segue.client`` sends them
+DirectCaller   a worker's socket: ``hello``, then numbered frames in binary messages, as ``segue.client`` sends them
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ FRAME_S: Final = 0.1
 PCM: Final = bytes(int(RATE * FRAME_S) * 2)
 AUDIO: Final = base64.b64encode(PCM).decode()
 READY_SECONDS: Final = 60.0
-"""For `ready`: many sessions are opened at once, on a machine that may be busy."""
+"""For ``ready``: many sessions are opened at once, on a machine that may be busy."""
 
 
 class Caller(Protocol):

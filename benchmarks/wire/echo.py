@@ -1,6 +1,6 @@
 """An agent that says back what it hears, at once: what is measured is the way there and back, and nothing else.
 
-`python -m benchmarks.wire.echo` is a worker with that agent; everything else of it is as it is.
+``python -m benchmarks.wire.echo`` is a worker with that agent; everything else of it is as it is.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class EchoModel(BidiModel, AudioCapable):
 
 
 def build_agent(session_manager: SessionManager[Any] | None) -> BidiAgent:
-    """Build the agent, as `worker.agent.build_agent` does."""
+    """Build the agent, as ``worker.agent.build_agent`` does."""
     return BidiAgent(model=EchoModel(), session_manager=session_manager)
 
 

@@ -1,4 +1,4 @@
-"""Figures of `benchmarks.wire`, and the tables that show them."""
+"""Figures of ``benchmarks.wire``, and the tables that show them."""
 
 from __future__ import annotations
 
@@ -94,8 +94,9 @@ class Handoffs(msgspec.Struct, kw_only=True):
     Attributes:
         name: With which model and callers.
         judged: Whether they are held against the target.
-        gap_ms: From when the predecessor takes no more frames to the successor's `ready`, by the workers' own account.
-        seen_ms: From a `moved` to the successor's `ready`, as the client sees it.
+        gap_ms: From when the predecessor takes no more frames to the successor's ``ready``, by the workers' own
+            account.
+        seen_ms: From a ``moved`` to the successor's ``ready``, as the client sees it.
     """
 
     name: str
@@ -112,8 +113,8 @@ class Wire(msgspec.Struct, kw_only=True):
         crowds: By server and number of sessions.
         entries: By function.
         handoffs: By model.
-        killed_ms: From SIGKILL of the holder to the successor's `ready`, with a frame every 100 ms: the first one that
-            reaches the message function after the signal does so within these.
+        killed_ms: From SIGKILL of the holder to the successor's ``ready``, with a frame every 100 ms: the first one
+            that reaches the message function after the signal does so within these.
         stopped_ms: The same for SIGSTOP.
         lease_ms: How long a silent holder keeps a session in that, unless it is shown to be dead or hung.
     """

@@ -1,10 +1,10 @@
-"""Telling a client what the message function says itself: refusals, `pong` and `internal`.
+"""Telling a client what the message function says itself: refusals, ``pong`` and ``internal``.
 
-They go out by API Gateway's management API, and the `$default` route has no response: with one, API Gateway sends a
+They go out by API Gateway's management API, and the ``$default`` route has no response: with one, API Gateway sends a
 message to the client for every frame, an empty one where the function says nothing, and counts each of them (RFC 0019).
 
 An answer that does not arrive is counted and nothing else: the frame has had its effect, and a client that waits for a
-`pong` opens another connection.
+``pong`` opens another connection.
 """
 
 import os
@@ -52,8 +52,8 @@ class Answers:
         """Make the connection pool; no connection is opened yet.
 
         Args:
-            management: the management endpoint, without `/@connections`.
-            sign: signs for `execute-api`.
+            management: the management endpoint, without ``/@connections``.
+            sign: signs for ``execute-api``.
             clock: monotonic, in seconds.
         """
         self._management = management

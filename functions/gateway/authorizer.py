@@ -1,9 +1,9 @@
-"""The authorizer of `$connect`: who a caller is, by the token that it shows.
+"""The authorizer of ``$connect``: who a caller is, by the token that it shows.
 
-The token comes as a subprotocol (`Sec-WebSocket-Protocol: segue.v1, bearer.<token>`: all that a browser can set) or in
-the query (`?token=<token>`). API Gateway is told the principal and the token's end, and hands both to every function of
-the connection. It calls this function for every connection: results of WebSocket authorizers are not cached, and
-without an identity source there is nothing that could be mixed up.
+The token comes as a subprotocol (``Sec-WebSocket-Protocol: segue.v1, bearer.<token>``: all that a browser can set) or
+in the query (``?token=<token>``). API Gateway is told the principal and the token's end, and hands both to every
+function of the connection. It calls this function for every connection: results of WebSocket authorizers are not
+cached, and without an identity source there is nothing that could be mixed up.
 
 A refusal is a policy (403) and says nothing else. When the issuer does not answer, the function fails (500): the caller
 may be a good one, and tries again.

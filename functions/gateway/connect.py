@@ -1,4 +1,4 @@
-"""`$connect`: the authorizer has said who it is; everything that the connection may reach follows from that."""
+"""``$connect``: the authorizer has said who it is; everything that the connection may reach follows from that."""
 
 import re
 from functools import cache

@@ -1,4 +1,4 @@
-"""`$disconnect`: the connection has ended. API Gateway tells on a best effort; the TTL finds what it did not tell."""
+"""``$disconnect``: the connection has ended. API Gateway tells on a best effort; the TTL finds what it did not tell."""
 
 from functools import cache
 from typing import Any

@@ -12,7 +12,7 @@
               ▼
             claim …, but not for 2 s if the session is handed over to a worker that has it ready
 
-A frame with a `seq` is never waited with: the client sends it again, and the next holder asks for it anyway. One
+A frame with a ``seq`` is never waited with: the client sends it again, and the next holder asks for it anyway. One
 without is posted to another holder only after the post to the one before has ended.
 """
 
@@ -51,7 +51,7 @@ class FrameOrigin:
         connection_id: API Gateway's id of the connection.
         principal: whose it is.
         token_expires_at: when its right to send ends; seconds since 1970.
-        binding: since its `hello`.
+        binding: since its ``hello``.
     """
 
     connection_id: str

@@ -8,13 +8,13 @@ from shared.ingress.limits import FRAME_BURST, FRAMES_PER_SECOND, SESSIONS_PER_P
 
 
 class DisconnectEnvironment(Struct, frozen=True):
-    """For `disconnect`."""
+    """For ``disconnect``."""
 
     connections_table: str
 
 
 class AuthorizerEnvironment(Struct, frozen=True):
-    """For `authorizer`.
+    """For ``authorizer``.
 
     Attributes:
         token_issuer: whose tokens are good.
@@ -28,19 +28,19 @@ class AuthorizerEnvironment(Struct, frozen=True):
 
 
 class ConnectEnvironment(Struct, frozen=True):
-    """For `connect`."""
+    """For ``connect``."""
 
     connections_table: str
 
 
 class MessageEnvironment(Struct, frozen=True):
-    """For `message`.
+    """For ``message``.
 
     Attributes:
         connections_table: name of the connections table.
         lock_table: name of the table with the guard items.
         claims_queue_url: where claims go that no worker takes directly.
-        management_endpoint: where API Gateway takes messages to clients, without `/@connections`; a path only is one
+        management_endpoint: where API Gateway takes messages to clients, without ``/@connections``; a path only is one
             on AWS_ENDPOINT_URL.
         sessions_per_principal: sessions that one principal may have open at a time.
         frames_per_second: frames that one connection may send.

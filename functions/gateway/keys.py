@@ -26,7 +26,7 @@ class KeysUnavailable(Exception):  # noqa: N818 - says what is wrong, not that i
 
 
 class KeysEnvironment(Struct, frozen=True):
-    """For `keys`.
+    """For ``keys``.
 
     Attributes:
         token_keys_url: where the issuer publishes its keys.

@@ -1,7 +1,7 @@
-"""`$default`: every message of a client.
+"""``$default``: every message of a client.
 
 What this returns reaches no client: the route has no response. What the function says itself goes out by
-`gateway.answers`.
+``gateway.answers``.
 """
 
 import time

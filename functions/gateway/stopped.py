@@ -35,7 +35,7 @@ logger = Logger()
 
 
 class StoppedEnvironment(Struct, frozen=True):
-    """For `stopped`.
+    """For ``stopped``.
 
     Attributes:
         connections_table: name of the connections table.
@@ -139,7 +139,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, int]:
 
     Raises:
         ValidationError: it does not tell of a task; nothing was done.
-        Exception: see `Stopped.offer`.
+        Exception: see ``Stopped.offer``.
     """
     task = convert(event, TaskStateChange).detail
     if task.last_status != "STOPPED":

@@ -38,7 +38,7 @@ def traceparent(header: str) -> str | None:
     """X-Ray's tracing header as a W3C traceparent; None if it is not one of a trace that is kept.
 
     Args:
-        header: `Root=1-<8 digits>-<24 digits>;Parent=<16 digits>;Sampled=1`, maybe with more.
+        header: ``Root=1-<8 digits>-<24 digits>;Parent=<16 digits>;Sampled=1``, maybe with more.
     """
     root, parent = _ROOT.search(header), _PARENT.search(header)
     if root is None or parent is None or _SAMPLED.search(header) is None:

@@ -2,7 +2,7 @@
 
 queue    FIFO, a group a session: one turn at a time, in the order in which the messages came
 again    what failed comes again before what is behind it
-repeats  dropped within `REPEAT_SECONDS`; those after them find what they ask for done already
+repeats  dropped within ``REPEAT_SECONDS``; those after them find what they ask for done already
 """
 
 import hashlib

@@ -83,7 +83,7 @@ def handler(event: dict[str, Any], context: Any) -> None:
     """Sweep incarnations that no item names; the message comes again if that fails as a whole.
 
     Args:
-        event: Messages of the queue, each a `Run`.
+        event: Messages of the queue, each a ``Run``.
         context: The Lambda context, for the time that is left.
 
     Raises:

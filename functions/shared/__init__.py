@@ -9,7 +9,7 @@
     registered_worker  workers in it, as the gateway and other workers read them
     encoding           messages for clients, of one frame or several
     principal          the one name that a caller's sessions are kept under
-    subprotocol        the protocol's name and the token in `Sec-WebSocket-Protocol`
+    subprotocol        the protocol's name and the token in ``Sec-WebSocket-Protocol``
     tokens             JSON Web Tokens of one issuer, checked against its published keys
     messages           facts of a session's messages: kind, text, unanswered words
     record_positions   the journal record that a message or a frame belongs to

@@ -1,6 +1,6 @@
 """The user's code when it fails in a conversation: seen in the log, told to the client, and to the model as was chosen.
 
-build_agent raises ──▶ log, with traceback ──▶ AgentFailed ──▶ `agent_failed` for the client
+build_agent raises ──▶ log, with traceback ──▶ AgentFailed ──▶ ``agent_failed`` for the client
 a tool raises ───────▶ log, with traceback ──▶ the model gets the error's text, or with SEGUE_TOOL_ERRORS=hidden
                                                one sentence without it
 """

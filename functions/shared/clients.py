@@ -40,7 +40,7 @@ def conditionally(operation: Callable[..., Any], **request: Any) -> bool:
 
 
 def error_code(error: Exception) -> str | None:
-    """The code of a service's refusal, botocore's or `ServiceRefused`; None: it is another error."""
+    """The code of a service's refusal, botocore's or ``ServiceRefused``; None: it is another error."""
     response = getattr(error, "response", None)
     return response["Error"].get("Code") if isinstance(response, dict) and "Error" in response else None
 
@@ -51,7 +51,7 @@ def query_items(client: "DynamoDBClient", most: int | None = None, **request: An
     Args:
         client: DynamoDB client.
         most: Items at most; None: all.
-        request: The query, as `client.query` takes it.
+        request: The query, as ``client.query`` takes it.
     """
     found = 0
     while True:

@@ -5,14 +5,14 @@
                                                    session_id, client_id, counter, modality, approvals, history
     session/<session_key>    client/<client_id>    connection_id, counter, history, direct: the client's newest
                                                    connection
-    principal/<principal>    sessions              see `shared.ingress.admission`
-    workers                  <worker id>           see `gateway.workers`
+    principal/<principal>    sessions              see ``shared.ingress.admission``
+    workers                  <worker id>           see ``gateway.workers``
 
-A socket at a worker has no item of the first kind; `direct` is its endpoint, name and secret (RFC 0026), and the worker
-renews its items while it is open.
+A socket at a worker has no item of the first kind; ``direct`` is its endpoint, name and secret (RFC 0026), and the
+worker renews its items while it is open.
 
 The second kind of item lets a claim name every client of a session, also those that are silent just now. Every item has
-`expires_at` (TTL, seconds since 1970), because `$disconnect` comes on a best effort only.
+``expires_at`` (TTL, seconds since 1970), because ``$disconnect`` comes on a best effort only.
 """
 
 import time
@@ -59,7 +59,7 @@ BOUND_ONCE: Final = f"{EXISTS} AND ({UNBOUND} OR {BOUND_ALIKE})"
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """The session and client that a connection belongs to since its `hello`."""
+    """The session and client that a connection belongs to since its ``hello``."""
 
     session_key: str
     session_id: str
@@ -72,13 +72,13 @@ class Binding:
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """An open connection. `binding` is `None` before `hello`.
+    """An open connection. ``binding`` is ``None`` before ``hello``.
 
     Attributes:
         connection_id: API Gateway's id of it.
         principal: whose it is.
         token_expires_at: when its token ends, and with it the right to send; seconds since 1970.
-        binding: since its `hello`.
+        binding: since its ``hello``.
     """
 
     connection_id: str
@@ -116,7 +116,7 @@ class ConnectionsTable:
         )
 
     def find(self, connection_id: str) -> Connection | None:
-        """The connection as it is now, or `None` if it is not known (or from before tokens were asked for)."""
+        """The connection as it is now, or ``None`` if it is not known (or from before tokens were asked for)."""
         answer = self._client.get_item(TableName=self._table, Key=_connection_key(connection_id), ConsistentRead=True)
         return _connection(connection_id, answer.get("Item"))
 
@@ -196,7 +196,7 @@ class ConnectionsTable:
         )
 
     def clients(self, session_key: str) -> tuple[ClientAddress, ...]:
-        """The newest connection of each client of a session; of many those that said `hello` last."""
+        """The newest connection of each client of a session; of many those that said ``hello`` last."""
         found = query_items(
             self._client,
             MOST_READ,

@@ -1,4 +1,4 @@
-"""The subprotocols that a client offers in `Sec-WebSocket-Protocol`: the protocol's own name, and its token.
+"""The subprotocols that a client offers in ``Sec-WebSocket-Protocol``: the protocol's own name, and its token.
 
 A browser can set no other header of a WebSocket handshake. The server must choose one of what is offered, or the
 browser gives the connection up; the token is never chosen, so that it is not sent back.
@@ -13,7 +13,7 @@ BEARER: Final = "bearer."
 
 
 def offered(event: Mapping[str, Any]) -> list[str]:
-    """The subprotocols of a `$connect` event. Names of headers are written as the caller wrote them."""
+    """The subprotocols of a ``$connect`` event. Names of headers are written as the caller wrote them."""
     lines = [
         line
         for name, values in (event.get("multiValueHeaders") or {}).items()

@@ -1,9 +1,9 @@
 """JSON Web Tokens (RFC 7519) of one issuer, checked against the keys that it publishes.
 
-A token is good if one of the issuer's keys signed it with an algorithm of `ALGORITHMS`, it names this issuer, it was
-issued for one of the audiences, and now is between its `nbf` and its `exp`. The audience is `aud`, or `client_id` if
-there is no `aud`: Cognito's access tokens are so, and API Gateway's own JWT authorizers have the same rule
-(https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-jwt-authorizer.html).
+A token is good if one of the issuer's keys signed it with an algorithm of ``ALGORITHMS``, it names this issuer, it was
+issued for one of the audiences, and now is between its ``nbf`` and its ``exp``. The audience is ``aud``, or
+``client_id`` if there is no ``aud``: Cognito's access tokens are so, and API Gateway's own JWT authorizers have the
+same rule (https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-jwt-authorizer.html).
 """
 
 from collections.abc import Collection
@@ -55,7 +55,7 @@ class Bearer:
     """The bearer of a good token.
 
     Attributes:
-        principal: see `principal_of`.
+        principal: see ``principal_of``.
         expires_at: the token's end, in seconds since 1970.
     """
 
@@ -70,7 +70,7 @@ class Verifier:
         """Remember what a token has to say.
 
         Args:
-            issuer: as `iss` names it, character by character.
+            issuer: as ``iss`` names it, character by character.
             audiences: of which a token must name one.
             keys: finds the issuer's keys.
         """
@@ -130,7 +130,7 @@ def published_keys(url: str) -> Keys:
     """The keys that an issuer publishes (RFC 7517), fetched when they are needed and kept for a while.
 
     Args:
-        url: of the key set, `https` (or `http` on one machine). Redirects are not followed.
+        url: of the key set, ``https`` (or ``http`` on one machine). Redirects are not followed.
     """
     return jwt.PyJWKClient(
         url, lifespan=KEYS_KEPT_SECONDS, cooldown_duration=REFETCH_PAUSE_SECONDS, timeout=FETCH_SECONDS

@@ -7,7 +7,7 @@ What cannot be done now goes back to the queue and blocks its group, so that not
     five times                      its client is told, and it is in the dead-letter queue
     not a frame of a client         again at once, and so a dead letter soon
 
-An event without records is the test invocation of a deployment: see `turn.trial`.
+An event without records is the test invocation of a deployment: see ``turn.trial``.
 """
 
 import asyncio

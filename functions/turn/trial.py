@@ -1,9 +1,10 @@
 """The test invocation of a deployment: a new version shows that it can take turns before texts reach it.
 
-A deployment invokes the new version with an empty event (CDK's trigger sends none other) and moves the alias `live`
+A deployment invokes the new version with an empty event (CDK's trigger sends none other) and moves the alias ``live``
 only if that succeeds; otherwise the version before goes on and the stack goes back. See RFC 0021.
 
-By then `agent.py` has been imported: `turn.handler` does that. A mistake there ends the invocation before this module.
+By then ``agent.py`` has been imported: ``turn.handler`` does that. A mistake there ends the invocation before this
+module.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ async def try_version(build: Callable[[None], Agent], pauses: Sequence[float] = 
     """Build the text agent, and ask its model for a word.
 
     Args:
-        build: `build_text_agent` of agent.py.
+        build: ``build_text_agent`` of agent.py.
         pauses: Seconds before each further try of a model that refuses.
 
     Returns:

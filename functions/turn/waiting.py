@@ -1,6 +1,6 @@
 """Telling the clients of a turn that it waits for storage.
 
-Nothing of a turn is shown before it is durable. While storage hangs there is nothing to show, and no `ready` either.
+Nothing of a turn is shown before it is durable. While storage hangs there is nothing to show, and no ``ready`` either.
 """
 
 import asyncio

@@ -17,7 +17,7 @@ def model_arns(model_id: str) -> list[str]:
     """The resources that a policy has to name for a model: itself, or a cross-region profile and the model behind it.
 
     Args:
-        model_id: Of a model (`amazon.nova-2-sonic-v1:0`), of a profile (`us.amazon.nova-lite-v1:0`), or an ARN.
+        model_id: Of a model (``amazon.nova-2-sonic-v1:0``), of a profile (``us.amazon.nova-lite-v1:0``), or an ARN.
     """
     if model_id.startswith("arn:"):
         return [model_id]

@@ -1,4 +1,4 @@
-"""A Lambda function of this repository: one package of `functions/`, both layers, a log group and a role of its own."""
+"""A Lambda function of this repository: one package of ``functions/``, both layers, its own log group and role."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ MEMORY_MB: Final = 512
 
 
 def function_excludes(*packages: str) -> list[str]:
-    """Folders of `functions/` that a function leaves out: all but `shared`, its own and those that it imports."""
+    """Folders of ``functions/`` that a function leaves out: all but ``shared``, its own and those that it imports."""
     return ["/*", *(f"!/{package}" for package in ("shared", *packages)), "__pycache__/", "Dockerfile*"]
 
 
@@ -28,11 +28,11 @@ class Entry:
     """One handler.
 
     Attributes:
-        package: Under `functions/`.
-        name: Of the module in it, whose `handler` is called.
+        package: Under ``functions/``.
+        name: Of the module in it, whose ``handler`` is called.
         timeout: What one invocation may take.
         environment: Variables beside the stage, the service's name and the log level.
-        imports: Packages under `functions/` that it imports, beside `shared`.
+        imports: Packages under ``functions/`` that it imports, beside ``shared``.
         versions: The layers that it takes; None: those of all functions.
         memory_mb: Memory, and with it CPU.
     """
@@ -50,11 +50,11 @@ def python_function(scope: Construct, config: Config, layers: Layers, entry: Ent
     """Add a function that may write its log and nothing else.
 
     Args:
-        scope: Where it is added, as `<Name>`, `<Name>Role` and `<Name>Logs`.
+        scope: Where it is added, as ``<Name>``, ``<Name>Role`` and ``<Name>Logs``.
         config: The deployment.
         layers: What it imports.
         entry: Which handler.
-        more: Further properties of `aws_lambda.Function`.
+        more: Further properties of ``aws_lambda.Function``.
     """
     title = entry.name.capitalize()
     group = log_group(scope, f"{title}Logs", config, f"{entry.package}/{entry.name}")
@@ -95,7 +95,7 @@ def python_function(scope: Construct, config: Config, layers: Layers, entry: Ent
 
 
 def live(function: lambda_.Function, config: Config, *, kept_warm: int = 0) -> lambda_.Function | lambda_.Alias:
-    """The alias `live` of a function, through which it is called; where there are no versions, the function itself.
+    """The alias ``live`` of a function, through which it is called; where there are no versions, the function itself.
 
     A deployment changes the function first, whose newest code nothing calls, and moves the alias last (RFC 0021).
 

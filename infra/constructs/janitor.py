@@ -50,8 +50,8 @@ ENDED_FILTERS: Final[tuple[dict[str, Any], ...]] = (
     # session in which nothing happened; the function finds that this is no end.
     {"dynamodb": {"NewImage": {"beat": {"N": ["0"]}}, "OldImage": {"born": {"S": [{"exists": True}]}}}},
 )
-"""Which records of the stream invoke `ended`; one of them has to match. Every commit and every heartbeat is a record
-too, and must cost nothing. A test holds this against each write of `segue.lease.transitions`."""
+"""Which records of the stream invoke ``ended``; one of them has to match. Every commit and every heartbeat is a record
+too, and must cost nothing. A test holds this against each write of ``segue.lease.transitions``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,8 +67,8 @@ class Janitor(Construct):
 
     Attributes:
         functions: By name: ended, again, weekly.
-        failures: By what failed, the queues that only a person empties: `ended` (records of the stream),
-            `sweeps` (incarnations) and `weekly` (runs).
+        failures: By what failed, the queues that only a person empties: ``ended`` (records of the stream),
+            ``sweeps`` (incarnations) and ``weekly`` (runs).
     """
 
     def __init__(self, scope: Construct, construct_id: str, config: Config, parts: JanitorParts) -> None:

@@ -10,7 +10,7 @@ from infra.dependencies import Dependencies, ThirdParty
 
 RUNTIME = lambda_.Runtime.PYTHON_3_13
 SESSION_EXCLUDES = ["/*", "!/python", "/python/*", "!/python/segue", "/python/segue/cli", "__pycache__/"]
-"""Files that the library's layer leaves out: all but `python/segue`, and of that the command line, which needs more."""
+"""Files that the library's layer leaves out: all but ``python/segue``, and of that the command line, needing more."""
 DEPENDENCIES_EXCLUDES = ["/*", "!/python", "__pycache__/"]
 
 

@@ -28,7 +28,7 @@ _RETENTION: Final = {
 
 
 def log_group(scope: Construct, construct_id: str, config: Config, name: str) -> logs.LogGroup:
-    """A log group `/segue/<stage>/<name>`, deleted with its stack: log lines are no one's data."""
+    """A log group ``/segue/<stage>/<name>``, deleted with its stack: log lines are no one's data."""
     return logs.LogGroup(
         scope,
         construct_id,
@@ -46,7 +46,7 @@ def end_logs_of_cdks_own(scope: Construct, construct_id: str, config: Config, pr
         construct_id: Under which name.
         config: The deployment.
         provider: The name of the helper in its stack.
-        name: Of the log group, after `/segue/<stage>/cdk/`.
+        name: Of the log group, after ``/segue/<stage>/cdk/``.
     """
     handler = cast("CfnResource", Stack.of(scope).node.find_child(provider).node.find_child("Handler"))
     group = log_group(scope, construct_id, config, f"cdk/{name}")

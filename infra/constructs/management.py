@@ -20,7 +20,7 @@ def allow_connections(grantee: iam.IGrantable, stage: apigateway.WebSocketStage,
     Args:
         grantee: Whose role.
         stage: Of which API.
-        method: POST (write), or `*` (look and close, too).
+        method: POST (write), or ``*`` (look and close, too).
     """
     connections = Stack.of(stage).format_arn(
         service="execute-api",

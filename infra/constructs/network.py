@@ -3,12 +3,12 @@
     network=public   public subnets     tasks, each with addresses of its own
                      private subnets    the message function
     network=private  private subnets    tasks and the message function, and interface endpoints to AWS
-                     public subnets     with `transport=direct` or `both`: the load balancer
+                     public subnets     with ``transport=direct`` or ``both``: the load balancer
     vpc_id           the subnets that are named; how they lead to AWS and to the provider is the VPC's business
 
 Whichever it is, only the message function and other workers reach a task on the port where it takes frames, and only
 the load balancer on the port where it takes clients' sockets. Ways out: S3 and DynamoDB through gateway endpoints, the
-rest over the tasks' own addresses or IPv6 through an egress-only gateway. In `public` nothing is paid for by the hour
+rest over the tasks' own addresses or IPv6 through an egress-only gateway. In ``public`` nothing is paid for by the hour
 but the tasks' public addresses, and the load balancer, where there is one.
 """
 

@@ -19,7 +19,7 @@ class Storage(Construct):
 
     Attributes:
         key: What all of it is encrypted with.
-        bucket: Journals, under `sessions/`.
+        bucket: Journals, under ``sessions/``.
         lock_table: One item a session: who may write it, and how much of the journal is committed.
         connections_table: WebSocket connections and the registry of workers.
     """
@@ -91,7 +91,7 @@ class Storage(Construct):
         sort_key: str | None = None,
         stream: dynamodb.StreamViewType | None = None,
     ) -> dynamodb.Table:
-        """An on-demand table whose items end at `expires_at`."""
+        """An on-demand table whose items end at ``expires_at``."""
         return dynamodb.Table(
             self,
             construct_id,

@@ -3,7 +3,7 @@
 Functions are traced by Lambda itself, at a rate that cannot be configured
 (https://docs.aws.amazon.com/lambda/latest/dg/services-xray.html): no sampling rule would change it. Workers have
 OpenTelemetry's own variables (https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/), which
-`worker.telemetry.tracing` reads: what comes with a trace in its frame is sampled as its beginning was, the rest by
+``worker.telemetry.tracing`` reads: what comes with a trace in its frame is sampled as its beginning was, the rest by
 the ratio.
 """
 

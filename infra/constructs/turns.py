@@ -3,7 +3,7 @@
 message function ──▶ queue, a group a session ──▶ handler ──▶ sessions, locks, clients
                        └─ tried five times ──▶ dead letters
 
-A new version takes turns only after a test invocation of it: `turn.trial` builds the agent and tries its model.
+A new version takes turns only after a test invocation of it: ``turn.trial`` builds the agent and tries its model.
 """
 
 from dataclasses import dataclass

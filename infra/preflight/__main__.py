@@ -1,4 +1,4 @@
-"""`python -m infra.preflight -c stage=prod -c worker_count=4`: the flags of `npx cdk deploy`."""
+"""``python -m infra.preflight -c stage=prod -c worker_count=4``: the flags of ``npx cdk deploy``."""
 
 import json
 import sys

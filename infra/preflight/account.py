@@ -98,14 +98,14 @@ class Account:
         region: The region that the deployment goes to.
         region_given: False if it is the CDK's default, because none is set.
         id: The account's number; None until it is known.
-        partition: `aws`, `aws-cn` or another.
+        partition: ``aws``, ``aws-cn`` or another.
     """
 
     def __init__(self, region: str | None = None, session: boto3.Session | None = None) -> None:
         """Prepare; nothing is asked yet.
 
         Args:
-            region: The setting `region`; None: as the CDK finds it.
+            region: The setting ``region``; None: as the CDK finds it.
             session: The caller's credentials; None: as boto3 finds them.
         """
         session = session or boto3.Session()
@@ -122,7 +122,7 @@ class Account:
 
         Args:
             service: boto3's name of the service.
-            operation: The API's name of the operation, such as `GetAccountSettings`.
+            operation: The API's name of the operation, such as ``GetAccountSettings``.
             parameters: As the API names them.
 
         Raises:

@@ -8,7 +8,7 @@ from infra.preflight.account import Account, NotAllowedError, NotAnsweredError, 
 from infra.preflight.findings import Finding, State, judged
 
 QUALIFIER: Final = "hnb659fds"
-"""The CDK's own; a bootstrap with another is named in `cdk.json` (`@aws-cdk/core:bootstrapQualifier`)."""
+"""The CDK's own; a bootstrap with another is named in ``cdk.json`` (``@aws-cdk/core:bootstrapQualifier``)."""
 LEAST_VERSION: Final = 6
 """The version that a synthesized stack asks for; a test compares it with a synthesis."""
 TOOLKIT: Final = "CDKToolkit"
@@ -128,7 +128,7 @@ def outputs(account: Account, name: str) -> dict[str, str]:
 
 
 def status(account: Account, name: str) -> str:
-    """The state of a stack; `absent` if there is none."""
+    """The state of a stack; ``absent`` if there is none."""
     stack = _stack(account, name)
     return "absent" if stack is None else str(stack["StackStatus"])
 

@@ -1,4 +1,4 @@
-"""The settings as a synthesis reads them: `-c` first, then `cdk.json`, then the user's own `~/.cdk.json`."""
+"""The settings as a synthesis reads them: ``-c`` first, then ``cdk.json``, then the user's own ``~/.cdk.json``."""
 
 import json
 from collections.abc import Iterable
@@ -16,19 +16,19 @@ FILES = (Path.home() / ".cdk.json", ROOT / "cdk.context.json", ROOT / "cdk.json"
 
 
 class WrongUsageError(ValueError):
-    """An option of the command line is not `name=value`, or a file of the context is no JSON object."""
+    """An option of the command line is not ``name=value``, or a file of the context is no JSON object."""
 
 
 def read(given: Iterable[str], files: Iterable[Path] = FILES) -> Config:
-    """Read the configuration of the deployment that `npx cdk deploy` would make with these flags.
+    """Read the configuration of the deployment that ``npx cdk deploy`` would make with these flags.
 
     Args:
-        given: The values of `-c`, each `name=value`.
+        given: The values of ``-c``, each ``name=value``.
         files: Files of the CDK's context, from the weakest to the strongest.
 
     Raises:
         ConfigurationError: As at a synthesis.
-        WrongUsageError: An option is not `name=value`, or a file is no JSON object.
+        WrongUsageError: An option is not ``name=value``, or a file is no JSON object.
     """
     context: dict[str, Any] = {}
     for path in files:

@@ -28,7 +28,7 @@ class Finding:
     """One line of the report.
 
     Attributes:
-        check: The check's name, as in `infra.preflight.run.CHECKS`.
+        check: The check's name, as in ``infra.preflight.run.CHECKS``.
         subject: The thing in the account that was looked at.
         state: How it stands.
         needed: The state of it that the settings need.
@@ -60,7 +60,7 @@ def judged(check: str, subject: str, *, holds: bool, needed: str, found: str, me
         needed: In words.
         found: In words.
         mend: The command, used if it does not hold.
-        more: `otherwise`, the state if it does not hold (default: `State.FAILS`), and `page`.
+        more: ``otherwise``, the state if it does not hold (default: ``State.FAILS``), and ``page``.
     """
     otherwise = more.pop("otherwise", State.FAILS)
     state = State.WELL if holds else otherwise

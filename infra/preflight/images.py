@@ -73,7 +73,7 @@ def page(account: Account, config: Config) -> Iterator[Finding]:
 
 
 def given(account: Account, config: Config) -> Iterator[Finding]:
-    """The image that `worker_image` names, if it is in a private registry of AWS."""
+    """The image that ``worker_image`` names, if it is in a private registry of AWS."""
     address = ECR_IMAGE.fullmatch(config.worker_image or "")
     if address is None or not config.voice:
         return

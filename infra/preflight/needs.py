@@ -7,7 +7,7 @@ from typing import Final
 from infra.config import FRAMES_PER_SESSION, REQUESTS_PER_ENVIRONMENT, Config
 
 ROLLING: Final = 2
-"""A deployment starts every new task beside the old ones (`max_healthy_percent=200`)."""
+"""A deployment starts every new task beside the old ones (``max_healthy_percent=200``)."""
 CALLBACKS_PER_FRAME: Final = 1
 """Messages to clients for each frame of a client; they count toward the same quota of API Gateway (docs/scale.md)."""
 

@@ -25,7 +25,7 @@ UNRESERVED: Final = 100
 """Environments that Lambda keeps for functions that reserve none."""
 
 OF_A_GROUP: Final = 1_000
-"""Targets of a target group, by AWS's default; `DescribeAccountLimits` does not tell it."""
+"""Targets of a target group, by AWS's default; ``DescribeAccountLimits`` does not tell it."""
 BALANCERS: Final = "network-load-balancers"
 IN_A_ZONE: Final = "targets-per-availability-zone-per-network-load-balancer"
 IN_ALL: Final = "targets-per-network-load-balancer"
@@ -92,7 +92,7 @@ def api_requests(account: Account, config: Config) -> Iterator[Finding]:
 
 
 def throttle(account: Account, config: Config) -> Iterator[Finding]:
-    """The stage's throttle, capped by the setting `account_message_rate`, beside what the account really has."""
+    """The stage's throttle, capped by the setting ``account_message_rate``, beside what the account really has."""
     if not config.api:
         return
     has, frames = _quota(account, "apigateway", API_REQUESTS), needs(config).frames
@@ -208,7 +208,7 @@ def _streams(account: Account, wanted: Needs, model: str) -> Finding:
 
 
 def _is_about(quota: str, model: str) -> bool:
-    """True if a quota's name is that of a model's concurrent requests (`amazon.nova-2-sonic-v1:0`, "Nova 2 Sonic")."""
+    """True if a quota's name is of a model's concurrent requests (``amazon.nova-2-sonic-v1:0``, "Nova 2 Sonic")."""
     name = re.sub(r"[^a-z0-9]+", " ", quota.lower())
     words = re.sub(r"-v\d+(:\d+)?$", "", model.rsplit(".", 1)[-1].lower()).replace("-", " ")
     return "concurrent requests" in name and name.endswith(f" {words}")

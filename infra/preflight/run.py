@@ -84,7 +84,7 @@ CHECKS: Final = (
 
 
 def examine(account: Account, config: Config, limit_seconds: float = LIMIT_SECONDS) -> list[Finding]:
-    """Ask everything that the settings need, in the order of `CHECKS`."""
+    """Ask everything that the settings need, in the order of ``CHECKS``."""
     began = time.monotonic()
     first = _answered(FIRST, account, config)
     if account.id is None:

@@ -11,7 +11,7 @@ SUBJECT = "the provider's secret"
 
 
 def key(account: Account, config: Config) -> Iterator[Finding]:
-    """The secret that `provider_secret_arn` names."""
+    """The secret that ``provider_secret_arn`` names."""
     arn = config.provider_secret_arn
     if arn is None:
         return

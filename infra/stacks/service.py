@@ -1,6 +1,6 @@
 """The service stack: everything that can be made again over the same data.
 
-Clients come by the WebSocket API, by a load balancer to the workers, or by both (the setting `transport`).
+Clients come by the WebSocket API, by a load balancer to the workers, or by both (the setting ``transport``).
 """
 
 from typing import cast

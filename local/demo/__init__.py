@@ -1,4 +1,4 @@
-"""`make demo`: the whole story without a person, as an acceptance test.
+"""``make demo``: the whole story without a person, as an acceptance test.
 
 story      what is said and done, and what has to be true at every step
 caller     says it: a microphone that is always on, and a keyboard

@@ -1,7 +1,7 @@
 """A person on the line: speaks and types, while a microphone that is never switched off sends its frames.
 
 Every line that is said is different, so that what became of each of its frames can be told at the end: speech carries
-its words and a checksum (`segue.testing.offline.tones`), so that decoding them proves all of its frames, in order.
+its words and a checksum (``segue.testing.offline.tones``), so that decoding them proves all of its frames, in order.
 """
 
 import asyncio

@@ -44,7 +44,7 @@ class Frames:
         rows: Frames to the agent, by kind.
         lost: What did not arrive, or was not answered, in words.
         doubled: What took effect or was shown more than once, in words. Repeats and frames of an epoch that is over
-            are dropped by the client: what came over the wire is judged by `tests.chaos`.
+            are dropped by the client: what came over the wire is judged by ``tests.chaos``.
     """
 
     def __init__(self, caller: Caller, listener: Listener, heard: Counter[str], spoken: list[tuple[str, str]]) -> None:
@@ -137,7 +137,7 @@ class Frames:
 
 
 def read_log(path: Path) -> Counter[str]:
-    """Read how often the offline models understood each sentence, typed or spoken (`segue.testing.offline.ledger`).
+    """Read how often the offline models understood each sentence, typed or spoken (``segue.testing.offline.ledger``).
 
     A line of the file that a kill has cut is left out.
     """

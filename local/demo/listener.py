@@ -35,7 +35,7 @@ class Listener:
 
     Attributes:
         finals: Every final transcript that was shown.
-        readies: Every `ready`, as (time on the monotonic clock, frame).
+        readies: Every ``ready``, as (time on the monotonic clock, frame).
         moves: When a worker said that it hands the session over.
         heard: What was understood of the agent's speech; None for what was damaged.
         count: Frames by type.
@@ -88,7 +88,7 @@ class Listener:
         return await self._until(found, within)
 
     async def ready_above(self, epoch: int, within: float) -> tuple[float, frames.Ready]:
-        """Wait for the `ready` of a later epoch, and return it with its time.
+        """Wait for the ``ready`` of a later epoch, and return it with its time.
 
         Raises:
             TimeoutError: No worker acquired the session within so many seconds.

@@ -61,8 +61,8 @@ def fingerprint(root: Path, options: Sequence[str], environment: Mapping[str, st
 
     Args:
         root: Root of the checkout.
-        options: Options of `cdk synth`.
-        environment: Environment of `cdk synth`.
+        options: Options of ``cdk synth``.
+        environment: Environment of ``cdk synth``.
     """
     digest = hashlib.sha256()
     variables = {name: value for name, value in environment.items() if name not in UNRELATED}
@@ -103,10 +103,10 @@ class Assemblies:
 
         Args:
             target: Folder of the assembly; what is in it is replaced.
-            options: Options of `cdk synth`.
-            environment: Environment of `cdk synth`.
+            options: Options of ``cdk synth``.
+            environment: Environment of ``cdk synth``.
             values: A text for each placeholder that the options have.
-            synthesize: Runs `cdk synth` with the options and the environment, into a folder.
+            synthesize: Runs ``cdk synth`` with the options and the environment, into a folder.
 
         Raises:
             LocalError: Sources change all the time.

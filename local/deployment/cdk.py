@@ -1,4 +1,4 @@
-"""`cdk synth`, `cdk bootstrap` and `cdk deploy`, the real ones, against the emulator."""
+"""``cdk synth``, ``cdk bootstrap`` and ``cdk deploy``, the real ones, against the emulator."""
 
 import asyncio
 import json
@@ -48,7 +48,7 @@ def environment(settings: Settings, endpoint: str, inherited: Mapping[str, str])
 
 
 class Toolkit:
-    """Runs the CDK's command line; its output goes to `logs/cdk-<action>.log`, and to a listener if one is given."""
+    """Runs the CDK's command line; its output goes to ``logs/cdk-<action>.log``, and to a listener if one is given."""
 
     def __init__(self, settings: Settings, guard: Guard, progress: Progress) -> None:
         self._settings = settings

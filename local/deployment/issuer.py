@@ -1,7 +1,7 @@
 """This machine's own issuer of tokens: a key in the home folder, and tokens for users of the command line.
 
-The running stack publishes the public half (`local.stack.control`), and the deployed authorizer fetches it there, as it
-fetches Cognito's in AWS. The home folder is readable by its owner alone: reading the key allows any identity.
+The running stack publishes the public half (``local.stack.control``), and the deployed authorizer fetches it there, as
+it fetches Cognito's in AWS. The home folder is readable by its owner alone: reading the key allows any identity.
 """
 
 import contextlib
@@ -49,7 +49,7 @@ class Issuer:
         Args:
             subject: Who shows it.
             seconds: How long it is good.
-            **more: Claims besides, such as the `nonce` of a sign-in.
+            **more: Claims besides, such as the ``nonce`` of a sign-in.
         """
         now = int(time.time())
         claims = {**more, "iss": ISSUER, "aud": AUDIENCE, "sub": subject, "iat": now, "exp": now + seconds}

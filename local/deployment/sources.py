@@ -3,7 +3,7 @@
     functions/worker, functions/turn            workers, and the text function's code: no synthesis
     everything else that stands here            synthesis and deployment of both stacks, then workers
 
-The text function imports `worker.agent`, and so has the folder of the workers.
+The text function imports ``worker.agent``, and so has the folder of the workers.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ QUICK = ("functions/worker/", "functions/turn/")
 """Folders of which a change leaves the templates as they are, apart from the hash of the text function's code."""
 
 TEXT_FUNCTION = ("shared", "turn", "worker")
-"""Folders below `functions/` that the text function consists of (`infra.constructs.turns`)."""
+"""Folders below ``functions/`` that the text function consists of (``infra.constructs.turns``)."""
 
 DEPLOYED = ("functions", "infra", "layers/session/python/segue", "requirements")
 """Folders that a deployment is made of."""

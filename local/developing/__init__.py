@@ -3,7 +3,7 @@
     check      agent.py is imported and its agents are built, in a process of its own
     packages   a package of PyPI for the agent: into requirements/agent.in and the locks
     watch      a redeployment at each save
-    sessions   `segue sessions` on the running stack's bucket and table
+    sessions   ``segue sessions`` on the running stack's bucket and table
     commands   the commands of all these
 
 Each module imports only modules that stand above it here.

@@ -1,4 +1,4 @@
-"""The check of agent.py (`worker.agent_check`) in a process of its own, with the surroundings of a local worker."""
+"""The check of agent.py (``worker.agent_check``) in a process of its own, with the surroundings of a local worker."""
 
 import contextlib
 import hashlib
@@ -14,7 +14,7 @@ from local.settings import REGION, Settings
 KILL_GRACE_SECONDS = 1.0
 
 CHECKED = "checked"
-"""File in `.segue` of the checkout with a hash of the sources that were found right last."""
+"""File in ``.segue`` of the checkout with a hash of the sources that were found right last."""
 
 LOCKS = ("worker.txt", "turn.txt")
 """Packages of the image, and of the text function's layer."""

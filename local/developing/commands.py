@@ -1,4 +1,4 @@
-"""The commands of `python -m local` for a person who writes an agent: `check`, `add`, `sessions`."""
+"""The commands of ``python -m local`` for a person who writes an agent: ``check``, ``add``, ``sessions``."""
 
 import asyncio
 import os
@@ -20,7 +20,7 @@ from local.stack.control import Client
 def check(settings: Settings, /) -> None:
     """Check functions/worker/agent.py: import it, build both agents, look at their tools. Replaces nothing.
 
-    Each mistake is a line with file and line. A redeployment, `npx cdk synth` and the image's build do the same.
+    Each mistake is a line with file and line. A redeployment, ``npx cdk synth`` and the image's build do the same.
     """
     # The command is fixed but for paths of this checkout.
     done = subprocess.run(  # noqa: S603
@@ -35,7 +35,7 @@ def check(settings: Settings, /) -> None:
 @click.argument("package")
 @click.pass_obj
 def add(settings: Settings, /, package: str) -> None:
-    """Add a PACKAGE of PyPI for the agent: to requirements/agent.in and to the locks. `make setup` then installs it.
+    """Add a PACKAGE of PyPI for the agent: to requirements/agent.in and to the locks. ``make setup`` then installs it.
 
     PACKAGE is as pip takes it: httpx, or 'httpx>=0.28'.
     """
@@ -49,7 +49,7 @@ def add(settings: Settings, /, package: str) -> None:
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @click.pass_obj
 def sessions(settings: Settings, /, subject: str, arguments: tuple[str, ...]) -> None:
-    """Look at the running stack's sessions: `segue sessions` (docs/cli.md), told where they are.
+    """Look at the running stack's sessions: ``segue sessions`` (docs/cli.md), told where they are.
 
     list | show conversation | tail conversation | …; without arguments all are listed. A session is an id, or
     <subject>/<id>.

@@ -20,7 +20,7 @@ OPTIONS = (
     "--quiet", "--universal", "--python-version", "3.13", "--generate-hashes", "--no-header", "--no-emit-index-url",
     "--no-emit-find-links", "--annotation-style", "line",
 )  # fmt: skip
-"""As those of `make lock`: versions that are locked stay, and no host is named."""
+"""As those of ``make lock``: versions that are locked stay, and no host is named."""
 
 LOCK_SECONDS = 600.0
 PACKAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[A-Za-z0-9._,-]+\])?([<>=!~][A-Za-z0-9.,*<>=!~ ]*)?")
@@ -31,7 +31,7 @@ def add(settings: Settings, package: str) -> str:
 
     Args:
         settings: Where the checkout is.
-        package: As pip takes it: `httpx`, `httpx>=0.28`.
+        package: As pip takes it: ``httpx``, ``httpx>=0.28``.
 
     Returns:
         The line as it stands in agent.in now.

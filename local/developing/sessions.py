@@ -1,4 +1,4 @@
-"""`segue sessions` on the running stack: bucket, table, principal, endpoint and credentials are set, ids are checked.
+"""``segue sessions`` on the running stack: bucket, table, principal, endpoint and credentials are set, ids are checked.
 
 Principals are hashes. Here the one of the chosen subject is shown, and may be typed, by the subject's name.
 """
@@ -22,10 +22,10 @@ NEW_NAMES = frozenset({"import"})
 
 
 def variables(facts: dict[str, Any], subject: str) -> dict[str, str]:
-    """Return the variables from which `segue sessions` reads where the sessions are.
+    """Return the variables from which ``segue sessions`` reads where the sessions are.
 
     Args:
-        facts: What `status` says of the stack.
+        facts: What ``status`` says of the stack.
         subject: Of this machine's issuer: whose sessions.
     """
     return {
@@ -43,8 +43,8 @@ def run(arguments: Sequence[str], facts: dict[str, Any], subject: str, environme
     """Run the command in this process.
 
     Args:
-        arguments: Of `segue sessions`.
-        facts: What `status` says of the stack.
+        arguments: Of ``segue sessions``.
+        facts: What ``status`` says of the stack.
         subject: Whose sessions.
         environment: The process's own; it gets what the command reads.
 
@@ -100,7 +100,7 @@ def readable(text: str, subject: str) -> str:
 
 
 def keyed(session: str) -> str:
-    """Return a session as `segue sessions` takes it: a subject before the slash becomes its principal."""
+    """Return a session as ``segue sessions`` takes it: a subject before the slash becomes its principal."""
     named, slash, name = session.rpartition("/")
     return f"{principal(named)}/{name}" if slash and not re.fullmatch(r"[0-9a-f]{32}", named) else session
 

@@ -1,8 +1,8 @@
 """Requests from other websites, refused: any page in the same browser can send requests to loopback.
 
-A name that an attacker's DNS points to 127.0.0.1 (rebinding) shows in `Host`; a page of another website shows in
-`Origin`, or in `Sec-Fetch-Site` where a request has no `Origin` (images, scripts). Programs send neither, and show a
-token. Any port is taken in `Host`: `ssh -L` may have given this one another number.
+A name that an attacker's DNS points to 127.0.0.1 (rebinding) shows in ``Host``; a page of another website shows in
+``Origin``, or in ``Sec-Fetch-Site`` where a request has no ``Origin`` (images, scripts). Programs send neither, and
+show a token. Any port is taken in ``Host``: ``ssh -L`` may have given this one another number.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ LOOPBACK_NAMES: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 def own_origin(request: web.Request) -> str | None:
-    """The origin under which the caller reaches this server; None if its `Host` is no loopback address."""
+    """The origin under which the caller reaches this server; None if its ``Host`` is no loopback address."""
     hosts = request.headers.getall("Host", [])
     try:
         url = URL(f"http://{hosts[0]}") if len(hosts) == 1 else URL()

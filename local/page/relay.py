@@ -1,8 +1,8 @@
 """WebSocket connections passed on to the emulator, with the one thing that it leaves out: the chosen subprotocol.
 
 A browser gives up a connection whose answer names none of the subprotocols that it offered. API Gateway sends back what
-the `$connect` function chose; the emulator does not. All else is passed on unchanged: the handshake's status, messages,
-pings and pongs, close codes with their reasons, and an end without a close frame as such an end.
+the ``$connect`` function chose; the emulator does not. All else is passed on unchanged: the handshake's status,
+messages, pings and pongs, close codes with their reasons, and an end without a close frame as such an end.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from multidict import CIMultiDict
 PROTOCOL: Final = "segue.v1"
 
 HANDSHAKE_SECONDS: Final = 35.0
-"""API Gateway gives `$connect` 29 s."""
+"""API Gateway gives ``$connect`` 29 s."""
 
 CLOSE_SECONDS: Final = 5.0
 """Seconds that an answer to a close frame has; then the connection just ends."""

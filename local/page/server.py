@@ -67,7 +67,7 @@ class PageServer:
     def link(self, subject: str = SUBJECT, seconds: int = TOKEN_SECONDS) -> str:
         """Make a link that signs in once.
 
-        Its code stands behind the `#`: browsers send that part to no server.
+        Its code stands behind the ``#``: browsers send that part to no server.
 
         Args:
             subject: Who signs in with it.

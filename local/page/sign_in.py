@@ -28,7 +28,7 @@ from local.settings import KEYS_PATH
 PREFIX: Final = "/issuer"
 DISCOVERY_PATH: Final = f"{PREFIX}/.well-known/openid-configuration"
 CLIENT_ID: Final = AUDIENCE
-"""Client id of the page. The id token's `aud` is the client (OpenID Connect Core 2), and the authorizer wants this."""
+"""Client id of the page. The id token's ``aud`` is the client (OpenID Connect Core 2), and the authorizer wants it."""
 
 SCOPES: Final = ("openid",)
 CHALLENGE: Final = re.compile(r"[A-Za-z0-9_-]{43}")

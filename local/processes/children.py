@@ -127,7 +127,7 @@ class Child:
                 os.killpg(self.pid, signal.SIGKILL)
 
     async def stop(self, grace: float) -> int:
-        """SIGTERM, and SIGKILL `grace` seconds later; returns the exit code. A stopped process is woken first."""
+        """SIGTERM, and SIGKILL ``grace`` seconds later; returns the exit code. A stopped process is woken first."""
         try:
             self.signal(signal.SIGTERM)
             self.signal(signal.SIGCONT)
@@ -142,7 +142,7 @@ class Child:
 
 
 class Guard:
-    """The pipe to `local.processes.guard`, which ends what is registered here if this process dies without doing so."""
+    """The pipe to ``local.processes.guard``, which ends what is registered here if this process dies before."""
 
     def __init__(self) -> None:
         self._process: asyncio.subprocess.Process | None = None
@@ -197,7 +197,7 @@ class Guard:
             command: Program and arguments.
             environment: Its whole environment.
             log: File its output is appended to.
-            layer: When the guard would end it (`LAYER_…`).
+            layer: When the guard would end it (``LAYER_…``).
             grace: Seconds the guard would give it between SIGTERM and SIGKILL.
             on_terminal: Leave it in this process's session, so that it may take the terminal for a while.
 

@@ -1,6 +1,6 @@
 """Ends the process groups of a supervisor that died without ending them itself.
 
-Run as `python -m local.processes.guard` with a pipe from the supervisor as standard input. Lines on it:
+Run as ``python -m local.processes.guard`` with a pipe from the supervisor as standard input. Lines on it:
 
     add <process group> <layer> <grace seconds>
     remove <process group>

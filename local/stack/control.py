@@ -1,4 +1,4 @@
-"""Control of a running stack from other terminals: HTTP on loopback, with the token of `run.json`.
+"""Control of a running stack from other terminals: HTTP on loopback, with the token of ``run.json``.
 
     GET  /status     -> facts
     GET  /holder/ID  -> {"worker": id or null}, who holds a session
@@ -6,7 +6,7 @@
                      -> a JSON event a line while it goes on; the last is {"state": "finished"} or {"state": "error", …}
     POST /kill       {"worker": id or null, "signal": "SIGKILL"} -> {"worker": id}
     POST /link       {"subject": whom it signs in, "seconds": how long its tokens are good} -> {"link": for a browser}
-    POST /down       -> 202; the process is gone when its `run.json` is
+    POST /down       -> 202; the process is gone when its ``run.json`` is
 
 A redeploy goes on when the terminal that asked for it goes away.
 """

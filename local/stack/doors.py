@@ -1,9 +1,9 @@
 """Addresses at which clients reach the stack: the API of the emulator, and a balancer before the workers' own sockets.
 
-transport   API    balancer   the address that `chat`, `demo`, the page and `status` use
+transport   API    balancer   the address that ``chat``, ``demo``, the page and ``status`` use
 api         yes    no         the API's
 direct      yes    yes        the balancer's; the API is deployed all the same, and unused
-both        yes    yes        the API's; `direct_url` is the balancer's
+both        yes    yes        the API's; ``direct_url`` is the balancer's
 """
 
 from __future__ import annotations

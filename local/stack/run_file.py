@@ -1,4 +1,4 @@
-"""`run.json`: how a second terminal finds the running supervisor. It holds a secret, so only the owner can read it."""
+"""``run.json``: how a second terminal finds the running supervisor. It holds a secret, so only its owner reads it."""
 
 import contextlib
 import json
@@ -56,7 +56,7 @@ def require(settings: Settings) -> Run:
 
 
 def remove(settings: Settings, pid: int) -> None:
-    """Take the file away if it is the one of process `pid`."""
+    """Take the file away if it is the one of process ``pid``."""
     run = read(settings)
     if run is not None and run.pid == pid:
         settings.run_file.unlink(missing_ok=True)

@@ -37,7 +37,7 @@ def new_version() -> str:
 
 
 class Stack:
-    """One running local stack; `async with` starts it and stops it.
+    """One running local stack; ``async with`` starts it and stops it.
 
     Attributes:
         settings: Where things are and how many.
@@ -162,7 +162,7 @@ class Stack:
         return self._page.link(subject, seconds)
 
     async def facts(self) -> dict[str, Any]:
-        """Return what `status` prints."""
+        """Return what ``status`` prints."""
         return {
             "running": True,
             "pid": os.getpid(),

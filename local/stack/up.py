@@ -1,4 +1,4 @@
-"""The commands `up` and `down`: run the stack in this process until a signal or another terminal ends it."""
+"""The commands ``up`` and ``down``: run the stack in this process until a signal or another terminal ends it."""
 
 import asyncio
 import contextlib
@@ -35,7 +35,7 @@ NO_PARENT = "SEGUE_LOCAL_DETACHED"
 
 
 async def serve(settings: Settings, *, session: str | None, as_json: bool, watch: bool = False) -> int:
-    """Run the stack until Ctrl-C, SIGTERM, `down`, the end of the conversation, or the end of the parent process.
+    """Run the stack until Ctrl-C, SIGTERM, ``down``, the end of the conversation, or the end of the parent process.
 
     Args:
         settings: What to run.

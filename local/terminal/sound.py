@@ -100,7 +100,7 @@ def opened(
 
     Args:
         card: The module sounddevice.
-        formats: As `Ready` names them.
+        formats: As ``Ready`` names them.
         player: Is played.
         on_heard: Called on this event loop with each piece that the microphone heard.
 

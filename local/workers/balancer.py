@@ -1,6 +1,6 @@
 """TCP balancer of the local stack: what a Network Load Balancer is to the workers' own sockets in AWS.
 
-    client ──TCP──▶ balancer ──TCP──▶ any worker whose sockets' port answers `/health` with 200
+    client ──TCP──▶ balancer ──TCP──▶ any worker whose sockets' port answers ``/health`` with 200
 
 As the real one it chooses a worker for each new connection and for its whole life, knows nothing of what is said, and
 leaves connections alone when their worker drains or fails its checks. For a while it still sends a few new ones to a

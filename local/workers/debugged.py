@@ -1,8 +1,8 @@
-"""A worker under a debugger: `python -m local.workers.debugged`, for `make local WORKERS=1 DEBUG=1`.
+"""A worker under a debugger: ``python -m local.workers.debugged``, for ``make local WORKERS=1 DEBUG=1``.
 
-`breakpoint()` in a tool or in `build_agent` opens pdb in the terminal of `make local`: the worker takes the terminal,
-and gives it back when the program goes on. If an editor has attached (debugpy, at the port in SEGUE_DEBUG_PORT of
-loopback), it stops there instead.
+``breakpoint()`` in a tool or in ``build_agent`` opens pdb in the terminal of ``make local``: the worker takes the
+terminal, and gives it back when the program goes on. If an editor has attached (debugpy, at the port in
+SEGUE_DEBUG_PORT of loopback), it stops there instead.
 
 Nothing hurries a person who looks at a stopped program: the lease of the worker lasts an hour, the watch over the event
 loop is off.
@@ -63,7 +63,7 @@ def in_front(terminal: int) -> Iterator[None]:
 
 
 def stop_here(*_: Any, **__: Any) -> None:
-    """Open pdb at the line after `breakpoint()`; without a terminal, go on."""
+    """Open pdb at the line after ``breakpoint()``; without a terminal, go on."""
     caller: FrameType | None = sys._getframe(1)  # noqa: SLF001 - where breakpoint() was called
     try:
         terminal = os.open(TERMINAL, os.O_RDWR)
@@ -74,7 +74,7 @@ def stop_here(*_: Any, **__: Any) -> None:
 
 
 def let_attach(port: int) -> None:
-    """Let an editor attach; while it is there, `breakpoint()` stops in it."""
+    """Let an editor attach; while it is there, ``breakpoint()`` stops in it."""
     import debugpy
 
     debugpy.listen((LOOPBACK, port), in_process_debug_adapter=True)
@@ -82,7 +82,7 @@ def let_attach(port: int) -> None:
 
 
 def follow_editor() -> None:
-    """Let `breakpoint()` stop in the editor, and in the terminal again once that has gone."""
+    """Let ``breakpoint()`` stop in the editor, and in the terminal again once that has gone."""
     import debugpy
 
     while True:

@@ -79,7 +79,7 @@ class Worker:
         deployment: What it was started for.
         port: Loopback port it takes frames on.
         child: The process.
-        state: Where it is in its life; `draining` from its SIGTERM on.
+        state: Where it is in its life; ``draining`` from its SIGTERM on.
         started: When, for people.
         debug_port: Loopback port at which an editor may attach; None: it runs without a debugger.
         sockets_port: Loopback port at which it takes clients' connections, once ready; None: it takes none.

@@ -54,7 +54,7 @@ class Stack:
         return self.run("link", *arguments).strip()
 
     def facts(self) -> dict[str, Any]:
-        """The answer of `status`."""
+        """The answer of ``status``."""
         found: dict[str, Any] = json.loads(self.run("status", "--json"))
         return found
 

@@ -33,7 +33,7 @@ class Listener:
 
     Attributes:
         heard: What was said; None for what was damaged.
-        quiet: Whether nothing was said for `QUIET_S`.
+        quiet: Whether nothing was said for ``QUIET_S``.
     """
 
     def __init__(self) -> None:

@@ -5,5 +5,5 @@
                  Wire: judges what came
 
 Faults are on all hops with a relay; the requests of the functions themselves have none.
-`python -m tests.chaos --help` runs as much of it as wanted; a small run is part of the tests.
+``python -m tests.chaos --help`` runs as much of it as wanted; a small run is part of the tests.
 """

@@ -1,4 +1,4 @@
-"""`python -m tests.chaos`: as many redeployments, kills and stops as wanted, with or without faults."""
+"""``python -m tests.chaos``: as many redeployments, kills and stops as wanted, with or without faults."""
 
 from __future__ import annotations
 

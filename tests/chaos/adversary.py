@@ -47,7 +47,7 @@ class Loss:
 
     @property
     def pause(self) -> float | None:
-        """Seconds until the next worker said `ready`; None if the same one went on."""
+        """Seconds until the next worker said ``ready``; None if the same one went on."""
         readies = self.call.listener.readies if self.call.listener else []
         return next((at - self.at for at, ready in readies if (ready.epoch or 0) > self.epoch), None)
 

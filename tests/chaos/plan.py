@@ -54,9 +54,9 @@ class Outcome:
         lines: Lines that were said and answered.
         frames: Frames that were sent.
         received: Frames that arrived.
-        gaps: Seconds from a `moved` to the next `ready`, for each planned handoff that a client saw.
+        gaps: Seconds from a ``moved`` to the next ``ready``, for each planned handoff that a client saw.
         answers: Seconds from a line's last frame to its answer.
-        killed: Seconds from the SIGKILL of a call's worker to the next `ready` that the call heard, unless the
+        killed: Seconds from the SIGKILL of a call's worker to the next ``ready`` that the call heard, unless the
             adversary did something else meanwhile.
         stopped: The same for SIGSTOP, where it lasted long enough.
         partitioned: The same for a partition.

@@ -25,7 +25,7 @@ pytestmark = [
 def busy() -> bool:
     """Return true if the machine has more to do than it has cores.
 
-    Then the POST of a `pong` may take longer than the second that it has, and its client opens another connection, by
+    Then the POST of a ``pong`` may take longer than the second that it has, and its client opens another connection, by
     which nothing is lost. On a quiet machine no client may need a second one.
     """
     return os.getloadavg()[0] > (os.cpu_count() or 1)

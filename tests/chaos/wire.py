@@ -20,7 +20,7 @@ from worker.conversation.lifecycle import FAREWELL_SECONDS
 
 UNDER_WAY: Final = 1
 """Messages that a worker which has lost its lease may still deliver over each connection: it asks before every POST
-whether the session is its own, and has one POST under way for a connection (`worker.conversation.outbox`). A POST
+whether the session is its own, and has one POST under way for a connection (``worker.conversation.outbox``). A POST
 whose outcome is unknown is repeated as it was: that is one message."""
 
 PATH_SECONDS: Final = 1.0
@@ -28,7 +28,7 @@ PATH_SECONDS: Final = 1.0
 
 PARTING_SECONDS: Final = FAREWELL_SECONDS + PATH_SECONDS
 """A holder that releases its lease goes on for a while to post what the release made durable, while its successor may
-say `ready` already. Clients drop it, and are told again by the successor."""
+say ``ready`` already. Clients drop it, and are told again by the successor."""
 
 
 SPEAKING_SECONDS: Final = 0.3
@@ -44,8 +44,8 @@ class Message:
         connection: Over which.
         client: Whose connection it is.
         epoch: Of its frames.
-        numbers: Of its frames, each `seq`.
-        kinds: Of its frames, each `type`.
+        numbers: Of its frames, each ``seq``.
+        kinds: Of its frames, each ``type``.
     """
 
     at: float
@@ -68,7 +68,7 @@ class Wire:
         self._clients: dict[int, str] = {}
 
     def said(self, connection: int, frames: Iterable[Mapping[str, Any]]) -> None:
-        """Take note of what a client says: a `hello` tells whose connection it is."""
+        """Take note of what a client says: a ``hello`` tells whose connection it is."""
         for frame in frames:
             if frame.get("type") == "hello":
                 self._clients[connection] = frame["client_id"]

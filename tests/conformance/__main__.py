@@ -1,4 +1,4 @@
-"""`python -m tests.conformance --client 'node my_client.js'`: judge a client of the wire protocol."""
+"""``python -m tests.conformance --client 'node my_client.js'``: judge a client of the wire protocol."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""Cases: what the server says, what the program is told, what is expected. They are JSON files in `cases/`.
+"""Cases: what the server says, what the program is told, what is expected. They are JSON files in ``cases/``.
 
-A case has `name`, `about`, `open` (for the program) and `steps`. It may have `needs` (abilities of the client),
-`handshakes` (a status each; 101 admits, and a
-close code admits and closes at once), `tokens` (one for each connection), `pongs` (whether the server answers
-pings), `journal` (what must have been shown, in order), and `free` (rules that the case breaks on purpose). Each step
-has one key that names it; docs/clients.md lists them.
+A case has ``name``, ``about``, ``open`` (for the program) and ``steps``. It may have ``needs`` (abilities of the
+client), ``handshakes`` (a status each; 101 admits, and a
+close code admits and closes at once), ``tokens`` (one for each connection), ``pongs`` (whether the server answers
+pings), ``journal`` (what must have been shown, in order), and ``free`` (rules that the case breaks on purpose). Each
+step has one key that names it; docs/clients.md lists them.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def _case(file: str, entry: dict[str, Any]) -> Case:
 
 
 def _repeated(step: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Write out a step with `each` [first, last]: the text "$n" stands for the number, "$n+3" for a later one."""
+    """Write out a step with ``each`` [first, last]: the text "$n" stands for the number, "$n+3" for a later one."""
     if "each" not in step:
         yield step
         return
@@ -85,7 +85,7 @@ def _filled(value: Any, number: int) -> Any:
 
 
 def matches(pattern: Any, found: Any) -> bool:
-    """Tell whether `found` has all that the pattern names; `null` in a pattern stands for a field that is absent."""
+    """Tell whether ``found`` has all that the pattern names; ``null`` in a pattern stands for an absent field."""
     match pattern:
         case dict():
             return isinstance(found, dict) and all(matches(value, found.get(key)) for key, value in pattern.items())

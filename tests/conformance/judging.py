@@ -1,4 +1,4 @@
-"""The rules that hold in every case: on the wire, and for what was shown. A case may be `free` of one by its name.
+"""The rules that hold in every case: on the wire, and for what was shown. A case may be ``free`` of one by its name.
 
 A rule that needs to know what the client has heard is judged by what the server has said: the client can only know
 less, and is stricter with itself then.
@@ -115,7 +115,7 @@ class Judge:
         return frame
 
     def _read(self, message: str | bytes, over: int) -> dict[str, Any]:
-        """Return a frame as cases name it; one of a binary message has `binary`."""
+        """Return a frame as cases name it; one of a binary message has ``binary``."""
         if isinstance(message, str):
             decode_client_frame(message)
             return dict(json.loads(message))

@@ -176,7 +176,7 @@ class Play:
 
 
 def _with_sound(command: Mapping[str, Any]) -> dict[str, Any]:
-    """Write out `samples` [value, count] as PCM16 in base64."""
+    """Write out ``samples`` [value, count] as PCM16 in base64."""
     told = dict(command)
     if "samples" in told:
         value, count = told.pop("samples")

@@ -1,6 +1,6 @@
-"""The line protocol of the conformance kit for segue.client: `python -m tests.conformance.python_client`.
+"""The line protocol of the conformance kit for segue.client: ``python -m tests.conformance.python_client``.
 
-docs/clients.md describes the lines. `--mutant NAME` puts a deliberate fault into the client.
+docs/clients.md describes the lines. ``--mutant NAME`` puts a deliberate fault into the client.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ class Verdict:
 
 
 async def judge(command: str, cases: Iterable[Case], patience: float = PATIENCE_S) -> Verdict:
-    """Play cases with the program that a command starts; a step may take `patience` seconds."""
+    """Play cases with the program that a command starts; a step may take ``patience`` seconds."""
     program = await Program.start(command)
     verdict = Verdict(program.name)
     try:

@@ -61,7 +61,7 @@ class Stage:
         return status
 
     async def say(self, message: Any, over: int | None, *, raw: bool, binary: bool) -> None:
-        """Say a frame, a batch, with `binary` an `audio` frame as a binary message, or with `raw` the text itself."""
+        """Say a frame, a batch, with ``binary`` an ``audio`` frame as a binary message, or with ``raw`` any text."""
         over = over or max(self.sockets)
         if raw:
             sent = message
@@ -106,7 +106,7 @@ class Stage:
             self._changed()
 
     def _completed(self, frame: Any) -> Any:
-        """Fill in what every `ready` has, so that cases need not say it."""
+        """Fill in what every ``ready`` has, so that cases need not say it."""
         if isinstance(frame, dict) and frame.get("type") == "ready":
             return {"session": self._session, "known": {"upto": 0, "beyond": []}, "history": 0, "head": 0} | frame
         return frame

@@ -1,4 +1,4 @@
-"""The acceptance test: the whole story on the emulator, as `make demo` plays it."""
+"""The acceptance test: the whole story on the emulator, as ``make demo`` plays it."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def dynamodb(stack: dict[str, Any]) -> Any:
 
 
 def signed(issuer: Issuer, headers: dict[str, str] | None = None, key: Any = None, **changes: Any) -> str:
-    """A token of this issuer's key that is good but for the changes; `None` leaves a claim out."""
+    """A token of this issuer's key that is good but for the changes; ``None`` leaves a claim out."""
     now = int(time.time())
     good = {"iss": ISSUER, "aud": AUDIENCE, "sub": "alice", "iat": now, "exp": now + 600}
     claims = {name: value for name, value in {**good, **changes}.items() if value is not None}

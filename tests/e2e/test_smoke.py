@@ -1,4 +1,4 @@
-"""`make smoke` against the local stack: the whole story, a redeployment in it, and nothing left behind."""
+"""``make smoke`` against the local stack: the whole story, a redeployment in it, and nothing left behind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Both stages, synthesized once: `dev` as it goes to AWS and `local` as it goes to the emulator."""
+"""Both stages, synthesized once: ``dev`` as it goes to AWS and ``local`` as it goes to the emulator."""
 
 import json
 from collections.abc import Callable
@@ -59,7 +59,7 @@ class Stage:
 
 
 def composed(folder: Path, **settings: Any) -> tuple[App, Config, tuple[DataStack, WebStack | None, ServiceStack]]:
-    """The app as `npx cdk synth -c ...` composes it, but for an empty third-party layer and a page of three lines."""
+    """The app as ``npx cdk synth -c ...`` composes it, but for an empty third-party layer and a page of three lines."""
     (folder / "layer" / "python").mkdir(parents=True)
     (folder / "layer" / "python" / "placeholder.py").touch()
     (folder / "page" / "assets").mkdir(parents=True)

@@ -1,6 +1,6 @@
 """All that the stack's roles may do: by role, by resource. What they may do with the key has a test of its own.
 
-Names are logical ids without the digits that CDK adds; `<StorageLocks>` is the resource, or its ARN.
+Names are logical ids without the digits that CDK adds; ``<StorageLocks>`` is the resource, or its ARN.
 """
 
 from typing import Final

@@ -9,7 +9,7 @@ from typing import Any
 from tests.infra.references import simplified
 
 INTRINSIC = frozenset({"Ref", "Fn::GetAtt", "Fn::GetStackOutput", "Fn::Sub"})
-"""Template functions that `simplified` reads."""
+"""Template functions that ``simplified`` reads."""
 
 type Resource = dict[str, Any]
 

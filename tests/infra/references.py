@@ -4,7 +4,7 @@ from typing import Any
 
 
 def simplified(value: Any) -> str:
-    """A value with logical ids for references, and `Data.` or `Web.` for those of another stack."""
+    """A value with logical ids for references, and ``Data.`` or ``Web.`` for those of another stack."""
     if isinstance(value, str):
         return value
     if "Ref" in value:

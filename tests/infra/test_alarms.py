@@ -59,7 +59,7 @@ def counted(number, minutes):
 
 
 def parts(slow, quick, late, minutes=5):
-    """Samples in milliseconds of which one in `late` is slow and the others are quick."""
+    """Samples in milliseconds of which one in ``late`` is slow and the others are quick."""
     return each_minute(minutes, *[slow], *[quick] * (late - 1))
 
 

@@ -18,7 +18,7 @@ DESTROYS = re.compile(r"npx cdk destroy [^\n`|#&]*")
 
 
 def examples():
-    """The settings of each `npx cdk deploy -c …` in the documentation, once each."""
+    """The settings of each ``npx cdk deploy -c …`` in the documentation, once each."""
     found = {}
     for path in PAGES:
         for command in COMMANDS.findall(path.read_text(encoding="utf-8")):
@@ -41,7 +41,7 @@ def test_the_documentation_shows_each_kind_of_deployment():
 
 
 def test_taking_a_stack_away_takes_none_that_comes_after_it():
-    """`cdk destroy` takes the stacks that depend on the named one as well, unless it is told not to."""
+    """``cdk destroy`` takes the stacks that depend on the named one as well, unless it is told not to."""
     shown = [command for path in PAGES for command in DESTROYS.findall(path.read_text(encoding="utf-8"))]
     followed = [command for command in shown if re.search(r"-(?:Data|Web)\b", command)]
 

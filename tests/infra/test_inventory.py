@@ -1,4 +1,4 @@
-"""Inventory of what `cdk deploy` creates: a page for each stack, which is reviewed when it changes.
+"""Inventory of what ``cdk deploy`` creates: a page for each stack, which is reviewed when it changes.
 
 A change that is meant is accepted with
 

@@ -117,7 +117,7 @@ def test_an_alarm_on_each_queue_of_failures(stage):
 
 
 def matches(pattern, record):
-    """Return true if a record passes a filter of exact values and `exists`, which is all that ours use."""
+    """Return true if a record passes a filter of exact values and ``exists``, which is all that ours use."""
     if isinstance(pattern, list):
         return any(record is not None if each == {"exists": True} else record == each for each in pattern)
     return isinstance(record, dict) and all(matches(part, record.get(name)) for name, part in pattern.items())

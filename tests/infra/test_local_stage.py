@@ -1,4 +1,4 @@
-"""The `local` stage has no resource that the emulator refuses or waits for without end."""
+"""The ``local`` stage has no resource that the emulator refuses or waits for without end."""
 
 import json
 
@@ -40,7 +40,7 @@ def test_the_message_function_is_outside_the_network(local):
 
 
 def test_a_deployments_version_and_address_of_keys_change_nothing_but_themselves(local, synthesized):
-    """Deployments of the local stack share an assembly, in which these two are filled in (`local.deployment.cdk`)."""
+    """Deployments of the local stack share an assembly, in which these two are filled in (``local.deployment.cdk``)."""
     shared = synthesized(stage="local", version=VERSION_PLACE, auth_jwks_url=KEYS_PLACE)
 
     own, given = (leaves([stage.data.content, stage.service.content]) for stage in (local, shared))

@@ -64,9 +64,9 @@ def kind(namespace):
 def told():
     """Everything that Segue's code can tell, as parsed from what is written: namespace, name, service.
 
-    Each is emitted when the counted event happens, as shown by `test_metrics_driven.py` in
-    `tests/unit/worker`, `test_metrics.py` in `.../gateway`, `test_handler.py` in `.../turn` and `test_counting.py` in
-    `.../janitor`.
+    Each is emitted when the counted event happens, as shown by ``test_metrics_driven.py`` in
+    ``tests/unit/worker``, ``test_metrics.py`` in ``.../gateway``, ``test_handler.py`` in ``.../turn`` and
+    ``test_counting.py`` in ``.../janitor``.
     """
     found = set()
     with metrics_told(service="segue-worker", stage="dev") as lines:
@@ -116,7 +116,7 @@ def alarms(stage):
 
 
 def body(stage):
-    """The dashboard, with references as `<logical id>`."""
+    """The dashboard, with references as ``<logical id>``."""
     (board,) = stage.service.of_type("AWS::CloudWatch::Dashboard").values()
     return json.loads(simplified(board["DashboardBody"]))
 
@@ -175,7 +175,7 @@ def test_a_stage_with_the_direct_transport_watches_what_is_told(request, told, n
 
 
 def test_all_that_the_code_tells_can_be_seen(both, told):
-    """Errors of kinds that only the gateway shows are an exception: `Refused` counts them."""
+    """Errors of kinds that only the gateway shows are an exception: ``Refused`` counts them."""
     seen = {name for namespace, name, _ in on_dashboard(both) if namespace == "Segue"}
     assert {name for _, name, _ in told if not name.startswith("Errors.")} <= seen
 

@@ -1,7 +1,7 @@
 """Every action that a role of the stack may take, and on what.
 
-Each role is compared as a whole: a permission that is added has to be added to `tests.infra.grants`, and a wildcard to
-the reasons here.
+Each role is compared as a whole: a permission that is added has to be added to ``tests.infra.grants``, and a wildcard
+to the reasons here.
 """
 
 import json
@@ -54,7 +54,7 @@ def _listed(value):
 
 
 def on(pairs, part):
-    """The actions on resources with `part` in their name."""
+    """The actions on resources with ``part`` in their name."""
     return {action for action, resource in pairs if part in resource}
 
 

@@ -1,4 +1,4 @@
-"""Settings of each stage in `cdk.json`."""
+"""Settings of each stage in ``cdk.json``."""
 
 import pytest
 

@@ -55,7 +55,7 @@ def directives(stage):
 
 
 def settings_of(stage):
-    """The settings file as it arrives, with references as `<logical id>`."""
+    """The settings file as it arrives, with references as ``<logical id>``."""
     (upload,) = [
         each for name, each in stage.service.of_type("Custom::CDKBucketDeployment").items() if "PageSettings" in name
     ]

@@ -1,6 +1,6 @@
 """The janitor's functions as they are shipped, called by a real stream and real queues.
 
-A TTL removal is a `delete_item` here: on AWS both leave the same record, but the emulator's own TTL leaves none.
+A TTL removal is a ``delete_item`` here: on AWS both leave the same record, but the emulator's own TTL leaves none.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The machinery of `make model`, on searches of a moment: what holds is seen to hold, and a fault is found."""
+"""The machinery of ``make model``, on searches of a moment: what holds is seen to hold, and a fault is found."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def test_the_worker_imports_the_library_from_where_the_image_puts_it(bare, image
 
 
 class Image:
-    """The Dockerfile's result, as far as it can be built without docker: `/opt`, `/app` and `/tmp` below a folder."""
+    """The Dockerfile's result, as far as it is built without docker: ``/opt``, ``/app`` and ``/tmp`` below a folder."""
 
     def __init__(self, root: Path, context: Path) -> None:
         self.root, self._context = root, context

@@ -13,7 +13,7 @@ from tests.simulation.truth import Violation
 from tests.simulation.world import NO_FAULTS, simulate
 
 SEEDS = int(os.environ.get("SEGUE_SEEDS", "2400"))
-"""Runs in all; `python -m tests.simulation --seeds N` does any number of them."""
+"""Runs in all; ``python -m tests.simulation --seeds N`` does any number of them."""
 
 CHUNKS = 12
 MUTANT_SEEDS = 300

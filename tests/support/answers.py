@@ -24,7 +24,7 @@ class Refusal(Exception):  # noqa: N818 - an answer, not a failure of the test
 
 
 class Answers:
-    """The table, by `service.Operation`.
+    """The table, by ``service.Operation``.
 
     Attributes:
         asked: The operations that were called, with their parameters.

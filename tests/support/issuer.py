@@ -23,7 +23,7 @@ AUDIENCE = "segue"
 
 
 class Issuer:
-    """Keys and tokens. `rsa` and `ec` are the names of its published keys; `other` is another issuer's."""
+    """Keys and tokens. ``rsa`` and ``ec`` are the names of its published keys; ``other`` is another issuer's."""
 
     def __init__(self) -> None:
         self.rsa = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -39,7 +39,7 @@ class Issuer:
         return {"keys": [{**key, "kid": name, "use": "sig"} for name, key in keys.items()]}
 
     def claims(self, **changes: Any) -> dict[str, Any]:
-        """Good claims but for the changes; `None` leaves one out."""
+        """Good claims but for the changes; ``None`` leaves one out."""
         now = int(time.time())
         good = {"iss": ISSUER, "aud": AUDIENCE, "sub": "alice", "iat": now, "exp": now + 3600}
         return {name: value for name, value in {**good, **changes}.items() if value is not None}
@@ -50,7 +50,7 @@ class Issuer:
         return jwt.encode(self.claims(**claims), key or self.rsa, algorithm, headers=headers)
 
     def unsigned(self, **claims: Any) -> str:
-        """A token of the algorithm `none`."""
+        """A token of the algorithm ``none``."""
         return f"{_part({'alg': 'none', 'kid': 'rsa'})}.{_part(self.claims(**claims))}."
 
     def signed_with_the_public_key(self) -> str:
@@ -76,7 +76,7 @@ def _text(raw: bytes) -> str:
 
 
 class KeyServer:
-    """Publishes keys; `answer` may be replaced, `requests` counts."""
+    """Publishes keys; ``answer`` may be replaced, ``requests`` counts."""
 
     def __init__(self, answer: Callable[[], tuple[int, bytes]]) -> None:
         self.answer = answer

@@ -1,4 +1,4 @@
-"""The local stack in a folder of its own, from `up` to `down`."""
+"""The local stack in a folder of its own, from ``up`` to ``down``."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from infra.constants import ROOT
 
 @contextmanager
 def deployed(command: Sequence[str], *options: str) -> Iterator[dict[str, Any]]:
-    """Deploy and run it; what `up` says of it.
+    """Deploy and run it; what ``up`` says of it.
 
     Args:
-        command: `python -m local`, with the folder.
-        *options: Of `up`.
+        command: ``python -m local``, with the folder.
+        *options: Of ``up``.
     """
     up = [*command, "up", "--detach", "--json", *options]
     started = subprocess.run(up, cwd=ROOT, capture_output=True, text=True, timeout=320, check=False)

@@ -2,7 +2,7 @@
 
     limits       limits of one principal and of one connection
     admission    sessions that a principal has open, counted
-    binding      the session and client that a connection's `hello` names
+    binding      the session and client that a connection's ``hello`` names
     routes       the holder of a session, by its lease
     suspects     routes that have not answered
     frame_needs  frames that need a holder, and those that wait for one

@@ -3,14 +3,14 @@
     pk                      sk          attributes
     principal/<principal>   sessions    revision; open: {connection id: "<until> <counter> <client id> <session id>"}
 
-A session counts as long as one of its connections is in `open`; a client's newer connection takes the place of an
+A session counts as long as one of its connections is in ``open``; a client's newer connection takes the place of an
 older. Two connections say hello at the same time:
 
     connection 1  ──read revision 7──────────────────▶ write 8 if 7: refused ──read 8──▶ count again
     connection 2  ──read revision 7──▶ write 8 if 7: accepted
 
-`$disconnect` takes a connection out. API Gateway tells of it on a best effort only, so every entry ends by itself when
-the connection must have ended; until then a session whose end was not told still counts.
+``$disconnect`` takes a connection out. API Gateway tells of it on a best effort only, so every entry ends by itself
+when the connection must have ended; until then a session whose end was not told still counts.
 """
 
 import time
@@ -67,7 +67,7 @@ class Admission:
         """Count a connection that is to be bound; return the error code if it must not be.
 
         Returns:
-            `too_many_sessions`, `busy` if too many connections of this principal ask at once, or `None`.
+            ``too_many_sessions``, ``busy`` if too many connections of this principal ask at once, or ``None``.
         """
         for _ in range(ATTEMPTS):
             answer = self._client.get_item(TableName=self._table, Key=_key(principal), ConsistentRead=True)
@@ -137,7 +137,7 @@ def entered(
     most: int,
     lifetime_seconds: int = LIFETIME_SECONDS,
 ) -> Open | None:
-    """The entries with one more connection, without those that have ended or that it replaces; `None` if too many.
+    """The entries with one more connection, without those that have ended or that it replaces; ``None`` if too many.
 
     Args:
         entries: connections, each with its end and what it is bound to.

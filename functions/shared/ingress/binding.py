@@ -1,4 +1,4 @@
-"""The session and client that a connection's `hello` names, and what is delivered in their name."""
+"""The session and client that a connection's ``hello`` names, and what is delivered in their name."""
 
 from segue.ids import session_key, valid_id
 from segue.wire.claims import DirectAddress
@@ -8,7 +8,7 @@ from shared.connections import Binding
 
 
 def binding_of(principal: str, hello: Hello, before: Binding | None) -> Binding:
-    """The binding that a `hello` asks for. A connection stays with its first session and client.
+    """The binding that a ``hello`` asks for. A connection stays with its first session and client.
 
     Args:
         principal: whose connection it is: the session is looked for under this name only.
@@ -16,7 +16,7 @@ def binding_of(principal: str, hello: Hello, before: Binding | None) -> Binding:
         before: what the connection is bound to.
 
     Raises:
-        FrameError: `bad_session` or `already_bound`.
+        FrameError: ``bad_session`` or ``already_bound``.
     """
     try:
         key = session_key(principal, valid_id(hello.session, "session id"))

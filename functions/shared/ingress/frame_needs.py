@@ -5,7 +5,7 @@ from typing import Final
 from segue.wire.frames import AnswerInput, AudioInput, Bye, ClientFrame, Hello, ImageInput, OutputAck, TextInput
 
 HOLDER_WAIT_SECONDS: Final = 3.0
-"""Seconds that a frame waits for a holder. After it the client gets `no_worker` and says hello again; a longer wait
+"""Seconds that a frame waits for a holder. After it the client gets ``no_worker`` and says hello again; a longer wait
 would hold up the frames behind it."""
 
 

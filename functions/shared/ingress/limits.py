@@ -4,7 +4,7 @@ from typing import Final
 
 SESSIONS_PER_PRINCIPAL: Final = 20
 FRAMES_PER_SECOND: Final = 150
-"""Above what a client of the library sends when it catches up after a pause (`SenderSettings.rate`)."""
+"""Above what a client of the library sends when it catches up after a pause (``SenderSettings.rate``)."""
 
 FRAME_BURST: Final = 75
 """Frames that may come at once, after a network has held them up; a connection that sends more is refused."""

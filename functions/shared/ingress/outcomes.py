@@ -19,7 +19,7 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The holder does not want the frame: `code` is one of the protocol's error codes."""
+    """The holder does not want the frame: ``code`` is one of the protocol's error codes."""
 
     code: str
 

@@ -44,7 +44,7 @@ class Routes:
         self._remembered: BoundedDict[str, Route] = BoundedDict(REMEMBERED)
 
     def find(self, session_key: str) -> Route | None:
-        """The remembered route, or the one on the lease; `None` if the session has no holder."""
+        """The remembered route, or the one on the lease; ``None`` if the session has no holder."""
         return self._remembered.use(session_key) or self.read(session_key)
 
     def read(self, session_key: str) -> Route | None:

@@ -1,7 +1,7 @@
 """The output gate: what shows journal content leaves only when the journal has it for good.
 
 A client must never see in a final frame what a crash could take back. So acknowledgements, final transcripts, texts,
-tool results and `ready` wait for their position in the journal to be durable, in the order in which they came.
+tool results and ``ready`` wait for their position in the journal to be durable, in the order in which they came.
 
     event        kind                waits for its position    may overtake
     audio        spoken at once      no                        yes: it goes round the gate

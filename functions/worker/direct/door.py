@@ -3,7 +3,7 @@
     GET /health       200 as long as the process can take or refuse sockets, also while it leaves
     GET anything else an upgrade (``worker.direct.handshake``), else 426
 
-    bytes of the request within HANDSHAKE_SECONDS ─▶ token ─▶ `hello` within HELLO_SECONDS ─▶ frames, one by one
+    bytes of the request within HANDSHAKE_SECONDS ─▶ token ─▶ ``hello`` within HELLO_SECONDS ─▶ frames, one by one
 
 A ping every PING_SECONDS keeps what lies between from dropping the flow, and finds clients that have vanished.
 """
@@ -30,7 +30,7 @@ HANDSHAKE_SECONDS: Final = 1.0
 """For the bytes of a request to arrive: the balancer has ended TLS, and a client sends them at once."""
 
 HELLO_SECONDS: Final = 10.0
-"""For the first `hello` of a socket; then it is closed. Until then it belongs to no session that would be counted."""
+"""For the first ``hello`` of a socket; then it is closed. Until then it belongs to no session that would be counted."""
 
 PING_SECONDS: Final = 30.0
 """Below every idle time-out on the way: 350 s at a Network Load Balancer, about a minute in some networks."""
@@ -40,7 +40,7 @@ MAX_MESSAGE_BYTES: Final = 4 * MAX_FRAME_BYTES
 (``oversize``)."""
 
 NO_HELLO: Final = 1008
-"""WebSocket close code for a socket that says no `hello`."""
+"""WebSocket close code for a socket that says no ``hello``."""
 
 _SILENT: Final = logging.getLogger("worker.direct.requests")
 """For the server itself. It would quote what it cannot read, with a stack trace each: callers without a token must not

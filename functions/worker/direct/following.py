@@ -1,7 +1,7 @@
 """Sessions go to where their client's socket is.
 
-    a client says `hello` at a worker that does not hold its session, or a session is opened for a client with a socket
-    elsewhere
+    a client says ``hello`` at a worker that does not hold its session, or a session is opened for a client with a
+    socket elsewhere
       ─▶ the holder has a socket of the session itself?  stays
       ─▶ that worker has no room?  looked again later
       ─▶ else, at a turn boundary: the handoff of a deployment, to that worker and no other, once for each connection
@@ -64,7 +64,7 @@ class Following:
         self._heard = asyncio.Event()
 
     def hello(self, session: HostedSession, address: ClientAddress) -> None:
-        """Consider one `hello`; never waits."""
+        """Consider one ``hello``; never waits."""
         self._heard.set()
         self.consider(session, address)
 
@@ -87,7 +87,7 @@ class Following:
         del self._running[key], self._changed[key]
 
     def opened(self, session: HostedSession) -> None:
-        """Consider the clients that a session was opened for: of a claim no `hello` need follow; never waits."""
+        """Consider the clients that a session was opened for: of a claim no ``hello`` need follow; never waits."""
         for client in session.clients:
             self.consider(session, client)
 
@@ -97,7 +97,7 @@ class Following:
         return any(client.direct is not None and client.direct.endpoint == here for client in session.clients)
 
     async def heard_hello(self) -> None:
-        """Wait for the next `hello` to any session of this worker."""
+        """Wait for the next ``hello`` to any session of this worker."""
         self._heard.clear()
         await self._heard.wait()
 

@@ -4,9 +4,9 @@
     route remembered or on the lease ──POST /frames──▶ holder
           no answer for 0.5 s ──▶ claim, beside the post (``worker.hosting.search_beside``)
           gone (refused connection, no answer in 2 s, not mine any more) ──▶ read the lease again, once more
-    no holder ──▶ claim; wait for one with `hello` and with frames without `seq`
+    no holder ──▶ claim; wait for one with ``hello`` and with frames without ``seq``
 
-A frame with a `seq` is never waited with: the client sends it again, and the next holder asks for it anyway.
+A frame with a ``seq`` is never waited with: the client sends it again, and the next holder asks for it anyway.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@
     the issuer does not answer         503    the caller may be a good one, and tries again
     too many sockets of this caller    429
 
-The token comes as a subprotocol (`segue.v1, bearer.<token>`: all that a browser can set) or in the query
-(`?token=<token>`). It is in no log line: requests are not logged, and refusals say why, not what.
+The token comes as a subprotocol (``segue.v1, bearer.<token>``: all that a browser can set) or in the query
+(``?token=<token>``). It is in no log line: requests are not logged, and refusals say why, not what.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Handshake:
         Args:
             verifier: Checks tokens.
             sockets: Has places, or not.
-            origins: Pages that may connect, as `Origin` names them; none: any.
+            origins: Pages that may connect, as ``Origin`` names them; none: any.
         """
         self._verifier = verifier
         self._sockets = sockets

@@ -33,8 +33,8 @@ from worker.direct.sockets import ClientSocket
 from worker.telemetry.metrics import metrics
 
 PONG_SECONDS: Final = 0.75
-"""While a `hello` waits for its holder, its client hears so often that this worker lives: it leaves one from which
-nothing comes for 1.5 s. The pings behind the `hello` are read after it only."""
+"""While a ``hello`` waits for its holder, its client hears so often that this worker lives: it leaves one from which
+nothing comes for 1.5 s. The pings behind the ``hello`` are read after it only."""
 
 SELDOM: Final = frozenset({"expired", "too_fast"})
 """Errors that the answer to one frame is as good as to fifty."""

@@ -29,7 +29,7 @@ LOOK_SECONDS: Final = 5.0
 """Between two looks for rows that are due: the renewals of one moment's sockets spread."""
 
 THREADS: Final = 8
-"""Requests to the table at once: of its own, so that a slow table holds up nothing but `hello`."""
+"""Requests to the table at once: of its own, so that a slow table holds up nothing but ``hello``."""
 
 
 class SocketRows:

@@ -1,6 +1,6 @@
 """The open sockets of this process: one for each client that is connected directly.
 
-    open ─▶ bound (its `hello` was taken) ─▶ closed    by the client, by a fault, or with 1012 when the worker ends
+    open ─▶ bound (its ``hello`` was taken) ─▶ closed    by the client, by a fault, or with 1012 when the worker ends
 
 A socket's secret is random and its own. Other workers learn it with the deliveries and claims of the session that the
 socket is bound to, and show both: no worker can write into the socket of another session.
@@ -36,7 +36,7 @@ CLOSE_SECONDS: Final = 2.0
 """For a client to answer a close; then the connection is dropped."""
 
 RECONNECTS_A_SECOND: Final = 20.0
-"""Sockets that are asked to open the next connection. Each costs a handshake at the balancer and a `hello`."""
+"""Sockets that are asked to open the next connection. Each costs a handshake at the balancer and a ``hello``."""
 
 RECONNECT_SECONDS: Final = 10.0
 """In which all are asked, however many there are."""

@@ -1,10 +1,10 @@
 """The direct transport of one process: its parts, wired once, and the order in which they begin and end.
 
     begin     rows kept ─▶ the door listens ─▶ sessions may follow their sockets
-    drain     no new sockets (1013) ─▶ `reconnect` to all, paced ─▶ sessions, each after its clients have gone over
+    drain     no new sockets (1013) ─▶ ``reconnect`` to all, paced ─▶ sessions, each after its clients have gone over
               ─▶ wait for the sockets ─▶ 1012 ─▶ end
 
-A client opens its next connection beside the old one and says `hello` there; the session then has no socket here any
+A client opens its next connection beside the old one and says ``hello`` there; the session then has no socket here any
 more, and its handoff goes to where it has one. Sockets outlive their sessions: frames and output are forwarded.
 """
 
@@ -43,11 +43,11 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 GONE_OVER_SECONDS: Final = 3.0
-"""For the clients of a session to say `hello` elsewhere, after their `reconnect` was due. Without it the session goes
-to the best worker there is, and follows its socket later."""
+"""For the clients of a session to say ``hello`` elsewhere, after their ``reconnect`` was due. Without it the session
+goes to the best worker there is, and follows its socket later."""
 
 LAST_SECONDS: Final = 10.0
-"""For sockets whose session is gone: their clients know `reconnect` and are late, or do not know it."""
+"""For sockets whose session is gone: their clients know ``reconnect`` and are late, or do not know it."""
 
 LEFT_SECONDS: Final = 105.0
 """For all of it, from the signal on. The platform ends the process after 120."""

@@ -5,9 +5,9 @@
     at a turn boundary ─▶ prepare ─────────────────────────▶ restores, builds the agent, connects its model
     (the conversation goes on)  ◀──────────────────────────  ready for 41 records
     the next boundary: still 41? otherwise once more: ─────▶ its model is told what is new, or another one is started
-    frames are refused (410), `moved` is said                ┐
+    frames are refused (410), ``moved`` is said                ┐
     flush and release                                        │ the gap
-    claim ─────────────────────────────────────────────────▶ acquires: one write. Says `ready`  ┘
+    claim ─────────────────────────────────────────────────▶ acquires: one write. Says ``ready``  ┘
     the agent and its model are stopped
 
 A failure on the way costs time only. A successor that does not take what it has ready is replaced by the best of the

@@ -1,13 +1,13 @@
 """One trace from a client's frame to the model and back (OpenTelemetry; W3C Trace Context).
 
-    input with `trace` ─▶ turn ─┬─ input    from its arrival to the model's having it
+    input with ``trace`` ─▶ turn ─┬─ input    from its arrival to the model's having it
                                 ├─ model    from there to the first sound or word of the answer
                                 └─ output   from there to the end of the answer
-    frames of the answer ◀─ `trace`: the same trace id, and the turn's span
+    frames of the answer ◀─ ``trace``: the same trace id, and the turn's span
 
-Nothing is recorded unless an OTLP endpoint is named (`configure`); without one the frames of an answer carry the
-`trace` of their input as it came. The provider of spans is not OpenTelemetry's global one: Strands writes what is said
-into its spans, and what is said belongs into the journal only.
+Nothing is recorded unless an OTLP endpoint is named (``configure``); without one the frames of an answer carry the
+``trace`` of their input as it came. The provider of spans is not OpenTelemetry's global one: Strands writes what is
+said into its spans, and what is said belongs into the journal only.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ class Keys(Construct):
     """The function.
 
     Attributes:
-        url: SEGUE_TOKEN_KEYS_URL of the workers, which `worker.direct.issuer_keys` understands.
+        url: SEGUE_TOKEN_KEYS_URL of the workers, which ``worker.direct.issuer_keys`` understands.
         environment: Variables with which workers find Lambda over IPv6.
     """
 

@@ -23,10 +23,10 @@ class Alert:
     """A condition that should not hold.
 
     Attributes:
-        name: Of the alarm, after `segue-<stage>-`, and of its runbook.
+        name: Of the alarm, after ``segue-<stage>-``, and of its runbook.
         what: One sentence for the person on call.
         metric: One that the code or AWS tells.
-        threshold: From here on something is wrong; with `fewer`: below it.
+        threshold: From here on something is wrong; with ``fewer``: below it.
         minutes: For how long, out of as many.
         callers: Whether callers notice.
         fewer: Whether too little is wrong, and nothing at all too.
@@ -65,7 +65,7 @@ class Alarms(Construct):
     """The alarms of a deployment.
 
     Attributes:
-        topic: Who subscribes is told; `alarm_email` does.
+        topic: Who subscribes is told; ``alarm_email`` does.
     """
 
     def __init__(self, scope: Construct, construct_id: str, config: Config) -> None:

@@ -61,7 +61,7 @@ MODEL_ENDED: Final = (
 
 
 def dashboard(scope: Construct, config: Config, watched: Watched) -> cloudwatch.Dashboard:
-    """Add the dashboard `segue-<stage>`."""
+    """Add the dashboard ``segue-<stage>``."""
     board = cloudwatch.Dashboard(scope, "Dashboard", dashboard_name=f"segue-{config.stage}")
     answers = (_heard, _cut_off, _writing, _cost)
     for question, answer in zip(QUESTIONS, answers, strict=True):

@@ -78,7 +78,7 @@ QUERIES: Final = (
 
 
 def save_queries(scope: Construct, config: Config) -> None:
-    """Save each query as `segue/<stage>/<name>`, without the groups that the deployment does not have."""
+    """Save each query as ``segue/<stage>/<name>``, without the groups that the deployment does not have."""
     kept = ((config.voice, (WORKER,)), (config.text, (TURN,)), (config.api, (MESSAGE, AUTHORIZER)))
     missing = {group for is_there, groups in kept if not is_there for group in groups}
     for number, query in enumerate(QUERIES):

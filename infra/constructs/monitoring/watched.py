@@ -44,7 +44,7 @@ def said(
 
     Args:
         config: The deployment.
-        name: As in the tables of `functions/worker/telemetry/metrics.py` and `functions/shared/metrics.py`.
+        name: As in the tables of ``functions/worker/telemetry/metrics.py`` and ``functions/shared/metrics.py``.
         statistic: Of each minute.
         service: Who tells it.
     """

@@ -1,4 +1,4 @@
-"""The page to talk on, as `make web` builds it."""
+"""The page to talk on, as ``make web`` builds it."""
 
 from pathlib import Path
 

@@ -21,7 +21,7 @@ class PageFiles(Construct):
     Attributes:
         bucket: The files; read by the distribution alone.
         distribution: Where browsers find them.
-        url: The page's address, without the `/` at its end.
+        url: The page's address, without the ``/`` at its end.
         upload: Fills the bucket. What else may fail has to come before it: a bucket with files in it cannot be taken
             away, and a first deployment could not go back.
     """

@@ -57,7 +57,7 @@ def headers(
         construct_id: Under which name.
         name: Its name in the account, in all regions together.
         policy: The content security policy.
-        caching: `Cache-Control`.
+        caching: ``Cache-Control``.
     """
     custom = {
         "Permissions-Policy": PERMISSIONS,

@@ -1,4 +1,4 @@
-"""The page's settings file, `settings.json`: the one thing that the page learns from a deployment."""
+"""The page's settings file, ``settings.json``: the one thing that the page learns from a deployment."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -34,7 +34,7 @@ class SettingsFile(Construct):
             construct_id: Under which name.
             config: The deployment.
             bucket: The page's.
-            content: `url` of the API, `issuer` and `clientId`.
+            content: ``url`` of the API, ``issuer`` and ``clientId``.
             after: Resources that must be there first.
         """
         super().__init__(scope, construct_id)

@@ -65,7 +65,7 @@ def quick(**changes):
 
 
 class Network:
-    """Network whose faults a seeded die decides. With `frequency` 0 it has none."""
+    """Network whose faults a seeded die decides. With ``frequency`` 0 it has none."""
 
     def __init__(self, seed=0, frequency=0.0):
         self.random = random.Random(seed)

@@ -189,7 +189,7 @@ def test_what_a_silent_connection_has_swallowed_goes_at_once_over_the_next():
 
 
 def moved(client, now=10.0):
-    """Until the hello that is said when no successor says `ready`."""
+    """Until the hello that is said when no successor says ``ready``."""
     hear(client, Moved(epoch=1, seq=2), now=now)
     at = now + client.wakeup(now, 1)
     return at, [type(frame) for frame in client.outgoing(at, 1)]

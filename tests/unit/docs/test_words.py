@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
 
-CODE = ("layers/session/python/segue", "functions", "infra", "local", "benchmarks", "tests")
+CODE = ("layers/session/python/segue", "functions", "infra", "local", "smoke", "benchmarks", "tests")
 """Folders whose Python files are read whole: names, comments, docstrings, log lines and error texts."""
 
 PAGES = ("README.md", "CONTRIBUTING.md", "docs", "functions")
@@ -39,7 +39,10 @@ WORDS_THAT_ARE_OUT = re.compile(r"(?<=\|)[^|]*\|\s*$")
 """The last column of the glossary's tables: the words that the others stand in place of."""
 
 SINGLE_BACKTICKS = re.compile(r"(?<![`\\])`[^`\n]+`(?!`)")
-"""A code span as Markdown has it; docstrings of the library have two backticks."""
+"""A code span as Markdown has it; docstrings have two backticks."""
+
+USERS_FILE = ROOT / "functions/worker/agent.py"
+"""The house does not judge it."""
 
 CODE_SPAN = re.compile(r"`[^`]*`")
 """A word in a code span is spoken of, or stands in code."""
@@ -136,11 +139,10 @@ def test_docstrings_open_with_an_imperative_or_a_noun_phrase() -> None:
 
 @pytest.mark.slow
 def test_code_spans_of_docstrings_have_two_backticks() -> None:
-    library = ROOT / "layers"
     found = [
         f"{path.relative_to(ROOT)}:{number}: {span.group()}"
         for path in code()
-        if path.is_relative_to(library)
+        if path != USERS_FILE and "`" in path.read_text(encoding="utf-8")
         for number, text in docstrings(path)
         for span in SINGLE_BACKTICKS.finditer(text)
     ]

@@ -60,7 +60,7 @@ class Clock:
 
 
 class Worker:
-    """A worker's HTTP endpoint. `answers` are used up one by one, then it accepts frames and takes claims."""
+    """A worker's HTTP endpoint. ``answers`` are used up one by one, then it accepts frames and takes claims."""
 
     def __init__(self, token="right"):
         self.token = token
@@ -137,7 +137,7 @@ class Worker:
 
 
 class Management:
-    """API Gateway's management API. `statuses` are used up one by one, then it takes what it is sent.
+    """API Gateway's management API. ``statuses`` are used up one by one, then it takes what it is sent.
 
     A status of None: it takes the message and says nothing.
     """

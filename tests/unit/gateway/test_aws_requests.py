@@ -32,7 +32,7 @@ ENVIRON = {"AWS_ACCESS_KEY_ID": KEYS.access_key, "AWS_SECRET_ACCESS_KEY": KEYS.s
 
 
 class Service:
-    """Answers from a list, then with `{}`. An answer of None hangs up."""
+    """Answers from a list, then with ``{}``. An answer of None hangs up."""
 
     def __init__(self):
         self.answers = []

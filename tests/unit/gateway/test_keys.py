@@ -29,7 +29,7 @@ def published(issuer):
 
 
 class Invoked:
-    """Lambda with one function: the handler of `gateway.keys`, or what stands in for it."""
+    """Lambda with one function: the handler of ``gateway.keys``, or what stands in for it."""
 
     def __init__(self, handler):
         self.handler = handler

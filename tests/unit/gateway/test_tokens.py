@@ -156,7 +156,7 @@ def test_whatever_is_no_token_is_refused(verifier, text):
 
 
 def test_what_an_issuer_embeds_in_the_header_is_not_followed(issuer, verifier, keys):
-    """`jku` and `jwk` name a key of the bearer's choice."""
+    """``jku`` and ``jwk`` name a key of the bearer's choice."""
     verifier.check(issuer.token())  # it has the keys now, whichever tests ran before
     before = keys.requests
     public = jwt.algorithms.RSAAlgorithm.to_jwk(issuer.other.public_key(), as_dict=True)

@@ -1,4 +1,4 @@
-"""Judgement of `make audit` on the answers of advisory services."""
+"""Judgement of ``make audit`` on the answers of advisory services."""
 
 import json
 

@@ -15,7 +15,7 @@ from tests.support.waiting import eventually, promptly
 
 
 class StandIn:
-    """A worker's sockets' port: says its name to each connection, and answers `/health` as it is told to."""
+    """A worker's sockets' port: says its name to each connection, and answers ``/health`` as it is told to."""
 
     def __init__(self, name: str) -> None:
         self.name = name

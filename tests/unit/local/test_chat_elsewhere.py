@@ -1,4 +1,4 @@
-"""`chat --url`: a conversation with a deployment that does not run here."""
+"""``chat --url``: a conversation with a deployment that does not run here."""
 
 import pytest
 from click.testing import CliRunner

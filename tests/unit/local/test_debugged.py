@@ -1,4 +1,4 @@
-"""`breakpoint()` in a worker opens pdb in the terminal of `make local`, although another process has it."""
+"""``breakpoint()`` in a worker opens pdb in the terminal of ``make local``, although another process has it."""
 
 import os
 import pty

@@ -188,7 +188,7 @@ CLIENTS: dict[str, Any] = {}
 
 
 def account(**changes: Answer) -> Account:
-    """The account with other answers; `service__Operation=` names one."""
+    """The account with other answers; ``service__Operation=`` names one."""
     ANSWERS.table = well() | {name.replace("__", ".").replace("_", "-"): each for name, each in changes.items()}
     ANSWERS.asked = []
     found = Account(REGION, SESSION)

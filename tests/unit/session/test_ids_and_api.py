@@ -1,4 +1,4 @@
-"""Names: what an id may be, what `segue` exports, and what importing it costs."""
+"""Names: what an id may be, what ``segue`` exports, and what importing it costs."""
 
 from __future__ import annotations
 

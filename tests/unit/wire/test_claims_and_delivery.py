@@ -170,7 +170,7 @@ def test_a_release_before_reads_a_delivery_with_a_direct_address():
 
 
 def test_addresses_of_a_release_before_and_of_one_to_come_are_read():
-    """Those before have no `direct`; of those to come what is not known is left out."""
+    """Those before have no ``direct``; of those to come what is not known is left out."""
     before = json.loads(encode_claim(CLAIM))
     assert decode_claim(json.dumps(before)).clients[0].direct is None
 

@@ -146,7 +146,7 @@ class World:
         self.sender.ack(known.upto, known.beyond, now=self.now)
 
     def takeover(self, _):
-        """The holder is gone with its memory; a successor starts from the journal and says `Ready`."""
+        """The holder is gone with its memory; a successor starts from the journal and says ``Ready``."""
         self.taken = []
         self.receiver = Receiver(self.known(), self.window)
         self.sender.resend_all()

@@ -16,7 +16,7 @@ EMPTY = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
 
 
 class Origin:
-    """Keeps what it is sent. `answers` are used up one by one, then it answers with 200; None hangs up."""
+    """Keeps what it is sent. ``answers`` are used up one by one, then it answers with 200; None hangs up."""
 
     def __init__(self) -> None:
         self.answers: list[tuple[bytes, ...] | None] = []

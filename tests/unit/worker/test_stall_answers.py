@@ -1,4 +1,4 @@
-"""A worker whose event loop stands still answers `/health` from a thread, and takes the rest up when it turns again.
+"""A worker whose event loop stands still answers ``/health`` from a thread, and takes the rest up when it turns again.
 
 These tests block the loop that the worker's listener runs on: what they do meanwhile, they do on that loop's thread.
 """
