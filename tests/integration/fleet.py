@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -28,7 +26,7 @@ from segue.wire.claims import CLAIMS_PATH, CLAIMS_TOKEN_HEADER, Claim, ClientAdd
 from segue.wire.delivery import FRAMES_PATH, ROUTE_TOKEN_HEADER, Delivery, encode_delivery
 from segue.wire.frames import InputAck, Moved, Ready, ServerFrame, TextInput, Transcript, decode_server_message
 from shared.connections import Binding, ConnectionsTable
-from tests.conftest import ROOT
+from tests.support.forking import ForkedWorker, warm_up
 from tests.support.stage import AWS_ENVIRONMENT, REGION, Stage
 from tests.support.waiting import eventually
 
@@ -124,7 +122,9 @@ class Fleet:
             BillingMode="PAY_PER_REQUEST",
         )
         self._queue = self.sqs.create_queue(QueueName=f"claims-{stage.lock_table}")["QueueUrl"]
-        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.processes: dict[str, ForkedWorker] = {}
+        self._asked: dict[str, asyncio.Future[GuardItem | None]] = {}
+        self._reading: asyncio.Task[None] | None = None
         self.http = ClientSession(timeout=ClientTimeout(total=2, sock_connect=0.25))
 
     async def start(self, name: str, version: str, *, pace: float = 0.0, **settings: str) -> None:
@@ -132,7 +132,6 @@ class Fleet:
         variables = {
             **AWS_ENVIRONMENT,
             "PATH": os.environ.get("PATH", os.defpath),
-            "PYTHONPATH": os.pathsep.join([str(ROOT / "functions"), str(ROOT / "layers/session/python")]),
             "AWS_ENDPOINT_URL": str(self.stage.endpoint_url),
             "SEGUE_STAGE": "test",
             "SEGUE_LOCK_TABLE": self.stage.lock_table,
@@ -148,10 +147,7 @@ class Fleet:
             "SEGUE_REHEARSAL_LOG": str(self.ledger),
             **settings,
         }
-        with (self._home / f"{name}.log").open("wb") as log:
-            self.processes[name] = subprocess.Popen(
-                [sys.executable, "-m", "worker"], env=variables, stdout=log, stderr=log
-            )
+        self.processes[name] = await asyncio.to_thread(ForkedWorker, variables, self._home / f"{name}.log")
         await eventually(lambda: name in self.registered(), 60)
 
     def registered(self) -> dict[str, Any]:
@@ -164,13 +160,19 @@ class Fleet:
         )
         return {item["sk"]["S"]: item for item in answer["Items"]}
 
+    def claims_in_the_queue(self) -> int:
+        """The number of claims that no worker has taken, hidden ones included."""
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        found = self.sqs.get_queue_attributes(QueueUrl=self._queue, AttributeNames=names)["Attributes"]
+        return sum(int(found[name]) for name in names)
+
     def signal(self, name: str, number: signal.Signals) -> None:
         self.processes[name].send_signal(number)
 
     def kill(self, name: str) -> None:
         """Kill a worker; ECS tells of it, later."""
         self.signal(name, signal.SIGKILL)
-        self.processes[name].wait()
+        self.processes[name].join()
 
     def tell_stopped(self, name: str) -> int:
         """Have ECS tell that a worker's task has stopped."""
@@ -193,7 +195,7 @@ class Fleet:
         connections = ConnectionsTable(self.dynamodb, self._connections)
         await asyncio.to_thread(connections.claim_client, client.address.connection_id, binding)
         while True:
-            item = await asyncio.to_thread(self.item, client)
+            item = await self._look(client.key)
             reached = item is not None and item.held and item.endpoint is not None
             for seq, text in list(client.pending.items()):
                 if not reached or item is None:
@@ -202,6 +204,26 @@ class Fleet:
             if not reached:
                 await self._claim(client, "unreachable" if item is not None and item.held else "no-holder")
             await asyncio.sleep(RESEND_SECONDS if reached else 0.02)
+
+    async def _look(self, key: str) -> GuardItem | None:
+        """Read an item, in one request with those that others ask for meanwhile."""
+        asked = self._asked[key] = asyncio.get_running_loop().create_future()
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.create_task(self._read_asked())
+        await asyncio.wait((asked, self._reading), return_when=asyncio.FIRST_COMPLETED)
+        return asked.result() if asked.done() else self._reading.result()  # which raises
+
+    async def _read_asked(self) -> None:
+        while self._asked:
+            asked, self._asked = self._asked, {}
+            keys = [{"session_key": {"S": key}} for key in asked]
+            request = {self.stage.lock_table: {"Keys": keys, "ConsistentRead": True}}
+            answer = await asyncio.to_thread(self.dynamodb.batch_get_item, RequestItems=request)
+            found = map(GuardItem.from_attributes, answer["Responses"][self.stage.lock_table])
+            items = {item.session_key: item for item in found}
+            for key, future in asked.items():
+                if not future.done():
+                    future.set_result(items.get(key))
 
     async def _deliver(self, client: Client, item: GuardItem, frame: TextInput) -> bool:
         at = client.address
@@ -264,6 +286,7 @@ async def fleet(stage: Stage, home: Path) -> AsyncIterator[Fleet]:
     app.router.add_get("/stage/tasks/{name}", metadata)
     app.router.add_post("/stage/@connections/{connection}", take)
     app.router.add_get("/stage/@connections/{connection}", look)
+    await asyncio.to_thread(warm_up)
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -273,7 +296,7 @@ async def fleet(stage: Stage, home: Path) -> AsyncIterator[Fleet]:
         yield world
     finally:
         for process in world.processes.values():
-            process.kill()
-            process.wait()
+            process.send_signal(signal.SIGKILL)
+            process.join()
         await world.http.close()
         await runner.cleanup()

@@ -62,13 +62,15 @@ async def talk(clients: list[Client], turns: int) -> None:
 
 
 async def until_ended(world: Fleet, name: str) -> None:
-    await eventually(lambda: world.processes[name].poll() is not None, 100)
+    await eventually(lambda: world.processes[name].returncode is not None, 100)
     assert world.processes[name].returncode == 0, world.log(name)[-2000:]
 
 
 async def test_redeploys_leave_a_gap_that_callers_do_not_notice(world: Fleet, clients: list[Client]) -> None:
     await world.start("w0", "0")
     await talk(clients, 2)
+    # The next worker would take a claim that was posted before this one was there, and have the session unprepared.
+    await eventually(lambda: world.claims_in_the_queue() == 0)
     gaps: list[float] = []
     for number in range(1, REDEPLOYS + 1):
         await world.start(f"w{number}", str(number))

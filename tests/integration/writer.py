@@ -7,7 +7,6 @@ through a pipe: what it was told is durable, and how it ended.
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 import os
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
@@ -25,14 +24,12 @@ from segue import (
 )
 from segue.strands.manager import GuardedSessionManager
 from tests.support.crash import certainly_dead
+from tests.support.forking import processes
 from tests.support.scripted_model import ScriptedModel, answered, until
 from tests.support.stage import AWS_ENVIRONMENT
 
 SHORT_LEASE = LeaseSettings(duration=3.0, heartbeat=0.5, margin=0.5)
 """A lease that a test can outwait, and that its holder keeps on a busy machine."""
-
-processes = multiprocessing.get_context("forkserver")
-processes.set_forkserver_preload([__name__])
 
 Place = dict[str, Any]
 """The arguments of a session manager that name bucket, table and endpoint, or a directory."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import TypeVar
 
 from tests.support.steady_clock import steady
@@ -16,20 +16,29 @@ PATIENCE_S = 60.0
 """Half of what a test may take. A condition that holds costs nothing of it."""
 
 
+SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.005, 0.25
+"""Seconds between two looks at a condition: three times as long as the look took. One that asks a server, or starts a
+process, would otherwise take a core from what it waits for."""
+
+
 async def eventually(condition: Callable[[], object], seconds: float = PATIENCE_S) -> None:
     """Return as soon as a condition holds; fail if it does not in time."""
-    deadline = steady().now() + seconds
-    while not condition():
-        assert steady().now() < deadline, f"not within {seconds} s"
-        await asyncio.sleep(0.005)
+    for pause in _pauses(condition, seconds):
+        await asyncio.sleep(pause)
 
 
 def eventually_sync(condition: Callable[[], object], seconds: float = PATIENCE_S) -> None:
     """The same for tests without an event loop."""
-    deadline = steady().now() + seconds
+    for pause in _pauses(condition, seconds):
+        time.sleep(pause)
+
+
+def _pauses(condition: Callable[[], object], seconds: float) -> Iterator[float]:
+    deadline, began = steady().now() + seconds, time.monotonic()
     while not condition():
         assert steady().now() < deadline, f"not within {seconds} s"
-        time.sleep(0.005)
+        yield min(max(3 * (time.monotonic() - began), SHORTEST_PAUSE_S), LONGEST_PAUSE_S)
+        began = time.monotonic()
 
 
 @contextlib.asynccontextmanager
