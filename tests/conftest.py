@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.leftovers import MARK
+from tests.support.mocked_aws import mocked_aws
 from tests.support.programs import Programs
 from tests.support.stage import AWS_ENVIRONMENT, REGION, Stage, provisioned
 from tests.support.waiting import PATIENCE_S
@@ -25,6 +26,16 @@ pytest_plugins = ["tests.support.limits", "tests.support.scheduling", "tests.sup
 ROOT = Path(__file__).resolve().parent.parent
 
 os.environ.setdefault("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", "18,20")  # each process would say it at its end
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection() -> Iterator[None]:
+    """Look for garbage once, when hundreds of modules are imported, and not all the time meanwhile."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
 
 
 def pytest_collection_finish() -> None:
@@ -53,9 +64,7 @@ def program() -> Iterator[Programs]:
 @pytest.fixture
 def aws(aws_environment: None) -> Iterator[None]:
     """AWS in this process (moto), empty."""
-    import moto
-
-    with moto.mock_aws():
+    with mocked_aws():
         yield
 
 

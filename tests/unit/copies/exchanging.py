@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-import moto
 import pytest
 from strands import Agent, tool
 from strands.bidi.agent import BidiAgent
@@ -17,6 +16,7 @@ from strands.storage import LocalFileStorage, S3Storage
 from segue.journal.records import Record, decode_record, encode_record
 from segue.strands.transfer import export, import_, portable
 from tests.support.fake_model import FakeModel
+from tests.support.mocked_aws import mocked_aws
 from tests.support.scripted_model import ScriptedModel
 
 Layout = Callable[[str], Any]
@@ -33,7 +33,7 @@ def layout(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Layout]:
         }
         yield local[request.param]
         return
-    with moto.mock_aws():
+    with mocked_aws():
         boto3.client("s3").create_bucket(Bucket="strands")
         remote = {
             "s3": lambda session_id: S3SessionManager(session_id, bucket="strands", prefix="agents"),

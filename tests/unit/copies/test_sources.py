@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-import moto
 import pytest
 from strands import Agent
 from strands.agent.conversation_manager import SummarizingConversationManager
@@ -31,6 +30,7 @@ from segue.strands.layouts.sources import SourceDamaged
 from segue.strands.transfer import import_, portable
 from segue.strands.transfer_multi_agents import export_multi_agent, import_multi_agent
 from tests.support.fake_model import FakeModel, tool_call
+from tests.support.mocked_aws import mocked_aws
 
 Layout = Callable[..., Any]
 
@@ -146,7 +146,7 @@ def test_the_torn_one_of_many_messages_is_named_whatever_is_missing_before_it(fo
 @pytest.mark.parametrize("name", ["half of it", "a number"])
 @pytest.mark.parametrize("layout", ["messages", "snapshot"])
 def test_a_torn_object_names_itself(layout: str, name: str) -> None:
-    with moto.mock_aws():
+    with mocked_aws():
         s3 = boto3.client("s3")
         s3.create_bucket(Bucket="strands")
 

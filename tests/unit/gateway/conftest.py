@@ -1,6 +1,7 @@
 """AWS in process (moto), a worker that is a real HTTP server, and a clock that only moves when told."""
 
 import contextlib
+import functools
 import io
 import socket
 import threading
@@ -10,7 +11,6 @@ from urllib.parse import unquote
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from gateway import connect, disconnect, message
 from gateway.claims import Claims, DirectClaims
@@ -27,6 +27,7 @@ from shared.connections import ConnectionsTable
 from shared.ingress.admission import Admission
 from shared.ingress.routes import Routes
 from tests.support.http_server import LoopbackServer, QuietHandler
+from tests.support.mocked_aws import mocked_aws
 from tests.support.moto_http import MotoService
 from tests.unit.gateway.dispatching import (
     deliver,  # noqa: F401 - a fixture
@@ -229,10 +230,9 @@ def aws(monkeypatch):
     }.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    with mock_aws():
+    with mocked_aws():
         forget_dependencies()
-        dynamodb = boto3.client("dynamodb")
-        sqs = boto3.client("sqs")
+        dynamodb, sqs = client("dynamodb"), client("sqs")
         table(dynamodb, LOCKS, "session_key")
         table(dynamodb, CONNECTIONS, "pk", "sk")
         queue_url = sqs.create_queue(QueueName="claims")["QueueUrl"]
@@ -244,6 +244,12 @@ def aws(monkeypatch):
         forget_dependencies()
         for service in services.values():
             service.stop()
+
+
+@functools.cache
+def client(service):
+    """One of boto3's clients, for all tests: a new one costs as much as ten requests."""
+    return boto3.client(service)
 
 
 def forget_dependencies():

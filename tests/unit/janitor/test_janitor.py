@@ -8,7 +8,6 @@ import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.exceptions import BotoCoreError
-from moto import mock_aws
 
 from janitor import again, ended, weekly
 from janitor.again import ROUNDS, SweepsQueue, WaitingSweep
@@ -19,6 +18,7 @@ from segue.errors import StorageRefused
 from segue.ids import session_key, session_name
 from segue.storage.attributes import plain, typed
 from segue.testing import provision
+from tests.support.mocked_aws import mocked_aws
 
 OLD = "20200101T000000Z-" + "0" * 32
 EMPTY = {"beat": 0, "lease_ms": 0, "head": 0, "pages": 0, "tail": [], "inputs": []}
@@ -30,7 +30,7 @@ def aws(monkeypatch):
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    with mock_aws():
+    with mocked_aws():
         provision("bucket", "locks")
         s3, dynamodb, sqs = (boto3.client(name) for name in ("s3", "dynamodb", "sqs"))
         url, weekly_url = (sqs.create_queue(QueueName=name)["QueueUrl"] for name in ("sweeps", "weekly"))

@@ -26,6 +26,7 @@ This module needs neither boto3 nor Strands: the janitor's functions read items 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -61,6 +62,7 @@ class TailEntry:
         return f"{self.first}.{self.epoch}.{self.commit_id}"
 
     @classmethod
+    @functools.lru_cache(maxsize=4096)  # each answer of the lock table names the tail's entries again
     def parse(cls, text: str) -> TailEntry:
         """Read the form in the item."""
         first, epoch, commit_id = text.split(".", 2)
