@@ -69,6 +69,7 @@ def check_together(config: "Config") -> None:
         _check_provider_formats,
         _check_auth,
         _check_domain,
+        _check_certificates,
         _check_network,
         _check_transport,
         _check_traces,
@@ -149,6 +150,13 @@ def _check_domain(config: "Config") -> None:
         _refuse(config, "domain_zone_id", "only with domain_name")
 
 
+def _check_certificates(config: "Config") -> None:
+    for name in ("domain_certificate_arn", "direct_certificate_arn"):
+        arn = getattr(config, name)
+        if config.region and arn and arn.split(":")[3] != config.region:
+            _refuse(config, name, f"one in {config.region}, the region of the deployment: ACM keeps each in its own")
+
+
 def _check_traces(config: "Config") -> None:
     if config.trace_endpoint and not config.trace_sampling_percent:
         _refuse(config, "trace_endpoint", "only with trace_sampling_percent")
@@ -214,10 +222,17 @@ def _check_transport(config: "Config") -> None:
     for name in DIRECT_PARTS:
         if getattr(config, name) is None:
             _refuse(config, name, f"needed with transport={config.transport}")
+    _check_sockets(config)
     if config.direct_domain_name == config.domain_name:
         _refuse(config, "direct_domain_name", "another name than domain_name: each leads to one place")
     if not config.api:
         _check_no_api(config)
+
+
+def _check_sockets(config: "Config") -> None:
+    if config.sockets < config.worker_capacity:
+        allowed = f"at least worker_capacity ({config.worker_capacity}): a task with all its sockets in use would turn "
+        _refuse(config, "direct_sockets", f"{allowed}clients away, and be too empty of sessions for another to start")
 
 
 def _check_no_api(config: "Config") -> None:

@@ -182,7 +182,7 @@ class Direct(Settings):
     """Websites whose browsers may connect directly, beside the deployment's own page. Requests without an ``Origin``,
     as programs send them, are not checked. Default: the page's own; without a page, any."""
     direct_sockets: int | None = number(1, 10_000, None)
-    """Direct sockets that one worker takes at most. Default: four times ``worker_capacity``."""
+    """Direct sockets that one worker takes at most, ``worker_capacity`` at least. Default: four times that."""
 
 
 class Web(Settings):

@@ -185,6 +185,7 @@ def _vcpus(account: Account, code: str, subject: str, most: float, first: float)
         + (f"; {first:g} at once" if first else ""),
         found=f"{has:g}",
         mend=None if state is State.WELL else _increase("fargate", code, most),
+        page="docs/scale.md",
     )
 
 

@@ -33,7 +33,7 @@ class WebStack(Stack):
         super().__init__(scope, construct_id, env=env, description="Segue: the page to talk on")
         login = ManagedLogin(self, "Login", auth.pool) if auth.pool else None
         origins = [
-            self._api(config),
+            *self._ways_in(config),
             self._issuer(config),
             *([login.origin] if login else []),
             *(config.web_login_origins or "").split(","),
@@ -47,11 +47,13 @@ class WebStack(Stack):
         CfnOutput(self, "PageBucketName", value=self.files.bucket.bucket_name)
         CfnOutput(self, "DistributionId", value=self.files.distribution.distribution_id)
 
-    def _api(self, config: Config) -> str:
-        """The origin that the page connects to; an API has no name yet, unless it is one of your own."""
-        if not config.api:
-            return f"wss://{config.direct_domain_name}"
-        return f"wss://{config.domain_name or f'*.execute-api.{self.region}.{self.url_suffix}'}"
+    def _ways_in(self, config: Config) -> list[str]:
+        """The origins that the page may connect to; an API has no name yet, unless it is one of your own.
+
+        With both, the load balancer's too: this stack comes before the one that tells the page to call the API instead.
+        """
+        api = [f"wss://{config.domain_name or f'*.execute-api.{self.region}.{self.url_suffix}'}"] if config.api else []
+        return [*api, *([f"wss://{config.direct_domain_name}"] if config.direct else [])]
 
     def _issuer(self, config: Config) -> str:
         """The issuer's origin, which tells the page where to sign in."""

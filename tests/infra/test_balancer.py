@@ -182,8 +182,9 @@ def told_to_the_page(stage):
 def test_the_page_connects_to_the_api_where_there_is_one(alone, both):
     assert "wss://live.example.com" in called_by_the_page(alone)
     assert "execute-api" not in called_by_the_page(alone)
-    assert "execute-api" in called_by_the_page(both)
-    assert "live.example.com" not in called_by_the_page(both)
+    # Coming from a load balancer alone, the page is told the API's address last, and calls the balancer until then.
+    for each in ("execute-api", "wss://live.example.com"):
+        assert each in called_by_the_page(both)
     assert '"url":"wss://live.example.com"' in told_to_the_page(alone)
     assert "live.example.com" not in told_to_the_page(both)
     resources = alone.service.resources
@@ -266,8 +267,10 @@ def test_by_default_there_is_no_balancer_and_workers_are_told_nothing_of_it(dev,
         ({"transport": "both", "workers": "text", **DOOR}, "transport", "api with workers=text"),
         ({"transport": "direct", "stage": "local", **DOOR}, "transport", "api with stage=local"),
         ({"transport": "lb"}, "transport", "api, direct, both"),
+        ({"transport": "direct", "region": "eu-west-1", **DOOR}, "direct_certificate_arn", "one in eu-west-1"),
         (DOOR, "direct_domain_name", "only with transport=direct or transport=both"),
         ({"direct_sockets": 10}, "direct_sockets", "only with transport=direct"),
+        ({"transport": "direct", **DOOR, "direct_sockets": 39}, "direct_sockets", "at least worker_capacity (40)"),
         ({"direct_origins": "https://a.example"}, "direct_origins", "only with transport=direct"),
         ({"transport": "both", **DOOR, "direct_origins": "a.example"}, "direct_origins", "web origins"),
         ({"transport": "both", **DOOR, "direct_origins": "https://a.example/x"}, "direct_origins", "web origins"),
@@ -348,6 +351,18 @@ def test_an_alarm_goes_off_when_clients_cannot_reach_workers_and_only_then(alarm
     for name, (on, silent) in CASES.items():
         assert [goes_off(alarms[name], minutes) for minutes in on] == [True] * len(on), name
         assert [goes_off(alarms[name], minutes) for minutes in silent] == [False] * len(silent), name
+
+
+def test_a_first_deployment_is_no_alarm(stage):
+    """An alarm on too little is made once the service is stable, and has what it counts."""
+    (service,) = stage.service.of_type("AWS::ECS::Service")
+    on_too_little = {}
+    for each in stage.service.resources.values():
+        if each["Type"] == "AWS::CloudWatch::Alarm" and each["Properties"].get("TreatMissingData") == "breaching":
+            needs = json.dumps([each.get("DependsOn", []), each["Properties"]["Dimensions"]])
+            on_too_little[each["Properties"]["AlarmName"]] = f'"{service}"' in needs
+
+    assert on_too_little == {"segue-dev-no-way-to-workers": True, "segue-dev-workers-missing": True}
 
 
 def test_a_worker_starts_with_what_the_stack_tells_it(stage):

@@ -9,7 +9,7 @@ from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
-from constructs import Construct
+from constructs import Construct, IDependable
 
 from infra.config import Config
 from infra.constants import DOCS
@@ -31,6 +31,7 @@ class Alert:
         callers: Whether callers notice.
         fewer: Whether too little is wrong, and nothing at all too.
         region: The only region whose CloudWatch has the metric; None: each deployment's own.
+        after: Without it too little is no fault, so the alarm is made after it.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Alert:
     callers: bool = False
     fewer: bool = False
     region: str | None = None
+    after: IDependable | None = None
 
 
 def described(config: Config, name: str, what: str, minutes: int | None = None) -> str:
@@ -106,6 +108,8 @@ class Alarms(Construct):
         if alert.region:
             here = CfnCondition(self, f"In-{alert.region}", expression=Fn.condition_equals(Aws.REGION, alert.region))
             cast("CfnResource", alarm.node.default_child).cfn_options.condition = here
+        if alert.after is not None:
+            alarm.node.add_dependency(alert.after)
         if alert.callers:
             self._affecting.append(alarm)
         if not (alert.callers and self._config.target.saved_monitoring):

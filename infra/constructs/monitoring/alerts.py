@@ -42,7 +42,7 @@ def alerts(config: Config, watched: Watched) -> Iterator[Alert]:
     if watched.workers:
         yield from _workers(config, watched, watched.workers)
         if watched.workers.balancer:
-            yield from _direct(config, watched.workers.balancer)
+            yield from _direct(config, watched.workers, watched.workers.balancer)
     if watched.turns:
         yield from _turns(watched.turns)
     if watched.distribution_id:
@@ -158,7 +158,7 @@ def _workers(config: Config, watched: Watched, workers: Workers) -> Iterator[Ale
     )
 
 
-def _direct(config: Config, balancer: Balancer) -> Iterator[Alert]:
+def _direct(config: Config, workers: Workers, balancer: Balancer) -> Iterator[Alert]:
     yield Alert(
         name="sockets-turned-away",
         what="Workers send clients away that connect directly: they are full, or they leave.",
@@ -175,6 +175,8 @@ def _direct(config: Config, balancer: Balancer) -> Iterator[Alert]:
         minutes=2,
         callers=True,
         fewer=True,
+        # The balancer is there minutes before its first worker: a first deployment must page no one.
+        after=workers.service,
     )
     yield Alert(
         name="workers-not-reached",
