@@ -27,6 +27,7 @@ class ModelConnection:
         connector: Connects it.
         handles: Its resumption handles.
         opened_ahead: Whether it went on with a connection that was opened in advance.
+        additions_refused: Whether a connection that was opened in advance has not taken an addition.
     """
 
     def __init__(self, inner: BidiModel, provider: Provider, now: Callable[[], float]) -> None:
@@ -40,7 +41,7 @@ class ModelConnection:
         self.inner = inner
         self.connector = Connector(inner, provider)
         self.handles = resumption_handles.Handles(inner, provider)
-        self.opened_ahead = False
+        self.opened_ahead = self.additions_refused = False
         self._now = now
         self._pump: Pump | None = None
         self._opened: OpenedConnection | None = None
@@ -65,6 +66,7 @@ class ModelConnection:
         if (opened := self._opened) is not None:
             fits = await opened.go_on(likeness, given, additions=additions)
             self._opened = None
+            self.additions_refused |= opened.refused
             if fits:
                 self.opened_ahead = True
                 self.inner, self.connector, self._pump = opened.inner, opened.connector, opened.pump
@@ -85,6 +87,7 @@ class ModelConnection:
     def go_on_from(self, earlier: ModelConnection) -> None:
         """Take the connection that another model has opened in advance."""
         self._opened = earlier.give_away()
+        self.additions_refused |= earlier.additions_refused
 
     def give_away(self) -> OpenedConnection | None:
         """Leave the connection that was opened in advance to another model, which closes it; None if there is none."""

@@ -91,8 +91,8 @@ class ContinuousModel(BidiModel, AudioCapable):
 
     @property
     def takes_additions(self) -> bool:
-        """True if more of the history can be told to a connection that is open."""
-        return self._provider.additions.taken_by(self.model_id)
+        """True if more of the history can be told to a connection that is open: the provider takes it, and did so."""
+        return self._provider.additions.taken_by(self.model_id) and not self._connection.additions_refused
 
     @property
     def provider(self) -> str:

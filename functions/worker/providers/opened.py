@@ -37,7 +37,7 @@ type Likeness = tuple[Any, Any]
 """A model's settings and configuration: only a model with the same ones goes on with its connection."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class OpenedConnection:
     """A connection, and what it was told.
 
@@ -50,6 +50,7 @@ class OpenedConnection:
         messages: The history, as the agent has it.
         told: The history, as the provider was given it.
         at: When it was opened, on its model's clock.
+        refused: Whether it has not taken an addition.
     """
 
     connector: Connector
@@ -60,6 +61,7 @@ class OpenedConnection:
     messages: list[Any]
     told: list[Message]
     at: float
+    refused: bool = False
 
     @classmethod
     def now(cls, connector: Connector, pump: Pump, likeness: Likeness, given: Given, at: float) -> OpenedConnection:
@@ -112,6 +114,7 @@ class OpenedConnection:
         except Exception as error:  # noqa: BLE001 - models raise what they like; another connection is told everything
             logger.warning("the model does not take additions", kind=type(error).__name__, messages=len(more))
             count("ModelOfferRefused", self.connector.provider)
+            self.refused = True
             return False
         return True
 

@@ -129,6 +129,22 @@ async def test_additions_that_are_refused_in_the_gap_lead_to_another_start(world
     await eventually(lambda: first.stops == 1)
 
 
+async def test_after_a_refused_addition_the_predecessor_waits_for_a_silence_in_which_none_is_needed(world, old, new):
+    """Else the next addition, and another start after it, would be in the gap."""
+    await conversation(world, old, "one")
+    await new.host.prepare(claim(reason="handoff"))
+    started(world)[0].add_failure = ValueError("no additions")
+    await say(world, old, "two", 2)
+    again = await new.host.prepare(claim(reason="handoff"))
+    assert again == Prepared(head=old.session.position, additions=False)
+    await say(world, old, "three", 3)
+    assert not (await new.host.prepare(claim(reason="handoff"))).additions
+    assert [model.added for model in started(world)] == [[], [], []], "it is not tried over and over"
+    await drain(old, new)
+    await eventually(lambda: len(world.clients.of("k1", Ready)) == 2)
+    assert len(started(world)) == 3
+
+
 async def test_the_last_words_without_an_answer_are_asked_and_not_added(world, old, new):
     await conversation(world, old, "one")
     await new.host.prepare(claim(reason="handoff"))
