@@ -14,7 +14,7 @@ import aiohttp
 from aiohttp import web
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import Server, ServerConnection, serve
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.typing import Subprotocol
 from yarl import URL
 
@@ -86,16 +86,23 @@ class SocketRelay:
             for header in client.request.headers.get_all("Sec-WebSocket-Protocol")
             for name in header.split(",")
         ]
-        with contextlib.suppress(ConnectionClosed):
+        try:
             async with connect(url, compression=None, subprotocols=offered or None) as server:
-                ways = self._pump(client, server, "in", number), self._pump(server, client, "out", number)
-                pumps = [asyncio.create_task(way) for way in ways]
-                await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
-                for pump in pumps:
-                    pump.cancel()
-                await asyncio.wait(pumps)
-                if server.close_code in TOLD_CODES:
-                    await client.close(server.close_code)
+                await self._relay(client, server, number)
+        except ConnectionClosed:
+            pass
+        except (OSError, WebSocketException):
+            client.transport.abort()  # its worker has just ended, or hangs: a client has no other sign of that either
+
+    async def _relay(self, client: ServerConnection, server: ClientConnection, number: int) -> None:
+        ways = self._pump(client, server, "in", number), self._pump(server, client, "out", number)
+        pumps = [asyncio.create_task(way) for way in ways]
+        await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+        for pump in pumps:
+            pump.cancel()
+        await asyncio.wait(pumps)
+        if server.close_code in TOLD_CODES:
+            await client.close(server.close_code)
 
     async def _pump(
         self,

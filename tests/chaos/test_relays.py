@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import random
+import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import aiohttp
 import pytest
 from aiohttp import web
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosedError
+from websockets.frames import CloseCode
 
 from tests.chaos.faults import NO_FAULTS, FaultInjector
-from tests.chaos.relays import LOOPBACK, HttpRelay
-from tests.support.waiting import eventually, within
+from tests.chaos.relays import LOOPBACK, HttpRelay, SocketRelay
+from tests.support.waiting import eventually, promptly, within
 
 
 @dataclass
@@ -77,3 +82,14 @@ async def test_a_relay_ends_in_a_partition(storage: Storage) -> None:
         await eventually(lambda: relay.swallowed)
     with pytest.raises(aiohttp.ClientError):
         await lost
+
+
+async def test_a_client_whose_worker_cannot_be_reached_finds_its_connection_broken(tmp_path: Path) -> None:
+    with socket.socket() as bound:  # and not listening: it refuses connections
+        bound.bind((LOOPBACK, 0))
+        upstream = f"ws://{LOOPBACK}:{bound.getsockname()[1]}/"
+        async with SocketRelay(upstream, FaultInjector(NO_FAULTS, random.Random(1)), tmp_path / "log") as relay:
+            client = await connect(relay.url)
+            with pytest.raises(ConnectionClosedError):
+                await promptly(client.recv())
+            assert client.close_code == CloseCode.ABNORMAL_CLOSURE

@@ -62,6 +62,10 @@ HOLDERS: Final = 256
 LOOK_SECONDS: Final = 1.0
 """Between two looks at a worker that is asked for something that may take its time."""
 
+SILENT_LOOKS: Final = 3
+"""Looks in a row that bring no answer before such a worker counts as hung: one more than for a holder, because no
+caller waits, and the next worker has to begin anew."""
+
 
 class HolderState(enum.Enum):
     """State of a holder, as far as a probe can tell."""
@@ -129,7 +133,7 @@ async def ask_health(endpoint: str) -> Health:
 
 
 async def until_hung(endpoint: str, ask: Ask = ask_health, clock: Callable[[], float] = time.monotonic) -> None:
-    """Return when a worker has not answered two looks in a row, or its loop stands still. What is uncertain is no sign.
+    """Return when a worker has not answered some looks in a row, or its loop stood still. What is uncertain is no sign.
 
     Args:
         endpoint: The worker's.
@@ -137,7 +141,7 @@ async def until_hung(endpoint: str, ask: Ask = ask_health, clock: Callable[[], f
         clock: Seconds.
     """
     silent = 0
-    while silent < ATTEMPTS:
+    while silent < SILENT_LOOKS:
         await asyncio.sleep(LOOK_SECONDS)
         began = clock()
         try:

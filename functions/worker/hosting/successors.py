@@ -44,7 +44,7 @@ sessions."""
 
 PREPARE_SECONDS: Final = 10.0
 """For the restore and the start of a model's connection: normally a second or two. The caller goes on talking. A worker
-that hangs meanwhile is given up within three seconds, as a holder is."""
+that hangs meanwhile is given up within five seconds."""
 
 TAKE_SECONDS: Final = 1.0
 """For an answer without any work before it. The caller waits."""

@@ -269,11 +269,12 @@ async def test_takeovers_from_a_dead_holder_are_not():
 
 
 @pytest.mark.parametrize("silence", [NotReached(), NotAnswered(), Health("w1", 2.5)], ids=repr)
-async def test_a_worker_that_is_asked_for_something_hangs_after_two_silent_looks_in_a_row(monkeypatch, silence):
+async def test_a_worker_that_is_asked_for_something_hangs_after_three_silent_looks_in_a_row(monkeypatch, silence):
     monkeypatch.setattr(holder_probe, "LOOK_SECONDS", 0.0)
-    ask = Asked(silence, WELL, silence, OSError(), silence, Health("w1", 0.5), silence, silence)
+    answers = (silence, silence, WELL, silence, OSError(), silence, Health("w1", 0.5), silence, silence, silence)
+    ask = Asked(*answers)
     await promptly(until_hung("http://w1", ask, ask.clock))
-    assert len(ask.endpoints) == 8
+    assert len(ask.endpoints) == len(answers)
 
 
 async def test_looks_of_a_process_that_stood_still_itself_prove_nothing(monkeypatch):
