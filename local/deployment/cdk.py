@@ -70,20 +70,19 @@ class Toolkit:
             msg = "the CDK command line is not installed: run `make setup`."
             raise LocalError(msg)
 
-    async def synthesize(self, endpoint: str, version: str, workers: int, keys_url: str) -> None:
+    async def synthesize(self, endpoint: str, version: str, keys_url: str) -> None:
         """Write the templates and assets of all stacks; synthesize them, if a source has changed.
 
         Args:
             endpoint: URL of the emulator.
             version: Of this deployment.
-            workers: How many workers the service asks for.
             keys_url: Where the issuer of tokens publishes its keys.
 
         Raises:
             LocalError: It failed; the message ends with the end of its output.
         """
         with self._progress.step("synthesizing the stacks"):
-            await self._write_assembly(endpoint, workers, {VERSION_PLACE: version, KEYS_PLACE: keys_url})
+            await self._write_assembly(endpoint, {VERSION_PLACE: version, KEYS_PLACE: keys_url})
 
     async def deploy(self, endpoint: str) -> dict[str, str]:
         """Deploy all stacks as they were synthesized; bootstrap an emulator once.
@@ -107,11 +106,12 @@ class Toolkit:
             await self._cdk("deploy", [*target, "--require-approval", "never"], endpoint)
         return read_outputs(self._settings.outputs)
 
-    async def _write_assembly(self, endpoint: str, workers: int, values: Mapping[str, str]) -> None:
+    async def _write_assembly(self, endpoint: str, values: Mapping[str, str]) -> None:
         context = [
             f"stage={STAGE}",
             f"version={VERSION_PLACE}",
-            f"worker_count={workers}",
+            # Nothing here reads it: the supervisor starts as many as were asked for, and all stacks share an assembly.
+            f"worker_count={Settings.workers}",
             f"auth_issuer={ISSUER}",
             f"auth_audience={AUDIENCE}",
             f"auth_jwks_url={KEYS_PLACE}",

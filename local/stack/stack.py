@@ -210,9 +210,7 @@ class Stack:
 
     async def _deploy(self, now: Sources) -> Deployment:
         """Deploy everything; agent.py is checked while the stacks are synthesized."""
-        synthesis = self._toolkit.synthesize(
-            self._emulator.url, new_version(), max(1, self.settings.workers), self._control.keys_url
-        )
+        synthesis = self._toolkit.synthesize(self._emulator.url, new_version(), self._control.keys_url)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._check(now))
