@@ -59,6 +59,21 @@ def test_a_repeat_is_right_where_the_post_was_not_answered_and_nothing_was_chang
     assert wire.problems(fault_free=True) == ["7.(1, 2) came twice on connection 1, once as (1, 2)"]
 
 
+def direct(epoch: int, number: int) -> list[dict[str, Any]]:
+    """A ``ready`` over a worker's own socket."""
+    return [{"type": "ready", "epoch": epoch, "seq": number, "features": ["direct", "binary"]}]
+
+
+def test_over_a_workers_own_socket_nothing_is_repeated_and_nothing_comes_after_the_next_holder() -> None:
+    wire = wire_of((1, 0.0, direct(7, 1)), (1, 0.1, frames(7, 2)), (1, 0.2, frames(7, 2)))
+    assert wire.problems(fault_free=False) == ["7.(2,) came twice on connection 1, once as (2,)"]
+    moved = frames(7, 2, kind="moved")
+    wire = wire_of((1, 0.0, direct(7, 1)), (2, 0.1, direct(8, 1)), (1, 0.2, moved))
+    assert wire.problems(fault_free=True) == []
+    wire = wire_of((1, 0.0, direct(7, 1)), (1, 0.1, direct(8, 1)), (1, 0.2, moved))
+    assert wire.problems(fault_free=True) == ["epoch 7 spoke on connection 1 after 8"]
+
+
 def test_a_number_that_is_used_again_for_something_else_is_found() -> None:
     for again in (frames(7, 2), frames(7, 2, 3), frames(7, 1, 2, 3)):
         assert wire_of((1, 0.0, frames(7, 1, 2)), (1, 0.1, again)).problems(fault_free=False)

@@ -12,7 +12,7 @@ does not prove which worker spoke.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -66,6 +66,7 @@ class Wire:
     def __init__(self) -> None:
         self.messages: list[Message] = []
         self._clients: dict[int, str] = {}
+        self._direct: set[int] = set()
 
     def said(self, connection: int, frames: Iterable[Mapping[str, Any]]) -> None:
         """Take note of what a client says: a ``hello`` tells whose connection it is."""
@@ -73,8 +74,10 @@ class Wire:
             if frame.get("type") == "hello":
                 self._clients[connection] = frame["client_id"]
 
-    def heard(self, connection: int, frames: Iterable[Mapping[str, Any]], at: float) -> None:
+    def heard(self, connection: int, frames: Sequence[Mapping[str, Any]], at: float) -> None:
         """Take note of a message to a client. Frames of the gateway, which have no epoch, do not count."""
+        if any("direct" in frame.get("features", ()) for frame in frames):
+            self._direct.add(connection)
         numbered = [frame for frame in frames if "epoch" in frame and "seq" in frame]
         for epoch in sorted({frame["epoch"] for frame in numbered}):
             own = [frame for frame in numbered if frame["epoch"] == epoch]
@@ -92,9 +95,9 @@ class Wire:
 
         Args:
             fault_free: Whether no hop loses, delays or refuses anything. Otherwise a POST of unknown outcome may come
-                twice, and frames that went into a broken socket are missing.
+                twice, but not over a worker's own socket, and frames that went into a broken socket are missing.
         """
-        found = self._spoken_without_lease() + self._repeated(fault_free=fault_free)
+        found = self._spoken_without_lease() + self._spoken_after_the_next() + self._repeated(fault_free=fault_free)
         return found + self._missing() if fault_free else found
 
     def late(self) -> list[tuple[Message, float]]:
@@ -122,13 +125,24 @@ class Wire:
             if len(numbers) > UNDER_WAY
         ]
 
+    def _spoken_after_the_next(self) -> list[str]:
+        """Find messages that a worker's own socket has written though a later holder had spoken over it."""
+        newest: dict[int, int] = {}
+        found = []
+        for one in self.messages:
+            newest[one.connection] = max(one.epoch, newest.get(one.connection, 0))
+            if one.connection in self._direct and one.epoch < newest[one.connection]:
+                found.append(f"epoch {one.epoch} spoke on connection {one.connection} after {newest[one.connection]}")
+        return found
+
     def _repeated(self, *, fault_free: bool) -> list[str]:
         came: dict[tuple[int, int, int], tuple[int, ...]] = {}
         found = []
         for one in self.messages:
             before = [came.get((one.connection, one.epoch, number)) for number in one.numbers]
             again = [numbers for numbers in before if numbers is not None]
-            if again and (fault_free or any(numbers != one.numbers for numbers in before)):
+            once = fault_free or one.connection in self._direct
+            if again and (once or any(numbers != one.numbers for numbers in before)):
                 found.append(f"{one.epoch}.{one.numbers} came twice on connection {one.connection}, once as {again[0]}")
             came |= {(one.connection, one.epoch, number): one.numbers for number in one.numbers}
         return found
