@@ -1,5 +1,7 @@
 """The AWS CDK app of the stack: everything that ``cdk deploy`` creates."""
 
+from __future__ import annotations
+
 import os
 
 from infra.node import OLD

@@ -3,6 +3,8 @@
 A test runs the rules over the default stage and fails on any other finding, and on one that is not found any more.
 """
 
+from __future__ import annotations
+
 import json
 from typing import Final
 

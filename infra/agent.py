@@ -3,6 +3,8 @@
 The emulator's stage leaves it out: ``python -m local`` has checked the file by then.
 """
 
+from __future__ import annotations
+
 import os
 import subprocess
 import sys

@@ -4,6 +4,8 @@ npx cdk deploy --all                    the stage ``dev``
 npx cdk deploy --all -c stage=prod      another stage, with stacks of its own
 """
 
+from __future__ import annotations
+
 import sys
 from collections.abc import Callable
 from pathlib import Path

@@ -1,5 +1,7 @@
 """Texts about a setting: for the error that refuses it, and for the documentation."""
 
+from __future__ import annotations
+
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import Field

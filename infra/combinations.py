@@ -1,5 +1,7 @@
 """Settings that are wrong only together."""
 
+from __future__ import annotations
+
 import json
 from typing import TYPE_CHECKING, Final
 
@@ -56,7 +58,7 @@ API_PARTS: Final = (
 """Settings of the WebSocket API and of its message function."""
 
 
-def check_together(config: "Config") -> None:
+def check_together(config: Config) -> None:
     """Refuse what only together is wrong.
 
     Raises:
@@ -79,17 +81,17 @@ def check_together(config: "Config") -> None:
         check(config)
 
 
-def _refuse(config: "Config", name: str, allowed: str) -> None:
+def _refuse(config: Config, name: str, allowed: str) -> None:
     raise ConfigurationError(name, getattr(config, name), allowed)
 
 
-def _check_lease(config: "Config") -> None:
+def _check_lease(config: Config) -> None:
     if config.heartbeat_seconds * 3 > config.lease_seconds:
         allowed = f"at most a third of lease_seconds ({config.lease_seconds}), so that two may get lost"
         _refuse(config, "heartbeat_seconds", allowed)
 
 
-def _check_size(config: "Config") -> None:
+def _check_size(config: Config) -> None:
     low, high, step = FARGATE_MEMORY[config.worker_cpu]
     memory = config.worker_memory
     if not (low <= memory <= high and (memory % step == 0 or memory == low)):
@@ -98,7 +100,7 @@ def _check_size(config: "Config") -> None:
         _refuse(config, "worker_count_max", f"at least worker_count ({config.worker_count})")
 
 
-def _check_provider(config: "Config") -> None:
+def _check_provider(config: Config) -> None:
     keyed = config.provider in PROVIDER_KEYS
     if keyed != (config.provider_secret_arn is not None):
         allowed = "needed" if keyed else "only with provider=" + " or ".join(PROVIDER_KEYS)
@@ -108,7 +110,7 @@ def _check_provider(config: "Config") -> None:
         _refuse(config, "provider", f"{allowed}OpenAI Realtime's, see docs/providers.md")
 
 
-def _check_provider_formats(config: "Config") -> None:
+def _check_provider_formats(config: Config) -> None:
     provider = "offline" if config.offline else config.provider
     named = zip(
         ("provider_input_rate", "provider_output_rate"),
@@ -128,7 +130,7 @@ def _check_provider_formats(config: "Config") -> None:
             _refuse(config, "provider_options", f"an object with {', '.join(known)} (provider={config.provider})")
 
 
-def _check_auth(config: "Config") -> None:
+def _check_auth(config: Config) -> None:
     oidc = config.auth_mode == "oidc"
     for name in ("auth_issuer", "auth_audience"):
         if oidc != (getattr(config, name) is not None):
@@ -142,7 +144,7 @@ def _check_auth(config: "Config") -> None:
         _refuse(config, "auth_jwks_url", "an https address; others are for the stage local")
 
 
-def _check_domain(config: "Config") -> None:
+def _check_domain(config: Config) -> None:
     if (config.domain_name is None) != (config.domain_certificate_arn is None):
         missing = "domain_certificate_arn" if config.domain_name else "domain_name"
         _refuse(config, missing, "domain_name and domain_certificate_arn go together")
@@ -150,19 +152,19 @@ def _check_domain(config: "Config") -> None:
         _refuse(config, "domain_zone_id", "only with domain_name")
 
 
-def _check_certificates(config: "Config") -> None:
+def _check_certificates(config: Config) -> None:
     for name in ("domain_certificate_arn", "direct_certificate_arn"):
         arn = getattr(config, name)
         if config.region and arn and arn.split(":")[3] != config.region:
             _refuse(config, name, f"one in {config.region}, the region of the deployment: ACM keeps each in its own")
 
 
-def _check_traces(config: "Config") -> None:
+def _check_traces(config: Config) -> None:
     if config.trace_endpoint and not config.trace_sampling_percent:
         _refuse(config, "trace_endpoint", "only with trace_sampling_percent")
 
 
-def _check_rates(config: "Config") -> None:
+def _check_rates(config: Config) -> None:
     if (config.expected_frame_rate or 0) > config.account_message_rate:
         allowed = f"at most account_message_rate ({config.account_message_rate}): ask AWS for more, then raise that"
         _refuse(config, "expected_frame_rate", allowed)
@@ -178,14 +180,14 @@ def _check_rates(config: "Config") -> None:
         _refuse(config, "message_concurrency", f"at least provisioned_concurrency ({config.provisioned_concurrency})")
 
 
-def _check_image(config: "Config") -> None:
+def _check_image(config: Config) -> None:
     image, made_here = config.worker_image, config.vpc_id is None
     if image is not None and config.network == "private" and made_here and ECR_IMAGE.fullmatch(image) is None:
         allowed = "with network=private one in ECR: endpoints lead there, and tasks have no address for others"
         _refuse(config, "worker_image", allowed)
 
 
-def _check_network(config: "Config") -> None:
+def _check_network(config: Config) -> None:
     given = [name for name in VPC_PARTS if getattr(config, name) is not None]
     if config.vpc_id is None:
         if given:
@@ -200,7 +202,7 @@ def _check_network(config: "Config") -> None:
             _refuse(config, name, f"one subnet for each of vpc_zones ({zones})")
 
 
-def _needed_of_a_vpc(config: "Config") -> list[str]:
+def _needed_of_a_vpc(config: Config) -> list[str]:
     needed = ["vpc_zones", "vpc_worker_subnets"]
     if config.api:
         needed.append("vpc_function_subnets")
@@ -209,7 +211,7 @@ def _needed_of_a_vpc(config: "Config") -> list[str]:
     return needed
 
 
-def _check_transport(config: "Config") -> None:
+def _check_transport(config: Config) -> None:
     if not config.direct:
         for name in (*DIRECT_PARTS, *DIRECT_OPTIONS):
             if getattr(config, name) is not None:
@@ -229,13 +231,13 @@ def _check_transport(config: "Config") -> None:
         _check_no_api(config)
 
 
-def _check_sockets(config: "Config") -> None:
+def _check_sockets(config: Config) -> None:
     if config.sockets < config.worker_capacity:
         allowed = f"at least worker_capacity ({config.worker_capacity}): a task with all its sockets in use would turn "
         _refuse(config, "direct_sockets", f"{allowed}clients away, and be too empty of sessions for another to start")
 
 
-def _check_no_api(config: "Config") -> None:
+def _check_no_api(config: Config) -> None:
     for name in API_PARTS:
         if getattr(config, name) is not None:
             _refuse(config, name, "only with a WebSocket API: transport=api or transport=both")

@@ -7,6 +7,8 @@ what is allowed. docs/configuration.md is generated from all of this.
 The stage ``local`` is the one for the emulator (see ``infra.targets``); every other stage is for AWS.
 """
 
+from __future__ import annotations
+
 import difflib
 import json
 import math

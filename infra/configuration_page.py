@@ -3,6 +3,8 @@
 .venv/bin/python -m infra.configuration_page
 """
 
+from __future__ import annotations
+
 import inspect
 from typing import Any, Final
 

@@ -1,5 +1,7 @@
 """Facts about this repository and its runtime that are no one's to configure."""
 
+from __future__ import annotations
+
 import re
 from pathlib import Path
 from typing import Final

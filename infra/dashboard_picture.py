@@ -6,6 +6,8 @@ TEMPLATE is the service stack's as synthesized, LOGS a folder with logs (``.segu
 AWS's own metrics are not in there: their graphs are left out, and the picture says so.
 """
 
+from __future__ import annotations
+
 import json
 import math
 import sys

@@ -9,6 +9,8 @@ The folders are git-ignored. Packages come as wheels for the function's system a
 code of theirs runs while it is built.
 """
 
+from __future__ import annotations
+
 import fcntl
 import hashlib
 import shutil

@@ -3,6 +3,8 @@
 .venv/bin/python -m infra.environment_page
 """
 
+from __future__ import annotations
+
 import ast
 import re
 from collections.abc import Iterator

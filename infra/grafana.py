@@ -5,6 +5,8 @@
 Names that only a deployment has (tables, functions, the API) are variables of the dashboard; so is the stage.
 """
 
+from __future__ import annotations
+
 import json
 import re
 import sys

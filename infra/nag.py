@@ -3,6 +3,8 @@
 npx cdk synth --quiet --app '.venv/bin/python -m infra.nag'
 """
 
+from __future__ import annotations
+
 from cdk_nag import AwsSolutionsChecks
 
 from infra.app import main

@@ -1,5 +1,7 @@
 """The Node.js that runs the CDK: told of in one line if it is too old."""
 
+from __future__ import annotations
+
 import contextlib
 import subprocess
 import sys

@@ -3,6 +3,8 @@
 The text under each is what docs/configuration.md says about it.
 """
 
+from __future__ import annotations
+
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field

@@ -12,6 +12,8 @@
 ``cdk.json`` are merged, so a setting beside ``stages`` wins over the stage's, as one on the command line does.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Any, Final
 

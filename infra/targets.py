@@ -4,6 +4,8 @@ The emulator's CloudFormation knows fewer resource types than AWS, and some that
 that is left out for it is named here and nowhere else; constructs ask for the capability, not for the stage.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import Final
 

@@ -6,6 +6,8 @@
 Both are outputs of the service stack; preflight compares them with those of a synthesis.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 from collections.abc import Mapping

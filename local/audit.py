@@ -3,6 +3,8 @@
 Exit codes: 0 nothing is known, or no advisory service could be reached (which is said); 1 something is known.
 """
 
+from __future__ import annotations
+
 import json
 import shutil
 import subprocess

@@ -1,5 +1,7 @@
 """The command line: ``python -m local``. Commands only parse, call one thing and print; a new one goes to the end."""
 
+from __future__ import annotations
+
 import asyncio
 import json
 import os

@@ -5,6 +5,8 @@ LocalError                exit code 1: something failed; the message says what a
   └── AlreadyRunningError exit code 4: this folder's stack is already up
 """
 
+from __future__ import annotations
+
 
 class LocalError(Exception):
     """Something on this machine is not as needed; the message is one line that says what to do."""

@@ -1,5 +1,7 @@
 """Time-outs that grow with the machine: a slow or busy one gets more time, and no more is waited on a quick one."""
 
+from __future__ import annotations
+
 import os
 import time
 

@@ -1,5 +1,7 @@
 """Steps of long actions, as events: the terminal draws them, a script reads them as JSON lines."""
 
+from __future__ import annotations
+
 import contextlib
 import json
 import time

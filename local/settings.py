@@ -1,5 +1,7 @@
 """Paths and counts of the local stack, decided once by the command line."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path

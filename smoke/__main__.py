@@ -1,5 +1,7 @@
 """``python -m smoke --url wss://…``, the token in SEGUE_TOKEN: after a deployment."""
 
+from __future__ import annotations
+
 import asyncio
 import json
 import os

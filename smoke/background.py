@@ -1,5 +1,7 @@
 """Work that goes on while a block runs."""
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Coroutine

@@ -1,5 +1,7 @@
 """A caller on the public client, who types, speaks, and notes when what came."""
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import time

@@ -1,5 +1,7 @@
 """Connections: coming back to a session, and a long pause."""
 
+from __future__ import annotations
+
 import asyncio
 
 from smoke.call import calling

@@ -1,5 +1,7 @@
 """Frames on a bare WebSocket: ``hello`` to ``ready``, stray messages, echoes, and coming back after a lost one."""
 
+from __future__ import annotations
+
 import asyncio
 import secrets
 import time

@@ -1,5 +1,7 @@
 """Handshakes: refused without a good token, and the subprotocol echoed with one."""
 
+from __future__ import annotations
+
 from smoke.report import State
 from smoke.visit import Outcome, Step, Visit
 from smoke.wire import PROTOCOL, opened, refusal

@@ -1,5 +1,7 @@
 """A redeployment in the middle of a call: every text is answered once, by the old worker or by the new."""
 
+from __future__ import annotations
+
 import asyncio
 import time
 from collections.abc import Awaitable, Callable

@@ -1,5 +1,7 @@
 """The report: what was expected, what came, and which page explains a difference."""
 
+from __future__ import annotations
+
 import platform
 from collections import Counter
 from collections.abc import Sequence

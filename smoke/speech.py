@@ -3,6 +3,8 @@
 ``question.wav`` says "What is the capital of France?"; it was synthesized by eSpeak NG 1.52, PCM16 mono at 16 kHz.
 """
 
+from __future__ import annotations
+
 import wave
 from pathlib import Path
 from typing import Final

@@ -1,5 +1,7 @@
 """The deployment's resources, for those who have AWS credentials: a redeployment, and cleaning up."""
 
+from __future__ import annotations
+
 import asyncio
 import base64
 import json

@@ -1,5 +1,7 @@
 """The story: its steps in order, each of which becomes a line of the report whatever comes."""
 
+from __future__ import annotations
+
 import contextlib
 from collections.abc import AsyncIterator, Callable
 

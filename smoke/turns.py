@@ -1,5 +1,7 @@
 """Turns: typed, spoken, and spoken over."""
 
+from __future__ import annotations
+
 import asyncio
 import time
 from pathlib import Path

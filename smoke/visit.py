@@ -1,5 +1,7 @@
 """A visit to a deployment: where it is, who comes, and what is learnt on the way."""
 
+from __future__ import annotations
+
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field

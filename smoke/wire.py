@@ -1,5 +1,7 @@
 """A bare WebSocket that keeps every message with its time of arrival, also those that are no frames."""
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import time

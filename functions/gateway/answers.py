@@ -7,6 +7,8 @@ An answer that does not arrive is counted and nothing else: the frame has had it
 ``pong`` opens another connection.
 """
 
+from __future__ import annotations
+
 import os
 from collections.abc import Callable
 from typing import Final, Protocol

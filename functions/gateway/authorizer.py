@@ -9,6 +9,8 @@ A refusal is a policy (403) and says nothing else. When the issuer does not answ
 may be a good one, and tries again.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from functools import cache
 from typing import Any

@@ -9,6 +9,8 @@ registry: newest version, most room ──POST /claims──▶ 202: taken
        the claims queue: a worker with room receives it
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
@@ -114,7 +116,7 @@ class Claims:
 
     def __init__(
         self,
-        client: "SQSClient",
+        client: SQSClient,
         queue_url: str,
         direct: DirectClaims,
         connections: ConnectionsTable,

@@ -1,5 +1,7 @@
 """``$connect``: the authorizer has said who it is; everything that the connection may reach follows from that."""
 
+from __future__ import annotations
+
 import re
 from functools import cache
 from typing import Any, Final

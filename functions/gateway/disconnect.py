@@ -1,5 +1,7 @@
 """``$disconnect``: the connection has ended. API Gateway tells on a best effort; the TTL finds what it did not tell."""
 
+from __future__ import annotations
+
 from functools import cache
 from typing import Any
 

@@ -16,6 +16,8 @@ A frame with a ``seq`` is never waited with: the client sends it again, and the 
 without is posted to another holder only after the post to the one before has ended.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final

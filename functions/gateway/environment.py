@@ -1,5 +1,7 @@
 """Environment variables of the functions, read once at the first invocation."""
 
+from __future__ import annotations
+
 from typing import Annotated
 
 from msgspec import Meta, Struct

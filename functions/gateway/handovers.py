@@ -7,6 +7,8 @@ A claim in the gap would race the successor, which has the session ready, for a 
 function remembers is no more than a reason to wait: another one, or this one after its start, claims at once.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Final
 

@@ -4,6 +4,8 @@ Workers of a private network reach what has an IPv6 address, and this function, 
 as seldom as the authorizer asks the issuer. It takes no input, so that it can be led to no other address.
 """
 
+from __future__ import annotations
+
 import json
 import urllib.request
 from functools import cache

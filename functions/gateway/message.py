@@ -4,6 +4,8 @@ What this returns reaches no client: the route has no response. What the functio
 ``gateway.answers``.
 """
 
+from __future__ import annotations
+
 import time
 from functools import cache
 from typing import Any

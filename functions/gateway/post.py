@@ -6,6 +6,8 @@
 2.0 s    no answer: there is no holder at this route
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Final, Protocol
 

@@ -1,5 +1,7 @@
 """Routing of one message: the answer that goes straight back to the client, if any."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Callable
 from typing import Final

@@ -11,6 +11,8 @@ their question, the answer was cut, and they have nothing to send.
 Whatever fails is tried again with the whole event: a claim that comes twice costs a worker one read.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
@@ -67,7 +69,7 @@ class TaskStateChange(Struct, frozen=True):
 class Stopped:
     """Offers what a stopped task held."""
 
-    def __init__(self, dynamodb: "DynamoDBClient", sqs: "SQSClient", environment: StoppedEnvironment) -> None:
+    def __init__(self, dynamodb: DynamoDBClient, sqs: SQSClient, environment: StoppedEnvironment) -> None:
         """Use two clients.
 
         Args:

@@ -5,6 +5,8 @@ than a frame takes. Where an invocation is sampled, a frame that asks for someth
 the worker goes on with it.
 """
 
+from __future__ import annotations
+
 import os
 import re
 from typing import Final

@@ -5,6 +5,8 @@ again    what failed comes again before what is behind it
 repeats  dropped within ``REPEAT_SECONDS``; those after them find what they ask for done already
 """
 
+from __future__ import annotations
+
 import hashlib
 import secrets
 import time
@@ -25,7 +27,7 @@ what a turn had to drop (its session was held, or a frame before it was missing)
 class TurnsQueue:
     """Puts frames into the queue."""
 
-    def __init__(self, client: "SQSClient", queue_url: str, wall_clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, client: SQSClient, queue_url: str, wall_clock: Callable[[], float] = time.time) -> None:
         """Use a queue.
 
         Args:

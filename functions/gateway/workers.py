@@ -7,6 +7,8 @@ An item may outlive its worker by two minutes; a claim that is posted to the wor
 its last beats is asked last: a dead worker's room stays what it was, and would put it first.
 """
 
+from __future__ import annotations
+
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
@@ -23,7 +25,7 @@ MOST_WORKERS: Final = 500
 class Workers:
     """Reads the registry."""
 
-    def __init__(self, client: "DynamoDBClient", table: str, wall_clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, client: DynamoDBClient, table: str, wall_clock: Callable[[], float] = time.time) -> None:
         """Use a table.
 
         Args:

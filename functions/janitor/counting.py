@@ -1,5 +1,7 @@
 """Metrics of the janitor's sweeps, written as the other functions' (``shared.metrics``)."""
 
+from __future__ import annotations
+
 from shared import metrics
 from shared.metrics import FunctionCount
 

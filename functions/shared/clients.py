@@ -4,6 +4,8 @@ The clients are the project's own (``shared.aws``, RFC 0027): a cold start impor
 that everything that takes one takes a boto3 client as well, and is told its type.
 """
 
+from __future__ import annotations
+
 import os
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -17,13 +19,13 @@ if TYPE_CHECKING:
 
 
 @cache
-def dynamodb() -> "DynamoDBClient":
+def dynamodb() -> DynamoDBClient:
     """The DynamoDB client."""
     return cast("DynamoDBClient", DynamoDbService("dynamodb", os.environ["AWS_REGION"]))
 
 
 @cache
-def sqs() -> "SQSClient":
+def sqs() -> SQSClient:
     """The SQS client."""
     return cast("SQSClient", SqsService("sqs", os.environ["AWS_REGION"]))
 
@@ -45,7 +47,7 @@ def error_code(error: Exception) -> str | None:
     return response["Error"].get("Code") if isinstance(response, dict) and "Error" in response else None
 
 
-def query_items(client: "DynamoDBClient", most: int | None = None, **request: Any) -> Iterator[dict[str, Any]]:
+def query_items(client: DynamoDBClient, most: int | None = None, **request: Any) -> Iterator[dict[str, Any]]:
     """Yield the items of a query, page by page.
 
     Args:

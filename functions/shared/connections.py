@@ -15,6 +15,8 @@ The second kind of item lets a claim name every client of a session, also those 
 ``expires_at`` (TTL, seconds since 1970), because ``$disconnect`` comes on a best effort only.
 """
 
+from __future__ import annotations
+
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -90,7 +92,7 @@ class Connection:
 class ConnectionsTable:
     """Reads and writes connections."""
 
-    def __init__(self, client: "DynamoDBClient", table: str, wall_clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, client: DynamoDBClient, table: str, wall_clock: Callable[[], float] = time.time) -> None:
         """Use a table.
 
         Args:

@@ -8,6 +8,8 @@ tracked flows): what is sent into it is neither answered nor refused. So
     new                      it has all the time that its caller gives it; ``meanwhile`` gives that time a second use
 """
 
+from __future__ import annotations
+
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

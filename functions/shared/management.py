@@ -1,5 +1,7 @@
 """API Gateway's management API, by which a deployment's own processes write to its clients."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Mapping
 from typing import Final

@@ -23,6 +23,8 @@ for every frame would cost more than the frame, and API Gateway and Lambda count
     SweepFailures    Count         segue-janitor  sweeps that failed; they are tried again
 """
 
+from __future__ import annotations
+
 import os
 from enum import StrEnum
 from typing import Final

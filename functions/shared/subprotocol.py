@@ -4,6 +4,8 @@ A browser can set no other header of a WebSocket handshake. The server must choo
 browser gives the connection up; the token is never chosen, so that it is not sent back.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Any, Final
 

@@ -6,6 +6,8 @@ issued for one of the audiences, and now is between its ``nbf`` and its ``exp``.
 same rule (https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-jwt-authorizer.html).
 """
 
+from __future__ import annotations
+
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Final, Protocol

@@ -1,5 +1,7 @@
 """Environment variables of the text function, read once at the first invocation."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Mapping
 

@@ -10,6 +10,8 @@ What cannot be done now goes back to the queue and blocks its group, so that not
 An event without records is the test invocation of a deployment: see ``turn.trial``.
 """
 
+from __future__ import annotations
+
 import asyncio
 import secrets
 import time
@@ -58,7 +60,7 @@ def environment() -> TurnEnvironment:
 
 
 @cache
-def queue() -> "SQSClient":
+def queue() -> SQSClient:
     """The client that gives messages back."""
     return boto3.client("sqs", config=Config(connect_timeout=1, read_timeout=2))
 

@@ -4,6 +4,8 @@ A voice worker (``BidiAgent``) and a text turn (``Agent``) write one history. It
 here; only the text model is shown what this module makes of it.
 """
 
+from __future__ import annotations
+
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final

@@ -8,6 +8,8 @@ The queue itself hides a message for as long as Lambda asks for, six times what 
 person who waits for an answer.
 """
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
@@ -38,7 +40,7 @@ class Message:
         tries: How often it was received, this time included.
     """
 
-    def __init__(self, client: "SQSClient", queue_url: str, record: dict[str, Any]) -> None:
+    def __init__(self, client: SQSClient, queue_url: str, record: dict[str, Any]) -> None:
         """Read a record of Lambda's event."""
         self.id: str = record["messageId"]
         self.tries = int(record["attributes"]["ApproximateReceiveCount"])

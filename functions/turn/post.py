@@ -1,5 +1,7 @@
 """Posting messages to clients through API Gateway's management API."""
 
+from __future__ import annotations
+
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -40,7 +42,7 @@ class MessagePost(Protocol):
 class ManagementApi:
     """``POST …/@connections/{id}``."""
 
-    def __init__(self, client: "ApiGatewayManagementApiClient") -> None:
+    def __init__(self, client: ApiGatewayManagementApiClient) -> None:
         """Use a client, made with ``CONFIG``."""
         self._client = client
 

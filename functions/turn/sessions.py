@@ -4,6 +4,8 @@ take ── kept, and no record since ──▶ resumed: two requests to the loc
    └─── all else ───────────────────▶ opened: acquired, read, and the agent built anew
 """
 
+from __future__ import annotations
+
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -4,6 +4,8 @@ The agent never waits for a client: frames are queued, and each client has a sen
 so every turn begins to each client with ``ready``.
 """
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Callable, Iterable
 

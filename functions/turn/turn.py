@@ -15,6 +15,8 @@
 Which it is, is read from the session itself, so a message that comes again after a crash anywhere does what was left.
 """
 
+from __future__ import annotations
+
 import asyncio
 import time
 from collections.abc import Callable
@@ -278,7 +280,7 @@ class Turn:
         if (await running).stop_reason == "cancelled":
             raise OutOfTime
 
-    async def _finished(self, running: "asyncio.Task[object]", reserve: float) -> bool:
+    async def _finished(self, running: asyncio.Task[object], reserve: float) -> bool:
         finished, _ = await asyncio.wait({running}, timeout=max(0.0, self._attempt.seconds_left() - reserve))
         return bool(finished)
 

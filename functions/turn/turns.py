@@ -1,5 +1,7 @@
 """From a message of the queue to a turn: who holds the session, who hears, and that it is released whatever happens."""
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import time

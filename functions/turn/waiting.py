@@ -3,6 +3,8 @@
 Nothing of a turn is shown before it is durable. While storage hangs there is nothing to show, and no ``ready`` either.
 """
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -1,5 +1,7 @@
 """Authentication of callers: a Cognito user pool of the deployment's own, or any issuer of OpenID Connect tokens."""
 
+from __future__ import annotations
+
 from typing import Final
 
 from aws_cdk import CfnOutput, Duration, RemovalPolicy, Stack

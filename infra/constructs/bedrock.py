@@ -1,5 +1,7 @@
 """Which resources of Amazon Bedrock a model's name stands for."""
 
+from __future__ import annotations
+
 import re
 
 from aws_cdk import Aws

@@ -1,5 +1,7 @@
 """The claims queue: sessions that need a worker."""
 
+from __future__ import annotations
+
 from aws_cdk import Duration
 from constructs import Construct
 

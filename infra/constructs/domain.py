@@ -1,5 +1,7 @@
 """An address of one's own for the WebSocket API."""
 
+from __future__ import annotations
+
 from aws_cdk import aws_apigatewayv2 as apigateway
 from aws_cdk import aws_certificatemanager as acm
 from aws_cdk import aws_route53 as route53

@@ -1,5 +1,7 @@
 """A Lambda function of this repository: one package of ``functions/``, both layers, its own log group and role."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final

@@ -1,5 +1,7 @@
 """The gateway: the WebSocket API, its authorizer, and the three functions behind its routes."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final

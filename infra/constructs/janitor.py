@@ -10,6 +10,8 @@ It belongs to the service stack. While that stack is not there, the stream keeps
 deployment reads it from its beginning), and the weekly sweep finds what is older.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import Any, Final
 

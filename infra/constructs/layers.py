@@ -1,5 +1,7 @@
 """The layers of the functions: the library, and third-party code (the authorizer has its own)."""
 
+from __future__ import annotations
+
 from aws_cdk import AssetHashType, IgnoreMode
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct

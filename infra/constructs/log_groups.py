@@ -1,5 +1,7 @@
 """Log groups: one a function and one for the workers, each with an end to how long lines are kept."""
 
+from __future__ import annotations
+
 from typing import Final, cast
 
 from aws_cdk import CfnResource, RemovalPolicy, Stack

@@ -1,5 +1,7 @@
 """API Gateway's management API, by which functions and workers write to clients."""
 
+from __future__ import annotations
+
 from aws_cdk import Stack
 from aws_cdk import aws_apigatewayv2 as apigateway
 from aws_cdk import aws_iam as iam

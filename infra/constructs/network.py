@@ -12,6 +12,8 @@ rest over the tasks' own addresses or IPv6 through an egress-only gateway. In ``
 but the tasks' public addresses, and the load balancer, where there is one.
 """
 
+from __future__ import annotations
+
 from typing import Any, Final
 
 from aws_cdk import Acknowledgment, Aws, Validations

@@ -1,5 +1,7 @@
 """Queues: encrypted, TLS only, and with a place for what could not be done."""
 
+from __future__ import annotations
+
 from typing import Final
 
 from aws_cdk import Duration

@@ -1,5 +1,7 @@
 """Scaling of the workers' service: by sessions a task, and faster when claims have to wait."""
 
+from __future__ import annotations
+
 from typing import Final
 
 from aws_cdk import Duration

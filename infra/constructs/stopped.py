@@ -4,6 +4,8 @@ ECS "task state change", STOPPED ──rule──▶ stopped ──▶ claims qu
                                     └─ tried three times ──▶ failures
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import Final
 

@@ -1,5 +1,7 @@
 """Storage of sessions: the bucket with their journals, the table that guards them, and the table of connections."""
 
+from __future__ import annotations
+
 from typing import Final
 
 from aws_cdk import Aws, Duration, RemovalPolicy

@@ -7,6 +7,8 @@ OpenTelemetry's own variables (https://opentelemetry.io/docs/specs/otel/configur
 the ratio.
 """
 
+from __future__ import annotations
+
 from typing import Final
 
 from aws_cdk import Aws

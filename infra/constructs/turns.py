@@ -6,6 +6,8 @@ message function ──▶ queue, a group a session ──▶ handler ──▶ 
 A new version takes turns only after a test invocation of it: ``turn.trial`` builds the agent and tries its model.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import Final, cast
 

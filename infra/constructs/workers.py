@@ -1,5 +1,7 @@
 """The workers: a Fargate service whose tasks run agents, many sessions each."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import Any, Final
 

@@ -1,5 +1,7 @@
 """``python -m infra.preflight -c stage=prod -c worker_count=4``: the flags of ``npx cdk deploy``."""
 
+from __future__ import annotations
+
 import json
 import sys
 

@@ -3,6 +3,8 @@
 Every call reads. A refusal names the IAM action that is missing, so that a report can say it instead of guessing.
 """
 
+from __future__ import annotations
+
 import os
 import threading
 from typing import Any, Final

@@ -1,5 +1,7 @@
 """The CDK's bootstrap (version, bucket, role), and stacks that an earlier try left half-made."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from typing import Any, Final
 

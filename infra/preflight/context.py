@@ -1,5 +1,7 @@
 """The settings as a synthesis reads them: ``-c`` first, then ``cdk.json``, then the user's own ``~/.cdk.json``."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Iterable
 from pathlib import Path

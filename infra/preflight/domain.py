@@ -3,6 +3,8 @@
 The API has one, and the load balancer of the direct transport another.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from dataclasses import dataclass
 

@@ -1,5 +1,7 @@
 """The answer of a check: one line of the report, and how bad it is. The report for people."""
 
+from __future__ import annotations
+
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass

@@ -1,5 +1,7 @@
 """Credentials and region: all other checks stand on them."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 
 from infra.config import Config

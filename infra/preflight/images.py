@@ -1,5 +1,7 @@
 """Things that this machine builds: the worker's image (or the one that is named), and the page."""
 
+from __future__ import annotations
+
 import os
 import platform
 import shutil

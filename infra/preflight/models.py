@@ -1,5 +1,7 @@
 """The models: listed in the region, and open to this account."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from typing import Final
 

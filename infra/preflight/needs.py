@@ -1,5 +1,7 @@
 """The account's quotas that a deployment uses at its most: all workers running, each with all of its sessions."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
 from typing import Final

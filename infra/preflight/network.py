@@ -1,5 +1,7 @@
 """The network: IPv6 addresses for tasks of a private one; of a VPC that is there, its ways out."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from typing import Any, Final
 

@@ -3,6 +3,8 @@
 Codes of quotas are AWS's and do not change; quotas of Amazon Bedrock are found by their names.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterator
 from typing import Final

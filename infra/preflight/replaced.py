@@ -1,5 +1,7 @@
 """Workers that the deployment would replace: the deployed stack's outputs beside what these settings and files make."""
 
+from __future__ import annotations
+
 import json
 import tempfile
 from collections.abc import Iterator
@@ -44,7 +46,7 @@ def workers(account: Account, config: Config) -> Iterator[Finding]:
     )
 
 
-def synthesized_workers(config: Config) -> "Workers":
+def synthesized_workers(config: Config) -> Workers:
     """The workers as a synthesis makes them, without the rest of the deployment."""
     # The CDK takes seconds to start, and only a stack that is there needs it.
     from aws_cdk import App, Stack

@@ -1,5 +1,7 @@
 """Service-linked roles: AWS makes them at the first use, and the first use does not wait for them."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 
 from infra.config import Config

@@ -1,5 +1,7 @@
 """Routes and endpoints of a VPC: how a subnet leads out."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from typing import Any, Final
 

@@ -1,5 +1,7 @@
 """All checks, side by side, within a time limit."""
 
+from __future__ import annotations
+
 import threading
 import time
 from collections.abc import Callable, Iterable

@@ -1,5 +1,7 @@
 """The provider's key in Secrets Manager. Its text is looked at and never kept, printed or compared."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Iterator
 

@@ -1,5 +1,7 @@
 """Traces: X-Ray takes them over OTLP only where CloudWatch's Transaction Search is turned on."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 
 from infra.config import Config

@@ -1,5 +1,7 @@
 """The data stack: what must outlive every deployment."""
 
+from __future__ import annotations
+
 from aws_cdk import CfnOutput, Environment, Stack
 from constructs import Construct
 

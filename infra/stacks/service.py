@@ -3,6 +3,8 @@
 Clients come by the WebSocket API, by a load balancer to the workers, or by both (the setting ``transport``).
 """
 
+from __future__ import annotations
+
 from typing import cast
 
 from aws_cdk import CfnOutput, Environment, Stack

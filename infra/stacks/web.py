@@ -7,6 +7,8 @@
 See RFC 0022.
 """
 
+from __future__ import annotations
+
 from pathlib import Path
 from urllib.parse import urlsplit
 

@@ -8,6 +8,8 @@ account    what lies in DynamoDB and S3 at the end
 timeline   what happened when, for people
 """
 
+from __future__ import annotations
+
 from local.demo.story import run
 
 __all__ = ["run"]

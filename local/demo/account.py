@@ -1,5 +1,7 @@
 """Content of DynamoDB and S3, read with the public library."""
 
+from __future__ import annotations
+
 import asyncio
 from dataclasses import dataclass
 from typing import Any

@@ -4,6 +4,8 @@ Every line that is said is different, so that what became of each of its frames 
 its words and a checksum (``segue.testing.offline.tones``), so that decoding them proves all of its frames, in order.
 """
 
+from __future__ import annotations
+
 import asyncio
 import itertools
 import time

@@ -3,6 +3,8 @@
 A line counts as heard when the model understood its words and checksum, which takes all of its frames in their order.
 """
 
+from __future__ import annotations
+
 import json
 from collections import Counter
 from dataclasses import dataclass

@@ -1,5 +1,7 @@
 """The client's side: every frame with its place, and the agent's speech decoded to words."""
 
+from __future__ import annotations
+
 import asyncio
 import time
 from collections import Counter

@@ -7,6 +7,8 @@ spoken   a line in whose middle the worker gets SIGSTOP, and later SIGCONT
 spoken   What's my name?
 """
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import shutil

@@ -1,5 +1,7 @@
 """Timeline of a demo: collected while it runs, printed as a table at the end."""
 
+from __future__ import annotations
+
 import time
 from dataclasses import dataclass
 from typing import Any

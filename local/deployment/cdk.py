@@ -1,5 +1,7 @@
 """``cdk synth``, ``cdk bootstrap`` and ``cdk deploy``, the real ones, against the emulator."""
 
+from __future__ import annotations
+
 import asyncio
 import json
 import os

@@ -1,5 +1,7 @@
 """The AWS emulator: MiniStack in its own environment, on loopback, with its state kept over a clean stop."""
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import hashlib

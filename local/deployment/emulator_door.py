@@ -6,6 +6,8 @@ or deploy a function, which runs on this machine. Programs send neither ``Origin
 WebSocket connections have to show a token, which no other website has.
 """
 
+from __future__ import annotations
+
 import importlib
 import re
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping

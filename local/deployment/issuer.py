@@ -4,6 +4,8 @@ The running stack publishes the public half (``local.stack.control``), and the d
 it fetches Cognito's in AWS. The home folder is readable by its owner alone: reading the key allows any identity.
 """
 
+from __future__ import annotations
+
 import contextlib
 import hashlib
 import os

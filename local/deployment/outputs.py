@@ -3,6 +3,8 @@
 The outputs name hosts of AWS. Everything that has an address gets the emulator's here.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast

@@ -6,6 +6,8 @@
 The text function imports ``worker.agent``, and so has the folder of the workers.
 """
 
+from __future__ import annotations
+
 import hashlib
 import io
 import zipfile

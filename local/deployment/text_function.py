@@ -1,5 +1,7 @@
 """The deployed text function: its code, replaced without a deployment of its stack, and its log."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 

@@ -1,5 +1,7 @@
 """The check of agent.py (``worker.agent_check``) in a process of its own, with the surroundings of a local worker."""
 
+from __future__ import annotations
+
 import contextlib
 import hashlib
 import json

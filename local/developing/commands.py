@@ -1,5 +1,7 @@
 """The commands of ``python -m local`` for a person who writes an agent: ``check``, ``add``, ``sessions``."""
 
+from __future__ import annotations
+
 import asyncio
 import os
 import subprocess

@@ -5,6 +5,8 @@ agent.in ──▶ worker.txt   the workers' image
          ──▶ dev.txt      the local environment
 """
 
+from __future__ import annotations
+
 import re
 import subprocess
 from collections.abc import Sequence

@@ -3,6 +3,8 @@
 Principals are hashes. Here the one of the chosen subject is shown, and may be typed, by the subject's name.
 """
 
+from __future__ import annotations
+
 import contextlib
 import difflib
 import re

@@ -1,5 +1,7 @@
 """A redeployment at each save of a source file."""
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator

@@ -8,6 +8,8 @@ nova         Nova Sonic, an HTTP/2 event stream over TLS; nova_mind: a conversat
 schemas_…    what each takes from its client, with unknown fields forbidden
 """
 
+from __future__ import annotations
+
 from local.fakes.fake import Fake
 from local.fakes.gemini import FakeGemini
 from local.fakes.nova import FakeNova

@@ -1,5 +1,7 @@
 """A certificate for loopback, from an authority that lives as long as the fake that uses it."""
 
+from __future__ import annotations
+
 import ssl
 from dataclasses import dataclass
 from pathlib import Path

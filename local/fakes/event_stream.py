@@ -3,6 +3,8 @@
 Source: https://docs.aws.amazon.com/transcribe/latest/dg/streaming-setting-up.html#streaming-event-stream
 """
 
+from __future__ import annotations
+
 import struct
 from binascii import crc32
 from collections.abc import Iterable, Iterator

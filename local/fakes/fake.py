@@ -1,5 +1,7 @@
 """Base of all fake providers."""
 
+from __future__ import annotations
+
 import abc
 import contextlib
 from collections.abc import AsyncIterator, Callable

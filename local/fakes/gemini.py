@@ -1,5 +1,7 @@
 """Gemini Live on loopback: a WebSocket over TLS, as its API reference describes it."""
 
+from __future__ import annotations
+
 import base64
 import contextlib
 import http
@@ -70,7 +72,7 @@ class FakeGemini(SocketFake):
         key = request.headers.get("x-goog-api-key") or parse_qs(urlsplit(request.path).query).get("key", [""])[0]
         return None if key == KEY else (http.HTTPStatus.UNAUTHORIZED, "{}")
 
-    def new_mind(self, socket: ServerConnection) -> "GeminiMind":
+    def new_mind(self, socket: ServerConnection) -> GeminiMind:
         """Begin a conversation."""
         return GeminiMind(self, socket)
 

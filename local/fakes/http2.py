@@ -1,5 +1,7 @@
 """HTTP/2 for one kind of request: a stream of bytes in both directions, kept open."""
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
@@ -19,7 +21,7 @@ class Stream:
         headers: Of the request.
     """
 
-    def __init__(self, protocol: "Http2", number: int, headers: dict[str, str]) -> None:
+    def __init__(self, protocol: Http2, number: int, headers: dict[str, str]) -> None:
         self.headers = headers
         self._protocol, self._number = protocol, number
         self._data: asyncio.Queue[bytes | None] = asyncio.Queue()

@@ -1,5 +1,7 @@
 """A conversation without a protocol: what a fake provider hears, and what it answers."""
 
+from __future__ import annotations
+
 import abc
 import asyncio
 import contextlib

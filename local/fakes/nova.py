@@ -1,5 +1,7 @@
 """Nova Sonic on loopback: Bedrock's bidirectional stream, HTTP/2 over TLS, as AWS's user guide describes it."""
 
+from __future__ import annotations
+
 import asyncio
 import json
 import re

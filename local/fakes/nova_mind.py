@@ -1,5 +1,7 @@
 """One conversation with the fake of Nova Sonic: its events, in the order in which AWS's user guide has them."""
 
+from __future__ import annotations
+
 import base64
 import itertools
 import json

@@ -1,5 +1,7 @@
 """OpenAI Realtime on loopback: a WebSocket, as its API reference describes it."""
 
+from __future__ import annotations
+
 import base64
 import http
 import itertools
@@ -56,7 +58,7 @@ class FakeOpenAI(SocketFake):
             return http.HTTPStatus.NOT_FOUND, '{"error": {"code": "model_not_found"}}'
         return None
 
-    def new_mind(self, socket: ServerConnection) -> "OpenAIMind":
+    def new_mind(self, socket: ServerConnection) -> OpenAIMind:
         """Begin a conversation."""
         return OpenAIMind(self, socket)
 

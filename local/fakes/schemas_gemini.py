@@ -1,5 +1,7 @@
 """Messages of Gemini Live's client that are in use, from its API reference, unknown fields forbidden."""
 
+from __future__ import annotations
+
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct

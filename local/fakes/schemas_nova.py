@@ -1,5 +1,7 @@
 """Events of Nova Sonic's client that are in use, from AWS's user guide, unknown fields forbidden."""
 
+from __future__ import annotations
+
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct

@@ -1,5 +1,7 @@
 """Events of OpenAI Realtime's client that are in use, from its API reference, unknown fields forbidden."""
 
+from __future__ import annotations
+
 from typing import Annotated, Any, Literal
 
 import msgspec

@@ -1,5 +1,7 @@
 """Base of the fakes whose protocol is a WebSocket's."""
 
+from __future__ import annotations
+
 import abc
 import http
 import ssl

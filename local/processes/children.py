@@ -1,5 +1,7 @@
 """Child processes that never outlive this one: each in a process group of its own, all known to a guard process."""
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import os
@@ -93,7 +95,7 @@ class Child:
     name: str
     process: asyncio.subprocess.Process
     log: Path
-    guard: "Guard"
+    guard: Guard
 
     @property
     def pid(self) -> int:

@@ -10,6 +10,8 @@ layer first and each layer at once, and SIGKILL when their grace is over. A supe
 all of them, and the guard just ends. Standard library only, so that it costs nothing.
 """
 
+from __future__ import annotations
+
 import os
 import signal
 import sys

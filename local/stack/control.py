@@ -11,6 +11,8 @@
 A redeploy goes on when the terminal that asked for it goes away.
 """
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import hmac

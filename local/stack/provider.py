@@ -1,5 +1,7 @@
 """A real model provider for a local stack: what the person who starts it has chosen, and the keys to it."""
 
+from __future__ import annotations
+
 import os
 
 import boto3

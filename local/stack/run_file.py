@@ -1,5 +1,7 @@
 """``run.json``: how a second terminal finds the running supervisor. It holds a secret, so only its owner reads it."""
 
+from __future__ import annotations
+
 import contextlib
 import json
 import os

@@ -1,5 +1,7 @@
 """The whole stack on this machine: emulator, deployment, workers, and how other terminals reach it."""
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import fcntl

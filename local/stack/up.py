@@ -1,5 +1,7 @@
 """The commands ``up`` and ``down``: run the stack in this process until a signal or another terminal ends it."""
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import json
@@ -121,7 +123,7 @@ async def _talk(stack: Stack, show: Renderer, session: str, *, as_json: bool) ->
         return True
 
 
-async def _converse(stack: Stack, show: Renderer, conversation: "Conversation") -> None:
+async def _converse(stack: Stack, show: Renderer, conversation: Conversation) -> None:
     """Hold one conversation, until its end or the stack's.
 
     Raises:
@@ -137,7 +139,7 @@ async def _converse(stack: Stack, show: Renderer, conversation: "Conversation") 
         await _until_stopping(stack, conversation.run())
 
 
-async def _one_line(stack: Stack, lines: "Lines") -> bool:
+async def _one_line(stack: Stack, lines: Lines) -> bool:
     """Wait for a line; false at the input's end, or when the stack stops."""
     try:
         return await _until_stopping(stack, anext(lines)) is not None

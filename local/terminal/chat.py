@@ -1,5 +1,7 @@
 """The terminal client: a conversation through the deployed WebSocket API, on the client library."""
 
+from __future__ import annotations
+
 import asyncio
 import sys
 from collections.abc import Callable

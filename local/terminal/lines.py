@@ -1,5 +1,7 @@
 """Lines from standard input without a thread: from a terminal, a pipe or a file."""
 
+from __future__ import annotations
+
 import asyncio
 import codecs
 import contextlib

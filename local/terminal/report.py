@@ -1,5 +1,7 @@
 """Facts of a running stack, for people."""
 
+from __future__ import annotations
+
 from typing import Any
 
 from rich.console import Console

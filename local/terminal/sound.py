@@ -1,5 +1,7 @@
 """A microphone and a loudspeaker, by PortAudio (the package sounddevice, which is optional)."""
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import threading

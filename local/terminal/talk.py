@@ -1,5 +1,7 @@
 """The terminal client with a microphone and a loudspeaker: speak, be answered, speak over the answer."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Callable
 from typing import Any

@@ -1,5 +1,7 @@
 """A conversation as a terminal shows it: frames in, text out. No I/O and no clock of its own."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Callable
 from typing import Final

@@ -8,6 +8,8 @@ Nothing hurries a person who looks at a stopped program: the lease of the worker
 loop is off.
 """
 
+from __future__ import annotations
+
 import contextlib
 import os
 import pdb

@@ -1,5 +1,7 @@
 """Errors of workers as a terminal shows them: one line each, from the JSON lines of a worker's log."""
 
+from __future__ import annotations
+
 import asyncio
 import json
 import re

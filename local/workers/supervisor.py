@@ -6,6 +6,8 @@ A rolling deployment at 100/200 %:
     new        start ── healthy ─────┘                      └─ SIGKILL when the stop timeout is over
 """
 
+from __future__ import annotations
+
 import asyncio
 import secrets
 import signal

@@ -3,6 +3,8 @@
 emulator ── every 2 s, what is new ──▶ logs/text-function.log ──▶ error_lines ──▶ terminal
 """
 
+from __future__ import annotations
+
 import asyncio
 import logging
 import re

@@ -1,5 +1,7 @@
 """One worker process, started as ECS would start a task of the deployed task definition."""
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import os

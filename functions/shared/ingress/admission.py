@@ -13,6 +13,8 @@ older. Two connections say hello at the same time:
 when the connection must have ended; until then a session whose end was not told still counts.
 """
 
+from __future__ import annotations
+
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
@@ -42,7 +44,7 @@ class Admission:
 
     def __init__(
         self,
-        client: "DynamoDBClient",
+        client: DynamoDBClient,
         table: str,
         most: int = SESSIONS_PER_PRINCIPAL,
         wall_clock: Callable[[], float] = time.time,

@@ -1,5 +1,7 @@
 """The session and client that a connection's ``hello`` names, and what is delivered in their name."""
 
+from __future__ import annotations
+
 from segue.ids import session_key, valid_id
 from segue.wire.claims import DirectAddress
 from segue.wire.delivery import Delivery

@@ -1,5 +1,7 @@
 """The holder that a frame needs: any, at once, or none."""
 
+from __future__ import annotations
+
 from typing import Final
 
 from segue.wire.frames import AnswerInput, AudioInput, Bye, ClientFrame, Hello, ImageInput, OutputAck, TextInput

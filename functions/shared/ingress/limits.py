@@ -1,5 +1,7 @@
 """Limits of one principal and of one connection, whatever door they come in by."""
 
+from __future__ import annotations
+
 from typing import Final
 
 SESSIONS_PER_PRINCIPAL: Final = 20

@@ -1,5 +1,7 @@
 """Outcomes of posting a frame to a holder, read from the answer of its worker."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 from aws_lambda_powertools import Logger

@@ -7,6 +7,8 @@ Of the item only what makes a route is read, whatever its schema: workers are de
 still one version behind routes to them.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -32,7 +34,7 @@ class Route:
 class Routes:
     """Finds routes."""
 
-    def __init__(self, client: "DynamoDBClient", table: str) -> None:
+    def __init__(self, client: DynamoDBClient, table: str) -> None:
         """Use a table.
 
         Args:
@@ -71,7 +73,7 @@ class Routes:
         """Use this route until it is forgotten."""
         self._remembered[session_key] = route
 
-    def _route(self, attributes: "Mapping[str, AttributeValueTypeDef]") -> Route | None:
+    def _route(self, attributes: Mapping[str, AttributeValueTypeDef]) -> Route | None:
         """Read the route; None if the session has no holder that takes frames.
 
         No clock ends what is held (``segue.lease.item``): a holder that is dead shows when it is posted to.

@@ -1,5 +1,7 @@
 """Routes that have not answered, for as long as they are left alone."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Final
 

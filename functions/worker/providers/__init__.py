@@ -30,6 +30,8 @@ Nothing here imports a provider's package; ``chosen`` imports the chosen one's. 
 are first asked for: ``worker.agent`` names this package, and the text function has no use for a voice model.
 """
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING
 
 from segue.lazy import lazily

@@ -1,5 +1,7 @@
 """The load balancer before the workers' sockets. RFC 0026 has the source of each attribute."""
 
+from __future__ import annotations
+
 from typing import Final
 
 from aws_cdk import Duration

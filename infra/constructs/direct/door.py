@@ -1,5 +1,7 @@
 """The direct door of a worker: the variables that open it, and what its role may do for it."""
 
+from __future__ import annotations
+
 from aws_cdk import aws_iam as iam
 
 from infra.config import Config

@@ -6,6 +6,8 @@ Workers of a private network reach what has an IPv6 address. Cognito's keys have
 known at synthesis. The function takes no input and answers with the issuer's document, which is public.
 """
 
+from __future__ import annotations
+
 from typing import Final
 
 from aws_cdk import Aws, Duration

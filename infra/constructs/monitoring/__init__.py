@@ -1,5 +1,7 @@
 """Observability of a deployment: a dashboard, alarms with a runbook each, and saved queries of the logs."""
 
+from __future__ import annotations
+
 from constructs import Construct
 
 from infra.config import Config

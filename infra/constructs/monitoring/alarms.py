@@ -1,5 +1,7 @@
 """Alarms, and who is told of them."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import cast
 

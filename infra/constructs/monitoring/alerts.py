@@ -1,5 +1,7 @@
 """Conditions that page the person on call, and their thresholds."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from typing import Final
 

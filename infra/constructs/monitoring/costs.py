@@ -3,6 +3,8 @@
 docs/scale.md has the whole account and what it leaves out. List prices of us-east-1, as there.
 """
 
+from __future__ import annotations
+
 from typing import Final
 
 from aws_cdk import aws_cloudwatch as cloudwatch

@@ -1,5 +1,7 @@
 """The dashboard: four questions, in the order in which a person on call asks them."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Final
 

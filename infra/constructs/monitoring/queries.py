@@ -1,5 +1,7 @@
 """Saved queries of the logs (CloudWatch Logs Insights)."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import Final
 

@@ -1,5 +1,7 @@
 """Watched resources and their metrics."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import Final
 

@@ -1,5 +1,7 @@
 """The page to talk on, as ``make web`` builds it."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
 from infra.config import Config

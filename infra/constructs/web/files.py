@@ -1,5 +1,7 @@
 """The page's files: a private bucket, and CloudFront before it."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from pathlib import Path
 

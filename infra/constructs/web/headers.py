@@ -1,5 +1,7 @@
 """Headers of the page's answers: what its scripts may load and call, and the microphone."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Final
 

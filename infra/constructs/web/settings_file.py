@@ -1,5 +1,7 @@
 """The page's settings file, ``settings.json``: the one thing that the page learns from a deployment."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Final
 

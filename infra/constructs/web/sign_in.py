@@ -1,5 +1,7 @@
 """Sign-in of the page's users: Cognito's managed login for the deployment's own user pool."""
 
+from __future__ import annotations
+
 from typing import Final
 
 from aws_cdk import Aws, Fn
