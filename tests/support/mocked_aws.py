@@ -12,7 +12,7 @@ import pytest
 def mocked_aws() -> Iterator[None]:
     """Let AWS be in this process, empty.
 
-    moto stands in for `requests` too, by some 3,500 patterns that it makes anew each time. No code here asks AWS so.
+    moto stands in for ``requests`` too, by some 3,500 patterns that it makes anew each time. No code here asks AWS so.
     """
     import moto
     from moto.core import models
