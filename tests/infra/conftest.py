@@ -1,5 +1,7 @@
 """Both stages, synthesized once: ``dev`` as it goes to AWS and ``local`` as it goes to the emulator."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,5 +1,7 @@
 """Settings of stages with the direct transport."""
 
+from __future__ import annotations
+
 CERTIFICATE = "arn:aws:acm:us-east-1:000000000000:certificate/01234567-0123-0123-0123-0123456789ab"
 DOOR = {"direct_domain_name": "live.example.com", "direct_certificate_arn": CERTIFICATE}
 ALONE = {"transport": "direct", "network": "private", "direct_zone_id": "Z0123456789", **DOOR}

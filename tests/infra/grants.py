@@ -3,6 +3,8 @@
 Names are logical ids without the digits that CDK adds; ``<StorageLocks>`` is the resource, or its ARN.
 """
 
+from __future__ import annotations
+
 from typing import Final
 
 type Grants = dict[str, dict[str, set[str]]]

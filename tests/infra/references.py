@@ -1,5 +1,7 @@
 """References of a template in a form that can be read and compared."""
 
+from __future__ import annotations
+
 from typing import Any
 
 

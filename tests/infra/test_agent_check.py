@@ -1,5 +1,7 @@
 """agent.py is checked at synthesis, with the settings of the deployment's model and without its secrets."""
 
+from __future__ import annotations
+
 import sys
 
 import pytest

@@ -4,6 +4,8 @@ The minutes are written in the words of the operator who is woken up, not with t
 a statistic or a comparison that changed fails here.
 """
 
+from __future__ import annotations
+
 import math
 import operator
 

@@ -1,5 +1,7 @@
 """The app as the CDK command line starts it, and what the templates look like to CloudFormation's own rules."""
 
+from __future__ import annotations
+
 import json
 import os
 import subprocess

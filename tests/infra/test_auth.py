@@ -1,5 +1,7 @@
 """Issuers of the tokens that admit a caller."""
 
+from __future__ import annotations
+
 import re
 
 import pytest

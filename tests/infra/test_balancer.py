@@ -1,5 +1,7 @@
 """The direct transport: a load balancer before the workers, with the WebSocket API and without."""
 
+from __future__ import annotations
+
 import json
 
 import pytest

@@ -1,5 +1,7 @@
 """Concurrency of the message function: reserved, kept warm, or as much as the account has."""
 
+from __future__ import annotations
+
 import pytest
 
 from infra.checks import ConfigurationError

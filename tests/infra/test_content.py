@@ -1,5 +1,7 @@
 """The content decides whether workers are replaced: a deployment that changes nothing replaces none."""
 
+from __future__ import annotations
+
 from infra.preflight.replaced import synthesized_workers
 from infra.worker_version import changed, version
 

@@ -1,5 +1,7 @@
 """The dashboard's picture: its graphs are the dashboard's, its figures the logs'."""
 
+from __future__ import annotations
+
 import json
 
 import pytest

@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 from aws_cdk.assertions import Match
 
 OUTPUTS = {"BucketName", "LockTableName", "ConnectionsTableName"}

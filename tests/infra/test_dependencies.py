@@ -1,5 +1,7 @@
 """The builder of the third-party layer, with a stand-in for uv."""
 
+from __future__ import annotations
+
 import re
 import sys
 from pathlib import Path

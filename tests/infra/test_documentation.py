@@ -1,5 +1,7 @@
 """The documentation of the settings is current, and each command in the documentation synthesizes cleanly."""
 
+from __future__ import annotations
+
 import re
 import shlex
 

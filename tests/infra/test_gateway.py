@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 FUNCTIONS = {"Authorizer", "Connect", "Message", "Disconnect"}
 OUTPUTS = {
     "WebSocketUrl",

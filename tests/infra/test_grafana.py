@@ -1,5 +1,7 @@
 """Grafana's dashboards have the metrics of CloudWatch's, and the files in docs are made from the present ones."""
 
+from __future__ import annotations
+
 import json
 
 import pytest

@@ -1,5 +1,7 @@
 """The janitor's functions, what calls them, and where failures go."""
 
+from __future__ import annotations
+
 import json
 
 import pytest

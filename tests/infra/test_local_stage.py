@@ -1,5 +1,7 @@
 """The ``local`` stage has no resource that the emulator refuses or waits for without end."""
 
+from __future__ import annotations
+
 import json
 
 from local.deployment.cdk import KEYS_PLACE, VERSION_PLACE

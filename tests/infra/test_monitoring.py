@@ -1,5 +1,7 @@
 """Each metric of the alarms and of the dashboard is emitted by our code or by AWS."""
 
+from __future__ import annotations
+
 import json
 import re
 

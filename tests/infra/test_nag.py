@@ -1,5 +1,7 @@
 """cdk-nag's AwsSolutions rules over the default stage and over options: no finding without a reason."""
 
+from __future__ import annotations
+
 import contextlib
 import json
 import subprocess

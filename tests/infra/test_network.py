@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 WORKER_PORT = 8080
 
 

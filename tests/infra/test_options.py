@@ -1,5 +1,7 @@
 """A stage with everything set that can be set."""
 
+from __future__ import annotations
+
 import json
 from typing import get_args
 

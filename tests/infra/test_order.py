@@ -1,5 +1,7 @@
 """The order of a deployment: what may fail comes first, what callers reach comes last (RFC 0021)."""
 
+from __future__ import annotations
+
 import json
 import re
 

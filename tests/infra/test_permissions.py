@@ -4,6 +4,8 @@ Each role is compared as a whole: a permission that is added has to be added to 
 to the reasons here.
 """
 
+from __future__ import annotations
+
 import json
 import re
 

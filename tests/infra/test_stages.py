@@ -1,5 +1,7 @@
 """Settings of each stage in ``cdk.json``."""
 
+from __future__ import annotations
+
 import pytest
 
 from infra.checks import ConfigurationError

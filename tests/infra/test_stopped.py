@@ -1,5 +1,7 @@
 """The rule for tasks that have stopped, and the function that it calls."""
 
+from __future__ import annotations
+
 import importlib
 import json
 

@@ -1,5 +1,7 @@
 """The text function: its queue, its function, and what it may do."""
 
+from __future__ import annotations
+
 import pytest
 from aws_cdk import App, Stack
 

@@ -1,5 +1,7 @@
 """The page to talk on: private files, headers, sign-in, and the settings file that comes last."""
 
+from __future__ import annotations
+
 import json
 
 import pytest

@@ -1,5 +1,7 @@
 """The folders that are shipped, staged by CDK as at a deployment, and an interpreter that sees nothing else."""
 
+from __future__ import annotations
+
 import os
 import subprocess
 import sys

@@ -1,5 +1,7 @@
 """The client needs msgspec and websockets, and nothing else that is not Python's own."""
 
+from __future__ import annotations
+
 import importlib.util
 import tomllib
 from pathlib import Path

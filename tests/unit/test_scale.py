@@ -1,5 +1,7 @@
 """The simulated load behind docs/scale.md."""
 
+from __future__ import annotations
+
 import re
 import statistics
 from pathlib import Path

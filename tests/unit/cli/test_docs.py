@@ -1,5 +1,7 @@
 """The command line's page is true: its examples run, and it leaves out no command, option, or finding."""
 
+from __future__ import annotations
+
 import doctest
 import re
 import shlex

@@ -1,5 +1,7 @@
 """Every command takes and shows session ids as they are given."""
 
+from __future__ import annotations
+
 import pytest
 
 from segue.cli import output

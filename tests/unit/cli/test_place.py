@@ -1,5 +1,7 @@
 """Options for the place of sessions, exit codes, and the error output."""
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import io

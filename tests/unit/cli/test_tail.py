@@ -1,5 +1,7 @@
 """Following a live session: the follower on storage in memory, the command as a process."""
 
+from __future__ import annotations
+
 import asyncio
 import json
 import os

@@ -1,5 +1,7 @@
 """Clients of the server in process, and what they were shown."""
 
+from __future__ import annotations
+
 from segue.client import (
     Client,
 )

@@ -1,5 +1,7 @@
 """A server in process: one session, behind a network that loses, doubles and reorders frames and cuts connections."""
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import random

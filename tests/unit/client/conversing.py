@@ -1,5 +1,7 @@
 """A conversation without I/O, and a holder's half of it: what tests of the client's core say and hear."""
 
+from __future__ import annotations
+
 from segue.client.conversation import Conversation
 from segue.client.settings import ClientSettings
 from segue.lease.item import Known

@@ -1,5 +1,7 @@
 """The client against a server in process: conversations, several clients, images, limits."""
 
+from __future__ import annotations
+
 import asyncio
 
 import pytest

@@ -1,5 +1,7 @@
 """Approvals, asked and answered through the client."""
 
+from __future__ import annotations
+
 import pytest
 
 from segue.client import (

@@ -1,5 +1,7 @@
 """The client's connections: renewed before they end, replaced when they are dead."""
 
+from __future__ import annotations
+
 import asyncio
 
 from segue.wire.frames import (

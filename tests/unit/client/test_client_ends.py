@@ -1,5 +1,7 @@
 """The client's end, and readers of its events that are slow."""
 
+from __future__ import annotations
+
 import asyncio
 
 import pytest

@@ -1,5 +1,7 @@
 """The client against a server that refuses: credentials, addresses, sessions, and servers in trouble."""
 
+from __future__ import annotations
+
 import asyncio
 
 import pytest

@@ -1,5 +1,7 @@
 """Under any fault of network and holders, input takes effect once, journal content is shown once, all in order."""
 
+from __future__ import annotations
+
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st

@@ -1,5 +1,7 @@
 """Hello and Ready of the protocol, client side: what is said first, to which connection, and after which refusals."""
 
+from __future__ import annotations
+
 import pytest
 
 from segue.client.conversation import Conversation

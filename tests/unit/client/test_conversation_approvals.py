@@ -1,5 +1,7 @@
 """Approvals of the protocol, client side."""
 
+from __future__ import annotations
+
 import pytest
 
 from segue.client.conversation import Conversation

@@ -1,5 +1,7 @@
 """Connections of the protocol, client side: silence, renewals beside the present one, credentials, no room."""
 
+from __future__ import annotations
+
 import pytest
 
 from segue.client.conversation import Conversation

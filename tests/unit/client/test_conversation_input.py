@@ -1,5 +1,7 @@
 """Input of the protocol, client side: sent to a holder that is ready, again to the next one, within its window."""
 
+from __future__ import annotations
+
 import pytest
 
 from segue.lease.item import Known

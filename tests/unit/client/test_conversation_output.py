@@ -1,5 +1,7 @@
 """Output of the protocol, client side: junk, old epochs, gaps, and what is acknowledged."""
 
+from __future__ import annotations
+
 import pytest
 
 from segue.client.conversation import Conversation

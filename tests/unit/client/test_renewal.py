@@ -1,5 +1,7 @@
 """The next connection is opened beside the present one: when a worker says so, and when one does not answer."""
 
+from __future__ import annotations
+
 import pytest
 
 from segue.client.conversation import Conversation

@@ -6,6 +6,8 @@ A holder's memory dies with it; the journal does not. A holder that was passed o
 is what the clients have shown and what the journal has.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
 
 from segue.client.conversation import Conversation

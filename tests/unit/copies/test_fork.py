@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import pytest
 
 from segue.admin.fork import COPY_SECONDS, commits_of, create, fork

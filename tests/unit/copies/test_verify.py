@@ -1,5 +1,7 @@
 """A session's objects and its item are compared: what is missing, cut, swapped or wrong is found."""
 
+from __future__ import annotations
+
 import json
 
 import pytest

@@ -1,5 +1,7 @@
 """A session that changes while it is verified, and storage that does not answer."""
 
+from __future__ import annotations
+
 import pytest
 
 from segue.errors import StorageUnavailable

@@ -1,5 +1,7 @@
 """Objects that no session needs: orphans, earlier lives, ended sessions."""
 
+from __future__ import annotations
+
 import pytest
 
 from segue.admin.fork import COPY_SECONDS

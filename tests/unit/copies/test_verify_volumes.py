@@ -1,5 +1,7 @@
 """Volumes hold what their pages hold, and a check says so when they do not."""
 
+from __future__ import annotations
+
 import json
 
 import pytest

@@ -1,5 +1,7 @@
 """A session to verify, and what is found in it."""
 
+from __future__ import annotations
+
 import pytest
 
 from segue.admin.verify import verify

@@ -1,5 +1,7 @@
 """Each attempt in the table of isolation names tests, and they are there."""
 
+from __future__ import annotations
+
 import re
 from pathlib import Path
 

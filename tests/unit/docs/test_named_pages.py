@@ -1,5 +1,7 @@
 """Each page that a report of preflight or smoke names is there, with the heading that it names."""
 
+from __future__ import annotations
+
 import re
 from pathlib import Path
 

@@ -1,5 +1,7 @@
 """The documentation's site can be built, every link and anchor in it leads somewhere, and the API is in it."""
 
+from __future__ import annotations
+
 import re
 import subprocess
 import sys

@@ -1,5 +1,7 @@
 """The linters of the house do not judge the user's file."""
 
+from __future__ import annotations
+
 import shutil
 import subprocess
 import sys

@@ -1,5 +1,7 @@
 """AWS in process (moto), a worker that is a real HTTP server, and a clock that only moves when told."""
 
+from __future__ import annotations
+
 import contextlib
 import functools
 import io

@@ -1,5 +1,7 @@
 """Frames on their way through the gateway to a worker: whose they are, and holders that refuse or hang."""
 
+from __future__ import annotations
+
 import socket
 from types import SimpleNamespace
 

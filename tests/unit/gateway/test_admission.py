@@ -1,5 +1,7 @@
 """Limits of one principal: sessions, frames a second, and the end of its token."""
 
+from __future__ import annotations
+
 import threading
 
 import pytest

@@ -1,5 +1,7 @@
 """Answers of the message function itself: posted to the connection, once, soon or not at all."""
 
+from __future__ import annotations
+
 import json
 import re
 import time

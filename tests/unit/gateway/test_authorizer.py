@@ -1,5 +1,7 @@
 """The authorizer as API Gateway calls it: an event in, a policy out, and never a word about why not."""
 
+from __future__ import annotations
+
 import json
 
 import pytest

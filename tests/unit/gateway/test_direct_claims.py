@@ -1,5 +1,7 @@
 """A session without a holder: the best worker is asked, then the next, then the queue."""
 
+from __future__ import annotations
+
 import socket
 from types import SimpleNamespace
 

@@ -1,5 +1,7 @@
 """A frame on its way to the holder: its route, its connection, and what a refusal means."""
 
+from __future__ import annotations
+
 from types import SimpleNamespace
 
 import pytest

@@ -1,5 +1,7 @@
 """A frame without a holder: claims, and frames that wait for one."""
 
+from __future__ import annotations
+
 from types import SimpleNamespace
 
 import pytest

@@ -1,5 +1,7 @@
 """A frame whose session moves, or is handed over, while it is on its way."""
 
+from __future__ import annotations
+
 import pytest
 
 from gateway.handovers import HANDOVER_SECONDS

@@ -1,5 +1,7 @@
 """A frame whose holder may be dead: the search beside the post, suspects, and what is remembered of them."""
 
+from __future__ import annotations
+
 import socket
 from types import SimpleNamespace
 

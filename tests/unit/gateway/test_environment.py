@@ -1,5 +1,7 @@
 """Variables: read once, and all that are missing or wrong are named."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
 import pytest

@@ -1,5 +1,7 @@
 """Random messages over the WebSocket: the gateway's functions answer with a frame or a status, and tell nothing."""
 
+from __future__ import annotations
+
 import json
 from datetime import timedelta
 

@@ -1,5 +1,7 @@
 """Random events for the authorizer and the function for stopped tasks: an answer, or an error that is announced."""
 
+from __future__ import annotations
+
 import base64
 import json
 

@@ -1,5 +1,7 @@
 """The handlers as Lambda calls them: events in, responses out, nothing from inside in between."""
 
+from __future__ import annotations
+
 import json
 
 import pytest

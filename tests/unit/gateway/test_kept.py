@@ -1,5 +1,7 @@
 """Kept-alive connections: not used after a minute, trusted for 0.4 s, and what is done while a new one waits."""
 
+from __future__ import annotations
+
 import threading
 import time
 from http.server import BaseHTTPRequestHandler

@@ -1,5 +1,7 @@
 """The issuer's keys by way of a function, from the issuer to the check of a token."""
 
+from __future__ import annotations
+
 import io
 import json
 import time

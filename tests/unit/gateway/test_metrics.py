@@ -1,5 +1,7 @@
 """Metrics of the gateway's functions, each emitted by the event that it counts."""
 
+from __future__ import annotations
+
 import pytest
 
 from gateway import message, stopped

@@ -1,5 +1,7 @@
 """One trace id from a client's frame, through message function, worker and model, into what is heard back."""
 
+from __future__ import annotations
+
 import asyncio
 import json
 from types import SimpleNamespace

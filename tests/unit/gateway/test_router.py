@@ -1,5 +1,7 @@
 """Hello binds a connection, and only within its own principal."""
 
+from __future__ import annotations
+
 import pytest
 from botocore.exceptions import ClientError
 from hypothesis import HealthCheck, given, settings

@@ -1,5 +1,7 @@
 """Sessions of a stopped task are offered to the other workers."""
 
+from __future__ import annotations
+
 from types import SimpleNamespace
 
 import pytest

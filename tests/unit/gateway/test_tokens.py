@@ -1,5 +1,7 @@
 """Tokens that admit their bearer; nothing else does."""
 
+from __future__ import annotations
+
 import base64
 import json
 import threading

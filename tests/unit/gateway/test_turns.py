@@ -1,5 +1,7 @@
 """Text of sessions without a holder: which frames go to the queue of turns, under which group and identity."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 

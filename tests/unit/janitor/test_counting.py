@@ -1,5 +1,7 @@
 """Metrics of the janitor's functions, each emitted by the event that it counts."""
 
+from __future__ import annotations
+
 from types import SimpleNamespace
 
 import pytest

@@ -1,5 +1,7 @@
 """A worker that stands in for the real one: it only reports health, and ends on SIGTERM as it is told to."""
 
+from __future__ import annotations
+
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path

@@ -1,5 +1,7 @@
 """A kept assembly is used as long as nothing that it is made from has changed, and no longer."""
 
+from __future__ import annotations
+
 import asyncio
 import hashlib
 import json

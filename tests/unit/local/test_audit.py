@@ -1,5 +1,7 @@
 """Judgement of ``make audit`` on the answers of advisory services."""
 
+from __future__ import annotations
+
 import json
 
 import pytest

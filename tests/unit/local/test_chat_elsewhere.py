@@ -1,5 +1,7 @@
 """``chat --url``: a conversation with a deployment that does not run here."""
 
+from __future__ import annotations
+
 import pytest
 from click.testing import CliRunner
 

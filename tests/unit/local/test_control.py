@@ -1,5 +1,7 @@
 """A second terminal reaches a running stack, and only with its token."""
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import json

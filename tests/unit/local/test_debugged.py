@@ -1,5 +1,7 @@
 """``breakpoint()`` in a worker opens pdb in the terminal of ``make local``, although another process has it."""
 
+from __future__ import annotations
+
 import os
 import pty
 import subprocess

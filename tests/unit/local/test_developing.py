@@ -1,5 +1,7 @@
 """Commands for a person who writes an agent, and a chat whose failure stops nothing."""
 
+from __future__ import annotations
+
 import asyncio
 import os
 import subprocess

@@ -1,5 +1,7 @@
 """Environment of each process, and the addresses of services."""
 
+from __future__ import annotations
+
 import json
 from dataclasses import replace
 

@@ -1,5 +1,7 @@
 """Errors of workers are shown in the terminal, one line each, with the place and the log."""
 
+from __future__ import annotations
+
 import json
 
 import pytest

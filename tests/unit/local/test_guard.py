@@ -1,5 +1,7 @@
 """Nothing outlives its supervisor, not even one that got SIGKILL."""
 
+from __future__ import annotations
+
 import asyncio
 import os
 import signal

@@ -1,5 +1,7 @@
 """This machine's own issuer: whose tokens the deployed authorizer believes."""
 
+from __future__ import annotations
+
 import json
 import os
 import stat

@@ -1,5 +1,7 @@
 """The locks pin everything with hashes and name no host."""
 
+from __future__ import annotations
+
 import json
 import re
 

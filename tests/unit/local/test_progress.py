@@ -1,5 +1,7 @@
 """Events reach every listener, and a terminal that is gone stops nothing."""
 
+from __future__ import annotations
+
 import io
 
 import pytest

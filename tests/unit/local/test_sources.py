@@ -1,5 +1,7 @@
 """A redeployment does only what has changed in the sources."""
 
+from __future__ import annotations
+
 import io
 import zipfile
 from dataclasses import replace

@@ -1,5 +1,7 @@
 """Workers are kept up and replaced as an ECS service would do it: real processes, a stand-in for the worker."""
 
+from __future__ import annotations
+
 import asyncio
 import re
 import signal

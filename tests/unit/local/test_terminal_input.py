@@ -1,5 +1,7 @@
 """Lines from a pipe, a file and nothing."""
 
+from __future__ import annotations
+
 import asyncio
 import os
 from pathlib import Path

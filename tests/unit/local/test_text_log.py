@@ -1,5 +1,7 @@
 """The text function's log is copied into a file, each invocation once, and its errors are shown."""
 
+from __future__ import annotations
+
 import json
 
 from local.workers.text_log import FILE, TextLog

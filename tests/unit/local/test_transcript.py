@@ -1,5 +1,7 @@
 """Display of a conversation, and the moment at which an answer is whole."""
 
+from __future__ import annotations
+
 import pytest
 
 from local.terminal.transcript import CLEAR_LINE, Turn, View

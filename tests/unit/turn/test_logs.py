@@ -1,5 +1,7 @@
 """Nothing that is written or answered is in the log lines of a text function."""
 
+from __future__ import annotations
+
 from segue.wire.frames import TextOutput
 from tests.support.log_lines import all_lines
 from tests.unit.turn.conftest import Person

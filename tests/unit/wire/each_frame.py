@@ -1,5 +1,7 @@
 """One frame of each kind, with all of its fields."""
 
+from __future__ import annotations
+
 from segue.lease.item import Known
 from segue.wire.frames import (
     AnswerInput,

@@ -1,5 +1,7 @@
 """Any message, any JSON and any damage is a frame or is refused."""
 
+from __future__ import annotations
+
 import json
 
 import pytest

@@ -1,5 +1,7 @@
 """Pauses between attempts grow to a limit, and jitter only shortens them."""
 
+from __future__ import annotations
+
 from itertools import islice
 
 from segue.backoff import backoff

@@ -1,5 +1,7 @@
 """Audio as binary messages: what a text message says, without base64."""
 
+from __future__ import annotations
+
 import base64
 import binascii
 import json

@@ -1,5 +1,7 @@
 """A bounded dictionary forgets the entry that was least recently set or used."""
 
+from __future__ import annotations
+
 from segue.bounded import BoundedDict
 
 

@@ -1,5 +1,7 @@
 """The bodies that travel inside: claims in the queue, frames posted to a worker."""
 
+from __future__ import annotations
+
 import json
 
 import pytest
@@ -137,16 +139,18 @@ def test_the_secret_of_a_socket_is_in_no_text_that_a_log_could_have():
     assert SECRET not in str(list(DIRECT.__rich_repr__()))
 
 
+class OldAddress(Struct, frozen=True, kw_only=True):
+    client_id: str
+    connection_id: str
+    counter: int
+
+
+class OldClaim(Struct, frozen=True, kw_only=True):
+    session_key: str
+    clients: tuple[OldAddress, ...] = ()
+
+
 def test_a_release_before_reads_a_claim_with_a_direct_address():
-    class OldAddress(Struct, frozen=True, kw_only=True):
-        client_id: str
-        connection_id: str
-        counter: int
-
-    class OldClaim(Struct, frozen=True, kw_only=True):
-        session_key: str
-        clients: tuple[OldAddress, ...] = ()
-
     claim = structs.replace(CLAIM, clients=(structs.replace(CLAIM.clients[0], direct=DIRECT),))
     old = json_decode(encode_claim(claim), type=OldClaim)
 

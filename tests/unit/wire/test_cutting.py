@@ -1,5 +1,7 @@
 """Every output of a model fits into a frame."""
 
+from __future__ import annotations
+
 import msgspec
 import pytest
 from hypothesis import given

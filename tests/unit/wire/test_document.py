@@ -1,5 +1,7 @@
 """docs/protocol.md names every frame, every field and every error code that there is, and its examples are true."""
 
+from __future__ import annotations
+
 import re
 import typing
 from pathlib import Path

@@ -1,5 +1,7 @@
 """Frames on the wire: fields, limits, codes."""
 
+from __future__ import annotations
+
 import base64
 import json
 

@@ -1,5 +1,7 @@
 """Limits on what a client may send: images, pieces of audio, frames a second."""
 
+from __future__ import annotations
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -1,5 +1,7 @@
 """The estimated memory of a kept frame is the memory that it takes."""
 
+from __future__ import annotations
+
 import sys
 
 import pytest

@@ -1,5 +1,7 @@
 """Output numbering: order, epochs and gaps as a client sees them."""
 
+from __future__ import annotations
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -1,5 +1,7 @@
 """docs/protocol.asyncapi.json: it is AsyncAPI, it is what the code says, and the code takes what it allows."""
 
+from __future__ import annotations
+
 import json
 import typing
 from pathlib import Path

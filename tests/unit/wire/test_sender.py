@@ -1,5 +1,7 @@
 """The sender by itself: numbers, time-outs, pace, and what is kept."""
 
+from __future__ import annotations
+
 import pytest
 
 from segue.wire.frames import AnswerInput, AudioInput, ImageInput, Response, TextInput

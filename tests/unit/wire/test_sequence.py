@@ -1,5 +1,7 @@
 """Input numbering: under any fault of network and holders, the journal has the input exactly once and in order."""
 
+from __future__ import annotations
+
 import contextlib
 import itertools
 

@@ -1,5 +1,7 @@
 """Messages of a server: frames, batches of them, and what fits into one."""
 
+from __future__ import annotations
+
 import msgspec
 import pytest
 from hypothesis import given, settings

@@ -1,5 +1,7 @@
 """Background tasks are kept until they are done, and the first of several ends the others."""
 
+from __future__ import annotations
+
 import asyncio
 import gc
 

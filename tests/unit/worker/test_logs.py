@@ -1,5 +1,7 @@
 """Nothing that is said, shown or secret is in a worker's log lines."""
 
+from __future__ import annotations
+
 import pytest
 
 from segue.wire.frames import Error, InputAck, Tool, Transcript
