@@ -75,6 +75,14 @@ def test_cloudformation_accepts_the_templates(stage):
         assert not problems(template)
 
 
+def test_what_cloudformation_would_refuse_is_a_problem(tmp_path):
+    queue = {"Type": "AWS::SQS::Queue", "Properties": {"DelaySeconds": "soon", "Colour": "red"}}
+    template = tmp_path / "wrong.template.json"
+    template.write_text(json.dumps({"Resources": {"Queue": queue, "Other": queue}}), encoding="utf-8")
+
+    assert sorted(problem.split()[0] for problem in problems(template)) == ["E3002", "E3002", "E3012", "E3012"]
+
+
 def test_preflight_asks_for_the_bootstrap_that_the_stacks_ask_for(synthesized):
     manifest = json.loads((synthesized().data.folder / "manifest.json").read_text(encoding="utf-8"))
     stacks = [each["properties"] for each in manifest["artifacts"].values() if each["type"].endswith("stack")]
