@@ -95,7 +95,11 @@ def worker():
     loop = asyncio.new_event_loop()
     session = StubSession()
     host = SimpleNamespace(
-        find={"default/talk": session}.get, holding={TOKEN.encode(): session}.get, sessions=(), room=1
+        find={"default/talk": session}.get,
+        handed_over_by=lambda _: False,
+        holding={TOKEN.encode(): session}.get,
+        sessions=(),
+        room=1,
     )
     listener = Listener(host, Status(worker_id="w", version="1", ready=True), ClaimTaker(FakeQueue(), host), "secret")
     port = loop.run_until_complete(listener.start("127.0.0.1", 0))
