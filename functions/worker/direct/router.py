@@ -12,7 +12,7 @@ import msgspec
 
 from segue.bounded import BoundedDict
 from segue.storage.answers import AWS_ERRORS, reason_of
-from segue.wire.binary import decode_binary_client
+from segue.wire.binary import decode_samples
 from segue.wire.frames import (
     ClientFrame,
     Error,
@@ -97,7 +97,7 @@ class SocketRouter:
         trace, by_holder = None, False
         try:
             self._rate.admit(socket.id)
-            frame = decode_binary_client(message) if isinstance(message, bytes) else decode_client_frame(message)
+            frame = decode_samples(message) if isinstance(message, bytes) else decode_client_frame(message)
             trace = frame.trace
             if isinstance(frame, Ping):
                 return Pong(trace=trace)

@@ -16,10 +16,12 @@ from segue.wire.binary import (
     AudioOutputHeader,
     decode_binary_client,
     decode_binary_server,
+    decode_samples,
     encode_binary,
 )
 from segue.wire.fields import from_base64, to_base64
-from segue.wire.frames import MAX_FRAME_BYTES, AudioInput, AudioOutput, FrameError
+from segue.wire.frames import MAX_FRAME_BYTES, AudioInput, AudioOutput, FrameError, encode_frame
+from segue.wire.memory import kept_bytes
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 PCM = bytes(range(256)) * 10
@@ -44,6 +46,16 @@ def message(header: object, samples: bytes = b"") -> bytes:
 @pytest.mark.parametrize("frame", INPUTS)
 def test_input_survives_it(frame):
     assert decode_binary_client(encode_binary(frame)) == frame
+
+
+@pytest.mark.parametrize("frame", INPUTS)
+def test_samples_are_left_as_they_came_and_passed_on_as_the_same_json(frame):
+    samples = decode_samples(encode_binary(frame))
+    assert isinstance(samples, AudioInput)
+    assert (samples.pcm, samples.pcm_bytes) == (frame.pcm, frame.pcm_bytes)
+    assert kept_bytes(samples) <= kept_bytes(frame)
+    assert encode_frame(samples) == encode_frame(frame)
+    assert encode_binary(samples) == encode_binary(frame)
 
 
 @pytest.mark.parametrize("frame", OUTPUTS)

@@ -16,7 +16,7 @@ from typing import Annotated, Final, overload
 import msgspec
 from msgspec import Meta
 
-from segue.wire.client_frames import AudioInput, ClientStruct
+from segue.wire.client_frames import AudioInput, ClientStruct, check_samples
 from segue.wire.codes import FrameError
 from segue.wire.encoding import decode_server_message
 from segue.wire.fields import MAX_FRAME_BYTES, Seq, to_base64
@@ -31,6 +31,26 @@ class AudioInputHeader(ClientStruct, frozen=True, kw_only=True, omit_defaults=Tr
 
     seq: Seq | None = None
     silence: bool = False
+
+
+class AudioSamples(AudioInput, frozen=True, kw_only=True, omit_defaults=True, tag="audio"):
+    """An ``AudioInput`` as a binary message brings it. Where it is passed on as JSON, ``audio`` is base64 as ever."""
+
+    audio: bytes  # type: ignore[assignment]  # msgspec writes bytes as base64, and nothing has to code them before
+
+    def __post_init__(self) -> None:
+        """Reject what ``AudioInput`` rejects."""
+        check_samples(self.audio, self.seq, silence=self.silence)
+
+    @property
+    def pcm(self) -> bytes:
+        """The samples, which need no decoding."""
+        return self.audio
+
+    @property
+    def pcm_bytes(self) -> int:
+        """Length of ``pcm``."""
+        return len(self.audio)
 
 
 class AudioOutputHeader(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="audio"):
@@ -63,10 +83,20 @@ def decode_binary_client(message: bytes) -> AudioInput:
     Raises:
         FrameError: ``oversize``, ``bad_json`` or ``bad_frame``; nothing else, whatever the message.
     """
+    frame = decode_samples(message)
+    return AudioInput(audio=to_base64(frame.pcm), seq=frame.seq, silence=frame.silence, trace=frame.trace)
+
+
+def decode_samples(message: bytes) -> AudioSamples:
+    """Read a binary message of a client, and leave its samples as they are.
+
+    Raises:
+        FrameError: As of ``decode_binary_client``.
+    """
     header, samples = _split(message)
     try:
         fields = _input_decoder.decode(header)
-        return AudioInput(audio=to_base64(samples), seq=fields.seq, silence=fields.silence, trace=fields.trace)
+        return AudioSamples(audio=samples, seq=fields.seq, silence=fields.silence, trace=fields.trace)
     except msgspec.ValidationError as error:
         raise FrameError("bad_frame", str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -92,11 +92,7 @@ class AudioInput(ClientStruct, frozen=True, kw_only=True, omit_defaults=True, ta
 
     def __post_init__(self) -> None:
         """Reject what is not base64 of whole 16-bit samples, before it can reach a provider."""
-        samples = from_base64(self.audio, "audio")
-        if len(samples) % 2 or (not samples and self.seq is None):
-            raise ValueError("audio is not whole 16-bit samples")
-        if samples and self.silence:
-            raise ValueError("a marker of silence has no audio")
+        check_samples(from_base64(self.audio, "audio"), self.seq, silence=self.silence)
 
     @classmethod
     def from_pcm(cls, pcm: bytes, seq: int | None = None) -> Self:
@@ -241,6 +237,18 @@ class Ping(ClientStruct, frozen=True, kw_only=True, omit_defaults=True, tag="pin
 
 class Bye(ClientStruct, frozen=True, kw_only=True, omit_defaults=True, tag="bye"):
     """The client leaves on purpose and will not come back with this client id."""
+
+
+def check_samples(samples: bytes, seq: int | None, *, silence: bool) -> None:
+    """Check the samples of an ``AudioInput``.
+
+    Raises:
+        ValueError: They are not whole, or none where there must be some, or some where there must be none.
+    """
+    if len(samples) % 2 or (not samples and seq is None):
+        raise ValueError("audio is not whole 16-bit samples")
+    if samples and silence:
+        raise ValueError("a marker of silence has no audio")
 
 
 def _within(value: Any) -> Collection[Any]:
