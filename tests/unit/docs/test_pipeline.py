@@ -93,6 +93,7 @@ def test_each_command_of_make_is_a_target_and_each_step_is_in_its_order(workflow
     assert places == sorted(places)
 
 
+@pytest.mark.slow
 def test_the_role_may_ask_what_preflight_asks_and_no_more() -> None:
     asked: set[str] = set()
     settings = (

@@ -93,6 +93,7 @@ def graph_of(part: str) -> dict[str, set[str]]:
     return graph(*GRAPHS[part])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", GRAPHS)
 def test_no_modules_import_each_other_in_a_circle(part: str) -> None:
     packages = {name: {each for each in found if each + "." not in name} for name, found in graph_of(part).items()}

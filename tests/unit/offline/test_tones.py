@@ -28,6 +28,7 @@ def silence(seconds: float, rate: int = 16000) -> bytes:
     return bytes(2 * int(seconds * rate))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", [8000, 16000, 24000, 48000])
 @pytest.mark.parametrize("text", TEXTS)
 def test_what_is_spoken_is_heard_as_soon_as_its_stop_sounds(rate: int, text: str) -> None:

@@ -47,6 +47,7 @@ async def test_an_item_of_a_newer_schema_is_left_alone(vandal: Vandal, memory_se
 BEGUN_IN_2099 = "20990101T000000Z-" + "0" * 32
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "problem"),
     [

@@ -150,6 +150,7 @@ async def test_an_edit_between_turns_is_in_the_session(
     assert heir.state.get("edited") == edit.__name__
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("edit", EDITS, ids=by_name)
 async def test_a_turn_goes_on_from_an_edit(memory_sessions: Sessions, build: Build, edit: Edit) -> None:
     manager = memory_sessions()

@@ -78,6 +78,7 @@ def attempts(other: Under) -> dict[str, Callable[[], Awaitable[Any]]]:
 WAYS = list(attempts(Under(MemoryStorage(), "")))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("state", ["free", "held", "deleted", "expired"])
 @pytest.mark.parametrize("way", WAYS)
 async def test_another_prefix_is_told_so_and_writes_nothing(

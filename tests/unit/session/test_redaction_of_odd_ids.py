@@ -32,6 +32,7 @@ def holding(storage: MemoryStorage) -> list[str]:
     return [key for key, body in storage.objects.objects.items() if SECRET.encode() in unpack(body)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pages", [256, 2], ids=["in the tail", "in pages"])
 @pytest.mark.parametrize("tracking_id", [*ODD_IDS, 5, True, "half \ud800"])
 async def test_the_content_is_in_no_object_whatever_the_id_is(

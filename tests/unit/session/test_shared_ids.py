@@ -56,6 +56,7 @@ def a_prompt_with_an_id_that_is_known(agent: Agent) -> None:
     agent([other(agent.messages[0], "Once more")])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "act",
     [

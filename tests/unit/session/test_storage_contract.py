@@ -38,6 +38,7 @@ CASES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("stores", "check"), CASES, indirect=["stores"], ids=lambda each: getattr(each, "__name__", each)
 )

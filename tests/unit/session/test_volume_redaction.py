@@ -52,6 +52,7 @@ async def test_redacted_content_is_in_no_volume(memory_sessions: Sessions, stora
     await heir.stop()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["commit", "list", "get", "put", "beat"])
 @pytest.mark.parametrize("side", ["before", "after"])
 @pytest.mark.parametrize("part", ["/pages/", "/volumes/"])
