@@ -1,0 +1,104 @@
+"""Redeployments under a call: by a command, by ECS, and to another worker."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+
+from smoke import frames, redeploy, stack
+from smoke.report import State
+from smoke.visit import Outcome, Visit
+from tests.unit.smoke.steps import (
+    FRAMES,
+    in_a_call,
+    outcome,
+    quick,  # noqa: F401 - a fixture
+)
+
+
+@pytest.mark.slow
+async def test_a_redeployment_has_to_move_the_call(monkeypatch):
+    async def nothing() -> None:
+        return None
+
+    async def fails() -> None:
+        raise OSError("rolled back")
+
+    monkeypatch.setattr(redeploy, "REDEPLOYED_SECONDS", 0.5)
+    moved = await in_a_call(partial(redeploy.redeployed, redeploy=nothing), moves=True)
+    stayed = await in_a_call(partial(redeploy.redeployed, redeploy=nothing))
+
+    assert moved.state is State.WELL, moved
+    assert "answered once each" in moved.came
+    assert stayed.state is State.DIFFERS
+    with pytest.raises(OSError, match="rolled back"):
+        await in_a_call(partial(redeploy.redeployed, redeploy=fails), moves=True)
+
+
+@pytest.mark.slow
+async def test_only_a_call_to_a_worker_itself_may_be_on_another_connection_after_a_redeployment(monkeypatch):
+    async def nothing() -> None:
+        return None
+
+    monkeypatch.setattr(redeploy, "REDEPLOYED_SECONDS", 0.5)
+    work = partial(redeploy.redeployed, redeploy=nothing)
+
+    async def twice(visit: Visit) -> Outcome:
+        await work(visit)
+        return await work(visit)  # the next connection is the present one by now
+
+    direct, gateway = [await in_a_call(twice, moves=True, leaves=True, direct=leads) for leads in (True, False)]
+
+    assert direct.state is State.WELL, direct
+    assert gateway.state is State.DIFFERS, gateway
+
+
+async def test_a_session_that_follows_its_socket_is_waited_for(monkeypatch):
+    monkeypatch.setattr(frames, "FOLLOW_SECONDS", 0.2)
+    well = await outcome(FRAMES["echo of the worker"], direct=True)
+
+    assert well.state is State.WELL
+
+
+async def test_a_redeployment_by_a_command():
+    await redeploy.by_command("exit 0")
+    with pytest.raises(OSError, match="ended with 3: no such stack"):
+        await redeploy.by_command("echo no such stack; exit 3")
+
+
+async def test_a_deployment_of_text_alone_has_no_workers_to_replace():
+    with pytest.raises(OSError, match="workers=text"):
+        await stack.Stack({"BucketName": "b"}).redeploy()
+
+
+class Ecs:
+    """ECS, whose newest deployment goes through these states."""
+
+    def __init__(self, *states: str) -> None:
+        self.states = list(states)
+        self.asked: list[dict[str, object]] = []
+
+    def update_service(self, **given: object) -> None:
+        self.asked.append(given)
+
+    def describe_services(self, **_: object) -> dict[str, object]:
+        state = self.states.pop(0)
+        return {"services": [{"deployments": [{"rolloutState": state, "rolloutStateReason": "circuit breaker"}]}]}
+
+
+async def test_ecs_is_asked_for_new_tasks_and_waited_for(monkeypatch):
+    monkeypatch.setattr(stack, "POLL_SECONDS", 0.0)
+    ecs = Ecs("IN_PROGRESS", "COMPLETED")
+    monkeypatch.setattr(stack, "_client", lambda _: ecs)
+    there = stack.Stack({"ClusterName": "c", "WorkerServiceName": "w"})
+
+    await there.redeploy()
+    assert ecs.asked == [{"cluster": "c", "service": "w", "forceNewDeployment": True}]
+    assert not ecs.states
+    ecs.states = ["FAILED"]
+    with pytest.raises(OSError, match="circuit breaker"):
+        await there.redeploy()
+    monkeypatch.setattr(stack, "DEPLOYED_SECONDS", 0.0)
+    with pytest.raises(TimeoutError):
+        await there.redeploy()
