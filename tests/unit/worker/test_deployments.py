@@ -57,10 +57,10 @@ async def test_a_worker_announces_its_place_and_its_release(dynamodb):
     item = dynamodb.get_item(TableName="connections", Key=key)["Item"]
     assert (item["version"]["S"], item["release"]["S"]) == (announced(3), "0123abcd")
     async with Successors(older.others) as successors:
-        found = await successors._candidates(None, claim())
+        found = await successors._candidates(claim())
     assert [peer.worker_id for peer in found] == ["w3", "w2", "w1"], "a worker of an earlier release reads the same"
     async with Successors(Registry(dynamodb, "connections", "w3", "x").others) as successors:
-        assert [peer.worker_id for peer in await successors._candidates(None, claim())] == ["w2", "w1", "w0"]
+        assert [peer.worker_id for peer in await successors._candidates(claim())] == ["w2", "w1", "w0"]
 
 
 async def test_a_worker_that_has_no_place_yet_tries_again(dynamodb, monkeypatch):
