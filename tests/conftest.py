@@ -21,7 +21,7 @@ from tests.support.programs import Programs
 from tests.support.stage import AWS_ENVIRONMENT, REGION, Stage, provisioned
 from tests.support.waiting import PATIENCE_S
 
-pytest_plugins = ["tests.support.limits", "tests.support.scheduling", "tests.support.service_models"]
+pytest_plugins = [f"tests.support.{name}" for name in ("limits", "scheduling", "service_models", "local_stack")]
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -8,20 +8,24 @@ import pytest
 
 from tests.browser import speech
 from tests.browser.chromium import HOW_TO_GET_IT, Page, executable, started
-from tests.browser.scenes import DESK, Scenes, Stack
-from tests.support.local_stack import deployed
+from tests.browser.scenes import DESK, Scenes
+from tests.support.local_stack import LocalStack
 
 
 @pytest.fixture(scope="module")
-def scenes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scenes]:
+def browser() -> None:
+    """Skips the scenes where there is no browser, before anything is deployed."""
     if executable() is None:
         pytest.skip(HOW_TO_GET_IT)
+
+
+@pytest.fixture(scope="module")
+def scenes(browser: None, local_stack: LocalStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scenes]:
     folder = tmp_path_factory.mktemp("browser")
     microphone = folder / "microphone.wav"
     speech.write(microphone, "")
-    stack = Stack(folder / "home")
-    with deployed(stack.command()), started(folder, microphone) as chromium:
-        yield Scenes(stack, chromium, microphone)
+    with started(folder, microphone) as chromium:
+        yield Scenes(local_stack, chromium, microphone)
 
 
 @pytest.fixture(scope="module")

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from infra.constants import ROOT
 from tests.browser import speech
 from tests.browser.chromium import BrowserError, Chromium, Page
+from tests.support.local_stack import LocalStack
 
 ATTEMPTS = 5
 """Times that something is said: a machine without time for its sound makes holes in it, and then people repeat it."""
@@ -32,52 +26,10 @@ LAST_ANSWER = "() => [...document.querySelectorAll('.line.assistant[data-final=t
 
 
 @dataclass
-class Stack:
-    """The local stack, by its command line."""
-
-    home: Path
-
-    def run(self, *arguments: str, seconds: float = 300) -> str:
-        """Run a command of the local stack to its end."""
-        done = subprocess.run(
-            self.command(*arguments), cwd=ROOT, capture_output=True, text=True, timeout=seconds, check=False
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    def command(self, *arguments: str) -> list[str]:
-        """A command of the local stack."""
-        return [sys.executable, "-m", "local", "--home", str(self.home), *arguments]
-
-    def link(self, *arguments: str) -> str:
-        """Another link to the page."""
-        return self.run("link", *arguments).strip()
-
-    def facts(self) -> dict[str, Any]:
-        """The answer of ``status``."""
-        found: dict[str, Any] = json.loads(self.run("status", "--json"))
-        return found
-
-    @contextmanager
-    def redeploying(self) -> Iterator[None]:
-        """Redeploy meanwhile, and wait for its end."""
-        process = subprocess.Popen(
-            self.command("redeploy"), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        try:
-            yield
-            output, _ = process.communicate(timeout=300)
-            assert process.returncode == 0, output
-        finally:
-            process.kill()
-            process.communicate()
-
-
-@dataclass
 class Scenes:
     """All of it."""
 
-    stack: Stack
+    stack: LocalStack
     chromium: Chromium
     microphone: Path
     begun: float = field(default_factory=time.monotonic)

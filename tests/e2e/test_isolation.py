@@ -6,12 +6,10 @@ import asyncio
 import base64
 import hmac
 import json
-import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -29,10 +27,9 @@ from local.settings import Settings
 from segue.client import Client
 from segue.wire.delivery import FRAMES_PATH, ROUTE_TOKEN_HEADER
 from segue.wire.frames import MAX_FRAME_BYTES, Approval, Error, ServerFrame, TextOutput, Transcript
-from tests.support.local_stack import deployed
+from tests.support.local_stack import LocalStack
 from tests.support.patient import PATIENT
 
-ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 90.0
 
 BY_THE_API, AT_THE_WORKERS = "websocket_url", "direct_url"
@@ -42,16 +39,9 @@ pytestmark = [pytest.mark.e2e, pytest.mark.emulator, pytest.mark.timeout(420)]
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("isolation")
-
-
-@pytest.fixture(scope="module")
-def stack(home: Path) -> Iterator[dict[str, Any]]:
+def stack(local_stack: LocalStack) -> dict[str, Any]:
     """The stack with both doors, deployed and running; where it is."""
-    command = [sys.executable, "-m", "local", "--home", str(home)]
-    with deployed(command, "--transport", "both") as found:
-        yield found
+    return local_stack.facts()
 
 
 @pytest.fixture(params=[BY_THE_API, AT_THE_WORKERS])
@@ -61,8 +51,8 @@ def facts(stack: dict[str, Any], request: pytest.FixtureRequest) -> dict[str, An
 
 
 @pytest.fixture(scope="module")
-def issuer(home: Path, stack: dict[str, Any]) -> Issuer:
-    return Issuer(replace(Settings(), home=home))
+def issuer(local_stack: LocalStack) -> Issuer:
+    return Issuer(replace(Settings(), home=local_stack.home))
 
 
 @pytest.fixture

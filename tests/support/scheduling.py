@@ -47,6 +47,9 @@ MOST_DEPLOYING, MOST_WAITING = 4, 2
 TOGETHER = "tests/infra/"
 """Folder whose other files are one: a stage that several of them synthesize is synthesized once in a process."""
 
+SHARING = ("tests/browser/", "tests/e2e/test_isolation.py")
+"""Places of the tests that share a deployed stack (``tests.support.local_stack``): together they are one, too."""
+
 LIGHT = "tests/unit/"
 """Folders whose files need a second or two."""
 
@@ -98,6 +101,8 @@ class Files(LoadFileScheduling):
     def _split_scope(self, nodeid: str) -> str:
         if nodeid.startswith(APART):
             return nodeid
+        if nodeid.startswith(SHARING):
+            return SHARING[0]
         return TOGETHER if nodeid.startswith(TOGETHER) else super()._split_scope(nodeid)
 
     def _reschedule(self, node: WorkerController) -> None:
