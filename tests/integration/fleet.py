@@ -147,7 +147,11 @@ class Fleet:
             "SEGUE_REHEARSAL_LOG": str(self.ledger),
             **settings,
         }
-        self.processes[name] = await asyncio.to_thread(ForkedWorker, variables, self._home / f"{name}.log")
+
+        def fork() -> None:  # it is known also if the wait for it is cancelled
+            self.processes[name] = ForkedWorker(variables, self._home / f"{name}.log")
+
+        await asyncio.to_thread(fork)
         await eventually(lambda: name in self.registered(), 60)
 
     def registered(self) -> dict[str, Any]:
@@ -210,8 +214,11 @@ class Fleet:
         asked = self._asked[key] = asyncio.get_running_loop().create_future()
         if self._reading is None or self._reading.done():
             self._reading = asyncio.create_task(self._read_asked())
-        await asyncio.wait((asked, self._reading), return_when=asyncio.FIRST_COMPLETED)
-        return asked.result() if asked.done() else self._reading.result()  # which raises
+        reading = self._reading
+        await asyncio.wait((asked, reading), return_when=asyncio.FIRST_COMPLETED)
+        if not asked.done():
+            reading.result()  # raises
+        return await asked
 
     async def _read_asked(self) -> None:
         while self._asked:

@@ -13,8 +13,10 @@ import os
 import runpy
 import signal
 import sys
+import threading
 import time
 from collections.abc import Mapping
+from multiprocessing import connection
 from pathlib import Path
 from typing import TextIO, cast
 
@@ -27,6 +29,9 @@ processes.set_forkserver_preload(
         "tests.integration.writer",
     ]
 )
+
+_lock = threading.Lock()
+"""A process's end is told once, by a pipe: of two threads that look at once, the second reads 255. A start looks, too."""
 
 
 def warm_up() -> None:
@@ -51,7 +56,8 @@ class ForkedWorker:
             log: File that gets everything it prints.
         """
         self._process = processes.Process(target=_work, args=(dict(environment), str(log)), daemon=True)
-        self._process.start()
+        with _lock:
+            self._process.start()
         assert self._process.pid is not None
         self.pid: int = self._process.pid
         with contextlib.suppress(ProcessLookupError):  # it has ended
@@ -61,7 +67,8 @@ class ForkedWorker:
     @property
     def returncode(self) -> int | None:
         """Exit code, negative for a signal; None while it runs."""
-        return self._process.exitcode
+        with _lock:
+            return self._process.exitcode
 
     def send_signal(self, number: signal.Signals) -> None:
         """Signal it, if it runs."""
@@ -70,7 +77,9 @@ class ForkedWorker:
 
     def join(self) -> None:
         """Wait until it has ended."""
-        self._process.join()
+        connection.wait([self._process.sentinel])
+        with _lock:
+            self._process.join()
 
     async def wait(self) -> int:
         """Wait until it has ended, and return the exit code."""
@@ -82,8 +91,9 @@ class ForkedWorker:
         finally:
             loop.remove_reader(sentinel)
             os.close(sentinel)
-        self._process.join()
-        return cast("int", self._process.exitcode)
+        with _lock:
+            self._process.join()
+            return cast("int", self._process.exitcode)
 
 
 def _work(environment: dict[str, str], log: str) -> None:

@@ -136,5 +136,6 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
         return (yield)
     finally:
         stack = item.config.stash.get(_shared, None)
-        if stack is not None and "local_stack" not in getattr(nextitem, "fixturenames", ()):
+        within_module = nextitem is not None and nextitem.path == item.path  # whose fixture puts it up once
+        if stack is not None and not within_module and "local_stack" not in getattr(nextitem, "fixturenames", ()):
             stack.down()
