@@ -39,6 +39,7 @@ class Connector:
         self._provider = provider
         self._left: list[Offer] = []
         self._resumed = False
+        self._refused = False
 
     @property
     def provider(self) -> str:
@@ -87,7 +88,7 @@ class Connector:
 
         Tools that were refused are not named again.
         """
-        if not self._left:
+        if not self._left or not self._refused:
             self._begin_again(history=bool(messages), tools=bool(tools))
         await self._connect(system_prompt, tools, messages, options, restarting=True)
 
@@ -118,6 +119,7 @@ class Connector:
         refused = classify(error).kind in {Kind.REQUEST, Kind.CONTENT} or self.offer.handle is not None
         if not refused or not self._left:
             return False
+        self._refused = True
         self._left = after(self.offer, self._left, about_tools=about_tools(error))
         logger.warning(
             "provider refused how to go on", provider=self._provider.name, how=self.offer.how, next=self._left[0].how,
@@ -148,6 +150,7 @@ class Connector:
                 if not self.next_best(error):
                     raise
             else:
+                self._refused = False
                 self._resumed = restarting and resumption_handles.of_model(self.inner) is not None
                 return
             restarting = False

@@ -63,6 +63,7 @@ class ModelConnection:
         Raises:
             Exception: What the provider refused last, after everything was tried.
         """
+        self.opened_ahead = False
         if (opened := self._opened) is not None:
             fits = await opened.go_on(likeness, given, additions=additions)
             self._opened = None
@@ -82,6 +83,7 @@ class ModelConnection:
     async def open_ahead(self, model_id: str, likeness: Likeness, given: Given, *, additions: bool) -> None:
         """Open the connection for a later ``open``; arguments and errors as there."""
         at = await self.open(model_id, likeness, given, {}, additions=additions)
+        self.opened_ahead = False
         self._opened = OpenedConnection.now(self.connector, self.take_pump(), likeness, given, at)
 
     def go_on_from(self, earlier: ModelConnection) -> None:

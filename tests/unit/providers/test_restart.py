@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
+from strands.bidi.models import ConnectionTimeoutError
+from strands.bidi.types.events import BidiConnectionStartEvent
 
-from tests.unit.worker.stand_ins import HandledModel
+from tests.unit.worker.stand_ins import AddingModel, HandledModel
 from worker.providers.continuity import ContinuousModel
 from worker.providers.settings import Settings
 
@@ -37,3 +40,39 @@ async def test_what_was_understood_and_not_answered_is_asked_of_the_new_connecti
     await model.restart(None, None, messages)
     assert inner.texts == asked
     assert [one["content"] for one in inner.started_with[-1]] == [one["content"] for one in told]
+
+
+@pytest.mark.parametrize("lost", [True, False], ids=["lost", "renewed"])
+async def test_a_connection_that_ends_before_it_said_anything_is_followed_by_one_with_all_of_the_history(lost):
+    tools: Any = [{"name": "weather", "description": "", "inputSchema": {"json": {}}}]
+    messages = [QUESTION, ANSWER] * 4
+    started: list[tuple[int, int]] = []
+    clock = [0.0]
+
+    class Silent(AddingModel):
+        def get_config(self) -> Any:
+            return {"model_id": "m", "connection": {"restart_after_s": 540}}
+
+        async def start(self, system_prompt=None, tools=None, messages=None, **options):
+            started.append((len(messages or []), len(tools or [])))
+
+        async def receive(self):
+            yield BidiConnectionStartEvent(connection_id="c", model="m")
+            if lost:
+                raise ConnectionResetError("the network")
+            await asyncio.Event().wait()
+
+        async def stop(self):
+            pass
+
+    model = ContinuousModel(Silent(), Settings.from_environment({"SEGUE_PROVIDER": "offline"}), now=lambda: clock[0])
+    model.get_connection_config = lambda: {"restart_after_s": 540}
+    await model.start("Be brief.", tools, messages)
+    for _ in range(4):
+        with pytest.raises(ConnectionTimeoutError):
+            async for _event in model.receive():
+                clock[0] += 500
+        await model.restart("Be brief.", tools, messages)
+
+    await model.stop()
+    assert started == [(8, 1)] * 5
