@@ -31,7 +31,7 @@ processes.set_forkserver_preload(
 )
 
 _lock = threading.Lock()
-"""A process's end is told once, by a pipe: of two threads that look at once, the second reads 255. A start looks, too."""
+"""A process's end is told once, by a pipe: of two threads that look at once the second reads 255. Starts look, too."""
 
 
 def warm_up() -> None:
