@@ -12,8 +12,9 @@
               ▼
             claim …, but not for 2 s if the session is handed over to a worker that has it ready
 
-A frame with a ``seq`` is never waited with: the client sends it again, and the next holder asks for it anyway. One
-without is posted to another holder only after the post to the one before has ended.
+A frame with a ``seq`` is never waited with: the client sends it again, and the next holder asks for it anyway. A
+request for a page is sent again as well. One that is not is posted to another holder only after the post to the one
+before has ended.
 """
 
 from __future__ import annotations
@@ -119,7 +120,7 @@ class Dispatch:
             outcome = self._wait(sender, frame, body, missed) if is_waited_with(frame) else None
             if turns is None or outcome not in (None, Refused("no_worker")):
                 return told(outcome)
-            if is_numbered(frame) and self._handovers.noted(key):
+            if not is_waited_with(frame) and self._handovers.left(key):
                 return None  # its client sends it again to the successor; a turn would take the session from that
         turns.send(sender.binding, frame, body)
         return None
@@ -179,4 +180,6 @@ class Dispatch:
         )
         if outcome == Gone("unreachable"):
             self._suspects.note(route)
+        elif outcome == Accepted():
+            self._handovers.arrived(sender.binding.session_key)
         return outcome

@@ -1,7 +1,7 @@
 """Sessions that are handed over by plan, and left to their successors.
 
-    410 handed_over ─▶ noted ── 2 s: no claim ── the successor holds it
-                                          └───── no holder still: claimed as any other
+    410 handed_over ─▶ noted ── 2 s: no claim, no turn ── the successor has taken a frame: forgotten
+                                                    └──── no holder still: forgotten, and claimed as any other
 
 A claim in the gap would race the successor, which has the session ready, for a worker that has to begin anew. What a
 function remembers is no more than a reason to wait: another one, or this one after its start, claims at once.
@@ -41,8 +41,12 @@ class Handovers:
             self._since[session_key] = now
 
     def noted(self, session_key: str) -> bool:
-        """Return true if a session was noted and has not been given up as left."""
+        """Return true if a session was noted, and has neither been given up as left nor come to its successor."""
         return session_key in self._since
+
+    def arrived(self, session_key: str) -> None:
+        """Forget a session: a holder has taken a frame of it."""
+        self._since.pop(session_key, None)
 
     def left(self, session_key: str) -> bool:
         """Return true if a session is left to its successor; false, and forget it, once that has taken too long."""

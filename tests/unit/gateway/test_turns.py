@@ -214,6 +214,39 @@ def test_text_is_in_the_queue_should_no_successor_come(texting, queue, worker, c
     assert frames(queue) == [HELLO, TextInput(text="b", seq=2)]
 
 
+def test_a_handoff_of_long_ago_keeps_no_text_from_its_turn(texting, queue, worker, other_worker, clock):
+    leaving(texting, worker)
+    say(texting, TextInput(text="b", seq=2))
+    clock.now += 3600
+    texting.hold("alice/talk", other_worker, epoch=2)
+    other_worker.stop()
+    say(texting, TextInput(text="b", seq=2))
+    assert frames(queue) == [HELLO, TextInput(text="b", seq=2)]
+    assert [claim.reason for claim in texting.claims()] == ["unreachable"]
+
+
+def test_a_successor_that_took_a_frame_ends_the_handoff(texting, queue, worker, other_worker):
+    leaving(texting, worker)
+    say(texting, TextInput(text="b", seq=2))
+    texting.hold("alice/talk", other_worker, epoch=2)
+    say(texting, TextInput(text="b", seq=2))
+    other_worker.stop()
+    say(texting, TextInput(text="c", seq=3))
+    assert frames(queue) == [HELLO, TextInput(text="c", seq=3)]
+    assert [claim.reason for claim in texting.claims()] == ["unreachable"]
+
+
+def test_a_page_that_is_asked_for_in_the_gap_of_a_handoff_makes_no_turn(texting, queue, worker, clock):
+    leaving(texting, worker)
+    for _ in range(2):  # the second finds no holder, and no refusal
+        assert say(texting, HistoryRequest()) is None
+    assert frames(queue) == [HELLO], "a turn would take the session from the successor"
+    assert texting.claims() == []
+    clock.now += HANDOVER_SECONDS
+    assert say(texting, HistoryRequest()) is None  # as its client does until the page comes
+    assert frames(queue) == [HELLO, HistoryRequest()]
+
+
 @pytest.mark.slow
 def test_a_turn_that_holds_takes_no_frames_so_they_wait_behind_it(texting, queue, worker):
     texting.hold("alice/talk", worker, endpoint=None)
