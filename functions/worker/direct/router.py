@@ -33,8 +33,8 @@ from worker.direct.sockets import ClientSocket
 from worker.telemetry.metrics import metrics
 
 PONG_SECONDS: Final = 0.75
-"""While a ``hello`` waits for its holder, its client hears so often that this worker lives: it leaves one from which
-nothing comes for 1.5 s. The pings behind the ``hello`` are read after it only."""
+"""While a ``hello`` waits for the table of connections, or for its holder, its client hears so often that this worker
+lives: it leaves one from which nothing comes for 1.5 s. The pings behind the ``hello`` are read after it only."""
 
 SELDOM: Final = frozenset({"expired", "too_fast"})
 """Errors that the answer to one frame is as good as to fifty."""
@@ -121,13 +121,12 @@ class SocketRouter:
         if self._wall_clock() >= socket.token_expires_at:
             raise FrameError("expired")
         self._principals.admit(socket.principal)
-        binding = await self._bind(socket, frame) if isinstance(frame, Hello) else socket.binding
-        if binding is None:
+        if isinstance(frame, Hello):
+            async with _saying_pong(socket):  # the table of connections may be slow as well
+                return await self._forwarding.deliver(socket, await self._bind(socket, frame), frame)
+        if socket.binding is None:
             raise FrameError("hello_first")
-        if not isinstance(frame, Hello):
-            return await self._forwarding.deliver(socket, binding, frame)
-        async with _saying_pong(socket):
-            return await self._forwarding.deliver(socket, binding, frame)
+        return await self._forwarding.deliver(socket, socket.binding, frame)
 
     async def _bind(self, socket: ClientSocket, hello: Hello) -> Binding:
         binding = binding_of(socket.principal, hello, socket.binding)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
 from typing import Any, cast
@@ -10,6 +12,7 @@ import pytest
 from aiohttp import WSMsgType
 
 from segue.wire.binary import decode_binary_server, encode_binary
+from segue.wire.claims import DirectAddress
 from segue.wire.frames import (
     MAX_FRAME_BYTES,
     Error,
@@ -87,6 +90,50 @@ async def test_a_principal_has_so_many_sessions(open_door: Callable[..., Awaitab
     await ws.send_str(encode_frame(hello(client_id="c2", session="another")))
     assert [one.code for one in await frames(ws)] == ["too_many_sessions"]
     assert not first.closed
+
+
+@pytest.mark.parametrize("refused", [None, "too_many_sessions"])
+async def test_a_client_hears_that_its_worker_lives_while_the_table_of_connections_is_slow(
+    monkeypatch: pytest.MonkeyPatch, refused: str | None
+) -> None:
+    monkeypatch.setattr("worker.direct.router.PONG_SECONDS", 0.01)
+    said: list[Any] = []
+    answered = asyncio.Event()
+
+    async def say(frame: Any) -> None:
+        said.append(frame)
+
+    async def enter(*_: Any) -> str | None:
+        await answered.wait()
+        return refused
+
+    async def deliver(*_: Any) -> None:
+        assert bound
+
+    bound: list[Any] = []
+    socket = SimpleNamespace(
+        id="s",
+        principal="alice",
+        token_expires_at=math.inf,
+        binding=None,
+        connection_id="direct-s",
+        address=DirectAddress(endpoint="http://worker", socket="s", secret="x"),
+        say=say,
+        bind=lambda *_: bound.append(1),
+    )
+    rows, forwarding = SimpleNamespace(enter=enter), SimpleNamespace(deliver=deliver)
+    rate = FrameRate(lambda: 0.0)
+    router = SocketRouter(cast("Any", forwarding), cast("Any", rows), rate, FrameRate(lambda: 0.0))
+    receiving = asyncio.create_task(router.receive(cast("Any", socket), encode_frame(hello())))
+    try:
+        await eventually(lambda: len(said) > 1 or receiving.done(), 10)
+        assert said[:2] == [Pong()] * 2
+    finally:
+        answered.set()
+        told = await promptly(receiving)
+    assert getattr(told, "code", None) == refused
+    assert bool(bound) is (refused is None)
+    assert not [task for task in asyncio.all_tasks() if task.get_name() == "pong direct-s" and not task.cancelling()]
 
 
 async def test_an_older_connection_of_a_client_is_superseded(door: Door) -> None:
