@@ -15,6 +15,7 @@ from segue.wire.frames import (
     Hello,
     InputAck,
     Moved,
+    OutputAck,
     Ping,
     Pong,
     Ready,
@@ -218,6 +219,20 @@ def test_a_worker_that_looks_for_a_holder_is_not():
     client.outgoing(at + 2.0, 1)  # the next hello
     assert not client.wants_renewal(at + 3.4, 1)
     assert client.wants_renewal(at + 3.5, 1)
+
+
+def test_an_acknowledgement_before_the_hello_is_no_question_that_a_worker_leaves_unanswered():
+    client = greeted()
+    hear(client, TextOutput(epoch=1, seq=2, record=0, text="x"), now=9.2)
+    hear(client, Moved(epoch=1, seq=3), now=10.0)
+    said, left = [], []
+    for now in (step / 10 for step in range(100, 160)):
+        said += [(type(frame), now) for frame in client.outgoing(now, 1)]
+        left += [now] * client.wants_renewal(now, 1)
+        if said[-1:] == [(Ping, 12.0)]:
+            hear(client, Pong(), now=now)
+    assert said == [(OutputAck, 10.2), (Hello, 12.0), (Ping, 12.0), (Hello, 14.0), (Ping, 14.0)]
+    assert left == [15.5], "the ping behind the second hello has no answer"
 
 
 def test_a_connection_that_follows_a_broken_one_is_left_too():

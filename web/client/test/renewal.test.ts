@@ -114,6 +114,19 @@ describe("silence", () => {
     expect(world.socket.said.map(({ type }) => type as string)).toEqual(["hello", "ping"]);
   });
 
+  test("after an ack before the hello is none: nothing answers that", async () => {
+    await talking();
+    await world.socket.hear({ type: "text", epoch: 1, seq: 2, text: "x", record: 0 });
+    await world.pass(800);
+    await world.socket.hear({ type: "moved", epoch: 1, seq: 3 });
+    await world.pass(DEFAULTS.helloInterval);
+    expect(world.socket.said.map(({ type }) => type as string)).toEqual(["hello", "ack", "hello", "ping"]);
+    await world.pass(1_499);
+    expect(world.sockets).toHaveLength(1);
+    await world.pass(1);
+    expect(world.sockets).toHaveLength(2);
+  });
+
   test("after a hello to a gateway opens none", async () => {
     await talking(ready(1, 1, { window: 16 }));
     await world.socket.hear({ type: "moved", epoch: 1, seq: 2 });

@@ -322,7 +322,7 @@ export class Core {
 
   /** The time from which on the worker of the socket is silent: it answers the ping that goes with a hello. */
   private unansweredSince(link: Link): number {
-    return this.saysHello(link) && this.has("direct") ? (link.unansweredSince ?? Infinity) : Infinity;
+    return this.saysHello(link) ? (link.askedSince ?? Infinity) : Infinity;
   }
 
   private outputAck(now: number): OutputAck[] {

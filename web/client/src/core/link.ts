@@ -19,8 +19,9 @@ export class Link {
   toldAt: number;
   /** True if it needs a renewal because nothing confirms what was sent over it. */
   silent = false;
-  /** The time of the oldest frame since which nothing has come. */
-  unansweredSince: number | undefined;
+  /** The time of the oldest ping behind a hello since which nothing has come. */
+  askedSince: number | undefined;
+  private unansweredSince: number | undefined;
   private renewed = false;
   private renewAt = Infinity;
   private pingedAt: number | undefined;
@@ -62,7 +63,7 @@ export class Link {
 
   /** A message came: the server is there. */
   heard(): void {
-    this.unansweredSince = this.pingedAt = undefined;
+    this.unansweredSince = this.askedSince = this.pingedAt = undefined;
     this.askedTwice = false;
   }
 
@@ -77,9 +78,10 @@ export class Link {
     this.asked ||= this.pingedAt === undefined;
   }
 
-  /** A ping goes with a hello. */
+  /** A ping goes with a hello: a worker that lives answers it at once. */
   asks(now: number): void {
     this.askedAt ??= now;
+    this.askedSince ??= now;
   }
 
   /** An answer to a ping came; returns the milliseconds that it took. */

@@ -195,6 +195,8 @@ class Conversation:
             self._greeting.miss_output(now)  # nothing runs between two turns: the hello has the approval denied
         frames += self._greeting.due(now, link)
         asks = bool(frames) and self.offers(DIRECT)  # a worker that lives answers it at once, whatever the holder does
+        if asks:
+            link.asks(now)
         if link is self._links.current:
             frames += map(self._greeting.placed, self._input.due(now) if self.greeted else [])
             frames += self._output.acks(now, played=self.offers(PLAYED))
@@ -274,7 +276,7 @@ class Conversation:
         Its holder confirms what was sent, and the worker of its socket answers the ping behind a hello.
         """
         confirms = link.direct and link is self._links.current
-        answers = link.unanswered_since if self._greeting.needs(link) and self.offers(DIRECT) else None
+        answers = link.asked_since if self._greeting.needs(link) else None
         unheard = self._input.silent_at(link.told_at) if confirms else inf
         return min(unheard, inf if answers is None else answers + self._input.patience)
 

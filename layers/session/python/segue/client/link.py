@@ -29,6 +29,8 @@ class Link:
         settings: the client's.
         spoke_at: time of the latest frame that was sent; at first, of the opening.
         lost: whether the connection was given up.
+        unanswered_since: time of the oldest frame since which nothing has come.
+        asked_since: time of the oldest ping behind a ``Hello`` since which nothing has come.
         direct: whether it leads to a worker itself, as its ``Ready`` said.
         binary: whether it takes binary messages, as its ``Ready`` said.
         told_at: time of the latest frame that was more than a ``Pong``; at first, of the opening.
@@ -40,6 +42,7 @@ class Link:
     spoke_at: float
     lost: bool = False
     unanswered_since: float | None = None
+    asked_since: float | None = None
     pinged_at: float | None = None
     asked_twice: bool = False
     direct: bool = False
@@ -85,7 +88,7 @@ class Link:
 
     def heard(self) -> None:
         """Note that a message came: the server is there."""
-        self.unanswered_since = self.pinged_at = None
+        self.unanswered_since = self.asked_since = self.pinged_at = None
         self.asked_twice = False
 
     def spoke(self, now: float) -> None:
@@ -93,6 +96,11 @@ class Link:
         self.spoke_at = now
         if self.unanswered_since is None:
             self.unanswered_since = now
+
+    def asks(self, now: float) -> None:
+        """Note that a ping goes behind a ``Hello``: a worker that lives answers it at once."""
+        if self.asked_since is None:
+            self.asked_since = now
 
     def ping(self, now: float, *, expecting: bool) -> bool:
         """Tell whether to send a ping now; it counts as sent.
