@@ -6,7 +6,8 @@ Here a request is one write. aiohttp's parser reads the answer, whose body is sm
     idle ─▶ taken, the latest first ─▶ request ─▶ answer, its body has ended ─▶ idle
                                           └ an error, a cancellation, ``connection: close`` ─▶ closed
 
-Nothing is sent twice unless the caller says that it may be.
+Nothing is sent twice unless the caller says that it may be. A new connection is opened only when none is idle, or in
+the place of one that was idle for too long, so there are never more than requests at once.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections import deque
-from collections.abc import Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
@@ -79,7 +80,8 @@ class KeptConnections:
         self._seconds = seconds
         self._connect_seconds = connect_seconds
         self._free = asyncio.Semaphore(most)
-        self._idle: deque[tuple[float, _Connection]] = deque()
+        self._idle: OrderedDict[_Connection, float] = OrderedDict()
+        self._closed = False
 
     async def request(
         self,
@@ -89,7 +91,7 @@ class KeptConnections:
         body: bytes,
         *,
         repeatable: bool = False,
-        new: bool = False,
+        idle_seconds: float | None = None,
         seconds: float | None = None,
     ) -> Answer:
         """Make one request.
@@ -100,7 +102,7 @@ class KeptConnections:
             headers: Beside ``host`` and ``content-length``.
             body: Empty: there is none.
             repeatable: Whether it may be sent twice: if a kept connection ends without an answer, a new one follows.
-            new: Whether it needs a new connection: one that was used before may have ended.
+            idle_seconds: How long its connection may have been unused; None: as long as for any.
             seconds: For this request; None: as long as any.
 
         Raises:
@@ -111,7 +113,7 @@ class KeptConnections:
         """
         request = self._encoded(method, url, headers, body)
         async with asyncio.timeout(self._seconds if seconds is None else seconds), self._free:
-            kept = None if new else self._kept()
+            kept = self._kept(self._idle_seconds if idle_seconds is None else idle_seconds)
             if kept is None:
                 return await self._exchange(await self._connect(), request)
             try:
@@ -158,28 +160,35 @@ class KeptConnections:
         except BaseException:
             connection.close()
             raise
-        if message.should_close:
+        if message.should_close or self._closed:
             connection.close()
         else:
-            self._idle.append((asyncio.get_running_loop().time(), connection))
+            self._idle[connection] = asyncio.get_running_loop().time()
         return Answer(message.code, message.headers, body)
 
     async def close(self) -> None:
-        """Close the connections that are idle."""
+        """Close the connections that are idle, and those under way once they have their answer."""
+        self._closed = True
         while self._idle:
-            self._idle.pop()[1].close()
+            self._idle.popitem()[0].close()
         await asyncio.sleep(0)  # in which transports are closed
 
-    def _kept(self) -> _Connection | None:
+    def _kept(self, idle_seconds: float) -> _Connection | None:
         """Take the connection that was used last; those that were not used for long are closed."""
-        since = asyncio.get_running_loop().time() - self._idle_seconds
-        while self._idle and self._idle[0][0] < since:
-            self._idle.popleft()[1].close()
+        now = asyncio.get_running_loop().time()
+        while self._idle and next(iter(self._idle.values())) < now - self._idle_seconds:
+            self._idle.popitem(last=False)[0].close()
         while self._idle:
-            connection = self._idle.pop()[1]
+            connection, since = self._idle.popitem()
+            if since < now - idle_seconds:
+                connection.close()  # the new one takes its place, or their number would grow
+                return None
             if connection.connected:
                 return connection
         return None
+
+    def _lost(self, connection: _Connection) -> None:
+        self._idle.pop(connection, None)
 
     async def _connect(self) -> _Connection:
         loop = asyncio.get_running_loop()
@@ -194,7 +203,7 @@ class KeptConnections:
             raise
         name = self._host if self._tls else None
         _, connection = await loop.create_connection(
-            lambda: _Connection(loop), sock=connected, ssl=self._tls, server_hostname=name
+            lambda: _Connection(loop, self._lost), sock=connected, ssl=self._tls, server_hostname=name
         )
         return connection
 
@@ -209,8 +218,9 @@ class KeptConnections:
 class _Connection(BaseProtocol):
     """One connection, one request at a time."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, lost: Callable[[_Connection], None]) -> None:
         super().__init__(loop)
+        self._lost = lost
         self._reader = HttpResponseParser(self, loop, BODY_BYTES, read_until_eof=True, auto_decompress=False)
         self._parser = self._reader  # which the base class pauses
         self._message: RawResponseMessage | None = None
@@ -249,6 +259,7 @@ class _Connection(BaseProtocol):
     def connection_lost(self, error: BaseException | None) -> None:
         """End the request under way: a body without a length ends with its connection."""
         super().connection_lost(error)
+        self._lost(self)
         if error is None and self._message is not None:
             try:
                 self._reader.feed_eof()

@@ -1,7 +1,11 @@
 """HTTP to the other workers, over connections that are kept.
 
 repeatable       over a kept connection; if that has ended without an answer, once more over a new one
-not repeatable   over a new one: a kept one may have ended, and then the request may have arrived or not
+not repeatable   over one that was used a moment ago, else over a new one; never once more
+
+A kept connection may have ended, and then the request may have arrived or not. One that a worker answered over a moment
+ago ends only with that worker, and then a new one would bring no more. So a stream of requests that may not be
+repeated, such as audio without numbers, keeps one connection and opens none for each frame.
 """
 
 from __future__ import annotations
@@ -19,6 +23,10 @@ milliseconds."""
 
 IDLE_SECONDS: Final = 60.0
 """A connection that was unused for so long is not used again (see ``shared.kept``): its flow may have been dropped."""
+
+FRESH_SECONDS: Final = 1.0
+"""The same for a request that may not be repeated: far below the 75 s after which a worker closes what is unused, and
+above the time between two frames of a stream."""
 
 CONNECTIONS: Final = 1024
 """Connections to one worker at most: each of its sockets' clients has a message under way. Further requests wait."""
@@ -84,7 +92,13 @@ class WorkerHttp:
         try:
             connections = await self._to(endpoint)
             return await connections.request(
-                method, endpoint + path, headers, body, repeatable=repeatable, new=not repeatable, seconds=seconds
+                method,
+                endpoint + path,
+                headers,
+                body,
+                repeatable=repeatable,
+                idle_seconds=None if repeatable else FRESH_SECONDS,
+                seconds=seconds,
             )
         except ValueError as error:
             raise NotConnected("no address of a worker") from error

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 import pytest
 import trustme
 
+from tests.support.waiting import eventually
 from worker.aws.kept_connections import HTTP_ERRORS, KeptConnections
 
 EMPTY = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
@@ -169,10 +170,29 @@ async def test_a_new_connection_that_hangs_up_is_not_tried_twice(origin, http):
     assert len(origin.asked) == 1
 
 
-async def test_what_may_not_be_sent_twice_can_have_a_new_connection(origin, http):
-    for _ in range(2):
-        assert (await http.request("POST", url(origin), {}, b"{}", new=True)).status == 200
-    assert origin.connected == 2
+async def test_a_request_may_ask_for_a_connection_that_was_used_a_moment_ago(origin, http):
+    for _ in range(3):
+        assert (await http.request("POST", url(origin), {}, b"{}", idle_seconds=-1.0)).status == 200
+    assert origin.connected == 3
+    assert len(http._idle) == 1, "each takes the place of the one before"
+    assert (await http.request("POST", url(origin), {}, b"{}", idle_seconds=60.0)).status == 200
+    assert origin.connected == 3
+
+
+async def test_an_idle_connection_that_ends_is_forgotten(origin, http):
+    origin.answers = [(EMPTY, b"")]
+    assert (await http.request("POST", url(origin), {}, b"{}"))[0] == 200
+    await eventually(lambda: not http._idle)
+
+
+async def test_a_connection_under_way_is_not_kept_once_all_are_closed(origin, http):
+    origin.answers = [(b"HTTP/1.1 200 OK\r\n", b"content-length: 0\r\n\r\n")]
+    asking = asyncio.create_task(http.request("POST", url(origin), {}, b"{}"))
+    while not origin.asked:
+        await asyncio.sleep(0)
+    await http.close()
+    assert (await asking).status == 200
+    assert not http._idle
 
 
 async def test_a_header_that_would_end_its_line_is_not_sent(origin, http):

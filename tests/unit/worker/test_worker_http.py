@@ -29,15 +29,41 @@ async def http() -> AsyncIterator[WorkerHttp]:
         yield made
 
 
-@pytest.mark.parametrize(("repeatable", "asked"), [(True, 3), (False, 2)])
-async def test_only_what_may_be_sent_twice_goes_over_a_kept_connection(
-    origin: Origin, http: WorkerHttp, repeatable: bool, asked: int
-) -> None:
+async def post(http: WorkerHttp, origin: Origin, *, repeatable: bool) -> int:
     endpoint = f"http://127.0.0.1:{origin.port}"
-    assert (await http.request("POST", endpoint, "/frames", {}, b"{}", repeatable=True)).status == 200
-    origin.answers = [None, (EMPTY,)] if repeatable else []
-    assert (await http.request("POST", endpoint, "/frames", {}, b"{}", repeatable=repeatable)).status == 200
-    assert (len(origin.asked), origin.connected) == (asked, 2)
+    return (await http.request("POST", endpoint, "/frames", {}, b"{}", repeatable=repeatable)).status
+
+
+async def test_what_may_be_sent_twice_is_if_its_kept_connection_has_ended(origin: Origin, http: WorkerHttp) -> None:
+    origin.answers = [(EMPTY,), None]
+    assert [await post(http, origin, repeatable=True) for _ in range(2)] == [200, 200]
+    assert (len(origin.asked), origin.connected) == (3, 2)
+
+
+async def test_a_stream_that_may_not_be_sent_twice_keeps_one_connection(origin: Origin, http: WorkerHttp) -> None:
+    assert [await post(http, origin, repeatable=False) for _ in range(50)] == [200] * 50
+    assert origin.connected == 1
+
+
+async def test_what_may_not_be_sent_twice_is_not_if_its_kept_connection_has_ended(
+    origin: Origin, http: WorkerHttp
+) -> None:
+    origin.answers = [(EMPTY,), None]
+    await post(http, origin, repeatable=False)
+    with pytest.raises(ConnectionError) as ended:
+        await post(http, origin, repeatable=False)
+    assert was_sent(ended.value), "it may have arrived"
+    assert (len(origin.asked), origin.connected) == (2, 1)
+
+
+async def test_what_may_not_be_sent_twice_goes_over_a_new_connection_after_a_silence_and_leaves_one(
+    origin: Origin, http: WorkerHttp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_http, "FRESH_SECONDS", -1.0, raising=False)
+    for repeatable in (True, False, False, False, True):
+        assert await post(http, origin, repeatable=repeatable) == 200
+    assert origin.connected == 4
+    assert len(http._workers[f"http://127.0.0.1:{origin.port}"]._idle) == 1
 
 
 @pytest.mark.parametrize("endpoint", ["http://[nonsense", "http://w:port", "w1"])
