@@ -3,8 +3,9 @@
     a client says ``hello`` at a worker that does not hold its session, or a session is opened for a client with a
     socket elsewhere
       ─▶ the holder has a socket of the session itself?  stays
-      ─▶ that worker has no room?  looked again later
+      ─▶ no such worker has room?  looked again later
       ─▶ else, at a turn boundary: the handoff of a deployment, to that worker and no other, once for each connection
+      ─▶ another connection came meanwhile?  considered after it
 
 If that worker is not ready in time, nothing is released and frames are forwarded as before. A session that was handed
 over a moment ago stays for a while first: what was not answered is sent again to each holder, and a caller whose
@@ -14,7 +15,8 @@ connections break every few seconds would else never be answered.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections import Counter
+from collections.abc import Coroutine, Sequence
 from typing import Any, Final
 
 from segue.bounded import BoundedDict
@@ -35,10 +37,10 @@ SETTLED_SECONDS: Final = 10.0
 """For a session that was handed over to hear again what was not answered, and to answer it, before it goes on."""
 
 LOOK_AGAIN_SECONDS: Final = 30.0
-"""Between two looks at whether the worker of a client's socket has room for its session."""
+"""Between two looks at whether a worker of its clients' sockets has room for a session."""
 
 TRIES: Final = 5
-"""Times that such a worker is asked, if it refuses: what the registry says of its room is some seconds old."""
+"""Times that such workers are asked, if they refuse: what the registry says of their room is some seconds old."""
 
 
 class Following:
@@ -81,10 +83,6 @@ class Following:
         self._changed[session.key] = asyncio.Event()
         task = asyncio.create_task(self._follow(session), name=f"follow {session.key}")
         self._running[session.key] = task
-        task.add_done_callback(lambda _: self._end(session.key))
-
-    def _end(self, key: str) -> None:
-        del self._running[key], self._changed[key]
 
     def opened(self, session: HostedSession) -> None:
         """Consider the clients that a session was opened for: of a claim no ``hello`` need follow; never waits."""
@@ -111,11 +109,24 @@ class Following:
             await asyncio.wait({running})
 
     async def _follow(self, session: HostedSession) -> None:
-        await self._settle(session)
-        for _ in range(TRIES):
-            endpoint = await self._with_room(session)
+        """Try to follow, and once more as long as another connection is seen meanwhile: no ``hello`` need come again."""
+        changed = self._changed[session.key]
+        try:
+            await self._settle(session)
+            changed.set()
+            while changed.is_set():
+                changed.clear()
+                await self._try(session)
+        finally:
+            del self._running[session.key], self._changed[session.key]
+
+    async def _try(self, session: HostedSession) -> None:
+        refusals: Counter[str] = Counter()
+        while refusals.total() < TRIES:
+            endpoint = await self._with_room(session, refusals)
             if endpoint is None or not await self._is_refused(session, endpoint):
                 return
+            refusals[endpoint] += 1
             await self._pause(session)
 
     async def _is_refused(self, session: HostedSession, endpoint: str) -> bool:
@@ -130,13 +141,25 @@ class Following:
             logger.exception("session could not follow its socket", session=session.key, kind=type(error).__name__)
         return only.refused
 
-    async def _with_room(self, session: HostedSession) -> str | None:
-        """Return the address of the worker of a client's socket, once it has room; None if the session stays."""
-        while (endpoint := self._elsewhere(session)) is not None:
+    async def _with_room(self, session: HostedSession, refusals: Counter[str]) -> str | None:
+        """Return the address of a worker of a client's socket, once one has room; None if the session stays.
+
+        Args:
+            session: The session.
+            refusals: Of the workers that were asked: the first is one that has refused least.
+        """
+        while endpoints := self._elsewhere(session):
             self._changed[session.key].clear()
-            if await self._successors.at(endpoint) is None:
+            found = await self._first_with_room(sorted(endpoints, key=refusals.__getitem__))
+            if found is None:
                 await self._pause(session)
-            elif endpoint == self._elsewhere(session):
+            elif found in self._elsewhere(session):
+                return found
+        return None
+
+    async def _first_with_room(self, endpoints: Sequence[str]) -> str | None:
+        for endpoint in endpoints:
+            if await self._successors.at(endpoint) is not None:
                 return endpoint
         return None
 
@@ -145,11 +168,11 @@ class Following:
         changed = self._changed[session.key]
         await first_of(session.ended.wait(), self._stopped.wait(), changed.wait(), timeout=LOOK_AGAIN_SECONDS)
 
-    def _elsewhere(self, session: HostedSession) -> str | None:
-        """Return the address of the worker of a client's socket; None if the session stays."""
+    def _elsewhere(self, session: HostedSession) -> list[str]:
+        """Return the addresses of the workers of the clients' sockets, each once; none if the session stays."""
         if self._stopped.is_set() or not session.open or self.owns_socket_of(session):
-            return None
-        return next((client.direct.endpoint for client in session.clients if client.direct is not None), None)
+            return []
+        return list(dict.fromkeys(client.direct.endpoint for client in session.clients if client.direct is not None))
 
     async def _settle(self, session: HostedSession) -> None:
         """Wait until a session that was handed over has been here for a while; not while this worker drains."""

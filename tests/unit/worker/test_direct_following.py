@@ -203,3 +203,67 @@ async def test_a_worker_that_refuses_is_asked_again_and_not_for_ever(
     await promptly(following.settled(session))
 
     assert went == ["http://there"] * asked
+
+
+@pytest.mark.parametrize("tries", [1, TRIES], ids=["not ready in time", "refused"])
+async def test_a_hello_elsewhere_during_the_last_try_is_followed_after_it(
+    following: Following, went: list[str], tries: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOOK_AGAIN_SECONDS", 0.01)
+    trying, tried = asyncio.Event(), asyncio.Event()
+
+    async def follow(self: Any) -> bool:
+        self.only.refused = tries > 1 and went[-1] == "http://there"
+        if went == ["http://there"] * tries:
+            trying.set()
+            await tried.wait()
+            # No turn boundary came in time, or the worker has refused for the last time.
+        return False
+
+    monkeypatch.setattr(module.Handoff, "follow", follow)
+    session = Session("http://there", None)
+    following.hello(session, session.clients[0])
+    await promptly(trying.wait())
+    session.clients = (client("http://elsewhere", 2),)
+    following.hello(session, session.clients[0])
+    tried.set()
+    await promptly(following.settled(session))
+
+    assert went == ["http://there"] * tries + ["http://elsewhere"]
+
+
+async def test_one_that_was_not_ready_in_time_is_not_asked_again_for_the_same_connection(
+    following: Following, went: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def follow(_: Any) -> bool:
+        return False
+
+    monkeypatch.setattr(module.Handoff, "follow", follow)
+    session = Session("http://there", None)
+    for _ in range(2):
+        following.hello(session, session.clients[0])
+        await promptly(following.settled(session))
+
+    assert went == ["http://there"]
+
+
+@pytest.mark.parametrize("first", ["full", "refuses"])
+async def test_of_two_workers_the_one_that_has_room_is_gone_to(
+    following: Following, room: Room, went: list[str], first: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOOK_AGAIN_SECONDS", 0.01)
+    if first == "full":
+        room.full = {"http://a"}
+
+    async def follow(self: Any) -> bool:
+        self.only.refused = went[-1] == "http://a"
+        return not self.only.refused
+
+    monkeypatch.setattr(module.Handoff, "follow", follow)
+    session = Session("http://a", None)
+    session.clients = (client("http://a", 1), client("http://b", 2))
+    following.opened(session)
+    await eventually(lambda: "http://b" in went)
+    await promptly(following.settled(session))
+
+    assert went == (["http://b"] if first == "full" else ["http://a", "http://b"])
