@@ -109,7 +109,7 @@ class Following:
             await asyncio.wait({running})
 
     async def _follow(self, session: HostedSession) -> None:
-        """Try to follow, and once more as long as another connection is seen meanwhile: no ``hello`` need come again."""
+        """Try to follow, and once more if another connection was seen meanwhile: its ``hello`` need not come again."""
         changed = self._changed[session.key]
         try:
             await self._settle(session)
