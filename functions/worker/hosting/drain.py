@@ -119,7 +119,9 @@ class Drain:
             await self._bounded(self._until_settled(session), OPENING_SECONDS)
         successors = None if self._hurry.is_set() else self._successors
         try:
-            await Handoff(session, successors, self._queue, self._bounded, worker_id=self._worker_id).run()
+            await Handoff(
+                session, successors, self._queue, self._bounded, worker_id=self._worker_id, hurry=self._hurry
+            ).run()
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one session concerns this one only
             # What can be released of it is.
             logger.exception("a session could not be handed over", session=session.key, kind=type(error).__name__)

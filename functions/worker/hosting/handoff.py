@@ -26,6 +26,7 @@ import msgspec
 from segue import SegueError
 from segue.storage.answers import AWS_ERRORS, reason_of
 from segue.wire.claims import Claim
+from shared.background import first_of
 from shared.log import logger
 from shared.registered_worker import RegisteredWorker
 from worker.conversation.session import HostedSession
@@ -88,7 +89,14 @@ class Handoff:
     """Passes one session on."""
 
     def __init__(
-        self, session: HostedSession, successors: Finder | None, queue: ClaimSource, bounded: Bounded, *, worker_id: str
+        self,
+        session: HostedSession,
+        successors: Finder | None,
+        queue: ClaimSource,
+        bounded: Bounded,
+        *,
+        worker_id: str,
+        hurry: asyncio.Event | None = None,
     ) -> None:
         """Keep the parts.
 
@@ -98,18 +106,23 @@ class Handoff:
             queue: Takes the claim if no successor does.
             bounded: Waits.
             worker_id: This worker.
+            hurry: When set, no other worker is looked for if the successor does not take what it has ready.
         """
         self._session = session
         self._successors = successors
         self._queue = queue
         self._bounded = bounded
         self._worker_id = worker_id
+        self._hurry = hurry or asyncio.Event()
         self._promise: Promise | None = None
 
     async def run(self) -> None:
         """Pass it on, whatever that takes."""
         await self._bounded(self._session.saved(), SAVED_SECONDS)
-        await self._bounded(self._find_successor(TURN_SECONDS, STARTS), SUCCESSOR_SECONDS)
+        try:
+            await self._waited(self._find_successor(TURN_SECONDS, STARTS), SUCCESSOR_SECONDS)
+        except Exception as error:  # noqa: BLE001 - one that was ready before takes the session, or the queue does
+            logger.exception("no successor was found", session=self._session.key, kind=type(error).__name__)
         await self._pass(self._promise)
 
     async def follow(self) -> bool:
@@ -168,19 +181,29 @@ class Handoff:
         if successors is None:
             return
         for preparations in range(1, starts + 1):
-            await self._bounded(self._quiet(settle=True), turn_seconds)
+            await self._waited(self._quiet(settle=True), turn_seconds)
             if not session.open or not session.clients:
                 return
             before = self._promise
-            await self._bounded(self._prepare(successors), SUCCESSOR_SECONDS)
+            await self._waited(self._prepare(successors), SUCCESSOR_SECONDS)
             if self._promise is None or self._promise is before:
                 return  # none is ready, or it was not waited for any longer
-            await self._bounded(self._quiet(settle=False), turn_seconds)
+            await self._waited(self._quiet(settle=False), turn_seconds)
             if session.turn.at_boundary and session.position == self._promise.head:
                 metrics.count(Count.HANDOFFS_PREPARED)
                 return
             if self._promise.additions and preparations >= PREPARATIONS:
                 return
+
+    async def _waited(self, work: Coroutine[Any, Any, None], seconds: float) -> None:
+        """Wait for a part of the search as ``bounded`` does, and raise its error, which that leaves in its task."""
+        task = asyncio.create_task(work)
+        try:
+            await self._bounded(asyncio.wait({task}), seconds)
+        finally:
+            task.cancel()
+        if task.done() and not task.cancelled():
+            task.result()
 
     async def _prepare(self, successors: Finder) -> None:
         claim = msgspec.structs.replace(self._claim(), prepare=True)
@@ -208,13 +231,21 @@ class Handoff:
             if await self._successors.take(promise.peer, claim):
                 return
             # Its place in the queue may be with the very worker that hangs, which polled before.
-            if await self._successors.give(claim, avoid=promise.peer.endpoint) is not None:
+            if await self._is_given(self._successors, claim, promise.peer.endpoint):
                 return
         try:
             await self._queue.send(msgspec.structs.replace(claim, from_worker=None, paused_ms=0.0))
         except AWS_ERRORS as error:
             # The clients' next frames find no holder, and the gateway claims.
             logger.warning("handoff could not be announced", session=claim.session_key, reason=reason_of(error))
+
+    async def _is_given(self, successors: Finder, claim: Claim, avoid: str) -> bool:
+        """Have another worker take the session; false if none does, and in a hurry: the queue is there at once."""
+        if self._hurry.is_set():
+            return False
+        giving = asyncio.ensure_future(successors.give(claim, avoid=avoid))
+        await first_of(giving, self._hurry.wait())
+        return giving.done() and not giving.cancelled() and giving.result() is not None
 
     def _claim(self) -> Claim:
         principal, _, session_id = self._session.key.partition("/")

@@ -1,0 +1,189 @@
+"""The search for a successor when it fails, or when there is no time for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from segue.wire.claims import Claim
+from shared.background import first_of
+from shared.registered_worker import RegisteredWorker
+from tests.support.waiting import promptly
+from tests.unit.worker.stand_ins import FakeQueue, address
+from worker.hosting.drain import Drain
+from worker.hosting.handoff import Handoff
+from worker.hosting.successors import Promise
+
+PEER = RegisteredWorker("w2", "http://w2", "token", "1", 5)
+
+
+class Passed(SimpleNamespace):
+    """A session between two turns. What it is asked to do fails by name."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            key="p/s", epoch=1, open=True, clients=(address(),), position=1, lost=False, ended=asyncio.Event(), stays=0
+        )
+        self.failing = ""
+        self.turn = SimpleNamespace(at_boundary=True, boundary=self.saved)
+
+    async def saved(self) -> None:
+        """Nothing is waited for."""
+
+    spoken = stop = saved
+
+    async def settle(self) -> None:
+        if self.failing == "settle":
+            raise ValueError(self.failing)
+
+    async def durable(self) -> None:
+        if self.failing == "durable":
+            raise ValueError(self.failing)
+
+    async def release(self) -> bool:
+        return True
+
+    def stay(self) -> None:
+        self.stays += 1
+
+    def refuse_frames(self) -> None:
+        """Nothing is sent."""
+
+    say_moved = refuse_frames
+
+
+class Search:
+    """Finds one worker, which has the session ready and does not take it; no other can be found."""
+
+    def __init__(self) -> None:
+        self.failing = ""
+        self.hangs = ""
+        self.asked: list[str] = []
+        self.reached = asyncio.Event()
+        self.cancelled: list[str] = []
+
+    async def prepare(self, _claim: Claim, _again: Any = None) -> Promise:
+        await self._ask("prepare")
+        return Promise(PEER, 1)
+
+    async def take(self, _peer: Any, _claim: Claim) -> bool:
+        await self._ask("take")
+        return False
+
+    async def give(self, _claim: Claim, *, avoid: str | None = None) -> None:
+        assert avoid == PEER.endpoint
+        await self._ask("give")
+
+    async def _ask(self, what: str) -> None:
+        self.asked.append(what)
+        if self.failing == what:
+            raise ValueError(what)
+        if self.hangs == what:
+            self.reached.set()
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                self.cancelled.append(what)
+                raise
+
+
+class Parts:
+    """A handoff with its surroundings."""
+
+    def __init__(self) -> None:
+        self.session, self.search, self.queue, self.hurry = Passed(), Search(), FakeQueue(), asyncio.Event()
+        session: Any = self.session
+        self.handoff = Handoff(session, self.search, self.queue, self._bounded, worker_id="w1", hurry=self.hurry)
+
+    async def _bounded(self, work: Coroutine[Any, Any, Any], seconds: float) -> None:
+        await first_of(work, self.hurry.wait(), timeout=seconds)
+
+    def fail(self, what: str) -> None:
+        self.session.failing = self.search.failing = what
+
+
+@pytest.fixture
+async def parts() -> Parts:
+    return Parts()
+
+
+@pytest.mark.parametrize("what", ["settle", "prepare", "durable"])
+async def test_an_error_of_the_search_is_raised_and_the_session_stays(parts: Parts, what: str) -> None:
+    parts.fail(what)
+    with pytest.raises(ValueError, match=what):
+        await promptly(parts.handoff.follow())
+
+    assert parts.session.stays == 1
+    assert parts.queue.sent == []
+
+
+@pytest.mark.parametrize("what", ["settle", "prepare"])
+async def test_a_session_whose_search_fails_is_passed_on_by_the_queue_and_the_error_logged(
+    parts: Parts, what: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    parts.fail(what)
+    await promptly(parts.handoff.run())
+
+    assert [one.reason for one in parts.queue.sent] == ["handoff"]
+    assert "no successor was found" in caplog.text
+    assert f"ValueError: {what}" in caplog.text
+
+
+async def test_a_preparation_that_is_not_waited_for_any_longer_is_given_up(parts: Parts) -> None:
+    parts.search.hangs = "prepare"
+    running = asyncio.create_task(parts.handoff.run())
+    await promptly(parts.search.reached.wait())
+    parts.hurry.set()
+    await promptly(running)
+
+    assert parts.search.cancelled == ["prepare"]
+    assert len(parts.queue.sent) == 1
+
+
+async def test_a_claim_that_is_not_taken_goes_to_another_worker_and_then_into_the_queue(parts: Parts) -> None:
+    await promptly(parts.handoff.run())
+
+    assert parts.search.asked == ["prepare", "take", "give"]
+    assert len(parts.queue.sent) == 1
+
+
+@pytest.mark.parametrize("since", ["take", "give"])
+async def test_in_a_hurry_a_claim_that_is_not_taken_goes_straight_into_the_queue(parts: Parts, since: str) -> None:
+    search = parts.search
+    search.hangs = "give"
+    if since == "take":
+        ask = search._ask
+
+        async def hurried(what: str) -> None:
+            if what == "take":
+                parts.hurry.set()
+            await ask(what)
+
+        search._ask = hurried  # type: ignore[method-assign]
+    running = asyncio.create_task(parts.handoff.run())
+    if since == "give":
+        await promptly(search.reached.wait())
+        parts.hurry.set()
+    await promptly(running)
+
+    assert len(parts.queue.sent) == 1
+    assert search.asked == ["prepare", "take", *(["give"] if since == "give" else [])]
+
+
+async def test_a_second_signal_hurries_the_search_of_a_drain(parts: Parts) -> None:
+    nothing = parts.session.saved
+    host: Any = SimpleNamespace(
+        sessions=(parts.session,), until_opened=nothing, preparations=SimpleNamespace(clear=nothing)
+    )
+    claims: Any = SimpleNamespace(stop=parts.session.refuse_frames, stopped=nothing)
+    parts.search.hangs = "give"
+    draining = asyncio.create_task(Drain(host, claims, parts.queue, parts.hurry, parts.search, "w1").run())
+    await promptly(parts.search.reached.wait())
+    parts.hurry.set()
+    await promptly(draining)
+
+    assert len(parts.queue.sent) == 1
