@@ -39,12 +39,14 @@ class Member:
         relay: Before it: frames come through it.
         storage: Behind it: between it and DynamoDB, S3 and SQS.
         leaving: True once other workers have been started in its place.
+        ready: True once it answers.
     """
 
     worker: Worker
     relay: HttpRelay
     storage: HttpRelay
     leaving: bool = False
+    ready: bool = False
 
 
 class Fleet:
@@ -114,6 +116,11 @@ class Fleet:
     def has(self, worker_id: str) -> bool:
         """Return true if a worker runs, or has been stopped and may go on."""
         return self._find(worker_id) is not None
+
+    async def complete(self) -> None:
+        """Wait until as many workers as there are to be answer, beside those that leave."""
+        while sum(member.ready and not member.leaving for member in self._members) < self._size:
+            await asyncio.sleep(0.05)
 
     async def redeploy(self) -> None:
         """Bring up as many new workers, then drain the old ones."""
@@ -210,6 +217,7 @@ class Fleet:
 async def _ready(member: Member) -> None:
     try:
         await member.worker.until_ready()
+        member.ready = True
     except LocalError:
         if not member.leaving:  # else a redeployment that overlaps with this one has drained it already
             raise
