@@ -74,7 +74,7 @@ async def test_of_an_answer_that_is_complete_but_still_playing_too(name, new_fak
     fake = await new_fake(name)
     fake.plays = True
     call = await new_call(fake, storage)
-    await begin(call, fake, 3)
+    await begin(call, fake, 5)  # of which the worker, whose account begins later, knows three at least
     await eventually(lambda: any("30." in text for text in answers(call)))
     cut = await interrupt(call)
     assert cut.recorded.endswith("30.")
