@@ -116,8 +116,7 @@ class Adversary:
         if fault == "stop":
             await call.speaking()  # so that it has something left to say when it is woken, and must not
         elif fault == "partition":
-            async with within(ANSWER_SECONDS):
-                await fleet.complete()  # else it may be over before there is another worker to take the session
+            await fleet.complete()  # else it may be over before there is another worker to take the session
         holder, epoch = await self._holder(call)
         self._losses.append(Loss(call, fault, time.monotonic(), epoch))
         match fault:

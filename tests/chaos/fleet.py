@@ -22,6 +22,7 @@ from local.workers.worker_process import ORPHAN_GRACE_SECONDS, Worker
 from segue import LeaseSettings
 from tests.chaos.faults import FaultInjector, FaultRates
 from tests.chaos.relays import HttpRelay
+from tests.support.waiting import eventually
 
 STOP_SECONDS: Final = 120.0
 """Seconds from SIGTERM to SIGKILL, as in the task definition."""
@@ -119,8 +120,7 @@ class Fleet:
 
     async def complete(self) -> None:
         """Wait until as many workers as there are to be answer, beside those that leave."""
-        while sum(member.ready and not member.leaving for member in self._members) < self._size:
-            await asyncio.sleep(0.05)
+        await eventually(lambda: sum(member.ready and not member.leaving for member in self._members) >= self._size)
 
     async def redeploy(self) -> None:
         """Bring up as many new workers, then drain the old ones."""

@@ -14,11 +14,12 @@ import runpy
 import signal
 import sys
 import threading
-import time
 from collections.abc import Mapping
 from multiprocessing import connection
 from pathlib import Path
 from typing import TextIO, cast
+
+from tests.support.waiting import eventually_sync
 
 processes = multiprocessing.get_context("forkserver")
 processes.set_forkserver_preload(
@@ -61,8 +62,8 @@ class ForkedWorker:
         assert self._process.pid is not None
         self.pid: int = self._process.pid
         with contextlib.suppress(ProcessLookupError):  # it has ended
-            while os.getpgid(self.pid) != self.pid:  # until then a signal to its group would reach nothing
-                time.sleep(0.005)
+            # Until then a signal to its group would reach nothing.
+            eventually_sync(lambda: os.getpgid(self.pid) == self.pid)
 
     @property
     def returncode(self) -> int | None:

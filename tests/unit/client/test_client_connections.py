@@ -9,7 +9,7 @@ from segue.wire.frames import (
     Hello,
     Ping,
 )
-from tests.support.waiting import within
+from tests.support.waiting import eventually, within
 from tests.unit.client.clients import client_of, of_kind
 from tests.unit.client.conftest import Network, records_of
 
@@ -52,9 +52,7 @@ async def test_a_connection_that_is_dead_without_a_word_is_replaced(server):
         server.inbound.random.choice = lambda fates: "lose"
         server.listeners.clear()  # not even noise
         await client.send_text("hi")
-        async with within(20):
-            while len(server.handshakes) < 2:
-                await asyncio.sleep(0.01)
+        await eventually(lambda: len(server.handshakes) >= 2, 20)
         server.inbound = Network()
         await client.flush(timeout=20)
     assert server.texts == ["hi"]
