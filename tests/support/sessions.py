@@ -57,6 +57,14 @@ async def started(manager: Any) -> BidiAgent:
     return agent
 
 
+async def talked(manager: Any, *said: str) -> BidiAgent:
+    """Do the same, and say something."""
+    agent = await started(manager)
+    for text in said:
+        await agent.send(text)
+    return agent
+
+
 async def texts(sessions: Sessions) -> list[str]:
     """Return the session's texts, as a successor restores them."""
     manager = sessions(probe=certainly_dead)

@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from strands.bidi import BidiAgent
-
 from segue import StorageUnavailable
 from segue.storage.interface import ConditionalWrite
 from tests.support.memory_manager import MemoryStorage
-from tests.support.scripted_model import ScriptedModel
 from tests.support.sessions import settled
 
 Sessions = Callable[..., Any]
@@ -57,15 +54,6 @@ class Resent:
         if not self.done and operation == "write" and kind_of(what) == self._kind:
             self.done = True
             await self._storage.guard.write(what)
-
-
-async def talked(manager: Any, *texts: str) -> BidiAgent:
-    await manager.open()
-    agent = BidiAgent(model=ScriptedModel(), session_manager=manager)
-    await agent.start()
-    for text in texts:
-        await agent.send(text)
-    return agent
 
 
 async def deleted(manager: Any) -> None:

@@ -3,38 +3,19 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from strands import Agent, tool
-from strands.bidi import BidiAgent
 from strands.hooks import MessageAddedEvent
 
 from segue.journal.blocks import unpack
 from tests.support.fake_model import FakeModel, tool_call
 from tests.support.memory_manager import MemoryStorage
-from tests.support.scripted_model import ScriptedModel, calling
-
-Sessions = Callable[..., Any]
-Build = Callable[..., Any]
+from tests.support.scripted_model import calling
+from tests.unit.session.edits import Build, Sessions, text_agent, voice_agent
 
 SECRET = "the number is 4111"
-
-
-def text_agent(manager: Any, **options: Any) -> Any:
-    return Agent(model=FakeModel(), session_manager=manager, callback_handler=None, **options)
-
-
-def voice_agent(manager: Any, **options: Any) -> Any:
-    return BidiAgent(model=ScriptedModel(), session_manager=manager, **options)
-
-
-@pytest.fixture(params=[text_agent, voice_agent], ids=["text", "voice"])
-def build(request: pytest.FixtureRequest) -> Build:
-    """Builds an agent of either kind."""
-    made: Build = request.param
-    return made
 
 
 def greeting(**more: Any) -> dict[str, Any]:

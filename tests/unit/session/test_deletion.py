@@ -6,28 +6,18 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from strands.bidi import BidiAgent
 
 from segue import SessionFenced, SessionHeld
 from segue.lease.item import GuardItem
 from tests.support.crash import certainly_dead
 from tests.support.memory_manager import MemoryStorage
-from tests.support.scripted_model import ScriptedModel
+from tests.support.sessions import talked
 
 Sessions = Callable[..., Any]
 
 
 def item(storage: MemoryStorage) -> GuardItem:
     return GuardItem.parse(storage.guard.items["default/talk"])
-
-
-async def talked(manager: Any, *texts: str) -> BidiAgent:
-    await manager.open()
-    agent = BidiAgent(model=ScriptedModel(), session_manager=manager)
-    await agent.start()
-    for text in texts:
-        await agent.send(text)
-    return agent
 
 
 async def test_a_deleted_session_leaves_a_tombstone_and_no_objects(

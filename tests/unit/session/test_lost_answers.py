@@ -11,8 +11,8 @@ from segue.journal.records import Record
 from segue.session.runtime import Runtime
 from tests.support.crash import crash
 from tests.support.memory_manager import MemoryStorage, Unavailable
-from tests.support.sessions import SHORT, item
-from tests.unit.session.losing import KEY, Lost, Resent, Sessions, talked
+from tests.support.sessions import SHORT, item, talked
+from tests.unit.session.losing import KEY, Lost, Resent, Sessions
 
 CLOCK = Runtime.shared().clock
 

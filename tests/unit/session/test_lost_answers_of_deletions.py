@@ -15,9 +15,9 @@ from segue.session.runtime import Runtime
 from segue.storage.interface import ConditionalWrite, ConditionFailed
 from tests.support.crash import certainly_dead, crash
 from tests.support.memory_manager import MemoryStorage, Unavailable
-from tests.support.sessions import SHORT, item
+from tests.support.sessions import SHORT, item, talked
 from tests.support.waiting import eventually
-from tests.unit.session.losing import KEY, Lost, Resent, Sessions, kind_of, talked
+from tests.unit.session.losing import KEY, Lost, Resent, Sessions, kind_of
 
 
 def assert_gone(storage: MemoryStorage, before: GuardItem) -> None:

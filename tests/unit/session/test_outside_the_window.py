@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import Callable
 from typing import Any
 from unittest import mock
 
@@ -30,9 +29,7 @@ from segue.strands.recording.recorder import AgentRecorder
 from tests.support.fake_model import FakeModel
 from tests.support.memory_manager import MemoryStorage
 from tests.support.scripted_model import ScriptedModel
-
-Sessions = Callable[..., Any]
-Build = Callable[..., Any]
+from tests.unit.session.edits import Build, Sessions, text_agent
 
 
 def said(text: str, role: str = "user", **more: Any) -> dict[str, Any]:
@@ -41,21 +38,6 @@ def said(text: str, role: str = "user", **more: Any) -> dict[str, Any]:
 
 def exchange(*numbers: int) -> list[dict[str, Any]]:
     return [message for number in numbers for message in (said(f"Q{number}"), said(f"A{number}", "assistant"))]
-
-
-def text_agent(manager: Any, **options: Any) -> Any:
-    return Agent(model=FakeModel(), session_manager=manager, callback_handler=None, **options)
-
-
-def voice_agent(manager: Any, **options: Any) -> Any:
-    return BidiAgent(model=ScriptedModel(), session_manager=manager, **options)
-
-
-@pytest.fixture(params=[text_agent, voice_agent], ids=["text", "voice"])
-def build(request: pytest.FixtureRequest) -> Build:
-    """Builds an agent of either kind."""
-    made: Build = request.param
-    return made
 
 
 async def opened(sessions: Sessions, build: Build, **options: Any) -> Any:

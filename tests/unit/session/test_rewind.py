@@ -17,18 +17,9 @@ from segue.history.points import Point, rewind_record
 from segue.journal.blocks import unpack
 from segue.journal.records import Record
 from tests.support.memory_manager import MemoryStorage
-from tests.support.scripted_model import ScriptedModel
+from tests.support.sessions import talked
 
 Sessions = Callable[..., Any]
-
-
-async def talked(manager: Any, *texts: str) -> BidiAgent:
-    await manager.open()
-    agent = BidiAgent(model=ScriptedModel(), session_manager=manager)
-    await agent.start()
-    for text in texts:
-        await agent.send(text)
-    return agent
 
 
 def texts(agent: BidiAgent) -> list[str]:
