@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Coroutine
 from typing import Any
 
+from shared.log import logger
+
 
 class BackgroundTasks:
     """Runs tasks that no caller waits for."""
@@ -31,16 +33,38 @@ class BackgroundTasks:
             await asyncio.wait(self._running)
 
 
-async def first_of(*waited: Awaitable[Any], timeout: float | None = None) -> None:
-    """Wait until one of several is done; the others are cancelled.
+async def first_of[T](work: Awaitable[T], *ends: Awaitable[object], timeout: float | None = None) -> T | None:
+    """Wait until one of several is done; the others are cancelled, and their ends not waited for.
+
+    The first that is done decides, of two at one moment the one that is named first. An error of it is raised. Errors
+    of the others are logged. If this wait is cancelled, all are.
 
     Args:
-        waited: Coroutines or tasks.
+        work: Coroutine or task.
+        ends: The same: each ends the wait for ``work``.
         timeout: Seconds after which this returns although none is done; None: waits.
+
+    Returns:
+        The result of ``work``; None if another was done before it, or none in time. One that was cancelled elsewhere
+        has no result either.
     """
-    tasks = [asyncio.ensure_future(one) for one in waited]
+    tasks: list[asyncio.Future[Any]] = [asyncio.ensure_future(one) for one in (work, *ends)]
+    first: asyncio.Future[Any] | None = None
     try:
-        await asyncio.wait(tasks, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(tasks, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        first = next((task for task in tasks if task in done), None)
     finally:
         for task in tasks:
-            task.cancel()
+            if task is not first:
+                task.cancel()
+                task.add_done_callback(_log_failure)
+    if first is None or first.cancelled():
+        return None
+    result: T = first.result()
+    return result if first is tasks[0] else None
+
+
+def _log_failure(task: asyncio.Future[Any]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        kind = type(error).__name__
+        logger.error("work that is not waited for any longer has failed", exc_info=error, kind=kind)

@@ -183,7 +183,7 @@ class Following:
             await first_of(session.ended.wait(), self._stopped.wait(), timeout=left)
 
     async def _bounded(self, work: Coroutine[Any, Any, Any], seconds: float) -> None:
-        """Wait for ``work``, but no longer than ``seconds`` and not while this worker drains."""
+        """Wait for ``work``, but no longer than ``seconds`` and not while this worker drains; raise its error."""
         await first_of(work, self._stopped.wait(), timeout=seconds)
 
 

@@ -9,7 +9,6 @@ refused connection would mean a dead worker.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
@@ -89,16 +88,20 @@ class Drain:
 
     async def _everything(self) -> None:
         sessions = self._host.sessions  # once: what opens from now on is late
-        await asyncio.gather(
+        ends = await asyncio.gather(
             self._hand_all_over(sessions),
             self._late(sessions),
             self._host.preparations.clear(),
             self._claims.stopped(),
+            return_exceptions=True,  # or else the process would end while the others are at work
         )
+        for error in ends:
+            if error is not None:
+                logger.error("a part of the drain failed", exc_info=error, kind=type(error).__name__)
 
     async def _late(self, before: tuple[HostedSession, ...]) -> None:
         """Pass on what was being opened when the signal came."""
-        await self._bounded(self._host.until_opened(), OPENING_SECONDS)
+        await self._until(self._host.until_opened())
         await self._hand_all_over(tuple(session for session in self._host.sessions if session not in before))
 
     async def _hand_all_over(self, sessions: tuple[HostedSession, ...]) -> None:
@@ -114,26 +117,30 @@ class Drain:
 
     async def _hand_over(self, session: HostedSession, wait: float) -> None:
         await self._bounded(asyncio.sleep(wait), wait)
-        await self._bounded(self.before(session), OPENING_SECONDS)
+        await self._until(self.before(session))
         if not session.open:
-            await self._bounded(self._until_settled(session), OPENING_SECONDS)
+            await self._until(self._until_settled(session))
         successors = None if self._hurry.is_set() else self._successors
         try:
             await Handoff(
                 session, successors, self._queue, self._bounded, worker_id=self._worker_id, hurry=self._hurry
             ).run()
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one session concerns this one only
-            # What can be released of it is.
             logger.exception("a session could not be handed over", session=session.key, kind=type(error).__name__)
-            with contextlib.suppress(Exception):
-                await session.stop()
 
     async def _until_settled(self, session: HostedSession) -> None:
         """Wait for a session that is on its way in or out to be open or gone."""
         await first_of(self._host.until_opened(), session.ended.wait())
 
+    async def _until(self, ready: Coroutine[Any, Any, None]) -> None:
+        """Wait for what a handoff should come after, and hand over as well if that fails."""
+        try:
+            await self._bounded(ready, OPENING_SECONDS)
+        except Exception as error:  # noqa: BLE001 - a session that is not handed over is left to its lease
+            logger.exception("a handoff begins early", kind=type(error).__name__)
+
     async def _bounded(self, work: Coroutine[Any, Any, Any], seconds: float) -> None:
-        """Wait for ``work``, but no longer than ``seconds`` and not when in a hurry."""
+        """Wait for ``work``, but no longer than ``seconds`` and not when in a hurry; raise its error."""
         await first_of(work, self._hurry.wait(), timeout=seconds)
 
 

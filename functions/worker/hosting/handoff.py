@@ -18,6 +18,7 @@ find that out, and the standby is used or thrown away.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Coroutine
 from typing import Any, Final, Protocol
 
@@ -65,7 +66,7 @@ class Bounded(Protocol):
     """Waits for something, but not too long; see ``worker.hosting.drain``."""
 
     async def __call__(self, work: Coroutine[Any, Any, Any], seconds: float) -> None:
-        """Return when ``work`` is done, after so many seconds, or at once in a hurry."""
+        """Return when ``work`` is done, after so many seconds, or at once in a hurry; raise its error."""
         ...
 
 
@@ -118,9 +119,9 @@ class Handoff:
 
     async def run(self) -> None:
         """Pass it on, whatever that takes."""
-        await self._bounded(self._session.saved(), SAVED_SECONDS)
         try:
-            await self._waited(self._find_successor(TURN_SECONDS, STARTS), SUCCESSOR_SECONDS)
+            await self._bounded(self._session.saved(), SAVED_SECONDS)
+            await self._bounded(self._find_successor(TURN_SECONDS, STARTS), SUCCESSOR_SECONDS)
         except Exception as error:  # noqa: BLE001 - one that was ready before takes the session, or the queue does
             logger.exception("no successor was found", session=self._session.key, kind=type(error).__name__)
         await self._pass(self._promise)
@@ -146,12 +147,24 @@ class Handoff:
         return True
 
     async def _pass(self, promise: Promise | None) -> None:
+        """Release the session and announce it; if that fails, release what can be, since it takes no frames any more.
+
+        Raises:
+            Exception: The session is stopped. Its clients' next frames find no holder.
+        """
+        try:
+            await self._release(promise)
+        except Exception:
+            with contextlib.suppress(Exception):
+                await self._session.stop()
+            raise
+
+    async def _release(self, promise: Promise | None) -> None:
         session = self._session
         begun = asyncio.get_running_loop().time()
         session.successor_ready = promise is not None
         session.refuse_frames()
-        await self._bounded(session.turn.boundary(), TURN_SECONDS)
-        await self._bounded(session.spoken(), SPOKEN_SECONDS)
+        await self._until_said()
         clients, at_boundary, ended_before = session.clients, session.turn.at_boundary, session.ended.is_set()
         session.say_moved()
         if promise is None or not await session.release():
@@ -170,6 +183,15 @@ class Handoff:
             )
         await session.stop()
 
+    async def _until_said(self) -> None:
+        """Wait for the end of the answer under way. If that fails, the answer is cut, and the session passed on."""
+        session = self._session
+        try:
+            await self._bounded(session.turn.boundary(), TURN_SECONDS)
+            await self._bounded(session.spoken(), SPOKEN_SECONDS)
+        except Exception as error:  # noqa: BLE001 - the clients have been refused, and wait for a successor
+            logger.exception("an answer was not waited for", session=session.key, kind=type(error).__name__)
+
     async def _find_successor(self, turn_seconds: float, starts: int) -> None:
         """Return at a turn boundary if one comes in time, with a promise if a successor gives one.
 
@@ -181,29 +203,19 @@ class Handoff:
         if successors is None:
             return
         for preparations in range(1, starts + 1):
-            await self._waited(self._quiet(settle=True), turn_seconds)
+            await self._bounded(self._quiet(settle=True), turn_seconds)
             if not session.open or not session.clients:
                 return
             before = self._promise
-            await self._waited(self._prepare(successors), SUCCESSOR_SECONDS)
+            await self._bounded(self._prepare(successors), SUCCESSOR_SECONDS)
             if self._promise is None or self._promise is before:
                 return  # none is ready, or it was not waited for any longer
-            await self._waited(self._quiet(settle=False), turn_seconds)
+            await self._bounded(self._quiet(settle=False), turn_seconds)
             if session.turn.at_boundary and session.position == self._promise.head:
                 metrics.count(Count.HANDOFFS_PREPARED)
                 return
             if self._promise.additions and preparations >= PREPARATIONS:
                 return
-
-    async def _waited(self, work: Coroutine[Any, Any, None], seconds: float) -> None:
-        """Wait for a part of the search as ``bounded`` does, and raise its error, which that leaves in its task."""
-        task = asyncio.create_task(work)
-        try:
-            await self._bounded(asyncio.wait({task}), seconds)
-        finally:
-            task.cancel()
-        if task.done() and not task.cancelled():
-            task.result()
 
     async def _prepare(self, successors: Finder) -> None:
         claim = msgspec.structs.replace(self._claim(), prepare=True)
@@ -243,9 +255,7 @@ class Handoff:
         """Have another worker take the session; false if none does, and in a hurry: the queue is there at once."""
         if self._hurry.is_set():
             return False
-        giving = asyncio.ensure_future(successors.give(claim, avoid=avoid))
-        await first_of(giving, self._hurry.wait())
-        return giving.done() and not giving.cancelled() and giving.result() is not None
+        return await first_of(successors.give(claim, avoid=avoid), self._hurry.wait()) is not None
 
     def _claim(self) -> Claim:
         principal, _, session_id = self._session.key.partition("/")

@@ -12,6 +12,7 @@ from segue.journal.keys import ObjectKeys
 from segue.session.runtime import Runtime
 from segue.storage.interface import ObjectMissing
 from segue.strands.s3 import open_stores
+from shared.background import first_of
 from shared.log import logger
 
 FIRST_PAUSE_SECONDS: Final = 0.5
@@ -38,29 +39,19 @@ async def reach_storage(
         StorageRefused: One of them says no, which asking again does not change.
     """
     pauses = backoff(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, jitter=False)
-    stopped = asyncio.create_task(stop.wait())
-    try:
-        while not stop.is_set():
-            asked = asyncio.create_task(Runtime.shared().run(_ask(bucket, lock_table, worker_id, lease)))
+    while not stop.is_set():
+        try:
             # A request that hangs must not hold up the end.
-            await asyncio.wait({asked, stopped}, return_when=asyncio.FIRST_COMPLETED)
-            if not asked.done():
-                asked.cancel()
-                break
-            try:
-                asked.result()
-            except StorageUnavailable as error:
-                logger.warning("storage does not answer yet", reason=str(error))
-            else:
+            if await first_of(Runtime.shared().run(_ask(bucket, lock_table, worker_id, lease)), stop.wait()):
                 return True
-            await asyncio.wait({stopped}, timeout=next(pauses))
-    finally:
-        stopped.cancel()
+        except StorageUnavailable as error:
+            logger.warning("storage does not answer yet", reason=str(error))
+        await first_of(stop.wait(), timeout=next(pauses))
     return False
 
 
-async def _ask(bucket: str, lock_table: str, worker_id: str, lease: LeaseSettings | None) -> None:
-    """Read an item and an object that do not exist.
+async def _ask(bucket: str, lock_table: str, worker_id: str, lease: LeaseSettings | None) -> bool:
+    """Read an item and an object that do not exist; true once both were answered.
 
     Reading leaves nothing behind, and the answer tells: S3 says "no such key" only to those who may read objects and
     list the bucket, as a restore must, and all others that access is denied. The table is encrypted with the bucket's
@@ -70,3 +61,4 @@ async def _ask(bucket: str, lock_table: str, worker_id: str, lease: LeaseSetting
     await stores.guard.read(f"-/{worker_id}")
     with contextlib.suppress(ObjectMissing):
         await stores.objects.get(ObjectKeys(stores.prefix, f"-/{worker_id}", "ready").page(0))
+    return True

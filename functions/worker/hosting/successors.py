@@ -187,9 +187,8 @@ class Successors:
 
     async def _post_unless_hung(self, peer: RegisteredWorker, claim: Claim) -> tuple[int | None, bytes]:
         """Have a session made ready, and give a worker up that hangs: a start may take seconds, its health may not."""
-        posting = asyncio.ensure_future(self._post(peer, claim, PREPARE_SECONDS))
-        await first_of(posting, until_hung(peer.endpoint))
-        return posting.result() if posting.done() and not posting.cancelled() else (NO_ANSWER, b"")
+        answer = await first_of(self._post(peer, claim, PREPARE_SECONDS), until_hung(peer.endpoint))
+        return answer or (NO_ANSWER, b"")
 
     async def _post(self, peer: RegisteredWorker, claim: Claim, seconds: float) -> tuple[int | None, bytes]:
         """Send a claim; the status is None if no connection was made."""

@@ -29,12 +29,23 @@ class Passed(SimpleNamespace):
             key="p/s", epoch=1, open=True, clients=(address(),), position=1, lost=False, ended=asyncio.Event(), stays=0
         )
         self.failing = ""
-        self.turn = SimpleNamespace(at_boundary=True, boundary=self.saved)
+        self.refuses = False
+        self.stops = 0
+        self.turn = SimpleNamespace(at_boundary=True, boundary=self.nothing)
 
-    async def saved(self) -> None:
+    async def nothing(self) -> None:
         """Nothing is waited for."""
 
-    spoken = stop = saved
+    async def saved(self) -> None:
+        if self.failing == "saved":
+            raise ValueError(self.failing)
+
+    async def spoken(self) -> None:
+        if self.failing == "spoken" and self.refuses:
+            raise ValueError(self.failing)
+
+    async def stop(self) -> None:
+        self.stops += 1
 
     async def settle(self) -> None:
         if self.failing == "settle":
@@ -45,15 +56,18 @@ class Passed(SimpleNamespace):
             raise ValueError(self.failing)
 
     async def release(self) -> bool:
+        if self.failing == "release":
+            raise ValueError(self.failing)
         return True
 
     def stay(self) -> None:
         self.stays += 1
 
     def refuse_frames(self) -> None:
-        """Nothing is sent."""
+        self.refuses = True
 
-    say_moved = refuse_frames
+    def say_moved(self) -> None:
+        """Nothing is sent."""
 
 
 class Search:
@@ -121,7 +135,7 @@ async def test_an_error_of_the_search_is_raised_and_the_session_stays(parts: Par
     assert parts.queue.sent == []
 
 
-@pytest.mark.parametrize("what", ["settle", "prepare"])
+@pytest.mark.parametrize("what", ["saved", "settle", "prepare"])
 async def test_a_session_whose_search_fails_is_passed_on_by_the_queue_and_the_error_logged(
     parts: Parts, what: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -131,6 +145,27 @@ async def test_a_session_whose_search_fails_is_passed_on_by_the_queue_and_the_er
     assert [one.reason for one in parts.queue.sent] == ["handoff"]
     assert "no successor was found" in caplog.text
     assert f"ValueError: {what}" in caplog.text
+
+
+async def test_a_session_whose_last_words_cannot_be_waited_for_is_passed_on_and_the_error_logged(
+    parts: Parts, caplog: pytest.LogCaptureFixture
+) -> None:
+    parts.fail("spoken")
+    assert await promptly(parts.handoff.follow())
+
+    assert parts.search.asked == ["prepare", "take", "give"]
+    assert len(parts.queue.sent) == 1
+    assert "an answer was not waited for" in caplog.text
+    assert "ValueError: spoken" in caplog.text
+
+
+@pytest.mark.parametrize("way", ["run", "follow"])
+async def test_a_session_that_refuses_frames_and_cannot_be_passed_on_is_stopped(parts: Parts, way: str) -> None:
+    parts.fail("release")
+    with pytest.raises(ValueError, match="release"):
+        await promptly(getattr(parts.handoff, way)())
+
+    assert parts.session.stops == 1, "its lease is released: its clients' next frames find another holder"
 
 
 async def test_a_preparation_that_is_not_waited_for_any_longer_is_given_up(parts: Parts) -> None:
@@ -175,15 +210,39 @@ async def test_in_a_hurry_a_claim_that_is_not_taken_goes_straight_into_the_queue
 
 
 async def test_a_second_signal_hurries_the_search_of_a_drain(parts: Parts) -> None:
-    nothing = parts.session.saved
-    host: Any = SimpleNamespace(
-        sessions=(parts.session,), until_opened=nothing, preparations=SimpleNamespace(clear=nothing)
-    )
-    claims: Any = SimpleNamespace(stop=parts.session.refuse_frames, stopped=nothing)
     parts.search.hangs = "give"
-    draining = asyncio.create_task(Drain(host, claims, parts.queue, parts.hurry, parts.search, "w1").run())
+    draining = asyncio.create_task(drain(parts).run())
     await promptly(parts.search.reached.wait())
     parts.hurry.set()
     await promptly(draining)
 
     assert len(parts.queue.sent) == 1
+
+
+def drain(parts: Parts, **others: Any) -> Drain:
+    """A drain of a host with the one session; ``others`` are waits of the host's that do something."""
+    nothing = parts.session.nothing
+    host: Any = SimpleNamespace(
+        sessions=(parts.session,),
+        until_opened=others.get("until_opened", nothing),
+        preparations=SimpleNamespace(clear=others.get("clear", nothing)),
+    )
+    claims: Any = SimpleNamespace(stop=parts.session.say_moved, stopped=nothing)
+    return Drain(host, claims, parts.queue, parts.hurry, parts.search, "w1")
+
+
+async def broken(*_: Any) -> None:
+    raise ValueError("broken")
+
+
+@pytest.mark.parametrize("where", ["before", "until_opened", "clear"])
+async def test_a_wait_of_a_drain_that_fails_is_logged_and_keeps_no_session_here(
+    parts: Parts, where: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    leaving = drain(parts, **{where: broken})
+    if where == "before":
+        leaving.before = broken
+    await promptly(leaving.run())
+
+    assert [one.reason for one in parts.queue.sent] == ["handoff"]
+    assert "ValueError: broken" in caplog.text
