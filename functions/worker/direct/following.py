@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from segue.bounded import BoundedDict
@@ -43,6 +44,19 @@ TRIES: Final = 5
 """Times that such workers are asked, if they refuse: what the registry says of their room is some seconds old."""
 
 
+@dataclass(frozen=True, slots=True)
+class FollowAttempt:
+    """The attempt of one session to follow its socket.
+
+    Attributes:
+        task: Tries.
+        changed: Set when another connection of the session was seen meanwhile.
+    """
+
+    task: asyncio.Task[None]
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+
 class Following:
     """Hands sessions to the workers of their sockets."""
 
@@ -60,8 +74,7 @@ class Following:
         self._endpoint = endpoint
         self._worker_id = worker_id
         self._seen: BoundedDict[str, bool] = BoundedDict(REMEMBERED)
-        self._running: dict[str, asyncio.Task[None]] = {}
-        self._changed: dict[str, asyncio.Event] = {}
+        self._attempts: dict[str, FollowAttempt] = {}
         self._stopped = asyncio.Event()
         self._heard = asyncio.Event()
 
@@ -75,14 +88,11 @@ class Following:
         if address.direct is None or self._stopped.is_set() or self._seen.use(address.connection_id):
             return
         self._seen[address.connection_id] = True
-        if (changed := self._changed.get(session.key)) is not None:
-            changed.set()
-            return
-        if self.owns_socket_of(session):
-            return
-        self._changed[session.key] = asyncio.Event()
-        task = asyncio.create_task(self._follow(session), name=f"follow {session.key}")
-        self._running[session.key] = task
+        if (attempt := self._attempts.get(session.key)) is not None:
+            attempt.changed.set()
+        elif not self.owns_socket_of(session):
+            task = asyncio.create_task(self._follow(session), name=f"follow {session.key}")
+            self._attempts[session.key] = FollowAttempt(task)
 
     def opened(self, session: HostedSession) -> None:
         """Consider the clients that a session was opened for: of a claim no ``hello`` need follow; never waits."""
@@ -105,12 +115,12 @@ class Following:
 
     async def settled(self, session: HostedSession) -> None:
         """Wait until a session has followed its socket, or stays, if it was about to."""
-        if (running := self._running.get(session.key)) is not None:
-            await asyncio.wait({running})
+        if (attempt := self._attempts.get(session.key)) is not None:
+            await asyncio.wait({attempt.task})
 
     async def _follow(self, session: HostedSession) -> None:
         """Try to follow, and once more if another connection was seen meanwhile: its ``hello`` need not come again."""
-        changed = self._changed[session.key]
+        changed = self._attempts[session.key].changed
         try:
             await self._settle(session)
             changed.set()
@@ -118,7 +128,7 @@ class Following:
                 changed.clear()
                 await self._try(session)
         finally:
-            del self._running[session.key], self._changed[session.key]
+            del self._attempts[session.key]
 
     async def _try(self, session: HostedSession) -> None:
         refusals: Counter[str] = Counter()
@@ -149,7 +159,7 @@ class Following:
             refusals: Of the workers that were asked: the first is one that has refused least.
         """
         while endpoints := self._elsewhere(session):
-            self._changed[session.key].clear()
+            self._attempts[session.key].changed.clear()
             found = await self._first_with_room(sorted(endpoints, key=refusals.__getitem__))
             if found is None:
                 await self._pause(session)
@@ -165,7 +175,7 @@ class Following:
 
     async def _pause(self, session: HostedSession) -> None:
         """Wait until it is worth another look."""
-        changed = self._changed[session.key]
+        changed = self._attempts[session.key].changed
         await first_of(session.ended.wait(), self._stopped.wait(), changed.wait(), timeout=LOOK_AGAIN_SECONDS)
 
     def _elsewhere(self, session: HostedSession) -> list[str]:
