@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import Enum, auto
+from itertools import count
 from typing import Final
 
 from segue.bounded import BoundedDict
@@ -92,6 +93,7 @@ class Audience:
         """
         self._epoch = epoch
         self._numbering = OutputNumbering(epoch)
+        self._messages = count(1)
         self._sounds: BoundedDict[str, SentSound] = BoundedDict(SOUNDS)
         self._connections = connections
         self._may_speak = may_speak
@@ -255,6 +257,7 @@ class Audience:
             lambda frame: self._numbering.stamp(client_id, frame),
             self._may_speak,
             sound,
+            self._messages,
         )
         sender = asyncio.create_task(outbox.run(), name=f"outbox {address.connection_id}")
         sender.add_done_callback(lambda task: self._ended(client_id, task))

@@ -17,8 +17,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
-from itertools import islice
+from collections.abc import Awaitable, Callable, Iterator
+from itertools import count, islice
 from typing import Final, Protocol
 
 from segue.backoff import backoff
@@ -66,8 +66,8 @@ LONGEST_PAUSE_SECONDS: Final = 2.0
 class ConnectionPoster(Protocol):
     """A poster to the connections of one session's clients, see ``worker.direct.poster.SessionPoster``."""
 
-    async def post(self, address: ClientAddress, message: bytes) -> PostOutcome:
-        """Send one message."""
+    async def post(self, address: ClientAddress, message: bytes, number: int | None = None) -> PostOutcome:
+        """Send one message. Its number is the same in each attempt, and greater than those of the messages before."""
         ...
 
     async def look(self, address: ClientAddress) -> PostOutcome:
@@ -97,6 +97,7 @@ class Outbox:
         stamp: Callable[[ServerFrame], ServerFrame],
         may_speak: Callable[[], Awaitable[bool]],
         sound: SentSound | None = None,
+        numbers: Iterator[int] | None = None,
     ) -> None:
         """Keep what sending needs.
 
@@ -106,6 +107,7 @@ class Outbox:
             stamp: Gives a frame its epoch and number; called once for a frame, when its sending begins.
             may_speak: Whether the session is still this worker's to speak for, asked before every POST.
             sound: Keeps account of the client's sound, over all its connections.
+            numbers: Counts the session's messages (docs/rfcs/0030): of a connection, too, that has a second outbox.
         """
         self.address = address
         self.delivered_at = asyncio.get_running_loop().time()
@@ -113,6 +115,7 @@ class Outbox:
         self._stamp = stamp
         self._may_speak = may_speak
         self._sound = sound or SentSound()
+        self._numbers = numbers or count(1)
         self._waiting: deque[ServerFrame] = deque()
         self._under_way: list[ServerFrame] = []
         self._fleeting = 0
@@ -230,11 +233,11 @@ class Outbox:
         return True
 
     async def _post(self, message: bytes, frames: int) -> bool:
-        pauses = backoff(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
+        pauses, number = backoff(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS), next(self._numbers)
         while await self._may_speak():
             if self._piled_up:
                 return True  # nothing of it is wanted any more: the connection is closed next
-            match await self._connections.post(self.address, message):
+            match await self._connections.post(self.address, message, number):
                 case PostOutcome.DELIVERED:
                     self.delivered_at = asyncio.get_running_loop().time()
                     metrics.count(Count.FRAMES_OUT, frames)
@@ -248,8 +251,8 @@ class Outbox:
 
     def _next_batch(self) -> list[ServerFrame]:
         """Take what goes into the next message."""
-        count = 1 if len(self._waiting) == 1 else self._going_together()
-        batch = [self._waiting.popleft() for _ in range(count)]
+        together = 1 if len(self._waiting) == 1 else self._going_together()
+        batch = [self._waiting.popleft() for _ in range(together)]
         for frame in batch:
             if size := _fleeting_bytes(frame):
                 self._fleeting -= size
@@ -258,13 +261,13 @@ class Outbox:
         return batch
 
     def _going_together(self) -> int:
-        count, audio = 0, 0.0
+        together, audio = 0, 0.0
         for frame in islice(self._waiting, fitting(self._waiting)):  # which encodes them to know
             audio += _seconds(frame)
-            if count and audio > AUDIO_SECONDS + _HAIR:
+            if together and audio > AUDIO_SECONDS + _HAIR:
                 break
-            count += 1
-        return count
+            together += 1
+        return together
 
     def _drop_oldest_fleeting(self) -> None:
         for index, frame in enumerate(self._waiting):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from itertools import count
 from typing import Final, Self
 
 from segue.bounded import BoundedDict
@@ -35,9 +34,6 @@ between two looks for a client that is quiet (``worker.conversation.audience``).
 
 REMEMBERED: Final = 512
 """Workers of which it is known since when they do not answer."""
-
-UNKNOWN: Final = 64
-"""Connections of a session to which a message is under way whose outcome is not known: twice as many as clients."""
 
 _OUTCOMES: Final = {
     200: PostOutcome.DELIVERED,
@@ -160,31 +156,23 @@ class ClientPoster:
 
 
 class SessionPoster:
-    """Posts for one session: the sockets of its clients take nothing for another one.
-
-    A message whose outcome is not known is sent again as it was (``worker.conversation.outbox``), and has the same
-    place: its socket writes it once.
-    """
+    """Posts for one session: the sockets of its clients take nothing for another one."""
 
     def __init__(self, poster: ClientPoster, session_key: str, epoch: int | None) -> None:
         self._poster = poster
         self._session_key = session_key
         self._epoch = epoch
-        self._numbers = count(1)
-        self._unknown: BoundedDict[str, tuple[bytes, MessagePlace]] = BoundedDict(UNKNOWN)
 
-    async def post(self, address: ClientAddress, message: bytes) -> PostOutcome:
-        """Send one message."""
-        if address.direct is None or self._epoch is None:
-            return await self._poster.post(self._session_key, address, message)
-        connection = address.connection_id
-        before, place = self._unknown.pop(connection, (b"", MessagePlace(0, 0)))
-        if before != message:
-            place = MessagePlace(self._epoch, next(self._numbers))
-        outcome = await self._poster.post(self._session_key, address, message, place)
-        if outcome is PostOutcome.UNKNOWN or (outcome is PostOutcome.LIMITED and before == message):
-            self._unknown[connection] = message, place
-        return outcome
+    async def post(self, address: ClientAddress, message: bytes, number: int | None = None) -> PostOutcome:
+        """Send one message.
+
+        Args:
+            address: Where the client is.
+            message: One encoded message.
+            number: The same in each attempt (``worker.conversation.outbox``): its socket writes it once.
+        """
+        place = None if number is None or self._epoch is None else MessagePlace(self._epoch, number)
+        return await self._poster.post(self._session_key, address, message, place)
 
     async def look(self, address: ClientAddress) -> PostOutcome:
         """Ask whether a connection is there."""

@@ -28,6 +28,7 @@ class FakeConnections:
     Attributes:
         posted: Frames by connection, in order, each attempt counted.
         messages: The same, by the messages that they came in.
+        numbers: The numbers of those messages.
         answers: Outcomes by connection, used up one by one; then DELIVERED.
         gone: Connections that do not exist.
         closed: Connections that were disconnected.
@@ -39,6 +40,7 @@ class FakeConnections:
     def __init__(self) -> None:
         self.posted: defaultdict[str, list[ServerFrame]] = defaultdict(list)
         self.messages: defaultdict[str, list[list[ServerFrame]]] = defaultdict(list)
+        self.numbers: defaultdict[str, list[int | None]] = defaultdict(list)
         self.answers: defaultdict[str, deque[PostOutcome]] = defaultdict(deque)
         self.gone: set[str] = set()
         self.closed: list[str] = []
@@ -55,8 +57,9 @@ class FakeConnections:
     def of_session(self, _session_key: str, _epoch: int | None = None) -> FakeConnections:
         return self
 
-    async def post(self, address: ClientAddress, message: bytes) -> PostOutcome:
+    async def post(self, address: ClientAddress, message: bytes, number: int | None = None) -> PostOutcome:
         connection_id = address.connection_id
+        self.numbers[connection_id].append(number)
         frames = decode_server_message(message)
         assert frames, message
         if connection_id in self.gone:

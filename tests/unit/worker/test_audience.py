@@ -160,3 +160,11 @@ async def test_only_a_client_that_is_here_and_has_asked_for_nothing_new_need_not
     assert not audience.hears("c2", "old", history=False), "it was not met yet"
     audience.meet(msgspec.structs.replace(OLD, history=True))
     assert audience.hears("c1", "old", history=True)
+
+
+async def test_a_connection_that_comes_back_has_greater_message_numbers(audience, clients):
+    assert audience.leave(OLD.client_id, OLD.connection_id)
+    audience.meet(OLD)
+    audience.send(ready())
+    await promptly(audience.drained(), 5)
+    assert clients.numbers["old"] == [1, 2], "or else its socket would take the second for the first, sent again"

@@ -312,6 +312,16 @@ async def test_what_waits_is_counted_whatever_becomes_of_it(box, clients):
     assert (newer._lasting._frames, newer._lasting._bytes) == (0, 0)
 
 
+async def test_a_message_keeps_its_number_until_its_outcome_is_known(box, clients):
+    clients.answers["k1"].extend([PostOutcome.LIMITED, PostOutcome.UNKNOWN, PostOutcome.LIMITED, PostOutcome.DELIVERED])
+    made = box()
+    made.begin()
+    for words in ("one", "one"):
+        made.put(said(words))
+        await promptly(made.drained(), 5)
+    assert clients.numbers["k1"] == [1, 1, 1, 1, 2]
+
+
 async def test_nothing_is_posted_once_the_session_is_not_ours(box, clients):
     ours = [True]
     made = box(lambda: ours[0])
