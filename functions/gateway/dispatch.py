@@ -26,7 +26,6 @@ from typing import Final
 from aws_lambda_powertools import Logger
 
 from gateway.claims import Claims
-from gateway.handovers import Handovers
 from gateway.post import FramePost
 from gateway.turns import TurnsQueue
 from segue.backoff import backoff
@@ -35,6 +34,7 @@ from segue.wire.frames import ClientFrame, Error
 from shared.connections import Binding
 from shared.ingress.binding import delivery_of
 from shared.ingress.frame_needs import HOLDER_WAIT_SECONDS, is_numbered, is_waited_with, needs_holder
+from shared.ingress.handovers import Handovers
 from shared.ingress.outcomes import Accepted, Gone, Missed, Outcome, Refused, told
 from shared.ingress.routes import Route, Routes
 from shared.ingress.suspects import Suspects

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.handovers import HANDOVER_SECONDS
 from segue.wire.frames import error_frame
+from shared.ingress.handovers import HANDOVER_SECONDS
 from tests.unit.gateway.dispatching import HELLO, KEY, LEAVING, MOVED, PLAIN, TEXT
 
 # --- the session has moved

@@ -8,7 +8,6 @@ import json
 import boto3
 import pytest
 
-from gateway.handovers import HANDOVER_SECONDS
 from gateway.turns import REPEAT_SECONDS, TurnsQueue
 from segue.wire.delivery import Delivery, decode_delivery, encode_delivery
 from segue.wire.frames import (
@@ -24,6 +23,7 @@ from segue.wire.frames import (
     encode_frame,
 )
 from shared.connections import Binding
+from shared.ingress.handovers import HANDOVER_SECONDS
 from tests.unit.gateway.dispatching import LEAVING
 
 BINDING = Binding("alice/talk", "talk", "c", 1, "text")
