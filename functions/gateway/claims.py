@@ -11,7 +11,6 @@ registry: newest version, most room ──POST /claims──▶ 202: taken
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
@@ -20,10 +19,10 @@ from aws_lambda_powertools import Logger
 from urllib3.exceptions import HTTPError
 
 from gateway.workers import Workers
-from segue.bounded import BoundedDict
 from segue.wire.claims import CLAIMS_PATH, CLAIMS_TOKEN_HEADER, Claim, ClientAddress, Reason, encode_claim
 from shared import kept, metrics
 from shared.connections import Binding, ConnectionsTable
+from shared.ingress.recent_claims import RecentClaims
 from shared.ingress.routes import Route
 from shared.kept import ReusedConnectionLost
 from shared.metrics import FunctionCount
@@ -31,13 +30,6 @@ from shared.registered_worker import RegisteredWorker
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
-
-QUIET_SECONDS: Final = 2.0
-"""A session without a holder gets frames ten times a second; one claim in this time is enough. Only if a holder that
-came since does not answer either, its session is claimed at once."""
-
-REMEMBERED: Final = 2048
-"""Sessions whose last claim a warm function remembers."""
 
 ASKED: Final = 2
 """Workers that may say no: the best, and one more if it has filled up since it last wrote its item."""
@@ -135,8 +127,7 @@ class Claims:
         self._queue_url = queue_url
         self._direct = direct
         self._connections = connections
-        self._clock = clock
-        self._sent: BoundedDict[str, tuple[float, Route | None]] = BoundedDict(REMEMBERED)
+        self._recent = RecentClaims(clock)
 
     def send(
         self, connection_id: str, binding: Binding, principal: str, reason: Reason, missed: Route | None = None
@@ -150,10 +141,7 @@ class Claims:
             reason: why it is claimed.
             missed: the holder that has just failed the session; it is not asked.
         """
-        now = self._clock()
-        last, missed_then = self._sent.get(binding.session_key, (-math.inf, None))
-        another_died = reason == "unreachable" and missed != missed_then
-        if now - last < QUIET_SECONDS and not another_died:
+        if self._recent.suffice(binding.session_key, reason, missed):
             return False
         claim = Claim(
             session_key=binding.session_key,
@@ -168,7 +156,7 @@ class Claims:
             self._client.send_message(QueueUrl=self._queue_url, MessageBody=body)
             metrics.count(FunctionCount.CLAIMS_QUEUED)
         metrics.count(FunctionCount.CLAIMS)
-        self._sent[binding.session_key] = (now, missed)
+        self._recent.note(binding.session_key, missed)
         logger.info(
             "claim sent", session=binding.session_key, reason=reason, clients=len(claim.clients), worker=worker or "any"
         )

@@ -7,29 +7,20 @@ A session that is just handed over has no holder for a moment; it is left to its
 
 from __future__ import annotations
 
-import asyncio
-import math
-from typing import Final
+import time
 
-from segue.bounded import BoundedDict
 from segue.storage.answers import AWS_ERRORS, reason_of
 from segue.wire.claims import Claim, ClientAddress, Reason
 from shared.connections import Binding
+from shared.ingress.handovers import Handovers
+from shared.ingress.recent_claims import RecentClaims
+from shared.ingress.routes import Route
 from shared.log import logger
 from worker.direct.rows import SocketRows
 from worker.direct.sockets import ClientSocket
 from worker.hosting.claims import ClaimSource, ClaimTaker
 from worker.hosting.host import NoRoom
 from worker.hosting.successors import Successors
-
-QUIET_SECONDS: Final = 2.0
-"""Between two claims of one session, which gets frames ten times a second."""
-
-HANDOFF_SECONDS: Final = 2.0
-"""For the successor of a session that is being handed over to acquire it. Then it is claimed as any other."""
-
-REMEMBERED: Final = 2048
-"""Sessions whose last claim is remembered."""
 
 
 class Claiming:
@@ -48,28 +39,26 @@ class Claiming:
         self._successors = successors
         self._queue = queue
         self._rows = rows
-        self._claimed: BoundedDict[str, tuple[float, str | None]] = BoundedDict(REMEMBERED)
-        self._moving: BoundedDict[str, float] = BoundedDict(REMEMBERED)
+        self._recent = RecentClaims(time.monotonic)
+        self._handovers = Handovers(time.monotonic)
 
-    async def claim(self, socket: ClientSocket, binding: Binding, reason: Reason, missed: str | None) -> None:
+    async def claim(self, socket: ClientSocket, binding: Binding, reason: Reason, missed: Route | None) -> None:
         """Have the session taken, unless that was done a moment ago.
 
         Args:
             socket: Of the client that waits.
             binding: What it is bound to.
             reason: Why.
-            missed: Endpoint of the holder that has just failed the session; it is not asked.
+            missed: The holder that has just failed the session; it is not asked.
         """
-        key, now = binding.session_key, asyncio.get_running_loop().time()
+        key = binding.session_key
         if reason == "handoff":
-            self._note_move(key, now)
-        if reason != "unreachable" and now - self._moving.get(key, -math.inf) < HANDOFF_SECONDS:
-            return  # left to its successor
-        last, missed_then = self._claimed.get(key, (-math.inf, None))
-        another_died = reason == "unreachable" and missed != missed_then
-        if now - last < QUIET_SECONDS and not another_died:
+            self._handovers.note(key)
+        if reason != "unreachable" and self._handovers.left(key):
             return
-        self._claimed[key] = (now, missed)
+        if self._recent.suffice(key, reason, missed):
+            return
+        self._recent.note(key, missed)
         claim = Claim(
             session_key=key,
             session_id=binding.session_id,
@@ -80,16 +69,11 @@ class Claiming:
         where = await self._place(claim, missed)
         logger.info("claim made", session=key, reason=reason, clients=len(claim.clients), worker=where)
 
-    def _note_move(self, key: str, now: float) -> None:
-        """Note when the session's handoff was first seen; one of long before was another."""
-        if now - self._moving.get(key, -math.inf) > 2 * HANDOFF_SECONDS:
-            self._moving[key] = now
-
-    async def _place(self, claim: Claim, missed: str | None) -> str:
+    async def _place(self, claim: Claim, missed: Route | None) -> str:
         try:
             self._claims.offer(claim)
         except NoRoom:
-            peer = await self._successors.give(claim, avoid=missed)
+            peer = await self._successors.give(claim, avoid=missed.endpoint if missed else None)
             if peer is not None:
                 return peer.worker_id
             await self._queue.send(claim)

@@ -168,8 +168,7 @@ class Forwarding:
         return told(await self._wait(origin, delivery, missed))
 
     async def _claim(self, origin: SocketOrigin, missed: Missed) -> None:
-        endpoint = missed.route.endpoint if missed.route else None
-        await self._claiming.claim(origin.socket, origin.binding, missed.outcome.reason, endpoint)
+        await self._claiming.claim(origin.socket, origin.binding, missed.outcome.reason, missed.route)
 
     async def _wait(self, origin: SocketOrigin, delivery: Delivery, missed: Missed) -> Accepted | Refused:
         """Deliver as soon as there is a holder, unless that takes too long."""

@@ -10,6 +10,7 @@ import pytest
 from gateway import claims
 from gateway.workers import Workers
 from segue.wire.frames import Hello, encode_frame
+from shared.ingress.recent_claims import QUIET_SECONDS
 from shared.registered_worker import FRESH_SECONDS
 from tests.support.steady_clock import steady
 from tests.unit.gateway.conftest import Worker
@@ -167,7 +168,7 @@ def test_a_session_is_claimed_once_in_a_while(gateway, worker, claim, clock):
     claim()
     claim()
     assert len(worker.claims) == 1
-    clock.now += claims.QUIET_SECONDS
+    clock.now += QUIET_SECONDS
     claim()
     assert len(worker.claims) == 2
 

@@ -136,7 +136,7 @@ def test_what_a_warm_function_remembers_is_bounded(gateway, worker):
     remembering = (
         gateway.routes._remembered,
         dispatch._suspects._until,
-        dispatch._claims._sent,
+        dispatch._claims._recent._made,
         dispatch._handovers._since,
     )
     for remembered in remembering:
@@ -150,7 +150,7 @@ def test_what_a_warm_function_remembers_is_bounded(gateway, worker):
         gateway.routes.find(key)
     assert len(gateway.routes._remembered) == 2
     assert len(dispatch._suspects._until) == 2
-    assert len(dispatch._claims._sent) == 2
+    assert len(dispatch._claims._recent._made) == 2
     dispatch._post = lambda route, body, repeatable, search: Gone("handoff", to_successor=True)
     for number in range(5):
         dispatch.deliver(FrameOrigin("c", "alice", FOR_LONG, Binding(f"alice/{number}", str(number), "c", 1)), TEXT)

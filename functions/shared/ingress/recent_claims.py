@@ -1,0 +1,50 @@
+"""Claims that were made a moment ago.
+
+A session without a holder gets frames ten times a second, and is claimed once in a while. Only if a holder that came
+since does not answer either, it is claimed at once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Final
+
+from segue.bounded import BoundedDict
+from segue.wire.claims import Reason
+from shared.ingress.routes import Route
+
+QUIET_SECONDS: Final = 2.0
+"""Between two claims of a session: a worker that takes one holds the session within some tenths of a second."""
+
+REMEMBERED: Final = 2048
+"""Sessions whose last claim is remembered. One that is forgotten is claimed once too often."""
+
+
+class RecentClaims:
+    """Remembers them, and the holder that each of them was made for."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        """Know of none.
+
+        Args:
+            clock: monotonic, in seconds.
+        """
+        self._clock = clock
+        self._made: BoundedDict[str, tuple[float, Route | None]] = BoundedDict(REMEMBERED)
+
+    def suffice(self, session_key: str, reason: Reason, missed: Route | None) -> bool:
+        """Return true if a session was claimed a moment ago, and another claim would tell nothing new.
+
+        Args:
+            session_key: the session.
+            reason: why it is claimed.
+            missed: the holder that has just failed the session.
+        """
+        made_at, missed_then = self._made.get(session_key, (-math.inf, None))
+        another_died = reason == "unreachable" and missed != missed_then
+        return self._clock() - made_at < QUIET_SECONDS and not another_died
+
+    def note(self, session_key: str, missed: Route | None) -> None:
+        """A session is claimed now."""
+        self._made[session_key] = (self._clock(), missed)
