@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 from aiohttp.http import HttpProcessingError
 
-from tests.unit.worker.test_kept_connections import EMPTY, Origin
+from tests.unit.worker.origins import EMPTY, Origin
 from worker.aws.kept_connections import NotConnected
 from worker.hosting import worker_http
 from worker.hosting.worker_http import WorkerHttp, was_sent
-
-
-@pytest.fixture
-async def origin() -> AsyncIterator[Origin]:
-    made = Origin()
-    server = await asyncio.start_server(made.serve, "127.0.0.1", 0)
-    made.port = server.sockets[0].getsockname()[1]
-    yield made
-    server.close()
 
 
 @pytest.fixture(autouse=True)
