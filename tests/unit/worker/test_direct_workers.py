@@ -188,12 +188,19 @@ async def test_frames_go_to_a_holder_elsewhere_and_its_output_comes_back(workers
     await eventually(lambda: first.of(Ready))
     await workers.start("w2")
     second = await workers.connect("w2")
-    await second.say(hello(client_id="c2"))
+    await second.say(hello(client_id="c2", modality="text"))  # no text function is asked
     await eventually(lambda: second.of(Ready))
     await second.say(TextInput(text="repeat after me: from afar.", seq=1))
     await eventually(lambda: second.heard and first.heard)
     assert first.heard == second.heard == ["from afar."]
     assert workers.item().holder == "w1", "its holder has a socket of the session"
+    workers.services["w2"].stop.set()
+    await eventually(lambda: second.of(Reconnect))
+    await second.say(TextInput(text="repeat after me: until the end.", seq=2))
+    await eventually(lambda: second.heard == ["from afar.", "until the end."])
+    workers.services["w2"].hurry.set()
+    await eventually(lambda: second.ws.close_code == 1012)
+    assert not first.of(Reconnect), "its worker stays"
 
 
 class Talk:

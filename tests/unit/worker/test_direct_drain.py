@@ -1,0 +1,126 @@
+"""A worker with sockets of its own leaves: the pace of ``reconnect``, the waits, and the time for all of it."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from segue.wire.frames import Reconnect
+from tests.support.waiting import promptly
+from worker.direct import transport as module
+from worker.direct.following import Following
+from worker.direct.sockets import CLOSE_SECONDS, RECONNECT_SECONDS, ClientSockets
+from worker.direct.transport import DirectTransport
+from worker.hosting.drain import DRAIN_SECONDS, HURRIED_SECONDS
+
+HERE = "http://here"
+
+
+class Socket(SimpleNamespace):
+    """A client's socket: what it was told, and the code that it was closed with."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(id=str(number), principal=f"p{number}", told=[], code=None)
+
+    async def say(self, frame: Any) -> None:
+        self.told.append(frame)
+
+    async def close(self, code: int) -> None:
+        self.code = code
+
+
+class Session(SimpleNamespace):
+    """A session whose client has its socket at a worker."""
+
+    def __init__(self, endpoint: str) -> None:
+        direct = SimpleNamespace(endpoint=endpoint)
+        super().__init__(key="p/s", clients=(SimpleNamespace(direct=direct, connection_id="direct-1"),))
+
+
+def with_sockets(count: int) -> tuple[DirectTransport, list[Socket]]:
+    """Open so many sockets."""
+    sockets, opened = ClientSockets(count, 1), [Socket(number) for number in range(count)]
+    nothing: Any = None
+    for socket in opened:
+        sockets.add(socket)  # type: ignore[arg-type]  # a stand-in
+    following = Following(nothing, nothing, HERE, "w1")
+    return DirectTransport(sockets, nothing, nothing, following, HERE), opened
+
+
+@pytest.mark.parametrize(("count", "pause_ms"), [(3, 50), (400, 25)], ids=["20 a second", "all in 10 s"])
+async def test_clients_are_asked_to_go_over_one_after_the_other(count: int, pause_ms: int) -> None:
+    transport, opened = with_sockets(count)
+    await transport.begin_to_leave()
+
+    assert [socket.told for socket in opened] == [[Reconnect(after_ms=number * pause_ms)] for number in range(count)]
+    assert opened[-1].told[0].after_ms <= 1000 * RECONNECT_SECONDS
+    assert transport._sockets.full, "no more are taken"
+
+
+async def test_a_session_waits_for_its_clients_turn_to_go_over_and_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "GONE_OVER_SECONDS", 0.02)
+    transport, _ = with_sockets(3)
+    await transport.begin_to_leave()
+    began = asyncio.get_running_loop().time()
+    await promptly(transport.gone_over(Session(HERE)))  # type: ignore[arg-type]  # a stand-in
+
+    assert asyncio.get_running_loop().time() - began >= 0.15, "the third client was to wait for 100 ms"
+
+
+async def test_a_session_goes_as_soon_as_no_client_of_it_has_its_socket_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "GONE_OVER_SECONDS", 3600.0)
+    transport, _ = with_sockets(1)
+    await transport.begin_to_leave()
+    session: Any = Session(HERE)
+    going = asyncio.create_task(transport.gone_over(session))
+    await asyncio.sleep(0)
+    transport._following._heard.set()  # a hello to another session
+    await asyncio.sleep(0.01)
+    assert not going.done()
+    session.clients = Session("http://there").clients
+    transport._following.hello(session, session.clients[0])
+
+    await promptly(going)
+
+
+@pytest.mark.parametrize("bound", ["LAST_SECONDS", "LEFT_SECONDS"])
+async def test_what_is_left_is_closed_in_bounded_time(bound: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LAST_SECONDS", "LEFT_SECONDS"):
+        monkeypatch.setattr(module, name, 0.0 if name == bound else 3600.0)
+    transport, (socket,) = with_sockets(1)
+    await transport.begin_to_leave()
+    await promptly(transport.leave(asyncio.Event()))
+
+    assert socket.code == 1012
+
+
+@pytest.mark.parametrize("end", ["the last one has closed", "hurry"])
+async def test_a_worker_waits_for_its_sockets_no_longer_than_it_has_to(
+    end: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LAST_SECONDS", 3600.0)
+    monkeypatch.setattr(module, "LEFT_SECONDS", 3600.0)
+    transport, (socket,) = with_sockets(1)
+    hurry = asyncio.Event()
+    await transport.begin_to_leave()
+    leaving = asyncio.create_task(transport.leave(hurry))
+    await asyncio.sleep(0.01)
+    assert (leaving.done(), socket.code) == (False, None)
+    if end == "hurry":
+        hurry.set()
+    else:
+        transport._sockets.remove(socket)  # type: ignore[arg-type]  # a stand-in
+    await promptly(leaving)
+
+    assert socket.code == (1012 if end == "hurry" else None)
+
+
+def test_all_of_it_is_over_within_110_seconds_of_the_signal() -> None:
+    sessions = DRAIN_SECONDS + HURRIED_SECONDS
+    sockets = max(sessions, RECONNECT_SECONDS) + module.LAST_SECONDS
+
+    assert min(sockets, module.LEFT_SECONDS) + CLOSE_SECONDS <= 110
+    assert module.LEFT_SECONDS + CLOSE_SECONDS <= 110, "whatever came before"
