@@ -21,10 +21,9 @@ from shared.ingress.admission import Admission
 from shared.log import logger
 from worker.direct.sockets import ClientSocket, ClientSockets
 
-LIFETIME_SECONDS: Final = 15 * 60
-"""Of the rows of a socket: three renewals may fail."""
-
 RENEW_SECONDS: Final = 4 * 60.0
+"""Of the quarter of an hour that rows of a socket live (``shared.connections``): two renewals in a row may fail."""
+
 LOOK_SECONDS: Final = 5.0
 """Between two looks for rows that are due: the renewals of one moment's sockets spread."""
 

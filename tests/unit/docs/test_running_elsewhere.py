@@ -15,7 +15,8 @@ from botocore.client import BaseClient
 from strands import Agent
 
 from infra.config import Config
-from infra.constants import ROOT, WORKER_PORT
+from infra.constants import ROOT, WORKER_PORT, WORKER_SOCKETS_PORT
+from infra.constructs.direct.balancer import DEREGISTRATION_SECONDS
 from infra.constructs.turns import TURN_TIMEOUT
 from infra.constructs.workers import STOP_SECONDS
 from infra.environment_page import OTHERS, own
@@ -25,8 +26,10 @@ from segue.journal.records import MAX_RECORD_BYTES
 from segue.testing import provision
 from segue.testing.offline import OfflineTextModel
 from segue.wire.fields import MAX_FRAME_BYTES
-from shared.connections import MOST_CLIENTS
+from shared.connections import DIRECT_LIFETIME_SECONDS, MOST_CLIENTS
+from shared.ingress.admission import CONNECTIONS_PER_SESSION
 from shared.ingress.limits import SESSIONS_PER_PRINCIPAL
+from worker.direct.door import HELLO_SECONDS, MAX_MESSAGE_BYTES
 from worker.settings import NEEDED, Environment
 
 PAGE = (ROOT / "docs" / "running-elsewhere.md").read_text(encoding="utf-8")
@@ -117,6 +120,26 @@ def test_the_unit_starts_a_worker_and_gives_it_its_time(unit):
     assert "requirements/worker.txt" in PAGE
 
 
+def test_the_service_of_a_direct_transport_ends_no_socket_and_leads_to_the_sockets_alone(deployment):
+    service = yaml.safe_load(recipe("A direct transport"))
+    prefix = "service.beta.kubernetes.io/aws-load-balancer-"
+    given = {name.removeprefix(prefix): value for name, value in service["metadata"]["annotations"].items()}
+    assert dict(each.split("=") for each in given["target-group-attributes"].split(",")) == {
+        "deregistration_delay.timeout_seconds": str(DEREGISTRATION_SECONDS),
+        "deregistration_delay.connection_termination.enabled": "false",
+        "target_health_state.unhealthy.connection_termination.enabled": "false",
+        "preserve_client_ip.enabled": "true",
+    }, "as in the stack"
+    assert (given["ssl-ports"], given["backend-protocol"]) == ("443", "tcp")
+    assert (given["healthcheck-protocol"], given["healthcheck-path"]) == ("http", "/health")
+    assert all(isinstance(value, str) for value in given.values()), "a number or a truth value is refused"
+    (port,) = service["spec"]["ports"]
+    assert (port["port"], port["targetPort"]) == (443, WORKER_SOCKETS_PORT)
+    assert service["spec"]["selector"] == deployment["spec"]["selector"]["matchLabels"]
+    assert f"containerPort: {WORKER_SOCKETS_PORT}" in PAGE
+    assert f'`SEGUE_DIRECT_PORT: "{WORKER_SOCKETS_PORT}"`' in PAGE
+
+
 PLACEMENT = (ROOT / "docs" / "placement.md").read_text(encoding="utf-8")
 
 
@@ -171,6 +194,12 @@ def test_the_limits_are_those_of_the_code():
     assert {name: rows.get(name) for name in LIMITS} == LIMITS
     faq = (ROOT / "docs" / "faq.md").read_text(encoding="utf-8")
     assert f"A frame has {LIMITS['frame of a client']}, a record {MAX_RECORD_BYTES // MIB} MiB" in faq
+    protocol = (ROOT / "docs" / "protocol.md").read_text(encoding="utf-8")
+    _, _, direct = protocol.partition("### Direct connections")
+    assert f"429 if the principal has {SESSIONS_PER_PRINCIPAL * CONNECTIONS_PER_SESSION} connections" in direct
+    assert f"without `hello` is closed after {HELLO_SECONDS:.0f} s" in direct
+    assert f"a message of more than {MAX_MESSAGE_BYTES:,} bytes" in direct
+    assert f"counts for {DIRECT_LIFETIME_SECONDS // 60} minutes" in direct
     lease = LeaseSettings()
     assert f"the rest of the lease ({lease.duration:.0f} s)" in faq
     assert {3.0: "a heartbeat every three seconds"}[lease.heartbeat] in faq
