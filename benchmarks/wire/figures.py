@@ -116,6 +116,9 @@ class Wire(msgspec.Struct, kw_only=True):
         killed_ms: From SIGKILL of the holder to the successor's ``ready``, with a frame every 100 ms: the first one
             that reaches the message function after the signal does so within these.
         stopped_ms: The same for SIGSTOP.
+        direct_killed_ms: From SIGKILL of the holder to the next one's ``ready``, for a client at its socket, which has
+            to come back first.
+        direct_stopped_ms: The same for SIGSTOP, which the client has to notice first.
         lease_ms: How long a silent holder keeps a session in that, unless it is shown to be dead or hung.
     """
 
@@ -125,6 +128,8 @@ class Wire(msgspec.Struct, kw_only=True):
     handoffs: list[Handoffs] = []
     killed_ms: Spread | None = None
     stopped_ms: Spread | None = None
+    direct_killed_ms: Spread | None = None
+    direct_stopped_ms: Spread | None = None
     lease_ms: int = 0
 
 
@@ -153,6 +158,8 @@ def tables(run: Wire) -> str:
         *((f"planned handoff, {one.name}: `moved` to `ready`", one.seen_ms) for one in run.handoffs),
         ("holder killed, SIGKILL to `ready`", run.killed_ms),
         (f"holder stopped, SIGSTOP to `ready` (lease {run.lease_ms} ms)", run.stopped_ms),
+        ("holder killed, at its socket: SIGKILL to `ready`", run.direct_killed_ms),
+        ("holder stopped, at its socket: SIGSTOP to `ready`", run.direct_stopped_ms),
     ):
         if spread_or_none is not None:
             one = spread_or_none

@@ -44,6 +44,7 @@ class Scene:
         additions: Whether the model can be told, once it is connected, what was said since.
         pause_s: Time for which callers say nothing after an answer.
         judged: Whether it is held against the target.
+        directly: Whether callers connect to the workers' own sockets.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Scene:
     additions: bool = True
     pause_s: float = 0.0
     judged: bool = True
+    directly: bool = False
 
     @property
     def variables(self) -> dict[str, str]:
@@ -60,9 +62,11 @@ class Scene:
 
 
 AT_ONCE = Scene("a model that is there at once", 0.0)
+DIRECTLY = Scene(f"{AT_ONCE.name}, at the workers' sockets", 0.0, directly=True)
 _SLOW = f"a model that takes {MODEL_START_S:g} s to start"
 SCENES = (
     AT_ONCE,
+    DIRECTLY,
     Scene(f"{_SLOW} and takes additions", MODEL_START_S),
     Scene(f"{_SLOW}, callers who pause", MODEL_START_S, additions=False, pause_s=CALLER_PAUSE_S),
     Scene(f"{_SLOW}, callers who never pause", MODEL_START_S, additions=False, judged=False),
@@ -75,9 +79,9 @@ class Faults:
 
     Attributes:
         redeploys: Planned handoffs of both calls, with a model that is there at once.
-        slow_redeploys: The same with a model whose connection takes its time, in each such scene.
-        kills: Holders killed.
-        stops: Holders stopped.
+        slow_redeploys: The same in each other scene.
+        kills: Holders killed; half as many at the workers' sockets.
+        stops: Holders stopped, likewise.
     """
 
     redeploys: int
@@ -99,17 +103,25 @@ class Where:
 async def measure(where: Where, faults: Faults, run: Wire) -> None:
     """Measure handoffs and takeovers as two callers see them."""
     await measure_handoffs(where, faults, run)
-    where.say(f"{faults.kills} kills, {faults.stops} stops")
-    killed, _ = await _faults(where, AT_ONCE, kills=faults.kills)
-    stopped, _ = await _faults(where, AT_ONCE, stops=faults.stops)
-    run.killed_ms, run.stopped_ms = _milliseconds(killed.killed), _milliseconds(stopped.stopped)
+    run.killed_ms, run.stopped_ms = await _lost_holders(where, AT_ONCE, faults.kills, faults.stops)
+    run.direct_killed_ms, run.direct_stopped_ms = await _lost_holders(
+        where, DIRECTLY, (faults.kills + 1) // 2, (faults.stops + 1) // 2
+    )
     run.lease_ms = round(1000 * DEFAULT_LEASE.duration)
+
+
+async def _lost_holders(where: Where, scene: Scene, kills: int, stops: int) -> tuple[Spread | None, Spread | None]:
+    """Measure the pauses after SIGKILL and SIGSTOP of holders."""
+    where.say(f"{kills} kills, {stops} stops, {scene.name}")
+    killed, _ = await _faults(where, scene, kills=kills)
+    stopped, _ = await _faults(where, scene, stops=stops)
+    return _milliseconds(killed.killed), _milliseconds(stopped.stopped)
 
 
 async def measure_handoffs(where: Where, faults: Faults, run: Wire) -> None:
     """Measure planned handoffs, whatever their model takes to start."""
     for scene in SCENES:
-        redeploys = faults.slow_redeploys if scene.start_s else faults.redeploys
+        redeploys = faults.redeploys if scene is AT_ONCE else faults.slow_redeploys
         where.say(f"{redeploys} redeployments, {scene.name}")
         outcome, gaps = await _faults(where, scene, redeploys=redeploys)
         run.handoffs.append(
@@ -138,7 +150,9 @@ async def _faults(
     dice = random.Random(f"{scene} {redeploys} {kills} {stops}")  # also names the sessions: each has its own
     plan = calls.Plan(2, redeploys, kills, stops, lines=1, faults=NO_FAULTS, pause_s=scene.pause_s)
     async with Fleet(settings, where.deployment, 2, NO_FAULTS, dice, lease=DEFAULT_LEASE) as fleet:
-        outcome = await calls.play(plan, calls.Place(where.deployment, where.token, fleet, model_log, dice), where.say)
+        urls = (fleet.direct_url,) if scene.directly else ()
+        at = calls.Place(where.deployment, where.token, fleet, model_log, dice, urls)
+        outcome = await calls.play(plan, at, where.say)
     if outcome.problems:
         raise click.ClickException(
             "frames were lost or doubled, so there are no figures:\n" + "\n".join(outcome.problems)

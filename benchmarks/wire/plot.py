@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from benchmarks.measuring.figures import Spread
 from benchmarks.wire.figures import DIRECT, GATEWAY, PLAIN, Wire
 
 _COLOURS = {GATEWAY: "#0b6e4f", DIRECT: "#d98324", PLAIN: "#9a9a9a"}
+
+
+def _lost(run: Wire) -> list[tuple[str, Spread | None]]:
+    return [
+        ("killed", run.killed_ms),
+        ("stopped", run.stopped_ms),
+        ("killed,\nat its socket", run.direct_killed_ms),
+        ("stopped,\nat its socket", run.direct_stopped_ms),
+    ]
 
 
 def draw(run: Wire, path: Path) -> None:
@@ -23,7 +33,7 @@ def draw(run: Wire, path: Path) -> None:
 
     figure, ((pauses, processor), (late, imports)) = plt.subplots(2, 2, figsize=(11, 7.5), layout="constrained")
     found = [(f"handoff,\n{one.name}", one.seen_ms) for one in run.handoffs if one.seen_ms]
-    found += [(name, each) for name, each in (("killed", run.killed_ms), ("stopped", run.stopped_ms)) if each]
+    found += [(name, each) for name, each in _lost(run) if each]
     names = [name for name, _ in found]
     pauses.barh(names, [each.p99 for _, each in found], color="#5fb49c", label="p99")
     pauses.barh(names, [each.p50 for _, each in found], color="#0b6e4f", label="p50")

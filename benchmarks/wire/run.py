@@ -38,9 +38,9 @@ class Extent:
         crowds: Sessions on a worker.
         crowd_s: Seconds for each.
         redeploys: Planned handoffs of two calls each, with a model that is there at once.
-        slow_redeploys: The same with a model whose connection takes its time, in each such scene.
-        kills: Holders killed.
-        stops: Holders stopped.
+        slow_redeploys: The same in each other scene, of models that take their time and of the workers' own sockets.
+        kills: Holders killed; half as many at the workers' sockets.
+        stops: Holders stopped, likewise.
         imports: Interpreters for each function.
     """
 

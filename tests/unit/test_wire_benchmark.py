@@ -52,6 +52,8 @@ def _run() -> Wire:
         handoffs=[Handoffs(name="a model", gap_ms=_spread(30.0), seen_ms=_spread(30.0, 700.0))],
         killed_ms=_spread(90.0, 220.0),
         stopped_ms=_spread(1800.0, 2600.0),
+        direct_killed_ms=_spread(310.0, 640.0),
+        direct_stopped_ms=_spread(2900.0, 3700.0),
         lease_ms=10_000,
     )
 
@@ -71,6 +73,13 @@ def test_targets_that_are_missed_are_said_to_be() -> None:
         ("takeover, holder hung", True),
     ]
     assert "**missed**" in tables(_run())
+
+
+def test_how_long_a_client_at_a_holders_own_socket_waits_is_told_and_not_judged() -> None:
+    """Its figures contain the time until it has come back, or has noticed the silence; the targets do not."""
+    found = tables(_run())
+    assert "| holder killed, at its socket: SIGKILL to `ready` | 310 ms | 640 ms |" in found
+    assert "| holder stopped, at its socket: SIGSTOP to `ready` | 2900 ms | 3700 ms |" in found
 
 
 def test_a_worker_is_held_against_the_plain_server_of_its_own_run() -> None:
