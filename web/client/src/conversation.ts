@@ -1,11 +1,11 @@
 import { bytesOf, toBase64 } from "./base64.js";
 import { Connections } from "./connections.js";
-import type { PlayedAudio } from "./core/core.js";
 import { Core } from "./core/core.js";
 import type { InputFrame, MediaType, Modality } from "./core/frames.js";
 import { imageParts, responsesTo } from "./core/inputs.js";
 import type { ClientSettings } from "./core/settings.js";
 import { DEFAULTS } from "./core/settings.js";
+import type { PlayedAudio } from "./core/shown-output.js";
 import { MARKER, SilenceGate } from "./core/silence.js";
 import type { TokenSupply } from "./credentials.js";
 import type { Environment, SocketConstructor } from "./environment.js";

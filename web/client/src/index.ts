@@ -9,7 +9,7 @@
 export { fromBase64, samplesOf, toBase64 } from "./base64.js";
 export type { ConnectOptions, HistoryOptions } from "./conversation.js";
 export { connect, Conversation } from "./conversation.js";
-export type { PlayedAudio } from "./core/core.js";
+export type { PlayedAudio } from "./core/shown-output.js";
 export type { MediaType, Modality } from "./core/frames.js";
 export type { ClientSettings } from "./core/settings.js";
 export { DEFAULTS } from "./core/settings.js";

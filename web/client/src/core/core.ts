@@ -9,52 +9,21 @@
 // one until `ready` comes over the new one, and what both bring is one stream, because its numbers are the client's. It
 // is opened before the first grows old, when its worker says `reconnect`, and when a worker does not confirm what was sent.
 import { SessionRefused } from "../errors.js";
-import type {
-  Approval,
-  ClientFrame,
-  ErrorFrame,
-  Hello,
-  HistoryOutput,
-  OutputAck,
-  Played,
-  Ready,
-  ServerFrame,
-} from "../generated/protocol.js";
+import type { Approval, ClientFrame, ErrorFrame, Ready, ServerFrame } from "../generated/protocol.js";
 import type { InputFrame } from "./frames.js";
 import { decodeMessage, encodeBinary, encodeFrame } from "./frames.js";
-import { HelloTimer } from "./greeting.js";
-import { HistoryRequests } from "./history.js";
+import type { HelloContent } from "./greeting.js";
+import { Greeting } from "./greeting.js";
+import { InputDelivery } from "./input-delivery.js";
 import { Link, Links } from "./link.js";
-import type { Item } from "./output.js";
-import { GAP, isJournalFrame, JournalCursor, OutputOrder } from "./output.js";
-import { Sender } from "./sender.js";
 import type { ClientSettings } from "./settings.js";
+import type { PlayedAudio } from "./shown-output.js";
+import { ShownOutput } from "./shown-output.js";
 
 /** After these the server will refuse whatever this client says. */
 const FATAL_CODES: ReadonlySet<string> = new Set(["bad_session", "already_bound", "superseded"]);
 /** After these it refuses what comes over this connection. */
 const CREDENTIAL_CODES: ReadonlySet<string> = new Set(["unauthorized", "expired"]);
-/** After an approval's time is over, hello is said so much later: the holder's clock may be behind. */
-const OVERDUE = 500;
-
-const SESSION = /^(?!\.{1,2}$)[A-Za-z0-9._-]{1,128}$/;
-const CLIENT_ID = /^[A-Za-z0-9._-]{1,64}$/;
-
-/** The content of every hello. */
-export interface Greeting {
-  readonly session: string;
-  readonly clientId: string;
-  readonly modality?: "voice" | "text";
-  readonly approvals?: boolean;
-  readonly history?: boolean;
-}
-
-/** The place that the player of a client has come to: `ms` milliseconds of the audio frame `seq` of `epoch`. */
-export interface PlayedAudio {
-  readonly epoch: number;
-  readonly seq: number;
-  readonly ms: number;
-}
 
 /** One client id in one session, over any number of connections. */
 export class Core {
@@ -66,78 +35,57 @@ export class Core {
   lastError: ErrorFrame | undefined;
   /** The reason why nothing more will come of this, if so. */
   failure: SessionRefused | undefined;
-  /** The approval that the agent waits for, as it was shown. */
-  approval: Approval | undefined;
-  /** True if the holder has said `moved`, and none has said `ready` since. */
-  moving = false;
   /** Milliseconds from the last ping that was answered to its answer. */
   roundTrip: number | undefined;
   /** Answers to pings so far. */
   pongs = 0;
-  private readonly greeting: Hello;
-  private readonly sender: Sender;
-  private readonly order: OutputOrder;
-  private readonly cursor = new JournalCursor();
-  private readonly hellos: HelloTimer;
   private readonly links = new Links();
-  private readonly pages: HistoryRequests;
-  private playedAudio: PlayedAudio | undefined;
-  private greetedIn: number | undefined; // the epoch that said ready on this connection: input may flow
-  private holder: number | undefined; // the epoch that has what has arrived
-  private askedAgainAt = 0; // what it said before that is no news any more
-  private ackAt = Infinity;
-  private overdueAt = Infinity; // when the approval's time is over
-  private silences = 0; // renewals in a row that were opened because nothing was confirmed
+  private readonly input: InputDelivery;
+  private readonly output: ShownOutput;
+  private readonly greeting: Greeting;
 
   /** `renewable`: whether each new connection has new credentials, so that expired ones are no end. */
   constructor(
-    greeting: Greeting,
+    content: HelloContent,
     private readonly settings: ClientSettings,
     private readonly renewable: boolean,
   ) {
-    if (!SESSION.test(greeting.session)) {
-      throw new RangeError("a session id has 1 to 128 of the characters A-Z a-z 0-9 . _ - and is neither . nor ..");
-    }
-    if (!CLIENT_ID.test(greeting.clientId)) {
-      throw new RangeError("a client id has 1 to 64 of the characters A-Z a-z 0-9 . _ -");
-    }
-    this.greeting = {
-      type: "hello",
-      session: greeting.session,
-      client_id: greeting.clientId,
-      connection: 1,
-      ...(greeting.modality === "text" && { modality: "text" }),
-      ...(greeting.approvals && { approvals: true }),
-      ...(greeting.history && { history: true }),
-      binary: true,
-    };
-    this.sender = new Sender(settings);
-    this.order = new OutputOrder(settings.gapPatience);
-    this.hellos = new HelloTimer(settings);
-    this.pages = new HistoryRequests(settings, greeting.history ?? false);
+    this.input = new InputDelivery(settings);
+    this.output = new ShownOutput(settings, content.history ?? false);
+    this.greeting = new Greeting(content, settings, this.links, this.input, this.output);
   }
 
   /** Tell whether a holder has said `ready` on this connection and not moved since. */
   get greeted(): boolean {
-    return this.greetedIn !== undefined;
+    return this.input.greeted;
+  }
+
+  /** True if the holder has said `moved`, and none has said `ready` since. */
+  get moving(): boolean {
+    return this.input.moving;
   }
 
   /** The highest epoch heard of. */
   get epoch(): number | undefined {
-    return this.order.epoch;
+    return this.output.epoch;
   }
 
   /** The last record shown without a gap before it, -1 for none; undefined before the first `ready`. */
   get lastRecord(): number | undefined {
-    return this.cursor.lastRecord;
+    return this.output.lastRecord;
+  }
+
+  /** The approval that the agent waits for, as it was shown. */
+  get approval(): Approval | undefined {
+    return this.output.approval;
   }
 
   get unacknowledged(): number {
-    return this.sender.unacknowledged;
+    return this.input.unacknowledged;
   }
 
   get givenUp(): number {
-    return this.sender.givenUp;
+    return this.input.givenUp;
   }
 
   /** Tell whether the holder knows an optional part of the protocol. */
@@ -147,18 +95,17 @@ export class Core {
 
   /** The place from which on the conversation has been shown in pages; undefined before the first page. */
   get pagedFrom(): number | undefined {
-    return this.cursor.pagedFrom === Infinity ? undefined : this.cursor.pagedFrom;
+    return this.output.pagedFrom;
   }
 
   /** Ask for a page of the conversation: the lines before a record, or the newest. */
   askHistory(before: number | undefined, now: number): void {
-    this.pages.ask(before, now);
+    this.output.pages.ask(before, now);
   }
 
   /** Note how far the player has come; once it has `stopped` after a `barge_in`, the holder is told at once. */
   played(played: PlayedAudio, stopped: boolean, now: number): void {
-    this.playedAudio = played;
-    if (stopped && this.has("played")) this.ackAt = now;
+    this.output.played(played, stopped && this.has("played"), now);
   }
 
   /** The state of a connection; undefined if it was replaced. */
@@ -171,8 +118,7 @@ export class Core {
     this.counter += 1;
     this.links.renewal = new Link(this.counter, this.settings, now);
     if (!this.links.current) this.goOn();
-    this.hellos.forget();
-    this.hellos.restart(now);
+    this.greeting.connected(now);
     return this.counter;
   }
 
@@ -189,30 +135,23 @@ export class Core {
   /** Keep inputs until they are durable. Returns how many older pieces of audio were given up for it. */
   say(...frames: InputFrame[]): number {
     // Before they get numbers that must not be skipped:
-    for (const frame of frames) encodeFrame({ ...this.placed(frame), seq: Number.MAX_SAFE_INTEGER });
-    return this.sender.add(...frames);
+    for (const frame of frames) encodeFrame({ ...this.greeting.placed(frame), seq: Number.MAX_SAFE_INTEGER });
+    return this.input.add(...frames);
   }
 
   /** Return the frames to send over a connection now; they count as sent. */
   outgoing(now: number, number: number): ClientFrame[] {
     const link = this.links.find(number);
     if (!link || link.lost) return [];
-    const frames: ClientFrame[] = [];
-    let asks = false;
-    if (this.overdueAt <= now) {
-      this.overdueAt = Infinity;
-      this.missing(now); // nothing runs between two turns: the hello has the approval denied
-    }
-    if (this.saysHello(link) && this.hellos.wait(now) <= 0) {
-      this.hellos.said(now);
-      frames.push(this.hello(link));
-      asks = this.has("direct"); // `ready` may take its time, the pong of a worker that lives does not
-      if (asks) link.asks(now);
-    }
+    // Nothing runs between two turns: the hello has the approval denied.
+    if (this.output.overdue(now)) this.greeting.missOutput(now);
+    const frames: ClientFrame[] = this.greeting.due(now, link);
+    let asks = frames.length > 0 && this.has("direct"); // `ready` may take its time, the pong of a worker that lives does not
+    if (asks) link.asks(now);
     if (link === this.links.current) {
-      if (this.greeted) frames.push(...this.sender.due(now).map((frame) => this.placed(frame)));
-      if (this.greeted && this.has("history")) frames.push(...this.pages.due(now, this.cursor.lastRecord));
-      frames.push(...this.outputAck(now));
+      frames.push(...this.input.due(now).map((frame) => this.greeting.placed(frame)));
+      if (this.greeted && this.has("history")) frames.push(...this.output.pages.due(now, this.lastRecord));
+      frames.push(...this.output.acks(now, this.has("played")));
     }
     if (frames.length) link.spoke(now);
     if (link.ping(now, this.expecting)) {
@@ -232,7 +171,7 @@ export class Core {
   wantsRenewal(now: number, number: number): boolean {
     const link = this.links.newest;
     if (link?.number !== number || !link.wantsRenewal(now, this.silentAt(link))) return false;
-    if (link.silent) this.silences += 1;
+    this.input.renewed(link.silent);
     return true;
   }
 
@@ -242,9 +181,9 @@ export class Core {
     link?.heard();
     const events: ServerFrame[] = [];
     for (const frame of decodeMessage(message)) {
-      if (this.isStale(frame)) continue;
+      if (this.output.isStale(frame)) continue;
       if (link && frame.type !== "pong" && frame.type !== "reconnect") link.toldAt = now;
-      if (this.obey(frame, now, link)) events.push(...this.show(this.order.offer(frame, now), now));
+      if (this.obey(frame, now, link)) events.push(...this.output.offer(frame, now));
     }
     return events;
   }
@@ -252,102 +191,44 @@ export class Core {
   /** Give up what has been waited for long enough; return the events that were held up by it. */
   tick(now: number): ServerFrame[] {
     this.links.each((link) => link.tick(now));
-    return this.show(this.order.expire(now), now);
+    return this.output.expire(now);
   }
 
   /** Milliseconds until `tick` or `outgoing` may have something; Infinity for not before something happens. */
   wakeup(now: number, number: number): number {
-    const waits = [this.order.wakeup(now)];
+    const waits = [this.output.wakeup(now)];
     const link = this.links.find(number);
     if (link) {
-      waits.push(link.wakeup(now, this.expecting), this.overdueAt - now);
+      waits.push(link.wakeup(now, this.expecting), this.output.overdueWait(now), this.greeting.wait(now, link));
       if (link === this.links.newest) waits.push(link.renewalWait(now, this.silentAt(link)));
-      if (this.saysHello(link)) waits.push(this.hellos.wait(now));
       if (link === this.links.current) {
-        if (this.greeted) waits.push(this.sender.wakeup(now));
-        if (this.greeted && this.has("history")) waits.push(this.pages.wakeup(now));
-        waits.push(this.ackAt - now);
+        waits.push(this.input.wakeup(now), this.output.ackWait(now));
+        if (this.greeted && this.has("history")) waits.push(this.output.pages.wakeup(now));
       }
     }
     return Math.max(0, Math.min(...waits));
   }
 
-  private hello(link: Link): Hello {
-    const last = this.cursor.lastRecord;
-    return { ...this.greeting, connection: link.number, ...(last !== undefined && { last_record: last }) };
-  }
-
-  /** Say with an input what was shown before it, where each turn may have a holder of its own. */
-  private placed(frame: InputFrame): InputFrame {
-    const last = this.cursor.lastRecord;
-    const takes = frame.type === "answer" || (frame.type === "text" && this.greeting.modality === "text");
-    return takes && last !== undefined ? { ...frame, last_record: last } : frame;
-  }
-
   /** Go on over a connection that has heard nothing of what came before it, if there is one. */
   private goOn(): void {
     if (!this.links.current) this.links.promote();
-    this.greetedIn = undefined;
-    this.cursor.gap(); // what was on its way on the last connection is gone
-  }
-
-  /** True if hello is to be repeated: no holder listens, or the shown output may be incomplete. */
-  private get needsHello(): boolean {
-    return !this.greeted || !this.cursor.complete || this.links.renewal !== undefined;
-  }
-
-  private saysHello(link: Link): boolean {
-    return this.needsHello && link === this.links.newest;
+    this.input.stop();
+    this.output.gap(); // what was on its way on the last connection is gone
   }
 
   /** True if an answer of the server is due. */
   private get expecting(): boolean {
-    return this.needsHello || this.sender.unacknowledged > 0;
-  }
-
-  /** The time when a direct connection is silent for too long. Where there is a gateway, that finds who hangs. */
-  private silentAt(link: Link): number {
-    const since = Math.min(this.unheardSince(link), this.unansweredSince(link));
-    return since + this.sender.grown(this.settings.receivedTimeout, this.silences);
+    return this.greeting.needed || this.unacknowledged > 0;
   }
 
   /**
-   * The time from which on the holder is silent: what was sent is confirmed in a second. A holder without a window
-   * confirms nothing.
+   * The time when a direct connection is silent for too long. Where there is a gateway, that finds who hangs. Its holder
+   * confirms what was sent, and the worker of its socket answers the ping that goes with a hello.
    */
-  private unheardSince(link: Link): number {
-    const confirms = link.direct && link === this.links.current && this.greeted && this.sender.window !== undefined;
-    return confirms ? Math.max(this.sender.unheardSince, link.toldAt) : Infinity;
-  }
-
-  /** The time from which on the worker of the socket is silent: it answers the ping that goes with a hello. */
-  private unansweredSince(link: Link): number {
-    return this.saysHello(link) ? (link.askedSince ?? Infinity) : Infinity;
-  }
-
-  private outputAck(now: number): OutputAck[] {
-    if (this.ackAt > now) return [];
-    this.ackAt = Infinity;
-    const epoch = this.order.epoch;
-    // Nothing was said yet in an epoch that has just begun.
-    if (epoch === undefined || !this.order.released) return [];
-    const played = this.playedIn(epoch);
-    return [{ type: "ack", epoch, seq: this.order.released, ...(played && { played }) }];
-  }
-
-  private playedIn(epoch: number): Played | undefined {
-    if (!this.playedAudio || !this.has("played")) return undefined;
-    const { epoch: of, seq, ms } = this.playedAudio;
-    return of === epoch ? { seq, ms: Math.max(0, Math.round(ms)) } : { seq: 0, ms: 0 };
-  }
-
-  private loseHolder(helloAt: number): void {
-    if (!this.needsHello) this.hellos.restart(helloAt);
-    this.greetedIn = undefined;
-  }
-
-  private isStale(frame: ServerFrame): boolean {
-    return frame.epoch !== undefined && this.order.epoch !== undefined && frame.epoch < this.order.epoch;
+  private silentAt(link: Link): number {
+    const unheard = link.direct && link === this.links.current ? this.input.silentAt(link.toldAt) : Infinity;
+    const asked = this.greeting.needs(link) ? (link.askedSince ?? Infinity) : Infinity;
+    return Math.min(unheard, asked + this.input.patience);
   }
 
   /** Apply a frame whose effect does not depend on order, on arrival. False: no caller needs to see it. */
@@ -357,27 +238,21 @@ export class Core {
         this.ready(frame, now, link);
         return true;
       case "ack":
-        this.silences = 0;
-        this.sender.ack(frame.upto, frame.beyond, now);
+        this.input.acknowledged(frame, now);
         return true;
       case "reconnect":
         link?.renew(now + frame.after_ms);
         return false;
       case "received":
-        this.silences = 0;
-        if (frame.epoch === this.greetedIn && (frame.seq ?? 0) > this.askedAgainAt) {
-          this.sender.arrived(frame.upto, frame.beyond, now);
-        }
+        this.input.arrived(frame, now);
         return true;
       case "resume":
-        this.askedAgainAt = frame.seq ?? 0;
-        this.sender.resendAll();
+        this.input.askedAgain(frame);
         return true;
       case "moved":
         // The successor says ready by itself; hello is for the case that it does not.
-        this.holder = undefined;
-        this.moving = true;
-        this.loseHolder(now + this.settings.helloInterval);
+        this.input.moved();
+        this.greeting.loseHolder(now + this.settings.helloInterval);
         return true;
       case "error":
         return this.error(frame, now, link);
@@ -399,31 +274,22 @@ export class Core {
   private ready(frame: Ready, now: number, link: Link | undefined): void {
     this.lastReady = frame;
     this.lastError = undefined;
-    this.sender.ack(frame.known.upto, frame.known.beyond, now);
-    this.cursor.open(frame.head);
+    this.input.durable(frame.known.upto, frame.known.beyond, now);
+    this.output.open(frame.head);
     if (!link) {
       // Said over a connection that has been replaced: the new holder does not know of the present one yet.
-      if (this.greetedIn !== frame.epoch) this.loseHolder(now);
+      if (!this.input.isGreetedIn(frame.epoch)) this.greeting.loseHolder(now);
       return;
     }
     link.greeted(frame.features);
     if (link === this.links.renewal) {
-      // The silent connection may have swallowed some.
-      if (this.links.current?.silent) this.sender.resendLost();
+      if (this.links.current?.silent) this.input.swallowed();
       this.links.promote();
       // The holder has not heard hello here: what waited for the old one may be gone.
-      if (frame.since === undefined) this.missing(now);
+      if (frame.since === undefined) this.greeting.missOutput(now);
     }
-    this.sender.window = frame.window;
-    if (this.holder !== frame.epoch) {
-      this.askedAgainAt = frame.seq ?? 0;
-      this.sender.resendAll(); // a new holder has nothing of it
-    } else if (this.greetedIn !== frame.epoch) {
-      this.sender.resendLost(); // a dead connection may have swallowed some
-    }
-    this.greetedIn = this.holder = frame.epoch;
-    this.moving = false;
-    this.pages.ready(frame, now);
+    this.input.ready(frame);
+    this.output.pages.ready(frame, now);
   }
 
   private error(frame: ErrorFrame, now: number, link: Link | undefined): boolean {
@@ -438,45 +304,9 @@ export class Core {
       if (this.renewable && this.greeted) link.lost = true;
       else this.failure = new SessionRefused(frame.code, frame.message);
     } else if (frame.code === "unknown_connection") link.lost = true;
-    else if (frame.code === "hello_first") this.loseHolder(now);
-    else if (frame.code === "busy" || frame.code === "too_fast") this.sender.hold(now + this.settings.busyPause);
-    else if (frame.code === "too_many_sessions") this.hellos.slowDown(now);
+    else if (frame.code === "hello_first") this.greeting.loseHolder(now);
+    else if (frame.code === "busy" || frame.code === "too_fast") this.input.hold(now + this.settings.busyPause);
+    else if (frame.code === "too_many_sessions") this.greeting.slowDown(now);
     return true;
-  }
-
-  private missing(now: number): void {
-    if (!this.needsHello) this.hellos.restart(now);
-    this.cursor.gap();
-  }
-
-  private show(items: Item[], now: number): ServerFrame[] {
-    const events: ServerFrame[] = [];
-    for (const item of items) {
-      if (item === GAP) {
-        this.missing(now);
-        continue;
-      }
-      if (item.type === "approval") this.follow(item, now);
-      const shown = item.type === "history" ? this.lines(item) : this.cursor.accept(item) ? item : undefined;
-      if (!shown) continue;
-      const isContent = (isJournalFrame(shown) && shown.record !== undefined) || shown.type === "history";
-      if (isContent && this.ackAt === Infinity) this.ackAt = now + this.settings.ackDelay;
-      if (shown.type !== "pong") events.push(shown);
-    }
-    return events;
-  }
-
-  /** Return what to show of lines of the conversation. A page is shown even if it brings nothing new: it was asked for. */
-  private lines(frame: HistoryOutput): HistoryOutput | undefined {
-    if (frame.more !== undefined) return this.cursor.page(frame, this.pages.came(frame.before));
-    const typed = this.cursor.typed(frame);
-    return typed?.lines.length ? typed : undefined;
-  }
-
-  /** Note what is waited for, and until when; said again it says the same. */
-  private follow(frame: Approval, now: number): void {
-    const asked = frame.status === "asked";
-    this.approval = asked ? frame : undefined;
-    this.overdueAt = asked ? now + (frame.seconds ?? 0) * 1000 + OVERDUE : Infinity;
   }
 }

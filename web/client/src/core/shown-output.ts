@@ -1,0 +1,167 @@
+// The output of the session's holders as one client shows it: in order, journal content once, and acknowledged. The model
+// is segue.client.shown_output in Python.
+//
+// frames ─▶ in order ─▶ journal cursor ─▶ events ─▶ ack, with what was played
+//             │ gap        └ pages, approvals
+//             └─▶ hello, which has what is missing said again
+import type { Approval, HistoryOutput, OutputAck, Played, ServerFrame } from "../generated/protocol.js";
+import { HistoryRequests } from "./history.js";
+import type { Item } from "./output.js";
+import { GAP, isJournalFrame, JournalCursor, OutputOrder } from "./output.js";
+import type { ClientSettings } from "./settings.js";
+
+/** After an approval's time is over, hello is said so much later: the holder's clock may be behind. */
+const OVERDUE = 500;
+
+/** The place that the player of a client has come to: `ms` milliseconds of the audio frame `seq` of `epoch`. */
+export interface PlayedAudio {
+  readonly epoch: number;
+  readonly seq: number;
+  readonly ms: number;
+}
+
+/** The output that one client has shown, whichever connection and holder it came from. */
+export class ShownOutput {
+  /** The approval that the agent waits for, as it was shown. */
+  approval: Approval | undefined;
+  /** Called with the time before journal content counts as missing. */
+  onGap: (now: number) => void = () => undefined;
+  /** The pages of the conversation so far that this client asks for. */
+  readonly pages: HistoryRequests;
+  private readonly order: OutputOrder;
+  private readonly cursor = new JournalCursor();
+  private playedAudio: PlayedAudio | undefined;
+  private ackAt = Infinity;
+  private overdueAt = Infinity; // when the approval's time is over
+
+  /** `history`: whether the first page is wanted. */
+  constructor(
+    private readonly settings: ClientSettings,
+    history: boolean,
+  ) {
+    this.pages = new HistoryRequests(settings, history);
+    this.order = new OutputOrder(settings.gapPatience);
+  }
+
+  /** The highest epoch heard of. */
+  get epoch(): number | undefined {
+    return this.order.epoch;
+  }
+
+  /** The last record shown without a gap before it, -1 for none; undefined before the first `ready`. */
+  get lastRecord(): number | undefined {
+    return this.cursor.lastRecord;
+  }
+
+  /** The place from which on the conversation has been shown in pages; undefined before the first page. */
+  get pagedFrom(): number | undefined {
+    return this.cursor.pagedFrom === Infinity ? undefined : this.cursor.pagedFrom;
+  }
+
+  /** True if no record is known to be missing. */
+  get complete(): boolean {
+    return this.cursor.complete;
+  }
+
+  /** Begin after the first `head` records, as the first `ready` says. */
+  open(head: number): void {
+    this.cursor.open(head);
+  }
+
+  /** Show no journal content until what may be missing was said again. */
+  gap(): void {
+    this.cursor.gap();
+  }
+
+  /** Tell whether a frame is of an older epoch than the newest heard of. */
+  isStale(frame: ServerFrame): boolean {
+    return frame.epoch !== undefined && this.order.epoch !== undefined && frame.epoch < this.order.epoch;
+  }
+
+  /** Take a frame as it arrives; return the events that it makes, in order. */
+  offer(frame: ServerFrame, now: number): ServerFrame[] {
+    return this.show(this.order.offer(frame, now), now);
+  }
+
+  /** Give up what has been waited for long enough; return the events that were held up by it. */
+  expire(now: number): ServerFrame[] {
+    return this.show(this.order.expire(now), now);
+  }
+
+  /** Milliseconds until `expire` may have something. */
+  wakeup(now: number): number {
+    return this.order.wakeup(now);
+  }
+
+  /** Tell, once, whether the time of the approval is over: the hello has it denied. */
+  overdue(now: number): boolean {
+    if (this.overdueAt > now) return false;
+    this.overdueAt = Infinity;
+    return true;
+  }
+
+  /** Milliseconds until `overdue` may be true. */
+  overdueWait(now: number): number {
+    return this.overdueAt - now;
+  }
+
+  /** Note how far the player has come, and tell the holder `atOnce` or with the next acknowledgement. */
+  played(played: PlayedAudio, atOnce: boolean, now: number): void {
+    this.playedAudio = played;
+    if (atOnce) this.ackAt = now;
+  }
+
+  /** The acknowledgement to send now, if one is due; it counts as sent. `played`: whether the holder takes what was played. */
+  acks(now: number, played: boolean): OutputAck[] {
+    if (this.ackAt > now) return [];
+    this.ackAt = Infinity;
+    const epoch = this.order.epoch;
+    // Nothing was said yet in an epoch that has just begun.
+    if (epoch === undefined || !this.order.released) return [];
+    const report = played ? this.playedIn(epoch) : undefined;
+    return [{ type: "ack", epoch, seq: this.order.released, ...(report && { played: report }) }];
+  }
+
+  /** Milliseconds until `acks` has something. */
+  ackWait(now: number): number {
+    return this.ackAt - now;
+  }
+
+  private playedIn(epoch: number): Played | undefined {
+    if (!this.playedAudio) return undefined;
+    const { epoch: of, seq, ms } = this.playedAudio;
+    return of === epoch ? { seq, ms: Math.max(0, Math.round(ms)) } : { seq: 0, ms: 0 };
+  }
+
+  private show(items: Item[], now: number): ServerFrame[] {
+    const events: ServerFrame[] = [];
+    for (const item of items) {
+      if (item === GAP) {
+        this.onGap(now);
+        this.gap();
+        continue;
+      }
+      if (item.type === "approval") this.follow(item, now);
+      const shown = item.type === "history" ? this.lines(item) : this.cursor.accept(item) ? item : undefined;
+      if (!shown) continue;
+      const isContent = (isJournalFrame(shown) && shown.record !== undefined) || shown.type === "history";
+      if (isContent && this.ackAt === Infinity) this.ackAt = now + this.settings.ackDelay;
+      if (shown.type !== "pong") events.push(shown);
+    }
+    return events;
+  }
+
+  /** Return what to show of lines of the conversation. A page is shown even if it brings nothing new: it was asked for. */
+  private lines(frame: HistoryOutput): HistoryOutput | undefined {
+    if (frame.more !== undefined) return this.cursor.page(frame, this.pages.came(frame.before));
+    const typed = this.cursor.typed(frame);
+    return typed?.lines.length ? typed : undefined;
+  }
+
+  /** Note what is waited for, and until when; said again it says the same. */
+  private follow(frame: Approval, now: number): void {
+    const asked = frame.status === "asked";
+    this.approval = asked ? frame : undefined;
+    this.overdueAt = asked ? now + (frame.seconds ?? 0) * 1000 + OVERDUE : Infinity;
+  }
+}
