@@ -1,53 +1,20 @@
 import { bytesOf, toBase64 } from "./base64.js";
 import { Connections } from "./connections.js";
 import { Core } from "./core/core.js";
-import type { InputFrame, MediaType, Modality } from "./core/frames.js";
+import type { InputFrame, MediaType } from "./core/frames.js";
 import { imageParts, responsesTo } from "./core/inputs.js";
 import type { ClientSettings } from "./core/settings.js";
 import { DEFAULTS } from "./core/settings.js";
 import type { PlayedAudio } from "./core/shown-output.js";
 import { MARKER, SilenceGate } from "./core/silence.js";
-import type { TokenSupply } from "./credentials.js";
-import type { Environment, SocketConstructor } from "./environment.js";
+import type { Environment } from "./environment.js";
 import { surroundings } from "./environment.js";
 import { ClientClosed, ClientError, ConnectionLost, FrameError, NotReady, TimedOut } from "./errors.js";
 import type { EventName, Listener, State } from "./events.js";
 import { Emitter, EventBuffer } from "./events.js";
 import type { Approval, AudioInput, HistoryOutput, Ready, ServerFrame } from "./generated/protocol.js";
-
-/** Options of a conversation. */
-export interface ConnectOptions {
-  /** WebSocket address (`ws://…`, `wss://…`). */
-  readonly url: string;
-  /** Session id. */
-  readonly session: string;
-  /** A bearer token, or a function that gets one for each new connection: with it the client outlives its tokens. */
-  readonly token?: TokenSupply | undefined;
-  /** Identity of this client for as long as the page lives; random if left out. */
-  readonly clientId?: string | undefined;
-  /** The kind of input that will mostly be sent. */
-  readonly modality?: Modality | undefined;
-  /** True if the program answers an `approval`; if not, what asks for one is denied. */
-  readonly approvals?: boolean | undefined;
-  /** True to be shown the conversation so far, and what other clients type, as `history` events. */
-  readonly history?: boolean | undefined;
-  /** `mark` (the default): while the microphone is silent, markers go instead of frames, if the holder knows them. */
-  readonly silence?: "mark" | "send" | undefined;
-  /** Returns the W3C traceparent that inputs carry from now on. */
-  readonly trace?: (() => string | undefined) | undefined;
-  /** Times (milliseconds) and limits that differ from `DEFAULTS`. */
-  readonly settings?: Partial<ClientSettings> | undefined;
-  /** The WebSocket to use: the platform's own if left out, else that of the package `ws`. */
-  readonly WebSocket?: SocketConstructor | undefined;
-  /** Clock, timers and network; tests bring their own. */
-  readonly environment?: Environment | undefined;
-}
-
-/** The page to ask for, and for how long (milliseconds). */
-export interface HistoryOptions {
-  readonly before?: number | undefined;
-  readonly timeout?: number | undefined;
-}
+import type { ConnectOptions, HistoryOptions } from "./options.js";
+import { Waiters } from "./waiters.js";
 
 /**
  * Open a conversation. It connects at once, and stays connected until `close()`: what is sent takes effect exactly
@@ -72,7 +39,7 @@ export class Conversation {
   private readonly emitter = new Emitter();
   private readonly gate = new SilenceGate();
   private readonly ended: Promise<void>;
-  private readonly waiters = new Set<() => void>();
+  private readonly waiters: Waiters;
   private buffer: EventBuffer | undefined;
   private closing = false;
   private over = false;
@@ -113,6 +80,7 @@ export class Conversation {
         },
       },
     );
+    this.waiters = new Waiters(this.environment, () => this.whyEnded());
     this.ended = this.run();
   }
 
@@ -197,7 +165,7 @@ export class Conversation {
    * conversation goes on trying. Rejects with the `ClientError` that ended it.
    */
   async whenReady(timeout = this.settings.readyTimeout): Promise<Ready> {
-    await this.until(
+    await this.waiters.until(
       () => this.core.greeted,
       timeout,
       () => new NotReady(`session ${this.session} was not ready within ${timeout} ms${this.reason()}; it goes on trying`),
@@ -263,7 +231,7 @@ export class Conversation {
     try {
       this.core.askHistory(before, this.environment.now());
       this.connections.wake();
-      await this.until(() => page !== undefined, timeout, () => new TimedOut(`no page of the history within ${timeout} ms`));
+      await this.waiters.until(() => page !== undefined, timeout, () => new TimedOut(`no page of the history within ${timeout} ms`));
       return page as unknown as HistoryOutput;
     } finally {
       off();
@@ -288,13 +256,13 @@ export class Conversation {
     const before = this.core.pongs;
     this.core.doubt();
     this.connections.wake();
-    await this.until(() => this.core.pongs > before, timeout, () => new TimedOut(`no answer within ${timeout} ms`));
+    await this.waiters.until(() => this.core.pongs > before, timeout, () => new TimedOut(`no answer within ${timeout} ms`));
     return this.core.roundTrip as number;
   }
 
   /** Wait until everything that was sent is durable. Audio is so with the turn that it belongs to. */
   async flush(timeout = Infinity): Promise<void> {
-    await this.until(
+    await this.waiters.until(
       () => !this.core.unacknowledged,
       timeout,
       () => new TimedOut(`${this.core.unacknowledged} inputs are unacknowledged after ${timeout} ms`),
@@ -309,7 +277,8 @@ export class Conversation {
   }
 
   private say(...frames: InputFrame[]): number {
-    if (this.over || this.closing) throw this.error ?? new ClientClosed("the conversation was closed: open a new one");
+    const ended = this.whyEnded();
+    if (ended) throw ended;
     const trace = this.options.trace?.();
     const givenUp = this.core.say(...(trace === undefined ? frames : frames.map((frame) => ({ ...frame, trace }))));
     this.connections.wake();
@@ -350,39 +319,17 @@ export class Conversation {
   /** Tell callers that wait, every connection, and who watches the state, of a change. */
   private progressed(): void {
     this.connections.wake();
-    for (const waiter of [...this.waiters]) waiter();
+    this.waiters.look();
     const { state, shownState: previous } = this;
     if (state === previous) return;
     this.shownState = state;
     this.emitter.emit("state", { state, previous });
   }
 
-  private async until(condition: () => boolean, timeout: number, late: () => Error): Promise<void> {
-    await new Promise<void>((resolve, reject) => {
-      let cancel = (): void => undefined;
-      const settle = (outcome: () => void): void => {
-        cancel();
-        this.waiters.delete(look);
-        outcome();
-      };
-      const look = (): void => {
-        if (condition()) settle(resolve);
-        else if (this.over || this.closing) {
-          settle(() => {
-            reject(this.error ?? new ClientClosed("the conversation was closed: open a new one"));
-          });
-        }
-      };
-      this.waiters.add(look);
-      if (timeout !== Infinity) {
-        cancel = this.environment.later(timeout, () => {
-          settle(() => {
-            reject(late());
-          });
-        });
-      }
-      look();
-    });
+  /** What programs are told that still want something; undefined while the conversation goes on. */
+  private whyEnded(): ClientError | undefined {
+    if (!this.over && !this.closing) return undefined;
+    return this.error ?? new ClientClosed("the conversation was closed: open a new one");
   }
 
   /** The reason why no holder was ready, as far as it is known. */
