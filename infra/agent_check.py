@@ -10,9 +10,9 @@ import subprocess
 import sys
 from typing import Final
 
-from infra.combinations import PROVIDER_KEYS
 from infra.config import Config
 from infra.constants import FUNCTIONS, ROOT, SESSION_LAYER, TURN_LOCK
+from infra.setting_combinations import PROVIDER_KEYS
 from infra.targets import EMULATOR
 
 WORKER_LOCK: Final = ROOT / "requirements" / "worker.txt"

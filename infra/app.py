@@ -13,12 +13,12 @@ from typing import cast
 
 from aws_cdk import App, CfnElement, Environment, IPolicyValidationPlugin, Validations
 
-from infra import acknowledged, node
-from infra.agent import AgentError, check_agent
-from infra.checks import ConfigurationError
+from infra import nag_findings, node
+from infra.agent_check import AgentError, check_agent
 from infra.config import Config, from_context
 from infra.constructs.web.built import PageMissingError, built_page
 from infra.dependencies import LayerBuildError, ThirdParty, build_all
+from infra.setting_fields import ConfigurationError
 from infra.stacks.data import DataStack
 from infra.stacks.service import ServiceStack
 from infra.stacks.web import WebStack
@@ -45,7 +45,7 @@ def compose(
     if page is not None:
         web = WebStack(app, f"Segue-{config.stage}-Web", config, auth=data.auth, files=page, env=environment)
         web.add_stack_dependency(data)
-        acknowledged.acknowledge(web, {**acknowledged.WEB, **acknowledged.uploading(web, web)})
+        nag_findings.acknowledge(web, {**nag_findings.WEB, **nag_findings.uploading(web, web)})
     service = ServiceStack(
         app,
         f"Segue-{config.stage}-Service",
@@ -57,17 +57,17 @@ def compose(
         env=environment,
     )
     service.add_stack_dependency(web or data)
-    acknowledged.acknowledge(data, acknowledged.DATA)
-    acknowledged.acknowledge(service, acknowledged.SERVICE)
+    nag_findings.acknowledge(data, nag_findings.DATA)
+    nag_findings.acknowledge(service, nag_findings.SERVICE)
     api = cast("CfnElement", service.gateway.api.node.default_child) if service.gateway else None
-    acknowledged.acknowledge(service, acknowledged.under_a_prefix(data, service, api, config.stage))
-    acknowledged.acknowledge(service, acknowledged.under_profiles(service, config))
+    nag_findings.acknowledge(service, nag_findings.under_a_prefix(data, service, api, config.stage))
+    nag_findings.acknowledge(service, nag_findings.under_profiles(service, config))
     if web is not None:
-        acknowledged.acknowledge(service, acknowledged.uploading(service, web))
+        nag_findings.acknowledge(service, nag_findings.uploading(service, web))
     if config.direct:
-        acknowledged.acknowledge(service, acknowledged.DIRECT)
+        nag_findings.acknowledge(service, nag_findings.DIRECT)
     if config.trace_sampling_percent:
-        acknowledged.acknowledge(service, acknowledged.TRACED)
+        nag_findings.acknowledge(service, nag_findings.TRACED)
     return data, web, service
 
 

@@ -22,8 +22,8 @@ from typing import Any, Final, Self, get_args
 from pydantic import ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
-from infra.checks import ConfigurationError, allowed_values
-from infra.combinations import check_together
+from infra.setting_combinations import check_together
+from infra.setting_fields import ConfigurationError, allowed_values
 from infra.settings import Access, Conversations, Deployment, Direct, Model, Network, Web, Workers
 from infra.stages import with_stage
 from infra.targets import AWS, EMULATOR, Target

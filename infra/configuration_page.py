@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from pydantic.fields import FieldInfo
 
-from infra.checks import allowed_values
 from infra.config import DEFAULT_MODEL_ID, DEFAULT_TEXT_MODEL_ID, local_defaults
 from infra.constants import ROOT
+from infra.setting_fields import allowed_values
 from infra.settings import GROUPS
 
 PAGE: Final = ROOT / "docs" / "configuration.md"

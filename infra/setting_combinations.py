@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
-from infra.checks import ConfigurationError
 from infra.constants import ECR_IMAGE
+from infra.setting_fields import ConfigurationError
 
 if TYPE_CHECKING:
     from infra.config import Config

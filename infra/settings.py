@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from infra.checks import number, text
+from infra.setting_fields import number, text
 
 IMAGE = r"[A-Za-z0-9][A-Za-z0-9./:@_-]{0,511}"
 DOMAIN = r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}"

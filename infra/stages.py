@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from infra.checks import ConfigurationError
+from infra.setting_fields import ConfigurationError
 
 STAGES: Final = "stages"
 DEFAULT_STAGE: Final = "dev"

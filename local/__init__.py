@@ -12,7 +12,12 @@ package or in the configuration of the ``local`` stage, never in the code that i
     developing/   mistakes found early, packages added, edits deployed at each save
     demo/         one call through redeployments and kills, every frame accounted for
     fakes/        the model providers' protocols, offline
-    settings, errors, progress, patience, audit, cli
+    settings      paths and counts of the local stack
+    errors        failures that a person can act on, printed as one line
+    progress      steps of long actions, drawn or as JSON lines
+    timeouts      time-outs that grow with a slow machine
+    audit         advisories about all that is locked
+    cli           the commands
 
 Everything written lives in ``.segue/`` beside the sources:
 

@@ -1,6 +1,6 @@
 """Many sessions open in one process, none of them saying anything: what keeping their leases costs.
 
-python -m benchmarks.sessions.crowd '<Task as JSON>'      prints a Crowd as JSON
+python -m benchmarks.sessions.idle_sessions '<Task as JSON>'      prints a Crowd as JSON
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """One manager at one length of history, in a process of its own: one manager's garbage is not another's pause.
 
-python -m benchmarks.sessions.cell '<Task as JSON>'      prints a Cell as JSON
+python -m benchmarks.sessions.measured_manager '<Task as JSON>'      prints a Cell as JSON
 """
 
 from __future__ import annotations

@@ -23,8 +23,8 @@ import click
 import msgspec
 
 from benchmarks.measuring import endpoint, figures
-from benchmarks.sessions import cell as cells
-from benchmarks.sessions import crowd, handoffs, histories, managers, tables
+from benchmarks.sessions import handoffs, histories, idle_sessions, managers, tables
+from benchmarks.sessions import measured_manager as cells
 from benchmarks.sessions.plot import draw
 
 
@@ -99,8 +99,8 @@ def measure(url: str, extent: Extent, delay_s: float, parts: Sequence[str]) -> f
             )
         if "crowd" in parts:
             say(f"{extent.crowd:,} sessions in one process")
-            task = crowd.Task(place=place, delay_s=delay_s, sessions=extent.crowd, seconds=extent.crowd_s)
-            run.crowd = _child("benchmarks.sessions.crowd", task, url, figures.Crowd)
+            task = idle_sessions.Task(place=place, delay_s=delay_s, sessions=extent.crowd, seconds=extent.crowd_s)
+            run.crowd = _child("benchmarks.sessions.idle_sessions", task, url, figures.Crowd)
     run.seconds = time.monotonic() - start
     return run
 
@@ -125,7 +125,7 @@ def _cell(name: str, length: int, place: managers.Place, url: str, extent: Exten
     task = cells.Task(
         manager=name, length=length, place=place, delay_s=delay_s, messages=messages, restores=extent.restores
     )
-    return _child("benchmarks.sessions.cell", task, url, figures.Cell)
+    return _child("benchmarks.sessions.measured_manager", task, url, figures.Cell)
 
 
 def _child[T](module: str, task: msgspec.Struct, url: str, kind: type[T]) -> T:

@@ -17,7 +17,7 @@ from typing import Final, Protocol, Self
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from benchmarks.wire.echo import RATE
+from benchmarks.wire.echo_agent import RATE
 from segue.wire.binary import decode_binary_server, encode_binary
 from segue.wire.fields import BINARY
 from segue.wire.frames import (

@@ -70,7 +70,7 @@ class Place:
         environment["PYTHONPATH"] += f":{self.settings.root}"
         child = await self.guard.spawn(
             worker_id,
-            [self.settings.python, "-m", "benchmarks.wire.echo"],
+            [self.settings.python, "-m", "benchmarks.wire.echo_agent"],
             environment=environment | {lag.VARIABLE: str(self.lag)} | variables,
             log=self.settings.logs / f"worker-{worker_id}.log",
             layer=LAYER_WORKER,
@@ -88,12 +88,12 @@ class Place:
         """Run a plain server.
 
         Args:
-            kind: As ``benchmarks.wire.plain`` names it.
+            kind: As ``benchmarks.wire.plain_servers`` names it.
         """
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "benchmarks.wire.plain",
+            "benchmarks.wire.plain_servers",
             kind,
             stdout=subprocess.PIPE,
             cwd=self.settings.root,

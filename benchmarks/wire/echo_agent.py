@@ -1,6 +1,6 @@
 """An agent that says back what it hears, at once: what is measured is the way there and back, and nothing else.
 
-``python -m benchmarks.wire.echo`` is a worker with that agent; everything else of it is as it is.
+``python -m benchmarks.wire.echo_agent`` is a worker with that agent; everything else of it is as it is.
 """
 
 from __future__ import annotations

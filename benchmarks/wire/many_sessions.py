@@ -24,10 +24,10 @@ from aiohttp import web
 
 from benchmarks.measuring import lag
 from benchmarks.measuring.figures import Spread
-from benchmarks.wire import plain
+from benchmarks.wire import plain_servers
 from benchmarks.wire.callers import AUDIO, FRAME_S, Caller, DirectCaller, PlainCaller, seconds_of
+from benchmarks.wire.deployment import Place, sockets_url
 from benchmarks.wire.figures import DIRECT, GATEWAY, PLAIN, Crowd
-from benchmarks.wire.place import Place, sockets_url
 from local.deployment import outputs as deployed
 from local.deployment.issuer import principal
 from local.deployment.outputs import Deployment
@@ -251,7 +251,7 @@ async def _directly(place: Place, sessions: int, seconds: float) -> Crowd:
 
 
 async def _plainly(place: Place, sessions: int, seconds: float) -> Crowd:
-    async with place.plain_server(plain.AGENT) as server, contextlib.AsyncExitStack() as stack:
+    async with place.plain_server(plain_servers.AGENT) as server, contextlib.AsyncExitStack() as stack:
         callers = [await stack.enter_async_context(PlainCaller.of(server.url)) for _ in range(sessions)]
         return await _converse(Server(PLAIN, server.pid, place.lag), callers, seconds)
 

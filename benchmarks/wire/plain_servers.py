@@ -1,7 +1,7 @@
 """Plain WebSocket servers to compare with; each prints its port.
 
-python -m benchmarks.wire.plain agent    one agent a socket, and nothing of Segue: what the agent takes
-python -m benchmarks.wire.plain bare     each message straight back: what a socket takes
+python -m benchmarks.wire.plain_servers agent    one agent a socket, and nothing of Segue: what the agent takes
+python -m benchmarks.wire.plain_servers bare     each message straight back: what a socket takes
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from strands.bidi.types import AudioDelta
 from websockets.asyncio.server import ServerConnection, serve
 
 from benchmarks.measuring import lag
-from benchmarks.wire.echo import RATE, build_agent
+from benchmarks.wire.echo_agent import RATE, build_agent
 from local.settings import LOOPBACK
 
 AGENT: Final = "agent"

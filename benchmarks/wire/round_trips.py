@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from benchmarks.measuring.figures import Spread
-from benchmarks.wire import figures, floor, plain
+from benchmarks.wire import bare_gateway, figures, plain_servers
 from benchmarks.wire.callers import FRAME_S, PCM, Caller, DirectCaller, PlainCaller, seconds_of
+from benchmarks.wire.deployment import Place, sockets_url
 from benchmarks.wire.figures import Echo
-from benchmarks.wire.place import Place, sockets_url
 from segue.client import Client
 from segue.wire import frames
 
@@ -96,11 +96,11 @@ async def measure(place: Place, count: int, say: Callable[[str], None]) -> list[
         count: Frames for each.
         say: Told of progress.
     """
-    url = await asyncio.to_thread(floor.put_up, place.deployment.endpoint)
+    url = await asyncio.to_thread(bare_gateway.put_up, place.deployment.endpoint)
     async with contextlib.AsyncExitStack() as stack:
         worker = await stack.enter_async_context(place.echo_worker())
-        bare = await stack.enter_async_context(place.plain_server(plain.BARE))
-        agent = await stack.enter_async_context(place.plain_server(plain.AGENT))
+        bare = await stack.enter_async_context(place.plain_server(plain_servers.BARE))
+        agent = await stack.enter_async_context(place.plain_server(plain_servers.AGENT))
         client = Client(place.deployment.websocket_url, session="echo", token=place.token)
         direct = DirectCaller.of(sockets_url(worker), place.token(), "echo-direct")
         ways = [

@@ -21,9 +21,9 @@ from pathlib import Path
 import click
 import msgspec
 
-from benchmarks.wire import crowds, echoes, import_times, pauses
+from benchmarks.wire import import_times, many_sessions, pauses, round_trips
+from benchmarks.wire.deployment import place
 from benchmarks.wire.figures import Wire, tables
-from benchmarks.wire.place import place
 from benchmarks.wire.plot import draw
 
 BEGIN, END = "<!-- wire: begin -->", "<!-- wire: end -->"
@@ -74,10 +74,10 @@ async def measure(home: Path, extent: Extent, parts: Sequence[str]) -> Wire:
         return run
     async with place(home) as here:
         if "echo" in parts:
-            run.echoes = await echoes.measure(here, extent.echoes, say)
+            run.echoes = await round_trips.measure(here, extent.echoes, say)
         if "crowd" in parts:
             for sessions in extent.crowds:
-                run.crowds += await crowds.measure(here, sessions, extent.crowd_s, say)
+                run.crowds += await many_sessions.measure(here, sessions, extent.crowd_s, say)
         faults = pauses.Faults(extent.redeploys, extent.slow_redeploys, extent.kills, extent.stops)
         where = pauses.Where(here.settings, here.deployment, here.token, say)
         if "pauses" in parts:

@@ -19,7 +19,7 @@ from urllib3.exceptions import HTTPError
 
 from segue.bounded import BoundedDict
 from segue.wire.frames import Error, Pong, encode_frame
-from shared import kept, metrics
+from shared import keep_alive, metrics
 from shared.aws.credentials import ProcessKeys
 from shared.aws.signing import SignatureV4
 from shared.management import FORBIDDEN, connection_url
@@ -61,7 +61,7 @@ class Answers:
         self._management = management
         self._sign = sign
         self._clock = clock
-        self._pool = kept.pool(Timeout(connect=CONNECT_SECONDS, total=TOTAL_SECONDS), hosts=1, connections=8)
+        self._pool = keep_alive.pool(Timeout(connect=CONNECT_SECONDS, total=TOTAL_SECONDS), hosts=1, connections=8)
         self._told: BoundedDict[tuple[str, str], float] = BoundedDict(REMEMBERED)
 
     def tell(self, connection_id: str, frame: Error | Pong) -> None:

@@ -20,11 +20,11 @@ from urllib3.exceptions import HTTPError
 
 from gateway.workers import Workers
 from segue.wire.claims import CLAIMS_PATH, CLAIMS_TOKEN_HEADER, Claim, ClientAddress, Reason, encode_claim
-from shared import kept, metrics
+from shared import keep_alive, metrics
 from shared.connections import Binding, ConnectionsTable
 from shared.ingress.recent_claims import RecentClaims
 from shared.ingress.routes import Route
-from shared.kept import ReusedConnectionLost
+from shared.keep_alive import ReusedConnectionLost
 from shared.metrics import FunctionCount
 from shared.registered_worker import RegisteredWorker
 
@@ -57,7 +57,7 @@ class DirectClaims:
         """
         self._workers = workers
         self._clock = clock
-        self._pool = kept.pool(urllib3.Timeout(connect=CONNECT_SECONDS, read=ANSWER_SECONDS), hosts=16)
+        self._pool = keep_alive.pool(urllib3.Timeout(connect=CONNECT_SECONDS, read=ANSWER_SECONDS), hosts=16)
 
     def post(self, body: bytes, avoid: str | None) -> str | None:
         """Post a claim to the best workers, one after the other; return the id of the one that took it.

@@ -34,7 +34,7 @@ from segue.wire.frames import ClientFrame, Error
 from shared.connections import Binding
 from shared.ingress.binding import delivery_of
 from shared.ingress.frame_needs import HOLDER_WAIT_SECONDS, is_numbered, is_waited_with, needs_holder
-from shared.ingress.handovers import Handovers
+from shared.ingress.handoffs import PlannedHandoffs
 from shared.ingress.outcomes import Accepted, Gone, Missed, Outcome, Refused, told
 from shared.ingress.routes import Route, Routes
 from shared.ingress.suspects import Suspects
@@ -91,7 +91,7 @@ class Dispatch:
         self._clock = clock
         self._sleep = sleep
         self._turns = turns
-        self._handovers = Handovers(clock)
+        self._handoffs = PlannedHandoffs(clock)
         self._suspects = Suspects(clock)
 
     def deliver(self, sender: FrameOrigin, frame: ClientFrame) -> Error | None:
@@ -120,14 +120,14 @@ class Dispatch:
             outcome = self._wait(sender, frame, body, missed) if is_waited_with(frame) else None
             if turns is None or outcome not in (None, Refused("no_worker")):
                 return told(outcome)
-            if not is_waited_with(frame) and self._handovers.left(key):
+            if not is_waited_with(frame) and self._handoffs.left(key):
                 return None  # its client sends it again to the successor; a turn would take the session from that
         turns.send(sender.binding, frame, body)
         return None
 
     def _is_for_worker(self, key: str, missed: Missed) -> bool:
         """Return true if a worker held the session, so that another one goes on with it, and no turn."""
-        return missed.outcome.reason == "unreachable" or missed.outcome.to_successor or self._handovers.left(key)
+        return missed.outcome.reason == "unreachable" or missed.outcome.to_successor or self._handoffs.left(key)
 
     def _search(self, sender: FrameOrigin, frame: ClientFrame, route: Route) -> None:
         """Claim the session of a holder that has not answered yet; what fails is tried again once the post has."""
@@ -143,8 +143,8 @@ class Dispatch:
         """Claim the session, unless it is left to a successor that has it ready."""
         key = sender.binding.session_key
         if missed.outcome.to_successor:
-            self._handovers.note(key)
-        if missed.outcome.reason != "unreachable" and self._handovers.left(key):
+            self._handoffs.note(key)
+        if missed.outcome.reason != "unreachable" and self._handoffs.left(key):
             return
         self._claims.send(sender.connection_id, sender.binding, sender.principal, missed.outcome.reason, missed.route)
 
@@ -156,7 +156,7 @@ class Dispatch:
         while self._clock() < deadline:
             self._sleep(next(pauses))
             found = self._routes.read(key)
-            if found is None and self._handovers.noted(key):
+            if found is None and self._handoffs.noted(key):
                 self._claim(sender, missed)
             route = missed.another(found)
             if route is None:
@@ -166,7 +166,7 @@ class Dispatch:
                 return outcome
             missed = Missed(route, outcome)
             # The holder that came since has died as well, or the one that hands the session over takes too long.
-            if outcome.reason == "unreachable" or self._handovers.noted(key):
+            if outcome.reason == "unreachable" or self._handoffs.noted(key):
                 self._claim(sender, missed)
         return Refused("no_worker")
 
@@ -181,5 +181,5 @@ class Dispatch:
         if outcome == Gone("unreachable"):
             self._suspects.note(route)
         elif outcome == Accepted():
-            self._handovers.arrived(sender.binding.session_key)
+            self._handoffs.arrived(sender.binding.session_key)
         return outcome

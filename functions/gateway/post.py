@@ -16,10 +16,10 @@ from aws_lambda_powertools import Logger
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
 from segue.wire.delivery import FRAMES_PATH, ROUTE_TOKEN_HEADER, SEARCH_AFTER_SECONDS
-from shared import kept
+from shared import keep_alive
 from shared.ingress.outcomes import Gone, Outcome, outcome_of
 from shared.ingress.routes import Route
-from shared.kept import REUSED_SECONDS, ReusedConnectionLost
+from shared.keep_alive import REUSED_SECONDS, ReusedConnectionLost
 
 CONNECT_SECONDS: Final = 0.25
 """A task that has vanished does not refuse, it just never answers: do not wait for it longer than this."""
@@ -51,19 +51,19 @@ class FramePost(Protocol):
 class HttpPost:
     """Posts what may be sent twice over kept-alive connections, and all else over new ones.
 
-    A kept connection that brings no answer may have been dropped on its way (``shared.kept``), and says nothing of
-    the holder: only a new one does.
+    A kept connection that brings no answer may have been dropped on its way (``shared.keep_alive``), and says nothing
+    of the holder: only a new one does.
     """
 
     def __init__(self) -> None:
         """Make the connection pools; no connection is opened yet."""
         timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
-        self._kept = kept.pool(timeout, hosts=64, connections=8)
-        self._new = kept.pool(timeout, hosts=64, used_again=False)
+        self._kept = keep_alive.pool(timeout, hosts=64, connections=8)
+        self._new = keep_alive.pool(timeout, hosts=64, used_again=False)
 
     def __call__(self, route: Route, body: bytes, *, repeatable: bool, search: Callable[[], None]) -> Outcome:
         """Post and say what came of it."""
-        with kept.meanwhile(search, SEARCH_AFTER_SECONDS):
+        with keep_alive.meanwhile(search, SEARCH_AFTER_SECONDS):
             try:
                 try:
                     return self._send(self._kept if repeatable else self._new, route, body, READ_SECONDS)

@@ -3,8 +3,10 @@
     log                the process's JSON logger
     background         tasks that no caller waits for, and the first of several
     metrics            counts and measures of the functions, as log lines (Embedded Metric Format)
-    aws                requests to AWS services without an SDK
+    keep_alive         kept-alive HTTP connections, used again for a short time only
+    aws/               requests to AWS services without an SDK
     clients            AWS clients, made once a process, and conditional writes with them
+    management         API Gateway's management API
     connections        the connections table
     registered_worker  workers in it, as the gateway and other workers read them
     encoding           messages for clients, of one frame or several
@@ -14,8 +16,10 @@
     messages           facts of a session's messages: kind, text, unanswered words
     record_positions   the journal record that a message or a frame belongs to
     approvals          approvals of tools, as frames
+    agent_code         failures of the user's agent: logged, told to clients and to the model
     agent_frames       frames for clients, made from an agent's events
-    ingress            the way in for frames: limits, admission, routes
+    history_pages      pages of a session's conversation
+    ingress/           the way in for frames: limits, admission, routes
 
 Each module imports only modules that stand above it here.
 """

@@ -38,7 +38,7 @@ class Step(Enum):
     DECIDED = auto()
 
 
-class ApprovalPause:
+class TurnApprovals:
     """Of one turn's agent."""
 
     def __init__(self, approvals: Approvals, seconds: float, wall_clock: Callable[[], float]) -> None:

@@ -32,11 +32,11 @@ from shared.agent_code import AgentFailed
 from shared.connections import ConnectionsTable
 from shared.metrics import FunctionCount, FunctionTime
 from turn.environment import TurnEnvironment
-from turn.message import Message
 from turn.post import CONFIG, ManagementApi
+from turn.queue_message import QueueMessage
 from turn.sessions import TurnSessions
 from turn.turn import Attempt, OutOfTime, TurnSettings
-from turn.turns import Turns
+from turn.turn_runner import TurnRunner
 from worker.agent import build_text_agent
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def queue() -> SQSClient:
 
 
 @cache
-def turns() -> Turns:
+def turn_runner() -> TurnRunner:
     """Make the parts that take turns at the first invocation."""
     settings = environment()
     lease = LeaseSettings(settings.lease_seconds, settings.heartbeat_seconds)
@@ -86,7 +86,7 @@ def turns() -> Turns:
 
     dynamodb = boto3.client("dynamodb", config=Config(connect_timeout=1, read_timeout=2))
     management = boto3.client("apigatewaymanagementapi", endpoint_url=settings.management_url(), config=CONFIG)
-    return Turns(
+    return TurnRunner(
         TurnSessions(new_manager, build_text_agent),
         ConnectionsTable(dynamodb, settings.connections_table),
         ManagementApi(management),
@@ -107,16 +107,16 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
         environment()  # a variable that is missing fails here, too
         return runner().run(try_version(build_text_agent))
-    messages = [Message(queue(), environment().turns_queue_url, record) for record in event["Records"]]
+    messages = [QueueMessage(queue(), environment().turns_queue_url, record) for record in event["Records"]]
 
     def seconds_left() -> float:
         return float(context.get_remaining_time_in_millis()) / 1000
 
-    failed = [message.id for message in messages if not runner().run(taken(turns(), message, seconds_left))]
+    failed = [message.id for message in messages if not runner().run(taken(turn_runner(), message, seconds_left))]
     return {"batchItemFailures": [{"itemIdentifier": each} for each in failed]}
 
 
-async def taken(turns: Turns, message: Message, seconds_left: Callable[[], float]) -> bool:
+async def taken(turns: TurnRunner, message: QueueMessage, seconds_left: Callable[[], float]) -> bool:
     """Take the turn of one message; false if it has to come again."""
     logger.set_correlation_id(message.id)
     try:

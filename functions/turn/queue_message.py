@@ -32,7 +32,7 @@ RENEWAL_SECONDS: Final = 3.0
 logger = Logger()
 
 
-class Message:
+class QueueMessage:
     """A message of the queue.
 
     Attributes:

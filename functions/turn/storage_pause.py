@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from typing import Final, Protocol
 
 from segue.wire.frames import Pause
-from turn.speaker import Speaker
+from turn.turn_outbox import TurnOutbox
 
 PAUSE_SECONDS: Final = 3.0
 """After so long without a commit the clients are told. The same as a voice worker's."""
@@ -35,9 +35,9 @@ class CommittedJournal(Protocol):
 
 
 @asynccontextmanager
-async def pauses_told(journal: CommittedJournal, speaker: Speaker) -> AsyncIterator[None]:
+async def pauses_told(journal: CommittedJournal, outbox: TurnOutbox) -> AsyncIterator[None]:
     """Within this block, say ``pause`` to all clients when nothing becomes durable for long, and when it goes on."""
-    watch = _Watch(journal, speaker)
+    watch = _Watch(journal, outbox)
     watching = asyncio.create_task(watch.run())
     try:
         yield
@@ -48,9 +48,9 @@ async def pauses_told(journal: CommittedJournal, speaker: Speaker) -> AsyncItera
 
 
 class _Watch:
-    def __init__(self, journal: CommittedJournal, speaker: Speaker) -> None:
+    def __init__(self, journal: CommittedJournal, outbox: TurnOutbox) -> None:
         self._journal = journal
-        self._speaker = speaker
+        self._outbox = outbox
         self._clock = asyncio.get_running_loop().time
         self._head, self._moved_at, self._paused = journal.head, self._clock(), False
 
@@ -66,5 +66,5 @@ class _Watch:
         waits = now - self._moved_at >= PAUSE_SECONDS
         if waits != self._paused:
             self._paused = waits
-            for client_id in self._speaker.client_ids:
-                self._speaker.say(client_id, Pause(active=waits, reason="storage"))
+            for client_id in self._outbox.client_ids:
+                self._outbox.say(client_id, Pause(active=waits, reason="storage"))

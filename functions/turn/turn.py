@@ -31,11 +31,11 @@ from segue.wire.delivery import Delivery
 from segue.wire.frames import AnswerInput, Hello, HistoryRequest, ImageInput, TextInput
 from shared.agent_code import comes_of_storage
 from shared.messages import text_of
+from turn.approvals import Step, TurnApprovals
 from turn.history import is_owed, last_said
-from turn.pause import ApprovalPause, Step
 from turn.sessions import TextSession
-from turn.speaker import Speaker
-from turn.telling import Telling
+from turn.turn_frames import TurnFrames
+from turn.turn_outbox import TurnOutbox
 
 RESERVE_SECONDS: Final = 10.0
 """Kept back of an invocation for the end of a turn: the flush, the release and the last POSTs."""
@@ -87,7 +87,7 @@ class TurnSettings:
 class Turn:
     """Takes one turn of a session that is held."""
 
-    def __init__(self, session: TextSession, attempt: Attempt, speaker: Speaker, settings: TurnSettings) -> None:
+    def __init__(self, session: TextSession, attempt: Attempt, outbox: TurnOutbox, settings: TurnSettings) -> None:
         """Keep the parts; nothing runs yet."""
         self._manager = session.manager
         self._agent = session.agent
@@ -96,9 +96,9 @@ class Turn:
         self._client_id = attempt.delivery.client_id
         frame = attempt.delivery.frame
         shown = frame.last_record if isinstance(frame, Hello | TextInput | AnswerInput | HistoryRequest) else None
-        self._telling = Telling(session.manager, session.agent, speaker, (self._client_id, shown), settings.wall_clock)
+        self._frames = TurnFrames(session.manager, session.agent, outbox, (self._client_id, shown), settings.wall_clock)
         self._approvals = self._manager.approvals(self._agent.agent_id)
-        self._pause = ApprovalPause(self._approvals, settings.approval_seconds, settings.wall_clock)
+        self._pause = TurnApprovals(self._approvals, settings.approval_seconds, settings.wall_clock)
 
     async def run(self) -> None:
         """Take the turn. What it says may still be on its way when this returns.
@@ -110,12 +110,12 @@ class Turn:
         match self._attempt.delivery.frame:
             case Hello() as hello:
                 await self._go_on()
-                self._telling.greet()
+                self._frames.greet()
                 if hello.history and hello.last_record is None:
-                    self._telling.tell_page(None)
+                    self._frames.tell_page(None)
             case HistoryRequest() as request:
-                self._telling.greet()
-                self._telling.tell_page(request.before)
+                self._frames.greet()
+                self._frames.tell_page(request.before)
             case TextInput() as frame:
                 await self._take(frame)
             case AnswerInput() as frame:
@@ -160,12 +160,12 @@ class Turn:
 
     async def _finish(self, frame: TextInput | AnswerInput) -> None:
         """Do what is left of an input that is recorded."""
-        self._telling.from_last_input()
-        self._telling.greet_all()
+        self._frames.from_last_input()
+        self._frames.greet_all()
         await self._go_on()
         code = None if frame.seq is None else self._approvals.refusal_of(self._client_id, frame.seq)
         if code is not None:
-            self._telling.refuse(code, frame.seq)
+            self._frames.refuse(code, frame.seq)
         elif self._pause.step is Step.NOTHING and is_owed(self._agent.messages):
             await self._answer(None)
             await self._go_on()
@@ -231,17 +231,17 @@ class Turn:
 
     async def _refuse_image(self, frame: ImageInput) -> None:
         if frame.seq is not None and frame.seq in self._known:
-            self._telling.greet()
+            self._frames.greet()
         elif not self._is_early(frame):
             await self._skip(frame)
-            self._telling.refuse("bad_image", frame.seq, "a turn of text takes no images")
+            self._frames.refuse("bad_image", frame.seq, "a turn of text takes no images")
 
     async def _refuse(self, frame: TextInput | AnswerInput, code: str) -> None:
         """Tell a client that its input comes at the wrong moment. Its number is taken."""
         if frame.seq is not None:
             self._approvals.refuse(code, (self._client_id, (frame.seq,)))
             await self._manager.flush()
-        self._telling.refuse(code, frame.seq)
+        self._frames.refuse(code, frame.seq)
 
     def _is_early(self, frame: TextInput | ImageInput | AnswerInput) -> bool:
         return frame.seq is not None and frame.seq != self._known.upto + 1
@@ -260,16 +260,16 @@ class Turn:
         if frame.seq is not None:
             self._manager.record_input(self._client_id, [frame.seq])
             await self._manager.flush()
-        self._telling.greet()
+        self._frames.greet()
 
     async def _tell(self) -> None:
         """Have clients hear what was recorded without a message."""
         await self._manager.flush()
-        self._telling.became_durable()
+        self._frames.became_durable()
 
     async def _answer(self, prompt: str | list[Any] | None) -> None:
         """Run the agent, as long as there is time."""
-        self._session.on_durable = self._telling.became_durable
+        self._session.on_durable = self._frames.became_durable
         running = asyncio.create_task(self._agent.invoke_async(prompt))
         if not await self._finished(running, LAST_CALL_SECONDS):
             self._agent.cancel(after_current_tools=True)

@@ -16,20 +16,20 @@ from shared.agent_frames import retell
 from shared.approvals import approval_frame
 from shared.history_pages import RecordedMessages
 from turn.history import last_said
-from turn.speaker import Speaker
+from turn.turn_outbox import TurnOutbox
 
 RETOLD_FRAMES: Final = 1024
 """Said again at most, newest first."""
 
 
-class Telling:
+class TurnFrames:
     """Of one turn."""
 
     def __init__(
         self,
         manager: GuardedSessionManager,
         agent: Agent,
-        speaker: Speaker,
+        outbox: TurnOutbox,
         asking: tuple[str, int | None],
         wall_clock: Callable[[], float],
     ) -> None:
@@ -38,13 +38,13 @@ class Telling:
         Args:
             manager: Knows what is durable.
             agent: Has the history.
-            speaker: Posts.
+            outbox: Posts.
             asking: The client whose turn it is, and the last record that it has shown.
             wall_clock: Seconds since 1970.
         """
         self._manager = manager
         self._agent = agent
-        self._speaker = speaker
+        self._outbox = outbox
         self._client_id, self._last_record = asking
         self._wall_clock = wall_clock
         self._approvals = manager.approvals(agent.agent_id)
@@ -66,13 +66,13 @@ class Telling:
             self.greet_all()
         for client_id in self._greeted:
             for frame in self._journal_since(self._told[client_id], client_id):
-                self._speaker.say(client_id, frame)
+                self._outbox.say(client_id, frame)
             self._told[client_id] = self._manager.head
             self._acknowledge(client_id)
 
     def greet_all(self) -> None:
         """Say ``ready`` to every client."""
-        self._greet(self._speaker.client_ids)
+        self._greet(self._outbox.client_ids)
 
     def greet(self) -> None:
         """Say ``ready`` to the client whose turn it is, unless that was done."""
@@ -81,13 +81,13 @@ class Telling:
 
     def tell_page(self, before: int | None) -> None:
         """Tell the client whose turn it is a page of the conversation, after ``ready``."""
-        self._speaker.say(self._client_id, self._recorded.page(self._client_id, before))
+        self._outbox.say(self._client_id, self._recorded.page(self._client_id, before))
 
     def refuse(self, code: str, seq: int | None, message: str | None = None) -> None:
         """Tell the client whose turn it is that its input was refused, after ``ready``."""
         self.greet()
         self._acknowledge(self._client_id)
-        self._speaker.say(self._client_id, msgspec.structs.replace(error_frame(code, message), input=seq))
+        self._outbox.say(self._client_id, msgspec.structs.replace(error_frame(code, message), input=seq))
 
     def _greet(self, client_ids: tuple[str, ...]) -> None:
         """Say ``ready``: this turn's epoch is new to all. What was said since follows, and what was asked for."""
@@ -107,7 +107,7 @@ class Telling:
                 holder=shown_holder(self._manager.holder),
             )
             for frame in (ready, *self._still_asked(since), *again):
-                self._speaker.say(client_id, frame)
+                self._outbox.say(client_id, frame)
             self._acknowledge(client_id)
             self._told[client_id] = self._manager.head
 
@@ -115,7 +115,7 @@ class Telling:
         """Say what of a client's input is durable, unless that was said."""
         known = self._known(client_id)
         if self._acknowledged.get(client_id) != known:
-            self._speaker.say(client_id, InputAck(upto=known.upto, beyond=known.beyond))
+            self._outbox.say(client_id, InputAck(upto=known.upto, beyond=known.beyond))
             self._acknowledged[client_id] = known
 
     def _known(self, client_id: str) -> Known:
@@ -129,7 +129,7 @@ class Telling:
         now = self._wall_clock()
         asked = [approval_frame(one, now) for one in self._approvals.told]
         recorded = self._recorded
-        typed = {"typed": recorded.typed_by(client_id)} if client_id in self._speaker.asking_history else {}
+        typed = {"typed": recorded.typed_by(client_id)} if client_id in self._outbox.asking_history else {}
         return retell(recorded.messages, recorded.record_of, record, asked, **typed)[-RETOLD_FRAMES:]
 
     def _still_asked(self, before: int) -> list[Approval]:

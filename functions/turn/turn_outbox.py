@@ -21,11 +21,11 @@ from turn.post import MessageOutcome, MessagePost
 logger = Logger()
 
 
-class Unsaid(Exception):  # noqa: N818 - it names what is left to do
+class Undelivered(Exception):  # noqa: N818 - it names what is left to do
     """A client that is there could not be told. The turn has to be taken again; what is durable is said again."""
 
 
-class Speaker:
+class TurnOutbox:
     """Speaks for one turn.
 
     Attributes:
@@ -78,15 +78,15 @@ class Speaker:
             client_id: The client whose turn it is.
 
         Raises:
-            Unsaid: That client is there and could not be told. Others notice what they miss, and ask.
+            Undelivered: That client is there and could not be told. Others notice what they miss, and ask.
         """
         for queue in self._queues.values():
             queue.put_nowait(None)
         await asyncio.gather(*self._senders.values())
         if self._senders[client_id].result() is MessageOutcome.FAILED:
-            raise Unsaid
+            raise Undelivered
 
-    def fall_silent(self) -> None:
+    def discard(self) -> None:
         """Post nothing more."""
         for sender in self._senders.values():
             sender.cancel()

@@ -20,9 +20,9 @@ from segue.wire.rate import FrameRate
 from shared.history_pages import PAGES_AT_ONCE, PAGES_PER_SECOND, asks_for_page
 from turn.post import MessagePost
 from turn.sessions import TextSession, TurnSessions
-from turn.speaker import Speaker, Unsaid
+from turn.storage_pause import pauses_told
 from turn.turn import Attempt, Turn, TurnSettings
-from turn.waiting import pauses_told
+from turn.turn_outbox import TurnOutbox, Undelivered
 
 BUSY: Final = "busy"
 
@@ -43,7 +43,7 @@ class Clients(Protocol):
         ...
 
 
-class Turns:
+class TurnRunner:
     """Takes turns, one at a time."""
 
     def __init__(
@@ -67,7 +67,7 @@ class Turns:
         Raises:
             SessionHeld: Another holder has the session, and this is not the first try.
             OutOfTime: The rest is left to another invocation.
-            Unsaid: The client could not be told.
+            Undelivered: The client could not be told.
             SegueError: Storage did not allow it now, or another holder acquired the session.
             Exception: What the agent raised.
         """
@@ -87,7 +87,7 @@ class Turns:
             return
         try:
             await self._take(session, attempt)
-        except Unsaid:
+        except Undelivered:
             await self._sessions.give_back(session, _left(attempt))  # nothing is wrong with the session
             raise
         except BaseException:
@@ -98,19 +98,19 @@ class Turns:
     async def _take(self, session: TextSession, attempt: Attempt) -> None:
         manager, delivery = session.manager, attempt.delivery
         addresses, trace = self._addresses(delivery), delivery.frame.trace
-        speaker = Speaker(manager.epoch, addresses, self._post, manager.lease_is_fresh, trace)
+        outbox = TurnOutbox(manager.epoch, addresses, self._post, manager.lease_is_fresh, trace)
         try:
-            async with pauses_told(manager, speaker):
-                await Turn(session, attempt, speaker, self._settings).run()
+            async with pauses_told(manager, outbox):
+                await Turn(session, attempt, outbox, self._settings).run()
         except Exception:
             # What was durable before a failure is said as well: it is true, and it may be all there will be.
-            with contextlib.suppress(Unsaid):
-                await _spoken(speaker, attempt)
+            with contextlib.suppress(Undelivered):
+                await _spoken(outbox, attempt)
             raise
         else:
-            await _spoken(speaker, attempt)
+            await _spoken(outbox, attempt)
         finally:
-            speaker.fall_silent()
+            outbox.discard()
         logger.info("turn taken", session=delivery.session_key, epoch=manager.epoch, client=delivery.client_id)
 
     def _leave_to_holder(self, delivery: Delivery, holder: str) -> None:
@@ -150,10 +150,10 @@ def _left(attempt: Attempt) -> float:
     return min(STORAGE_TIMEOUT_S, max(END_SECONDS, attempt.seconds_left() - END_SECONDS))
 
 
-async def _spoken(speaker: Speaker, attempt: Attempt) -> None:
+async def _spoken(outbox: TurnOutbox, attempt: Attempt) -> None:
     """Wait until everything was posted, but not so long that the session could not be released any more."""
     try:
         async with asyncio.timeout(max(0.0, attempt.seconds_left() - RELEASE_SECONDS)):
-            await speaker.spoken(attempt.delivery.client_id)
+            await outbox.spoken(attempt.delivery.client_id)
     except TimeoutError:
-        raise Unsaid from None
+        raise Undelivered from None

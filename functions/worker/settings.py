@@ -51,7 +51,7 @@ class Environment(Struct, frozen=True, kw_only=True):
             and show no more.
         retention_days: How long a session is kept after its last use.
         check_model: Whether the model is tried before the worker is ready ("1").
-        transport: The doors: ``api`` (API Gateway), ``direct`` (this process's own WebSockets), ``both``.
+        transport: The ways in: ``api`` (API Gateway), ``direct`` (this process's own WebSockets), ``both``.
         direct_port: The port of those WebSockets, 0 for any free one.
         direct_sockets: Sockets at once; with one more a client is sent to another worker.
         direct_origins: Pages that may connect, with commas; "": any.

@@ -15,7 +15,6 @@ from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from infra.combinations import PROVIDER_KEYS
 from infra.config import Config
 from infra.constants import (
     ECR_IMAGE,
@@ -28,13 +27,14 @@ from infra.constants import (
 )
 from infra.constructs.bedrock import model_arns
 from infra.constructs.direct.balancer import Balancer
-from infra.constructs.direct.door import Door
+from infra.constructs.direct.worker_transport import WorkerTransport
 from infra.constructs.log_groups import log_group
 from infra.constructs.management import allow_connections
 from infra.constructs.network import Network
 from infra.constructs.scaling import scale
 from infra.constructs.storage import Storage
 from infra.constructs.tracing import allow_traces, trace_environment
+from infra.setting_combinations import PROVIDER_KEYS
 from infra.worker_version import parts as version_parts
 from infra.worker_version import version
 
@@ -77,14 +77,14 @@ class WorkerParts:
 
     Attributes:
         stage: Of the WebSocket API; None without one.
-        door: The direct transport; None without it.
+        direct: The direct transport; None without it.
     """
 
     storage: Storage
     claims: sqs.IQueue
     network: Network
     stage: apigateway.WebSocketStage | None = None
-    door: Door | None = None
+    direct: WorkerTransport | None = None
 
 
 class Workers(Construct):
@@ -127,10 +127,10 @@ class Workers(Construct):
             security_groups=[parts.network.workers],
             propagate_tags=ecs.PropagatedTagSource.SERVICE,
             enable_ecs_managed_tags=True,
-            health_check_grace_period=GRACE if parts.door else None,
+            health_check_grace_period=GRACE if parts.direct else None,
             **self._capacity(),
         )
-        self.balancer = Balancer(self, "Direct", config, parts.network) if parts.door else None
+        self.balancer = Balancer(self, "Direct", config, parts.network) if parts.direct else None
         if self.balancer:
             self.balancer.serve(self.service, CONTAINER)
         if config.target.scaling:
@@ -210,7 +210,7 @@ class Workers(Construct):
 
     def _ports(self) -> dict[str, int]:
         frames = {"frames": WORKER_PORT}
-        return frames | {"sockets": WORKER_SOCKETS_PORT} if self._parts.door else frames
+        return frames | {"sockets": WORKER_SOCKETS_PORT} if self._parts.direct else frames
 
     def _image_and_content(self) -> tuple[ecs.ContainerImage, str]:
         """The image, and what tells it from another: of one that is built a hash of all that it is built from."""
@@ -262,8 +262,8 @@ class Workers(Construct):
             "POWERTOOLS_SERVICE_NAME": WORKER_METRIC_SERVICE,
             "LOG_LEVEL": config.log_level,
         }
-        if parts.door is not None:
-            environment |= parts.door.variables
+        if parts.direct is not None:
+            environment |= parts.direct.variables
         environment |= self._config.model_environment | trace_environment(config)
         if config.target.keeps_data and not config.offline:
             environment["SEGUE_CHECK_MODEL"] = "1"
@@ -289,8 +289,8 @@ class Workers(Construct):
         _allow(role, ["s3:ListBucket"], bucket.bucket_arn)
         if parts.stage is not None:
             allow_connections(role, parts.stage, "*")
-        if parts.door is not None:
-            parts.door.allow(role)
+        if parts.direct is not None:
+            parts.direct.allow(role)
         if self._config.provider == "nova-sonic":
             for model in model_arns(str(self._config.model_id)):
                 _allow(role, MODEL_ACTIONS, model)

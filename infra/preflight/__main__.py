@@ -9,11 +9,11 @@ import click
 from botocore.exceptions import BotoCoreError
 from rich.console import Console
 
-from infra.checks import ConfigurationError
 from infra.preflight.account import Account
 from infra.preflight.context import WrongUsageError, read
 from infra.preflight.findings import State, show
 from infra.preflight.run import examine
+from infra.setting_fields import ConfigurationError
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

@@ -1,1 +1,8 @@
-"""The stacks. They only compose constructs: one holds data, one holds everything that can be made again."""
+"""The stacks. They only compose constructs.
+
+    data     what outlives every deployment: bucket, tables, user pool
+    web      the page
+    service  everything that can be made again over the same data
+
+Each module imports only modules that stand above it here.
+"""

@@ -13,8 +13,8 @@ from constructs import Construct, IDependable
 from infra.config import Config
 from infra.constructs.auth import Auth
 from infra.constructs.claims import Claims
-from infra.constructs.direct.door import Door
 from infra.constructs.direct.keys import Keys
+from infra.constructs.direct.worker_transport import WorkerTransport
 from infra.constructs.domain import Domain
 from infra.constructs.gateway import Gateway, GatewayParts
 from infra.constructs.janitor import Janitor, JanitorParts
@@ -95,13 +95,13 @@ class ServiceStack(Stack):
             claims=self._claims.queue,
             network=network,
             stage=self.gateway.stage if self.gateway else None,
-            door=self._door(network, auth, web) if self._config.direct else None,
+            direct=self._worker_transport(network, auth, web) if self._config.direct else None,
         )
         return Workers(self, "Workers", self._config, parts)
 
-    def _door(self, network: Network, auth: Auth, web: WebStack | None) -> Door:
+    def _worker_transport(self, network: Network, auth: Auth, web: WebStack | None) -> WorkerTransport:
         keys = None if network.reaches_issuers else Keys(self, "Keys", self._config, auth, self._layers)
-        return Door(
+        return WorkerTransport(
             self._config,
             auth,
             keys=keys,

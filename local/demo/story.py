@@ -21,7 +21,7 @@ from typing import Any
 
 from rich.console import Console
 
-from local.demo import account
+from local.demo import stored_content
 from local.demo.caller import FRAME_SECONDS, Caller, Said
 from local.demo.frames import Frames, read_log
 from local.demo.listener import Listener
@@ -62,7 +62,9 @@ async def run(settings: Settings, show: Renderer, provider: str | None = None) -
         )
     async with FAKES[provider](pace=FAKE_PACE) as fake:
         settings = replace(settings, home=home, worker_environment=fake.environment())
-        right = await _play(settings, show, lambda: Counter(text for mind in fake.minds for text in mind.live))
+        right = await _play(
+            settings, show, lambda: Counter(text for conversation in fake.conversations for text in conversation.live)
+        )
         for problem in fake.problems:
             Console().print(f"[bold red]the provider's fake was sent[/] {problem}", highlight=False)
         return right and not fake.problems
@@ -79,7 +81,7 @@ async def _play(settings: Settings, show: Renderer, heard: Callable[[], Counter[
             await story.play()
         except TimeoutError:
             timeline.check(holds=False, what="an answer within the time", found="none")
-        found = await account.read(stack.deployment, SESSION)
+        found = await stored_content.read(stack.deployment, SESSION)
     show.close()
     frames = story.account(found, heard())
     console = Console()
@@ -87,7 +89,7 @@ async def _play(settings: Settings, show: Renderer, heard: Callable[[], Counter[
         console = Console(width=120)
     console.rule("timeline")
     timeline.print(console)
-    account.show(console, found)
+    stored_content.show(console, found)
     console.rule("frames")
     frames.print(console)
     for failure in timeline.failures:
@@ -132,7 +134,7 @@ class Story:
                     if isinstance(ended, Exception):
                         self._timeline.check(holds=False, what="the client kept going", found=ended)
 
-    def account(self, found: account.Account, heard: Counter[str]) -> Frames:
+    def account(self, found: stored_content.Account, heard: Counter[str]) -> Frames:
         """Hold what was said and heard against what is in the journal, and check that nothing is missing or double."""
         timeline = self._timeline
         frames = Frames(self._caller, self._listener, heard, found.spoken)

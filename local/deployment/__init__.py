@@ -1,13 +1,13 @@
 """The stack as it is deployed to the local AWS.
 
-    emulator_door   MiniStack's program, closed to websites; run by its own Python
-    emulator   MiniStack as a child process
-    issuer     this machine's issuer of tokens
-    assemblies cloud assemblies, kept as long as no source changes
-    cdk        ``cdk synth``, ``cdk bootstrap`` and ``cdk deploy`` against the emulator
-    outputs    stack outputs and the worker's task definition, read back from the emulator
-    sources    the sources as they were deployed, and what has changed since
-    text_function   the text function's code, replaced without a deployment of its stack, and its log
+    emulator_program  MiniStack's program, closed to websites; run by its own Python
+    emulator          MiniStack as a child process
+    issuer            this machine's issuer of tokens
+    assemblies        cloud assemblies, kept as long as no source changes
+    cdk               ``cdk synth``, ``cdk bootstrap`` and ``cdk deploy`` against the emulator
+    outputs           stack outputs and the worker's task definition, read back from the emulator
+    sources           the sources as they were deployed, and what has changed since
+    text_function     the text function's code, replaced without a deployment of its stack, and its log
 
 Each module imports only modules that stand above it here.
 """

@@ -13,7 +13,6 @@ from pathlib import Path
 import aiohttp
 
 from local.errors import LocalError
-from local.patience import patient
 from local.processes.children import (
     AWS_ENVIRONMENT,
     LAYER_EMULATOR,
@@ -25,8 +24,9 @@ from local.processes.children import (
     tail,
 )
 from local.settings import LOOPBACK, REGION, Settings
+from local.timeouts import patient
 
-PROGRAM = ("-P", str(Path(__file__).with_name("emulator_door.py")))
+PROGRAM = ("-P", str(Path(__file__).with_name("emulator_program.py")))
 """Arguments of the emulator's Python: MiniStack, closed to websites."""
 
 START_SECONDS = 30.0

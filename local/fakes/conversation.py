@@ -41,7 +41,7 @@ class Told:
     config: dict[str, Any] = field(default_factory=dict)
 
 
-class Mind(abc.ABC):
+class FakeConversation(abc.ABC):
     """One connection's conversation. Protocols say what happens in it.
 
     Attributes:

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import msgspec
 
-from local.fakes.mind import Mind
+from local.fakes.conversation import FakeConversation
 
 LOOPBACK = "127.0.0.1"
 
@@ -22,7 +22,7 @@ class Fake(abc.ABC):
     """A provider on loopback.
 
     Attributes:
-        minds: Every connection that was opened, in order.
+        conversations: Every connection that was opened, in order.
         problems: What clients sent that the provider's schema does not allow.
         refuse: Called when a connection was told everything; a text refuses it.
         pace: Seconds taken to speak a second of audio.
@@ -35,7 +35,7 @@ class Fake(abc.ABC):
     """
 
     def __init__(self, *, pace: float = 0.0) -> None:
-        self.minds: list[Any] = []
+        self.conversations: list[Any] = []
         self.problems: list[str] = []
         self.refuse: Callable[[Any], str | None] = lambda _: None
         self.reject: list[int] = []
@@ -46,9 +46,9 @@ class Fake(abc.ABC):
         self.idle_seconds: float | None = None
 
     @property
-    def mind(self) -> Any:
+    def conversation(self) -> Any:
         """The newest connection."""
-        return self.minds[-1]
+        return self.conversations[-1]
 
     @abc.abstractmethod
     async def start(self) -> None:
@@ -90,11 +90,11 @@ class Fake(abc.ABC):
         return Broken(problem)
 
     @contextlib.asynccontextmanager
-    async def lasting(self, mind: Mind) -> AsyncIterator[None]:
+    async def lasting(self, conversation: FakeConversation) -> AsyncIterator[None]:
         """Keep a connection while it lasts; its talk ends with it, and a mistake in here is a problem, too."""
-        self.minds.append(mind)
+        self.conversations.append(conversation)
         if self.idle_seconds is not None:
-            mind.watch(self.idle_seconds)
+            conversation.watch(self.idle_seconds)
         try:
             yield
         except ConnectionError:
@@ -103,4 +103,4 @@ class Fake(abc.ABC):
             self.problems.append(f"{type(error).__name__}: {error}")
             raise
         finally:
-            await mind.finish()
+            await conversation.finish()

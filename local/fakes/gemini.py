@@ -19,8 +19,8 @@ from websockets.http11 import Request
 from websockets.protocol import State
 
 from local.fakes import certificate
+from local.fakes.conversation import FakeConversation, result_text, spec_of
 from local.fakes.fake import LOOPBACK
-from local.fakes.mind import Mind, result_text, spec_of
 from local.fakes.schemas_gemini import ClientContent, ClientMessage, Setup, ToolResponse
 from local.fakes.sockets import SocketFake
 from segue.testing.offline.history import SpokenTurn
@@ -43,7 +43,7 @@ class FakeGemini(SocketFake):
     def __init__(self, *, pace: float = 0.0) -> None:
         super().__init__(pace=pace)
         self.sessions: dict[str, list[SpokenTurn]] = {}
-        self.holders: dict[str, GeminiMind] = {}
+        self.holders: dict[str, GeminiConversation] = {}
         self.merges = True
         self.updates = True
         self.transcribes = True
@@ -72,12 +72,12 @@ class FakeGemini(SocketFake):
         key = request.headers.get("x-goog-api-key") or parse_qs(urlsplit(request.path).query).get("key", [""])[0]
         return None if key == KEY else (http.HTTPStatus.UNAUTHORIZED, "{}")
 
-    def new_mind(self, socket: ServerConnection) -> GeminiMind:
+    def new_conversation(self, socket: ServerConnection) -> GeminiConversation:
         """Begin a conversation."""
-        return GeminiMind(self, socket)
+        return GeminiConversation(self, socket)
 
 
-class GeminiMind(Mind):
+class GeminiConversation(FakeConversation):
     """One connection."""
 
     def __init__(self, fake: FakeGemini, socket: ServerConnection) -> None:

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 from local.fakes import certificate
 from local.fakes.fake import LOOPBACK, Broken, Fake
 from local.fakes.http2 import Http2, Stream
-from local.fakes.nova_mind import NovaMind
+from local.fakes.nova_conversation import NovaConversation
 
 PATH = re.compile(r"^/model/(?P<model>[^/]+)/invoke-with-bidirectional-stream\??$")
 
@@ -60,15 +60,15 @@ class FakeNova(Fake):
         if self.reject:
             await _refuse(stream, self.reject.pop(0))
             return
-        mind = NovaMind(self, stream, where["model"])
+        conversation = NovaConversation(self, stream, where["model"])
         self._open.add(stream)
         try:
-            async with self.lasting(mind):
+            async with self.lasting(conversation):
                 stream.answer(200, content_type="application/vnd.amazon.eventstream")
                 try:
-                    await mind.serve()
+                    await conversation.serve()
                 except Broken as problem:
-                    await mind.fail("validationException", str(problem))
+                    await conversation.fail("validationException", str(problem))
         finally:
             self._open.discard(stream)
 

@@ -8,10 +8,10 @@ import json
 import uuid
 from typing import Any
 
+from local.fakes.conversation import FakeConversation, result_text, spec_of
 from local.fakes.event_stream import Decoder, encode
 from local.fakes.fake import Fake
 from local.fakes.http2 import Stream
-from local.fakes.mind import Mind, result_text, spec_of
 from local.fakes.schemas_nova import Chunk, ContentStart, Envelope, PromptStart
 from segue.testing.offline.history import SpokenTurn
 
@@ -19,7 +19,7 @@ TEXT_BYTES = 1024
 HISTORY_BYTES = 40 * 1024
 
 
-class NovaMind(Mind):
+class NovaConversation(FakeConversation):
     """One connection."""
 
     def __init__(self, fake: Fake, stream: Stream, model: str) -> None:

@@ -12,8 +12,8 @@ from urllib.parse import parse_qs, urlsplit
 from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request
 
+from local.fakes.conversation import FakeConversation, result_text, spec_of
 from local.fakes.fake import LOOPBACK
-from local.fakes.mind import Mind, result_text, spec_of
 from local.fakes.schemas_openai import (
     AudioAppend,
     ClientEvent,
@@ -58,12 +58,12 @@ class FakeOpenAI(SocketFake):
             return http.HTTPStatus.NOT_FOUND, '{"error": {"code": "model_not_found"}}'
         return None
 
-    def new_mind(self, socket: ServerConnection) -> OpenAIMind:
+    def new_conversation(self, socket: ServerConnection) -> OpenAIConversation:
         """Begin a conversation."""
-        return OpenAIMind(self, socket)
+        return OpenAIConversation(self, socket)
 
 
-class OpenAIMind(Mind):
+class OpenAIConversation(FakeConversation):
     """One session.
 
     Attributes:

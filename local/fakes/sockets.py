@@ -15,7 +15,7 @@ from local.fakes.fake import LOOPBACK, Broken, Fake
 
 
 class SocketFake(Fake):
-    """A service; each connection is a mind with ``serve`` and ``end_broken``.
+    """A service; each connection is a ``FakeConversation`` with ``serve`` and ``end_broken``.
 
     Attributes:
         tls: What its connections are encrypted with; None: they are not.
@@ -48,7 +48,7 @@ class SocketFake(Fake):
         """With what a request is refused; None: it is not."""
 
     @abc.abstractmethod
-    def new_mind(self, socket: ServerConnection) -> Any:
+    def new_conversation(self, socket: ServerConnection) -> Any:
         """Begin a conversation."""
 
     def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
@@ -58,11 +58,11 @@ class SocketFake(Fake):
         return None if refusal is None else connection.respond(*refusal)
 
     async def _serve(self, socket: ServerConnection) -> None:
-        mind = self.new_mind(socket)
-        async with self.lasting(mind):
+        conversation = self.new_conversation(socket)
+        async with self.lasting(conversation):
             try:
-                await mind.serve()
+                await conversation.serve()
             except ConnectionClosed:
                 pass
             except Broken as problem:
-                await mind.end_broken(str(problem))
+                await conversation.end_broken(str(problem))

@@ -2,7 +2,7 @@
 
     run_file   ``run.json``: how a second terminal finds the running stack
     provider   the model provider that a person has chosen, and its keys
-    doors      addresses at which clients reach the stack
+    addresses  addresses at which clients reach the stack
     control    HTTP on loopback for other terminals
     stack      emulator, deployment and workers together
     up         ``up`` and ``down``: run the stack in this process

@@ -29,7 +29,7 @@ def targets_of(workers: Iterable[Worker]) -> list[Target]:
     ]
 
 
-class Doors:
+class ClientAddresses:
     """The ways in of one stack."""
 
     def __init__(self, settings: Settings, workers: Callable[[], Iterable[Worker]]) -> None:

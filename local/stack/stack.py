@@ -24,7 +24,7 @@ from local.processes.children import Guard, kept_port, prune_logs
 from local.progress import Progress
 from local.settings import Settings
 from local.stack import control, run_file
-from local.stack.doors import Doors
+from local.stack.addresses import ClientAddresses
 from local.workers import text_log
 from local.workers.supervisor import Supervisor
 from local.workers.worker_process import ending
@@ -60,7 +60,7 @@ class Stack:
         self._toolkit = Toolkit(settings, self._guard, progress)
         self._supervisor = Supervisor(settings, self._guard, progress)
         self._control = control.Server(self)
-        self._doors = Doors(settings, lambda: self._supervisor.workers)
+        self._addresses = ClientAddresses(settings, lambda: self._supervisor.workers)
         self._page = PageServer(self.issuer, lambda: self.websocket_url, origins=settings.origins)
         self._deployment: Deployment | None = None
         self._deployed: Sources = {}
@@ -85,12 +85,12 @@ class Stack:
     @property
     def websocket_url(self) -> str:
         """Address that clients connect to."""
-        return self._doors.url(self.deployment)
+        return self._addresses.url(self.deployment)
 
     @property
     def direct_url(self) -> str | None:
         """Address of the balancer before the workers' own sockets; None if they take no connections."""
-        return self._doors.direct_url
+        return self._addresses.direct_url
 
     @property
     def supervisor(self) -> Supervisor:
@@ -169,7 +169,7 @@ class Stack:
             "running": True,
             "pid": os.getpid(),
             **self.deployment.facts(),
-            **self._doors.facts(self.deployment),
+            **self._addresses.facts(self.deployment),
             "page_url": self._page.url,
             "browser_url": self._page.socket_url,
             "token": self.issuer.token(),
@@ -195,7 +195,7 @@ class Stack:
             self._deployment, self._deployed = await self._deploy(now), now
             with self.progress.step(f"starting {settings.workers} workers"):
                 await self._supervisor.start(self._deployment)
-        await self._doors.open()
+        await self._addresses.open()
         follow = text_log.follow(self._emulator.url, settings.logs, self.progress.note)
         self._text_log = asyncio.create_task(follow)
         await self._serve_page()
@@ -225,7 +225,7 @@ class Stack:
             await asyncio.to_thread(text_function.replace_code, self._emulator.url, code)
         self._text_code, self._replaced_code = code, False
         deployment = await asyncio.to_thread(read, self._emulator.url, outputs)
-        return self._doors.equip(deployment, self._control.keys_url)
+        return self._addresses.equip(deployment, self._control.keys_url)
 
     async def _replace_agents(self, now: Sources) -> Deployment:
         """Replace the text function's code and the workers; all else stays as it was deployed."""
@@ -290,7 +290,7 @@ class Stack:
         for stop in (
             self._page.stop,
             self._control.stop,
-            self._doors.close,  # workers wait for open connections, and need not
+            self._addresses.close,  # workers wait for open connections, and need not
             self._stop_workers,
             self._stop_emulator,
             self._guard.stop,

@@ -17,13 +17,13 @@ import click
 
 from local.developing.watch import watching
 from local.errors import AlreadyRunningError, LocalError
-from local.patience import patient
 from local.progress import Event, Progress, Renderer, renderer
 from local.settings import ROOT, Settings
 from local.stack import run_file
 from local.stack.control import Client
 from local.stack.stack import Stack
 from local.terminal.report import print_facts, print_link
+from local.timeouts import patient
 
 if TYPE_CHECKING:
     from local.terminal.chat import Conversation

@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 
 from local.errors import LocalError
-from local.patience import patient
 from local.terminal.lines import Lines
 from local.terminal.transcript import Turn, View
+from local.timeouts import patient
 from segue.client import Client, ClientError, SenderFull
 from segue.wire import frames
 from segue.wire.frames import FrameError

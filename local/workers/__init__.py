@@ -1,6 +1,6 @@
 """Worker processes, kept up as an ECS service keeps its tasks.
 
-    debugged         a worker under a debugger: the program that runs then
+    debugger         a worker under a debugger: the program that runs then
     worker_process   one worker, started from the deployed task definition
     error_lines      a worker's errors, for the terminal
     text_log         what the text function logs, and its errors for the terminal

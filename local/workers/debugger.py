@@ -1,4 +1,4 @@
-"""A worker under a debugger: ``python -m local.workers.debugged``, for ``make local WORKERS=1 DEBUG=1``.
+"""A worker under a debugger: ``python -m local.workers.debugger``, for ``make local WORKERS=1 DEBUG=1``.
 
 ``breakpoint()`` in a tool or in ``build_agent`` opens pdb in the terminal of ``make local``: the worker takes the
 terminal, and gives it back when the program goes on. If an editor has attached (debugpy, at the port in

@@ -15,10 +15,10 @@ import aiohttp
 
 from local.deployment.outputs import Deployment
 from local.errors import LocalError
-from local.patience import patient
 from local.processes.children import AWS_ENVIRONMENT, LAYER_WORKER, Child, Guard, base_environment, free_port, tail
 from local.settings import LOOPBACK, REGION, Settings
-from local.workers.debugged import LEASE_SECONDS
+from local.timeouts import patient
+from local.workers.debugger import LEASE_SECONDS
 
 READY_SECONDS = 60.0
 HEALTH_SECONDS = 1.0
@@ -161,7 +161,7 @@ async def start(settings: Settings, guard: Guard, deployment: Deployment, worker
     variables = environment(settings, deployment, worker_id, port, base_environment())
     child = await guard.spawn(
         f"worker {worker_id}",
-        [settings.python, "-Xfrozen_modules=off", "-m", "local.workers.debugged"]
+        [settings.python, "-Xfrozen_modules=off", "-m", "local.workers.debugger"]
         if settings.debug
         else [settings.python, "-m", "worker"],
         environment=variables,

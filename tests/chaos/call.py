@@ -10,7 +10,7 @@ from dataclasses import replace
 from enum import Enum, auto
 from typing import Final
 
-from local.demo import account
+from local.demo import stored_content
 from local.demo.caller import Caller
 from local.demo.frames import Frames, read_log
 from local.demo.listener import Listener
@@ -144,7 +144,7 @@ class Call:
         if self._caller is None or self.listener is None or self._client is None:
             outcome.problems.append(f"{self.session}: never connected")
             return
-        found = await account.read(self._place.deployment, self.session)
+        found = await stored_content.read(self._place.deployment, self.session)
         frames = Frames(self._caller, self.listener, read_log(self._place.model_log), found.spoken)
         problems = [f"lost: {what}" for what in frames.lost] + [f"doubled: {what}" for what in frames.doubled]
         problems += self.wire.problems(fault_free=self._plan.fault_free)

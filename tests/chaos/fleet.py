@@ -15,7 +15,7 @@ from local.deployment.outputs import Deployment
 from local.errors import LocalError
 from local.processes.children import LAYER_WORKER, Guard, base_environment, free_port
 from local.settings import LOOPBACK, Settings
-from local.stack.doors import targets_of
+from local.stack.addresses import targets_of
 from local.workers import worker_process
 from local.workers.balancer import Balancer
 from local.workers.worker_process import ORPHAN_GRACE_SECONDS, Worker

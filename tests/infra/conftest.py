@@ -20,7 +20,7 @@ from infra.dependencies import Dependencies, ThirdParty
 from infra.stacks.data import DataStack
 from infra.stacks.service import ServiceStack
 from infra.stacks.web import WebStack
-from tests.infra.doors import ALONE, BOTH
+from tests.infra.transports import ALONE, BOTH
 
 
 @dataclass(frozen=True)

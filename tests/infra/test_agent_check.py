@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from infra import agent
-from infra.agent import AgentError, check_agent
+from infra import agent_check
+from infra.agent_check import AgentError, check_agent
 from infra.config import from_context
 from infra.constants import ROOT
 
@@ -20,13 +20,13 @@ def config(**settings):
 
 def test_a_mistake_ends_the_synthesis_with_its_place(monkeypatch):
     said = "import sys; sys.stderr.write('agent.py:3: SyntaxError: invalid syntax\\n'); sys.exit(1)"
-    monkeypatch.setattr(agent, "_command", lambda _: [sys.executable, "-c", said])
+    monkeypatch.setattr(agent_check, "_command", lambda _: [sys.executable, "-c", said])
     with pytest.raises(AgentError, match=r"nothing was synthesized:\nagent.py:3: SyntaxError: invalid syntax"):
         check_agent(config())
 
 
 def test_the_emulators_stage_was_checked_before(monkeypatch):
-    monkeypatch.setattr(agent, "_command", lambda _: pytest.fail("it was checked again"))
+    monkeypatch.setattr(agent_check, "_command", lambda _: pytest.fail("it was checked again"))
     check_agent(from_context({"stage": "local"}))
 
 
@@ -40,14 +40,14 @@ def test_the_emulators_stage_was_checked_before(monkeypatch):
     ],
 )
 def test_the_agents_that_a_deployment_has_are_built(settings, only, locks):
-    command = agent._command(config(**settings))
+    command = agent_check._command(config(**settings))
     assert "--elsewhere" in command
     assert (command[command.index("--only") + 1] if "--only" in command else None) == only
     assert [each.rpartition("/")[2] for each in command if each.startswith("--lock=")] == locks
 
 
 def test_the_models_settings_are_those_of_the_deployment_and_the_key_is_a_word():
-    variables = agent._environment(
+    variables = agent_check._environment(
         config(provider="gemini-live", provider_secret_arn=SECRET, provider_options='{"connection": {}}')
     )
     assert variables["SEGUE_PROVIDER"] == "gemini-live"

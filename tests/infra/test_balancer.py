@@ -6,14 +6,14 @@ import json
 
 import pytest
 
-from infra.checks import ConfigurationError
 from infra.config import from_context
 from infra.constants import WORKER_PORT, WORKER_SOCKETS_PORT
 from infra.constructs.direct.balancer import TARGETS, crosses_zones
-from tests.infra.doors import CERTIFICATE, DOOR
+from infra.setting_fields import ConfigurationError
 from tests.infra.references import simplified
 from tests.infra.test_alarms import NOTHING, counted, each_minute, goes_off
 from tests.infra.test_permissions import granted
+from tests.infra.transports import CERTIFICATE, DOOR
 from worker.settings import Environment
 
 VPC = {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from infra.checks import ConfigurationError
 from infra.config import from_context
+from infra.setting_fields import ConfigurationError
 
 
 def reservations(stage):

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from infra.checks import ConfigurationError, allowed_values
 from infra.config import AuthConfig, Config, from_context
 from infra.constructs.log_groups import _RETENTION
+from infra.setting_fields import ConfigurationError, allowed_values
 from infra.targets import AWS, EMULATOR
 
 OIDC = {"auth": "oidc", "auth_issuer": "https://a.example", "auth_audience": "x"}

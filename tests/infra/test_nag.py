@@ -11,10 +11,10 @@ import pytest
 from aws_cdk import App, Validations
 from cdk_nag import AwsSolutionsChecks
 
-from infra import acknowledged
+from infra import nag_findings
 from infra.constants import ROOT
 from tests.infra.accepted import problems
-from tests.infra.doors import ALONE
+from tests.infra.transports import ALONE
 
 CHECKED = ".venv/bin/python -m infra.nag"
 
@@ -87,7 +87,7 @@ def given_reasons(monkeypatch):
         given.update((stack.stack_name, path, rule) for path, rules in reasons.items() for rule in rules)
         assert all(len(reason) > 30 for rules in reasons.values() for reason in rules.values())
 
-    monkeypatch.setattr(acknowledged, "acknowledge", keep)
+    monkeypatch.setattr(nag_findings, "acknowledge", keep)
     return given
 
 

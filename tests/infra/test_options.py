@@ -7,9 +7,9 @@ from typing import get_args
 
 import pytest
 
-from infra.combinations import PROVIDER_KEYS, PROVIDER_OPTIONS, PROVIDER_RATES
 from infra.config import Config, from_context
 from infra.constructs.bedrock import model_arns
+from infra.setting_combinations import PROVIDER_KEYS, PROVIDER_OPTIONS, PROVIDER_RATES
 from worker.providers import PROVIDERS, Settings
 from worker.telemetry.tracing import ENDPOINTS, XRAY
 

@@ -9,7 +9,7 @@ from infra.constructs.bedrock import model_arns
 from infra.constructs.turns import TRIAL_TIMEOUT, TURN_TIMEOUT
 from tests.infra.test_permissions import called, granted, on
 from turn.handler import MOST_TRIES
-from turn.message import HIDDEN_SECONDS, RENEWAL_SECONDS
+from turn.queue_message import HIDDEN_SECONDS, RENEWAL_SECONDS
 from turn.trial import PAUSES_SECONDS
 from turn.turn import LAST_CALL_SECONDS, RESERVE_SECONDS
 from worker.providers.access import LIMIT_SECONDS

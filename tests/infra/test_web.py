@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from infra.checks import ConfigurationError
 from infra.config import from_context
 from infra.constants import ROOT
 from infra.constructs.web.built import PageMissingError, built_page
+from infra.setting_fields import ConfigurationError
 from tests.infra.references import simplified
 from tests.infra.test_order import before
 

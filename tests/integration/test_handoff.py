@@ -18,7 +18,7 @@ import pytest
 
 from segue.wire.claims import Claim
 from segue.wire.frames import Ready
-from tests.integration.door import Door
+from tests.integration.fatal_claim import Door
 from tests.integration.fleet import Client, Fleet, fleet
 from tests.support.stage import Stage
 from tests.support.waiting import eventually

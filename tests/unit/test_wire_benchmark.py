@@ -15,14 +15,14 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 
 from benchmarks.measuring import lag
 from benchmarks.measuring.figures import Spread
-from benchmarks.wire import echoes, figures
+from benchmarks.wire import figures, round_trips
 from benchmarks.wire.callers import PCM, DirectCaller, PlainCaller
-from benchmarks.wire.crowds import RoundTrips
-from benchmarks.wire.echoes import Way, take_turns
 from benchmarks.wire.figures import Crowd, Echo, Entry, Handoffs, Wire, tables, verdicts
 from benchmarks.wire.import_times import measure
+from benchmarks.wire.many_sessions import RoundTrips
 from benchmarks.wire.pauses import gaps, slowest
 from benchmarks.wire.plot import draw
+from benchmarks.wire.round_trips import Way, take_turns
 from segue.lease.item import Known
 from segue.wire.binary import decode_binary_client, encode_binary
 from segue.wire.frames import AudioOutput, Bye, Ready, decode_client_frame, encode_frame
@@ -229,8 +229,8 @@ class _Echo:
 
 
 async def test_ways_take_turns_and_what_does_not_come_back_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(echoes, "LOST_SECONDS", 0.01)
-    monkeypatch.setattr(echoes, "FRAME_S", 0.0)
+    monkeypatch.setattr(round_trips, "LOST_SECONDS", 0.01)
+    monkeypatch.setattr(round_trips, "FRAME_S", 0.0)
     order: list[str] = []
     found = await take_turns([Way("a", _Echo(order, "a")), Way("b", _Echo(order, "b", deaf=True))], 3)
     assert order == ["a", "b"] * 3

@@ -20,12 +20,12 @@ import msgspec
 from urllib3 import Timeout
 from urllib3.exceptions import HTTPError
 
-from shared import kept
+from shared import keep_alive
 from shared.aws.credentials import ProcessKeys
 from shared.aws.endpoints import endpoint
 from shared.aws.retries import RetryPolicy
 from shared.aws.signing import SignatureV4
-from shared.kept import ReusedConnectionLost
+from shared.keep_alive import ReusedConnectionLost
 
 CONNECT_SECONDS: Final = 1.0
 READ_SECONDS: Final = 2.0
@@ -91,7 +91,7 @@ class JsonService:
         self._keys = ProcessKeys(environ)
         self._signature = SignatureV4(name, region)
         timeout = Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
-        self._pool = kept.pool(timeout, hosts=1, connections=CONNECTIONS)
+        self._pool = keep_alive.pool(timeout, hosts=1, connections=CONNECTIONS)
 
     def call(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """Make one request, and again what may succeed the next time.

@@ -5,7 +5,7 @@
     binding        the session and client that a connection's ``hello`` names
     routes         the holder of a session, by its lease
     suspects       routes that have not answered
-    handovers      sessions that are left to their successors
+    handoffs       sessions that are left to their successors
     recent_claims  claims that were made a moment ago
     frame_needs    frames that need a holder, and those that wait for one
     outcomes       outcomes of posting a frame to a holder

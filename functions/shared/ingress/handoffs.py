@@ -21,7 +21,7 @@ REMEMBERED: Final = 512
 """Sessions that are being handed over, as far as one function sees them."""
 
 
-class Handovers:
+class PlannedHandoffs:
     """Sessions that are left to their successors."""
 
     def __init__(self, clock: Callable[[], float]) -> None:

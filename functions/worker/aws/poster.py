@@ -34,7 +34,7 @@ CONNECTIONS: Final = 256
 """Sockets to the management API at most: one POST in flight a client, a few clients a session."""
 
 IDLE_SECONDS: Final = 60.0
-"""Seconds for which a connection that is unused may be used again (see ``shared.kept``)."""
+"""Seconds for which a connection that is unused may be used again (see ``shared.keep_alive``)."""
 
 
 class PostOutcome(Enum):

@@ -4,9 +4,9 @@
     lease_hold        the session's hold on its lease
     turn_boundary     moments between turns
     model_start       starting the model with the history
+    receipts          telling clients what has arrived
     intake            frames of all clients, in one order
     images            images under way
-    receipts          telling clients what has arrived
     audio_replay      audio that no transcript has answered yet
     silence           silence that clients mark, given to the model
     input             from frames to the agent

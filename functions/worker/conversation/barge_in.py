@@ -1,6 +1,6 @@
 """Correction of the history after a barge-in: of the interrupted answer it keeps what was heard.
 
-    barge_in ─▶ at once: what can have been played, see ``worker.providers.heard``
+    barge_in ─▶ at once: what can have been played, see ``worker.providers.speech.truncation``
          │
          └─▶ clients' players stop ─▶ ack played ─▶ all have reported, or a second is over ─▶ shortened once more
 
@@ -19,7 +19,7 @@ from strands.bidi import BidiAgent
 
 from segue.wire.frames import OutputAck
 from shared.messages import bidi_metadata, text_of
-from worker.providers.heard import AnswerCut
+from worker.providers.speech.truncation import AnswerCut
 
 REPORT_SECONDS: Final = 1.0
 """Seconds after a barge-in within which a client's report counts; later ones are ignored."""

@@ -13,7 +13,7 @@
     forwarding      frames to the holder of their session
     router          one message of a socket, and what its client is told at once
     handshake       the token, the page and the places, before a socket opens
-    door            the server that takes upgrades
+    socket_server   the server that takes upgrades
     issuer_keys     the keys that tokens are checked with, also where this process cannot reach the issuer
     following       sessions go to where their client's socket is
     transport       all of these, wired once for a process

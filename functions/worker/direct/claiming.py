@@ -12,7 +12,7 @@ import time
 from segue.storage.answers import AWS_ERRORS, reason_of
 from segue.wire.claims import Claim, ClientAddress, Reason
 from shared.connections import Binding
-from shared.ingress.handovers import Handovers
+from shared.ingress.handoffs import PlannedHandoffs
 from shared.ingress.recent_claims import RecentClaims
 from shared.ingress.routes import Route
 from shared.log import logger
@@ -40,7 +40,7 @@ class Claiming:
         self._queue = queue
         self._rows = rows
         self._recent = RecentClaims(time.monotonic)
-        self._handovers = Handovers(time.monotonic)
+        self._handoffs = PlannedHandoffs(time.monotonic)
 
     async def claim(self, socket: ClientSocket, binding: Binding, reason: Reason, missed: Route | None) -> None:
         """Have the session taken, unless that was done a moment ago.
@@ -53,8 +53,8 @@ class Claiming:
         """
         key = binding.session_key
         if reason == "handoff":
-            self._handovers.note(key)
-        if reason != "unreachable" and self._handovers.left(key):
+            self._handoffs.note(key)
+        if reason != "unreachable" and self._handoffs.left(key):
             return
         if self._recent.suffice(key, reason, missed):
             return

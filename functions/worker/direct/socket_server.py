@@ -52,7 +52,7 @@ REQUEST_HEAD_BYTES: Final = 16 * 1024
 """One line of the head: a token has 8 KB at most."""
 
 
-class SocketDoor:
+class SocketServer:
     """Takes upgrades, and reads what comes in over them."""
 
     def __init__(
@@ -116,7 +116,7 @@ class SocketDoor:
             return await self._serve(request)
         except web.HTTPException as answer:
             return _last(web.Response(status=answer.status))
-        except Exception as error:  # noqa: BLE001 - one client's connection must not end the door
+        except Exception as error:  # noqa: BLE001 - one client's connection must not end the server
             if not isinstance(error, ConnectionError):  # else it left before its socket was open: no fault of ours
                 logger.exception("a socket could not be served")
             return _last(web.Response(status=500))

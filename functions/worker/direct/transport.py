@@ -1,6 +1,6 @@
 """The direct transport of one process: its parts, wired once, and the order in which they begin and end.
 
-    begin     rows kept ─▶ the door listens ─▶ sessions may follow their sockets
+    begin     rows kept ─▶ the server listens ─▶ sessions may follow their sockets
     drain     no new sockets (1013) ─▶ ``reconnect`` to all, paced ─▶ sessions, each after its clients have gone over
               ─▶ wait for the sockets ─▶ 1012 ─▶ end
 
@@ -26,13 +26,13 @@ from shared.log import logger
 from shared.tokens import Verifier
 from worker.conversation.session import HostedSession
 from worker.direct.claiming import Claiming
-from worker.direct.door import SocketDoor
 from worker.direct.following import Following
 from worker.direct.forwarding import Forwarding, HolderPost
 from worker.direct.handshake import Handshake
 from worker.direct.issuer_keys import issuer_keys
 from worker.direct.router import SocketRouter
 from worker.direct.rows import SocketRows
+from worker.direct.socket_server import SocketServer
 from worker.direct.sockets import ClientSockets
 from worker.hosting.claims import ClaimSource, ClaimTaker
 from worker.hosting.host import Host
@@ -60,19 +60,19 @@ def sockets_of(environment: Environment) -> ClientSockets:
 
 
 class DirectTransport:
-    """The door for clients that connect to this worker. Use ``open`` for as long as sessions are served.
+    """The way in for clients that connect to this worker. Use ``open`` for as long as sessions are served.
 
     Attributes:
         port: Where it listens.
     """
 
     def __init__(
-        self, sockets: ClientSockets, door: SocketDoor, rows: SocketRows, following: Following, endpoint: str
+        self, sockets: ClientSockets, server: SocketServer, rows: SocketRows, following: Following, endpoint: str
     ) -> None:
         """Keep the parts."""
         self.port = 0
         self._sockets = sockets
-        self._door = door
+        self._server = server
         self._rows = rows
         self._following = following
         self._endpoint = endpoint
@@ -124,10 +124,10 @@ class DirectTransport:
                 rows,
                 endpoint,
             )
-            door = SocketDoor(sockets, handshake, _router(environment, forwarding, rows), rows, endpoint)
-            transport = cls(sockets, door, rows, following, endpoint)
-            stack.push_async_callback(door.close)
-            transport.port = await door.start(environment.bind_host, environment.direct_port)
+            server = SocketServer(sockets, handshake, _router(environment, forwarding, rows), rows, endpoint)
+            transport = cls(sockets, server, rows, following, endpoint)
+            stack.push_async_callback(server.close)
+            transport.port = await server.start(environment.bind_host, environment.direct_port)
             keeping = asyncio.create_task(rows.keep(sockets), name="rows")
             stack.callback(keeping.cancel)
             host.on_hello, host.on_opened = following.hello, following.opened

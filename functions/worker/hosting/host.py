@@ -15,8 +15,8 @@ from shared.background import BackgroundTasks
 from shared.log import logger
 from worker.conversation.outbox import Posters
 from worker.conversation.session import HostedSession
-from worker.hosting.handed_over import HandedOver
 from worker.hosting.opening import NewAgent, NewManager, Opener
+from worker.hosting.recent_handoffs import RecentHandoffs
 from worker.hosting.standby import Preparation, Preparations
 from worker.hosting.stopwatch import Stopwatch
 from worker.telemetry.metrics import Count, Level, Size, Time, metrics
@@ -62,7 +62,7 @@ class Host:
         self._shown: dict[bytes, HostedSession] = {}
         self._opening: dict[str, asyncio.Task[None]] = {}
         self._lingering: dict[str, asyncio.TimerHandle] = {}
-        self._handed_over = HandedOver(time.monotonic)
+        self._handed_over = RecentHandoffs(time.monotonic)
         self._endings = BackgroundTasks()
         self._room_changed = asyncio.Event()
         self.preparations = Preparations(self._room_changed.set)

@@ -22,7 +22,7 @@ REMEMBERED: Final = 4096
 """Keys and tokens of sessions: more than a worker hands over in so many seconds."""
 
 
-class HandedOver:
+class RecentHandoffs:
     """Remembers them for as long as their successors may take."""
 
     def __init__(self, clock: Callable[[], float]) -> None:

@@ -22,7 +22,7 @@ CONNECT_SECONDS: Final = 0.25
 milliseconds."""
 
 IDLE_SECONDS: Final = 60.0
-"""A connection that was unused for so long is not used again (see ``shared.kept``): its flow may have been dropped."""
+"""An unused connection is dropped after this time, since its flow may be gone (see ``shared.keep_alive``)."""
 
 FRESH_SECONDS: Final = 1.0
 """The same for a request that may not be repeated: far below the 75 s after which a worker closes what is unused, and

@@ -27,20 +27,20 @@ from strands.types.content import Messages
 from strands.types.tools import ToolSpec
 
 from shared.log import logger
-from worker.providers import resending
-from worker.providers.activity import Activity
-from worker.providers.connection import ModelConnection
+from worker.providers.connection import resending
+from worker.providers.connection.activity import Activity
+from worker.providers.connection.event_pump import Ended
+from worker.providers.connection.lost_connections import ConnectionEndings
+from worker.providers.connection.model_connection import ModelConnection
+from worker.providers.connection.reconnect_limits import Reconnections
+from worker.providers.connection.standby_connection import Likeness
 from worker.providers.counters import count
-from worker.providers.endings import ConnectionEndings
 from worker.providers.errors import ProviderError, ProviderRefusal, classify
-from worker.providers.event_pump import Ended
-from worker.providers.heard import SpeechBegan, Spoken
-from worker.providers.opened import Likeness
-from worker.providers.reconnections import Reconnections
-from worker.providers.resampling import Edges
 from worker.providers.settings import Settings
-from worker.providers.transcripts import Sentences
-from worker.providers.unheard import UnheardAnswers
+from worker.providers.speech.resampling import Edges
+from worker.providers.speech.transcripts import Sentences
+from worker.providers.speech.truncation import SpeechBegan, Spoken
+from worker.providers.speech.unheard_answers import UnheardAnswers
 
 RENEWAL_SHARE: Final = 0.8
 """The share of a connection's time after which it is renewed in the next silence. Strands renews at the end of it."""

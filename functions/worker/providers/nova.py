@@ -14,8 +14,8 @@ from awscrt.io import ClientTlsContext, TlsContextOptions  # type: ignore[import
 from strands.bidi.models import bedrock
 from strands.bidi.models.bedrock import BedrockNovaSonicModel
 
-from worker.providers.heard import Spoken
 from worker.providers.settings import Settings
+from worker.providers.speech.truncation import Spoken
 from worker.providers.table import PROVIDERS
 
 PIECE_BYTES: Final = PROVIDERS["nova-sonic"].limits.piece_bytes.value or 0

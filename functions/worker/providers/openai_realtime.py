@@ -20,8 +20,8 @@ from strands.bidi.models.openai.realtime import OpenAIRealtimeModel
 from strands.types.content import Messages
 
 from worker.providers.errors import AdditionRefused, ProviderRefusal
-from worker.providers.heard import SpeechBegan
 from worker.providers.settings import Settings
+from worker.providers.speech.truncation import SpeechBegan
 
 DEFAULT_TRANSCRIPTION_MODEL: Final = "gpt-transcribe"
 """Without one there is no transcript of the user, and nothing to record. gpt-4o-transcribe ends in February 2027.

@@ -1,4 +1,4 @@
-"""The direct door of a worker: the variables that open it, and what its role may do for it."""
+"""The direct transport of a worker: the variables that configure it, and what its role may do for it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from infra.constructs.auth import Auth
 from infra.constructs.direct.keys import Keys
 
 
-class Door:
+class WorkerTransport:
     """Connections that workers take themselves: whose tokens let a caller in, from which websites, and how many.
 
     Attributes:
@@ -20,7 +20,7 @@ class Door:
     def __init__(
         self, config: Config, auth: Auth, *, keys: Keys | None, page_url: str | None, page_client_id: str | None
     ) -> None:
-        """Describe the door.
+        """Describe the transport.
 
         Args:
             config: The deployment.
@@ -42,6 +42,6 @@ class Door:
         }
 
     def allow(self, role: iam.IRole) -> None:
-        """Let the workers' role do what the door needs beside what a worker may anyway."""
+        """Let the workers' role do what the transport needs beside what a worker may anyway."""
         if self._keys:
             self._keys.allow(role)

@@ -1,4 +1,14 @@
-"""Observability of a deployment: a dashboard, alarms with a runbook each, and saved queries of the logs."""
+"""Observability of a deployment: a dashboard, alarms with a runbook each, and saved queries of the logs.
+
+    watched    resources and their metrics
+    queries    saved queries of the logs
+    alarms     alarms, and who is told of them
+    costs      cost at the present load, by metric math
+    alerts     the conditions that page, and their thresholds
+    dashboard  four questions, in the order in which a person on call asks them
+
+Each module imports only modules that stand above it here.
+"""
 
 from __future__ import annotations
 

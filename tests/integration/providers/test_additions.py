@@ -31,14 +31,14 @@ async def test_openai_is_told_what_came_since_as_items_in_order(new_fake, new_ca
     call = await new_call(fake, storage)
     counted()
     call = await handed_over_late(call, new_call, fake, storage)
-    assert len(fake.minds) == 2, "the connection that was opened first is the one that goes on"
-    (use,) = [item.removeprefix("call ") for item in fake.mind.items if item.startswith("call ")]
+    assert len(fake.conversations) == 2, "the connection that was opened first is the one that goes on"
+    (use,) = [item.removeprefix("call ") for item in fake.conversation.items if item.startswith("call ")]
     expected = [f"{role}: {text}" for role, text in CONVERSATION]
     expected[5:5] = [f"call {use}", f"output {use}"]
-    await eventually(lambda: fake.mind.items == expected)
-    assert fake.mind.live == [], "none of it is something to answer"
+    await eventually(lambda: fake.conversation.items == expected)
+    assert fake.conversation.live == [], "none of it is something to answer"
     await call.ask("Who am I? What's my name?", "Your name is Alice")
-    assert fake.mind.live == ["Who am I? What's my name?"]
+    assert fake.conversation.live == ["Who am I? What's my name?"]
     assert said(call.agent.messages)[:6] == CONVERSATION
     records = [text for role, text in said(call.agent.messages) if role == "user"]
     assert records == [*(text for role, text in CONVERSATION if role == "user"), "Who am I? What's my name?"]
@@ -51,10 +51,10 @@ async def test_openai_is_connected_anew_when_it_refuses_an_addition(new_fake, ne
     fake.refused_items = {"Your name is Alice."}
     counted()
     call = await handed_over_late(call, new_call, fake, storage)
-    await eventually(lambda: len(fake.minds) == 3)
+    await eventually(lambda: len(fake.conversations) == 3)
     await call.ask("Who am I? What's my name?", "Your name is Alice")
-    assert [text for _, text in fake.mind.told.history[:2]] == [text for _, text in CONVERSATION[:2]]
-    assert len(fake.minds) == 3, "of a whole history it goes on without the items that it refuses"
+    assert [text for _, text in fake.conversation.told.history[:2]] == [text for _, text in CONVERSATION[:2]]
+    assert len(fake.conversations) == 3, "of a whole history it goes on without the items that it refuses"
     assert counted() == {Model.BY_NOTHING: 1, Model.BY_ADDITIONS: 1, Model.OFFER_REFUSED: 1, Model.BY_HISTORY: 1}
 
 
@@ -63,5 +63,5 @@ async def test_a_provider_that_takes_none_is_connected_anew(name, new_fake, new_
     fake = await new_fake(name)
     call = await new_call(fake, storage)
     call = await handed_over_late(call, new_call, fake, storage)
-    await eventually(lambda: len(fake.minds) == 3 and fake.mind.told.history == CONVERSATION)
+    await eventually(lambda: len(fake.conversations) == 3 and fake.conversation.told.history == CONVERSATION)
     await call.ask("Who am I? What's my name?", "Your name is Alice")

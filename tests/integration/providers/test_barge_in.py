@@ -10,7 +10,7 @@ from strands.bidi.types.events import BidiAudioDeltaEvent, BidiBargeInEvent
 from tests.support.provider_calls import Call, said
 from tests.support.waiting import eventually
 from worker.providers import AnswerCut
-from worker.providers.heard import NOTHING
+from worker.providers.speech.truncation import NOTHING
 
 ALL = ["nova-sonic", "openai-realtime", "gemini-live"]
 HEARD_AFTER = ["nova-sonic", "openai-realtime"]
@@ -39,7 +39,7 @@ async def begin(call: Call, fake: Any, words: int) -> None:
     """Ask for a long answer, and wait until so many words of it have sounded."""
     await call.speak("count to 30")
     await eventually(lambda: call.of(BidiAudioDeltaEvent), 20)
-    await eventually(lambda: len(fake.mind.heard.split()) >= words, 20)
+    await eventually(lambda: len(fake.conversation.heard.split()) >= words, 20)
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -65,8 +65,8 @@ async def test_an_interrupted_conversation_is_handed_over_as_it_was_heard(name, 
     await call.kill()
     successor = await new_call(fake, storage)
     await successor.ask("What's my name?", "Your name is Bob")
-    if fake.mind.told.handle is None:
-        assert fake.mind.told.history == before
+    if fake.conversation.told.handle is None:
+        assert fake.conversation.told.history == before
 
 
 @pytest.mark.parametrize("name", HEARD_AFTER)
@@ -90,13 +90,13 @@ async def test_the_provider_and_a_successor_remember_the_same(name, new_fake, ne
     call = await new_call(fake, storage)
     await begin(call, fake, 3)
     cut = await interrupt(call)
-    mind = fake.mind
-    await eventually(lambda: [turn.text.split() for turn in mind.turns][1] == cut.heard.split())
+    conversation = fake.conversation
+    await eventually(lambda: [turn.text.split() for turn in conversation.turns][1] == cut.heard.split())
     await call.manager.durable()
     await call.kill()
     await new_call(fake, storage)
-    await eventually(lambda: len(fake.minds) == 2 and len(fake.mind.told.history) == 4)
-    assert fake.mind.told.history[1] == ("assistant", cut.heard)
+    await eventually(lambda: len(fake.conversations) == 2 and len(fake.conversation.told.history) == 4)
+    assert fake.conversation.told.history[1] == ("assistant", cut.heard)
 
 
 async def test_what_nova_says_was_spoken_counts_more_than_the_clock(new_fake, new_call, storage, monkeypatch):
@@ -104,7 +104,7 @@ async def test_what_nova_says_was_spoken_counts_more_than_the_clock(new_fake, ne
     fake.plays = True
     call = await new_call(fake, storage)
     await begin(call, fake, 3)
-    monkeypatch.setattr(type(fake.mind), "heard", "1,")
+    monkeypatch.setattr(type(fake.conversation), "heard", "1,")
     cut = await interrupt(call)
     assert cut.heard == "1,"
     assert answers(call)[0] == "1,"
@@ -115,7 +115,7 @@ async def test_openai_is_told_how_much_of_its_speech_was_heard(new_fake, new_cal
     call = await new_call(fake, storage)
     await begin(call, fake, 3)
     await interrupt(call)
-    assert len(fake.mind.truncated) == 1, "the fake refuses more milliseconds than it has spoken"
+    assert len(fake.conversation.truncated) == 1, "the fake refuses more milliseconds than it has spoken"
 
 
 async def test_a_report_of_what_was_played_corrects_once_more(new_fake, new_call, storage):
@@ -127,7 +127,7 @@ async def test_a_report_of_what_was_played_corrects_once_more(new_fake, new_call
     await eventually(lambda: call.of(AnswerCut)[-1] is not cut, 20)
     again = call.of(AnswerCut)[-1]
     assert (again.recorded, again.heard) == (cut.heard, NOTHING)
-    await eventually(lambda: len(fake.mind.truncated) == 2, 20)  # it is told as well
+    await eventually(lambda: len(fake.conversation.truncated) == 2, 20)  # it is told as well
 
 
 async def test_what_an_ended_connection_said_may_be_spoken_over_on_the_next(new_fake, new_call, storage):
@@ -135,12 +135,12 @@ async def test_what_an_ended_connection_said_may_be_spoken_over_on_the_next(new_
     call = await new_call(fake, storage)
     await begin(call, fake, 3)
     await eventually(lambda: any("30." in text for text in answers(call)))
-    await fake.mind.drop()
-    await eventually(lambda: len(fake.minds) == 2 and fake.mind.told.config)
+    await fake.conversation.drop()
+    await eventually(lambda: len(fake.conversations) == 2 and fake.conversation.told.config)
     cut = await interrupt(call)
     assert 3 <= len(cut.heard.split()) < 30
     assert answers(call)[0] == cut.heard
-    assert fake.mind.truncated == [], "it knows nothing of that speech"
+    assert fake.conversation.truncated == [], "it knows nothing of that speech"
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -153,4 +153,4 @@ async def test_an_answer_that_was_heard_to_its_end_stays_as_it_is(name, new_fake
     assert answers(call) == ["Hello Alice, nice to meet you.", "Your name is Alice."]
     assert not call.of(BidiBargeInEvent)
     assert not call.of(AnswerCut)
-    assert not getattr(fake.mind, "truncated", [])
+    assert not getattr(fake.conversation, "truncated", [])

@@ -61,7 +61,7 @@ async def talk(call: Call) -> None:
 async def handle_recorded(call: Call, fake: Any) -> None:
     """The newest one: it comes a moment after the turn's end."""
     recorder = call.manager._recorders["default"]
-    await eventually(lambda: list(fake.sessions.values())[-1] == fake.mind.turns)
+    await eventually(lambda: list(fake.sessions.values())[-1] == fake.conversation.turns)
     await eventually(lambda: recorder._connection.recorded.get("handle", {}).get("value") == list(fake.sessions)[-1])
     await call.manager.durable()
 
@@ -86,24 +86,24 @@ async def test_the_conversation_goes_on(  # noqa: PLR0917 - fixtures
     if case == "gemini-live":
         await handle_recorded(call, fake)
     await call.manager.durable()
-    assert len(fake.minds) == 1
+    assert len(fake.conversations) == 1
     assert counted() == {Model.BY_NOTHING: 1}
     caplog.clear()
     if end == "limit":
-        await fake.mind.reach_limit()
+        await fake.conversation.reach_limit()
     elif end == "lost connection":
-        await fake.mind.drop()
+        await fake.conversation.drop()
     elif end == "prepared handoff":
         call = await handed_over(call, await new_call(fake, storage, opened=False))
     else:
         await (call.stop() if end == "stop" else call.kill())
         call = await new_call(fake, storage)
-    await eventually(lambda: len(fake.minds) == 2)
+    await eventually(lambda: len(fake.conversations) == 2)
     assert bool(call.model._reconnections._lost) == (end == "lost connection"), (
         "a limit is no loss, which is borne three times only"
     )
     await call.ask("Who am I? What's my name?", "Your name is Alice")
-    told = fake.mind.told
+    told = fake.conversation.told
     assert told.prompt == PROMPT
     how = "handle" if told.handle else "history"
     if how == "history":
@@ -111,7 +111,7 @@ async def test_the_conversation_goes_on(  # noqa: PLR0917 - fixtures
     assert [record.how for record in caplog.records if record.message == "model connected"] == [how]
     lost = {Model.DISCONNECTED: 1} if end == "lost connection" else {}
     assert counted() == {Model.BY_HANDLE if how == "handle" else Model.BY_HISTORY: 1, **lost}
-    assert len(fake.minds) == 2
+    assert len(fake.conversations) == 2
     texts = f"{len(told.history)} texts" if told.history else "nothing: it knows"
     calls = [(name, result) for _, name, result in told.calls]
     assert calls in ([], [("weather", "sunny in Paris")])
@@ -119,7 +119,7 @@ async def test_the_conversation_goes_on(  # noqa: PLR0917 - fixtures
         texts += f", {len(calls)} tool call"
     assert EXPECTED[case, end] == (how, texts)
     assert list(told.tools) == ["weather"]
-    assert fake.mind.live == ["Who am I? What's my name?"]
+    assert fake.conversation.live == ["Who am I? What's my name?"]
     assert said(call.agent.messages)[:6] == CONVERSATION
     assert row(case, end, how, texts) in rows_of_the_docs()
 

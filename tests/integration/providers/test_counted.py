@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from local.fakes.nova_mind import HISTORY_BYTES
+from local.fakes.nova_conversation import HISTORY_BYTES
 from tests.support.provider_calls import Call
 from tests.support.waiting import eventually
-from worker.providers import reconnections, resumption_handles
+from worker.providers.connection import reconnect_limits, resumption_handles
 from worker.telemetry.metrics import Model
 
 AT_THE_DOOR = {
@@ -51,7 +51,7 @@ async def test_a_handle_that_is_too_old_is_counted_and_the_history_replayed(
     assert [line.reason for line in lines(caplog, "resumption handle not used")] == ["it is too old"]
     assert lines(caplog, "model connected")[-1].how == "history"
     assert counted() == {Model.HANDLE_UNUSABLE: 1, Model.BY_HISTORY: 1}
-    assert fake.mind.told.handle is None
+    assert fake.conversation.told.handle is None
 
 
 async def test_a_handle_that_is_refused_is_counted(new_fake, new_call, storage, counted, caplog):
@@ -75,20 +75,20 @@ async def test_a_history_that_is_cut_is_counted(new_fake, new_call, storage, cou
     counted()
     for role in ("user", "assistant"):
         call.agent.messages.append({"role": role, "content": [{"text": "é" * (HISTORY_BYTES // 4 - 10)}]})
-    await fake.mind.reach_limit()
-    await eventually(lambda: len(fake.minds) == 2 and fake.mind.told.prompt)
+    await fake.conversation.reach_limit()
+    await eventually(lambda: len(fake.conversations) == 2 and fake.conversation.told.prompt)
     await call.ask("repeat after me done", "done")
     (line,) = lines(caplog, "history cut")
     assert (line.dropped, line.shortened) == (2, 0)
     assert counted() == {Model.HISTORY_CUT: 1, Model.BY_HISTORY: 1}
-    assert sum(len(text.encode()) for _, text in fake.mind.told.history) <= HISTORY_BYTES
+    assert sum(len(text.encode()) for _, text in fake.conversation.told.history) <= HISTORY_BYTES
 
 
 @pytest.mark.parametrize(("status", "metric"), AT_THE_DOOR.items())
 async def test_what_bedrock_says_at_the_door_is_counted(  # noqa: PLR0917 - fixtures
     status, metric, new_fake, new_call, storage, counted, monkeypatch
 ):
-    monkeypatch.setattr(reconnections, "RECONNECTIONS", 0)
+    monkeypatch.setattr(reconnect_limits, "RECONNECTIONS", 0)
     fake = await new_fake("nova-sonic")
     fake.reject = [status] * 9
     call = await new_call(fake, storage)
@@ -127,10 +127,10 @@ async def test_the_connections_record_says_how_things_stand(new_fake, new_call, 
     call = await new_call(fake, storage, SEGUE_INPUT_RATE="48000", SEGUE_OUTPUT_RATE="16000")
     before = resumption_handles._now()
     await talk(call, fake)
-    await fake.mind.reach_limit()
-    await eventually(lambda: len(fake.minds) == 2)
+    await fake.conversation.reach_limit()
+    await eventually(lambda: len(fake.conversations) == 2)
     await call.ask("What's my name?", "Your name is Alice")
-    await eventually(lambda: list(fake.sessions.values())[-1] == fake.mind.turns)
+    await eventually(lambda: list(fake.sessions.values())[-1] == fake.conversation.turns)
     recorder: Any = call.manager._recorders["default"]
     await eventually(lambda: recorder._connection.recorded.get("handle", {}).get("value") == list(fake.sessions)[-1])
     await call.manager.durable()

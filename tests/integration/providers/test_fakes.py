@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed
 from local.fakes import FakeGemini, FakeNova, FakeOpenAI
 from local.fakes.fake import Broken
 from local.fakes.gemini import KEY as GEMINI_KEY
-from local.fakes.nova_mind import NovaMind
+from local.fakes.nova_conversation import NovaConversation
 from local.fakes.openai import KEY as OPENAI_KEY
 from local.fakes.schemas_nova import Envelope
 from tests.support.waiting import within
@@ -125,11 +125,11 @@ def text(name: str, words: str, prompt: str = "p") -> Any:
 async def test_nova(events, problem):
     """The test calls the fake below HTTP/2 and signatures, which only AWS's client makes."""
     fake = FakeNova()
-    mind = NovaMind(fake, None, "m")  # type: ignore[arg-type]  # it does not answer what it refuses
+    conversation = NovaConversation(fake, None, "m")  # type: ignore[arg-type]  # it does not answer what it refuses
     with pytest.raises(Broken):
         for event in events:
-            await mind._take_event(fake.read(Envelope, json.dumps({"event": event})))
-    await mind.finish()
+            await conversation._take_event(fake.read(Envelope, json.dumps({"event": event})))
+    await conversation.finish()
     fake._folder.cleanup()
     assert len(fake.problems) == 1
     assert problem in fake.problems[0]

@@ -29,8 +29,8 @@ async def test_a_prepared_successor_leaves_the_handle_to_the_holder(new_fake, ne
     ready = await Preparation.make(successor.manager, successor.new_agent)
     try:
         assert fake.contested == 0
-        assert fake.mind.told.handle is None
-        await eventually(lambda: fake.mind.told.history == TOLD)
+        assert fake.conversation.told.handle is None
+        await eventually(lambda: fake.conversation.told.history == TOLD)
         await call.ask("What's my name?", "Your name is Alice")
     finally:
         await ready.discard()
@@ -43,7 +43,7 @@ async def test_a_handle_whose_connection_is_still_open_leads_to_the_history(new_
     await talk(await new_call(fake, storage))
     successor = await new_call(fake, storage)
     assert fake.contested == 1
-    await eventually(lambda: fake.mind.told.history == TOLD)
+    await eventually(lambda: fake.conversation.told.history == TOLD)
     await successor.ask("What's my name?", "Your name is Alice")
 
 
@@ -52,10 +52,10 @@ async def test_a_connection_that_goes_on_talking_after_its_notice_is_replaced_so
     fake = await new_fake("gemini-live")
     call = await new_call(fake, storage)
     await talk(call)
-    first = fake.mind
+    first = fake.conversation
     await first.reach_limit()
     with contextlib.suppress(ConnectionClosed):
         for _ in range(500):
             await first.say("and so on ", bytes(4800))
-    await eventually(lambda: len(fake.minds) == 2, 5.0)
+    await eventually(lambda: len(fake.conversations) == 2, 5.0)
     await call.ask("What's my name?", "Your name is Alice")

@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 from strands.bidi.types.events import BidiConnectionRestartEvent
 
-from local.fakes.nova_mind import HISTORY_BYTES
+from local.fakes.nova_conversation import HISTORY_BYTES
 from segue.journal.records import Record
 from tests.support.memory_manager import MemoryStorage
 from tests.support.provider_calls import said
 from tests.support.waiting import eventually
-from worker.providers import classify, continuity, reconnections
+from worker.providers import classify, continuity
+from worker.providers.connection import reconnect_limits
 from worker.providers.errors import ERRORS, Kind
 from worker.telemetry.metrics import Model
 
@@ -27,11 +28,11 @@ async def test_a_refused_history_leads_to_a_shorter_one(name, new_fake, new_call
     for number in range(3):
         await call.ask(f"repeat after me {number}{number}{number}", f"{number}{number}{number}")
     await call.stop()
-    fake.refuse = lambda mind: "the history is too long" if len(mind.told.history) > 4 else None
+    fake.refuse = lambda conversation: "the history is too long" if len(conversation.told.history) > 4 else None
     successor = await new_call(fake, storage)
-    await eventually(lambda: len(fake.minds) >= 3)
+    await eventually(lambda: len(fake.conversations) >= 3)
     await successor.ask("repeat after me done", "done")
-    told = fake.mind.told
+    told = fake.conversation.told
     assert 0 < len(told.history) <= 4
     assert told.history[0][0] == "user"
     assert told.history[-1] == ("assistant", "222")
@@ -51,8 +52,11 @@ async def test_a_refused_handle_leads_to_the_history(new_fake, new_call, storage
     fake.updates = False
     successor = await new_call(fake, storage)
     await successor.ask("What's my name?", "Your name is Alice")
-    assert [mind.told.handle for mind in fake.minds[1:]] == ["handle-1", None]
-    assert fake.mind.told.history == [("user", "My name is Alice"), ("assistant", "Hello Alice, nice to meet you.")]
+    assert [conversation.told.handle for conversation in fake.conversations[1:]] == ["handle-1", None]
+    assert fake.conversation.told.history == [
+        ("user", "My name is Alice"),
+        ("assistant", "Hello Alice, nice to meet you."),
+    ]
 
 
 async def test_an_old_handle_or_one_from_before_the_last_words_is_not_used(new_fake, new_call, storage, monkeypatch):
@@ -71,7 +75,7 @@ async def test_an_old_handle_or_one_from_before_the_last_words_is_not_used(new_f
     await call.kill()
     successor = await new_call(fake, storage)
     await successor.ask("What's my name?", "Your name is Bob")
-    assert fake.mind.told.handle is None
+    assert fake.conversation.told.handle is None
 
 
 async def test_redaction_forgets_the_handle(new_fake, new_call, storage):
@@ -84,9 +88,9 @@ async def test_redaction_forgets_the_handle(new_fake, new_call, storage):
     assert "handle" not in recorder._connection.recorded
     await call.stop()
     await new_call(fake, storage)
-    assert fake.mind.told.handle is None
-    await eventually(lambda: fake.mind.told.history)
-    assert fake.mind.told.history[0] == ("user", "[redacted]")
+    assert fake.conversation.told.handle is None
+    await eventually(lambda: fake.conversation.told.history)
+    assert fake.conversation.told.history[0] == ("user", "[redacted]")
 
 
 REFUSED_TOOLS = {
@@ -104,13 +108,16 @@ async def test_refused_tools_lead_to_a_call_without_them(name, new_fake, new_cal
     call = await new_call(fake, storage)
     await call.ask("My name is Alice", "Hello Alice")
     await call.stop()
-    fake.refuse = lambda mind: REFUSED_TOOLS[name] if mind.told.tools else None
+    fake.refuse = lambda conversation: REFUSED_TOOLS[name] if conversation.told.tools else None
     counted()
     successor = await new_call(fake, storage)
-    await eventually(lambda: len(fake.minds) == 3)
+    await eventually(lambda: len(fake.conversations) == 3)
     await successor.ask("What's my name?", "Your name is Alice")
-    assert fake.mind.told.tools == {}
-    assert fake.mind.told.history == [("user", "My name is Alice"), ("assistant", "Hello Alice, nice to meet you.")]
+    assert fake.conversation.told.tools == {}
+    assert fake.conversation.told.history == [
+        ("user", "My name is Alice"),
+        ("assistant", "Hello Alice, nice to meet you."),
+    ]
     assert counted()[Model.OFFER_REFUSED] == 1
 
 
@@ -125,8 +132,12 @@ async def test_openai_goes_on_without_the_items_that_it_refuses(new_fake, new_ca
     counted()
     successor = await new_call(fake, storage)
     await successor.ask("What's my name?", "Your name is Alice")
-    assert [text for _, text in fake.mind.told.history] == ["My name is Alice", "Hello Alice, nice to meet you.", "one"]
-    assert len(fake.minds) == 2
+    assert [text for _, text in fake.conversation.told.history] == [
+        "My name is Alice",
+        "Hello Alice, nice to meet you.",
+        "one",
+    ]
+    assert len(fake.conversations) == 2
     assert counted() == {Model.BY_HISTORY: 1}
 
 
@@ -147,7 +158,7 @@ async def test_what_the_provider_says_at_the_door(name, status, kind, new_fake, 
     ("status", "kind"), [(403, Kind.ACCESS), (404, Kind.REGION), (429, Kind.THROTTLED), (503, Kind.UNAVAILABLE)]
 )
 async def test_what_bedrock_says_at_the_door(status, kind, new_fake, new_call, storage, monkeypatch):
-    monkeypatch.setattr(reconnections, "RECONNECTIONS", 0)
+    monkeypatch.setattr(reconnect_limits, "RECONNECTIONS", 0)
     fake = await new_fake("nova-sonic")
     fake.reject = [status]
     # Its client opens the stream first and reads the answer afterwards.
@@ -167,7 +178,7 @@ async def test_a_failed_response_is_shown_and_the_call_goes_on(new_fake, new_cal
     await eventually(lambda: shown)
     assert shown == [ERRORS[Kind.THROTTLED]]
     await call.ask("My name is Bob", "Hello Bob")
-    assert len(fake.minds) == 1
+    assert len(fake.conversations) == 1
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -176,23 +187,23 @@ async def test_what_was_typed_into_a_dying_connection_is_answered_once_by_the_ne
     fake.updates = False
     call = await new_call(fake, storage)
     await call.ask("My name is Alice", "Hello Alice")
-    await fake.mind.drop()
+    await fake.conversation.drop()
     await call.ask("What's my name?", "Your name is Alice")
-    assert len(fake.minds) == 2
-    assert fake.mind.live == ["What's my name?"]
-    assert ("user", "What's my name?") not in fake.mind.told.history
+    assert len(fake.conversations) == 2
+    assert fake.conversation.live == ["What's my name?"]
+    assert ("user", "What's my name?") not in fake.conversation.told.history
 
 
 @pytest.mark.parametrize("name", ALL)
 async def test_an_outage_ends_the_call(name, new_fake, new_call, storage, monkeypatch):
-    monkeypatch.setattr(reconnections, "PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(reconnect_limits, "PAUSE_SECONDS", 0.01)
     fake = await new_fake(name)
     call = await new_call(fake, storage)
     await call.ask("My name is Alice", "Hello Alice")
-    for connection in range(reconnections.RECONNECTIONS + 1):
-        await eventually(lambda number=connection: len(fake.minds) == number + 1)
-        await eventually(lambda: fake.mind.told.prompt or fake.mind.told.handle)
-        await fake.mind.drop()
+    for connection in range(reconnect_limits.RECONNECTIONS + 1):
+        await eventually(lambda number=connection: len(fake.conversations) == number + 1)
+        await eventually(lambda: fake.conversation.told.prompt or fake.conversation.told.handle)
+        await fake.conversation.drop()
     await eventually(lambda: call.failure)
     assert call.failure is not None
     assert classify(call.failure).retryable
@@ -208,7 +219,7 @@ async def test_a_connection_is_renewed_between_turns_before_its_limit(
     await call.ask("My name is Alice", "Hello Alice")
     await eventually(lambda: call.of(BidiConnectionRestartEvent))
     assert not call.of(BidiConnectionRestartEvent)[0].turn_interrupted
-    await eventually(lambda: len(fake.minds) > 1)
+    await eventually(lambda: len(fake.conversations) > 1)
     await call.ask("What's my name?", "Your name is Alice")
     counts = counted()
     assert counts[Model.RENEWED] >= 1
@@ -223,10 +234,12 @@ async def test_nova_is_told_no_more_than_aws_allows(new_fake, new_call, storage)
         words = f"{number} " + "é" * 800
         call.agent.messages.append({"role": "user", "content": [{"text": words}]})
         call.agent.messages.append({"role": "assistant", "content": [{"text": words}]})
-    await fake.mind.reach_limit()
-    await eventually(lambda: len(fake.minds) == 2 and len(fake.mind.told.history) > 20)
+    await fake.conversation.reach_limit()
+    await eventually(lambda: len(fake.conversations) == 2 and len(fake.conversation.told.history) > 20)
     await call.ask("repeat after me done", "done")
-    history = fake.mind.told.history  # the fake refuses a text input of more than 1 KB, and more than 40 KB in all
+    history = (
+        fake.conversation.told.history
+    )  # the fake refuses a text input of more than 1 KB, and more than 40 KB in all
     assert history[-1][1].startswith("39 é")
     assert len(history[-1][1]) == 803
     size = sum(len(text.encode()) for _, text in history)
@@ -238,18 +251,18 @@ async def test_clients_may_use_other_rates_than_the_provider(new_fake, new_call,
     call = await new_call(fake, storage, SEGUE_INPUT_RATE="16000", SEGUE_OUTPUT_RATE="48000")
     await call.speak("My name is Alice")
     await call.until("Hello Alice")
-    assert fake.mind.live == ["My name is Alice"], "what was sent at 16 kHz was understood at 24 kHz"
+    assert fake.conversation.live == ["My name is Alice"], "what was sent at 16 kHz was understood at 24 kHz"
     assert call.rates == {48000}
 
 
 async def test_transcripts_of_both_sides_are_asked_for(new_fake, new_call, storage):
     fakes = {name: await new_fake(name) for name in ("openai-realtime",)}
     await new_call(fakes["openai-realtime"], storage)
-    await eventually(lambda: fakes["openai-realtime"].mind.told.config)
-    session = fakes["openai-realtime"].mind.told.config["session"]
+    await eventually(lambda: fakes["openai-realtime"].conversation.told.config)
+    session = fakes["openai-realtime"].conversation.told.config["session"]
     assert session.audio.input.transcription.model
     gemini = await new_fake("gemini-live")
     await new_call(gemini, MemoryStorage())
-    setup = gemini.mind.told.config["setup"]
+    setup = gemini.conversation.told.config["setup"]
     assert setup.input_audio_transcription is not None
     assert setup.output_audio_transcription is not None

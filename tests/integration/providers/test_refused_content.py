@@ -45,8 +45,8 @@ async def test_a_refusal_is_a_frame_and_a_metric_and_the_call_goes_on(  # noqa: 
     await eventually(lambda: answers(clients) == ["Hello Bob, nice to meet you."])
     assert refusals(clients) == [("content_refused", False)], "the worker does not ask it again"
     assert counted()[Model.CONTENT] == 1
-    assert len(fake.minds) == (2 if name == "nova-sonic" else 1)
-    assert fake.mind.live[-1] == "My name is Bob"
+    assert len(fake.conversations) == (2 if name == "nova-sonic" else 1)
+    assert fake.conversation.live[-1] == "My name is Bob"
     assert not session.ended.is_set()
 
 
@@ -62,11 +62,11 @@ async def test_what_was_refused_is_not_asked_of_the_next_connection(name, spoken
     await eventually(lambda: shown)
     if name != "nova-sonic":
         await eventually(lambda: not spoken or said(call.agent.messages) == [("user", "My name is Alice")])
-        await fake.mind.reach_limit()
-    await eventually(lambda: len(fake.minds) == 2)
+        await fake.conversation.reach_limit()
+    await eventually(lambda: len(fake.conversations) == 2)
     await call.ask("My name is Bob", "Hello Bob")
-    assert fake.mind.live == ["My name is Bob"]
-    assert ("user", "My name is Alice") not in fake.mind.told.history
+    assert fake.conversation.live == ["My name is Bob"]
+    assert ("user", "My name is Alice") not in fake.conversation.told.history
     assert [error.code for error in shown] == ["content_refused"]
     assert counted()[Model.CONTENT] == 1
 
@@ -76,10 +76,10 @@ async def test_a_provider_that_refuses_everything_ends_the_call(new_fake, new_ca
     fake.filtering.extend([BLOCKED] * 9)
     call = await new_call(fake, storage)
     for number in range(4):
-        await eventually(lambda number=number: len(fake.minds) == number + 1 and fake.mind.told.prompt)
+        await eventually(lambda number=number: len(fake.conversations) == number + 1 and fake.conversation.told.prompt)
         await call.agent.send("something terrible")
     await eventually(lambda: call.failure)
-    assert len(fake.minds) == 4
+    assert len(fake.conversations) == 4
 
 
 async def test_a_tool_call_that_gemini_cannot_read_itself_may_be_tried_again(new_fake, new_call, storage, counted):

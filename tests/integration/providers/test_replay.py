@@ -47,18 +47,18 @@ async def test_the_next_connection_hears_the_whole_sentence_once(  # noqa: PLR09
     for number, pcm in enumerate(said[:half], start=1):
         session.deliver(delivery(AudioInput.from_pcm(pcm, number)))
     given = sum(map(len, said[:half]))
-    await eventually(lambda: fake.minds and fake.mind.audio_bytes == given)
-    first = fake.mind
+    await eventually(lambda: fake.conversations and fake.conversation.audio_bytes == given)
+    first = fake.conversation
     await (first.reach_limit() if end == "limit" else first.drop())
     for number, pcm in enumerate(said[half:], start=half + 1):
         session.deliver(delivery(AudioInput.from_pcm(pcm, number)))
-    await eventually(lambda: len(fake.minds) == 2 and fake.mind.live == [SENTENCE])
+    await eventually(lambda: len(fake.conversations) == 2 and fake.conversation.live == [SENTENCE])
     await eventually(lambda: shown(clients) == [SENTENCE])
     await eventually(lambda: clients.of("k1", InputAck)[-1].upto == len(said))
     assert end == "limit" or first.live == [], "one that is about to end may hear it, too, and is not listened to"
     await eventually(lambda: answers(clients) == ["Hello Alice, nice to meet you."])
     assert shown(clients) == [SENTENCE]
-    assert fake.mind.live == [SENTENCE]
+    assert fake.conversation.live == [SENTENCE]
 
 
 async def left_out(fake: Any, call: Call, session: Any, clients: FakeConnections) -> int:
@@ -80,8 +80,8 @@ async def test_what_gemini_never_transcribed_is_heard_by_the_next_connection(
     session = await host(call)
     frames = await left_out(fake, call, session, clients)
     fake.transcribes = True
-    await fake.mind.reach_limit()
-    await eventually(lambda: len(fake.minds) == 2 and fake.mind.live == [SENTENCE])
+    await fake.conversation.reach_limit()
+    await eventually(lambda: len(fake.conversations) == 2 and fake.conversation.live == [SENTENCE])
     await eventually(lambda: shown(clients) == [SENTENCE])
     await eventually(lambda: clients.of("k1", InputAck)[-1].upto == frames)
 
@@ -98,4 +98,4 @@ async def test_what_gemini_never_transcribed_is_acknowledged_by_age(
     monkeypatch.setattr(audio_replay, "SILENCE_SECONDS", 0.0)
     await eventually(lambda: clients.of("k1", InputAck) and clients.of("k1", InputAck)[-1].upto == frames)
     assert shown(clients) == []
-    assert len(fake.minds) == 1
+    assert len(fake.conversations) == 1

@@ -46,15 +46,15 @@ async def test_the_turn_ends_the_provider_is_never_without_audio_and_hears_a_bar
     microphone = Microphone(call, await host(call))
 
     microphone.say("count to 30")
-    await eventually(lambda: fake.minds and fake.mind.live == ["count to 30"], 20)
-    heard = fake.mind.audio_bytes
+    await eventually(lambda: fake.conversations and fake.conversation.live == ["count to 30"], 20)
+    heard = fake.conversation.audio_bytes
     microphone.mark()
-    await eventually(lambda: fake.mind.audio_bytes >= heard + 20_000, 20)  # half a second and more, of silence
-    await eventually(lambda: len(fake.mind.heard.split()) >= 3, 20)
+    await eventually(lambda: fake.conversation.audio_bytes >= heard + 20_000, 20)  # half a second and more, of silence
+    await eventually(lambda: len(fake.conversation.heard.split()) >= 3, 20)
     microphone.say("My name is Bob")
     await eventually(lambda: clients.of("k1", BargeIn), 20)
     microphone.mark()
-    await eventually(lambda: fake.mind.live == ["count to 30", "My name is Bob"], 20)
+    await eventually(lambda: fake.conversation.live == ["count to 30", "My name is Bob"], 20)
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -66,12 +66,12 @@ async def test_the_provider_does_not_take_marked_silence_for_a_connection_that_i
     call = await new_call(fake, storage, connect=False)
     microphone = Microphone(call, await host(call))
     microphone.say("count to 3")
-    await eventually(lambda: fake.minds and fake.mind.spoken, 20)
-    first, heard = fake.mind, fake.mind.audio_bytes
+    await eventually(lambda: fake.conversations and fake.conversation.spoken, 20)
+    first, heard = fake.conversation, fake.conversation.audio_bytes
     microphone.mark()
     rate = call.model.get_audio_config()["input"]["sample_rate"]
     await eventually(lambda: first.audio_bytes >= heard + 3 * rate, 20)  # one and a half second, of silence alone
     assert not first.idle.is_set()
-    assert fake.minds == [first]
+    assert fake.conversations == [first]
     microphone.leave()
     await eventually(first.idle.is_set, 20)  # which shows that it would have been noticed

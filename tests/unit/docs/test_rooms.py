@@ -27,9 +27,6 @@ ORDER = {
 LARGEST = 18
 """Modules in a folder at most; more of them cannot be surveyed."""
 
-ROWS = {"functions/worker/providers"}
-"""Folders that are a row of alike modules, one a provider, and not a room."""
-
 
 def sources(*folders: str) -> Iterator[Path]:
     for folder in folders:
@@ -40,21 +37,6 @@ def sources(*folders: str) -> Iterator[Path]:
 
 def module_of(path: Path, root: Path) -> str:
     return ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
-
-
-ROOMS = (
-    "storage",
-    "lease",
-    "journal",
-    "history",
-    "session",
-    "strands",
-    "strands/recording",
-    "strands/layouts",
-    "admin",
-    "client",
-    "testing/offline",
-)
 
 
 def imported(path: Path) -> Iterator[str]:
@@ -83,7 +65,7 @@ def graph(root: Path, *folders: str) -> dict[str, set[str]]:
 GRAPHS = {
     "library": (LIBRARY, "layers/session/python/segue"),
     "functions": (FUNCTIONS, "functions"),
-    "project": (ROOT, "infra", "local", "benchmarks"),
+    "project": (ROOT, "infra", "local", "benchmarks", "smoke"),
 }
 
 
@@ -122,25 +104,31 @@ def listed(page: str) -> list[str]:
     return [name for row in rows for name in row.split(", ")]
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_a_rooms_page_lists_its_modules_in_the_order_of_imports(room: str) -> None:
-    folder = LIBRARY / "segue" / room
-    page = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8")), clean=False)
-    names = listed(page or "")
-    package = module_of(folder / "__init__.py", LIBRARY)
+def rooms() -> Iterator[tuple[Path, str, str]]:
+    """Each folder of modules: its page, its package, and the part of the project in which that is imported."""
+    for part, (root, *folders) in GRAPHS.items():
+        for page in (path for path in sources(*folders) if path.name == "__init__.py"):
+            yield page, ".".join(page.parent.relative_to(root).parts), part
 
-    assert sorted(names) == sorted(path.stem for path in folder.glob("*.py") if path.stem != "__init__")
+
+@pytest.mark.slow
+@pytest.mark.parametrize("room", [pytest.param(room, id=room[1]) for room in rooms()])
+def test_a_rooms_page_lists_its_modules_in_the_order_of_imports(room: tuple[Path, str, str]) -> None:
+    page, package, part = room
+    names = listed(ast.get_docstring(ast.parse(page.read_text(encoding="utf-8")), clean=False) or "")
+
+    assert sorted(names) == sorted(path.stem for path in page.parent.glob("*.py") if not path.stem.startswith("__"))
     for position, name in enumerate(names):
         later = {f"{package}.{each}" for each in names[position + 1 :]}
-        assert not graph_of("library")[f"{package}.{name}"] & later, f"{name} imports what is listed below it"
+        assert not graph_of(part)[f"{package}.{name}"] & later, f"{name} imports what is listed below it"
 
 
 def test_rooms_stay_small() -> None:
     sizes: dict[str, int] = defaultdict(int)
-    for path in sources("layers/session", "functions", "infra", "local", "benchmarks"):
+    for path in sources("layers/session", "functions", "infra", "local", "benchmarks", "smoke"):
         sizes[str(path.parent.relative_to(ROOT))] += path.stem != "__init__"
 
-    assert {folder: size for folder, size in sizes.items() if size > LARGEST and folder not in ROWS} == {}
+    assert {folder: size for folder, size in sizes.items() if size > LARGEST} == {}
 
 
 @pytest.mark.slow

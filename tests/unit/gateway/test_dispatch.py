@@ -137,7 +137,7 @@ def test_what_a_warm_function_remembers_is_bounded(gateway, worker):
         gateway.routes._remembered,
         dispatch._suspects._until,
         dispatch._claims._recent._made,
-        dispatch._handovers._since,
+        dispatch._handoffs._since,
     )
     for remembered in remembering:
         remembered.most = 2
@@ -154,7 +154,7 @@ def test_what_a_warm_function_remembers_is_bounded(gateway, worker):
     dispatch._post = lambda route, body, repeatable, search: Gone("handoff", to_successor=True)
     for number in range(5):
         dispatch.deliver(FrameOrigin("c", "alice", FOR_LONG, Binding(f"alice/{number}", str(number), "c", 1)), TEXT)
-    assert len(dispatch._handovers._since) == 2
+    assert len(dispatch._handoffs._since) == 2
 
 
 def test_a_route_keeps_its_secret():

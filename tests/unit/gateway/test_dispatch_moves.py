@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from segue.wire.frames import error_frame
-from shared.ingress.handovers import HANDOVER_SECONDS
+from shared.ingress.handoffs import HANDOVER_SECONDS
 from tests.unit.gateway.dispatching import HELLO, KEY, LEAVING, MOVED, PLAIN, TEXT
 
 # --- the session has moved

@@ -10,8 +10,8 @@ import pytest
 from urllib3 import Timeout
 from urllib3.exceptions import ReadTimeoutError
 
-from shared import kept
-from shared.kept import IDLE_SECONDS, REUSED_SECONDS, ReusedConnectionLost
+from shared import keep_alive
+from shared.keep_alive import IDLE_SECONDS, REUSED_SECONDS, ReusedConnectionLost
 from tests.support.http_server import LoopbackServer, QuietHandler
 from tests.support.steady_clock import steady
 
@@ -63,13 +63,13 @@ def server():
 def clocks(monkeypatch):
     """Both clocks, as they are told to be."""
     now = [100.0, 1_000_000.0]
-    monkeypatch.setattr(kept, "_now", lambda: tuple(now))
+    monkeypatch.setattr(keep_alive, "_now", lambda: tuple(now))
     return now
 
 
 @pytest.fixture
 def pool():
-    return kept.pool(Timeout(connect=5.0, read=NEW_SECONDS), hosts=4)
+    return keep_alive.pool(Timeout(connect=5.0, read=NEW_SECONDS), hosts=4)
 
 
 def test_a_connection_is_used_again(server, pool, clocks):
@@ -104,7 +104,7 @@ def test_a_flow_that_was_dropped_costs_less_than_half_a_second(server, pool):
 def test_a_new_connection_has_all_the_time_that_was_given(server):
     server.speaks = False
     with pytest.raises(ReadTimeoutError):
-        kept.pool(Timeout(connect=5.0, read=0.05), hosts=1).request("GET", server.url)
+        keep_alive.pool(Timeout(connect=5.0, read=0.05), hosts=1).request("GET", server.url)
     assert server.asked == 1
 
 
@@ -113,7 +113,7 @@ def test_a_new_connection_has_all_the_time_that_was_given(server):
 
 @pytest.fixture(params=[True, False], ids=["kept", "used once"])
 def new_connections(request):
-    return kept.pool(Timeout(connect=5.0, read=NEW_SECONDS), hosts=4, used_again=request.param)
+    return keep_alive.pool(Timeout(connect=5.0, read=NEW_SECONDS), hosts=4, used_again=request.param)
 
 
 def test_something_is_done_beside_a_request_that_waits_and_its_answer_is_read(server, new_connections):
@@ -126,21 +126,21 @@ def test_something_is_done_beside_a_request_that_waits_and_its_answer_is_read(se
         server.hang_up.set()
 
     server.late_status = 204
-    with kept.meanwhile(answer_now, 0.05):
+    with keep_alive.meanwhile(answer_now, 0.05):
         assert new_connections.request("GET", server.url).status == 204
     assert done == [1], "once, while the request was under way"
 
 
 def test_nothing_is_done_beside_a_request_that_is_answered_in_time(server, new_connections):
-    with kept.meanwhile(lambda: pytest.fail("it was answered"), NEW_SECONDS / 2):
+    with keep_alive.meanwhile(lambda: pytest.fail("it was answered"), NEW_SECONDS / 2):
         assert new_connections.request("GET", server.url).status == 200
 
 
 def test_what_is_done_meanwhile_is_part_of_the_time_that_the_request_has(server):
     server.speaks = False
-    pool, waited = kept.pool(Timeout(connect=5.0, read=0.2), hosts=1), threading.Event()
+    pool, waited = keep_alive.pool(Timeout(connect=5.0, read=0.2), hosts=1), threading.Event()
     begun = time.monotonic()
-    with kept.meanwhile(lambda: waited.wait(0.3), 0.05), pytest.raises(ReadTimeoutError, match=f"{0.2}"):
+    with keep_alive.meanwhile(lambda: waited.wait(0.3), 0.05), pytest.raises(ReadTimeoutError, match=f"{0.2}"):
         pool.request("GET", server.url)
     assert time.monotonic() - begun >= 0.35
     assert server.asked == 1
@@ -151,10 +151,10 @@ def test_requests_that_are_made_meanwhile_do_nothing_beside_themselves(server, n
     other, asked = Server(), []
 
     def ask():
-        asked.append(kept.pool(Timeout(connect=5.0, read=NEW_SECONDS), hosts=1).request("GET", other.url).status)
+        asked.append(keep_alive.pool(Timeout(connect=5.0, read=NEW_SECONDS), hosts=1).request("GET", other.url).status)
         server.hang_up.set()
 
-    with kept.meanwhile(ask, 0.05):
+    with keep_alive.meanwhile(ask, 0.05):
         new_connections.request("GET", server.url)
     other.server.stop()
     assert asked == [200]

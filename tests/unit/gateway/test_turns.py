@@ -23,7 +23,7 @@ from segue.wire.frames import (
     encode_frame,
 )
 from shared.connections import Binding
-from shared.ingress.handovers import HANDOVER_SECONDS
+from shared.ingress.handoffs import HANDOVER_SECONDS
 from tests.unit.gateway.dispatching import LEAVING
 
 BINDING = Binding("alice/talk", "talk", "c", 1, "text")

@@ -10,7 +10,7 @@ import pytest
 
 from local.deployment.outputs import Deployment
 from local.settings import Settings
-from local.stack.doors import Doors, targets_of
+from local.stack.addresses import ClientAddresses, targets_of
 from local.workers.balancer import Target
 
 KEYS_URL = "http://127.0.0.1:1/keys"
@@ -18,9 +18,9 @@ KEYS_URL = "http://127.0.0.1:1/keys"
 MakeDeployment = Callable[[str], Deployment]
 
 
-def doors_of(settings: Settings, transport: str) -> Doors:
+def doors_of(settings: Settings, transport: str) -> ClientAddresses:
     settings.state.mkdir(parents=True, exist_ok=True)
-    return Doors(replace(settings, transport=transport), list)
+    return ClientAddresses(replace(settings, transport=transport), list)
 
 
 def test_by_the_api_nothing_is_added(settings: Settings, make_deployment: MakeDeployment) -> None:

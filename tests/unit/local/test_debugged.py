@@ -12,11 +12,11 @@ from types import SimpleNamespace
 import pytest
 
 from local.settings import ROOT
-from local.workers import debugged, worker_process
+from local.workers import debugger, worker_process
 
 PROGRAM = """
 import os, signal, sys
-from local.workers.debugged import stop_here
+from local.workers.debugger import stop_here
 signal.signal(signal.SIGTTOU, signal.SIG_IGN)
 child = os.fork()
 if child == 0:
@@ -45,11 +45,11 @@ def test_a_breakpoint_stops_in_the_editor_while_it_is_there(monkeypatch):
 
     editor = SimpleNamespace(is_client_connected=lambda: next(there), breakpoint=lambda: None)
     monkeypatch.setitem(sys.modules, "debugpy", editor)
-    monkeypatch.setattr(debugged.time, "sleep", next_look)
+    monkeypatch.setattr(debugger.time, "sleep", next_look)
     monkeypatch.setattr(sys, "breakpointhook", None)
     with pytest.raises(Over):
-        debugged.follow_editor()
-    assert hooks == [debugged.stop_here, editor.breakpoint, debugged.stop_here]
+        debugger.follow_editor()
+    assert hooks == [debugger.stop_here, editor.breakpoint, debugger.stop_here]
 
 
 @pytest.mark.slow
@@ -86,7 +86,7 @@ def test_a_worker_under_a_debugger_has_a_lease_that_waits(settings, make_deploym
 
 PASSED = """
 import sys
-from local.workers.debugged import stop_here
+from local.workers.debugger import stop_here
 sys.breakpointhook = stop_here
 breakpoint()
 print("on")

@@ -14,9 +14,9 @@ from local.cli import main
 from local.deployment.issuer import principal
 from local.developing import packages, sessions
 from local.errors import LocalError
-from local.patience import MOST, USUAL_MS, factor
 from local.progress import Event, Progress
 from local.stack import up
+from local.timeouts import MOST, USUAL_MS, factor
 from tests.support.waiting import within
 
 

@@ -7,9 +7,9 @@ import subprocess
 
 import pytest
 
-from local.deployment import emulator_door
+from local.deployment import emulator_program
 from local.deployment.emulator import PROGRAM
-from local.deployment.emulator_door import closed_to_websites
+from local.deployment.emulator_program import closed_to_websites
 from local.settings import Settings
 
 
@@ -88,7 +88,7 @@ runpy.run_path(sys.argv[1], run_name="__main__")
 
 @pytest.mark.slow
 def test_the_stack_starts_the_emulator_behind_it():
-    assert PROGRAM[-1] == emulator_door.__file__
+    assert PROGRAM[-1] == emulator_program.__file__
     emulator = Settings().emulator_python
     if not emulator.exists():
         pytest.skip("the emulator is not installed")

@@ -10,13 +10,13 @@ from boto3 import Session
 from botocore.exceptions import ConnectTimeoutError
 from click.testing import CliRunner
 
-from infra.checks import ConfigurationError
 from infra.config import from_context
 from infra.preflight import __main__ as command
 from infra.preflight.account import REGION_VARIABLES, Account
 from infra.preflight.context import WrongUsageError, read
 from infra.preflight.findings import State
 from infra.preflight.run import examine
+from infra.setting_fields import ConfigurationError
 from tests.support.answers import Refusal
 from tests.unit.preflight.conftest import ANSWERS, CERTIFICATE, DENIED, EXISTING_VPC, NUMBER, SECRET, account, well
 

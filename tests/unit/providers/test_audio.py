@@ -12,7 +12,7 @@ import soxr
 from strands.bidi.types import AudioDelta
 from strands.bidi.types.events import BidiAudioDeltaEvent, BidiAudioStopEvent, BidiBargeInEvent
 
-from worker.providers.resampling import QUALITY, Edges, Resampler
+from worker.providers.speech.resampling import QUALITY, Edges, Resampler
 
 SECONDS = 1.5
 

@@ -117,7 +117,7 @@ def test_the_events_have_their_fields(name: str, fields: set[str]):
 
 @pytest.mark.slow
 def test_gemini_keeps_its_handle_where_it_is_read_and_takes_one_at_the_start():
-    from worker.providers import resumption_handles
+    from worker.providers.connection import resumption_handles
 
     model: Any = of_strands("strands.bidi.models.google", "GoogleGeminiLiveModel")(
         model_id="gemini-live", client_args={"api_key": "x"}

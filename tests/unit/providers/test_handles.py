@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from worker.providers import PROVIDERS
-from worker.providers.resumption_handles import MARGIN_SECONDS, Handle, recorded, why_not
+from worker.providers.connection.resumption_handles import MARGIN_SECONDS, Handle, recorded, why_not
 
 GEMINI = PROVIDERS["gemini-live"]
 GOOD = 2 * 3600 * 1000

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.providers import history
-from worker.providers.history import Cut, fit, without_tools
+from worker.providers.connection import history
+from worker.providers.connection.history import Cut, fit, without_tools
 from worker.providers.table import PROVIDERS, Figure, Limits
 
 NONE = Figure(None, "")

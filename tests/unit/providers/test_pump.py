@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.waiting import eventually
-from worker.providers.event_pump import Ended, Pump
+from worker.providers.connection.event_pump import Ended, Pump
 
 
 async def stream(*events: Any) -> AsyncIterator[Any]:

@@ -12,7 +12,7 @@ from strands.bidi.types.events import (
     BidiTranscriptStopEvent,
 )
 
-from worker.providers.transcripts import Sentences
+from worker.providers.speech.transcripts import Sentences
 
 AUDIO = BidiAudioDeltaEvent("AAAA", "pcm", 16000, 1, "a")
 

@@ -13,7 +13,7 @@ from strands.bidi.types.events import (
     BidiTranscriptStartEvent,
 )
 
-from worker.providers.heard import NOTHING, AnswerCut, AnswerPlayback, Spoken
+from worker.providers.speech.truncation import NOTHING, AnswerCut, AnswerPlayback, Spoken
 
 SECOND = BidiAudioDeltaEvent(base64.b64encode(bytes(2 * 16000)).decode(), "pcm", 16000, 1, "a")
 OVER = BidiBargeInEvent()

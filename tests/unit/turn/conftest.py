@@ -25,7 +25,7 @@ from tests.support.steady_clock import steady_clock  # noqa: F401 - a fixture
 from turn.post import MessageOutcome
 from turn.sessions import TurnSessions
 from turn.turn import Attempt, TurnSettings
-from turn.turns import Turns
+from turn.turn_runner import TurnRunner
 
 KEY = "alice/talk"
 LEASE = LeaseSettings(duration=5.0, heartbeat=1.0, margin=0.5)
@@ -93,7 +93,7 @@ class Process:
         self._loop = asyncio.get_running_loop()
         self._options = {"acquire_timeout": 0.0, "lease": LEASE, "probe": certainly_dead, **options}
         self.sessions = TurnSessions(self._manager, self._agent)
-        self.turns = Turns(
+        self.turns = TurnRunner(
             self.sessions, world, self._post, TurnSettings(APPROVAL_SECONDS, world.wall_clock), lambda: world.later
         )
 

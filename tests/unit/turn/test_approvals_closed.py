@@ -16,7 +16,7 @@ from segue.wire.frames import (
 )
 from tests.unit.turn.asking import FORGET, able, answer_to, approvals, asked, asking_world, errors, two_calls
 from tests.unit.turn.conftest import APPROVAL_SECONDS, Person, World, journal, messages
-from turn.pause import CANNOT_ANSWER, EXPIRED, TOO_MANY
+from turn.approvals import CANNOT_ANSWER, EXPIRED, TOO_MANY
 
 
 @pytest.fixture

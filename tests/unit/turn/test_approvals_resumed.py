@@ -14,7 +14,7 @@ from strands.types.tools import ToolContext
 from tests.support.waiting import eventually
 from tests.unit.turn.asking import FORGET, able, answer_to, approvals, asked, asking_world, errors
 from tests.unit.turn.conftest import APPROVAL_SECONDS, Person, World, journal, messages
-from turn.pause import CANNOT_ANSWER, EXPIRED
+from turn.approvals import CANNOT_ANSWER, EXPIRED
 
 
 @pytest.fixture

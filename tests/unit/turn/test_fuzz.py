@@ -140,7 +140,7 @@ class Function:
 @pytest.fixture
 def function(monkeypatch) -> Iterator[Function]:
     made = Function()
-    monkeypatch.setattr(handler, "turns", lambda: made.process.turns)
+    monkeypatch.setattr(handler, "turn_runner", lambda: made.process.turns)
     monkeypatch.setattr(handler, "queue", Queue)
     monkeypatch.setattr(handler, "environment", lambda: read_environment(TurnEnvironment, VARIABLES))
     yield made

@@ -25,8 +25,8 @@ from tests.support.emf import metrics_told
 from tests.support.waiting import eventually
 from turn import handler, post
 from turn.environment import TurnEnvironment
-from turn.message import HIDDEN_SECONDS, Message
 from turn.post import ManagementApi, MessageOutcome
+from turn.queue_message import HIDDEN_SECONDS, QueueMessage
 from turn.turn import OutOfTime
 
 DELIVERY = Delivery(
@@ -101,7 +101,7 @@ def invoke(monkeypatch, queue):
     """Invokes the function with a message."""
 
     def invoke(turns, **given):
-        monkeypatch.setattr(handler, "turns", lambda: turns)
+        monkeypatch.setattr(handler, "turn_runner", lambda: turns)
         monkeypatch.setattr(handler, "queue", lambda: queue)
         monkeypatch.setattr(handler, "environment", lambda: read_environment(TurnEnvironment, VARIABLES))
         return handler.handler({"Records": [record(**given)]}, Context())
@@ -184,8 +184,8 @@ def test_what_is_no_delivery_is_left_to_the_dead_letters_and_holds_its_session_u
 
 
 async def test_a_message_stays_hidden_while_its_turn_lasts_and_no_longer(queue, monkeypatch):
-    monkeypatch.setattr("turn.message.RENEWAL_SECONDS", 0.01)
-    message = Message(queue, "http://queue", record())
+    monkeypatch.setattr("turn.queue_message.RENEWAL_SECONDS", 0.01)
+    message = QueueMessage(queue, "http://queue", record())
     async with message.hidden():
         await eventually(lambda: len(queue.hidden) > 3)
     await message.give_back(7)
@@ -214,16 +214,16 @@ def test_a_missing_variable_is_named():
 def test_the_parts_are_made_from_the_environment(monkeypatch):
     for name, value in {**VARIABLES, "AWS_ENDPOINT_URL": "http://127.0.0.1:1"}.items():
         monkeypatch.setenv(name, value)
-    for made in (handler.environment, handler.turns):
+    for made in (handler.environment, handler.turn_runner):
         made.cache_clear()
     try:
-        manager = handler.turns()._sessions._new_manager("alice", "talk")
+        manager = handler.turn_runner()._sessions._new_manager("alice", "talk")
         assert (manager.session_key, manager.settings.durability) == ("alice/talk", "await")
         # Longer than a lease: the holder may have died without a word.
         assert manager.settings.acquire_timeout > manager.settings.lease.duration
         assert manager.settings.endpoint is None
     finally:
-        for made in (handler.environment, handler.turns):
+        for made in (handler.environment, handler.turn_runner):
             made.cache_clear()
 
 
@@ -233,15 +233,15 @@ async def test_a_session_ends_so_many_days_after_its_last_turn_as_the_deployment
     for name, value in {**VARIABLES, **stored, "AWS_ENDPOINT_URL": ""}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("SEGUE_MANAGEMENT_ENDPOINT", "https://a.example/dev")
-    for made in (handler.environment, handler.turns):
+    for made in (handler.environment, handler.turn_runner):
         made.cache_clear()
     try:
         before = time.time()
-        async with handler.turns()._sessions._new_manager("alice", "talk"):
+        async with handler.turn_runner()._sessions._new_manager("alice", "talk"):
             key = {"session_key": {"S": "alice/talk"}}
             item = boto3.client("dynamodb").get_item(TableName="turn-locks", Key=key)["Item"]
     finally:
-        for made in (handler.environment, handler.turns):
+        for made in (handler.environment, handler.turn_runner):
             made.cache_clear()
     assert int(before) <= int(item["expires_at"]["N"]) - 30 * 86_400 <= time.time()
 

@@ -17,8 +17,8 @@ from turn.turn import OutOfTime
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
-    monkeypatch.setattr("turn.waiting.PAUSE_SECONDS", 0.2)
-    monkeypatch.setattr("turn.waiting.LOOK_SECONDS", 0.02)
+    monkeypatch.setattr("turn.storage_pause.PAUSE_SECONDS", 0.2)
+    monkeypatch.setattr("turn.storage_pause.LOOK_SECONDS", 0.02)
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ async def test_a_turn_that_waits_for_storage_says_so_and_goes_on(world, processe
 
 
 async def test_a_turn_whose_storage_answers_says_nothing_of_it(world, processes, monkeypatch):
-    monkeypatch.setattr("turn.waiting.PAUSE_SECONDS", 30.0)
+    monkeypatch.setattr("turn.storage_pause.PAUSE_SECONDS", 30.0)
     process, person = processes(), Person(world)
     await process.take(await person.say(process, "repeat after me tea"))
     assert {type(frame) for frame in world.frames()} >= {Ready, TextOutput}
@@ -62,7 +62,7 @@ async def test_an_invocation_that_ends_while_s3_hangs_leaves_the_lease_to_run_ou
     """A Lambda process must not be frozen while it waits, nor hold the session when it thaws for another turn."""
     monkeypatch.setattr("turn.turn.LAST_CALL_SECONDS", 1.6)
     monkeypatch.setattr("turn.turn.RESERVE_SECONDS", 1.5)
-    monkeypatch.setattr("turn.turns.END_SECONDS", 0.5)
+    monkeypatch.setattr("turn.turn_runner.END_SECONDS", 0.5)
     process, person = processes(), Person(world)
     delivery = await person.say(process, "repeat after me tea")
     process.storage.before = s3

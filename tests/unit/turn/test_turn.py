@@ -24,7 +24,7 @@ from segue.wire.frames import (
 from tests.unit.turn.conftest import KEY, Person, journal, messages
 from tests.unit.turn.items import item
 from turn.post import MessageOutcome
-from turn.speaker import Speaker, Unsaid
+from turn.turn_outbox import TurnOutbox, Undelivered
 
 
 def kinds(frames):
@@ -90,10 +90,10 @@ async def test_a_number_is_never_used_up_without_being_sent(world):
         posted.append(decode_server_frame(message))
         return MessageOutcome.DELIVERED
 
-    speaker = Speaker(3, [at], post, lambda: True)
+    outbox = TurnOutbox(3, [at], post, lambda: True)
     for words in ("before", '"' * 40_000, "after"):
-        speaker.say("c", TextOutput(text=words))
-    await speaker.spoken("c")
+        outbox.say("c", TextOutput(text=words))
+    await outbox.spoken("c")
     assert [(frame.seq, frame.text[:6]) for frame in posted] == [(1, "before"), (2, '"' * 6), (3, "after")]
 
 
@@ -170,7 +170,7 @@ async def test_a_client_without_numbers_is_answered_once_by_a_turn_that_is_tried
     await person.settle(process)
     delivery = person.delivery(TextInput(text="repeat after me tea"))
     world.refuse = lambda _: MessageOutcome.FAILED
-    with pytest.raises(Unsaid):
+    with pytest.raises(Undelivered):
         await process.take(delivery)
     world.refuse = lambda _: MessageOutcome.DELIVERED
     await processes().take(delivery, repeated=True)
@@ -279,11 +279,11 @@ async def test_nothing_is_posted_once_the_session_may_be_someone_elses():
         return MessageOutcome.DELIVERED
 
     address = ClientAddress(client_id="c", connection_id="c-1", counter=1)
-    speaker = Speaker(7, [address], post, lambda: mine)
+    outbox = TurnOutbox(7, [address], post, lambda: mine)
     for text in ("one", "two"):
-        speaker.say("c", TextOutput(text=text))
-    with pytest.raises(Unsaid):
-        await speaker.spoken("c")
+        outbox.say("c", TextOutput(text=text))
+    with pytest.raises(Undelivered):
+        await outbox.spoken("c")
     assert [decode_server_frame(message) for message in posted] == [TextOutput(text="one", epoch=7, seq=1)]
 
 

@@ -11,8 +11,8 @@ from tests.support.waiting import within
 from tests.unit.turn.conftest import Person, journal, messages
 from tests.unit.turn.items import item
 from turn.post import MessageOutcome
-from turn.speaker import Unsaid
 from turn.turn import OutOfTime
+from turn.turn_outbox import Undelivered
 
 # --- time
 
@@ -67,14 +67,14 @@ async def test_a_call_that_takes_too_long_is_cut_off_and_made_again(world, proce
 
 async def test_a_client_that_cannot_be_told_in_time_does_not_keep_the_session_held(world, processes, monkeypatch):
     monkeypatch.setattr("turn.turn.LAST_CALL_SECONDS", 0.0)
-    monkeypatch.setattr("turn.turns.RELEASE_SECONDS", 0.1)
+    monkeypatch.setattr("turn.turn_runner.RELEASE_SECONDS", 0.1)
     process, person = processes(), Person(world)
     delivery = await person.say(process, "repeat after me tea")
     answered = threading.Event()
     world.refuse = lambda _: MessageOutcome.DELIVERED if answered.wait(60) else MessageOutcome.FAILED
     try:
         async with within(20):
-            with pytest.raises(Unsaid):
+            with pytest.raises(Undelivered):
                 await process.take(delivery, seconds=0.5)
         assert not (await item(world)).held
     finally:

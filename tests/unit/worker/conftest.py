@@ -18,8 +18,8 @@ from segue.wire.frames import Ready
 from tests.support.memory_manager import MemorySessionManager, MemoryStorage
 from tests.support.steady_clock import steady_clock  # noqa: F401 - a fixture
 from tests.support.waiting import eventually
-from tests.unit.worker.doors import door, issuer_keys, open_door  # noqa: F401 - fixtures
 from tests.unit.worker.origins import origin  # noqa: F401 - a fixture
+from tests.unit.worker.socket_server import door, issuer_keys, open_door  # noqa: F401 - fixtures
 from tests.unit.worker.stand_ins import FakeConnections, HandledModel, address
 from tests.unit.worker.worlds import LEASE, World, weather
 from worker.conversation.model_start import ModelStart

@@ -23,7 +23,7 @@ from segue.wire.frames import (
 )
 from segue.wire.rate import FrameRate
 from tests.support.waiting import eventually, promptly
-from tests.unit.worker.doors import Door, closed, frames, hello
+from tests.unit.worker.socket_server import Door, closed, frames, hello
 from tests.unit.worker.stand_ins import audio, speech
 from worker.direct.router import SocketRouter
 

@@ -24,7 +24,7 @@ from segue.wire.frames import (
 )
 from shared.ingress.routes import Routes
 from tests.support.waiting import eventually
-from tests.unit.worker.doors import KEY, Door, frames, hello
+from tests.unit.worker.socket_server import KEY, Door, frames, hello
 
 
 class Holder:
@@ -145,7 +145,7 @@ async def test_a_holder_that_is_dead_is_replaced_by_this_worker(
 async def test_a_session_that_was_just_released_is_left_to_its_successor(
     door: Door, held_at: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.ingress.handovers.HANDOVER_SECONDS", 600.0)
+    monkeypatch.setattr("shared.ingress.handoffs.HANDOVER_SECONDS", 600.0)
     async with Holder(202, 410) as predecessor, Holder(202) as successor:
         predecessor.hands_over = True
         held_at(predecessor.endpoint)
@@ -170,8 +170,8 @@ async def test_a_session_that_was_just_released_is_left_to_its_successor(
 async def test_a_session_that_ended_here_is_left_to_a_successor_that_has_it_ready(
     door: Door, ready: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.ingress.handovers.HANDOVER_SECONDS", 600.0)
-    monkeypatch.setattr("worker.hosting.handed_over.ACQUIRED_SECONDS", 600.0)
+    monkeypatch.setattr("shared.ingress.handoffs.HANDOVER_SECONDS", 600.0)
+    monkeypatch.setattr("worker.hosting.recent_handoffs.ACQUIRED_SECONDS", 600.0)
     ws, _ = await door.bound()
     await ws.send_str(encode_frame(Ping()))
     while Pong() not in await frames(ws):  # the hello waits no longer

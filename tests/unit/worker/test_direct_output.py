@@ -28,7 +28,7 @@ from tests.support.issuer import ISSUER
 from tests.support.memory_manager import MemorySessionManager
 from tests.support.scripted_model import spoken
 from tests.support.waiting import eventually, promptly
-from tests.unit.worker.doors import KEY, UPGRADE, Door, client_of, frames, port_of
+from tests.unit.worker.socket_server import KEY, UPGRADE, Door, client_of, frames, port_of
 from tests.unit.worker.stand_ins import speech
 from worker.aws.poster import PostOutcome
 from worker.conversation.outbox import Outbox
@@ -190,7 +190,7 @@ async def test_a_client_that_does_not_read_holds_up_nothing(door: Door, monkeypa
 async def test_what_waits_for_a_client_that_has_vanished_is_given_up(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("worker.direct.door.PING_SECONDS", 0.2)
+    monkeypatch.setattr("worker.direct.socket_server.PING_SECONDS", 0.2)
     _, writer = await asyncio.open_connection("127.0.0.1", port_of(door), limit=1024)
     writer.write(UPGRADE % door.issuer.token().encode())
     await eventually(lambda: len(door.sockets) == 1)

@@ -14,7 +14,7 @@ from segue.wire.frames import (
 )
 from shared.connections import ConnectionsTable
 from tests.support.waiting import eventually
-from tests.unit.worker.doors import KEY, Door, client_of, hello
+from tests.unit.worker.socket_server import KEY, Door, client_of, hello
 
 
 @pytest.mark.slow

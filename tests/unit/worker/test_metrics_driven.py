@@ -20,7 +20,7 @@ from tests.support.emf import metrics_told
 from tests.support.memory_manager import Latch
 from tests.support.scripted_model import answered
 from tests.support.waiting import eventually, promptly, within
-from tests.unit.worker.doors import closed
+from tests.unit.worker.socket_server import closed
 from tests.unit.worker.stand_ins import (
     AddingModel,
     FakeQueue,
@@ -38,7 +38,8 @@ from worker.conversation import outbox as outbox_module
 from worker.hosting import drain as drain_module
 from worker.hosting.claims import ClaimTaker
 from worker.hosting.drain import Drain
-from worker.providers import continuity, reconnections
+from worker.providers import continuity
+from worker.providers.connection import reconnect_limits
 from worker.providers.continuity import ContinuousModel
 from worker.providers.errors import ERRORS, Kind, ProviderRefusal, classify
 from worker.providers.settings import Settings
@@ -284,7 +285,7 @@ async def a_connection_that_is_nearly_over(monkeypatch, **_):
 
 @tells(*(ERRORS[kind].metric for kind in Kind))
 async def an_error_of_each_kind(monkeypatch, **_):
-    monkeypatch.setattr(reconnections, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(reconnect_limits, "PAUSE_SECONDS", 0.0)
     for kind, error in OF_EACH_KIND.items():
         assert classify(error) is ERRORS[kind]
         await connected(model_of("offline", HandledModel()), (), error)
@@ -318,7 +319,7 @@ async def test_what_happens_at_a_workers_own_door_is_told(open_door, told, monke
     door = await open_door(SEGUE_DIRECT_SOCKETS="1")
     first = await door.connect()
     assert await closed(await door.connect()) == 1013
-    monkeypatch.setattr("worker.direct.door.HANDSHAKE_SECONDS", 0.05)
+    monkeypatch.setattr("worker.direct.socket_server.HANDSHAKE_SECONDS", 0.05)
     reader, writer = await asyncio.open_connection("127.0.0.1", int(door.url.rstrip("/").rpartition(":")[2]))
     writer.write(b"GET / HTTP/1.1")
     with contextlib.suppress(ConnectionResetError):

@@ -39,7 +39,7 @@ from tests.support.scripted_model import answered, calling, spoken
 from tests.support.waiting import eventually
 from tests.unit.worker.stand_ins import address, audio, delivery, finals, hello, said, speech, text
 from worker.providers import AnswerCut
-from worker.providers.heard import NOTHING, AnswerPlayback, Spoken
+from worker.providers.speech.truncation import NOTHING, AnswerPlayback, Spoken
 
 
 async def test_a_final_transcript_waits_for_the_journal_and_audio_does_not(host, clients, storage):

@@ -17,8 +17,8 @@ from segue.wire.frames import (
     encode_frame,
 )
 from tests.support.waiting import eventually, promptly
-from tests.unit.worker.doors import UPGRADE, Door, closed, frames, port_of, refused
-from worker.direct import door as door_module
+from tests.unit.worker.socket_server import UPGRADE, Door, closed, frames, port_of, refused
+from worker.direct import socket_server as door_module
 from worker.direct.handshake import Handshake
 
 
@@ -85,7 +85,7 @@ async def test_a_principal_has_so_many_sockets_here_and_no_more(open_door: Calla
 
 
 async def test_a_connection_that_says_nothing_is_dropped(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worker.direct.door.HANDSHAKE_SECONDS", 0.05)
+    monkeypatch.setattr("worker.direct.socket_server.HANDSHAKE_SECONDS", 0.05)
     port = int(door.url.rstrip("/").rpartition(":")[2])
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(b"GET / HTTP/1.1\r\nHost: w")
@@ -95,7 +95,7 @@ async def test_a_connection_that_says_nothing_is_dropped(door: Door, monkeypatch
 
 
 async def test_a_socket_without_a_hello_is_closed(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worker.direct.door.HELLO_SECONDS", 0.05)
+    monkeypatch.setattr("worker.direct.socket_server.HELLO_SECONDS", 0.05)
     assert await closed(await door.connect()) == 1008
 
 

@@ -12,10 +12,10 @@ from typing import Any
 from strands.bidi.models import BidiModel
 
 from shared.background import BackgroundTasks
-from worker.providers import resumption_handles
-from worker.providers.connecting import Connector
-from worker.providers.event_pump import Pump
-from worker.providers.opened import Given, Likeness, OpenedConnection
+from worker.providers.connection import resumption_handles
+from worker.providers.connection.connector import Connector
+from worker.providers.connection.event_pump import Pump
+from worker.providers.connection.standby_connection import Given, Likeness, OpenedConnection
 from worker.providers.table import Provider
 
 

@@ -22,9 +22,9 @@ from segue.history.fold import Message
 from segue.history.messages import copy_of, differ
 from segue.history.repair import results_of
 from shared.log import logger
-from worker.providers.connecting import Connector
+from worker.providers.connection.connector import Connector
+from worker.providers.connection.event_pump import Pump
 from worker.providers.counters import count
-from worker.providers.event_pump import Pump
 
 ADD_SECONDS: Final = 1.0
 """For additions to be written to the connection: they are written and not answered. The caller may be waiting, and

@@ -14,7 +14,7 @@ from typing import Any
 from strands.bidi.models import BidiModel
 from strands.bidi.types.events import BidiBargeInEvent
 
-from worker.providers.heard import AnswerCut, AnswerPlayback
+from worker.providers.speech.truncation import AnswerCut, AnswerPlayback
 
 
 class UnheardAnswers:

@@ -5,8 +5,29 @@
     session_manager = GuardedS3SessionManager(session_id="user_123", bucket="…", lock_table="…")
     agent = BidiAgent(model=model, session_manager=session_manager)
 
-The managers are imported on first use: a gateway function that needs ``segue.wire`` only must not pay for
-importing Strands.
+    errors       all errors, each with the caller's next step
+    ids          ids as users have them, and their names in storage
+    clock        time, injected
+    backoff      pauses between attempts
+    bounded      ``BoundedDict``: the newest entries only
+    lazy         names of a package that are imported on first use
+    environment  environment variables, read once; the error lists all that are wrong
+    observers    hooks for metrics of the library
+    otel         these hooks for OpenTelemetry
+    storage/     guard items and objects: DynamoDB and S3, a directory, memory
+    lease/       the right to write a session
+    journal/     records of a session, committed and read
+    history/     records folded into agents, repaired
+    session/     one session in this process
+    strands/     session managers for Strands
+    admin/       ``Sessions``: all that needs no agent
+    cli/         the ``segue`` command
+    wire/        the protocol between client and worker
+    client/      the Python client
+    testing/     help for tests
+
+Imports point upwards in this list only. The managers are imported on first use: a gateway function that needs
+``segue.wire`` only must not pay for importing Strands.
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@
     session            acquire, read, append, release
     slot               the session of a handle: none yet, a standby, or opened
     acquisition        a session acquired and read, or read in advance
-    facts              the side of a handle that does no I/O
-    opening, context_manager    one opening for several callers; a handle as a block
+    properties         the side of a handle that does no I/O
+    shared_opening, context_manager    one opening for several callers; a handle as a block
     handle             what a session manager has of its session, from any thread
 
 A module imports only those above it, and ``segue.history`` and what is below that.

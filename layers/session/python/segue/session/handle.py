@@ -21,13 +21,13 @@ from segue.journal.records import Record
 from segue.session.acquisition import Acquisition
 from segue.session.client_inputs import valid_input
 from segue.session.context_manager import ContextManaged
-from segue.session.facts import HandleFacts
 from segue.session.heartbeat import STORAGE_TIMEOUT_S
 from segue.session.open_handles import OpenHandles
-from segue.session.opening import SharedOpening
 from segue.session.options import SessionSettings
+from segue.session.properties import HandleProperties
 from segue.session.runtime import LoopWatch, Runtime, in_event_loop
 from segue.session.session import Session
+from segue.session.shared_opening import SharedOpening
 from segue.session.standby import Standby
 from segue.session.weak_references import weakly
 from segue.storage.stores import Stores
@@ -38,7 +38,7 @@ DURABLE_TIMEOUT_S = STORAGE_TIMEOUT_S
 """Seconds that a hook or ``flush`` waits for storage before it raises StorageUnavailable."""
 
 
-class SessionHandle(HandleFacts, ContextManaged):
+class SessionHandle(HandleProperties, ContextManaged):
     """One session of this process.
 
     Attributes:

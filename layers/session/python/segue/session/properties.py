@@ -19,7 +19,7 @@ from segue.session.session import Session
 from segue.session.slot import SessionSlot
 
 
-class HandleFacts:
+class HandleProperties:
     """The facts of one handle's session."""
 
     def __init__(self) -> None:

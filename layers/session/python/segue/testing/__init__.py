@@ -2,7 +2,7 @@
 
     clock        ``ManualClock``: time that stands still
     provision    ``provision``: a bucket and a lock table on any endpoint
-    offline      ``OfflineTextModel``, ``OfflineVoiceModel``: models that answer from the history they are given
+    offline/     ``OfflineTextModel``, ``OfflineVoiceModel``: models that answer from the history they are given
     memory       ``MemorySessionManager``, ``MemoryStorage``
     scripted     ``ScriptedTextModel``, ``ScriptedVoiceModel``, ``ScriptedCall``: models that do what a test says
     restarting   ``restart``: close, restore and compare

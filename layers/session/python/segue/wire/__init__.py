@@ -4,16 +4,26 @@ Nothing here does I/O and nothing reads a clock: time comes in as an argument, i
 clock. The gateway functions, the workers and the client library share these modules, so none of them imports Strands or
 boto3.
 
-- ``segue.wire.frames``: what client and server say to each other, and how it is encoded
-- ``segue.wire.binary``: audio as binary messages, where the transport takes them
-- ``segue.wire.images``, ``.audio``, ``.rate``: images in parts, the length of pieces of audio, frames a second
-- ``segue.wire.cutting``: texts that are too long for a message
-- ``segue.wire.delivery``: what the gateway posts to a worker
-- ``segue.wire.claims``: what the gateway asks of the workers when a session has no holder
-- ``segue.wire.sender``, ``.sequence``: input numbering, client to worker (``Sender``, ``Receiver``)
-- ``segue.wire.output``: output numbering, worker to client (``OutputNumbering``, ``OutputOrder``)
+    fields         limits of fields and of a frame's size
+    codes          error codes
+    claims         what the gateway asks of workers for a session without a holder
+    client_frames  frames of a client
+    server_frames  frames of the server
+    audio          limits on pieces of audio, and their loudness
+    images         images in parts, put together
+    rate           frames a second: kept by a sender, enforced by a receiver
+    sequence       input numbering at the worker (``Receiver``)
+    sender         input numbering at the client (``Sender``)
+    encoding       frames as JSON messages
+    memory         memory that kept frames take
+    schema         the protocol as an AsyncAPI document
+    binary         audio as binary messages, where the transport takes them
+    cutting        frames that are too long for a message
+    frames         all frames and their encoding, in one place
+    delivery       a frame as the gateway posts it to a worker
+    output         output numbering at the worker and at the client (``OutputNumbering``, ``OutputOrder``)
 
-- ``segue.wire.schema``: all of it for machines
+Each module imports only modules that stand above it here.
 
 The reference for other languages is docs/protocol.md.
 """
