@@ -1,7 +1,7 @@
 # `make help` says what there is. Everything runs from this folder and writes only into it.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup local redeploy demo preflight smoke web quick test test-web coverage matrix model lint format lock audit clean check add docs
+.PHONY: help setup environments local redeploy demo preflight smoke web quick test test-web coverage matrix model lint format lock audit clean check add docs
 
 # Which Python makes the environments; empty: looked for (local/setup.sh).
 PYTHON ?=
@@ -43,7 +43,11 @@ LOCKS := bootstrap layer worker turn authorizer emulator dev
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | awk -F'|' '{ printf "  make %-10s %s\n", $$1, $$2 }'
 
-setup: $(NODE_STAMP) $(PAGE_STAMP) $(VENV_STAMP) $(EMULATOR_STAMP) ## set up everything the other targets need (quick when nothing changed)
+setup: ## set up everything the other targets need (quick when nothing changed)
+	@$(MAKE) --no-print-directory $(if $(findstring j,$(MAKEFLAGS)),,--jobs=4) environments
+
+# Side by side, because each waits for a registry.
+environments: $(NODE_STAMP) $(PAGE_STAMP) $(VENV_STAMP) $(EMULATOR_STAMP)
 	@:
 
 local: setup ## deploy to a local AWS, start workers, open a conversation (Ctrl-C stops everything)

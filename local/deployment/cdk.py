@@ -44,6 +44,9 @@ def environment(settings: Settings, endpoint: str, inherited: Mapping[str, str])
         "CDK_DEFAULT_REGION": REGION,
         "CDK_HOME": str(settings.home / "cdk"),  # otherwise it writes into the home folder
         "CDK_DISABLE_CLI_TELEMETRY": "true",
+        # Ten seconds of processor time in which the CDK compiles its rules. A deployment to AWS is validated, and
+        # tests/infra validates this stage.
+        "CDK_VALIDATION": "false",
         "CI": "true",
         "NO_COLOR": "1",
     }

@@ -1,9 +1,18 @@
-"""CloudFormation's own opinion of a template, by cfn-lint; asked once for each content."""
+"""CloudFormation's own opinion of a template, by cfn-lint; asked once for each content.
+
+Templates of one app differ in few resources, and nine tenths of cfn-lint's work is to look into each of them. A
+resource of a template without problems is not looked into again while it, what it refers to and what refers to it are
+the same.
+The rules about a template as a whole see all of them each time.
+"""
 
 from __future__ import annotations
 
 import gc
+import json
+import re
 from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +26,8 @@ IGNORED = {
 
 _found: dict[str, tuple[str, ...]] = {}
 _kinds: dict[object, Any] = {}
+_right: set[str] = set()
+"""Contents of the resources of templates without problems, as ``contents`` has them."""
 
 
 def problems(template: Path) -> tuple[str, ...]:
@@ -25,10 +36,50 @@ def problems(template: Path) -> tuple[str, ...]:
     if text not in _found:
         from cfnlint.api import lint_file  # two seconds that only the processes pay that ask it
 
-        with _without_repetition():
+        known = contents(json.loads(text))
+        with _without_repetition(), _except_for({name for name, content in known.items() if content in _right}):
             found = lint_file(template, config={"ignore_checks": list(IGNORED)})
         _found[text] = tuple(f"{each.rule.id} {each.message} {getattr(each, 'path', '')}" for each in found)
+        if not found:
+            _right.update(known.values())
     return _found[text]
+
+
+def contents(template: Mapping[str, Any]) -> dict[str, str]:
+    """Return, for each resource, everything in a template that may decide whether it is right.
+
+    That is the resource itself, what it names, and what these name, and so on; what names it; and all that is no
+    resource. A word that happens to be another resource's name counts as one.
+    """
+    resources = {name: json.dumps(one, sort_keys=True) for name, one in template["Resources"].items()}
+    names = {name: resources.keys() & set(re.findall(r"\w+", text)) for name, text in resources.items()}
+    rest = json.dumps({part: one for part, one in template.items() if part not in {"Resources", "Outputs"}})
+    return {
+        name: "\n".join([name, *(f"{one} {resources[one]}" for one in sorted(_near(name, names))), rest])
+        for name in resources
+    }
+
+
+def _near(name: str, names: Mapping[str, AbstractSet[str]]) -> set[str]:
+    near, new = {name}, {name}
+    while new := {other for one in new for other in names[one]} - near:
+        near |= new
+    return near | {other for other, named in names.items() if name in named}
+
+
+@contextmanager
+def _except_for(right: AbstractSet[str]) -> Iterator[None]:
+    """Let cfn-lint look into no resource that has one of these names."""
+    from cfnlint.rules.resources.Configuration import Configuration, patternProperties
+
+    def those_to_look_into(validator: Any, patterns: Any, instance: Any, schema: Any) -> Iterator[Any]:
+        if list(validator.context.path.path) == ["Resources"]:
+            instance = {name: one for name, one in instance.items() if name not in right}
+        return patternProperties(validator, patterns, instance, schema)
+
+    module = Configuration.__module__
+    with mock.patch(f"{module}.patternProperties", those_to_look_into):
+        yield
 
 
 @contextmanager

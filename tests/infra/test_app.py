@@ -12,7 +12,7 @@ import pytest
 from infra import node
 from infra.constants import ROOT
 from infra.preflight.bootstrap import LEAST_VERSION
-from tests.infra.accepted import problems
+from tests.infra.accepted import contents, problems
 
 FLAGS = json.loads((ROOT / "cdk.json").read_text(encoding="utf-8"))
 
@@ -81,6 +81,57 @@ def test_what_cloudformation_would_refuse_is_a_problem(tmp_path):
     template.write_text(json.dumps({"Resources": {"Queue": queue, "Other": queue}}), encoding="utf-8")
 
     assert sorted(problem.split()[0] for problem in problems(template)) == ["E3002", "E3002", "E3012", "E3012"]
+
+
+QUEUE = {"Type": "AWS::SQS::Queue", "Properties": {"DelaySeconds": 5}}
+TOPIC = {"Type": "AWS::SNS::Topic"}
+ALARM = {
+    "Type": "AWS::CloudWatch::Alarm",
+    "Properties": {
+        "ComparisonOperator": "GreaterThanThreshold",
+        "Dimensions": [{"Name": "QueueName", "Value": {"Fn::GetAtt": ["Queue", "QueueName"]}}],
+        "EvaluationPeriods": 1,
+        "MetricName": "ApproximateAgeOfOldestMessage",
+        "Namespace": "AWS/SQS",
+        "Period": 60,
+        "Statistic": "Maximum",
+        "Threshold": 60,
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("changed", "rules"),
+    [
+        ({"Queue": QUEUE | {"Properties": {"DelaySeconds": "soon"}}}, {"E3012"}),
+        ({"Queue": TOPIC}, {"E1010"}),
+        ({"Other": QUEUE | {"Properties": {"Colour": "red"}}}, {"E3002"}),
+        ({"Alarm": ALARM | {"DependsOn": "Nothing"}}, {"E3005"}),
+    ],
+    ids=["itself", "what it refers to", "another", "a reference"],
+)
+def test_what_was_right_is_judged_again_when_something_near_it_changes(tmp_path, changed, rules):
+    template = tmp_path / "stack.template.json"
+    resources = {"Queue": QUEUE, "Alarm": ALARM, "Topic": TOPIC}
+    template.write_text(json.dumps({"Resources": resources}), encoding="utf-8")
+    assert not problems(template)
+
+    template.write_text(json.dumps({"Resources": resources | changed}), encoding="utf-8")
+    assert {problem.split()[0] for problem in problems(template)} == rules
+
+
+def test_what_is_near_a_resource_decides_whether_it_is_judged_again():
+    before = contents({"Resources": {"Queue": QUEUE, "Alarm": ALARM, "Topic": TOPIC}})
+    after = contents({"Resources": {"Queue": QUEUE | {"DependsOn": "Other"}, "Alarm": ALARM, "Topic": TOPIC}})
+    referred = contents({"Resources": {"Queue": QUEUE, "Alarm": ALARM | {"DependsOn": "Queue"}, "Topic": TOPIC}})
+    described = contents({"Resources": {"Topic": TOPIC}, "Parameters": {"Name": {"Type": "String"}}})
+
+    def changed(now):
+        return {name for name in now if now[name] != before[name]}
+
+    assert changed(after) == {"Queue", "Alarm"}
+    assert changed(referred) == {"Queue", "Alarm"}
+    assert changed(described) == {"Topic"}
 
 
 def test_preflight_asks_for_the_bootstrap_that_the_stacks_ask_for(synthesized):

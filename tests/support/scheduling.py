@@ -24,8 +24,8 @@ from xdist.workermanage import WorkerController
 _T = TypeVar("_T")
 
 APART = (
-    *("tests/simulation/", "tests/infra/test_documentation.py"),
-    *("tests/chaos/test_chaos.py", "tests/e2e/test_demo.py", "tests/integration/test_storage_hangs.py"),
+    *("tests/simulation/", "tests/chaos/test_chaos.py"),
+    *("tests/e2e/test_demo.py", "tests/integration/test_storage_hangs.py"),
 )
 """Files that do not stay whole: their tests take long and have nothing in common."""
 
@@ -45,7 +45,8 @@ MOST_DEPLOYING, MOST_WAITING = 4, 2
 """Processes beside those that compute, at most: a deployment takes 500 MB."""
 
 TOGETHER = "tests/infra/"
-"""Folder whose other files are one: a stage that several of them synthesize is synthesized once in a process."""
+"""Folder whose files are one, and the first: the CDK takes a quarter of a minute to begin in a process, and a stage
+that several of them synthesize is synthesized once in a process."""
 
 SHARING = ("tests/browser/", "tests/e2e/test_isolation.py")
 """Places of the tests that share a deployed stack (``tests.support.local_stack``): together they are one, too."""
@@ -213,7 +214,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         files.setdefault(item.nodeid.partition("::")[0], []).append(item)
     heavy = sorted(
-        (name for name in files if not name.startswith(LIGHT)), key=lambda name: (-_limit(files[name]), name)
+        (name for name in files if not name.startswith(LIGHT)),
+        key=lambda name: (not name.startswith(TOGETHER), -_limit(files[name]), name),
     )
     light = sorted(
         (name for name in files if name.startswith(LIGHT)),
