@@ -96,6 +96,7 @@ class Server:
         self.handshakes = []
         self.refuse_with = None
         self.refusals = []
+        self.closes = []
         self.answer_hello = True
         self.answer_ping = True
         self.bound = {}
@@ -190,6 +191,9 @@ class Server:
         return None
 
     async def _serve(self, socket):
+        if self.closes:
+            await socket.close(self.closes.pop(0))
+            return
         self.connections.append(socket)
         noise = asyncio.create_task(self._noise(socket))
         try:

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
+from segue.client.retries import AT_ONCE
+from segue.wire.codes import SERVICE_RESTART, TRY_AGAIN_LATER
 from segue.wire.frames import (
     Bye,
     Hello,
     Ping,
+    Reconnect,
+    encode_frame,
 )
 from tests.support.waiting import eventually, within
 from tests.unit.client.clients import client_of, of_kind
@@ -61,3 +67,54 @@ async def test_a_connection_that_is_dead_without_a_word_is_replaced(server):
 async def test_a_quiet_connection_is_kept_open(server):
     async with client_of(server, ping_interval=0.05, ack_delay=9):
         await server.heard_all(lambda server: len(of_kind(server.heard, Ping)) >= 3)
+
+
+# --- renewals that are refused
+
+FOR_EVER = {"first_backoff": 1e9, "longest_backoff": 1e9, "hello_interval": 9.0, "longest_hello_interval": 9.0}
+"""A pause is never over by itself."""
+
+
+def greeted_over(count):
+    return lambda server: len(of_kind(server.heard, Hello)) == count
+
+
+async def reconnect(server):
+    await server.connections[-1].send(encode_frame(Reconnect()))
+
+
+async def test_refused_renewals_are_forgotten_with_the_next_ready(server):
+    async with client_of(server, **FOR_EVER):
+        for count in range(1, 4):
+            await server.heard_all(greeted_over(count))
+            server.closes = [TRY_AGAIN_LATER] * AT_ONCE
+            await reconnect(server)
+        await server.heard_all(greeted_over(4))
+
+
+@pytest.mark.parametrize("code", [SERVICE_RESTART, TRY_AGAIN_LATER])
+async def test_a_renewal_waits_no_longer_once_its_worker_has_ended(server, code):
+    async with client_of(server, **FOR_EVER):
+        server.closes = [TRY_AGAIN_LATER] * (AT_ONCE + 1)
+        await reconnect(server)
+        await eventually(lambda: len(server.handshakes) == AT_ONCE + 2, 20)
+        await server.connections[-1].close(code)
+        await server.heard_all(greeted_over(2))
+
+
+async def test_a_break_during_the_pause_of_a_renewal_is_followed_by_the_shortest_of_pauses(server, monkeypatch):
+    longest = []
+
+    def uniform(low, high):
+        if low == 0:
+            longest.append(high)
+        return 1e9 if longest == [0.25, 0.5, 1.0] else low
+
+    monkeypatch.setattr("segue.client.retries.random.uniform", uniform)
+    async with client_of(server, first_backoff=0.25, longest_backoff=99.0):
+        server.closes = [TRY_AGAIN_LATER] * (AT_ONCE + 3)
+        await reconnect(server)
+        await eventually(lambda: len(longest) == 3, 20)
+        server.cut()
+        await server.heard_all(greeted_over(2))
+    assert longest == [0.25, 0.5, 1.0, 0.25]

@@ -3,6 +3,10 @@
 // ── connection 1 ───────────────────────────────┐ ready on 2: closed
 //                               ┌── hello ─ ready ┴─ connection 2 ───── … ✕   ┌── connection 3
 //      lifetime, reconnect, silence                                       pause┘
+//
+// ── connection 1 ───────────────────────────── ✕  1012: its worker has ended, and no connection is left
+//                  ┌ 1013  ┌ 1013  ┌ 1013         ┌── connection 5: at once, whatever was left of the pause
+//         reconnect┘ at once┘ at once┘    pause of a renewal…
 import type { Core } from "./core/core.js";
 import type { ClientSettings } from "./core/settings.js";
 import type { TokenSupply } from "./credentials.js";
@@ -33,8 +37,12 @@ export class Connections {
   private refusals = 0;
   private ending = false;
   private readonly retries: Retries;
+  /** The same beside a connection that works: of no weight once that one has ended. */
+  private readonly renewalRetries: Retries;
   /** Close code of the connection that ended last. */
   private closeCode: number | undefined;
+  /** True if the last connection has ended since the pause began. */
+  private cutOff = false;
   /** Milliseconds without a connection so far. */
   private down = 0;
   private interrupt = (): void => undefined;
@@ -49,6 +57,7 @@ export class Connections {
     private readonly ear: Ear,
   ) {
     this.retries = new Retries(settings, () => environment.random());
+    this.renewalRetries = new Retries(settings, () => environment.random());
   }
 
   /** There may be something to send. */
@@ -86,16 +95,18 @@ export class Connections {
       const before = this.core.lastReady;
       this.closeCode = undefined;
       const talk = await this.open();
-      if (talk && (await this.untilItIsOld(talk))) continue; // it works, but needs a renewal: the next opens beside it
+      const renewing = talk !== undefined && (await this.untilItIsOld(talk));
+      const welcome = this.core.lastReady !== before;
+      if (welcome) this.begin();
+      if (renewing) continue; // it works, but needs a renewal: the next opens beside it
       if (this.core.failure) throw this.core.failure;
-      if (this.core.lastReady !== before) this.begin();
-      else if (this.core.greeted || !environment.online()) this.down = 0;
+      if (welcome || this.core.greeted || !environment.online()) this.down = 0;
       else this.down += Math.min(environment.now() - since, LONGEST_ATTEMPT);
       since = environment.now();
       if (this.down > this.settings.giveUpAfter) {
         throw new ConnectionLost(`no connection for too long (${this.lastError ?? "?"}); use a new client later`);
       }
-      await this.pause(this.retries.pause(this.closeCode));
+      await this.pause();
     }
   }
 
@@ -179,7 +190,9 @@ export class Connections {
   private join(socket: SocketLike): Talk {
     const talk = new Talk(socket, this.core, this.settings, this.environment, this.ear);
     this.talks.add(talk);
-    void talk.over.then(() => this.talks.delete(talk));
+    void talk.over.then(() => {
+      this.left(talk);
+    });
     if (this.ending) talk.leave();
     this.wake(); // an older connection need not say hello any more
     return talk;
@@ -205,8 +218,25 @@ export class Connections {
     return renew && !this.ending;
   }
 
+  /** A renewal waits no longer once the connection that it was to replace has ended. */
+  private left(talk: Talk): void {
+    this.talks.delete(talk);
+    if (this.core.hasConnection) return;
+    this.closeCode = talk.closeCode;
+    this.cutOff = true;
+    this.interrupt();
+  }
+
   /** Wait before a new attempt. */
-  private pause(milliseconds: number): Promise<void> {
+  private async pause(): Promise<void> {
+    do {
+      this.cutOff = false;
+      const retries = this.core.hasConnection ? this.renewalRetries : this.retries;
+      await this.rest(retries.pause(this.closeCode));
+    } while (this.cutOff && !this.ending);
+  }
+
+  private rest(milliseconds: number): Promise<void> {
     return new Promise((resolve) => {
       if (this.ending) {
         resolve();
@@ -239,6 +269,7 @@ export class Connections {
   /** What comes now is the first attempt. */
   private begin(): void {
     this.retries.succeeded();
+    this.renewalRetries.succeeded();
     this.down = 0;
   }
 

@@ -212,6 +212,50 @@ describe("a worker that ends or is full", () => {
     expect(world.sockets).toHaveLength(5);
   });
 
+  /** Have the present worker say that it ends, and three others refuse; the third time is followed by a pause. */
+  async function refusedThrice(): Promise<void> {
+    await world.socket.hear({ type: "reconnect" });
+    for (let times = 0; times < 3; times += 1) {
+      await world.pass(0);
+      await world.socket.leave(1013);
+    }
+    await world.pass(0);
+  }
+
+  test("counts for nothing once a holder has said ready", async () => {
+    await talking();
+    for (let round = 1; round <= 6; round += 1) {
+      await refusedThrice();
+      expect(world.sockets).toHaveLength(4 * round);
+      await world.pass(250);
+      expect(world.sockets).toHaveLength(4 * round + 1);
+      await world.socket.hear(ready(1, 2 * round, { ...DIRECT, since: -1 }));
+    }
+  });
+
+  test("is not waited for once the connection that it was to replace has ended", async () => {
+    await talking();
+    await refusedThrice();
+    await world.sockets[0]!.leave(1012);
+    await world.pass(0);
+    expect(world.sockets).toHaveLength(5);
+  });
+
+  test("leaves the pause after a break as short as the first", async () => {
+    await talking();
+    await refusedThrice();
+    for (let attempt = 0; attempt < 4; attempt += 1) {
+      await world.pass(250 * 2 ** attempt);
+      await world.socket.leave(1013);
+    }
+    const before = world.sockets.length;
+    await world.sockets[0]!.leave(1006);
+    await world.pass(249);
+    expect(world.sockets).toHaveLength(before);
+    await world.pass(1);
+    expect(world.sockets).toHaveLength(before + 1);
+  });
+
   test("closes with 1012, and the client is back at once", async () => {
     await talking();
     await world.socket.leave(1012);

@@ -65,6 +65,11 @@ export class Core {
     return this.input.moving;
   }
 
+  /** Tell whether a connection is open, greeted or not. */
+  get hasConnection(): boolean {
+    return this.links.current !== undefined;
+  }
+
   /** The highest epoch heard of. */
   get epoch(): number | undefined {
     return this.output.epoch;

@@ -3,6 +3,10 @@
 ── connection 1 ───────────────────────────────┐ ready on 2: closed
                               ┌── hello ─ ready ┴─ connection 2 ───── … ✕   ┌── connection 3
      lifetime, reconnect, silence                                       pause┘
+
+── connection 1 ───────────────────────────── ✕  1012: its worker has ended, and no connection is left
+                 ┌ 1013  ┌ 1013  ┌ 1013         ┌── connection 5: at once, whatever was left of the pause
+        reconnect┘ at once┘ at once┘    pause of a renewal…
 """
 
 from __future__ import annotations
@@ -64,7 +68,9 @@ class Connections:
         self._ending = asyncio.Event()
         self._refusals = 0
         self._retries = Retries(settings)
+        self._renewal_retries = Retries(settings)  # beside a connection that works: of no weight once that one ends
         self._close_code: int | None = None  # of the connection that ended last
+        self._cut_off = asyncio.Event()  # set when the last connection has ended, or the client ends
 
     def wake(self) -> None:
         """There may be something to send."""
@@ -74,6 +80,7 @@ class Connections:
     def end(self) -> None:
         """Say good-bye and end."""
         self._ending.set()
+        self._cut_off.set()
         for talk in self._talks.values():
             talk.end()
 
@@ -99,17 +106,19 @@ class Connections:
             ready_before = self._conversation.last_ready
             self._close_code = None
             socket = await self._open()
-            if socket is not None and await self._talk_over(socket):
+            renewing = socket is not None and await self._talk_over(socket)
+            if self._conversation.last_ready is not ready_before:
+                self._retries.succeeded()
+                self._renewal_retries.succeeded()
+            if renewing:
                 continue  # it works, but needs a renewal: the next is opened beside it
             if self._conversation.failure:
                 raise self._conversation.failure
-            if self._conversation.last_ready is not ready_before:
-                self._retries.succeeded()
             if self._conversation.greeted or self._retries.first:
                 connected_at = now()
             if now() - connected_at > self._settings.give_up_after:
                 raise ConnectionLost("no connection for too long; use a new client later") from self.last_error
-            await self._pause(self._retries.pause(self._close_code))
+            await self._pause()
 
     async def _open(self) -> ClientConnection | None:
         """One attempt to connect."""
@@ -180,7 +189,10 @@ class Connections:
         return False
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        del self._talks[task]
+        talk = self._talks.pop(task)
+        if not self._conversation.has_connection:
+            self._close_code = talk.close_code
+            self._cut_off.set()
         if not task.cancelled():
             task.exception()  # the newest connection's is raised where it is waited for, and says the same
 
@@ -189,10 +201,13 @@ class Connections:
         self.progress.set()
         self.wake()
 
-    async def _pause(self, seconds: float) -> None:
-        """Wait before a new attempt."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._ending.wait()
-        except TimeoutError:
-            pass
+    async def _pause(self) -> None:
+        """Wait before a new attempt; a renewal waits no longer once the connection that it was to replace has ended."""
+        while not self._ending.is_set():
+            self._cut_off.clear()
+            retries = self._renewal_retries if self._conversation.has_connection else self._retries
+            try:
+                async with asyncio.timeout(retries.pause(self._close_code)):
+                    await self._cut_off.wait()
+            except TimeoutError:
+                return

@@ -153,6 +153,11 @@ class Conversation:
         """
         self._output.played(frame, ms, now)
 
+    @property
+    def has_connection(self) -> bool:
+        """Tell whether a connection is open, greeted or not."""
+        return self._links.current is not None
+
     def link(self, number: int) -> Link | None:
         """Return the state of a connection; ``None`` if it was replaced."""
         return self._links.find(number)
