@@ -129,6 +129,7 @@ class Service:
                     capacity=environment.capacity,
                     linger_seconds=environment.linger_seconds,
                 )
+                host.on_suspected = self._probes.suspect
                 await self._listen(host, queue, aws)
         finally:
             queue.close()
@@ -232,6 +233,7 @@ class Service:
             successors=successors,
             dynamodb=aws.dynamodb,
             endpoint=self._endpoint,
+            hurry=self.hurry,
         ) as direct:
             self._status.sockets_port = direct.port
             yield direct

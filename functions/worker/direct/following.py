@@ -60,7 +60,14 @@ class FollowAttempt:
 class Following:
     """Hands sessions to the workers of their sockets."""
 
-    def __init__(self, successors: Successors, queue: ClaimSource, endpoint: str, worker_id: str) -> None:
+    def __init__(
+        self,
+        successors: Successors,
+        queue: ClaimSource,
+        endpoint: str,
+        worker_id: str,
+        hurry: asyncio.Event | None = None,
+    ) -> None:
         """Keep the parts.
 
         Args:
@@ -68,9 +75,11 @@ class Following:
             queue: Takes the claim of a session that was released after all and not taken.
             endpoint: This worker's address.
             worker_id: This worker.
+            hurry: When set, a session that was released looks for no other worker than the queue finds.
         """
         self._successors = successors
         self._queue = queue
+        self._hurry = hurry or asyncio.Event()
         self._endpoint = endpoint
         self._worker_id = worker_id
         self._seen: BoundedDict[str, bool] = BoundedDict(REMEMBERED)
@@ -142,7 +151,7 @@ class Following:
     async def _is_refused(self, session: HostedSession, endpoint: str) -> bool:
         """Hand a session over, if all goes well; true if that worker has not even prepared it."""
         only = OnlyWorker(self._successors, endpoint)
-        handoff = Handoff(session, only, self._queue, self._bounded, worker_id=self._worker_id)
+        handoff = Handoff(session, only, self._queue, self._bounded, worker_id=self._worker_id, hurry=self._hurry)
         try:
             if await handoff.follow():
                 metrics.count(Count.SESSIONS_FOLLOWED)

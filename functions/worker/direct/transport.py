@@ -81,7 +81,7 @@ class DirectTransport:
 
     @classmethod
     @asynccontextmanager
-    async def open(
+    async def open(  # noqa: PLR0913 - the parts of a process, wired once
         cls,
         environment: Environment,
         *,
@@ -92,6 +92,7 @@ class DirectTransport:
         successors: Successors,
         dynamodb: DynamoDBClient,
         endpoint: str,
+        hurry: asyncio.Event | None = None,
     ) -> AsyncIterator[DirectTransport]:
         """Wire the parts, and let clients in.
 
@@ -104,11 +105,12 @@ class DirectTransport:
             successors: The other workers.
             dynamodb: Client.
             endpoint: Where other workers reach this one.
+            hurry: When set, a session that follows its socket waits for nothing that can be left out.
         """
         table = environment.connections_table
         admission = Admission(dynamodb, table, environment.sessions_per_principal, time.time, DIRECT_LIFETIME_SECONDS)
         rows = SocketRows(ConnectionsTable(dynamodb, table), admission)
-        following = Following(successors, queue, endpoint, environment.worker_id)
+        following = Following(successors, queue, endpoint, environment.worker_id, hurry)
         keys = await asyncio.to_thread(issuer_keys, environment.token_keys_url)  # may make a client of AWS
         verifier = Verifier(environment.token_issuer, environment.token_audience.split(","), keys)
         handshake = Handshake(verifier, sockets, [each for each in environment.direct_origins.split(",") if each])

@@ -27,12 +27,13 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
+from weakref import WeakValueDictionary
 
 from segue import SessionHeld
 from segue.bounded import BoundedDict
 from segue.lease.item import GuardItem
 from segue.lease.takeover import Probe
-from segue.wire.claims import Claim
+from segue.wire.claims import Claim, Reason
 from shared.log import logger
 from worker.aws.kept_connections import HTTP_ERRORS, KeptConnections, NotConnected
 
@@ -227,24 +228,32 @@ class TakeoverBudget:
 class ClaimProbe:
     """Probe of a claimed session's holder, for one acquisition."""
 
-    def __init__(self, ask: Ask, clock: Callable[[], float], budget: TakeoverBudget, *, suspected: bool) -> None:
+    def __init__(self, ask: Ask, clock: Callable[[], float], budget: TakeoverBudget, reason: Reason) -> None:
         """Have seen nothing.
 
         Args:
             ask: Asks a worker how it is.
             clock: Seconds.
             budget: Of takeovers from hung holders.
-            suspected: Whether the claim says that the holder did not answer. Then the first evidence that it hangs
-                counts. And if it answers as ever and renews its lease, the wait for it ends with ``SessionHeld``: its
-                clients are heard again, and this worker needs the room. Without a suspicion the evidence has to be
-                there twice: a predecessor that is about to release may be slow.
+            reason: The claim's. "unreachable": the holder did not answer, see ``suspect``. "no-holder": the session was
+                free, so a holder that answers as ever has acquired it since, and the wait ends with ``SessionHeld``.
+                "handoff": its predecessor lives until it has released.
         """
         self._ask = ask
         self._clock = clock
         self._budget = budget
-        self._suspected = suspected
+        self._reason: Reason = reason
         self._hung: GuardItem | None = None
         self._alive: GuardItem | None = None
+
+    def suspect(self) -> None:
+        """Count the first evidence that the holder hangs, because it did not answer.
+
+        If it answers as ever and renews its lease, the wait for it ends with ``SessionHeld``: its clients are heard
+        again, and this worker needs the room. Without a suspicion the evidence has to be there twice: a predecessor
+        that is about to release may be slow.
+        """
+        self._reason = "unreachable"
 
     async def __call__(self, item: GuardItem) -> bool:
         """Tell whether to try a takeover.
@@ -253,19 +262,20 @@ class ClaimProbe:
             SessionHeld: The holder that was suspected lives.
         """
         state = await holder_state(item, self._ask, self._clock)
-        if state is HolderState.LIVES and self._suspected:
+        if state is HolderState.LIVES:
             self._note_life(item)
         return state is HolderState.DEAD or (state is HolderState.HUNG and self._is_enough(item))
 
     def _note_life(self, item: GuardItem) -> None:
         before, self._alive = self._alive, self._alive or item
-        if before is not None and _same_holder(before, item) and item.beat > before.beat:
+        renewed = before is not None and _same_holder(before, item) and item.beat > before.beat
+        if self._reason == "no-holder" or (self._reason == "unreachable" and renewed):
             raise SessionHeld(item.holder or "?", item.epoch, item.session_key)
 
     def _is_enough(self, item: GuardItem) -> bool:
         before, self._hung = self._hung, item
         twice = before is not None and _same_holder(before, item) and item.beat == before.beat
-        return (self._suspected or twice) and self._may_take(item)
+        return (self._reason == "unreachable" or twice) and self._may_take(item)
 
     def _may_take(self, item: GuardItem) -> bool:
         allowed = self._budget.allows(item.holder or "")
@@ -292,10 +302,17 @@ class HolderProbes:
         self._ask = ask
         self._clock = clock
         self._budget = TakeoverBudget(clock)
+        self._used: WeakValueDictionary[str, ClaimProbe] = WeakValueDictionary()
 
     def for_claim(self, claim: Claim) -> Probe:
         """Make the probe of one acquisition."""
-        return ClaimProbe(self._ask, self._clock, self._budget, suspected=claim.reason == "unreachable")
+        probe = self._used[claim.session_key] = ClaimProbe(self._ask, self._clock, self._budget, claim.reason)
+        return probe
+
+    def suspect(self, session_key: str) -> None:
+        """Have an acquisition that waits for a session's holder know that the holder does not answer."""
+        if (probe := self._used.get(session_key)) is not None:
+            probe.suspect()
 
 
 def _same_holder(before: GuardItem, item: GuardItem) -> bool:

@@ -32,6 +32,7 @@ class Host:
     Attributes:
         preparations: Standbys: sessions that are ready here while another worker holds them.
         on_held: Called with a session's key when it is held.
+        on_suspected: Called with the key of a session that is being opened, when its holder does not answer.
         on_left: Called with a session's key when it is held no more.
         on_hello: Called with a session and the address of a client that said ``hello`` to it.
         on_opened: Called with a session that was opened for the clients of a claim.
@@ -67,6 +68,7 @@ class Host:
         self._room_changed = asyncio.Event()
         self.preparations = Preparations(self._room_changed.set)
         self.on_held: Callable[[str], None] = lambda _: None
+        self.on_suspected: Callable[[str], None] = lambda _: None
         self.on_left: Callable[[str], None] = lambda _: None
         self.on_hello: Callable[[HostedSession, ClientAddress], None] = lambda _, __: None
         self.on_opened: Callable[[HostedSession], None] = lambda _: None
@@ -146,6 +148,8 @@ class Host:
             return
         opening = self._opening.get(claim.session_key)
         if opening is not None:
+            if claim.reason == "unreachable":
+                self.on_suspected(claim.session_key)  # else it waits as for a predecessor that is about to release
             await asyncio.wait({opening})
             await self.take(claim)
             return

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from segue.wire.claims import Claim
+from segue.wire.claims import Claim, ClientAddress, DirectAddress
 from shared.background import first_of
 from shared.registered_worker import RegisteredWorker
 from tests.support.waiting import promptly
 from tests.unit.worker.stand_ins import FakeQueue, address
+from worker.direct.following import Following
 from worker.hosting.drain import Drain
 from worker.hosting.handoff import Handoff
 from worker.hosting.successors import Promise
@@ -246,3 +247,27 @@ async def test_a_wait_of_a_drain_that_fails_is_logged_and_keeps_no_session_here(
 
     assert [one.reason for one in parts.queue.sent] == ["handoff"]
     assert "ValueError: broken" in caplog.text
+
+
+async def test_a_second_signal_hurries_a_session_that_follows_its_socket(parts: Parts) -> None:
+    search: Any = parts.search
+
+    async def at(_: str) -> RegisteredWorker:
+        return PEER
+
+    async def prepare_at(_: RegisteredWorker, claim: Claim) -> Promise:
+        return await parts.search.prepare(claim)
+
+    search.at, search.prepare_at, search.hangs = at, prepare_at, "give"
+    there = DirectAddress(endpoint=PEER.endpoint, socket="s", secret="x")
+    session: Any = parts.session
+    session.clients = (ClientAddress(client_id="c", connection_id="direct-1", counter=1, direct=there),)
+    session.handed_over_at = None
+    following = Following(search, parts.queue, "http://w1", "w1", parts.hurry)
+    following.opened(session)
+    await promptly(search.reached.wait())
+    following.stop()
+    parts.hurry.set()
+    await promptly(following.settled(session))
+
+    assert len(parts.queue.sent) == 1

@@ -58,6 +58,21 @@ async def test_room_counts_what_is_being_opened(world):
     assert host.room == 1
 
 
+@pytest.mark.parametrize(("reason", "told"), [("unreachable", ["default/talk"]), ("no-holder", []), ("handoff", [])])
+async def test_a_claim_that_waits_for_a_holder_hears_that_it_does_not_answer(world, reason, told):
+    suspected = []
+    world.host.on_suspected = suspected.append
+    world.storage.before = latch = Latch("acquire")
+    takes = [asyncio.create_task(world.host.take(claim(reason="handoff")))]
+    await latch.reached.wait()
+    takes.append(asyncio.create_task(world.host.take(claim(reason=reason))))
+    await turns()
+    assert suspected == told
+    latch.go.set()
+    await asyncio.gather(*takes)
+    assert suspected == told
+
+
 @pytest.mark.slow
 async def test_a_session_with_a_living_holder_is_refused(world):
     other = MemorySessionManager(storage=world.storage, holder="other")

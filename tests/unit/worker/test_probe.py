@@ -227,11 +227,27 @@ async def test_another_acquisition_by_the_same_worker_is_no_renewal():
     assert not await is_dead(replace(held(beat=2), acquire_id="another"))
 
 
-@pytest.mark.parametrize("reason", ["handoff", "no-holder"])
-async def test_other_claims_wait_for_a_living_holder(reason):
-    """A predecessor lives until it has released."""
-    is_dead = probe_of(Asked(WELL), reason)
+async def test_a_claim_of_a_predecessor_waits_for_it():
+    """It lives until it has released."""
+    is_dead = probe_of(Asked(WELL), "handoff")
     assert [await is_dead(held(beat=beat)) for beat in (1, 2, 3)] == [False] * 3
+
+
+async def test_a_holder_that_answers_has_acquired_what_was_free_when_it_was_claimed():
+    with pytest.raises(SessionHeld, match="w1"):
+        await probe_of(Asked(WELL), "no-holder")(held())
+
+
+@pytest.mark.parametrize("reason", ["handoff", "no-holder"])
+async def test_a_claim_that_waits_is_told_that_the_holder_does_not_answer(reason):
+    ask = Asked(NotAnswered())
+    probes = HolderProbes(ask, ask.clock)
+    is_dead = probes.for_claim(claim("talk", reason=reason))
+    assert not await is_dead(held()), "a predecessor that is about to release may be slow"
+    probes.suspect("default/another")
+    assert not await is_dead(held(beat=2))
+    probes.suspect("default/talk")
+    assert await is_dead(held(beat=3))
 
 
 async def test_other_claims_need_the_evidence_twice_without_a_renewal_in_between():
