@@ -211,6 +211,32 @@ def test_a_worker_that_answers_no_hello_is_left_for_another():
     assert client.wants_renewal(at + 4.6, 2)
 
 
+def test_a_client_that_only_listens_is_as_impatient_with_the_next_worker_that_hangs():
+    client = greeted()
+    at, _ = moved(client)
+    assert client.wants_renewal(at + 1.5, 1)
+    client.connected(at + 1.6)
+    client.outgoing(at + 1.6, 2)
+    hear(client, Pong(), ready(epoch=2, since=-1), now=at + 1.7, over=2)
+    hear(client, Moved(epoch=2, seq=2), now=at + 9.0, over=2)
+    again = at + 9.0 + client.wakeup(at + 9.0, 2)
+    client.outgoing(again, 2)
+    assert not client.wants_renewal(again + 1.4, 2)
+    assert client.wants_renewal(again + 1.5, 2)
+
+
+def test_an_answer_that_was_late_ends_no_row_of_silences():
+    client = greeted()
+    at, _ = moved(client)
+    assert client.wants_renewal(at + 1.5, 1)
+    client.connected(at + 1.6)
+    client.outgoing(at + 1.6, 2)
+    hear(client, Pong(), now=at + 3.2, over=2)
+    client.outgoing(at + 4.0, 2)
+    assert not client.wants_renewal(at + 6.9, 2), "the path takes so long"
+    assert client.wants_renewal(at + 7.0, 2)
+
+
 def test_a_worker_that_looks_for_a_holder_is_not():
     client = greeted()
     at, _ = moved(client)

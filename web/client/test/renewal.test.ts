@@ -114,6 +114,19 @@ describe("silence", () => {
     expect(world.socket.said.map(({ type }) => type as string)).toEqual(["hello", "ping"]);
   });
 
+  test("is given no more time by a client that only listens, once a worker has answered", async () => {
+    await talking();
+    await world.socket.hear({ type: "moved", epoch: 1, seq: 2 });
+    await world.pass(DEFAULTS.helloInterval + 1_500);
+    expect(world.sockets).toHaveLength(2);
+    await world.socket.hear({ type: "pong" }, ready(2, 1, { ...DIRECT, since: -1 }));
+    await world.socket.hear({ type: "moved", epoch: 2, seq: 2 });
+    await world.pass(DEFAULTS.helloInterval + 1_499);
+    expect(world.sockets).toHaveLength(2);
+    await world.pass(1);
+    expect(world.sockets).toHaveLength(3);
+  });
+
   test("after an ack before the hello is none: nothing answers that", async () => {
     await talking();
     await world.socket.hear({ type: "text", epoch: 1, seq: 2, text: "x", record: 0 });

@@ -183,6 +183,7 @@ export class Core {
   /** Take a message of a connection; return the events that it makes, in order. */
   received(message: unknown, now: number, number: number): ServerFrame[] {
     const link = this.links.find(number);
+    this.input.answered(link?.askedSince, now);
     link?.heard();
     const events: ServerFrame[] = [];
     for (const frame of decodeMessage(message)) {

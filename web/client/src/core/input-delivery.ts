@@ -81,6 +81,15 @@ export class InputDelivery {
     if (silent) this.silences += 1;
   }
 
+  /**
+   * A message came over a direct connection: it ends the row of silences of a client that only listens. What was sent and
+   * is not confirmed has a silence of its own. `askedSince`: the time of the oldest ping behind a hello without an answer.
+   */
+  answered(askedSince: number | undefined, now: number): void {
+    const inTime = now - (askedSince ?? -Infinity) < this.sender.grown(this.settings.receivedTimeout, 0);
+    if (inTime && this.sender.unheardSince === Infinity) this.silences = 0;
+  }
+
   /** Send what the holder that said `ready` has not, or may not have. */
   ready(frame: Ready): void {
     this.sender.window = frame.window;

@@ -231,6 +231,7 @@ class Conversation:
         """Take a message of a connection; return the events that it makes, in order."""
         link = self._links.find(number)
         if link is not None:
+            self._input.answered(link.asked_since, now)
             link.heard()
         events: list[ServerFrame] = []
         for frame in decode_message(message):

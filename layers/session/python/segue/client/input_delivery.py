@@ -87,6 +87,19 @@ class InputDelivery:
         """Note that a connection gets a renewal, which is given longer if the last ones were silent, too."""
         self._silences += silent
 
+    def answered(self, asked_since: float | None, now: float) -> None:
+        """Note that a message came over a direct connection: it ends the row of silences of a client that only listens.
+
+        What was sent and is not confirmed has a silence of its own.
+
+        Args:
+            asked_since: the time of the oldest ping behind a hello without an answer so far.
+            now: seconds.
+        """
+        in_time = asked_since is not None and now - asked_since < self._sender.grown(self._settings.received_timeout, 0)
+        if in_time and self._sender.unheard_since is None:
+            self._silences = 0
+
     def ready(self, frame: Ready) -> None:
         """Send what the holder that said ``Ready`` has not, or may not have."""
         self._sender.window = frame.window
