@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from segue.journal import blocks
-from segue.journal.blocks import Block, decode_block, unpack
+from segue.journal.blocks import Block, decode_block
 from segue.journal.keys import ObjectKeys
 from segue.journal.reader import StoredJournal
 from segue.lease.item import GuardItem
@@ -213,7 +213,7 @@ class Ledger(Contents):
 
     def _absent(self, text: str) -> None:
         for key, body in self.objects.objects.items():
-            if text.encode() in unpack(body) and (key not in self._strays or key in self._live()):
+            if text.encode() in blocks.unpack(body) and (key not in self._strays or key in self._live()):
                 self.broken(f"redacted {text} is still in {key}")
 
     # What objects tell.
@@ -254,7 +254,7 @@ class Ledger(Contents):
         What arrives when the incarnation is over is the janitor's: it sweeps again an hour later.
         """
         for text in self.incarnations[item.born].gone:
-            if text.encode() in unpack(new):
+            if text.encode() in blocks.unpack(new):
                 self.broken(f"redacted {text} came back in {key}")
 
     # What actors tell.

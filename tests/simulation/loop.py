@@ -44,7 +44,7 @@ class VirtualHandle(float):
     Attributes:
         callback: What is called.
         args: What with.
-        context: Where.
+        context: Where; None outside all processes.
         is_cancelled: Whether it is not called any more.
     """
 
@@ -52,7 +52,7 @@ class VirtualHandle(float):
 
     callback: Callable[..., Any]
     args: tuple[Any, ...]
-    context: Context
+    context: Context | None
     is_cancelled: bool
 
     def cancel(self) -> None:
@@ -121,24 +121,40 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def outside(self, delay: float, callback: Callable[..., Any], *args: Any) -> None:
         """Schedule what no process does: the network, or fate."""
-        self.call_at(self.virtual_now + delay, callback, *args, context=Context())
+        handle = VirtualHandle(math.ceil((self.virtual_now + delay) * _TICKS_PER_S) / _TICKS_PER_S)
+        handle.callback, handle.args, handle.context, handle.is_cancelled = callback, args, None, False
+        heappush(self._scheduled, handle)
 
     def _run_once(self) -> None:
-        """Take turns until the loop is stopped."""
-        ready = self._ready
+        """Take turns until the loop is stopped. A run has thousands of callbacks: running one is written out here."""
+        ready, take = self._ready, self._ready.popleft
         while True:
             self._let_time_pass()
             self.turns += 1
-            if self.turns > _TURNS_AT_MOST:
-                raise RuntimeError(f"livelock: {self.turns} turns, {self.virtual_now:.3f} virtual seconds")
             for _ in range(len(ready)):
-                self._run_handle(ready.popleft())
+                handle = take()
+                if handle.is_cancelled:
+                    continue
+                context = handle.context
+                try:
+                    if context is None:
+                        handle.callback(*handle.args)
+                    elif (process := context.get(_current)) is not None and process.put_aside is not None:
+                        process.put_aside.append(handle)
+                    else:
+                        context.run(handle.callback, *handle.args)
+                except (SystemExit, KeyboardInterrupt):
+                    raise
+                except BaseException as error:  # noqa: BLE001 - as asyncio's loops do
+                    self.call_exception_handler({"message": f"exception in {handle.callback!r}", "exception": error})
             if self._stopping:
                 return
 
     def _let_time_pass(self) -> None:
         """Make ready what is due; if nothing was ready, what is due next."""
         ready, timers = self._ready, self._scheduled
+        if self.turns >= _TURNS_AT_MOST:
+            raise RuntimeError(f"livelock: {self.turns} turns, {self.virtual_now:.3f} virtual seconds")
         while timers and timers[0].is_cancelled:
             heappop(timers)
         if not ready and not self._stopping:
@@ -147,20 +163,6 @@ class VirtualLoop(asyncio.BaseEventLoop):
             self.virtual_now = max(self.virtual_now, timers[0].when())
         while timers and timers[0] <= self.virtual_now:
             ready.append(heappop(timers))
-
-    def _run_handle(self, handle: VirtualHandle) -> None:
-        if handle.is_cancelled:
-            return
-        process = handle.context.get(_current)
-        if process is not None and process.put_aside is not None:
-            process.put_aside.append(handle)
-            return
-        try:
-            handle.context.run(handle.callback, *handle.args)
-        except (SystemExit, KeyboardInterrupt):
-            raise
-        except BaseException as error:  # noqa: BLE001 - as asyncio's loops do
-            self.call_exception_handler({"message": f"exception in {handle.callback!r}", "exception": error})
 
     def put_back(self, handles: list[VirtualHandle]) -> None:
         """Let callbacks run that were put aside."""

@@ -175,7 +175,7 @@ class Network:
         self._loop.outside(delay, request.answered_with, result)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: a run makes thousands
 class _Request:
     sender: Owner
     what: str

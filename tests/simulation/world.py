@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 from unittest import mock
 
 import msgspec
@@ -30,6 +31,8 @@ from tests.simulation.ledger import EPOCH_S, Ledger
 from tests.simulation.loop import Process, ProcessClock, VirtualLoop, current_process
 from tests.simulation.network import FaultRates, GuardOverNetwork, Network, ObjectsOverNetwork
 from tests.simulation.truth import HOUR_S, Owner, Violation, secret
+
+_T = TypeVar("_T")
 
 KEY = session_key("sim", "session")
 HORIZON_S = 600.0
@@ -313,12 +316,26 @@ def _seeded(seed: int) -> Iterator[None]:
         mock.patch.object(writer, "_COMMIT_RECORDS", dice.randint(1, 6)),
         mock.patch.object(attempts, "_POLL_S", 1.0),  # waiting for a lease would be half of all requests
         mock.patch.object(GuardItem, "parse", _parsed_once()),
+        mock.patch.object(blocks, "unpack", _once(blocks.unpack)),
+        mock.patch.object(blocks, "_decode_block", _once(blocks._decode_block)),
         mock.patch.object(secrets, "token_urlsafe", lambda count: dice.randbytes(count).hex()),
         mock.patch.object(secrets, "token_hex", lambda count: dice.randbytes(count).hex()),
         mock.patch.object(random, "uniform", dice.uniform),
         _errors_of_the_library(),
     ):
         yield
+
+
+def _once(decode: Callable[[bytes], _T]) -> Callable[[bytes], _T]:
+    """Decode each object once: readers, holders and the ledger look at the same ones, again and again."""
+    known = dict[bytes, _T]()
+
+    def decoded(body: bytes) -> _T:
+        if (found := known.get(body)) is None:
+            found = known[body] = decode(body)
+        return found
+
+    return decoded
 
 
 def _parsed_once() -> Callable[[Attributes], GuardItem]:
