@@ -50,6 +50,10 @@ FRAMES_PER_SESSION: Final = 10
 SOCKETS_PER_SESSION: Final = 4
 """Direct sockets of a worker for each session that it takes: other devices, clients whose session is elsewhere, and,
 at a deployment, those that come over from a worker that drains."""
+ROLLING: Final = 2
+"""A deployment starts every new task beside the old ones (``max_healthy_percent=200``), and registers it."""
+BALANCER_TARGETS: Final = 500
+"""Targets of a balancer that spreads over all zones, by AWS's default quota; without that, 500 in each zone."""
 REQUESTS_PER_ENVIRONMENT: Final = 10
 """Requests a second that Lambda gives to one execution environment
 (https://docs.aws.amazon.com/lambda/latest/dg/lambda-concurrency.html)."""
@@ -167,6 +171,15 @@ class Config(Network, Web, Direct, Access, Workers, Model, Conversations, Deploy
     def worker_maximum(self) -> int:
         """The most worker tasks that run at a time."""
         return self.worker_count_max or 5 * self.worker_count
+
+    @property
+    def crosses_zones(self) -> bool:
+        """True if a balancer's node in one zone may choose workers of another.
+
+        It lets every client choose among all workers, which matters while they are few. Each gigabyte that crosses is
+        billed, and the quota of targets is then one for all zones: a large deployment does without.
+        """
+        return ROLLING * self.worker_maximum <= BALANCER_TARGETS
 
     @property
     def frame_rate(self) -> int:

@@ -26,6 +26,15 @@ PYTHON_VERSION: Final = "3.13"
 WORKER_PORT: Final = 8080
 WORKER_SOCKETS_PORT: Final = 8443
 """Port of a worker's direct sockets: plain TCP, behind the load balancer's TLS."""
+AVAILABILITY_ZONES: Final = 2
+"""Of a VPC that is made here."""
+STOP_SECONDS: Final = 120
+"""From SIGTERM to a worker's SIGKILL; the most that Fargate allows. Sessions are handed off within 90 of them."""
+DEREGISTRATION_SECONDS: Final = 5
+"""Of a worker behind the load balancer. ECS sends SIGTERM after it, and the worker then has its two minutes to move its
+clients. Nothing is ended at its end: connections to a deregistered target stay as they are."""
+TURN_SECONDS: Final = 120
+"""Limit of the text function: several calls of a model and of tools. What takes longer goes on in another one."""
 SESSION_PREFIX: Final = "sessions/"
 """Prefix of all sessions in the bucket."""
 

@@ -21,12 +21,10 @@ from aws_cdk import aws_ec2 as ec2
 from constructs import Construct, IDependable
 
 from infra.config import Config
-from infra.constants import WORKER_PORT, WORKER_SOCKETS_PORT
+from infra.constants import AVAILABILITY_ZONES, WORKER_PORT, WORKER_SOCKETS_PORT
 from infra.constructs.log_groups import end_logs_of_cdks_own
 
 HTTPS: Final = 443
-ZONES: Final = 2
-"""Availability zones of a VPC that is made here."""
 BALANCER: Final = "Balancer"
 """Name of the public subnets that a private network has for its load balancer."""
 _SERVICES: Final = ec2.InterfaceVpcEndpointAwsService
@@ -124,7 +122,7 @@ class Network(Construct):
             "Vpc",
             ip_addresses=ec2.IpAddresses.cidr("10.0.0.0/16"),
             ip_protocol=ec2.IpProtocol.DUAL_STACK if self._isolated else ec2.IpProtocol.IPV4_ONLY,
-            max_azs=ZONES,
+            max_azs=AVAILABILITY_ZONES,
             nat_gateways=0,
             subnet_configuration=subnets if self._isolated else subnets[:1],
             restrict_default_security_group=self._isolated,

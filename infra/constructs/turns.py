@@ -20,7 +20,7 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra.config import DEFAULT_TEXT_MODEL_ID, Config
-from infra.constants import SESSION_PREFIX
+from infra.constants import SESSION_PREFIX, TURN_SECONDS
 from infra.constructs.bedrock import model_arns
 from infra.constructs.functions import Entry, live, python_function
 from infra.constructs.layers import Layers
@@ -29,8 +29,7 @@ from infra.constructs.management import allow_connections, management_endpoint
 from infra.constructs.queues import RECEIVES_BEFORE_DEAD_LETTER
 from infra.constructs.storage import Storage
 
-TURN_TIMEOUT: Final = Duration.seconds(120)
-"""Several calls of a model and of tools. What takes longer goes on in another invocation."""
+TURN_TIMEOUT: Final = Duration.seconds(TURN_SECONDS)
 
 VISIBILITY_TIMEOUTS: Final = 6
 """A message stays hidden for this many timeouts, as Lambda asks for: it also waits for a throttled function. A turn

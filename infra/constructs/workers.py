@@ -20,6 +20,7 @@ from infra.constants import (
     ECR_IMAGE,
     ROOT,
     SESSION_PREFIX,
+    STOP_SECONDS,
     WORKER_DOCKERFILE,
     WORKER_METRIC_SERVICE,
     WORKER_PORT,
@@ -37,9 +38,6 @@ from infra.constructs.tracing import allow_traces, trace_environment
 from infra.setting_combinations import PROVIDER_KEYS
 from infra.worker_version import parts as version_parts
 from infra.worker_version import version
-
-STOP_SECONDS: Final = 120
-"""From SIGTERM to SIGKILL; the most that Fargate allows. Sessions are handed off within 90 of them."""
 
 CONTAINER: Final = "worker"
 GRACE: Final = Duration.minutes(3)

@@ -6,10 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from infra.config import FRAMES_PER_SESSION, REQUESTS_PER_ENVIRONMENT, Config
+from infra.config import FRAMES_PER_SESSION, REQUESTS_PER_ENVIRONMENT, ROLLING, Config
 
-ROLLING: Final = 2
-"""A deployment starts every new task beside the old ones (``max_healthy_percent=200``)."""
 CALLBACKS_PER_FRAME: Final = 1
 """Messages to clients for each frame of a client; they count toward the same quota of API Gateway (docs/scale.md)."""
 

@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from infra.config import Config
-from infra.constructs.direct.balancer import crosses_zones
-from infra.constructs.network import ZONES
+from infra.constants import AVAILABILITY_ZONES
 from infra.preflight import bootstrap
 from infra.preflight.account import Account, NotAnsweredError, RefusedError
 from infra.preflight.findings import Finding, State
@@ -161,8 +160,8 @@ def targets(account: Account, config: Config) -> Iterator[Finding]:
     if not config.direct:
         return
     limits = _limits_of_balancers(account)
-    zones = len(config.vpc_zones.split(",")) if config.vpc_zones else ZONES
-    has = limits[IN_A_ZONE] if crosses_zones(config) else min(zones * limits[IN_A_ZONE], limits[IN_ALL], OF_A_GROUP)
+    zones = len(config.vpc_zones.split(",")) if config.vpc_zones else AVAILABILITY_ZONES
+    has = limits[IN_A_ZONE] if config.crosses_zones else min(zones * limits[IN_A_ZONE], limits[IN_ALL], OF_A_GROUP)
     most = needs(config).targets
     enough = has >= most
     yield Finding(
@@ -170,7 +169,7 @@ def targets(account: Account, config: Config) -> Iterator[Finding]:
         subject="targets of the load balancer",
         state=State.WELL if enough else State.SHORT,
         needed=f"{most}, while a deployment replaces all tasks",
-        found=f"{has}" + ("" if crosses_zones(config) else f", {limits[IN_A_ZONE]} in each of {zones} zones"),
+        found=f"{has}" + ("" if config.crosses_zones else f", {limits[IN_A_ZONE]} in each of {zones} zones"),
         mend=None if enough else _MORE_OF_BALANCERS,
         page="docs/scale.md",
     )

@@ -6,9 +6,8 @@ import json
 
 import pytest
 
-from infra.config import from_context
+from infra.config import BALANCER_TARGETS, from_context
 from infra.constants import WORKER_PORT, WORKER_SOCKETS_PORT
-from infra.constructs.direct.balancer import TARGETS, crosses_zones
 from infra.setting_fields import ConfigurationError
 from tests.infra.references import simplified
 from tests.infra.test_alarms import NOTHING, counted, each_minute, goes_off
@@ -247,11 +246,11 @@ def test_a_large_deployment_keeps_each_zone_to_itself():
     """With every task beside its successor, the targets of one balancer stay within AWS's default quota."""
     small, large = (
         from_context({"transport": "direct", **DOOR, "worker_count_max": most})
-        for most in (TARGETS // 2, TARGETS // 2 + 1)
+        for most in (BALANCER_TARGETS // 2, BALANCER_TARGETS // 2 + 1)
     )
 
-    assert crosses_zones(small)
-    assert not crosses_zones(large)
+    assert small.crosses_zones
+    assert not large.crosses_zones
 
 
 def test_by_default_there_is_no_balancer_and_workers_are_told_nothing_of_it(dev, local):

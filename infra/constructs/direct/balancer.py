@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from aws_cdk import Duration
 from aws_cdk import aws_certificatemanager as acm
 from aws_cdk import aws_ec2 as ec2
@@ -14,25 +12,8 @@ from aws_cdk import aws_route53_targets as targets
 from constructs import Construct
 
 from infra.config import Config
-from infra.constants import WORKER_SOCKETS_PORT
-from infra.constructs.network import HTTPS, ZONES, Network
-
-DEREGISTRATION_SECONDS: Final = 5
-"""ECS sends SIGTERM after it, and the worker then has its two minutes to move its clients. Nothing is ended at its
-end: connections to a deregistered target stay as they are."""
-TARGETS: Final = 500
-"""Targets of a balancer that spreads over all zones, by AWS's default quota; without that, 500 in each zone."""
-ROLLING: Final = 2
-"""A deployment registers every new task beside the old ones."""
-
-
-def crosses_zones(config: Config) -> bool:
-    """True if a balancer's node in one zone may choose workers of another.
-
-    It lets every client choose among all workers, which matters while they are few. Each gigabyte that crosses is
-    billed, and the quota of targets is then one for all zones: a large deployment does without.
-    """
-    return ROLLING * config.worker_maximum <= TARGETS
+from infra.constants import AVAILABILITY_ZONES, DEREGISTRATION_SECONDS, WORKER_SOCKETS_PORT
+from infra.constructs.network import HTTPS, Network
 
 
 class Balancer(Construct):
@@ -58,7 +39,7 @@ class Balancer(Construct):
             ip_address_type=elb.IpAddressType.IPV4,
             vpc_subnets=network.balancer_subnets,
             security_groups=[network.balancer] if network.balancer else None,
-            cross_zone_enabled=crosses_zones(config),
+            cross_zone_enabled=config.crosses_zones,
         )
         self.group = self._group(network.vpc)
         certificate = acm.Certificate.from_certificate_arn(self, "Certificate", str(config.direct_certificate_arn))
@@ -70,7 +51,7 @@ class Balancer(Construct):
             ssl_policy=elb.SslPolicy.RECOMMENDED_TLS,
             default_target_groups=[self.group],
         )
-        self.zones = len(config.vpc_zones.split(",")) if config.vpc_zones else ZONES
+        self.zones = len(config.vpc_zones.split(",")) if config.vpc_zones else AVAILABILITY_ZONES
         self.url = f"wss://{name}"
         self.target = self.balancer.load_balancer_dns_name
         if config.direct_zone_id is not None:

@@ -15,10 +15,7 @@ from botocore.client import BaseClient
 from strands import Agent
 
 from infra.config import Config
-from infra.constants import ROOT, WORKER_PORT, WORKER_SOCKETS_PORT
-from infra.constructs.direct.balancer import DEREGISTRATION_SECONDS
-from infra.constructs.turns import TURN_TIMEOUT
-from infra.constructs.workers import STOP_SECONDS
+from infra.constants import DEREGISTRATION_SECONDS, ROOT, STOP_SECONDS, TURN_SECONDS, WORKER_PORT, WORKER_SOCKETS_PORT
 from infra.environment_page import OTHERS, own
 from segue import GuardedS3SessionManager, LeaseSettings
 from segue.journal.committer import KNOWN_CLIENTS
@@ -185,7 +182,7 @@ LIMITS = {
     "sessions that one user has open": str(SESSIONS_PER_PRINCIPAL),
     "clients of a session whose input is told apart": str(KNOWN_CLIENTS),
     "clients of a session that a new holder greets": str(MOST_CLIENTS),
-    "a turn of text": f"as many invocations as it takes, {TURN_TIMEOUT.to_minutes():.0f} minutes each",
+    "a turn of text": f"as many invocations as it takes, {TURN_SECONDS // 60} minutes each",
 }
 
 
