@@ -1,13 +1,17 @@
-"""Sharing of parsed service models, names and signatures among botocore's sessions, as a plugin of pytest.
+"""Sharing of parsed service models, names, signatures and certificates, as a plugin of pytest.
 
 Hundreds of tests have a session and clients of their own. Each session would parse the same megabytes of service
-models, and look at the signatures and the names of the same hundreds of handlers.
+models, and look at the signatures and the names of the same hundreds of handlers. Each opener of ``urllib`` would parse
+all certificate authorities of the machine, even for an address without TLS.
 """
 
 from __future__ import annotations
 
 import functools
+import http.client
 import inspect
+import os
+import ssl
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -39,6 +43,24 @@ def service_models() -> Iterator[None]:
         patch.setattr(botocore.session, "create_loader", shared)
         patch.setattr(botocore.hooks.EventAliaser, "__init__", sharing_names)
         patch.setattr(botocore.hooks, "accepts_kwargs", accepts_kwargs)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def certificates() -> Iterator[None]:
+    """Share the TLS context of openers that are given none."""
+    make = http.client._create_https_context  # type: ignore[attr-defined]
+
+    @functools.cache
+    def made(version: int, *_: str | None) -> ssl.SSLContext:
+        context: ssl.SSLContext = make(version)
+        return context
+
+    def shared(version: int) -> ssl.SSLContext:
+        return made(version, *(os.environ.get(name) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR")))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(http.client, "_create_https_context", shared)
         yield
 
 

@@ -165,6 +165,7 @@ def test_a_record_of_an_older_release_is_read_as_it_was_recorded(tree: Any) -> N
         assert same(found, before)
 
 
+@pytest.mark.slow
 @given(JSON)
 def test_what_was_stored_without_escapes_is_rewritten_without(tree: Any) -> None:
     found = decode_record(msgspec.json.encode({"kind": "internal", "data": tree}))
