@@ -13,7 +13,7 @@ from segue.wire.frames import Hello, encode_frame
 from shared.ingress.recent_claims import QUIET_SECONDS
 from shared.registered_worker import FRESH_SECONDS
 from tests.support.steady_clock import steady
-from tests.unit.gateway.conftest import Worker
+from tests.unit.gateway.stand_ins import Worker
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import pytest
 from segue import GuardedFileSessionManager, GuardedS3SessionManager
 from tests.support.crash import crash
 from tests.support.memory_manager import MemorySessionManager, MemoryStorage
+from tests.support.sessions import Sessions
 from tests.support.stage import Stage
 from tests.support.steady_clock import steady_clock  # noqa: F401 - a fixture
 from tests.unit.session.damage import talk  # noqa: F401 - a fixture
@@ -45,6 +46,13 @@ def file_sessions(tmp_path: Path) -> Iterator[Callable[..., GuardedFileSessionMa
     yield make
     for manager in made:
         crash(manager)
+
+
+@pytest.fixture(params=["s3", "file"])
+def sessions(request: pytest.FixtureRequest) -> Sessions:
+    """Makes managers of either storage."""
+    made: Sessions = request.getfixturevalue(f"{request.param}_sessions")
+    return made
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from tests.support.emf import metrics_told
 from tests.support.memory_manager import Latch
 from tests.support.scripted_model import answered
 from tests.support.waiting import eventually, promptly, within
+from tests.unit.worker.handoffs import Worker, conversation, drain
 from tests.unit.worker.socket_server import closed
 from tests.unit.worker.stand_ins import (
     AddingModel,
@@ -33,7 +34,6 @@ from tests.unit.worker.stand_ins import (
     text,
 )
 from tests.unit.worker.test_direct_workers import issuer, workers  # noqa: F401 - fixtures
-from tests.unit.worker.test_handoff import Worker, conversation, drain
 from worker.conversation import outbox as outbox_module
 from worker.hosting import drain as drain_module
 from worker.hosting.claims import ClaimTaker

@@ -15,8 +15,8 @@ from segue.wire.frames import Ready
 from tests.support.memory_manager import Latch, kind_of
 from tests.support.scripted_model import spoken
 from tests.support.waiting import eventually
+from tests.unit.worker.handoffs import Worker, conversation, drain
 from tests.unit.worker.stand_ins import AddingModel, audio, claim, delivery, finals, text
-from tests.unit.worker.test_handoff import Worker, conversation, drain
 from tests.unit.worker.worlds import World, weather
 from worker.conversation import audio_replay
 from worker.hosting.handoff import PREPARATIONS

@@ -78,3 +78,68 @@ async def test_one_that_is_not_there_is_the_last_when_the_time_is_over(search, u
 
 async def test_an_address_that_is_none_is_no_worker(search):
     assert len(await search("http://[nonsense")) == 1
+
+
+async def test_the_newest_version_comes_first_then_most_room(monkeypatch):
+    asked: list[str] = []
+
+    async def peers() -> list[RegisteredWorker]:
+        return [
+            RegisteredWorker(name, f"http://127.0.0.1:9/{name}", "t", version, room)
+            for name, version, room in (("a", "1", 40), ("b", "2", 3), ("c", "2", 9), ("d", "2", 9), ("e", "1", 5))
+        ]
+
+    async with Successors(peers) as successors:
+
+        async def post(peer: RegisteredWorker, *_: Any) -> tuple[int, bytes]:
+            asked.append(peer.worker_id)
+            return 200, b'{"head": 1}'
+
+        monkeypatch.setattr(successors, "_post", post)
+        for _ in range(25):
+            await successors.prepare(claim())
+    given = {name: asked.count(name) for name in "abcde"}
+    assert (given["b"], given["c"], given["d"]) == (3, 9, 9), "room that was given away is room no more"
+    assert given["a"] == 4, "an older version only when the newest has no room"
+
+
+async def test_the_dead_are_asked_last_and_do_not_count_as_refusals(monkeypatch):
+    """Workers of a lost zone stay in the registry with the most room of all, and outnumber the refusals allowed."""
+    asked: list[str] = []
+
+    async def peers() -> list[RegisteredWorker]:
+        dead = [
+            RegisteredWorker(f"dead{number}", "http://127.0.0.1:9", "t", "2", 40, fresh=number > 0)
+            for number in range(9)
+        ]
+        return [*dead, RegisteredWorker("alive", "http://127.0.0.1:9/alive", "t", "2", 1)]
+
+    async with Successors(peers) as successors:
+
+        async def post(peer: RegisteredWorker, *_: Any) -> tuple[int | None, bytes]:
+            asked.append(peer.worker_id)
+            return (200, b'{"head": 1}') if peer.worker_id == "alive" else (None, b"")
+
+        monkeypatch.setattr(successors, "_post", post)
+        promise = await successors.prepare(claim())
+    assert promise is not None
+    assert promise.peer.worker_id == asked[-1] == "alive"
+    assert "dead0" not in asked, "it missed its last beats"
+
+
+async def test_a_search_among_the_dead_ends(monkeypatch):
+    monkeypatch.setattr("worker.hosting.successors.SEARCH_SECONDS", 0.0)
+
+    async def peers() -> list[RegisteredWorker]:
+        return [RegisteredWorker(f"dead{number}", "http://127.0.0.1:9", "t", "2", 40) for number in range(9)]
+
+    async with Successors(peers) as successors:
+        asked: list[str] = []
+
+        async def post(peer: RegisteredWorker, *_: Any) -> tuple[None, bytes]:
+            asked.append(peer.worker_id)
+            return None, b""
+
+        monkeypatch.setattr(successors, "_post", post)
+        assert await successors.prepare(claim()) is None
+    assert len(asked) == 1
