@@ -28,7 +28,7 @@ from shared.background import first_of
 from shared.log import logger
 from shared.registered_worker import RegisteredWorker
 from worker.aws.kept_connections import HTTP_ERRORS
-from worker.hosting.holder_probe import until_hung
+from worker.hosting.worker_health import until_hung
 from worker.hosting.worker_http import WorkerHttp, was_sent
 
 CANDIDATES: Final = 3

@@ -67,8 +67,8 @@ async def test_one_that_is_there_and_too_slow_has_refused_and_the_next_one_is_as
 
 async def test_one_that_hangs_is_given_up_long_before_a_start_would_be(search, slow, monkeypatch):
     monkeypatch.setattr("worker.hosting.successors.PREPARE_SECONDS", 600.0)
-    monkeypatch.setattr("worker.hosting.holder_probe.LOOK_SECONDS", 0.01)
-    monkeypatch.setattr("worker.hosting.holder_probe.ANSWER_TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr("worker.hosting.worker_health.LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("worker.hosting.worker_health.ANSWER_TIMEOUT_SECONDS", 0.05)
     assert len(await promptly(search(slow))) == CANDIDATES
 
 
