@@ -8,8 +8,8 @@ from enum import StrEnum
 from typing import Final
 
 from benchmarks.scale.load import ASSUMED, Load
-from infra.constructs.direct.balancer import ROLLING
-from infra.constructs.network import ZONES
+from infra.config import ROLLING
+from infra.constants import AVAILABILITY_ZONES
 
 CALLS_WANTED: Final = 10_000
 
@@ -75,7 +75,12 @@ def bounds(load: Load, sessions: int) -> list[Bound]:
     known = [
         Bound("Fargate: vCPUs on demand, twice at a deployment", 6, twice, source=_ECS),
         Bound("load balancer: targets of a group, likewise", 1_000, twice, source=_ELB),
-        Bound(f"load balancer: targets in {ZONES} zones, likewise", 500 * ZONES, twice, source=_ELB),
+        Bound(
+            f"load balancer: targets in {AVAILABILITY_ZONES} zones, likewise",
+            500 * AVAILABILITY_ZONES,
+            twice,
+            source=_ELB,
+        ),
         Bound("load balancer: targets in all, likewise", 3_000, twice, source=_ELB),
         Bound("ECS: tasks of a service, likewise", 5_000, twice, source=_ECS),
         Bound("VPC: network interfaces of a region, likewise", 5_000, twice, source=_VPC),

@@ -14,7 +14,7 @@ from benchmarks.measuring.prices import DYNAMODB_WRITE_UNIT
 from benchmarks.scale.bounds import bounds, bounds_section
 from benchmarks.scale.load import ASSUMED as ALL
 from benchmarks.scale.load import Load
-from infra.constructs.direct.balancer import ROLLING, TARGETS
+from infra.config import BALANCER_TARGETS, ROLLING
 
 CALLS: Final = (10, 1_000, 10_000)
 
@@ -49,7 +49,7 @@ the holder: a session is taken by the worker where its call arrives, and follows
 
 def crosses(calls: int) -> bool:
     """True if the load balancer spreads over all zones: as ``infra.constructs.direct.balancer`` decides."""
-    return ROLLING * tasks(calls) <= TARGETS
+    return ROLLING * tasks(calls) <= BALANCER_TARGETS
 
 
 def tasks(calls: int) -> int:
