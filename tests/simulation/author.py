@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from segue.history.fold import History
+from segue.history.agent_history import History
 from segue.journal.reader import StoredJournal, read_unheld
 from segue.journal.records import Record
 from segue.lease.takeover import Probe

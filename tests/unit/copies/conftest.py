@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from segue.history.fold import Message
+from segue.journal.message_shape import Message
 from segue.journal.records import Record
 from segue.lease.lease import Lease
 from segue.session.runtime import HeartbeatSchedule

@@ -15,7 +15,7 @@ from strands.bidi import BidiAgent
 
 import segue.storage.clients
 from segue import SessionFenced
-from segue.history.fold import Message
+from segue.journal.message_shape import Message
 from segue.session.runtime import Runtime
 from tests.support.scripted_model import ScriptedModel
 

@@ -17,7 +17,8 @@ from strands.bidi import BidiAgent
 import segue.history.order
 from segue.admin.fork import fork
 from segue.clock import SystemClock
-from segue.history.fold import AgentHistory, fold
+from segue.history.agent_history import AgentHistory
+from segue.history.fold import fold
 from segue.history.messages import messages_of
 from segue.history.order import LONG, SessionOrder
 from segue.history.pauses import FitHistory

@@ -17,7 +17,7 @@ from strands.storage import LocalFileStorage
 
 from segue.admin.fork import fork
 from segue.clock import SystemClock
-from segue.history.fold import AgentHistory
+from segue.history.agent_history import AgentHistory
 from segue.history.pauses import fit_to_use
 from tests.support.crash import certainly_dead, crash
 from tests.support.fake_model import tool_call

@@ -12,7 +12,8 @@ from strands.bidi import BidiAgent
 
 import segue.history.fold
 from segue.errors import JournalCorrupt
-from segue.history.fold import AgentHistory, History, fold
+from segue.history.agent_history import AgentHistory, History
+from segue.history.fold import fold
 from segue.history.points import Point, rewind_record
 from segue.journal.blocks import unpack
 from segue.journal.records import Record

@@ -10,10 +10,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from segue.history.fold import Message
 from segue.history.repair import turns
 from segue.journal.encoder import json_bytes
-from segue.journal.message_shape import bidi_note, blocks_of, text_in
+from segue.journal.message_shape import Message, bidi_note, blocks_of, text_in
 from worker.providers.table import Limits
 
 ELLIPSIS = "…"

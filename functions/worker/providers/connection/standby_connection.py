@@ -18,9 +18,9 @@ from strands.bidi.models import BidiModel
 from strands.types.content import Messages
 from strands.types.tools import ToolSpec
 
-from segue.history.fold import Message
 from segue.history.messages import copy_of, differ
 from segue.history.repair import results_of
+from segue.journal.message_shape import Message
 from shared.log import logger
 from worker.providers.connection.connector import Connector
 from worker.providers.connection.event_pump import Pump

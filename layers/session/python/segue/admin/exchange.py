@@ -13,7 +13,7 @@ from strands.session.session_manager import SessionManager
 
 from segue.admin.progress import Progress, no_progress
 from segue.errors import JournalCorrupt
-from segue.history.fold import History
+from segue.history.agent_history import History
 from segue.history.points import history_at
 from segue.journal.reader import StoredJournal
 from segue.journal.records import Record

@@ -29,7 +29,7 @@ from segue.admin.source import OpenSource, SessionSource, in_bucket, in_director
 from segue.admin.verify import Report
 from segue.clock import Clock
 from segue.errors import JournalCorrupt
-from segue.history.fold import History
+from segue.history.agent_history import History
 from segue.history.points import Point, find, history_at, points_of, read_journal
 from segue.ids import valid_id
 from segue.journal.keys import normal_prefix

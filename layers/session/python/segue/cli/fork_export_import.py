@@ -17,7 +17,7 @@ from segue.cli.output import clean, print_json, print_table, progress, waiting
 from segue.cli.show_tail import at_option, chosen_agents, damage_facts, journal_of, point_named, tell_damage
 from segue.clock import Clock
 from segue.errors import JournalCorrupt, SessionNotFound
-from segue.history.fold import History
+from segue.history.agent_history import History
 from segue.history.points import history_at
 from segue.ids import shown
 from segue.lease.item import GuardItem

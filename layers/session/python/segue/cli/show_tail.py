@@ -14,8 +14,8 @@ from segue.cli.output import clean, iso, output, print_json
 from segue.cli.transcript import number_of, print_agent, print_line, record_line
 from segue.clock import Clock
 from segue.errors import JournalCorrupt
+from segue.history.agent_history import AgentHistory, History
 from segue.history.approvals import RecordedApproval
-from segue.history.fold import AgentHistory, History
 from segue.history.points import Point, find, history_at, points_of, read_journal
 from segue.ids import shown
 from segue.journal.reader import StoredJournal

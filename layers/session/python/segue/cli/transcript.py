@@ -11,8 +11,10 @@ from rich.console import Console
 from rich.text import Text
 
 from segue.cli.output import clean, iso
+from segue.history.agent_history import AgentHistory
 from segue.history.approvals import RecordedApproval, open_of
-from segue.history.fold import AgentHistory, Message, under_way
+from segue.history.fold import under_way
+from segue.journal.message_shape import Message
 from segue.journal.records import Record
 
 _STYLES = {"user": "bold cyan", "assistant": "bold green", "tool": "yellow"}

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 from segue.journal.records import Record
 
 if TYPE_CHECKING:
-    from segue.history.fold import AgentHistory
+    from segue.history.agent_history import AgentHistory
 
 KIND = "approval"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from segue.errors import JournalCorrupt
-from segue.history.fold import AgentHistory
+from segue.history.agent_history import AgentHistory
 from segue.history.points import history_at
 from segue.journal.message_shape import id_of
 from segue.journal.reader import StoredJournal

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
-from segue.history.fold import AgentHistory, History, Message
-from segue.journal.message_shape import bidi_note
+from segue.history.agent_history import AgentHistory, History
+from segue.journal.message_shape import Message, bidi_note
 
 
 class OwnMessages(list[Message]):

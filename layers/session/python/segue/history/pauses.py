@@ -20,8 +20,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from segue.history.fold import AgentHistory, Message
+from segue.history.agent_history import AgentHistory
 from segue.history.repair import RepairReport, interrupted, repair, results_of, uses_of, without_blanks
+from segue.journal.message_shape import Message
 
 PAUSE = "pause"
 """The key of an ``internal`` record that is Segue's. Strands ignores it, and so do earlier versions of Segue."""

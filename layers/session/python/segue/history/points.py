@@ -17,7 +17,8 @@ from typing import Any
 
 from segue.clock import Clock
 from segue.errors import JournalCorrupt
-from segue.history.fold import History, fold
+from segue.history.agent_history import History
+from segue.history.fold import fold
 from segue.journal.reader import StoredJournal, read_unheld
 from segue.journal.records import Record, skips
 from segue.journal.redaction import record_without, replacement_of

@@ -14,9 +14,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
-from segue.history.fold import Message
 from segue.journal.encoder import json_bytes
-from segue.journal.message_shape import bidi_note, text_in
+from segue.journal.message_shape import Message, bidi_note, text_in
 
 INTERRUPTED = "The tool call was interrupted before its result was recorded. It may or may not have run."
 """Result that the model gets for a tool that a crash cut off."""

@@ -61,7 +61,7 @@ class ToolUses:
         """Begin with what the session has.
 
         Args:
-            known: For each id the places of its uses, in order (see ``segue.history.fold``).
+            known: For each id the places of its uses, in order (see ``segue.history.agent_history``).
             restored: The messages that the agent was restored with.
         """
         self._known = {tool_use_id: list(places) for tool_use_id, places in known.items()}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from segue.history.fold import History
+from segue.history.agent_history import History
 from segue.history.messages import make_spare
 from segue.history.points import history_at
 from segue.journal.garbage import finish_deletion

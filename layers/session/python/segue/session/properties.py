@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
 from segue.errors import ValueRefused
-from segue.history.fold import History
+from segue.history.agent_history import History
 from segue.journal.writer import OnCommit
 from segue.lease.item import Known
 from segue.session.client_inputs import ClientInput

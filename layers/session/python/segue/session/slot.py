@@ -12,7 +12,7 @@ import math
 import threading
 
 from segue.errors import JournalCorrupt, SessionFenced
-from segue.history.fold import History
+from segue.history.agent_history import History
 from segue.journal.records import Record
 from segue.lease.item import Known
 from segue.session.session import Session

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from segue.history.fold import History
+from segue.history.agent_history import History
 from segue.journal.reader import StoredJournal
 from segue.journal.records import Record, decode_record, encode_record
 from segue.lease.item import GuardItem

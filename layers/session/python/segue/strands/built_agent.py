@@ -16,11 +16,11 @@ from strands.agent.agent import Agent
 from strands.agent.conversation_manager import ConversationManager
 from strands.types.agent import LocalAgent
 
+from segue.history.agent_history import AgentHistory
 from segue.history.approvals import without_unasked
-from segue.history.fold import AgentHistory, Message
 from segue.history.messages import OwnMessages, copy_of
 from segue.history.pauses import FitHistory
-from segue.journal.message_shape import replaced
+from segue.journal.message_shape import Message, replaced
 from segue.strands.private import (
     SNAPSHOT_SCHEMA_VERSION,
     Snapshot,

@@ -32,8 +32,8 @@ from strands.hooks.registry import BaseHookEvent, HookOrder, HookRegistry
 from strands.types.agent import LocalAgent
 
 from segue.errors import SegueError
-from segue.history.fold import Message
 from segue.history.tool_uses import forget, remember
+from segue.journal.message_shape import Message
 from segue.session.client_inputs import ClientInput
 from segue.session.refused_values import RefusedValues
 from segue.strands.agents import SessionAgents

@@ -14,9 +14,10 @@ from dataclasses import replace
 from strands.agent.agent import Agent
 from strands.types.agent import LocalAgent
 
+from segue.history.agent_history import AgentHistory
 from segue.history.approvals import denials
 from segue.history.damage import deepest
-from segue.history.fold import AgentHistory, apply
+from segue.history.fold import apply
 from segue.history.messages import kept_by_model, messages_of
 from segue.history.pauses import FitHistory, fit_to_use
 from segue.history.repair import RepairReport, fit

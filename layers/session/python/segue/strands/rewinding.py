@@ -6,7 +6,8 @@ from contextlib import ExitStack
 
 from strands.types.agent import LocalAgent
 
-from segue.history.fold import AgentHistory, History, fold
+from segue.history.agent_history import AgentHistory, History
+from segue.history.fold import fold
 from segue.history.points import Point, point_at, points_of, rewind_record
 from segue.journal.reader import StoredJournal
 from segue.journal.records import Record

@@ -23,11 +23,12 @@ from strands.session.repository_session_manager import RepositorySessionManager
 from strands.session.session_manager import SessionManager
 
 from segue.errors import JournalCorrupt, SessionExists, SessionNotFound
-from segue.history.fold import AgentHistory, Message, fold
+from segue.history.agent_history import AgentHistory
+from segue.history.fold import fold
 from segue.history.pauses import PAUSE, fit_to_use, without_pause
 from segue.history.points import as_redacted
 from segue.history.repair import uses_of
-from segue.journal.message_shape import id_of
+from segue.journal.message_shape import Message, id_of
 from segue.journal.records import Record
 from segue.strands.layouts.carrier import CarryingAgent, carrying_agent, carrying_bidi_agent
 from segue.strands.layouts.sources import (

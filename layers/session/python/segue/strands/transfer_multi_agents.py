@@ -67,7 +67,7 @@ def export_multi_agent(
 
     Args:
         multi_agent_id: Its id.
-        state: As ``segue.history.fold.History.multi_agents`` has it.
+        state: As ``segue.history.agent_history.History.multi_agents`` has it.
         target: Strands' manager of the target session.
         changes: Takes what had to be changed, since Strands' encoding cannot carry it; default: it is logged.
 

@@ -24,7 +24,7 @@ from strands.types.exceptions import SessionException, SnapshotException
 from strands.types.session import SessionMessage
 
 from segue.errors import SegueError
-from segue.history.fold import Message
+from segue.journal.message_shape import Message
 
 _TORN: Final = (AttributeError, LookupError, TypeError, ValueError)
 """Raised by Strands for a file that has not the shape that it ought to have. Broken JSON it names by itself."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from segue.history.fold import Message
 from segue.history.messages import kept_by_model
+from segue.journal.message_shape import Message
 from segue.session.weak_references import WeakAgent
 
 

@@ -8,7 +8,7 @@ from strands.agent.agent import Agent
 from strands.agent.agent_result import AgentResult
 
 from segue.errors import ValueRefused
-from segue.history.fold import AgentHistory
+from segue.history.agent_history import AgentHistory
 from segue.history.pauses import PauseNote
 from segue.journal.encoder import json_bytes
 from segue.journal.records import Record

@@ -13,9 +13,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from segue.errors import FirstError, ValueRefused
-from segue.history.fold import AgentHistory, Message
+from segue.history.agent_history import AgentHistory
 from segue.history.messages import differ, is_cut_speech, kept_copy
-from segue.journal.message_shape import id_of, is_message
+from segue.journal.message_shape import Message, id_of, is_message
 from segue.session.weak_references import WeakAgent
 from segue.strands.approvals import Inputs
 from segue.strands.recording.agent_messages import AgentMessages

@@ -6,10 +6,9 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from segue.history.fold import Message
 from segue.history.messages import differ, kept_copy
 from segue.history.order import SessionOrder
-from segue.journal.message_shape import is_message
+from segue.journal.message_shape import Message, is_message
 from segue.strands.recording.agent_messages import AgentMessages
 from segue.strands.recording.outside_messages import OutsideMessages
 from segue.strands.recording.seen_messages import SeenMessages

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Set as AbstractSet
 from typing import Any
 
-from segue.history.fold import AgentHistory, Message
+from segue.history.agent_history import AgentHistory
 from segue.history.order import SessionOrder
-from segue.journal.message_shape import id_of
+from segue.journal.message_shape import Message, id_of
 from segue.strands.approvals import Inputs
 from segue.strands.recording.agent_records import AgentRecords
 from segue.strands.recording.message_ids import content_of

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from segue.history.fold import Message
 from segue.history.messages import copy_of, differ, kept_copy, without_content
+from segue.journal.message_shape import Message
 from segue.strands.recording.agent_messages import AgentMessages
 from segue.strands.recording.message_records import MessageRecords
 from segue.strands.recording.outside_messages import OutsideMessages

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from segue.history.fold import AgentHistory
+from segue.history.agent_history import AgentHistory
 from segue.history.messages import copy_of
 from segue.journal.encoder import without_refused
 from segue.session.weak_references import WeakAgent

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, KeysView
 from typing import Any
 
-from segue.history.fold import Message
+from segue.journal.message_shape import Message
 
 
 class OutsideMessages:

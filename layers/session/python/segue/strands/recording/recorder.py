@@ -12,9 +12,10 @@ from strands.agent.agent import Agent
 from strands.agent.agent_result import AgentResult
 from strands.types.agent import LocalAgent
 
-from segue.history.fold import AgentHistory, Message
+from segue.history.agent_history import AgentHistory
 from segue.history.pauses import FitHistory
 from segue.history.tool_uses import ToolUse
+from segue.journal.message_shape import Message
 from segue.journal.records import Record
 from segue.session.refused_values import OnRefused, raise_refused
 from segue.session.weak_references import WeakAgent

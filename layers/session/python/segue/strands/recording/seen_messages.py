@@ -10,8 +10,8 @@ import operator
 from collections.abc import Sequence
 from typing import Any
 
-from segue.history.fold import Message
 from segue.history.messages import differ
+from segue.journal.message_shape import Message
 
 UNSEEN: Message = {}
 """Stands for the copy of a message that has just come; no message is equal to it."""

@@ -17,7 +17,8 @@ from typing import Any, TypeVar
 
 from strands.types.agent import LocalAgent
 
-from segue.history.fold import AgentHistory, Message
+from segue.history.agent_history import AgentHistory
+from segue.journal.message_shape import Message
 from segue.strands.private import stash_of
 
 _T = TypeVar("_T")

@@ -6,9 +6,10 @@ import asyncio
 import time
 from typing import Any
 
-from segue.history.fold import AgentHistory, Message
+from segue.history.agent_history import AgentHistory
 from segue.history.repair import is_dispatch, results_of
 from segue.history.tool_uses import ToolUse, ToolUses
+from segue.journal.message_shape import Message
 from segue.session.weak_references import WeakAgent
 from segue.strands.recording.agent_records import AgentRecords
 
