@@ -16,7 +16,7 @@ from strands import Agent
 from strands.bidi import BidiAgent
 from strands.session import FileSessionManager
 
-import segue.storage.file
+import segue.storage.durable_files
 from segue import (
     GuardedFileSessionManager,
     JournalCorrupt,
@@ -238,7 +238,7 @@ async def test_listing_removes_no_session_whatever_its_id(files: Files, tmp_path
 
 
 def test_no_id_begins_as_a_file_that_is_being_written() -> None:
-    temporary = segue.storage.file._TEMPORARY
+    temporary = segue.storage.durable_files.TEMPORARY
     with pytest.raises(ValueError, match="not valid"):
         valid_id(f"{temporary}x", "principal")
     assert not session_name(f"{temporary}x").startswith(temporary)
@@ -303,7 +303,7 @@ async def test_an_item_is_listed_as_its_principals_whatever_the_directorys_lette
 async def test_a_wait_for_a_process_stopped_in_the_middle_of_a_write_ends(
     files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(segue.storage.file, "LOCK_S", 0.05)
+    monkeypatch.setattr(segue.storage.durable_files, "LOCK_S", 0.05)
     first = files()
     await first.open()
     await first.close()

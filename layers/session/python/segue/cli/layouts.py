@@ -16,7 +16,7 @@ from strands.types.exceptions import SessionException, SnapshotException, Storag
 
 from segue.cli.location import Place
 from segue.errors import SegueError, SessionNotFound, StorageRefused
-from segue.storage.file import make_private
+from segue.storage.durable_files import make_private
 from segue.strands.layouts.sources import reading, session_file
 
 LAYOUTS = ("messages", "snapshot")

@@ -19,19 +19,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import hashlib
 import json
-import os
-import tempfile
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import TypeVar
 
 from segue.errors import JournalCorrupt, StorageRefused, StorageUnavailable
 from segue.storage.attributes import Attributes
+from segue.storage.durable_files import (
+    TEMPORARY,
+    clear_unfinished,
+    create_file,
+    directory_lock,
+    lock_file,
+    make_private,
+    open_privately,
+    replace_file,
+)
 from segue.storage.interface import (
     ConditionalWrite,
     ConditionFailed,
@@ -41,15 +47,6 @@ from segue.storage.interface import (
 )
 
 _T = TypeVar("_T")
-
-_TEMPORARY = "~writing-"
-"""Prefix of the names of files that are being written. No id has a tilde, so no item or object has such a name."""
-
-LOCK_S = 2.0
-"""Seconds to wait for a file's lock, then StorageUnavailable. A process that is stopped in the middle of a write keeps
-its lock, and a thread that waits for it serves no other session."""
-
-_LOCK_POLL_S = 0.002
 
 
 class FileGuard:
@@ -76,7 +73,7 @@ class FileGuard:
                 if not all(clause.holds(item) for clause in write.condition):
                     raise ConditionFailed(item)
                 changed = write.applied(item)
-                _replace(self._path(write.session_key), json.dumps(changed).encode())
+                replace_file(self._path(write.session_key), json.dumps(changed).encode())
                 return changed
 
         return await _run(self._executor, apply, self._directory)
@@ -88,7 +85,7 @@ class FileGuard:
         """List session keys."""
 
         def walk() -> list[str]:
-            _clear(self._directory.glob(f"*/{_TEMPORARY}*"))
+            clear_unfinished(self._directory.glob(f"*/{TEMPORARY}*"))
             keys = map(self._key_at, self._directory.glob("*/*.json"))
             return sorted(key for key in keys if key.startswith(prefix))
 
@@ -125,8 +122,8 @@ class FileGuard:
     def _locked(self, session_key: str) -> Iterator[None]:
         path = self._directory / f"{session_key}.lock"
         make_private(path.parent)
-        with open(path, "ab", opener=_privately) as lock:
-            _lock(lock.fileno(), path)
+        with open(path, "ab", opener=open_privately) as lock:
+            lock_file(lock.fileno(), path)
             yield
 
 
@@ -156,14 +153,14 @@ class FileObjects:
         def write() -> None:
             path = self._path(key)
             if if_absent:
-                _create(path, body)
+                create_file(path, body)
             elif if_match is not None:
-                with _directory_lock(path.parent):
+                with directory_lock(path.parent):
                     if not path.exists() or _etag(path.read_bytes()) != if_match:
                         raise PreconditionFailed(key)
-                    _replace(path, body)
+                    replace_file(path, body)
             else:
-                _replace(path, body)
+                replace_file(path, body)
 
         await _run(self._executor, write, self._path(key))
 
@@ -185,7 +182,7 @@ class FileObjects:
 
         def walk() -> list[str]:
             root = self._path(prefix.rpartition("/")[0])
-            _clear(root.rglob(f"{_TEMPORARY}*"))
+            clear_unfinished(root.rglob(f"{TEMPORARY}*"))
             found = (str(path.relative_to(self._directory)) for path in root.rglob("*.json"))
             return sorted(key for key in found if key.startswith(prefix))
 
@@ -201,102 +198,8 @@ def _in_other_letters(item: object, key: str) -> str:
     return whose if isinstance(whose, str) and whose.lower() == key.lower() else key
 
 
-def make_private(directory: Path) -> None:
-    """Make a directory, and those above it that are missing, for their owner alone."""
-    try:
-        directory.mkdir(mode=0o700, exist_ok=True)
-    except FileNotFoundError:
-        make_private(directory.parent)
-        directory.mkdir(mode=0o700, exist_ok=True)
-
-
-def _privately(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
-
-
 def _etag(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()
-
-
-@contextlib.contextmanager
-def _written_beside(path: Path, body: bytes) -> Iterator[Path]:
-    """Write a file that is about to be put in its place. It is locked meanwhile, and gone afterwards."""
-    make_private(path.parent)
-    descriptor, name = tempfile.mkstemp(prefix=_TEMPORARY, dir=path.parent)
-    beside = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            file.write(body)
-            file.flush()
-            os.fsync(file.fileno())
-            yield beside
-    finally:
-        beside.unlink(missing_ok=True)
-
-
-def _replace(path: Path, body: bytes) -> None:
-    with _written_beside(path, body) as beside:
-        beside.replace(path)
-    _sync_directory(path.parent)
-
-
-def _create(path: Path, body: bytes) -> None:
-    with _written_beside(path, body) as beside:
-        try:
-            path.hardlink_to(beside)  # unlike a rename, fails if there is such a file
-        except FileExistsError:
-            raise PreconditionFailed(str(path)) from None
-    _sync_directory(path.parent)
-
-
-def _clear(unfinished: Iterable[Path]) -> None:
-    """Remove what processes that died in the middle of a write have left. A living one has its file locked.
-
-    One that is removed between its making and its locking is missed when it is put in its place, and the write is
-    sent again.
-    """
-    for path in unfinished:
-        with contextlib.suppress(OSError), path.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            path.unlink()
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _lock(descriptor: int, path: Path) -> None:
-    """Lock an open file; closing it releases the lock.
-
-    Raises:
-        StorageUnavailable: Another process kept the lock for ``LOCK_S``.
-    """
-    deadline = time.monotonic() + LOCK_S
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                raise StorageUnavailable(f"{path}: locked for {LOCK_S} s by a slow or stopped process") from None
-            time.sleep(_LOCK_POLL_S)
-        else:
-            return
-
-
-@contextlib.contextmanager
-def _directory_lock(directory: Path) -> Iterator[None]:
-    make_private(directory)
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        _lock(descriptor, directory)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 async def _run(executor: Executor, work: Callable[[], _T], resource: Path) -> _T:
