@@ -13,7 +13,8 @@ class ConfigurationError(ValueError):
 
     def __init__(self, name: str, value: object, allowed: str) -> None:
         self.name, self.value, self.allowed = name, value, allowed
-        super().__init__(f"setting {name}={value!r} is not possible; allowed: {allowed}")
+        wrong = f"{name} is missing" if value is None else f"{name}={value!r} is not possible; allowed"
+        super().__init__(f"setting {wrong}: {allowed}")
 
 
 def text(pattern: str, allowed: str, default: str | None = None) -> Any:

@@ -164,7 +164,7 @@ def test_a_public_image_needs_a_way_to_its_registry():
             "setting something=1 is not possible; allowed: unknown; All settings: docs/",
         ),
         ({"worker_count": 20, "worker_count_max": 10}, "worker_count_max=10 is not possible; allowed: at least worker"),
-        ({"provider": "gemini-live"}, "provider_secret_arn=None is not possible; allowed: needed (provider=gemini-"),
+        ({"provider": "gemini-live"}, "setting provider_secret_arn is missing: needed (provider=gemini-live)"),
         (
             {"provider": "openai-live", "provider_secret_arn": SECRET},
             "provider='openai-live' is not possible; allowed: openai-live only with a worker_image of your own: the",
@@ -187,8 +187,8 @@ def test_a_public_image_needs_a_way_to_its_registry():
         ),
         ({"provider_secret_arn": SECRET}, "allowed: only with provider=openai-realtime or openai-live or gemini-live"),
         ({"provider": "gemini-live", "provider_secret_arn": "name"}, "allowed: the whole ARN of a secret"),
-        ({"auth": "oidc"}, "setting auth_issuer=None is not possible; allowed: needed with auth=oidc"),
-        ({"auth": "oidc", "auth_issuer": "https://a.example"}, "setting auth_audience=None"),
+        ({"auth": "oidc"}, "setting auth_issuer is missing: needed with auth=oidc"),
+        ({"auth": "oidc", "auth_issuer": "https://a.example"}, "setting auth_audience is missing"),
         ({"auth": "oidc", "auth_issuer": "http://a.example", "auth_audience": "x"}, "allowed: the https address that"),
         ({**OIDC, "auth_jwks_url": "http://a.example/keys"}, "allowed: the https address of the issuer's keys"),
         ({**OIDC, "auth_jwks_url": "http://127.0.0.1:4566/keys"}, "others are for the stage local"),
@@ -197,10 +197,10 @@ def test_a_public_image_needs_a_way_to_its_registry():
         ({"audh": "oidc"}, "unknown; did you mean auth? All settings"),
         ({"trace_endpoint": "http://10.0.0.9/v1/traces"}, "allowed: only with trace_sampling_percent"),
         ({"docs_url": "docs"}, "setting docs_url='docs' is not possible; allowed: an https address"),
-        ({"domain_name": "voice.example.com"}, "setting domain_certificate_arn=None"),
+        ({"domain_name": "voice.example.com"}, "setting domain_certificate_arn is missing"),
         ({"domain_zone_id": "Z123456"}, "setting domain_zone_id='Z123456' is not possible; allowed: only with domain"),
         ({"vpc_zones": "us-east-1a"}, "setting vpc_zones='us-east-1a' is not possible; allowed: only with vpc_id"),
-        ({"vpc_id": "vpc-01234567"}, "setting vpc_zones=None is not possible; allowed: needed with vpc_id"),
+        ({"vpc_id": "vpc-01234567"}, "setting vpc_zones is missing: needed with vpc_id"),
         (
             {
                 "vpc_id": "vpc-01234567",
