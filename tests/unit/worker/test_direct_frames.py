@@ -74,6 +74,20 @@ async def test_frames_that_come_too_fast_are_refused_and_told_of_seldom(monkeypa
     assert await router.receive(another, encode_frame(Ping())) == Pong()
 
 
+async def test_frames_of_one_principal_are_counted_over_all_its_sockets() -> None:
+    nothing = cast("Any", None)
+    router = SocketRouter(nothing, nothing, FrameRate(lambda: 0.0), FrameRate(lambda: 0.0, 1, 2))
+
+    async def code(principal: str, number: int) -> str:
+        socket = SimpleNamespace(id=str(number), principal=principal, token_expires_at=math.inf, binding=None)
+        told = await router.receive(cast("Any", socket), encode_frame(TextInput(text="hi", seq=1)))
+        assert isinstance(told, Error)
+        return told.code
+
+    told = [await code(*each) for each in (("alice", 1), ("alice", 2), ("alice", 3), ("bob", 4))]
+    assert told == ["hello_first", "hello_first", "too_fast", "hello_first"]
+
+
 async def test_a_second_session_over_one_socket_is_refused(door: Door) -> None:
     ws, _ = await door.bound()
     await ws.send_str(encode_frame(hello(session="another")))
