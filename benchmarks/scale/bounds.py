@@ -135,7 +135,7 @@ def _named(bound: Bound) -> str:
 
 
 def _met(bound: Bound) -> str:
-    return "met" if (bound.calls or 0) >= CALLS_WANTED else "missed"
+    return "met, as far as quotas are known" if (bound.calls or 0) >= CALLS_WANTED else "missed"
 
 
 def _number(value: float | None) -> str:
