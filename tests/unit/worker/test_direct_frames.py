@@ -15,6 +15,7 @@ from segue.wire.binary import decode_binary_server, encode_binary
 from segue.wire.claims import DirectAddress
 from segue.wire.frames import (
     MAX_FRAME_BYTES,
+    AudioOutput,
     Error,
     Ping,
     Pong,
@@ -171,3 +172,11 @@ async def test_audio_goes_both_ways_without_base64(door: Door) -> None:
     assert spoken is not None
     assert spoken.pcm == b"\1\0" * 80
     assert spoken.epoch == 1
+
+
+async def test_a_client_that_did_not_say_that_it_reads_binary_messages_is_sent_none(door: Door) -> None:
+    ws, _ = await door.bound()
+    door.world.models[0].emit([speech()])
+    while not (spoken := [one for one in await frames(ws) if isinstance(one, AudioOutput)]):
+        pass
+    assert spoken[0].pcm == b"\1\0" * 80
