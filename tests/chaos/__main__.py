@@ -101,9 +101,19 @@ def main(
         ordered = sorted(outcome.gaps)
         click.echo(
             f"{len(ordered)} planned handoffs: p50 {statistics.median(ordered) * 1000:.0f} ms, "
-            f"p99 {ordered[int(len(ordered) * 0.99)] * 1000:.0f} ms"
+            f"p99 {ordered[int(len(ordered) * 0.99)] * 1000:.0f} ms, the slowest {ordered[-1] * 1000:.0f} ms"
         )
-    for fault, pauses in (("killed", outcome.killed), ("stopped", outcome.stopped), ("cut off", outcome.partitioned)):
+    if outcome.disturbed:
+        click.echo(
+            f"{len(outcome.disturbed)} more while a worker was killed, stopped or cut off: "
+            f"the slowest {max(outcome.disturbed) * 1000:.0f} ms"
+        )
+    for fault, pauses in (
+        ("killed", outcome.killed),
+        ("stopped", outcome.stopped),
+        ("stopped, from the first hello elsewhere", outcome.stopped_from_hello),
+        ("cut off", outcome.partitioned),
+    ):
         if pauses:
             click.echo(f"{fault}: the next worker after " + ", ".join(f"{pause:.1f} s" for pause in sorted(pauses)))
     for problem in outcome.problems:

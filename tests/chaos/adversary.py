@@ -38,18 +38,32 @@ class Loss:
         fault: Its kind: "kill", "stop" or "partition".
         at: When, on the monotonic clock.
         epoch: The worker's.
+        seconds: For how long it was stopped or cut off.
     """
 
     call: Call
     fault: str
     at: float
     epoch: int
+    seconds: float = 0.0
 
     @property
     def pause(self) -> float | None:
         """Seconds until the next worker said ``ready``; None if the same one went on."""
         readies = self.call.listener.readies if self.call.listener else []
         return next((at - self.at for at, ready in readies if (ready.epoch or 0) > self.epoch), None)
+
+    @property
+    def pause_from_hello(self) -> float | None:
+        """The same from the first ``hello`` over another connection, if there was one before that ``ready``."""
+        if self.pause is None:
+            return None
+        said = self.call.wire.first_hello(self.at, self.at + self.pause)
+        return self.pause if said is None else self.at + self.pause - said
+
+    def disturbs(self, begin: float, end: float) -> bool:
+        """Tell whether the worker was taken away within some time."""
+        return self.at < end and begin < self.at + self.seconds
 
     @property
     def problems(self) -> list[str]:
@@ -104,6 +118,11 @@ class Adversary:
             pause = loss.pause
             if pause is not None and not any(loss.at < began < loss.at + pause for began in self._began):
                 pauses[loss.fault].append(pause)
+                if loss.fault == "stop":
+                    outcome.stopped_from_hello.append(loss.pause_from_hello or pause)
+        for moved, ready in outcome.moves:
+            disturbed = any(loss.disturbs(moved, ready) for loss in self._losses)
+            (outcome.disturbed if disturbed else outcome.gaps).append(ready - moved)
 
     async def _do(self, fault: str) -> None:
         if fault == "redeploy":
@@ -118,14 +137,16 @@ class Adversary:
         elif fault == "partition":
             await fleet.complete()  # else it may be over before there is another worker to take the session
         holder, epoch = await self._holder(call)
-        self._losses.append(Loss(call, fault, time.monotonic(), epoch))
+        seconds = {"stop": SUSPENDED_SECONDS, "partition": PARTITIONED_SECONDS}.get(fault)
+        lasts = 0.0 if seconds is None else dice.uniform(*seconds)
+        self._losses.append(Loss(call, fault, time.monotonic(), epoch, lasts))
         match fault:
             case "kill":
                 await fleet.kill(holder)
             case "stop":
-                await fleet.suspend(holder, dice.uniform(*SUSPENDED_SECONDS))
+                await fleet.suspend(holder, lasts)
             case _:
-                await fleet.partition(holder, dice.uniform(*PARTITIONED_SECONDS))
+                await fleet.partition(holder, lasts)
 
     async def _holder(self, call: Call) -> tuple[str, int]:
         """Wait until some worker that lives holds a call; return it with its epoch, which the call need not know yet.

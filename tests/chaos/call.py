@@ -162,7 +162,7 @@ class Call:
         for moved in self.listener.moves:
             after = next((at for at, _ in self.listener.readies if at >= moved), None)
             if after is not None:
-                outcome.gaps.append(after - moved)
+                outcome.moves.append((moved, after))
 
     def _judge_companion(self, listener: Listener) -> list[str]:
         if self._companion is None:

@@ -54,11 +54,15 @@ class Outcome:
         lines: Lines that were said and answered.
         frames: Frames that were sent.
         received: Frames that arrived.
-        gaps: Seconds from a ``moved`` to the next ``ready``, for each planned handoff that a client saw.
+        moves: When a client saw a ``moved``, and the next ``ready``, on the monotonic clock.
+        gaps: Seconds between the two, for each planned handoff during which nothing else was done to a worker.
+        disturbed: The same for the others: the successor, or the worker of a socket, was taken from them meanwhile.
         answers: Seconds from a line's last frame to its answer.
         killed: Seconds from the SIGKILL of a call's worker to the next ``ready`` that the call heard, unless the
             adversary did something else meanwhile.
         stopped: The same for SIGSTOP, where it lasted long enough.
+        stopped_from_hello: The same from the first ``hello`` over another connection, by which another worker learned
+            of it, if there was one.
         partitioned: The same for a partition.
         connections: How many sockets there were in all, of clients that do not renew them.
         clients: How many clients that were.
@@ -70,10 +74,13 @@ class Outcome:
     lines: int = 0
     frames: int = 0
     received: int = 0
+    moves: list[tuple[float, float]] = field(default_factory=list)
     gaps: list[float] = field(default_factory=list)
+    disturbed: list[float] = field(default_factory=list)
     answers: list[float] = field(default_factory=list)
     killed: list[float] = field(default_factory=list)
     stopped: list[float] = field(default_factory=list)
+    stopped_from_hello: list[float] = field(default_factory=list)
     partitioned: list[float] = field(default_factory=list)
     connections: int = 0
     clients: int = 0

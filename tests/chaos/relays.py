@@ -131,7 +131,7 @@ class SocketRelay:
     def _note(self, connection: int, way: str, fate: Fate, message: str | bytes) -> None:
         now, frames = time.monotonic(), _frames_of(message)
         if way == "in":
-            self.wire.said(connection, frames)
+            self.wire.said(connection, frames, now)
         else:
             self.wire.heard(connection, frames, now)
         for frame in frames:

@@ -15,7 +15,7 @@ def wire_of(*messages: tuple[int, float, list[dict[str, Any]]]) -> Wire:
     """Everything that came over some connections of one client, as (connection, seconds, frames)."""
     wire = Wire()
     for connection, at, said in messages:
-        wire.said(connection, [{"type": "hello", "client_id": "c"}])
+        wire.said(connection, [{"type": "hello", "client_id": "c"}], at)
         wire.heard(connection, said, at)
     return wire
 
@@ -96,7 +96,7 @@ def test_what_was_posted_to_a_connection_that_was_left_is_missing() -> None:
 def test_clients_have_numbers_of_their_own_and_frames_of_the_gateway_have_none() -> None:
     wire = Wire()
     for connection, client in enumerate(("a", "b"), 1):
-        wire.said(connection, [{"type": "ping"}, {"type": "hello", "client_id": client}])
+        wire.said(connection, [{"type": "ping"}, {"type": "hello", "client_id": client}], 0.0)
         wire.heard(connection, [*frames(7, 1), {"type": "pong"}, {"message": "Forbidden"}], 0.0)
     wire.heard(2, frames(7, 3), 0.1)
     assert wire.problems(fault_free=True) == ["epoch 7 never said [2] to b"]

@@ -66,13 +66,19 @@ class Wire:
     def __init__(self) -> None:
         self.messages: list[Message] = []
         self._clients: dict[int, str] = {}
+        self._greeted_at: dict[int, float] = {}
         self._direct: set[int] = set()
 
-    def said(self, connection: int, frames: Iterable[Mapping[str, Any]]) -> None:
+    def said(self, connection: int, frames: Iterable[Mapping[str, Any]], at: float) -> None:
         """Take note of what a client says: a ``hello`` tells whose connection it is."""
         for frame in frames:
             if frame.get("type") == "hello":
                 self._clients[connection] = frame["client_id"]
+                self._greeted_at.setdefault(connection, at)
+
+    def first_hello(self, since: float, until: float) -> float | None:
+        """Return when a client first said ``hello`` over another connection within some time; None if none did."""
+        return min((at for at in self._greeted_at.values() if since < at < until), default=None)
 
     def heard(self, connection: int, frames: Sequence[Mapping[str, Any]], at: float) -> None:
         """Take note of a message to a client. Frames of the gateway, which have no epoch, do not count."""
