@@ -88,6 +88,8 @@ class Network:
 class Server:
     """One session and its holder. All input is committed at once and answered with two records."""
 
+    features = ()
+
     def __init__(self):
         self.journal = []
         self.epoch = 1
@@ -160,7 +162,8 @@ class Server:
     async def greet(self, client_id, since):
         head = len(self.journal)
         again = [self.frame(record) for record in range(max(since, 0), head)] if since is not None else []
-        ready = Ready(session="s", known=self.known(client_id), history=0, head=head, since=since)
+        known, features = self.known(client_id), self.features
+        ready = Ready(session="s", known=known, history=0, head=head, since=since, features=features)
         await self.post(client_id, ready, *again)
 
     async def post(self, client_id, *frames):

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from segue.client import connections
 from segue.client.retries import AT_ONCE
 from segue.wire.codes import SERVICE_RESTART, TRY_AGAIN_LATER
 from segue.wire.frames import (
@@ -15,6 +16,7 @@ from segue.wire.frames import (
     Reconnect,
     encode_frame,
 )
+from segue.wire.sender import SenderSettings
 from tests.support.waiting import eventually, within
 from tests.unit.client.clients import client_of, of_kind
 from tests.unit.client.conftest import Network, records_of
@@ -118,3 +120,32 @@ async def test_a_break_during_the_pause_of_a_renewal_is_followed_by_the_shortest
         server.cut()
         await server.heard_all(greeted_over(2))
     assert longest == [0.25, 0.5, 1.0, 0.25]
+
+
+# --- handshakes
+
+
+@pytest.mark.parametrize(
+    ("features", "given"), [(("direct",), [1.5, 3.0, 4.0, 1.5]), ((), [9.0] * 4)], ids=["direct", "gateway"]
+)
+async def test_a_handshake_has_longer_after_one_that_was_not_answered(server, monkeypatch, features, given):
+    server.features = features
+    opened, times, silent = connections.connect, [], 0
+
+    async def connect(*args, open_timeout, **options):
+        nonlocal silent
+        times.append(open_timeout)
+        if silent:
+            silent -= 1
+            raise TimeoutError
+        return await opened(*args, open_timeout=20.0, **options)
+
+    monkeypatch.setattr(connections, "connect", connect)
+    times_of = {"received_timeout": 1.5, "direct_connect_timeout": 4.0, "connect_timeout": 9.0}
+    async with client_of(server, sender=SenderSettings(), **times_of):
+        silent = 2
+        server.cut()
+        await server.heard_all(greeted_over(2))
+        server.cut()
+        await server.heard_all(greeted_over(3))
+    assert times == [9.0, *given]

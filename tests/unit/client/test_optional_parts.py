@@ -206,13 +206,6 @@ class NewServer(Server):
 
     features = ALL
 
-    async def post(self, client_id, *frames):
-        known = [
-            msgspec.structs.replace(frame, features=self.features) if hasattr(frame, "features") else frame
-            for frame in frames
-        ]
-        await super().post(client_id, *known)
-
     async def _take(self, socket, frame):
         await super()._take(socket, frame)
         if isinstance(frame, HistoryRequest):

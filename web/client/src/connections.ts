@@ -35,6 +35,8 @@ export class Connections {
   lastError: string | undefined;
   private readonly talks = new Set<Talk>();
   private refusals = 0;
+  /** Handshakes in a row that nothing answered in time. */
+  private unanswered = 0;
   private ending = false;
   private readonly retries: Retries;
   /** The same beside a connection that works: of no weight once that one has ended. */
@@ -125,7 +127,7 @@ export class Connections {
     if (this.ending) return undefined;
     try {
       const talk = await this.handshake(constructor, protocols);
-      this.refusals = 0;
+      this.refusals = this.unanswered = 0;
       return talk;
     } catch (error) {
       this.lastError = error instanceof Error ? error.message : String(error);
@@ -150,7 +152,8 @@ export class Connections {
         });
         socket.close();
       };
-      const cancel = this.environment.later(this.connectTimeout, () => {
+      const cancel = this.environment.later(this.core.handshakeTimeout(this.unanswered), () => {
+        this.unanswered += 1;
         fail("no answer to the handshake");
       });
       this.interrupt = () => {
@@ -170,10 +173,6 @@ export class Connections {
         fail(reason);
       };
     });
-  }
-
-  private get connectTimeout(): number {
-    return this.core.has("direct") ? this.settings.directConnectTimeout : this.settings.connectTimeout;
   }
 
   /** Tell a refusal that lasts from a server in trouble. */

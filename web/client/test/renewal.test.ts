@@ -194,6 +194,28 @@ describe("binary messages", () => {
   });
 });
 
+describe("a handshake that nothing answers", () => {
+  test.each([
+    ["is given up sooner after a direct connection, the first of them at once", DIRECT, [1_500, 3_000, 3_000]],
+    ["has its time elsewhere", {}, [10_000, 10_000, 10_000]],
+  ])("%s", async (_, more, given) => {
+    let answered = true;
+    await world.talk({ WebSocket: world.constructorOf((socket) => answered && socket.open()) });
+    await world.socket.hear(ready(1, 1, more));
+    answered = false;
+    await world.socket.leave(1012);
+    await world.pass(0);
+    for (const [times, milliseconds] of given.entries()) {
+      expect(world.sockets).toHaveLength(2 + times);
+      await world.pass(milliseconds - 1);
+      expect(world.socket.closed).toBe(false);
+      await world.pass(1);
+      expect(world.socket.closed).toBe(true);
+      await world.pass(DEFAULTS.firstBackoff * 2 ** times);
+    }
+  });
+});
+
 describe("a worker that ends or is full", () => {
   test.each([1012, 1013])("is left at once, twice in a row (%i)", (code) => {
     const retries = new Retries(DEFAULTS, () => 1);

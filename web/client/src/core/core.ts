@@ -65,6 +65,12 @@ export class Core {
     return this.input.moving;
   }
 
+  /** Milliseconds that a handshake may take, after so many that nothing answered: the next one may lead elsewhere. */
+  handshakeTimeout(unanswered: number): number {
+    if (!this.has("direct")) return this.settings.connectTimeout;
+    return Math.min(this.input.grown(unanswered), this.settings.directConnectTimeout);
+  }
+
   /** Tell whether a connection is open, greeted or not. */
   get hasConnection(): boolean {
     return this.links.current !== undefined;

@@ -73,7 +73,12 @@ export class InputDelivery {
 
   /** Milliseconds that a direct connection may be silent: longer on a slow path, and longer each time in a row. */
   get patience(): number {
-    return this.sender.grown(this.settings.receivedTimeout, this.silences);
+    return this.grown(this.silences);
+  }
+
+  /** Milliseconds in which a direct worker answers: longer on a slow path, and after so many in vain. */
+  grown(times: number): number {
+    return this.sender.grown(this.settings.receivedTimeout, times);
   }
 
   /** A connection gets a renewal, which is given longer if the last ones were `silent`, too. */
@@ -86,7 +91,7 @@ export class InputDelivery {
    * is not confirmed has a silence of its own. `askedSince`: the time of the oldest ping behind a hello without an answer.
    */
   answered(askedSince: number | undefined, now: number): void {
-    const inTime = now - (askedSince ?? -Infinity) < this.sender.grown(this.settings.receivedTimeout, 0);
+    const inTime = now - (askedSince ?? -Infinity) < this.grown(0);
     if (inTime && this.sender.unheardSince === Infinity) this.silences = 0;
   }
 

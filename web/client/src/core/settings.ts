@@ -55,7 +55,7 @@ export interface ClientSettings {
   readonly overlap: number;
   /** For one attempt to connect. */
   readonly connectTimeout: number;
-  /** The same after a direct connection: a worker that hangs answers no handshake, and the next may lead to another. */
+  /** The longest after a direct connection, where the first in a row has `receivedTimeout`: a worker may hang. */
   readonly directConnectTimeout: number;
   /** The longest pause before the first new attempt; doubled for each after it, with full jitter. */
   readonly firstBackoff: number;

@@ -26,7 +26,6 @@ from segue.client.events import EventBuffer
 from segue.client.retries import Retries
 from segue.client.settings import ClientSettings
 from segue.client.talk import Talk
-from segue.wire.fields import DIRECT
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +66,7 @@ class Connections:
         self._talks: dict[asyncio.Task[None], Talk] = {}
         self._ending = asyncio.Event()
         self._refusals = 0
+        self._unanswered = 0  # handshakes in a row
         self._retries = Retries(settings)
         self._renewal_retries = Retries(settings)  # beside a connection that works: of no weight once that one ends
         self._close_code: int | None = None  # of the connection that ended last
@@ -135,7 +135,7 @@ class Connections:
                 self._url,
                 additional_headers=headers,
                 subprotocols=subprotocols,
-                open_timeout=self._connect_timeout,
+                open_timeout=self._conversation.handshake_timeout(self._unanswered),
                 close_timeout=self._settings.close_timeout,
                 max_size=LARGEST_MESSAGE_BYTES,
                 compression=None,  # API Gateway does not speak it
@@ -145,15 +145,11 @@ class Connections:
             self.last_error = error
         except (OSError, WebSocketException) as error:
             self.last_error = error
+            self._unanswered += isinstance(error, TimeoutError)
         else:
-            self._refusals = 0
+            self._refusals = self._unanswered = 0
             return socket
         return None
-
-    @property
-    def _connect_timeout(self) -> float:
-        direct = self._conversation.offers(DIRECT)
-        return self._settings.direct_connect_timeout if direct else self._settings.connect_timeout
 
     def _judge(self, error: InvalidStatus, *, first: bool) -> None:
         """Tell a refusal that lasts from a server in trouble."""

@@ -143,6 +143,12 @@ class Conversation:
         """Tell if the latest ``Ready`` names a feature."""
         return self.last_ready is not None and feature in self.last_ready.features
 
+    def handshake_timeout(self, unanswered: int) -> float:
+        """Return the seconds for a handshake, after so many that were not answered: the next may lead elsewhere."""
+        if not self.offers(DIRECT):
+            return self._settings.connect_timeout
+        return min(self._input.grown(unanswered), self._settings.direct_connect_timeout)
+
     def played(self, frame: AudioOutput | None, ms: float, now: float) -> None:
         """Note how far the player has come; told at once if it has stopped after a ``BargeIn``.
 

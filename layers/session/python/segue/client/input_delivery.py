@@ -81,7 +81,11 @@ class InputDelivery:
     @property
     def patience(self) -> float:
         """Seconds that a direct connection may be silent: longer on a slow path, and longer each time in a row."""
-        return self._sender.grown(self._settings.received_timeout, self._silences)
+        return self.grown(self._silences)
+
+    def grown(self, times: int) -> float:
+        """Return the seconds in which a direct worker answers: longer on a slow path, and after so many in vain."""
+        return self._sender.grown(self._settings.received_timeout, times)
 
     def renewed(self, *, silent: bool) -> None:
         """Note that a connection gets a renewal, which is given longer if the last ones were silent, too."""
@@ -96,7 +100,7 @@ class InputDelivery:
             asked_since: the time of the oldest ping behind a hello without an answer so far.
             now: seconds.
         """
-        in_time = asked_since is not None and now - asked_since < self._sender.grown(self._settings.received_timeout, 0)
+        in_time = asked_since is not None and now - asked_since < self.grown(0)
         if in_time and self._sender.unheard_since is None:
             self._silences = 0
 

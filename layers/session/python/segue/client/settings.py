@@ -27,13 +27,14 @@ class ClientSettings:
         pong_timeout: a connection that is silent for so long after a ping is given up; after half of it, the client
             asks once more.
         received_timeout: on a direct connection, input that is not confirmed, or a hello that nothing answers, for so
-            long opens the next one beside it; longer on a slow path, and doubled each time in a row.
+            long opens the next one beside it; longer on a slow path, and doubled each time in a row. A handshake after
+            a direct connection has as long.
         connection_lifetime: API Gateway ends a connection after 2 hours; after so long a new one is opened beside it.
         lifetime_jitter: up to this part of the lifetime is taken off by chance, so that clients that came together do
             not come back together.
         overlap: how long the old connection is still listened to once the new one has taken over.
         connect_timeout: for one attempt to connect.
-        direct_connect_timeout: the same after a direct connection: a worker that hangs answers no handshake, and the
+        direct_connect_timeout: the longest after a direct connection: a worker that hangs answers no handshake, and the
             next attempt may lead to another.
         first_backoff: the longest pause before the first new attempt; doubled for each after it, with full jitter.
         longest_backoff: where it stops growing.
