@@ -351,7 +351,7 @@ def test_every_metric_is_driven():
 
 def test_what_providers_count_is_known():
     """Those that a fake can bring about are asserted in ``tests/integration/providers`` as well."""
-    code = "\n".join(path.read_text(encoding="utf-8") for path in Path(worker.__path__[0], "providers").glob("*.py"))
+    code = "\n".join(path.read_text(encoding="utf-8") for path in Path(worker.__path__[0], "providers").rglob("*.py"))
     assert {error.metric for error in ERRORS.values()} <= set(Model)
     assert all(f'"{name}"' in code or name.startswith("ModelConnectedBy") for name in Model)
 
