@@ -64,7 +64,7 @@ class Answers:
         self._pool = keep_alive.pool(Timeout(connect=CONNECT_SECONDS, total=TOTAL_SECONDS), hosts=1, connections=8)
         self._told: BoundedDict[tuple[str, str], float] = BoundedDict(REMEMBERED)
 
-    def tell(self, connection_id: str, frame: Error | Pong) -> None:
+    def post_frame(self, connection_id: str, frame: Error | Pong) -> None:
         """Post a frame to a connection; raises nothing for what the network or API Gateway does.
 
         Args:

@@ -57,7 +57,7 @@ def authorize(event: Mapping[str, Any], verifier: Verifier) -> dict[str, Any]:
     """
     connection = (event.get("requestContext") or {}).get("connectionId")
     try:
-        bearer = verifier.check(_token(event))
+        bearer = verifier.verify(_token(event))
     except TokenRefused as refusal:
         logger.info("connection refused", connection=connection, reason=str(refusal))
         return _policy("Deny", event["methodArn"], "denied", {})

@@ -156,7 +156,7 @@ class Claims:
             self._client.send_message(QueueUrl=self._queue_url, MessageBody=body)
             metrics.count(FunctionCount.CLAIMS_QUEUED)
         metrics.count(FunctionCount.CLAIMS)
-        self._recent.note(binding.session_key, missed)
+        self._recent.note_claim(binding.session_key, missed)
         logger.info(
             "claim sent", session=binding.session_key, reason=reason, clients=len(claim.clients), worker=worker or "any"
         )

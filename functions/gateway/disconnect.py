@@ -32,7 +32,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         connections, admission = dependencies()
         connection = connections.forget(connection_id)
         if connection:  # bound or not: a hello that was refused after it was counted is counted still
-            admission.leave(connection.principal, connection_id)
+            admission.remove_connection(connection.principal, connection_id)
         logger.info("disconnected", connection=connection_id)
     except Exception:  # API Gateway ignores an error of this route, and the item expires without this
         logger.exception("disconnect failed")

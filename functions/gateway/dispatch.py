@@ -111,7 +111,7 @@ class Dispatch:
 
     def _without_holder(self, sender: FrameOrigin, frame: ClientFrame, body: bytes, missed: Missed) -> Error | None:
         key = sender.binding.session_key
-        self._routes.forget(key)
+        self._routes.forget_route(key)
         if not needs_holder(frame):
             return None
         turns = self._turns if self._turns is not None and self._turns.takes(sender.binding, frame) else None
@@ -120,14 +120,18 @@ class Dispatch:
             outcome = self._wait(sender, frame, body, missed) if is_waited_with(frame) else None
             if turns is None or outcome not in (None, Refused("no_worker")):
                 return told(outcome)
-            if not is_waited_with(frame) and self._handoffs.left(key):
+            if not is_waited_with(frame) and self._handoffs.is_left_to_successor(key):
                 return None  # its client sends it again to the successor; a turn would take the session from that
         turns.send(sender.binding, frame, body)
         return None
 
     def _is_for_worker(self, key: str, missed: Missed) -> bool:
         """Return true if a worker held the session, so that another one goes on with it, and no turn."""
-        return missed.outcome.reason == "unreachable" or missed.outcome.to_successor or self._handoffs.left(key)
+        return (
+            missed.outcome.reason == "unreachable"
+            or missed.outcome.to_successor
+            or self._handoffs.is_left_to_successor(key)
+        )
 
     def _search(self, sender: FrameOrigin, frame: ClientFrame, route: Route) -> None:
         """Claim the session of a holder that has not answered yet; what fails is tried again once the post has."""
@@ -143,8 +147,8 @@ class Dispatch:
         """Claim the session, unless it is left to a successor that has it ready."""
         key = sender.binding.session_key
         if missed.outcome.to_successor:
-            self._handoffs.note(key)
-        if missed.outcome.reason != "unreachable" and self._handoffs.left(key):
+            self._handoffs.note_handoff(key)
+        if missed.outcome.reason != "unreachable" and self._handoffs.is_left_to_successor(key):
             return
         self._claims.send(sender.connection_id, sender.binding, sender.principal, missed.outcome.reason, missed.route)
 
@@ -156,7 +160,7 @@ class Dispatch:
         while self._clock() < deadline:
             self._sleep(next(pauses))
             found = self._routes.read(key)
-            if found is None and self._handoffs.noted(key):
+            if found is None and self._handoffs.is_noted(key):
                 self._claim(sender, missed)
             route = missed.another(found)
             if route is None:
@@ -166,7 +170,7 @@ class Dispatch:
                 return outcome
             missed = Missed(route, outcome)
             # The holder that came since has died as well, or the one that hands the session over takes too long.
-            if outcome.reason == "unreachable" or self._handoffs.noted(key):
+            if outcome.reason == "unreachable" or self._handoffs.is_noted(key):
                 self._claim(sender, missed)
         return Refused("no_worker")
 
@@ -179,7 +183,7 @@ class Dispatch:
             route, body, repeatable=is_numbered(frame), search=lambda: self._search(sender, frame, route)
         )
         if outcome == Gone("unreachable"):
-            self._suspects.note(route)
+            self._suspects.note_route(route)
         elif outcome == Accepted():
-            self._handoffs.arrived(sender.binding.session_key)
+            self._handoffs.forget_handoff(sender.binding.session_key)
         return outcome

@@ -82,7 +82,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
 def tell(connection_id: str, frame: Error | Pong) -> None:
     """Tell a client, if that can be done: the frame has had its effect either way."""
     try:
-        answers().tell(connection_id, frame)
+        answers().post_frame(connection_id, frame)
     except Exception:
         logger.exception("answer lost", connection=connection_id)
         metrics.count(FunctionCount.ANSWERS_LOST)

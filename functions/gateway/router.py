@@ -105,7 +105,7 @@ class Router:
 
     def _take(self, connection: Connection, binding: Binding) -> str | None:
         """Bind the connection; return the error code if it must not be bound."""
-        refused = self._admission.enter(connection.principal, connection.connection_id, binding)
+        refused = self._admission.add_connection(connection.principal, connection.connection_id, binding)
         if refused:
             metrics.count(FunctionCount.REFUSED)
             logger.warning("hello refused", principal=connection.principal, code=refused)

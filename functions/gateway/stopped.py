@@ -82,7 +82,7 @@ class Stopped:
         self._environment = environment
         self._connections = ConnectionsTable(dynamodb, environment.connections_table)
 
-    def offer(self, task_arn: str) -> int:
+    def offer_sessions(self, task_arn: str) -> int:
         """Offer the sessions of a task; return how many claims were sent.
 
         Raises:
@@ -141,9 +141,9 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, int]:
 
     Raises:
         ValidationError: it does not tell of a task; nothing was done.
-        Exception: see ``Stopped.offer``.
+        Exception: see ``Stopped.offer_sessions``.
     """
     task = convert(event, TaskStateChange).detail
     if task.last_status != "STOPPED":
         return {"claims": 0}
-    return {"claims": dependencies().offer(task.task_arn)}
+    return {"claims": dependencies().offer_sessions(task.task_arn)}

@@ -101,7 +101,7 @@ class Speech:
         """Records whose frames have not come out yet."""
         return self._marks.unshown | {record for record, _ in self._corrections}
 
-    def of(self, event: Any) -> Iterator[Utterance]:
+    def frames_of(self, event: Any) -> Iterator[Utterance]:
         """Yield the frames of one event, often none, and corrections that waited for it."""
         for utterance in self._of(event):
             record = getattr(utterance.frame, "record", None)

@@ -80,7 +80,7 @@ class Verifier:
         self._audiences = frozenset(audiences)
         self._keys = keys
 
-    def check(self, token: str) -> Bearer:
+    def verify(self, token: str) -> Bearer:
         """Say who bears the token.
 
         Raises:

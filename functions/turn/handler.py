@@ -131,7 +131,7 @@ async def taken(turns: TurnRunner, message: QueueMessage, seconds_left: Callable
     try:
         begun = time.monotonic()
         async with message.hidden():
-            await turns.take(Attempt(delivery, tries > 1, seconds_left))
+            await turns.run_turn(Attempt(delivery, tries > 1, seconds_left))
     except OutOfTime:
         logger.info("out of time, goes on in another invocation", session=delivery.session_key, tries=tries)
         pause = 0

@@ -86,7 +86,7 @@ class TurnSessions:
         self._new_agent = new_agent
         self._kept: BoundedDict[str, TextSession] = BoundedDict(kept)
 
-    async def take(self, session_key: str) -> TextSession:
+    async def acquire_session(self, session_key: str) -> TextSession:
         """Hold a session, as it is now.
 
         Raises:
@@ -104,7 +104,7 @@ class TurnSessions:
                 return session
         return await self._open(session_key)
 
-    async def give_back(self, session: TextSession, seconds: float | None = None) -> None:
+    async def keep_session(self, session: TextSession, seconds: float | None = None) -> None:
         """Release a session after a turn that went well, and keep it.
 
         Args:
@@ -118,12 +118,12 @@ class TurnSessions:
         await session.manager.close(seconds)
         self._kept[session.manager.session_key] = session
 
-    async def release(self, session: TextSession, seconds: float | None = None) -> None:
+    async def release_session(self, session: TextSession, seconds: float | None = None) -> None:
         """Release a session after a turn that did not go well: its agent may be ahead of the journal, or behind.
 
         Args:
             session: The session.
-            seconds: As that of ``give_back``.
+            seconds: As that of ``keep_session``.
         """
         session.on_durable = _nobody
         try:

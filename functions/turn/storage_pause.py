@@ -41,7 +41,7 @@ async def pauses_told(journal: CommittedJournal, outbox: TurnOutbox) -> AsyncIte
     watching = asyncio.create_task(watch.run())
     try:
         yield
-        watch.look()  # else what ended it: another invocation goes on, and its ready ends the pause
+        watch.check_commits()  # else what ended it: another invocation goes on, and its ready ends the pause
     finally:
         watching.cancel()
         await asyncio.wait({watching})
@@ -57,9 +57,9 @@ class _Watch:
     async def run(self) -> None:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            self.look()
+            self.check_commits()
 
-    def look(self) -> None:
+    def check_commits(self) -> None:
         journal, now = self._journal, self._clock()
         if journal.head != self._head or journal.position == journal.head:
             self._head, self._moved_at = journal.head, now
@@ -67,4 +67,4 @@ class _Watch:
         if waits != self._paused:
             self._paused = waits
             for client_id in self._outbox.client_ids:
-                self._outbox.say(client_id, Pause(active=waits, reason="storage"))
+                self._outbox.queue_frame(client_id, Pause(active=waits, reason="storage"))

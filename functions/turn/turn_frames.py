@@ -66,7 +66,7 @@ class TurnFrames:
             self.greet_all()
         for client_id in self._greeted:
             for frame in self._journal_since(self._told[client_id], client_id):
-                self._outbox.say(client_id, frame)
+                self._outbox.queue_frame(client_id, frame)
             self._told[client_id] = self._manager.head
             self._acknowledge(client_id)
 
@@ -81,13 +81,13 @@ class TurnFrames:
 
     def tell_page(self, before: int | None) -> None:
         """Tell the client whose turn it is a page of the conversation, after ``ready``."""
-        self._outbox.say(self._client_id, self._recorded.page(self._client_id, before))
+        self._outbox.queue_frame(self._client_id, self._recorded.page(self._client_id, before))
 
     def refuse(self, code: str, seq: int | None, message: str | None = None) -> None:
         """Tell the client whose turn it is that its input was refused, after ``ready``."""
         self.greet()
         self._acknowledge(self._client_id)
-        self._outbox.say(self._client_id, msgspec.structs.replace(error_frame(code, message), input=seq))
+        self._outbox.queue_frame(self._client_id, msgspec.structs.replace(error_frame(code, message), input=seq))
 
     def _greet(self, client_ids: tuple[str, ...]) -> None:
         """Say ``ready``: this turn's epoch is new to all. What was said since follows, and what was asked for."""
@@ -107,7 +107,7 @@ class TurnFrames:
                 holder=shown_holder(self._manager.holder),
             )
             for frame in (ready, *self._still_asked(since), *again):
-                self._outbox.say(client_id, frame)
+                self._outbox.queue_frame(client_id, frame)
             self._acknowledge(client_id)
             self._told[client_id] = self._manager.head
 
@@ -115,7 +115,7 @@ class TurnFrames:
         """Say what of a client's input is durable, unless that was said."""
         known = self._known(client_id)
         if self._acknowledged.get(client_id) != known:
-            self._outbox.say(client_id, InputAck(upto=known.upto, beyond=known.beyond))
+            self._outbox.queue_frame(client_id, InputAck(upto=known.upto, beyond=known.beyond))
             self._acknowledged[client_id] = known
 
     def _known(self, client_id: str) -> Known:

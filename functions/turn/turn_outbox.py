@@ -67,11 +67,11 @@ class TurnOutbox:
         """The clients that frames are sent to."""
         return tuple(self._queues)
 
-    def say(self, client_id: str, frame: ServerFrame) -> None:
+    def queue_frame(self, client_id: str, frame: ServerFrame) -> None:
         """Queue a frame for one client. Never waits."""
         self._queues[client_id].put_nowait(msgspec.structs.replace(frame, trace=self._trace))
 
-    async def spoken(self, client_id: str) -> None:
+    async def drain(self, client_id: str) -> None:
         """Wait until everything was posted; nothing can be said afterwards.
 
         Args:

@@ -61,7 +61,7 @@ class TurnRunner:
         self._settings = settings or TurnSettings()
         self._pages = FrameRate(clock, PAGES_PER_SECOND, PAGES_AT_ONCE)
 
-    async def take(self, attempt: Attempt) -> None:
+    async def run_turn(self, attempt: Attempt) -> None:
         """Take one turn, from acquiring to releasing.
 
         Raises:
@@ -79,7 +79,7 @@ class TurnRunner:
                 self.apologise(delivery, refused.code)
                 return
         try:
-            session = await self._sessions.take(delivery.session_key)
+            session = await self._sessions.acquire_session(delivery.session_key)
         except SessionHeld as held:
             if attempt.repeated:
                 raise  # an earlier try may have recorded the text, whose client then does not send it again
@@ -88,12 +88,12 @@ class TurnRunner:
         try:
             await self._take(session, attempt)
         except Undelivered:
-            await self._sessions.give_back(session, _left(attempt))  # nothing is wrong with the session
+            await self._sessions.keep_session(session, _left(attempt))  # nothing is wrong with the session
             raise
         except BaseException:
-            await self._sessions.release(session, _left(attempt))
+            await self._sessions.release_session(session, _left(attempt))
             raise
-        await self._sessions.give_back(session, _left(attempt))
+        await self._sessions.keep_session(session, _left(attempt))
 
     async def _take(self, session: TextSession, attempt: Attempt) -> None:
         manager, delivery = session.manager, attempt.delivery
@@ -154,6 +154,6 @@ async def _spoken(outbox: TurnOutbox, attempt: Attempt) -> None:
     """Wait until everything was posted, but not so long that the session could not be released any more."""
     try:
         async with asyncio.timeout(max(0.0, attempt.seconds_left() - RELEASE_SECONDS)):
-            await outbox.spoken(attempt.delivery.client_id)
+            await outbox.drain(attempt.delivery.client_id)
     except TimeoutError:
         raise Undelivered from None

@@ -180,7 +180,7 @@ class Service:
         environment = self._environment
         worker_id = environment.worker_id
         notes = Notes(registry)
-        host.on_held, host.on_left = notes.held, notes.left
+        host.on_held, host.on_left = notes.note_held, notes.note_left
         beating = asyncio.create_task(self._beat(registry, host), name="registry")
         service = os.environ.get("POWERTOOLS_SERVICE_NAME") or "worker"
         reporter = Reporter(metrics, service=service, stage=environment.stage)
@@ -209,12 +209,12 @@ class Service:
                 await direct.begin_to_leave()
             await asyncio.gather(asyncio.wait({beating}), drain.run())
             if direct is not None:
-                await direct.leave(self.hurry)
+                await direct.close_sockets(self.hurry)
         await notes.written()
         # Until here it said that there is no room, and whose callers wait should this process die.
         await registry.remove()
         telling.cancel()
-        reporter.tell()
+        reporter.write_line()
 
     @contextlib.asynccontextmanager
     async def _direct(

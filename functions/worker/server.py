@@ -211,7 +211,7 @@ class Listener:
         try:
             if claim.prepare:
                 return await self._prepare(claim)
-            self._claims.offer(claim)
+            self._claims.offer_claim(claim)
         except NoRoom:
             return _refused(409, "no_room")
         return web.Response(status=202)

@@ -17,7 +17,7 @@ def logs(tmp_path, capsys):
     collected.count(Count.HANDOFFS, 3)
     for seconds in (0.1, 0.2, 0.3):
         collected.time(Time.HANDOFF_GAP, seconds)
-    Reporter(collected, service="segue-worker", stage="local").tell()
+    Reporter(collected, service="segue-worker", stage="local").write_line()
     (tmp_path / "shared.log").write_text('{"message":"worker ready"}\n' + capsys.readouterr().out, encoding="utf-8")
     return tmp_path
 

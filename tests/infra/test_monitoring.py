@@ -83,7 +83,7 @@ def told():
             collected.size(what, 1)
         for what in worker_metrics.Level:
             collected.level(what, 1)
-        worker_metrics.Reporter(collected, service="segue-worker", stage="dev").tell()
+        worker_metrics.Reporter(collected, service="segue-worker", stage="dev").write_line()
     found |= lines.found
     for service, names in SERVICES.items():
         with metrics_told(service=service, stage="dev") as lines:

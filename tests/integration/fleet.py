@@ -181,7 +181,7 @@ class Fleet:
     def tell_stopped(self, name: str) -> int:
         """Have ECS tell that a worker's task has stopped."""
         stopped = Stopped(self.dynamodb, self.sqs, StoppedEnvironment(self._connections, self._queue))
-        return stopped.offer(task_arn(name))
+        return stopped.offer_sessions(task_arn(name))
 
     def item(self, client: Client) -> GuardItem | None:
         answer = self.dynamodb.get_item(

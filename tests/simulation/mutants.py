@@ -316,7 +316,7 @@ def heartbeats_for_a_commit_that_nobody_answers() -> AbstractContextManager[Any]
 @_mutant
 def built_on_what_has_gone_on() -> AbstractContextManager[Any]:
     """A successor acquires whatever became of the session since it read it, and its agent knows nothing of that."""
-    return mock.patch.object(Standby, "left", None)
+    return mock.patch.object(Standby, "item_left", None)
 
 
 @_mutant

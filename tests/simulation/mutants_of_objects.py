@@ -125,7 +125,7 @@ def volume_bound_from_pages_as_they_were() -> AbstractContextManager[Any]:
     async def nothing(self: Binder, patience: float = 0.0) -> None:
         return None
 
-    return mock.patch.object(Binder, "drop", nothing)
+    return mock.patch.object(Binder, "drop_volume", nothing)
 
 
 @_mutant

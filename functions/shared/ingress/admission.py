@@ -65,7 +65,7 @@ class Admission:
         self._most = most
         self._wall_clock = wall_clock
 
-    def enter(self, principal: str, connection_id: str, binding: Binding) -> str | None:
+    def add_connection(self, principal: str, connection_id: str, binding: Binding) -> str | None:
         """Count a connection that is to be bound; return the error code if it must not be.
 
         Returns:
@@ -99,7 +99,7 @@ class Admission:
             },
         )
 
-    def leave(self, principal: str, connection_id: str) -> None:
+    def remove_connection(self, principal: str, connection_id: str) -> None:
         """Count a connection no more."""
         conditionally(
             self._client.update_item,

@@ -33,22 +33,22 @@ class PlannedHandoffs:
         self._clock = clock
         self._since: BoundedDict[str, float] = BoundedDict(REMEMBERED)
 
-    def note(self, session_key: str) -> None:
+    def note_handoff(self, session_key: str) -> None:
         """Note that a session is handed over; one that was noted long before was another handoff."""
         now = self._clock()
         since = self._since.get(session_key)
         if since is None or now - since > 2 * HANDOVER_SECONDS:
             self._since[session_key] = now
 
-    def noted(self, session_key: str) -> bool:
+    def is_noted(self, session_key: str) -> bool:
         """Return true if a session was noted, and has neither been given up as left nor come to its successor."""
         return session_key in self._since
 
-    def arrived(self, session_key: str) -> None:
+    def forget_handoff(self, session_key: str) -> None:
         """Forget a session: a holder has taken a frame of it."""
         self._since.pop(session_key, None)
 
-    def left(self, session_key: str) -> bool:
+    def is_left_to_successor(self, session_key: str) -> bool:
         """Return true if a session is left to its successor; false, and forget it, once that has taken too long."""
         since = self._since.get(session_key)
         if since is not None and self._clock() - since < HANDOVER_SECONDS:

@@ -45,6 +45,6 @@ class RecentClaims:
         another_died = reason == "unreachable" and missed != missed_then
         return self._clock() - made_at < QUIET_SECONDS and not another_died
 
-    def note(self, session_key: str, missed: Route | None) -> None:
+    def note_claim(self, session_key: str, missed: Route | None) -> None:
         """A session is claimed now."""
         self._made[session_key] = (self._clock(), missed)

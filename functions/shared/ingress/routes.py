@@ -51,13 +51,13 @@ class Routes:
 
     def read(self, session_key: str) -> Route | None:
         """The route on the lease now; remembered from here on."""
-        self.forget(session_key)
-        route = self.look(session_key)
+        self.forget_route(session_key)
+        route = self.read_route(session_key)
         if route is not None:
             self.remember(session_key, route)
         return route
 
-    def look(self, session_key: str) -> Route | None:
+    def read_route(self, session_key: str) -> Route | None:
         """The route on the lease now. Nothing is remembered, so that any thread may ask."""
         answer = self._client.get_item(
             TableName=self._table, Key={"session_key": {"S": session_key}}, ConsistentRead=True
@@ -82,6 +82,6 @@ class Routes:
             return None
         return Route(attributes["endpoint"]["S"], attributes["route_token"]["S"])
 
-    def forget(self, session_key: str) -> None:
+    def forget_route(self, session_key: str) -> None:
         """Ask the table the next time."""
         self._remembered.pop(session_key, None)

@@ -27,7 +27,7 @@ class Suspects:
         self._clock = clock
         self._until: BoundedDict[Route, float] = BoundedDict(SUSPECTS)
 
-    def note(self, route: Route) -> None:
+    def note_route(self, route: Route) -> None:
         """A route has not answered."""
         self._until[route] = self._clock() + SUSPECT_SECONDS
 

@@ -92,7 +92,7 @@ class Poster:
         """
         return await self._request("POST", connection_id, message)
 
-    async def look(self, connection_id: str) -> PostOutcome:
+    async def is_connected(self, connection_id: str) -> PostOutcome:
         """Ask whether a connection still exists, without sending anything: DELIVERED, GONE or UNKNOWN."""
         return await self._request("GET", connection_id)
 

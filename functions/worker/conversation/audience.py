@@ -126,7 +126,7 @@ class Audience:
         return client_id in self.asking_history
 
     def hears(self, client_id: str, connection_id: str, *, history: bool) -> bool:
-        """Note that a client spoke, if all that ``meet`` would note is known: nearly every frame comes so.
+        """Note that a client spoke, if all that ``add_client`` would note is known: nearly every frame comes so.
 
         Args:
             client_id: The client.
@@ -134,7 +134,7 @@ class Audience:
             history: Whether it asked for history.
 
         Returns:
-            False if ``meet`` has to be asked.
+            False if ``add_client`` has to be asked.
         """
         listener = self._listeners.get(client_id)
         if listener is None or listener.address.connection_id != connection_id:
@@ -144,7 +144,7 @@ class Audience:
         listener.heard_at = asyncio.get_running_loop().time()
         return True
 
-    def meet(self, address: ClientAddress, *, retold: bool = False) -> Arrival:
+    def add_client(self, address: ClientAddress, *, retold: bool = False) -> Arrival:
         """Take note of where a client speaks from.
 
         Args:
@@ -170,7 +170,7 @@ class Audience:
             self.on_change()
         return Arrival.NEW
 
-    def leave(self, client_id: str, connection_id: str) -> bool:
+    def remove_client(self, client_id: str, connection_id: str) -> bool:
         """Forget a client that said good-bye, unless it is here on another connection already: then return False.
 
         Its numbering is kept: should it come back after all, it would take 1 for a repeat.
@@ -205,7 +205,7 @@ class Audience:
     def forget_sound(self) -> None:
         """Forget what clients were sent of sound: no report of it is expected any more."""
         for sound in self._sounds.values():
-            sound.over()
+            sound.forget_barge_in()
 
     def unplayed(self, client_id: str, ack: OutputAck) -> float | None:
         """Return the seconds before the last barge-in that a client has not played, None if it does not say."""
@@ -242,7 +242,7 @@ class Audience:
             for client_id, listener in list(self._listeners.items()):
                 if max(listener.heard_at, listener.outbox.delivered_at) > quiet_since:
                     continue
-                gone = await self._connections.look(listener.address) is PostOutcome.GONE
+                gone = await self._connections.is_connected(listener.address) is PostOutcome.GONE
                 if gone and self._listeners.get(client_id) is listener:
                     self._remove(client_id)
 

@@ -117,7 +117,7 @@ class Unanswered:
         crowded_out, self._crowded_out = self._crowded_out, []
         return _numbers([*crowded_out, *_spoken(settled)])
 
-    def again(self) -> list[Given]:
+    def take_audio(self) -> list[Given]:
         """Take all of it, to be given to a new connection."""
         again = list(self._kept)
         self._forget()

@@ -70,7 +70,7 @@ class SentSound:
         """Note the number of the barge-in."""
         self._cut_seq = seq
 
-    def over(self) -> None:
+    def forget_barge_in(self) -> None:
         """Forget the last barge-in, and the sound before it."""
         self._cut_at = self._cut_seq = None
         self._sent.clear()
@@ -108,30 +108,30 @@ class PlayedReports:
         self._unplayed: list[float] = []
         self._deadline: asyncio.TimerHandle | None = None
 
-    def begin(self, client_ids: Iterable[str]) -> None:
+    def expect_reports(self, client_ids: Iterable[str]) -> None:
         """Expect reports of these clients for a second."""
-        self.end()
+        self.use_reports()
         self._missing = set(client_ids)
-        self._deadline = asyncio.get_running_loop().call_later(REPORT_SECONDS, self.end)
+        self._deadline = asyncio.get_running_loop().call_later(REPORT_SECONDS, self.use_reports)
 
-    def take(self, client_id: str, unplayed: float) -> None:
+    def take_report(self, client_id: str, unplayed: float) -> None:
         """Take a client's report, if one is expected."""
         if client_id in self._missing:
             self._missing.discard(client_id)
             self._unplayed.append(unplayed)
             if not self._missing:
-                self.end()
+                self.use_reports()
 
-    def end(self) -> None:
+    def use_reports(self) -> None:
         """Expect no more reports, and use those that have come."""
         if self._deadline is not None:
             self._deadline.cancel()
         unplayed = min(self._unplayed, default=0.0)
-        self.forget()
+        self.discard_reports()
         if unplayed:
             self._shorten(unplayed)
 
-    def forget(self) -> None:
+    def discard_reports(self) -> None:
         """Use none of them."""
         if self._deadline is not None:
             self._deadline.cancel()

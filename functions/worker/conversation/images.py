@@ -28,7 +28,7 @@ class UnfinishedImages:
         self._clients = clients
         self._assemblers: OrderedDict[str, ImageAssembler] = OrderedDict()
 
-    def take(self, client_id: str, frame: ImageInput) -> Image | None:
+    def add_part(self, client_id: str, frame: ImageInput) -> Image | None:
         """Take a client's next part; return the image once it is whole.
 
         Raises:
@@ -48,7 +48,7 @@ class UnfinishedImages:
             dropped.append((client_id, ImageRefused(assembler.drop())))
         return dropped
 
-    def forget(self, client_id: str) -> tuple[int, ...]:
+    def drop_client(self, client_id: str) -> tuple[int, ...]:
         """Drop the image of a client that has left; returns the numbers of its parts."""
         assembler = self._assemblers.pop(client_id, None)
         return () if assembler is None else assembler.drop()

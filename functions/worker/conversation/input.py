@@ -108,34 +108,34 @@ class Input:
         hooks.add_callback(MessageUpdatedEvent, self._after_record, order=AFTER_THE_MANAGER)
         hooks.add_callback(BidiAfterConnectionRestartEvent, self._after_restart, order=AFTER_THE_MANAGER)
 
-    def offer(self, client_id: str, frame: InputFrame) -> None:
+    def offer_frame(self, client_id: str, frame: InputFrame) -> None:
         """Take a frame as it arrives. Never waits.
 
         Raises:
             FrameError: It was not taken; its code says why.
         """
-        in_turn = self._intake.offer(client_id, frame)
+        in_turn = self._intake.offer_frame(client_id, frame)
         metrics.count(Count.FRAMES_IN)
         if frame.seq is None:
             return
-        self.receipts.note(client_id)
+        self.receipts.note_frame(client_id)
         if not in_turn and frame.seq in self._known(client_id):
             metrics.count(Count.RESENDS)
             self._output.acknowledge(client_id)  # sent again although it is recorded: the acknowledgement was lost
 
-    def forget(self, client_id: str) -> None:
+    def drop_client(self, client_id: str) -> None:
         """Free what is kept for a client that has left for good; what it said in its turn counts all the same."""
-        self.receipts.forget(client_id)
-        self._silence.forget(client_id)
-        self._intake.forget(client_id)
-        self._intake.skipped(client_id, *self._images.forget(client_id))
+        self.receipts.drop_client(client_id)
+        self._silence.drop_client(client_id)
+        self._intake.drop_client(client_id)
+        self._intake.skipped(client_id, *self._images.drop_client(client_id))
 
     def leave_to_successor(self) -> None:
         """Forget what the agent was not given yet and its client will send again."""
         self._intake.forget_numbered()
         self._silence.clear()
 
-    def settle(self) -> None:
+    def settle_silence(self) -> None:
         """Record and acknowledge input that will get no answer: silence, and skipped numbers."""
         settled = self._unanswered.settled(_now())
         for client_id, seqs in self._intake.skips().items():
@@ -170,7 +170,7 @@ class Input:
                 async with asyncio.timeout(due):
                     return await self._intake.next()
             except TimeoutError:
-                if self._silence.take():
+                if self._silence.take_piece():
                     await self._give_silence()
         return await self._intake.next()  # only another marker would change that, and it comes this way
 
@@ -223,7 +223,7 @@ class Input:
     async def _give_image(self, said: Said, frame: ImageInput) -> None:
         client_id = said.client_id
         try:
-            image = self._images.take(client_id, frame)
+            image = self._images.add_part(client_id, frame)
         except ImageRefused as error:
             self._intake.skipped(client_id, *error.seqs)
             raise
@@ -281,8 +281,8 @@ class Input:
         if event.exception is not None:
             return
         metrics.count(Count.MODEL_RESTARTS)
-        self.settle()
-        again = [Said(given.client_id, given.frame, again=True) for given in self._unanswered.again()]
+        self.settle_silence()
+        again = [Said(given.client_id, given.frame, again=True) for given in self._unanswered.take_audio()]
         giving, self._giving = self._giving, None
         if giving is not None:
             again.append(giving)

@@ -106,7 +106,7 @@ class Intake:
         self._turned_away: set[str] = set()
         self._blanks: dict[str, list[int]] = {}
 
-    def offer(self, client_id: str, frame: InputFrame) -> bool:
+    def offer_frame(self, client_id: str, frame: InputFrame) -> bool:
         """Take a frame as it arrives.
 
         Returns:
@@ -136,7 +136,7 @@ class Intake:
         if sum(one.receiver.waiting_bytes for one in self._clients.values()) + kept_bytes(frame) > ALL_EARLY_BYTES:
             raise FrameError("busy")
 
-    def forget(self, client_id: str) -> None:
+    def drop_client(self, client_id: str) -> None:
         """Drop what a client that has left for good sent too early. What was said in its turn is given to the agent."""
         if (client := self._clients.get(client_id)) is not None:
             client.receiver.forget_early()

@@ -77,7 +77,7 @@ class Hold:
         self.on_stale()
         return False
 
-    async def leave(self) -> bool:
+    async def flush_and_release(self) -> bool:
         """Flush and release, with the agent still there: its records are refused from here on."""
         return await self._release(stop=False)
 

@@ -110,7 +110,7 @@ class Lifecycle:
             if self.state is not State.LEAVING or not self._turn.at_boundary:
                 return False
             await self.stop_feeding()
-            if not await self._hold.leave():
+            if not await self._hold.flush_and_release():
                 self._output.fall_silent()
             return self._hold.released
 

@@ -70,7 +70,7 @@ class ConnectionPoster(Protocol):
         """Send one message. Its number is the same in each attempt, and greater than those of the messages before."""
         ...
 
-    async def look(self, address: ClientAddress) -> PostOutcome:
+    async def is_connected(self, address: ClientAddress) -> PostOutcome:
         """Ask whether a connection is there."""
         ...
 

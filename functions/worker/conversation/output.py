@@ -80,7 +80,7 @@ class Output:
 
     def show(self, event: Any) -> None:
         """Say what an event of the agent amounts to."""
-        for utterance in self._speech.of(event):
+        for utterance in self._speech.frames_of(event):
             self._say(utterance)
 
     async def correct(self, cut: AnswerCut) -> None:
@@ -97,7 +97,7 @@ class Output:
     def played(self, client_id: str, ack: frames.OutputAck) -> None:
         """Take a client's account of what it has played, which counts after a barge-in."""
         if (unplayed := self.audience.unplayed(client_id, ack)) is not None:
-            self._reports.take(client_id, unplayed)
+            self._reports.take_report(client_id, unplayed)
 
     def _shorten(self, unplayed: float) -> None:
         """Have an answer corrected once more; the correction comes as the one before it did."""
@@ -176,7 +176,7 @@ class Output:
 
     def fall_silent(self) -> None:
         """Post nothing more, at once and for good."""
-        self._reports.forget()
+        self._reports.discard_reports()
         self.gate.close()
         self.audience.silence()
 
@@ -237,11 +237,11 @@ class Output:
             self.gate.put(own, position, client_id)
 
     def _interrupt(self, frame: frames.BargeIn) -> None:
-        self._reports.end()  # of a barge-in before this one
+        self._reports.use_reports()  # of a barge-in before this one
         self.audience.drop_audio()
         self.audience.send(frame)
         if PLAYED in features(self._agent.model):
-            self._reports.begin(self.audience.listening)
+            self._reports.expect_reports(self.audience.listening)
 
     def _known(self, client_id: str) -> Known:
         return self._manager.inputs.get(client_id, Known())

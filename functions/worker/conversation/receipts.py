@@ -48,7 +48,7 @@ class Receipts:
         self._due: dict[str, float] = {}
         self._sooner = asyncio.Event()
 
-    def note(self, client_id: str) -> None:
+    def note_frame(self, client_id: str) -> None:
         """A frame has come, be it a repeat: then what was told before may be lost."""
         upto, beyond = self._progress(client_id)
         if upto - self._told.get(client_id, 0) >= CONFIRMED_FRAMES:
@@ -56,7 +56,7 @@ class Receipts:
         else:
             self._tell_in(OVERTAKEN_SECONDS if beyond else CONFIRMED_SECONDS, client_id)
 
-    def forget(self, client_id: str) -> None:
+    def drop_client(self, client_id: str) -> None:
         """A client has left."""
         self._told.pop(client_id, None)
         self._due.pop(client_id, None)

@@ -143,7 +143,7 @@ class HostedSession:
         if hasattr(self._agent.model, "on_trouble"):  # one of worker.providers
             self._agent.model.on_trouble = self._output.apologise
         for client in clients:
-            self._audience.meet(client)
+            self._audience.add_client(client)
         await self._model_start.start()
         if self.state is not State.OPENING:
             raise SessionFenced(self.epoch, None)
@@ -165,7 +165,7 @@ class HostedSession:
     def welcome(self, clients: tuple[ClientAddress, ...]) -> None:
         """Add clients that a claim names, and say ``ready`` to each."""
         for client in clients:
-            if self._audience.meet(client) is not Arrival.SUPERSEDED:
+            if self._audience.add_client(client) is not Arrival.SUPERSEDED:
                 self._greet(client.client_id)
 
     def deliver(self, delivery: Delivery) -> None:
@@ -179,20 +179,20 @@ class HostedSession:
             raise SessionMoved
         client_id, frame = delivery.client_id, delivery.frame
         if isinstance(frame, Bye):
-            if self._audience.leave(client_id, delivery.connection_id):
-                self._input.forget(client_id)
+            if self._audience.remove_client(client_id, delivery.connection_id):
+                self._input.drop_client(client_id)
             return
         self._rate.admit(client_id)
         if isinstance(frame, AudioInput):  # nearly all
             if not self._audience.hears(client_id, delivery.connection_id, history=delivery.history):
                 self._meet(delivery)
-            self._input.offer(client_id, frame)
+            self._input.offer_frame(client_id, frame)
             return
         if asks_for_page(frame):
             self._pages.admit(client_id)
         self._meet(delivery)
         if isinstance(frame, TextInput | ImageInput | AnswerInput):
-            self._input.offer(client_id, frame)
+            self._input.offer_frame(client_id, frame)
         elif isinstance(frame, OutputAck):
             self._output.played(client_id, frame)
         elif isinstance(frame, HistoryRequest) and self.state is State.OPEN:
@@ -202,7 +202,7 @@ class HostedSession:
         """Take note of where a client is, and greet it if it says ``hello`` or is here for the first time."""
         hello = delivery.frame if isinstance(delivery.frame, Hello) else None
         address = _address(delivery)
-        arrival = self._audience.meet(address, retold=hello is not None and hello.last_record is not None)
+        arrival = self._audience.add_client(address, retold=hello is not None and hello.last_record is not None)
         if hello is not None and arrival is Arrival.SUPERSEDED:
             raise FrameError("superseded")
         if hello is not None or arrival is Arrival.NEW:
@@ -233,7 +233,7 @@ class HostedSession:
         """
         self._passing_on = True
         if self.state is State.OPEN:  # a record of one that has ended would acquire the session again, for no client
-            self._input.settle()
+            self._input.settle_silence()
         await self.durable()
 
     async def durable(self) -> None:
@@ -283,7 +283,7 @@ class HostedSession:
             pause = SETTLE_SECONDS
             # Not while it is passed on, or else what a successor has made ready would be out of date.
             if self.state is State.OPEN and not self._passing_on:
-                self._input.settle()
+                self._input.settle_silence()
 
     async def _listen(self) -> None:
         """Turn the agent's events into frames. Waits for no client: a slow one must not slow the agent."""

@@ -65,7 +65,7 @@ class MarkedSilence:
         self._sounded[client_id] = now
         self._given_to = now
 
-    def forget(self, client_id: str) -> None:
+    def drop_client(self, client_id: str) -> None:
         """Give no more silence for a client."""
         self._until.pop(client_id, None)
         self._sounded.pop(client_id, None)
@@ -84,7 +84,7 @@ class MarkedSilence:
             return None
         return max(0.0, self._begin(now) + PREROLL_SECONDS + PIECE_SECONDS - now)
 
-    def take(self) -> bool:
+    def take_piece(self) -> bool:
         """Note that a piece is given now, if it is its time; return whether it is."""
         if (due := self.due()) is None or due > _HAIR:
             return False

@@ -53,12 +53,12 @@ class Claiming:
         """
         key = binding.session_key
         if reason == "handoff":
-            self._handoffs.note(key)
-        if reason != "unreachable" and self._handoffs.left(key):
+            self._handoffs.note_handoff(key)
+        if reason != "unreachable" and self._handoffs.is_left_to_successor(key):
             return
         if self._recent.suffice(key, reason, missed):
             return
-        self._recent.note(key, missed)
+        self._recent.note_claim(key, missed)
         claim = Claim(
             session_key=key,
             session_id=binding.session_id,
@@ -71,9 +71,9 @@ class Claiming:
 
     async def _place(self, claim: Claim, missed: Route | None) -> str:
         try:
-            self._claims.offer(claim)
+            self._claims.offer_claim(claim)
         except NoRoom:
-            peer = await self._successors.give(claim, avoid=missed.endpoint if missed else None)
+            peer = await self._successors.find_holder(claim, avoid=missed.endpoint if missed else None)
             if peer is not None:
                 return peer.worker_id
             await self._queue.send(claim)

@@ -122,7 +122,7 @@ class Following:
         """Begin no more, because this worker drains; those that are under way wait for nothing any more."""
         self._stopped.set()
 
-    async def settled(self, session: HostedSession) -> None:
+    async def wait_until_settled(self, session: HostedSession) -> None:
         """Wait until a session has followed its socket, or stays, if it was about to."""
         if (attempt := self._attempts.get(session.key)) is not None:
             await asyncio.wait({attempt.task})
@@ -153,7 +153,7 @@ class Following:
         only = OnlyWorker(self._successors, endpoint)
         handoff = Handoff(session, only, self._queue, self._bounded, worker_id=self._worker_id, hurry=self._hurry)
         try:
-            if await handoff.follow():
+            if await handoff.hand_over_if_ready():
                 metrics.count(Count.SESSIONS_FOLLOWED)
                 logger.info("session has followed its socket", session=session.key, epoch=session.epoch)
         except Exception as error:  # noqa: BLE001 - concerns this session only, which is held or has been released
@@ -231,10 +231,10 @@ class OnlyWorker:
         self.refused = promise is None
         return promise
 
-    async def take(self, peer: RegisteredWorker, claim: Claim) -> bool:
+    async def offer_claim(self, peer: RegisteredWorker, claim: Claim) -> bool:
         """Say that it is free."""
-        return await self._successors.take(peer, claim)
+        return await self._successors.offer_claim(peer, claim)
 
-    async def give(self, claim: Claim, *, avoid: str | None = None) -> RegisteredWorker | None:
+    async def find_holder(self, claim: Claim, *, avoid: str | None = None) -> RegisteredWorker | None:
         """Say so to any worker: the session is released, and the one that it was to go to does not take it."""
-        return await self._successors.give(claim, avoid=avoid)
+        return await self._successors.find_holder(claim, avoid=avoid)

@@ -159,7 +159,7 @@ class Forwarding:
         return outcome, route
 
     async def _without_holder(self, origin: SocketOrigin, delivery: Delivery, missed: Missed) -> Error | None:
-        self._routes.forget(delivery.session_key)
+        self._routes.forget_route(delivery.session_key)
         if not needs_holder(delivery.frame):
             return None
         await self._claim(origin, missed)
@@ -210,15 +210,15 @@ class Forwarding:
         else:
             outcome = await post
         if outcome == Gone("unreachable"):
-            self._suspects.note(route)
+            self._suspects.note_route(route)
         return outcome
 
     def _is_here(self, route: Route) -> bool:
         return route.endpoint == self._endpoint
 
     async def _read(self, session_key: str) -> Route | None:
-        self._routes.forget(session_key)
-        route = await self._rows.call(self._routes.look, session_key)
+        self._routes.forget_route(session_key)
+        route = await self._rows.call(self._routes.read_route, session_key)
         if route is not None:
             self._routes.remember(session_key, route)
         return route

@@ -64,7 +64,7 @@ class Handshake:
         try:
             async with asyncio.timeout(TOKEN_SECONDS):
                 bearer = await asyncio.get_running_loop().run_in_executor(
-                    self._threads, self._verifier.check, _token(request)
+                    self._threads, self._verifier.verify, _token(request)
                 )
         except TokenRefused as refusal:
             logger.info("socket refused", reason=str(refusal))

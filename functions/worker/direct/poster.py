@@ -103,10 +103,12 @@ class ClientPoster:
             return PostOutcome.GONE
         return await socket.write(message, place)
 
-    async def look(self, session_key: str, address: ClientAddress) -> PostOutcome:
+    async def is_connected(self, session_key: str, address: ClientAddress) -> PostOutcome:
         """Ask whether a connection is there."""
         if address.direct is None:
-            return PostOutcome.GONE if self._gateway is None else await self._gateway.look(address.connection_id)
+            return (
+                PostOutcome.GONE if self._gateway is None else await self._gateway.is_connected(address.connection_id)
+            )
         if address.direct.endpoint != self._endpoint():
             return await self._request("GET", session_key, address.direct)
         socket = self._sockets.find(address.direct.socket)
@@ -174,9 +176,9 @@ class SessionPoster:
         place = None if number is None or self._epoch is None else MessagePlace(self._epoch, number)
         return await self._poster.post(self._session_key, address, message, place)
 
-    async def look(self, address: ClientAddress) -> PostOutcome:
+    async def is_connected(self, address: ClientAddress) -> PostOutcome:
         """Ask whether a connection is there."""
-        return await self._poster.look(self._session_key, address)
+        return await self._poster.is_connected(self._session_key, address)
 
     async def disconnect(self, address: ClientAddress) -> PostOutcome:
         """Close a connection, so that its client notices and comes back."""

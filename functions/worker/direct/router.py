@@ -51,7 +51,7 @@ async def _saying_pong(socket: ClientSocket) -> AsyncIterator[None]:
     async def say() -> None:
         while True:
             await asyncio.sleep(PONG_SECONDS)
-            await socket.say(Pong())
+            await socket.queue_frame(Pong())
 
     saying = asyncio.create_task(say(), name=f"pong {socket.connection_id}")
     try:
@@ -133,7 +133,7 @@ class SocketRouter:
         if binding == socket.binding:
             return binding
         address = msgspec.structs.replace(socket.address, binary=hello.binary)
-        if refused := await self._rows.enter(socket, binding, address):
+        if refused := await self._rows.write_rows(socket, binding, address):
             logger.warning("hello refused", principal=socket.principal, code=refused)
             raise FrameError(refused)
         socket.bind(binding, address)

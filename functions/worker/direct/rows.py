@@ -46,14 +46,14 @@ class SocketRows:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="rows")
         self._removing = BackgroundTasks()
 
-    async def enter(self, socket: ClientSocket, binding: Binding, address: DirectAddress) -> str | None:
+    async def write_rows(self, socket: ClientSocket, binding: Binding, address: DirectAddress) -> str | None:
         """Count a socket that is to be bound, and make it the client's newest; return the code if it must not be.
 
         Raises:
             BotoCoreError: The table does not answer.
             ClientError: It does not let us.
         """
-        refused = await self.call(self._admission.enter, socket.principal, socket.connection_id, binding)
+        refused = await self.call(self._admission.add_connection, socket.principal, socket.connection_id, binding)
         if refused:
             return refused
         newest = await self.call(self._connections.claim_client, socket.connection_id, binding, address)
@@ -71,7 +71,7 @@ class SocketRows:
         """
         return await self.call(self._connections.clients, session_key)
 
-    def leave(self, socket: ClientSocket) -> None:
+    def delete_rows(self, socket: ClientSocket) -> None:
         """Take a closed socket's rows away, in the background."""
         self._removing.start(self._leave(socket), f"leave {socket.connection_id}")
 
@@ -105,6 +105,6 @@ class SocketRows:
         try:
             if socket.binding is not None:
                 await self.call(self._connections.leave_client, socket.connection_id, socket.binding)
-            await self.call(self._admission.leave, socket.principal, socket.connection_id)
+            await self.call(self._admission.remove_connection, socket.principal, socket.connection_id)
         except AWS_ERRORS as error:  # they expire
             logger.warning("a socket's rows could not be taken away", reason=reason_of(error))

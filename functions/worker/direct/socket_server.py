@@ -149,7 +149,7 @@ class SocketServer:
         finally:
             hello.cancel()
             self._sockets.remove(socket)
-            self._rows.leave(socket)
+            self._rows.delete_rows(socket)
             if ws.close_code == WSCloseCode.ABNORMAL_CLOSURE:
                 transport.abort()  # what waits for a client that has vanished would stay until TCP gives up
             logger.info("socket closed", connection=socket.connection_id, code=ws.close_code)
@@ -161,7 +161,7 @@ class SocketServer:
                 break
             told = await self._router.receive(socket, message.data)
             if told is not None:
-                await socket.say(told)
+                await socket.queue_frame(told)
 
     async def _until_hello(self, socket: ClientSocket) -> None:
         await asyncio.sleep(HELLO_SECONDS)

@@ -158,7 +158,7 @@ class ClientSocket:
             self._last = last
         return outcome
 
-    async def say(self, frame: ServerFrame) -> None:
+    async def queue_frame(self, frame: ServerFrame) -> None:
         """Tell the client something that this worker itself has to say."""
         await self.send(encode_frame(frame).encode())
 
@@ -240,7 +240,7 @@ class ClientSockets:
         sockets = self.all()
         pause = min(1 / RECONNECTS_A_SECOND, RECONNECT_SECONDS / max(1, len(sockets)))
         for number, socket in enumerate(sockets):
-            await socket.say(Reconnect(after_ms=round(1000 * number * pause)))
+            await socket.queue_frame(Reconnect(after_ms=round(1000 * number * pause)))
         return pause * len(sockets)
 
     async def close_all(self) -> None:

@@ -144,12 +144,12 @@ class DirectTransport:
 
     async def gone_over(self, session: HostedSession) -> None:
         """Wait until no client of a session has its socket here, or until they have had the time for it."""
-        await self._following.settled(session)
+        await self._following.wait_until_settled(session)
         until = self._asked_until + GONE_OVER_SECONDS
         while self._following.owns_socket_of(session) and _now() < until:
             await first_of(self._following.heard_hello(), timeout=until - _now())
 
-    async def leave(self, hurry: asyncio.Event) -> None:
+    async def close_sockets(self, hurry: asyncio.Event) -> None:
         """Wait for the sockets to close, in bounded time, and close what is left; call it after the last session."""
         until = min(max(_now(), self._asked_until) + LAST_SECONDS, self._leaving_since + LEFT_SECONDS)
         await first_of(self._sockets.none_left(), hurry.wait(), timeout=max(0.0, until - _now()))

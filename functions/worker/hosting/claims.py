@@ -70,7 +70,7 @@ class ClaimTaker:
         """Take no more; what the poll under way brings is given back."""
         self._leaving.set()
 
-    def offer(self, claim: Claim) -> None:
+    def offer_claim(self, claim: Claim) -> None:
         """Take a claim that was posted, in the background.
 
         Raises:
@@ -148,7 +148,7 @@ class ClaimTaker:
     async def _taken(self, claim: Claim) -> bool:
         """Acquire the session; true if it is held now, here or elsewhere."""
         try:
-            await self._host.take(claim)
+            await self._host.open_session(claim)
         except SessionHeld as held:
             logger.info("session is held elsewhere", session=claim.session_key, holder=held.holder, epoch=held.epoch)
             return True

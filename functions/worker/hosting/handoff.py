@@ -77,11 +77,11 @@ class Finder(Protocol):
         """Have a session made ready."""
         ...
 
-    async def take(self, peer: RegisteredWorker, claim: Claim) -> bool:
+    async def offer_claim(self, peer: RegisteredWorker, claim: Claim) -> bool:
         """Say that it is free."""
         ...
 
-    async def give(self, claim: Claim, *, avoid: str | None = None) -> RegisteredWorker | None:
+    async def find_holder(self, claim: Claim, *, avoid: str | None = None) -> RegisteredWorker | None:
         """Say so to the best worker."""
         ...
 
@@ -126,7 +126,7 @@ class Handoff:
             logger.exception("no successor was found", session=self._session.key, kind=type(error).__name__)
         await self._pass(self._promise)
 
-    async def follow(self) -> bool:
+    async def hand_over_if_ready(self) -> bool:
         """Pass it on if a successor is ready and the conversation is between turns; else leave all as it is.
 
         Returns:
@@ -240,7 +240,7 @@ class Handoff:
 
     async def _pass_on(self, promise: Promise | None, claim: Claim) -> None:
         if promise is not None and self._successors is not None:
-            if await self._successors.take(promise.peer, claim):
+            if await self._successors.offer_claim(promise.peer, claim):
                 return
             # Its place in the queue may be with the very worker that hangs, which polled before.
             if await self._is_given(self._successors, claim, promise.peer.endpoint):
@@ -255,7 +255,7 @@ class Handoff:
         """Have another worker take the session; false if none does, and in a hurry: the queue is there at once."""
         if self._hurry.is_set():
             return False
-        return await first_of(successors.give(claim, avoid=avoid), self._hurry.wait()) is not None
+        return await first_of(successors.find_holder(claim, avoid=avoid), self._hurry.wait()) is not None
 
     def _claim(self) -> Claim:
         principal, _, session_id = self._session.key.partition("/")

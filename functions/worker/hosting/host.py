@@ -119,7 +119,7 @@ class Host:
         return bool(self.room) or key in self._sessions.keys() | self._opening.keys() | self.preparations.keys
 
     async def prepare(self, claim: Claim) -> Prepared:
-        """Make a session ready that another worker still holds; ``take`` then goes on from there.
+        """Make a session ready that another worker still holds; ``open_session`` then goes on from there.
 
         Raises:
             NoRoom: There is none.
@@ -128,9 +128,9 @@ class Host:
         key = self._checked(claim)
         if key in self._sessions or key in self._opening or not self.fits(key):
             raise NoRoom(key)
-        return await self.preparations.make(key, partial(self._opener.prepare, claim))
+        return await self.preparations.prepare_standby(key, partial(self._opener.prepare, claim))
 
-    async def take(self, claim: Claim) -> None:
+    async def open_session(self, claim: Claim) -> None:
         """Hold the session that a claim names, and say ``ready`` to its clients. Held already: only the latter.
 
         Raises:
@@ -151,7 +151,7 @@ class Host:
             if claim.reason == "unreachable":
                 self.on_suspected(claim.session_key)  # else it waits as for a predecessor that is about to release
             await asyncio.wait({opening})
-            await self.take(claim)
+            await self.open_session(claim)
             return
         opening = self._opening[claim.session_key] = asyncio.create_task(self._open(claim))
         opening.add_done_callback(lambda _: self._opened(claim.session_key))
@@ -165,7 +165,7 @@ class Host:
 
     async def _open(self, claim: Claim) -> None:
         watch = Stopwatch(asyncio.get_running_loop().time)
-        ready = self.preparations.take(claim.session_key)
+        ready = self.preparations.take_standby(claim.session_key)
         prepared: HostedSession | None = None
         try:
             prepared = None if ready is None else await self._open_prepared(ready)
@@ -175,7 +175,7 @@ class Host:
             watch.ended("model")
         finally:
             if prepared is None:  # not before the start, which may take over its connection
-                self.preparations.discard(ready)
+                self.preparations.discard_standby(ready)
         metrics.size(Size.RESTORE, session.restored_bytes)
         self._tell(claim, session, watch, prepared=prepared is not None)
         self.on_opened(session)
@@ -247,7 +247,7 @@ class Host:
         shown = _digest(session.route_token.encode())
         self._shown.pop(shown, None)
         if session.successor_ready:
-            self._handed_over.note(session.key, shown)
+            self._handed_over.note_handoff(session.key, shown)
         if self._sessions.get(session.key) is session:
             del self._sessions[session.key]
             self.on_left(session.key)

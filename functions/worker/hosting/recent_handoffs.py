@@ -34,7 +34,7 @@ class RecentHandoffs:
         self._clock = clock
         self._at: BoundedDict[Hashable, float] = BoundedDict(REMEMBERED)
 
-    def note(self, *names: Hashable) -> None:
+    def note_handoff(self, *names: Hashable) -> None:
         """Note a session by all its names."""
         for name in names:
             self._at[name] = self._clock()

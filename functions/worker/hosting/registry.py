@@ -162,11 +162,11 @@ class Notes:
         self._registry = registry
         self._writing: dict[str, asyncio.Task[None]] = {}
 
-    def held(self, session_key: str) -> None:
+    def note_held(self, session_key: str) -> None:
         """Note that a session is held."""
         self._write(session_key, self._registry.holds)
 
-    def left(self, session_key: str) -> None:
+    def note_left(self, session_key: str) -> None:
         """Note that a session is held no more."""
         self._write(session_key, self._registry.holds_no_more)
 

@@ -75,11 +75,11 @@ class Preparation:
         try:
             await model_start.open_ahead()
         except BaseException:
-            await ready.discard()
+            await ready.stop_agent()
             raise
         return ready
 
-    async def discard(self) -> None:
+    async def stop_agent(self) -> None:
         """Stop the agent. Nothing of it was recorded."""
         try:
             async with asyncio.timeout(STOP_SECONDS):
@@ -107,7 +107,7 @@ class Preparations:
         """Sessions that take up room."""
         return self._making.keys() | self._ready.keys()
 
-    async def make(
+    async def prepare_standby(
         self, key: str, prepare: Callable[[Preparation | None], Coroutine[Any, Any, Preparation]]
     ) -> Prepared:
         """Make a session ready, in the place of what is ready of it.
@@ -120,17 +120,17 @@ class Preparations:
             Unprepared: It was asked for anew, or claimed, meanwhile.
             Exception: See ``Preparation.make``.
         """
-        earlier = self.take(key)
+        earlier = self.take_standby(key)
         making = prepare(earlier)
         # A task of its own: the request that asks may be cancelled, and the standby must not be forgotten then.
         task = self._making[key] = asyncio.create_task(self._make(key, making), name=f"prepare {key}")
-        task.add_done_callback(lambda _: self.discard(earlier))
+        task.add_done_callback(lambda _: self.discard_standby(earlier))
         await asyncio.wait({task})
         if task.cancelled():
             raise Unprepared(key)
         return task.result()
 
-    def take(self, key: str) -> Preparation | None:
+    def take_standby(self, key: str) -> Preparation | None:
         """Take a session's standby, None if there is none; one that is still being made is cancelled."""
         if (making := self._making.pop(key, None)) is not None:
             making.cancel()
@@ -142,10 +142,10 @@ class Preparations:
         timer.cancel()
         return ready
 
-    def discard(self, ready: Preparation | None) -> None:
+    def discard_standby(self, ready: Preparation | None) -> None:
         """Throw something away, in the background."""
         if ready is not None:
-            self._discarding.start(ready.discard(), "discard")
+            self._discarding.start(ready.stop_agent(), "discard")
 
     async def clear(self) -> None:
         """Throw everything away, because this worker is leaving itself."""
@@ -154,7 +154,7 @@ class Preparations:
             task.cancel()
         await asyncio.gather(*making, return_exceptions=True)
         for key in list(self._ready):
-            self.discard(self.take(key))
+            self.discard_standby(self.take_standby(key))
         await self._discarding.done()
 
     async def _make(self, key: str, making: Coroutine[Any, Any, Preparation]) -> Prepared:
@@ -169,4 +169,4 @@ class Preparations:
 
     def _expire(self, key: str) -> None:
         logger.info("a prepared session was not taken", session=key)
-        self.discard(self.take(key))
+        self.discard_standby(self.take_standby(key))

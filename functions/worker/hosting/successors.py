@@ -131,12 +131,12 @@ class Successors:
                 break
         return None
 
-    async def take(self, peer: RegisteredWorker, claim: Claim) -> bool:
+    async def offer_claim(self, peer: RegisteredWorker, claim: Claim) -> bool:
         """Tell a worker that a session is free for it; False if it does not take it."""
         status, _ = await self._post(peer, claim, TAKE_SECONDS)
         return status == 202
 
-    async def give(self, claim: Claim, *, avoid: str | None = None) -> RegisteredWorker | None:
+    async def find_holder(self, claim: Claim, *, avoid: str | None = None) -> RegisteredWorker | None:
         """Have the best worker take a session that is free; None if none of those that were asked does.
 
         Args:

@@ -149,7 +149,7 @@ class ContinuousModel(BidiModel, AudioCapable):
         Gemini refuses to resume a connected session: it ends the newer connection with an internal error.
         Source: https://github.com/aicc2025/sip-to-ai/pull/14, which found it by trying; Google's documents say nothing.
         """
-        self._connection.handles.forget()
+        self._connection.handles.discard_recorded()
 
     def shorten(self, unplayed: float) -> None:
         """Shorten what the last barge-in cut once more, if less was played than was taken to be.
@@ -163,7 +163,7 @@ class ContinuousModel(BidiModel, AudioCapable):
 
     def forget_connection(self) -> None:
         """Forget the provider's handle: the state behind it has content that must not be used any more."""
-        self._connection.handles.forget()
+        self._connection.handles.discard_recorded()
         self._activity.changed = True
 
     async def start(
@@ -260,7 +260,7 @@ class ContinuousModel(BidiModel, AudioCapable):
         except ValueError:
             raise
         except Exception as error:
-            if not self._reconnections.may(classify(error).kind):
+            if not self._reconnections.may_reconnect(classify(error).kind):
                 raise
             await self._next.send(content, coming, self._send, error)
         if isinstance(content, BidiMessage):
@@ -283,12 +283,14 @@ class ContinuousModel(BidiModel, AudioCapable):
                 if event is None:
                     self._renew_if_due()
                 elif isinstance(event, Ended):
-                    await self._endings.end(event.error, self._connection.connector)
+                    await self._endings.raise_end(event.error, self._connection.connector)
                 elif isinstance(event, ProviderRefusal):
                     self._endings.survive(event)
                 elif (meant := self._meaning(event)) is not None:
-                    await self._unheard.forget(self.inner, meant)
-                    for one in (one for sentence in sentences.of(meant) for one in self._unheard.of(sentence)):
+                    await self._unheard.truncate_answer(self.inner, meant)
+                    for one in (
+                        one for sentence in sentences.split_event(meant) for one in self._unheard.pass_event(sentence)
+                    ):
                         for output in self._edges.to_client(one):
                             yield output
 
@@ -305,7 +307,7 @@ class ContinuousModel(BidiModel, AudioCapable):
 
     def _connected(self, since: float | None = None) -> None:
         self._activity.began(since)
-        self._edges.forget()
+        self._edges.reset()
         self._next.opened()
 
     def _say_how(self, event: Any) -> None:
@@ -331,8 +333,8 @@ class ContinuousModel(BidiModel, AudioCapable):
             raise ConnectionTimeoutError("renewed between turns, before the provider's limit")
 
     def _take_handle(self, handle: str | None) -> None:
-        if self._connection.handles.take(handle):
-            self._activity.settled()
+        if self._connection.handles.note_handle(handle):
+            self._activity.note_settled()
             self._on_connection()
 
 

@@ -180,7 +180,7 @@ class Metrics:
         """Something stands at so much."""
         self._levels[what] = value
 
-    def take(self) -> tuple[dict[str, int], dict[str, list[float]], dict[str, float]]:
+    def take_figures(self) -> tuple[dict[str, int], dict[str, list[float]], dict[str, float]]:
         """Return counts and measures since the last call, and how things stand."""
         taken = dict(self._counts), dict(self._values), dict(self._levels)
         for collected in (self._counts, self._values, self._seen):
@@ -220,11 +220,11 @@ class Reporter:
         while True:
             await asyncio.sleep(seconds)
             # In a thread: the reader of the output may be slow.
-            await asyncio.to_thread(self._write, *self._collected.take())
+            await asyncio.to_thread(self._write, *self._collected.take_figures())
 
-    def tell(self) -> None:
+    def write_line(self) -> None:
         """Write one line, or nothing if nothing happened."""
-        self._write(*self._collected.take())
+        self._write(*self._collected.take_figures())
 
     def _write(self, counts: dict[str, int], measures: dict[str, list[float]], levels: dict[str, float]) -> None:
         if not (counts or measures or levels):

@@ -97,11 +97,11 @@ async def host(clients: FakeConnections) -> AsyncIterator[Host]:
 @pytest.fixture
 def counted() -> Iterator[Counted]:
     """Counts of model connections since the test began, or since it last read them."""
-    metrics.take()
+    metrics.take_figures()
 
     def read() -> Counter[str]:
-        counts, _, _ = metrics.take()
+        counts, _, _ = metrics.take_figures()
         return Counter({name: times for name, times in counts.items() if name in set(Model)})
 
     yield read
-    metrics.take()
+    metrics.take_figures()

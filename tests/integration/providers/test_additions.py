@@ -22,7 +22,7 @@ async def handed_over_late(call, new_call, fake, storage):
     await call.ask("use the tool weather with Paris", "sunny in Paris")
     await call.stop()
     ready = await Preparation.make(second.manager, second.new_agent, earlier)
-    await earlier.discard()
+    await earlier.stop_agent()
     return await second.go_on(ready)
 
 

@@ -33,7 +33,7 @@ async def test_a_prepared_successor_leaves_the_handle_to_the_holder(new_fake, ne
         await eventually(lambda: fake.conversation.told.history == TOLD)
         await call.ask("What's my name?", "Your name is Alice")
     finally:
-        await ready.discard()
+        await ready.stop_agent()
     assert fake.contested == 0
 
 

@@ -74,10 +74,10 @@ def test_a_watch_counts_records_between_two_looks(keep, said, directory) -> None
     session = keep("default/held", [said("a")], stay=True)
     place = Place(directory, None, None, "", None, None, None, None)
     watching = Watch(place, Selection(False, (), None, None, None, None, None, False, None))
-    assert [row["new"] for row in watching.look()] == [0]
+    assert [row["new"] for row in watching.read_items()] == [0]
 
     session.append(said("b"), said("c"))
     Runtime.shared().run_sync(session.durable())
 
-    (row,) = watching.look()
+    (row,) = watching.read_items()
     assert (row["new"], row["head"]) == (2, 3)

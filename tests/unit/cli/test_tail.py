@@ -79,7 +79,7 @@ async def test_it_begins_a_little_before_the_head_and_goes_on(session, memory, c
     await commit(session, 3)
     follower = Follower(memory, KEY, clock, 0.5)
 
-    await follower.begin(back=2)
+    await follower.start_before_head(back=2)
     assert await follower.more() == [(2, numbered(2)[0]), (3, numbered(3)[0])]
 
     clock.meanwhile = lambda: commit(session, 4, 5)
@@ -89,7 +89,7 @@ async def test_it_begins_a_little_before_the_head_and_goes_on(session, memory, c
 
 async def test_nothing_is_missed_or_repeated_when_pages_are_folded(session, memory, clock):
     follower = Follower(memory, KEY, clock, 0.5)
-    await follower.begin(back=0)
+    await follower.start_before_head(back=0)
     seen = []
     for number in range(0, 200, 2):
         await commit(session, number, number + 1)
@@ -104,7 +104,7 @@ async def test_only_what_is_new_is_read(session, memory, clock, monkeypatch):
     for number in range(120):
         await commit(session, number)
     follower = Follower(memory, KEY, clock, 0.5)
-    await follower.begin(back=1)
+    await follower.start_before_head(back=1)
     asked = []
     real = memory.objects.get
 
@@ -122,7 +122,7 @@ async def test_a_fold_between_two_steps_is_followed(session, memory, clock, monk
     for number in range(48):
         await commit(session, number)
     follower = Follower(memory, KEY, clock, 0.5)
-    await follower.begin(back=48)
+    await follower.start_before_head(back=48)
     real, folded = memory.objects.get, []
 
     async def get(key):
@@ -140,20 +140,20 @@ async def test_a_fold_between_two_steps_is_followed(session, memory, clock, monk
 async def test_the_end_of_a_session_ends_it(session, memory, clock):
     await commit(session, 0)
     follower = Follower(memory, KEY, clock, 0.5)
-    await follower.begin(back=1)
+    await follower.start_before_head(back=1)
     await follower.more()
 
     clock.meanwhile = session.delete
 
     assert await follower.more() is None
     with pytest.raises(SessionNotFound):
-        await Follower(memory, KEY, clock, 0.5).begin(back=0)
+        await Follower(memory, KEY, clock, 0.5).start_before_head(back=0)
 
 
 async def test_a_session_that_begins_anew_is_another(session, memory, clock):
     await commit(session, 0)
     follower = Follower(memory, KEY, clock, 0.5)
-    await follower.begin(back=0)
+    await follower.start_before_head(back=0)
     await session.delete()
     lease = Lease(memory.guard, KEY, holder="next", clock=clock)
     anew = Session(lease, memory, HeartbeatSchedule(asyncio.get_running_loop(), clock), clock)
@@ -165,7 +165,7 @@ async def test_a_session_that_begins_anew_is_another(session, memory, clock):
 
 async def test_storage_may_stumble_but_not_fall(session, memory, clock, monkeypatch):
     follower = Follower(memory, KEY, clock, 0.5)
-    await follower.begin(back=0)
+    await follower.start_before_head(back=0)
     await commit(session, 0)
     real, failures = memory.guard.read, iter([True] * 4 + [False])
 
@@ -182,7 +182,7 @@ async def test_storage_may_stumble_but_not_fall(session, memory, clock, monkeypa
 
 async def test_a_missing_object_is_damage(session, memory, clock):
     follower = Follower(memory, KEY, clock, 0.5)
-    await follower.begin(back=0)
+    await follower.start_before_head(back=0)
     await commit(session, 0)
     memory.objects.objects.clear()
 

@@ -19,7 +19,7 @@ LOUD = b"\x10\x27" * (RATE // 10)
 def sent(pieces: list[bytes], *, marks: bool = True, microphone: Microphone | None = None) -> str:
     microphone = microphone or Microphone()
     names = {MARKER: "m", QUIET: "q", LOUD: "L"}
-    return " ".join("".join(names[one] for one in microphone.take(piece, RATE, marks=marks)) for piece in pieces)
+    return " ".join("".join(names[one] for one in microphone.cut_pieces(piece, RATE, marks=marks)) for piece in pieces)
 
 
 def test_a_second_of_silence_is_sent_and_then_a_marker_every_two():
@@ -54,8 +54,8 @@ def test_after_a_ready_without_it_real_audio_goes_again():
 def test_pieces_of_another_length_make_a_whole_second_too():
     piece = b"\3\0" * (RATE * 15 // 100)
     microphone = Microphone()
-    microphone.take(LOUD, RATE, marks=True)
-    taken = [microphone.take(piece, RATE, marks=True) for _ in range(8)]
+    microphone.cut_pieces(LOUD, RATE, marks=True)
+    taken = [microphone.cut_pieces(piece, RATE, marks=True) for _ in range(8)]
     assert taken == [[piece]] * 7 + [[MARKER]], "1.05 s"
 
 

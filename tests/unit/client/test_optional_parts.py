@@ -132,7 +132,7 @@ def test_lines_of_a_page_that_comes_too_late_are_in_the_one_that_is_asked_for_ne
     hear(client, page(2, line(0)))
     hear(client, TextOutput(epoch=1, seq=3, text="b", record=3))
     client.pages.ask(None, 1.0)
-    client.pages.drop(None)  # the caller's time was over
+    client.pages.drop_page(None)  # the caller's time was over
     late = page(4, line(0), line(3, "b", "assistant"), line(4))
     hear(client, late)
     client.pages.ask(None, 2.0)

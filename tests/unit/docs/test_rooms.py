@@ -142,6 +142,23 @@ def test_a_class_name_stands_once() -> None:
     assert {name: found for name, found in places.items() if len(found) > 1} == {}
 
 
+VERBS = {"take", "give", "forget", "tell", "look", "note", "meet", "offer"}
+"""Verbs that say little without their object: ``take`` was the name of nineteen methods that did different things."""
+
+
+@pytest.mark.slow
+def test_a_method_has_its_object_in_its_name() -> None:
+    places: dict[str, list[str]] = defaultdict(list)
+    for path in sources("layers/session", "functions"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                for method in node.body:
+                    if isinstance(method, ast.FunctionDef | ast.AsyncFunctionDef) and method.name in VERBS:
+                        places[method.name].append(node.name)
+
+    assert {verb: found for verb, found in places.items() if len(found) > 3} == {}
+
+
 PRIVATE = "layers/session/python/segue/strands/private.py"
 
 

@@ -76,7 +76,7 @@ def test_a_session_that_ended_makes_room(gateway, say, held, admission):
     enter_all(gateway, say, SESSIONS)
     gateway.open("late", "alice")
     assert say(hello("s9"), "late") == error_frame("too_many_sessions")
-    admission.leave("alice", "alice0")
+    admission.remove_connection("alice", "alice0")
     assert say(hello("s9"), "late") is None
 
 
@@ -92,14 +92,15 @@ def test_an_end_that_was_not_told_counts_until_the_connection_must_have_ended(ga
 
 def test_connections_to_one_session_are_bounded_too(admission):
     codes = [
-        admission.enter("alice", f"c{n}", bound("s", f"c{n}")) for n in range(SESSIONS * CONNECTIONS_PER_SESSION + 1)
+        admission.add_connection("alice", f"c{n}", bound("s", f"c{n}"))
+        for n in range(SESSIONS * CONNECTIONS_PER_SESSION + 1)
     ]
     assert codes == [None] * (SESSIONS * CONNECTIONS_PER_SESSION) + ["too_many_sessions"]
 
 
 def test_a_repeated_hello_writes_nothing(admission, aws):
-    admission.enter("alice", "c", bound("s"))
-    admission.enter("alice", "c", bound("s"))
+    admission.add_connection("alice", "c", bound("s"))
+    admission.add_connection("alice", "c", bound("s"))
     item = aws.dynamodb.get_item(
         TableName="connections", Key={"pk": {"S": "principal/alice"}, "sk": {"S": "sessions"}}
     )["Item"]
@@ -108,10 +109,10 @@ def test_a_repeated_hello_writes_nothing(admission, aws):
 
 @pytest.mark.slow
 def test_leaving_twice_or_never_having_come_is_nothing(admission):
-    admission.leave("alice", "c")
-    admission.enter("alice", "c", bound("s"))
-    admission.leave("alice", "c")
-    admission.leave("alice", "c")
+    admission.remove_connection("alice", "c")
+    admission.add_connection("alice", "c", bound("s"))
+    admission.remove_connection("alice", "c")
+    admission.remove_connection("alice", "c")
 
 
 class OneAtATime:
@@ -141,7 +142,7 @@ def test_connections_that_come_at_the_same_time_are_all_counted(aws, clock):
         start.wait()
         code = "busy"
         while code == "busy":
-            code = admission.enter("alice", f"c{number}", bound(f"s{number}"))
+            code = admission.add_connection("alice", f"c{number}", bound(f"s{number}"))
         codes.append(code)
 
     threads = [threading.Thread(target=enter, args=(number,)) for number in range(8)]
@@ -155,14 +156,14 @@ def test_connections_that_come_at_the_same_time_are_all_counted(aws, clock):
 def test_who_never_gets_through_is_told_to_come_again(admission, monkeypatch):
     tried = []
     monkeypatch.setattr(Admission, "_write", lambda *_: tried.append(1) and False)
-    assert admission.enter("alice", "c", bound("s")) == "busy"
+    assert admission.add_connection("alice", "c", bound("s")) == "busy"
     assert len(tried) == ATTEMPTS
 
 
 def test_a_client_that_reconnects_is_counted_once_however_often(admission):
     """No end of any of its connections is told."""
     many = 2 * SESSIONS * CONNECTIONS_PER_SESSION
-    codes = [admission.enter("alice", f"c{n}", bound("s", counter=n)) for n in range(1, many)]
+    codes = [admission.add_connection("alice", f"c{n}", bound("s", counter=n)) for n in range(1, many)]
     assert set(codes) == {None}
 
 

@@ -21,7 +21,7 @@ def answers(management, clock):
 
 
 def test_an_answer_is_posted_to_its_connection_signed(answers, management):
-    answers.tell(CONNECTION, Pong())
+    answers.post_frame(CONNECTION, Pong())
     assert management.told(CONNECTION) == [Pong()]
     ((path, headers),) = management.requests
     assert path == "/dev/@connections/L0SM9cOFvHcCIhw%3D"
@@ -31,21 +31,21 @@ def test_an_answer_is_posted_to_its_connection_signed(answers, management):
 @pytest.mark.parametrize("status", [403, 410, 429, 500])
 def test_a_failure_is_logged_and_nothing_is_sent_twice(answers, management, status, log):
     management.statuses = [status]
-    answers.tell(CONNECTION, Pong())
+    answers.post_frame(CONNECTION, Pong())
     assert len(management.requests) == 1
     assert ("answer lost" in log.getvalue()) == (status != 410), "a client that has gone is told nothing"
 
 
 def test_one_that_takes_no_connection_costs_no_frame(management, clock, log):
     management.stop()
-    Answers(management.endpoint, lambda _url, _body: {}, clock).tell(CONNECTION, Pong())
+    Answers(management.endpoint, lambda _url, _body: {}, clock).post_frame(CONNECTION, Pong())
     assert "answer lost" in log.getvalue()
 
 
 def test_one_that_does_not_answer_is_waited_for_a_second(answers, management, log):
     management.statuses = [None]
     begun = time.monotonic()
-    answers.tell(CONNECTION, Pong())
+    answers.post_frame(CONNECTION, Pong())
     assert time.monotonic() - begun < 10 * TOTAL_SECONDS, "on a busy machine; without a limit it would be 30 s"
     assert "ReadTimeoutError" in log.getvalue()
     assert len(management.requests) == 1
@@ -53,7 +53,7 @@ def test_one_that_does_not_answer_is_waited_for_a_second(answers, management, lo
 
 def test_forbidden_is_a_configuration_error_that_says_what_to_do(answers, management, log):
     management.statuses = [403]
-    answers.tell(CONNECTION, Pong())
+    answers.post_frame(CONNECTION, Pong())
     (line, _) = (json.loads(line) for line in log.getvalue().splitlines() if '"Segue"' not in line)
     assert line["level"] == "ERROR"
     assert "interface endpoint" in line["message"]
@@ -65,23 +65,23 @@ def test_forbidden_is_a_configuration_error_that_says_what_to_do(answers, manage
 def test_what_may_come_with_every_frame_is_told_once_a_second(answers, management, clock, code):
     frame = error_frame(code)
     for _ in range(3):
-        answers.tell("c1", frame)
-        answers.tell("c2", frame)
+        answers.post_frame("c1", frame)
+        answers.post_frame("c2", frame)
     assert (management.told("c1"), management.told("c2")) == ([frame], [frame])
     clock.now += SELDOM_SECONDS
-    answers.tell("c1", frame)
+    answers.post_frame("c1", frame)
     assert management.told("c1") == [frame]
 
 
 def test_other_errors_are_told_each_time(answers, management):
     for _ in range(3):
-        answers.tell("c1", error_frame("bad_json"))
+        answers.post_frame("c1", error_frame("bad_json"))
     assert len(management.told("c1")) == 3
 
 
 def test_the_functions_own_credentials_sign(management, aws, clock, monkeypatch):
     monkeypatch.setenv("AWS_SESSION_TOKEN", "session")
-    Answers(management.endpoint, RoleSigner(), clock).tell(CONNECTION, Pong())
+    Answers(management.endpoint, RoleSigner(), clock).post_frame(CONNECTION, Pong())
     ((_, headers),) = management.requests
     # moto's credentials are in the environment
     signed = {name.lower(): value for name, value in headers.items()}

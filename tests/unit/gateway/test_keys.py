@@ -67,14 +67,14 @@ def verifier(monkeypatch, function):
 def test_a_token_is_checked_against_keys_that_the_function_fetched(issuer, verifier, function):
     token = issuer.token(exp=int(time.time()) + 600)
 
-    assert verifier.check(token) == verifier.check(token)
+    assert verifier.verify(token) == verifier.verify(token)
     assert function.names == ["segue-keys"], "the keys are kept"
 
 
 def test_made_up_names_of_keys_do_not_become_a_flood_of_invocations(issuer, verifier, function):
     for number in range(5):
         with pytest.raises(TokenRefused, match="unknown key"):
-            verifier.check(issuer.token(kid=f"made-up-{number}", exp=int(time.time()) + 600))
+            verifier.verify(issuer.token(kid=f"made-up-{number}", exp=int(time.time()) + 600))
 
     assert len(function.names) <= 2
 
@@ -103,7 +103,7 @@ def test_without_keys_nothing_is_known_about_a_token(issuer, monkeypatch, client
     verifier = Verifier(ISSUER, [AUDIENCE], issuer_keys("lambda:segue-keys"))
 
     with pytest.raises((IssuerUnavailable, TokenRefused)) as refused:
-        verifier.check(issuer.token(exp=int(time.time()) + 600))
+        verifier.verify(issuer.token(exp=int(time.time()) + 600))
     assert "segue-keys" not in str(refused.value)
 
 

@@ -59,14 +59,14 @@ def test_a_message_that_something_inside_fails_at(monkeypatch):
 def test_an_answer_that_does_not_arrive(management, status, counted):
     management.statuses = [status]
     with metrics_told(service=SERVICE, stage=STAGE) as lines:
-        Answers(management.endpoint, lambda _url, _body: {}, lambda: 0.0).tell("c-1", Pong())
+        Answers(management.endpoint, lambda _url, _body: {}, lambda: 0.0).post_frame("c-1", Pong())
     assert told(lines) == counted
 
 
 def test_a_way_to_the_connections_that_is_forbidden_sets_off_an_alarm(management, log):
     management.statuses = [403]
     with metrics_told(service=SERVICE, stage=STAGE) as lines:
-        Answers(management.endpoint, lambda _url, _body: {}, lambda: 0.0).tell("c-1", Pong())
+        Answers(management.endpoint, lambda _url, _body: {}, lambda: 0.0).post_frame("c-1", Pong())
     assert told(lines) == {"AnswersLost", "Failures"}
 
 

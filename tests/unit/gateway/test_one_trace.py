@@ -64,7 +64,7 @@ async def call(gateway):
     """A client that has said hello to a session of a real worker, over the message function's own handler."""
     answers = message.answers
     made, message.dependencies = message.dependencies, lambda: gateway.router
-    told, message.answers = [], lambda: SimpleNamespace(tell=lambda _connection, frame: told.append(frame))
+    told, message.answers = [], lambda: SimpleNamespace(post_frame=lambda _connection, frame: told.append(frame))
     clients, models = FakeConnections(), []
 
     def new_agent(manager):
@@ -79,7 +79,7 @@ async def call(gateway):
     host = Host(new_manager, new_agent, clients, capacity=1, linger_seconds=60.0)
     listener = Listener(host, Status(worker_id="w", version="1", ready=True), ClaimTaker(None, host), "claims")
     port = await listener.start("127.0.0.1", 0)
-    await host.take(Claim(session_key=KEY, session_id="s", principal="alice", reason="no-holder", clients=()))
+    await host.open_session(Claim(session_key=KEY, session_id="s", principal="alice", reason="no-holder", clients=()))
     session = host.find(KEY)
     gateway.open("c-1", "alice")
     gateway.hold(KEY, SimpleNamespace(endpoint=f"http://127.0.0.1:{port}", token=session.route_token))

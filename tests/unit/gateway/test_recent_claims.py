@@ -20,7 +20,7 @@ def recent(clock: Any) -> RecentClaims:
 
 def test_one_claim_suffices_for_a_while_and_for_its_session_alone(recent: RecentClaims, clock: Any) -> None:
     assert not recent.suffice("p/s", "no-holder", None)
-    recent.note("p/s", None)
+    recent.note_claim("p/s", None)
     assert recent.suffice("p/s", "no-holder", None)
     assert recent.suffice("p/s", "handoff", HOLDER)
     assert not recent.suffice("p/t", "no-holder", None)
@@ -30,7 +30,7 @@ def test_one_claim_suffices_for_a_while_and_for_its_session_alone(recent: Recent
 
 @pytest.mark.parametrize("other", [Route("http://w2", "t"), Route(HOLDER.endpoint, "of its next acquisition")])
 def test_a_holder_that_came_since_and_has_died_is_news(recent: RecentClaims, other: Route) -> None:
-    recent.note("p/s", HOLDER)
+    recent.note_claim("p/s", HOLDER)
     assert recent.suffice("p/s", "unreachable", HOLDER)
     assert not recent.suffice("p/s", "unreachable", other)
 
@@ -39,5 +39,5 @@ def test_what_is_remembered_is_bounded(clock: Any, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(recent_claims, "REMEMBERED", 2)
     recent = RecentClaims(clock)
     for number in range(3):
-        recent.note(f"p/{number}", None)
+        recent.note_claim(f"p/{number}", None)
     assert [recent.suffice(f"p/{number}", "no-holder", None) for number in range(3)] == [False, True, True]

@@ -57,14 +57,14 @@ async def test_each_session_with_clients_is_claimed_once_and_the_worker_forgotte
     for number in range(13):
         connected(world, f"alice/s{number}", f"k{number}")
     connected(world, "bob/other", "kb")
-    assert world.stopped.offer(TASK) == 13
+    assert world.stopped.offer_sessions(TASK) == 13
     found = claims(world)
     assert sorted(one.session_key for one in found) == sorted(f"alice/s{number}" for number in range(13))
     one = next(one for one in found if one.session_id == "s3")
     assert (one.principal, one.reason) == ("alice", "unreachable")
     assert one.clients == (ClientAddress(client_id="c1", connection_id="k3", counter=1),)
     assert left(world) == [("holder/w2", "bob/other"), ("workers", "w2")]
-    assert world.stopped.offer(TASK) == 0
+    assert world.stopped.offer_sessions(TASK) == 0
 
 
 async def test_a_worker_that_drained_has_nothing_left_to_offer(world):
@@ -72,7 +72,7 @@ async def test_a_worker_that_drained_has_nothing_left_to_offer(world):
     connected(world, "alice/s")
     await registry.holds_no_more("alice/s")
     await registry.remove()
-    assert world.stopped.offer(TASK) == 0
+    assert world.stopped.offer_sessions(TASK) == 0
     assert claims(world) == []
 
 
@@ -81,9 +81,9 @@ async def test_nothing_is_forgotten_before_the_claims_are_sent(world):
     connected(world, "alice/s")
     lost = Stopped(world.dynamodb, world.sqs, StoppedEnvironment("connections", world.url + "-gone"))
     with pytest.raises(ClientError):
-        lost.offer(TASK)
+        lost.offer_sessions(TASK)
     assert left(world) == [("holder/w1", "alice/s"), ("workers", "w1")]
-    assert world.stopped.offer(TASK) == 1
+    assert world.stopped.offer_sessions(TASK) == 1
 
 
 async def test_the_handler_reads_ecs_events(world):

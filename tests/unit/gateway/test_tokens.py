@@ -59,10 +59,10 @@ def at_once(claims):
 @pytest.mark.slow
 def test_a_good_token_says_who_bears_it_and_until_when(issuer, verifier):
     end = now() + 600
-    bearer = verifier.check(issuer.token(exp=end))
+    bearer = verifier.verify(issuer.token(exp=end))
     assert bearer.expires_at == end
     assert bearer.principal == principal_of(ISSUER, "alice")
-    assert verifier.check(issuer.token(key=issuer.ec, algorithm="ES256", kid="ec", exp=end)) == bearer
+    assert verifier.verify(issuer.token(key=issuer.ec, algorithm="ES256", kid="ec", exp=end)) == bearer
 
 
 def test_a_principal_is_a_hash_of_issuer_and_subject():
@@ -85,7 +85,9 @@ def test_a_principal_is_a_hash_of_issuer_and_subject():
     ],
 )
 def test_what_else_is_good(issuer, verifier, claims):
-    assert verifier.check(issuer.token(**at_once(claims))).principal == principal_of(ISSUER, claims.get("sub", "alice"))
+    assert verifier.verify(issuer.token(**at_once(claims))).principal == principal_of(
+        ISSUER, claims.get("sub", "alice")
+    )
 
 
 @pytest.mark.parametrize(
@@ -117,7 +119,7 @@ def test_what_else_is_good(issuer, verifier, claims):
 def test_wrong_claims_are_refused(issuer, verifier, claims):
     content = json.dumps(issuer.claims(**at_once(claims))).encode()
     with pytest.raises(TokenRefused):
-        verifier.check(jwt.api_jws.encode(content, issuer.rsa, "RS256", {"kid": "rsa"}))
+        verifier.verify(jwt.api_jws.encode(content, issuer.rsa, "RS256", {"kid": "rsa"}))
 
 
 FORGED = {
@@ -144,7 +146,7 @@ FORGED = {
 @pytest.mark.parametrize("forged", FORGED.values(), ids=FORGED)
 def test_forged_tokens_are_refused(issuer, verifier, forged):
     with pytest.raises(TokenRefused):
-        verifier.check(forged(issuer))
+        verifier.verify(forged(issuer))
 
 
 @pytest.mark.slow
@@ -154,17 +156,17 @@ def test_forged_tokens_are_refused(issuer, verifier, forged):
 )
 def test_whatever_is_no_token_is_refused(verifier, text):
     with pytest.raises(TokenRefused):
-        verifier.check(text)
+        verifier.verify(text)
 
 
 def test_what_an_issuer_embeds_in_the_header_is_not_followed(issuer, verifier, keys):
     """``jku`` and ``jwk`` name a key of the bearer's choice."""
-    verifier.check(issuer.token())  # it has the keys now, whichever tests ran before
+    verifier.verify(issuer.token())  # it has the keys now, whichever tests ran before
     before = keys.requests
     public = jwt.algorithms.RSAAlgorithm.to_jwk(issuer.other.public_key(), as_dict=True)
     headers = {"kid": "rsa", "jku": keys.url, "jwk": public, "x5u": keys.url}
     with pytest.raises(TokenRefused):
-        verifier.check(jwt.encode(issuer.claims(), issuer.other, "RS256", headers=headers))
+        verifier.verify(jwt.encode(issuer.claims(), issuer.other, "RS256", headers=headers))
     assert keys.requests == before
 
 
@@ -183,7 +185,7 @@ def test_an_issuer_cannot_bring_in_another_algorithm(issuer):
         issuer.token(key=b"s" * 32, algorithm="HS256", kid="shared"),
     ):
         with pytest.raises(TokenRefused):
-            verifier.check(token)
+            verifier.verify(token)
 
 
 # --- where the keys come from
@@ -198,16 +200,16 @@ def fresh(issuer):
 def test_keys_are_fetched_once_and_kept(issuer, fresh):
     verifier = Verifier(ISSUER, [AUDIENCE], published_keys(fresh.url))
     for _ in range(5):
-        verifier.check(issuer.token())
+        verifier.verify(issuer.token())
     assert fresh.requests == 1
 
 
 def test_unknown_names_do_not_become_a_flood_of_requests(issuer, fresh):
     verifier = Verifier(ISSUER, [AUDIENCE], published_keys(fresh.url))
-    verifier.check(issuer.token())
+    verifier.verify(issuer.token())
     for number in range(20):
         with pytest.raises(TokenRefused):
-            verifier.check(issuer.token(kid=f"made-up-{number}"))
+            verifier.verify(issuer.token(kid=f"made-up-{number}"))
     assert fresh.requests == 1
 
 
@@ -215,13 +217,13 @@ def test_unknown_names_do_not_become_a_flood_of_requests(issuer, fresh):
 def test_a_new_key_is_found_after_the_pause(issuer, fresh, monkeypatch):
     monkeypatch.setattr(tokens, "REFETCH_PAUSE_SECONDS", 0)
     verifier = Verifier(ISSUER, [AUDIENCE], published_keys(fresh.url))
-    verifier.check(issuer.token())
+    verifier.verify(issuer.token())
     renewed = Issuer()
     fresh.answer = lambda: (200, json.dumps(renewed.published()).replace('"rsa"', '"rsa2"').encode())
-    assert verifier.check(renewed.token(kid="rsa2"))
+    assert verifier.verify(renewed.token(kid="rsa2"))
     assert fresh.requests == 2
     with pytest.raises(TokenRefused):
-        verifier.check(issuer.token())  # withdrawn
+        verifier.verify(issuer.token())  # withdrawn
 
 
 BROKEN = {
@@ -239,7 +241,7 @@ def test_an_issuer_that_gives_no_keys_says_nothing_about_the_token(issuer, fresh
     fresh.answer = lambda: answer
     verifier = Verifier(ISSUER, [AUDIENCE], published_keys(fresh.url))
     with pytest.raises(IssuerUnavailable):
-        verifier.check(issuer.token())
+        verifier.verify(issuer.token())
 
 
 def test_an_issuer_that_does_not_answer_is_not_waited_for(issuer, fresh, monkeypatch):
@@ -248,13 +250,13 @@ def test_an_issuer_that_does_not_answer_is_not_waited_for(issuer, fresh, monkeyp
     fresh.answer = lambda: (200, b"") if over.wait(10) else (500, b"")
     started = steady().now()
     with pytest.raises(IssuerUnavailable):
-        Verifier(ISSUER, [AUDIENCE], published_keys(fresh.url)).check(issuer.token())
+        Verifier(ISSUER, [AUDIENCE], published_keys(fresh.url)).verify(issuer.token())
     assert steady().now() - started < 5
     over.set()
 
 
 def test_an_outage_after_the_first_fetch_is_not_noticed(issuer, fresh):
     verifier = Verifier(ISSUER, [AUDIENCE], published_keys(fresh.url))
-    verifier.check(issuer.token())
+    verifier.verify(issuer.token())
     fresh.answer = lambda: (500, b"")
-    assert verifier.check(issuer.token())
+    assert verifier.verify(issuer.token())

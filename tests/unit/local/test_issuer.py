@@ -37,10 +37,10 @@ def issuer(settings):
 
 def test_its_tokens_pass_the_gateways_check(issuer):
     verifier = Verifier(ISSUER, [AUDIENCE], Keys(issuer))
-    assert verifier.check(issuer.token()).principal == principal()
-    assert verifier.check(issuer.token("alice", 60)).principal == principal("alice") != principal()
+    assert verifier.verify(issuer.token()).principal == principal()
+    assert verifier.verify(issuer.token("alice", 60)).principal == principal("alice") != principal()
     with pytest.raises(TokenRefused):
-        verifier.check(issuer.token("alice", -60))
+        verifier.verify(issuer.token("alice", -60))
 
 
 def test_the_local_stage_trusts_the_name_it_uses():
@@ -51,7 +51,7 @@ def test_the_local_stage_trusts_the_name_it_uses():
 def test_the_key_stays_and_only_its_owner_can_read_it(issuer, settings):
     token = issuer.token()
     again = Issuer(settings)
-    assert Verifier(ISSUER, [AUDIENCE], Keys(again)).check(token)
+    assert Verifier(ISSUER, [AUDIENCE], Keys(again)).verify(token)
     (file,) = settings.home.iterdir()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 

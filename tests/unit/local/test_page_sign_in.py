@@ -89,13 +89,13 @@ async def test_a_link_signs_in_and_its_token_passes_the_gateways_check(browser):
         facts = await answer.json()
     async with browser.http.get(facts["jwks_uri"]) as answer:
         verifier = Verifier(ISSUER, [AUDIENCE], Published(await answer.json()))
-    assert verifier.check(tokens["id_token"]).principal == principal("alice")
+    assert verifier.verify(tokens["id_token"]).principal == principal("alice")
     assert jwt.decode(tokens["id_token"], options={"verify_signature": False})["nonce"] == "n"
     assert facts["issuer"] == ISSUER
 
     status, renewed = await browser.token(grant_type="refresh_token", refresh_token=tokens["refresh_token"])
     assert status == 200
-    assert verifier.check(renewed["id_token"]).principal == principal("alice")
+    assert verifier.verify(renewed["id_token"]).principal == principal("alice")
 
 
 async def test_a_link_is_good_once(browser):

@@ -76,7 +76,7 @@ def test_equal_rates_pass_unchanged():
 def test_after_a_barge_in_nothing_of_before_is_left():
     resampler = Resampler(16000, 24000)
     resampler.convert(sine(16000))
-    resampler.forget()
+    resampler.drop_filter()
     assert loudest(resampler.convert(bytes(3200))) <= 1
 
 

@@ -35,7 +35,7 @@ def said(events: list[Any]) -> list[tuple[str, str]]:
     done: list[tuple[str, str]] = []
     sentences = Sentences()
     for event in events:
-        for one in sentences.of(event):
+        for one in sentences.split_event(event):
             if isinstance(one, BidiTranscriptStartEvent):
                 assert one.content_id not in open_
                 open_[one.content_id] = []

@@ -29,7 +29,7 @@ class Conversation:
 
     def saw(self, *events: Any) -> None:
         for event in events:
-            for one in self.heard.of(event):
+            for one in self.heard.pass_event(event):
                 if isinstance(one, AnswerCut):
                     self.cuts.append((one.recorded, one.heard))
 

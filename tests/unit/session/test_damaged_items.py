@@ -140,7 +140,7 @@ async def test_what_an_absurd_item_names_is_neither_listed_in_memory_nor_waited_
             await memory_sessions().open()
     report = await verify(storage.stores(), "default/talk", Runtime.shared().clock)
     follower = Follower(storage.stores(), "default/talk", Runtime.shared().clock, 0.001)
-    await follower.begin(1)
+    await follower.start_before_head(1)
     follower.position = 0
     with pytest.raises(JournalCorrupt, match="named by the guard, but not there"):
         await follower.more()

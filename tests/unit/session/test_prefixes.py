@@ -68,7 +68,7 @@ def attempts(other: Under) -> dict[str, Callable[[], Awaitable[Any]]]:
         "verify": lambda: verify(stores, KEY, CLOCK),
         "fork from": lambda: fork(stores, KEY, "default/new", CLOCK),
         "copy to": lambda: create(stores, KEY, commits_of([Record(data={})]), CLOCK),
-        "tail": lambda: follower.begin(1),
+        "tail": lambda: follower.start_before_head(1),
         "release by hand": lambda: item_of(stores, KEY, CLOCK, current=True),
         "delete by hand": lambda: delete(stores, KEY, CLOCK, wait=False),
         "look by hand": lambda: item_of(stores, KEY, CLOCK),

@@ -254,10 +254,10 @@ def test_a_use_that_an_older_release_recorded_keeps_its_number_when_it_is_resume
     waits = said("assistant", use("a"), tracking_id="m1")
     known = ToolUses({"a": [UNKNOWN]}, [waits])
 
-    assert known.begin(use("a")["toolUse"], [waits]).number == 1
+    assert known.begin_use(use("a")["toolUse"], [waits]).number == 1
     later = said("assistant", use("a"), tracking_id="m2")
-    assert known.begin(use("a")["toolUse"], [waits, later]).number == 2
-    assert known.begin(use("a")["toolUse"], [waits, later]).number == 2, "tried again"
+    assert known.begin_use(use("a")["toolUse"], [waits, later]).number == 2
+    assert known.begin_use(use("a")["toolUse"], [waits, later]).number == 2, "tried again"
 
 
 async def test_an_imported_session_keeps_each_result(memory_sessions: Sessions, tmp_path: Any) -> None:

@@ -113,7 +113,7 @@ async def test_no_reader_takes_a_held_session_for_an_ended_one(store: MemoryGuar
     assert (await read_unheld(store, stores.objects, "", KEY, clock)).records == []
     assert (await verify(stores, KEY, clock)).state == "held"
     assert facts_of(item(store), clock.wall(), "").state == "held"
-    await Follower(stores, KEY, clock, 0.01).begin(0)
+    await Follower(stores, KEY, clock, 0.01).start_before_head(0)
     with pytest.raises(SessionExists):
         await create(stores, KEY, commits_of([Record(data={})]), clock)
     assert store.items[KEY] == before

@@ -101,7 +101,7 @@ class Process:
         """Take a turn; a process that dies meanwhile leaves everything as it is."""
         deadline = self._loop.time() + seconds
         attempt = Attempt(delivery, repeated, lambda: deadline - self._loop.time())
-        turn = asyncio.create_task(self.turns.take(attempt))
+        turn = asyncio.create_task(self.turns.run_turn(attempt))
         died = asyncio.create_task(self.died.wait())
         await asyncio.wait({turn, died}, return_when=asyncio.FIRST_COMPLETED)
         died.cancel()

@@ -105,10 +105,10 @@ async def test_an_answer_that_the_agents_code_cannot_do_with_does_not_hold_the_s
 async def test_what_another_program_went_on_with_is_withdrawn(world, processes):
     process, person = processes(), able(world)
     approval = await asked(process, person)
-    session = await process.sessions.take("alice/talk")
+    session = await process.sessions.acquire_session("alice/talk")
     ids = session.manager.approvals().unanswered
     await session.agent.invoke_async([{"interruptResponse": {"interruptId": one, "response": True}} for one in ids])
-    await process.sessions.release(session)
+    await process.sessions.release_session(session)
     assert world.noted == ["tea"]
 
     await process.take(await person.put(process, answer_to(approval)))

@@ -46,11 +46,11 @@ async def test_an_agent_that_cannot_be_restored_records_nothing_at_any_try() -> 
     process.sessions._new_agent = redeployed
     for _ in range(3):
         with pytest.raises(AgentFailed) as failed:
-            await process.sessions.take(KEY)
+            await process.sessions.acquire_session(KEY)
         assert "another release" in str(failed.value.__cause__)
 
     assert await records(world) == before
     process.sessions._new_agent = build
-    session = await process.sessions.take(KEY)
+    session = await process.sessions.acquire_session(KEY)
     assert len(session.agent.messages) == 2
-    await process.sessions.give_back(session)
+    await process.sessions.keep_session(session)

@@ -75,7 +75,7 @@ class Turns:
         self.apologies = []
         self.error = error
 
-    async def take(self, attempt):
+    async def run_turn(self, attempt):
         self.attempts.append(attempt)
         await asyncio.sleep(0)
         if self.error is not None:

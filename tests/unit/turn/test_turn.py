@@ -92,8 +92,8 @@ async def test_a_number_is_never_used_up_without_being_sent(world):
 
     outbox = TurnOutbox(3, [at], post, lambda: True)
     for words in ("before", '"' * 40_000, "after"):
-        outbox.say("c", TextOutput(text=words))
-    await outbox.spoken("c")
+        outbox.queue_frame("c", TextOutput(text=words))
+    await outbox.drain("c")
     assert [(frame.seq, frame.text[:6]) for frame in posted] == [(1, "before"), (2, '"' * 6), (3, "after")]
 
 
@@ -227,7 +227,7 @@ async def test_hello_says_again_what_was_not_shown(world, processes):
 async def test_text_of_a_session_that_a_living_worker_holds_is_left_to_it(world, processes):
     voice, process, person = processes(), processes(probe=None), Person(world)
     delivery = await person.say(process, "repeat after me tea")
-    held = await voice.sessions.take(KEY)
+    held = await voice.sessions.acquire_session(KEY)
     before = len(world.posted)
     await process.take(delivery)
     assert len(world.posted) == before
@@ -240,7 +240,7 @@ async def test_text_of_a_session_that_a_living_worker_holds_is_left_to_it(world,
     with pytest.raises(SessionHeld):  # it may be recorded, so its client may not send it again
         await process.take(delivery, repeated=True)
 
-    await voice.sessions.give_back(held)
+    await voice.sessions.keep_session(held)
     await process.take(delivery)  # its client sent it again, and by now no process holds
     await person.settle(process)
     assert person.texts == ["tea"]
@@ -281,9 +281,9 @@ async def test_nothing_is_posted_once_the_session_may_be_someone_elses():
     address = ClientAddress(client_id="c", connection_id="c-1", counter=1)
     outbox = TurnOutbox(7, [address], post, lambda: mine)
     for text in ("one", "two"):
-        outbox.say("c", TextOutput(text=text))
+        outbox.queue_frame("c", TextOutput(text=text))
     with pytest.raises(Undelivered):
-        await outbox.spoken("c")
+        await outbox.drain("c")
     assert [decode_server_frame(message) for message in posted] == [TextOutput(text="one", epoch=7, seq=1)]
 
 

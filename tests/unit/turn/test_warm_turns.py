@@ -62,7 +62,7 @@ async def test_a_process_keeps_only_so_many(world, processes):
     process = processes()
     process.sessions._kept.most = 2
     for name in "abc":
-        await process.sessions.give_back(await process.sessions.take(f"alice/{name}"))
+        await process.sessions.keep_session(await process.sessions.acquire_session(f"alice/{name}"))
     assert list(process.sessions._kept) == ["alice/b", "alice/c"]
 
 

@@ -90,7 +90,7 @@ async def drain(old: Worker, *others: Worker) -> None:
 
 async def conversation(world, old: Worker, *said: str) -> Any:
     """A session at the old worker in which some was said and answered."""
-    await old.host.take(claim())
+    await old.host.open_session(claim())
     model = world.models[-1]
     for number, words in enumerate(said, start=1):
         old.session.deliver(delivery(text(words, number)))

@@ -82,7 +82,7 @@ class FakeConnections:
             self.on_delivered(frame)
         return PostOutcome.DELIVERED
 
-    async def look(self, address: ClientAddress) -> PostOutcome:
+    async def is_connected(self, address: ClientAddress) -> PostOutcome:
         return PostOutcome.GONE if address.connection_id in self.gone else PostOutcome.DELIVERED
 
     async def disconnect(self, address: ClientAddress) -> PostOutcome:

@@ -106,7 +106,7 @@ async def test_clients_of_a_session_without_an_agent_are_told_and_the_session_is
     opener = world.host._opener
     good, opener._new_agent = opener._new_agent, broken
     with pytest.raises(AgentFailed):
-        await world.host.take(claim("talk", address(), address("c2", "k2")))
+        await world.host.open_session(claim("talk", address(), address("c2", "k2")))
     for connection in ("k1", "k2"):
         (error,) = clients.of(connection, Error)
         assert (error.code, error.retryable) == ("agent_failed", True)
@@ -114,7 +114,7 @@ async def test_clients_of_a_session_without_an_agent_are_told_and_the_session_is
     item = await world.storage.guard.read("default/talk")
     assert "acquire_id" not in item
     opener._new_agent = good
-    await world.host.take(claim("talk", address()))
+    await world.host.open_session(claim("talk", address()))
     await eventually(lambda: clients.of("k1", Ready))
 
 

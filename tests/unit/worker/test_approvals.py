@@ -40,7 +40,7 @@ async def test_what_waits_is_denied_and_clients_hear_of_it_once(world: World, pr
     asked = await waiting(world.storage)
     if prepared:
         await world.host.prepare(claim())
-    await world.host.take(claim("talk", address()))
+    await world.host.open_session(claim("talk", address()))
     (session,) = world.host.sessions
     session.deliver(delivery(Hello(session="talk", client_id="c1", connection=1, last_record=asked.number)))
     await eventually(lambda: [ready for ready in world.clients.of("k1", Ready) if ready.since == asked.number])
@@ -61,7 +61,7 @@ async def test_what_waits_is_denied_and_clients_hear_of_it_once(world: World, pr
 
 async def test_the_denial_is_durable_though_the_worker_dies_at_once(world: World) -> None:
     asked = await waiting(world.storage)
-    await world.host.take(claim("talk", address()))
+    await world.host.open_session(claim("talk", address()))
     (session,) = world.host.sessions
     await session.stop()
     manager = MemorySessionManager("talk", storage=world.storage, acquire_timeout=0.0)

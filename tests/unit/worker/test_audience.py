@@ -42,7 +42,7 @@ async def may_speak():
 @pytest.fixture
 async def audience(clients):
     made = Audience(7, clients, may_speak)
-    made.meet(OLD)
+    made.add_client(OLD)
     made.send(ready())
     await eventually(lambda: clients.of("old", Ready))
     await made.drained()
@@ -59,7 +59,7 @@ async def test_what_waits_goes_over_the_newer_connection_in_its_order_and_once(a
     await eventually(lambda: clients.of("old", AudioOutput))  # on its way: it may arrive, or not
     for frame in said[1:]:
         audience.send(frame)
-    assert audience.meet(NEW) is Arrival.NEW
+    assert audience.add_client(NEW) is Arrival.NEW
     audience.send(speech(5))  # spoken before the ``ready`` of the newer connection
     audience.send(ready())
     await promptly(audience.drained(), 5)
@@ -81,7 +81,7 @@ async def test_what_a_hello_brings_again_is_not_moved_and_audio_is(audience, cli
     await eventually(lambda: clients.of("old", AudioOutput))
     for frame in (TextOutput(text="two", record=2), speech(3), ready()):
         audience.send(frame)
-    audience.meet(NEW, retold=True)
+    audience.add_client(NEW, retold=True)
     for frame in (TextOutput(text="four", record=4), speech(5), ready(), TextOutput(text="two", record=2)):
         audience.send(frame)
     await promptly(audience.drained(), 5)
@@ -91,7 +91,7 @@ async def test_what_a_hello_brings_again_is_not_moved_and_audio_is(audience, cli
 async def test_what_was_delivered_is_not_said_again(audience, clients):
     audience.send(speech(1))
     await audience.drained()
-    audience.meet(NEW)
+    audience.add_client(NEW)
     audience.send(speech(2))
     await promptly(audience.drained(), 5)
     assert [frame.audio for frame in clients.of("old", AudioOutput)] == [speech(1).audio]
@@ -102,7 +102,7 @@ async def test_a_pause_after_a_429_is_not_lost_with_its_message(audience, client
     clients.answers["old"].extend([PostOutcome.LIMITED] * 100)
     audience.send(speech(1))
     await eventually(lambda: clients.of("old", AudioOutput))
-    audience.meet(NEW)
+    audience.add_client(NEW)
     await promptly(audience.drained(), 5)
     assert [frame.seq for frame in clients.posted["new"]] == [2]
 
@@ -113,7 +113,7 @@ async def test_a_sender_that_waits_for_the_queue_waits_for_the_newer_connection_
     audience.send(speech(1))
     drained = asyncio.create_task(audience.drained())
     await eventually(lambda: clients.of("old", AudioOutput))
-    audience.meet(NEW)
+    audience.add_client(NEW)
     await eventually(lambda: clients.of("new", AudioOutput))
     await turns()
     assert not drained.done()
@@ -128,7 +128,7 @@ async def test_the_user_speaking_over_it_drops_the_audio_that_moved(audience, cl
     await eventually(lambda: clients.of("old", TextOutput))
     for number in range(5):
         audience.send(speech(number))
-    audience.meet(NEW)
+    audience.add_client(NEW)
     audience.drop_audio()
     free.set()
     await promptly(audience.drained(), 5)
@@ -139,12 +139,12 @@ async def test_the_sound_of_clients_that_are_gone_is_not_kept_for_ever(clients):
     """Each page that is loaded again is a new client."""
     audience = Audience(7, clients, may_speak)
     for number in range(2 * SOUNDS):
-        audience.meet(address(client_id=f"c{number}", connection_id=f"k{number}"))
+        audience.add_client(address(client_id=f"c{number}", connection_id=f"k{number}"))
         audience.send(ready())
         audience.send(speech(1))
         await promptly(audience.drained(), 5)
         if number % 2:
-            audience.leave(f"c{number}", f"k{number}")
+            audience.remove_client(f"c{number}", f"k{number}")
     assert len(audience._sounds) <= SOUNDS
     assert f"c{2 * SOUNDS - 1}" not in audience._sounds, "it said that it will not come back"
     audience.silence()
@@ -158,13 +158,13 @@ async def test_only_a_client_that_is_here_and_has_asked_for_nothing_new_need_not
     assert not audience.hears("c1", "old", history=True), "it is noted that it wants history"
     assert not audience.hears("c1", "new", history=False), "it is on another connection now"
     assert not audience.hears("c2", "old", history=False), "it was not met yet"
-    audience.meet(msgspec.structs.replace(OLD, history=True))
+    audience.add_client(msgspec.structs.replace(OLD, history=True))
     assert audience.hears("c1", "old", history=True)
 
 
 async def test_a_connection_that_comes_back_has_greater_message_numbers(audience, clients):
-    assert audience.leave(OLD.client_id, OLD.connection_id)
-    audience.meet(OLD)
+    assert audience.remove_client(OLD.client_id, OLD.connection_id)
+    audience.add_client(OLD)
     audience.send(ready())
     await promptly(audience.drained(), 5)
     assert clients.numbers["old"] == [1, 2], "or else its socket would take the second for the first, sent again"

@@ -34,7 +34,7 @@ class FakeHost:
             self.room_changed.clear()
             await self.room_changed.wait()
 
-    async def take(self, taken: Claim) -> None:
+    async def open_session(self, taken: Claim) -> None:
         self.taken.append(taken)
         await self.go.wait()
         if self.failure is not None:

@@ -30,7 +30,7 @@ async def test_a_text_that_was_cut_before_its_answer_is_answered_by_the_successo
     successor.emit([BidiResponseStartEvent("r"), *spoken("Yes, two"), BidiResponseStopEvent("r")])
     await eventually(lambda: any(one.text == "Yes, two" for one in world.clients.of("k1", frames.Transcript)))
     await new.session.stop()
-    await new.host.take(claim())
+    await new.host.open_session(claim())
     said = [message["content"][0]["text"] for message in world.models[-1].started_with[0]]
     assert said == ["one", "Yes, one", "two", "Yes, two"], "recorded once, answered once"
     await turns()

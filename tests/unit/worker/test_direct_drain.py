@@ -25,7 +25,7 @@ class Socket(SimpleNamespace):
     def __init__(self, number: int) -> None:
         super().__init__(id=str(number), principal=f"p{number}", told=[], code=None)
 
-    async def say(self, frame: Any) -> None:
+    async def queue_frame(self, frame: Any) -> None:
         self.told.append(frame)
 
     async def close(self, code: int) -> None:
@@ -92,7 +92,7 @@ async def test_what_is_left_is_closed_in_bounded_time(bound: str, monkeypatch: p
         monkeypatch.setattr(module, name, 0.0 if name == bound else 3600.0)
     transport, (socket,) = with_sockets(1)
     await transport.begin_to_leave()
-    await promptly(transport.leave(asyncio.Event()))
+    await promptly(transport.close_sockets(asyncio.Event()))
 
     assert socket.code == 1012
 
@@ -106,7 +106,7 @@ async def test_a_worker_waits_for_its_sockets_no_longer_than_it_has_to(
     transport, (socket,) = with_sockets(1)
     hurry = asyncio.Event()
     await transport.begin_to_leave()
-    leaving = asyncio.create_task(transport.leave(hurry))
+    leaving = asyncio.create_task(transport.close_sockets(hurry))
     await asyncio.sleep(0.01)
     assert (leaving.done(), socket.code) == (False, None)
     if end == "hurry":

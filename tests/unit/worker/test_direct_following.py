@@ -44,7 +44,7 @@ def went(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             self.only = only
             found.append(only._endpoint)
 
-        async def follow(self) -> bool:
+        async def hand_over_if_ready(self) -> bool:
             return True
 
     monkeypatch.setattr(module, "Handoff", Handed)
@@ -80,7 +80,7 @@ def now() -> float:
 async def test_one_that_was_acquired_here_goes_at_once(following: Following, went: list[str]) -> None:
     session = Session("http://there", None)
     following.hello(session, session.clients[0])
-    await promptly(following.settled(session))
+    await promptly(following.wait_until_settled(session))
 
     assert went == ["http://there"]
 
@@ -115,7 +115,7 @@ async def test_what_happens_meanwhile_keeps_it(
             session.ended.set()
         case "came here":
             session.clients = (client(HERE, 2),)
-    await promptly(following.settled(session))
+    await promptly(following.wait_until_settled(session))
 
     assert went == []
 
@@ -126,7 +126,7 @@ async def test_one_that_was_opened_for_a_client_elsewhere_goes_without_a_hello(
     session = Session("http://there", None)
     following.opened(session)
     following.hello(session, session.clients[0])
-    await promptly(following.settled(session))
+    await promptly(following.wait_until_settled(session))
 
     assert went == ["http://there"], "once for each connection"
 
@@ -134,7 +134,7 @@ async def test_one_that_was_opened_for_a_client_elsewhere_goes_without_a_hello(
 async def test_one_that_was_opened_for_a_client_here_stays(following: Following, went: list[str]) -> None:
     session = Session(HERE, None)
     following.opened(session)
-    await promptly(following.settled(session))
+    await promptly(following.wait_until_settled(session))
 
     assert went == []
 
@@ -149,7 +149,7 @@ async def test_one_goes_when_the_worker_of_its_socket_has_room(
     await eventually(lambda: len(room.looked) > 1)
     assert went == []
     room.full.clear()
-    await promptly(following.settled(session))
+    await promptly(following.wait_until_settled(session))
 
     assert went == ["http://there"]
 
@@ -164,7 +164,7 @@ async def test_one_that_waits_for_room_goes_at_once_to_where_its_next_socket_is(
     await eventually(lambda: room.looked)
     session.clients = (client("http://elsewhere", 2),)
     following.hello(session, session.clients[0])
-    await promptly(following.settled(session))
+    await promptly(following.wait_until_settled(session))
 
     assert went == ["http://elsewhere"]
 
@@ -182,7 +182,7 @@ async def test_one_that_waits_for_room_does_so_no_longer_than_it_can_go(
         following.stop()
     else:
         session.ended.set()
-    await promptly(following.settled(session))
+    await promptly(following.wait_until_settled(session))
 
     assert went == []
 
@@ -197,10 +197,10 @@ async def test_a_worker_that_refuses_is_asked_again_and_not_for_ever(
         self.only.refused = len(went) <= refusals
         return not self.only.refused
 
-    monkeypatch.setattr(module.Handoff, "follow", follow)
+    monkeypatch.setattr(module.Handoff, "hand_over_if_ready", follow)
     session = Session("http://there", None)
     following.opened(session)
-    await promptly(following.settled(session))
+    await promptly(following.wait_until_settled(session))
 
     assert went == ["http://there"] * asked
 
@@ -220,14 +220,14 @@ async def test_a_hello_elsewhere_during_the_last_try_is_followed_after_it(
             # No turn boundary came in time, or the worker has refused for the last time.
         return False
 
-    monkeypatch.setattr(module.Handoff, "follow", follow)
+    monkeypatch.setattr(module.Handoff, "hand_over_if_ready", follow)
     session = Session("http://there", None)
     following.hello(session, session.clients[0])
     await promptly(trying.wait())
     session.clients = (client("http://elsewhere", 2),)
     following.hello(session, session.clients[0])
     tried.set()
-    await promptly(following.settled(session))
+    await promptly(following.wait_until_settled(session))
 
     assert went == ["http://there"] * tries + ["http://elsewhere"]
 
@@ -238,11 +238,11 @@ async def test_one_that_was_not_ready_in_time_is_not_asked_again_for_the_same_co
     async def follow(_: Any) -> bool:
         return False
 
-    monkeypatch.setattr(module.Handoff, "follow", follow)
+    monkeypatch.setattr(module.Handoff, "hand_over_if_ready", follow)
     session = Session("http://there", None)
     for _ in range(2):
         following.hello(session, session.clients[0])
-        await promptly(following.settled(session))
+        await promptly(following.wait_until_settled(session))
 
     assert went == ["http://there"]
 
@@ -259,11 +259,11 @@ async def test_of_two_workers_the_one_that_has_room_is_gone_to(
         self.only.refused = went[-1] == "http://a"
         return not self.only.refused
 
-    monkeypatch.setattr(module.Handoff, "follow", follow)
+    monkeypatch.setattr(module.Handoff, "hand_over_if_ready", follow)
     session = Session("http://a", None)
     session.clients = (client("http://a", 1), client("http://b", 2))
     following.opened(session)
     await eventually(lambda: "http://b" in went)
-    await promptly(following.settled(session))
+    await promptly(following.wait_until_settled(session))
 
     assert went == (["http://b"] if first == "full" else ["http://a", "http://b"])

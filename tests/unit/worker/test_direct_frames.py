@@ -133,10 +133,10 @@ async def test_a_client_hears_that_its_worker_lives_while_the_table_of_connectio
         binding=None,
         connection_id="direct-s",
         address=DirectAddress(endpoint="http://worker", socket="s", secret="x"),
-        say=say,
+        queue_frame=say,
         bind=lambda *_: bound.append(1),
     )
-    rows, forwarding = SimpleNamespace(enter=enter), SimpleNamespace(deliver=deliver)
+    rows, forwarding = SimpleNamespace(write_rows=enter), SimpleNamespace(deliver=deliver)
     rate = FrameRate(lambda: 0.0)
     router = SocketRouter(cast("Any", forwarding), cast("Any", rows), rate, FrameRate(lambda: 0.0))
     receiving = asyncio.create_task(router.receive(cast("Any", socket), encode_frame(hello())))

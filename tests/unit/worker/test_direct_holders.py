@@ -220,18 +220,18 @@ async def test_a_session_that_opens_here_while_its_lease_is_read_is_not_claimed_
     door: Door, held_at: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held_at(door.endpoint)
-    look, loop, claims = Routes.look, asyncio.get_running_loop(), []
+    look, loop, claims = Routes.read_route, asyncio.get_running_loop(), []
     principal, _, session_id = KEY.partition("/")
     claim = Claim(session_key=KEY, session_id=session_id, principal=principal, reason="no-holder")
 
     def opened_meanwhile(routes: Routes, key: str) -> Any:
-        asyncio.run_coroutine_threadsafe(door.world.host.take(claim), loop).result(10)
+        asyncio.run_coroutine_threadsafe(door.world.host.open_session(claim), loop).result(10)
         return look(routes, key)
 
     async def noted(*args: Any) -> None:
         claims.append(args)
 
-    monkeypatch.setattr(Routes, "look", opened_meanwhile)
+    monkeypatch.setattr(Routes, "read_route", opened_meanwhile)
     monkeypatch.setattr("worker.direct.claiming.Claiming.claim", noted)
     ws = await door.connect()
     await ws.send_str(encode_frame(hello()))

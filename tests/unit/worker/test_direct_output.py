@@ -78,7 +78,7 @@ async def test_this_workers_own_sessions_need_the_same(door: Door) -> None:
     own = door.world.clients.of_session(KEY)
     another = door.world.clients.of_session(KEY + "2")
     here = client_of(socket)
-    assert await own.look(here) is PostOutcome.DELIVERED
+    assert await own.is_connected(here) is PostOutcome.DELIVERED
     assert await another.post(here, b"{}") is PostOutcome.GONE
     assert await own.post(client_of(socket, secret="wrong"), b"{}") is PostOutcome.GONE
     assert not ws.closed
@@ -106,7 +106,7 @@ class Stopped:
 
 async def until_pong(ws: Any, socket: ClientSocket) -> list[Any]:
     """All that came before a mark."""
-    await socket.say(Pong())
+    await socket.queue_frame(Pong())
     came: list[Any] = []
     while Pong() not in came:
         came += await frames(ws)

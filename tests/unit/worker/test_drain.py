@@ -52,7 +52,7 @@ class Leaving:
             self.happened.append(f"say {frame.text}")
 
     async def hold(self, session_id="talk", *who):
-        await self.world.host.take(claim(session_id, *who))
+        await self.world.host.open_session(claim(session_id, *who))
         session = self.world.host.find(f"default/{session_id}")
         refuse = session.refuse_frames
 
@@ -91,7 +91,7 @@ async def test_a_successor_goes_on_where_it_was(leaving, world, clients):
     await promptly(leaving.drain.run(), 10)
     assert len(clients.of("k1", frames.Moved)) == 1
     world.begin()
-    await world.host.take(leaving.queue.sent[0])
+    await world.host.open_session(leaving.queue.sent[0])
     await eventually(lambda: len(clients.of("k1", Ready)) == 2)
     greeting = clients.of("k1", Ready)[1]
     assert greeting.epoch > clients.of("k1", Ready)[0].epoch
@@ -175,7 +175,7 @@ async def test_input_that_the_agent_was_not_given_is_left_to_the_successor(leavi
     leaving.hurry.set()
     await promptly(draining, 10)
     world.begin()
-    await world.host.take(leaving.queue.sent[0])
+    await world.host.open_session(leaving.queue.sent[0])
     await eventually(lambda: len(clients.of("k1", Ready)) == 2)
     assert clients.of("k1", Ready)[1].known.upto == 0
     again = world.host.find("default/talk")
@@ -229,7 +229,7 @@ async def test_all_sessions_leave_side_by_side(leaving, world, monkeypatch):
 
 async def test_a_session_that_is_being_opened_is_passed_on_too(leaving, world):
     world.storage.before = latch = Latch("acquire")
-    opening = asyncio.create_task(world.host.take(claim("late")))
+    opening = asyncio.create_task(world.host.open_session(claim("late")))
     await latch.reached.wait()
     draining = asyncio.create_task(leaving.drain.run())
     await turns()

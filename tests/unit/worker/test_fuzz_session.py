@@ -117,7 +117,7 @@ class Talking:
     async def _begin(self) -> None:
         self.world = World(MemoryStorage(), self.clients)
         self.host = self.world.begin(capacity=CAPACITY)
-        await self.host.take(claim("talk", address("well", "k of well")))
+        await self.host.open_session(claim("talk", address("well", "k of well")))
         claims = ClaimTaker(self.queue, self.host)
         self._listener = Listener(self.host, Status(worker_id="w", version="1", ready=True), claims, CLAIMS_TOKEN)
         self.http = await _client(await self._listener.start("127.0.0.1", 0))

@@ -125,7 +125,7 @@ async def test_a_preparation_under_way_is_given_up_when_the_session_is_claimed(w
     preparing = asyncio.create_task(new.host.prepare(claim(reason="handoff")))
     await latch.reached.wait()
     world.probe = _dead
-    await new.host.take(claim(reason="unreachable"))
+    await new.host.open_session(claim(reason="unreachable"))
     latch.go.set()
     await asyncio.wait({preparing})
     assert new.session.open
@@ -188,7 +188,7 @@ async def test_a_successor_that_refuses_the_second_time_is_replaced_by_another(w
 async def test_a_successor_that_does_not_take_what_it_has_ready_is_replaced_by_another(world, old, new):
     await conversation(world, old, "one")
     third = await Worker(world, "third", "1").begin()
-    new.claims.offer = lambda _: (_ for _ in ()).throw(RuntimeError("dead"))
+    new.claims.offer_claim = lambda _: (_ for _ in ()).throw(RuntimeError("dead"))
     try:
         await drain(old, new, third)
         await eventually(lambda: third.session and third.session.open)
@@ -206,16 +206,18 @@ async def test_a_session_that_follows_waits_for_no_worker_once_its_own_drains(wo
             asked.set()
             await asyncio.Event().wait()
 
-        async def take(self, _peer: Any, _claim: Any) -> bool:
+        async def offer_claim(self, _peer: Any, _claim: Any) -> bool:
             raise AssertionError
 
-        async def give(self, _claim: Any, *, avoid: str | None = None) -> None:
+        async def find_holder(self, _claim: Any, *, avoid: str | None = None) -> None:
             raise AssertionError(avoid)
 
     async def bounded(work: Any, seconds: float) -> None:
         await first_of(work, draining.wait(), timeout=seconds)
 
-    following = asyncio.create_task(Handoff(old.session, Slow(), old.queue, bounded, worker_id=old.name).follow())
+    following = asyncio.create_task(
+        Handoff(old.session, Slow(), old.queue, bounded, worker_id=old.name).hand_over_if_ready()
+    )
     await asked.wait()
     draining.set()
     assert await promptly(following) is False
@@ -240,12 +242,12 @@ async def test_a_successor_that_dies_when_it_is_ready_is_replaced_by_the_queue(w
         return prepared
 
     new.claims.prepare = last_words
-    offer = new.claims.offer
-    new.claims.offer = lambda _: (_ for _ in ()).throw(RuntimeError("dead"))
+    offer = new.claims.offer_claim
+    new.claims.offer_claim = lambda _: (_ for _ in ()).throw(RuntimeError("dead"))
     await drain(old, new)
     assert [one.reason for one in old.queue.sent] == ["handoff"]
     assert old.queue.sent[0].from_worker is None
-    new.claims.offer = offer
+    new.claims.offer_claim = offer
 
 
 async def test_a_predecessor_that_dies_leaves_a_successor_that_is_ready(world, old, new, storage):
@@ -257,7 +259,7 @@ async def test_a_predecessor_that_dies_leaves_a_successor_that_is_ready(world, o
     await new.host.preparations.clear()
     await new.host.prepare(claim(reason="handoff"))
     storage.requests.clear()
-    await new.host.take(claim(reason="unreachable"))
+    await new.host.open_session(claim(reason="unreachable"))
     assert new.session.open
     assert "get" not in [operation for operation, _ in storage.requests]
 
@@ -295,15 +297,15 @@ async def test_a_session_that_could_not_follow_deals_with_silence_as_before(worl
             assert old.session._passing_on
             raise RuntimeError("the registry cannot be read")
 
-        async def take(self, _peer: Any, _claim: Any) -> bool:
+        async def offer_claim(self, _peer: Any, _claim: Any) -> bool:
             raise AssertionError
 
-        async def give(self, _claim: Any, *, avoid: str | None = None) -> None:
+        async def find_holder(self, _claim: Any, *, avoid: str | None = None) -> None:
             raise AssertionError(avoid)
 
     async def bounded(work: Any, seconds: float) -> None:
         await asyncio.wait_for(work, seconds)
 
     with pytest.raises(RuntimeError):
-        await Handoff(old.session, Broken(), old.queue, bounded, worker_id=old.name).follow()
+        await Handoff(old.session, Broken(), old.queue, bounded, worker_id=old.name).hand_over_if_ready()
     assert not old.session._passing_on

@@ -85,11 +85,11 @@ class Search:
         await self._ask("prepare")
         return Promise(PEER, 1)
 
-    async def take(self, _peer: Any, _claim: Claim) -> bool:
+    async def offer_claim(self, _peer: Any, _claim: Claim) -> bool:
         await self._ask("take")
         return False
 
-    async def give(self, _claim: Claim, *, avoid: str | None = None) -> None:
+    async def find_holder(self, _claim: Claim, *, avoid: str | None = None) -> None:
         assert avoid == PEER.endpoint
         await self._ask("give")
 
@@ -130,7 +130,7 @@ async def parts() -> Parts:
 async def test_an_error_of_the_search_is_raised_and_the_session_stays(parts: Parts, what: str) -> None:
     parts.fail(what)
     with pytest.raises(ValueError, match=what):
-        await promptly(parts.handoff.follow())
+        await promptly(parts.handoff.hand_over_if_ready())
 
     assert parts.session.stays == 1
     assert parts.queue.sent == []
@@ -152,7 +152,7 @@ async def test_a_session_whose_last_words_cannot_be_waited_for_is_passed_on_and_
     parts: Parts, caplog: pytest.LogCaptureFixture
 ) -> None:
     parts.fail("spoken")
-    assert await promptly(parts.handoff.follow())
+    assert await promptly(parts.handoff.hand_over_if_ready())
 
     assert parts.search.asked == ["prepare", "take", "give"]
     assert len(parts.queue.sent) == 1
@@ -160,7 +160,7 @@ async def test_a_session_whose_last_words_cannot_be_waited_for_is_passed_on_and_
     assert "ValueError: spoken" in caplog.text
 
 
-@pytest.mark.parametrize("way", ["run", "follow"])
+@pytest.mark.parametrize("way", ["run", "hand_over_if_ready"])
 async def test_a_session_that_refuses_frames_and_cannot_be_passed_on_is_stopped(parts: Parts, way: str) -> None:
     parts.fail("release")
     with pytest.raises(ValueError, match="release"):
@@ -268,6 +268,6 @@ async def test_a_second_signal_hurries_a_session_that_follows_its_socket(parts: 
     await promptly(search.reached.wait())
     following.stop()
     parts.hurry.set()
-    await promptly(following.settled(session))
+    await promptly(following.wait_until_settled(session))
 
     assert len(parts.queue.sent) == 1

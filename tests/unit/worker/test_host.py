@@ -16,7 +16,7 @@ from tests.unit.worker.stand_ins import address, claim, delivery, hello, text, t
 
 
 async def test_a_claim_opens_a_session_and_greets_its_clients(world, clients):
-    await world.host.take(claim("talk", address(), address("c2", "k2")))
+    await world.host.open_session(claim("talk", address(), address("c2", "k2")))
     await eventually(lambda: clients.of("k1", Ready) and clients.of("k2", Ready))
     session = world.host.find("default/talk")
     assert session is not None
@@ -26,15 +26,15 @@ async def test_a_claim_opens_a_session_and_greets_its_clients(world, clients):
 
 
 async def test_a_claim_for_a_session_held_here_only_greets(world, clients):
-    await world.host.take(claim())
-    await world.host.take(claim("talk", address("c2", "k2")))
+    await world.host.open_session(claim())
+    await world.host.open_session(claim("talk", address("c2", "k2")))
     await eventually(lambda: clients.of("k2", Ready))
     assert len(world.models) == 1
     assert len(world.host.sessions) == 1
 
 
 async def test_claims_for_one_session_at_the_same_time_open_it_once(world, clients):
-    takes = [world.host.take(claim("talk", address(f"c{n}", f"k{n}"))) for n in range(5)]
+    takes = [world.host.open_session(claim("talk", address(f"c{n}", f"k{n}"))) for n in range(5)]
     await asyncio.gather(*takes)
     await eventually(lambda: all(clients.of(f"k{n}", Ready) for n in range(5)))
     assert len(world.models) == 1
@@ -43,10 +43,10 @@ async def test_claims_for_one_session_at_the_same_time_open_it_once(world, clien
 async def test_room_counts_what_is_being_opened(world):
     host = world.begin(capacity=2)
     world.storage.before = latch = Latch("acquire")
-    opening = asyncio.create_task(host.take(claim("one")))
+    opening = asyncio.create_task(host.open_session(claim("one")))
     await latch.reached.wait()
     assert host.room == 1
-    await host.take(claim("two"))
+    await host.open_session(claim("two"))
     assert host.room == 0
     waiting = asyncio.create_task(host.until_room())
     await turns()
@@ -63,9 +63,9 @@ async def test_a_claim_that_waits_for_a_holder_hears_that_it_does_not_answer(wor
     suspected = []
     world.host.on_suspected = suspected.append
     world.storage.before = latch = Latch("acquire")
-    takes = [asyncio.create_task(world.host.take(claim(reason="handoff")))]
+    takes = [asyncio.create_task(world.host.open_session(claim(reason="handoff")))]
     await latch.reached.wait()
-    takes.append(asyncio.create_task(world.host.take(claim(reason=reason))))
+    takes.append(asyncio.create_task(world.host.open_session(claim(reason=reason))))
     await turns()
     assert suspected == told
     latch.go.set()
@@ -78,7 +78,7 @@ async def test_a_session_with_a_living_holder_is_refused(world):
     other = MemorySessionManager(storage=world.storage, holder="other")
     await other.open()
     with pytest.raises(SessionHeld, match="other"):
-        await world.host.take(claim())
+        await world.host.open_session(claim())
     assert world.host.sessions == ()
     assert world.host.room == 10
     await other.close()
@@ -94,7 +94,7 @@ async def test_a_session_of_a_dead_holder_is_taken_at_once(world, clients):
         return True
 
     world.probe = dead
-    await world.host.take(claim())
+    await world.host.open_session(claim())
     assert asked == ["http://other"]
     assert world.host.find("default/talk").epoch == other.epoch + 1
 
@@ -102,18 +102,18 @@ async def test_a_session_of_a_dead_holder_is_taken_at_once(world, clients):
 async def test_storage_that_does_not_answer_leaves_nothing_behind(world):
     world.storage.before = Unavailable("read")
     with pytest.raises(StorageUnavailable):
-        await world.host.take(claim())
+        await world.host.open_session(claim())
     assert world.host.room == 10
 
 
 async def test_an_agent_that_does_not_start_leaves_the_session_free(world, clients):
     world.fail_start = RuntimeError("no such model")
     with pytest.raises(RuntimeError, match="no such model"):
-        await world.host.take(claim())
+        await world.host.open_session(claim())
     assert world.host.sessions == ()
     assert "acquire_id" not in await world.storage.guard.read("default/talk")
     world.fail_start = None
-    await world.host.take(claim())
+    await world.host.open_session(claim())
     assert world.host.find("default/talk").open
 
 
@@ -127,7 +127,7 @@ async def test_building_an_agent_does_not_hold_up_the_loop(world):
         return build(manager)
 
     world.build_agent = slow
-    taking = asyncio.create_task(world.host.take(claim()))
+    taking = asyncio.create_task(world.host.open_session(claim()))
     await eventually(building.is_set)
     go.set()
     await taking
@@ -140,7 +140,7 @@ async def test_an_agent_that_cannot_be_built_leaves_the_session_free(world, clie
 
     world.build_agent = broken
     with pytest.raises(AgentFailed) as failed:
-        await world.host.take(claim())
+        await world.host.open_session(claim())
     assert "mistake" in str(failed.value.__cause__)
     assert world.host.sessions == ()
     assert "acquire_id" not in await world.storage.guard.read("default/talk")
@@ -152,13 +152,13 @@ async def test_a_claim_whose_key_is_not_its_own_is_refused(world):
         session_key="victim/talk", session_id="talk", principal="default", reason="no-holder", clients=()
     )
     with pytest.raises(ValueError, match="does not belong"):
-        await world.host.take(forged)
+        await world.host.open_session(forged)
     assert await world.storage.guard.read("victim/talk") is None
 
 
 async def test_a_session_whose_clients_are_gone_lingers_and_ends(world, clients):
     host = world.begin(linger_seconds=0.05)
-    await host.take(claim())
+    await host.open_session(claim())
     session = host.find("default/talk")
     session.deliver(delivery(Bye()))
     await promptly(session.ended.wait(), 5)
@@ -168,7 +168,7 @@ async def test_a_session_whose_clients_are_gone_lingers_and_ends(world, clients)
 
 async def test_a_client_that_comes_back_in_time_keeps_its_session(world, clients):
     host = world.begin(linger_seconds=30.0)
-    await host.take(claim())
+    await host.open_session(claim())
     session = host.find("default/talk")
     session.deliver(delivery(Bye()))
     timer = host._lingering["default/talk"]
@@ -181,7 +181,7 @@ async def test_a_client_that_comes_back_in_time_keeps_its_session(world, clients
 
 async def test_a_claim_without_clients_lingers_too(world):
     host = world.begin(linger_seconds=0.05)
-    await host.take(
+    await host.open_session(
         type(claim())(
             session_key="default/talk", session_id="talk", principal="default", reason="unreachable", clients=()
         )
@@ -190,13 +190,13 @@ async def test_a_claim_without_clients_lingers_too(world):
 
 
 async def test_a_claim_that_meets_a_session_on_its_way_out_opens_it_anew(world, clients):
-    await world.host.take(claim())
+    await world.host.open_session(claim())
     first = world.host.find("default/talk")
     first.deliver(delivery(text("hi", 1)))
     world.storage.before = latch = Latch("release")
     ending = asyncio.create_task(first.stop())
     await latch.reached.wait()
-    again = asyncio.create_task(world.host.take(claim("talk", address("c2", "k2"))))
+    again = asyncio.create_task(world.host.open_session(claim("talk", address("c2", "k2"))))
     await turns()
     assert not again.done()
     latch.go.set()
@@ -209,7 +209,7 @@ async def test_a_claim_that_meets_a_session_on_its_way_out_opens_it_anew(world, 
 
 async def room_for_one(world):
     """A host that has room for the one session that there is."""
-    await world.host.take(claim())
+    await world.host.open_session(claim())
     await world.host.find("default/talk").stop()
     return world.begin(capacity=1)
 

@@ -42,13 +42,13 @@ async def post(server, body, token=None):
 
 
 async def test_a_frame_with_the_right_token_is_taken(server):
-    await server.host.take(claim())
+    await server.host.open_session(claim())
     assert await post(server, encode_delivery(delivery(text("hello", 1)))) == (202, None)
     await eventually(lambda: server.world.models[0].texts == ["hello"])
 
 
 async def test_a_hello_is_answered_with_ready(server, clients):
-    await server.host.take(claim())
+    await server.host.open_session(claim())
     at = {"connection_id": "k2", "counter": 2}
     assert (await post(server, encode_delivery(delivery(hello(connection=2), **at))))[0] == 202
     await eventually(lambda: clients.of("k2", Ready))
@@ -56,7 +56,7 @@ async def test_a_hello_is_answered_with_ready(server, clients):
 
 @pytest.mark.parametrize("token", ["wrong", ""])
 async def test_a_wrong_token_finds_nothing_here(server, token):
-    await server.host.take(claim())
+    await server.host.open_session(claim())
     status, refusal = await post(server, encode_delivery(delivery(text("hello", 1))), token)
     assert (status, refusal) == (410, Refusal(error="moved"))
     async with server.http.post("/frames", data=encode_delivery(delivery(text("hello", 1)))) as answer:
@@ -65,19 +65,19 @@ async def test_a_wrong_token_finds_nothing_here(server, token):
 
 
 async def test_the_token_of_another_session_is_forbidden(server):
-    await server.host.take(claim())
-    await server.host.take(claim("other"))
+    await server.host.open_session(claim())
+    await server.host.open_session(claim("other"))
     token = server.host.find("default/other").route_token
     assert (await post(server, encode_delivery(delivery(text("hello", 1))), token))[0] == 403
     assert server.world.models[0].texts == []
 
 
 async def test_a_token_is_worth_nothing_once_its_session_has_ended(server):
-    await server.host.take(claim())
+    await server.host.open_session(claim())
     session = server.host.find("default/talk")
     await session.stop()
     assert (await post(server, encode_delivery(delivery(text("hello", 1))), session.route_token))[0] == 410
-    await server.host.take(claim())
+    await server.host.open_session(claim())
     assert (await post(server, encode_delivery(delivery(text("hello", 1))), session.route_token))[0] == 410
     assert (await post(server, encode_delivery(delivery(text("hello", 1)))))[0] == 202
 
@@ -133,7 +133,7 @@ COMPRESSED = {
 @pytest.mark.parametrize("body", COMPRESSED.values(), ids=COMPRESSED)
 @pytest.mark.parametrize("path", ["/frames", "/claims"])
 async def test_a_body_that_says_it_is_compressed_is_a_bad_request(server, caplog, path, body):
-    await server.host.take(claim())
+    await server.host.open_session(claim())
     tokens = {ROUTE_TOKEN_HEADER: server.host.find("default/talk").route_token, CLAIMS_TOKEN_HEADER: "secret"}
     for encoding in ("gzip", "deflate", "br"):
         headers = {**tokens, "Content-Encoding": encoding}
@@ -144,7 +144,7 @@ async def test_a_body_that_says_it_is_compressed_is_a_bad_request(server, caplog
 
 @pytest.mark.parametrize("path", ["/frames", "/claims"])
 async def test_a_body_whose_length_is_a_lie_is_a_bad_request(server, path):
-    await server.host.take(claim())
+    await server.host.open_session(claim())
     route_token = server.host.find("default/talk").route_token.encode()
     tokens = (f"{ROUTE_TOKEN_HEADER}: ".encode() + route_token, f"{CLAIMS_TOKEN_HEADER}: secret".encode())
     async with Raw(server.port) as raw:
@@ -155,7 +155,7 @@ async def test_a_body_whose_length_is_a_lie_is_a_bad_request(server, path):
 @pytest.mark.parametrize(("path", "status"), [("/frames", 410), ("/claims", 403)])
 async def test_the_token_is_looked_at_before_the_body(server, path, status):
     """The answer is there though not a byte of the body is; what is announced is not waited for."""
-    await server.host.take(claim())
+    await server.host.open_session(claim())
     async with Raw(server.port) as raw:
         await raw.say(asked(path, b"x-segue-route-token: wrong", length=1000))
         assert await raw.status() == status
@@ -164,7 +164,7 @@ async def test_the_token_is_looked_at_before_the_body(server, path, status):
 @pytest.mark.parametrize(("path", "code"), [("/frames", "bad_frame"), ("/claims", "bad_claim")])
 async def test_a_body_that_trickles_is_ended(server, monkeypatch, path, code):
     monkeypatch.setattr("worker.server.BODY_SECONDS", 0.05)
-    await server.host.take(claim())
+    await server.host.open_session(claim())
     route_token = server.host.find("default/talk").route_token.encode()
     tokens = (f"{ROUTE_TOKEN_HEADER}: ".encode() + route_token, f"{CLAIMS_TOKEN_HEADER}: secret".encode())
     async with Raw(server.port) as raw:
@@ -181,7 +181,7 @@ async def test_a_session_that_is_not_here_has_moved(server):
 
 
 async def test_a_session_on_its_way_out_has_moved(server):
-    await server.host.take(claim())
+    await server.host.open_session(claim())
     server.host.find("default/talk").refuse_frames()
     assert (await post(server, encode_delivery(delivery(text("hello", 1)))))[0] == 410
 
@@ -200,7 +200,7 @@ async def test_a_session_on_its_way_out_has_moved(server):
     ],
 )
 async def test_what_breaks_the_protocol_is_refused_with_a_code(server, body, code):
-    await server.host.take(claim())
+    await server.host.open_session(claim())
     status, refusal = await post(server, body)
     assert status == 400
     assert refusal.error == code
@@ -208,18 +208,18 @@ async def test_what_breaks_the_protocol_is_refused_with_a_code(server, body, cod
 
 @pytest.mark.parametrize("code", ["busy", "too_fast"])
 async def test_too_much_at_once_is_refused_for_now(server, monkeypatch, code):
-    await server.host.take(claim())
+    await server.host.open_session(claim())
 
     def full(*_):
         raise FrameError(code)
 
-    monkeypatch.setattr(server.host.find("default/talk")._input, "offer", full)
+    monkeypatch.setattr(server.host.find("default/talk")._input, "offer_frame", full)
     status, refusal = await post(server, encode_delivery(delivery(text("hello", 1))))
     assert (status, refusal.error) == (429, code)
 
 
 async def test_health_says_who_is_there(server):
-    await server.host.take(claim())
+    await server.host.open_session(claim())
     async with server.http.get("/health") as answer:
         assert answer.status == 200
         facts = json.loads(await answer.text())

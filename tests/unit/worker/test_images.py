@@ -83,10 +83,10 @@ def test_only_so_many_clients_have_an_image_under_way():
     images = UnfinishedImages(clients=2)
     first, second, _ = parts()
     for client_id in ("a", "b"):
-        assert images.take(client_id, first) is None
-    images.take("a", second)
+        assert images.add_part(client_id, first) is None
+    images.add_part("a", second)
     assert images.crowded_out() == []
-    images.take("c", first)
+    images.add_part("c", first)
     assert [(client_id, refusal.seqs) for client_id, refusal in images.crowded_out()] == [("b", (1,))]
 
 

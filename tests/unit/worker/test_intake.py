@@ -29,39 +29,39 @@ def test_the_bound_is_documented():
 
 async def test_clients_are_ordered_each_by_its_own_numbers():
     intake = Intake(lambda _: Known())
-    intake.offer("a", text("a2", 2))
-    intake.offer("b", text("b1", 1))
-    intake.offer("a", text("a1", 1))
+    intake.offer_frame("a", text("a2", 2))
+    intake.offer_frame("b", text("b1", 1))
+    intake.offer_frame("a", text("a1", 1))
     assert [said.frame.text for said in await taken(intake, 3)] == ["b1", "a1", "a2"]
 
 
 async def test_a_frame_that_waits_and_a_repeat_are_not_taken_now():
     intake = Intake(lambda _: Known(1, (5,)))
-    taken_now = {seq: intake.offer("a", text(str(seq), seq)) for seq in (3, 2, 4, 6)}
+    taken_now = {seq: intake.offer_frame("a", text(str(seq), seq)) for seq in (3, 2, 4, 6)}
     assert taken_now == {3: False, 2: True, 4: True, 6: True}
-    assert [intake.offer("a", text("again", seq)) for seq in (1, 4, 5)] == [False, False, False]
-    assert intake.offer("a", text("no number"))
+    assert [intake.offer_frame("a", text("again", seq)) for seq in (1, 4, 5)] == [False, False, False]
+    assert intake.offer_frame("a", text("no number"))
     assert intake.progress("a") == (6, ())
 
 
 async def test_what_the_journal_contains_is_not_taken_again():
     intake = Intake(lambda _: Known(2, (4,)))
     for seq in (1, 2, 3, 4, 5):
-        intake.offer("a", text(str(seq), seq))
+        intake.offer_frame("a", text(str(seq), seq))
     assert [said.frame.text for said in await taken(intake, 2)] == ["3", "5"]
 
 
 async def test_a_number_too_far_ahead_is_refused():
     intake = Intake(lambda _: Known())
     with pytest.raises(FrameError) as refused:
-        intake.offer("a", text("far", 5000))
+        intake.offer_frame("a", text("far", 5000))
     assert refused.value.code == "beyond_window"
 
 
 async def test_leaving_forgets_what_will_be_sent_again_and_keeps_the_rest():
     intake = Intake(lambda _: Known())
-    intake.offer("a", text("numbered", 1))
-    intake.offer("a", text("plain"))
+    intake.offer_frame("a", text("numbered", 1))
+    intake.offer_frame("a", text("plain"))
     intake.forget_numbered()
     assert [said.frame.text for said in await taken(intake, 1)] == ["plain"]
 
@@ -69,10 +69,10 @@ async def test_leaving_forgets_what_will_be_sent_again_and_keeps_the_rest():
 async def test_who_was_turned_away_is_named_once_there_is_room():
     intake = Intake(lambda _: Known(), limit=4)
     for seq in range(1, 5):
-        intake.offer("a", text("x", seq))
+        intake.offer_frame("a", text("x", seq))
     for client_id, frame in (("a", text("x", 5)), ("b", text("x", 1)), ("c", text("x")), ("a", text("x", 6))):
         with pytest.raises(FrameError):
-            intake.offer(client_id, frame)
+            intake.offer_frame(client_id, frame)
     await taken(intake, 1)
     assert not intake.relieved()
     await taken(intake, 1)
@@ -82,9 +82,9 @@ async def test_who_was_turned_away_is_named_once_there_is_room():
 
 async def test_who_was_turned_away_is_left_to_the_successor():
     intake = Intake(lambda _: Known(), limit=1)
-    intake.offer("a", text("x", 1))
+    intake.offer_frame("a", text("x", 1))
     with pytest.raises(FrameError):
-        intake.offer("a", text("x", 2))
+        intake.offer_frame("a", text("x", 2))
     intake.forget_numbered()
     assert not intake.relieved()
 
@@ -92,19 +92,19 @@ async def test_who_was_turned_away_is_left_to_the_successor():
 async def test_a_client_that_fell_out_is_taken_up_from_the_journal():
     known = {"a": Known()}
     intake = Intake(lambda client_id: known.get(client_id, Known()))
-    intake.offer("a", text("one", 1))
+    intake.offer_frame("a", text("one", 1))
     known["a"] = Known(1)
     for number in range(CLIENTS):
-        intake.offer(f"other{number}", text("x", 1))
-    intake.offer("a", text("one", 1))
-    intake.offer("a", text("two", 2))
+        intake.offer_frame(f"other{number}", text("x", 1))
+    intake.offer_frame("a", text("one", 1))
+    intake.offer_frame("a", text("two", 2))
     said = await taken(intake, 2 + CLIENTS)
     assert [one.frame.text for one in said if one.client_id == "a"] == ["one", "two"]
 
 
 async def test_what_is_put_back_comes_next_in_its_order():
     intake = Intake(lambda _: Known(2))
-    intake.offer("a", audio(3))
+    intake.offer_frame("a", audio(3))
     intake.put_back([Said("a", audio(1), again=True), Said("a", audio(2), again=True)])
     assert [(said.frame.seq, said.again) for said in await taken(intake, 3)] == [(1, True), (2, True), (3, False)]
 
@@ -115,7 +115,7 @@ LARGE = "x" * 32_000
 def offered(intake: Intake, client_id: str, seq: int, words: str = LARGE) -> str | None:
     """Offer a text; return the code with which it was refused."""
     try:
-        intake.offer(client_id, text(words, seq))
+        intake.offer_frame(client_id, text(words, seq))
     except FrameError as refused:
         return refused.code
     return None
@@ -176,7 +176,7 @@ async def test_the_bytes_of_the_queue_are_counted_whatever_becomes_of_it():
     intake = Intake(lambda _: Known())
     for seq in (1, 2, 3, 5):
         offered(intake, "a", seq)
-    intake.offer("a", text("plain"))
+    intake.offer_frame("a", text("plain"))
     intake.put_back([Said("a", audio(9), again=True)])
     assert intake._queued_bytes == sum(kept_bytes(said.frame) for said in intake._queue)
     intake.forget_numbered()
@@ -188,8 +188,8 @@ async def test_leaving_for_good_frees_what_came_early_and_keeps_what_came_in_its
     intake = Intake(lambda _: Known())
     for seq in (1, 3, 4):
         offered(intake, "a", seq)
-    intake.forget("a")
-    intake.forget("never seen")
+    intake.drop_client("a")
+    intake.drop_client("never seen")
     assert intake.progress("a") == (1, ())
     assert [said.frame.seq for said in await taken(intake, 1)] == [1]
     assert offered(intake, "a", 2) is None, "what was on its way counts"

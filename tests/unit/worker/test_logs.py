@@ -21,7 +21,7 @@ def log():
 
 async def call(world, clients):
     """A call with all that is said in it; returns its session."""
-    await world.host.take(claim("talk", address()))
+    await world.host.open_session(claim("talk", address()))
     (session,) = world.host.sessions
     session.deliver(delivery(hello()))
     session.deliver(delivery(text(f"my card is {SECRET}", 1)))

@@ -9,7 +9,7 @@ from worker.telemetry.metrics import SAMPLES, Count, Level, Metrics, Reporter, T
 
 
 def told(capsys, collected: Metrics) -> list[dict]:
-    Reporter(collected, service="worker", stage="test").tell()
+    Reporter(collected, service="worker", stage="test").write_line()
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 

@@ -77,16 +77,16 @@ def tells(*names: str) -> Callable[[Any], Any]:
 @pytest.fixture(autouse=True)
 def told():
     """Metrics emitted since the test began, as CloudWatch would read them."""
-    metrics.take()
+    metrics.take_figures()
 
     def read() -> set[str]:
         with metrics_told(service="segue-worker", stage="test") as lines:
-            Reporter(metrics, service="segue-worker", stage="test").tell()
+            Reporter(metrics, service="segue-worker", stage="test").write_line()
         assert {(namespace, by) for namespace, _, by in lines.found} <= {("Segue", BY)}
         return {name for _, name, _ in lines.found}
 
     yield read
-    metrics.take()
+    metrics.take_figures()
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def surroundings(world, host, clients, storage, monkeypatch):
     *(Count.COMMITS, Time.COMMIT_LATENCY, Size.RECORDS, Time.GATE_WAIT, Time.FIRST_AUDIO, Count.RESENDS),
 )
 async def a_text_that_is_sent_twice_and_answered_aloud(world, **_):
-    await world.host.take(claim())
+    await world.host.open_session(claim())
     session = world.host.find("default/talk")
     world.storage.before = latch = Latch("commit")
     session.deliver(delivery(text("hello", 1)))
@@ -123,7 +123,7 @@ async def a_handoff(world, **_):
 
 @tells(Count.TAKEOVERS)
 async def a_claim_without_an_answer(world, **_):
-    await world.host.take(claim(reason="unreachable"))
+    await world.host.open_session(claim(reason="unreachable"))
 
 
 @tells(Count.FENCED)
@@ -176,7 +176,7 @@ async def a_text_whose_holder_left_before_the_answer(host, clients, **_):
 async def a_drain_that_takes_too_long(world, monkeypatch, **_):
     for name in ("DRAIN_SECONDS", "HURRIED_SECONDS"):
         monkeypatch.setattr(drain_module, name, 0.05)
-    await world.host.take(claim())
+    await world.host.open_session(claim())
     world.storage.before = latch = Latch("release")
     claims = ClaimTaker(FakeQueue(), world.host)
     claims.start()
@@ -357,18 +357,18 @@ def test_what_providers_count_is_known():
 
 
 async def test_a_commits_records_and_a_restores_bytes_are_what_they_are(world, storage):
-    await world.host.take(claim())
+    await world.host.open_session(claim())
     session = world.host.find("default/talk")
     session.deliver(delivery(text("hello", 1)))
     await eventually(lambda: world.clients.of("k1", InputAck))
     await session.stop()
     # The last of them is told of just after it has been waited for.
     await eventually(lambda: sum(metrics._values[Size.RECORDS]) == session.position)
-    _, measures, _ = metrics.take()
+    _, measures, _ = metrics.take_figures()
     assert len(measures[Time.COMMIT_LATENCY]) == len(measures[Size.RECORDS])
     assert measures[Size.RESTORE] == [0], "there was nothing yet"
-    await world.host.take(claim())
-    _, measures, _ = metrics.take()
+    await world.host.open_session(claim())
+    _, measures, _ = metrics.take_figures()
     stored = sum(map(len, storage.objects.objects.values()))
     assert measures[Size.RESTORE] == [stored]
 
@@ -386,7 +386,7 @@ async def test_no_metric_carries_what_was_said(world, host, capsys):
     await eventually(lambda: metrics._counts["Errors.bad_frame"])
     await hosting.session.stop()
 
-    Reporter(metrics, service="segue-worker", stage="test").tell()
+    Reporter(metrics, service="segue-worker", stage="test").write_line()
     told = capsys.readouterr().out
     assert "Errors.bad_frame" in told
     for hidden in (secret, "my number", "default/talk", "k1"):

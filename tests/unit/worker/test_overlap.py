@@ -122,7 +122,7 @@ async def test_additions_that_are_refused_in_the_gap_lead_to_another_start(world
     first.add_failure = ValueError("no additions")
     await say(world, old, "two", 2)
     await old.session.stop()
-    await new.host.take(claim(reason="handoff"))
+    await new.host.open_session(claim(reason="handoff"))
     second = started(world)[1]
     assert second.told == ["one", "Yes, one", "two", "Yes, two"]
     assert len(second.started_with) == 1
@@ -151,7 +151,7 @@ async def test_the_last_words_without_an_answer_are_asked_and_not_added(world, o
     old.session.deliver(delivery(text("two", 2)))
     await eventually(lambda: "two" in world.models[0].texts)
     await old.session.stop()
-    await new.host.take(claim(reason="handoff"))
+    await new.host.open_session(claim(reason="handoff"))
     (model,) = started(world)
     assert (model.told, model.added) == (["one", "Yes, one"], [])
     await eventually(lambda: model.texts == ["two"])

@@ -55,7 +55,7 @@ def test_no_account_is_taken_while_the_barge_in_waits_or_after_it_is_over(sound)
     assert sound.unplayed(ack(9, 4, 0)) is None
     sound.cut_sent(9)
     assert sound.unplayed(ack(9, 4, 0)) == 1.0
-    sound.over()
+    sound.forget_barge_in()
     assert sound.unplayed(ack(9, 4, 0)) is None
 
 

@@ -115,8 +115,8 @@ async def test_a_refused_connection_is_an_unknown_outcome(unused_port):
 async def test_looking_and_disconnecting(management):
     management.statuses = [200, 410, 204]
     async with Poster(management.endpoint, signer()) as poster:
-        assert await poster.look(CONNECTION) is PostOutcome.DELIVERED
-        assert await poster.look(CONNECTION) is PostOutcome.GONE
+        assert await poster.is_connected(CONNECTION) is PostOutcome.DELIVERED
+        assert await poster.is_connected(CONNECTION) is PostOutcome.GONE
         assert await poster.disconnect(CONNECTION) is PostOutcome.DELIVERED
     assert [request["method"] for request in management.requests] == ["GET", "GET", "DELETE"]
 

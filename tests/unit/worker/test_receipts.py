@@ -19,7 +19,7 @@ class Clients:
 
     def come(self, upto: int, *beyond: int, client_id: str = "a") -> None:
         self.progress[client_id] = upto, beyond
-        self.receipts.note(client_id)
+        self.receipts.note_frame(client_id)
 
     def _tell(self, client_id: str, upto: int, beyond: tuple[int, ...]) -> None:
         self.told.append((round(asyncio.get_running_loop().time(), 1), client_id, upto, beyond))

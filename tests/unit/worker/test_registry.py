@@ -77,9 +77,9 @@ async def test_held_sessions_are_noted_in_order_and_no_caller_waits(dynamodb):
     registry = Registry(dynamodb, "connections", "w1", "1")
     notes = Notes(registry)
     for _ in range(3):
-        notes.held("p/talk")
-        notes.left("p/talk")
-    notes.held("p/other")
+        notes.note_held("p/talk")
+        notes.note_left("p/talk")
+    notes.note_held("p/other")
     await notes.written()
     (item,) = items(dynamodb)
     assert (item["pk"], item["sk"]) == ({"S": "holder/w1"}, {"S": "p/other"})

@@ -60,7 +60,7 @@ def test_what_is_kept_is_bounded_in_bytes_and_the_oldest_is_settled(monkeypatch)
     assert kept._bytes <= 10 * size
     assert kept.settled(0.1) == {"b": list(range(1, 22, 2)), "a": list(range(2, 22, 2))}
     assert kept.settled(0.1) == {}
-    assert [given.frame.seq for given in kept.again()] == [*range(22, 31), None]
+    assert [given.frame.seq for given in kept.take_audio()] == [*range(22, 31), None]
     assert kept._bytes == 0
 
 

@@ -95,7 +95,9 @@ async def test_sessions_that_begin_together_do_not_commit_together(host, monkeyp
     """Forty sessions of one handoff would, every 2.5 s, and all callers of the worker would hear a gap of 60 ms."""
     monkeypatch.setattr("worker.conversation.session.SETTLE_SECONDS", 1.0)
     settled = []
-    monkeypatch.setattr("worker.conversation.input.Input.settle", lambda one: settled.append((one, time.monotonic())))
+    monkeypatch.setattr(
+        "worker.conversation.input.Input.settle_silence", lambda one: settled.append((one, time.monotonic()))
+    )
     hostings = [await host(start=False, session_id=f"talk-{number}") for number in range(8)]
     await asyncio.gather(*(hosting.session.start((address(f"k{hosting.manager.session_id}"),)) for hosting in hostings))
     await eventually(lambda: len({one for one, _ in settled}) == len(hostings))

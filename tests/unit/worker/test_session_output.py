@@ -181,7 +181,7 @@ async def test_of_answers_that_say_the_same_the_one_that_was_heard_is_corrected(
     hosting = await host()
     earlier = [*answered("Zero.", content_id="c0"), AnswerCut("Zero.", NOTHING)]
     events = [*first, *second, BidiBargeInEvent(), Spoken("One two."), Spoken("Three four.")]
-    hosting.model.emit([*earlier, *(one for event in events for one in talk.of(event))])
+    hosting.model.emit([*earlier, *(one for event in events for one in talk.pass_event(event))])
     await eventually(lambda: len(finals(clients)) == 8)
     texts = ["".join(block["text"] for block in message["content"]) for message in hosting.agent.messages]
     assert texts == [NOTHING, "One two.", "Three four."]

@@ -31,7 +31,7 @@ class Room:
         end, pieces = self.now + seconds, 0
         while (due := self.silence.due()) is not None and self.now + due <= end + 1e-6:
             self.now += due
-            pieces += self.silence.take()
+            pieces += self.silence.take_piece()
         self.now = end
         return pytest.approx(pieces / 10)
 
@@ -67,7 +67,7 @@ def test_it_ends_when_markers_stop(room):
 
 def test_it_ends_with_its_client(room):
     room.silence.marked("a")
-    room.silence.forget("a")
+    room.silence.drop_client("a")
     assert room.silence.due() is None
     room.silence.marked("a")
     room.silence.clear()

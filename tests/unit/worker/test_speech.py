@@ -43,7 +43,7 @@ def audio(pcm: bytes, **changes) -> BidiAudioDeltaEvent:
 
 
 def test_audio_leaves_at_once_as_it_is():
-    (said,) = speech().of(audio(b"\1\2" * 100))
+    (said,) = speech().frames_of(audio(b"\1\2" * 100))
     assert said.way is Way.AT_ONCE
     assert said.frame.pcm == b"\1\2" * 100
     assert said.frame.rate == 24000
@@ -51,7 +51,7 @@ def test_audio_leaves_at_once_as_it_is():
 
 def test_long_audio_is_cut_into_whole_samples_that_fit():
     pcm = bytes(range(256)) * 400
-    frames = [said.frame for said in speech().of(audio(pcm))]
+    frames = [said.frame for said in speech().frames_of(audio(pcm))]
     assert len(frames) == -(-len(pcm) // AUDIO_BYTES)
     assert b"".join(frame.pcm for frame in frames) == pcm
     assert all(len(frame.pcm) % 2 == 0 for frame in frames)
@@ -60,34 +60,34 @@ def test_long_audio_is_cut_into_whole_samples_that_fit():
 
 
 def test_audio_that_the_protocol_has_no_name_for_is_not_sent():
-    assert list(speech().of(audio(b"\1\2", format="mp3"))) == []
-    assert list(speech().of(audio(b"\1\2", channels=2))) == []
+    assert list(speech().frames_of(audio(b"\1\2", format="mp3"))) == []
+    assert list(speech().frames_of(audio(b"\1\2", channels=2))) == []
 
 
 def test_partials_carry_all_the_words_so_far():
     speaking = speech()
-    first = list(speaking.of(BidiTranscriptDeltaEvent("My name", "user", "t1")))
-    other = list(speaking.of(BidiTranscriptDeltaEvent("Well", "assistant", "t2")))
-    second = list(speaking.of(BidiTranscriptDeltaEvent(" is Alice", "user", "t1")))
+    first = list(speaking.frames_of(BidiTranscriptDeltaEvent("My name", "user", "t1")))
+    other = list(speaking.frames_of(BidiTranscriptDeltaEvent("Well", "assistant", "t2")))
+    second = list(speaking.frames_of(BidiTranscriptDeltaEvent(" is Alice", "user", "t1")))
     assert first == [Utterance(Transcript(role="user", text="My name", final=False), Way.IN_ORDER)]
     assert other == [Utterance(Transcript(role="assistant", text="Well", final=False), Way.IN_ORDER)]
     assert second == [Utterance(Transcript(role="user", text="My name is Alice", final=False), Way.IN_ORDER)]
-    assert list(speaking.of(BidiTranscriptStopEvent("user", "t1"))) == []
+    assert list(speaking.frames_of(BidiTranscriptStopEvent("user", "t1"))) == []
     assert speaking._partials == {"t2": "Well"}
 
 
 def test_what_ends_is_gated():
     speaking = speech()
     said = [
-        *speaking.of(BidiTranscriptBlockEvent("Hi.", "assistant", "t")),
-        *speaking.of(BidiTextBlockEvent("Written.", "x")),
-        *speaking.of(BidiToolUseBlocksEvent([{"toolUseId": "u1", "name": "weather", "input": {}}])),
-        *speaking.of(
+        *speaking.frames_of(BidiTranscriptBlockEvent("Hi.", "assistant", "t")),
+        *speaking.frames_of(BidiTextBlockEvent("Written.", "x")),
+        *speaking.frames_of(BidiToolUseBlocksEvent([{"toolUseId": "u1", "name": "weather", "input": {}}])),
+        *speaking.frames_of(
             ToolResultMessageEvent(
                 {"role": "user", "content": [{"toolResult": {"toolUseId": "u1", "status": "error", "content": []}}]}
             )
         ),
-        *speaking.of(BidiConnectionRestartEvent("scheduled")),
+        *speaking.frames_of(BidiConnectionRestartEvent("scheduled")),
     ]
     assert {one.way for one in said} == {Way.GATED}
     assert [one.frame for one in said] == [
@@ -100,13 +100,13 @@ def test_what_ends_is_gated():
 
 
 def test_barge_in_leaves_at_once_and_the_rest_says_nothing():
-    assert [one.frame for one in speech().of(BidiBargeInEvent())] == [BargeIn()]
-    assert list(speech().of(BidiUsageEvent(1, 2, 3))) == []
-    assert list(speech().of(BidiReasoningDeltaEvent("secret thought", "r"))) == []
+    assert [one.frame for one in speech().frames_of(BidiBargeInEvent())] == [BargeIn()]
+    assert list(speech().frames_of(BidiUsageEvent(1, 2, 3))) == []
+    assert list(speech().frames_of(BidiReasoningDeltaEvent("secret thought", "r"))) == []
 
 
 def test_text_that_does_not_fit_is_cut():
-    (said,) = speech().of(BidiTextBlockEvent("é" * 40_000, "x"))
+    (said,) = speech().frames_of(BidiTextBlockEvent("é" * 40_000, "x"))
     assert len(encode_frame(said.frame)) < 32 * 1024
     assert said.frame.text.endswith("é…")
 
@@ -156,9 +156,9 @@ def test_text_that_only_fits_before_it_is_encoded_is_cut(character):
         "metadata": {"custom": {"bidi": {"kind": "text", "status": "complete"}}},
     }
     frames = [
-        *(one.frame for one in speech().of(BidiTextBlockEvent(words, "x"))),
-        *(one.frame for one in speech().of(BidiTranscriptBlockEvent(words, "assistant", "t"))),
-        *(one.frame for one in speech().of(BidiTranscriptDeltaEvent(words, "user", "t"))),
+        *(one.frame for one in speech().frames_of(BidiTextBlockEvent(words, "x"))),
+        *(one.frame for one in speech().frames_of(BidiTranscriptBlockEvent(words, "assistant", "t"))),
+        *(one.frame for one in speech().frames_of(BidiTranscriptDeltaEvent(words, "user", "t"))),
         *retell([message], {"m": 7}.get, 0),
     ]
     assert len(frames) == 4

@@ -27,7 +27,7 @@ class Activity:
 
     Attributes:
         heard_of: Whether the provider has said anything on this connection: it took what it was started with.
-        changed: Whether the conversation has gone on since ``settled`` was called.
+        changed: Whether the conversation has gone on since ``note_settled`` was called.
         unanswered: What was typed and has no answer yet.
         refused: Whether the provider does not answer what was said last; it is not asked again.
     """
@@ -52,7 +52,7 @@ class Activity:
         self._tools: set[str] = set()
         self._speech: set[str] = set()
 
-    def settled(self) -> None:
+    def note_settled(self) -> None:
         """Note that all that was said so far is known elsewhere, too."""
         self.changed = False
 

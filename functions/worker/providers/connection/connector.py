@@ -139,7 +139,7 @@ class Connector:
     ) -> None:
         while True:
             self.offer, *self._left = self._left
-            told = cast("Messages", self.told(messages))
+            told = cast("Messages", self.history_of_offer(messages))
             given = (system_prompt, tools if self.offer.tools else None, told)
             more = dict(options)
             if self.offer.handle is not None:
@@ -161,7 +161,7 @@ class Connector:
         best = offers(handle=None, history=history, tools=tools)
         self._left = [offer for offer in best if offer.tools <= self.offer.tools] or best
 
-    def told(self, messages: Messages) -> list[Any]:
+    def history_of_offer(self, messages: Messages) -> list[Any]:
         """Return what the present offer tells of a history."""
         limits = self._provider.limits
         told, cut = history.fit(

@@ -30,21 +30,21 @@ class Pump:
         self._queue: asyncio.Queue[Any] = asyncio.Queue(maxsize=1)
         self._task: asyncio.Task[None] | None = None
 
-    def begin(self) -> None:
+    def start_reading(self) -> None:
         """Begin to read, unless that was done."""
         if self._task is None:
             self._task = asyncio.create_task(self._read(), name="model events")
 
     async def __aenter__(self) -> Self:
         """Begin to read."""
-        self.begin()
+        self.start_reading()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         """Stop reading."""
-        await self.end()
+        await self.stop_reading()
 
-    async def end(self) -> None:
+    async def stop_reading(self) -> None:
         """Stop reading."""
         if self._task is not None:
             self._task.cancel()

@@ -43,7 +43,7 @@ class ConnectionEndings:
         self._reconnections = reconnections
         self._on_trouble = on_trouble
 
-    async def end(self, error: Exception | None, connector: Connector) -> NoReturn:
+    async def raise_end(self, error: Exception | None, connector: Connector) -> NoReturn:
         """Raise what the end of a connection means to the agent.
 
         Args:
@@ -65,17 +65,17 @@ class ConnectionEndings:
         meaning = classify(error)
         # Of a filter it has to be told whether it is about what was said on this connection, or about the history.
         said = meaning.kind is Kind.CONTENT and (self._activity.heard_of or self._activity.owed)
-        if said and self._reconnections.may(meaning.kind):
+        if said and self._reconnections.may_reconnect(meaning.kind):
             self.survive(error)
             connector.taken()
-            self._reconnections.begin(meaning.kind)
+            self._reconnections.count_attempt(meaning.kind)
             raise ConnectionTimeoutError("the provider refused what was said last") from error
         count(meaning.metric, self._provider)
         if not said and not self._activity.heard_of and connector.next_best(error):
             raise ConnectionTimeoutError("the provider refused how to go on") from error
-        if not self._reconnections.may(meaning.kind):
+        if not self._reconnections.may_reconnect(meaning.kind):
             raise error
-        pause = self._reconnections.begin(meaning.kind)
+        pause = self._reconnections.count_attempt(meaning.kind)
         logger.warning("model connection lost", provider=self._provider, kind=type(error).__name__, pause=pause)
         await asyncio.sleep(pause)
         raise ConnectionTimeoutError("the connection to the model was lost") from error

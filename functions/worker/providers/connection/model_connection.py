@@ -113,7 +113,7 @@ class ModelConnection:
                 await self.inner.stop()
         finally:
             if pump is not None:
-                await pump.end()
+                await pump.stop_reading()
             await self._closing.done()
 
     def _new_pump(self) -> Pump:

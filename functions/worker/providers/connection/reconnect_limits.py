@@ -32,13 +32,13 @@ class Reconnections:
         self._now = now
         self._lost: deque[float] = deque(maxlen=RECONNECTIONS)
 
-    def may(self, kind: Kind) -> bool:
+    def may_reconnect(self, kind: Kind) -> bool:
         """Return true if a connection that ended so is opened again."""
         while self._lost and self._now() - self._lost[0] > RECONNECTION_SECONDS:
             self._lost.popleft()
         return kind in _LOST and len(self._lost) < RECONNECTIONS
 
-    def begin(self, kind: Kind) -> float:
+    def count_attempt(self, kind: Kind) -> float:
         """Count one; returns the seconds to wait before it is taken up again."""
         self._lost.append(self._now())
         doubled: int = 2 ** (len(self._lost) - 1)

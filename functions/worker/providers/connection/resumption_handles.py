@@ -105,11 +105,11 @@ class Handles:
         """Take over what a session recorded of its last connection."""
         self._recorded = recorded(record)
 
-    def forget(self) -> None:
+    def discard_recorded(self) -> None:
         """Leave what was recorded alone."""
         self._recorded = None
 
-    def take(self, value: str | None) -> bool:
+    def note_handle(self, value: str | None) -> bool:
         """Note what the provider gives; returns whether it is another one."""
         if value is None or value == self._value:
             return False

@@ -67,9 +67,9 @@ class OpenedConnection:
     def now(cls, connector: Connector, pump: Pump, likeness: Likeness, given: Given, at: float) -> OpenedConnection:
         """Note what a connection has just been told, and begin to read it."""
         system_prompt, tools, messages = given
-        pump.begin()
+        pump.start_reading()
         settings, config = likeness
-        told = connector.told(messages)
+        told = connector.history_of_offer(messages)
         return cls(
             connector, pump, (settings, copy_of(config)), system_prompt, copy_of(tools), list(messages), told, at
         )
@@ -88,7 +88,7 @@ class OpenedConnection:
             return []  # the same agent's, which is what a caller waits for
         if not self.connector.offer.share:
             return None  # the provider took no history, and may take this one
-        history = self.connector.told(messages)
+        history = self.connector.history_of_offer(messages)
         known = len(self.told)
         if len(history) < known or any(_says_else(*pair) for pair in zip(history[:known], self.told, strict=True)):
             return None
@@ -125,7 +125,7 @@ class OpenedConnection:
         except Exception as error:  # noqa: BLE001 - models raise what they like, and nothing depends on this one
             logger.warning("a model that was opened in advance did not stop cleanly", reason=type(error).__name__)
         finally:
-            await self.pump.end()
+            await self.pump.stop_reading()
 
 
 def _says_else(one: Message, other: Message) -> bool:

@@ -60,10 +60,10 @@ class Resampler:
         if self._stream is None:
             return b""
         rest = self._resample(b"", last=True)
-        self.forget()
+        self.drop_filter()
         return rest
 
-    def forget(self) -> None:
+    def drop_filter(self) -> None:
         """Start anew without the filter's rest: after a barge-in it must not be heard."""
         self._odd = b""
         self._stream = self._new()
@@ -98,10 +98,10 @@ class Edges:
         self._rate = client[1]
         self._last: BidiAudioDeltaEvent | None = None
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Begin anew with another connection."""
-        self._heard.forget()
-        self._spoken.forget()
+        self._heard.drop_filter()
+        self._spoken.drop_filter()
 
     def to_provider(self, audio: AudioDelta) -> AudioDelta | None:
         """Convert what a client says; None while the filter keeps it all."""
@@ -119,7 +119,7 @@ class Edges:
                 yield from self._spoken_as(self._last, self._spoken.finish())
                 self._last = None
             case BidiBargeInEvent():
-                self._spoken.forget()
+                self._spoken.drop_filter()
                 self._last = None
             case _:
                 pass

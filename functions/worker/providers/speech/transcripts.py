@@ -32,7 +32,7 @@ class Sentences:
         self._closed: set[str] = set()
         self._renamed: dict[str, str] = {}
 
-    def of(self, event: Any) -> Iterator[Any]:
+    def split_event(self, event: Any) -> Iterator[Any]:
         """Yield what to pass on instead of an event, usually the event itself."""
         match event:
             case BidiBargeInEvent():

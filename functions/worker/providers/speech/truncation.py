@@ -146,7 +146,7 @@ class AnswerPlayback:
         """Seconds of sound that came and cannot have been played yet."""
         return max(0.0, self._silent_at - self._now())
 
-    def drop(self) -> float:
+    def drop_unplayed(self) -> float:
         """Drop what was not played; returns its seconds."""
         unplayed = self.unplayed
         self._sound -= unplayed
@@ -154,7 +154,7 @@ class AnswerPlayback:
         self._silent_at = self._now()
         return unplayed
 
-    def of(self, event: Any) -> Iterator[Any]:
+    def pass_event(self, event: Any) -> Iterator[Any]:
         """Yield what to pass on instead of an event: the event itself, and corrections after a barge-in."""
         match event:
             case Spoken():
@@ -210,7 +210,7 @@ class AnswerPlayback:
             self._answers[-1].ends = self._sound
 
     def _cut(self) -> Iterator[AnswerCut]:
-        self.drop()
+        self.drop_unplayed()
         if self._interrupted.over:  # else told of twice: by the caller's speech, and by the response that it cut off
             self._interrupted = _Interrupted(list(self._answers), self._sound, self._dropped)
         for number, answer in enumerate(self._answers, 1):

@@ -59,13 +59,13 @@ class UnheardAnswers:
                     await truncate_more(less)
         return cuts
 
-    async def forget(self, inner: BidiModel, event: Any) -> None:
+    async def truncate_answer(self, inner: BidiModel, event: Any) -> None:
         """Tell a provider that remembers what it generated how much was not heard before a barge-in."""
         truncate = getattr(inner, "truncate", None)
         if truncate is not None and isinstance(event, BidiBargeInEvent):
             with contextlib.suppress(Exception):  # as above
-                await truncate(self.playback.drop())
+                await truncate(self.playback.drop_unplayed())
 
-    def of(self, event: Any) -> Iterator[Any]:
+    def pass_event(self, event: Any) -> Iterator[Any]:
         """Yield what to pass on instead of an event: the event itself, and corrections after a barge-in."""
-        return self.playback.of(event)
+        return self.playback.pass_event(event)

@@ -42,7 +42,7 @@ class Follower:
         self._interval = interval
         self._born: str | None = None
 
-    async def begin(self, back: int) -> None:
+    async def start_before_head(self, back: int) -> None:
         """Begin so many records before the head.
 
         Raises:

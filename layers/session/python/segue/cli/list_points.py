@@ -45,7 +45,7 @@ def list_(
         if listing.held and not no_watch:
             with waiting(f"watching holders: {len(listing.held)}"):
                 found = place.run(lambda stores, clock: mark_stale(stores, clock, listing))
-        shown_ones = [_facts(one) for one in selection.of(found)]
+        shown_ones = [_facts(one) for one in selection.select(found)]
         if as_json:
             print_json(shown_ones)
         else:

@@ -70,7 +70,7 @@ class Selection:
         within = _within(began_at(one), self.began_after, self.began_before)
         return wanted and within and _within(one.expires_at, self.expires_after, self.expires_before)
 
-    def of(self, found: Iterable[SessionFacts]) -> list[SessionFacts]:
+    def select(self, found: Iterable[SessionFacts]) -> list[SessionFacts]:
         """Return them in the order that was asked for; those without the fact come last."""
         chosen = [one for one in found if self.takes(one)]
         if self.sort is not None:

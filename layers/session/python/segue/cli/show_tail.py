@@ -160,7 +160,7 @@ def tail(place: Place, *, session: str, lines: int, interval: float, as_json: bo
 
     async def begin(stores: Stores, clock: Clock) -> Follower:
         follower = Follower(stores, key, clock, interval)
-        await follower.begin(lines)
+        await follower.start_before_head(lines)
         return follower
 
     follower = place.run(begin)

@@ -45,11 +45,11 @@ class Watch:
         self._prefix = "" if place.principal is None else f"{place.principal}/"
         self._seen: dict[str, _Seen] = {}
 
-    def look(self) -> list[dict[str, Any]]:
+    def read_items(self) -> list[dict[str, Any]]:
         """Read all guard items: a scan of the table, and one read a session."""
         listing = self._place.run(lambda stores, clock: list_sessions(stores, clock, self._prefix, no_progress))
         now = time.monotonic()
-        rows = [self._row(one, now) for one in self.selection.of(listing.found)]
+        rows = [self._row(one, now) for one in self.selection.select(listing.found)]
         there = {one.key for one in listing.found}
         self._seen = {key: seen for key, seen in self._seen.items() if key in there}
         return rows
@@ -83,7 +83,7 @@ def watch(place: Place, *, selection: Selection, interval: float, count: int | N
             return
         with Live(console=output(), auto_refresh=False, screen=False) as live:
             for number in _looks(interval, count):
-                live.update(_drawn(watching.look(), number), refresh=True)
+                live.update(_drawn(watching.read_items(), number), refresh=True)
     except KeyboardInterrupt:
         return
 
@@ -99,7 +99,7 @@ def _looks(interval: float, count: int | None) -> Any:
 
 def _print_looks(watching: Watch, interval: float, count: int | None, *, as_json: bool) -> None:
     for _ in _looks(interval, count):
-        rows, at = watching.look(), datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        rows, at = watching.read_items(), datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         if as_json:
             print_json({"at": at, "sessions": rows}, line=True)
         else:

@@ -205,7 +205,7 @@ class Client:
         if self._microphone is None or self.ready is None or self.ready.audio is None:
             return self._send(piece)
         marks = self._conversation.offers(SILENCE)
-        pieces = self._microphone.take(piece.pcm, self.ready.audio.input.rate, marks=marks)
+        pieces = self._microphone.cut_pieces(piece.pcm, self.ready.audio.input.rate, marks=marks)
         return self._send(*(_audio(one, trace) for one in pieces))
 
     async def played(self, frame: AudioOutput | None, milliseconds: float) -> None:
@@ -246,7 +246,7 @@ class Client:
                 raise NotOffered("the holder of this session tells no history: go on without it")
             return pages.come[before]
         finally:
-            pages.drop(before)
+            pages.drop_page(before)
 
     async def send_image(self, image: bytes, media_type: MediaType) -> None:
         """Send an image, in as many frames as it takes; it is kept and sent again until it is durable.

@@ -82,7 +82,7 @@ class Connections:
         self._ending.set()
         self._cut_off.set()
         for talk in self._talks.values():
-            talk.end()
+            talk.say_goodbye()
 
     async def run(self) -> None:
         """Stay connected until ``end``.
@@ -168,7 +168,7 @@ class Connections:
         self._talks[task] = talk
         task.add_done_callback(self._ended)
         if self._ending.is_set():
-            talk.end()
+            talk.say_goodbye()
         self.wake()  # an older connection need not say hello any more
         lifetime = self._settings.connection_lifetime * random.uniform(1 - self._settings.lifetime_jitter, 1)  # noqa: S311
         old = asyncio.create_task(talk.old.wait())

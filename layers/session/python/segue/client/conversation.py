@@ -246,7 +246,7 @@ class Conversation:
             if link is not None and not isinstance(frame, Pong | Reconnect):
                 link.told_at = now
             if self._obey(frame, now, link):
-                events += self._output.offer(frame, now)
+                events += self._output.offer_frame(frame, now)
         return events
 
     def tick(self, now: float) -> list[ServerFrame]:

@@ -27,7 +27,7 @@ class HelloTimer:
         self._at = max(at, self._said_at + self._settings.shortest_hello_interval)
         self._pause = self._settings.hello_interval
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """A new connection: the last hello went over another."""
         self._said_at = float("-inf")
 
@@ -112,7 +112,7 @@ class Greeting:
 
     def connected(self, now: float) -> None:
         """Say hello over a new connection at once."""
-        self._timer.forget()
+        self._timer.reset()
         self._timer.restart(now)
 
     def slow_down(self, now: float) -> None:

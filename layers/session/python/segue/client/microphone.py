@@ -34,7 +34,7 @@ class Microphone:
         self._marked = float("inf")
         self._kept: deque[tuple[bytes, float]] = deque()
 
-    def take(self, pcm: bytes, rate: int, *, marks: bool) -> list[bytes]:
+    def cut_pieces(self, pcm: bytes, rate: int, *, marks: bool) -> list[bytes]:
         """Take a piece, and return what to send: pieces, and ``MARKER``.
 
         Args:

@@ -34,7 +34,7 @@ class Pages:
         self._asked.add(before)
         self._due.setdefault(before, now)
 
-    def drop(self, before: int | None) -> None:
+    def drop_page(self, before: int | None) -> None:
         """Ask no more for a page."""
         self._asked.discard(before)
         self.come.pop(before, None)
@@ -65,7 +65,7 @@ class Pages:
         """Tell whether a page that has come is waited for. The lines of any other count as not shown."""
         return before in self._asked or (before is None and self._first)
 
-    def take(self, page: HistoryOutput) -> list[HistoryOutput]:
+    def take_page(self, page: HistoryOutput) -> list[HistoryOutput]:
         """Take a page that has come; return it if it is the first one, which is an event of its own."""
         self._due.pop(page.before, None)
         if page.before in self._asked:

@@ -81,7 +81,7 @@ class ShownOutput:
         epoch = self._order.epoch
         return frame.epoch is not None and epoch is not None and frame.epoch < epoch
 
-    def offer(self, frame: ServerFrame, now: float) -> list[ServerFrame]:
+    def offer_frame(self, frame: ServerFrame, now: float) -> list[ServerFrame]:
         """Take a frame as it arrives; return the events that it makes, in order."""
         return self._show(self._order.offer(frame, now), now)
 
@@ -136,7 +136,7 @@ class ShownOutput:
                 self._player.barge_in(item.epoch)
             elif isinstance(item, HistoryOutput) and item.more is not None:
                 if self.pages.wants(item.before):
-                    events += self.pages.take(self._cursor.accept_page(item))
+                    events += self.pages.take_page(self._cursor.accept_page(item))
                 continue
             if not self._cursor.accept(item):
                 continue

@@ -61,13 +61,13 @@ class Talk:
         """There may be something to send."""
         self._wake.set()
 
-    def end(self) -> None:
+    def say_goodbye(self) -> None:
         """Say what is due, then good-bye."""
         self._ending = True
         self._wake.set()
 
     async def run(self) -> None:
-        """Talk until the connection breaks, is of no use any more, or ``end`` was called."""
+        """Talk until the connection breaks, is of no use any more, or ``say_goodbye`` was called."""
         reader = asyncio.create_task(self._read())
         reader.add_done_callback(lambda _: self._wake.set())
         try:

@@ -68,7 +68,7 @@ class ToolUses:
         self._restored = {id_of(message) for message in restored}
         self._running: list[tuple[Any, ToolUse]] = []
 
-    def begin(self, tool_use: Mapping[str, Any], messages: Sequence[Any]) -> ToolUse:
+    def begin_use(self, tool_use: Mapping[str, Any], messages: Sequence[Any]) -> ToolUse:
         """Say which use this is that is about to run.
 
         Args:
@@ -88,7 +88,7 @@ class ToolUses:
         self._running.append((tool_use.get("input"), use))
         return use
 
-    def end(self, tool_use: Mapping[str, Any]) -> ToolUse:
+    def end_use(self, tool_use: Mapping[str, Any]) -> ToolUse:
         """Say which use this is that has ended."""
         tool_use_id = str(tool_use["toolUseId"])
         running = [entry for entry in self._running if entry[1].tool_use_id == tool_use_id]

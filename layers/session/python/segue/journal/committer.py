@@ -142,7 +142,7 @@ class Committer:
             gone = [self._keys.segment(one.entry) for one in attempt.folded]
             self._chore(lambda: self._objects.delete(gone))
         if fenced is None and not self._unfinished_redactions and self._lease.held:
-            self._binder.begin(self._lease.mine)
+            self._binder.bind_next_run(self._lease.mine)
         return fenced
 
     async def _prepare(self, group: Sequence[Queued]) -> _Attempt:
@@ -169,7 +169,7 @@ class Committer:
             "tail": transitions.tail_value([one.entry for one in tail]),
             "commit_id": commit_id,
         }
-        if bound := self._binder.take():
+        if bound := self._binder.volumes_to_add():
             changes["volumes"] = mine.volumes + bound
         written = [body for one in (segment, *rewritten.values()) for body in one.records]
         if (schema := _schema_for(mine, written)) > mine.schema:
@@ -191,7 +191,7 @@ class Committer:
 
         No commit may be under way.
         """
-        await self._binder.drop()  # it may have read pages as they were
+        await self._binder.drop_volume()  # it may have read pages as they were
         await self.answered(lambda: collect_orphans(self._objects, self._keys, self._held_item, own=True))
         await self.answered(
             lambda: redact_pages(
@@ -217,14 +217,14 @@ class Committer:
         await self._lease.check()
         return self._lease.mine
 
-    async def settle(self, timeout: float, patience: float = 0.0) -> None:
+    async def wait_for_chores(self, timeout: float, patience: float = 0.0) -> None:
         """Wait for chores, and bind nothing any more until the next commit.
 
         Args:
             timeout: Seconds that chores are waited for before they are given up.
             patience: Seconds that a volume on its way is waited for.
         """
-        await self._binder.drop(patience)
+        await self._binder.drop_volume(patience)
         if chores := tuple(self._chores):
             _, late = await asyncio.wait(chores, timeout=timeout)
             for chore in late:

@@ -122,9 +122,9 @@ class ReadAhead:
         self._prefix = prefix
         self._reading: asyncio.Task[StoredJournal] | None = None
 
-    def begin(self, seen: GuardItem) -> None:
+    def start_reading(self, seen: GuardItem) -> None:
         """Begin to read the objects that an item names, and drop an earlier reading."""
-        self.drop()
+        self.cancel_reading()
         if seen.scrub is None and seen.head:
             self._reading = asyncio.get_running_loop().create_task(read(self._objects, self._prefix, seen))
 
@@ -137,7 +137,7 @@ class ReadAhead:
             return None
         return self._reading.result().under(item)
 
-    def drop(self) -> None:
+    def cancel_reading(self) -> None:
         """Cancel the reading."""
         if self._reading is not None:
             self._reading.cancel()

@@ -65,7 +65,7 @@ class Binder:
         self._binding: asyncio.Task[str] | None = None
         self._failed_at = -1
 
-    def begin(self, item: GuardItem) -> None:
+    def bind_next_run(self, item: GuardItem) -> None:
         """Bind the next run, in the background, if it is full.
 
         An item of an older schema gets no volume: its next holder may be a release without volumes, and redact.
@@ -77,14 +77,14 @@ class Binder:
         if full and item.schema >= VOLUMES_SCHEMA and self._binding is None and self._failed_at != item.pages:
             self._binding = asyncio.get_running_loop().create_task(self._bind(item))
 
-    def take(self) -> str:
+    def volumes_to_add(self) -> str:
         """Return the text that the next commit has to add to ``volumes``; "" if there is none yet."""
         if self._binding is None or not self._binding.done():
             return ""
         done, self._binding = self._binding, None
         return done.result()
 
-    async def drop(self, patience: float = 0.0) -> None:
+    async def drop_volume(self, patience: float = 0.0) -> None:
         """Drop a volume that is under way, or that no commit has named. A request in flight can arrive later.
 
         Args:

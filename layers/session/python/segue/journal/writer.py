@@ -173,7 +173,7 @@ class JournalWriter:
                 flight may arrive later: it deletes segments, whose keys are never used again.
             patience: Seconds to wait for a volume in flight; it has to arrive before the session's objects are deleted.
         """
-        await self._committer.settle(timeout, patience)
+        await self._committer.wait_for_chores(timeout, patience)
 
     async def finish_redaction(self, numbers: Sequence[int], records: Sequence[Record]) -> None:
         """Finish redactions that an earlier holder committed and did not finish.

@@ -92,7 +92,7 @@ class AcquisitionAttempts:
             try:
                 outcome = await self._attempt()
             except StorageUnavailable:
-                if waiting.over:
+                if waiting.has_timed_out:
                     raise
                 waiting.unanswered()
                 await self._clock.sleep(next(pauses))
@@ -102,10 +102,10 @@ class AcquisitionAttempts:
                 return outcome
             if await waiting.released(outcome):
                 continue
-            if waiting.over:
+            if waiting.has_timed_out:
                 raise waiting.refusal(outcome)
             waiting.held(outcome)
-            await self._clock.sleep(min(_POLL_S, max(0.01, waiting.left)))
+            await self._clock.sleep(min(_POLL_S, max(0.01, waiting.seconds_left)))
 
     async def _attempt(self) -> AcceptedAttempt | GuardItem:
         """Read the item, and try to acquire it if the watch allows. Returns another holder's item if it is refused."""

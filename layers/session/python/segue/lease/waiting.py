@@ -60,12 +60,12 @@ class AcquisitionWait:
         self._told = ""
 
     @property
-    def over(self) -> bool:
+    def has_timed_out(self) -> bool:
         """Tell whether the timeout has passed."""
         return self._clock.now() >= self._began + self._timeout
 
     @property
-    def left(self) -> float:
+    def seconds_left(self) -> float:
         """Seconds until the timeout."""
         return max(0.0, self._began + self._timeout - self._clock.now())
 

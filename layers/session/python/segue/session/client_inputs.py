@@ -49,11 +49,11 @@ class ClientInput:
         finally:
             _taking.reset(token)
 
-    def note(self, client_id: str, seqs: Sequence[int]) -> None:
+    def note_input(self, client_id: str, seqs: Sequence[int]) -> None:
         """Say that the next message recorded is the effect of a client's input frames."""
         self._noted = valid_input(client_id, seqs)
 
-    def take(self) -> Input | None:
+    def take_input(self) -> Input | None:
         """Take the input that the record which is made now is the effect of."""
         noted, self._noted = self._noted, None
         return noted or _taking.get()

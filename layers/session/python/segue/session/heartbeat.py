@@ -46,7 +46,7 @@ class Heartbeat:
     """
 
     def __init__(self, lease: Lease, heartbeats: HeartbeatSchedule) -> None:
-        """Prepare; nothing is sent before ``begin``."""
+        """Prepare; nothing is sent before ``start_renewing``."""
         self.writer: JournalWriter | None = None
         self._lease = lease
         self._heartbeats = heartbeats
@@ -58,7 +58,7 @@ class Heartbeat:
         self._hanging = False
         self._sending: set[asyncio.Task[float | None]] = set()
 
-    def begin(self) -> None:
+    def start_renewing(self) -> None:
         """Renew a lease that was just acquired, from now on."""
         self._is_lost, self._forsaken_at = False, -1
         if not self._beating:

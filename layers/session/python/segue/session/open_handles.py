@@ -156,7 +156,7 @@ class OpenHandles:
                 return session
         return None
 
-    def end(self) -> None:
+    def release_all(self) -> None:
         """Release all sessions, at the end of the program. Blocks, and names unwritten records on stderr."""
         if self._ended or os.getpid() != self._pid:
             return

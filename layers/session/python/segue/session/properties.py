@@ -105,7 +105,7 @@ class HandleProperties:
 
     def note_input(self, client_id: str, seqs: Sequence[int]) -> None:
         """Say that the next message recorded is the effect of a client's input frames."""
-        self._client_input.note(client_id, seqs)
+        self._client_input.note_input(client_id, seqs)
 
     @property
     def _session(self) -> Session | None:

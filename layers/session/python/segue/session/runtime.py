@@ -93,7 +93,7 @@ class Runtime:
     @classmethod
     def _end(cls) -> None:
         if cls._shared is not None:
-            cls._shared.handles.end()
+            cls._shared.handles.release_all()
 
     def submit(self, work: Coroutine[Any, Any, _T]) -> Future[_T]:
         """Run a coroutine on the storage loop, from any thread."""

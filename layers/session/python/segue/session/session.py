@@ -132,18 +132,18 @@ class Session:
             StorageUnavailable: Storage does not answer.
         """
         ahead = ReadAhead(self._stores.objects, self._stores.prefix)
-        left, trying = (standby.left, None) if standby else (None, ahead.begin if whole else None)
+        left, trying = (standby.item_left, None) if standby else (None, ahead.start_reading if whole else None)
         begun = self._clock.now()
         try:
             item = await self.lease.acquire(timeout, probe, left, trying)
         except BaseException as error:
-            ahead.drop()
+            ahead.cancel_reading()
             if isinstance(error, SessionHeld):
                 tell("held")
             raise
         acquired = self._clock.now()
         tell("acquired", acquired - begun)
-        self.heartbeat.begin()
+        self.heartbeat.start_renewing()
         try:
             known = standby.read_for(item) if standby else await ahead.journal(item)
             restored = known or await self._read(item, whole=whole)
@@ -157,7 +157,7 @@ class Session:
             await self.heartbeat.release()
             raise
         finally:
-            ahead.drop()
+            ahead.cancel_reading()
         writer.reopen_with(self._reopen)
         writer.on_fenced(self.heartbeat.lost)
         self._reopening = (timeout, probe)
@@ -230,7 +230,7 @@ class Session:
                 await self._reopen()
             elif self.heartbeat.expiring:
                 await self.lease.beat()
-                self.heartbeat.begin()
+                self.heartbeat.start_renewing()
 
     async def close(self, timeout: float | None = None) -> None:
         """Flush and release. The next write acquires the session again, if no other holder wrote in between.
@@ -328,4 +328,4 @@ class Session:
     async def _reopen(self) -> None:
         timeout, probe = self._reopening
         await self.lease.acquire(timeout, probe, left=self._left)
-        self.heartbeat.begin()
+        self.heartbeat.start_renewing()

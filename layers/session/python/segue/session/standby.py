@@ -40,7 +40,7 @@ class Standby:
         return self.journal.item.head
 
     @property
-    def left(self) -> GuardItem | None:
+    def item_left(self) -> GuardItem | None:
         """The item that an acquisition must find unchanged, if an agent was built on it; None if none was."""
         return self.journal.item if self.built_on else None
 

@@ -57,7 +57,7 @@ class WeakAgent:
             raise RuntimeError(f"agent {self.agent_id!r} is gone")
         return agent
 
-    def meet(self, agent: LocalAgent) -> None:
+    def bind_agent(self, agent: LocalAgent) -> None:
         """Refer to the agent again: while a cycle is freed, its hooks may run after references to it were cleared."""
         if self._reference() is not agent:
             self._reference = weakref.ref(agent)

@@ -64,13 +64,13 @@ class SessionAgents:
             recorder = self._recorders[agent.agent_id]
         except KeyError:
             raise RuntimeError(f"agent {agent.agent_id!r} does not belong to session {self._session_id!r}") from None
-        recorder.meet(agent)
+        recorder.bind_agent(agent)
         return recorder
 
     def recorder_in_hook(self, agent: LocalAgent) -> AgentRecorder:
         """Return the recorder of an agent, one of whose hooks runs here."""
         recorder = self.recorder(agent)
-        recorder.turns.follow()
+        recorder.turns.note_thread()
         return recorder
 
     def built(self, agent: LocalAgent) -> None:

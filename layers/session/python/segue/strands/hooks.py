@@ -125,7 +125,7 @@ class SessionHooks:
         if not event.message.get("content"):
             recorder.message(plain(event.message), None)
             return  # a streamed message begins; it is recorded when it is complete, and takes its input then
-        recorder.message(plain(event.message), self._client_input.take())
+        recorder.message(plain(event.message), self._client_input.take_input())
         recorder.state()
         recorder.stash_added(plain(event.message))
         if not _result_follows(event):
@@ -133,7 +133,7 @@ class SessionHooks:
 
     async def _on_message_updated(self, event: MessageUpdatedEvent) -> None:
         recorder = self._agents.recorder_in_hook(event.agent)
-        recorder.update(plain(event.message), self._client_input.take())
+        recorder.update(plain(event.message), self._client_input.take_input())
         recorder.state()
         await self._waits.keep_up()
 
@@ -160,7 +160,7 @@ class SessionHooks:
     async def _on_turn_end(self, event: BidiResponseStopEvent | AfterInvocationEvent) -> None:
         recorder = self._agents.recorder_in_hook(event.agent)
         if isinstance(event, BidiResponseStopEvent):
-            await recorder.tools.begin()
+            await recorder.tools.begin_tools()
         await recorder.reconcile_turn()
         recorder.state()
         recorder.record_stash()

@@ -169,7 +169,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
                 self.open_sync()
             self._watch_loop()
             self._recorders.see_that_none_has(agent.agent_id)
-            self._recorders.begin(agent, *self._restoring.begin(agent))
+            self._recorders.note_agent(agent, *self._restoring.restore_agent(agent))
         if built:
             self._agents.built(agent)
 
@@ -186,7 +186,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
 
         The hooks do this for what an agent says and does.
         """
-        self._agents.recorder(agent).append(plain(message), self._client_input.take())
+        self._agents.recorder(agent).append(plain(message), self._client_input.take_input())
         self._refused_values.raise_first(agent.agent_id)
 
     def sync_agent(self, agent: LocalAgent, **kwargs: Any) -> None:

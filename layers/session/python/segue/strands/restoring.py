@@ -60,7 +60,7 @@ class Restoring:
         self._append = append
         self._refused = refused
 
-    def begin(self, agent: LocalAgent) -> tuple[AgentRecorder, list[Record] | None]:
+    def restore_agent(self, agent: LocalAgent) -> tuple[AgentRecorder, list[Record] | None]:
         """Restore an agent as the session was opened; returns its recorder, and records that are to be queued.
 
         The records are None for an agent that is new to the session.

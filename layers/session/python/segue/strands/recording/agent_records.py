@@ -67,7 +67,7 @@ class AgentRecords:
         except ValueRefused as refused:
             rest = self._rest_of(records)
             position = self.append(*rest) if rest else 0
-            self.tell(refused)
+            self.report_refused(refused)
             return position
 
     @contextmanager
@@ -87,7 +87,7 @@ class AgentRecords:
         finally:
             self.append = append
 
-    def tell(self, refused: ValueRefused) -> None:
+    def report_refused(self, refused: ValueRefused) -> None:
         """Tell that a value was refused."""
         agent = self._agent.alive
         talking = agent is not None and is_started(agent)

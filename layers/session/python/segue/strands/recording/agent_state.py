@@ -52,7 +52,7 @@ class StateRecorder:
             try:
                 self._records.record("state", self._state.get())
             except RecursionError:  # Strands copies it deeply, with two frames a level
-                self._records.tell(ValueRefused("state", "nested too deeply to be copied here"))
+                self._records.report_refused(ValueRefused("state", "nested too deeply to be copied here"))
             self._seen = seen
 
     def record_prompt(self) -> None:

@@ -21,7 +21,7 @@ class AgentTurns:
         self._thread: threading.Thread | None = None
         self._running = 0
 
-    def follow(self) -> None:
+    def note_thread(self) -> None:
         """Note the thread of the agent: a hook of it runs here."""
         self._thread = threading.current_thread()
 

@@ -54,7 +54,7 @@ class HeldMessages:
             stored: Its history in the session, None if it is new there.
             records: Its records.
         """
-        self._refuse = records.tell
+        self._refuse = records.report_refused
         self._messages = AgentMessages(agent)
         self._seen = SeenMessages()
         self._outside = OutsideMessages()
@@ -98,7 +98,7 @@ class HeldMessages:
         self._messages.writable().append(message)
         self._seen.replace(slice(end, end), [message], [tracking_id])
         self._seen.copies[end] = message if self._records.in_part(tracking_id) else kept_copy(message)
-        self._records.note(tracking_id, number)
+        self._records.note_recorded(tracking_id, number)
 
     def restored(self, stored: Sequence[Message]) -> None:
         """Take the agent's messages as recorded: repairs and limits are no changes of the agent's.
@@ -175,7 +175,7 @@ class HeldMessages:
             self._put_aside()
         place = None if told is None else last_place(current, told)
         gone, come = seen.difference(current)
-        self._ids.give(come, gone)
+        self._ids.assign_ids(come, gone)
         current = self._messages.current
         messages = current[come]
         ids = [id_or_new(message) for message in messages]

@@ -66,7 +66,7 @@ class MessageIds:
         self._outside = outside
         self._order = order
 
-    def give(self, come: slice, gone: slice) -> None:
+    def assign_ids(self, come: slice, gone: slice) -> None:
         """Give messages without a tracking id one, in dictionaries of the agent's own.
 
         One that the caller appended to the session before has the id that the session knows it by. One that was copied

@@ -43,7 +43,7 @@ class MessageRecords:
         """Renumber collected records from ``first``: they got numbers from 0 before they were queued."""
         self.numbers = {tracking_id: first + number for tracking_id, number in self.numbers.items()}
 
-    def note(self, tracking_id: str, number: int) -> None:
+    def note_recorded(self, tracking_id: str, number: int) -> None:
         """Note a message at the end of the session that is recorded already."""
         self.numbers[tracking_id] = number
         self.order.put(tracking_id, None)

@@ -48,7 +48,7 @@ class ConnectionRecorder:
         """Give the model the connection that was recorded last."""
         self.load(self.recorded)
 
-    def forget(self) -> bool:
+    def forget_conversation(self) -> bool:
         """Let the provider forget a conversation of which something was redacted; False if it keeps none."""
         if not hasattr(self._model, "forget_connection"):
             return False

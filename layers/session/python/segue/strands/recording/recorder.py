@@ -105,9 +105,9 @@ class AgentRecorder:
         """Tell whether the agent has been freed."""
         return self._weak.gone
 
-    def meet(self, agent: LocalAgent) -> None:
+    def bind_agent(self, agent: LocalAgent) -> None:
         """Serve an agent whose hook is running."""
-        self._weak.meet(agent)
+        self._weak.bind_agent(agent)
 
     @locked
     def introduce(self) -> None:
@@ -208,7 +208,7 @@ class AgentRecorder:
         if isinstance(self.agent, Agent):
             resume_own_message(self.agent)
             replace_in_summary(self.agent.conversation_manager, message)
-        if self._connection.forget():
+        if self._connection.forget_conversation():
             self.connection()
 
     def reconcile(self) -> None:

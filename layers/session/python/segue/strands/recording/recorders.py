@@ -72,7 +72,7 @@ class Recorders:
         if agent_id in self._known:
             raise AgentIdUsedTwice(agent_id, self._session_id)
 
-    def begin(self, agent: LocalAgent, recorder: AgentRecorder, records: Sequence[Record] | None) -> None:
+    def note_agent(self, agent: LocalAgent, recorder: AgentRecorder, records: Sequence[Record] | None) -> None:
         """Note an agent that is being built.
 
         Args:

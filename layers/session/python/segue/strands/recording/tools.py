@@ -39,7 +39,7 @@ class ToolRecorder:
         if is_dispatch(message):
             self._asked_for.update(results_of(message))
 
-    async def begin(self) -> None:
+    async def begin_tools(self) -> None:
         """Let tools begin that a voice agent's response has just asked for: their intents are of this turn.
 
         Its end then waits for them, too. Told before, it could be followed by ``stop()`` while a tool still waits for
@@ -54,7 +54,7 @@ class ToolRecorder:
     def started(self, tool_use: Any) -> ToolUse:
         """Record that a tool is about to run, and return the use."""
         self._asked_for.discard(tool_use["toolUseId"])
-        use = self._uses.begin(tool_use, self._agent.agent.messages)
+        use = self._uses.begin_use(tool_use, self._agent.agent.messages)
         self._started_at[use.key] = time.monotonic()
         named = {"tool_use_id": use.tool_use_id, "name": tool_use["name"]}
         self._records.record("tool", {**named, "phase": "started", **use.facts})
@@ -62,7 +62,7 @@ class ToolRecorder:
 
     def ended(self, tool_use: Any, result: Any) -> ToolUse:
         """Record how a tool ended and how long it took, and return the use."""
-        use = self._uses.end(tool_use)
+        use = self._uses.end_use(tool_use)
         started = self._started_at.pop(use.key, None)
         data = {"tool_use_id": use.tool_use_id, "name": tool_use["name"], "phase": "ended"}
         if use.number > 1:

@@ -82,7 +82,7 @@ class OfflineConnection:
         Raises:
             ConnectionTimeoutError: The line was dropped.
         """
-        while (event := await self._outbox.take()) is not None:
+        while (event := await self._outbox.next_event()) is not None:
             yield event
 
     def add(self, turns: Iterable[SpokenTurn], tool_names: dict[str, str]) -> None:
@@ -135,7 +135,7 @@ class OfflineConnection:
             return
         self._silence()
         self._outbox.end(ConnectionTimeoutError(reason))
-        self._ledger.note("dropped", connection=self.id, reason=reason)
+        self._ledger.write_line("dropped", connection=self.id, reason=reason)
 
     async def close(self) -> None:
         """Stop speaking and let receive end."""
@@ -216,7 +216,7 @@ class OfflineConnection:
         self._response = self._speaking = None
         if response.said:
             self._known.turns.append(SpokenTurn("assistant", response.said))
-            self._ledger.note("said", text=response.said)
+            self._ledger.write_line("said", text=response.said)
 
 
 def _tool_text(content: ToolResultContent) -> str:

@@ -53,9 +53,9 @@ class Ledger:
         """Keep one input."""
         heard = HeardInput(kind, text, time.time())
         self.heard.append(heard)
-        self.note("heard", kind=kind, text=text)
+        self.write_line("heard", kind=kind, text=text)
 
-    def note(self, event: str, **facts: Any) -> None:
+    def write_line(self, event: str, **facts: Any) -> None:
         """Write one line.
 
         Args:

@@ -48,7 +48,7 @@ class OutputQueue:
         self._arrived.set()
         self._drained.set()
 
-    async def take(self) -> BidiOutputEvent | None:
+    async def next_event(self) -> BidiOutputEvent | None:
         """Wait for the next event.
 
         Returns:

@@ -73,7 +73,7 @@ class OfflineTextModel(Model):
         history.check_for_answer(messages)
         match self._reply(messages, tool_specs or [], system_prompt):
             case Say(text):
-                self._ledger.note("said", text=text)
+                self._ledger.write_line("said", text=text)
                 content: list[StreamEvent] = [
                     {"contentBlockStart": {"start": {}}},
                     {"contentBlockDelta": {"delta": {"text": text}}},

@@ -142,7 +142,7 @@ class OfflineVoiceModel(BidiModel, AudioCapable):
         self._line = line = OfflineConnection(known, history.tool_names(messages), ear, self._voice, self._ledger)
         self._connected_before = True
         self._told = list(messages)
-        self._ledger.note("started", connection=line.id, messages=len(messages), turns=len(known.turns))
+        self._ledger.write_line("started", connection=line.id, messages=len(messages), turns=len(known.turns))
         if self._limit_s is not None:
             reason = f"the connection reached its limit of {self._limit_s} seconds"
             self._limit = asyncio.get_running_loop().call_later(self._limit_s, line.drop, reason)
@@ -163,7 +163,7 @@ class OfflineVoiceModel(BidiModel, AudioCapable):
         history.check([*self._told, *messages], restarting=False)
         self._told += messages
         line.add(history.read(messages), history.tool_names(messages))
-        self._ledger.note("added", connection=line.id, messages=len(messages))
+        self._ledger.write_line("added", connection=line.id, messages=len(messages))
 
     async def stop(self) -> None:
         """Close the connection, if there is one: it falls silent, and receive ends."""
@@ -172,7 +172,7 @@ class OfflineVoiceModel(BidiModel, AudioCapable):
             self._limit.cancel()
             self._limit = None
         if line is not None:
-            self._ledger.note("stopped", connection=line.id)
+            self._ledger.write_line("stopped", connection=line.id)
             await line.close()
 
     async def receive(self) -> AsyncIterator[BidiOutputEvent]:
