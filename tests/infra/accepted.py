@@ -1,8 +1,7 @@
 """CloudFormation's own opinion of a template, by cfn-lint; asked once for each content.
 
 Templates of one app differ in few resources, and nine tenths of cfn-lint's work is to look into each of them. A
-resource of a template without problems is not looked into again while it, what it refers to and what refers to it are
-the same.
+resource of a template without problems is not looked into again while it and what it refers to are the same.
 The rules about a template as a whole see all of them each time.
 """
 
@@ -23,6 +22,9 @@ IGNORED = {
     "W3037": "bedrock:InvokeModelWithBidirectionalStream is not in the published list of actions",
 }
 
+
+LOOKED_AT_WITH_THOSE_THAT_NAME_IT = re.compile(r'"AWS::(ApiGateway::RestApi|EC2::VPC)"|"SnapStart"')
+"""Resources for which rules of cfn-lint follow references backwards, too."""
 
 _found: dict[str, tuple[str, ...]] = {}
 _kinds: dict[object, Any] = {}
@@ -48,37 +50,41 @@ def problems(template: Path) -> tuple[str, ...]:
 def contents(template: Mapping[str, Any]) -> dict[str, str]:
     """Return, for each resource, everything in a template that may decide whether it is right.
 
-    That is the resource itself, what it names, and what these name, and so on; what names it; and all that is no
-    resource. A word that happens to be another resource's name counts as one.
+    That is the resource itself, what it names, and what these name, and so on; and all that is no resource. A word that
+    happens to be another resource's name counts as one.
     """
     resources = {name: json.dumps(one, sort_keys=True) for name, one in template["Resources"].items()}
-    names = {name: resources.keys() & set(re.findall(r"\w+", text)) for name, text in resources.items()}
+    named = {name: resources.keys() & set(re.findall(r"\w+", text)) for name, text in resources.items()}
     rest = json.dumps({part: one for part, one in template.items() if part not in {"Resources", "Outputs"}})
-    return {
-        name: "\n".join([name, *(f"{one} {resources[one]}" for one in sorted(_near(name, names))), rest])
-        for name in resources
-    }
+    found = {}
+    for name, text in resources.items():
+        near = _reached(name, named)
+        if LOOKED_AT_WITH_THOSE_THAT_NAME_IT.search(text):
+            near |= {other for other, others in named.items() if name in others}
+        found[name] = "\n".join([name, *(f"{one} {resources[one]}" for one in sorted(near)), rest])
+    return found
 
 
-def _near(name: str, names: Mapping[str, AbstractSet[str]]) -> set[str]:
-    near, new = {name}, {name}
-    while new := {other for one in new for other in names[one]} - near:
-        near |= new
-    return near | {other for other, named in names.items() if name in named}
+def _reached(name: str, named: Mapping[str, AbstractSet[str]]) -> set[str]:
+    reached, new = {name}, {name}
+    while new := {other for one in new for other in named[one]} - reached:
+        reached |= new
+    return reached
 
 
 @contextmanager
 def _except_for(right: AbstractSet[str]) -> Iterator[None]:
     """Let cfn-lint look into no resource that has one of these names."""
-    from cfnlint.rules.resources.Configuration import Configuration, patternProperties
+    from cfnlint.jsonschema import _keywords
 
-    def those_to_look_into(validator: Any, patterns: Any, instance: Any, schema: Any) -> Iterator[Any]:
+    look_into = _keywords.patternProperties
+
+    def look_into_others(validator: Any, patterns: Any, instance: Any, schema: Any) -> Iterator[Any]:
         if list(validator.context.path.path) == ["Resources"]:
             instance = {name: one for name, one in instance.items() if name not in right}
-        return patternProperties(validator, patterns, instance, schema)
+        return look_into(validator, patterns, instance, schema)
 
-    module = Configuration.__module__
-    with mock.patch(f"{module}.patternProperties", those_to_look_into):
+    with mock.patch.object(_keywords, "patternProperties", look_into_others):  # each call loads cfn-lint's rules anew
         yield
 
 

@@ -60,8 +60,16 @@ class Stage:
         return [each for each in (self.data, self.web, self.service) if each]
 
 
-def composed(folder: Path, **settings: Any) -> tuple[App, Config, tuple[DataStack, WebStack | None, ServiceStack]]:
-    """The app as ``npx cdk synth -c ...`` composes it, but for an empty third-party layer and a page of three lines."""
+def composed(
+    folder: Path, *, validated: bool = True, **settings: Any
+) -> tuple[App, Config, tuple[DataStack, WebStack | None, ServiceStack]]:
+    """The app as ``npx cdk synth -c ...`` composes it, but for an empty third-party layer and a page of three lines.
+
+    Args:
+        folder: Where it is synthesized.
+        validated: Whether the CDK validates the templates, for which it compiles its rules once in a process (10 s).
+        settings: The deployment.
+    """
     (folder / "layer" / "python").mkdir(parents=True)
     (folder / "layer" / "python" / "placeholder.py").touch()
     (folder / "page" / "assets").mkdir(parents=True)
@@ -69,7 +77,8 @@ def composed(folder: Path, **settings: Any) -> tuple[App, Config, tuple[DataStac
     (folder / "page" / "assets" / "a.js").touch()
     functions, authorizer, turn = (Dependencies(folder=folder / "layer", digest=64 * digit) for digit in "012")
     flags = json.loads((ROOT / "cdk.json").read_text(encoding="utf-8"))["context"]
-    app = App(context={**flags, **settings}, outdir=str(folder / "out"))
+    context = {**flags, **settings}
+    app = App(context=context, outdir=str(folder / "out"), builtin_cloud_formation_validation=validated)
     config = from_context(app.node.get_all_context(), region="us-east-1")
     packages = ThirdParty(functions=functions, authorizer=authorizer, turn=turn)
     return app, config, compose(app, config, packages, built_page(config, folder / "page"))

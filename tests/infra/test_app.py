@@ -12,6 +12,7 @@ import pytest
 from infra import node
 from infra.constants import ROOT
 from infra.preflight.bootstrap import LEAST_VERSION
+from tests.infra import accepted
 from tests.infra.accepted import contents, problems
 
 FLAGS = json.loads((ROOT / "cdk.json").read_text(encoding="utf-8"))
@@ -120,18 +121,39 @@ def test_what_was_right_is_judged_again_when_something_near_it_changes(tmp_path,
     assert {problem.split()[0] for problem in problems(template)} == rules
 
 
+def test_what_was_right_is_not_looked_into_again(tmp_path, monkeypatch):
+    resources = {"Wrong": QUEUE | {"Properties": {"DelaySeconds": "soon"}}}
+    monkeypatch.setattr(accepted, "_right", set(contents({"Resources": resources}).values()))
+    template = tmp_path / "stack.template.json"
+    template.write_text(json.dumps({"Resources": resources | {"Other": QUEUE}}), encoding="utf-8")
+
+    assert not problems(template), "it was taken for right"
+
+
 def test_what_is_near_a_resource_decides_whether_it_is_judged_again():
     before = contents({"Resources": {"Queue": QUEUE, "Alarm": ALARM, "Topic": TOPIC}})
     after = contents({"Resources": {"Queue": QUEUE | {"DependsOn": "Other"}, "Alarm": ALARM, "Topic": TOPIC}})
-    referred = contents({"Resources": {"Queue": QUEUE, "Alarm": ALARM | {"DependsOn": "Queue"}, "Topic": TOPIC}})
+    referring = contents({"Resources": {"Queue": QUEUE, "Alarm": ALARM | {"DependsOn": "Queue"}, "Topic": TOPIC}})
     described = contents({"Resources": {"Topic": TOPIC}, "Parameters": {"Name": {"Type": "String"}}})
 
     def changed(now):
         return {name for name in now if now[name] != before[name]}
 
     assert changed(after) == {"Queue", "Alarm"}
-    assert changed(referred) == {"Queue", "Alarm"}
+    assert changed(referring) == {"Alarm"}
     assert changed(described) == {"Topic"}
+
+
+def test_a_network_is_judged_again_with_what_is_in_it():
+    vpc = {"Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": "10.0.0.0/16"}}
+
+    def network(subnet):
+        properties = {"CidrBlock": subnet, "VpcId": {"Ref": "Network"}}
+        return contents(
+            {"Resources": {"Network": vpc, "Subnet": {"Type": "AWS::EC2::Subnet", "Properties": properties}}}
+        )
+
+    assert network("10.0.0.0/24")["Network"] != network("10.1.0.0/24")["Network"]
 
 
 def test_preflight_asks_for_the_bootstrap_that_the_stacks_ask_for(synthesized):

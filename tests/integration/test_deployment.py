@@ -93,7 +93,7 @@ class Cloud:
 def cloud(emulator: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     """The emulator, with the account bootstrapped and the stage synthesized."""
     home = tmp_path_factory.mktemp("cloud")
-    app, _, _ = _synthesis().composed(home, stage="local")
+    app, _, _ = _synthesis().composed(home, validated=False, stage="local")
     app.synth()
     with pytest.MonkeyPatch.context() as patch:
         for name, value in AWS_ENVIRONMENT.items():
