@@ -93,6 +93,7 @@ def given_reasons(monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(320)
 def test_the_command_line_synthesizes_the_default_stage_under_all_rules(tmp_path):
     out = tmp_path / "out"
     command = ["npx", "--no-install", "cdk", "synth", "--quiet", "--all", "--output", str(out), "--app", CHECKED]
