@@ -37,6 +37,8 @@ from shared.principal import principal_of
 from tests.support.issuer import AUDIENCE, ISSUER, Issuer, publishing
 from tests.support.waiting import eventually, promptly
 from worker.app import Service
+from worker.conversation.session import HostedSession
+from worker.direct.transport import DirectTransport
 from worker.settings import Environment
 
 PRINCIPAL = principal_of(ISSUER, "alice")
@@ -301,6 +303,13 @@ async def test_a_worker_that_ends_asks_its_clients_to_go_over_and_then_closes_wh
     workers: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("worker.direct.transport.LAST_SECONDS", 600.0)
+    waited, gone_over = [], DirectTransport.gone_over
+
+    async def noted(transport: DirectTransport, session: HostedSession) -> None:
+        waited.append((session.key.partition("/")[2], session.open))
+        await gone_over(transport, session)
+
+    monkeypatch.setattr(DirectTransport, "gone_over", noted)
     await workers.start("w1")
     moving, staying = await workers.connect("w1"), await workers.connect("w1")
     await moving.say(hello(session="moving"))
@@ -324,6 +333,7 @@ async def test_a_worker_that_ends_asks_its_clients_to_go_over_and_then_closes_wh
         await staying.say(TextInput(text="repeat after me: still.", seq=1))
         await asyncio.sleep(0.1)
     assert staying.heard == ["still."]
+    assert sorted(waited) == [("moving", True), ("staying", True)], "no session goes before its clients could"
     workers.services["w1"].hurry.set()
     await promptly(workers.running["w1"], 60)
     await eventually(lambda: staying.ws.close_code == 1012)

@@ -8,15 +8,24 @@ import socket
 from collections.abc import Iterator
 from dataclasses import replace
 
+import msgspec
 import pytest
 from aiohttp import web
 
 from segue import SessionHeld
 from segue.lease.item import GuardItem
+from segue.wire.delivery import SEARCH_AFTER_SECONDS
 from tests.support.waiting import eventually, promptly
 from tests.unit.worker.stand_ins import claim
 from worker.hosting import worker_health
-from worker.hosting.holder_probe import HolderProbes, HolderState, TakeoverBudget, holder_state
+from worker.hosting.holder_probe import (
+    ATTEMPTS,
+    TAKEOVERS_A_MINUTE,
+    HolderProbes,
+    HolderState,
+    TakeoverBudget,
+    holder_state,
+)
 from worker.hosting.worker_health import (
     ANSWER_TIMEOUT_SECONDS,
     CONNECT_TIMEOUT_SECONDS,
@@ -27,6 +36,7 @@ from worker.hosting.worker_health import (
     NotReached,
     until_hung,
 )
+from worker.settings import Environment
 
 DEAD, HUNG, LIVES, UNCERTAIN = HolderState.DEAD, HolderState.HUNG, HolderState.LIVES, HolderState.UNCERTAIN
 
@@ -272,6 +282,13 @@ async def test_takeovers_from_one_hung_holder_are_bounded():
     assert not await taken("w1")
     ask.now += 1.0
     assert [await taken("w1") for _ in range(3)] == [True, True, False]
+
+
+def test_the_evidence_takes_half_of_the_time_for_a_takeover_and_a_hung_worker_loses_all_its_sessions_once() -> None:
+    """Three seconds after the first frame that finds a holder hung, its successor has to say ``ready``."""
+    assert SEARCH_AFTER_SECONDS + ATTEMPTS * ANSWER_TIMEOUT_SECONDS <= 1.5
+    capacity = {each.name: each.default for each in msgspec.structs.fields(Environment)}["capacity"]
+    assert capacity <= TAKEOVERS_A_MINUTE <= 2 * capacity
 
 
 async def test_takeovers_from_a_dead_holder_are_not():

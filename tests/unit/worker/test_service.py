@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
+from http.client import HTTPConnection
 from types import SimpleNamespace
 from typing import Any
 
@@ -112,6 +114,7 @@ async def test_from_ready_to_handed_over(stack, management, unused_port):
             assert answer.status == 202
         await eventually(lambda: [one for one in management.of(Transcript) if one.final and "Alice" in one.text])
         assert management.of(InputAck)[-1].upto == 1
+        assert json.loads(health_without_the_loop(unused_port))["stood_still_ms"] > 0
 
         os.kill(os.getpid(), signal.SIGTERM)
         await promptly(running, 20)
@@ -120,6 +123,13 @@ async def test_from_ready_to_handed_over(stack, management, unused_port):
     assert "Item" not in registered(TableName="connections", Key=key)
     (message,) = stack.sqs.receive_message(QueueUrl=stack.url)["Messages"]
     assert decode_claim(message["Body"]) == claim("talk", address(), reason="handoff")
+
+
+def health_without_the_loop(port: int) -> bytes:
+    """Ask on the loop's own thread: it stands still meanwhile, and another thread has to notice and to answer."""
+    with contextlib.closing(HTTPConnection("127.0.0.1", port, timeout=60)) as asking:
+        asking.request("GET", "/health")
+        return asking.getresponse().read()
 
 
 def guard_item(stack: Any) -> GuardItem:
