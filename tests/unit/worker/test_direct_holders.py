@@ -15,6 +15,7 @@ from segue.wire.delivery import HANDED_OVER, Delivery, decode_delivery, encode_r
 from segue.wire.frames import (
     MAX_FRAME_BYTES,
     AudioInput,
+    Bye,
     ClientFrame,
     Ping,
     Pong,
@@ -22,9 +23,11 @@ from segue.wire.frames import (
     TextInput,
     encode_frame,
 )
-from shared.ingress.routes import Routes
+from shared.ingress.outcomes import Outcome
+from shared.ingress.routes import Route, Routes
 from tests.support.waiting import eventually
 from tests.unit.worker.socket_server import KEY, Door, frames, hello
+from worker.direct.forwarding import HolderPost
 
 
 class Holder:
@@ -104,6 +107,27 @@ async def test_a_holder_elsewhere_is_given_frames_in_order_with_the_sockets_addr
             (door.endpoint, socket.id)
         }
         assert all(one.approvals for one in holder.taken)
+
+
+async def test_only_a_frame_with_a_number_may_be_posted_twice(
+    door: Door, held_at: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = [hello(), TextInput(text="a", seq=1), TextInput(text="b"), Bye()]
+    twice: list[tuple[ClientFrame, bool]] = []
+    post = HolderPost.__call__
+
+    async def noted(self: HolderPost, route: Route, body: bytes, *, repeatable: bool) -> Outcome:
+        twice.append((decode_delivery(body).frame, repeatable))
+        return await post(self, route, body, repeatable=repeatable)
+
+    monkeypatch.setattr(HolderPost, "__call__", noted)
+    async with Holder(202) as holder:
+        held_at(holder.endpoint)
+        ws = await door.connect()
+        for frame in said:
+            await ws.send_str(encode_frame(frame))
+        await eventually(lambda: len(holder.taken) == len(said))
+    assert twice == list(zip(said, (False, True, False, False), strict=True))
 
 
 @pytest.mark.slow

@@ -12,7 +12,9 @@ from segue.wire.frames import AudioOutput
 from tests.support.waiting import eventually
 from tests.unit.worker.stand_ins import speech, taken_over, turns
 from worker.conversation import lease_hold
-from worker.telemetry.loop_watch import STANDSTILL_SECONDS, BlockedLoopWatch, standstills
+from worker.hosting.holder_probe import ATTEMPTS
+from worker.hosting.worker_health import ANSWER_TIMEOUT_SECONDS
+from worker.telemetry.loop_watch import BLOCKED_SECONDS, STANDSTILL_SECONDS, BlockedLoopWatch, standstills
 
 
 @pytest.fixture
@@ -113,6 +115,11 @@ async def test_a_standstill_ends_when_the_loop_goes_on_and_is_remembered():
     turn(2.1)
     assert watch.standstill_ended_at() == 2.0
     await turns()
+
+
+def test_no_evidence_is_quicker_than_a_standstill_after_which_a_lease_is_renewed():
+    assert STANDSTILL_SECONDS < ATTEMPTS * ANSWER_TIMEOUT_SECONDS
+    assert BLOCKED_SECONDS <= 0.5, "what callers hear is told of"
 
 
 def test_without_a_watch_no_standstill_is_known():
