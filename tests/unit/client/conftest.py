@@ -97,6 +97,8 @@ class Server:
         self.connections = []
         self.handshakes = []
         self.refuse_with = None
+        self.features = ()
+        self.silent_handshakes = 0
         self.refusals = []
         self.closes = []
         self.answer_hello = True
@@ -119,6 +121,7 @@ class Server:
             compression=None,
             process_request=self._handshake,
             select_subprotocol=lambda _, offered: offered[0] if offered else None,
+            open_timeout=None,  # a handshake that is not answered is the client's to give up
             close_timeout=0.2,
         )
         return self
@@ -185,8 +188,11 @@ class Server:
             return Approval(status="answered", of=record - 1, record=record)
         return TextOutput(text=content, record=record)
 
-    def _handshake(self, connection, request):
+    async def _handshake(self, connection, request):
         self.handshakes.append(request.headers)
+        if self.silent_handshakes:
+            self.silent_handshakes -= 1
+            await connection.wait_closed()
         if self.refusals:
             return connection.respond(HTTPStatus(self.refusals.pop(0)), "no\n")
         if self.refuse_with:

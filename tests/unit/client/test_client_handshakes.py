@@ -54,6 +54,24 @@ async def test_a_server_in_trouble_is_tried_again(server):
     await promptly(starting, 20)
 
 
+@pytest.mark.parametrize(
+    ("features", "limits"),
+    [
+        (("direct",), {"connect_timeout": 3600.0, "direct_connect_timeout": 0.1}),
+        ((), {"connect_timeout": 0.1, "direct_connect_timeout": 3600.0}),
+    ],
+    ids=["direct", "gateway"],
+)
+async def test_a_handshake_that_nothing_answers_is_given_up_sooner_after_a_direct_connection(server, features, limits):
+    server.features = features
+    assert quick().direct_connect_timeout < quick().connect_timeout
+    async with client_of(server, **limits):
+        server.silent_handshakes = 1
+        server.cut()
+        await server.heard_all(lambda server: len(of_kind(server.heard, Hello)) == 2)
+    assert len(server.handshakes) >= 3
+
+
 async def test_headers_are_made_anew_for_each_connection(server):
     numbers = iter(range(1, 10))
     client = Client(server.url, session="s", headers=lambda: {"x-signed": str(next(numbers))}, settings=quick())

@@ -2,7 +2,7 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { Retries } from "../src/core/retries.js";
 import { DEFAULTS } from "../src/index.js";
-import { binary, ready, World } from "./world.js";
+import { binary, type FakeSocket, ready, World } from "./world.js";
 
 let world: World;
 beforeEach(() => {
@@ -62,6 +62,29 @@ describe("reconnect", () => {
 
     expect(world.sockets).toHaveLength(3);
     expect(world.sockets[0]!.closed).toBe(false);
+  });
+});
+
+describe("a handshake that nothing answers", () => {
+  test.each([
+    ["after a direct connection", DIRECT, 3_000],
+    ["after another", {}, 10_000],
+  ])("is given up %s", async (_name, answer, limit) => {
+    let opens = true;
+    const admit = (socket: FakeSocket): void => {
+      if (opens) socket.open();
+    };
+    await world.talk({ WebSocket: world.constructorOf(admit) });
+    await world.socket.hear(ready(1, 1, answer));
+    opens = false;
+    world.socket.fail();
+    await world.pass(250);
+    expect(world.sockets).toHaveLength(2);
+    const [, silent] = world.sockets;
+    await world.pass(limit - 1);
+    expect(silent!.closed).toBe(false);
+    await world.pass(1);
+    expect(silent!.closed).toBe(true);
   });
 });
 
